@@ -1,0 +1,39 @@
+# `make run` and `make test` need python3 (3.11 or newer), python3-pip, make and git; nothing else.
+PYTHON ?= python3
+UV := .tools/bin/uv
+export UV_PYTHON_DOWNLOADS := never
+export UV_CACHE_DIR ?= $(CURDIR)/.cache/uv
+PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
+LOCKED_FROM := pyproject.toml $(addsuffix /pyproject.toml,$(PLUGINS))
+
+.PHONY: run test check lock format clean
+
+run: .venv/.installed
+	@.venv/bin/camera-agent run --config examples/make-run.toml
+
+test: .venv/.installed
+	.venv/bin/pytest
+
+check: .venv/.installed
+	scripts/check
+
+format: .venv/.installed
+	.venv/bin/ruff format .
+	.venv/bin/ruff check --fix .
+
+# pip installs into a folder of its own, so it needs neither ensurepip nor a word to PEP 668.
+$(UV):
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --root-user-action ignore --target .tools uv
+
+.venv/.installed: $(UV) requirements.lock $(LOCKED_FROM)
+	$(UV) venv --quiet --allow-existing --python "$$(command -v $(PYTHON))" .venv
+	$(UV) pip sync --quiet --python .venv/bin/python --require-hashes requirements.lock
+	$(UV) pip install --quiet --python .venv/bin/python --no-deps $(addprefix -e ,. $(PLUGINS))
+	touch $@
+
+# All versions with their hashes, for every Python and platform that we support.
+lock: $(UV)
+	scripts/lock
+
+clean:
+	rm -rf .venv .tools .cache dist build .pytest_cache .mypy_cache .ruff_cache

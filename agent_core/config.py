@@ -1,0 +1,266 @@
+"""The configuration: frozen sections, unknown keys refused by name, files and environment merged before validation."""
+
+import difflib
+import os
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from agent_core.errors import ConfigError
+
+__all__ = (
+    "AgentConfig",
+    "AuthConfig",
+    "FfmpegConfig",
+    "LoggingConfig",
+    "MediaServerConfig",
+    "PluginsConfig",
+    "ServerConfig",
+    "SnapshotsConfig",
+    "StorageConfig",
+    "config_files",
+    "explain_validation",
+    "load_config",
+)
+
+ENVIRONMENT_PREFIX = "CAMERA_AGENT__"
+SYSTEM_CONFIG = Path("/etc/camera-agent/config.toml")
+SYSTEM_STATE = Path("/var/lib/camera-agent")
+
+Seconds = Annotated[float, Field(gt=0)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ServerConfig(_Section):
+    """Where clients connect."""
+
+    host: str = Field("127.0.0.1", description="address to listen on; anything but loopback should have TLS")
+    port: Port = Field(8002, description="port for WebSocket and HTTP; 0 takes a free one")
+    allowed_origins: tuple[str, ...] = Field(
+        (), description='browser origins besides our own; a trailing "*" matches any rest; "null" is a file'
+    )
+    max_connections: int = Field(1000, ge=1, description="open sockets at once")
+    max_connections_per_address: int = Field(1000, ge=1, description="open sockets from one address")
+    max_message_bytes: int = Field(1 << 20, ge=1024, description="size limit of one message")
+    max_calls: int = Field(32, ge=1, description="calls running at once on one connection")
+    max_queued_events: int = Field(256, ge=1, description="events held for a client that reads slowly")
+    ping_interval_s: Seconds = Field(20.0, description="keep-alive ping to each client")
+    first_request_s: Seconds = Field(10.0, description="a connection that has sent nothing by then is closed")
+    tls_certificate: Path | None = Field(
+        None, description="PEM file; with tls_key the server speaks wss and https"
+    )
+    tls_key: Path | None = Field(None, description="PEM file of the certificate's key")
+
+
+class AuthConfig(_Section):
+    """Tokens and limits."""
+
+    token_lifetime_s: Seconds = Field(86_400.0, description="validity of tokens made by `token create`")
+    calls_per_s: float = Field(100.0, gt=0, description="sustained call rate of one user at one address")
+    calls_burst: int = Field(200, ge=1, description="calls that may come at once")
+    failures_per_minute: int = Field(
+        10, ge=1, description="failed attempts of one address before it has to wait"
+    )
+
+
+class LoggingConfig(_Section):
+    """What is logged, to standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="changeable by SIGHUP")
+    format: Literal["text", "json"] = Field("text", description="one line, or one JSON object, a record")
+
+
+def _state_home() -> Path:
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "camera-agent"
+
+
+def _runtime_home() -> Path:
+    base = os.environ.get("XDG_RUNTIME_DIR")
+    return Path(base) / "camera-agent" if base else Path(f"/tmp/camera-agent-{os.getuid()}")  # noqa: S108 - made 0700
+
+
+class StorageConfig(_Section):
+    """Folders. The state folder holds the secret, the ledger and, below it, the media unless set otherwise."""
+
+    state_dir: Path = Field(default_factory=_state_home, description="secret, ledger, stored media")
+    runtime_dir: Path = Field(default_factory=_runtime_home, description="sockets; keep it short")
+    snapshots_dir: Path | None = Field(None, description="default: snapshots in the state folder")
+    recordings_dir: Path | None = Field(None, description="default: recordings in the state folder")
+
+    @property
+    def snapshots(self) -> Path:
+        return self.snapshots_dir or self.state_dir / "snapshots"
+
+    @property
+    def recordings(self) -> Path:
+        return self.recordings_dir or self.state_dir / "recordings"
+
+
+class SnapshotsConfig(_Section):
+    """Stills."""
+
+    max_age_ms: int = Field(500, ge=0, description="default of take_snapshot's max_age_ms")
+    deadline_ms: int = Field(10_000, ge=1, description="default of take_snapshot's deadline_ms")
+    quality: int = Field(90, ge=1, le=100, description="JPEG quality where a picture has to be encoded")
+    tier_budget_s: tuple[Seconds, Seconds, Seconds, Seconds] = Field(
+        (5.0, 6.0, 6.0, 10.0), description="longest time for a tier of rank 0, 1, 2, 3"
+    )
+
+
+class FfmpegConfig(_Section):
+    """The FFmpeg that tiers and publishers run."""
+
+    program: str | None = Field(None, description="default: from PATH, else the imageio-ffmpeg wheel's")
+
+
+class MediaServerConfig(_Section):
+    """Where clients find streams."""
+
+    host: str = Field("127.0.0.1", description="host name in stream URLs")
+    rtsp_port: Port = Field(8554, description="port in RTSP URLs")
+    hls_port: Port = Field(8888, description="port in HLS URLs")
+    webrtc_port: Port = Field(8889, description="port in WebRTC URLs")
+
+
+class PluginsConfig(BaseModel):
+    """`enabled` names the plugins in order of priority; `[plugins.<name>]` holds the settings of one.
+
+    The key `required = true` in such a table makes the agent refuse to start without the plugin.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    enabled: tuple[str, ...] = Field((), description="entry-point names, highest priority first")
+
+    @model_validator(mode="after")
+    def _tables_only(self) -> "PluginsConfig":
+        for name, value in (self.model_extra or {}).items():
+            if not isinstance(value, dict):
+                msg = f"'{name}' is neither 'enabled' nor a table of plugin settings"
+                raise ValueError(msg)  # noqa: TRY004 - pydantic wants ValueError
+        return self
+
+    def settings(self, name: str) -> Mapping[str, object]:
+        table = (self.model_extra or {}).get(name, {})
+        return {key: value for key, value in table.items() if key != "required"}
+
+    def required(self, name: str) -> bool:
+        return (self.model_extra or {}).get(name, {}).get("required") is True
+
+
+class AgentConfig(_Section):
+    """Everything that can be configured. Nobody but the composition root gets the whole."""
+
+    server: ServerConfig = ServerConfig()
+    auth: AuthConfig = AuthConfig()
+    logging: LoggingConfig = LoggingConfig()
+    storage: StorageConfig = Field(default_factory=StorageConfig)
+    snapshots: SnapshotsConfig = SnapshotsConfig()
+    ffmpeg: FfmpegConfig = FfmpegConfig()
+    media_server: MediaServerConfig = MediaServerConfig()
+    plugins: PluginsConfig = PluginsConfig()
+
+
+def config_files(explicit: Path | None) -> tuple[Path, ...]:
+    """The files to read, in order; later ones win.
+
+    `explicit` alone, else the system's file, else the user's (XDG); each with the `conf.d/*.toml` beside it.
+
+    Raises:
+        ConfigError: `explicit` does not exist.
+    """
+    user = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "camera-agent/config.toml"
+    if explicit is not None and not explicit.is_file():
+        raise ConfigError(f"There is no configuration file {explicit}.", reason="config_missing")
+    main = explicit or next((path for path in (SYSTEM_CONFIG, user) if path.is_file()), None)
+    if main is None:
+        return ()
+    return (main, *sorted((main.parent / "conf.d").glob("*.toml")))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}.", reason="config_unreadable") from error
+
+
+def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Tables are merged key by key; everything else is replaced."""
+    merged = dict(base)
+    for key, value in over.items():
+        below = merged.get(key)
+        merged[key] = _merge(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _literal(text: str) -> object:
+    """A TOML value if it reads as one (`8002`, `true`, `["a"]`), else the text itself."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    tree: dict[str, Any] = {}
+    for name, text in environment.items():
+        if not name.startswith(ENVIRONMENT_PREFIX):
+            continue
+        *tables, key = name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
+        value: dict[str, Any] = {key: _literal(text)}
+        for table in reversed(tables):
+            value = {table: value}
+        tree = _merge(tree, value)
+    return tree
+
+
+def _known_keys(root: type[BaseModel], location: tuple[int | str, ...]) -> Iterable[str]:
+    model: Any = root
+    for part in location:
+        field = (
+            model.model_fields.get(part) if isinstance(model, type) and issubclass(model, BaseModel) else None
+        )
+        if field is None:
+            return ()
+        model = field.annotation
+    return tuple(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else ()
+
+
+def explain_validation(
+    error: ValidationError, prefix: str = "", root: type[BaseModel] = AgentConfig
+) -> ConfigError:
+    """The first problem as a sentence that names the key and, for an unknown one, the nearest valid key.
+
+    `root` is the model that was validated, `prefix` where its keys stand in the file.
+    """
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in (*([prefix] if prefix else []), *first["loc"]))
+    if first["type"] != "extra_forbidden":
+        return ConfigError(f"{key}: {first['msg']}.", reason="invalid_value")
+    near = difflib.get_close_matches(str(first["loc"][-1]), list(_known_keys(root, first["loc"][:-1])), n=1)
+    hint = f"Did you mean '{near[0]}'?" if near else "Run `camera-agent config schema` for all keys."
+    return ConfigError(f"There is no configuration key '{key}'.", reason="unknown_key", suggestion=hint)
+
+
+def load_config(files: Iterable[Path] = (), environment: Mapping[str, str] | None = None) -> AgentConfig:
+    """Read `files`, then `CAMERA_AGENT__SECTION__KEY` from `environment`, which wins; validate once.
+
+    Raises:
+        ConfigError: a file that cannot be read, an unknown key, a value out of range.
+    """
+    tree: dict[str, Any] = {}
+    for path in files:
+        tree = _merge(tree, _read(path))
+    tree = _merge(tree, _from_environment(environment or {}))
+    try:
+        return AgentConfig.model_validate(tree)
+    except ValidationError as error:
+        raise explain_validation(error) from error

@@ -1,0 +1,68 @@
+"""Logs to standard error: one line a record with `camera=` and `request_id=`, or one JSON object a line."""
+
+import json
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime
+
+__all__ = ("configure", "fields", "set_level")
+
+_FIELDS: ContextVar[tuple[tuple[str, str], ...]] = ContextVar("log_fields", default=())
+
+
+@contextmanager
+def fields(**values: str) -> Iterator[None]:
+    """Every record made inside, in this task and the tasks it starts, carries `values`."""
+    token = _FIELDS.set((*_FIELDS.get(), *values.items()))
+    try:
+        yield
+    finally:
+        _FIELDS.reset(token)
+
+
+def _context(record: logging.LogRecord) -> dict[str, str]:
+    """The task's fields, then those given to this one call as `extra={"fields": {...}}`."""
+    return dict(_FIELDS.get()) | getattr(record, "fields", {})
+
+
+def _timestamp(record: logging.LogRecord) -> str:
+    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+
+
+class _TextFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        context = "".join(f" {name}={value}" for name, value in _context(record).items())
+        line = f"{_timestamp(record)} {record.levelname:<7} {record.name}: {record.getMessage()}{context}"
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+class _JsonFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        entry: dict[str, object] = {
+            "time": _timestamp(record),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **_context(record),
+        }
+        if record.exc_info:
+            entry["exception"] = self.formatException(record.exc_info)
+        return json.dumps(entry, ensure_ascii=False)
+
+
+def configure(level: str, form: str) -> None:
+    """Send all logging to standard error; `form` is `text` or `json`. The agent's process calls it once."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_JsonFormatter() if form == "json" else _TextFormatter())
+    logging.basicConfig(handlers=[handler], force=True, level=logging.WARNING)
+    set_level(level)
+
+
+def set_level(level: str) -> None:
+    """Change how much the agent and its plugins say, at once; libraries stay at warning unless `debug` is asked for."""
+    numeric = logging.getLevelNamesMapping()[level.upper()]
+    logging.getLogger("camera_agent").setLevel(numeric)
+    logging.getLogger().setLevel(numeric if numeric <= logging.DEBUG else logging.WARNING)

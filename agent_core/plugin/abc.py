@@ -1,0 +1,173 @@
+"""What a plugin implements. The core constructs, calls, cancels; a provider never starts a task it does not own."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Generic, TypeVar
+
+from anyio import TASK_STATUS_IGNORED
+from anyio.abc import TaskStatus
+from pydantic import BaseModel, ConfigDict
+
+from agent_core.models import Camera, Picture
+from agent_core.plugin.context import CameraReport
+
+__all__ = (
+    "HOOKSPEC_API",
+    "CameraSource",
+    "CaptureRequest",
+    "Component",
+    "Plugin",
+    "Publisher",
+    "RpcMethod",
+    "RpcParams",
+    "RpcResult",
+    "Settings",
+    "SnapshotTier",
+)
+
+#: The version of the hooks and classes below. A plugin declares the range that it was written for.
+HOOKSPEC_API = "1.0"
+
+
+class Settings(BaseModel):
+    """The base of a plugin's settings, validated from `[plugins.<name>]` before the plugin is constructed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+SettingsT = TypeVar("SettingsT", bound=Settings)
+
+
+class Plugin(Generic[SettingsT]):
+    """What an entry point of the group `camera_agent.plugins` names: a subclass that implements some of the hooks.
+
+    The core validates `Settings`, constructs the plugin with them and registers the instance. Construction does no
+    I/O; that is for the providers that the hooks return.
+    """
+
+    Settings: ClassVar[type[Settings]] = Settings
+    #: The range of `HOOKSPEC_API` it works with, as in a requirement (PEP 440).
+    hookspec_api: ClassVar[str] = ">=1.0,<2"
+
+    def __init__(self, settings: SettingsT) -> None:
+        self.settings = settings
+
+
+class CameraSource(ABC):
+    """Where cameras come from."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """Shown in logs and statuses."""
+
+    @abstractmethod
+    async def watch(
+        self, report: CameraReport, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED
+    ) -> None:
+        """Report cameras as they come, change and go, until cancelled.
+
+        Call `task_status.started()` once the first inventory has been reported, also if it is empty. Returning means
+        that the source has nothing more to say; its cameras stay. Raising means that it failed: its cameras are
+        shown with the error and it is started again, with growing pauses.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureRequest:
+    """What a caller asks of a still. Both times are monotonic seconds.
+
+    A picture exposed before `not_before_s` does not serve; the capture is cancelled at `deadline_s`.
+    """
+
+    not_before_s: float
+    deadline_s: float
+
+
+class SnapshotTier(ABC):
+    """One way to take a still."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """The `tier_name` of a snapshot."""
+
+    @property
+    @abstractmethod
+    def rank(self) -> int:
+        """Its place in the ladder, 0 (fastest) to 3; the `tier_used` of a snapshot."""
+
+    @abstractmethod
+    def supports(self, camera: Camera) -> bool:
+        """Whether it could serve this camera at all. Pure and quick; what is true only now is `capture`'s to say."""
+
+    @abstractmethod
+    async def capture(self, camera: Camera, request: CaptureRequest) -> Picture:
+        """Take one picture; cancellable at any await, leaving no process and no open file behind.
+
+        Raises:
+            TierUnavailable: not possible at the moment; the next tier is tried.
+            CaptureFailed: tried and failed; the next tier is tried.
+        """
+
+
+class Component(ABC):
+    """Something that runs beside the core for as long as the agent does."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """Shown in statuses."""
+
+    @abstractmethod
+    async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
+        """Run until cancelled; `task_status.started()` when it serves.
+
+        Raising means failed: it is started again, with growing pauses. Returning means done.
+        """
+
+
+class RpcParams(BaseModel):
+    """The base of a method's parameters; unknown names are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class RpcResult(BaseModel):
+    """The base of a method's result, as the wire has it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+ParamsT = TypeVar("ParamsT", bound=RpcParams)
+
+
+class RpcMethod(ABC, Generic[ParamsT]):
+    """A JSON-RPC method that a plugin adds; it appears in `rpc.discover` like the core's own."""
+
+    #: The wire name; a plugin's own methods start with the plugin's name and a dot, unless the contract names them.
+    name: ClassVar[str]
+    #: `viewer`, `operator` or `admin`.
+    role: ClassVar[str]
+    #: One sentence for `rpc.discover`.
+    summary: ClassVar[str]
+    Params: ClassVar[type[RpcParams]] = RpcParams
+    Result: ClassVar[type[RpcResult]] = RpcResult
+
+    @abstractmethod
+    async def call(self, params: ParamsT) -> RpcResult:
+        """Answer one call; cancelled when the caller's connection closes. Raise `AgentError`s for the caller."""
+
+
+@dataclass(frozen=True, slots=True)
+class Publisher:
+    """A program that publishes one media input, as data: the core decides where and when it runs.
+
+    `argv` ends before the output: the owner appends the address. `redacted` is the same with the input's address
+    taken out, for clients and logs.
+    """
+
+    argv: tuple[str, ...]
+    redacted: str
+    environment: Sequence[tuple[str, str]] = ()

@@ -1,0 +1,66 @@
+"""What the core lends to plugins, as protocols: a test passes an object of three lines."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from agent_core.clock import Clock
+from agent_core.models import Camera, DetectedCamera
+
+__all__ = ("AgentContext", "CameraDirectory", "CameraReport", "EventPublisher")
+
+
+class CameraReport(Protocol):
+    """Where a source reports. Calls never wait and may come in any order; repeating one is harmless."""
+
+    def connected(self, camera: DetectedCamera) -> None:
+        """`camera` is there, or has changed; `camera.key` says which one it is."""
+        ...
+
+    def disconnected(self, key: str, reason: str) -> None:
+        """The camera is gone; `reason` is a sentence for the operator, without device paths."""
+        ...
+
+    def failed(self, key: str, reason: str) -> None:
+        """The camera is there and does not work; `connected` ends this state."""
+        ...
+
+
+class CameraDirectory(Protocol):
+    """The cameras known to the agent."""
+
+    def list(self) -> Sequence[Camera]: ...
+
+
+class EventPublisher(Protocol):
+    """`topic` starts with the plugin's name and a dot; `payload` is a frozen value."""
+
+    def publish(self, topic: str, payload: object) -> None: ...
+
+
+class AgentContext(Protocol):
+    """The agent as a plugin sees it. Valid from the first hook call until the plugin's tasks have ended."""
+
+    @property
+    def clock(self) -> Clock: ...
+
+    @property
+    def cameras(self) -> CameraDirectory: ...
+
+    @property
+    def events(self) -> EventPublisher: ...
+
+    @property
+    def runtime_dir(self) -> Path:
+        """For sockets; short enough for a unix address, emptied when the agent starts."""
+        ...
+
+    @property
+    def state_dir(self) -> Path:
+        """For small files that survive a restart; the plugin uses names that start with its own."""
+        ...
+
+    @property
+    def ffmpeg(self) -> str | None:
+        """The configured FFmpeg program, or None: `agent_core.plugin.ffmpeg.locate` takes either."""
+        ...

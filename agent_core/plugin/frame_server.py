@@ -1,0 +1,69 @@
+"""The unix socket behind a `FrameSocket`: each client gets the newest frames, whole, and never an old one."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+import anyio
+from anyio import TASK_STATUS_IGNORED
+from anyio.abc import SocketStream, TaskStatus
+
+from agent_core.clock import Clock
+from agent_core.errors import CaptureFailed, StartFailed
+from agent_core.plugin.frames import FrameBroker
+
+__all__ = ("FrameServer",)
+
+#: sockaddr_un has room for 108 bytes with the final zero (unix(7)).
+_ADDRESS_LIMIT_BYTES = 107
+
+
+class FrameServer:
+    """Serves one broker's frames on `path` while `run` runs.
+
+    A connected client is demand: the producer runs for it. A client that reads slowly gets fewer frames, not older
+    ones. When the producer fails or hangs, all clients are closed, because FFmpeg does not leave a silent socket by
+    itself.
+    """
+
+    def __init__(self, broker: FrameBroker, path: Path, *, clock: Clock) -> None:
+        self._broker = broker
+        self._path = path
+        self._clock = clock
+
+    async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
+        """Listen until cancelled; the socket belongs to the agent's group and is removed at the end.
+
+        Raises:
+            StartFailed: the address is too long for a unix socket.
+        """
+        if len(os.fsencode(self._path)) > _ADDRESS_LIMIT_BYTES:
+            raise StartFailed(
+                "The folder for sockets has too long a name.",
+                reason="socket_path_too_long",
+                suggestion="Set storage.runtime_dir to a short path.",
+            )
+        listener = await anyio.create_unix_listener(self._path, mode=0o660)
+        try:
+            async with listener:
+                task_status.started()
+                await listener.serve(self._serve)
+        finally:
+            self._path.unlink(missing_ok=True)
+
+    async def _serve(self, client: SocketStream) -> None:
+        async with client, anyio.create_task_group() as tg:
+            tg.start_soon(self._send_frames, client, tg.cancel_scope)
+            with suppress(anyio.EndOfStream, anyio.BrokenResourceError):
+                await client.receive()  # clients only read: whatever arrives, or the end, is the end
+            tg.cancel_scope.cancel()
+
+    async def _send_frames(self, client: SocketStream, scope: anyio.CancelScope) -> None:
+        not_before_s = self._clock.monotonic_s()
+        try:
+            while True:
+                frame = await self._broker.fresh(not_before_s)
+                await client.send(frame.data)
+                not_before_s = frame.captured_s + 1e-6
+        except (CaptureFailed, anyio.BrokenResourceError):
+            scope.cancel()

@@ -1,0 +1,274 @@
+"""Loading: stevedore selects by name, pluggy dispatches, every failure costs one plugin and is kept with its reason.
+
+For the composition root only; plugins never see it.
+"""
+
+import inspect
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib.metadata import EntryPoint
+from typing import Any, Protocol, TypeVar
+
+import pluggy
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from pydantic import ValidationError
+from stevedore.named import NamedExtensionManager
+
+from agent_core.config import PluginsConfig, explain_validation
+from agent_core.errors import AgentError, PluginError
+from agent_core.models import MediaInput
+from agent_core.plugin import spec
+from agent_core.plugin.abc import (
+    HOOKSPEC_API,
+    CameraSource,
+    Component,
+    Plugin,
+    Publisher,
+    RpcMethod,
+    Settings,
+    SnapshotTier,
+)
+from agent_core.plugin.context import AgentContext
+
+__all__ = (
+    "ENTRY_POINT_GROUP",
+    "EntryPointFinder",
+    "PluginManager",
+    "PluginState",
+    "PluginStatus",
+    "Providers",
+)
+
+ENTRY_POINT_GROUP = "camera_agent.plugins"
+
+_log = logging.getLogger("camera_agent.plugins")
+
+T = TypeVar("T")
+
+
+class PluginState(StrEnum):
+    LOADED = "LOADED"
+    FAILED = "FAILED"
+
+
+@dataclass(frozen=True, slots=True)
+class PluginStatus:
+    """One enabled plugin; `reason` and `details` say why it is not loaded."""
+
+    name: str
+    version: str
+    state: PluginState
+    reason: str = ""
+    details: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Providers:
+    """What one plugin offers. The core uses all of it, or none when any of its hooks failed."""
+
+    plugin: str
+    sources: tuple[CameraSource, ...] = ()
+    tiers: tuple[SnapshotTier, ...] = ()
+    components: tuple[Component, ...] = ()
+    methods: tuple[RpcMethod[Any], ...] = ()
+
+
+class EntryPointFinder(Protocol):
+    """The seam of selection: the classes that are installed under `name`, with the version of their distribution."""
+
+    def __call__(self, name: str) -> Sequence[tuple[object, str]]: ...
+
+
+def installed(name: str) -> list[tuple[object, str]]:
+    """Import what is installed under `name`. Raises whatever the import raises, `SystemExit` included."""
+    failures: list[BaseException] = []
+
+    def failed(_manager: object, _entry_point: EntryPoint, error: BaseException) -> None:
+        failures.append(error)
+
+    manager: NamedExtensionManager[object] = NamedExtensionManager(
+        ENTRY_POINT_GROUP,
+        [name],
+        on_load_failure_callback=failed,
+        warn_on_missing_entrypoint=False,
+    )
+    if failures:
+        raise failures[0]
+    found = [(each.plugin, each.entry_point.dist) for each in manager.extensions]
+    return [(plugin, dist.version if dist else "") for plugin, dist in found]
+
+
+def _select(name: str, find: EntryPointFinder) -> tuple[object, str]:
+    try:
+        found = find(name)
+    except (Exception, SystemExit) as error:
+        raise PluginError(
+            f"The plugin '{name}' failed at import: {type(error).__name__}: {error}.", reason="import_failed"
+        ) from error
+    if not found:
+        raise PluginError(
+            f"No plugin named '{name}' is installed.",
+            reason="not_installed",
+            suggestion=f"Install the package camera-agent-{name.replace('_', '-')}, or take the name out.",
+        )
+    if len(found) > 1:
+        raise PluginError(
+            f"{len(found)} installed packages offer a plugin named '{name}'.",
+            reason="name_clash",
+            suggestion="Uninstall all but one of them.",
+        )
+    return found[0]
+
+
+def _check_class(name: str, plugin: object) -> type[Plugin[Settings]]:
+    if not (isinstance(plugin, type) and issubclass(plugin, Plugin)):
+        raise PluginError(f"The entry point '{name}' is not a subclass of Plugin.", reason="not_a_plugin")
+    try:
+        compatible = HOOKSPEC_API in SpecifierSet(plugin.hookspec_api)
+    except InvalidSpecifier:
+        compatible = False
+    if not compatible:
+        raise PluginError(
+            f"The plugin '{name}' wants plugin API {plugin.hookspec_api}; this agent has {HOOKSPEC_API}.",
+            reason="wrong_api_version",
+            suggestion="Install a version of the plugin that fits this agent.",
+        )
+    for attribute, member in inspect.getmembers(plugin, callable):
+        if hasattr(member, f"{spec.MARKER}_impl") and inspect.iscoroutinefunction(member):
+            raise PluginError(
+                f"The hook {attribute} of the plugin '{name}' is a coroutine; hooks return providers at once.",
+                reason="coroutine_hook",
+            )
+    return plugin
+
+
+def _construct(name: str, plugin: type[Plugin[Settings]], config: PluginsConfig) -> Plugin[Settings]:
+    try:
+        settings = plugin.Settings.model_validate(config.settings(name))
+    except ValidationError as error:
+        explained = explain_validation(error, f"plugins.{name}", plugin.Settings)
+        raise PluginError(
+            explained.details, reason="wrong_settings", suggestion=explained.suggestion
+        ) from error
+    return plugin(settings)
+
+
+def _typed(name: str, hook: str, kind: type[T], offered: Iterable[object] | None) -> tuple[T, ...]:
+    found = tuple(offered or ())
+    for each in found:
+        if not isinstance(each, kind):
+            raise PluginError(
+                f"The hook {hook} of the plugin '{name}' returned a {type(each).__name__}, not a {kind.__name__}.",
+                reason="wrong_provider",
+            )
+    return found  # type: ignore[return-value] # checked above
+
+
+class PluginManager:
+    """The enabled plugins, loaded or with the reason why not. Owned by the composition root."""
+
+    def __init__(self) -> None:
+        self._pluggy = pluggy.PluginManager(spec.MARKER)
+        self._pluggy.add_hookspecs(spec)
+        self._statuses: dict[str, PluginStatus] = {}
+
+    @property
+    def statuses(self) -> tuple[PluginStatus, ...]:
+        """In the order of `plugins.enabled`."""
+        return tuple(self._statuses.values())
+
+    def load(self, config: PluginsConfig, find: EntryPointFinder = installed) -> None:
+        """Load what is enabled.
+
+        Raises:
+            PluginError: a plugin marked `required` cannot be loaded.
+        """
+        loaded: list[tuple[str, Plugin[Settings]]] = []
+        for name in config.enabled:
+            try:
+                found, version = _select(name, find)
+                loaded.append((name, _construct(name, _check_class(name, found), config)))
+                self._statuses[name] = PluginStatus(name, version, PluginState.LOADED)
+            except Exception as error:  # noqa: BLE001 - whatever a plugin's constructor raises costs only itself
+                self._fail(name, error, required=config.required(name))
+        for name, plugin in reversed(loaded):  # pluggy asks the last registered first
+            self._register(name, plugin, required=config.required(name))
+
+    def _register(self, name: str, plugin: Plugin[Settings], *, required: bool) -> None:
+        try:
+            self._pluggy.register(plugin, name)
+            for caller in self._pluggy.get_hookcallers(plugin) or ():
+                if not caller.has_spec():
+                    raise PluginError(
+                        f"The plugin '{name}' implements {caller.name}, which is not a hook.",
+                        reason="unknown_hook",
+                    )
+        except (PluginError, pluggy.PluginValidationError) as error:
+            if self._pluggy.has_plugin(name):
+                self._pluggy.unregister(name=name)
+            self._fail(name, error, required=required)
+
+    def _fail(self, name: str, error: Exception, *, required: bool) -> None:
+        if not isinstance(error, AgentError):
+            error = PluginError(
+                f"The plugin '{name}' failed: {type(error).__name__}: {error}.", reason="plugin_failed"
+            )
+        known = self._statuses.get(name)
+        version = known.version if known else ""
+        self._statuses[name] = PluginStatus(name, version, PluginState.FAILED, error.reason, error.details)
+        _log.error("%s %s", error.details, error.suggestion, extra={"fields": {"plugin": name}})
+        if required:
+            raise error
+
+    def collect(
+        self, agent: AgentContext, taken_methods: Iterable[str], config: PluginsConfig
+    ) -> list[Providers]:
+        """Ask each loaded plugin for its providers; one that raises, or clashes, is dropped with its reason.
+
+        Raises:
+            PluginError: that plugin is marked `required`.
+        """
+        taken = set(taken_methods)
+        collected = []
+        for status in self.statuses:
+            if status.state is not PluginState.LOADED:
+                continue
+            try:
+                providers = self._ask(status.name, agent)
+                _refuse_taken(providers, taken)
+            except Exception as error:  # noqa: BLE001 - a raising hook costs only its plugin
+                self._pluggy.unregister(name=status.name)
+                self._fail(status.name, error, required=config.required(status.name))
+                continue
+            taken.update(method.name for method in providers.methods)
+            collected.append(providers)
+        return collected
+
+    def _ask(self, name: str, agent: AgentContext) -> Providers:
+        plugin = self._pluggy.get_plugin(name)
+        others = [each for each in self._pluggy.get_plugins() if each is not plugin]
+
+        def ask(hook: str, kind: type[T]) -> tuple[T, ...]:
+            (offered,) = self._pluggy.subset_hook_caller(hook, others)(agent=agent) or (None,)
+            return _typed(name, hook, kind, offered)
+
+        return Providers(
+            name,
+            ask("agent_camera_sources", CameraSource),
+            ask("agent_snapshot_tiers", SnapshotTier),
+            ask("agent_components", Component),
+            ask("agent_rpc_methods", RpcMethod),
+        )
+
+    def publisher(self, media_input: MediaInput) -> Publisher | None:
+        """The first plugin's publisher for `media_input`, in the order of `plugins.enabled`."""
+        publisher: Publisher | None = self._pluggy.hook.agent_publisher(media_input=media_input)
+        return publisher
+
+
+def _refuse_taken(providers: Providers, taken: set[str]) -> None:
+    clash = next((method.name for method in providers.methods if method.name in taken), None)
+    if clash:
+        raise PluginError(f"The method {clash} exists already.", reason="method_clash")
