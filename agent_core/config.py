@@ -226,7 +226,9 @@ def _known_keys(root: type[BaseModel], location: tuple[int | str, ...]) -> Itera
     model: Any = root
     for part in location:
         field = (
-            model.model_fields.get(part) if isinstance(model, type) and issubclass(model, BaseModel) else None
+            model.model_fields.get(str(part))
+            if isinstance(model, type) and issubclass(model, BaseModel)
+            else None
         )
         if field is None:
             return ()
