@@ -92,7 +92,7 @@ def installed(name: str) -> list[tuple[object, str]]:
         ENTRY_POINT_GROUP,
         [name],
         on_load_failure_callback=failed,
-        warn_on_missing_entrypoint=False,
+        on_missing_entrypoints_callback=lambda _names: None,  # the caller says it better
     )
     if failures:
         raise failures[0]

@@ -76,7 +76,7 @@ class Forms:
                 for mode in modes
             ],
             controls=[_control(control) for control in camera.detected.controls],
-            validation_status=status,  # type: ignore[arg-type] # one of the three words above
+            validation_status=status,
         )
 
     def camera_event(self, event: CameraEvent) -> wire.CameraEventForm:
