@@ -1,0 +1,5 @@
+"""The public test kit, for plugins and for the agent itself."""
+
+from agent_core.testing.clock import SimulatedClock
+
+__all__ = ("SimulatedClock",)
