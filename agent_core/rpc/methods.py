@@ -153,10 +153,8 @@ class _Handlers:
         )
 
 
-def core_methods(controller: Controller, forms: Forms) -> list[Method]:
-    """Everything the core answers itself, and a placeholder for each method of the contract it does not."""
-    do = _Handlers(controller, forms)
-    viewer: Sequence[tuple[str, str, Any, Any, Handler]] = (
+def _viewer_rows(do: _Handlers) -> Sequence[tuple[str, str, Any, Any, Handler]]:
+    return (
         (
             "get_camera_list",
             "All cameras, disconnected ones included.",
@@ -195,11 +193,13 @@ def core_methods(controller: Controller, forms: Forms) -> list[Method]:
         ),
         ("get_server_info", "What this agent is.", wire.NoParams, wire.ServerInfo, do.get_server_info),
     )
+
+
+def core_methods(controller: Controller, forms: Forms) -> list[Method]:
+    """Everything the core answers itself, and a placeholder for each method of the contract it does not."""
+    do = _Handlers(controller, forms)
     return [
-        *(
-            Method(name, Role.VIEWER, summary, params, result, handler)
-            for name, summary, params, result, handler in viewer
-        ),
+        *(Method(name, Role.VIEWER, *rest) for name, *rest in _viewer_rows(do)),
         Method(
             "take_snapshot",
             Role.OPERATOR,
