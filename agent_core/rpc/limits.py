@@ -65,7 +65,9 @@ class Buckets(Generic[K]):
     def _make_room(self) -> None:
         """Full buckets are swept out when their number has doubled, so that a sweep costs little a call."""
         if len(self._buckets) >= self._sweep_at:
-            self._buckets = {key: each for key, each in self._buckets.items() if self._level(key) < self._burst}
+            self._buckets = {
+                key: each for key, each in self._buckets.items() if self._level(key) < self._burst
+            }
             self._sweep_at = max(_MANY, 2 * len(self._buckets))
         while len(self._buckets) >= _MOST:
             del self._buckets[next(iter(self._buckets))]

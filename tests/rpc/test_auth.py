@@ -1,11 +1,10 @@
 import base64
 import json
-import os
 import random
 import stat
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jwt
 import pytest
@@ -78,7 +77,7 @@ def tokens(clock: "ManualClock") -> TokenAuthority:
     return TokenAuthority(Secret(GOOD), clock)
 
 
-def signed(clock: "ManualClock", key: bytes = GOOD, algorithm: str = "HS256", **changes: object) -> str:
+def signed(clock: "ManualClock", key: bytes = GOOD, algorithm: str = "HS256", **changes: Any) -> str:
     now_s = int(clock.now().timestamp())
     claims = {"user_id": "u", "role": "viewer", "iat": now_s, "exp": now_s + 60} | changes
     return jwt.encode({k: v for k, v in claims.items() if v is not None}, key, algorithm=algorithm)
@@ -114,7 +113,7 @@ def test_a_token_made_by_a_clock_ahead_is_taken(tokens: TokenAuthority, clock: "
     ],
 )  # fmt: skip
 def test_bad_claims_are_refused(
-    tokens: TokenAuthority, clock: "ManualClock", changes: dict[str, object]
+    tokens: TokenAuthority, clock: "ManualClock", changes: dict[str, Any]
 ) -> None:
     with pytest.raises(AuthenticationFailed) as caught:
         tokens.verify(signed(clock, **changes))
@@ -200,7 +199,7 @@ def test_keys_expire_and_a_broken_file_holds_none(
         toy.keys.verify(key)
     assert caught.value.reason == "api_key_invalid"
     assert key not in caplog.text
-    os.unlink(tmp_path / "state" / "api_keys.json")
+    (tmp_path / "state" / "api_keys.json").unlink()
     assert toy.keys.list() == ()
 
 
