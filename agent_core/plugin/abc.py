@@ -128,9 +128,9 @@ class Component(ABC):
 
 
 class RpcParams(BaseModel):
-    """The base of a method's parameters; unknown names are refused."""
+    """The base of a method's parameters; unknown names are refused, and numbers that are none."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class RpcResult(BaseModel):
