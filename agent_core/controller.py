@@ -103,6 +103,7 @@ class Controller:
             height=request.height,
             form=request.format,
             quality=request.quality,
+            default_quality=self._defaults.quality,
         )
         snapshot = await self._store(camera, still, picture, request.name)
         self._events.publish("snapshot.taken", snapshot)

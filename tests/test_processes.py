@@ -27,7 +27,7 @@ def is_alive(pid: int) -> bool:
 
 async def gone(pid: int, within_s: float = 2.0) -> None:
     with anyio.fail_after(within_s):
-        while is_alive(pid):  # noqa: ASYNC110 - another process, which has no event for us
+        while is_alive(pid):
             await anyio.sleep(0.01)
 
 
@@ -38,7 +38,7 @@ def line_of(path: Path) -> str:
 
 async def written(path: Path) -> str:
     with anyio.fail_after(10):
-        while not line_of(path):  # noqa: ASYNC110 - as above
+        while not line_of(path):
             await anyio.sleep(0.01)
     return line_of(path)
 

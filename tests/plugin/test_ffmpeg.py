@@ -136,7 +136,7 @@ async def test_cancelling_ends_it(program: str, tmp_path: Path) -> None:
     async with anyio.create_task_group() as tg:
         tg.start_soon(ffmpeg.run, program, arguments)
         with anyio.fail_after(20):
-            while size_of(sink) == 0:  # noqa: ASYNC110 - another process, which has no event for us
+            while size_of(sink) == 0:
                 await anyio.sleep(0.02)
         tg.cancel_scope.cancel()
 

@@ -387,7 +387,7 @@ async def test_an_ffmpeg_that_hangs_is_killed_at_the_deadline(
     async with anyio.create_task_group() as tg:
         tg.start_soon(tier.capture, camera(LAVFI), now())
         with anyio.fail_after(10):
-            while not (pid := read(tmp_path / "pid")):  # noqa: ASYNC110 - another process, no event for us
+            while not (pid := read(tmp_path / "pid")):
                 await anyio.sleep(0.01)
         assert exists(f"/proc/{pid}")
         tg.cancel_scope.cancel()
