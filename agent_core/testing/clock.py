@@ -19,12 +19,14 @@ class SimulatedClock:
     For one event loop. Time passes only here: real sockets and processes go on at their own pace.
     """
 
-    def __init__(self, *, start: datetime = datetime(2026, 11, 22, 17, 3, 54, tzinfo=UTC)) -> None:
+    def __init__(self, start: datetime = datetime(2026, 11, 22, 17, 3, 54, tzinfo=UTC)) -> None:
         self._start = start
         self._monotonic_s = 1000.0
         self._step = timedelta()
         self._order = itertools.count()
         self._sleepers: list[tuple[float, int, anyio.Event]] = []
+        #: Every duration that was asked for, in order.
+        self.sleeps: list[float] = []
 
     def monotonic_s(self) -> float:
         return self._monotonic_s
@@ -37,6 +39,7 @@ class SimulatedClock:
         self._step += timedelta(seconds=step_s)
 
     async def sleep(self, duration_s: float) -> None:
+        self.sleeps.append(duration_s)
         if duration_s <= 0:
             await checkpoint()
             return
