@@ -8,7 +8,7 @@ from pathlib import Path
 
 import anyio
 from anyio import TASK_STATUS_IGNORED
-from anyio.abc import SocketAttribute, SocketStream, TaskStatus
+from anyio.abc import SocketAttribute, TaskGroup, TaskStatus
 
 from agent_core.clock import Clock
 from agent_core.errors import CaptureFailed, StartFailed
@@ -20,6 +20,7 @@ __all__ = ("FrameServer",)
 _ADDRESS_LIMIT_BYTES = 107
 #: Unread bytes that the kernel may hold for a client. Its default, 208 KiB, would be seconds of old small frames.
 _UNREAD_LIMIT_BYTES = 32 << 10
+_ACCEPT_PAUSE_S = 0.1
 
 
 class FrameServer:
@@ -49,37 +50,56 @@ class FrameServer:
             )
         listener = await anyio.create_unix_listener(self._path, mode=0o660)
         try:
-            async with listener:
+            async with listener, anyio.create_task_group() as clients:
                 task_status.started()
-                await listener.serve(self._serve)
+                await self._accept(listener.extra(SocketAttribute.raw_socket), clients)  # noqa: S610 - anyio's
         finally:
             self._path.unlink(missing_ok=True)
 
-    async def _serve(self, client: SocketStream) -> None:
-        raw = client.extra(SocketAttribute.raw_socket)  # noqa: S610 - anyio's, not Django's
-        raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _UNREAD_LIMIT_BYTES)
-        async with client, anyio.create_task_group() as tg:
-            for work in (self._send_frames, self._wait_for_failure, _wait_for_hangup):
-                tg.start_soon(_then_cancel, work, client, tg.cancel_scope)
+    # From here on the sockets themselves: anyio's streams and listeners have a race between data and cancellation
+    # that ends as a traceback in the event loop's log (set_result on a cancelled future).
 
-    async def _send_frames(self, client: SocketStream) -> None:
-        with self._broker.demand(), suppress(CaptureFailed, anyio.BrokenResourceError):
+    async def _accept(self, listener: socket.socket, clients: TaskGroup) -> None:
+        while True:
+            await anyio.wait_readable(listener)
+            try:
+                client, _ = listener.accept()
+            except OSError:  # gone again, or no file descriptors left: a moment later there may be
+                await self._clock.sleep(_ACCEPT_PAUSE_S)
+                continue
+            clients.start_soon(self._serve, client)
+
+    async def _serve(self, client: socket.socket) -> None:
+        with client:
+            client.setblocking(False)  # noqa: FBT003 - the standard library's
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _UNREAD_LIMIT_BYTES)
+            async with anyio.create_task_group() as tg:
+                for work in (self._send_frames, self._wait_for_failure, anyio.wait_readable):
+                    tg.start_soon(_then_cancel, work, client, tg.cancel_scope)
+
+    async def _send_frames(self, client: socket.socket) -> None:
+        with self._broker.demand(), suppress(CaptureFailed, OSError):
             frame = await self._broker.fresh(self._clock.monotonic_s())
             while True:
-                await client.send(frame.data)
+                await _send_all(client, frame.data)
                 frame = await self._broker.after(frame.sequence)
 
-    async def _wait_for_failure(self, _client: SocketStream) -> None:
+    async def _wait_for_failure(self, _client: socket.socket) -> None:
         await self._broker.failed()
 
 
-async def _wait_for_hangup(client: SocketStream) -> None:
-    with suppress(anyio.EndOfStream, anyio.BrokenResourceError):
-        await client.receive()  # clients only read: whatever arrives, or the end, is the end
+async def _send_all(client: socket.socket, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        try:
+            rest = rest[client.send(rest) :]
+        except BlockingIOError:
+            await anyio.wait_writable(client)
 
 
 async def _then_cancel(
-    work: Callable[[SocketStream], Awaitable[None]], client: SocketStream, scope: anyio.CancelScope
+    work: Callable[[socket.socket], Awaitable[None]], client: socket.socket, scope: anyio.CancelScope
 ) -> None:
+    """One of the things that end a connection; a client only reads, so whatever it sends is one of them."""
     await work(client)
     scope.cancel()

@@ -14,6 +14,7 @@ class Faults:
 
     def __init__(self) -> None:
         self._stalled = self._corrupting = self._vanished = False
+        self._vanishings = 0
         self._changed = anyio.Event()
 
     @property
@@ -36,6 +37,7 @@ class Faults:
 
     def vanish(self) -> None:
         self._vanished = True
+        self._vanishings += 1
         self._announce()
 
     def come_back(self) -> None:
@@ -43,8 +45,9 @@ class Faults:
         self._announce()
 
     async def wait_vanished(self) -> None:
-        """Return as soon as the camera has vanished."""
-        while not self._vanished:
+        """Return as soon as the camera has vanished, also if it has come back in the same moment."""
+        before = self._vanishings
+        while not self._vanished and self._vanishings == before:
             await self._changed.wait()
 
     async def wait_present(self) -> None:
