@@ -168,7 +168,7 @@ async def test_a_vanished_camera_is_disconnected_and_its_readers_are_told(watch:
             camera.faults.vanish()
         assert [error.reason for error in errors] == ["camera_removed"] * 3
         assert watched.report.history == [("connected", "front-door"), ("disconnected", "front-door")]
-        while path.exists():  # noqa: ASYNC110 - the file system tells nobody
+        while path.exists():
             await anyio.sleep(0.01)
         assert camera.broker is None
         with pytest.raises(CaptureFailed) as caught:
