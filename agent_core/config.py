@@ -102,6 +102,16 @@ class StorageConfig(_Section):
     def recordings(self) -> Path:
         return self.recordings_dir or self.state_dir / "recordings"
 
+    @property
+    def secret_file(self) -> Path:
+        """The key that signs tokens; whoever reads it is an administrator."""
+        return self.state_dir / "secret"
+
+    @property
+    def endpoint_file(self) -> Path:
+        """`{"url": ..., "pid": ...}` while the agent runs, for the command line of this host."""
+        return self.state_dir / "endpoint.json"
+
 
 class SnapshotsConfig(_Section):
     """Stills."""
