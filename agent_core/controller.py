@@ -14,7 +14,7 @@ from agent_core.events import EventBus
 from agent_core.media import images
 from agent_core.models import Camera, CameraStatus, Picture, PictureFormat, Snapshot
 from agent_core.plugin import jpeg
-from agent_core.plugin.manager import PluginState, PluginStatus
+from agent_core.plugin.manager import PluginManager, PluginState, PluginStatus
 from agent_core.snapshots import SnapshotManager, Still
 from agent_core.storage import SnapshotStore
 from agent_core.supervisor import Supervisor
@@ -63,7 +63,7 @@ class Controller:
         snapshots: SnapshotManager,
         store: SnapshotStore,
         supervisor: Supervisor,
-        plugins: Sequence[PluginStatus],
+        plugins: PluginManager,
         problems: Sequence[AgentError],
         events: EventBus,
         clock: Clock,
@@ -73,7 +73,7 @@ class Controller:
         self.snapshots = snapshots
         self.store = store
         self.supervisor = supervisor
-        self.plugins = tuple(plugins)
+        self.plugins = plugins
         self.clock = clock
         self._monitor = monitor
         self._problems = tuple(problems)
@@ -103,6 +103,7 @@ class Controller:
             height=request.height,
             form=request.format,
             quality=request.quality,
+            default_quality=self._defaults.quality,
         )
         snapshot = await self._store(camera, still, picture, request.name)
         self._events.publish("snapshot.taken", snapshot)
@@ -137,7 +138,7 @@ class Controller:
     def system_status(self) -> SystemStatus:
         """Answered from memory, from the first moment on."""
         discovery = self._monitor.discovery
-        failed = [status for status in self.plugins if status.state is PluginState.FAILED]
+        failed = [status for status in self.plugins.statuses if status.state is PluginState.FAILED]
         problems = (*self._problems, *discovery.problems)
         available = tuple(each for each in self.cameras.list() if each.status is CameraStatus.CONNECTED)
         readiness = Readiness.READY

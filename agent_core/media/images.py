@@ -43,10 +43,17 @@ def _render(picture: Picture, size: tuple[int, int], form: PictureFormat, qualit
 
 
 async def convert(
-    picture: Picture, *, width: int | None, height: int | None, form: PictureFormat, quality: int | None
+    picture: Picture,
+    *,
+    width: int | None,
+    height: int | None,
+    form: PictureFormat,
+    quality: int | None,
+    default_quality: int = 90,
 ) -> Picture:
     """`picture` in the wanted size (pixels), format and JPEG quality (1 to 100); untouched where it already fits.
 
+    `default_quality` is for pictures that have to be encoded while `quality` asks for none in particular.
     With both sides given the picture has exactly that size, its proportions changed where they differ.
 
     Raises:
@@ -55,7 +62,7 @@ async def convert(
     size = _fitted(picture, width, height)
     if size == (picture.width, picture.height) and form is picture.format and quality is None:
         return picture
-    data = await anyio.to_thread.run_sync(_render, picture, size, form, quality or 90)
+    data = await anyio.to_thread.run_sync(_render, picture, size, form, quality or default_quality)
     return replace(picture, data=data, format=form, width=size[0], height=size[1])
 
 

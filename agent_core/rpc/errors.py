@@ -27,6 +27,7 @@ __all__ = (
     "ParseFailed",
     "WireCode",
     "WireError",
+    "code_of",
     "wire_error",
     "without_device_paths",
 )
@@ -116,6 +117,11 @@ def wire_error(error: Exception, request_id: str) -> WireError:
         return _internal(request_id)
     words = {"reason": known.reason, "details": known.details, "suggestion": known.suggestion}
     return WireError(code, {**words, **known.data()})
+
+
+def code_of(error: AgentError) -> int:
+    """The code that a client is shown for `error`."""
+    return (_code_of(type(error)) or INTERNAL_ERROR).code
 
 
 def _code_of(kind: type[AgentError]) -> WireCode | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from agent_core.clock import Clock
 from agent_core.config import MediaServerConfig
-from agent_core.models import Camera, CameraEvent, CameraStatus, Control, Snapshot
+from agent_core.models import Camera, CameraEvent, CameraStatus, Control, Snapshot, SystemEvent
 from agent_core.rpc import models as wire
 from agent_core.storage import StoredFile
 
@@ -81,6 +81,14 @@ class Forms:
 
     def camera_event(self, event: CameraEvent) -> wire.CameraEventForm:
         return wire.CameraEventForm(**self.camera(event.camera).model_dump(), timestamp=self.clock.now())
+
+    def system_event(self, event: SystemEvent) -> wire.SystemEventForm:
+        return wire.SystemEventForm(
+            status=event.status,
+            components=dict(event.components),
+            reason=event.reason or None,
+            timestamp=self.clock.now(),
+        )
 
     def snapshot(self, snapshot: Snapshot) -> wire.SnapshotForm:
         return wire.SnapshotForm(

@@ -12,8 +12,10 @@ __all__ = ("Buckets", "FailureThrottle", "RateLimiter")
 
 K = TypeVar("K", bound=Hashable)
 
-#: Buckets kept before full ones, which say nothing, are thrown away.
+#: Buckets kept before full ones, which say nothing, are looked for and thrown away.
 _MANY = 1024
+#: Buckets kept at all; beyond, the one unused for longest is forgotten.
+_MOST = 8192
 
 
 @dataclass(slots=True)
@@ -30,6 +32,10 @@ class Buckets(Generic[K]):
         self._burst = burst
         self._clock = clock
         self._buckets: dict[K, _Bucket] = {}
+        self._sweep_at = _MANY
+
+    def __len__(self) -> int:
+        return len(self._buckets)
 
     def configure(self, rate_per_s: float, burst: int) -> None:
         """New limits, at once; what was used up stays used up."""
@@ -44,6 +50,7 @@ class Buckets(Generic[K]):
         level = self._level(key)
         if level < 1.0:
             return False
+        self._buckets.pop(key, None)
         self._make_room()
         self._buckets[key] = _Bucket(level - 1.0, self._clock.monotonic_s())
         return True
@@ -56,10 +63,13 @@ class Buckets(Generic[K]):
         return min(float(self._burst), bucket.level + passed_s * self._rate_per_s)
 
     def _make_room(self) -> None:
-        if len(self._buckets) < _MANY:
-            return
-        self._buckets = {key: each for key, each in self._buckets.items() if self._level(key) < self._burst}
-        while len(self._buckets) >= 8 * _MANY:
+        """Full buckets are swept out when their number has doubled, so that a sweep costs little a call."""
+        if len(self._buckets) >= self._sweep_at:
+            self._buckets = {
+                key: each for key, each in self._buckets.items() if self._level(key) < self._burst
+            }
+            self._sweep_at = max(_MANY, 2 * len(self._buckets))
+        while len(self._buckets) >= _MOST:
             del self._buckets[next(iter(self._buckets))]
 
 

@@ -3,13 +3,13 @@
 Not one field here can hold a device path: a camera on the wire is its id.
 """
 
-from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import BaseModel, ConfigDict, Field
 
 from agent_core.models import CAMERA_ID, CameraStatus, CapturedAtSource, PictureFormat
 from agent_core.plugin import RpcParams, RpcResult
+from agent_core.rpc.timestamps import Timestamp
 
 __all__ = (
     "AnyParams",
@@ -34,20 +34,13 @@ __all__ = (
     "SnapshotForm",
     "SnapshotInfo",
     "StreamUrls",
+    "SystemEventForm",
     "SystemStatusForm",
     "TakeSnapshotParams",
     "TierAttemptForm",
-    "Timestamp",
 )
 
 
-def _rfc3339(value: datetime) -> str:
-    return value.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
-
-
-Timestamp = Annotated[
-    datetime, PlainSerializer(_rfc3339, return_type=str), Field(description="RFC 3339, UTC, milliseconds")
-]
 DeviceName = Annotated[
     str, Field(pattern=f"^{CAMERA_ID.pattern}$", description="a camera's id, like camera0")
 ]
@@ -260,6 +253,13 @@ class SystemStatusForm(RpcResult):
     available_cameras: list[str]
     discovery_active: bool
     problems: list[ProblemForm]
+
+
+class SystemEventForm(RpcResult):
+    status: str
+    components: dict[str, str]
+    reason: str | None = None
+    timestamp: Timestamp
 
 
 class PluginForm(RpcResult):

@@ -169,7 +169,10 @@ class Session:
             await anyio.lowlevel.checkpoint()
 
     async def _answer(self, message: Message, workers: int) -> None:
-        """Answer every entry; `workers` of a batch's calls run at once, each holding one of the connection's places."""
+        """Answer every entry; `workers` of a batch's calls run at once, each holding one of the connection's places.
+
+        The places are free again when the answer is out: replies that nobody reads must not pile up.
+        """
         replies: list[str | None] = [None] * len(message.entries)
         waiting = iter(enumerate(message.entries))
 
@@ -184,9 +187,9 @@ class Session:
                 async with anyio.create_task_group() as tasks:
                     for _ in range(workers):
                         tasks.start_soon(work)
+            await self._send_replies(message, replies)
         finally:
             self._running -= workers
-        await self._send_replies(message, replies)
 
     async def _reply(self, entry: Call | Refusal) -> str | None:
         if isinstance(entry, Refusal):

@@ -141,7 +141,7 @@ def load(
     section = PluginsConfig.model_validate({"enabled": list(plugins), **(config or {})})
     manager = PluginManager()
     manager.load(section, find(**plugins))
-    return manager, manager.collect(AGENT, ["ping"], section)
+    return manager, manager.collect(AGENT, section)
 
 
 def reasons(manager: PluginManager) -> dict[str, str]:
@@ -181,12 +181,6 @@ def test_wrong_settings_name_the_key_and_the_nearest() -> None:
     manager, _ = load({"sized": WithSettings}, {"sized": {"sise": 3}})
     assert reasons(manager) == {"sized": "wrong_settings"}
     assert "plugins.sized.sise" in manager.statuses[0].details
-
-
-def test_a_method_that_exists_already_is_the_later_plugins_error() -> None:
-    manager, providers = load({"one": Talking, "two": type("Twin", (Talking,), {})})
-    assert reasons(manager) == {"one": "", "two": "method_clash"}
-    assert [each.plugin for each in providers] == ["one"]
 
 
 def test_required_makes_it_fatal() -> None:
