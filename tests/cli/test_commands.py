@@ -1,6 +1,8 @@
 """The commands that talk to an agent."""
 
 import json
+import signal
+import sys
 from typing import TYPE_CHECKING
 
 import anyio
@@ -198,3 +200,15 @@ def test_what_people_read_stays_on_its_line() -> None:
     assert one_line("a\n\x1b[2Jb\t c\u202e") == "a [2Jb c"
     assert table(("A", "LONG"), [("x\ny", 1)]) == ["A    LONG", "x y  1"]
     assert [size(999), size(12_345), size(2_500_000)] == ["999 bytes", "12 kB", "2.5 MB"]
+
+
+async def test_ctrl_c_ends_without_a_word(announced: "ToyAgent", home: "Home") -> None:
+    command = [sys.executable, "-m", "agent_core", "events"]
+    with anyio.fail_after(20):
+        async with await anyio.open_process(command, env=home.environment(), cwd=home.path) as process:
+            while not announced.subscribed():
+                await anyio.sleep(0.01)
+            process.send_signal(signal.SIGINT)
+            assert await process.wait() == 130
+            assert process.stderr is not None
+            assert [chunk async for chunk in process.stderr] == []
