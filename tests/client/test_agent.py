@@ -128,7 +128,7 @@ async def test_cancelling_the_block_closes_the_connection(toy: "ToyAgent") -> No
             await agent.call("wait")
     assert scope.cancelled_caught
     with anyio.fail_after(5):
-        while len(toy.sessions):  # noqa: ASYNC110 - the server's sockets have no event to wait for
+        while len(toy.sessions):
             await anyio.sleep(0.01)
 
 
