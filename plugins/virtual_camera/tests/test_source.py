@@ -244,7 +244,7 @@ async def test_a_killed_ffmpeg_is_started_again_and_nobody_hangs(watch: Watch) -
             os.kill(child, signal.SIGKILL)
             with pytest.raises(CaptureFailed) as caught:
                 await broker.fresh(float("inf"))
-            assert caught.value.reason == "ffmpeg_failed"
+            assert caught.value.reason == "ffmpeg_killed"
             frame = await broker.after(broker.stats.frames)
             counter = burnt_in.read(frame.data).counter
             assert counter > last
