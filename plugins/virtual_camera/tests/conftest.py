@@ -102,7 +102,12 @@ def agent(tmp_path: Path) -> Agent:
 
 
 @pytest.fixture
-def watch(agent: Agent) -> Watch:
+def report() -> Report:
+    return Report()
+
+
+@pytest.fixture
+def watch(agent: Agent, report: Report) -> Watch:
     """`async with watch(settings)`: the plugin's source, watched for as long as the context is open."""
 
     @asynccontextmanager
@@ -110,7 +115,6 @@ def watch(agent: Agent) -> Watch:
         plugin = VirtualCameraPlugin(VirtualCameraSettings.model_validate(settings))
         (source,) = plugin.agent_camera_sources(agent)
         assert isinstance(source, VirtualCameraSource)
-        report = Report()
         with anyio.fail_after(50):
             async with anyio.create_task_group() as tg:
                 await tg.start(source.watch, report)
