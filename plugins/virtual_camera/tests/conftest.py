@@ -10,8 +10,8 @@ import anyio
 import imageio_ffmpeg
 import pytest
 
-from agent_core.clock import SystemClock
 from agent_core.plugin import Camera, Clock, DetectedCamera
+from agent_core.testing import SystemClock
 from virtual_camera.plugin import VirtualCameraPlugin
 from virtual_camera.settings import VirtualCameraSettings
 from virtual_camera.source import VirtualCameraSource
