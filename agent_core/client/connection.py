@@ -1,5 +1,6 @@
 """The WebSocket: opened, closed and explained."""
 
+import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from ssl import SSLContext, SSLError
@@ -84,8 +85,18 @@ def _unreachable(url: str, error: Exception) -> AgentUnreachable:
         case InvalidHandshake():
             return AgentUnreachable(f"What answers at {where} is no agent.", reason="not_an_agent")
         case _:
-            said = (getattr(error, "strerror", None) or str(error)).lower()
-            return AgentUnreachable(f"No agent can be reached at {where}: {said}.", reason="unreachable")
+            return AgentUnreachable(
+                f"No agent can be reached at {where}: {_said(error)}.", reason="unreachable"
+            )
+
+
+def _said(error: Exception) -> str:
+    """The system's own words: asyncio adds socket addresses, and lists one failure for each."""
+    number = getattr(error, "errno", None)
+    if isinstance(number, int) and number > 0:
+        return os.strerror(number).lower()
+    said = getattr(error, "strerror", None)  # a name that cannot be resolved
+    return str(said).lower() if said else "none of its addresses answers"
 
 
 def _refused(where: str, status: int) -> AgentUnreachable:
