@@ -1,6 +1,5 @@
 """One connection: its calls run in its own task group, its events wait in its own queue, nobody else waits for it."""
 
-import contextlib
 import secrets
 from collections.abc import Sequence
 from typing import Protocol
@@ -27,6 +26,8 @@ __all__ = ("MessageStream", "Session", "SessionStats", "Sessions")
 
 #: The wall clock may be set while a token is waited for, so it is looked at again this often.
 _LONGEST_SLEEP_S = 3600.0
+#: Workers of a connection that wait to read; one would have to be started anew for each call.
+_SPARE_WORKERS = 2
 #: What a client should wait when it has too many calls running; one of them may well have ended by then.
 _BUSY_RETRY_MS = 100
 
@@ -110,6 +111,8 @@ class Session:
         self._id = secrets.token_hex(8)
         self._calls_seen = 0
         self._running = 0
+        self._readers = 0
+        self._reading = anyio.Lock(fast_acquire=True)
         self._principal: Principal | None = None
         self._subscriptions = Subscriptions(shared.forms)
         self._sending = anyio.Lock(fast_acquire=True)
@@ -151,22 +154,45 @@ class Session:
             async with anyio.create_task_group() as tasks:
                 self._tasks = tasks
                 tasks.start_soon(self._deliver, events)
-                with contextlib.suppress(anyio.EndOfStream):
-                    await self._read(tasks)
-                tasks.cancel_scope.cancel()
+                tasks.start_soon(self._work, tasks)
 
-    async def _read(self, tasks: TaskGroup) -> None:
+    async def _work(self, tasks: TaskGroup) -> None:
+        """Read a message and answer it, while another worker, started if there is none, reads on.
+
+        So a call costs no task of its own unless a slow one is under way. The peer's leaving ends the session.
+        """
+        while self._readers < _SPARE_WORKERS:
+            self._readers += 1
+            try:
+                async with self._reading:
+                    message, places = await self._next()
+            except anyio.EndOfStream:
+                tasks.cancel_scope.cancel()
+                return
+            finally:
+                self._readers -= 1
+            self._running += places
+            if not self._readers:
+                tasks.start_soon(self._work, tasks)
+            await self._answer(message, places)
+
+    async def _next(self) -> tuple[Message, int]:
+        """A message some calls of which can run now, and how many at once; others are refused at once."""
         while True:
             message = protocol.parse(await self._stream.receive())
-            calls = sum(1 for entry in message.entries if isinstance(entry, Call))
-            workers = min(calls, self._shared.max_calls - self._running)
-            if workers:
-                self._running += workers
-                tasks.start_soon(self._answer, message, workers)
-            else:
-                await self._send_replies(message, [self._refuse(entry) for entry in message.entries])
-            # Many frames can arrive at once; quick calls free their places before the next is looked at.
-            await anyio.lowlevel.checkpoint()
+            places = self._free_places(message)
+            if not places:
+                # Many frames can arrive at once: quick calls among them have a turn to free their places.
+                await anyio.lowlevel.checkpoint()
+                places = self._free_places(message)
+            if places:
+                return message, places
+            await self._send_replies(message, [self._refuse(entry) for entry in message.entries])
+
+    def _free_places(self, message: Message) -> int:
+        """How many of the message's calls can run at once now."""
+        calls = sum(1 for entry in message.entries if isinstance(entry, Call))
+        return min(calls, self._shared.max_calls - self._running)
 
     async def _answer(self, message: Message, workers: int) -> None:
         """Answer every entry; `workers` of a batch's calls run at once, each holding one of the connection's places.
