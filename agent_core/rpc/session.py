@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import anyio
@@ -22,7 +23,7 @@ from agent_core.rpc.subscriptions import Subscriptions
 from agent_core.rpc.table import Caller, MethodTable
 from agent_core.rpc.topics import AuthExpired, EventForms, EventsDropped
 
-__all__ = ("MessageStream", "Session", "SessionStats", "Sessions")
+__all__ = ("MessageStream", "Session", "SharedParts")
 
 #: The wall clock may be set while a token is waited for, so it is looked at again this often.
 _LONGEST_SLEEP_S = 3600.0
@@ -44,67 +45,24 @@ class MessageStream(Protocol):
         ...
 
 
-class SessionStats(Protocol):
-    """How many sessions listen to what."""
+@dataclass(frozen=True, slots=True)
+class SharedParts:
+    """What the sessions of one server share."""
 
-    def topic_counts(self) -> dict[str, int]: ...
-
-    def active_clients(self) -> int: ...
-
-
-class Sessions:
-    """All connections, and what they share."""
-
-    def __init__(
-        self,
-        *,
-        table: MethodTable,
-        authenticator: Authenticator,
-        limiter: RateLimiter,
-        bus: EventBus,
-        forms: EventForms,
-        clock: Clock,
-        max_calls: int = 32,
-        max_queued_events: int = 256,
-    ) -> None:
-        self.table = table
-        self.authenticator = authenticator
-        self.limiter = limiter
-        self.bus = bus
-        self.forms = forms
-        self.clock = clock
-        self.max_calls = max_calls
-        self.max_queued_events = max_queued_events
-        self._open: set[Session] = set()
-
-    def __len__(self) -> int:
-        return len(self._open)
-
-    async def serve(self, stream: MessageStream, address: str) -> None:
-        """Talk to one peer until it goes; its running calls are cancelled then."""
-        session = Session(self, stream, address)
-        self._open.add(session)
-        try:
-            await session.run()
-        finally:
-            self._open.discard(session)
-
-    def active_clients(self) -> int:
-        return sum(1 for session in self._open if session.topics)
-
-    def topic_counts(self) -> dict[str, int]:
-        """Subscribed sessions by canonical topic."""
-        counts: dict[str, int] = {}
-        for session in self._open:
-            for topic in session.topics:
-                counts[topic] = counts.get(topic, 0) + 1
-        return counts
+    table: MethodTable
+    authenticator: Authenticator
+    limiter: RateLimiter
+    bus: EventBus
+    forms: EventForms
+    clock: Clock
+    max_calls: int = 32
+    max_queued_events: int = 256
 
 
 class Session:
     """One peer. Replies and events go out one at a time, whole; a peer that does not read stops only itself."""
 
-    def __init__(self, shared: Sessions, stream: MessageStream, address: str) -> None:
+    def __init__(self, shared: SharedParts, stream: MessageStream, address: str) -> None:
         self._shared = shared
         self._stream = stream
         self._address = address

@@ -16,7 +16,8 @@ from agent_core.rpc.apikeys import ApiKeys
 from agent_core.rpc.auth import Authenticator, Secret, TokenAuthority
 from agent_core.rpc.limits import FailureThrottle, RateLimiter
 from agent_core.rpc.server import RpcServer
-from agent_core.rpc.session import Sessions
+from agent_core.rpc.session import SharedParts
+from agent_core.rpc.sessions import Sessions
 from agent_core.rpc.table import MethodTable
 from agent_core.rpc.topics import EventForms
 from agent_core.web import DirectoryFiles, DownloadLinks, ServedFile, web_app
@@ -84,12 +85,14 @@ async def http(agent: Agent, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]
         FailureThrottle(10, clock),
     )
     sessions = Sessions(
-        table=MethodTable(),
-        authenticator=auth,
-        limiter=RateLimiter(10, 10, clock),
-        bus=EventBus(),
-        forms=EventForms(),
-        clock=clock,
+        SharedParts(
+            table=MethodTable(),
+            authenticator=auth,
+            limiter=RateLimiter(10, 10, clock),
+            bus=EventBus(),
+            forms=EventForms(),
+            clock=clock,
+        )
     )
     server = RpcServer(ServerConfig(port=0), sessions, agent.app)
     async with anyio.create_task_group() as tasks:
