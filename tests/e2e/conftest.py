@@ -55,7 +55,7 @@ class AgentProcess:
         async with AgentClient(url, token=token, observe=self.observe) as client:
             yield client
 
-    async def end(self, number: int = signal.SIGTERM) -> int:
+    async def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         self.process.send_signal(number)
         with anyio.fail_after(20):
             return await self.process.wait()

@@ -141,7 +141,7 @@ async def keep_capturing(agent: AgentProcess) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_a_signal_ends_it_in_order(agent_process: AgentProcessFactory, number: int) -> None:
+async def test_a_signal_ends_it_in_order(agent_process: AgentProcessFactory, number: signal.Signals) -> None:
     async with agent_process(VIRTUAL) as agent:
         sockets = await open_sockets(await agent.url(), 50)
         async with anyio.create_task_group() as tg:

@@ -257,7 +257,7 @@ async def test_a_peer_that_leaves_ends_its_download(http: httpx.AsyncClient, age
     async with http.stream("GET", "/files/recordings/rec", headers=VIEWER) as response:
         assert response.status_code == 200
     with anyio.fail_after(5):
-        while _is_open(path):  # noqa: ASYNC110 - what a peer's leaving causes has no event to wait for
+        while _is_open(path):
             await anyio.sleep(0.01)
 
 
