@@ -107,9 +107,7 @@ def _movie(payload: bytes) -> Movie:
             defaults[_U32.unpack_from(payload, at + 4)[0]] = _U32.unpack_from(payload, at + 12)[0]
         elif kind == b"mtxi" and end - at >= 44:
             started_at = _EPOCH + timedelta(microseconds=unpack_from(">q", payload, at + 36)[0] // 1000)
-    known = {
-        n: Track(t.timescale, t.is_video, defaults.get(n, 0)) for n, t in tracks.items() if t.timescale
-    }
+    known = {n: Track(t.timescale, t.is_video, defaults.get(n, 0)) for n, t in tracks.items() if t.timescale}
     if not known:
         raise Damaged
     return Movie(known, started_at)

@@ -150,7 +150,9 @@ class _Walk:
                 self._jump()
 
     def _header_at(self, offset: int) -> Header | None:
-        box = header(os.pread(self._fd, min(16, self._size - offset), offset)) if offset < self._size else None
+        box = (
+            header(os.pread(self._fd, min(16, self._size - offset), offset)) if offset < self._size else None
+        )
         if box is None:
             return None
         if offset == 0 and box.kind not in _FIRST_BOXES:
