@@ -15,9 +15,10 @@ import anyio
 from anyio.abc import Process
 
 from agent_core import processes
+from agent_core.plugin import ffmpeg
 from agent_core.testing.waiting import eventually
 
-__all__ = ("MediaServerUnderTest", "find_mediamtx", "running_mediamtx")
+__all__ = ("MediaServerUnderTest", "find_mediamtx", "publisher_command", "running_mediamtx")
 
 _START_TIMEOUT_S = 10.0
 
@@ -45,6 +46,19 @@ class MediaServerUnderTest:
 def find_mediamtx() -> str | None:
     """The program that `MEDIAMTX_BIN` names, else `mediamtx` on PATH, else None."""
     return shutil.which(os.environ.get("MEDIAMTX_BIN") or "mediamtx")
+
+
+def publisher_command(fps: int = 30, *, key_frame_s: float = 0.5) -> str:
+    """A `runOnDemand` that publishes a small H.264 test picture with that rate and time between key frames."""
+    words = [
+        ffmpeg.locate(),
+        *ffmpeg.QUIET,
+        *("-re", "-f", "lavfi", "-i", f"testsrc2=size=320x240:rate={fps}"),
+        *("-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-pix_fmt", "yuv420p"),
+        *("-g", str(max(1, round(fps * key_frame_s)))),
+        *("-f", "rtsp", "-rtsp_transport", "tcp", "rtsp://127.0.0.1:$RTSP_PORT/$MTX_PATH"),
+    ]
+    return " ".join(words)
 
 
 def _free_ports(count: int) -> list[int]:

@@ -10,7 +10,9 @@ __all__ = ("eventually",)
 T = TypeVar("T")
 
 
-async def eventually(ask: Callable[[], Awaitable[T | None]], *, timeout_s: float = 10.0, every_s: float = 0.01) -> T:
+async def eventually(
+    ask: Callable[[], Awaitable[T | None]], *, timeout_s: float = 10.0, every_s: float = 0.01
+) -> T:
     """Call `ask` until its answer is true, and return that.
 
     Only for what happens outside this process; inside it there are events.
