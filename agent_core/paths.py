@@ -3,6 +3,7 @@
 Only paths that are named are touched; never `all_others`, a regular expression or a global setting.
 """
 
+import logging
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
@@ -21,6 +22,8 @@ from agent_core.mediamtx.client import MediaServerClient
 from agent_core.mediamtx.schema import HOT_KEYS, PathConf
 
 __all__ = ("PathCounters", "PathManager")
+
+_log = logging.getLogger("camera_agent.paths")
 
 #: After a transport error or a 5xx; a restarting MediaMTX is back within 2 s.
 RETRY_DELAYS_S = (0.1, 0.3, 0.9)
@@ -145,6 +148,7 @@ class PathManager:
         return None
 
     async def _change(self, name: str, conf: PathConf, missing: PathConf, actual: PathConf) -> None:
+        _log.info("path %s differs from what it should be: %s", name, ", ".join(sorted(missing.wire())))
         if missing.wire().keys() <= (await self._client.features()).hot_keys:
             self._count(writes=1, repairs=1)
             await self._client.patch_path(name, missing)

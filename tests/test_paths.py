@@ -334,6 +334,15 @@ async def test_fifty_one_callers_and_the_first_cancelled_write_at_most_twice(
     assert ON_DEMAND.missing_from(await _conf(client)) == PathConf()
 
 
+async def test_fifty_callers_of_one_path_are_one_write(
+    paths: PathManager, client: MediaServerClient, watched: _Watched
+) -> None:
+    async with anyio.create_task_group() as tasks:
+        for _ in range(50):
+            tasks.start_soon(paths.ensure, "camera0", ON_DEMAND)
+    assert watched.writes == [("POST", "/v3/config/paths/add/camera0")]
+
+
 async def test_a_leader_cancelled_before_the_server_heard_of_it_leaves_the_work_to_the_next(
     media_server: MediaServerUnderTest,
 ) -> None:

@@ -47,7 +47,7 @@ def _base_url(api_url: str) -> tuple[str, Credentials | None]:
         )
     user = Credentials(unquote(at.username), unquote(at.password or "")) if at.username else None
     host = f"[{at.hostname}]" if ":" in at.hostname else at.hostname
-    return f"{at.scheme}://{host}{port}", user
+    return f"{at.scheme}://{host}{port}{at.path}", user
 
 
 class MediaServerClient:
@@ -57,7 +57,8 @@ class MediaServerClient:
     other status but success) or a plain `MediaServerError` (a success that is not MediaMTX's).
 
     Args:
-        api_url: `http://127.0.0.1:9997`, https, or `unix:///run/x.sock`; user and password may be in it.
+        api_url: `http://127.0.0.1:9997`, https, or `unix:///run/x.sock`; user and password may be in it, and
+            a path, where a proxy has put the API below one.
         credentials: for HTTP Basic; instead of those in the address.
         token: for `Authorization: Bearer`; instead of user and password.
         timeout_s: for a whole call, at most `CALL_TIMEOUT_S`. A server from v1.19.3 on delays the answer to a wrong

@@ -160,7 +160,7 @@ class Hold:
     def _accepted(self, method: str, response: Response, *, waited: bool = False) -> Response:
         if 200 <= response.status < 300:
             return response
-        reason, details, suggestion = _explanation(response.status, waited=waited)
+        reason, details, suggestion = _explanation(method, response.status, waited=waited)
         raise MediaServerRefused(
             details,
             method=method,
@@ -212,17 +212,18 @@ def _track(described: Response) -> str:
 _START_SUGGESTION = "Check the camera and the log of the command or source that feeds this path."
 
 
-def _explanation(status: int, *, waited: bool) -> tuple[str | None, str, str | None]:
+def _explanation(method: str, status: int, *, waited: bool) -> tuple[str | None, str, str | None]:
     """Reason, details and suggestion for an RTSP status that is no success."""
+    not_described = method == "DESCRIBE" and status == 400
     if status in (401, 403):
         return (
             "not_authorized",
             "The media server wants other credentials for this stream.",
             "Configure a user and password that may read from the media server.",
         )
-    if status == 400 and waited:
+    if not_described and waited:
         return "start_timed_out", "The stream did not start in time.", _START_SUGGESTION
-    if status in (400, 404):
+    if not_described or status == 404:
         return (
             "stream_not_found",
             "The media server has no such stream.",

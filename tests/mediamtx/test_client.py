@@ -365,13 +365,22 @@ def test_an_address_that_is_none_is_a_configuration_error(url: str) -> None:
     assert caught.value.reason == "invalid_address"
 
 
-async def test_an_ipv6_address_keeps_its_brackets() -> None:
-    asked: list[str] = []
+@pytest.mark.parametrize(
+    ("url", "asked"),
+    [
+        ("http://[::1]:9997", "http://[::1]:9997/v3/info"),
+        ("http://u:p@media.example", "http://media.example/v3/info"),
+        ("https://media.example/behind/proxy/", "https://media.example/behind/proxy/v3/info"),
+    ],
+)
+async def test_addresses_are_used_as_they_are_meant(url: str, asked: str) -> None:
+    seen: list[httpx.Request] = []
 
     def handler(request: httpx.Request) -> httpx.Response:
-        asked.append(str(request.url))
+        seen.append(request)
         return httpx.Response(200, json={})
 
-    async with MediaServerClient("http://[::1]:9997", transport=httpx.MockTransport(handler)) as client:
+    async with MediaServerClient(url, transport=httpx.MockTransport(handler)) as client:
         await client.info()
-    assert asked == ["http://[::1]:9997/v3/info"]
+    assert [str(request.url) for request in seen] == [asked]
+    assert ("Authorization" in seen[0].headers) is ("u:p" in url)

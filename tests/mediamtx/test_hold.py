@@ -406,6 +406,8 @@ def _digest_response(user: str, password: str, nonce: str, request: Request) -> 
         ({"DESCRIBE": _ok()}, "unexpected_answer"),
         ({"SETUP": _ok()}, "unexpected_answer"),
         ({"SETUP": lambda request: Response(461)}, "media_server_refused"),
+        ({"SETUP": lambda request: Response(400)}, "media_server_refused"),  # as MediaMTX at maxReaders
+        ({"SETUP": lambda request: Response(404)}, "stream_not_found"),
         ({"DESCRIBE": _silence}, "start_timed_out"),
     ],
 )
