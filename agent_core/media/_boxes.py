@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from struct import Struct, error, unpack_from
 
+__all__ = ("Damaged", "Header", "Movie", "Run", "Track", "fragment", "header", "movie")
+
 _U32 = Struct(">I")
 _U64 = Struct(">Q")
 _HEADER = Struct(">I4s")

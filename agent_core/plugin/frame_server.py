@@ -1,12 +1,14 @@
 """The unix socket behind a `FrameSocket`: each client gets the newest frames, whole, and never an old one."""
 
 import os
+import socket
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 
 import anyio
 from anyio import TASK_STATUS_IGNORED
-from anyio.abc import SocketStream, TaskStatus
+from anyio.abc import SocketAttribute, SocketStream, TaskStatus
 
 from agent_core.clock import Clock
 from agent_core.errors import CaptureFailed, StartFailed
@@ -16,6 +18,8 @@ __all__ = ("FrameServer",)
 
 #: sockaddr_un has room for 108 bytes with the final zero (unix(7)).
 _ADDRESS_LIMIT_BYTES = 107
+#: Unread bytes that the kernel may hold for a client. Its default, 208 KiB, would be seconds of old small frames.
+_UNREAD_LIMIT_BYTES = 32 << 10
 
 
 class FrameServer:
@@ -52,18 +56,30 @@ class FrameServer:
             self._path.unlink(missing_ok=True)
 
     async def _serve(self, client: SocketStream) -> None:
+        raw = client.extra(SocketAttribute.raw_socket)  # noqa: S610 - anyio's, not Django's
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _UNREAD_LIMIT_BYTES)
         async with client, anyio.create_task_group() as tg:
-            tg.start_soon(self._send_frames, client, tg.cancel_scope)
-            with suppress(anyio.EndOfStream, anyio.BrokenResourceError):
-                await client.receive()  # clients only read: whatever arrives, or the end, is the end
-            tg.cancel_scope.cancel()
+            for work in (self._send_frames, self._wait_for_failure, _wait_for_hangup):
+                tg.start_soon(_then_cancel, work, client, tg.cancel_scope)
 
-    async def _send_frames(self, client: SocketStream, scope: anyio.CancelScope) -> None:
-        not_before_s = self._clock.monotonic_s()
-        try:
+    async def _send_frames(self, client: SocketStream) -> None:
+        with self._broker.demand(), suppress(CaptureFailed, anyio.BrokenResourceError):
+            frame = await self._broker.fresh(self._clock.monotonic_s())
             while True:
-                frame = await self._broker.fresh(not_before_s)
                 await client.send(frame.data)
-                not_before_s = frame.captured_s + 1e-6
-        except (CaptureFailed, anyio.BrokenResourceError):
-            scope.cancel()
+                frame = await self._broker.after(frame.sequence)
+
+    async def _wait_for_failure(self, _client: SocketStream) -> None:
+        await self._broker.failed()
+
+
+async def _wait_for_hangup(client: SocketStream) -> None:
+    with suppress(anyio.EndOfStream, anyio.BrokenResourceError):
+        await client.receive()  # clients only read: whatever arrives, or the end, is the end
+
+
+async def _then_cancel(
+    work: Callable[[SocketStream], Awaitable[None]], client: SocketStream, scope: anyio.CancelScope
+) -> None:
+    await work(client)
+    scope.cancel()

@@ -36,11 +36,15 @@ class MediaServerUnderTest:
     @property
     def record_path(self) -> str:
         """A `recordPath` below `folder`."""
-        return f"{self.folder}/recordings/%path/%Y-%m-%d_%H-%M-%S-%f"
+        return _record_path(self.folder)
 
     def signal(self, number: signal.Signals) -> None:
         """To the server alone, not to the commands that it runs."""
         self.process.send_signal(number)
+
+
+def _record_path(folder: Path) -> str:
+    return f"{folder}/recordings/%path/%Y-%m-%d_%H-%M-%S-%f"
 
 
 def find_mediamtx() -> str | None:
@@ -83,7 +87,8 @@ def _configuration(folder: Path, api: str, rtsp: str, extra: Mapping[str, object
         "rtspAddress": rtsp,
         "rtspTransports": ["tcp"],
         **dict.fromkeys(("rtmp", "srt", "moq", "hls", "webrtc"), False),
-        "pathDefaults": {"recordDeleteAfter": "0s"},
+        # A relative path would be below the folder that the tests are run in.
+        "pathDefaults": {"recordDeleteAfter": "0s", "recordPath": _record_path(folder)},
     }
     return json.dumps({**base, **extra}, indent=1)
 

@@ -1,0 +1,5 @@
+"""Child processes for plugins: they end with their scope, and with the agent even if it is killed."""
+
+from agent_core.processes import Finished, Tail, child, run
+
+__all__ = ("Finished", "Tail", "child", "run")
