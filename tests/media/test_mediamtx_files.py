@@ -94,6 +94,8 @@ async def test_a_recording_of_a_varying_rate_is_as_long_as_the_clock_says(
 async def test_a_recording_knows_when_it_began(
     media_server: MediaServerUnderTest, media_client: MediaServerClient
 ) -> None:
+    if media_server.name != "mediamtx":
+        pytest.skip("only MediaMTX notes in the file when it began")
     await _recording_path(media_server, media_client)
     before = datetime.now(UTC)
     assert (await processes.run(_publish(media_server, 30, length_s=1))).returncode == 0
