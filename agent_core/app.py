@@ -3,13 +3,14 @@
 import logging
 import os
 import signal
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
 from anyio import TASK_STATUS_IGNORED
-from anyio.abc import TaskStatus
+from anyio.abc import TaskGroup, TaskStatus
+from anyio.lowlevel import checkpoint
 
 from agent_core import __version__
 from agent_core import logging as agent_logging
@@ -21,12 +22,12 @@ from agent_core.models import SystemEvent
 from agent_core.plugin.manager import EntryPointFinder, installed
 from agent_core.runtime import Announcement, InstanceLock, notify_systemd, prepare_folders
 
-__all__ = ("EXIT_CONFIG", "EXIT_START", "Agent", "Running", "main")
+__all__ = ("Agent", "Running", "main")
 
 _log = logging.getLogger("camera_agent.app")
 
-EXIT_CONFIG = 5
-EXIT_START = 6
+#: Turns of the event loop in which sessions hand their last event to their sockets.
+SHUTDOWN_TURNS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,41 +61,72 @@ class Agent:
             await self._serve(parts, task_status)
 
     async def _serve(self, parts: Assembly, task_status: TaskStatus[Running]) -> None:
-        """The server is the inner group: it ends first, while what it serves from is still there."""
-        async with anyio.create_task_group() as services:
-            async with anyio.create_task_group() as front:
+        """The server ends first, while what it serves from is still there; then everything else."""
+        async with anyio.create_task_group() as tg:
+            services, front = _Stage(tg), _Stage(tg)
+            try:
                 await front.start(parts.server.run)
                 url = f"{parts.server.scheme}://{_host(self._config.server.host)}:{parts.server.port}/ws"
                 with Announcement(self._config.storage.endpoint_file, url):
-                    services.start_soon(parts.supervisor.run)
-                    services.start_soon(parts.monitor.run)
-                    services.start_soon(_announce_startup, parts)
+                    await services.start(parts.supervisor.run)
+                    await services.start(parts.monitor.run)
+                    await services.start(_announce_startup, parts)
                     _log.info("listening on %s, version %s", url, __version__)
                     task_status.started(Running(url, parts))
-                    await _until_cancelled(lambda: _announce_shutdown(parts))
-            services.cancel_scope.cancel()
+                    await anyio.sleep_forever()
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await _announce_shutdown(parts)
+                    await front.end()
+                    await services.end()
 
 
-async def _until_cancelled(at_the_end: Callable[[], None]) -> None:
-    try:
-        await anyio.sleep_forever()
-    finally:
-        at_the_end()
+class _Stage:
+    """Tasks that end when they are told to, and not together with everything else."""
+
+    def __init__(self, tg: TaskGroup) -> None:
+        self._tg = tg
+        self._running: list[tuple[anyio.CancelScope, anyio.Event]] = []
+
+    async def start(self, work: Callable[..., Awaitable[None]], *args: object) -> None:
+        await self._tg.start(self._keep, work, *args)
+
+    async def _keep(
+        self, work: Callable[..., Awaitable[None]], *args: object, task_status: TaskStatus[None]
+    ) -> None:
+        scope, ended = anyio.CancelScope(shield=True), anyio.Event()
+        self._running.append((scope, ended))
+        try:
+            with scope:
+                await work(*args, task_status=task_status)
+        finally:
+            ended.set()
+
+    async def end(self) -> None:
+        """Cancel all and wait until they have ended."""
+        for scope, _ in self._running:
+            scope.cancel()
+        for _, ended in self._running:
+            await ended.wait()
 
 
 def _host(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-async def _announce_startup(parts: Assembly) -> None:
+async def _announce_startup(parts: Assembly, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
+    task_status.started()
     await parts.monitor.wait_settled()
     status = parts.controller.system_status()
     _log.info("%s", status.message)
     parts.events.publish("system.startup", _system_event(parts, "system.startup"))
 
 
-def _announce_shutdown(parts: Assembly) -> None:
+async def _announce_shutdown(parts: Assembly) -> None:
+    """Publish, and let the sessions send it before they are closed."""
     parts.events.publish("system.shutdown", _system_event(parts, "system.shutdown"))
+    for _ in range(SHUTDOWN_TURNS):
+        await checkpoint()
 
 
 def _system_event(parts: Assembly, topic: str) -> SystemEvent:

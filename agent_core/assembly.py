@@ -24,8 +24,9 @@ from agent_core.rpc.forms import Forms
 from agent_core.rpc.limits import FailureThrottle, RateLimiter
 from agent_core.rpc.methods import core_methods
 from agent_core.rpc.server import RpcServer
-from agent_core.rpc.session import Sessions
+from agent_core.rpc.session import SharedParts
 from agent_core.rpc.session_methods import add_session_methods
+from agent_core.rpc.sessions import Sessions
 from agent_core.rpc.table import MethodTable
 from agent_core.rpc.topics import EventForms
 from agent_core.snapshots import SnapshotManager
@@ -135,14 +136,16 @@ def _server(
     gate = Authenticator(tokens, keys, FailureThrottle(config.auth.failures_per_minute, clock))
     table = MethodTable(core_methods(controller, forms))
     sessions = Sessions(
-        table=table,
-        authenticator=gate,
-        limiter=RateLimiter(config.auth.calls_per_s, config.auth.calls_burst, clock),
-        bus=events,
-        forms=_event_forms(forms),
-        clock=clock,
-        max_calls=config.server.max_calls,
-        max_queued_events=config.server.max_queued_events,
+        SharedParts(
+            table=table,
+            authenticator=gate,
+            limiter=RateLimiter(config.auth.calls_per_s, config.auth.calls_burst, clock),
+            bus=events,
+            forms=_event_forms(forms),
+            clock=clock,
+            max_calls=config.server.max_calls,
+            max_queued_events=config.server.max_queued_events,
+        )
     )
     add_session_methods(table, sessions, title="camera-agent", version=__version__)
     _add_plugin_methods(table, providers, plugins, config)

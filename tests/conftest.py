@@ -20,8 +20,9 @@ from agent_core.rpc.auth import Authenticator, Secret, TokenAuthority
 from agent_core.rpc.limits import FailureThrottle, RateLimiter
 from agent_core.rpc.roles import Role
 from agent_core.rpc.server import RpcServer
-from agent_core.rpc.session import Sessions
+from agent_core.rpc.session import SharedParts
 from agent_core.rpc.session_methods import add_session_methods
+from agent_core.rpc.sessions import Sessions
 from agent_core.rpc.table import Caller, Method, MethodTable
 from agent_core.rpc.topics import EventForms
 from agent_core.web.app import web_app
@@ -91,12 +92,14 @@ class ToyAgent:
             if topic not in ("recording.started", "recording.stopped"):
                 forms.register(topic, lambda payload: payload)
         return Sessions(
-            table=self.table,
-            authenticator=self.authenticator,
-            limiter=RateLimiter(10_000, 10_000, self.clock),
-            bus=self.bus,
-            forms=forms,
-            clock=self.clock,
+            SharedParts(
+                table=self.table,
+                authenticator=self.authenticator,
+                limiter=RateLimiter(10_000, 10_000, self.clock),
+                bus=self.bus,
+                forms=forms,
+                clock=self.clock,
+            )
         )
 
     def token(self, role: Role = Role.ADMIN, lifetime_s: float = 60) -> str:

@@ -150,7 +150,7 @@ async def received(
 async def listening(port: int) -> None:
     """Until somebody listens on `port`: looked up, because a connection would take the publisher's place."""
     with anyio.fail_after(20):
-        while not is_listened_on(port):  # noqa: ASYNC110 - another process, which has no event for us
+        while not is_listened_on(port):
             await anyio.sleep(0.02)
 
 
@@ -241,7 +241,7 @@ async def test_a_publisher_leaves_a_socket_that_went_silent(
         await listening(port)
         async with running(*made(source.socket, program).argv, address) as process:
             with anyio.fail_after(20):
-                while not has_begun(path):  # noqa: ASYNC110 - another process, which has no event for us
+                while not has_begun(path):
                     await anyio.sleep(0.05)
             source.producer.silent = True
             with anyio.fail_after(6):

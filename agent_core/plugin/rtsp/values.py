@@ -1,0 +1,147 @@
+"""The values of the header fields that have a structure: Transport, Session, RTP-Info."""
+
+import re
+from dataclasses import dataclass
+
+from agent_core.plugin.rtsp.errors import RtspError
+
+__all__ = ("RtpInfo", "SessionId", "Transport")
+
+_PAIR = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?\Z")
+_SSRC = re.compile(r"[0-9A-Fa-f]{1,8}\Z")
+_SESSION = re.compile(r"([^\s;]+)[ \t]*(?:;[ \t]*(.*))?\Z")
+_DIGITS = re.compile(r"[0-9]{1,10}\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Transport:
+    """One alternative of a Transport field (RFC 2326, 12.39). `lower` is `TCP` or `UDP`; pairs are RTP and RTCP."""
+
+    lower: str = "TCP"
+    profile: str = "RTP/AVP"
+    multicast: bool = False
+    interleaved: tuple[int, int] | None = None
+    client_port: tuple[int, int] | None = None
+    server_port: tuple[int, int] | None = None
+    ssrc: int | None = None
+    record: bool = False
+
+    @classmethod
+    def parse(cls, value: str) -> "tuple[Transport, ...]":
+        """All alternatives, the sender's favourite first; unknown parameters are passed over.
+
+        Raises:
+            RtspError: none at all, or a number that is none.
+        """
+        found = tuple(_transport(part) for part in value.split(",") if part.strip())
+        if not found:
+            raise RtspError("A Transport field is empty.")
+        return found
+
+    def __str__(self) -> str:
+        parts = [f"{self.profile}/{self.lower}", "multicast" if self.multicast else "unicast"]
+        for name, pair in (
+            ("interleaved", self.interleaved),
+            ("client_port", self.client_port),
+            ("server_port", self.server_port),
+        ):
+            if pair is not None:
+                parts.append(f"{name}={pair[0]}-{pair[1]}")
+        if self.ssrc is not None:
+            parts.append(f"ssrc={self.ssrc:08X}")
+        if self.record:
+            parts.append("mode=record")
+        return ";".join(parts)
+
+
+def _transport(text: str) -> Transport:
+    protocol, *parameters = (part.strip() for part in text.split(";"))
+    pieces = protocol.upper().split("/")
+    if len(pieces) not in (2, 3) or pieces[0] != "RTP":
+        raise RtspError("A Transport field does not name RTP.")
+    given = {name.strip().lower(): value.strip() for name, _, value in (p.partition("=") for p in parameters)}
+    return Transport(
+        lower=pieces[2] if len(pieces) == 3 else "UDP",
+        profile=f"RTP/{pieces[1]}",
+        multicast="multicast" in given,
+        interleaved=_pair(given.get("interleaved"), 255),
+        client_port=_pair(given.get("client_port"), 65535),
+        server_port=_pair(given.get("server_port"), 65535),
+        ssrc=_ssrc(given.get("ssrc")),
+        record=given.get("mode", "").strip('"').lower() in ("record", "receive"),
+    )
+
+
+def _pair(text: str | None, highest: int) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    found = _PAIR.match(text)
+    first = int(found[1]) if found else highest + 1
+    second = int(found[2]) if found and found[2] else first + 1
+    if max(first, second) > highest:
+        raise RtspError("A Transport field has a channel or port that is none.")
+    return first, second
+
+
+def _ssrc(text: str | None) -> int | None:
+    # Some cameras pad it with blanks or send nonsense; it is a hint, so nonsense is the same as absence.
+    return int(text, 16) if text and _SSRC.match(text) else None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionId:
+    """A Session field; without `timeout_s` RFC 2326, 12.37 says 60 seconds."""
+
+    id: str
+    timeout_s: int | None = None
+
+    @classmethod
+    def parse(cls, value: str) -> "SessionId":
+        """The id and the time-out; unknown parameters are passed over.
+
+        Raises:
+            RtspError: the id is empty or not one word.
+        """
+        found = _SESSION.match(value.strip())
+        if found is None:
+            raise RtspError("A Session field has no identifier.")
+        for parameter in (found[2] or "").split(";"):
+            name, _, number = parameter.strip().partition("=")
+            if name.lower() == "timeout" and _DIGITS.match(number):
+                return cls(found[1], int(number))
+        return cls(found[1])
+
+    def __str__(self) -> str:
+        return self.id if self.timeout_s is None else f"{self.id};timeout={self.timeout_s}"
+
+
+@dataclass(frozen=True, slots=True)
+class RtpInfo:
+    """One stream of an RTP-Info field: what its next packet carries."""
+
+    url: str
+    seq: int | None = None
+    rtptime: int | None = None
+
+    @classmethod
+    def parse(cls, value: str) -> "tuple[RtpInfo, ...]":
+        """All streams; what is no number is None, as many cameras write nonsense here.
+
+        A comma inside an address is tolerated: a new entry starts only at `url=`.
+        """
+        return tuple(_rtp_info(part) for part in re.split(r",\s*(?=url=)", value) if part.strip())
+
+    def __str__(self) -> str:
+        numbers = (("seq", self.seq), ("rtptime", self.rtptime))
+        return ";".join(
+            [f"url={self.url}", *(f"{name}={number}" for name, number in numbers if number is not None)]
+        )
+
+
+def _rtp_info(text: str) -> RtpInfo:
+    found = re.match(
+        r"\s*url=(.*?)(?:;seq=([0-9]{1,10}))?(?:;rtptime=([0-9]{1,10}))?;?\s*\Z", text, re.DOTALL
+    )
+    if found is None:
+        return RtpInfo("")
+    return RtpInfo(found[1], int(found[2]) if found[2] else None, int(found[3]) if found[3] else None)
