@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
@@ -90,11 +90,12 @@ async def child(
     stderr: int = subprocess.PIPE,
     stop_signal: int = signal.SIGTERM,
     grace_s: float = 0.0,
+    env: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Process]:
     """Run `argv` for as long as the context is open; leaving it, in whatever way, ends the child and its group.
 
     With `grace_s` the child first gets `stop_signal` and that many seconds. The context is not left before the child
-    is reaped, also under cancellation.
+    is reaped, also under cancellation. `env` replaces the environment.
 
     Raises:
         FileNotFoundError: the program does not exist.
@@ -108,6 +109,7 @@ async def child(
         stdout=stdout,
         stderr=stderr,
         start_new_session=True,
+        env=env,
     )
     try:
         yield process

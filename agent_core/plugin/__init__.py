@@ -1,6 +1,6 @@
 """The whole public face of the agent for plugins: what is named here is stable within one `HOOKSPEC_API` major.
 
-Tools live beside it as modules: `agent_core.plugin.ffmpeg`, `.frames`, `.jpeg`, `.rtsp`.
+Tools live beside it as modules: `agent_core.plugin.ffmpeg`, `.frames`, `.jpeg`, `.processes`, `.rtsp`.
 """
 
 from agent_core.clock import Clock
