@@ -9,7 +9,7 @@ LOCKED_FROM := pyproject.toml $(addsuffix /pyproject.toml,$(PLUGINS))
 .PHONY: run test check lock format clean
 
 run: .venv/.installed
-	@.venv/bin/camera-agent run --config examples/make-run.toml
+	@scripts/run
 
 test: .venv/.installed
 	.venv/bin/pytest

@@ -26,6 +26,7 @@ __all__ = (
     "Picture",
     "PictureFormat",
     "Snapshot",
+    "SystemEvent",
     "TierAttempt",
     "Url",
 )
@@ -247,3 +248,13 @@ class CameraEvent:
 
     topic: str
     camera: Camera
+
+
+@dataclass(frozen=True, slots=True)
+class SystemEvent:
+    """The agent as a whole: `topic` is `system.startup`, `.shutdown` or `.health`; components by name and state."""
+
+    topic: str
+    status: str
+    components: tuple[tuple[str, str], ...]
+    reason: str = ""

@@ -2,9 +2,12 @@
 
 anyio ends a child whose scope is cancelled, but a child survives an agent that is killed with -9. So every child is
 started through a launcher that asks the kernel for a signal on the parent's death (prctl(2), PR_SET_PDEATHSIG):
-`setpriv --pdeathsig` of util-linux where it is there, this interpreter otherwise.
+`setpriv --pdeathsig` of util-linux where it is there, this interpreter otherwise. The kernel sends that signal when
+the thread that started the child ends, and to the child alone: the event loop has to live in a thread that lasts, and
+a program that starts children of its own has to end them itself when it is not ended by its scope.
 """
 
+import logging
 import os
 import shutil
 import signal
@@ -15,34 +18,58 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 import anyio
 from anyio.abc import ByteReceiveStream, Process
 
-__all__ = ("Finished", "Tail", "child", "run")
+__all__ = ("Finished", "Tail", "child", "find_launcher", "run")
 
+_log = logging.getLogger("camera_agent.processes")
+
+#: Undoes what Python does to SIGPIPE and SIGXFSZ, which exec would hand on, and leaves when the parent has died
+#: before the kernel was asked.
 _PRCTL_LAUNCHER = (
-    "import ctypes,os,signal,sys;"
-    "ctypes.CDLL(None).prctl(1,signal.SIGKILL);"
-    "os.execvp(sys.argv[1],sys.argv[1:])"
+    "import ctypes,os,signal,sys\n"
+    "ctypes.CDLL(None).prctl(1,int(signal.SIGKILL),0,0,0)\n"
+    "if os.getppid()!=int(sys.argv[1]):os._exit(1)\n"
+    "signal.signal(signal.SIGPIPE,signal.SIG_DFL)\n"
+    "signal.signal(signal.SIGXFSZ,signal.SIG_DFL)\n"
+    "os.execv(sys.argv[2],sys.argv[2:])"
 )
+
+#: A killed process is reaped in milliseconds, unless it hangs in a driver; shutdown must not hang with it.
+_REAP_LIMIT_S = 5.0
+
+
+def find_launcher(search_path: str | None = None) -> tuple[str, ...]:
+    """The words to put before a command so that it dies with this process.
+
+    Args:
+        search_path: where to look for `setpriv`, as PATH has it; default: PATH.
+    """
+    setpriv = shutil.which("setpriv", path=search_path)
+    if setpriv and Path(setpriv).resolve().name == "setpriv":  # BusyBox has one that lacks --pdeathsig
+        return (setpriv, "--pdeathsig", "KILL", "--")
+    return (sys.executable, "-ISc", _PRCTL_LAUNCHER, str(os.getpid()))
 
 
 @cache
-def _launcher() -> tuple[str, ...]:
-    setpriv = shutil.which("setpriv")
-    if setpriv:
-        return (setpriv, "--pdeathsig", "KILL", "--")
-    return (sys.executable, "-Ic", _PRCTL_LAUNCHER)
+def _default_launcher() -> tuple[str, ...]:
+    return find_launcher()
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """What a child left behind. `returncode` is negative for a signal, as in `subprocess`."""
+    """What a child left behind. `returncode` is negative for a signal, as in `subprocess`.
+
+    `overflowed`: it printed more than was allowed and was killed; `stdout` is only a beginning.
+    """
 
     returncode: int
     stdout: bytes
     stderr: str
+    overflowed: bool = False
 
 
 class Tail:
@@ -77,8 +104,11 @@ async def _end(process: Process, stop_signal: int, grace_s: float) -> None:
         with anyio.move_on_after(grace_s):
             await process.wait()
     _signal_group(process, signal.SIGKILL)
-    await process.wait()
-    await process.aclose()
+    with anyio.move_on_after(_REAP_LIMIT_S) as limit:
+        await process.wait()
+        await process.aclose()
+    if limit.cancelled_caught:
+        _log.error("A killed process does not end; it hangs in the kernel.")
 
 
 @asynccontextmanager
@@ -90,21 +120,23 @@ async def child(
     stderr: int = subprocess.PIPE,
     stop_signal: int = signal.SIGTERM,
     grace_s: float = 0.0,
+    launcher: Sequence[str] | None = None,
     env: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Process]:
     """Run `argv` for as long as the context is open; leaving it, in whatever way, ends the child and its group.
 
     With `grace_s` the child first gets `stop_signal` and that many seconds. The context is not left before the child
-    is reaped, also under cancellation. `env` replaces the environment.
+    is reaped, also under cancellation; only a child that hangs in the kernel is left behind after some seconds.
+    `launcher` is what `find_launcher` returned; default: what it finds on PATH. `env` replaces the environment.
 
     Raises:
-        FileNotFoundError: the program does not exist.
+        FileNotFoundError: the program does not exist, or is not executable.
     """
     program = shutil.which(argv[0])
     if program is None:
         raise FileNotFoundError(argv[0])
     process = await anyio.open_process(
-        [*_launcher(), program, *argv[1:]],
+        [*(launcher or _default_launcher()), program, *argv[1:]],
         stdin=stdin,
         stdout=stdout,
         stderr=stderr,
@@ -123,7 +155,10 @@ async def run(argv: Sequence[str], *, output_limit_bytes: int = 64 << 20) -> Fin
 
     Args:
         argv: the program and its arguments; never a shell string.
-        output_limit_bytes: a child that prints more than this is killed, and what it printed so far returned.
+        output_limit_bytes: a child that prints more than this is killed with its group.
+
+    Raises:
+        FileNotFoundError: the program does not exist, or is not executable.
     """
     tail = Tail()
     output = bytearray()
@@ -135,7 +170,10 @@ async def run(argv: Sequence[str], *, output_limit_bytes: int = 64 << 20) -> Fin
             async for chunk in process.stdout:
                 output += chunk
                 if len(output) > output_limit_bytes:
-                    process.kill()
-                    break
-        returncode = await process.wait()
-    return Finished(returncode, bytes(output), tail.text)
+                    readers.cancel_scope.cancel()
+        overflowed = len(output) > output_limit_bytes
+        if not overflowed:
+            await process.wait()
+    assert process.returncode is not None or overflowed  # noqa: S101 - waited for
+    returncode = -signal.SIGKILL if process.returncode is None else process.returncode
+    return Finished(returncode, bytes(output), tail.text, overflowed)

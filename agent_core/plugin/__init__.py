@@ -1,7 +1,11 @@
 """The whole public face of the agent for plugins: what is named here is stable within one `HOOKSPEC_API` major.
 
-Tools live beside it as modules: `agent_core.plugin.ffmpeg`, `.frames`, `.jpeg`, `.processes`, `.rtsp`.
+Tools live beside it as modules: `agent_core.plugin.ffmpeg`, `.frames`, `.frame_server`, `.jpeg`,
+`.processes`, `.rtsp`.
 """
+
+from anyio import TASK_STATUS_IGNORED as NOT_ASKED
+from anyio.abc import TaskStatus
 
 from agent_core.clock import Clock
 from agent_core.errors import (
@@ -49,9 +53,13 @@ from agent_core.plugin.abc import (
 from agent_core.plugin.context import AgentContext, CameraDirectory, CameraReport, EventPublisher
 from agent_core.plugin.spec import MARKER, hookimpl
 
+#: The type of `task_status`: calling `started()` says that the provider is up. `NOT_ASKED` ignores it.
+Started = TaskStatus[None]
+
 __all__ = (
     "HOOKSPEC_API",
     "MARKER",
+    "NOT_ASKED",
     "AgentContext",
     "AgentError",
     "Camera",
@@ -89,6 +97,7 @@ __all__ = (
     "RpcResult",
     "Settings",
     "SnapshotTier",
+    "Started",
     "TierUnavailable",
     "Unsupported",
     "Url",

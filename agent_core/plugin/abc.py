@@ -1,7 +1,6 @@
 """What a plugin implements. The core constructs, calls, cancels; a provider never starts a task it does not own."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Generic, TypeVar
 
@@ -129,9 +128,9 @@ class Component(ABC):
 
 
 class RpcParams(BaseModel):
-    """The base of a method's parameters; unknown names are refused."""
+    """The base of a method's parameters; unknown names are refused, and numbers that are none."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class RpcResult(BaseModel):
@@ -164,10 +163,11 @@ class RpcMethod(ABC, Generic[ParamsT]):
 class Publisher:
     """A program that publishes one media input, as data: the core decides where and when it runs.
 
-    `argv` ends before the output: the owner appends the address. `redacted` is the same with the input's address
-    taken out, for clients and logs.
+    `argv` is complete but for its last word: the owner appends one, the address `rtsp://HOST:PORT/PATH` to publish
+    at, and nothing else. No word of `argv` is a secret; it is a list, so where a shell or the media server parses
+    the command, the owner quotes (`shlex.join`). `redacted` is one line for clients and logs: the same without the
+    program's folder, the input and the output.
     """
 
     argv: tuple[str, ...]
     redacted: str
-    environment: Sequence[tuple[str, str]] = ()

@@ -1,14 +1,19 @@
 """FFmpeg as a tool that plugins share: find it, run it, and say in a sentence what went wrong."""
 
+import itertools
+import logging
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from agent_core import processes
 from agent_core.errors import FfmpegFailed
 
-__all__ = ("QUIET", "explain", "locate", "run")
+__all__ = ("QUIET", "bundled", "explain", "locate", "redact", "run")
+
+_log = logging.getLogger("camera_agent.ffmpeg")
 
 #: Arguments that every run starts with: no banner, only errors, never read the terminal.
 QUIET = ("-hide_banner", "-loglevel", "error", "-nostdin")
@@ -17,95 +22,116 @@ _MISSING = (
     "Install FFmpeg, set ffmpeg.program in the configuration, or add the Python package imageio-ffmpeg."
 )
 
-#: What FFmpeg prints, and what it means; the first that matches wins.
-_EXPLANATIONS: tuple[tuple[str, str, str, str], ...] = (
-    (
+
+#: What execution of the program itself ends with when it fails (exec(3) hands an unknown format to a shell).
+_NOT_EXECUTED = (126, 127)
+
+
+class _Explanation(NamedTuple):
+    pattern: str
+    reason: str
+    details: str
+    suggestion: str
+
+
+#: What FFmpeg 5.1 to 9 print, and what it means; the first that matches wins, so causes stand before consequences.
+_EXPLANATIONS = (
+    _Explanation(
+        r"Unknown (?:encoder|decoder|input format)|Unrecognized option|(?:Option|Encoder|Decoder|Protocol) not found"
+        r"|Requested output format|is not a suitable output format|No such filter",
+        "ffmpeg_unsuitable",
+        "This FFmpeg build lacks something that is needed.",
+        "Install a complete FFmpeg, such as Debian's, and check the settings of the plugin that uses it.",
+    ),
+    _Explanation(
         r"Device or resource busy",
         "device_busy",
         "The camera is in use by another program.",
         "Close the other program, or let the agent own the camera.",
     ),
-    (
-        r"(Connection refused|Failed to connect)",
+    _Explanation(
+        r"Connection refused|Failed to connect",
         "connection_refused",
         "Nothing answers at the stream's address.",
         "Check the address and that the stream's server runs.",
     ),
-    (
-        r"(401 Unauthorized|403 Forbidden|authorization failed)",
+    _Explanation(
+        r"401 Unauthorized|403 Forbidden|authorization failed",
         "not_authorized",
         "The stream wants other credentials.",
         "Check the user name and password of the stream.",
     ),
-    (
-        r"(404 Not Found|400 Bad Request)",
+    _Explanation(
+        r"404 Not Found|400 Bad Request",
         "stream_not_found",
         "The server has no such stream.",
         "Check the path in the stream's address.",
     ),
-    (
-        r"(timed out|Connection timeout|Immediate exit requested)",
+    _Explanation(
+        r"Server returned (?:4XX Client Error|5XX Server Error|5\d\d)|50\d (?:Internal|Service|Bad Gateway)",
+        "server_failed",
+        "The stream's server answered with an error.",
+        "Look into the log of the stream's server.",
+    ),
+    _Explanation(
+        r"timed out|Connection timeout",
         "timed_out",
         "The source did not answer in time.",
         "Check the network and the camera's load.",
     ),
-    (
-        r"(No route to host|Network is unreachable|Name or service not known)",
+    _Explanation(
+        r"No route to host|Network is unreachable|Failed to resolve hostname|Name or service not known",
         "unreachable",
         "The stream's host cannot be reached.",
         "Check the network and the address.",
     ),
-    (
-        r"No such file or directory",
+    _Explanation(
+        r"Broken pipe|Connection reset by peer",
+        "connection_lost",
+        "The other side closed the connection.",
+        "Look into the log of the stream's server; try again.",
+    ),
+    _Explanation(
+        r"No such file or directory|No such device",
         "input_missing",
         "The input does not exist.",
         "Check that the camera or file is still there.",
     ),
-    (
+    _Explanation(
         r"Permission denied",
         "permission_denied",
         "The agent may not open the input.",
         "Give the agent's user access to it (group video for cameras).",
     ),
-    (
-        r"(No space left on device)",
+    _Explanation(
+        r"No space left on device",
         "no_space",
         "There was no space left, on a disk or on the USB bus.",
         "Free disk space; for a USB camera use a smaller size or another port.",
     ),
-    (
-        r"(Unknown (encoder|decoder|input format)|Unrecognized option|Option not found|Requested output format)",
-        "ffmpeg_unsuitable",
-        "This FFmpeg build lacks something that is needed.",
-        "Install a complete FFmpeg, such as Debian's.",
+    _Explanation(
+        r"Cannot allocate memory",
+        "no_memory",
+        "There was not enough memory for FFmpeg.",
+        "Free memory, or use a smaller picture.",
     ),
-    (
-        r"(Invalid data found|does not contain any stream|Output file is empty|moov atom not found)",
+    _Explanation(
+        r"Invalid data found|does not contain any stream|matches no streams|Output file (?:#\d+ )?is empty"
+        r"|moov atom not found|dimensions not set|Is a directory",
         "no_picture",
         "The source delivered nothing that is a picture.",
         "Check what the source sends.",
     ),
 )
 
-_SECRETS = re.compile(r"[a-z][a-z0-9+.-]*://\S+|(?<![\w.])/\S+")
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://[^\s'\"]+|[^\s'\"]+@[^\s'\"]+", re.IGNORECASE)
+#: From a leading slash to the next colon, quote or bracket: a path may have spaces in it.
+_PATH = re.compile(r"(?<![\w.<])/[^:'\"\]\n]*")
+_CONTEXT = re.compile(r"^\[[^\]\n]* @ 0x[0-9a-f]+\] ", re.MULTILINE)
 
 
-def locate(program: str | None = None) -> str:
-    """The FFmpeg to use: `program` if given, else the one on PATH, else the `imageio-ffmpeg` wheel's.
-
-    Raises:
-        FfmpegFailed: there is none (`ffmpeg_missing`).
-    """
-    found = shutil.which(program or "ffmpeg")
-    if found is None and program is None:
-        found = _bundled()
-    if found is None:
-        which = f"The configured FFmpeg ({Path(program).name})" if program else "FFmpeg"
-        raise FfmpegFailed(f"{which} was not found.", reason="ffmpeg_missing", suggestion=_MISSING)
-    return found
-
-
-def _bundled() -> str | None:
+def bundled() -> str | None:
+    """The FFmpeg of the Python package `imageio-ffmpeg`; None where that is not installed, or does not run."""
     try:
         import imageio_ffmpeg
 
@@ -114,26 +140,95 @@ def _bundled() -> str | None:
         return None
 
 
-def explain(stderr: str, returncode: int) -> FfmpegFailed:
-    """FFmpeg's last words as an error; addresses and paths are taken out of them."""
-    lines = [line for line in stderr.splitlines() if line.strip()]
-    last = _SECRETS.sub("<input>", lines[-1])[:300] if lines else f"it ended with status {returncode}"
+def locate(
+    program: str | None = None,
+    *,
+    search_path: str | None = None,
+    fallback: Callable[[], str | None] = bundled,
+) -> str:
+    """The FFmpeg to use: `program` if given, else the one on PATH, else the `imageio-ffmpeg` wheel's.
+
+    The wheel's is tried out when it is first asked for, which takes a tenth of a second: call this in a worker
+    thread.
+
+    Args:
+        program: the configured one, a name or a path; then no other is tried.
+        search_path: as PATH has it; default: PATH.
+        fallback: who is asked when PATH has none.
+
+    Raises:
+        FfmpegFailed: there is none (`ffmpeg_missing`).
+    """
+    found = shutil.which(program or "ffmpeg", path=search_path)
+    if found is None and program is None:
+        found = fallback()
+    if found is None:
+        which = f"The configured FFmpeg ({Path(program).name})" if program else "FFmpeg"
+        raise FfmpegFailed(f"{which} was not found.", reason="ffmpeg_missing", suggestion=_MISSING)
+    return found
+
+
+def _names(arguments: Sequence[str]) -> Iterator[str]:
+    """What `arguments` name: inputs and the output, with and without FFmpeg's `protocol:`."""
+    inputs = [value for option, value in itertools.pairwise(arguments) if option == "-i"]
+    for name in (*inputs, *arguments[-1:]):
+        yield name
+        yield name.partition(":")[2]
+
+
+def redact(text: str, arguments: Sequence[str] = ()) -> str:
+    """`text` without addresses, paths, and the names of inputs and output in `arguments`, for people and logs."""
+    for name in sorted({*_names(arguments)} - {""}, key=len, reverse=True):
+        text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", "<input>", text)
+    return _PATH.sub("<input>", _ADDRESS.sub("<input>", _CONTEXT.sub("", text)))
+
+
+def explain(stderr: str, returncode: int, arguments: Sequence[str] = ()) -> FfmpegFailed:
+    """FFmpeg's last words as an error without addresses, paths and credentials.
+
+    Args:
+        stderr: what it printed, or the end of it.
+        returncode: negative for a signal.
+        arguments: what it was called with, so that the names in them are recognised and taken out.
+    """
+    said = redact(stderr, arguments)
     for pattern, reason, details, suggestion in _EXPLANATIONS:
-        if re.search(pattern, stderr, re.IGNORECASE):
-            return FfmpegFailed(details, reason=reason, suggestion=suggestion, detail=last)
+        if match := re.search(pattern, said, re.IGNORECASE):
+            return FfmpegFailed(details, reason=reason, suggestion=suggestion, detail=match[0])
+    if returncode < 0:
+        return FfmpegFailed(
+            f"FFmpeg was ended by signal {-returncode}.",
+            reason="ffmpeg_killed",
+            suggestion="Check the machine's memory and its kernel log.",
+        )
+    if returncode in _NOT_EXECUTED:
+        return FfmpegFailed(
+            "The FFmpeg program cannot be executed.",
+            reason="ffmpeg_unusable",
+            suggestion="Install an FFmpeg for this machine's architecture, or correct ffmpeg.program.",
+        )
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    last = lines[-1][:300].rstrip(".") if lines else f"it ended with status {returncode}"
     return FfmpegFailed(f"FFmpeg failed: {last}.", detail=last)
 
 
-async def run(program: str, arguments: Sequence[str]) -> bytes:
+async def run(program: str, arguments: Sequence[str], *, output_limit_bytes: int = 64 << 20) -> bytes:
     """Run FFmpeg to its end and return what it wrote to standard output; cancelling kills it.
 
     Raises:
-        FfmpegFailed: it is gone, or ended with an error, as a sentence.
+        FfmpegFailed: it is gone, ended with an error, or wrote more than `output_limit_bytes`; as a sentence.
     """
     try:
-        finished = await processes.run([program, *QUIET, *arguments])
+        finished = await processes.run([program, *QUIET, *arguments], output_limit_bytes=output_limit_bytes)
     except FileNotFoundError as error:
         raise FfmpegFailed("FFmpeg was not found.", reason="ffmpeg_missing", suggestion=_MISSING) from error
+    if finished.overflowed:
+        raise FfmpegFailed(
+            f"FFmpeg delivered more than {output_limit_bytes} bytes.",
+            reason="output_too_large",
+            suggestion="Check what the source sends.",
+        )
     if finished.returncode != 0:
-        raise explain(finished.stderr, finished.returncode)
+        _log.info("FFmpeg ended with status %d: %s", finished.returncode, redact(finished.stderr, arguments))
+        raise explain(finished.stderr, finished.returncode, arguments)
     return finished.stdout

@@ -1,12 +1,14 @@
 """The unix socket behind a `FrameSocket`: each client gets the newest frames, whole, and never an old one."""
 
 import os
+import socket
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 
 import anyio
 from anyio import TASK_STATUS_IGNORED
-from anyio.abc import SocketStream, TaskStatus
+from anyio.abc import SocketAttribute, TaskGroup, TaskStatus
 
 from agent_core.clock import Clock
 from agent_core.errors import CaptureFailed, StartFailed
@@ -16,6 +18,9 @@ __all__ = ("FrameServer",)
 
 #: sockaddr_un has room for 108 bytes with the final zero (unix(7)).
 _ADDRESS_LIMIT_BYTES = 107
+#: Unread bytes that the kernel may hold for a client. Its default, 208 KiB, would be seconds of old small frames.
+_UNREAD_LIMIT_BYTES = 32 << 10
+_ACCEPT_PAUSE_S = 0.1
 
 
 class FrameServer:
@@ -45,25 +50,56 @@ class FrameServer:
             )
         listener = await anyio.create_unix_listener(self._path, mode=0o660)
         try:
-            async with listener:
+            async with listener, anyio.create_task_group() as clients:
                 task_status.started()
-                await listener.serve(self._serve)
+                await self._accept(listener.extra(SocketAttribute.raw_socket), clients)  # noqa: S610 - anyio's
         finally:
             self._path.unlink(missing_ok=True)
 
-    async def _serve(self, client: SocketStream) -> None:
-        async with client, anyio.create_task_group() as tg:
-            tg.start_soon(self._send_frames, client, tg.cancel_scope)
-            with suppress(anyio.EndOfStream, anyio.BrokenResourceError):
-                await client.receive()  # clients only read: whatever arrives, or the end, is the end
-            tg.cancel_scope.cancel()
+    # From here on the sockets themselves: anyio's streams and listeners have a race between data and cancellation
+    # that ends as a traceback in the event loop's log (set_result on a cancelled future).
 
-    async def _send_frames(self, client: SocketStream, scope: anyio.CancelScope) -> None:
-        not_before_s = self._clock.monotonic_s()
-        try:
+    async def _accept(self, listener: socket.socket, clients: TaskGroup) -> None:
+        while True:
+            await anyio.wait_readable(listener)
+            try:
+                client, _ = listener.accept()
+            except OSError:  # gone again, or no file descriptors left: a moment later there may be
+                await self._clock.sleep(_ACCEPT_PAUSE_S)
+                continue
+            clients.start_soon(self._serve, client)
+
+    async def _serve(self, client: socket.socket) -> None:
+        with client:
+            client.setblocking(False)  # noqa: FBT003 - the standard library's
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _UNREAD_LIMIT_BYTES)
+            async with anyio.create_task_group() as tg:
+                for work in (self._send_frames, self._wait_for_failure, anyio.wait_readable):
+                    tg.start_soon(_then_cancel, work, client, tg.cancel_scope)
+
+    async def _send_frames(self, client: socket.socket) -> None:
+        with self._broker.demand(), suppress(CaptureFailed, OSError):
+            frame = await self._broker.fresh(self._clock.monotonic_s())
             while True:
-                frame = await self._broker.fresh(not_before_s)
-                await client.send(frame.data)
-                not_before_s = frame.captured_s + 1e-6
-        except (CaptureFailed, anyio.BrokenResourceError):
-            scope.cancel()
+                await _send_all(client, frame.data)
+                frame = await self._broker.after(frame.sequence)
+
+    async def _wait_for_failure(self, _client: socket.socket) -> None:
+        await self._broker.failed()
+
+
+async def _send_all(client: socket.socket, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        try:
+            rest = rest[client.send(rest) :]
+        except BlockingIOError:
+            await anyio.wait_writable(client)
+
+
+async def _then_cancel(
+    work: Callable[[socket.socket], Awaitable[None]], client: socket.socket, scope: anyio.CancelScope
+) -> None:
+    """One of the things that end a connection; a client only reads, so whatever it sends is one of them."""
+    await work(client)
+    scope.cancel()

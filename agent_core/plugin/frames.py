@@ -1,95 +1,28 @@
 """One owner per camera device: the broker runs one producer on demand and hands its frames to everybody.
 
-States: `cold` (nothing is open), `parked` (the producer is prepared, not streaming), `warm` (frames arrive). Demand is
-a waiting reader, a connected frame-socket client, or a reader within the last `warm_ttl_s`.
+States: `cold` (nothing is open), `parked` (the producer is prepared, not streaming), `warm` (it streams). Demand is a
+waiting reader, a connected frame-socket client, or either of them within the last `warm_ttl_s`.
 """
 
-from abc import ABC, abstractmethod
 from collections import Counter, deque
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import Protocol
+from contextlib import contextmanager, suppress
 
 import anyio
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
 from agent_core.clock import Clock
-from agent_core.errors import AgentError, CaptureFailed
+from agent_core.errors import AgentError, CaptureFailed, DependencyFailed
 from agent_core.models import CapturedAtSource, Frame
 from agent_core.plugin import jpeg
+from agent_core.plugin.frame_producer import FrameProducer, FrameSink
+from agent_core.plugin.frame_settings import BrokerSettings, BrokerState, BrokerStats
 
 __all__ = ("BrokerSettings", "BrokerState", "BrokerStats", "FrameBroker", "FrameProducer", "FrameSink")
 
-
-class BrokerState(StrEnum):
-    COLD = "cold"
-    PARKED = "parked"
-    WARM = "warm"
-
-
-@dataclass(frozen=True, slots=True)
-class BrokerSettings:
-    """How long a broker keeps, waits and gives up.
-
-    `stall_s`: no frame for so long while streaming means that the producer hangs. `pipeline_latency_s` is what is
-    taken off the arrival time of frames that come without a capture time.
-    """
-
-    ring_frames: int = 4
-    warm_ttl_s: float = 10.0
-    parked_ttl_s: float = 60.0
-    stall_s: float = 4.0
-    first_frame_s: float = 10.0
-    pipeline_latency_s: float = 0.2
-    backoff_s: float = 0.25
-    backoff_limit_s: float = 8.0
-
-
-@dataclass(frozen=True, slots=True)
-class BrokerStats:
-    """Counts since the agent started; `dropped` by the reason that the frame was not used."""
-
-    frames: int
-    starts: int
-    stalls: int
-    failures: int
-    dropped: tuple[tuple[str, int], ...]
-
-
-class FrameSink(Protocol):
-    """Where a producer delivers."""
-
-    def offer(self, data: bytes, *, captured_s: float | None = None) -> None:
-        """One JPEG frame. `captured_s` is its exposure on the monotonic clock, where the source knows it.
-
-        A frame that is not a whole JPEG is dropped and counted.
-        """
-        ...
-
-    def drop(self, reason: str) -> None:
-        """Count a frame that the device itself flagged as bad."""
-        ...
-
-
-class FrameProducer(ABC):
-    """The one owner of a device. The broker calls these one at a time, never concurrently."""
-
-    async def park(self) -> None:  # noqa: B027 - optional to implement
-        """Prepare what is slow to prepare and cheap to keep; called before `stream`, again after a failure."""
-
-    @abstractmethod
-    async def stream(self, sink: FrameSink) -> None:
-        """Deliver frames until cancelled; leave the device parked.
-
-        Raises:
-            CaptureFailed: the device failed; returning counts as failure too.
-        """
-
-    async def close(self) -> None:  # noqa: B027 - optional to implement
-        """Undo `park`; also called after a failure and at the end."""
+#: How long the end of a broker waits for its producer to close.
+_CLOSE_S = 5.0
 
 
 class FrameBroker:
@@ -106,9 +39,11 @@ class FrameBroker:
         self._ring: deque[Frame] = deque(maxlen=settings.ring_frames)
         self._changed = anyio.Event()
         self._wanted = anyio.Event()
+        self._released = anyio.Event()
         self._users = 0
         self._last_use_s = float("-inf")
-        self._last_frame_s = float("-inf")
+        self._last_good_s = float("-inf")
+        self._bad_since_good = 0
         self._sequence = 0
         self._starts = self._stalls = self._failures = 0
         self._consecutive_failures = 0
@@ -146,12 +81,13 @@ class FrameBroker:
         with self.demand():
             failures = self._failures
             while True:
+                self._check_open()
                 frame = self.latest()
                 if frame is not None and frame.captured_s >= not_before_s:
                     return frame
-                if self._backing_off and self._problem is not None:
+                if self._problem is not None and (self._backing_off or self._failures > failures):
                     raise self._problem
-                await self._wait_for_change(failures)
+                await self._changed.wait()
 
     async def after(self, sequence: int) -> Frame:
         """The newest frame with a higher number than `sequence`; waits for one, through failures of the producer.
@@ -161,14 +97,23 @@ class FrameBroker:
         """
         with self.demand():
             while True:
+                self._check_open()
                 frame = self.latest()
                 if frame is not None and frame.sequence > sequence:
                     return frame
-                await self._wait_for_change(None)
+                await self._changed.wait()
+
+    async def failed(self) -> None:
+        """Return when the producer next fails or hangs, or when the broker ends; waiting here is no demand."""
+        failures = self._failures
+        while not self._closed and self._failures == failures:
+            await self._changed.wait()
 
     @contextmanager
     def demand(self) -> Iterator[None]:
         """Keep the producer running for as long as the context is open, and `warm_ttl_s` after."""
+        if not self._users:
+            self._released = anyio.Event()
         self._users += 1
         self._wanted.set()
         try:
@@ -176,13 +121,12 @@ class FrameBroker:
         finally:
             self._users -= 1
             self._last_use_s = self._clock.monotonic_s()
+            if not self._users:
+                self._released.set()
 
-    async def _wait_for_change(self, failures: int | None) -> None:
+    def _check_open(self) -> None:
         if self._closed:
             raise CaptureFailed("The camera was removed.", reason="camera_removed")
-        await self._changed.wait()
-        if failures is not None and self._failures > failures and self._problem is not None:
-            raise self._problem
 
     def _announce(self) -> None:
         self._changed.set()
@@ -192,7 +136,6 @@ class FrameBroker:
 
     def offer(self, data: bytes, *, captured_s: float | None = None) -> None:
         arrived_s = self._clock.monotonic_s()
-        self._last_frame_s = arrived_s
         try:
             info = jpeg.inspect(data)
         except jpeg.JpegError:
@@ -202,13 +145,17 @@ class FrameBroker:
         if captured_s is None:
             captured_s = arrived_s - self._settings.pipeline_latency_s
         self._sequence += 1
-        self._consecutive_failures = 0
+        self._last_good_s = arrived_s
+        self._bad_since_good = self._consecutive_failures = 0
         self._problem = None
-        self._ring.append(Frame(data, self._sequence, captured_s, source, info.width, info.height))
+        # A device clock that runs ahead of ours must not make a frame newer than it can be.
+        exposed_s = min(captured_s, arrived_s)
+        self._ring.append(Frame(data, self._sequence, exposed_s, source, info.width, info.height))
         self._announce()
 
     def drop(self, reason: str) -> None:
         self._dropped[reason] += 1
+        self._bad_since_good += 1
 
     # The broker's own life.
 
@@ -221,10 +168,14 @@ class FrameBroker:
                 await self._stream_while_wanted()
         finally:
             self._closed = True
-            self._state = BrokerState.COLD
             self._announce()
-            with anyio.CancelScope(shield=True):
-                await self._producer.close()
+            with anyio.move_on_after(_CLOSE_S, shield=True):
+                await self._close()
+
+    async def _close(self) -> None:
+        self._state = BrokerState.COLD
+        with suppress(AgentError):  # the device is given up either way
+            await self._producer.close()
 
     async def _rest_until_wanted(self) -> None:
         """Wait for demand; a parked producer is closed when none comes for `parked_ttl_s`."""
@@ -232,26 +183,40 @@ class FrameBroker:
             return
         self._wanted = anyio.Event()
         if self._state is BrokerState.PARKED:
-            with anyio.move_on_after(self._settings.parked_ttl_s):
-                await self._wanted.wait()
+            rest_until_s = self._clock.monotonic_s() + self._settings.parked_ttl_s
+            if await self._comes_before(self._wanted, rest_until_s):
                 return
-            await self._producer.close()
-            self._state = BrokerState.COLD
+            await self._close()
         await self._wanted.wait()
+
+    async def _comes_before(self, event: anyio.Event, deadline_s: float) -> bool:
+        """Wait for `event`, at most until `deadline_s` on our own clock."""
+
+        async def expire() -> None:
+            await self._clock.sleep(max(deadline_s - self._clock.monotonic_s(), 0.0))
+            tg.cancel_scope.cancel()
+
+        async with anyio.create_task_group() as tg:
+            tg.start_soon(expire)
+            await event.wait()
+            tg.cancel_scope.cancel()
+        return event.is_set()
 
     async def _stream_while_wanted(self) -> None:
         try:
-            await self._producer.park()
-            self._state = BrokerState.WARM
-            self._starts += 1
             await self._supervised_stream()
-            self._state = BrokerState.PARKED
         except AgentError as error:
             await self._recover(error)
+            return
+        if self._state is BrokerState.WARM:
+            self._state = BrokerState.PARKED
+        else:  # nobody wanted frames any more while it was being prepared
+            await self._close()
 
     async def _supervised_stream(self) -> None:
         """Stream until nobody wants frames; a producer that ends or goes silent raises."""
-        self._last_frame_s = self._clock.monotonic_s()
+        self._last_good_s = self._clock.monotonic_s()
+        self._bad_since_good = 0
         problem: AgentError | None = None
 
         async def watch() -> None:
@@ -262,7 +227,7 @@ class FrameBroker:
         async with anyio.create_task_group() as tg:
             tg.start_soon(watch)
             try:
-                await self._producer.stream(self)
+                await self._produce()
                 problem = CaptureFailed("The camera stopped delivering pictures.", reason="camera_stopped")
             except AgentError as error:
                 problem = error
@@ -270,42 +235,64 @@ class FrameBroker:
         if problem is not None:
             raise problem
 
+    async def _produce(self) -> None:
+        await self._producer.park()
+        self._state = BrokerState.WARM
+        self._starts += 1
+        await self._producer.stream(self)
+
     async def _watch(self, frames_before: int) -> CaptureFailed | None:
         """Sleep to the next moment at which something can be due: the end of demand, or a stall."""
+        settings = self._settings
         while True:
             now_s = self._clock.monotonic_s()
-            limit_s = (
-                self._settings.stall_s if self._sequence > frames_before else self._settings.first_frame_s
-            )
-            stalled_at_s = self._last_frame_s + limit_s
-            expires_at_s = float("inf") if self._users else self._last_use_s + self._settings.warm_ttl_s
+            limit_s = settings.stall_s if self._sequence > frames_before else settings.first_frame_s
+            stalled_at_s = self._last_good_s + limit_s
+            expires_at_s = self._last_use_s + settings.warm_ttl_s
             if now_s >= stalled_at_s:
                 self._stalls += 1
-                return CaptureFailed(
-                    f"The camera delivered no picture for {limit_s:g} s.", reason="camera_stalled"
-                )
-            if now_s >= expires_at_s:
+                return self._stalled(limit_s)
+            if self._users:
+                await self._comes_before(self._released, stalled_at_s)
+            elif now_s >= expires_at_s:
                 return None
-            await self._clock.sleep(min(stalled_at_s, expires_at_s) - now_s)
+            else:
+                await self._clock.sleep(min(stalled_at_s, expires_at_s) - now_s)
+
+    def _stalled(self, limit_s: float) -> CaptureFailed:
+        if self._bad_since_good:
+            return CaptureFailed(
+                f"The camera delivered only damaged pictures for {limit_s:g} s.",
+                reason="frames_damaged",
+                suggestion="Check the camera's cable and hub; a smaller picture or lower rate may help.",
+            )
+        return CaptureFailed(f"The camera delivered no picture for {limit_s:g} s.", reason="camera_stalled")
 
     async def _recover(self, error: AgentError) -> None:
         """Tell the waiting readers, leave the device alone for a while, then let demand start it again."""
-        problem = (
-            error
-            if isinstance(error, CaptureFailed)
-            else CaptureFailed(error.details, reason=error.reason, suggestion=error.suggestion)
-        )
         self._failures += 1
         self._consecutive_failures += 1
-        self._problem = problem
-        self._announce()
-        await self._producer.close()
-        self._state = BrokerState.COLD
+        self._problem = _as_capture_failed(error)
         exponent = min(self._consecutive_failures - 1, 16)
+        pause_s = min(self._settings.backoff_s * 2**exponent, self._settings.backoff_limit_s)
         self._backing_off = True
+        self._announce()
         try:
-            await self._clock.sleep(
-                min(self._settings.backoff_s * 2**exponent, self._settings.backoff_limit_s)
-            )
+            await self._close()
+            await self._clock.sleep(pause_s)
         finally:
             self._backing_off = False
+
+
+def _as_capture_failed(error: AgentError) -> CaptureFailed:
+    """The same under the name that readers expect."""
+    if isinstance(error, CaptureFailed):
+        return error
+    foreign = error if isinstance(error, DependencyFailed) else None
+    return CaptureFailed(
+        error.details,
+        reason=error.reason,
+        suggestion=error.suggestion,
+        dependency=foreign.dependency if foreign else None,
+        detail=foreign.detail if foreign else "",
+    )

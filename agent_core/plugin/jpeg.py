@@ -3,19 +3,25 @@
 Markers and segment layout are those of ITU-T T.81, annex B; the EXIF tags those of CIPA DC-008 (Exif 2.32).
 """
 
+import re
 import struct
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from itertools import takewhile
 
 __all__ = ("JpegError", "JpegInfo", "inspect", "with_capture_time")
 
 _SOI = b"\xff\xd8"
-_EOI = b"\xff\xd9"
+_EOI = 0xD9
 _SOS = 0xDA
 _APP0 = 0xE0
 _APP1 = 0xE1
 #: Start-of-frame markers: C0 to CF without the tables DHT (C4), JPG (C8) and DAC (CC).
 _SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+#: Markers without a length: TEM, the restarts, SOI, EOI. None belongs into the header behind the first SOI.
+_BARE = frozenset({0x00, 0x01, *range(0xD0, 0xDA)})
+#: The next marker in compressed data: not a stuffed zero (FF00), a restart, or a fill byte.
+_SCAN_END = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 #: UVC cameras pad a frame with zeros to the end of the USB payload; more than this is a torn frame.
 _MAX_PADDING_BYTES = 4096
 
@@ -33,40 +39,63 @@ class JpegInfo:
     size_bytes: int
 
 
-def _segments(data: bytes) -> "list[tuple[int, int, int]]":
-    """The segments before the scan as (marker, start, end), `start` at the 0xFF."""
+def _segment(data: bytes, position: int) -> tuple[int, int, int]:
+    """The segment at or, after fill bytes, behind `position` as (marker, start, end), `start` at the 0xFF."""
+    while data[position : position + 2] == b"\xff\xff":
+        position += 1
+    if position + 2 > len(data):
+        raise JpegError("it ends inside its header")
+    marker = data[position + 1]
+    if data[position] != 0xFF:
+        raise JpegError("its header is damaged")
+    if marker in _BARE:
+        return marker, position, position + 2
+    if position + 4 > len(data):
+        raise JpegError("it ends inside its header")
+    (length,) = struct.unpack_from(">H", data, position + 2)
+    if length < 2:
+        raise JpegError("its header is damaged")
+    return marker, position, position + 2 + length
+
+
+def _segments(data: bytes) -> list[tuple[int, int, int]]:
+    """The segments up to and including the first start of scan."""
     if data[:2] != _SOI:
         raise JpegError("it does not start like a JPEG")
     found = []
     position = 2
     while True:
-        if position + 4 > len(data):
-            raise JpegError("it ends inside its header")
-        if data[position] != 0xFF:
+        segment = _segment(data, position)
+        if segment[0] in _BARE:
             raise JpegError("its header is damaged")
-        marker = data[position + 1]
-        if marker == 0xFF:  # fill byte
-            position += 1
-            continue
-        (length,) = struct.unpack_from(">H", data, position + 2)
-        if length < 2:
-            raise JpegError("its header is damaged")
-        end = position + 2 + length
-        found.append((marker, position, end))
-        if marker == _SOS:
+        found.append(segment)
+        position = segment[2]
+        if segment[0] == _SOS:
             return found
-        position = end
 
 
 def _end_of_picture(data: bytes, scan_start: int) -> int:
-    end = data.rfind(_EOI)
-    if end < scan_start or len(data) - end - 2 > _MAX_PADDING_BYTES:
-        raise JpegError("its end is missing")
-    return end + 2
+    """Behind the end marker; a progressive picture has further tables and scans before it."""
+    position = scan_start
+    while True:
+        found = _SCAN_END.search(data, position)
+        if found is None:
+            raise JpegError("its end is missing")
+        marker, _, position = _segment(data, found.start())
+        if marker == _EOI:
+            break
+        if marker in _BARE:
+            raise JpegError("its picture data is damaged")
+    if len(data) - position > _MAX_PADDING_BYTES:
+        raise JpegError("something follows its end")
+    return position
 
 
 def inspect(data: bytes) -> JpegInfo:
-    """Check that `data` is one whole JPEG and return its size; the compressed picture itself is not looked at.
+    """Check that `data` is one whole JPEG and return its size.
+
+    Of the compressed data only the markers are looked at; one that must not be there is damage too, because a
+    decoder shows nothing behind it.
 
     Raises:
         JpegError: it is damaged or cut short.
@@ -88,27 +117,30 @@ def _ascii_entry(tag: int, text: bytes, offset: int) -> bytes:
 
 
 def _exif_segment(captured_at: datetime) -> bytes:
-    """DateTimeOriginal (9003), OffsetTimeOriginal (9011) and SubSecTimeOriginal (9291) in an Exif sub-directory."""
+    """ExifVersion (9000), then DateTimeOriginal (9003), its offset (9011) and sub-second (9291) in a sub-directory."""
+    utc = captured_at.astimezone(UTC)
     texts = {
-        0x9003: captured_at.strftime("%Y:%m:%d %H:%M:%S").encode() + b"\0",
+        0x9003: utc.strftime("%Y:%m:%d %H:%M:%S").encode() + b"\0",
         0x9011: b"+00:00\0",
-        0x9291: f"{captured_at.microsecond // 1000:03d}".encode() + b"\0",
+        0x9291: f"{utc.microsecond // 1000:03d}".encode() + b"\0",
     }
+    count = 1 + len(texts)
     sub_directory_at = 8 + 2 + 12 + 4
-    offset = sub_directory_at + 2 + 12 * len(texts) + 4
-    entries, values = b"", b""
+    offset = sub_directory_at + 2 + 12 * count + 4
+    entries = struct.pack(">HHI4s", 0x9000, 7, 4, b"0232")
+    values = b""
     for tag, text in texts.items():
         entries += _ascii_entry(tag, text, offset + len(values))
         values += text if len(text) > 4 else b""
     pointer = struct.pack(">HHII", 0x8769, 4, 1, sub_directory_at)
     tiff = b"MM\0*" + struct.pack(">IH", 8, 1) + pointer + b"\0" * 4
-    tiff += struct.pack(">H", len(texts)) + entries + b"\0" * 4 + values
+    tiff += struct.pack(">H", count) + entries + b"\0" * 4 + values
     body = b"Exif\0\0" + tiff
     return struct.pack(">BBH", 0xFF, _APP1, len(body) + 2) + body
 
 
 def with_capture_time(data: bytes, captured_at: datetime) -> bytes:
-    """`data` with an EXIF segment that gives `captured_at` (aware, UTC); every other byte stays as it was.
+    """`data` with an EXIF segment that gives `captured_at` (aware); every other byte stays as it was.
 
     A picture that has EXIF data already is returned unchanged: its camera knows better. Padding behind the end marker
     is left out.
@@ -120,5 +152,6 @@ def with_capture_time(data: bytes, captured_at: datetime) -> bytes:
     end = _end_of_picture(data, segments[-1][2])
     if any(marker == _APP1 and data[at + 4 : at + 10] == b"Exif\0\0" for marker, at, _ in segments):
         return data[:end]
-    insert_at = next((until for marker, _, until in segments if marker == _APP0), 2)
+    leading = takewhile(lambda segment: segment[0] == _APP0, segments)  # JFIF must stay first
+    insert_at = max((until for _, _, until in leading), default=2)
     return data[:insert_at] + _exif_segment(captured_at) + data[insert_at:end]

@@ -92,7 +92,7 @@ def installed(name: str) -> list[tuple[object, str]]:
         ENTRY_POINT_GROUP,
         [name],
         on_load_failure_callback=failed,
-        warn_on_missing_entrypoint=False,
+        on_missing_entrypoints_callback=lambda _names: None,  # the caller says it better
     )
     if failures:
         raise failures[0]
@@ -222,29 +222,30 @@ class PluginManager:
         if required:
             raise error
 
-    def collect(
-        self, agent: AgentContext, taken_methods: Iterable[str], config: PluginsConfig
-    ) -> list[Providers]:
-        """Ask each loaded plugin for its providers; one that raises, or clashes, is dropped with its reason.
+    def collect(self, agent: AgentContext, config: PluginsConfig) -> list[Providers]:
+        """Ask each loaded plugin for its providers; one that raises is dropped with its reason.
 
         Raises:
             PluginError: that plugin is marked `required`.
         """
-        taken = set(taken_methods)
         collected = []
         for status in self.statuses:
             if status.state is not PluginState.LOADED:
                 continue
             try:
-                providers = self._ask(status.name, agent)
-                _refuse_taken(providers, taken)
+                collected.append(self._ask(status.name, agent))
             except Exception as error:  # noqa: BLE001 - a raising hook costs only its plugin
-                self._pluggy.unregister(name=status.name)
-                self._fail(status.name, error, required=config.required(status.name))
-                continue
-            taken.update(method.name for method in providers.methods)
-            collected.append(providers)
+                self.reject(status.name, error, config)
         return collected
+
+    def reject(self, name: str, error: Exception, config: PluginsConfig) -> None:
+        """Take a loaded plugin out because of `error`.
+
+        Raises:
+            AgentError: the plugin is marked `required`.
+        """
+        self._pluggy.unregister(name=name)
+        self._fail(name, error, required=config.required(name))
 
     def _ask(self, name: str, agent: AgentContext) -> Providers:
         plugin = self._pluggy.get_plugin(name)
@@ -266,9 +267,3 @@ class PluginManager:
         """The first plugin's publisher for `media_input`, in the order of `plugins.enabled`."""
         publisher: Publisher | None = self._pluggy.hook.agent_publisher(media_input=media_input)
         return publisher
-
-
-def _refuse_taken(providers: Providers, taken: set[str]) -> None:
-    clash = next((method.name for method in providers.methods if method.name in taken), None)
-    if clash:
-        raise PluginError(f"The method {clash} exists already.", reason="method_clash")

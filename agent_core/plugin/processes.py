@@ -1,4 +1,4 @@
-"""Child processes for plugins: `agent_core.processes`, which ends them with their scope and with the agent."""
+"""Child processes for plugins: they end with their scope, and with the agent even if it is killed."""
 
 from agent_core.processes import Finished, Tail, child, run
 

@@ -1,0 +1,155 @@
+"""The composition root: the only place that wires, and the owner of everything that runs."""
+
+import logging
+import os
+import signal
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+from anyio import TASK_STATUS_IGNORED
+from anyio.abc import TaskStatus
+
+from agent_core import __version__
+from agent_core import logging as agent_logging
+from agent_core.assembly import Assembly, assemble
+from agent_core.clock import Clock, SystemClock
+from agent_core.config import AgentConfig, load_config
+from agent_core.errors import AgentError, ConfigError
+from agent_core.models import SystemEvent
+from agent_core.plugin.manager import EntryPointFinder, installed
+from agent_core.runtime import Announcement, InstanceLock, notify_systemd, prepare_folders
+
+__all__ = ("EXIT_CONFIG", "EXIT_START", "Agent", "Running", "main")
+
+_log = logging.getLogger("camera_agent.app")
+
+EXIT_CONFIG = 5
+EXIT_START = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """Where the agent listens. `parts` is for tests and for the composition root itself."""
+
+    url: str
+    parts: Assembly
+
+
+class Agent:
+    """The whole agent. `run` is its life; nothing happens before it and nothing is left after it."""
+
+    def __init__(
+        self, config: AgentConfig, *, clock: Clock | None = None, find: EntryPointFinder = installed
+    ) -> None:
+        self._config = config
+        self._clock = clock or SystemClock()
+        self._find = find
+
+    async def run(self, *, task_status: TaskStatus[Running] = TASK_STATUS_IGNORED) -> None:
+        """Serve until cancelled; started, with the address, as soon as it listens.
+
+        Raises:
+            StartFailed, PluginError, StorageFailed: it cannot start.
+        """
+        prepare_folders(self._config.storage)
+        with InstanceLock(self._config.storage.state_dir):
+            parts = assemble(self._config, clock=self._clock, find=self._find)
+            await parts.store.prepare()
+            await self._serve(parts, task_status)
+
+    async def _serve(self, parts: Assembly, task_status: TaskStatus[Running]) -> None:
+        """The server is the inner group: it ends first, while what it serves from is still there."""
+        async with anyio.create_task_group() as services:
+            async with anyio.create_task_group() as front:
+                await front.start(parts.server.run)
+                url = f"{parts.server.scheme}://{_host(self._config.server.host)}:{parts.server.port}/ws"
+                with Announcement(self._config.storage.state_dir, url):
+                    services.start_soon(parts.supervisor.run)
+                    services.start_soon(parts.monitor.run)
+                    services.start_soon(_announce_startup, parts)
+                    _log.info("listening on %s, version %s", url, __version__)
+                    task_status.started(Running(url, parts))
+                    await _until_cancelled(lambda: _announce_shutdown(parts))
+            services.cancel_scope.cancel()
+
+
+async def _until_cancelled(at_the_end: Callable[[], None]) -> None:
+    try:
+        await anyio.sleep_forever()
+    finally:
+        at_the_end()
+
+
+def _host(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+async def _announce_startup(parts: Assembly) -> None:
+    await parts.monitor.wait_settled()
+    status = parts.controller.system_status()
+    _log.info("%s", status.message)
+    parts.events.publish("system.startup", _system_event(parts, "system.startup"))
+
+
+def _announce_shutdown(parts: Assembly) -> None:
+    parts.events.publish("system.shutdown", _system_event(parts, "system.shutdown"))
+
+
+def _system_event(parts: Assembly, topic: str) -> SystemEvent:
+    healthy = not parts.controller.system_status().problems
+    components = tuple((name, state.value) for name, state in parts.supervisor.states.items())
+    return SystemEvent(topic, "HEALTHY" if healthy else "DEGRADED", components)
+
+
+async def _run_with_signals(agent: Agent, reload: Callable[[], None]) -> None:
+    """SIGTERM and SIGINT end the agent, SIGHUP reloads what can be reloaded."""
+    async with anyio.create_task_group() as tg:
+        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+            await tg.start(agent.run)
+            notify_systemd("READY=1")
+            async for number in signals:
+                if number == signal.SIGHUP:
+                    reload()
+                    continue
+                _log.info("ending on %s", signal.Signals(number).name)
+                notify_systemd("STOPPING=1")
+                tg.cancel_scope.cancel()
+                return
+
+
+def _reload(files: Sequence[Path]) -> None:
+    """Only the log level is taken over at run time; the rest of the file needs a restart."""
+    try:
+        config = load_config(files, os.environ)
+    except ConfigError as error:
+        _log.error("the configuration was not reloaded: %s %s", error.details, error.suggestion)
+        return
+    agent_logging.set_level(config.logging.level)
+    _log.info("reloaded: the log level is %s; other changes need a restart", config.logging.level)
+
+
+def main(files: Iterable[Path]) -> int:
+    """Run the agent in this process until a signal ends it; returns the exit code.
+
+    Raises:
+        ConfigError: the configuration cannot be used.
+        AgentError: it cannot start.
+    """
+    files = tuple(files)
+    config = load_config(files, os.environ)
+    agent_logging.configure(config.logging.level, config.logging.format)
+    try:
+        anyio.run(_run_with_signals, Agent(config), lambda: _reload(files))
+    except* AgentError as group:
+        raise _first(group) from None
+    return 0
+
+
+def _first(group: BaseExceptionGroup[AgentError]) -> AgentError:
+    inner: BaseException = group
+    while isinstance(inner, BaseExceptionGroup):
+        inner = inner.exceptions[0]
+    assert isinstance(inner, AgentError)  # noqa: S101 - `except*` let nothing else through
+    return inner

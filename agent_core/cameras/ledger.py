@@ -1,0 +1,95 @@
+"""The ledger: which fingerprint has which id, in one small file that survives restarts."""
+
+from pathlib import Path
+from typing import Literal
+
+import anyio
+import anyio.to_thread
+from pydantic import BaseModel, ConfigDict
+
+from agent_core.cameras.identity import Known
+from agent_core.errors import StateCorrupt
+from agent_core.models import CameraId, Fingerprint
+from agent_core.state import StateFile
+
+__all__ = ("Ledger",)
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    id: str
+    name: str
+    source: str
+    serial: str | None = None
+    port: str | None = None
+    descriptor: str | None = None
+
+
+class _Ledger(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    version: Literal[1] = 1
+    cameras: tuple[_Entry, ...] = ()
+
+
+class Ledger:
+    """Every camera ever seen. Changes are made in memory at once and written by `keep_saved`."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = StateFile(path, _Ledger)
+        self._known: dict[CameraId, Known] = {}
+        self._changed = anyio.Event()
+
+    def load(self) -> StateCorrupt | None:
+        """Read the file (blocking); returns what was wrong with it, after taking what could be saved."""
+        stored, problem = self._file.load()
+        for entry in stored.cameras if stored else ():
+            fingerprint = Fingerprint(entry.source, entry.serial, entry.port, entry.descriptor)
+            self._known[CameraId(entry.id)] = Known(CameraId(entry.id), fingerprint, entry.name)
+        return problem
+
+    @property
+    def known(self) -> tuple[Known, ...]:
+        return tuple(self._known.values())
+
+    def remember(self, known: Known) -> None:
+        """Store a new camera, or what is new about a known one."""
+        if self._known.get(known.id) != known:
+            self._known[known.id] = known
+            self._changed.set()
+
+    async def keep_saved(self) -> None:
+        """Write the file after each change, until cancelled; what changed by then is still written.
+
+        Raises:
+            StorageFailed: the file could not be written; the next call tries again.
+        """
+        try:
+            while True:
+                await self._changed.wait()
+                await self._save()
+        finally:
+            if self._changed.is_set():
+                with anyio.CancelScope(shield=True):
+                    await self._save()
+
+    async def _save(self) -> None:
+        self._changed = anyio.Event()
+        entries = tuple(
+            _Entry(id=each.id, name=each.name, **_fields(each.fingerprint)) for each in self._known.values()
+        )
+        try:
+            await anyio.to_thread.run_sync(self._file.save, _Ledger(cameras=entries))
+        except BaseException:
+            self._changed.set()
+            raise
+
+
+def _fields(fingerprint: Fingerprint) -> dict[str, str | None]:
+    return {
+        "source": fingerprint.source,
+        "serial": fingerprint.serial,
+        "port": fingerprint.port,
+        "descriptor": fingerprint.descriptor,
+    }

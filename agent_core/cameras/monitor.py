@@ -1,0 +1,137 @@
+"""Watching the sources: each runs for as long as the agent, and comes back when it fails."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import anyio
+from anyio import TASK_STATUS_IGNORED
+from anyio.abc import TaskStatus
+
+from agent_core.cameras.ledger import Ledger
+from agent_core.cameras.registry import CameraRegistry, SourceReport
+from agent_core.clock import Clock
+from agent_core.errors import AgentError, DependencyFailed
+from agent_core.plugin import CameraSource
+
+__all__ = ("CameraMonitor", "Discovery", "SourceState")
+
+_log = logging.getLogger("camera_agent.cameras")
+
+FIRST_PAUSE_S = 1.0
+LONGEST_PAUSE_S = 60.0
+
+
+class SourceState(StrEnum):
+    STARTING = "STARTING"
+    WATCHING = "WATCHING"
+    FAILED = "FAILED"
+    ENDED = "ENDED"
+
+
+@dataclass(frozen=True, slots=True)
+class Discovery:
+    """How far the sources are. `active` while a first inventory is outstanding."""
+
+    sources: tuple[tuple[str, SourceState], ...]
+    problems: tuple[AgentError, ...]
+
+    @property
+    def active(self) -> bool:
+        return any(state is SourceState.STARTING for _, state in self.sources)
+
+    @property
+    def any_settled(self) -> bool:
+        return any(state is not SourceState.STARTING for _, state in self.sources)
+
+
+class _Inventory:
+    """The `task_status` of one source: its first inventory has been reported. Saying so twice is harmless."""
+
+    def __init__(self, monitor: "CameraMonitor", source: CameraSource) -> None:
+        self._monitor = monitor
+        self._source = source
+
+    def started(self, _value: None = None) -> None:
+        self._monitor.set_state(self._source, SourceState.WATCHING)
+
+
+class CameraMonitor:
+    """Runs all sources and keeps the ledger's file up to date."""
+
+    def __init__(
+        self, sources: Sequence[CameraSource], registry: CameraRegistry, ledger: Ledger, *, clock: Clock
+    ) -> None:
+        self._sources = tuple(sources)
+        self._registry = registry
+        self._ledger = ledger
+        self._clock = clock
+        self._states = {source.name: SourceState.STARTING for source in self._sources}
+        self._problems: dict[str, AgentError] = {}
+        self._changed = anyio.Event()
+
+    @property
+    def discovery(self) -> Discovery:
+        return Discovery(tuple(self._states.items()), tuple(self._problems.values()))
+
+    async def wait_settled(self) -> None:
+        """Return when no first inventory is outstanding."""
+        while self.discovery.active:
+            await self._changed.wait()
+
+    async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
+        """Watch until cancelled. Started at once: the agent serves while discovery goes on."""
+        self._registry.restore(source.name for source in self._sources)
+        task_status.started()
+        async with anyio.create_task_group() as tg:
+            tg.start_soon(self._keep_ledger)
+            for source in self._sources:
+                tg.start_soon(self._watch, source)
+
+    def set_state(self, source: CameraSource, state: SourceState, problem: AgentError | None = None) -> None:
+        self._states[source.name] = state
+        self._problems.pop(source.name, None)
+        if problem is not None:
+            self._problems[source.name] = problem
+        self._changed.set()
+        self._changed = anyio.Event()
+
+    async def _watch(self, source: CameraSource) -> None:
+        pause_s = FIRST_PAUSE_S
+        while True:
+            try:
+                await source.watch(
+                    SourceReport(self._registry, source.name), task_status=_Inventory(self, source)
+                )
+            except Exception as error:  # noqa: BLE001 - a source is foreign code; only its own cameras suffer
+                _log.exception("the source %s failed", source.name)
+                self._registry.source_failed(source.name, "Its source failed.")
+                self.set_state(source, SourceState.FAILED, _explained(source, error))
+            else:
+                self.set_state(source, SourceState.ENDED)
+                return
+            await self._clock.sleep(pause_s)
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+    async def _keep_ledger(self) -> None:
+        pause_s = FIRST_PAUSE_S
+        while True:
+            try:
+                await self._ledger.keep_saved()
+            except AgentError as error:
+                _log.error("%s %s", error.details, error.suggestion)
+                self._problems["ledger"] = error
+            await self._clock.sleep(pause_s)
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+
+def _explained(source: CameraSource, error: Exception) -> AgentError:
+    if isinstance(error, AgentError):
+        return error
+    return DependencyFailed(
+        f"The camera source {source.name} failed: {type(error).__name__}.",
+        reason="source_failed",
+        suggestion="The agent's log has the whole error; the source is started again with growing pauses.",
+        dependency=source.name,
+    )

@@ -1,0 +1,45 @@
+"""What a frame broker runs: the producer that owns a device, and the sink it delivers to."""
+
+from abc import ABC, abstractmethod
+from typing import Protocol
+
+__all__ = ("FrameProducer", "FrameSink")
+
+
+class FrameSink(Protocol):
+    """Where a producer delivers."""
+
+    def offer(self, data: bytes, *, captured_s: float | None = None) -> None:
+        """One JPEG frame. `captured_s` is its exposure on the monotonic clock, where the source knows it.
+
+        A frame that is not a whole JPEG is dropped and counted.
+        """
+        ...
+
+    def drop(self, reason: str) -> None:
+        """Count a frame that the device itself flagged as bad."""
+        ...
+
+
+class FrameProducer(ABC):
+    """The one owner of a device. The broker calls these one at a time, never concurrently."""
+
+    async def park(self) -> None:  # noqa: B027 - optional to implement
+        """Prepare what is slow to prepare and cheap to keep; called before each `stream`, prepared already or not.
+
+        Cancelled when it takes longer than the first frame may; `close` follows then.
+
+        Raises:
+            CaptureFailed: the device cannot be prepared.
+        """
+
+    @abstractmethod
+    async def stream(self, sink: FrameSink) -> None:
+        """Deliver frames until cancelled; leave the device parked.
+
+        Raises:
+            CaptureFailed: the device failed; returning counts as failure too.
+        """
+
+    async def close(self) -> None:  # noqa: B027 - optional to implement
+        """Undo `park`, also half of it; called after a failure, after a long rest and at the end."""

@@ -1,0 +1,155 @@
+"""From the agent's values to the wire's."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from agent_core.clock import Clock
+from agent_core.config import MediaServerConfig
+from agent_core.models import Camera, CameraEvent, CameraStatus, Control, Snapshot, SystemEvent
+from agent_core.rpc import models as wire
+from agent_core.storage import StoredFile
+
+__all__ = ("Forms",)
+
+
+def _words(values: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(values))
+
+
+@dataclass(frozen=True, slots=True)
+class Forms:
+    """`download_url` signs a link for a kind of file (`snapshots`, `recordings`) and a name."""
+
+    media_server: MediaServerConfig
+    clock: Clock
+    download_url: Callable[[str, str], str]
+
+    def streams(self, camera: Camera) -> wire.StreamUrls:
+        at = self.media_server
+        return wire.StreamUrls(
+            rtsp=f"rtsp://{at.host}:{at.rtsp_port}/{camera.id}",
+            hls=f"http://{at.host}:{at.hls_port}/{camera.id}/index.m3u8",
+            webrtc=f"http://{at.host}:{at.webrtc_port}/{camera.id}/",
+        )
+
+    def camera(self, camera: Camera) -> wire.CameraForm:
+        streams = self.streams(camera)
+        size, fps = camera.detected.resolution, camera.detected.fps or 0.0
+        return wire.CameraForm(
+            device=camera.id,
+            name=camera.name,
+            status=camera.status,
+            resolution=f"{size[0]}x{size[1]}" if size else "",
+            fps=fps,
+            frame_rate=fps,
+            capabilities=_words(mode.format for mode in camera.detected.modes),
+            streams=streams,
+            stream_url=streams.rtsp,
+            served=[],
+            is_recording=False,
+            ambiguous=camera.ambiguous,
+            problem=camera.problem,
+        )
+
+    def camera_status(self, camera: Camera) -> wire.CameraStatusForm:
+        connected = camera.status is CameraStatus.CONNECTED
+        uptime_s = self.clock.monotonic_s() - camera.since_s if connected else 0.0
+        listed = self.camera(camera).model_dump()
+        listed["capabilities"] = wire.FormatsAndSizes(
+            formats=_words(mode.format for mode in camera.detected.modes), resolutions=_resolutions(camera)
+        )
+        metrics = wire.CameraMetrics(bytes_sent=0, readers=0, uptime=round(uptime_s, 3))
+        return wire.CameraStatusForm(**listed, metrics=metrics)
+
+    def capabilities(self, camera: Camera) -> wire.CameraCapabilities:
+        modes = camera.detected.modes
+        status = "NONE" if not modes else "CONFIRMED"
+        if camera.status is CameraStatus.DISCONNECTED:
+            status = "DISCONNECTED"
+        return wire.CameraCapabilities(
+            device=camera.id,
+            formats=_words(mode.format for mode in modes),
+            resolutions=_resolutions(camera),
+            fps_options=sorted({round(fps) for mode in modes for fps in mode.fps}),
+            modes=[
+                wire.ModeForm(format=mode.format, width=mode.width, height=mode.height, fps=list(mode.fps))
+                for mode in modes
+            ],
+            controls=[_control(control) for control in camera.detected.controls],
+            validation_status=status,
+        )
+
+    def camera_event(self, event: CameraEvent) -> wire.CameraEventForm:
+        return wire.CameraEventForm(**self.camera(event.camera).model_dump(), timestamp=self.clock.now())
+
+    def system_event(self, event: SystemEvent) -> wire.SystemEventForm:
+        return wire.SystemEventForm(
+            status=event.status,
+            components=dict(event.components),
+            reason=event.reason or None,
+            timestamp=self.clock.now(),
+        )
+
+    def snapshot(self, snapshot: Snapshot) -> wire.SnapshotForm:
+        return wire.SnapshotForm(
+            device=snapshot.camera,
+            filename=snapshot.name,
+            file_path=str(snapshot.path),
+            file_size=snapshot.size_bytes,
+            resolution=f"{snapshot.width}x{snapshot.height}",
+            format=snapshot.format,
+            tier_used=snapshot.tier_rank,
+            tier_name=snapshot.tier_name,
+            capture_time=round(snapshot.duration_s, 6),
+            timestamp=snapshot.taken_at,
+            captured_at=snapshot.captured_at,
+            captured_at_source=snapshot.captured_at_source,
+            age_ms=round(snapshot.age_s * 1000),
+            tiers_tried=[
+                wire.TierAttemptForm(
+                    tier=each.rank, name=each.name, reason=each.reason, ms=round(each.duration_s * 1000)
+                )
+                for each in snapshot.tiers_tried
+            ],
+            download_url=self.download_url("snapshots", snapshot.name),
+        )
+
+    def file(self, stored: StoredFile) -> wire.FileForm:
+        return wire.FileForm(
+            filename=stored.name,
+            device=stored.camera,
+            file_size=stored.size_bytes,
+            modified_time=stored.modified_at,
+            format=stored.format,
+            download_url=self.download_url("snapshots", stored.name),
+        )
+
+    def snapshot_info(self, stored: StoredFile, size: tuple[int, int] | None) -> wire.SnapshotInfo:
+        return wire.SnapshotInfo(
+            filename=stored.name,
+            device=stored.camera,
+            file_size=stored.size_bytes,
+            created_time=stored.modified_at,
+            timestamp=stored.modified_at,
+            resolution=f"{size[0]}x{size[1]}" if size else "",
+            format=stored.format,
+            file_path=str(stored.path),
+            download_url=self.download_url("snapshots", stored.name),
+        )
+
+
+def _resolutions(camera: Camera) -> list[str]:
+    return _words(f"{mode.width}x{mode.height}" for mode in camera.detected.modes)
+
+
+def _control(control: Control) -> wire.ControlForm:
+    return wire.ControlForm(
+        name=control.name,
+        kind=control.kind,
+        minimum=control.minimum,
+        maximum=control.maximum,
+        step=control.step,
+        default=control.default,
+        value=control.value,
+        choices={str(value): label for value, label in control.choices},
+    )

@@ -1,0 +1,104 @@
+"""The sockets to listen on and the certificate, with a sentence for whatever is wrong with them."""
+
+import errno
+import socket
+import ssl
+from collections.abc import Sequence
+from pathlib import Path
+
+from agent_core.errors import StartFailed
+
+__all__ = ("bind", "tls_context")
+
+_BACKLOG = 512
+_REASONS = {
+    errno.EADDRINUSE: ("port_in_use", "Stop the program that uses it, or choose another server.port."),
+    errno.EACCES: ("port_not_allowed", "Choose a server.port above 1023, or allow the agent low ports."),
+    errno.EADDRNOTAVAIL: ("host_not_here", "Set server.host to an address of this machine."),
+}
+
+
+def bind(host: str, port: int) -> tuple[socket.socket, ...]:
+    """Listening sockets for every address of `host`; port 0 takes one free port for all.
+
+    Raises:
+        StartFailed: `port_in_use`, `port_not_allowed`, `host_not_here`, `host_unknown`.
+    """
+    bound: list[socket.socket] = []
+    try:
+        for family, address in _addresses(host, port):
+            chosen = bound[0].getsockname()[1] if bound else port
+            bound.append(_listen(family, (address[0], chosen, *address[2:])))
+    except OSError as error:
+        for each in bound:
+            each.close()
+        raise _explain(error, host, port) from error
+    return tuple(bound)
+
+
+def tls_context(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:
+    """None where TLS is not configured.
+
+    Raises:
+        StartFailed: only one of the two is configured, or they cannot be used.
+    """
+    if certificate is None and key is None:
+        return None
+    if certificate is None or key is None:
+        raise StartFailed(
+            "TLS needs both a certificate and its key.",
+            reason="tls_incomplete",
+            suggestion="Set server.tls_certificate and server.tls_key.",
+        )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        # The password callback keeps an encrypted key from asking at a terminal that nobody watches.
+        context.load_cert_chain(certificate, key, password=lambda: b"")
+    except (OSError, ssl.SSLError) as error:
+        raise StartFailed(
+            f"The TLS certificate cannot be used: {error.strerror or type(error).__name__}.",
+            reason="tls_unusable",
+            suggestion="Check server.tls_certificate and server.tls_key: readable PEM files, the key without password.",
+        ) from error
+    return context
+
+
+def _addresses(
+    host: str, port: int
+) -> Sequence[tuple[socket.AddressFamily, tuple[str, int, *tuple[int, ...]]]]:
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (socket.gaierror, UnicodeError) as error:
+        raise StartFailed(
+            f"The host {host} to listen on is not known.",
+            reason="host_unknown",
+            suggestion="Set server.host to an address of this machine, for example 127.0.0.1.",
+        ) from error
+    unique = dict.fromkeys((family, address) for family, _, _, _, address in found)
+    return [
+        (family, (str(address[0]), int(address[1]), *map(int, address[2:]))) for family, address in unique
+    ]
+
+
+def _listen(family: socket.AddressFamily, address: tuple[str, int, *tuple[int, ...]]) -> socket.socket:
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listening.setblocking(False)  # noqa: FBT003 - the standard library's own form
+        listening.bind(address)
+        listening.listen(_BACKLOG)
+    except BaseException:
+        listening.close()
+        raise
+    return listening
+
+
+def _explain(error: OSError, host: str, port: int) -> StartFailed:
+    reason, suggestion = _REASONS.get(
+        error.errno or 0, ("listen_failed", "Check server.host and server.port.")
+    )
+    said = (error.strerror or str(error)).lower()
+    return StartFailed(f"Cannot listen on {host}, port {port}: {said}.", reason=reason, suggestion=suggestion)

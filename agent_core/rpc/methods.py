@@ -1,0 +1,214 @@
+"""The core's methods: name, role, types, and the line that asks the controller."""
+
+import platform
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from agent_core import __version__
+from agent_core.controller import Controller, SnapshotRequest
+from agent_core.errors import InvalidState, Unsupported
+from agent_core.media import images
+from agent_core.models import CameraStatus, PictureFormat
+from agent_core.rpc import models as wire
+from agent_core.rpc.errors import code_of
+from agent_core.rpc.forms import Forms
+from agent_core.rpc.roles import Role
+from agent_core.rpc.table import Caller, Method, contract_placeholder
+
+__all__ = ("core_methods",)
+
+Handler = Callable[[Any, Caller], Awaitable[object]]
+
+#: Methods of the contract that this version does not have yet, with their role.
+_LATER: tuple[tuple[str, Role, str], ...] = (
+    ("start_recording", Role.OPERATOR, "Start recording a camera."),
+    ("stop_recording", Role.OPERATOR, "Stop recording a camera."),
+    ("list_recordings", Role.VIEWER, "The stored recordings, newest first."),
+    ("get_recording_info", Role.VIEWER, "One stored recording."),
+    ("delete_recording", Role.ADMIN, "Delete a recording."),
+    ("delete_snapshot", Role.ADMIN, "Delete a snapshot."),
+    ("start_streaming", Role.OPERATOR, "Start a live stream."),
+    ("stop_streaming", Role.OPERATOR, "End this caller's hold on a live stream."),
+    ("get_stream_url", Role.VIEWER, "Where a camera's stream is."),
+    ("get_stream_status", Role.VIEWER, "How a camera's stream is."),
+    ("get_streams", Role.VIEWER, "All streams."),
+    ("get_metrics", Role.ADMIN, "Counters and gauges."),
+    ("get_status", Role.ADMIN, "Health of the agent and its components."),
+    ("get_storage_info", Role.ADMIN, "Space used and left."),
+    ("set_retention_policy", Role.ADMIN, "When stored media are deleted."),
+    ("cleanup_old_files", Role.ADMIN, "Apply the retention policy now."),
+)
+
+#: Methods of the contract that belong to the plugin external_discovery, with their role.
+_EXTERNAL: tuple[tuple[str, Role, str], ...] = (
+    ("discover_external_streams", Role.OPERATOR, "Look for network and UAV streams."),
+    ("add_external_stream", Role.OPERATOR, "Make a network stream a camera."),
+    ("remove_external_stream", Role.OPERATOR, "Forget a network stream."),
+    ("get_external_streams", Role.VIEWER, "The network streams that are known."),
+    ("set_discovery_interval", Role.ADMIN, "How often to look for network streams."),
+)
+
+
+def _later(name: str, role: Role, summary: str) -> Method:
+    async def refuse(params: object, caller: Caller) -> object:
+        raise Unsupported(
+            f"This version of the agent does not have {name} yet.",
+            feature=name,
+            reason="not_available",
+            suggestion="Upgrade the agent when a release that has it is out.",
+        )
+
+    return Method(name, role, summary, wire.AnyParams, object, refuse, errors=(Unsupported,))
+
+
+@dataclass(frozen=True, slots=True)
+class _Handlers:
+    controller: Controller
+    forms: Forms
+
+    async def get_camera_list(self, params: wire.NoParams, caller: Caller) -> wire.CameraList:
+        cameras = self.controller.cameras.list()
+        return wire.CameraList(
+            cameras=[self.forms.camera(camera) for camera in cameras],
+            total=len(cameras),
+            connected=sum(camera.status is CameraStatus.CONNECTED for camera in cameras),
+            timestamp=self.controller.clock.now(),
+        )
+
+    async def get_camera_status(self, params: wire.DeviceParams, caller: Caller) -> wire.CameraStatusForm:
+        return self.forms.camera_status(self.controller.cameras.get(params.device))
+
+    async def get_camera_capabilities(
+        self, params: wire.DeviceParams, caller: Caller
+    ) -> wire.CameraCapabilities:
+        return self.forms.capabilities(self.controller.cameras.get(params.device))
+
+    async def take_snapshot(self, params: wire.TakeSnapshotParams, caller: Caller) -> wire.SnapshotForm:
+        request = SnapshotRequest(
+            name=params.filename,
+            format=params.format,
+            quality=params.quality,
+            width=params.width,
+            height=params.height,
+            max_age_ms=params.max_age_ms,
+            deadline_ms=params.deadline_ms,
+        )
+        return self.forms.snapshot(await self.controller.take_snapshot(params.device, request))
+
+    async def list_snapshots(self, params: wire.ListParams, caller: Caller) -> wire.FileList:
+        camera = self.controller.cameras.get(params.device).id if params.device else None
+        found = await self.controller.store.all(camera)
+        page = found[params.offset : params.offset + params.limit]
+        return wire.FileList(
+            files=[self.forms.file(stored) for stored in page],
+            total=len(found),
+            limit=params.limit,
+            offset=params.offset,
+        )
+
+    async def get_snapshot_info(self, params: wire.NameParams, caller: Caller) -> wire.SnapshotInfo:
+        stored = await self.controller.store.find(params.filename)
+        return self.forms.snapshot_info(stored, await images.size_of(stored.path))
+
+    async def get_system_status(self, params: wire.NoParams, caller: Caller) -> wire.SystemStatusForm:
+        status = self.controller.system_status()
+        return wire.SystemStatusForm(
+            status=status.readiness.value,
+            message=status.message,
+            available_cameras=[camera.id for camera in status.available],
+            discovery_active=status.discovery_active,
+            problems=[
+                wire.ProblemForm(
+                    code=code_of(problem),
+                    reason=problem.reason,
+                    details=problem.details,
+                    suggestion=problem.suggestion,
+                )
+                for problem in status.problems
+            ],
+        )
+
+    async def get_server_info(self, params: wire.NoParams, caller: Caller) -> wire.ServerInfo:
+        return wire.ServerInfo(
+            name="camera-agent",
+            version=__version__,
+            build_date="",
+            go_version="",
+            python_version=platform.python_version(),
+            architecture=platform.machine(),
+            capabilities=["snapshots", "events"] if self.controller.snapshots.tiers else ["events"],
+            supported_formats=[form.value for form in PictureFormat],
+            max_cameras=0,
+            plugins=[
+                wire.PluginForm(
+                    name=each.name,
+                    version=each.version,
+                    status=each.state.value,
+                    reason=each.reason,
+                    details=each.details,
+                )
+                for each in self.controller.plugins.statuses
+            ],
+        )
+
+
+def _viewer_rows(do: _Handlers) -> Sequence[tuple[str, str, Any, Any, Handler]]:
+    return (
+        (
+            "get_camera_list",
+            "All cameras, disconnected ones included.",
+            wire.NoParams,
+            wire.CameraList,
+            do.get_camera_list,
+        ),
+        ("get_camera_status", "One camera.", wire.DeviceParams, wire.CameraStatusForm, do.get_camera_status),
+        (
+            "get_camera_capabilities",
+            "What a camera can do.",
+            wire.DeviceParams,
+            wire.CameraCapabilities,
+            do.get_camera_capabilities,
+        ),
+        (
+            "list_snapshots",
+            "The stored snapshots, newest first.",
+            wire.ListParams,
+            wire.FileList,
+            do.list_snapshots,
+        ),
+        (
+            "get_snapshot_info",
+            "One stored snapshot.",
+            wire.NameParams,
+            wire.SnapshotInfo,
+            do.get_snapshot_info,
+        ),
+        (
+            "get_system_status",
+            "How far the agent is.",
+            wire.NoParams,
+            wire.SystemStatusForm,
+            do.get_system_status,
+        ),
+        ("get_server_info", "What this agent is.", wire.NoParams, wire.ServerInfo, do.get_server_info),
+    )
+
+
+def core_methods(controller: Controller, forms: Forms) -> list[Method]:
+    """Everything the core answers itself, and a placeholder for each method of the contract it does not."""
+    do = _Handlers(controller, forms)
+    return [
+        *(Method(name, Role.VIEWER, *rest) for name, *rest in _viewer_rows(do)),
+        Method(
+            "take_snapshot",
+            Role.OPERATOR,
+            "Take a picture by the fastest way that works at the moment.",
+            wire.TakeSnapshotParams,
+            wire.SnapshotForm,
+            do.take_snapshot,
+            errors=(InvalidState,),
+        ),
+        *(_later(*row) for row in _LATER),
+        *(contract_placeholder(*row, plugin="external_discovery") for row in _EXTERNAL),
+    ]

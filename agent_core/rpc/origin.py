@@ -1,0 +1,50 @@
+"""Which web pages may open a socket: a browser names the page's origin, and a page cannot lie about it."""
+
+import ipaddress
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+__all__ = ("origin_allowed",)
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+def origin_allowed(
+    origin: str | None, *, allowed: Sequence[str], own_hosts: Sequence[str], own_port: int
+) -> bool:
+    """Whether a handshake with this `Origin` may go on; None, no browser then, may.
+
+    Our own host is one of `own_hosts` at `own_port`. It is deliberately not what the `Host` header says: a name that
+    somebody else points at this machine would pass (DNS rebinding). `allowed` has exact origins, `null` (a page
+    opened from a file) and patterns with a trailing `*`, which never matches `null`.
+    """
+    if origin is None:
+        return True
+    wanted = origin.lower()
+    return any(_matches(wanted, each.lower()) for each in allowed) or _is_own(wanted, own_hosts, own_port)
+
+
+def _matches(origin: str, pattern: str) -> bool:
+    if pattern.endswith("*"):
+        return origin != "null" and origin.startswith(pattern[:-1])
+    return origin == pattern
+
+
+def _is_own(origin: str, own_hosts: Sequence[str], own_port: int) -> bool:
+    try:
+        parts = urlsplit(origin)
+        port = parts.port or _DEFAULT_PORTS.get(parts.scheme)
+    except ValueError:
+        return False
+    hosts = {host.lower() for host in own_hosts}
+    if any(_is_loopback(host) for host in hosts):
+        hosts |= _LOOPBACK_NAMES
+    return port == own_port and parts.hostname in hosts
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

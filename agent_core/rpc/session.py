@@ -1,0 +1,282 @@
+"""One connection: its calls run in its own task group, its events wait in its own queue, nobody else waits for it."""
+
+import contextlib
+import secrets
+from collections.abc import Sequence
+from typing import Protocol
+
+import anyio
+import anyio.lowlevel
+from anyio.abc import TaskGroup
+
+from agent_core.clock import Clock
+from agent_core.errors import AuthenticationFailed, RateLimited
+from agent_core.events import EventBus, Subscription
+from agent_core.logging import fields
+from agent_core.rpc import protocol
+from agent_core.rpc.auth import Authenticator
+from agent_core.rpc.errors import wire_error
+from agent_core.rpc.limits import RateLimiter
+from agent_core.rpc.protocol import Call, Message, Refusal
+from agent_core.rpc.roles import Principal
+from agent_core.rpc.subscriptions import Subscriptions
+from agent_core.rpc.table import Caller, MethodTable
+from agent_core.rpc.topics import AuthExpired, EventForms, EventsDropped
+
+__all__ = ("MessageStream", "Session", "SessionStats", "Sessions")
+
+#: The wall clock may be set while a token is waited for, so it is looked at again this often.
+_LONGEST_SLEEP_S = 3600.0
+#: What a client should wait when it has too many calls running; one of them may well have ended by then.
+_BUSY_RETRY_MS = 100
+
+
+class MessageStream(Protocol):
+    """Whole texts in both directions. `send` waits while the peer reads too slowly."""
+
+    async def receive(self) -> str:
+        """Raises anyio.EndOfStream when the peer has gone."""
+        ...
+
+    async def send(self, text: str) -> None:
+        """Raises anyio.BrokenResourceError when the peer has gone."""
+        ...
+
+
+class SessionStats(Protocol):
+    """How many sessions listen to what."""
+
+    def topic_counts(self) -> dict[str, int]: ...
+
+    def active_clients(self) -> int: ...
+
+
+class Sessions:
+    """All connections, and what they share."""
+
+    def __init__(
+        self,
+        *,
+        table: MethodTable,
+        authenticator: Authenticator,
+        limiter: RateLimiter,
+        bus: EventBus,
+        forms: EventForms,
+        clock: Clock,
+        max_calls: int = 32,
+        max_queued_events: int = 256,
+    ) -> None:
+        self.table = table
+        self.authenticator = authenticator
+        self.limiter = limiter
+        self.bus = bus
+        self.forms = forms
+        self.clock = clock
+        self.max_calls = max_calls
+        self.max_queued_events = max_queued_events
+        self._open: set[Session] = set()
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    async def serve(self, stream: MessageStream, address: str) -> None:
+        """Talk to one peer until it goes; its running calls are cancelled then."""
+        session = Session(self, stream, address)
+        self._open.add(session)
+        try:
+            await session.run()
+        finally:
+            self._open.discard(session)
+
+    def active_clients(self) -> int:
+        return sum(1 for session in self._open if session.topics)
+
+    def topic_counts(self) -> dict[str, int]:
+        """Subscribed sessions by canonical topic."""
+        counts: dict[str, int] = {}
+        for session in self._open:
+            for topic in session.topics:
+                counts[topic] = counts.get(topic, 0) + 1
+        return counts
+
+
+class Session:
+    """One peer. Replies and events go out one at a time, whole; a peer that does not read stops only itself."""
+
+    def __init__(self, shared: Sessions, stream: MessageStream, address: str) -> None:
+        self._shared = shared
+        self._stream = stream
+        self._address = address
+        self._id = secrets.token_hex(8)
+        self._calls_seen = 0
+        self._running = 0
+        self._principal: Principal | None = None
+        self._subscriptions = Subscriptions(shared.forms)
+        self._sending = anyio.Lock(fast_acquire=True)
+        self._tasks: TaskGroup | None = None
+        self._expiry = anyio.CancelScope()
+
+    @property
+    def id(self) -> str:
+        return self._id
+
+    @property
+    def address(self) -> str:
+        return self._address
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        return self._subscriptions.topics
+
+    def authenticate(self, token: str) -> Principal:
+        principal = self._shared.authenticator.authenticate(token, self._address)
+        self._principal = principal
+        self._subscriptions.suspended = False
+        self._expiry.cancel()
+        if self._tasks is not None and principal.expires_at is not None:
+            self._expiry = anyio.CancelScope()
+            self._tasks.start_soon(self._watch_expiry, principal, self._expiry)
+        return principal
+
+    def subscribe(self, topics: Sequence[str], device: str | None) -> None:
+        self._subscriptions.add(topics, device)
+
+    def unsubscribe(self, topics: Sequence[str] | None) -> tuple[str, ...]:
+        return self._subscriptions.remove(topics)
+
+    async def run(self) -> None:
+        """Serve until the peer goes or this task is cancelled; every call still running is cancelled then."""
+        capacity = self._shared.max_queued_events
+        with self._shared.bus.subscribe(self._subscriptions.wants, capacity=capacity) as events:
+            async with anyio.create_task_group() as tasks:
+                self._tasks = tasks
+                tasks.start_soon(self._deliver, events)
+                with contextlib.suppress(anyio.EndOfStream):
+                    await self._read(tasks)
+                tasks.cancel_scope.cancel()
+
+    async def _read(self, tasks: TaskGroup) -> None:
+        while True:
+            message = protocol.parse(await self._stream.receive())
+            calls = sum(1 for entry in message.entries if isinstance(entry, Call))
+            workers = min(calls, self._shared.max_calls - self._running)
+            if workers:
+                self._running += workers
+                tasks.start_soon(self._answer, message, workers)
+            else:
+                await self._send_replies(message, [self._refuse(entry) for entry in message.entries])
+            # Many frames can arrive at once; quick calls free their places before the next is looked at.
+            await anyio.lowlevel.checkpoint()
+
+    async def _answer(self, message: Message, workers: int) -> None:
+        """Answer every entry; `workers` of a batch's calls run at once, each holding one of the connection's places.
+
+        The places are free again when the answer is out: replies that nobody reads must not pile up.
+        """
+        replies: list[str | None] = [None] * len(message.entries)
+        waiting = iter(enumerate(message.entries))
+
+        async def work() -> None:
+            for place, entry in waiting:
+                replies[place] = await self._reply(entry)
+
+        try:
+            if workers == 1:
+                await work()
+            else:
+                async with anyio.create_task_group() as tasks:
+                    for _ in range(workers):
+                        tasks.start_soon(work)
+            await self._send_replies(message, replies)
+        finally:
+            self._running -= workers
+
+    async def _reply(self, entry: Call | Refusal) -> str | None:
+        if isinstance(entry, Refusal):
+            return entry.reply
+        self._calls_seen += 1
+        request_id = f"{self._id}-{self._calls_seen}"
+        with fields(request_id=request_id):
+            try:
+                self._charge()
+                caller = Caller(self, self._live_principal(entry.method), request_id)
+                result = await self._shared.table.call(entry.method, entry.params, caller)
+                reply = protocol.result_reply(entry.id, result)
+            except Exception as error:  # noqa: BLE001 - whatever a call raises is its own answer
+                reply = protocol.error_reply(entry.id, wire_error(error, request_id))
+        return reply if entry.wants_reply else None
+
+    def _refuse(self, entry: Call | Refusal) -> str | None:
+        if isinstance(entry, Refusal):
+            return entry.reply
+        limit = self._shared.max_calls
+        busy = RateLimited(
+            f"This connection has {limit} calls running, which is its limit.",
+            retry_after_ms=_BUSY_RETRY_MS,
+            reason="too_many_calls",
+        )
+        return protocol.error_reply(entry.id, wire_error(busy, "")) if entry.wants_reply else None
+
+    def _charge(self) -> None:
+        user_id = self._principal.user_id if self._principal else None
+        self._shared.limiter.charge(user_id, self._address)
+
+    def _live_principal(self, method: str) -> Principal | None:
+        """Who calls; raises AuthenticationFailed where the credentials have ended, but for what needs none."""
+        principal = self._principal
+        if principal is None or not self._has_expired(principal):
+            return principal
+        if self._shared.table.is_public(method):
+            return None
+        raise AuthenticationFailed("The credentials of this connection have expired.", reason="token_expired")
+
+    def _has_expired(self, principal: Principal) -> bool:
+        return principal.expires_at is not None and principal.expires_at <= self._shared.clock.now()
+
+    async def _watch_expiry(self, principal: Principal, scope: anyio.CancelScope) -> None:
+        with scope:
+            while not self._has_expired(principal):
+                await self._shared.clock.sleep(min(_LONGEST_SLEEP_S, self._left_s(principal)))
+            await self._expire()
+
+    def _left_s(self, principal: Principal) -> float:
+        if principal.expires_at is None:
+            return _LONGEST_SLEEP_S
+        return max(0.0, (principal.expires_at - self._shared.clock.now()).total_seconds())
+
+    async def _expire(self) -> None:
+        """Stop the events, with one last that says so. Once: whoever notices first."""
+        if self._subscriptions.suspended:
+            return
+        self._subscriptions.suspended = True
+        if self.topics:
+            await self._send(protocol.notification("system.auth_expired", AuthExpired().model_dump_json()))
+
+    async def _deliver(self, events: Subscription) -> None:
+        while True:
+            event = await events.receive()
+            if self._principal is not None and self._has_expired(self._principal):
+                await self._expire()
+            dropped = events.take_dropped()
+            if dropped and not self._subscriptions.suspended:
+                notice = EventsDropped(count=dropped).model_dump_json()
+                await self._send(protocol.notification("system.events_dropped", notice))
+            for text in self._subscriptions.notifications(event):
+                if not self._subscriptions.suspended:
+                    await self._send(text)
+
+    async def _send_replies(self, message: Message, replies: Sequence[str | None]) -> None:
+        texts = [reply for reply in replies if reply is not None]
+        if message.is_batch:
+            texts = [text for text in [protocol.batch_reply(texts)] if text is not None]
+        for text in texts:
+            await self._send(text)
+
+    async def _send(self, text: str) -> None:
+        """A peer that has gone ends the session, and with it whatever wanted to send."""
+        try:
+            async with self._sending:
+                await self._stream.send(text)
+        except anyio.BrokenResourceError:
+            if self._tasks is not None:
+                self._tasks.cancel_scope.cancel()

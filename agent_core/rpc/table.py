@@ -1,0 +1,208 @@
+"""The methods that exist: each a row with its role, its types and the function that answers."""
+
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol, TypeVar
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter
+
+from agent_core.errors import AgentError, AuthenticationFailed, PluginError, Unsupported
+from agent_core.plugin.abc import RpcMethod, RpcParams
+from agent_core.rpc.errors import MethodNotFound, without_device_paths
+from agent_core.rpc.params import nearest, validate_params
+from agent_core.rpc.roles import Principal, Role
+
+__all__ = ("Caller", "Method", "MethodTable", "SessionPort", "contract_placeholder")
+
+P = TypeVar("P", bound=BaseModel)
+
+
+class SessionPort(Protocol):
+    """The caller's connection, as far as a method may touch it."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def address(self) -> str:
+        """The peer's address, without its port."""
+        ...
+
+    def authenticate(self, token: str) -> Principal:
+        """Raises AuthenticationFailed or RateLimited; who was authenticated before stays so then."""
+        ...
+
+    def subscribe(self, topics: Sequence[str], device: str | None) -> None:
+        """Deliver `topics` from now on, only those about `device` where one is given and the event has one."""
+        ...
+
+    def unsubscribe(self, topics: Sequence[str] | None) -> tuple[str, ...]:
+        """Stop delivering `topics`, None meaning all; those that had been subscribed are returned."""
+        ...
+
+    @property
+    def topics(self) -> tuple[str, ...]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """What a method may know of who calls. `principal` is None before `authenticate`."""
+
+    session: SessionPort
+    principal: Principal | None
+    request_id: str
+
+    def require(self, role: Role | None) -> None:
+        """Do nothing if the caller may call what needs `role`.
+
+        Raises:
+            AuthenticationFailed, PermissionDenied: it may not.
+        """
+        if role is None:
+            return
+        if self.principal is None:
+            raise AuthenticationFailed("This method needs an authenticated connection.")
+        self.principal.role.require(role)
+
+
+@dataclass(frozen=True)
+class Method:
+    """One method.
+
+    Args:
+        name: the wire name.
+        role: the least role that may call it; None for everybody, also before `authenticate`.
+        summary: one sentence for `rpc.discover`.
+        Params: the model that validates the params; unknown names are refused where it forbids extras.
+        Result: any type pydantic can serialise; what the handler returns must really be of it.
+        handler: `async (params, caller) -> result`, cancelled when the connection closes. `AgentError`s are for the
+            caller; anything else is a bug.
+        errors: error classes worth naming in `rpc.discover`, beside those any method can raise.
+        omit_none: whether members that are None are left out of the result.
+        provided_by: for a method that the contract names and a plugin implements, that plugin.
+    """
+
+    name: str
+    role: Role | None
+    summary: str
+    Params: type[BaseModel]
+    Result: Any
+    handler: Callable[[Any, Caller], Awaitable[object]]
+    errors: tuple[type[AgentError], ...] = ()
+    omit_none: bool = True
+    provided_by: str | None = None
+
+    @cached_property
+    def result_type(self) -> TypeAdapter[object]:
+        return TypeAdapter(self.Result)
+
+    async def call(self, params: Mapping[str, object] | Sequence[object], caller: Caller) -> str:
+        """The result as JSON. Raises what the caller or the handler did wrong."""
+        caller.require(self.role)
+        result = await self.handler(validate_params(self.Params, params), caller)
+        # A result of another type than declared is a bug that must not reach a client: hence "error".
+        text = self.result_type.dump_json(
+            result, by_alias=True, exclude_none=self.omit_none, warnings="error"
+        )
+        return without_device_paths(text.decode())
+
+
+class MethodTable:
+    """All methods by name. Filled while the agent starts, only read afterwards."""
+
+    def __init__(self, methods: Iterable[Method] = ()) -> None:
+        self._methods: dict[str, Method] = {}
+        for method in methods:
+            self.add(method)
+
+    def __iter__(self) -> Iterator[Method]:
+        return iter(self._methods.values())
+
+    def __len__(self) -> int:
+        return len(self._methods)
+
+    def add(self, method: Method) -> None:
+        """Raises ValueError for a name that is taken: the core's own methods clash only by mistake."""
+        if method.name in self._methods:
+            raise ValueError(f"there is a method {method.name} already")
+        self._methods[method.name] = method
+
+    def is_public(self, name: str) -> bool:
+        """Whether `name` is a method that anybody may call, authenticated or not."""
+        method = self._methods.get(name)
+        return method is not None and method.role is None
+
+    def add_plugin_methods(self, plugin: str, methods: Iterable[RpcMethod[Any]]) -> None:
+        """Add what a plugin brings: all of it, or on an error nothing.
+
+        Raises:
+            PluginError: a name that is not the plugin's to use, a clash, an unknown role.
+        """
+        rows = {each.name: _plugin_row(plugin, each) for each in methods}
+        for name in rows:
+            self._check_plugin_name(plugin, name)
+        self._methods |= rows
+
+    async def call(self, name: str, params: Mapping[str, object] | Sequence[object], caller: Caller) -> str:
+        """The result of the method `name` as JSON; see `Method.call`."""
+        method = self._methods.get(name)
+        if method is None:
+            hint = nearest(name, tuple(self._methods), otherwise="rpc.discover lists what there is.")
+            raise MethodNotFound("There is no method of this name.", hint=hint)
+        return await method.call(params, caller)
+
+    def _check_plugin_name(self, plugin: str, name: str) -> None:
+        existing = self._methods.get(name)
+        if existing is not None and existing.provided_by != plugin:
+            raise PluginError(
+                f"The plugin {plugin} brings a method {name}, which exists already.", reason="name_clash"
+            )
+        if existing is None and not name.startswith(f"{plugin}."):
+            raise PluginError(
+                f"The plugin {plugin} brings a method {name}, which is not its to name.",
+                reason="foreign_method_name",
+                suggestion=f"Name it {plugin}.{name.rpartition('.')[2]}.",
+            )
+
+
+def contract_placeholder(name: str, role: Role, summary: str, *, plugin: str) -> Method:
+    """A method of the contract that `plugin` implements; until it is loaded every call is Unsupported."""
+
+    async def refuse(_params: object, _caller: Caller) -> object:
+        raise Unsupported(
+            f"{name} belongs to the plugin {plugin}, which is not loaded.",
+            feature=plugin,
+            reason="plugin_not_loaded",
+            suggestion=f"Add {plugin} to plugins.enabled; `camera-agent plugins list` says why it is missing.",
+        )
+
+    return Method(name, role, summary, _Anything, object, refuse, errors=(Unsupported,), provided_by=plugin)
+
+
+class _Anything(RpcParams):
+    model_config = ConfigDict(extra="allow")
+
+
+def _plugin_row(plugin: str, method: RpcMethod[Any]) -> Method:
+    try:
+        role = Role(method.role)
+    except ValueError as error:
+        raise PluginError(
+            f"The method {method.name} of the plugin {plugin} has an unknown role.",
+            reason="unknown_role",
+            suggestion=f"Use one of {', '.join(Role)}.",
+        ) from error
+
+    async def answer(params: Any, _caller: Caller) -> object:
+        return await method.call(params)
+
+    return Method(
+        method.name,
+        role,
+        method.summary,
+        method.Params,
+        method.Result,
+        answer,
+        provided_by=plugin,
+    )

@@ -1,0 +1,200 @@
+"""Media on disk: names that cannot leave their folder, files that are whole or absent."""
+
+import os
+import re
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import anyio.to_thread
+
+from agent_core.errors import InvalidParams, InvalidState, NotFound
+from agent_core.models import CAMERA_ID, CameraId, PictureFormat
+from agent_core.state import explain_os_error, write_new
+
+__all__ = ("SnapshotStore", "StoredFile")
+
+#: Letters, digits and `._-`, starting with a letter or digit; short enough for every file system with a suffix.
+_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}", re.ASCII)
+_SUFFIXES = {f".{form.value}": form for form in PictureFormat} | {".jpeg": PictureFormat.JPG}
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A stored file. `name` is `<camera>/<file>`, unique in its store; `path` is where it is on this host."""
+
+    name: str
+    camera: CameraId
+    path: Path
+    size_bytes: int
+    modified_at: datetime
+    format: PictureFormat
+
+
+def _timestamp(taken_at: datetime) -> str:
+    return taken_at.strftime("%Y-%m-%d_%H-%M-%S-") + f"{taken_at.microsecond // 1000:03d}Z"
+
+
+def _checked_file_name(name: str, form: PictureFormat) -> str:
+    """`name` with the suffix of `form`; without a directory, a hidden file or a surprise in it."""
+    suffix = Path(name).suffix.lower()
+    if suffix in _SUFFIXES and _SUFFIXES[suffix] is not form:
+        raise InvalidParams(
+            f"The name ends in {suffix}, the format is {form}.",
+            param="filename",
+            rule="suffix",
+            hint=f".{form}",
+        )
+    full = name if suffix in _SUFFIXES else f"{name}.{form}"
+    if not _FILE_NAME.fullmatch(full):
+        raise InvalidParams(
+            "A file name has up to 200 letters, digits, dots, dashes and underscores, and starts with one of the "
+            "first two.",
+            param="filename",
+            rule=_FILE_NAME.pattern,
+            hint="front-door.jpg",
+        )
+    return full
+
+
+class SnapshotStore:
+    """Snapshots as `ROOT/<camera>/<file>`. All methods do their disk work in a worker thread."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    @property
+    def root(self) -> Path:
+        return self._root
+
+    async def prepare(self) -> None:
+        """Make the folder and remove what an interrupted write left.
+
+        Raises:
+            StorageFailed: it cannot be made.
+        """
+        await anyio.to_thread.run_sync(self._prepare)
+
+    def _prepare(self) -> None:
+        try:
+            self._root.mkdir(parents=True, exist_ok=True)
+            for left_over in self._root.glob("camera*/.partial-*"):
+                left_over.unlink(missing_ok=True)
+        except OSError as error:
+            raise explain_os_error(error, "prepare the folder for snapshots") from error
+
+    async def save(
+        self, camera: CameraId, name: str | None, data: bytes, form: PictureFormat, taken_at: datetime
+    ) -> StoredFile:
+        """Store `data` under `name`, or under a name made of camera and time; never over an existing file.
+
+        Raises:
+            InvalidParams: the name cannot be used.
+            InvalidState: a file of that name exists.
+            StorageFailed: the disk refused; nothing is left behind.
+        """
+        if name is not None:
+            path = self._root / camera / _checked_file_name(name, form)
+            return await anyio.to_thread.run_sync(self._write_named, camera, path, data)
+        return await anyio.to_thread.run_sync(self._write_dated, camera, data, form, taken_at)
+
+    def check_name(self, name: str, form: PictureFormat) -> None:
+        """Refuse a name before the work is done. Raises InvalidParams."""
+        _checked_file_name(name, form)
+
+    def _write_named(self, camera: CameraId, path: Path, data: bytes) -> StoredFile:
+        try:
+            return self._write(camera, path, data)
+        except FileExistsError as error:
+            raise InvalidState(
+                f"There is a snapshot named {path.name} of this camera already.",
+                state="exists",
+                allowed_states=("absent",),
+                reason="file_exists",
+                suggestion="Choose another name, or leave it out.",
+            ) from error
+
+    def _write_dated(self, camera: CameraId, data: bytes, form: PictureFormat, at: datetime) -> StoredFile:
+        """Snapshots of one millisecond are numbered."""
+        attempt = 1
+        while True:
+            number = "" if attempt == 1 else f"-{attempt}"
+            path = self._root / camera / f"{camera}_{_timestamp(at)}{number}.{form}"
+            try:
+                return self._write(camera, path, data)
+            except FileExistsError:
+                attempt += 1
+
+    def _write(self, camera: CameraId, path: Path, data: bytes) -> StoredFile:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_new(path, data)
+        except FileExistsError:
+            raise
+        except OSError as error:
+            raise explain_os_error(error, "store the snapshot") from error
+        stored = self._stored(camera, path)
+        assert stored is not None  # noqa: S101 - written above
+        return stored
+
+    def _stored(self, camera: CameraId, path: Path) -> StoredFile | None:
+        """The file at `path` if it is one of ours: a regular file with a picture's suffix."""
+        form = _SUFFIXES.get(path.suffix.lower())
+        try:
+            status = path.lstat()
+        except OSError:
+            return None
+        if form is None or not stat.S_ISREG(status.st_mode):
+            return None
+        modified_at = datetime.fromtimestamp(status.st_mtime, UTC)
+        return StoredFile(f"{camera}/{path.name}", camera, path, status.st_size, modified_at, form)
+
+    async def all(self, camera: CameraId | None = None) -> list[StoredFile]:
+        """All snapshots, or one camera's, newest first.
+
+        Raises:
+            StorageFailed: the folder cannot be read.
+        """
+        return await anyio.to_thread.run_sync(self._list, camera)
+
+    def _list(self, camera: CameraId | None) -> list[StoredFile]:
+        try:
+            found = list(self._walk(camera))
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise explain_os_error(error, "list the snapshots") from error
+        return sorted(found, key=lambda file: (file.modified_at, file.name), reverse=True)
+
+    def _walk(self, camera: CameraId | None) -> Iterator[StoredFile]:
+        for folder in os.scandir(self._root):
+            wanted = camera is None or folder.name == camera
+            if not (wanted and CAMERA_ID.fullmatch(folder.name) and folder.is_dir(follow_symlinks=False)):
+                continue
+            for entry in os.scandir(folder.path):
+                stored = self._stored(CameraId(folder.name), Path(entry.path))
+                if stored and not entry.name.startswith("."):
+                    yield stored
+
+    async def find(self, name: str) -> StoredFile:
+        """The snapshot of that name; the camera's folder may be left out of a name that the agent made.
+
+        Raises:
+            NotFound: there is none.
+        """
+        folder, _, file = name.rpartition("/")
+        camera = folder or file.partition("_")[0]
+        stored = None
+        if CAMERA_ID.fullmatch(camera) and _FILE_NAME.fullmatch(file):
+            path = self._root / camera / file
+            stored = await anyio.to_thread.run_sync(self._stored, CameraId(camera), path)
+        if stored is None:
+            raise NotFound(
+                "There is no snapshot of that name.",
+                resource="snapshot",
+                id=name,
+                suggestion="Call list_snapshots for the names.",
+            )
+        return stored

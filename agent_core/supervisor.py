@@ -1,0 +1,85 @@
+"""Keeping components running: restarted with growing pauses, their state known."""
+
+import logging
+from collections.abc import Iterable
+from enum import StrEnum
+
+import anyio
+from anyio import TASK_STATUS_IGNORED
+from anyio.abc import TaskStatus
+
+from agent_core.clock import Clock
+from agent_core.plugin import Component
+
+__all__ = ("ComponentState", "Supervisor")
+
+_log = logging.getLogger("camera_agent.supervisor")
+
+FIRST_PAUSE_S = 1.0
+LONGEST_PAUSE_S = 60.0
+#: A component that ran this long starts its pauses anew when it fails.
+STEADY_S = 60.0
+
+
+class ComponentState(StrEnum):
+    STARTING = "STARTING"
+    RUNNING = "RUNNING"
+    ERROR = "ERROR"
+    STOPPING = "STOPPING"
+    STOPPED = "STOPPED"
+
+
+class _Readiness:
+    """The `task_status` of one run; saying so twice is harmless."""
+
+    def __init__(self, supervisor: "Supervisor", name: str) -> None:
+        self._supervisor = supervisor
+        self._name = name
+
+    def started(self, _value: None = None) -> None:
+        self._supervisor.set_state(self._name, ComponentState.RUNNING)
+
+
+class Supervisor:
+    """Owns the components' tasks; `run` ends when it is cancelled and every component has ended."""
+
+    def __init__(self, components: Iterable[Component], *, clock: Clock) -> None:
+        self._components = tuple(components)
+        self._clock = clock
+        self._states = {component.name: ComponentState.STOPPED for component in self._components}
+
+    @property
+    def states(self) -> dict[str, ComponentState]:
+        """By the component's name."""
+        return dict(self._states)
+
+    def set_state(self, name: str, state: ComponentState) -> None:
+        self._states[name] = state
+
+    async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
+        """Run all until cancelled; started at once, without waiting for any of them."""
+        task_status.started()
+        async with anyio.create_task_group() as tg:
+            for component in self._components:
+                tg.start_soon(self._keep_running, component)
+
+    async def _keep_running(self, component: Component) -> None:
+        pause_s = FIRST_PAUSE_S
+        while True:
+            self.set_state(component.name, ComponentState.STARTING)
+            began_s = self._clock.monotonic_s()
+            try:
+                await component.run(task_status=_Readiness(self, component.name))
+            except Exception:  # noqa: BLE001 - a component is foreign code; only itself suffers
+                _log.exception("%s failed", component.name, extra={"fields": {"component": component.name}})
+                self.set_state(component.name, ComponentState.ERROR)
+            except anyio.get_cancelled_exc_class():
+                self.set_state(component.name, ComponentState.STOPPED)
+                raise
+            else:
+                self.set_state(component.name, ComponentState.STOPPED)
+                return
+            if self._clock.monotonic_s() - began_s >= STEADY_S:
+                pause_s = FIRST_PAUSE_S
+            await self._clock.sleep(pause_s)
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)

@@ -1,0 +1,19 @@
+"""The test kit for plugin and client authors; the agent tests itself with it. Needs pytest."""
+
+from agent_core.testing.clock import SimulatedClock
+from agent_core.testing.contracts import (
+    CameraSourceContract,
+    RecordingReport,
+    TierContract,
+    as_camera,
+    children,
+)
+
+__all__ = (
+    "CameraSourceContract",
+    "RecordingReport",
+    "SimulatedClock",
+    "TierContract",
+    "as_camera",
+    "children",
+)

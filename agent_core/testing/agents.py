@@ -1,0 +1,108 @@
+"""A whole agent inside a test: real sockets on a free port, its own folders, plugins as classes or by name."""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import anyio
+
+from agent_core.app import Agent, Running
+from agent_core.assembly import Assembly
+from agent_core.client import AgentClient
+from agent_core.clock import Clock
+from agent_core.config import AgentConfig
+from agent_core.plugin.manager import EntryPointFinder, installed
+from agent_core.rpc.roles import Role
+
+__all__ = ("RunningAgent", "running_agent")
+
+START_LIMIT_S = 30.0
+
+
+class RunningAgent:
+    """An agent that listens. `observe` sees every text that its clients receive."""
+
+    def __init__(self, running: Running, folder: Path, observe: Callable[[str], None] | None) -> None:
+        self._running = running
+        self._observe = observe
+        self.folder = folder
+
+    @property
+    def url(self) -> str:
+        return self._running.url
+
+    @property
+    def http_url(self) -> str:
+        return self.url.replace("ws", "http", 1).removesuffix("/ws")
+
+    @property
+    def parts(self) -> Assembly:
+        """The agent's insides, for what cannot be seen from outside."""
+        return self._running.parts
+
+    def token(self, role: str = "viewer", lifetime_s: float = 600.0) -> str:
+        return self.parts.tokens.create("test", Role(role), lifetime_s)
+
+    @asynccontextmanager
+    async def client(self, role: str | None = "operator") -> AsyncIterator[AgentClient]:
+        """A connected client, authenticated unless `role` is None."""
+        token = self.token(role) if role else None
+        async with AgentClient(self.url, token=token, observe=self._observe) as client:
+            yield client
+
+
+def _finder(plugins: Mapping[str, object]) -> EntryPointFinder:
+    def find(name: str) -> Sequence[tuple[object, str]]:
+        return [(plugins[name], "0")] if name in plugins else installed(name)
+
+    return find
+
+
+@asynccontextmanager
+async def running_agent(
+    *,
+    plugins: Mapping[str, object] | None = None,
+    config: Mapping[str, Any] | None = None,
+    folder: Path | None = None,
+    clock: Clock | None = None,
+    settled: bool = True,
+    observe: Callable[[str], None] | None = None,
+) -> AsyncIterator[RunningAgent]:
+    """Run an agent for as long as the context is open.
+
+    Args:
+        plugins: plugin classes by name, enabled in this order; they need not be installed.
+        config: configuration sections; `plugins.enabled` may name installed plugins besides.
+        folder: where state and sockets go; a temporary folder by default.
+        clock: instead of the system's.
+        settled: enter only when every source has reported its first inventory.
+        observe: sees every text that clients made by `RunningAgent.client` receive.
+    """
+    with TemporaryDirectory(prefix="ca-") as temporary:
+        root = folder or Path(temporary)
+        agent = Agent(
+            _configuration(config or {}, plugins or {}, root), clock=clock, find=_finder(plugins or {})
+        )
+        async with anyio.create_task_group() as tg:
+            with anyio.fail_after(START_LIMIT_S):
+                running: Running = await tg.start(agent.run)
+                if settled:
+                    await running.parts.monitor.wait_settled()
+            try:
+                yield RunningAgent(running, root, observe)
+            finally:
+                tg.cancel_scope.cancel()
+
+
+def _configuration(config: Mapping[str, Any], plugins: Mapping[str, object], root: Path) -> AgentConfig:
+    sections = {name: dict(section) for name, section in config.items()}
+    server = sections.setdefault("server", {})
+    server.setdefault("port", 0)
+    storage = sections.setdefault("storage", {})
+    storage.setdefault("state_dir", root / "state")
+    storage.setdefault("runtime_dir", root / "run")
+    table = sections.setdefault("plugins", {})
+    table["enabled"] = [*plugins, *(name for name in table.get("enabled", ()) if name not in plugins)]
+    return AgentConfig.model_validate(sections)

@@ -1,0 +1,208 @@
+"""The HTTP routes."""
+
+from collections.abc import Callable, Iterable, Mapping
+from email.utils import formatdate
+from typing import Protocol
+from urllib.parse import quote
+
+import anyio
+import anyio.to_thread
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from agent_core.errors import AgentError, AuthenticationFailed, NotFound, PermissionDenied, RateLimited
+from agent_core.web.conditions import Answer, answer_for
+from agent_core.web.files import FileResolver, OpenedFile, ServedFile, open_beneath
+from agent_core.web.links import DownloadLinks
+
+__all__ = ("Gate", "web_app")
+
+#: Read at once from a file, in a worker thread.
+_CHUNK_BYTES = 256 * 1024
+_METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Gate(Protocol):
+    """Judges credentials; `agent_core.rpc.auth.Authenticator` is one."""
+
+    def require(self, credentials: str, address: str, role: str) -> None:
+        """Raises AuthenticationFailed, PermissionDenied or RateLimited."""
+        ...
+
+
+def web_app(
+    *,
+    ready: Callable[[], bool],
+    metrics: Callable[[], Iterable[str]],
+    gate: Gate,
+    links: DownloadLinks,
+    files: Mapping[str, FileResolver],
+) -> Starlette:
+    """`/healthz`, `/readyz`, `/metrics` and `/files/<kind>/<name>`.
+
+    Args:
+        ready: whether the agent can do its work; asked at each `/readyz`, must not block.
+        metrics: lines of the Prometheus text format, without line ends; for admins only.
+        gate: who may; files need the role viewer or a signed link.
+        links: checks signed links.
+        files: by kind, `snapshots` and `recordings`.
+    """
+
+    async def healthz(_request: Request) -> Response:
+        return JSONResponse({"status": "alive"})
+
+    async def readyz(_request: Request) -> Response:
+        is_ready = ready()
+        return JSONResponse(
+            {"status": "ready" if is_ready else "starting"}, status_code=200 if is_ready else 503
+        )
+
+    async def metrics_text(request: Request) -> Response:
+        _require(request, gate, "admin")
+        return PlainTextResponse("".join(f"{line}\n" for line in metrics()), media_type=_METRICS_TYPE)
+
+    async def file(request: Request) -> Response:
+        kind, name = request.path_params["kind"], request.path_params["name"]
+        _require_file(request, gate, links, kind, name)
+        found = await anyio.to_thread.run_sync(_open, files.get(kind), name)
+        if found is None:
+            raise NotFound("There is no such file.", resource="file", id=name)
+        return _FileResponse(*found, request=request, kind=kind)
+
+    return Starlette(
+        routes=[
+            Route("/healthz", healthz),
+            Route("/readyz", readyz),
+            Route("/metrics", metrics_text),
+            Route("/files/{kind}/{name:path}", file),
+        ],
+        exception_handlers={AgentError: _error_response},
+    )
+
+
+def _credentials(request: Request) -> str | None:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return token.strip()
+    return request.headers.get("x-api-key")
+
+
+def _require(request: Request, gate: Gate, role: str) -> None:
+    credentials = _credentials(request)
+    if credentials is None:
+        raise AuthenticationFailed(
+            "This needs a token or an API key.",
+            reason="missing_credentials",
+            suggestion="Send Authorization: Bearer TOKEN, or X-API-Key.",
+        )
+    gate.require(credentials, request.client.host if request.client else "", role)
+
+
+def _require_file(request: Request, gate: Gate, links: DownloadLinks, kind: str, name: str) -> None:
+    expires, signature = request.query_params.get("expires"), request.query_params.get("sig")
+    if _credentials(request) is not None or expires is None or signature is None:
+        _require(request, gate, "viewer")
+    elif not links.is_valid(kind, name, expires, signature):
+        raise AuthenticationFailed(
+            "This link is not valid, or no longer.",
+            reason="link_invalid",
+            suggestion="Ask for a new download_url, for example by get_snapshot_info.",
+        )
+
+
+def _open(resolver: FileResolver | None, name: str) -> tuple[ServedFile, OpenedFile] | None:
+    served = resolver.resolve(name) if resolver is not None else None
+    opened = open_beneath(served) if served is not None else None
+    return (served, opened) if served is not None and opened is not None else None
+
+
+async def _error_response(_request: Request, error: Exception) -> Response:
+    """Every `AgentError` has its status; one that has none here is a bug and left to be logged as such."""
+    if not isinstance(error, AgentError):
+        raise error
+    headers: dict[str, str] = {}
+    match error:
+        case AuthenticationFailed():
+            status, headers = 401, {"www-authenticate": "Bearer"}
+        case PermissionDenied():
+            status = 403
+        case NotFound():
+            status = 404
+        case RateLimited():
+            status, headers = 429, {"retry-after": str(-(-error.retry_after_ms // 1000))}
+        case _:
+            raise error
+    body = {"reason": error.reason, "details": error.details, "suggestion": error.suggestion}
+    return JSONResponse(body, status_code=status, headers=headers)
+
+
+class _FileResponse(Response):
+    """Sends what the file held when it was opened: a recording may grow meanwhile. Owns the open file."""
+
+    def __init__(self, served: ServedFile, opened: OpenedFile, *, request: Request, kind: str) -> None:
+        self._opened = opened
+        self._answer = answer_for(
+            request.headers, size_bytes=opened.size_bytes, etag=opened.etag, modified_s=opened.modified_s
+        )
+        # What is not sent has no type and no length of its own.
+        super().__init__(
+            status_code=self._answer.status, headers=_headers(served, opened, self._answer, kind)
+        )
+        del self.headers["content-length"]
+        if self._answer.status != 304:
+            self.headers["content-length"] = str(self._answer.size_bytes)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            start = {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
+            await send(start)
+            if scope["method"] == "HEAD":
+                await send({"type": "http.response.body", "body": b""})
+                return
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(_cancel_when_gone, receive, tasks.cancel_scope)
+                await self._send_body(send)
+                tasks.cancel_scope.cancel()
+        finally:
+            self._opened.close()
+
+    async def _send_body(self, send: Send) -> None:
+        offset = self._answer.start
+        while offset < self._answer.stop:
+            wanted = min(_CHUNK_BYTES, self._answer.stop - offset)
+            chunk = await anyio.to_thread.run_sync(self._opened.read, offset, wanted)
+            if not chunk:
+                return  # The file has been cut meanwhile; an unfinished response closes the connection.
+            offset += len(chunk)
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+
+async def _cancel_when_gone(receive: Receive, scope: anyio.CancelScope) -> None:
+    """Without this a download would be read to its end for a peer that has left."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    scope.cancel()
+
+
+def _headers(served: ServedFile, opened: OpenedFile, answer: Answer, kind: str) -> dict[str, str]:
+    headers = {
+        "accept-ranges": "bytes",
+        "cache-control": "private, no-cache",
+        "content-disposition": f"attachment; filename*=UTF-8''{quote(served.download_name, safe='')}",
+        "etag": opened.etag,
+        "last-modified": formatdate(opened.modified_s, usegmt=True),
+        "x-content-type-options": "nosniff",
+    }
+    if answer.status in (200, 206):
+        headers["content-type"] = served.media_type
+    if answer.status == 206:
+        headers["content-range"] = f"bytes {answer.start}-{answer.stop - 1}/{opened.size_bytes}"
+    if answer.status == 416:
+        headers["content-range"] = f"bytes */{opened.size_bytes}"
+    if served.next_name is not None:
+        headers["link"] = f'</files/{kind}/{quote(served.next_name)}>; rel="next"'
+    return headers

@@ -1,0 +1,69 @@
+"""Which part of a file a request wants, if any: conditional and range requests (RFC 9110, 13 and 14), without I/O."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC
+from email.utils import formatdate, parsedate_to_datetime
+
+__all__ = ("Answer", "answer_for")
+
+#: One range; a request for several is answered with the whole, as it may be.
+_RANGE = re.compile(r"bytes=\s*([0-9]{0,19})-([0-9]{0,19})\s*", re.ASCII | re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A status and the bytes `start` (included) to `stop` (excluded) that go with it."""
+
+    status: int
+    start: int
+    stop: int
+
+    @property
+    def size_bytes(self) -> int:
+        return self.stop - self.start
+
+
+def answer_for(headers: Mapping[str, str], *, size_bytes: int, etag: str, modified_s: float) -> Answer:
+    """200, 206, 304 or 416 for a GET of a file of `size_bytes`; `headers` finds names in lower case."""
+    if _is_unchanged(headers, etag, modified_s):
+        return Answer(304, 0, 0)
+    wanted = _RANGE.fullmatch(headers.get("range", ""))
+    if wanted is None or wanted[0].endswith("=-") or not _range_applies(headers, etag, modified_s):
+        return Answer(200, 0, size_bytes)
+    return _part(wanted[1], wanted[2], size_bytes)
+
+
+def _part(first: str, last: str, size_bytes: int) -> Answer:
+    if not first and not last:
+        return Answer(200, 0, size_bytes)
+    if not first:
+        start, stop = max(0, size_bytes - int(last)), size_bytes
+    else:
+        start, stop = int(first), min(int(last) + 1, size_bytes) if last else size_bytes
+        if last and int(last) < start:
+            return Answer(200, 0, size_bytes)  # not a range at all, so it is ignored
+    return Answer(206, start, stop) if start < stop else Answer(416, 0, 0)
+
+
+def _is_unchanged(headers: Mapping[str, str], etag: str, modified_s: float) -> bool:
+    tags = headers.get("if-none-match")
+    if tags is not None:
+        return tags.strip() == "*" or etag in [tag.strip().removeprefix("W/") for tag in tags.split(",")]
+    since_s = _seconds(headers.get("if-modified-since"))
+    return since_s is not None and int(modified_s) <= since_s
+
+
+def _range_applies(headers: Mapping[str, str], etag: str, modified_s: float) -> bool:
+    """`If-Range`: the part only if the file is still the one that the client has the rest of."""
+    condition = headers.get("if-range")
+    return condition is None or condition.strip() in (etag, formatdate(modified_s, usegmt=True))
+
+
+def _seconds(date: str | None) -> float | None:
+    try:
+        when = parsedate_to_datetime(date) if date else None
+    except ValueError:
+        return None
+    return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp() if when is not None else None

@@ -1,0 +1,106 @@
+"""Opening files below a folder, so that no name, link or race leads out of it."""
+
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from types import MappingProxyType
+from typing import Protocol
+
+__all__ = ("DirectoryFiles", "FileResolver", "OpenedFile", "ServedFile", "open_beneath")
+
+_TYPES = MappingProxyType(
+    {".jpg": "image/jpeg", ".png": "image/png", ".mp4": "video/mp4", ".ts": "video/mp2t"}
+)
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+#: O_NONBLOCK: opening a FIFO that somebody put there must not wait for a writer.
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+@dataclass(frozen=True, slots=True)
+class ServedFile:
+    """What a name stands for: `relative` (with `/` between folders) below `root`.
+
+    `next_name` is the name of what continues this file, for a `Link` header: a recording's next segment.
+    """
+
+    root: Path
+    relative: str
+    next_name: str | None = None
+
+    @property
+    def media_type(self) -> str:
+        return _TYPES.get(PurePosixPath(self.relative).suffix, "application/octet-stream")
+
+    @property
+    def download_name(self) -> str:
+        return PurePosixPath(self.relative).name
+
+
+class FileResolver(Protocol):
+    """Knows the names of one kind of file."""
+
+    def resolve(self, name: str) -> ServedFile | None:
+        """None where there is no such name. Called in a worker thread; need not check that the file exists."""
+        ...
+
+
+class DirectoryFiles:
+    """Every regular file below one folder, under its relative path."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def resolve(self, name: str) -> ServedFile | None:
+        return ServedFile(self._root, name)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedFile:
+    """A file as it was when it was opened; it may grow, and `size_bytes` of it are what is served."""
+
+    fd: int
+    size_bytes: int
+    modified_s: float
+    etag: str
+
+    def read(self, offset: int, size_bytes: int) -> bytes:
+        return os.pread(self.fd, size_bytes, offset)
+
+    def close(self) -> None:
+        os.close(self.fd)
+
+
+def open_beneath(file: ServedFile) -> OpenedFile | None:
+    """Open a regular file below its root, following no symbolic link on the way; None for whatever else it is.
+
+    Hidden names do not exist: unfinished files have them. The root itself may be a link; the operator chose it.
+    """
+    parts = file.relative.split("/")
+    if any(part.startswith(".") or not part or "\0" in part for part in parts):
+        return None
+    try:
+        return _checked(_open_parts(file.root, parts))
+    except (OSError, UnicodeEncodeError):
+        return None
+
+
+def _open_parts(root: Path, parts: list[str]) -> int:
+    folder = os.open(root, _DIRECTORY)
+    try:
+        for part in parts[:-1]:
+            below = os.open(part, _DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
+            os.close(folder)
+            folder = below
+        return os.open(parts[-1], _FILE, dir_fd=folder)
+    finally:
+        os.close(folder)
+
+
+def _checked(fd: int) -> OpenedFile | None:
+    status = os.fstat(fd)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(fd)
+        return None
+    etag = f'"{status.st_ino:x}-{status.st_mtime_ns:x}-{status.st_size:x}"'
+    return OpenedFile(fd, status.st_size, status.st_mtime, etag)

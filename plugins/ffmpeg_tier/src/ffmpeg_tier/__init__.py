@@ -1,0 +1,8 @@
+"""A snapshot tier and a publisher: stills and H.264 streams of any media input, by FFmpeg."""
+
+from ffmpeg_tier.plugin import FfmpegTierPlugin
+from ffmpeg_tier.publisher import publisher
+from ffmpeg_tier.settings import FfmpegTierSettings
+from ffmpeg_tier.tier import FfmpegTier
+
+__all__ = ("FfmpegTier", "FfmpegTierPlugin", "FfmpegTierSettings", "publisher")

@@ -1,0 +1,114 @@
+"""Media inputs as FFmpeg arguments, and which of them may not be arguments because they carry a secret."""
+
+import itertools
+import re
+
+from agent_core.plugin import FfmpegInput, FrameSocket, MediaInput, Url
+
+__all__ = ("arguments", "is_jpeg", "is_network", "is_secret_free")
+
+#: What a network stream may be fetched with; `file:`, `concat:` and the like would read the agent's own disk.
+_SCHEMES = frozenset(["http", "https", "rtmp", "rtmps", "rtp", "rtsp", "rtsps", "srt", "tcp", "udp"])
+_SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
+#: In a query or in options of FFmpeg's own (`srt://...?passphrase=`).
+_SECRET_KEY = re.compile(
+    r"[?&;](?:[\w-]*(?:pass|pwd|token|secret|auth|sig|key)[\w-]*|user(?:name)?)=", re.IGNORECASE
+)
+_SECRET_OPTIONS = frozenset(
+    [
+        "-auth_type",
+        "-cookies",
+        "-cryptokey",
+        "-decryption_key",
+        "-headers",
+        "-http_proxy",
+        "-key",
+        "-passphrase",
+        "-password",
+        "-rtmp_conn",
+    ]
+)
+_JPEG_OPTIONS = {
+    "-f": {"mjpeg", "mpjpeg", "jpeg_pipe"},
+    "-input_format": {"mjpeg"},
+    "-c:v": {"mjpeg"},
+    "-codec:v": {"mjpeg"},
+    "-vcodec": {"mjpeg"},
+}
+
+
+def _carries_secret(word: str) -> bool:
+    """Rather too often than too seldom: an @ in an address counts, wherever it stands, as parsers differ there."""
+    return bool(_SCHEME.search(word)) and ("@" in word or bool(_SECRET_KEY.search(word)))
+
+
+def is_secret_free(media_input: MediaInput) -> bool:
+    """Whether it may appear in a command line, where every user of the machine can read it."""
+    match media_input:
+        case Url(url=url, has_credentials=has_credentials):
+            return not has_credentials and not _carries_secret(url)
+        case FfmpegInput(args=args):
+            return not any(word in _SECRET_OPTIONS or _carries_secret(word) for word in args)
+        case FrameSocket():
+            return True
+
+
+def is_network(media_input: MediaInput) -> bool:
+    """Whether frames pass buffers that nobody knows, so that a frame that arrives now may be an older one."""
+    match media_input:
+        case Url():
+            return True
+        case FfmpegInput(args=args):
+            return any(_SCHEME.search(word) for word in args)
+        case FrameSocket():
+            return False
+
+
+def is_jpeg(media_input: MediaInput) -> bool:
+    """Whether the input is known to be JPEG already, so that its frames need no encoder."""
+    match media_input:
+        case FrameSocket():
+            return True
+        case FfmpegInput(args=args):
+            pairs = itertools.pairwise(args)
+            return any(value in _JPEG_OPTIONS.get(option, ()) for option, value in pairs)
+        case Url():
+            return False
+
+
+def can_open(media_input: MediaInput) -> bool:
+    """Whether FFmpeg may be told to open it: no secret, no scheme that reaches the local disk."""
+    if isinstance(media_input, Url):
+        scheme = _SCHEME.match(media_input.url)
+        if scheme is None or scheme[1].lower() not in _SCHEMES:
+            return False
+    return is_secret_free(media_input)
+
+
+def _timeout(url: str, microseconds: int) -> tuple[str, ...]:
+    scheme = url.partition(":")[0].lower()
+    match scheme:
+        case "rtsp" | "rtsps":
+            return ("-rtsp_transport", "tcp", "-timeout", str(microseconds))
+        case "rtp":
+            return ()
+        case "udp" | "srt":
+            return ("-timeout", str(microseconds))
+        case _:
+            return ("-rw_timeout", str(microseconds))
+
+
+def arguments(media_input: MediaInput, *, timeout_s: float) -> tuple[str, ...]:
+    """The input as FFmpeg arguments, ending with `-i NAME`.
+
+    A frame socket sends JPEG and nothing else, so there is nothing to probe: the first picture is enough. Its
+    time-out is `rw_timeout`; FFmpeg's unix protocol takes `timeout` and ignores it.
+    """
+    microseconds = int(timeout_s * 1e6)
+    match media_input:
+        case FrameSocket(path=path):
+            return ("-rw_timeout", str(microseconds), "-probesize", "32", "-f", "mjpeg", "-i", f"unix:{path}")
+        case Url(url=url):
+            return (*_timeout(url, microseconds), "-fpsprobesize", "0", "-skip_frame", "nokey", "-i", url)
+        case FfmpegInput(args=args):
+            return args

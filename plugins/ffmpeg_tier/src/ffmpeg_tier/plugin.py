@@ -1,0 +1,28 @@
+"""The plugin: what it offers to the core."""
+
+from agent_core.plugin import AgentContext, MediaInput, Plugin, Publisher, SnapshotTier, ffmpeg, hookimpl
+from ffmpeg_tier.publisher import publisher
+from ffmpeg_tier.settings import FfmpegTierSettings
+from ffmpeg_tier.tier import FfmpegTier
+
+__all__ = ("FfmpegTierPlugin",)
+
+
+class FfmpegTierPlugin(Plugin[FfmpegTierSettings]):
+    """One tier and one publisher. FFmpeg is looked for when it is needed, so it may be installed while we run."""
+
+    Settings = FfmpegTierSettings
+
+    def __init__(self, settings: FfmpegTierSettings) -> None:
+        super().__init__(settings)
+        self._program = settings.program
+
+    @hookimpl
+    def agent_snapshot_tiers(self, agent: AgentContext) -> list[SnapshotTier]:
+        self._program = self.settings.program or agent.ffmpeg
+        return [FfmpegTier(self.settings, program=self._program, clock=agent.clock)]
+
+    @hookimpl
+    def agent_publisher(self, media_input: MediaInput) -> Publisher | None:
+        """As `publisher`; raises `FfmpegFailed` (`ffmpeg_missing`) where there is none to run."""
+        return publisher(media_input, self.settings, ffmpeg.locate(self._program))

@@ -1,0 +1,57 @@
+"""The command that publishes a media input as H.264, as data: who runs it, and where, is the core's to decide."""
+
+import shlex
+from pathlib import PurePath
+
+from agent_core.plugin import FrameSocket, MediaInput, Publisher, Url, ffmpeg
+from ffmpeg_tier import inputs
+from ffmpeg_tier.settings import FfmpegTierSettings
+
+__all__ = ("publisher",)
+
+#: What an encoder without a constant-quality mode is told where no bit rate is configured.
+_FALLBACK_KBPS = 2500
+
+
+def publisher(media_input: MediaInput, settings: FfmpegTierSettings, program: str) -> Publisher | None:
+    """The publisher of `media_input`, run by `program`.
+
+    None for a `Url`, which the media server pulls, and for an input that carries a secret, which may not be in a
+    command line. The owner appends one word to `argv`: the RTSP address.
+    """
+    if isinstance(media_input, Url) or not inputs.is_secret_free(media_input):
+        return None
+    before = (program, *ffmpeg.QUIET, *_clock(media_input))
+    opened = inputs.arguments(media_input, timeout_s=settings.network_timeout_s)
+    after = (*_video(settings), "-f", "rtsp", "-rtsp_transport", "tcp")
+    shown = (PurePath(program).name, *before[1:], "-i", "INPUT", *after, "OUTPUT")
+    return Publisher((*before, *opened, *after), shlex.join(shown))
+
+
+def _clock(media_input: MediaInput) -> tuple[str, ...]:
+    """JPEG on a socket has no times: without these FFmpeg plays it at 25 frames a second, whatever the camera does."""
+    return ("-use_wallclock_as_timestamps", "1") if isinstance(media_input, FrameSocket) else ()
+
+
+def _video(settings: FfmpegTierSettings) -> tuple[str, ...]:
+    """H.264 4:2:0 of even size, each frame when it comes.
+
+    Key frames are forced by time, counted from the previous one, so that after a gap there is one and not a burst.
+    """
+    interval_s = f"{settings.key_frame_interval_s:g}"
+    return (
+        *("-map", "0:v:0", "-an", "-fps_mode", "passthrough"),
+        *("-vf", r"crop=trunc(iw/2)*2:trunc(ih/2)*2", "-pix_fmt", "yuv420p"),
+        *("-c:v", settings.encoder, *_quality(settings)),
+        *("-force_key_frames", f"expr:if(isnan(prev_forced_t),1,gte(t,prev_forced_t+{interval_s}))"),
+    )
+
+
+def _quality(settings: FfmpegTierSettings) -> tuple[str, ...]:
+    kbps = settings.bitrate_kbps
+    if settings.encoder != "libx264":
+        return ("-b:v", f"{kbps or _FALLBACK_KBPS}k")
+    x264 = ("-preset", settings.preset, "-tune", "zerolatency", "-sc_threshold", "0")
+    if kbps is None:
+        return (*x264, "-crf", str(settings.crf))
+    return (*x264, "-b:v", f"{kbps}k", "-maxrate", f"{kbps}k", "-bufsize", f"{kbps}k")

@@ -1,0 +1,137 @@
+"""The tier: one FFmpeg run, one JPEG."""
+
+from anyio import to_thread
+
+from agent_core.plugin import (
+    Camera,
+    CapturedAtSource,
+    CaptureFailed,
+    CaptureRequest,
+    Clock,
+    FfmpegFailed,
+    MediaInput,
+    Picture,
+    PictureFormat,
+    SnapshotTier,
+    TierUnavailable,
+    ffmpeg,
+    jpeg,
+)
+from ffmpeg_tier import inputs
+from ffmpeg_tier.settings import FfmpegTierSettings
+
+__all__ = ("FfmpegTier",)
+
+#: A still of 100 megapixels fits; more is not one picture.
+_PICTURE_LIMIT_BYTES = 64 << 20
+
+
+class FfmpegTier(SnapshotTier):
+    """A still from any media input without credentials, by one FFmpeg run.
+
+    What FFmpeg prints has no times in it, so `captured_s` is a bound and its source is always `ESTIMATED`:
+
+    * A frame socket sends only frames that were exposed after FFmpeg connected, and a device is opened by FFmpeg
+      itself. Both happen after FFmpeg was started, so the start is never later than the exposure, and a picture of
+      this tier is always fresh.
+    * A network stream passes through buffers. What FFmpeg reads after its start was exposed at the earliest
+      `network_latency_s` before, so the start less that latency is the bound. Its end is no better: FFmpeg keeps
+      the first frame while it examines the stream, which takes seconds with some. Where the request asks for a
+      later exposure, frames that FFmpeg reads before `not_before_s + network_latency_s` are skipped, and
+      `not_before_s` is the bound. The bound is as true as the setting.
+
+    The deadline is the core's: cancelling kills FFmpeg.
+    """
+
+    name = "ffmpeg"
+    rank = 1
+
+    def __init__(self, settings: FfmpegTierSettings, *, program: str | None, clock: Clock) -> None:
+        self._settings = settings
+        self._program = program
+        self._clock = clock
+
+    def supports(self, camera: Camera) -> bool:
+        return camera.media_input is not None and inputs.can_open(camera.media_input)
+
+    async def capture(self, camera: Camera, request: CaptureRequest) -> Picture:
+        """Run FFmpeg once.
+
+        Raises:
+            TierUnavailable: the camera's input is not for this tier, or there is no FFmpeg.
+            CaptureFailed: FFmpeg failed, or what it delivered is not a whole JPEG.
+        """
+        media_input = camera.media_input
+        if media_input is None or not inputs.can_open(media_input):
+            raise TierUnavailable(
+                "FFmpeg cannot be given this camera's input.",
+                reason="input_not_supported",
+                suggestion="Use a tier that goes through the media server.",
+            )
+        program = await self._locate()
+        started_s = self._clock.monotonic_s()
+        if not inputs.is_network(media_input):
+            return _picture(await self._run(program, self._arguments(media_input)), started_s)
+        bound_s = started_s - self._settings.network_latency_s
+        skip_s = max(request.not_before_s - bound_s, 0.0)
+        data = await self._run(program, self._arguments(media_input, skip_s=skip_s))
+        return _picture(data, bound_s + skip_s)
+
+    async def _locate(self) -> str:
+        try:
+            return await to_thread.run_sync(ffmpeg.locate, self._program)
+        except FfmpegFailed as error:
+            raise TierUnavailable(
+                error.details,
+                reason=error.reason,
+                suggestion=error.suggestion,
+                dependency=error.dependency,
+            ) from error
+
+    def _arguments(self, media_input: MediaInput, *, skip_s: float = 0.0) -> tuple[str, ...]:
+        opened = inputs.arguments(media_input, timeout_s=self._settings.network_timeout_s)
+        if skip_s > 0:
+            # FFmpeg stamps what it reads with the wall clock, so that is the clock to compare with.
+            from_s = self._clock.now().timestamp() + skip_s
+            opened = ("-use_wallclock_as_timestamps", "1", *opened)
+            picture = ("-copyts", "-vf", rf"select=gte(t\,{from_s:.6f})", *self._encoder())
+        elif inputs.is_jpeg(media_input):
+            picture = ("-c:v", "copy")
+        else:
+            picture = self._encoder()
+        return (*opened, "-map", "0:v:0", "-frames:v", "1", *picture, "-f", "mjpeg", "pipe:1")
+
+    def _encoder(self) -> tuple[str, ...]:
+        return ("-c:v", "mjpeg", "-q:v", str(self._settings.jpeg_qscale))
+
+    async def _run(self, program: str, arguments: tuple[str, ...]) -> bytes:
+        try:
+            return await ffmpeg.run(program, arguments, output_limit_bytes=_PICTURE_LIMIT_BYTES)
+        except FfmpegFailed as error:
+            raise CaptureFailed(
+                error.details,
+                reason=error.reason,
+                suggestion=error.suggestion,
+                dependency=error.dependency,
+                detail=error.detail,
+            ) from error
+
+
+def _picture(data: bytes, captured_s: float) -> Picture:
+    if not data:
+        raise CaptureFailed(
+            "The source delivered nothing that is a picture.",
+            reason="no_picture",
+            suggestion="Check what the source sends.",
+            dependency="ffmpeg",
+        )
+    try:
+        info = jpeg.inspect(data)
+    except jpeg.JpegError as error:
+        raise CaptureFailed(
+            f"What FFmpeg delivered is not a whole JPEG: {error}.",
+            reason="damaged_picture",
+            suggestion="Take another snapshot; check the camera's cable and the network.",
+            dependency="ffmpeg",
+        ) from error
+    return Picture(data, PictureFormat.JPG, info.width, info.height, captured_s, CapturedAtSource.ESTIMATED)

@@ -1,0 +1,132 @@
+"""Real parts: every FFmpeg there is, and a broker with its frame socket, fed by a script."""
+
+import io
+import shutil
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import anyio
+import pytest
+from PIL import Image
+
+from agent_core.plugin import (
+    Camera,
+    CameraId,
+    CameraStatus,
+    DetectedCamera,
+    Fingerprint,
+    FrameSocket,
+    MediaInput,
+    ffmpeg,
+)
+from agent_core.plugin.frame_server import FrameServer
+from agent_core.plugin.frames import BrokerSettings, FrameBroker, FrameProducer, FrameSink
+
+FPS = 15
+SIZE = (320, 240)
+
+
+class SystemClock:
+    def monotonic_s(self) -> float:
+        return time.monotonic()
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    async def sleep(self, duration_s: float) -> None:
+        await anyio.sleep(duration_s)
+
+
+def picture(number: int) -> bytes:
+    """A JPEG whose every byte depends on `number`: noise would be slow, a gradient is enough."""
+    image = Image.linear_gradient("L").resize(SIZE).rotate(number * 7).convert("RGB")
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=85, comment=f"frame {number}".encode())
+    return buffer.getvalue()
+
+
+class ScriptedProducer(FrameProducer):
+    """Offers numbered pictures at a steady rate until `silent` is set; remembers when each was exposed."""
+
+    def __init__(self) -> None:
+        self.pictures = [picture(number) for number in range(30)]
+        self.exposed_s: dict[bytes, list[float]] = {}
+        self.silent = False
+
+    async def stream(self, sink: FrameSink) -> None:
+        number = 0
+        while True:
+            if not self.silent:
+                data = self.pictures[number % len(self.pictures)]
+                now_s = time.monotonic()
+                self.exposed_s.setdefault(data, []).append(now_s)
+                sink.offer(data, captured_s=now_s)
+                number += 1
+            await anyio.sleep(1 / FPS)
+
+
+class FrameSource:
+    def __init__(self, socket: FrameSocket, producer: ScriptedProducer, broker: FrameBroker) -> None:
+        self.socket = socket
+        self.producer = producer
+        self.broker = broker
+
+
+FrameSources = Callable[..., AbstractAsyncContextManager[FrameSource]]
+
+
+@pytest.fixture
+def clock() -> SystemClock:
+    return SystemClock()
+
+
+@pytest.fixture
+def frame_source(tmp_path: Path, clock: SystemClock) -> FrameSources:
+    """Opens a real broker with a real socket; `stall_s` as in `BrokerSettings`."""
+
+    @asynccontextmanager
+    async def opened(stall_s: float = 4.0) -> AsyncIterator[FrameSource]:
+        producer = ScriptedProducer()
+        broker = FrameBroker(producer, clock=clock, settings=BrokerSettings(stall_s=stall_s))
+        path = tmp_path / "camera0.sock"
+        async with anyio.create_task_group() as tg:
+            await tg.start(broker.run)
+            await tg.start(FrameServer(broker, path, clock=clock).run)
+            yield FrameSource(FrameSocket(path, *SIZE, FPS), producer, broker)
+            tg.cancel_scope.cancel()
+
+    return opened
+
+
+def installed() -> list[str]:
+    return [each for each in (shutil.which("ffmpeg"), ffmpeg.bundled()) if each]
+
+
+@pytest.fixture(params=installed(), ids=lambda path: Path(path).name[:12])
+def program(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def camera() -> Callable[[MediaInput | None], Camera]:
+    def made(media_input: MediaInput | None) -> Camera:
+        detected = DetectedCamera("key", "A camera", Fingerprint("test"), media_input)
+        return Camera(CameraId("camera0"), CameraStatus.CONNECTED, 0.0, detected)
+
+    return made
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Callable[[str], str]:
+    """An executable in FFmpeg's place, from the body of a shell script."""
+
+    def made(body: str) -> str:
+        path = tmp_path / "ffmpeg-script"
+        path.write_text(f"#!/bin/sh\n{body}\n")
+        path.chmod(0o755)
+        return str(path)
+
+    return made

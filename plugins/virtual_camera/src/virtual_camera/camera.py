@@ -1,0 +1,95 @@
+"""One virtual camera: present with its broker and frame socket, or vanished."""
+
+from pathlib import Path
+from typing import Protocol
+
+import anyio
+
+from agent_core.plugin import (
+    CameraId,
+    CameraMode,
+    CameraReport,
+    Clock,
+    DetectedCamera,
+    Fingerprint,
+    FrameSocket,
+)
+from agent_core.plugin.frame_server import FrameServer
+from agent_core.plugin.frames import BrokerSettings, FrameBroker
+from virtual_camera.faults import Faults
+from virtual_camera.producer import PictureProducer
+from virtual_camera.settings import CameraSettings
+
+__all__ = ("SOURCE", "VirtualCamera")
+
+#: The name of the source, of its fingerprints, and of the plugin.
+SOURCE = "virtual_camera"
+#: How many frame intervals a slow camera may be silent before that counts as a stall.
+_STALL_FRAMES = 3
+
+
+class _Started(Protocol):
+    def __call__(self) -> None: ...
+
+
+class VirtualCamera:
+    """Owned by the source, which runs `watch` in its task group. `faults` are a test's to switch."""
+
+    def __init__(
+        self, settings: CameraSettings, *, socket_path: Path, program: str | None, clock: Clock
+    ) -> None:
+        self.settings = settings
+        self.faults = Faults()
+        self._socket_path = socket_path
+        self._clock = clock
+        self._producer = PictureProducer(settings, self.faults, program=program, clock=clock)
+        self._broker: FrameBroker | None = None
+
+    @property
+    def key(self) -> str:
+        return self.settings.recognised_by
+
+    @property
+    def broker(self) -> FrameBroker | None:
+        """The broker of the time being; None while the camera is not there."""
+        return self._broker
+
+    async def watch(self, report: CameraReport, started: _Started) -> None:
+        """Report the camera and serve its frames until cancelled; `started` is called when it is first reported."""
+        while True:
+            await self._be_present(report, started)
+            await self.faults.wait_present()
+
+    async def _be_present(self, report: CameraReport, started: _Started) -> None:
+        broker = FrameBroker(self._producer, clock=self._clock, settings=self._broker_settings())
+        server = FrameServer(broker, self._socket_path, clock=self._clock)
+        async with anyio.create_task_group() as tg:
+            await tg.start(broker.run)
+            await tg.start(server.run)
+            self._broker = broker
+            report.connected(self._detected(broker))
+            started()
+            try:
+                await self.faults.wait_vanished()
+            finally:
+                self._broker = None
+            report.disconnected(self.key, "The virtual camera was made to vanish.")
+            tg.cancel_scope.cancel()
+
+    def _broker_settings(self) -> BrokerSettings:
+        usual = BrokerSettings()
+        return BrokerSettings(stall_s=max(usual.stall_s, _STALL_FRAMES / self.settings.fps))
+
+    def _detected(self, broker: FrameBroker) -> DetectedCamera:
+        camera = self.settings
+        return DetectedCamera(
+            key=self.key,
+            name=camera.name,
+            fingerprint=Fingerprint(source=SOURCE, serial=self.key),
+            media_input=FrameSocket(self._socket_path, camera.width, camera.height, camera.fps),
+            modes=(CameraMode("MJPG", camera.width, camera.height, (camera.fps,)),),
+            resolution=(camera.width, camera.height),
+            fps=camera.fps,
+            configured_id=CameraId(camera.id) if camera.id else None,
+            frames=broker,
+        )

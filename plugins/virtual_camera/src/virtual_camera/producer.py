@@ -1,0 +1,74 @@
+"""The one FFmpeg of a camera as the producer behind its frame broker."""
+
+from datetime import UTC, datetime, timedelta
+
+import anyio.to_thread
+
+from agent_core.plugin import CaptureFailed, Clock, ffmpeg, ffmpeg_stream
+from agent_core.plugin.frames import FrameProducer, FrameSink
+from virtual_camera.faults import Faults
+from virtual_camera.picture import arguments
+from virtual_camera.settings import CameraSettings
+from virtual_camera.smjpeg import SmjpegError, SmjpegReader, TimedPicture
+
+__all__ = ("PictureProducer", "age_s")
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+#: A frame that seems older than this, or not yet drawn, was drawn before the wall clock was set.
+_MAX_AGE_S = 5.0
+
+
+def age_s(time_ms: int, now: datetime) -> float | None:
+    """How long before `now` a frame was drawn whose time is known modulo 2^32 ms; None if the clock has been set since."""
+    now_ms = (now - _EPOCH) / timedelta(milliseconds=1)
+    whole_ms = int(now_ms)
+    difference_ms = (whole_ms - time_ms + 2**31) % 2**32 - 2**31
+    age = (difference_ms + now_ms - whole_ms) / 1000
+    return age if 0 <= age <= _MAX_AGE_S else None
+
+
+class PictureProducer(FrameProducer):
+    """Runs FFmpeg while the broker wants frames. The burnt-in counter goes on from one FFmpeg to the next."""
+
+    def __init__(self, camera: CameraSettings, faults: Faults, *, program: str | None, clock: Clock) -> None:
+        self._camera = camera
+        self._faults = faults
+        self._program = program
+        self._clock = clock
+        self._located = ""
+        self._next_counter = 1
+
+    async def park(self) -> None:
+        # Looking for the wheel's FFmpeg imports a package and runs the program once.
+        self._located = await anyio.to_thread.run_sync(ffmpeg.locate, self._program)
+
+    async def stream(self, sink: FrameSink) -> None:
+        reader = SmjpegReader()
+
+        def receive(chunk: bytes) -> None:
+            for picture in reader.feed(chunk):
+                # A picture that FFmpeg drew and that never got here has been seen by nobody, so counting what
+                # arrives is enough for a counter that never goes back.
+                self._next_counter += 1
+                self._deliver(picture, sink)
+
+        try:
+            await ffmpeg_stream.stream(self._located, arguments(self._camera, self._next_counter), receive)
+        except SmjpegError as error:
+            raise CaptureFailed("FFmpeg's output was damaged.", reason="damaged_output") from error
+
+    def _deliver(self, picture: TimedPicture, sink: FrameSink) -> None:
+        if self._faults.stalled:
+            return
+        data = picture.data
+        if self._faults.corrupting:
+            data = data[: len(data) // 2]
+        sink.offer(data, captured_s=self._captured_s(picture))
+
+    def _captured_s(self, picture: TimedPicture) -> float | None:
+        """When it was drawn on the monotonic clock, never later than in truth."""
+        if self._camera.timestamps == "arrival":
+            return None
+        now_s = self._clock.monotonic_s()  # first: a pause between the two makes the frame older, not younger
+        age = age_s(picture.time_ms, self._clock.now())
+        return None if age is None else now_s - age

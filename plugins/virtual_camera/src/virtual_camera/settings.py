@@ -1,0 +1,93 @@
+"""`[plugins.virtual_camera]`."""
+
+import re
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from agent_core.plugin import Settings
+
+__all__ = ("CameraSettings", "VirtualCameraSettings")
+
+
+class CameraSettings(BaseModel):
+    """One camera."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(min_length=1, max_length=100, description="shown to clients; unique")
+    id: str | None = Field(
+        None,
+        pattern=r"^camera(0|[1-9][0-9]{0,8})$",
+        description="public id, such as camera0; without it the agent numbers from 100",
+    )
+    serial: str | None = Field(
+        None,
+        min_length=1,
+        max_length=100,
+        description="what the camera is recognised by; default: from the name",
+    )
+    width: int = Field(640, ge=160, le=3840, multiple_of=2, description="pixels")
+    height: int = Field(480, ge=120, le=2160, multiple_of=2, description="pixels")
+    fps: float = Field(15.0, ge=0.2, le=60, description="frames per second")
+    pixel_format: Literal["yuvj420p", "yuvj422p", "yuvj444p"] = Field(
+        "yuvj422p", description="chroma sampling of the JPEGs; USB cameras mostly send 4:2:2"
+    )
+    picture: Literal["test", "file"] = Field("test", description="a moving test picture, or a looped file")
+    file: Path | None = Field(None, description="video or image to loop; implies picture = file")
+    timestamps: Literal["device", "arrival"] = Field(
+        "device", description="give frames their true time, or none, as some cameras do"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _file_implies_picture(cls, values: object) -> object:
+        if isinstance(values, dict) and values.get("file") is not None:
+            return {"picture": "file", **values}
+        return values
+
+    @field_validator("file")
+    @classmethod
+    def _absolute(cls, file: Path | None) -> Path | None:
+        if file is not None and not file.is_absolute():
+            msg = "the path must be absolute, because the agent's working folder is not fixed"
+            raise ValueError(msg)
+        return file
+
+    @model_validator(mode="after")
+    def _picture_and_file_agree(self) -> "CameraSettings":
+        if (self.picture == "file") != (self.file is not None):
+            msg = "'file' goes with picture = \"file\", and picture = \"file\" needs 'file'"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def recognised_by(self) -> str:
+        """The serial number, or the name in lower case with dashes."""
+        return self.serial or re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-") or self.name
+
+
+class VirtualCameraSettings(Settings):
+    """All cameras of this plugin."""
+
+    cameras: tuple[CameraSettings, ...] = Field(
+        (CameraSettings(name="Virtual camera"),), description="one table each; default: one camera"
+    )
+    faults: bool = Field(
+        default=False, description="add the method virtual_camera.set_fault (for tests; role admin)"
+    )
+
+    @field_validator("cameras")
+    @classmethod
+    def _unique(cls, cameras: tuple[CameraSettings, ...]) -> tuple[CameraSettings, ...]:
+        for what, values in (
+            ("the name", [each.name for each in cameras]),
+            ("the id", [each.id for each in cameras if each.id]),
+            ("the serial number", [each.recognised_by for each in cameras]),
+        ):
+            twice = next((value for value in values if values.count(value) > 1), None)
+            if twice is not None:
+                msg = f"two cameras have {what} '{twice}'"
+                raise ValueError(msg)
+        return cameras

@@ -1,0 +1,57 @@
+"""The source that reports the configured cameras."""
+
+from collections.abc import Sequence
+
+import anyio
+from anyio import TASK_STATUS_IGNORED
+from anyio.abc import TaskStatus
+
+from agent_core.plugin import AgentContext, CameraReport, CameraSource
+from virtual_camera.camera import SOURCE, VirtualCamera
+from virtual_camera.settings import VirtualCameraSettings
+
+__all__ = ("VirtualCameraSource", "make_cameras")
+
+
+def make_cameras(settings: VirtualCameraSettings, agent: AgentContext) -> tuple[VirtualCamera, ...]:
+    """The cameras of `settings`, in order; nothing runs yet."""
+    return tuple(
+        VirtualCamera(
+            camera,
+            socket_path=agent.runtime_dir / f"virtual{number}.sock",
+            program=agent.ffmpeg,
+            clock=agent.clock,
+        )
+        for number, camera in enumerate(settings.cameras)
+    )
+
+
+class VirtualCameraSource(CameraSource):
+    """Runs each camera in a task of its own, inside `watch`."""
+
+    def __init__(self, cameras: Sequence[VirtualCamera]) -> None:
+        self.cameras = tuple(cameras)
+
+    @property
+    def name(self) -> str:
+        return SOURCE
+
+    async def watch(
+        self, report: CameraReport, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED
+    ) -> None:
+        async with anyio.create_task_group() as tg:
+            for camera in self.cameras:
+                await tg.start(_watch, camera, report)
+            task_status.started()
+
+
+async def _watch(camera: VirtualCamera, report: CameraReport, *, task_status: TaskStatus[None]) -> None:
+    waiting = True
+
+    def started() -> None:
+        nonlocal waiting
+        if waiting:
+            waiting = False
+            task_status.started()
+
+    await camera.watch(report, started)

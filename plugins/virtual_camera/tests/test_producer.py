@@ -1,0 +1,137 @@
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import anyio
+import pytest
+
+from agent_core.clock import SystemClock
+from agent_core.plugin import CaptureFailed, DependencyFailed
+from agent_core.testing import SimulatedClock
+from virtual_camera import burnt_in
+from virtual_camera.faults import Faults
+from virtual_camera.producer import PictureProducer, age_s
+from virtual_camera.settings import CameraSettings
+
+NOW = datetime(2026, 11, 22, 17, 3, 54, 123000, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+SMALL = CameraSettings(name="a", width=160, height=120, fps=60)
+
+
+def stamp(at: datetime) -> int:
+    return (at - EPOCH) // timedelta(milliseconds=1) % 2**32
+
+
+@pytest.mark.parametrize(
+    ("drawn_ago_s", "expected_s"),
+    [(0.0, 0.0), (0.04, 0.04), (5.0, 5.0), (5.001, None), (-0.001, None), (3600.0, None), (-3600.0, None)],
+)
+def test_a_frame_is_as_old_as_its_time_says_unless_the_clock_was_set(
+    drawn_ago_s: float, expected_s: float | None
+) -> None:
+    age = age_s(stamp(NOW - timedelta(seconds=drawn_ago_s)), NOW)
+    assert age == (None if expected_s is None else pytest.approx(expected_s, abs=1e-4))
+
+
+def test_ages_are_right_where_the_32_bit_time_wraps() -> None:
+    wrap = EPOCH + timedelta(milliseconds=420 * 2**32)
+    assert age_s(2**32 - 5, wrap + timedelta(milliseconds=5)) == pytest.approx(0.010, abs=1e-4)
+
+
+def test_ages_are_finer_than_a_millisecond() -> None:
+    assert age_s(stamp(NOW), NOW + timedelta(microseconds=400)) == pytest.approx(0.0004, abs=1e-5)
+
+
+class Sink:
+    """Keeps what is offered and cancels the stream when there is enough."""
+
+    def __init__(self, enough: int) -> None:
+        self.offered: list[tuple[bytes, float | None]] = []
+        self.scope = anyio.CancelScope()
+        self._enough = enough
+
+    def offer(self, data: bytes, *, captured_s: float | None = None) -> None:
+        self.offered.append((data, captured_s))
+        if len(self.offered) >= self._enough:
+            self.scope.cancel()
+
+    def drop(self, reason: str) -> None:
+        raise AssertionError(reason)
+
+
+async def stream(producer: PictureProducer, count: int) -> list[tuple[bytes, float | None]]:
+    sink = Sink(count)
+    with anyio.fail_after(40):
+        await producer.park()
+        with sink.scope:
+            await producer.stream(sink)
+    return sink.offered
+
+
+async def test_times_are_those_burnt_in(program: str) -> None:
+    clock = SystemClock()
+    producer = PictureProducer(SMALL, Faults(), program=program, clock=clock)
+    for data, captured_s in await stream(producer, 20):
+        assert captured_s is not None
+        offset_s = clock.monotonic_s() - clock.now().timestamp()
+        drawn_s = burnt_in.read(data).drawn_at.timestamp() + offset_s
+        # The mark is rounded down, so the true time is up to 1 ms later; the rest is between our two clock readings.
+        assert -0.5 < captured_s - drawn_s <= 0.001
+
+
+async def test_the_counter_goes_on_from_one_ffmpeg_to_the_next(program: str) -> None:
+    producer = PictureProducer(SMALL, Faults(), program=program, clock=SystemClock())
+    counters = []
+    for _ in range(3):
+        counters += [burnt_in.read(data).counter for data, _ in await stream(producer, 5)]
+    assert counters[0] == 1
+    assert counters == sorted(set(counters))
+
+
+async def test_a_camera_can_keep_its_times_to_itself(program: str) -> None:
+    camera = SMALL.model_copy(update={"timestamps": "arrival"})
+    producer = PictureProducer(camera, Faults(), program=program, clock=SystemClock())
+    assert {captured_s for _, captured_s in await stream(producer, 3)} == {None}
+
+
+async def test_after_the_wall_clock_was_set_frames_have_no_time(program: str) -> None:
+    clock = SimulatedClock(datetime.now(UTC) - timedelta(hours=1))
+    producer = PictureProducer(SMALL, Faults(), program=program, clock=clock)
+    assert {captured_s for _, captured_s in await stream(producer, 3)} == {None}
+
+
+async def test_a_missing_ffmpeg_is_an_error_with_a_suggestion() -> None:
+    producer = PictureProducer(SMALL, Faults(), program="/nowhere/ffmpeg", clock=SystemClock())
+    with pytest.raises(DependencyFailed) as caught:
+        await producer.park()
+    assert caught.value.reason == "ffmpeg_missing"
+    assert "Install FFmpeg" in caught.value.suggestion
+    assert "/nowhere" not in caught.value.details
+
+
+async def test_a_missing_file_is_an_error_without_its_path(program: str, tmp_path: Path) -> None:
+    camera = CameraSettings(name="a", picture="file", file=tmp_path / "gone.mp4")
+    producer = PictureProducer(camera, Faults(), program=program, clock=SystemClock())
+    with pytest.raises(DependencyFailed) as caught:
+        await stream(producer, 1)
+    assert caught.value.reason == "input_missing"
+    assert str(tmp_path) not in caught.value.details + caught.value.detail
+
+
+async def test_a_file_that_is_no_picture_is_an_error(program: str, tmp_path: Path) -> None:
+    file = tmp_path / "text.mp4"
+    file.write_text("no video")
+    camera = CameraSettings(name="a", picture="file", file=file)
+    producer = PictureProducer(camera, Faults(), program=program, clock=SystemClock())
+    with pytest.raises(DependencyFailed) as caught:
+        await stream(producer, 1)
+    assert caught.value.reason == "no_picture"
+
+
+async def test_output_that_is_not_smjpeg_is_an_error(tmp_path: Path) -> None:
+    program = tmp_path / "ffmpeg"
+    program.write_text("#!/bin/sh\necho something else entirely\n")
+    program.chmod(0o755)
+    producer = PictureProducer(SMALL, Faults(), program=str(program), clock=SystemClock())
+    with pytest.raises(CaptureFailed) as caught:
+        await stream(producer, 1)
+    assert caught.value.reason == "damaged_output"

@@ -1,0 +1,109 @@
+"""Ids, statuses and the events they cause."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from agent_core.cameras.ledger import Ledger
+from agent_core.cameras.registry import CameraRegistry, SourceReport
+from agent_core.errors import InvalidParams, NotFound
+from agent_core.events import Event, EventBus
+from agent_core.models import CameraEvent, CameraStatus, DetectedCamera, Fingerprint
+from agent_core.testing.clock import SimulatedClock
+
+FRONT = DetectedCamera("k0", "Front", Fingerprint("usb", "S1", "1-1"), None, number_hint=0)
+
+
+class Registry:
+    """A registry with one source's report and the topics of all events so far."""
+
+    def __init__(self, path: Path) -> None:
+        self.events: list[str] = []
+        self.bus = EventBus()
+        self.ledger = Ledger(path)
+        self.ledger.load()
+        self.cameras = CameraRegistry(self.ledger, events=self.bus, clock=SimulatedClock())
+        self.report = SourceReport(self.cameras, "usb")
+        self._subscription = self.bus.subscribe(self._keep)
+        self._subscription.__enter__()
+
+    def _keep(self, event: Event) -> bool:
+        assert isinstance(event.payload, CameraEvent)
+        self.events.append(f"{event.topic} {event.payload.camera.id}")
+        return False
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Registry:
+    return Registry(tmp_path / "cameras.json")
+
+
+def test_a_camera_comes_goes_and_comes_back_under_its_id(registry: Registry) -> None:
+    registry.report.connected(FRONT)
+    registry.report.disconnected("k0", "Unplugged.")
+    gone = registry.cameras.get("camera0")
+    assert (gone.status, gone.problem) == (CameraStatus.DISCONNECTED, "Unplugged.")
+    registry.report.connected(replace(FRONT, key="k7", number_hint=3))
+    assert registry.cameras.get("camera0").status is CameraStatus.CONNECTED
+    assert registry.events == [
+        "camera.connected camera0",
+        "camera.disconnected camera0",
+        "camera.connected camera0",
+    ]
+
+
+def test_saying_the_same_again_is_no_event(registry: Registry) -> None:
+    registry.report.connected(FRONT)
+    registry.report.connected(FRONT)
+    assert registry.events == ["camera.connected camera0"]
+
+
+def test_a_change_and_a_failure_are_status_changes(registry: Registry) -> None:
+    registry.report.connected(FRONT)
+    registry.report.connected(replace(FRONT, fps=30.0))
+    registry.report.failed("k0", "No picture for 4 s.")
+    assert registry.cameras.get("camera0").status is CameraStatus.ERROR
+    registry.report.connected(replace(FRONT, fps=30.0))
+    assert registry.events[1:] == ["camera.status_change camera0"] * 3
+
+
+def test_reports_about_unknown_cameras_change_nothing(registry: Registry) -> None:
+    registry.report.disconnected("nobody", "")
+    registry.report.failed("nobody", "")
+    assert registry.cameras.list() == []
+
+
+def test_a_failed_source_takes_its_cameras_with_it(registry: Registry) -> None:
+    registry.report.connected(FRONT)
+    SourceReport(registry.cameras, "network").connected(replace(FRONT, number_hint=None))
+    registry.cameras.source_failed("usb", "Its source failed.")
+    assert [(each.id, each.status.value) for each in registry.cameras.list()] == [
+        ("camera0", "DISCONNECTED"),
+        ("camera100", "CONNECTED"),
+    ]
+
+
+def test_known_cameras_are_listed_before_they_are_seen(registry: Registry, tmp_path: Path) -> None:
+    registry.report.connected(FRONT)
+    later = CameraRegistry(registry.ledger, events=EventBus(), clock=SimulatedClock())
+    later.restore(["usb"])
+    assert [(each.id, each.name, each.status.value) for each in later.list()] == [
+        ("camera0", "Front", "DISCONNECTED")
+    ]
+    later.restore(["network"])
+    assert len(later.list()) == 1
+
+
+@pytest.mark.parametrize(
+    "name", ["", "0", "camera", "camera-1", "Camera0", "camera00", "camera0\n", "camera٣", "../x"]
+)
+def test_what_is_not_a_name_is_invalid(registry: Registry, name: str) -> None:
+    with pytest.raises(InvalidParams):
+        registry.cameras.get(name)
+
+
+def test_a_camera_that_does_not_exist_is_not_found(registry: Registry) -> None:
+    with pytest.raises(NotFound) as caught:
+        registry.cameras.get("camera9")
+    assert caught.value.data() == {"resource": "camera", "id": "camera9"}

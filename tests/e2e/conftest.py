@@ -1,0 +1,114 @@
+"""Whole agents: in this process, or as a process of their own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+import pytest
+from anyio.abc import Process
+
+from agent_core.client import AgentClient
+from agent_core.clock import SystemClock
+from agent_core.rpc.auth import Secret, TokenAuthority
+from agent_core.rpc.roles import Role
+
+#: Unprivileged files stand where the machine's own configuration might be.
+CLEAN = {"CAMERA_AGENT__SERVER__PORT": "0"}
+
+
+@dataclass
+class AgentProcess:
+    """A `camera-agent run` of its own, with its folders below `folder`."""
+
+    process: Process
+    folder: Path
+    observe: Callable[[str], None]
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "log").read_text()
+
+    async def url(self) -> str:
+        endpoint = self.folder / "state" / "endpoint.json"
+        with anyio.fail_after(20):
+            while not endpoint.exists():
+                assert self.process.returncode is None, self.log
+                await anyio.sleep(0.01)
+        return str(json.loads(endpoint.read_text())["url"])
+
+    @asynccontextmanager
+    async def client(self, role: str = "operator") -> AsyncIterator[AgentClient]:
+        url = await self.url()
+        secret = Secret.load(self.folder / "state" / "secret")
+        token = TokenAuthority(secret, SystemClock()).create("test", Role(role), 600)
+        async with AgentClient(url, token=token, observe=self.observe) as client:
+            yield client
+
+    async def end(self, number: int = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        with anyio.fail_after(20):
+            return await self.process.wait()
+
+
+AgentProcessFactory = Callable[..., AbstractAsyncContextManager[AgentProcess]]
+
+
+@pytest.fixture
+def agent_process(tmp_path: Path, observe: Callable[[str], None]) -> AgentProcessFactory:
+    """Start `camera-agent run` with a configuration; killed at the end of the context if it still runs."""
+
+    @asynccontextmanager
+    async def start(
+        config: str, *, environment: Mapping[str, str] | None = None
+    ) -> AsyncIterator[AgentProcess]:
+        folder = tmp_path / "agent"
+        folder.mkdir(exist_ok=True)
+        storage = f'[storage]\nstate_dir = "{folder}/state"\nruntime_dir = "{folder}/run"\n'
+        (folder / "config.toml").write_text(storage + config)
+        argv = [sys.executable, "-m", "agent_core", "run", "--config", str(folder / "config.toml")]
+        with (folder / "log").open("wb") as log:
+            process = await anyio.open_process(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, **CLEAN, **(environment or {})},
+            )
+        try:
+            yield AgentProcess(process, folder, observe)
+        finally:
+            with anyio.CancelScope(shield=True):
+                if process.returncode is None:
+                    process.kill()
+                await process.wait()
+
+    return start
+
+
+def descendants(pid: int) -> set[int]:
+    """The process ids below `pid`, by /proc."""
+    found: set[int] = set()
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in map(int, task.read_text().split()):
+            found |= {child} | descendants(child)
+    return found
+
+
+def is_running(pid: int) -> bool:
+    """Whether `pid` is a process that has not ended; a zombie has."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"

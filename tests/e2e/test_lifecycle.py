@@ -1,0 +1,205 @@
+"""Starting and ending: what is seen on the way up, and that nothing is left on the way down."""
+
+import signal
+import time
+from collections.abc import Callable
+
+import anyio
+import pytest
+from anyio import TASK_STATUS_IGNORED
+from anyio.abc import TaskStatus
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+from agent_core.client import AgentClient
+from agent_core.plugin import (
+    CameraReport,
+    CameraSource,
+    DetectedCamera,
+    Fingerprint,
+    Plugin,
+    Settings,
+    hookimpl,
+)
+from agent_core.testing.agents import RunningAgent, running_agent
+
+from .conftest import AgentProcess, AgentProcessFactory, descendants, is_running
+
+VIRTUAL = """
+[plugins]
+enabled = ["virtual_camera", "ffmpeg_tier"]
+[[plugins.virtual_camera.cameras]]
+name = "Test"
+id = "camera0"
+width = 640
+height = 480
+fps = 15
+"""
+
+
+class Gated(CameraSource):
+    """Reports its camera when the gate opens."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self.gate = anyio.Event()
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    async def watch(
+        self, report: CameraReport, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED
+    ) -> None:
+        await self.gate.wait()
+        report.connected(DetectedCamera(self._name, self._name, Fingerprint(self._name, "1"), None))
+        task_status.started()
+        await anyio.sleep_forever()
+
+
+def plugin(*sources: CameraSource) -> type[Plugin[Settings]]:
+    class Offering(Plugin[Settings]):
+        @hookimpl
+        def agent_camera_sources(self) -> tuple[CameraSource, ...]:
+            return sources
+
+    return Offering
+
+
+async def status(agent: RunningAgent) -> str:
+    async with agent.client("viewer") as client:
+        assert await client.call("ping") == "pong"
+        return str((await client.call("get_system_status"))["status"])
+
+
+async def test_starting_partial_and_ready_are_seen_in_this_order(observe: Callable[[str], None]) -> None:
+    first, second = Gated("first"), Gated("second")
+    seen = []
+    async with running_agent(
+        plugins={"gated": plugin(first, second)}, settled=False, observe=observe
+    ) as agent:
+        seen.append(await status(agent))
+        async with agent.client("viewer") as watcher, watcher.subscribe(["camera.connected"]) as events:
+            first.gate.set()
+            with anyio.fail_after(10):
+                await anext(aiter(events))
+        seen.append(await status(agent))
+        async with agent.client("viewer") as watcher, watcher.subscribe(["system.startup"]) as events:
+            second.gate.set()
+            with anyio.fail_after(10):
+                startup = await anext(aiter(events))
+        seen.append(await status(agent))
+    assert seen == ["starting", "partial", "ready"]
+    assert startup.params["status"] == "HEALTHY"
+
+
+async def test_it_answers_within_a_second_of_start_while_discovery_goes_on(
+    agent_process: AgentProcessFactory,
+) -> None:
+    """The bound is the issue's; the best of three starts counts, since the machine is shared."""
+    best_s = float("inf")
+    for _ in range(3):
+        started_s = time.monotonic()
+        async with agent_process(VIRTUAL) as agent:
+            async with AgentClient(await agent.url()) as client:
+                await client.call("ping")
+            best_s = min(best_s, time.monotonic() - started_s)
+            async with agent.client("viewer") as client:
+                assert (await client.call("get_system_status"))["status"] in {"starting", "partial", "ready"}
+            assert await agent.end() == 0
+    assert best_s < 1.0
+
+
+async def test_with_no_plugins_it_runs_and_says_so(observe: Callable[[str], None]) -> None:
+    async with running_agent(observe=observe) as agent, agent.client("viewer") as client:
+        told = await client.call("get_system_status")
+        assert told["status"] == "ready"
+        assert "No camera source is enabled" in told["message"]
+        assert (await client.call("get_camera_list"))["cameras"] == []
+
+
+async def open_sockets(url: str, count: int) -> list[ClientConnection]:
+    return [await connect(url) for _ in range(count)]
+
+
+async def close_code(socket: ClientConnection) -> int | None:
+    with anyio.fail_after(10):
+        try:
+            while True:
+                await socket.recv()
+        except ConnectionClosed:
+            return socket.close_code
+
+
+async def keep_capturing(agent: AgentProcess) -> None:
+    try:
+        async with agent.client() as client:
+            while True:
+                await client.call("take_snapshot", device="camera0", max_age_ms=0)
+    except Exception:  # noqa: BLE001 - the agent ends under it, that is the test
+        return
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_ends_it_in_order(agent_process: AgentProcessFactory, number: int) -> None:
+    async with agent_process(VIRTUAL) as agent:
+        sockets = await open_sockets(await agent.url(), 50)
+        async with anyio.create_task_group() as tg:
+            tg.start_soon(keep_capturing, agent)
+            tg.start_soon(keep_capturing, agent)
+            with anyio.fail_after(20):
+                while not descendants(agent.pid):
+                    await anyio.sleep(0.02)
+            children = descendants(agent.pid)
+            with anyio.fail_after(5):
+                agent.process.send_signal(number)
+                assert await agent.process.wait() == 0
+            assert {await close_code(socket) for socket in sockets} == {1012}
+        assert not any(is_running(child) for child in children)
+        assert "Traceback" not in agent.log
+        assert not (agent.folder / "state" / "endpoint.json").exists()
+
+
+async def test_kill_9_leaves_no_child(agent_process: AgentProcessFactory) -> None:
+    async with agent_process(VIRTUAL) as agent:
+        async with agent.client() as client:
+            await client.call("take_snapshot", device="camera0")
+            children = descendants(agent.pid)
+            assert children
+            agent.process.kill()
+            with anyio.fail_after(2):
+                while any(is_running(child) for child in children):
+                    await anyio.sleep(0.02)
+
+
+async def test_after_kill_9_it_starts_again(agent_process: AgentProcessFactory) -> None:
+    async with agent_process(VIRTUAL) as agent:
+        async with agent.client() as client:
+            await client.call("take_snapshot", device="camera0")
+        agent.process.kill()
+        await agent.process.wait()
+        (agent.folder / "state" / "endpoint.json").unlink()
+    async with agent_process(VIRTUAL) as agent, agent.client() as client:
+        snapshot = await client.call("take_snapshot", device="camera0")
+        assert snapshot["status"] == "SUCCESS"
+        assert (await client.call("list_snapshots"))["total"] == 2
+
+
+async def test_the_log_level_changes_on_sighup(agent_process: AgentProcessFactory) -> None:
+    async with agent_process(VIRTUAL) as agent:
+        await agent.url()
+        config = agent.folder / "config.toml"
+        good = config.read_text()
+        config.write_text(good + '[logging]\nlevel = "shout"\n')
+        agent.process.send_signal(signal.SIGHUP)
+        await logged(agent, "was not reloaded")
+        config.write_text(good + '[logging]\nlevel = "debug"\n')
+        agent.process.send_signal(signal.SIGHUP)
+        await logged(agent, "the log level is debug")
+        assert await agent.end() == 0
+
+
+async def logged(agent: AgentProcess, words: str) -> None:
+    with anyio.fail_after(10):
+        while words not in agent.log:
+            await anyio.sleep(0.02)

@@ -1,0 +1,133 @@
+"""The shape of the code, held by reading it: sizes, boundaries, public faces."""
+
+import ast
+import importlib
+import pkgutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import agent_core
+import agent_core.plugin
+
+ROOT = Path(__file__).parents[2]
+SOURCES = sorted(
+    path
+    for folder in ("agent_core", "plugins", "examples", "bench")
+    for path in (ROOT / folder).rglob("*.py")
+    if not {".venv", "build", "tests"} & set(path.parts)
+)
+PLUGIN_SOURCES = [path for path in SOURCES if "plugins" in path.parts and "src" in path.parts]
+#: What plugins may import of the agent, besides agent_core.testing.
+PUBLIC_TOOLS = {
+    "ffmpeg",
+    "ffmpeg_stream",
+    "frame_producer",
+    "frame_server",
+    "frame_settings",
+    "frames",
+    "jpeg",
+    "processes",
+    "rtsp",
+}
+
+FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def functions(tree: ast.AST) -> Iterator[FunctionNode]:
+    for node in ast.walk(tree):
+        if isinstance(node, FunctionNode):
+            yield node
+
+
+def length(function: FunctionNode) -> int:
+    """Lines without the docstring."""
+    first = function.body[0]
+    docstring = ast.get_docstring(function, clean=False) is not None
+    skipped = (first.end_lineno or 0) - first.lineno + 1 if docstring else 0
+    return (function.end_lineno or 0) - function.lineno + 1 - skipped
+
+
+def imports(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_files_are_under_300_lines_and_functions_under_40(path: Path) -> None:
+    text = path.read_text()
+    assert len(text.splitlines()) < 300
+    too_long = {each.name: length(each) for each in functions(ast.parse(text)) if length(each) > 40}
+    assert not too_long
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_catch_all_modules(path: Path) -> None:
+    assert path.stem not in {"helpers", "utils", "util", "common", "misc"}
+
+
+@pytest.mark.parametrize("path", PLUGIN_SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_plugins_see_only_the_public_face(path: Path) -> None:
+    own = path.relative_to(ROOT / "plugins").parts[0]
+    others = {each.name for each in (ROOT / "plugins").iterdir()} - {own}
+    for name in imports(ast.parse(path.read_text())):
+        top, *rest = name.split(".")
+        assert top not in others, f"{own} imports the plugin {top}"
+        if top == "agent_core":
+            allowed = rest[:1] in (["plugin"], ["testing"])
+            if rest[:1] == ["plugin"] and len(rest) > 1:
+                allowed = rest[1] in PUBLIC_TOOLS or rest[1] in agent_core.plugin.__all__
+            assert allowed, f"{own}: {name}"
+
+
+def modules() -> list[str]:
+    found = pkgutil.walk_packages(agent_core.__path__, "agent_core.")
+    return [each.name for each in found if not each.name.endswith("__main__")]
+
+
+@pytest.mark.parametrize("name", modules())
+def test_what_a_module_exports_exists_and_is_sorted(name: str) -> None:
+    module = importlib.import_module(name)
+    exported = getattr(module, "__all__", None)
+    if exported is None:
+        assert not _defines_public(Path(module.__file__ or "")), (
+            f"{name} defines public names without __all__"
+        )
+        return
+    assert isinstance(exported, tuple)
+    assert all(hasattr(module, each) for each in exported)
+    assert len(set(exported)) == len(exported)
+
+
+def _defines_public(path: Path) -> bool:
+    body = ast.parse(path.read_text()).body
+    return any(
+        isinstance(node, FunctionNode | ast.ClassDef) and not node.name.startswith("_") for node in body
+    )
+
+
+def test_every_plugin_has_its_parts() -> None:
+    for folder in sorted(each for each in (ROOT / "plugins").iterdir() if (each / "pyproject.toml").exists()):
+        name = folder.name
+        readme = (folder / "README.md").read_text().splitlines()
+        assert (folder / "src" / name / "py.typed").exists(), name
+        assert list((folder / "tests").rglob("test_*.py")), name
+        assert f'name = "camera-agent-{name.replace("_", "-")}"' in (folder / "pyproject.toml").read_text()
+        first = next(line for line in readme[1:] if line.strip()) if readme[0].startswith("#") else readme[0]
+        assert any(word in first for word in ("source", "tier", "component")), f"{name}: {first}"
+
+
+def test_no_registry_is_named_anywhere() -> None:
+    """Sources come by name through the clients as they are set up; a committed host would bind us to one."""
+    words = (("pypi", "org"), ("pythonhosted", "org"), ("npmjs", "org"), ("debian", "org"), ("golang", "org"))
+    hosts = [".".join(pair) for pair in words]
+    tracked = (
+        path for pattern in ("*.py", "*.toml", "*.md", "*.lock", "Makefile") for path in ROOT.rglob(pattern)
+    )
+    for path in tracked:
+        if not {".venv", ".tools", ".cache", ".git", "build", "dist"} & set(path.relative_to(ROOT).parts):
+            assert not any(host in path.read_text() for host in hosts), path

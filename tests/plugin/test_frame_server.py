@@ -1,0 +1,234 @@
+import io
+import os
+import socket
+import stat
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import pytest
+from anyio.abc import SocketAttribute, SocketStream
+from PIL import Image
+
+from agent_core.clock import SystemClock
+from agent_core.errors import CaptureFailed, StartFailed
+from agent_core.plugin import ffmpeg, jpeg
+from agent_core.plugin.frame_server import FrameServer
+from agent_core.plugin.frames import BrokerSettings, BrokerState, FrameBroker
+from agent_core.testing.scripted_producer import ScriptedProducer, a_jpeg
+
+CLOCK = SystemClock()
+
+
+class Bench:
+    def __init__(self, path: Path, settings: BrokerSettings) -> None:
+        self.path = path
+        self.producer = ScriptedProducer()
+        self.broker = FrameBroker(self.producer, clock=CLOCK, settings=settings)
+        self.server = FrameServer(self.broker, path, clock=CLOCK)
+
+    def offer(self, data: bytes) -> None:
+        self.producer.sink.offer(data, captured_s=CLOCK.monotonic_s())
+
+    async def connect(self) -> SocketStream:
+        return await anyio.connect_unix(self.path)
+
+
+@asynccontextmanager
+async def serving(path: Path, settings: BrokerSettings | None = None) -> AsyncIterator[Bench]:
+    bench = Bench(path, settings or BrokerSettings())
+    with anyio.fail_after(40):
+        async with anyio.create_task_group() as tg:
+            await tg.start(bench.broker.run)
+            await tg.start(bench.server.run)
+            yield bench
+            tg.cancel_scope.cancel()
+
+
+async def receive_all(client: SocketStream) -> bytes:
+    """Everything up to the server's closing."""
+    output = bytearray()
+    try:
+        while True:
+            output += await client.receive()
+    except (anyio.EndOfStream, anyio.BrokenResourceError):
+        return bytes(output)
+
+
+def pictures(data: bytes) -> list[bytes]:
+    """Split JPEGs that follow each other; they have no thumbnails inside."""
+    parts = data.split(b"\xff\xd8\xff")[1:]
+    return [b"\xff\xd8\xff" + part for part in parts]
+
+
+async def test_a_client_is_demand_and_gets_each_frame_whole(tmp_path: Path) -> None:
+    async with serving(tmp_path / "s") as bench:
+        client = await bench.connect()
+        async with client:
+            await bench.producer.until_streaming()
+            await anyio.wait_all_tasks_blocked()
+            for shade in (10, 100, 200):
+                data = a_jpeg(shade=shade)
+                bench.offer(data)
+                received = b""
+                while len(received) < len(data):
+                    received += await client.receive()
+                assert received == data
+
+
+async def test_the_first_frame_is_not_older_than_the_connection(tmp_path: Path) -> None:
+    async with serving(tmp_path / "s") as bench:
+        old, new = a_jpeg(shade=1), a_jpeg(shade=250)
+        with bench.broker.demand():
+            await bench.producer.until_streaming()
+            bench.offer(old)
+        client = await bench.connect()
+        async with client:
+            await anyio.wait_all_tasks_blocked()
+            bench.offer(new)
+            assert await client.receive(len(new)) == new
+
+
+async def test_a_slow_client_gets_fewer_frames_not_older_ones_and_slows_nobody(tmp_path: Path) -> None:
+    async with serving(tmp_path / "s") as bench:
+        slow, quick = await bench.connect(), await bench.connect()
+        async with slow, quick:
+            await bench.producer.until_streaming()
+            await anyio.wait_all_tasks_blocked()
+            sent = [a_jpeg(320, 240, shade=shade) for shade in range(250)]
+            for data in sent:
+                bench.offer(data)
+                received = b""
+                while len(received) < len(data):
+                    received += await quick.receive()
+                assert received == data
+            output = bytearray()
+            while sent[-1] not in output:
+                output += await slow.receive()
+        got = pictures(bytes(output))
+        numbers = [sent.index(data) for data in got]
+        assert numbers == sorted(set(numbers))
+        assert numbers[-1] == len(sent) - 1
+        assert len(numbers) < len(sent) / 2
+
+
+async def test_clients_are_closed_when_the_producer_hangs(tmp_path: Path) -> None:
+    async with serving(tmp_path / "s", BrokerSettings(first_frame_s=0.2, stall_s=0.2)) as bench:
+        client = await bench.connect()
+        async with client:
+            await bench.producer.until_streaming()
+            await anyio.wait_all_tasks_blocked()
+            bench.offer(a_jpeg())
+            assert await receive_all(client) == a_jpeg()
+        assert bench.broker.stats.stalls == 1
+
+
+async def test_a_client_that_does_not_read_is_closed_with_the_others(tmp_path: Path) -> None:
+    async with serving(tmp_path / "s") as bench:
+        client = await bench.connect()
+        async with client:
+            await bench.producer.until_streaming()
+            await anyio.wait_all_tasks_blocked()
+            noise = io.BytesIO()
+            Image.frombytes("RGB", (640, 480), os.urandom(640 * 480 * 3)).save(noise, "JPEG")
+            bench.offer(noise.getvalue())
+            await anyio.wait_all_tasks_blocked()
+            bench.producer.end(CaptureFailed("Unplugged."))
+            await anyio.wait_all_tasks_blocked()
+            received = await receive_all(client)
+            assert len(received) < len(noise.getvalue())
+
+
+async def test_a_client_during_a_failure_is_closed_at_once(tmp_path: Path) -> None:
+    async with serving(tmp_path / "s", BrokerSettings(backoff_s=30, backoff_limit_s=30)) as bench:
+        bench.producer.park_error = CaptureFailed("Busy.")
+        for _ in range(2):
+            client = await bench.connect()
+            async with client:
+                assert await receive_all(client) == b""
+
+
+async def test_a_client_that_is_gone_before_it_was_served_does_no_harm(tmp_path: Path) -> None:
+    async with serving(tmp_path / "s") as bench:
+        for _ in range(20):
+            with socket.socket(socket.AF_UNIX) as client:
+                client.connect(str(bench.path))
+        async with await bench.connect() as other:
+            await bench.producer.until_streaming()
+            await anyio.wait_all_tasks_blocked()
+            bench.offer(a_jpeg())
+            assert await other.receive() == a_jpeg()
+
+
+async def test_the_end_of_a_client_ends_its_demand(tmp_path: Path) -> None:
+    async with serving(tmp_path / "s", BrokerSettings(warm_ttl_s=0.05)) as bench:
+        client = await bench.connect()
+        async with client:
+            await bench.producer.until_streaming()
+        await bench.producer.until_idle()
+        await anyio.wait_all_tasks_blocked()
+        assert bench.broker.state is BrokerState.PARKED
+
+
+async def test_a_client_that_talks_is_closed(tmp_path: Path) -> None:
+    async with serving(tmp_path / "s") as bench:
+        client = await bench.connect()
+        async with client:
+            await client.send(b"GET / HTTP/1.1\r\n\r\n")
+            assert await receive_all(client) == b""
+
+
+async def test_clients_are_closed_at_shutdown_and_the_socket_is_gone(tmp_path: Path) -> None:
+    async with anyio.create_task_group() as readers:
+        async with serving(tmp_path / "s") as bench:
+            client = await bench.connect()
+            readers.start_soon(receive_all, client)
+            await bench.producer.until_streaming()
+        assert not (tmp_path / "s").exists()
+    await client.aclose()
+
+
+async def test_the_socket_is_for_the_owner_and_the_group(tmp_path: Path) -> None:
+    async with serving(tmp_path / "s") as bench:
+        assert stat.S_IMODE(bench.path.stat().st_mode) == 0o660
+
+
+async def test_a_socket_that_a_killed_agent_left_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(path))
+    async with serving(path) as bench, await bench.connect() as client:
+        assert client.extra(SocketAttribute.family) is socket.AF_UNIX  # noqa: S610 - anyio's
+
+
+async def test_too_long_an_address_is_an_error_with_a_suggestion(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / ("x" * 200), BrokerSettings())
+    with pytest.raises(StartFailed) as caught:
+        await bench.server.run()
+    assert caught.value.reason == "socket_path_too_long"
+    assert "runtime_dir" in caught.value.suggestion
+    assert str(tmp_path) not in caught.value.details
+
+
+async def test_ffmpeg_reads_the_socket(tmp_path: Path) -> None:
+    async with serving(tmp_path / "s") as bench, anyio.create_task_group() as tg:
+        output = bytearray()
+
+        async def grab() -> None:
+            source = ("-use_wallclock_as_timestamps", "1", "-rw_timeout", "4000000", "-f", "mjpeg")
+            read = (*source, "-i", f"unix:{bench.path}", "-frames:v", "5", "-fps_mode", "passthrough")
+            output.extend(await ffmpeg.run(ffmpeg.locate(), (*read, "-c:v", "copy", "-f", "mjpeg", "pipe:1")))
+            tg.cancel_scope.cancel()
+
+        tg.start_soon(grab)
+        await bench.producer.until_streaming()
+        shade = 0
+        while True:
+            if bench.producer.streaming:
+                bench.offer(a_jpeg(160, 120, shade=shade % 256))
+            shade += 1
+            await anyio.sleep(0.02)
+    got = pictures(bytes(output))
+    assert len(got) == 5
+    assert {(jpeg.inspect(each).width, jpeg.inspect(each).height) for each in got} == {(160, 120)}

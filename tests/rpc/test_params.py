@@ -1,0 +1,92 @@
+from enum import StrEnum
+from typing import Annotated, Literal
+
+import pytest
+from pydantic import Field, field_validator
+
+from agent_core.errors import InvalidParams
+from agent_core.plugin.abc import RpcParams
+from agent_core.rpc.params import ordered_params, validate_params
+
+
+class Kind(StrEnum):
+    A = "a"
+
+
+class Scalars(RpcParams):
+    limit: int = Field(50, ge=1, le=1000)
+    device: Annotated[str, Field(pattern=r"^camera[0-9]+$")]
+    kind: Kind | None = None
+    mode: Literal["x", "y"] = "x"
+    rate: float = 1.0
+
+    @field_validator("rate")
+    @classmethod
+    def _no_seven(cls, rate: float) -> float:
+        if rate == 7:
+            raise ValueError("seven is taken")
+        return rate
+
+
+class Lists(RpcParams):
+    topics: list[str]
+
+
+def refused(params: dict[str, object] | list[object], model: type[RpcParams] = Scalars) -> InvalidParams:
+    with pytest.raises(InvalidParams) as caught:
+        validate_params(model, params)
+    return caught.value
+
+
+def test_named_params_become_the_model() -> None:
+    assert validate_params(Scalars, {"device": "camera0", "kind": "a", "rate": 2}) == Scalars(
+        device="camera0", kind=Kind.A, rate=2.0
+    )
+
+
+def test_positions_follow_required_first() -> None:
+    assert ordered_params(Scalars) == ("device", "limit", "kind", "mode", "rate")
+    assert validate_params(Scalars, ["camera1", 7]) == Scalars(device="camera1", limit=7)
+
+
+@pytest.mark.parametrize(
+    ("params", "param", "rule"),
+    [
+        ({}, "device", "required"),
+        ({"device": "cam"}, "device", "string_pattern_mismatch"),
+        ({"device": 5}, "device", "string_type"),
+        ({"device": "camera0", "limit": "5"}, "limit", "int_type"),
+        ({"device": "camera0", "limit": True}, "limit", "int_type"),
+        ({"device": "camera0", "limit": 0}, "limit", "greater_than_equal"),
+        ({"device": "camera0", "kind": "b"}, "kind", "enum"),
+        ({"device": "camera0", "mode": "z"}, "mode", "literal_error"),
+        ({"device": "camera0", "rate": 7}, "rate", "value_error"),
+        ({"device": "camera0", "rate": 10**400}, "rate", "finite_number"),
+        ({"device": "\ud800"}, "params", "json_invalid"),
+        (["camera0", 1, "a", "x", 1.0, 6], "params", "too_many"),
+        ([{}], "device", "string_type"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_named(params: dict[str, object] | list[object], param: str, rule: str) -> None:
+    error = refused(params)
+    if rule != "finite_number":  # pydantic's word for it has changed before
+        assert error.rule == rule
+    assert error.param == param
+    assert error.hint
+
+
+def test_unknown_names_get_the_nearest() -> None:
+    assert refused({"device": "camera0", "limt": 5}).hint == "Did you mean 'limit'?"
+    assert refused({"device": "camera0", "zzz": 5}).hint == "Known: device, limit, kind, mode, rate."
+    assert refused({"x": 1}, RpcParams).hint == "It takes none."
+
+
+def test_the_value_is_never_repeated() -> None:
+    error = refused({"device": "hunter2"})
+    assert "hunter2" not in repr([error.details, error.data(), error.suggestion])
+
+
+def test_arrays_only_where_all_is_scalar() -> None:
+    assert refused(["a"], Lists).rule == "by_name"
+    assert validate_params(RpcParams, []) == RpcParams()
+    assert refused([1], RpcParams).rule == "too_many"

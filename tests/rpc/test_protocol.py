@@ -1,0 +1,161 @@
+import json
+import random
+from typing import Any
+
+import pytest
+
+from agent_core.rpc.protocol import (
+    MAX_BATCH,
+    MAX_DEPTH,
+    Call,
+    Refusal,
+    batch_reply,
+    notification,
+    parse,
+    result_reply,
+)
+
+
+def only(text: str) -> Call | Refusal:
+    (entry,) = parse(text).entries
+    return entry
+
+
+def call(text: str) -> Call:
+    entry = only(text)
+    assert isinstance(entry, Call)
+    return entry
+
+
+def refusal(text: str) -> Any:
+    entry = only(text)
+    assert isinstance(entry, Refusal)
+    return json.loads(entry.reply)
+
+
+@pytest.mark.parametrize("request_id", ["1", "", "é\\ud800", 0, -7, 10**40, None, "a" * 1000])
+def test_ids_come_back_unchanged(request_id: object) -> None:
+    text = json.dumps({"jsonrpc": "2.0", "id": request_id, "method": "ping"})
+    entry = call(text)
+    assert entry.wants_reply
+    assert json.loads(result_reply(entry.id, '"pong"')) == {
+        "jsonrpc": "2.0",
+        "id": request_id,
+        "result": "pong",
+    }
+
+
+def test_a_lone_surrogate_in_an_id_comes_back() -> None:
+    entry = call('{"jsonrpc":"2.0","id":"\\ud800","method":"ping"}')
+    assert result_reply(entry.id, "1").encode() == b'{"jsonrpc":"2.0","id":"\\ud800","result":1}'
+
+
+@pytest.mark.parametrize("request_id", ["true", "false", "1.5", "1.0", "[]", "{}"])
+def test_other_ids_are_refused_with_null(request_id: str) -> None:
+    reply = refusal(f'{{"jsonrpc":"2.0","id":{request_id},"method":"ping"}}')
+    assert (reply["id"], reply["error"]["code"]) == (None, -32600)
+    assert reply["error"]["data"]["hint"] == "Use a string, an integer or null."
+
+
+def test_without_an_id_it_is_a_notification() -> None:
+    assert not call('{"jsonrpc":"2.0","method":"ping"}').wants_reply
+
+
+@pytest.mark.parametrize("params", ["", ',"params":{}'])
+def test_absent_params_are_empty(params: str) -> None:
+    assert call(f'{{"jsonrpc":"2.0","id":1,"method":"ping"{params}}}').params == {}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", " ", "{", "[1,", "nul", "{'a':1}", "\ufeff{}", '{"a":NaN}', '{"a":Infinity}', '{"a":-Infinity}',
+        '{"a":1e999}', '{"a":' + "9" * 5000 + "}", "[" * 100000, '{"a":' * 5000, "[" * 65 + "]" * 65, '"\x01"',
+    ],
+)  # fmt: skip
+def test_what_is_not_json_is_a_parse_error(text: str) -> None:
+    reply = refusal(text)
+    assert (reply["id"], reply["error"]["code"], reply["error"]["message"]) == (None, -32700, "Parse error")
+    assert set(reply["error"]["data"]) == {"reason", "details", "suggestion"}
+
+
+def test_nesting_up_to_the_limit_is_read_and_brackets_in_strings_do_not_count() -> None:
+    inside = MAX_DEPTH - 1
+    deep = call('{"jsonrpc":"2.0","method":"x","params":' + "[" * inside + "]" * inside + "}")
+    assert isinstance(deep.params, list)
+    text = json.dumps({"jsonrpc": "2.0", "method": "x", "params": {"a": '[{"\\' * 500}})
+    assert call(text).params == {"a": '[{"\\' * 500}
+
+
+@pytest.mark.parametrize(
+    ("text", "request_id"),
+    [
+        ("1", None),
+        ('"ping"', None),
+        ("null", None),
+        ("{}", None),
+        ('{"jsonrpc":"2.0","method":1,"params":"bar"}', None),
+        ('{"jsonrpc":"1.0","id":3,"method":"ping"}', 3),
+        ('{"id":3,"method":"ping"}', 3),
+        ('{"jsonrpc":2.0,"id":3,"method":"ping"}', 3),
+        ('{"jsonrpc":"2.0","id":"x"}', "x"),
+        ('{"jsonrpc":"2.0","id":4,"result":"pong"}', 4),
+        ('{"jsonrpc":"2.0","id":5,"method":"ping","params":"bar"}', 5),
+        ('{"jsonrpc":"2.0","id":5,"method":"ping","params":null}', 5),
+        ('{"jsonrpc":"2.0","id":5,"id":6,"method":"ping"}', None),
+        ('{"jsonrpc":"2.0","id":5,"method":"ping","params":{"a":1,"a":1}}', None),
+        ("[]", None),
+    ],
+)
+def test_bad_envelopes_are_invalid_requests(text: str, request_id: object) -> None:
+    reply = refusal(text)
+    assert (reply["id"], reply["error"]["code"]) == (request_id, -32600)
+    assert reply["error"]["message"] == "Invalid Request"
+    assert reply["error"]["data"]["hint"]
+
+
+def test_a_batch_has_good_and_bad_entries() -> None:
+    message = parse('[1,{"jsonrpc":"2.0","id":1,"method":"ping"},{"jsonrpc":"2.0","method":"note"},[]]')
+    assert message.is_batch
+    assert [type(entry) for entry in message.entries] == [Refusal, Call, Call, Refusal]
+
+
+def test_batches_are_limited() -> None:
+    one = '{"jsonrpc":"2.0","id":1,"method":"ping"}'
+    assert len(parse(f"[{','.join([one] * MAX_BATCH)}]").entries) == MAX_BATCH
+    reply = refusal(f"[{','.join([one] * (MAX_BATCH + 1))}]")
+    assert reply["error"]["data"]["reason"] == "batch_too_large"
+
+
+def test_replies_of_a_batch_go_together_and_none_is_nothing() -> None:
+    assert batch_reply(["1", "2"]) == "[1,2]"
+    assert batch_reply([]) is None
+
+
+def test_a_notification_has_no_id() -> None:
+    assert json.loads(notification("a.b", '{"x":1}')) == {
+        "jsonrpc": "2.0",
+        "method": "a.b",
+        "params": {"x": 1},
+    }
+
+
+def test_whatever_comes_is_read_or_refused() -> None:
+    """Nothing escapes, and every refusal is a well-formed error."""
+    rng = random.Random(20261122)  # noqa: S311 - a test wants the same noise each time
+    seeds = [
+        '{"jsonrpc":"2.0","id":1,"method":"ping","params":{"a":[1,2.5,"x\\u0041",null,true]}}',
+        '[{"jsonrpc":"2.0","id":"a","method":"m"},{"jsonrpc":"2.0","method":"n","params":[1]}]',
+    ]
+    alphabet = '{}[]",:\\0123456789.eE+-truefalsn \n\x00é\ud800\U0001f600'
+    for _ in range(5000):
+        text = list(rng.choice(seeds))
+        for _ in range(rng.randint(1, 8)):
+            place = rng.randrange(len(text))
+            text[place : place + rng.randint(0, 3)] = rng.choices(alphabet, k=rng.randint(0, 4))
+        for entry in parse("".join(text)).entries:
+            if isinstance(entry, Refusal):
+                reply = json.loads(entry.reply)
+                assert reply["error"]["code"] in (-32700, -32600)
+            else:
+                result_reply(entry.id, "null").encode()

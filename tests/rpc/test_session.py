@@ -1,0 +1,282 @@
+import json
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from agent_core.logging import _TextFormatter
+from agent_core.rpc.roles import Role
+
+if TYPE_CHECKING:
+    from tests.rpc.conftest import Peer, Toy
+
+
+async def settle() -> None:
+    """Let every task that can run do so."""
+    for _ in range(50):
+        await anyio.lowlevel.checkpoint()
+
+
+async def signed_in(toy: "Toy", peer: "Peer", **token: Any) -> None:
+    reply = await peer.call("authenticate", auth_token=toy.token(**token))
+    assert reply["result"]["authenticated"] is True
+
+
+async def test_ping_needs_no_one(toy: "Toy") -> None:
+    async with toy.peer() as peer:
+        assert await peer.call("ping") == {"jsonrpc": "2.0", "id": "call", "result": "pong"}
+        await peer.send('{"jsonrpc":"2.0","id":null,"method":"ping","params":[]}')
+        assert await peer.receive() == {"jsonrpc": "2.0", "id": None, "result": "pong"}
+
+
+async def test_authenticate_answers_as_the_contract_says(toy: "Toy") -> None:
+    async with toy.peer() as peer:
+        result = await peer.result("authenticate", auth_token=toy.token(Role.OPERATOR, 60))
+        session_id = result.pop("session_id")
+        assert result == {
+            "authenticated": True,
+            "role": "operator",
+            "permissions": ["view", "control"],
+            "expires_at": "2026-11-22T12:01:00.000Z",
+        }
+        assert (await peer.result("whoami"))["note"].startswith(session_id)
+        key = toy.keys.create("robot", Role.ADMIN)
+        result = await peer.result("authenticate", auth_token=key)
+        assert (result["permissions"], result["expires_at"]) == (["view", "control", "admin"], None)
+        assert (await peer.result("whoami"))["text"] == "robot"
+
+
+async def test_a_failed_attempt_changes_nothing(toy: "Toy", caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with toy.peer() as peer:
+        await signed_in(toy, peer)
+        error = await peer.error("authenticate", auth_token="ck_wrong-and-secret")
+        assert (error["code"], error["data"]["reason"]) == (-32001, "api_key_invalid")
+        assert (await peer.result("whoami"))["text"] == "someone"
+        for bad in ({}, {"auth_token": 5}, {"token": "x"}):
+            assert (await peer.error("authenticate", **bad))["code"] == -32602
+    assert "ck_wrong" not in caplog.text
+
+
+async def test_calls_behind_authenticate_in_the_pipe_are_authenticated(toy: "Toy") -> None:
+    async with toy.peer() as peer:
+        await peer.post(1, "authenticate", auth_token=toy.token())
+        await peer.post(2, "echo", text="x")
+        assert [(await peer.receive())["id"] for _ in range(2)] == [1, 2]
+        await peer.send(
+            [
+                {"jsonrpc": "2.0", "id": 3, "method": "authenticate", "params": [toy.token()]},
+                {"jsonrpc": "2.0", "method": "echo", "params": {"text": "unanswered"}},
+                {"jsonrpc": "2.0", "id": 4, "method": "echo", "params": ["positional", 2]},
+                "nonsense",
+            ]
+        )
+        replies = await peer.receive()
+        assert [reply["id"] for reply in replies] == [3, 4, None]
+        assert replies[1]["result"] == {"text": "positionalpositional"}
+
+
+async def test_replies_overtake_each_other(toy: "Toy") -> None:
+    async with toy.peer() as peer:
+        await signed_in(toy, peer)
+        await peer.post("slow", "wait")
+        assert await peer.result("ping") == "pong"
+        toy.doors.open.set()
+        assert (await peer.receive())["id"] == "slow"
+
+
+async def test_notifications_run_and_are_not_answered(toy: "Toy") -> None:
+    async with toy.peer() as peer:
+        await signed_in(toy, peer)
+        await peer.send({"jsonrpc": "2.0", "method": "wait"})
+        await peer.send({"jsonrpc": "2.0", "method": "no_such_method"})
+        await peer.send([{"jsonrpc": "2.0", "method": "bug"}])
+        toy.doors.open.set()
+        assert await peer.result("ping") == "pong"
+        assert toy.doors.entered == 1
+
+
+async def test_past_the_cap_a_call_is_refused_at_once(toy: "Toy") -> None:
+    async with toy.peer() as peer:
+        await signed_in(toy, peer)
+        for number in range(4):
+            await peer.post(number, "wait")
+        error = await peer.error("ping")
+        assert (error["code"], error["data"]["reason"]) == (-32040, "too_many_calls")
+        assert error["data"]["retry_after_ms"] > 0
+        await peer.send([{"jsonrpc": "2.0", "id": 9, "method": "ping"}, {"jsonrpc": "2.0", "method": "ping"}])
+        assert [reply["error"]["code"] for reply in await peer.receive()] == [-32040]
+        await peer.send({"jsonrpc": "2.0", "method": "ping"})
+        await peer.send("not json")
+        assert (await peer.receive())["error"]["code"] == -32700
+        toy.doors.open.set()
+        assert {(await peer.receive())["id"] for _ in range(4)} == {0, 1, 2, 3}
+        assert await peer.result("ping") == "pong"
+
+
+async def test_quick_calls_of_one_burst_all_run(toy: "Toy") -> None:
+    async with toy.peer() as peer:
+        for number in range(200):
+            await peer.post(number, "ping")
+        assert [(await peer.receive()).get("result") for _ in range(200)] == ["pong"] * 200
+
+
+async def test_a_batch_may_have_more_calls_than_run_at_once(toy: "Toy") -> None:
+    async with toy.peer() as peer:
+        await signed_in(toy, peer)
+        await peer.send([{"jsonrpc": "2.0", "id": n, "method": "wait"} for n in range(50)])
+        await settle()
+        assert toy.doors.entered == 4
+        toy.doors.open.set()
+        assert [reply["id"] for reply in await peer.receive()] == list(range(50))
+
+
+async def test_a_closed_socket_cancels_its_calls_only(toy: "Toy") -> None:
+    async with toy.peer() as one, toy.peer() as other:
+        await signed_in(toy, one)
+        await signed_in(toy, other)
+        await one.post(1, "wait")
+        await other.post(2, "wait")
+        await settle()
+        assert toy.doors.entered == 2
+        await one.close()
+        with anyio.fail_after(5):
+            await one.ended.wait()
+        assert toy.doors.cancelled == 1
+        assert len(toy.sessions) == 1
+        toy.doors.open.set()
+        assert (await other.receive())["id"] == 2
+    assert len(toy.sessions) == 0
+
+
+async def test_expiry_ends_calls_and_events_of_a_live_socket(toy: "Toy") -> None:
+    async with toy.peer() as peer, toy.peer() as quiet:
+        await signed_in(toy, quiet, lifetime_s=60)
+        await signed_in(toy, peer, lifetime_s=60)
+        await peer.call("subscribe_events", topics=["camera.connected"])
+        toy.bus.publish("camera.connected", {"device": "camera0"})
+        assert (await peer.receive())["method"] == "camera.connected"
+        toy.clock.advance(60)
+        expired = await peer.receive()
+        assert expired["method"] == "system.auth_expired"
+        assert "id" not in expired
+        toy.bus.publish("camera.connected", {"device": "camera1"})
+        error = await peer.error("echo", text="x")
+        assert (error["code"], error["data"]["reason"]) == (-32001, "token_expired")
+        assert await peer.result("ping") == "pong"
+        await signed_in(toy, peer, lifetime_s=60)
+        toy.bus.publish("camera.connected", {"device": "camera2"})
+        assert (await peer.receive())["params"] == {"device": "camera2"}
+        # Without subscriptions there is nothing to end, so nothing unasked comes.
+        assert (await quiet.error("echo", text="x"))["data"]["reason"] == "token_expired"
+
+
+async def test_a_new_token_replaces_the_old_ones_end(toy: "Toy") -> None:
+    async with toy.peer() as peer:
+        await signed_in(toy, peer, lifetime_s=60)
+        await peer.call("subscribe_events", topics=["camera.connected"])
+        await signed_in(toy, peer, lifetime_s=7200)
+        toy.clock.advance(3700)
+        await settle()
+        toy.bus.publish("camera.connected", {"device": "camera0"})
+        assert (await peer.receive())["method"] == "camera.connected"
+        toy.clock.advance(3500)
+        assert (await peer.receive())["method"] == "system.auth_expired"
+
+
+async def test_an_expiry_with_events_waiting_comes_last(toy: "Toy") -> None:
+    async with toy.peer(buffer=0) as peer:
+        await peer.post(1, "authenticate", auth_token=toy.token(lifetime_s=60))
+        await peer.receive()
+        await peer.post(2, "subscribe_events", topics=["camera.connected", "camera_status_update"])
+        await peer.receive()
+        for number in range(3):
+            toy.bus.publish("camera.connected", {"device": f"camera{number}"})
+        await settle()
+        toy.clock.advance(60)
+        await settle()
+        assert (await peer.receive())["method"] == "camera.connected"
+        assert (await peer.receive())["method"] == "system.auth_expired"
+        assert await peer.result("ping") == "pong"
+
+
+async def test_calls_are_charged_to_who_calls(toy: "Toy", tmp_path: Path) -> None:
+    toy = type(toy)(tmp_path / "slow", calls_per_s=10, burst=3)
+    async with toy.peer() as peer, toy.peer() as same_address, toy.peer(address="10.0.0.2") as other:
+        await signed_in(toy, peer)
+        assert await same_address.result("ping") == "pong"
+        assert await same_address.result("ping") == "pong"
+        error = await same_address.error("ping")
+        assert (error["code"], error["message"], error["data"]["reason"]) == (
+            -32040,
+            "Rate limited",
+            "rate_limited",
+        )
+        assert error["data"]["retry_after_ms"] == 100
+        assert await peer.result("ping") == "pong"
+        assert await other.result("ping") == "pong"
+        toy.clock.advance(0.1)
+        assert await same_address.result("ping") == "pong"
+
+
+async def test_failed_attempts_of_an_address_are_throttled(toy: "Toy") -> None:
+    async with toy.peer() as peer, toy.peer(address="10.0.0.2") as other:
+        for _ in range(10):
+            assert (await peer.error("authenticate", auth_token="x"))["code"] == -32001
+        error = await peer.error("authenticate", auth_token=toy.token())
+        assert (error["code"], error["data"]["reason"]) == (-32040, "too_many_failures")
+        await signed_in(toy, other)
+
+
+async def test_a_peer_that_does_not_read_stops_only_itself(toy: "Toy") -> None:
+    async with toy.peer(buffer=0) as deaf, toy.peer() as other:
+        for peer in (deaf, other):
+            await peer.post(1, "authenticate", auth_token=toy.token())
+            await peer.receive()
+            await peer.post(2, "subscribe_events", topics=["camera.connected"])
+            await peer.receive()
+        for number in range(10):
+            toy.bus.publish("camera.connected", {"device": f"camera{number}"})
+            assert (await other.receive())["params"] == {"device": f"camera{number}"}
+        # One was under way, three are held, the rest is lost and counted before what is held.
+        received = [await deaf.receive() for _ in range(5)]
+        assert [each["params"] for each in received] == [
+            {"device": "camera0"},
+            {"count": 6},
+            {"device": "camera7"},
+            {"device": "camera8"},
+            {"device": "camera9"},
+        ]
+        assert received[1]["method"] == "system.events_dropped"
+        assert await deaf.result("ping") == "pong"
+
+
+async def test_calls_for_a_deaf_peer_are_bounded(toy: "Toy") -> None:
+    async with toy.peer(buffer=0) as deaf:
+        for number in range(100):
+            await deaf.post(number, "ping")
+        await settle()
+        (session,) = toy.sessions._open
+        assert session._calls_seen <= 5
+        await deaf.close()
+
+
+async def test_log_records_of_a_call_name_it(toy: "Toy", caplog: pytest.LogCaptureFixture) -> None:
+    caplog.handler.setFormatter(_TextFormatter())
+    async with toy.peer() as peer:
+        result = await peer.result("whoami")
+        await peer.error("bug")
+    session_id = result["note"].partition("-")[0]
+    assert f" request_id={session_id}-2" in caplog.text
+
+
+async def test_nothing_sent_has_a_device_path(toy: "Toy") -> None:
+    async with toy.peer() as peer:
+        reply = await peer.call("leak")
+        assert reply["result"] == {"text": "it is [device], or so"}
+        await peer.post("/dev/mine", "nothing")
+        assert (await peer.receive())["id"] == "/dev/mine"
+        assert "/dev/" not in json.dumps(reply)

@@ -1,0 +1,268 @@
+"""The ladder of tiers, and one capture for many callers."""
+
+from collections.abc import Awaitable, Callable
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from agent_core.clock import SystemClock
+from agent_core.errors import CaptureFailed
+from agent_core.models import (
+    Camera,
+    CameraId,
+    CameraStatus,
+    CapturedAtSource,
+    DetectedCamera,
+    Fingerprint,
+    Picture,
+    PictureFormat,
+)
+from agent_core.plugin import CaptureRequest, SnapshotTier, TierUnavailable
+from agent_core.snapshots import AllTiersFailed, SnapshotManager, Still
+
+CLOCK = SystemClock()
+Script = Callable[[CaptureRequest], Awaitable[Picture]]
+
+
+def camera(status: CameraStatus = CameraStatus.CONNECTED) -> Camera:
+    return Camera(CameraId("camera0"), status, 0.0, DetectedCamera("k", "Front", Fingerprint("x"), None))
+
+
+def picture(captured_s: float) -> Picture:
+    return Picture(b"jpeg", PictureFormat.JPG, 4, 3, captured_s, CapturedAtSource.DEVICE)
+
+
+class Scripted(SnapshotTier):
+    def __init__(self, rank: int, script: Script, *, supports: bool = True) -> None:
+        self._rank = rank
+        self._script = script
+        self._supports = supports
+        self.requests: list[CaptureRequest] = []
+
+    @property
+    def name(self) -> str:
+        return f"tier{self._rank}"
+
+    @property
+    def rank(self) -> int:
+        return self._rank
+
+    def supports(self, camera: Camera) -> bool:
+        return self._supports
+
+    async def capture(self, camera: Camera, request: CaptureRequest) -> Picture:
+        self.requests.append(request)
+        return await self._script(request)
+
+
+async def good(request: CaptureRequest) -> Picture:
+    await anyio.lowlevel.checkpoint()
+    return picture(CLOCK.monotonic_s())
+
+
+async def unavailable(request: CaptureRequest) -> Picture:
+    raise TierUnavailable("No stream is live.")
+
+
+async def broken(request: CaptureRequest) -> Picture:
+    raise CaptureFailed("The device is in use.", reason="device_busy", suggestion="Close it.")
+
+
+async def buggy(request: CaptureRequest) -> Picture:
+    raise ZeroDivisionError
+
+
+async def hanging(request: CaptureRequest) -> Picture:
+    await anyio.sleep_forever()
+    raise AssertionError
+
+
+async def stale(request: CaptureRequest) -> Picture:
+    return picture(request.not_before_s - 0.001)
+
+
+def manager(*tiers: SnapshotTier, budget_s: float = 5.0) -> SnapshotManager:
+    return SnapshotManager(tiers, budgets_s=(budget_s,) * 4, clock=CLOCK)
+
+
+async def take(snapshots: SnapshotManager, *, max_age_s: float = 0.5, deadline_s: float = 10.0) -> Still:
+    with anyio.fail_after(20):
+        return await snapshots.take(camera(), max_age_s=max_age_s, deadline_s=deadline_s)
+
+
+async def test_the_lowest_rank_that_works_serves_and_the_others_say_why() -> None:
+    tiers = [
+        Scripted(3, good),
+        Scripted(2, broken),
+        Scripted(0, unavailable),
+        Scripted(1, good, supports=False),
+    ]
+    still = await take(manager(*tiers))
+    assert (still.rank, still.tier) == (3, "tier3")
+    assert [(each.rank, each.reason) for each in still.attempts] == [
+        (0, "tier_unavailable"),
+        (2, "device_busy"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [(buggy, "tier_error"), (stale, "too_old"), (hanging, "timed_out"), (broken, "device_busy")],
+)
+async def test_whatever_a_tier_does_costs_only_its_attempt(script: Script, reason: str) -> None:
+    still = await take(manager(Scripted(0, script), Scripted(1, good), budget_s=0.05))
+    assert still.rank == 1
+    assert still.attempts[0].reason == reason
+
+
+async def test_when_none_serves_the_error_says_why_each_did_not() -> None:
+    with pytest.raises(AllTiersFailed) as caught:
+        await take(manager(Scripted(0, broken), Scripted(2, unavailable)))
+    assert caught.value.reason == "device_busy"
+    assert [(each.rank, each.reason) for each in caught.value.attempts] == [
+        (0, "device_busy"),
+        (2, "tier_unavailable"),
+    ]
+
+
+async def test_no_tier_at_all_is_said() -> None:
+    with pytest.raises(AllTiersFailed) as caught:
+        await take(manager())
+    assert caught.value.reason == "no_tier"
+
+
+async def test_a_disconnected_camera_is_not_tried() -> None:
+    tier = Scripted(0, good)
+    with pytest.raises(CaptureFailed) as caught:
+        await manager(tier).take(camera(CameraStatus.DISCONNECTED), max_age_s=0, deadline_s=1)
+    assert caught.value.reason == "camera_disconnected"
+    assert tier.requests == []
+
+
+async def test_the_deadline_bounds_all_tiers_together() -> None:
+    tiers = [Scripted(rank, hanging) for rank in range(3)]
+    with pytest.raises(AllTiersFailed) as caught:
+        await take(manager(*tiers, budget_s=0.2), deadline_s=0.3)
+    assert {each.reason for each in caught.value.attempts} == {"timed_out", "deadline_exceeded"}
+
+
+async def test_fifty_callers_need_two_captures_and_each_gets_a_fresh_enough_picture() -> None:
+    release = anyio.Event()
+
+    async def gated(request: CaptureRequest) -> Picture:
+        await release.wait()
+        return picture(max(CLOCK.monotonic_s(), request.not_before_s))
+
+    tier = Scripted(0, gated)
+    snapshots = manager(tier)
+    stills: list[tuple[float, Still]] = []
+
+    async def call() -> None:
+        called_s = CLOCK.monotonic_s()
+        stills.append((called_s, await take(snapshots, max_age_s=0)))
+
+    async with anyio.create_task_group() as tg:
+        for _ in range(50):
+            tg.start_soon(call)
+        await anyio.wait_all_tasks_blocked()
+        release.set()
+    assert len(stills) == 50
+    assert len(tier.requests) <= 2
+    assert all(still.picture.captured_s >= called_s for called_s, still in stills)
+
+
+async def test_a_picture_exposed_before_the_call_is_not_shared() -> None:
+    release = anyio.Event()
+
+    async def exposed_at_once(request: CaptureRequest) -> Picture:
+        captured_s = CLOCK.monotonic_s()
+        await release.wait()
+        return picture(captured_s)
+
+    tier = Scripted(0, exposed_at_once)
+    snapshots = manager(tier)
+    results: list[Still] = []
+
+    async def call() -> None:
+        results.append(await take(snapshots, max_age_s=0))
+
+    async with anyio.create_task_group() as tg:
+        tg.start_soon(call)
+        await anyio.wait_all_tasks_blocked()
+        tg.start_soon(call)  # called after the first capture's exposure
+        await anyio.wait_all_tasks_blocked()
+        release.set()
+    assert len(tier.requests) == 2
+
+
+async def test_a_failure_is_shared_by_those_who_called_before_it_began() -> None:
+    release = anyio.Event()
+
+    async def failing(request: CaptureRequest) -> Picture:
+        await release.wait()
+        raise CaptureFailed("Gone.")
+
+    tier = Scripted(0, failing)
+    snapshots = manager(tier)
+    failures: list[CaptureFailed] = []
+
+    async def call() -> None:
+        try:
+            await take(snapshots)
+        except CaptureFailed as error:
+            failures.append(error)
+
+    async with anyio.create_task_group() as tg:
+        for _ in range(20):
+            tg.start_soon(call)
+        await anyio.wait_all_tasks_blocked()
+        release.set()
+    assert len(failures) == 20
+    assert len(tier.requests) <= 2
+
+
+async def test_a_cancelled_caller_does_not_take_the_others_with_it() -> None:
+    started = anyio.Event()
+    release = anyio.Event()
+
+    async def gated(request: CaptureRequest) -> Picture:
+        started.set()
+        await release.wait()
+        return await good(request)
+
+    snapshots = manager(Scripted(0, gated))
+    results: list[Still] = []
+
+    async def call() -> None:
+        results.append(await take(snapshots))
+
+    async with anyio.create_task_group() as tg:
+        leader = anyio.CancelScope()
+
+        async def lead() -> None:
+            with leader:
+                await call()
+
+        tg.start_soon(lead)
+        await started.wait()
+        tg.start_soon(call)
+        await anyio.wait_all_tasks_blocked()
+        leader.cancel()
+        release.set()
+    assert len(results) == 1
+
+
+async def test_who_waits_behind_a_capture_has_a_deadline_too() -> None:
+    snapshots = manager(Scripted(0, hanging))
+    async with anyio.create_task_group() as tg:
+
+        async def block() -> None:
+            with pytest.raises(AllTiersFailed):
+                await take(snapshots, deadline_s=1.0)
+
+        tg.start_soon(block)
+        await anyio.wait_all_tasks_blocked()
+        with pytest.raises(CaptureFailed) as caught:
+            await take(snapshots, deadline_s=0.05)
+    assert caught.value.reason == "deadline_exceeded"

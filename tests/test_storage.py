@@ -1,0 +1,110 @@
+"""Snapshots on disk: names, lists, and disks that refuse."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from agent_core.errors import InvalidParams, InvalidState, NotFound, StorageFailed
+from agent_core.models import CameraId, PictureFormat
+from agent_core.storage import SnapshotStore
+
+CAMERA = CameraId("camera0")
+AT = datetime(2026, 11, 22, 17, 3, 54, 123456, UTC)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> SnapshotStore:
+    return SnapshotStore(tmp_path / "snapshots")
+
+
+async def save(store: SnapshotStore, name: str | None = None, camera: str = "camera0") -> str:
+    return (await store.save(CameraId(camera), name, b"data", PictureFormat.JPG, AT)).name
+
+
+async def test_without_a_name_camera_and_time_make_one(store: SnapshotStore) -> None:
+    assert await save(store) == "camera0/camera0_2026-11-22_17-03-54-123Z.jpg"
+    assert await save(store) == "camera0/camera0_2026-11-22_17-03-54-123Z-2.jpg"
+
+
+async def test_a_given_name_gets_its_suffix_and_is_never_overwritten(store: SnapshotStore) -> None:
+    assert await save(store, "front") == "camera0/front.jpg"
+    assert await save(store, "front.jpg", "camera1") == "camera1/front.jpg"
+    with pytest.raises(InvalidState) as caught:
+        await save(store, "front.jpg")
+    assert caught.value.reason == "file_exists"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../x",
+        "a/b",
+        ".hidden",
+        "",
+        "a\0b",
+        "a b",
+        "x" * 300,
+        "a\n",
+        "front.png",
+        "-rf",
+        "ü.jpg",
+        "..",
+        "/etc/x",
+    ],
+)
+async def test_names_that_could_leave_the_folder_are_refused(
+    store: SnapshotStore, name: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InvalidParams) as caught:
+        await save(store, name)
+    assert caught.value.param == "filename"
+    assert list(tmp_path.rglob("*.jpg")) == []
+
+
+async def test_lists_are_newest_first_and_hold_only_our_files(store: SnapshotStore) -> None:
+    assert await store.all() == []
+    names = [await save(store, f"n{number}", f"camera{number % 2}") for number in range(4)]
+    root = store.root
+    (root / "notes.txt").write_text("")
+    (root / "camera0" / "film.mp4").write_text("")
+    (root / "camera0" / "link.jpg").symlink_to("/etc/hostname")
+    (root / "camera0" / ".partial-x.jpg").write_text("")
+    (root / "other").mkdir()
+    (root / "other" / "x.jpg").write_text("")
+    assert {file.name for file in await store.all()} == set(names)
+    assert [file.name for file in await store.all(CAMERA)] == ["camera0/n2.jpg", "camera0/n0.jpg"]
+
+
+async def test_find_knows_the_short_form_of_our_own_names(store: SnapshotStore) -> None:
+    name = await save(store)
+    assert (await store.find(name.partition("/")[2])).name == name
+    assert (await store.find(name)).size_bytes == 4
+
+
+@pytest.mark.parametrize(
+    "name", ["camera0/none.jpg", "none.jpg", "../camera0/x.jpg", "camera0/../x", "/", "camera0/", "a\0"]
+)
+async def test_what_is_not_there_is_not_found(store: SnapshotStore, name: str) -> None:
+    await save(store)
+    with pytest.raises(NotFound):
+        await store.find(name)
+
+
+async def test_left_over_partial_files_are_swept(store: SnapshotStore) -> None:
+    await save(store)
+    left = store.root / "camera0" / ".partial-abc"
+    left.write_text("half")
+    await store.prepare()
+    assert not left.exists()
+    assert len(await store.all()) == 1
+
+
+async def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    store = SnapshotStore(tmp_path / "file" / "snapshots")
+    with pytest.raises(StorageFailed):
+        await store.prepare()
+    with pytest.raises(StorageFailed) as caught:
+        await save(store)
+    assert caught.value.suggestion

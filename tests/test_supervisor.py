@@ -1,0 +1,53 @@
+"""Components: kept running, with growing pauses and a known state."""
+
+import anyio
+from anyio import TASK_STATUS_IGNORED
+from anyio.abc import TaskStatus
+
+from agent_core.plugin import Component
+from agent_core.supervisor import ComponentState, Supervisor
+from agent_core.testing.clock import SimulatedClock
+
+
+class Scripted(Component):
+    def __init__(self, *, fails: bool = False, returns: bool = False) -> None:
+        self._fails = fails
+        self._returns = returns
+        self.runs = 0
+
+    @property
+    def name(self) -> str:
+        return "scripted"
+
+    async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
+        self.runs += 1
+        if self._fails:
+            raise RuntimeError("broken")
+        task_status.started()
+        if not self._returns:
+            await anyio.sleep_forever()
+
+
+async def test_a_failing_component_is_restarted_with_growing_pauses() -> None:
+    component, clock = Scripted(fails=True), SimulatedClock()
+    supervisor = Supervisor([component], clock=clock)
+    async with anyio.create_task_group() as tg:
+        await tg.start(supervisor.run)
+        for pause_s in (1.0, 2.0, 4.0, 8.0):
+            await clock.advance(pause_s)
+        assert component.runs == 5
+        assert supervisor.states == {"scripted": ComponentState.ERROR}
+        assert clock.sleeps == [1.0, 2.0, 4.0, 8.0, 16.0]
+        tg.cancel_scope.cancel()
+
+
+async def test_states_follow_the_component() -> None:
+    running, done = Scripted(), Scripted(returns=True)
+    for component, state in ((running, ComponentState.RUNNING), (done, ComponentState.STOPPED)):
+        supervisor = Supervisor([component], clock=SimulatedClock())
+        async with anyio.create_task_group() as tg:
+            await tg.start(supervisor.run)
+            await anyio.wait_all_tasks_blocked()
+            assert supervisor.states == {"scripted": state}
+            tg.cancel_scope.cancel()
+        assert supervisor.states == {"scripted": ComponentState.STOPPED}
