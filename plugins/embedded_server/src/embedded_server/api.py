@@ -39,7 +39,6 @@ _JSON = "application/json; charset=utf-8"
 _VERSION = "v1.20.1"
 _LEGACY_VERSION = "v1.15.4"
 _WRONG_PASSWORD_PAUSE_S = 2.0
-_MUTE_POLL_S = 0.02
 _PREFLIGHT = (
     ("Access-Control-Allow-Headers", "Authorization, Content-Type"),
     ("Access-Control-Allow-Methods", "OPTIONS, GET, POST, PATCH, DELETE"),
@@ -91,8 +90,7 @@ class Api:
         )
 
     async def handle(self, request: HttpRequest) -> HttpResponse:
-        while self._surroundings.faults.mute:
-            await anyio.sleep(_MUTE_POLL_S)
+        await self._surroundings.faults.audible()
         if request.method == "OPTIONS" and "access-control-request-method" in request.headers:
             return HttpResponse(204, headers=_PREFLIGHT)
         refusal = await self._refuse(request)

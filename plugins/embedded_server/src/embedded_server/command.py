@@ -8,12 +8,15 @@ import signal
 import subprocess
 from collections.abc import Mapping
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import anyio
-from anyio.abc import Process
 
 from agent_core.plugin.ffmpeg import explain
 from agent_core.plugin.processes import Tail, child
+
+if TYPE_CHECKING:
+    from anyio.abc import Process
 
 __all__ = ("HookCommand", "expand")
 

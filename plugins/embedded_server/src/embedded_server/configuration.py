@@ -1,8 +1,7 @@
 """What the server is told to do: the options of the server, of all paths and of each path."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from types import MappingProxyType
+from dataclasses import dataclass, field, replace
 
 from embedded_server import defaults
 from embedded_server.gotext import ConfigRefused, Json
@@ -26,7 +25,6 @@ HOT_KEYS = frozenset(
 )
 
 PathOptions = Mapping[str, Json]
-_EMPTY: Mapping[str, Json] = MappingProxyType({})
 
 
 class NotConfigured(LookupError):
@@ -38,8 +36,8 @@ class Configuration:
     """One state of the configuration; each change gives the next one, whole and validated, or is refused."""
 
     server: Mapping[str, Json]
-    path_defaults: Mapping[str, Json] = _EMPTY
-    overrides: Mapping[str, PathOptions] = _EMPTY
+    path_defaults: PathOptions = field(default_factory=dict)
+    overrides: Mapping[str, PathOptions] = field(default_factory=dict)
 
     def with_server(self, options: Mapping[str, Json]) -> "Configuration":
         """Global options changed."""
@@ -51,7 +49,9 @@ class Configuration:
         Raises:
             ConfigRefused: a rule is broken by some path.
         """
-        return replace(self, path_defaults={**self.path_defaults, **options})._validated()
+        changed = replace(self, path_defaults={**self.path_defaults, **options})
+        changed.validate()
+        return changed
 
     def with_path(self, name: str, options: PathOptions, *, new: bool = False) -> "Configuration":
         """The overrides of `name` become `options`; with `new` it must not be there yet.
@@ -62,7 +62,9 @@ class Configuration:
         if new and name in self.overrides:
             raise ConfigRefused("path already exists")
         check_name(name)
-        return replace(self, overrides={**self.overrides, name: options})._validated()
+        changed = replace(self, overrides={**self.overrides, name: options})
+        changed.validate()
+        return changed
 
     def with_patched_path(self, name: str, options: PathOptions) -> "Configuration":
         """Some overrides of `name` changed.
@@ -87,7 +89,7 @@ class Configuration:
 
     def without_paths(self) -> "Configuration":
         """All paths forgotten, as after a reload of the configuration file."""
-        return replace(self, overrides=_EMPTY)
+        return replace(self, overrides={})
 
     def path(self, name: str) -> PathOptions:
         """All options of a configured path, in the order of the listing.
@@ -110,6 +112,10 @@ class Configuration:
             raise ConfigRefused(f"path '{name}' is not configured")
         return found[0], self.path(found[0]), found[1]
 
-    def _validated(self) -> "Configuration":
+    def validate(self) -> None:
+        """Check every path against every rule.
+
+        Raises:
+            ConfigRefused: the first rule that is broken.
+        """
         validate_paths({name: self.path(name) for name in self.overrides})
-        return self

@@ -16,7 +16,7 @@ __all__ = (
     "time_text",
 )
 
-Json: TypeAlias = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
 
 _DAY_NS = 86_400 * 10**9
 _UNITS_NS = {

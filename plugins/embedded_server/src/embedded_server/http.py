@@ -123,7 +123,9 @@ async def _receive(protocol: h11.Connection, stream: SocketStream) -> HttpReques
             elif isinstance(part, h11.ConnectionClosed):
                 return None
     return _request(
-        event, None if body is None else bytes(body), str(stream.extra(SocketAttribute.remote_address)[0])
+        event,
+        None if body is None else bytes(body),
+        str(stream.extra(SocketAttribute.remote_address)[0]),  # noqa: S610 - not Django
     )
 
 

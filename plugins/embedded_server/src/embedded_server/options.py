@@ -90,7 +90,7 @@ def _wrong_type(value: Json, wanted: str) -> NoReturn:
     elif isinstance(value, (int, float)):
         kind = f"number {value}" if wanted in ("int", "uint") else "number"
     else:
-        kind = {str: "string", list: "array", dict: "object"}.get(type(value), "null")
+        kind = "string" if isinstance(value, str) else "array" if isinstance(value, list) else "object"
     raise ConfigRefused(f"json: cannot unmarshal {kind} into Go value of type {wanted}")
 
 

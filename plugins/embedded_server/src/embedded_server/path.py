@@ -3,8 +3,7 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import anyio
 
@@ -19,6 +18,9 @@ from embedded_server.rtsp_source import RtspSource
 from embedded_server.stream import Stream
 from embedded_server.surroundings import Surroundings
 
+if TYPE_CHECKING:
+    from datetime import datetime
+
 __all__ = ("Member", "NoStream", "Path", "PathRefused")
 
 _log = logging.getLogger("camera_agent.embedded_server")
@@ -26,7 +28,7 @@ _log = logging.getLogger("camera_agent.embedded_server")
 _PULLED = ("rtsp://",)
 
 
-class PathRefused(Exception):  # noqa: N818 - it says what happened
+class PathRefused(Exception):
     """What was asked of a path cannot be; the message is for the log."""
 
 

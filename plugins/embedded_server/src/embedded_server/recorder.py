@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import anyio
 from anyio import to_thread
 
-from embedded_server.container import Container
 from embedded_server.depacketize import Depacketizer
 from embedded_server.faults import Faults
 from embedded_server.fmp4 import Fmp4
@@ -25,6 +25,9 @@ from embedded_server.mpegts import MpegTs
 from embedded_server.record_path import RecordPath
 from embedded_server.samples import Sample, Sampler
 from embedded_server.stream import Stream, Track
+
+if TYPE_CHECKING:
+    from embedded_server.container import Container
 
 __all__ = ("RecordSettings", "Recorder")
 
@@ -56,7 +59,7 @@ class RecordSettings:
         )
 
 
-class _RecordingFailed(Exception):  # noqa: N818 - an event that restarts the recording
+class _RecordingFailed(Exception):
     """The recording cannot go on as it is; the message is for the log, without paths."""
 
 
@@ -243,4 +246,4 @@ class Recorder:
                 pass
 
     def _warn(self, message: str, *values: object) -> None:
-        _log.warning(f"[path %s] [recorder] {message}", self._name, *values)  # noqa: G004 - messages are ours
+        _log.warning(f"[path %s] [recorder] {message}", self._name, *values)

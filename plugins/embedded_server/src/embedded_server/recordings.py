@@ -55,7 +55,7 @@ def delete_segment(configuration: Configuration, name: str, start: str) -> None:
     _, options, _ = configuration.find(name)
     file = _record_path(options, name).file(moment)
     try:
-        os.unlink(file)  # noqa: PTH108 - Path has no better one
+        file.unlink()
     except OSError as error:
         reason = os.strerror(error.errno or 0)
         raise ConfigRefused(f"remove {file}: {reason[:1].lower()}{reason[1:]}") from None

@@ -3,8 +3,8 @@
 import logging
 import secrets
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import anyio
 from anyio.abc import SocketAttribute, SocketStream
@@ -33,6 +33,9 @@ from embedded_server.rtsp_session import RtspSession, State
 from embedded_server.surroundings import Surroundings
 from embedded_server.users import Access, allowed_user, same_password
 
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
 __all__ = ("RtspConnection",)
 
 _log = logging.getLogger("camera_agent.embedded_server")
@@ -56,7 +59,7 @@ class _Answer:
     close: bool = False
 
 
-class _Refused(Exception):  # noqa: N818 - an answer, raised
+class _Refused(Exception):
     def __init__(self, status: int, why: str) -> None:
         super().__init__(why)
         self.status = status
@@ -68,8 +71,8 @@ class RtspConnection:
     def __init__(self, stream: SocketStream, paths: Paths, surroundings: Surroundings) -> None:
         self.id = str(uuid.uuid4())
         self.created = surroundings.clock.now()
-        self.host = str(stream.extra(SocketAttribute.remote_address)[0])
-        self.address = f"{self.host}:{stream.extra(SocketAttribute.remote_port)}"
+        self.host = str(stream.extra(SocketAttribute.remote_address)[0])  # noqa: S610 - not Django
+        self.address = f"{self.host}:{stream.extra(SocketAttribute.remote_port)}"  # noqa: S610 - not Django
         self.session: RtspSession | None = None
         self.received_bytes = 0
         self.outbox = Outbox()
@@ -139,7 +142,7 @@ class RtspConnection:
             if self.session is not None:
                 self.session.received(message)
             return True
-        if isinstance(message, Response) or self._surroundings.faults.mute:
+        if isinstance(message, Response) or self._surroundings.faults.muted:
             return True
         if message.method not in self._methods:
             return False
@@ -264,7 +267,7 @@ class RtspConnection:
         return self.session
 
     def _send_packet(self, data: bytes) -> bool:
-        return not self._surroundings.faults.mute and self.outbox.put_packet(data)
+        return not self._surroundings.faults.muted and self.outbox.put_packet(data)
 
     async def _setup(self, request: Request) -> _Answer:
         session = self.session
@@ -358,5 +361,5 @@ class RtspConnection:
         raise _Refused(501, "there are no parameters")
 
 
-class _Unauthorized(Exception):  # noqa: N818 - an answer, raised
+class _Unauthorized(Exception):
     """The client has to say who it is."""

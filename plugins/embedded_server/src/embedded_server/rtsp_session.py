@@ -5,11 +5,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from agent_core.plugin.rtsp import Interleaved, SessionDescription
-from embedded_server.path import Path
 from embedded_server.paths import Paths
 from embedded_server.stream import Stream
+
+if TYPE_CHECKING:
+    from embedded_server.path import Path
 
 __all__ = ("Counters", "RtspSession", "State")
 
@@ -135,7 +138,7 @@ class RtspSession:
         if self.state is State.RECORD and self.stream is not None:
             (self.stream.rtcp if is_control else self.stream.rtp)(track, frame.payload)
 
-    def rtp(self, track: int, packet: bytes, arrived: datetime) -> None:  # noqa: ARG002 - a sink's signature
+    def rtp(self, track: int, packet: bytes, arrived: datetime) -> None:
         if track in self.channels and self._sent(self.channels[track], packet):
             self.counters.outbound_rtp += 1
 

@@ -47,7 +47,7 @@ class _Path(Protocol):
     def set_not_available(self) -> None: ...
 
 
-class _PullFailed(Exception):  # noqa: N818 - it says what happened
+class _PullFailed(Exception):
     """The other side does not deliver; the message has no address and no credentials."""
 
 

@@ -4,6 +4,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import anyio
 from anyio import TASK_STATUS_IGNORED
@@ -16,7 +17,6 @@ from embedded_server import defaults
 from embedded_server.api import Api
 from embedded_server.configuration import Configuration
 from embedded_server.faults import Faults
-from embedded_server.gotext import Json
 from embedded_server.http import HttpServer
 from embedded_server.paths import Paths
 from embedded_server.rtsp_server import RtspServer
@@ -24,6 +24,9 @@ from embedded_server.settings import EmbeddedServerSettings
 from embedded_server.surroundings import Surroundings
 from embedded_server.users import DEFAULT_USERS
 from embedded_server.writer import Writer
+
+if TYPE_CHECKING:
+    from embedded_server.gotext import Json
 
 __all__ = ("EmbeddedServer", "Endpoints", "serving")
 
@@ -196,7 +199,7 @@ async def _listen(host: str, port: int, setting: str) -> Listener[SocketStream]:
 
 
 def _port(listener: Listener[SocketStream]) -> int:
-    return int(listener.extra(SocketAttribute.local_port))
+    return int(listener.extra(SocketAttribute.local_port))  # noqa: S610 - not Django
 
 
 @asynccontextmanager

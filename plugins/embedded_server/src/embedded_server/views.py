@@ -1,6 +1,6 @@
 """What runs, in the shapes of the API."""
 
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from embedded_server import defaults
 from embedded_server.configuration import Configuration, PathOptions
@@ -9,6 +9,9 @@ from embedded_server.path import Path
 from embedded_server.rtsp_connection import RtspConnection
 from embedded_server.rtsp_session import RtspSession, State
 from embedded_server.users import redacted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = (
     "connection_view",
