@@ -1,8 +1,5 @@
 """MediaMTX's API v3, as much of it as an orchestrator uses: routes, statuses and bodies."""
 
-import base64
-import binascii
-import logging
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -10,17 +7,16 @@ from functools import partial
 import anyio
 from anyio import to_thread
 
-from agent_core.plugin.rtsp import Credentials
 from embedded_server import recordings
 from embedded_server.configuration import Configuration, NotConfigured
 from embedded_server.gotext import ConfigRefused, Json, dumps, time_text
 from embedded_server.http import HttpRequest, HttpResponse
+from embedded_server.http_access import given_credentials, may_use_api
 from embedded_server.options import global_options, path_options
 from embedded_server.paging import page
 from embedded_server.paths import Paths
 from embedded_server.rtsp_server import RtspServer
 from embedded_server.surroundings import Surroundings
-from embedded_server.users import Access, allowed_user, same_password
 from embedded_server.views import (
     connection_view,
     defaults_view,
@@ -32,8 +28,6 @@ from embedded_server.views import (
 from embedded_server.writer import Writer
 
 __all__ = ("Api",)
-
-_log = logging.getLogger("camera_agent.embedded_server")
 
 _JSON = "application/json; charset=utf-8"
 _VERSION = "v1.20.1"
@@ -129,19 +123,9 @@ class Api:
         return HttpResponse(status, dumps({**value, "error": text}).encode(), _JSON, headers)
 
     async def _refuse(self, request: HttpRequest) -> HttpResponse | None:
-        given = _credentials(request.headers.get("authorization", ""))
-
-        def proves(wanted: Credentials) -> bool:
-            return (
-                given is not None
-                and given.user == wanted.user
-                and same_password(given.password, wanted.password)
-            )
-
-        access = Access("api", "", request.peer, given is not None, proves)
-        if allowed_user(self._writer.current.server["authInternalUsers"], access) is not None:
+        if may_use_api(self._writer.current.server["authInternalUsers"], request):
             return None
-        if given is not None:
+        if given_credentials(request) is not None:
             await anyio.sleep(_WRONG_PASSWORD_PAUSE_S)
             return self._error(401, "authentication error")
         return self._error(401, "authentication error", (("WWW-Authenticate", 'Basic realm="mediamtx"'),))
@@ -287,15 +271,3 @@ def _pick(views: dict[str, Json], name: str, missing: str) -> Json:
         return views[_uuid(name)]
     except KeyError:
         raise _NotFound(missing) from None
-
-
-def _credentials(field: str) -> Credentials | None:
-    scheme, _, value = field.partition(" ")
-    try:
-        text = base64.b64decode(value, validate=True).decode() if scheme.lower() == "basic" else value
-    except (binascii.Error, UnicodeDecodeError):
-        return Credentials("", "")
-    if scheme.lower() not in ("basic", "bearer"):
-        return None
-    user, _, password = text.partition(":")
-    return Credentials(user, password)

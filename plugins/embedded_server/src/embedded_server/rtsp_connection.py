@@ -1,19 +1,13 @@
 """One RTSP connection: requests and their answers, with the statuses of gortsplib."""
 
 import logging
-import secrets
 import uuid
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import anyio
 from anyio.abc import SocketAttribute, SocketStream
 
 from agent_core.plugin.rtsp import (
-    Authorization,
-    Challenge,
-    Credentials,
-    Headers,
     Interleaved,
     Message,
     Request,
@@ -29,9 +23,10 @@ from embedded_server.gotext import ConfigRefused
 from embedded_server.outbox import Outbox
 from embedded_server.path import NoStream, PathRefused
 from embedded_server.paths import Paths
+from embedded_server.rtsp_access import RtspAccess, Unauthorized
+from embedded_server.rtsp_answer import Answer, Refused
 from embedded_server.rtsp_session import RtspSession, State
 from embedded_server.surroundings import Surroundings
-from embedded_server.users import Access, allowed_user, same_password
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -41,28 +36,8 @@ __all__ = ("RtspConnection",)
 _log = logging.getLogger("camera_agent.embedded_server")
 
 _PUBLIC = "DESCRIBE, ANNOUNCE, SETUP, PLAY, RECORD, PAUSE, GET_PARAMETER, TEARDOWN"
-_ADVERTISED_TIMEOUT_S = 55
 _IDLE_TIMEOUT_S = 60.0
 _SILENT_PUBLISHER_S = 10.0
-_WRONG_PASSWORD_PAUSE_S = 2.0
-_SERVER = "gortsplib"
-
-
-@dataclass(slots=True)
-class _Answer:
-    """`in_session`: the Session field is sent along. `close`: the connection ends after it."""
-
-    status: int = 200
-    headers: dict[str, str] = field(default_factory=dict)
-    body: bytes = b""
-    in_session: bool = False
-    close: bool = False
-
-
-class _Refused(Exception):
-    def __init__(self, status: int, why: str) -> None:
-        super().__init__(why)
-        self.status = status
 
 
 class RtspConnection:
@@ -79,10 +54,10 @@ class RtspConnection:
         self._stream = stream
         self._paths = paths
         self._surroundings = surroundings
-        self._challenge: Challenge | None = None
+        self._access = RtspAccess(self.host)
         self._announced_at = ""
         self._scope = anyio.CancelScope()
-        self._methods: Mapping[str, Callable[[Request], Awaitable[_Answer]]] = {
+        self._methods: Mapping[str, Callable[[Request], Awaitable[Answer]]] = {
             "OPTIONS": self._options,
             "DESCRIBE": self._describe,
             "ANNOUNCE": self._announce,
@@ -147,118 +122,69 @@ class RtspConnection:
         if message.method not in self._methods:
             return False
         answer = await self._answer(message)
-        self.outbox.put(self._encode(message, answer))
+        token = self.session.token if self.session else None
+        self.outbox.put(answer.encode(message, token))
         if message.method == "PLAY" and answer.status == 200 and self.session is not None:
             self.session.play()
         return not answer.close
 
-    async def _answer(self, request: Request) -> _Answer:
+    async def _answer(self, request: Request) -> Answer:
         if not request.cseq:
-            return _Answer(400, close=True)
+            return Answer(400, close=True)
         try:
             return await self._methods[request.method](request)
-        except _Refused as refusal:
+        except Unauthorized as error:
+            return Answer(401, {"WWW-Authenticate": str(error.challenge)})
+        except Refused as refusal:
             _log.info("[RTSP] %s refused: %s", request.method, refusal)
-            return _Answer(refusal.status, close=refusal.status != 501)
+            return Answer(refusal.status, close=refusal.status != 501)
         except NoStream as error:
             _log.info("[RTSP] %s refused: %s", request.method, error)
-            return _Answer(404, close=True)
+            return Answer(404, close=True)
         except (ConfigRefused, PathRefused, RtspError) as error:
             _log.info("[RTSP] %s refused: %s", request.method, error)
-            return _Answer(400, close=True)
-
-    def _encode(self, request: Request, answer: _Answer) -> bytes:
-        fields = {"Server": _SERVER, **answer.headers}
-        if request.cseq:
-            fields["CSeq"] = request.cseq
-        if answer.body:
-            fields["Content-Length"] = str(len(answer.body))
-        if answer.in_session and self.session is not None:
-            fields["Session"] = str(SessionId(self.session.token, _ADVERTISED_TIMEOUT_S))
-        return Response(answer.status, Headers(sorted(fields.items())), answer.body).encode()
+            return Answer(400, close=True)
 
     def _require_session(self, request: Request) -> RtspSession:
         text = request.headers.get("Session")
         if not text:
-            raise _Refused(501, "no session is named")
+            raise Refused(501, "no session is named")
         if self.session is None or SessionId.parse(text).id != self.session.token:
-            raise _Refused(454, "the session does not exist")
+            raise Refused(454, "the session does not exist")
         return self.session
 
-    async def _authorize(self, action: str, name: str, request: Request) -> str:
-        """The user's name.
-
-        Raises:
-            _Unauthorized: nobody, or nobody who may.
-        """
-        field_ = request.headers.get("Authorization")
-        given = Authorization.parse(field_) if field_ else None
-
-        def proves(credentials: Credentials) -> bool:
-            if given is None:
-                return False
-            if given.scheme == "basic":
-                return given.user == credentials.user and same_password(given.secret, credentials.password)
-            return self._challenge is not None and given.proves(credentials, self._challenge, request.method)
-
-        users = self._paths.configuration.server["authInternalUsers"]
-        user = allowed_user(users, Access(action, name, self.host, given is not None, proves))
-        if user is None:
-            if given is not None and not self._is_stale(given):
-                await anyio.sleep(_WRONG_PASSWORD_PAUSE_S)
-                raise _Refused(401, "authentication failed")
-            raise _Unauthorized
-        return user
-
-    def _is_stale(self, given: Authorization) -> bool:
-        """A digest for a question that we did not ask: the client has to be asked again, not punished."""
-        return given.scheme == "digest" and (self._challenge is None or given.nonce != self._challenge.nonce)
-
-    def _ask_credentials(self) -> _Answer:
-        methods = self._paths.configuration.server["rtspAuthMethods"]
-        if isinstance(methods, list) and "digest" in methods:
-            self._challenge = self._challenge or Challenge("digest", "ipcam", secrets.token_hex(16))
-            return _Answer(401, {"WWW-Authenticate": str(self._challenge)})
-        return _Answer(401, {"WWW-Authenticate": str(Challenge("basic", "ipcam"))})
-
-    async def _options(self, request: Request) -> _Answer:
+    async def _options(self, request: Request) -> Answer:
         if request.headers.get("Session"):
             self._require_session(request)
-            return _Answer(headers={"Public": _PUBLIC}, in_session=True)
-        return _Answer(headers={"Public": _PUBLIC})
+            return Answer(headers={"Public": _PUBLIC}, in_session=True)
+        return Answer(headers={"Public": _PUBLIC})
 
-    async def _describe(self, request: Request) -> _Answer:
+    async def _describe(self, request: Request) -> Answer:
         target = RtspTarget.parse(request.uri)
         name = target.path.removesuffix("/")
-        try:
-            await self._authorize("read", name, request)
-        except _Unauthorized:
-            return self._ask_credentials()
+        await self._access.authorize(self._paths.configuration, "read", name, request)
         path = self._paths.obtain(name)
         try:
             stream = await path.describe()
         finally:
             self._paths.release(path)
         headers = {"Content-Base": f"{request.uri}/", "Content-Type": "application/sdp"}
-        return _Answer(headers=headers, body=stream.describe())
+        return Answer(headers=headers, body=stream.describe())
 
-    async def _announce(self, request: Request) -> _Answer:
+    async def _announce(self, request: Request) -> Answer:
         if self.session is not None:
-            raise _Refused(400, "there is a session already")
+            raise Refused(400, "there is a session already")
         if request.headers.get("Content-Type").partition(";")[0].strip().lower() != "application/sdp":
-            raise _Refused(400, "Content-Type header is missing or unsupported")
+            raise Refused(400, "Content-Type header is missing or unsupported")
         target = RtspTarget.parse(request.uri)
         description = SessionDescription.parse(request.body)
         self._paths.configuration.find(target.path)
-        try:
-            user = await self._authorize("publish", target.path, request)
-        except _Unauthorized:
-            return self._ask_credentials()
+        user = await self._access.authorize(self._paths.configuration, "publish", target.path, request)
         session = self._new_session(request, user)
         session.description, session.path_name, session.state = description, target.path, State.PRE_RECORD
         session.query = target.query
         self._announced_at = request.uri
-        return _Answer()
+        return Answer()
 
     def _new_session(self, request: Request, user: str) -> RtspSession:
         self.session = RtspSession(self.created, self.address, self._send_packet, self.close)
@@ -269,97 +195,90 @@ class RtspConnection:
     def _send_packet(self, data: bytes) -> bool:
         return not self._surroundings.faults.muted and self.outbox.put_packet(data)
 
-    async def _setup(self, request: Request) -> _Answer:
+    async def _setup(self, request: Request) -> Answer:
         session = self.session
         if session is not None and request.headers.get("Session"):
             self._require_session(request)
         if session is not None and session.state not in (State.INITIAL, State.PRE_PLAY, State.PRE_RECORD):
-            raise _Refused(400, "SETUP is not possible while media flows")
+            raise Refused(400, "SETUP is not possible while media flows")
         offered = Transport.parse(request.headers.get("Transport"))
         transport = next((one for one in offered if one.lower == "TCP"), None)
         publishing = session is not None and session.state is State.PRE_RECORD
         if transport is None:
             self.session = session or self._new_session(request, "")
-            return _Answer(461, in_session=True)
+            return Answer(461, in_session=True)
         if transport.record != publishing and (publishing or transport.record):
-            raise _Refused(400, "the transport's mode does not fit")
+            raise Refused(400, "the transport's mode does not fit")
         if publishing and session is not None:
             return self._setup_publisher(session, request, transport)
         return await self._setup_reader(request, transport)
 
-    def _setup_publisher(self, session: RtspSession, request: Request, transport: Transport) -> _Answer:
+    def _setup_publisher(self, session: RtspSession, request: Request, transport: Transport) -> Answer:
         assert session.description is not None  # noqa: S101 - set with the state
         track = published_track(session.description, self._announced_at, request.uri)
         if track is None:
-            raise _Refused(400, "media not found")
+            raise Refused(400, "media not found")
         channels = self._channels(session, track, transport)
-        return _Answer(headers={"Transport": str(Transport(interleaved=channels))}, in_session=True)
+        return Answer(headers={"Transport": str(Transport(interleaved=channels))}, in_session=True)
 
-    async def _setup_reader(self, request: Request, transport: Transport) -> _Answer:
+    async def _setup_reader(self, request: Request, transport: Transport) -> Answer:
         target = RtspTarget.parse(request.uri)
         if target.track is None:
-            raise _Refused(400, "invalid SETUP path")
+            raise Refused(400, "invalid SETUP path")
         session = self.session or self._new_session(request, "")
         if session.state is State.INITIAL:
-            try:
-                session.user = await self._authorize("read", target.path, request)
-            except _Unauthorized:
-                return self._ask_credentials()
+            session.user = await self._access.authorize(
+                self._paths.configuration, "read", target.path, request
+            )
             session.query = target.query
             await session.read(self._paths, target.path)
         stream = session.stream
         if stream is None or target.path != session.path_name or target.track >= len(stream.tracks):
-            raise _Refused(400, "media not found")
+            raise Refused(400, "media not found")
         channels = self._channels(session, target.track, transport)
         ssrc = int.from_bytes(stream.tracks[target.track].ssrc, "big")
-        return _Answer(
-            headers={"Transport": str(Transport(interleaved=channels, ssrc=ssrc))}, in_session=True
-        )
+        return Answer(headers={"Transport": str(Transport(interleaved=channels, ssrc=ssrc))}, in_session=True)
 
     def _channels(self, session: RtspSession, track: int, transport: Transport) -> tuple[int, int]:
         if track in session.channels:
-            raise _Refused(400, "media has already been setup")
+            raise Refused(400, "media has already been setup")
         used = session.used_channels
         free = next(number for number in range(0, 256, 2) if not {number, number + 1} & used)
         first, second = transport.interleaved or (free, free + 1)
         if second != first + 1 or {first, second} & used:
-            raise _Refused(400, "invalid interleaved IDs, or they are in use")
+            raise Refused(400, "invalid interleaved IDs, or they are in use")
         session.channels[track] = first
         return first, second
 
-    async def _play(self, request: Request) -> _Answer:
+    async def _play(self, request: Request) -> Answer:
         session = self._require_session(request)
         if session.state not in (State.PRE_PLAY, State.PLAY) or session.stream is None:
-            raise _Refused(400, "PLAY is not possible now")
+            raise Refused(400, "PLAY is not possible now")
         base = RtspTarget.parse(request.uri).base(session.path_name)
         info = session.stream.rtp_info(base, tuple(session.channels))
-        return _Answer(headers={"RTP-Info": info}, in_session=True)
+        return Answer(headers={"RTP-Info": info}, in_session=True)
 
-    async def _record(self, request: Request) -> _Answer:
+    async def _record(self, request: Request) -> Answer:
         session = self._require_session(request)
         if session.state is not State.PRE_RECORD or session.description is None:
-            raise _Refused(400, "RECORD is not possible now")
+            raise Refused(400, "RECORD is not possible now")
         if len(session.channels) != len(session.description.media):
-            raise _Refused(400, "not all announced medias have been setup")
+            raise Refused(400, "not all announced medias have been setup")
         session.record(self._paths)
-        return _Answer(in_session=True)
+        return Answer(in_session=True)
 
-    async def _pause(self, request: Request) -> _Answer:
+    async def _pause(self, request: Request) -> Answer:
         self._require_session(request).pause()
-        return _Answer(in_session=True)
+        return Answer(in_session=True)
 
-    async def _teardown(self, request: Request) -> _Answer:
+    async def _teardown(self, request: Request) -> Answer:
         self._require_session(request).leave(self._paths)
         self.session = None
-        return _Answer()
+        return Answer()
 
-    async def _get_parameter(self, request: Request) -> _Answer:
+    async def _get_parameter(self, request: Request) -> Answer:
         self._require_session(request)
-        return _Answer(headers={"Content-Type": "text/parameters"}, in_session=True)
+        return Answer(headers={"Content-Type": "text/parameters"}, in_session=True)
 
-    async def _set_parameter(self, request: Request) -> _Answer:
-        raise _Refused(501, "there are no parameters")
-
-
-class _Unauthorized(Exception):
-    """The client has to say who it is."""
+    async def _set_parameter(self, request: Request) -> Answer:
+        raise Refused(501, "there are no parameters")

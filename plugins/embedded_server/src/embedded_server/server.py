@@ -10,8 +10,7 @@ import anyio
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import Listener, SocketAttribute, SocketStream, TaskStatus
 
-from agent_core.errors import StartFailed
-from agent_core.plugin import Clock, Component
+from agent_core.plugin import Clock, Component, StartFailed
 from agent_core.plugin.rtsp import Credentials
 from embedded_server import defaults
 from embedded_server.api import Api

@@ -1,17 +1,13 @@
 """What runs, in the shapes of the API."""
 
-from typing import TYPE_CHECKING
 
 from embedded_server import defaults
 from embedded_server.configuration import Configuration, PathOptions
 from embedded_server.gotext import Json, time_text
 from embedded_server.path import Path
 from embedded_server.rtsp_connection import RtspConnection
-from embedded_server.rtsp_session import RtspSession, State
+from embedded_server.rtsp_session import Counters, RtspSession, State
 from embedded_server.users import redacted
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 __all__ = (
     "connection_view",
@@ -74,7 +70,6 @@ def path_view(path: Path, *, legacy: bool) -> dict[str, Json]:
 
 
 def session_view(session: RtspSession, connection_id: str, *, legacy: bool) -> dict[str, Json]:
-    counters = session.counters
     who: dict[str, Json] = {
         "id": session.id,
         "created": time_text(session.created),
@@ -88,21 +83,14 @@ def session_view(session: RtspSession, connection_id: str, *, legacy: bool) -> d
         "profile": "AVP" if session.channels else None,
         "conns": [connection_id],
     }
-    older: dict[str, Json] = {
-        "bytesReceived": counters.inbound_bytes,
-        "bytesSent": counters.outbound_bytes,
-        "rtpPacketsReceived": counters.inbound_rtp,
-        "rtpPacketsSent": counters.outbound_rtp,
-        "rtpPacketsLost": 0,
-        "rtpPacketsInError": 0,
-        "rtpPacketsJitter": 0,
-        "rtcpPacketsReceived": counters.inbound_rtcp,
-        "rtcpPacketsSent": counters.outbound_rtcp,
-        "rtcpPacketsInError": 0,
-    }
+    older = _older_counters(session.counters)
     if legacy:
         return {key: value for key, value in who.items() if key not in ("user", "userAgent", "conns")} | older
-    newer: Mapping[str, Json] = {
+    return who | _newer_counters(session.counters) | older
+
+
+def _newer_counters(counters: Counters) -> dict[str, Json]:
+    return {
         "inboundBytes": counters.inbound_bytes,
         "inboundRTPPackets": counters.inbound_rtp,
         "inboundRTPPacketsLost": 0,
@@ -116,7 +104,21 @@ def session_view(session: RtspSession, connection_id: str, *, legacy: bool) -> d
         "outboundRTPPacketsDiscarded": counters.discarded,
         "outboundRTCPPackets": counters.outbound_rtcp,
     }
-    return {**who, **newer, **older}
+
+
+def _older_counters(counters: Counters) -> dict[str, Json]:
+    return {
+        "bytesReceived": counters.inbound_bytes,
+        "bytesSent": counters.outbound_bytes,
+        "rtpPacketsReceived": counters.inbound_rtp,
+        "rtpPacketsSent": counters.outbound_rtp,
+        "rtpPacketsLost": 0,
+        "rtpPacketsInError": 0,
+        "rtpPacketsJitter": 0,
+        "rtcpPacketsReceived": counters.inbound_rtcp,
+        "rtcpPacketsSent": counters.outbound_rtcp,
+        "rtcpPacketsInError": 0,
+    }
 
 
 def connection_view(connection: RtspConnection, *, legacy: bool) -> dict[str, Json]:
