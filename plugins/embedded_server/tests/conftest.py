@@ -5,7 +5,7 @@ import shutil
 import socket
 import subprocess
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,11 +66,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 
 @pytest.fixture(params=["embedded", pytest.param("real", marks=pytest.mark.real_mediamtx)])
-def kind(request: pytest.FixtureRequest) -> Iterator[str]:
+def kind(request: pytest.FixtureRequest) -> str:
     if request.param == "real" and REAL is None:
         pytest.skip("no MediaMTX: set MEDIAMTX_BIN or put mediamtx on PATH")
     request.config.stash.setdefault(_RAN, Counter())[request.param] += 1
-    yield request.param
+    return str(request.param)
 
 
 @pytest.fixture

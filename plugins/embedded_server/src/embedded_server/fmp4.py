@@ -101,7 +101,7 @@ class Fmp4(Container):
             raise h264.BitstreamError("The stream's parameter sets are not known.")
         if self._codec == "H264":
             sps = h264.parse_sps(sets[0])
-            return sps.width, sps.height, _visual(b"avc1", sps.width, sps.height, _avcc(sets))
+            return sps.width, sps.height, _visual(b"avc1", sps.width, sps.height, _avcc(sets, sps))
         sps_h265 = h265.parse_sps(sets[1])
         size = sps_h265.width, sps_h265.height
         return *size, _visual(b"hvc1", *size, _hvcc(sets, sps_h265))
@@ -117,12 +117,12 @@ def _visual(kind: bytes, width: int, height: int, configuration: bytes) -> bytes
     return _box(kind, head, configuration)
 
 
-def _avcc(sets: tuple[bytes, ...]) -> bytes:
+def _avcc(sets: tuple[bytes, ...], parsed: h264.Sps) -> bytes:
     sps, pps = sets
     arrays = b"\xe1" + struct.pack(">H", len(sps)) + sps + b"\x01" + struct.pack(">H", len(pps)) + pps
     data = b"\x01" + sps[1:4] + b"\xff" + arrays
-    if sps[1] in (100, 110, 122, 144):
-        data += b"\xfd\xf8\xf8\x00"  # 4:2:0, 8 bits: what this server's publishers make
+    if sps[1] in (100, 110, 122, 144, 244):
+        data += bytes([0xFC | parsed.chroma, 0xF8 | parsed.luma_depth, 0xF8 | parsed.chroma_depth, 0])
     return _box(b"avcC", data)
 
 

@@ -53,13 +53,19 @@ def without_emulation(nalu: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Sps:
-    """`reorder_frames` is how many pictures may come out later than they came in; None if the set does not say."""
+    """`reorder_frames` is how many pictures may come out later than they came in; None if the set does not say.
+
+    Bit depths are minus 8.
+    """
 
     width: int
     height: int
     profile_idc: int
     level_idc: int
     reorder_frames: int | None
+    chroma: int = 1
+    luma_depth: int = 0
+    chroma_depth: int = 0
 
     @property
     def profile(self) -> str:
@@ -80,28 +86,28 @@ def parse_sps(nalu: bytes) -> Sps:
     reader = BitReader(without_emulation(nalu[1:]))
     profile_idc, _, level_idc = reader.bits(8), reader.bits(8), reader.bits(8)
     reader.unsigned()
-    chroma = _chroma(reader) if profile_idc in _HIGH else 1
+    chroma, *depths = _chroma(reader) if profile_idc in _HIGH else (1, 0, 0)
     reader.unsigned()
     order_type = _picture_order(reader)
     reader.unsigned()
     reader.flag()
     width, height = _size(reader, chroma)
     reorder = 0 if order_type == 2 or profile_idc == 66 else _reorder(reader)
-    return Sps(width, height, profile_idc, level_idc, reorder)
+    return Sps(width, height, profile_idc, level_idc, reorder, chroma, *depths)
 
 
-def _chroma(reader: BitReader) -> int:
+def _chroma(reader: BitReader) -> tuple[int, int, int]:
+    """The chroma format and both bit depths; the scaling lists are passed over."""
     chroma = reader.unsigned()
     if chroma == 3:
         reader.flag()
-    reader.unsigned()
-    reader.unsigned()
+    luma_depth, chroma_depth = reader.unsigned(), reader.unsigned()
     reader.flag()
     if reader.flag():
         for index in range(12 if chroma == 3 else 8):
             if reader.flag():
                 _skip_scaling_list(reader, 16 if index < 6 else 64)
-    return chroma
+    return chroma, luma_depth, chroma_depth
 
 
 def _skip_scaling_list(reader: BitReader, size: int) -> None:

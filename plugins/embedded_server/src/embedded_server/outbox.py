@@ -16,7 +16,11 @@ _WRITE_TIMEOUT_S = 10.0
 class Outbox:
     """`put` never waits: a reader that is too slow loses packets, and in the end its connection, and delays nobody."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self, *, limit_packets: int = _LIMIT_PACKETS, write_timeout_s: float = _WRITE_TIMEOUT_S
+    ) -> None:
+        self._limit_packets = limit_packets
+        self._write_timeout_s = write_timeout_s
         self._waiting: deque[bytes] = deque()
         self._news = anyio.Event()
         self._ending = False
@@ -30,7 +34,7 @@ class Outbox:
 
     def put_packet(self, data: bytes) -> bool:
         """Queue a media packet, if there is room."""
-        if len(self._waiting) >= _LIMIT_PACKETS:
+        if len(self._waiting) >= self._limit_packets:
             self.discarded += 1
             return False
         self.put(data)
@@ -53,7 +57,7 @@ class Outbox:
             self._news = anyio.Event()
             data = b"".join(self._waiting)
             self._waiting.clear()
-            with anyio.fail_after(_WRITE_TIMEOUT_S):
+            with anyio.fail_after(self._write_timeout_s):
                 await stream.send(data)
             self.sent_bytes += len(data)
             if self._ending:

@@ -1,6 +1,5 @@
 """What runs, in the shapes of the API."""
 
-
 from embedded_server import defaults
 from embedded_server.configuration import Configuration, PathOptions
 from embedded_server.gotext import Json, time_text
