@@ -36,19 +36,21 @@ class Media:
         self.server = server
         self.api = api
 
-    def publisher_argv(self, url: str, rate: int = 15, *filters: str) -> list[str]:
+    def publisher_argv(
+        self, url: str, rate: int = 15, *filters: str, encoder: tuple[str, ...] = ENCODER
+    ) -> list[str]:
         """An FFmpeg that publishes a test picture, with two key frames a second."""
         source = f"testsrc2=size=320x240:rate={rate}"
         head = (ffmpeg.locate(), *ffmpeg.QUIET, "-re", "-f", "lavfi", "-i", source)
-        return [*head, *filters, *ENCODER, *KEYS, "-f", "rtsp", "-rtsp_transport", "tcp", url]
+        return [*head, *filters, *encoder, *KEYS, "-f", "rtsp", "-rtsp_transport", "tcp", url]
 
     def command(self, url: str) -> str:
         """The same as a hook command."""
         return " ".join(f"'{word}'" for word in self.publisher_argv(url))
 
     @asynccontextmanager
-    async def publishing(self, path: str, *args: Any) -> AsyncIterator[None]:
-        async with child(self.publisher_argv(f"{self.server.rtsp_url}/{path}", *args)):
+    async def publishing(self, path: str, *args: Any, **options: Any) -> AsyncIterator[None]:
+        async with child(self.publisher_argv(f"{self.server.rtsp_url}/{path}", *args, **options)):
             await self.until(f"/v3/paths/get/{path}", {"ready": True})
             yield
 

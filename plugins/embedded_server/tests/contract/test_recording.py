@@ -122,3 +122,34 @@ async def test_a_publisher_that_is_killed_leaves_a_whole_file(media: Any) -> Non
         await media.until("/v3/paths/get/cam", {"ready": False})
     await media.finished(file)
     await media.decodes(file)
+
+
+REORDERING = ("-c:v", "libx264", "-preset", "veryfast", "-bf", "2", "-pix_fmt", "yuv420p", "-forced-idr", "1")
+H265 = (
+    "-c:v",
+    "libx265",
+    "-preset",
+    "ultrafast",
+    "-x265-params",
+    "log-level=none:bframes=0",
+    "-forced-idr",
+    "1",
+)
+
+
+@pytest.mark.parametrize("encoder", [REORDERING, H265], ids=["reordering", "h265"])
+@pytest.mark.parametrize("record_format", ["fmp4", "mpegts"])
+async def test_other_encoders(media: Any, encoder: tuple[str, ...], record_format: str) -> None:
+    await media.add("cam", record=True, recordFormat=record_format, recordPartDuration="250ms")
+    async with media.publishing("cam", 30, encoder=encoder):
+        (file,) = await media.recorded("cam")
+        await anyio.sleep(2)
+    await media.until("/v3/paths/get/cam", {"ready": False})
+    if record_format == "fmp4":
+        await media.finished(file)
+        await media.decodes(file)
+    times = sorted(time for time, _, _ in await media.packets(str(file)))
+    assert len(times) > 45
+    steps = [after - before for before, after in pairwise(times)]
+    assert max(steps) < 0.2
+    assert min(steps) > 0.02

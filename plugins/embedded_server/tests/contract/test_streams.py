@@ -173,3 +173,23 @@ async def test_a_pattern_makes_paths_while_they_are_used(media: Any, rtsp: Any) 
     with anyio.fail_after(5):
         while (await media.api.get("/v3/paths/get/cam7")).status_code != 404:
             await anyio.sleep(0.01)
+
+
+async def test_sessions_of_every_kind(media: Any, rtsp: Any) -> None:
+    await media.add("cam")
+    async with rtsp() as publisher, rtsp() as holder, rtsp() as reader, rtsp() as refused:
+        await publisher.publish("cam")
+        await holder.hold("cam")
+        await reader.play("cam")
+        udp = {"Transport": "RTP/AVP;unicast;client_port=5000-5001"}
+        assert (await refused.ask("SETUP", "cam/trackID=0", udp)).status == 461
+        sessions = (await media.api.get("/v3/rtspsessions/list")).json()["items"]
+        readers = (await media.api.get("/v3/paths/get/cam")).json()["readers"]
+    assert [(one["state"], one["path"], one["transport"], one["profile"]) for one in sessions] == [
+        ("publish", "cam", "TCP", "AVP"),
+        ("idle", "cam", "TCP", "AVP"),
+        ("read", "cam", "TCP", "AVP"),
+        ("idle", "", None, None),
+    ]
+    assert sorted(one["id"] for one in readers) == sorted(one["id"] for one in sessions[1:3])
+    assert sessions[1]["outboundRTPPackets"] == 0
