@@ -16,6 +16,7 @@ from agent_core.errors import (
     InvalidParams,
     InvalidState,
     NotFound,
+    StartFailed,
     TierUnavailable,
     Unsupported,
 )
@@ -101,6 +102,7 @@ __all__ = (
     "RpcResult",
     "Settings",
     "SnapshotTier",
+    "StartFailed",
     "Started",
     "TierUnavailable",
     "Unsupported",
