@@ -9,6 +9,7 @@ from agent_core.clock import Clock
 from agent_core.config import AgentConfig, MediaServerConfig
 from agent_core.errors import AgentError
 from agent_core.events import EventBus
+from agent_core.mediamtx.schema import RuntimePath
 from agent_core.models import CameraId
 from agent_core.plugin import Component, MediaServer, MediaServerEndpoints
 from agent_core.plugin.manager import PluginManager
@@ -64,6 +65,9 @@ class MediaPlane:
 
     def is_recording(self, camera: CameraId) -> bool:
         return self.recordings.active(camera) is not None
+
+    def viewers(self, path: RuntimePath | None) -> int:
+        return self.streams.viewers(path)
 
 
 def media_plane(

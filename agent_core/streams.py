@@ -185,6 +185,14 @@ class StreamManager:
         """The path as the server sees it; None if it has none."""
         return await self._link.require().client.path(camera)
 
+    def viewers(self, path: RuntimePath | None) -> int:
+        """How many read the path, our own hold not counted."""
+        if path is None:
+            return 0
+        held = self._held.get(CameraId(path.name))
+        ours = 1 if held is not None and held.state is StreamState.ACTIVE else 0
+        return max(0, len(path.readers) - ours)
+
     async def all_runtime(self) -> tuple[RuntimePath, ...]:
         """All of the server's paths, also those of others."""
         return await self._link.require().client.list_paths()

@@ -42,6 +42,10 @@ class MediaView(Protocol):
 
     def is_recording(self, camera: CameraId) -> bool: ...
 
+    def viewers(self, path: RuntimePath | None) -> int:
+        """How many read the path, the agent itself not counted."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Forms:
@@ -94,7 +98,7 @@ class Forms:
         )
         metrics = wire.CameraMetrics(
             bytes_sent=path.outbound_bytes if path else 0,
-            readers=len(path.readers) if path else 0,
+            readers=self.media.viewers(path),
             uptime=round(uptime_s, 3),
         )
         return wire.CameraStatusForm(**listed, metrics=metrics)

@@ -141,7 +141,7 @@ class _Handlers:
             start_time=started_at,
             end_time=ended_at,
             duration=round((ended_at - started_at).total_seconds(), 3),
-            stream_continues=continues or _readers(path, ours=1) > 0,
+            stream_continues=continues or self.controller.streams.viewers(path) > 0,
         )
 
     async def get_stream_url(self, params: DeviceParams, caller: Caller) -> wire.StreamUrlForm:
@@ -157,7 +157,7 @@ class _Handlers:
             stream_name=camera.id,
             stream_url=self.forms.streams(camera).rtsp,
             available=live,
-            active_consumers=_readers(path),
+            active_consumers=self.controller.streams.viewers(path),
             stream_status="READY" if live else "ERROR" if failed else "NOT_READY",
         )
 
@@ -174,7 +174,9 @@ class _Handlers:
             ffmpeg_process=wire.FfmpegProcess(
                 running=live and _is_published(camera, path), pid=None, uptime=None
             ),
-            mediamtx_path=wire.PathForm(exists=path is not None, ready=live, readers=_readers(path)),
+            mediamtx_path=wire.PathForm(
+                exists=path is not None, ready=live, readers=self.controller.streams.viewers(path)
+            ),
             metrics=wire.StreamMetrics(
                 bytes_sent=path.outbound_bytes if path else 0,
                 frames_sent=None,
@@ -191,15 +193,11 @@ class _Handlers:
                 name=path.name,
                 source=path.source.type if path.source else None,
                 ready=path.live,
-                readers=_readers(path),
+                readers=self.controller.streams.viewers(path),
                 bytes_sent=path.outbound_bytes,
             )
             for path in await self.controller.streams.all_runtime()
         ]
-
-
-def _readers(path: RuntimePath | None, *, ours: int = 0) -> int:
-    return max(0, len(path.readers) - ours) if path else 0
 
 
 def _is_published(camera: Camera, path: RuntimePath | None) -> bool:
