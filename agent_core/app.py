@@ -65,7 +65,7 @@ class Agent:
             async with anyio.create_task_group() as front:
                 await front.start(parts.server.run)
                 url = f"{parts.server.scheme}://{_host(self._config.server.host)}:{parts.server.port}/ws"
-                with Announcement(self._config.storage.state_dir, url):
+                with Announcement(self._config.storage.endpoint_file, url):
                     services.start_soon(parts.supervisor.run)
                     services.start_soon(parts.monitor.run)
                     services.start_soon(_announce_startup, parts)

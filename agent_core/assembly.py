@@ -34,10 +34,9 @@ from agent_core.storage import SnapshotStore
 from agent_core.supervisor import Supervisor
 from agent_core.web import DirectoryFiles, DownloadLinks, web_app
 
-__all__ = ("API_KEYS_FILE", "LEDGER_FILE", "SECRET_FILE", "Assembly", "assemble")
+__all__ = ("API_KEYS_FILE", "LEDGER_FILE", "Assembly", "assemble")
 
 #: Names in the state folder.
-SECRET_FILE = "secret"  # noqa: S105 - a file name
 API_KEYS_FILE = "api-keys.json"
 LEDGER_FILE = "cameras.json"
 
@@ -106,7 +105,7 @@ def assemble(config: AgentConfig, *, clock: Clock, find: EntryPointFinder) -> As
         clock=clock,
         defaults=config.snapshots,
     )
-    secret = Secret.load(state_dir / SECRET_FILE)
+    secret = Secret.load(config.storage.secret_file)
     tokens = TokenAuthority(secret, clock)
     server = _server(config, controller, secret, tokens, providers, plugins, events, clock)
     return Assembly(server, supervisor, monitor, cameras, store, controller, events, tokens)
