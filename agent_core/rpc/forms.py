@@ -72,7 +72,8 @@ class Forms:
 
     def camera_basis(self, camera: Camera) -> object:
         """All that `camera` reads and that can change: while it compares equal, the form would be the same."""
-        return camera
+        media = self.media
+        return camera, media.rtsp_port, tuple(media.served), media.is_recording(camera.id)
 
     def camera(self, camera: Camera) -> wire.CameraForm:
         streams = self.streams(camera)

@@ -26,7 +26,6 @@ Handler = Callable[[Any, Caller], Awaitable[object]]
 _PROMPT = frozenset(
     (
         "get_camera_list",
-        "get_camera_status",
         "get_camera_capabilities",
         "get_system_status",
         "get_server_info",
