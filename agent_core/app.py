@@ -3,13 +3,13 @@
 import logging
 import os
 import signal
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
 from anyio import TASK_STATUS_IGNORED
-from anyio.abc import TaskGroup, TaskStatus
+from anyio.abc import TaskStatus
 from anyio.lowlevel import checkpoint
 
 from agent_core import __version__
@@ -21,6 +21,7 @@ from agent_core.errors import AgentError, ConfigError
 from agent_core.models import SystemEvent
 from agent_core.plugin.manager import EntryPointFinder, installed
 from agent_core.runtime import Announcement, InstanceLock, notify_systemd, prepare_folders
+from agent_core.stages import Stage
 
 __all__ = ("Agent", "Running", "main")
 
@@ -63,13 +64,16 @@ class Agent:
     async def _serve(self, parts: Assembly, task_status: TaskStatus[Running]) -> None:
         """The server ends first, while what it serves from is still there; then everything else."""
         async with anyio.create_task_group() as tg:
-            services, front = _Stage(tg), _Stage(tg)
+            services, media, recordings, front = (Stage(tg) for _ in range(4))
             try:
                 await front.start(parts.server.run)
                 url = f"{parts.server.scheme}://{_host(self._config.server.host)}:{parts.server.port}/ws"
                 with Announcement(self._config.storage.endpoint_file, url):
                     await services.start(parts.supervisor.run)
                     await services.start(parts.monitor.run)
+                    await media.start(parts.media.link.run)
+                    await media.start(parts.media.streams.run)
+                    await recordings.start(parts.media.recordings.run)
                     await services.start(_announce_startup, parts)
                     _log.info("listening on %s, version %s", url, __version__)
                     task_status.started(Running(url, parts))
@@ -77,37 +81,8 @@ class Agent:
             finally:
                 with anyio.CancelScope(shield=True):
                     await _announce_shutdown(parts)
-                    await front.end()
-                    await services.end()
-
-
-class _Stage:
-    """Tasks that end when they are told to, and not together with everything else."""
-
-    def __init__(self, tg: TaskGroup) -> None:
-        self._tg = tg
-        self._running: list[tuple[anyio.CancelScope, anyio.Event]] = []
-
-    async def start(self, work: Callable[..., Awaitable[None]], *args: object) -> None:
-        await self._tg.start(self._keep, work, *args)
-
-    async def _keep(
-        self, work: Callable[..., Awaitable[None]], *args: object, task_status: TaskStatus[None]
-    ) -> None:
-        scope, ended = anyio.CancelScope(shield=True), anyio.Event()
-        self._running.append((scope, ended))
-        try:
-            with scope:
-                await work(*args, task_status=task_status)
-        finally:
-            ended.set()
-
-    async def end(self) -> None:
-        """Cancel all and wait until they have ended."""
-        for scope, _ in self._running:
-            scope.cancel()
-        for _, ended in self._running:
-            await ended.wait()
+                    for stage in (front, recordings, media, services):
+                        await stage.end()
 
 
 def _host(host: str) -> str:
