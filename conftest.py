@@ -1,5 +1,6 @@
 """Fixtures for all tests of the workspace, and the watch over everything that clients are sent."""
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,9 @@ def anyio_backend() -> str:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_RECEIVED] = [0, 0]
+    # A shell starts what goes on in the background with SIGINT ignored, and children would inherit that.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
