@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ("tests.media_servers",)
+
 _TRANSCRIPT = pytest.StashKey[Path]()
 _LEAKS = pytest.StashKey[int]()
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from agent_core.errors import ConfigError
 
@@ -18,6 +18,7 @@ __all__ = (
     "LoggingConfig",
     "MediaServerConfig",
     "PluginsConfig",
+    "RecordingsConfig",
     "ServerConfig",
     "SnapshotsConfig",
     "StorageConfig",
@@ -102,6 +103,16 @@ class StorageConfig(_Section):
     def recordings(self) -> Path:
         return self.recordings_dir or self.state_dir / "recordings"
 
+    @property
+    def secret_file(self) -> Path:
+        """The key that signs tokens; whoever reads it is an administrator."""
+        return self.state_dir / "secret"
+
+    @property
+    def endpoint_file(self) -> Path:
+        """`{"url": ..., "pid": ...}` while the agent runs, for the command line of this host."""
+        return self.state_dir / "endpoint.json"
+
 
 class SnapshotsConfig(_Section):
     """Stills."""
@@ -121,12 +132,30 @@ class FfmpegConfig(_Section):
 
 
 class MediaServerConfig(_Section):
-    """Where clients find streams."""
+    """The media server, and where clients find its streams."""
 
+    mode: Literal["embedded", "external"] = Field(
+        "embedded",
+        description="embedded: the plugin embedded_server, if enabled; external: one that runs already",
+    )
+    api_url: str = Field("http://127.0.0.1:9997", description="external: its API")
+    rtsp_url: str = Field("rtsp://127.0.0.1:8554", description="external: its RTSP")
+    user: str | None = Field(None, description="external: user for API and reading")
+    password: SecretStr | None = Field(None, description="external: the user's password")
     host: str = Field("127.0.0.1", description="host name in stream URLs")
-    rtsp_port: Port = Field(8554, description="port in RTSP URLs")
     hls_port: Port = Field(8888, description="port in HLS URLs")
     webrtc_port: Port = Field(8889, description="port in WebRTC URLs")
+    close_after_s: Seconds = Field(10.0, description="a stream without readers ends after so long")
+    start_timeout_s: Seconds = Field(10.0, description="a stream that is not live by then has failed")
+
+
+class RecordingsConfig(_Section):
+    """Recordings."""
+
+    segment_duration_s: Seconds = Field(3600.0, description="length of one file of a recording")
+    part_duration_s: Seconds = Field(0.25, description="how much a crash may lose")
+    start_timeout_s: Seconds = Field(15.0, description="no picture by then: recording.error")
+    stall_s: Seconds = Field(8.0, description="no growth for so long: recording.error")
 
 
 class PluginsConfig(BaseModel):
@@ -165,6 +194,7 @@ class AgentConfig(_Section):
     snapshots: SnapshotsConfig = SnapshotsConfig()
     ffmpeg: FfmpegConfig = FfmpegConfig()
     media_server: MediaServerConfig = MediaServerConfig()
+    recordings: RecordingsConfig = RecordingsConfig()
     plugins: PluginsConfig = PluginsConfig()
 
 

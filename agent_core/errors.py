@@ -15,6 +15,9 @@
     - FfmpegFailed              FFmpeg is missing or ended with an error
     - StorageFailed             a disk or folder refused
     - StateCorrupt              one of the agent's own state files cannot be read
+    + MediaServerError          the media server did something that cannot be used
+      - MediaServerUnavailable  it cannot be reached, is too slow, or answered 5xx: the same call may work later
+      - MediaServerRefused      it answered 4xx: the same call will be refused again
     + CaptureFailed             a camera gave no usable picture
       - TierUnavailable         this tier cannot serve now; another may
 
@@ -33,6 +36,9 @@ __all__ = (
     "FfmpegFailed",
     "InvalidParams",
     "InvalidState",
+    "MediaServerError",
+    "MediaServerRefused",
+    "MediaServerUnavailable",
     "NotFound",
     "PermissionDenied",
     "PluginError",
@@ -216,6 +222,52 @@ class StorageFailed(DependencyFailed):
 class StateCorrupt(DependencyFailed):
     default_reason = "state_corrupt"
     dependency = "state"
+
+
+class MediaServerError(DependencyFailed):
+    default_reason = "media_server_failed"
+    default_suggestion = "Look into the media server's log."
+    dependency = "media_server"
+
+
+class MediaServerUnavailable(MediaServerError):
+    default_reason = "media_server_unavailable"
+    default_suggestion = "Check that the media server runs and that its API address is the configured one."
+
+
+class MediaServerRefused(MediaServerError):
+    """A request that reached the server and was turned down.
+
+    Args:
+        method: of HTTP or RTSP.
+        path: the request's path, without host, query or credentials.
+        status: the answer's status.
+        server_text: the server's own words. They may name files and addresses of its host, so a client is shown
+            only `detail`.
+    """
+
+    default_reason = "media_server_refused"
+
+    def __init__(
+        self,
+        details: str,
+        *,
+        method: str,
+        path: str,
+        status: int,
+        server_text: str = "",
+        reason: str | None = None,
+        suggestion: str | None = None,
+        detail: str = "",
+    ) -> None:
+        super().__init__(details, reason=reason, suggestion=suggestion, detail=detail)
+        self.method = method
+        self.path = path
+        self.status = status
+        self.server_text = server_text
+
+    def data(self) -> dict[str, object]:
+        return {**super().data(), "method": self.method, "path": self.path, "status": self.status}
 
 
 class CaptureFailed(DependencyFailed):

@@ -1,6 +1,6 @@
 """The whole public face of the agent for plugins: what is named here is stable within one `HOOKSPEC_API` major.
 
-Tools live beside it as modules: `agent_core.plugin.ffmpeg`, `.frames`, `.frame_server`, `.jpeg`,
+Tools live beside it as modules: `agent_core.plugin.ffmpeg`, `.ffmpeg_stream`, `.frames`, `.frame_server`, `.jpeg`,
 `.processes`, `.rtsp`.
 """
 
@@ -43,6 +43,8 @@ from agent_core.plugin.abc import (
     CameraSource,
     CaptureRequest,
     Component,
+    MediaServer,
+    MediaServerEndpoints,
     Plugin,
     Publisher,
     RpcMethod,
@@ -88,6 +90,8 @@ __all__ = (
     "InvalidParams",
     "InvalidState",
     "MediaInput",
+    "MediaServer",
+    "MediaServerEndpoints",
     "NotFound",
     "Picture",
     "PictureFormat",

@@ -40,7 +40,7 @@ async def stream(program: str, arguments: Sequence[str], receive: Callable[[byte
             suggestion="Install FFmpeg, or correct ffmpeg.program in the configuration.",
         ) from error
     if returncode != 0:
-        raise ffmpeg.explain(tail.text, returncode)
+        raise ffmpeg.explain(tail.text, returncode, arguments)
 
 
 async def _hand_over(output: ByteReceiveStream, receive: Callable[[bytes], None]) -> Exception | None:

@@ -39,6 +39,7 @@ __all__ = (
     "PluginState",
     "PluginStatus",
     "Providers",
+    "plugin_class",
 )
 
 ENTRY_POINT_GROUP = "camera_agent.plugins"
@@ -55,13 +56,14 @@ class PluginState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PluginStatus:
-    """One enabled plugin; `reason` and `details` say why it is not loaded."""
+    """One enabled plugin; `reason`, `details` and `suggestion` say why it is not loaded, and what to do."""
 
     name: str
     version: str
     state: PluginState
     reason: str = ""
     details: str = ""
+    suggestion: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +146,12 @@ def _check_class(name: str, plugin: object) -> type[Plugin[Settings]]:
     return plugin
 
 
+def plugin_class(name: str, find: EntryPointFinder = installed) -> type[Plugin[Settings]]:
+    """The class installed under `name`, for a look at its settings. Raises PluginError."""
+    found, _ = _select(name, find)
+    return _check_class(name, found)
+
+
 def _construct(name: str, plugin: type[Plugin[Settings]], config: PluginsConfig) -> Plugin[Settings]:
     try:
         settings = plugin.Settings.model_validate(config.settings(name))
@@ -217,7 +225,9 @@ class PluginManager:
             )
         known = self._statuses.get(name)
         version = known.version if known else ""
-        self._statuses[name] = PluginStatus(name, version, PluginState.FAILED, error.reason, error.details)
+        self._statuses[name] = PluginStatus(
+            name, version, PluginState.FAILED, error.reason, error.details, error.suggestion
+        )
         _log.error("%s %s", error.details, error.suggestion, extra={"fields": {"plugin": name}})
         if required:
             raise error

@@ -22,17 +22,8 @@ Handler = Callable[[Any, Caller], Awaitable[object]]
 
 #: Methods of the contract that this version does not have yet, with their role.
 _LATER: tuple[tuple[str, Role, str], ...] = (
-    ("start_recording", Role.OPERATOR, "Start recording a camera."),
-    ("stop_recording", Role.OPERATOR, "Stop recording a camera."),
-    ("list_recordings", Role.VIEWER, "The stored recordings, newest first."),
-    ("get_recording_info", Role.VIEWER, "One stored recording."),
     ("delete_recording", Role.ADMIN, "Delete a recording."),
     ("delete_snapshot", Role.ADMIN, "Delete a snapshot."),
-    ("start_streaming", Role.OPERATOR, "Start a live stream."),
-    ("stop_streaming", Role.OPERATOR, "End this caller's hold on a live stream."),
-    ("get_stream_url", Role.VIEWER, "Where a camera's stream is."),
-    ("get_stream_status", Role.VIEWER, "How a camera's stream is."),
-    ("get_streams", Role.VIEWER, "All streams."),
     ("get_metrics", Role.ADMIN, "Counters and gauges."),
     ("get_status", Role.ADMIN, "Health of the agent and its components."),
     ("get_storage_info", Role.ADMIN, "Space used and left."),
@@ -77,7 +68,8 @@ class _Handlers:
         )
 
     async def get_camera_status(self, params: wire.DeviceParams, caller: Caller) -> wire.CameraStatusForm:
-        return self.forms.camera_status(self.controller.cameras.get(params.device))
+        camera = self.controller.cameras.get(params.device)
+        return self.forms.camera_status(camera, await self.controller.stream_path(camera.id))
 
     async def get_camera_capabilities(
         self, params: wire.DeviceParams, caller: Caller

@@ -25,7 +25,7 @@ def validate_params(model: type[P], params: Mapping[str, object] | Sequence[obje
     """
     named = params if isinstance(params, Mapping) else _named(model, params)
     try:
-        return model.model_validate_json(json.dumps(named), strict=True)
+        return model.model_validate_json(json.dumps(named) if named else "{}", strict=True)
     except ValidationError as error:
         raise _explained(model, error) from error
 

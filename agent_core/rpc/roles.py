@@ -19,7 +19,7 @@ class Role(StrEnum):
     @property
     def permissions(self) -> tuple[str, ...]:
         """The wire's words for what this role may do."""
-        return ("view", "control", "admin")[: tuple(Role).index(self) + 1]
+        return ("view", "control", "admin")[: _ORDER.index(self) + 1]
 
     def require(self, needed: "Role") -> None:
         """Do nothing if this role covers `needed`.
@@ -27,10 +27,13 @@ class Role(StrEnum):
         Raises:
             PermissionDenied: it does not.
         """
-        if len(self.permissions) < len(needed.permissions):
+        if _ORDER.index(self) < _ORDER.index(needed):
             raise PermissionDenied(
                 f"This needs the role {needed}, and yours is {self}.", required_role=needed, have_role=self
             )
+
+
+_ORDER = tuple(Role)
 
 
 @dataclass(frozen=True, slots=True)

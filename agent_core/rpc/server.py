@@ -16,7 +16,7 @@ from agent_core.config import ServerConfig
 from agent_core.rpc.connections import ConnectionLimits, guarded_protocol
 from agent_core.rpc.listener import bind, tls_context
 from agent_core.rpc.origin import origin_allowed
-from agent_core.rpc.session import Sessions
+from agent_core.rpc.sessions import Sessions
 
 __all__ = ("RpcServer",)
 

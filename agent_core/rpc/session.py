@@ -1,8 +1,8 @@
 """One connection: its calls run in its own task group, its events wait in its own queue, nobody else waits for it."""
 
-import contextlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import anyio
@@ -23,10 +23,12 @@ from agent_core.rpc.subscriptions import Subscriptions
 from agent_core.rpc.table import Caller, MethodTable
 from agent_core.rpc.topics import AuthExpired, EventForms, EventsDropped
 
-__all__ = ("MessageStream", "Session", "SessionStats", "Sessions")
+__all__ = ("MessageStream", "Session", "SharedParts")
 
 #: The wall clock may be set while a token is waited for, so it is looked at again this often.
 _LONGEST_SLEEP_S = 3600.0
+#: Workers of a connection that wait to read; one would have to be started anew for each call.
+_SPARE_WORKERS = 2
 #: What a client should wait when it has too many calls running; one of them may well have ended by then.
 _BUSY_RETRY_MS = 100
 
@@ -43,78 +45,38 @@ class MessageStream(Protocol):
         ...
 
 
-class SessionStats(Protocol):
-    """How many sessions listen to what."""
+@dataclass(frozen=True, slots=True)
+class SharedParts:
+    """What the sessions of one server share."""
 
-    def topic_counts(self) -> dict[str, int]: ...
-
-    def active_clients(self) -> int: ...
-
-
-class Sessions:
-    """All connections, and what they share."""
-
-    def __init__(
-        self,
-        *,
-        table: MethodTable,
-        authenticator: Authenticator,
-        limiter: RateLimiter,
-        bus: EventBus,
-        forms: EventForms,
-        clock: Clock,
-        max_calls: int = 32,
-        max_queued_events: int = 256,
-    ) -> None:
-        self.table = table
-        self.authenticator = authenticator
-        self.limiter = limiter
-        self.bus = bus
-        self.forms = forms
-        self.clock = clock
-        self.max_calls = max_calls
-        self.max_queued_events = max_queued_events
-        self._open: set[Session] = set()
-
-    def __len__(self) -> int:
-        return len(self._open)
-
-    async def serve(self, stream: MessageStream, address: str) -> None:
-        """Talk to one peer until it goes; its running calls are cancelled then."""
-        session = Session(self, stream, address)
-        self._open.add(session)
-        try:
-            await session.run()
-        finally:
-            self._open.discard(session)
-
-    def active_clients(self) -> int:
-        return sum(1 for session in self._open if session.topics)
-
-    def topic_counts(self) -> dict[str, int]:
-        """Subscribed sessions by canonical topic."""
-        counts: dict[str, int] = {}
-        for session in self._open:
-            for topic in session.topics:
-                counts[topic] = counts.get(topic, 0) + 1
-        return counts
+    table: MethodTable
+    authenticator: Authenticator
+    limiter: RateLimiter
+    bus: EventBus
+    forms: EventForms
+    clock: Clock
+    max_calls: int = 32
+    max_queued_events: int = 256
 
 
 class Session:
     """One peer. Replies and events go out one at a time, whole; a peer that does not read stops only itself."""
 
-    def __init__(self, shared: Sessions, stream: MessageStream, address: str) -> None:
+    def __init__(self, shared: SharedParts, stream: MessageStream, address: str) -> None:
         self._shared = shared
         self._stream = stream
         self._address = address
         self._id = secrets.token_hex(8)
         self._calls_seen = 0
         self._running = 0
+        self._readers = 0
+        self._reading = anyio.Lock(fast_acquire=True)
         self._principal: Principal | None = None
         self._subscriptions = Subscriptions(shared.forms)
         self._sending = anyio.Lock(fast_acquire=True)
         self._tasks: TaskGroup | None = None
         self._expiry = anyio.CancelScope()
+        self._closing: dict[str, Callable[[], object]] = {}
 
     @property
     def id(self) -> str:
@@ -144,29 +106,59 @@ class Session:
     def unsubscribe(self, topics: Sequence[str] | None) -> tuple[str, ...]:
         return self._subscriptions.remove(topics)
 
+    def on_close(self, key: str, callback: Callable[[], object]) -> None:
+        self._closing[key] = callback
+
     async def run(self) -> None:
         """Serve until the peer goes or this task is cancelled; every call still running is cancelled then."""
         capacity = self._shared.max_queued_events
-        with self._shared.bus.subscribe(self._subscriptions.wants, capacity=capacity) as events:
-            async with anyio.create_task_group() as tasks:
-                self._tasks = tasks
-                tasks.start_soon(self._deliver, events)
-                with contextlib.suppress(anyio.EndOfStream):
-                    await self._read(tasks)
-                tasks.cancel_scope.cancel()
+        try:
+            with self._shared.bus.subscribe(self._subscriptions.wants, capacity=capacity) as events:
+                async with anyio.create_task_group() as tasks:
+                    self._tasks = tasks
+                    tasks.start_soon(self._deliver, events)
+                    tasks.start_soon(self._work, tasks)
+        finally:
+            for callback in self._closing.values():
+                callback()
 
-    async def _read(self, tasks: TaskGroup) -> None:
+    async def _work(self, tasks: TaskGroup) -> None:
+        """Read a message and answer it, while another worker, started if there is none, reads on.
+
+        So a call costs no task of its own unless a slow one is under way. The peer's leaving ends the session.
+        """
+        while self._readers < _SPARE_WORKERS:
+            self._readers += 1
+            try:
+                async with self._reading:
+                    message, places = await self._next()
+            except anyio.EndOfStream:
+                tasks.cancel_scope.cancel()
+                return
+            finally:
+                self._readers -= 1
+            self._running += places
+            if not self._readers:
+                tasks.start_soon(self._work, tasks)
+            await self._answer(message, places)
+
+    async def _next(self) -> tuple[Message, int]:
+        """A message some calls of which can run now, and how many at once; others are refused at once."""
         while True:
             message = protocol.parse(await self._stream.receive())
-            calls = sum(1 for entry in message.entries if isinstance(entry, Call))
-            workers = min(calls, self._shared.max_calls - self._running)
-            if workers:
-                self._running += workers
-                tasks.start_soon(self._answer, message, workers)
-            else:
-                await self._send_replies(message, [self._refuse(entry) for entry in message.entries])
-            # Many frames can arrive at once; quick calls free their places before the next is looked at.
-            await anyio.lowlevel.checkpoint()
+            places = self._free_places(message)
+            if not places:
+                # Many frames can arrive at once: quick calls among them have a turn to free their places.
+                await anyio.lowlevel.checkpoint()
+                places = self._free_places(message)
+            if places:
+                return message, places
+            await self._send_replies(message, [self._refuse(entry) for entry in message.entries])
+
+    def _free_places(self, message: Message) -> int:
+        """How many of the message's calls can run at once now."""
+        calls = sum(1 for entry in message.entries if isinstance(entry, Call))
+        return min(calls, self._shared.max_calls - self._running)
 
     async def _answer(self, message: Message, workers: int) -> None:
         """Answer every entry; `workers` of a batch's calls run at once, each holding one of the connection's places.

@@ -8,7 +8,7 @@ from agent_core.errors import AuthenticationFailed, InvalidParams, RateLimited
 from agent_core.plugin.abc import RpcParams, RpcResult
 from agent_core.rpc.openrpc import Document, openrpc_document
 from agent_core.rpc.roles import Role
-from agent_core.rpc.session import SessionStats
+from agent_core.rpc.sessions import Sessions
 from agent_core.rpc.table import Caller, Method, MethodTable
 from agent_core.rpc.timestamps import Timestamp
 
@@ -69,7 +69,7 @@ class SubscriptionStats(RpcResult):
     client_id: str
 
 
-def add_session_methods(table: MethodTable, stats: SessionStats, *, title: str, version: str) -> None:
+def add_session_methods(table: MethodTable, sessions: Sessions, *, title: str, version: str) -> None:
     """Add `ping`, `authenticate`, `rpc.discover` and the subscription methods.
 
     `title` and `version` head the document of `rpc.discover`, which is made once, at the first call.
@@ -80,7 +80,7 @@ def add_session_methods(table: MethodTable, stats: SessionStats, *, title: str, 
         _discover(table, title, version),
         _SUBSCRIBE,
         _UNSUBSCRIBE,
-        _stats(stats),
+        _stats(sessions),
     ):
         table.add(method)
 
@@ -153,13 +153,13 @@ def _discover(table: MethodTable, title: str, version: str) -> Method:
     return Method("rpc.discover", None, summary, NoParams, dict[str, JsonValue], discover, omit_none=False)
 
 
-def _stats(stats: SessionStats) -> Method:
+def _stats(sessions: Sessions) -> Method:
     async def answer(_params: NoParams, caller: Caller) -> SubscriptionStats:
-        counts = stats.topic_counts()
+        counts = sessions.topic_counts()
         return SubscriptionStats(
             global_stats=GlobalStats(
                 total_subscriptions=sum(counts.values()),
-                active_clients=stats.active_clients(),
+                active_clients=sessions.active_clients(),
                 topic_counts=counts,
             ),
             client_topics=caller.session.topics,

@@ -1,5 +1,7 @@
 """The test kit for plugin and client authors; the agent tests itself with it. Needs pytest."""
 
+from agent_core.clock import SystemClock
+from agent_core.testing.agents import RunningAgent, running_agent
 from agent_core.testing.clock import SimulatedClock
 from agent_core.testing.contracts import (
     CameraSourceContract,
@@ -12,8 +14,11 @@ from agent_core.testing.contracts import (
 __all__ = (
     "CameraSourceContract",
     "RecordingReport",
+    "RunningAgent",
     "SimulatedClock",
+    "SystemClock",
     "TierContract",
     "as_camera",
     "children",
+    "running_agent",
 )

@@ -1,6 +1,6 @@
 """The HTTP routes."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from email.utils import formatdate
 from typing import Protocol
 from urllib.parse import quote
@@ -23,6 +23,9 @@ __all__ = ("Gate", "web_app")
 #: Read at once from a file, in a worker thread.
 _CHUNK_BYTES = 256 * 1024
 _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+_Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 class Gate(Protocol):
@@ -50,37 +53,54 @@ def web_app(
         links: checks signed links.
         files: by kind, `snapshots` and `recordings`.
     """
-
-    async def healthz(_request: Request) -> Response:
-        return JSONResponse({"status": "alive"})
-
-    async def readyz(_request: Request) -> Response:
-        is_ready = ready()
-        return JSONResponse(
-            {"status": "ready" if is_ready else "starting"}, status_code=200 if is_ready else 503
-        )
-
-    async def metrics_text(request: Request) -> Response:
-        _require(request, gate, "admin")
-        return PlainTextResponse("".join(f"{line}\n" for line in metrics()), media_type=_METRICS_TYPE)
-
-    async def file(request: Request) -> Response:
-        kind, name = request.path_params["kind"], request.path_params["name"]
-        _require_file(request, gate, links, kind, name)
-        found = await anyio.to_thread.run_sync(_open, files.get(kind), name)
-        if found is None:
-            raise NotFound("There is no such file.", resource="file", id=name)
-        return _FileResponse(*found, request=request, kind=kind)
-
+    served = _FileRoute(gate, links, files)
     return Starlette(
         routes=[
-            Route("/healthz", healthz),
-            Route("/readyz", readyz),
-            Route("/metrics", metrics_text),
-            Route("/files/{kind}/{name:path}", file),
+            Route("/healthz", _healthz),
+            Route("/readyz", _readyz(ready)),
+            Route("/metrics", _metrics(metrics, gate)),
+            Route("/files/{kind}/{name:path}", served.answer),
         ],
         exception_handlers={AgentError: _error_response},
     )
+
+
+async def _healthz(_request: Request) -> Response:
+    return JSONResponse({"status": "alive"})
+
+
+def _readyz(ready: Callable[[], bool]) -> _Endpoint:
+    async def answer(_request: Request) -> Response:
+        if ready():
+            return JSONResponse({"status": "ready"})
+        return JSONResponse({"status": "starting"}, status_code=503)
+
+    return answer
+
+
+def _metrics(metrics: Callable[[], Iterable[str]], gate: Gate) -> _Endpoint:
+    async def answer(request: Request) -> Response:
+        _require(request, gate, "admin")
+        return PlainTextResponse("".join(f"{line}\n" for line in metrics()), media_type=_METRICS_TYPE)
+
+    return answer
+
+
+class _FileRoute:
+    """`/files/<kind>/<name>`. Who may not have the file does not learn whether it exists."""
+
+    def __init__(self, gate: Gate, links: DownloadLinks, files: Mapping[str, FileResolver]) -> None:
+        self._gate = gate
+        self._links = links
+        self._files = files
+
+    async def answer(self, request: Request) -> Response:
+        kind, name = request.path_params["kind"], request.path_params["name"]
+        _require_file(request, self._gate, self._links, kind, name)
+        found = await anyio.to_thread.run_sync(_open, self._files.get(kind), name)
+        if found is None:
+            raise NotFound("There is no such file.", resource="file", id=name)
+        return _FileResponse(*found, request=request, kind=kind)
 
 
 def _credentials(request: Request) -> str | None:

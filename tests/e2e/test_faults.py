@@ -121,10 +121,10 @@ async def test_a_camera_that_misbehaves_is_an_error_and_comes_back(fault: str, o
         agent.client("admin") as client,
     ):
         await client.call("take_snapshot", device="camera0")
-        await client.call("virtual_camera.set_fault", camera="Test", fault=fault, enabled=True)
+        await client.call("virtual_camera.set_fault", device="Test", fault=fault, enabled=True)
         error = await failed_snapshot(client, max_age_ms=0, deadline_ms=3000)
         assert error.code == -32050
-        await client.call("virtual_camera.set_fault", camera="Test", fault=fault, enabled=False)
+        await client.call("virtual_camera.set_fault", device="Test", fault=fault, enabled=False)
         await recovered(agent)
 
 

@@ -23,7 +23,7 @@ from agent_core.plugin import (
     Settings,
     hookimpl,
 )
-from agent_core.plugin.manager import PluginManager, PluginState, Providers, installed
+from agent_core.plugin.manager import PluginManager, PluginState, Providers, installed, plugin_class
 
 AGENT: Any = object()  # no hook below looks at it
 
@@ -214,3 +214,14 @@ def test_nothing_is_imported_that_is_not_enabled() -> None:
     before = set(sys.modules)
     installed("no_such_plugin_anywhere")
     assert not {name for name in set(sys.modules) - before if name.endswith(("_tier", "_camera", "_server"))}
+
+
+def test_a_failure_comes_with_what_to_do() -> None:
+    manager = PluginManager()
+    manager.load(PluginsConfig(enabled=("nobody_has_this",)))
+    assert "Install the package camera-agent-nobody-has-this" in manager.statuses[0].suggestion
+
+
+def test_a_plugins_class_can_be_looked_at_without_constructing_it() -> None:
+    with pytest.raises(PluginError, match="No plugin named 'nobody_has_this'"):
+        plugin_class("nobody_has_this")

@@ -21,8 +21,9 @@ from agent_core.rpc.apikeys import ApiKeys
 from agent_core.rpc.auth import Authenticator, Secret, TokenAuthority
 from agent_core.rpc.limits import FailureThrottle, RateLimiter
 from agent_core.rpc.roles import Role
-from agent_core.rpc.session import Sessions
+from agent_core.rpc.session import SharedParts
 from agent_core.rpc.session_methods import add_session_methods
+from agent_core.rpc.sessions import Sessions
 from agent_core.rpc.table import Caller, Method, MethodTable, contract_placeholder
 from agent_core.rpc.topics import EventForms
 
@@ -150,14 +151,16 @@ class Toy:
         self.doors = Doors()
         self.table = toy_table(self.doors)
         self.sessions = Sessions(
-            table=self.table,
-            authenticator=self.auth,
-            limiter=RateLimiter(calls_per_s, burst, self.clock),
-            bus=self.bus,
-            forms=self.forms,
-            clock=self.clock,
-            max_calls=4,
-            max_queued_events=3,
+            SharedParts(
+                table=self.table,
+                authenticator=self.auth,
+                limiter=RateLimiter(calls_per_s, burst, self.clock),
+                bus=self.bus,
+                forms=self.forms,
+                clock=self.clock,
+                max_calls=4,
+                max_queued_events=3,
+            )
         )
         add_session_methods(self.table, self.sessions, title="toy", version="0")
         for topic in ("camera.connected", "camera.disconnected", "camera_status_update", "system.health"):

@@ -142,7 +142,7 @@ def test_a_notification_has_no_id() -> None:
 
 def test_whatever_comes_is_read_or_refused() -> None:
     """Nothing escapes, and every refusal is a well-formed error."""
-    rng = random.Random(20261122)  # noqa: S311 - a test wants the same noise each time
+    rng = random.Random(20261122)
     seeds = [
         '{"jsonrpc":"2.0","id":1,"method":"ping","params":{"a":[1,2.5,"x\\u0041",null,true]}}',
         '[{"jsonrpc":"2.0","id":"a","method":"m"},{"jsonrpc":"2.0","method":"n","params":[1]}]',

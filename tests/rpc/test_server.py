@@ -67,7 +67,7 @@ async def closed(socket: ClientConnection) -> int:
 
 async def until(condition: Callable[[], bool]) -> None:
     with anyio.fail_after(5):
-        while not condition():  # noqa: ASYNC110 - the other side is a kernel socket
+        while not condition():
             await anyio.sleep(0.005)
 
 

@@ -260,6 +260,58 @@ async def test_a_network_stream_asked_for_what_comes_after_the_request(
     assert time.monotonic() >= request.not_before_s + 1.0  # nothing that was read earlier would do
 
 
+def colour(name: str) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (64, 64), name).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+@asynccontextmanager
+async def delayed_stream() -> AsyncIterator[str]:
+    """As a buffering server: it begins with a backlog of red pictures, the live ones are blue."""
+
+    async def send(client: SocketStream, name: str) -> None:
+        data = colour(name)
+        head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
+        await client.send(head.encode() + data + b"\r\n")
+
+    async def serve(client: SocketStream) -> None:
+        async with client:
+            try:
+                await client.receive()
+                await client.send(
+                    b"HTTP/1.0 200 OK\r\nContent-Type: multipart/x-mixed-replace;boundary=frame\r\n\r\n"
+                )
+                for _ in range(20):
+                    await send(client, "red")
+                while True:
+                    await send(client, "blue")
+                    await anyio.sleep(0.05)
+            except (anyio.BrokenResourceError, anyio.EndOfStream):
+                return
+
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+    async with listener, anyio.create_task_group() as tg:
+        tg.start_soon(listener.serve, serve)
+        yield f"http://127.0.0.1:{listener.extra(SocketAttribute.local_port)}/live"  # noqa: S610 - not Django
+        tg.cancel_scope.cancel()
+
+
+async def test_a_backlog_is_not_passed_off_as_fresh(tier: Tiers, camera: Cameras) -> None:
+    async with delayed_stream() as url:
+        old = await still(tier(network_latency_s=1.5), camera(Url(url)), any_age())
+        fresh = await still(tier(network_latency_s=1.5), camera(Url(url)), now())
+
+    assert is_blue(fresh)
+    assert not is_blue(old)  # and it says so:
+    assert old.captured_s <= time.monotonic() - 1.5
+
+
+def is_blue(picture: Picture) -> bool:
+    red, _, blue = decoded(picture).convert("RGB").getpixel((30, 30))  # type: ignore[misc] # a tuple, as it is RGB
+    return bool(blue > red)
+
+
 async def test_a_stream_that_does_not_answer_is_given_up(tier: Tiers, camera: Cameras) -> None:
     async def silent(client: SocketStream) -> None:
         async with client:
@@ -275,8 +327,9 @@ async def test_a_stream_that_does_not_answer_is_given_up(tier: Tiers, camera: Ca
         tg.cancel_scope.cancel()
 
 
-async def test_a_stream_that_is_refused_is_said(tier: Tiers, camera: Cameras) -> None:
-    error = await failure(tier(), camera(Url(f"rtsp://127.0.0.1:{free_port()}/x")))
+@pytest.mark.parametrize("scheme", ["rtsp", "RTSP", "http", "tcp"])
+async def test_a_stream_that_is_refused_is_said(tier: Tiers, camera: Cameras, scheme: str) -> None:
+    error = await failure(tier(), camera(Url(f"{scheme}://127.0.0.1:{free_port()}/x")))
 
     assert error.reason == "connection_refused"
 

@@ -10,8 +10,8 @@ import anyio
 import imageio_ffmpeg
 import pytest
 
-from agent_core.clock import SystemClock
 from agent_core.plugin import Camera, Clock, DetectedCamera
+from agent_core.testing import SystemClock
 from virtual_camera.plugin import VirtualCameraPlugin
 from virtual_camera.settings import VirtualCameraSettings
 from virtual_camera.source import VirtualCameraSource
@@ -102,7 +102,12 @@ def agent(tmp_path: Path) -> Agent:
 
 
 @pytest.fixture
-def watch(agent: Agent) -> Watch:
+def report() -> Report:
+    return Report()
+
+
+@pytest.fixture
+def watch(agent: Agent, report: Report) -> Watch:
     """`async with watch(settings)`: the plugin's source, watched for as long as the context is open."""
 
     @asynccontextmanager
@@ -110,7 +115,6 @@ def watch(agent: Agent) -> Watch:
         plugin = VirtualCameraPlugin(VirtualCameraSettings.model_validate(settings))
         (source,) = plugin.agent_camera_sources(agent)
         assert isinstance(source, VirtualCameraSource)
-        report = Report()
         with anyio.fail_after(50):
             async with anyio.create_task_group() as tg:
                 await tg.start(source.watch, report)

@@ -102,7 +102,7 @@ async def test_marks_survive_resizing_and_recompression(program: str, width: int
                 {"format": "JPEG", "quality": 50, **({} if image is grey else {"subsampling": 2})},
             ):
                 output = io.BytesIO()
-                image.save(output, **options)  # type: ignore[arg-type]
+                image.save(output, **options)
                 assert burnt_in.read(output.getvalue()) == mark
 
 

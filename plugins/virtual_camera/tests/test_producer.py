@@ -4,9 +4,8 @@ from pathlib import Path
 import anyio
 import pytest
 
-from agent_core.clock import SystemClock
 from agent_core.plugin import CaptureFailed, DependencyFailed
-from agent_core.testing import SimulatedClock
+from agent_core.testing import SimulatedClock, SystemClock
 from virtual_camera import burnt_in
 from virtual_camera.faults import Faults
 from virtual_camera.producer import PictureProducer, age_s

@@ -91,7 +91,7 @@ def test_damage_raises_nothing_but_our_error() -> None:
                 reader.feed(bytes(damaged[:size]))
                 del damaged[:size]
         except SmjpegError as error:
-            assert str(error)  # noqa: PT017 - either outcome is right, another exception is not
+            assert str(error)
 
 
 def test_arbitrary_bytes_are_refused_at_the_first_wrong_one() -> None:

@@ -11,6 +11,7 @@ import anyio
 import pytest
 
 from agent_core.plugin import (
+    AgentError,
     CameraMode,
     CapturedAtSource,
     CaptureFailed,
@@ -20,7 +21,8 @@ from agent_core.plugin import (
     jpeg,
 )
 from agent_core.plugin.frames import FrameBroker
-from virtual_camera import burnt_in
+from virtual_camera import VirtualCameraPlugin, burnt_in
+from virtual_camera.settings import VirtualCameraSettings
 
 #: What the fixture `watch` of conftest.py is.
 Watch = Callable[..., AbstractAsyncContextManager[Any]]
@@ -118,7 +120,8 @@ async def test_two_cameras_are_independent(watch: Watch) -> None:
         assert len(sockets) == 2
         watched.source.cameras[0].faults.vanish()
         await watched.report.until(3)
-        assert await second.fresh(watched.agent.clock.monotonic_s())
+        called_s = watched.agent.clock.monotonic_s()
+        assert (await second.fresh(called_s)).captured_s >= called_s
 
 
 async def test_ffmpeg_reads_the_frame_socket(watch: Watch, program: str) -> None:
@@ -138,11 +141,8 @@ async def test_ffmpeg_reads_the_frame_socket(watch: Watch, program: str) -> None
         output = await ffmpeg.run(program, (*read, *copy))
     marks = []
     while output:
-        size = next(
-            end + 2
-            for end in range(len(output))
-            if output[end : end + 2] == b"\xff\xd9" and jpeg.inspect(output[: end + 2])
-        )
+        size = output.index(b"\xff\xd9") + 2
+        jpeg.inspect(output[:size])
         marks.append(burnt_in.read(output[:size]).counter)
         output = output[size:]
     assert len(marks) == 10
@@ -168,7 +168,7 @@ async def test_a_vanished_camera_is_disconnected_and_its_readers_are_told(watch:
             camera.faults.vanish()
         assert [error.reason for error in errors] == ["camera_removed"] * 3
         assert watched.report.history == [("connected", "front-door"), ("disconnected", "front-door")]
-        while path.exists():  # noqa: ASYNC110 - the file system tells nobody
+        while path.exists():
             await anyio.sleep(0.01)
         assert camera.broker is None
         with pytest.raises(CaptureFailed) as caught:
@@ -231,7 +231,7 @@ async def test_corrupt_frames_are_never_served(watch: Watch) -> None:
         assert reason == "damaged"
         assert count > 10
         camera.faults.corrupt(enabled=False)
-        assert burnt_in.read((await broker.after(broker.stats.frames)).data)
+        burnt_in.read((await broker.after(broker.stats.frames)).data)
 
 
 async def test_a_killed_ffmpeg_is_started_again_and_nobody_hangs(watch: Watch) -> None:
@@ -244,7 +244,7 @@ async def test_a_killed_ffmpeg_is_started_again_and_nobody_hangs(watch: Watch) -
             os.kill(child, signal.SIGKILL)
             with pytest.raises(CaptureFailed) as caught:
                 await broker.fresh(float("inf"))
-            assert caught.value.reason == "ffmpeg_failed"
+            assert caught.value.reason == "ffmpeg_killed"
             frame = await broker.after(broker.stats.frames)
             counter = burnt_in.read(frame.data).counter
             assert counter > last
@@ -262,7 +262,7 @@ async def test_a_stopped_ffmpeg_is_a_stall(watch: Watch) -> None:
         with pytest.raises(CaptureFailed) as caught:
             await broker.fresh(float("inf"))
         assert caught.value.reason == "camera_stalled"
-        assert await broker.after(broker.stats.frames)
+        await broker.after(broker.stats.frames)
         assert child not in children()
 
 
@@ -283,3 +283,15 @@ async def test_a_slow_camera_is_not_taken_for_a_stalled_one(watch: Watch) -> Non
         second = await broker.after(first.sequence)
         assert broker.stats.stalls == 0
         assert second.captured_s - first.captured_s > 4
+
+
+async def test_what_keeps_it_from_starting_is_said_in_a_sentence(
+    agent: Any, report: Any, tmp_path: Path
+) -> None:
+    agent.runtime_dir = tmp_path / ("x" * 120)
+    (source,) = VirtualCameraPlugin(VirtualCameraSettings()).agent_camera_sources(agent)
+    with pytest.raises(AgentError) as caught:
+        await source.watch(report)
+    assert caught.value.reason == "socket_path_too_long"
+    assert "runtime_dir" in caught.value.suggestion
+    assert report.history == []

@@ -10,7 +10,7 @@ import anyio
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import Listener, SocketAttribute, SocketStream, TaskStatus
 
-from agent_core.plugin import Clock, Component, StartFailed
+from agent_core.plugin import Clock, MediaServer, StartFailed
 from agent_core.plugin.rtsp import Credentials
 from embedded_server import defaults
 from embedded_server.api import Api
@@ -72,7 +72,7 @@ class Endpoints:
         return f"rtsp://{self.host}:{self.rtsp_port}"
 
 
-class EmbeddedServer(Component):
+class EmbeddedServer(MediaServer):
     """A media server that speaks MediaMTX's API v3. What it is told is forgotten when `run` ends.
 
     Attributes:

@@ -5,7 +5,7 @@ import re
 
 from agent_core.plugin import FfmpegInput, FrameSocket, MediaInput, Url
 
-__all__ = ("arguments", "is_jpeg", "is_network", "is_secret_free")
+__all__ = ("arguments", "can_open", "is_jpeg", "is_network", "is_secret_free")
 
 #: What a network stream may be fetched with; `file:`, `concat:` and the like would read the agent's own disk.
 _SCHEMES = frozenset(["http", "https", "rtmp", "rtmps", "rtp", "rtsp", "rtsps", "srt", "tcp", "udp"])
@@ -35,6 +35,9 @@ _JPEG_OPTIONS = {
     "-codec:v": {"mjpeg"},
     "-vcodec": {"mjpeg"},
 }
+#: A still needs no frame rate, and no second stream: half a second of looking is enough (5 s is the default, which a
+#: transport stream uses up). Only key frames are decoded, since what stands before the first is grey.
+_NETWORK = ("-analyzeduration", "500000", "-fpsprobesize", "0", "-skip_frame", "nokey")
 
 
 def _carries_secret(word: str) -> bool:
@@ -85,8 +88,7 @@ def can_open(media_input: MediaInput) -> bool:
     return is_secret_free(media_input)
 
 
-def _timeout(url: str, microseconds: int) -> tuple[str, ...]:
-    scheme = url.partition(":")[0].lower()
+def _timeout(scheme: str, microseconds: int) -> tuple[str, ...]:
     match scheme:
         case "rtsp" | "rtsps":
             return ("-rtsp_transport", "tcp", "-timeout", str(microseconds))
@@ -109,6 +111,8 @@ def arguments(media_input: MediaInput, *, timeout_s: float) -> tuple[str, ...]:
         case FrameSocket(path=path):
             return ("-rw_timeout", str(microseconds), "-probesize", "32", "-f", "mjpeg", "-i", f"unix:{path}")
         case Url(url=url):
-            return (*_timeout(url, microseconds), "-fpsprobesize", "0", "-skip_frame", "nokey", "-i", url)
+            scheme, _, rest = url.partition(":")
+            scheme = scheme.lower()  # to FFmpeg it matters
+            return (*_timeout(scheme, microseconds), *_NETWORK, "-i", f"{scheme}:{rest}")
         case FfmpegInput(args=args):
             return args

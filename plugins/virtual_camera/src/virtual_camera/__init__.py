@@ -1,6 +1,9 @@
-"""Cameras without hardware: a source with configured, synthetic cameras."""
+"""Cameras without hardware: a source with configured, synthetic cameras.
 
-from virtual_camera.burnt_in import Mark, MarkUnreadable
+`virtual_camera.burnt_in` reads the marks in their pictures; it is not imported here, because it needs Pillow and the
+agent does not need it.
+"""
+
 from virtual_camera.plugin import VirtualCameraPlugin
 
-__all__ = ("Mark", "MarkUnreadable", "VirtualCameraPlugin")
+__all__ = ("VirtualCameraPlugin",)

@@ -6,7 +6,7 @@ import anyio
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
-from agent_core.plugin import AgentContext, CameraReport, CameraSource
+from agent_core.plugin import AgentContext, AgentError, CameraReport, CameraSource
 from virtual_camera.camera import SOURCE, VirtualCamera
 from virtual_camera.settings import VirtualCameraSettings
 
@@ -39,10 +39,23 @@ class VirtualCameraSource(CameraSource):
     async def watch(
         self, report: CameraReport, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED
     ) -> None:
-        async with anyio.create_task_group() as tg:
-            for camera in self.cameras:
-                await tg.start(_watch, camera, report)
-            task_status.started()
+        problem: AgentError | None = None
+        try:
+            async with anyio.create_task_group() as tg:
+                for camera in self.cameras:
+                    await tg.start(_watch, camera, report)
+                task_status.started()
+        except* AgentError as group:
+            problem = _first(group)
+        if problem is not None:  # bare, so that the agent shows its sentence
+            raise problem
+
+
+def _first(group: ExceptionGroup[AgentError]) -> AgentError:
+    error: AgentError | ExceptionGroup[AgentError] = group
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 async def _watch(camera: VirtualCamera, report: CameraReport, *, task_status: TaskStatus[None]) -> None:

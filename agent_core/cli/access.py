@@ -1,0 +1,126 @@
+"""Where the agent is and who we are to it, found out without asking where possible."""
+
+import argparse
+import ipaddress
+import os
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from ssl import SSLContext, create_default_context
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from agent_core.cli.endpoint import configured_url, running_url
+from agent_core.cli.exits import UsageFailed
+from agent_core.cli.secret import local_token
+from agent_core.cli.settings import load_settings
+
+if TYPE_CHECKING:
+    from agent_core.client import AgentClient
+    from agent_core.config import AgentConfig
+
+__all__ = ("Access", "connected", "find_access")
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """`ssl` is set where the agent's own certificate is known; None trusts what the system trusts."""
+
+    url: str
+    token: str | None
+    ssl: SSLContext | None = None
+
+    def __repr__(self) -> str:
+        return f"Access({self.url!r})"
+
+
+@asynccontextmanager
+async def connected(arguments: argparse.Namespace) -> "AsyncGenerator[AgentClient]":
+    """A connection to the agent that the options, the environment or this host's configuration name."""
+    from agent_core.client import AgentClient
+
+    access = find_access(arguments, os.environ)
+    async with AgentClient(access.url, access.token, ssl=access.ssl) as agent:
+        yield agent
+
+
+def find_access(arguments: argparse.Namespace, environment: Mapping[str, str]) -> Access:
+    """The address and the token; a secret of this host is used for an agent of this host only.
+
+    Raises:
+        UsageFailed: an option or variable cannot be used.
+        ConfigError: the configuration is needed and invalid.
+        AuthenticationFailed: a token is needed and none can be made.
+        AgentUnreachable: no address is known.
+    """
+    given_url = arguments.url or environment.get("CAMERA_AGENT_URL")
+    url = _checked_url(given_url) if given_url else None
+    token = _given_token(arguments.token_file, environment)
+    if url is not None and (token is not None or not _is_this_host(url)):
+        return Access(url, token)
+    config = load_settings(arguments.config)
+    url = url or running_url(config.storage.endpoint_file) or configured_url(config.server)
+    return Access(url, token or local_token(config.storage), _trust(config, url))
+
+
+def _checked_url(text: str) -> str:
+    advice = "Use the form ws://HOST:8002/ws, or wss:// where the agent has a certificate."
+    try:
+        parts = urlsplit(text)
+        is_usable = parts.scheme in {"ws", "wss"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_usable = False
+    if not is_usable:
+        raise UsageFailed("The agent's address is no WebSocket URL.", reason="bad_url", suggestion=advice)
+    if parts.username or parts.password or parts.query:
+        raise UsageFailed(
+            "The agent's address has credentials or a query in it.",
+            reason="secret_in_url",
+            suggestion="Give a token by --token-file or in CAMERA_AGENT_TOKEN.",
+        )
+    return text if parts.path.strip("/") else parts._replace(path="/ws").geturl()
+
+
+def _given_token(file: Path | None, environment: Mapping[str, str]) -> str | None:
+    if file is None:
+        return environment.get("CAMERA_AGENT_TOKEN", "").strip() or None
+    try:
+        token = file.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        said = getattr(error, "strerror", None) or "it is no text"
+        raise UsageFailed(
+            f"The token file {file} cannot be read: {said.lower()}.",
+            reason="token_file",
+            suggestion="Give the path of a file that holds a token and nothing else.",
+        ) from error
+    if not token:
+        raise UsageFailed(
+            f"The token file {file} is empty.",
+            reason="token_file",
+            suggestion="Write a token into it; `camera-agent token create` makes one on the agent's host.",
+        )
+    return token
+
+
+def _is_this_host(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _trust(config: "AgentConfig", url: str) -> SSLContext | None:
+    """The agent's own certificate, which need not name the address by which this host reaches it."""
+    certificate = config.server.tls_certificate
+    if certificate is None or not url.startswith("wss:"):
+        return None
+    try:
+        context = create_default_context(cafile=certificate)
+    except OSError:
+        return None
+    context.check_hostname = False
+    return context

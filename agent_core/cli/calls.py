@@ -1,0 +1,106 @@
+"""`call` and `events`: whatever the agent offers."""
+
+import argparse
+import json
+import sys
+from functools import partial
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from agent_core.cli.access import connected
+from agent_core.cli.exits import UsageFailed
+from agent_core.cli.options import Commands, Parser, add_agent_options, add_command, number
+from agent_core.cli.text import one_line, print_result
+
+if TYPE_CHECKING:
+    from agent_core.client import Event
+
+__all__ = ("add", "parse_params")
+
+
+def add(commands: "Commands[Parser]") -> None:
+    call = add_command(commands, "call", _call, "Call a method and print its result as JSON.")
+    add_agent_options(call)
+    call.add_argument("method", metavar="METHOD", help="for example get_system_status; rpc.discover has all")
+    call.add_argument(
+        "params", metavar="KEY=VALUE", nargs="*", help="a value is read as JSON, else taken as text"
+    )
+    events = add_command(commands, "events", _events, "Print events as they come, one a line.")
+    add_agent_options(events)
+    events.add_argument("topics", metavar="TOPIC", nargs="*", help="default: all topics of the agent's core")
+    events.add_argument("--device", metavar="CAMERA", help="only events about this camera")
+    events.add_argument("--count", type=number(int, 1, 1_000_000_000), help="end after so many events")
+
+
+def parse_params(words: list[str]) -> dict[str, object]:
+    """`key=value` words as parameters. Raises UsageFailed."""
+    params: dict[str, object] = {}
+    for word in words:
+        key, equals, text = word.partition("=")
+        if not equals or not key:
+            raise UsageFailed(f"'{word}' is not of the form KEY=VALUE.", suggestion="Write device=camera0.")
+        if key in params:
+            raise UsageFailed(f"The parameter {key} is given twice.", suggestion="Give it once.")
+        params[key] = _value(text)
+    return params
+
+
+def _value(text: str) -> object:
+    try:
+        return json.loads(text, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(name)
+
+
+def _call(arguments: argparse.Namespace) -> int:
+    import anyio
+
+    if arguments.method == "authenticate":
+        raise UsageFailed(
+            "A token does not belong on a command line, where every user of this host can read it.",
+            reason="secret_in_arguments",
+            suggestion="Give it by --token-file or in CAMERA_AGENT_TOKEN; every command authenticates with it.",
+        )
+    params = parse_params(arguments.params)
+    result = anyio.run(partial(_fetch, arguments, params))
+    lines = json.dumps(result, indent=2).splitlines()
+    print_result(result, lines, as_json=arguments.json)
+    return 0
+
+
+async def _fetch(arguments: argparse.Namespace, params: dict[str, object]) -> Any:
+    async with connected(arguments) as agent:
+        return await agent.call(arguments.method, **params)
+
+
+def _events(arguments: argparse.Namespace) -> int:
+    import anyio
+
+    anyio.run(partial(_print_events, arguments))
+    return 0
+
+
+async def _print_events(arguments: argparse.Namespace) -> None:
+    from agent_core.client import CORE_TOPICS
+
+    topics = arguments.topics or list(CORE_TOPICS)
+    left = arguments.count
+    async with connected(arguments) as agent, agent.subscribe(topics, arguments.device) as events:
+        async for event in events:
+            print_result(
+                {"topic": event.topic, "params": event.params}, [_told(event)], as_json=arguments.json
+            )
+            sys.stdout.flush()
+            left = left - 1 if left else None
+            if left == 0:
+                return
+
+
+def _told(event: "Event") -> str:
+    params = dict(event.params)
+    when = params.pop("timestamp", "")
+    words = [f"{name}={value}" for name, value in params.items() if not isinstance(value, dict | list)]
+    return one_line(" ".join([str(when), event.topic, *words]))

@@ -1,0 +1,103 @@
+"""`check-config` and `config schema`."""
+
+import argparse
+import json
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from agent_core.cli.loading import load_plugins, quietly
+from agent_core.cli.options import Commands, Parser, add_command
+from agent_core.cli.settings import find_files, load_settings
+from agent_core.cli.text import one_line, print_result
+from agent_core.errors import ConfigError, PluginError
+
+if TYPE_CHECKING:
+    from agent_core.config import AgentConfig, PluginsConfig
+    from agent_core.plugin.manager import PluginStatus
+
+__all__ = ("add", "schema_with")
+
+
+def add(commands: "Commands[Parser]") -> None:
+    add_command(
+        commands,
+        "check-config",
+        _check,
+        "Check the configuration, the plugins' settings included, without running.",
+    )
+    parser: Parser = commands.add_parser(
+        "config", help="Describe the configuration.", description="Describe the configuration."
+    )
+    below = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    add_command(below, "schema", _schema, "Print the JSON schema, with the settings of enabled plugins.")
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    files = find_files(arguments.config)
+    config = load_settings(arguments.config)
+    failed = [status for status in load_plugins(config.plugins) if status.reason]
+    for status in failed:
+        if status.reason == "wrong_settings" or config.plugins.required(status.name):
+            raise ConfigError(status.details, reason=status.reason, suggestion=status.suggestion)
+    value = {
+        "valid": True,
+        "files": [str(path) for path in files],
+        "state_dir": str(config.storage.state_dir),
+        "plugins": list(config.plugins.enabled),
+        "warnings": list(_warnings(config.plugins, failed)),
+    }
+    print_result(value, _lines(value), as_json=arguments.json)
+    return 0
+
+
+def _warnings(config: "PluginsConfig", failed: "list[PluginStatus]") -> Iterable[str]:
+    for status in failed:
+        yield f"{status.details} {status.suggestion}"
+    for name in sorted(set(config.model_extra or {}) - set(config.enabled)):
+        yield f"There are settings for '{name}', which is not in plugins.enabled."
+
+
+def _lines(value: dict[str, Any]) -> Iterable[str]:
+    yield "The configuration is valid."
+    yield f"files:   {', '.join(value['files']) or 'none, all defaults'}"
+    yield f"state:   {value['state_dir']}"
+    yield f"plugins: {', '.join(value['plugins']) or 'none'}"
+    for warning in value["warnings"]:
+        yield f"warning: {one_line(warning)}"
+
+
+def _schema(arguments: argparse.Namespace) -> int:
+    schema = schema_with(load_settings(arguments.config))
+    print_result(schema, json.dumps(schema, indent=2).splitlines(), as_json=arguments.json)
+    return 0
+
+
+def schema_with(config: "AgentConfig") -> dict[str, Any]:
+    """The schema of the whole configuration. A plugin that cannot be loaded has no settings that are known."""
+    from pydantic import Field, create_model
+
+    from agent_core.config import AgentConfig, PluginsConfig
+
+    tables: dict[str, Any] = {
+        name: (table, Field(default_factory=dict))
+        for name in config.plugins.enabled
+        if (table := _settings_table(name)) is not None
+    }
+    plugins = create_model("PluginsConfig", __base__=PluginsConfig, **tables)
+    whole = create_model("AgentConfig", __base__=AgentConfig, plugins=(plugins, Field(default_factory=dict)))
+    return whole.model_json_schema()
+
+
+def _settings_table(name: str) -> Any:
+    """The model of `[plugins.<name>]`: the plugin's settings, and `required`, which is the agent's own key."""
+    from pydantic import Field, create_model
+
+    from agent_core.plugin.manager import plugin_class
+
+    try:
+        with quietly():
+            settings = plugin_class(name).Settings
+    except PluginError:
+        return None
+    required = (bool, Field(default=False, description="refuse to start without this plugin"))
+    return create_model(f"Settings of {name}", __base__=settings, required=required)

@@ -1,0 +1,94 @@
+"""How a command ends: one code a kind of failure, two lines or one JSON object for whoever asked."""
+
+import json
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any, Union
+
+from agent_core.cli.text import one_line
+from agent_core.errors import AgentError, AuthenticationFailed, ConfigError, PermissionDenied
+
+if TYPE_CHECKING:
+    from agent_core.client.errors import ClientError
+
+__all__ = ("CommandFailed", "ExitCode", "UsageFailed", "exit_code", "explain")
+
+#: Codes of the wire contract for wrong credentials and for a role that is too low.
+_DENIED_CODES = frozenset({-32001, -32002})
+_DENIED_STATUSES = frozenset({401, 403})
+
+Failure = Union[AgentError, "ClientError"]
+
+
+class ExitCode(IntEnum):
+    """A shell adds 128 + N for signal N: 130 after Ctrl-C, 141 when the reader of the output has gone."""
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    UNREACHABLE = 3
+    DENIED = 4
+    CONFIG = 5
+    START = 6
+    INTERRUPTED = 130
+    BROKEN_PIPE = 141
+
+
+class UsageFailed(AgentError):
+    default_reason = "wrong_usage"
+    default_suggestion = "See `camera-agent --help`."
+
+
+class CommandFailed(AgentError):
+    """The command could not do its part on this machine, whatever the agent said."""
+
+    default_reason = "command_failed"
+
+
+def exit_code(error: Failure) -> ExitCode:
+    """For commands other than `run`, which maps what ends a start itself."""
+    match error:
+        case UsageFailed():
+            return ExitCode.USAGE
+        case ConfigError():
+            return ExitCode.CONFIG
+        case AuthenticationFailed() | PermissionDenied():
+            return ExitCode.DENIED
+        case AgentError():
+            return ExitCode.FAILED
+    return _client_exit_code(error)
+
+
+def _client_exit_code(error: "ClientError") -> ExitCode:
+    from agent_core.client.errors import AgentUnreachable, CallFailed, DownloadFailed
+
+    match error:
+        case AgentUnreachable():
+            return ExitCode.UNREACHABLE
+        case CallFailed() if error.code in _DENIED_CODES:
+            return ExitCode.DENIED
+        case DownloadFailed() if error.status in _DENIED_STATUSES:
+            return ExitCode.DENIED
+    return ExitCode.FAILED
+
+
+def explain(error: Failure, code: ExitCode, *, as_json: bool) -> str:
+    """What standard error gets: what happened, and what to do."""
+    if not as_json:
+        return f"camera-agent: {one_line(error.details)}\nWhat to do: {one_line(error.suggestion)}"
+    words: dict[str, Any] = {
+        "exit_code": int(code),
+        "reason": error.reason,
+        "details": error.details,
+        "suggestion": error.suggestion,
+    }
+    if not isinstance(error, AgentError):
+        words |= _wire_fields(error)
+    return json.dumps({"error": words}, default=str)
+
+
+def _wire_fields(error: "ClientError") -> dict[str, Any]:
+    from agent_core.client.errors import CallFailed
+
+    if not isinstance(error, CallFailed):
+        return {}
+    return {"code": error.code, "message": error.message, "data": dict(error.data)}

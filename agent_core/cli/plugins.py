@@ -1,0 +1,99 @@
+"""`plugins list` and `plugins check`."""
+
+import argparse
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from agent_core.cli.exits import CommandFailed
+from agent_core.cli.loading import load_plugins
+from agent_core.cli.options import Commands, Parser, add_command
+from agent_core.cli.settings import load_settings
+from agent_core.cli.text import one_line, print_result, table
+
+if TYPE_CHECKING:
+    from agent_core.config import PluginsConfig
+
+__all__ = ("add",)
+
+#: Of a plugin that is installed and not in `plugins.enabled`; the others are `agent_core.plugin.manager.PluginState`.
+_NOT_ENABLED = "NOT_ENABLED"
+
+Row = dict[str, str]
+
+
+def add(commands: "Commands[Parser]") -> None:
+    parser: Parser = commands.add_parser("plugins", help="Look at plugins.", description="Look at plugins.")
+    below = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    add_command(below, "list", _list, "Load the enabled plugins without running them; list the others, too.")
+    add_command(
+        below, "check", _check, "Load the enabled plugins without running them; fail if one cannot be."
+    )
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    config = load_settings(arguments.config).plugins
+    installed = _installed()
+    rows = [*_enabled(config, installed), *_others(config, installed)]
+    _show(rows, as_json=arguments.json)
+    return 0
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    rows = _enabled(load_settings(arguments.config).plugins, _installed())
+    _show(rows, as_json=arguments.json)
+    failed = [row["name"] for row in rows if row["reason"]]
+    if failed:
+        raise CommandFailed(
+            f"{len(failed)} of {len(rows)} enabled plugins cannot be used: {', '.join(failed)}.",
+            reason="plugins_failed",
+            suggestion="Do what is said beside each, or take it out of plugins.enabled.",
+        )
+    return 0
+
+
+def _installed() -> dict[str, str]:
+    """Versions by name, from the metadata alone: nothing is imported."""
+    from importlib.metadata import entry_points
+
+    from agent_core.plugin.manager import ENTRY_POINT_GROUP
+
+    found = entry_points(group=ENTRY_POINT_GROUP)
+    return {each.name: each.dist.version if each.dist else "" for each in found}
+
+
+def _enabled(config: "PluginsConfig", installed: dict[str, str]) -> list[Row]:
+    return [
+        {
+            "name": status.name,
+            "version": status.version or installed.get(status.name, ""),
+            "state": str(status.state),
+            "reason": status.reason,
+            "details": status.details,
+            "suggestion": status.suggestion,
+        }
+        for status in load_plugins(config)
+    ]
+
+
+def _others(config: "PluginsConfig", installed: dict[str, str]) -> list[Row]:
+    nothing = {"reason": "", "details": "", "suggestion": ""}
+    return [
+        {"name": name, "version": version, "state": _NOT_ENABLED, **nothing}
+        for name, version in sorted(installed.items())
+        if name not in config.enabled
+    ]
+
+
+def _show(rows: list[Row], *, as_json: bool) -> None:
+    lines = list(_lines(rows)) if rows else ["No plugins."]
+    print_result(rows, lines, as_json=as_json)
+
+
+def _lines(rows: list[Row]) -> Iterable[str]:
+    yield from table(
+        ("NAME", "VERSION", "STATE", "REASON"),
+        [(row["name"], row["version"], row["state"], row["reason"]) for row in rows],
+    )
+    for row in rows:
+        if row["reason"]:
+            yield f"{row['name']}: {one_line(row['details'])} {one_line(row['suggestion'])}"

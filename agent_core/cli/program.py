@@ -1,0 +1,104 @@
+"""From arguments to an exit code."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from agent_core import __version__
+from agent_core.cli import calls, cameras, configuration, plugins, run, snapshot, tokens, version
+from agent_core.cli.exits import CommandFailed, ExitCode, Failure, exit_code, explain
+from agent_core.cli.options import EXIT_CODES, Parser, add_agent_options, add_common_options
+from agent_core.errors import AgentError
+
+__all__ = ("main",)
+
+_TEXT = """\
+Run a camera agent, or talk to one.
+
+On the agent's own host no token is needed where its state folder can be read. Elsewhere
+give --url, and a token by --token-file or in CAMERA_AGENT_TOKEN.
+"""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Carry out one command; returns the exit code. Errors are on standard error, without a traceback."""
+    as_json = "--json" in arguments
+    try:
+        return _carry_out(arguments)
+    except AgentError as error:
+        return _report(error, exit_code(error), as_json=as_json)
+    except KeyboardInterrupt:
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        _let_go_of_stdout()
+        return ExitCode.BROKEN_PIPE
+    except Exception as error:
+        failure = _client_error(error)
+        if failure is None:
+            raise
+        return _report(failure, exit_code(failure), as_json=as_json)
+
+
+def _carry_out(arguments: Sequence[str]) -> int:
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    parsed = _parser().parse_args(arguments, _defaults())
+    code = int(parsed.run(parsed))
+    _flush()
+    return code
+
+
+def _defaults() -> argparse.Namespace:
+    return argparse.Namespace(json=False, config=None, url=None, token_file=None)
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        prog="camera-agent",
+        description=_TEXT,
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"camera-agent {__version__}")
+    add_common_options(parser)
+    add_agent_options(parser)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for module in (run, configuration, cameras, snapshot, calls, tokens, plugins, version):
+        module.add(commands)
+    return parser
+
+
+def _client_error(error: Exception) -> Failure | None:
+    """`error` if it is one of the client's, whose module is loaded then."""
+    module = sys.modules.get("agent_core.client.errors")
+    return error if module is not None and isinstance(error, module.ClientError) else None
+
+
+def _report(error: Failure, code: ExitCode, *, as_json: bool) -> ExitCode:
+    print(explain(error, code, as_json=as_json), file=sys.stderr)
+    return code
+
+
+def _flush() -> None:
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _let_go_of_stdout()
+        said = (error.strerror or str(error)).lower()
+        raise CommandFailed(
+            f"The output could not be written: {said}.",
+            reason="output_failed",
+            suggestion="Send the output to a place with room for it.",
+        ) from error
+
+
+def _let_go_of_stdout() -> None:
+    """What is still buffered would be written, and fail again, when Python ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)

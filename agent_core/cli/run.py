@@ -1,0 +1,34 @@
+"""`run`."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from agent_core.cli.exits import ExitCode, explain
+from agent_core.cli.options import Commands, Parser, add_command
+from agent_core.cli.settings import find_files
+from agent_core.errors import AgentError, ConfigError
+
+__all__ = ("add", "run_agent")
+
+
+def add(commands: "Commands[Parser]") -> None:
+    add_command(commands, "run", _run, "Run the agent until a signal ends it.")
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from agent_core.app import main
+
+    return run_agent(main, arguments.config, as_json=arguments.json)
+
+
+def run_agent(start: Callable[[tuple[Path, ...]], int], config: Path | None, *, as_json: bool) -> int:
+    """Call `start` with the configuration files; what keeps the agent from running is reported here."""
+    try:
+        return start(find_files(config))
+    except ConfigError:
+        raise
+    except AgentError as error:
+        print(explain(error, ExitCode.START, as_json=as_json), file=sys.stderr)
+        return ExitCode.START

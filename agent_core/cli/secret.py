@@ -1,0 +1,70 @@
+"""Tokens made with the secret of this host."""
+
+import os
+from typing import TYPE_CHECKING
+
+from agent_core.errors import AuthenticationFailed, StartFailed
+
+if TYPE_CHECKING:
+    from agent_core.config import StorageConfig
+    from agent_core.rpc.auth import TokenAuthority
+
+__all__ = ("local_token", "token_authority")
+
+_LIFETIME_S = 60.0
+
+
+def local_token(storage: "StorageConfig") -> str | None:
+    """A token of a minute with all rights; None where no agent has made a secret yet.
+
+    Raises:
+        AuthenticationFailed: the secret is there and not for this account.
+    """
+    try:
+        with storage.secret_file.open("rb"):
+            pass
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise _unreadable() from error
+    from agent_core.rpc.roles import Role
+
+    return token_authority(storage).create(f"local-{os.getuid()}", Role.ADMIN, _LIFETIME_S)
+
+
+def token_authority(storage: "StorageConfig") -> "TokenAuthority":
+    """Makes tokens that the agent accepts; a secret that does not exist yet is made where that is ours to do.
+
+    Raises:
+        AuthenticationFailed: the secret cannot be used, or would not belong to the agent.
+    """
+    from agent_core.clock import SystemClock
+    from agent_core.rpc.auth import Secret, TokenAuthority
+
+    try:
+        _refuse_foreign(storage)
+        return TokenAuthority(Secret.load(storage.secret_file), SystemClock())
+    except PermissionError as error:
+        raise _unreadable() from error
+    except StartFailed as error:
+        raise AuthenticationFailed(error.details, reason=error.reason, suggestion=error.suggestion) from error
+
+
+def _refuse_foreign(storage: "StorageConfig") -> None:
+    """A secret made here in another account's folder could not be read by the agent that runs there."""
+    if storage.secret_file.exists() or not storage.state_dir.exists():
+        return
+    if storage.state_dir.stat().st_uid != os.geteuid():
+        raise AuthenticationFailed(
+            "The agent has no secret yet, and its state folder belongs to another account.",
+            reason="no_secret",
+            suggestion="Start the agent once, or run this as the agent's user.",
+        )
+
+
+def _unreadable() -> AuthenticationFailed:
+    return AuthenticationFailed(
+        "The agent's state folder on this host cannot be read by this account.",
+        reason="state_unreadable",
+        suggestion="Give a token by --token-file or in CAMERA_AGENT_TOKEN, or run this as the agent's user.",
+    )

@@ -1,0 +1,100 @@
+"""`snapshot`."""
+
+import argparse
+import sys
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agent_core.cli.access import connected
+from agent_core.cli.exits import CommandFailed, UsageFailed
+from agent_core.cli.options import Commands, Parser, add_agent_options, add_command, number
+from agent_core.cli.text import one_line, print_result, size
+
+if TYPE_CHECKING:
+    from agent_core.client import AgentClient
+
+__all__ = ("add",)
+
+_STDOUT = "-"
+_PASSED_ON = ("format", "quality", "width", "height", "max_age_ms", "deadline_ms")
+
+
+def add(commands: "Commands[Parser]") -> None:
+    parser = add_command(commands, "snapshot", _snapshot, "Take a picture and store it here.")
+    add_agent_options(parser)
+    parser.add_argument(
+        "camera", metavar="CAMERA", help="for example camera0; `camera-agent cameras` lists them"
+    )
+    parser.add_argument(
+        "-o", "--output", required=True, metavar="FILE", help="written once the picture is whole; - is stdout"
+    )
+    parser.add_argument("--format", choices=("jpg", "png"), help="default: by FILE's ending, else jpg")
+    parser.add_argument("--quality", type=number(int, 1, 100), help="of the JPEG, 1 to 100")
+    parser.add_argument("--width", type=number(int, 1, 8192), help="pixels; alone it keeps the proportions")
+    parser.add_argument("--height", type=number(int, 1, 8192), help="pixels; alone it keeps the proportions")
+    parser.add_argument(
+        "--max-age-ms", type=number(int, 0, 3_600_000), help="0: exposed after the call; default: the agent's"
+    )
+    parser.add_argument("--deadline-ms", type=number(int, 1, 120_000), help="default: the agent's")
+
+
+def _snapshot(arguments: argparse.Namespace) -> int:
+    import anyio
+
+    target = None if arguments.output == _STDOUT else _checked_target(Path(arguments.output))
+    if target is None and arguments.json:
+        raise UsageFailed(
+            "The picture and the JSON cannot both go to standard output.",
+            suggestion="Name a file with -o, or leave --json out.",
+        )
+    if arguments.format is None and target is not None and target.suffix.lower() == ".png":
+        arguments.format = "png"
+    taken = anyio.run(partial(_take, arguments, target))
+    if target is not None:
+        print_result({**taken, "output": str(target)}, [_told(taken, target)], as_json=arguments.json)
+    return 0
+
+
+def _checked_target(path: Path) -> Path:
+    """`path`, before a picture is taken in vain. A device or a pipe would be replaced by the file: refuse it."""
+    if path.exists() and not path.is_file():
+        raise UsageFailed(
+            f"{path} is not a file.",
+            reason="not_a_file",
+            suggestion="Name a file with -o; - is standard output.",
+        )
+    if not path.resolve().parent.is_dir():
+        raise UsageFailed(
+            f"There is no folder for {path}.", reason="no_folder", suggestion="Make the folder first."
+        )
+    return path
+
+
+async def _take(arguments: argparse.Namespace, target: Path | None) -> Any:
+    wanted = {name: getattr(arguments, name) for name in _PASSED_ON if getattr(arguments, name) is not None}
+    async with connected(arguments) as agent:
+        taken = await agent.call("take_snapshot", device=arguments.camera, **wanted)
+        if target is None:
+            content = await agent.download(taken["download_url"], size_bytes=taken["file_size"])
+            sys.stdout.buffer.write(content)
+        else:
+            await _store(agent, taken, target)
+    return taken
+
+
+async def _store(agent: "AgentClient", taken: Any, target: Path) -> None:
+    try:
+        await agent.download_to(target, taken["download_url"], size_bytes=taken["file_size"])
+    except OSError as error:
+        said = (error.strerror or str(error)).lower()
+        raise CommandFailed(
+            f"{target} could not be written: {said}.",
+            reason="output_failed",
+            suggestion="Choose a folder where you may write, on a disk with room for the picture.",
+        ) from error
+
+
+def _told(taken: Any, target: Path) -> str:
+    what = f"{taken['device']}, {taken['resolution']}, {size(taken['file_size'])}"
+    return one_line(f"{target}: {what}, {taken['age_ms']} ms old, tier {taken['tier_name']}")

@@ -1,0 +1,29 @@
+"""Talk to a camera agent from Python; `docs/client.md` has examples."""
+
+from agent_core.client.agent import AgentClient
+from agent_core.client.errors import (
+    AUTHENTICATION_FAILED,
+    PERMISSION_DENIED,
+    AgentUnreachable,
+    CallFailed,
+    ClientError,
+    ConnectionLost,
+    DownloadFailed,
+)
+from agent_core.client.events import CORE_TOPICS, Event, EventStream
+from agent_core.client.protocol import JsonObject
+
+__all__ = (
+    "AUTHENTICATION_FAILED",
+    "CORE_TOPICS",
+    "PERMISSION_DENIED",
+    "AgentClient",
+    "AgentUnreachable",
+    "CallFailed",
+    "ClientError",
+    "ConnectionLost",
+    "DownloadFailed",
+    "Event",
+    "EventStream",
+    "JsonObject",
+)

@@ -1,0 +1,139 @@
+"""The WebSocket: opened, closed and explained."""
+
+import os
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from ssl import SSLContext, SSLError
+from typing import Any
+from urllib.parse import urlsplit
+
+import anyio
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
+
+from agent_core.client.errors import AgentUnreachable, ConnectionLost
+
+__all__ = ("explain_closed", "open_socket")
+
+#: The largest reply: a list of 1000 files has under 1 MiB.
+_MAX_MESSAGE_BYTES = 16 << 20
+#: How long the agent may take to answer a closing handshake; then the socket is dropped.
+_CLOSE_TIMEOUT_S = 1.0
+#: RFC 6455, 7.4.1.
+_SERVICE_RESTART, _MESSAGE_TOO_BIG = 1012, 1009
+
+
+class _Connect(connect):
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        """Refuse: the token is for the agent at this address and no other."""
+        return exc
+
+
+@asynccontextmanager
+async def open_socket(url: str, ssl: SSLContext | None, timeout_s: float) -> AsyncGenerator[ClientConnection]:
+    """A connection to the agent at `url`, closed with the context, also when that is cancelled.
+
+    Proxies of the environment are not used: agents live on local networks.
+
+    Raises:
+        AgentUnreachable: nobody is there, or nobody who speaks WebSocket.
+    """
+    socket = await _connect(url, ssl, timeout_s)
+    try:
+        yield socket
+    finally:
+        with anyio.move_on_after(2 * _CLOSE_TIMEOUT_S, shield=True):
+            await socket.close()
+
+
+async def _connect(url: str, ssl: SSLContext | None, timeout_s: float) -> ClientConnection:
+    tls: dict[str, Any] = {"ssl": ssl} if ssl is not None else {}
+    try:
+        return await _Connect(
+            url,
+            open_timeout=timeout_s,
+            close_timeout=_CLOSE_TIMEOUT_S,
+            compression=None,
+            proxy=None,
+            max_size=_MAX_MESSAGE_BYTES,
+            **tls,
+        )
+    except (OSError, InvalidHandshake, InvalidURI, ValueError) as error:
+        raise _unreachable(url, error) from error
+
+
+def _unreachable(url: str, error: Exception) -> AgentUnreachable:
+    where = urlsplit(url).netloc.rpartition("@")[2]
+    match error:
+        case InvalidURI() | ValueError():
+            return AgentUnreachable(
+                "The address is no WebSocket URL.",
+                reason="bad_url",
+                suggestion="Use the form ws://HOST:8002/ws, or wss:// where the agent has a certificate.",
+            )
+        case TimeoutError():
+            return AgentUnreachable(f"The agent at {where} does not answer.", reason="timeout")
+        case SSLError():
+            said = getattr(error, "verify_message", "") or error.reason or "no TLS there"
+            return AgentUnreachable(
+                f"No secure connection to the agent at {where}: {said}.",
+                reason="tls_failed",
+                suggestion="Use ws:// if the agent has no certificate; SSL_CERT_FILE can name one to trust.",
+            )
+        case InvalidStatus():
+            return _refused(where, error.response.status_code)
+        case InvalidHandshake():
+            return AgentUnreachable(f"What answers at {where} is no agent.", reason="not_an_agent")
+        case _:
+            return AgentUnreachable(
+                f"No agent can be reached at {where}: {_said(error)}.", reason="unreachable"
+            )
+
+
+def _said(error: Exception) -> str:
+    """The system's own words: asyncio adds socket addresses, and lists one failure for each."""
+    number = getattr(error, "errno", None)
+    if isinstance(number, int) and number > 0:
+        return os.strerror(number).lower()
+    said = getattr(error, "strerror", None)  # a name that cannot be resolved
+    return str(said).lower() if said else "none of its addresses answers"
+
+
+def _refused(where: str, status: int) -> AgentUnreachable:
+    if status == 503:
+        return AgentUnreachable(
+            f"The agent at {where} takes no more connections (HTTP status 503).",
+            reason="too_many_connections",
+            suggestion="Close other connections, or raise server.max_connections.",
+        )
+    return AgentUnreachable(
+        f"What answers at {where} refused the WebSocket (HTTP status {status}).",
+        reason="refused",
+        suggestion="Check the path of the address; the agent's is /ws.",
+    )
+
+
+def explain_closed(error: ConnectionClosed) -> ConnectionLost:
+    received = error.rcvd.code if error.rcvd else None
+    sent = error.sent.code if error.sent else None
+    if received == _SERVICE_RESTART:
+        return ConnectionLost(
+            "The agent is stopping or restarting.",
+            reason="agent_stopping",
+            suggestion="Connect again in a moment.",
+        )
+    if received == _MESSAGE_TOO_BIG:
+        return ConnectionLost(
+            "The agent refused a message as too large.",
+            reason="message_too_large",
+            suggestion="Send less at once, or raise server.max_message_bytes.",
+        )
+    if sent == _MESSAGE_TOO_BIG:
+        return ConnectionLost(
+            "The agent sent more at once than this client takes.",
+            reason="reply_too_large",
+            suggestion="Ask for less, for example with a smaller limit.",
+        )
+    if error.sent is not None and "keepalive" in error.sent.reason:
+        return ConnectionLost("The agent has stopped answering.", reason="no_keepalive")
+    return ConnectionLost("The connection to the agent was lost.", reason="connection_lost")

@@ -1,0 +1,157 @@
+"""Files of the agent over HTTP: whole, or not at all."""
+
+import os
+import secrets
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from ssl import SSLContext
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import parse_qs, quote, urljoin, urlsplit
+
+import anyio.to_thread
+
+from agent_core.client.errors import AgentUnreachable, DownloadFailed
+
+if TYPE_CHECKING:
+    import httpx
+
+__all__ = ("Downloads", "FileKind")
+
+FileKind = Literal["snapshots", "recordings"]
+
+_CONNECT_TIMEOUT_S = 10.0
+#: The longest silence of an agent that is sending.
+_READ_TIMEOUT_S = 30.0
+_CLOSE_TIMEOUT_S = 1.0
+
+
+class Downloads:
+    """Downloads from the agent whose WebSocket is `url`. An async context; the connections are closed with it."""
+
+    def __init__(self, url: str, token: str | None, ssl: SSLContext | None) -> None:
+        parts = urlsplit(url)
+        scheme = "https" if parts.scheme == "wss" else "http"
+        self._origin = f"{scheme}://{parts.netloc.rpartition('@')[2]}"
+        self._token = token
+        self._ssl = ssl
+        self._http: httpx.AsyncClient | None = None
+
+    async def aclose(self) -> None:
+        if self._http is not None:
+            with anyio.move_on_after(_CLOSE_TIMEOUT_S, shield=True):
+                await self._http.aclose()
+
+    async def read(self, url_or_name: str, kind: FileKind, size_bytes: int | None) -> bytes:
+        content = bytearray()
+        async with self._chunks(url_or_name, kind, size_bytes) as chunks:
+            async for chunk in chunks:
+                content += chunk
+        return bytes(content)
+
+    async def save(self, path: Path, url_or_name: str, kind: FileKind, size_bytes: int | None) -> int:
+        partial = await anyio.to_thread.run_sync(_PartialFile, path)
+        try:
+            async with self._chunks(url_or_name, kind, size_bytes) as chunks:
+                async for chunk in chunks:
+                    await anyio.to_thread.run_sync(partial.write, chunk)
+            return await anyio.to_thread.run_sync(partial.publish)
+        finally:
+            partial.discard()
+
+    def locate(self, url_or_name: str, kind: FileKind) -> str:
+        """The address of a `download_url`, which may be relative, or of a name that the agent's lists have."""
+        if url_or_name.startswith(("/", "http://", "https://")):
+            return urljoin(self._origin, url_or_name)
+        return f"{self._origin}/files/{kind}/{quote(url_or_name)}"
+
+    def _headers(self, url: str) -> dict[str, str]:
+        """The token goes to the agent alone, and only where the link has no signature of its own."""
+        headers = {"Accept-Encoding": "identity"}
+        is_signed = "sig" in parse_qs(urlsplit(url).query)
+        if self._token is not None and not is_signed and url.startswith(f"{self._origin}/"):
+            headers["Authorization"] = f"Bearer {self._token}"
+        return headers
+
+    def _client(self) -> "httpx.AsyncClient":
+        if self._http is None:
+            import httpx
+
+            timeout = httpx.Timeout(_CONNECT_TIMEOUT_S, read=_READ_TIMEOUT_S)
+            verify = self._ssl if self._ssl is not None else True
+            # As for the WebSocket: no proxy of the environment, no redirect, no netrc.
+            self._http = httpx.AsyncClient(timeout=timeout, trust_env=False, verify=verify)
+        return self._http
+
+    @asynccontextmanager
+    async def _chunks(
+        self, url_or_name: str, kind: FileKind, size_bytes: int | None
+    ) -> AsyncGenerator[AsyncIterator[bytes]]:
+        import httpx
+
+        url = self.locate(url_or_name, kind)
+        try:
+            async with self._client().stream("GET", url, headers=self._headers(url)) as response:
+                if response.status_code != 200:
+                    await response.aread()
+                    raise _refused(response)
+                yield response.aiter_bytes()
+                _check_size(response.num_bytes_downloaded, size_bytes)
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            raise AgentUnreachable(
+                "The agent's HTTP port cannot be reached.", reason="unreachable"
+            ) from error
+        except httpx.TransportError as error:
+            raise _incomplete("The download broke off.") from error
+        except httpx.InvalidURL as error:
+            raise DownloadFailed("The download's address is no URL.", reason="bad_url") from error
+
+
+def _check_size(received_bytes: int, size_bytes: int | None) -> None:
+    if size_bytes is not None and received_bytes != size_bytes:
+        raise _incomplete(f"The download has {received_bytes} bytes instead of {size_bytes}.")
+
+
+def _incomplete(details: str) -> DownloadFailed:
+    return DownloadFailed(details, reason="download_incomplete", suggestion="Try the download again.")
+
+
+def _refused(response: "httpx.Response") -> DownloadFailed:
+    try:
+        body = response.json()
+    except ValueError:
+        body = None
+    said = body if isinstance(body, dict) else {}
+    return DownloadFailed(
+        str(said.get("details") or f"The download was refused (HTTP status {response.status_code})."),
+        reason=str(said.get("reason") or "download_refused"),
+        suggestion=str(said.get("suggestion") or "") or None,
+        status=response.status_code,
+    )
+
+
+class _PartialFile:
+    """A new file beside `path` that takes its place when it is whole. Blocks on the disk; raises OSError."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path.resolve()
+        self._temporary = self._path.with_name(f".partial-{secrets.token_hex(8)}")
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        self._file = os.fdopen(os.open(self._temporary, flags, 0o666), "wb")
+
+    def write(self, chunk: bytes) -> None:
+        self._file.write(chunk)
+
+    def publish(self) -> int:
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        size_bytes = self._file.tell()
+        self._temporary.replace(self._path)
+        return size_bytes
+
+    def discard(self) -> None:
+        """After `publish` only the handle is left to close."""
+        try:
+            self._file.close()
+        finally:
+            self._temporary.unlink(missing_ok=True)

@@ -1,0 +1,136 @@
+"""Notifications of the agent, handed to those who asked for them."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import anyio
+
+from agent_core.client.errors import ClientError
+from agent_core.client.protocol import JsonObject
+
+__all__ = ("CORE_TOPICS", "Event", "EventStream", "Subscriptions", "canonical")
+
+#: The topics of the wire contract that are not summaries of others.
+CORE_TOPICS = (
+    "camera.connected",
+    "camera.disconnected",
+    "camera.status_change",
+    "recording.start",
+    "recording.stop",
+    "recording.error",
+    "snapshot.taken",
+    "system.health",
+    "system.startup",
+    "system.shutdown",
+)
+_ALIASES = MappingProxyType({"recording.started": "recording.start", "recording.stopped": "recording.stop"})
+_DROPPED = "system.events_dropped"
+#: About the connection, so every stream gets them.
+_FOR_ALL = frozenset({_DROPPED, "system.auth_expired"})
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A notification. `system.events_dropped` says with `count` that events were lost, there or here."""
+
+    topic: str
+    params: JsonObject
+
+
+def canonical(topics: Iterable[str]) -> frozenset[str]:
+    """The names that notifications of `topics` carry."""
+    return frozenset(_ALIASES.get(topic, topic) for topic in topics)
+
+
+class EventStream:
+    """Iterate over it for events; one that is not read keeps the newest `capacity` and counts the others.
+
+    Iterating raises ConnectionLost when the connection has ended and everything held was delivered.
+    """
+
+    def __init__(self, topics: Sequence[str], device: str | None, capacity: int) -> None:
+        if capacity < 1:
+            raise ValueError("capacity is at least 1")
+        self.topics = canonical(topics)
+        self.device = device
+        self._held: deque[Event] = deque(maxlen=capacity)
+        self._dropped = 0
+        self._ended: ClientError | None = None
+        self._changed = anyio.Event()
+
+    def offer(self, event: Event) -> None:
+        if not self._wants(event):
+            return
+        if len(self._held) == self._held.maxlen:
+            self._dropped += 1
+        self._held.append(event)
+        self._changed.set()
+
+    def end(self, error: ClientError) -> None:
+        self._ended = error
+        self._changed.set()
+
+    def _wants(self, event: Event) -> bool:
+        if event.topic in _FOR_ALL:
+            return True
+        about = event.params.get("device")
+        return event.topic in self.topics and (self.device is None or about in (None, self.device))
+
+    def __aiter__(self) -> "EventStream":
+        return self
+
+    async def __anext__(self) -> Event:
+        while not self._held:
+            if self._ended is not None:
+                raise self._ended
+            self._changed = anyio.Event()
+            await self._changed.wait()
+        if self._dropped:
+            dropped, self._dropped = self._dropped, 0
+            return Event(_DROPPED, {"count": dropped})
+        return self._held.popleft()
+
+
+class Subscriptions:
+    """The streams of one connection. The agent knows one filter a topic, so the streams filter again."""
+
+    def __init__(self) -> None:
+        self._streams: list[EventStream] = []
+        #: Changes of what the agent delivers are made one after the other.
+        self.changing = anyio.Lock()
+
+    @contextmanager
+    def add(self, stream: EventStream) -> Iterator[None]:
+        self._streams.append(stream)
+        try:
+            yield
+        finally:
+            self._streams.remove(stream)
+
+    def offer(self, event: Event) -> None:
+        for stream in self._streams:
+            stream.offer(event)
+
+    def end(self, error: ClientError) -> None:
+        for stream in self._streams:
+            stream.end(error)
+
+    def filters(self, topics: Iterable[str]) -> dict[str | None, list[str]]:
+        """What to ask of the agent: `topics` by the one device that all their streams want, None for any."""
+        asked: dict[str | None, list[str]] = {}
+        for topic in topics:
+            devices = {stream.device for stream in self._of(topic)}
+            device = devices.pop() if len(devices) == 1 else None
+            asked.setdefault(device, []).append(topic)
+        return asked
+
+    def unused(self, topics: Iterable[str]) -> list[str]:
+        """Those of `topics` that no stream wants any more."""
+        return [topic for topic in topics if not self._of(topic)]
+
+    def _of(self, topic: str) -> list[EventStream]:
+        (name,) = canonical((topic,))
+        return [stream for stream in self._streams if name in stream.topics]

@@ -1,0 +1,106 @@
+"""JSON-RPC from the caller's side, without I/O: requests out, replies matched to the calls that wait for them."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import anyio
+
+from agent_core.client.errors import AgentUnreachable, CallFailed, ClientError
+
+__all__ = ("JsonObject", "PendingCalls", "Reply", "decode", "encode")
+
+#: What the methods of the wire contract return; `rpc.discover` has the schema of each.
+JsonObject = dict[str, Any]
+
+
+def encode(call_id: int, method: str, params: Mapping[str, object]) -> str:
+    """One request. Raises TypeError or ValueError for params that JSON cannot express."""
+    request = {"jsonrpc": "2.0", "id": call_id, "method": method, "params": params}
+    return json.dumps(request, allow_nan=False, separators=(",", ":"))
+
+
+def decode(text: str | bytes) -> JsonObject:
+    """One message of the agent.
+
+    Raises:
+        AgentUnreachable: no agent speaks like that.
+    """
+    try:
+        message = json.loads(text) if isinstance(text, str) else None
+    except (ValueError, RecursionError):
+        message = None
+    if not isinstance(message, dict) or message.get("jsonrpc") != "2.0":
+        raise AgentUnreachable("What answers there does not speak JSON-RPC.", reason="not_an_agent")
+    return message
+
+
+class Reply:
+    """The answer to one call, once it is there."""
+
+    def __init__(self) -> None:
+        self._arrived = anyio.Event()
+        self._result: Any = None
+        self._error: ClientError | None = None
+
+    def resolve(self, result: object) -> None:
+        self._result = result
+        self._arrived.set()
+
+    def fail(self, error: ClientError) -> None:
+        self._error = error
+        self._arrived.set()
+
+    async def wait(self) -> Any:
+        await self._arrived.wait()
+        if self._error is not None:
+            raise self._error
+        return self._result
+
+
+class PendingCalls:
+    """Calls under way by id."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[int, Reply] = {}
+        self._last_id = 0
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    @contextmanager
+    def expect(self) -> Iterator[tuple[int, Reply]]:
+        """An id of its own and the reply to it; a reply that comes after the context has ended is dropped."""
+        self._last_id += 1
+        call_id, reply = self._last_id, Reply()
+        self._waiting[call_id] = reply
+        try:
+            yield call_id, reply
+        finally:
+            del self._waiting[call_id]
+
+    def settle(self, message: Mapping[str, Any]) -> None:
+        """Hand a reply to its call. One without a call, cancelled perhaps, is nobody's."""
+        reply = self._waiting.get(message.get("id") or 0)
+        if reply is None:
+            return
+        error = message.get("error")
+        if error is None:
+            reply.resolve(message.get("result"))
+        else:
+            reply.fail(_call_failed(error))
+
+    def fail_all(self, error: ClientError) -> None:
+        for reply in self._waiting.values():
+            reply.fail(error)
+
+
+def _call_failed(error: Any) -> CallFailed:
+    fields = error if isinstance(error, dict) else {}
+    code, data = fields.get("code"), fields.get("data")
+    return CallFailed(
+        code if isinstance(code, int) else 0,
+        str(fields.get("message", "")),
+        data if isinstance(data, dict) else {},
+    )

@@ -1,0 +1,239 @@
+"""How long a fragmented MP4 is, also while it grows and after its writer was killed.
+
+The header's own duration (`mvhd`) is never looked at: it is zero until a clean end. What counts are the decode times
+(`tfdt`) and sample durations (`trun`) of complete parts, a part being a moof and the mdat that follows it. All
+functions here block and belong in a worker thread.
+"""
+
+import os
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from agent_core.errors import StorageFailed
+from agent_core.media._boxes import Damaged, Header, Movie, Run, fragment, header, movie
+from agent_core.state import explain_os_error
+
+__all__ = ("Fmp4Info", "Fmp4Reader", "segment_duration_s")
+
+#: More unread bytes than this and the reader looks for the last parts from the end instead of walking to them.
+_WALK_LIMIT_BYTES = 4 << 20
+#: The tail is searched in windows that grow from the first to the second size; a part that is bigger is walked to.
+_TAIL_WINDOW_BYTES = 1 << 20
+_TAIL_LIMIT_BYTES = 64 << 20
+#: moov and moof are a few KiB; a size beyond this is damage.
+_INDEX_LIMIT_BYTES = 16 << 20
+_FIRST_BOXES = frozenset((b"ftyp", b"styp", b"moov", b"free", b"skip"))
+_TOP_LEVEL = frozenset(
+    (b"moof", b"mdat", b"mfra", b"free", b"skip", b"styp", b"sidx", b"emsg", b"prft", b"uuid")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Fmp4Info:
+    """What a file holds at the moment of reading.
+
+    `duration_s` runs from the first sample to the end of the last one in a complete part; of several video tracks
+    the longest counts, without video the longest track. `started_at` is the first sample's wall-clock time where
+    the writer noted it (MediaMTX since v1.15.2). `unread_bytes` are those after the last complete part: a part
+    that is being written, or torn.
+    """
+
+    size_bytes: int = 0
+    has_media: bool = False
+    duration_s: float = 0.0
+    started_at: datetime | None = None
+    unread_bytes: int = 0
+
+
+@dataclass
+class _Extent:
+    """Where a track's samples begin and end so far, in ticks."""
+
+    start: int
+    end: int
+
+
+@dataclass
+class _Progress:
+    """What is known of the file up to `offset`, which is always the start of a box."""
+
+    offset: int = 0
+    movie: Movie | None = None
+    extents: dict[int, _Extent] = field(default_factory=dict)
+    #: A moof whose mdat is not complete yet.
+    pending: tuple[Run, ...] = ()
+    complete_to: int = 0
+    stuck: bool = False
+
+    def take(self, runs: tuple[Run, ...], end: int) -> None:
+        for run in runs:
+            extent = self.extents.setdefault(run.track, _Extent(run.start, run.end))
+            extent.end = max(extent.end, run.end)
+        self.pending = ()
+        self.complete_to = end
+
+
+class Fmp4Reader:
+    """Follows one file: each `update` reads only what was appended since the last.
+
+    Not safe for two threads at once. A file that was replaced or has shrunk is read anew.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._identity: tuple[int, int] | None = None
+        self._progress = _Progress()
+
+    def update(self) -> Fmp4Info:
+        """Look at the file as it is now.
+
+        Raises:
+            StorageFailed: it cannot be read (`not_found`, ...), or is not an MP4 (`not_fmp4`).
+        """
+        try:
+            with self._path.open("rb", buffering=0) as file:
+                return self._read(file.fileno())
+        except FileNotFoundError as error:
+            raise StorageFailed("The recording's file is gone.", reason="not_found") from error
+        except OSError as error:
+            raise explain_os_error(error, "read a recording") from error
+
+    def _read(self, fd: int) -> Fmp4Info:
+        status = os.fstat(fd)
+        identity = (status.st_dev, status.st_ino)
+        if identity != self._identity or status.st_size < self._progress.offset:
+            self._identity, self._progress = identity, _Progress()
+        _Walk(fd, status.st_size, self._progress).forward()
+        return self._info(status.st_size)
+
+    def _info(self, size: int) -> Fmp4Info:
+        known = self._progress
+        tracks = known.movie.tracks if known.movie else {}
+        spans = [
+            ((extent.end - extent.start) / tracks[number].timescale, tracks[number].is_video)
+            for number, extent in known.extents.items()
+        ]
+        video = [span for span, is_video in spans if is_video]
+        return Fmp4Info(
+            size_bytes=size,
+            has_media=bool(spans),
+            duration_s=max(video or [span for span, _ in spans], default=0.0),
+            started_at=known.movie.started_at if known.movie else None,
+            unread_bytes=size - known.complete_to,
+        )
+
+
+class _Walk:
+    """One reading of an open file up to `size`, continuing `progress`."""
+
+    def __init__(self, fd: int, size: int, progress: _Progress) -> None:
+        self._fd = fd
+        self._size = size
+        self._progress = progress
+        self._may_jump = True
+
+    def forward(self) -> None:
+        """Take box after box, up to the first that is not complete."""
+        known = self._progress
+        while not known.stuck and (box := self._header_at(known.offset)) is not None:
+            end = known.offset + box.size
+            if end > self._size or box.size == 0:
+                return
+            try:
+                self._take(box, end)
+            except Damaged:
+                known.stuck = True
+                return
+            known.offset = end
+            if known.extents and self._may_jump and self._size - end > _WALK_LIMIT_BYTES:
+                self._jump()
+
+    def _header_at(self, offset: int) -> Header | None:
+        box = (
+            header(os.pread(self._fd, min(16, self._size - offset), offset)) if offset < self._size else None
+        )
+        if box is None:
+            return None
+        if offset == 0 and box.kind not in _FIRST_BOXES:
+            raise StorageFailed(
+                "The file is not a fragmented MP4.",
+                reason="not_fmp4",
+                suggestion="Move files that are not recordings out of the recordings folder.",
+            )
+        if 0 < box.size < box.header_size:
+            self._progress.stuck = True
+            return None
+        return box
+
+    def _take(self, box: Header, end: int) -> None:
+        known = self._progress
+        if box.kind == b"moov":
+            known.movie = movie(self._payload(box))
+        elif box.kind == b"moof" and known.movie:
+            known.pending = fragment(self._payload(box), known.movie.tracks)
+        elif box.kind == b"mdat" and known.pending:
+            known.take(known.pending, end)
+        elif not known.pending:
+            known.complete_to = end
+
+    def _payload(self, box: Header) -> bytes:
+        length = box.size - box.header_size
+        if length > _INDEX_LIMIT_BYTES:
+            raise Damaged
+        return os.pread(self._fd, length, self._progress.offset + box.header_size)
+
+    def _jump(self) -> None:
+        """Go on at a part near the end, if one is found there: what lies between cannot change the duration."""
+        self._may_jump = False
+        window = _TAIL_WINDOW_BYTES
+        while window <= _TAIL_LIMIT_BYTES and window < self._size - self._progress.offset:
+            start = self._size - window
+            found = self._last_parts(os.pread(self._fd, window, start), start)
+            if found is not None:
+                self._progress.offset = self._progress.complete_to = found
+                return
+            window *= 4
+
+    def _last_parts(self, data: bytes, start: int) -> int | None:
+        """Where in the file a chain of boxes begins that holds a complete part of each track and reaches the end."""
+        at = data.find(b"mfhd")
+        while at != -1:
+            box = header(data, at - 12) if at >= 12 else None
+            if box is not None and box.kind == b"moof" and self._covers(data, at - 12):
+                return start + at - 12
+            at = data.find(b"mfhd", at + 1)
+        return None
+
+    def _covers(self, data: bytes, at: int) -> bool:
+        """Whether known boxes follow each other from `at` to the end and every known track has samples in them."""
+        assert self._progress.movie is not None  # noqa: S101 - there are extents, so there was a moov
+        seen: set[int] = set()
+        pending: set[int] = set()
+        while (box := header(data, at)) is not None:
+            if box.kind not in _TOP_LEVEL or box.size < box.header_size:
+                return False
+            if at + box.size > len(data):
+                break
+            if box.kind == b"moof":
+                pending = self._tracks_of(data[at + box.header_size : at + box.size])
+            elif box.kind == b"mdat":
+                seen |= pending
+            at += box.size
+        return seen >= self._progress.extents.keys()
+
+    def _tracks_of(self, payload: bytes) -> set[int]:
+        assert self._progress.movie is not None  # noqa: S101 - as above
+        try:
+            return {run.track for run in fragment(payload, self._progress.movie.tracks)}
+        except Damaged:
+            return set()
+
+
+def segment_duration_s(path: Path) -> float:
+    """The length of one recording file, in seconds; 0.0 if no part of it is complete.
+
+    Raises:
+        StorageFailed: as `Fmp4Reader.update`.
+    """
+    return Fmp4Reader(path).update().duration_s

@@ -1,0 +1,117 @@
+"""How long an MPEG transport stream file is, by its time stamps (ISO/IEC 13818-1, sections 2.4.3.2 and 2.4.3.7).
+
+The functions here block and belong in a worker thread.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent_core.errors import StorageFailed
+from agent_core.state import explain_os_error
+
+__all__ = ("segment_duration_s",)
+
+_PACKET = 188
+_SYNC = 0x47
+_CLOCK_HZ = 90_000
+#: Time stamps have 33 bits: they start again after 26.5 hours. A segment is at most a day, so once at most.
+_WRAP = 1 << 33
+#: A leading picture of the first key frame may be shown before it; further back than this is a wrap.
+_BEFORE_FIRST = 60 * _CLOCK_HZ
+_HEAD_BYTES = _PACKET * 8192
+_TAIL_BYTES = _PACKET * 2048
+_TAIL_LIMIT_BYTES = _PACKET * 512 * 1024
+_VIDEO = range(0xE0, 0xF0)
+_AUDIO = range(0xC0, 0xE0)
+#: private_stream_1, where Opus and AC-3 travel
+_PRIVATE = range(0xBD, 0xBE)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stamp:
+    pid: int
+    stream_id: int
+    pts: int
+
+
+def segment_duration_s(path: Path) -> float:
+    """The length of one recording file, in seconds; 0.0 if it holds no time stamps yet.
+
+    Measured on the video stream, on sound where there is none. The last picture counts as long as the one before.
+
+    Raises:
+        StorageFailed: it cannot be read (`not_found`, ...), or is not a transport stream (`not_mpegts`).
+    """
+    try:
+        with path.open("rb", buffering=0) as file:
+            return _duration_s(file.fileno())
+    except FileNotFoundError as error:
+        raise StorageFailed("The recording's file is gone.", reason="not_found") from error
+    except OSError as error:
+        raise explain_os_error(error, "read a recording") from error
+
+
+def _duration_s(fd: int) -> float:
+    size = os.fstat(fd).st_size
+    head = os.pread(fd, min(size, _HEAD_BYTES), 0)
+    if len(head) < _PACKET:
+        return 0.0
+    if any(head[at] != _SYNC for at in range(0, min(len(head), 4 * _PACKET), _PACKET)):
+        raise StorageFailed(
+            "The file is not an MPEG transport stream.",
+            reason="not_mpegts",
+            suggestion="Move files that are not recordings out of the recordings folder.",
+        )
+    first = _leading(tuple(_stamps(head)))
+    return _span(fd, size - size % _PACKET, first) / _CLOCK_HZ if first else 0.0
+
+
+def _leading(stamps: tuple[_Stamp, ...]) -> _Stamp | None:
+    """The first stamp of the stream that the duration is measured on."""
+    for kind in (_VIDEO, _AUDIO, _PRIVATE):
+        for stamp in stamps:
+            if stamp.stream_id in kind:
+                return stamp
+    return None
+
+
+def _span(fd: int, size: int, first: _Stamp) -> int:
+    """Ticks from `first` to the end of the last picture; the tail that is read grows until two are in it."""
+    window = _TAIL_BYTES
+    while True:
+        tail = os.pread(fd, min(window, size), max(0, size - window))
+        passed = sorted({_since(first, s.pts) for s in _stamps(tail) if s.pid == first.pid})
+        if len(passed) >= 2:
+            return 2 * passed[-1] - passed[-2]
+        if window >= min(size, _TAIL_LIMIT_BYTES):
+            return max(passed, default=0)
+        window *= 8
+
+
+def _since(first: _Stamp, pts: int) -> int:
+    ticks = (pts - first.pts) % _WRAP
+    return ticks - _WRAP if ticks > _WRAP - _BEFORE_FIRST else ticks
+
+
+def _stamps(data: bytes) -> Iterator[_Stamp]:
+    """The presentation time stamps in `data`, which begins with a packet; damaged packets are passed over."""
+    for at in range(0, len(data) - _PACKET + 1, _PACKET):
+        if data[at] == _SYNC and data[at + 1] & 0x40:
+            stamp = _stamp(data[at : at + _PACKET])
+            if stamp is not None:
+                yield stamp
+
+
+def _stamp(packet: bytes) -> _Stamp | None:
+    adaptation = packet[3] >> 4 & 3
+    if not adaptation & 1:
+        return None
+    at = 4 + (1 + packet[4] if adaptation & 2 else 0)
+    pes = packet[at:]
+    if len(pes) < 14 or pes[:3] != b"\x00\x00\x01" or not pes[7] & 0x80:
+        return None
+    p = pes[9:14]
+    pts = (p[0] >> 1 & 7) << 30 | p[1] << 22 | p[2] >> 1 << 15 | p[3] << 7 | p[4] >> 1
+    return _Stamp((packet[1] & 0x1F) << 8 | packet[2], pes[3], pts)

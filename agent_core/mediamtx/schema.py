@@ -1,0 +1,167 @@
+"""What the core reads from MediaMTX's API v3 and writes to it; everything else in an answer is passed over.
+
+Answers of v1.9 to v1.20 are read. Names and units are ours, the aliases are the server's. A field that was sent as
+null counts as absent.
+"""
+
+import re
+from datetime import datetime
+from typing import Annotated, Any, Generic, TypeVar
+
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from agent_core.mediamtx.units import Duration, Size
+
+__all__ = (
+    "HOT_KEYS",
+    "Endpoint",
+    "Features",
+    "Page",
+    "PathConf",
+    "RecordedPath",
+    "RecordedSegment",
+    "RuntimePath",
+    "ServerInfo",
+)
+
+T = TypeVar("T")
+_VERSION = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
+_Time = Annotated[datetime | None, BeforeValidator(lambda value: value or None)]
+
+#: What a server since v1.15.1 changes on a live path without disturbing anybody; an older one only `record`.
+HOT_KEYS = frozenset(
+    (
+        "record",
+        "recordPath",
+        "recordFormat",
+        "recordPartDuration",
+        "recordMaxPartSize",
+        "recordSegmentDuration",
+        "recordDeleteAfter",
+    )
+)
+
+
+class _Wire(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", validate_by_name=True, validate_by_alias=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_absent(cls, data: Any) -> Any:
+        """Go writes null for an empty list or an unset time."""
+        if isinstance(data, dict):
+            return {key: value for key, value in data.items() if value is not None}
+        return data
+
+
+class PathConf(_Wire):
+    """Configuration of one path: what we ask for, or what is in effect. None means "not asked for".
+
+    Only what the core uses is here: an unknown key makes an older server refuse the whole.
+    """
+
+    name: str = Field("", exclude=True)
+    source: str | None = None
+    source_on_demand: bool | None = Field(None, alias="sourceOnDemand")
+    source_on_demand_start_timeout_s: Duration | None = Field(None, alias="sourceOnDemandStartTimeout")
+    source_on_demand_close_after_s: Duration | None = Field(None, alias="sourceOnDemandCloseAfter")
+    max_readers: int | None = Field(None, alias="maxReaders")
+    record: bool | None = None
+    record_path: str | None = Field(None, alias="recordPath")
+    record_format: str | None = Field(None, alias="recordFormat")
+    record_part_duration_s: Duration | None = Field(None, alias="recordPartDuration")
+    record_max_part_size_bytes: Size | None = Field(None, alias="recordMaxPartSize")
+    record_segment_duration_s: Duration | None = Field(None, alias="recordSegmentDuration")
+    record_delete_after_s: Duration | None = Field(None, alias="recordDeleteAfter")
+    override_publisher: bool | None = Field(None, alias="overridePublisher")
+    rtsp_transport: str | None = Field(None, alias="rtspTransport")
+    run_on_init: str | None = Field(None, alias="runOnInit")
+    run_on_init_restart: bool | None = Field(None, alias="runOnInitRestart")
+    run_on_demand: str | None = Field(None, alias="runOnDemand")
+    run_on_demand_restart: bool | None = Field(None, alias="runOnDemandRestart")
+    run_on_demand_start_timeout_s: Duration | None = Field(None, alias="runOnDemandStartTimeout")
+    run_on_demand_close_after_s: Duration | None = Field(None, alias="runOnDemandCloseAfter")
+
+    def wire(self) -> dict[str, object]:
+        """The JSON object to send: only what is asked for."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+    def missing_from(self, actual: "PathConf") -> "PathConf":
+        """What of this `actual` does not have yet; equal to `PathConf()` if it has all."""
+        fields = type(self).model_fields.keys() - {"name"}
+        wanted = {field: getattr(self, field) for field in fields}
+        return PathConf.model_validate(
+            {k: value for k, value in wanted.items() if value is not None and value != getattr(actual, k)}
+        )
+
+
+class Endpoint(_Wire):
+    """Who feeds or reads a path, e.g. `rtspSession` and its id; a source that the server pulls has an empty id."""
+
+    type: str
+    id: str = ""
+
+
+class RuntimePath(_Wire):
+    """A path as it is now. `live`: there is a stream that can be read."""
+
+    name: str
+    conf_name: str = Field("", alias="confName")
+    live: bool = Field(default=False, validation_alias=AliasChoices("available", "ready"))
+    live_since: _Time = Field(None, validation_alias=AliasChoices("availableTime", "readyTime"))
+    source: Endpoint | None = None
+    tracks: tuple[str, ...] = ()
+    readers: tuple[Endpoint, ...] = ()
+    inbound_bytes: int = Field(0, validation_alias=AliasChoices("inboundBytes", "bytesReceived"))
+    outbound_bytes: int = Field(0, validation_alias=AliasChoices("outboundBytes", "bytesSent"))
+
+
+class ServerInfo(_Wire):
+    """Both are unset for a server before v1.15.2, which does not say. A changed `started` means a restart."""
+
+    version: str = ""
+    started: _Time = None
+
+    @property
+    def version_numbers(self) -> tuple[int, int, int] | None:
+        """None where the version is unknown or not of the usual form."""
+        found = _VERSION.match(self.version)
+        return (int(found[1]), int(found[2]), int(found[3])) if found else None
+
+
+class RecordedSegment(_Wire):
+    start: datetime
+
+
+class RecordedPath(_Wire):
+    """What lies on the server's disk under the path's current `recordPath`, the open segment included."""
+
+    name: str
+    segments: tuple[RecordedSegment, ...] = ()
+
+
+class Page(_Wire, Generic[T]):
+    page_count: int = Field(0, alias="pageCount")
+    items: tuple[T, ...] = ()
+
+
+class Features(BaseModel):
+    """What a server can do, where versions differ in a way that matters to us."""
+
+    model_config = ConfigDict(frozen=True)
+
+    #: `recordPath` and its like can be changed while the path is live (v1.15.1).
+    hot_record_path: bool = False
+
+    @classmethod
+    def of_version(cls, numbers: tuple[int, int, int]) -> "Features":
+        return cls(hot_record_path=numbers >= (1, 15, 1))
+
+    @classmethod
+    def of_keys(cls, keys: frozenset[str]) -> "Features":
+        """From the names of the path options; `alwaysAvailable` came with v1.16.0."""
+        return cls(hot_record_path="alwaysAvailable" in keys)
+
+    @property
+    def hot_keys(self) -> frozenset[str]:
+        return HOT_KEYS if self.hot_record_path else frozenset(("record",))

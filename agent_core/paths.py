@@ -1,0 +1,243 @@
+"""What should be configured in the media server, made so: one path at a time, idempotent, checked.
+
+Only paths that are named are touched; never `all_others`, a regular expression or a global setting.
+"""
+
+import logging
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from functools import partial
+
+from agent_core.clock import Clock, SystemClock
+from agent_core.errors import (
+    InvalidParams,
+    InvalidState,
+    MediaServerError,
+    MediaServerRefused,
+    MediaServerUnavailable,
+)
+from agent_core.locks import KeyedLock
+from agent_core.mediamtx.client import MediaServerClient
+from agent_core.mediamtx.schema import HOT_KEYS, PathConf
+
+__all__ = ("PathCounters", "PathManager")
+
+_log = logging.getLogger("camera_agent.paths")
+
+#: After a transport error or a 5xx; a restarting MediaMTX is back within 2 s.
+RETRY_DELAYS_S = (0.1, 0.3, 0.9)
+#: The server answers a write before it applies it (v1.20.1), normally within a few milliseconds.
+_APPLY_TIMEOUT_S = 3.0
+_POLL_S = (0.002, 0.005, 0.01, 0.02, 0.05)
+#: How long a path that "exists already" may take to show.
+_APPEAR_TIMEOUT_S = 0.25
+_NAME = re.compile(r"[0-9A-Za-z_.-]+(?:/[0-9A-Za-z_.-]+)*", re.ASCII)
+#: Names that MediaMTX gives to "everything else".
+_SHARED = frozenset(("all", "all_others"))
+_RECORD_FIELDS = tuple(name for name in PathConf.model_fields if name.startswith("record"))
+
+
+@dataclass(frozen=True, slots=True)
+class PathCounters:
+    """`writes` that were sent, `retries` after failures, `repairs` of paths that were not as they should be."""
+
+    writes: int = 0
+    retries: int = 0
+    repairs: int = 0
+
+
+class PathManager:
+    """Serialises the callers of one path; callers of different paths do not wait for each other.
+
+    A cancelled call leaves its path absent, as it was, or complete. All methods raise `InvalidParams` for a name that
+    is not a path of our own, and `MediaServerUnavailable` after the retries.
+
+    Args:
+        retry_delays_s: how long to wait before each repetition.
+    """
+
+    def __init__(
+        self,
+        client: MediaServerClient,
+        *,
+        clock: Clock | None = None,
+        retry_delays_s: tuple[float, ...] = RETRY_DELAYS_S,
+    ) -> None:
+        self._client = client
+        self._clock = clock or SystemClock()
+        self._retry_delays_s = retry_delays_s
+        self._locks = KeyedLock()
+        self._counters = PathCounters()
+
+    @property
+    def counters(self) -> PathCounters:
+        return self._counters
+
+    async def ensure(self, name: str, conf: PathConf) -> None:
+        """Make the media server have `name` with what `conf` asks for, and return when it shows.
+
+        A path that already is so is left alone. What can be changed without disturbing anybody is patched; anything
+        else replaces the path's settings, those about recording excepted, if nobody uses it.
+
+        Raises:
+            InvalidState: `path_in_use`: the change would end a stream.
+            MediaServerRefused: the server does not accept `conf`.
+            MediaServerError: `not_applied`: it accepted `conf`, but does not show it.
+        """
+        await self._serialised(name, partial(self._ensure, name, conf))
+
+    async def patch_record(self, name: str, conf: PathConf) -> None:
+        """Change how and whether an existing path is recorded, without disturbing its publisher or readers.
+
+        `conf` has `record*` fields only. One PATCH, sent without asking first: it is harmless when nothing changes.
+
+        Raises:
+            MediaServerRefused: with status 404 if the path is not configured.
+            InvalidState: `path_in_use`: a server before v1.15.1 would end the stream for more than `record`.
+            MediaServerError: as `ensure`.
+        """
+        foreign = conf.wire().keys() - HOT_KEYS
+        if foreign:
+            msg = f"not about recording: {', '.join(sorted(foreign))}"
+            raise ValueError(msg)
+        await self._serialised(name, partial(self._patch_record, name, conf))
+
+    async def remove(self, name: str) -> None:
+        """Make the media server have no configuration of that name; its streams end. Absent is a success."""
+        await self._serialised(name, partial(self._remove, name))
+
+    async def _serialised(self, name: str, attempt: Callable[[], Awaitable[None]]) -> None:
+        _check_name(name)
+        async with self._locks.hold(name):
+            for delay_s in self._retry_delays_s:
+                try:
+                    return await attempt()
+                except MediaServerUnavailable:
+                    self._count(retries=1)
+                    await self._clock.sleep(delay_s)
+            return await attempt()
+
+    def _count(self, *, writes: int = 0, retries: int = 0, repairs: int = 0) -> None:
+        now = self._counters
+        self._counters = replace(
+            now, writes=now.writes + writes, retries=now.retries + retries, repairs=now.repairs + repairs
+        )
+
+    async def _ensure(self, name: str, conf: PathConf) -> None:
+        actual = await self._client.path_config(name) or await self._add(name, conf)
+        if actual is None:
+            await self._applied(name, conf)
+            await self._until(partial(self._at_run_time, name))
+        elif (missing := conf.missing_from(actual)) != PathConf():
+            await self._change(name, conf, missing, actual)
+
+    async def _add(self, name: str, conf: PathConf) -> PathConf | None:
+        """None if the path is now made by us; its settings if somebody else was first.
+
+        That may have been a call of our own which was cancelled after the server had taken it, so the path can be
+        one that has not appeared yet.
+        """
+        self._count(writes=1)
+        try:
+            await self._client.add_path(name, conf)
+        except MediaServerRefused:
+            if not await self._within(_APPEAR_TIMEOUT_S, partial(self._configured, name)):
+                raise
+            return await self._client.path_config(name)
+        return None
+
+    async def _change(self, name: str, conf: PathConf, missing: PathConf, actual: PathConf) -> None:
+        _log.info("path %s differs from what it should be: %s", name, ", ".join(sorted(missing.wire())))
+        if missing.wire().keys() <= (await self._client.features()).hot_keys:
+            self._count(writes=1, repairs=1)
+            await self._client.patch_path(name, missing)
+        else:
+            await self._check_unused(name, missing)
+            self._count(writes=1, repairs=1)
+            await self._client.replace_path(name, _with_recording_of(actual, conf))
+        await self._applied(name, conf)
+
+    async def _patch_record(self, name: str, conf: PathConf) -> None:
+        if not conf.wire().keys() <= (await self._client.features()).hot_keys:
+            actual = await self._client.path_config(name)
+            missing = conf.missing_from(actual) if actual else conf
+            if not missing.wire().keys() <= {"record"}:
+                await self._check_unused(name, missing)
+        self._count(writes=1)
+        await self._client.patch_path(name, conf)
+        await self._applied(name, conf)
+
+    async def _remove(self, name: str) -> None:
+        self._count(writes=1)
+        try:
+            await self._client.delete_path(name)
+        except MediaServerRefused as refused:
+            if refused.status != 404:
+                raise
+        await self._until(partial(self._absent, name))
+
+    async def _check_unused(self, name: str, missing: PathConf) -> None:
+        path = await self._client.path(name)
+        if path is not None and (path.live or path.readers):
+            raise InvalidState(
+                f"Path {name} is in use, and changing {', '.join(sorted(missing.wire()))} would end its stream.",
+                state="live",
+                allowed_states=("idle",),
+                reason="path_in_use",
+                suggestion="Stop the path's stream and recording first, or leave its configuration as it is.",
+            )
+
+    async def _applied(self, name: str, conf: PathConf) -> None:
+        await self._until(partial(self._has, name, conf))
+
+    async def _has(self, name: str, conf: PathConf) -> bool:
+        actual = await self._client.path_config(name)
+        return actual is not None and conf.missing_from(actual) == PathConf()
+
+    async def _configured(self, name: str) -> bool:
+        return await self._client.path_config(name) is not None
+
+    async def _absent(self, name: str) -> bool:
+        return not await self._configured(name)
+
+    async def _at_run_time(self, name: str) -> bool:
+        """Configured is not enough for a reader: until the path is there it is refused."""
+        return await self._client.path(name) is not None
+
+    async def _until(self, check: Callable[[], Awaitable[bool]]) -> None:
+        if not await self._within(_APPLY_TIMEOUT_S, check):
+            raise MediaServerError(
+                "The media server accepted a path's configuration, but does not show it.",
+                reason="not_applied",
+                suggestion="See the media server's log; something else may be changing the same path.",
+            )
+
+    async def _within(self, timeout_s: float, check: Callable[[], Awaitable[bool]]) -> bool:
+        """Ask until it is so; false if it is not within `timeout_s`."""
+        ends_s = self._clock.monotonic_s() + timeout_s
+        attempt = 0
+        while not await check():
+            if self._clock.monotonic_s() >= ends_s:
+                return False
+            await self._clock.sleep(_POLL_S[min(attempt, len(_POLL_S) - 1)])
+            attempt += 1
+        return True
+
+
+def _check_name(name: str) -> None:
+    parts = name.split("/")
+    if _NAME.fullmatch(name) and name not in _SHARED and "." not in parts and ".." not in parts:
+        return
+    raise InvalidParams(
+        "That is not the name of a path of its own in the media server.",
+        param="path",
+        rule="letters, digits, '_', '-' and '.', in parts between single slashes; not all_others",
+        hint="camera0",
+    )
+
+
+def _with_recording_of(actual: PathConf, conf: PathConf) -> PathConf:
+    """`conf`, and about recording, where it says nothing, what is in effect: that is decided elsewhere."""
+    kept = {field: getattr(actual, field) for field in _RECORD_FIELDS if getattr(conf, field) is None}
+    return conf.model_copy(update=kept)

@@ -1,0 +1,37 @@
+"""All connections of a server, counted."""
+
+from agent_core.rpc.session import MessageStream, Session, SharedParts
+
+__all__ = ("Sessions",)
+
+
+class Sessions:
+    """Serves peers and knows who is there; `len` is how many."""
+
+    def __init__(self, parts: SharedParts) -> None:
+        self._parts = parts
+        self._open: set[Session] = set()
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    async def serve(self, stream: MessageStream, address: str) -> None:
+        """Talk to one peer until it goes; its running calls are cancelled then."""
+        session = Session(self._parts, stream, address)
+        self._open.add(session)
+        try:
+            await session.run()
+        finally:
+            self._open.discard(session)
+
+    def active_clients(self) -> int:
+        """Connections with at least one subscription."""
+        return sum(1 for session in self._open if session.topics)
+
+    def topic_counts(self) -> dict[str, int]:
+        """Subscribed connections by canonical topic."""
+        counts: dict[str, int] = {}
+        for session in self._open:
+            for topic in session.topics:
+                counts[topic] = counts.get(topic, 0) + 1
+        return counts

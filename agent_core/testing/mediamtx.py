@@ -1,0 +1,138 @@
+"""A real MediaMTX for tests: found on this machine, started on free ports, gone with the test."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+from anyio.abc import Process
+
+from agent_core import processes
+from agent_core.plugin import ffmpeg
+from agent_core.testing.waiting import eventually
+
+__all__ = ("MediaServerUnderTest", "find_mediamtx", "publisher_command", "running_mediamtx")
+
+_START_TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class MediaServerUnderTest:
+    """A media server that a test may use as it likes. `folder` is its own, for recordings and its log."""
+
+    name: str
+    api_url: str
+    rtsp_url: str
+    folder: Path
+    process: Process
+
+    @property
+    def record_path(self) -> str:
+        """A `recordPath` below `folder`."""
+        return _record_path(self.folder)
+
+    def signal(self, number: signal.Signals) -> None:
+        """To the server alone, not to the commands that it runs."""
+        self.process.send_signal(number)
+
+
+def _record_path(folder: Path) -> str:
+    return f"{folder}/recordings/%path/%Y-%m-%d_%H-%M-%S-%f"
+
+
+def find_mediamtx() -> str | None:
+    """The program that `MEDIAMTX_BIN` names, else `mediamtx` on PATH, else None."""
+    return shutil.which(os.environ.get("MEDIAMTX_BIN") or "mediamtx")
+
+
+def publisher_command(fps: int = 30, *, key_frame_s: float = 0.5) -> str:
+    """A `runOnDemand` that publishes a small H.264 test picture with that rate and time between key frames."""
+    words = [
+        ffmpeg.locate(),
+        *ffmpeg.QUIET,
+        *("-re", "-f", "lavfi", "-i", f"testsrc2=size=320x240:rate={fps}"),
+        *("-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-pix_fmt", "yuv420p"),
+        *("-g", str(max(1, round(fps * key_frame_s)))),
+        *("-f", "rtsp", "-rtsp_transport", "tcp", "rtsp://127.0.0.1:$RTSP_PORT/$MTX_PATH"),
+    ]
+    return " ".join(words)
+
+
+def _free_ports(count: int) -> list[int]:
+    """Distinct free ports. Somebody may take one before it is used; all are held open until all are known."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+    finally:
+        for one in sockets:
+            one.close()
+
+
+def _configuration(folder: Path, api: str, rtsp: str, extra: Mapping[str, object]) -> str:
+    """MediaMTX reads YAML, of which JSON is a part."""
+    base: dict[str, object] = {
+        "logDestinations": ["file"],
+        "logFile": str(folder / "mediamtx.log"),
+        "api": True,
+        "apiAddress": api,
+        "rtspAddress": rtsp,
+        "rtspTransports": ["tcp"],
+        **dict.fromkeys(("rtmp", "srt", "moq", "hls", "webrtc"), False),
+        # A relative path would be below the folder that the tests are run in.
+        "pathDefaults": {"recordDeleteAfter": "0s", "recordPath": _record_path(folder)},
+    }
+    return json.dumps({**base, **extra}, indent=1)
+
+
+@asynccontextmanager
+async def running_mediamtx(
+    program: str, folder: Path, *, settings: Mapping[str, object] | None = None
+) -> AsyncIterator[MediaServerUnderTest]:
+    """Run `program` for as long as the context is open; leaving it kills it.
+
+    Args:
+        program: the executable.
+        folder: an empty one; the configuration, the log and recordings go here.
+        settings: over the configuration that the rest of the tests use.
+
+    Raises:
+        TimeoutError: it does not accept connections.
+        RuntimeError: it ended at once; the text is its log.
+    """
+    api_port, rtsp_port = _free_ports(2)
+    api, rtsp = f"127.0.0.1:{api_port}", f"127.0.0.1:{rtsp_port}"
+    config = folder / "mediamtx.yml"
+    config.write_text(_configuration(folder, api, rtsp, settings or {}))
+    async with processes.child(
+        [program, str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
+        for port in (api_port, rtsp_port):
+            await _accepting(port, process, folder / "mediamtx.log")
+        yield MediaServerUnderTest("mediamtx", f"http://{api}", f"rtsp://{rtsp}", folder, process)
+
+
+async def _accepting(port: int, process: Process, log: Path) -> None:
+    async def connected() -> bool:
+        if process.returncode is not None:
+            raise RuntimeError(_last_words(log))
+        try:
+            stream = await anyio.connect_tcp("127.0.0.1", port)
+        except OSError:
+            return False
+        await stream.aclose()
+        return True
+
+    await eventually(connected, timeout_s=_START_TIMEOUT_S)
+
+
+def _last_words(log: Path) -> str:
+    return log.read_text() if log.exists() else "MediaMTX ended without a log"

@@ -1,0 +1,236 @@
+"""The length of fragmented MP4 files that FFmpeg writes: whole, torn at any place, growing, large, damaged."""
+
+import struct
+from pathlib import Path
+
+import anyio
+import pytest
+
+from agent_core import processes
+from agent_core.errors import StorageFailed
+from agent_core.media import fmp4
+from agent_core.media.fmp4 import Fmp4Info, Fmp4Reader, segment_duration_s
+from agent_core.plugin import ffmpeg
+
+H264 = ("-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-pix_fmt", "yuv420p")
+FRAGMENTED = ("-movflags", "frag_keyframe+empty_moov+default_base_moof", "-f", "mp4")
+
+
+def _source(fps: float, duration_s: float, size: str = "160x120") -> tuple[str, ...]:
+    return ("-f", "lavfi", "-i", f"testsrc2=size={size}:rate={fps}:duration={duration_s}")
+
+
+async def _make(path: Path, *arguments: str) -> Path:
+    await ffmpeg.run(ffmpeg.locate(), ["-y", *arguments, *FRAGMENTED, str(path)])
+    return path
+
+
+async def _half_second_parts(path: Path, fps: int = 10, duration_s: float = 4) -> Path:
+    return await _make(path, *_source(fps, duration_s), *H264, "-g", str(fps // 2))
+
+
+def _boxes(data: bytes) -> list[tuple[bytes, int, int]]:
+    """(type, start, end) of the file's top-level boxes; read here on our own, so that it can prove the reader wrong."""
+    found, at = [], 0
+    while at < len(data):
+        size, kind = struct.unpack_from(">I4s", data, at)
+        found.append((kind, at, at + size))
+        at += size
+    return found
+
+
+@pytest.mark.parametrize("fps", [5, 15, 30])
+async def test_the_length_is_that_of_the_frames(tmp_path: Path, fps: int) -> None:
+    path = await _make(tmp_path / "a.mp4", *_source(fps, 4), *H264, "-g", str(max(1, fps // 2)))
+    assert segment_duration_s(path) == pytest.approx(4.0, abs=0.001)
+
+
+async def test_a_varying_rate_is_measured_by_the_clock_not_by_counting(tmp_path: Path) -> None:
+    # 30 fps for 2 s, 5 fps for 2 s, 15 fps for 2 s; the last frame is taken to be as long as the one before.
+    keep = "lt(t,2)+between(t,2,4)*not(mod(n,6))+gt(t,4)*not(mod(n,2))"
+    path = await _make(
+        tmp_path / "a.mp4", *_source(30, 6), "-vf", f"select='{keep}'", "-fps_mode", "vfr", *H264, "-g", "10"
+    )
+    assert segment_duration_s(path) == pytest.approx(6.0, abs=0.1)
+
+
+async def test_the_headers_own_duration_is_not_believed(tmp_path: Path) -> None:
+    path = await _half_second_parts(tmp_path / "a.mp4")
+    data = bytearray(path.read_bytes())
+    at = data.index(b"mvhd")
+    struct.pack_into(">I", data, at + 20, 999_999)
+    path.write_bytes(data)
+    assert segment_duration_s(path) == pytest.approx(4.0, abs=0.001)
+
+
+async def test_the_length_is_relative_to_the_first_sample(tmp_path: Path) -> None:
+    path = await _make(tmp_path / "a.mp4", *_source(10, 4), *H264, "-g", "5", "-output_ts_offset", "1000")
+    assert segment_duration_s(path) == pytest.approx(4.0, abs=0.001)
+
+
+async def test_video_decides_where_there_is_sound_too(tmp_path: Path) -> None:
+    path = await _make(
+        tmp_path / "a.mp4", "-f", "lavfi", "-i", "sine=duration=6", *_source(10, 3), *H264, "-c:a", "aac"
+    )
+    assert segment_duration_s(path) == pytest.approx(3.0, abs=0.03)  # AAC starts a packet early
+
+
+async def test_sound_alone_has_a_length(tmp_path: Path) -> None:
+    path = await _make(
+        tmp_path / "a.mp4", "-f", "lavfi", "-i", "sine=duration=3", "-c:a", "aac", "-frag_duration", "500000"
+    )
+    assert segment_duration_s(path) == pytest.approx(3.0, abs=0.1)
+
+
+async def test_a_torn_file_ends_with_its_last_complete_part(tmp_path: Path) -> None:
+    whole = (await _half_second_parts(tmp_path / "whole.mp4")).read_bytes()
+    ends = [end for kind, _, end in _boxes(whole) if kind == b"mdat"]
+    assert len(ends) == 8
+    torn = tmp_path / "torn.mp4"
+    places = {
+        at + off
+        for _, start, end in _boxes(whole)
+        for at in (start, end)
+        for off in (-1, 0, 1, 4, 7, 8, 9, 16, 40)
+    }
+    for size in sorted(
+        {min(max(place, 0), len(whole)) for place in places} | set(range(0, len(whole), 2003))
+    ):
+        torn.write_bytes(whole[:size])
+        info = Fmp4Reader(torn).update()
+        parts = sum(end <= size for end in ends)
+        assert info.duration_s == pytest.approx(parts * 0.5, abs=0.001), size
+        assert info.has_media is (parts > 0)
+        assert info.size_bytes == size
+        if parts:
+            assert info.unread_bytes == size - max(end for end in [*ends, len(whole)] if end <= size)
+
+
+async def test_a_growing_file_is_followed_byte_by_byte(tmp_path: Path) -> None:
+    """One reader over all states has to agree, at each, with a reader that has never seen the file."""
+    whole = (await _half_second_parts(tmp_path / "whole.mp4")).read_bytes()
+    growing = tmp_path / "growing.mp4"
+    growing.touch()
+    follower = Fmp4Reader(growing)
+    with growing.open("ab", buffering=0) as file:
+        for start in range(0, len(whole), 331):
+            file.write(whole[start : start + 331])
+            assert follower.update() == Fmp4Reader(growing).update()
+    assert follower.update().duration_s == pytest.approx(4.0, abs=0.001)
+
+
+async def test_a_file_can_be_read_while_ffmpeg_writes_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    argv = [ffmpeg.locate(), *ffmpeg.QUIET, "-re", *_source(10, 60), *H264, "-g", "5", "-flush_packets", "1"]
+    async with processes.child([*argv, *FRAGMENTED, str(path)]):
+        with anyio.fail_after(30):
+            while not path.exists():
+                await anyio.sleep(0.02)
+            reader, lengths = Fmp4Reader(path), [0.0]
+            while lengths[-1] < 1.9:
+                await anyio.sleep(0.02)
+                lengths.append(reader.update().duration_s)
+    assert lengths == sorted(lengths)
+    assert len(set(lengths)) >= 4
+    # Killed with -9: what was complete stays.
+    assert Fmp4Reader(path).update().duration_s >= lengths[-1]
+
+
+async def test_appended_bytes_are_the_only_ones_read(tmp_path: Path) -> None:
+    path = await _half_second_parts(tmp_path / "a.mp4")
+    reader = Fmp4Reader(path)
+    before = reader.update()
+    with path.open("r+b") as file:  # what has been read once may become anything
+        file.write(bytes(before.size_bytes))
+    assert reader.update() == before
+
+
+async def test_a_replaced_or_shortened_file_is_read_anew(tmp_path: Path) -> None:
+    path = await _half_second_parts(tmp_path / "a.mp4")
+    reader = Fmp4Reader(path)
+    reader.update()
+    other = await _half_second_parts(tmp_path / "b.mp4", duration_s=2)
+    other.replace(path)
+    assert reader.update().duration_s == pytest.approx(2.0, abs=0.001)
+    path.write_bytes(b"")
+    assert reader.update() == Fmp4Info()
+
+
+async def _large(path: Path) -> Path:
+    noise = "testsrc2=size=640x480:rate=10:duration=30,noise=alls=60:allf=t"
+    return await _make(path, "-f", "lavfi", "-i", noise, *H264, "-qp", "18", "-g", "5")
+
+
+async def test_a_large_file_is_read_at_its_ends_only(tmp_path: Path) -> None:
+    path = await _large(tmp_path / "a.mp4")
+    data = bytearray(path.read_bytes())
+    middle = range(len(data) // 3, len(data) // 2)
+    assert len(data) > 3 * fmp4._WALK_LIMIT_BYTES  # otherwise this shows nothing
+    data[middle.start : middle.stop] = bytes(len(middle))  # would stop a walk
+    path.write_bytes(data)
+    reader = Fmp4Reader(path)
+    assert reader.update().duration_s == pytest.approx(30.0, abs=0.001)
+    with path.open("ab") as file:
+        file.write(b"\x00\x00\x10\x00moof")
+    assert reader.update().unread_bytes == 8
+
+
+async def test_a_large_torn_file_ends_with_its_last_complete_part(tmp_path: Path) -> None:
+    path = await _large(tmp_path / "a.mp4")
+    data = path.read_bytes()
+    ends = [end for kind, _, end in _boxes(data) if kind == b"mdat"]
+    for cut in (ends[-1] - 1, ends[-2] + 5, ends[-3] - 100, ends[-9] + 30):
+        path.write_bytes(data[:cut])
+        parts = sum(end <= cut for end in ends)
+        assert segment_duration_s(path) == pytest.approx(parts * 0.5, abs=0.001)
+
+
+async def test_a_part_larger_than_the_window_is_still_found(tmp_path: Path) -> None:
+    noise = "testsrc2=size=1280x720:rate=10:duration=12,noise=alls=100:allf=t"
+    path = await _make(tmp_path / "a.mp4", "-f", "lavfi", "-i", noise, *H264, "-qp", "4", "-g", "40")
+    sizes = [end - start for kind, start, end in _boxes(path.read_bytes()) if kind == b"mdat"]
+    assert min(sizes) > 4 * fmp4._TAIL_WINDOW_BYTES  # otherwise this shows nothing
+    assert segment_duration_s(path) == pytest.approx(12.0, abs=0.001)
+
+
+async def test_damage_ends_the_reading_not_the_reader(tmp_path: Path) -> None:
+    whole = (await _half_second_parts(tmp_path / "a.mp4")).read_bytes()
+    third = [start for kind, start, _ in _boxes(whole) if kind == b"moof"][2]
+    for damage in (b"\x00\x00\x00\x03", b"\xff\xff\xff\xff", b"\x00\x00\x00\x00"):
+        path = tmp_path / "damaged.mp4"
+        path.write_bytes(whole[:third] + damage + whole[third + 4 :])
+        assert segment_duration_s(path) == pytest.approx(1.0, abs=0.001)
+
+
+async def test_any_single_damaged_byte_of_the_index_is_survived(tmp_path: Path) -> None:
+    whole = (await _half_second_parts(tmp_path / "a.mp4")).read_bytes()
+    first_mdat = next(start for kind, start, _ in _boxes(whole) if kind == b"mdat")
+    path = tmp_path / "damaged.mp4"
+    for at in range(8, first_mdat, 3):
+        for value in (0x00, 0xFF):
+            data = bytearray(whole)
+            data[at] = value
+            path.write_bytes(data)
+            assert segment_duration_s(path) >= 0.0
+
+
+async def test_a_plain_mp4_has_no_parts(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    await ffmpeg.run(ffmpeg.locate(), ["-y", *_source(10, 1), *H264, str(path)])
+    info = Fmp4Reader(path).update()
+    assert (info.has_media, info.duration_s) == (False, 0.0)
+
+
+def test_something_else_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    path.write_bytes(b"not an MP4 file at all")
+    with pytest.raises(StorageFailed) as caught:
+        segment_duration_s(path)
+    assert caught.value.reason == "not_fmp4"
+
+
+def test_a_file_that_is_gone_or_not_a_file_is_said_to_be(tmp_path: Path) -> None:
+    for path in (tmp_path / "none.mp4", tmp_path):
+        with pytest.raises(StorageFailed) as caught:
+            segment_duration_s(path)
+        assert str(tmp_path) not in caught.value.details

@@ -1,0 +1,82 @@
+from email.utils import formatdate
+
+import pytest
+
+from agent_core.web.conditions import Answer, answer_for
+
+ETAG = '"1-2-3"'
+MODIFIED_S = 1_700_000_000.5
+DATE = formatdate(MODIFIED_S, usegmt=True)
+LATER = formatdate(MODIFIED_S + 60, usegmt=True)
+EARLIER = formatdate(MODIFIED_S - 60, usegmt=True)
+ALL = Answer(200, 0, 100)
+NONE = Answer(304, 0, 0)
+
+
+def answered(headers: dict[str, str], size_bytes: int = 100) -> Answer:
+    return answer_for(headers, size_bytes=size_bytes, etag=ETAG, modified_s=MODIFIED_S)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        ("bytes=0-0", Answer(206, 0, 1)),
+        ("bytes=0-99", Answer(206, 0, 100)),
+        ("bytes=10-19", Answer(206, 10, 20)),
+        ("bytes=10-", Answer(206, 10, 100)),
+        ("bytes=99-", Answer(206, 99, 100)),
+        ("bytes=50-500", Answer(206, 50, 100)),
+        ("bytes=-1", Answer(206, 99, 100)),
+        ("bytes=-100", Answer(206, 0, 100)),
+        ("bytes=-500", Answer(206, 0, 100)),
+        ("Bytes=0-0", Answer(206, 0, 1)),
+        ("bytes= 0-0 ", Answer(206, 0, 1)),
+        ("bytes=100-", Answer(416, 0, 0)),
+        ("bytes=100-200", Answer(416, 0, 0)),
+        ("bytes=9999999999999999999-", Answer(416, 0, 0)),
+        ("bytes=-0", Answer(416, 0, 0)),
+        ("bytes=-", ALL),
+        ("bytes=", ALL),
+        ("bytes=20-10", ALL),
+        ("bytes=a-b", ALL),
+        ("bytes=0-1,5-6", ALL),
+        ("bytes=99999999999999999999-", ALL),
+        ("bytes=\u0661-", ALL),
+        ("lines=0-1", ALL),
+        ("0-1", ALL),
+        ("", ALL),
+    ],
+)
+def test_ranges(wanted: str, expected: Answer) -> None:
+    assert answered({"range": wanted}) == expected
+
+
+@pytest.mark.parametrize("wanted", ["bytes=0-", "bytes=0-0", "bytes=-5"])
+def test_no_part_of_an_empty_file(wanted: str) -> None:
+    assert answered({"range": wanted}, 0) == Answer(416, 0, 0)
+    assert answered({}, 0) == Answer(200, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({"if-none-match": ETAG}, NONE),
+        ({"if-none-match": f'"x", W/{ETAG}'}, NONE),
+        ({"if-none-match": "*"}, NONE),
+        ({"if-none-match": '"x"'}, ALL),
+        ({"if-none-match": '"x"', "if-modified-since": LATER}, ALL),
+        ({"if-modified-since": DATE}, NONE),
+        ({"if-modified-since": LATER}, NONE),
+        ({"if-modified-since": EARLIER}, ALL),
+        ({"if-modified-since": "yesterday"}, ALL),
+        ({"if-modified-since": ""}, ALL),
+        ({"if-none-match": ETAG, "range": "bytes=0-0"}, NONE),
+        ({"if-range": ETAG, "range": "bytes=0-0"}, Answer(206, 0, 1)),
+        ({"if-range": DATE, "range": "bytes=0-0"}, Answer(206, 0, 1)),
+        ({"if-range": '"old"', "range": "bytes=0-0"}, ALL),
+        ({"if-range": EARLIER, "range": "bytes=0-0"}, ALL),
+        ({"if-range": f"W/{ETAG}", "range": "bytes=0-0"}, ALL),
+    ],
+)
+def test_conditions(headers: dict[str, str], expected: Answer) -> None:
+    assert answered(headers) == expected
