@@ -15,6 +15,7 @@ __all__ = (
     "AgentConfig",
     "AuthConfig",
     "FfmpegConfig",
+    "HealthConfig",
     "LoggingConfig",
     "MediaServerConfig",
     "PluginsConfig",
@@ -158,6 +159,22 @@ class RecordingsConfig(_Section):
     stall_s: Seconds = Field(8.0, description="no growth for so long: recording.error")
 
 
+class HealthConfig(_Section):
+    """How the media server is watched, and when it counts as broken."""
+
+    failures: int = Field(2, ge=1, description="failed probes in a row until it counts as broken")
+    successes: int = Field(2, ge=1, description="good probes in a row until it counts as healthy again")
+    probe_timeout_s: Seconds = Field(0.3, description="a probe that takes longer has failed")
+    probe_idle_s: Seconds = Field(10.0, description="between probes while nothing is live")
+    probe_live_s: Seconds = Field(2.0, description="between probes while something is live")
+    probe_open_s: Seconds = Field(1.0, description="between probes while it is broken")
+    low_space_bytes: int = Field(1 << 30, ge=0, description="less free space than this is a warning")
+    breaker_failures: int = Field(5, ge=1, description="failed calls that open the circuit breaker")
+    breaker_window_s: Seconds = Field(10.0, description="within which they count")
+    breaker_first_open_s: Seconds = Field(2.0, description="until the first test; doubles while tests fail")
+    breaker_longest_open_s: Seconds = Field(30.0, description="longest time between tests")
+
+
 class PluginsConfig(BaseModel):
     """`enabled` names the plugins in order of priority; `[plugins.<name>]` holds the settings of one.
 
@@ -195,6 +212,7 @@ class AgentConfig(_Section):
     ffmpeg: FfmpegConfig = FfmpegConfig()
     media_server: MediaServerConfig = MediaServerConfig()
     recordings: RecordingsConfig = RecordingsConfig()
+    health: HealthConfig = HealthConfig()
     plugins: PluginsConfig = PluginsConfig()
 
 

@@ -37,7 +37,6 @@ _LATER: tuple[tuple[str, Role, str], ...] = (
     ("delete_recording", Role.ADMIN, "Delete a recording."),
     ("delete_snapshot", Role.ADMIN, "Delete a snapshot."),
     ("get_metrics", Role.ADMIN, "Counters and gauges."),
-    ("get_status", Role.ADMIN, "Health of the agent and its components."),
     ("get_storage_info", Role.ADMIN, "Space used and left."),
     ("set_retention_policy", Role.ADMIN, "When stored media are deleted."),
     ("cleanup_old_files", Role.ADMIN, "Apply the retention policy now."),
@@ -128,6 +127,20 @@ class _Handlers:
             ],
         )
 
+    async def get_status(self, params: wire.NoParams, caller: Caller) -> wire.StatusForm:
+        report = self.controller.health.report
+        return wire.StatusForm(
+            status=report.status.value,
+            uptime=round(self.controller.clock.monotonic_s() - self.controller.started_s, 3),
+            version=__version__,
+            components=dict(report.components),
+            checks=[
+                wire.CheckForm(name=each.name, status=each.status.value, detail=each.detail, since=each.since)
+                for each in report.checks
+            ],
+            timestamp=self.controller.clock.now(),
+        )
+
     async def get_server_info(self, params: wire.NoParams, caller: Caller) -> wire.ServerInfo:
         return wire.ServerInfo(
             name="camera-agent",
@@ -210,6 +223,14 @@ def core_methods(controller: Controller, forms: Forms) -> list[Method]:
             wire.SnapshotForm,
             do.take_snapshot,
             errors=(InvalidState,),
+        ),
+        Method(
+            "get_status",
+            Role.ADMIN,
+            "Health of the agent and its components, from memory.",
+            wire.NoParams,
+            wire.StatusForm,
+            do.get_status,
         ),
         *(_later(*row) for row in _LATER),
         *(contract_placeholder(*row, plugin="external_discovery") for row in _EXTERNAL),
