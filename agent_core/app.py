@@ -73,6 +73,7 @@ class Agent:
                     await services.start(parts.monitor.run)
                     await media.start(parts.media.link.run)
                     await media.start(parts.media.streams.run)
+                    await media.start(parts.media.health.run)
                     await recordings.start(parts.media.recordings.run)
                     await services.start(_announce_startup, parts)
                     _log.info("listening on %s, version %s", url, __version__)
@@ -149,8 +150,12 @@ def main(files: Iterable[Path]) -> int:
     agent_logging.configure(config.logging.level, config.logging.format)
     try:
         anyio.run(_run_with_signals, Agent(config), lambda: _reload(files))
-    except* AgentError as group:
-        raise _first(group) from None
+    except BaseExceptionGroup as group:
+        # Not `except*`: before Python 3.11.4, which Debian 12 is, it puts what is raised in it into another group.
+        ours, others = group.split(AgentError)
+        if ours is None or others is not None:
+            raise
+        raise _first(ours) from None
     return 0
 
 
@@ -158,5 +163,5 @@ def _first(group: BaseExceptionGroup[AgentError]) -> AgentError:
     inner: BaseException = group
     while isinstance(inner, BaseExceptionGroup):
         inner = inner.exceptions[0]
-    assert isinstance(inner, AgentError)  # noqa: S101 - `except*` let nothing else through
+    assert isinstance(inner, AgentError)  # noqa: S101 - it was split off by this type
     return inner

@@ -6,7 +6,7 @@ from itertools import chain
 from pathlib import Path
 
 from agent_core.cameras.ledger import Ledger
-from agent_core.cameras.monitor import CameraMonitor
+from agent_core.cameras.monitor import CameraMonitor, SourceState
 from agent_core.cameras.registry import CameraRegistry
 from agent_core.clock import Clock
 from agent_core.config import AgentConfig
@@ -82,7 +82,15 @@ def assemble(config: AgentConfig, *, clock: Clock, find: EntryPointFinder) -> As
     )
     components = list(chain.from_iterable(each.components for each in providers))
     supervisor = Supervisor(components, clock=clock)
-    media = media_plane(config, components, cameras=cameras, plugins=plugins, events=events, clock=clock)
+    media = media_plane(
+        config,
+        components,
+        cameras=cameras,
+        plugins=plugins,
+        states=lambda: _states(monitor, supervisor),
+        events=events,
+        clock=clock,
+    )
     tiers = [RingTier(), *chain.from_iterable(each.tiers for each in providers)]
     store = SnapshotStore(config.storage.snapshots)
     controller = Controller(
@@ -93,6 +101,7 @@ def assemble(config: AgentConfig, *, clock: Clock, find: EntryPointFinder) -> As
         streams=media.streams,
         recordings=media.recordings,
         recording_files=media.files,
+        health=media.health,
         supervisor=supervisor,
         plugins=plugins,
         problems=problems,
@@ -112,3 +121,13 @@ def _ffmpeg_problem(program: str | None) -> FfmpegFailed | None:
     except FfmpegFailed as error:
         return error
     return None
+
+
+def _states(monitor: CameraMonitor, supervisor: Supervisor) -> list[tuple[str, str]]:
+    """Of the agent's parts, by the names that clients know."""
+    failed = any(state is SourceState.FAILED for _, state in monitor.discovery.sources)
+    return [
+        ("websocket_server", "RUNNING"),
+        ("camera_monitor", "ERROR" if failed else "STARTING" if monitor.discovery.active else "RUNNING"),
+        *((name, state.value) for name, state in supervisor.states.items()),
+    ]

@@ -19,6 +19,7 @@ __all__ = (
     "CameraList",
     "CameraMetrics",
     "CameraStatusForm",
+    "CheckForm",
     "ControlForm",
     "DeviceParams",
     "FileForm",
@@ -33,6 +34,7 @@ __all__ = (
     "ServerInfo",
     "SnapshotForm",
     "SnapshotInfo",
+    "StatusForm",
     "StreamUrls",
     "SystemEventForm",
     "SystemStatusForm",
@@ -259,6 +261,26 @@ class SystemEventForm(RpcResult):
     status: str
     components: dict[str, str]
     reason: str | None = None
+    timestamp: Timestamp
+
+
+class CheckForm(RpcResult):
+    """One thing that is looked at; `since` is when its status last changed."""
+
+    name: str
+    status: Literal["OK", "WARNING", "FAILED"]
+    detail: str
+    since: Timestamp
+
+
+class StatusForm(RpcResult):
+    """`uptime` is in seconds."""
+
+    status: Literal["HEALTHY", "DEGRADED", "UNHEALTHY"]
+    uptime: float
+    version: str
+    components: dict[str, str]
+    checks: list[CheckForm]
     timestamp: Timestamp
 
 
