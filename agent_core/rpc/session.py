@@ -166,8 +166,8 @@ class Session:
 
     def _free_places(self, message: Message) -> int:
         """How many of the message's calls can run at once now."""
-        calls = sum(1 for entry in message.entries if isinstance(entry, Call))
-        return min(calls, self._shared.max_calls - self._running)
+        calls = [entry for entry in message.entries if isinstance(entry, Call)]
+        return min(len(calls), self._shared.max_calls - self._running)
 
     async def _answer(self, message: Message, workers: int) -> None:
         """Answer every entry; `workers` of a batch's calls run at once, each holding one of the connection's places.
