@@ -70,6 +70,10 @@ class Forms:
             webrtc=f"http://{at.host}:{at.webrtc_port}/{camera.id}/",
         )
 
+    def camera_basis(self, camera: Camera) -> object:
+        """All that `camera` reads and that can change: while it compares equal, the form would be the same."""
+        return camera
+
     def camera(self, camera: Camera) -> wire.CameraForm:
         streams = self.streams(camera)
         size, fps = camera.detected.resolution, camera.detected.fps or 0.0

@@ -9,16 +9,29 @@ from agent_core import __version__
 from agent_core.controller import Controller, SnapshotRequest
 from agent_core.errors import InvalidState, Unsupported
 from agent_core.media import images
-from agent_core.models import CameraStatus, PictureFormat
+from agent_core.models import PictureFormat
 from agent_core.rpc import models as wire
+from agent_core.rpc.camera_list import CameraListText
 from agent_core.rpc.errors import code_of
 from agent_core.rpc.forms import Forms
+from agent_core.rpc.prepared import Prepared
 from agent_core.rpc.roles import Role
 from agent_core.rpc.table import Caller, Method, contract_placeholder
 
 __all__ = ("core_methods",)
 
 Handler = Callable[[Any, Caller], Awaitable[object]]
+
+#: Those whose handlers await nothing.
+_PROMPT = frozenset(
+    (
+        "get_camera_list",
+        "get_camera_status",
+        "get_camera_capabilities",
+        "get_system_status",
+        "get_server_info",
+    )
+)
 
 #: Methods of the contract that this version does not have yet, with their role.
 _LATER: tuple[tuple[str, Role, str], ...] = (
@@ -57,15 +70,10 @@ def _later(name: str, role: Role, summary: str) -> Method:
 class _Handlers:
     controller: Controller
     forms: Forms
+    camera_list: CameraListText
 
-    async def get_camera_list(self, params: wire.NoParams, caller: Caller) -> wire.CameraList:
-        cameras = self.controller.cameras.list()
-        return wire.CameraList(
-            cameras=[self.forms.camera(camera) for camera in cameras],
-            total=len(cameras),
-            connected=sum(camera.status is CameraStatus.CONNECTED for camera in cameras),
-            timestamp=self.controller.clock.now(),
-        )
+    async def get_camera_list(self, params: wire.NoParams, caller: Caller) -> Prepared[wire.CameraList]:
+        return self.camera_list.at(self.controller.clock.now(), self.controller.cameras.list())
 
     async def get_camera_status(self, params: wire.DeviceParams, caller: Caller) -> wire.CameraStatusForm:
         camera = self.controller.cameras.get(params.device)
@@ -189,9 +197,12 @@ def _viewer_rows(do: _Handlers) -> Sequence[tuple[str, str, Any, Any, Handler]]:
 
 def core_methods(controller: Controller, forms: Forms) -> list[Method]:
     """Everything the core answers itself, and a placeholder for each method of the contract it does not."""
-    do = _Handlers(controller, forms)
+    do = _Handlers(controller, forms, CameraListText(forms))
     return [
-        *(Method(name, Role.VIEWER, *rest) for name, *rest in _viewer_rows(do)),
+        *(
+            Method(name, Role.VIEWER, summary, params, result, handler, prompt=name in _PROMPT)
+            for name, summary, params, result, handler in _viewer_rows(do)
+        ),
         Method(
             "take_snapshot",
             Role.OPERATOR,

@@ -96,9 +96,7 @@ def _load(text: str) -> object:
     if _depth_exceeds(text, MAX_DEPTH):
         raise ParseFailed(f"The message nests deeper than {MAX_DEPTH} levels.", reason="too_deep")
     try:
-        return json.loads(
-            text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite_float
-        )
+        return _DECODER.decode(text)
     except _DuplicateKey as error:
         hint = "Give each member of an object once."
         raise InvalidRequest(str(error), hint=hint, reason="duplicate_key") from error
@@ -139,6 +137,10 @@ def _finite_float(text: str) -> float:
     return value
 
 
+#: Made once: `json.loads` with the same arguments makes one for each text.
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite_float)
+
+
 def _checked_batch(entries: list[object]) -> list[object]:
     if not entries:
         raise InvalidRequest("The batch is empty.", hint="Put at least one call in it.", reason="empty_batch")
@@ -166,7 +168,7 @@ def _entry(value: object) -> Call | Refusal:
 
 
 def _is_id(value: object) -> TypeGuard[RequestId]:
-    return value is None or (isinstance(value, str | int) and not isinstance(value, bool))
+    return value is None or (isinstance(value, (str, int)) and not isinstance(value, bool))
 
 
 def _method(request: dict[str, object]) -> str:
@@ -182,7 +184,7 @@ def _method(request: dict[str, object]) -> str:
 
 def _params(request: dict[str, object]) -> dict[str, object] | list[object]:
     params = request.get("params", {})
-    if not isinstance(params, dict | list):
+    if not isinstance(params, (dict, list)):
         raise InvalidRequest("The params are no object.", hint="Send an object, or leave params out.")
     return params
 

@@ -75,7 +75,7 @@ def add_session_methods(table: MethodTable, sessions: Sessions, *, title: str, v
     `title` and `version` head the document of `rpc.discover`, which is made once, at the first call.
     """
     for method in (
-        Method("ping", None, "Answer, to show that the agent is there.", NoParams, Literal["pong"], _ping),
+        _PING,
         _AUTHENTICATE,
         _discover(table, title, version),
         _SUBSCRIBE,
@@ -111,6 +111,15 @@ async def _unsubscribe(params: UnsubscribeParams, caller: Caller) -> Unsubscribe
     return Unsubscribed(unsubscribed=True, topics=caller.session.unsubscribe(params.topics))
 
 
+_PING = Method(
+    "ping",
+    None,
+    "Answer, to show that the agent is there.",
+    NoParams,
+    Literal["pong"],
+    _ping,
+    prompt=True,
+)
 _AUTHENTICATE = Method(
     "authenticate",
     None,
@@ -120,6 +129,7 @@ _AUTHENTICATE = Method(
     _authenticate,
     errors=(AuthenticationFailed, RateLimited),
     omit_none=False,
+    prompt=True,
 )
 _SUBSCRIBE = Method(
     "subscribe_events",
@@ -129,6 +139,7 @@ _SUBSCRIBE = Method(
     Subscribed,
     _subscribe,
     errors=(InvalidParams,),
+    prompt=True,
 )
 _UNSUBSCRIBE = Method(
     "unsubscribe_events",
@@ -138,6 +149,7 @@ _UNSUBSCRIBE = Method(
     Unsubscribed,
     _unsubscribe,
     errors=(InvalidParams,),
+    prompt=True,
 )
 
 
@@ -167,4 +179,6 @@ def _stats(sessions: Sessions) -> Method:
         )
 
     summary = "Count the subscriptions of all connections, and list those of this one."
-    return Method("get_subscription_stats", Role.VIEWER, summary, NoParams, SubscriptionStats, answer)
+    return Method(
+        "get_subscription_stats", Role.VIEWER, summary, NoParams, SubscriptionStats, answer, prompt=True
+    )
