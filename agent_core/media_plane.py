@@ -9,6 +9,8 @@ from agent_core.clock import Clock
 from agent_core.config import AgentConfig, MediaServerConfig
 from agent_core.errors import AgentError
 from agent_core.events import EventBus
+from agent_core.health import HealthMonitor
+from agent_core.mediamtx.breaker import BreakerSettings, CircuitBreaker
 from agent_core.mediamtx.schema import RuntimePath
 from agent_core.models import CameraId
 from agent_core.plugin import Component, MediaServer, MediaServerEndpoints
@@ -41,6 +43,7 @@ class MediaPlane:
     streams: StreamManager
     recordings: RecordingManager
     files: RecordingStore
+    health: HealthMonitor
     settings: MediaServerConfig
 
     @property
@@ -76,11 +79,20 @@ def media_plane(
     *,
     cameras: CameraRegistry,
     plugins: PluginManager,
+    states: Callable[[], Sequence[tuple[str, str]]],
     events: EventBus,
     clock: Clock,
 ) -> MediaPlane:
-    """Make and connect it; nothing runs yet."""
-    link = ServerLink(_endpoints(config.media_server, components), clock=clock)
+    """Make and connect it; nothing runs yet. `states` gives the states of the agent's other parts."""
+    breaker = CircuitBreaker(
+        BreakerSettings(
+            failures=config.health.breaker_failures,
+            window_s=config.health.breaker_window_s,
+            first_open_s=config.health.breaker_first_open_s,
+            longest_open_s=config.health.breaker_longest_open_s,
+        )
+    )
+    link = ServerLink(_endpoints(config.media_server, components), breaker=breaker, clock=clock)
     streams = StreamManager(
         link,
         camera=cameras.get,
@@ -90,7 +102,16 @@ def media_plane(
     )
     files = RecordingStore(config.storage.recordings)
     recordings = RecordingManager(streams, files, settings=config.recordings, events=events, clock=clock)
-    return MediaPlane(link, streams, recordings, files, config.media_server)
+    health = HealthMonitor(
+        link,
+        components=states,
+        is_live=lambda: streams.any_held,
+        folder=config.storage.recordings,
+        settings=config.health,
+        events=events,
+        clock=clock,
+    )
+    return MediaPlane(link, streams, recordings, files, health, config.media_server)
 
 
 def _endpoints(

@@ -23,7 +23,7 @@ def prepare_folders(storage: StorageConfig) -> None:
     """
     for folder in (storage.state_dir, storage.runtime_dir):
         try:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o750)
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
             why = explain_os_error(error, "make the agent's folders")
             raise StartFailed(why.details, reason=why.reason, suggestion=why.suggestion) from error

@@ -10,6 +10,7 @@ from anyio.abc import TaskStatus
 
 from agent_core.clock import Clock
 from agent_core.errors import MediaServerUnavailable, Unsupported
+from agent_core.mediamtx.breaker import CircuitBreaker
 from agent_core.mediamtx.client import MediaServerClient
 from agent_core.paths import PathManager
 from agent_core.plugin import MediaServerEndpoints
@@ -35,14 +36,21 @@ class ServerLink:
 
     Args:
         endpoints: waits for the addresses; None where no media server is configured.
+        breaker: guards the calls of everybody who is lent the client.
     """
 
     def __init__(
-        self, endpoints: Callable[[], Awaitable[MediaServerEndpoints]] | None, *, clock: Clock
+        self,
+        endpoints: Callable[[], Awaitable[MediaServerEndpoints]] | None,
+        *,
+        breaker: CircuitBreaker,
+        clock: Clock,
     ) -> None:
+        self.breaker = breaker
         self._endpoints = endpoints
         self._clock = clock
         self._connected: Connected | None = None
+        self._probing: MediaServerClient | None = None
 
     @property
     def is_configured(self) -> bool:
@@ -70,17 +78,32 @@ class ServerLink:
             )
         return self._connected
 
+    async def probe(self) -> None:
+        """Ask the server for a sign of life, whatever the circuit breaker says.
+
+        Raises:
+            MediaServerError: it gave none.
+        """
+        self.require()
+        if self._probing is not None:
+            await self._probing.info()
+
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Keep the client open until cancelled; started at once."""
         task_status.started()
         if self._endpoints is None:
             return
         at = await self._endpoints()
-        async with MediaServerClient(at.api_url, credentials=at.credentials) as client:
+        guarded = MediaServerClient(
+            at.api_url, credentials=at.credentials, breaker=self.breaker, clock=self._clock
+        )
+        unguarded = MediaServerClient(at.api_url, credentials=at.credentials)
+        async with guarded as client, unguarded as probing:
+            self._probing = probing
             paths = PathManager(client, clock=self._clock)
             self._connected = Connected(client, paths, at.rtsp_url, at.credentials)
             _log.info("using the media server whose RTSP is at %s", at.rtsp_url)
             try:
                 await anyio.sleep_forever()
             finally:
-                self._connected = None
+                self._connected = self._probing = None

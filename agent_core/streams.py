@@ -204,6 +204,10 @@ class StreamManager:
         held = self._held.get(camera)
         return (held.state, held.problem) if held else (StreamState.INACTIVE, None)
 
+    @property
+    def any_held(self) -> bool:
+        return bool(self._held)
+
     def acquire(self, camera: CameraId, holder: str) -> None:
         """Give `holder` a lease on the camera's stream; a second one for the same holder changes nothing.
 

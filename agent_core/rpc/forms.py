@@ -19,6 +19,7 @@ from agent_core.models import (
     SystemEvent,
 )
 from agent_core.rpc import models as wire
+from agent_core.rpc import status_models as status
 from agent_core.rpc.media_models import RecordingEventForm
 from agent_core.storage import StoredFile
 
@@ -72,7 +73,8 @@ class Forms:
 
     def camera_basis(self, camera: Camera) -> object:
         """All that `camera` reads and that can change: while it compares equal, the form would be the same."""
-        return camera
+        media = self.media
+        return camera, media.rtsp_port, tuple(media.served), media.is_recording(camera.id)
 
     def camera(self, camera: Camera) -> wire.CameraForm:
         streams = self.streams(camera)
@@ -109,9 +111,9 @@ class Forms:
 
     def capabilities(self, camera: Camera) -> wire.CameraCapabilities:
         modes = camera.detected.modes
-        status = "NONE" if not modes else "CONFIRMED"
+        validation = "NONE" if not modes else "CONFIRMED"
         if camera.status is CameraStatus.DISCONNECTED:
-            status = "DISCONNECTED"
+            validation = "DISCONNECTED"
         return wire.CameraCapabilities(
             device=camera.id,
             formats=_words(mode.format for mode in modes),
@@ -122,14 +124,14 @@ class Forms:
                 for mode in modes
             ],
             controls=[_control(control) for control in camera.detected.controls],
-            validation_status=status,
+            validation_status=validation,
         )
 
     def camera_event(self, event: CameraEvent) -> wire.CameraEventForm:
         return wire.CameraEventForm(**self.camera(event.camera).model_dump(), timestamp=self.clock.now())
 
-    def system_event(self, event: SystemEvent) -> wire.SystemEventForm:
-        return wire.SystemEventForm(
+    def system_event(self, event: SystemEvent) -> status.SystemEventForm:
+        return status.SystemEventForm(
             status=event.status,
             components=dict(event.components),
             reason=event.reason or None,

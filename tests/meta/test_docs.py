@@ -203,5 +203,5 @@ async def is_unsupported(client: AgentClient, method: str) -> bool:
     try:
         await client.call(method)
     except CallFailed as error:
-        return error.code == -32030
+        return error.code == -32030 and error.reason in {"not_available", "plugin_not_loaded"}
     return False

@@ -1,10 +1,13 @@
 """The component: its settings, its ends, and the older version that it can speak like."""
 
+import base64
+import hashlib
 import os
 import signal
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import httpx
@@ -13,10 +16,10 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 from pydantic import SecretStr, ValidationError
 
 from agent_core.clock import SystemClock
-from agent_core.plugin import StartFailed, ffmpeg
+from agent_core.plugin import AgentContext, MediaServer, StartFailed, ffmpeg
 from agent_core.plugin.processes import child
 from agent_core.plugin.rtsp import Credentials, answer
-from embedded_server import EmbeddedServer, EmbeddedServerSettings, User, serving
+from embedded_server import EmbeddedServer, EmbeddedServerPlugin, EmbeddedServerSettings, User, serving
 
 FREE = {"api_port": 0, "rtsp_port": 0}
 OPERATOR = User(name="op", password=SecretStr("s3"))
@@ -206,3 +209,36 @@ def _alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def test_the_entry_point_gives_one_media_server() -> None:
+    (found,) = entry_points(group="camera_agent.plugins", name="embedded_server")
+    assert found.load() is EmbeddedServerPlugin
+    components = EmbeddedServerPlugin(EmbeddedServerSettings()).agent_components(
+        cast("AgentContext", _Agent())
+    )
+    assert [type(each) for each in components] == [EmbeddedServer]
+    assert isinstance(components[0], MediaServer)
+    assert components[0].name == "embedded_server"
+
+
+class _Agent:
+    """What the plugin needs of an agent."""
+
+    clock = SystemClock()
+
+
+def test_the_agents_own_account_has_a_password_in_clear() -> None:
+    hashed = User(name="a", password=SecretStr("sha256:abc"))
+    reader = User(name="b", password=SecretStr("x"), actions=("read",))
+    assert EmbeddedServerSettings(users=(hashed, reader, OPERATOR)).api_user == OPERATOR
+    assert EmbeddedServerSettings(users=(hashed, reader)).api_user is None
+
+
+async def test_a_hashed_password_opens_too() -> None:
+    digest = base64.b64encode(hashlib.sha256(b"s3").digest()).decode()
+    user = User(name="op", password=SecretStr(f"sha256:{digest}"))
+    async with serving(EmbeddedServerSettings(users=(user,), **FREE), SystemClock()) as server:
+        endpoints = await server.wait_endpoints()
+        async with httpx.AsyncClient(base_url=endpoints.api_url) as api:
+            assert (await api.get("/v3/info", auth=("op", "s3"))).status_code == 200

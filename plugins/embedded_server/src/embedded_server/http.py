@@ -1,9 +1,11 @@
 """HTTP/1.1 with the manners of the server that we stand in for: its headers, time-outs and ways to refuse."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from functools import partial
 from http import HTTPStatus
 from urllib.parse import parse_qsl, unquote
 
@@ -11,6 +13,8 @@ import anyio
 import h11
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import Listener, SocketAttribute, SocketStream, TaskStatus
+
+from embedded_server.surroundings import Surroundings
 
 __all__ = ("HttpRequest", "HttpResponse", "HttpServer")
 
@@ -56,9 +60,12 @@ class _Connection:
 class HttpServer:
     """Serves one handler; each connection is a task below `run`."""
 
-    def __init__(self, listener: Listener[SocketStream], handler: Handler) -> None:
+    def __init__(
+        self, listener: Listener[SocketStream], handler: Handler, surroundings: Surroundings
+    ) -> None:
         self._listener = listener
         self._handler = handler
+        self._surroundings = surroundings
         self._connections: set[_Connection] = set()
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
@@ -82,9 +89,7 @@ class HttpServer:
             self._connections.add(connection)
             try:
                 with connection.scope:
-                    await self._converse(connection)
-            except (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream):
-                pass
+                    await self._surroundings.guarded(partial(self._converse, connection))
             finally:
                 self._connections.discard(connection)
 
@@ -94,7 +99,10 @@ class HttpServer:
             while await self._exchange(connection, protocol):
                 protocol.start_next_cycle()
         except h11.RemoteProtocolError:
-            await connection.stream.send(_MALFORMED)
+            with suppress(anyio.BrokenResourceError):
+                await connection.stream.send(_MALFORMED)
+        except (TimeoutError, anyio.BrokenResourceError, anyio.EndOfStream):
+            pass
 
     async def _exchange(self, connection: _Connection, protocol: h11.Connection) -> bool:
         """Whether another exchange may follow."""

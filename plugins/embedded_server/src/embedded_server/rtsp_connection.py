@@ -77,7 +77,7 @@ class RtspConnection:
     async def run(self) -> None:
         try:
             with self._scope:
-                async with self._stream, anyio.create_task_group() as tg:
+                async with anyio.create_task_group() as tg:
                     tg.start_soon(self._write)
                     await self._read()
                     self.outbox.end()

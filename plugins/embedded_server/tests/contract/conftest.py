@@ -40,8 +40,7 @@ class Media:
         self, url: str, rate: int = 15, *filters: str, encoder: tuple[str, ...] = ENCODER
     ) -> list[str]:
         """An FFmpeg that publishes a test picture, with two key frames a second."""
-        # Not `-re`: since FFmpeg 8 it is ahead of the clock by half a second and more.
-        source = f"testsrc2=size=320x240:rate={rate},realtime"
+        source = f"testsrc2=size=320x240:rate={rate},realtime"  # -re starts with a burst in newer versions
         head = (ffmpeg.locate(), *ffmpeg.QUIET, "-f", "lavfi", "-i", source)
         return [*head, *filters, *encoder, *KEYS, "-f", "rtsp", "-rtsp_transport", "tcp", url]
 
