@@ -135,14 +135,16 @@ async def child(
     program = shutil.which(argv[0])
     if program is None:
         raise FileNotFoundError(argv[0])
-    process = await anyio.open_process(
-        [*(launcher or _default_launcher()), program, *argv[1:]],
-        stdin=stdin,
-        stdout=stdout,
-        stderr=stderr,
-        start_new_session=True,
-        env=env,
-    )
+    # The program runs before this returns: cancelled in between, nobody would know what to end.
+    with anyio.CancelScope(shield=True):
+        process = await anyio.open_process(
+            [*(launcher or _default_launcher()), program, *argv[1:]],
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            start_new_session=True,
+            env=env,
+        )
     try:
         yield process
     finally:

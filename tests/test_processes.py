@@ -5,11 +5,13 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import anyio
 import pytest
+from anyio.lowlevel import checkpoint
 
 from agent_core import processes
 
@@ -122,6 +124,23 @@ async def test_cancelling_kills_children_and_grandchildren_that_ignore_signals(t
     assert len(pids) == 2
     assert not is_alive(pids[0])  # reaped before the scope was left
     await gone(pids[1])
+
+
+async def test_cancelling_before_the_start_is_known_kills_the_whole_group_too(tmp_path: Path) -> None:
+    pid_file = tmp_path / "pids"
+    script = f"sh -c 'sleep 60' & echo $$ $! > {pid_file}; wait"
+
+    async with anyio.create_task_group() as tg:
+        tg.start_soon(processes.run, ["sh", "-c", script])
+        await checkpoint()  # the fork; what follows it in the loop is held up, as on a loaded machine
+        deadline_s = time.monotonic() + 10
+        while not line_of(pid_file) and time.monotonic() < deadline_s:
+            time.sleep(0.01)  # noqa: ASYNC251 - on purpose
+        tg.cancel_scope.cancel()
+
+    child, grandchild = (int(word) for word in line_of(pid_file).split())
+    assert not is_alive(child)
+    await gone(grandchild)
 
 
 async def test_leaving_the_scope_ends_a_child_whose_output_nobody_reads() -> None:
