@@ -80,9 +80,8 @@ def assemble(config: AgentConfig, *, clock: Clock, find: EntryPointFinder) -> As
     monitor = CameraMonitor(
         list(chain.from_iterable(each.sources for each in providers)), cameras, ledger, clock=clock
     )
-    components = list(chain.from_iterable(each.components for each in providers))
-    supervisor = Supervisor(components, clock=clock)
-    media = media_plane(config, components, cameras=cameras, plugins=plugins, events=events, clock=clock)
+    supervisor = Supervisor(chain.from_iterable(each.components for each in providers), clock=clock)
+    media = media_plane(config, supervisor, cameras=cameras, plugins=plugins, events=events, clock=clock)
     tiers = [RingTier(), *chain.from_iterable(each.tiers for each in providers)]
     store = SnapshotStore(config.storage.snapshots)
     controller = Controller(

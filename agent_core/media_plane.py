@@ -11,13 +11,14 @@ from agent_core.errors import AgentError
 from agent_core.events import EventBus
 from agent_core.mediamtx.schema import RuntimePath
 from agent_core.models import CameraId
-from agent_core.plugin import Component, MediaServer, MediaServerEndpoints
+from agent_core.plugin import MediaServer, MediaServerEndpoints
 from agent_core.plugin.manager import PluginManager
 from agent_core.plugin.rtsp import Credentials
 from agent_core.recording_files import RecordingStore
 from agent_core.recordings import RecordingManager
 from agent_core.server_link import ServerLink
 from agent_core.streams import StreamManager
+from agent_core.supervisor import Supervisor
 
 __all__ = ("MediaPlane", "media_plane")
 
@@ -72,7 +73,7 @@ class MediaPlane:
 
 def media_plane(
     config: AgentConfig,
-    components: Sequence[Component],
+    supervisor: Supervisor,
     *,
     cameras: CameraRegistry,
     plugins: PluginManager,
@@ -80,7 +81,12 @@ def media_plane(
     clock: Clock,
 ) -> MediaPlane:
     """Make and connect it; nothing runs yet."""
-    link = ServerLink(_endpoints(config.media_server, components), clock=clock)
+    server = next((each for each in supervisor.components if isinstance(each, MediaServer)), None)
+    link = ServerLink(
+        _endpoints(config.media_server, server),
+        problem=lambda: supervisor.problem(server.name) if server else None,
+        clock=clock,
+    )
     streams = StreamManager(
         link,
         camera=cameras.get,
@@ -94,10 +100,9 @@ def media_plane(
 
 
 def _endpoints(
-    config: MediaServerConfig, components: Sequence[Component]
+    config: MediaServerConfig, server: MediaServer | None
 ) -> Callable[[], Awaitable[MediaServerEndpoints]] | None:
     if config.mode == "embedded":
-        server = next((each for each in components if isinstance(each, MediaServer)), None)
         return server.wait_endpoints if server else None
     password = config.password.get_secret_value() if config.password else ""
     credentials = Credentials(config.user, password) if config.user else None

@@ -9,7 +9,7 @@ from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
 from agent_core.clock import Clock
-from agent_core.errors import MediaServerUnavailable, Unsupported
+from agent_core.errors import AgentError, MediaServerUnavailable, Unsupported
 from agent_core.mediamtx.client import MediaServerClient
 from agent_core.paths import PathManager
 from agent_core.plugin import MediaServerEndpoints
@@ -35,12 +35,18 @@ class ServerLink:
 
     Args:
         endpoints: waits for the addresses; None where no media server is configured.
+        problem: why the media server does not run, as far as that is known.
     """
 
     def __init__(
-        self, endpoints: Callable[[], Awaitable[MediaServerEndpoints]] | None, *, clock: Clock
+        self,
+        endpoints: Callable[[], Awaitable[MediaServerEndpoints]] | None,
+        *,
+        problem: Callable[[], AgentError | None] = lambda: None,
+        clock: Clock,
     ) -> None:
         self._endpoints = endpoints
+        self._problem = problem
         self._clock = clock
         self._connected: Connected | None = None
 
@@ -53,7 +59,7 @@ class ServerLink:
 
         Raises:
             Unsupported: none is configured.
-            MediaServerUnavailable: it is still starting.
+            MediaServerUnavailable: it is still starting, or cannot start, with the reason of that.
         """
         if self._endpoints is None:
             raise Unsupported(
@@ -63,12 +69,22 @@ class ServerLink:
                 suggestion="Enable the plugin embedded_server, or set media_server.mode to external.",
             )
         if self._connected is None:
-            raise MediaServerUnavailable(
-                "The media server is still starting.",
-                reason="media_server_starting",
-                suggestion="Try again in a moment.",
-            )
+            raise self._not_connected()
         return self._connected
+
+    def _not_connected(self) -> MediaServerUnavailable:
+        problem = self._problem()
+        if problem is not None:
+            return MediaServerUnavailable(
+                f"The media server does not run. {problem.details}",
+                reason=problem.reason,
+                suggestion=problem.suggestion,
+            )
+        return MediaServerUnavailable(
+            "The media server is still starting.",
+            reason="media_server_starting",
+            suggestion="Try again in a moment.",
+        )
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Keep the client open until cancelled; started at once."""
