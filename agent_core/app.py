@@ -10,6 +10,7 @@ from pathlib import Path
 import anyio
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
+from anyio.lowlevel import checkpoint
 
 from agent_core import __version__
 from agent_core import logging as agent_logging
@@ -20,13 +21,14 @@ from agent_core.errors import AgentError, ConfigError
 from agent_core.models import SystemEvent
 from agent_core.plugin.manager import EntryPointFinder, installed
 from agent_core.runtime import Announcement, InstanceLock, notify_systemd, prepare_folders
+from agent_core.stages import Stage
 
-__all__ = ("EXIT_CONFIG", "EXIT_START", "Agent", "Running", "main")
+__all__ = ("Agent", "Running", "main")
 
 _log = logging.getLogger("camera_agent.app")
 
-EXIT_CONFIG = 5
-EXIT_START = 6
+#: Turns of the event loop in which sessions hand their last event to their sockets.
+SHUTDOWN_TURNS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,41 +62,47 @@ class Agent:
             await self._serve(parts, task_status)
 
     async def _serve(self, parts: Assembly, task_status: TaskStatus[Running]) -> None:
-        """The server is the inner group: it ends first, while what it serves from is still there."""
-        async with anyio.create_task_group() as services:
-            async with anyio.create_task_group() as front:
+        """The server ends first, while what it serves from is still there; then everything else."""
+        async with anyio.create_task_group() as tg:
+            services, media, recordings, front = (Stage(tg) for _ in range(4))
+            try:
                 await front.start(parts.server.run)
                 url = f"{parts.server.scheme}://{_host(self._config.server.host)}:{parts.server.port}/ws"
-                with Announcement(self._config.storage.state_dir, url):
-                    services.start_soon(parts.supervisor.run)
-                    services.start_soon(parts.monitor.run)
-                    services.start_soon(_announce_startup, parts)
+                with Announcement(self._config.storage.endpoint_file, url):
+                    await services.start(parts.supervisor.run)
+                    await services.start(parts.monitor.run)
+                    await media.start(parts.media.link.run)
+                    await media.start(parts.media.streams.run)
+                    await media.start(parts.media.health.run)
+                    await recordings.start(parts.media.recordings.run)
+                    await services.start(_announce_startup, parts)
                     _log.info("listening on %s, version %s", url, __version__)
                     task_status.started(Running(url, parts))
-                    await _until_cancelled(lambda: _announce_shutdown(parts))
-            services.cancel_scope.cancel()
-
-
-async def _until_cancelled(at_the_end: Callable[[], None]) -> None:
-    try:
-        await anyio.sleep_forever()
-    finally:
-        at_the_end()
+                    await anyio.sleep_forever()
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await _announce_shutdown(parts)
+                    for stage in (front, recordings, media, services):
+                        await stage.end()
 
 
 def _host(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-async def _announce_startup(parts: Assembly) -> None:
+async def _announce_startup(parts: Assembly, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
+    task_status.started()
     await parts.monitor.wait_settled()
     status = parts.controller.system_status()
     _log.info("%s", status.message)
     parts.events.publish("system.startup", _system_event(parts, "system.startup"))
 
 
-def _announce_shutdown(parts: Assembly) -> None:
+async def _announce_shutdown(parts: Assembly) -> None:
+    """Publish, and let the sessions send it before they are closed."""
     parts.events.publish("system.shutdown", _system_event(parts, "system.shutdown"))
+    for _ in range(SHUTDOWN_TURNS):
+        await checkpoint()
 
 
 def _system_event(parts: Assembly, topic: str) -> SystemEvent:
@@ -142,8 +150,12 @@ def main(files: Iterable[Path]) -> int:
     agent_logging.configure(config.logging.level, config.logging.format)
     try:
         anyio.run(_run_with_signals, Agent(config), lambda: _reload(files))
-    except* AgentError as group:
-        raise _first(group) from None
+    except BaseExceptionGroup as group:
+        # Not `except*`: before Python 3.11.4, which Debian 12 is, it puts what is raised in it into another group.
+        ours, others = group.split(AgentError)
+        if ours is None or others is not None:
+            raise
+        raise _first(ours) from None
     return 0
 
 
@@ -151,5 +163,5 @@ def _first(group: BaseExceptionGroup[AgentError]) -> AgentError:
     inner: BaseException = group
     while isinstance(inner, BaseExceptionGroup):
         inner = inner.exceptions[0]
-    assert isinstance(inner, AgentError)  # noqa: S101 - `except*` let nothing else through
+    assert isinstance(inner, AgentError)  # noqa: S101 - it was split off by this type
     return inner

@@ -1,44 +1,33 @@
 """The parts of one agent, made and connected; nothing runs yet."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-from agent_core import __version__
 from agent_core.cameras.ledger import Ledger
-from agent_core.cameras.monitor import CameraMonitor
+from agent_core.cameras.monitor import CameraMonitor, SourceState
 from agent_core.cameras.registry import CameraRegistry
 from agent_core.clock import Clock
 from agent_core.config import AgentConfig
-from agent_core.controller import Controller, Readiness
+from agent_core.controller import Controller
 from agent_core.errors import AgentError, FfmpegFailed
 from agent_core.events import EventBus
+from agent_core.front import front_of
+from agent_core.media_plane import MediaPlane, media_plane
 from agent_core.plugin import ffmpeg
 from agent_core.plugin.manager import EntryPointFinder, PluginManager, Providers
 from agent_core.plugin.ring_tier import RingTier
-from agent_core.rpc.apikeys import ApiKeys
-from agent_core.rpc.auth import Authenticator, Secret, TokenAuthority
-from agent_core.rpc.forms import Forms
-from agent_core.rpc.limits import FailureThrottle, RateLimiter
-from agent_core.rpc.methods import core_methods
+from agent_core.rpc.auth import Secret, TokenAuthority
 from agent_core.rpc.server import RpcServer
-from agent_core.rpc.session import SharedParts
-from agent_core.rpc.session_methods import add_session_methods
-from agent_core.rpc.sessions import Sessions
-from agent_core.rpc.table import MethodTable
-from agent_core.rpc.topics import EventForms
 from agent_core.snapshots import SnapshotManager
 from agent_core.storage import SnapshotStore
 from agent_core.supervisor import Supervisor
-from agent_core.web import DirectoryFiles, DownloadLinks, web_app
 
-__all__ = ("API_KEYS_FILE", "LEDGER_FILE", "SECRET_FILE", "Assembly", "assemble")
+__all__ = ("LEDGER_FILE", "Assembly", "assemble")
 
-#: Names in the state folder.
-SECRET_FILE = "secret"  # noqa: S105 - a file name
-API_KEYS_FILE = "api-keys.json"
+#: In the state folder.
 LEDGER_FILE = "cameras.json"
 
 _log = logging.getLogger("camera_agent.app")
@@ -51,6 +40,7 @@ class Assembly:
     server: RpcServer
     supervisor: Supervisor
     monitor: CameraMonitor
+    media: MediaPlane
     cameras: CameraRegistry
     store: SnapshotStore
     controller: Controller
@@ -91,14 +81,48 @@ def assemble(config: AgentConfig, *, clock: Clock, find: EntryPointFinder) -> As
     monitor = CameraMonitor(
         list(chain.from_iterable(each.sources for each in providers)), cameras, ledger, clock=clock
     )
-    supervisor = Supervisor(chain.from_iterable(each.components for each in providers), clock=clock)
+    components = list(chain.from_iterable(each.components for each in providers))
+    supervisor = Supervisor(components, clock=clock)
+    media = media_plane(
+        config,
+        components,
+        cameras=cameras,
+        plugins=plugins,
+        states=lambda: _states(monitor, supervisor),
+        events=events,
+        clock=clock,
+    )
+    controller = _controller(
+        config, providers, plugins, problems, cameras, monitor, supervisor, media, events, clock
+    )
+    secret = Secret.load(config.storage.secret_file)
+    tokens = TokenAuthority(secret, clock)
+    server = front_of(config, controller, media, secret, tokens, providers, events, clock)
+    return Assembly(server, supervisor, monitor, media, cameras, controller.store, controller, events, tokens)
+
+
+def _controller(
+    config: AgentConfig,
+    providers: Sequence[Providers],
+    plugins: PluginManager,
+    problems: Sequence[AgentError],
+    cameras: CameraRegistry,
+    monitor: CameraMonitor,
+    supervisor: Supervisor,
+    media: MediaPlane,
+    events: EventBus,
+    clock: Clock,
+) -> Controller:
     tiers = [RingTier(), *chain.from_iterable(each.tiers for each in providers)]
-    store = SnapshotStore(config.storage.snapshots)
-    controller = Controller(
+    return Controller(
         cameras=cameras,
         monitor=monitor,
         snapshots=SnapshotManager(tiers, budgets_s=config.snapshots.tier_budget_s, clock=clock),
-        store=store,
+        store=SnapshotStore(config.storage.snapshots),
+        streams=media.streams,
+        recordings=media.recordings,
+        recording_files=media.files,
+        health=media.health,
         supervisor=supervisor,
         plugins=plugins,
         problems=problems,
@@ -106,10 +130,6 @@ def assemble(config: AgentConfig, *, clock: Clock, find: EntryPointFinder) -> As
         clock=clock,
         defaults=config.snapshots,
     )
-    secret = Secret.load(state_dir / SECRET_FILE)
-    tokens = TokenAuthority(secret, clock)
-    server = _server(config, controller, secret, tokens, providers, plugins, events, clock)
-    return Assembly(server, supervisor, monitor, cameras, store, controller, events, tokens)
 
 
 def _ffmpeg_problem(program: str | None) -> FfmpegFailed | None:
@@ -120,74 +140,11 @@ def _ffmpeg_problem(program: str | None) -> FfmpegFailed | None:
     return None
 
 
-def _server(
-    config: AgentConfig,
-    controller: Controller,
-    secret: Secret,
-    tokens: TokenAuthority,
-    providers: Sequence[Providers],
-    plugins: PluginManager,
-    events: EventBus,
-    clock: Clock,
-) -> RpcServer:
-    """Everything that faces clients."""
-    links = DownloadLinks(secret.derive("download links"), clock)
-    forms = Forms(config.media_server, clock, links.sign)
-    keys = ApiKeys(config.storage.state_dir / API_KEYS_FILE, clock)
-    gate = Authenticator(tokens, keys, FailureThrottle(config.auth.failures_per_minute, clock))
-    table = MethodTable(core_methods(controller, forms))
-    sessions = Sessions(
-        SharedParts(
-            table=table,
-            authenticator=gate,
-            limiter=RateLimiter(config.auth.calls_per_s, config.auth.calls_burst, clock),
-            bus=events,
-            forms=_event_forms(forms),
-            clock=clock,
-            max_calls=config.server.max_calls,
-            max_queued_events=config.server.max_queued_events,
-        )
-    )
-    add_session_methods(table, sessions, title="camera-agent", version=__version__)
-    _add_plugin_methods(table, providers, plugins, config)
-    http = web_app(
-        ready=lambda: controller.system_status().readiness is not Readiness.STARTING,
-        metrics=lambda: _metrics(controller, sessions),
-        gate=gate,
-        links=links,
-        files={"snapshots": DirectoryFiles(controller.store.root)},
-    )
-    return RpcServer(config.server, sessions, http)
-
-
-def _add_plugin_methods(
-    table: MethodTable, providers: Sequence[Providers], plugins: PluginManager, config: AgentConfig
-) -> None:
-    for each in providers:
-        try:
-            table.add_plugin_methods(each.plugin, each.methods)
-        except AgentError as error:
-            plugins.reject(each.plugin, error, config.plugins)
-
-
-def _event_forms(forms: Forms) -> EventForms:
-    event_forms = EventForms()
-    for topic in ("camera.connected", "camera.disconnected", "camera.status_change", "camera_status_update"):
-        event_forms.register(topic, forms.camera_event)
-    event_forms.register("snapshot.taken", forms.snapshot)
-    for topic in ("system.health", "system.startup", "system.shutdown", "system_health_update"):
-        event_forms.register(topic, forms.system_event)
-    return event_forms
-
-
-def _metrics(controller: Controller, sessions: Sessions) -> Iterator[str]:
-    """The few gauges that exist so far, in the Prometheus text format."""
-    cameras = controller.cameras.list()
-    yield "# HELP camera_agent_cameras Cameras by status."
-    yield "# TYPE camera_agent_cameras gauge"
-    for status in sorted({camera.status.value for camera in cameras}):
-        count = sum(camera.status.value == status for camera in cameras)
-        yield f'camera_agent_cameras{{status="{status}"}} {count}'
-    yield "# HELP camera_agent_connections Open WebSocket connections."
-    yield "# TYPE camera_agent_connections gauge"
-    yield f"camera_agent_connections {len(sessions)}"
+def _states(monitor: CameraMonitor, supervisor: Supervisor) -> list[tuple[str, str]]:
+    """Of the agent's parts, by the names that clients know."""
+    failed = any(state is SourceState.FAILED for _, state in monitor.discovery.sources)
+    return [
+        ("websocket_server", "RUNNING"),
+        ("camera_monitor", "ERROR" if failed else "STARTING" if monitor.discovery.active else "RUNNING"),
+        *((name, state.value) for name, state in supervisor.states.items()),
+    ]

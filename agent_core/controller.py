@@ -11,12 +11,17 @@ from agent_core.clock import Clock
 from agent_core.config import SnapshotsConfig
 from agent_core.errors import AgentError
 from agent_core.events import EventBus
+from agent_core.health import HealthMonitor
 from agent_core.media import images
-from agent_core.models import Camera, CameraStatus, Picture, PictureFormat, Snapshot
+from agent_core.mediamtx.schema import RuntimePath
+from agent_core.models import Camera, CameraId, CameraStatus, Picture, PictureFormat, Snapshot
 from agent_core.plugin import jpeg
 from agent_core.plugin.manager import PluginManager, PluginState, PluginStatus
+from agent_core.recording_files import RecordingStore
+from agent_core.recordings import RecordingManager
 from agent_core.snapshots import SnapshotManager, Still
 from agent_core.storage import SnapshotStore
+from agent_core.streams import StreamManager
 from agent_core.supervisor import Supervisor
 
 __all__ = ("Controller", "Readiness", "SnapshotRequest", "SystemStatus")
@@ -62,6 +67,10 @@ class Controller:
         monitor: CameraMonitor,
         snapshots: SnapshotManager,
         store: SnapshotStore,
+        streams: StreamManager,
+        recordings: RecordingManager,
+        recording_files: RecordingStore,
+        health: HealthMonitor,
         supervisor: Supervisor,
         plugins: PluginManager,
         problems: Sequence[AgentError],
@@ -72,6 +81,11 @@ class Controller:
         self.cameras = cameras
         self.snapshots = snapshots
         self.store = store
+        self.streams = streams
+        self.recordings = recordings
+        self.recording_files = recording_files
+        self.health = health
+        self.started_s = clock.monotonic_s()
         self.supervisor = supervisor
         self.plugins = plugins
         self.clock = clock
@@ -134,6 +148,16 @@ class Controller:
             taken_at=taken_at,
             tiers_tried=still.attempts,
         )
+
+    async def stream_path(self, camera: CameraId) -> RuntimePath | None:
+        """The camera's path at the media server; None where there is none, or no server that could be asked."""
+        try:
+            return await self.streams.runtime(camera)
+        except AgentError:
+            return None
+
+    def is_recording(self, camera: CameraId) -> bool:
+        return self.recordings.active(camera) is not None
 
     def system_status(self) -> SystemStatus:
         """Answered from memory, from the first moment on."""

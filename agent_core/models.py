@@ -25,6 +25,8 @@ __all__ = (
     "MediaInput",
     "Picture",
     "PictureFormat",
+    "RecordingEvent",
+    "RecordingState",
     "Snapshot",
     "SystemEvent",
     "TierAttempt",
@@ -61,9 +63,9 @@ class FrameSocket:
 
 @dataclass(frozen=True, slots=True)
 class Url:
-    """A network stream; the media server pulls it, so it needs no publisher."""
+    """A network stream; the media server pulls it, so it needs no publisher. Its `repr` keeps the address to itself."""
 
-    url: str
+    url: str = field(repr=False)
     has_credentials: bool = False
 
 
@@ -257,4 +259,24 @@ class SystemEvent:
     topic: str
     status: str
     components: tuple[tuple[str, str], ...]
+    reason: str = ""
+
+
+class RecordingState(StrEnum):
+    """STARTING until bytes are on disk; ERROR while they should grow and do not."""
+
+    STARTING = "STARTING"
+    RECORDING = "RECORDING"
+    ERROR = "ERROR"
+    STOPPED = "STOPPED"
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingEvent:
+    """A recording's state has changed; `duration_s` is what is on disk by then."""
+
+    camera: CameraId
+    recording: str
+    state: RecordingState
+    duration_s: float
     reason: str = ""

@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
@@ -121,12 +121,13 @@ async def child(
     stop_signal: int = signal.SIGTERM,
     grace_s: float = 0.0,
     launcher: Sequence[str] | None = None,
+    env: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Process]:
     """Run `argv` for as long as the context is open; leaving it, in whatever way, ends the child and its group.
 
     With `grace_s` the child first gets `stop_signal` and that many seconds. The context is not left before the child
     is reaped, also under cancellation; only a child that hangs in the kernel is left behind after some seconds.
-    `launcher` is what `find_launcher` returned; default: what it finds on PATH.
+    `launcher` is what `find_launcher` returned; default: what it finds on PATH. `env` replaces the environment.
 
     Raises:
         FileNotFoundError: the program does not exist, or is not executable.
@@ -140,6 +141,7 @@ async def child(
         stdout=stdout,
         stderr=stderr,
         start_new_session=True,
+        env=env,
     )
     try:
         yield process

@@ -12,10 +12,7 @@ from agent_core.config import StorageConfig
 from agent_core.errors import StartFailed, StorageFailed
 from agent_core.state import explain_os_error, write_atomic
 
-__all__ = ("ENDPOINT_FILE", "Announcement", "InstanceLock", "notify_systemd", "prepare_folders")
-
-#: In the state folder while the agent runs: `{"url": ..., "pid": ...}`.
-ENDPOINT_FILE = "endpoint.json"
+__all__ = ("Announcement", "InstanceLock", "notify_systemd", "prepare_folders")
 
 
 def prepare_folders(storage: StorageConfig) -> None:
@@ -26,7 +23,7 @@ def prepare_folders(storage: StorageConfig) -> None:
     """
     for folder in (storage.state_dir, storage.runtime_dir):
         try:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o750)
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
             why = explain_os_error(error, "make the agent's folders")
             raise StartFailed(why.details, reason=why.reason, suggestion=why.suggestion) from error
@@ -71,8 +68,8 @@ class InstanceLock:
 class Announcement:
     """Tells the command line on this host where the agent listens, for as long as it does."""
 
-    def __init__(self, state_dir: Path, url: str) -> None:
-        self._path = state_dir / ENDPOINT_FILE
+    def __init__(self, endpoint_file: Path, url: str) -> None:
+        self._path = endpoint_file
         self._url = url
 
     def __enter__(self) -> None:

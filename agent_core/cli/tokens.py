@@ -2,6 +2,7 @@
 
 import argparse
 import getpass
+import os
 from datetime import UTC, datetime, timedelta
 
 from agent_core.cli.options import Commands, Parser, add_command, number
@@ -34,12 +35,19 @@ def _user(text: str) -> str:
     return text
 
 
+def _own_name() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())  # a container's account need not have a name
+
+
 def _create(arguments: argparse.Namespace) -> int:
     from agent_core.rpc.roles import Role
 
     config = load_settings(arguments.config)
     lifetime_s = arguments.lifetime_s or int(config.auth.token_lifetime_s)
-    user, role = arguments.user or getpass.getuser(), Role(arguments.role)
+    user, role = arguments.user or _own_name(), Role(arguments.role)
     token = token_authority(config.storage).create(user, role, lifetime_s)
     expires_at = datetime.now(UTC) + timedelta(seconds=lifetime_s)
     value = {

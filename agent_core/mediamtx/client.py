@@ -1,6 +1,7 @@
 """MediaMTX's HTTP API v3 as methods. Answers are judged by their status; their texts are only for people."""
 
 import re
+from contextlib import nullcontext
 from types import TracebackType
 from typing import Any, Self, TypeVar
 from urllib.parse import quote, unquote, urlsplit
@@ -9,7 +10,9 @@ import anyio
 import httpx
 from pydantic import BaseModel, ValidationError
 
+from agent_core.clock import Clock, SystemClock
 from agent_core.errors import ConfigError, MediaServerError, MediaServerRefused, MediaServerUnavailable
+from agent_core.mediamtx.breaker import CircuitBreaker
 from agent_core.mediamtx.schema import Features, Page, PathConf, RecordedPath, RuntimePath, ServerInfo
 from agent_core.plugin.rtsp import Credentials
 
@@ -65,6 +68,7 @@ class MediaServerClient:
             password by up to 4 s, so that looks like a time-out.
         transport: `open_transport(api_url)` if not given; a wrapper goes here.
         page_items: how much of a list to ask for at once.
+        breaker: guards every call; `CircuitOpen`, which is a `MediaServerUnavailable`, while it is open.
     """
 
     def __init__(
@@ -76,12 +80,16 @@ class MediaServerClient:
         timeout_s: float = CALL_TIMEOUT_S,
         transport: httpx.AsyncBaseTransport | None = None,
         page_items: int = 500,
+        breaker: CircuitBreaker | None = None,
+        clock: Clock | None = None,
     ) -> None:
         base_url, in_url = _base_url(api_url)
         known = credentials or in_url
         self._timeout_s = min(timeout_s, CALL_TIMEOUT_S)
         self._page_items = page_items
         self._features: Features | None = None
+        self._breaker = breaker
+        self._clock = clock or SystemClock()
         self._http = httpx.AsyncClient(
             base_url=base_url,
             auth=httpx.BasicAuth(known.user, known.password) if known and token is None else None,
@@ -187,6 +195,10 @@ class MediaServerClient:
             raise _not_mediamtx() from error
 
     async def _call(self, method: str, path: str, body: object = None) -> httpx.Response:
+        with self._breaker.guard(self._clock) if self._breaker else nullcontext():
+            return await self._ask(method, path, body)
+
+    async def _ask(self, method: str, path: str, body: object) -> httpx.Response:
         try:
             with anyio.fail_after(self._timeout_s):
                 response = await self._send(method, path, body)

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, Generic, TypeVar
+from typing import ClassVar, Generic, Protocol, TypeVar
 
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
@@ -10,12 +10,15 @@ from pydantic import BaseModel, ConfigDict
 
 from agent_core.models import Camera, Picture
 from agent_core.plugin.context import CameraReport
+from agent_core.plugin.rtsp import Credentials
 
 __all__ = (
     "HOOKSPEC_API",
     "CameraSource",
     "CaptureRequest",
     "Component",
+    "MediaServer",
+    "MediaServerEndpoints",
     "Plugin",
     "Publisher",
     "RpcMethod",
@@ -125,6 +128,29 @@ class Component(ABC):
 
         Raising means failed: it is started again, with growing pauses. Returning means done.
         """
+
+
+class MediaServerEndpoints(Protocol):
+    """Where a media server listens; both addresses without a slash at the end."""
+
+    @property
+    def api_url(self) -> str: ...
+
+    @property
+    def rtsp_url(self) -> str: ...
+
+    @property
+    def credentials(self) -> Credentials | None:
+        """For the API and for reading; None where none are needed."""
+        ...
+
+
+class MediaServer(Component):
+    """A component that is a media server with MediaMTX's API v3, on this host and under this account."""
+
+    @abstractmethod
+    async def wait_endpoints(self) -> MediaServerEndpoints:
+        """Where it listens, as soon as it does."""
 
 
 class RpcParams(BaseModel):

@@ -1,40 +1,80 @@
 """From the agent's values to the wire's."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from agent_core.clock import Clock
 from agent_core.config import MediaServerConfig
-from agent_core.models import Camera, CameraEvent, CameraStatus, Control, Snapshot, SystemEvent
+from agent_core.mediamtx.schema import RuntimePath
+from agent_core.models import (
+    Camera,
+    CameraEvent,
+    CameraId,
+    CameraStatus,
+    Control,
+    RecordingEvent,
+    RecordingState,
+    Snapshot,
+    SystemEvent,
+)
 from agent_core.rpc import models as wire
+from agent_core.rpc import status_models as status
+from agent_core.rpc.media_models import RecordingEventForm
 from agent_core.storage import StoredFile
 
-__all__ = ("Forms",)
+__all__ = ("Forms", "MediaView")
 
 
 def _words(values: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(values))
 
 
+class MediaView(Protocol):
+    """What forms ask about streams and recordings; answered from memory."""
+
+    @property
+    def rtsp_port(self) -> int: ...
+
+    @property
+    def served(self) -> Sequence[str]:
+        """The protocols that the media server serves; empty while there is none."""
+        ...
+
+    def is_recording(self, camera: CameraId) -> bool: ...
+
+    def viewers(self, path: RuntimePath | None) -> int:
+        """How many read the path, the agent itself not counted."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Forms:
-    """`download_url` signs a link for a kind of file (`snapshots`, `recordings`) and a name."""
+    """From values to forms, with what the values do not say.
+
+    Args:
+        media_server: host name and ports of stream URLs.
+        media: what is true of streams and recordings at the moment.
+        download_url: signs a link for a kind of file (`snapshots`, `recordings`) and a name.
+    """
 
     media_server: MediaServerConfig
+    media: MediaView
     clock: Clock
     download_url: Callable[[str, str], str]
 
     def streams(self, camera: Camera) -> wire.StreamUrls:
         at = self.media_server
         return wire.StreamUrls(
-            rtsp=f"rtsp://{at.host}:{at.rtsp_port}/{camera.id}",
+            rtsp=f"rtsp://{at.host}:{self.media.rtsp_port}/{camera.id}",
             hls=f"http://{at.host}:{at.hls_port}/{camera.id}/index.m3u8",
             webrtc=f"http://{at.host}:{at.webrtc_port}/{camera.id}/",
         )
 
     def camera_basis(self, camera: Camera) -> object:
         """All that `camera` reads and that can change: while it compares equal, the form would be the same."""
-        return camera
+        media = self.media
+        return camera, media.rtsp_port, tuple(media.served), media.is_recording(camera.id)
 
     def camera(self, camera: Camera) -> wire.CameraForm:
         streams = self.streams(camera)
@@ -49,27 +89,31 @@ class Forms:
             capabilities=_words(mode.format for mode in camera.detected.modes),
             streams=streams,
             stream_url=streams.rtsp,
-            served=[],
-            is_recording=False,
+            served=list(self.media.served),
+            is_recording=self.media.is_recording(camera.id),
             ambiguous=camera.ambiguous,
             problem=camera.problem,
         )
 
-    def camera_status(self, camera: Camera) -> wire.CameraStatusForm:
+    def camera_status(self, camera: Camera, path: RuntimePath | None) -> wire.CameraStatusForm:
         connected = camera.status is CameraStatus.CONNECTED
         uptime_s = self.clock.monotonic_s() - camera.since_s if connected else 0.0
         listed = self.camera(camera).model_dump()
         listed["capabilities"] = wire.FormatsAndSizes(
             formats=_words(mode.format for mode in camera.detected.modes), resolutions=_resolutions(camera)
         )
-        metrics = wire.CameraMetrics(bytes_sent=0, readers=0, uptime=round(uptime_s, 3))
+        metrics = wire.CameraMetrics(
+            bytes_sent=path.outbound_bytes if path else 0,
+            readers=self.media.viewers(path),
+            uptime=round(uptime_s, 3),
+        )
         return wire.CameraStatusForm(**listed, metrics=metrics)
 
     def capabilities(self, camera: Camera) -> wire.CameraCapabilities:
         modes = camera.detected.modes
-        status = "NONE" if not modes else "CONFIRMED"
+        validation = "NONE" if not modes else "CONFIRMED"
         if camera.status is CameraStatus.DISCONNECTED:
-            status = "DISCONNECTED"
+            validation = "DISCONNECTED"
         return wire.CameraCapabilities(
             device=camera.id,
             formats=_words(mode.format for mode in modes),
@@ -80,16 +124,35 @@ class Forms:
                 for mode in modes
             ],
             controls=[_control(control) for control in camera.detected.controls],
-            validation_status=status,
+            validation_status=validation,
         )
 
     def camera_event(self, event: CameraEvent) -> wire.CameraEventForm:
         return wire.CameraEventForm(**self.camera(event.camera).model_dump(), timestamp=self.clock.now())
 
-    def system_event(self, event: SystemEvent) -> wire.SystemEventForm:
-        return wire.SystemEventForm(
+    def system_event(self, event: SystemEvent) -> status.SystemEventForm:
+        return status.SystemEventForm(
             status=event.status,
             components=dict(event.components),
+            reason=event.reason or None,
+            timestamp=self.clock.now(),
+        )
+
+    def recording_event(self, event: RecordingEvent) -> RecordingEventForm:
+        """For the topics whose status says what happened: started, stopped, failed."""
+        words = {RecordingState.RECORDING: "STARTED", RecordingState.STARTING: "STARTED"}
+        return self._recording(event, words.get(event.state, event.state.value))
+
+    def recording_update(self, event: RecordingEvent) -> RecordingEventForm:
+        """For the topic whose status says what is."""
+        return self._recording(event, event.state.value)
+
+    def _recording(self, event: RecordingEvent, status: str) -> RecordingEventForm:
+        return RecordingEventForm(
+            device=event.camera,
+            status=status,
+            filename=event.recording,
+            duration=round(event.duration_s, 3),
             reason=event.reason or None,
             timestamp=self.clock.now(),
         )

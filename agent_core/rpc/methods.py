@@ -11,6 +11,7 @@ from agent_core.errors import InvalidState, Unsupported
 from agent_core.media import images
 from agent_core.models import PictureFormat
 from agent_core.rpc import models as wire
+from agent_core.rpc import status_models as status
 from agent_core.rpc.camera_list import CameraListText
 from agent_core.rpc.errors import code_of
 from agent_core.rpc.forms import Forms
@@ -26,7 +27,6 @@ Handler = Callable[[Any, Caller], Awaitable[object]]
 _PROMPT = frozenset(
     (
         "get_camera_list",
-        "get_camera_status",
         "get_camera_capabilities",
         "get_system_status",
         "get_server_info",
@@ -35,19 +35,9 @@ _PROMPT = frozenset(
 
 #: Methods of the contract that this version does not have yet, with their role.
 _LATER: tuple[tuple[str, Role, str], ...] = (
-    ("start_recording", Role.OPERATOR, "Start recording a camera."),
-    ("stop_recording", Role.OPERATOR, "Stop recording a camera."),
-    ("list_recordings", Role.VIEWER, "The stored recordings, newest first."),
-    ("get_recording_info", Role.VIEWER, "One stored recording."),
     ("delete_recording", Role.ADMIN, "Delete a recording."),
     ("delete_snapshot", Role.ADMIN, "Delete a snapshot."),
-    ("start_streaming", Role.OPERATOR, "Start a live stream."),
-    ("stop_streaming", Role.OPERATOR, "End this caller's hold on a live stream."),
-    ("get_stream_url", Role.VIEWER, "Where a camera's stream is."),
-    ("get_stream_status", Role.VIEWER, "How a camera's stream is."),
-    ("get_streams", Role.VIEWER, "All streams."),
     ("get_metrics", Role.ADMIN, "Counters and gauges."),
-    ("get_status", Role.ADMIN, "Health of the agent and its components."),
     ("get_storage_info", Role.ADMIN, "Space used and left."),
     ("set_retention_policy", Role.ADMIN, "When stored media are deleted."),
     ("cleanup_old_files", Role.ADMIN, "Apply the retention policy now."),
@@ -85,7 +75,8 @@ class _Handlers:
         return self.camera_list.at(self.controller.clock.now(), self.controller.cameras.list())
 
     async def get_camera_status(self, params: wire.DeviceParams, caller: Caller) -> wire.CameraStatusForm:
-        return self.forms.camera_status(self.controller.cameras.get(params.device))
+        camera = self.controller.cameras.get(params.device)
+        return self.forms.camera_status(camera, await self.controller.stream_path(camera.id))
 
     async def get_camera_capabilities(
         self, params: wire.DeviceParams, caller: Caller
@@ -119,26 +110,42 @@ class _Handlers:
         stored = await self.controller.store.find(params.filename)
         return self.forms.snapshot_info(stored, await images.size_of(stored.path))
 
-    async def get_system_status(self, params: wire.NoParams, caller: Caller) -> wire.SystemStatusForm:
-        status = self.controller.system_status()
-        return wire.SystemStatusForm(
-            status=status.readiness.value,
-            message=status.message,
-            available_cameras=[camera.id for camera in status.available],
-            discovery_active=status.discovery_active,
+    async def get_system_status(self, params: wire.NoParams, caller: Caller) -> status.SystemStatusForm:
+        told = self.controller.system_status()
+        return status.SystemStatusForm(
+            status=told.readiness.value,
+            message=told.message,
+            available_cameras=[camera.id for camera in told.available],
+            discovery_active=told.discovery_active,
             problems=[
-                wire.ProblemForm(
+                status.ProblemForm(
                     code=code_of(problem),
                     reason=problem.reason,
                     details=problem.details,
                     suggestion=problem.suggestion,
                 )
-                for problem in status.problems
+                for problem in told.problems
             ],
         )
 
-    async def get_server_info(self, params: wire.NoParams, caller: Caller) -> wire.ServerInfo:
-        return wire.ServerInfo(
+    async def get_status(self, params: wire.NoParams, caller: Caller) -> status.StatusForm:
+        report = self.controller.health.report
+        return status.StatusForm(
+            status=report.status.value,
+            uptime=round(self.controller.clock.monotonic_s() - self.controller.started_s, 3),
+            version=__version__,
+            components=dict(report.components),
+            checks=[
+                status.CheckForm(
+                    name=each.name, status=each.status.value, detail=each.detail, since=each.since
+                )
+                for each in report.checks
+            ],
+            timestamp=self.controller.clock.now(),
+        )
+
+    async def get_server_info(self, params: wire.NoParams, caller: Caller) -> status.ServerInfo:
+        return status.ServerInfo(
             name="camera-agent",
             version=__version__,
             build_date="",
@@ -149,7 +156,7 @@ class _Handlers:
             supported_formats=[form.value for form in PictureFormat],
             max_cameras=0,
             plugins=[
-                wire.PluginForm(
+                status.PluginForm(
                     name=each.name,
                     version=each.version,
                     status=each.state.value,
@@ -196,10 +203,10 @@ def _viewer_rows(do: _Handlers) -> Sequence[tuple[str, str, Any, Any, Handler]]:
             "get_system_status",
             "How far the agent is.",
             wire.NoParams,
-            wire.SystemStatusForm,
+            status.SystemStatusForm,
             do.get_system_status,
         ),
-        ("get_server_info", "What this agent is.", wire.NoParams, wire.ServerInfo, do.get_server_info),
+        ("get_server_info", "What this agent is.", wire.NoParams, status.ServerInfo, do.get_server_info),
     )
 
 
@@ -219,6 +226,14 @@ def core_methods(controller: Controller, forms: Forms) -> list[Method]:
             wire.SnapshotForm,
             do.take_snapshot,
             errors=(InvalidState,),
+        ),
+        Method(
+            "get_status",
+            Role.ADMIN,
+            "Health of the agent and its components, from memory.",
+            wire.NoParams,
+            status.StatusForm,
+            do.get_status,
         ),
         *(_later(*row) for row in _LATER),
         *(contract_placeholder(*row, plugin="external_discovery") for row in _EXTERNAL),

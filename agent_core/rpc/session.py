@@ -1,7 +1,7 @@
 """One connection: its calls run in its own task group, its events wait in its own queue, nobody else waits for it."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -78,6 +78,7 @@ class Session:
         self._sending = anyio.Lock(fast_acquire=True)
         self._tasks: TaskGroup | None = None
         self._expiry = anyio.CancelScope()
+        self._closing: dict[str, Callable[[], object]] = {}
 
     @property
     def id(self) -> str:
@@ -107,14 +108,21 @@ class Session:
     def unsubscribe(self, topics: Sequence[str] | None) -> tuple[str, ...]:
         return self._subscriptions.remove(topics)
 
+    def on_close(self, key: str, callback: Callable[[], object]) -> None:
+        self._closing[key] = callback
+
     async def run(self) -> None:
         """Serve until the peer goes or this task is cancelled; every call still running is cancelled then."""
         capacity = self._shared.max_queued_events
-        with self._shared.bus.subscribe(self._subscriptions.wants, capacity=capacity) as events:
-            async with anyio.create_task_group() as tasks:
-                self._tasks = tasks
-                tasks.start_soon(self._deliver, events)
-                tasks.start_soon(self._work, tasks)
+        try:
+            with self._shared.bus.subscribe(self._subscriptions.wants, capacity=capacity) as events:
+                async with anyio.create_task_group() as tasks:
+                    self._tasks = tasks
+                    tasks.start_soon(self._deliver, events)
+                    tasks.start_soon(self._work, tasks)
+        finally:
+            for callback in self._closing.values():
+                callback()
 
     async def _work(self, tasks: TaskGroup) -> None:
         """Read a message and answer it, while another worker, started if there is none, reads on.

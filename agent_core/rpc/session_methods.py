@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue
 
 from agent_core.errors import AuthenticationFailed, InvalidParams, RateLimited
+from agent_core.models import CAMERA_ID
 from agent_core.plugin.abc import RpcParams, RpcResult
 from agent_core.rpc.openrpc import Document, openrpc_document
 from agent_core.rpc.roles import Role
@@ -32,7 +33,9 @@ class Authenticated(RpcResult):
 
 
 class Filters(RpcParams):
-    device: str | None = Field(None, pattern=r"^camera[0-9]+$", description="only events about this camera")
+    device: str | None = Field(
+        None, pattern=f"^{CAMERA_ID.pattern}$", description="only events about this camera"
+    )
 
 
 class SubscribeParams(RpcParams):

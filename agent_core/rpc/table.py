@@ -45,6 +45,10 @@ class SessionPort(Protocol):
     @property
     def topics(self) -> tuple[str, ...]: ...
 
+    def on_close(self, key: str, callback: Callable[[], object]) -> None:
+        """Call `callback` when the connection has ended; one with the same `key` is replaced."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Caller:

@@ -10,8 +10,11 @@ import anyio
 import anyio.abc
 import pytest
 from websockets.asyncio.server import ServerConnection
+from websockets.exceptions import ConnectionClosedError
+from websockets.frames import Close
 
 from agent_core.client import AUTHENTICATION_FAILED, AgentClient, AgentUnreachable, CallFailed, ConnectionLost
+from agent_core.client.connection import explain_closed
 from agent_core.rpc.roles import Role
 
 if TYPE_CHECKING:
@@ -262,3 +265,22 @@ async def test_an_error_without_data_still_says_something(websocket: Serve) -> N
     error = caught.value
     assert (error.details, error.reason, error.code) == ("No", "error", -32601)
     assert error.suggestion
+
+
+async def test_a_reply_that_is_too_large_is_said(websocket: Serve) -> None:
+    async def flood(connection: ServerConnection) -> None:
+        await connection.recv()
+        await connection.send("x" * (17 << 20))
+        await connection.wait_closed()
+
+    async with websocket(flood) as url, AgentClient(url) as agent:
+        with anyio.fail_after(10), pytest.raises(ConnectionLost) as caught:
+            await agent.call("ping")
+    assert caught.value.reason == "reply_too_large"
+
+
+def test_an_agent_that_stopped_answering_pings_is_said() -> None:
+    ours = Close(
+        1011, "keepalive ping timeout"
+    )  # what websockets sends then, websockets/asyncio/connection.py
+    assert explain_closed(ConnectionClosedError(None, ours)).reason == "no_keepalive"

@@ -48,14 +48,14 @@ class AgentProcess:
         return str(json.loads(endpoint.read_text())["url"])
 
     @asynccontextmanager
-    async def client(self, role: str = "operator", *, settled: bool = True) -> AsyncIterator[AgentClient]:
-        """A client, once every source has reported if `settled`: an agent answers some milliseconds before."""
+    async def client(self, role: str = "operator", *, ready: bool = True) -> AsyncIterator[AgentClient]:
+        """A client; with `ready` only once every source has reported its cameras."""
         url = await self.url()
         secret = Secret.load(self.folder / "state" / "secret")
         token = TokenAuthority(secret, SystemClock()).create("test", Role(role), 600)
         async with AgentClient(url, token=token, observe=self.observe) as client:
             with anyio.fail_after(20):
-                while settled and (await client.call("get_system_status"))["discovery_active"]:
+                while ready and (await client.call("get_system_status"))["discovery_active"]:
                     await anyio.sleep(0.01)
             yield client
 

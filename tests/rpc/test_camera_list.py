@@ -14,6 +14,7 @@ from agent_core.rpc.forms import Forms
 from agent_core.rpc.prepared import Prepared
 from agent_core.rpc.table import Caller, Method
 from agent_core.testing import SimulatedClock, running_agent
+from agent_core.testing.media import StaticMedia
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -38,7 +39,9 @@ def camera(number: int) -> Camera:
 
 @pytest.fixture
 def forms() -> CountingForms:
-    made = CountingForms(MediaServerConfig(), SimulatedClock(), lambda kind, name: f"/files/{kind}/{name}")
+    made = CountingForms(
+        MediaServerConfig(), StaticMedia(), SimulatedClock(), lambda kind, name: f"/files/{kind}/{name}"
+    )
     object.__setattr__(made, "made", [])
     return made
 
@@ -126,3 +129,19 @@ async def test_what_was_prepared_as_something_else_is_a_bug() -> None:
     assert await right.call({}, nobody) == "{}"
     with pytest.raises(TypeError, match="StreamUrls"):
         await wrong.call({}, nobody)
+
+
+def test_what_is_true_of_streams_and_recordings_is_seen_at_once() -> None:
+    media = StaticMedia()
+    forms = Forms(MediaServerConfig(), media, SimulatedClock(), lambda kind, name: f"/files/{kind}/{name}")
+    listed, cameras = CameraListText(forms), [camera(0)]
+
+    def shown() -> dict[str, object]:
+        (entry,) = json.loads(listed.at(NOW, cameras).text)["cameras"]
+        return dict(entry)
+
+    assert shown()["is_recording"] is False
+    media.recording.add(CameraId("camera0"))
+    assert shown()["is_recording"] is True
+    media.rtsp_port, media.served = 9554, ("rtsp",)
+    assert (shown()["stream_url"], shown()["served"]) == ("rtsp://127.0.0.1:9554/camera0", ["rtsp"])

@@ -9,13 +9,16 @@ from agent_core.config import MediaServerConfig
 from agent_core.rpc.forms import Forms
 from agent_core.rpc.methods import core_methods
 from agent_core.testing import SimulatedClock, running_agent
+from agent_core.testing.media import StaticMedia
 
 if TYPE_CHECKING:
     from tests.rpc.conftest import Toy
 
 
 async def test_prompt_methods_await_nothing(toy: "Toy") -> None:
-    forms = Forms(MediaServerConfig(), SimulatedClock(), lambda kind, name: f"/files/{kind}/{name}")
+    forms = Forms(
+        MediaServerConfig(), StaticMedia(), SimulatedClock(), lambda kind, name: f"/files/{kind}/{name}"
+    )
     async with running_agent() as agent:
         core = core_methods(agent.parts.controller, forms)
     prompt = [method for method in (*core, *toy.table) if method.prompt]

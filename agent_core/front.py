@@ -1,0 +1,116 @@
+"""Everything that faces clients: sessions, methods, events, files, on one port."""
+
+from collections.abc import Iterator, Sequence
+
+from agent_core import __version__
+from agent_core.clock import Clock
+from agent_core.config import AgentConfig
+from agent_core.controller import Controller, Readiness
+from agent_core.errors import AgentError
+from agent_core.events import EventBus
+from agent_core.media_plane import MediaPlane
+from agent_core.plugin.manager import PluginManager, Providers
+from agent_core.rpc.apikeys import ApiKeys
+from agent_core.rpc.auth import Authenticator, Secret, TokenAuthority
+from agent_core.rpc.forms import Forms
+from agent_core.rpc.limits import FailureThrottle, RateLimiter
+from agent_core.rpc.media_methods import media_methods
+from agent_core.rpc.methods import core_methods
+from agent_core.rpc.server import RpcServer
+from agent_core.rpc.session import SharedParts
+from agent_core.rpc.session_methods import add_session_methods
+from agent_core.rpc.sessions import Sessions
+from agent_core.rpc.table import MethodTable
+from agent_core.rpc.topics import EventForms
+from agent_core.web import DirectoryFiles, DownloadLinks, RecordingFiles, web_app
+
+__all__ = ("API_KEYS_FILE", "front_of")
+
+#: In the state folder.
+API_KEYS_FILE = "api-keys.json"
+
+
+def front_of(
+    config: AgentConfig,
+    controller: Controller,
+    media: MediaPlane,
+    secret: Secret,
+    tokens: TokenAuthority,
+    providers: Sequence[Providers],
+    events: EventBus,
+    clock: Clock,
+) -> RpcServer:
+    """The server, made and connected; a plugin whose methods cannot be added is dropped with its reason."""
+    links = DownloadLinks(secret.derive("download links"), clock)
+    forms = Forms(config.media_server, media, clock, links.sign)
+    keys = ApiKeys(config.storage.state_dir / API_KEYS_FILE, clock)
+    gate = Authenticator(tokens, keys, FailureThrottle(config.auth.failures_per_minute, clock))
+    table = _table(config, controller, forms, links)
+    sessions = Sessions(
+        SharedParts(
+            table=table,
+            authenticator=gate,
+            limiter=RateLimiter(config.auth.calls_per_s, config.auth.calls_burst, clock),
+            bus=events,
+            forms=_event_forms(forms),
+            clock=clock,
+            max_calls=config.server.max_calls,
+            max_queued_events=config.server.max_queued_events,
+        )
+    )
+    add_session_methods(table, sessions, title="camera-agent", version=__version__)
+    _add_plugin_methods(table, providers, controller.plugins, config)
+    http = web_app(
+        ready=lambda: controller.system_status().readiness is not Readiness.STARTING,
+        metrics=lambda: _metrics(controller, sessions),
+        gate=gate,
+        links=links,
+        files={"snapshots": DirectoryFiles(controller.store.root), "recordings": RecordingFiles(media.files)},
+    )
+    return RpcServer(config.server, sessions, http)
+
+
+def _table(config: AgentConfig, controller: Controller, forms: Forms, links: DownloadLinks) -> MethodTable:
+    media = media_methods(
+        controller,
+        forms,
+        download_url=links.sign,
+        auto_close_after_s=config.media_server.close_after_s,
+    )
+    return MethodTable([*core_methods(controller, forms), *media])
+
+
+def _add_plugin_methods(
+    table: MethodTable, providers: Sequence[Providers], plugins: PluginManager, config: AgentConfig
+) -> None:
+    for each in providers:
+        try:
+            table.add_plugin_methods(each.plugin, each.methods)
+        except AgentError as error:
+            plugins.reject(each.plugin, error, config.plugins)
+
+
+def _event_forms(forms: Forms) -> EventForms:
+    event_forms = EventForms()
+    for topic in ("camera.connected", "camera.disconnected", "camera.status_change", "camera_status_update"):
+        event_forms.register(topic, forms.camera_event)
+    event_forms.register("snapshot.taken", forms.snapshot)
+    for topic in ("recording.start", "recording.stop", "recording.error"):
+        event_forms.register(topic, forms.recording_event)
+    event_forms.register("recording_status_update", forms.recording_update)
+    for topic in ("system.health", "system.startup", "system.shutdown", "system_health_update"):
+        event_forms.register(topic, forms.system_event)
+    return event_forms
+
+
+def _metrics(controller: Controller, sessions: Sessions) -> Iterator[str]:
+    """The few gauges that exist so far, in the Prometheus text format."""
+    cameras = controller.cameras.list()
+    yield "# HELP camera_agent_cameras Cameras by status."
+    yield "# TYPE camera_agent_cameras gauge"
+    for status in sorted({camera.status.value for camera in cameras}):
+        count = sum(camera.status.value == status for camera in cameras)
+        yield f'camera_agent_cameras{{status="{status}"}} {count}'
+    yield "# HELP camera_agent_connections Open WebSocket connections."
+    yield "# TYPE camera_agent_connections gauge"
+    yield f"camera_agent_connections {len(sessions)}"

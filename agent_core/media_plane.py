@@ -1,0 +1,129 @@
+"""Everything that has to do with the media server, made and connected."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from agent_core.cameras.registry import CameraRegistry
+from agent_core.clock import Clock
+from agent_core.config import AgentConfig, MediaServerConfig
+from agent_core.errors import AgentError
+from agent_core.events import EventBus
+from agent_core.health import HealthMonitor
+from agent_core.mediamtx.breaker import BreakerSettings, CircuitBreaker
+from agent_core.mediamtx.schema import RuntimePath
+from agent_core.models import CameraId
+from agent_core.plugin import Component, MediaServer, MediaServerEndpoints
+from agent_core.plugin.manager import PluginManager
+from agent_core.plugin.rtsp import Credentials
+from agent_core.recording_files import RecordingStore
+from agent_core.recordings import RecordingManager
+from agent_core.server_link import ServerLink
+from agent_core.streams import StreamManager
+
+__all__ = ("MediaPlane", "media_plane")
+
+DEFAULT_RTSP_PORT = 554
+
+
+@dataclass(frozen=True, slots=True)
+class _External:
+    """The addresses of a media server that runs already."""
+
+    api_url: str
+    rtsp_url: str
+    credentials: Credentials | None
+
+
+@dataclass(frozen=True, slots=True)
+class MediaPlane:
+    """Streams and recordings, and what is true of them at the moment."""
+
+    link: ServerLink
+    streams: StreamManager
+    recordings: RecordingManager
+    files: RecordingStore
+    health: HealthMonitor
+    settings: MediaServerConfig
+
+    @property
+    def rtsp_port(self) -> int:
+        """Of the server in use; as configured while there is none."""
+        return urlsplit(self._rtsp_url()).port or DEFAULT_RTSP_PORT
+
+    def _rtsp_url(self) -> str:
+        try:
+            return self.link.require().rtsp_url
+        except AgentError:
+            return self.settings.rtsp_url
+
+    @property
+    def served(self) -> Sequence[str]:
+        """RTSP while the server is there; an external one is taken to serve what MediaMTX serves by default."""
+        try:
+            self.link.require()
+        except AgentError:
+            return ()
+        return ("rtsp",) if self.settings.mode == "embedded" else ("rtsp", "hls", "webrtc")
+
+    def is_recording(self, camera: CameraId) -> bool:
+        return self.recordings.active(camera) is not None
+
+    def viewers(self, path: RuntimePath | None) -> int:
+        return self.streams.viewers(path)
+
+
+def media_plane(
+    config: AgentConfig,
+    components: Sequence[Component],
+    *,
+    cameras: CameraRegistry,
+    plugins: PluginManager,
+    states: Callable[[], Sequence[tuple[str, str]]],
+    events: EventBus,
+    clock: Clock,
+) -> MediaPlane:
+    """Make and connect it; nothing runs yet. `states` gives the states of the agent's other parts."""
+    breaker = CircuitBreaker(
+        BreakerSettings(
+            failures=config.health.breaker_failures,
+            window_s=config.health.breaker_window_s,
+            first_open_s=config.health.breaker_first_open_s,
+            longest_open_s=config.health.breaker_longest_open_s,
+        )
+    )
+    link = ServerLink(_endpoints(config.media_server, components), breaker=breaker, clock=clock)
+    streams = StreamManager(
+        link,
+        camera=cameras.get,
+        publisher=plugins.publisher,
+        settings=config.media_server,
+        clock=clock,
+    )
+    files = RecordingStore(config.storage.recordings)
+    recordings = RecordingManager(streams, files, settings=config.recordings, events=events, clock=clock)
+    health = HealthMonitor(
+        link,
+        components=states,
+        is_live=lambda: streams.any_held,
+        folder=config.storage.recordings,
+        settings=config.health,
+        events=events,
+        clock=clock,
+    )
+    return MediaPlane(link, streams, recordings, files, health, config.media_server)
+
+
+def _endpoints(
+    config: MediaServerConfig, components: Sequence[Component]
+) -> Callable[[], Awaitable[MediaServerEndpoints]] | None:
+    if config.mode == "embedded":
+        server = next((each for each in components if isinstance(each, MediaServer)), None)
+        return server.wait_endpoints if server else None
+    password = config.password.get_secret_value() if config.password else ""
+    credentials = Credentials(config.user, password) if config.user else None
+
+    async def external() -> MediaServerEndpoints:
+        return _External(config.api_url.rstrip("/"), config.rtsp_url.rstrip("/"), credentials)
+
+    return external

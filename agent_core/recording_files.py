@@ -1,0 +1,232 @@
+"""Recordings on disk: `ROOT/<camera>/<id>/` with its segments and a `recording.json` that says what it is."""
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+
+import anyio.to_thread
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from agent_core.errors import NotFound, StorageFailed
+from agent_core.media import fmp4, mpegts
+from agent_core.models import CAMERA_ID, CameraId
+from agent_core.state import explain_os_error, write_atomic
+
+__all__ = ("RecordingFormat", "RecordingNote", "RecordingStore", "Segment", "StoredRecording")
+
+#: The media server takes whatever starts like a segment's name for one; this is not such a name.
+NOTE = "recording.json"
+_SUFFIXES = (".mp4", ".ts")
+
+
+class RecordingFormat(StrEnum):
+    FMP4 = "fmp4"
+    MPEGTS = "mpegts"
+
+
+class RecordingNote(BaseModel):
+    """What the agent knows of a recording and its files do not say. `ended_at` is None until it was stopped."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    id: str
+    camera: str
+    format: RecordingFormat
+    started_at: datetime
+    ended_at: datetime | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    name: str
+    path: Path
+    size_bytes: int
+    modified_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRecording:
+    """A recording's folder: its note and its segments, oldest first."""
+
+    note: RecordingNote
+    folder: Path
+    segments: tuple[Segment, ...]
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(segment.size_bytes for segment in self.segments)
+
+    @property
+    def modified_at(self) -> datetime:
+        return max((segment.modified_at for segment in self.segments), default=self.note.started_at)
+
+
+class RecordingStore:
+    """Makes, lists and reads recordings. Methods that are not `async` block on the disk: call them in a thread."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._durations: dict[tuple[Path, int], float] = {}
+
+    @property
+    def root(self) -> Path:
+        return self._root
+
+    def record_path(self, note: RecordingNote) -> str:
+        """The media server's `recordPath` for this recording; it must contain %path, which is the camera."""
+        return f"{self._root.absolute()}/%path/{note.id}/%Y-%m-%d_%H-%M-%S-%f"
+
+    def create(self, camera: CameraId, form: RecordingFormat, started_at: datetime) -> RecordingNote:
+        """Make the folder of a new recording; its id is camera and time, numbered where that exists.
+
+        Raises:
+            StorageFailed: the disk refuses.
+        """
+        base = f"{camera}_{started_at.strftime('%Y-%m-%d_%H-%M-%SZ')}"
+        number = 1
+        while True:
+            note = RecordingNote(
+                id=base if number == 1 else f"{base}-{number}",
+                camera=camera,
+                format=form,
+                started_at=started_at,
+            )
+            try:
+                (self._root / camera).mkdir(parents=True, exist_ok=True)
+                (self._root / camera / note.id).mkdir()
+            except FileExistsError:
+                number += 1
+                continue
+            except OSError as error:
+                raise explain_os_error(error, "make the recording's folder") from error
+            self.save(note)
+            return note
+
+    def save(self, note: RecordingNote) -> None:
+        """Write the note.
+
+        Raises:
+            StorageFailed: the disk refuses; the note is as it was.
+        """
+        try:
+            write_atomic(self._folder(note) / NOTE, note.model_dump_json(indent=2).encode() + b"\n")
+        except OSError as error:
+            raise explain_os_error(error, "note what was recorded") from error
+
+    def discard(self, note: RecordingNote) -> None:
+        """Remove the folder of a recording that never got a segment."""
+        folder = self._folder(note)
+        (folder / NOTE).unlink(missing_ok=True)
+        folder.rmdir()
+
+    def _folder(self, note: RecordingNote) -> Path:
+        return self._root / note.camera / note.id
+
+    def read(self, note: RecordingNote) -> StoredRecording:
+        """The recording as it is on disk now."""
+        folder = self._folder(note)
+        return StoredRecording(note, folder, tuple(_segments(folder)))
+
+    def free_bytes(self) -> int:
+        """Space left for the agent's account on the disk of recordings."""
+        status = os.statvfs(self._root)
+        return status.f_bavail * status.f_frsize
+
+    async def all(self, camera: CameraId | None = None) -> list[StoredRecording]:
+        """All recordings, or one camera's, newest first.
+
+        Raises:
+            StorageFailed: the folder cannot be read.
+        """
+        return await anyio.to_thread.run_sync(self._all, camera)
+
+    def _all(self, camera: CameraId | None) -> list[StoredRecording]:
+        try:
+            found = [each for each in self._walk(camera) if each is not None]
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise explain_os_error(error, "list the recordings") from error
+        return sorted(found, key=lambda each: (each.note.started_at, each.note.id), reverse=True)
+
+    def _walk(self, camera: CameraId | None) -> Iterator[StoredRecording | None]:
+        for folder in self._root.iterdir():
+            if CAMERA_ID.fullmatch(folder.name) and camera in {None, folder.name} and folder.is_dir():
+                yield from (self._stored(each) for each in folder.iterdir())
+
+    def _stored(self, folder: Path) -> StoredRecording | None:
+        """The recording in `folder`, None where that is not one of ours."""
+        try:
+            if not stat.S_ISDIR(folder.lstat().st_mode):
+                return None
+            note = RecordingNote.model_validate_json((folder / NOTE).read_bytes())
+        except (OSError, ValidationError):
+            return None
+        if (note.camera, note.id) != (folder.parent.name, folder.name):
+            return None
+        return StoredRecording(note, folder, tuple(_segments(folder)))
+
+    async def find(self, recording_id: str) -> StoredRecording:
+        """The recording of that id.
+
+        Raises:
+            NotFound: there is none.
+        """
+        camera = recording_id.partition("_")[0]
+        stored = None
+        if CAMERA_ID.fullmatch(camera) and "/" not in recording_id and "\0" not in recording_id:
+            folder = self._root / camera / recording_id
+            stored = await anyio.to_thread.run_sync(self._stored, folder)
+        if stored is None:
+            raise NotFound(
+                "There is no recording of that name.",
+                resource="recording",
+                id=recording_id,
+                suggestion="Call list_recordings for the names.",
+            )
+        return stored
+
+    async def durations_s(self, stored: StoredRecording) -> list[float]:
+        """As `segment_durations_s`, in a worker thread."""
+        return await anyio.to_thread.run_sync(self.segment_durations_s, stored)
+
+    async def duration_s(self, stored: StoredRecording) -> float:
+        """Seconds of media in all segments."""
+        return sum(await self.durations_s(stored))
+
+    def segment_names(self, recording_id: str) -> list[str]:
+        """The names of the segments of a recording, oldest first; empty where there is none of that id."""
+        camera = recording_id.partition("_")[0]
+        folder = self._root / camera / recording_id
+        if not CAMERA_ID.fullmatch(camera) or "\0" in recording_id or not folder.is_dir():
+            return []
+        return [segment.name for segment in _segments(folder)]
+
+    def segment_durations_s(self, stored: StoredRecording) -> list[float]:
+        """Seconds of media of each segment, 0 for a damaged one. A file is read again when its size has changed."""
+        return [self._duration_s(segment) for segment in stored.segments]
+
+    def _duration_s(self, segment: Segment) -> float:
+        key = (segment.path, segment.size_bytes)
+        if key not in self._durations:
+            read = mpegts.segment_duration_s if segment.path.suffix == ".ts" else fmp4.segment_duration_s
+            try:
+                self._durations[key] = read(segment.path)
+            except StorageFailed:
+                return 0.0
+            if len(self._durations) > 10_000:
+                self._durations.pop(next(iter(self._durations)))
+        return self._durations[key]
+
+
+def _segments(folder: Path) -> Iterator[Segment]:
+    for entry in sorted(folder.iterdir()):
+        status = entry.lstat()
+        if entry.suffix in _SUFFIXES and stat.S_ISREG(status.st_mode):
+            modified_at = datetime.fromtimestamp(status.st_mtime, UTC)
+            yield Segment(entry.name, entry, status.st_size, modified_at)

@@ -1,0 +1,79 @@
+"""Is it recording? Decided from the sizes seen so far, without I/O; told the time."""
+
+from dataclasses import dataclass
+
+from agent_core.errors import AgentError, DependencyFailed
+from agent_core.models import RecordingState
+
+__all__ = ("FULL_BYTES", "Growth", "Measured", "no_media")
+
+#: Less than this and the disk counts as full: a part of the recording would not fit.
+FULL_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What is on disk: bytes of all segments, seconds of media in them."""
+
+    size_bytes: int = 0
+    duration_s: float = 0.0
+
+
+class Growth:
+    """RECORDING while the files grow; ERROR when nothing came within `start_timeout_s`, or nothing more for `stall_s`.
+
+    All times are monotonic seconds.
+    """
+
+    def __init__(self, *, started_s: float, start_timeout_s: float, stall_s: float) -> None:
+        self._started_s = started_s
+        self._start_timeout_s = start_timeout_s
+        self._stall_s = stall_s
+        self._size_bytes = 0
+        self._grew_s = started_s
+        self._first_sample_s: float | None = None
+
+    def look(self, now_s: float, measured: Measured) -> RecordingState:
+        """Take in what is on disk at `now_s`."""
+        if measured.size_bytes > self._size_bytes and measured.duration_s > 0:
+            self._size_bytes = measured.size_bytes
+            self._grew_s = now_s
+            if self._first_sample_s is None:
+                self._first_sample_s = now_s - measured.duration_s
+        if self._first_sample_s is None:
+            late = now_s - self._started_s >= self._start_timeout_s
+            return RecordingState.ERROR if late else RecordingState.STARTING
+        return RecordingState.ERROR if now_s - self._grew_s >= self._stall_s else RecordingState.RECORDING
+
+    def age_s(self, now_s: float) -> float:
+        return now_s - self._started_s
+
+    def left_s(self, now_s: float, duration_s: float | None) -> float | None:
+        """Until `duration_s` has passed since the first sample; None without a duration, or before that sample."""
+        if duration_s is None or self._first_sample_s is None:
+            return None
+        return self._first_sample_s + duration_s - now_s
+
+
+def no_media(problem: AgentError | None, *, free_bytes: int = FULL_BYTES) -> DependencyFailed:
+    """Why nothing is recorded, as far as it is known: the disk, the stream, or nobody knows."""
+    if free_bytes < FULL_BYTES:
+        return DependencyFailed(
+            "The disk for recordings is full.",
+            reason="disk_full",
+            suggestion="Free some space on this disk; the recording goes on by itself.",
+            dependency="storage",
+        )
+    if problem is not None:
+        return DependencyFailed(
+            f"No picture reaches the recording: {problem.details}",
+            reason=problem.reason,
+            suggestion=problem.suggestion,
+            dependency="stream",
+        )
+    return DependencyFailed(
+        "Nothing is being written, and the media server does not say why.",
+        reason="not_growing",
+        suggestion="See the media server's log; its account must be able to write to the folder of recordings.",
+        dependency="media_server",
+    )

@@ -1,0 +1,109 @@
+"""The connection to the media server: who it is, and whether we have it."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import anyio
+from anyio import TASK_STATUS_IGNORED
+from anyio.abc import TaskStatus
+
+from agent_core.clock import Clock
+from agent_core.errors import MediaServerUnavailable, Unsupported
+from agent_core.mediamtx.breaker import CircuitBreaker
+from agent_core.mediamtx.client import MediaServerClient
+from agent_core.paths import PathManager
+from agent_core.plugin import MediaServerEndpoints
+from agent_core.plugin.rtsp import Credentials
+
+__all__ = ("Connected", "ServerLink")
+
+_log = logging.getLogger("camera_agent.media_server")
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """A media server that can be asked. `rtsp_url` ends without a slash."""
+
+    client: MediaServerClient
+    paths: PathManager
+    rtsp_url: str
+    credentials: Credentials | None
+
+
+class ServerLink:
+    """Opens the client once the server's addresses are known, and lends it.
+
+    Args:
+        endpoints: waits for the addresses; None where no media server is configured.
+        breaker: guards the calls of everybody who is lent the client.
+    """
+
+    def __init__(
+        self,
+        endpoints: Callable[[], Awaitable[MediaServerEndpoints]] | None,
+        *,
+        breaker: CircuitBreaker,
+        clock: Clock,
+    ) -> None:
+        self.breaker = breaker
+        self._endpoints = endpoints
+        self._clock = clock
+        self._connected: Connected | None = None
+        self._probing: MediaServerClient | None = None
+
+    @property
+    def is_configured(self) -> bool:
+        return self._endpoints is not None
+
+    def require(self) -> Connected:
+        """The server.
+
+        Raises:
+            Unsupported: none is configured.
+            MediaServerUnavailable: it is still starting.
+        """
+        if self._endpoints is None:
+            raise Unsupported(
+                "This agent has no media server.",
+                feature="media_server",
+                reason="no_media_server",
+                suggestion="Enable the plugin embedded_server, or set media_server.mode to external.",
+            )
+        if self._connected is None:
+            raise MediaServerUnavailable(
+                "The media server is still starting.",
+                reason="media_server_starting",
+                suggestion="Try again in a moment.",
+            )
+        return self._connected
+
+    async def probe(self) -> None:
+        """Ask the server for a sign of life, whatever the circuit breaker says.
+
+        Raises:
+            MediaServerError: it gave none.
+        """
+        self.require()
+        if self._probing is not None:
+            await self._probing.info()
+
+    async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
+        """Keep the client open until cancelled; started at once."""
+        task_status.started()
+        if self._endpoints is None:
+            return
+        at = await self._endpoints()
+        guarded = MediaServerClient(
+            at.api_url, credentials=at.credentials, breaker=self.breaker, clock=self._clock
+        )
+        unguarded = MediaServerClient(at.api_url, credentials=at.credentials)
+        async with guarded as client, unguarded as probing:
+            self._probing = probing
+            paths = PathManager(client, clock=self._clock)
+            self._connected = Connected(client, paths, at.rtsp_url, at.credentials)
+            _log.info("using the media server whose RTSP is at %s", at.rtsp_url)
+            try:
+                await anyio.sleep_forever()
+            finally:
+                self._connected = self._probing = None

@@ -1,0 +1,288 @@
+"""Live streams: a path for each camera, leased by name, held while anybody has a lease."""
+
+import logging
+import shlex
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import anyio
+from anyio import TASK_STATUS_IGNORED
+from anyio.abc import TaskGroup, TaskStatus
+
+from agent_core.clock import Clock
+from agent_core.config import MediaServerConfig
+from agent_core.errors import AgentError, CaptureFailed, MediaServerRefused, Unsupported
+from agent_core.mediamtx.hold import Hold
+from agent_core.mediamtx.schema import PathConf, RuntimePath
+from agent_core.models import Camera, CameraId, MediaInput, Url
+from agent_core.plugin import Publisher
+from agent_core.server_link import ServerLink
+
+__all__ = ("StreamManager", "StreamState")
+
+_log = logging.getLogger("camera_agent.streams")
+
+FIRST_PAUSE_S = 0.25
+LONGEST_PAUSE_S = 5.0
+#: What the server puts in: its RTSP port and the path's name. It expands them in every word, quoted or not.
+OUTPUT = "rtsp://127.0.0.1:$RTSP_PORT/$MTX_PATH"
+
+
+class StreamState(StrEnum):
+    INACTIVE = "INACTIVE"
+    STARTING = "STARTING"
+    ACTIVE = "ACTIVE"
+    ERROR = "ERROR"
+
+
+@dataclass
+class _Held:
+    """One camera's hold. `state` and `problem` change with it; `changed` is set and replaced at each change."""
+
+    camera: CameraId
+    holders: set[str] = field(default_factory=set)
+    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    state: StreamState = StreamState.STARTING
+    problem: AgentError | None = None
+    changed: anyio.Event = field(default_factory=anyio.Event)
+
+    def became(self, state: StreamState, problem: AgentError | None = None) -> None:
+        self.state, self.problem = state, problem
+        self.changed.set()
+        self.changed = anyio.Event()
+
+
+class _Started:
+    """The `task_status` of a hold: the stream is live."""
+
+    def __init__(self, held: _Held) -> None:
+        self._held = held
+        self.was_live = False
+
+    def started(self, _value: None = None) -> None:
+        self.was_live = True
+        self._held.became(StreamState.ACTIVE)
+
+
+class StreamManager:
+    """Paths and holds. `run` owns the tasks of the holds; everything else may be called from any task.
+
+    Args:
+        link: the media server.
+        camera: the camera of an id as it is now; raises NotFound.
+        publisher: the program that publishes a media input, None if no plugin has one.
+    """
+
+    def __init__(
+        self,
+        link: ServerLink,
+        *,
+        camera: Callable[[str], Camera],
+        publisher: Callable[[MediaInput], Publisher | None],
+        settings: MediaServerConfig,
+        clock: Clock,
+    ) -> None:
+        self._link = link
+        self.camera = camera
+        self._publisher = publisher
+        self._settings = settings
+        self._clock = clock
+        self._held: dict[CameraId, _Held] = {}
+        self._recording: dict[CameraId, PathConf] = {}
+        self._tg: TaskGroup | None = None
+
+    async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
+        """Own the holds until cancelled."""
+        async with anyio.create_task_group() as tg:
+            self._tg = tg
+            try:
+                task_status.started()
+                await anyio.sleep_forever()
+            finally:
+                self._tg = None
+
+    # Paths.
+
+    def command(self, camera: Camera) -> Publisher | None:
+        """The program that publishes `camera`; None for one that the server pulls.
+
+        Raises:
+            CaptureFailed: the camera is not there.
+            Unsupported: no plugin can publish it.
+        """
+        if camera.media_input is None:
+            raise CaptureFailed(f"{camera.id} is not connected.", reason="camera_disconnected")
+        if isinstance(camera.media_input, Url):
+            return None
+        publisher = self._publisher(camera.media_input)
+        if publisher is None or any("$" in word for word in publisher.argv):
+            raise Unsupported(
+                f"No plugin can publish {camera.id}.",
+                feature="publisher",
+                reason="no_publisher",
+                suggestion="Enable the plugin ffmpeg_tier.",
+            )
+        return publisher
+
+    def _desired(self, camera: Camera) -> PathConf:
+        publisher = self.command(camera)
+        recording = self._recording.get(camera.id, PathConf(record=False))
+        limits_s = (self._settings.start_timeout_s, self._settings.close_after_s)
+        if publisher is None:
+            assert isinstance(camera.media_input, Url)  # noqa: S101 - what None means
+            return recording.model_copy(
+                update={
+                    "source": camera.media_input.url,
+                    "source_on_demand": True,
+                    "source_on_demand_start_timeout_s": limits_s[0],
+                    "source_on_demand_close_after_s": limits_s[1],
+                }
+            )
+        return recording.model_copy(
+            update={
+                "source": "publisher",
+                "run_on_demand": shlex.join([*publisher.argv, OUTPUT]),
+                "run_on_demand_restart": True,
+                "run_on_demand_start_timeout_s": limits_s[0],
+                "run_on_demand_close_after_s": limits_s[1],
+            }
+        )
+
+    async def ensure(self, camera: Camera) -> str:
+        """Make the server have the camera's path; returns the stream's RTSP URL for this host.
+
+        Raises:
+            MediaServerError, Unsupported, CaptureFailed: it cannot be.
+        """
+        server = self._link.require()
+        await server.paths.ensure(camera.id, self._desired(camera))
+        return f"{server.rtsp_url}/{camera.id}"
+
+    async def set_recording(self, camera: Camera, conf: PathConf | None) -> None:
+        """Record the camera's path as `conf` says, or with None no more; one hot PATCH where the path is there.
+
+        What is set stays set: a path that has to be made again is made with it.
+
+        Raises:
+            MediaServerError: the server refused or is not there; what is set stays set nevertheless.
+        """
+        server = self._link.require()
+        if conf is None:
+            self._recording.pop(camera.id, None)
+        else:
+            self._recording[camera.id] = conf
+        try:
+            await server.paths.patch_record(camera.id, conf or PathConf(record=False))
+        except MediaServerRefused as error:
+            if error.status != 404:
+                raise
+            if conf is not None:
+                await self.ensure(camera)
+
+    async def runtime(self, camera: CameraId) -> RuntimePath | None:
+        """The path as the server sees it; None if it has none."""
+        return await self._link.require().client.path(camera)
+
+    def viewers(self, path: RuntimePath | None) -> int:
+        """How many read the path, our own hold not counted."""
+        if path is None:
+            return 0
+        held = self._held.get(CameraId(path.name))
+        ours = 1 if held is not None and held.state is StreamState.ACTIVE else 0
+        return max(0, len(path.readers) - ours)
+
+    async def all_runtime(self) -> tuple[RuntimePath, ...]:
+        """All of the server's paths, also those of others."""
+        return await self._link.require().client.list_paths()
+
+    # Leases.
+
+    def state(self, camera: CameraId) -> tuple[StreamState, AgentError | None]:
+        """Of the hold: INACTIVE where nobody has a lease."""
+        held = self._held.get(camera)
+        return (held.state, held.problem) if held else (StreamState.INACTIVE, None)
+
+    @property
+    def any_held(self) -> bool:
+        return bool(self._held)
+
+    def acquire(self, camera: CameraId, holder: str) -> None:
+        """Give `holder` a lease on the camera's stream; a second one for the same holder changes nothing.
+
+        The stream is started in the background and brought back whenever it ends, until the last lease is released.
+        """
+        held = self._held.get(camera)
+        if held is None:
+            assert self._tg is not None, "acquire outside run"  # noqa: S101 - wiring
+            held = self._held[camera] = _Held(camera)
+            self._tg.start_soon(self._keep, held)
+        held.holders.add(holder)
+
+    def release(self, camera: CameraId, holder: str) -> bool:
+        """Take the lease back; whether the stream goes on for others."""
+        held = self._held.get(camera)
+        if held is None:
+            return False
+        held.holders.discard(holder)
+        if held.holders:
+            return True
+        del self._held[camera]
+        held.scope.cancel()
+        return False
+
+    def has_lease(self, camera: CameraId, holder: str) -> bool:
+        held = self._held.get(camera)
+        return held is not None and holder in held.holders
+
+    async def wait_live(self, camera: CameraId) -> None:
+        """Return when the leased stream is live.
+
+        Raises:
+            AgentError: why it could not be started, at the first failed attempt.
+        """
+        while (held := self._held.get(camera)) is not None:
+            if held.state is StreamState.ACTIVE:
+                return
+            if held.state is StreamState.ERROR and held.problem is not None:
+                raise held.problem
+            await held.changed.wait()
+
+    async def wait_change(self, camera: CameraId) -> None:
+        """Return when the leased stream's state changes next; at once where nobody has a lease."""
+        held = self._held.get(camera)
+        if held is not None:
+            await held.changed.wait()
+
+    @asynccontextmanager
+    async def lease(self, camera: CameraId, holder: str) -> AsyncIterator[None]:
+        """Keep the camera's stream live for as long as the context is open.
+
+        Raises:
+            AgentError: it could not be started.
+        """
+        self.acquire(camera, holder)
+        try:
+            await self.wait_live(camera)
+            yield
+        finally:
+            self.release(camera, holder)
+
+    async def _keep(self, held: _Held) -> None:
+        """Hold the stream, again and again with growing pauses, until the last lease is released."""
+        pause_s = FIRST_PAUSE_S
+        with held.scope:
+            while True:
+                status = _Started(held)
+                try:
+                    url = await self.ensure(self.camera(held.camera))
+                    await Hold(url, credentials=self._link.require().credentials).run(task_status=status)
+                except AgentError as error:
+                    fields = {"camera": held.camera, "reason": error.reason}
+                    _log.warning("the stream is not live: %s", error.details, extra={"fields": fields})
+                    held.became(StreamState.ERROR, error)
+                if status.was_live:
+                    pause_s = FIRST_PAUSE_S
+                await self._clock.sleep(pause_s)
+                pause_s = min(2 * pause_s, LONGEST_PAUSE_S)

@@ -1,0 +1,16 @@
+"""A small media server inside the agent that speaks MediaMTX's API v3."""
+
+from embedded_server.faults import Faults
+from embedded_server.plugin import EmbeddedServerPlugin
+from embedded_server.server import EmbeddedServer, Endpoints, serving
+from embedded_server.settings import EmbeddedServerSettings, User
+
+__all__ = (
+    "EmbeddedServer",
+    "EmbeddedServerPlugin",
+    "EmbeddedServerSettings",
+    "Endpoints",
+    "Faults",
+    "User",
+    "serving",
+)

@@ -1,0 +1,147 @@
+"""Go's notations, as the API shows them: durations with days, sizes, times, escaped JSON."""
+
+import json
+import re
+from datetime import datetime
+from typing import TypeAlias
+
+__all__ = (
+    "ConfigRefused",
+    "Json",
+    "dumps",
+    "duration_text",
+    "parse_duration",
+    "parse_size",
+    "size_text",
+    "time_text",
+)
+
+Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
+
+_DAY_NS = 86_400 * 10**9
+_UNITS_NS = {
+    "ns": 1,
+    "us": 10**3,
+    "µs": 10**3,
+    "μs": 10**3,
+    "ms": 10**6,
+    "s": 10**9,
+    "m": 60 * 10**9,
+    "h": 3600 * 10**9,
+}
+_DAYS = re.compile(r"(-?[0-9]+)d")
+_NUMBER = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)([^0-9.]*)")
+_SIZE = re.compile(r"([0-9]*\.?[0-9]+)\s*([A-Za-z]*)\Z")
+_SIZE_UNITS = "BKMGTPE"
+_BAD_SIZE = (
+    "byte quantity must be a positive integer with a unit of measurement like M, MB, MiB, G, GiB, or GB"
+)
+
+
+class ConfigRefused(ValueError):
+    """A configuration that the server refuses; the message is the `error` of a 400."""
+
+
+def parse_duration(text: str) -> int:
+    """Nanoseconds of `1d2h3.5s`; the empty text is zero.
+
+    Raises:
+        ConfigRefused: with the words of Go's `time` package.
+    """
+    days = 0
+    rest = text
+    if found := _DAYS.match(text):
+        days = int(found[1])
+        rest = text[found.end() :]
+    nanoseconds = abs(days) * _DAY_NS + (_plain_duration(rest) if rest else 0)
+    return -nanoseconds if days < 0 else nanoseconds
+
+
+def _plain_duration(text: str) -> int:
+    sign, digits = (-1, text[1:]) if text[0] == "-" else (1, text.removeprefix("+"))
+    if digits == "0":
+        return 0
+    total, position = 0.0, 0
+    while position < len(digits) or not digits:
+        found = _NUMBER.match(digits, position)
+        if found is None:
+            raise ConfigRefused(f"time: invalid duration {_quote(text)}")
+        if not found[2]:
+            raise ConfigRefused(f"time: missing unit in duration {_quote(text)}")
+        if found[2] not in _UNITS_NS:
+            raise ConfigRefused(f"time: unknown unit {_quote(found[2])} in duration {_quote(text)}")
+        total += float(found[1]) * _UNITS_NS[found[2]]
+        position = found.end()
+    return sign * round(total)
+
+
+def _quote(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+def duration_text(nanoseconds: int) -> str:
+    """As the API writes a duration: days split out, zero as the empty text."""
+    sign = "-" if nanoseconds < 0 else ""
+    days, rest = divmod(abs(nanoseconds), _DAY_NS)
+    return sign + (f"{days}d" if days else "") + (_go_duration(rest) if rest else "")
+
+
+def _go_duration(nanoseconds: int) -> str:
+    if nanoseconds < 10**9:
+        unit, size = next((u, s) for u, s in (("ms", 10**6), ("µs", 10**3), ("ns", 1)) if nanoseconds >= s)
+        return f"{_decimal(nanoseconds, size)}{unit}"
+    minutes, rest = divmod(nanoseconds, 60 * 10**9)
+    hours, minutes = divmod(minutes, 60)
+    seconds = f"{_decimal(rest, 10**9)}s"
+    return (f"{hours}h" if hours else "") + (f"{minutes}m" if hours or minutes else "") + seconds
+
+
+def _decimal(value: int, unit: int) -> str:
+    whole, fraction = divmod(value, unit)
+    if not fraction:
+        return str(whole)
+    return f"{whole}.{str(fraction).rjust(len(str(unit)) - 1, '0').rstrip('0')}"
+
+
+def parse_size(text: str) -> int:
+    """Bytes of `50M`, `50MB` or `50MiB`, all powers of 1024.
+
+    Raises:
+        ConfigRefused: no positive number with a unit.
+    """
+    found = _SIZE.match(text.strip().upper())
+    unit = found[2] if found else ""
+    if found is None or unit not in (
+        "B",
+        *(f"{u}{tail}" for u in _SIZE_UNITS[1:] for tail in ("", "B", "IB")),
+    ):
+        raise ConfigRefused(_BAD_SIZE)
+    size = int(float(found[1]) * 1024 ** _SIZE_UNITS.index(unit[0]))
+    if size <= 0:
+        raise ConfigRefused(_BAD_SIZE)
+    return size
+
+
+def size_text(size_bytes: int) -> str:
+    """As the API writes a size: one decimal at most, in the largest unit that fits."""
+    power = min((size_bytes.bit_length() - 1) // 10, 6) if size_bytes else 0
+    number = f"{size_bytes / 1024**power:.1f}".removesuffix(".0")
+    return f"{number}{_SIZE_UNITS[power]}"
+
+
+def dumps(value: Json) -> str:
+    """Compact JSON in which Go's encoder would see its own hand."""
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+def time_text(moment: datetime) -> str:
+    """RFC 3339 in the local zone, without trailing zeros, `Z` where the offset is zero."""
+    local = moment.astimezone()
+    fraction = f".{local.microsecond:06d}".rstrip("0") if local.microsecond else ""
+    zone = local.strftime("%z")
+    return (
+        local.strftime("%Y-%m-%dT%H:%M:%S")
+        + fraction
+        + ("Z" if zone == "+0000" else f"{zone[:3]}:{zone[3:5]}")
+    )

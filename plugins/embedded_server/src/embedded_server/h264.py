@@ -1,0 +1,198 @@
+"""What a sequence parameter set says (ITU-T H.264, 7.3.2.1.1), as far as the API and a container need it."""
+
+from dataclasses import dataclass
+
+__all__ = ("MAX_SIDE", "BitReader", "BitstreamError", "Sps", "parse_sps", "without_emulation")
+
+#: Profiles whose set has the chroma and scaling fields (7.3.2.1.1).
+_HIGH = frozenset((100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135))
+_PROFILES = {66: "Baseline", 77: "Main", 88: "Extended", 100: "High", 110: "High 10", 122: "High 4:2:2"}
+_PROFILES |= {244: "High 4:4:4 Predictive"}
+_EXTENDED_ASPECT = 255
+#: Far beyond level 6.2.
+MAX_SIDE = 32_768
+
+
+class BitstreamError(ValueError):
+    """The bits end too early or say what cannot be."""
+
+
+class BitReader:
+    """Bits from the front of `data`, most significant first."""
+
+    def __init__(self, data: bytes) -> None:
+        self._bits = int.from_bytes(data, "big")
+        self._left = len(data) * 8
+
+    def bits(self, count: int) -> int:
+        if count > self._left:
+            raise BitstreamError("A parameter set ends too early.")
+        self._left -= count
+        return (self._bits >> self._left) & ((1 << count) - 1)
+
+    def flag(self) -> bool:
+        return bool(self.bits(1))
+
+    def unsigned(self) -> int:
+        """Exp-Golomb, ue(v)."""
+        zeros = 0
+        while not self.flag():
+            zeros += 1
+            if zeros > 32:
+                raise BitstreamError("A parameter set has an endless number.")
+        return (1 << zeros) - 1 + self.bits(zeros)
+
+    def signed(self) -> int:
+        """Exp-Golomb, se(v)."""
+        number = self.unsigned()
+        return (number + 1) // 2 if number % 2 else -(number // 2)
+
+
+def without_emulation(nalu: bytes) -> bytes:
+    """The payload without the emulation prevention bytes (7.4.1)."""
+    return nalu.replace(b"\x00\x00\x03", b"\x00\x00")
+
+
+@dataclass(frozen=True, slots=True)
+class Sps:
+    """`reorder_frames` is how many pictures may come out later than they came in; None if the set does not say.
+
+    Bit depths are minus 8.
+    """
+
+    width: int
+    height: int
+    profile_idc: int
+    level_idc: int
+    reorder_frames: int | None
+    chroma: int = 1
+    luma_depth: int = 0
+    chroma_depth: int = 0
+
+    @property
+    def profile(self) -> str:
+        return _PROFILES.get(self.profile_idc, str(self.profile_idc))
+
+    @property
+    def level(self) -> str:
+        whole, tenth = divmod(self.level_idc, 10)
+        return f"{whole}.{tenth}" if tenth else str(whole)
+
+
+def parse_sps(nalu: bytes) -> Sps:
+    """The set in `nalu`, header byte included.
+
+    Raises:
+        BitstreamError: it cannot be read.
+    """
+    reader = BitReader(without_emulation(nalu[1:]))
+    profile_idc, _, level_idc = reader.bits(8), reader.bits(8), reader.bits(8)
+    reader.unsigned()
+    chroma, *depths = _chroma(reader) if profile_idc in _HIGH else (1, 0, 0)
+    reader.unsigned()
+    order_type = _picture_order(reader)
+    reader.unsigned()
+    reader.flag()
+    width, height = _size(reader, chroma)
+    if chroma > 3 or max(depths) > 7:
+        raise BitstreamError("A parameter set has impossible values.")
+    if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE):
+        raise BitstreamError("A parameter set has an impossible picture size.")
+    reorder = 0 if order_type == 2 or profile_idc == 66 else _reorder(reader)
+    return Sps(width, height, profile_idc, level_idc, reorder, chroma, *depths)
+
+
+def _chroma(reader: BitReader) -> tuple[int, int, int]:
+    """The chroma format and both bit depths; the scaling lists are passed over."""
+    chroma = reader.unsigned()
+    if chroma == 3:
+        reader.flag()
+    luma_depth, chroma_depth = reader.unsigned(), reader.unsigned()
+    reader.flag()
+    if reader.flag():
+        for index in range(12 if chroma == 3 else 8):
+            if reader.flag():
+                _skip_scaling_list(reader, 16 if index < 6 else 64)
+    return chroma, luma_depth, chroma_depth
+
+
+def _skip_scaling_list(reader: BitReader, size: int) -> None:
+    last = following = 8
+    for _ in range(size):
+        if following:
+            following = (last + reader.signed()) % 256
+        last = following or last
+
+
+def _picture_order(reader: BitReader) -> int:
+    kind = reader.unsigned()
+    if kind == 0:
+        reader.unsigned()
+    elif kind == 1:
+        reader.flag()
+        reader.signed()
+        reader.signed()
+        for _ in range(min(reader.unsigned(), 255)):
+            reader.signed()
+    return kind
+
+
+def _size(reader: BitReader, chroma: int) -> tuple[int, int]:
+    width, height = (reader.unsigned() + 1) * 16, (reader.unsigned() + 1) * 16
+    frames_only = reader.flag()
+    if not frames_only:
+        reader.flag()
+        height *= 2
+    reader.flag()
+    if reader.flag():
+        left, right, top, bottom = (reader.unsigned() for _ in range(4))
+        width -= (left + right) * (2 if chroma in (1, 2) else 1)
+        height -= (top + bottom) * (2 if chroma == 1 else 1) * (1 if frames_only else 2)
+    return width, height
+
+
+def _reorder(reader: BitReader) -> int | None:
+    """`max_num_reorder_frames` at the end of the usability information (annex E)."""
+    try:
+        if not reader.flag():
+            return None
+        _skip_display(reader)
+        has_hrd = [_skip_hrd(reader) if reader.flag() else False for _ in range(2)]
+        if any(has_hrd):
+            reader.flag()
+        reader.flag()
+        if not reader.flag():
+            return None
+        reader.flag()
+        for _ in range(4):
+            reader.unsigned()
+        return min(reader.unsigned(), 16)
+    except BitstreamError:
+        return None
+
+
+def _skip_display(reader: BitReader) -> None:
+    if reader.flag() and reader.bits(8) == _EXTENDED_ASPECT:
+        reader.bits(32)
+    if reader.flag():
+        reader.flag()
+    if reader.flag():
+        reader.bits(4)
+        if reader.flag():
+            reader.bits(24)
+    if reader.flag():
+        reader.unsigned()
+        reader.unsigned()
+    if reader.flag():
+        reader.bits(65)
+
+
+def _skip_hrd(reader: BitReader) -> bool:
+    count = reader.unsigned() + 1
+    reader.bits(8)
+    for _ in range(min(count, 32)):
+        reader.unsigned()
+        reader.unsigned()
+        reader.flag()
+    reader.bits(20)
+    return True

@@ -1,0 +1,93 @@
+"""`recordPath`: a pattern to the name of a file, and back."""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+__all__ = ("RecordPath",)
+
+_FIELDS = {"Y": 4, "m": 2, "d": 2, "H": 2, "M": 2, "S": 2, "f": 6}
+_EXTENSIONS = {"fmp4": ".mp4", "mpegts": ".ts"}
+
+
+@dataclass(frozen=True, slots=True)
+class RecordPath:
+    """The pattern of one path's files: `pattern` as configured, `name` the path's, or None for any name."""
+
+    pattern: str
+    format: str
+    name: str | None
+
+    def file(self, start: datetime) -> Path:
+        """The file of a segment that starts at `start`, in the local zone."""
+        local = start.astimezone()
+        text = self._text.replace("%path", self.name or "")
+        for field in _FIELDS:
+            if field != "f":
+                text = text.replace(f"%{field}", local.strftime(f"%{field}"))
+        text = text.replace("%f", f"{local.microsecond:06d}").replace("%s", str(int(local.timestamp())))
+        return Path(text.replace("%z", _zone_text(local)))
+
+    @property
+    def folder(self) -> Path:
+        """The deepest folder that all files of the pattern share."""
+        fixed = []
+        for part in self._text.replace("%path", self.name or "%path").split("/")[:-1]:
+            if "%" in part:
+                break
+            fixed.append(part)
+        return Path("/".join(fixed) or "/")
+
+    def read(self, file: Path) -> tuple[str, datetime] | None:
+        """The path's name and the start that a file's name says; not anchored at the end, as MediaMTX's is not."""
+        found = self._expression().match(str(file))
+        start = _start(found) if found else None
+        if found is None or start is None:
+            return None
+        return found.groupdict().get("path") or self.name or "", start
+
+    @property
+    def _text(self) -> str:
+        return str(Path.cwd() / self.pattern) + _EXTENSIONS[self.format]
+
+    def _expression(self) -> re.Pattern[str]:
+        text = self._text
+        if self.name is not None:
+            text = text.replace("%path", self.name)
+        text = re.escape(text).replace("%path", "(?P<path>.*?)", 1)
+        for field, digits in _FIELDS.items():
+            text = text.replace(f"%{field}", f"(?P<{field}>[0-9]{{{digits}}})", 1)
+        text = text.replace("%s", "(?P<s>[0-9]{10})", 1)
+        return re.compile(text.replace("%z", r"(?P<z>Z|[+-][0-9]{4})", 1))
+
+
+def _zone_text(local: datetime) -> str:
+    zone = local.strftime("%z")
+    return "Z" if zone == "+0000" else zone
+
+
+def _start(found: re.Match[str]) -> datetime | None:
+    given = {key: value for key, value in found.groupdict().items() if value}
+    if "s" in given:
+        moment = datetime.fromtimestamp(int(given["s"]), UTC)
+        return moment + timedelta(microseconds=int(given.get("f", "0")))
+    year, month, day, hour, minute, second, micro = (
+        int(given.get(field, default))
+        for field, default in zip("YmdHMSf", (1970, 1, 1, 0, 0, 0, 0), strict=True)
+    )
+    zone = _zone(given.get("z"))
+    try:
+        moment = datetime(year, month, day, hour, minute, second, micro, tzinfo=zone)
+    except ValueError:
+        return None
+    return moment if zone else moment.astimezone()
+
+
+def _zone(text: str | None) -> timezone | None:
+    if text is None:
+        return None
+    if text == "Z":
+        return UTC
+    offset = timedelta(hours=int(text[1:3]), minutes=int(text[3:5]))
+    return timezone(-offset if text[0] == "-" else offset)

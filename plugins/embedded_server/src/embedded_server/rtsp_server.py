@@ -1,0 +1,62 @@
+"""The RTSP listener, and who is connected to it."""
+
+from functools import partial
+
+import anyio
+from anyio import TASK_STATUS_IGNORED
+from anyio.abc import Listener, SocketStream, TaskStatus
+
+from embedded_server.paths import Paths
+from embedded_server.rtsp_connection import RtspConnection
+from embedded_server.rtsp_session import RtspSession
+from embedded_server.surroundings import Surroundings
+
+__all__ = ("RtspServer",)
+
+_MAX_CONNECTIONS = 256
+
+
+class RtspServer:
+    """Serves RTSP over TCP; nothing is ever sent by UDP."""
+
+    def __init__(self, listener: Listener[SocketStream], paths: Paths, surroundings: Surroundings) -> None:
+        self._listener = listener
+        self._paths = paths
+        self._surroundings = surroundings
+        self._connections: dict[str, RtspConnection] = {}
+
+    async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
+        """Serve until cancelled; connections end with it."""
+        task_status.started()
+        async with anyio.create_task_group() as tg:
+            await self._listener.serve(self._serve, tg)
+
+    async def _serve(self, stream: SocketStream) -> None:
+        async with stream:
+            if len(self._connections) < _MAX_CONNECTIONS:
+                await self._surroundings.guarded(partial(self._converse, stream))
+
+    async def _converse(self, stream: SocketStream) -> None:
+        connection = RtspConnection(stream, self._paths, self._surroundings)
+        self._connections[connection.id] = connection
+        try:
+            await connection.run()
+        finally:
+            del self._connections[connection.id]
+
+    @property
+    def connections(self) -> tuple[RtspConnection, ...]:
+        """By age."""
+        return tuple(self._connections.values())
+
+    @property
+    def sessions(self) -> tuple[RtspSession, ...]:
+        """By age."""
+        return tuple(sorted(self._sessions(), key=lambda session: session.created))
+
+    def _sessions(self) -> list[RtspSession]:
+        return [one.session for one in self._connections.values() if one.session is not None]
+
+    def close_all(self) -> None:
+        for connection in self.connections:
+            connection.close()

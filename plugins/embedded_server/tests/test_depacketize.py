@@ -1,0 +1,79 @@
+import random
+from datetime import UTC, datetime
+
+import pytest
+
+from embedded_server.depacketize import Depacketizer
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def packet(sequence: int, timestamp: int, payload: bytes, *, marker: bool = False) -> bytes:
+    head = bytes([0x80, 0x60 | marker << 7]) + (sequence & 0xFFFF).to_bytes(2, "big")
+    return head + (timestamp & 0xFFFFFFFF).to_bytes(4, "big") + b"\0\0\0\1" + payload
+
+
+def units(codec: str, *packets: bytes) -> list[tuple[int, tuple[bytes, ...], bool]]:
+    depacketizer = Depacketizer(codec)
+    found = [unit for data in packets for unit in depacketizer.push(data, NOW)]
+    return [(unit.timestamp, unit.nalus, unit.key) for unit in found]
+
+
+def test_single_aggregated_and_fragmented_units_of_h264() -> None:
+    found = units(
+        "H264",
+        packet(0, 100, b"\x78\x00\x02\x67\x01\x00\x02\x68\x02"),
+        packet(1, 100, b"\x7c\x85ab"),
+        packet(2, 100, b"\x7c\x05cd"),
+        packet(3, 100, b"\x7c\x45ef", marker=True),
+        packet(4, 400, b"\x41xy", marker=True),
+    )
+    assert found == [(0, (b"\x67\x01", b"\x68\x02", b"\x65abcdef"), True), (300, (b"\x41xy",), False)]
+
+
+def test_fragments_of_h265() -> None:
+    found = units(
+        "H265",
+        packet(0, 0, b"\x62\x01\x93ab"),
+        packet(1, 0, b"\x62\x01\x53cd", marker=True),
+        packet(2, 10, b"\x60\x01\x00\x03\x02\x01z", marker=True),
+    )
+    assert found == [(0, (b"\x26\x01abcd",), True), (10, (b"\x02\x01z",), False)]
+
+
+def test_a_picture_without_marker_ends_with_the_next_timestamp() -> None:
+    assert units("H264", packet(0, 0, b"\x41a"), packet(1, 5, b"\x41b")) == [(0, (b"\x41a",), False)]
+
+
+def test_a_picture_that_lost_a_packet_is_dropped_and_the_next_is_not() -> None:
+    found = units(
+        "H264",
+        packet(0, 0, b"\x7c\x85ab"),
+        packet(2, 0, b"\x7c\x45ef", marker=True),
+        packet(3, 9, b"\x41b", marker=True),
+    )
+    assert found == [(9, (b"\x41b",), False)]
+
+
+def test_numbers_and_times_wrap() -> None:
+    found = units(
+        "H264",
+        packet(0xFFFF, 0xFFFFFFF0, b"\x41a", marker=True),
+        packet(0, 0x10, b"\x41b", marker=True),
+        packet(1, 0x08, b"\x41c", marker=True),
+    )
+    assert [unit[0] for unit in found] == [0, 32, 24]
+
+
+@pytest.mark.parametrize("seed", range(100))
+@pytest.mark.parametrize("codec", ["H264", "H265"])
+def test_any_bytes_do_no_harm(codec: str, seed: int) -> None:
+    chance = random.Random(seed)
+    packets = [
+        packet(
+            number, 10 * (number // 3), chance.randbytes(chance.randrange(12)), marker=chance.random() < 0.3
+        )
+        for number in range(200)
+    ]
+    packets += [chance.randbytes(chance.randrange(40)) for _ in range(200)]
+    assert all(nalu for _, nalus, _ in units(codec, *packets) for nalu in nalus)

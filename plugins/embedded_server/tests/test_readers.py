@@ -1,0 +1,31 @@
+"""One reader's trouble is not another's."""
+
+from typing import Any
+
+import anyio
+import httpx
+
+
+def packet(sequence: int) -> bytes:
+    payload = b"\x80\x60" + sequence.to_bytes(2, "big") + bytes(8) + b"\x41" + bytes(1400)
+    return b"$\0" + len(payload).to_bytes(2, "big") + payload
+
+
+async def test_a_stalled_reader_costs_the_others_nothing(embedded: Any, embedded_rtsp: Any) -> None:
+    async with httpx.AsyncClient(base_url=embedded.api_url) as api:
+        await api.post("/v3/config/paths/add/cam", json={})
+        async with embedded_rtsp() as publisher, embedded_rtsp() as stalled, embedded_rtsp() as reader:
+            with anyio.fail_after(5):
+                while (await api.get("/v3/paths/get/cam")).status_code != 200:
+                    await anyio.sleep(0.01)
+            await publisher.publish("cam")
+            await stalled.play("cam")
+            await reader.play("cam")
+            for sequence in range(8000):
+                await publisher.send(packet(sequence))
+                found = await reader.packet()
+                assert int.from_bytes(found.payload[2:4], "big") == sequence
+            sessions = (await api.get("/v3/rtspsessions/list")).json()["items"]
+    discarded = sorted(one["outboundRTPPacketsDiscarded"] for one in sessions)
+    assert discarded[:2] == [0, 0]
+    assert discarded[2] > 0
