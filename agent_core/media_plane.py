@@ -7,7 +7,6 @@ from urllib.parse import urlsplit
 from agent_core.cameras.registry import CameraRegistry
 from agent_core.clock import Clock
 from agent_core.config import AgentConfig, HealthConfig, MediaServerConfig
-from agent_core.errors import AgentError
 from agent_core.events import EventBus
 from agent_core.health import HealthMonitor
 from agent_core.mediamtx.breaker import BreakerSettings, CircuitBreaker
@@ -53,17 +52,13 @@ class MediaPlane:
         return urlsplit(self._rtsp_url()).port or DEFAULT_RTSP_PORT
 
     def _rtsp_url(self) -> str:
-        try:
-            return self.link.require().rtsp_url
-        except AgentError:
-            return self.settings.rtsp_url
+        connected = self.link.current
+        return connected.rtsp_url if connected else self.settings.rtsp_url
 
     @property
     def served(self) -> Sequence[str]:
         """RTSP while the server is there; an external one is taken to serve what MediaMTX serves by default."""
-        try:
-            self.link.require()
-        except AgentError:
+        if self.link.current is None:
             return ()
         return ("rtsp",) if self.settings.mode == "embedded" else ("rtsp", "hls", "webrtc")
 

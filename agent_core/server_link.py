@@ -59,6 +59,11 @@ class ServerLink:
     def is_configured(self) -> bool:
         return self._endpoints is not None
 
+    @property
+    def current(self) -> Connected | None:
+        """The server where there is one that can be asked."""
+        return self._connected
+
     def require(self) -> Connected:
         """The server.
 
