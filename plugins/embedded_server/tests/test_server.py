@@ -104,8 +104,9 @@ async def test_digest(embedded: Any, embedded_rtsp: Any) -> None:
         await api.patch(
             "/v3/config/global/patch", json={"authInternalUsers": users, "rtspAuthMethods": ["digest"]}
         )
-        await api.post("/v3/config/paths/add/last", json={})
-        await api.post("/v3/config/paths/add/last", json={})
+    with anyio.fail_after(5):  # the change ends all connections, those to the API too
+        while not await _asks_with_digest(embedded.api_url):
+            await anyio.sleep(0.01)
     async with embedded_rtsp() as publisher, embedded_rtsp() as reader:
         await publisher.publish("cam")
         asked = await reader.ask("DESCRIBE", "cam")
@@ -119,6 +120,15 @@ async def test_digest(embedded: Any, embedded_rtsp: Any) -> None:
         wrong = answer(challenges, Credentials("view", "x"), "DESCRIBE", f"{reader.base}/cam")
         assert (await reader.ask("DESCRIBE", "cam", {"Authorization": wrong})).status == 401
         await reader.ended()
+
+
+async def _asks_with_digest(api_url: str) -> bool:
+    async with httpx.AsyncClient(base_url=api_url) as api:
+        try:
+            found = (await api.get("/v3/config/global/get")).json()
+        except httpx.TransportError:
+            return False
+    return bool(found["rtspAuthMethods"] == ["digest"])
 
 
 async def test_the_older_version() -> None:
@@ -156,6 +166,35 @@ async def main():
 
 anyio.run(main)
 """
+
+
+async def test_a_server_that_ends_finishes_its_recording(tmp_path: Path) -> None:
+    settings = EmbeddedServerSettings(**FREE, record_path=f"{tmp_path}/%path/%Y-%m-%d_%H-%M-%S-%f")
+    server = EmbeddedServer(settings, SystemClock())
+    source = ("-re", "-f", "lavfi", "-i", "testsrc2=size=320x240:rate=15")
+    encoder = ("-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-pix_fmt", "yuv420p")
+    async with anyio.create_task_group() as tg:
+        await tg.start(server.run)
+        endpoints = await server.wait_endpoints()
+        async with httpx.AsyncClient(base_url=endpoints.api_url) as api:
+            options = {"record": True, "recordPartDuration": "250ms"}
+            assert (await api.post("/v3/config/paths/add/cam", json=options)).status_code == 200
+        output = ("-f", "rtsp", "-rtsp_transport", "tcp", f"{endpoints.rtsp_url}/cam")
+        tg.start_soon(_publish, [ffmpeg.locate(), *ffmpeg.QUIET, *source, *encoder, *output])
+        with anyio.fail_after(20):
+            while not (files := list(tmp_path.glob("cam/*.mp4"))):
+                await anyio.sleep(0.05)
+        unfinished = files[0].read_bytes()
+        tg.cancel_scope.cancel()
+    at = unfinished.index(b"mvhd") + 20
+    assert unfinished[at : at + 4] == bytes(4)
+    assert int.from_bytes(files[0].read_bytes()[at : at + 4], "big") >= 250
+    await ffmpeg.run(ffmpeg.locate(), ["-xerror", "-i", str(files[0]), "-f", "null", "-"])
+
+
+async def _publish(argv: list[str]) -> None:
+    async with child(argv) as process:
+        await process.wait()
 
 
 async def test_a_killed_server_leaves_a_file_that_plays_and_no_process(tmp_path: Path) -> None:
