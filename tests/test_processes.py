@@ -27,6 +27,10 @@ def is_alive(pid: int) -> bool:
     return stat.rpartition(")")[2].split()[0] not in "ZX"
 
 
+def children() -> str:
+    return "".join(path.read_text() for path in Path("/proc/self/task").glob("*/children"))
+
+
 async def gone(pid: int, within_s: float = 2.0) -> None:
     with anyio.fail_after(within_s):
         while is_alive(pid):
@@ -129,10 +133,14 @@ async def test_cancelling_kills_children_and_grandchildren_that_ignore_signals(t
 async def test_cancelling_before_the_start_is_known_kills_the_whole_group_too(tmp_path: Path) -> None:
     pid_file = tmp_path / "pids"
     script = f"sh -c 'sleep 60' & echo $$ $! > {pid_file}; wait"
+    others = children()
 
     async with anyio.create_task_group() as tg:
         tg.start_soon(processes.run, ["sh", "-c", script])
-        await checkpoint()  # the fork; what follows it in the loop is held up, as on a loaded machine
+        with anyio.fail_after(10):
+            while children() == others:
+                await checkpoint()
+        # What follows the fork in the loop is held up, as on a loaded machine.
         deadline_s = time.monotonic() + 10
         while not line_of(pid_file) and time.monotonic() < deadline_s:
             time.sleep(0.01)  # noqa: ASYNC251 - on purpose
