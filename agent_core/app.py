@@ -75,6 +75,7 @@ class Agent:
                     await media.start(parts.media.link.run)
                     await media.start(parts.media.streams.run)
                     await media.start(parts.media.health.run)
+                    await media.start(parts.media.cleaner.run)
                     await recordings.start(parts.media.recordings.run)
                     await services.start(_announce_startup, parts)
                     _log.info("listening on %s, version %s", url, __version__)

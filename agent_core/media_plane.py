@@ -17,6 +17,7 @@ from agent_core.plugin.manager import PluginManager
 from agent_core.plugin.rtsp import Credentials
 from agent_core.recording_files import RecordingStore
 from agent_core.recordings import RecordingManager
+from agent_core.retention import RecordingCleaner
 from agent_core.server_link import ServerLink
 from agent_core.streams import StreamManager
 from agent_core.supervisor import Supervisor
@@ -44,6 +45,7 @@ class MediaPlane:
     recordings: RecordingManager
     files: RecordingStore
     health: HealthMonitor
+    cleaner: RecordingCleaner
     settings: MediaServerConfig
 
     @property
@@ -105,7 +107,13 @@ def media_plane(
         events=events,
         clock=clock,
     )
-    return MediaPlane(link, streams, recordings, files, health, config.media_server)
+
+    def in_use(camera: CameraId, recording_id: str) -> bool:
+        active = recordings.active(camera)
+        return active is not None and active.note.id == recording_id
+
+    cleaner = RecordingCleaner(files, settings=config.recordings, in_use=in_use, clock=clock)
+    return MediaPlane(link, streams, recordings, files, health, cleaner, config.media_server)
 
 
 def _breaker(config: HealthConfig) -> CircuitBreaker:
