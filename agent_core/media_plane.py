@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from agent_core.cameras.registry import CameraRegistry
 from agent_core.clock import Clock
-from agent_core.config import AgentConfig, HealthConfig, MediaServerConfig
+from agent_core.config import AgentConfig, HealthConfig, MediaServerConfig, RecordingsConfig
 from agent_core.events import EventBus
 from agent_core.health import HealthMonitor
 from agent_core.mediamtx.breaker import BreakerSettings, CircuitBreaker
@@ -107,13 +107,18 @@ def media_plane(
         events=events,
         clock=clock,
     )
+    cleaner = _cleaner(config.recordings, files, recordings, clock)
+    return MediaPlane(link, streams, recordings, files, health, cleaner, config.media_server)
 
+
+def _cleaner(
+    config: RecordingsConfig, files: RecordingStore, recordings: RecordingManager, clock: Clock
+) -> RecordingCleaner:
     def in_use(camera: CameraId, recording_id: str) -> bool:
         active = recordings.active(camera)
         return active is not None and active.note.id == recording_id
 
-    cleaner = RecordingCleaner(files, settings=config.recordings, in_use=in_use, clock=clock)
-    return MediaPlane(link, streams, recordings, files, health, cleaner, config.media_server)
+    return RecordingCleaner(files, settings=config, in_use=in_use, clock=clock)
 
 
 def _breaker(config: HealthConfig) -> CircuitBreaker:
