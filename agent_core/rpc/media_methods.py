@@ -6,12 +6,11 @@ from datetime import datetime
 
 from agent_core.controller import Controller
 from agent_core.errors import InvalidState, StorageFailed, Unsupported
-from agent_core.mediamtx.schema import RuntimePath
-from agent_core.models import Camera, CameraId
+from agent_core.models import CameraId
 from agent_core.recording_files import StoredRecording
-from agent_core.recordings import Active, Stopped
 from agent_core.rpc import media_models as wire
 from agent_core.rpc.forms import Forms
+from agent_core.rpc.media_forms import going_wrong, is_published, segments, stopped
 from agent_core.rpc.models import DeviceParams, ListParams, NameParams, NoParams
 from agent_core.rpc.roles import Role
 from agent_core.rpc.table import Caller, Method
@@ -49,7 +48,7 @@ class _Handlers:
 
     async def stop_recording(self, params: DeviceParams, caller: Caller) -> wire.RecordingStopped:
         camera = self.controller.cameras.get(params.device)
-        return _stopped(await self.controller.recordings.stop(camera.id))
+        return stopped(await self.controller.recordings.stop(camera.id))
 
     async def list_recordings(self, params: ListParams, caller: Caller) -> wire.RecordingFileList:
         camera = self.controller.cameras.get(params.device).id if params.device else None
@@ -86,8 +85,8 @@ class _Handlers:
             created_time=stored.note.started_at,
             format=stored.note.format,
             complete=stored.note.ended_at is not None and not going_on,
-            segments=_segments(stored, durations_s),
-            reason=stored.note.reason or _going_wrong(active if going_on else None),
+            segments=segments(stored, durations_s),
+            reason=stored.note.reason or going_wrong(active if going_on else None),
             download_url=self.download_url("recordings", stored.note.id),
         )
 
@@ -172,7 +171,7 @@ class _Handlers:
             status="ACTIVE" if live else state.value if state is not StreamState.ACTIVE else "STARTING",
             ready=live,
             ffmpeg_process=wire.FfmpegProcess(
-                running=live and _is_published(camera, path), pid=None, uptime=None
+                running=live and is_published(camera, path), pid=None, uptime=None
             ),
             mediamtx_path=wire.PathForm(
                 exists=path is not None, ready=live, readers=self.controller.streams.viewers(path)
@@ -200,36 +199,6 @@ class _Handlers:
         ]
 
 
-def _is_published(camera: Camera, path: RuntimePath | None) -> bool:
-    return path is not None and path.source is not None and path.source.type.endswith("Session")
-
-
-def _going_wrong(active: Active | None) -> str | None:
-    return active.problem.reason if active and active.problem and active.state.value == "ERROR" else None
-
-
-def _segments(stored: StoredRecording, durations_s: list[float]) -> list[wire.SegmentForm]:
-    return [
-        wire.SegmentForm(filename=each.name, file_size=each.size_bytes, duration=round(duration_s, 3))
-        for each, duration_s in zip(stored.segments, durations_s, strict=True)
-    ]
-
-
-def _stopped(stopped: Stopped) -> wire.RecordingStopped:
-    note = stopped.stored.note
-    return wire.RecordingStopped(
-        device=note.camera,
-        filename=note.id,
-        start_time=note.started_at,
-        end_time=stopped.ended_at,
-        duration=round(sum(stopped.durations_s)),
-        file_size=stopped.stored.size_bytes,
-        format=note.format,
-        segments=_segments(stopped.stored, list(stopped.durations_s)),
-        reason=stopped.reason or None,
-    )
-
-
 def media_methods(
     controller: Controller,
     forms: Forms,
@@ -239,73 +208,65 @@ def media_methods(
 ) -> list[Method]:
     """The rows of the method table."""
     do = _Handlers(controller, forms, download_url, auto_close_after_s, {})
-    viewer, operator = Role.VIEWER, Role.OPERATOR
+    return [*_recording_methods(do), *_stream_methods(do)]
+
+
+def _recording_methods(do: _Handlers) -> list[Method]:
     return [
         Method(
-            "start_recording",
-            operator,
-            "Start recording a camera.",
+            *("start_recording", Role.OPERATOR, "Start recording a camera."),
             wire.StartRecordingParams,
             wire.RecordingStarted,
             do.start_recording,
             errors=(InvalidState, StorageFailed, Unsupported),
         ),
         Method(
-            "stop_recording",
-            operator,
-            "Stop recording a camera.",
+            *("stop_recording", Role.OPERATOR, "Stop recording a camera."),
             DeviceParams,
             wire.RecordingStopped,
             do.stop_recording,
             errors=(InvalidState,),
         ),
         Method(
-            "list_recordings",
-            viewer,
-            "The stored recordings, newest first.",
+            *("list_recordings", Role.VIEWER, "The stored recordings, newest first."),
             ListParams,
             wire.RecordingFileList,
             do.list_recordings,
         ),
         Method(
-            "get_recording_info",
-            viewer,
-            "One stored recording.",
+            *("get_recording_info", Role.VIEWER, "One stored recording."),
             NameParams,
             wire.RecordingInfo,
             do.get_recording_info,
         ),
+    ]
+
+
+def _stream_methods(do: _Handlers) -> list[Method]:
+    return [
         Method(
-            "start_streaming",
-            operator,
-            "Hold a live stream for this connection.",
+            *("start_streaming", Role.OPERATOR, "Hold a live stream for this connection."),
             DeviceParams,
             wire.StreamStarted,
             do.start_streaming,
             errors=(Unsupported,),
         ),
         Method(
-            "stop_streaming",
-            operator,
-            "End this connection's hold on a live stream.",
+            *("stop_streaming", Role.OPERATOR, "End this connection's hold on a live stream."),
             DeviceParams,
             wire.StreamStopped,
             do.stop_streaming,
             errors=(InvalidState,),
         ),
         Method(
-            "get_stream_url",
-            viewer,
-            "Where a camera's stream is.",
+            *("get_stream_url", Role.VIEWER, "Where a camera's stream is."),
             DeviceParams,
             wire.StreamUrlForm,
             do.get_stream_url,
             errors=(Unsupported,),
         ),
         Method(
-            "get_stream_status",
-            viewer,
-            "How a camera's stream is.",
+            *("get_stream_status", Role.VIEWER, "How a camera's stream is."),
             DeviceParams,
             wire.StreamStatusForm,
             do.get_stream_status,
@@ -313,9 +274,7 @@ def media_methods(
             errors=(Unsupported,),
         ),
         Method(
-            "get_streams",
-            viewer,
-            "All streams of the media server.",
+            *("get_streams", Role.VIEWER, "All streams of the media server."),
             NoParams,
             list[wire.StreamEntry],
             do.get_streams,
