@@ -1,5 +1,6 @@
 """The composition root: the only place that wires, and the owner of everything that runs."""
 
+import gc
 import logging
 import os
 import signal
@@ -116,6 +117,7 @@ async def _run_with_signals(agent: Agent, reload: Callable[[], None]) -> None:
     async with anyio.create_task_group() as tg:
         with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
             await tg.start(agent.run)
+            gc.freeze()  # what was made by now stays: no collection has to walk through it again
             notify_systemd("READY=1")
             async for number in signals:
                 if number == signal.SIGHUP:

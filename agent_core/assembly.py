@@ -81,11 +81,10 @@ def assemble(config: AgentConfig, *, clock: Clock, find: EntryPointFinder) -> As
     monitor = CameraMonitor(
         list(chain.from_iterable(each.sources for each in providers)), cameras, ledger, clock=clock
     )
-    components = list(chain.from_iterable(each.components for each in providers))
-    supervisor = Supervisor(components, clock=clock)
+    supervisor = Supervisor(chain.from_iterable(each.components for each in providers), clock=clock)
     media = media_plane(
         config,
-        components,
+        supervisor,
         cameras=cameras,
         plugins=plugins,
         states=lambda: _states(monitor, supervisor),

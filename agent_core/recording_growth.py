@@ -5,10 +5,7 @@ from dataclasses import dataclass
 from agent_core.errors import AgentError, DependencyFailed
 from agent_core.models import RecordingState
 
-__all__ = ("FULL_BYTES", "Growth", "Measured", "no_media")
-
-#: Less than this and the disk counts as full: a part of the recording would not fit.
-FULL_BYTES = 1 << 20
+__all__ = ("Growth", "Measured", "no_media")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +32,9 @@ class Growth:
 
     def look(self, now_s: float, measured: Measured) -> RecordingState:
         """Take in what is on disk at `now_s`."""
-        if measured.size_bytes > self._size_bytes and measured.duration_s > 0:
+        if (
+            measured.size_bytes != self._size_bytes and measured.duration_s > 0
+        ):  # less: an old segment was deleted
             self._size_bytes = measured.size_bytes
             self._grew_s = now_s
             if self._first_sample_s is None:
@@ -55,9 +54,9 @@ class Growth:
         return self._first_sample_s + duration_s - now_s
 
 
-def no_media(problem: AgentError | None, *, free_bytes: int = FULL_BYTES) -> DependencyFailed:
+def no_media(problem: AgentError | None, *, is_disk_full: bool = False) -> DependencyFailed:
     """Why nothing is recorded, as far as it is known: the disk, the stream, or nobody knows."""
-    if free_bytes < FULL_BYTES:
+    if is_disk_full:
         return DependencyFailed(
             "The disk for recordings is full.",
             reason="disk_full",

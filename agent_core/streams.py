@@ -1,7 +1,7 @@
 """Live streams: a path for each camera, leased by name, held while anybody has a lease."""
 
 import logging
-import shlex
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -17,6 +17,7 @@ from agent_core.errors import AgentError, CaptureFailed, MediaServerRefused, Uns
 from agent_core.mediamtx.hold import Hold
 from agent_core.mediamtx.schema import PathConf, RuntimePath
 from agent_core.models import Camera, CameraId, MediaInput, Url
+from agent_core.path_conf import path_conf
 from agent_core.plugin import Publisher
 from agent_core.server_link import ServerLink
 
@@ -26,8 +27,6 @@ _log = logging.getLogger("camera_agent.streams")
 
 FIRST_PAUSE_S = 0.25
 LONGEST_PAUSE_S = 5.0
-#: What the server puts in: its RTSP port and the path's name. It expands them in every word, quoted or not.
-OUTPUT = "rtsp://127.0.0.1:$RTSP_PORT/$MTX_PATH"
 
 
 class StreamState(StrEnum):
@@ -39,7 +38,10 @@ class StreamState(StrEnum):
 
 @dataclass
 class _Held:
-    """One camera's hold. `state` and `problem` change with it; `changed` is set and replaced at each change."""
+    """One camera's hold. `state` and `problem` change with it; `changed` is set and replaced at each change.
+
+    `wanted` ends the pause before the next attempt.
+    """
 
     camera: CameraId
     holders: set[str] = field(default_factory=set)
@@ -47,6 +49,7 @@ class _Held:
     state: StreamState = StreamState.STARTING
     problem: AgentError | None = None
     changed: anyio.Event = field(default_factory=anyio.Event)
+    wanted: anyio.Event = field(default_factory=anyio.Event)
 
     def became(self, state: StreamState, problem: AgentError | None = None) -> None:
         self.state, self.problem = state, problem
@@ -57,13 +60,19 @@ class _Held:
 class _Started:
     """The `task_status` of a hold: the stream is live."""
 
-    def __init__(self, held: _Held) -> None:
+    def __init__(self, held: _Held, sessions: Counter[CameraId]) -> None:
         self._held = held
+        self._sessions = sessions
         self.was_live = False
 
     def started(self, _value: None = None) -> None:
         self.was_live = True
+        self._sessions[self._held.camera] += 1
         self._held.became(StreamState.ACTIVE)
+
+    def ended(self) -> None:
+        if self.was_live:
+            self._sessions[self._held.camera] -= 1
 
 
 class StreamManager:
@@ -91,6 +100,8 @@ class StreamManager:
         self._clock = clock
         self._held: dict[CameraId, _Held] = {}
         self._recording: dict[CameraId, PathConf] = {}
+        #: Holds that the server counts as readers, those that are being torn down included.
+        self._sessions: Counter[CameraId] = Counter()
         self._tg: TaskGroup | None = None
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
@@ -127,28 +138,8 @@ class StreamManager:
         return publisher
 
     def _desired(self, camera: Camera) -> PathConf:
-        publisher = self.command(camera)
         recording = self._recording.get(camera.id, PathConf(record=False))
-        limits_s = (self._settings.start_timeout_s, self._settings.close_after_s)
-        if publisher is None:
-            assert isinstance(camera.media_input, Url)  # noqa: S101 - what None means
-            return recording.model_copy(
-                update={
-                    "source": camera.media_input.url,
-                    "source_on_demand": True,
-                    "source_on_demand_start_timeout_s": limits_s[0],
-                    "source_on_demand_close_after_s": limits_s[1],
-                }
-            )
-        return recording.model_copy(
-            update={
-                "source": "publisher",
-                "run_on_demand": shlex.join([*publisher.argv, OUTPUT]),
-                "run_on_demand_restart": True,
-                "run_on_demand_start_timeout_s": limits_s[0],
-                "run_on_demand_close_after_s": limits_s[1],
-            }
-        )
+        return path_conf(camera, self.command(camera), recording=recording, settings=self._settings)
 
     async def ensure(self, camera: Camera) -> str:
         """Make the server have the camera's path; returns the stream's RTSP URL for this host.
@@ -168,11 +159,11 @@ class StreamManager:
         Raises:
             MediaServerError: the server refused or is not there; what is set stays set nevertheless.
         """
-        server = self._link.require()
         if conf is None:
             self._recording.pop(camera.id, None)
         else:
             self._recording[camera.id] = conf
+        server = self._link.require()
         try:
             await server.paths.patch_record(camera.id, conf or PathConf(record=False))
         except MediaServerRefused as error:
@@ -189,9 +180,7 @@ class StreamManager:
         """How many read the path, our own hold not counted."""
         if path is None:
             return 0
-        held = self._held.get(CameraId(path.name))
-        ours = 1 if held is not None and held.state is StreamState.ACTIVE else 0
-        return max(0, len(path.readers) - ours)
+        return max(0, len(path.readers) - self._sessions[CameraId(path.name)])
 
     async def all_runtime(self) -> tuple[RuntimePath, ...]:
         """All of the server's paths, also those of others."""
@@ -212,6 +201,7 @@ class StreamManager:
         """Give `holder` a lease on the camera's stream; a second one for the same holder changes nothing.
 
         The stream is started in the background and brought back whenever it ends, until the last lease is released.
+        One that has failed is tried again at once.
         """
         held = self._held.get(camera)
         if held is None:
@@ -219,6 +209,9 @@ class StreamManager:
             held = self._held[camera] = _Held(camera)
             self._tg.start_soon(self._keep, held)
         held.holders.add(holder)
+        if held.state is StreamState.ERROR:
+            held.became(StreamState.STARTING)
+            held.wanted.set()
 
     def release(self, camera: CameraId, holder: str) -> bool:
         """Take the lease back; whether the stream goes on for others."""
@@ -274,7 +267,7 @@ class StreamManager:
         pause_s = FIRST_PAUSE_S
         with held.scope:
             while True:
-                status = _Started(held)
+                status = _Started(held, self._sessions)
                 try:
                     url = await self.ensure(self.camera(held.camera))
                     await Hold(url, credentials=self._link.require().credentials).run(task_status=status)
@@ -282,7 +275,22 @@ class StreamManager:
                     fields = {"camera": held.camera, "reason": error.reason}
                     _log.warning("the stream is not live: %s", error.details, extra={"fields": fields})
                     held.became(StreamState.ERROR, error)
+                finally:
+                    status.ended()
                 if status.was_live:
                     pause_s = FIRST_PAUSE_S
-                await self._clock.sleep(pause_s)
+                await self._pause(held, pause_s)
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+    async def _pause(self, held: _Held, pause_s: float) -> None:
+        """Over at once when somebody new wants the stream."""
+        held.wanted = anyio.Event()
+        async with anyio.create_task_group() as tg:
+            tg.start_soon(_sleep_then_set, self._clock, pause_s, held.wanted)
+            await held.wanted.wait()
+            tg.cancel_scope.cancel()
+
+
+async def _sleep_then_set(clock: Clock, duration_s: float, event: anyio.Event) -> None:
+    await clock.sleep(duration_s)
+    event.set()

@@ -71,10 +71,11 @@ class Forms:
             webrtc=f"http://{at.host}:{at.webrtc_port}/{camera.id}/",
         )
 
-    def camera_basis(self, camera: Camera) -> object:
-        """All that `camera` reads and that can change: while it compares equal, the form would be the same."""
+    def cameras_basis(self, cameras: Sequence[Camera]) -> object:
+        """All that `camera` reads and that can change: while it compares equal, the forms would be the same."""
         media = self.media
-        return camera, media.rtsp_port, tuple(media.served), media.is_recording(camera.id)
+        recording = [media.is_recording(camera.id) for camera in cameras]
+        return [*cameras], recording, media.rtsp_port, tuple(media.served)
 
     def camera(self, camera: Camera) -> wire.CameraForm:
         streams = self.streams(camera)
