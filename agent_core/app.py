@@ -74,8 +74,8 @@ class Agent:
                     await services.start(parts.monitor.run)
                     await media.start(parts.media.link.run)
                     await media.start(parts.media.streams.run)
-                    await media.start(parts.media.health.run)
-                    await media.start(parts.media.cleaner.run)
+                    for each in (parts.media.keeper, parts.media.health, parts.media.cleaner):
+                        await media.start(each.run)
                     await recordings.start(parts.media.recordings.run)
                     await services.start(_announce_startup, parts)
                     _log.info("listening on %s, version %s", url, __version__)

@@ -12,6 +12,7 @@ from agent_core.health import HealthMonitor
 from agent_core.mediamtx.breaker import BreakerSettings, CircuitBreaker
 from agent_core.mediamtx.schema import RuntimePath
 from agent_core.models import CameraId
+from agent_core.path_keeper import PathKeeper
 from agent_core.plugin import MediaServer, MediaServerEndpoints
 from agent_core.plugin.manager import PluginManager
 from agent_core.plugin.rtsp import Credentials
@@ -46,6 +47,7 @@ class MediaPlane:
     files: RecordingStore
     health: HealthMonitor
     cleaner: RecordingCleaner
+    keeper: PathKeeper
     settings: MediaServerConfig
 
     @property
@@ -98,17 +100,37 @@ def media_plane(
     )
     files = RecordingStore(config.storage.recordings)
     recordings = RecordingManager(streams, files, settings=config.recordings, events=events, clock=clock)
-    health = HealthMonitor(
+    health = _health(config, link, streams, states, events, clock)
+    cleaner = _cleaner(config.recordings, files, recordings, clock)
+    return MediaPlane(
+        link,
+        streams,
+        recordings,
+        files,
+        health,
+        cleaner,
+        PathKeeper(streams, clock=clock),
+        config.media_server,
+    )
+
+
+def _health(
+    config: AgentConfig,
+    link: ServerLink,
+    streams: StreamManager,
+    states: Callable[[], Sequence[tuple[str, str]]],
+    events: EventBus,
+    clock: Clock,
+) -> HealthMonitor:
+    return HealthMonitor(
         link,
         components=states,
-        is_live=lambda: streams.any_held,
+        is_live=lambda: bool(streams.held),
         folder=config.storage.recordings,
         settings=config.health,
         events=events,
         clock=clock,
     )
-    cleaner = _cleaner(config.recordings, files, recordings, clock)
-    return MediaPlane(link, streams, recordings, files, health, cleaner, config.media_server)
 
 
 def _cleaner(
