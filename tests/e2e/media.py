@@ -142,9 +142,12 @@ def marks_of(pictures: bytes) -> list[burnt_in.Mark]:
 AS_PICTURES = ("-fps_mode", "passthrough", "-pix_fmt", "gray", "-c:v", "pgm", "-f", "image2pipe", "-")
 
 
-async def decoded(path: Path) -> list[burnt_in.Mark]:
-    """The marks of every frame of a file; FFmpeg stops at the first that is damaged."""
-    return marks_of(await ffmpeg.run(ffmpeg.locate(), ["-xerror", "-i", str(path), *AS_PICTURES]))
+async def decoded(path: Path, *, is_torn: bool = False) -> list[burnt_in.Mark]:
+    """The marks of every frame of a file; FFmpeg stops at the first that is damaged, which only a torn file may have."""
+    words = ["-i", str(path), *AS_PICTURES]
+    if not is_torn:
+        return marks_of(await ffmpeg.run(ffmpeg.locate(), ["-xerror", *words]))
+    return marks_of(await ffmpeg.run(ffmpeg.locate(), ["-fflags", "+discardcorrupt", *words]))
 
 
 async def read_stream(url: str, *, frames: int) -> list[burnt_in.Mark]:
