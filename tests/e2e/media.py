@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -131,23 +131,33 @@ async def connected(client: AgentClient) -> None:
                 return
 
 
-def marks_of(pictures: bytes) -> list[burnt_in.Mark]:
-    """What is burnt into each of a series of grey pictures."""
+def _split(pictures: bytes) -> list[bytes]:
     whole = len(_PGM) + WIDTH * HEIGHT
     assert len(pictures) % whole == 0
-    return [burnt_in.read(pictures[at : at + whole]) for at in range(0, len(pictures), whole)]
+    return [pictures[at : at + whole] for at in range(0, len(pictures), whole)]
+
+
+def marks_of(pictures: bytes) -> list[burnt_in.Mark]:
+    """What is burnt into each of a series of grey pictures."""
+    return [burnt_in.read(picture) for picture in _split(pictures)]
 
 
 #: Each frame of the source as a grey picture, on standard output.
 AS_PICTURES = ("-fps_mode", "passthrough", "-pix_fmt", "gray", "-c:v", "pgm", "-f", "image2pipe", "-")
 
 
-async def decoded(path: Path, *, is_torn: bool = False) -> list[burnt_in.Mark]:
-    """The marks of every frame of a file; FFmpeg stops at the first that is damaged, which only a torn file may have."""
-    words = ["-i", str(path), *AS_PICTURES]
-    if not is_torn:
-        return marks_of(await ffmpeg.run(ffmpeg.locate(), ["-xerror", *words]))
-    return marks_of(await ffmpeg.run(ffmpeg.locate(), ["-fflags", "+discardcorrupt", *words]))
+async def decoded(path: Path) -> list[burnt_in.Mark]:
+    """The marks of every frame of a file; FFmpeg stops at the first that is damaged."""
+    return marks_of(await ffmpeg.run(ffmpeg.locate(), ["-xerror", "-i", str(path), *AS_PICTURES]))
+
+
+async def decoded_torn(path: Path) -> list[burnt_in.Mark]:
+    """The marks of a file whose end may be missing: what could not be written takes the last picture with it."""
+    *whole, last = _split(await ffmpeg.run(ffmpeg.locate(), ["-i", str(path), *AS_PICTURES]))
+    marks = [burnt_in.read(picture) for picture in whole]
+    with suppress(burnt_in.MarkUnreadable):
+        marks.append(burnt_in.read(last))
+    return marks
 
 
 async def read_stream(url: str, *, frames: int) -> list[burnt_in.Mark]:

@@ -15,7 +15,17 @@ from agent_core.testing.mediamtx import free_ports
 from tests.media_servers import running_server
 from virtual_camera import burnt_in
 
-from .media import Rig, decoded, gone, is_gapless, media_rig, next_event, publishers, read_stream
+from .media import (
+    Rig,
+    decoded,
+    decoded_torn,
+    gone,
+    is_gapless,
+    media_rig,
+    next_event,
+    publishers,
+    read_stream,
+)
 
 Observe = Callable[[str], None]
 QUICK = {
@@ -173,7 +183,7 @@ async def test_a_disk_that_fills_up(
             assert (refused.code, refused.reason) == (-32050, "disk_full")
             assert refused.data["dependency"] == "storage"
             assert sorted(disk.rglob("*")) == before
-        assert in_order([await decoded(each, is_torn=True) for each in rig.segments(recording)])
+        assert in_order([await decoded_torn(each) for each in rig.segments(recording)])
 
 
 async def test_a_folder_that_cannot_be_written(
