@@ -19,7 +19,7 @@ class Measured:
 class Growth:
     """RECORDING while the files grow; ERROR when nothing came within `start_timeout_s`, or nothing more for `stall_s`.
 
-    All times are monotonic seconds.
+    A stream that is known to be down does not get `stall_s`. All times are monotonic seconds.
     """
 
     def __init__(self, *, started_s: float, start_timeout_s: float, stall_s: float) -> None:
@@ -29,20 +29,29 @@ class Growth:
         self._size_bytes = 0
         self._grew_s = started_s
         self._first_sample_s: float | None = None
+        self._has_failed = False
 
-    def look(self, now_s: float, measured: Measured) -> RecordingState:
-        """Take in what is on disk at `now_s`."""
-        if (
-            measured.size_bytes != self._size_bytes and measured.duration_s > 0
-        ):  # less: an old segment was deleted
+    def look(self, now_s: float, measured: Measured, *, is_down: bool = False) -> RecordingState:
+        """Take in what is on disk at `now_s`. `is_down`: no stream reaches the media server."""
+        # Less than before: an old segment was deleted.
+        grew = measured.size_bytes != self._size_bytes and measured.duration_s > 0
+        if grew:
             self._size_bytes = measured.size_bytes
             self._grew_s = now_s
             if self._first_sample_s is None:
                 self._first_sample_s = now_s - measured.duration_s
+        self._has_failed = self._fails(now_s, grew=grew, is_down=is_down)
+        if self._has_failed:
+            return RecordingState.ERROR
+        return RecordingState.STARTING if self._first_sample_s is None else RecordingState.RECORDING
+
+    def _fails(self, now_s: float, *, grew: bool, is_down: bool) -> bool:
         if self._first_sample_s is None:
-            late = now_s - self._started_s >= self._start_timeout_s
-            return RecordingState.ERROR if late else RecordingState.STARTING
-        return RecordingState.ERROR if now_s - self._grew_s >= self._stall_s else RecordingState.RECORDING
+            return now_s - self._started_s >= self._start_timeout_s
+        if is_down:
+            # The server writes what it still has when a stream ends; that is no recovery.
+            return self._has_failed or not grew
+        return now_s - self._grew_s >= self._stall_s
 
     def age_s(self, now_s: float) -> float:
         return now_s - self._started_s

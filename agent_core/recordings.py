@@ -18,6 +18,7 @@ from agent_core.models import Camera, CameraId, RecordingEvent, RecordingState
 from agent_core.recording_active import Active, Stopped, final_files
 from agent_core.recording_files import RecordingFormat, RecordingNote, RecordingStore, StoredRecording
 from agent_core.recording_growth import Growth, Measured, no_media
+from agent_core.stream_hold import StreamState
 from agent_core.streams import StreamManager
 
 __all__ = ("RecordingManager",)
@@ -239,7 +240,8 @@ class RecordingManager:
             while True:
                 measured = await anyio.to_thread.run_sync(self._measure, active)
                 now_s = self._clock.monotonic_s()
-                self._take_over(active, active.growth.look(now_s, measured))
+                is_down = self._streams.state(CameraId(active.note.camera))[0] is StreamState.ERROR
+                self._take_over(active, active.growth.look(now_s, measured, is_down=is_down))
                 left_s = active.growth.left_s(now_s, active.note.duration_s)
                 if left_s is not None and left_s <= 0:
                     break

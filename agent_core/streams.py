@@ -26,6 +26,8 @@ _log = logging.getLogger("camera_agent.streams")
 
 FIRST_PAUSE_S = 0.25
 LONGEST_PAUSE_S = 5.0
+#: Over the server's start time-out, so that its answer is the one that is seen.
+START_MARGIN_S = 2.0
 
 
 class StreamManager:
@@ -230,8 +232,8 @@ class StreamManager:
             while True:
                 status = LiveStatus(held, self._sessions)
                 try:
-                    url = await self.ensure(self.camera(held.camera))
-                    await Hold(url, credentials=self._link.require().credentials).run(task_status=status)
+                    hold = self._hold(await self.ensure(self.camera(held.camera)))
+                    await hold.run(task_status=status)
                 except AgentError as error:
                     fields = {"camera": held.camera, "reason": error.reason}
                     _log.warning("the stream is not live: %s", error.details, extra={"fields": fields})
@@ -242,6 +244,11 @@ class StreamManager:
                     pause_s = FIRST_PAUSE_S
                 await self._pause(held, pause_s)
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+    def _hold(self, url: str) -> Hold:
+        """MediaMTX never answers who asks while it closes the path, so the wait must end soon after its own."""
+        timeout_s = self._settings.start_timeout_s + START_MARGIN_S
+        return Hold(url, credentials=self._link.require().credentials, start_timeout_s=timeout_s)
 
     async def _pause(self, held: HeldStream, pause_s: float) -> None:
         """Over at once when somebody new wants the stream."""

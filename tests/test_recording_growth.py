@@ -34,6 +34,20 @@ def test_no_growth_is_an_error_until_it_grows_again(growth: Growth) -> None:
     assert growth.look(117.0, Measured(18000, 0.5)) is RECORDING
 
 
+def test_a_stream_that_is_down_is_an_error_at_once_and_its_last_bytes_are_no_recovery(growth: Growth) -> None:
+    growth.look(101.0, Measured(9000, 0.25))
+    assert growth.look(102.0, Measured(18000, 0.5), is_down=True) is RECORDING
+    assert growth.look(103.0, Measured(18000, 0.5), is_down=True) is ERROR
+    assert growth.look(104.0, Measured(19000, 0.6), is_down=True) is ERROR
+    assert growth.look(105.0, Measured(19000, 0.6)) is RECORDING  # live again: it has `stall_s` to grow
+    assert growth.look(112.0, Measured(19000, 0.6)) is ERROR
+
+
+def test_a_stream_that_is_not_up_yet_has_its_time(growth: Growth) -> None:
+    assert growth.look(102.0, Measured(), is_down=True) is STARTING
+    assert growth.look(115.0, Measured(), is_down=True) is ERROR
+
+
 def test_a_deleted_segment_is_no_stall(growth: Growth) -> None:
     growth.look(101.0, Measured(90_000, 60.0))
     growth.look(108.0, Measured(9_000, 1.0))
