@@ -9,6 +9,7 @@ from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
 from agent_core.clock import Clock
+from agent_core.errors import AgentError
 from agent_core.plugin import Component
 
 __all__ = ("ComponentState", "Supervisor")
@@ -46,15 +47,26 @@ class Supervisor:
     def __init__(self, components: Iterable[Component], *, clock: Clock) -> None:
         self._components = tuple(components)
         self._clock = clock
+        self._problems: dict[str, AgentError] = {}
         self._states = {component.name: ComponentState.STOPPED for component in self._components}
+
+    @property
+    def components(self) -> tuple[Component, ...]:
+        return self._components
 
     @property
     def states(self) -> dict[str, ComponentState]:
         """By the component's name."""
         return dict(self._states)
 
+    def problem(self, name: str) -> AgentError | None:
+        """Why the component does not run; None while it does, or where it gave no reason."""
+        return self._problems.get(name)
+
     def set_state(self, name: str, state: ComponentState) -> None:
         self._states[name] = state
+        if state is ComponentState.RUNNING:
+            self._problems.pop(name, None)
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Run all until cancelled; started at once, without waiting for any of them."""
@@ -70,6 +82,17 @@ class Supervisor:
             began_s = self._clock.monotonic_s()
             try:
                 await component.run(task_status=_Readiness(self, component.name))
+            except AgentError as error:
+                fields = {"component": component.name, "reason": error.reason}
+                _log.error(
+                    "%s failed: %s %s",
+                    component.name,
+                    error.details,
+                    error.suggestion,
+                    extra={"fields": fields},
+                )
+                self._problems[component.name] = error
+                self.set_state(component.name, ComponentState.ERROR)
             except Exception:  # noqa: BLE001 - a component is foreign code; only itself suffers
                 _log.exception("%s failed", component.name, extra={"fields": {"component": component.name}})
                 self.set_state(component.name, ComponentState.ERROR)

@@ -4,6 +4,7 @@ import anyio
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
+from agent_core.errors import StartFailed
 from agent_core.plugin import Component
 from agent_core.supervisor import ComponentState, Supervisor
 from agent_core.testing.clock import SimulatedClock
@@ -51,3 +52,24 @@ async def test_states_follow_the_component() -> None:
             assert supervisor.states == {"scripted": state}
             tg.cancel_scope.cancel()
         assert supervisor.states == {"scripted": ComponentState.STOPPED}
+
+
+async def test_why_a_component_does_not_run_is_known_until_it_does() -> None:
+    class Refusing(Scripted):
+        async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
+            if not self.runs:
+                self.runs += 1
+                raise StartFailed("The port is taken.", reason="port_in_use")
+            await super().run(task_status=task_status)
+
+    clock = SimulatedClock()
+    supervisor = Supervisor([Refusing()], clock=clock)
+    async with anyio.create_task_group() as tg:
+        await tg.start(supervisor.run)
+        await anyio.wait_all_tasks_blocked()
+        problem = supervisor.problem("scripted")
+        assert problem is not None
+        assert problem.reason == "port_in_use"
+        await clock.advance(1.0)
+        assert supervisor.problem("scripted") is None
+        tg.cancel_scope.cancel()
