@@ -1,6 +1,7 @@
 """Everything that has to do with the media server, made and connected."""
 
-from collections.abc import Awaitable, Callable, Sequence
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -11,6 +12,7 @@ from agent_core.errors import AgentError
 from agent_core.events import EventBus
 from agent_core.health import HealthMonitor
 from agent_core.mediamtx.breaker import BreakerSettings, CircuitBreaker
+from agent_core.mediamtx.managed import ManagedServer
 from agent_core.mediamtx.schema import RuntimePath
 from agent_core.models import CameraId
 from agent_core.plugin import Component, MediaServer, MediaServerEndpoints
@@ -21,7 +23,9 @@ from agent_core.recordings import RecordingManager
 from agent_core.server_link import ServerLink
 from agent_core.streams import StreamManager
 
-__all__ = ("MediaPlane", "media_plane")
+__all__ = ("MediaPlane", "media_plane", "with_media_server")
+
+_log = logging.getLogger("camera_agent.media_server")
 
 DEFAULT_RTSP_PORT = 554
 
@@ -45,6 +49,7 @@ class MediaPlane:
     files: RecordingStore
     health: HealthMonitor
     settings: MediaServerConfig
+    managed: ManagedServer | None = None
 
     @property
     def rtsp_port(self) -> int:
@@ -58,12 +63,24 @@ class MediaPlane:
             return self.settings.rtsp_url
 
     @property
+    def hls_port(self) -> int:
+        ports = self.managed.ports if self.managed else None
+        return (ports and ports.hls) or self.settings.hls_port
+
+    @property
+    def webrtc_port(self) -> int:
+        ports = self.managed.ports if self.managed else None
+        return (ports and ports.webrtc) or self.settings.webrtc_port
+
+    @property
     def served(self) -> Sequence[str]:
         """RTSP while the server is there; an external one is taken to serve what MediaMTX serves by default."""
         try:
             self.link.require()
         except AgentError:
             return ()
+        if self.settings.mode == "managed":
+            return ("rtsp", *sorted(set(self.settings.protocols)))
         return ("rtsp",) if self.settings.mode == "embedded" else ("rtsp", "hls", "webrtc")
 
     def is_recording(self, camera: CameraId) -> bool:
@@ -111,13 +128,29 @@ def media_plane(
         events=events,
         clock=clock,
     )
-    return MediaPlane(link, streams, recordings, files, health, config.media_server)
+    managed = next((each for each in components if isinstance(each, ManagedServer)), None)
+    return MediaPlane(link, streams, recordings, files, health, config.media_server, managed)
+
+
+def with_media_server(config: AgentConfig, offered: Iterable[Component], *, clock: Clock) -> list[Component]:
+    """The plugins' components; in mode managed with our media server, and without any of theirs."""
+    if config.media_server.mode != "managed":
+        return list(offered)
+    kept: list[Component] = [
+        ManagedServer(config.media_server, state_dir=config.storage.state_dir, clock=clock)
+    ]
+    for each in offered:
+        if isinstance(each, MediaServer):
+            _log.warning("%s is not started: media_server.mode is managed", each.name)
+        else:
+            kept.append(each)
+    return kept
 
 
 def _endpoints(
     config: MediaServerConfig, components: Sequence[Component]
 ) -> Callable[[], Awaitable[MediaServerEndpoints]] | None:
-    if config.mode == "embedded":
+    if config.mode != "external":
         server = next((each for each in components if isinstance(each, MediaServer)), None)
         return server.wait_endpoints if server else None
     password = config.password.get_secret_value() if config.password else ""

@@ -37,6 +37,12 @@ class MediaView(Protocol):
     def rtsp_port(self) -> int: ...
 
     @property
+    def hls_port(self) -> int: ...
+
+    @property
+    def webrtc_port(self) -> int: ...
+
+    @property
     def served(self) -> Sequence[str]:
         """The protocols that the media server serves; empty while there is none."""
         ...
@@ -53,7 +59,7 @@ class Forms:
     """From values to forms, with what the values do not say.
 
     Args:
-        media_server: host name and ports of stream URLs.
+        media_server: host name of stream URLs.
         media: what is true of streams and recordings at the moment.
         download_url: signs a link for a kind of file (`snapshots`, `recordings`) and a name.
     """
@@ -64,17 +70,18 @@ class Forms:
     download_url: Callable[[str, str], str]
 
     def streams(self, camera: Camera) -> wire.StreamUrls:
-        at = self.media_server
+        host = self.media_server.host
         return wire.StreamUrls(
-            rtsp=f"rtsp://{at.host}:{self.media.rtsp_port}/{camera.id}",
-            hls=f"http://{at.host}:{at.hls_port}/{camera.id}/index.m3u8",
-            webrtc=f"http://{at.host}:{at.webrtc_port}/{camera.id}/",
+            rtsp=f"rtsp://{host}:{self.media.rtsp_port}/{camera.id}",
+            hls=f"http://{host}:{self.media.hls_port}/{camera.id}/index.m3u8",
+            webrtc=f"http://{host}:{self.media.webrtc_port}/{camera.id}/",
         )
 
     def camera_basis(self, camera: Camera) -> object:
         """All that `camera` reads and that can change: while it compares equal, the form would be the same."""
         media = self.media
-        return camera, media.rtsp_port, tuple(media.served), media.is_recording(camera.id)
+        ports = (media.rtsp_port, media.hls_port, media.webrtc_port)
+        return camera, ports, tuple(media.served), media.is_recording(camera.id)
 
     def camera(self, camera: Camera) -> wire.CameraForm:
         streams = self.streams(camera)
