@@ -256,6 +256,5 @@ async def test_a_child_may_start_in_another_folder(tmp_path: Path) -> None:
 
 async def test_a_program_by_a_relative_path_is_found_from_where_we_are(tmp_path: Path) -> None:
     relative = os.path.relpath(sys.executable)
-    async with processes.child([relative, "-c", "print(1)"], cwd=tmp_path) as process:
-        assert process.stdout is not None
-        assert await process.stdout.receive() == b"1\n"
+    async with processes.child([relative, "-c", "pass"], cwd=tmp_path) as process:
+        assert await process.wait() == 0

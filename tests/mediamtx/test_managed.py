@@ -117,8 +117,8 @@ async def test_it_serves_and_guards_its_api(real: str, tmp_path: Path) -> None:
 @pytest.mark.real_mediamtx
 @pytest.mark.parametrize("protected", [False, True])
 async def test_who_may_read(real: str, tmp_path: Path, protected: bool) -> None:
-    user = {"read_user": "viewer", "read_password": "pass word"} if protected else {}
-    managed = server(tmp_path, real, **user)
+    user = {"read_user": "viewer", "read_password": "pass word", "listen": "all"}
+    managed = server(tmp_path, real, **(user if protected else {}))
     async with running(managed):
         at = await managed.wait_endpoints()
         async with MediaServerClient(at.api_url, credentials=at.credentials) as client:
@@ -262,7 +262,7 @@ async def test_a_port_below_1024_that_is_not_allowed(tmp_path: Path, program: Pr
 async def test_another_server_on_the_port_is_not_taken_for_ours(tmp_path: Path, program: Program) -> None:
     """One that lets everybody in answers our question too."""
     listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
-    port = listener.extra(anyio.abc.SocketAttribute.local_port)
+    port = listener.extra(anyio.abc.SocketAttribute.local_port)  # noqa: S610 - not Django
 
     async def open_to_all(stream: anyio.abc.SocketStream) -> None:
         async with stream:
