@@ -117,7 +117,7 @@ async def test_it_serves_and_guards_its_api(real: str, tmp_path: Path) -> None:
 @pytest.mark.real_mediamtx
 @pytest.mark.parametrize("protected", [False, True])
 async def test_who_may_read(real: str, tmp_path: Path, protected: bool) -> None:
-    user = {"read_user": "viewer", "read_password": "pass word", "listen": "all"}
+    user: dict[str, Any] = {"read_user": "viewer", "read_password": "pass word", "listen": "all"}
     managed = server(tmp_path, real, **(user if protected else {}))
     async with running(managed):
         at = await managed.wait_endpoints()
