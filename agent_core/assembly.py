@@ -15,7 +15,7 @@ from agent_core.controller import Controller
 from agent_core.errors import AgentError, FfmpegFailed
 from agent_core.events import EventBus
 from agent_core.front import front_of
-from agent_core.media_plane import MediaPlane, media_plane
+from agent_core.media_plane import MediaPlane, media_plane, with_media_server
 from agent_core.plugin import ffmpeg
 from agent_core.plugin.manager import EntryPointFinder, PluginManager, Providers
 from agent_core.plugin.ring_tier import RingTier
@@ -81,7 +81,9 @@ def assemble(config: AgentConfig, *, clock: Clock, find: EntryPointFinder) -> As
     monitor = CameraMonitor(
         list(chain.from_iterable(each.sources for each in providers)), cameras, ledger, clock=clock
     )
-    supervisor = Supervisor(chain.from_iterable(each.components for each in providers), clock=clock)
+    offered = chain.from_iterable(each.components for each in providers)
+    components = with_media_server(config, offered, clock=clock)
+    supervisor = Supervisor(components, clock=clock)
     media = media_plane(
         config,
         supervisor,

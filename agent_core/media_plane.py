@@ -1,6 +1,7 @@
 """Everything that has to do with the media server, made and connected."""
 
-from collections.abc import Awaitable, Callable, Sequence
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -10,10 +11,11 @@ from agent_core.config import AgentConfig, HealthConfig, MediaServerConfig, Reco
 from agent_core.events import EventBus
 from agent_core.health import HealthMonitor
 from agent_core.mediamtx.breaker import BreakerSettings, CircuitBreaker
+from agent_core.mediamtx.managed import ManagedServer
 from agent_core.mediamtx.schema import RuntimePath
 from agent_core.models import CameraId
 from agent_core.path_keeper import PathKeeper
-from agent_core.plugin import MediaServer, MediaServerEndpoints
+from agent_core.plugin import Component, MediaServer, MediaServerEndpoints
 from agent_core.plugin.manager import PluginManager
 from agent_core.plugin.rtsp import Credentials
 from agent_core.recording_files import RecordingStore
@@ -23,7 +25,9 @@ from agent_core.server_link import ServerLink
 from agent_core.streams import StreamManager
 from agent_core.supervisor import Supervisor
 
-__all__ = ("MediaPlane", "media_plane")
+__all__ = ("MediaPlane", "media_plane", "with_media_server")
+
+_log = logging.getLogger("camera_agent.media_server")
 
 DEFAULT_RTSP_PORT = 554
 
@@ -49,6 +53,7 @@ class MediaPlane:
     cleaner: RecordingCleaner
     keeper: PathKeeper
     settings: MediaServerConfig
+    managed: ManagedServer | None = None
 
     @property
     def rtsp_port(self) -> int:
@@ -60,10 +65,22 @@ class MediaPlane:
         return connected.rtsp_url if connected else self.settings.rtsp_url
 
     @property
+    def hls_port(self) -> int:
+        ports = self.managed.ports if self.managed else None
+        return (ports and ports.hls) or self.settings.hls_port
+
+    @property
+    def webrtc_port(self) -> int:
+        ports = self.managed.ports if self.managed else None
+        return (ports and ports.webrtc) or self.settings.webrtc_port
+
+    @property
     def served(self) -> Sequence[str]:
         """RTSP while the server is there; an external one is taken to serve what MediaMTX serves by default."""
         if self.link.current is None:
             return ()
+        if self.settings.mode == "managed":
+            return ("rtsp", *sorted(set(self.settings.protocols)))
         return ("rtsp",) if self.settings.mode == "embedded" else ("rtsp", "hls", "webrtc")
 
     def is_recording(self, camera: CameraId) -> bool:
@@ -111,6 +128,7 @@ def media_plane(
         cleaner,
         PathKeeper(streams, clock=clock),
         config.media_server,
+        server if isinstance(server, ManagedServer) else None,
     )
 
 
@@ -154,10 +172,25 @@ def _breaker(config: HealthConfig) -> CircuitBreaker:
     )
 
 
+def with_media_server(config: AgentConfig, offered: Iterable[Component], *, clock: Clock) -> list[Component]:
+    """The plugins' components; in mode managed with our media server, and without any of theirs."""
+    if config.media_server.mode != "managed":
+        return list(offered)
+    kept: list[Component] = [
+        ManagedServer(config.media_server, state_dir=config.storage.state_dir, clock=clock)
+    ]
+    for each in offered:
+        if isinstance(each, MediaServer):
+            _log.warning("%s is not started: media_server.mode is managed", each.name)
+        else:
+            kept.append(each)
+    return kept
+
+
 def _endpoints(
     config: MediaServerConfig, server: MediaServer | None
 ) -> Callable[[], Awaitable[MediaServerEndpoints]] | None:
-    if config.mode == "embedded":
+    if config.mode != "external":
         return server.wait_endpoints if server else None
     password = config.password.get_secret_value() if config.password else ""
     credentials = Credentials(config.user, password) if config.user else None

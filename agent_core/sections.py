@@ -124,19 +124,46 @@ class FfmpegConfig(_Section):
 class MediaServerConfig(_Section):
     """The media server, and where clients find its streams."""
 
-    mode: Literal["embedded", "external"] = Field(
+    mode: Literal["embedded", "managed", "external"] = Field(
         "embedded",
-        description="embedded: the plugin embedded_server, if enabled; external: one that runs already",
+        description="embedded: the plugin embedded_server, if enabled; managed: a MediaMTX that the agent runs; external: one that runs already",
     )
+    program: str = Field("mediamtx", min_length=1, description="managed: MediaMTX, a path or a name on PATH")
+    listen: Literal["loopback", "all"] = Field(
+        "loopback", description="managed: addresses for streams; all needs read_user"
+    )
+    api_port: Port = Field(9997, description="managed: port of the API, on loopback; 0 takes a free one")
+    rtsp_port: Port = Field(8554, description="managed: port of RTSP; 0 takes a free one")
+    protocols: tuple[Literal["hls", "webrtc"], ...] = Field(
+        ("hls", "webrtc"), description="managed: what is served besides RTSP"
+    )
+    webrtc_udp_port: Port = Field(8189, description="managed: port of WebRTC's media; 0 takes a free one")
+    read_user: str | None = Field(
+        None,
+        pattern=r"^[0-9A-Za-z._-]{1,64}$",
+        description="managed: who may read streams; default: everybody on this host",
+    )
+    read_password: SecretStr | None = Field(None, description="managed: the password of read_user")
     api_url: str = Field("http://127.0.0.1:9997", description="external: its API")
     rtsp_url: str = Field("rtsp://127.0.0.1:8554", description="external: its RTSP")
     user: str | None = Field(None, description="external: user for API and reading")
     password: SecretStr | None = Field(None, description="external: the user's password")
     host: str = Field("127.0.0.1", description="host name in stream URLs")
-    hls_port: Port = Field(8888, description="port in HLS URLs")
-    webrtc_port: Port = Field(8889, description="port in WebRTC URLs")
+    hls_port: Port = Field(8888, description="port in HLS URLs; managed: 0 takes a free one")
+    webrtc_port: Port = Field(8889, description="port in WebRTC URLs; managed: 0 takes a free one")
     close_after_s: Seconds = Field(10.0, description="a stream without readers ends after so long")
     start_timeout_s: Seconds = Field(10.0, description="a stream that is not live by then has failed")
+
+    @model_validator(mode="after")
+    def _readers_are_known(self) -> "MediaServerConfig":
+        password = self.read_password.get_secret_value() if self.read_password else ""
+        if (self.read_user is None) is not (password == ""):
+            raise ValueError("read_user and read_password are set together or not at all")
+        if self.read_user == "any":
+            raise ValueError("read_user cannot be 'any', which means everybody")
+        if self.mode == "managed" and self.listen == "all" and self.read_user is None:
+            raise ValueError("listen = 'all' needs read_user and read_password")
+        return self
 
 
 class RecordingsConfig(_Section):

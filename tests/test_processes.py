@@ -271,3 +271,17 @@ async def test_no_child_outlives_an_agent_that_is_killed(tmp_path: Path, launche
         assert is_alive(pid)
         os.kill(parent.pid, signal.SIGKILL)
         await gone(pid, within_s=2)
+
+
+async def test_a_child_may_start_in_another_folder(tmp_path: Path) -> None:
+    async with processes.child(
+        [sys.executable, "-c", "import os; print(os.getcwd())"], cwd=tmp_path
+    ) as process:
+        assert process.stdout is not None
+        assert (await process.stdout.receive()).decode().strip() == str(tmp_path.resolve())
+
+
+async def test_a_program_by_a_relative_path_is_found_from_where_we_are(tmp_path: Path) -> None:
+    relative = os.path.relpath(sys.executable)
+    async with processes.child([relative, "-c", "pass"], cwd=tmp_path) as process:
+        assert await process.wait() == 0

@@ -1,6 +1,5 @@
 """MediaMTX's HTTP API v3 as methods. Answers are judged by their status; their texts are only for people."""
 
-import re
 from contextlib import nullcontext
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -14,6 +13,7 @@ from agent_core.clock import Clock, SystemClock
 from agent_core.errors import ConfigError, MediaServerError, MediaServerRefused, MediaServerUnavailable
 from agent_core.mediamtx.breaker import CircuitBreaker
 from agent_core.mediamtx.schema import Features, Page, PathConf, RecordedPath, RuntimePath, ServerInfo
+from agent_core.mediamtx.words import without_addresses
 from agent_core.plugin.rtsp import Credentials
 
 __all__ = ("CALL_TIMEOUT_S", "MediaServerClient", "open_transport")
@@ -23,7 +23,6 @@ __all__ = ("CALL_TIMEOUT_S", "MediaServerClient", "open_transport")
 CALL_TIMEOUT_S = 1.5
 #: How a pooled connection that the server has closed in the meantime shows (it does so after 30 s, and on a reload).
 _DEAD_CONNECTION = (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError, httpx.CloseError)
-_ADDRESSES = re.compile(r"[a-z][a-z0-9+.-]*://[^\s'\"]+|(?<![\w.])/[^\s'\":,]+", re.IGNORECASE)
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -257,7 +256,7 @@ def _unreachable(error: Exception) -> MediaServerUnavailable:
 
 def _refusal(method: str, path: str, response: httpx.Response) -> MediaServerError:
     text = _server_text(response)
-    shown = _ADDRESSES.sub("<address>", text)[:300]
+    shown = without_addresses(text)[:300]
     if response.is_server_error:
         return MediaServerUnavailable(
             f"The media server failed with status {response.status_code}.",

@@ -37,6 +37,12 @@ class MediaView(Protocol):
     def rtsp_port(self) -> int: ...
 
     @property
+    def hls_port(self) -> int: ...
+
+    @property
+    def webrtc_port(self) -> int: ...
+
+    @property
     def served(self) -> Sequence[str]:
         """The protocols that the media server serves; empty while there is none."""
         ...
@@ -53,7 +59,7 @@ class Forms:
     """From values to forms, with what the values do not say.
 
     Args:
-        media_server: host name and ports of stream URLs.
+        media_server: host name of stream URLs.
         media: what is true of streams and recordings at the moment.
         download_url: signs a link for a kind of file (`snapshots`, `recordings`) and a name.
     """
@@ -64,18 +70,19 @@ class Forms:
     download_url: Callable[[str, str], str]
 
     def streams(self, camera: Camera) -> wire.StreamUrls:
-        at = self.media_server
+        host = self.media_server.host
         return wire.StreamUrls(
-            rtsp=f"rtsp://{at.host}:{self.media.rtsp_port}/{camera.id}",
-            hls=f"http://{at.host}:{at.hls_port}/{camera.id}/index.m3u8",
-            webrtc=f"http://{at.host}:{at.webrtc_port}/{camera.id}/",
+            rtsp=f"rtsp://{host}:{self.media.rtsp_port}/{camera.id}",
+            hls=f"http://{host}:{self.media.hls_port}/{camera.id}/index.m3u8",
+            webrtc=f"http://{host}:{self.media.webrtc_port}/{camera.id}/",
         )
 
     def cameras_basis(self, cameras: Sequence[Camera]) -> object:
         """All that `camera` reads and that can change: while it compares equal, the forms would be the same."""
         media = self.media
         recording = [media.is_recording(camera.id) for camera in cameras]
-        return [*cameras], recording, media.rtsp_port, tuple(media.served)
+        ports = (media.rtsp_port, media.hls_port, media.webrtc_port)
+        return [*cameras], recording, ports, tuple(media.served)
 
     def camera(self, camera: Camera) -> wire.CameraForm:
         streams = self.streams(camera)

@@ -13,6 +13,8 @@ class StaticMedia:
     """A `MediaView` that a test sets."""
 
     rtsp_port: int = 8554
+    hls_port: int = 8888
+    webrtc_port: int = 8889
     served: tuple[str, ...] = ()
     recording: set[CameraId] = field(default_factory=set)
 
