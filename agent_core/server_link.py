@@ -54,6 +54,10 @@ class ServerLink:
     def is_configured(self) -> bool:
         return self._endpoints is not None
 
+    @property
+    def is_connected(self) -> bool:
+        return self._connected is not None
+
     def require(self) -> Connected:
         """The server.
 
