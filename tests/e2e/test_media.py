@@ -28,7 +28,7 @@ Observe = Callable[[str], None]
 
 @pytest.fixture
 async def rig(server_kind: str, tmp_path: Path, observe: Observe) -> AsyncIterator[Rig]:
-    settings = {"recordings": {"segment_duration_s": 2}, "media_server": {"close_after_s": 1}}
+    settings: dict[str, Any] = {"recordings": {"segment_duration_s": 2}, "media_server": {"close_after_s": 1}}
     async with media_rig(server_kind, tmp_path, observe, **settings) as rig:
         yield rig
 

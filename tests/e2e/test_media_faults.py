@@ -5,6 +5,7 @@ import signal
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -28,7 +29,7 @@ from .media import (
 )
 
 Observe = Callable[[str], None]
-QUICK = {
+QUICK: dict[str, Any] = {
     "recordings": {"stall_s": 2, "start_timeout_s": 5},
     "media_server": {"start_timeout_s": 3},
 }
