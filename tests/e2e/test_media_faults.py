@@ -178,13 +178,18 @@ async def test_a_disk_that_fills_up(
             await next_event(events, "recording_status_update", status="RECORDING")
             fill(disk)
             recording = await rig.call("stop_recording")
-            assert len(recording["segments"]) >= 2
+            playable = [
+                file
+                for file, each in zip(rig.segments(recording), recording["segments"], strict=True)
+                if each["duration"]
+            ]
+            assert len(playable) >= 2  # between them are those that the server could not write
             before = sorted(disk.rglob("*"))
             refused = await rig.refused("start_recording")
             assert (refused.code, refused.reason) == (-32050, "disk_full")
             assert refused.data["dependency"] == "storage"
             assert sorted(disk.rglob("*")) == before
-        assert in_order([await decoded_torn(each) for each in rig.segments(recording)])
+        assert in_order([await decoded_torn(each) for each in playable])
 
 
 async def test_a_folder_that_cannot_be_written(
