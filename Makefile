@@ -11,8 +11,11 @@ LOCKED_FROM := pyproject.toml $(addsuffix /pyproject.toml,$(PLUGINS))
 run: .venv/.installed
 	@scripts/run
 
+# Most of the tests wait for other processes, so more of them than there are cores go at a time.
+TEST_WORKERS ?= 4
+
 test: .venv/.installed
-	.venv/bin/pytest
+	.venv/bin/pytest --numprocesses $(TEST_WORKERS) --dist worksteal
 
 # What takes minutes; before a release.
 test-release: .venv/.installed

@@ -1,14 +1,19 @@
 """Fixtures for all tests of the workspace, and the watch over everything that clients are sent."""
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 pytest_plugins = ("tests.media_servers",)
 
 _TRANSCRIPT = pytest.StashKey[Path]()
-_LEAKS = pytest.StashKey[int]()
+_RECEIVED = pytest.StashKey[list[int]]()
+
+#: What a worker of pytest-xdist tells the process that started it, under this key of its `workeroutput`.
+_KEY = "received_and_leaks"
 
 
 @pytest.fixture
@@ -17,12 +22,15 @@ def anyio_backend() -> str:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[_LEAKS] = 0
+    config.stash[_RECEIVED] = [0, 0]
+    # A shell starts what goes on in the background with SIGINT ignored, and children would inherit that.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
 def transcript(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
-    """Everything that clients of this run received, one text a line."""
+    """Everything that clients of this process of the run received, one text a line."""
     path = tmp_path_factory.mktemp("transcript") / "received.jsonl"
     path.touch()
     request.config.stash[_TRANSCRIPT] = path
@@ -40,23 +48,36 @@ def observe(transcript: Path) -> Callable[[str], None]:
     return keep
 
 
+def _add(config: pytest.Config, received: int, leaks: int) -> None:
+    total = config.stash[_RECEIVED]
+    total[0] += received
+    total[1] += leaks
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """A worker of pytest-xdist has ended; one that died has told nothing, and its test has failed."""
+    _add(node.config, *getattr(node, "workeroutput", {}).get(_KEY, (0, 0)))
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """No reply, error or event of the whole run may hold a device path."""
-    path = session.config.stash.get(_TRANSCRIPT, None)
-    if path is None:
-        return
-    received = path.read_text().splitlines()
-    leaks = [line for line in received if "/dev/" in line]
-    session.config.stash[_LEAKS] = len(leaks)
-    if leaks:
+    config = session.config
+    path = config.stash.get(_TRANSCRIPT, None)
+    if path is not None:
+        texts = path.read_text().splitlines()
+        _add(config, len(texts), sum("/dev/" in text for text in texts))
+    if hasattr(config, "workeroutput"):
+        config.workeroutput[_KEY] = config.stash[_RECEIVED]
+    elif config.stash[_RECEIVED][1]:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
-    elif received:
-        print(f"\n{len(received)} texts received by clients, none with a device path")  # noqa: T201
 
 
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config
 ) -> None:
-    leaks = config.stash[_LEAKS]
+    received, leaks = config.stash[_RECEIVED]
     if leaks:
         terminalreporter.write_line(f"FAILED: {leaks} texts with a device path reached clients", red=True)
+    elif received:
+        terminalreporter.write_line(f"{received} texts received by clients, none with a device path")

@@ -1,5 +1,6 @@
 """The composition root: the only place that wires, and the owner of everything that runs."""
 
+import gc
 import logging
 import os
 import signal
@@ -73,6 +74,8 @@ class Agent:
                     await services.start(parts.monitor.run)
                     await media.start(parts.media.link.run)
                     await media.start(parts.media.streams.run)
+                    for each in (parts.media.keeper, parts.media.health, parts.media.cleaner):
+                        await media.start(each.run)
                     await recordings.start(parts.media.recordings.run)
                     await services.start(_announce_startup, parts)
                     _log.info("listening on %s, version %s", url, __version__)
@@ -115,6 +118,7 @@ async def _run_with_signals(agent: Agent, reload: Callable[[], None]) -> None:
     async with anyio.create_task_group() as tg:
         with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
             await tg.start(agent.run)
+            gc.freeze()  # what was made by now stays: no collection has to walk through it again
             notify_systemd("READY=1")
             async for number in signals:
                 if number == signal.SIGHUP:
@@ -149,8 +153,12 @@ def main(files: Iterable[Path]) -> int:
     agent_logging.configure(config.logging.level, config.logging.format)
     try:
         anyio.run(_run_with_signals, Agent(config), lambda: _reload(files))
-    except* AgentError as group:
-        raise _first(group) from None
+    except BaseExceptionGroup as group:
+        # Not `except*`: before Python 3.11.4, which Debian 12 is, it puts what is raised in it into another group.
+        ours, others = group.split(AgentError)
+        if ours is None or others is not None:
+            raise
+        raise _first(ours) from None
     return 0
 
 
@@ -158,5 +166,5 @@ def _first(group: BaseExceptionGroup[AgentError]) -> AgentError:
     inner: BaseException = group
     while isinstance(inner, BaseExceptionGroup):
         inner = inner.exceptions[0]
-    assert isinstance(inner, AgentError)  # noqa: S101 - `except*` let nothing else through
+    assert isinstance(inner, AgentError)  # noqa: S101 - it was split off by this type
     return inner

@@ -1,22 +1,23 @@
 """The parts of one agent, made and connected; nothing runs yet."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
 from agent_core.cameras.ledger import Ledger
-from agent_core.cameras.monitor import CameraMonitor
+from agent_core.cameras.monitor import CameraMonitor, SourceState
 from agent_core.cameras.registry import CameraRegistry
 from agent_core.clock import Clock
 from agent_core.config import AgentConfig
 from agent_core.controller import Controller
-from agent_core.errors import FfmpegFailed
+from agent_core.errors import AgentError, FfmpegFailed
 from agent_core.events import EventBus
 from agent_core.front import front_of
-from agent_core.media_plane import MediaPlane, media_plane
+from agent_core.media_plane import MediaPlane, media_plane, with_media_server
 from agent_core.plugin import ffmpeg
-from agent_core.plugin.manager import EntryPointFinder, PluginManager
+from agent_core.plugin.manager import EntryPointFinder, PluginManager, Providers
 from agent_core.plugin.ring_tier import RingTier
 from agent_core.rpc.auth import Secret, TokenAuthority
 from agent_core.rpc.server import RpcServer
@@ -80,18 +81,49 @@ def assemble(config: AgentConfig, *, clock: Clock, find: EntryPointFinder) -> As
     monitor = CameraMonitor(
         list(chain.from_iterable(each.sources for each in providers)), cameras, ledger, clock=clock
     )
-    supervisor = Supervisor(chain.from_iterable(each.components for each in providers), clock=clock)
-    media = media_plane(config, supervisor, cameras=cameras, plugins=plugins, events=events, clock=clock)
+    offered = chain.from_iterable(each.components for each in providers)
+    components = with_media_server(config, offered, clock=clock)
+    supervisor = Supervisor(components, clock=clock)
+    media = media_plane(
+        config,
+        supervisor,
+        cameras=cameras,
+        plugins=plugins,
+        states=lambda: _states(monitor, supervisor),
+        events=events,
+        clock=clock,
+    )
+    controller = _controller(
+        config, providers, plugins, problems, cameras, monitor, supervisor, media, events, clock
+    )
+    secret = Secret.load(config.storage.secret_file)
+    tokens = TokenAuthority(secret, clock)
+    server = front_of(config, controller, media, secret, tokens, providers, events, clock)
+    return Assembly(server, supervisor, monitor, media, cameras, controller.store, controller, events, tokens)
+
+
+def _controller(
+    config: AgentConfig,
+    providers: Sequence[Providers],
+    plugins: PluginManager,
+    problems: Sequence[AgentError],
+    cameras: CameraRegistry,
+    monitor: CameraMonitor,
+    supervisor: Supervisor,
+    media: MediaPlane,
+    events: EventBus,
+    clock: Clock,
+) -> Controller:
     tiers = [RingTier(), *chain.from_iterable(each.tiers for each in providers)]
-    store = SnapshotStore(config.storage.snapshots)
-    controller = Controller(
+    return Controller(
         cameras=cameras,
         monitor=monitor,
         snapshots=SnapshotManager(tiers, budgets_s=config.snapshots.tier_budget_s, clock=clock),
-        store=store,
+        store=SnapshotStore(config.storage.snapshots),
         streams=media.streams,
         recordings=media.recordings,
         recording_files=media.files,
+        health=media.health,
         supervisor=supervisor,
         plugins=plugins,
         problems=problems,
@@ -99,10 +131,6 @@ def assemble(config: AgentConfig, *, clock: Clock, find: EntryPointFinder) -> As
         clock=clock,
         defaults=config.snapshots,
     )
-    secret = Secret.load(config.storage.secret_file)
-    tokens = TokenAuthority(secret, clock)
-    server = front_of(config, controller, media, secret, tokens, providers, events, clock)
-    return Assembly(server, supervisor, monitor, media, cameras, store, controller, events, tokens)
 
 
 def _ffmpeg_problem(program: str | None) -> FfmpegFailed | None:
@@ -111,3 +139,13 @@ def _ffmpeg_problem(program: str | None) -> FfmpegFailed | None:
     except FfmpegFailed as error:
         return error
     return None
+
+
+def _states(monitor: CameraMonitor, supervisor: Supervisor) -> list[tuple[str, str]]:
+    """Of the agent's parts, by the names that clients know."""
+    failed = any(state is SourceState.FAILED for _, state in monitor.discovery.sources)
+    return [
+        ("websocket_server", "RUNNING"),
+        ("camera_monitor", "ERROR" if failed else "STARTING" if monitor.discovery.active else "RUNNING"),
+        *((name, state.value) for name, state in supervisor.states.items()),
+    ]

@@ -11,6 +11,7 @@ from agent_core.clock import Clock
 from agent_core.config import SnapshotsConfig
 from agent_core.errors import AgentError
 from agent_core.events import EventBus
+from agent_core.health import HealthMonitor
 from agent_core.media import images
 from agent_core.mediamtx.schema import RuntimePath
 from agent_core.models import Camera, CameraId, CameraStatus, Picture, PictureFormat, Snapshot
@@ -69,6 +70,7 @@ class Controller:
         streams: StreamManager,
         recordings: RecordingManager,
         recording_files: RecordingStore,
+        health: HealthMonitor,
         supervisor: Supervisor,
         plugins: PluginManager,
         problems: Sequence[AgentError],
@@ -82,6 +84,8 @@ class Controller:
         self.streams = streams
         self.recordings = recordings
         self.recording_files = recording_files
+        self.health = health
+        self.started_s = clock.monotonic_s()
         self.supervisor = supervisor
         self.plugins = plugins
         self.clock = clock
@@ -159,7 +163,8 @@ class Controller:
         """Answered from memory, from the first moment on."""
         discovery = self._monitor.discovery
         failed = [status for status in self.plugins.statuses if status.state is PluginState.FAILED]
-        problems = (*self._problems, *discovery.problems)
+        components = (self.supervisor.problem(name) for name in self.supervisor.states)
+        problems = (*self._problems, *discovery.problems, *(each for each in components if each))
         available = tuple(each for each in self.cameras.list() if each.status is CameraStatus.CONNECTED)
         readiness = Readiness.READY
         if failed or problems or discovery.active:

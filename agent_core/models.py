@@ -63,9 +63,9 @@ class FrameSocket:
 
 @dataclass(frozen=True, slots=True)
 class Url:
-    """A network stream; the media server pulls it, so it needs no publisher."""
+    """A network stream; the media server pulls it, so it needs no publisher. Its `repr` keeps the address to itself."""
 
-    url: str
+    url: str = field(repr=False)
     has_credentials: bool = False
 
 

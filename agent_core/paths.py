@@ -18,6 +18,7 @@ from agent_core.errors import (
     MediaServerUnavailable,
 )
 from agent_core.locks import KeyedLock
+from agent_core.mediamtx.breaker import CircuitOpen
 from agent_core.mediamtx.client import MediaServerClient
 from agent_core.mediamtx.schema import HOT_KEYS, PathConf
 
@@ -113,6 +114,8 @@ class PathManager:
             for delay_s in self._retry_delays_s:
                 try:
                     return await attempt()
+                except CircuitOpen:
+                    raise
                 except MediaServerUnavailable:
                     self._count(retries=1)
                     await self._clock.sleep(delay_s)

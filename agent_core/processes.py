@@ -111,6 +111,14 @@ async def _end(process: Process, stop_signal: int, grace_s: float) -> None:
         _log.error("A killed process does not end; it hangs in the kernel.")
 
 
+def _program(name: str) -> str:
+    """Absolute, because the child may start in another folder."""
+    found = shutil.which(name)
+    if found is None:
+        raise FileNotFoundError(name)
+    return str(Path(found).absolute())
+
+
 @asynccontextmanager
 async def child(
     argv: Sequence[str],
@@ -122,27 +130,30 @@ async def child(
     grace_s: float = 0.0,
     launcher: Sequence[str] | None = None,
     env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
 ) -> AsyncIterator[Process]:
     """Run `argv` for as long as the context is open; leaving it, in whatever way, ends the child and its group.
 
     With `grace_s` the child first gets `stop_signal` and that many seconds. The context is not left before the child
     is reaped, also under cancellation; only a child that hangs in the kernel is left behind after some seconds.
-    `launcher` is what `find_launcher` returned; default: what it finds on PATH. `env` replaces the environment.
+    `launcher` is what `find_launcher` returned; default: what it finds on PATH. `env` replaces the environment,
+    `cwd` is the folder that the child starts in.
 
     Raises:
         FileNotFoundError: the program does not exist, or is not executable.
     """
-    program = shutil.which(argv[0])
-    if program is None:
-        raise FileNotFoundError(argv[0])
-    process = await anyio.open_process(
-        [*(launcher or _default_launcher()), program, *argv[1:]],
-        stdin=stdin,
-        stdout=stdout,
-        stderr=stderr,
-        start_new_session=True,
-        env=env,
-    )
+    program = _program(argv[0])
+    # The program runs before this returns: cancelled in between, nobody would know what to end.
+    with anyio.CancelScope(shield=True):
+        process = await anyio.open_process(
+            [*(launcher or _default_launcher()), program, *argv[1:]],
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            start_new_session=True,
+            env=env,
+            cwd=cwd,
+        )
     try:
         yield process
     finally:

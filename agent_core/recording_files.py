@@ -143,6 +143,21 @@ class RecordingStore:
         except OSError as error:
             raise explain_os_error(error, "note what was recorded") from error
 
+    def delete(self, stored: StoredRecording) -> None:
+        """Delete a recording: the segments as they were listed, the note, and the folder if nothing else is in it.
+
+        Raises:
+            StorageFailed: a file cannot be deleted; the rest is as it was.
+        """
+        try:
+            for segment in stored.segments:
+                segment.path.unlink(missing_ok=True)
+            (stored.folder / NOTE).unlink(missing_ok=True)
+            with suppress(OSError):  # a file that is not ours stays, and its folder with it
+                stored.folder.rmdir()
+        except OSError as error:
+            raise explain_os_error(error, "delete a recording") from error
+
     def discard(self, note: RecordingNote) -> None:
         """Remove the folder of a recording that never got a segment; one that has something in it stays."""
         folder = self._folder(note)

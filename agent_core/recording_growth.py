@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from agent_core.errors import AgentError, DependencyFailed
 from agent_core.models import RecordingState
 
-__all__ = ("Growth", "Measured", "no_media")
+__all__ = ("Growth", "Measured", "no_media", "why_empty")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,3 +85,8 @@ def no_media(problem: AgentError | None, *, is_disk_full: bool = False) -> Depen
         suggestion="See the media server's log; its account must be able to write to the folder of recordings.",
         dependency="media_server",
     )
+
+
+def why_empty(problem: AgentError | None) -> str:
+    """The reason of a recording that was stopped without a segment."""
+    return problem.reason if problem else "stopped_before_first_picture"

@@ -17,8 +17,9 @@ from agent_core.mediamtx.schema import PathConf
 from agent_core.models import Camera, CameraId, RecordingEvent, RecordingState
 from agent_core.recording_active import Active, Stopped, final_files
 from agent_core.recording_files import RecordingFormat, RecordingNote, RecordingStore, StoredRecording
-from agent_core.recording_growth import Growth, Measured, no_media
-from agent_core.streams import StreamManager, StreamState
+from agent_core.recording_growth import Growth, Measured, no_media, why_empty
+from agent_core.stream_hold import StreamState
+from agent_core.streams import StreamManager
 
 __all__ = ("RecordingManager",)
 
@@ -198,7 +199,7 @@ class RecordingManager:
         await self._tell_to_stop(camera, limit_s)
         self._streams.release(camera, HOLDER)
         stored = await final_files(self._store, active.note, clock=self._clock)
-        reason = reason or ("" if stored.segments else _why_empty(active.problem or problem))
+        reason = reason or ("" if stored.segments else why_empty(active.problem or problem))
         ended_at = self._clock.now()
         note = active.note.model_copy(update={"ended_at": ended_at, "reason": reason})
         await self._note(note)
@@ -293,7 +294,3 @@ class RecordingManager:
                 CameraId(active.note.camera), active.note.id, active.state, active.measured.duration_s, reason
             ),
         )
-
-
-def _why_empty(problem: AgentError | None) -> str:
-    return problem.reason if problem else "stopped_before_first_picture"

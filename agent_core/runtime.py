@@ -23,7 +23,7 @@ def prepare_folders(storage: StorageConfig) -> None:
     """
     for folder in (storage.state_dir, storage.runtime_dir):
         try:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o750)
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
             why = explain_os_error(error, "make the agent's folders")
             raise StartFailed(why.details, reason=why.reason, suggestion=why.suggestion) from error
@@ -38,10 +38,16 @@ def prepare_folders(storage: StorageConfig) -> None:
 
 
 class InstanceLock:
-    """One agent a state folder. The kernel gives the lock back however the agent ends."""
+    """One agent a state folder. The kernel gives the lock back however the agent ends.
 
-    def __init__(self, state_dir: Path) -> None:
-        self._path = state_dir / "agent.lock"
+    Args:
+        state_dir: the folder; it exists.
+        what: of which there may be one there; the lock's file is named after it.
+    """
+
+    def __init__(self, state_dir: Path, *, what: str = "agent") -> None:
+        self._path = state_dir / f"{what.replace(' ', '_')}.lock"
+        self._what = what
         self._fd = -1
 
     def __enter__(self) -> None:
@@ -51,7 +57,7 @@ class InstanceLock:
         except BlockingIOError as error:
             os.close(self._fd)
             raise StartFailed(
-                "Another agent uses this state folder.",
+                f"Another {self._what} uses this state folder.",
                 reason="already_running",
                 suggestion="Stop it, or set storage.state_dir to another folder.",
             ) from error

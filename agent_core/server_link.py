@@ -10,6 +10,7 @@ from anyio.abc import TaskStatus
 
 from agent_core.clock import Clock
 from agent_core.errors import AgentError, MediaServerUnavailable, Unsupported
+from agent_core.mediamtx.breaker import CircuitBreaker
 from agent_core.mediamtx.client import MediaServerClient
 from agent_core.paths import PathManager
 from agent_core.plugin import MediaServerEndpoints
@@ -35,6 +36,7 @@ class ServerLink:
 
     Args:
         endpoints: waits for the addresses; None where no media server is configured.
+        breaker: guards the calls of everybody who is lent the client.
         problem: why the media server does not run, as far as that is known.
     """
 
@@ -42,21 +44,25 @@ class ServerLink:
         self,
         endpoints: Callable[[], Awaitable[MediaServerEndpoints]] | None,
         *,
+        breaker: CircuitBreaker,
         problem: Callable[[], AgentError | None] = lambda: None,
         clock: Clock,
     ) -> None:
+        self.breaker = breaker
         self._endpoints = endpoints
         self._problem = problem
         self._clock = clock
         self._connected: Connected | None = None
+        self._probing: MediaServerClient | None = None
 
     @property
     def is_configured(self) -> bool:
         return self._endpoints is not None
 
     @property
-    def is_connected(self) -> bool:
-        return self._connected is not None
+    def current(self) -> Connected | None:
+        """The server where there is one that can be asked."""
+        return self._connected
 
     def require(self) -> Connected:
         """The server.
@@ -75,6 +81,16 @@ class ServerLink:
         if self._connected is None:
             raise self._not_connected()
         return self._connected
+
+    async def probe(self) -> None:
+        """Ask the server for a sign of life, whatever the circuit breaker says.
+
+        Raises:
+            MediaServerError: it gave none.
+        """
+        self.require()
+        if self._probing is not None:
+            await self._probing.info()
 
     def _not_connected(self) -> MediaServerUnavailable:
         problem = self._problem()
@@ -96,11 +112,16 @@ class ServerLink:
         if self._endpoints is None:
             return
         at = await self._endpoints()
-        async with MediaServerClient(at.api_url, credentials=at.credentials) as client:
+        guarded = MediaServerClient(
+            at.api_url, credentials=at.credentials, breaker=self.breaker, clock=self._clock
+        )
+        unguarded = MediaServerClient(at.api_url, credentials=at.credentials)
+        async with guarded as client, unguarded as probing:
+            self._probing = probing
             paths = PathManager(client, clock=self._clock)
             self._connected = Connected(client, paths, at.rtsp_url, at.credentials)
             _log.info("using the media server whose RTSP is at %s", at.rtsp_url)
             try:
                 await anyio.sleep_forever()
             finally:
-                self._connected = None
+                self._connected = self._probing = None

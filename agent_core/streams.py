@@ -4,8 +4,6 @@ import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from enum import StrEnum
 
 import anyio
 from anyio import TASK_STATUS_IGNORED
@@ -20,6 +18,7 @@ from agent_core.models import Camera, CameraId, MediaInput, Url
 from agent_core.path_conf import path_conf
 from agent_core.plugin import Publisher
 from agent_core.server_link import ServerLink
+from agent_core.stream_hold import HeldStream, LiveStatus, StreamState
 
 __all__ = ("StreamManager", "StreamState")
 
@@ -29,52 +28,6 @@ FIRST_PAUSE_S = 0.25
 LONGEST_PAUSE_S = 5.0
 #: Over the server's start time-out, so that its answer is the one that is seen.
 START_MARGIN_S = 2.0
-
-
-class StreamState(StrEnum):
-    INACTIVE = "INACTIVE"
-    STARTING = "STARTING"
-    ACTIVE = "ACTIVE"
-    ERROR = "ERROR"
-
-
-@dataclass
-class _Held:
-    """One camera's hold. `state` and `problem` change with it; `changed` is set and replaced at each change.
-
-    `wanted` ends the pause before the next attempt.
-    """
-
-    camera: CameraId
-    holders: set[str] = field(default_factory=set)
-    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
-    state: StreamState = StreamState.STARTING
-    problem: AgentError | None = None
-    changed: anyio.Event = field(default_factory=anyio.Event)
-    wanted: anyio.Event = field(default_factory=anyio.Event)
-
-    def became(self, state: StreamState, problem: AgentError | None = None) -> None:
-        self.state, self.problem = state, problem
-        self.changed.set()
-        self.changed = anyio.Event()
-
-
-class _Started:
-    """The `task_status` of a hold: the stream is live."""
-
-    def __init__(self, held: _Held, sessions: Counter[CameraId]) -> None:
-        self._held = held
-        self._sessions = sessions
-        self.was_live = False
-
-    def started(self, _value: None = None) -> None:
-        self.was_live = True
-        self._sessions[self._held.camera] += 1
-        self._held.became(StreamState.ACTIVE)
-
-    def ended(self) -> None:
-        if self.was_live:
-            self._sessions[self._held.camera] -= 1
 
 
 class StreamManager:
@@ -100,10 +53,11 @@ class StreamManager:
         self._publisher = publisher
         self._settings = settings
         self._clock = clock
-        self._held: dict[CameraId, _Held] = {}
+        self._held: dict[CameraId, HeldStream] = {}
         self._recording: dict[CameraId, PathConf] = {}
         #: Holds that the server counts as readers, those that are being torn down included.
         self._sessions: Counter[CameraId] = Counter()
+        self._ensured: set[CameraId] = set()
         self._tg: TaskGroup | None = None
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
@@ -150,6 +104,7 @@ class StreamManager:
             MediaServerError, Unsupported, CaptureFailed: it cannot be.
         """
         server = self._link.require()
+        self._ensured.add(camera.id)
         await server.paths.ensure(camera.id, self._desired(camera))
         return f"{server.rtsp_url}/{camera.id}"
 
@@ -195,6 +150,16 @@ class StreamManager:
         held = self._held.get(camera)
         return (held.state, held.problem) if held else (StreamState.INACTIVE, None)
 
+    @property
+    def held(self) -> frozenset[CameraId]:
+        """The cameras whose stream somebody has a lease on."""
+        return frozenset(self._held)
+
+    @property
+    def ensured(self) -> frozenset[CameraId]:
+        """The cameras that were ever given a path."""
+        return frozenset(self._ensured)
+
     def acquire(self, camera: CameraId, holder: str) -> None:
         """Give `holder` a lease on the camera's stream; a second one for the same holder changes nothing.
 
@@ -204,7 +169,7 @@ class StreamManager:
         held = self._held.get(camera)
         if held is None:
             assert self._tg is not None, "acquire outside run"  # noqa: S101 - wiring
-            held = self._held[camera] = _Held(camera)
+            held = self._held[camera] = HeldStream(camera)
             self._tg.start_soon(self._keep, held)
         held.holders.add(holder)
         if held.state is StreamState.ERROR:
@@ -260,12 +225,12 @@ class StreamManager:
         finally:
             self.release(camera, holder)
 
-    async def _keep(self, held: _Held) -> None:
+    async def _keep(self, held: HeldStream) -> None:
         """Hold the stream, again and again with growing pauses, until the last lease is released."""
         pause_s = FIRST_PAUSE_S
         with held.scope:
             while True:
-                status = _Started(held, self._sessions)
+                status = LiveStatus(held, self._sessions)
                 try:
                     hold = self._hold(await self.ensure(self.camera(held.camera)))
                     await hold.run(task_status=status)
@@ -285,7 +250,7 @@ class StreamManager:
         timeout_s = self._settings.start_timeout_s + START_MARGIN_S
         return Hold(url, credentials=self._link.require().credentials, start_timeout_s=timeout_s)
 
-    async def _pause(self, held: _Held, pause_s: float) -> None:
+    async def _pause(self, held: HeldStream, pause_s: float) -> None:
         """Over at once when somebody new wants the stream."""
         held.wanted = anyio.Event()
         async with anyio.create_task_group() as tg:

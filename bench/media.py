@@ -124,7 +124,7 @@ async def measure(server: MediaServerUnderTest, rounds: int) -> float:
         agent.client("admin") as client,
         MediaServerClient(server.api_url) as api,
     ):
-        while not agent.parts.media.link.is_connected:
+        while agent.parts.media.link.current is None:
             await anyio.sleep(0.01)
         await recording_times(client, api, rounds, server.name)
         cost = await reader_cost(client, server)

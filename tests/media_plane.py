@@ -11,6 +11,7 @@ from agent_core.clock import Clock, SystemClock
 from agent_core.config import MediaServerConfig, RecordingsConfig
 from agent_core.errors import NotFound
 from agent_core.events import EventBus, Subscription
+from agent_core.mediamtx.breaker import BreakerSettings, CircuitBreaker
 from agent_core.models import (
     Camera,
     CameraId,
@@ -53,7 +54,7 @@ class Plane:
             return _Endpoints(server.api_url, server.rtsp_url)
 
         settings = MediaServerConfig(start_timeout_s=3, close_after_s=1)
-        self.link = ServerLink(endpoints, clock=clock)
+        self.link = ServerLink(endpoints, breaker=CircuitBreaker(BreakerSettings()), clock=clock)
         self.streams = StreamManager(
             self.link, camera=self._camera, publisher=self._publisher, settings=settings, clock=clock
         )
@@ -107,7 +108,7 @@ async def running_plane(server: MediaServerUnderTest, folder: Path) -> AsyncIter
         await tg.start(plane.link.run)
         await tg.start(plane.streams.run)
         with anyio.fail_after(5):
-            while not plane.link.is_connected:
+            while plane.link.current is None:
                 await anyio.sleep(0.01)
         async with anyio.create_task_group() as recordings:
             await recordings.start(plane.recordings.run)

@@ -49,12 +49,13 @@ class CameraRegistry:
         self._ledger = ledger
         self._events = events
         self._clock = clock
+        #: In the order of their numbers: a list is asked for far more often than a camera is new.
         self._cameras: dict[CameraId, Camera] = {}
         self._ids: dict[_Key, CameraId] = {}
 
     def list(self) -> list[Camera]:
         """All cameras, disconnected ones included, in the order of their numbers."""
-        return sorted(self._cameras.values(), key=lambda camera: int(camera.id.removeprefix("camera")))
+        return [*self._cameras.values()]
 
     def get(self, text: str) -> Camera:
         """The camera that a caller names.
@@ -79,8 +80,14 @@ class CameraRegistry:
         for known in self._ledger.known:
             if known.fingerprint.source in wanted:
                 detected = DetectedCamera("", known.name, known.fingerprint, None)
-                self._cameras[known.id] = Camera(
-                    known.id, CameraStatus.DISCONNECTED, self._clock.monotonic_s(), detected, "Not seen yet."
+                self._put(
+                    Camera(
+                        known.id,
+                        CameraStatus.DISCONNECTED,
+                        self._clock.monotonic_s(),
+                        detected,
+                        "Not seen yet.",
+                    )
                 )
 
     def connected(self, source: str, detected: DetectedCamera) -> None:
@@ -133,6 +140,13 @@ class CameraRegistry:
         for each in [key for key in self._ids if key.source == source]:
             self.disconnected(source, each.key, reason)
 
+    def _put(self, camera: Camera) -> None:
+        is_new = camera.id not in self._cameras
+        self._cameras[camera.id] = camera
+        if is_new:
+            ids = sorted(self._cameras, key=lambda each: int(each.removeprefix("camera")))
+            self._cameras = {each: self._cameras[each] for each in ids}
+
     def _change(
         self,
         camera_id: CameraId,
@@ -146,7 +160,7 @@ class CameraRegistry:
         same_status = before is not None and before.status is status
         since_s = before.since_s if before is not None and same_status else self._clock.monotonic_s()
         camera = Camera(camera_id, status, since_s, detected, problem, ambiguous)
-        self._cameras[camera_id] = camera
+        self._put(camera)
         if camera == before:
             return
         topic = "camera.status_change"

@@ -1,6 +1,6 @@
 """MediaMTX's HTTP API v3 as methods. Answers are judged by their status; their texts are only for people."""
 
-import re
+from contextlib import nullcontext
 from types import TracebackType
 from typing import Any, Self, TypeVar
 from urllib.parse import quote, unquote, urlsplit
@@ -9,8 +9,11 @@ import anyio
 import httpx
 from pydantic import BaseModel, ValidationError
 
+from agent_core.clock import Clock, SystemClock
 from agent_core.errors import ConfigError, MediaServerError, MediaServerRefused, MediaServerUnavailable
+from agent_core.mediamtx.breaker import CircuitBreaker
 from agent_core.mediamtx.schema import Features, Page, PathConf, RecordedPath, RuntimePath, ServerInfo
+from agent_core.mediamtx.words import without_addresses
 from agent_core.plugin.rtsp import Credentials
 
 __all__ = ("CALL_TIMEOUT_S", "MediaServerClient", "open_transport")
@@ -20,7 +23,6 @@ __all__ = ("CALL_TIMEOUT_S", "MediaServerClient", "open_transport")
 CALL_TIMEOUT_S = 1.5
 #: How a pooled connection that the server has closed in the meantime shows (it does so after 30 s, and on a reload).
 _DEAD_CONNECTION = (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError, httpx.CloseError)
-_ADDRESSES = re.compile(r"[a-z][a-z0-9+.-]*://[^\s'\"]+|(?<![\w.])/[^\s'\":,]+", re.IGNORECASE)
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -65,6 +67,7 @@ class MediaServerClient:
             password by up to 4 s, so that looks like a time-out.
         transport: `open_transport(api_url)` if not given; a wrapper goes here.
         page_items: how much of a list to ask for at once.
+        breaker: guards every call; `CircuitOpen`, which is a `MediaServerUnavailable`, while it is open.
     """
 
     def __init__(
@@ -76,12 +79,16 @@ class MediaServerClient:
         timeout_s: float = CALL_TIMEOUT_S,
         transport: httpx.AsyncBaseTransport | None = None,
         page_items: int = 500,
+        breaker: CircuitBreaker | None = None,
+        clock: Clock | None = None,
     ) -> None:
         base_url, in_url = _base_url(api_url)
         known = credentials or in_url
         self._timeout_s = min(timeout_s, CALL_TIMEOUT_S)
         self._page_items = page_items
         self._features: Features | None = None
+        self._breaker = breaker
+        self._clock = clock or SystemClock()
         self._http = httpx.AsyncClient(
             base_url=base_url,
             auth=httpx.BasicAuth(known.user, known.password) if known and token is None else None,
@@ -187,6 +194,10 @@ class MediaServerClient:
             raise _not_mediamtx() from error
 
     async def _call(self, method: str, path: str, body: object = None) -> httpx.Response:
+        with self._breaker.guard(self._clock) if self._breaker else nullcontext():
+            return await self._ask(method, path, body)
+
+    async def _ask(self, method: str, path: str, body: object) -> httpx.Response:
         try:
             with anyio.fail_after(self._timeout_s):
                 response = await self._send(method, path, body)
@@ -245,7 +256,7 @@ def _unreachable(error: Exception) -> MediaServerUnavailable:
 
 def _refusal(method: str, path: str, response: httpx.Response) -> MediaServerError:
     text = _server_text(response)
-    shown = _ADDRESSES.sub("<address>", text)[:300]
+    shown = without_addresses(text)[:300]
     if response.is_server_error:
         return MediaServerUnavailable(
             f"The media server failed with status {response.status_code}.",

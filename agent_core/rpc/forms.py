@@ -19,6 +19,7 @@ from agent_core.models import (
     SystemEvent,
 )
 from agent_core.rpc import models as wire
+from agent_core.rpc import status_models as status
 from agent_core.rpc.media_models import RecordingEventForm
 from agent_core.storage import StoredFile
 
@@ -34,6 +35,12 @@ class MediaView(Protocol):
 
     @property
     def rtsp_port(self) -> int: ...
+
+    @property
+    def hls_port(self) -> int: ...
+
+    @property
+    def webrtc_port(self) -> int: ...
 
     @property
     def served(self) -> Sequence[str]:
@@ -52,7 +59,7 @@ class Forms:
     """From values to forms, with what the values do not say.
 
     Args:
-        media_server: host name and ports of stream URLs.
+        media_server: host name of stream URLs.
         media: what is true of streams and recordings at the moment.
         download_url: signs a link for a kind of file (`snapshots`, `recordings`) and a name.
     """
@@ -63,12 +70,19 @@ class Forms:
     download_url: Callable[[str, str], str]
 
     def streams(self, camera: Camera) -> wire.StreamUrls:
-        at = self.media_server
+        host = self.media_server.host
         return wire.StreamUrls(
-            rtsp=f"rtsp://{at.host}:{self.media.rtsp_port}/{camera.id}",
-            hls=f"http://{at.host}:{at.hls_port}/{camera.id}/index.m3u8",
-            webrtc=f"http://{at.host}:{at.webrtc_port}/{camera.id}/",
+            rtsp=f"rtsp://{host}:{self.media.rtsp_port}/{camera.id}",
+            hls=f"http://{host}:{self.media.hls_port}/{camera.id}/index.m3u8",
+            webrtc=f"http://{host}:{self.media.webrtc_port}/{camera.id}/",
         )
+
+    def cameras_basis(self, cameras: Sequence[Camera]) -> object:
+        """All that `camera` reads and that can change: while it compares equal, the forms would be the same."""
+        media = self.media
+        recording = [media.is_recording(camera.id) for camera in cameras]
+        ports = (media.rtsp_port, media.hls_port, media.webrtc_port)
+        return [*cameras], recording, ports, tuple(media.served)
 
     def camera(self, camera: Camera) -> wire.CameraForm:
         streams = self.streams(camera)
@@ -105,9 +119,9 @@ class Forms:
 
     def capabilities(self, camera: Camera) -> wire.CameraCapabilities:
         modes = camera.detected.modes
-        status = "NONE" if not modes else "CONFIRMED"
+        validation = "NONE" if not modes else "CONFIRMED"
         if camera.status is CameraStatus.DISCONNECTED:
-            status = "DISCONNECTED"
+            validation = "DISCONNECTED"
         return wire.CameraCapabilities(
             device=camera.id,
             formats=_words(mode.format for mode in modes),
@@ -118,14 +132,14 @@ class Forms:
                 for mode in modes
             ],
             controls=[_control(control) for control in camera.detected.controls],
-            validation_status=status,
+            validation_status=validation,
         )
 
     def camera_event(self, event: CameraEvent) -> wire.CameraEventForm:
         return wire.CameraEventForm(**self.camera(event.camera).model_dump(), timestamp=self.clock.now())
 
-    def system_event(self, event: SystemEvent) -> wire.SystemEventForm:
-        return wire.SystemEventForm(
+    def system_event(self, event: SystemEvent) -> status.SystemEventForm:
+        return status.SystemEventForm(
             status=event.status,
             components=dict(event.components),
             reason=event.reason or None,

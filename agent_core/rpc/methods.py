@@ -9,10 +9,13 @@ from agent_core import __version__
 from agent_core.controller import Controller, SnapshotRequest
 from agent_core.errors import InvalidState, Unsupported
 from agent_core.media import images
-from agent_core.models import CameraStatus, PictureFormat
+from agent_core.models import PictureFormat
 from agent_core.rpc import models as wire
+from agent_core.rpc import status_models as status
+from agent_core.rpc.camera_list import CameraListText
 from agent_core.rpc.errors import code_of
 from agent_core.rpc.forms import Forms
+from agent_core.rpc.prepared import Prepared
 from agent_core.rpc.roles import Role
 from agent_core.rpc.table import Caller, Method, contract_placeholder
 
@@ -20,12 +23,21 @@ __all__ = ("core_methods",)
 
 Handler = Callable[[Any, Caller], Awaitable[object]]
 
+#: Those whose handlers await nothing.
+_PROMPT = frozenset(
+    (
+        "get_camera_list",
+        "get_camera_capabilities",
+        "get_system_status",
+        "get_server_info",
+    )
+)
+
 #: Methods of the contract that this version does not have yet, with their role.
 _LATER: tuple[tuple[str, Role, str], ...] = (
     ("delete_recording", Role.ADMIN, "Delete a recording."),
     ("delete_snapshot", Role.ADMIN, "Delete a snapshot."),
     ("get_metrics", Role.ADMIN, "Counters and gauges."),
-    ("get_status", Role.ADMIN, "Health of the agent and its components."),
     ("get_storage_info", Role.ADMIN, "Space used and left."),
     ("set_retention_policy", Role.ADMIN, "When stored media are deleted."),
     ("cleanup_old_files", Role.ADMIN, "Apply the retention policy now."),
@@ -57,15 +69,10 @@ def _later(name: str, role: Role, summary: str) -> Method:
 class _Handlers:
     controller: Controller
     forms: Forms
+    camera_list: CameraListText
 
-    async def get_camera_list(self, params: wire.NoParams, caller: Caller) -> wire.CameraList:
-        cameras = self.controller.cameras.list()
-        return wire.CameraList(
-            cameras=[self.forms.camera(camera) for camera in cameras],
-            total=len(cameras),
-            connected=sum(camera.status is CameraStatus.CONNECTED for camera in cameras),
-            timestamp=self.controller.clock.now(),
-        )
+    async def get_camera_list(self, params: wire.NoParams, caller: Caller) -> Prepared[wire.CameraList]:
+        return self.camera_list.at(self.controller.clock.now(), self.controller.cameras.list())
 
     async def get_camera_status(self, params: wire.DeviceParams, caller: Caller) -> wire.CameraStatusForm:
         camera = self.controller.cameras.get(params.device)
@@ -103,26 +110,42 @@ class _Handlers:
         stored = await self.controller.store.find(params.filename)
         return self.forms.snapshot_info(stored, await images.size_of(stored.path))
 
-    async def get_system_status(self, params: wire.NoParams, caller: Caller) -> wire.SystemStatusForm:
-        status = self.controller.system_status()
-        return wire.SystemStatusForm(
-            status=status.readiness.value,
-            message=status.message,
-            available_cameras=[camera.id for camera in status.available],
-            discovery_active=status.discovery_active,
+    async def get_system_status(self, params: wire.NoParams, caller: Caller) -> status.SystemStatusForm:
+        told = self.controller.system_status()
+        return status.SystemStatusForm(
+            status=told.readiness.value,
+            message=told.message,
+            available_cameras=[camera.id for camera in told.available],
+            discovery_active=told.discovery_active,
             problems=[
-                wire.ProblemForm(
+                status.ProblemForm(
                     code=code_of(problem),
                     reason=problem.reason,
                     details=problem.details,
                     suggestion=problem.suggestion,
                 )
-                for problem in status.problems
+                for problem in told.problems
             ],
         )
 
-    async def get_server_info(self, params: wire.NoParams, caller: Caller) -> wire.ServerInfo:
-        return wire.ServerInfo(
+    async def get_status(self, params: wire.NoParams, caller: Caller) -> status.StatusForm:
+        report = self.controller.health.report
+        return status.StatusForm(
+            status=report.status.value,
+            uptime=round(self.controller.clock.monotonic_s() - self.controller.started_s, 3),
+            version=__version__,
+            components=dict(report.components),
+            checks=[
+                status.CheckForm(
+                    name=each.name, status=each.status.value, detail=each.detail, since=each.since
+                )
+                for each in report.checks
+            ],
+            timestamp=self.controller.clock.now(),
+        )
+
+    async def get_server_info(self, params: wire.NoParams, caller: Caller) -> status.ServerInfo:
+        return status.ServerInfo(
             name="camera-agent",
             version=__version__,
             build_date="",
@@ -133,7 +156,7 @@ class _Handlers:
             supported_formats=[form.value for form in PictureFormat],
             max_cameras=0,
             plugins=[
-                wire.PluginForm(
+                status.PluginForm(
                     name=each.name,
                     version=each.version,
                     status=each.state.value,
@@ -180,18 +203,21 @@ def _viewer_rows(do: _Handlers) -> Sequence[tuple[str, str, Any, Any, Handler]]:
             "get_system_status",
             "How far the agent is.",
             wire.NoParams,
-            wire.SystemStatusForm,
+            status.SystemStatusForm,
             do.get_system_status,
         ),
-        ("get_server_info", "What this agent is.", wire.NoParams, wire.ServerInfo, do.get_server_info),
+        ("get_server_info", "What this agent is.", wire.NoParams, status.ServerInfo, do.get_server_info),
     )
 
 
 def core_methods(controller: Controller, forms: Forms) -> list[Method]:
     """Everything the core answers itself, and a placeholder for each method of the contract it does not."""
-    do = _Handlers(controller, forms)
+    do = _Handlers(controller, forms, CameraListText(forms))
     return [
-        *(Method(name, Role.VIEWER, *rest) for name, *rest in _viewer_rows(do)),
+        *(
+            Method(name, Role.VIEWER, summary, params, result, handler, prompt=name in _PROMPT)
+            for name, summary, params, result, handler in _viewer_rows(do)
+        ),
         Method(
             "take_snapshot",
             Role.OPERATOR,
@@ -200,6 +226,14 @@ def core_methods(controller: Controller, forms: Forms) -> list[Method]:
             wire.SnapshotForm,
             do.take_snapshot,
             errors=(InvalidState,),
+        ),
+        Method(
+            "get_status",
+            Role.ADMIN,
+            "Health of the agent and its components, from memory.",
+            wire.NoParams,
+            status.StatusForm,
+            do.get_status,
         ),
         *(_later(*row) for row in _LATER),
         *(contract_placeholder(*row, plugin="external_discovery") for row in _EXTERNAL),

@@ -28,14 +28,9 @@ __all__ = (
     "ModeForm",
     "NameParams",
     "NoParams",
-    "PluginForm",
-    "ProblemForm",
-    "ServerInfo",
     "SnapshotForm",
     "SnapshotInfo",
     "StreamUrls",
-    "SystemEventForm",
-    "SystemStatusForm",
     "TakeSnapshotParams",
     "TierAttemptForm",
 )
@@ -238,50 +233,3 @@ class SnapshotInfo(RpcResult):
     status: Literal["SUCCESS"] = "SUCCESS"
     file_path: str
     download_url: str
-
-
-class ProblemForm(RpcResult):
-    code: int
-    reason: str
-    details: str
-    suggestion: str
-
-
-class SystemStatusForm(RpcResult):
-    status: Literal["starting", "partial", "ready"]
-    message: str
-    available_cameras: list[str]
-    discovery_active: bool
-    problems: list[ProblemForm]
-
-
-class SystemEventForm(RpcResult):
-    status: str
-    components: dict[str, str]
-    reason: str | None = None
-    timestamp: Timestamp
-
-
-class PluginForm(RpcResult):
-    """`reason` and `details` say why a plugin is not loaded."""
-
-    name: str
-    version: str
-    status: str
-    reason: str
-    details: str
-
-
-class ServerInfo(RpcResult):
-    """`build_date` is empty where the build recorded none; `max_cameras` 0 means no limit."""
-
-    name: str
-    version: str
-    build_date: str
-    go_version: str = Field(description="always empty; kept for older clients")
-    python_version: str
-    architecture: str
-    capabilities: list[str]
-    supported_formats: list[str]
-    max_cameras: int
-    plugins: list[PluginForm]

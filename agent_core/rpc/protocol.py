@@ -75,11 +75,11 @@ def parse(text: str) -> Message:
 
 
 def result_reply(request_id: RequestId, result_json: str) -> str:
-    return f'{{"jsonrpc":"2.0","id":{json.dumps(request_id)},"result":{result_json}}}'
+    return f'{{"jsonrpc":"2.0","id":{_id_json(request_id)},"result":{result_json}}}'
 
 
 def error_reply(request_id: RequestId, error: WireError) -> str:
-    return f'{{"jsonrpc":"2.0","id":{json.dumps(request_id)},"error":{error.json()}}}'
+    return f'{{"jsonrpc":"2.0","id":{_id_json(request_id)},"error":{error.json()}}}'
 
 
 def batch_reply(replies: Iterable[str]) -> str | None:
@@ -92,13 +92,16 @@ def notification(method: str, params_json: str) -> str:
     return f'{{"jsonrpc":"2.0","method":{json.dumps(method)},"params":{params_json}}}'
 
 
+def _id_json(request_id: RequestId) -> str:
+    """Most ids are numbers, for which `json.dumps` sets up an encoder."""
+    return str(request_id) if isinstance(request_id, int) else json.dumps(request_id)
+
+
 def _load(text: str) -> object:
     if _depth_exceeds(text, MAX_DEPTH):
         raise ParseFailed(f"The message nests deeper than {MAX_DEPTH} levels.", reason="too_deep")
     try:
-        return json.loads(
-            text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite_float
-        )
+        return _DECODER.decode(text)
     except _DuplicateKey as error:
         hint = "Give each member of an object once."
         raise InvalidRequest(str(error), hint=hint, reason="duplicate_key") from error
@@ -139,6 +142,10 @@ def _finite_float(text: str) -> float:
     return value
 
 
+#: Made once: `json.loads` with the same arguments makes one for each text.
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite_float)
+
+
 def _checked_batch(entries: list[object]) -> list[object]:
     if not entries:
         raise InvalidRequest("The batch is empty.", hint="Put at least one call in it.", reason="empty_batch")
@@ -166,7 +173,7 @@ def _entry(value: object) -> Call | Refusal:
 
 
 def _is_id(value: object) -> TypeGuard[RequestId]:
-    return value is None or (isinstance(value, str | int) and not isinstance(value, bool))
+    return value is None or (isinstance(value, (str, int)) and not isinstance(value, bool))
 
 
 def _method(request: dict[str, object]) -> str:
@@ -182,7 +189,7 @@ def _method(request: dict[str, object]) -> str:
 
 def _params(request: dict[str, object]) -> dict[str, object] | list[object]:
     params = request.get("params", {})
-    if not isinstance(params, dict | list):
+    if not isinstance(params, (dict, list)):
         raise InvalidRequest("The params are no object.", hint="Send an object, or leave params out.")
     return params
 

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue
 
 from agent_core.errors import AuthenticationFailed, InvalidParams, RateLimited
+from agent_core.models import CAMERA_ID
 from agent_core.plugin.abc import RpcParams, RpcResult
 from agent_core.rpc.openrpc import Document, openrpc_document
 from agent_core.rpc.roles import Role
@@ -32,7 +33,9 @@ class Authenticated(RpcResult):
 
 
 class Filters(RpcParams):
-    device: str | None = Field(None, pattern=r"^camera[0-9]+$", description="only events about this camera")
+    device: str | None = Field(
+        None, pattern=f"^{CAMERA_ID.pattern}$", description="only events about this camera"
+    )
 
 
 class SubscribeParams(RpcParams):
@@ -75,7 +78,7 @@ def add_session_methods(table: MethodTable, sessions: Sessions, *, title: str, v
     `title` and `version` head the document of `rpc.discover`, which is made once, at the first call.
     """
     for method in (
-        Method("ping", None, "Answer, to show that the agent is there.", NoParams, Literal["pong"], _ping),
+        _PING,
         _AUTHENTICATE,
         _discover(table, title, version),
         _SUBSCRIBE,
@@ -111,6 +114,15 @@ async def _unsubscribe(params: UnsubscribeParams, caller: Caller) -> Unsubscribe
     return Unsubscribed(unsubscribed=True, topics=caller.session.unsubscribe(params.topics))
 
 
+_PING = Method(
+    "ping",
+    None,
+    "Answer, to show that the agent is there.",
+    NoParams,
+    Literal["pong"],
+    _ping,
+    prompt=True,
+)
 _AUTHENTICATE = Method(
     "authenticate",
     None,
@@ -120,6 +132,7 @@ _AUTHENTICATE = Method(
     _authenticate,
     errors=(AuthenticationFailed, RateLimited),
     omit_none=False,
+    prompt=True,
 )
 _SUBSCRIBE = Method(
     "subscribe_events",
@@ -129,6 +142,7 @@ _SUBSCRIBE = Method(
     Subscribed,
     _subscribe,
     errors=(InvalidParams,),
+    prompt=True,
 )
 _UNSUBSCRIBE = Method(
     "unsubscribe_events",
@@ -138,6 +152,7 @@ _UNSUBSCRIBE = Method(
     Unsubscribed,
     _unsubscribe,
     errors=(InvalidParams,),
+    prompt=True,
 )
 
 
@@ -167,4 +182,6 @@ def _stats(sessions: Sessions) -> Method:
         )
 
     summary = "Count the subscriptions of all connections, and list those of this one."
-    return Method("get_subscription_stats", Role.VIEWER, summary, NoParams, SubscriptionStats, answer)
+    return Method(
+        "get_subscription_stats", Role.VIEWER, summary, NoParams, SubscriptionStats, answer, prompt=True
+    )

@@ -12,7 +12,7 @@ from agent_core.rpc.forms import Forms
 from agent_core.rpc.models import DeviceParams, NoParams
 from agent_core.rpc.roles import Role
 from agent_core.rpc.table import Caller, Method
-from agent_core.streams import StreamState
+from agent_core.stream_hold import StreamState
 
 __all__ = ("stream_methods",)
 

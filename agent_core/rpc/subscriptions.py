@@ -40,14 +40,10 @@ class Subscriptions:
         """The texts to send for `event`; one a topic that it feeds and that is subscribed to."""
         if self.suspended:
             return ()
-        wanted = [topic for topic in self._forms.fed_by(event.topic) if topic in self._devices]
-        texts = (self._text(topic, event) for topic in wanted)
-        return tuple(text for text in texts if text is not None)
-
-    def _text(self, topic: str, event: Event) -> str | None:
-        """A filter is about cameras: events that are not about one pass it."""
-        rendered = self._forms.render(topic, event)
-        if rendered is None:
-            return None
-        wanted = self._devices[topic]
-        return rendered.text if wanted is None or rendered.device in (None, wanted) else None
+        texts: tuple[str, ...] = ()
+        for topic in self._forms.fed_by(event.topic):
+            if topic in self._devices:
+                rendered = self._forms.render(topic, event)
+                if rendered is not None and rendered.passes(self._devices[topic]):
+                    texts = (*texts, rendered.text)
+        return texts

@@ -11,6 +11,7 @@ from agent_core.errors import AgentError, AuthenticationFailed, PluginError, Uns
 from agent_core.plugin.abc import RpcMethod, RpcParams
 from agent_core.rpc.errors import MethodNotFound, without_device_paths
 from agent_core.rpc.params import nearest, validate_params
+from agent_core.rpc.prepared import Prepared
 from agent_core.rpc.roles import Principal, Role
 
 __all__ = ("Caller", "Method", "MethodTable", "SessionPort", "contract_placeholder")
@@ -79,12 +80,14 @@ class Method:
         role: the least role that may call it; None for everybody, also before `authenticate`.
         summary: one sentence for `rpc.discover`.
         Params: the model that validates the params; unknown names are refused where it forbids extras.
-        Result: any type pydantic can serialise; what the handler returns must really be of it.
+        Result: any type pydantic can serialise; what the handler returns must really be of it, or `Prepared` from it.
         handler: `async (params, caller) -> result`, cancelled when the connection closes. `AgentError`s are for the
             caller; anything else is a bug.
         errors: error classes worth naming in `rpc.discover`, beside those any method can raise.
         omit_none: whether members that are None are left out of the result.
         provided_by: for a method that the contract names and a plugin implements, that plugin.
+        prompt: whether the handler awaits nothing. Then a connection answers it before it reads on, which saves
+            changing tasks; a handler that did wait would hold up the calls behind it.
     """
 
     name: str
@@ -96,6 +99,7 @@ class Method:
     errors: tuple[type[AgentError], ...] = ()
     omit_none: bool = True
     provided_by: str | None = None
+    prompt: bool = False
 
     @cached_property
     def result_type(self) -> TypeAdapter[object]:
@@ -105,11 +109,18 @@ class Method:
         """The result as JSON. Raises what the caller or the handler did wrong."""
         caller.require(self.role)
         result = await self.handler(validate_params(self.Params, params), caller)
-        # A result of another type than declared is a bug that must not reach a client: hence "error".
-        text = self.result_type.dump_json(
+        return without_device_paths(self._as_json(result))
+
+    def _as_json(self, result: object) -> str:
+        """A result of another type than declared is a bug that must not reach a client: TypeError or pydantic's own."""
+        if isinstance(result, Prepared):
+            if result.model is not self.Result:
+                raise TypeError(f"{self.name} does not answer with {result.model.__name__}")
+            return result.text
+        dumped = self.result_type.dump_json(
             result, by_alias=True, exclude_none=self.omit_none, warnings="error"
         )
-        return without_device_paths(text.decode())
+        return dumped.decode()
 
 
 class MethodTable:
@@ -136,6 +147,11 @@ class MethodTable:
         """Whether `name` is a method that anybody may call, authenticated or not."""
         method = self._methods.get(name)
         return method is not None and method.role is None
+
+    def is_prompt(self, name: str) -> bool:
+        """Whether a call of `name` can be answered without waiting; so can one of a method that does not exist."""
+        method = self._methods.get(name)
+        return method is None or method.prompt
 
     def add_plugin_methods(self, plugin: str, methods: Iterable[RpcMethod[Any]]) -> None:
         """Add what a plugin brings: all of it, or on an error nothing.

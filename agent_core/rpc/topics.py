@@ -3,7 +3,7 @@
 import logging
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,6 +76,10 @@ class Rendered:
     device: str | None
     text: str
 
+    def passes(self, device: str | None) -> bool:
+        """Whether a subscriber whose filter is `device` gets it: events that are not about a camera pass any."""
+        return device is None or self.device is None or self.device == device
+
 
 class EventForms:
     """The topics that exist and, for each, the function from an event's payload to its params.
@@ -89,6 +93,7 @@ class EventForms:
     def __init__(self, topics: Sequence[Topic] = CORE_TOPICS) -> None:
         self._topics = {topic.name: topic for topic in topics}
         self._aliases = dict(ALIASES)
+        self._fed = _by_source(topics)
         self._renders: dict[str, Render] = {}
         self._cache: OrderedDict[tuple[str, int], tuple[Event, Rendered | None]] = OrderedDict()
 
@@ -117,6 +122,7 @@ class EventForms:
                 suggestion=f"Name it {plugin}.<word>, once.",
             )
         self._topics[topic] = _same(topic)
+        self._fed = _by_source(self._topics.values())
         self._renders[topic] = render or _own_fields
 
     def resolve(self, names: Sequence[str]) -> tuple[str, ...]:
@@ -137,7 +143,7 @@ class EventForms:
 
     def fed_by(self, source: str) -> tuple[str, ...]:
         """The topics that a bus topic feeds."""
-        return tuple(topic.name for topic in self._topics.values() if source in topic.sources)
+        return self._fed.get(source, ())
 
     def render(self, topic: str, event: Event) -> Rendered | None:
         """The notification for subscribers of `topic`; None, logged once, where it cannot be made."""
@@ -161,6 +167,14 @@ class EventForms:
         device = form.get("device") if isinstance(form, Mapping) else getattr(form, "device", None)
         text = notification(topic.method, without_device_paths(params))
         return Rendered(device if isinstance(device, str) else None, text)
+
+
+def _by_source(topics: Iterable[Topic]) -> dict[str, tuple[str, ...]]:
+    fed: dict[str, tuple[str, ...]] = {}
+    for topic in topics:
+        for source in topic.sources:
+            fed[source] = (*fed.get(source, ()), topic.name)
+    return fed
 
 
 def _own_fields(payload: object) -> Form:

@@ -156,9 +156,15 @@ async def test_a_replaced_or_shortened_file_is_read_anew(tmp_path: Path) -> None
     assert reader.update() == Fmp4Info()
 
 
+async def _repeated(path: Path, times: int, *arguments: str) -> Path:
+    """What `arguments` make, so many times in a row: less to encode."""
+    once = await _make(path.with_suffix(".once.mp4"), *arguments)
+    return await _make(path, "-stream_loop", str(times - 1), "-i", str(once), "-c", "copy")
+
+
 async def _large(path: Path) -> Path:
-    noise = "testsrc2=size=640x480:rate=10:duration=30,noise=alls=60:allf=t"
-    return await _make(path, "-f", "lavfi", "-i", noise, *H264, "-qp", "18", "-g", "5")
+    noise = "testsrc2=size=640x480:rate=10:duration=2,noise=alls=60:allf=t"
+    return await _repeated(path, 15, "-f", "lavfi", "-i", noise, *H264, "-qp", "18", "-g", "5")
 
 
 async def test_a_large_file_is_read_at_its_ends_only(tmp_path: Path) -> None:
@@ -186,8 +192,8 @@ async def test_a_large_torn_file_ends_with_its_last_complete_part(tmp_path: Path
 
 
 async def test_a_part_larger_than_the_window_is_still_found(tmp_path: Path) -> None:
-    noise = "testsrc2=size=1280x720:rate=10:duration=12,noise=alls=100:allf=t"
-    path = await _make(tmp_path / "a.mp4", "-f", "lavfi", "-i", noise, *H264, "-qp", "4", "-g", "40")
+    noise = "testsrc2=size=1280x720:rate=10:duration=4,noise=alls=100:allf=t"
+    path = await _repeated(tmp_path / "a.mp4", 3, "-f", "lavfi", "-i", noise, *H264, "-qp", "4", "-g", "40")
     sizes = [end - start for kind, start, end in _boxes(path.read_bytes()) if kind == b"mdat"]
     assert min(sizes) > 4 * fmp4._TAIL_WINDOW_BYTES  # otherwise this shows nothing
     assert segment_duration_s(path) == pytest.approx(12.0, abs=0.001)

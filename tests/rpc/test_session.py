@@ -124,6 +124,32 @@ async def test_quick_calls_of_one_burst_all_run(toy: "Toy") -> None:
         assert [(await peer.receive()).get("result") for _ in range(200)] == ["pong"] * 200
 
 
+class _AlwaysReady:
+    """A peer whose texts are all there already: reading and writing never wait."""
+
+    def __init__(self, count: int) -> None:
+        self.left = count
+        self.replies: list[str] = []
+
+    async def receive(self) -> str:
+        if not self.left:
+            raise anyio.EndOfStream
+        self.left -= 1
+        return '{"jsonrpc":"2.0","id":1,"method":"ping"}'
+
+    async def send(self, text: str) -> None:
+        self.replies.append(text)
+
+
+async def test_a_burst_of_prompt_calls_lets_others_have_a_turn(toy: "Toy") -> None:
+    stream = _AlwaysReady(1000)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(toy.sessions.serve, stream, "10.0.0.1")
+        await settle()
+        assert 0 < len(stream.replies) < 1000
+    assert len(stream.replies) == 1000
+
+
 async def test_a_batch_may_have_more_calls_than_run_at_once(toy: "Toy") -> None:
     async with toy.peer() as peer:
         await signed_in(toy, peer)

@@ -1,10 +1,13 @@
 """The component: its settings, its ends, and the older version that it can speak like."""
 
+import base64
+import hashlib
 import os
 import signal
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import httpx
@@ -13,10 +16,10 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 from pydantic import SecretStr, ValidationError
 
 from agent_core.clock import SystemClock
-from agent_core.plugin import StartFailed, ffmpeg
+from agent_core.plugin import AgentContext, MediaServer, StartFailed, ffmpeg
 from agent_core.plugin.processes import child
 from agent_core.plugin.rtsp import Credentials, answer
-from embedded_server import EmbeddedServer, EmbeddedServerSettings, User, serving
+from embedded_server import EmbeddedServer, EmbeddedServerPlugin, EmbeddedServerSettings, User, serving
 
 FREE = {"api_port": 0, "rtsp_port": 0}
 OPERATOR = User(name="op", password=SecretStr("s3"))
@@ -101,8 +104,9 @@ async def test_digest(embedded: Any, embedded_rtsp: Any) -> None:
         await api.patch(
             "/v3/config/global/patch", json={"authInternalUsers": users, "rtspAuthMethods": ["digest"]}
         )
-        await api.post("/v3/config/paths/add/last", json={})
-        await api.post("/v3/config/paths/add/last", json={})
+    with anyio.fail_after(5):  # the change ends all connections, those to the API too
+        while not await _asks_with_digest(embedded.api_url):
+            await anyio.sleep(0.01)
     async with embedded_rtsp() as publisher, embedded_rtsp() as reader:
         await publisher.publish("cam")
         asked = await reader.ask("DESCRIBE", "cam")
@@ -116,6 +120,15 @@ async def test_digest(embedded: Any, embedded_rtsp: Any) -> None:
         wrong = answer(challenges, Credentials("view", "x"), "DESCRIBE", f"{reader.base}/cam")
         assert (await reader.ask("DESCRIBE", "cam", {"Authorization": wrong})).status == 401
         await reader.ended()
+
+
+async def _asks_with_digest(api_url: str) -> bool:
+    async with httpx.AsyncClient(base_url=api_url) as api:
+        try:
+            found = (await api.get("/v3/config/global/get")).json()
+        except httpx.TransportError:
+            return False
+    return bool(found["rtspAuthMethods"] == ["digest"])
 
 
 async def test_the_older_version() -> None:
@@ -153,6 +166,35 @@ async def main():
 
 anyio.run(main)
 """
+
+
+async def test_a_server_that_ends_finishes_its_recording(tmp_path: Path) -> None:
+    settings = EmbeddedServerSettings(**FREE, record_path=f"{tmp_path}/%path/%Y-%m-%d_%H-%M-%S-%f")
+    server = EmbeddedServer(settings, SystemClock())
+    source = ("-re", "-f", "lavfi", "-i", "testsrc2=size=320x240:rate=15")
+    encoder = ("-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-pix_fmt", "yuv420p")
+    async with anyio.create_task_group() as tg:
+        await tg.start(server.run)
+        endpoints = await server.wait_endpoints()
+        async with httpx.AsyncClient(base_url=endpoints.api_url) as api:
+            options = {"record": True, "recordPartDuration": "250ms"}
+            assert (await api.post("/v3/config/paths/add/cam", json=options)).status_code == 200
+        output = ("-f", "rtsp", "-rtsp_transport", "tcp", f"{endpoints.rtsp_url}/cam")
+        tg.start_soon(_publish, [ffmpeg.locate(), *ffmpeg.QUIET, *source, *encoder, *output])
+        with anyio.fail_after(20):
+            while not (files := list(tmp_path.glob("cam/*.mp4"))):
+                await anyio.sleep(0.05)
+        unfinished = files[0].read_bytes()
+        tg.cancel_scope.cancel()
+    at = unfinished.index(b"mvhd") + 20
+    assert unfinished[at : at + 4] == bytes(4)
+    assert int.from_bytes(files[0].read_bytes()[at : at + 4], "big") >= 250
+    await ffmpeg.run(ffmpeg.locate(), ["-xerror", "-i", str(files[0]), "-f", "null", "-"])
+
+
+async def _publish(argv: list[str]) -> None:
+    async with child(argv) as process:
+        await process.wait()
 
 
 async def test_a_killed_server_leaves_a_file_that_plays_and_no_process(tmp_path: Path) -> None:
@@ -206,3 +248,36 @@ def _alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def test_the_entry_point_gives_one_media_server() -> None:
+    (found,) = entry_points(group="camera_agent.plugins", name="embedded_server")
+    assert found.load() is EmbeddedServerPlugin
+    components = EmbeddedServerPlugin(EmbeddedServerSettings()).agent_components(
+        cast("AgentContext", _Agent())
+    )
+    assert [type(each) for each in components] == [EmbeddedServer]
+    assert isinstance(components[0], MediaServer)
+    assert components[0].name == "embedded_server"
+
+
+class _Agent:
+    """What the plugin needs of an agent."""
+
+    clock = SystemClock()
+
+
+def test_the_agents_own_account_has_a_password_in_clear() -> None:
+    hashed = User(name="a", password=SecretStr("sha256:abc"))
+    reader = User(name="b", password=SecretStr("x"), actions=("read",))
+    assert EmbeddedServerSettings(users=(hashed, reader, OPERATOR)).api_user == OPERATOR
+    assert EmbeddedServerSettings(users=(hashed, reader)).api_user is None
+
+
+async def test_a_hashed_password_opens_too() -> None:
+    digest = base64.b64encode(hashlib.sha256(b"s3").digest()).decode()
+    user = User(name="op", password=SecretStr(f"sha256:{digest}"))
+    async with serving(EmbeddedServerSettings(users=(user,), **FREE), SystemClock()) as server:
+        endpoints = await server.wait_endpoints()
+        async with httpx.AsyncClient(base_url=endpoints.api_url) as api:
+            assert (await api.get("/v3/info", auth=("op", "s3"))).status_code == 200

@@ -268,7 +268,7 @@ async def media_server(tmp_path: Path) -> AsyncIterator[tuple[int, int]]:
     """The ports of RTSP and of the API."""
     rtsp, api = free_port(), free_port()
     config = tmp_path / "mediamtx.yml"
-    off = "".join(f"{name}: no\n" for name in ("rtmp", "hls", "webrtc", "srt"))
+    off = "".join(f"{name}: no\n" for name in ("rtmp", "hls", "webrtc", "srt", "moq"))
     config.write_text(
         f"api: yes\napiAddress: 127.0.0.1:{api}\nrtspAddress: 127.0.0.1:{rtsp}\n"
         f"rtspTransports: [tcp]\n{off}paths:\n  all_others:\n"

@@ -1,7 +1,6 @@
 """Codecs as descriptions name them, and as the API does."""
 
 import base64
-import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -93,7 +92,7 @@ def _sets(name: str, media: MediaDescription) -> tuple[bytes, ...]:
     texts = [text for key in _SETS.get(name, ()) for text in media.fmtp.get(key, "").split(",") if text]
     try:
         sets = tuple(base64.b64decode(text, validate=True) for text in texts)
-    except binascii.Error:
+    except ValueError:  # not Base64
         return ()
     complete = len(sets) == (2 if name == "H264" else 3) and all(sets)
     return sets if complete else ()

@@ -2,13 +2,15 @@
 
 from dataclasses import dataclass
 
-__all__ = ("BitReader", "BitstreamError", "Sps", "parse_sps", "without_emulation")
+__all__ = ("MAX_SIDE", "BitReader", "BitstreamError", "Sps", "parse_sps", "without_emulation")
 
 #: Profiles whose set has the chroma and scaling fields (7.3.2.1.1).
 _HIGH = frozenset((100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135))
 _PROFILES = {66: "Baseline", 77: "Main", 88: "Extended", 100: "High", 110: "High 10", 122: "High 4:2:2"}
 _PROFILES |= {244: "High 4:4:4 Predictive"}
 _EXTENDED_ASPECT = 255
+#: Far beyond level 6.2.
+MAX_SIDE = 32_768
 
 
 class BitstreamError(ValueError):
@@ -92,6 +94,10 @@ def parse_sps(nalu: bytes) -> Sps:
     reader.unsigned()
     reader.flag()
     width, height = _size(reader, chroma)
+    if chroma > 3 or max(depths) > 7:
+        raise BitstreamError("A parameter set has impossible values.")
+    if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE):
+        raise BitstreamError("A parameter set has an impossible picture size.")
     reorder = 0 if order_type == 2 or profile_idc == 66 else _reorder(reader)
     return Sps(width, height, profile_idc, level_idc, reorder, chroma, *depths)
 

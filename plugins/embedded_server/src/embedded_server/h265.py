@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from embedded_server.h264 import BitReader, without_emulation
+from embedded_server.h264 import MAX_SIDE, BitReader, BitstreamError, without_emulation
 
 __all__ = ("Sps", "parse_sps")
 
@@ -54,7 +54,10 @@ def parse_sps(nalu: bytes) -> Sps:
         left, right, top, bottom = (reader.unsigned() for _ in range(4))
         width -= (left + right) * (2 if chroma in (1, 2) else 1)
         height -= (top + bottom) * (2 if chroma == 1 else 1)
-    return Sps(width, height, profile, chroma, reader.unsigned(), reader.unsigned(), sub_layers + 1, nested)
+    depths = reader.unsigned(), reader.unsigned()
+    if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE) or chroma > 3 or max(depths) > 7:
+        raise BitstreamError("A parameter set has impossible values.")
+    return Sps(width, height, profile, chroma, *depths, sub_layers + 1, nested)
 
 
 def _skip_sub_layers(reader: BitReader, count: int) -> None:

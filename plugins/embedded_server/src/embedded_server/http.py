@@ -1,9 +1,11 @@
 """HTTP/1.1 with the manners of the server that we stand in for: its headers, time-outs and ways to refuse."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from functools import partial
 from http import HTTPStatus
 from urllib.parse import parse_qsl, unquote
 
@@ -11,6 +13,8 @@ import anyio
 import h11
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import Listener, SocketAttribute, SocketStream, TaskStatus
+
+from embedded_server.surroundings import Surroundings
 
 __all__ = ("HttpRequest", "HttpResponse", "HttpServer")
 
@@ -56,9 +60,12 @@ class _Connection:
 class HttpServer:
     """Serves one handler; each connection is a task below `run`."""
 
-    def __init__(self, listener: Listener[SocketStream], handler: Handler) -> None:
+    def __init__(
+        self, listener: Listener[SocketStream], handler: Handler, surroundings: Surroundings
+    ) -> None:
         self._listener = listener
         self._handler = handler
+        self._surroundings = surroundings
         self._connections: set[_Connection] = set()
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
@@ -82,9 +89,7 @@ class HttpServer:
             self._connections.add(connection)
             try:
                 with connection.scope:
-                    await self._converse(connection)
-            except (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream):
-                pass
+                    await self._surroundings.guarded(partial(self._converse, connection))
             finally:
                 self._connections.discard(connection)
 
@@ -94,7 +99,10 @@ class HttpServer:
             while await self._exchange(connection, protocol):
                 protocol.start_next_cycle()
         except h11.RemoteProtocolError:
-            await connection.stream.send(_MALFORMED)
+            with suppress(anyio.BrokenResourceError):
+                await connection.stream.send(_MALFORMED)
+        except (TimeoutError, anyio.BrokenResourceError, anyio.EndOfStream):
+            pass
 
     async def _exchange(self, connection: _Connection, protocol: h11.Connection) -> bool:
         """Whether another exchange may follow."""
@@ -122,11 +130,10 @@ async def _receive(protocol: h11.Connection, stream: SocketStream) -> HttpReques
                 body = body if len(body) <= _BODY_LIMIT_BYTES else None
             elif isinstance(part, h11.ConnectionClosed):
                 return None
-    return _request(
-        event,
-        None if body is None else bytes(body),
-        str(stream.extra(SocketAttribute.remote_address)[0]),  # noqa: S610 - not Django
-    )
+    peer = stream.extra(SocketAttribute.remote_address, None)  # noqa: S610 - not Django
+    if peer is None:  # it has reset the connection: there is nobody to answer
+        return None
+    return _request(event, None if body is None else bytes(body), str(peer[0]))
 
 
 async def _next_event(protocol: h11.Connection, stream: SocketStream) -> h11.Event:

@@ -271,13 +271,13 @@ class Path:
     def _start_command(self, key: str) -> HookCommand:
         restart = bool(self.options.get(f"{key}Restart", False))
         command = HookCommand(str(self.options[key]), self._variables, restart=restart)
-        self._surroundings.tasks.start_soon(command.run)
+        self._surroundings.spawn(command.run)
         return command
 
     def _start_recording(self, stream: Stream) -> None:
         settings = RecordSettings.of(self.name, self.options)
         self._recorder = Recorder(self.name, stream, settings, self._surroundings.faults)
-        self._surroundings.tasks.start_soon(self._recorder.run)
+        self._surroundings.spawn(self._recorder.run)
 
     def _stop_recording(self) -> None:
         recorder, self._recorder = self._recorder, None

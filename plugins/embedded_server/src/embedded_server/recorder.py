@@ -35,6 +35,7 @@ _log = logging.getLogger("camera_agent.embedded_server")
 
 _RETRY_S = 2.0
 _MAX_DRIFT_S = 5.0
+_MAX_REORDER_S = 10.0
 #: Packets that may wait for the disk; MediaMTX has 512 a reader, in which a 4K key frame does not fit.
 _QUEUE_PACKETS = 4096
 _CLOSE_S = 3.0
@@ -201,6 +202,8 @@ class Recorder:
         return False
 
     async def _take(self, sample: Sample, track: Track) -> None:
+        if abs(sample.pts - sample.dts) > _MAX_REORDER_S * track.codec.clock_rate_hz:
+            raise _RecordingFailed("unable to extract DTS: the stream's times jump")
         segment = self._segment
         if segment is not None:
             if abs(segment.drift_s(sample)) > _MAX_DRIFT_S:

@@ -46,7 +46,8 @@ class RtspConnection:
     def __init__(self, stream: SocketStream, paths: Paths, surroundings: Surroundings) -> None:
         self.id = str(uuid.uuid4())
         self.created = surroundings.clock.now()
-        self.host = str(stream.extra(SocketAttribute.remote_address)[0])  # noqa: S610 - not Django
+        # One that is gone already has no address; what it sent is refused as from anywhere.
+        self.host = str(stream.extra(SocketAttribute.remote_address, ("::",))[0])  # noqa: S610 - not Django
         self.address = f"{self.host}:{stream.extra(SocketAttribute.remote_port)}"  # noqa: S610 - not Django
         self.session: RtspSession | None = None
         self.received_bytes = 0
@@ -77,7 +78,7 @@ class RtspConnection:
     async def run(self) -> None:
         try:
             with self._scope:
-                async with self._stream, anyio.create_task_group() as tg:
+                async with anyio.create_task_group() as tg:
                     tg.start_soon(self._write)
                     await self._read()
                     self.outbox.end()

@@ -1,5 +1,7 @@
 """The RTSP listener, and who is connected to it."""
 
+from functools import partial
+
 import anyio
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import Listener, SocketStream, TaskStatus
@@ -30,9 +32,11 @@ class RtspServer:
             await self._listener.serve(self._serve, tg)
 
     async def _serve(self, stream: SocketStream) -> None:
-        if len(self._connections) >= _MAX_CONNECTIONS:
-            await stream.aclose()
-            return
+        async with stream:
+            if len(self._connections) < _MAX_CONNECTIONS:
+                await self._surroundings.guarded(partial(self._converse, stream))
+
+    async def _converse(self, stream: SocketStream) -> None:
         connection = RtspConnection(stream, self._paths, self._surroundings)
         self._connections[connection.id] = connection
         try:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Protocol
 from urllib.parse import unquote, urlsplit, urlunsplit
 
@@ -62,7 +63,7 @@ class RtspSource:
 
     def start(self) -> None:
         self._scope = anyio.CancelScope()
-        self._surroundings.tasks.start_soon(self._run, self._scope)
+        self._surroundings.spawn(partial(self._run, self._scope))
 
     def stop(self) -> None:
         """End the connection; the path is without a stream at once."""

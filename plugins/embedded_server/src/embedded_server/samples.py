@@ -14,6 +14,8 @@ __all__ = ("Sample", "Sampler")
 #: Types of the parameter sets and of what no container wants (delimiters, filler), by codec.
 _SETS = {"H264": (7, 8), "H265": (32, 33, 34)}
 _NOISE = {"H264": (9, 12), "H265": (35, 38)}
+#: A container has 16 bits for the length of a set; real ones have some 50 bytes.
+_MAX_SET_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,7 @@ class Sampler:
         kinds = _SETS[self._codec]
         sets = list(self._sets) or [b""] * len(kinds)
         for nalu in unit.nalus:
-            if (kind := nalu_type(self._codec, nalu)) in kinds:
+            if (kind := nalu_type(self._codec, nalu)) in kinds and len(nalu) <= _MAX_SET_BYTES:
                 sets[kinds.index(kind)] = nalu
         if tuple(sets) != self._sets and all(sets):
             self._sets = tuple(sets)

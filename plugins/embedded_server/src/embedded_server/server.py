@@ -174,7 +174,9 @@ class _Running:
         self.paths = Paths(configuration, surroundings)
         self.rtsp = RtspServer(rtsp, self.paths, surroundings)
         self.writer = Writer(configuration, self._apply, surroundings, settings.apply_delay_s)
-        self.http = HttpServer(api, Api(self.writer, self.paths, self.rtsp, surroundings).handle)
+        self.http = HttpServer(
+            api, Api(self.writer, self.paths, self.rtsp, surroundings).handle, surroundings
+        )
 
     def _apply(self, before: Configuration, after: Configuration) -> None:
         changed = {key for key in after.server if after.server[key] != before.server[key]}

@@ -23,6 +23,10 @@ class User(BaseModel):
         default=("api", "publish", "read"), description="what the user may do"
     )
 
+    @property
+    def is_hashed(self) -> bool:
+        return self.password.get_secret_value().startswith("sha256:")
+
 
 class EmbeddedServerSettings(Settings):
     """Ports 0 mean a free one."""
@@ -47,8 +51,8 @@ class EmbeddedServerSettings(Settings):
 
     @property
     def api_user(self) -> User | None:
-        """The first user that may use the API."""
-        return next((user for user in self.users if "api" in user.actions), None)
+        """The first user that may use the API and whose password is known in clear: the agent's own account."""
+        return next((user for user in self.users if "api" in user.actions and not user.is_hashed), None)
 
     def auth_internal_users(self) -> list[Json]:
         """The users in MediaMTX's shape, empty if there are none. Publishing from this host needs no password."""

@@ -1,6 +1,7 @@
 """What every part of the running server needs of it."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import anyio
@@ -10,6 +11,8 @@ from agent_core.plugin import Clock
 from embedded_server.faults import Faults
 
 __all__ = ("Surroundings", "Timer")
+
+_log = logging.getLogger("camera_agent.embedded_server")
 
 
 @dataclass(slots=True)
@@ -21,6 +24,17 @@ class Surroundings:
     faults: Faults
     rtsp_port: int = 0
     legacy: bool = False
+
+    def spawn(self, task: Callable[[], Awaitable[None]]) -> None:
+        """Run `task` for as long as the server runs; if it fails, that is logged and costs nobody else anything."""
+        self.tasks.start_soon(self.guarded, task)
+
+    async def guarded(self, task: Callable[[], Awaitable[None]]) -> None:
+        """Run `task` here; a failure ends with it."""
+        try:
+            await task()
+        except Exception:  # noqa: BLE001 - one client's or camera's surprise must not end the server for all
+            _log.exception("A task of the embedded server failed.")
 
 
 @dataclass(slots=True)

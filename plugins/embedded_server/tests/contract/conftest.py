@@ -40,8 +40,8 @@ class Media:
         self, url: str, rate: int = 15, *filters: str, encoder: tuple[str, ...] = ENCODER
     ) -> list[str]:
         """An FFmpeg that publishes a test picture, with two key frames a second."""
-        source = f"testsrc2=size=320x240:rate={rate}"
-        head = (ffmpeg.locate(), *ffmpeg.QUIET, "-re", "-f", "lavfi", "-i", source)
+        source = f"testsrc2=size=320x240:rate={rate},realtime"  # -re starts with a burst in newer versions
+        head = (ffmpeg.locate(), *ffmpeg.QUIET, "-f", "lavfi", "-i", source)
         return [*head, *filters, *encoder, *KEYS, "-f", "rtsp", "-rtsp_transport", "tcp", url]
 
     def command(self, url: str) -> str:

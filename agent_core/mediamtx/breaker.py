@@ -1,0 +1,145 @@
+"""The circuit breaker: callers of a media server that does not answer fail at once instead of waiting, again and again.
+
+It guards callers only. Probes of health go around it, and a good one lets the next caller try at once.
+"""
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+
+from agent_core.clock import Clock
+from agent_core.errors import MediaServerError, MediaServerUnavailable
+
+__all__ = ("BreakerSettings", "BreakerState", "CircuitBreaker", "CircuitOpen")
+
+_log = logging.getLogger("camera_agent.media_server")
+
+
+class BreakerState(StrEnum):
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half_open"
+
+
+class CircuitOpen(MediaServerUnavailable):
+    """Not sent: the media server failed too often a moment ago."""
+
+    default_reason = "circuit_open"
+    default_suggestion = "Wait; the agent tries the media server by itself and goes on when it answers."
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerSettings:
+    """When the circuit opens and for how long.
+
+    `failures` within `window_s` open it. A test is let through after `first_open_s`, twice that after a failed test,
+    and so on up to `longest_open_s`.
+    """
+
+    failures: int = 5
+    window_s: float = 10.0
+    first_open_s: float = 2.0
+    longest_open_s: float = 30.0
+
+
+class CircuitBreaker:
+    """The decisions, without I/O: told what happened and when (monotonic seconds).
+
+    Args:
+        changed: is called with the new state at each change.
+    """
+
+    def __init__(
+        self, settings: BreakerSettings, *, changed: Callable[[BreakerState], None] = lambda _state: None
+    ) -> None:
+        self._settings = settings
+        self._changed = changed
+        self._state = BreakerState.CLOSED
+        self._failures: deque[float] = deque(maxlen=settings.failures)
+        self._open_s = settings.first_open_s
+        self._test_at_s = 0.0
+        self._testing = False
+        self.openings = 0
+
+    @property
+    def state(self) -> BreakerState:
+        return self._state
+
+    def admit(self, now_s: float) -> None:
+        """Let a caller through; whoever is let through must report `succeeded` or `failed`.
+
+        Raises:
+            CircuitOpen: not now.
+        """
+        if self._state is BreakerState.OPEN and now_s >= self._test_at_s:
+            self._become(BreakerState.HALF_OPEN)
+        if self._state is BreakerState.OPEN or (self._state is BreakerState.HALF_OPEN and self._testing):
+            raise CircuitOpen("The media server does not answer, so it is not asked for a while.")
+        self._testing = self._state is BreakerState.HALF_OPEN
+
+    def succeeded(self) -> None:
+        """A caller that was let through got an answer."""
+        self._testing = False
+        self._failures.clear()
+        self._open_s = self._settings.first_open_s
+        self._become(BreakerState.CLOSED)
+
+    def failed(self, now_s: float) -> None:
+        """A caller that was let through got none. A cancelled test counts as this, or it could leave the circuit half-open."""
+        self._failures.append(now_s)
+        if self._state is BreakerState.HALF_OPEN:
+            self._open_s = min(2 * self._open_s, self._settings.longest_open_s)
+            self._open(now_s)
+        elif self._state is BreakerState.CLOSED and self._is_too_much(now_s):
+            self._open(now_s)
+
+    def probed(self, now_s: float) -> None:
+        """A probe from outside was answered: the next caller may try."""
+        if self._state is BreakerState.OPEN:
+            self._test_at_s = now_s
+
+    def _is_too_much(self, now_s: float) -> bool:
+        full = len(self._failures) == self._settings.failures
+        return full and now_s - self._failures[0] <= self._settings.window_s
+
+    def _open(self, now_s: float) -> None:
+        self._testing = False
+        self.openings += 1
+        self._test_at_s = now_s + self._open_s
+        self._become(BreakerState.OPEN)
+
+    def _become(self, state: BreakerState) -> None:
+        if state is self._state:
+            return
+        self._state = state
+        _log.warning("the circuit to the media server is %s", state.value.replace("_", "-"))
+        self._changed(state)
+
+    @contextmanager
+    def guard(self, clock: Clock) -> Iterator[None]:
+        """Around one call: refuses it while the circuit is open, and learns from how it ends.
+
+        Only `MediaServerUnavailable` is a failure; a refusal is an answer. A cancelled call says nothing, unless it
+        was the one that tests a half-open circuit.
+
+        Raises:
+            CircuitOpen: the call must not be made.
+        """
+        self.admit(clock.monotonic_s())
+        is_test = self._testing
+        try:
+            yield
+        except MediaServerUnavailable:
+            self.failed(clock.monotonic_s())
+            raise
+        except MediaServerError:
+            self.succeeded()
+            raise
+        except BaseException:
+            if is_test:
+                self.failed(clock.monotonic_s())
+            raise
+        self.succeeded()

@@ -1,0 +1,268 @@
+"""One event to many subscribed sockets against a bare broadcast to as many, in one run. Times are from its cause on.
+
+The cause is a virtual camera that vanishes or comes back, asked for over RPC; the bare server is told to send the same
+text. The sockets are in a process of their own that only notes when each was written to.
+
+.venv/bin/python bench/events.py [sockets] [events]
+"""
+
+import contextlib
+import json
+import resource
+import select
+import socket
+import statistics
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import anyio
+from anyio.abc import Process
+from anyio.streams.buffered import BufferedByteReceiveStream
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.server import ServerConnection, broadcast, serve
+from websockets.client import ClientProtocol
+from websockets.exceptions import ConnectionClosed
+from websockets.frames import Frame
+from websockets.protocol import State
+from websockets.uri import parse_uri
+
+from agent_core.clock import SystemClock
+from agent_core.rpc.auth import Secret, TokenAuthority
+from agent_core.rpc.roles import Role
+
+TOPIC = "camera_status_update"
+TEXT_FRAME = 0x81
+WARM_UP = 2
+CONFIG = """
+[server]
+port = 0
+max_connections = 100000
+max_connections_per_address = 100000
+ping_interval_s = 3600
+[auth]
+calls_per_s = 1e9
+calls_burst = 1000000000
+[storage]
+state_dir = "{folder}/state"
+runtime_dir = "{folder}/run"
+[plugins]
+enabled = ["virtual_camera"]
+[plugins.virtual_camera]
+faults = true
+cameras = [{{name = "Bench", id = "camera0"}}]
+"""
+
+
+def request(method: str, **params: object) -> str:
+    return json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
+
+
+# The sockets' process
+
+
+class Listener:
+    """One socket, spoken to with the protocol of `websockets` until it only has to be read."""
+
+    def __init__(self, url: str) -> None:
+        uri = parse_uri(url)
+        self.socket = socket.create_connection((uri.host, uri.port))
+        self._protocol = ClientProtocol(uri)
+        self._protocol.send_request(self._protocol.connect())
+        self._flush()
+        while self._protocol.state is State.CONNECTING:
+            self._protocol.receive_data(self.socket.recv(65536))
+        self._protocol.events_received()
+
+    def call(self, text: str) -> None:
+        self._protocol.send_text(text.encode())
+        self._flush()
+        while not any(isinstance(event, Frame) for event in self._protocol.events_received()):
+            self._protocol.receive_data(self.socket.recv(65536))
+
+    def _flush(self) -> None:
+        self.socket.sendall(b"".join(self._protocol.data_to_send()))
+
+
+def listen(url: str, count: int, greetings: list[str]) -> None:
+    """Open `count` sockets, greet, say so, and then print a line for each wave: when every socket had its event."""
+    poll = select.epoll()
+    sockets: dict[int, socket.socket] = {}
+    for _ in range(count):
+        listener = Listener(url)
+        for text in greetings:
+            listener.call(text)
+        sockets[listener.socket.fileno()] = listener.socket
+        poll.register(listener.socket, select.EPOLLIN)
+    print("ready", flush=True)
+    while True:
+        arrived_s: list[float] = []
+        while len(arrived_s) < count:
+            for number, _ in poll.poll():
+                data = sockets[number].recv(65536)
+                if not data:
+                    return
+                assert data[0] == TEXT_FRAME
+                arrived_s.append(time.monotonic())
+        print(json.dumps(arrived_s), flush=True)
+
+
+# The bare server's process
+
+
+async def serve_bare(port: int) -> None:
+    """Sends whatever one socket says to all others."""
+    others: set[ServerConnection] = set()
+
+    async def handle(ws: ServerConnection) -> None:
+        others.add(ws)
+        with contextlib.suppress(ConnectionClosed):  # The sockets' process ends without a word.
+            async for text in ws:
+                broadcast(others - {ws}, text)
+
+    async with serve(handle, "127.0.0.1", port, compression=None, ping_interval=None):
+        await anyio.sleep_forever()
+
+
+# The process that measures
+
+
+@dataclass
+class Side:
+    """A server under test: how to make it send one event, and what reads its sockets' times."""
+
+    cause: Callable[[], Awaitable[None]]
+    lines: BufferedByteReceiveStream
+
+    async def line(self) -> str:
+        return (await self.lines.receive_until(b"\n", 1 << 20)).decode()
+
+    async def delays_ms(self) -> list[float]:
+        began_s = time.monotonic()
+        await self.cause()
+        return [(each - began_s) * 1000 for each in json.loads(await self.line())]
+
+
+@contextlib.asynccontextmanager
+async def child(*argv: str) -> AsyncIterator[Process]:
+    process = await anyio.open_process([sys.executable, *argv], stderr=None)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+@contextlib.asynccontextmanager
+async def side(
+    cause: Callable[[], Awaitable[None]], url: str, sockets: int, *greetings: str
+) -> AsyncIterator[Side]:
+    async with child(__file__, "--listen", url, str(sockets), *greetings) as process:
+        assert process.stdout is not None
+        made = Side(cause, BufferedByteReceiveStream(process.stdout))
+        assert (await made.line()).strip() == "ready"
+        yield made
+
+
+async def connected(url: str) -> ClientConnection:
+    while True:
+        try:
+            return await connect(url, compression=None, ping_interval=None)
+        except OSError:
+            await anyio.sleep(0.05)
+
+
+@contextlib.asynccontextmanager
+async def agent_side(folder: Path, sockets: int) -> AsyncIterator[tuple[Side, str]]:
+    """The agent, and the text of one of its events."""
+    (folder / "config.toml").write_text(CONFIG.format(folder=folder))
+    async with child("-m", "agent_core", "run", "--config", str(folder / "config.toml")):
+        endpoint = folder / "state/endpoint.json"
+        while not endpoint.exists():
+            await anyio.sleep(0.05)
+        url = json.loads(endpoint.read_text())["url"]
+        tokens = TokenAuthority(Secret.load(folder / "state/secret"), SystemClock())
+        token = tokens.create("bench", Role.ADMIN, 3600)
+        admin = await connected(url)
+        present = True
+
+        async def call(text: str) -> str:
+            await admin.send(text)
+            reply = str(await admin.recv())
+            assert '"error"' not in reply, reply
+            return reply
+
+        async def cause() -> None:
+            nonlocal present
+            params = {"device": "camera0", "fault": "vanish", "enabled": present}
+            await call(request("virtual_camera.set_fault", **params))
+            present = not present
+
+        greeting = request("authenticate", auth_token=token)
+        await call(greeting)
+        while '"connected":1' not in await call(request("get_camera_list")):
+            await anyio.sleep(0.05)
+        await call(request("subscribe_events", topics=[TOPIC]))
+        await cause()
+        event = str(await admin.recv())
+        await cause()
+        await admin.recv()
+        await call(request("unsubscribe_events"))
+        subscribe = request("subscribe_events", topics=[TOPIC])
+        async with side(cause, url, sockets, greeting, subscribe) as made:
+            yield made, event
+
+
+@contextlib.asynccontextmanager
+async def bare_side(event: str, sockets: int) -> AsyncIterator[Side]:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    async with child(__file__, "--bare", str(port)):
+        url = f"ws://127.0.0.1:{port}/"
+        teller = await connected(url)
+        async with side(lambda: teller.send(event), url, sockets) as made:
+            yield made
+
+
+def percentile(values: list[float], percent: int) -> float:
+    return statistics.quantiles(values, n=100, method="inclusive")[percent - 1]
+
+
+async def compare(sockets: int, events: int) -> None:
+    with TemporaryDirectory() as temporary:
+        async with (
+            agent_side(Path(temporary), sockets) as (agent, event),
+            bare_side(event, sockets) as bare,
+        ):
+            ours: list[float] = []
+            plain: list[float] = []
+            for number in range(WARM_UP + events):
+                for one, into in ((bare, plain), (agent, ours)):
+                    delays_ms = await one.delays_ms()
+                    if number >= WARM_UP:
+                        into.extend(delays_ms)
+    print(f"{events} events of {len(event)} bytes to {sockets} sockets: agent / bare broadcast")
+    for percent, aim in ((50, ""), (99, "  (aim < 50 ms)")):
+        mine_ms, bare_ms = percentile(ours, percent), percentile(plain, percent)
+        print(f"  p{percent}: ratio {mine_ms / bare_ms:.2f}, {mine_ms:.1f} ms against {bare_ms:.1f} ms{aim}")
+
+
+def many_files() -> None:
+    """As many open files as the system lets this process and its children have without asking."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--listen"]:
+        listen(sys.argv[2], int(sys.argv[3]), sys.argv[4:])
+    elif sys.argv[1:2] == ["--bare"]:
+        anyio.run(serve_bare, int(sys.argv[2]))
+    else:
+        many_files()
+        numbers = [int(each) for each in sys.argv[1:]]
+        sockets, events = numbers + [1000, 20][len(numbers) :]
+        anyio.run(compare, sockets, events)

@@ -1,0 +1,207 @@
+"""What the documents say is so: tables are generated, links lead somewhere, examples run."""
+
+import argparse
+import ast
+import json
+import re
+import runpy
+import sys
+import tomllib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from websockets.asyncio.client import connect
+from websockets.typing import Origin
+
+from agent_core import errors
+from agent_core.cli.program import _parser
+from agent_core.client import AgentClient, CallFailed
+from agent_core.rpc.errors import CODES, INTERNAL_ERROR
+from agent_core.rpc.topics import ALIASES, CORE_TOPICS
+from agent_core.testing import running_agent
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = sorted(
+    path
+    for path in ROOT.rglob("*.md")
+    if not {".venv", ".tools", ".cache", ".pytest_cache", "build", "dist"} & set(path.relative_to(ROOT).parts)
+)
+README = (ROOT / "README.md").read_text()
+API = (ROOT / "docs/api.md").read_text()
+#: What is raised only where no client is: while the agent starts, loads its plugins, or as the root of the tree.
+BEFORE_THE_WIRE = {errors.AgentError, errors.ConfigError, errors.StartFailed, errors.PluginError}
+
+
+def names(paths: list[Path]) -> list[str]:
+    return [str(path.relative_to(ROOT)) for path in paths]
+
+
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+
+
+def generated(script: str, function: str) -> list[str]:
+    lines: list[str] = runpy.run_path(str(ROOT / "scripts" / script))[function]()
+    return lines
+
+
+def test_the_tables_of_the_wire_are_those_of_the_types() -> None:
+    _, _, tables = API.partition("<!-- From here to the end: scripts/api-tables. -->\n\n")
+    assert tables.splitlines() == generated("api-tables", "tables"), "run scripts/api-tables"
+
+
+def test_the_readmes_configuration_table_is_that_of_the_models() -> None:
+    rows = re.findall(r"^\| `(?!plugins\.)[a-z_]+\.[a-z_]+` \|.*", README, re.MULTILINE)
+    assert rows == generated("config-table", "rows"), "run scripts/config-table"
+
+
+def error_classes() -> list[type[errors.AgentError]]:
+    return [getattr(errors, name) for name in errors.__all__]
+
+
+@pytest.mark.parametrize("kind", error_classes())
+def test_an_error_has_a_code_if_a_client_can_meet_it(kind: type[errors.AgentError]) -> None:
+    assert any(each in CODES for each in kind.__mro__) != (kind in BEFORE_THE_WIRE)
+
+
+@pytest.mark.parametrize("code", [*CODES.values(), INTERNAL_ERROR], ids=lambda code: str(code.code))
+def test_a_code_is_documented_with_its_message(code: Any) -> None:
+    assert f"| {code.code} | {code.message} |" in API
+
+
+def test_no_code_is_documented_that_does_not_exist() -> None:
+    documented = {int(code) for code in re.findall(r"-32\d{3}", API)}
+    assert documented == {each.code for each in (*CODES.values(), INTERNAL_ERROR)}
+
+
+@pytest.mark.parametrize("topic", [*(topic.name for topic in CORE_TOPICS), *(name for name, _ in ALIASES)])
+def test_a_topic_is_documented(topic: str) -> None:
+    assert re.search(rf"^\|.*`{re.escape(topic)}`.*\|$", API, re.MULTILINE)
+
+
+def commands(parser: argparse.ArgumentParser, prefix: str = "") -> Iterator[str]:
+    below = [each for each in parser._actions if isinstance(each, argparse._SubParsersAction)]
+    if prefix and not any(action.required for action in below):
+        yield prefix.strip()
+    for action in below:
+        for name, child in action.choices.items():
+            yield from commands(child, f"{prefix} {name}")
+
+
+def test_every_command_is_documented_and_no_other() -> None:
+    documented = re.findall(
+        r"^\| `([a-z -]+?)(?: [A-Z\[-][^`]*)?` \|", (ROOT / "docs/cli.md").read_text(), re.MULTILINE
+    )
+    assert sorted(documented) == sorted(commands(_parser()))
+
+
+def anchors(text: str) -> set[str]:
+    headings = re.findall(
+        r"^#+ (.*)", re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE), re.MULTILINE
+    )
+    return {re.sub(r"[^\w -]", "", each.lower()).replace(" ", "-") for each in headings}
+
+
+@pytest.mark.parametrize("name", names(DOCUMENTS))
+def test_links_lead_somewhere(name: str) -> None:
+    document = ROOT / name
+    links = re.findall(r"\]\((?![a-z]+:)([^)\s]+)\)", document.read_text())
+    for link in links:
+        path, _, anchor = link.partition("#")
+        target = (document.parent / path).resolve() if path else document
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target.read_text()), link
+
+
+@pytest.mark.parametrize("name", names(DOCUMENTS))
+def test_python_and_toml_blocks_can_be_read(name: str) -> None:
+    text = (ROOT / name).read_text()
+    for block in blocks(text, "python"):
+        compile(block, name, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    for block in blocks(text, "toml"):
+        tomllib.loads(block)
+
+
+@pytest.fixture
+def made_by_make_run() -> dict[str, Any]:
+    return tomllib.loads((ROOT / "examples/make-run.toml").read_text())
+
+
+async def test_the_readmes_python_example(
+    made_by_make_run: dict[str, Any], tmp_path: Path, observe: Callable[[str], None]
+) -> None:
+    (example,) = blocks(README, "python")
+    assert "ws://127.0.0.1:8002/ws" in example
+    async with running_agent(config=made_by_make_run, observe=observe) as agent:
+        (tmp_path / "run").mkdir()
+        (tmp_path / "run/token").write_text(agent.token("operator") + "\n")
+        program = example.replace("ws://127.0.0.1:8002/ws", agent.url)
+        with anyio.fail_after(40):
+            done = await anyio.run_process([sys.executable, "-c", program], cwd=tmp_path, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    assert done.stdout.decode().split()[-2:] == ["ms", "old"]
+    assert (tmp_path / "b.jpg").read_bytes().startswith(b"\xff\xd8")
+
+
+async def test_what_the_readmes_browser_example_sends(
+    made_by_make_run: dict[str, Any], observe: Callable[[str], None]
+) -> None:
+    """A page from a file has the origin `null`; the example does not wait for the answer of `authenticate`."""
+    (example,) = blocks(README, "js")
+    methods = re.findall(r'call\("(\w+)"', example)
+    assert methods == ["authenticate", "get_camera_list"]
+    async with running_agent(config=made_by_make_run) as agent:
+        token = agent.token()
+        async with connect(agent.url, origin=Origin("null"), proxy=None) as socket:
+            for number, method in enumerate(methods):
+                params = {"auth_token": token} if method == "authenticate" else {}
+                await socket.send(
+                    json.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": params})
+                )
+            with anyio.fail_after(20):
+                texts = [str(await socket.recv()) for _ in methods]
+    for text in texts:
+        observe(text)
+    by_id = {reply["id"]: reply for reply in map(json.loads, texts)}
+    assert by_id[0]["result"]["authenticated"] is True
+    assert by_id[1]["result"]["cameras"][0]["device"] == "camera0"
+
+
+async def test_the_test_in_the_plugin_guide(observe: Callable[[str], None]) -> None:
+    """The guide's own lines, with the example that it is about."""
+    example = runpy.run_path(str(ROOT / "examples/hello_plugin/hello_plugin.py"), run_name="hello_plugin")
+    (test,) = blocks((ROOT / "docs/plugins.md").read_text(), "python")
+    received: list[str] = []
+
+    def keep(text: str) -> None:
+        received.append(text)
+        observe(text)
+
+    def watched(**options: Any) -> Any:
+        return running_agent(observe=keep, **options)
+
+    scope = dict(example)
+    exec(compile(test, "docs/plugins.md", "exec"), scope)  # noqa: S102 - our own document
+    assert isinstance(scope["TestSource"]().make_source(), example["HelloSource"])
+    scope["running_agent"] = watched
+    await scope["test_end_to_end"]()
+    assert any('"tier_name":"hello"' in text for text in received)
+
+
+async def test_what_is_said_to_be_missing_is_missing(observe: Callable[[str], None]) -> None:
+    """Methods that are documented as "not yet" answer so, and none of the others does."""
+    later = set(re.findall(r"^\| `(\w+)` \|.*not yet", API, re.MULTILINE))
+    async with running_agent(observe=observe) as agent, agent.client("admin") as client:
+        methods = [each["name"] for each in (await client.call("rpc.discover"))["methods"]]
+        assert later == {name for name in methods if await is_unsupported(client, name)}
+
+
+async def is_unsupported(client: AgentClient, method: str) -> bool:
+    try:
+        await client.call(method)
+    except CallFailed as error:
+        return error.code == -32030 and error.reason in {"not_available", "plugin_not_loaded"}
+    return False

@@ -1,0 +1,33 @@
+"""What is declared prompt is answered by the task that reads, so it must not be able to wait."""
+
+import ast
+import inspect
+import textwrap
+from typing import TYPE_CHECKING
+
+from agent_core.config import MediaServerConfig
+from agent_core.rpc.forms import Forms
+from agent_core.rpc.methods import core_methods
+from agent_core.testing import SimulatedClock, running_agent
+from agent_core.testing.media import StaticMedia
+
+if TYPE_CHECKING:
+    from tests.rpc.conftest import Toy
+
+
+async def test_prompt_methods_await_nothing(toy: "Toy") -> None:
+    forms = Forms(
+        MediaServerConfig(), StaticMedia(), SimulatedClock(), lambda kind, name: f"/files/{kind}/{name}"
+    )
+    async with running_agent() as agent:
+        core = core_methods(agent.parts.controller, forms)
+    prompt = [method for method in (*core, *toy.table) if method.prompt]
+    assert {"get_camera_list", "get_system_status", "ping", "subscribe_events"} <= {
+        method.name for method in prompt
+    }
+    for method in prompt:
+        source = ast.parse(textwrap.dedent(inspect.getsource(method.handler)))
+        waits = [
+            node for node in ast.walk(source) if isinstance(node, ast.Await | ast.AsyncFor | ast.AsyncWith)
+        ]
+        assert not waits, f"{method.name} is declared prompt, but can wait"
