@@ -1,5 +1,6 @@
 """Agents with cameras and a media server, and what can be seen in their streams and recordings."""
 
+import itertools
 import os
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -171,9 +172,23 @@ def counters(marks: list[burnt_in.Mark]) -> list[int]:
     return [mark.counter for mark in marks]
 
 
+#: A publisher that the machine lets wait is given fewer frames (frame_server); a server that loses some loses a
+#: group of pictures, which is half a second.
+HOLE_FRAMES = 6
+
+
 def is_gapless(marks: list[burnt_in.Mark]) -> bool:
+    """Whether every frame is newer than the one before, with no hole that is more than a busy machine."""
     numbers = counters(marks)
-    return bool(numbers) and numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+    steps = [after - before for before, after in itertools.pairwise(numbers)]
+    return bool(numbers) and all(1 <= step <= HOLE_FRAMES for step in steps)
+
+
+def saw_the_same(*readers: list[burnt_in.Mark]) -> bool:
+    """Whether all were given the same frames, from the last one's beginning to the first one's end."""
+    seen = [set(counters(marks)) for marks in readers]
+    common = range(max(map(min, seen)), min(map(max, seen)) + 1)
+    return bool(common) and len({frozenset(numbers & set(common)) for numbers in seen}) == 1
 
 
 def began_at(path: Path) -> datetime:
