@@ -6,7 +6,7 @@ export UV_CACHE_DIR ?= $(CURDIR)/.cache/uv
 PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 LOCKED_FROM := pyproject.toml $(addsuffix /pyproject.toml,$(PLUGINS))
 
-.PHONY: run test check lock format clean
+.PHONY: run test test-release check lock format clean
 
 run: .venv/.installed
 	@scripts/run
@@ -16,6 +16,10 @@ TEST_WORKERS ?= 4
 
 test: .venv/.installed
 	.venv/bin/pytest --numprocesses $(TEST_WORKERS) --dist worksteal
+
+# What takes minutes; before a release.
+test-release: .venv/.installed
+	.venv/bin/pytest -m release
 
 check: .venv/.installed
 	scripts/check

@@ -1,5 +1,6 @@
 """The composition root: the only place that wires, and the owner of everything that runs."""
 
+import gc
 import logging
 import os
 import signal
@@ -73,7 +74,8 @@ class Agent:
                     await services.start(parts.monitor.run)
                     await media.start(parts.media.link.run)
                     await media.start(parts.media.streams.run)
-                    await media.start(parts.media.health.run)
+                    for each in (parts.media.keeper, parts.media.health, parts.media.cleaner):
+                        await media.start(each.run)
                     await recordings.start(parts.media.recordings.run)
                     await services.start(_announce_startup, parts)
                     _log.info("listening on %s, version %s", url, __version__)
@@ -116,6 +118,7 @@ async def _run_with_signals(agent: Agent, reload: Callable[[], None]) -> None:
     async with anyio.create_task_group() as tg:
         with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
             await tg.start(agent.run)
+            gc.freeze()  # what was made by now stays: no collection has to walk through it again
             notify_systemd("READY=1")
             async for number in signals:
                 if number == signal.SIGHUP:

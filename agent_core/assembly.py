@@ -86,7 +86,7 @@ def assemble(config: AgentConfig, *, clock: Clock, find: EntryPointFinder) -> As
     supervisor = Supervisor(components, clock=clock)
     media = media_plane(
         config,
-        components,
+        supervisor,
         cameras=cameras,
         plugins=plugins,
         states=lambda: _states(monitor, supervisor),

@@ -14,12 +14,13 @@ from agent_core.rpc.apikeys import ApiKeys
 from agent_core.rpc.auth import Authenticator, Secret, TokenAuthority
 from agent_core.rpc.forms import Forms
 from agent_core.rpc.limits import FailureThrottle, RateLimiter
-from agent_core.rpc.media_methods import media_methods
 from agent_core.rpc.methods import core_methods
+from agent_core.rpc.recording_methods import recording_methods
 from agent_core.rpc.server import RpcServer
 from agent_core.rpc.session import SharedParts
 from agent_core.rpc.session_methods import add_session_methods
 from agent_core.rpc.sessions import Sessions
+from agent_core.rpc.stream_methods import stream_methods
 from agent_core.rpc.table import MethodTable
 from agent_core.rpc.topics import EventForms
 from agent_core.web import DirectoryFiles, DownloadLinks, RecordingFiles, web_app
@@ -71,13 +72,13 @@ def front_of(
 
 
 def _table(config: AgentConfig, controller: Controller, forms: Forms, links: DownloadLinks) -> MethodTable:
-    media = media_methods(
-        controller,
-        forms,
-        download_url=links.sign,
-        auto_close_after_s=config.media_server.close_after_s,
+    return MethodTable(
+        [
+            *core_methods(controller, forms),
+            *recording_methods(controller, download_url=links.sign),
+            *stream_methods(controller, forms, auto_close_after_s=config.media_server.close_after_s),
+        ]
     )
-    return MethodTable([*core_methods(controller, forms), *media])
 
 
 def _add_plugin_methods(

@@ -7,21 +7,23 @@ from urllib.parse import urlsplit
 
 from agent_core.cameras.registry import CameraRegistry
 from agent_core.clock import Clock
-from agent_core.config import AgentConfig, MediaServerConfig
-from agent_core.errors import AgentError
+from agent_core.config import AgentConfig, HealthConfig, MediaServerConfig, RecordingsConfig
 from agent_core.events import EventBus
 from agent_core.health import HealthMonitor
 from agent_core.mediamtx.breaker import BreakerSettings, CircuitBreaker
 from agent_core.mediamtx.managed import ManagedServer
 from agent_core.mediamtx.schema import RuntimePath
 from agent_core.models import CameraId
+from agent_core.path_keeper import PathKeeper
 from agent_core.plugin import Component, MediaServer, MediaServerEndpoints
 from agent_core.plugin.manager import PluginManager
 from agent_core.plugin.rtsp import Credentials
 from agent_core.recording_files import RecordingStore
 from agent_core.recordings import RecordingManager
+from agent_core.retention import RecordingCleaner
 from agent_core.server_link import ServerLink
 from agent_core.streams import StreamManager
+from agent_core.supervisor import Supervisor
 
 __all__ = ("MediaPlane", "media_plane", "with_media_server")
 
@@ -48,6 +50,8 @@ class MediaPlane:
     recordings: RecordingManager
     files: RecordingStore
     health: HealthMonitor
+    cleaner: RecordingCleaner
+    keeper: PathKeeper
     settings: MediaServerConfig
     managed: ManagedServer | None = None
 
@@ -57,10 +61,8 @@ class MediaPlane:
         return urlsplit(self._rtsp_url()).port or DEFAULT_RTSP_PORT
 
     def _rtsp_url(self) -> str:
-        try:
-            return self.link.require().rtsp_url
-        except AgentError:
-            return self.settings.rtsp_url
+        connected = self.link.current
+        return connected.rtsp_url if connected else self.settings.rtsp_url
 
     @property
     def hls_port(self) -> int:
@@ -75,9 +77,7 @@ class MediaPlane:
     @property
     def served(self) -> Sequence[str]:
         """RTSP while the server is there; an external one is taken to serve what MediaMTX serves by default."""
-        try:
-            self.link.require()
-        except AgentError:
+        if self.link.current is None:
             return ()
         if self.settings.mode == "managed":
             return ("rtsp", *sorted(set(self.settings.protocols)))
@@ -92,7 +92,7 @@ class MediaPlane:
 
 def media_plane(
     config: AgentConfig,
-    components: Sequence[Component],
+    supervisor: Supervisor,
     *,
     cameras: CameraRegistry,
     plugins: PluginManager,
@@ -101,15 +101,13 @@ def media_plane(
     clock: Clock,
 ) -> MediaPlane:
     """Make and connect it; nothing runs yet. `states` gives the states of the agent's other parts."""
-    breaker = CircuitBreaker(
-        BreakerSettings(
-            failures=config.health.breaker_failures,
-            window_s=config.health.breaker_window_s,
-            first_open_s=config.health.breaker_first_open_s,
-            longest_open_s=config.health.breaker_longest_open_s,
-        )
+    server = next((each for each in supervisor.components if isinstance(each, MediaServer)), None)
+    link = ServerLink(
+        _endpoints(config.media_server, server),
+        problem=lambda: supervisor.problem(server.name) if server else None,
+        breaker=_breaker(config.health),
+        clock=clock,
     )
-    link = ServerLink(_endpoints(config.media_server, components), breaker=breaker, clock=clock)
     streams = StreamManager(
         link,
         camera=cameras.get,
@@ -119,17 +117,59 @@ def media_plane(
     )
     files = RecordingStore(config.storage.recordings)
     recordings = RecordingManager(streams, files, settings=config.recordings, events=events, clock=clock)
-    health = HealthMonitor(
+    health = _health(config, link, streams, states, events, clock)
+    cleaner = _cleaner(config.recordings, files, recordings, clock)
+    return MediaPlane(
+        link,
+        streams,
+        recordings,
+        files,
+        health,
+        cleaner,
+        PathKeeper(streams, clock=clock),
+        config.media_server,
+        server if isinstance(server, ManagedServer) else None,
+    )
+
+
+def _health(
+    config: AgentConfig,
+    link: ServerLink,
+    streams: StreamManager,
+    states: Callable[[], Sequence[tuple[str, str]]],
+    events: EventBus,
+    clock: Clock,
+) -> HealthMonitor:
+    return HealthMonitor(
         link,
         components=states,
-        is_live=lambda: streams.any_held,
+        is_live=lambda: bool(streams.held),
         folder=config.storage.recordings,
         settings=config.health,
         events=events,
         clock=clock,
     )
-    managed = next((each for each in components if isinstance(each, ManagedServer)), None)
-    return MediaPlane(link, streams, recordings, files, health, config.media_server, managed)
+
+
+def _cleaner(
+    config: RecordingsConfig, files: RecordingStore, recordings: RecordingManager, clock: Clock
+) -> RecordingCleaner:
+    def in_use(camera: CameraId, recording_id: str) -> bool:
+        active = recordings.active(camera)
+        return active is not None and active.note.id == recording_id
+
+    return RecordingCleaner(files, settings=config, in_use=in_use, clock=clock)
+
+
+def _breaker(config: HealthConfig) -> CircuitBreaker:
+    return CircuitBreaker(
+        BreakerSettings(
+            failures=config.breaker_failures,
+            window_s=config.breaker_window_s,
+            first_open_s=config.breaker_first_open_s,
+            longest_open_s=config.breaker_longest_open_s,
+        )
+    )
 
 
 def with_media_server(config: AgentConfig, offered: Iterable[Component], *, clock: Clock) -> list[Component]:
@@ -148,10 +188,9 @@ def with_media_server(config: AgentConfig, offered: Iterable[Component], *, cloc
 
 
 def _endpoints(
-    config: MediaServerConfig, components: Sequence[Component]
+    config: MediaServerConfig, server: MediaServer | None
 ) -> Callable[[], Awaitable[MediaServerEndpoints]] | None:
     if config.mode != "external":
-        server = next((each for each in components if isinstance(each, MediaServer)), None)
         return server.wait_endpoints if server else None
     password = config.password.get_secret_value() if config.password else ""
     credentials = Credentials(config.user, password) if config.user else None

@@ -142,15 +142,18 @@ async def child(
     Raises:
         FileNotFoundError: the program does not exist, or is not executable.
     """
-    process = await anyio.open_process(
-        [*(launcher or _default_launcher()), _program(argv[0]), *argv[1:]],
-        stdin=stdin,
-        stdout=stdout,
-        stderr=stderr,
-        start_new_session=True,
-        env=env,
-        cwd=cwd,
-    )
+    program = _program(argv[0])
+    # The program runs before this returns: cancelled in between, nobody would know what to end.
+    with anyio.CancelScope(shield=True):
+        process = await anyio.open_process(
+            [*(launcher or _default_launcher()), program, *argv[1:]],
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            start_new_session=True,
+            env=env,
+            cwd=cwd,
+        )
     try:
         yield process
     finally:

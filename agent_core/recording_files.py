@@ -1,11 +1,15 @@
 """Recordings on disk: `ROOT/<camera>/<id>/` with its segments and a `recording.json` that says what it is."""
 
+import errno
 import os
+import re
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from itertools import count
 from pathlib import Path
 
 import anyio.to_thread
@@ -21,6 +25,15 @@ __all__ = ("RecordingFormat", "RecordingNote", "RecordingStore", "Segment", "Sto
 #: The media server takes whatever starts like a segment's name for one; this is not such a name.
 NOTE = "recording.json"
 _SUFFIXES = (".mp4", ".ts")
+#: With less free space than this the disk counts as full: a part of a recording would not fit.
+FULL_BYTES = 1 << 20
+#: Lengths of files that are remembered; more, and all are read again.
+_KEPT_DURATIONS = 10_000
+#: What `create` makes; anything else is no recording's id, so no name leads anywhere else.
+_ID = re.compile(
+    r"(camera(?:0|[1-9][0-9]{0,8}))_[0-9]{4}-[0-9]{2}-[0-9]{2}_[0-9]{2}-[0-9]{2}-[0-9]{2}Z(?:-[1-9][0-9]{0,8})?",
+    re.ASCII,
+)
 
 
 class RecordingFormat(StrEnum):
@@ -29,7 +42,10 @@ class RecordingFormat(StrEnum):
 
 
 class RecordingNote(BaseModel):
-    """What the agent knows of a recording and its files do not say. `ended_at` is None until it was stopped."""
+    """What the agent knows of a recording and its files do not say.
+
+    `ended_at` is None until it was stopped, `duration_s` what it was started with.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -37,6 +53,7 @@ class RecordingNote(BaseModel):
     camera: str
     format: RecordingFormat
     started_at: datetime
+    duration_s: float | None = None
     ended_at: datetime | None = None
     reason: str = ""
 
@@ -71,7 +88,7 @@ class RecordingStore:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._durations: dict[tuple[Path, int], float] = {}
+        self._durations: dict[Path, tuple[int, float]] = {}
 
     @property
     def root(self) -> Path:
@@ -81,31 +98,39 @@ class RecordingStore:
         """The media server's `recordPath` for this recording; it must contain %path, which is the camera."""
         return f"{self._root.absolute()}/%path/{note.id}/%Y-%m-%d_%H-%M-%S-%f"
 
-    def create(self, camera: CameraId, form: RecordingFormat, started_at: datetime) -> RecordingNote:
+    def create(
+        self, camera: CameraId, form: RecordingFormat, started_at: datetime, duration_s: float | None = None
+    ) -> RecordingNote:
         """Make the folder of a new recording; its id is camera and time, numbered where that exists.
 
         Raises:
-            StorageFailed: the disk refuses.
+            StorageFailed: the disk refuses; nothing is left.
         """
         base = f"{camera}_{started_at.strftime('%Y-%m-%d_%H-%M-%SZ')}"
-        number = 1
-        while True:
-            note = RecordingNote(
-                id=base if number == 1 else f"{base}-{number}",
-                camera=camera,
-                format=form,
-                started_at=started_at,
-            )
-            try:
-                (self._root / camera).mkdir(parents=True, exist_ok=True)
-                (self._root / camera / note.id).mkdir()
-            except FileExistsError:
-                number += 1
-                continue
-            except OSError as error:
-                raise explain_os_error(error, "make the recording's folder") from error
+        try:
+            (self._root / camera).mkdir(parents=True, exist_ok=True)
+            if self.is_full():
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            recording_id = self._make_folder(self._root / camera, base)
+        except OSError as error:
+            raise explain_os_error(error, "make the recording's folder") from error
+        note = RecordingNote(
+            id=recording_id, camera=camera, format=form, started_at=started_at, duration_s=duration_s
+        )
+        try:
             self.save(note)
-            return note
+        except StorageFailed:
+            self.discard(note)
+            raise
+        return note
+
+    def _make_folder(self, parent: Path, base: str) -> str:
+        for number in count(1):
+            name = base if number == 1 else f"{base}-{number}"
+            with suppress(FileExistsError):
+                (parent / name).mkdir()
+                return name
+        raise AssertionError
 
     def save(self, note: RecordingNote) -> None:
         """Write the note.
@@ -118,11 +143,28 @@ class RecordingStore:
         except OSError as error:
             raise explain_os_error(error, "note what was recorded") from error
 
+    def delete(self, stored: StoredRecording) -> None:
+        """Delete a recording: the segments as they were listed, the note, and the folder if nothing else is in it.
+
+        Raises:
+            StorageFailed: a file cannot be deleted; the rest is as it was.
+        """
+        try:
+            for segment in stored.segments:
+                segment.path.unlink(missing_ok=True)
+            (stored.folder / NOTE).unlink(missing_ok=True)
+            with suppress(OSError):  # a file that is not ours stays, and its folder with it
+                stored.folder.rmdir()
+        except OSError as error:
+            raise explain_os_error(error, "delete a recording") from error
+
     def discard(self, note: RecordingNote) -> None:
-        """Remove the folder of a recording that never got a segment."""
+        """Remove the folder of a recording that never got a segment; one that has something in it stays."""
         folder = self._folder(note)
-        (folder / NOTE).unlink(missing_ok=True)
-        folder.rmdir()
+        with suppress(OSError):
+            if not any(_segments(folder)):
+                (folder / NOTE).unlink(missing_ok=True)
+                folder.rmdir()
 
     def _folder(self, note: RecordingNote) -> Path:
         return self._root / note.camera / note.id
@@ -132,10 +174,17 @@ class RecordingStore:
         folder = self._folder(note)
         return StoredRecording(note, folder, tuple(_segments(folder)))
 
-    def free_bytes(self) -> int:
-        """Space left for the agent's account on the disk of recordings."""
-        status = os.statvfs(self._root)
-        return status.f_bavail * status.f_frsize
+    def is_full(self) -> bool:
+        """Whether nothing more can be recorded.
+
+        Raises:
+            StorageFailed: there is no folder of recordings, or it cannot be asked.
+        """
+        try:
+            status = os.statvfs(self._root)
+        except OSError as error:
+            raise explain_os_error(error, "look at the folder of recordings") from error
+        return status.f_bavail * status.f_frsize < FULL_BYTES
 
     async def all(self, camera: CameraId | None = None) -> list[StoredRecording]:
         """All recordings, or one camera's, newest first.
@@ -177,10 +226,9 @@ class RecordingStore:
         Raises:
             NotFound: there is none.
         """
-        camera = recording_id.partition("_")[0]
         stored = None
-        if CAMERA_ID.fullmatch(camera) and "/" not in recording_id and "\0" not in recording_id:
-            folder = self._root / camera / recording_id
+        if known := _ID.fullmatch(recording_id):
+            folder = self._root / known[1] / recording_id
             stored = await anyio.to_thread.run_sync(self._stored, folder)
         if stored is None:
             raise NotFound(
@@ -201,32 +249,42 @@ class RecordingStore:
 
     def segment_names(self, recording_id: str) -> list[str]:
         """The names of the segments of a recording, oldest first; empty where there is none of that id."""
-        camera = recording_id.partition("_")[0]
-        folder = self._root / camera / recording_id
-        if not CAMERA_ID.fullmatch(camera) or "\0" in recording_id or not folder.is_dir():
-            return []
-        return [segment.name for segment in _segments(folder)]
+        known = _ID.fullmatch(recording_id)
+        stored = self._stored(self._root / known[1] / recording_id) if known else None
+        return [segment.name for segment in stored.segments] if stored else []
 
     def segment_durations_s(self, stored: StoredRecording) -> list[float]:
         """Seconds of media of each segment, 0 for a damaged one. A file is read again when its size has changed."""
         return [self._duration_s(segment) for segment in stored.segments]
 
     def _duration_s(self, segment: Segment) -> float:
-        key = (segment.path, segment.size_bytes)
-        if key not in self._durations:
-            read = mpegts.segment_duration_s if segment.path.suffix == ".ts" else fmp4.segment_duration_s
-            try:
-                self._durations[key] = read(segment.path)
-            except StorageFailed:
-                return 0.0
-            if len(self._durations) > 10_000:
-                self._durations.pop(next(iter(self._durations)))
-        return self._durations[key]
+        known = self._durations.get(segment.path)
+        if known is not None and known[0] == segment.size_bytes:
+            return known[1]
+        try:
+            duration_s = _read_duration_s(segment.path)
+        except StorageFailed:
+            return 0.0
+        if len(self._durations) >= _KEPT_DURATIONS:
+            self._durations.clear()
+        self._durations[segment.path] = (segment.size_bytes, duration_s)
+        return duration_s
+
+
+def _read_duration_s(path: Path) -> float:
+    return mpegts.segment_duration_s(path) if path.suffix == ".ts" else fmp4.segment_duration_s(path)
 
 
 def _segments(folder: Path) -> Iterator[Segment]:
-    for entry in sorted(folder.iterdir()):
-        status = entry.lstat()
-        if entry.suffix in _SUFFIXES and stat.S_ISREG(status.st_mode):
-            modified_at = datetime.fromtimestamp(status.st_mtime, UTC)
-            yield Segment(entry.name, entry, status.st_size, modified_at)
+    """A folder or a file that has just been removed counts as never there."""
+    try:
+        entries = sorted(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    for entry in entries:
+        if entry.suffix in _SUFFIXES:
+            with suppress(FileNotFoundError):
+                status = entry.lstat()
+                if stat.S_ISREG(status.st_mode):
+                    modified_at = datetime.fromtimestamp(status.st_mtime, UTC)
+                    yield Segment(entry.name, entry, status.st_size, modified_at)

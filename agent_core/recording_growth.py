@@ -5,10 +5,7 @@ from dataclasses import dataclass
 from agent_core.errors import AgentError, DependencyFailed
 from agent_core.models import RecordingState
 
-__all__ = ("FULL_BYTES", "Growth", "Measured", "no_media")
-
-#: Less than this and the disk counts as full: a part of the recording would not fit.
-FULL_BYTES = 1 << 20
+__all__ = ("Growth", "Measured", "no_media", "why_empty")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +19,7 @@ class Measured:
 class Growth:
     """RECORDING while the files grow; ERROR when nothing came within `start_timeout_s`, or nothing more for `stall_s`.
 
-    All times are monotonic seconds.
+    A stream that is known to be down does not get `stall_s`. All times are monotonic seconds.
     """
 
     def __init__(self, *, started_s: float, start_timeout_s: float, stall_s: float) -> None:
@@ -32,18 +29,29 @@ class Growth:
         self._size_bytes = 0
         self._grew_s = started_s
         self._first_sample_s: float | None = None
+        self._has_failed = False
 
-    def look(self, now_s: float, measured: Measured) -> RecordingState:
-        """Take in what is on disk at `now_s`."""
-        if measured.size_bytes > self._size_bytes and measured.duration_s > 0:
+    def look(self, now_s: float, measured: Measured, *, is_down: bool = False) -> RecordingState:
+        """Take in what is on disk at `now_s`. `is_down`: no stream reaches the media server."""
+        # Less than before: an old segment was deleted.
+        grew = measured.size_bytes != self._size_bytes and measured.duration_s > 0
+        if grew:
             self._size_bytes = measured.size_bytes
             self._grew_s = now_s
             if self._first_sample_s is None:
                 self._first_sample_s = now_s - measured.duration_s
+        self._has_failed = self._fails(now_s, grew=grew, is_down=is_down)
+        if self._has_failed:
+            return RecordingState.ERROR
+        return RecordingState.STARTING if self._first_sample_s is None else RecordingState.RECORDING
+
+    def _fails(self, now_s: float, *, grew: bool, is_down: bool) -> bool:
         if self._first_sample_s is None:
-            late = now_s - self._started_s >= self._start_timeout_s
-            return RecordingState.ERROR if late else RecordingState.STARTING
-        return RecordingState.ERROR if now_s - self._grew_s >= self._stall_s else RecordingState.RECORDING
+            return now_s - self._started_s >= self._start_timeout_s
+        if is_down:
+            # The server writes what it still has when a stream ends; that is no recovery.
+            return self._has_failed or not grew
+        return now_s - self._grew_s >= self._stall_s
 
     def age_s(self, now_s: float) -> float:
         return now_s - self._started_s
@@ -55,9 +63,9 @@ class Growth:
         return self._first_sample_s + duration_s - now_s
 
 
-def no_media(problem: AgentError | None, *, free_bytes: int = FULL_BYTES) -> DependencyFailed:
+def no_media(problem: AgentError | None, *, is_disk_full: bool = False) -> DependencyFailed:
     """Why nothing is recorded, as far as it is known: the disk, the stream, or nobody knows."""
-    if free_bytes < FULL_BYTES:
+    if is_disk_full:
         return DependencyFailed(
             "The disk for recordings is full.",
             reason="disk_full",
@@ -77,3 +85,8 @@ def no_media(problem: AgentError | None, *, free_bytes: int = FULL_BYTES) -> Dep
         suggestion="See the media server's log; its account must be able to write to the folder of recordings.",
         dependency="media_server",
     )
+
+
+def why_empty(problem: AgentError | None) -> str:
+    """The reason of a recording that was stopped without a segment."""
+    return problem.reason if problem else "stopped_before_first_picture"

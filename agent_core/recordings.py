@@ -1,8 +1,7 @@
 """Recordings: started by one hot change of a path, confirmed by bytes on disk, watched while they grow."""
 
 import logging
-from dataclasses import dataclass, field
-from datetime import datetime
+from functools import partial
 
 import anyio
 import anyio.to_thread
@@ -11,51 +10,27 @@ from anyio.abc import TaskGroup, TaskStatus
 
 from agent_core.clock import Clock
 from agent_core.config import RecordingsConfig
-from agent_core.errors import AgentError, InvalidState, MediaServerError
+from agent_core.errors import AgentError, InvalidState, StorageFailed
 from agent_core.events import EventBus
 from agent_core.locks import KeyedLock
 from agent_core.mediamtx.schema import PathConf
 from agent_core.models import Camera, CameraId, RecordingEvent, RecordingState
+from agent_core.recording_active import Active, Stopped, final_files
 from agent_core.recording_files import RecordingFormat, RecordingNote, RecordingStore, StoredRecording
-from agent_core.recording_growth import Growth, Measured, no_media
+from agent_core.recording_growth import Growth, Measured, no_media, why_empty
+from agent_core.stream_hold import StreamState
 from agent_core.streams import StreamManager
 
-__all__ = ("Active", "RecordingManager", "Stopped")
+__all__ = ("RecordingManager",)
 
 _log = logging.getLogger("camera_agent.recordings")
 
 #: Between two looks at the files: until the first picture, soon after, and from then on.
 EAGER_S, STEADY_S = 0.05, 2.0
 EAGER_FOR_S = 3.0
-#: A segment is final when two looks this far apart see the same size, and at the latest after FINAL_LIMIT_S.
-FINAL_LOOK_S, FINAL_LIMIT_S = 0.01, 1.0
-#: What ending all recordings may take when the agent ends.
-END_LIMIT_S = 2.5
+#: How long a media server that does not answer is told to stop: for a caller, and when the agent ends.
+TELL_LIMIT_S, END_LIMIT_S = 5.0, 1.5
 HOLDER = "recording"
-
-
-@dataclass
-class Active:
-    """A recording that goes on. `state` and `reason` are what is known from its files."""
-
-    note: RecordingNote
-    duration_s: float | None
-    growth: Growth
-    state: RecordingState = RecordingState.STARTING
-    problem: AgentError | None = None
-    measured: Measured = field(default_factory=Measured)
-    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
-    decided: anyio.Event = field(default_factory=anyio.Event)
-
-
-@dataclass(frozen=True, slots=True)
-class Stopped:
-    """A recording that has ended, with the durations (seconds) of its segments; `reason` where it is not as asked."""
-
-    stored: StoredRecording
-    ended_at: datetime
-    durations_s: tuple[float, ...]
-    reason: str
 
 
 class RecordingManager:
@@ -88,15 +63,13 @@ class RecordingManager:
                 await anyio.sleep_forever()
             finally:
                 self._tg = None
-                with anyio.move_on_after(END_LIMIT_S, shield=True):
+                with anyio.CancelScope(shield=True):
                     await self._end_all()
 
     async def _end_all(self) -> None:
-        for active in tuple(self._active.values()):
-            try:
-                await self.stop(CameraId(active.note.camera), reason="agent_ended")
-            except AgentError as error:
-                _log.warning("%s", error.details, extra={"fields": {"camera": active.note.camera}})
+        async with anyio.create_task_group() as tg:
+            for active in self._active.values():
+                tg.start_soon(partial(self._stop_this, active, reason="agent_ended", limit_s=END_LIMIT_S))
 
     def active(self, camera: CameraId) -> Active | None:
         """The camera's recording, if one goes on."""
@@ -110,19 +83,36 @@ class RecordingManager:
         `duration_s` counts from the first picture; the recording then stops by itself.
 
         Raises:
-            InvalidState: the camera is recording already.
-            StorageFailed: its folder cannot be made.
+            InvalidState: the camera is recording already, or with `wait` somebody stopped it meanwhile.
+            StorageFailed: its folder cannot be made, or the disk is full.
             MediaServerError, Unsupported, CaptureFailed: the media server cannot record it.
+            DependencyFailed: with `wait`, nothing was recorded in time; nothing of it is left.
         """
         async with self._locks.hold(camera.id):
             self._refuse_second(camera.id)
             active = await self._begin(camera, duration_s, form)
         if wait:
             await active.decided.wait()
-            if active.state is RecordingState.ERROR and active.problem is not None:
-                await self.stop(camera.id, reason=active.problem.reason)
-                raise active.problem
+            await self._require_media(active)
         return active
+
+    async def _require_media(self, active: Active) -> None:
+        """What nobody has been told of is not kept, unless there is something in it."""
+        if active.has_started:
+            return
+        problem = active.problem
+        if problem is None:
+            raise InvalidState(
+                "The recording was stopped before its first picture.",
+                state="STOPPED",
+                allowed_states=("STARTING", "RECORDING"),
+                reason="stopped",
+                suggestion="Start it again.",
+            )
+        with anyio.CancelScope(shield=True):
+            await self._stop_this(active, reason=problem.reason)
+            await anyio.to_thread.run_sync(self._store.discard, active.note)
+        raise problem
 
     def _refuse_second(self, camera: CameraId) -> None:
         if camera in self._active:
@@ -136,31 +126,29 @@ class RecordingManager:
 
     async def _begin(self, camera: Camera, duration_s: float | None, form: RecordingFormat) -> Active:
         self._streams.command(camera)  # what cannot be published is refused before anything is made
-        now = self._clock.now()
-        note = await anyio.to_thread.run_sync(self._store.create, camera.id, form, now)
+        note = await anyio.to_thread.run_sync(
+            self._store.create, camera.id, form, self._clock.now(), duration_s
+        )
         try:
             await self._streams.set_recording(camera, self._conf(note))
         except BaseException:
             with anyio.CancelScope(shield=True):
                 await self._undo(camera, note)
             raise
-        self._streams.acquire(camera.id, HOLDER)
         growth = Growth(
             started_s=self._clock.monotonic_s(),
             start_timeout_s=self._settings.start_timeout_s,
             stall_s=self._settings.stall_s,
         )
-        active = self._active[camera.id] = Active(note, duration_s, growth)
+        active = self._active[camera.id] = Active(note, growth)
+        self._streams.acquire(camera.id, HOLDER)
         self._publish("recording.state", active)
         assert self._tg is not None, "start outside run"  # noqa: S101 - wiring
         self._tg.start_soon(self._watch, active)
         return active
 
     async def _undo(self, camera: Camera, note: RecordingNote) -> None:
-        try:
-            await self._streams.set_recording(camera, None)
-        except AgentError as error:
-            _log.info("nothing to undo at the media server: %s", error.details)
+        await self._tell_to_stop(camera.id, END_LIMIT_S)
         await anyio.to_thread.run_sync(self._store.discard, note)
 
     def _conf(self, note: RecordingNote) -> PathConf:
@@ -180,7 +168,7 @@ class RecordingManager:
             InvalidState: the camera is not recording.
         """
         async with self._locks.hold(camera):
-            active = self._active.pop(camera, None)
+            active = self._active.get(camera)
             if active is None:
                 raise InvalidState(
                     f"{camera} is not recording.",
@@ -189,46 +177,60 @@ class RecordingManager:
                     reason="not_recording",
                     suggestion="Start a recording first.",
                 )
-            with anyio.CancelScope(shield=True):
-                stopped = await self._finish(active, camera, reason)
-            return stopped  # noqa: RET504 - mypy: a scope may swallow, so nothing returns inside it
+            return await self._finish_shielded(active, reason, TELL_LIMIT_S)
 
-    async def _finish(self, active: Active, camera: CameraId, reason: str) -> Stopped:
+    async def _stop_this(self, active: Active, *, reason: str = "", limit_s: float = TELL_LIMIT_S) -> None:
+        """As `stop`, but never a later recording of the same camera; harmless if it has ended."""
+        camera = CameraId(active.note.camera)
+        async with self._locks.hold(camera):
+            if self._active.get(camera) is active:
+                await self._finish_shielded(active, reason, limit_s)
+
+    async def _finish_shielded(self, active: Active, reason: str, limit_s: float) -> Stopped:
+        with anyio.CancelScope(shield=True):
+            stopped = await self._finish(active, reason, limit_s)
+        return stopped  # noqa: RET504 - mypy: a scope may swallow, so nothing returns inside it
+
+    async def _finish(self, active: Active, reason: str, limit_s: float) -> Stopped:
+        camera = CameraId(active.note.camera)
+        del self._active[camera]
         active.scope.cancel()
-        active.decided.set()
-        try:
-            await self._streams.set_recording(self._streams.camera(camera), None)
-        except (MediaServerError, InvalidState) as error:
-            _log.warning(
-                "the media server was not told to stop: %s",
-                error.details,
-                extra={"fields": {"camera": camera}},
-            )
+        _, problem = self._streams.state(camera)
+        await self._tell_to_stop(camera, limit_s)
         self._streams.release(camera, HOLDER)
-        stored = await self._final(active.note)
-        reason = reason or ("" if stored.segments else no_media(active.problem).reason)
-        note = active.note.model_copy(update={"ended_at": self._clock.now(), "reason": reason})
-        await anyio.to_thread.run_sync(self._store.save, note)
-        durations_s = await anyio.to_thread.run_sync(self._store.segment_durations_s, stored)
+        stored = await final_files(self._store, active.note, clock=self._clock)
+        reason = reason or ("" if stored.segments else why_empty(active.problem or problem))
+        ended_at = self._clock.now()
+        note = active.note.model_copy(update={"ended_at": ended_at, "reason": reason})
+        await self._note(note)
+        durations_s = await self._store.durations_s(stored)
         active.measured = Measured(stored.size_bytes, sum(durations_s))
         active.state = RecordingState.STOPPED
         self._publish("recording.stop", active, reason)
-        assert note.ended_at is not None  # noqa: S101 - set above
+        active.decided.set()
         return Stopped(
-            StoredRecording(note, stored.folder, stored.segments), note.ended_at, tuple(durations_s), reason
+            StoredRecording(note, stored.folder, stored.segments), ended_at, tuple(durations_s), reason
         )
 
-    async def _final(self, note: RecordingNote) -> StoredRecording:
-        """The files, when the media server, which answers before it has closed them, is done with them."""
-        ends_s = self._clock.monotonic_s() + FINAL_LIMIT_S
-        stored = await anyio.to_thread.run_sync(self._store.read, note)
-        while self._clock.monotonic_s() < ends_s:
-            await self._clock.sleep(FINAL_LOOK_S)
-            again = await anyio.to_thread.run_sync(self._store.read, note)
-            if [each.size_bytes for each in again.segments] == [each.size_bytes for each in stored.segments]:
-                return again
-            stored = again
-        return stored
+    async def _tell_to_stop(self, camera: CameraId, limit_s: float) -> None:
+        problem = "it did not answer in time"
+        with anyio.move_on_after(limit_s):
+            try:
+                await self._streams.set_recording(self._streams.camera(camera), None)
+            except AgentError as error:
+                problem = error.details
+            else:
+                return
+        fields = {"camera": camera}
+        _log.warning("the media server was not told to stop: %s", problem, extra={"fields": fields})
+
+    async def _note(self, note: RecordingNote) -> None:
+        """What was recorded is there nevertheless: a full disk must not make stopping fail."""
+        try:
+            await anyio.to_thread.run_sync(self._store.save, note)
+        except StorageFailed as error:
+            fields = {"camera": note.camera, "recording": note.id}
+            _log.warning("the end of a recording was not noted: %s", error.details, extra={"fields": fields})
 
     # Watching.
 
@@ -236,47 +238,54 @@ class RecordingManager:
         """Look at the files until the recording is stopped; what they show is its state."""
         with active.scope:
             while True:
-                active.measured = await anyio.to_thread.run_sync(self._measure, active.note)
+                measured = await anyio.to_thread.run_sync(self._measure, active)
                 now_s = self._clock.monotonic_s()
-                self._take_over(active, active.growth.look(now_s, active.measured))
-                left_s = active.growth.left_s(now_s, active.duration_s)
+                is_down = self._streams.state(CameraId(active.note.camera))[0] is StreamState.ERROR
+                self._take_over(active, active.growth.look(now_s, measured, is_down=is_down))
+                left_s = active.growth.left_s(now_s, active.note.duration_s)
                 if left_s is not None and left_s <= 0:
                     break
                 await self._pause(active, now_s, left_s)
         if not active.scope.cancel_called:
-            await self._stop_at_deadline(active)
+            await self._stop_this(active)
 
     async def _pause(self, active: Active, now_s: float, left_s: float | None) -> None:
         eager = active.state is not RecordingState.RECORDING and active.growth.age_s(now_s) < EAGER_FOR_S
-        pause_s = min(EAGER_S if eager else STEADY_S, left_s if left_s is not None else STEADY_S)
-        with anyio.move_on_after(pause_s):
-            await self._clock.sleep(pause_s)
+        await self._clock.sleep(min(EAGER_S if eager else STEADY_S, STEADY_S if left_s is None else left_s))
 
-    async def _stop_at_deadline(self, active: Active) -> None:
+    def _measure(self, active: Active) -> Measured:
+        """A disk that cannot be read shows no growth, which is what there is to say about it."""
         try:
-            await self.stop(CameraId(active.note.camera))
-        except AgentError as error:
-            _log.error("the recording was not stopped: %s", error.details)
-
-    def _measure(self, note: RecordingNote) -> Measured:
-        stored = self._store.read(note)
-        return Measured(stored.size_bytes, sum(self._store.segment_durations_s(stored)))
+            stored = self._store.read(active.note)
+        except OSError as error:
+            _log.warning("the recording's folder cannot be read: %s", error.strerror)
+        else:
+            durations_s = self._store.segment_durations_s(stored)
+            active.measured = Measured(stored.size_bytes, sum(durations_s))
+        return active.measured
 
     def _take_over(self, active: Active, state: RecordingState) -> None:
         if state is active.state:
             return
-        was, active.state = active.state, state
+        active.state = state
         if state is RecordingState.ERROR:
-            _, problem = self._streams.state(CameraId(active.note.camera))
-            active.problem = no_media(problem, free_bytes=self._store.free_bytes())
+            active.problem = self._why(CameraId(active.note.camera))
             self._publish("recording.error", active, active.problem.reason)
-        elif was is RecordingState.STARTING:
+        elif not active.has_started:
+            active.has_started = True
             self._publish("recording.start", active)
         else:
             self._publish("recording.state", active)
         active.decided.set()
         fields = {"camera": active.note.camera, "recording": active.note.id}
         _log.info("the recording is %s", state.value.lower(), extra={"fields": fields})
+
+    def _why(self, camera: CameraId) -> AgentError:
+        _, problem = self._streams.state(camera)
+        try:
+            return no_media(problem, is_disk_full=self._store.is_full())
+        except StorageFailed as error:
+            return error
 
     def _publish(self, topic: str, active: Active, reason: str = "") -> None:
         self._events.publish(

@@ -173,6 +173,12 @@ class RecordingsConfig(_Section):
     part_duration_s: Seconds = Field(0.25, description="how much a crash may lose")
     start_timeout_s: Seconds = Field(15.0, description="no picture by then: recording.error")
     stall_s: Seconds = Field(8.0, description="no growth for so long: recording.error")
+    max_age_days: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="finished recordings older than this are deleted; default: never"
+    )
+    max_count: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="finished recordings of one camera beyond this many are deleted, oldest first"
+    )
 
 
 class HealthConfig(_Section):

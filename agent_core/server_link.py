@@ -9,7 +9,7 @@ from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
 from agent_core.clock import Clock
-from agent_core.errors import MediaServerUnavailable, Unsupported
+from agent_core.errors import AgentError, MediaServerUnavailable, Unsupported
 from agent_core.mediamtx.breaker import CircuitBreaker
 from agent_core.mediamtx.client import MediaServerClient
 from agent_core.paths import PathManager
@@ -37,6 +37,7 @@ class ServerLink:
     Args:
         endpoints: waits for the addresses; None where no media server is configured.
         breaker: guards the calls of everybody who is lent the client.
+        problem: why the media server does not run, as far as that is known.
     """
 
     def __init__(
@@ -44,10 +45,12 @@ class ServerLink:
         endpoints: Callable[[], Awaitable[MediaServerEndpoints]] | None,
         *,
         breaker: CircuitBreaker,
+        problem: Callable[[], AgentError | None] = lambda: None,
         clock: Clock,
     ) -> None:
         self.breaker = breaker
         self._endpoints = endpoints
+        self._problem = problem
         self._clock = clock
         self._connected: Connected | None = None
         self._probing: MediaServerClient | None = None
@@ -56,12 +59,17 @@ class ServerLink:
     def is_configured(self) -> bool:
         return self._endpoints is not None
 
+    @property
+    def current(self) -> Connected | None:
+        """The server where there is one that can be asked."""
+        return self._connected
+
     def require(self) -> Connected:
         """The server.
 
         Raises:
             Unsupported: none is configured.
-            MediaServerUnavailable: it is still starting.
+            MediaServerUnavailable: it is still starting, or cannot start, with the reason of that.
         """
         if self._endpoints is None:
             raise Unsupported(
@@ -71,11 +79,7 @@ class ServerLink:
                 suggestion="Enable the plugin embedded_server, or set media_server.mode to external.",
             )
         if self._connected is None:
-            raise MediaServerUnavailable(
-                "The media server is still starting.",
-                reason="media_server_starting",
-                suggestion="Try again in a moment.",
-            )
+            raise self._not_connected()
         return self._connected
 
     async def probe(self) -> None:
@@ -87,6 +91,20 @@ class ServerLink:
         self.require()
         if self._probing is not None:
             await self._probing.info()
+
+    def _not_connected(self) -> MediaServerUnavailable:
+        problem = self._problem()
+        if problem is not None:
+            return MediaServerUnavailable(
+                f"The media server does not run. {problem.details}",
+                reason=problem.reason,
+                suggestion=problem.suggestion,
+            )
+        return MediaServerUnavailable(
+            "The media server is still starting.",
+            reason="media_server_starting",
+            suggestion="Try again in a moment.",
+        )
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Keep the client open until cancelled; started at once."""

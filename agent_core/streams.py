@@ -1,11 +1,9 @@
 """Live streams: a path for each camera, leased by name, held while anybody has a lease."""
 
 import logging
-import shlex
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from enum import StrEnum
 
 import anyio
 from anyio import TASK_STATUS_IGNORED
@@ -17,8 +15,10 @@ from agent_core.errors import AgentError, CaptureFailed, MediaServerRefused, Uns
 from agent_core.mediamtx.hold import Hold
 from agent_core.mediamtx.schema import PathConf, RuntimePath
 from agent_core.models import Camera, CameraId, MediaInput, Url
+from agent_core.path_conf import path_conf
 from agent_core.plugin import Publisher
 from agent_core.server_link import ServerLink
+from agent_core.stream_hold import HeldStream, LiveStatus, StreamState
 
 __all__ = ("StreamManager", "StreamState")
 
@@ -26,44 +26,8 @@ _log = logging.getLogger("camera_agent.streams")
 
 FIRST_PAUSE_S = 0.25
 LONGEST_PAUSE_S = 5.0
-#: What the server puts in: its RTSP port and the path's name. It expands them in every word, quoted or not.
-OUTPUT = "rtsp://127.0.0.1:$RTSP_PORT/$MTX_PATH"
-
-
-class StreamState(StrEnum):
-    INACTIVE = "INACTIVE"
-    STARTING = "STARTING"
-    ACTIVE = "ACTIVE"
-    ERROR = "ERROR"
-
-
-@dataclass
-class _Held:
-    """One camera's hold. `state` and `problem` change with it; `changed` is set and replaced at each change."""
-
-    camera: CameraId
-    holders: set[str] = field(default_factory=set)
-    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
-    state: StreamState = StreamState.STARTING
-    problem: AgentError | None = None
-    changed: anyio.Event = field(default_factory=anyio.Event)
-
-    def became(self, state: StreamState, problem: AgentError | None = None) -> None:
-        self.state, self.problem = state, problem
-        self.changed.set()
-        self.changed = anyio.Event()
-
-
-class _Started:
-    """The `task_status` of a hold: the stream is live."""
-
-    def __init__(self, held: _Held) -> None:
-        self._held = held
-        self.was_live = False
-
-    def started(self, _value: None = None) -> None:
-        self.was_live = True
-        self._held.became(StreamState.ACTIVE)
+#: Over the server's start time-out, so that its answer is the one that is seen.
+START_MARGIN_S = 2.0
 
 
 class StreamManager:
@@ -89,8 +53,11 @@ class StreamManager:
         self._publisher = publisher
         self._settings = settings
         self._clock = clock
-        self._held: dict[CameraId, _Held] = {}
+        self._held: dict[CameraId, HeldStream] = {}
         self._recording: dict[CameraId, PathConf] = {}
+        #: Holds that the server counts as readers, those that are being torn down included.
+        self._sessions: Counter[CameraId] = Counter()
+        self._ensured: set[CameraId] = set()
         self._tg: TaskGroup | None = None
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
@@ -127,28 +94,8 @@ class StreamManager:
         return publisher
 
     def _desired(self, camera: Camera) -> PathConf:
-        publisher = self.command(camera)
         recording = self._recording.get(camera.id, PathConf(record=False))
-        limits_s = (self._settings.start_timeout_s, self._settings.close_after_s)
-        if publisher is None:
-            assert isinstance(camera.media_input, Url)  # noqa: S101 - what None means
-            return recording.model_copy(
-                update={
-                    "source": camera.media_input.url,
-                    "source_on_demand": True,
-                    "source_on_demand_start_timeout_s": limits_s[0],
-                    "source_on_demand_close_after_s": limits_s[1],
-                }
-            )
-        return recording.model_copy(
-            update={
-                "source": "publisher",
-                "run_on_demand": shlex.join([*publisher.argv, OUTPUT]),
-                "run_on_demand_restart": True,
-                "run_on_demand_start_timeout_s": limits_s[0],
-                "run_on_demand_close_after_s": limits_s[1],
-            }
-        )
+        return path_conf(camera, self.command(camera), recording=recording, settings=self._settings)
 
     async def ensure(self, camera: Camera) -> str:
         """Make the server have the camera's path; returns the stream's RTSP URL for this host.
@@ -157,6 +104,7 @@ class StreamManager:
             MediaServerError, Unsupported, CaptureFailed: it cannot be.
         """
         server = self._link.require()
+        self._ensured.add(camera.id)
         await server.paths.ensure(camera.id, self._desired(camera))
         return f"{server.rtsp_url}/{camera.id}"
 
@@ -168,11 +116,11 @@ class StreamManager:
         Raises:
             MediaServerError: the server refused or is not there; what is set stays set nevertheless.
         """
-        server = self._link.require()
         if conf is None:
             self._recording.pop(camera.id, None)
         else:
             self._recording[camera.id] = conf
+        server = self._link.require()
         try:
             await server.paths.patch_record(camera.id, conf or PathConf(record=False))
         except MediaServerRefused as error:
@@ -189,9 +137,7 @@ class StreamManager:
         """How many read the path, our own hold not counted."""
         if path is None:
             return 0
-        held = self._held.get(CameraId(path.name))
-        ours = 1 if held is not None and held.state is StreamState.ACTIVE else 0
-        return max(0, len(path.readers) - ours)
+        return max(0, len(path.readers) - self._sessions[CameraId(path.name)])
 
     async def all_runtime(self) -> tuple[RuntimePath, ...]:
         """All of the server's paths, also those of others."""
@@ -205,20 +151,30 @@ class StreamManager:
         return (held.state, held.problem) if held else (StreamState.INACTIVE, None)
 
     @property
-    def any_held(self) -> bool:
-        return bool(self._held)
+    def held(self) -> frozenset[CameraId]:
+        """The cameras whose stream somebody has a lease on."""
+        return frozenset(self._held)
+
+    @property
+    def ensured(self) -> frozenset[CameraId]:
+        """The cameras that were ever given a path."""
+        return frozenset(self._ensured)
 
     def acquire(self, camera: CameraId, holder: str) -> None:
         """Give `holder` a lease on the camera's stream; a second one for the same holder changes nothing.
 
         The stream is started in the background and brought back whenever it ends, until the last lease is released.
+        One that has failed is tried again at once.
         """
         held = self._held.get(camera)
         if held is None:
             assert self._tg is not None, "acquire outside run"  # noqa: S101 - wiring
-            held = self._held[camera] = _Held(camera)
+            held = self._held[camera] = HeldStream(camera)
             self._tg.start_soon(self._keep, held)
         held.holders.add(holder)
+        if held.state is StreamState.ERROR:
+            held.became(StreamState.STARTING)
+            held.wanted.set()
 
     def release(self, camera: CameraId, holder: str) -> bool:
         """Take the lease back; whether the stream goes on for others."""
@@ -269,20 +225,40 @@ class StreamManager:
         finally:
             self.release(camera, holder)
 
-    async def _keep(self, held: _Held) -> None:
+    async def _keep(self, held: HeldStream) -> None:
         """Hold the stream, again and again with growing pauses, until the last lease is released."""
         pause_s = FIRST_PAUSE_S
         with held.scope:
             while True:
-                status = _Started(held)
+                status = LiveStatus(held, self._sessions)
                 try:
-                    url = await self.ensure(self.camera(held.camera))
-                    await Hold(url, credentials=self._link.require().credentials).run(task_status=status)
+                    hold = self._hold(await self.ensure(self.camera(held.camera)))
+                    await hold.run(task_status=status)
                 except AgentError as error:
                     fields = {"camera": held.camera, "reason": error.reason}
                     _log.warning("the stream is not live: %s", error.details, extra={"fields": fields})
                     held.became(StreamState.ERROR, error)
+                finally:
+                    status.ended()
                 if status.was_live:
                     pause_s = FIRST_PAUSE_S
-                await self._clock.sleep(pause_s)
+                await self._pause(held, pause_s)
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+    def _hold(self, url: str) -> Hold:
+        """MediaMTX never answers who asks while it closes the path, so the wait must end soon after its own."""
+        timeout_s = self._settings.start_timeout_s + START_MARGIN_S
+        return Hold(url, credentials=self._link.require().credentials, start_timeout_s=timeout_s)
+
+    async def _pause(self, held: HeldStream, pause_s: float) -> None:
+        """Over at once when somebody new wants the stream."""
+        held.wanted = anyio.Event()
+        async with anyio.create_task_group() as tg:
+            tg.start_soon(_sleep_then_set, self._clock, pause_s, held.wanted)
+            await held.wanted.wait()
+            tg.cancel_scope.cancel()
+
+
+async def _sleep_then_set(clock: Clock, duration_s: float, event: anyio.Event) -> None:
+    await clock.sleep(duration_s)
+    event.set()

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from agent_core.config import ServerConfig
 from agent_core.errors import CaptureFailed, NotFound
 from agent_core.events import EventBus
 from agent_core.plugin.abc import RpcParams
+from agent_core.recording_files import RecordingStore
 from agent_core.rpc.apikeys import ApiKeys
 from agent_core.rpc.auth import Authenticator, Secret, TokenAuthority
 from agent_core.rpc.limits import FailureThrottle, RateLimiter
@@ -28,6 +30,7 @@ from agent_core.rpc.topics import EventForms
 from agent_core.web.app import web_app
 from agent_core.web.files import DirectoryFiles
 from agent_core.web.links import DownloadLinks
+from agent_core.web.recordings import RecordingFiles
 
 PICTURE = b"\xff\xd8" + bytes(range(256)) * 400 + b"\xff\xd9"
 
@@ -62,15 +65,25 @@ class Raw:
     http: str
 
 
+class AheadClock(SystemClock):
+    """Its moments are `ahead` of the real ones."""
+
+    ahead = timedelta()
+
+    def now(self) -> datetime:
+        return super().now() + self.ahead
+
+
 class ToyAgent:
     """`url` is there while it runs. `snapshot_url` and `snapshot_size` replace what take_snapshot returns."""
 
     def __init__(self, state_dir: Path) -> None:
         self.state_dir = state_dir
-        self.clock = SystemClock()
+        self.clock = AheadClock()
         self.secret = Secret.load(state_dir / "secret")
         self.tokens = TokenAuthority(self.secret, self.clock)
         self.snapshots = state_dir / "snapshots"
+        self.recordings = RecordingStore(state_dir / "recordings")
         self.links = DownloadLinks(self.secret.derive("download links"), self.clock)
         self.bus = EventBus()
         self.waiting = anyio.Event()
@@ -114,7 +127,10 @@ class ToyAgent:
             metrics=lambda: (),
             gate=self.authenticator,
             links=self.links,
-            files={"snapshots": DirectoryFiles(self.snapshots)},
+            files={
+                "snapshots": DirectoryFiles(self.snapshots),
+                "recordings": RecordingFiles(self.recordings),
+            },
         )
         server = RpcServer(ServerConfig(port=0), self.sessions, http)
         async with anyio.create_task_group() as tasks:

@@ -397,7 +397,8 @@ async def test_forty_paths_at_once_are_forty_writes(
         for name in names:
             tasks.start_soon(paths.ensure, name, ON_DEMAND)
     assert {conf.name for conf in await client.list_path_configs()} == names
-    assert len(watched.writes) == 40
+    # A loaded machine's server can take longer than a call may; only then a write is repeated.
+    assert 40 <= len(watched.writes) <= 40 + paths.counters.retries
 
 
 class _Impatient(SystemClock):

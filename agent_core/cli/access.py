@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from agent_core.client import AgentClient
     from agent_core.config import AgentConfig
 
-__all__ = ("Access", "connected", "find_access")
+__all__ = ("Access", "connected", "find_access", "renew")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,15 @@ async def connected(arguments: argparse.Namespace) -> "AsyncGenerator[AgentClien
     access = find_access(arguments, os.environ)
     async with AgentClient(access.url, access.token, ssl=access.ssl) as agent:
         yield agent
+
+
+async def renew(agent: "AgentClient", arguments: argparse.Namespace) -> None:
+    """Authenticate again: a token that was made here is valid for a minute, and its file may have a newer one.
+
+    Raises:
+        CallFailed: the agent refuses this one too.
+    """
+    await agent.call("authenticate", auth_token=find_access(arguments, os.environ).token)
 
 
 def find_access(arguments: argparse.Namespace, environment: Mapping[str, str]) -> Access:

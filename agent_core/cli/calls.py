@@ -6,7 +6,7 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from agent_core.cli.access import connected
+from agent_core.cli.access import connected, renew
 from agent_core.cli.exits import UsageFailed
 from agent_core.cli.options import Commands, Parser, add_agent_options, add_command, number
 from agent_core.cli.text import one_line, print_result
@@ -90,6 +90,9 @@ async def _print_events(arguments: argparse.Namespace) -> None:
     left = arguments.count
     async with connected(arguments) as agent, agent.subscribe(topics, arguments.device) as events:
         async for event in events:
+            if event.topic == "system.auth_expired":
+                await renew(agent, arguments)
+                continue
             print_result(
                 {"topic": event.topic, "params": event.params}, [_told(event)], as_json=arguments.json
             )

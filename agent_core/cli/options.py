@@ -20,7 +20,7 @@ __all__ = (
 EXIT_CODES = """\
 exit codes:
   0  done
-  1  failed: the agent answered with an error, or the result could not be stored
+  1  failed: the agent answered with an error, nothing was recorded, or the result could not be stored
   2  wrong usage
   3  the agent cannot be reached, or the connection was lost
   4  authentication or permission

@@ -6,7 +6,19 @@ import sys
 from collections.abc import Sequence
 
 from agent_core import __version__
-from agent_core.cli import calls, cameras, configuration, plugins, run, snapshot, tokens, version
+from agent_core.cli import (
+    calls,
+    cameras,
+    configuration,
+    plugins,
+    record,
+    recordings,
+    run,
+    snapshot,
+    streams,
+    tokens,
+    version,
+)
 from agent_core.cli.exits import CommandFailed, ExitCode, Failure, exit_code, explain
 from agent_core.cli.options import EXIT_CODES, Parser, add_agent_options, add_common_options
 from agent_core.errors import AgentError
@@ -66,8 +78,20 @@ def _parser() -> Parser:
     add_common_options(parser)
     add_agent_options(parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (run, configuration, cameras, snapshot, calls, tokens, plugins, version):
+    for module in (
+        run,
+        configuration,
+        cameras,
+        snapshot,
+        record,
+        recordings,
+        streams,
+        calls,
+        tokens,
+        plugins,
+    ):
         module.add(commands)
+    version.add(commands)
     return parser
 
 

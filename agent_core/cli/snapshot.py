@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent_core.cli.access import connected
-from agent_core.cli.exits import CommandFailed, UsageFailed
+from agent_core.cli.exits import UsageFailed
 from agent_core.cli.options import Commands, Parser, add_agent_options, add_command, number
+from agent_core.cli.targets import checked_target, writing
 from agent_core.cli.text import one_line, print_result, size
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def add(commands: "Commands[Parser]") -> None:
 def _snapshot(arguments: argparse.Namespace) -> int:
     import anyio
 
-    target = None if arguments.output == _STDOUT else _checked_target(Path(arguments.output))
+    target = None if arguments.output == _STDOUT else checked_target(Path(arguments.output))
     if target is None and arguments.json:
         raise UsageFailed(
             "The picture and the JSON cannot both go to standard output.",
@@ -54,21 +55,6 @@ def _snapshot(arguments: argparse.Namespace) -> int:
     if target is not None:
         print_result({**taken, "output": str(target)}, [_told(taken, target)], as_json=arguments.json)
     return 0
-
-
-def _checked_target(path: Path) -> Path:
-    """`path`, before a picture is taken in vain. A device or a pipe would be replaced by the file: refuse it."""
-    if path.exists() and not path.is_file():
-        raise UsageFailed(
-            f"{path} is not a file.",
-            reason="not_a_file",
-            suggestion="Name a file with -o; - is standard output.",
-        )
-    if not path.resolve().parent.is_dir():
-        raise UsageFailed(
-            f"There is no folder for {path}.", reason="no_folder", suggestion="Make the folder first."
-        )
-    return path
 
 
 async def _take(arguments: argparse.Namespace, target: Path | None) -> Any:
@@ -84,15 +70,8 @@ async def _take(arguments: argparse.Namespace, target: Path | None) -> Any:
 
 
 async def _store(agent: "AgentClient", taken: Any, target: Path) -> None:
-    try:
+    with writing(target):
         await agent.download_to(target, taken["download_url"], size_bytes=taken["file_size"])
-    except OSError as error:
-        said = (error.strerror or str(error)).lower()
-        raise CommandFailed(
-            f"{target} could not be written: {said}.",
-            reason="output_failed",
-            suggestion="Choose a folder where you may write, on a disk with room for the picture.",
-        ) from error
 
 
 def _told(taken: Any, target: Path) -> str:

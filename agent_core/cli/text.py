@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Sequence
 
-__all__ = ("one_line", "print_result", "size", "table")
+__all__ = ("bit_rate", "duration", "one_line", "print_result", "size", "table")
 
 
 def one_line(text: object) -> str:
@@ -23,7 +23,23 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
 def size(size_bytes: int) -> str:
     if size_bytes < 1000:
         return f"{size_bytes} bytes"
-    return f"{size_bytes / 1000:.0f} kB" if size_bytes < 1_000_000 else f"{size_bytes / 1e6:.1f} MB"
+    if size_bytes < 1_000_000:
+        return f"{size_bytes / 1000:.0f} kB"
+    return f"{size_bytes / 1e6:.1f} MB" if size_bytes < 1_000_000_000 else f"{size_bytes / 1e9:.2f} GB"
+
+
+def duration(duration_s: float) -> str:
+    if duration_s < 59.95:
+        return f"{duration_s:.1f} s"
+    minutes, seconds = divmod(round(duration_s), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02} min"
+
+
+def bit_rate(size_bytes: int, duration_s: float) -> str:
+    """The mean over `duration_s`."""
+    bits_per_s = 8 * size_bytes / duration_s if duration_s > 0 else 0.0
+    return f"{bits_per_s / 1000:.0f} kbit/s" if bits_per_s < 999_500 else f"{bits_per_s / 1e6:.1f} Mbit/s"
 
 
 def print_result(value: object, lines: Iterable[str], *, as_json: bool) -> None:

@@ -1,6 +1,7 @@
 """Talk to a camera agent from Python; `docs/client.md` has examples."""
 
 from agent_core.client.agent import AgentClient
+from agent_core.client.downloads import Download
 from agent_core.client.errors import (
     AUTHENTICATION_FAILED,
     PERMISSION_DENIED,
@@ -22,6 +23,7 @@ __all__ = (
     "CallFailed",
     "ClientError",
     "ConnectionLost",
+    "Download",
     "DownloadFailed",
     "Event",
     "EventStream",

@@ -11,7 +11,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from agent_core.client.connection import explain_closed, open_socket
-from agent_core.client.downloads import Downloads, FileKind
+from agent_core.client.downloads import Download, Downloads, FileKind
 from agent_core.client.errors import AgentUnreachable, ClientError, ConnectionLost
 from agent_core.client.events import Event, EventStream, Subscriptions
 from agent_core.client.protocol import PendingCalls, decode, encode
@@ -146,7 +146,11 @@ class AgentClient(anyio.AsyncContextManagerMixin):
 
         Returns the size in bytes. Also raises OSError: the file cannot be written. Nothing is left behind then.
         """
-        return await self._downloads.save(path, url_or_name, kind, size_bytes)
+        return (await self._downloads.save(path, url_or_name, kind, size_bytes)).size_bytes
+
+    async def download_segment(self, path: Path, url_or_name: str) -> Download:
+        """As `download_to`, for one segment of a recording: its id stands for the first, `next_url` for the next."""
+        return await self._downloads.save(path, url_or_name, "recordings", None)
 
     async def _send(self, text: str) -> None:
         if self._ended is not None:

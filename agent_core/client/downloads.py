@@ -2,8 +2,9 @@
 
 import os
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from ssl import SSLContext
 from typing import TYPE_CHECKING, Literal
@@ -16,7 +17,7 @@ from agent_core.client.errors import AgentUnreachable, DownloadFailed
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ("Downloads", "FileKind")
+__all__ = ("Download", "Downloads", "FileKind")
 
 FileKind = Literal["snapshots", "recordings"]
 
@@ -24,6 +25,14 @@ _CONNECT_TIMEOUT_S = 10.0
 #: The longest silence of an agent that is sending.
 _READ_TIMEOUT_S = 30.0
 _CLOSE_TIMEOUT_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A file that was stored. `next_url` is where its continuation is: a recording's next segment."""
+
+    size_bytes: int
+    next_url: str | None
 
 
 class Downloads:
@@ -44,18 +53,19 @@ class Downloads:
 
     async def read(self, url_or_name: str, kind: FileKind, size_bytes: int | None) -> bytes:
         content = bytearray()
-        async with self._chunks(url_or_name, kind, size_bytes) as chunks:
-            async for chunk in chunks:
+        async with self._response(url_or_name, kind, size_bytes) as response:
+            async for chunk in response.aiter_bytes():
                 content += chunk
         return bytes(content)
 
-    async def save(self, path: Path, url_or_name: str, kind: FileKind, size_bytes: int | None) -> int:
+    async def save(self, path: Path, url_or_name: str, kind: FileKind, size_bytes: int | None) -> Download:
         partial = await anyio.to_thread.run_sync(_PartialFile, path)
         try:
-            async with self._chunks(url_or_name, kind, size_bytes) as chunks:
-                async for chunk in chunks:
+            async with self._response(url_or_name, kind, size_bytes) as response:
+                async for chunk in response.aiter_bytes():
                     await anyio.to_thread.run_sync(partial.write, chunk)
-            return await anyio.to_thread.run_sync(partial.publish)
+                next_url = response.links.get("next", {}).get("url")
+            return Download(await anyio.to_thread.run_sync(partial.publish), next_url)
         finally:
             partial.discard()
 
@@ -84,9 +94,9 @@ class Downloads:
         return self._http
 
     @asynccontextmanager
-    async def _chunks(
+    async def _response(
         self, url_or_name: str, kind: FileKind, size_bytes: int | None
-    ) -> AsyncGenerator[AsyncIterator[bytes]]:
+    ) -> AsyncGenerator["httpx.Response"]:
         import httpx
 
         url = self.locate(url_or_name, kind)
@@ -95,7 +105,7 @@ class Downloads:
                 if response.status_code != 200:
                     await response.aread()
                     raise _refused(response)
-                yield response.aiter_bytes()
+                yield response
                 _check_size(response.num_bytes_downloaded, size_bytes)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise AgentUnreachable(

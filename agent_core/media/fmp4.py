@@ -1,6 +1,6 @@
 """How long a fragmented MP4 is, also while it grows and after its writer was killed.
 
-The header's own duration (`mvhd`) is never looked at: it is zero until a clean end. What counts are the decode times
+The header's own duration (`mvhd`) is never believed: it is zero until a clean end. What counts are the decode times
 (`tfdt`) and sample durations (`trun`) of complete parts, a part being a moof and the mdat that follows it. All
 functions here block and belong in a worker thread.
 """
@@ -14,13 +14,15 @@ from agent_core.errors import StorageFailed
 from agent_core.media._boxes import Damaged, Header, Movie, Run, fragment, header, movie
 from agent_core.state import explain_os_error
 
-__all__ = ("Fmp4Info", "Fmp4Reader", "segment_duration_s")
+__all__ = ("Fmp4Info", "Fmp4Reader", "is_finished", "segment_duration_s")
 
 #: More unread bytes than this and the reader looks for the last parts from the end instead of walking to them.
 _WALK_LIMIT_BYTES = 4 << 20
 #: The tail is searched in windows that grow from the first to the second size; a part that is bigger is walked to.
 _TAIL_WINDOW_BYTES = 1 << 20
 _TAIL_LIMIT_BYTES = 64 << 20
+#: Where the header's duration is looked for; MediaMTX's moov is below 2 KiB.
+_HEAD_BYTES = 8192
 #: moov and moof are a few KiB; a size beyond this is damage.
 _INDEX_LIMIT_BYTES = 16 << 20
 _FIRST_BOXES = frozenset((b"ftyp", b"styp", b"moov", b"free", b"skip"))
@@ -237,3 +239,19 @@ def segment_duration_s(path: Path) -> float:
         StorageFailed: as `Fmp4Reader.update`.
     """
     return Fmp4Reader(path).update().duration_s
+
+
+def is_finished(path: Path) -> bool:
+    """Whether the writer has filled in the header's duration, which is the last thing that it does to a file.
+
+    False says nothing: a writer that was killed never does. A file that cannot be read is not finished.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD_BYTES)
+    except OSError:
+        return False
+    at = head.find(b"mvhd") + 4
+    if at < 4 or len(head) < at + 32:
+        return False
+    return any(head[at + 24 : at + 32] if head[at] else head[at + 16 : at + 20])

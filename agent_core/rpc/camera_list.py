@@ -17,11 +17,11 @@ class CameraListText:
 
     def __init__(self, forms: Forms) -> None:
         self._forms = forms
-        self._basis: list[object] | None = None
+        self._basis: object = None
         self._start = ""
 
     def at(self, now: datetime, cameras: Sequence[Camera]) -> Prepared[wire.CameraList]:
-        basis = [self._forms.camera_basis(camera) for camera in cameras]
+        basis = self._forms.cameras_basis(cameras)
         if basis != self._basis:
             self._start = self._without_time(now, cameras).removesuffix("}")
             self._basis = basis

@@ -77,11 +77,12 @@ class Forms:
             webrtc=f"http://{host}:{self.media.webrtc_port}/{camera.id}/",
         )
 
-    def camera_basis(self, camera: Camera) -> object:
-        """All that `camera` reads and that can change: while it compares equal, the form would be the same."""
+    def cameras_basis(self, cameras: Sequence[Camera]) -> object:
+        """All that `camera` reads and that can change: while it compares equal, the forms would be the same."""
         media = self.media
+        recording = [media.is_recording(camera.id) for camera in cameras]
         ports = (media.rtsp_port, media.hls_port, media.webrtc_port)
-        return camera, ports, tuple(media.served), media.is_recording(camera.id)
+        return [*cameras], recording, ports, tuple(media.served)
 
     def camera(self, camera: Camera) -> wire.CameraForm:
         streams = self.streams(camera)

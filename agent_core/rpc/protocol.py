@@ -75,11 +75,11 @@ def parse(text: str) -> Message:
 
 
 def result_reply(request_id: RequestId, result_json: str) -> str:
-    return f'{{"jsonrpc":"2.0","id":{json.dumps(request_id)},"result":{result_json}}}'
+    return f'{{"jsonrpc":"2.0","id":{_id_json(request_id)},"result":{result_json}}}'
 
 
 def error_reply(request_id: RequestId, error: WireError) -> str:
-    return f'{{"jsonrpc":"2.0","id":{json.dumps(request_id)},"error":{error.json()}}}'
+    return f'{{"jsonrpc":"2.0","id":{_id_json(request_id)},"error":{error.json()}}}'
 
 
 def batch_reply(replies: Iterable[str]) -> str | None:
@@ -90,6 +90,11 @@ def batch_reply(replies: Iterable[str]) -> str | None:
 
 def notification(method: str, params_json: str) -> str:
     return f'{{"jsonrpc":"2.0","method":{json.dumps(method)},"params":{params_json}}}'
+
+
+def _id_json(request_id: RequestId) -> str:
+    """Most ids are numbers, for which `json.dumps` sets up an encoder."""
+    return str(request_id) if isinstance(request_id, int) else json.dumps(request_id)
 
 
 def _load(text: str) -> object:

@@ -18,7 +18,7 @@ from agent_core import processes
 from agent_core.plugin import ffmpeg
 from agent_core.testing.waiting import eventually
 
-__all__ = ("MediaServerUnderTest", "find_mediamtx", "publisher_command", "running_mediamtx")
+__all__ = ("MediaServerUnderTest", "find_mediamtx", "free_ports", "publisher_command", "running_mediamtx")
 
 _START_TIMEOUT_S = 10.0
 
@@ -65,16 +65,10 @@ def publisher_command(fps: int = 30, *, key_frame_s: float = 0.5) -> str:
     return " ".join(words)
 
 
-def _free_ports(count: int) -> list[int]:
-    """Distinct free ports. Somebody may take one before it is used; all are held open until all are known."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
+def free_ports() -> tuple[int, int]:
+    """Two free ports. Somebody may take one before it is used; both are held open until both are known."""
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
+        return one.getsockname()[1], other.getsockname()[1]
 
 
 def _configuration(folder: Path, api: str, rtsp: str, extra: Mapping[str, object]) -> str:
@@ -95,7 +89,11 @@ def _configuration(folder: Path, api: str, rtsp: str, extra: Mapping[str, object
 
 @asynccontextmanager
 async def running_mediamtx(
-    program: str, folder: Path, *, settings: Mapping[str, object] | None = None
+    program: str,
+    folder: Path,
+    *,
+    settings: Mapping[str, object] | None = None,
+    ports: tuple[int, int] | None = None,
 ) -> AsyncIterator[MediaServerUnderTest]:
     """Run `program` for as long as the context is open; leaving it kills it.
 
@@ -103,12 +101,13 @@ async def running_mediamtx(
         program: the executable.
         folder: an empty one; the configuration, the log and recordings go here.
         settings: over the configuration that the rest of the tests use.
+        ports: of the API and of RTSP; free ones by default.
 
     Raises:
         TimeoutError: it does not accept connections.
         RuntimeError: it ended at once; the text is its log.
     """
-    api_port, rtsp_port = _free_ports(2)
+    api_port, rtsp_port = ports or free_ports()
     api, rtsp = f"127.0.0.1:{api_port}", f"127.0.0.1:{rtsp_port}"
     config = folder / "mediamtx.yml"
     config.write_text(_configuration(folder, api, rtsp, settings or {}))

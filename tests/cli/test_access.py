@@ -169,8 +169,8 @@ def test_a_state_folder_of_another_account_is_said(tmp_path: Path) -> None:
     Secret.load(tmp_path / "state" / "secret")
     # What is imported late may lie where the other account cannot read: import it first.
     code = (
-        "import os, sys, anyio, agent_core.app; from agent_core.cli import main; anyio.run(anyio.sleep, 0);"
-        "os.seteuid(65534); sys.exit(main(['cameras']))"
+        "import os, sys, anyio, agent_core.app, agent_core.client; from agent_core.cli import main\n"
+        "anyio.run(anyio.sleep, 0); os.seteuid(65534); sys.exit(main(['cameras']))"
     )
     environment = {
         "XDG_CONFIG_HOME": "/nonexistent",

@@ -3,6 +3,7 @@
 import json
 import signal
 import sys
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import anyio
@@ -10,7 +11,7 @@ import anyio.abc
 import pytest
 
 from agent_core.cli.calls import parse_params
-from agent_core.cli.text import one_line, size, table
+from agent_core.cli.text import bit_rate, duration, one_line, size, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -158,6 +159,29 @@ async def test_events_are_printed_as_they_come(announced: "ToyAgent", cli: "Cli"
     assert for_people.text.splitlines()[0] == "T camera.connected device=camera0"
 
 
+async def test_events_go_on_when_the_token_has_expired(
+    announced: "ToyAgent", cli: "Cli", home: "Home"
+) -> None:
+    file = home.path / "token"
+    file.write_text(announced.token())
+    ended = []
+
+    async def follow() -> None:
+        ended.append(await cli("events", "camera.connected", "--count", "1", "--token-file", "token"))
+
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(follow)
+            while not announced.subscribed():
+                await anyio.sleep(0.01)
+            file.write_text(announced.token(lifetime_s=86_400))
+            announced.clock.ahead = timedelta(hours=1)
+            while not ended:  # what comes while it is not authenticated is not delivered
+                announced.bus.publish("camera.connected", {"device": "camera0"})
+                await anyio.sleep(0.05)
+    assert (ended[0].code, ended[0].text) == (0, "camera.connected device=camera0\n"), ended[0].err
+
+
 async def test_an_unknown_topic_is_code_1(announced: "ToyAgent", cli: "Cli") -> None:
     ended = await cli("events", "weather")
     assert ended.code == 1
@@ -200,6 +224,9 @@ def test_what_people_read_stays_on_its_line() -> None:
     assert one_line("a\n\x1b[2Jb\t c\u202e") == "a [2Jb c"
     assert table(("A", "LONG"), [("x\ny", 1)]) == ["A    LONG", "x y  1"]
     assert [size(999), size(12_345), size(2_500_000)] == ["999 bytes", "12 kB", "2.5 MB"]
+    assert size(4_321_000_000) == "4.32 GB"
+    assert [duration(each) for each in (0.04, 59.96, 3725.4)] == ["0.0 s", "1:00 min", "1:02:05"]
+    assert [bit_rate(0, 0), bit_rate(999, 1), bit_rate(500_000, 1)] == ["0 kbit/s", "8 kbit/s", "4.0 Mbit/s"]
 
 
 async def test_ctrl_c_ends_without_a_word(announced: "ToyAgent", home: "Home") -> None:

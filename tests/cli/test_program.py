@@ -44,7 +44,7 @@ async def test_version(cli: "Cli") -> None:
 async def test_help_names_every_command_and_every_exit_code(cli: "Cli") -> None:
     shown = (await cli("--help")).text
     for command in (
-        "run check-config config cameras snapshot call events token plugins version".split()  # noqa: SIM905 - readable
+        "run check-config config cameras snapshot record recordings streams call events token plugins version".split()  # noqa: SIM905 - readable
     ):
         assert re.search(rf"^    {command}\b", shown, re.MULTILINE), command
     for code in ExitCode:
@@ -64,6 +64,17 @@ async def test_help_names_every_command_and_every_exit_code(cli: "Cli") -> None:
         (["snapshot", "camera0", "-o", "a.jpg", "--format", "gif"], "gif"),
         (["snapshot", "camera0", "-o", "/dev/null"], "/dev/null"),
         (["snapshot", "camera0", "-o", "/nowhere/at/all.jpg"], "no folder"),
+        (["record"], "COMMAND"),
+        (["record", "start"], "CAMERA"),
+        (["record", "start", "camera0", "--duration", "0"], "from 1 to 86400"),
+        (["record", "start", "camera0", "--duration", "1.5"], "from 1 to 86400"),
+        (["record", "start", "camera0", "--format", "avi"], "avi"),
+        (["record", "stop"], "CAMERA"),
+        (["recordings", "--limit", "1001"], "from 1 to 1000"),
+        (["recordings", "get", "camera0_x"], "--output"),
+        (["recordings", "get", "camera0_x", "-o", "-"], "standard output"),
+        (["recordings", "get", "camera0_x", "-o", "/dev/null"], "/dev/null"),
+        (["recordings", "frobnicate"], "frobnicate"),
         (["call", "echo", "text"], "KEY=VALUE"),
         (["call", "echo", "=x"], "KEY=VALUE"),
         (["call", "echo", "text=1", "text=2"], "twice"),

@@ -10,6 +10,8 @@ import anyio.abc
 import pytest
 
 from agent_core.client import AgentClient, AgentUnreachable, DownloadFailed
+from agent_core.models import CameraId
+from agent_core.recording_files import RecordingFormat
 
 if TYPE_CHECKING:
     from tests.conftest import Raw, Talk, ToyAgent
@@ -33,6 +35,18 @@ async def test_a_name_is_downloaded_with_the_token(toy: "ToyAgent") -> None:
             await stranger.download(taken["filename"])
     assert (caught.value.status, caught.value.reason) == (401, "missing_credentials")
     assert caught.value.suggestion
+
+
+async def test_a_segment_says_where_the_next_one_is(toy: "ToyAgent", tmp_path: Path) -> None:
+    note = toy.recordings.create(CameraId("camera0"), RecordingFormat.FMP4, toy.clock.now())
+    for name in ("a.mp4", "b.mp4"):
+        (toy.recordings.root / "camera0" / note.id / name).write_bytes(name.encode())
+    async with AgentClient(toy.url, toy.token()) as agent:
+        first = await agent.download_segment(tmp_path / "1", note.id)
+        assert first.next_url is not None
+        second = await agent.download_segment(tmp_path / "2", first.next_url)
+    assert (first.size_bytes, second.next_url) == (5, None)
+    assert [(tmp_path / name).read_bytes() for name in "12"] == [b"a.mp4", b"b.mp4"]
 
 
 async def test_a_file_that_does_not_exist(toy: "ToyAgent", tmp_path: Path) -> None:

@@ -112,7 +112,7 @@ async def test_segments_add_up(media_server: MediaServerUnderTest, media_client:
     files = await _files(media_server, media_client)
     lengths = [fmp4.segment_duration_s(file) for file in files]
     assert len(lengths) == 4
-    assert sum(lengths) == pytest.approx(3.5, abs=0.05)
+    assert sum(lengths) == pytest.approx(3.5, abs=0.15)  # a part is 0.25; some frames may miss the beginning
 
 
 @asynccontextmanager

@@ -84,7 +84,7 @@ def test_a_topic_is_documented(topic: str) -> None:
 
 def commands(parser: argparse.ArgumentParser, prefix: str = "") -> Iterator[str]:
     below = [each for each in parser._actions if isinstance(each, argparse._SubParsersAction)]
-    if not below:
+    if prefix and not any(action.required for action in below):
         yield prefix.strip()
     for action in below:
         for name, child in action.choices.items():

@@ -1,4 +1,5 @@
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import anyio
@@ -134,3 +135,13 @@ async def test_output_that_is_not_smjpeg_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(CaptureFailed) as caught:
         await stream(producer, 1)
     assert caught.value.reason == "damaged_output"
+
+
+async def test_lost_frames_leave_gaps_of_varying_length(program: str) -> None:
+    camera = CameraSettings(name="a", width=160, height=120, fps=60, drop_rate=0.5)
+    producer = PictureProducer(camera, Faults(), program=program, clock=SystemClock())
+    frames = await stream(producer, 20)
+    counters = [burnt_in.read(data).counter for data, _ in frames]
+    gaps = {after - before for before, after in pairwise(counters)}
+    assert min(gaps) == 1
+    assert len(gaps) >= 3

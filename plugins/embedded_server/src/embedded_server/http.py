@@ -130,11 +130,10 @@ async def _receive(protocol: h11.Connection, stream: SocketStream) -> HttpReques
                 body = body if len(body) <= _BODY_LIMIT_BYTES else None
             elif isinstance(part, h11.ConnectionClosed):
                 return None
-    return _request(
-        event,
-        None if body is None else bytes(body),
-        str(stream.extra(SocketAttribute.remote_address)[0]),  # noqa: S610 - not Django
-    )
+    peer = stream.extra(SocketAttribute.remote_address, None)  # noqa: S610 - not Django
+    if peer is None:  # it has reset the connection: there is nobody to answer
+        return None
+    return _request(event, None if body is None else bytes(body), str(peer[0]))
 
 
 async def _next_event(protocol: h11.Connection, stream: SocketStream) -> h11.Event:

@@ -80,6 +80,8 @@ def _syntax_error(text: str, error: json.JSONDecodeError) -> str:
     position = error.pos
     if message.startswith("Unterminated") or position >= len(text.rstrip()):
         return "unexpected end of JSON input"
+    if message.startswith("Illegal trailing comma"):  # Python 3.13 points at the comma, Go at what follows it
+        position += 1 + len(text[position + 1 :]) - len(text[position + 1 :].lstrip())
     context = next((said for start, said in _CONTEXT.items() if message.startswith(start)), "in literal")
     return f"invalid character '{text[position]}' {context}"
 

@@ -46,7 +46,8 @@ class RtspConnection:
     def __init__(self, stream: SocketStream, paths: Paths, surroundings: Surroundings) -> None:
         self.id = str(uuid.uuid4())
         self.created = surroundings.clock.now()
-        self.host = str(stream.extra(SocketAttribute.remote_address)[0])  # noqa: S610 - not Django
+        # One that is gone already has no address; what it sent is refused as from anywhere.
+        self.host = str(stream.extra(SocketAttribute.remote_address, ("::",))[0])  # noqa: S610 - not Django
         self.address = f"{self.host}:{stream.extra(SocketAttribute.remote_port)}"  # noqa: S610 - not Django
         self.session: RtspSession | None = None
         self.received_bytes = 0

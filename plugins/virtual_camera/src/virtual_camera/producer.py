@@ -1,6 +1,7 @@
 """The one FFmpeg of a camera as the producer behind its frame broker."""
 
 from datetime import UTC, datetime, timedelta
+from random import Random
 
 import anyio.to_thread
 
@@ -37,6 +38,7 @@ class PictureProducer(FrameProducer):
         self._clock = clock
         self._located = ""
         self._next_counter = 1
+        self._chance = Random(camera.recognised_by)  # noqa: S311 - the same frames in each run
 
     async def park(self) -> None:
         # Looking for the wheel's FFmpeg imports a package and runs the program once.
@@ -58,7 +60,7 @@ class PictureProducer(FrameProducer):
             raise CaptureFailed("FFmpeg's output was damaged.", reason="damaged_output") from error
 
     def _deliver(self, picture: TimedPicture, sink: FrameSink) -> None:
-        if self._faults.stalled:
+        if self._faults.stalled or self._chance.random() < self._camera.drop_rate:
             return
         data = picture.data
         if self._faults.corrupting:

@@ -31,6 +31,9 @@ class CameraSettings(BaseModel):
     width: int = Field(640, ge=160, le=3840, multiple_of=2, description="pixels")
     height: int = Field(480, ge=120, le=2160, multiple_of=2, description="pixels")
     fps: float = Field(15.0, ge=0.2, le=60, description="frames per second")
+    drop_rate: float = Field(
+        0.0, ge=0, lt=1, description="share of frames that are lost at random, for a varying rate"
+    )
     pixel_format: Literal["yuvj420p", "yuvj422p", "yuvj444p"] = Field(
         "yuvj422p", description="chroma sampling of the JPEGs; USB cameras mostly send 4:2:2"
     )

@@ -1,97 +1,28 @@
-"""The methods about streams and recordings."""
+"""The methods about live streams."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
 from agent_core.controller import Controller
-from agent_core.errors import InvalidState, StorageFailed, Unsupported
+from agent_core.errors import InvalidState, Unsupported
 from agent_core.mediamtx.schema import RuntimePath
 from agent_core.models import Camera, CameraId
-from agent_core.recording_files import StoredRecording
-from agent_core.recordings import Active, Stopped
 from agent_core.rpc import media_models as wire
 from agent_core.rpc.forms import Forms
-from agent_core.rpc.models import DeviceParams, ListParams, NameParams, NoParams
+from agent_core.rpc.models import DeviceParams, NoParams
 from agent_core.rpc.roles import Role
 from agent_core.rpc.table import Caller, Method
-from agent_core.streams import StreamState
+from agent_core.stream_hold import StreamState
 
-__all__ = ("media_methods",)
+__all__ = ("stream_methods",)
 
 
 @dataclass(frozen=True)
 class _Handlers:
     controller: Controller
     forms: Forms
-    download_url: Callable[[str, str], str]
     auto_close_after_s: float
     started: dict[tuple[str, CameraId], datetime]
-
-    # Recordings.
-
-    async def start_recording(
-        self, params: wire.StartRecordingParams, caller: Caller
-    ) -> wire.RecordingStarted:
-        camera = self.controller.cameras.get(params.device)
-        active = await self.controller.recordings.start(
-            camera, duration_s=params.duration, form=params.recording_format, wait=params.wait
-        )
-        return wire.RecordingStarted(
-            device=camera.id,
-            filename=active.note.id,
-            status="STARTING" if active.state.value == "STARTING" else "RECORDING",
-            start_time=active.note.started_at,
-            format=active.note.format,
-            duration=params.duration,
-            auto_stop=params.duration is not None,
-        )
-
-    async def stop_recording(self, params: DeviceParams, caller: Caller) -> wire.RecordingStopped:
-        camera = self.controller.cameras.get(params.device)
-        return _stopped(await self.controller.recordings.stop(camera.id))
-
-    async def list_recordings(self, params: ListParams, caller: Caller) -> wire.RecordingFileList:
-        camera = self.controller.cameras.get(params.device).id if params.device else None
-        found = await self.controller.recording_files.all(camera)
-        page = found[params.offset : params.offset + params.limit]
-        return wire.RecordingFileList(
-            files=[await self._file(stored) for stored in page],
-            total=len(found),
-            limit=params.limit,
-            offset=params.offset,
-        )
-
-    async def _file(self, stored: StoredRecording) -> wire.RecordingFile:
-        return wire.RecordingFile(
-            filename=stored.note.id,
-            device=stored.note.camera,
-            file_size=stored.size_bytes,
-            modified_time=stored.modified_at,
-            duration=round(await self.controller.recording_files.duration_s(stored), 3),
-            format=stored.note.format,
-            download_url=self.download_url("recordings", stored.note.id),
-        )
-
-    async def get_recording_info(self, params: NameParams, caller: Caller) -> wire.RecordingInfo:
-        stored = await self.controller.recording_files.find(params.filename)
-        durations_s = await self.controller.recording_files.durations_s(stored)
-        active = self.controller.recordings.active(CameraId(stored.note.camera))
-        going_on = active is not None and active.note.id == stored.note.id
-        return wire.RecordingInfo(
-            filename=stored.note.id,
-            device=stored.note.camera,
-            file_size=stored.size_bytes,
-            duration=round(sum(durations_s), 3),
-            created_time=stored.note.started_at,
-            format=stored.note.format,
-            complete=stored.note.ended_at is not None and not going_on,
-            segments=_segments(stored, durations_s),
-            reason=stored.note.reason or _going_wrong(active if going_on else None),
-            download_url=self.download_url("recordings", stored.note.id),
-        )
-
-    # Streams.
 
     async def start_streaming(self, params: DeviceParams, caller: Caller) -> wire.StreamStarted:
         camera = self.controller.cameras.get(params.device)
@@ -99,12 +30,14 @@ class _Handlers:
         streams = self.controller.streams
         publisher = streams.command(camera)
         await streams.ensure(camera)
+        had_one = streams.has_lease(camera.id, holder)
         streams.acquire(camera.id, holder)
         caller.session.on_close(holder + camera.id, lambda: self._release(camera.id, holder))
         try:
             await streams.wait_live(camera.id)
         except BaseException:
-            self._release(camera.id, holder)
+            if not had_one:
+                self._release(camera.id, holder)
             raise
         now = self.started.setdefault((holder, camera.id), self.controller.clock.now())
         return wire.StreamStarted(
@@ -134,7 +67,9 @@ class _Handlers:
         ended_at = self.controller.clock.now()
         started_at = self.started.get((holder, camera.id), ended_at)
         continues = self._release(camera.id, holder)
-        path = await self.controller.streams.runtime(camera.id)
+        path = await self.controller.stream_path(
+            camera.id
+        )  # the hold has ended even if nobody can say what goes on
         return wire.StreamStopped(
             device=camera.id,
             stream_name=camera.id,
@@ -147,10 +82,10 @@ class _Handlers:
     async def get_stream_url(self, params: DeviceParams, caller: Caller) -> wire.StreamUrlForm:
         camera = self.controller.cameras.get(params.device)
         path = await self.controller.streams.runtime(camera.id)
-        if path is None and camera.media_input is not None:
+        live = path is not None and path.live
+        if not live and camera.media_input is not None:
             await self.controller.streams.ensure(camera)  # so that the address that is answered opens
         state, _ = self.controller.streams.state(camera.id)
-        live = path is not None and path.live
         failed = state is StreamState.ERROR and not live
         return wire.StreamUrlForm(
             device=camera.id,
@@ -204,80 +139,11 @@ def _is_published(camera: Camera, path: RuntimePath | None) -> bool:
     return path is not None and path.source is not None and path.source.type.endswith("Session")
 
 
-def _going_wrong(active: Active | None) -> str | None:
-    return active.problem.reason if active and active.problem and active.state.value == "ERROR" else None
-
-
-def _segments(stored: StoredRecording, durations_s: list[float]) -> list[wire.SegmentForm]:
+def _of_holds(do: _Handlers) -> list[Method]:
     return [
-        wire.SegmentForm(filename=each.name, file_size=each.size_bytes, duration=round(duration_s, 3))
-        for each, duration_s in zip(stored.segments, durations_s, strict=True)
-    ]
-
-
-def _stopped(stopped: Stopped) -> wire.RecordingStopped:
-    note = stopped.stored.note
-    return wire.RecordingStopped(
-        device=note.camera,
-        filename=note.id,
-        start_time=note.started_at,
-        end_time=stopped.ended_at,
-        duration=round(sum(stopped.durations_s)),
-        file_size=stopped.stored.size_bytes,
-        format=note.format,
-        segments=_segments(stopped.stored, list(stopped.durations_s)),
-        reason=stopped.reason or None,
-    )
-
-
-def media_methods(
-    controller: Controller,
-    forms: Forms,
-    *,
-    download_url: Callable[[str, str], str],
-    auto_close_after_s: float,
-) -> list[Method]:
-    """The rows of the method table."""
-    do = _Handlers(controller, forms, download_url, auto_close_after_s, {})
-    viewer, operator = Role.VIEWER, Role.OPERATOR
-    return [
-        Method(
-            "start_recording",
-            operator,
-            "Start recording a camera.",
-            wire.StartRecordingParams,
-            wire.RecordingStarted,
-            do.start_recording,
-            errors=(InvalidState, StorageFailed, Unsupported),
-        ),
-        Method(
-            "stop_recording",
-            operator,
-            "Stop recording a camera.",
-            DeviceParams,
-            wire.RecordingStopped,
-            do.stop_recording,
-            errors=(InvalidState,),
-        ),
-        Method(
-            "list_recordings",
-            viewer,
-            "The stored recordings, newest first.",
-            ListParams,
-            wire.RecordingFileList,
-            do.list_recordings,
-        ),
-        Method(
-            "get_recording_info",
-            viewer,
-            "One stored recording.",
-            NameParams,
-            wire.RecordingInfo,
-            do.get_recording_info,
-        ),
         Method(
             "start_streaming",
-            operator,
+            Role.OPERATOR,
             "Hold a live stream for this connection.",
             DeviceParams,
             wire.StreamStarted,
@@ -286,16 +152,21 @@ def media_methods(
         ),
         Method(
             "stop_streaming",
-            operator,
+            Role.OPERATOR,
             "End this connection's hold on a live stream.",
             DeviceParams,
             wire.StreamStopped,
             do.stop_streaming,
             errors=(InvalidState,),
         ),
+    ]
+
+
+def _of_states(do: _Handlers) -> list[Method]:
+    return [
         Method(
             "get_stream_url",
-            viewer,
+            Role.VIEWER,
             "Where a camera's stream is.",
             DeviceParams,
             wire.StreamUrlForm,
@@ -304,7 +175,7 @@ def media_methods(
         ),
         Method(
             "get_stream_status",
-            viewer,
+            Role.VIEWER,
             "How a camera's stream is.",
             DeviceParams,
             wire.StreamStatusForm,
@@ -314,7 +185,7 @@ def media_methods(
         ),
         Method(
             "get_streams",
-            viewer,
+            Role.VIEWER,
             "All streams of the media server.",
             NoParams,
             list[wire.StreamEntry],
@@ -323,3 +194,9 @@ def media_methods(
             errors=(Unsupported,),
         ),
     ]
+
+
+def stream_methods(controller: Controller, forms: Forms, *, auto_close_after_s: float) -> list[Method]:
+    """The rows of the method table."""
+    do = _Handlers(controller, forms, auto_close_after_s, {})
+    return [*_of_holds(do), *_of_states(do)]

@@ -1,0 +1,86 @@
+"""A recording from its start to its end."""
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import anyio
+
+from agent_core.cli.access import renew
+from agent_core.cli.progress import Progress
+from agent_core.cli.text import bit_rate, duration, one_line, size
+from agent_core.client import AgentClient, CallFailed, EventStream
+
+__all__ = ("Recorder",)
+
+_TOPIC = "recording_status_update"
+#: Between two looks while no event says that something has changed.
+_LOOK_PERIOD_S = 1.0
+
+
+@dataclass
+class Recorder:
+    """Starts the recording that `params` of `start_recording` describe, and stays until it has stopped."""
+
+    agent: AgentClient
+    arguments: argparse.Namespace
+    params: Mapping[str, object]
+    progress: Progress
+
+    async def record(self, first: anyio.CancelScope) -> Any:
+        """The recording's info once it has stopped; None where it was stopped before there was one.
+
+        It is stopped when `first` is cancelled.
+
+        Raises:
+            CallFailed: it could not be started; no picture came; it was deleted meanwhile.
+        """
+        async with self.agent.subscribe([_TOPIC], self.arguments.camera) as events:
+            info = None
+            try:
+                with first:
+                    info = await self._until_stopped(events)
+                return info or await self._stop()
+            finally:
+                self.progress.clear()
+
+    async def _until_stopped(self, events: EventStream) -> Any:
+        self.progress.show(f"{self.arguments.camera}: waiting for the first picture")
+        started = await self.agent.call("start_recording", **self.params, wait=True)
+        while True:
+            info = await self._look(started["filename"])
+            if info["complete"]:
+                return info
+            self.progress.show(_told(info))
+            with anyio.move_on_after(_LOOK_PERIOD_S):
+                await anext(events)
+
+    async def _look(self, filename: str) -> Any:
+        return await self._call("get_recording_info", filename=filename)
+
+    async def _stop(self) -> Any:
+        try:
+            stopped = await self._call("stop_recording", device=self.arguments.camera)
+        except CallFailed as error:
+            if error.reason != "not_recording":
+                raise
+            return None
+        return await self._look(stopped["filename"])
+
+    async def _call(self, method: str, **params: object) -> Any:
+        try:
+            return await self.agent.call(method, **params)
+        except CallFailed as error:
+            if error.reason != "token_expired":
+                raise
+        await renew(self.agent, self.arguments)
+        return await self.agent.call(method, **params)
+
+
+def _told(info: Any) -> str:
+    seconds, size_bytes = info["duration"], info["file_size"]
+    words = [duration(seconds), size(size_bytes), bit_rate(size_bytes, seconds)]
+    if info.get("reason"):
+        words.append(f"no picture: {info['reason']}")
+    return one_line(f"{info['filename']}: {', '.join(words)}")

@@ -1,0 +1,87 @@
+"""`recordings` and `recordings get`."""
+
+import argparse
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from agent_core.cli.access import connected
+from agent_core.cli.exits import UsageFailed
+from agent_core.cli.options import Commands, Parser, add_agent_options, add_command, number
+from agent_core.cli.targets import checked_target, writing
+from agent_core.cli.text import duration, one_line, print_result, size, table
+
+__all__ = ("add", "segment_path")
+
+_NONE = "No recordings. `camera-agent record start CAMERA` makes one."
+
+
+def add(commands: "Commands[Parser]") -> None:
+    parser = add_command(commands, "recordings", _list, "List the recordings, newest first; or get one.")
+    add_agent_options(parser)
+    parser.add_argument("--device", metavar="CAMERA", help="only this camera's")
+    parser.add_argument("--limit", type=number(int, 1, 1000), help="how many at most; default: 50")
+    below = parser.add_subparsers(title="commands", metavar="COMMAND")
+    get = add_command(below, "get", _get, "Download a recording.")
+    add_agent_options(get)
+    get.add_argument("id", metavar="ID", help="as `camera-agent recordings` lists it")
+    get.add_argument(
+        "-o", "--output", required=True, metavar="FILE", help="further files of it become FILE-2 and so on"
+    )
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    import anyio
+
+    listed = anyio.run(partial(_fetch, arguments))
+    rows = [
+        [each["filename"], duration(each["duration"]), size(each["file_size"]), each["format"]]
+        for each in listed["files"]
+    ]
+    lines = table(["RECORDING", "DURATION", "SIZE", "FORMAT"], rows) if rows else [_NONE]
+    if len(rows) < listed["total"]:
+        lines.append(f"{len(rows)} of {listed['total']}; --limit changes how many.")
+    print_result(listed, lines, as_json=arguments.json)
+    return 0
+
+
+async def _fetch(arguments: argparse.Namespace) -> Any:
+    given = {"device": arguments.device, "limit": arguments.limit}
+    async with connected(arguments) as agent:
+        return await agent.call(
+            "list_recordings", **{name: value for name, value in given.items() if value is not None}
+        )
+
+
+def _get(arguments: argparse.Namespace) -> int:
+    import anyio
+
+    if arguments.output == "-":
+        raise UsageFailed(
+            "A recording does not go to standard output, it may have several files.",
+            suggestion="Name a file with -o.",
+        )
+    target = checked_target(Path(arguments.output))
+    stored = anyio.run(partial(_download, arguments, target))
+    lines = [one_line(f"{each['output']}: {size(each['file_size'])}") for each in stored]
+    print_result({"filename": arguments.id, "files": stored}, lines, as_json=arguments.json)
+    return 0
+
+
+async def _download(arguments: argparse.Namespace, target: Path) -> list[dict[str, Any]]:
+    """One file after the other, each over a connection of its own: a token made here is valid for a minute only."""
+    stored: list[dict[str, Any]] = []
+    following: str | None = arguments.id
+    while following is not None:
+        path = checked_target(segment_path(target, len(stored) + 1))
+        async with connected(arguments) as agent:
+            with writing(path):
+                got = await agent.download_segment(path, following)
+        stored.append({"output": str(path), "file_size": got.size_bytes})
+        following = got.next_url
+    return stored
+
+
+def segment_path(path: Path, number: int) -> Path:
+    """Where the segment `number`, from 1, goes: a.mp4, a-2.mp4, a-3.mp4."""
+    return path if number == 1 else path.with_name(f"{path.stem}-{number}{path.suffix}")

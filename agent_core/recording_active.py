@@ -1,0 +1,69 @@
+"""A recording that goes on, one that has ended, and the moment between the two."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import anyio
+import anyio.to_thread
+
+from agent_core.clock import Clock
+from agent_core.errors import AgentError
+from agent_core.media import fmp4
+from agent_core.models import RecordingState
+from agent_core.recording_files import RecordingNote, RecordingStore, StoredRecording
+from agent_core.recording_growth import Growth, Measured
+
+__all__ = ("Active", "Stopped", "final_files")
+
+#: A media server answers before it has closed the file. It is asked for this long whether it has, ...
+FINAL_LIMIT_S = 1.0
+#: ... so often; a file that cannot say so is final when two looks LOOK_S apart see the same size.
+LOOK_S = 0.01
+
+
+@dataclass
+class Active:
+    """A recording that goes on. `state` and `problem` are what is known from its files.
+
+    `decided` is set when it is no longer STARTING; `has_started` once something was recorded.
+    """
+
+    note: RecordingNote
+    growth: Growth
+    state: RecordingState = RecordingState.STARTING
+    problem: AgentError | None = None
+    has_started: bool = False
+    measured: Measured = field(default_factory=Measured)
+    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    decided: anyio.Event = field(default_factory=anyio.Event)
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """A recording that has ended, with the durations (seconds) of its segments; `reason` where it is not as asked."""
+
+    stored: StoredRecording
+    ended_at: datetime
+    durations_s: tuple[float, ...]
+    reason: str
+
+
+async def final_files(store: RecordingStore, note: RecordingNote, *, clock: Clock) -> StoredRecording:
+    """The files as they stay, once the media server, which has been told to stop, is done with them."""
+    ends_s = clock.monotonic_s() + FINAL_LIMIT_S
+    before: list[int] | None = None
+    while True:
+        stored = await anyio.to_thread.run_sync(store.read, note)
+        sizes = [each.size_bytes for each in stored.segments]
+        if await anyio.to_thread.run_sync(_is_finished, stored, sizes == before):
+            return stored
+        if clock.monotonic_s() >= ends_s:
+            return stored
+        before = sizes
+        await clock.sleep(LOOK_S)
+
+
+def _is_finished(stored: StoredRecording, is_still: bool) -> bool:  # noqa: FBT001 - for run_sync
+    if not stored.segments or stored.segments[-1].path.suffix != ".mp4":
+        return is_still
+    return fmp4.is_finished(stored.segments[-1].path)

@@ -1,0 +1,58 @@
+"""One camera's held stream: who has a lease, and how it is."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import anyio
+
+from agent_core.errors import AgentError
+from agent_core.models import CameraId
+
+__all__ = ("HeldStream", "LiveStatus", "StreamState")
+
+
+class StreamState(StrEnum):
+    INACTIVE = "INACTIVE"
+    STARTING = "STARTING"
+    ACTIVE = "ACTIVE"
+    ERROR = "ERROR"
+
+
+@dataclass
+class HeldStream:
+    """One camera's hold. `state` and `problem` change with it; `changed` is set and replaced at each change.
+
+    `wanted` ends the pause before the next attempt.
+    """
+
+    camera: CameraId
+    holders: set[str] = field(default_factory=set)
+    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    state: StreamState = StreamState.STARTING
+    problem: AgentError | None = None
+    changed: anyio.Event = field(default_factory=anyio.Event)
+    wanted: anyio.Event = field(default_factory=anyio.Event)
+
+    def became(self, state: StreamState, problem: AgentError | None = None) -> None:
+        self.state, self.problem = state, problem
+        self.changed.set()
+        self.changed = anyio.Event()
+
+
+class LiveStatus:
+    """The `task_status` of a hold: the stream is live."""
+
+    def __init__(self, held: HeldStream, sessions: Counter[CameraId]) -> None:
+        self._held = held
+        self._sessions = sessions
+        self.was_live = False
+
+    def started(self, _value: None = None) -> None:
+        self.was_live = True
+        self._sessions[self._held.camera] += 1
+        self._held.became(StreamState.ACTIVE)
+
+    def ended(self) -> None:
+        if self.was_live:
+            self._sessions[self._held.camera] -= 1

@@ -1,0 +1,152 @@
+"""Recording's start and stop against one bare PATCH, time to first bytes, and what a reader costs. Ratios of one run.
+
+.venv/bin/python bench/media.py [rounds]
+
+The embedded server runs as a process of its own here, so that its CPU can be told from the agent's.
+"""
+
+import os
+import statistics
+import sys
+import time
+from contextlib import AsyncExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import anyio
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from agent_core.client import AgentClient
+from agent_core.mediamtx.client import MediaServerClient
+from agent_core.mediamtx.schema import PathConf
+from agent_core.plugin import ffmpeg
+from agent_core.plugin.processes import child
+from agent_core.testing.agents import running_agent
+from agent_core.testing.mediamtx import MediaServerUnderTest, find_mediamtx, running_mediamtx
+from tests.media_servers import running_embedded
+
+READERS, READING_S = 8, 6.0
+TICK_S = 1 / os.sysconf("SC_CLK_TCK")
+PLUGINS = {
+    "enabled": ["virtual_camera", "ffmpeg_tier"],
+    "virtual_camera": {
+        "cameras": [{"name": "Bench", "id": "camera0", "width": 640, "height": 480, "fps": 30}]
+    },
+}
+
+
+def cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) * TICK_S
+
+
+def ms(values: list[float]) -> float:
+    return statistics.median(values) * 1000
+
+
+async def timed(client: AgentClient, method: str, **params: object) -> float:
+    began_s = time.perf_counter()
+    await client.call(method, device="camera0", **params)
+    return time.perf_counter() - began_s
+
+
+async def patched(api: MediaServerClient, conf: PathConf) -> float:
+    """One PATCH, until the server shows it: what the agent waits for too."""
+    began_s = time.perf_counter()
+    await api.patch_path("camera0", conf)
+    while (now := await api.path_config("camera0")) is None or conf.missing_from(now) != PathConf():
+        await anyio.sleep(0.001)
+    return time.perf_counter() - began_s
+
+
+async def recording_times(client: AgentClient, api: MediaServerClient, rounds: int, name: str) -> None:
+    """On a live path; the PATCHes are those of the agent, between its recordings."""
+    bare: list[float] = []
+    starts: list[float] = []
+    stops: list[float] = []
+    firsts: list[float] = []
+    await client.call("start_streaming", device="camera0")
+    for _ in range(rounds):
+        bare.append(await patched(api, PathConf(record=False, record_segment_duration_s=3601.0 + len(bare))))
+        starts.append(await timed(client, "start_recording"))
+        await anyio.sleep(1.0)
+        stops.append(await timed(client, "stop_recording"))
+        firsts.append(await timed(client, "start_recording", wait=True))
+        await client.call("stop_recording", device="camera0")
+    await client.call("stop_streaming", device="camera0")
+    print(f"{name}: bare PATCH until applied {ms(bare):.1f} ms, at most {max(bare) * 1000:.1f}")
+    print(f"{name}: start_recording {ms(starts):.1f} ms, PATCH + {ms(starts) - ms(bare):.1f} ms (aim 5)")
+    print(f"{name}: stop_recording {ms(stops):.1f} ms, PATCH + {ms(stops) - ms(bare):.1f} ms (aim 5)")
+    print(
+        f"{name}: first bytes on disk after {ms(firsts):.0f} ms, at most {max(firsts) * 1000:.0f} (aim 1200)"
+    )
+
+
+async def reader_cost(client: AgentClient, server: MediaServerUnderTest) -> float:
+    """CPU seconds of the server for one reader in one second, over what it needs without readers."""
+    url = f"{server.rtsp_url}/camera0"
+    words = [
+        ffmpeg.locate(),
+        *ffmpeg.QUIET,
+        "-rtsp_transport",
+        "tcp",
+        "-i",
+        url,
+        "-c",
+        "copy",
+        "-f",
+        "null",
+        "-",
+    ]
+    await client.call("start_streaming", device="camera0")
+    alone = await spent(server)
+    async with AsyncExitStack() as stack:
+        for _ in range(READERS):
+            await stack.enter_async_context(child(words))
+        with anyio.fail_after(30):
+            while (await client.call("get_stream_url", device="camera0"))["active_consumers"] < READERS:
+                await anyio.sleep(0.1)
+        with_readers = await spent(server)
+    await client.call("stop_streaming", device="camera0")
+    return (with_readers - alone) / READERS / READING_S
+
+
+async def spent(server: MediaServerUnderTest) -> float:
+    before_s = cpu_s(server.process.pid)
+    await anyio.sleep(READING_S)
+    return cpu_s(server.process.pid) - before_s
+
+
+async def measure(server: MediaServerUnderTest, rounds: int) -> float:
+    media = {"mode": "external", "api_url": server.api_url, "rtsp_url": server.rtsp_url}
+    async with (
+        running_agent(config={"plugins": PLUGINS, "media_server": media}) as agent,
+        agent.client("admin") as client,
+        MediaServerClient(server.api_url) as api,
+    ):
+        while agent.parts.media.link.current is None:
+            await anyio.sleep(0.01)
+        await recording_times(client, api, rounds, server.name)
+        cost = await reader_cost(client, server)
+    print(f"{server.name}: a reader of 640x480 at 30 frames/s costs {cost * 1000:.1f} ms CPU a second")
+    return cost
+
+
+async def main(rounds: int) -> None:
+    with TemporaryDirectory() as folder:
+        async with running_embedded(Path(folder) / "embedded") as server:
+            ours = await measure(server, rounds)
+        program = find_mediamtx()
+        if program is None:
+            print("no MediaMTX here, so no ratio")
+            return
+        (Path(folder) / "mediamtx").mkdir()
+        async with running_mediamtx(program, Path(folder) / "mediamtx") as server:
+            theirs = await measure(server, rounds)
+        print(
+            f"CPU of a reader, embedded to MediaMTX: {ours / max(theirs, TICK_S / READING_S / READERS):.1f}"
+        )
+
+
+if __name__ == "__main__":
+    anyio.run(main, int(sys.argv[1]) if len(sys.argv) > 1 else 10)

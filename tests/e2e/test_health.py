@@ -1,0 +1,110 @@
+"""A media server that hangs: callers fail fast, everybody else notices nothing, and it is back at once."""
+
+import signal
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+import pytest
+
+from agent_core.client import AgentClient, CallFailed
+from agent_core.testing import running_agent
+from agent_core.testing.mediamtx import MediaServerUnderTest
+
+CAMERAS = {
+    "enabled": ["virtual_camera", "ffmpeg_tier"],
+    "virtual_camera": {"cameras": [{"name": "Test", "id": "camera0", "width": 320, "height": 240}]},
+}
+
+
+def config(server: MediaServerUnderTest) -> dict[str, Any]:
+    media_server = {"mode": "external", "api_url": server.api_url, "rtsp_url": server.rtsp_url}
+    return {"plugins": CAMERAS, "media_server": media_server}
+
+
+async def p95_s(work: Callable[[], Any], count: int = 100) -> float:
+    taken = []
+    for _ in range(count):
+        began_s = time.perf_counter()
+        await work()
+        taken.append(time.perf_counter() - began_s)
+    return statistics.quantiles(taken, n=20)[-1]
+
+
+async def both_p95_s(client: AgentClient) -> float:
+    return max(await p95_s(lambda: client.call("ping")), await p95_s(lambda: client.call("get_camera_list")))
+
+
+async def failure(client: AgentClient) -> CallFailed:
+    with pytest.raises(CallFailed) as caught:
+        await client.call("get_stream_url", device="camera0")
+    return caught.value
+
+
+async def until_open(client: AgentClient) -> CallFailed:
+    with anyio.fail_after(20):
+        while (error := await failure(client)).reason != "circuit_open":
+            assert error.code == -32050
+    return error
+
+
+@pytest.mark.timeout(120)
+async def test_a_stopped_server_opens_the_circuit_and_hurts_nobody_else(
+    media_server: MediaServerUnderTest, observe: Callable[[str], None]
+) -> None:
+    async with running_agent(config=config(media_server), observe=observe) as agent:
+        async with agent.client("admin") as client:
+            await client.call("get_stream_url", device="camera0")
+            baseline_s = await both_p95_s(client)
+            media_server.signal(signal.SIGSTOP)
+            try:
+                error = await until_open(client)
+                assert error.suggestion
+                assert await both_p95_s(client) <= 3 * baseline_s + 0.005
+                await health_is(client, "UNHEALTHY")
+            finally:
+                media_server.signal(signal.SIGCONT)
+            with anyio.fail_after(3):
+                await answered(client)
+            await health_is(client, "HEALTHY")
+
+
+async def answered(client: AgentClient) -> None:
+    while True:
+        try:
+            await client.call("get_stream_url", device="camera0")
+        except CallFailed:
+            await anyio.sleep(0.05)
+        else:
+            return
+
+
+async def health_is(client: AgentClient, status: str) -> None:
+    with anyio.fail_after(20):
+        while (await client.call("get_status"))["status"] != status:
+            await anyio.sleep(0.05)
+
+
+async def test_status_is_answered_from_memory_with_components_and_checks(
+    observe: Callable[[str], None],
+) -> None:
+    plugins = CAMERAS | {
+        "enabled": [*CAMERAS["enabled"], "embedded_server"],
+        "embedded_server": {"api_port": 0, "rtsp_port": 0},
+    }
+    async with running_agent(config={"plugins": plugins}, observe=observe) as agent:
+        async with agent.client("admin") as client:
+            await checked(client, "media_server")
+            status = await client.call("get_status")
+    assert status["components"]["websocket_server"] == "RUNNING"
+    assert status["components"]["embedded_server"] == "RUNNING"
+    assert {check["name"] for check in status["checks"]} >= {"media_server", "disk"}
+    assert all(check["since"] for check in status["checks"])
+
+
+async def checked(client: AgentClient, name: str) -> None:
+    with anyio.fail_after(20):
+        while name not in {check["name"] for check in (await client.call("get_status"))["checks"]}:
+            await anyio.sleep(0.05)

@@ -1,0 +1,204 @@
+"""What breaks around a stream and a recording: it is said, nothing hangs, and the recording goes on when it can."""
+
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from agent_core.plugin import ffmpeg
+from agent_core.plugin.processes import child
+from agent_core.testing.mediamtx import free_ports
+from tests.media_servers import running_server
+from virtual_camera import burnt_in
+
+from .media import (
+    Rig,
+    decoded,
+    decoded_torn,
+    gone,
+    is_gapless,
+    media_rig,
+    next_event,
+    publishers,
+    read_stream,
+)
+
+Observe = Callable[[str], None]
+QUICK: dict[str, Any] = {
+    "recordings": {"stall_s": 2, "start_timeout_s": 5},
+    "media_server": {"start_timeout_s": 3},
+}
+TOPICS = ["recording.error", "recording.stop", "recording_status_update"]
+
+
+@pytest.fixture
+async def rig(server_kind: str, tmp_path: Path, observe: Observe) -> AsyncIterator[Rig]:
+    async with media_rig(server_kind, tmp_path, observe, **QUICK) as rig:
+        yield rig
+
+
+def in_order(parts: list[list[burnt_in.Mark]]) -> bool:
+    """Whether each part is without gaps and later than the one before."""
+    numbers = [mark.counter for part in parts for mark in part]
+    return all(is_gapless(part) for part in parts) and numbers == sorted(set(numbers))
+
+
+@pytest.mark.parametrize("fault", ["stall", "vanish"])
+async def test_a_camera_that_falls_silent_is_said_and_goes_on_in_a_new_segment(
+    server_kind: str, tmp_path: Path, observe: Observe, fault: str
+) -> None:
+    async with media_rig(server_kind, tmp_path, observe, **QUICK) as rig:
+        async with rig.agent.client() as watcher, watcher.subscribe(TOPICS) as events:
+            started = await rig.call("start_recording", wait=True)
+            await rig.call("start_streaming")
+            (publisher,) = publishers()
+            await rig.fault(fault)
+            await gone([publisher], within_s=6)
+            await rig.until("get_stream_status", ready=False)
+            error = await next_event(events, "recording.error")
+            assert error["filename"] == started["filename"]
+            assert error["reason"]
+            described = await rig.call("get_recording_info", None, filename=started["filename"])
+            assert described["reason"] == error["reason"]
+            await rig.fault(fault, enabled=False)
+            await next_event(
+                events, "recording_status_update", status="RECORDING", filename=started["filename"]
+            )
+        await anyio.sleep(1)
+        recording = await rig.call("stop_recording")
+        assert recording["filename"] == started["filename"]
+        assert len(recording["segments"]) >= 2
+        assert in_order([await decoded(each) for each in rig.segments(recording)])
+        left = publishers()
+    assert not [pid for pid in left if pid in publishers()]
+
+
+async def test_a_stalled_reader_costs_the_others_nothing(rig: Rig) -> None:
+    await rig.call("start_recording", wait=True)
+    url = (await rig.call("get_stream_url"))["stream_url"]
+    words = [ffmpeg.locate(), "-rtsp_transport", "tcp", "-i", url, "-f", "null", "-"]
+    seen: list[list[burnt_in.Mark]] = []
+
+    async def read() -> None:
+        seen.append(await read_stream(url, frames=90))
+
+    async with child(words) as stalled, anyio.create_task_group() as tg:
+        await rig.until("get_stream_url", active_consumers=1)
+        stalled.send_signal(signal.SIGSTOP)
+        tg.start_soon(read)
+        tg.start_soon(read)
+    recording = await rig.call("stop_recording")
+    assert len(seen) == 2
+    assert all(map(is_gapless, seen))
+    assert is_gapless([mark for each in rig.segments(recording) for mark in await decoded(each)])
+
+
+async def test_a_killed_publisher_costs_a_second_and_is_replaced(rig: Rig) -> None:
+    started = await rig.call("start_recording", wait=True)
+    await anyio.sleep(1)
+    (publisher,) = publishers()
+    killed_at = datetime.now(UTC)
+    os.kill(publisher, signal.SIGKILL)
+    with anyio.fail_after(20):
+        while len(rig.segments(started)) < 2:
+            await anyio.sleep(0.05)
+    recording = await rig.call("stop_recording")
+    parts = [await decoded(each) for each in rig.segments(recording)]
+    assert parts[0][-1].drawn_at >= killed_at - timedelta(seconds=1)
+    assert in_order(parts)
+
+
+async def test_a_killed_media_server_costs_a_second_and_is_found_again(
+    server_kind: str, tmp_path: Path, observe: Observe
+) -> None:
+    ports = free_ports()
+    folder = tmp_path / "media_server"
+    async with running_server(server_kind, folder, ports=ports) as server:
+        async with media_rig(server_kind, tmp_path, observe, server=server, **QUICK) as rig:
+            started = await rig.call("start_recording", wait=True)
+            await anyio.sleep(1)
+            left = publishers()
+            killed_at = datetime.now(UTC)
+            server.signal(signal.SIGKILL)
+            with anyio.fail_after(5):
+                await server.process.wait()
+            error = await rig.refused("get_streams", None)
+            assert (error.code, error.data["dependency"]) == (-32050, "media_server")
+            await gone(left, within_s=6)
+            async with running_server(server_kind, folder, ports=ports):
+                with anyio.fail_after(20):
+                    while len(rig.segments(started)) < 2:
+                        await anyio.sleep(0.05)
+                recording = await rig.call("stop_recording")
+            parts = [await decoded(each) for each in rig.segments(recording)]
+    assert recording["filename"] == started["filename"]
+    assert parts[0][-1].drawn_at >= killed_at - timedelta(seconds=1.25)
+    assert in_order(parts)
+
+
+async def test_a_recording_is_stopped_while_the_media_server_is_gone(
+    server_kind: str, tmp_path: Path, observe: Observe
+) -> None:
+    async with running_server(server_kind, tmp_path / "media_server") as server:
+        async with media_rig(server_kind, tmp_path, observe, server=server, **QUICK) as rig:
+            await rig.call("start_recording", wait=True)
+            server.signal(signal.SIGKILL)
+            recording = await rig.call("stop_recording")
+            error = await rig.refused("start_recording")
+            assert (error.code, error.reason) == (-32050, "connection_refused")
+            assert not (await rig.call("get_camera_status"))["is_recording"]
+            assert len(list((rig.recordings / "camera0").iterdir())) == 1
+            assert is_gapless(await decoded(rig.segments(recording)[0]))
+
+
+def fill(disk: Path) -> Path:
+    status = os.statvfs(disk)
+    ballast = disk / "ballast"
+    ballast.write_bytes(b"x" * (status.f_bavail * status.f_frsize))
+    return ballast
+
+
+async def test_a_disk_that_fills_up(
+    server_kind: str, tmp_path: Path, observe: Observe, tmpfs: Callable[[str], Path]
+) -> None:
+    disk = tmpfs("size=8m")
+    storage = {"recordings_dir": disk / "recordings"}
+    async with media_rig(server_kind, tmp_path, observe, storage=storage, **QUICK) as rig:
+        async with rig.agent.client() as watcher, watcher.subscribe(TOPICS) as events:
+            started = await rig.call("start_recording", wait=True)
+            ballast = fill(disk)
+            error = await next_event(events, "recording.error")
+            assert (error["filename"], error["reason"]) == (started["filename"], "disk_full")
+            ballast.unlink()
+            await next_event(events, "recording_status_update", status="RECORDING")
+            fill(disk)
+            recording = await rig.call("stop_recording")
+            playable = [
+                file
+                for file, each in zip(rig.segments(recording), recording["segments"], strict=True)
+                if each["duration"]
+            ]
+            assert len(playable) >= 2  # between them are those that the server could not write
+            before = sorted(disk.rglob("*"))
+            refused = await rig.refused("start_recording")
+            assert (refused.code, refused.reason) == (-32050, "disk_full")
+            assert refused.data["dependency"] == "storage"
+            assert sorted(disk.rglob("*")) == before
+        assert in_order([await decoded_torn(each) for each in playable])
+
+
+async def test_a_folder_that_cannot_be_written(
+    server_kind: str, tmp_path: Path, observe: Observe, tmpfs: Callable[[str], Path]
+) -> None:
+    disk = tmpfs("size=8m,ro")
+    storage = {"recordings_dir": disk / "recordings"}
+    async with media_rig(server_kind, tmp_path, observe, storage=storage, **QUICK) as rig:
+        error = await rig.refused("start_recording")
+        assert (error.code, error.reason) == (-32050, "read_only")
+        assert (await rig.call("list_recordings"))["files"] == []
+        assert not (await rig.call("get_camera_status"))["is_recording"]

@@ -1,0 +1,119 @@
+"""Leases on streams of a real server: shared, brought back, let go of, and failures that are said."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import anyio
+import pytest
+
+from agent_core.errors import AgentError, CaptureFailed, Unsupported
+from agent_core.mediamtx.client import MediaServerClient
+from agent_core.mediamtx.schema import PathConf
+from agent_core.models import CameraId
+from agent_core.streams import StreamState
+from agent_core.testing.mediamtx import MediaServerUnderTest
+from agent_core.testing.waiting import eventually
+
+from .media_plane import Plane, camera, publisher_argv, running_plane
+
+CAMERA = CameraId("camera0")
+
+
+@pytest.fixture
+async def plane(media_server: MediaServerUnderTest, tmp_path: Path) -> AsyncIterator[Plane]:
+    async with running_plane(media_server, tmp_path) as plane:
+        yield plane
+
+
+async def live(client: MediaServerClient) -> bool:
+    path = await client.path("camera0")
+    return path is not None and path.live
+
+
+async def idle(client: MediaServerClient) -> bool:
+    return not await live(client)
+
+
+async def test_a_lease_makes_the_stream_live_and_its_end_lets_it_end(
+    plane: Plane, media_client: MediaServerClient
+) -> None:
+    assert plane.streams.state(CAMERA) == (StreamState.INACTIVE, None)
+    with anyio.fail_after(15):
+        async with plane.streams.lease(CAMERA, "a"):
+            assert plane.streams.state(CAMERA) == (StreamState.ACTIVE, None)
+            assert await live(media_client)
+            path = await plane.streams.runtime(CAMERA)
+            assert path is not None
+            assert len(path.readers) == 1
+            assert plane.streams.viewers(path) == 0
+    assert plane.streams.state(CAMERA) == (StreamState.INACTIVE, None)
+    await eventually(lambda: idle(media_client))
+
+
+async def test_the_stream_lives_until_the_last_lease_is_released(
+    plane: Plane, media_client: MediaServerClient
+) -> None:
+    for holder in ("a", "b", "a"):
+        plane.streams.acquire(CAMERA, holder)
+    with anyio.fail_after(15):
+        await plane.streams.wait_live(CAMERA)
+    assert plane.streams.release(CAMERA, "a")
+    assert not plane.streams.has_lease(CAMERA, "a")
+    assert plane.streams.release(CAMERA, "never had one")
+    assert await live(media_client)
+    assert not plane.streams.release(CAMERA, "b")
+    assert not plane.streams.release(CAMERA, "b")
+    await eventually(lambda: idle(media_client))
+
+
+async def test_a_path_that_was_deleted_is_made_again(plane: Plane, media_client: MediaServerClient) -> None:
+    with anyio.fail_after(30):
+        async with plane.streams.lease(CAMERA, "a"):
+            await media_client.delete_path("camera0")
+            await plane.streams.wait_change(CAMERA)
+            while plane.streams.state(CAMERA)[0] is not StreamState.ACTIVE:
+                await plane.streams.wait_change(CAMERA)
+            assert await live(media_client)
+
+
+async def test_a_publisher_that_fails_is_an_error_and_who_asks_again_does_not_wait(plane: Plane) -> None:
+    plane.argv = ("false",)
+    with anyio.fail_after(30):
+        with pytest.raises(AgentError) as caught:
+            async with plane.streams.lease(CAMERA, "a"):
+                pass
+        assert caught.value.reason == "start_timed_out"
+        assert caught.value.suggestion
+        plane.streams.acquire(CAMERA, "b")
+        while plane.streams.state(CAMERA)[0] is not StreamState.ERROR:
+            await plane.streams.wait_change(CAMERA)
+        plane.argv = publisher_argv()
+        plane.streams.acquire(CAMERA, "c")
+        assert plane.streams.state(CAMERA) == (StreamState.STARTING, None)
+        await plane.streams.wait_live(CAMERA)
+
+
+async def test_what_cannot_be_published_is_refused_with_its_reason(plane: Plane) -> None:
+    plane.argv = ()
+    with pytest.raises(Unsupported) as unsupported:
+        await plane.streams.ensure(camera("camera0"))
+    assert unsupported.value.reason == "no_publisher"
+    plane.argv = ("ffmpeg", "-i", "$HOME")
+    with pytest.raises(Unsupported):
+        plane.streams.command(camera("camera0"))
+    with pytest.raises(CaptureFailed) as missing:
+        plane.streams.command(camera("camera0", None))
+    assert missing.value.reason == "camera_disconnected"
+
+
+async def test_what_another_life_left_recording_is_put_right(
+    plane: Plane, media_client: MediaServerClient
+) -> None:
+    """A killed agent leaves its path set to record; whoever asks for the stream next must not record again."""
+    await plane.streams.ensure(camera("camera0"))
+    path = f"{plane.files.root}/%path/old/%Y-%m-%d_%H-%M-%S-%f"
+    await media_client.patch_path("camera0", PathConf(record=True, record_path=path))
+    await plane.streams.ensure(camera("camera0"))
+    conf = await media_client.path_config("camera0")
+    assert conf is not None
+    assert conf.record is False
