@@ -10,7 +10,7 @@ from agent_core.errors import AgentError, CaptureFailed, Unsupported
 from agent_core.mediamtx.client import MediaServerClient
 from agent_core.mediamtx.schema import PathConf
 from agent_core.models import CameraId
-from agent_core.streams import StreamState
+from agent_core.stream_hold import StreamState
 from agent_core.testing.mediamtx import MediaServerUnderTest
 from agent_core.testing.waiting import eventually
 

@@ -5,6 +5,7 @@ A subclass in a test module says what to test; pytest, with anyio's plugin, does
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import anyio
@@ -20,8 +21,11 @@ __all__ = ("CameraSourceContract", "RecordingReport", "TierContract", "as_camera
 
 def children() -> set[int]:
     """The process ids of this process's children."""
-    listed = (task / "children" for task in Path("/proc/self/task").iterdir())
-    return {int(pid) for path in listed for pid in path.read_text().split()}
+    found: set[int] = set()
+    for task in Path("/proc/self/task").iterdir():
+        with suppress(FileNotFoundError, ProcessLookupError):  # a thread that has just ended
+            found |= {int(pid) for pid in (task / "children").read_text().split()}
+    return found
 
 
 def as_camera(detected: DetectedCamera, camera_id: str = "camera0") -> Camera:

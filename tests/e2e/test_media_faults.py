@@ -150,7 +150,8 @@ async def test_a_recording_is_stopped_while_the_media_server_is_gone(
             server.signal(signal.SIGKILL)
             recording = await rig.call("stop_recording")
             error = await rig.refused("start_recording")
-            assert (error.code, error.reason) == (-32050, "connection_refused")
+            assert error.code == -32050
+            assert error.reason in {"connection_refused", "circuit_open"}
             assert not (await rig.call("get_camera_status"))["is_recording"]
             assert len(list((rig.recordings / "camera0").iterdir())) == 1
             assert is_gapless(await decoded(rig.segments(recording)[0]))
