@@ -46,6 +46,8 @@ START_LIMIT_S = 10.0
 #: It finalises recordings first, then waits for the commands that it runs.
 STOP_GRACE_S = 8.0
 _POLL_S = 0.05
+#: For the rest of what an ended server said; a command of it that lives on keeps the pipe open.
+_LAST_WORDS_S = 0.5
 _NO_LISTENER = re.compile(r"listen \w+ \S*?:(\d+): bind: (.+)")
 
 
@@ -154,7 +156,8 @@ class ManagedServer(MediaServer):
                     ending = await self._attend(process, log, at, task_status)
             finally:
                 reading.cancel()
-                self._serving = anyio.Event()
+                if self._serving.is_set():  # who waits already keeps waiting for the same
+                    self._serving = anyio.Event()
         return ending
 
     async def _read(self, tg: TaskGroup, log: ServerLog, process: Process, reading: CancelScope) -> None:
@@ -181,6 +184,9 @@ class ManagedServer(MediaServer):
                 task_status.started()
                 await anyio.sleep_forever()
             tg.cancel_scope.cancel()
+        if process.returncode is not None:
+            with anyio.move_on_after(_LAST_WORDS_S):
+                await log.complete.wait()
         return _ending(process.returncode, log.last_error, at.ports, served=served)
 
     async def _answers(self, at: ManagedEndpoints) -> bool:

@@ -24,14 +24,21 @@ class ServerLog:
 
     Attributes:
         last_error: the text of the last line of level ERR, without credentials.
+        complete: set when there will be no more lines.
     """
 
     def __init__(self) -> None:
         self.last_error = ""
+        self.complete = anyio.Event()
 
     async def follow(self, stream: ByteReceiveStream) -> None:
         """Until the stream ends or is closed."""
-        lines = BufferedByteReceiveStream(stream)
+        try:
+            await self._follow(BufferedByteReceiveStream(stream))
+        finally:
+            self.complete.set()
+
+    async def _follow(self, lines: BufferedByteReceiveStream) -> None:
         while True:
             try:
                 line = await lines.receive_until(b"\n", _LONGEST_LINE_BYTES)

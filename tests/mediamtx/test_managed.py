@@ -195,6 +195,27 @@ async def test_a_busy_port_is_named_with_its_key(real: str, tmp_path: Path, key:
 
 
 @pytest.mark.real_mediamtx
+async def test_who_waits_for_a_server_that_fails_at_first_gets_it_later(real: str, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        managed = server(tmp_path, real, rtsp_port=taken.getsockname()[1])
+        supervisor = Supervisor([managed], clock=SystemClock())
+        async with anyio.create_task_group() as tg:
+            tg.start_soon(_use, managed, tg.cancel_scope)
+            await tg.start(supervisor.run)
+            with anyio.fail_after(20):
+                while supervisor.problem("mediamtx") is None:
+                    await anyio.sleep(0.01)
+                taken.close()
+                await anyio.sleep_forever()
+    assert managed.ports is not None
+
+
+async def _use(managed: ManagedServer, scope: anyio.CancelScope) -> None:
+    await managed.wait_endpoints()
+    scope.cancel()
+
+
+@pytest.mark.real_mediamtx
 async def test_two_do_not_share_a_folder(real: str, tmp_path: Path) -> None:
     async with running(server(tmp_path, real)):
         error = await failure(server(tmp_path, real))
