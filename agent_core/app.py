@@ -77,6 +77,7 @@ class Agent:
                     for each in (parts.media.keeper, parts.media.health, parts.media.cleaner):
                         await media.start(each.run)
                     await recordings.start(parts.media.recordings.run)
+                    await recordings.start(parts.media.resumption.run)
                     await services.start(_announce_startup, parts)
                     _log.info("listening on %s, version %s", url, __version__)
                     task_status.started(Running(url, parts))

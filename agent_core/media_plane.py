@@ -20,6 +20,7 @@ from agent_core.plugin.manager import PluginManager
 from agent_core.plugin.rtsp import Credentials
 from agent_core.recording_files import RecordingStore
 from agent_core.recordings import RecordingManager
+from agent_core.resumption import Resumption
 from agent_core.retention import RecordingCleaner
 from agent_core.server_link import ServerLink
 from agent_core.streams import StreamManager
@@ -52,6 +53,7 @@ class MediaPlane:
     health: HealthMonitor
     cleaner: RecordingCleaner
     keeper: PathKeeper
+    resumption: Resumption
     settings: MediaServerConfig
     managed: ManagedServer | None = None
 
@@ -127,6 +129,7 @@ def media_plane(
         health,
         cleaner,
         PathKeeper(streams, clock=clock),
+        Resumption(recordings, files, cameras, clock=clock),
         config.media_server,
         server if isinstance(server, ManagedServer) else None,
     )

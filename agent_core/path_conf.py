@@ -2,12 +2,12 @@
 
 import shlex
 
-from agent_core.config import MediaServerConfig
+from agent_core.config import MediaServerConfig, RecordingsConfig
 from agent_core.mediamtx.schema import PathConf
 from agent_core.models import Camera, Url
 from agent_core.plugin import Publisher
 
-__all__ = ("path_conf",)
+__all__ = ("path_conf", "recording_conf")
 
 #: What the server puts in: its RTSP port and the path's name. It expands them in every word, quoted or not.
 OUTPUT = "rtsp://127.0.0.1:$RTSP_PORT/$MTX_PATH"
@@ -35,4 +35,16 @@ def path_conf(
             "run_on_demand_start_timeout_s": settings.start_timeout_s,
             "run_on_demand_close_after_s": settings.close_after_s,
         }
+    )
+
+
+def recording_conf(form: str, record_path: str, settings: RecordingsConfig) -> PathConf:
+    """What makes the media server record, below `record_path`; it must never delete what we list."""
+    return PathConf(
+        record=True,
+        record_path=record_path,
+        record_format=form,
+        record_part_duration_s=settings.part_duration_s,
+        record_segment_duration_s=settings.segment_duration_s,
+        record_delete_after_s=0,
     )

@@ -7,13 +7,13 @@ import anyio
 import anyio.to_thread
 
 from agent_core.clock import Clock
-from agent_core.errors import AgentError
+from agent_core.errors import AgentError, InvalidState
 from agent_core.media import fmp4
-from agent_core.models import RecordingState
+from agent_core.models import CameraId, RecordingEvent, RecordingState
 from agent_core.recording_files import RecordingNote, RecordingStore, StoredRecording
 from agent_core.recording_growth import Growth, Measured
 
-__all__ = ("Active", "Stopped", "final_files")
+__all__ = ("Active", "Stopped", "already_recording", "final_files")
 
 #: A media server answers before it has closed the file. It is asked for this long whether it has, ...
 FINAL_LIMIT_S = 1.0
@@ -37,6 +37,12 @@ class Active:
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     decided: anyio.Event = field(default_factory=anyio.Event)
 
+    def event(self, reason: str = "") -> RecordingEvent:
+        """What there is to tell of it now."""
+        return RecordingEvent(
+            CameraId(self.note.camera), self.note.id, self.state, self.measured.duration_s, reason
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
@@ -46,6 +52,17 @@ class Stopped:
     ended_at: datetime
     durations_s: tuple[float, ...]
     reason: str
+
+
+def already_recording(camera: CameraId, state: RecordingState) -> InvalidState:
+    """What a second start is told."""
+    return InvalidState(
+        f"{camera} is recording already.",
+        state=state.value,
+        allowed_states=("IDLE",),
+        reason="already_recording",
+        suggestion="Stop it first, or leave it recording.",
+    )
 
 
 async def final_files(store: RecordingStore, note: RecordingNote, *, clock: Clock) -> StoredRecording:

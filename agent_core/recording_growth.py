@@ -1,11 +1,12 @@
 """Is it recording? Decided from the sizes seen so far, without I/O; told the time."""
 
 from dataclasses import dataclass
+from typing import TypedDict
 
 from agent_core.errors import AgentError, DependencyFailed
 from agent_core.models import RecordingState
 
-__all__ = ("Growth", "Measured", "no_media", "why_empty")
+__all__ = ("Growth", "GrowthLimits", "Measured", "no_media", "why_empty")
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,19 +17,36 @@ class Measured:
     duration_s: float = 0.0
 
 
+class GrowthLimits(TypedDict):
+    """The configured ones, in seconds."""
+
+    start_timeout_s: float
+    stall_s: float
+
+
 class Growth:
     """RECORDING while the files grow; ERROR when nothing came within `start_timeout_s`, or nothing more for `stall_s`.
 
     A stream that is known to be down does not get `stall_s`. All times are monotonic seconds.
     """
 
-    def __init__(self, *, started_s: float, start_timeout_s: float, stall_s: float) -> None:
+    def __init__(
+        self,
+        *,
+        started_s: float,
+        start_timeout_s: float,
+        stall_s: float,
+        size_bytes: int = 0,
+        first_sample_s: float | None = None,
+    ) -> None:
+        """`size_bytes` and `first_sample_s` are of what an earlier agent recorded, where this one goes on."""
         self._started_s = started_s
         self._start_timeout_s = start_timeout_s
         self._stall_s = stall_s
-        self._size_bytes = 0
+        self._size_bytes = size_bytes
         self._grew_s = started_s
-        self._first_sample_s: float | None = None
+        self._first_sample_s = first_sample_s
+        self._has_grown = False
         self._has_failed = False
 
     def look(self, now_s: float, measured: Measured, *, is_down: bool = False) -> RecordingState:
@@ -38,15 +56,16 @@ class Growth:
         if grew:
             self._size_bytes = measured.size_bytes
             self._grew_s = now_s
+            self._has_grown = True
             if self._first_sample_s is None:
                 self._first_sample_s = now_s - measured.duration_s
         self._has_failed = self._fails(now_s, grew=grew, is_down=is_down)
         if self._has_failed:
             return RecordingState.ERROR
-        return RecordingState.STARTING if self._first_sample_s is None else RecordingState.RECORDING
+        return RecordingState.RECORDING if self._has_grown else RecordingState.STARTING
 
     def _fails(self, now_s: float, *, grew: bool, is_down: bool) -> bool:
-        if self._first_sample_s is None:
+        if not self._has_grown:
             return now_s - self._started_s >= self._start_timeout_s
         if is_down:
             # The server writes what it still has when a stream ends; that is no recovery.

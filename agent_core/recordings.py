@@ -14,10 +14,11 @@ from agent_core.errors import AgentError, InvalidState, StorageFailed
 from agent_core.events import EventBus
 from agent_core.locks import KeyedLock
 from agent_core.mediamtx.schema import PathConf
-from agent_core.models import Camera, CameraId, RecordingEvent, RecordingState
-from agent_core.recording_active import Active, Stopped, final_files
+from agent_core.models import Camera, CameraId, RecordingState
+from agent_core.path_conf import recording_conf
+from agent_core.recording_active import Active, Stopped, already_recording, final_files
 from agent_core.recording_files import RecordingFormat, RecordingNote, RecordingStore, StoredRecording
-from agent_core.recording_growth import Growth, Measured, no_media, why_empty
+from agent_core.recording_growth import Growth, GrowthLimits, Measured, no_media, why_empty
 from agent_core.stream_hold import StreamState
 from agent_core.streams import StreamManager
 
@@ -115,14 +116,9 @@ class RecordingManager:
         raise problem
 
     def _refuse_second(self, camera: CameraId) -> None:
-        if camera in self._active:
-            raise InvalidState(
-                f"{camera} is recording already.",
-                state=self._active[camera].state.value,
-                allowed_states=("IDLE",),
-                reason="already_recording",
-                suggestion="Stop it first, or leave it recording.",
-            )
+        active = self._active.get(camera)
+        if active is not None:
+            raise already_recording(camera, active.state)
 
     async def _begin(self, camera: Camera, duration_s: float | None, form: RecordingFormat) -> Active:
         self._streams.command(camera)  # what cannot be published is refused before anything is made
@@ -135,13 +131,32 @@ class RecordingManager:
             with anyio.CancelScope(shield=True):
                 await self._undo(camera, note)
             raise
-        growth = Growth(
-            started_s=self._clock.monotonic_s(),
-            start_timeout_s=self._settings.start_timeout_s,
-            stall_s=self._settings.stall_s,
-        )
-        active = self._active[camera.id] = Active(note, growth)
-        self._streams.acquire(camera.id, HOLDER)
+        return self._follow(camera.id, note, Growth(started_s=self._clock.monotonic_s(), **self._limits()))
+
+    async def resume(self, camera: Camera, stored: StoredRecording) -> None:
+        """Go on with a recording that an agent which was killed has left, as a new segment of it.
+
+        Raises:
+            InvalidState: the camera is recording already.
+            MediaServerError, Unsupported, CaptureFailed: the media server cannot record it now.
+        """
+        async with self._locks.hold(camera.id):
+            self._refuse_second(camera.id)
+            self._streams.command(camera)
+            await self._streams.set_recording(camera, self._conf(stored.note))
+            now_s = self._clock.monotonic_s()
+            age_s = (self._clock.now() - stored.note.started_at).total_seconds()
+            growth = Growth(
+                started_s=now_s, size_bytes=stored.size_bytes, first_sample_s=now_s - age_s, **self._limits()
+            )
+            self._follow(camera.id, stored.note, growth)
+
+    def _limits(self) -> GrowthLimits:
+        return {"start_timeout_s": self._settings.start_timeout_s, "stall_s": self._settings.stall_s}
+
+    def _follow(self, camera: CameraId, note: RecordingNote, growth: Growth) -> Active:
+        active = self._active[camera] = Active(note, growth)
+        self._streams.acquire(camera, HOLDER)
         self._publish("recording.state", active)
         assert self._tg is not None, "start outside run"  # noqa: S101 - wiring
         self._tg.start_soon(self._watch, active)
@@ -152,14 +167,7 @@ class RecordingManager:
         await anyio.to_thread.run_sync(self._store.discard, note)
 
     def _conf(self, note: RecordingNote) -> PathConf:
-        return PathConf(
-            record=True,
-            record_path=self._store.record_path(note),
-            record_format=note.format.value,
-            record_part_duration_s=self._settings.part_duration_s,
-            record_segment_duration_s=self._settings.segment_duration_s,
-            record_delete_after_s=0,
-        )
+        return recording_conf(note.format.value, self._store.record_path(note), self._settings)
 
     async def stop(self, camera: CameraId, *, reason: str = "") -> Stopped:
         """Stop recording and return what there is, once the last file is final.
@@ -288,9 +296,4 @@ class RecordingManager:
             return error
 
     def _publish(self, topic: str, active: Active, reason: str = "") -> None:
-        self._events.publish(
-            topic,
-            RecordingEvent(
-                CameraId(active.note.camera), active.note.id, active.state, active.measured.duration_s, reason
-            ),
-        )
+        self._events.publish(topic, active.event(reason))

@@ -87,8 +87,11 @@ async def test_the_end_of_the_agent_leaves_a_file_that_plays_and_no_process(
         note = json.loads((folder / "recording.json").read_text())
         assert note["reason"] == ("agent_ended" if number is signal.SIGTERM else "")
         async with agent_process(config) as agent, client_of(agent) as client:
+            if number is signal.SIGKILL:
+                await resumed(client, started["filename"])
+                return
             info = await call(client, "get_recording_info", filename=started["filename"])
-            assert info["complete"] is (number is signal.SIGTERM)
+            assert info["complete"]
             assert info["duration"] > 1
             again = await call(client, "start_recording", device="camera0", wait=True)
             await call(client, "stop_recording", device="camera0")
@@ -96,6 +99,19 @@ async def test_the_end_of_the_agent_leaves_a_file_that_plays_and_no_process(
             assert [each["filename"] for each in listed["files"]] == [again["filename"], started["filename"]]
             assert list(folder.glob("*.mp4")) == [segment]
             assert await decoded(segment) == marks
+
+
+async def resumed(client: AgentClient, recording: str) -> None:
+    """The recording of an agent that was killed goes on as a new segment of the same recording."""
+    with anyio.fail_after(30):
+        while len((await call(client, "get_recording_info", filename=recording))["segments"]) < 2:
+            await anyio.sleep(0.1)
+    info = await call(client, "get_recording_info", filename=recording)
+    assert not info["complete"]
+    stopped = await call(client, "stop_recording", device="camera0")
+    assert stopped["filename"] == recording
+    assert all(each["duration"] > 0 for each in stopped["segments"])
+    assert (await call(client, "get_recording_info", filename=recording))["complete"]
 
 
 async def failure(client: AgentClient, method: str, **params: Any) -> CallFailed:
