@@ -1,0 +1,79 @@
+"""Recordings that a killed agent left: gone on with, ended on time, or closed."""
+
+import json
+import signal
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from agent_core.client import AgentClient
+from agent_core.models import CameraId
+from agent_core.recording_files import RecordingFormat, RecordingStore
+
+from .conftest import AgentProcessFactory
+
+CONFIG = """
+[plugins]
+enabled = ["virtual_camera", "ffmpeg_tier", "embedded_server"]
+[plugins.embedded_server]
+api_port = 0
+rtsp_port = 0
+[[plugins.virtual_camera.cameras]]
+name = "Test"
+id = "camera0"
+width = 320
+height = 240
+"""
+
+
+async def info(client: AgentClient, recording: str) -> dict[str, Any]:
+    told: dict[str, Any] = await client.call("get_recording_info", filename=recording)
+    return told
+
+
+async def complete(client: AgentClient, recording: str) -> dict[str, Any]:
+    with anyio.fail_after(30):
+        while not (told := await info(client, recording))["complete"]:
+            await anyio.sleep(0.1)
+    return told
+
+
+@pytest.mark.timeout(120)
+async def test_a_deadline_survives_the_agent(agent_process: AgentProcessFactory) -> None:
+    async with agent_process(CONFIG) as agent:
+        async with agent.client() as client:
+            with anyio.fail_after(30):
+                while not (await client.call("get_camera_list"))["cameras"][0]["served"]:
+                    await anyio.sleep(0.05)
+            started = await client.call("start_recording", device="camera0", duration=8, wait=True)
+        await agent.end(signal.SIGKILL)
+        (agent.folder / "state" / "endpoint.json").unlink()
+    async with agent_process(CONFIG) as agent, agent.client() as client:
+        told = await complete(client, started["filename"])
+        assert told["duration"] <= 8.5
+        listed = await client.call("list_recordings")
+    assert [each["filename"] for each in listed["files"]] == [started["filename"]]
+
+
+def left_behind(folder: Path, *ages: timedelta, duration_s: float | None) -> list[str]:
+    """Notes of recordings that were never ended."""
+    store = RecordingStore(folder / "state" / "recordings")
+    now = datetime.now(UTC)
+    camera = CameraId("camera0")
+    return [store.create(camera, RecordingFormat.FMP4, now - age, duration_s).id for age in ages]
+
+
+async def test_what_is_over_and_what_is_older_is_closed(
+    agent_process: AgentProcessFactory, tmp_path: Path
+) -> None:
+    (tmp_path / "agent").mkdir()
+    ids = left_behind(tmp_path / "agent", timedelta(hours=2), timedelta(hours=1), duration_s=60)
+    async with agent_process(CONFIG) as agent, agent.client() as client:
+        for recording in ids:
+            assert (await complete(client, recording))["reason"] == "interrupted"
+        assert not (await client.call("get_camera_list"))["cameras"][0]["is_recording"]
+    note = tmp_path / "agent" / "state" / "recordings" / "camera0" / ids[0] / "recording.json"
+    assert json.loads(note.read_text())["ended_at"]
