@@ -76,7 +76,7 @@ class ServerLink:
                 "This agent has no media server.",
                 feature="media_server",
                 reason="no_media_server",
-                suggestion="Enable the plugin embedded_server, or set media_server.mode to external.",
+                suggestion="Enable the plugin embedded_server, or set media_server.mode to managed or external.",
             )
         if self._connected is None:
             raise self._not_connected()
