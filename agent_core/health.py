@@ -147,6 +147,8 @@ class HealthMonitor:
             with anyio.fail_after(self._settings.probe_timeout_s):
                 await self._link.probe()
         except (AgentError, TimeoutError) as error:
+            if isinstance(error, AgentError) and error.reason == "media_server_starting":
+                return
             detail = (
                 error.details
                 if isinstance(error, AgentError)
@@ -180,7 +182,8 @@ class HealthMonitor:
             return
         self._checks[name] = Check(name, status, detail, self._clock.now())
         if known is not None:
-            _log.warning("%s: %s. %s", name, status.value.lower(), detail)
+            level = logging.INFO if status is CheckStatus.OK else logging.WARNING
+            _log.log(level, "%s: %s. %s", name, status.value.lower(), detail)
 
     def _announce(self) -> None:
         report = self.report
