@@ -47,20 +47,21 @@ def front_of(
     keys = ApiKeys(config.storage.state_dir / API_KEYS_FILE, clock)
     gate = Authenticator(tokens, keys, FailureThrottle(config.auth.failures_per_minute, clock))
     table = _table(config, controller, forms, links)
+    event_forms = _event_forms(forms)
     sessions = Sessions(
         SharedParts(
             table=table,
             authenticator=gate,
             limiter=RateLimiter(config.auth.calls_per_s, config.auth.calls_burst, clock),
             bus=events,
-            forms=_event_forms(forms),
+            forms=event_forms,
             clock=clock,
             max_calls=config.server.max_calls,
             max_queued_events=config.server.max_queued_events,
         )
     )
     add_session_methods(table, sessions, title="camera-agent", version=__version__)
-    _add_plugin_methods(table, providers, controller.plugins, config)
+    _add_from_plugins(table, event_forms, providers, controller.plugins, config)
     http = web_app(
         ready=lambda: controller.system_status().readiness is not Readiness.STARTING,
         metrics=lambda: _metrics(controller, sessions),
@@ -81,12 +82,18 @@ def _table(config: AgentConfig, controller: Controller, forms: Forms, links: Dow
     )
 
 
-def _add_plugin_methods(
-    table: MethodTable, providers: Sequence[Providers], plugins: PluginManager, config: AgentConfig
+def _add_from_plugins(
+    table: MethodTable,
+    event_forms: EventForms,
+    providers: Sequence[Providers],
+    plugins: PluginManager,
+    config: AgentConfig,
 ) -> None:
     for each in providers:
         try:
             table.add_plugin_methods(each.plugin, each.methods)
+            for topic in each.topics:
+                event_forms.add_plugin_topic(each.plugin, topic)
         except AgentError as error:
             plugins.reject(each.plugin, error, config.plugins)
 

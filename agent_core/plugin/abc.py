@@ -51,6 +51,9 @@ class Plugin(Generic[SettingsT]):
     Settings: ClassVar[type[Settings]] = Settings
     #: The range of `HOOKSPEC_API` it works with, as in a requirement (PEP 440).
     hookspec_api: ClassVar[str] = ">=1.0,<2"
+    #: Topics that clients may subscribe to, each `<plugin>.<word>`; published with `AgentContext.events`, the payload a
+    #: frozen dataclass, a mapping or a pydantic model whose fields are the event's params.
+    topics: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, settings: SettingsT) -> None:
         self.settings = settings

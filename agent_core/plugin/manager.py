@@ -75,6 +75,7 @@ class Providers:
     tiers: tuple[SnapshotTier, ...] = ()
     components: tuple[Component, ...] = ()
     methods: tuple[RpcMethod[Any], ...] = ()
+    topics: tuple[str, ...] = ()
 
 
 class EntryPointFinder(Protocol):
@@ -259,6 +260,7 @@ class PluginManager:
 
     def _ask(self, name: str, agent: AgentContext) -> Providers:
         plugin = self._pluggy.get_plugin(name)
+        assert isinstance(plugin, Plugin)  # noqa: S101 - only those are registered
         others = [each for each in self._pluggy.get_plugins() if each is not plugin]
 
         def ask(hook: str, kind: type[T]) -> tuple[T, ...]:
@@ -271,6 +273,7 @@ class PluginManager:
             ask("agent_snapshot_tiers", SnapshotTier),
             ask("agent_components", Component),
             ask("agent_rpc_methods", RpcMethod),
+            plugin.topics,
         )
 
     def publisher(self, media_input: MediaInput) -> Publisher | None:

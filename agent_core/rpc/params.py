@@ -23,7 +23,9 @@ def validate_params(model: type[P], params: Mapping[str, object] | Sequence[obje
     Raises:
         InvalidParams: says which parameter breaks which rule, never its value, which may be a secret.
     """
-    named = params if isinstance(params, Mapping) else _named(model, params)
+    named = params if isinstance(params, Mapping) else {}
+    if not isinstance(params, Mapping) and model.model_config.get("extra") != "allow":
+        named = _named(model, params)
     try:
         return model.model_validate_json(json.dumps(named) if named else "{}", strict=True)
     except ValidationError as error:
