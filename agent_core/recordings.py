@@ -15,7 +15,7 @@ from agent_core.events import EventBus
 from agent_core.locks import KeyedLock
 from agent_core.mediamtx.schema import PathConf
 from agent_core.models import Camera, CameraId, RecordingEvent, RecordingState
-from agent_core.recording_active import Active, Stopped, final_files
+from agent_core.recording_active import Active, Stopped, either, final_files
 from agent_core.recording_files import RecordingFormat, RecordingNote, RecordingStore, StoredRecording
 from agent_core.recording_growth import Growth, Measured, no_media, why_empty
 from agent_core.stream_hold import StreamState
@@ -25,8 +25,8 @@ __all__ = ("RecordingManager",)
 
 _log = logging.getLogger("camera_agent.recordings")
 
-#: Between two looks at the files: until the first picture, soon after, and from then on.
-EAGER_S, STEADY_S = 0.05, 2.0
+#: Between two looks at the files: until the first picture, from then on, and without a stream, so that no gap is missed.
+EAGER_S, STEADY_S, DOWN_S = 0.05, 2.0, 0.4
 EAGER_FOR_S = 3.0
 #: How long a media server that does not answer is told to stop: for a caller, and when the agent ends.
 TELL_LIMIT_S, END_LIMIT_S = 5.0, 1.5
@@ -240,8 +240,7 @@ class RecordingManager:
             while True:
                 measured = await anyio.to_thread.run_sync(self._measure, active)
                 now_s = self._clock.monotonic_s()
-                is_down = self._streams.state(CameraId(active.note.camera))[0] is StreamState.ERROR
-                self._take_over(active, active.growth.look(now_s, measured, is_down=is_down))
+                self._take_over(active, active.growth.look(now_s, measured, is_down=self._is_down(active)))
                 left_s = active.growth.left_s(now_s, active.note.duration_s)
                 if left_s is not None and left_s <= 0:
                     break
@@ -251,7 +250,12 @@ class RecordingManager:
 
     async def _pause(self, active: Active, now_s: float, left_s: float | None) -> None:
         eager = active.state is not RecordingState.RECORDING and active.growth.age_s(now_s) < EAGER_FOR_S
-        await self._clock.sleep(min(EAGER_S if eager else STEADY_S, STEADY_S if left_s is None else left_s))
+        pause_s = EAGER_S if eager else DOWN_S if self._is_down(active) else STEADY_S
+        sleep = partial(self._clock.sleep, min(pause_s, STEADY_S if left_s is None else left_s))
+        await either(sleep, partial(self._streams.wait_change, CameraId(active.note.camera)))
+
+    def _is_down(self, active: Active) -> bool:
+        return self._streams.state(CameraId(active.note.camera))[0] is StreamState.ERROR
 
     def _measure(self, active: Active) -> Measured:
         """A disk that cannot be read shows no growth, which is what there is to say about it."""
