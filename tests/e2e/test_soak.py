@@ -143,7 +143,7 @@ async def no_leaks(rig: Rig, server: KillableServer) -> None:
 
         async def no_session() -> bool:
             answer = await http.get(f"{server.server.api_url}/v3/rtspsessions/list")
-            return answer.json()["items"] == []
+            return bool(answer.json()["items"] == [])
 
         await eventually(no_session, timeout_s=10)
 
