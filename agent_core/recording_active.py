@@ -1,6 +1,5 @@
 """A recording that goes on, one that has ended, and the moment between the two."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -14,7 +13,7 @@ from agent_core.models import RecordingState
 from agent_core.recording_files import RecordingNote, RecordingStore, StoredRecording
 from agent_core.recording_growth import Growth, Measured
 
-__all__ = ("Active", "Stopped", "either", "final_files")
+__all__ = ("Active", "Stopped", "final_files")
 
 #: A media server answers before it has closed the file. It is asked for this long whether it has, ...
 FINAL_LIMIT_S = 1.0
@@ -47,18 +46,6 @@ class Stopped:
     ended_at: datetime
     durations_s: tuple[float, ...]
     reason: str
-
-
-async def either(*waits: Callable[[], Awaitable[None]]) -> None:
-    """Return when the first of `waits` does; the others are cancelled."""
-    async with anyio.create_task_group() as tg:
-
-        async def one(wait: Callable[[], Awaitable[None]]) -> None:
-            await wait()
-            tg.cancel_scope.cancel()
-
-        for wait in waits:
-            tg.start_soon(one, wait)
 
 
 async def final_files(store: RecordingStore, note: RecordingNote, *, clock: Clock) -> StoredRecording:

@@ -12,10 +12,11 @@ from agent_core.clock import Clock
 from agent_core.config import RecordingsConfig
 from agent_core.errors import AgentError, InvalidState, StorageFailed
 from agent_core.events import EventBus
+from agent_core.first_of import first_of
 from agent_core.locks import KeyedLock
 from agent_core.mediamtx.schema import PathConf
 from agent_core.models import Camera, CameraId, RecordingEvent, RecordingState
-from agent_core.recording_active import Active, Stopped, either, final_files
+from agent_core.recording_active import Active, Stopped, final_files
 from agent_core.recording_files import RecordingFormat, RecordingNote, RecordingStore, StoredRecording
 from agent_core.recording_growth import Growth, Measured, no_media, why_empty
 from agent_core.stream_hold import StreamState
@@ -252,7 +253,7 @@ class RecordingManager:
         eager = active.state is not RecordingState.RECORDING and active.growth.age_s(now_s) < EAGER_FOR_S
         pause_s = EAGER_S if eager else DOWN_S if self._is_down(active) else STEADY_S
         sleep = partial(self._clock.sleep, min(pause_s, STEADY_S if left_s is None else left_s))
-        await either(sleep, partial(self._streams.wait_change, CameraId(active.note.camera)))
+        await first_of(sleep, partial(self._streams.wait_change, CameraId(active.note.camera)))
 
     def _is_down(self, active: Active) -> bool:
         return self._streams.state(CameraId(active.note.camera))[0] is StreamState.ERROR
@@ -264,8 +265,7 @@ class RecordingManager:
         except OSError as error:
             _log.warning("the recording's folder cannot be read: %s", error.strerror)
         else:
-            durations_s = self._store.segment_durations_s(stored)
-            active.measured = Measured(stored.size_bytes, sum(durations_s))
+            active.measured = Measured(stored.size_bytes, sum(self._store.segment_durations_s(stored)))
         return active.measured
 
     def _take_over(self, active: Active, state: RecordingState) -> None:
