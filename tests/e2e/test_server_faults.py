@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,6 +18,7 @@ import pytest
 
 from agent_core.client import CallFailed
 from agent_core.mediamtx.client import MediaServerClient
+from agent_core.mediamtx.schema import PathConf
 from agent_core.models import MediaInput
 from agent_core.plugin import Plugin, Publisher, Settings, hookimpl
 from agent_core.testing import running_agent
@@ -108,6 +110,23 @@ async def test_a_configuration_file_that_changes_costs_the_paths_which_come_back
         recording = await rig.call("stop_recording")
         assert recording["filename"] == started["filename"]
         assert all([await decoded(each) for each in rig.segments(recording)])
+
+
+async def test_a_stream_that_has_just_begun_is_watched_as_closely_as_an_old_one(
+    media_server: MediaServerUnderTest, tmp_path: Path, observe: Observe
+) -> None:
+    """While nothing is live the paths are compared every 10 s only."""
+    async with media_rig(media_server.name, tmp_path, observe, server=media_server) as rig:
+        async with MediaServerClient(media_server.api_url) as other:
+            await rig.call("start_recording", wait=True)
+            await other.patch_path("camera0", PathConf(record=False))
+
+            async def records(wanted: bool) -> bool:
+                conf = await other.path_config("camera0")
+                return conf is not None and conf.record is wanted
+
+            await eventually(partial(records, False))
+            await eventually(partial(records, True), timeout_s=6)
 
 
 async def test_a_publisher_that_is_killed_again_and_again_is_said_and_started_with_pauses(
