@@ -222,8 +222,9 @@ class RecordingManager:
                 problem = error.details
             else:
                 return
-        fields = {"camera": camera}
-        _log.warning("the media server was not told to stop: %s", problem, extra={"fields": fields})
+        _log.warning(
+            "the media server was not told to stop: %s", problem, extra={"fields": {"camera": camera}}
+        )
 
     async def _note(self, note: RecordingNote) -> None:
         """What was recorded is there nevertheless: a full disk must not make stopping fail."""

@@ -1,12 +1,13 @@
 """The parts of the soak: a media server that can be killed and comes back, faults at random, and clients that go on."""
 
+import logging
 import os
 import random
 import signal
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -223,6 +224,22 @@ def _commands() -> list[tuple[int, bytes]]:
 def rss_bytes() -> int:
     """Of this process, in which the agent runs."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@contextmanager
+def logged_to(file: Path) -> Iterator[None]:
+    """Keep the agent's log out of pytest's memory, which would look like the agent's."""
+    log = logging.getLogger("camera_agent")
+    handler = logging.FileHandler(file)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    log.addHandler(handler)
+    log.propagate = False
+    try:
+        yield
+    finally:
+        log.propagate = True
+        log.removeHandler(handler)
+        handler.close()
 
 
 async def sample_rss(samples: list[int], every_s: float) -> None:

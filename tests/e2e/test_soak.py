@@ -24,7 +24,7 @@ from agent_core.testing.mediamtx import find_mediamtx
 from agent_core.testing.waiting import eventually
 
 from .media import Rig, media_rig
-from .soak import Chaos, KillableServer, Tally, processes_with, publishers_at, sample_rss, use
+from .soak import Chaos, KillableServer, Tally, logged_to, processes_with, publishers_at, sample_rss, use
 
 SOAK_S = float(os.environ.get("SOAK_S", "60"))
 CAMERAS = int(os.environ.get("SOAK_CAMERAS", "20"))
@@ -52,10 +52,25 @@ async def test_soak(kind: str, tmp_path: Path, observe: Callable[[str], None]) -
     seed = int(os.environ.get("SOAK_SEED", random.randrange(1 << 32)))
     say(f"soak on {kind}: SOAK_SEED={seed} SOAK_S={SOAK_S:g} SOAK_CAMERAS={CAMERAS}")
     server, tally, rss = KillableServer(kind, tmp_path / "media_server"), Tally(), list[int]()
+    with logged_to(tmp_path / "agent.log"):
+        await soak(kind, tmp_path, observe, server, seed, tally, rss)
+    await all_play(tmp_path / "recordings", tally)
+    memory(rss)
+
+
+async def soak(
+    kind: str,
+    folder: Path,
+    observe: Callable[[str], None],
+    server: KillableServer,
+    seed: int,
+    tally: Tally,
+    rss: list[int],
+) -> None:
     async with server.running():
         cameras = tuple(map(camera, range(CAMERAS)))
-        async with media_rig(kind, tmp_path, observe, cameras=cameras, server=server.server, **QUICK) as rig:
-            folder = str(rig.agent.folder)
+        async with media_rig(kind, folder, observe, cameras=cameras, server=server.server, **QUICK) as rig:
+            own = str(rig.agent.folder)
             await break_and_use(rig, server, seed, tally, rss)
             say(
                 f"actions {dict(tally.actions)}; faults {dict(tally.faults)}; failures {dict(tally.failures)}"
@@ -64,10 +79,8 @@ async def test_soak(kind: str, tmp_path: Path, observe: Callable[[str], None]) -
             await end_all(rig)
             await settled(rig, server.server.api_url)
             await no_leaks(rig, server)
-        await eventually(lambda: nobody(lambda: processes_with(folder)), timeout_s=20)
+        await eventually(lambda: nobody(lambda: processes_with(own)), timeout_s=20)
     assert not publishers_at(server.rtsp_port)
-    await all_play(tmp_path / "recordings", tally)
-    memory(rss)
 
 
 def say(text: str) -> None:
