@@ -1,12 +1,14 @@
 """The media server forgets its paths when it restarts, and others may change them: compare, and repair."""
 
 import logging
+from functools import partial
 
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
 from agent_core.clock import Clock
 from agent_core.errors import AgentError
+from agent_core.first_of import first_of
 from agent_core.models import CameraId
 from agent_core.streams import StreamManager
 
@@ -28,16 +30,21 @@ class PathKeeper:
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Compare until cancelled."""
         task_status.started()
-        since_all_s = 0.0
+        compared_all_s = self._clock.monotonic_s()
         while True:
-            pause_s = LIVE_S if self._streams.held else IDLE_S
-            await self._clock.sleep(pause_s)
-            since_all_s += pause_s
-            wanted = self._streams.held
-            if since_all_s >= IDLE_S:
-                wanted, since_all_s = wanted | self._streams.ensured, 0.0
+            await self._pause()
+            wanted, now_s = self._streams.held, self._clock.monotonic_s()
+            if now_s - compared_all_s >= IDLE_S:
+                wanted, compared_all_s = wanted | self._streams.ensured, now_s
             for camera in wanted:
                 await self._repair(camera)
+
+    async def _pause(self) -> None:
+        """What becomes live must not wait for the end of a long pause."""
+        if not self._streams.held:
+            await first_of(partial(self._clock.sleep, IDLE_S), self._streams.wait_leased)
+        if self._streams.held:
+            await self._clock.sleep(LIVE_S)
 
     async def _repair(self, camera: CameraId) -> None:
         try:

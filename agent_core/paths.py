@@ -70,6 +70,8 @@ class PathManager:
         self._retry_delays_s = retry_delays_s
         self._locks = KeyedLock()
         self._counters = PathCounters()
+        #: What was there when we last looked, so that it has been lost when it is not.
+        self._known: set[str] = set()
 
     @property
     def counters(self) -> PathCounters:
@@ -132,8 +134,15 @@ class PathManager:
         if actual is None:
             await self._applied(name, conf)
             await self._until(partial(self._at_run_time, name))
+            self._note_made(name)
         elif (missing := conf.missing_from(actual)) != PathConf():
             await self._change(name, conf, missing, actual)
+        self._known.add(name)
+
+    def _note_made(self, name: str) -> None:
+        if name in self._known:
+            self._count(repairs=1)
+            _log.warning("path %s was gone from the media server and is back", name)
 
     async def _add(self, name: str, conf: PathConf) -> PathConf | None:
         """None if the path is now made by us; its settings if somebody else was first.
@@ -172,6 +181,7 @@ class PathManager:
         await self._applied(name, conf)
 
     async def _remove(self, name: str) -> None:
+        self._known.discard(name)
         self._count(writes=1)
         try:
             await self._client.delete_path(name)

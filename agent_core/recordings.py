@@ -12,6 +12,7 @@ from agent_core.clock import Clock
 from agent_core.config import RecordingsConfig
 from agent_core.errors import AgentError, InvalidState, StorageFailed
 from agent_core.events import EventBus
+from agent_core.first_of import first_of
 from agent_core.locks import KeyedLock
 from agent_core.mediamtx.schema import PathConf
 from agent_core.models import Camera, CameraId, RecordingState
@@ -26,8 +27,8 @@ __all__ = ("RecordingManager",)
 
 _log = logging.getLogger("camera_agent.recordings")
 
-#: Between two looks at the files: until the first picture, soon after, and from then on.
-EAGER_S, STEADY_S = 0.05, 2.0
+#: Between two looks at the files: until the first picture, from then on, and without a stream, so that no gap is missed.
+EAGER_S, STEADY_S, DOWN_S = 0.05, 2.0, 0.4
 EAGER_FOR_S = 3.0
 #: How long a media server that does not answer is told to stop: for a caller, and when the agent ends.
 TELL_LIMIT_S, END_LIMIT_S = 5.0, 1.5
@@ -229,8 +230,9 @@ class RecordingManager:
                 problem = error.details
             else:
                 return
-        fields = {"camera": camera}
-        _log.warning("the media server was not told to stop: %s", problem, extra={"fields": fields})
+        _log.warning(
+            "the media server was not told to stop: %s", problem, extra={"fields": {"camera": camera}}
+        )
 
     async def _note(self, note: RecordingNote) -> None:
         """What was recorded is there nevertheless: a full disk must not make stopping fail."""
@@ -248,8 +250,7 @@ class RecordingManager:
             while True:
                 measured = await anyio.to_thread.run_sync(self._measure, active)
                 now_s = self._clock.monotonic_s()
-                is_down = self._streams.state(CameraId(active.note.camera))[0] is StreamState.ERROR
-                self._take_over(active, active.growth.look(now_s, measured, is_down=is_down))
+                self._take_over(active, active.growth.look(now_s, measured, is_down=self._is_down(active)))
                 left_s = active.growth.left_s(now_s, active.note.duration_s)
                 if left_s is not None and left_s <= 0:
                     break
@@ -259,7 +260,12 @@ class RecordingManager:
 
     async def _pause(self, active: Active, now_s: float, left_s: float | None) -> None:
         eager = active.state is not RecordingState.RECORDING and active.growth.age_s(now_s) < EAGER_FOR_S
-        await self._clock.sleep(min(EAGER_S if eager else STEADY_S, STEADY_S if left_s is None else left_s))
+        pause_s = EAGER_S if eager else DOWN_S if self._is_down(active) else STEADY_S
+        sleep = partial(self._clock.sleep, min(pause_s, STEADY_S if left_s is None else left_s))
+        await first_of(sleep, partial(self._streams.wait_change, CameraId(active.note.camera)))
+
+    def _is_down(self, active: Active) -> bool:
+        return self._streams.state(CameraId(active.note.camera))[0] is StreamState.ERROR
 
     def _measure(self, active: Active) -> Measured:
         """A disk that cannot be read shows no growth, which is what there is to say about it."""
@@ -268,8 +274,7 @@ class RecordingManager:
         except OSError as error:
             _log.warning("the recording's folder cannot be read: %s", error.strerror)
         else:
-            durations_s = self._store.segment_durations_s(stored)
-            active.measured = Measured(stored.size_bytes, sum(durations_s))
+            active.measured = Measured(stored.size_bytes, sum(self._store.segment_durations_s(stored)))
         return active.measured
 
     def _take_over(self, active: Active, state: RecordingState) -> None:

@@ -58,6 +58,7 @@ class StreamManager:
         #: Holds that the server counts as readers, those that are being torn down included.
         self._sessions: Counter[CameraId] = Counter()
         self._ensured: set[CameraId] = set()
+        self._leased = anyio.Event()
         self._tg: TaskGroup | None = None
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
@@ -171,6 +172,8 @@ class StreamManager:
             assert self._tg is not None, "acquire outside run"  # noqa: S101 - wiring
             held = self._held[camera] = HeldStream(camera)
             self._tg.start_soon(self._keep, held)
+            self._leased.set()
+            self._leased = anyio.Event()
         held.holders.add(holder)
         if held.state is StreamState.ERROR:
             held.became(StreamState.STARTING)
@@ -210,6 +213,10 @@ class StreamManager:
         held = self._held.get(camera)
         if held is not None:
             await held.changed.wait()
+
+    async def wait_leased(self) -> None:
+        """Return when a stream that nobody had a lease on is leased next."""
+        await self._leased.wait()
 
     @asynccontextmanager
     async def lease(self, camera: CameraId, holder: str) -> AsyncIterator[None]:

@@ -1,5 +1,9 @@
-"""The embedded media server as a program: API_PORT RTSP_PORT FOLDER. Says so on standard output when it listens."""
+"""The embedded media server as a program: API_PORT RTSP_PORT FOLDER. Says so on standard output when it listens.
 
+SIGHUP makes it forget its paths, as MediaMTX does when its configuration file changes.
+"""
+
+import signal
 import sys
 
 import anyio
@@ -16,9 +20,11 @@ async def _serve(api_port: int, rtsp_port: int, folder: str) -> None:
     )
     async with serving(settings, SystemClock()) as server:
         await server.wait_endpoints()
-        sys.stdout.write("serving\n")
-        sys.stdout.flush()
-        await anyio.sleep_forever()
+        with anyio.open_signal_receiver(signal.SIGHUP) as reloads:
+            sys.stdout.write("serving\n")
+            sys.stdout.flush()
+            async for _ in reloads:
+                server.forget_paths()
 
 
 if __name__ == "__main__":

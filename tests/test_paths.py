@@ -119,6 +119,26 @@ async def test_a_hot_difference_is_patched_alone(
     assert paths.counters.repairs == 1
 
 
+async def test_a_path_that_was_lost_is_made_again_and_counted(
+    paths: PathManager, client: MediaServerClient
+) -> None:
+    await paths.ensure("camera0", ON_DEMAND)
+    await client.delete_path("camera0")
+    await _until_gone(client)
+    await paths.ensure("camera0", ON_DEMAND)
+    assert paths.counters.repairs == 1
+    await paths.remove("camera0")
+    await paths.ensure("camera0", ON_DEMAND)
+    assert paths.counters.repairs == 1
+
+
+async def _until_gone(client: MediaServerClient) -> None:
+    async def gone() -> bool:
+        return await client.path_config("camera0") is None and await client.path("camera0") is None
+
+    await eventually(gone)
+
+
 async def test_a_cold_difference_replaces_an_idle_path_but_not_what_it_records(
     paths: PathManager, client: MediaServerClient, watched: _Watched, media_server: MediaServerUnderTest
 ) -> None:
