@@ -11,6 +11,7 @@ import pytest
 
 from agent_core.mediamtx.client import MediaServerClient
 from agent_core.mediamtx.schema import PathConf
+from agent_core.plugin import ffmpeg
 from agent_core.testing.mediamtx import find_mediamtx, free_ports, running_mediamtx
 from tests.media_servers import running_server
 
@@ -177,8 +178,32 @@ async def test_a_killed_agent_leaves_no_publisher(
             await gone([process["pid"]], within_s=5)
 
 
+async def test_a_publisher_that_cannot_work_is_no_storm(
+    server_kind: str, tmp_path: Path, observe: Observe
+) -> None:
+    spawned, broken, program = tmp_path / "spawned", tmp_path / "broken", tmp_path / "ffmpeg"
+    broken.touch()
+    refuse = f'case "$*" in *rtsp://*) echo >> {spawned}; test -e {broken} && exit 1;; esac'
+    program.write_text(f'#!/bin/sh\n{refuse}\nexec {ffmpeg.locate()} "$@"\n')
+    program.chmod(0o755)
+    own: dict[str, Any] = {"ffmpeg": {"program": str(program)}}
+    async with media_rig(server_kind, tmp_path, observe, **AGENT_RUN, **own) as rig:
+        began_s = anyio.current_time()
+        started = await rig.call("start_recording")
+        while anyio.current_time() - began_s < 5:  # spawned after 0, 0.5, 1.5 and 3.5 s
+            assert (await rig.refused("start_streaming")).reason == "ffmpeg_failed"
+            await anyio.sleep(0.05)
+        assert 2 <= len(spawned.read_text()) <= 4
+        broken.unlink()
+        await segments(rig, started, 1)
+        await rig.call("start_streaming")
+
+
 @pytest.mark.real_mediamtx
-async def test_a_server_that_wants_a_password_to_publish(tmp_path: Path, observe: Observe) -> None:
+@pytest.mark.parametrize("which", ["path", "wheel"])
+async def test_a_server_that_wants_a_password_to_publish(
+    which: str, tmp_path: Path, observe: Observe
+) -> None:
     program = find_mediamtx()
     if program is None:
         pytest.skip("no MediaMTX here: set MEDIAMTX_BIN or put mediamtx on PATH")
@@ -188,7 +213,10 @@ async def test_a_server_that_wants_a_password_to_publish(tmp_path: Path, observe
     folder.mkdir()
     users = {"authInternalUsers": [anybody, publishing]}
     async with running_mediamtx(program, folder, settings=users) as server:
-        async with media_rig("mediamtx", tmp_path, observe, server=server, **AGENT_RUN) as rig:
+        own: dict[str, Any] = {
+            "ffmpeg": {"program": ffmpeg.bundled() if which == "wheel" else ffmpeg.locate()}
+        }
+        async with media_rig("mediamtx", tmp_path, observe, server=server, **AGENT_RUN, **own) as rig:
             error = await rig.refused("start_streaming")
     assert (error.code, error.reason) == (-32030, "publish_needs_credentials")
     assert error.data["feature"] == "publisher_credentials"
