@@ -6,7 +6,7 @@ from typing import Protocol
 
 import anyio
 
-__all__ = ("Clock", "SystemClock")
+__all__ = ("Clock", "SystemClock", "sleep_unless")
 
 
 class Clock(Protocol):
@@ -32,3 +32,16 @@ class SystemClock:
 
     async def sleep(self, duration_s: float) -> None:
         await anyio.sleep(duration_s)
+
+
+async def sleep_unless(clock: Clock, duration_s: float, event: anyio.Event) -> None:
+    """Sleep for so long, or until `event` is set."""
+
+    async def until_set() -> None:
+        await event.wait()
+        tg.cancel_scope.cancel()
+
+    async with anyio.create_task_group() as tg:
+        tg.start_soon(until_set)
+        await clock.sleep(duration_s)
+        tg.cancel_scope.cancel()

@@ -1,16 +1,66 @@
-"""What the path of a camera is configured with in the media server."""
+"""What the path of a camera is configured with in the media server, and who runs the program that feeds it."""
 
 import shlex
+from collections.abc import Mapping
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Literal
 
 from agent_core.config import MediaServerConfig, RecordingsConfig
+from agent_core.errors import Unsupported
 from agent_core.mediamtx.schema import PathConf
 from agent_core.models import Camera, Url
 from agent_core.plugin import Publisher
 
-__all__ = ("path_conf", "recording_conf")
+__all__ = (
+    "MODE_REASONS",
+    "ModeReason",
+    "PublishMode",
+    "no_publisher",
+    "path_conf",
+    "publish_mode",
+    "recording_conf",
+)
 
 #: What the server puts in: its RTSP port and the path's name. It expands them in every word, quoted or not.
 OUTPUT = "rtsp://127.0.0.1:$RTSP_PORT/$MTX_PATH"
+
+
+ModeReason = Literal["server_on_this_host", "server_elsewhere", "camera_has_address"]
+
+
+class PublishMode(StrEnum):
+    """How pictures come to the path."""
+
+    SERVER = "server"
+    AGENT = "agent"
+    PULL = "pull"
+
+
+#: Why a camera has that mode.
+MODE_REASONS: Mapping[PublishMode, ModeReason] = MappingProxyType(
+    {
+        PublishMode.SERVER: "server_on_this_host",
+        PublishMode.AGENT: "server_elsewhere",
+        PublishMode.PULL: "camera_has_address",
+    }
+)
+
+
+def publish_mode(camera: Camera, settings: MediaServerConfig) -> PublishMode:
+    """PULL: the server opens the camera's address; else who runs the publisher, as configured."""
+    if isinstance(camera.media_input, Url):
+        return PublishMode.PULL
+    return PublishMode(settings.publishers)
+
+
+def no_publisher(camera: Camera) -> Unsupported:
+    return Unsupported(
+        f"No plugin can publish {camera.id}.",
+        feature="publisher",
+        reason="no_publisher",
+        suggestion="Enable the plugin ffmpeg_tier.",
+    )
 
 
 def path_conf(
@@ -27,6 +77,8 @@ def path_conf(
                 "source_on_demand_close_after_s": settings.close_after_s,
             }
         )
+    if publish_mode(camera, settings) is PublishMode.AGENT:
+        return recording.model_copy(update={"source": "publisher", "run_on_demand": ""})
     return recording.model_copy(
         update={
             "source": "publisher",

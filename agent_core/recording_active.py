@@ -13,7 +13,7 @@ from agent_core.models import CameraId, RecordingEvent, RecordingState
 from agent_core.recording_files import RecordingNote, RecordingStore, StoredRecording
 from agent_core.recording_growth import Growth, Measured
 
-__all__ = ("Active", "Stopped", "already_recording", "final_files")
+__all__ = ("Active", "Stopped", "already_recording", "final_files", "not_recording")
 
 #: A media server answers before it has closed the file. It is asked for this long whether it has, ...
 FINAL_LIMIT_S = 1.0
@@ -62,6 +62,17 @@ def already_recording(camera: CameraId, state: RecordingState) -> InvalidState:
         allowed_states=("IDLE",),
         reason="already_recording",
         suggestion="Stop it first, or leave it recording.",
+    )
+
+
+def not_recording(camera: CameraId) -> InvalidState:
+    """What a stop without a start is told."""
+    return InvalidState(
+        f"{camera} is not recording.",
+        state="IDLE",
+        allowed_states=("STARTING", "RECORDING", "ERROR"),
+        reason="not_recording",
+        suggestion="Start a recording first.",
     )
 
 

@@ -17,7 +17,7 @@ from agent_core.locks import KeyedLock
 from agent_core.mediamtx.schema import PathConf
 from agent_core.models import Camera, CameraId, RecordingState
 from agent_core.path_conf import recording_conf
-from agent_core.recording_active import Active, Stopped, already_recording, final_files
+from agent_core.recording_active import Active, Stopped, already_recording, final_files, not_recording
 from agent_core.recording_files import RecordingFormat, RecordingNote, RecordingStore, StoredRecording
 from agent_core.recording_growth import Growth, GrowthLimits, Measured, no_media, why_empty
 from agent_core.stream_hold import StreamState
@@ -179,13 +179,7 @@ class RecordingManager:
         async with self._locks.hold(camera):
             active = self._active.get(camera)
             if active is None:
-                raise InvalidState(
-                    f"{camera} is not recording.",
-                    state="IDLE",
-                    allowed_states=("STARTING", "RECORDING", "ERROR"),
-                    reason="not_recording",
-                    suggestion="Start a recording first.",
-                )
+                raise not_recording(camera)
             return await self._finish_shielded(active, reason, TELL_LIMIT_S)
 
     async def _stop_this(self, active: Active, *, reason: str = "", limit_s: float = TELL_LIMIT_S) -> None:

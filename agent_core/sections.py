@@ -128,6 +128,10 @@ class MediaServerConfig(_Section):
         "embedded",
         description="embedded: the plugin embedded_server, if enabled; managed: a MediaMTX that the agent runs; external: one that runs already",
     )
+    publishers: Literal["server", "agent"] = Field(
+        "server",
+        description="who runs the FFmpegs that publish cameras: the media server, on this host and with access to storage.runtime_dir, or the agent",
+    )
     program: str = Field("mediamtx", min_length=1, description="managed: MediaMTX, a path or a name on PATH")
     listen: Literal["loopback", "all"] = Field(
         "loopback", description="managed: addresses for streams; all needs read_user"

@@ -9,14 +9,16 @@ import anyio
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskGroup, TaskStatus
 
-from agent_core.clock import Clock
+from agent_core.clock import Clock, sleep_unless
 from agent_core.config import MediaServerConfig
-from agent_core.errors import AgentError, CaptureFailed, MediaServerRefused, Unsupported
+from agent_core.errors import AgentError, CaptureFailed, MediaServerRefused
 from agent_core.mediamtx.hold import Hold
 from agent_core.mediamtx.schema import PathConf, RuntimePath
 from agent_core.models import Camera, CameraId, MediaInput, Url
-from agent_core.path_conf import path_conf
+from agent_core.path_conf import PublishMode, no_publisher, path_conf, publish_mode
 from agent_core.plugin import Publisher
+from agent_core.publishers import Publishers
+from agent_core.publishing import PublisherRunner, publish_command
 from agent_core.server_link import ServerLink
 from agent_core.stream_hold import HeldStream, LiveStatus, StreamState
 
@@ -59,6 +61,10 @@ class StreamManager:
         self._sessions: Counter[CameraId] = Counter()
         self._ensured: set[CameraId] = set()
         self._leased = anyio.Event()
+        #: Those that the agent runs; none where the media server runs them.
+        self.publishers = Publishers(
+            self._runner, is_read=self._is_read, close_after_s=settings.close_after_s, clock=clock
+        )
         self._tg: TaskGroup | None = None
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
@@ -66,12 +72,11 @@ class StreamManager:
         async with anyio.create_task_group() as tg:
             self._tg = tg
             try:
+                await tg.start(self.publishers.run)
                 task_status.started()
                 await anyio.sleep_forever()
             finally:
                 self._tg = None
-
-    # Paths.
 
     def command(self, camera: Camera) -> Publisher | None:
         """The program that publishes `camera`; None for one that the server pulls.
@@ -85,14 +90,14 @@ class StreamManager:
         if isinstance(camera.media_input, Url):
             return None
         publisher = self._publisher(camera.media_input)
-        if publisher is None or any("$" in word for word in publisher.argv):
-            raise Unsupported(
-                f"No plugin can publish {camera.id}.",
-                feature="publisher",
-                reason="no_publisher",
-                suggestion="Enable the plugin ffmpeg_tier.",
-            )
+        is_expanded = self.mode(camera) is PublishMode.SERVER
+        if publisher is None or (is_expanded and any("$" in word for word in publisher.argv)):
+            raise no_publisher(camera)
         return publisher
+
+    def mode(self, camera: Camera) -> PublishMode:
+        """Who feeds the camera's path."""
+        return publish_mode(camera, self._settings)
 
     def _desired(self, camera: Camera) -> PathConf:
         recording = self._recording.get(camera.id, PathConf(record=False))
@@ -143,8 +148,6 @@ class StreamManager:
     async def all_runtime(self) -> tuple[RuntimePath, ...]:
         """All of the server's paths, also those of others."""
         return await self._link.require().client.list_paths()
-
-    # Leases.
 
     def state(self, camera: CameraId) -> tuple[StreamState, AgentError | None]:
         """Of the hold: INACTIVE where nobody has a lease."""
@@ -235,11 +238,14 @@ class StreamManager:
     async def _keep(self, held: HeldStream) -> None:
         """Hold the stream, again and again with growing pauses, until the last lease is released."""
         pause_s = FIRST_PAUSE_S
-        with held.scope:
+        with held.scope, self.publishers.lease(held.camera):
             while True:
                 status = LiveStatus(held, self._sessions)
                 try:
-                    hold = self._hold(await self.ensure(self.camera(held.camera)))
+                    camera = self.camera(held.camera)
+                    hold = self._hold(await self.ensure(camera))
+                    if self.mode(camera) is PublishMode.AGENT:
+                        await self.publishers.wait_live(camera.id)
                     await hold.run(task_status=status)
                 except AgentError as error:
                     fields = {"camera": held.camera, "reason": error.reason}
@@ -258,14 +264,35 @@ class StreamManager:
         return Hold(url, credentials=self._link.require().credentials, start_timeout_s=timeout_s)
 
     async def _pause(self, held: HeldStream, pause_s: float) -> None:
-        """Over at once when somebody new wants the stream."""
+        """Over at once when somebody new wants the stream, or when it is published again."""
         held.wanted = anyio.Event()
-        async with anyio.create_task_group() as tg:
-            tg.start_soon(_sleep_then_set, self._clock, pause_s, held.wanted)
-            await held.wanted.wait()
-            tg.cancel_scope.cancel()
+        await sleep_unless(self._clock, pause_s, held.wanted)
 
+    # Publishers that the agent runs.
 
-async def _sleep_then_set(clock: Clock, duration_s: float, event: anyio.Event) -> None:
-    await clock.sleep(duration_s)
-    event.set()
+    def _runner(self, camera: CameraId) -> PublisherRunner:
+        def on_live() -> None:
+            if (held := self._held.get(camera)) is not None:
+                held.wanted.set()
+
+        return PublisherRunner(
+            camera,
+            prepare=lambda: self._publish_command(camera),
+            look=lambda: self.runtime(camera),
+            start_timeout_s=self._settings.start_timeout_s,
+            on_live=on_live,
+            clock=self._clock,
+        )
+
+    async def _publish_command(self, id_: CameraId) -> tuple[str, ...]:
+        camera = self.camera(id_)
+        publisher = self.command(camera)
+        url = await self.ensure(camera)
+        assert publisher is not None  # noqa: S101 - what mode AGENT means
+        return publish_command(publisher, url)
+
+    async def _is_read(self, camera: CameraId) -> bool:
+        try:
+            return self.viewers(await self.runtime(camera)) > 0
+        except AgentError:
+            return False

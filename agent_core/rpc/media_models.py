@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from agent_core.path_conf import ModeReason, PublishMode
 from agent_core.plugin import RpcParams, RpcResult
 from agent_core.recording_files import RecordingFormat
 from agent_core.rpc.models import DeviceName
@@ -144,7 +145,7 @@ class StreamUrlForm(RpcResult):
 
 
 class FfmpegProcess(RpcResult):
-    """The media server owns it, so its process id and age are not known here."""
+    """What publishes the camera. `pid` and `uptime` (seconds) are known where the agent runs it, else null."""
 
     running: bool
     pid: int | None
@@ -171,6 +172,10 @@ class StreamStatusForm(RpcResult):
     stream_name: str
     status: Literal["ACTIVE", "INACTIVE", "ERROR", "STARTING", "STOPPING"]
     ready: bool
+    mode: PublishMode = Field(
+        description="who runs the publisher: the media server or the agent; pull: the server opens the camera's address"
+    )
+    mode_reason: ModeReason = Field(description="the first two as media_server.publishers says")
     ffmpeg_process: FfmpegProcess
     mediamtx_path: PathForm
     metrics: StreamMetrics

@@ -7,6 +7,7 @@ from agent_core.controller import Controller
 from agent_core.errors import InvalidState, Unsupported
 from agent_core.mediamtx.schema import RuntimePath
 from agent_core.models import Camera, CameraId
+from agent_core.path_conf import MODE_REASONS, PublishMode
 from agent_core.rpc import media_models as wire
 from agent_core.rpc.forms import Forms
 from agent_core.rpc.models import DeviceParams, NoParams
@@ -101,14 +102,15 @@ class _Handlers:
         path = await self.controller.streams.runtime(camera.id)
         state, problem = self.controller.streams.state(camera.id)
         live = path is not None and path.live
+        mode = self.controller.streams.mode(camera)
         return wire.StreamStatusForm(
             device=camera.id,
             stream_name=camera.id,
             status="ACTIVE" if live else state.value if state is not StreamState.ACTIVE else "STARTING",
             ready=live,
-            ffmpeg_process=wire.FfmpegProcess(
-                running=live and _is_published(camera, path), pid=None, uptime=None
-            ),
+            mode=mode,
+            mode_reason=MODE_REASONS[mode],
+            ffmpeg_process=self._process(camera, path),
             mediamtx_path=wire.PathForm(
                 exists=path is not None, ready=live, readers=self.controller.streams.viewers(path)
             ),
@@ -121,6 +123,17 @@ class _Handlers:
             start_time=path.live_since if path else None,
             reason=problem.reason if problem and not live else None,
         )
+
+    def _process(self, camera: Camera, path: RuntimePath | None) -> wire.FfmpegProcess:
+        """Where the media server runs it, all that can be seen is whether it publishes."""
+        if self.controller.streams.mode(camera) is not PublishMode.AGENT:
+            running = path is not None and path.live and _is_published(path)
+            return wire.FfmpegProcess(running=running, pid=None, uptime=None)
+        process = self.controller.streams.publishers.process(camera.id)
+        if process is None:
+            return wire.FfmpegProcess(running=False, pid=None, uptime=None)
+        age_s = self.controller.clock.monotonic_s() - process.started_s
+        return wire.FfmpegProcess(running=True, pid=process.pid, uptime=round(age_s, 3))
 
     async def get_streams(self, params: NoParams, caller: Caller) -> list[wire.StreamEntry]:
         return [
@@ -135,8 +148,8 @@ class _Handlers:
         ]
 
 
-def _is_published(camera: Camera, path: RuntimePath | None) -> bool:
-    return path is not None and path.source is not None and path.source.type.endswith("Session")
+def _is_published(path: RuntimePath) -> bool:
+    return path.source is not None and path.source.type.endswith("Session")
 
 
 def _of_holds(do: _Handlers) -> list[Method]:

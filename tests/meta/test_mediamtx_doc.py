@@ -9,6 +9,7 @@ import anyio
 import pytest
 
 from agent_core import processes
+from agent_core import publish_decisions as publishing
 from agent_core.config import MediaServerConfig, load_config
 from agent_core.mediamtx import managed, managed_program
 from agent_core.mediamtx.managed_config import OLDEST, Ports
@@ -46,6 +47,18 @@ def test_the_numbers_are_those_of_the_code() -> None:
     assert f"from {'.'.join(map(str, OLDEST))} on" in TEXT
     assert f"SIGINT, {managed.STOP_GRACE_S:g} s" in TEXT
     assert f"within {managed.START_LIMIT_S:g} s" in TEXT
+
+
+def test_the_pauses_of_publishers_are_those_of_the_code() -> None:
+    first_s, longest_s = publishing.FIRST_PAUSE_S, publishing.LONGEST_PAUSE_S
+    assert (
+        f"again after {first_s:g} s, {2 * first_s:g} s, {4 * first_s:g} s and so on up to {longest_s:g} s"
+        in TEXT
+    )
+    assert f"after {publishing.STEADY_S:g} s of a live stream" in TEXT
+    silent_s = publishing.SILENT_S
+    assert f"for {silent_s:g} s is noticed within {silent_s + publishing.LIVE_LOOK_S:g} s" in TEXT
+    assert publishing.UNPREPARED_PAUSE_S == 1
 
 
 @pytest.mark.parametrize("block", blocks("toml"))
