@@ -24,7 +24,7 @@ from agent_core.storage import SnapshotStore
 from agent_core.streams import StreamManager
 from agent_core.supervisor import Supervisor
 
-__all__ = ("Controller", "Readiness", "SnapshotRequest", "SystemStatus")
+__all__ = ("Controller", "Readiness", "SeenPath", "SnapshotRequest", "SystemStatus")
 
 
 class Readiness(StrEnum):
@@ -57,6 +57,14 @@ class SnapshotRequest:
     deadline_ms: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class SeenPath:
+    """A path of the media server, None if it has none, as it was `age_s` ago; never seen where that is None."""
+
+    path: RuntimePath | None
+    age_s: float | None
+
+
 class Controller:
     """What the API calls. Owns nothing: the composition root made its collaborators and ends them."""
 
@@ -86,6 +94,7 @@ class Controller:
         self.recording_files = recording_files
         self.health = health
         self.started_s = clock.monotonic_s()
+        self._seen_paths: dict[CameraId, tuple[RuntimePath | None, float | None]] = {}
         self.supervisor = supervisor
         self.plugins = plugins
         self.clock = clock
@@ -149,12 +158,16 @@ class Controller:
             tiers_tried=still.attempts,
         )
 
-    async def stream_path(self, camera: CameraId) -> RuntimePath | None:
-        """The camera's path at the media server; None where there is none, or no server that could be asked."""
+    async def stream_path(self, camera: CameraId) -> SeenPath:
+        """The camera's path at the media server, or, where that does not answer, as it was seen last."""
+        now_s = self.clock.monotonic_s()
         try:
-            return await self.streams.runtime(camera)
+            path = await self.streams.runtime(camera)
         except AgentError:
-            return None
+            path, seen_s = self._seen_paths.get(camera, (None, None))
+            return SeenPath(path, None if seen_s is None else now_s - seen_s)
+        self._seen_paths[camera] = (path, now_s)
+        return SeenPath(path, 0.0)
 
     def is_recording(self, camera: CameraId) -> bool:
         return self.recordings.active(camera) is not None

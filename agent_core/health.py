@@ -117,6 +117,7 @@ class HealthMonitor:
         self._probe_s: float | None = None
         self._checks: dict[str, Check] = {}
         self._announced = Health.HEALTHY
+        link.breaker.watch(self._circuit_changed)
 
     @property
     def report(self) -> HealthReport:
@@ -185,15 +186,21 @@ class HealthMonitor:
             level = logging.INFO if status is CheckStatus.OK else logging.WARNING
             _log.log(level, "%s: %s. %s", name, status.value.lower(), detail)
 
+    def _circuit_changed(self, state: BreakerState) -> None:
+        """Clients are told, whether or not the agent's health is another by it."""
+        self._tell(self.report, f"The circuit to the media server is {state.value.replace('_', '-')}.")
+
     def _announce(self) -> None:
         report = self.report
         if report.status is self._announced:
             return
         self._announced = report.status
         worst = next((each.detail for each in report.checks if each.status is not CheckStatus.OK), "")
-        self._events.publish(
-            "system.health", SystemEvent("system.health", report.status.value, report.components, worst)
-        )
+        self._tell(report, worst)
+
+    def _tell(self, report: HealthReport, reason: str) -> None:
+        event = SystemEvent("system.health", report.status.value, report.components, reason)
+        self._events.publish(event.topic, event)
 
 
 def _existing(folder: Path) -> Path:

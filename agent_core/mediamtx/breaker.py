@@ -64,6 +64,10 @@ class CircuitBreaker:
         self._testing = False
         self.openings = 0
 
+    def watch(self, changed: Callable[[BreakerState], None]) -> None:
+        """Call `changed` with the new state at each change, instead of whom it called before."""
+        self._changed = changed
+
     @property
     def state(self) -> BreakerState:
         return self._state

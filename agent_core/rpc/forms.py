@@ -103,7 +103,9 @@ class Forms:
             problem=camera.problem,
         )
 
-    def camera_status(self, camera: Camera, path: RuntimePath | None) -> wire.CameraStatusForm:
+    def camera_status(
+        self, camera: Camera, path: RuntimePath | None, age_s: float | None
+    ) -> wire.CameraStatusForm:
         connected = camera.status is CameraStatus.CONNECTED
         uptime_s = self.clock.monotonic_s() - camera.since_s if connected else 0.0
         listed = self.camera(camera).model_dump()
@@ -114,6 +116,7 @@ class Forms:
             bytes_sent=path.outbound_bytes if path else 0,
             readers=self.media.viewers(path),
             uptime=round(uptime_s, 3),
+            age_ms=None if age_s is None else round(age_s * 1000),
         )
         return wire.CameraStatusForm(**listed, metrics=metrics)
 

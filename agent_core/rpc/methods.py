@@ -76,7 +76,8 @@ class _Handlers:
 
     async def get_camera_status(self, params: wire.DeviceParams, caller: Caller) -> wire.CameraStatusForm:
         camera = self.controller.cameras.get(params.device)
-        return self.forms.camera_status(camera, await self.controller.stream_path(camera.id))
+        seen = await self.controller.stream_path(camera.id)
+        return self.forms.camera_status(camera, seen.path, seen.age_s)
 
     async def get_camera_capabilities(
         self, params: wire.DeviceParams, caller: Caller

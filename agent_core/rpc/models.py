@@ -122,6 +122,9 @@ class CameraMetrics(RpcResult):
     bytes_sent: int
     readers: int
     uptime: float
+    age_ms: int | None = Field(
+        description="how old bytes_sent and readers are; absent where no media server has been asked"
+    )
 
 
 class FormatsAndSizes(RpcResult):

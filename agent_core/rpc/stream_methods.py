@@ -68,16 +68,14 @@ class _Handlers:
         ended_at = self.controller.clock.now()
         started_at = self.started.get((holder, camera.id), ended_at)
         continues = self._release(camera.id, holder)
-        path = await self.controller.stream_path(
-            camera.id
-        )  # the hold has ended even if nobody can say what goes on
+        seen = await self.controller.stream_path(camera.id)  # the hold has ended even if nobody can say more
         return wire.StreamStopped(
             device=camera.id,
             stream_name=camera.id,
             start_time=started_at,
             end_time=ended_at,
             duration=round((ended_at - started_at).total_seconds(), 3),
-            stream_continues=continues or self.controller.streams.viewers(path) > 0,
+            stream_continues=continues or self.controller.streams.viewers(seen.path) > 0,
         )
 
     async def get_stream_url(self, params: DeviceParams, caller: Caller) -> wire.StreamUrlForm:

@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import pytest
 
-from agent_core.client import AgentClient, CallFailed
+from agent_core.client import AgentClient, CallFailed, EventStream
 from agent_core.testing import running_agent
 from agent_core.testing.mediamtx import MediaServerUnderTest
 
@@ -55,20 +55,36 @@ async def test_a_stopped_server_opens_the_circuit_and_hurts_nobody_else(
     media_server: MediaServerUnderTest, observe: Callable[[str], None]
 ) -> None:
     async with running_agent(config=config(media_server), observe=observe) as agent:
-        async with agent.client("admin") as client:
+        async with agent.client("admin") as client, client.subscribe(["system.health"]) as events:
             await client.call("get_stream_url", device="camera0")
+            assert (await metrics(client))["age_ms"] == 0
             baseline_s = await both_p95_s(client)
             media_server.signal(signal.SIGSTOP)
             try:
                 error = await until_open(client)
                 assert error.suggestion
+                await told_of(events, "is open")
                 assert await both_p95_s(client) <= 3 * baseline_s + 0.005
+                assert (await metrics(client))["age_ms"] > 0  # what was seen last, and how old it is
                 await health_is(client, "UNHEALTHY")
             finally:
                 media_server.signal(signal.SIGCONT)
             with anyio.fail_after(3):
                 await answered(client)
+            await told_of(events, "is closed")
             await health_is(client, "HEALTHY")
+
+
+async def told_of(events: EventStream, words: str) -> None:
+    with anyio.fail_after(20):
+        async for event in events:
+            if words in str(event.params.get("reason")):
+                return
+
+
+async def metrics(client: AgentClient) -> dict[str, Any]:
+    told: dict[str, Any] = (await client.call("get_camera_status", device="camera0"))["metrics"]
+    return told
 
 
 async def answered(client: AgentClient) -> None:
