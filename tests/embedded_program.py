@@ -1,10 +1,11 @@
-"""The embedded media server as a program: API_PORT RTSP_PORT FOLDER. Says so on standard output when it listens.
+"""The embedded media server as a program: API_PORT RTSP_PORT FOLDER [legacy]. Says so on standard output when it listens.
 
 SIGHUP makes it forget its paths, as MediaMTX does when its configuration file changes.
 """
 
 import signal
 import sys
+from functools import partial
 
 import anyio
 
@@ -12,10 +13,11 @@ from agent_core.clock import SystemClock
 from embedded_server import EmbeddedServerSettings, serving
 
 
-async def _serve(api_port: int, rtsp_port: int, folder: str) -> None:
+async def _serve(api_port: int, rtsp_port: int, folder: str, *, legacy: bool) -> None:
     settings = EmbeddedServerSettings(
         api_port=api_port,
         rtsp_port=rtsp_port,
+        legacy="1.15.4" if legacy else None,
         record_path=f"{folder}/recordings/%path/%Y-%m-%d_%H-%M-%S-%f",
     )
     async with serving(settings, SystemClock()) as server:
@@ -28,4 +30,5 @@ async def _serve(api_port: int, rtsp_port: int, folder: str) -> None:
 
 
 if __name__ == "__main__":
-    anyio.run(_serve, int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])
+    legacy = "legacy" in sys.argv[4:]
+    anyio.run(partial(_serve, int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], legacy=legacy))

@@ -32,18 +32,18 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 @asynccontextmanager
 async def running_embedded(
-    folder: Path, *, ports: tuple[int, int] | None = None
+    folder: Path, *, ports: tuple[int, int] | None = None, kind: str = "embedded"
 ) -> AsyncIterator[MediaServerUnderTest]:
     """The embedded server as a process of its own, so that it can be stopped and killed like the real one."""
     folder.mkdir(exist_ok=True)
     api_port, rtsp_port = ports or free_ports()
-    words = [sys.executable, str(_PROGRAM), str(api_port), str(rtsp_port), str(folder)]
+    words = [sys.executable, str(_PROGRAM), str(api_port), str(rtsp_port), str(folder), kind]
     async with processes.child(words, stderr=subprocess.DEVNULL) as process:
         assert process.stdout is not None
         with anyio.fail_after(20):
             await process.stdout.receive()
         yield MediaServerUnderTest(
-            "embedded", f"http://127.0.0.1:{api_port}", f"rtsp://127.0.0.1:{rtsp_port}", folder, process
+            kind, f"http://127.0.0.1:{api_port}", f"rtsp://127.0.0.1:{rtsp_port}", folder, process
         )
 
 
@@ -53,8 +53,8 @@ async def running_server(
 ) -> AsyncIterator[MediaServerUnderTest]:
     """A media server of that kind; skips where there is none."""
     folder.mkdir(exist_ok=True)
-    if kind == "embedded":
-        async with running_embedded(folder, ports=ports) as server:
+    if kind in {"embedded", "legacy"}:
+        async with running_embedded(folder, ports=ports, kind=kind) as server:
             yield server
         return
     program = find_mediamtx()
@@ -71,6 +71,16 @@ def server_kind(request: pytest.FixtureRequest) -> str:
         pytest.skip("no MediaMTX here: set MEDIAMTX_BIN or put mediamtx on PATH")
     request.config.stash.setdefault(_RAN, Counter())[request.param] += 1
     return str(request.param)
+
+
+@pytest.fixture(params=["embedded", "legacy", pytest.param("mediamtx", marks=pytest.mark.real_mediamtx)])
+async def any_media_server(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> AsyncIterator[MediaServerUnderTest]:
+    """As `media_server`, and the embedded server in the shapes of an older MediaMTX, `legacy`."""
+    async with running_server(str(request.param), tmp_path / "media_server") as server:
+        request.config.stash.setdefault(_RAN, Counter())[request.param] += 1
+        yield server
 
 
 @pytest.fixture

@@ -52,14 +52,14 @@ async def until_open(client: AgentClient) -> CallFailed:
 
 @pytest.mark.timeout(120)
 async def test_a_stopped_server_opens_the_circuit_and_hurts_nobody_else(
-    media_server: MediaServerUnderTest, observe: Callable[[str], None]
+    any_media_server: MediaServerUnderTest, observe: Callable[[str], None]
 ) -> None:
-    async with running_agent(config=config(media_server), observe=observe) as agent:
+    async with running_agent(config=config(any_media_server), observe=observe) as agent:
         async with agent.client("admin") as client, client.subscribe(["system.health"]) as events:
             await client.call("get_stream_url", device="camera0")
             assert (await metrics(client))["age_ms"] == 0
             baseline_s = await both_p95_s(client)
-            media_server.signal(signal.SIGSTOP)
+            any_media_server.signal(signal.SIGSTOP)
             try:
                 error = await until_open(client)
                 assert error.suggestion
@@ -68,7 +68,7 @@ async def test_a_stopped_server_opens_the_circuit_and_hurts_nobody_else(
                 assert (await metrics(client))["age_ms"] > 0  # what was seen last, and how old it is
                 await health_is(client, "UNHEALTHY")
             finally:
-                media_server.signal(signal.SIGCONT)
+                any_media_server.signal(signal.SIGCONT)
             with anyio.fail_after(3):
                 await answered(client)
             await told_of(events, "is closed")

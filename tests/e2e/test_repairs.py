@@ -54,14 +54,17 @@ async def record_it_elsewhere(server: MediaServerClient) -> None:
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("tamper", [delete_it, stop_recording_it, record_it_elsewhere])
 async def test_a_path_that_another_client_changes_is_repaired_and_the_recording_goes_on(
-    media_server: MediaServerUnderTest,
+    any_media_server: MediaServerUnderTest,
     observe: Callable[[str], None],
     tamper: Callable[[MediaServerClient], Any],
 ) -> None:
-    async with running_agent(config=config(media_server), observe=observe) as agent, agent.client() as client:
+    async with (
+        running_agent(config=config(any_media_server), observe=observe) as agent,
+        agent.client() as client,
+    ):
         started = await client.call("start_recording", device="camera0", wait=True)
         recording = started["filename"]
-        async with MediaServerClient(media_server.api_url) as other:
+        async with MediaServerClient(any_media_server.api_url) as other:
             await tamper(other)
             await eventually(lambda: as_it_should_be(other))
         await grows(client, recording)
@@ -77,11 +80,14 @@ async def as_it_should_be(server: MediaServerClient) -> bool:
 
 
 async def test_an_idle_path_that_was_forgotten_is_back_before_it_is_used(
-    media_server: MediaServerUnderTest, observe: Callable[[str], None]
+    any_media_server: MediaServerUnderTest, observe: Callable[[str], None]
 ) -> None:
-    async with running_agent(config=config(media_server), observe=observe) as agent, agent.client() as client:
+    async with (
+        running_agent(config=config(any_media_server), observe=observe) as agent,
+        agent.client() as client,
+    ):
         await client.call("get_stream_url", device="camera0")
-        async with MediaServerClient(media_server.api_url) as other:
+        async with MediaServerClient(any_media_server.api_url) as other:
             await other.delete_path("camera0")
             await eventually(lambda: is_gone(other))
         with anyio.fail_after(REPAIR_LIMIT_S):
