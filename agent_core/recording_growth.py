@@ -8,6 +8,10 @@ from agent_core.models import RecordingState
 
 __all__ = ("Growth", "GrowthLimits", "Measured", "no_media", "why_empty")
 
+#: Between two looks at the files: until the first picture, from then on, and without a stream, so that no gap is missed.
+EAGER_S, STEADY_S, DOWN_S = 0.05, 2.0, 0.4
+EAGER_FOR_S = 3.0
+
 
 @dataclass(frozen=True, slots=True)
 class Measured:
@@ -72,8 +76,13 @@ class Growth:
             return self._has_failed or not grew
         return now_s - self._grew_s >= self._stall_s
 
-    def age_s(self, now_s: float) -> float:
-        return now_s - self._started_s
+    def pause_s(self, now_s: float, duration_s: float | None, *, is_down: bool) -> float:
+        """Until the files are looked at again, unless the stream changes before."""
+        is_recording = self._first_sample_s is not None and not self._has_failed
+        eager = not is_recording and now_s - self._started_s < EAGER_FOR_S
+        pause_s = EAGER_S if eager else DOWN_S if is_down else STEADY_S
+        left_s = self.left_s(now_s, duration_s)
+        return pause_s if left_s is None else min(pause_s, left_s)
 
     def left_s(self, now_s: float, duration_s: float | None) -> float | None:
         """Until `duration_s` has passed since the first sample; None without a duration, or before that sample."""

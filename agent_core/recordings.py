@@ -27,9 +27,6 @@ __all__ = ("RecordingManager",)
 
 _log = logging.getLogger("camera_agent.recordings")
 
-#: Between two looks at the files: until the first picture, from then on, and without a stream, so that no gap is missed.
-EAGER_S, STEADY_S, DOWN_S = 0.05, 2.0, 0.4
-EAGER_FOR_S = 3.0
 #: How long a media server that does not answer is told to stop: for a caller, and when the agent ends.
 TELL_LIMIT_S, END_LIMIT_S = 5.0, 1.5
 HOLDER = "recording"
@@ -248,15 +245,14 @@ class RecordingManager:
                 left_s = active.growth.left_s(now_s, active.note.duration_s)
                 if left_s is not None and left_s <= 0:
                     break
-                await self._pause(active, now_s, left_s)
+                await self._pause(active, now_s)
         if not active.scope.cancel_called:
             await self._stop_this(active)
 
-    async def _pause(self, active: Active, now_s: float, left_s: float | None) -> None:
-        eager = active.state is not RecordingState.RECORDING and active.growth.age_s(now_s) < EAGER_FOR_S
-        pause_s = EAGER_S if eager else DOWN_S if self._is_down(active) else STEADY_S
-        sleep = partial(self._clock.sleep, min(pause_s, STEADY_S if left_s is None else left_s))
-        await first_of(sleep, partial(self._streams.wait_change, CameraId(active.note.camera)))
+    async def _pause(self, active: Active, now_s: float) -> None:
+        pause_s = active.growth.pause_s(now_s, active.note.duration_s, is_down=self._is_down(active))
+        change = partial(self._streams.wait_change, CameraId(active.note.camera))
+        await first_of(partial(self._clock.sleep, pause_s), change)
 
     def _is_down(self, active: Active) -> bool:
         return self._streams.state(CameraId(active.note.camera))[0] is StreamState.ERROR

@@ -62,7 +62,6 @@ def test_what_is_left_counts_from_the_first_sample(growth: Growth) -> None:
     assert growth.left_s(102.0, 5.0) == pytest.approx(4.5)
     assert growth.left_s(107.0, 5.0) == pytest.approx(-0.5)
     assert growth.left_s(107.0, None) is None
-    assert growth.age_s(107.0) == pytest.approx(7.0)
 
 
 def test_the_reason_is_the_disk_then_the_stream_then_unknown() -> None:
@@ -82,3 +81,12 @@ def test_the_reason_is_the_disk_then_the_stream_then_unknown() -> None:
     assert [each.dependency for each in (full, stream, unknown)] == ["storage", "stream", "media_server"]
     assert "did not start in time" in stream.details
     assert all(each.suggestion for each in (full, stream, unknown))
+
+
+def test_the_files_are_looked_at_often_at_first_and_while_the_stream_is_down(growth: Growth) -> None:
+    eager_s = growth.pause_s(100.1, None, is_down=False)
+    growth.look(100.2, Measured(9000, 0.2))
+    steady_s = growth.pause_s(100.2, None, is_down=False)
+    down_s = growth.pause_s(100.2, None, is_down=True)
+    assert eager_s < down_s < steady_s
+    assert growth.pause_s(104.5, 5.0, is_down=False) == pytest.approx(0.5)

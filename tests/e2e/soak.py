@@ -107,7 +107,7 @@ class Chaos:
     """Breaks one thing after the other."""
 
     def __init__(
-        self, rig: Rig, server: KillableServer, cameras: int, rng: random.Random, tally: Tally
+        self, rig: Rig, server: KillableServer, cameras: list[str], rng: random.Random, tally: Tally
     ) -> None:
         self._rig = rig
         self._server = server
@@ -141,18 +141,16 @@ class Chaos:
             await faults[name]()
 
     async def _camera_fault(self, name: str) -> None:
-        device = f"camera{self._rng.randrange(self._cameras)}"
+        device = self._rng.choice(self._cameras)
         await self._rig.call("virtual_camera.set_fault", device, fault=name, enabled=True)
         await anyio.sleep(self._rng.uniform(0.5, 4))
         await self._rig.call("virtual_camera.set_fault", device, fault=name, enabled=False)
 
     async def mend(self) -> None:
         """Every camera is as it should be again."""
-        for number in range(self._cameras):
+        for device in self._cameras:
             for fault in ("stall", "corrupt", "vanish"):
-                await self._rig.call(
-                    "virtual_camera.set_fault", f"camera{number}", fault=fault, enabled=False
-                )
+                await self._rig.call("virtual_camera.set_fault", device, fault=fault, enabled=False)
 
     async def _kill_publisher(self) -> None:
         pids = publishers_at(self._server.rtsp_port)
@@ -163,13 +161,13 @@ class Chaos:
     async def _delete_path(self) -> None:
         async with MediaServerClient(self._server.server.api_url) as other:
             with suppress(AgentError):
-                await other.delete_path(f"camera{self._rng.randrange(self._cameras)}")
+                await other.delete_path(self._rng.choice(self._cameras))
 
     async def _patch_path(self) -> None:
         wrong = PathConf(record=self._rng.random() < 0.5)
         async with MediaServerClient(self._server.server.api_url) as other:
             with suppress(AgentError):
-                await other.patch_path(f"camera{self._rng.randrange(self._cameras)}", wrong)
+                await other.patch_path(self._rng.choice(self._cameras), wrong)
 
     async def _kill_server(self) -> None:
         self._tally.kills_s.append(time.time())
