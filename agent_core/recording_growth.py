@@ -31,14 +31,18 @@ class Growth:
         self._start_timeout_s = start_timeout_s
         self._stall_s = stall_s
         self._size_bytes = 0
+        self._duration_s = 0.0
         self._grew_s = started_s
         self._first_sample_s: float | None = None
         self._has_failed = False
 
     def look(self, now_s: float, measured: Measured, *, is_down: bool = False) -> RecordingState:
         """Take in what is on disk at `now_s`. `is_down`: no stream reaches the media server."""
-        # Less than before: an old segment was deleted.
+        # Less than before: an old segment was deleted. The header of a new file is no recovery, a picture is.
         grew = measured.size_bytes != self._size_bytes and measured.duration_s > 0
+        if self._has_failed:
+            grew = grew and measured.duration_s > self._duration_s
+        self._duration_s = measured.duration_s
         if grew:
             self._size_bytes = measured.size_bytes
             self._grew_s = now_s
