@@ -48,6 +48,7 @@ class Growth:
         self._start_timeout_s = start_timeout_s
         self._stall_s = stall_s
         self._size_bytes = size_bytes
+        self._duration_s = 0.0
         self._grew_s = started_s
         self._first_sample_s = first_sample_s
         self._has_grown = False
@@ -55,8 +56,11 @@ class Growth:
 
     def look(self, now_s: float, measured: Measured, *, is_down: bool = False) -> RecordingState:
         """Take in what is on disk at `now_s`. `is_down`: no stream reaches the media server."""
-        # Less than before: an old segment was deleted.
+        # Less than before: an old segment was deleted. The header of a new file is no recovery, a picture is.
         grew = measured.size_bytes != self._size_bytes and measured.duration_s > 0
+        if self._has_failed:
+            grew = grew and measured.duration_s > self._duration_s
+        self._duration_s = measured.duration_s
         if grew:
             self._size_bytes = measured.size_bytes
             self._grew_s = now_s
@@ -78,7 +82,7 @@ class Growth:
 
     def pause_s(self, now_s: float, duration_s: float | None, *, is_down: bool) -> float:
         """Until the files are looked at again, unless the stream changes before."""
-        is_recording = self._first_sample_s is not None and not self._has_failed
+        is_recording = self._has_grown and not self._has_failed
         eager = not is_recording and now_s - self._started_s < EAGER_FOR_S
         pause_s = EAGER_S if eager else DOWN_S if is_down else STEADY_S
         left_s = self.left_s(now_s, duration_s)

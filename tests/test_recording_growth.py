@@ -90,3 +90,10 @@ def test_the_files_are_looked_at_often_at_first_and_while_the_stream_is_down(gro
     down_s = growth.pause_s(100.2, None, is_down=True)
     assert eager_s < down_s < steady_s
     assert growth.pause_s(104.5, 5.0, is_down=False) == pytest.approx(0.5)
+
+
+def test_the_header_of_a_new_file_ends_no_error(growth: Growth) -> None:
+    growth.look(101.0, Measured(9000, 0.25))
+    assert growth.look(110.0, Measured(9000, 0.25)) is ERROR
+    assert growth.look(111.0, Measured(9800, 0.25)) is ERROR
+    assert growth.look(112.0, Measured(12_000, 0.5)) is RECORDING

@@ -69,6 +69,22 @@ class Rig:
         raise AssertionError(f"{method} does not become {wanted}: {found}")
 
 
+#: For an agent as a process: one small camera, and the embedded server on free ports.
+EMBEDDED_CONFIG = """
+[plugins]
+enabled = ["virtual_camera", "ffmpeg_tier", "embedded_server"]
+[plugins.embedded_server]
+api_port = 0
+rtsp_port = 0
+[[plugins.virtual_camera.cameras]]
+name = "Test"
+id = "camera0"
+width = 320
+height = 240
+fps = 15
+"""
+
+
 @asynccontextmanager
 async def media_rig(
     kind: str,

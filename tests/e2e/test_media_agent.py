@@ -17,33 +17,20 @@ from agent_core.testing.agents import running_agent
 from tests.media_servers import running_server
 
 from .conftest import AgentProcess, AgentProcessFactory, descendants, is_running
-from .media import CAMERA, PLUGINS, connected, decoded, gone, is_gapless, publishers
+from .media import CAMERA, EMBEDDED_CONFIG, PLUGINS, connected, decoded, gone, is_gapless, publishers
 
 Observe = Callable[[str], None]
-CONFIG = """
-[plugins]
-enabled = ["virtual_camera", "ffmpeg_tier", "embedded_server"]
-[plugins.embedded_server]
-api_port = 0
-rtsp_port = 0
-[[plugins.virtual_camera.cameras]]
-name = "Test"
-id = "camera0"
-width = 320
-height = 240
-fps = 15
-"""
 
 
 @asynccontextmanager
 async def configured(kind: str, tmp_path: Path) -> AsyncIterator[str]:
     """A configuration with a media server of that kind; one beside the agent outlives it."""
     if kind == "embedded":
-        yield CONFIG
+        yield EMBEDDED_CONFIG
         return
     async with running_server(kind, tmp_path / "media_server") as server:
         external = f'mode = "external"\napi_url = "{server.api_url}"\nrtsp_url = "{server.rtsp_url}"\n'
-        yield f"[media_server]\n{external}" + CONFIG.replace(', "embedded_server"', "")
+        yield f"[media_server]\n{external}" + EMBEDDED_CONFIG.replace(', "embedded_server"', "")
 
 
 @asynccontextmanager

@@ -13,27 +13,12 @@ import pytest
 
 from agent_core.plugin import ffmpeg
 from tests.e2e.conftest import AgentProcess, AgentProcessFactory
-
-AGENT = """
-[plugins]
-enabled = ["virtual_camera", "ffmpeg_tier", "embedded_server"]
-
-[plugins.embedded_server]
-api_port = 0
-rtsp_port = 0
-
-[[plugins.virtual_camera.cameras]]
-id = "camera0"
-name = "Test"
-width = 320
-height = 240
-fps = 15
-"""
+from tests.e2e.media import EMBEDDED_CONFIG
 
 
 @pytest.fixture
 async def agent(agent_process: AgentProcessFactory) -> AsyncIterator[AgentProcess]:
-    async with agent_process(AGENT) as process:
+    async with agent_process(EMBEDDED_CONFIG) as process:
         async with process.client() as client:  # its cameras are there, and soon its media server
             with anyio.fail_after(20):
                 while not (await client.call("get_camera_list"))["cameras"][0]["served"]:

@@ -14,19 +14,7 @@ from agent_core.models import CameraId
 from agent_core.recording_files import RecordingFormat, RecordingStore
 
 from .conftest import AgentProcessFactory
-
-CONFIG = """
-[plugins]
-enabled = ["virtual_camera", "ffmpeg_tier", "embedded_server"]
-[plugins.embedded_server]
-api_port = 0
-rtsp_port = 0
-[[plugins.virtual_camera.cameras]]
-name = "Test"
-id = "camera0"
-width = 320
-height = 240
-"""
+from .media import EMBEDDED_CONFIG
 
 
 async def info(client: AgentClient, recording: str) -> dict[str, Any]:
@@ -43,7 +31,7 @@ async def complete(client: AgentClient, recording: str) -> dict[str, Any]:
 
 @pytest.mark.timeout(120)
 async def test_a_deadline_survives_the_agent(agent_process: AgentProcessFactory) -> None:
-    async with agent_process(CONFIG) as agent:
+    async with agent_process(EMBEDDED_CONFIG) as agent:
         async with agent.client() as client:
             with anyio.fail_after(30):
                 while not (await client.call("get_camera_list"))["cameras"][0]["served"]:
@@ -51,7 +39,7 @@ async def test_a_deadline_survives_the_agent(agent_process: AgentProcessFactory)
             started = await client.call("start_recording", device="camera0", duration=8, wait=True)
         await agent.end(signal.SIGKILL)
         (agent.folder / "state" / "endpoint.json").unlink()
-    async with agent_process(CONFIG) as agent, agent.client() as client:
+    async with agent_process(EMBEDDED_CONFIG) as agent, agent.client() as client:
         told = await complete(client, started["filename"])
         assert told["duration"] <= 8.5
         listed = await client.call("list_recordings")
@@ -71,7 +59,7 @@ async def test_what_is_over_and_what_is_older_is_closed(
 ) -> None:
     (tmp_path / "agent").mkdir()
     ids = left_behind(tmp_path / "agent", timedelta(hours=2), timedelta(hours=1), duration_s=60)
-    async with agent_process(CONFIG) as agent, agent.client() as client:
+    async with agent_process(EMBEDDED_CONFIG) as agent, agent.client() as client:
         for recording in ids:
             assert (await complete(client, recording))["reason"] == "interrupted"
         assert not (await client.call("get_camera_list"))["cameras"][0]["is_recording"]
