@@ -188,7 +188,11 @@ class HealthMonitor:
 
     def _circuit_changed(self, state: BreakerState) -> None:
         """Clients are told, whether or not the agent's health is another by it."""
-        self._tell(self.report, f"The circuit to the media server is {state.value.replace('_', '-')}.")
+        self.tell(f"The circuit to the media server is {state.value.replace('_', '-')}.")
+
+    def tell(self, reason: str) -> None:
+        """Publish how the agent is, because of `reason`, a sentence."""
+        self._tell(self.report, reason)
 
     def _announce(self) -> None:
         report = self.report

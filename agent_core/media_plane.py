@@ -128,7 +128,7 @@ def media_plane(
         files,
         health,
         cleaner,
-        PathKeeper(streams, clock=clock),
+        PathKeeper(streams, repairs=lambda: link.repairs, tell=health.tell, clock=clock),
         Resumption(recordings, files, cameras, clock=clock),
         config.media_server,
         server if isinstance(server, ManagedServer) else None,

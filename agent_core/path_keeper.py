@@ -1,6 +1,7 @@
 """The media server forgets its paths when it restarts, and others may change them: compare, and repair."""
 
 import logging
+from collections.abc import Callable
 from functools import partial
 
 from anyio import TASK_STATUS_IGNORED
@@ -21,11 +22,26 @@ LIVE_S, IDLE_S = 2.0, 10.0
 
 
 class PathKeeper:
-    """Keeps the paths as they should be. A lost stream is noticed at once by its hold; this finds what makes no noise."""
+    """Keeps the paths as they should be. A lost stream is noticed at once by its hold; this finds what makes no noise.
 
-    def __init__(self, streams: StreamManager, *, clock: Clock) -> None:
+    Args:
+        repairs: how many there were so far, by this or by a hold.
+        tell: is given a sentence for clients when there were some.
+    """
+
+    def __init__(
+        self,
+        streams: StreamManager,
+        *,
+        repairs: Callable[[], int],
+        tell: Callable[[str], None],
+        clock: Clock,
+    ) -> None:
         self._streams = streams
+        self._count = repairs
+        self._tell = tell
         self._clock = clock
+        self._repairs = 0
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Compare until cancelled."""
@@ -38,6 +54,14 @@ class PathKeeper:
                 wanted, compared_all_s = wanted | self._streams.ensured, now_s
             for camera in wanted:
                 await self._repair(camera)
+            self._tell_repairs()
+
+    def _tell_repairs(self) -> None:
+        repairs = self._count()
+        if repairs > self._repairs:
+            count = repairs - self._repairs
+            self._tell(f"{count} path{'' if count == 1 else 's'} of the media server had to be repaired.")
+        self._repairs = repairs
 
     async def _pause(self) -> None:
         """What becomes live must not wait for the end of a long pause."""

@@ -64,6 +64,11 @@ class ServerLink:
         """The server where there is one that can be asked."""
         return self._connected
 
+    @property
+    def repairs(self) -> int:
+        """How often a path was not as it should be, since the server was connected."""
+        return self._connected.paths.counters.repairs if self._connected else 0
+
     def require(self) -> Connected:
         """The server.
 

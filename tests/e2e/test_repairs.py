@@ -6,7 +6,7 @@ from typing import Any
 import anyio
 import pytest
 
-from agent_core.client import AgentClient
+from agent_core.client import AgentClient, EventStream
 from agent_core.mediamtx.client import MediaServerClient
 from agent_core.mediamtx.schema import PathConf
 from agent_core.testing import running_agent
@@ -65,13 +65,22 @@ async def test_a_path_that_another_client_changes_is_repaired_and_the_recording_
         started = await client.call("start_recording", device="camera0", wait=True)
         recording = started["filename"]
         async with MediaServerClient(any_media_server.api_url) as other:
-            await tamper(other)
-            await eventually(lambda: as_it_should_be(other))
+            async with client.subscribe(["system.health"]) as events:
+                await tamper(other)
+                await eventually(lambda: as_it_should_be(other))
+                await told_of_repair(events)
         await grows(client, recording)
         stopped = await client.call("stop_recording", device="camera0")
     assert stopped["filename"] == recording
     assert len(stopped["segments"]) >= 1
     assert all(segment["duration"] > 0 for segment in stopped["segments"])
+
+
+async def told_of_repair(events: EventStream) -> None:
+    with anyio.fail_after(REPAIR_LIMIT_S):
+        async for event in events:
+            if "repaired" in str(event.params.get("reason")):
+                return
 
 
 async def as_it_should_be(server: MediaServerClient) -> bool:
