@@ -106,6 +106,11 @@ async def test_what_cannot_be_published_is_refused_with_its_reason(plane: Plane)
     assert missing.value.reason == "camera_disconnected"
 
 
+async def records(client: MediaServerClient) -> bool:
+    conf = await client.path_config("camera0")
+    return conf is not None and conf.record is True
+
+
 async def test_what_another_life_left_recording_is_put_right(
     plane: Plane, media_client: MediaServerClient
 ) -> None:
@@ -113,6 +118,7 @@ async def test_what_another_life_left_recording_is_put_right(
     await plane.streams.ensure(camera("camera0"))
     path = f"{plane.files.root}/%path/old/%Y-%m-%d_%H-%M-%S-%f"
     await media_client.patch_path("camera0", PathConf(record=True, record_path=path))
+    await eventually(lambda: records(media_client))  # the server answers before it has applied
     await plane.streams.ensure(camera("camera0"))
     conf = await media_client.path_config("camera0")
     assert conf is not None
