@@ -169,9 +169,6 @@ class Controller:
         self._seen_paths[camera] = (path, now_s)
         return SeenPath(path, 0.0)
 
-    def is_recording(self, camera: CameraId) -> bool:
-        return self.recordings.active(camera) is not None
-
     def system_status(self) -> SystemStatus:
         """Answered from memory, from the first moment on."""
         discovery = self._monitor.discovery

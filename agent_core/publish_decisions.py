@@ -2,6 +2,8 @@
 
 from enum import StrEnum
 
+from agent_core.pauses import GrowingPauses
+
 __all__ = ("Liveness", "PublisherHealth", "RestartPauses")
 
 #: No new bytes at the server for so long: the publisher hangs. With `LIVE_LOOK_S` it is noticed within 8 s.
@@ -76,15 +78,13 @@ class RestartPauses:
     """How long to wait before the next attempt, so that a publisher that cannot work never becomes a storm."""
 
     def __init__(self) -> None:
-        self._next_s = FIRST_PAUSE_S
+        self._pauses = GrowingPauses(FIRST_PAUSE_S, LONGEST_PAUSE_S)
 
     def after_run(self, live_s: float) -> float:
         """Of a program that was started, and whose stream was live for `live_s`."""
         if live_s >= STEADY_S:
-            self._next_s = FIRST_PAUSE_S
-        pause_s = self._next_s
-        self._next_s = min(2 * pause_s, LONGEST_PAUSE_S)
-        return pause_s
+            self._pauses.reset()
+        return self._pauses.next_s()
 
     def unprepared(self) -> float:
         """After an attempt that started no program."""

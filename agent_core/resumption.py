@@ -10,6 +10,7 @@ from anyio.abc import TaskStatus
 from agent_core.cameras.registry import CameraRegistry
 from agent_core.clock import Clock
 from agent_core.errors import AgentError, InvalidState
+from agent_core.pauses import GrowingPauses
 from agent_core.recording_files import RecordingStore, StoredRecording
 from agent_core.recordings import RecordingManager
 
@@ -49,7 +50,7 @@ class Resumption:
                 seen.add(stored.note.camera)
 
     async def _bring_back(self, stored: StoredRecording) -> None:
-        pause_s = FIRST_PAUSE_S
+        pauses = GrowingPauses(FIRST_PAUSE_S, LONGEST_PAUSE_S)
         while not self._is_over(stored):
             try:
                 await self._recordings.resume(self._cameras.get(stored.note.camera), stored)
@@ -62,8 +63,7 @@ class Resumption:
             else:
                 _log.info("resumed", extra={"fields": {"recording": stored.note.id}})
                 return
-            await self._clock.sleep(pause_s)
-            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+            await self._clock.sleep(pauses.next_s())
         await self._close(stored)
 
     def _is_over(self, stored: StoredRecording) -> bool:

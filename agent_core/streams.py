@@ -16,6 +16,7 @@ from agent_core.mediamtx.hold import Hold
 from agent_core.mediamtx.schema import PathConf, RuntimePath
 from agent_core.models import Camera, CameraId, MediaInput, Url
 from agent_core.path_conf import PublishMode, no_publisher, path_conf, publish_mode
+from agent_core.pauses import GrowingPauses
 from agent_core.plugin import Publisher
 from agent_core.publishers import Publishers
 from agent_core.publishing import PublisherRunner, publish_command
@@ -237,7 +238,7 @@ class StreamManager:
 
     async def _keep(self, held: HeldStream) -> None:
         """Hold the stream, again and again with growing pauses, until the last lease is released."""
-        pause_s = FIRST_PAUSE_S
+        pauses = GrowingPauses(FIRST_PAUSE_S, LONGEST_PAUSE_S)
         with held.scope, self.publishers.lease(held.camera):
             while True:
                 status = LiveStatus(held, self._sessions)
@@ -254,9 +255,8 @@ class StreamManager:
                 finally:
                     status.ended()
                 if status.was_live:
-                    pause_s = FIRST_PAUSE_S
-                await self._pause(held, pause_s)
-                pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+                    pauses.reset()
+                await self._pause(held, pauses.next_s())
 
     def _hold(self, url: str) -> Hold:
         """MediaMTX never answers who asks while it closes the path, so the wait must end soon after its own."""

@@ -10,6 +10,7 @@ from anyio.abc import TaskStatus
 
 from agent_core.clock import Clock
 from agent_core.errors import AgentError
+from agent_core.pauses import GrowingPauses
 from agent_core.plugin import Component
 
 __all__ = ("ComponentState", "Supervisor")
@@ -76,7 +77,7 @@ class Supervisor:
                 tg.start_soon(self._keep_running, component)
 
     async def _keep_running(self, component: Component) -> None:
-        pause_s = FIRST_PAUSE_S
+        pauses = GrowingPauses(FIRST_PAUSE_S, LONGEST_PAUSE_S)
         while True:
             self.set_state(component.name, ComponentState.STARTING)
             began_s = self._clock.monotonic_s()
@@ -103,6 +104,5 @@ class Supervisor:
                 self.set_state(component.name, ComponentState.STOPPED)
                 return
             if self._clock.monotonic_s() - began_s >= STEADY_S:
-                pause_s = FIRST_PAUSE_S
-            await self._clock.sleep(pause_s)
-            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+                pauses.reset()
+            await self._clock.sleep(pauses.next_s())

@@ -13,6 +13,7 @@ from agent_core.cameras.ledger import Ledger
 from agent_core.cameras.registry import CameraRegistry, SourceReport
 from agent_core.clock import Clock
 from agent_core.errors import AgentError, DependencyFailed
+from agent_core.pauses import GrowingPauses
 from agent_core.plugin import CameraSource
 
 __all__ = ("CameraMonitor", "Discovery", "SourceState")
@@ -98,7 +99,7 @@ class CameraMonitor:
         self._changed = anyio.Event()
 
     async def _watch(self, source: CameraSource) -> None:
-        pause_s = FIRST_PAUSE_S
+        pauses = GrowingPauses(FIRST_PAUSE_S, LONGEST_PAUSE_S)
         while True:
             try:
                 await source.watch(
@@ -111,19 +112,17 @@ class CameraMonitor:
             else:
                 self.set_state(source, SourceState.ENDED)
                 return
-            await self._clock.sleep(pause_s)
-            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+            await self._clock.sleep(pauses.next_s())
 
     async def _keep_ledger(self) -> None:
-        pause_s = FIRST_PAUSE_S
+        pauses = GrowingPauses(FIRST_PAUSE_S, LONGEST_PAUSE_S)
         while True:
             try:
                 await self._ledger.keep_saved()
             except AgentError as error:
                 _log.error("%s %s", error.details, error.suggestion)
                 self._problems["ledger"] = error
-            await self._clock.sleep(pause_s)
-            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+            await self._clock.sleep(pauses.next_s())
 
 
 def _explained(source: CameraSource, error: Exception) -> AgentError:
