@@ -194,6 +194,7 @@ async def all_play(folder: Path, tally: Tally) -> None:
 def memory(rss: list[int]) -> None:
     third = len(rss) // 3
     first, last = statistics.median(rss[:third]), statistics.median(rss[-third:])
+    say("RSS in MiB: " + " ".join(f"{each / 2**20:.1f}" for each in rss))
     say(f"RSS of the first third {first / 2**20:.1f} MiB, of the last {last / 2**20:.1f} MiB")
     if SOAK_S >= LONG_S:
         assert last <= 1.05 * first
