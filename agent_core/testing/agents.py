@@ -42,7 +42,7 @@ class RunningAgent:
         """The agent's insides, for what cannot be seen from outside."""
         return self._running.parts
 
-    def token(self, role: str = "viewer", lifetime_s: float = 600.0) -> str:
+    def token(self, role: str = "viewer", lifetime_s: float = 86_400.0) -> str:
         return self.parts.tokens.create("test", Role(role), lifetime_s)
 
     @asynccontextmanager
