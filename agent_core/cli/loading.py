@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from agent_core.config import PluginsConfig
-    from agent_core.plugin.manager import PluginStatus
+    from agent_core.plugin.manager import PluginManager, PluginStatus
 
-__all__ = ("load_plugins", "quietly")
+__all__ = ("load_plugins", "loaded_manager", "quietly")
 
 
 @contextmanager
@@ -28,6 +28,11 @@ def quietly() -> Iterator[None]:
 
 def load_plugins(config: "PluginsConfig") -> "tuple[PluginStatus, ...]":
     """What became of each enabled plugin; here none is required, so that all are looked at."""
+    return loaded_manager(config).statuses
+
+
+def loaded_manager(config: "PluginsConfig") -> "PluginManager":
+    """The same with the plugins themselves."""
     from agent_core.config import PluginsConfig
     from agent_core.plugin.manager import PluginManager
 
@@ -35,4 +40,4 @@ def load_plugins(config: "PluginsConfig") -> "tuple[PluginStatus, ...]":
     manager = PluginManager()
     with quietly():
         manager.load(PluginsConfig.model_validate({"enabled": config.enabled, **settings}))
-    return manager.statuses
+    return manager

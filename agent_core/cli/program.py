@@ -10,6 +10,7 @@ from agent_core.cli import (
     calls,
     cameras,
     configuration,
+    doctor,
     plugins,
     record,
     recordings,
@@ -89,6 +90,7 @@ def _parser() -> Parser:
         calls,
         tokens,
         plugins,
+        doctor,
     ):
         module.add(commands)
     version.add(commands)

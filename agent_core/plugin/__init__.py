@@ -53,6 +53,7 @@ from agent_core.plugin.abc import (
     Settings,
     SnapshotTier,
 )
+from agent_core.plugin.checks import Check, Finding, FindingStatus
 from agent_core.plugin.context import AgentContext, CameraDirectory, CameraReport, EventPublisher
 from agent_core.plugin.spec import MARKER, hookimpl
 
@@ -75,6 +76,7 @@ __all__ = (
     "CaptureFailed",
     "CaptureRequest",
     "CapturedAtSource",
+    "Check",
     "Clock",
     "Component",
     "Control",
@@ -83,6 +85,8 @@ __all__ = (
     "EventPublisher",
     "FfmpegFailed",
     "FfmpegInput",
+    "Finding",
+    "FindingStatus",
     "Fingerprint",
     "Frame",
     "FrameReader",

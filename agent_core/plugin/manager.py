@@ -30,6 +30,7 @@ from agent_core.plugin.abc import (
     Settings,
     SnapshotTier,
 )
+from agent_core.plugin.checks import Check
 from agent_core.plugin.context import AgentContext
 
 __all__ = (
@@ -261,20 +262,23 @@ class PluginManager:
     def _ask(self, name: str, agent: AgentContext) -> Providers:
         plugin = self._pluggy.get_plugin(name)
         assert isinstance(plugin, Plugin)  # noqa: S101 - only those are registered
-        others = [each for each in self._pluggy.get_plugins() if each is not plugin]
-
-        def ask(hook: str, kind: type[T]) -> tuple[T, ...]:
-            (offered,) = self._pluggy.subset_hook_caller(hook, others)(agent=agent) or (None,)
-            return _typed(name, hook, kind, offered)
-
         return Providers(
             name,
-            ask("agent_camera_sources", CameraSource),
-            ask("agent_snapshot_tiers", SnapshotTier),
-            ask("agent_components", Component),
-            ask("agent_rpc_methods", RpcMethod),
+            self._ask_one(name, "agent_camera_sources", CameraSource, agent=agent),
+            self._ask_one(name, "agent_snapshot_tiers", SnapshotTier, agent=agent),
+            self._ask_one(name, "agent_components", Component, agent=agent),
+            self._ask_one(name, "agent_rpc_methods", RpcMethod, agent=agent),
             plugin.topics,
         )
+
+    def _ask_one(self, name: str, hook: str, kind: type[T], **arguments: object) -> tuple[T, ...]:
+        others = [each for other, each in self._pluggy.list_name_plugin() if other != name]
+        (offered,) = self._pluggy.subset_hook_caller(hook, others)(**arguments) or (None,)
+        return _typed(name, hook, kind, offered)
+
+    def checks(self, name: str) -> tuple[Check, ...]:
+        """What a loaded plugin looks at for `doctor`. Raises whatever its hook raises."""
+        return self._ask_one(name, "agent_checks", Check)
 
     def publisher(self, media_input: MediaInput) -> Publisher | None:
         """The first plugin's publisher for `media_input`, in the order of `plugins.enabled`."""

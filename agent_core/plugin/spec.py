@@ -1,7 +1,7 @@
 """The hooks. All are synchronous and called once, at start; they return providers, which do the work.
 
 Collecting hooks may return None ("nothing to offer on this machine"). The one hook with a first result is asked
-again for each media input.
+again for each media input; `agent_checks` is asked by `camera-agent doctor` only, without an agent.
 """
 
 from collections.abc import Iterable
@@ -10,6 +10,7 @@ import pluggy
 
 from agent_core.models import MediaInput
 from agent_core.plugin.abc import CameraSource, Component, Publisher, RpcMethod, RpcParams, SnapshotTier
+from agent_core.plugin.checks import Check
 from agent_core.plugin.context import AgentContext
 
 __all__ = ("MARKER", "hookimpl", "hookspec")
@@ -44,3 +45,8 @@ def agent_rpc_methods(agent: AgentContext) -> Iterable[RpcMethod[RpcParams]] | N
 @hookspec(firstresult=True)
 def agent_publisher(media_input: MediaInput) -> Publisher | None:
     """The program that publishes this media input, or None if this plugin has none for it. Pure."""
+
+
+@hookspec
+def agent_checks() -> Iterable[Check] | None:
+    """Looks at this host for `camera-agent doctor`, which runs them beside the agent or without one."""
