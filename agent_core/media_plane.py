@@ -15,9 +15,11 @@ from agent_core.mediamtx.managed import ManagedServer
 from agent_core.mediamtx.schema import RuntimePath
 from agent_core.models import CameraId
 from agent_core.path_keeper import PathKeeper
+from agent_core.path_plan import PathPlan
 from agent_core.plugin import Component, MediaServer, MediaServerEndpoints
 from agent_core.plugin.manager import PluginManager
 from agent_core.plugin.rtsp import Credentials
+from agent_core.publisher_progress import PublisherProgress
 from agent_core.recording_files import RecordingStore
 from agent_core.recordings import RecordingManager
 from agent_core.resumption import Resumption
@@ -110,13 +112,7 @@ def media_plane(
         breaker=_breaker(config.health),
         clock=clock,
     )
-    streams = StreamManager(
-        link,
-        camera=cameras.get,
-        publisher=plugins.publisher,
-        settings=config.media_server,
-        clock=clock,
-    )
+    streams = _streams(config, link, cameras, plugins, clock)
     files = RecordingStore(config.storage.recordings)
     recordings = RecordingManager(streams, files, settings=config.recordings, events=events, clock=clock)
     health = _health(config, link, streams, states, events, clock)
@@ -132,6 +128,20 @@ def media_plane(
         Resumption(recordings, files, cameras, clock=clock),
         config.media_server,
         server if isinstance(server, ManagedServer) else None,
+    )
+
+
+def _streams(
+    config: AgentConfig, link: ServerLink, cameras: CameraRegistry, plugins: PluginManager, clock: Clock
+) -> StreamManager:
+    progress = PublisherProgress(config.storage.runtime_dir, clock=clock)
+    return StreamManager(
+        link,
+        camera=cameras.get,
+        plan=PathPlan(plugins.publisher, progress=progress, settings=config.media_server),
+        progress=progress,
+        settings=config.media_server,
+        clock=clock,
     )
 
 

@@ -1,7 +1,7 @@
 """Live streams: a path for each camera, leased by name, held while anybody has a lease."""
 
 import logging
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -9,15 +9,18 @@ import anyio
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskGroup, TaskStatus
 
+from agent_core.bitrate import BitrateMeter
 from agent_core.clock import Clock, sleep_unless
 from agent_core.config import MediaServerConfig
-from agent_core.errors import AgentError, CaptureFailed, MediaServerRefused
+from agent_core.errors import AgentError, MediaServerRefused
 from agent_core.mediamtx.hold import Hold
 from agent_core.mediamtx.schema import PathConf, RuntimePath
-from agent_core.models import Camera, CameraId, MediaInput, Url
-from agent_core.path_conf import PublishMode, no_publisher, path_conf, publish_mode
+from agent_core.models import Camera, CameraId
+from agent_core.path_conf import PublishMode
+from agent_core.path_plan import PathPlan
 from agent_core.pauses import GrowingPauses
 from agent_core.plugin import Publisher
+from agent_core.publisher_progress import PublisherProgress
 from agent_core.publishers import Publishers
 from agent_core.publishing import PublisherRunner, publish_command
 from agent_core.server_link import ServerLink
@@ -39,7 +42,8 @@ class StreamManager:
     Args:
         link: the media server.
         camera: the camera of an id as it is now; raises NotFound.
-        publisher: the program that publishes a media input, None if no plugin has one.
+        plan: how each camera comes to its path.
+        progress: what publishers report; runs with this.
     """
 
     def __init__(
@@ -47,13 +51,15 @@ class StreamManager:
         link: ServerLink,
         *,
         camera: Callable[[str], Camera],
-        publisher: Callable[[MediaInput], Publisher | None],
+        plan: PathPlan,
+        progress: PublisherProgress,
         settings: MediaServerConfig,
         clock: Clock,
     ) -> None:
         self._link = link
         self.camera = camera
-        self._publisher = publisher
+        self._plan = plan
+        self.progress = progress
         self._settings = settings
         self._clock = clock
         self._held: dict[CameraId, HeldStream] = {}
@@ -61,6 +67,7 @@ class StreamManager:
         #: Holds that the server counts as readers, those that are being torn down included.
         self._sessions: Counter[CameraId] = Counter()
         self._ensured: set[CameraId] = set()
+        self._meters: defaultdict[CameraId, BitrateMeter] = defaultdict(BitrateMeter)
         self._leased = anyio.Event()
         #: Those that the agent runs; none where the media server runs them.
         self.publishers = Publishers(
@@ -73,6 +80,7 @@ class StreamManager:
         async with anyio.create_task_group() as tg:
             self._tg = tg
             try:
+                await tg.start(self.progress.run)
                 await tg.start(self.publishers.run)
                 task_status.started()
                 await anyio.sleep_forever()
@@ -80,29 +88,15 @@ class StreamManager:
                 self._tg = None
 
     def command(self, camera: Camera) -> Publisher | None:
-        """The program that publishes `camera`; None for one that the server pulls.
-
-        Raises:
-            CaptureFailed: the camera is not there.
-            Unsupported: no plugin can publish it.
-        """
-        if camera.media_input is None:
-            raise CaptureFailed(f"{camera.id} is not connected.", reason="camera_disconnected")
-        if isinstance(camera.media_input, Url):
-            return None
-        publisher = self._publisher(camera.media_input)
-        is_expanded = self.mode(camera) is PublishMode.SERVER
-        if publisher is None or (is_expanded and any("$" in word for word in publisher.argv)):
-            raise no_publisher(camera)
-        return publisher
+        """As `PathPlan.command`."""
+        return self._plan.command(camera)
 
     def mode(self, camera: Camera) -> PublishMode:
         """Who feeds the camera's path."""
-        return publish_mode(camera, self._settings)
+        return self._plan.mode(camera)
 
     def _desired(self, camera: Camera) -> PathConf:
-        recording = self._recording.get(camera.id, PathConf(record=False))
-        return path_conf(camera, self.command(camera), recording=recording, settings=self._settings)
+        return self._plan.conf(camera, self._recording.get(camera.id, PathConf(record=False)))
 
     async def ensure(self, camera: Camera) -> str:
         """Make the server have the camera's path; returns the stream's RTSP URL for this host.
@@ -138,7 +132,13 @@ class StreamManager:
 
     async def runtime(self, camera: CameraId) -> RuntimePath | None:
         """The path as the server sees it; None if it has none."""
-        return await self._link.require().client.path(camera)
+        path = await self._link.require().client.path(camera)
+        self._meters[camera].saw(self._clock.monotonic_s(), path)
+        return path
+
+    def bitrate(self, camera: CameraId) -> float | None:
+        """Bits a second that the server gets for the path, by the looks at it."""
+        return self._meters[camera].bits_per_s
 
     def viewers(self, path: RuntimePath | None) -> int:
         """How many read the path, our own hold not counted."""

@@ -22,8 +22,10 @@ from agent_core.models import (
     MediaInput,
     RecordingEvent,
 )
+from agent_core.path_plan import PathPlan
 from agent_core.plugin import Publisher, ffmpeg
 from agent_core.plugin.rtsp import Credentials
+from agent_core.publisher_progress import PublisherProgress
 from agent_core.recording_files import RecordingStore
 from agent_core.recordings import RecordingManager
 from agent_core.server_link import ServerLink
@@ -55,8 +57,10 @@ class Plane:
 
         settings = MediaServerConfig(start_timeout_s=3, close_after_s=1)
         self.link = ServerLink(endpoints, breaker=CircuitBreaker(BreakerSettings()), clock=clock)
+        progress = PublisherProgress(folder, clock=clock)
+        plan = PathPlan(self._publisher, progress=progress, settings=settings)
         self.streams = StreamManager(
-            self.link, camera=self._camera, publisher=self._publisher, settings=settings, clock=clock
+            self.link, camera=self._camera, plan=plan, progress=progress, settings=settings, clock=clock
         )
         self.files = RecordingStore(folder / "recordings")
         limits = RecordingsConfig(start_timeout_s=4, stall_s=3)

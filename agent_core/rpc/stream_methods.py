@@ -114,8 +114,8 @@ class _Handlers:
             ),
             metrics=wire.StreamMetrics(
                 bytes_sent=path.outbound_bytes if path else 0,
-                frames_sent=None,
-                bitrate=None,
+                frames_sent=self.controller.streams.progress.frames(camera.id) if live else None,
+                bitrate=self.controller.streams.bitrate(camera.id),
                 fps=camera.detected.fps if live else None,
             ),
             start_time=path.live_since if path else None,
