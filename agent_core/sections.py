@@ -142,6 +142,9 @@ class MediaServerConfig(_Section):
         ("hls", "webrtc"), description="managed: what is served besides RTSP"
     )
     webrtc_udp_port: Port = Field(8189, description="managed: port of WebRTC's media; 0 takes a free one")
+    hang_timeout_s: Seconds = Field(
+        30.0, description="managed: a media server that runs and does not answer for so long is started again"
+    )
     read_user: str | None = Field(
         None,
         pattern=r"^[0-9A-Za-z._-]{1,64}$",
