@@ -10,7 +10,7 @@ from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskGroup, TaskStatus
 
 from agent_core.bitrate import BitrateMeter
-from agent_core.clock import Clock, sleep_unless
+from agent_core.clock import Clock
 from agent_core.config import MediaServerConfig
 from agent_core.errors import AgentError, MediaServerRefused
 from agent_core.mediamtx.hold import Hold
@@ -19,7 +19,6 @@ from agent_core.models import Camera, CameraId
 from agent_core.path_conf import PublishMode
 from agent_core.path_plan import PathPlan
 from agent_core.pauses import GrowingPauses
-from agent_core.plugin import Publisher
 from agent_core.publisher_progress import PublisherProgress
 from agent_core.publishers import Publishers
 from agent_core.publishing import PublisherRunner, publish_command
@@ -58,7 +57,7 @@ class StreamManager:
     ) -> None:
         self._link = link
         self.camera = camera
-        self._plan = plan
+        self.plan = plan
         self.progress = progress
         self._settings = settings
         self._clock = clock
@@ -82,21 +81,22 @@ class StreamManager:
             try:
                 await tg.start(self.progress.run)
                 await tg.start(self.publishers.run)
+                tg.start_soon(self._hurry_after_silence)
                 task_status.started()
                 await anyio.sleep_forever()
             finally:
                 self._tg = None
 
-    def command(self, camera: Camera) -> Publisher | None:
-        """As `PathPlan.command`."""
-        return self._plan.command(camera)
-
-    def mode(self, camera: Camera) -> PublishMode:
-        """Who feeds the camera's path."""
-        return self._plan.mode(camera)
+    async def _hurry_after_silence(self) -> None:
+        """A server that is back is used at once, by the streams that were lost with it."""
+        while True:
+            await self._link.recovery.wait()
+            self.publishers.hurry()
+            for held in self._held.values():
+                held.wanted.set()
 
     def _desired(self, camera: Camera) -> PathConf:
-        return self._plan.conf(camera, self._recording.get(camera.id, PathConf(record=False)))
+        return self.plan.conf(camera, self._recording.get(camera.id, PathConf(record=False)))
 
     async def ensure(self, camera: Camera) -> str:
         """Make the server have the camera's path; returns the stream's RTSP URL for this host.
@@ -245,28 +245,25 @@ class StreamManager:
                 try:
                     camera = self.camera(held.camera)
                     hold = self._hold(await self.ensure(camera))
-                    if self.mode(camera) is PublishMode.AGENT:
+                    if self.plan.mode(camera) is PublishMode.AGENT:
                         await self.publishers.wait_live(camera.id)
                     await hold.run(task_status=status)
                 except AgentError as error:
                     fields = {"camera": held.camera, "reason": error.reason}
                     _log.warning("the stream is not live: %s", error.details, extra={"fields": fields})
                     held.became(StreamState.ERROR, error)
+                    self._link.doubt_after(error)
                 finally:
                     status.ended()
                 if status.was_live:
                     pauses.reset()
-                await self._pause(held, pauses.next_s())
+                if await held.pause(pauses.next_s(), self._clock):
+                    pauses.reset()
 
     def _hold(self, url: str) -> Hold:
         """MediaMTX never answers who asks while it closes the path, so the wait must end soon after its own."""
         timeout_s = self._settings.start_timeout_s + START_MARGIN_S
         return Hold(url, credentials=self._link.require().credentials, start_timeout_s=timeout_s)
-
-    async def _pause(self, held: HeldStream, pause_s: float) -> None:
-        """Over at once when somebody new wants the stream, or when it is published again."""
-        held.wanted = anyio.Event()
-        await sleep_unless(self._clock, pause_s, held.wanted)
 
     # Publishers that the agent runs.
 
@@ -286,7 +283,7 @@ class StreamManager:
 
     async def _publish_command(self, id_: CameraId) -> tuple[str, ...]:
         camera = self.camera(id_)
-        publisher = self.command(camera)
+        publisher = self.plan.command(camera)
         url = await self.ensure(camera)
         assert publisher is not None  # noqa: S101 - what mode AGENT means
         return publish_command(publisher, url)

@@ -100,9 +100,9 @@ async def test_what_cannot_be_published_is_refused_with_its_reason(plane: Plane)
     assert unsupported.value.reason == "no_publisher"
     plane.argv = ("ffmpeg", "-i", "$HOME")
     with pytest.raises(Unsupported):
-        plane.streams.command(camera("camera0"))
+        plane.streams.plan.command(camera("camera0"))
     with pytest.raises(CaptureFailed) as missing:
-        plane.streams.command(camera("camera0", None))
+        plane.streams.plan.command(camera("camera0", None))
     assert missing.value.reason == "camera_disconnected"
 
 
