@@ -105,9 +105,11 @@ def camera(name: str, media_input: MediaInput | None = INPUT) -> Camera:
 
 
 @asynccontextmanager
-async def running_plane(server: MediaServerUnderTest, folder: Path) -> AsyncIterator[Plane]:
+async def running_plane(
+    server: MediaServerUnderTest, folder: Path, clock: Clock | None = None
+) -> AsyncIterator[Plane]:
     """Run the parts for as long as the context is open; recordings end first, as in the agent."""
-    plane = Plane(server, folder)
+    plane = Plane(server, folder, clock)
     async with anyio.create_task_group() as tg:
         await tg.start(plane.link.run)
         await tg.start(plane.streams.run)
