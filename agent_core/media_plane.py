@@ -21,6 +21,7 @@ from agent_core.plugin.manager import PluginManager
 from agent_core.plugin.rtsp import Credentials
 from agent_core.publisher_progress import PublisherProgress
 from agent_core.recording_files import RecordingStore
+from agent_core.recording_place import RecordingPlace
 from agent_core.recordings import RecordingManager
 from agent_core.resumption import Resumption
 from agent_core.retention import RecordingCleaner
@@ -113,7 +114,7 @@ def media_plane(
         clock=clock,
     )
     streams = _streams(config, link, cameras, plugins, clock)
-    files = RecordingStore(config.storage.recordings)
+    files = RecordingStore(config.storage.recordings, is_local=RecordingPlace(config.media_server).is_local)
     recordings = RecordingManager(streams, files, settings=config.recordings, events=events, clock=clock)
     health = _health(config, link, streams, states, events, clock)
     cleaner = _cleaner(config.recordings, files, recordings, clock)

@@ -11,7 +11,7 @@ from anyio.abc import TaskStatus
 
 from agent_core.cameras.registry import CameraRegistry
 from agent_core.clock import Clock
-from agent_core.errors import AgentError, InvalidState
+from agent_core.errors import AgentError, InvalidState, Unsupported
 from agent_core.first_of import first_of
 from agent_core.pauses import GrowingPauses
 from agent_core.recording_files import RecordingStore, StoredRecording
@@ -69,6 +69,11 @@ class Resumption:
                 await self._recordings.resume(self._cameras.get(stored.note.camera), stored)
             except InvalidState:
                 break  # somebody has started another one meanwhile
+            except Unsupported as error:
+                _log.warning(
+                    "not resumed: %s", error.details, extra={"fields": {"recording": stored.note.id}}
+                )
+                break  # as the agent is configured now it never will be
             except AgentError as error:
                 _log.info(
                     "not resumed yet: %s", error.details, extra={"fields": {"recording": stored.note.id}}

@@ -153,6 +153,10 @@ class MediaServerConfig(_Section):
     read_password: SecretStr | None = Field(None, description="managed: the password of read_user")
     api_url: str = Field("http://127.0.0.1:9997", description="external: its API")
     rtsp_url: str = Field("rtsp://127.0.0.1:8554", description="external: its RTSP")
+    shares_recordings: bool | None = Field(
+        None,
+        description="external: whether it writes into this host's folder of recordings; default: whether api_url is an address of this host",
+    )
     user: str | None = Field(None, description="external: user for API and reading")
     password: SecretStr | None = Field(None, description="external: the user's password")
     host: str = Field("127.0.0.1", description="host name in stream URLs")
