@@ -67,7 +67,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class StoredRecording:
-    """A recording's folder: its note and its segments, oldest first."""
+    """A recording's folder: its note and its segments, oldest first; a file with nothing in it is none."""
 
     note: RecordingNote
     folder: Path
@@ -161,7 +161,7 @@ class RecordingStore:
             StorageFailed: a file cannot be deleted; the rest is as it was.
         """
         try:
-            for segment in stored.segments:
+            for segment in (*stored.segments, *_segments(stored.folder, empty=True)):
                 segment.path.unlink(missing_ok=True)
             (stored.folder / NOTE).unlink(missing_ok=True)
             with suppress(OSError):  # a file that is not ours stays, and its folder with it
@@ -174,6 +174,8 @@ class RecordingStore:
         folder = self._folder(note)
         with suppress(OSError):
             if not any(_segments(folder)):
+                for segment in _segments(folder, empty=True):
+                    segment.path.unlink(missing_ok=True)
                 (folder / NOTE).unlink(missing_ok=True)
                 folder.rmdir()
 
@@ -267,8 +269,11 @@ class RecordingStore:
         return [self._lengths.duration_s(each.path, each.size_bytes) for each in stored.segments]
 
 
-def _segments(folder: Path) -> Iterator[Segment]:
-    """A folder or a file that has just been removed counts as never there."""
+def _segments(folder: Path, *, empty: bool = False) -> Iterator[Segment]:
+    """Those with something in them, or the `empty` ones, which a media server leaves where the disk is full.
+
+    A folder or a file that has just been removed counts as never there.
+    """
     try:
         entries = sorted(folder.iterdir())
     except (FileNotFoundError, NotADirectoryError):
@@ -277,6 +282,6 @@ def _segments(folder: Path) -> Iterator[Segment]:
         if entry.suffix in _SUFFIXES:
             with suppress(FileNotFoundError):
                 status = entry.lstat()
-                if stat.S_ISREG(status.st_mode):
+                if stat.S_ISREG(status.st_mode) and (status.st_size > 0) is not empty:
                     modified_at = datetime.fromtimestamp(status.st_mtime, UTC)
                     yield Segment(entry.name, entry, status.st_size, modified_at)
