@@ -153,7 +153,7 @@ class MediaServer(Component):
 
     @abstractmethod
     async def wait_endpoints(self) -> MediaServerEndpoints:
-        """Where it listens, as soon as it does."""
+        """Where it listens, as soon as it does; asked once, so it stays that however often the component is run."""
 
 
 class RpcParams(BaseModel):
