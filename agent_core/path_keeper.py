@@ -54,8 +54,8 @@ class PathKeeper:
                 wanted, compared_all_s = wanted | self._streams.ensured, now_s
             for camera in wanted:
                 await self._repair(camera)
-            for camera in self._streams.held:
-                await self._look(camera)
+            if self._streams.held:
+                await self._look()
             self._tell_repairs()
 
     def _tell_repairs(self) -> None:
@@ -72,12 +72,12 @@ class PathKeeper:
         if self._streams.held:
             await self._clock.sleep(LIVE_S)
 
-    async def _look(self, camera: CameraId) -> None:
-        """So that its bit rate is known when somebody asks."""
+    async def _look(self) -> None:
+        """So that bit rates are known when somebody asks."""
         try:
-            await self._streams.runtime(camera)
+            await self._streams.all_runtime()
         except AgentError as error:
-            _log.debug("not looked at: %s", error.details, extra={"fields": {"camera": camera}})
+            _log.debug("not looked at: %s", error.details)
 
     async def _repair(self, camera: CameraId) -> None:
         try:

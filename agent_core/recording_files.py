@@ -187,6 +187,11 @@ class RecordingStore:
         folder = self._folder(note)
         return StoredRecording(note, folder, tuple(_segments(folder)))
 
+    def last_is_empty(self, stored: StoredRecording) -> bool:
+        """Whether the newest file has nothing in it: not yet, or, on a full disk, never."""
+        newest = max((each.name for each in _segments(stored.folder, empty=True)), default="")
+        return newest > (stored.segments[-1].name if stored.segments else "")
+
     def is_full(self) -> bool:
         """Whether nothing more can be recorded.
 

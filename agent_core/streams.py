@@ -148,7 +148,11 @@ class StreamManager:
 
     async def all_runtime(self) -> tuple[RuntimePath, ...]:
         """All of the server's paths, also those of others."""
-        return await self._link.require().client.list_paths()
+        paths = await self._link.require().client.list_paths()
+        for path in paths:
+            if (camera := CameraId(path.name)) in self._held:
+                self._meters[camera].saw(self._clock.monotonic_s(), path)
+        return paths
 
     def state(self, camera: CameraId) -> tuple[StreamState, AgentError | None]:
         """Of the hold: INACTIVE where nobody has a lease."""

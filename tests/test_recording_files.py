@@ -213,6 +213,11 @@ async def test_a_file_with_nothing_in_it_is_no_segment_and_goes_with_the_recordi
     assert [each.path for each in stored.segments] == [first]
     assert store.segment_names(note.id) == ["a.mp4"]
     assert store.read(only).segments == ()
+    assert store.last_is_empty(stored)  # may be one that has just been begun
+    assert store.last_is_empty(store.read(only))
+    segment(root, note, "d.mp4")
+    stored = await store.find(note.id)
+    assert not store.last_is_empty(stored)
     store.discard(only)
     store.delete(stored)
     assert list((root / "camera0").iterdir()) == []

@@ -17,6 +17,7 @@ import anyio
 import pytest
 
 from agent_core.client import CallFailed
+from agent_core.errors import MediaServerUnavailable
 from agent_core.mediamtx.client import MediaServerClient
 from agent_core.mediamtx.schema import PathConf
 from agent_core.models import MediaInput
@@ -45,8 +46,11 @@ async def until_recorded(server: MediaServerUnderTest) -> float:
     began_s = time.monotonic()
 
     async def recorded() -> bool:
-        conf = await client.path_config("camera0")
-        path = await client.path("camera0")
+        try:
+            conf = await client.path_config("camera0")
+            path = await client.path("camera0")
+        except MediaServerUnavailable:  # on a loaded machine a call may time out
+            return False
         return conf is not None and conf.record is True and path is not None
 
     async with MediaServerClient(server.api_url) as client:
@@ -107,7 +111,9 @@ async def reload(server: MediaServerUnderTest) -> None:
         return
     file = server.folder / "mediamtx.yml"
     changed = json.loads(file.read_text()) | {"paths": {"of_the_file": {}}}
-    file.write_text(json.dumps(changed))
+    whole = file.with_suffix(".new")  # MediaMTX ends at the sight of a file that is half written
+    whole.write_text(json.dumps(changed))
+    whole.replace(file)
 
 
 async def test_a_configuration_file_that_changes_costs_the_paths_which_come_back(
