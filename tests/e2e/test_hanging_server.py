@@ -20,8 +20,8 @@ RECOVERY_LIMIT_S = 3.0
 #: Before and after the stop, at the same pace; a machine that becomes slower meanwhile is slower in both.
 BASELINE_S = 5.0
 PAUSE_S = 0.01
-#: Of each method in each phase: enough for some 15 of them to be above the 95th percentile.
-FEWEST_CALLS = 300
+#: Of each method in each phase, however slow the machine is; the baseline has two. Normal are a few hundred.
+FEWEST_CALLS = 150
 #: What two cores add to the 95th percentile of calls that take a millisecond where a dozen other processes want them:
 #: found are 35 ms. Below it nothing is a difference; waiting for the media server would be 300 ms at the least.
 NOISE_S = 0.06
@@ -30,9 +30,9 @@ Taken = Mapping[str, list[float]]
 
 
 async def timed(client: AgentClient, ends_s: float) -> Taken:
-    """How long calls took that need no media server, each method again and again until then."""
+    """How long calls took that need no media server, each method again and again until then or for longer."""
     taken: dict[str, list[float]] = {"ping": [], "get_camera_list": []}
-    while time.monotonic() < ends_s:
+    while time.monotonic() < ends_s or len(taken["ping"]) < FEWEST_CALLS:
         for method, durations_s in taken.items():
             began_s = time.perf_counter()
             await client.call(method)
@@ -42,7 +42,6 @@ async def timed(client: AgentClient, ends_s: float) -> Taken:
 
 
 def p95_s(durations_s: list[float]) -> float:
-    assert len(durations_s) >= FEWEST_CALLS
     return statistics.quantiles(durations_s, n=20)[-1]
 
 
