@@ -72,8 +72,9 @@ class Agent:
                 with Announcement(self._config.storage.endpoint_file, url):
                     await services.start(parts.supervisor.run)
                     await services.start(parts.monitor.run)
-                    await media.start(parts.media.link.run)
+                    # Streams before the server: a path is made as whole as it will be compared with later.
                     await media.start(parts.media.streams.run)
+                    await media.start(parts.media.link.run)
                     for each in (parts.media.keeper, parts.media.health, parts.media.cleaner):
                         await media.start(each.run)
                     await recordings.start(parts.media.recordings.run)

@@ -78,6 +78,26 @@ def assemble(config: AgentConfig, *, clock: Clock, find: EntryPointFinder) -> As
     plugins = PluginManager()
     plugins.load(config.plugins, find)
     providers = plugins.collect(context, config.plugins)
+    while True:
+        parts = _connect(config, providers, plugins, problems, cameras, ledger, events, clock)
+        if len(kept := [each for each in providers if plugins.is_loaded(each.plugin)]) == len(providers):
+            return parts
+        providers = (
+            kept  # connected again without those whose methods or topics were refused: nothing runs yet
+        )
+
+
+def _connect(
+    config: AgentConfig,
+    providers: Sequence[Providers],
+    plugins: PluginManager,
+    problems: Sequence[AgentError],
+    cameras: CameraRegistry,
+    ledger: Ledger,
+    events: EventBus,
+    clock: Clock,
+) -> Assembly:
+    """All parts with what `providers` offer; a plugin that `plugins` has rejected afterwards must not be in them."""
     monitor = CameraMonitor(
         list(chain.from_iterable(each.sources for each in providers)), cameras, ledger, clock=clock
     )

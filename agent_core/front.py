@@ -41,7 +41,10 @@ def front_of(
     events: EventBus,
     clock: Clock,
 ) -> RpcServer:
-    """The server, made and connected; a plugin whose methods cannot be added is dropped with its reason."""
+    """The server, made and connected; a plugin whose methods or topics cannot be added is rejected with its reason.
+
+    What was added of such a plugin stays in this server, so another one is made without it.
+    """
     links = DownloadLinks(secret.derive("download links"), clock)
     forms = Forms(config.media_server, media, clock, links.sign)
     keys = ApiKeys(config.storage.state_dir / API_KEYS_FILE, clock)

@@ -13,7 +13,7 @@ import anyio.to_thread
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
-from agent_core.clock import Clock
+from agent_core.clock import Clock, sleep_unless
 from agent_core.config import HealthConfig
 from agent_core.errors import AgentError
 from agent_core.events import EventBus
@@ -117,6 +117,8 @@ class HealthMonitor:
         self._probe_s: float | None = None
         self._checks: dict[str, Check] = {}
         self._announced = Health.HEALTHY
+        #: A test that fails opens the circuit again; that is no news.
+        self._was_tested = False
         link.breaker.watch(self._circuit_changed)
 
     @property
@@ -133,16 +135,19 @@ class HealthMonitor:
             await self._look_at_server()
             await self._look_at_disk()
             self._announce()
-            await self._clock.sleep(self._pause_s())
+            await sleep_unless(self._clock, self._pause_s(), self._link.recovery.doubted)
 
     def _pause_s(self) -> float:
-        if self._link.breaker.state is not BreakerState.CLOSED or not self._server.good:
+        """Short from the first probe on that is not answered: the server may be back any moment."""
+        is_closed = self._link.breaker.state is BreakerState.CLOSED
+        if self._link.recovery.is_silent or not (is_closed and self._server.good):
             return self._settings.probe_open_s
         return self._settings.probe_live_s if self._is_live() else self._settings.probe_idle_s
 
     async def _look_at_server(self) -> None:
         if not self._link.is_configured:
             return
+        self._link.recovery.probing()
         began_s = self._clock.monotonic_s()
         try:
             with anyio.fail_after(self._settings.probe_timeout_s):
@@ -155,10 +160,12 @@ class HealthMonitor:
                 if isinstance(error, AgentError)
                 else "It accepts connections and does not answer."
             )
+            self._link.recovery.unanswered()
             self._note_server(good=False, detail=detail)
             return
         self._probe_s = self._clock.monotonic_s() - began_s
         self._link.breaker.probed(self._clock.monotonic_s())
+        self._link.recovery.answered()
         self._note_server(good=True, detail="It answers.")
 
     def _note_server(self, *, good: bool, detail: str) -> None:
@@ -188,6 +195,9 @@ class HealthMonitor:
 
     def _circuit_changed(self, state: BreakerState) -> None:
         """Clients are told, whether or not the agent's health is another by it."""
+        if state is BreakerState.OPEN and not self._was_tested:
+            self._link.recovery.doubt()
+        self._was_tested = state is BreakerState.HALF_OPEN
         self.tell(f"The circuit to the media server is {state.value.replace('_', '-')}.")
 
     def tell(self, reason: str) -> None:

@@ -15,10 +15,13 @@ from agent_core.mediamtx.managed import ManagedServer
 from agent_core.mediamtx.schema import RuntimePath
 from agent_core.models import CameraId
 from agent_core.path_keeper import PathKeeper
+from agent_core.path_plan import PathPlan
 from agent_core.plugin import Component, MediaServer, MediaServerEndpoints
 from agent_core.plugin.manager import PluginManager
 from agent_core.plugin.rtsp import Credentials
+from agent_core.publisher_progress import PublisherProgress
 from agent_core.recording_files import RecordingStore
+from agent_core.recording_place import RecordingPlace
 from agent_core.recordings import RecordingManager
 from agent_core.resumption import Resumption
 from agent_core.retention import RecordingCleaner
@@ -110,14 +113,8 @@ def media_plane(
         breaker=_breaker(config.health),
         clock=clock,
     )
-    streams = StreamManager(
-        link,
-        camera=cameras.get,
-        publisher=plugins.publisher,
-        settings=config.media_server,
-        clock=clock,
-    )
-    files = RecordingStore(config.storage.recordings)
+    streams = _streams(config, link, cameras, plugins, clock)
+    files = RecordingStore(config.storage.recordings, is_local=RecordingPlace(config.media_server).is_local)
     recordings = RecordingManager(streams, files, settings=config.recordings, events=events, clock=clock)
     health = _health(config, link, streams, states, events, clock)
     cleaner = _cleaner(config.recordings, files, recordings, clock)
@@ -129,9 +126,23 @@ def media_plane(
         health,
         cleaner,
         PathKeeper(streams, repairs=lambda: link.repairs, tell=health.tell, clock=clock),
-        Resumption(recordings, files, cameras, clock=clock),
+        Resumption(recordings, files, cameras, recovered=link.recovery.wait, clock=clock),
         config.media_server,
         server if isinstance(server, ManagedServer) else None,
+    )
+
+
+def _streams(
+    config: AgentConfig, link: ServerLink, cameras: CameraRegistry, plugins: PluginManager, clock: Clock
+) -> StreamManager:
+    progress = PublisherProgress(config.storage.runtime_dir, clock=clock)
+    return StreamManager(
+        link,
+        camera=cameras.get,
+        plan=PathPlan(plugins.publisher, progress=progress, settings=config.media_server),
+        progress=progress,
+        settings=config.media_server,
+        clock=clock,
     )
 
 

@@ -54,6 +54,8 @@ class PathKeeper:
                 wanted, compared_all_s = wanted | self._streams.ensured, now_s
             for camera in wanted:
                 await self._repair(camera)
+            if self._streams.held:
+                await self._look()
             self._tell_repairs()
 
     def _tell_repairs(self) -> None:
@@ -69,6 +71,13 @@ class PathKeeper:
             await first_of(partial(self._clock.sleep, IDLE_S), self._streams.wait_leased)
         if self._streams.held:
             await self._clock.sleep(LIVE_S)
+
+    async def _look(self) -> None:
+        """So that bit rates are known when somebody asks."""
+        try:
+            await self._streams.all_runtime()
+        except AgentError as error:
+            _log.debug("not looked at: %s", error.details)
 
     async def _repair(self, camera: CameraId) -> None:
         try:

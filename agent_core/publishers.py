@@ -68,6 +68,11 @@ class Publishers:
         slot = self._slots.get(camera)
         return slot.runner.process if slot else None
 
+    def hurry(self) -> None:
+        """The media server is back: whoever waits to start again does so now."""
+        for slot in self._slots.values():
+            slot.runner.hurry()
+
     @contextmanager
     def lease(self, camera: CameraId) -> Iterator[None]:
         """Have the camera published from the first `wait_live` on for as long as the context is open."""

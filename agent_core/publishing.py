@@ -81,7 +81,7 @@ class PublisherRunner:
         self._pauses = RestartPauses()
         self._problem: AgentError | None = None
         self._is_live = False
-        #: Whether a pause is one that nobody may cut short.
+        #: Whether a pause is one that only `hurry` may cut short.
         self._must_wait = True
         self._changed, self._doubted, self._hurry = anyio.Event(), anyio.Event(), anyio.Event()
         #: How many programs were ever started.
@@ -97,7 +97,9 @@ class PublisherRunner:
             pause_s = await self._once()
             if not is_wanted():
                 return
-            await sleep_unless(self._clock, pause_s, anyio.Event() if self._must_wait else self._hurry)
+            if self._must_wait:
+                self._hurry = anyio.Event()  # whoever hurried the attempt that ended does not hurry the next
+            await sleep_unless(self._clock, pause_s, self._hurry)
             self._became(live=False)
 
     async def _once(self) -> float:
@@ -110,6 +112,10 @@ class PublisherRunner:
             self._failed(error)
             return self._pauses.unprepared()
         return self._pauses.after_run(await self._attempt(argv))
+
+    def hurry(self) -> None:
+        """Cut a pause short, whatever it is for: what made the attempts fail is over."""
+        self._hurry.set()
 
     async def wait_live(self) -> None:
         """Return when a look at the server shows the stream live.

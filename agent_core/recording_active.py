@@ -83,7 +83,7 @@ async def final_files(store: RecordingStore, note: RecordingNote, *, clock: Cloc
     while True:
         stored = await anyio.to_thread.run_sync(store.read, note)
         sizes = [each.size_bytes for each in stored.segments]
-        if await anyio.to_thread.run_sync(_is_finished, stored, sizes == before):
+        if await anyio.to_thread.run_sync(_is_finished, store, stored, sizes == before):
             return stored
         if clock.monotonic_s() >= ends_s:
             return stored
@@ -91,7 +91,9 @@ async def final_files(store: RecordingStore, note: RecordingNote, *, clock: Cloc
         await clock.sleep(LOOK_S)
 
 
-def _is_finished(stored: StoredRecording, is_still: bool) -> bool:  # noqa: FBT001 - for run_sync
+def _is_finished(store: RecordingStore, stored: StoredRecording, is_still: bool) -> bool:  # noqa: FBT001 - for run_sync
+    if store.last_is_empty(stored):
+        return False
     if not stored.segments or stored.segments[-1].path.suffix != ".mp4":
         return is_still
     return fmp4.is_finished(stored.segments[-1].path)

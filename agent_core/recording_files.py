@@ -4,7 +4,7 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,9 +15,10 @@ from pathlib import Path
 import anyio.to_thread
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from agent_core.errors import NotFound, StorageFailed
-from agent_core.media import fmp4, mpegts
+from agent_core.errors import StorageFailed
 from agent_core.models import CAMERA_ID, CameraId
+from agent_core.recording_place import no_recording, not_local
+from agent_core.segment_lengths import SegmentLengths
 from agent_core.state import explain_os_error, write_atomic
 
 __all__ = ("RecordingFormat", "RecordingNote", "RecordingStore", "Segment", "StoredRecording")
@@ -27,8 +28,6 @@ NOTE = "recording.json"
 _SUFFIXES = (".mp4", ".ts")
 #: With less free space than this the disk counts as full: a part of a recording would not fit.
 FULL_BYTES = 1 << 20
-#: Lengths of files that are remembered; more, and all are read again.
-_KEPT_DURATIONS = 10_000
 #: What `create` makes; anything else is no recording's id, so no name leads anywhere else.
 _ID = re.compile(
     r"(camera(?:0|[1-9][0-9]{0,8}))_[0-9]{4}-[0-9]{2}-[0-9]{2}_[0-9]{2}-[0-9]{2}-[0-9]{2}Z(?:-[1-9][0-9]{0,8})?",
@@ -68,7 +67,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class StoredRecording:
-    """A recording's folder: its note and its segments, oldest first."""
+    """A recording's folder: its note and its segments, oldest first; a file with nothing in it is none."""
 
     note: RecordingNote
     folder: Path
@@ -84,11 +83,16 @@ class StoredRecording:
 
 
 class RecordingStore:
-    """Makes, lists and reads recordings. Methods that are not `async` block on the disk: call them in a thread."""
+    """Makes, lists and reads recordings. Methods that are not `async` block on the disk: call them in a thread.
 
-    def __init__(self, root: Path) -> None:
+    Args:
+        is_local: whether the media server writes below `root`; may block.
+    """
+
+    def __init__(self, root: Path, *, is_local: Callable[[], bool] = lambda: True) -> None:
         self._root = root
-        self._durations: dict[Path, tuple[int, float]] = {}
+        self._is_local = is_local
+        self._lengths = SegmentLengths()
 
     @property
     def root(self) -> Path:
@@ -104,8 +108,10 @@ class RecordingStore:
         """Make the folder of a new recording; its id is camera and time, numbered where that exists.
 
         Raises:
+            Unsupported: `recordings_not_local`.
             StorageFailed: the disk refuses; nothing is left.
         """
+        self.require_local()
         base = f"{camera}_{started_at.strftime('%Y-%m-%d_%H-%M-%SZ')}"
         try:
             (self._root / camera).mkdir(parents=True, exist_ok=True)
@@ -123,6 +129,11 @@ class RecordingStore:
             self.discard(note)
             raise
         return note
+
+    def require_local(self) -> None:
+        """Raise `Unsupported` where the media server's recordings would not be here."""
+        if not self._is_local():
+            raise not_local()
 
     def _make_folder(self, parent: Path, base: str) -> str:
         for number in count(1):
@@ -150,7 +161,7 @@ class RecordingStore:
             StorageFailed: a file cannot be deleted; the rest is as it was.
         """
         try:
-            for segment in stored.segments:
+            for segment in (*stored.segments, *_segments(stored.folder, empty=True)):
                 segment.path.unlink(missing_ok=True)
             (stored.folder / NOTE).unlink(missing_ok=True)
             with suppress(OSError):  # a file that is not ours stays, and its folder with it
@@ -163,6 +174,8 @@ class RecordingStore:
         folder = self._folder(note)
         with suppress(OSError):
             if not any(_segments(folder)):
+                for segment in _segments(folder, empty=True):
+                    segment.path.unlink(missing_ok=True)
                 (folder / NOTE).unlink(missing_ok=True)
                 folder.rmdir()
 
@@ -173,6 +186,11 @@ class RecordingStore:
         """The recording as it is on disk now."""
         folder = self._folder(note)
         return StoredRecording(note, folder, tuple(_segments(folder)))
+
+    def last_is_empty(self, stored: StoredRecording) -> bool:
+        """Whether the newest file has nothing in it: not yet, or, on a full disk, never."""
+        newest = max((each.name for each in _segments(stored.folder, empty=True)), default="")
+        return newest > (stored.segments[-1].name if stored.segments else "")
 
     def is_full(self) -> bool:
         """Whether nothing more can be recorded.
@@ -225,18 +243,16 @@ class RecordingStore:
 
         Raises:
             NotFound: there is none.
+            Unsupported: `recordings_not_local`: nor can it be here.
         """
         stored = None
         if known := _ID.fullmatch(recording_id):
             folder = self._root / known[1] / recording_id
             stored = await anyio.to_thread.run_sync(self._stored, folder)
         if stored is None:
-            raise NotFound(
-                "There is no recording of that name.",
-                resource="recording",
-                id=recording_id,
-                suggestion="Call list_recordings for the names.",
-            )
+            if known:
+                await anyio.to_thread.run_sync(self.require_local)
+            raise no_recording(recording_id)
         return stored
 
     async def durations_s(self, stored: StoredRecording) -> list[float]:
@@ -254,29 +270,15 @@ class RecordingStore:
         return [segment.name for segment in stored.segments] if stored else []
 
     def segment_durations_s(self, stored: StoredRecording) -> list[float]:
-        """Seconds of media of each segment, 0 for a damaged one. A file is read again when its size has changed."""
-        return [self._duration_s(segment) for segment in stored.segments]
-
-    def _duration_s(self, segment: Segment) -> float:
-        known = self._durations.get(segment.path)
-        if known is not None and known[0] == segment.size_bytes:
-            return known[1]
-        try:
-            duration_s = _read_duration_s(segment.path)
-        except StorageFailed:
-            return 0.0
-        if len(self._durations) >= _KEPT_DURATIONS:
-            self._durations.clear()
-        self._durations[segment.path] = (segment.size_bytes, duration_s)
-        return duration_s
+        """Seconds of media of each segment, 0 for a damaged one."""
+        return [self._lengths.duration_s(each.path, each.size_bytes) for each in stored.segments]
 
 
-def _read_duration_s(path: Path) -> float:
-    return mpegts.segment_duration_s(path) if path.suffix == ".ts" else fmp4.segment_duration_s(path)
+def _segments(folder: Path, *, empty: bool = False) -> Iterator[Segment]:
+    """Those with something in them, or the `empty` ones, which a media server leaves where the disk is full.
 
-
-def _segments(folder: Path) -> Iterator[Segment]:
-    """A folder or a file that has just been removed counts as never there."""
+    A folder or a file that has just been removed counts as never there.
+    """
     try:
         entries = sorted(folder.iterdir())
     except (FileNotFoundError, NotADirectoryError):
@@ -285,6 +287,6 @@ def _segments(folder: Path) -> Iterator[Segment]:
         if entry.suffix in _SUFFIXES:
             with suppress(FileNotFoundError):
                 status = entry.lstat()
-                if stat.S_ISREG(status.st_mode):
+                if stat.S_ISREG(status.st_mode) and (status.st_size > 0) is not empty:
                     modified_at = datetime.fromtimestamp(status.st_mtime, UTC)
                     yield Segment(entry.name, entry, status.st_size, modified_at)

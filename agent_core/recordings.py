@@ -84,7 +84,7 @@ class RecordingManager:
         Raises:
             InvalidState: the camera is recording already, or with `wait` somebody stopped it meanwhile.
             StorageFailed: its folder cannot be made, or the disk is full.
-            MediaServerError, Unsupported, CaptureFailed: the media server cannot record it.
+            MediaServerError, Unsupported, CaptureFailed: the media server cannot record it, or not on this host.
             DependencyFailed: with `wait`, nothing was recorded in time; nothing of it is left.
         """
         async with self._locks.hold(camera.id):
@@ -119,7 +119,7 @@ class RecordingManager:
             raise already_recording(camera, active.state)
 
     async def _begin(self, camera: Camera, duration_s: float | None, form: RecordingFormat) -> Active:
-        self._streams.command(camera)  # what cannot be published is refused before anything is made
+        self._streams.plan.command(camera)  # what cannot be published is refused before anything is made
         note = await anyio.to_thread.run_sync(
             self._store.create, camera.id, form, self._clock.now(), duration_s
         )
@@ -140,7 +140,8 @@ class RecordingManager:
         """
         async with self._locks.hold(camera.id):
             self._refuse_second(camera.id)
-            self._streams.command(camera)
+            self._streams.plan.command(camera)
+            await anyio.to_thread.run_sync(self._store.require_local)
             await self._streams.set_recording(camera, self._conf(stored.note))
             now_s = self._clock.monotonic_s()
             age_s = (self._clock.now() - stored.note.started_at).total_seconds()

@@ -1,6 +1,8 @@
 """Recordings that an agent which was killed has left: gone on with, or closed."""
 
 import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 import anyio
 import anyio.to_thread
@@ -9,7 +11,8 @@ from anyio.abc import TaskStatus
 
 from agent_core.cameras.registry import CameraRegistry
 from agent_core.clock import Clock
-from agent_core.errors import AgentError, InvalidState
+from agent_core.errors import AgentError, InvalidState, Unsupported
+from agent_core.first_of import first_of
 from agent_core.pauses import GrowingPauses
 from agent_core.recording_files import RecordingStore, StoredRecording
 from agent_core.recordings import RecordingManager
@@ -22,14 +25,24 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 10.0
 
 
 class Resumption:
-    """Once, at the start: each camera's last recording that was never ended goes on, unless its time is over."""
+    """Once, at the start: each camera's last recording that was never ended goes on, unless its time is over.
+
+    `recovered` returns when the media server answers again: that ends the pauses.
+    """
 
     def __init__(
-        self, recordings: RecordingManager, store: RecordingStore, cameras: CameraRegistry, *, clock: Clock
+        self,
+        recordings: RecordingManager,
+        store: RecordingStore,
+        cameras: CameraRegistry,
+        *,
+        recovered: Callable[[], Awaitable[None]],
+        clock: Clock,
     ) -> None:
         self._recordings = recordings
         self._store = store
         self._cameras = cameras
+        self._recovered = recovered
         self._clock = clock
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
@@ -56,6 +69,11 @@ class Resumption:
                 await self._recordings.resume(self._cameras.get(stored.note.camera), stored)
             except InvalidState:
                 break  # somebody has started another one meanwhile
+            except Unsupported as error:
+                _log.warning(
+                    "not resumed: %s", error.details, extra={"fields": {"recording": stored.note.id}}
+                )
+                break  # as the agent is configured now it never will be
             except AgentError as error:
                 _log.info(
                     "not resumed yet: %s", error.details, extra={"fields": {"recording": stored.note.id}}
@@ -63,7 +81,7 @@ class Resumption:
             else:
                 _log.info("resumed", extra={"fields": {"recording": stored.note.id}})
                 return
-            await self._clock.sleep(pauses.next_s())
+            await first_of(partial(self._clock.sleep, pauses.next_s()), self._recovered)
         await self._close(stored)
 
     def _is_over(self, stored: StoredRecording) -> bool:

@@ -142,6 +142,9 @@ class MediaServerConfig(_Section):
         ("hls", "webrtc"), description="managed: what is served besides RTSP"
     )
     webrtc_udp_port: Port = Field(8189, description="managed: port of WebRTC's media; 0 takes a free one")
+    hang_timeout_s: Seconds = Field(
+        30.0, description="managed: a media server that runs and does not answer for so long is started again"
+    )
     read_user: str | None = Field(
         None,
         pattern=r"^[0-9A-Za-z._-]{1,64}$",
@@ -150,6 +153,10 @@ class MediaServerConfig(_Section):
     read_password: SecretStr | None = Field(None, description="managed: the password of read_user")
     api_url: str = Field("http://127.0.0.1:9997", description="external: its API")
     rtsp_url: str = Field("rtsp://127.0.0.1:8554", description="external: its RTSP")
+    shares_recordings: bool | None = Field(
+        None,
+        description="external: whether it writes into this host's folder of recordings; default: whether api_url is an address of this host",
+    )
     user: str | None = Field(None, description="external: user for API and reading")
     password: SecretStr | None = Field(None, description="external: the user's password")
     host: str = Field("127.0.0.1", description="host name in stream URLs")

@@ -10,11 +10,12 @@ from anyio.abc import TaskStatus
 
 from agent_core.clock import Clock
 from agent_core.errors import AgentError, MediaServerUnavailable, Unsupported
-from agent_core.mediamtx.breaker import CircuitBreaker
+from agent_core.mediamtx.breaker import CircuitBreaker, CircuitOpen
 from agent_core.mediamtx.client import MediaServerClient
 from agent_core.paths import PathManager
 from agent_core.plugin import MediaServerEndpoints
 from agent_core.plugin.rtsp import Credentials
+from agent_core.recovery import Recovery
 
 __all__ = ("Connected", "ServerLink")
 
@@ -49,6 +50,7 @@ class ServerLink:
         clock: Clock,
     ) -> None:
         self.breaker = breaker
+        self.recovery = Recovery()
         self._endpoints = endpoints
         self._problem = problem
         self._clock = clock
@@ -96,6 +98,11 @@ class ServerLink:
         self.require()
         if self._probing is not None:
             await self._probing.info()
+
+    def doubt_after(self, error: AgentError) -> None:
+        """Have the server probed now where `error` may mean that it is gone; with an open circuit it is anyhow."""
+        if isinstance(error, MediaServerUnavailable) and not isinstance(error, CircuitOpen):
+            self.recovery.doubt()
 
     def _not_connected(self) -> MediaServerUnavailable:
         problem = self._problem()

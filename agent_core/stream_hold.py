@@ -6,6 +6,7 @@ from enum import StrEnum
 
 import anyio
 
+from agent_core.clock import Clock, sleep_unless
 from agent_core.errors import AgentError
 from agent_core.models import CameraId
 
@@ -23,7 +24,8 @@ class StreamState(StrEnum):
 class HeldStream:
     """One camera's hold. `state` and `problem` change with it; `changed` is set and replaced at each change.
 
-    `wanted` ends the pause before the next attempt.
+    `wanted` ends the pause before the next attempt: somebody new wants the stream, it is published again, or the
+    server is back.
     """
 
     camera: CameraId
@@ -38,6 +40,12 @@ class HeldStream:
         self.state, self.problem = state, problem
         self.changed.set()
         self.changed = anyio.Event()
+
+    async def pause(self, pause_s: float, clock: Clock) -> bool:
+        """Whether it was ended by `wanted`."""
+        self.wanted = anyio.Event()
+        await sleep_unless(clock, pause_s, self.wanted)
+        return self.wanted.is_set()
 
 
 class LiveStatus:

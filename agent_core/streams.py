@@ -1,7 +1,7 @@
 """Live streams: a path for each camera, leased by name, held while anybody has a lease."""
 
 import logging
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -9,15 +9,17 @@ import anyio
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskGroup, TaskStatus
 
-from agent_core.clock import Clock, sleep_unless
+from agent_core.bitrate import BitrateMeter
+from agent_core.clock import Clock
 from agent_core.config import MediaServerConfig
-from agent_core.errors import AgentError, CaptureFailed, MediaServerRefused
+from agent_core.errors import AgentError, MediaServerRefused
 from agent_core.mediamtx.hold import Hold
 from agent_core.mediamtx.schema import PathConf, RuntimePath
-from agent_core.models import Camera, CameraId, MediaInput, Url
-from agent_core.path_conf import PublishMode, no_publisher, path_conf, publish_mode
+from agent_core.models import Camera, CameraId
+from agent_core.path_conf import PublishMode
+from agent_core.path_plan import PathPlan
 from agent_core.pauses import GrowingPauses
-from agent_core.plugin import Publisher
+from agent_core.publisher_progress import PublisherProgress
 from agent_core.publishers import Publishers
 from agent_core.publishing import PublisherRunner, publish_command
 from agent_core.server_link import ServerLink
@@ -39,7 +41,8 @@ class StreamManager:
     Args:
         link: the media server.
         camera: the camera of an id as it is now; raises NotFound.
-        publisher: the program that publishes a media input, None if no plugin has one.
+        plan: how each camera comes to its path.
+        progress: what publishers report; runs with this.
     """
 
     def __init__(
@@ -47,13 +50,15 @@ class StreamManager:
         link: ServerLink,
         *,
         camera: Callable[[str], Camera],
-        publisher: Callable[[MediaInput], Publisher | None],
+        plan: PathPlan,
+        progress: PublisherProgress,
         settings: MediaServerConfig,
         clock: Clock,
     ) -> None:
         self._link = link
         self.camera = camera
-        self._publisher = publisher
+        self.plan = plan
+        self.progress = progress
         self._settings = settings
         self._clock = clock
         self._held: dict[CameraId, HeldStream] = {}
@@ -61,6 +66,7 @@ class StreamManager:
         #: Holds that the server counts as readers, those that are being torn down included.
         self._sessions: Counter[CameraId] = Counter()
         self._ensured: set[CameraId] = set()
+        self._meters: defaultdict[CameraId, BitrateMeter] = defaultdict(BitrateMeter)
         self._leased = anyio.Event()
         #: Those that the agent runs; none where the media server runs them.
         self.publishers = Publishers(
@@ -73,36 +79,24 @@ class StreamManager:
         async with anyio.create_task_group() as tg:
             self._tg = tg
             try:
+                await tg.start(self.progress.run)
                 await tg.start(self.publishers.run)
+                tg.start_soon(self._hurry_after_silence)
                 task_status.started()
                 await anyio.sleep_forever()
             finally:
                 self._tg = None
 
-    def command(self, camera: Camera) -> Publisher | None:
-        """The program that publishes `camera`; None for one that the server pulls.
-
-        Raises:
-            CaptureFailed: the camera is not there.
-            Unsupported: no plugin can publish it.
-        """
-        if camera.media_input is None:
-            raise CaptureFailed(f"{camera.id} is not connected.", reason="camera_disconnected")
-        if isinstance(camera.media_input, Url):
-            return None
-        publisher = self._publisher(camera.media_input)
-        is_expanded = self.mode(camera) is PublishMode.SERVER
-        if publisher is None or (is_expanded and any("$" in word for word in publisher.argv)):
-            raise no_publisher(camera)
-        return publisher
-
-    def mode(self, camera: Camera) -> PublishMode:
-        """Who feeds the camera's path."""
-        return publish_mode(camera, self._settings)
+    async def _hurry_after_silence(self) -> None:
+        """A server that is back is used at once, by the streams that were lost with it."""
+        while True:
+            await self._link.recovery.wait()
+            self.publishers.hurry()
+            for held in self._held.values():
+                held.wanted.set()
 
     def _desired(self, camera: Camera) -> PathConf:
-        recording = self._recording.get(camera.id, PathConf(record=False))
-        return path_conf(camera, self.command(camera), recording=recording, settings=self._settings)
+        return self.plan.conf(camera, self._recording.get(camera.id, PathConf(record=False)))
 
     async def ensure(self, camera: Camera) -> str:
         """Make the server have the camera's path; returns the stream's RTSP URL for this host.
@@ -138,7 +132,13 @@ class StreamManager:
 
     async def runtime(self, camera: CameraId) -> RuntimePath | None:
         """The path as the server sees it; None if it has none."""
-        return await self._link.require().client.path(camera)
+        path = await self._link.require().client.path(camera)
+        self._meters[camera].saw(self._clock.monotonic_s(), path)
+        return path
+
+    def bitrate(self, camera: CameraId) -> float | None:
+        """Bits a second that the server gets for the path, by the looks at it."""
+        return self._meters[camera].bits_per_s
 
     def viewers(self, path: RuntimePath | None) -> int:
         """How many read the path, our own hold not counted."""
@@ -148,7 +148,11 @@ class StreamManager:
 
     async def all_runtime(self) -> tuple[RuntimePath, ...]:
         """All of the server's paths, also those of others."""
-        return await self._link.require().client.list_paths()
+        paths = await self._link.require().client.list_paths()
+        for path in paths:
+            if (camera := CameraId(path.name)) in self._held:
+                self._meters[camera].saw(self._clock.monotonic_s(), path)
+        return paths
 
     def state(self, camera: CameraId) -> tuple[StreamState, AgentError | None]:
         """Of the hold: INACTIVE where nobody has a lease."""
@@ -245,28 +249,25 @@ class StreamManager:
                 try:
                     camera = self.camera(held.camera)
                     hold = self._hold(await self.ensure(camera))
-                    if self.mode(camera) is PublishMode.AGENT:
+                    if self.plan.mode(camera) is PublishMode.AGENT:
                         await self.publishers.wait_live(camera.id)
                     await hold.run(task_status=status)
                 except AgentError as error:
                     fields = {"camera": held.camera, "reason": error.reason}
                     _log.warning("the stream is not live: %s", error.details, extra={"fields": fields})
                     held.became(StreamState.ERROR, error)
+                    self._link.doubt_after(error)
                 finally:
                     status.ended()
                 if status.was_live:
                     pauses.reset()
-                await self._pause(held, pauses.next_s())
+                if await held.pause(pauses.next_s(), self._clock):
+                    pauses.reset()
 
     def _hold(self, url: str) -> Hold:
         """MediaMTX never answers who asks while it closes the path, so the wait must end soon after its own."""
         timeout_s = self._settings.start_timeout_s + START_MARGIN_S
         return Hold(url, credentials=self._link.require().credentials, start_timeout_s=timeout_s)
-
-    async def _pause(self, held: HeldStream, pause_s: float) -> None:
-        """Over at once when somebody new wants the stream, or when it is published again."""
-        held.wanted = anyio.Event()
-        await sleep_unless(self._clock, pause_s, held.wanted)
 
     # Publishers that the agent runs.
 
@@ -286,7 +287,7 @@ class StreamManager:
 
     async def _publish_command(self, id_: CameraId) -> tuple[str, ...]:
         camera = self.camera(id_)
-        publisher = self.command(camera)
+        publisher = self.plan.command(camera)
         url = await self.ensure(camera)
         assert publisher is not None  # noqa: S101 - what mode AGENT means
         return publish_command(publisher, url)

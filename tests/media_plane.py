@@ -22,8 +22,10 @@ from agent_core.models import (
     MediaInput,
     RecordingEvent,
 )
+from agent_core.path_plan import PathPlan
 from agent_core.plugin import Publisher, ffmpeg
 from agent_core.plugin.rtsp import Credentials
+from agent_core.publisher_progress import PublisherProgress
 from agent_core.recording_files import RecordingStore
 from agent_core.recordings import RecordingManager
 from agent_core.server_link import ServerLink
@@ -55,8 +57,10 @@ class Plane:
 
         settings = MediaServerConfig(start_timeout_s=3, close_after_s=1)
         self.link = ServerLink(endpoints, breaker=CircuitBreaker(BreakerSettings()), clock=clock)
+        progress = PublisherProgress(folder, clock=clock)
+        plan = PathPlan(self._publisher, progress=progress, settings=settings)
         self.streams = StreamManager(
-            self.link, camera=self._camera, publisher=self._publisher, settings=settings, clock=clock
+            self.link, camera=self._camera, plan=plan, progress=progress, settings=settings, clock=clock
         )
         self.files = RecordingStore(folder / "recordings")
         limits = RecordingsConfig(start_timeout_s=4, stall_s=3)
@@ -101,9 +105,11 @@ def camera(name: str, media_input: MediaInput | None = INPUT) -> Camera:
 
 
 @asynccontextmanager
-async def running_plane(server: MediaServerUnderTest, folder: Path) -> AsyncIterator[Plane]:
+async def running_plane(
+    server: MediaServerUnderTest, folder: Path, clock: Clock | None = None
+) -> AsyncIterator[Plane]:
     """Run the parts for as long as the context is open; recordings end first, as in the agent."""
-    plane = Plane(server, folder)
+    plane = Plane(server, folder, clock)
     async with anyio.create_task_group() as tg:
         await tg.start(plane.link.run)
         await tg.start(plane.streams.run)

@@ -9,12 +9,19 @@ import anyio.abc
 import pytest
 
 from agent_core.config import HealthConfig
+from agent_core.errors import CaptureFailed, MediaServerUnavailable
 from agent_core.events import Event, EventBus
 from agent_core.health import CheckStatus, Health, HealthMonitor, Steady
-from agent_core.mediamtx.breaker import BreakerSettings, BreakerState, CircuitBreaker
+from agent_core.mediamtx.breaker import BreakerSettings, BreakerState, CircuitBreaker, CircuitOpen
 from agent_core.models import SystemEvent
 from agent_core.server_link import ServerLink
 from agent_core.testing.clock import SimulatedClock
+
+
+async def asleep(clock: SimulatedClock, count: int) -> None:
+    with anyio.fail_after(20):
+        while len(clock.sleeps) < count:
+            await anyio.sleep(0.01)
 
 
 @pytest.mark.parametrize(
@@ -179,3 +186,53 @@ async def test_without_a_media_server_there_is_no_check_of_it(tmp_path: Path) ->
         await until(clock, monitor, Health.HEALTHY, 10.0)
         assert [check.name for check in monitor.report.checks] in ([], ["disk"])
         tg.cancel_scope.cancel()
+
+
+async def test_a_server_that_is_doubted_is_probed_now_and_then_often_until_it_answers(tmp_path: Path) -> None:
+    server = Server()
+    async with monitored(tmp_path, server) as (_monitor, link, clock, _seen):
+        await asleep(clock, 1)
+        server.answers = False
+        woken = 0
+
+        async def wait() -> None:
+            nonlocal woken
+            while True:
+                await link.recovery.wait()
+                woken += 1
+
+        async with anyio.create_task_group() as tg:
+            tg.start_soon(wait)
+            link.recovery.doubt()
+            await asleep(clock, 2)
+            assert link.recovery.is_silent
+            server.answers = True
+            await clock.advance(1.0)
+            await asleep(clock, 3)
+            assert clock.sleeps == [10.0, 1.0, 10.0]
+            link.recovery.doubt()
+            await asleep(clock, 4)
+            assert woken == 1  # a server that answered all the time is not one that is back
+            tg.cancel_scope.cancel()
+
+
+async def test_a_circuit_that_opens_is_a_reason_to_probe_and_one_that_stays_open_is_none(
+    tmp_path: Path,
+) -> None:
+    async with monitored(tmp_path, Server()) as (_monitor, link, clock, _seen):
+        await asleep(clock, 1)
+        link.breaker.failed(clock.monotonic_s())
+        await asleep(clock, 2)
+        link.breaker.admit(clock.monotonic_s())
+        link.breaker.failed(clock.monotonic_s())
+        assert link.breaker.state is BreakerState.OPEN
+        assert not link.recovery.doubted.is_set()
+
+
+def test_only_errors_that_may_mean_a_server_that_is_gone_are_doubts() -> None:
+    link = ServerLink(None, breaker=CircuitBreaker(BreakerSettings()), clock=SimulatedClock())
+    for harmless in (CaptureFailed("No."), CircuitOpen("No.")):
+        link.doubt_after(harmless)
+    assert not link.recovery.doubted.is_set()
+    link.doubt_after(MediaServerUnavailable("No."))
+    assert link.recovery.doubted.is_set()

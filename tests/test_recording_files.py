@@ -197,8 +197,30 @@ async def test_a_damaged_segment_has_no_duration(store: RecordingStore, root: Pa
     note = make(store)
     segment(root, note, "a.mp4", b"\0" * 100)
     segment(root, note, "b.ts", b"\0" * 100)
-    segment(root, note, "c.mp4", b"")
-    assert store.segment_durations_s(store.read(note)) == [0.0, 0.0, 0.0]
+    assert store.segment_durations_s(store.read(note)) == [0.0, 0.0]
+
+
+async def test_a_file_with_nothing_in_it_is_no_segment_and_goes_with_the_recording(
+    store: RecordingStore, root: Path
+) -> None:
+    """A media server makes one at each attempt while the disk is full."""
+    note, only = make(store), make(store)
+    first = segment(root, note, "a.mp4")
+    for name in ("b.mp4", "c.ts"):
+        segment(root, note, name, b"")
+        segment(root, only, name, b"")
+    stored = await store.find(note.id)
+    assert [each.path for each in stored.segments] == [first]
+    assert store.segment_names(note.id) == ["a.mp4"]
+    assert store.read(only).segments == ()
+    assert store.last_is_empty(stored)  # may be one that has just been begun
+    assert store.last_is_empty(store.read(only))
+    segment(root, note, "d.mp4")
+    stored = await store.find(note.id)
+    assert not store.last_is_empty(stored)
+    store.discard(only)
+    store.delete(stored)
+    assert list((root / "camera0").iterdir()) == []
 
 
 async def test_a_file_is_finished_when_its_header_has_a_duration(tmp_path: Path) -> None:

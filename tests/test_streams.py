@@ -1,20 +1,23 @@
 """Leases on streams of a real server: shared, brought back, let go of, and failures that are said."""
 
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import anyio
 import pytest
 
+from agent_core.clock import SystemClock
 from agent_core.errors import AgentError, CaptureFailed, Unsupported
 from agent_core.mediamtx.client import MediaServerClient
 from agent_core.mediamtx.schema import PathConf
 from agent_core.models import CameraId
 from agent_core.stream_hold import StreamState
-from agent_core.testing.mediamtx import MediaServerUnderTest
+from agent_core.testing.mediamtx import MediaServerUnderTest, free_ports
 from agent_core.testing.waiting import eventually
 
 from .media_plane import Plane, camera, publisher_argv, running_plane
+from .media_servers import running_server
 
 CAMERA = CameraId("camera0")
 
@@ -76,6 +79,41 @@ async def test_a_path_that_was_deleted_is_made_again(plane: Plane, media_client:
             assert await live(media_client)
 
 
+class EndlessPauses(SystemClock):
+    """Its pauses of a second and more never end by themselves; `begun` is set by the first."""
+
+    def __init__(self) -> None:
+        self.begun = anyio.Event()
+
+    async def sleep(self, duration_s: float) -> None:
+        if duration_s >= 1:
+            self.begun.set()
+            await anyio.sleep_forever()
+        await super().sleep(duration_s)
+
+
+async def test_a_server_that_is_back_ends_the_pauses(server_kind: str, tmp_path: Path) -> None:
+    ports, folder, clock = free_ports(), tmp_path / "media_server", EndlessPauses()
+    async with running_server(server_kind, folder, ports=ports) as server:
+        async with running_plane(server, tmp_path, clock) as plane:
+            plane.streams.acquire(CAMERA, "a")
+            with anyio.fail_after(15):
+                await plane.streams.wait_live(CAMERA)
+            clock.begun = anyio.Event()
+            server.signal(signal.SIGKILL)
+            with anyio.fail_after(30):
+                await clock.begun.wait()
+            assert plane.streams.state(CAMERA)[0] is StreamState.ERROR
+            async with running_server(server_kind, folder, ports=ports):
+                # as the monitor does, whose first probe failed
+                plane.link.recovery.unanswered()
+                plane.link.breaker.probed(clock.monotonic_s())
+                plane.link.recovery.answered()
+                with anyio.fail_after(15):
+                    while plane.streams.state(CAMERA)[0] is not StreamState.ACTIVE:
+                        await plane.streams.wait_change(CAMERA)
+
+
 async def test_a_publisher_that_fails_is_an_error_and_who_asks_again_does_not_wait(plane: Plane) -> None:
     plane.argv = ("false",)
     with anyio.fail_after(30):
@@ -100,9 +138,9 @@ async def test_what_cannot_be_published_is_refused_with_its_reason(plane: Plane)
     assert unsupported.value.reason == "no_publisher"
     plane.argv = ("ffmpeg", "-i", "$HOME")
     with pytest.raises(Unsupported):
-        plane.streams.command(camera("camera0"))
+        plane.streams.plan.command(camera("camera0"))
     with pytest.raises(CaptureFailed) as missing:
-        plane.streams.command(camera("camera0", None))
+        plane.streams.plan.command(camera("camera0", None))
     assert missing.value.reason == "camera_disconnected"
 
 

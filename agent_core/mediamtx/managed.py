@@ -27,6 +27,7 @@ from agent_core.mediamtx.client import MediaServerClient
 from agent_core.mediamtx.managed_config import Ports, configuration
 from agent_core.mediamtx.managed_log import ServerLog
 from agent_core.mediamtx.managed_program import environment, locate, version_of
+from agent_core.mediamtx.managed_watch import until_hung
 from agent_core.mediamtx.words import without_addresses
 from agent_core.plugin import MediaServer
 from agent_core.plugin.rtsp import Credentials
@@ -113,7 +114,7 @@ class ManagedServer(MediaServer):
             StartFailed: `program_missing`, `program_not_executable`, `not_mediamtx`, `mediamtx_too_old`,
                 `already_running`, `port_in_use`, `port_not_allowed`, `start_timed_out`, `media_server_ended`, or
                 what is wrong with the state folder.
-            MediaServerUnavailable: `media_server_ended`: it had served before.
+            MediaServerUnavailable: `media_server_ended`, `media_server_hung`: it had served before.
         """
         program = locate(self._settings.program)
         version = await version_of(program)
@@ -173,7 +174,7 @@ class ManagedServer(MediaServer):
     async def _attend(
         self, process: Process, log: ServerLog, at: ManagedEndpoints, task_status: TaskStatus[None]
     ) -> AgentError:
-        served = False
+        served = hangs = False
         async with anyio.create_task_group() as tg:
             tg.start_soon(_until_ended, process, tg.cancel_scope)
             with anyio.move_on_after(self._start_limit_s):
@@ -182,12 +183,20 @@ class ManagedServer(MediaServer):
                 self._known = at
                 self._serving.set()
                 task_status.started()
-                await anyio.sleep_forever()
+                await self._until_hung(at)
+                hangs = True
+                process.kill()  # a stopped program keeps every other signal for later
             tg.cancel_scope.cancel()
+        if hangs:
+            return _hung(self._settings.hang_timeout_s)
         if process.returncode is not None:
             with anyio.move_on_after(_LAST_WORDS_S):
                 await log.complete.wait()
         return _ending(process.returncode, log.last_error, at.ports, served=served)
+
+    async def _until_hung(self, at: ManagedEndpoints) -> None:
+        async with MediaServerClient(at.api_url, credentials=at.credentials) as client:
+            await until_hung(client, timeout_s=self._settings.hang_timeout_s, clock=self._clock)
 
     async def _answers(self, at: ManagedEndpoints) -> bool:
         """Return when the API answers us, and nobody else: another server on the port does not know our password."""
@@ -221,6 +230,14 @@ async def _serves(client: MediaServerClient) -> bool:
 async def _until_ended(process: Process, scope: CancelScope) -> None:
     await process.wait()
     scope.cancel()
+
+
+def _hung(timeout_s: float) -> MediaServerUnavailable:
+    return MediaServerUnavailable(
+        f"The media server ran and did not answer for {timeout_s:g} s, so it was killed.",
+        reason="media_server_hung",
+        suggestion="The agent starts it again; see its last lines in the agent's log.",
+    )
 
 
 def _ending(returncode: int | None, last_error: str, ports: Ports, *, served: bool) -> AgentError:

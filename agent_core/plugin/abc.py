@@ -153,7 +153,7 @@ class MediaServer(Component):
 
     @abstractmethod
     async def wait_endpoints(self) -> MediaServerEndpoints:
-        """Where it listens, as soon as it does."""
+        """Where it listens, as soon as it does; asked once, so it stays that however often the component is run."""
 
 
 class RpcParams(BaseModel):
@@ -196,7 +196,11 @@ class Publisher:
     at, and nothing else. No word of `argv` is a secret; it is a list, so where a shell or the media server parses
     the command, the owner quotes (`shlex.join`). `redacted` is one line for clients and logs: the same without the
     program's folder, the input and the output.
+
+    `reports_progress`: it is an FFmpeg, and takes `-stats_period SECONDS -progress ADDRESS` before the last word. With
+    these it is known how many frames it has sent.
     """
 
     argv: tuple[str, ...]
     redacted: str
+    reports_progress: bool = False

@@ -189,6 +189,11 @@ class PluginManager:
         """In the order of `plugins.enabled`."""
         return tuple(self._statuses.values())
 
+    def is_loaded(self, name: str) -> bool:
+        """Whether it is one of those that are used."""
+        status = self._statuses.get(name)
+        return status is not None and status.state is PluginState.LOADED
+
     def load(self, config: PluginsConfig, find: EntryPointFinder = installed) -> None:
         """Load what is enabled.
 

@@ -161,10 +161,16 @@ class PathForm(RpcResult):
 class StreamMetrics(RpcResult):
     """What is not known is null."""
 
-    bytes_sent: int
-    frames_sent: int | None
-    bitrate: float | None
-    fps: float | None
+    bytes_sent: int = Field(description="to readers, since the stream began")
+    frames_sent: int | None = Field(
+        description="that the publisher has encoded and sent to the media server since it was started, up to 2 s ago; null where the server pulls, while nothing is live, for a publisher that does not report, and for one that the server runs on input that is not the agent's"
+    )
+    bitrate: float | None = Field(
+        description="bits a second that the media server gets from the publisher or camera, on average over the last 5 to 7 s, or since the agent looked at the path before, which is every 2 s while it holds the stream; null while nothing is live and in its first seconds"
+    )
+    fps: float | None = Field(
+        description="of the camera, as configured or detected; null while nothing is live"
+    )
 
 
 class StreamStatusForm(RpcResult):

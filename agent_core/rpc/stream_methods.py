@@ -29,7 +29,7 @@ class _Handlers:
         camera = self.controller.cameras.get(params.device)
         holder = f"session:{caller.session.id}"
         streams = self.controller.streams
-        publisher = streams.command(camera)
+        publisher = streams.plan.command(camera)
         await streams.ensure(camera)
         had_one = streams.has_lease(camera.id, holder)
         streams.acquire(camera.id, holder)
@@ -100,7 +100,7 @@ class _Handlers:
         path = await self.controller.streams.runtime(camera.id)
         state, problem = self.controller.streams.state(camera.id)
         live = path is not None and path.live
-        mode = self.controller.streams.mode(camera)
+        mode = self.controller.streams.plan.mode(camera)
         return wire.StreamStatusForm(
             device=camera.id,
             stream_name=camera.id,
@@ -114,8 +114,8 @@ class _Handlers:
             ),
             metrics=wire.StreamMetrics(
                 bytes_sent=path.outbound_bytes if path else 0,
-                frames_sent=None,
-                bitrate=None,
+                frames_sent=self.controller.streams.progress.frames(camera.id) if live else None,
+                bitrate=self.controller.streams.bitrate(camera.id),
                 fps=camera.detected.fps if live else None,
             ),
             start_time=path.live_since if path else None,
@@ -124,7 +124,7 @@ class _Handlers:
 
     def _process(self, camera: Camera, path: RuntimePath | None) -> wire.FfmpegProcess:
         """Where the media server runs it, all that can be seen is whether it publishes."""
-        if self.controller.streams.mode(camera) is not PublishMode.AGENT:
+        if self.controller.streams.plan.mode(camera) is not PublishMode.AGENT:
             running = path is not None and path.live and _is_published(path)
             return wire.FfmpegProcess(running=running, pid=None, uptime=None)
         process = self.controller.streams.publishers.process(camera.id)

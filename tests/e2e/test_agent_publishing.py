@@ -64,8 +64,7 @@ async def test_a_stream_plays_and_its_publisher_is_known(rig: Rig) -> None:
     recording = await rig.call("stop_recording")
     assert is_gapless([mark for each in rig.segments(recording) for mark in await decoded(each)])
     await gone([publisher], within_s=10)
-    status = await rig.until("get_stream_status", ready=False)
-    assert status["ffmpeg_process"]["running"] is False
+    await rig.until("get_stream_status", ready=False, ffmpeg_process=idle["ffmpeg_process"])
 
 
 async def test_it_is_kept_warm_for_the_next(rig: Rig) -> None:

@@ -1,8 +1,6 @@
 """A media server that hangs: callers fail fast, everybody else notices nothing, and it is back at once."""
 
 import signal
-import statistics
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -25,19 +23,6 @@ def config(server: MediaServerUnderTest) -> dict[str, Any]:
     return {"plugins": CAMERAS, "media_server": media_server, "auth": unlimited}
 
 
-async def p95_s(work: Callable[[], Any], count: int = 100) -> float:
-    taken = []
-    for _ in range(count):
-        began_s = time.perf_counter()
-        await work()
-        taken.append(time.perf_counter() - began_s)
-    return statistics.quantiles(taken, n=20)[-1]
-
-
-async def both_p95_s(client: AgentClient) -> float:
-    return max(await p95_s(lambda: client.call("ping")), await p95_s(lambda: client.call("get_camera_list")))
-
-
 async def failure(client: AgentClient) -> CallFailed:
     with pytest.raises(CallFailed) as caught:
         await client.call("get_stream_url", device="camera0")
@@ -52,20 +37,18 @@ async def until_open(client: AgentClient) -> CallFailed:
 
 
 @pytest.mark.timeout(120)
-async def test_a_stopped_server_opens_the_circuit_and_hurts_nobody_else(
+async def test_a_stopped_server_opens_the_circuit_and_is_told_of(
     any_media_server: MediaServerUnderTest, observe: Callable[[str], None]
 ) -> None:
     async with running_agent(config=config(any_media_server), observe=observe) as agent:
         async with agent.client("admin") as client, client.subscribe(["system.health"]) as events:
             await client.call("get_stream_url", device="camera0")
             assert (await metrics(client))["age_ms"] == 0
-            baseline_s = await both_p95_s(client)
             any_media_server.signal(signal.SIGSTOP)
             try:
                 error = await until_open(client)
                 assert error.suggestion
                 await told_of(events, "is open")
-                assert await both_p95_s(client) <= 3 * baseline_s + 0.005
                 assert (await metrics(client))["age_ms"] > 0  # what was seen last, and how old it is
                 await health_is(client, "UNHEALTHY")
             finally:

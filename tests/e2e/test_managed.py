@@ -140,6 +140,26 @@ async def test_a_killed_server_comes_back_and_the_recording_goes_on(
 
 
 @pytest.mark.real_mediamtx
+async def test_a_server_that_hangs_is_replaced_and_the_recording_goes_on(
+    config: str, agent_process: AgentProcessFactory
+) -> None:
+    hasty = config.replace('mode = "managed"', 'mode = "managed"\nhang_timeout_s = 3')
+    async with agent_process(hasty) as agent, agent.client("admin") as client:
+        recording = await call(client, "start_recording", device="camera0", wait=True)
+        first = server_of(agent)
+        os.kill(first, signal.SIGSTOP)
+        with anyio.fail_after(30):
+            while is_running(first):
+                await anyio.sleep(0.05)
+        await grows(agent, recording, files=2)
+        assert server_of(agent) != first
+        stopped = await client.call("stop_recording", device="camera0")
+        assert len(stopped["segments"]) == 2
+        for file in segments(agent, recording):
+            await decodes(file)
+
+
+@pytest.mark.real_mediamtx
 async def test_sigterm_ends_the_server_and_finishes_its_file(
     config: str, agent_process: AgentProcessFactory
 ) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import anyio
 import pytest
@@ -9,7 +10,21 @@ from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
 from agent_core.client import CallFailed
-from agent_core.plugin import AgentContext, Component, Plugin, Settings, hookimpl
+from agent_core.plugin import (
+    AgentContext,
+    Camera,
+    CameraSource,
+    CaptureRequest,
+    Component,
+    Picture,
+    Plugin,
+    RpcMethod,
+    RpcParams,
+    RpcResult,
+    Settings,
+    SnapshotTier,
+    hookimpl,
+)
 from agent_core.testing import running_agent
 
 
@@ -43,10 +58,6 @@ class Hello(Plugin[Settings]):
         return [Waver(agent)]
 
 
-class Greedy(Plugin[Settings]):
-    topics = ("camera.connected",)
-
-
 async def test_who_subscribed_gets_them_and_only_about_the_camera_asked_for(
     observe: Callable[[str], None],
 ) -> None:
@@ -59,9 +70,90 @@ async def test_who_subscribed_gets_them_and_only_about_the_camera_asked_for(
     assert (event.topic, event.params) == ("hello.waved", {"device": "camera0", "hands": 2})
 
 
-async def test_a_topic_that_is_not_its_own_costs_the_plugin(observe: Callable[[str], None]) -> None:
-    async with running_agent(plugins={"greedy": Greedy}, observe=observe) as agent, agent.client() as client:
-        (plugin,) = (await client.call("get_server_info"))["plugins"]
-        with pytest.raises(CallFailed):
-            await client.call("subscribe_events", topics=["greedy.none"])
-    assert (plugin["status"], plugin["reason"]) == ("FAILED", "topic_refused")
+class Foreign(RpcMethod[RpcParams]):
+    name = "hello.wave"
+    role = "viewer"
+    summary = "Wave for another plugin."
+
+    async def call(self, params: RpcParams) -> RpcResult:
+        raise AssertionError
+
+
+class Own(Foreign):
+    name = "greedy.wave"
+
+
+class Everything(CameraSource, Component, SnapshotTier):
+    """A source, a tier and a component that must never be asked or run."""
+
+    name = "everything"
+    rank = 1
+
+    async def watch(self, report: object, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
+        raise AssertionError
+
+    async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
+        raise AssertionError
+
+    def supports(self, camera: Camera) -> bool:
+        raise AssertionError
+
+    async def capture(self, camera: Camera, request: CaptureRequest) -> Picture:
+        raise AssertionError
+
+
+class Greedy(Plugin[Settings]):
+    """Offers everything, and topics that are its own and another's."""
+
+    topics: ClassVar[tuple[str, ...]] = ("greedy.grabbed", "camera.connected")
+
+    @hookimpl
+    def agent_camera_sources(self, agent: AgentContext) -> Iterable[CameraSource]:
+        return [Everything()]
+
+    @hookimpl
+    def agent_snapshot_tiers(self, agent: AgentContext) -> Iterable[SnapshotTier]:
+        return [Everything()]
+
+    @hookimpl
+    def agent_components(self, agent: AgentContext) -> Iterable[Component]:
+        return [Everything()]
+
+    @hookimpl
+    def agent_rpc_methods(self, agent: AgentContext) -> Iterable[RpcMethod[Any]]:
+        return [Own()]
+
+
+class Grabbing(Greedy):
+    topics = ()
+
+    @hookimpl
+    def agent_rpc_methods(self, agent: AgentContext) -> Iterable[RpcMethod[Any]]:
+        return [Own(), Foreign()]
+
+
+@pytest.mark.parametrize(("greedy", "reason"), [(Greedy, "topic_refused"), (Grabbing, "foreign_method_name")])
+async def test_a_name_that_is_not_its_own_costs_the_plugin_and_nothing_of_it_runs(
+    greedy: type[Greedy], reason: str, observe: Callable[[str], None]
+) -> None:
+    Waver.wave = anyio.Event()
+    plugins = {"greedy": greedy, "hello": Hello}
+    async with running_agent(plugins=plugins, observe=observe) as agent, agent.client("admin") as client:
+        refused, other = (await client.call("get_server_info"))["plugins"]
+        assert (refused["status"], refused["reason"]) == ("FAILED", reason)
+        assert other["status"] == "LOADED"
+        assert [each.name for each in agent.parts.supervisor.components] == [Waver.name]
+        assert agent.parts.monitor.discovery.sources == ()
+        assert [tier.name for tier in agent.parts.controller.snapshots.tiers] == ["frames"]
+        assert not (await client.call("get_system_status"))["problems"]
+        for topic in ("greedy.grabbed", "greedy.none"):
+            with pytest.raises(CallFailed):
+                await client.call("subscribe_events", topics=[topic])
+        for method in ("greedy.wave", "hello.wave"):
+            with pytest.raises(CallFailed) as caught:
+                await client.call(method)
+            assert caught.value.code == -32601
+        async with client.subscribe(["hello.waved"], device="camera0") as events:
+            Waver.wave.set()
+            with anyio.fail_after(10):
+                await anext(aiter(events))

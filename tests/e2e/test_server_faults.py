@@ -17,6 +17,7 @@ import anyio
 import pytest
 
 from agent_core.client import CallFailed
+from agent_core.errors import MediaServerUnavailable
 from agent_core.mediamtx.client import MediaServerClient
 from agent_core.mediamtx.schema import PathConf
 from agent_core.models import MediaInput
@@ -31,8 +32,9 @@ from .media import CAMERA, Rig, decoded, decoded_torn, media_rig, next_event, pu
 
 Observe = Callable[[str], None]
 TOPICS = ["recording.error", "recording_status_update"]
-#: The issue allows 2 s once the API answers; a loaded machine gets some more.
-REPAIR_LIMIT_S = 10.0
+#: The issue allows 2 s once the API answers. Found are up to 0.8 s to the path and 1.4 s to the first new file, of which
+#: up to a second is the pause between probes; on two cores with 25 processes waiting for them, 1.4 s and 3.5 s.
+REPAIR_LIMIT_S, FILE_LIMIT_S = 4.0, 6.0
 #: The issue's 10 s, and the same for a loaded machine.
 NOTICE_LIMIT_S = 15.0
 
@@ -44,8 +46,11 @@ async def until_recorded(server: MediaServerUnderTest) -> float:
     began_s = time.monotonic()
 
     async def recorded() -> bool:
-        conf = await client.path_config("camera0")
-        path = await client.path("camera0")
+        try:
+            conf = await client.path_config("camera0")
+            path = await client.path("camera0")
+        except MediaServerUnavailable:  # on a loaded machine a call may time out
+            return False
         return conf is not None and conf.record is True and path is not None
 
     async with MediaServerClient(server.api_url) as client:
@@ -60,25 +65,38 @@ async def until_segments(rig: Rig, recording: dict[str, Any], count: int) -> lis
     return found
 
 
-async def test_a_server_killed_and_restarted_at_once_leaves_a_gap_that_is_said(
-    server_kind: str, tmp_path: Path, observe: Observe, record_property: Callable[[str, object], None]
+@pytest.mark.parametrize("down_s", [0, 8], ids=["at once", "after a while"])
+@pytest.mark.parametrize("publishers", ["server", "agent"])
+async def test_a_server_killed_and_restarted_leaves_a_gap_that_is_said(
+    server_kind: str,
+    tmp_path: Path,
+    observe: Observe,
+    record_property: Callable[[str, object], None],
+    publishers: str,
+    down_s: float,
 ) -> None:
     ports, folder = free_ports(), tmp_path / "media_server"
     async with running_server(server_kind, folder, ports=ports) as server:
-        async with media_rig(server_kind, tmp_path, observe, server=server) as rig:
+        who = {"publishers": publishers}
+        async with media_rig(server_kind, tmp_path, observe, server=server, media_server=who) as rig:
             async with rig.agent.client() as watcher, watcher.subscribe(TOPICS) as events:
                 started = await rig.call("start_recording", wait=True)
                 await anyio.sleep(1)
                 server.signal(signal.SIGKILL)
                 with anyio.fail_after(5):
                     await server.process.wait()
+                await anyio.sleep(down_s)
                 async with running_server(server_kind, folder, ports=ports) as again:
+                    began_s = time.monotonic()
                     record_property("repaired_s", await until_recorded(again))
+                    await until_segments(rig, started, 2)
+                    recorded_s = time.monotonic() - began_s
+                    record_property("recorded_s", recorded_s)
+                    assert recorded_s <= FILE_LIMIT_S
                     await next_event(events, "recording.error", filename=started["filename"])
                     await next_event(
                         events, "recording_status_update", status="RECORDING", filename=started["filename"]
                     )
-                    await until_segments(rig, started, 2)
                     recording = await rig.call("stop_recording")
             assert recording["filename"] == started["filename"]
             old, *new = rig.segments(recording)
@@ -93,7 +111,9 @@ async def reload(server: MediaServerUnderTest) -> None:
         return
     file = server.folder / "mediamtx.yml"
     changed = json.loads(file.read_text()) | {"paths": {"of_the_file": {}}}
-    file.write_text(json.dumps(changed))
+    whole = file.with_suffix(".new")  # MediaMTX ends at the sight of a file that is half written
+    whole.write_text(json.dumps(changed))
+    whole.replace(file)
 
 
 async def test_a_configuration_file_that_changes_costs_the_paths_which_come_back(

@@ -19,6 +19,7 @@ from agent_core.mediamtx.client import MediaServerClient
 from agent_core.mediamtx.hold import Hold
 from agent_core.mediamtx.managed import CONFIG_FILE, FOLDER, ManagedServer
 from agent_core.mediamtx.managed_log import ServerLog
+from agent_core.mediamtx.managed_watch import HangWatch
 from agent_core.mediamtx.schema import PathConf
 from agent_core.sections import MediaServerConfig
 from agent_core.supervisor import ComponentState, Supervisor
@@ -160,6 +161,69 @@ async def test_a_killed_server_is_started_again_where_it_was(real: str, tmp_path
         async with MediaServerClient(first.api_url, credentials=first.credentials) as client:
             assert (await client.info()).version
         tg.cancel_scope.cancel()
+
+
+async def hung_and_back(managed: ManagedServer) -> None:
+    """Stop the program for good: it is said, and another one serves at the same addresses."""
+    supervisor = Supervisor([managed], clock=SystemClock())
+    async with anyio.create_task_group() as tg:
+        await tg.start(supervisor.run)
+        with anyio.fail_after(40):
+            first = await managed.wait_endpoints()
+            stopped = one_child()
+            os.kill(stopped, signal.SIGSTOP)
+            while supervisor.states["mediamtx"] is not ComponentState.ERROR:
+                await anyio.sleep(0.01)
+            problem = supervisor.problem("mediamtx")
+            assert isinstance(problem, MediaServerUnavailable)
+            assert problem.reason == "media_server_hung"
+            assert problem.suggestion
+            assert stopped not in children()
+            assert await managed.wait_endpoints() == first
+            assert one_child() != stopped
+        async with MediaServerClient(first.api_url, credentials=first.credentials) as client:
+            assert (await client.info()).version
+        tg.cancel_scope.cancel()
+
+
+@pytest.mark.real_mediamtx
+async def test_a_server_that_hangs_is_started_again(real: str, tmp_path: Path) -> None:
+    await hung_and_back(server(tmp_path, real, hang_timeout_s=2))
+
+
+#: Answers whoever has any password, and nobody else.
+STAND_IN = """
+import http.server, json
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = 'HTTP/1.1'
+    def do_GET(self):
+        known = 'Authorization' in self.headers
+        body = b'{"version":"v1.20.1"}' if known else b'{"error":"authentication error"}'
+        self.send_response(200 if known else 401)
+        self.send_header('Content-Length', str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *words):
+        pass
+host, _, port = json.load(open(sys.argv[1]))['apiAddress'].rpartition(':')
+http.server.ThreadingHTTPServer((host, int(port)), Handler).serve_forever()
+"""
+
+
+async def test_a_program_that_hangs_is_started_again(tmp_path: Path, program: Program) -> None:
+    await hung_and_back(server(tmp_path, program(STAND_IN), hang_timeout_s=2))
+
+
+def test_a_server_hangs_when_it_is_silent_for_the_whole_time() -> None:
+    watch = HangWatch(10)
+    assert not watch.unanswered(0, 1.5)
+    assert not watch.unanswered(2.5, 4)
+    watch.answered()
+    assert watch.pause_s == 10
+    assert not watch.unanswered(14, 30)  # whoever asked slept as well
+    assert watch.pause_s == 1
+    assert not watch.unanswered(20, 23.9)
+    assert watch.unanswered(23.5, 24)
 
 
 @pytest.mark.real_mediamtx

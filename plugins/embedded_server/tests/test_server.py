@@ -41,18 +41,20 @@ async def test_endpoints_are_there_while_it_runs() -> None:
     assert after is None
 
 
-async def test_what_it_was_told_is_gone_when_it_starts_again() -> None:
+async def test_what_it_was_told_is_gone_when_it_starts_again_where_it_was() -> None:
     server = EmbeddedServer(EmbeddedServerSettings(**FREE), SystemClock())
-    started = set()
+    started, addresses = set(), set()
     for _ in range(2):
         async with anyio.create_task_group() as tg:
             await tg.start(server.run)
             assert server.endpoints is not None
+            addresses.add(server.endpoints)
             async with httpx.AsyncClient(base_url=server.endpoints.api_url) as api:
                 assert (await api.post("/v3/config/paths/add/cam", json={})).status_code == 200
                 started.add((await api.get("/v3/info")).json()["started"])
             tg.cancel_scope.cancel()
     assert len(started) == 2
+    assert len(addresses) == 1
 
 
 @pytest.mark.parametrize("setting", ["api_port", "rtsp_port"])

@@ -75,6 +75,8 @@ class Endpoints:
 class EmbeddedServer(MediaServer):
     """A media server that speaks MediaMTX's API v3. What it is told is forgotten when `run` ends.
 
+    A free port that it took is its port from then on, however often it is run: clients have addresses with it.
+
     Attributes:
         faults: switches that make it misbehave, for tests.
     """
@@ -88,6 +90,7 @@ class EmbeddedServer(MediaServer):
         self._endpoints: Endpoints | None = None
         self._serving = anyio.Event()
         self._running: _Running | None = None
+        self._api_port, self._rtsp_port = settings.api_port, settings.rtsp_port
 
     @property
     def endpoints(self) -> Endpoints | None:
@@ -107,8 +110,8 @@ class EmbeddedServer(MediaServer):
             StartFailed: a port is taken (`port_in_use`).
         """
         async with (
-            await _listen(self._settings.host, self._settings.api_port, "api_port") as api,
-            await _listen(self._settings.host, self._settings.rtsp_port, "rtsp_port") as rtsp,
+            await _listen(self._settings.host, self._api_port, "api_port") as api,
+            await _listen(self._settings.host, self._rtsp_port, "rtsp_port") as rtsp,
         ):
             try:
                 async with anyio.create_task_group() as tasks:
@@ -124,7 +127,8 @@ class EmbeddedServer(MediaServer):
         surroundings: Surroundings,
         task_status: TaskStatus[None],
     ) -> None:
-        surroundings.rtsp_port = _port(rtsp)
+        self._api_port, self._rtsp_port = _port(api), _port(rtsp)
+        surroundings.rtsp_port = self._rtsp_port
         surroundings.legacy = self._settings.legacy is not None
         running = self._running = _Running(
             self._configuration(api, rtsp), rtsp, api, surroundings, self._settings
@@ -133,9 +137,9 @@ class EmbeddedServer(MediaServer):
         await surroundings.tasks.start(running.http.run)
         user = self._settings.api_user
         credentials = Credentials(user.name, user.password.get_secret_value()) if user else None
-        self._endpoints = Endpoints(self._settings.host, _port(api), _port(rtsp), credentials)
+        self._endpoints = Endpoints(self._settings.host, self._api_port, self._rtsp_port, credentials)
         self._serving.set()
-        _log.info("serving the API on port %d and RTSP on port %d", _port(api), _port(rtsp))
+        _log.info("serving the API on port %d and RTSP on port %d", self._api_port, self._rtsp_port)
         task_status.started()
 
     def _configuration(self, api: Listener[SocketStream], rtsp: Listener[SocketStream]) -> Configuration:

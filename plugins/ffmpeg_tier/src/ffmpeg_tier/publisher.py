@@ -25,7 +25,7 @@ def publisher(media_input: MediaInput, settings: FfmpegTierSettings, program: st
     opened = inputs.arguments(media_input, timeout_s=settings.network_timeout_s)
     after = (*_video(settings), "-f", "rtsp", "-rtsp_transport", "tcp")
     shown = (PurePath(program).name, *before[1:], "-i", "INPUT", *after, "OUTPUT")
-    return Publisher((*before, *opened, *after), shlex.join(shown))
+    return Publisher((*before, *opened, *after), shlex.join(shown), reports_progress=True)
 
 
 def _clock(media_input: MediaInput) -> tuple[str, ...]:
