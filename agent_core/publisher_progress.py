@@ -110,8 +110,13 @@ class PublisherProgress:
                 publisher.setblocking(False)  # noqa: FBT003 - the standard library's
                 await self._read(publisher, camera, me)
         finally:
-            if self._frames[camera][0] is me:
+            if self._is_last(camera, me):
                 del self._frames[camera]
+
+    def _is_last(self, camera: CameraId, me: object) -> bool:
+        """Whether nobody has connected after `me`; where a successor has come and gone there is nobody."""
+        found = self._frames.get(camera)
+        return found is not None and found[0] is me
 
     async def _read(self, publisher: socket.socket, camera: CameraId, me: object) -> None:
         text = b""
@@ -128,5 +133,5 @@ class PublisherProgress:
             *whole, text = (text + received).rsplit(b"\n", 1)
             text = text[-_READ_LIMIT_BYTES:]
             counts = _FRAMES.findall(whole[0]) if whole else ()
-            if counts and self._frames[camera][0] is me:
+            if counts and self._is_last(camera, me):
                 self._frames[camera] = (me, int(counts[-1]))

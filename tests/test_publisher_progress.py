@@ -71,6 +71,24 @@ async def test_the_publisher_that_came_last_counts(tmp_path: Path) -> None:
         await shows(progress, None)
 
 
+async def test_a_publisher_may_outlive_its_successor(tmp_path: Path) -> None:
+    async with reports(tmp_path) as progress:
+        first = await connected(progress)
+        await first.send(b"frame=7\n")
+        await shows(progress, 7)
+        second = await connected(progress)
+        await second.send(b"frame=1\n")
+        await shows(progress, 1)
+        await second.aclose()
+        await shows(progress, None)
+        await first.send(b"frame=8\n")
+        await first.aclose()
+        third = await connected(progress)
+        await third.send(b"frame=2\n")
+        await shows(progress, 2)
+        await third.aclose()
+
+
 async def test_what_is_no_report_changes_nothing(tmp_path: Path) -> None:
     async with reports(tmp_path) as progress:
         async with await connected(progress) as stream:
