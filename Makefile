@@ -30,7 +30,7 @@ format: .venv/.installed
 
 # pip installs into a folder of its own, so it needs neither ensurepip nor a word to PEP 668.
 $(UV):
-	$(PYTHON) -m pip install --quiet --disable-pip-version-check --root-user-action ignore --target .tools uv
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --root-user-action ignore --target .tools 'uv>=0.9,<1'
 
 .venv/.installed: $(UV) requirements.lock $(LOCKED_FROM)
 	$(UV) venv --quiet --allow-existing --python "$$(command -v $(PYTHON))" .venv
