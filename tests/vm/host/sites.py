@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tests.vm.host.folders import CHECKOUT, key_of, locked
 from tests.vm.host.image import Image, write_disk
+from tests.vm.host.pictures import write_pictures
 from tests.vm.host.shell import Stopwatch, output_of, run, say
 
 __all__ = ("checkout_disk", "ensure_site_disk")
@@ -61,6 +62,7 @@ def checkout_disk(image: Image, to: Path) -> None:
         members = [CHECKOUT, *(path.parent for path in sorted(CHECKOUT.glob("plugins/*/pyproject.toml")))]
         _build_and_install(image, members, tree / "site")
         _copy_checkout(tree)
+        write_pictures(tree / "frames")
         _compile(image, tree)
         write_disk(tree, to)
     say(f"wheels and tests of this checkout: {watch.elapsed_s:.1f} s")
