@@ -118,5 +118,6 @@ class Controls:
     def _enabled(self, control: Control) -> bool:
         return control.needs is None or self.values.get(control.needs[0]) in (None, control.needs[1])
 
-    def _refuse(self, code: int) -> None:
+    def _refuse(self, code: int) -> bytes | None:
         self._error = code
+        return None

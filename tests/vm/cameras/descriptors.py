@@ -112,7 +112,11 @@ class Descriptors:
         return _block(
             *(CS_INTERFACE, kind, number, 0),
             *(_u16(size.width), _u16(size.height)),
-            *(_u32(int(bits / slowest_s)), _u32(min(int(bits / fastest_s), 0xFFFFFFFF)), _u32(size.raw_bytes)),
+            *(
+                _u32(int(bits / slowest_s)),
+                _u32(min(int(bits / fastest_s), 0xFFFFFFFF)),
+                _u32(size.raw_bytes),
+            ),
             *(_u32(size.default_interval()), 0 if continuous else len(intervals)),
             *(_u32(each) for each in intervals),
         )

@@ -76,4 +76,6 @@ class Negotiation:
 
     def _packed(self, choice: Choice) -> bytes:
         numbers = (1, choice.format_index, choice.size_index, choice.interval)
-        return struct.pack("<HBBI5HII", *numbers, 0, 0, 0, 0, 0, self._size(choice).raw_bytes, self.payload_bytes)
+        return struct.pack(
+            "<HBBI5HII", *numbers, 0, 0, 0, 0, 0, self._size(choice).raw_bytes, self.payload_bytes
+        )

@@ -7,7 +7,15 @@ from tests.vm.cameras.layout import FrameSize
 
 __all__ = ("Pictures", "number_in")
 
-BARS = ((235, 128, 128), (210, 16, 146), (170, 166, 16), (145, 54, 34), (106, 202, 222), (81, 90, 240), (41, 240, 110))
+BARS = (
+    (235, 128, 128),
+    (210, 16, 146),
+    (170, 166, 16),
+    (145, 54, 34),
+    (106, 202, 222),
+    (81, 90, 240),
+    (41, 240, 110),
+)
 BLACK, WHITE = 16, 235
 NUMBER_BITS = 32
 
@@ -16,7 +24,9 @@ class Pictures:
     """The first `dark_frames` of a stream are black: a webcam whose exposure has not settled yet."""
 
     def __init__(self, folder: Path, sizes: tuple[FrameSize, ...], dark_frames: int) -> None:
-        self._jpegs = {(each.width, each.height): _read(folder / f"{each.width}x{each.height}") for each in sizes}
+        self._jpegs = {
+            (each.width, each.height): _read(folder / f"{each.width}x{each.height}") for each in sizes
+        }
         self._dark_frames = dark_frames
         if dark_frames:
             self._dark = {(w, h): _read(folder / f"{w}x{h}/dark")[0] for w, h in self._jpegs}
@@ -48,7 +58,9 @@ def _black(size: FrameSize) -> bytes:
 @lru_cache(maxsize=8)
 def _bars(size: FrameSize) -> bytes:
     pairs = size.width // 2
-    row = b"".join(bytes([y, u, y, v]) for pair in range(pairs) for y, u, v in [BARS[pair * len(BARS) // pairs]])
+    row = b"".join(
+        bytes([y, u, y, v]) for pair in range(pairs) for y, u, v in [BARS[pair * len(BARS) // pairs]]
+    )
     return (row * size.height)[2 * NUMBER_BITS :]
 
 

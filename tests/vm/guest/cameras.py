@@ -1,7 +1,7 @@
 """Cameras as tests see them: plugged for the length of an `async with`."""
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +46,9 @@ class Root:
     async def ask(self, **request: object) -> dict[str, Any]:
         async with self._lock:
             await self._stream.send(json.dumps(request).encode() + b"\n")
-            answer: dict[str, Any] = json.loads(await self._received.receive_until(b"\n", LONGEST_ANSWER_BYTES))
+            answer: dict[str, Any] = json.loads(
+                await self._received.receive_until(b"\n", LONGEST_ANSWER_BYTES)
+            )
         if "error" in answer:
             raise OSError(answer["error"])
         return answer
@@ -127,7 +129,9 @@ class PlugWebcam(Protocol):
 def nodes_below(device: Path) -> tuple[Path, ...]:
     """The V4L2 nodes of a device in sysfs, in the order of their index: capture, then metadata."""
     found = device.glob("*/video4linux/video*")
-    return tuple(Path("/dev", each.name) for each in sorted(found, key=lambda each: (each / "index").read_text()))
+    return tuple(
+        Path("/dev", each.name) for each in sorted(found, key=lambda each: (each / "index").read_text())
+    )
 
 
 def settled(device: Path, *, nodes: int) -> bool:

@@ -66,7 +66,9 @@ def loaded_vivid(root: Root) -> LoadVivid:
     """With one input of type 0 each camera is a plain webcam; the driver's own default is four inputs of all kinds."""
 
     @asynccontextmanager
-    async def load(cameras: int = 1, *, num_inputs: int = 1, input_types: int = 0) -> AsyncIterator[list[Vivid]]:
+    async def load(
+        cameras: int = 1, *, num_inputs: int = 1, input_types: int = 0
+    ) -> AsyncIterator[list[Vivid]]:
         each = {"node_types": CAPTURE_ONLY, "num_inputs": str(num_inputs), "input_types": str(input_types)}
         lists = [f"{name}={','.join([value] * cameras)}" for name, value in each.items()]
         await root.run("modprobe", "vivid", f"n_devs={cameras}", *lists)
