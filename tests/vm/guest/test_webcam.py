@@ -158,6 +158,7 @@ async def test_controls_depend_on_each_other(webcam: PlugWebcam) -> None:
             return await output_of("v4l2-ctl", "-d", camera.node, "--set-ctrl", text)
 
         before = await control_values(camera.node)
+        by_the_driver = await camera.control_history()
         assert before["brightness"] == (0, True)
         assert before["white_balance_automatic"] == (1, True)
         assert before["white_balance_temperature"] == (4600, False)
@@ -168,7 +169,7 @@ async def test_controls_depend_on_each_other(webcam: PlugWebcam) -> None:
         after = await control_values(camera.node)
         assert after["brightness"] == (-20, True)
         assert after["exposure_time_absolute"] == (300, True)
-        assert await camera.control_history() == [
+        assert (await camera.control_history())[len(by_the_driver) :] == [
             ("brightness", -20),
             ("auto_exposure", 1),
             ("exposure_time", 300),
