@@ -19,7 +19,8 @@ test: .venv/.installed
 
 # With real V4L2 devices, udev and systemd, in a virtual machine: tests/vm/README.md.
 VM_SUITE ?= bookworm
-VM_USERS ?= camera,root
+# As the unprivileged account that the package uses; as root too before a release.
+VM_USERS ?= camera
 VM_TESTS ?=
 test-vm: .venv/.installed
 	tests/vm/run --tests --suite $(VM_SUITE) --as $(VM_USERS) $(VM_OPTIONS) -- $(VM_TESTS)
@@ -27,7 +28,7 @@ test-vm: .venv/.installed
 # What takes minutes; before a release.
 test-release: .venv/.installed
 	.venv/bin/pytest -m release
-	$(MAKE) test-vm VM_SUITE=trixie VM_OPTIONS=--release
+	$(MAKE) test-vm VM_USERS=camera,root VM_SUITE=trixie VM_OPTIONS=--release
 
 check: .venv/.installed
 	scripts/check
