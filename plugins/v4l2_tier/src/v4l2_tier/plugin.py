@@ -1,0 +1,16 @@
+"""The plugin: what it offers to the core."""
+
+from agent_core.plugin import AgentContext, CameraSource, Plugin, hookimpl
+from v4l2_tier.settings import V4l2TierSettings
+
+__all__ = ("V4l2TierPlugin",)
+
+
+class V4l2TierPlugin(Plugin[V4l2TierSettings]):
+    """One source; tier 0 is the core's, over the frame brokers that the source's cameras carry."""
+
+    Settings = V4l2TierSettings
+
+    @hookimpl
+    def agent_camera_sources(self, agent: AgentContext) -> list[CameraSource]:
+        return []
