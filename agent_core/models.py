@@ -169,7 +169,10 @@ class CameraStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Camera:
-    """One camera under its public id. `since_s` (monotonic) is when its status last changed."""
+    """One camera under its public id. `since_s` (monotonic) is when its status last changed.
+
+    `ambiguous`: it may be another camera of the same make. `moved`: it was on another port before it last came.
+    """
 
     id: CameraId
     status: CameraStatus
@@ -177,6 +180,7 @@ class Camera:
     detected: DetectedCamera
     problem: str = ""
     ambiguous: bool = False
+    moved: bool = False
 
     @property
     def name(self) -> str:

@@ -100,6 +100,7 @@ class Forms:
             served=list(self.media.served),
             is_recording=self.media.is_recording(camera.id),
             ambiguous=camera.ambiguous,
+            moved=camera.moved,
             problem=camera.problem,
         )
 
