@@ -20,6 +20,10 @@ class FrameSink(Protocol):
         """Count a frame that the device itself flagged as bad."""
         ...
 
+    def skip(self, reason: str, count: int = 1) -> None:
+        """Count frames that were not bad and yet not used: a newer one was there, the driver lost them."""
+        ...
+
 
 class FrameProducer(ABC):
     """The one owner of a device. The broker calls these one at a time, never concurrently."""

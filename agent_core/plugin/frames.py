@@ -64,9 +64,8 @@ class FrameBroker:
 
     @property
     def stats(self) -> BrokerStats:
-        return BrokerStats(
-            self._sequence, self._starts, self._stalls, self._failures, tuple(sorted(self._dropped.items()))
-        )
+        dropped = tuple(sorted(self._dropped.items()))
+        return BrokerStats(self._sequence, self._starts, self._stalls, self._failures, dropped)
 
     def latest(self) -> Frame | None:
         """The newest frame of the ring, of whatever age; None before the first."""
@@ -156,6 +155,9 @@ class FrameBroker:
     def drop(self, reason: str) -> None:
         self._dropped[reason] += 1
         self._bad_since_good += 1
+
+    def skip(self, reason: str, count: int = 1) -> None:
+        self._dropped[reason] += count
 
     # The broker's own life.
 

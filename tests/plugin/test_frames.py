@@ -231,6 +231,18 @@ async def test_damaged_frames_are_dropped_and_counted() -> None:
         assert bench.broker.stats.dropped == (("damaged", 2), ("flagged", 1))
 
 
+async def test_skipped_frames_are_counted_and_no_damage() -> None:
+    async with running(BrokerSettings(first_frame_s=10)) as (bench, tg):
+        tg.start_soon(bench.read)
+        sink = await bench.producer.until_streaming()
+        sink.skip("lost", 3)
+        sink.skip("superseded")
+        await bench.clock.advance(10)
+        (error,) = bench.errors
+        assert error.reason == "camera_stalled"
+        assert bench.broker.stats.dropped == (("lost", 3), ("superseded", 1))
+
+
 async def test_silence_from_the_start_fails_the_reader() -> None:
     async with running(BrokerSettings(first_frame_s=10)) as (bench, tg):
         tg.start_soon(bench.read)

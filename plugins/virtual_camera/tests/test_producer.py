@@ -54,6 +54,9 @@ class Sink:
         if len(self.offered) >= self._enough:
             self.scope.cancel()
 
+    def skip(self, reason: str, count: int = 1) -> None:
+        raise AssertionError(reason)
+
     def drop(self, reason: str) -> None:
         raise AssertionError(reason)
 
