@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import anyio
+import anyio.lowlevel
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
@@ -110,7 +111,9 @@ class FrameBroker:
 
     async def changed(self) -> None:
         """Return at the next frame or failure, or when the broker ends; waiting here is no demand."""
-        if not self._closed:
+        if self._closed:
+            await anyio.lowlevel.checkpoint()
+        else:
             await self._changed.wait()
 
     @contextmanager

@@ -1,0 +1,53 @@
+"""Events of udev, or of the kernel itself, from a netlink socket."""
+
+import errno
+import logging
+from typing import Literal
+
+import anyio
+
+from v4l2_tier.inventory import SUBSYSTEM
+from v4l2_tier.noticed import HotplugWatcher, Noticed
+
+__all__ = ("NetlinkWatcher",)
+
+_log = logging.getLogger("camera_agent.v4l2_tier")
+
+
+class NetlinkWatcher(HotplugWatcher):
+    """`udev` events come when udev has worked on a device, `kernel` events a moment earlier and without udev.
+
+    Raises:
+        OSError: no such socket, as in a sandbox without AF_NETLINK.
+        ImportError: libudev is not installed.
+    """
+
+    def __init__(self, source: Literal["udev", "kernel"]) -> None:
+        import pyudev
+
+        self._monitor = pyudev.Monitor.from_netlink(pyudev.Context(), source)
+        self._monitor.filter_by(SUBSYSTEM)
+        self._monitor.start()
+
+    async def wait(self) -> Noticed:
+        await anyio.wait_readable(self._monitor.fileno())
+        return self._read_all()
+
+    def _read_all(self) -> Noticed:
+        """All that is queued, in one go: a bus that comes up has many devices."""
+        removed: set[str] = set()
+        touched: set[str] = set()
+        while True:
+            try:
+                device = self._monitor.poll(0)
+            except OSError as error:
+                if error.errno != errno.ENOBUFS:
+                    raise
+                _log.warning("events about devices were lost; all devices are looked at")
+                continue
+            if device is None:
+                return Noticed(frozenset(removed), frozenset(touched))
+            (removed if device.action == "remove" else touched).add(device.sys_name)
+
+    def close(self) -> None:
+        del self._monitor  # pyudev closes the socket with its last reference
