@@ -1,0 +1,55 @@
+"""The laboratory's command line: `tests/vm/run --help`."""
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+
+from tests.vm.host.folders import CHECKOUT
+from tests.vm.host.prerequisites import CannotRunHere, ensure_installed
+from tests.vm.host.session import Laboratory
+from tests.vm.host.shell import VmError, say
+
+#: A run of the tests that takes longer has stopped.
+TIMEOUT_S = 1800.0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="tests/vm/run", description="Run something in the virtual machine.")
+    parser.add_argument("--suite", default="bookworm", help="Debian release of the machine (%(default)s)")
+    parser.add_argument("--as", dest="users", default="root", help="users, with commas between (%(default)s)")
+    parser.add_argument("--share", type=Path, help="folder that is /mnt/share in the machine; kept as it is")
+    parser.add_argument("--timeout", type=float, default=TIMEOUT_S, help="seconds of a boot (%(default)s)")
+    parser.add_argument(
+        "--rebuild", action="store_true", help="build the image even if its sources are the same"
+    )
+    parser.add_argument(
+        "--tests", action="store_true", help="the words are for pytest, default: all tests of the machine"
+    )
+    parser.add_argument("--release", action="store_true", help="with the tests that are marked `release`")
+    parser.add_argument("words", nargs="*", help="the command (after --)")
+    return parser
+
+
+def main(arguments: list[str]) -> int:
+    options = _parser().parse_args(arguments)
+    try:
+        ensure_installed()
+    except CannotRunHere as reason:
+        print(f"SKIPPED(vm): {reason}", flush=True)  # noqa: T201 - of a run that is all there is to say
+        return 0
+    share = options.share or CHECKOUT / ".cache/vm/runs" / options.suite
+    try:
+        laboratory = Laboratory.prepare(
+            options.suite, share, timeout_s=options.timeout, rebuild=options.rebuild
+        )
+        if options.tests:
+            return laboratory.test(options.words, options.users.split(","), release=options.release)
+        return laboratory.command(shlex.join(options.words) if options.words else "true", options.users)
+    except VmError as error:
+        say(str(error))
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

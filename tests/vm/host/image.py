@@ -1,0 +1,178 @@
+"""The system of the machine: a Debian release from the mirror that this host's apt uses."""
+
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.vm.host.folders import IMAGE_SOURCES, cache_folder, key_of, locked
+from tests.vm.host.kernel import Kernel
+from tests.vm.host.prerequisites import knows_debian
+from tests.vm.host.shell import Stopwatch, VmError, output_of, run, say
+
+__all__ = ("Image", "ensure_image", "write_disk")
+
+#: Room in the root disk for what a session writes; the file is sparse.
+FREE_MB = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """Built in `folder`, and not written to by machines that boot from it."""
+
+    folder: Path
+    suite: str
+
+    @property
+    def kernel(self) -> Path:
+        return self.folder / "vmlinux"
+
+    @property
+    def initrd(self) -> Path:
+        return self.folder / "initrd"
+
+    @property
+    def disk(self) -> Path:
+        return self.folder / "root.ext4"
+
+    @property
+    def interpreter_root(self) -> Path:
+        """A tree to chroot into that has the image's Python and nothing else: it compiles for it at full speed."""
+        return self.folder / "interpreter"
+
+    @property
+    def python_version(self) -> str:
+        """As "3.11"."""
+        (library,) = (self.interpreter_root / "usr/lib").glob("python3.*")
+        return library.name.removeprefix("python")
+
+    @property
+    def key(self) -> str:
+        return (self.folder / "key").read_text()
+
+
+def ensure_image(suite: str, *, rebuild: bool = False) -> Image:
+    """Build unless there is one of the same sources; security updates come with `rebuild`."""
+    image = Image(cache_folder() / suite, suite)
+    here = Path(__file__).parent
+    sources = [path for path in IMAGE_SOURCES.rglob("*") if path.is_file()]
+    key = key_of([*sources, here / "image.py", here / "kernel.py"], suite)
+    with locked(image.folder):
+        current = image.folder / "key"
+        if rebuild or not current.exists() or current.read_text() != key:
+            current.unlink(missing_ok=True)
+            watch = Stopwatch()
+            _build(image)
+            current.write_text(key)
+            say(f"image {suite}: built in {watch.elapsed_s:.0f} s")
+        else:
+            say(f"image {suite}: up to date")
+    return image
+
+
+def _build(image: Image) -> None:
+    say(f"image {image.suite}: building")
+    with tempfile.TemporaryDirectory(dir=image.folder) as name:
+        scratch = Path(name)
+        root = scratch / "root"
+        _install_system(image.suite, root, scratch)
+        kernel = Kernel(scratch / "kernel")
+        kernel.install_modules(_names("modules"), root)
+        _set_up(root)
+        kernel.write_unpacked(image.kernel)
+        kernel.write_initrd(image.initrd, scratch / "initrd")
+        _copy_interpreter(root, image.interpreter_root)
+        write_disk(root, image.disk, free_mb=FREE_MB)
+        say(f"image {image.suite}: kernel {kernel.version}, Python {image.python_version}")
+
+
+def _names(file: str) -> list[str]:
+    lines = (IMAGE_SOURCES / file).read_text().splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def _install_system(suite: str, root: Path, scratch: Path) -> None:
+    (scratch / "kernel").mkdir()
+    sources = scratch / "sources.list"
+    sources.write_text("".join(f"{line}\n" for line in _sources(suite)))
+    excluded = [f"--dpkgopt=path-exclude=/usr/share/{each}/*" for each in ("man", "locale", "doc")]
+    run(
+        "mmdebstrap",
+        "--quiet",
+        "--mode=root",
+        "--variant=minbase",
+        f"--include={','.join(_names('packages'))}",
+        '--aptopt=Acquire::Languages "none"',
+        '--aptopt=APT::Install-Recommends "false"',
+        "--dpkgopt=force-unsafe-io",
+        *excluded,
+        f"--customize-hook={IMAGE_SOURCES / 'fetch-kernel'}",
+        suite,
+        root,
+        sources,
+        environment={"VM_KERNEL_DIR": str(scratch / "kernel")},
+    )
+
+
+def _sources(suite: str) -> list[str]:
+    """Lines of a sources.list: the archives that this host's apt uses, for another release."""
+    if not knows_debian():
+        run("apt-get", "update", environment={"DEBIAN_FRONTEND": "noninteractive"})
+    targets = output_of(
+        "apt-get",
+        "indextargets",
+        "--format",
+        "$(ORIGIN)|$(COMPONENT)|$(LABEL)|$(REPO_URI)",
+        "Created-By: Packages",
+    )
+    suites = {"Debian": (suite, f"{suite}-updates"), "Debian-Security": (f"{suite}-security",)}
+    lines: dict[str, None] = {}
+    for target in targets.splitlines():
+        origin, component, label, uri = target.split("|")
+        if (origin, component) == ("Debian", "main"):
+            lines |= {f"deb {uri} {each} main": None for each in suites.get(label, ())}
+    if not lines:
+        raise VmError("apt on this host knows no Debian archive")
+    return list(lines)
+
+
+def _set_up(root: Path) -> None:
+    for each in ("etc/resolv.conf", "etc/hostname", "etc/machine-id"):
+        (root / each).unlink(missing_ok=True)
+    shutil.copytree(IMAGE_SOURCES / "overlay", root, symlinks=True, dirs_exist_ok=True)
+    units = root / "etc/systemd/system"
+    for name in _names("masked-units"):
+        (units / name).unlink(missing_ok=True)
+        (units / name).symlink_to("/dev/null")
+    (units / "default.target").symlink_to("/lib/systemd/system/multi-user.target")
+    shutil.copy(IMAGE_SOURCES / "setup", root / "setup")
+    run("chroot", root, "/setup")
+    (root / "setup").unlink()
+
+
+def _copy_interpreter(root: Path, to: Path) -> None:
+    """Python with its library, and the shared libraries that it is linked with."""
+    shutil.rmtree(to, ignore_errors=True)
+    (library,) = (path for path in (root / "usr/lib").glob("python3.*") if path.is_dir())
+    shutil.copytree(library, to / "usr/lib" / library.name, symlinks=True, ignore_dangling_symlinks=True)
+    linked = output_of("chroot", root, "ldd", "/usr/bin/python3")
+    files = [word for word in linked.split() if word.startswith("/")]
+    for file in ("/usr/bin/python3", *files):
+        target = to / file.lstrip("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(os.path.realpath(root / file.lstrip("/")), target)
+    # Python's semaphores are files there; a plain folder will do.
+    (to / "dev/shm").mkdir(parents=True)
+
+
+def write_disk(tree: Path, to: Path, *, free_mb: int = 4) -> None:
+    """An ext4 file system with the files of `tree`."""
+    used_mb = int(output_of("du", "--summarize", "--block-size=1M", tree).split()[0])
+    unfinished = to.with_name(f"{to.name}.unfinished")
+    unfinished.unlink(missing_ok=True)
+    with unfinished.open("wb") as file:
+        file.truncate((used_mb + used_mb // 8 + 8 + free_mb) << 20)
+    options = ("-q", "-t", "ext4", "-m", "0", "-O", "^has_journal", "-E", "lazy_itable_init=1")
+    run("mke2fs", *options, "-d", tree, unfinished)
+    unfinished.replace(to)

@@ -1,0 +1,111 @@
+"""One boot of the machine: a command goes in, its output and exit status come out."""
+
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.vm.host.image import Image
+from tests.vm.host.shell import Stopwatch, VmError, say
+
+__all__ = ("Machine",)
+
+KERNEL_ARGUMENTS = (
+    "console=ttyS0 root=/dev/vda net.ifnames=0 mitigations=off nokaslr panic=-1 quiet loglevel=4 audit=0 "
+    "systemd.show_status=false random.trust_cpu=on tsc=reliable no_timer_check rcupdate.rcu_expedited=1"
+)
+TIMED_OUT = 124
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """Boots afresh each time: nothing is kept but what sessions write into the share.
+
+    `share` is /mnt/share in the machine; in its folder `.vm` are the console, the output and the journal.
+    """
+
+    image: Image
+    site_disk: Path
+    checkout_disk: Path
+    share: Path
+    memory_mb: int = 1536
+    processors: int = 2
+    environment: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def control(self) -> Path:
+        return self.share / ".vm"
+
+    def run(self, command: str, *, timeout_s: float) -> int:
+        """Boot, run a line of shell as root in the checkout, power off; the exit status is the command's.
+
+        Its output is printed as it comes. 124 after `timeout_s`.
+
+        Raises:
+            VmError: the machine ended without a status; the text has the console's end.
+        """
+        control = self.control
+        shutil.rmtree(control, ignore_errors=True)
+        control.mkdir(parents=True)
+        exports = "".join(f"export {name}={_quoted(value)}\n" for name, value in self.environment.items())
+        (control / "command").write_text(f"{exports}{command}\n")
+        watch = Stopwatch()
+        try:
+            subprocess.run(self._argv(), stdin=subprocess.DEVNULL, timeout=timeout_s, check=False)
+        except subprocess.TimeoutExpired:
+            say(f"gave up after {timeout_s:.0f} s; the console: {control / 'console.log'}")
+            return TIMED_OUT
+        status = control / "status"
+        if not status.exists():
+            raise VmError(f"the machine ended without a status\n{_end_of(control / 'console.log')}")
+        booted, ended = (float((control / name).read_text()) for name in ("booted_s", "ended_s"))
+        say(f"booted in {booted:.1f} s, ran for {ended - booted:.1f} s, {watch.elapsed_s:.1f} s in all")
+        return int(status.read_text())
+
+    def _argv(self) -> list[str]:
+        accelerator, processor = _acceleration()
+        return [
+            *("qemu-system-x86_64", "-nodefaults", "-no-user-config", "-no-reboot", "-sandbox", "on"),
+            *("-machine", "q35,usb=off,vmport=off,smbus=off,sata=off", "-display", "none", "-vga", "none"),
+            *("-accel", accelerator, "-cpu", processor),
+            *("-smp", str(self.processors), "-m", str(self.memory_mb)),
+            *("-kernel", str(self.image.kernel), "-initrd", str(self.image.initrd)),
+            *("-append", KERNEL_ARGUMENTS),
+            *_disk("root", self.image.disk, "snapshot=on,cache=unsafe"),
+            *_disk("site", self.site_disk, "readonly=on"),
+            *_disk("checkout", self.checkout_disk, "readonly=on"),
+            *(
+                "-chardev",
+                f"file,id=console,path={self.control / 'console.log'}",
+                "-serial",
+                "chardev:console",
+            ),
+            *("-device", "virtio-serial-pci", "-chardev", "stdio,id=output,signal=off"),
+            *("-device", "virtconsole,chardev=output"),
+            *("-fsdev", f"local,id=share,path={self.share},security_model=none"),
+            *("-device", "virtio-9p-pci,fsdev=share,mount_tag=share", "-device", "virtio-rng-pci"),
+        ]
+
+
+def _disk(name: str, path: Path, options: str) -> list[str]:
+    # The order of the devices is that of /dev/vda, /dev/vdb, /dev/vdc.
+    drive = f"if=none,id={name},file={path},format=raw,{options}"
+    return ["-drive", drive, "-device", f"virtio-blk-pci,drive={name}"]
+
+
+def _acceleration() -> tuple[str, str]:
+    """KVM only where the processor itself offers it: a paravirtual /dev/kvm runs no ordinary kernel."""
+    flags = re.search(r"^flags\s*:.*\b(vmx|svm)\b", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    if flags and os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return "kvm", "host"
+    return "tcg,thread=multi,tb-size=256", "max,la57=off"
+
+
+def _quoted(value: str) -> str:
+    return "'" + value.replace("'", "'\\''") + "'"
+
+
+def _end_of(log: Path) -> str:
+    return "\n".join(log.read_text(errors="replace").splitlines()[-25:]) if log.exists() else "no console"

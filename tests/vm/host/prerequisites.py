@@ -1,0 +1,75 @@
+"""What the host must have; installed with apt where that can be done."""
+
+import os
+import platform
+import shutil
+
+from tests.vm.host.shell import PATH, VmError, output_of, run, say
+
+__all__ = ("CannotRunHere", "ensure_installed", "knows_debian")
+
+#: Program to the Debian package that has it.
+PROGRAMS = {
+    "qemu-system-x86_64": "qemu-system-x86",
+    "mmdebstrap": "mmdebstrap",
+    "mke2fs": "e2fsprogs",
+    "depmod": "kmod",
+    "busybox": "busybox-static",
+    "cpio": "cpio",
+}
+#: QEMU loads it; without recommended packages it does not come along.
+FIRMWARE = "seabios"
+
+
+class CannotRunHere(Exception):
+    """This host can have no such machine; the text says why."""
+
+
+def ensure_installed() -> None:
+    """Install what is missing.
+
+    Raises:
+        CannotRunHere: it cannot be installed here.
+    """
+    if platform.machine() != "x86_64":
+        raise CannotRunHere(f"the machine is x86-64, this host is {platform.machine()}")
+    missing = sorted({package for program, package in PROGRAMS.items() if _path_of(program) is None})
+    if os.geteuid() != 0:
+        raise CannotRunHere("building and booting the image needs root")
+    if not missing:
+        return
+    if shutil.which("apt-get") is None:
+        raise CannotRunHere(f"this host has no apt, and misses {' '.join(missing)}")
+    say(f"installing {' '.join(missing)}")
+    try:
+        _install([*missing, FIRMWARE])
+    except VmError as error:
+        raise CannotRunHere(f"cannot install {' '.join(missing)}: {_last_line(error)}") from error
+
+
+def _install(packages: list[str]) -> None:
+    quiet = {"DEBIAN_FRONTEND": "noninteractive"}
+    if not knows_debian():
+        run("apt-get", "update", environment=quiet)
+    command = ("apt-get", "install", "--yes", "--no-install-recommends", *packages)
+    try:
+        run(*command, environment=quiet)
+    except VmError:
+        # Lists that are older than the mirror name files that are gone.
+        run("apt-get", "update", environment=quiet)
+        run(*command, environment=quiet)
+
+
+def knows_debian() -> bool:
+    """Whether apt has lists of a Debian archive."""
+    return "Debian|" in output_of(
+        "apt-get", "indextargets", "--format", "$(ORIGIN)|$(FILENAME)", "Created-By: Packages"
+    )
+
+
+def _path_of(program: str) -> str | None:
+    return shutil.which(program, path=PATH)
+
+
+def _last_line(error: VmError) -> str:
+    return (str(error).strip().splitlines() or ["?"])[-1]
