@@ -6,7 +6,7 @@ export UV_CACHE_DIR ?= $(CURDIR)/.cache/uv
 PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 LOCKED_FROM := pyproject.toml $(addsuffix /pyproject.toml,$(PLUGINS))
 
-.PHONY: run test test-release check lock format clean
+.PHONY: run test test-vm test-release check lock format clean
 
 run: .venv/.installed
 	@scripts/run
@@ -17,9 +17,17 @@ TEST_WORKERS ?= 4
 test: .venv/.installed
 	.venv/bin/pytest --numprocesses $(TEST_WORKERS) --dist worksteal
 
+# With real V4L2 devices, udev and systemd, in a virtual machine: tests/vm/README.md.
+VM_SUITE ?= bookworm
+VM_USERS ?= camera,root
+VM_TESTS ?=
+test-vm: .venv/.installed
+	tests/vm/run --tests --suite $(VM_SUITE) --as $(VM_USERS) $(VM_OPTIONS) -- $(VM_TESTS)
+
 # What takes minutes; before a release.
 test-release: .venv/.installed
 	.venv/bin/pytest -m release
+	$(MAKE) test-vm VM_SUITE=trixie VM_OPTIONS=--release
 
 check: .venv/.installed
 	scripts/check

@@ -20,8 +20,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--as", dest="users", default="root", help="users, with commas between (%(default)s)")
     parser.add_argument("--share", type=Path, help="folder that is /mnt/share in the machine; kept as it is")
     parser.add_argument("--timeout", type=float, default=TIMEOUT_S, help="seconds of a boot (%(default)s)")
-    parser.add_argument("--rebuild", action="store_true", help="build the image even if its sources are the same")
-    parser.add_argument("--tests", action="store_true", help="the words are for pytest, default: all tests of the machine")
+    parser.add_argument(
+        "--rebuild", action="store_true", help="build the image even if its sources are the same"
+    )
+    parser.add_argument(
+        "--tests", action="store_true", help="the words are for pytest, default: all tests of the machine"
+    )
     parser.add_argument("--release", action="store_true", help="with the tests that are marked `release`")
     parser.add_argument("words", nargs="*", help="the command (after --)")
     return parser
@@ -32,11 +36,13 @@ def main(arguments: list[str]) -> int:
     try:
         ensure_installed()
     except CannotRunHere as reason:
-        print(f"SKIPPED(vm): {reason}", flush=True)
+        print(f"SKIPPED(vm): {reason}", flush=True)  # noqa: T201 - of a run that is all there is to say
         return 0
     share = options.share or CHECKOUT / ".cache/vm/runs" / options.suite
     try:
-        laboratory = Laboratory.prepare(options.suite, share, timeout_s=options.timeout, rebuild=options.rebuild)
+        laboratory = Laboratory.prepare(
+            options.suite, share, timeout_s=options.timeout, rebuild=options.rebuild
+        )
         if options.tests:
             return laboratory.test(options.words, options.users.split(","), release=options.release)
         return laboratory.command(shlex.join(options.words) if options.words else "true", options.users)

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from tests.vm.host.folders import IMAGE_SOURCES
@@ -113,8 +114,8 @@ def _candidates(data: bytes) -> Iterator[bytes]:
     for magic, unpack in PACKERS.items():
         at = data.find(magic)
         while at >= 0:
-            try:
-                yield unpack(data[at:])
-            except (lzma.LZMAError, zlib.error):
-                pass
+            image = b""
+            with suppress(lzma.LZMAError, zlib.error):
+                image = unpack(data[at:])
+            yield image
             at = data.find(magic, at + 1)

@@ -34,6 +34,10 @@ class Machine:
     processors: int = 2
     environment: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def control(self) -> Path:
+        return self.share / ".vm"
+
     def run(self, command: str, *, timeout_s: float) -> int:
         """Boot, run a line of shell as root in the checkout, power off; the exit status is the command's.
 
@@ -42,7 +46,7 @@ class Machine:
         Raises:
             VmError: the machine ended without a status; the text has the console's end.
         """
-        control = self.share / ".vm"
+        control = self.control
         shutil.rmtree(control, ignore_errors=True)
         control.mkdir(parents=True)
         exports = "".join(f"export {name}={_quoted(value)}\n" for name, value in self.environment.items())
@@ -72,7 +76,12 @@ class Machine:
             *_disk("root", self.image.disk, "snapshot=on,cache=unsafe"),
             *_disk("site", self.site_disk, "readonly=on"),
             *_disk("checkout", self.checkout_disk, "readonly=on"),
-            *("-chardev", f"file,id=console,path={self.share / '.vm/console.log'}", "-serial", "chardev:console"),
+            *(
+                "-chardev",
+                f"file,id=console,path={self.control / 'console.log'}",
+                "-serial",
+                "chardev:console",
+            ),
             *("-device", "virtio-serial-pci", "-chardev", "stdio,id=output,signal=off"),
             *("-device", "virtconsole,chardev=output"),
             *("-fsdev", f"local,id=share,path={self.share},security_model=none"),
@@ -82,7 +91,8 @@ class Machine:
 
 def _disk(name: str, path: Path, options: str) -> list[str]:
     # The order of the devices is that of /dev/vda, /dev/vdb, /dev/vdc.
-    return ["-drive", f"if=none,id={name},file={path},format=raw,{options}", "-device", f"virtio-blk-pci,drive={name}"]
+    drive = f"if=none,id={name},file={path},format=raw,{options}"
+    return ["-drive", drive, "-device", f"virtio-blk-pci,drive={name}"]
 
 
 def _acceleration() -> tuple[str, str]:

@@ -3,7 +3,6 @@
 import os
 import platform
 import shutil
-import subprocess
 
 from tests.vm.host.shell import PATH, VmError, output_of, run, say
 

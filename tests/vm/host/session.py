@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 from tests.vm.host.image import ensure_image
 from tests.vm.host.machine import Machine
@@ -43,7 +43,7 @@ class Laboratory:
     def test(self, words: Sequence[str], users: Sequence[str], *, release: bool) -> int:
         """Run pytest in the machine for each user, then again after a reboot for what is marked so.
 
-        Results are in the share: `results/USER-BOOT.xml`, and `.vm` of the last boot.
+        Results are in the share: `results/USER-BOOT.xml`, and `results/boot-BOOT` with the console and the journal.
         """
         watch = Stopwatch()
         for name in ("results", "kept"):
@@ -63,13 +63,13 @@ class Laboratory:
         selection = shlex.join(["-m", marks, *(words or [TESTS])])
         line = f"bash tests/vm/guest/session {number} {','.join(users)} {selection}"
         status = self.machine.run(line, timeout_s=self.timeout_s)
-        shutil.copytree(self.machine.share / ".vm", self.machine.share / f"results/boot-{number}", dirs_exist_ok=True)
+        shutil.copytree(self.machine.control, self.machine.share / f"results/boot-{number}")
         return 0 if status == NOTHING_TO_DO and number > 1 else status
 
     def _summary(self) -> str:
         counts = dict.fromkeys(("tests", "failures", "errors", "skipped"), 0)
         for path in (self.machine.share / "results").glob("*.xml"):
-            for suite in ElementTree.parse(path).iter("testsuite"):  # noqa: S314 - our own pytest wrote it
+            for suite in ET.parse(path).iter("testsuite"):  # noqa: S314 - our own pytest wrote it
                 for name in counts:
                     counts[name] += int(suite.get(name, 0))
         return ", ".join(f"{count} {name}" for name, count in counts.items())

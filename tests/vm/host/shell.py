@@ -18,7 +18,7 @@ class VmError(Exception):
 
 
 def say(text: str) -> None:
-    print(f"vm: {text}", file=sys.stderr, flush=True)
+    print(f"vm: {text}", file=sys.stderr, flush=True)  # noqa: T201 - a command line's progress
 
 
 def run(*argv: str | Path, cwd: Path | None = None, environment: dict[str, str] | None = None) -> None:

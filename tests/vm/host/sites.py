@@ -8,11 +8,13 @@ from pathlib import Path
 
 from tests.vm.host.folders import CHECKOUT, key_of, locked
 from tests.vm.host.image import Image, write_disk
+from tests.vm.host.pictures import write_pictures
 from tests.vm.host.shell import Stopwatch, output_of, run, say
 
 __all__ = ("checkout_disk", "ensure_site_disk")
 
 UV = CHECKOUT / ".tools/bin/uv"
+PYTHON = CHECKOUT / ".venv/bin/python"
 LOCK = CHECKOUT / "requirements.lock"
 PLATFORM = "x86_64-manylinux_2_28"
 #: Locked for the host, of no use in the machine, and large; the machine has Debian's FFmpeg.
@@ -41,7 +43,8 @@ def _write_site(image: Image, disk: Path) -> None:
         tree = Path(name)
         requirements = tree / "requirements.txt"
         requirements.write_text(_requirements())
-        _install(image, tree / "site", "--no-deps", "--require-hashes", "--only-binary", ":all:", "-r", requirements)
+        options = ("--no-deps", "--require-hashes", "--only-binary", ":all:")
+        _install(image, tree / "site", *options, "--requirement", requirements)
         _compile(image, tree / "site")
         write_disk(tree / "site", disk)
 
@@ -61,6 +64,7 @@ def checkout_disk(image: Image, to: Path) -> None:
         members = [CHECKOUT, *(path.parent for path in sorted(CHECKOUT.glob("plugins/*/pyproject.toml")))]
         _build_and_install(image, members, tree / "site")
         _copy_checkout(tree)
+        write_pictures(tree / "frames")
         _compile(image, tree)
         write_disk(tree, to)
     say(f"wheels and tests of this checkout: {watch.elapsed_s:.1f} s")
@@ -69,7 +73,7 @@ def checkout_disk(image: Image, to: Path) -> None:
 def _build_and_install(image: Image, members: list[Path], site: Path) -> None:
     with tempfile.TemporaryDirectory() as name:
         for member in members:
-            options = ("--quiet", "--wheel", "--no-build-isolation", "--python", CHECKOUT / ".venv/bin/python")
+            options = ("--quiet", "--wheel", "--no-build-isolation", "--python", PYTHON)
             run(UV, "build", *options, "--out-dir", name, member)
         _install(image, site, "--no-deps", "--no-index", *sorted(Path(name).glob("*.whl")))
 
@@ -82,9 +86,8 @@ def _install(image: Image, site: Path, *options: str | Path) -> None:
 def _copy_checkout(tree: Path) -> None:
     """What git knows or would know: no caches, no results of earlier runs."""
     plugin_tests = [str(path.relative_to(CHECKOUT)) for path in CHECKOUT.glob("plugins/*/tests")]
-    listing = output_of(
-        "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", *TAKEN_ALONG, *plugin_tests, cwd=CHECKOUT
-    )
+    options = ("-z", "--cached", "--others", "--exclude-standard")
+    listing = output_of("git", "ls-files", *options, *TAKEN_ALONG, *plugin_tests, cwd=CHECKOUT)
     for name in filter(None, listing.split("\0")):
         if (CHECKOUT / name).is_file():
             (tree / name).parent.mkdir(parents=True, exist_ok=True)
@@ -94,6 +97,5 @@ def _copy_checkout(tree: Path) -> None:
 def _compile(image: Image, tree: Path) -> None:
     """By the image's own Python, which need not be the host's; never stale, so nothing is looked up at import."""
     inside = "/" + str(tree.relative_to(image.interpreter_root))
-    workers = str(os.cpu_count() or 1)
-    command = ("/usr/bin/python3", "-m", "compileall", "-q", "-j", workers, "--invalidation-mode", "unchecked-hash")
-    run("chroot", image.interpreter_root, *command, "-s", inside, inside)
+    options = ("-q", "-j", str(os.cpu_count() or 1), "--invalidation-mode", "unchecked-hash", "-s", inside)
+    run("chroot", image.interpreter_root, "/usr/bin/python3", "-m", "compileall", *options, inside)

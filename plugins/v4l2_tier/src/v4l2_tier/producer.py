@@ -4,6 +4,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 import anyio
 import anyio.to_thread
@@ -11,20 +12,35 @@ import anyio.to_thread
 from agent_core.plugin import CaptureFailed, Clock
 from agent_core.plugin.frames import FrameProducer, FrameSink
 from v4l2_tier.capabilities import Capabilities
-from v4l2_tier.controls import ControlPlan, apply, plan
-from v4l2_tier.delivery import Delivery
+from v4l2_tier.controls import ControlPlan, ControlPort, apply, plan
+from v4l2_tier.delivery import Delivery, FilledBuffers
 from v4l2_tier.device import CaptureDevice, PictureLayout
 from v4l2_tier.exposure import ExposureClock
 from v4l2_tier.limits import RecoveryLadder, Silence, Step
-from v4l2_tier.modes import choose
+from v4l2_tier.modes import ChosenMode, choose
 from v4l2_tier.settings import CaptureSettings
 
-__all__ = ("Opener", "V4l2Producer")
+__all__ = ("OpenDevice", "Opener", "V4l2Producer")
 
 _log = logging.getLogger("camera_agent.v4l2_tier")
 
+
+class OpenDevice(FilledBuffers, ControlPort, Protocol):
+    """What is needed of a `CaptureDevice`, which says more."""
+
+    def fileno(self) -> int: ...
+
+    def configure(self, mode: ChosenMode) -> PictureLayout: ...
+
+    def start(self, buffers: int) -> None: ...
+
+    def stop(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
 #: How a device is opened; tests have their own.
-Opener = Callable[[Path, Capabilities], CaptureDevice]
+Opener = Callable[[Path, Capabilities], OpenDevice]
 #: Problems that starting anew may solve. A camera that is gone, held or without bandwidth is left to the broker.
 _WORTH_A_RESTART = frozenset({"camera_stalled", "frames_damaged", "device_error"})
 #: A wake-up without a frame may be a driver that signals an error and does not say which: no busy loop.
@@ -66,7 +82,7 @@ class V4l2Producer(FrameProducer):
         self.chosen = choose(capabilities, settings)
         self._controls: ControlPlan = plan(capabilities.controls, settings.controls)
         self._silence = Silence.of(self.chosen.interval)
-        self._device: CaptureDevice | None = None
+        self._device: OpenDevice | None = None
         self._layout: PictureLayout | None = None
         self._recoveries: Counter[str] = Counter()
         self._told: tuple[str, ...] = ()
@@ -97,7 +113,7 @@ class V4l2Producer(FrameProducer):
         self._device = device = self._open_device(self._path, self._capabilities)
         self._set_up(device)
 
-    def _set_up(self, device: CaptureDevice) -> None:
+    def _set_up(self, device: OpenDevice) -> None:
         self._layout = layout = device.configure(self.chosen)
         notes = [*self.chosen.notes, *_changes(self.chosen.width, self.chosen.height, layout)]
         notes += apply(self._controls, device)
@@ -143,7 +159,7 @@ class V4l2Producer(FrameProducer):
                 await anyio.to_thread.run_sync(_stop, device)
 
     def _delivery(
-        self, device: CaptureDevice, layout: PictureLayout, sink: FrameSink, started_s: float
+        self, device: OpenDevice, layout: PictureLayout, sink: FrameSink, started_s: float
     ) -> Delivery:
         lead_s = float(layout.interval or self.chosen.interval)
         return Delivery(
@@ -157,7 +173,7 @@ class V4l2Producer(FrameProducer):
             started_s=self._clock.monotonic_s(),
         )
 
-    async def _pump(self, device: CaptureDevice, delivery: Delivery, first_s: float) -> None:
+    async def _pump(self, device: OpenDevice, delivery: Delivery, first_s: float) -> None:
         problem: CaptureFailed | None = None
 
         async def watch() -> None:
@@ -185,7 +201,7 @@ class V4l2Producer(FrameProducer):
                 await anyio.to_thread.run_sync(device.close)
 
 
-def _stop(device: CaptureDevice) -> None:
+def _stop(device: OpenDevice) -> None:
     try:
         device.stop()
     except CaptureFailed as error:  # it is gone: nothing is left to stop

@@ -10,6 +10,7 @@ _COLORSPACE_JPEG = 7
 _FULL_RANGE, _LIMITED_RANGE = 1, 2
 
 _PACKED_YUV = ("YUYV", "UYVY", "YVYU", "VYUY")
+_SEMI_PLANAR = ("NV12", "NV21")
 _RGB = ("RGB3", "BGR3")
 
 
@@ -31,6 +32,8 @@ class RawLayout:
     @property
     def line_bytes(self) -> int:
         """At least what the pixels need: some drivers leave `bytes_per_line` empty."""
+        if self.code in _SEMI_PLANAR:  # chroma lines are of pairs, as long as those of luma
+            return max(self.bytes_per_line, (self.width + 1) // 2 * 2)
         if self.code in _PACKED_YUV:
             return max(self.bytes_per_line, (self.width + 1) // 2 * 4)
         return max(self.bytes_per_line, self.width * (3 if self.code in _RGB else 1))
@@ -44,7 +47,7 @@ class RawLayout:
     def size_bytes(self) -> int:
         """The length of a whole frame, without padding behind its last plane."""
         lines = self.line_bytes * self.height
-        if self.code in ("NV12", "NV21"):
+        if self.code in _SEMI_PLANAR:
             return lines + self.line_bytes * ((self.height + 1) // 2)
         if self.code in ("YU12", "YV12"):
             return lines + 2 * self.chroma_line_bytes * ((self.height + 1) // 2)

@@ -1,0 +1,117 @@
+"""What a camera says that it can do."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal
+
+__all__ = ("Continuous", "FrameSize", "Layout", "Transfer")
+
+Transfer = Literal["bulk", "isochronous"]
+#: UVC counts time in units of 100 ns.
+UNITS_PER_S = 10_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Continuous:
+    """Any rate from `slowest_fps` to `fastest_fps`, in steps of an interval of `step_us`."""
+
+    slowest_fps: int
+    fastest_fps: int
+    step_us: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class FrameSize:
+    """A size and the frame rates that it has; the first rate is the default."""
+
+    width: int
+    height: int
+    rates_fps: tuple[int, ...] | Continuous = (15, 30, 10, 5)
+
+    @property
+    def raw_bytes(self) -> int:
+        return self.width * self.height * 2
+
+    def intervals(self) -> list[int]:
+        """In units of 100 ns, shortest first; for continuous rates: shortest, longest, step."""
+        if isinstance(self.rates_fps, Continuous):
+            rates = self.rates_fps
+            return [UNITS_PER_S // rates.fastest_fps, UNITS_PER_S // rates.slowest_fps, rates.step_us * 10]
+        return sorted(UNITS_PER_S // rate for rate in self.rates_fps)
+
+    def default_interval(self) -> int:
+        rates = self.rates_fps
+        return self.intervals()[0] if isinstance(rates, Continuous) else UNITS_PER_S // rates[0]
+
+    def nearest_interval(self, wanted: int) -> int:
+        choices = self.intervals()
+        if isinstance(self.rates_fps, Continuous):
+            shortest, longest, step = choices
+            steps = round((min(max(wanted, shortest), longest) - shortest) / step)
+            return shortest + steps * step
+        return min(choices, key=lambda each: abs(each - wanted))
+
+
+VGA = FrameSize(640, 480)
+HD = FrameSize(1280, 720, (10, 30, 5))
+SMALL = FrameSize(320, 240, (15, 30, 5))
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A camera's descriptors. Without a serial it is one of those webcams that cannot be told from their twins.
+
+    The first size of each list is the default. `frames` is a folder of JPEG files, `WIDTHxHEIGHT/*.jpg`, which are
+    served byte for byte in the order of their names; `WIDTHxHEIGHT/dark/*.jpg` if the first `dark_frames` of each
+    stream are to be black.
+    """
+
+    serial: str | None = "CAM-A"
+    product: str = "Sim Cam"
+    manufacturer: str = "Simulated"
+    vendor_id: int = 0x1D6B
+    product_id: int = 0x0102
+    mjpeg: tuple[FrameSize, ...] = (VGA, HD, SMALL)
+    yuyv: tuple[FrameSize, ...] = (VGA, SMALL)
+    transfer: Transfer = "bulk"
+    dark_frames: int = 0
+    frames: str = "/opt/checkout/frames"
+    controls: tuple[str, ...] = field(
+        default=(
+            "auto_exposure",
+            "exposure_time",
+            "brightness",
+            "contrast",
+            "gain",
+            "power_line_frequency",
+            "white_balance_automatic",
+            "white_balance_temperature",
+        )
+    )
+
+    @property
+    def formats(self) -> list[tuple[str, tuple[FrameSize, ...]]]:
+        """In the order of their indices in the descriptors, which begin at 1."""
+        return [(name, sizes) for name, sizes in (("MJPG", self.mjpeg), ("YUYV", self.yuyv)) if sizes]
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> "Layout":
+        values: dict[str, Any] = json.loads(text)
+        for name in ("mjpeg", "yuyv"):
+            values[name] = tuple(_frame_size(each) for each in values[name])
+        values["controls"] = tuple(values["controls"])
+        assert values.keys() == {each.name for each in fields(cls)}
+        return cls(**values)
+
+
+def _frame_size(values: Mapping[str, Any]) -> FrameSize:
+    rates = values["rates_fps"]
+    return FrameSize(
+        values["width"],
+        values["height"],
+        Continuous(**rates) if isinstance(rates, dict) else tuple(rates),
+    )

@@ -1,0 +1,147 @@
+"""Cameras as tests see them: plugged for the length of an `async with`."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+import anyio
+from anyio.abc import ByteStream
+from anyio.streams.buffered import BufferedByteReceiveStream
+
+from tests.vm.cameras.layout import FrameSize, Layout
+from tests.vm.cameras.payloads import Fault
+from tests.vm.cameras.webcam import SentFrame
+
+__all__ = ("DAEMON", "PlugWebcam", "Root", "Webcam", "nodes_below", "settled")
+
+DAEMON = Path("/run/vm-cameras.sock")
+HUB = Path("/sys/devices/platform/vhci_hcd.0/usb1")
+UDEV_DATABASE = Path("/run/udev/data")
+#: Of a plug until its nodes are there, in an emulated processor on a busy host.
+PLUG_LIMIT_S = 60
+LONGEST_ANSWER_BYTES = 1 << 24
+
+
+class Root:
+    """A connection to the program that may do what only root may."""
+
+    def __init__(self, stream: ByteStream) -> None:
+        self._stream = stream
+        self._received = BufferedByteReceiveStream(stream)
+        self._lock = anyio.Lock()
+
+    @classmethod
+    @asynccontextmanager
+    async def connected(cls) -> AsyncIterator[Self]:
+        with anyio.fail_after(PLUG_LIMIT_S):
+            while not DAEMON.exists():
+                await anyio.sleep(0.1)
+            stream = await anyio.connect_unix(DAEMON)
+        async with stream:
+            yield cls(stream)
+
+    async def ask(self, **request: object) -> dict[str, Any]:
+        async with self._lock:
+            await self._stream.send(json.dumps(request).encode() + b"\n")
+            answer: dict[str, Any] = json.loads(
+                await self._received.receive_until(b"\n", LONGEST_ANSWER_BYTES)
+            )
+        if "error" in answer:
+            raise OSError(answer["error"])
+        return answer
+
+    async def run(self, *argv: str) -> str:
+        """What it printed; fails if it fails."""
+        answer = await self.ask(do="run", argv=argv)
+        assert answer["status"] == 0, answer["output"]
+        return str(answer["output"])
+
+
+@dataclass(slots=True)
+class Webcam:
+    """A simulated USB webcam. While it is plugged, `node` is its capture node and `metadata_node` its other one."""
+
+    layout: Layout
+    root: Root
+    port: int = -1
+    nodes: tuple[Path, ...] = ()
+
+    @property
+    def node(self) -> Path:
+        return self.nodes[0]
+
+    @property
+    def metadata_node(self) -> Path:
+        return self.nodes[1]
+
+    async def plug(self, port: int | None = None) -> None:
+        """Into this port, else the lowest that is free. Returns when udev has dealt with it."""
+        answer = await self.root.ask(do="plug", layout=self.layout.to_json(), port=port)
+        self.port = answer["port"]
+        with anyio.fail_after(PLUG_LIMIT_S):
+            while not settled(self.device, nodes=2):
+                await anyio.sleep(0.05)
+        self.nodes = nodes_below(self.device)
+
+    async def unplug(self) -> None:
+        """Returns when its nodes are gone."""
+        await self.root.ask(do="unplug")
+        with anyio.fail_after(PLUG_LIMIT_S):
+            while self.device.exists() or any(node.exists() for node in self.nodes):
+                await anyio.sleep(0.02)
+        self.nodes = ()
+
+    @property
+    def device(self) -> Path:
+        """Its folder in sysfs."""
+        return HUB / f"1-{self.port + 1}"
+
+    async def set_fault(self, fault: Fault | None) -> None:
+        await self.root.ask(do="fault", fault=fault)
+
+    async def sent(self) -> list[SentFrame]:
+        """What it sent, oldest first; no more than the last 5000."""
+        return [SentFrame(**each) for each in (await self.root.ask(do="state"))["sent"]]
+
+    async def controls(self) -> dict[str, int]:
+        """The values that the camera itself has."""
+        return dict((await self.root.ask(do="state"))["controls"])
+
+    async def control_history(self) -> list[tuple[str, int]]:
+        """Which controls were set to what since it was plugged, in order."""
+        return [(name, value) for name, value in (await self.root.ask(do="state"))["history"]]
+
+    def pictures(self, size: FrameSize) -> list[bytes]:
+        """The files that it sends in this size: frame `index` is the one at `index` modulo their count."""
+        folder = Path(self.layout.frames) / f"{size.width}x{size.height}"
+        return [path.read_bytes() for path in sorted(folder.glob("*.jpg"))]
+
+
+class PlugWebcam(Protocol):
+    def __call__(
+        self, layout: Layout = ..., *, port: int | None = None
+    ) -> AbstractAsyncContextManager[Webcam]: ...
+
+
+def nodes_below(device: Path) -> tuple[Path, ...]:
+    """The V4L2 nodes of a device in sysfs, in the order of their index: capture, then metadata."""
+    found = device.glob("*/video4linux/video*")
+    return tuple(
+        Path("/dev", each.name) for each in sorted(found, key=lambda each: (each / "index").read_text())
+    )
+
+
+def settled(device: Path, *, nodes: int) -> bool:
+    """Whether so many nodes are there, and udev has finished with them."""
+    numbers = [path.read_text().strip() for path in device.glob("*/video4linux/video*/dev")]
+    return len(numbers) == nodes and all(_initialized(number) for number in numbers)
+
+
+def _initialized(number: str) -> bool:
+    try:
+        return "I:" in (UDEV_DATABASE / f"c{number}").read_text()
+    except FileNotFoundError:
+        return False

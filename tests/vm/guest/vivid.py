@@ -1,0 +1,96 @@
+"""The kernel's own test driver: cameras with raw formats only, and errors on demand."""
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+import anyio
+
+from tests.vm.guest.cameras import Root, settled
+
+__all__ = ("Injected", "LoadVivid", "Vivid", "loaded_vivid")
+
+DEVICE = Path("/sys/devices/platform/vivid.0")
+#: Only a capture node, none for output, teletext, radio and the rest.
+CAPTURE_ONLY = "0x1"
+LOAD_LIMIT_S = 60
+Injected = Literal[
+    "disconnect",
+    "inject_v4l2_buf_flag_error",
+    "inject_vidioc_reqbufs_error",
+    "inject_vidioc_qbuf_error",
+    "inject_vidioc_streamon_error",
+    "inject_fatal_streaming_error",
+    "percentage_of_dropped_buffers",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Vivid:
+    """One of its cameras. All of them are one device in sysfs, with one by-path link for all and no serial."""
+
+    node: Path
+    bus_info: str
+    root: Root
+
+    async def inject(self, what: Injected, value: int = 1) -> None:
+        """Set one of the driver's controls that cause errors.
+
+        After "disconnect" all calls fail, without an event, until the last user has closed the node.
+        """
+        await self.root.run("v4l2-ctl", "--device", str(self.node), "--set-ctrl", f"{what}={value}")
+
+    async def hide(self) -> None:
+        """The node goes, and udev says so; a stream that has it open is not disturbed."""
+        await self.root.run("mv", str(self.node), f"/dev/.{self.node.name}")
+        await self._say("remove")
+
+    async def show(self) -> None:
+        await self.root.run("mv", f"/dev/.{self.node.name}", str(self.node))
+        await self._say("add")
+
+    async def _say(self, event: str) -> None:
+        (uevent,) = DEVICE.glob(f"video4linux/{self.node.name}/uevent")
+        await self.root.run("sh", "-c", f"echo {event} > {uevent}; udevadm settle")
+
+
+class LoadVivid(Protocol):
+    def __call__(
+        self, cameras: int = 1, *, num_inputs: int = 1, input_types: int = 0
+    ) -> AbstractAsyncContextManager[list[Vivid]]: ...
+
+
+def loaded_vivid(root: Root) -> LoadVivid:
+    """With one input of type 0 each camera is a plain webcam; the driver's own default is four inputs of all kinds."""
+
+    @asynccontextmanager
+    async def load(
+        cameras: int = 1, *, num_inputs: int = 1, input_types: int = 0
+    ) -> AsyncIterator[list[Vivid]]:
+        each = {"node_types": CAPTURE_ONLY, "num_inputs": str(num_inputs), "input_types": str(input_types)}
+        lists = [f"{name}={','.join([value] * cameras)}" for name, value in each.items()]
+        await root.run("modprobe", "vivid", f"n_devs={cameras}", *lists)
+        try:
+            with anyio.fail_after(LOAD_LIMIT_S):
+                while not _settled(cameras):
+                    await anyio.sleep(0.05)
+            yield [
+                Vivid(Path("/dev", name), f"platform:vivid-{number:03d}", root)
+                for number, name in enumerate(_names())
+            ]
+        finally:
+            with anyio.CancelScope(shield=True):
+                await root.run("rmmod", "vivid")
+
+    return load
+
+
+def _names() -> list[str]:
+    """In the order in which the driver made them."""
+    return sorted((path.name for path in DEVICE.glob("video4linux/video*")), key=lambda name: int(name[5:]))
+
+
+def _settled(cameras: int) -> bool:
+    return settled(DEVICE.parent / "vivid.0", nodes=cameras)
