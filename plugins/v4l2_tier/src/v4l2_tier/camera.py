@@ -66,17 +66,19 @@ class V4l2Camera:
 
         Raises nothing of its own: what goes wrong with one camera is that camera's problem.
         """
+        pauses = GrowingPauses(_FIRST_PROBE_PAUSE_S, _LONGEST_PROBE_PAUSE_S)
         with self._scope:
-            try:
-                await self._run(looked_at)
-            except AgentError as error:
-                self._failed(error, self._known_of(None))
-                _log.error("%s: %s %s", self.node.shown_name, error.details, error.suggestion)
-            except Exception:
-                _log.exception("the camera %s cannot be looked after", self.node.shown_name)
-                error = CaptureFailed("The agent failed at this camera; its log says how.", reason="agent_failed")
-                self._failed(error, self._known_of(None))
-            looked_at()
+            while True:
+                try:
+                    await self._run(looked_at)
+                except Exception as error:  # noqa: BLE001 - the other cameras go on
+                    _log.exception("the camera %s cannot be looked after", self.node.shown_name)
+                    self._failed(_explained(error), self._known_of(None))
+                else:
+                    break
+                looked_at()
+                await self._clock.sleep(pauses.next_s())
+        looked_at()
 
     async def _run(self, looked_at: Callable[[], None]) -> None:
         if self._is_disabled(None):
@@ -212,3 +214,17 @@ class V4l2Camera:
             return
         self._reported = True
         self._report.failed(self.node.name, f"{error.details} {error.suggestion}", camera)
+
+
+def _explained(error: Exception) -> AgentError:
+    """What an operator is told of an error that has ended a camera's task."""
+    inner: Exception = error
+    while isinstance(inner, ExceptionGroup):
+        inner = inner.exceptions[0]
+    if isinstance(inner, AgentError):
+        return inner
+    return CaptureFailed(
+        f"The agent failed at this camera ({type(inner).__name__}).",
+        reason="agent_failed",
+        suggestion="Its log has the whole error; it tries again with growing pauses.",
+    )

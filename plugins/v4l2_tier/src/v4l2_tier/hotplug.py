@@ -1,8 +1,7 @@
 """Which of the ways to notice devices is used: udev, the kernel's netlink, inotify on /dev, looking again and again."""
 
 import logging
-from collections.abc import Callable
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from agent_core.plugin import Clock
 from v4l2_tier.inotify import InotifyWatcher
@@ -10,6 +9,9 @@ from v4l2_tier.inventory import udev_runs
 from v4l2_tier.netlink import NetlinkWatcher
 from v4l2_tier.noticed import HotplugWatcher
 from v4l2_tier.polling import PollWatcher
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ("HotplugKind", "open_watcher")
 

@@ -16,5 +16,6 @@ def settings_of(
     serial = node.usb.serial if node.usb else ""
     known_as = [text for text in (serial, seen.serial, node.port, seen.port, name) if text]
     return next(
-        (table for table in settings.cameras if any(fnmatchcase(text, table.match) for text in known_as)), None
+        (table for table in settings.cameras if any(fnmatchcase(text, table.match) for text in known_as)),
+        None,
     )

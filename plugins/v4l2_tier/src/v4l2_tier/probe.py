@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from v4l2_tier.capabilities import Capabilities, FrameSize, Intervals, PixelFormat, Span
 from v4l2_tier.probe_controls import read_controls
@@ -36,7 +36,16 @@ _MOST = 4096
 #: What ends an enumeration; ENODATA is said where the present input has none.
 _END = frozenset({errno.EINVAL, errno.ENOTTY, errno.ENODATA})
 
-StructT = TypeVar("StructT")
+
+class _Indexed(Protocol):
+    """A structure of linuxpy's that is the question and the answer of an enumeration; the index is its first field."""
+
+    index: int
+
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+
+
+StructT = TypeVar("StructT", bound=_Indexed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +110,14 @@ def _enumerate(descriptor: int, request: int, entry: StructT) -> Iterator[Struct
 
     before = b""
     for index in range(_MOST):
-        entry.index = index  # type: ignore[attr-defined] - all of V4L2's enumerations have one
+        entry.index = index
         try:
             ioctl(descriptor, request, entry)
         except OSError as error:
             if error.errno in _END:
                 return
             raise
-        content = bytes(entry)[4:]  # type: ignore[call-overload] - a ctypes structure; the index is its first field
+        content = bytes(entry)[4:]
         if content == before:
             return
         before = content

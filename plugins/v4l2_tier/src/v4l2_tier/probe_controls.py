@@ -123,9 +123,7 @@ def _value64(descriptor: int, control_id: int) -> int:
     return int(holder.value64)
 
 
-def _choices(
-    descriptor: int, control: "raw.v4l2_query_ext_ctrl", kind: str
-) -> Iterator[tuple[int, str]]:
+def _choices(descriptor: int, control: "raw.v4l2_query_ext_ctrl", kind: str) -> Iterator[tuple[int, str]]:
     """Menus have holes: a number without an entry is refused with EINVAL."""
     from linuxpy.ioctl import ioctl
     from linuxpy.video import raw

@@ -39,9 +39,7 @@ class V4l2Source(CameraSource):
     async def watch(
         self, report: CameraReport, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED
     ) -> None:
-        needs = CameraNeeds(
-            self._settings, report, self._agent.clock, SocketPlaces(self._agent.runtime_dir)
-        )
+        needs = CameraNeeds(self._settings, report, self._agent.clock, SocketPlaces(self._agent.runtime_dir))
         watcher = open_watcher(self._settings.hotplug, self._agent.clock)  # before the first look
         try:
             async with anyio.create_task_group() as tg:
@@ -70,13 +68,13 @@ class DeviceRoll:
         self._look(Noticed())
         # One after the other, by number: so ids do not depend on which device answers first.
         for node in self._debounce.settled(self._clock.monotonic_s(), at_once=True):
-            await self._tasks.start(self._begin, node)
+            await self._tasks.start(self._look_after, self._new_camera(node))
         task_status.started()
         while True:
             noticed = await self._wait()
             self._look(noticed)
             for node in self._debounce.settled(self._clock.monotonic_s()):
-                self._tasks.start_soon(self._begin, node)
+                self._tasks.start_soon(self._look_after, self._new_camera(node))
 
     def _look(self, noticed: Noticed) -> None:
         """All of them, each time: there are few, and an event can be lost or come twice."""
@@ -96,8 +94,13 @@ class DeviceRoll:
             self._waits.reset()
         self._look_s = now_s + (self._waits.next_s() if waiting else self._needs.settings.reconcile_s)
 
-    async def _begin(self, node: DeviceNode, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
+    def _new_camera(self, node: DeviceNode) -> V4l2Camera:
         camera = self._cameras[node.name] = V4l2Camera(node, self._needs)
+        return camera
+
+    async def _look_after(
+        self, camera: V4l2Camera, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED
+    ) -> None:
         told = False
 
         def looked_at() -> None:
