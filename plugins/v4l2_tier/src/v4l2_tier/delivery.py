@@ -140,7 +140,8 @@ class Delivery:
             left_s = self._last_good_s + limit_s - self._clock.monotonic_s()
             if left_s <= 0:
                 return self._stalled(limit_s)
-            await self._clock.sleep(left_s)
+            # The first frame may come meanwhile, and the time for the next one is shorter.
+            await self._clock.sleep(min(left_s, silence.between_s))
 
     def _stalled(self, limit_s: float) -> CaptureFailed:
         if self._bad:
