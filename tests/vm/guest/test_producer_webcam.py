@@ -66,11 +66,10 @@ async def test_what_is_set_already_is_not_set_again(
     webcam: PlugWebcam, caplog: pytest.LogCaptureFixture
 ) -> None:
     def calls() -> list[str]:
-        names = [
-            record.args[0] for record in caplog.records if record.name == "linuxpy.ioctl" and record.args
-        ]
+        said = [record.getMessage() for record in caplog.records if record.name == "linuxpy.ioctl"]
         caplog.clear()
-        return [str(name) for name in names if name in ("S_FMT", "S_PARM", "STREAMON", "G_FMT")]
+        names = [each.removeprefix("request=").split(",")[0] for each in said]
+        return [name for name in names if name in ("G_FMT", "S_FMT", "S_PARM", "STREAMON")]
 
     settings = CaptureSettings(warm_ttl_s=0, parked_ttl_s=0)
     async with webcam(LAYOUT) as plugged:
