@@ -25,7 +25,7 @@ from v4l2_tier.settings import CaptureSettings
 __all__ = ("PATIENCE_S", "Captured", "capabilities_of", "captured", "descriptors", "offered", "other_program")
 
 #: Of anything in an emulated processor on a busy host.
-PATIENCE_S = 60
+PATIENCE_S = 100
 
 
 @dataclass(slots=True)

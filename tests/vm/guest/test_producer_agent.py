@@ -41,7 +41,9 @@ class OneNode(api.CameraSource):
         async with anyio.create_task_group() as tasks:
             await tasks.start(self._broker.run)
             fingerprint = api.Fingerprint(self.name, "1")
-            report.connected(api.DetectedCamera("1", "Webcam", fingerprint, None, frames=self._broker))
+            report.connected(
+                api.DetectedCamera("1", "Webcam", fingerprint, None, number_hint=0, frames=self._broker)
+            )
             task_status.started()
             await anyio.sleep_forever()
 

@@ -54,12 +54,15 @@ async def test_the_capture_time_is_the_devices_and_never_too_late(webcam: PlugWe
         files = plugged.pictures(SIZE)
         frames = await camera.frames(6)
         sent = await plugged.sent()
+    late_s = []
     for frame in frames:
         assert frame.captured_at_source is CapturedAtSource.DEVICE
         number = files.index(frame.data)
-        began_s = [each.started_ns / 1e9 for each in sent if each.index % len(files) == number]
-        # At most the one interval too early that is taken off for the exposure, and what the machine needs.
-        assert any(0 <= began - frame.captured_s < 0.1 + 0.1 for began in began_s)
+        same = [each for each in sent if each.index % len(files) == number]
+        assert any(each.started_ns / 1e9 - 0.25 < frame.captured_s < each.ended_ns / 1e9 for each in same)
+        late_s.append(min((frame.captured_s - each.started_ns / 1e9 for each in same), key=abs))
+    # One interval is taken off for the exposure; what the emulated machine needs for a packet is put on.
+    assert min(late_s) < 0
 
 
 async def test_what_is_set_already_is_not_set_again(
@@ -113,9 +116,11 @@ async def test_bad_pictures_are_dropped_and_counted(
             await camera.fresh()
             await plugged.set_fault(fault)
             with anyio.fail_after(PATIENCE_S):
+                while not any(each.fault == fault for each in await plugged.sent()):
+                    await anyio.sleep(0.02)
+                await plugged.set_fault(None)
                 while not any(camera.dropped.get(name) for name in counted):
                     await anyio.sleep(0.02)
-            await plugged.set_fault(None)
             assert (await camera.fresh()).data in files
             assert camera.broker.stats.failures == 0
 

@@ -290,7 +290,7 @@ async def test_silence_is_met_by_restart_then_reopening_then_told(webcam: Capabi
         bench.device.send(PICTURES[0])
         await bench.seen(1)
         tg.start_soon(bench.look)
-        await bench.clock.advance(1.1)
+        await bench.clock.advance(2.1)
         await bench.until("start", "stop", "configure", "start")
         await bench.clock.advance(2.2)
         await bench.until("stop", "close", "open", "configure", "start")
