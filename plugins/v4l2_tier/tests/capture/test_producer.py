@@ -290,12 +290,12 @@ async def test_silence_is_met_by_restart_then_reopening_then_told(webcam: Capabi
         bench.device.send(PICTURES[0])
         await bench.seen(1)
         tg.start_soon(bench.look)
-        await bench.clock.advance(2.1)
-        await bench.until("start", "stop", "configure", "start")
         await bench.clock.advance(2.2)
+        await bench.until("start", "stop", "configure", "start")
+        await bench.clock.advance(2.3)
         await bench.until("stop", "close", "open", "configure", "start")
         tg.start_soon(bench.read)
-        await bench.clock.advance(2.2)
+        await bench.clock.advance(2.3)
         await bench.until("stop", "close")
         assert [error.reason for error in bench.errors] == ["camera_stalled"]
         assert bench.producer.recoveries == (("give_up", 1), ("reopen", 1), ("restart", 1))
@@ -327,9 +327,9 @@ async def test_only_damaged_frames_are_told_as_such(webcam: Capabilities) -> Non
         tg.start_soon(bench.read)
         await bench.until("start")
         steps = (
-            (4.2, ("start", "stop", "configure", "start")),
-            (2.2, ("stop", "close", "open", "configure", "start")),
-            (2.2, ("start", "stop", "close")),
+            (4.3, ("start", "stop", "configure", "start")),
+            (2.3, ("stop", "close", "open", "configure", "start")),
+            (2.3, ("start", "stop", "close")),
         )
         for count, (limit_s, calls) in enumerate(steps, start=1):
             bench.device.send(PICTURES[0], flags=ERROR)
