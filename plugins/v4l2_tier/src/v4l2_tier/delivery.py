@@ -21,6 +21,8 @@ _log = logging.getLogger("camera_agent.v4l2_tier")
 #: V4L2_BUF_FLAG_ERROR: the driver knows that the data are damaged.
 _FLAG_ERROR = 0x40
 _SEQUENCES = 2**32
+#: Between the end of the time that a camera may be silent and saying so.
+_GRACE_S = 0.1
 
 
 class FilledBuffers(Protocol):
@@ -135,12 +137,18 @@ class Delivery:
 
     async def until_silent(self, silence: Silence, first_s: float) -> CaptureFailed:
         """Return when no usable frame has come for too long; the first may take `first_s` (seconds)."""
+        expired = False
         while True:
             limit_s = silence.between_s if self._good else first_s
             left_s = self._last_good_s + limit_s - self._clock.monotonic_s()
-            if left_s <= 0:
+            if left_s > 0:
+                expired = False
+            elif expired:
                 return self._stalled(limit_s)
-            await self._clock.sleep(left_s)
+            else:  # it may be this process that was held up, and frames wait to be taken
+                expired, left_s = True, _GRACE_S
+            # The first frame may come meanwhile, and the time for the next one is shorter.
+            await self._clock.sleep(min(left_s, silence.between_s))
 
     def _stalled(self, limit_s: float) -> CaptureFailed:
         if self._bad:

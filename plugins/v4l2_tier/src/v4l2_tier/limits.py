@@ -12,14 +12,17 @@ __all__ = ("RecoveryLadder", "Silence", "Step", "broker_settings")
 
 #: A problem that comes back within this time is the same problem: the next step is taken, not the first again.
 _HEALTHY_S = 30.0
+#: For stopping, closing, opening and starting on a slow board.
+_STEPS_S = 4.0
 
 
 @dataclass(frozen=True, slots=True)
 class Silence:
     """Seconds without a good frame after which the camera is taken to hang.
 
-    A camera may take seconds to its `first` frame (sensor start, exposure); `between` two it has a few intervals,
-    which covers one that lengthens its exposure in the dark; `again` is the first one after a restart.
+    A camera may take seconds to its `first` frame (sensor start, exposure). `between` two it has a few intervals, which
+    covers one that lengthens its exposure in the dark, and two seconds, in which a busy board may not get to it: a
+    needless restart costs more than a late one. `again` is the first frame after a restart.
     """
 
     first_s: float
@@ -29,7 +32,7 @@ class Silence:
     @classmethod
     def of(cls, interval: Fraction) -> "Silence":
         frames_s = 5 * float(interval)
-        return cls(first_s=4.0 + frames_s, between_s=max(1.0, frames_s), again_s=2.0 + frames_s)
+        return cls(first_s=4.0 + frames_s, between_s=max(2.0, frames_s), again_s=2.0 + frames_s)
 
 
 class Step(Enum):
@@ -56,13 +59,13 @@ class RecoveryLadder:
 
 
 def broker_settings(settings: CaptureSettings, chosen: ChosenMode) -> BrokerSettings:
-    """The broker's own limits are just beyond those of the ladder, so that the producer's steps come first.
+    """The broker's own limits are beyond those of the ladder with what its steps take, which so come first.
 
     Frames without a usable device time were exposed up to two intervals before they came: one of exposure, one of
     reading out and transfer.
     """
     silence = Silence.of(chosen.interval)
-    retries_s = 2 * silence.again_s + 1.0
+    retries_s = 2 * silence.again_s + _STEPS_S
     usual = BrokerSettings()
     return BrokerSettings(
         warm_ttl_s=settings.warm_ttl_s,

@@ -13,9 +13,9 @@ def discrete(width: int, height: int, *rates: float) -> FrameSize:
 
 
 def control(
-    id: int, name: str, kind: str, span: tuple[int, int, int], default: int, **more: object
-) -> DeviceControl:  # noqa: A002
-    return DeviceControl(id, name, kind, *span, default, default, **more)  # type: ignore[arg-type]
+    number: int, name: str, kind: str, span: tuple[int, int, int], default: int, **more: object
+) -> DeviceControl:
+    return DeviceControl(number, name, kind, *span, default, default, **more)  # type: ignore[arg-type]
 
 
 #: What `v4l2-ctl --list-formats-ext -L` prints for a common 1080p webcam, shortened.

@@ -8,7 +8,7 @@ from v4l2_tier.modes import ChosenMode, choose
 from v4l2_tier.settings import CaptureSettings
 
 
-def size(width: int, height: int, *rates: float) -> FrameSize:
+def size(width: int, height: int, *rates: float | Fraction) -> FrameSize:
     intervals = tuple(Intervals(1 / Fraction(rate), 1 / Fraction(rate)) for rate in rates)
     return FrameSize(Span(width, width), Span(height, height), intervals)
 
