@@ -94,7 +94,7 @@ class Inventory:
 
 def _node(device: "pyudev.Device") -> DeviceNode:
     usb_device = device.find_parent("usb", "usb_device")
-    parent = usb_device or device.parent
+    parent = usb_device if usb_device is not None else device.parent
     words = device.properties.get("ID_V4L_CAPABILITIES")
     return DeviceNode(
         name=device.sys_name,
