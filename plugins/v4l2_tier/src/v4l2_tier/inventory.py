@@ -1,7 +1,6 @@
 """Which video4linux nodes there are, and what can be known about each without opening it."""
 
 import logging
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -63,16 +62,22 @@ class DeviceNode:
 
 
 class Inventory:
-    """Looks at sysfs and at udev's own data; nothing is opened and nothing waits, so it runs in the event loop."""
+    """Looks at sysfs and at udev's own data; nothing is opened and nothing waits, so it runs in the event loop.
+
+    Raises:
+        ImportError: libudev is not installed.
+    """
 
     def __init__(self) -> None:
-        self._context: pyudev.Context | None = None
+        import pyudev
+
+        self._context = pyudev.Context()
 
     def look(self) -> tuple[tuple[DeviceNode, ...], bool]:
         """All nodes in the order of their numbers, and whether there are others that udev has not yet worked on."""
         nodes: list[DeviceNode] = []
         waiting = False
-        for device in self._devices():
+        for device in self._context.list_devices(subsystem=SUBSYSTEM):
             try:
                 if not Path(device.device_node or "").exists():
                     continue
@@ -83,13 +88,6 @@ class Inventory:
             except (OSError, KeyError, LookupError, ValueError) as error:  # it went while it was looked at
                 _log.debug("a device could not be read: %r", error)
         return tuple(sorted(nodes, key=lambda node: node.number)), waiting
-
-    def _devices(self) -> Iterator["pyudev.Device"]:
-        import pyudev
-
-        if self._context is None:
-            self._context = pyudev.Context()
-        yield from self._context.list_devices(subsystem=SUBSYSTEM)
 
 
 def _node(device: "pyudev.Device") -> DeviceNode:

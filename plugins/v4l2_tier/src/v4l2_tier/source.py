@@ -40,12 +40,25 @@ class V4l2Source(CameraSource):
         self, report: CameraReport, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED
     ) -> None:
         needs = CameraNeeds(self._settings, report, self._agent.clock, SocketPlaces(self._agent.runtime_dir))
+        inventory = _inventory()
         watcher = open_watcher(self._settings.hotplug, self._agent.clock)  # before the first look
         try:
             async with anyio.create_task_group() as tg:
-                await DeviceRoll(Inventory(), watcher, needs, tg).run(task_status=task_status)
+                await DeviceRoll(inventory, watcher, needs, tg).run(task_status=task_status)
         finally:
             watcher.close()
+
+
+def _inventory() -> Inventory:
+    try:
+        return Inventory()
+    except ImportError as error:
+        raise DependencyFailed(
+            "V4L2 cameras cannot be found without libudev.",
+            reason="libudev_missing",
+            suggestion="Install libudev (Debian: libudev1), or take v4l2_tier out of plugins.enabled.",
+            dependency="libudev",
+        ) from error
 
 
 class DeviceRoll:
@@ -78,15 +91,7 @@ class DeviceRoll:
 
     def _look(self, noticed: Noticed) -> None:
         """All of them, each time: there are few, and an event can be lost or come twice."""
-        try:
-            nodes, waiting = self._inventory.look()
-        except ImportError as error:
-            raise DependencyFailed(
-                "V4L2 cameras cannot be found without libudev.",
-                reason="libudev_missing",
-                suggestion="Install libudev (Debian: libudev1), or take v4l2_tier out of plugins.enabled.",
-                dependency="libudev",
-            ) from error
+        nodes, waiting = self._inventory.look()
         now_s = self._clock.monotonic_s()
         for node in self._debounce.look(nodes, now_s, removed=noticed.removed, touched=noticed.touched):
             self._cameras.pop(node.name).gone()

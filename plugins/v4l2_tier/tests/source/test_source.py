@@ -178,7 +178,7 @@ async def test_one_that_offers_nothing_usable_is_shown_with_what_it_offers(
 
 async def test_a_mistake_of_ours_costs_one_camera_and_is_tried_again(watch: Watch, node: Make) -> None:
     def prepare(devices: Any) -> None:
-        devices.answers["video0"] = replace(node(), usb=None)  # type: ignore[assignment]
+        devices.answers["video0"] = replace(node(), usb=None)
 
     async with watch(node(0), node(1, serial="CAM-B", port=2), prepare=prepare) as bench:
         assert bench.report.said == [(BROKEN, "video0"), (HERE, "video1")]
