@@ -3,7 +3,9 @@
 from abc import ABC, abstractmethod
 from typing import Protocol
 
-__all__ = ("FrameProducer", "FrameSink")
+from agent_core.errors import AgentError, CaptureFailed, DependencyFailed
+
+__all__ = ("FrameProducer", "FrameSink", "as_capture_failed")
 
 
 class FrameSink(Protocol):
@@ -50,3 +52,17 @@ class FrameProducer(ABC):
 
     async def close(self) -> None:  # noqa: B027 - optional to implement
         """Undo `park`, also half of it; called after a failure, after a long rest and at the end."""
+
+
+def as_capture_failed(error: AgentError) -> CaptureFailed:
+    """The same under the name that readers expect."""
+    if isinstance(error, CaptureFailed):
+        return error
+    foreign = error if isinstance(error, DependencyFailed) else None
+    return CaptureFailed(
+        error.details,
+        reason=error.reason,
+        suggestion=error.suggestion,
+        dependency=foreign.dependency if foreign else None,
+        detail=foreign.detail if foreign else "",
+    )

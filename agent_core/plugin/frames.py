@@ -13,10 +13,10 @@ from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
 from agent_core.clock import Clock
-from agent_core.errors import AgentError, CaptureFailed, DependencyFailed
+from agent_core.errors import AgentError, CaptureFailed
 from agent_core.models import CapturedAtSource, Frame
 from agent_core.plugin import jpeg
-from agent_core.plugin.frame_producer import FrameProducer, FrameSink
+from agent_core.plugin.frame_producer import FrameProducer, FrameSink, as_capture_failed
 from agent_core.plugin.frame_settings import BrokerSettings, BrokerState, BrokerStats
 
 __all__ = ("BrokerSettings", "BrokerState", "BrokerStats", "FrameBroker", "FrameProducer", "FrameSink")
@@ -106,6 +106,11 @@ class FrameBroker:
         """Return when the producer next fails or hangs, or when the broker ends; waiting here is no demand."""
         failures = self._failures
         while not self._closed and self._failures == failures:
+            await self._changed.wait()
+
+    async def changed(self) -> None:
+        """Return at the next frame or failure, or when the broker ends; waiting here is no demand."""
+        if not self._closed:
             await self._changed.wait()
 
     @contextmanager
@@ -275,7 +280,7 @@ class FrameBroker:
         """Tell the waiting readers, leave the device alone for a while, then let demand start it again."""
         self._failures += 1
         self._consecutive_failures += 1
-        self._problem = _as_capture_failed(error)
+        self._problem = as_capture_failed(error)
         exponent = min(self._consecutive_failures - 1, 16)
         pause_s = min(self._settings.backoff_s * 2**exponent, self._settings.backoff_limit_s)
         self._backing_off = True
@@ -285,17 +290,3 @@ class FrameBroker:
             await self._clock.sleep(pause_s)
         finally:
             self._backing_off = False
-
-
-def _as_capture_failed(error: AgentError) -> CaptureFailed:
-    """The same under the name that readers expect."""
-    if isinstance(error, CaptureFailed):
-        return error
-    foreign = error if isinstance(error, DependencyFailed) else None
-    return CaptureFailed(
-        error.details,
-        reason=error.reason,
-        suggestion=error.suggestion,
-        dependency=foreign.dependency if foreign else None,
-        detail=foreign.detail if foreign else "",
-    )

@@ -415,6 +415,24 @@ async def test_failed_returns_at_a_failure_and_is_no_demand() -> None:
         await told.wait()
 
 
+async def test_changed_returns_at_frames_failures_and_the_end_and_is_no_demand() -> None:
+    async with running(BrokerSettings(warm_ttl_s=1)) as (bench, tg):
+        seen: list[str] = []
+
+        async def watch() -> None:
+            while len(seen) < 4:
+                await bench.broker.changed()
+                seen.append(bench.broker.problem.details if bench.broker.problem else "frame")
+
+        tg.start_soon(watch)
+        await bench.clock.advance(5)
+        assert bench.producer.calls == []
+        await bench.warm()
+        bench.producer.end(CaptureFailed("Gone."))
+        await anyio.wait_all_tasks_blocked()
+        assert seen == ["frame", "Gone."]
+
+
 async def test_the_end_tells_all_readers_and_closes_the_producer() -> None:
     bench = Bench(BrokerSettings())
     with anyio.fail_after(30):
