@@ -11,8 +11,11 @@ __all__ = ("FrameProducer", "FrameSink", "as_capture_failed")
 class FrameSink(Protocol):
     """Where a producer delivers."""
 
-    def offer(self, data: bytes, *, captured_s: float | None = None) -> None:
+    def offer(self, data: bytes, *, captured_s: float | None = None, settled: bool = True) -> None:
         """One JPEG frame. `captured_s` is its exposure on the monotonic clock, where the source knows it.
+
+        `settled` is False while a camera that was just started still adjusts its exposure: streams show such frames,
+        stills wait for the others.
 
         A frame that is not a whole JPEG is dropped and counted.
         """

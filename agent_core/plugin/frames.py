@@ -72,8 +72,8 @@ class FrameBroker:
         """The newest frame of the ring, of whatever age; None before the first."""
         return self._ring[-1] if self._ring else None
 
-    async def fresh(self, not_before_s: float) -> Frame:
-        """The newest frame exposed at or after `not_before_s`; starts the producer and waits where need be.
+    async def fresh(self, not_before_s: float, *, settled: bool = True) -> Frame:
+        """The newest frame exposed at or after `not_before_s`, by default a settled one; starts the producer and waits.
 
         Raises:
             CaptureFailed: the producer failed while this call waited or a moment before, or the broker has ended.
@@ -83,7 +83,7 @@ class FrameBroker:
             while True:
                 self._check_open()
                 frame = self.latest()
-                if frame is not None and frame.captured_s >= not_before_s:
+                if frame is not None and frame.captured_s >= not_before_s and (frame.settled or not settled):
                     return frame
                 if self._problem is not None and (self._backing_off or self._failures > failures):
                     raise self._problem
@@ -141,7 +141,7 @@ class FrameBroker:
 
     # What the producer calls (FrameSink).
 
-    def offer(self, data: bytes, *, captured_s: float | None = None) -> None:
+    def offer(self, data: bytes, *, captured_s: float | None = None, settled: bool = True) -> None:
         arrived_s = self._clock.monotonic_s()
         try:
             info = jpeg.inspect(data)
@@ -155,9 +155,10 @@ class FrameBroker:
         self._last_good_s = arrived_s
         self._bad_since_good = self._consecutive_failures = 0
         self._problem = None
-        # A device clock that runs ahead of ours must not make a frame newer than it can be.
-        exposed_s = min(captured_s, arrived_s)
-        self._ring.append(Frame(data, self._sequence, exposed_s, source, info.width, info.height))
+        exposed_s = min(
+            captured_s, arrived_s
+        )  # a device clock that runs ahead makes no frame newer than it can be
+        self._ring.append(Frame(data, self._sequence, exposed_s, source, info.width, info.height, settled))
         self._announce()
 
     def drop(self, reason: str) -> None:

@@ -205,6 +205,9 @@ class SnapshotForm(RpcResult):
     captured_at: Timestamp
     captured_at_source: CapturedAtSource
     age_ms: int
+    settled: bool = Field(
+        description="false: the camera had just started and was still adjusting its exposure"
+    )
     tiers_tried: list[TierAttemptForm]
     download_url: str
 

@@ -111,7 +111,7 @@ def capabilities_of(node: Path, formats: tuple[PixelFormat, ...]) -> Capabilitie
 
 def _control(descriptor: int, query: device.raw.v4l2_query_ext_ctrl) -> DeviceControl | None:
     kind = device.ControlType(query.type).name.lower()
-    if kind not in ("integer", "boolean", "menu", "button"):
+    if kind not in ("integer", "boolean", "menu", "button") or query.flags & device.ControlFlag.HAS_PAYLOAD:
         return None
     name = "".join(c if c.isalnum() else " " for c in query.name.decode().lower())
     return DeviceControl(

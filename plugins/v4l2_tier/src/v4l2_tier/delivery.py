@@ -130,10 +130,7 @@ class Delivery:
         self._last_good_s = now_s
         if self._settled_at_s is None:
             self._settled_at_s = now_s + self._settle_s
-        if now_s < self._settled_at_s:
-            self._sink.skip("settling")
-            return
-        self._sink.offer(data, captured_s=captured_s)
+        self._sink.offer(data, captured_s=captured_s, settled=now_s >= self._settled_at_s)
 
     async def until_silent(self, silence: Silence, first_s: float) -> CaptureFailed:
         """Return when no usable frame has come for too long; the first may take `first_s` (seconds)."""

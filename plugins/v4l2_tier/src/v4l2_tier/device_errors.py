@@ -23,9 +23,9 @@ _DENIED = frozenset({errno.EACCES, errno.EPERM})
 
 def explain(error: OSError, doing: str, *, holders: tuple[Holder, ...] = ()) -> CaptureFailed:
     """`error` in a sentence without any path; `doing` says what failed, such as `starting the stream`."""
-    number = error.errno or 0
-    name = errno.errorcode.get(number, "")
-    detail = f"{doing}: {name or 'error'}"
+    number = error.errno or errno.ENOMEM  # without a number it is linuxpy's own: no buffer was granted
+    name = errno.errorcode.get(number, f"error {number}")
+    detail = f"{doing}: {name}"
     if number in _GONE:
         return CaptureFailed(
             "The camera is gone.",
@@ -57,7 +57,7 @@ def explain(error: OSError, doing: str, *, holders: tuple[Holder, ...] = ()) -> 
             detail=detail,
         )
     return CaptureFailed(
-        f"The camera failed at {doing} ({name or 'unknown error'}).",
+        f"The camera failed at {doing} ({name}).",
         reason="device_error",
         suggestion="Check its cable and hub; if it goes on, unplug it and plug it in again.",
         detail=detail,

@@ -30,7 +30,7 @@ class CaptureSettings(Settings):
         0.0,
         ge=0,
         le=10,
-        description="frames of the first so many seconds after a start are left out (dark ones)",
+        description="after a start the camera adjusts its exposure for so long; stills wait, streams do not",
     )
     warm_ttl_s: float = Field(10.0, ge=0, le=3600, description="streams on for so long after the last use")
     parked_ttl_s: float = Field(

@@ -22,7 +22,8 @@ from v4l2_tier.holders import Holder, holders_of
         (errno.ENOMEM, "out_of_memory", "memory"),
         (errno.EPROTO, "device_error", "starting the stream (EPROTO)"),
         (errno.EIO, "device_error", "EIO"),
-        (None, "device_error", "unknown error"),
+        (None, "out_of_memory", "memory"),
+        (5000, "device_error", "error 5000"),
     ],
 )
 def test_an_error_number_becomes_a_sentence_without_a_path(

@@ -384,9 +384,17 @@ async def test_a_device_that_opens_after_nobody_wants_it_any_more_is_closed(webc
     assert "start" not in bench.calls
 
 
-async def test_dark_first_frames_are_left_out(webcam: Capabilities) -> None:
+async def test_stills_wait_for_the_exposure_to_settle_and_streams_do_not(webcam: Capabilities) -> None:
+    shown: list[Frame] = []
+
+    async def watch() -> None:
+        with suppress(CaptureFailed):
+            while True:
+                shown.append(await bench.broker.after(shown[-1].sequence if shown else 0))
+
     async with running(webcam, CaptureSettings(settle_s=1.0)) as (bench, tg):
         tg.start_soon(bench.read)
+        tg.start_soon(watch)
         await bench.until("start")
         bench.device.send(PICTURES[0])
         await bench.seen(1)
@@ -397,8 +405,12 @@ async def test_dark_first_frames_are_left_out(webcam: Capabilities) -> None:
         await bench.clock.advance(0.2)
         bench.device.send(PICTURES[2])
         await bench.seen(3)
-        assert bench.broker.stats.dropped == (("settling", 2),)
     assert [frame.data for frame in bench.frames] == [PICTURES[2]]
+    assert [(frame.data, frame.settled) for frame in shown] == [
+        (PICTURES[0], False),
+        (PICTURES[1], False),
+        (PICTURES[2], True),
+    ]
 
 
 async def test_what_is_not_as_configured_is_logged_once(
