@@ -9,6 +9,7 @@ from tests.vm.cameras.layout import Layout
 from tests.vm.guest.cameras import PlugWebcam
 from tests.vm.guest.sources import watching
 from tests.vm.guest.vivid import LoadVivid
+from v4l2_tier.netlink import NetlinkWatcher
 
 
 async def test_what_is_there_is_reported_before_the_source_is_up(webcam: PlugWebcam) -> None:
@@ -111,3 +112,20 @@ async def test_vivids_cameras_are_told_apart(vivid: LoadVivid) -> None:
     assert [camera.id for camera in first] == [camera.id for camera in second]
     assert not any(camera.ambiguous for camera in first)
     assert all(camera.ambiguous for camera in second)  # nothing says that they are the same ones
+
+
+async def test_a_flood_of_events_is_survived(webcam: PlugWebcam, caplog: pytest.LogCaptureFixture) -> None:
+    """The socket's buffer overflows while the agent is busy elsewhere; a look at all devices makes up for it."""
+    async with webcam(Layout(serial="CAM-1")) as camera, watching(hotplug="kernel") as seen:
+        await seen.until_connected(1)
+        (uevent,) = camera.device.glob(f"*/video4linux/{camera.node.name}/uevent")
+        flood = f"for each in $(seq 2000); do echo change > {uevent}; done"
+        lost = NetlinkWatcher("kernel")
+        await camera.root.run("sh", "-c", flood)  # nobody reads `lost` meanwhile
+        with anyio.fail_after(60):
+            noticed = await lost.wait()
+        lost.close()
+        assert camera.node.name in noticed.touched
+        assert "events about devices were lost" in caplog.text
+        assert [said.topic for said in seen.said] == ["camera.connected"]
+    assert len(seen.said) == 1
