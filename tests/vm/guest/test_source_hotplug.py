@@ -35,7 +35,7 @@ async def test_plug_and_unplug_are_told_soon_after_udev(webcam: PlugWebcam) -> N
     async def listen() -> None:
         while True:
             await anyio.wait_readable(monitor.fileno())
-            while device := monitor.poll(0):
+            while (device := monitor.poll(0)) is not None:
                 udev_said.append((anyio.current_time(), device.action, device.sys_name))
 
     async with watching() as seen, anyio.create_task_group() as tg:

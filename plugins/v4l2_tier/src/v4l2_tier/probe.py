@@ -137,8 +137,8 @@ def _formats(descriptor: int) -> Iterator[PixelFormat]:
 
 def _four_characters(code: int) -> str:
     """As v4l2-ctl prints it; bit 31 says big-endian."""
-    characters = (code & 0x7FFFFFFF).to_bytes(4, "little").decode("latin-1").rstrip()
-    return f"{characters}-BE" if code >> 31 else characters
+    characters = (code & 0x7FFFFFFF).to_bytes(4, "little").decode("latin-1")
+    return f"{characters}-BE" if code >> 31 else characters.rstrip()
 
 
 def _sizes(descriptor: int, code: int) -> Iterator[FrameSize]:
