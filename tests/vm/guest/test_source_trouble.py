@@ -92,3 +92,15 @@ async def test_unplugged_in_mid_stream_and_back(webcam: PlugWebcam) -> None:
             (again,) = await seen.until_connected(1)
             assert again.id == found.id
             assert await is_picture_fresh(again)
+
+
+async def test_a_camera_that_answers_nothing_is_listed_and_asked_again(webcam: PlugWebcam) -> None:
+    async with webcam(FAST) as camera:
+        await camera.set_fault("hang")
+        async with watching() as seen:
+            failed = await until_status(seen, CameraStatus.ERROR)
+            assert "did not answer" in failed.problem
+            await camera.set_fault(None)
+            again = await until_status(seen, CameraStatus.CONNECTED)
+            assert again.id == failed.id
+            assert await is_picture_fresh(again)

@@ -51,6 +51,7 @@ class V4l2Camera:
         # A probe that hangs keeps its thread; another one for this node waits for it.
         self._threads = anyio.CapacityLimiter(1)
         self._scope = anyio.CancelScope()
+        self._capabilities: Capabilities | None = None
         self._reported = False
         self._unplugged = False
 
@@ -73,7 +74,7 @@ class V4l2Camera:
                     await self._run(looked_at)
                 except Exception as error:  # noqa: BLE001 - the other cameras go on
                     _log.exception("the camera %s cannot be looked after", self.node.shown_name)
-                    self._failed(_explained(error), self._known_of(None))
+                    self._failed(_explained(error), self._known_so_far())
                 else:
                     break
                 looked_at()
@@ -119,17 +120,16 @@ class V4l2Camera:
             raise explain(error, "asking what it offers") from error
 
     def _probe_failed(self, error: CaptureFailed) -> None:
-        """Only USB devices can be recognised before they have been asked; of others there is the log alone."""
         _log.warning("%s: %s %s", self.node.shown_name, error.details, error.suggestion)
-        captures = self.node.told_capabilities is not None and "capture" in self.node.told_capabilities
-        if self.node.usb is not None and captures and error.reason != "camera_gone":
-            self._failed(error, self._known_of(None))
+        if error.reason != "camera_gone":
+            self._failed(error, self._known_so_far())
 
     # Serving it.
 
     async def _serve(self, capabilities: Capabilities, looked_at: Callable[[], None]) -> None:
         settings = self._table(capabilities) or self._needs.settings.defaults
         known = self._known_of(capabilities)
+        self._capabilities = capabilities
         try:
             producer, chosen = self._needs.make_producer(self.node, capabilities, settings, self._clock)
         except CaptureFailed as error:  # for as long as it is plugged in
@@ -193,6 +193,13 @@ class V4l2Camera:
             configured_id=CameraId(table.id) if table and table.id else None,
         )
 
+    def _known_so_far(self) -> DetectedCamera | None:
+        """None while it may be no camera, or one that cannot be recognised yet, as only USB devices can unasked."""
+        captures = self.node.told_capabilities is not None and "capture" in self.node.told_capabilities
+        if self._capabilities is None and not (self.node.usb is not None and captures):
+            return None
+        return self._known_of(self._capabilities)
+
     def _table(self, capabilities: Capabilities | None) -> CameraSettings | None:
         seen = fingerprint(self.node, capabilities)
         return settings_of(self._needs.settings, self.node, seen, self._name(capabilities))
@@ -210,7 +217,7 @@ class V4l2Camera:
         self._report.connected(camera)
 
     def _failed(self, error: AgentError, camera: DetectedCamera | None = None) -> None:
-        if self._unplugged:
+        if self._unplugged or not (self._reported or camera):
             return
         self._reported = True
         self._report.failed(self.node.name, f"{error.details} {error.suggestion}", camera)

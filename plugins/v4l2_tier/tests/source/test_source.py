@@ -187,6 +187,15 @@ async def test_a_mistake_of_ours_costs_one_camera_and_is_tried_again(watch: Watc
         await bench.report.until((BROKEN, "video0"), (HERE, "video1"), (HERE, "video0"))
 
 
+async def test_a_mistake_of_ours_at_a_metadata_node_makes_it_no_camera(watch: Watch, node: Make) -> None:
+    def prepare(devices: Any) -> None:
+        devices.answers["video1"] = "nothing that a probe returns"
+
+    metadata = replace(node(1), told_capabilities=frozenset({""}))
+    async with watch(node(0), metadata, prepare=prepare) as bench:
+        assert bench.report.said == [(HERE, "video0")]
+
+
 async def test_disabled_cameras_are_not_even_opened(watch: Watch, node: Make) -> None:
     tables = [{"match": "CAM-A", "enabled": False}]
     async with watch(node(0), node(1, serial="CAM-B", port=2), cameras=tables) as bench:
