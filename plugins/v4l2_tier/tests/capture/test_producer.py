@@ -12,6 +12,7 @@ from pathlib import Path
 
 import anyio
 import anyio.from_thread
+import anyio.to_thread
 import pytest
 from anyio.abc import TaskGroup
 from PIL import Image
@@ -154,6 +155,8 @@ class Bench:
         """Wait until the last calls were these, and their results are known."""
         while tuple(self.calls[-len(calls) :]) != calls:
             await self._changed.wait()
+        while anyio.to_thread.current_default_thread_limiter().borrowed_tokens:
+            await anyio.sleep(0.001)  # the call is known before its thread has ended
         await anyio.wait_all_tasks_blocked()
 
     async def look(self) -> None:
