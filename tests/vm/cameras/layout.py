@@ -76,7 +76,7 @@ class Layout:
     yuyv: tuple[FrameSize, ...] = (VGA, SMALL)
     transfer: Transfer = "bulk"
     dark_frames: int = 0
-    frames: str = "/opt/checkout/frames"
+    frames: str = "/opt/site/frames"
     controls: tuple[str, ...] = field(
         default=(
             "auto_exposure",

@@ -6,14 +6,14 @@ from tests.vm.cameras.descriptors import CLOCK_HZ
 
 __all__ = ("FAULTS", "Fault", "payloads")
 
-Fault = Literal["stall", "hang", "truncate", "hole", "overflow", "empty", "protocol_error", "no_bandwidth"]
+Fault = Literal[
+    "stall", "hang", "truncate", "hole", "error_bit", "overflow", "empty", "protocol_error", "no_bandwidth"
+]
 FAULTS: tuple[Fault, ...] = get_args(Fault)
 
 HEADER_BYTES = 12
 #: Bits of the header's second byte.
 END_OF_FRAME, HAS_TIME, HAS_CLOCK, ERROR, END_OF_HEADER = 0x02, 0x04, 0x08, 0x40, 0x80
-#: A hole needs something before and behind it.
-PARTS_OF_A_HOLED_PICTURE = 3
 
 
 def payloads(
@@ -25,8 +25,6 @@ def payloads(
     """
     data = _faulty(picture, largest_bytes, fault)
     room = payload_bytes - HEADER_BYTES
-    if fault == "hole":
-        room = min(room, -(-len(data) // PARTS_OF_A_HOLED_PICTURE))
     parts = [data[start : start + room] for start in range(0, len(data), room)] or [b""]
     clock = int(at_s * CLOCK_HZ) & 0xFFFFFFFF
     times = clock.to_bytes(4, "little") * 2 + bytes(2)
@@ -34,7 +32,7 @@ def payloads(
     for number, part in enumerate(parts):
         flags = END_OF_HEADER | HAS_TIME | HAS_CLOCK | parity & 1
         flags |= END_OF_FRAME if number == len(parts) - 1 else 0
-        flags |= ERROR if fault == "hole" and number == len(parts) // 2 else 0
+        flags |= ERROR if fault == "error_bit" and number == len(parts) // 2 else 0
         packed.append(bytes([HEADER_BYTES, flags]) + times + part)
     return packed
 
@@ -42,6 +40,8 @@ def payloads(
 def _faulty(picture: bytes, largest_bytes: int, fault: Fault | None) -> bytes:
     if fault == "truncate":
         return picture[: len(picture) * 2 // 3]
+    if fault == "hole":
+        return picture[: len(picture) // 3] + picture[len(picture) * 2 // 3 :]
     if fault == "overflow":
         return picture.ljust(largest_bytes + 1024, b"\0")
     return b"" if fault == "empty" else picture

@@ -1,7 +1,7 @@
 """Cameras as tests see them: plugged for the length of an `async with`."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from tests.vm.cameras.layout import FrameSize, Layout
 from tests.vm.cameras.payloads import Fault
 from tests.vm.cameras.webcam import SentFrame
 
-__all__ = ("DAEMON", "PlugWebcam", "Root", "Webcam", "nodes_below", "settled")
+__all__ = ("DAEMON", "PlugWebcam", "Root", "Webcam", "settled")
 
 DAEMON = Path("/run/vm-cameras.sock")
 HUB = Path("/sys/devices/platform/vhci_hcd.0/usb1")
@@ -82,9 +82,10 @@ class Webcam:
         answer = await self.root.ask(do="plug", layout=self.layout.to_json(), port=port)
         self.port = answer["port"]
         with anyio.fail_after(PLUG_LIMIT_S):
-            while not settled(self.device, nodes=2):
+            while not settled(self._nodes(), count=2):
                 await anyio.sleep(0.05)
-        self.nodes = nodes_below(self.device)
+        by_index = sorted(self._nodes(), key=lambda each: (each / "index").read_text())
+        self.nodes = tuple(Path("/dev", each.name) for each in by_index)
 
     async def unplug(self) -> None:
         """Returns when its nodes are gone."""
@@ -98,6 +99,9 @@ class Webcam:
     def device(self) -> Path:
         """Its folder in sysfs."""
         return HUB / f"1-{self.port + 1}"
+
+    def _nodes(self) -> list[Path]:
+        return list(self.device.glob("*/video4linux/video*"))
 
     async def set_fault(self, fault: Fault | None) -> None:
         await self.root.ask(do="fault", fault=fault)
@@ -126,18 +130,10 @@ class PlugWebcam(Protocol):
     ) -> AbstractAsyncContextManager[Webcam]: ...
 
 
-def nodes_below(device: Path) -> tuple[Path, ...]:
-    """The V4L2 nodes of a device in sysfs, in the order of their index: capture, then metadata."""
-    found = device.glob("*/video4linux/video*")
-    return tuple(
-        Path("/dev", each.name) for each in sorted(found, key=lambda each: (each / "index").read_text())
-    )
-
-
-def settled(device: Path, *, nodes: int) -> bool:
-    """Whether so many nodes are there, and udev has finished with them."""
-    numbers = [path.read_text().strip() for path in device.glob("*/video4linux/video*/dev")]
-    return len(numbers) == nodes and all(_initialized(number) for number in numbers)
+def settled(nodes: Iterable[Path], *, count: int) -> bool:
+    """Whether there are so many of these folders of sysfs, and udev has finished with them."""
+    numbers = [(each / "dev").read_text().strip() for each in nodes]
+    return len(numbers) == count and all(_initialized(number) for number in numbers)
 
 
 def _initialized(number: str) -> bool:

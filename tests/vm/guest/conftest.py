@@ -50,3 +50,9 @@ def vivid(root: Root) -> LoadVivid:
 def kept() -> Path:
     """A folder that outlives the machine: tests marked `after_reboot` run in a second one and find it."""
     return Path(os.environ["VM_KEPT"])
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """A failure is told at once: the machine may be lost, or given up, before the run ends."""
+    if report.failed:
+        print(f"\n{report.longreprtext}\n", flush=True)  # noqa: T201 - pytest's own report comes at the end

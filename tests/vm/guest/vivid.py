@@ -74,12 +74,11 @@ def loaded_vivid(root: Root) -> LoadVivid:
         await root.run("modprobe", "vivid", f"n_devs={cameras}", *lists)
         try:
             with anyio.fail_after(LOAD_LIMIT_S):
-                while not _settled(cameras):
+                while not settled(_folders(), count=cameras):
                     await anyio.sleep(0.05)
-            yield [
-                Vivid(Path("/dev", name), f"platform:vivid-{number:03d}", root)
-                for number, name in enumerate(_names())
-            ]
+            names = [each.name for each in _folders()]
+            bus = [f"platform:vivid-{number:03d}" for number in range(cameras)]
+            yield [Vivid(Path("/dev", name), info, root) for name, info in zip(names, bus, strict=True)]
         finally:
             with anyio.CancelScope(shield=True):
                 await root.run("rmmod", "vivid")
@@ -87,10 +86,6 @@ def loaded_vivid(root: Root) -> LoadVivid:
     return load
 
 
-def _names() -> list[str]:
-    """In the order in which the driver made them."""
-    return sorted((path.name for path in DEVICE.glob("video4linux/video*")), key=lambda name: int(name[5:]))
-
-
-def _settled(cameras: int) -> bool:
-    return settled(DEVICE.parent / "vivid.0", nodes=cameras)
+def _folders() -> list[Path]:
+    """In sysfs, in the order in which the driver made them."""
+    return sorted(DEVICE.glob("video4linux/video*"), key=lambda each: int(each.name[5:]))

@@ -15,6 +15,8 @@ __all__ = ("Image", "ensure_image", "write_disk")
 
 #: Room in the root disk for what a session writes; the file is sparse.
 FREE_MB = 1024
+#: Of each suite: two, because checkouts that share a cache may differ.
+KEPT_IMAGES = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,26 +51,35 @@ class Image:
 
     @property
     def key(self) -> str:
-        return (self.folder / "key").read_text()
+        """Changes with what it is built from."""
+        return self.folder.name
 
 
 def ensure_image(suite: str, *, rebuild: bool = False) -> Image:
     """Build unless there is one of the same sources; security updates come with `rebuild`."""
-    image = Image(cache_folder() / suite, suite)
     here = Path(__file__).parent
     sources = [path for path in IMAGE_SOURCES.rglob("*") if path.is_file()]
     key = key_of([*sources, here / "image.py", here / "kernel.py"], suite)
+    image = Image(cache_folder() / f"{suite}-{key}", suite)
+    complete = image.folder / "complete"
     with locked(image.folder):
-        current = image.folder / "key"
-        if rebuild or not current.exists() or current.read_text() != key:
-            current.unlink(missing_ok=True)
+        if rebuild or not complete.exists():
+            complete.unlink(missing_ok=True)
             watch = Stopwatch()
             _build(image)
-            current.write_text(key)
             say(f"image {suite}: built in {watch.elapsed_s:.0f} s")
         else:
             say(f"image {suite}: up to date")
+        complete.touch()
+    _forget_old(suite)
     return image
+
+
+def _forget_old(suite: str) -> None:
+    """Images of sources that are no more; machines that run from them have them open."""
+    known = sorted(cache_folder().glob(f"{suite}-*/complete"), key=lambda each: each.stat().st_mtime)
+    for each in known[:-KEPT_IMAGES]:
+        shutil.rmtree(each.parent)
 
 
 def _build(image: Image) -> None:

@@ -24,10 +24,11 @@ TAKEN_ALONG = ("conftest.py", "pyproject.toml", "bench", "examples", "tests")
 
 
 def ensure_site_disk(image: Image) -> Path:
-    """The packages of requirements.lock for the image's Python, compiled by it."""
+    """The packages of requirements.lock for the image's Python, compiled by it; and what webcams see."""
+    here = Path(__file__)
     disk = image.folder / "site.ext4"
     current = image.folder / "site.key"
-    key = key_of([LOCK, Path(__file__)], image.key)
+    key = key_of([LOCK, here, here.with_name("pictures.py")], image.key)
     with locked(image.folder):
         if not current.exists() or current.read_text() != key:
             watch = Stopwatch()
@@ -46,6 +47,7 @@ def _write_site(image: Image, disk: Path) -> None:
         options = ("--no-deps", "--require-hashes", "--only-binary", ":all:")
         _install(image, tree / "site", *options, "--requirement", requirements)
         _compile(image, tree / "site")
+        write_pictures(tree / "site/frames")
         write_disk(tree / "site", disk)
 
 
@@ -64,7 +66,6 @@ def checkout_disk(image: Image, to: Path) -> None:
         members = [CHECKOUT, *(path.parent for path in sorted(CHECKOUT.glob("plugins/*/pyproject.toml")))]
         _build_and_install(image, members, tree / "site")
         _copy_checkout(tree)
-        write_pictures(tree / "frames")
         _compile(image, tree)
         write_disk(tree, to)
     say(f"wheels and tests of this checkout: {watch.elapsed_s:.1f} s")

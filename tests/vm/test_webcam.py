@@ -1,0 +1,123 @@
+"""What can be said of the simulated webcam without a kernel: it answers as the specifications say."""
+
+import struct
+
+import pytest
+
+from tests.vm.cameras import usbip
+from tests.vm.cameras.controls import GET_CUR, GET_INFO, SET_CUR, Controls
+from tests.vm.cameras.descriptors import Descriptors
+from tests.vm.cameras.layout import Continuous, FrameSize, Layout
+from tests.vm.cameras.negotiation import COMMIT, PROBE, Negotiation
+from tests.vm.cameras.payloads import HEADER_BYTES, payloads
+
+LAYOUT = Layout(
+    mjpeg=(FrameSize(640, 480, (15, 30)), FrameSize(320, 240, Continuous(5, 10))),
+    yuyv=(FrameSize(160, 120, (5,)),),
+)
+ALL_CONTROLS = Layout().controls
+
+
+def parsed(data: bytes) -> list[bytes]:
+    """Each descriptor, by the lengths at their starts."""
+    found = []
+    while data:
+        found.append(data[: data[0]])
+        data = data[data[0] :]
+    return found
+
+
+@pytest.mark.parametrize("layout", [LAYOUT, Layout(transfer="isochronous"), Layout(mjpeg=(), serial=None)])
+def test_descriptors_add_up(layout: Layout) -> None:
+    data = Descriptors(layout, Controls(layout.controls)).find(2, 0)
+    assert data is not None
+    assert struct.unpack_from("<H", data, 2) == (len(data),)
+    blocks = parsed(data)
+    control = next(index for index, each in enumerate(blocks) if each[1:3] == b"\x24\x01")
+    streaming = next(
+        index for index, each in enumerate(blocks) if index > control and each[1:3] == b"\x24\x01"
+    )
+    for start, at in ((control, 5), (streaming, 4)):
+        own = [each for each in blocks[start:] if each[1] == 0x24]
+        until = next((index for index, each in enumerate(blocks[start:]) if each[1] != 0x24), len(own))
+        assert struct.unpack_from("<H", blocks[start], at) == (sum(map(len, blocks[start : start + until])),)
+
+
+def test_without_a_serial_there_is_no_text_for_one() -> None:
+    device = Descriptors(Layout(serial=None), Controls(())).find(1, 0)
+    assert device is not None
+    assert len(device) == 18
+    assert device[16] == 0
+
+
+@pytest.mark.parametrize(
+    ("asked", "given"),
+    [
+        ((1, 1, 333_000), (1, 1, 333_333)),
+        ((1, 1, 10_000_000), (1, 1, 666_666)),
+        ((1, 2, 1_204_000), (1, 2, 1_200_000)),
+        ((1, 9, 0), (1, 2, 1_000_000)),
+        ((2, 1, 1), (2, 1, 2_000_000)),
+        ((7, 1, 1), (2, 1, 2_000_000)),
+    ],
+)
+def test_what_is_asked_for_becomes_the_nearest_that_there_is(
+    asked: tuple[int, int, int], given: tuple[int, int, int]
+) -> None:
+    negotiation = Negotiation(LAYOUT)
+    assert negotiation.request(PROBE, SET_CUR, struct.pack("<HBBI18x", 0, *asked)) == b""
+    answer = negotiation.request(PROBE, GET_CUR, b"")
+    assert answer is not None
+    assert struct.unpack_from("<BBI", answer, 2) == given
+    assert negotiation.request(COMMIT, SET_CUR, answer) == b""
+    assert negotiation.interval_s == given[2] / 1e7
+
+
+def test_a_control_that_another_governs_is_refused_with_the_reason() -> None:
+    controls = Controls(ALL_CONTROLS)
+    exposure, mode = (1, 0x04), (1, 0x02)
+    assert controls.request(*exposure, GET_INFO, b"") == bytes([1 | 2 | 4])
+    assert controls.request(*exposure, SET_CUR, (9).to_bytes(4, "little")) is None
+    assert controls.request(0, 2, GET_CUR, b"") == bytes([2])
+    assert controls.request(*mode, SET_CUR, b"\1") == b""
+    assert controls.request(*exposure, SET_CUR, (9).to_bytes(4, "little")) == b""
+    assert controls.request(*exposure, SET_CUR, (1).to_bytes(4, "little")) is None
+    assert controls.request(0, 2, GET_CUR, b"") == bytes([4])
+    assert controls.history == [("auto_exposure", 1), ("exposure_time", 9)]
+
+
+@pytest.mark.parametrize("size_bytes", [1, 100, 88, 1000])
+def test_a_picture_in_payloads_is_whole(size_bytes: int) -> None:
+    picture = bytes(range(256)) * 4
+    picture = picture[:size_bytes]
+    parts = payloads(picture, parity=3, at_s=1.5, payload_bytes=100, largest_bytes=5000, fault=None)
+    assert b"".join(each[HEADER_BYTES:] for each in parts) == picture
+    assert all(len(each) <= 100 for each in parts)
+    assert [each[1] & 0x02 for each in parts] == [0] * (len(parts) - 1) + [2]
+    assert {each[1] & 0x01 for each in parts} == {1}
+
+
+def test_messages_of_the_kernel() -> None:
+    setup = struct.pack("<BBHHH", 0x80, 6, 0x0100, 0, 18)
+    submit = usbip.parse(struct.pack(">10I", 1, 7, 65537, 1, 0, 0, 18, 0, 0xFFFFFFFF, 0) + setup)
+    assert submit == usbip.Submit(7, 0, to_host=True, length=18, packets=0, setup=setup)
+    reply = usbip.submit_reply(submit, data=b"x" * 18)
+    assert struct.unpack_from(">2I12xiI", reply) == (3, 7, 0, 18)
+    assert reply[48:] == b"x" * 18
+    unlink = usbip.parse(struct.pack(">6I24x", 2, 8, 65537, 0, 0, 7))
+    assert unlink == usbip.Unlink(8, victim=7)
+    with pytest.raises(ValueError, match="command 9"):
+        usbip.parse(struct.pack(">12I", 9, *([0] * 11)))
+
+
+def test_packets_of_an_isochronous_transfer() -> None:
+    submit = usbip.Submit(7, 1, to_host=True, length=300, packets=3, setup=bytes(8))
+    assert submit.follows_bytes == 48
+    reply = usbip.submit_reply(submit, data=b"abcde", packets=[(100, 3), (100, 2), (100, 0)])
+    assert reply[48:53] == b"abcde"
+    assert usbip.packet_bytes(reply[53:]) == [100, 100, 100]
+    assert [struct.unpack_from(">4I", reply, 53 + 16 * index) for index in range(3)] == [
+        (0, 100, 3, 0),
+        (100, 100, 2, 0),
+        (200, 100, 0, 0),
+    ]
