@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -45,6 +45,8 @@ Opener = Callable[[Path, Capabilities], OpenDevice]
 _WORTH_A_RESTART = frozenset({"camera_stalled", "frames_damaged", "device_error"})
 #: A wake-up without a frame may be a driver that signals an error and does not say which: no busy loop.
 _NOTHING_READY_PAUSE_S = 0.01
+#: Drivers round to what their hardware counts in.
+_SAME_RATE = 0.02
 
 
 class V4l2Producer(FrameProducer):
@@ -115,7 +117,7 @@ class V4l2Producer(FrameProducer):
 
     def _set_up(self, device: OpenDevice) -> None:
         self._layout = layout = device.configure(self.chosen)
-        notes = [*self.chosen.notes, *_changes(self.chosen.width, self.chosen.height, layout)]
+        notes = [*self.chosen.notes, *_changes(self.chosen, layout)]
         notes += apply(self._controls, device)
         if tuple(notes) != self._told:
             self._told = tuple(notes)
@@ -208,7 +210,10 @@ def _stop(device: OpenDevice) -> None:
         _log.debug("stopping: %s", error.details)
 
 
-def _changes(width: int, height: int, layout: PictureLayout) -> list[str]:
-    if (layout.width, layout.height) == (width, height):
-        return []
-    return [f"{width}x{height} was set, the driver made it {layout.width}x{layout.height}"]
+def _changes(chosen: ChosenMode, layout: PictureLayout) -> Iterator[str]:
+    """What the driver made of a mode that it had offered."""
+    if (layout.width, layout.height) != (chosen.width, chosen.height):
+        yield f"{chosen.width}x{chosen.height} was set, the driver made it {layout.width}x{layout.height}"
+    if layout.interval is not None and abs(layout.interval / chosen.interval - 1) > _SAME_RATE:
+        made = f"{float(1 / layout.interval):g}"
+        yield f"{chosen.fps:g} frames per second were set, the driver made it {made}"
