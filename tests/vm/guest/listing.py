@@ -34,7 +34,8 @@ async def controls_of(node: Path) -> dict[str, dict[str, str]]:
     for line in (await printed("v4l2-ctl", "-d", str(node), "--list-ctrls-menus")).splitlines():
         if match := re.match(r"\s*(\w+) 0x[0-9a-f]+ \((\w+)\)\s*: ?(.*)", line):
             control = found.setdefault(match[1], {"kind": match[2]})
-            control |= dict(re.findall(r"(\w+)=(\S+)", match[3]))
+            values, _, flags = match[3].partition("flags=")
+            control |= {**dict(re.findall(r"(\w+)=(\S+)", values)), "flags": flags}
         elif match := re.match(r"\s+(-?\d+): (.+)", line):
             control[match[1]] = match[2].strip()
     return found
