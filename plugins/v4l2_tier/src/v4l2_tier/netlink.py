@@ -2,6 +2,8 @@
 
 import errno
 import logging
+import os
+import socket
 from typing import Literal
 
 import anyio
@@ -40,14 +42,20 @@ class NetlinkWatcher(HotplugWatcher):
         while True:
             try:
                 device = self._monitor.poll(0)
-            except OSError as error:
-                if error.errno != errno.ENOBUFS:
+            except OSError:
+                # pyudev does not say which error it met, and leaves it on the socket.
+                if self._pending_error() != errno.ENOBUFS:
                     raise
                 _log.warning("events about devices were lost; all devices are looked at")
                 continue
             if device is None:
                 return Noticed(frozenset(removed), frozenset(touched))
             (removed if device.action == "remove" else touched).add(device.sys_name)
+
+    def _pending_error(self) -> int:
+        """The socket's error, which is gone from it then."""
+        with socket.socket(fileno=os.dup(self._monitor.fileno())) as same:
+            return same.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
 
     def close(self) -> None:
         del self._monitor  # pyudev closes the socket with its last reference
