@@ -42,9 +42,9 @@ class NetlinkWatcher(HotplugWatcher):
         while True:
             try:
                 device = self._monitor.poll(0)
-            except OSError:
-                # pyudev does not say which error it met, and leaves it on the socket.
-                if self._pending_error() != errno.ENOBUFS:
+            except OSError as error:
+                # Where pyudev meets it in poll(2) it does not say which error it is, and leaves it on the socket.
+                if errno.ENOBUFS not in (error.errno, self._pending_error()):
                     raise
                 _log.warning("events about devices were lost; all devices are looked at")
                 continue
