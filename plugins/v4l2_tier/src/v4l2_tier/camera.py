@@ -48,7 +48,7 @@ class V4l2Camera:
         self._needs = needs
         self._report = needs.report
         self._clock = needs.clock
-        # A probe that hangs keeps its thread; another one for this node waits for it.
+        # A probe that hangs keeps its thread, also when its camera has gone: it must not be one that others need.
         self._threads = anyio.CapacityLimiter(1)
         self._scope = anyio.CancelScope()
         self._capabilities: Capabilities | None = None
@@ -101,23 +101,37 @@ class V4l2Camera:
         pauses = GrowingPauses(_FIRST_PROBE_PAUSE_S, _LONGEST_PROBE_PAUSE_S)
         while True:
             try:
-                return await self._probe()
+                return await self._probe(looked_at)
             except CaptureFailed as error:
                 self._probe_failed(error)
             looked_at()
             await self._clock.sleep(pauses.next_s())
 
-    async def _probe(self) -> Capabilities | NoCamera:
-        try:
-            with anyio.fail_after(_PROBE_S):
-                return await anyio.to_thread.run_sync(
+    async def _probe(self, looked_at: Callable[[], None]) -> Capabilities | NoCamera:
+        """However long it takes: a device with many modes on a slow machine answers late, and asking again helps neither.
+
+        The kernel ends what hangs; meanwhile it is shown as failed.
+        """
+        found: Capabilities | NoCamera | OSError
+        async with anyio.create_task_group() as tg:
+            tg.start_soon(self._tell_if_slow, looked_at)
+            try:
+                found = await anyio.to_thread.run_sync(
                     self._needs.probe, self.node.path, abandon_on_cancel=True, limiter=self._threads
                 )
-        except TimeoutError:
-            sentence = f"The camera did not answer for {_PROBE_S:g} s."
-            raise CaptureFailed(sentence, reason="camera_silent") from None
-        except OSError as error:
-            raise explain(error, "asking what it offers") from error
+            except OSError as error:
+                found = error
+            tg.cancel_scope.cancel()
+        if isinstance(found, OSError):
+            raise explain(found, "asking what it offers") from found
+        return found
+
+    async def _tell_if_slow(self, looked_at: Callable[[], None]) -> None:
+        await self._clock.sleep(_PROBE_S)
+        self._probe_failed(
+            CaptureFailed(f"The camera did not answer for {_PROBE_S:g} s.", reason="camera_silent")
+        )
+        looked_at()
 
     def _probe_failed(self, error: CaptureFailed) -> None:
         _log.warning("%s: %s %s", self.node.shown_name, error.details, error.suggestion)

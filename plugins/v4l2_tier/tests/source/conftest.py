@@ -61,6 +61,8 @@ class Devices(HotplugWatcher):
         self.answers: dict[str, Capabilities | NoCamera | OSError] = {}
         self.producers: dict[str, ScriptedProducer] = {}
         self.probes: list[str] = []
+        #: Instead of an answer; for one that takes its time.
+        self.slow: Callable[[Path], Capabilities] | None = None
         self.looks = 0
         self._noticed: list[Noticed] = []
         self._event = anyio.Event()
@@ -99,6 +101,8 @@ class Devices(HotplugWatcher):
     # Of the drivers; the first is called in a worker thread.
 
     def probe(self, path: Path) -> Capabilities | NoCamera:
+        if self.slow is not None:
+            return self.slow(path)
         self.probes.append(path.name)
         answer = self.answers.get(path.name, WEBCAM)
         if isinstance(answer, OSError):

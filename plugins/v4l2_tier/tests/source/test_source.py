@@ -2,9 +2,11 @@
 
 import errno
 import os
+import threading
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -152,6 +154,28 @@ async def test_what_may_be_no_camera_is_not_shown_before_it_has_answered(
 
     async with watch(replace(node(), **change), prepare=prepare) as bench:  # type: ignore[arg-type]
         assert bench.report.said == []
+
+
+async def test_a_slow_answer_is_waited_for_and_shown_as_missing_meanwhile(
+    watch: Watch, node: Make, capabilities: Capabilities
+) -> None:
+    answer = threading.Event()
+
+    async with watch() as bench:
+
+        def slowly(path: Path) -> Capabilities:
+            bench.devices.probes.append(path.name)
+            answer.wait(20)
+            return capabilities
+
+        bench.devices.slow = slowly
+        bench.devices.plug(node())
+        await bench.clock.advance(7)
+        await bench.report.until((BROKEN, "video0"))
+        assert "did not answer for 6 s" in bench.report.reasons[0]
+        answer.set()
+        await bench.report.until((BROKEN, "video0"), (HERE, "video0"))
+        assert bench.devices.probes == ["video0"]
 
 
 async def test_one_that_went_while_it_was_asked_is_not_shown(watch: Watch, node: Make) -> None:
