@@ -72,22 +72,23 @@ async def test_what_is_set_already_is_not_set_again(
         said = [record.getMessage() for record in caplog.records if record.name == "linuxpy.ioctl"]
         caplog.clear()
         names = [each.removeprefix("request=").split(",")[0] for each in said]
-        return [name for name in names if name in ("G_FMT", "S_FMT", "S_PARM", "STREAMON")]
+        assert "STREAMON" in names
+        return [name for name in names if name in ("S_FMT", "S_PARM")]
 
     settings = CaptureSettings(warm_ttl_s=0, parked_ttl_s=0)
     async with webcam(LAYOUT) as plugged:
         async with captured(plugged.node, FORMATS, settings) as camera:
             caplog.set_level(logging.DEBUG, logger="linuxpy.ioctl")
             await camera.fresh()
-            assert "STREAMON" in calls()
+            calls()
             while descriptors():
                 await anyio.sleep(0.05)
             await camera.fresh()  # from cold
-            assert calls() == ["G_FMT", "STREAMON"]
+            assert calls() == []
         other = CaptureSettings(pixel_format="YUYV", fps=5)
         async with captured(plugged.node, FORMATS, other) as camera:
             await camera.fresh()
-            assert calls() == ["G_FMT", "S_FMT", "S_PARM", "STREAMON"]
+            assert calls() == ["S_FMT", "S_PARM"]
 
 
 async def test_raw_pictures_keep_their_colours(webcam: PlugWebcam) -> None:
