@@ -13,7 +13,7 @@ from agent_core.models import CapturedAtSource
 from tests.vm.cameras.layout import FrameSize, Layout
 from tests.vm.cameras.payloads import Fault
 from tests.vm.cameras.pictures import BARS
-from tests.vm.guest.cameras import PlugWebcam
+from tests.vm.guest.cameras import PlugWebcam, Webcam
 from tests.vm.guest.captured import PATIENCE_S, Captured, captured, descriptors, offered, other_program
 from v4l2_tier.settings import CaptureSettings
 
@@ -115,13 +115,13 @@ async def test_bad_pictures_are_dropped_and_counted(
         with camera.broker.demand():
             files = plugged.pictures(SIZE)
             await camera.fresh()
-            await plugged.set_fault(fault)
             with anyio.fail_after(PATIENCE_S):
-                while not any(each.fault == fault for each in await plugged.sent()):
-                    await anyio.sleep(0.02)
-                await plugged.set_fault(None)
+                # Again, for a busy machine: a gap is not seen where the stream was restarted in it.
                 while not any(camera.dropped.get(name) for name in counted):
-                    await anyio.sleep(0.02)
+                    await send_one(plugged, fault)
+                    with anyio.move_on_after(1):
+                        while not any(camera.dropped.get(name) for name in counted):
+                            await anyio.sleep(0.02)
             assert (await camera.fresh()).data in files
             assert camera.broker.stats.failures == 0
 
