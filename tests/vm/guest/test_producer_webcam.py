@@ -13,7 +13,7 @@ from agent_core.models import CapturedAtSource
 from tests.vm.cameras.layout import FrameSize, Layout
 from tests.vm.cameras.payloads import Fault
 from tests.vm.cameras.pictures import BARS
-from tests.vm.guest.cameras import PlugWebcam
+from tests.vm.guest.cameras import PlugWebcam, Webcam
 from tests.vm.guest.captured import PATIENCE_S, Captured, captured, descriptors, offered, other_program
 from v4l2_tier.settings import CaptureSettings
 
@@ -72,22 +72,23 @@ async def test_what_is_set_already_is_not_set_again(
         said = [record.getMessage() for record in caplog.records if record.name == "linuxpy.ioctl"]
         caplog.clear()
         names = [each.removeprefix("request=").split(",")[0] for each in said]
-        return [name for name in names if name in ("G_FMT", "S_FMT", "S_PARM", "STREAMON")]
+        assert "STREAMON" in names
+        return [name for name in names if name in ("S_FMT", "S_PARM")]
 
     settings = CaptureSettings(warm_ttl_s=0, parked_ttl_s=0)
     async with webcam(LAYOUT) as plugged:
         async with captured(plugged.node, FORMATS, settings) as camera:
             caplog.set_level(logging.DEBUG, logger="linuxpy.ioctl")
             await camera.fresh()
-            assert "STREAMON" in calls()
+            calls()
             while descriptors():
                 await anyio.sleep(0.05)
             await camera.fresh()  # from cold
-            assert calls() == ["G_FMT", "STREAMON"]
+            assert calls() == []
         other = CaptureSettings(pixel_format="YUYV", fps=5)
         async with captured(plugged.node, FORMATS, other) as camera:
             await camera.fresh()
-            assert calls() == ["G_FMT", "S_FMT", "S_PARM", "STREAMON"]
+            assert calls() == ["S_FMT", "S_PARM"]
 
 
 async def test_raw_pictures_keep_their_colours(webcam: PlugWebcam) -> None:
@@ -104,8 +105,19 @@ async def test_raw_pictures_keep_their_colours(webcam: PlugWebcam) -> None:
         assert max(abs(a - b) for a, b in zip(found, full, strict=True)) <= 4, (index, found, full)
 
 
+async def send_one(plugged: Webcam, fault: Fault) -> None:
+    """Let the camera send a bad picture, and good ones again."""
+    before = sum(each.fault == fault for each in await plugged.sent())
+    await plugged.set_fault(fault)
+    while sum(each.fault == fault for each in await plugged.sent()) == before:
+        await anyio.sleep(0.02)
+    await plugged.set_fault(None)
+
+
 @pytest.mark.parametrize(
-    ("fault", "counted"), [("truncate", ("damaged",)), ("hole", ("device_error", "lost"))]
+    ("fault", "counted"),
+    # Pictures that the driver knows to be damaged it keeps to itself; what is seen is a gap in the numbers.
+    [("truncate", ("damaged",)), ("hole", ("device_error", "lost"))],
 )
 async def test_bad_pictures_are_dropped_and_counted(
     webcam: PlugWebcam, fault: Fault, counted: tuple[str, ...]
@@ -114,13 +126,13 @@ async def test_bad_pictures_are_dropped_and_counted(
         with camera.broker.demand():
             files = plugged.pictures(SIZE)
             await camera.fresh()
-            await plugged.set_fault(fault)
             with anyio.fail_after(PATIENCE_S):
-                while not any(each.fault == fault for each in await plugged.sent()):
-                    await anyio.sleep(0.02)
-                await plugged.set_fault(None)
+                # Again, for a busy machine: a gap is not seen where the stream was restarted in it.
                 while not any(camera.dropped.get(name) for name in counted):
-                    await anyio.sleep(0.02)
+                    await send_one(plugged, fault)
+                    with anyio.move_on_after(1):
+                        while not any(camera.dropped.get(name) for name in counted):
+                            await anyio.sleep(0.02)
             assert (await camera.fresh()).data in files
             assert camera.broker.stats.failures == 0
 

@@ -99,4 +99,15 @@ def _full_range(
     levels = np.arange(256, dtype=np.float32)
     luma = np.clip((levels - 16) * (255 / 219) + 0.5, 0, 255).astype(np.uint8)
     chroma = np.clip((levels - 128) * (255 / 224) + 128.5, 0, 255).astype(np.uint8)
-    return luma[y], None if u is None else chroma[u], None if v is None else chroma[v]
+    return (
+        _mapped(y, luma),
+        None if u is None else _mapped(u, chroma),
+        None if v is None else _mapped(v, chroma),
+    )
+
+
+def _mapped(plane: "Plane", table: "Plane") -> "Plane":
+    """By `bytes.translate`, which is four times as fast as indexing an array with an array."""
+    import numpy as np
+
+    return np.frombuffer(plane.tobytes().translate(table.tobytes()), np.uint8).reshape(plane.shape)
