@@ -5,13 +5,14 @@ import shlex
 import sys
 from pathlib import Path
 
-from tests.vm.host.folders import CHECKOUT
+from tests.vm.host.folders import CHECKOUT, locked
 from tests.vm.host.prerequisites import CannotRunHere, ensure_installed
 from tests.vm.host.session import Laboratory
 from tests.vm.host.shell import VmError, say
 
-#: A run of the tests that takes longer has stopped.
-TIMEOUT_S = 1800.0
+#: A boot that takes longer has stopped; tests that are marked `release` may take an hour.
+TIMEOUT_S = 1200.0
+RELEASE_TIMEOUT_S = 7200.0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -19,7 +20,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--suite", default="bookworm", help="Debian release of the machine (%(default)s)")
     parser.add_argument("--as", dest="users", default="root", help="users, with commas between (%(default)s)")
     parser.add_argument("--share", type=Path, help="folder that is /mnt/share in the machine; kept as it is")
-    parser.add_argument("--timeout", type=float, default=TIMEOUT_S, help="seconds of a boot (%(default)s)")
+    parser.add_argument(
+        "--timeout", type=float, help=f"seconds of a boot ({TIMEOUT_S:g}, {RELEASE_TIMEOUT_S:g})"
+    )
     parser.add_argument(
         "--rebuild", action="store_true", help="build the image even if its sources are the same"
     )
@@ -39,13 +42,15 @@ def main(arguments: list[str]) -> int:
         print(f"SKIPPED(vm): {reason}", flush=True)  # noqa: T201 - of a run that is all there is to say
         return 0
     share = options.share or CHECKOUT / ".cache/vm/runs" / options.suite
+    timeout_s = options.timeout or (RELEASE_TIMEOUT_S if options.release else TIMEOUT_S)
     try:
-        laboratory = Laboratory.prepare(
-            options.suite, share, timeout_s=options.timeout, rebuild=options.rebuild
-        )
-        if options.tests:
-            return laboratory.test(options.words, options.users.split(","), release=options.release)
-        return laboratory.command(shlex.join(options.words) if options.words else "true", options.users)
+        with locked(share):
+            laboratory = Laboratory.prepare(
+                options.suite, share, timeout_s=timeout_s, rebuild=options.rebuild
+            )
+            if options.tests:
+                return laboratory.test(options.words, options.users.split(","), release=options.release)
+            return laboratory.command(shlex.join(options.words) or "true", options.users)
     except VmError as error:
         say(str(error))
         return 1

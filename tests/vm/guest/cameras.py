@@ -115,7 +115,10 @@ class Webcam:
         return dict((await self.root.ask(do="state"))["controls"])
 
     async def control_history(self) -> list[tuple[str, int]]:
-        """Which controls were set to what since it was plugged, in order."""
+        """Which controls were set to what since it was plugged, in order.
+
+        Linux 6.12 itself begins with trying which power line frequencies there are.
+        """
         return [(name, value) for name, value in (await self.root.ask(do="state"))["history"]]
 
     def pictures(self, size: FrameSize) -> list[bytes]:

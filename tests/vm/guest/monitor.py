@@ -12,7 +12,7 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 
 __all__ = ("Buffer", "Lines", "NextBuffer", "streaming", "udev_events", "until_ended")
 
-EVENT_LIMIT_S = 30
+EVENT_LIMIT_S = 60
 LONGEST_LINE_BYTES = 4096
 #: As v4l2-ctl --verbose prints it.
 BUFFER = re.compile(r"dqbuf: +\d+ seq: +(\d+) bytesused: +(\d+) ts: \S+ .*\((.*)\)")

@@ -68,10 +68,10 @@ async def test_pictures_come_at_the_rate_that_was_chosen(webcam: PlugWebcam) -> 
     async with webcam(LAYOUT) as camera:
         form = "width=320,height=240,pixelformat=MJPG"
         await output_of("v4l2-ctl", "-d", camera.node, "--set-fmt-video", form, "--set-parm", "5")
-        await output_of("v4l2-ctl", "-d", camera.node, "--stream-mmap", "--stream-count=6")
+        await output_of("v4l2-ctl", "-d", camera.node, "--stream-mmap", "--stream-count=11")
         sent = await camera.sent()
-    took_ns = sent[5].started_ns - sent[0].started_ns
-    assert took_ns >= 5 * 200_000_000 * 0.95
+    # Ten intervals of 200 ms, less what the first picture was late on a busy host; at 10 fps it would be 1 s.
+    assert sent[10].started_ns - sent[0].started_ns > 1_200_000_000
 
 
 async def test_the_first_pictures_can_be_dark(webcam: PlugWebcam, tmp_path: Path) -> None:
@@ -158,6 +158,7 @@ async def test_controls_depend_on_each_other(webcam: PlugWebcam) -> None:
             return await output_of("v4l2-ctl", "-d", camera.node, "--set-ctrl", text)
 
         before = await control_values(camera.node)
+        by_the_driver = await camera.control_history()
         assert before["brightness"] == (0, True)
         assert before["white_balance_automatic"] == (1, True)
         assert before["white_balance_temperature"] == (4600, False)
@@ -168,7 +169,7 @@ async def test_controls_depend_on_each_other(webcam: PlugWebcam) -> None:
         after = await control_values(camera.node)
         assert after["brightness"] == (-20, True)
         assert after["exposure_time_absolute"] == (300, True)
-        assert await camera.control_history() == [
+        assert (await camera.control_history())[len(by_the_driver) :] == [
             ("brightness", -20),
             ("auto_exposure", 1),
             ("exposure_time", 300),

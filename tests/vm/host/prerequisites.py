@@ -38,7 +38,7 @@ def ensure_installed() -> None:
         raise CannotRunHere("building and booting the image needs root")
     if not missing:
         return
-    if shutil.which("apt-get") is None:
+    if _path_of("apt-get") is None:
         raise CannotRunHere(f"this host has no apt, and misses {' '.join(missing)}")
     say(f"installing {' '.join(missing)}")
     try:

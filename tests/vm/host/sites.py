@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.vm.host.folders import CHECKOUT, key_of, locked
 from tests.vm.host.image import Image, write_disk
 from tests.vm.host.pictures import write_pictures
-from tests.vm.host.shell import Stopwatch, output_of, run, say
+from tests.vm.host.shell import Stopwatch, run, say
 
 __all__ = ("checkout_disk", "ensure_site_disk")
 
@@ -85,13 +85,11 @@ def _install(image: Image, site: Path, *options: str | Path) -> None:
 
 
 def _copy_checkout(tree: Path) -> None:
-    """What git knows or would know: no caches, no results of earlier runs."""
-    plugin_tests = [str(path.relative_to(CHECKOUT)) for path in CHECKOUT.glob("plugins/*/tests")]
-    options = ("-z", "--cached", "--others", "--exclude-standard")
-    listing = output_of("git", "ls-files", *options, *TAKEN_ALONG, *plugin_tests, cwd=CHECKOUT)
-    for name in filter(None, listing.split("\0")):
-        if (CHECKOUT / name).is_file():
-            (tree / name).parent.mkdir(parents=True, exist_ok=True)
+    tests = (str(path.relative_to(CHECKOUT)) for path in CHECKOUT.glob("plugins/*/tests"))
+    for name in (*TAKEN_ALONG, *tests):
+        if (CHECKOUT / name).is_dir():
+            shutil.copytree(CHECKOUT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
             shutil.copy(CHECKOUT / name, tree / name)
 
 
