@@ -33,14 +33,15 @@ _DISABLED, _READ_ONLY, _INACTIVE, _WRITE_ONLY, _NEXT = 0x1, 0x4, 0x10, 0x40, 0x8
 _MOST = 1024
 #: A menu with more is none; its range is the driver's word.
 _MOST_CHOICES = 256
-_GONE = frozenset({errno.ENODEV, errno.ENXIO})
+#: The device is gone, or answers nothing at all: what it has cannot be known now.
+_NO_ANSWER = frozenset({errno.ENODEV, errno.ENXIO, errno.ETIMEDOUT})
 
 
 def read_controls(descriptor: int) -> Iterator[DeviceControl]:
     """All controls of known types; one that cannot be read costs itself.
 
     Raises:
-        OSError: the device is gone.
+        OSError: the device is gone, or does not answer.
     """
     for control in _each(descriptor):
         kind = _KINDS.get(control.type)
@@ -83,7 +84,7 @@ def _each(descriptor: int) -> Iterator["raw.v4l2_query_ext_ctrl"]:
 
 
 def _check_there(error: OSError) -> None:
-    if error.errno in _GONE:
+    if error.errno in _NO_ANSWER:
         raise error
 
 
