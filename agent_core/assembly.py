@@ -134,7 +134,7 @@ def _controller(
     events: EventBus,
     clock: Clock,
 ) -> Controller:
-    tiers = [RingTier(), *chain.from_iterable(each.tiers for each in providers)]
+    tiers = [RingTier(clock), *chain.from_iterable(each.tiers for each in providers)]
     return Controller(
         cameras=cameras,
         monitor=monitor,

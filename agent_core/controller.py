@@ -155,6 +155,7 @@ class Controller:
             captured_at_source=picture.captured_at_source,
             age_s=age_s,
             taken_at=taken_at,
+            settled=picture.settled,
             tiers_tried=still.attempts,
         )
 

@@ -116,7 +116,8 @@ class Frame:
     """One complete JPEG frame of a broker.
 
     `captured_s` (monotonic) is when it was exposed, as exactly as the source knows; for `ARRIVAL` it is the arrival
-    less the camera's pipeline latency. `sequence` counts the broker's good frames.
+    less the camera's pipeline latency. `sequence` counts the broker's good frames. `settled` is False while a camera
+    that was just started still adjusts its exposure.
     """
 
     data: bytes
@@ -125,13 +126,14 @@ class Frame:
     captured_at_source: CapturedAtSource
     width: int
     height: int
+    settled: bool = True
 
 
 class FrameReader(Protocol):
     """What a snapshot tier may ask of a camera's frame broker."""
 
-    async def fresh(self, not_before_s: float) -> Frame:
-        """The newest frame exposed at or after `not_before_s` (monotonic); waits for one.
+    async def fresh(self, not_before_s: float, *, settled: bool = True) -> Frame:
+        """The newest frame exposed at or after `not_before_s` (monotonic); waits for one, by default a settled one.
 
         Raises:
             CaptureFailed: the camera cannot deliver.
@@ -169,7 +171,10 @@ class CameraStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Camera:
-    """One camera under its public id. `since_s` (monotonic) is when its status last changed."""
+    """One camera under its public id. `since_s` (monotonic) is when its status last changed.
+
+    `ambiguous`: it may be another camera of the same make. `moved`: it was on another port before it last came.
+    """
 
     id: CameraId
     status: CameraStatus
@@ -177,6 +182,7 @@ class Camera:
     detected: DetectedCamera
     problem: str = ""
     ambiguous: bool = False
+    moved: bool = False
 
     @property
     def name(self) -> str:
@@ -201,7 +207,7 @@ class Picture:
     """A still as a tier took it.
 
     `captured_s` (monotonic) is never later than the exposure's true start where the source is `DEVICE`, so a caller
-    may compare it with the time of its request.
+    may compare it with the time of its request. `settled` is False where the camera was still adjusting its exposure.
     """
 
     data: bytes
@@ -210,6 +216,7 @@ class Picture:
     height: int
     captured_s: float
     captured_at_source: CapturedAtSource
+    settled: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +248,7 @@ class Snapshot:
     captured_at_source: CapturedAtSource
     age_s: float
     taken_at: datetime
+    settled: bool = True
     tiers_tried: tuple[TierAttempt, ...] = ()
 
 

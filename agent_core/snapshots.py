@@ -4,7 +4,7 @@ import logging
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import anyio
 
@@ -165,9 +165,10 @@ class SnapshotManager:
         budget_s = min(left_s, self._budgets_s[min(tier.rank, len(self._budgets_s) - 1)])
         if budget_s <= 0:
             raise TierUnavailable("The deadline had passed.", reason="deadline_exceeded")
+        own = replace(request, deadline_s=self._clock.monotonic_s() + budget_s)
         with anyio.move_on_after(budget_s):
             try:
-                picture = await tier.capture(camera, request)
+                picture = await tier.capture(camera, own)
             except AgentError:
                 raise
             except Exception as error:

@@ -1,7 +1,14 @@
 """Which camera is this? Decisions only: told what is known and what is connected, no I/O, no clock.
 
-Serial numbers decide first, then the port, then the descriptor. What cannot be told apart is said to be ambiguous; it
-is never passed off as certain.
+What is certain, and why:
+
+* A serial number is, as long as no two cameras with it have been connected at once.
+* An id that the operator chose is: it means "whatever is there".
+* A camera without a serial number is at its first sight, if every camera of the same make that is known is connected
+  and certain: then it can be none of them. It stays so for as long as it is connected.
+
+Everything else is recognised by its port, or as the only one that is missing, and is `ambiguous`: nothing tells a
+camera that came back to its port from its twin that was put there meanwhile, with the agent running or not.
 """
 
 from collections.abc import Collection, Iterable
@@ -33,59 +40,57 @@ class Identity:
     ambiguous: bool = False
 
 
-def identify(detected: DetectedCamera, known: Iterable[Known], connected: Collection[CameraId]) -> Identity:
-    """The id of `detected`, given the ledger's cameras and the ids that are taken by connected ones."""
+def identify(
+    detected: DetectedCamera,
+    known: Iterable[Known],
+    connected: Collection[CameraId] = (),
+    doubtful: Collection[CameraId] = (),
+) -> Identity:
+    """The id of `detected`.
+
+    Args:
+        detected: what a source has seen.
+        known: the ledger's cameras.
+        connected: the ids that connected cameras have.
+        doubtful: those of them that are ambiguous themselves.
+    """
     ledger = tuple(known)
     if detected.configured_id is not None and detected.configured_id not in connected:
         return Identity(detected.configured_id)
-    absent = [
-        each
-        for each in ledger
-        if each.id not in connected and each.fingerprint.source == detected.fingerprint.source
-    ]
-    found = _recognise(detected.fingerprint, absent)
-    if found is not None and found.id is not None:
-        return Identity(found.id, found.moved, found.ambiguous)
+    kin = [each for each in ledger if _alike(each.fingerprint, detected.fingerprint)]
+    absent = [each for each in kin if each.id not in connected]
+    found = _recognise(detected.fingerprint, absent, alone=len(kin) == 1)
+    if found is not None:
+        return found
     new = _unused_id(detected.number_hint, {each.id for each in ledger} | set(connected))
-    return Identity(new, ambiguous=found is not None)
+    return Identity(new, ambiguous=_may_be_known(detected.fingerprint, kin, connected, doubtful))
 
 
-@dataclass(frozen=True, slots=True)
-class _Recognised:
-    """`id` is None when several known cameras fit equally well."""
-
-    id: CameraId | None
-    moved: bool = False
-    ambiguous: bool = False
+def _alike(known: Fingerprint, seen: Fingerprint) -> bool:
+    """Whether they may be one camera, the port left aside."""
+    if known.source != seen.source or known.serial != seen.serial:
+        return False
+    return seen.serial is not None or known.descriptor == seen.descriptor
 
 
-def _recognise(seen: Fingerprint, absent: list[Known]) -> _Recognised | None:
+def _recognise(seen: Fingerprint, absent: list[Known], *, alone: bool) -> Identity | None:
+    """The absent camera that this is or may be; None where there is none, or several fit equally well."""
+    here = [each for each in absent if each.fingerprint.port == seen.port and seen.port is not None]
+    sure = alone and seen.serial is not None
+    if here:
+        return Identity(here[0].id, ambiguous=not sure)
+    if len(absent) == 1:
+        return Identity(absent[0].id, moved=absent[0].fingerprint.port != seen.port, ambiguous=not sure)
+    return None
+
+
+def _may_be_known(
+    seen: Fingerprint, kin: list[Known], connected: Collection[CameraId], doubtful: Collection[CameraId]
+) -> bool:
+    """Whether a camera that gets a new id may be one that has an id already."""
     if seen.serial is not None:
-        return _by_serial(seen, [each for each in absent if each.fingerprint.serial == seen.serial])
-    twins = [
-        each
-        for each in absent
-        if each.fingerprint.serial is None and each.fingerprint.descriptor == seen.descriptor
-    ]
-    return _by_port(seen, twins)
-
-
-def _by_serial(seen: Fingerprint, same: list[Known]) -> _Recognised | None:
-    if len(same) == 1:
-        return _Recognised(same[0].id, moved=same[0].fingerprint.port != seen.port)
-    return _by_port(seen, same)  # makers that give every camera one serial number
-
-
-def _by_port(seen: Fingerprint, twins: list[Known]) -> _Recognised | None:
-    """Without a serial the port decides; on another port it may be this camera or its twin."""
-    if not twins:
-        return None
-    here = [each for each in twins if each.fingerprint.port == seen.port and seen.port is not None]
-    if len(here) == 1:
-        return _Recognised(here[0].id)
-    if len(twins) == 1:
-        return _Recognised(twins[0].id, moved=True, ambiguous=True)
-    return _Recognised(None, ambiguous=True)
+        return bool(kin)  # the maker gives every camera one serial number, and only now does it show
+    return any(each.id not in connected or each.id in doubtful for each in kin)
 
 
 def _unused_id(number_hint: int | None, taken: Collection[CameraId]) -> CameraId:

@@ -54,8 +54,14 @@ class Ledger:
         return tuple(self._known.values())
 
     def remember(self, known: Known) -> None:
-        """Store a new camera, or what is new about a known one."""
-        if self._known.get(known.id) != known:
+        """Store a new camera, or what is new about a known one.
+
+        An id that the same camera had before is forgotten: the operator has chosen another one for it.
+        """
+        former = [each.id for each in self._known.values() if _is_former(each, known)]
+        for each in former:
+            del self._known[each]
+        if former or self._known.get(known.id) != known:
             self._known[known.id] = known
             self._changed.set()
 
@@ -84,6 +90,14 @@ class Ledger:
         except BaseException:
             self._changed.set()
             raise
+
+
+def _is_former(other: Known, known: Known) -> bool:
+    same = other.fingerprint == known.fingerprint and None not in (
+        known.fingerprint.serial,
+        known.fingerprint.port,
+    )
+    return same and other.id != known.id
 
 
 def _fields(fingerprint: Fingerprint) -> dict[str, str | None]:

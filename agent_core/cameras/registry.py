@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from agent_core.cameras.identity import Known, identify
+from agent_core.cameras.identity import Identity, Known, identify
 from agent_core.cameras.ledger import Ledger
 from agent_core.clock import Clock
 from agent_core.errors import InvalidParams, NotFound
@@ -92,48 +92,71 @@ class CameraRegistry:
 
     def connected(self, source: str, detected: DetectedCamera) -> None:
         """A source has seen `detected`, for the first time or again."""
-        key = _Key(source, detected.key)
-        camera_id, ambiguous = self._ids.get(key), False
-        if camera_id is None:
-            camera_id, ambiguous = self._identify(detected)
-            self._ids[key] = camera_id
-        else:
-            ambiguous = self._cameras[camera_id].ambiguous
-        self._ledger.remember(Known(camera_id, detected.fingerprint, detected.name))
-        self._change(camera_id, CameraStatus.CONNECTED, detected, ambiguous=ambiguous)
+        self._seen(source, detected, CameraStatus.CONNECTED)
 
-    def _identify(self, detected: DetectedCamera) -> tuple[CameraId, bool]:
-        taken = {each.id for each in self._cameras.values() if each.status is not CameraStatus.DISCONNECTED}
-        identity = identify(detected, self._ledger.known, taken)
-        if identity.moved or identity.ambiguous:
-            words = [
-                word for word, so in (("moved", identity.moved), ("ambiguous", identity.ambiguous)) if so
-            ]
-            _log.warning(
-                "%s was recognised, but it is %s",
-                detected.name,
-                " and ".join(words),
-                extra={"fields": {"camera": identity.id}},
+    def disconnected(self, source: str, key: str, reason: str) -> None:
+        camera_id = self._ids.pop(_Key(source, key), None)
+        if camera_id is not None:
+            before = self._cameras[camera_id]
+            gone = replace(before.detected, frames=None, media_input=None)
+            self._change(replace(before, status=CameraStatus.DISCONNECTED, detected=gone, problem=reason))
+
+    def failed(self, source: str, key: str, reason: str, detected: DetectedCamera | None = None) -> None:
+        """A camera does not work; with `detected` also one that has not been connected yet."""
+        camera_id = self._ids.get(_Key(source, key))
+        if camera_id is not None:
+            self._change(replace(self._cameras[camera_id], status=CameraStatus.ERROR, problem=reason))
+        elif detected is not None:
+            self._seen(source, detected, CameraStatus.ERROR, reason)
+
+    def _seen(self, source: str, detected: DetectedCamera, status: CameraStatus, problem: str = "") -> None:
+        key = _Key(source, detected.key)
+        if key in self._ids:
+            camera = replace(self._cameras[self._ids[key]], status=status, detected=detected, problem=problem)
+        else:
+            identity = self._identify(detected)
+            self._ids[key] = identity.id
+            camera = Camera(
+                identity.id, status, 0.0, detected, problem, identity.ambiguous, moved=identity.moved
             )
+        self._ledger.remember(Known(camera.id, detected.fingerprint, detected.name))
+        self._change(camera)
+        self._doubt_those_with_the_serial_of(camera)
+
+    def _identify(self, detected: DetectedCamera) -> Identity:
+        present = [each for each in self._cameras.values() if each.status is not CameraStatus.DISCONNECTED]
+        identity = identify(
+            detected,
+            self._ledger.known,
+            {each.id for each in present},
+            {each.id for each in present if each.ambiguous},
+        )
+        fields = {"fields": {"camera": identity.id}}
+        if identity.moved:
+            _log.warning("%s is on another port than last time", detected.name, extra=fields)
+        if identity.ambiguous:
+            _log.warning("%s may be another camera of the same make", detected.name, extra=fields)
         if detected.configured_id not in (None, identity.id):
             _log.error(
                 "%s is configured as %s, which another camera has",
                 detected.name,
                 detected.configured_id,
-                extra={"fields": {"camera": identity.id}},
+                extra=fields,
             )
-        return identity.id, identity.ambiguous
+        return identity
 
-    def disconnected(self, source: str, key: str, reason: str) -> None:
-        camera_id = self._ids.pop(_Key(source, key), None)
-        if camera_id is not None:
-            gone = replace(self._cameras[camera_id].detected, frames=None, media_input=None)
-            self._change(camera_id, CameraStatus.DISCONNECTED, gone, reason)
-
-    def failed(self, source: str, key: str, reason: str) -> None:
-        camera_id = self._ids.get(_Key(source, key))
-        if camera_id is not None:
-            self._change(camera_id, CameraStatus.ERROR, self._cameras[camera_id].detected, reason)
+    def _doubt_those_with_the_serial_of(self, camera: Camera) -> None:
+        """Two cameras with one serial number at once: it never said which is which, not earlier either."""
+        serial, source = camera.detected.fingerprint.serial, camera.detected.fingerprint.source
+        if serial is None or not camera.ambiguous:
+            return
+        for each in self.list():
+            known = each.detected.fingerprint
+            if each.status is not CameraStatus.DISCONNECTED and (known.serial, known.source) == (
+                serial,
+                source,
+            ):
+                self._change(replace(each, ambiguous=True))
 
     def source_failed(self, source: str, reason: str) -> None:
         """All cameras of a source that has ended with an error are gone until it reports them again."""
@@ -147,31 +170,28 @@ class CameraRegistry:
             ids = sorted(self._cameras, key=lambda each: int(each.removeprefix("camera")))
             self._cameras = {each: self._cameras[each] for each in ids}
 
-    def _change(
-        self,
-        camera_id: CameraId,
-        status: CameraStatus,
-        detected: DetectedCamera,
-        problem: str = "",
-        *,
-        ambiguous: bool = False,
-    ) -> None:
-        before = self._cameras.get(camera_id)
-        same_status = before is not None and before.status is status
+    def _change(self, camera: Camera) -> None:
+        """Take over `camera`, with the time since when it has its status, and publish what is new about it."""
+        before = self._cameras.get(camera.id)
+        same_status = before is not None and before.status is camera.status
         since_s = before.since_s if before is not None and same_status else self._clock.monotonic_s()
-        camera = Camera(camera_id, status, since_s, detected, problem, ambiguous)
+        camera = replace(camera, since_s=since_s)
         self._put(camera)
         if camera == before:
             return
         topic = "camera.status_change"
-        if not same_status and status is CameraStatus.DISCONNECTED:
+        if not same_status and camera.status is CameraStatus.DISCONNECTED:
             topic = "camera.disconnected"
-        elif status is CameraStatus.CONNECTED and (
+        elif camera.status is CameraStatus.CONNECTED and (
             before is None or before.status is CameraStatus.DISCONNECTED
         ):
             topic = "camera.connected"
         _log.info(
-            "%s: %s %s", detected.name, status.value.lower(), problem, extra={"fields": {"camera": camera_id}}
+            "%s: %s %s",
+            camera.name,
+            camera.status.value.lower(),
+            camera.problem,
+            extra={"fields": {"camera": camera.id}},
         )
         self._events.publish(topic, CameraEvent(topic, camera))
 
@@ -184,11 +204,13 @@ class SourceReport:
         self._source = source
 
     def connected(self, camera: DetectedCamera) -> None:
-        fingerprint = replace(camera.fingerprint, source=self._source)
-        self._registry.connected(self._source, replace(camera, fingerprint=fingerprint))
+        self._registry.connected(self._source, self._ours(camera))
 
     def disconnected(self, key: str, reason: str) -> None:
         self._registry.disconnected(self._source, key, reason)
 
-    def failed(self, key: str, reason: str) -> None:
-        self._registry.failed(self._source, key, reason)
+    def failed(self, key: str, reason: str, camera: DetectedCamera | None = None) -> None:
+        self._registry.failed(self._source, key, reason, camera and self._ours(camera))
+
+    def _ours(self, camera: DetectedCamera) -> DetectedCamera:
+        return replace(camera, fingerprint=replace(camera.fingerprint, source=self._source))

@@ -38,6 +38,7 @@ from agent_core.models import (
     PictureFormat,
     Url,
 )
+from agent_core.pauses import GrowingPauses
 from agent_core.plugin.abc import (
     HOOKSPEC_API,
     CameraSource,
@@ -91,6 +92,7 @@ __all__ = (
     "Frame",
     "FrameReader",
     "FrameSocket",
+    "GrowingPauses",
     "InvalidParams",
     "InvalidState",
     "MediaInput",

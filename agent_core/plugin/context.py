@@ -21,8 +21,11 @@ class CameraReport(Protocol):
         """The camera is gone; `reason` is a sentence for the operator, without device paths."""
         ...
 
-    def failed(self, key: str, reason: str) -> None:
-        """The camera is there and does not work; `connected` ends this state."""
+    def failed(self, key: str, reason: str, camera: DetectedCamera | None = None) -> None:
+        """The camera is there and does not work; `connected` ends this state.
+
+        `camera` is what is known of one that has not been connected yet: with it the camera is listed, as failed.
+        """
         ...
 
 

@@ -3,14 +3,19 @@
 from abc import ABC, abstractmethod
 from typing import Protocol
 
-__all__ = ("FrameProducer", "FrameSink")
+from agent_core.errors import AgentError, CaptureFailed, DependencyFailed
+
+__all__ = ("FrameProducer", "FrameSink", "as_capture_failed")
 
 
 class FrameSink(Protocol):
     """Where a producer delivers."""
 
-    def offer(self, data: bytes, *, captured_s: float | None = None) -> None:
+    def offer(self, data: bytes, *, captured_s: float | None = None, settled: bool = True) -> None:
         """One JPEG frame. `captured_s` is its exposure on the monotonic clock, where the source knows it.
+
+        `settled` is False while a camera that was just started still adjusts its exposure: streams show such frames,
+        stills wait for the others.
 
         A frame that is not a whole JPEG is dropped and counted.
         """
@@ -18,6 +23,10 @@ class FrameSink(Protocol):
 
     def drop(self, reason: str) -> None:
         """Count a frame that the device itself flagged as bad."""
+        ...
+
+    def skip(self, reason: str, count: int = 1) -> None:
+        """Count frames that were not bad and yet not used: a newer one was there, the driver lost them."""
         ...
 
 
@@ -43,3 +52,17 @@ class FrameProducer(ABC):
 
     async def close(self) -> None:  # noqa: B027 - optional to implement
         """Undo `park`, also half of it; called after a failure, after a long rest and at the end."""
+
+
+def as_capture_failed(error: AgentError) -> CaptureFailed:
+    """The same under the name that readers expect."""
+    if isinstance(error, CaptureFailed):
+        return error
+    foreign = error if isinstance(error, DependencyFailed) else None
+    return CaptureFailed(
+        error.details,
+        reason=error.reason,
+        suggestion=error.suggestion,
+        dependency=foreign.dependency if foreign else None,
+        detail=foreign.detail if foreign else "",
+    )

@@ -34,7 +34,7 @@ class BrokerSettings:
 
 @dataclass(frozen=True, slots=True)
 class BrokerStats:
-    """Counts since the agent started; `dropped` by the reason that the frame was not used."""
+    """Counts since the agent started; `dropped` by the reason why a frame was not used."""
 
     frames: int
     starts: int

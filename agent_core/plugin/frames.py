@@ -9,14 +9,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import anyio
+import anyio.lowlevel
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
 from agent_core.clock import Clock
-from agent_core.errors import AgentError, CaptureFailed, DependencyFailed
+from agent_core.errors import AgentError, CaptureFailed
 from agent_core.models import CapturedAtSource, Frame
 from agent_core.plugin import jpeg
-from agent_core.plugin.frame_producer import FrameProducer, FrameSink
+from agent_core.plugin.frame_producer import FrameProducer, FrameSink, as_capture_failed
 from agent_core.plugin.frame_settings import BrokerSettings, BrokerState, BrokerStats
 
 __all__ = ("BrokerSettings", "BrokerState", "BrokerStats", "FrameBroker", "FrameProducer", "FrameSink")
@@ -64,16 +65,15 @@ class FrameBroker:
 
     @property
     def stats(self) -> BrokerStats:
-        return BrokerStats(
-            self._sequence, self._starts, self._stalls, self._failures, tuple(sorted(self._dropped.items()))
-        )
+        dropped = tuple(sorted(self._dropped.items()))
+        return BrokerStats(self._sequence, self._starts, self._stalls, self._failures, dropped)
 
     def latest(self) -> Frame | None:
         """The newest frame of the ring, of whatever age; None before the first."""
         return self._ring[-1] if self._ring else None
 
-    async def fresh(self, not_before_s: float) -> Frame:
-        """The newest frame exposed at or after `not_before_s`; starts the producer and waits where need be.
+    async def fresh(self, not_before_s: float, *, settled: bool = True) -> Frame:
+        """The newest frame exposed at or after `not_before_s`, by default a settled one; starts the producer and waits.
 
         Raises:
             CaptureFailed: the producer failed while this call waited or a moment before, or the broker has ended.
@@ -83,7 +83,7 @@ class FrameBroker:
             while True:
                 self._check_open()
                 frame = self.latest()
-                if frame is not None and frame.captured_s >= not_before_s:
+                if frame is not None and frame.captured_s >= not_before_s and (frame.settled or not settled):
                     return frame
                 if self._problem is not None and (self._backing_off or self._failures > failures):
                     raise self._problem
@@ -107,6 +107,13 @@ class FrameBroker:
         """Return when the producer next fails or hangs, or when the broker ends; waiting here is no demand."""
         failures = self._failures
         while not self._closed and self._failures == failures:
+            await self._changed.wait()
+
+    async def changed(self) -> None:
+        """Return at the next frame or failure, or when the broker ends; waiting here is no demand."""
+        if self._closed:
+            await anyio.lowlevel.checkpoint()
+        else:
             await self._changed.wait()
 
     @contextmanager
@@ -134,7 +141,7 @@ class FrameBroker:
 
     # What the producer calls (FrameSink).
 
-    def offer(self, data: bytes, *, captured_s: float | None = None) -> None:
+    def offer(self, data: bytes, *, captured_s: float | None = None, settled: bool = True) -> None:
         arrived_s = self._clock.monotonic_s()
         try:
             info = jpeg.inspect(data)
@@ -148,14 +155,18 @@ class FrameBroker:
         self._last_good_s = arrived_s
         self._bad_since_good = self._consecutive_failures = 0
         self._problem = None
-        # A device clock that runs ahead of ours must not make a frame newer than it can be.
-        exposed_s = min(captured_s, arrived_s)
-        self._ring.append(Frame(data, self._sequence, exposed_s, source, info.width, info.height))
+        exposed_s = min(
+            captured_s, arrived_s
+        )  # a device clock that runs ahead makes no frame newer than it can be
+        self._ring.append(Frame(data, self._sequence, exposed_s, source, info.width, info.height, settled))
         self._announce()
 
     def drop(self, reason: str) -> None:
         self._dropped[reason] += 1
         self._bad_since_good += 1
+
+    def skip(self, reason: str, count: int = 1) -> None:
+        self._dropped[reason] += count
 
     # The broker's own life.
 
@@ -272,7 +283,7 @@ class FrameBroker:
         """Tell the waiting readers, leave the device alone for a while, then let demand start it again."""
         self._failures += 1
         self._consecutive_failures += 1
-        self._problem = _as_capture_failed(error)
+        self._problem = as_capture_failed(error)
         exponent = min(self._consecutive_failures - 1, 16)
         pause_s = min(self._settings.backoff_s * 2**exponent, self._settings.backoff_limit_s)
         self._backing_off = True
@@ -282,17 +293,3 @@ class FrameBroker:
             await self._clock.sleep(pause_s)
         finally:
             self._backing_off = False
-
-
-def _as_capture_failed(error: AgentError) -> CaptureFailed:
-    """The same under the name that readers expect."""
-    if isinstance(error, CaptureFailed):
-        return error
-    foreign = error if isinstance(error, DependencyFailed) else None
-    return CaptureFailed(
-        error.details,
-        reason=error.reason,
-        suggestion=error.suggestion,
-        dependency=foreign.dependency if foreign else None,
-        detail=foreign.detail if foreign else "",
-    )

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import takewhile
 
-__all__ = ("JpegError", "JpegInfo", "inspect", "with_capture_time")
+__all__ = ("JpegError", "JpegInfo", "inspect", "with_capture_time", "with_huffman_tables")
 
 _SOI = b"\xff\xd8"
 _EOI = 0xD9
+_DHT = 0xC4
 _SOS = 0xDA
 _APP0 = 0xE0
 _APP1 = 0xE1
@@ -24,6 +25,24 @@ _BARE = frozenset({0x00, 0x01, *range(0xD0, 0xDA)})
 _SCAN_END = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 #: UVC cameras pad a frame with zeros to the end of the USB payload; more than this is a torn frame.
 _MAX_PADDING_BYTES = 4096
+#: The typical tables of ITU-T T.81, annex K.3, as one DHT segment: what a frame without tables was coded with.
+_TYPICAL_TABLES = bytes.fromhex(
+    "ffc401a2"
+    # Luminance DC (table K.3): how many codes there are of each length, then their values.
+    "0000010501010101010100000000000000000102030405060708090a0b"
+    # Luminance AC (K.5).
+    "100002010303020403050504040000017d01020300041105122131410613516107227114328191a1082342b1c11552d1f024"
+    "33627282090a161718191a25262728292a3435363738393a434445464748494a535455565758595a636465666768696a7374"
+    "75767778797a838485868788898a92939495969798999aa2a3a4a5a6a7a8a9aab2b3b4b5b6b7b8b9bac2c3c4c5c6c7c8c9ca"
+    "d2d3d4d5d6d7d8d9dae1e2e3e4e5e6e7e8e9eaf1f2f3f4f5f6f7f8f9fa"
+    # Chrominance DC (K.4).
+    "0100030101010101010101010000000000000102030405060708090a0b"
+    # Chrominance AC (K.6).
+    "1100020102040403040705040400010277000102031104052131061241510761711322328108144291a1b1c109233352f015"
+    "6272d10a162434e125f11718191a262728292a35363738393a434445464748494a535455565758595a636465666768696a73"
+    "7475767778797a82838485868788898a92939495969798999aa2a3a4a5a6a7a8a9aab2b3b4b5b6b7b8b9bac2c3c4c5c6c7c8"
+    "c9cad2d3d4d5d6d7d8d9dae2e3e4e5e6e7e8e9eaf2f3f4f5f6f7f8f9fa"
+)
 
 
 class JpegError(ValueError):
@@ -155,3 +174,19 @@ def with_capture_time(data: bytes, captured_at: datetime) -> bytes:
     leading = takewhile(lambda segment: segment[0] == _APP0, segments)  # JFIF must stay first
     insert_at = max((until for _, _, until in leading), default=2)
     return data[:insert_at] + _exif_segment(captured_at) + data[insert_at:end]
+
+
+def with_huffman_tables(data: bytes) -> bytes:
+    """`data` with the typical Huffman tables where it has none; what has tables, or is no JPEG, stays as it is.
+
+    Many USB cameras leave them out, as Motion JPEG in AVI files does. FFmpeg and libjpeg-turbo know that, stricter
+    decoders refuse such a picture.
+    """
+    try:
+        segments = _segments(data)
+    except JpegError:
+        return data
+    if any(marker == _DHT for marker, _, _ in segments):
+        return data
+    scan_at = segments[-1][1]
+    return data[:scan_at] + _TYPICAL_TABLES + data[scan_at:]

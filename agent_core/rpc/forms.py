@@ -100,6 +100,7 @@ class Forms:
             served=list(self.media.served),
             is_recording=self.media.is_recording(camera.id),
             ambiguous=camera.ambiguous,
+            moved=camera.moved,
             problem=camera.problem,
         )
 
@@ -183,6 +184,7 @@ class Forms:
             captured_at=snapshot.captured_at,
             captured_at_source=snapshot.captured_at_source,
             age_ms=round(snapshot.age_s * 1000),
+            settled=snapshot.settled,
             tiers_tried=[
                 wire.TierAttemptForm(
                     tier=each.rank, name=each.name, reason=each.reason, ms=round(each.duration_s * 1000)

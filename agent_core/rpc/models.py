@@ -102,6 +102,7 @@ class CameraForm(RpcResult):
     served: list[str] = Field(description="the protocols that are really served at the moment")
     is_recording: bool
     ambiguous: bool = Field(description="it may be another camera of the same make")
+    moved: bool = Field(description="recognised on another port than the one it had before")
     problem: str = Field(description="why the status is not CONNECTED")
 
 
@@ -147,6 +148,7 @@ class CameraStatusForm(RpcResult):
     served: list[str]
     is_recording: bool
     ambiguous: bool
+    moved: bool
     problem: str
     metrics: CameraMetrics
 
@@ -203,6 +205,9 @@ class SnapshotForm(RpcResult):
     captured_at: Timestamp
     captured_at_source: CapturedAtSource
     age_ms: int
+    settled: bool = Field(
+        description="false: the camera had just started and was still adjusting its exposure"
+    )
     tiers_tried: list[TierAttemptForm]
     download_url: str
 

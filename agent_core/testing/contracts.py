@@ -48,7 +48,7 @@ class RecordingReport:
         self.cameras.pop(key, None)
         self.lost.append((key, reason))
 
-    def failed(self, key: str, reason: str) -> None:
+    def failed(self, key: str, reason: str, camera: DetectedCamera | None = None) -> None:
         self.failures.append((key, reason))
 
 

@@ -55,12 +55,38 @@ def test_a_serial_is_recognised_on_any_port(port: str) -> None:
 
 def test_twins_with_one_serial_are_told_apart_by_port() -> None:
     ledger = [known("camera0", "0001", "1-1"), known("camera1", "0001", "1-2")]
-    assert identify(seen("0001", "1-2"), ledger, []) == Identity(CameraId("camera1"))
+    assert identify(seen("0001", "1-2"), ledger, []) == Identity(CameraId("camera1"), ambiguous=True)
 
 
-def test_without_serial_the_port_decides() -> None:
+def test_a_serial_that_a_connected_camera_has_says_nothing() -> None:
+    ledger = [known("camera0", "0001", "1-1"), known("camera1", "0001", "1-2")]
+    again = identify(seen("0001", "1-1"), ledger, [CameraId("camera1")])
+    assert again == Identity(CameraId("camera0"), ambiguous=True)
+    third = identify(seen("0001", "1-3", number=2), ledger, [CameraId("camera0"), CameraId("camera1")])
+    assert third == Identity(CameraId("camera2"), ambiguous=True)
+
+
+@pytest.mark.parametrize("others", [(), (known("camera1", None, "1-2"),)])
+def test_without_serial_the_port_decides_and_is_not_certain(others: tuple[Known, ...]) -> None:
+    """A twin may have been put there meanwhile, one that was never seen before too."""
+    ledger = [known("camera0", None, "1-1"), *others]
+    assert identify(seen(None, "1-1"), ledger, []) == Identity(CameraId("camera0"), ambiguous=True)
+
+
+def test_a_first_sight_is_certain_if_all_its_kin_are_there() -> None:
+    ledger, there = [known("camera0", None, "1-1")], [CameraId("camera0")]
+    assert identify(seen(None, "1-2", number=1), ledger, there) == Identity(CameraId("camera1"))
+
+
+def test_a_first_sight_beside_a_doubtful_twin_is_doubtful_too() -> None:
+    ledger, there = [known("camera0", None, "1-1")], [CameraId("camera0")]
+    identity = identify(seen(None, "1-2", number=1), ledger, there, doubtful=there)
+    assert identity == Identity(CameraId("camera1"), ambiguous=True)
+
+
+def test_a_configured_id_settles_it() -> None:
     ledger = [known("camera0", None, "1-1"), known("camera1", None, "1-2")]
-    assert identify(seen(None, "1-2"), ledger, []) == Identity(CameraId("camera1"))
+    assert identify(seen(None, "1-1", configured="camera0"), ledger, []) == Identity(CameraId("camera0"))
 
 
 def test_without_serial_on_another_port_it_is_said_to_be_ambiguous() -> None:

@@ -9,7 +9,7 @@ from agent_core.cameras.ledger import Ledger
 from agent_core.cameras.registry import CameraRegistry, SourceReport
 from agent_core.errors import InvalidParams, NotFound
 from agent_core.events import Event, EventBus
-from agent_core.models import CameraEvent, CameraStatus, DetectedCamera, Fingerprint
+from agent_core.models import CameraEvent, CameraId, CameraStatus, DetectedCamera, Fingerprint
 from agent_core.testing.clock import SimulatedClock
 
 FRONT = DetectedCamera("k0", "Front", Fingerprint("usb", "S1", "1-1"), None, number_hint=0)
@@ -72,6 +72,43 @@ def test_reports_about_unknown_cameras_change_nothing(registry: Registry) -> Non
     registry.report.disconnected("nobody", "")
     registry.report.failed("nobody", "")
     assert registry.cameras.list() == []
+
+
+def test_a_camera_that_never_worked_is_listed_as_failed(registry: Registry) -> None:
+    registry.report.failed("k0", "Permission denied.", FRONT)
+    camera = registry.cameras.get("camera0")
+    assert (camera.status, camera.problem) == (CameraStatus.ERROR, "Permission denied.")
+    registry.report.failed("k0", "Permission denied.", FRONT)
+    registry.report.connected(FRONT)
+    assert registry.events == ["camera.status_change camera0"] * 2
+    assert registry.ledger.known[0].id == "camera0"
+
+
+def test_a_moved_camera_says_so_until_it_comes_again(registry: Registry) -> None:
+    registry.report.connected(FRONT)
+    assert not registry.cameras.get("camera0").moved
+    for port, moved in (("1-2", True), ("1-2", False)):
+        registry.report.disconnected("k0", "Unplugged.")
+        registry.report.connected(replace(FRONT, fingerprint=Fingerprint("usb", "S1", port)))
+        camera = registry.cameras.get("camera0")
+        assert (camera.moved, camera.ambiguous) == (moved, False)
+
+
+def test_a_second_camera_with_the_serial_makes_both_ambiguous(registry: Registry) -> None:
+    registry.report.connected(FRONT)
+    registry.report.connected(replace(FRONT, key="k1", fingerprint=Fingerprint("usb", "S1", "1-2")))
+    assert [(each.id, each.ambiguous) for each in registry.cameras.list()] == [
+        ("camera0", True),
+        ("camera1", True),
+    ]
+    assert registry.events[-1] == "camera.status_change camera0"
+
+
+def test_an_id_that_the_operator_changed_is_forgotten(registry: Registry) -> None:
+    registry.report.connected(FRONT)
+    registry.report.disconnected("k0", "Unplugged.")
+    registry.report.connected(replace(FRONT, configured_id=CameraId("camera7")))
+    assert [known.id for known in registry.ledger.known] == ["camera7"]
 
 
 def test_a_failed_source_takes_its_cameras_with_it(registry: Registry) -> None:

@@ -231,6 +231,18 @@ async def test_damaged_frames_are_dropped_and_counted() -> None:
         assert bench.broker.stats.dropped == (("damaged", 2), ("flagged", 1))
 
 
+async def test_skipped_frames_are_counted_and_no_damage() -> None:
+    async with running(BrokerSettings(first_frame_s=10)) as (bench, tg):
+        tg.start_soon(bench.read)
+        sink = await bench.producer.until_streaming()
+        sink.skip("lost", 3)
+        sink.skip("superseded")
+        await bench.clock.advance(10)
+        (error,) = bench.errors
+        assert error.reason == "camera_stalled"
+        assert bench.broker.stats.dropped == (("lost", 3), ("superseded", 1))
+
+
 async def test_silence_from_the_start_fails_the_reader() -> None:
     async with running(BrokerSettings(first_frame_s=10)) as (bench, tg):
         tg.start_soon(bench.read)
@@ -401,6 +413,24 @@ async def test_failed_returns_at_a_failure_and_is_no_demand() -> None:
         assert not told.is_set()
         bench.producer.end()
         await told.wait()
+
+
+async def test_changed_returns_at_frames_failures_and_the_end_and_is_no_demand() -> None:
+    async with running(BrokerSettings(warm_ttl_s=1)) as (bench, tg):
+        seen: list[str] = []
+
+        async def watch() -> None:
+            while len(seen) < 4:
+                await bench.broker.changed()
+                seen.append(bench.broker.problem.details if bench.broker.problem else "frame")
+
+        tg.start_soon(watch)
+        await bench.clock.advance(5)
+        assert bench.producer.calls == []
+        await bench.warm()
+        bench.producer.end(CaptureFailed("Gone."))
+        await anyio.wait_all_tasks_blocked()
+        assert seen == ["frame", "Gone."]
 
 
 async def test_the_end_tells_all_readers_and_closes_the_producer() -> None:

@@ -146,3 +146,33 @@ def test_a_picture_that_knows_its_time_keeps_it() -> None:
 def test_stamping_takes_the_padding_off() -> None:
     data = PICTURES["plain"]
     assert jpeg.with_capture_time(data + b"\0" * 99, AT) == jpeg.with_capture_time(data, AT)
+
+
+def without_tables(data: bytes) -> tuple[bytes, bytes]:
+    """`data` as a camera sends it that leaves the Huffman tables out, and the tables."""
+    kept, tables, position = data[:2], b"", 2
+    while data[position + 1] != 0xDA:
+        end = position + 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+        if data[position + 1] == 0xC4:
+            tables += data[position + 4 : end]
+        else:
+            kept += data[position:end]
+        position = end
+    return kept + data[position:], tables
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_missing_huffman_tables_are_put_in(mode: str) -> None:
+    original = encode(noise(64, 48).convert(mode))
+    bare, tables = without_tables(original)
+    completed = jpeg.with_huffman_tables(bare)
+    assert tables[:28] in completed  # Pillow's are those of the standard; of a grey picture only half of them
+    assert mode == "L" or tables in completed
+    assert len(completed) == len(bare) + 420
+    assert jpeg.inspect(completed) == jpeg.JpegInfo(64, 48, len(completed))
+    assert Image.open(io.BytesIO(completed)).tobytes() == Image.open(io.BytesIO(original)).tobytes()
+
+
+def test_what_has_tables_or_is_no_jpeg_gets_none() -> None:
+    for data in (encode(noise(16, 16), optimize=True), b"", b"\xff\xd8", b"no picture at all"):
+        assert jpeg.with_huffman_tables(data) is data

@@ -60,7 +60,7 @@ class Report:
         del self.cameras[key]
         self._note("disconnected", key)
 
-    def failed(self, key: str, reason: str) -> None:
+    def failed(self, key: str, reason: str, camera: DetectedCamera | None = None) -> None:
         self._note("failed", key)
 
     def _note(self, what: str, key: str) -> None:

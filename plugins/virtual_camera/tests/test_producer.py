@@ -49,10 +49,13 @@ class Sink:
         self.scope = anyio.CancelScope()
         self._enough = enough
 
-    def offer(self, data: bytes, *, captured_s: float | None = None) -> None:
+    def offer(self, data: bytes, *, captured_s: float | None = None, settled: bool = True) -> None:
         self.offered.append((data, captured_s))
         if len(self.offered) >= self._enough:
             self.scope.cancel()
+
+    def skip(self, reason: str, count: int = 1) -> None:
+        raise AssertionError(reason)
 
     def drop(self, reason: str) -> None:
         raise AssertionError(reason)

@@ -1,0 +1,124 @@
+"""Which video4linux nodes there are, and what can be known about each without opening it."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pyudev
+
+__all__ = ("DeviceNode", "Inventory", "UsbDevice", "udev_runs")
+
+_log = logging.getLogger("camera_agent.v4l2_tier")
+
+SUBSYSTEM = "video4linux"
+_UDEV_CONTROL = Path("/run/udev/control")
+
+
+def udev_runs() -> bool:
+    """Whether a udev daemon answers for the properties of devices."""
+    return _UDEV_CONTROL.exists()
+
+
+@dataclass(frozen=True, slots=True)
+class UsbDevice:
+    """From the USB descriptors, as the kernel shows them; `vendor` and `model` are four hexadecimal digits.
+
+    `interface` is the kernel's name of the interface that the node belongs to, such as `1-4.2:1.0`.
+    """
+
+    vendor: str
+    model: str
+    product: str
+    serial: str
+    interface: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceNode:
+    """One node, such as `video0`.
+
+    `incarnation` differs each time that the kernel makes a node, also under the same name. `index` counts the nodes
+    of one driver instance. `physical` is the same for all nodes of one physical device. `port` is udev's ID_PATH.
+    `told_capabilities` are udev's words (`capture`, ...), None where it says nothing.
+    """
+
+    name: str
+    path: Path
+    number: int
+    incarnation: int
+    label: str
+    index: int
+    physical: str
+    port: str | None
+    usb: UsbDevice | None
+    told_capabilities: frozenset[str] | None
+
+    @property
+    def shown_name(self) -> str:
+        """What the maker calls it, as far as that is known without opening it."""
+        return (self.usb.product if self.usb else "") or self.label or "Camera"
+
+
+class Inventory:
+    """Looks at sysfs and at udev's own data; nothing is opened and nothing waits, so it runs in the event loop.
+
+    Raises:
+        ImportError: libudev is not installed.
+    """
+
+    def __init__(self) -> None:
+        import pyudev
+
+        self._context = pyudev.Context()
+
+    def look(self) -> tuple[tuple[DeviceNode, ...], bool]:
+        """All nodes in the order of their numbers, and whether there are others that udev has not yet worked on."""
+        nodes: list[DeviceNode] = []
+        waiting = False
+        for device in self._context.list_devices(subsystem=SUBSYSTEM):
+            try:
+                if not Path(device.device_node or "").exists():
+                    continue
+                if udev_runs() and not device.is_initialized:
+                    waiting = True
+                    continue
+                nodes.append(_node(device))
+            except (OSError, KeyError, LookupError, ValueError) as error:  # it went while it was looked at
+                _log.debug("a device could not be read: %r", error)
+        return tuple(sorted(nodes, key=lambda node: node.number)), waiting
+
+
+def _node(device: "pyudev.Device") -> DeviceNode:
+    usb_device = device.find_parent("usb", "usb_device")
+    parent = usb_device if usb_device is not None else device.parent
+    words = device.properties.get("ID_V4L_CAPABILITIES")
+    return DeviceNode(
+        name=device.sys_name,
+        path=Path(device.device_node),
+        number=int(device.sys_number),
+        incarnation=Path(device.sys_path).stat().st_ino,
+        label=_attribute(device, "name"),
+        index=int(_attribute(device, "index") or 0),
+        physical=parent.sys_path if parent is not None else device.sys_path,
+        port=device.properties.get("ID_PATH"),
+        usb=_usb(usb_device, device) if usb_device is not None else None,
+        told_capabilities=None if words is None else frozenset(words.strip(":").split(":")),
+    )
+
+
+def _usb(usb_device: "pyudev.Device", device: "pyudev.Device") -> UsbDevice:
+    interface = device.find_parent("usb", "usb_interface")
+    return UsbDevice(
+        vendor=_attribute(usb_device, "idVendor").lower(),
+        model=_attribute(usb_device, "idProduct").lower(),
+        product=_attribute(usb_device, "product"),
+        serial=_attribute(usb_device, "serial"),
+        interface=interface.sys_name if interface is not None else usb_device.sys_name,
+    )
+
+
+def _attribute(device: "pyudev.Device", name: str) -> str:
+    raw: bytes = device.attributes.get(name) or b""
+    return raw.decode(errors="replace").strip()

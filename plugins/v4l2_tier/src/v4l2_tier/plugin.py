@@ -1,0 +1,19 @@
+"""The plugin: what it offers to the core."""
+
+from typing import ClassVar
+
+from agent_core.plugin import AgentContext, CameraSource, Plugin, Settings, hookimpl
+from v4l2_tier.settings import V4l2TierSettings
+from v4l2_tier.source import V4l2Source
+
+__all__ = ("V4l2TierPlugin",)
+
+
+class V4l2TierPlugin(Plugin[V4l2TierSettings]):
+    """One source; tier 0 is the core's, over the frame brokers that the source's cameras carry."""
+
+    Settings: ClassVar[type[Settings]] = V4l2TierSettings
+
+    @hookimpl
+    def agent_camera_sources(self, agent: AgentContext) -> list[CameraSource]:
+        return [V4l2Source(self.settings, agent)]

@@ -1,0 +1,70 @@
+import errno
+import os
+import pty
+from pathlib import Path
+
+import anyio
+import pytest
+
+from agent_core.plugin import CaptureFailed
+from v4l2_tier.device_errors import explain, explained
+from v4l2_tier.holders import Holder, holders_of
+
+
+@pytest.mark.parametrize(
+    ("number", "reason", "said"),
+    [
+        (errno.ENODEV, "camera_gone", "gone"),
+        (errno.ENOENT, "camera_gone", "gone"),
+        (errno.EBUSY, "device_busy", "Another program"),
+        (errno.ENOSPC, "usb_bandwidth", "bandwidth"),
+        (errno.EACCES, "access_denied", "may not open"),
+        (errno.ENOMEM, "out_of_memory", "memory"),
+        (errno.EPROTO, "device_error", "starting the stream (EPROTO)"),
+        (errno.EIO, "device_error", "EIO"),
+        (None, "out_of_memory", "memory"),
+        (5000, "device_error", "error 5000"),
+    ],
+)
+def test_an_error_number_becomes_a_sentence_without_a_path(
+    number: int | None, reason: str, said: str
+) -> None:
+    error = OSError(number, "text", "/dev/video0") if number else OSError("Not enough buffer memory")
+    problem = explain(error, "starting the stream")
+    assert problem.reason == reason
+    assert said in problem.details
+    assert "starting the stream" in problem.detail
+    assert "/dev" not in f"{problem.details}{problem.detail}{problem.suggestion}"
+    assert problem.suggestion != CaptureFailed.default_suggestion
+
+
+def test_who_holds_the_device_is_named() -> None:
+    holders = (Holder(12, "v4l2-ctl"), Holder(13, "ffmpeg"), Holder(14, "ffmpeg"))
+    problem = explain(OSError(errno.EBUSY, "busy"), "starting", holders=holders)
+    assert problem.details == "Another program holds the camera: ffmpeg, v4l2-ctl."
+
+
+async def test_another_process_that_has_a_device_open_is_found() -> None:
+    main, other = pty.openpty()  # a character device that nobody else has
+    node = Path(os.ttyname(other))
+    try:
+        assert holders_of(node) == ()  # ourselves
+        async with await anyio.open_process(["sleep", "60"], stdin=other) as process:
+            try:
+                assert holders_of(node) == (Holder(process.pid, "sleep"),)
+                with (
+                    pytest.raises(CaptureFailed, match="holds the camera: sleep"),
+                    explained("testing", node),
+                ):
+                    raise OSError(errno.EBUSY, "busy")
+            finally:
+                process.kill()
+        assert holders_of(node) == ()
+    finally:
+        os.close(main)
+        os.close(other)
+
+
+def test_what_is_no_device_is_held_by_nobody(tmp_path: Path) -> None:
+    assert holders_of(tmp_path) == ()
+    assert holders_of(tmp_path / "missing") == ()

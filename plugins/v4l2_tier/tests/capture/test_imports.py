@@ -1,0 +1,16 @@
+"""The idle agent stays small: what is large is imported with the first frame."""
+
+import sys
+
+import anyio
+
+PROGRAM = """
+import sys
+import v4l2_tier.producer
+print(*sorted({"linuxpy", "numpy", "simplejpeg"} & sys.modules.keys()))
+"""
+
+
+async def test_nothing_large_is_imported_before_a_camera_is_used() -> None:
+    done = await anyio.run_process([sys.executable, "-c", PROGRAM])
+    assert done.stdout.decode().split() == []

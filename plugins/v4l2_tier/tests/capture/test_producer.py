@@ -1,0 +1,441 @@
+"""The producer over a device of our own: what it does when, without a kernel that has V4L2."""
+
+import io
+import logging
+import os
+import threading
+from collections import deque
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+
+import anyio
+import anyio.from_thread
+import anyio.to_thread
+import pytest
+from anyio.abc import TaskGroup
+from PIL import Image
+
+from agent_core.plugin import CapturedAtSource, CaptureFailed, Frame
+from agent_core.plugin.frames import FrameBroker
+from agent_core.testing import SimulatedClock
+from agent_core.testing.scripted_producer import a_jpeg
+from v4l2_tier.capabilities import Capabilities, DeviceControl
+from v4l2_tier.controls import ControlState
+from v4l2_tier.device import FilledBuffer, PictureLayout
+from v4l2_tier.limits import broker_settings
+from v4l2_tier.modes import ChosenMode
+from v4l2_tier.producer import V4l2Producer
+from v4l2_tier.raw_formats import RawLayout
+from v4l2_tier.settings import CaptureSettings
+
+PICTURES = tuple(a_jpeg(shade=shade) for shade in (40, 120, 200))
+MONOTONIC, ERROR = 0x2000, 0x40
+LATENCY_S = 0.2
+GONE = CaptureFailed("The camera is gone.", reason="camera_gone")
+BROKEN = CaptureFailed("The camera failed.", reason="device_error")
+
+
+class Device:
+    """A camera whose frames a test sends; calls and their failures are those of its `Bench`."""
+
+    def __init__(self, bench: "Bench") -> None:
+        self._bench = bench
+        self._queue: deque[tuple[FilledBuffer, bytes]] = deque()
+        self._read_end, self._write_end = os.pipe()
+        self._current: dict[int, bytes] = {}
+        self._sequence = 0
+        self.lent = 0
+
+    def send(self, data: bytes, *, stamp_s: float = 0.0, flags: int = 0, skipped: int = 0) -> None:
+        self._sequence += 1 + skipped
+        buffer = FilledBuffer(self._sequence % 4, len(data), flags, self._sequence, stamp_s)
+        self._queue.append((buffer, data))
+        os.write(self._write_end, b".")
+
+    def fail(self, error: CaptureFailed) -> None:
+        """Make the next look for frames fail, as a poll that ends with an error does."""
+        self._bench.failures["ready"] = error
+        os.write(self._write_end, b".")
+
+    def fileno(self) -> int:
+        return self._read_end
+
+    def configure(self, mode: ChosenMode) -> PictureLayout:
+        self._bench.call("configure")
+        width, height = self._bench.answers or (mode.width, mode.height)
+        layout = RawLayout(mode.pixel_format, width, height, 0)
+        interval = mode.interval * 2 if self._bench.answers else mode.interval
+        return PictureLayout(mode.pixel_format, width, height, interval, layout)
+
+    def read_control(self, control: DeviceControl) -> ControlState:
+        return ControlState(control.value, control.inactive)
+
+    def write_control(self, control: DeviceControl, value: int) -> None:
+        self._bench.call(f"{control.name}={value}")
+
+    def start(self, buffers: int) -> None:
+        self._bench.call("start")
+
+    def stop(self) -> None:
+        self._bench.call("stop")
+
+    def ready(self) -> Iterator[FilledBuffer]:
+        if "ready" in self._bench.failures:
+            os.read(self._read_end, 1)
+        self._bench.fail_if_told("ready")
+        while self._queue:
+            buffer, data = self._queue.popleft()
+            os.read(self._read_end, 1)
+            self._current[buffer.index] = data
+            self.lent += 1
+            yield buffer
+
+    def copy(self, buffer: FilledBuffer) -> bytes:
+        return self._current[buffer.index]
+
+    def give_back(self, index: int) -> None:
+        self.lent -= 1
+
+    def close(self) -> None:
+        self._bench.call("close")
+        os.close(self._read_end)
+        os.close(self._write_end)
+
+
+class Bench:
+    """A broker with a producer over `Device`s, on a simulated clock."""
+
+    def __init__(self, capabilities: Capabilities, settings: CaptureSettings) -> None:
+        self.clock = SimulatedClock()
+        self.calls: list[str] = []
+        self.failures: dict[str, CaptureFailed] = {}
+        self.answers: tuple[int, int] | None = None
+        self.devices: list[Device] = []
+        self.frames: list[Frame] = []
+        self.errors: list[CaptureFailed] = []
+        self.opening = anyio.Event()
+        self.open_slowly: threading.Event | None = None
+        self._changed = anyio.Event()
+        self.producer = V4l2Producer(
+            Path("node"), capabilities, settings, clock=self.clock, open_device=self._open
+        )
+        limits = broker_settings(settings, self.producer.chosen)
+        self.broker = FrameBroker(self.producer, clock=self.clock, settings=limits)
+
+    def _open(self, path: Path, capabilities: Capabilities) -> Device:
+        anyio.from_thread.run_sync(self.opening.set)
+        if self.open_slowly is not None:
+            self.open_slowly.wait(10)
+        self.call("open")
+        self.devices.append(Device(self))
+        return self.devices[-1]
+
+    @property
+    def device(self) -> Device:
+        return self.devices[-1]
+
+    def call(self, name: str) -> None:
+        """Called in worker threads."""
+        self.calls.append(name)
+        anyio.from_thread.run_sync(self._announce)
+        self.fail_if_told(name)
+
+    def fail_if_told(self, name: str) -> None:
+        error = self.failures.pop(name, None)
+        if error is not None:
+            raise error
+
+    def _announce(self) -> None:
+        self._changed.set()
+        self._changed = anyio.Event()
+
+    async def until(self, *calls: str) -> None:
+        """Wait until the last calls were these, and their results are known."""
+        while tuple(self.calls[-len(calls) :]) != calls:
+            await self._changed.wait()
+        while anyio.to_thread.current_default_thread_limiter().borrowed_tokens:
+            await anyio.sleep(0.001)  # the call is known before its thread has ended
+        await anyio.wait_all_tasks_blocked()
+
+    async def look(self) -> None:
+        """Keep looking, as a frame socket's client does."""
+        sequence = 0
+        with suppress(CaptureFailed):
+            while True:
+                frame = await self.broker.after(sequence)
+                sequence = frame.sequence
+                self.frames.append(frame)
+
+    async def read(self) -> None:
+        try:
+            # Frames without a stamp count as exposed this long before they came.
+            self.frames.append(await self.broker.fresh(self.clock.monotonic_s() - LATENCY_S))
+        except CaptureFailed as error:
+            self.errors.append(error)
+
+    async def seen(self, count: int) -> None:
+        """Wait until the broker has counted so many frames, used or not."""
+        while self.broker.stats.frames + sum(number for _, number in self.broker.stats.dropped) < count:
+            await anyio.sleep(0.001)
+        await anyio.wait_all_tasks_blocked()
+
+
+@asynccontextmanager
+async def running(
+    capabilities: Capabilities, settings: CaptureSettings | None = None
+) -> AsyncIterator[tuple[Bench, TaskGroup]]:
+    bench = Bench(capabilities, settings or CaptureSettings())
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tg:
+            await tg.start(bench.broker.run)
+            yield bench, tg
+            tg.cancel_scope.cancel()
+    assert bench.calls.count("open") == bench.calls.count("close"), "a descriptor was left open"
+
+
+def only_raw(capabilities: Capabilities) -> Capabilities:
+    return replace(capabilities, formats=tuple(f for f in capabilities.formats if f.code == "YUYV"))
+
+
+async def test_frames_arrive_byte_for_byte_with_the_devices_time(webcam: Capabilities) -> None:
+    async with running(webcam) as (bench, tg):
+        tg.start_soon(bench.look)
+        await bench.until("open", "configure", "start")
+        now_s = bench.clock.monotonic_s()
+        for picture in PICTURES:
+            bench.device.send(picture, stamp_s=now_s, flags=MONOTONIC)
+            await bench.seen(len(bench.frames) + 1)
+        bench.device.send(PICTURES[0], stamp_s=5.0, flags=MONOTONIC)
+        await bench.seen(4)
+    assert [frame.data for frame in bench.frames] == [*PICTURES, PICTURES[0]]
+    first, last = bench.frames[0], bench.frames[-1]
+    assert first.captured_at_source is CapturedAtSource.DEVICE
+    assert first.captured_s == pytest.approx(now_s - 1 / 30)
+    assert last.captured_at_source is CapturedAtSource.ARRIVAL
+    assert bench.device.lent == 0
+
+
+async def test_rest_keeps_the_device_open_without_buffers_then_closes_it(webcam: Capabilities) -> None:
+    settings = CaptureSettings(warm_ttl_s=5, parked_ttl_s=20)
+    async with running(webcam, settings) as (bench, tg):
+        tg.start_soon(bench.read)
+        await bench.until("start")
+        bench.device.send(PICTURES[0])
+        await bench.seen(1)
+        await bench.clock.advance(5)
+        await bench.until("open", "configure", "start", "stop")
+        tg.start_soon(bench.read)
+        await bench.until("stop", "configure", "start")
+        bench.device.send(PICTURES[1])
+        await bench.seen(2)
+        await bench.clock.advance(5)
+        await bench.until("start", "stop")
+        await bench.clock.advance(20)
+        await bench.until("stop", "close")
+
+
+async def test_bad_frames_are_dropped_and_counted_by_what_is_wrong(webcam: Capabilities) -> None:
+    async with running(only_raw(webcam), CaptureSettings(width=160, height=90)) as (bench, tg):
+        tg.start_soon(bench.read)
+        await bench.until("start")
+        whole = bytes([128]) * (160 * 90 * 2)
+        bench.device.send(whole, flags=ERROR)
+        bench.device.send(b"")
+        bench.device.send(whole[:-1])
+        await bench.seen(3)
+        assert bench.frames == []
+        bench.device.send(whole)
+        await bench.seen(4)
+        assert bench.broker.stats.dropped == (("device_error", 1), ("empty", 1), ("short", 1))
+        assert bench.device.lent == 0
+    assert Image.open(io.BytesIO(bench.frames[0].data)).size == (160, 90)
+
+
+async def test_a_torn_jpeg_is_dropped_and_the_next_one_served(webcam: Capabilities) -> None:
+    async with running(webcam) as (bench, tg):
+        tg.start_soon(bench.read)
+        await bench.until("start")
+        bench.device.send(PICTURES[0][:-20])
+        bench.device.send(PICTURES[1])
+        await bench.seen(2)
+        assert bench.broker.stats.dropped == (("damaged", 1),)
+    assert [frame.data for frame in bench.frames] == [PICTURES[1]]
+
+
+async def test_of_raw_frames_that_are_ready_only_the_newest_is_encoded(webcam: Capabilities) -> None:
+    async with running(only_raw(webcam), CaptureSettings(width=160, height=90)) as (bench, tg):
+        tg.start_soon(bench.read)
+        await bench.until("start")
+        for level in (30, 90, 210):
+            bench.device.send(bytes([level, 128]) * (160 * 90))
+        await bench.seen(3)
+        assert bench.broker.stats.dropped == (("superseded", 2),)
+        assert bench.device.lent == 0
+    shown = Image.open(io.BytesIO(bench.frames[0].data)).convert("L").getpixel((80, 45))
+    assert shown == pytest.approx((210 - 16) * 255 / 219, abs=2)
+
+
+async def test_frames_that_the_driver_lost_are_counted(webcam: Capabilities) -> None:
+    async with running(webcam) as (bench, tg):
+        tg.start_soon(bench.look)
+        await bench.until("start")
+        bench.device.send(PICTURES[0])
+        bench.device.send(PICTURES[0], skipped=3)
+        await bench.seen(5)
+        assert bench.broker.stats.dropped == (("lost", 3),)
+
+
+async def test_silence_is_met_by_restart_then_reopening_then_told(webcam: Capabilities) -> None:
+    async with running(webcam) as (bench, tg):
+        tg.start_soon(bench.read)
+        await bench.until("start")
+        bench.device.send(PICTURES[0])
+        await bench.seen(1)
+        tg.start_soon(bench.look)
+        await bench.clock.advance(2.2)
+        await bench.until("start", "stop", "configure", "start")
+        await bench.clock.advance(2.3)
+        await bench.until("stop", "close", "open", "configure", "start")
+        tg.start_soon(bench.read)
+        await bench.clock.advance(2.3)
+        await bench.until("stop", "close")
+        assert [error.reason for error in bench.errors] == ["camera_stalled"]
+        assert bench.producer.recoveries == (("give_up", 1), ("reopen", 1), ("restart", 1))
+        # The broker's own pause, then all over again; this time it works.
+        await bench.clock.advance(0.3)
+        await bench.until("close", "open", "configure", "start")
+        bench.device.send(PICTURES[2])
+        await bench.seen(2)
+        assert bench.broker.problem is None
+
+
+async def test_a_restart_that_helps_is_noticed_by_nobody(webcam: Capabilities) -> None:
+    async with running(webcam) as (bench, tg):
+        tg.start_soon(bench.look)
+        await bench.until("start")
+        bench.device.send(PICTURES[0])
+        await bench.seen(1)
+        bench.device.fail(BROKEN)
+        await bench.until("start", "stop", "configure", "start")
+        bench.device.send(PICTURES[1])
+        await bench.seen(2)
+        assert bench.broker.stats.failures == 0
+        assert bench.broker.stats.starts == 1
+    assert [frame.data for frame in bench.frames] == [PICTURES[0], PICTURES[1]]
+
+
+async def test_only_damaged_frames_are_told_as_such(webcam: Capabilities) -> None:
+    async with running(webcam) as (bench, tg):
+        tg.start_soon(bench.read)
+        await bench.until("start")
+        steps = (
+            (4.3, ("start", "stop", "configure", "start")),
+            (2.3, ("stop", "close", "open", "configure", "start")),
+            (2.3, ("start", "stop", "close")),
+        )
+        for count, (limit_s, calls) in enumerate(steps, start=1):
+            bench.device.send(PICTURES[0], flags=ERROR)
+            await bench.seen(count)
+            await bench.clock.advance(limit_s)
+            await bench.until(*calls)
+    assert [error.reason for error in bench.errors] == ["frames_damaged"]
+
+
+@pytest.mark.parametrize("reason", ["camera_gone", "device_busy", "usb_bandwidth"])
+async def test_what_no_restart_can_help_is_told_at_once(webcam: Capabilities, reason: str) -> None:
+    async with running(webcam) as (bench, _):
+        bench.failures["start"] = CaptureFailed("No.", reason=reason)
+        await bench.read()
+        assert [error.reason for error in bench.errors] == [reason]
+        await bench.until("open", "configure", "start", "stop", "close")
+
+
+async def test_a_camera_that_goes_in_mid_stream_is_told_at_once(webcam: Capabilities) -> None:
+    async with running(webcam) as (bench, tg):
+        tg.start_soon(bench.read)
+        await bench.until("start")
+        bench.failures["stop"] = GONE
+        bench.device.fail(GONE)
+        await bench.until("stop", "close")
+        assert [error.reason for error in bench.errors] == ["camera_gone"]
+
+
+async def test_a_device_that_failed_while_parked_is_opened_anew_at_once(webcam: Capabilities) -> None:
+    async with running(webcam, CaptureSettings(warm_ttl_s=0)) as (bench, tg):
+        tg.start_soon(bench.read)
+        await bench.until("start")
+        bench.device.send(PICTURES[0])
+        await bench.until("stop")
+        bench.failures["configure"] = GONE
+        await bench.clock.advance(1)
+        tg.start_soon(bench.read)
+        await bench.until("stop", "configure", "close", "open", "configure", "start")
+        bench.device.send(PICTURES[1])
+        await bench.seen(2)
+        assert bench.errors == []
+
+
+async def test_a_device_that_opens_after_nobody_wants_it_any_more_is_closed(webcam: Capabilities) -> None:
+    async with running(webcam, CaptureSettings(warm_ttl_s=0)) as (bench, tg):
+        bench.open_slowly = threading.Event()
+        tg.start_soon(bench.read)
+        await bench.opening.wait()
+        tg.cancel_scope.cancel()
+        bench.open_slowly.set()
+    assert bench.calls[0] == "open"
+    assert "start" not in bench.calls
+
+
+async def test_stills_wait_for_the_exposure_to_settle_and_streams_do_not(webcam: Capabilities) -> None:
+    shown: list[Frame] = []
+
+    async def watch() -> None:
+        with suppress(CaptureFailed):
+            while True:
+                shown.append(await bench.broker.after(shown[-1].sequence if shown else 0))
+
+    async with running(webcam, CaptureSettings(settle_s=1.0)) as (bench, tg):
+        tg.start_soon(bench.read)
+        tg.start_soon(watch)
+        await bench.until("start")
+        bench.device.send(PICTURES[0])
+        await bench.seen(1)
+        await bench.clock.advance(0.9)
+        bench.device.send(PICTURES[1])
+        await bench.seen(2)
+        assert bench.frames == []
+        await bench.clock.advance(0.2)
+        bench.device.send(PICTURES[2])
+        await bench.seen(3)
+    assert [frame.data for frame in bench.frames] == [PICTURES[2]]
+    assert [(frame.data, frame.settled) for frame in shown] == [
+        (PICTURES[0], False),
+        (PICTURES[1], False),
+        (PICTURES[2], True),
+    ]
+
+
+async def test_what_is_not_as_configured_is_logged_once(
+    webcam: Capabilities, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    settings = CaptureSettings(fps=200, controls={"gain": 3, "zoom": 1}, warm_ttl_s=0)
+    async with running(webcam, settings) as (bench, tg):
+        bench.answers = (1280, 704)
+        for count in (1, 2):
+            tg.start_soon(bench.read)
+            await bench.until("start")
+            bench.device.send(PICTURES[0])
+            await bench.seen(count)
+            await bench.until("stop")
+            await bench.clock.advance(1)
+        assert "gain=3" in bench.calls
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == 5
+    assert "200 frames per second are not offered" in said[0]
+    assert "the driver made it 1280x704" in said[1]
+    assert "60 frames per second were set, the driver made it 30" in said[2]
+    assert "control zoom" in said[3]
+    assert "control gain: 3 was set, the camera made it 0" in said[4]

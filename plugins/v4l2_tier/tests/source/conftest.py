@@ -1,0 +1,203 @@
+"""Nodes as pyudev would show them, and a source whose devices a test makes up."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from agent_core.plugin import Clock, DetectedCamera
+from agent_core.testing import SimulatedClock
+from agent_core.testing.scripted_producer import ScriptedProducer
+from v4l2_tier.camera_needs import CameraNeeds
+from v4l2_tier.capabilities import Capabilities, FrameSize, Intervals, PixelFormat, Span
+from v4l2_tier.inventory import DeviceNode, UsbDevice
+from v4l2_tier.modes import choose
+from v4l2_tier.noticed import HotplugWatcher, Noticed
+from v4l2_tier.probe import NoCamera
+from v4l2_tier.settings import CaptureSettings, V4l2TierSettings
+from v4l2_tier.sockets import SocketPlaces
+from v4l2_tier.source import DeviceRoll
+
+WEBCAM = Capabilities(
+    "uvcvideo",
+    "Sim Cam: Sim Cam",
+    "usb-0000:00:14.0-1",
+    (
+        PixelFormat(
+            "MJPG",
+            "Motion-JPEG",
+            (FrameSize(Span(640, 640), Span(480, 480), (Intervals(Fraction(1, 30), Fraction(1, 30)),)),),
+        ),
+    ),
+)
+
+
+def make_node(number: int = 0, *, incarnation: int = 1, serial: str = "CAM-A", port: int = 1) -> DeviceNode:
+    return DeviceNode(
+        name=f"video{number}",
+        path=Path(f"/dev/video{number}"),
+        number=number,
+        incarnation=incarnation,
+        label="Sim Cam: Sim Cam",
+        index=0,
+        physical=f"/sys/devices/usb1/1-{port}",
+        port=f"pci-0000:00:14.0-usb-0:{port}:1.0",
+        usb=UsbDevice("1d6b", "0102", "Sim Cam", serial, f"1-{port}:1.0"),
+        told_capabilities=frozenset({"capture"}),
+    )
+
+
+class Devices(HotplugWatcher):
+    """The inventory, the hotplug watcher and the drivers in one."""
+
+    def __init__(self) -> None:
+        self.nodes: dict[str, DeviceNode] = {}
+        self.waiting = False
+        self.answers: dict[str, Capabilities | NoCamera | OSError] = {}
+        self.producers: dict[str, ScriptedProducer] = {}
+        self.probes: list[str] = []
+        #: Instead of an answer; for one that takes its time.
+        self.slow: Callable[[Path], Capabilities] | None = None
+        self.looks = 0
+        self._noticed: list[Noticed] = []
+        self._event = anyio.Event()
+
+    def plug(self, node: DeviceNode, *, told: bool = True) -> None:
+        self.nodes[node.name] = node
+        if told:
+            self.tell(Noticed(touched=frozenset({node.name})))
+
+    def unplug(self, name: str, *, told: bool = True) -> None:
+        del self.nodes[name]
+        if told:
+            self.tell(Noticed(removed=frozenset({name})))
+
+    def tell(self, noticed: Noticed) -> None:
+        self._noticed.append(noticed)
+        self._event.set()
+
+    # Of the inventory.
+
+    def look(self) -> tuple[tuple[DeviceNode, ...], bool]:
+        self.looks += 1
+        return tuple(sorted(self.nodes.values(), key=lambda node: node.number)), self.waiting
+
+    # Of the watcher.
+
+    async def wait(self) -> Noticed:
+        await self._event.wait()
+        self._event = anyio.Event()
+        noticed, self._noticed = self._noticed, []
+        return Noticed(
+            frozenset().union(*(each.removed for each in noticed)),
+            frozenset().union(*(each.touched for each in noticed)),
+        )
+
+    # Of the drivers; the first is called in a worker thread.
+
+    def probe(self, path: Path) -> Capabilities | NoCamera:
+        if self.slow is not None:
+            return self.slow(path)
+        self.probes.append(path.name)
+        answer = self.answers.get(path.name, WEBCAM)
+        if isinstance(answer, OSError):
+            raise answer
+        return answer
+
+    def make_producer(
+        self, node: DeviceNode, capabilities: Capabilities, settings: CaptureSettings, clock: Clock
+    ) -> Any:
+        producer = self.producers[node.name] = ScriptedProducer()
+        return producer, choose(capabilities, settings)
+
+
+class Report:
+    """Keeps what was reported, in order."""
+
+    def __init__(self) -> None:
+        self.said: list[tuple[str, str]] = []
+        self.cameras: dict[str, DetectedCamera] = {}
+        self.reasons: list[str] = []
+        self._changed = anyio.Event()
+
+    def connected(self, camera: DetectedCamera) -> None:
+        self.cameras[camera.key] = camera
+        self._note("connected", camera.key, "")
+
+    def disconnected(self, key: str, reason: str) -> None:
+        self._note("disconnected", key, reason)
+
+    def failed(self, key: str, reason: str, camera: DetectedCamera | None = None) -> None:
+        if camera is not None:
+            self.cameras[key] = camera
+        self._note("failed", key, reason)
+
+    def _note(self, what: str, key: str, reason: str) -> None:
+        assert "/dev/" not in reason
+        self.said.append((what, key))
+        self.reasons.append(reason)
+        self._changed.set()
+        self._changed = anyio.Event()
+
+    async def until(self, *said: tuple[str, str]) -> None:
+        """Wait until exactly this has been said, from the beginning."""
+        with anyio.fail_after(20):
+            while len(self.said) < len(said):
+                await self._changed.wait()
+        assert self.said == [*said]
+
+
+@dataclass
+class Bench:
+    devices: Devices
+    report: Report
+    clock: SimulatedClock
+
+
+Watch = Callable[..., Any]
+
+
+@pytest.fixture
+def watch(tmp_path: Path) -> Watch:
+    """`async with watch(node, ..., setting=...) as bench`: a source that has reported its first inventory."""
+
+    @asynccontextmanager
+    async def run(
+        *nodes: DeviceNode, prepare: Callable[[Devices], None] | None = None, **settings: object
+    ) -> AsyncIterator[Bench]:
+        devices, clock, report = Devices(), SimulatedClock(), Report()
+        for node in nodes:
+            devices.plug(node, told=False)
+        if prepare:
+            prepare(devices)
+        needs = CameraNeeds(
+            V4l2TierSettings.model_validate(settings),
+            report,
+            clock,
+            SocketPlaces(tmp_path),
+            devices.probe,
+            devices.make_producer,
+        )
+        with anyio.fail_after(50):
+            async with anyio.create_task_group() as tg:
+                await tg.start(DeviceRoll(devices, devices, needs, tg).run)  # type: ignore[arg-type]
+                yield Bench(devices, report, clock)
+                tg.cancel_scope.cancel()
+
+    return run
+
+
+@pytest.fixture
+def node() -> Callable[..., DeviceNode]:
+    """`node(2, serial="0001", port=3, incarnation=5)`."""
+    return make_node
+
+
+@pytest.fixture
+def capabilities() -> Capabilities:
+    return WEBCAM

@@ -1,0 +1,32 @@
+"""The source keeps what every source promises, also on a machine without V4L2 or udev."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from agent_core.plugin import CameraSource, Clock
+from agent_core.testing import CameraSourceContract, SystemClock
+from v4l2_tier import V4l2TierPlugin
+from v4l2_tier.settings import V4l2TierSettings
+
+
+@dataclass
+class Agent:
+    runtime_dir: Path
+    clock: Clock
+
+
+class TestV4l2Source(CameraSourceContract):
+    @pytest.fixture(autouse=True)
+    def folder(self) -> Iterator[None]:
+        with TemporaryDirectory(prefix="ca-") as folder:
+            self._folder = Path(folder)
+            yield
+
+    def make_source(self) -> CameraSource:
+        agent = Agent(self._folder, SystemClock())
+        (source,) = V4l2TierPlugin(V4l2TierSettings()).agent_camera_sources(agent)  # type: ignore[arg-type]
+        return source

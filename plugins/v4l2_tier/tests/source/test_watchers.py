@@ -1,0 +1,103 @@
+"""The ways of noticing devices that can be tried without any."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import anyio
+import pytest
+
+from agent_core.testing import SimulatedClock
+from v4l2_tier.hotplug import open_watcher
+from v4l2_tier.inotify import InotifyWatcher
+from v4l2_tier.inventory import Inventory
+from v4l2_tier.noticed import Noticed
+from v4l2_tier.polling import PollWatcher
+
+
+@pytest.fixture
+def inotify(tmp_path: Path) -> Iterator[InotifyWatcher]:
+    watcher = InotifyWatcher(tmp_path)
+    yield watcher
+    watcher.close()
+
+
+async def test_inotify_tells_of_video_nodes_only(inotify: InotifyWatcher, tmp_path: Path) -> None:
+    (tmp_path / "sda").touch()
+    (tmp_path / "video0").touch()
+    with anyio.fail_after(10):
+        assert await inotify.wait() == Noticed(touched=frozenset({"video0"}))
+        (tmp_path / "sda").unlink()
+        (tmp_path / "video0").unlink()
+        assert await inotify.wait() == Noticed(removed=frozenset({"video0"}))
+
+
+async def test_inotify_tells_of_changed_rights(inotify: InotifyWatcher, tmp_path: Path) -> None:
+    (tmp_path / "video0").touch()
+    with anyio.fail_after(10):
+        await inotify.wait()
+        (tmp_path / "video0").chmod(0o660)
+        assert (await inotify.wait()).touched == {"video0"}
+
+
+async def test_inotify_that_is_cancelled_loses_nothing(inotify: InotifyWatcher, tmp_path: Path) -> None:
+    with anyio.move_on_after(0.01):
+        await inotify.wait()
+    (tmp_path / "video3").touch()
+    with anyio.fail_after(10):
+        assert (await inotify.wait()).touched == {"video3"}
+
+
+def test_inotify_without_the_folder_says_so(tmp_path: Path) -> None:
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with pytest.raises(FileNotFoundError):
+        InotifyWatcher(tmp_path / "none")
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+async def test_polling_sees_what_came_went_and_was_exchanged(tmp_path: Path) -> None:
+    folder, clock = tmp_path / "video4linux", SimulatedClock()
+    watcher = PollWatcher(clock, folder)  # there is no such folder before the first device
+    seen: list[Noticed] = []
+
+    async def watch() -> None:
+        while True:
+            seen.append(await watcher.wait())
+
+    async with anyio.create_task_group() as tg:
+        tg.start_soon(watch)
+        await clock.advance(10)
+        assert seen == []
+        (folder / "video0").mkdir(parents=True)
+        await clock.advance(2)
+        (folder / "other").mkdir()
+        (folder / "video0").rmdir()
+        (folder / "other").rename(
+            folder / "video0"
+        )  # sysfs has a new number for each folder, this disk may not
+        await clock.advance(2)
+        (folder / "video0").rmdir()
+        await clock.advance(2)
+        tg.cancel_scope.cancel()
+    assert [max(each.touched) for each in seen] == ["video0"] * 3
+
+
+@pytest.mark.parametrize("kind", ["auto", "udev", "kernel", "inotify", "poll"])
+async def test_each_way_can_be_waited_for_cancelled_and_closed(
+    kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "camera_agent.v4l2_tier")
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    watcher = open_watcher(kind, SimulatedClock())  # type: ignore[arg-type]
+    with anyio.move_on_after(0.05):
+        await watcher.wait()
+    watcher.close()
+    (record,) = [each for each in caplog.records if "noticed by" in each.message]
+    if kind not in ("auto", "poll"):
+        assert kind in record.message
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before + 1  # the event loop's
+
+
+def test_the_inventory_of_this_machine_can_be_taken() -> None:
+    nodes, waiting = Inventory().look()
+    assert [node.number for node in nodes] == sorted(node.number for node in nodes)
+    assert isinstance(waiting, bool)

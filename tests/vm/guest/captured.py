@@ -1,0 +1,150 @@
+"""Cameras captured by the plugin's producer behind a broker, without a source or an agent."""
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from subprocess import DEVNULL
+
+import anyio
+from anyio.abc import Process
+from linuxpy.video import device
+
+from agent_core.clock import SystemClock
+from agent_core.models import Frame
+from agent_core.plugin.frames import FrameBroker
+from tests.vm.cameras.layout import Continuous, FrameSize, Layout
+from v4l2_tier.capabilities import Capabilities, DeviceControl, Intervals, PixelFormat, Span
+from v4l2_tier.capabilities import FrameSize as OfferedSize
+from v4l2_tier.limits import broker_settings
+from v4l2_tier.producer import V4l2Producer
+from v4l2_tier.settings import CaptureSettings
+
+__all__ = ("PATIENCE_S", "Captured", "capabilities_of", "captured", "descriptors", "offered", "other_program")
+
+#: Of anything in an emulated processor on a busy host.
+PATIENCE_S = 100
+
+
+@dataclass(slots=True)
+class Captured:
+    producer: V4l2Producer
+    broker: FrameBroker
+    clock: SystemClock
+
+    async def fresh(self) -> Frame:
+        """A frame exposed from now on."""
+        with anyio.fail_after(PATIENCE_S):
+            return await self.broker.fresh(self.clock.monotonic_s())
+
+    async def frames(self, count: int) -> list[Frame]:
+        """So many different frames, as a client sees them."""
+        seen: list[Frame] = []
+        with anyio.fail_after(PATIENCE_S):
+            while len(seen) < count:
+                seen.append(await self.broker.after(seen[-1].sequence if seen else 0))
+        return seen
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        return dict(self.broker.stats.dropped)
+
+    @property
+    def recoveries(self) -> dict[str, int]:
+        return dict(self.producer.recoveries)
+
+
+@asynccontextmanager
+async def captured(
+    node: Path, formats: tuple[PixelFormat, ...], settings: CaptureSettings | None = None
+) -> AsyncIterator[Captured]:
+    settings = settings or CaptureSettings()
+    clock = SystemClock()
+    producer = V4l2Producer(node, capabilities_of(node, formats), settings, clock=clock)
+    broker = FrameBroker(producer, clock=clock, settings=broker_settings(settings, producer.chosen))
+    before = descriptors()
+    async with anyio.create_task_group() as tasks:
+        await tasks.start(broker.run)
+        yield Captured(producer, broker, clock)
+        tasks.cancel_scope.cancel()
+    assert descriptors() == before
+
+
+@asynccontextmanager
+async def other_program(node: Path, *options: str) -> AsyncIterator[Process]:
+    """`v4l2-ctl` streams from it for the length of the `async with`."""
+    argv = ["v4l2-ctl", "-d", str(node), "--stream-mmap", *options]
+    async with await anyio.open_process(argv, stdout=DEVNULL, stderr=DEVNULL) as process:
+        try:
+            yield process
+        finally:
+            if process.returncode is None:
+                process.kill()
+
+
+def descriptors() -> list[str]:
+    """The devices that this process has open."""
+    links = []
+    for each in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # that of the listing itself
+            links.append(str(each.readlink()))
+    return sorted(link for link in links if link.startswith("/dev/video"))
+
+
+def capabilities_of(node: Path, formats: tuple[PixelFormat, ...]) -> Capabilities:
+    descriptor = os.open(node, os.O_RDWR)
+    try:
+        found = device.read_capabilities(descriptor)
+        controls = tuple(_control(descriptor, each) for each in device.iter_read_controls(descriptor))
+    finally:
+        os.close(descriptor)
+    return Capabilities(
+        found.driver.decode(),
+        found.card.decode(),
+        found.bus_info.decode(),
+        formats,
+        tuple(each for each in controls if each is not None),
+    )
+
+
+def _control(descriptor: int, query: device.raw.v4l2_query_ext_ctrl) -> DeviceControl | None:
+    kind = device.ControlType(query.type).name.lower()
+    if kind not in ("integer", "boolean", "menu", "button") or query.flags & device.ControlFlag.HAS_PAYLOAD:
+        return None
+    name = "".join(c if c.isalnum() else " " for c in query.name.decode().lower())
+    return DeviceControl(
+        query.id,
+        "_".join(name.split()),
+        kind,
+        query.minimum,
+        query.maximum,
+        query.step,
+        query.default_value,
+        0 if kind == "button" else device.get_control(descriptor, query.id),
+        tuple(_choices(descriptor, query)) if kind == "menu" else (),
+    )
+
+
+def _choices(descriptor: int, query: device.raw.v4l2_query_ext_ctrl) -> Iterator[tuple[int, str]]:
+    for value in range(query.minimum, query.maximum + 1):
+        item = device.raw.v4l2_querymenu(id=query.id, index=value)
+        try:
+            device.ioctl(descriptor, device.IOC.QUERYMENU, item)
+        except OSError:
+            continue
+        yield value, item.name.decode()
+
+
+def offered(layout: Layout) -> tuple[PixelFormat, ...]:
+    """What a simulated webcam of this layout offers."""
+    return tuple(
+        PixelFormat(code, code, tuple(_size(size) for size in sizes)) for code, sizes in layout.formats
+    )
+
+
+def _size(size: FrameSize) -> OfferedSize:
+    assert not isinstance(size.rates_fps, Continuous)
+    rates = tuple(Intervals(Fraction(1, rate), Fraction(1, rate)) for rate in size.rates_fps)
+    return OfferedSize(Span(size.width, size.width), Span(size.height, size.height), rates)

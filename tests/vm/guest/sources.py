@@ -1,0 +1,96 @@
+"""The source of V4L2 cameras under the core's own registry, as the agent runs it, with what it says kept in order."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import anyio
+
+from agent_core.cameras.ledger import Ledger
+from agent_core.cameras.registry import CameraRegistry, SourceReport
+from agent_core.events import Event, EventBus
+from agent_core.models import Camera, CameraEvent, CameraStatus
+from agent_core.plugin import Clock
+from agent_core.testing import SystemClock
+from v4l2_tier.settings import V4l2TierSettings
+from v4l2_tier.source import V4l2Source
+
+__all__ = ("Said", "Watching", "watching")
+
+#: Of anything that is waited for here, in an emulated processor on a busy host.
+LIMIT_S = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """An event of the registry: when (monotonic), which, about what."""
+
+    at_s: float
+    topic: str
+    camera: Camera
+
+
+@dataclass
+class Agent:
+    runtime_dir: Path
+    clock: Clock = field(default_factory=SystemClock)
+    ffmpeg: str | None = None
+
+    @property
+    def state_dir(self) -> Path:
+        return self.runtime_dir
+
+
+class Watching:
+    """A source that is being watched."""
+
+    def __init__(self, registry: CameraRegistry, clock: Clock) -> None:
+        self.registry = registry
+        self.clock = clock
+        self.said: list[Said] = []
+        self._changed = anyio.Event()
+
+    def hear(self, event: Event) -> bool:
+        assert isinstance(event.payload, CameraEvent)
+        self.said.append(Said(self.clock.monotonic_s(), event.topic, event.payload.camera))
+        self._changed.set()
+        self._changed = anyio.Event()
+        return False
+
+    async def until(self, good: Callable[[list[Camera]], bool]) -> list[Camera]:
+        """Wait until the list of cameras is so, and return it."""
+        with anyio.fail_after(LIMIT_S):
+            while not good(self.registry.list()):
+                await self._changed.wait()
+        return self.registry.list()
+
+    async def until_connected(self, count: int) -> list[Camera]:
+        """Wait for exactly so many connected cameras."""
+        cameras = await self.until(lambda cameras: len(connected(cameras)) == count)
+        return connected(cameras)
+
+
+def connected(cameras: list[Camera]) -> list[Camera]:
+    return [camera for camera in cameras if camera.status is CameraStatus.CONNECTED]
+
+
+@asynccontextmanager
+async def watching(ledger: Path | None = None, **settings: object) -> AsyncIterator[Watching]:
+    """The plugin's source with these settings; `ledger` is the file that remembers."""
+    with TemporaryDirectory(prefix="ca-") as temporary:
+        folder = Path(temporary)
+        known = Ledger(ledger or folder / "cameras.json")
+        known.load()
+        bus, clock = EventBus(), SystemClock()
+        seen = Watching(CameraRegistry(known, events=bus, clock=clock), clock)
+        seen.registry.restore(["v4l2_tier"])
+        source = V4l2Source(V4l2TierSettings.model_validate(settings), Agent(folder))  # type: ignore[arg-type]
+        with bus.subscribe(seen.hear):
+            async with anyio.create_task_group() as tg:
+                tg.start_soon(known.keep_saved)
+                with anyio.fail_after(LIMIT_S):
+                    await tg.start(source.watch, SourceReport(seen.registry, source.name))
+                yield seen
+                tg.cancel_scope.cancel()
