@@ -225,48 +225,6 @@ async def test_missing_bandwidth_is_told(webcam: PlugWebcam) -> None:
         await camera.fresh()
 
 
-async def test_controls_are_set_in_order_verified_and_set_again_after_a_replug(webcam: PlugWebcam) -> None:
-    wanted: dict[str, int | bool | str] = {
-        "exposure_time_absolute": 333,
-        "white_balance_temperature": 5000,
-        "auto_exposure": "Manual Mode",
-        "white_balance_automatic": False,
-        "brightness": -10,
-    }
-    settings = CaptureSettings(controls=wanted)
-    async with webcam(LAYOUT) as plugged, captured(plugged.node, FORMATS, settings) as camera:
-        await camera.fresh()
-        argv = ["v4l2-ctl", "-d", str(plugged.node), "--get-ctrl", "exposure_time_absolute"]
-        assert (await anyio.run_process(argv)).stdout == b"exposure_time_absolute: 333\n"
-        history = await plugged.control_history()
-        names = [name for name, _ in history]
-        assert names.index("auto_exposure") < names.index("exposure_time")
-        assert names.index("white_balance_automatic") < names.index("white_balance_temperature")
-        assert len(history) == len(wanted)
-        await plugged.unplug()
-        await failure(camera)
-        await plugged.plug(plugged.port)
-        await anyio.sleep(1)
-        await camera.fresh()
-        values = await plugged.controls()
-        assert (values["exposure_time"], values["white_balance_temperature"], values["brightness"]) == (
-            333,
-            5000,
-            -10,
-        )
-
-
-async def test_a_wish_for_a_control_that_fails_is_logged_and_pictures_come(
-    webcam: PlugWebcam, caplog: pytest.LogCaptureFixture
-) -> None:
-    settings = CaptureSettings(controls={"exposure_time_absolute": 5, "brightness": 1000})
-    async with webcam(LAYOUT) as plugged, captured(plugged.node, FORMATS, settings) as camera:
-        await camera.fresh()
-    said = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
-    assert any("exposure_time_absolute: it is inactive" in each for each in said)
-    assert any("brightness: 1000 is not from -64 to 64" in each for each in said)
-
-
 async def test_another_device_at_the_same_node_is_refused(webcam: PlugWebcam) -> None:
     async with webcam(LAYOUT) as plugged, captured(plugged.node, FORMATS) as camera:
         await camera.fresh()
