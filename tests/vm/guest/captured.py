@@ -9,10 +9,12 @@ from pathlib import Path
 from subprocess import DEVNULL
 
 import anyio
+import pytest
 from anyio.abc import Process
 from linuxpy.video import device
 
 from agent_core.clock import SystemClock
+from agent_core.errors import CaptureFailed
 from agent_core.models import Frame
 from agent_core.plugin.frames import FrameBroker
 from tests.vm.cameras.layout import Continuous, FrameSize, Layout
@@ -22,7 +24,16 @@ from v4l2_tier.limits import broker_settings
 from v4l2_tier.producer import V4l2Producer
 from v4l2_tier.settings import CaptureSettings
 
-__all__ = ("PATIENCE_S", "Captured", "capabilities_of", "captured", "descriptors", "offered", "other_program")
+__all__ = (
+    "PATIENCE_S",
+    "Captured",
+    "capabilities_of",
+    "captured",
+    "descriptors",
+    "failure",
+    "offered",
+    "other_program",
+)
 
 #: Of anything in an emulated processor on a busy host.
 PATIENCE_S = 100
@@ -82,6 +93,14 @@ async def other_program(node: Path, *options: str) -> AsyncIterator[Process]:
         finally:
             if process.returncode is None:
                 process.kill()
+
+
+async def failure(camera: Captured) -> CaptureFailed:
+    """What a fresh picture fails with."""
+    with pytest.raises(CaptureFailed) as caught:
+        await camera.fresh()
+    assert "/dev" not in f"{caught.value.details}{caught.value.suggestion}{caught.value.detail}"
+    return caught.value
 
 
 def descriptors() -> list[str]:

@@ -7,7 +7,7 @@ import pytest
 
 from tests.vm.cameras.layout import FrameSize, Layout
 from tests.vm.guest.cameras import PlugWebcam
-from tests.vm.guest.captured import captured, offered
+from tests.vm.guest.captured import captured, failure, offered
 from v4l2_tier.settings import CaptureSettings
 
 LAYOUT = Layout(mjpeg=(FrameSize(640, 480, (10, 5)),))

@@ -8,25 +8,25 @@ import anyio
 import pytest
 from PIL import Image
 
-from agent_core.errors import CaptureFailed
 from agent_core.models import CapturedAtSource
 from tests.vm.cameras.layout import FrameSize, Layout
 from tests.vm.cameras.payloads import Fault
 from tests.vm.cameras.pictures import BARS
 from tests.vm.guest.cameras import PlugWebcam, Webcam
-from tests.vm.guest.captured import PATIENCE_S, Captured, captured, descriptors, offered, other_program
+from tests.vm.guest.captured import (
+    PATIENCE_S,
+    Captured,
+    captured,
+    descriptors,
+    failure,
+    offered,
+    other_program,
+)
 from v4l2_tier.settings import CaptureSettings
 
 SIZE = FrameSize(640, 480, (10, 5))
 LAYOUT = Layout(mjpeg=(SIZE,), yuyv=(SIZE,))
 FORMATS = offered(LAYOUT)
-
-
-async def failure(camera: Captured) -> CaptureFailed:
-    with pytest.raises(CaptureFailed) as caught:
-        await camera.fresh()
-    assert "/dev" not in f"{caught.value.details}{caught.value.suggestion}{caught.value.detail}"
-    return caught.value
 
 
 async def until(camera: Captured, **counts: int) -> None:
