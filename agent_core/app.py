@@ -15,6 +15,7 @@ from anyio.lowlevel import checkpoint
 
 from agent_core import __version__
 from agent_core import logging as agent_logging
+from agent_core.allocator import keep_memory_compact
 from agent_core.assembly import Assembly, assemble
 from agent_core.clock import Clock, SystemClock
 from agent_core.config import AgentConfig, load_config
@@ -153,6 +154,7 @@ def main(files: Iterable[Path]) -> int:
     files = tuple(files)
     config = load_config(files, os.environ)
     agent_logging.configure(config.logging.level, config.logging.format)
+    keep_memory_compact()
     try:
         anyio.run(_run_with_signals, Agent(config), lambda: _reload(files))
     except BaseExceptionGroup as group:

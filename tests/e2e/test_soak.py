@@ -18,6 +18,7 @@ import anyio
 import httpx
 import pytest
 
+from agent_core.allocator import keep_memory_compact
 from agent_core.mediamtx.client import MediaServerClient
 from agent_core.models import CameraId
 from agent_core.plugin import ffmpeg
@@ -57,6 +58,7 @@ async def test_soak(kind: str, cameras: int, tmp_path: Path, observe: Callable[[
         pytest.skip("no MediaMTX here: set MEDIAMTX_BIN or put mediamtx on PATH")
     seed = int(os.environ.get("SOAK_SEED", random.randrange(1 << 32)))
     say(f"soak of {cameras} cameras on {kind}: SOAK_SEED={seed} SOAK_S={SOAK_S:g}")
+    assert keep_memory_compact()  # as `camera-agent run` does; here the agent is in this process
     soak = Soak(cameras, seed, KillableServer(kind, tmp_path / "media_server"))
     with logged_to(tmp_path / "agent.log"):
         async with soak.server.running():

@@ -1,0 +1,29 @@
+"""What the allocator is told, seen in what it does with blocks; in a process of its own, since it cannot be undone."""
+
+import platform
+import sys
+
+import anyio
+import pytest
+
+LOOK = """
+import ctypes
+from agent_core.allocator import keep_memory_compact
+
+class Info(ctypes.Structure):
+    _fields_ = [(str(number), ctypes.c_size_t) for number in range(10)]
+
+libc = ctypes.CDLL(None)
+libc.mallinfo2.restype = Info
+{call}
+bytearray(8 << 20)  # freed at once, after which glibc by itself maps nothing so small any more
+kept = bytearray(1 << 20)
+print(getattr(libc.mallinfo2(), "4") >= len(kept))
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
+@pytest.mark.parametrize(("call", "mapped"), [("keep_memory_compact()", b"True"), ("", b"False")])
+async def test_large_blocks_go_back_to_the_system_when_they_are_freed(call: str, mapped: bytes) -> None:
+    ended = await anyio.run_process([sys.executable, "-c", LOOK.format(call=call)])
+    assert ended.stdout.strip() == mapped
