@@ -25,4 +25,4 @@ def keep_memory_compact() -> bool:
     if mallopt is None:
         return False
     limits = ((_M_MMAP_THRESHOLD, _BLOCK_BYTES), (_M_TRIM_THRESHOLD, _BLOCK_BYTES), (_M_ARENA_MAX, _ARENAS))
-    return all([mallopt(name, value) == 1 for name, value in limits])
+    return all(mallopt(name, value) == 1 for name, value in limits)
