@@ -1,5 +1,6 @@
 """How long the segments of recordings are, read again only where a file has changed."""
 
+import os
 from pathlib import Path
 
 from agent_core.errors import StorageFailed
@@ -15,11 +16,13 @@ class SegmentLengths:
     """Blocks on the disk."""
 
     def __init__(self) -> None:
-        self._known: dict[Path, tuple[int, float]] = {}
+        #: By path as text, a fifth of what a Path takes.
+        self._known: dict[str, tuple[int, float]] = {}
 
     def duration_s(self, path: Path, size_bytes: int) -> float:
         """Seconds of media, 0 for a damaged file. It is read again when its size is another one."""
-        known = self._known.get(path)
+        name = os.fspath(path)
+        known = self._known.get(name)
         if known is not None and known[0] == size_bytes:
             return known[1]
         try:
@@ -28,7 +31,7 @@ class SegmentLengths:
             return 0.0
         if len(self._known) >= _KEPT:
             self._known.clear()
-        self._known[path] = (size_bytes, duration_s)
+        self._known[name] = (size_bytes, duration_s)
         return duration_s
 
 

@@ -81,7 +81,8 @@ async def _plugin(manager: "PluginManager", name: str) -> list[Finding]:
     title = f"plugin {name}"
     if status.reason:
         return [Finding(title, FindingStatus.FAILED, status.details, status.suggestion)]
-    findings = [Finding(title, FindingStatus.OK, f"Version {status.version or 'unknown'} is loaded.")]
+    version = f"Version {status.version}" if status.version else "It"
+    findings = [Finding(title, FindingStatus.OK, f"{version} is loaded.")]
     try:
         with quietly():
             checks = manager.checks(name)

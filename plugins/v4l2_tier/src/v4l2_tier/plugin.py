@@ -2,7 +2,8 @@
 
 from typing import ClassVar
 
-from agent_core.plugin import AgentContext, CameraSource, Plugin, Settings, hookimpl
+from agent_core.plugin import AgentContext, CameraSource, Check, Plugin, Settings, hookimpl
+from v4l2_tier.checks import DeviceCheck
 from v4l2_tier.settings import V4l2TierSettings
 from v4l2_tier.source import V4l2Source
 
@@ -17,3 +18,7 @@ class V4l2TierPlugin(Plugin[V4l2TierSettings]):
     @hookimpl
     def agent_camera_sources(self, agent: AgentContext) -> list[CameraSource]:
         return [V4l2Source(self.settings, agent)]
+
+    @hookimpl
+    def agent_checks(self) -> list[Check]:
+        return [DeviceCheck()]
