@@ -118,7 +118,7 @@ async def send_one(plugged: Webcam, fault: Fault) -> None:
 @pytest.mark.parametrize(
     ("fault", "counted"),
     # Pictures that the driver knows to be damaged it keeps to itself; what is seen is a gap in the numbers.
-    [("truncate", ("damaged",)), ("hole", ("device_error", "lost"))],
+    [("truncate", ("damaged",)), ("error_bit", ("device_error", "lost"))],
 )
 async def test_bad_pictures_are_dropped_and_counted(
     webcam: PlugWebcam, fault: Fault, counted: tuple[str, ...]

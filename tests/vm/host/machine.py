@@ -69,6 +69,7 @@ class Machine:
     def _argv(self) -> list[str]:
         accelerator, processor = _acceleration()
         return [
+            *("setpriv", "--pdeathsig", "KILL", "--"),  # it must not outlive a run that is killed
             *("qemu-system-x86_64", "-nodefaults", "-no-user-config", "-no-reboot", "-sandbox", "on"),
             *("-machine", "q35,usb=off,vmport=off,smbus=off,sata=off", "-display", "none", "-vga", "none"),
             *("-accel", accelerator, "-cpu", processor),
