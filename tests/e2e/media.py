@@ -168,6 +168,13 @@ async def decoded(path: Path) -> list[burnt_in.Mark]:
     return marks_of(await ffmpeg.run(ffmpeg.locate(), ["-xerror", "-i", str(path), *AS_PICTURES]))
 
 
+async def ends(path: Path) -> tuple[burnt_in.Mark, burnt_in.Mark]:
+    """The first and the last of a file's pictures."""
+    first = await ffmpeg.run(ffmpeg.locate(), ["-i", str(path), "-frames:v", "1", *AS_PICTURES])
+    last = await ffmpeg.run(ffmpeg.locate(), ["-sseof", "-2", "-i", str(path), *AS_PICTURES])
+    return marks_of(first)[0], marks_of(last)[-1]
+
+
 async def decoded_torn(path: Path) -> list[burnt_in.Mark]:
     """The marks of a file whose end may be missing: what could not be written takes the last picture with it."""
     *whole, last = _split(await ffmpeg.run(ffmpeg.locate(), ["-i", str(path), *AS_PICTURES]))
