@@ -4,7 +4,6 @@ import itertools
 import os
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -212,11 +211,6 @@ def saw_the_same(*readers: list[burnt_in.Mark]) -> bool:
     seen = [set(counters(marks)) for marks in readers]
     common = range(max(map(min, seen)), min(map(max, seen)) + 1)
     return bool(common) and len({frozenset(numbers & set(common)) for numbers in seen}) == 1
-
-
-def began_at(path: Path) -> datetime:
-    """When the first sample of a file came, by the name that the media server gave it, which is in local time."""
-    return datetime.strptime(path.stem, "%Y-%m-%d_%H-%M-%S-%f").astimezone()
 
 
 def publishers() -> list[int]:
