@@ -15,7 +15,8 @@ run: .venv/.installed
 TEST_WORKERS ?= 4
 
 test: .venv/.installed
-	.venv/bin/pytest --numprocesses $(TEST_WORKERS) --dist worksteal
+	.venv/bin/pytest -m "alone and not release"
+	.venv/bin/pytest -m "not alone and not release" --numprocesses $(TEST_WORKERS) --dist worksteal
 
 # With real V4L2 devices, udev and systemd, in a virtual machine: tests/vm/README.md.
 VM_SUITE ?= bookworm
@@ -27,7 +28,7 @@ test-vm: .venv/.installed
 
 # What takes minutes; before a release.
 test-release: .venv/.installed
-	.venv/bin/pytest -m release
+	.venv/bin/pytest -m "release or alone"
 	$(MAKE) test-vm VM_USERS=camera,root VM_SUITE=trixie VM_OPTIONS=--release
 
 check: .venv/.installed
