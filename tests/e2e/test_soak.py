@@ -50,7 +50,8 @@ def camera(number: int) -> dict[str, Any]:
     return {"name": f"Camera {number}", "id": f"camera{number}", "width": 160, "height": 120, "fps": 5}
 
 
-@pytest.mark.timeout(SOAK_S + 400)
+# An hour leaves thousands of files to play.
+@pytest.mark.timeout(2 * SOAK_S + 400)
 @pytest.mark.alone
 @pytest.mark.parametrize("kind", RUNS)
 async def test_soak(kind: str, tmp_path: Path, observe: Callable[[str], None]) -> None:
