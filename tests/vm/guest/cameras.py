@@ -135,7 +135,10 @@ class PlugWebcam(Protocol):
 
 def settled(nodes: Iterable[Path], *, count: int) -> bool:
     """Whether there are so many of these folders of sysfs, and udev has finished with them."""
-    numbers = [(each / "dev").read_text().strip() for each in nodes]
+    try:
+        numbers = [(each / "dev").read_text().strip() for each in nodes]
+    except FileNotFoundError:  # its folder is made before what is in it
+        return False
     return len(numbers) == count and all(_initialized(number) for number in numbers)
 
 
