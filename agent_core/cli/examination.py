@@ -17,8 +17,9 @@ from agent_core.path_conf import MODE_REASONS, PublishMode
 from agent_core.plugin import Check, Finding, FindingStatus, ffmpeg
 
 if TYPE_CHECKING:
+    from agent_core.client.errors import ClientError
     from agent_core.config import AgentConfig, MediaServerConfig
-    from agent_core.plugin.manager import PluginManager
+    from agent_core.plugin.manager import PluginManager, PluginStatus
 
 __all__ = ("examine", "look")
 
@@ -37,7 +38,7 @@ async def examine(arguments: argparse.Namespace, config: "AgentConfig") -> list[
         _media_server(config.media_server),
     ]
     for status in manager.statuses:
-        findings += await _plugin(manager, status.name)
+        findings += await _plugin(manager, status)
     return [*findings, *await _agent(arguments)]
 
 
@@ -64,7 +65,7 @@ def _ffmpeg(program: str | None) -> Finding:
     try:
         return Finding("ffmpeg", FindingStatus.OK, f"{ffmpeg.locate(program)} is used.")
     except AgentError as error:
-        return Finding("ffmpeg", FindingStatus.FAILED, error.details, error.suggestion)
+        return _said("ffmpeg", error)
 
 
 def _media_server(settings: "MediaServerConfig") -> Finding:
@@ -75,17 +76,16 @@ def _media_server(settings: "MediaServerConfig") -> Finding:
     return Finding("media server", FindingStatus.OK, detail)
 
 
-async def _plugin(manager: "PluginManager", name: str) -> list[Finding]:
+async def _plugin(manager: "PluginManager", status: "PluginStatus") -> list[Finding]:
     """That it can be loaded, and what it finds itself."""
-    status = next(each for each in manager.statuses if each.name == name)
-    title = f"plugin {name}"
+    title = f"plugin {status.name}"
     if status.reason:
         return [Finding(title, FindingStatus.FAILED, status.details, status.suggestion)]
     version = f"Version {status.version}" if status.version else "It"
     findings = [Finding(title, FindingStatus.OK, f"{version} is loaded.")]
     try:
         with quietly():
-            checks = manager.checks(name)
+            checks = manager.checks(status.name)
     except Exception as error:  # noqa: BLE001 - a plugin is foreign code
         return [*findings, _broken(title, error)]
     for check in checks:
@@ -104,9 +104,15 @@ async def look(check: Check, limit_s: float = LOOK_S) -> Sequence[Finding]:
         return [_broken(check.name, error)]
 
 
+def _said(
+    name: str, error: "AgentError | ClientError", status: FindingStatus = FindingStatus.FAILED
+) -> Finding:
+    return Finding(name, status, error.details, error.suggestion)
+
+
 def _broken(name: str, error: Exception) -> Finding:
     if isinstance(error, AgentError):
-        return Finding(name, FindingStatus.FAILED, error.details, error.suggestion)
+        return _said(name, error)
     return Finding(
         name,
         FindingStatus.FAILED,
@@ -124,9 +130,9 @@ async def _agent(arguments: argparse.Namespace) -> list[Finding]:
             status = await agent.call("get_status")
             cameras = await agent.call("get_camera_list")
     except AgentUnreachable as error:
-        return [Finding("agent", FindingStatus.WARNING, error.details, error.suggestion)]
+        return [_said("agent", error, FindingStatus.WARNING)]
     except (AgentError, ClientError) as error:
-        return [Finding("agent", FindingStatus.FAILED, error.details, error.suggestion)]
+        return [_said("agent", error)]
     return [
         _overall(status),
         *[_check(each) for each in status["checks"]],
