@@ -8,6 +8,7 @@ import logging
 import os
 import re
 import socket
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -15,6 +16,7 @@ from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskGroup, TaskStatus
 
 from agent_core.clock import Clock
+from agent_core.listening import accept_clients
 from agent_core.models import CameraId
 
 __all__ = ("PERIOD_S", "PublisherProgress")
@@ -23,7 +25,6 @@ _log = logging.getLogger("camera_agent.publisher")
 
 #: Between two reports of a publisher.
 PERIOD_S = 2
-_ACCEPT_PAUSE_S = 0.1
 #: A report has about 200 bytes.
 _READ_LIMIT_BYTES = 4096
 _FRAMES = re.compile(rb"^frame= *(\d+)$", re.MULTILINE)
@@ -92,14 +93,8 @@ class PublisherProgress:
 
     async def _accept(self, listener: socket.socket, camera: CameraId, tg: TaskGroup) -> None:
         with listener:
-            while True:
-                await anyio.wait_readable(listener)
-                try:
-                    publisher, _ = listener.accept()
-                except OSError:  # gone again, or no file descriptors left: a moment later there may be
-                    await self._clock.sleep(_ACCEPT_PAUSE_S)
-                    continue
-                tg.start_soon(self._follow, publisher, camera)
+            follow = partial(self._follow, camera=camera)
+            await accept_clients(listener, follow, tasks=tg, clock=self._clock)
 
     async def _follow(self, publisher: socket.socket, camera: CameraId) -> None:
         """Until it ends; one that ends after its successor has connected takes nothing away from that."""
@@ -107,7 +102,6 @@ class PublisherProgress:
         self._frames[camera] = (me, 0)
         try:
             with publisher:
-                publisher.setblocking(False)  # noqa: FBT003 - the standard library's
                 await self._read(publisher, camera, me)
         finally:
             if self._is_last(camera, me):

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import anyio
 from anyio import TASK_STATUS_IGNORED
-from anyio.abc import SocketAttribute, TaskGroup, TaskStatus
+from anyio.abc import SocketAttribute, TaskStatus
 
 from agent_core.clock import Clock
 from agent_core.errors import CaptureFailed, StartFailed
+from agent_core.listening import accept_clients
 from agent_core.plugin.frames import FrameBroker
 
 __all__ = ("FrameServer",)
@@ -20,7 +21,6 @@ __all__ = ("FrameServer",)
 _ADDRESS_LIMIT_BYTES = 107
 #: Unread bytes that the kernel may hold for a client. Its default, 208 KiB, would be seconds of old small frames.
 _UNREAD_LIMIT_BYTES = 32 << 10
-_ACCEPT_PAUSE_S = 0.1
 
 
 class FrameServer:
@@ -52,26 +52,15 @@ class FrameServer:
         try:
             async with listener, anyio.create_task_group() as clients:
                 task_status.started()
-                await self._accept(listener.extra(SocketAttribute.raw_socket), clients)  # noqa: S610 - anyio's
+                raw = listener.extra(SocketAttribute.raw_socket)  # noqa: S610 - anyio's
+                await accept_clients(raw, self._serve, tasks=clients, clock=self._clock)
         finally:
             self._path.unlink(missing_ok=True)
 
-    # From here on the sockets themselves: anyio's streams and listeners have a race between data and cancellation
-    # that ends as a traceback in the event loop's log (set_result on a cancelled future).
-
-    async def _accept(self, listener: socket.socket, clients: TaskGroup) -> None:
-        while True:
-            await anyio.wait_readable(listener)
-            try:
-                client, _ = listener.accept()
-            except OSError:  # gone again, or no file descriptors left: a moment later there may be
-                await self._clock.sleep(_ACCEPT_PAUSE_S)
-                continue
-            clients.start_soon(self._serve, client)
+    # With the sockets themselves, for the reason given in `agent_core.listening`.
 
     async def _serve(self, client: socket.socket) -> None:
         with client:
-            client.setblocking(False)  # noqa: FBT003 - the standard library's
             client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _UNREAD_LIMIT_BYTES)
             async with anyio.create_task_group() as tg:
                 for work in (self._send_frames, self._wait_for_failure, anyio.wait_readable):
