@@ -184,10 +184,23 @@ async def decoded_torn(path: Path) -> list[burnt_in.Mark]:
 
 
 async def read_stream(url: str, *, frames: int) -> list[burnt_in.Mark]:
-    """The marks of so many frames of a stream, as any RTSP client sees them."""
+    """The marks of so many frames of a stream, as any RTSP client sees them, without torn ones at its beginning.
+
+    Both servers send whatever packet comes next. A client that joins between two slices of a key picture shows a
+    picture without its upper part, and all that build on it, until the next key picture.
+    """
     words = ["-rtsp_transport", "tcp", "-i", url, "-frames:v", str(frames), *AS_PICTURES]
     with anyio.fail_after(40):
-        return marks_of(await ffmpeg.run(ffmpeg.locate(), words))
+        pictures = _split(await ffmpeg.run(ffmpeg.locate(), words))
+    return [burnt_in.read(picture) for picture in itertools.dropwhile(_is_torn, pictures)]
+
+
+def _is_torn(picture: bytes) -> bool:
+    try:
+        burnt_in.read(picture)
+    except burnt_in.MarkUnreadable:
+        return True
+    return False
 
 
 def counters(marks: list[burnt_in.Mark]) -> list[int]:

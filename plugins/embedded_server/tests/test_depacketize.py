@@ -55,6 +55,18 @@ def test_a_picture_that_lost_a_packet_is_dropped_and_the_next_is_not() -> None:
     assert found == [(9, (b"\x41b",), False)]
 
 
+def test_the_picture_after_a_gap_may_have_lost_its_beginning() -> None:
+    found = units(
+        "H264",
+        packet(0, 0, b"\x41a", marker=True),
+        packet(2, 9, b"\x41b", marker=True),
+        packet(3, 18, b"\x41c"),
+        packet(5, 27, b"\x41d", marker=True),
+        packet(6, 36, b"\x41e", marker=True),
+    )
+    assert [nalus for _, nalus, _ in found] == [(b"\x41a",), (b"\x41e",)]
+
+
 def test_numbers_and_times_wrap() -> None:
     found = units(
         "H264",

@@ -32,14 +32,17 @@ class AccessUnit:
 
 
 class Depacketizer:
-    """Gives a picture when its last packet, or the first of the next one, comes; drops those that lost a packet."""
+    """Gives a picture when its last packet, or the first of the next one, comes; drops those that lost a packet.
 
-    def __init__(self, codec: str) -> None:
+    `midway` says that the first packet may be amid a picture, which then is not given: its slices look like a whole.
+    """
+
+    def __init__(self, codec: str, *, midway: bool = False) -> None:
         self._codec = codec
         self._nalus: list[bytes] = []
         self._fragment: bytearray | None = None
         self._size_bytes = 0
-        self._damaged = False
+        self._damaged = midway
         self._sequence: int | None = None
         self._raw_timestamp: int | None = None
         self._timestamp = 0
@@ -49,11 +52,12 @@ class Depacketizer:
         packet = rtp.parse(data)
         if packet is None or not packet.payload:
             return
-        if self._sequence is not None and packet.sequence != (self._sequence + 1) & 0xFFFF:
-            self._damaged = True
+        lost = self._sequence is not None and packet.sequence != (self._sequence + 1) & 0xFFFF
         self._sequence = packet.sequence
+        self._damaged |= lost
         if self._raw_timestamp is not None and packet.timestamp != self._raw_timestamp:
             yield from self._finish()
+            self._damaged = lost  # what is missing may be the beginning of the new picture too
         self._advance(packet.timestamp, arrived)
         self._take(packet.payload)
         if packet.marker:

@@ -176,17 +176,19 @@ class Recorder:
         if self._track is None:
             self._warn("no supported tracks found, skipping recording")
             return
+        midway = not self._track.between_pictures
         self._stream.join(self)
         try:
             with self._receive:
-                while await self._until_failure(self._track):
+                while await self._until_failure(self._track, midway=midway):
                     await self._pause()
+                    midway = True
         finally:
             self._stream.leave(self)
 
-    async def _until_failure(self, track: Track) -> bool:
+    async def _until_failure(self, track: Track, *, midway: bool) -> bool:
         """Whether to begin again."""
-        depacketizer = Depacketizer(track.codec.name)
+        depacketizer = Depacketizer(track.codec.name, midway=midway)
         sampler = Sampler(track.codec.name, track.codec.parameter_sets, track.codec.clock_rate_hz)
         try:
             async for packet, arrived in self._receive:

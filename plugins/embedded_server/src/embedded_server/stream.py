@@ -13,6 +13,8 @@ from embedded_server.gotext import Json
 
 __all__ = ("Sink", "Stream", "Track")
 
+#: The bit that says of a video packet that it is its picture's last (RFC 6184, section 5.1).
+_MARKER = 0x80
 _SPS_H264, _PPS_H264, _STAP_A = 7, 8, 24
 
 
@@ -35,11 +37,13 @@ class Track:
         self._next_sequence: int | None = None
         self._last_timestamp = 0
         self._last_s = 0.0
+        self.between_pictures = True
 
     def seen(self, packet: bytes, now_s: float) -> None:
         self._next_sequence = (int.from_bytes(packet[2:4], "big") + 1) & 0xFFFF
         self._last_timestamp = int.from_bytes(packet[4:8], "big")
         self._last_s = now_s
+        self.between_pictures = bool(packet[1] & _MARKER)
         if self.codec.name == "H264":
             self._learn(packet)
 

@@ -1,0 +1,94 @@
+"""What a recorder makes of the packets of a stream that it joins."""
+
+from pathlib import Path
+
+import anyio
+import pytest
+
+from agent_core.clock import SystemClock
+from agent_core.plugin import ffmpeg
+from agent_core.plugin.rtsp import SessionDescription
+from embedded_server.faults import Faults
+from embedded_server.record_path import RecordPath
+from embedded_server.recorder import Recorder, RecordSettings
+from embedded_server.stream import Stream
+
+PICTURES = 4
+SIZE = (64, 64)
+_CLOCK_HZ = 90_000
+_DESCRIPTION = (
+    b"v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=x\r\nt=0 0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n"
+)
+_SLICES = {1, 5}
+
+
+@pytest.fixture
+async def packets() -> list[bytes]:
+    """A white stream of key pictures, each of two slices, as RTP packets with a NAL unit each; 25 a second."""
+    source = [
+        "-f",
+        "lavfi",
+        "-i",
+        f"color=white:size={SIZE[0]}x{SIZE[1]}:rate=25",
+        "-frames:v",
+        str(PICTURES),
+    ]
+    encoder = ["-c:v", "libx264", "-preset", "ultrafast", "-g", "1", "-x264-params", "slices=2"]
+    stream = await ffmpeg.run(ffmpeg.locate(), [*source, *encoder, "-f", "h264", "-"])
+    nalus = [nalu.removesuffix(b"\0") for nalu in stream.split(b"\0\0\1")[1:]]
+    slices_seen = 0
+    found = []
+    for number, nalu in enumerate(nalus):
+        is_slice = nalu[0] & 0x1F in _SLICES
+        timestamp = _CLOCK_HZ // 25 * (slices_seen // 2)
+        slices_seen += is_slice
+        is_last = is_slice and slices_seen % 2 == 0
+        head = bytes([0x80, 96 | is_last << 7]) + number.to_bytes(2, "big") + timestamp.to_bytes(4, "big")
+        found.append(head + b"\0\0\0\1" + nalu)
+    assert slices_seen == 2 * PICTURES
+    return found
+
+
+async def recorded(folder: Path, before: list[bytes], after: list[bytes]) -> list[bytes]:
+    """The grey pictures in the file of a recorder that joins between these packets."""
+    stream = Stream(SessionDescription.parse(_DESCRIPTION), SystemClock())
+    settings = RecordSettings(RecordPath(f"{folder}/%path/%s-%f", "fmp4", "cam"), 1, 1 << 20, 3600)
+    recorder = Recorder("cam", stream, settings, Faults())
+    for packet in before:
+        stream.rtp(0, packet)
+    async with anyio.create_task_group() as tg:
+        tg.start_soon(recorder.run)
+        await anyio.wait_all_tasks_blocked()
+        for packet in after:
+            stream.rtp(0, packet)
+        recorder.stop()
+    (file,) = folder.rglob("*.mp4")
+    shown = ["-xerror", "-i", str(file), "-pix_fmt", "gray", "-f", "rawvideo", "-"]
+    data = await ffmpeg.run(ffmpeg.locate(), shown)
+    size_bytes = SIZE[0] * SIZE[1]
+    return [data[at : at + size_bytes] for at in range(0, len(data), size_bytes)]
+
+
+def last_of(packets: list[bytes], picture: int) -> int:
+    """The index of that picture's last packet."""
+    return [index for index, packet in enumerate(packets) if packet[1] & 0x80][picture]
+
+
+async def test_a_recorder_that_is_there_first_has_every_picture(tmp_path: Path, packets: list[bytes]) -> None:
+    assert len(await recorded(tmp_path, [], packets)) == PICTURES
+
+
+async def test_a_recorder_that_joins_between_pictures_has_all_that_come(
+    tmp_path: Path, packets: list[bytes]
+) -> None:
+    at = last_of(packets, 0) + 1
+    assert len(await recorded(tmp_path, packets[:at], packets[at:])) == PICTURES - 1
+
+
+async def test_a_recorder_that_joins_amid_a_picture_begins_with_a_whole_one(
+    tmp_path: Path, packets: list[bytes]
+) -> None:
+    at = last_of(packets, 1)
+    pictures = await recorded(tmp_path, packets[:at], packets[at:])
+    assert len(pictures) == PICTURES - 2
+    assert all(min(picture) > 200 for picture in pictures), "a slice that is missing is not white"
