@@ -41,7 +41,8 @@ async def four() -> AsyncIterator[dict[str, Webcam]]:
 def who_is_at(cameras: dict[str, Webcam], port: str) -> str:
     """The physical camera on a USB port as udev names it, `...-usb-0:3:1.0`."""
     number = int(port.split("usb-0:")[1].split(":", maxsplit=1)[0])
-    return next(who for who, camera in cameras.items() if camera.port + 1 == number)
+    plugged = {camera.port + 1: who for who, camera in cameras.items() if camera.nodes}
+    return plugged[number]
 
 
 def descriptors() -> int:
@@ -55,6 +56,7 @@ class Truth:
         self._cameras = cameras
         self._seen = seen
         self._checked = 0
+        self._done: list[tuple[float, str]] = []
         self.owners: dict[str, str] = {}
         self.certain = self.ambiguous = 0
 
@@ -68,8 +70,24 @@ class Truth:
             first = next(id_ for id_, owner in self.owners.items() if owner == who)
             self.certain += not said.camera.ambiguous
             self.ambiguous += said.camera.ambiguous
-            assert said.camera.ambiguous or said.camera.id == first, (who, said.camera, self.owners)
+            assert said.camera.ambiguous or said.camera.id == first, (
+                f"{said.camera.id} was said to be certain, and {who} is {first}:\n{self._story()}"
+            )
         self._checked = len(self._seen.said)
+
+    def done(self, what: str) -> None:
+        """Note down what is going to be done to a camera, for the story of a failure."""
+        self._done.append((self._seen.clock.monotonic_s(), what))
+
+    def _story(self) -> str:
+        told = [
+            (
+                each.at_s,
+                f"  {each.topic} {each.camera.id} {each.camera.detected.fingerprint} {each.camera.problem}",
+            )
+            for each in self._seen.said
+        ]
+        return "\n".join(f"{at_s:.3f} {line}" for at_s, line in sorted([*self._done, *told])[-40:])
 
 
 async def cycles(count: int, four: dict[str, Webcam]) -> None:
@@ -82,10 +100,13 @@ async def cycles(count: int, four: dict[str, Webcam]) -> None:
             who = chance.choice(sorted(four))
             camera = four[who]
             if camera.nodes:
+                truth.done(f"unplug {who}")
                 await camera.unplug()
             else:
                 taken = {each.port for each in four.values() if each.nodes}
-                await camera.plug(chance.choice([port for port in PORTS if port not in taken]))
+                port = chance.choice([port for port in PORTS if port not in taken])
+                truth.done(f"plug {who} into port {port}")
+                await camera.plug(port)
             plugged = sum(bool(each.nodes) for each in four.values())
             await seen.until_connected(plugged)
             truth.check()
