@@ -6,7 +6,7 @@ export UV_CACHE_DIR ?= $(CURDIR)/.cache/uv
 PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 LOCKED_FROM := pyproject.toml $(addsuffix /pyproject.toml,$(PLUGINS))
 
-.PHONY: run test test-vm test-release check lock format clean
+.PHONY: run test test-vm vm-image test-release check lock format clean
 
 run: .venv/.installed
 	@scripts/run
@@ -25,6 +25,10 @@ VM_USERS ?= camera
 VM_TESTS ?=
 test-vm: .venv/.installed
 	tests/vm/run --tests --suite $(VM_SUITE) --as $(VM_USERS) $(VM_OPTIONS) -- $(VM_TESTS)
+
+# What `make test-vm` boots. It takes a minute, which `.ci/run` spends beside the checks.
+vm-image: .venv/.installed
+	tests/vm/run --image --suite $(VM_SUITE)
 
 # What takes minutes; before a release.
 test-release: .venv/.installed

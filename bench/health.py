@@ -7,6 +7,7 @@ Ratios of one run: get_status against a ping, repair against the server's own st
 
 import signal
 import statistics
+import subprocess
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ import anyio
 
 from agent_core.client import AgentClient, CallFailed
 from agent_core.mediamtx.client import MediaServerClient
+from agent_core.plugin.processes import child
 from agent_core.testing import running_agent
 from agent_core.testing.mediamtx import MediaServerUnderTest, find_mediamtx, running_mediamtx
 from agent_core.testing.waiting import eventually
@@ -70,16 +72,15 @@ async def after_a_restart(
     await server.process.wait()
     config = next(folder.glob("*.yml"))
     began_s = time.perf_counter()
-    process = await anyio.open_process([program, str(config)], cwd=folder)
-    try:
-        async with MediaServerClient(server.api_url) as other:
-            await eventually(lambda: answers(other), timeout_s=30)
-            up_s = time.perf_counter() - began_s
-            await eventually(lambda: is_there(other), timeout_s=30)
+    quiet = subprocess.DEVNULL
+    async with (
+        child([program, str(config)], cwd=folder, stdout=quiet, stderr=quiet),
+        MediaServerClient(server.api_url) as other,
+    ):
+        await eventually(lambda: answers(other), timeout_s=30)
+        up_s = time.perf_counter() - began_s
+        await eventually(lambda: is_there(other), timeout_s=30)
         back_s = time.perf_counter() - began_s
-    finally:
-        process.kill()
-        await process.wait()
     print(
         f"path back {back_s - up_s:.2f} s after the API answers (aim < 2); its own start-up took {up_s:.2f} s"
     )

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from tests.vm.host.folders import CHECKOUT, locked
+from tests.vm.host.image import ensure_image
 from tests.vm.host.prerequisites import CannotRunHere, ensure_installed
 from tests.vm.host.session import Laboratory
 from tests.vm.host.shell import VmError, say
@@ -26,6 +27,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--rebuild", action="store_true", help="build the image even if its sources are the same"
     )
+    parser.add_argument("--image", action="store_true", help="build the image, if it is needed, and stop")
     parser.add_argument(
         "--tests", action="store_true", help="the words are for pytest, default: all tests of the machine"
     )
@@ -41,19 +43,25 @@ def main(arguments: list[str]) -> int:
     except CannotRunHere as reason:
         print(f"SKIPPED(vm): {reason}", flush=True)  # noqa: T201 - of a run that is all there is to say
         return 0
-    share = options.share or CHECKOUT / ".cache/vm/runs" / options.suite
-    timeout_s = options.timeout or (RELEASE_TIMEOUT_S if options.release else TIMEOUT_S)
     try:
-        with locked(share):
-            laboratory = Laboratory.prepare(
-                options.suite, share, timeout_s=timeout_s, rebuild=options.rebuild
-            )
-            if options.tests:
-                return laboratory.test(options.words, options.users.split(","), release=options.release)
-            return laboratory.command(shlex.join(options.words) or "true", options.users)
+        if options.image:
+            ensure_image(options.suite, rebuild=options.rebuild)
+            return 0
+        return _session(options)
     except VmError as error:
         say(str(error))
         return 1
+
+
+def _session(options: argparse.Namespace) -> int:
+    """Boot it and run the words in it; the exit status is theirs."""
+    share = options.share or CHECKOUT / ".cache/vm/runs" / options.suite
+    timeout_s = options.timeout or (RELEASE_TIMEOUT_S if options.release else TIMEOUT_S)
+    with locked(share):
+        laboratory = Laboratory.prepare(options.suite, share, timeout_s=timeout_s, rebuild=options.rebuild)
+        if options.tests:
+            return laboratory.test(options.words, options.users.split(","), release=options.release)
+        return laboratory.command(shlex.join(options.words) or "true", options.users)
 
 
 if __name__ == "__main__":
