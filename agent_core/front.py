@@ -25,10 +25,7 @@ from agent_core.rpc.table import MethodTable
 from agent_core.rpc.topics import EventForms
 from agent_core.web import DirectoryFiles, DownloadLinks, RecordingFiles, web_app
 
-__all__ = ("API_KEYS_FILE", "front_of")
-
-#: In the state folder.
-API_KEYS_FILE = "api-keys.json"
+__all__ = ("front_of",)
 
 
 def front_of(
@@ -47,7 +44,7 @@ def front_of(
     """
     links = DownloadLinks(secret.derive("download links"), clock)
     forms = Forms(config.media_server, media, clock, links.sign)
-    keys = ApiKeys(config.storage.state_dir / API_KEYS_FILE, clock)
+    keys = ApiKeys(config.storage.api_keys_file, clock)
     gate = Authenticator(tokens, keys, FailureThrottle(config.auth.failures_per_minute, clock))
     table = _table(config, controller, forms, links)
     event_forms = _event_forms(forms)

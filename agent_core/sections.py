@@ -99,6 +99,11 @@ class StorageConfig(_Section):
         return self.state_dir / "secret"
 
     @property
+    def api_keys_file(self) -> Path:
+        """Hashes of the API keys, with the roles that they stand for."""
+        return self.state_dir / "api-keys.json"
+
+    @property
     def endpoint_file(self) -> Path:
         """`{"url": ..., "pid": ...}` while the agent runs, for the command line of this host."""
         return self.state_dir / "endpoint.json"

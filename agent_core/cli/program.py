@@ -11,6 +11,7 @@ from agent_core.cli import (
     cameras,
     configuration,
     doctor,
+    keys,
     plugins,
     record,
     recordings,
@@ -89,6 +90,7 @@ def _parser() -> Parser:
         streams,
         calls,
         tokens,
+        keys,
         plugins,
         doctor,
     ):

@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 
-__all__ = ("bit_rate", "duration", "one_line", "print_result", "size", "table")
+__all__ = ("bit_rate", "duration", "iso_time", "one_line", "print_result", "size", "table")
 
 
 def one_line(text: object) -> str:
@@ -34,6 +35,11 @@ def duration(duration_s: float) -> str:
     minutes, seconds = divmod(round(duration_s), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02} min"
+
+
+def iso_time(moment: datetime) -> str:
+    """`moment`, which is in UTC, in whole seconds."""
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def bit_rate(size_bytes: int, duration_s: float) -> str:

@@ -5,34 +5,22 @@ import getpass
 import os
 from datetime import UTC, datetime, timedelta
 
-from agent_core.cli.options import Commands, Parser, add_command, number
+from agent_core.cli.bearer import add_lifetime, add_role, user_name
+from agent_core.cli.options import Commands, Parser, add_command
 from agent_core.cli.secret import token_authority
 from agent_core.cli.settings import load_settings
-from agent_core.cli.text import print_result
+from agent_core.cli.text import iso_time, print_result
 
-__all__ = ("ROLES", "add")
-
-ROLES = ("viewer", "operator", "admin")
-_LONGEST_S = 10 * 366 * 86_400
+__all__ = ("add",)
 
 
 def add(commands: "Commands[Parser]") -> None:
     parser: Parser = commands.add_parser("token", help="Make tokens.", description="Make tokens.")
     below = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     create = add_command(below, "create", _create, "Print a new token; on the agent's host, as its user.")
-    create.add_argument("--role", required=True, choices=ROLES, help="what its bearer may do")
-    create.add_argument("--user", type=_user, help="the name it stands for; default: yours")
-    create.add_argument(
-        "--lifetime-s",
-        type=number(int, 1, _LONGEST_S),
-        help="seconds; default: auth.token_lifetime_s of the configuration",
-    )
-
-
-def _user(text: str) -> str:
-    if not 0 < len(text) <= 200 or not text.isprintable():
-        raise argparse.ArgumentTypeError("a user's name has 1 to 200 printable characters")
-    return text
+    add_role(create)
+    create.add_argument("--user", type=user_name, help="the name it stands for; default: yours")
+    add_lifetime(create, "auth.token_lifetime_s of the configuration")
 
 
 def _own_name() -> str:
@@ -54,7 +42,7 @@ def _create(arguments: argparse.Namespace) -> int:
         "token": token,
         "user": user,
         "role": str(role),
-        "expires_at": expires_at.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "expires_at": iso_time(expires_at),
     }
     print_result(value, [token], as_json=arguments.json)
     return 0

@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from agent_core.clock import Clock
-from agent_core.errors import AuthenticationFailed, InvalidState, NotFound
+from agent_core.errors import AuthenticationFailed, InvalidState, NotFound, StateCorrupt
 from agent_core.rpc.roles import Principal, Role
 from agent_core.state import explain_os_error, write_atomic
 
@@ -58,9 +58,11 @@ class ApiKeys:
 
         Raises:
             InvalidState: `user_id` has a key already.
-            StorageFailed: it could not be stored.
+            StateCorrupt: the file has something else in it, and is left as it is.
+            StorageFailed: it could not be read or stored.
         """
-        if any(each.user_id == user_id for each in self.list()):
+        keys = self.stored()
+        if any(each.user_id == user_id for each in keys):
             raise InvalidState(
                 "This user has an API key already.", state="exists", allowed_states=("absent",)
             )
@@ -72,13 +74,14 @@ class ApiKeys:
             created_at=self._clock.now().astimezone(UTC),
             expires_at=expires_at,
         )
-        self._store((*self._keys, stored))
+        self._store((*keys, stored))
         return key
 
     def revoke(self, user_id: str) -> None:
-        """Raises NotFound, StorageFailed. Blocks on the disk."""
-        left = tuple(each for each in self.list() if each.user_id != user_id)
-        if len(left) == len(self._keys):
+        """Raises NotFound, StateCorrupt, StorageFailed. Blocks on the disk."""
+        keys = self.stored()
+        left = tuple(each for each in keys if each.user_id != user_id)
+        if len(left) == len(keys):
             raise NotFound("This user has no API key.", resource="api_key", id=user_id)
         self._store(left)
 
@@ -108,6 +111,25 @@ class ApiKeys:
         except (OSError, ValidationError) as error:
             _LOG.error("no API key is valid: %s cannot be read (%s)", self._path.name, type(error).__name__)
             self._keys, self._seen = (), None
+
+    def stored(self) -> tuple[ApiKey, ...]:
+        """What is in the file, which unlike for `list` is not empty because it cannot be read. Blocks on the disk.
+
+        Raises:
+            StateCorrupt: it is no file of API keys.
+            StorageFailed: it cannot be read.
+        """
+        try:
+            return _File.model_validate_json(self._path.read_bytes()).keys
+        except FileNotFoundError:
+            return ()
+        except OSError as error:
+            raise explain_os_error(error, "read the API keys") from error
+        except ValidationError as error:
+            raise StateCorrupt(
+                f"{self._path.name} in the state folder is not a file of API keys.",
+                suggestion="Bring it back from a copy, or delete it and make new keys.",
+            ) from error
 
     def _store(self, keys: tuple[ApiKey, ...]) -> None:
         try:

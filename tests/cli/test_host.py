@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import jwt
 import pytest
 
+from agent_core.cli.bearer import ROLES
 from agent_core.cli.run import run_agent
-from agent_core.cli.tokens import ROLES
 from agent_core.errors import ConfigError, PluginError, StartFailed
 from agent_core.rpc.roles import Role
 

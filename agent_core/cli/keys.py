@@ -1,0 +1,99 @@
+"""`key create`, `key list`, `key revoke`."""
+
+import argparse
+import os
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from agent_core.cli.bearer import add_lifetime, add_role, user_name
+from agent_core.cli.options import Commands, Parser, add_command
+from agent_core.cli.settings import load_settings
+from agent_core.cli.text import iso_time, print_result, table
+from agent_core.errors import AuthenticationFailed
+
+if TYPE_CHECKING:
+    from agent_core.config import StorageConfig
+    from agent_core.rpc.apikeys import ApiKey, ApiKeys
+
+__all__ = ("add",)
+
+
+def add(commands: "Commands[Parser]") -> None:
+    text = "Make, list and revoke API keys; on the agent's host, as its user."
+    parser: Parser = commands.add_parser("key", help=text, description=text)
+    below = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    create = add_command(below, "create", _create, "Print a new API key; it is not shown again.")
+    add_role(create)
+    create.add_argument("--user", type=user_name, required=True, help="the name it stands for; one key each")
+    add_lifetime(create, "without an end")
+    add_command(below, "list", _list, "List whom keys were made for; the keys themselves are not kept.")
+    revoke = add_command(
+        below, "revoke", _revoke, "Make a user's key invalid; a running agent knows at once."
+    )
+    revoke.add_argument("user", type=user_name, help="the name that the key stands for")
+
+
+def _create(arguments: argparse.Namespace) -> int:
+    from agent_core.rpc.roles import Role
+
+    lifetime_s: int | None = arguments.lifetime_s
+    expires_at = None if lifetime_s is None else datetime.now(UTC) + timedelta(seconds=lifetime_s)
+    keys = _keys(arguments)
+    key = keys.create(arguments.user, Role(arguments.role), expires_at=expires_at)
+    value = {"key": key, "user": arguments.user, "role": arguments.role, "expires_at": _end(expires_at)}
+    print_result(value, [key], as_json=arguments.json)
+    return 0
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    found = [_described(each) for each in _keys(arguments).stored()]
+    rows = [(each["user"], each["role"], each["created_at"], each["expires_at"] or "never") for each in found]
+    lines = table(("USER", "ROLE", "MADE", "EXPIRES"), rows) if rows else ["There are no API keys."]
+    print_result(found, lines, as_json=arguments.json)
+    return 0
+
+
+def _revoke(arguments: argparse.Namespace) -> int:
+    _keys(arguments).revoke(arguments.user)
+    print_result({"revoked": arguments.user}, ["Revoked."], as_json=arguments.json)
+    return 0
+
+
+def _described(key: "ApiKey") -> dict[str, str | None]:
+    return {
+        "user": key.user_id,
+        "role": str(key.role),
+        "created_at": iso_time(key.created_at),
+        "expires_at": _end(key.expires_at),
+    }
+
+
+def _end(moment: datetime | None) -> str | None:
+    return None if moment is None else iso_time(moment)
+
+
+def _keys(arguments: argparse.Namespace) -> "ApiKeys":
+    from agent_core.clock import SystemClock
+    from agent_core.rpc.apikeys import ApiKeys
+
+    storage = load_settings(arguments.config).storage
+    _refuse_foreign(storage)
+    return ApiKeys(storage.api_keys_file, SystemClock())
+
+
+def _refuse_foreign(storage: "StorageConfig") -> None:
+    """The file is written anew: in another account's folder the agent there could not read it, and no key would be valid.
+
+    Raises:
+        AuthenticationFailed: the state folder belongs to another account.
+    """
+    try:
+        owner = storage.state_dir.stat().st_uid
+    except FileNotFoundError:
+        return
+    if owner != os.geteuid():
+        raise AuthenticationFailed(
+            "The agent's state folder belongs to another account.",
+            reason="state_foreign",
+            suggestion="Run this as the agent's user.",
+        )

@@ -1,0 +1,70 @@
+"""API keys: made, listed and revoked on the agent's host."""
+
+import os
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from agent_core.clock import SystemClock
+from agent_core.errors import AuthenticationFailed
+from agent_core.rpc.apikeys import ApiKeys
+from agent_core.rpc.roles import Role
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Cli, Home
+
+
+async def test_a_key_is_good_until_it_is_revoked(cli: "Cli", home: "Home") -> None:
+    made = await cli("key", "create", "--role", "viewer", "--user", "wall", "--json")
+    key = made.value["key"]
+    assert made.value == {"key": key, "user": "wall", "role": "viewer", "expires_at": None}
+    file = home.state_dir / "api-keys.json"
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert key not in file.read_text()
+    keys = ApiKeys(file, SystemClock())
+    assert (keys.verify(key).user_id, keys.verify(key).role) == ("wall", Role.VIEWER)
+    again = await cli("key", "create", "--role", "admin", "--user", "wall")
+    assert (again.code, again.out) == (1, b"")
+    assert "has an API key already" in again.lines[0]
+    (listed,) = (await cli("key", "list", "--json")).value
+    assert (listed["user"], listed["role"], listed["expires_at"]) == ("wall", "viewer", None)
+    assert (await cli("key", "revoke", "wall")).code == 0
+    with pytest.raises(AuthenticationFailed):
+        keys.verify(key)
+    assert (await cli("key", "revoke", "wall")).code == 1
+    assert (await cli("key", "list")).text == "There are no API keys.\n"
+
+
+async def test_a_key_ends_when_it_was_told_to(cli: "Cli", home: "Home") -> None:
+    made = await cli("key", "create", "--role", "admin", "--user", "cron", "--lifetime-s", "90", "--json")
+    (stored,) = ApiKeys(home.state_dir / "api-keys.json", SystemClock()).list()
+    assert stored.expires_at is not None
+    assert made.value["expires_at"] == stored.expires_at.isoformat(timespec="seconds").replace("+00:00", "Z")
+    assert timedelta(seconds=85) < stored.expires_at - stored.created_at <= timedelta(seconds=91)
+    assert made.value["expires_at"] in (await cli("key", "list")).text
+
+
+@pytest.mark.parametrize(
+    "command", [["create", "--role", "viewer", "--user", "x"], ["revoke", "x"], ["list"]]
+)
+async def test_a_file_of_keys_that_cannot_be_read_is_left_alone(
+    cli: "Cli", home: "Home", command: list[str]
+) -> None:
+    file = home.state_dir / "api-keys.json"
+    home.state_dir.mkdir()
+    file.write_text('{"keys": [{"user_id": "torn')
+    ended = await cli("key", *command)
+    assert (ended.code, ended.out) == (1, b"")
+    assert "not a file of API keys" in ended.lines[0]
+    assert file.read_text() == '{"keys": [{"user_id": "torn'
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+async def test_no_key_is_made_in_a_folder_of_another_account(cli: "Cli", home: "Home") -> None:
+    home.state_dir.mkdir()
+    os.chown(home.state_dir, 65534, 65534)
+    ended = await cli("key", "create", "--role", "viewer", "--user", "x")
+    assert ended.code == 4
+    assert "belongs to another account" in ended.lines[0]
+    assert list(home.state_dir.iterdir()) == []
