@@ -16,6 +16,9 @@ from .media import media_rig
 
 Observe = Callable[[str], None]
 FRAMES = 30
+#: GStreamer 1.22 now and then interrupts the sending of its own PAUSE when it ends, says so and exits with 1; its
+#: TEARDOWN then comes through on the same connection.
+STUMBLE = "gst_rtspsrc_pause"
 #: VLC does not run as root.
 AS_NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "env", "HOME=/tmp")
 
@@ -82,6 +85,6 @@ async def test_the_stream_plays(client: str, folder: Path, tmp_path: Path, obser
             argv = [*AS_NOBODY, *argv]
         with anyio.fail_after(40):
             finished = await run(argv)
-    assert finished.returncode == 0, finished.stderr
+    assert finished.returncode == 0 or STUMBLE in finished.stderr, finished.stderr
     out = (folder / "out").read_bytes()
     assert b"codec_name=h264" in out if client == "ffprobe" else len(out) > 10_000
