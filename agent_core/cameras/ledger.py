@@ -1,24 +1,31 @@
 """The ledger: which fingerprint has which id, in one small file that survives restarts."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import anyio
 import anyio.to_thread
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from agent_core.cameras.identity import Known
 from agent_core.errors import StateCorrupt
-from agent_core.models import CameraId, Fingerprint
+from agent_core.models import CAMERA_ID, CameraId, Fingerprint
 from agent_core.state import StateFile
 
 __all__ = ("Ledger",)
 
 
+def _checked_id(text: str) -> str:
+    """What is edited by hand may be anything; an id of another form could never be asked for."""
+    if not CAMERA_ID.fullmatch(text):
+        raise ValueError(f"{text!r} is no camera's id")
+    return text
+
+
 class _Entry(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    id: str
+    id: Annotated[str, AfterValidator(_checked_id)]
     name: str
     source: str
     serial: str | None = None
