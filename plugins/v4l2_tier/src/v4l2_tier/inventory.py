@@ -68,19 +68,20 @@ class Inventory:
         ImportError: libudev is not installed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, subsystem: str = SUBSYSTEM) -> None:
         import pyudev
 
         self._context = pyudev.Context()
+        self._subsystem = subsystem
 
     def look(self) -> tuple[tuple[DeviceNode, ...], bool]:
         """All nodes in the order of their numbers, and whether there are others that udev has not yet worked on."""
         nodes: list[DeviceNode] = []
         waiting = False
-        for device in self._context.list_devices(subsystem=SUBSYSTEM):
+        for device in self._context.list_devices(subsystem=self._subsystem):
             try:
-                if not Path(device.device_node or "").exists():
-                    continue
+                if device.device_node is None or not Path(device.device_node).exists():
+                    continue  # it went since it was listed, or this container has none of it
                 if udev_runs() and not device.is_initialized:
                     waiting = True
                     continue
