@@ -19,7 +19,7 @@ class CaptureSettings(Settings):
     )
     width: int | None = Field(None, ge=16, le=16384, description="pixels; the nearest size offered is taken")
     height: int | None = Field(None, ge=16, le=16384, description="pixels")
-    fps: float | None = Field(None, gt=0, le=1000, description="frames per second; default: up to 30")
+    fps: float | None = Field(None, ge=0.01, le=1000, description="frames per second; default: up to 30")
     controls: dict[str, int | bool | str] = Field(
         default_factory=dict,
         description="image controls by the names that `v4l2-ctl -L` prints; menus by label too",
