@@ -8,7 +8,7 @@ import anyio.to_thread
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from agent_core.cameras.identity import Known
-from agent_core.errors import StateCorrupt
+from agent_core.errors import StateCorrupt, StorageFailed
 from agent_core.models import CAMERA_ID, CameraId, Fingerprint
 from agent_core.state import StateFile
 
@@ -46,6 +46,7 @@ class Ledger:
     def __init__(self, path: Path) -> None:
         self._file = StateFile(path, _Ledger)
         self._known: dict[CameraId, Known] = {}
+        self._unsaved: StorageFailed | None = None
         self._changed = anyio.Event()
 
     def load(self) -> StateCorrupt | None:
@@ -59,6 +60,11 @@ class Ledger:
     @property
     def known(self) -> tuple[Known, ...]:
         return tuple(self._known.values())
+
+    @property
+    def problem(self) -> StorageFailed | None:
+        """Why the file could not be written, until it could."""
+        return self._unsaved
 
     def remember(self, known: Known) -> None:
         """Store a new camera, or what is new about a known one.
@@ -94,9 +100,11 @@ class Ledger:
         )
         try:
             await anyio.to_thread.run_sync(self._file.save, _Ledger(cameras=entries))
-        except BaseException:
+        except BaseException as error:
             self._changed.set()
+            self._unsaved = error if isinstance(error, StorageFailed) else self._unsaved
             raise
+        self._unsaved = None
 
 
 def _is_former(other: Known, known: Known) -> bool:
