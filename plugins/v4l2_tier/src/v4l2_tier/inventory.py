@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agent_core.plugin import DependencyFailed
+
 if TYPE_CHECKING:
     import pyudev
 
-__all__ = ("DeviceNode", "Inventory", "UsbDevice", "udev_runs")
+__all__ = ("DeviceNode", "Inventory", "UsbDevice", "open_inventory", "udev_runs")
 
 _log = logging.getLogger("camera_agent.v4l2_tier")
 
@@ -89,6 +91,23 @@ class Inventory:
             except (OSError, KeyError, LookupError, ValueError) as error:  # it went while it was looked at
                 _log.debug("a device could not be read: %r", error)
         return tuple(sorted(nodes, key=lambda node: node.number)), waiting
+
+
+def open_inventory() -> Inventory:
+    """As `Inventory`.
+
+    Raises:
+        DependencyFailed: libudev is not installed.
+    """
+    try:
+        return Inventory()
+    except ImportError as error:
+        raise DependencyFailed(
+            "V4L2 cameras cannot be found without libudev.",
+            reason="libudev_missing",
+            suggestion="Install libudev (Debian: libudev1), or take v4l2_tier out of plugins.enabled.",
+            dependency="libudev",
+        ) from error
 
 
 def _node(device: "pyudev.Device") -> DeviceNode:
