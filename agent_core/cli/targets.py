@@ -18,7 +18,9 @@ def checked_target(path: Path) -> Path:
     """
     with writing(path):
         if path.exists() and not path.is_file():
-            raise UsageFailed(f"{path} is not a file.", reason="not_a_file", suggestion="Name a file with -o.")
+            raise UsageFailed(
+                f"{path} is not a file.", reason="not_a_file", suggestion="Name a file with -o."
+            )
         if not path.resolve().parent.is_dir():
             raise UsageFailed(
                 f"There is no folder for {path}.", reason="no_folder", suggestion="Make the folder first."
