@@ -8,7 +8,7 @@ import os
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -26,6 +26,9 @@ from agent_core.sections import (
     SnapshotsConfig,
     StorageConfig,
 )
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
 
 __all__ = (
     "AgentConfig",
@@ -105,15 +108,16 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
 def _known_keys(root: type[BaseModel], location: tuple[int | str, ...]) -> Iterable[str]:
     model: Any = root
     for part in location:
-        field = (
-            model.model_fields.get(str(part))
-            if isinstance(model, type) and issubclass(model, BaseModel)
-            else None
-        )
-        if field is None:
-            return ()
-        model = field.annotation
-    return tuple(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else ()
+        if isinstance(part, int):  # in a list of tables
+            model = next(iter(get_args(model)), None)
+        else:
+            field = _fields(model).get(part)
+            model = field.annotation if field else None
+    return tuple(_fields(model))
+
+
+def _fields(model: Any) -> "Mapping[str, FieldInfo]":
+    return model.model_fields if isinstance(model, type) and issubclass(model, BaseModel) else {}
 
 
 def explain_validation(
@@ -126,7 +130,8 @@ def explain_validation(
     first = error.errors()[0]
     key = ".".join(str(part) for part in (*([prefix] if prefix else []), *first["loc"]))
     if first["type"] != "extra_forbidden":
-        return ConfigError(f"{key}: {first['msg']}.", reason="invalid_value")
+        said = first["msg"].removeprefix("Value error, ")
+        return ConfigError(f"{key}: {said}.", reason="invalid_value")
     near = difflib.get_close_matches(str(first["loc"][-1]), list(_known_keys(root, first["loc"][:-1])), n=1)
     hint = f"Did you mean '{near[0]}'?" if near else "Run `camera-agent config schema` for all keys."
     return ConfigError(f"There is no configuration key '{key}'.", reason="unknown_key", suggestion=hint)

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
-from agent_core.config import config_files, load_config
+from agent_core.config import config_files, explain_validation, load_config
 from agent_core.errors import ConfigError
 
 
@@ -58,6 +59,39 @@ def test_an_unknown_key_suggests_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load_config([write(tmp_path / "c.toml", "[server]\nprot = 1")])
     assert "'port'" in caught.value.suggestion
+
+
+class Table(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    enabled: bool = True
+
+    @field_validator("enabled")
+    @classmethod
+    def is_on(cls, value: bool) -> bool:
+        if not value:
+            raise ValueError("it has to be on")
+        return value
+
+
+class Tables(BaseModel):
+    tables: tuple[Table, ...] = ()
+
+
+@pytest.mark.parametrize(
+    ("table", "details", "suggestion"),
+    [
+        ({"enable": True}, "There is no configuration key 'plugins.x.tables.1.enable'.", "'enabled'"),
+        ({"enabled": False}, "plugins.x.tables.1.enabled: it has to be on.", "check-config"),
+    ],
+)
+def test_a_mistake_in_a_list_of_tables_is_told_as_well(
+    table: dict[str, bool], details: str, suggestion: str
+) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Tables.model_validate({"tables": [{}, table]})
+    told = explain_validation(caught.value, "plugins.x", Tables)
+    assert told.details == details
+    assert suggestion in told.suggestion
 
 
 def test_a_missing_file_is_an_error(tmp_path: Path) -> None:

@@ -1,24 +1,31 @@
 """The ledger: which fingerprint has which id, in one small file that survives restarts."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import anyio
 import anyio.to_thread
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from agent_core.cameras.identity import Known
-from agent_core.errors import StateCorrupt
-from agent_core.models import CameraId, Fingerprint
+from agent_core.errors import StateCorrupt, StorageFailed
+from agent_core.models import CAMERA_ID, CameraId, Fingerprint
 from agent_core.state import StateFile
 
 __all__ = ("Ledger",)
 
 
+def _checked_id(text: str) -> str:
+    """What is edited by hand may be anything; an id of another form could never be asked for."""
+    if not CAMERA_ID.fullmatch(text):
+        raise ValueError(f"{text!r} is no camera's id")
+    return text
+
+
 class _Entry(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    id: str
+    id: Annotated[str, AfterValidator(_checked_id)]
     name: str
     source: str
     serial: str | None = None
@@ -39,6 +46,7 @@ class Ledger:
     def __init__(self, path: Path) -> None:
         self._file = StateFile(path, _Ledger)
         self._known: dict[CameraId, Known] = {}
+        self._unsaved: StorageFailed | None = None
         self._changed = anyio.Event()
 
     def load(self) -> StateCorrupt | None:
@@ -52,6 +60,11 @@ class Ledger:
     @property
     def known(self) -> tuple[Known, ...]:
         return tuple(self._known.values())
+
+    @property
+    def problem(self) -> StorageFailed | None:
+        """Why the file could not be written, until it could."""
+        return self._unsaved
 
     def remember(self, known: Known) -> None:
         """Store a new camera, or what is new about a known one.
@@ -87,9 +100,11 @@ class Ledger:
         )
         try:
             await anyio.to_thread.run_sync(self._file.save, _Ledger(cameras=entries))
-        except BaseException:
+        except BaseException as error:
             self._changed.set()
+            self._unsaved = error if isinstance(error, StorageFailed) else self._unsaved
             raise
+        self._unsaved = None
 
 
 def _is_former(other: Known, known: Known) -> bool:

@@ -74,7 +74,8 @@ class CameraMonitor:
 
     @property
     def discovery(self) -> Discovery:
-        return Discovery(tuple(self._states.items()), tuple(self._problems.values()))
+        unsaved = (self._ledger.problem,) if self._ledger.problem else ()
+        return Discovery(tuple(self._states.items()), (*self._problems.values(), *unsaved))
 
     async def wait_settled(self) -> None:
         """Return when no first inventory is outstanding."""
@@ -121,7 +122,6 @@ class CameraMonitor:
                 await self._ledger.keep_saved()
             except AgentError as error:
                 _log.error("%s %s", error.details, error.suggestion)
-                self._problems["ledger"] = error
             await self._clock.sleep(pauses.next_s())
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from agent_core.config import AgentConfig, MediaServerConfig
     from agent_core.plugin.manager import PluginManager, PluginStatus
 
-__all__ = ("examine", "look")
+__all__ = ("examine", "look", "storage")
 
 #: How long a plugin's check may take.
 LOOK_S = 10.0
@@ -33,7 +33,7 @@ async def examine(arguments: argparse.Namespace, config: "AgentConfig") -> list[
     """All findings, in the order in which a person would look."""
     manager = loaded_manager(config.plugins)
     findings = [
-        _storage(config.storage.state_dir),
+        storage(config.storage.state_dir),
         _ffmpeg(config.ffmpeg.program),
         _media_server(config.media_server),
     ]
@@ -42,9 +42,9 @@ async def examine(arguments: argparse.Namespace, config: "AgentConfig") -> list[
     return [*findings, *await _agent(arguments)]
 
 
-def _storage(folder: Path) -> Finding:
+def storage(folder: Path) -> Finding:
     """The state folder, or, where the agent has not run yet, what it will be made in."""
-    there = next(each for each in (folder, *folder.parents) if each.exists())
+    there = next(each for each in (folder, *folder.parents) if _is_there(each))
     usage = shutil.disk_usage(there)
     free = f"{usage.free / 1e9:.1f} GB free"
     if not os.access(there, os.W_OK | os.X_OK):
@@ -59,6 +59,15 @@ def _storage(folder: Path) -> Finding:
             "storage", FindingStatus.WARNING, f"{there}: {free}.", "Delete recordings, or set retention."
         )
     return Finding("storage", FindingStatus.OK, f"{there}: {free}.")
+
+
+def _is_there(path: Path) -> bool:
+    """Whether this account sees it: below a folder that is closed to it there is nothing."""
+    try:
+        path.stat()
+    except OSError:
+        return False
+    return True
 
 
 def _ffmpeg(program: str | None) -> Finding:

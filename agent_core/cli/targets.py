@@ -14,13 +14,17 @@ def checked_target(path: Path) -> Path:
 
     Raises:
         UsageFailed: it is no file, or its folder does not exist.
+        CommandFailed: this account may not even look there.
     """
-    if path.exists() and not path.is_file():
-        raise UsageFailed(f"{path} is not a file.", reason="not_a_file", suggestion="Name a file with -o.")
-    if not path.resolve().parent.is_dir():
-        raise UsageFailed(
-            f"There is no folder for {path}.", reason="no_folder", suggestion="Make the folder first."
-        )
+    with writing(path):
+        if path.exists() and not path.is_file():
+            raise UsageFailed(
+                f"{path} is not a file.", reason="not_a_file", suggestion="Name a file with -o."
+            )
+        if not path.resolve().parent.is_dir():
+            raise UsageFailed(
+                f"There is no folder for {path}.", reason="no_folder", suggestion="Make the folder first."
+            )
     return path
 
 

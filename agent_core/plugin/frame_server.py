@@ -48,7 +48,8 @@ class FrameServer:
                 reason="socket_path_too_long",
                 suggestion="Set storage.runtime_dir to a short path.",
             )
-        listener = await anyio.create_unix_listener(self._path, mode=0o660)
+        with anyio.CancelScope(shield=True):  # cancelled in between it would leave the socket in the folder
+            listener = await anyio.create_unix_listener(self._path, mode=0o660)
         try:
             async with listener, anyio.create_task_group() as clients:
                 task_status.started()

@@ -158,7 +158,8 @@ class FrameBroker:
         exposed_s = min(
             captured_s, arrived_s
         )  # a device clock that runs ahead makes no frame newer than it can be
-        self._ring.append(Frame(data, self._sequence, exposed_s, source, info.width, info.height, settled))
+        whole = data[: info.size_bytes]  # in what follows its end a reader might find the start of another
+        self._ring.append(Frame(whole, self._sequence, exposed_s, source, info.width, info.height, settled))
         self._announce()
 
     def drop(self, reason: str) -> None:

@@ -23,8 +23,9 @@ _SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _BARE = frozenset({0x00, 0x01, *range(0xD0, 0xDA)})
 #: The next marker in compressed data: not a stuffed zero (FF00), a restart, or a fill byte.
 _SCAN_END = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
-#: UVC cameras pad a frame with zeros to the end of the USB payload; more than this is a torn frame.
-_MAX_PADDING_BYTES = 4096
+#: Zeros pad a frame to the end of the USB payload, or to the largest size that one has; of anything else more than
+#: this is a torn frame.
+_MAX_TAIL_BYTES = 4096
 #: The typical tables of ITU-T T.81, annex K.3, as one DHT segment: what a frame without tables was coded with.
 _TYPICAL_TABLES = bytes.fromhex(
     "ffc401a2"
@@ -105,7 +106,8 @@ def _end_of_picture(data: bytes, scan_start: int) -> int:
             break
         if marker in _BARE:
             raise JpegError("its picture data is damaged")
-    if len(data) - position > _MAX_PADDING_BYTES:
+    tail_bytes = len(data) - position
+    if tail_bytes > _MAX_TAIL_BYTES and data.count(0, position) != tail_bytes:
         raise JpegError("something follows its end")
     return position
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import anyio
+import pytest
 
 from agent_core.cameras.identity import Known
 from agent_core.cameras.ledger import Ledger
@@ -40,6 +41,16 @@ async def test_a_damaged_file_is_set_aside_and_the_one_before_used(tmp_path: Pat
     assert "cameras.json.corrupt" in problem.suggestion
     assert ledger.known == (CAMERA,)
     assert (tmp_path / "cameras.json.corrupt").read_bytes().startswith(b'{"version"')
+
+
+@pytest.mark.parametrize("text", ["front", "camera-1", "camera007", "CAMERA3", "camera\u00b2", ""])
+async def test_an_id_that_is_none_is_damage_too(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "cameras.json"
+    await save(path, CAMERA, OTHER)
+    path.write_text(path.read_text().replace("camera4", text))
+    ledger = Ledger(path)
+    assert ledger.load() is not None
+    assert ledger.known == (CAMERA,)
 
 
 async def test_without_any_good_copy_it_starts_empty_and_says_so(tmp_path: Path) -> None:

@@ -90,6 +90,21 @@ async def test_a_failed_source_loses_its_cameras_and_starts_again_later(
             assert source.runs == expected_runs
 
 
+async def test_a_ledger_that_cannot_be_written_is_a_problem_until_it_can(tmp_path: Path) -> None:
+    source, clock, folder = Scripted(), SimulatedClock(), tmp_path / "state"
+    folder.write_text("a file where a folder is needed")
+    source.go.set()
+    async with monitoring(folder, clock, source) as (monitor, _):
+        while not monitor.discovery.problems:
+            await anyio.sleep(0.001)
+        assert [each.reason for each in monitor.discovery.problems] == ["storage_failed"]
+        folder.unlink()
+        while monitor.discovery.problems:
+            await clock.advance(1.0)
+            await anyio.sleep(0.001)
+        assert (folder / "cameras.json").is_file()
+
+
 async def test_no_sources_means_settled(tmp_path: Path) -> None:
     async with monitoring(tmp_path, SimulatedClock()) as (monitor, _):
         await monitor.wait_settled()

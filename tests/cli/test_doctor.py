@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
 import pytest
 
-from agent_core.cli.examination import look
+from agent_core.cli.examination import look, storage
 from agent_core.errors import CaptureFailed
 from agent_core.plugin import Check, Finding, FindingStatus
 from agent_core.testing import running_agent
@@ -54,6 +55,17 @@ class Once(Check):
             raise self._error
         await anyio.sleep_forever()
         raise AssertionError
+
+
+@pytest.mark.parametrize("name", ["closed/in/state", "a" * 300])
+def test_a_state_folder_that_cannot_be_looked_for_is_a_finding(tmp_path: Path, name: str) -> None:
+    (tmp_path / "closed").mkdir(mode=0)
+    try:
+        found = storage(tmp_path / name)
+    finally:
+        (tmp_path / "closed").chmod(0o700)
+    assert found.name == "storage"
+    assert str(tmp_path) in found.detail
 
 
 @pytest.fixture

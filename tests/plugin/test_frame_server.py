@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import pytest
 from anyio.abc import SocketAttribute, SocketStream
 from PIL import Image
@@ -187,6 +188,19 @@ async def test_clients_are_closed_at_shutdown_and_the_socket_is_gone(tmp_path: P
             await bench.producer.until_streaming()
         assert not (tmp_path / "s").exists()
     await client.aclose()
+
+
+@pytest.mark.parametrize("steps", range(8))
+async def test_ended_while_it_starts_it_leaves_no_socket(tmp_path: Path, steps: int) -> None:
+    bench = Bench(tmp_path / "s", BrokerSettings())
+    async with anyio.create_task_group() as tg:
+        tg.start_soon(bench.server.run)
+        while not bench.path.exists():
+            await anyio.lowlevel.checkpoint()
+        for _ in range(steps):
+            await anyio.lowlevel.checkpoint()
+        tg.cancel_scope.cancel()
+    assert not bench.path.exists()
 
 
 async def test_the_socket_is_for_the_owner_and_the_group(tmp_path: Path) -> None:

@@ -231,6 +231,19 @@ async def test_damaged_frames_are_dropped_and_counted() -> None:
         assert bench.broker.stats.dropped == (("damaged", 2), ("flagged", 1))
 
 
+async def test_what_follows_the_end_of_a_frame_is_left_out() -> None:
+    """The start of another picture there would make a stream's reader count two and tear the next."""
+    async with running() as (bench, tg):
+        tg.start_soon(bench.read)
+        sink = await bench.producer.until_streaming()
+        for tail in (bytes(5000), JPEG[:200]):
+            sink.offer(JPEG + tail, captured_s=bench.now_s)
+            frame = bench.broker.latest()
+            assert frame is not None
+            assert frame.data == JPEG
+        assert bench.broker.stats.dropped == ()
+
+
 async def test_skipped_frames_are_counted_and_no_damage() -> None:
     async with running(BrokerSettings(first_frame_s=10)) as (bench, tg):
         tg.start_soon(bench.read)

@@ -99,9 +99,12 @@ def test_each_kind_of_damage_has_its_sentence(data: bytes, message: str) -> None
 
 def test_padding_is_accepted_and_not_counted() -> None:
     data = PICTURES["plain"]
-    assert jpeg.inspect(data + b"\0" * 4096).size_bytes == len(data)
+    assert jpeg.inspect(data + b"\0" * 500_000).size_bytes == len(data)
+    assert jpeg.inspect(data + b"\1" * 4096).size_bytes == len(data)
     with pytest.raises(JpegError):
-        jpeg.inspect(data + b"\0" * 4097)
+        jpeg.inspect(data + b"\1" * 4097)
+    with pytest.raises(JpegError):
+        jpeg.inspect(data + b"\0" * 4096 + b"\1")
 
 
 def test_fill_bytes_before_a_marker_are_accepted() -> None:

@@ -1,6 +1,7 @@
 """Controls of a simulated USB webcam, as the producer sets them."""
 
 import logging
+from pathlib import Path
 
 import anyio
 import pytest
@@ -8,6 +9,11 @@ import pytest
 from tests.vm.cameras.layout import FrameSize, Layout
 from tests.vm.guest.cameras import PlugWebcam
 from tests.vm.guest.captured import captured, failure, offered
+from tests.vm.guest.vivid import LoadVivid
+from v4l2_tier.capabilities import Capabilities
+from v4l2_tier.controls import apply, plan
+from v4l2_tier.device import CaptureDevice
+from v4l2_tier.probe import probe
 from v4l2_tier.settings import CaptureSettings
 
 LAYOUT = Layout(mjpeg=(FrameSize(640, 480, (10, 5)),))
@@ -55,3 +61,22 @@ async def test_a_wish_for_a_control_that_fails_is_logged_and_pictures_come(
     said = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert any("exposure_time_absolute: it is inactive" in each for each in said)
     assert any("brightness: 1000 is not from -64 to 64" in each for each in said)
+
+
+async def test_values_of_more_than_31_bits_are_set_and_read_back(vivid: LoadVivid) -> None:
+    async with vivid(1) as (camera,):
+        found = read(camera.node)
+        device = CaptureDevice.open(camera.node, found)
+        try:
+            wanted = {"integer_64_bits": 1 << 40, "bitmask": 0x80000000}
+            assert apply(plan(found.controls, wanted), device) == []
+        finally:
+            device.close()
+        values = {each.name: each.value for each in read(camera.node).controls}
+    assert {name: values[name] for name in wanted} == wanted
+
+
+def read(node: Path) -> Capabilities:
+    found = probe(node)
+    assert isinstance(found, Capabilities)
+    return found

@@ -19,6 +19,13 @@ LAYOUTS = {
     "odd rates": Layout(
         mjpeg=(FrameSize(640, 480, (30, 29, 7)),), yuyv=(FrameSize(320, 240, (1,)), FrameSize(160, 120))
     ),
+    "said twice": Layout(
+        mjpeg=(
+            FrameSize(640, 480, (30, 30, 15)),
+            FrameSize(640, 480, (30, 30, 15)),
+            FrameSize(320, 240, (5,)),
+        )
+    ),
     "continuous": Layout(mjpeg=(FrameSize(640, 480, Continuous(5, 30)),), yuyv=()),
 }
 
@@ -39,13 +46,12 @@ def read(node: Path) -> Capabilities:
 
 def as_listed(capabilities: Capabilities) -> Rates:
     """In v4l2-ctl's words; of the rates the time between frames and the rate with three decimals."""
-    return {
-        each.code: {
-            size_words(size.width, size.height): [rate_words(rate) for rate in size.intervals]
-            for size in each.sizes
-        }
-        for each in capabilities.formats
-    }
+    found: Rates = {}
+    for each in capabilities.formats:
+        sizes = found.setdefault(each.code, {})
+        for size in each.sizes:
+            sizes.setdefault(size_words(size.width, size.height), []).extend(map(rate_words, size.intervals))
+    return found
 
 
 def size_words(width: Span, height: Span) -> str:
@@ -97,7 +103,9 @@ async def compare_controls(node: Path) -> None:
             if theirs in each and not each[theirs].startswith("0x"):
                 assert getattr(control, ours) == int(each[theirs]), (name, ours)
         if re.fullmatch(r"-?\d+", each.get("value", "")) and "volatile" not in each.get("flags", ""):
-            assert control.value == int(each["value"]), name
+            # v4l2-ctl prints the highest bit of a bitmask as a sign.
+            value = int(each["value"]) & 0xFFFFFFFF if control.kind == "bitmask" else int(each["value"])
+            assert control.value == value, name
         assert control.inactive == ("inactive" in each.get("flags", "")), name
         menu = {number: label for number, label in each.items() if re.fullmatch(r"-?\d+", number)}
         assert [str(number) for number, _ in control.choices] == [*menu], name

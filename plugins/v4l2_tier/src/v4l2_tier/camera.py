@@ -227,6 +227,8 @@ class V4l2Camera:
         return product or (capabilities.card if capabilities else "") or self.node.shown_name
 
     def _connected(self, camera: DetectedCamera) -> None:
+        if self._unplugged:  # in the very moment in which it was ready: the cancellation comes one step later
+            return
         self._reported = True
         self._report.connected(camera)
 

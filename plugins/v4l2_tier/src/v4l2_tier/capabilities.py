@@ -67,6 +67,12 @@ class DeviceControl:
     choices: tuple[tuple[int, str], ...] = ()
     inactive: bool = False
     read_only: bool = False
+    write_only: bool = False
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether it has a value that means something when it is read."""
+        return self.kind != "button" and not self.write_only
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,17 +1,24 @@
 """What `camera-agent doctor` shows of V4L2 devices: what each offers, and which programs have it open."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
+import anyio
 import anyio.to_thread
 
 from agent_core.plugin import Check, Finding, FindingStatus
+from v4l2_tier.capabilities import Capabilities
 from v4l2_tier.device_errors import explain
 from v4l2_tier.holders import Holder, holders_of
-from v4l2_tier.inventory import DeviceNode, Inventory, udev_runs
+from v4l2_tier.inventory import DeviceNode, Inventory, open_inventory, udev_runs
 from v4l2_tier.probe import NoCamera, probe
 
 __all__ = ("DeviceCheck",)
+
+
+#: Shorter than the time that a check has: one device that hangs hides no other.
+_ANSWER_S = 8.0
 
 
 class DeviceCheck(Check):
@@ -19,12 +26,42 @@ class DeviceCheck(Check):
 
     name = "V4L2 devices"
 
+    def __init__(
+        self,
+        inventory: Callable[[], Inventory] = open_inventory,
+        ask: Callable[[Path], Capabilities | NoCamera] = probe,
+        answer_s: float = _ANSWER_S,
+    ) -> None:
+        self._inventory = inventory
+        self._ask = ask
+        self._answer_s = answer_s
+
     async def look(self) -> Sequence[Finding]:
-        nodes, waiting = Inventory().look()
-        findings = [self._overall(len(nodes), waiting=waiting)]
-        for node in nodes:
-            findings += await anyio.to_thread.run_sync(_examine, node, abandon_on_cancel=True)
-        return findings
+        nodes, waiting = self._inventory().look()
+        found: dict[str, list[Finding]] = {}
+
+        async def examine(node: DeviceNode) -> None:
+            found[node.name] = await self._examined(node)
+
+        async with anyio.create_task_group() as tg:
+            for node in nodes:
+                tg.start_soon(examine, node)
+        return [
+            self._overall(len(nodes), waiting=waiting),
+            *(each for node in nodes for each in found[node.name]),
+        ]
+
+    async def _examined(self, node: DeviceNode) -> list[Finding]:
+        with anyio.move_on_after(self._answer_s):
+            return await anyio.to_thread.run_sync(_examine, node, self._ask, abandon_on_cancel=True)
+        return [
+            Finding(
+                _title(node),
+                FindingStatus.FAILED,
+                f"It has not answered for {self._answer_s:g} s.",
+                "Unplug it and plug it in again; if that does not help, try another port or cable.",
+            )
+        ]
 
     def _overall(self, count: int, *, waiting: bool) -> Finding:
         if waiting:
@@ -38,11 +75,15 @@ class DeviceCheck(Check):
         return Finding(self.name, FindingStatus.OK, f"{count} nodes{where}.")
 
 
-def _examine(node: DeviceNode) -> list[Finding]:
-    title = f"{node.name} ({node.shown_name})"
+def _title(node: DeviceNode) -> str:
+    return f"{node.name} ({node.shown_name})"
+
+
+def _examine(node: DeviceNode, ask: Callable[[Path], Capabilities | NoCamera]) -> list[Finding]:
+    title = _title(node)
     holders = holders_of(node.path)
     try:
-        found = probe(node.path)
+        found = ask(node.path)
     except OSError as error:
         problem = explain(error, "opening it", holders=holders)
         return [Finding(title, FindingStatus.FAILED, problem.details, problem.suggestion)]

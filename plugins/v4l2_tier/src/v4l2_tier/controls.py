@@ -147,7 +147,7 @@ def _tried(wish: Wish, port: ControlPort, done: list[Wish], problems: list[str])
         state = port.read_control(wish.control)
         if state.inactive:
             return False
-        if state.value != wish.value or wish.control.kind == "button":
+        if state.value != wish.value or not wish.control.is_readable:
             port.write_control(wish.control, wish.value)
     except CaptureFailed as error:
         problems.append(_refused(wish, error))
@@ -158,7 +158,7 @@ def _tried(wish: Wish, port: ControlPort, done: list[Wish], problems: list[str])
 
 def _deviations(wish: Wish, port: ControlPort) -> list[str]:
     """What the camera made of it, if it is something else."""
-    if wish.control.kind == "button":
+    if not wish.control.is_readable:
         return []
     try:
         state = port.read_control(wish.control)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Self
 
 from agent_core.plugin import CaptureFailed
 from v4l2_tier.capabilities import Capabilities, DeviceControl
+from v4l2_tier.control_values import get_value, set_value
 from v4l2_tier.controls import ControlState
 from v4l2_tier.device_errors import explained
 from v4l2_tier.modes import ChosenMode
@@ -157,15 +158,12 @@ class CaptureDevice:
         with explained(f"reading the control {control.name}", self._node):
             device.ioctl(self._descriptor, device.IOC.QUERYCTRL, query)
             inactive = bool(query.flags & device.ControlFlag.INACTIVE)
-            readable = control.kind != "button" and not query.flags & device.ControlFlag.WRITE_ONLY
-            value = device.get_control(self._descriptor, control.id) if readable else 0
+            value = get_value(self._descriptor, control.id, control.kind) if control.is_readable else 0
         return ControlState(value, inactive)
 
     def write_control(self, control: DeviceControl, value: int) -> None:
-        from linuxpy.video import device
-
         with explained(f"setting the control {control.name}", self._node):
-            device.set_control(self._descriptor, control.id, value)
+            set_value(self._descriptor, control.id, control.kind, value)
 
     def start(self, buffers: int) -> None:
         """Share `buffers` buffers with the driver, which may decide on more or fewer, and start the stream."""

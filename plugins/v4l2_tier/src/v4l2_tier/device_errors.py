@@ -17,8 +17,39 @@ __all__ = ("explain", "explained")
 
 _log = logging.getLogger("camera_agent.v4l2_tier")
 
-_GONE = frozenset({errno.ENODEV, errno.ENXIO, errno.ENOENT, errno.ESHUTDOWN})
-_DENIED = frozenset({errno.EACCES, errno.EPERM})
+#: Error numbers, then what is said of them: the reason, a sentence, what to do.
+_MEANINGS = (
+    (
+        frozenset({errno.ENODEV, errno.ENXIO, errno.ENOENT, errno.ESHUTDOWN}),
+        "camera_gone",
+        "The camera is gone.",
+        "Check its cable; it is used again as soon as it is back.",
+    ),
+    (
+        frozenset({errno.ENOSPC}),
+        "usb_bandwidth",
+        "The USB bus has not enough bandwidth left for this camera.",
+        "Choose MJPG, a smaller size or a lower rate, or plug it into another port or hub.",
+    ),
+    (
+        frozenset({errno.EACCES, errno.EPERM}),
+        "access_denied",
+        "The agent may not open the camera.",
+        "Let the agent's user be in the group `video`.",
+    ),
+    (
+        frozenset({errno.ENOMEM}),
+        "out_of_memory",
+        "There is not enough memory for the camera's buffers.",
+        "Choose a smaller size or fewer `buffers`.",
+    ),
+    (
+        frozenset({errno.EMFILE, errno.ENFILE}),
+        "out_of_files",
+        "The agent has no file descriptors left for the camera.",
+        "Allow it more (LimitNOFILE of its unit), or fewer clients.",
+    ),
+)
 
 
 def explain(error: OSError, doing: str, *, holders: tuple[Holder, ...] = ()) -> CaptureFailed:
@@ -26,36 +57,11 @@ def explain(error: OSError, doing: str, *, holders: tuple[Holder, ...] = ()) -> 
     number = error.errno or errno.ENOMEM  # without a number it is linuxpy's own: no buffer was granted
     name = errno.errorcode.get(number, f"error {number}")
     detail = f"{doing}: {name}"
-    if number in _GONE:
-        return CaptureFailed(
-            "The camera is gone.",
-            reason="camera_gone",
-            suggestion="Check its cable; it is used again as soon as it is back.",
-            detail=detail,
-        )
     if number == errno.EBUSY:
         return _busy(holders, detail)
-    if number == errno.ENOSPC:
-        return CaptureFailed(
-            "The USB bus has not enough bandwidth left for this camera.",
-            reason="usb_bandwidth",
-            suggestion="Choose MJPG, a smaller size or a lower rate, or plug it into another port or hub.",
-            detail=detail,
-        )
-    if number in _DENIED:
-        return CaptureFailed(
-            "The agent may not open the camera.",
-            reason="access_denied",
-            suggestion="Let the agent's user be in the group `video`.",
-            detail=detail,
-        )
-    if number == errno.ENOMEM:
-        return CaptureFailed(
-            "There is not enough memory for the camera's buffers.",
-            reason="out_of_memory",
-            suggestion="Choose a smaller size or fewer `buffers`.",
-            detail=detail,
-        )
+    for numbers, reason, details, suggestion in _MEANINGS:
+        if number in numbers:
+            return CaptureFailed(details, reason=reason, suggestion=suggestion, detail=detail)
     return CaptureFailed(
         f"The camera failed at {doing} ({name}).",
         reason="device_error",

@@ -16,10 +16,12 @@ __all__ = ("SOURCE", "fingerprint", "own_serial")
 SOURCE = "v4l2_tier"
 
 _SHORTEST_SERIAL = 4
-#: What makers leave in the field: words, counting, a number that only the first unit could have.
+#: What makers leave in the field: words, counting, a number that only the first unit could have, a version, a date.
 _PLACEHOLDERS = re.compile(
-    r"serial(no|num(ber)?)?|none|null|default|unknown|test|sn|n/?a"
-    r"|(sn)?0*[0-9]{1,2}|0?123456789(0|abcdef)?|abcdef[0-9]*|[0-9]{8}0{1,3}1|00\.00\.0[0-9]|01\.00\.00",
+    r"serial(no|num(ber)?)?|none|null|default|unknown|notavailable|test|sn|n/?a|(usb|web|hd)*cam(era)?"
+    r"|(sn)?0*[0-9]{1,2}|0x0*[0-9a-f]{1,2}|0?1234(5(6(7(8(9(0|abcdef)?)?)?)?)?)?|abcdef[0-9]*|abcdefg[a-z]*"
+    r"|[0-9]{8}0{1,3}1|(v|rev)?[0-9]{1,2}(\.[0-9]{1,2}){1,3}|0[1-9]00"
+    r"|20[0-3][0-9](0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])",
     re.IGNORECASE,
 )
 
@@ -28,12 +30,14 @@ def own_serial(text: str) -> str | None:
     """A serial number if it can be one unit's own.
 
     Not taken: what is shorter than four characters, one character repeated, an obvious placeholder (`0001`,
-    `SN0001`, `123456789`, `200901010001`, a version such as `01.00.00`) or what cannot be printed. What passes may
+    `SN0001`, `123456789`, `200901010001`, a version such as `01.00.00`, a date) or what cannot be printed. What passes may
     still be the same for every unit of a maker; the core notices when two of them are connected.
     """
     text = text.strip()
     bare = re.sub(r"[\s_-]", "", text)
-    if len(bare) < _SHORTEST_SERIAL or len(set(bare.lower())) == 1 or not text.isprintable():
+    if len(bare) < _SHORTEST_SERIAL or len(set(bare.lower())) == 1:
+        return None
+    if not text.isprintable() or "\N{REPLACEMENT CHARACTER}" in text:
         return None
     return None if _PLACEHOLDERS.fullmatch(bare) else text
 

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agent_core.plugin import DependencyFailed
+
 if TYPE_CHECKING:
     import pyudev
 
-__all__ = ("DeviceNode", "Inventory", "UsbDevice", "udev_runs")
+__all__ = ("DeviceNode", "Inventory", "UsbDevice", "open_inventory", "udev_runs")
 
 _log = logging.getLogger("camera_agent.v4l2_tier")
 
@@ -68,19 +70,20 @@ class Inventory:
         ImportError: libudev is not installed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, subsystem: str = SUBSYSTEM) -> None:
         import pyudev
 
         self._context = pyudev.Context()
+        self._subsystem = subsystem
 
     def look(self) -> tuple[tuple[DeviceNode, ...], bool]:
         """All nodes in the order of their numbers, and whether there are others that udev has not yet worked on."""
         nodes: list[DeviceNode] = []
         waiting = False
-        for device in self._context.list_devices(subsystem=SUBSYSTEM):
+        for device in self._context.list_devices(subsystem=self._subsystem):
             try:
-                if not Path(device.device_node or "").exists():
-                    continue
+                if device.device_node is None or not Path(device.device_node).exists():
+                    continue  # it went since it was listed, or this container has none of it
                 if udev_runs() and not device.is_initialized:
                     waiting = True
                     continue
@@ -88,6 +91,23 @@ class Inventory:
             except (OSError, KeyError, LookupError, ValueError) as error:  # it went while it was looked at
                 _log.debug("a device could not be read: %r", error)
         return tuple(sorted(nodes, key=lambda node: node.number)), waiting
+
+
+def open_inventory() -> Inventory:
+    """As `Inventory`.
+
+    Raises:
+        DependencyFailed: libudev is not installed.
+    """
+    try:
+        return Inventory()
+    except ImportError as error:
+        raise DependencyFailed(
+            "V4L2 cameras cannot be found without libudev.",
+            reason="libudev_missing",
+            suggestion="Install libudev (Debian: libudev1), or take v4l2_tier out of plugins.enabled.",
+            dependency="libudev",
+        ) from error
 
 
 def _node(device: "pyudev.Device") -> DeviceNode:

@@ -100,6 +100,8 @@ def _no_usable_format(capabilities: Capabilities) -> CaptureFailed:
 
 def _candidates(pixel_format: PixelFormat, settings: CaptureSettings) -> Iterator[_Candidate]:
     for size in pixel_format.sizes:
+        if min(size.width.minimum, size.height.minimum) <= 0:  # a descriptor that nobody filled in
+            continue
         width = _nearest(size.width, settings.width or _from_height(settings) or _DEFAULT_WIDTH)
         height = _nearest(size.height, settings.height or _from_width(settings, width) or _DEFAULT_HEIGHT)
         yield _Candidate(pixel_format.code, width, height, _best_interval(size, settings))

@@ -13,13 +13,14 @@ _USUAL_FPS = (5, 10, 15, 25, 30, 60)
 
 
 def modes_of(capabilities: Capabilities) -> tuple[CameraMode, ...]:
-    """Every format at every size; of ranges the ends and the usual values between."""
-    return tuple(
+    """Every format at every size, once; of ranges the ends and the usual values between."""
+    modes = (
         CameraMode(pixel_format.code, width, height, _rates(size))
         for pixel_format in capabilities.formats
         for size in pixel_format.sizes
         for width, height in _sizes(size)
     )
+    return tuple(dict.fromkeys(modes))
 
 
 def controls_of(capabilities: Capabilities) -> tuple[Control, ...]:

@@ -32,6 +32,8 @@ _BUF_VIDEO_CAPTURE = 1
 _DISCRETE, _CONTINUOUS = 1, 2
 #: No device has so many of anything; a driver that ignores the index must not keep us for ever.
 _MOST = 4096
+#: Some cameras list a size or a rate twice; so many alike in a row are a driver that ignores the index.
+_MOST_ALIKE = 4
 
 #: What ends an enumeration; ENODATA is said where the present input has none.
 _END = frozenset({errno.EINVAL, errno.ENOTTY, errno.ENODATA})
@@ -108,7 +110,7 @@ def _enumerate(descriptor: int, request: int, entry: StructT) -> Iterator[Struct
     """`entry` filled in for index 0, 1, ... until the driver has no more; the same object each time."""
     from linuxpy.ioctl import ioctl
 
-    before = b""
+    before, alike = b"", 0
     for index in range(_MOST):
         entry.index = index
         try:
@@ -118,7 +120,8 @@ def _enumerate(descriptor: int, request: int, entry: StructT) -> Iterator[Struct
                 return
             raise
         content = bytes(entry)[4:]
-        if content == before:
+        alike = alike + 1 if content == before else 1
+        if alike > _MOST_ALIKE:
             return
         before = content
         yield entry

@@ -1,6 +1,5 @@
 """Reading a device's image controls."""
 
-import ctypes
 import errno
 import logging
 import re
@@ -8,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from v4l2_tier.capabilities import DeviceControl
+from v4l2_tier.control_values import get_value
 
 if TYPE_CHECKING:
     from linuxpy.video import raw
@@ -59,6 +59,7 @@ def read_controls(descriptor: int) -> Iterator[DeviceControl]:
             choices=tuple(_choices(descriptor, control, kind)) if kind in _MENUS else (),
             inactive=bool(control.flags & _INACTIVE),
             read_only=bool(control.flags & _READ_ONLY),
+            write_only=bool(control.flags & _WRITE_ONLY),
         )
 
 
@@ -94,34 +95,13 @@ def _variable_name(text: str) -> str:
 
 def _value(descriptor: int, control: "raw.v4l2_query_ext_ctrl", kind: str) -> int:
     """What it is set to; the default where it cannot be read."""
-    from linuxpy.ioctl import ioctl
-    from linuxpy.video import raw
-
     if kind == "button" or control.flags & _WRITE_ONLY:
         return int(control.default_value)
     try:
-        if kind == "integer64":
-            return _value64(descriptor, control.id)
-        holder = raw.v4l2_control()
-        holder.id = control.id
-        ioctl(descriptor, raw.IOC.G_CTRL, holder)
-        return int(holder.value)
+        return get_value(descriptor, control.id, kind)
     except OSError as error:
         _check_there(error)
         return int(control.default_value)
-
-
-def _value64(descriptor: int, control_id: int) -> int:
-    from linuxpy.ioctl import ioctl
-    from linuxpy.video import raw
-
-    holder = raw.v4l2_ext_control()
-    holder.id = control_id
-    holders = raw.v4l2_ext_controls()
-    holders.count = 1
-    holders.controls = ctypes.pointer(holder)
-    ioctl(descriptor, raw.IOC.G_EXT_CTRLS, holders)
-    return int(holder.value64)
 
 
 def _choices(descriptor: int, control: "raw.v4l2_query_ext_ctrl", kind: str) -> Iterator[tuple[int, str]]:

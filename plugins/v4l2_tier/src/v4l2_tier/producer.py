@@ -117,6 +117,8 @@ class V4l2Producer(FrameProducer):
 
     def _set_up(self, device: OpenDevice) -> None:
         self._layout = layout = device.configure(self.chosen)
+        # A driver that tells no rates, or cannot keep the one it offered, may be far slower.
+        self._silence = Silence.of(max(self.chosen.interval, layout.interval or self.chosen.interval))
         notes = [*self.chosen.notes, *_changes(self.chosen, layout)]
         notes += apply(self._controls, device)
         if tuple(notes) != self._told:

@@ -1,25 +1,33 @@
 """What `[plugins.v4l2_tier]` may say."""
 
-from typing import Literal
+import re
+from collections import Counter
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from agent_core.plugin import Settings
 
 __all__ = ("CaptureSettings", "V4l2TierSettings")
 
 
+def _a_code(text: str) -> str:
+    if not re.fullmatch("[A-Z0-9 ]{4}", text):
+        raise ValueError(
+            f"{text!r} is no code of four characters as v4l2-ctl prints them, such as MJPG or YUYV"
+        )
+    return text
+
+
 class CaptureSettings(Settings):
     """How one camera is captured."""
 
-    pixel_format: str | None = Field(
-        None,
-        pattern=r"^[A-Z0-9 ]{4}$",
-        description="four-character code; default: MJPG, else the best raw one",
+    pixel_format: Annotated[str, AfterValidator(_a_code)] | None = Field(
+        None, description="four-character code; default: MJPG, else the best raw one"
     )
     width: int | None = Field(None, ge=16, le=16384, description="pixels; the nearest size offered is taken")
     height: int | None = Field(None, ge=16, le=16384, description="pixels")
-    fps: float | None = Field(None, gt=0, le=1000, description="frames per second; default: up to 30")
+    fps: float | None = Field(None, ge=0.01, le=1000, description="frames per second; default: up to 30")
     controls: dict[str, int | bool | str] = Field(
         default_factory=dict,
         description="image controls by the names that `v4l2-ctl -L` prints; menus by label too",
@@ -50,13 +58,22 @@ class CameraSettings(CaptureSettings):
     enabled: bool = Field(default=True, description="false: leave this device alone")
 
 
+def _each_matched_once(tables: tuple[CameraSettings, ...]) -> tuple[CameraSettings, ...]:
+    twice = [match for match, count in Counter(table.match for table in tables).items() if count > 1]
+    if twice:
+        raise ValueError(f"there are two tables with match {twice[0]!r}, of which the second never counts")
+    return tables
+
+
 class V4l2TierSettings(Settings):
     """Each field's description is its row in the README's table."""
 
     defaults: CaptureSettings = Field(
         default_factory=CaptureSettings, description="for cameras that no table of `cameras` matches"
     )
-    cameras: tuple[CameraSettings, ...] = Field((), description="settings of single cameras, see below")
+    cameras: Annotated[tuple[CameraSettings, ...], AfterValidator(_each_matched_once)] = Field(
+        (), description="settings of single cameras, see below"
+    )
     hotplug: Literal["auto", "udev", "kernel", "inotify", "poll"] = Field(
         "auto", description="how devices that come and go are noticed; auto takes the first that works"
     )

@@ -6,13 +6,13 @@ import anyio
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskGroup, TaskStatus
 
-from agent_core.plugin import AgentContext, CameraReport, CameraSource, Clock, DependencyFailed, GrowingPauses
+from agent_core.plugin import AgentContext, CameraReport, CameraSource, Clock, GrowingPauses
 from v4l2_tier.camera import V4l2Camera
 from v4l2_tier.camera_needs import CameraNeeds
 from v4l2_tier.debounce import Debounce
 from v4l2_tier.fingerprint import SOURCE
 from v4l2_tier.hotplug import open_watcher
-from v4l2_tier.inventory import DeviceNode, Inventory
+from v4l2_tier.inventory import DeviceNode, Inventory, open_inventory
 from v4l2_tier.noticed import HotplugWatcher, Noticed
 from v4l2_tier.settings import V4l2TierSettings
 from v4l2_tier.sockets import SocketPlaces
@@ -40,25 +40,13 @@ class V4l2Source(CameraSource):
         self, report: CameraReport, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED
     ) -> None:
         needs = CameraNeeds(self._settings, report, self._agent.clock, SocketPlaces(self._agent.runtime_dir))
-        inventory = _inventory()
+        inventory = open_inventory()
         watcher = open_watcher(self._settings.hotplug, self._agent.clock)  # before the first look
         try:
             async with anyio.create_task_group() as tg:
                 await DeviceRoll(inventory, watcher, needs, tg).run(task_status=task_status)
         finally:
             watcher.close()
-
-
-def _inventory() -> Inventory:
-    try:
-        return Inventory()
-    except ImportError as error:
-        raise DependencyFailed(
-            "V4L2 cameras cannot be found without libudev.",
-            reason="libudev_missing",
-            suggestion="Install libudev (Debian: libudev1), or take v4l2_tier out of plugins.enabled.",
-            dependency="libudev",
-        ) from error
 
 
 class DeviceRoll:

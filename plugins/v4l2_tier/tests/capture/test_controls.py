@@ -29,7 +29,8 @@ class Camera:
 
     def read_control(self, control: DeviceControl) -> ControlState:
         ruler, free = RULES.get(control.name, ("", 0))
-        return ControlState(self.values[control.name], bool(ruler) and self.values[ruler] != free)
+        value = self.values[control.name] if control.is_readable else 0
+        return ControlState(value, bool(ruler) and self.values[ruler] != free)
 
     def write_control(self, control: DeviceControl, value: int) -> None:
         assert not self.read_control(control).inactive
@@ -118,6 +119,14 @@ def test_what_the_camera_refuses_or_changes_is_told(webcam: Capabilities) -> Non
         "control brightness: 255 was set, the camera made it 200",
     ]
     assert camera.values["exposure_dynamic_framerate"] == 1
+
+
+@pytest.mark.parametrize("value", [0, 5])
+def test_what_cannot_be_read_back_is_set_and_taken_as_done(webcam: Capabilities, value: int) -> None:
+    pan = DeviceControl(0x009A0904, "pan_relative", "integer", -10, 10, 1, 0, 0, write_only=True)
+    camera = Camera((*webcam.controls, pan))
+    assert apply(plan(camera.controls, {"pan_relative": value}), camera) == []
+    assert camera.written == [("pan_relative", value)]
 
 
 def test_a_camera_that_goes_meanwhile_ends_it(webcam: Capabilities) -> None:

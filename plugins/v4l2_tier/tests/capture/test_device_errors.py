@@ -20,6 +20,7 @@ from v4l2_tier.holders import Holder, holders_of
         (errno.ENOSPC, "usb_bandwidth", "bandwidth"),
         (errno.EACCES, "access_denied", "may not open"),
         (errno.ENOMEM, "out_of_memory", "memory"),
+        (errno.EMFILE, "out_of_files", "descriptors"),
         (errno.EPROTO, "device_error", "starting the stream (EPROTO)"),
         (errno.EIO, "device_error", "EIO"),
         (None, "out_of_memory", "memory"),

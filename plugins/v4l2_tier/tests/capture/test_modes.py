@@ -92,6 +92,14 @@ def test_ranges_of_sizes_and_rates_are_met_exactly_or_by_the_nearest_step() -> N
     assert mode.interval == Fraction(2, 30)
 
 
+@pytest.mark.parametrize("wishes", [{}, {"width": 640}, {"width": 640, "height": 480}])
+def test_a_size_of_nothing_is_not_taken(wishes: dict[str, int]) -> None:
+    offered = camera(MJPG=(size(0, 0, 30), size(640, 480, 30)))
+    assert told(choose(offered, CaptureSettings(**wishes))) == ("MJPG", 640, 480, 30.0)
+    with pytest.raises(CaptureFailed, match="no picture format"):
+        choose(camera(MJPG=(size(0, 0, 30),)), CaptureSettings(**wishes))
+
+
 def test_a_driver_without_rates_is_believed_to_have_the_wanted_one() -> None:
     silent = camera(MJPG=(size(640, 480),))
     assert told(choose(silent, CaptureSettings())) == ("MJPG", 640, 480, 30.0)

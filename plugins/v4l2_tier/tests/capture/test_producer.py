@@ -66,7 +66,7 @@ class Device:
         self._bench.call("configure")
         width, height = self._bench.answers or (mode.width, mode.height)
         layout = RawLayout(mode.pixel_format, width, height, 0)
-        interval = mode.interval * 2 if self._bench.answers else mode.interval
+        interval = mode.interval * (2 if self._bench.answers else self._bench.slower)
         return PictureLayout(mode.pixel_format, width, height, interval, layout)
 
     def read_control(self, control: DeviceControl) -> ControlState:
@@ -112,6 +112,7 @@ class Bench:
         self.calls: list[str] = []
         self.failures: dict[str, CaptureFailed] = {}
         self.answers: tuple[int, int] | None = None
+        self.slower = 1
         self.devices: list[Device] = []
         self.frames: list[Frame] = []
         self.errors: list[CaptureFailed] = []
@@ -310,6 +311,22 @@ async def test_silence_is_met_by_restart_then_reopening_then_told(webcam: Capabi
         bench.device.send(PICTURES[2])
         await bench.seen(2)
         assert bench.broker.problem is None
+
+
+async def test_a_driver_that_delivers_more_slowly_than_it_was_set_to_is_not_taken_for_silent(
+    webcam: Capabilities,
+) -> None:
+    async with running(webcam) as (bench, tg):
+        bench.slower = 90  # 3 s from one frame to the next
+        tg.start_soon(bench.look)
+        await bench.until("start")
+        for count in range(1, 5):
+            bench.device.send(PICTURES[0])
+            await bench.seen(count)
+            await bench.clock.advance(3)
+        assert bench.calls == ["open", "configure", "start"]
+        await bench.clock.advance(7.4)  # ten seconds after the last one: the broker's own limit
+        await bench.until("start", "stop", "close")
 
 
 async def test_a_restart_that_helps_is_noticed_by_nobody(webcam: Capabilities) -> None:

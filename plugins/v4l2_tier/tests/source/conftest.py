@@ -193,6 +193,12 @@ def watch(tmp_path: Path) -> Watch:
 
 
 @pytest.fixture
+def bench_parts() -> tuple[Devices, Report]:
+    """Devices, and who keeps what is reported of them."""
+    return Devices(), Report()
+
+
+@pytest.fixture
 def node() -> Callable[..., DeviceNode]:
     """`node(2, serial="0001", port=3, incarnation=5)`."""
     return make_node

@@ -24,6 +24,10 @@ Make = Callable[..., DeviceNode]
         "E1F2-09",
         " 5F3A1B2C ",
         "20210312042",
+        "20219912",
+        "12345679",
+        "0x00A1B2",
+        "WebCam-7A31",
     ],
 )
 def test_what_may_be_one_units_own(text: str) -> None:
@@ -43,6 +47,8 @@ def test_what_may_be_one_units_own(text: str) -> None:
             "Serial",
             "SerialNumber",
         ),
+        *("12345", "12345678", "0100", "0x0001", "1.00", "V1.0", "2.0.1", "20200422", "ABCDEFGHIJ"),
+        *("USB Camera", "WebCam", "Not Available", "12\ufffd\ufffd78"),
         *("none", "N/A", "unknown", "serial_number", "AB\x00CDE", "0012"),
     ],
 )

@@ -20,6 +20,11 @@ def test_discrete_modes_are_themselves() -> None:
     assert modes_of(offering(size)) == (CameraMode("YUYV", 640, 480, (30.0, 29.97, 7.5)),)
 
 
+def test_what_a_camera_lists_twice_is_shown_once() -> None:
+    size = FrameSize(Span(640, 640), Span(480, 480), (every("1/30"), every("1/30"), every("1/15")))
+    assert modes_of(offering(size, size)) == (CameraMode("YUYV", 640, 480, (30.0, 15.0)),)
+
+
 def test_of_ranges_the_ends_and_usual_values_are_shown() -> None:
     rates = Intervals(Fraction(1, 60), Fraction(1, 2))
     size = FrameSize(Span(32, 1920, 2), Span(32, 1080, 2), (rates,))

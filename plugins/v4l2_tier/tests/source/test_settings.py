@@ -30,8 +30,11 @@ def test_the_readme_has_a_row_for_each(model: Any) -> None:
         ({"cameras": [{"match": "*", "id": "door"}]}, "pattern"),
         ({"cameras": [{"match": "*", "device": "video0"}]}, "device"),
         ({"defaults": {"match": "*"}}, "match"),
-        ({"defaults": {"pixel_format": "mjpeg"}}, "pattern"),
-        ({"defaults": {"fps": 0}}, "greater than 0"),
+        ({"cameras": [{"match": "A"}, {"match": "B"}, {"match": "A"}]}, "two tables with match 'A'"),
+        ({"defaults": {"pixel_format": "MJPEG"}}, "'MJPEG' is no code of four .* such as MJPG"),
+        ({"defaults": {"pixel_format": "mjpg"}}, "'mjpg' is no code of four"),
+        ({"defaults": {"fps": 0}}, "greater than or equal to 0.01"),
+        ({"defaults": {"fps": 0.0004}}, "greater than or equal to 0.01"),
     ],
 )
 def test_a_wrong_one_is_refused_with_the_reason(settings: dict[str, Any], message: str) -> None:

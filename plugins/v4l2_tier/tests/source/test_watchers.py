@@ -97,6 +97,12 @@ async def test_each_way_can_be_waited_for_cancelled_and_closed(
     assert len(list(Path("/proc/self/fd").iterdir())) <= before + 1  # the event loop's
 
 
+def test_devices_without_a_node_are_left_out() -> None:
+    """As one that went since it was listed; network devices never have any."""
+    assert any(Path("/sys/class/net").iterdir())
+    assert Inventory("net").look() == ((), False)
+
+
 def test_the_inventory_of_this_machine_can_be_taken() -> None:
     nodes, waiting = Inventory().look()
     assert [node.number for node in nodes] == sorted(node.number for node in nodes)

@@ -1,0 +1,42 @@
+"""One camera that goes while it is looked after, without the source around it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from agent_core.testing import SimulatedClock
+from v4l2_tier.camera import V4l2Camera
+from v4l2_tier.camera_needs import CameraNeeds
+from v4l2_tier.inventory import DeviceNode
+from v4l2_tier.settings import V4l2TierSettings
+from v4l2_tier.sockets import SocketPlaces
+
+Make = Callable[..., DeviceNode]
+HERE, GONE = ("connected", "video0"), ("disconnected", "video0")
+
+
+@pytest.mark.parametrize("steps", range(40))
+async def test_one_that_goes_in_the_moment_it_is_ready_does_not_stay(
+    steps: int, bench_parts: tuple[Any, Any], node: Make, tmp_path: Path
+) -> None:
+    """At each step of the event loop after its socket is there: a cancelled task may still run one of its own."""
+    devices, report = bench_parts
+    settings = V4l2TierSettings()
+    needs = CameraNeeds(
+        settings, report, SimulatedClock(), SocketPlaces(tmp_path), devices.probe, devices.make_producer
+    )
+    camera = V4l2Camera(node(), needs)
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as tg:
+            tg.start_soon(camera.run, lambda: None)
+            while not any(tmp_path.iterdir()):
+                await anyio.lowlevel.checkpoint()
+            for _ in range(steps):
+                await anyio.lowlevel.checkpoint()
+            camera.gone()
+    assert report.said in ([], [HERE, GONE])
+    assert not any(tmp_path.iterdir())
