@@ -37,7 +37,7 @@ class DeviceCheck(Check):
         self._answer_s = answer_s
 
     async def look(self) -> Sequence[Finding]:
-        nodes, waiting = self._inventory().look()
+        nodes, waiting = await self._inventory().look()
         found: dict[str, list[Finding]] = {}
 
         async def examine(node: DeviceNode) -> None:

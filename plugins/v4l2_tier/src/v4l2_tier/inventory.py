@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import anyio.to_thread
+
 from agent_core.plugin import DependencyFailed
 
 if TYPE_CHECKING:
@@ -64,7 +66,10 @@ class DeviceNode:
 
 
 class Inventory:
-    """Looks at sysfs and at udev's own data; nothing is opened and nothing waits, so it runs in the event loop.
+    """Looks at sysfs and at udev's own data; no device is opened.
+
+    The kernel takes a USB device's lock to show its strings: one that is being probed and does not answer lets the
+    reader wait, so this is done in a worker thread. One look at a time: libudev's context is not for two threads.
 
     Raises:
         ImportError: libudev is not installed.
@@ -76,8 +81,15 @@ class Inventory:
         self._context = pyudev.Context()
         self._subsystem = subsystem
 
-    def look(self) -> tuple[tuple[DeviceNode, ...], bool]:
-        """All nodes in the order of their numbers, and whether there are others that udev has not yet worked on."""
+    async def look(self) -> tuple[tuple[DeviceNode, ...], bool]:
+        """All nodes in the order of their numbers, and whether there are others that udev has not yet worked on.
+
+        Cancelled, it leaves the thread to its waiting; the inventory must not be used again then.
+        """
+        return await anyio.to_thread.run_sync(self.look_now, abandon_on_cancel=True)
+
+    def look_now(self) -> tuple[tuple[DeviceNode, ...], bool]:
+        """As `look`; may wait for a device."""
         nodes: list[DeviceNode] = []
         waiting = False
         for device in self._context.list_devices(subsystem=self._subsystem):

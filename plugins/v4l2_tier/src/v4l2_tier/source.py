@@ -66,20 +66,20 @@ class DeviceRoll:
         self._look_s = 0.0
 
     async def run(self, *, task_status: TaskStatus[None]) -> None:
-        self._look(Noticed())
+        await self._look(Noticed())
         # One after the other, by number: so ids do not depend on which device answers first.
         for node in self._debounce.settled(self._clock.monotonic_s(), at_once=True):
             await self._tasks.start(self._look_after, self._new_camera(node))
         task_status.started()
         while True:
             noticed = await self._wait()
-            self._look(noticed)
+            await self._look(noticed)
             for node in self._debounce.settled(self._clock.monotonic_s()):
                 self._tasks.start_soon(self._look_after, self._new_camera(node))
 
-    def _look(self, noticed: Noticed) -> None:
+    async def _look(self, noticed: Noticed) -> None:
         """All of them, each time: there are few, and an event can be lost or come twice."""
-        nodes, waiting = self._inventory.look()
+        nodes, waiting = await self._inventory.look()
         now_s = self._clock.monotonic_s()
         for node in self._debounce.look(nodes, now_s, removed=noticed.removed, touched=noticed.touched):
             self._cameras.pop(node.name).gone()

@@ -83,7 +83,7 @@ class Devices(HotplugWatcher):
 
     # Of the inventory.
 
-    def look(self) -> tuple[tuple[DeviceNode, ...], bool]:
+    async def look(self) -> tuple[tuple[DeviceNode, ...], bool]:
         self.looks += 1
         return tuple(sorted(self.nodes.values(), key=lambda node: node.number)), self.waiting
 

@@ -1,5 +1,6 @@
 """The ways of noticing devices that can be tried without any."""
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from agent_core.testing import SimulatedClock
 from v4l2_tier.hotplug import open_watcher
 from v4l2_tier.inotify import InotifyWatcher
-from v4l2_tier.inventory import Inventory
+from v4l2_tier.inventory import DeviceNode, Inventory
 from v4l2_tier.noticed import Noticed
 from v4l2_tier.polling import PollWatcher
 
@@ -97,13 +98,36 @@ async def test_each_way_can_be_waited_for_cancelled_and_closed(
     assert len(list(Path("/proc/self/fd").iterdir())) <= before + 1  # the event loop's
 
 
-def test_devices_without_a_node_are_left_out() -> None:
+async def test_devices_without_a_node_are_left_out() -> None:
     """As one that went since it was listed; network devices never have any."""
     assert any(Path("/sys/class/net").iterdir())
-    assert Inventory("net").look() == ((), False)
+    assert await Inventory("net").look() == ((), False)
 
 
-def test_the_inventory_of_this_machine_can_be_taken() -> None:
-    nodes, waiting = Inventory().look()
+async def test_the_inventory_of_this_machine_can_be_taken() -> None:
+    nodes, waiting = await Inventory().look()
     assert [node.number for node in nodes] == sorted(node.number for node in nodes)
     assert isinstance(waiting, bool)
+
+
+class Locked(Inventory):
+    """One of whose devices is being probed by the kernel and does not answer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answers = threading.Event()
+
+    def look_now(self) -> tuple[tuple[DeviceNode, ...], bool]:
+        assert self.answers.wait(20)
+        return super().look_now()
+
+
+async def test_a_device_that_cannot_be_read_holds_up_nothing_else() -> None:
+    inventory = Locked()
+    with anyio.move_on_after(0.01) as given_up:
+        await inventory.look()
+    assert given_up.cancelled_caught
+    async with anyio.create_task_group() as tg:
+        tg.start_soon(inventory.look)
+        await anyio.wait_all_tasks_blocked()
+        inventory.answers.set()
