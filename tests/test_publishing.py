@@ -135,6 +135,22 @@ async def test_a_program_that_exits_at_once_is_no_storm() -> None:
         assert runner.spawned == count
 
 
+async def test_a_program_that_cannot_be_started_is_an_attempt_that_failed() -> None:
+    """As without a free descriptor or process: the kernel says no before there is a child."""
+    scene = Scene((*SLEEPS, "x" * 200_000))
+    runner = scene.runner()
+    async with running(runner):
+        with anyio.fail_after(20), pytest.raises(FfmpegFailed) as caught:
+            await runner.wait_live()
+        assert caught.value.reason == "publisher_not_started"
+        assert "Argument list too long" in caught.value.details
+        scene.argv = SLEEPS
+        with anyio.fail_after(20):
+            while runner.process is None:
+                await scene.clock.advance(0.5)
+    assert runner.spawned == 1
+
+
 async def test_a_program_that_falls_silent_is_ended_within_ten_seconds_and_replaced() -> None:
     scene = Scene(IGNORES_SIGNALS)
     runner = scene.runner()
