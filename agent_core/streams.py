@@ -23,7 +23,7 @@ from agent_core.publisher_progress import PublisherProgress
 from agent_core.publishers import Publishers
 from agent_core.publishing import PublisherRunner, publish_command
 from agent_core.server_link import ServerLink
-from agent_core.stream_hold import HeldStream, LiveStatus, StreamState
+from agent_core.stream_hold import HeldStream, LiveStatus, StreamState, stopped
 
 __all__ = ("StreamManager", "StreamState")
 
@@ -197,6 +197,7 @@ class StreamManager:
             return True
         del self._held[camera]
         held.scope.cancel()
+        held.became(StreamState.INACTIVE, held.problem)  # whoever waits for it need not wait any longer
         return False
 
     def has_lease(self, camera: CameraId, holder: str) -> bool:
@@ -207,14 +208,11 @@ class StreamManager:
         """Return when the leased stream is live.
 
         Raises:
-            AgentError: why it could not be started, at the first failed attempt.
+            AgentError: why it could not be started, at the first failed attempt, or `stopped`.
         """
-        while (held := self._held.get(camera)) is not None:
-            if held.state is StreamState.ACTIVE:
-                return
-            if held.state is StreamState.ERROR and held.problem is not None:
-                raise held.problem
-            await held.changed.wait()
+        if (held := self._held.get(camera)) is None:
+            raise stopped()
+        await held.wait_live()
 
     async def wait_change(self, camera: CameraId) -> None:
         """Return when the leased stream's state changes next; at once where nobody has a lease."""

@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from agent_core.clock import SystemClock
-from agent_core.errors import AgentError, CaptureFailed, Unsupported
+from agent_core.errors import AgentError, CaptureFailed, InvalidState, Unsupported
 from agent_core.mediamtx.client import MediaServerClient
 from agent_core.mediamtx.schema import PathConf
 from agent_core.models import CameraId
@@ -67,6 +67,44 @@ async def test_the_stream_lives_until_the_last_lease_is_released(
     assert not plane.streams.release(CAMERA, "b")
     assert not plane.streams.release(CAMERA, "b")
     await eventually(lambda: idle(media_client))
+
+
+async def test_who_waits_is_told_when_the_lease_is_gone(plane: Plane) -> None:
+    plane.argv = ("sleep", "600")
+    refusals: list[str | None] = []
+
+    async def wait() -> None:
+        with pytest.raises(InvalidState) as caught:
+            await plane.streams.wait_live(CAMERA)
+        refusals.append(caught.value.reason)
+
+    plane.streams.acquire(CAMERA, "a")
+    with anyio.fail_after(15):
+        async with anyio.create_task_group() as tg:
+            tg.start_soon(wait)
+            await anyio.wait_all_tasks_blocked()
+            plane.streams.release(CAMERA, "a")
+    assert refusals == ["stopped"]
+    await wait()
+
+
+async def test_all_who_wait_are_told_why_it_failed_whoever_lets_go_first(plane: Plane) -> None:
+    plane.argv = ("false",)
+    reasons: list[str | None] = []
+
+    async def wait() -> None:
+        try:
+            await plane.streams.wait_live(CAMERA)
+        except AgentError as error:
+            plane.streams.release(CAMERA, "a")
+            reasons.append(error.reason)
+
+    plane.streams.acquire(CAMERA, "a")
+    with anyio.fail_after(15):
+        async with anyio.create_task_group() as tg:
+            tg.start_soon(wait)
+            tg.start_soon(wait)
+    assert reasons == ["start_timed_out", "start_timed_out"]
 
 
 async def test_a_path_that_was_deleted_is_made_again(plane: Plane, media_client: MediaServerClient) -> None:
