@@ -199,7 +199,7 @@ class RecordingManager:
         _, problem = self._streams.state(camera)
         await self._tell_to_stop(camera, limit_s)
         self._streams.release(camera, HOLDER)
-        stored = await final_files(self._store, active.note, clock=self._clock)
+        stored = await final_files(self._store, active, clock=self._clock)
         reason = reason or ("" if stored.segments else why_empty(active.problem or problem))
         ended_at = self._clock.now()
         note = active.note.model_copy(update={"ended_at": ended_at, "reason": reason})
@@ -262,8 +262,8 @@ class RecordingManager:
         """A disk that cannot be read shows no growth, which is what there is to say about it."""
         try:
             stored = self._store.read(active.note)
-        except OSError as error:
-            _log.warning("the recording's folder cannot be read: %s", error.strerror)
+        except StorageFailed as error:
+            _log.warning("%s", error.details)
         else:
             active.measured = Measured(stored.size_bytes, sum(self._store.segment_durations_s(stored)))
         return active.measured

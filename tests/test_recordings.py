@@ -155,6 +155,20 @@ async def test_a_folder_that_is_removed_under_it_hurts_nobody_else(plane: Plane)
     assert second.state is RecordingState.RECORDING
 
 
+async def test_a_disk_that_goes_away_hurts_nobody_else(plane: Plane) -> None:
+    """A link to itself, which nobody can open, stands for a disk that was pulled out."""
+    first, second = await start(plane, duration_s=3), await start(plane, "camera1")
+    folder = plane.files.root / "camera0" / first.note.id
+    with plane.bus.subscribe(lambda event: event.topic == "recording.stop") as events:
+        folder.rename(folder.with_name("elsewhere"))
+        folder.symlink_to(folder)
+        ended = await next_state(events, "recording.stop")
+    assert ended.recording == first.note.id
+    assert ended.reason == "storage_failed"
+    assert plane.recordings.active(CAMERA) is None
+    assert second.state is RecordingState.RECORDING
+
+
 async def test_the_end_finishes_every_recording(media_server: MediaServerUnderTest, tmp_path: Path) -> None:
     async with running_plane(media_server, tmp_path) as plane:
         notes = [(await start(plane, name)).note for name in ("camera0", "camera1")]
