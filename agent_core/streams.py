@@ -3,7 +3,7 @@
 import logging
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import anyio
 from anyio import TASK_STATUS_IGNORED
@@ -18,6 +18,7 @@ from agent_core.mediamtx.schema import PathConf, RuntimePath
 from agent_core.models import Camera, CameraId
 from agent_core.path_conf import PublishMode
 from agent_core.path_plan import PathPlan
+from agent_core.paths import PathDeferred
 from agent_core.pauses import GrowingPauses
 from agent_core.publisher_progress import PublisherProgress
 from agent_core.publishers import Publishers
@@ -106,7 +107,8 @@ class StreamManager:
         """
         server = self._link.require()
         self._ensured.add(camera.id)
-        await server.paths.ensure(camera.id, self._desired(camera))
+        with suppress(PathDeferred):  # the stream that others have is used as it is
+            await server.paths.ensure(camera.id, self._desired(camera))
         return f"{server.rtsp_url}/{camera.id}"
 
     async def set_recording(self, camera: Camera, conf: PathConf | None) -> None:

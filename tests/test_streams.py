@@ -10,8 +10,10 @@ import pytest
 from agent_core.clock import SystemClock
 from agent_core.errors import AgentError, CaptureFailed, InvalidState, Unsupported
 from agent_core.mediamtx.client import MediaServerClient
+from agent_core.mediamtx.hold import Hold
 from agent_core.mediamtx.schema import PathConf
 from agent_core.models import CameraId
+from agent_core.paths import PathManager
 from agent_core.stream_hold import StreamState
 from agent_core.testing.mediamtx import MediaServerUnderTest, free_ports
 from agent_core.testing.waiting import eventually
@@ -51,6 +53,27 @@ async def test_a_lease_makes_the_stream_live_and_its_end_lets_it_end(
             assert plane.streams.viewers(path) == 0
     assert plane.streams.state(CAMERA) == (StreamState.INACTIVE, None)
     await eventually(lambda: idle(media_client))
+
+
+async def test_a_stream_that_others_read_is_used_as_it_is(
+    plane: Plane, media_client: MediaServerClient
+) -> None:
+    """What differs would end it for them, so that waits until nobody reads it; who asks for it now gets it."""
+    conf = plane.streams.plan.conf(camera("camera0"), PathConf(record=False))
+    other = conf.model_copy(update={"run_on_demand_close_after_s": 2.0})
+    await PathManager(media_client).ensure("camera0", other)
+    with anyio.fail_after(30):
+        async with anyio.create_task_group() as viewers:
+            await viewers.start(Hold(f"{plane.server.rtsp_url}/camera0").run)
+            async with plane.streams.lease(CAMERA, "a"):
+                path = await plane.streams.runtime(CAMERA)
+                assert plane.streams.viewers(path) == 1
+            viewers.cancel_scope.cancel()
+        await eventually(lambda: idle(media_client))
+        await plane.streams.ensure(camera("camera0"))
+    actual = await media_client.path_config("camera0")
+    assert actual is not None
+    assert conf.missing_from(actual) == PathConf()
 
 
 async def test_the_stream_lives_until_the_last_lease_is_released(
