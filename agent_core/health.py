@@ -161,6 +161,7 @@ class HealthMonitor:
                 else "It accepts connections and does not answer."
             )
             self._link.recovery.unanswered()
+            self._link.breaker.unprobed()
             self._note_server(good=False, detail=detail)
             return
         self._probe_s = self._clock.monotonic_s() - began_s

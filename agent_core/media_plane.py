@@ -126,7 +126,7 @@ def media_plane(
         health,
         cleaner,
         PathKeeper(streams, repairs=lambda: link.repairs, tell=health.tell, clock=clock),
-        Resumption(recordings, files, cameras, recovered=link.recovery.wait, clock=clock),
+        Resumption(recordings, files, streams, recovered=link.recovery.wait, clock=clock),
         config.media_server,
         server if isinstance(server, ManagedServer) else None,
     )

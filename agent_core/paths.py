@@ -22,7 +22,7 @@ from agent_core.mediamtx.breaker import CircuitOpen
 from agent_core.mediamtx.client import MediaServerClient
 from agent_core.mediamtx.schema import HOT_KEYS, PathConf
 
-__all__ = ("PathCounters", "PathManager")
+__all__ = ("PathCounters", "PathDeferred", "PathManager")
 
 _log = logging.getLogger("camera_agent.paths")
 
@@ -36,6 +36,8 @@ _APPEAR_TIMEOUT_S = 0.25
 _NAME = re.compile(r"[0-9A-Za-z_.-]+(?:/[0-9A-Za-z_.-]+)*", re.ASCII)
 #: Names that MediaMTX gives to "everything else".
 _SHARED = frozenset(("all", "all_others"))
+#: What says whose pictures a path has.
+_FED_BY = frozenset(("source", "runOnDemand"))
 _RECORD_FIELDS = tuple(name for name in PathConf.model_fields if name.startswith("record"))
 
 
@@ -46,6 +48,10 @@ class PathCounters:
     writes: int = 0
     retries: int = 0
     repairs: int = 0
+
+
+class PathDeferred(InvalidState):
+    """A change that would end a stream waits until nobody uses it; until then the stream is the same pictures."""
 
 
 class PathManager:
@@ -72,6 +78,8 @@ class PathManager:
         self._counters = PathCounters()
         #: What was there when we last looked, so that it has been lost when it is not.
         self._known: set[str] = set()
+        #: Which keys of a path were last said to differ.
+        self._differing: dict[str, str] = {}
 
     @property
     def counters(self) -> PathCounters:
@@ -84,7 +92,7 @@ class PathManager:
         else replaces the path's settings, those about recording excepted, if nobody uses it.
 
         Raises:
-            InvalidState: `path_in_use`: the change would end a stream.
+            InvalidState: `path_in_use`: the change would end a stream; `PathDeferred` if that comes from where it should.
             MediaServerRefused: the server does not accept `conf`.
             MediaServerError: `not_applied`: it accepted `conf`, but does not show it.
         """
@@ -138,6 +146,7 @@ class PathManager:
         elif (missing := conf.missing_from(actual)) != PathConf():
             await self._change(name, conf, missing, actual)
         self._known.add(name)
+        self._differing.pop(name, None)
 
     def _note_made(self, name: str) -> None:
         if name in self._known:
@@ -160,7 +169,7 @@ class PathManager:
         return None
 
     async def _change(self, name: str, conf: PathConf, missing: PathConf, actual: PathConf) -> None:
-        _log.info("path %s differs from what it should be: %s", name, ", ".join(sorted(missing.wire())))
+        self._log_difference(name, ", ".join(sorted(missing.wire())))
         if missing.wire().keys() <= (await self._client.features()).hot_keys:
             self._count(writes=1, repairs=1)
             await self._client.patch_path(name, missing)
@@ -169,6 +178,12 @@ class PathManager:
             self._count(writes=1, repairs=1)
             await self._client.replace_path(name, _with_recording_of(actual, conf))
         await self._applied(name, conf)
+
+    def _log_difference(self, name: str, keys: str) -> None:
+        """Once for each: one that has to wait is found again every few seconds."""
+        if self._differing.get(name) != keys:
+            self._differing[name] = keys
+            _log.info("path %s differs from what it should be: %s", name, keys)
 
     async def _patch_record(self, name: str, conf: PathConf) -> None:
         if not conf.wire().keys() <= (await self._client.features()).hot_keys:
@@ -193,8 +208,9 @@ class PathManager:
     async def _check_unused(self, name: str, missing: PathConf) -> None:
         path = await self._client.path(name)
         if path is not None and (path.live or path.readers):
-            raise InvalidState(
-                f"Path {name} is in use, and changing {', '.join(sorted(missing.wire()))} would end its stream.",
+            keys = missing.wire().keys()
+            raise (InvalidState if keys & _FED_BY else PathDeferred)(
+                f"Path {name} is in use, and changing {', '.join(sorted(keys))} would end its stream.",
                 state="live",
                 allowed_states=("idle",),
                 reason="path_in_use",

@@ -159,6 +159,8 @@ class PublisherRunner:
                 problem = await self._follow(process, argv, liveness)
         except FileNotFoundError:
             problem = FfmpegFailed("The program that publishes was not found.", reason="ffmpeg_missing")
+        except OSError as error:  # no descriptor, process or memory left: later there may be
+            problem = _not_started(error)
         finally:
             self.process = None
         self._failed(problem)
@@ -215,6 +217,14 @@ def _hangs(health: PublisherHealth) -> FfmpegFailed:
             suggestion="Check the camera, and the network between this host and the media server.",
         )
     return FfmpegFailed("The stream did not start in time.", reason="start_timed_out", suggestion=_INPUT)
+
+
+def _not_started(error: OSError) -> FfmpegFailed:
+    return FfmpegFailed(
+        f"The program that publishes could not be started: {error.strerror}.",
+        reason="publisher_not_started",
+        suggestion="Check the limits of the agent's service: open files, processes, memory.",
+    )
 
 
 def _needs_credentials(details: str) -> Unsupported:

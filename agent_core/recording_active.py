@@ -1,5 +1,6 @@
 """A recording that goes on, one that has ended, and the moment between the two."""
 
+import logging
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -7,13 +8,15 @@ import anyio
 import anyio.to_thread
 
 from agent_core.clock import Clock
-from agent_core.errors import AgentError, InvalidState
+from agent_core.errors import AgentError, InvalidState, StorageFailed
 from agent_core.media import fmp4
 from agent_core.models import CameraId, RecordingEvent, RecordingState
 from agent_core.recording_files import RecordingNote, RecordingStore, StoredRecording
 from agent_core.recording_growth import Growth, Measured
 
 __all__ = ("Active", "Stopped", "already_recording", "final_files", "not_recording")
+
+_log = logging.getLogger("camera_agent.recordings")
 
 #: A media server answers before it has closed the file. It is asked for this long whether it has, ...
 FINAL_LIMIT_S = 1.0
@@ -76,8 +79,20 @@ def not_recording(camera: CameraId) -> InvalidState:
     )
 
 
-async def final_files(store: RecordingStore, note: RecordingNote, *, clock: Clock) -> StoredRecording:
-    """The files as they stay, once the media server, which has been told to stop, is done with them."""
+async def final_files(store: RecordingStore, active: Active, *, clock: Clock) -> StoredRecording:
+    """The files as they stay, once the media server, which has been told to stop, is done with them.
+
+    None where the disk cannot be read; that is then the recording's problem.
+    """
+    try:
+        return await _final_files(store, active.note, clock)
+    except StorageFailed as error:
+        _log.warning("the recording's files are not known: %s", error.details)
+        active.problem = error
+        return StoredRecording(active.note, store.folder(active.note), ())
+
+
+async def _final_files(store: RecordingStore, note: RecordingNote, clock: Clock) -> StoredRecording:
     ends_s = clock.monotonic_s() + FINAL_LIMIT_S
     before: list[int] | None = None
     while True:

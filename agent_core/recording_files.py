@@ -7,25 +7,25 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from itertools import count
 from pathlib import Path
 
 import anyio.to_thread
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from agent_core.errors import StorageFailed
 from agent_core.models import CAMERA_ID, CameraId
 from agent_core.recording_place import no_recording, not_local
 from agent_core.segment_lengths import SegmentLengths
+from agent_core.segments import Segment, listed, segments
 from agent_core.state import explain_os_error, write_atomic
 
-__all__ = ("RecordingFormat", "RecordingNote", "RecordingStore", "Segment", "StoredRecording")
+__all__ = ("RecordingFormat", "RecordingNote", "RecordingStore", "StoredRecording")
 
 #: The media server takes whatever starts like a segment's name for one; this is not such a name.
 NOTE = "recording.json"
-_SUFFIXES = (".mp4", ".ts")
 #: With less free space than this the disk counts as full: a part of a recording would not fit.
 FULL_BYTES = 1 << 20
 #: What `create` makes; anything else is no recording's id, so no name leads anywhere else.
@@ -51,18 +51,10 @@ class RecordingNote(BaseModel):
     id: str
     camera: str
     format: RecordingFormat
-    started_at: datetime
+    started_at: AwareDatetime
     duration_s: float | None = None
-    ended_at: datetime | None = None
+    ended_at: AwareDatetime | None = None
     reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    name: str
-    path: Path
-    size_bytes: int
-    modified_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +142,7 @@ class RecordingStore:
             StorageFailed: the disk refuses; the note is as it was.
         """
         try:
-            write_atomic(self._folder(note) / NOTE, note.model_dump_json(indent=2).encode() + b"\n")
+            write_atomic(self.folder(note) / NOTE, note.model_dump_json(indent=2).encode() + b"\n")
         except OSError as error:
             raise explain_os_error(error, "note what was recorded") from error
 
@@ -161,7 +153,7 @@ class RecordingStore:
             StorageFailed: a file cannot be deleted; the rest is as it was.
         """
         try:
-            for segment in (*stored.segments, *_segments(stored.folder, empty=True)):
+            for segment in (*stored.segments, *segments(stored.folder, empty=True)):
                 segment.path.unlink(missing_ok=True)
             (stored.folder / NOTE).unlink(missing_ok=True)
             with suppress(OSError):  # a file that is not ours stays, and its folder with it
@@ -171,25 +163,30 @@ class RecordingStore:
 
     def discard(self, note: RecordingNote) -> None:
         """Remove the folder of a recording that never got a segment; one that has something in it stays."""
-        folder = self._folder(note)
+        folder = self.folder(note)
         with suppress(OSError):
-            if not any(_segments(folder)):
-                for segment in _segments(folder, empty=True):
+            if not any(segments(folder)):
+                for segment in segments(folder, empty=True):
                     segment.path.unlink(missing_ok=True)
                 (folder / NOTE).unlink(missing_ok=True)
                 folder.rmdir()
 
-    def _folder(self, note: RecordingNote) -> Path:
+    def folder(self, note: RecordingNote) -> Path:
+        """Where the recording lies."""
         return self._root / note.camera / note.id
 
     def read(self, note: RecordingNote) -> StoredRecording:
-        """The recording as it is on disk now."""
-        folder = self._folder(note)
-        return StoredRecording(note, folder, tuple(_segments(folder)))
+        """The recording as it is on disk now.
+
+        Raises:
+            StorageFailed: its folder cannot be read.
+        """
+        folder = self.folder(note)
+        return StoredRecording(note, folder, listed(folder))
 
     def last_is_empty(self, stored: StoredRecording) -> bool:
-        """Whether the newest file has nothing in it: not yet, or, on a full disk, never."""
-        newest = max((each.name for each in _segments(stored.folder, empty=True)), default="")
+        """Whether the newest file has nothing in it: not yet, or, on a full disk, never. Raises as `read`."""
+        newest = max((each.name for each in listed(stored.folder, empty=True)), default="")
         return newest > (stored.segments[-1].name if stored.segments else "")
 
     def is_full(self) -> bool:
@@ -236,13 +233,14 @@ class RecordingStore:
             return None
         if (note.camera, note.id) != (folder.parent.name, folder.name):
             return None
-        return StoredRecording(note, folder, tuple(_segments(folder)))
+        return StoredRecording(note, folder, listed(folder))
 
     async def find(self, recording_id: str) -> StoredRecording:
         """The recording of that id.
 
         Raises:
             NotFound: there is none.
+            StorageFailed: it cannot be read.
             Unsupported: `recordings_not_local`: nor can it be here.
         """
         stored = None
@@ -272,21 +270,3 @@ class RecordingStore:
     def segment_durations_s(self, stored: StoredRecording) -> list[float]:
         """Seconds of media of each segment, 0 for a damaged one."""
         return [self._lengths.duration_s(each.path, each.size_bytes) for each in stored.segments]
-
-
-def _segments(folder: Path, *, empty: bool = False) -> Iterator[Segment]:
-    """Those with something in them, or the `empty` ones, which a media server leaves where the disk is full.
-
-    A folder or a file that has just been removed counts as never there.
-    """
-    try:
-        entries = sorted(folder.iterdir())
-    except (FileNotFoundError, NotADirectoryError):
-        return
-    for entry in entries:
-        if entry.suffix in _SUFFIXES:
-            with suppress(FileNotFoundError):
-                status = entry.lstat()
-                if stat.S_ISREG(status.st_mode) and (status.st_size > 0) is not empty:
-                    modified_at = datetime.fromtimestamp(status.st_mtime, UTC)
-                    yield Segment(entry.name, entry, status.st_size, modified_at)

@@ -23,13 +23,14 @@ from agent_core.recording_growth import Growth, GrowthLimits, Measured, no_media
 from agent_core.stream_hold import StreamState
 from agent_core.streams import StreamManager
 
-__all__ = ("RecordingManager",)
+__all__ = ("ENDED_WITH_AGENT", "RecordingManager")
 
 _log = logging.getLogger("camera_agent.recordings")
 
 #: How long a media server that does not answer is told to stop: for a caller, and when the agent ends.
 TELL_LIMIT_S, END_LIMIT_S = 5.0, 1.5
 HOLDER = "recording"
+ENDED_WITH_AGENT = "agent_ended"
 
 
 class RecordingManager:
@@ -68,7 +69,7 @@ class RecordingManager:
     async def _end_all(self) -> None:
         async with anyio.create_task_group() as tg:
             for active in self._active.values():
-                tg.start_soon(partial(self._stop_this, active, reason="agent_ended", limit_s=END_LIMIT_S))
+                tg.start_soon(partial(self._stop_this, active, reason=ENDED_WITH_AGENT, limit_s=END_LIMIT_S))
 
     def active(self, camera: CameraId) -> Active | None:
         """The camera's recording, if one goes on."""
@@ -143,8 +144,11 @@ class RecordingManager:
             self._streams.plan.command(camera)
             await anyio.to_thread.run_sync(self._store.require_local)
             await self._streams.set_recording(camera, self._conf(stored.note))
+            recorded_s = sum(
+                await self._store.durations_s(stored)
+            )  # no less: the clock may have been set back
             now_s = self._clock.monotonic_s()
-            age_s = (self._clock.now() - stored.note.started_at).total_seconds()
+            age_s = max(recorded_s, (self._clock.now() - stored.note.started_at).total_seconds())
             growth = Growth(
                 started_s=now_s, size_bytes=stored.size_bytes, first_sample_s=now_s - age_s, **self._limits()
             )
@@ -199,7 +203,7 @@ class RecordingManager:
         _, problem = self._streams.state(camera)
         await self._tell_to_stop(camera, limit_s)
         self._streams.release(camera, HOLDER)
-        stored = await final_files(self._store, active.note, clock=self._clock)
+        stored = await final_files(self._store, active, clock=self._clock)
         reason = reason or ("" if stored.segments else why_empty(active.problem or problem))
         ended_at = self._clock.now()
         note = active.note.model_copy(update={"ended_at": ended_at, "reason": reason})
@@ -262,8 +266,8 @@ class RecordingManager:
         """A disk that cannot be read shows no growth, which is what there is to say about it."""
         try:
             stored = self._store.read(active.note)
-        except OSError as error:
-            _log.warning("the recording's folder cannot be read: %s", error.strerror)
+        except StorageFailed as error:
+            _log.warning("%s", error.details)
         else:
             active.measured = Measured(stored.size_bytes, sum(self._store.segment_durations_s(stored)))
         return active.measured

@@ -9,13 +9,13 @@ import anyio.to_thread
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
-from agent_core.cameras.registry import CameraRegistry
 from agent_core.clock import Clock
 from agent_core.errors import AgentError, InvalidState, Unsupported
 from agent_core.first_of import first_of
 from agent_core.pauses import GrowingPauses
 from agent_core.recording_files import RecordingStore, StoredRecording
-from agent_core.recordings import RecordingManager
+from agent_core.recordings import ENDED_WITH_AGENT, RecordingManager
+from agent_core.streams import StreamManager
 
 __all__ = ("Resumption",)
 
@@ -27,6 +27,8 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 10.0
 class Resumption:
     """Once, at the start: each camera's last recording that was never ended goes on, unless its time is over.
 
+    What does not go on is not left to the media server either, which records for as long as somebody watches.
+
     `recovered` returns when the media server answers again: that ends the pauses.
     """
 
@@ -34,39 +36,42 @@ class Resumption:
         self,
         recordings: RecordingManager,
         store: RecordingStore,
-        cameras: CameraRegistry,
+        streams: StreamManager,
         *,
         recovered: Callable[[], Awaitable[None]],
         clock: Clock,
     ) -> None:
         self._recordings = recordings
         self._store = store
-        self._cameras = cameras
+        self._streams = streams
         self._recovered = recovered
         self._clock = clock
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Look for them, then try each until it goes on or is closed; returns when all are."""
         try:
-            left = [each for each in await self._store.all() if each.note.ended_at is None]
+            known = await self._store.all()
         except AgentError as error:
             _log.error("%s %s", error.details, error.suggestion)
-            left = []
+            known = []
         task_status.started()
         seen: set[str] = set()
         async with anyio.create_task_group() as tg:
-            for stored in left:  # newest first
-                if stored.note.camera in seen:
+            for stored in known:  # newest first
+                note = stored.note
+                if note.ended_at is None and note.camera in seen:  # there is a later one
                     await self._close(stored)
-                else:
+                elif note.ended_at is None:
                     tg.start_soon(self._bring_back, stored)
-                seen.add(stored.note.camera)
+                elif note.camera not in seen and note.reason == ENDED_WITH_AGENT:
+                    tg.start_soon(self._put_right, note.camera)
+                seen.add(note.camera)
 
     async def _bring_back(self, stored: StoredRecording) -> None:
         pauses = GrowingPauses(FIRST_PAUSE_S, LONGEST_PAUSE_S)
         while not self._is_over(stored):
             try:
-                await self._recordings.resume(self._cameras.get(stored.note.camera), stored)
+                await self._recordings.resume(self._streams.camera(stored.note.camera), stored)
             except InvalidState:
                 break  # somebody has started another one meanwhile
             except Unsupported as error:
@@ -83,6 +88,24 @@ class Resumption:
                 return
             await first_of(partial(self._clock.sleep, pauses.next_s()), self._recovered)
         await self._close(stored)
+        await self._put_right(stored.note.camera)
+
+    async def _put_right(self, camera: str) -> None:
+        """Have the media server record what should be recorded now, which may be nothing.
+
+        An agent that was killed told it nothing, and one that ended could wait only so long for its answer.
+        """
+        pauses = GrowingPauses(FIRST_PAUSE_S, LONGEST_PAUSE_S)
+        while True:
+            try:
+                await self._streams.ensure(self._streams.camera(camera))
+            except Unsupported:
+                return  # as the agent is configured now it has no path
+            except AgentError as error:
+                _log.debug("not put right yet: %s", error.details, extra={"fields": {"camera": camera}})
+            else:
+                return
+            await first_of(partial(self._clock.sleep, pauses.next_s()), self._recovered)
 
     def _is_over(self, stored: StoredRecording) -> bool:
         duration_s = stored.note.duration_s

@@ -11,7 +11,7 @@ from anyio.abc import TaskStatus
 
 from agent_core.clock import Clock
 from agent_core.config import RecordingsConfig
-from agent_core.errors import AgentError
+from agent_core.errors import AgentError, StorageFailed
 from agent_core.models import CameraId
 from agent_core.recording_files import RecordingStore, StoredRecording
 
@@ -82,10 +82,10 @@ class RecordingCleaner:
             await self._clock.sleep(PAUSE_S)
 
     async def clean(self) -> list[str]:
-        """Delete what is expired now; returns the ids.
+        """Delete what is expired now; returns the ids. One that cannot be deleted is logged, and does not keep the others.
 
         Raises:
-            StorageFailed: the folder cannot be read, or a file not be deleted.
+            StorageFailed: the folder cannot be read.
         """
         days = self._settings.max_age_days
         gone = expired(
@@ -95,7 +95,13 @@ class RecordingCleaner:
             max_count=self._settings.max_count,
             in_use=lambda each: self._in_use(CameraId(each.note.camera), each.note.id),
         )
-        for each in gone:
-            await anyio.to_thread.run_sync(self._store.delete, each)
-            _log.info("deleted the recording %s", each.note.id)
-        return [each.note.id for each in gone]
+        return [each.note.id for each in gone if await self._delete(each)]
+
+    async def _delete(self, stored: StoredRecording) -> bool:
+        try:
+            await anyio.to_thread.run_sync(self._store.delete, stored)
+        except StorageFailed as error:
+            _log.error("%s: %s %s", stored.note.id, error.details, error.suggestion)
+            return False
+        _log.info("deleted the recording %s", stored.note.id)
+        return True

@@ -7,10 +7,10 @@ from enum import StrEnum
 import anyio
 
 from agent_core.clock import Clock, sleep_unless
-from agent_core.errors import AgentError
+from agent_core.errors import AgentError, InvalidState
 from agent_core.models import CameraId
 
-__all__ = ("HeldStream", "LiveStatus", "StreamState")
+__all__ = ("HeldStream", "LiveStatus", "StreamState", "stopped")
 
 
 class StreamState(StrEnum):
@@ -22,9 +22,9 @@ class StreamState(StrEnum):
 
 @dataclass
 class HeldStream:
-    """One camera's hold. `state` and `problem` change with it; `changed` is set and replaced at each change.
+    """One camera's hold; `state` and `problem` change with it, `changed` is set and replaced at each change.
 
-    `wanted` ends the pause before the next attempt: somebody new wants the stream, it is published again, or the
+    It is INACTIVE once the last lease is gone. `wanted` ends the pause before the next attempt: somebody new wants the stream, it is published again, or the
     server is back.
     """
 
@@ -41,11 +41,35 @@ class HeldStream:
         self.changed.set()
         self.changed = anyio.Event()
 
+    async def wait_live(self) -> None:
+        """Return when it is live.
+
+        Raises:
+            AgentError: why it could not be started; or `stopped`: nobody has a lease any more.
+        """
+        while self.state is not StreamState.ACTIVE:
+            if self.state is StreamState.INACTIVE:
+                raise self.problem or stopped()
+            if self.state is StreamState.ERROR and self.problem is not None:
+                raise self.problem
+            await self.changed.wait()
+
     async def pause(self, pause_s: float, clock: Clock) -> bool:
         """Whether it was ended by `wanted`."""
         self.wanted = anyio.Event()
         await sleep_unless(clock, pause_s, self.wanted)
         return self.wanted.is_set()
+
+
+def stopped() -> InvalidState:
+    """What is told to who waits for a stream that everybody let go of."""
+    return InvalidState(
+        "The stream was stopped before it was live.",
+        state="INACTIVE",
+        allowed_states=("STARTING", "ACTIVE"),
+        reason="stopped",
+        suggestion="Start it again.",
+    )
 
 
 class LiveStatus:

@@ -3,7 +3,7 @@
 import logging
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import anyio
 from anyio import TASK_STATUS_IGNORED
@@ -18,12 +18,13 @@ from agent_core.mediamtx.schema import PathConf, RuntimePath
 from agent_core.models import Camera, CameraId
 from agent_core.path_conf import PublishMode
 from agent_core.path_plan import PathPlan
+from agent_core.paths import PathDeferred
 from agent_core.pauses import GrowingPauses
 from agent_core.publisher_progress import PublisherProgress
 from agent_core.publishers import Publishers
 from agent_core.publishing import PublisherRunner, publish_command
 from agent_core.server_link import ServerLink
-from agent_core.stream_hold import HeldStream, LiveStatus, StreamState
+from agent_core.stream_hold import HeldStream, LiveStatus, StreamState, stopped
 
 __all__ = ("StreamManager", "StreamState")
 
@@ -106,7 +107,8 @@ class StreamManager:
         """
         server = self._link.require()
         self._ensured.add(camera.id)
-        await server.paths.ensure(camera.id, self._desired(camera))
+        with suppress(PathDeferred):  # the stream that others have is used as it is
+            await server.paths.ensure(camera.id, self._desired(camera))
         return f"{server.rtsp_url}/{camera.id}"
 
     async def set_recording(self, camera: Camera, conf: PathConf | None) -> None:
@@ -197,6 +199,7 @@ class StreamManager:
             return True
         del self._held[camera]
         held.scope.cancel()
+        held.became(StreamState.INACTIVE, held.problem)  # whoever waits for it need not wait any longer
         return False
 
     def has_lease(self, camera: CameraId, holder: str) -> bool:
@@ -207,14 +210,11 @@ class StreamManager:
         """Return when the leased stream is live.
 
         Raises:
-            AgentError: why it could not be started, at the first failed attempt.
+            AgentError: why it could not be started, at the first failed attempt, or `stopped`.
         """
-        while (held := self._held.get(camera)) is not None:
-            if held.state is StreamState.ACTIVE:
-                return
-            if held.state is StreamState.ERROR and held.problem is not None:
-                raise held.problem
-            await held.changed.wait()
+        if (held := self._held.get(camera)) is None:
+            raise stopped()
+        await held.wait_live()
 
     async def wait_change(self, camera: CameraId) -> None:
         """Return when the leased stream's state changes next; at once where nobody has a lease."""

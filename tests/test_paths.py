@@ -153,6 +153,23 @@ async def test_a_cold_difference_replaces_an_idle_path_but_not_what_it_records(
     assert (conf.record, conf.record_path) == (True, media_server.record_path)
 
 
+async def test_a_difference_that_has_to_wait_is_logged_once(
+    paths: PathManager, media_server: MediaServerUnderTest, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is compared every two seconds for as long as the path is live."""
+    caplog.set_level("INFO", "camera_agent.paths")
+    conf = PathConf(run_on_demand=publisher_command(), run_on_demand_close_after_s=10)
+    await paths.ensure("camera0", conf)
+    async with anyio.create_task_group() as tasks:
+        await tasks.start(Hold(f"{media_server.rtsp_url}/camera0").run)
+        for keys, count in (({"max_readers": 3}, 1), ({"max_readers": 3, "run_on_init_restart": True}, 2)):
+            for _ in range(3):
+                with pytest.raises(InvalidState):
+                    await paths.ensure("camera0", conf.model_copy(update=keys))
+            assert len([each for each in caplog.records if "differs" in each.message]) == count
+        tasks.cancel_scope.cancel()
+
+
 async def test_a_cold_difference_of_a_path_in_use_is_refused_and_nothing_changes(
     paths: PathManager, client: MediaServerClient, watched: _Watched, media_server: MediaServerUnderTest
 ) -> None:

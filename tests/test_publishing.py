@@ -14,6 +14,7 @@ from agent_core.errors import AgentError, CaptureFailed, FfmpegFailed, MediaServ
 from agent_core.mediamtx.schema import RuntimePath
 from agent_core.models import CameraId
 from agent_core.plugin import Publisher
+from agent_core.publish_decisions import FIRST_PAUSE_S
 from agent_core.publishers import Publishers
 from agent_core.publishing import PublisherRunner, publish_command
 from agent_core.testing import SimulatedClock
@@ -116,15 +117,23 @@ async def test_it_is_live_when_the_server_says_so() -> None:
     assert runner.process is None
 
 
+def pauses(scene: Scene) -> list[float]:
+    """Those between two programs; the looks at a path while one starts come faster."""
+    return [each for each in scene.clock.sleeps if each >= FIRST_PAUSE_S]
+
+
 async def test_a_program_that_exits_at_once_is_no_storm() -> None:
     scene = Scene(("sh", "-c", "exit 3"))
     runner = scene.runner()
     async with running(runner):
-        for _ in range(120):
-            await ended(runner)
-            await anyio.sleep(0.005)
-            await scene.clock.advance(0.5)
-        assert 5 <= runner.spawned <= 13
+        for number in range(1, 9):
+            with anyio.fail_after(20):
+                while len(pauses(scene)) < number:
+                    await anyio.sleep(0.005)
+            assert runner.spawned == number
+            if number < 8:
+                await scene.clock.advance(pauses(scene)[-1])
+        assert pauses(scene) == [0.5, 1, 2, 4, 8, 10, 10, 10]
         with pytest.raises(FfmpegFailed) as caught:
             await runner.wait_live()
         assert caught.value.reason == "ffmpeg_failed"
@@ -133,6 +142,22 @@ async def test_a_program_that_exits_at_once_is_no_storm() -> None:
             with pytest.raises(FfmpegFailed):
                 await runner.wait_live()
         assert runner.spawned == count
+
+
+async def test_a_program_that_cannot_be_started_is_an_attempt_that_failed() -> None:
+    """As without a free descriptor or process: the kernel says no before there is a child."""
+    scene = Scene((*SLEEPS, "x" * 200_000))
+    runner = scene.runner()
+    async with running(runner):
+        with anyio.fail_after(20), pytest.raises(FfmpegFailed) as caught:
+            await runner.wait_live()
+        assert caught.value.reason == "publisher_not_started"
+        assert "Argument list too long" in caught.value.details
+        scene.argv = SLEEPS
+        with anyio.fail_after(20):
+            while runner.process is None:
+                await scene.clock.advance(0.5)
+    assert runner.spawned == 1
 
 
 async def test_a_program_that_falls_silent_is_ended_within_ten_seconds_and_replaced() -> None:

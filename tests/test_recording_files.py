@@ -1,6 +1,8 @@
 """Recordings on disk: names, lists, notes that are damaged, folders that vanish, disks that refuse."""
 
+import json
 import os
+import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -153,6 +155,26 @@ async def test_a_damaged_note_hides_its_recording_and_no_other(
     assert [each.note.id for each in await store.all()] == [whole.id]
     with pytest.raises(NotFound):
         await store.find(hurt.id)
+
+
+@pytest.mark.parametrize("key", ["started_at", "ended_at"])
+async def test_a_time_without_a_zone_is_a_damaged_note(store: RecordingStore, root: Path, key: str) -> None:
+    """It could not be compared with any other time, so one such note would end every list."""
+    kept, damaged = make(store), make(store, "camera1")
+    note = root / "camera1" / damaged.id / NOTE
+    note.write_text(json.dumps({**json.loads(note.read_text()), key: "2026-11-22T17:03:54"}))
+    assert [each.note for each in await store.all()] == [kept]
+
+
+@pytest.mark.parametrize(("time_s", "year"), [(1e12, 9999), (-1e12, 1970)])
+async def test_a_files_time_that_no_calendar_has_ends_no_list(time_s: float, year: int) -> None:
+    """A file system in memory keeps such times as they are; ext4 does not."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as memory:
+        store = RecordingStore(Path(memory))
+        path = segment(Path(memory), make(store), "2026-11-22_17-03-54-000000.mp4")
+        os.utime(path, (time_s, time_s))
+        (stored,) = await store.all()
+        assert stored.modified_at.year == year
 
 
 async def test_a_link_to_a_recording_is_none(store: RecordingStore, root: Path) -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from agent_core.config import RecordingsConfig
+from agent_core.errors import StorageFailed
 from agent_core.models import CameraId
-from agent_core.recording_files import RecordingFormat, RecordingStore
+from agent_core.recording_files import RecordingFormat, RecordingStore, StoredRecording
 from agent_core.retention import RecordingCleaner, expired
 from agent_core.testing import SimulatedClock
 
@@ -91,3 +92,24 @@ async def test_only_our_files_are_deleted(shelf: Shelf) -> None:
     assert theirs.read_text() == "not ours"
     assert [each.name for each in theirs.parent.iterdir()] == ["notes.txt"]
     assert (shelf.store.root / "camera0" / "holiday.mp4").exists()
+
+
+async def test_one_that_cannot_be_deleted_keeps_no_other(shelf: Shelf) -> None:
+    stuck, old = shelf.put("camera0", timedelta(days=10)), shelf.put("camera1", timedelta(days=9))
+
+    class Busy(RecordingStore):
+        """The kernel's no to deleting a file."""
+
+        def delete(self, stored: StoredRecording) -> None:
+            if stored.note.id == stuck:
+                raise StorageFailed("Could not delete a recording: permission denied.", reason="not_writable")
+            super().delete(stored)
+
+    cleaner = RecordingCleaner(
+        Busy(shelf.store.root),
+        settings=RecordingsConfig(max_age_days=7),
+        in_use=lambda camera, recording: False,
+        clock=SimulatedClock(NOW),
+    )
+    assert await cleaner.clean() == [old]
+    assert [each.note.id for each in await shelf.store.all()] == [stuck]

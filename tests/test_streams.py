@@ -8,10 +8,12 @@ import anyio
 import pytest
 
 from agent_core.clock import SystemClock
-from agent_core.errors import AgentError, CaptureFailed, Unsupported
+from agent_core.errors import AgentError, CaptureFailed, InvalidState, Unsupported
 from agent_core.mediamtx.client import MediaServerClient
+from agent_core.mediamtx.hold import Hold
 from agent_core.mediamtx.schema import PathConf
 from agent_core.models import CameraId
+from agent_core.paths import PathManager
 from agent_core.stream_hold import StreamState
 from agent_core.testing.mediamtx import MediaServerUnderTest, free_ports
 from agent_core.testing.waiting import eventually
@@ -53,6 +55,27 @@ async def test_a_lease_makes_the_stream_live_and_its_end_lets_it_end(
     await eventually(lambda: idle(media_client))
 
 
+async def test_a_stream_that_others_read_is_used_as_it_is(
+    plane: Plane, media_client: MediaServerClient
+) -> None:
+    """What differs would end it for them, so that waits until nobody reads it; who asks for it now gets it."""
+    conf = plane.streams.plan.conf(camera("camera0"), PathConf(record=False))
+    other = conf.model_copy(update={"run_on_demand_close_after_s": 2.0})
+    await PathManager(media_client).ensure("camera0", other)
+    with anyio.fail_after(30):
+        async with anyio.create_task_group() as viewers:
+            await viewers.start(Hold(f"{plane.server.rtsp_url}/camera0").run)
+            async with plane.streams.lease(CAMERA, "a"):
+                path = await plane.streams.runtime(CAMERA)
+                assert plane.streams.viewers(path) == 1
+            viewers.cancel_scope.cancel()
+        await eventually(lambda: idle(media_client))
+        await plane.streams.ensure(camera("camera0"))
+    actual = await media_client.path_config("camera0")
+    assert actual is not None
+    assert conf.missing_from(actual) == PathConf()
+
+
 async def test_the_stream_lives_until_the_last_lease_is_released(
     plane: Plane, media_client: MediaServerClient
 ) -> None:
@@ -67,6 +90,44 @@ async def test_the_stream_lives_until_the_last_lease_is_released(
     assert not plane.streams.release(CAMERA, "b")
     assert not plane.streams.release(CAMERA, "b")
     await eventually(lambda: idle(media_client))
+
+
+async def test_who_waits_is_told_when_the_lease_is_gone(plane: Plane) -> None:
+    plane.argv = ("sleep", "600")
+    refusals: list[str | None] = []
+
+    async def wait() -> None:
+        with pytest.raises(InvalidState) as caught:
+            await plane.streams.wait_live(CAMERA)
+        refusals.append(caught.value.reason)
+
+    plane.streams.acquire(CAMERA, "a")
+    with anyio.fail_after(15):
+        async with anyio.create_task_group() as tg:
+            tg.start_soon(wait)
+            await anyio.wait_all_tasks_blocked()
+            plane.streams.release(CAMERA, "a")
+    assert refusals == ["stopped"]
+    await wait()
+
+
+async def test_all_who_wait_are_told_why_it_failed_whoever_lets_go_first(plane: Plane) -> None:
+    plane.argv = ("false",)
+    reasons: list[str | None] = []
+
+    async def wait() -> None:
+        try:
+            await plane.streams.wait_live(CAMERA)
+        except AgentError as error:
+            plane.streams.release(CAMERA, "a")
+            reasons.append(error.reason)
+
+    plane.streams.acquire(CAMERA, "a")
+    with anyio.fail_after(15):
+        async with anyio.create_task_group() as tg:
+            tg.start_soon(wait)
+            tg.start_soon(wait)
+    assert reasons == ["start_timed_out", "start_timed_out"]
 
 
 async def test_a_path_that_was_deleted_is_made_again(plane: Plane, media_client: MediaServerClient) -> None:

@@ -89,7 +89,7 @@ def movie(payload: bytes) -> Movie:
     """
     try:
         return _movie(payload)
-    except (error, IndexError, OverflowError) as cause:
+    except (error, IndexError, OverflowError, RecursionError) as cause:
         raise Damaged from cause
 
 

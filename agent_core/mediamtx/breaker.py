@@ -62,6 +62,8 @@ class CircuitBreaker:
         self._open_s = settings.first_open_s
         self._test_at_s = 0.0
         self._testing = False
+        #: Whether the next test is due to a good probe, and whether one that was has failed.
+        self._is_vouched = self._is_misled = False
         self.openings = 0
 
     def watch(self, changed: Callable[[BreakerState], None]) -> None:
@@ -86,7 +88,7 @@ class CircuitBreaker:
 
     def succeeded(self) -> None:
         """A caller that was let through got an answer."""
-        self._testing = False
+        self._testing = self._is_vouched = self._is_misled = False
         self._failures.clear()
         self._open_s = self._settings.first_open_s
         self._become(BreakerState.CLOSED)
@@ -95,22 +97,28 @@ class CircuitBreaker:
         """A caller that was let through got none. A cancelled test counts as this, or it could leave the circuit half-open."""
         self._failures.append(now_s)
         if self._state is BreakerState.HALF_OPEN:
+            self._is_misled = self._is_misled or self._is_vouched
             self._open_s = min(2 * self._open_s, self._settings.longest_open_s)
             self._open(now_s)
         elif self._state is BreakerState.CLOSED and self._is_too_much(now_s):
             self._open(now_s)
 
     def probed(self, now_s: float) -> None:
-        """A probe from outside was answered: the next caller may try."""
-        if self._state is BreakerState.OPEN:
+        """A probe from outside was answered: the next caller may try, unless one did after such a probe, in vain."""
+        if self._state is BreakerState.OPEN and not self._is_misled:
             self._test_at_s = now_s
+            self._is_vouched = True
+
+    def unprobed(self) -> None:
+        """A probe from outside was not answered, so that the next one that is means something."""
+        self._is_misled = False
 
     def _is_too_much(self, now_s: float) -> bool:
         full = len(self._failures) == self._settings.failures
         return full and now_s - self._failures[0] <= self._settings.window_s
 
     def _open(self, now_s: float) -> None:
-        self._testing = False
+        self._testing = self._is_vouched = False
         self.openings += 1
         self._test_at_s = now_s + self._open_s
         self._become(BreakerState.OPEN)
@@ -144,6 +152,7 @@ class CircuitBreaker:
             raise
         except BaseException:
             if is_test:
+                self._is_vouched = False
                 self.failed(clock.monotonic_s())
             raise
         self.succeeded()

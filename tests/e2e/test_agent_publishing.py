@@ -71,7 +71,6 @@ async def test_it_is_kept_warm_for_the_next(rig: Rig) -> None:
     await rig.call("start_streaming")
     before = publishers()
     await rig.call("stop_streaming")
-    await anyio.sleep(0.5)
     assert publishers() == before
     await rig.call("start_streaming")
     assert publishers() == before

@@ -146,7 +146,9 @@ async def test_an_open_recording_is_downloaded_while_it_grows(
         (got,) = await downloads(
             rig, f"/files/recordings/{started['filename']}?{signature(await info(rig, started))}"
         )
-        await anyio.sleep(0.5)
+        with anyio.fail_after(20):
+            while (await info(rig, started))["file_size"] <= len(got):
+                await anyio.sleep(0.05)
         recording = await rig.call("stop_recording")
         (segment,) = rig.segments(recording)
         assert 0 < len(got) < segment.stat().st_size
@@ -223,7 +225,7 @@ async def test_a_second_of_recording_ends_by_itself(rig: Rig) -> None:
     ]
     described = await info(rig, started)
     assert described["complete"]
-    assert 0.8 <= described["duration"] <= 2.0
+    assert 0.5 <= described["duration"] <= 5.0
     assert not (await rig.call("get_camera_status"))["is_recording"]
 
 

@@ -220,6 +220,15 @@ async def test_any_single_damaged_byte_of_the_index_is_survived(tmp_path: Path) 
             assert segment_duration_s(path) >= 0.0
 
 
+def test_boxes_in_boxes_without_end_are_damage(tmp_path: Path) -> None:
+    box = b""
+    for _ in range(5000):
+        box = struct.pack(">I4s", 8 + len(box), b"trak") + box
+    path = tmp_path / "nested.mp4"
+    path.write_bytes(struct.pack(">I4s", 8 + len(box), b"moov") + box)
+    assert segment_duration_s(path) == 0.0
+
+
 async def test_a_plain_mp4_has_no_parts(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     await ffmpeg.run(ffmpeg.locate(), ["-y", *_source(10, 1), *H264, str(path)])

@@ -89,6 +89,32 @@ def test_a_good_probe_lets_the_next_caller_try_at_once() -> None:
     assert watched.breaker.state is BreakerState.HALF_OPEN
 
 
+def test_good_probes_of_a_server_that_fails_every_caller_do_not_end_the_pauses() -> None:
+    """As when it answers for its version while its paths hang."""
+    watched = Watched()
+    watched.fail(0, 0, 0)
+    tests = 0
+    for now_s in range(1, 61):
+        watched.breaker.probed(now_s)
+        if not refused(watched.breaker, now_s):
+            tests += 1
+            watched.breaker.failed(now_s)
+    assert tests <= 1 + 60 / SETTINGS.longest_open_s + 2
+    watched.breaker.unprobed()  # it was away altogether, and is back
+    watched.breaker.probed(61)
+    assert not refused(watched.breaker, 61)
+
+
+def test_a_test_that_was_under_way_says_nothing_about_a_probe() -> None:
+    watched = Watched()
+    watched.fail(0, 0, 0)
+    assert not refused(watched.breaker, 2.0)
+    watched.breaker.probed(3.0)
+    watched.breaker.failed(3.4)
+    watched.breaker.probed(4.0)
+    assert not refused(watched.breaker, 4.0)
+
+
 def test_a_probe_of_a_closed_circuit_changes_nothing() -> None:
     watched = Watched()
     watched.breaker.probed(0)
@@ -151,3 +177,19 @@ async def test_a_cancelled_caller_says_nothing_but_a_cancelled_test_is_a_failure
                     await anyio.lowlevel.checkpoint()
             tg.cancel_scope.cancel()
     assert watched.states == ["open", "half_open", "open"]
+
+
+async def test_a_cancelled_test_says_nothing_about_a_probe() -> None:
+    watched, clock = Watched(), SimulatedClock()
+    watched.fail(*[clock.monotonic_s()] * 3)
+    transport = Scripted(None)
+    async with client(transport, watched.breaker, clock) as server:
+        for count in (1, 2, 3):
+            watched.breaker.probed(clock.monotonic_s())
+            async with anyio.create_task_group() as tg:
+                tg.start_soon(server.delete_path, "camera0")
+                with anyio.fail_after(5):
+                    while transport.requests < count:
+                        await anyio.lowlevel.checkpoint()
+                tg.cancel_scope.cancel()
+    assert transport.requests == 3

@@ -1,0 +1,57 @@
+"""The files of a recording as they lie in its folder."""
+
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from agent_core.state import explain_os_error
+
+__all__ = ("Segment", "listed", "segments")
+
+_SUFFIXES = (".mp4", ".ts")
+#: A file system may have times that a `datetime` has not; one that far ahead is wrong anyhow.
+_LATEST_S = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    name: str
+    path: Path
+    size_bytes: int
+    modified_at: datetime
+
+
+def segments(folder: Path, *, empty: bool = False) -> Iterator[Segment]:
+    """Those with something in them, or the `empty` ones, which a media server leaves where the disk is full.
+
+    Oldest first. A folder or a file that has just been removed counts as never there.
+
+    Raises:
+        OSError: the folder cannot be read.
+    """
+    try:
+        entries = sorted(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    for entry in entries:
+        if entry.suffix in _SUFFIXES:
+            with suppress(FileNotFoundError):
+                status = entry.lstat()
+                if stat.S_ISREG(status.st_mode) and (status.st_size > 0) is not empty:
+                    modified_at = datetime.fromtimestamp(min(max(status.st_mtime, 0.0), _LATEST_S), UTC)
+                    yield Segment(entry.name, entry, status.st_size, modified_at)
+
+
+def listed(folder: Path, *, empty: bool = False) -> tuple[Segment, ...]:
+    """As `segments`.
+
+    Raises:
+        StorageFailed: the folder cannot be read.
+    """
+    try:
+        return tuple(segments(folder, empty=empty))
+    except OSError as error:
+        raise explain_os_error(error, "read a recording") from error
