@@ -82,7 +82,7 @@ def not_recording(camera: CameraId) -> InvalidState:
 async def final_files(store: RecordingStore, active: Active, *, clock: Clock) -> StoredRecording:
     """The files as they stay, once the media server, which has been told to stop, is done with them.
 
-    None where the disk cannot be read; that is then the recording's problem.
+    No segments where the disk cannot be read; that is then the recording's problem.
     """
     try:
         return await _final_files(store, active.note, clock)

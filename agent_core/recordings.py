@@ -144,10 +144,9 @@ class RecordingManager:
             self._streams.plan.command(camera)
             await anyio.to_thread.run_sync(self._store.require_local)
             await self._streams.set_recording(camera, self._conf(stored.note))
-            recorded_s = sum(
-                await self._store.durations_s(stored)
-            )  # no less: the clock may have been set back
+            recorded_s = await self._store.duration_s(stored)
             now_s = self._clock.monotonic_s()
+            # The clock may have been set back since it began.
             age_s = max(recorded_s, (self._clock.now() - stored.note.started_at).total_seconds())
             growth = Growth(
                 started_s=now_s, size_bytes=stored.size_bytes, first_sample_s=now_s - age_s, **self._limits()

@@ -97,8 +97,8 @@ class CircuitBreaker:
         """A caller that was let through got none. A cancelled test counts as this, or it could leave the circuit half-open."""
         self._failures.append(now_s)
         if self._state is BreakerState.HALF_OPEN:
+            self._open_s = self._next_open_s()
             self._is_misled = self._is_misled or self._is_vouched
-            self._open_s = min(2 * self._open_s, self._settings.longest_open_s)
             self._open(now_s)
         elif self._state is BreakerState.CLOSED and self._is_too_much(now_s):
             self._open(now_s)
@@ -112,6 +112,12 @@ class CircuitBreaker:
     def unprobed(self) -> None:
         """A probe from outside was not answered, so that the next one that is means something."""
         self._is_misled = False
+
+    def _next_open_s(self) -> float:
+        """Twice as long after each test in vain; from the beginning where a good probe said that the server is back."""
+        if self._is_vouched:
+            return self._settings.first_open_s
+        return min(2 * self._open_s, self._settings.longest_open_s)
 
     def _is_too_much(self, now_s: float) -> bool:
         full = len(self._failures) == self._settings.failures

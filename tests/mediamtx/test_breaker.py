@@ -1,5 +1,7 @@
 """The circuit breaker: its decisions, and what reaches a server while it is open."""
 
+from itertools import pairwise
+
 import anyio
 import anyio.lowlevel
 import httpx
@@ -93,13 +95,15 @@ def test_good_probes_of_a_server_that_fails_every_caller_do_not_end_the_pauses()
     """As when it answers for its version while its paths hang."""
     watched = Watched()
     watched.fail(0, 0, 0)
-    tests = 0
+    tested_s = []
     for now_s in range(1, 61):
         watched.breaker.probed(now_s)
         if not refused(watched.breaker, now_s):
-            tests += 1
+            tested_s.append(now_s)
             watched.breaker.failed(now_s)
-    assert tests <= 1 + 60 / SETTINGS.longest_open_s + 2
+    pauses = [after - before for before, after in pairwise(tested_s)]
+    assert (tested_s[0], pauses[:3]) == (1, [2, 4, 5]), "the first by the probe, then ever fewer"
+    assert set(pauses[3:]) == {SETTINGS.longest_open_s}
     watched.breaker.unprobed()  # it was away altogether, and is back
     watched.breaker.probed(61)
     assert not refused(watched.breaker, 61)
