@@ -85,7 +85,8 @@ async def final_files(store: RecordingStore, active: Active, *, clock: Clock) ->
     No segments where the disk cannot be read; that is then the recording's problem.
     """
     try:
-        return await _final_files(store, active.note, clock)
+        stored = await _final_files(store, active.note, clock)
+        return await anyio.to_thread.run_sync(store.mend, stored)
     except StorageFailed as error:
         _log.warning("the recording's files are not known: %s", error.details)
         active.problem = error

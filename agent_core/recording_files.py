@@ -19,7 +19,7 @@ from agent_core.errors import StorageFailed
 from agent_core.models import CAMERA_ID, CameraId
 from agent_core.recording_place import no_recording, not_local
 from agent_core.segment_lengths import SegmentLengths
-from agent_core.segments import Segment, listed, segments
+from agent_core.segments import Segment, listed, mend_closed, segments
 from agent_core.state import explain_os_error, write_atomic
 
 __all__ = ("RecordingFormat", "RecordingNote", "RecordingStore", "StoredRecording")
@@ -183,6 +183,14 @@ class RecordingStore:
         """
         folder = self.folder(note)
         return StoredRecording(note, folder, listed(folder))
+
+    def mend(self, stored: StoredRecording) -> StoredRecording:
+        """Have every file that is closed play, also where a full disk tore its end; returns what is then there.
+
+        Raises:
+            StorageFailed: the folder cannot be read.
+        """
+        return self.read(stored.note) if mend_closed(stored.segments) else stored
 
     def last_is_empty(self, stored: StoredRecording) -> bool:
         """Whether the newest file has nothing in it: not yet, or, on a full disk, never. Raises as `read`."""

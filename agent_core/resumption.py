@@ -113,8 +113,10 @@ class Resumption:
         return duration_s is not None and age_s >= duration_s
 
     async def _close(self, stored: StoredRecording) -> None:
+        """Note that it has ended, with the last time that its files were written to."""
         note = stored.note.model_copy(update={"ended_at": stored.modified_at, "reason": "interrupted"})
         try:
             await anyio.to_thread.run_sync(self._store.save, note)
+            await anyio.to_thread.run_sync(self._store.mend, stored)
         except AgentError as error:
             _log.error("%s %s", error.details, error.suggestion)

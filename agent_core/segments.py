@@ -1,15 +1,21 @@
 """The files of a recording as they lie in its folder."""
 
+import logging
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from agent_core.errors import StorageFailed
+from agent_core.media.fmp4 import is_finished
+from agent_core.media.mending import mend
 from agent_core.state import explain_os_error
 
-__all__ = ("Segment", "listed", "segments")
+__all__ = ("Segment", "listed", "mend_closed", "segments")
+
+_log = logging.getLogger("camera_agent.recordings")
 
 _SUFFIXES = (".mp4", ".ts")
 #: A file system may have times that a `datetime` has not; one that far ahead is wrong anyhow.
@@ -55,3 +61,24 @@ def listed(folder: Path, *, empty: bool = False) -> tuple[Segment, ...]:
         return tuple(segments(folder, empty=empty))
     except OSError as error:
         raise explain_os_error(error, "read a recording") from error
+
+
+def mend_closed(found: Sequence[Segment]) -> int:
+    """Have closed files play although a full disk tore their ends; returns how many bytes were cut off. Blocks on the disk.
+
+    A file is closed when its header says so, or another has followed. One that may not be changed stays as it is.
+    """
+    files = [each.path for each in found if each.path.suffix == ".mp4"]
+    closed = [path for path in files if path != files[-1] or is_finished(path)]
+    return sum(map(_mended, closed))
+
+
+def _mended(path: Path) -> int:
+    try:
+        cut_bytes = mend(path)
+    except StorageFailed as error:
+        _log.warning("%s may not play: %s", path.name, error.details)
+        return 0
+    if cut_bytes:
+        _log.info("%s: %d torn bytes were cut off its end", path.name, cut_bytes)
+    return cut_bytes

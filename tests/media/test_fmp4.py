@@ -12,50 +12,26 @@ from agent_core.media import fmp4
 from agent_core.media.fmp4 import Fmp4Info, Fmp4Reader, segment_duration_s
 from agent_core.plugin import ffmpeg
 
-H264 = ("-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-pix_fmt", "yuv420p")
-FRAGMENTED = ("-movflags", "frag_keyframe+empty_moov+default_base_moof", "-f", "mp4")
-
-
-def _source(fps: float, duration_s: float, size: str = "160x120") -> tuple[str, ...]:
-    return ("-f", "lavfi", "-i", f"testsrc2=size={size}:rate={fps}:duration={duration_s}")
-
-
-async def _make(path: Path, *arguments: str) -> Path:
-    await ffmpeg.run(ffmpeg.locate(), ["-y", *arguments, *FRAGMENTED, str(path)])
-    return path
-
-
-async def _half_second_parts(path: Path, fps: int = 10, duration_s: float = 4) -> Path:
-    return await _make(path, *_source(fps, duration_s), *H264, "-g", str(fps // 2))
-
-
-def _boxes(data: bytes) -> list[tuple[bytes, int, int]]:
-    """(type, start, end) of the file's top-level boxes; read here on our own, so that it can prove the reader wrong."""
-    found, at = [], 0
-    while at < len(data):
-        size, kind = struct.unpack_from(">I4s", data, at)
-        found.append((kind, at, at + size))
-        at += size
-    return found
+from .files import FRAGMENTED, H264, boxes, half_second_parts, make, source
 
 
 @pytest.mark.parametrize("fps", [5, 15, 30])
 async def test_the_length_is_that_of_the_frames(tmp_path: Path, fps: int) -> None:
-    path = await _make(tmp_path / "a.mp4", *_source(fps, 4), *H264, "-g", str(max(1, fps // 2)))
+    path = await make(tmp_path / "a.mp4", *source(fps, 4), *H264, "-g", str(max(1, fps // 2)))
     assert segment_duration_s(path) == pytest.approx(4.0, abs=0.001)
 
 
 async def test_a_varying_rate_is_measured_by_the_clock_not_by_counting(tmp_path: Path) -> None:
     # 30 fps for 2 s, 5 fps for 2 s, 15 fps for 2 s; the last frame is taken to be as long as the one before.
     keep = "lt(t,2)+between(t,2,4)*not(mod(n,6))+gt(t,4)*not(mod(n,2))"
-    path = await _make(
-        tmp_path / "a.mp4", *_source(30, 6), "-vf", f"select='{keep}'", "-fps_mode", "vfr", *H264, "-g", "10"
+    path = await make(
+        tmp_path / "a.mp4", *source(30, 6), "-vf", f"select='{keep}'", "-fps_mode", "vfr", *H264, "-g", "10"
     )
     assert segment_duration_s(path) == pytest.approx(6.0, abs=0.1)
 
 
 async def test_the_headers_own_duration_is_not_believed(tmp_path: Path) -> None:
-    path = await _half_second_parts(tmp_path / "a.mp4")
+    path = await half_second_parts(tmp_path / "a.mp4")
     data = bytearray(path.read_bytes())
     at = data.index(b"mvhd")
     struct.pack_into(">I", data, at + 20, 999_999)
@@ -64,32 +40,32 @@ async def test_the_headers_own_duration_is_not_believed(tmp_path: Path) -> None:
 
 
 async def test_the_length_is_relative_to_the_first_sample(tmp_path: Path) -> None:
-    path = await _make(tmp_path / "a.mp4", *_source(10, 4), *H264, "-g", "5", "-output_ts_offset", "1000")
+    path = await make(tmp_path / "a.mp4", *source(10, 4), *H264, "-g", "5", "-output_ts_offset", "1000")
     assert segment_duration_s(path) == pytest.approx(4.0, abs=0.001)
 
 
 async def test_video_decides_where_there_is_sound_too(tmp_path: Path) -> None:
-    path = await _make(
-        tmp_path / "a.mp4", "-f", "lavfi", "-i", "sine=duration=6", *_source(10, 3), *H264, "-c:a", "aac"
+    path = await make(
+        tmp_path / "a.mp4", "-f", "lavfi", "-i", "sine=duration=6", *source(10, 3), *H264, "-c:a", "aac"
     )
     assert segment_duration_s(path) == pytest.approx(3.0, abs=0.03)  # AAC starts a packet early
 
 
 async def test_sound_alone_has_a_length(tmp_path: Path) -> None:
-    path = await _make(
+    path = await make(
         tmp_path / "a.mp4", "-f", "lavfi", "-i", "sine=duration=3", "-c:a", "aac", "-frag_duration", "500000"
     )
     assert segment_duration_s(path) == pytest.approx(3.0, abs=0.1)
 
 
 async def test_a_torn_file_ends_with_its_last_complete_part(tmp_path: Path) -> None:
-    whole = (await _half_second_parts(tmp_path / "whole.mp4")).read_bytes()
-    ends = [end for kind, _, end in _boxes(whole) if kind == b"mdat"]
+    whole = (await half_second_parts(tmp_path / "whole.mp4")).read_bytes()
+    ends = [end for kind, _, end in boxes(whole) if kind == b"mdat"]
     assert len(ends) == 8
     torn = tmp_path / "torn.mp4"
     places = {
         at + off
-        for _, start, end in _boxes(whole)
+        for _, start, end in boxes(whole)
         for at in (start, end)
         for off in (-1, 0, 1, 4, 7, 8, 9, 16, 40)
     }
@@ -108,7 +84,7 @@ async def test_a_torn_file_ends_with_its_last_complete_part(tmp_path: Path) -> N
 
 async def test_a_growing_file_is_followed_byte_by_byte(tmp_path: Path) -> None:
     """One reader over all states has to agree, at each, with a reader that has never seen the file."""
-    whole = (await _half_second_parts(tmp_path / "whole.mp4")).read_bytes()
+    whole = (await half_second_parts(tmp_path / "whole.mp4")).read_bytes()
     growing = tmp_path / "growing.mp4"
     growing.touch()
     follower = Fmp4Reader(growing)
@@ -121,7 +97,7 @@ async def test_a_growing_file_is_followed_byte_by_byte(tmp_path: Path) -> None:
 
 async def test_a_file_can_be_read_while_ffmpeg_writes_it(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
-    argv = [ffmpeg.locate(), *ffmpeg.QUIET, "-re", *_source(10, 60), *H264, "-g", "5", "-flush_packets", "1"]
+    argv = [ffmpeg.locate(), *ffmpeg.QUIET, "-re", *source(10, 60), *H264, "-g", "5", "-flush_packets", "1"]
     async with processes.child([*argv, *FRAGMENTED, str(path)]):
         with anyio.fail_after(30):
             while not path.exists():
@@ -137,7 +113,7 @@ async def test_a_file_can_be_read_while_ffmpeg_writes_it(tmp_path: Path) -> None
 
 
 async def test_appended_bytes_are_the_only_ones_read(tmp_path: Path) -> None:
-    path = await _half_second_parts(tmp_path / "a.mp4")
+    path = await half_second_parts(tmp_path / "a.mp4")
     reader = Fmp4Reader(path)
     before = reader.update()
     with path.open("r+b") as file:  # what has been read once may become anything
@@ -146,10 +122,10 @@ async def test_appended_bytes_are_the_only_ones_read(tmp_path: Path) -> None:
 
 
 async def test_a_replaced_or_shortened_file_is_read_anew(tmp_path: Path) -> None:
-    path = await _half_second_parts(tmp_path / "a.mp4")
+    path = await half_second_parts(tmp_path / "a.mp4")
     reader = Fmp4Reader(path)
     reader.update()
-    other = await _half_second_parts(tmp_path / "b.mp4", duration_s=2)
+    other = await half_second_parts(tmp_path / "b.mp4", duration_s=2)
     other.replace(path)
     assert reader.update().duration_s == pytest.approx(2.0, abs=0.001)
     path.write_bytes(b"")
@@ -158,8 +134,8 @@ async def test_a_replaced_or_shortened_file_is_read_anew(tmp_path: Path) -> None
 
 async def _repeated(path: Path, times: int, *arguments: str) -> Path:
     """What `arguments` make, so many times in a row: less to encode."""
-    once = await _make(path.with_suffix(".once.mp4"), *arguments)
-    return await _make(path, "-stream_loop", str(times - 1), "-i", str(once), "-c", "copy")
+    once = await make(path.with_suffix(".once.mp4"), *arguments)
+    return await make(path, "-stream_loop", str(times - 1), "-i", str(once), "-c", "copy")
 
 
 async def _large(path: Path) -> Path:
@@ -184,7 +160,7 @@ async def test_a_large_file_is_read_at_its_ends_only(tmp_path: Path) -> None:
 async def test_a_large_torn_file_ends_with_its_last_complete_part(tmp_path: Path) -> None:
     path = await _large(tmp_path / "a.mp4")
     data = path.read_bytes()
-    ends = [end for kind, _, end in _boxes(data) if kind == b"mdat"]
+    ends = [end for kind, _, end in boxes(data) if kind == b"mdat"]
     for cut in (ends[-1] - 1, ends[-2] + 5, ends[-3] - 100, ends[-9] + 30):
         path.write_bytes(data[:cut])
         parts = sum(end <= cut for end in ends)
@@ -194,14 +170,14 @@ async def test_a_large_torn_file_ends_with_its_last_complete_part(tmp_path: Path
 async def test_a_part_larger_than_the_window_is_still_found(tmp_path: Path) -> None:
     noise = "testsrc2=size=1280x720:rate=10:duration=4,noise=alls=100:allf=t"
     path = await _repeated(tmp_path / "a.mp4", 3, "-f", "lavfi", "-i", noise, *H264, "-qp", "4", "-g", "40")
-    sizes = [end - start for kind, start, end in _boxes(path.read_bytes()) if kind == b"mdat"]
+    sizes = [end - start for kind, start, end in boxes(path.read_bytes()) if kind == b"mdat"]
     assert min(sizes) > 4 * fmp4._TAIL_WINDOW_BYTES  # otherwise this shows nothing
     assert segment_duration_s(path) == pytest.approx(12.0, abs=0.001)
 
 
 async def test_damage_ends_the_reading_not_the_reader(tmp_path: Path) -> None:
-    whole = (await _half_second_parts(tmp_path / "a.mp4")).read_bytes()
-    third = [start for kind, start, _ in _boxes(whole) if kind == b"moof"][2]
+    whole = (await half_second_parts(tmp_path / "a.mp4")).read_bytes()
+    third = [start for kind, start, _ in boxes(whole) if kind == b"moof"][2]
     for damage in (b"\x00\x00\x00\x03", b"\xff\xff\xff\xff", b"\x00\x00\x00\x00"):
         path = tmp_path / "damaged.mp4"
         path.write_bytes(whole[:third] + damage + whole[third + 4 :])
@@ -209,8 +185,8 @@ async def test_damage_ends_the_reading_not_the_reader(tmp_path: Path) -> None:
 
 
 async def test_any_single_damaged_byte_of_the_index_is_survived(tmp_path: Path) -> None:
-    whole = (await _half_second_parts(tmp_path / "a.mp4")).read_bytes()
-    first_mdat = next(start for kind, start, _ in _boxes(whole) if kind == b"mdat")
+    whole = (await half_second_parts(tmp_path / "a.mp4")).read_bytes()
+    first_mdat = next(start for kind, start, _ in boxes(whole) if kind == b"mdat")
     path = tmp_path / "damaged.mp4"
     for at in range(8, first_mdat, 3):
         for value in (0x00, 0xFF):
@@ -231,7 +207,7 @@ def test_boxes_in_boxes_without_end_are_damage(tmp_path: Path) -> None:
 
 async def test_a_plain_mp4_has_no_parts(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
-    await ffmpeg.run(ffmpeg.locate(), ["-y", *_source(10, 1), *H264, str(path)])
+    await ffmpeg.run(ffmpeg.locate(), ["-y", *source(10, 1), *H264, str(path)])
     info = Fmp4Reader(path).update()
     assert (info.has_media, info.duration_s) == (False, 0.0)
 
