@@ -4,6 +4,7 @@ import itertools
 import os
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -207,6 +208,8 @@ def counters(marks: list[burnt_in.Mark]) -> list[int]:
     return [mark.counter for mark in marks]
 
 
+#: What a crash may take with it: a quarter of a second by the configuration, the rest is a machine that is busy.
+LOST = timedelta(seconds=2)
 #: A publisher that the machine lets wait is given fewer frames (frame_server); a server that loses some loses a
 #: group of pictures, which is half a second.
 HOLE_FRAMES = 6

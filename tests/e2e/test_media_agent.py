@@ -5,7 +5,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from agent_core.testing.agents import running_agent
 from tests.media_servers import running_server
 
 from .conftest import AgentProcess, AgentProcessFactory, descendants, is_running
-from .media import CAMERA, EMBEDDED_CONFIG, PLUGINS, connected, decoded, gone, is_gapless, publishers
+from .media import CAMERA, EMBEDDED_CONFIG, LOST, PLUGINS, connected, decoded, gone, is_gapless, publishers
 
 Observe = Callable[[str], None]
 
@@ -54,7 +54,7 @@ async def test_the_end_of_the_agent_leaves_a_file_that_plays_and_no_process(
             async with client_of(agent) as client:
                 started = await call(client, "start_recording", device="camera0", wait=True)
                 await call(client, "start_streaming", device="camera0")
-                await anyio.sleep(1.5)
+                await anyio.sleep(LOST.total_seconds() + 1)
                 children, feeding = descendants(agent.pid), publishers()
                 assert children
                 assert len(feeding) == 1
@@ -70,7 +70,7 @@ async def test_the_end_of_the_agent_leaves_a_file_that_plays_and_no_process(
         (segment,) = folder.glob("*.mp4")
         marks = await decoded(segment)
         assert is_gapless(marks)
-        assert marks[-1].drawn_at >= ended_at - timedelta(seconds=1.25)
+        assert marks[-1].drawn_at >= ended_at - LOST
         note = json.loads((folder / "recording.json").read_text())
         assert note["reason"] == ("agent_ended" if number is signal.SIGTERM else "")
         async with agent_process(config) as agent, client_of(agent) as client:
