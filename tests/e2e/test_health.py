@@ -96,7 +96,8 @@ async def test_status_is_answered_from_memory_with_components_and_checks(
     }
     async with running_agent(config={"plugins": plugins}, observe=observe) as agent:
         async with agent.client("admin") as client:
-            await checked(client, "media_server")
+            for name in ("media_server", "disk"):  # each is looked at in its own time
+                await checked(client, name)
             status = await client.call("get_status")
     assert status["components"]["websocket_server"] == "RUNNING"
     assert status["components"]["embedded_server"] == "RUNNING"
