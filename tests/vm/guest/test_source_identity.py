@@ -65,7 +65,9 @@ class Truth:
         for said in self._seen.said[self._checked :]:
             if said.topic != "camera.connected":
                 continue
-            who = who_is_at(self._cameras, said.camera.detected.fingerprint.port or "")
+            port = said.camera.detected.fingerprint.port or ""
+            assert "usb-0:" in port, f"{said.camera.id} is on no port:\n{self._story()}"
+            who = who_is_at(self._cameras, port)
             self.owners.setdefault(said.camera.id, who)
             first = next(id_ for id_, owner in self.owners.items() if owner == who)
             self.certain += not said.camera.ambiguous
