@@ -86,7 +86,7 @@ class Resumption:
             else:
                 _log.info("resumed", extra={"fields": {"recording": stored.note.id}})
                 return
-            await first_of(partial(self._clock.sleep, pauses.next_s()), self._recovered)
+            await self._pause(pauses)
         await self._close(stored)
         await self._put_right(stored.note.camera)
 
@@ -105,7 +105,10 @@ class Resumption:
                 _log.debug("not put right yet: %s", error.details, extra={"fields": {"camera": camera}})
             else:
                 return
-            await first_of(partial(self._clock.sleep, pauses.next_s()), self._recovered)
+            await self._pause(pauses)
+
+    async def _pause(self, pauses: GrowingPauses) -> None:
+        await first_of(partial(self._clock.sleep, pauses.next_s()), self._recovered)
 
     def _is_over(self, stored: StoredRecording) -> bool:
         duration_s = stored.note.duration_s

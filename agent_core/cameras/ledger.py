@@ -1,11 +1,11 @@
 """The ledger: which fingerprint has which id, in one small file that survives restarts."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import anyio
 import anyio.to_thread
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from agent_core.cameras.identity import Known
 from agent_core.errors import StateCorrupt, StorageFailed
@@ -15,17 +15,10 @@ from agent_core.state import StateFile
 __all__ = ("Ledger",)
 
 
-def _checked_id(text: str) -> str:
-    """What is edited by hand may be anything; an id of another form could never be asked for."""
-    if not CAMERA_ID.fullmatch(text):
-        raise ValueError(f"{text!r} is no camera's id")
-    return text
-
-
 class _Entry(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    id: Annotated[str, AfterValidator(_checked_id)]
+    id: str = Field(pattern=f"^{CAMERA_ID.pattern}$")  # what is edited by hand may be anything
     name: str
     source: str
     serial: str | None = None

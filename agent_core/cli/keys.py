@@ -1,18 +1,17 @@
 """`key create`, `key list`, `key revoke`."""
 
 import argparse
-import os
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from agent_core.cli.bearer import add_lifetime, add_role, user_name
 from agent_core.cli.options import Commands, Parser, add_command
+from agent_core.cli.secret import is_foreign
 from agent_core.cli.settings import load_settings
 from agent_core.cli.text import iso_time, print_result, table
 from agent_core.errors import AuthenticationFailed
 
 if TYPE_CHECKING:
-    from agent_core.config import StorageConfig
     from agent_core.rpc.apikeys import ApiKey, ApiKeys
 
 __all__ = ("add",)
@@ -77,23 +76,11 @@ def _keys(arguments: argparse.Namespace) -> "ApiKeys":
     from agent_core.rpc.apikeys import ApiKeys
 
     storage = load_settings(arguments.config).storage
-    _refuse_foreign(storage)
-    return ApiKeys(storage.api_keys_file, SystemClock())
-
-
-def _refuse_foreign(storage: "StorageConfig") -> None:
-    """The file is written anew: in another account's folder the agent there could not read it, and no key would be valid.
-
-    Raises:
-        AuthenticationFailed: the state folder belongs to another account.
-    """
-    try:
-        owner = storage.state_dir.stat().st_uid
-    except FileNotFoundError:
-        return
-    if owner != os.geteuid():
+    # The file is written anew, so the agent there would accept no key any more.
+    if is_foreign(storage.state_dir):
         raise AuthenticationFailed(
             "The agent's state folder belongs to another account.",
             reason="state_foreign",
             suggestion="Run this as the agent's user.",
         )
+    return ApiKeys(storage.api_keys_file, SystemClock())

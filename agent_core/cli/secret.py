@@ -1,6 +1,7 @@
 """Tokens made with the secret of this host."""
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent_core.errors import AuthenticationFailed, StartFailed
@@ -9,7 +10,7 @@ if TYPE_CHECKING:
     from agent_core.config import StorageConfig
     from agent_core.rpc.auth import TokenAuthority
 
-__all__ = ("local_token", "token_authority")
+__all__ = ("is_foreign", "local_token", "token_authority")
 
 _LIFETIME_S = 60.0
 
@@ -50,11 +51,14 @@ def token_authority(storage: "StorageConfig") -> "TokenAuthority":
         raise AuthenticationFailed(error.details, reason=error.reason, suggestion=error.suggestion) from error
 
 
+def is_foreign(state_dir: Path) -> bool:
+    """Whether it is there and another account's; what this one makes in it the agent there cannot read."""
+    return state_dir.exists() and state_dir.stat().st_uid != os.geteuid()
+
+
 def _refuse_foreign(storage: "StorageConfig") -> None:
     """A secret made here in another account's folder could not be read by the agent that runs there."""
-    if storage.secret_file.exists() or not storage.state_dir.exists():
-        return
-    if storage.state_dir.stat().st_uid != os.geteuid():
+    if not storage.secret_file.exists() and is_foreign(storage.state_dir):
         raise AuthenticationFailed(
             "The agent has no secret yet, and its state folder belongs to another account.",
             reason="no_secret",

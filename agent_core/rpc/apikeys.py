@@ -104,7 +104,7 @@ class ApiKeys:
             status = self._path.stat()
             now = (status.st_ino, status.st_mtime_ns, status.st_size)
             if now != self._seen:
-                self._keys = _File.model_validate_json(self._path.read_bytes()).keys
+                self._keys = self._read()
                 self._seen = now
         except FileNotFoundError:
             self._keys, self._seen = (), None
@@ -120,7 +120,7 @@ class ApiKeys:
             StorageFailed: it cannot be read.
         """
         try:
-            return _File.model_validate_json(self._path.read_bytes()).keys
+            return self._read()
         except FileNotFoundError:
             return ()
         except OSError as error:
@@ -130,6 +130,9 @@ class ApiKeys:
                 f"{self._path.name} in the state folder is not a file of API keys.",
                 suggestion="Bring it back from a copy, or delete it and make new keys.",
             ) from error
+
+    def _read(self) -> tuple[ApiKey, ...]:
+        return _File.model_validate_json(self._path.read_bytes()).keys
 
     def _store(self, keys: tuple[ApiKey, ...]) -> None:
         try:
