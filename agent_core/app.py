@@ -73,6 +73,7 @@ class Agent:
                 with Announcement(self._config.storage.endpoint_file, url):
                     await services.start(parts.supervisor.run)
                     await services.start(parts.monitor.run)
+                    await services.start(parts.converter.run)
                     # Streams before the server: a path is made as whole as it will be compared with later.
                     await media.start(parts.media.streams.run)
                     await media.start(parts.media.link.run)

@@ -15,6 +15,7 @@ from agent_core.controller import Controller
 from agent_core.errors import AgentError, FfmpegFailed
 from agent_core.events import EventBus
 from agent_core.front import front_of
+from agent_core.media.converter import PictureConverter
 from agent_core.media_plane import MediaPlane, media_plane, with_media_server
 from agent_core.plugin import ffmpeg
 from agent_core.plugin.manager import EntryPointFinder, PluginManager, Providers
@@ -41,6 +42,7 @@ class Assembly:
     supervisor: Supervisor
     monitor: CameraMonitor
     media: MediaPlane
+    converter: PictureConverter
     cameras: CameraRegistry
     store: SnapshotStore
     controller: Controller
@@ -113,13 +115,16 @@ def _connect(
         events=events,
         clock=clock,
     )
+    converter = PictureConverter(max_pixels=config.snapshots.max_pixels, clock=clock)
     controller = _controller(
-        config, providers, plugins, problems, cameras, monitor, supervisor, media, events, clock
+        config, providers, plugins, problems, cameras, monitor, supervisor, media, converter, events, clock
     )
     secret = Secret.load(config.storage.secret_file)
     tokens = TokenAuthority(secret, clock)
     server = front_of(config, controller, media, secret, tokens, providers, events, clock)
-    return Assembly(server, supervisor, monitor, media, cameras, controller.store, controller, events, tokens)
+    return Assembly(
+        server, supervisor, monitor, media, converter, cameras, controller.store, controller, events, tokens
+    )
 
 
 def _controller(
@@ -131,6 +136,7 @@ def _controller(
     monitor: CameraMonitor,
     supervisor: Supervisor,
     media: MediaPlane,
+    converter: PictureConverter,
     events: EventBus,
     clock: Clock,
 ) -> Controller:
@@ -139,6 +145,7 @@ def _controller(
         cameras=cameras,
         monitor=monitor,
         snapshots=SnapshotManager(tiers, budgets_s=config.snapshots.tier_budget_s, clock=clock),
+        converter=converter,
         store=SnapshotStore(config.storage.snapshots),
         streams=media.streams,
         recordings=media.recordings,

@@ -12,7 +12,8 @@ from agent_core.config import SnapshotsConfig
 from agent_core.errors import AgentError
 from agent_core.events import EventBus
 from agent_core.health import HealthMonitor
-from agent_core.media import images
+from agent_core.media.converter import PictureConverter
+from agent_core.media.images import Wanted
 from agent_core.mediamtx.schema import RuntimePath
 from agent_core.models import Camera, CameraId, CameraStatus, Picture, PictureFormat, Snapshot
 from agent_core.plugin import jpeg
@@ -74,6 +75,7 @@ class Controller:
         cameras: CameraRegistry,
         monitor: CameraMonitor,
         snapshots: SnapshotManager,
+        converter: PictureConverter,
         store: SnapshotStore,
         streams: StreamManager,
         recordings: RecordingManager,
@@ -88,6 +90,7 @@ class Controller:
     ) -> None:
         self.cameras = cameras
         self.snapshots = snapshots
+        self._converter = converter
         self.store = store
         self.streams = streams
         self.recordings = recordings
@@ -109,25 +112,24 @@ class Controller:
         Raises:
             InvalidParams, NotFound: no such camera, or a name that cannot be used.
             InvalidState: the name exists.
-            CaptureFailed: no tier could take the picture.
+            CaptureFailed: no tier could take the picture, or it could not be converted; in time, or at all.
+            RateLimited: `busy`: too many pictures wait to be converted.
             StorageFailed: it could not be stored.
         """
         camera = self.cameras.get(device)
         if request.name is not None:
             self.store.check_name(request.name, request.format)
+        deadline_s = _first(request.deadline_ms, self._defaults.deadline_ms) / 1000
+        ends_s = self.clock.monotonic_s() + deadline_s
         still = await self.snapshots.take(
             camera,
             max_age_s=_first(request.max_age_ms, self._defaults.max_age_ms) / 1000,
-            deadline_s=_first(request.deadline_ms, self._defaults.deadline_ms) / 1000,
+            deadline_s=deadline_s,
         )
-        picture = await images.convert(
-            still.picture,
-            width=request.width,
-            height=request.height,
-            form=request.format,
-            quality=request.quality,
-            default_quality=self._defaults.quality,
+        wanted = Wanted(
+            request.format, request.width, request.height, request.quality, self._defaults.quality
         )
+        picture = await self._converter.convert(still.picture, wanted, deadline_s=ends_s)
         snapshot = await self._store(camera, still, picture, request.name)
         self._events.publish("snapshot.taken", snapshot)
         return snapshot

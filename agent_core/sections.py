@@ -115,6 +115,12 @@ class SnapshotsConfig(_Section):
     max_age_ms: int = Field(500, ge=0, description="default of take_snapshot's max_age_ms")
     deadline_ms: int = Field(10_000, ge=1, description="default of take_snapshot's deadline_ms")
     quality: int = Field(90, ge=1, le=100, description="JPEG quality where a picture has to be encoded")
+    max_pixels: int = Field(
+        1 << 26,
+        ge=1,
+        le=178_956_970,  # Pillow refuses more
+        description="pictures with more are not converted, and all that are converted at once have no more together",
+    )
     tier_budget_s: tuple[Seconds, Seconds, Seconds, Seconds] = Field(
         (5.0, 6.0, 6.0, 10.0), description="longest time for a tier of rank 0, 1, 2, 3"
     )

@@ -5,6 +5,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import anyio.to_thread
+
 from agent_core import __version__
 from agent_core.controller import Controller, SnapshotRequest
 from agent_core.errors import InvalidState, Unsupported
@@ -109,7 +111,7 @@ class _Handlers:
 
     async def get_snapshot_info(self, params: wire.NameParams, caller: Caller) -> wire.SnapshotInfo:
         stored = await self.controller.store.find(params.filename)
-        return self.forms.snapshot_info(stored, await images.size_of(stored.path))
+        return self.forms.snapshot_info(stored, await anyio.to_thread.run_sync(images.size_of, stored.path))
 
     async def get_system_status(self, params: wire.NoParams, caller: Caller) -> status.SystemStatusForm:
         told = self.controller.system_status()

@@ -73,8 +73,14 @@ class TakeSnapshotParams(RpcParams):
     quality: int | None = Field(
         None, ge=1, le=100, description="JPEG quality; absent leaves the camera's JPEG as it is"
     )
-    width: Pixels | None = Field(None, description="pixels; alone it keeps the proportions")
-    height: Pixels | None = Field(None, description="pixels; alone it keeps the proportions")
+    width: Pixels | None = Field(
+        None,
+        description="pixels; alone it keeps the proportions; a picture never gets larger than the camera's",
+    )
+    height: Pixels | None = Field(
+        None,
+        description="pixels; alone it keeps the proportions; a picture never gets larger than the camera's",
+    )
     max_age_ms: int | None = Field(
         None, ge=0, le=3_600_000, description="0: exposed after this request; default 500"
     )
@@ -229,7 +235,7 @@ class FileList(RpcResult):
 
 
 class SnapshotInfo(RpcResult):
-    """`resolution` is empty if the file is not a readable picture."""
+    """`resolution` is what the file's header says; empty if it is no JPEG or PNG."""
 
     filename: str
     device: str

@@ -118,6 +118,8 @@ async def test_tier_1_serves_a_camera_whose_broker_is_not_asked(agent: RunningAg
         ({"width": 320}, (320, 240), "JPEG"),
         ({"format": "png"}, (640, 480), "PNG"),
         ({"width": 100, "height": 100, "quality": 30}, (100, 100), "JPEG"),
+        ({"width": 8192}, (640, 480), "JPEG"),
+        ({"width": 8192, "height": 8192, "format": "png"}, (480, 480), "PNG"),
     ],
 )
 async def test_size_and_format_as_asked(
@@ -127,6 +129,25 @@ async def test_size_and_format_as_asked(
         snapshot: Any = await client.call("take_snapshot", device="camera0", **params)
     with Image.open(snapshot["file_path"]) as image:
         assert (image.size, image.format) == (size, kind)
+
+
+@pytest.mark.parametrize(
+    ("content", "resolution"),
+    [
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 99999999 99999999\n%%EOF\n", ""),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + (60000).to_bytes(4) * 2 + b"\x08\x02\0\0\0", "60000x60000"),
+        (b"\xff\xd8\xff\xe0", ""),
+        (b"", ""),
+    ],
+)
+async def test_whatever_lies_in_the_folder_is_described(
+    agent: RunningAgent, content: bytes, resolution: str
+) -> None:
+    async with agent.client() as client:
+        snapshot, _ = await take(client)
+        Path(snapshot["file_path"]).with_name("planted.jpg").write_bytes(content)
+        info: Any = await client.call("get_snapshot_info", filename="camera0/planted.jpg")
+    assert (info["resolution"], info["file_size"]) == (resolution, len(content))
 
 
 async def test_stored_snapshots_are_listed_described_and_downloaded(agent: RunningAgent) -> None:

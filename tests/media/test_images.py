@@ -1,6 +1,8 @@
 """Pictures converted, and read back by Pillow."""
 
 import io
+import struct
+import zlib
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,10 @@ from PIL import Image
 
 from agent_core.errors import CaptureFailed
 from agent_core.media import images
+from agent_core.media.images import Wanted
 from agent_core.models import CapturedAtSource, Picture, PictureFormat
+
+MAX_PIXELS = 200 * 200
 
 
 def jpeg(width: int = 64, height: int = 48) -> Picture:
@@ -17,59 +22,176 @@ def jpeg(width: int = 64, height: int = 48) -> Picture:
     return Picture(output.getvalue(), PictureFormat.JPG, width, height, 1.0, CapturedAtSource.DEVICE)
 
 
-async def converted(
+def converted(
     picture: Picture,
     width: int | None = None,
     height: int | None = None,
     form: PictureFormat = PictureFormat.JPG,
     quality: int | None = None,
 ) -> Picture:
-    return await images.convert(picture, width=width, height=height, form=form, quality=quality)
+    return images.render(picture, Wanted(form, width, height, quality), MAX_PIXELS, lambda: False)
 
 
-async def test_what_fits_already_is_not_touched() -> None:
+def png_header(width: int, height: int) -> bytes:
+    """A PNG with a header and no picture."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return len(data).to_bytes(4) + kind + data + zlib.crc32(kind + data).to_bytes(4)
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(b""))
+        + chunk(b"IEND", b"")
+    )
+
+
+def claiming(data: bytes, width: int, height: int) -> bytes:
+    """The JPEG `data` with another size in its frame header."""
+    at = data.index(b"\xff\xc0") + 5
+    return data[:at] + struct.pack(">HH", height, width) + data[at + 4 :]
+
+
+def test_what_is_wanted_already_is_known_by_size_and_format() -> None:
     picture = jpeg()
-    assert await converted(picture) is picture
-    assert await converted(picture, 64, 48) is picture
+    assert Wanted(PictureFormat.JPG).is_met_by(picture)
+    assert Wanted(PictureFormat.JPG, 64, 48).is_met_by(picture)
+    assert Wanted(PictureFormat.JPG, 8192).is_met_by(picture)
+    assert not Wanted(PictureFormat.JPG, 32).is_met_by(picture)
+    assert not Wanted(PictureFormat.PNG).is_met_by(picture)
+    assert not Wanted(PictureFormat.JPG, quality=50).is_met_by(picture)
 
 
 @pytest.mark.parametrize(
     ("width", "height", "size"),
-    [(32, None, (32, 24)), (None, 12, (16, 12)), (10, 40, (10, 40)), (128, None, (128, 96))],
+    [
+        (32, None, (32, 24)),
+        (None, 12, (16, 12)),
+        (10, 40, (10, 40)),
+        (128, None, (64, 48)),
+        (None, 8192, (64, 48)),
+        (8192, 8192, (48, 48)),
+        (128, 24, (64, 12)),
+        (1, 8192, (1, 48)),
+        (8192, 1, (64, 1)),
+    ],
 )
-async def test_sizes(width: int | None, height: int | None, size: tuple[int, int]) -> None:
-    picture = await converted(jpeg(), width, height)
+def test_sizes_never_grow_beyond_the_source(
+    width: int | None, height: int | None, size: tuple[int, int]
+) -> None:
+    picture = converted(jpeg(), width, height)
     assert (picture.width, picture.height) == size
     with Image.open(io.BytesIO(picture.data)) as image:
         assert image.size == size
 
 
-async def test_png() -> None:
-    picture = await converted(jpeg(), form=PictureFormat.PNG)
+def test_png() -> None:
+    picture = converted(jpeg(), form=PictureFormat.PNG)
     with Image.open(io.BytesIO(picture.data)) as image:
         assert image.format == "PNG"
         assert abs(image.convert("RGB").getpixel((5, 5))[0] - 200) < 8  # type: ignore[index]
 
 
-async def test_quality_changes_the_size() -> None:
+def test_quality_changes_the_size() -> None:
     noisy = io.BytesIO()
     Image.effect_noise((128, 128), 80).convert("RGB").save(noisy, "JPEG", quality=95)
     picture = Picture(noisy.getvalue(), PictureFormat.JPG, 128, 128, 1.0, CapturedAtSource.DEVICE)
-    low, high = await converted(picture, quality=10), await converted(picture, quality=95)
+    low, high = converted(picture, quality=10), converted(picture, quality=95)
     assert len(low.data) < len(high.data) / 2
 
 
-@pytest.mark.parametrize("data", [b"", b"\xff\xd8\xff\xd9", b"GIF89a", jpeg().data[:300]])
-async def test_a_damaged_picture_is_an_error(data: bytes) -> None:
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\xff\xd8\xff\xd9",
+        b"GIF89a",
+        jpeg().data[:300],
+        png_header(4, 4),
+        b"%!PS-Adobe-3.0 EPSF-3.0\n",
+        b"\xff" * 99,
+    ],
+)
+def test_a_damaged_picture_is_an_error(data: bytes) -> None:
     picture = Picture(data, PictureFormat.JPG, 64, 48, 1.0, CapturedAtSource.DEVICE)
     with pytest.raises(CaptureFailed) as caught:
-        await converted(picture, 32)
+        converted(picture, 32)
     assert caught.value.reason == "picture_damaged"
 
 
-async def test_the_size_of_a_file(tmp_path: Path) -> None:
-    (tmp_path / "a.jpg").write_bytes(jpeg(20, 10).data)
-    (tmp_path / "b.jpg").write_bytes(b"no")
-    assert await images.size_of(tmp_path / "a.jpg") == (20, 10)
-    assert await images.size_of(tmp_path / "b.jpg") is None
-    assert await images.size_of(tmp_path / "none.jpg") is None
+def test_other_formats_are_not_tried() -> None:
+    """Pillow knows some forty, and one of them starts an interpreter."""
+    output = io.BytesIO()
+    Image.new("RGB", (64, 48)).save(output, "BMP")
+    picture = Picture(output.getvalue(), PictureFormat.JPG, 64, 48, 1.0, CapturedAtSource.DEVICE)
+    with pytest.raises(CaptureFailed) as caught:
+        converted(picture, 32)
+    assert caught.value.reason == "picture_damaged"
+
+
+@pytest.mark.parametrize(
+    "data", [claiming(jpeg().data, 60000, 60000), png_header(60000, 60000), png_header(401, 100)]
+)
+def test_a_picture_with_too_many_pixels_is_refused_by_its_own_header(data: bytes) -> None:
+    picture = Picture(data, PictureFormat.JPG, 64, 48, 1.0, CapturedAtSource.DEVICE)
+    with pytest.raises(CaptureFailed) as caught:
+        converted(picture, 32)
+    assert caught.value.reason == "picture_too_large"
+
+
+@pytest.mark.parametrize("form", PictureFormat)
+def test_what_is_abandoned_ends_between_two_pieces(form: PictureFormat) -> None:
+    noise = io.BytesIO()
+    Image.effect_noise((200, 200), 80).convert("RGB").save(noise, "PNG")
+    picture = Picture(noise.getvalue(), PictureFormat.PNG, 200, 200, 1.0, CapturedAtSource.DEVICE)
+    asked = 0
+
+    def later(number: int) -> bool:
+        nonlocal asked
+        asked += 1
+        return asked > number
+
+    images.render(picture, Wanted(form, quality=99), MAX_PIXELS, lambda: later(10**9))
+    assert asked > 3
+    for number in (0, 1, asked - 1):
+        asked = 0
+        with pytest.raises(images.ConversionAbandoned):
+            images.render(picture, Wanted(form, quality=99), MAX_PIXELS, lambda: later(number))  # noqa: B023
+
+
+@pytest.mark.parametrize(
+    ("data", "size"),
+    [
+        (jpeg(20, 10).data, (20, 10)),
+        (claiming(jpeg().data, 65500, 65500), (65500, 65500)),
+        (png_header(60000, 60000), (60000, 60000)),
+        (jpeg().data[:20], None),
+        (b"\xff\xd8" + b"\xff\xe1\xff\xff" * 3, None),
+        (b"\xff\xd8" + b"\xff" * 5000, None),
+        (b"\xff\xd8" + b"\xff\xe0\x00\x02" * 100_000, None),
+        (png_header(0, 5), None),
+        (b"\x89PNG\r\n\x1a\n" + b"\0" * 50, None),
+        (b"", None),
+        (b"some text", None),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 99999999 99999999\n%%EOF\n", None),
+        (b"GIF89a" + b"\xff" * 100, None),
+        (b"II*\0" + b"\xff" * 100, None),
+    ],
+)
+def test_the_size_of_a_file_is_read_from_its_header(
+    data: bytes, size: tuple[int, int] | None, tmp_path: Path
+) -> None:
+    (tmp_path / "a.jpg").write_bytes(data)
+    assert images.size_of(tmp_path / "a.jpg") == size
+
+
+def test_a_header_behind_a_large_segment_is_found(tmp_path: Path) -> None:
+    whole = jpeg(20, 10).data
+    segment = b"\xff\xe2\xff\xff" + b"\xff\xc0" * 32766 + b"x"
+    (tmp_path / "a.jpg").write_bytes(whole[:2] + segment * 3 + whole[2:])
+    assert images.size_of(tmp_path / "a.jpg") == (20, 10)
+
+
+def test_a_file_that_is_not_there_has_no_size(tmp_path: Path) -> None:
+    assert images.size_of(tmp_path / "none.jpg") is None
