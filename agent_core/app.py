@@ -19,6 +19,7 @@ from agent_core.allocator import keep_memory_compact
 from agent_core.assembly import Assembly, assemble
 from agent_core.clock import Clock, SystemClock
 from agent_core.config import AgentConfig, load_config
+from agent_core.containment import ContainedLoop
 from agent_core.errors import AgentError, ConfigError
 from agent_core.models import SystemEvent
 from agent_core.plugin.manager import EntryPointFinder, installed
@@ -157,7 +158,12 @@ def main(files: Iterable[Path]) -> int:
     agent_logging.configure(config.logging.level, config.logging.format)
     keep_memory_compact()
     try:
-        anyio.run(_run_with_signals, Agent(config), lambda: _reload(files))
+        anyio.run(
+            _run_with_signals,
+            Agent(config),
+            lambda: _reload(files),
+            backend_options={"loop_factory": ContainedLoop},
+        )
     except BaseExceptionGroup as group:
         # Not `except*`: before Python 3.11.4, which Debian 12 is, it puts what is raised in it into another group.
         ours, others = group.split(AgentError)

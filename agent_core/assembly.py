@@ -4,7 +4,6 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
 
 from agent_core.cameras.ledger import Ledger
 from agent_core.cameras.monitor import CameraMonitor, SourceState
@@ -15,10 +14,11 @@ from agent_core.controller import Controller
 from agent_core.errors import AgentError, FfmpegFailed
 from agent_core.events import EventBus
 from agent_core.front import front_of
+from agent_core.loading import LoadedPlugins, contexts, load_plugins
 from agent_core.media.converter import PictureConverter
 from agent_core.media_plane import MediaPlane, media_plane, with_media_server
 from agent_core.plugin import ffmpeg
-from agent_core.plugin.manager import EntryPointFinder, PluginManager, Providers
+from agent_core.plugin.manager import EntryPointFinder
 from agent_core.plugin.ring_tier import RingTier
 from agent_core.rpc.auth import Secret, TokenAuthority
 from agent_core.rpc.server import RpcServer
@@ -50,18 +50,6 @@ class Assembly:
     tokens: TokenAuthority
 
 
-@dataclass(frozen=True, slots=True)
-class _Context:
-    """The `AgentContext` that plugins are lent."""
-
-    clock: Clock
-    cameras: CameraRegistry
-    events: EventBus
-    runtime_dir: Path
-    state_dir: Path
-    ffmpeg: str | None
-
-
 def assemble(config: AgentConfig, *, clock: Clock, find: EntryPointFinder) -> Assembly:
     """Make and connect everything. Blocks on small files of the state folder; the folders must exist.
 
@@ -76,30 +64,22 @@ def assemble(config: AgentConfig, *, clock: Clock, find: EntryPointFinder) -> As
     for problem in problems:
         _log.error("%s %s", problem.details, problem.suggestion)
     cameras = CameraRegistry(ledger, events=events, clock=clock)
-    context = _Context(clock, cameras, events, config.storage.runtime_dir, state_dir, config.ffmpeg.program)
-    plugins = PluginManager()
-    plugins.load(config.plugins, find)
-    providers = plugins.collect(context, config.plugins)
-    while True:
-        parts = _connect(config, providers, plugins, problems, cameras, ledger, events, clock)
-        if len(kept := [each for each in providers if plugins.is_loaded(each.plugin)]) == len(providers):
-            return parts
-        providers = (
-            kept  # connected again without those whose methods or topics were refused: nothing runs yet
-        )
+    make_context = contexts(config, cameras=cameras, events=events, clock=clock)
+    plugins = load_plugins(config.plugins, make_context, find)
+    return _connect(config, plugins, problems, cameras, ledger, events, clock)
 
 
 def _connect(
     config: AgentConfig,
-    providers: Sequence[Providers],
-    plugins: PluginManager,
+    plugins: LoadedPlugins,
     problems: Sequence[AgentError],
     cameras: CameraRegistry,
     ledger: Ledger,
     events: EventBus,
     clock: Clock,
 ) -> Assembly:
-    """All parts with what `providers` offer; a plugin that `plugins` has rejected afterwards must not be in them."""
+    """Make all parts with what the plugins offer."""
+    providers = plugins.providers
     monitor = CameraMonitor(
         list(chain.from_iterable(each.sources for each in providers)), cameras, ledger, clock=clock
     )
@@ -110,14 +90,14 @@ def _connect(
         config,
         supervisor,
         cameras=cameras,
-        plugins=plugins,
+        plugins=plugins.manager,
         states=lambda: _states(monitor, supervisor),
         events=events,
         clock=clock,
     )
     converter = PictureConverter(max_pixels=config.snapshots.max_pixels, clock=clock)
     controller = _controller(
-        config, providers, plugins, problems, cameras, monitor, supervisor, media, converter, events, clock
+        config, plugins, problems, cameras, monitor, supervisor, media, converter, events, clock
     )
     secret = Secret.load(config.storage.secret_file)
     tokens = TokenAuthority(secret, clock)
@@ -129,8 +109,7 @@ def _connect(
 
 def _controller(
     config: AgentConfig,
-    providers: Sequence[Providers],
-    plugins: PluginManager,
+    plugins: LoadedPlugins,
     problems: Sequence[AgentError],
     cameras: CameraRegistry,
     monitor: CameraMonitor,
@@ -140,7 +119,7 @@ def _controller(
     events: EventBus,
     clock: Clock,
 ) -> Controller:
-    tiers = [RingTier(clock), *chain.from_iterable(each.tiers for each in providers)]
+    tiers = [RingTier(clock), *chain.from_iterable(each.tiers for each in plugins.providers)]
     return Controller(
         cameras=cameras,
         monitor=monitor,
@@ -152,7 +131,7 @@ def _controller(
         recording_files=media.files,
         health=media.health,
         supervisor=supervisor,
-        plugins=plugins,
+        plugins=plugins.manager,
         problems=problems,
         events=events,
         clock=clock,

@@ -175,7 +175,7 @@ class Controller:
     def system_status(self) -> SystemStatus:
         """Answered from memory, from the first moment on."""
         discovery = self._monitor.discovery
-        failed = [status for status in self.plugins.statuses if status.state is PluginState.FAILED]
+        failed = [status for status in self.plugins.statuses if status.state is not PluginState.LOADED]
         components = (self.supervisor.problem(name) for name in self.supervisor.states)
         problems = (*self._problems, *discovery.problems, *(each for each in components if each))
         available = tuple(each for each in self.cameras.list() if each.status is CameraStatus.CONNECTED)

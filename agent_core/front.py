@@ -6,10 +6,9 @@ from agent_core import __version__
 from agent_core.clock import Clock
 from agent_core.config import AgentConfig
 from agent_core.controller import Controller, Readiness
-from agent_core.errors import AgentError
 from agent_core.events import EventBus
 from agent_core.media_plane import MediaPlane
-from agent_core.plugin.manager import PluginManager, Providers
+from agent_core.plugin.manager import Providers
 from agent_core.rpc.apikeys import ApiKeys
 from agent_core.rpc.auth import Authenticator, Secret, TokenAuthority
 from agent_core.rpc.forms import Forms
@@ -38,10 +37,7 @@ def front_of(
     events: EventBus,
     clock: Clock,
 ) -> RpcServer:
-    """The server, made and connected; a plugin whose methods or topics cannot be added is rejected with its reason.
-
-    What was added of such a plugin stays in this server, so another one is made without it.
-    """
+    """Return the server, made and connected; the providers' names have been checked."""
     links = DownloadLinks(secret.derive("download links"), clock)
     forms = Forms(config.media_server, media, clock, links.sign)
     keys = ApiKeys(config.storage.api_keys_file, clock)
@@ -61,7 +57,7 @@ def front_of(
         )
     )
     add_session_methods(table, sessions, title="camera-agent", version=__version__)
-    _add_from_plugins(table, event_forms, providers, controller.plugins, config)
+    _add_from_plugins(table, event_forms, providers)
     http = web_app(
         ready=lambda: controller.system_status().readiness is not Readiness.STARTING,
         metrics=lambda: _metrics(controller, sessions),
@@ -82,20 +78,11 @@ def _table(config: AgentConfig, controller: Controller, forms: Forms, links: Dow
     )
 
 
-def _add_from_plugins(
-    table: MethodTable,
-    event_forms: EventForms,
-    providers: Sequence[Providers],
-    plugins: PluginManager,
-    config: AgentConfig,
-) -> None:
+def _add_from_plugins(table: MethodTable, event_forms: EventForms, providers: Sequence[Providers]) -> None:
     for each in providers:
-        try:
-            table.add_plugin_methods(each.plugin, each.methods)
-            for topic in each.topics:
-                event_forms.add_plugin_topic(each.plugin, topic)
-        except AgentError as error:
-            plugins.reject(each.plugin, error, config.plugins)
+        table.add_plugin_methods(each.plugin, each.methods)
+        for topic in each.topics:
+            event_forms.add_plugin_topic(each.plugin, topic)
 
 
 def _event_forms(forms: Forms) -> EventForms:

@@ -3,16 +3,19 @@
 import logging
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import anyio
 
 from agent_core.clock import Clock
-from agent_core.errors import AgentError, CaptureFailed, TierUnavailable
+from agent_core.containment import contained
+from agent_core.errors import AgentError, CaptureFailed, PluginError, TierUnavailable
 from agent_core.locks import KeyedLock
 from agent_core.models import Camera, CameraId, CameraStatus, Picture, TierAttempt
 from agent_core.plugin import CaptureRequest, SnapshotTier
+from agent_core.plugin.results import checked_picture
 
 __all__ = ("AllTiersFailed", "SnapshotManager", "Still")
 
@@ -144,10 +147,10 @@ class SnapshotManager:
         cause: AgentError | None = None
         started_s = self._clock.monotonic_s()
         for tier in self._tiers:
-            if not tier.supports(camera):
-                continue
             tier_started_s = self._clock.monotonic_s()
             try:
+                if not _supports(tier, camera):
+                    continue
                 picture = await self._capture(tier, camera, request)
             except AgentError as error:
                 cause = error
@@ -167,13 +170,8 @@ class SnapshotManager:
             raise TierUnavailable("The deadline had passed.", reason="deadline_exceeded")
         own = replace(request, deadline_s=self._clock.monotonic_s() + budget_s)
         with anyio.move_on_after(budget_s):
-            try:
-                picture = await tier.capture(camera, own)
-            except AgentError:
-                raise
-            except Exception as error:
-                _log.exception("the tier %s failed", tier.name, extra={"fields": {"camera": camera.id}})
-                raise CaptureFailed(f"The tier {tier.name} failed.", reason="tier_error") from error
+            with _explained(tier, camera):
+                picture = checked_picture(tier.name, await tier.capture(camera, own))
             if picture.captured_s < request.not_before_s:
                 raise CaptureFailed("Its picture was older than asked for.", reason="too_old")
             return picture
@@ -181,6 +179,37 @@ class SnapshotManager:
             f"No picture within {budget_s:.1f} s.",
             reason="timed_out",
             suggestion="Allow a larger deadline_ms.",
+        )
+
+
+@contextmanager
+def _explained(tier: SnapshotTier, camera: Camera) -> Iterator[None]:
+    """Turn whatever the tier, foreign code, raises inside into a CaptureFailed that names the tier."""
+    try:
+        with contained(f"The tier {tier.name}"):
+            yield
+    except CaptureFailed:
+        raise
+    except PluginError as error:
+        raise CaptureFailed(error.details, reason="tier_error", suggestion=error.suggestion) from error
+    except AgentError:
+        raise
+    except Exception as error:
+        _log.exception("the tier %s failed", tier.name, extra={"fields": {"camera": camera.id}})
+        raise CaptureFailed(
+            f"The tier {tier.name} failed: it raised {type(error).__name__}.", reason="tier_error"
+        ) from error
+
+
+def _supports(tier: SnapshotTier, camera: Camera) -> bool:
+    with _explained(tier, camera):
+        answer: object = tier.supports(camera)
+        if isinstance(answer, bool):
+            return answer
+        raise CaptureFailed(
+            f"The tier {tier.name} failed: its supports() returned {type(answer).__name__} instead of a bool.",
+            reason="tier_error",
+            suggestion="Tell the plugin's author.",
         )
 
 

@@ -9,7 +9,8 @@ from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
 from agent_core.clock import Clock
-from agent_core.errors import AgentError
+from agent_core.containment import contained
+from agent_core.errors import AgentError, DependencyFailed
 from agent_core.pauses import GrowingPauses
 from agent_core.plugin import Component
 
@@ -61,7 +62,7 @@ class Supervisor:
         return dict(self._states)
 
     def problem(self, name: str) -> AgentError | None:
-        """Why the component does not run; None while it does, or where it gave no reason."""
+        """Return why the component does not run; None while it does."""
         return self._problems.get(name)
 
     def set_state(self, name: str, state: ComponentState) -> None:
@@ -78,31 +79,41 @@ class Supervisor:
 
     async def _keep_running(self, component: Component) -> None:
         pauses = GrowingPauses(FIRST_PAUSE_S, LONGEST_PAUSE_S)
+        name = component.name
         while True:
-            self.set_state(component.name, ComponentState.STARTING)
+            self.set_state(name, ComponentState.STARTING)
             began_s = self._clock.monotonic_s()
             try:
-                await component.run(task_status=_Readiness(self, component.name))
-            except AgentError as error:
-                fields = {"component": component.name, "reason": error.reason}
-                _log.error(
-                    "%s failed: %s %s",
-                    component.name,
-                    error.details,
-                    error.suggestion,
-                    extra={"fields": fields},
-                )
-                self._problems[component.name] = error
-                self.set_state(component.name, ComponentState.ERROR)
-            except Exception:  # noqa: BLE001 - a component is foreign code; only itself suffers
-                _log.exception("%s failed", component.name, extra={"fields": {"component": component.name}})
-                self.set_state(component.name, ComponentState.ERROR)
+                with contained(f"The component {name}"):
+                    await component.run(task_status=_Readiness(self, name))
+            except Exception as error:  # noqa: BLE001 - a component is foreign code; only itself suffers
+                self._failed(name, error)
             except anyio.get_cancelled_exc_class():
-                self.set_state(component.name, ComponentState.STOPPED)
+                self.set_state(name, ComponentState.STOPPED)
                 raise
             else:
-                self.set_state(component.name, ComponentState.STOPPED)
+                self.set_state(name, ComponentState.STOPPED)
                 return
             if self._clock.monotonic_s() - began_s >= STEADY_S:
                 pauses.reset()
             await self._clock.sleep(pauses.next_s())
+
+    def _failed(self, name: str, error: Exception) -> None:
+        """Log `error`, and keep it as the component's problem until the component serves again."""
+        fields = {"fields": {"component": name}}
+        if isinstance(error, AgentError):
+            fields["fields"]["reason"] = error.reason
+            _log.error("%s failed: %s %s", name, error.details, error.suggestion, extra=fields)
+        else:
+            _log.error("%s failed", name, exc_info=error, extra=fields)
+        self._problems[name] = error if isinstance(error, AgentError) else _explained(name, error)
+        self.set_state(name, ComponentState.ERROR)
+
+
+def _explained(name: str, error: Exception) -> DependencyFailed:
+    return DependencyFailed(
+        f"The component {name} failed: {type(error).__name__}.",
+        reason="component_failed",
+        suggestion="The agent's log has the whole error; the component is started again with growing pauses.",
+        dependency=name,
+    )

@@ -1,6 +1,7 @@
 """The ladder of tiers, and one capture for many callers."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import anyio
 import anyio.lowlevel
@@ -20,8 +21,10 @@ from agent_core.models import (
 )
 from agent_core.plugin import CaptureRequest, SnapshotTier, TierUnavailable
 from agent_core.snapshots import AllTiersFailed, SnapshotManager, Still
+from agent_core.testing.scripted_producer import a_jpeg
 
 CLOCK = SystemClock()
+JPEG = a_jpeg()
 Script = Callable[[CaptureRequest], Awaitable[Picture]]
 
 
@@ -30,7 +33,7 @@ def camera(status: CameraStatus = CameraStatus.CONNECTED) -> Camera:
 
 
 def picture(captured_s: float) -> Picture:
-    return Picture(b"jpeg", PictureFormat.JPG, 4, 3, captured_s, CapturedAtSource.DEVICE)
+    return Picture(JPEG, PictureFormat.JPG, 4, 3, captured_s, CapturedAtSource.DEVICE)
 
 
 class Scripted(SnapshotTier):
@@ -266,3 +269,62 @@ async def test_who_waits_behind_a_capture_has_a_deadline_too() -> None:
         with pytest.raises(CaptureFailed) as caught:
             await take(snapshots, deadline_s=0.05)
     assert caught.value.reason == "deadline_exceeded"
+
+
+def _wrong(**fields: object) -> Callable[[], object]:
+    return lambda: replace(picture(CLOCK.monotonic_s()), **fields)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "returned",
+    [
+        lambda: None,
+        lambda: JPEG,
+        lambda: Picture,
+        _wrong(data=b"not a picture"),
+        _wrong(data=JPEG[:-2]),
+        _wrong(data=JPEG, format=PictureFormat.PNG),
+        _wrong(data="text"),
+        _wrong(format="jpg"),
+        _wrong(width="4"),
+        _wrong(height=0),
+        _wrong(captured_s=None),
+        _wrong(captured_s=float("nan")),
+        _wrong(captured_at_source="device"),
+    ],
+)
+async def test_a_tier_that_returns_garbage_is_named_and_the_next_serves(
+    returned: Callable[[], object],
+) -> None:
+    async def garbage(request: CaptureRequest) -> Picture:
+        return returned()  # type: ignore[return-value]
+
+    still = await take(manager(Scripted(0, garbage), Scripted(1, good)))
+    assert still.tier == "tier1"
+    (attempt,) = still.attempts
+    assert attempt.reason == "tier_error"
+    assert attempt.details.startswith("The tier tier0 failed: it returned ")
+
+
+@pytest.mark.parametrize(
+    "error", [SystemExit(0), KeyboardInterrupt(), BaseExceptionGroup("x", [SystemExit(1)])]
+)
+async def test_a_tier_that_would_end_the_agent_costs_only_its_attempt(error: BaseException) -> None:
+    async def leaving(request: CaptureRequest) -> Picture:
+        raise error
+
+    still = await take(manager(Scripted(0, leaving), Scripted(1, good)))
+    assert (still.tier, still.attempts[0].reason) == ("tier1", "tier_error")
+
+
+@pytest.mark.parametrize("answer", [None, "yes", ValueError("bug"), SystemExit(0)])
+async def test_a_tier_that_cannot_say_what_it_supports_costs_only_its_attempt(answer: object) -> None:
+    class Unsure(Scripted):
+        def supports(self, camera: Camera) -> bool:
+            if isinstance(answer, BaseException):
+                raise answer
+            return answer  # type: ignore[return-value]
+
+    still = await take(manager(Unsure(0, good), Scripted(1, good)))
+    assert (still.tier, still.attempts[0].reason) == ("tier1", "tier_error")
+    assert "The tier tier0" in still.attempts[0].details

@@ -12,6 +12,7 @@ from anyio.abc import TaskStatus
 from agent_core.cameras.ledger import Ledger
 from agent_core.cameras.registry import CameraRegistry, SourceReport
 from agent_core.clock import Clock
+from agent_core.containment import contained
 from agent_core.errors import AgentError, DependencyFailed
 from agent_core.pauses import GrowingPauses
 from agent_core.plugin import CameraSource
@@ -103,9 +104,10 @@ class CameraMonitor:
         pauses = GrowingPauses(FIRST_PAUSE_S, LONGEST_PAUSE_S)
         while True:
             try:
-                await source.watch(
-                    SourceReport(self._registry, source.name), task_status=_Inventory(self, source)
-                )
+                with contained(f"The camera source {source.name}"):
+                    await source.watch(
+                        SourceReport(self._registry, source.name), task_status=_Inventory(self, source)
+                    )
             except Exception as error:  # noqa: BLE001 - a source is foreign code; only its own cameras suffer
                 _log.exception("the source %s failed", source.name)
                 self._registry.source_failed(source.name, "Its source failed.")

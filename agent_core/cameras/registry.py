@@ -17,6 +17,7 @@ from agent_core.models import (
     CameraStatus,
     DetectedCamera,
 )
+from agent_core.plugin.results import checked_camera, checked_reason
 
 __all__ = ("CameraRegistry", "SourceReport", "parse_camera_id")
 
@@ -197,7 +198,7 @@ class CameraRegistry:
 
 
 class SourceReport:
-    """The `CameraReport` that one source is lent."""
+    """The `CameraReport` that one source is lent. Raises PluginError to a source that reports garbage."""
 
     def __init__(self, registry: CameraRegistry, source: str) -> None:
         self._registry = registry
@@ -207,10 +208,12 @@ class SourceReport:
         self._registry.connected(self._source, self._ours(camera))
 
     def disconnected(self, key: str, reason: str) -> None:
-        self._registry.disconnected(self._source, key, reason)
+        self._registry.disconnected(self._source, key, checked_reason(self._source, reason))
 
     def failed(self, key: str, reason: str, camera: DetectedCamera | None = None) -> None:
-        self._registry.failed(self._source, key, reason, camera and self._ours(camera))
+        detected = None if camera is None else self._ours(camera)
+        self._registry.failed(self._source, key, checked_reason(self._source, reason), detected)
 
     def _ours(self, camera: DetectedCamera) -> DetectedCamera:
+        camera = checked_camera(self._source, camera)
         return replace(camera, fingerprint=replace(camera.fingerprint, source=self._source))

@@ -36,9 +36,19 @@ class CameraDirectory(Protocol):
 
 
 class EventPublisher(Protocol):
-    """`topic` starts with the plugin's name and a dot; `payload` is a frozen value."""
+    """Where a plugin publishes its own events."""
 
-    def publish(self, topic: str, payload: object) -> None: ...
+    def publish(self, topic: str, payload: object) -> None:
+        """Publish to the clients that subscribed; never waits.
+
+        Args:
+            topic: one of the plugin's `topics`.
+            payload: an instance of a frozen dataclass, a mapping or a pydantic model.
+
+        Raises:
+            PluginError: the plugin does not declare the topic, or the payload has no fields.
+        """
+        ...
 
 
 class AgentContext(Protocol):

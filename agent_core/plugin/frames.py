@@ -4,9 +4,10 @@ States: `cold` (nothing is open), `parked` (the producer is prepared, not stream
 waiting reader, a connected frame-socket client, or either of them within the last `warm_ttl_s`.
 """
 
+import logging
 from collections import Counter, deque
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 import anyio
 import anyio.lowlevel
@@ -14,6 +15,7 @@ from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
 from agent_core.clock import Clock
+from agent_core.containment import contained
 from agent_core.errors import AgentError, CaptureFailed
 from agent_core.models import CapturedAtSource, Frame
 from agent_core.plugin import jpeg
@@ -21,6 +23,8 @@ from agent_core.plugin.frame_producer import FrameProducer, FrameSink, as_captur
 from agent_core.plugin.frame_settings import BrokerSettings, BrokerState, BrokerStats
 
 __all__ = ("BrokerSettings", "BrokerState", "BrokerStats", "FrameBroker", "FrameProducer", "FrameSink")
+
+_log = logging.getLogger("camera_agent.frames")
 
 #: How long the end of a broker waits for its producer to close.
 _CLOSE_S = 5.0
@@ -186,8 +190,13 @@ class FrameBroker:
 
     async def _close(self) -> None:
         self._state = BrokerState.COLD
-        with suppress(AgentError):  # the device is given up either way
-            await self._producer.close()
+        try:
+            with contained("The camera's producer"):
+                await self._producer.close()
+        except AgentError:
+            return  # the device is given up either way
+        except Exception:  # noqa: BLE001 - foreign code
+            _log.exception("a producer could not close its camera")
 
     async def _rest_until_wanted(self) -> None:
         """Wait for demand; a parked producer is closed when none comes for `parked_ttl_s`."""
@@ -248,10 +257,20 @@ class FrameBroker:
             raise problem
 
     async def _produce(self) -> None:
-        await self._producer.park()
-        self._state = BrokerState.WARM
-        self._starts += 1
-        await self._producer.stream(self)
+        """Run the producer once. Raises AgentError for whatever the producer, foreign code, raises."""
+        try:
+            with contained("The camera's producer"):
+                await self._producer.park()
+                self._state = BrokerState.WARM
+                self._starts += 1
+                await self._producer.stream(self)
+        except AgentError:
+            raise
+        except Exception as error:
+            _log.exception("a producer failed")
+            raise CaptureFailed(
+                f"The camera's producer failed: {type(error).__name__}.", reason="producer_failed"
+            ) from error
 
     async def _watch(self, frames_before: int) -> CaptureFailed | None:
         """Sleep to the next moment at which something can be due: the end of demand, or a stall."""

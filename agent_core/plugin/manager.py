@@ -3,25 +3,22 @@
 For the composition root only; plugins never see it.
 """
 
-import inspect
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from importlib.metadata import EntryPoint
-from typing import Any, Protocol, TypeVar
+from types import MappingProxyType
+from typing import Any, TypeVar
 
 import pluggy
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from pydantic import ValidationError
-from stevedore.named import NamedExtensionManager
 
 from agent_core.config import PluginsConfig, explain_validation
+from agent_core.containment import contained, describe
 from agent_core.errors import AgentError, PluginError
 from agent_core.models import MediaInput
 from agent_core.plugin import spec
 from agent_core.plugin.abc import (
-    HOOKSPEC_API,
     CameraSource,
     Component,
     Plugin,
@@ -32,27 +29,41 @@ from agent_core.plugin.abc import (
 )
 from agent_core.plugin.checks import Check
 from agent_core.plugin.context import AgentContext
+from agent_core.plugin.results import checked_publisher
+from agent_core.plugin.selection import (
+    ENTRY_POINT_GROUP,
+    EntryPointFinder,
+    check_class,
+    installed,
+    plugin_class,
+    select,
+)
 
 __all__ = (
     "ENTRY_POINT_GROUP",
+    "ContextMaker",
     "EntryPointFinder",
     "PluginManager",
     "PluginState",
     "PluginStatus",
     "Providers",
+    "installed",
     "plugin_class",
 )
-
-ENTRY_POINT_GROUP = "camera_agent.plugins"
 
 _log = logging.getLogger("camera_agent.plugins")
 
 T = TypeVar("T")
 
+#: Of a snapshot tier; `snapshots.tier_budget_s` has a budget for each.
+_HIGHEST_RANK = 3
+
 
 class PluginState(StrEnum):
     LOADED = "LOADED"
     FAILED = "FAILED"
+    #: Not imported, because it stopped the agent's event loop several times.
+    QUARANTINED = "QUARANTINED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,79 +90,8 @@ class Providers:
     topics: tuple[str, ...] = ()
 
 
-class EntryPointFinder(Protocol):
-    """The seam of selection: the classes that are installed under `name`, with the version of their distribution."""
-
-    def __call__(self, name: str) -> Sequence[tuple[object, str]]: ...
-
-
-def installed(name: str) -> list[tuple[object, str]]:
-    """Import what is installed under `name`. Raises whatever the import raises, `SystemExit` included."""
-    failures: list[BaseException] = []
-
-    def failed(_manager: object, _entry_point: EntryPoint, error: BaseException) -> None:
-        failures.append(error)
-
-    manager: NamedExtensionManager[object] = NamedExtensionManager(
-        ENTRY_POINT_GROUP,
-        [name],
-        on_load_failure_callback=failed,
-        on_missing_entrypoints_callback=lambda _names: None,  # the caller says it better
-    )
-    if failures:
-        raise failures[0]
-    found = [(each.plugin, each.entry_point.dist) for each in manager.extensions]
-    return [(plugin, dist.version if dist else "") for plugin, dist in found]
-
-
-def _select(name: str, find: EntryPointFinder) -> tuple[object, str]:
-    try:
-        found = find(name)
-    except (Exception, SystemExit) as error:
-        raise PluginError(
-            f"The plugin '{name}' failed at import: {type(error).__name__}: {error}.", reason="import_failed"
-        ) from error
-    if not found:
-        raise PluginError(
-            f"No plugin named '{name}' is installed.",
-            reason="not_installed",
-            suggestion=f"Install the package camera-agent-{name.replace('_', '-')}, or take the name out.",
-        )
-    if len(found) > 1:
-        raise PluginError(
-            f"{len(found)} installed packages offer a plugin named '{name}'.",
-            reason="name_clash",
-            suggestion="Uninstall all but one of them.",
-        )
-    return found[0]
-
-
-def _check_class(name: str, plugin: object) -> type[Plugin[Settings]]:
-    if not (isinstance(plugin, type) and issubclass(plugin, Plugin)):
-        raise PluginError(f"The entry point '{name}' is not a subclass of Plugin.", reason="not_a_plugin")
-    try:
-        compatible = HOOKSPEC_API in SpecifierSet(plugin.hookspec_api)
-    except InvalidSpecifier:
-        compatible = False
-    if not compatible:
-        raise PluginError(
-            f"The plugin '{name}' wants plugin API {plugin.hookspec_api}; this agent has {HOOKSPEC_API}.",
-            reason="wrong_api_version",
-            suggestion="Install a version of the plugin that fits this agent.",
-        )
-    for attribute, member in inspect.getmembers(plugin, callable):
-        if hasattr(member, f"{spec.MARKER}_impl") and inspect.iscoroutinefunction(member):
-            raise PluginError(
-                f"The hook {attribute} of the plugin '{name}' is a coroutine; hooks return providers at once.",
-                reason="coroutine_hook",
-            )
-    return plugin
-
-
-def plugin_class(name: str, find: EntryPointFinder = installed) -> type[Plugin[Settings]]:
-    """The class installed under `name`, for a look at its settings. Raises PluginError."""
-    found, _ = _select(name, find)
-    return _check_class(name, found)
+#: Makes the `AgentContext` for the plugin of this name and these topics.
+ContextMaker = Callable[[str, Sequence[str]], AgentContext]
 
 
 def _construct(name: str, plugin: type[Plugin[Settings]], config: PluginsConfig) -> Plugin[Settings]:
@@ -162,11 +102,13 @@ def _construct(name: str, plugin: type[Plugin[Settings]], config: PluginsConfig)
         raise PluginError(
             explained.details, reason="wrong_settings", suggestion=explained.suggestion
         ) from error
-    return plugin(settings)
+    with contained(f"The plugin '{name}'"):
+        return plugin(settings)
 
 
 def _typed(name: str, hook: str, kind: type[T], offered: Iterable[object] | None) -> tuple[T, ...]:
-    found = tuple(offered or ())
+    with contained(f"The hook {hook} of the plugin '{name}'"):
+        found = tuple(offered or ())
     for each in found:
         if not isinstance(each, kind):
             raise PluginError(
@@ -176,6 +118,52 @@ def _typed(name: str, hook: str, kind: type[T], offered: Iterable[object] | None
     return found  # type: ignore[return-value] # checked above
 
 
+def _topics(name: str, topics: object) -> tuple[str, ...]:
+    if isinstance(topics, tuple | list) and all(isinstance(each, str) for each in topics):
+        return tuple(topics)
+    raise PluginError(
+        f"The topics of the plugin '{name}' are not a tuple of texts.",
+        reason="topic_refused",
+        suggestion=f'Write topics = ("{name}.word",).',
+    )
+
+
+def _check_names(providers: Providers, others: Sequence[Providers]) -> None:
+    """Raise PluginError for a provider whose name or rank cannot be used.
+
+    Sources and components are known by their names, in the list of remembered cameras and in statuses.
+    """
+    for kind, hook in (("sources", "camera source"), ("components", "component")):
+        taken = [each.name for other in others for each in getattr(other, kind)]
+        for each in getattr(providers, kind):
+            _check_name(providers.plugin, hook, each.name)
+            if each.name in taken:
+                raise PluginError(
+                    f"The plugin '{providers.plugin}' brings a {hook} {each.name}, which exists already.",
+                    reason="name_clash",
+                    suggestion=f"Give it a name of its own, for example {providers.plugin}.",
+                )
+            taken.append(each.name)
+    for tier in providers.tiers:
+        _check_name(providers.plugin, "snapshot tier", tier.name)
+        rank: object = tier.rank
+        if not isinstance(rank, int) or isinstance(rank, bool) or not 0 <= rank <= _HIGHEST_RANK:
+            raise PluginError(
+                f"The snapshot tier {tier.name} of the plugin '{providers.plugin}' has the rank {rank!r}.",
+                reason="wrong_rank",
+                suggestion=f"Use a whole number from 0 (fastest) to {_HIGHEST_RANK}.",
+            )
+
+
+def _check_name(plugin: str, kind: str, name: object) -> None:
+    if not (isinstance(name, str) and name.strip() and name.isprintable()):
+        raise PluginError(
+            f"A {kind} of the plugin '{plugin}' has the name {name!r}, which cannot be shown.",
+            reason="wrong_name",
+            suggestion="Use a short word.",
+        )
+
+
 class PluginManager:
     """The enabled plugins, loaded or with the reason why not. Owned by the composition root."""
 
@@ -183,6 +171,7 @@ class PluginManager:
         self._pluggy = pluggy.PluginManager(spec.MARKER)
         self._pluggy.add_hookspecs(spec)
         self._statuses: dict[str, PluginStatus] = {}
+        self._broken_publishers: set[str] = set()
 
     @property
     def statuses(self) -> tuple[PluginStatus, ...]:
@@ -194,8 +183,19 @@ class PluginManager:
         status = self._statuses.get(name)
         return status is not None and status.state is PluginState.LOADED
 
-    def load(self, config: PluginsConfig, find: EntryPointFinder = installed) -> None:
+    def load(
+        self,
+        config: PluginsConfig,
+        find: EntryPointFinder = installed,
+        *,
+        held: Mapping[str, PluginError] = MappingProxyType({}),
+    ) -> None:
         """Load what is enabled.
+
+        Args:
+            config: which plugins, and their settings.
+            find: where the classes come from.
+            held: quarantined plugins, each with why; they are not imported.
 
         Raises:
             PluginError: a plugin marked `required` cannot be loaded.
@@ -203,8 +203,10 @@ class PluginManager:
         loaded: list[tuple[str, Plugin[Settings]]] = []
         for name in config.enabled:
             try:
-                found, version = _select(name, find)
-                loaded.append((name, _construct(name, _check_class(name, found), config)))
+                if name in held:
+                    raise held[name]
+                found, version = select(name, find)
+                loaded.append((name, _construct(name, check_class(name, found), config)))
                 self._statuses[name] = PluginStatus(name, version, PluginState.LOADED)
             except Exception as error:  # noqa: BLE001 - whatever a plugin's constructor raises costs only itself
                 self._fail(name, error, required=config.required(name))
@@ -227,32 +229,47 @@ class PluginManager:
 
     def _fail(self, name: str, error: Exception, *, required: bool) -> None:
         if not isinstance(error, AgentError):
-            error = PluginError(
-                f"The plugin '{name}' failed: {type(error).__name__}: {error}.", reason="plugin_failed"
-            )
+            error = PluginError(f"The plugin '{name}' failed: {describe(error)}.", reason="plugin_failed")
         known = self._statuses.get(name)
         version = known.version if known else ""
+        state = PluginState.QUARANTINED if error.reason == "quarantined" else PluginState.FAILED
         self._statuses[name] = PluginStatus(
-            name, version, PluginState.FAILED, error.reason, error.details, error.suggestion
+            name, version, state, error.reason, error.details, error.suggestion
         )
         _log.error("%s %s", error.details, error.suggestion, extra={"fields": {"plugin": name}})
         if required:
             raise error
 
-    def collect(self, agent: AgentContext, config: PluginsConfig) -> list[Providers]:
+    def collect(
+        self,
+        make_context: ContextMaker,
+        config: PluginsConfig,
+        *,
+        check: Callable[[Providers], None] = lambda _providers: None,
+    ) -> list[Providers]:
         """Ask each loaded plugin for its providers; one that raises is dropped with its reason.
 
+        Args:
+            make_context: makes what a plugin is lent.
+            config: tells which plugins are required.
+            check: raises PluginError for providers that cannot be wired.
+
         Raises:
-            PluginError: that plugin is marked `required`.
+            PluginError: a plugin marked `required` was dropped.
         """
-        collected = []
+        collected: list[Providers] = []
         for status in self.statuses:
             if status.state is not PluginState.LOADED:
                 continue
             try:
-                collected.append(self._ask(status.name, agent))
+                with contained(f"The plugin '{status.name}'"):
+                    providers = self._ask(status.name, make_context)
+                    _check_names(providers, collected)
+                check(providers)
             except Exception as error:  # noqa: BLE001 - a raising hook costs only its plugin
                 self.reject(status.name, error, config)
+            else:
+                collected.append(providers)
         return collected
 
     def reject(self, name: str, error: Exception, config: PluginsConfig) -> None:
@@ -264,28 +281,53 @@ class PluginManager:
         self._pluggy.unregister(name=name)
         self._fail(name, error, required=config.required(name))
 
-    def _ask(self, name: str, agent: AgentContext) -> Providers:
+    def _ask(self, name: str, make_context: ContextMaker) -> Providers:
         plugin = self._pluggy.get_plugin(name)
         assert isinstance(plugin, Plugin)  # noqa: S101 - only those are registered
+        topics = _topics(name, plugin.topics)
+        agent = make_context(name, topics)
         return Providers(
             name,
             self._ask_one(name, "agent_camera_sources", CameraSource, agent=agent),
             self._ask_one(name, "agent_snapshot_tiers", SnapshotTier, agent=agent),
             self._ask_one(name, "agent_components", Component, agent=agent),
             self._ask_one(name, "agent_rpc_methods", RpcMethod, agent=agent),
-            plugin.topics,
+            topics,
         )
 
     def _ask_one(self, name: str, hook: str, kind: type[T], **arguments: object) -> tuple[T, ...]:
+        return _typed(name, hook, kind, self._answer(name, hook, **arguments))
+
+    def _answer(self, name: str, hook: str, **arguments: object) -> Any:
+        """Return what the hook of this one plugin returns, None where the plugin does not implement it."""
         others = [each for other, each in self._pluggy.list_name_plugin() if other != name]
-        (offered,) = self._pluggy.subset_hook_caller(hook, others)(**arguments) or (None,)
-        return _typed(name, hook, kind, offered)
+        found = self._pluggy.subset_hook_caller(hook, others)(**arguments)
+        if isinstance(found, list):  # a collecting hook: one answer per plugin
+            return found[0] if found else None
+        return found
 
     def checks(self, name: str) -> tuple[Check, ...]:
-        """What a loaded plugin looks at for `doctor`. Raises whatever its hook raises."""
-        return self._ask_one(name, "agent_checks", Check)
+        """What a loaded plugin looks at for `doctor`. Raises an Exception for whatever its hook raises."""
+        with contained(f"The hook agent_checks of the plugin '{name}'"):
+            return self._ask_one(name, "agent_checks", Check)
 
     def publisher(self, media_input: MediaInput) -> Publisher | None:
-        """The first plugin's publisher for `media_input`, in the order of `plugins.enabled`."""
-        publisher: Publisher | None = self._pluggy.hook.agent_publisher(media_input=media_input)
-        return publisher
+        """Return the first plugin's publisher for `media_input`, in the order of `plugins.enabled`.
+
+        A plugin whose hook raises, or returns something else, has none; the log says so once.
+        """
+        for status in self.statuses:
+            if status.state is PluginState.LOADED and (found := self._publisher_of(status.name, media_input)):
+                return found
+        return None
+
+    def _publisher_of(self, name: str, media_input: MediaInput) -> Publisher | None:
+        try:
+            with contained(f"The hook agent_publisher of the plugin '{name}'"):
+                answer = self._answer(name, "agent_publisher", media_input=media_input)
+            return None if answer is None else checked_publisher(name, answer)
+        except Exception as error:  # noqa: BLE001 - the next plugin may have one
+            if name not in self._broken_publishers:
+                self._broken_publishers.add(name)
+                _log.error("the hook agent_publisher of %s failed", name, exc_info=error)
+            return None

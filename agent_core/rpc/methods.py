@@ -1,8 +1,9 @@
 """The core's methods: name, role, types, and the line that asks the controller."""
 
 import platform
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import anyio.to_thread
@@ -21,7 +22,7 @@ from agent_core.rpc.prepared import Prepared
 from agent_core.rpc.roles import Role
 from agent_core.rpc.table import Caller, Method, contract_placeholder
 
-__all__ = ("core_methods",)
+__all__ = ("CONTRACT_METHODS", "core_methods")
 
 Handler = Callable[[Any, Caller], Awaitable[object]]
 
@@ -52,6 +53,11 @@ _EXTERNAL: tuple[tuple[str, Role, str], ...] = (
     ("remove_external_stream", Role.OPERATOR, "Forget a network stream."),
     ("get_external_streams", Role.VIEWER, "The network streams that are known."),
     ("set_discovery_interval", Role.ADMIN, "How often to look for network streams."),
+)
+
+#: Methods that the contract names and a plugin implements, with the plugin's name.
+CONTRACT_METHODS: Mapping[str, str] = MappingProxyType(
+    {name: "external_discovery" for name, _, _ in _EXTERNAL}
 )
 
 

@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
+from agent_core.containment import contained
 from agent_core.errors import AgentError, AuthenticationFailed, PluginError, Unsupported
 from agent_core.plugin.abc import RpcMethod, RpcParams
 from agent_core.rpc.errors import MethodNotFound, without_device_paths
@@ -215,7 +216,14 @@ def _plugin_row(plugin: str, method: RpcMethod[Any]) -> Method:
         ) from error
 
     async def answer(params: Any, _caller: Caller) -> object:
-        return await method.call(params)
+        with contained(f"The method {method.name} of the plugin {plugin}"):
+            result: object = await method.call(params)
+        if not isinstance(result, method.Result):
+            raise TypeError(
+                f"The method {method.name} of the plugin {plugin} returned {type(result).__name__} "
+                f"instead of {method.Result.__name__}"
+            )
+        return result
 
     return Method(
         method.name,

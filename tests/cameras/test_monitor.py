@@ -2,7 +2,9 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -23,7 +25,7 @@ CAMERA = DetectedCamera("k", "Front", Fingerprint("scripted", "S1"), None, numbe
 class Scripted(CameraSource):
     """Waits for `go`, reports one camera, then ends as told."""
 
-    def __init__(self, name: str = "scripted", end: Exception | None = None) -> None:
+    def __init__(self, name: str = "scripted", end: BaseException | None = None) -> None:
         self._name = name
         self._end = end
         self.go = anyio.Event()
@@ -75,9 +77,11 @@ async def test_discovery_is_active_until_every_source_has_reported(tmp_path: Pat
         }
 
 
-@pytest.mark.parametrize("error", [CaptureFailed("The bus is gone."), ValueError("bug")])
+@pytest.mark.parametrize(
+    "error", [CaptureFailed("The bus is gone."), ValueError("bug"), SystemExit(0), KeyboardInterrupt()]
+)
 async def test_a_failed_source_loses_its_cameras_and_starts_again_later(
-    tmp_path: Path, error: Exception
+    tmp_path: Path, error: BaseException
 ) -> None:
     source, clock = Scripted(end=error), SimulatedClock()
     source.go.set()
@@ -119,3 +123,36 @@ async def test_what_was_seen_is_in_the_ledger_after_the_end(tmp_path: Path) -> N
     ledger = Ledger(tmp_path / "cameras.json")
     assert ledger.load() is None
     assert [known.id for known in ledger.known] == ["camera0"]
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        None,
+        "camera",
+        replace(CAMERA, name=None),  # type: ignore[arg-type]
+        replace(CAMERA, key=7),  # type: ignore[arg-type]
+        replace(CAMERA, fingerprint="serial"),  # type: ignore[arg-type]
+        replace(CAMERA, fingerprint=Fingerprint("scripted", serial=12)),  # type: ignore[arg-type]
+        replace(CAMERA, media_input="rtsp://camera"),  # type: ignore[arg-type]
+        replace(CAMERA, resolution=(640, 0)),
+        replace(CAMERA, modes=["MJPG"]),  # type: ignore[arg-type]
+        replace(CAMERA, fps=float("nan")),
+    ],
+)
+async def test_a_report_of_garbage_is_the_sources_own_failure(tmp_path: Path, garbage: Any) -> None:
+    class Confused(Scripted):
+        async def watch(
+            self, report: CameraReport, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED
+        ) -> None:
+            report.connected(garbage)
+
+    other = Scripted("other")
+    other.go.set()
+    async with monitoring(tmp_path, SimulatedClock(), Confused("confused"), other) as (monitor, registry):
+        await anyio.wait_all_tasks_blocked()
+        assert dict(monitor.discovery.sources)["confused"] is SourceState.FAILED
+        (problem,) = monitor.discovery.problems
+        assert problem.reason == "wrong_report"
+        assert "The camera source confused reported" in problem.details
+        assert [each.status for each in registry.list()] == ["CONNECTED"]

@@ -59,9 +59,9 @@ def imports(tree: ast.AST) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("path", [*SOURCES, *LABORATORY], ids=lambda path: str(path.relative_to(ROOT)))
-def test_files_are_under_300_lines_and_functions_under_40(path: Path) -> None:
+def test_files_are_at_most_400_lines_and_functions_40(path: Path) -> None:
     text = path.read_text()
-    assert len(text.splitlines()) < 300
+    assert len(text.splitlines()) <= 400
     too_long = {each.name: length(each) for each in functions(ast.parse(text)) if length(each) > 40}
     assert not too_long
 

@@ -7,7 +7,7 @@ from anyio.abc import TaskGroup
 
 from agent_core.errors import CaptureFailed, FfmpegFailed
 from agent_core.models import CapturedAtSource, Frame
-from agent_core.plugin.frames import BrokerSettings, BrokerState, FrameBroker
+from agent_core.plugin.frames import BrokerSettings, BrokerState, FrameBroker, FrameSink
 from agent_core.testing import SimulatedClock
 from agent_core.testing.scripted_producer import ScriptedProducer, a_jpeg
 
@@ -486,4 +486,31 @@ async def test_an_error_while_closing_does_not_end_the_broker() -> None:
             await bench.clock.advance(1)
             await bench.warm()
             assert len(bench.frames) == 1
+            tg.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("error", [ValueError("bug"), SystemExit(0), KeyboardInterrupt()])
+async def test_whatever_a_producer_raises_is_a_failure_of_its_camera(error: BaseException) -> None:
+    class Faulty(ScriptedProducer):
+        async def stream(self, sink: FrameSink) -> None:
+            self.calls.append("stream")
+            raise error
+
+        async def close(self) -> None:
+            self.calls.append("close")
+            raise error
+
+    clock = SimulatedClock()
+    producer = Faulty()
+    broker = FrameBroker(producer, clock=clock, settings=BrokerSettings())
+    with anyio.fail_after(30):
+        async with anyio.create_task_group() as tg:
+            await tg.start(broker.run)
+            with pytest.raises(CaptureFailed) as caught:
+                await broker.fresh(clock.monotonic_s())
+            assert type(error).__name__ in caught.value.details
+            await clock.advance(60)
+            with pytest.raises(CaptureFailed):
+                await broker.fresh(clock.monotonic_s())
+            assert producer.calls.count("stream") >= 2
             tg.cancel_scope.cancel()

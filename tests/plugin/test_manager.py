@@ -1,7 +1,7 @@
 """Loading plugins: each way to be broken costs one plugin and says why."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -13,19 +13,25 @@ from agent_core.errors import PluginError
 from agent_core.models import FfmpegInput, MediaInput
 from agent_core.plugin import (
     AgentContext,
+    Camera,
     CameraReport,
     CameraSource,
+    CaptureRequest,
+    Picture,
     Plugin,
     Publisher,
     RpcMethod,
     RpcParams,
     RpcResult,
     Settings,
+    SnapshotTier,
     hookimpl,
 )
 from agent_core.plugin.manager import PluginManager, PluginState, Providers, installed, plugin_class
 
-AGENT: Any = object()  # no hook below looks at it
+
+def agent(plugin: str, topics: object) -> Any:
+    return object()  # no hook below looks at it
 
 
 class Source(CameraSource):
@@ -37,6 +43,28 @@ class Source(CameraSource):
         self, report: CameraReport, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED
     ) -> None:
         task_status.started()
+
+
+class Named(Source):
+    def __init__(self, name: object) -> None:
+        self._name = name
+
+    @property
+    def name(self) -> str:
+        if isinstance(self._name, BaseException):
+            raise self._name
+        return self._name  # type: ignore[return-value]
+
+
+class Ranked(SnapshotTier):
+    name = "ranked"
+    rank = 4
+
+    def supports(self, camera: Camera) -> bool:
+        return True
+
+    async def capture(self, camera: Camera, request: CaptureRequest) -> Picture:
+        raise AssertionError
 
 
 class Good(Plugin[Settings]):
@@ -112,6 +140,64 @@ class WrongProvider(Plugin[Settings]):
         return ["camera"]
 
 
+class Exiting(Plugin[Settings]):
+    @hookimpl
+    def agent_components(self) -> None:
+        raise SystemExit(0)
+
+
+class ExitingWhenMade(Plugin[Settings]):
+    def __init__(self, settings: Settings) -> None:
+        raise KeyboardInterrupt
+
+
+class ExitingLater(Plugin[Settings]):
+    @hookimpl
+    def agent_camera_sources(self) -> Iterator[CameraSource]:
+        yield Source()
+        raise SystemExit(0)
+
+
+class NotIterable(Plugin[Settings]):
+    @hookimpl
+    def agent_camera_sources(self) -> int:
+        return 3
+
+
+class Nameless(Plugin[Settings]):
+    @hookimpl
+    def agent_camera_sources(self) -> list[CameraSource]:
+        return [Named("")]
+
+
+class NameRaises(Plugin[Settings]):
+    @hookimpl
+    def agent_camera_sources(self) -> list[CameraSource]:
+        return [Named(SystemExit(0))]
+
+
+class SameNameTwice(Plugin[Settings]):
+    @hookimpl
+    def agent_camera_sources(self) -> list[CameraSource]:
+        return [Named("one"), Named("one")]
+
+
+class NameOfAnother(Plugin[Settings]):
+    @hookimpl
+    def agent_camera_sources(self) -> list[CameraSource]:
+        return [Source()]
+
+
+class WrongTopics(Plugin[Settings]):
+    topics = "broken.word"  # type: ignore[assignment]
+
+
+class WrongRank(Plugin[Settings]):
+    @hookimpl
+    def agent_snapshot_tiers(self) -> list[SnapshotTier]:
+        return [Ranked()]
+
+
 class OldApi(Plugin[Settings]):
     hookspec_api = ">=2,<3"
 
@@ -141,7 +227,7 @@ def load(
     section = PluginsConfig.model_validate({"enabled": list(plugins), **(config or {})})
     manager = PluginManager()
     manager.load(section, find(**plugins))
-    return manager, manager.collect(AGENT, section)
+    return manager, manager.collect(agent, section)
 
 
 def reasons(manager: PluginManager) -> dict[str, str]:
@@ -166,6 +252,16 @@ def reasons(manager: PluginManager) -> dict[str, str]:
         (WrongArguments, "plugin_failed"),
         (Raising, "plugin_failed"),
         (WrongProvider, "wrong_provider"),
+        (Exiting, "provider_raised"),
+        (ExitingWhenMade, "provider_raised"),
+        (ExitingLater, "provider_raised"),
+        (NotIterable, "plugin_failed"),
+        (Nameless, "wrong_name"),
+        (NameRaises, "provider_raised"),
+        (SameNameTwice, "name_clash"),
+        (NameOfAnother, "name_clash"),
+        (WrongTopics, "topic_refused"),
+        (WrongRank, "wrong_rank"),
     ],
 )
 def test_a_broken_plugin_costs_only_itself(broken: object, reason: str) -> None:
@@ -197,6 +293,27 @@ def test_the_first_enabled_plugin_publishes() -> None:
     assert publisher.argv == ("Better",)
     manager, _ = load({"good": Good, "better": Better})
     assert manager.publisher(FfmpegInput(())) == Publisher(("Good",), "")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["ffmpeg -i", ("ffmpeg",), Publisher((), ""), Publisher((7,), ""), ValueError("bug"), SystemExit(0)],  # type: ignore[arg-type]
+)
+def test_a_publisher_that_cannot_be_used_leaves_it_to_the_next_plugin(answer: object) -> None:
+    class Broken(Plugin[Settings]):
+        @hookimpl
+        def agent_publisher(self, media_input: MediaInput) -> object:
+            if isinstance(answer, BaseException):
+                raise answer
+            return answer
+
+    manager, _ = load({"broken": Broken, "good": Good})
+    assert manager.publisher(FfmpegInput(())) == Publisher(("Good",), "")
+
+
+def test_the_nearest_installed_name_is_suggested() -> None:
+    manager, _ = load({"virtual_camra": ()})
+    assert "Did you mean 'virtual_camera'?" in manager.statuses[0].suggestion
 
 
 def test_no_plugins_is_fine() -> None:

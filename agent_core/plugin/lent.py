@@ -1,0 +1,44 @@
+"""The agent as one plugin is lent it: the parts are shared, the right to publish is its own."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent_core.clock import Clock
+from agent_core.errors import PluginError
+from agent_core.events import EventBus
+from agent_core.plugin.context import CameraDirectory
+from agent_core.plugin.results import checked_payload
+
+__all__ = ("LentAgent", "PluginEvents")
+
+
+class PluginEvents:
+    """The `EventPublisher` of one plugin, bound to the topics that it declares."""
+
+    def __init__(self, bus: EventBus, plugin: str, topics: Sequence[str]) -> None:
+        self._bus = bus
+        self._plugin = plugin
+        self._topics = tuple(topics)
+
+    def publish(self, topic: str, payload: object) -> None:
+        if topic not in self._topics:
+            declared = ", ".join(self._topics) or "none"
+            raise PluginError(
+                f"The plugin '{self._plugin}' published the topic {topic!r}, which it does not declare.",
+                reason="undeclared_topic",
+                suggestion=f"Name it in the class attribute topics of the plugin; declared: {declared}.",
+            )
+        self._bus.publish(topic, checked_payload(topic, payload))
+
+
+@dataclass(frozen=True, slots=True)
+class LentAgent:
+    """The `AgentContext` of one plugin."""
+
+    clock: Clock
+    cameras: CameraDirectory
+    events: PluginEvents
+    runtime_dir: Path
+    state_dir: Path
+    ffmpeg: str | None
