@@ -123,7 +123,7 @@ async def _run_with_signals(agent: Agent, reload: Callable[[], None]) -> None:
     async with anyio.create_task_group() as tg:
         with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
             await tg.start(agent.run)
-            gc.freeze()  # what was made by now stays: no collection has to walk through it again
+            _settle_memory()
             notify_systemd("READY=1")
             async for number in signals:
                 if number == signal.SIGHUP:
@@ -133,6 +133,13 @@ async def _run_with_signals(agent: Agent, reload: Callable[[], None]) -> None:
                 notify_systemd("STOPPING=1")
                 tg.cancel_scope.cancel()
                 return
+
+
+def _settle_memory() -> None:
+    """Collect what start-up left behind, and keep what stays out of all later collections."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 def _reload(files: Sequence[Path]) -> None:

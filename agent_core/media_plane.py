@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from agent_core.cameras.registry import CameraRegistry
@@ -11,14 +12,11 @@ from agent_core.config import AgentConfig, HealthConfig, MediaServerConfig, Reco
 from agent_core.events import EventBus
 from agent_core.health import HealthMonitor
 from agent_core.mediamtx.breaker import BreakerSettings, CircuitBreaker
-from agent_core.mediamtx.managed import ManagedServer
-from agent_core.mediamtx.schema import RuntimePath
 from agent_core.models import CameraId
 from agent_core.path_keeper import PathKeeper
 from agent_core.path_plan import PathPlan
 from agent_core.plugin import Component, MediaServer, MediaServerEndpoints
 from agent_core.plugin.manager import PluginManager
-from agent_core.plugin.rtsp import Credentials
 from agent_core.publisher_progress import PublisherProgress
 from agent_core.recording_files import RecordingStore
 from agent_core.recording_place import RecordingPlace
@@ -28,6 +26,11 @@ from agent_core.retention import RecordingCleaner
 from agent_core.server_link import ServerLink
 from agent_core.streams import StreamManager
 from agent_core.supervisor import Supervisor
+
+if TYPE_CHECKING:
+    from agent_core.mediamtx.managed import ManagedServer
+    from agent_core.mediamtx.schema import RuntimePath
+    from agent_core.plugin.rtsp import Credentials
 
 __all__ = ("MediaPlane", "media_plane", "with_media_server")
 
@@ -42,7 +45,7 @@ class _External:
 
     api_url: str
     rtsp_url: str
-    credentials: Credentials | None
+    credentials: "Credentials | None"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,7 @@ class MediaPlane:
     keeper: PathKeeper
     resumption: Resumption
     settings: MediaServerConfig
-    managed: ManagedServer | None = None
+    managed: "ManagedServer | None" = None
 
     @property
     def rtsp_port(self) -> int:
@@ -91,7 +94,7 @@ class MediaPlane:
     def is_recording(self, camera: CameraId) -> bool:
         return self.recordings.active(camera) is not None
 
-    def viewers(self, path: RuntimePath | None) -> int:
+    def viewers(self, path: "RuntimePath | None") -> int:
         return self.streams.viewers(path)
 
 
@@ -128,8 +131,16 @@ def media_plane(
         PathKeeper(streams, repairs=lambda: link.repairs, tell=health.tell, clock=clock),
         Resumption(recordings, files, streams, recovered=link.recovery.wait, clock=clock),
         config.media_server,
-        server if isinstance(server, ManagedServer) else None,
+        _managed(config.media_server, server),
     )
+
+
+def _managed(config: MediaServerConfig, server: MediaServer | None) -> "ManagedServer | None":
+    if config.mode != "managed":
+        return None
+    from agent_core.mediamtx.managed import ManagedServer
+
+    return server if isinstance(server, ManagedServer) else None
 
 
 def _streams(
@@ -190,6 +201,8 @@ def with_media_server(config: AgentConfig, offered: Iterable[Component], *, cloc
     """The plugins' components; in mode managed with our media server, and without any of theirs."""
     if config.media_server.mode != "managed":
         return list(offered)
+    from agent_core.mediamtx.managed import ManagedServer
+
     kept: list[Component] = [
         ManagedServer(config.media_server, state_dir=config.storage.state_dir, clock=clock)
     ]
@@ -206,6 +219,8 @@ def _endpoints(
 ) -> Callable[[], Awaitable[MediaServerEndpoints]] | None:
     if config.mode != "external":
         return server.wait_endpoints if server else None
+    from agent_core.plugin.rtsp import Credentials
+
     password = config.password.get_secret_value() if config.password else ""
     credentials = Credentials(config.user, password) if config.user else None
 

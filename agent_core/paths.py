@@ -8,6 +8,7 @@ import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 from agent_core.clock import Clock, SystemClock
 from agent_core.errors import (
@@ -19,8 +20,10 @@ from agent_core.errors import (
 )
 from agent_core.locks import KeyedLock
 from agent_core.mediamtx.breaker import CircuitOpen
-from agent_core.mediamtx.client import MediaServerClient
 from agent_core.mediamtx.schema import HOT_KEYS, PathConf
+
+if TYPE_CHECKING:
+    from agent_core.mediamtx.client import MediaServerClient
 
 __all__ = ("PathCounters", "PathDeferred", "PathManager")
 
@@ -66,7 +69,7 @@ class PathManager:
 
     def __init__(
         self,
-        client: MediaServerClient,
+        client: "MediaServerClient",
         *,
         clock: Clock | None = None,
         retry_delays_s: tuple[float, ...] = RETRY_DELAYS_S,

@@ -9,7 +9,6 @@ import anyio.to_thread
 
 from agent_core.clock import Clock
 from agent_core.errors import AgentError, InvalidState, StorageFailed
-from agent_core.media import fmp4
 from agent_core.models import CameraId, RecordingEvent, RecordingState
 from agent_core.recording_files import RecordingNote, RecordingStore, StoredRecording
 from agent_core.recording_growth import Growth, Measured
@@ -112,4 +111,6 @@ def _is_finished(store: RecordingStore, stored: StoredRecording, is_still: bool)
         return False
     if not stored.segments or stored.segments[-1].path.suffix != ".mp4":
         return is_still
-    return fmp4.is_finished(stored.segments[-1].path)
+    from agent_core.media.fmp4 import is_finished
+
+    return is_finished(stored.segments[-1].path)

@@ -4,7 +4,6 @@ import os
 from pathlib import Path
 
 from agent_core.errors import StorageFailed
-from agent_core.media import fmp4, mpegts
 
 __all__ = ("SegmentLengths",)
 
@@ -36,4 +35,6 @@ class SegmentLengths:
 
 
 def _read_duration_s(path: Path) -> float:
+    from agent_core.media import fmp4, mpegts
+
     return mpegts.segment_duration_s(path) if path.suffix == ".ts" else fmp4.segment_duration_s(path)

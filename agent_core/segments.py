@@ -9,8 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from agent_core.errors import StorageFailed
-from agent_core.media.fmp4 import is_finished
-from agent_core.media.mending import mend
 from agent_core.state import explain_os_error
 
 __all__ = ("Segment", "listed", "mend_closed", "segments")
@@ -68,12 +66,16 @@ def mend_closed(found: Sequence[Segment]) -> int:
 
     A file is closed when its header says so, or another has followed. One that may not be changed stays as it is.
     """
+    from agent_core.media.fmp4 import is_finished
+
     files = [each.path for each in found if each.path.suffix == ".mp4"]
     closed = [path for path in files if path != files[-1] or is_finished(path)]
     return sum(map(_mended, closed))
 
 
 def _mended(path: Path) -> int:
+    from agent_core.media.mending import mend
+
     try:
         cut_bytes = mend(path)
     except StorageFailed as error:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import anyio
 from anyio import TASK_STATUS_IGNORED
@@ -11,11 +12,13 @@ from anyio.abc import TaskStatus
 from agent_core.clock import Clock
 from agent_core.errors import AgentError, MediaServerUnavailable, Unsupported
 from agent_core.mediamtx.breaker import CircuitBreaker, CircuitOpen
-from agent_core.mediamtx.client import MediaServerClient
-from agent_core.paths import PathManager
 from agent_core.plugin import MediaServerEndpoints
-from agent_core.plugin.rtsp import Credentials
 from agent_core.recovery import Recovery
+
+if TYPE_CHECKING:
+    from agent_core.mediamtx.client import MediaServerClient
+    from agent_core.paths import PathManager
+    from agent_core.plugin.rtsp import Credentials
 
 __all__ = ("Connected", "ServerLink")
 
@@ -26,10 +29,10 @@ _log = logging.getLogger("camera_agent.media_server")
 class Connected:
     """A media server that can be asked. `rtsp_url` ends without a slash."""
 
-    client: MediaServerClient
-    paths: PathManager
+    client: "MediaServerClient"
+    paths: "PathManager"
     rtsp_url: str
-    credentials: Credentials | None
+    credentials: "Credentials | None"
 
 
 class ServerLink:
@@ -124,6 +127,9 @@ class ServerLink:
         if self._endpoints is None:
             return
         at = await self._endpoints()
+        from agent_core.mediamtx.client import MediaServerClient
+        from agent_core.paths import PathManager
+
         guarded = MediaServerClient(
             at.api_url, credentials=at.credentials, breaker=self.breaker, clock=self._clock
         )

@@ -4,6 +4,7 @@ import logging
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING
 
 import anyio
 from anyio import TASK_STATUS_IGNORED
@@ -13,7 +14,6 @@ from agent_core.bitrate import BitrateMeter
 from agent_core.clock import Clock
 from agent_core.config import MediaServerConfig
 from agent_core.errors import AgentError, MediaServerRefused
-from agent_core.mediamtx.hold import Hold
 from agent_core.mediamtx.schema import PathConf, RuntimePath
 from agent_core.models import Camera, CameraId
 from agent_core.path_conf import PublishMode
@@ -25,6 +25,9 @@ from agent_core.publishers import Publishers
 from agent_core.publishing import PublisherRunner, publish_command
 from agent_core.server_link import ServerLink
 from agent_core.stream_hold import HeldStream, LiveStatus, StreamState, stopped
+
+if TYPE_CHECKING:
+    from agent_core.mediamtx.hold import Hold
 
 __all__ = ("StreamManager", "StreamState")
 
@@ -264,8 +267,10 @@ class StreamManager:
                 if await held.pause(pauses.next_s(), self._clock):
                     pauses.reset()
 
-    def _hold(self, url: str) -> Hold:
+    def _hold(self, url: str) -> "Hold":
         """MediaMTX never answers who asks while it closes the path, so the wait must end soon after its own."""
+        from agent_core.mediamtx.hold import Hold
+
         timeout_s = self._settings.start_timeout_s + START_MARGIN_S
         return Hold(url, credentials=self._link.require().credentials, start_timeout_s=timeout_s)
 

@@ -1,6 +1,7 @@
 """`run`."""
 
 import argparse
+import gc
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ def add(commands: "Commands[Parser]") -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    gc.disable()  # Imports make much that stays and little garbage; `main` enables it once the agent listens.
     from agent_core.app import main
 
     return run_agent(main, arguments.config, as_json=arguments.json)

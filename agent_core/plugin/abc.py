@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Generic, Protocol, TypeVar
 
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
@@ -10,7 +10,9 @@ from pydantic import BaseModel, ConfigDict
 
 from agent_core.models import Camera, Picture
 from agent_core.plugin.context import CameraReport
-from agent_core.plugin.rtsp import Credentials
+
+if TYPE_CHECKING:
+    from agent_core.plugin.rtsp import Credentials
 
 __all__ = (
     "HOOKSPEC_API",
@@ -143,7 +145,7 @@ class MediaServerEndpoints(Protocol):
     def rtsp_url(self) -> str: ...
 
     @property
-    def credentials(self) -> Credentials | None:
+    def credentials(self) -> "Credentials | None":
         """For the API and for reading; None where none are needed."""
         ...
 
@@ -159,13 +161,13 @@ class MediaServer(Component):
 class RpcParams(BaseModel):
     """The base of a method's parameters; unknown names are refused, and numbers that are none."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
 
 class RpcResult(BaseModel):
     """The base of a method's result, as the wire has it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 ParamsT = TypeVar("ParamsT", bound=RpcParams)

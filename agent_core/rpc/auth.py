@@ -7,8 +7,6 @@ import secrets
 from datetime import UTC, datetime
 from pathlib import Path
 
-import jwt
-
 from agent_core.clock import Clock
 from agent_core.errors import AuthenticationFailed, StartFailed
 from agent_core.rpc.apikeys import API_KEY_PREFIX, ApiKeys
@@ -103,6 +101,8 @@ class TokenAuthority:
     def create(self, user_id: str, role: Role, lifetime_s: float) -> str:
         issued_s = int(self._clock.now().timestamp())
         claims = {"user_id": user_id, "role": str(role), "iat": issued_s, "exp": issued_s + int(lifetime_s)}
+        import jwt
+
         return jwt.encode(claims, self._secret.value, algorithm=_ALGORITHM)
 
     def verify(self, token: str) -> Principal:
@@ -124,6 +124,8 @@ class TokenAuthority:
     def _claims(self, token: str) -> dict[str, object]:
         if len(token) > _MAX_TOKEN_CHARS:
             raise _invalid("The token is too long.")
+        import jwt
+
         # The times are checked here against the injected clock. An `iat` ahead of it is no reason to refuse: a
         # device without a battery-backed clock starts in the past.
         options = {"require": list(_CLAIMS), "verify_exp": False, "verify_iat": False, "verify_nbf": False}

@@ -1,17 +1,19 @@
 """The methods that are about the connection itself."""
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, JsonValue
 
 from agent_core.errors import AuthenticationFailed, InvalidParams, RateLimited
 from agent_core.models import CAMERA_ID
 from agent_core.plugin.abc import RpcParams, RpcResult
-from agent_core.rpc.openrpc import Document, openrpc_document
 from agent_core.rpc.roles import Role
 from agent_core.rpc.sessions import Sessions
 from agent_core.rpc.table import Caller, Method, MethodTable
 from agent_core.rpc.timestamps import Timestamp
+
+if TYPE_CHECKING:
+    from agent_core.rpc.openrpc import Document
 
 __all__ = ("add_session_methods",)
 
@@ -159,8 +161,10 @@ _UNSUBSCRIBE = Method(
 def _discover(table: MethodTable, title: str, version: str) -> Method:
     made: list[Document] = []
 
-    async def discover(_params: NoParams, _caller: Caller) -> Document:
+    async def discover(_params: NoParams, _caller: Caller) -> "Document":
         if not made:
+            from agent_core.rpc.openrpc import openrpc_document
+
             made.append(openrpc_document(table, title=title, version=version))
         return made[0]
 

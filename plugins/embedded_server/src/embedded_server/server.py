@@ -11,20 +11,13 @@ from anyio import TASK_STATUS_IGNORED
 from anyio.abc import Listener, SocketAttribute, SocketStream, TaskStatus
 
 from agent_core.plugin import Clock, MediaServer, StartFailed
-from agent_core.plugin.rtsp import Credentials
-from embedded_server import defaults
-from embedded_server.api import Api
-from embedded_server.configuration import Configuration
 from embedded_server.faults import Faults
-from embedded_server.http import HttpServer
-from embedded_server.paths import Paths
-from embedded_server.rtsp_server import RtspServer
 from embedded_server.settings import EmbeddedServerSettings
 from embedded_server.surroundings import Surroundings
-from embedded_server.users import DEFAULT_USERS
-from embedded_server.writer import Writer
 
 if TYPE_CHECKING:
+    from agent_core.plugin.rtsp import Credentials
+    from embedded_server.configuration import Configuration
     from embedded_server.gotext import Json
 
 __all__ = ("EmbeddedServer", "Endpoints", "serving")
@@ -59,7 +52,7 @@ class Endpoints:
     host: str
     api_port: int
     rtsp_port: int
-    credentials: Credentials | None = None
+    credentials: "Credentials | None" = None
 
     @property
     def api_url(self) -> str:
@@ -127,6 +120,8 @@ class EmbeddedServer(MediaServer):
         surroundings: Surroundings,
         task_status: TaskStatus[None],
     ) -> None:
+        from agent_core.plugin.rtsp import Credentials
+
         self._api_port, self._rtsp_port = _port(api), _port(rtsp)
         surroundings.rtsp_port = self._rtsp_port
         surroundings.legacy = self._settings.legacy is not None
@@ -142,7 +137,11 @@ class EmbeddedServer(MediaServer):
         _log.info("serving the API on port %d and RTSP on port %d", self._api_port, self._rtsp_port)
         task_status.started()
 
-    def _configuration(self, api: Listener[SocketStream], rtsp: Listener[SocketStream]) -> Configuration:
+    def _configuration(self, api: Listener[SocketStream], rtsp: Listener[SocketStream]) -> "Configuration":
+        from embedded_server import defaults
+        from embedded_server.configuration import Configuration
+        from embedded_server.users import DEFAULT_USERS
+
         users = self._settings.auth_internal_users()
         server: dict[str, Json] = {
             **defaults.GLOBAL,
@@ -165,16 +164,22 @@ class EmbeddedServer(MediaServer):
 
 
 class _Running:
-    """The parts of a server that runs."""
+    """The parts of a server that runs; imported with the first one, so that an agent that starts does not wait."""
 
     def __init__(
         self,
-        configuration: Configuration,
+        configuration: "Configuration",
         rtsp: Listener[SocketStream],
         api: Listener[SocketStream],
         surroundings: Surroundings,
         settings: EmbeddedServerSettings,
     ) -> None:
+        from embedded_server.api import Api
+        from embedded_server.http import HttpServer
+        from embedded_server.paths import Paths
+        from embedded_server.rtsp_server import RtspServer
+        from embedded_server.writer import Writer
+
         self.paths = Paths(configuration, surroundings)
         self.rtsp = RtspServer(rtsp, self.paths, surroundings)
         self.writer = Writer(configuration, self._apply, surroundings, settings.apply_delay_s)
@@ -182,7 +187,7 @@ class _Running:
             api, Api(self.writer, self.paths, self.rtsp, surroundings).handle, surroundings
         )
 
-    def _apply(self, before: Configuration, after: Configuration) -> None:
+    def _apply(self, before: "Configuration", after: "Configuration") -> None:
         changed = {key for key in after.server if after.server[key] != before.server[key]}
         if changed & _RESTARTING:
             self.rtsp.close_all()

@@ -3,7 +3,6 @@
 from typing import ClassVar
 
 from agent_core.plugin import AgentContext, CameraSource, Check, Plugin, Settings, hookimpl
-from v4l2_tier.checks import DeviceCheck
 from v4l2_tier.settings import V4l2TierSettings
 from v4l2_tier.source import V4l2Source
 
@@ -21,4 +20,6 @@ class V4l2TierPlugin(Plugin[V4l2TierSettings]):
 
     @hookimpl
     def agent_checks(self) -> list[Check]:
+        from v4l2_tier.checks import DeviceCheck  # for `doctor` only
+
         return [DeviceCheck()]

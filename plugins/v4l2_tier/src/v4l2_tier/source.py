@@ -1,13 +1,13 @@
 """The source: all nodes looked at, settled ones given to a camera each, gone ones taken away."""
 
 import logging
+from typing import TYPE_CHECKING
 
 import anyio
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskGroup, TaskStatus
 
 from agent_core.plugin import AgentContext, CameraReport, CameraSource, Clock, GrowingPauses
-from v4l2_tier.camera import V4l2Camera
 from v4l2_tier.camera_needs import CameraNeeds
 from v4l2_tier.debounce import Debounce
 from v4l2_tier.fingerprint import SOURCE
@@ -16,6 +16,9 @@ from v4l2_tier.inventory import DeviceNode, Inventory, open_inventory
 from v4l2_tier.noticed import HotplugWatcher, Noticed
 from v4l2_tier.settings import V4l2TierSettings
 from v4l2_tier.sockets import SocketPlaces
+
+if TYPE_CHECKING:
+    from v4l2_tier.camera import V4l2Camera
 
 __all__ = ("V4l2Source",)
 
@@ -87,12 +90,14 @@ class DeviceRoll:
             self._waits.reset()
         self._look_s = now_s + (self._waits.next_s() if waiting else self._needs.settings.reconcile_s)
 
-    def _new_camera(self, node: DeviceNode) -> V4l2Camera:
+    def _new_camera(self, node: DeviceNode) -> "V4l2Camera":
+        from v4l2_tier.camera import V4l2Camera  # with all that opens devices: not before there is one
+
         camera = self._cameras[node.name] = V4l2Camera(node, self._needs)
         return camera
 
     async def _look_after(
-        self, camera: V4l2Camera, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED
+        self, camera: "V4l2Camera", *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED
     ) -> None:
         told = False
 
