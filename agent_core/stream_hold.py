@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 import anyio
 
@@ -10,7 +11,14 @@ from agent_core.clock import Clock, sleep_unless
 from agent_core.errors import AgentError, InvalidState
 from agent_core.models import CameraId
 
-__all__ = ("HeldStream", "LiveStatus", "StreamState", "stopped")
+if TYPE_CHECKING:
+    from agent_core.mediamtx.hold import Hold
+    from agent_core.plugin.rtsp import Credentials
+
+__all__ = ("HeldStream", "LiveStatus", "StreamState", "hold_of", "stopped")
+
+#: Over the server's start time-out, so that its answer is the one that is seen.
+START_MARGIN_S = 2.0
 
 
 class StreamState(StrEnum):
@@ -88,3 +96,14 @@ class LiveStatus:
     def ended(self) -> None:
         if self.was_live:
             self._sessions[self._held.camera] -= 1
+
+
+def hold_of(url: str, credentials: "Credentials | None", server_timeout_s: float) -> "Hold":
+    """Make a hold of the path at `url`, not open yet.
+
+    MediaMTX never answers a client that asks while it closes the path, so the wait ends soon after `server_timeout_s`,
+    the server's own start time-out. The RTSP client is imported with the first hold.
+    """
+    from agent_core.mediamtx.hold import Hold
+
+    return Hold(url, credentials=credentials, start_timeout_s=server_timeout_s + START_MARGIN_S)

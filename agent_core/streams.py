@@ -4,7 +4,6 @@ import logging
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING
 
 import anyio
 from anyio import TASK_STATUS_IGNORED
@@ -24,10 +23,7 @@ from agent_core.publisher_progress import PublisherProgress
 from agent_core.publishers import Publishers
 from agent_core.publishing import PublisherRunner, publish_command
 from agent_core.server_link import ServerLink
-from agent_core.stream_hold import HeldStream, LiveStatus, StreamState, stopped
-
-if TYPE_CHECKING:
-    from agent_core.mediamtx.hold import Hold
+from agent_core.stream_hold import HeldStream, LiveStatus, StreamState, hold_of, stopped
 
 __all__ = ("StreamManager", "StreamState")
 
@@ -35,8 +31,6 @@ _log = logging.getLogger("camera_agent.streams")
 
 FIRST_PAUSE_S = 0.25
 LONGEST_PAUSE_S = 5.0
-#: Over the server's start time-out, so that its answer is the one that is seen.
-START_MARGIN_S = 2.0
 
 
 class StreamManager:
@@ -251,7 +245,8 @@ class StreamManager:
                 status = LiveStatus(held, self._sessions)
                 try:
                     camera = self.camera(held.camera)
-                    hold = self._hold(await self.ensure(camera))
+                    url = await self.ensure(camera)
+                    hold = hold_of(url, self._link.require().credentials, self._settings.start_timeout_s)
                     if self.plan.mode(camera) is PublishMode.AGENT:
                         await self.publishers.wait_live(camera.id)
                     await hold.run(task_status=status)
@@ -266,13 +261,6 @@ class StreamManager:
                     pauses.reset()
                 if await held.pause(pauses.next_s(), self._clock):
                     pauses.reset()
-
-    def _hold(self, url: str) -> "Hold":
-        """MediaMTX never answers who asks while it closes the path, so the wait must end soon after its own."""
-        from agent_core.mediamtx.hold import Hold
-
-        timeout_s = self._settings.start_timeout_s + START_MARGIN_S
-        return Hold(url, credentials=self._link.require().credentials, start_timeout_s=timeout_s)
 
     # Publishers that the agent runs.
 
