@@ -40,6 +40,11 @@ class ServerConfig(_Section):
     max_connections: int = Field(1000, ge=1, description="open sockets at once")
     max_connections_per_address: int = Field(1000, ge=1, description="open sockets from one address")
     max_message_bytes: int = Field(1 << 20, ge=1024, description="size limit of one message")
+    max_unauthenticated_message_bytes: int = Field(
+        32_768,
+        ge=8192,
+        description="size limit of one message before authenticate",
+    )
     max_calls: int = Field(32, ge=1, description="calls running at once on one connection")
     max_queued_events: int = Field(256, ge=1, description="events held for a client that reads slowly")
     ping_interval_s: Seconds = Field(20.0, description="keep-alive ping to each client")

@@ -92,7 +92,8 @@ class ApiKeys:
     def verify(self, key: str) -> Principal:
         """Raises AuthenticationFailed: `api_key_invalid` or `api_key_expired`."""
         known = self.list() if _FORM.fullmatch(key) else ()
-        found = next((each for each in known if each.sha256 == _hash(key)), None)
+        hashed = _hash(key) if known else ""
+        found = next((each for each in known if each.sha256 == hashed), None)
         if found is None:
             raise AuthenticationFailed("This API key is not known here.", reason="api_key_invalid")
         if found.expires_at is not None and found.expires_at <= self._clock.now():

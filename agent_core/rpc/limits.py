@@ -45,14 +45,14 @@ class Buckets(Generic[K]):
         """Seconds until `take` would succeed; 0 when it would now."""
         return max(0.0, (1.0 - self._level(key)) / self._rate_per_s)
 
-    def take(self, key: K) -> bool:
-        """Take one out if there is one."""
+    def take(self, key: K, amount: float = 1.0) -> bool:
+        """Take `amount` out if there is at least one; what is missing is a debt, of one burst at most."""
         level = self._level(key)
         if level < 1.0:
             return False
         self._buckets.pop(key, None)
         self._make_room()
-        self._buckets[key] = _Bucket(level - 1.0, self._clock.monotonic_s())
+        self._buckets[key] = _Bucket(level - min(amount, self._burst), self._clock.monotonic_s())
         return True
 
     def _level(self, key: K) -> float:
@@ -74,23 +74,41 @@ class Buckets(Generic[K]):
 
 
 class RateLimiter:
-    """Calls of one user at one address."""
+    """Calls of one user at one address, and the bytes of their messages.
+
+    User None stands for all anonymous connections of an address: they have buckets of their own, so that nothing they
+    send uses up what a user at the same address has.
+    """
 
     def __init__(self, calls_per_s: float, burst: int, clock: Clock) -> None:
-        self._buckets: Buckets[tuple[str | None, str]] = Buckets(calls_per_s, burst, clock)
+        self._calls: Buckets[tuple[str | None, str]] = Buckets(calls_per_s, burst, clock)
+        self._kibibytes: Buckets[tuple[str | None, str]] = Buckets(calls_per_s, burst, clock)
 
     def configure(self, calls_per_s: float, burst: int) -> None:
-        self._buckets.configure(calls_per_s, burst)
+        self._calls.configure(calls_per_s, burst)
+        self._kibibytes.configure(calls_per_s, burst)
 
     def charge(self, user_id: str | None, address: str) -> None:
-        """Count one call; `user_id` is None before `authenticate`.
+        """Count one call.
 
         Raises:
             RateLimited: says when the next one may come.
         """
         key = (user_id, address)
-        if not self._buckets.take(key):
-            raise RateLimited("Too many calls.", retry_after_ms=_in_ms(self._buckets.wait_s(key)))
+        if not self._calls.take(key):
+            raise RateLimited("Too many calls.", retry_after_ms=_in_ms(self._calls.wait_s(key)))
+
+    def take_bytes(self, user_id: str | None, address: str, size_bytes: int) -> float:
+        """Count a message of which `charge` will count the calls; they cover a kibibyte.
+
+        Returns:
+            0.0, or the seconds until there is room for it, and then it was not counted.
+        """
+        key = (user_id, address)
+        kibibytes = size_bytes / 1024 - 1
+        if kibibytes <= 0 or self._kibibytes.take(key, kibibytes):
+            return 0.0
+        return self._kibibytes.wait_s(key)
 
 
 class FailureThrottle:
@@ -99,18 +117,18 @@ class FailureThrottle:
     def __init__(self, failures_per_minute: int, clock: Clock) -> None:
         self._buckets: Buckets[str] = Buckets(failures_per_minute / 60.0, failures_per_minute, clock)
 
-    def check(self, address: str) -> None:
-        """Raises RateLimited where `address` has failed too often; right credentials would have to wait as well."""
-        wait_s = self._buckets.wait_s(address)
-        if wait_s > 0:
+    def failed(self, address: str) -> None:
+        """Count a failure.
+
+        Raises:
+            RateLimited: `address` has failed too often to be told why it failed this time.
+        """
+        if not self._buckets.take(address):
             raise RateLimited(
                 "Too many failed attempts to authenticate from this address.",
-                retry_after_ms=_in_ms(wait_s),
+                retry_after_ms=_in_ms(self._buckets.wait_s(address)),
                 reason="too_many_failures",
             )
-
-    def failed(self, address: str) -> None:
-        self._buckets.take(address)
 
 
 def _in_ms(duration_s: float) -> int:

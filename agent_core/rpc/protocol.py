@@ -5,14 +5,16 @@ import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NoReturn, TypeGuard
+from typing import Final, NoReturn, TypeGuard
 
 from agent_core.errors import AgentError
 from agent_core.rpc.errors import InvalidRequest, ParseFailed, WireError, wire_error
 
 __all__ = (
+    "MAX_ANONYMOUS_VALUES",
     "MAX_BATCH",
     "MAX_DEPTH",
+    "MAX_VALUES",
     "Call",
     "Message",
     "Refusal",
@@ -28,10 +30,17 @@ __all__ = (
 MAX_BATCH = 50
 #: Brackets open at once; far above what any method takes, far below what any JSON reader can stand.
 MAX_DEPTH = 64
+#: Values and containers in one message; a full batch of our methods has some hundreds.
+MAX_VALUES = 10_000
+#: The same before `authenticate`: three times what a full batch of public calls has.
+MAX_ANONYMOUS_VALUES = 1000
 
 RequestId = str | int | None
 
-_TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+#: The next bracket or comma that is not in a string. Nothing is given back once it is read, and a string without an end
+#: reaches to the end of the text, so that no character is looked at twice.
+_NEXT_MARK: Final = re.compile(r'(?:[^"\[\]{},]++|"(?:[^"\\]++|\\.)*+"?)*+([\[\]{},])', re.DOTALL)
+_JSON_SPACE: Final = " \t\r\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +72,13 @@ class _DuplicateKey(ValueError):
     pass
 
 
-def parse(text: str) -> Message:
-    """Read one frame. Never raises: what cannot be read is a `Refusal`."""
+def parse(text: str, max_values: int = MAX_VALUES) -> Message:
+    """Read one frame, in a time that grows no faster than `text`. Never raises: what cannot be read is a `Refusal`.
+
+    A text that nests too deeply or holds more than `max_values` values is refused before any of them is made.
+    """
     try:
-        value = _load(text)
+        value = _load(text, max_values)
         if isinstance(value, list):
             return Message(tuple(_entry(each) for each in _checked_batch(value)), is_batch=True)
     except AgentError as error:
@@ -97,9 +109,8 @@ def _id_json(request_id: RequestId) -> str:
     return str(request_id) if isinstance(request_id, int) else json.dumps(request_id)
 
 
-def _load(text: str) -> object:
-    if _depth_exceeds(text, MAX_DEPTH):
-        raise ParseFailed(f"The message nests deeper than {MAX_DEPTH} levels.", reason="too_deep")
+def _load(text: str, max_values: int) -> object:
+    _measure(text, max_values)
     try:
         return _DECODER.decode(text)
     except _DuplicateKey as error:
@@ -112,16 +123,53 @@ def _load(text: str) -> object:
         raise ParseFailed("The message has a number that cannot be read.", reason="bad_number") from error
 
 
-def _depth_exceeds(text: str, limit: int) -> bool:
-    if text.count("[") + text.count("{") <= limit:
-        return False
-    depth = 0
-    for token in _TOKENS.finditer(text):
-        first = token[0][0]
-        depth += (first in "[{") - (first in "]}")
-        if depth > limit:
-            return True
-    return False
+def _measure(text: str, max_values: int) -> None:
+    """Raise ParseFailed or InvalidRequest where `text` is too deep, too large a batch or holds too many values.
+
+    Counting brackets and commas costs next to nothing and settles the matter for most messages. The marks of the others
+    are followed one by one until the value ends or a limit is passed.
+    """
+    if text.count("[") + text.count("{") > MAX_DEPTH or text.count(",") >= MAX_BATCH:
+        _follow_marks(text, max_values, is_batch=text.lstrip(_JSON_SPACE).startswith("["))
+
+
+def _follow_marks(text: str, max_values: int, *, is_batch: bool) -> None:
+    depth, values, calls, at = 0, 1, 1, 0
+    while found := _NEXT_MARK.match(text, at):
+        at = found.end()
+        mark = found[1]
+        if mark in "]}":
+            depth -= 1
+            if depth <= 0:
+                return  # Whatever follows is no part of the value; the decoder says so.
+            continue
+        values += 1
+        if mark == ",":
+            calls += is_batch and depth == 1
+        else:
+            depth += 1
+        _refuse_excess(depth, calls, values, max_values)
+
+
+def _refuse_excess(depth: int, calls: int, values: int, max_values: int) -> None:
+    if depth > MAX_DEPTH:
+        raise ParseFailed(f"The message nests deeper than {MAX_DEPTH} levels.", reason="too_deep")
+    if calls > MAX_BATCH:
+        raise _batch_too_large()
+    if values > max_values:
+        raise InvalidRequest(
+            f"The message holds more than {max_values} values.",
+            hint="Split it into several messages; before authenticate the limit is lower.",
+            reason="too_many_values",
+        )
+
+
+def _batch_too_large() -> InvalidRequest:
+    return InvalidRequest(
+        f"The batch has more than {MAX_BATCH} calls.",
+        hint=f"Send at most {MAX_BATCH} calls in a batch.",
+        reason="batch_too_large",
+    )
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -150,11 +198,7 @@ def _checked_batch(entries: list[object]) -> list[object]:
     if not entries:
         raise InvalidRequest("The batch is empty.", hint="Put at least one call in it.", reason="empty_batch")
     if len(entries) > MAX_BATCH:
-        raise InvalidRequest(
-            f"The batch has {len(entries)} calls.",
-            hint=f"Send at most {MAX_BATCH} calls a batch.",
-            reason="batch_too_large",
-        )
+        raise _batch_too_large()
     return entries
 
 

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agent_core.config import ServerConfig
 from agent_core.rpc.connections import ConnectionLimits, guarded_protocol
+from agent_core.rpc.frames import SIZE_LIMIT, SizeLimit, socket_protocol
 from agent_core.rpc.listener import bind, tls_context
 from agent_core.rpc.origin import origin_allowed
 from agent_core.rpc.sessions import Sessions
@@ -86,7 +87,7 @@ def _uvicorn_config(config: ServerConfig, app: ASGIApp, tls: object) -> uvicorn.
     return uvicorn.Config(
         app,
         http=guarded_protocol(limits),
-        ws="websockets-sansio",
+        ws=socket_protocol(config.max_unauthenticated_message_bytes),
         ws_max_size=config.max_message_bytes,
         ws_ping_interval=config.ping_interval_s,
         ws_ping_timeout=config.ping_interval_s,
@@ -177,7 +178,8 @@ class _Front:
             return
         await send({"type": "websocket.accept"})
         client = scope.get("client")
-        await self._sessions.serve(_SocketStream(receive, send), client[0] if client else "")
+        stream = _SocketStream(receive, send, scope["state"][SIZE_LIMIT])
+        await self._sessions.serve(stream, client[0] if client else "")
 
     def _refusal(self, scope: Scope) -> tuple[int, str] | None:
         if scope["path"] != "/ws":
@@ -202,9 +204,11 @@ class _Front:
 class _SocketStream:
     """An accepted WebSocket as a stream of texts."""
 
-    def __init__(self, receive: Receive, send: Send) -> None:
+    def __init__(self, receive: Receive, send: Send, size_limit: SizeLimit) -> None:
         self._receive = receive
         self._send = send
+        self.lift_size_limit = size_limit.lift
+        self.restore_size_limit = size_limit.restore
 
     async def receive(self) -> str:
         message = await self._receive()

@@ -3,7 +3,6 @@
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import anyio
 import anyio.lowlevel
@@ -14,16 +13,18 @@ from agent_core.errors import AuthenticationFailed, RateLimited
 from agent_core.events import EventBus, Subscription
 from agent_core.logging import fields
 from agent_core.rpc import protocol
+from agent_core.rpc.allowance import Allowance
 from agent_core.rpc.auth import Authenticator
 from agent_core.rpc.errors import wire_error
 from agent_core.rpc.limits import RateLimiter
+from agent_core.rpc.message_stream import MessageStream
 from agent_core.rpc.protocol import Call, Message, Refusal
 from agent_core.rpc.roles import Principal
 from agent_core.rpc.subscriptions import Subscriptions
 from agent_core.rpc.table import Caller, MethodTable
 from agent_core.rpc.topics import AuthExpired, EventForms, EventsDropped
 
-__all__ = ("MessageStream", "Session", "SharedParts")
+__all__ = ("Session", "SharedParts")
 
 #: The wall clock may be set while a token is waited for, so it is looked at again this often.
 _LONGEST_SLEEP_S = 3600.0
@@ -33,18 +34,6 @@ _SPARE_WORKERS = 2
 _TURN = 8
 #: What a client should wait when it has too many calls running; one of them may well have ended by then.
 _BUSY_RETRY_MS = 100
-
-
-class MessageStream(Protocol):
-    """Whole texts in both directions. `send` waits while the peer reads too slowly."""
-
-    async def receive(self) -> str:
-        """Raises anyio.EndOfStream when the peer has gone."""
-        ...
-
-    async def send(self, text: str) -> None:
-        """Raises anyio.BrokenResourceError when the peer has gone."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +68,7 @@ class Session:
         self._tasks: TaskGroup | None = None
         self._expiry = anyio.CancelScope()
         self._closing: dict[str, Callable[[], object]] = {}
+        self._allowance = Allowance(shared.limiter, shared.clock, address)
 
     @property
     def id(self) -> str:
@@ -96,6 +86,8 @@ class Session:
         principal = self._shared.authenticator.authenticate(token, self._address)
         self._principal = principal
         self._subscriptions.suspended = False
+        self._allowance.restore()
+        self._stream.lift_size_limit()
         self._expiry.cancel()
         if self._tasks is not None and principal.expires_at is not None:
             self._expiry = anyio.CancelScope()
@@ -113,9 +105,9 @@ class Session:
 
     async def run(self) -> None:
         """Serve until the peer goes or this task is cancelled; every call still running is cancelled then."""
-        capacity = self._shared.max_queued_events
+        shared = self._shared
         try:
-            with self._shared.bus.subscribe(self._subscriptions.wants, capacity=capacity) as events:
+            with shared.bus.subscribe(self._subscriptions.wants, capacity=shared.max_queued_events) as events:
                 async with anyio.create_task_group() as tasks:
                     self._tasks = tasks
                     tasks.start_soon(self._deliver, events)
@@ -155,7 +147,7 @@ class Session:
             if answered >= _TURN:
                 await anyio.lowlevel.checkpoint()
                 answered = 0
-            message = protocol.parse(await self._stream.receive())
+            message = await self._read()
             answered += len(message.entries)
             places = self._free_places(message)
             if not places:
@@ -168,6 +160,13 @@ class Session:
                 await self._send_replies(message, [await self._reply(message.entries[0])])
             else:
                 return message, places
+
+    async def _read(self) -> Message:
+        await self._allowance.rest()
+        text = await self._stream.receive()
+        user_id = self._user_id()
+        await self._allowance.admit(user_id, len(text))
+        return protocol.parse(text, protocol.MAX_ANONYMOUS_VALUES if user_id is None else protocol.MAX_VALUES)
 
     def _is_prompt(self, entry: Call | Refusal) -> bool:
         return isinstance(entry, Call) and self._shared.table.is_prompt(entry.method)
@@ -202,12 +201,13 @@ class Session:
 
     async def _reply(self, entry: Call | Refusal) -> str | None:
         if isinstance(entry, Refusal):
+            self._allowance.note(self._user_id())
             return entry.reply
         self._calls_seen += 1
         request_id = f"{self._id}-{self._calls_seen}"
         with fields(request_id=request_id):
             try:
-                self._charge()
+                self._allowance.charge(self._user_id(), entry.method)
                 caller = Caller(self, self._live_principal(entry.method), request_id)
                 result = await self._shared.table.call(entry.method, entry.params, caller)
                 reply = protocol.result_reply(entry.id, result)
@@ -216,19 +216,20 @@ class Session:
         return reply if entry.wants_reply else None
 
     def _refuse(self, entry: Call | Refusal) -> str | None:
+        self._allowance.note(self._user_id())
         if isinstance(entry, Refusal):
             return entry.reply
-        limit = self._shared.max_calls
         busy = RateLimited(
-            f"This connection has {limit} calls running, which is its limit.",
+            f"This connection has {self._shared.max_calls} calls running, which is its limit.",
             retry_after_ms=_BUSY_RETRY_MS,
             reason="too_many_calls",
         )
         return protocol.error_reply(entry.id, wire_error(busy, "")) if entry.wants_reply else None
 
-    def _charge(self) -> None:
-        user_id = self._principal.user_id if self._principal else None
-        self._shared.limiter.charge(user_id, self._address)
+    def _user_id(self) -> str | None:
+        """None before `authenticate`, and again when the credentials have ended."""
+        principal = self._principal
+        return None if principal is None or self._has_expired(principal) else principal.user_id
 
     def _live_principal(self, method: str) -> Principal | None:
         """Who calls; raises AuthenticationFailed where the credentials have ended, but for what needs none."""
@@ -258,6 +259,7 @@ class Session:
         if self._subscriptions.suspended:
             return
         self._subscriptions.suspended = True
+        self._stream.restore_size_limit()
         if self.topics:
             await self._send(protocol.notification("system.auth_expired", AuthExpired().model_dump_json()))
 

@@ -1,6 +1,7 @@
 """All connections of a server, counted."""
 
-from agent_core.rpc.session import MessageStream, Session, SharedParts
+from agent_core.rpc.message_stream import MessageStream
+from agent_core.rpc.session import Session, SharedParts
 
 __all__ = ("Sessions",)
 

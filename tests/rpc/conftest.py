@@ -199,6 +199,12 @@ class _MemoryStream:
     async def send(self, text: str) -> None:
         await self._outgoing.send(text)
 
+    def lift_size_limit(self) -> None:
+        pass
+
+    def restore_size_limit(self) -> None:
+        pass
+
 
 class Peer:
     def __init__(

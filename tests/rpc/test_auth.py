@@ -212,18 +212,30 @@ def test_wrong_keys(toy: "Toy", key: str) -> None:
     assert caught.value.reason == "api_key_invalid"
 
 
-def test_an_address_that_fails_too_often_waits(toy: "Toy") -> None:
+def test_an_address_that_fails_too_often_is_not_told_why(toy: "Toy") -> None:
+    expired = toy.token(lifetime_s=0)
     for _ in range(10):
         with pytest.raises(AuthenticationFailed):
             toy.auth.authenticate("wrong", "a")
-    with pytest.raises(RateLimited) as caught:
-        toy.auth.authenticate(toy.token(), "a")
-    assert caught.value.retry_after_ms == 6000
-    toy.auth.authenticate(toy.token(), "b")
+    for wrong in ("wrong", "", expired, "ck_" + "a" * 43):
+        with pytest.raises(RateLimited) as caught:
+            toy.auth.authenticate(wrong, "a")
+        assert (caught.value.reason, caught.value.retry_after_ms) == ("too_many_failures", 6000)
+    with pytest.raises(AuthenticationFailed):
+        toy.auth.authenticate("wrong", "b")
     toy.clock.advance(6)
-    toy.auth.authenticate(toy.token(), "a")
     with pytest.raises(AuthenticationFailed):
         toy.auth.authenticate("", "a")
+
+
+def test_failures_of_others_at_an_address_lock_nobody_out(toy: "Toy") -> None:
+    key = toy.keys.create("robot", Role.OPERATOR)
+    for _ in range(100):
+        with pytest.raises((AuthenticationFailed, RateLimited)):
+            toy.auth.authenticate("wrong", "a")
+    assert toy.auth.authenticate(toy.token(), "a").user_id == "someone"
+    assert toy.auth.authenticate(key, "a").user_id == "robot"
+    toy.auth.require(toy.token(Role.ADMIN), "a", "admin")
 
 
 def test_one_request_needs_its_role(toy: "Toy") -> None:

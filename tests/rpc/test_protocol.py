@@ -7,6 +7,7 @@ import pytest
 from agent_core.rpc.protocol import (
     MAX_BATCH,
     MAX_DEPTH,
+    MAX_VALUES,
     Call,
     Refusal,
     batch_reply,
@@ -125,6 +126,56 @@ def test_batches_are_limited() -> None:
     assert len(parse(f"[{','.join([one] * MAX_BATCH)}]").entries) == MAX_BATCH
     reply = refusal(f"[{','.join([one] * (MAX_BATCH + 1))}]")
     assert reply["error"]["data"]["reason"] == "batch_too_large"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        # Each has a part that an expression which gives characters back reads once for each of its quotes or brackets.
+        ("[]" * 65 + '"' + '\\"' * 500_000, "not_json"),
+        ("[" * 65 + '"' + '\\"' * 500_000, "too_deep"),
+        ('{"a":[' + "[]," * 70 + '"' + '\\"' * 500_000, "not_json"),
+        ('{"a":[' + "1," * 70 + '"' * 500_000, "not_json"),
+        ('{"a":[' + "1," * 70 + '"\\' * 500_000, "not_json"),
+        ('{"a":[' + "1," * 70 + " " * 1_000_000, "not_json"),
+        ('{"a":[' + "1," * 70 + '"",' * 9000 + '"' + "\\" * 500_000, "not_json"),
+        ("\n" * 1_000_000 + "x", "not_json"),
+        ("9" * 1_000_000, "bad_number"),
+    ],
+    ids=range(9),
+)
+def test_a_long_message_is_read_once(text: str, reason: str) -> None:
+    """Read twice for each character, these would take hours: the test's time-out is the assertion."""
+    assert refusal(text)["error"]["data"]["reason"] == reason
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('{"a":[' + "[]," * 340_000, "too_many_values"),
+        ('{"a":[' + '"",' * 340_000, "too_many_values"),
+        ('{"a":[' + "1," * 500_000, "too_many_values"),
+        ("{" + "".join(f'"{number}":1,' for number in range(100_000)), "too_many_values"),
+        ("[" + "[]," * 340_000, "batch_too_large"),
+        ("\n [" + '{"jsonrpc":"2.0","id":1,"method":"ping"},' * 25_000, "batch_too_large"),
+        ("[" * 500_000, "too_deep"),
+    ],
+    ids=range(7),
+)
+def test_what_exceeds_a_limit_is_refused_unread(text: str, reason: str) -> None:
+    """None of these ends as JSON does: a reader of the whole would say so instead."""
+    assert refusal(text)["error"]["data"]["reason"] == reason
+
+
+def test_values_are_limited_and_text_that_looks_like_them_is_not() -> None:
+    def holding(values: int) -> str:
+        return json.dumps({"jsonrpc": "2.0", "method": "x", "params": [1] * values})
+
+    most = call(holding(MAX_VALUES - 5))
+    assert len(most.params) == MAX_VALUES - 5
+    assert refusal(holding(MAX_VALUES))["error"]["data"]["reason"] == "too_many_values"
+    long_text = '[{,"' * MAX_VALUES
+    assert call(json.dumps({"jsonrpc": "2.0", "method": "x", "params": [long_text]})).params == [long_text]
 
 
 def test_replies_of_a_batch_go_together_and_none_is_nothing() -> None:

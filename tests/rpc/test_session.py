@@ -140,6 +140,12 @@ class _AlwaysReady:
     async def send(self, text: str) -> None:
         self.replies.append(text)
 
+    def lift_size_limit(self) -> None:
+        pass
+
+    def restore_size_limit(self) -> None:
+        pass
+
 
 async def test_a_burst_of_prompt_calls_lets_others_have_a_turn(toy: "Toy") -> None:
     stream = _AlwaysReady(1000)
@@ -252,9 +258,104 @@ async def test_failed_attempts_of_an_address_are_throttled(toy: "Toy") -> None:
     async with toy.peer() as peer, toy.peer(address="10.0.0.2") as other:
         for _ in range(10):
             assert (await peer.error("authenticate", auth_token="x"))["code"] == -32001
-        error = await peer.error("authenticate", auth_token=toy.token())
+        error = await peer.error("authenticate", auth_token="x")
         assert (error["code"], error["data"]["reason"]) == (-32040, "too_many_failures")
-        await signed_in(toy, other)
+        assert (await other.error("authenticate", auth_token="x"))["code"] == -32001
+        await signed_in(toy, peer)
+
+
+async def test_what_others_send_from_an_address_keeps_no_user_out(toy: "Toy", tmp_path: Path) -> None:
+    toy = type(toy)(tmp_path / "slow", calls_per_s=0.001, burst=3)
+    async with toy.peer() as stranger, toy.peer() as user, toy.peer() as wrong:
+        for _ in range(3):
+            assert await stranger.result("ping") == "pong"
+        assert (await stranger.error("ping"))["code"] == -32040
+        assert (await wrong.error("authenticate", auth_token="x"))["code"] == -32001
+        await signed_in(toy, user)
+        assert await user.result("echo", text="x") == {"text": "x"}
+
+
+async def test_after_the_credentials_end_calls_are_anonymous_again(toy: "Toy", tmp_path: Path) -> None:
+    toy = type(toy)(tmp_path / "slow", calls_per_s=0.001, burst=3)
+    async with toy.peer() as peer:
+        await signed_in(toy, peer, lifetime_s=60)
+        toy.clock.advance(60)
+        for _ in range(2):
+            assert await peer.result("ping") == "pong"
+        await signed_in(toy, peer)
+        for _ in range(3):
+            assert await peer.result("ping") == "pong"
+
+
+@pytest.mark.parametrize("text", ["no json", "[]", "1", '{"jsonrpc":"1.0","id":1,"method":"ping"}', "[1]"])
+async def test_messages_that_are_no_calls_are_charged_too(toy: "Toy", tmp_path: Path, text: str) -> None:
+    toy = type(toy)(tmp_path / "slow", calls_per_s=0.001, burst=3)
+    async with toy.peer() as noisy, toy.peer() as same_address:
+        for _ in range(3):
+            await noisy.send(text)
+            await noisy.receive()
+        assert (await same_address.error("ping"))["data"]["reason"] == "rate_limited"
+
+
+async def test_a_peer_that_floods_is_read_ever_more_slowly(toy: "Toy", tmp_path: Path) -> None:
+    toy = type(toy)(tmp_path / "slow", calls_per_s=0.001, burst=1)
+    stream = _AlwaysReady(1000)
+    answered = []
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(toy.sessions.serve, stream, "10.0.0.1")
+        for _ in range(600):
+            await settle()
+            answered.append(len(stream.replies))
+            toy.clock.advance(0.01)
+        tasks.cancel_scope.cancel()
+    # One call, then one refusal after 10, 20, 40 ... milliseconds, and in the end one in each second.
+    assert answered[0] == 2
+    assert answered[1] == 3
+    assert answered[128] - answered[0] == 7
+    assert answered[-1] - answered[128] <= 5
+
+
+async def test_a_peer_that_floods_is_read_at_once_when_it_authenticates(toy: "Toy", tmp_path: Path) -> None:
+    toy = type(toy)(tmp_path / "slow", calls_per_s=0.001, burst=3)
+    async with toy.peer() as peer:
+        for _ in range(3):
+            assert await peer.result("ping") == "pong"
+        await peer.post(1, "ping")
+        await peer.post(2, "authenticate", auth_token=toy.token())
+        await peer.post(3, "ping")
+        assert (await peer.receive())["error"]["code"] == -32040
+        toy.clock.advance(0.01)
+        assert (await peer.receive())["id"] == 2
+        assert (await peer.receive())["result"] == "pong"
+
+
+async def test_long_messages_come_less_often_than_short_ones(toy: "Toy", tmp_path: Path) -> None:
+    toy = type(toy)(tmp_path / "slow", calls_per_s=10, burst=20)
+    async with toy.peer() as peer, toy.peer() as other, toy.peer() as quick:
+        for each in (peer, other, quick):
+            await signed_in(toy, each)
+        for number in range(3):
+            await peer.post(number, "echo", text="x" * 1_000_000)
+        assert (await peer.receive())["id"] == 0
+        # The bucket is empty now: the other long ones wait, those of this user's other connections too.
+        await other.post("other", "echo", text="x" * 5000)
+        await settle()
+        assert await quick.result("echo", text="x") == {"text": "x"}
+        for peer_or_other in (peer, other, peer):
+            toy.clock.advance(0.11)
+            assert (await peer_or_other.receive())["result"]["text"].startswith("xxx")
+            toy.clock.advance(2)
+
+
+async def test_before_authenticate_a_message_holds_fewer_values(toy: "Toy") -> None:
+    async with toy.peer() as peer:
+        full_batch = [{"jsonrpc": "2.0", "id": n, "method": "ping", "params": {}} for n in range(50)]
+        await peer.send(full_batch)
+        assert [each["result"] for each in await peer.receive()] == ["pong"] * 50
+        error = await peer.error("ping", many=[1] * 1000)
+        assert (error["code"], error["data"]["reason"]) == (-32600, "too_many_values")
+        await signed_in(toy, peer)
+        assert (await peer.error("ping", many=[1] * 1000))["data"]["rule"] == "unknown"
 
 
 async def test_a_peer_that_does_not_read_stops_only_itself(toy: "Toy") -> None:

@@ -1,0 +1,204 @@
+"""The WebSocket below a session: how much a peer may send before anything of it is parsed."""
+
+import asyncio
+from typing import Any, Final
+
+from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
+from uvicorn.config import Config
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from uvicorn.server import ServerState
+from websockets.frames import CloseCode, Frame
+from websockets.server import ServerProtocol
+
+__all__ = ("SIZE_LIMIT", "SizeLimit", "socket_protocol")
+
+#: Key of a connection's `SizeLimit` in its scope's `state`.
+SIZE_LIMIT: Final = "size_limit"
+#: What is parsed in a row. A frame can have 6 bytes, and all frames of one read would be queued before one is answered.
+_SLICE_BYTES: Final = 4096
+#: Pings, pongs and pieces of unfinished messages that may come at once, and how many each second.
+_FRAMES_BURST: Final = 2048
+_FRAMES_PER_S: Final = 256
+#: A peer that broke a rule may still be sending. Data left unread would turn the close frame that says which rule into
+#: a reset, so it is read and dropped until the peer has been quiet for this long, but no longer than the second number.
+_QUIET_S: Final = 0.1
+_LINGER_S: Final = 1.0
+
+
+def socket_protocol(untrusted_bytes: int) -> type[asyncio.Protocol]:
+    """Return the protocol class of one server: uvicorn wants a class, so the limit is bound in a subclass.
+
+    Args:
+        untrusted_bytes: the size limit of messages until `SizeLimit.lift` is called.
+    """
+
+    class Limited(_LimitedProtocol):
+        def __init__(
+            self,
+            config: Config,
+            server_state: ServerState,
+            app_state: dict[str, Any],
+            _loop: asyncio.AbstractEventLoop | None = None,
+        ) -> None:
+            super().__init__(config, server_state, app_state, _loop)
+            self.size_limit = SizeLimit(self.conn, untrusted_bytes)
+
+    return Limited
+
+
+class SizeLimit:
+    """The size limit of one connection's messages, low until it is lifted."""
+
+    def __init__(self, connection: ServerProtocol, untrusted_bytes: int) -> None:
+        self._connection = connection
+        self._full = connection.max_message_size
+        self._untrusted = untrusted_bytes if self._full is None else min(self._full, untrusted_bytes)
+        self.restore()
+
+    def lift(self) -> None:
+        """Take messages up to the full size from the next frame on."""
+        self._connection.max_message_size = self._full
+
+    def restore(self) -> None:
+        """Take short messages only, from the next frame on."""
+        self._connection.max_message_size = self._untrusted
+
+
+class _LimitedProtocol(WebSocketsSansIOProtocol):
+    """uvicorn's protocol with limits for sizes, for the number of frames, and for what is read ahead.
+
+    A peer that exceeds one of them is closed with 1008 or 1009, one whose text is no UTF-8 with 1007.
+    """
+
+    size_limit: SizeLimit
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._unread = bytearray()
+        self._frames_left = float(_FRAMES_BURST)
+        self._counted_at_s = self.loop.time()
+        self._close_by_s: float | None = None
+        self._last_data_s = 0.0
+
+    async def run_asgi(self) -> None:
+        self.scope["state"][SIZE_LIMIT] = self.size_limit
+        await super().run_asgi()
+
+    def data_received(self, data: bytes) -> None:
+        if self._close_by_s is not None:
+            self._linger()
+        elif self._unread or len(data) > _SLICE_BYTES or not self.queue.empty():
+            self._unread += data
+            self._parse_more()
+        else:
+            super().data_received(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._unread.clear()
+        super().connection_lost(exc)
+
+    async def receive(self) -> ASGIReceiveEvent:
+        message = await self.queue.get()
+        self._parse_more()
+        return message
+
+    async def send(self, message: ASGISendEvent) -> None:
+        await super().send(message)
+        if message["type"] == "websocket.close":
+            self._parse_more()  # The peer's own close frame may be among it.
+
+    def handle_cont(self, event: Frame) -> None:
+        if event.fin or self._may_go_on():
+            super().handle_cont(event)
+
+    def handle_text(self, event: Frame) -> None:
+        if event.fin or self._may_go_on():
+            super().handle_text(event)
+
+    def handle_bytes(self, event: Frame) -> None:
+        if event.fin or self._may_go_on():
+            super().handle_bytes(event)
+
+    def handle_ping(self) -> None:
+        if self._may_go_on():
+            super().handle_ping()
+
+    def handle_pong(self, event: Frame) -> None:
+        if self._may_go_on():
+            super().handle_pong(event)
+
+    def send_receive_event_to_app(self) -> None:
+        """Queue a whole message. Reading is not paused for it, as it is in the base, but in `_parse_more` if need be."""
+        data, self.frames = b"".join(self.frames), []
+        if self.close_sent:
+            return
+        if self.curr_msg_data_type == "bytes":
+            self.queue.put_nowait({"type": "websocket.receive", "bytes": data})
+            return
+        try:
+            self.queue.put_nowait({"type": "websocket.receive", "text": data.decode()})
+        except UnicodeDecodeError:
+            self._break_off(CloseCode.INVALID_DATA, "the text is not UTF-8")
+
+    def handle_parser_exception(self) -> None:
+        """Close the connection so that the peer learns which rule it broke."""
+        if self.close_sent:
+            return
+        self.close_sent = True
+        close = self.conn.close_sent
+        if close is None:
+            self.transport.close()
+            return
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": close.code, "reason": close.reason})
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self._linger()
+
+    def _parse_more(self) -> None:
+        """Parse what has come until there is a message to answer; read on only when all of it is parsed."""
+        while self._unread and self._close_by_s is None and (self.close_sent or self.queue.empty()):
+            piece = bytes(self._unread[:_SLICE_BYTES])
+            del self._unread[:_SLICE_BYTES]
+            super().data_received(piece)
+        hold = bool(self._unread)
+        if hold and not self.read_paused:
+            self.transport.pause_reading()
+        elif self.read_paused and not hold:
+            self.transport.resume_reading()
+        self.read_paused = hold
+
+    def _may_go_on(self) -> bool:
+        """Count a frame that ends no message; False where there were too many, and the connection is closed."""
+        if self.close_sent:
+            return False
+        now_s = self.loop.time()
+        refilled = self._frames_left + (now_s - self._counted_at_s) * _FRAMES_PER_S
+        self._frames_left, self._counted_at_s = min(_FRAMES_BURST, refilled) - 1, now_s
+        if self._frames_left < 0:
+            self._break_off(CloseCode.POLICY_VIOLATION, "too many pings or pieces of messages")
+        return self._frames_left >= 0
+
+    def _break_off(self, code: CloseCode, reason: str) -> None:
+        self.conn.fail(code, reason)
+        self.handle_parser_exception()
+
+    def _linger(self) -> None:
+        """Read and drop what still comes, until the peer has been quiet or its time is over."""
+        self._unread.clear()
+        self._last_data_s = self.loop.time()
+        if self._close_by_s is None:
+            self._close_by_s = self._last_data_s + _LINGER_S
+            self._parse_more()
+            self.close_timer = self.loop.call_later(_QUIET_S, self._close_when_quiet)
+
+    def _close_when_quiet(self) -> None:
+        left_s = min(self._close_by_s or 0.0, self._last_data_s + _QUIET_S) - self.loop.time()
+        if left_s > 0:
+            self.close_timer = self.loop.call_later(left_s, self._close_when_quiet)
+        else:
+            self.transport.close()
