@@ -9,7 +9,6 @@ from enum import StrEnum
 from pathlib import Path
 
 import anyio
-import anyio.to_thread
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
@@ -20,6 +19,7 @@ from agent_core.events import EventBus
 from agent_core.mediamtx.breaker import BreakerState
 from agent_core.models import SystemEvent
 from agent_core.server_link import ServerLink
+from agent_core.workers import WorkerPool
 
 __all__ = ("Check", "CheckStatus", "Health", "HealthMonitor", "HealthReport", "Steady")
 
@@ -93,6 +93,8 @@ class HealthMonitor:
         components: names and states of the agent's parts, from memory.
         is_live: whether anything is streamed or recorded, which makes it look more often.
         folder: the disk with this folder is the one whose space is watched.
+        free_bytes: free space on a folder's disk; blocks, and may raise OSError.
+        disk_limit_s: a disk that takes longer has failed; one that was asleep takes some seconds.
     """
 
     def __init__(
@@ -105,6 +107,8 @@ class HealthMonitor:
         settings: HealthConfig,
         events: EventBus,
         clock: Clock,
+        free_bytes: Callable[[Path], int] | None = None,
+        disk_limit_s: float = 5.0,
     ) -> None:
         self._link = link
         self._components = components
@@ -113,6 +117,9 @@ class HealthMonitor:
         self._settings = settings
         self._events = events
         self._clock = clock
+        self._free_bytes = free_bytes or _free_bytes
+        self._disk_limit_s = disk_limit_s
+        self._disk = WorkerPool(1)
         self._server = Steady(to_fail=settings.failures, to_recover=settings.successes)
         self._probe_s: float | None = None
         self._checks: dict[str, Check] = {}
@@ -176,12 +183,16 @@ class HealthMonitor:
 
     async def _look_at_disk(self) -> None:
         try:
-            usage = await anyio.to_thread.run_sync(shutil.disk_usage, _existing(self._folder))
+            with anyio.fail_after(self._disk_limit_s):
+                free = await self._disk.run_abandonable(self._free_bytes, self._folder)
+        except TimeoutError:
+            self._note("disk", CheckStatus.FAILED, "The disk for media does not answer.")
+            return
         except OSError:
             self._note("disk", CheckStatus.FAILED, "The folder for media cannot be looked at.")
             return
-        low = usage.free < self._settings.low_space_bytes
-        detail = f"{usage.free >> 20} MiB free."
+        low = free < self._settings.low_space_bytes
+        detail = f"{free >> 20} MiB free."
         self._note("disk", CheckStatus.WARNING if low else CheckStatus.OK, detail)
 
     def _note(self, name: str, status: CheckStatus, detail: str) -> None:
@@ -218,9 +229,9 @@ class HealthMonitor:
         self._events.publish(event.topic, event)
 
 
-def _existing(folder: Path) -> Path:
-    """`folder`, or the nearest one above it that is there."""
-    return next(each for each in (folder, *folder.parents) if each.exists())
+def _free_bytes(folder: Path) -> int:
+    """Return the free space on the disk of `folder`, or of the nearest one above it that is there. Blocks."""
+    return shutil.disk_usage(next(each for each in (folder, *folder.parents) if each.exists())).free
 
 
 def _overall(components: Sequence[tuple[str, str]], checks: Sequence[Check]) -> Health:

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 import anyio
-import anyio.to_thread
 
 from agent_core.clock import Clock
 from agent_core.errors import AgentError, InvalidState, StorageFailed
@@ -85,7 +84,7 @@ async def final_files(store: RecordingStore, active: Active, *, clock: Clock) ->
     """
     try:
         stored = await _final_files(store, active.note, clock)
-        return await anyio.to_thread.run_sync(store.mend, stored)
+        return await store.threads.run(store.mend, stored)
     except StorageFailed as error:
         _log.warning("the recording's files are not known: %s", error.details)
         active.problem = error
@@ -96,9 +95,9 @@ async def _final_files(store: RecordingStore, note: RecordingNote, clock: Clock)
     ends_s = clock.monotonic_s() + FINAL_LIMIT_S
     before: list[int] | None = None
     while True:
-        stored = await anyio.to_thread.run_sync(store.read, note)
+        stored = await store.threads.run(store.read, note)
         sizes = [each.size_bytes for each in stored.segments]
-        if await anyio.to_thread.run_sync(_is_finished, store, stored, sizes == before):
+        if await store.threads.run(_is_finished, store, stored, sizes == before):
             return stored
         if clock.monotonic_s() >= ends_s:
             return stored

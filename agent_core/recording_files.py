@@ -12,7 +12,6 @@ from enum import StrEnum
 from itertools import count
 from pathlib import Path
 
-import anyio.to_thread
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from agent_core.errors import StorageFailed
@@ -21,6 +20,7 @@ from agent_core.recording_place import no_recording, not_local
 from agent_core.segment_lengths import SegmentLengths
 from agent_core.segments import Segment, listed, mend_closed, segments
 from agent_core.state import explain_os_error, write_atomic
+from agent_core.workers import WorkerPool
 
 __all__ = ("RecordingFormat", "RecordingNote", "RecordingStore", "StoredRecording")
 
@@ -28,6 +28,8 @@ __all__ = ("RecordingFormat", "RecordingNote", "RecordingStore", "StoredRecordin
 NOTE = "recording.json"
 #: With less free space than this the disk counts as full: a part of a recording would not fit.
 FULL_BYTES = 1 << 20
+#: For what is being recorded, one call of a camera at a time; and for what clients look at.
+_THREADS, _READ_THREADS = 8, 2
 #: What `create` makes; anything else is no recording's id, so no name leads anywhere else.
 _ID = re.compile(
     r"(camera(?:0|[1-9][0-9]{0,8}))_[0-9]{4}-[0-9]{2}-[0-9]{2}_[0-9]{2}-[0-9]{2}-[0-9]{2}Z(?:-[1-9][0-9]{0,8})?",
@@ -79,12 +81,18 @@ class RecordingStore:
 
     Args:
         is_local: whether the media server writes below `root`; may block.
+
+    Attributes:
+        threads: for the methods that block, of recordings that are made; what clients look at has others.
     """
 
     def __init__(self, root: Path, *, is_local: Callable[[], bool] = lambda: True) -> None:
         self._root = root
         self._is_local = is_local
         self._lengths = SegmentLengths()
+        self.threads = WorkerPool(_THREADS)
+        self._reads = WorkerPool(_READ_THREADS)
+        self._lists = WorkerPool(1)
 
     @property
     def root(self) -> Path:
@@ -215,7 +223,7 @@ class RecordingStore:
         Raises:
             StorageFailed: the folder cannot be read.
         """
-        return await anyio.to_thread.run_sync(self._all, camera)
+        return await self._lists.run_abandonable(self._all, camera)
 
     def _all(self, camera: CameraId | None) -> list[StoredRecording]:
         try:
@@ -254,16 +262,16 @@ class RecordingStore:
         stored = None
         if known := _ID.fullmatch(recording_id):
             folder = self._root / known[1] / recording_id
-            stored = await anyio.to_thread.run_sync(self._stored, folder)
+            stored = await self._reads.run_abandonable(self._stored, folder)
         if stored is None:
             if known:
-                await anyio.to_thread.run_sync(self.require_local)
+                await self._reads.run_abandonable(self.require_local)
             raise no_recording(recording_id)
         return stored
 
     async def durations_s(self, stored: StoredRecording) -> list[float]:
-        """As `segment_durations_s`, in a worker thread."""
-        return await anyio.to_thread.run_sync(self.segment_durations_s, stored)
+        """As `segment_durations_s`, for a client that looks at the recording."""
+        return await self._reads.run_abandonable(self.segment_durations_s, stored)
 
     async def duration_s(self, stored: StoredRecording) -> float:
         """Seconds of media in all segments."""

@@ -4,7 +4,6 @@ import logging
 from functools import partial
 
 import anyio
-import anyio.to_thread
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskGroup, TaskStatus
 
@@ -111,7 +110,7 @@ class RecordingManager:
             )
         with anyio.CancelScope(shield=True):
             await self._stop_this(active, reason=problem.reason)
-            await anyio.to_thread.run_sync(self._store.discard, active.note)
+            await self._store.threads.run(self._store.discard, active.note)
         raise problem
 
     def _refuse_second(self, camera: CameraId) -> None:
@@ -121,7 +120,7 @@ class RecordingManager:
 
     async def _begin(self, camera: Camera, duration_s: float | None, form: RecordingFormat) -> Active:
         self._streams.plan.command(camera)  # what cannot be published is refused before anything is made
-        note = await anyio.to_thread.run_sync(
+        note = await self._store.threads.run(
             self._store.create, camera.id, form, self._clock.now(), duration_s
         )
         try:
@@ -142,9 +141,9 @@ class RecordingManager:
         async with self._locks.hold(camera.id):
             self._refuse_second(camera.id)
             self._streams.plan.command(camera)
-            await anyio.to_thread.run_sync(self._store.require_local)
+            await self._store.threads.run(self._store.require_local)
             await self._streams.set_recording(camera, self._conf(stored.note))
-            recorded_s = await self._store.duration_s(stored)
+            recorded_s = sum(await self._store.threads.run(self._store.segment_durations_s, stored))
             now_s = self._clock.monotonic_s()
             # The clock may have been set back since it began.
             age_s = max(recorded_s, (self._clock.now() - stored.note.started_at).total_seconds())
@@ -166,7 +165,7 @@ class RecordingManager:
 
     async def _undo(self, camera: Camera, note: RecordingNote) -> None:
         await self._tell_to_stop(camera.id, END_LIMIT_S)
-        await anyio.to_thread.run_sync(self._store.discard, note)
+        await self._store.threads.run(self._store.discard, note)
 
     def _conf(self, note: RecordingNote) -> PathConf:
         return recording_conf(note.format.value, self._store.record_path(note), self._settings)
@@ -207,7 +206,7 @@ class RecordingManager:
         ended_at = self._clock.now()
         note = active.note.model_copy(update={"ended_at": ended_at, "reason": reason})
         await self._note(note)
-        durations_s = await self._store.durations_s(stored)
+        durations_s = await self._store.threads.run(self._store.segment_durations_s, stored)
         active.measured = Measured(stored.size_bytes, sum(durations_s))
         active.state = RecordingState.STOPPED
         self._publish("recording.stop", active, reason)
@@ -232,7 +231,7 @@ class RecordingManager:
     async def _note(self, note: RecordingNote) -> None:
         """What was recorded is there nevertheless: a full disk must not make stopping fail."""
         try:
-            await anyio.to_thread.run_sync(self._store.save, note)
+            await self._store.threads.run(self._store.save, note)
         except StorageFailed as error:
             fields = {"camera": note.camera, "recording": note.id}
             _log.warning("the end of a recording was not noted: %s", error.details, extra={"fields": fields})
@@ -243,7 +242,7 @@ class RecordingManager:
         """Look at the files until the recording is stopped; what they show is its state."""
         with active.scope:
             while True:
-                measured = await anyio.to_thread.run_sync(self._measure, active)
+                measured = await self._store.threads.run(self._measure, active)
                 now_s = self._clock.monotonic_s()
                 self._take_over(active, active.growth.look(now_s, measured, is_down=self._is_down(active)))
                 left_s = active.growth.left_s(now_s, active.note.duration_s)

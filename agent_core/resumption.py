@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 import anyio
-import anyio.to_thread
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
@@ -119,7 +118,7 @@ class Resumption:
         """Note that it has ended, with the last time that its files were written to."""
         note = stored.note.model_copy(update={"ended_at": stored.modified_at, "reason": "interrupted"})
         try:
-            await anyio.to_thread.run_sync(self._store.save, note)
-            await anyio.to_thread.run_sync(self._store.mend, stored)
+            await self._store.threads.run(self._store.save, note)
+            await self._store.threads.run(self._store.mend, stored)
         except AgentError as error:
             _log.error("%s %s", error.details, error.suggestion)

@@ -5,7 +5,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
-import anyio.to_thread
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
@@ -99,7 +98,7 @@ class RecordingCleaner:
 
     async def _delete(self, stored: StoredRecording) -> bool:
         try:
-            await anyio.to_thread.run_sync(self._store.delete, stored)
+            await self._store.threads.run(self._store.delete, stored)
         except StorageFailed as error:
             _log.error("%s: %s %s", stored.note.id, error.details, error.suggestion)
             return False

@@ -8,16 +8,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import anyio.to_thread
-
 from agent_core.errors import InvalidParams, InvalidState, NotFound
+from agent_core.media import images
 from agent_core.models import CAMERA_ID, CameraId, PictureFormat
 from agent_core.state import explain_os_error, write_new
+from agent_core.workers import WorkerPool
 
 __all__ = ("SnapshotStore", "StoredFile")
 
 #: Letters, digits and `._-`, starting with a letter or digit; short enough for every file system with a suffix.
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}", re.ASCII)
+#: At once; both are short where the disk is well.
+_WRITE_THREADS, _READ_THREADS = 4, 2
 _SUFFIXES = {f".{form.value}": form for form in PictureFormat} | {".jpeg": PictureFormat.JPG}
 
 
@@ -60,10 +62,16 @@ def _checked_file_name(name: str, form: PictureFormat) -> str:
 
 
 class SnapshotStore:
-    """Snapshots as `ROOT/<camera>/<file>`. All methods do their disk work in a worker thread."""
+    """Snapshots as `ROOT/<camera>/<file>`. Disk work is done in threads of the store's own.
+
+    Writing, reading and listing do not wait for each other.
+    """
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._writes = WorkerPool(_WRITE_THREADS)
+        self._reads = WorkerPool(_READ_THREADS)
+        self._lists = WorkerPool(1)
 
     @property
     def root(self) -> Path:
@@ -75,7 +83,7 @@ class SnapshotStore:
         Raises:
             StorageFailed: it cannot be made.
         """
-        await anyio.to_thread.run_sync(self._prepare)
+        await self._writes.run(self._prepare)
 
     def _prepare(self) -> None:
         try:
@@ -97,8 +105,8 @@ class SnapshotStore:
         """
         if name is not None:
             path = self._root / camera / _checked_file_name(name, form)
-            return await anyio.to_thread.run_sync(self._write_named, camera, path, data)
-        return await anyio.to_thread.run_sync(self._write_dated, camera, data, form, taken_at)
+            return await self._writes.run(self._write_named, camera, path, data)
+        return await self._writes.run(self._write_dated, camera, data, form, taken_at)
 
     def check_name(self, name: str, form: PictureFormat) -> None:
         """Refuse a name before the work is done. Raises InvalidParams."""
@@ -157,7 +165,7 @@ class SnapshotStore:
         Raises:
             StorageFailed: the folder cannot be read.
         """
-        return await anyio.to_thread.run_sync(self._list, camera)
+        return await self._lists.run_abandonable(self._list, camera)
 
     def _list(self, camera: CameraId | None) -> list[StoredFile]:
         try:
@@ -189,7 +197,7 @@ class SnapshotStore:
         stored = None
         if CAMERA_ID.fullmatch(camera) and _FILE_NAME.fullmatch(file):
             path = self._root / camera / file
-            stored = await anyio.to_thread.run_sync(self._stored, CameraId(camera), path)
+            stored = await self._reads.run_abandonable(self._stored, CameraId(camera), path)
         if stored is None:
             raise NotFound(
                 "There is no snapshot of that name.",
@@ -198,3 +206,7 @@ class SnapshotStore:
                 suggestion="Call list_snapshots for the names.",
             )
         return stored
+
+    async def pixels(self, stored: StoredFile) -> tuple[int, int] | None:
+        """Return width and height (pixels) as the file's header has them; None where it is no picture."""
+        return await self._reads.run_abandonable(images.size_of, stored.path)

@@ -1,5 +1,6 @@
 """Health: judged by several answers in a row, told once, asked for nothing."""
 
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -236,3 +237,43 @@ def test_only_errors_that_may_mean_a_server_that_is_gone_are_doubts() -> None:
     assert not link.recovery.doubted.is_set()
     link.doubt_after(MediaServerUnavailable("No."))
     assert link.recovery.doubted.is_set()
+
+
+async def test_a_disk_that_hangs_is_said_and_holds_up_no_probe() -> None:
+    """One thread stays with it, however often it is looked at."""
+    mended = threading.Event()
+    asked: list[Path] = []
+
+    def hang(folder: Path) -> int:
+        asked.append(folder)
+        mended.wait()
+        return 1 << 30
+
+    clock = SimulatedClock()
+    monitor = HealthMonitor(
+        ServerLink(None, breaker=CircuitBreaker(BreakerSettings()), clock=clock),
+        components=list,
+        is_live=lambda: False,
+        folder=Path("media"),
+        settings=HealthConfig(low_space_bytes=0),
+        events=EventBus(),
+        clock=clock,
+        free_bytes=hang,
+        disk_limit_s=0.05,
+    )
+    try:
+        async with anyio.create_task_group() as tg:
+            await tg.start(monitor.run)
+            await until(clock, monitor, Health.UNHEALTHY, 10.0)
+            for _ in range(5):
+                seen = len(clock.sleeps)
+                await clock.advance(10.0)
+                await asleep(clock, seen + 1)
+            assert len(asked) == 1
+            (check,) = monitor.report.checks
+            assert (check.name, check.detail) == ("disk", "The disk for media does not answer.")
+            mended.set()
+            await until(clock, monitor, Health.HEALTHY, 10.0)
+            tg.cancel_scope.cancel()
+    finally:
+        mended.set()

@@ -4,13 +4,13 @@ from pathlib import Path
 from typing import Literal
 
 import anyio
-import anyio.to_thread
 from pydantic import BaseModel, ConfigDict, Field
 
 from agent_core.cameras.identity import Known
 from agent_core.errors import StateCorrupt, StorageFailed
 from agent_core.models import CAMERA_ID, CameraId, Fingerprint
 from agent_core.state import StateFile
+from agent_core.workers import WorkerPool
 
 __all__ = ("Ledger",)
 
@@ -38,6 +38,7 @@ class Ledger:
 
     def __init__(self, path: Path) -> None:
         self._file = StateFile(path, _Ledger)
+        self._threads = WorkerPool(1)
         self._known: dict[CameraId, Known] = {}
         self._unsaved: StorageFailed | None = None
         self._changed = anyio.Event()
@@ -92,7 +93,7 @@ class Ledger:
             _Entry(id=each.id, name=each.name, **_fields(each.fingerprint)) for each in self._known.values()
         )
         try:
-            await anyio.to_thread.run_sync(self._file.save, _Ledger(cameras=entries))
+            await self._threads.run(self._file.save, _Ledger(cameras=entries))
         except BaseException as error:
             self._changed.set()
             self._unsaved = error if isinstance(error, StorageFailed) else self._unsaved

@@ -57,6 +57,7 @@ from agent_core.plugin.abc import (
 from agent_core.plugin.checks import Check, Finding, FindingStatus
 from agent_core.plugin.context import AgentContext, CameraDirectory, CameraReport, EventPublisher
 from agent_core.plugin.spec import MARKER, hookimpl
+from agent_core.workers import WorkerPool
 
 #: The type of `task_status`: calling `started()` says that the provider is up. `NOT_ASKED` ignores it.
 Started = TaskStatus[None]
@@ -113,5 +114,6 @@ __all__ = (
     "TierUnavailable",
     "Unsupported",
     "Url",
+    "WorkerPool",
     "hookimpl",
 )

@@ -6,12 +6,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-import anyio.to_thread
-
 from agent_core import __version__
 from agent_core.controller import Controller, SnapshotRequest
 from agent_core.errors import InvalidState, Unsupported
-from agent_core.media import images
 from agent_core.models import PictureFormat
 from agent_core.rpc import models as wire
 from agent_core.rpc import status_models as status
@@ -117,7 +114,7 @@ class _Handlers:
 
     async def get_snapshot_info(self, params: wire.NameParams, caller: Caller) -> wire.SnapshotInfo:
         stored = await self.controller.store.find(params.filename)
-        return self.forms.snapshot_info(stored, await anyio.to_thread.run_sync(images.size_of, stored.path))
+        return self.forms.snapshot_info(stored, await self.controller.store.pixels(stored))
 
     async def get_system_status(self, params: wire.NoParams, caller: Caller) -> status.SystemStatusForm:
         told = self.controller.system_status()

@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 import anyio
-from anyio import to_thread
 
+from agent_core.plugin import WorkerPool
 from embedded_server import recordings
 from embedded_server.configuration import Configuration, NotConfigured
 from embedded_server.gotext import ConfigRefused, Json, dumps, time_text
@@ -54,6 +54,7 @@ class Api:
         self._paths = paths
         self._rtsp = rtsp
         self._surroundings = surroundings
+        self._disk = WorkerPool(1)
         self._started = surroundings.clock.now()
         self._routes = self._make_routes()
 
@@ -226,15 +227,15 @@ class Api:
         return _pick(self._connections(), name, "connection not found")
 
     async def _list_recordings(self, request: HttpRequest, _name: str) -> Json:
-        found = await to_thread.run_sync(recordings.all_recordings, self._writer.current)
+        found = await self._disk.run(recordings.all_recordings, self._writer.current)
         return page(request.query, found)
 
     async def _get_recording(self, _request: HttpRequest, name: str) -> Json:
-        return await to_thread.run_sync(recordings.recordings_of, self._writer.current, _named(name))
+        return await self._disk.run(recordings.recordings_of, self._writer.current, _named(name))
 
     async def _delete_segment(self, request: HttpRequest, _name: str) -> Json:
         path, start = request.query.get("path", ""), request.query.get("start", "")
-        await to_thread.run_sync(recordings.delete_segment, self._writer.current, path, start)
+        await self._disk.run(recordings.delete_segment, self._writer.current, path, start)
         return None
 
 

@@ -14,8 +14,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 import anyio
-from anyio import to_thread
 
+from agent_core.plugin import WorkerPool
 from embedded_server.depacketize import Depacketizer
 from embedded_server.faults import Faults
 from embedded_server.fmp4 import Fmp4
@@ -76,6 +76,7 @@ class _Segment:
         self._header = self._container.header(first)
         self._file = settings.path.file(first.arrived)
         self._descriptor: int | None = None
+        self._threads = WorkerPool(1)
         self._part: list[Sample] = []
         self._part_bytes = 0
         self.first = first
@@ -102,13 +103,13 @@ class _Segment:
             return
         data = self._container.part(self._part)
         self._part, self._part_bytes = [], 0
-        await to_thread.run_sync(self._write, data)
+        await self._threads.run(self._write, data)
 
     async def close(self) -> None:
         """Write what is left, and the duration; the file stays readable if that fails."""
         try:
             await self.flush()
-            await to_thread.run_sync(self._complete)
+            await self._threads.run(self._complete)
         finally:
             if self._descriptor is not None:
                 os.close(self._descriptor)

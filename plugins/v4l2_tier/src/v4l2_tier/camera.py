@@ -6,7 +6,6 @@ from contextlib import suppress
 from dataclasses import replace
 
 import anyio
-import anyio.to_thread
 
 from agent_core.plugin import (
     AgentError,
@@ -15,6 +14,7 @@ from agent_core.plugin import (
     DetectedCamera,
     FrameSocket,
     GrowingPauses,
+    WorkerPool,
 )
 from agent_core.plugin.frame_server import FrameServer
 from agent_core.plugin.frames import FrameBroker
@@ -49,7 +49,7 @@ class V4l2Camera:
         self._report = needs.report
         self._clock = needs.clock
         # A probe that hangs keeps its thread, also when its camera has gone: it must not be one that others need.
-        self._threads = anyio.CapacityLimiter(1)
+        self._threads = WorkerPool(1)
         self._scope = anyio.CancelScope()
         self._capabilities: Capabilities | None = None
         self._reported = False
@@ -116,9 +116,7 @@ class V4l2Camera:
         async with anyio.create_task_group() as tg:
             tg.start_soon(self._tell_if_slow, looked_at)
             try:
-                found = await anyio.to_thread.run_sync(
-                    self._needs.probe, self.node.path, abandon_on_cancel=True, limiter=self._threads
-                )
+                found = await self._threads.run_abandonable(self._needs.probe, self.node.path)
             except OSError as error:
                 found = error
             tg.cancel_scope.cancel()

@@ -5,9 +5,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import anyio
-import anyio.to_thread
 
-from agent_core.plugin import Check, Finding, FindingStatus
+from agent_core.plugin import Check, Finding, FindingStatus, WorkerPool
 from v4l2_tier.capabilities import Capabilities
 from v4l2_tier.device_errors import explain
 from v4l2_tier.holders import Holder, holders_of
@@ -53,7 +52,7 @@ class DeviceCheck(Check):
 
     async def _examined(self, node: DeviceNode) -> list[Finding]:
         with anyio.move_on_after(self._answer_s):
-            return await anyio.to_thread.run_sync(_examine, node, self._ask, abandon_on_cancel=True)
+            return await WorkerPool(1).run_abandonable(_examine, node, self._ask)
         return [
             Finding(
                 _title(node),

@@ -4,9 +4,7 @@ import logging
 from collections.abc import Iterable
 from typing import Protocol
 
-import anyio.to_thread
-
-from agent_core.plugin import CaptureFailed, Clock, jpeg
+from agent_core.plugin import CaptureFailed, Clock, WorkerPool, jpeg
 from agent_core.plugin.frames import FrameSink
 from v4l2_tier.device import FilledBuffer, PictureLayout
 from v4l2_tier.encode import encode
@@ -49,6 +47,7 @@ class Delivery:
         sink: FrameSink,
         *,
         clock: Clock,
+        threads: WorkerPool,
         exposure: ExposureClock,
         quality: int,
         settle_s: float,
@@ -58,6 +57,7 @@ class Delivery:
         self._layout = layout
         self._sink = sink
         self._clock = clock
+        self._threads = threads
         self._exposure = exposure
         self._quality = quality
         self._settle_s = settle_s
@@ -99,7 +99,7 @@ class Delivery:
         return any_ready
 
     async def _encoded(self, data: bytes) -> bytes:
-        return await anyio.to_thread.run_sync(encode, data, self._layout.raw, self._quality)
+        return await self._threads.run(encode, data, self._layout.raw, self._quality)
 
     def _is_usable(self, buffer: FilledBuffer, least_bytes: int) -> bool:
         """Whether there is a frame in it; if not it is counted and given back."""

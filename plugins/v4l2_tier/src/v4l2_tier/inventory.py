@@ -5,9 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import anyio.to_thread
-
-from agent_core.plugin import DependencyFailed
+from agent_core.plugin import DependencyFailed, WorkerPool
 
 if TYPE_CHECKING:
     import pyudev
@@ -80,13 +78,14 @@ class Inventory:
 
         self._context = pyudev.Context()
         self._subsystem = subsystem
+        self._threads = WorkerPool(1)
 
     async def look(self) -> tuple[tuple[DeviceNode, ...], bool]:
         """All nodes in the order of their numbers, and whether there are others that udev has not yet worked on.
 
         Cancelled, it leaves the thread to its waiting; the inventory must not be used again then.
         """
-        return await anyio.to_thread.run_sync(self.look_now, abandon_on_cancel=True)
+        return await self._threads.run_abandonable(self.look_now)
 
     def look_now(self) -> tuple[tuple[DeviceNode, ...], bool]:
         """As `look`; may wait for a device."""

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Protocol
 
 import anyio
-import anyio.to_thread
 
-from agent_core.plugin import CaptureFailed, Clock
+from agent_core.plugin import CaptureFailed, Clock, WorkerPool
 from agent_core.plugin.frames import FrameProducer, FrameSink
 from v4l2_tier.capabilities import Capabilities
 from v4l2_tier.controls import ControlPlan, ControlPort, apply, plan
@@ -53,7 +52,7 @@ class V4l2Producer(FrameProducer):
     """The one owner of a capture device.
 
     Parked, the device is open and set up but has no buffers, so that other programs may capture meanwhile. System calls
-    that may take long run in a worker thread and are waited for even when cancelled: a descriptor that a thread has
+    that may take long run in a thread of the device's own and are waited for even when cancelled: a descriptor that a thread has
     open must not be closed or lost. The kernel bounds them by its own USB time-outs (5 s).
 
     Args:
@@ -62,6 +61,7 @@ class V4l2Producer(FrameProducer):
         settings: how it is captured.
         clock: monotonic, the one that V4L2 stamps buffers with.
         open_device: replaces the device in tests.
+        threads: for this device's system calls and pictures, of no other device; default: one.
 
     Raises:
         CaptureFailed: (`no_usable_format`) the camera offers nothing that can be used.
@@ -75,12 +75,14 @@ class V4l2Producer(FrameProducer):
         *,
         clock: Clock,
         open_device: Opener = CaptureDevice.open,
+        threads: WorkerPool | None = None,
     ) -> None:
         self._path = device_path
         self._capabilities = capabilities
         self._settings = settings
         self._clock = clock
         self._open_device = open_device
+        self._threads = threads or WorkerPool(1)
         self.chosen = choose(capabilities, settings)
         self._controls: ControlPlan = plan(capabilities.controls, settings.controls)
         self._silence = Silence.of(self.chosen.interval)
@@ -102,13 +104,13 @@ class V4l2Producer(FrameProducer):
     async def park(self) -> None:
         if self._device is not None:
             try:
-                await anyio.to_thread.run_sync(self._set_up, self._device)
+                await self._threads.run(self._set_up, self._device)
             except CaptureFailed as error:  # it went away or was taken while it rested
                 _log.debug("the parked camera has to be opened anew: %s", error.details)
                 await self.close()
             else:
                 return
-        await anyio.to_thread.run_sync(self._open)
+        await self._threads.run(self._open)
 
     def _open(self) -> None:
         # Kept before anything else can fail, and here in the thread: the caller may have been cancelled meanwhile.
@@ -156,11 +158,11 @@ class V4l2Producer(FrameProducer):
             raise RuntimeError("stream without park")
         try:
             started_s = self._clock.monotonic_s()
-            await anyio.to_thread.run_sync(device.start, self._settings.buffers)
+            await self._threads.run(device.start, self._settings.buffers)
             await self._pump(device, self._delivery(device, layout, sink, started_s), first_s)
         finally:
             with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(_stop, device)
+                await self._threads.run(_stop, device)
 
     def _delivery(
         self, device: OpenDevice, layout: PictureLayout, sink: FrameSink, started_s: float
@@ -171,6 +173,7 @@ class V4l2Producer(FrameProducer):
             layout,
             sink,
             clock=self._clock,
+            threads=self._threads,
             exposure=ExposureClock(started_s, lead_s),
             quality=self._settings.jpeg_quality,
             settle_s=self._settings.settle_s,
@@ -202,7 +205,7 @@ class V4l2Producer(FrameProducer):
         device, self._device = self._device, None
         if device is not None:
             with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(device.close)
+                await self._threads.run(device.close)
 
 
 def _stop(device: OpenDevice) -> None:

@@ -12,12 +12,11 @@ from pathlib import Path
 
 import anyio
 import anyio.from_thread
-import anyio.to_thread
 import pytest
 from anyio.abc import TaskGroup
 from PIL import Image
 
-from agent_core.plugin import CapturedAtSource, CaptureFailed, Frame
+from agent_core.plugin import CapturedAtSource, CaptureFailed, Frame, WorkerPool
 from agent_core.plugin.frames import FrameBroker
 from agent_core.testing import SimulatedClock
 from agent_core.testing.scripted_producer import a_jpeg
@@ -119,8 +118,14 @@ class Bench:
         self.opening = anyio.Event()
         self.open_slowly: threading.Event | None = None
         self._changed = anyio.Event()
+        self.threads = WorkerPool(1)
         self.producer = V4l2Producer(
-            Path("node"), capabilities, settings, clock=self.clock, open_device=self._open
+            Path("node"),
+            capabilities,
+            settings,
+            clock=self.clock,
+            open_device=self._open,
+            threads=self.threads,
         )
         limits = broker_settings(settings, self.producer.chosen)
         self.broker = FrameBroker(self.producer, clock=self.clock, settings=limits)
@@ -156,7 +161,7 @@ class Bench:
         """Wait until the last calls were these, and their results are known."""
         while tuple(self.calls[-len(calls) :]) != calls:
             await self._changed.wait()
-        while anyio.to_thread.current_default_thread_limiter().borrowed_tokens:
+        while self.threads.running:
             await anyio.sleep(0.001)  # the call is known before its thread has ended
         await anyio.wait_all_tasks_blocked()
 
