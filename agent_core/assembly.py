@@ -20,6 +20,7 @@ from agent_core.media_plane import MediaPlane, media_plane, with_media_server
 from agent_core.plugin import ffmpeg
 from agent_core.plugin.manager import EntryPointFinder
 from agent_core.plugin.ring_tier import RingTier
+from agent_core.plugin.wrong_settings import refuse_wrong_settings
 from agent_core.rpc.auth import Secret, TokenAuthority
 from agent_core.rpc.server import RpcServer
 from agent_core.snapshots import SnapshotManager
@@ -55,6 +56,7 @@ def assemble(config: AgentConfig, *, clock: Clock, find: EntryPointFinder) -> As
 
     Raises:
         StartFailed: the secret cannot be used.
+        ConfigError: an enabled plugin does not accept its settings.
         PluginError: a plugin that is marked as required cannot be loaded.
     """
     state_dir = config.storage.state_dir
@@ -66,6 +68,7 @@ def assemble(config: AgentConfig, *, clock: Clock, find: EntryPointFinder) -> As
     cameras = CameraRegistry(ledger, events=events, clock=clock)
     make_context = contexts(config, cameras=cameras, events=events, clock=clock)
     plugins = load_plugins(config.plugins, make_context, find)
+    refuse_wrong_settings(plugins.manager.statuses)
     return _connect(config, plugins, problems, cameras, ledger, events, clock)
 
 

@@ -92,7 +92,7 @@ class InvalidParams(AgentError):
     """`param` is the offending name, `rule` the rule it breaks, `hint` the nearest valid value or form."""
 
     default_reason = "invalid_params"
-    default_suggestion = "Compare the call with the method's schema in rpc.discover."
+    default_suggestion = "Compare the call with its schema in rpc.discover."
 
     def __init__(
         self, details: str, *, param: str, rule: str, hint: str = "", suggestion: str | None = None

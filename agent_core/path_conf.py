@@ -7,15 +7,16 @@ from types import MappingProxyType
 from typing import Literal
 
 from agent_core.config import MediaServerConfig, RecordingsConfig
-from agent_core.errors import Unsupported
+from agent_core.errors import AgentError, CaptureFailed, Unsupported
 from agent_core.mediamtx.schema import PathConf
-from agent_core.models import Camera, Url
+from agent_core.models import Camera, CameraStatus, Url
 from agent_core.plugin import Publisher
 
 __all__ = (
     "MODE_REASONS",
     "ModeReason",
     "PublishMode",
+    "no_media_input",
     "no_publisher",
     "path_conf",
     "publish_mode",
@@ -60,6 +61,26 @@ def no_publisher(camera: Camera) -> Unsupported:
         feature="publisher",
         reason="no_publisher",
         suggestion="Enable the plugin ffmpeg_tier.",
+    )
+
+
+def no_media_input(camera: Camera) -> AgentError:
+    """Explain why `camera`, which has no media input, cannot be streamed or recorded."""
+    if camera.status is CameraStatus.CONNECTED:
+        return Unsupported(
+            f"{camera.id} offers single pictures only, nothing that can be streamed or recorded.",
+            feature="media_input",
+            reason="no_media_input",
+            suggestion="Take snapshots of it; a stream needs a plugin that reports the camera with a media input.",
+        )
+    if camera.status is CameraStatus.ERROR:
+        return CaptureFailed(
+            f"{camera.id} does not work now. {camera.problem}".rstrip(), reason="camera_failed"
+        )
+    return CaptureFailed(
+        f"{camera.id} is not connected.",
+        reason="camera_disconnected",
+        suggestion="Connect the camera; an event camera.connected tells when it is back.",
     )
 
 

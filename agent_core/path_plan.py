@@ -4,10 +4,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from agent_core.config import MediaServerConfig
-from agent_core.errors import CaptureFailed
 from agent_core.mediamtx.schema import PathConf
 from agent_core.models import Camera, FrameSocket, MediaInput, Url
-from agent_core.path_conf import PublishMode, no_publisher, path_conf, publish_mode
+from agent_core.path_conf import PublishMode, no_media_input, no_publisher, path_conf, publish_mode
 from agent_core.plugin import Publisher
 from agent_core.publisher_progress import PublisherProgress
 
@@ -41,11 +40,11 @@ class PathPlan:
         """The program that publishes `camera`; None for one that the server pulls.
 
         Raises:
-            CaptureFailed: the camera is not there.
-            Unsupported: no plugin can publish it.
+            CaptureFailed: the camera is not there, or does not work.
+            Unsupported: it has no media input, or no plugin can publish it.
         """
         if camera.media_input is None:
-            raise CaptureFailed(f"{camera.id} is not connected.", reason="camera_disconnected")
+            raise no_media_input(camera)
         if isinstance(camera.media_input, Url):
             return None
         publisher = self._publisher(camera.media_input)

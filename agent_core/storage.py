@@ -91,7 +91,7 @@ class SnapshotStore:
             for left_over in self._root.glob("camera*/.partial-*"):
                 left_over.unlink(missing_ok=True)
         except OSError as error:
-            raise explain_os_error(error, "prepare the folder for snapshots") from error
+            raise explain_os_error(error, f"prepare the folder for snapshots, {self._root}") from error
 
     async def save(
         self, camera: CameraId, name: str | None, data: bytes, form: PictureFormat, taken_at: datetime

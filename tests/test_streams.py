@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -12,7 +13,7 @@ from agent_core.errors import AgentError, CaptureFailed, InvalidState, Unsupport
 from agent_core.mediamtx.client import MediaServerClient
 from agent_core.mediamtx.hold import Hold
 from agent_core.mediamtx.schema import PathConf
-from agent_core.models import CameraId
+from agent_core.models import CameraId, CameraStatus
 from agent_core.paths import PathManager
 from agent_core.stream_hold import StreamState
 from agent_core.testing.mediamtx import MediaServerUnderTest, free_ports
@@ -201,8 +202,19 @@ async def test_what_cannot_be_published_is_refused_with_its_reason(plane: Plane)
     with pytest.raises(Unsupported):
         plane.streams.plan.command(camera("camera0"))
     with pytest.raises(CaptureFailed) as missing:
-        plane.streams.plan.command(camera("camera0", None))
+        plane.streams.plan.command(replace(camera("camera0", None), status=CameraStatus.DISCONNECTED))
     assert missing.value.reason == "camera_disconnected"
+
+
+async def test_a_camera_without_a_media_input_is_not_called_disconnected(plane: Plane) -> None:
+    with pytest.raises(Unsupported) as pictures_only:
+        plane.streams.plan.command(camera("camera0", None))
+    assert pictures_only.value.reason == "no_media_input"
+    assert "connected" not in pictures_only.value.details
+    broken = replace(camera("camera0", None), status=CameraStatus.ERROR, problem="The lens is on fire.")
+    with pytest.raises(CaptureFailed, match="The lens is on fire") as failed:
+        plane.streams.plan.command(broken)
+    assert failed.value.reason == "camera_failed"
 
 
 async def records(client: MediaServerClient) -> bool:

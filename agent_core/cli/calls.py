@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from agent_core.cli.access import connected, renew
 from agent_core.cli.exits import UsageFailed
-from agent_core.cli.options import Commands, Parser, add_agent_options, add_command, number
+from agent_core.cli.options import Commands, Parser, add_agent_options, add_command, camera_name, number
 from agent_core.cli.text import one_line, print_result
 
 if TYPE_CHECKING:
@@ -18,16 +18,20 @@ __all__ = ("add", "parse_params")
 
 
 def add(commands: "Commands[Parser]") -> None:
-    call = add_command(commands, "call", _call, "Call a method and print its result as JSON.")
+    call = add_command(commands, "call", _call, "Make any of the agent's calls and print the result as JSON.")
     add_agent_options(call)
-    call.add_argument("method", metavar="METHOD", help="for example get_system_status; rpc.discover has all")
+    call.add_argument(
+        "method",
+        metavar="NAME",
+        help="for example get_system_status; `camera-agent call rpc.discover` prints all",
+    )
     call.add_argument(
         "params", metavar="KEY=VALUE", nargs="*", help="a value is read as JSON, else taken as text"
     )
     events = add_command(commands, "events", _events, "Print events as they come, one a line.")
     add_agent_options(events)
     events.add_argument("topics", metavar="TOPIC", nargs="*", help="default: all topics of the agent's core")
-    events.add_argument("--device", metavar="CAMERA", help="only events about this camera")
+    events.add_argument("--device", type=camera_name, metavar="CAMERA", help="only events about this camera")
     events.add_argument("--count", type=number(int, 1, 1_000_000_000), help="end after so many events")
 
 

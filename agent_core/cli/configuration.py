@@ -33,11 +33,15 @@ def add(commands: "Commands[Parser]") -> None:
 
 
 def _check(arguments: argparse.Namespace) -> int:
+    from agent_core.plugin.wrong_settings import refuse_wrong_settings
+
     files = find_files(arguments.config)
     config = load_settings(arguments.config)
-    failed = [status for status in load_plugins(config.plugins) if status.reason]
+    statuses = load_plugins(config.plugins)
+    refuse_wrong_settings(statuses)
+    failed = [status for status in statuses if status.reason]
     for status in failed:
-        if status.reason == "wrong_settings" or config.plugins.required(status.name):
+        if config.plugins.required(status.name):
             raise ConfigError(status.details, reason=status.reason, suggestion=status.suggestion)
     value = {
         "valid": True,

@@ -4,6 +4,7 @@ import json
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Union
 
+from agent_core.cli.advice import next_step
 from agent_core.cli.text import one_line
 from agent_core.errors import AgentError, AuthenticationFailed, ConfigError, PermissionDenied
 
@@ -74,12 +75,12 @@ def _client_exit_code(error: "ClientError") -> ExitCode:
 def explain(error: Failure, code: ExitCode, *, as_json: bool) -> str:
     """What standard error gets: what happened, and what to do."""
     if not as_json:
-        return f"camera-agent: {one_line(error.details)}\nWhat to do: {one_line(error.suggestion)}"
+        return f"camera-agent: {one_line(error.details)}\nWhat to do: {one_line(next_step(error))}"
     words: dict[str, Any] = {
         "exit_code": int(code),
         "reason": error.reason,
         "details": error.details,
-        "suggestion": error.suggestion,
+        "suggestion": next_step(error),
     }
     if not isinstance(error, AgentError):
         words |= _wire_fields(error)

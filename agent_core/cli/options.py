@@ -14,6 +14,7 @@ __all__ = (
     "add_agent_options",
     "add_command",
     "add_common_options",
+    "camera_name",
     "number",
 )
 
@@ -82,6 +83,19 @@ def add_agent_options(parser: argparse.ArgumentParser) -> None:
         default=absent,
         help="a file with a token or API key; also the token itself in CAMERA_AGENT_TOKEN",
     )
+
+
+def camera_name(text: str) -> str:
+    """An argument's type: the name of a camera. Raises UsageFailed."""
+    from agent_core.models import CAMERA_ID
+
+    if not CAMERA_ID.fullmatch(text):
+        raise UsageFailed(
+            f"'{text}' is not a camera's name; names look like camera0.",
+            reason="bad_camera_name",
+            suggestion="See `camera-agent cameras` for the names.",
+        )
+    return text
 
 
 def number(kind: type[N], low: N, high: N) -> Callable[[str], N]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from agent_core.cli.access import connected
 from agent_core.cli.exits import CommandFailed, ExitCode
-from agent_core.cli.options import Commands, Parser, add_agent_options, add_command, number
+from agent_core.cli.options import Commands, Parser, add_agent_options, add_command, camera_name, number
 from agent_core.cli.text import duration, one_line, print_result, size
 
 __all__ = ("add",)
@@ -20,7 +20,7 @@ def add(commands: "Commands[Parser]") -> None:
     below = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     start = add_command(below, "start", _start, "Start a recording; print its id, or with --wait its files.")
     add_agent_options(start)
-    start.add_argument("camera", metavar="CAMERA", help=_CAMERA)
+    start.add_argument("camera", type=camera_name, metavar="CAMERA", help=_CAMERA)
     start.add_argument(
         "--duration",
         type=number(int, 1, 86_400),
@@ -33,7 +33,7 @@ def add(commands: "Commands[Parser]") -> None:
     )
     stop = add_command(below, "stop", _stop, "Stop a camera's recording and print its files.")
     add_agent_options(stop)
-    stop.add_argument("camera", metavar="CAMERA", help=_CAMERA)
+    stop.add_argument("camera", type=camera_name, metavar="CAMERA", help=_CAMERA)
 
 
 def _start(arguments: argparse.Namespace) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 from agent_core.cli.access import connected
 from agent_core.cli.exits import UsageFailed
-from agent_core.cli.options import Commands, Parser, add_agent_options, add_command, number
+from agent_core.cli.options import Commands, Parser, add_agent_options, add_command, camera_name, number
 from agent_core.cli.targets import checked_target, writing
 from agent_core.cli.text import duration, one_line, print_result, size, table
 
@@ -19,7 +19,7 @@ _NONE = "No recordings. `camera-agent record start CAMERA` makes one."
 def add(commands: "Commands[Parser]") -> None:
     parser = add_command(commands, "recordings", _list, "List the recordings, newest first; or get one.")
     add_agent_options(parser)
-    parser.add_argument("--device", metavar="CAMERA", help="only this camera's")
+    parser.add_argument("--device", type=camera_name, metavar="CAMERA", help="only this camera's")
     parser.add_argument("--limit", type=number(int, 1, 1000), help="how many at most; default: 50")
     below = parser.add_subparsers(title="commands", metavar="COMMAND")
     get = add_command(below, "get", _get, "Download a recording.")

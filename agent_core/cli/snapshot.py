@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent_core.cli.access import connected
 from agent_core.cli.exits import UsageFailed
-from agent_core.cli.options import Commands, Parser, add_agent_options, add_command, number
+from agent_core.cli.options import Commands, Parser, add_agent_options, add_command, camera_name, number
 from agent_core.cli.targets import checked_target, writing
 from agent_core.cli.text import one_line, print_result, size
 
@@ -25,7 +25,10 @@ def add(commands: "Commands[Parser]") -> None:
     parser = add_command(commands, "snapshot", _snapshot, "Take a picture and store it here.")
     add_agent_options(parser)
     parser.add_argument(
-        "camera", metavar="CAMERA", help="for example camera0; `camera-agent cameras` lists them"
+        "camera",
+        type=camera_name,
+        metavar="CAMERA",
+        help="for example camera0; `camera-agent cameras` lists them",
     )
     parser.add_argument(
         "-o", "--output", required=True, metavar="FILE", help="written once the picture is whole; - is stdout"

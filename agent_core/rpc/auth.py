@@ -31,9 +31,9 @@ _DEFAULTS = re.compile(
 class Secret:
     """The key that signs tokens. Never shown, not even by `repr`."""
 
-    def __init__(self, value: bytes) -> None:
-        """Raises StartFailed for a value that others may know or guess."""
-        _refuse_weak(value)
+    def __init__(self, value: bytes, path: Path | None = None) -> None:
+        """Raises StartFailed, which names `path`, for a value that others may know or guess."""
+        _refuse_weak(value, path)
         self._value = value
 
     def __repr__(self) -> str:
@@ -58,9 +58,9 @@ class Secret:
             if not path.exists():
                 _generate(path)
             _refuse_exposed(path)
-            return cls(path.read_bytes().strip())
+            return cls(path.read_bytes().strip(), path)
         except OSError as error:
-            why = explain_os_error(error, "read the agent's secret")
+            why = explain_os_error(error, f"read the agent's secret, {path}")
             raise StartFailed(why.details, reason="secret_unreadable", suggestion=why.suggestion) from error
 
 
@@ -75,14 +75,14 @@ def _generate(path: Path) -> None:
 def _refuse_exposed(path: Path) -> None:
     if path.stat().st_mode & 0o077:
         raise StartFailed(
-            "The file with the agent's secret can be read by other accounts.",
+            f"The file with the agent's secret, {path}, can be read by other accounts.",
             reason="secret_exposed",
-            suggestion=f"Delete {path.name} in the state folder, so that a new one is made, or make its mode 0600.",
+            suggestion="Delete it, so that a new one is made, or make its mode 0600.",
         )
 
 
-def _refuse_weak(value: bytes) -> None:
-    advice = "Delete the file; the agent makes a good one when it starts."
+def _refuse_weak(value: bytes, path: Path | None) -> None:
+    advice = f"Delete the file{f' {path}' if path else ''}; the agent makes a good one when it starts."
     if len(value) < _MIN_SECRET_BYTES or len(set(value)) < 8:
         raise StartFailed("The agent's secret is too short.", reason="secret_too_short", suggestion=advice)
     if _DEFAULTS.search(value.decode(errors="replace")):

@@ -65,7 +65,7 @@ class MethodNotFound(_WithHint):
     """`hint` has the nearest names that exist."""
 
     default_reason = "method_not_found"
-    default_suggestion = "Call rpc.discover for the methods that exist."
+    default_suggestion = "Call rpc.discover for all that exists."
 
 
 @dataclass(frozen=True, slots=True)

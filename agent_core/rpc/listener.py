@@ -57,7 +57,7 @@ def tls_context(certificate: Path | None, key: Path | None) -> ssl.SSLContext | 
         context.load_cert_chain(certificate, key, password=lambda: b"")
     except (OSError, ssl.SSLError) as error:
         raise StartFailed(
-            f"The TLS certificate cannot be used: {error.strerror or type(error).__name__}.",
+            f"The TLS certificate {certificate} with the key {key} cannot be used: {error.strerror or type(error).__name__}.",
             reason="tls_unusable",
             suggestion="Check server.tls_certificate and server.tls_key: readable PEM files, the key without password.",
         ) from error

@@ -3,7 +3,7 @@
 import difflib
 import json
 from collections.abc import Mapping, Sequence
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -14,6 +14,8 @@ __all__ = ("nearest", "ordered_params", "validate_params")
 P = TypeVar("P", bound=BaseModel)
 
 _SCALARS = frozenset({"string", "integer", "number", "boolean", "null"})
+#: How much of a name that a caller made up is repeated to it.
+_SHOWN_CHARS = 100
 _BY_NAME = "Send an object with the parameters' names."
 
 
@@ -26,6 +28,7 @@ def validate_params(model: type[P], params: Mapping[str, object] | Sequence[obje
     named = params if isinstance(params, Mapping) else {}
     if not isinstance(params, Mapping) and model.model_config.get("extra") != "allow":
         named = _named(model, params)
+    _refuse_unknown(model, named)
     try:
         return model.model_validate_json(json.dumps(named) if named else "{}", strict=True)
     except ValidationError as error:
@@ -65,14 +68,14 @@ def _named(model: type[BaseModel], values: Sequence[object]) -> dict[str, object
     names = ordered_params(model)
     if not takes_positions(model):
         raise InvalidParams(
-            "This method does not take its parameters by position.",
+            "The parameters cannot be given by position here.",
             param="params",
             rule="by_name",
             hint=_BY_NAME,
         )
     if len(values) > len(names):
         raise InvalidParams(
-            f"The method takes {len(names)} parameters, and {len(values)} came.",
+            f"There are {len(names)} parameters, and {len(values)} values came.",
             param="params",
             rule="too_many",
             hint=f"In this order: {', '.join(names)}." if names else "It takes none.",
@@ -80,19 +83,70 @@ def _named(model: type[BaseModel], values: Sequence[object]) -> dict[str, object
     return dict(zip(names, values, strict=False))
 
 
+def _refuse_unknown(model: type[BaseModel], params: Mapping[str, object], within: str = "") -> None:
+    """Refuse the first name that `model`, or a model inside it, does not have.
+
+    Done before validation: whoever misspells a name wants to hear of that name and not of the one that is then
+    missing, and pydantic would describe every one of a hundred thousand.
+    """
+    known = {field.alias or name: field for name, field in model.model_fields.items()}
+    if model.model_config.get("extra") == "forbid":
+        for name in params:
+            if name not in known:
+                raise _unknown(name, tuple(ordered_params(model)), within)
+    for name, field in known.items():
+        value, inner = params.get(name), _model_in(field.annotation)
+        if inner is not None and isinstance(value, Mapping):
+            _refuse_unknown(inner, value, f"{within}{name}.")
+
+
+def _model_in(annotation: object) -> type[BaseModel] | None:
+    """Return the one model that `annotation` is, or may be beside None."""
+    found = [each for each in (annotation, *get_args(annotation)) if isinstance(each, type)]
+    models = [each for each in found if issubclass(each, BaseModel)]
+    return models[0] if len(models) == 1 else None
+
+
+def _unknown(name: str, known: Sequence[str], within: str) -> InvalidParams:
+    listed = f"Known: {', '.join(within + each for each in known)}." if known else "It takes none."
+    shown = f"{within}{name}"[:_SHOWN_CHARS]
+    return InvalidParams(
+        f"There is no parameter {shown!r}.",
+        param=shown,
+        rule="unknown",
+        hint=nearest(name, known, otherwise=listed),
+    )
+
+
 def _explained(model: type[BaseModel], error: ValidationError) -> InvalidParams:
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    param = ".".join(str(part) for part in first["loc"]) or "params"
-    known = ordered_params(model)
-    if first["type"] == "extra_forbidden":
-        listed = f"Known: {', '.join(known)}." if known else "It takes none."
-        hint = nearest(str(first["loc"][-1]), known, otherwise=listed) if len(first["loc"]) == 1 else ""
-        return InvalidParams(
-            "There is no such parameter.", param=param[:100], rule="unknown", hint=hint or _BY_NAME
-        )
+    param = (".".join(str(part) for part in first["loc"]) or "params")[:_SHOWN_CHARS]
     if first["type"] == "missing":
         return InvalidParams(
             f"The parameter {param} is missing.", param=param, rule="required", hint=f"Send {param}."
         )
-    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "string_pattern_mismatch":  # its message is the pattern, which says little to people
+        form = _description(model, first["loc"]) or "see its schema in rpc.discover"
+        return InvalidParams(
+            f"{param} does not have the form that is expected: {form}.",
+            param=param,
+            rule=first["type"],
+            hint=form,
+        )
+    message = first["msg"].removeprefix("Value error, ").removesuffix(".")
     return InvalidParams(f"{param}: {message}.", param=param, rule=first["type"], hint=message)
+
+
+def _description(model: type[BaseModel], location: Sequence[int | str]) -> str | None:
+    """Return what the field at `location` is described as, or else the nearest one around it."""
+    described: str | None = None
+    within: type[BaseModel] | None = model
+    for part in location:
+        fields = (
+            {} if within is None else {each.alias or name: each for name, each in within.model_fields.items()}
+        )
+        if not isinstance(part, str) or part not in fields:
+            break
+        described = fields[part].description or described
+        within = _model_in(fields[part].annotation)
+    return described

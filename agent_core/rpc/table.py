@@ -68,7 +68,7 @@ class Caller:
         if role is None:
             return
         if self.principal is None:
-            raise AuthenticationFailed("This method needs an authenticated connection.")
+            raise AuthenticationFailed("This needs an authenticated connection.")
         self.principal.role.require(role)
 
 
@@ -170,7 +170,7 @@ class MethodTable:
         method = self._methods.get(name)
         if method is None:
             hint = nearest(name, tuple(self._methods), otherwise="rpc.discover lists what there is.")
-            raise MethodNotFound("There is no method of this name.", hint=hint)
+            raise MethodNotFound(f"This agent offers no {name[:100]!r}.", hint=hint)
         return await method.call(params, caller)
 
     def _check_plugin_name(self, plugin: str, name: str) -> None:

@@ -134,7 +134,7 @@ class EventForms:
         for name in names:
             if name not in self.names:
                 raise InvalidParams(
-                    f"There is no such topic. There are: {', '.join(self.names)}.",
+                    f"There is no such topic: {name[:100]!r}. There are: {', '.join(self.names)}.",
                     param="topics",
                     rule="unknown_topic",
                     hint=nearest(name, self.names, otherwise="Use one of the topics named in details."),

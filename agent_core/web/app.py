@@ -99,7 +99,7 @@ class _FileRoute:
         _require_file(request, self._gate, self._links, kind, name)
         found = await anyio.to_thread.run_sync(_open, self._files.get(kind), name)
         if found is None:
-            raise NotFound("There is no such file.", resource="file", id=name)
+            raise NotFound(f"There is no such file: {name[:100]!r}.", resource="file", id=name)
         return _FileResponse(*found, request=request, kind=kind)
 
 

@@ -90,6 +90,22 @@ async def test_wrong_settings_of_a_plugin_are_code_5(cli: "Cli", with_plugins: d
     assert "plugins.good.size" in ended.err
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [("SIZE", "0", "plugins.good.size"), ("SISE", "4", "Did you mean 'size'?")],
+)
+async def test_run_refuses_the_settings_that_check_config_refuses(
+    cli: "Cli", with_plugins: dict[str, str], key: str, value: str, said: str
+) -> None:
+    environment = with_plugins | {f"CAMERA_AGENT__PLUGINS__GOOD__{key}": value}
+    checked = await cli("check-config", "--json", env=environment)
+    ran = await cli("run", "--json", env=environment)
+    assert (checked.code, ran.code) == (5, 5)
+    told, checked_error = (json.loads(each.err.splitlines()[-1])["error"] for each in (ran, checked))
+    assert told == checked_error
+    assert said in f"{told['details']} {told['suggestion']}"
+
+
 async def test_a_plugin_that_cannot_be_loaded_is_a_warning_unless_required(
     cli: "Cli", with_plugins: dict[str, str]
 ) -> None:

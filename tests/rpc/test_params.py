@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -26,6 +27,15 @@ class Scalars(RpcParams):
         if rate == 7:
             raise ValueError("seven is taken")
         return rate
+
+
+class Inner(RpcParams):
+    name: str | None = Field(None, pattern="^[a-z]+$", description="a word in small letters")
+
+
+class Outer(RpcParams):
+    needed: int
+    inner: Inner | None = None
 
 
 class Lists(RpcParams):
@@ -79,6 +89,42 @@ def test_unknown_names_get_the_nearest() -> None:
     assert refused({"device": "camera0", "limt": 5}).hint == "Did you mean 'limit'?"
     assert refused({"device": "camera0", "zzz": 5}).hint == "Known: device, limit, kind, mode, rate."
     assert refused({"x": 1}, RpcParams).hint == "It takes none."
+
+
+def test_an_unknown_name_is_named_before_a_missing_one() -> None:
+    error = refused({"devise": "camera0"})
+    assert (error.param, error.rule) == ("devise", "unknown")
+    assert "'devise'" in error.details
+    assert error.hint == "Did you mean 'device'?"
+
+
+def test_an_unknown_name_inside_is_named_with_where_it_stands() -> None:
+    error = refused({"inner": {"nam": "x"}}, Outer)
+    assert (error.param, error.hint) == ("inner.nam", "Did you mean 'name'?")
+
+
+def test_of_many_unknown_names_one_is_looked_at() -> None:
+    class Counted(dict[str, object]):
+        looks = 0
+
+        def __iter__(self) -> Iterator[str]:
+            for name in super().__iter__():
+                self.looks += 1
+                yield name
+
+    many = Counted({f"x{number}": number for number in range(10_000)})
+    with pytest.raises(InvalidParams):
+        validate_params(RpcParams, many)
+    assert many.looks == 1
+
+
+@pytest.mark.parametrize("params", [{"inner": {"name": "A B"}, "needed": 1}])
+def test_a_form_is_described_and_not_shown_as_a_regular_expression(params: dict[str, object]) -> None:
+    error = refused(params, Outer)
+    assert error.hint == "a word in small letters"
+    assert "a word in small letters" in error.details
+    assert "pattern" not in error.details + error.hint
+    assert "^" not in error.details + error.hint
 
 
 def test_the_value_is_never_repeated() -> None:
