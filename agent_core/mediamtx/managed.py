@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
-import anyio.to_thread
 from anyio import TASK_STATUS_IGNORED, CancelScope
 from anyio.abc import ByteReceiveStream, Process, TaskGroup, TaskStatus
 
@@ -34,6 +33,7 @@ from agent_core.plugin.rtsp import Credentials
 from agent_core.runtime import InstanceLock
 from agent_core.sections import MediaServerConfig
 from agent_core.state import explain_os_error, write_atomic
+from agent_core.workers import WorkerPool
 
 __all__ = ("CONFIG_FILE", "FOLDER", "ManagedEndpoints", "ManagedServer")
 
@@ -93,6 +93,7 @@ class ManagedServer(MediaServer):
         self._credentials = Credentials(USER, secrets.token_urlsafe(32))
         self._known: ManagedEndpoints | None = None
         self._serving = anyio.Event()
+        self._threads = WorkerPool(1)
 
     @property
     def ports(self) -> Ports | None:
@@ -118,11 +119,11 @@ class ManagedServer(MediaServer):
         """
         program = locate(self._settings.program)
         version = await version_of(program)
-        await anyio.to_thread.run_sync(self._make_folder)
+        await self._threads.run(self._make_folder)
         with InstanceLock(self._folder, what="media server"):
             ports = self.ports or Ports.of(self._settings)
             content = configuration(self._settings, ports, self._credentials, version)
-            await anyio.to_thread.run_sync(self._write, content)
+            await self._threads.run(self._write, content)
             _log.info("starting MediaMTX %s", ".".join(map(str, version)))
             raise await self._run_program(program, ManagedEndpoints(ports, self._credentials), task_status)
 
@@ -159,6 +160,7 @@ class ManagedServer(MediaServer):
                 reading.cancel()
                 if self._serving.is_set():  # who waits already keeps waiting for the same
                     self._serving = anyio.Event()
+        self._threads = WorkerPool(1)
         return ending
 
     async def _read(self, tg: TaskGroup, log: ServerLog, process: Process, reading: CancelScope) -> None:

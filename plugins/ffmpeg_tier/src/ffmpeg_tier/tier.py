@@ -1,7 +1,5 @@
 """The tier: one FFmpeg run, one JPEG."""
 
-from anyio import to_thread
-
 from agent_core.plugin import (
     Camera,
     CapturedAtSource,
@@ -14,6 +12,7 @@ from agent_core.plugin import (
     PictureFormat,
     SnapshotTier,
     TierUnavailable,
+    WorkerPool,
     ffmpeg,
     jpeg,
 )
@@ -50,6 +49,7 @@ class FfmpegTier(SnapshotTier):
         self._settings = settings
         self._program = program
         self._clock = clock
+        self._threads = WorkerPool(1)
 
     def supports(self, camera: Camera) -> bool:
         return camera.media_input is not None and inputs.can_open(camera.media_input)
@@ -79,7 +79,7 @@ class FfmpegTier(SnapshotTier):
 
     async def _locate(self) -> str:
         try:
-            return await to_thread.run_sync(ffmpeg.locate, self._program)
+            return await self._threads.run_abandonable(ffmpeg.locate, self._program)
         except FfmpegFailed as error:
             raise TierUnavailable(
                 error.details,

@@ -3,9 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from random import Random
 
-import anyio.to_thread
-
-from agent_core.plugin import CaptureFailed, Clock, ffmpeg, ffmpeg_stream
+from agent_core.plugin import CaptureFailed, Clock, WorkerPool, ffmpeg, ffmpeg_stream
 from agent_core.plugin.frames import FrameProducer, FrameSink
 from virtual_camera.faults import Faults
 from virtual_camera.picture import arguments
@@ -37,12 +35,13 @@ class PictureProducer(FrameProducer):
         self._program = program
         self._clock = clock
         self._located = ""
+        self._threads = WorkerPool(1)
         self._next_counter = 1
         self._chance = Random(camera.recognised_by)  # noqa: S311 - the same frames in each run
 
     async def park(self) -> None:
         # Looking for the wheel's FFmpeg imports a package and runs the program once.
-        self._located = await anyio.to_thread.run_sync(ffmpeg.locate, self._program)
+        self._located = await self._threads.run(ffmpeg.locate, self._program)
 
     async def stream(self, sink: FrameSink) -> None:
         reader = SmjpegReader()
