@@ -3,7 +3,7 @@
 The cause is a virtual camera that vanishes or comes back, asked for over RPC; the bare server is told to send the same
 text. The sockets are in a process of their own that only notes when each was written to.
 
-.venv/bin/python bench/events.py [sockets] [events]
+scripts/bench events [sockets] [events]
 """
 
 import contextlib
@@ -16,13 +16,10 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import anyio
 from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
-from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import ServerConnection, broadcast, serve
 from websockets.client import ClientProtocol
 from websockets.exceptions import ConnectionClosed
@@ -30,30 +27,18 @@ from websockets.frames import Frame
 from websockets.protocol import State
 from websockets.uri import parse_uri
 
-from agent_core.clock import SystemClock
-from agent_core.rpc.auth import Secret, TokenAuthority
 from agent_core.rpc.roles import Role
+from bench.agents import agent_process, connected
 
 TOPIC = "camera_status_update"
 TEXT_FRAME = 0x81
 WARM_UP = 2
-CONFIG = """
-[server]
-port = 0
-max_connections = 100000
-max_connections_per_address = 100000
-ping_interval_s = 3600
-[auth]
-calls_per_s = 1e9
-calls_burst = 1000000000
-[storage]
-state_dir = "{folder}/state"
-runtime_dir = "{folder}/run"
+PLUGINS = """
 [plugins]
 enabled = ["virtual_camera"]
 [plugins.virtual_camera]
 faults = true
-cameras = [{{name = "Bench", id = "camera0"}}]
+cameras = [{name = "Bench", id = "camera0"}]
 """
 
 
@@ -167,25 +152,11 @@ async def side(
         yield made
 
 
-async def connected(url: str) -> ClientConnection:
-    while True:
-        try:
-            return await connect(url, compression=None, ping_interval=None)
-        except OSError:
-            await anyio.sleep(0.05)
-
-
 @contextlib.asynccontextmanager
-async def agent_side(folder: Path, sockets: int) -> AsyncIterator[tuple[Side, str]]:
+async def agent_side(sockets: int) -> AsyncIterator[tuple[Side, str]]:
     """The agent, and the text of one of its events."""
-    (folder / "config.toml").write_text(CONFIG.format(folder=folder))
-    async with child("-m", "agent_core", "run", "--config", str(folder / "config.toml")):
-        endpoint = folder / "state/endpoint.json"
-        while not endpoint.exists():
-            await anyio.sleep(0.05)
-        url = json.loads(endpoint.read_text())["url"]
-        tokens = TokenAuthority(Secret.load(folder / "state/secret"), SystemClock())
-        token = tokens.create("bench", Role.ADMIN, 3600)
+    async with agent_process(PLUGINS) as agent:
+        url, token = agent.url, agent.token(Role.ADMIN)
         admin = await connected(url)
         present = True
 
@@ -232,18 +203,17 @@ def percentile(values: list[float], percent: int) -> float:
 
 
 async def compare(sockets: int, events: int) -> None:
-    with TemporaryDirectory() as temporary:
-        async with (
-            agent_side(Path(temporary), sockets) as (agent, event),
-            bare_side(event, sockets) as bare,
-        ):
-            ours: list[float] = []
-            plain: list[float] = []
-            for number in range(WARM_UP + events):
-                for one, into in ((bare, plain), (agent, ours)):
-                    delays_ms = await one.delays_ms()
-                    if number >= WARM_UP:
-                        into.extend(delays_ms)
+    async with (
+        agent_side(sockets) as (agent, event),
+        bare_side(event, sockets) as bare,
+    ):
+        ours: list[float] = []
+        plain: list[float] = []
+        for number in range(WARM_UP + events):
+            for one, into in ((bare, plain), (agent, ours)):
+                delays_ms = await one.delays_ms()
+                if number >= WARM_UP:
+                    into.extend(delays_ms)
     print(f"{events} events of {len(event)} bytes to {sockets} sockets: agent / bare broadcast")
     for percent, aim in ((50, ""), (99, "  (aim < 50 ms)")):
         mine_ms, bare_ms = percentile(ours, percent), percentile(plain, percent)

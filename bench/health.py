@@ -1,6 +1,6 @@
 """The media server hangs, and restarts: how long get_status takes meanwhile, and how long until paths are back.
 
-    MEDIAMTX_BIN=... .venv/bin/python bench/health.py
+    MEDIAMTX_BIN=... scripts/bench health
 
 Ratios of one run: get_status against a ping, repair against the server's own start-up.
 """

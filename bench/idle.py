@@ -1,95 +1,180 @@
-"""The idle agent: memory and start-up against a bare interpreter in the same run, and its wake-ups.
+"""Start-up, memory and wake-ups of an agent with all plugins, against a bare interpreter and the smallest server.
 
-.venv/bin/python bench/idle.py [seconds]
+scripts/bench idle [starts] [seconds]
+
+All run in one environment, one after the other in turns, and medians are compared. Start-up is CPU time (user and
+system) until the process listens, which a busy machine changes least; wall time stands beside it. Wake-ups are context
+switches, voluntary or not, of all threads that the process has had.
 """
 
-import json
+import os
+import shutil
+import signal
 import statistics
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import mkdtemp
 
-import anyio
-from anyio.abc import Process
+from bench.agents import CONFIG, cpu_s
 
-CONFIG = """
-[server]
-port = 0
-[storage]
-state_dir = "{folder}/state"
-runtime_dir = "{folder}/run"
+PLUGINS = ("embedded_server", "ffmpeg_tier", "v4l2_tier", "virtual_camera")
+TABLES = """
 [plugins]
-enabled = [{plugins}]
+enabled = {plugins}
+[plugins.embedded_server]
+api_port = 0
+rtsp_port = 0
 """
-STARTS = 5
+SETTLE_S = 5.0
+LOOK_S = 0.02
 
 
-def status(pid: int, key: str) -> int:
-    line = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith(key))
-    return int(line.split()[1])
+@dataclass(frozen=True, slots=True)
+class Side:
+    """A program to measure. `argv` gets a new folder; the process listens once the file `sign` is in it."""
+
+    name: str
+    argv: Callable[[Path], list[str]]
+    sign: str | None
 
 
-def wake_ups(pid: int) -> int:
-    """Voluntary context switches of all threads: how often something woke up and went back to sleep."""
-    total = 0
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        text = (task / "status").read_text()
-        total += int(next(line for line in text.splitlines() if line.startswith("voluntary")).split()[1])
-    return total
+def agent_argv(folder: Path) -> list[str]:
+    (folder / "config.toml").write_text(CONFIG.format(folder=folder) + TABLES.format(plugins=sorted(PLUGINS)))
+    return [sys.executable, "-m", "agent_core", "run", "--config", str(folder / "config.toml")]
 
 
-async def start_agent(folder: Path, plugins: Sequence[str]) -> tuple[Process, float]:
-    folder.mkdir()
-    named = ", ".join(f'"{name}"' for name in plugins)
-    (folder / "config.toml").write_text(CONFIG.format(folder=folder, plugins=named))
+BARE = Side("bare interpreter", lambda _: [sys.executable, "-c", "pass"], None)
+LOOP = Side(
+    "bare event loop",
+    lambda _: [sys.executable, "-c", "import asyncio; asyncio.run(asyncio.sleep(1e6))"],
+    None,
+)
+SMALLEST = Side(
+    "smallest server",
+    lambda folder: [sys.executable, str(Path(__file__).with_name("smallest.py")), str(folder / "port")],
+    "port",
+)
+AGENT = Side("agent", agent_argv, "state/endpoint.json")
+
+
+@dataclass(slots=True)
+class Process:
+    """A child, and what each of its threads had when it was last looked at."""
+
+    pid: int
+    folder: Path
+    switches: dict[int, int] = field(default_factory=dict)
+
+    @classmethod
+    def start(cls, side: Side) -> "Process":
+        folder = Path(mkdtemp(prefix="bench-"))
+        words = side.argv(folder)
+        quiet = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in (0, 1, 2)]
+        return cls(os.posix_spawn(words[0], words, os.environ, file_actions=quiet), folder)
+
+    def look(self) -> int:
+        """Context switches so far; a thread that has ended counts with what it had."""
+        for thread in Path(f"/proc/{self.pid}/task").iterdir():
+            try:
+                lines = (thread / "status").read_text().splitlines()
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            counts = (int(line.split()[1]) for line in lines if "voluntary_ctxt" in line)
+            self.switches[int(thread.name)] = sum(counts)
+        return sum(self.switches.values())
+
+    def memory_mb(self) -> tuple[float, float]:
+        """Resident, and the part of it that no other process shares."""
+        lines = Path(f"/proc/{self.pid}/smaps_rollup").read_text().splitlines()[1:]
+        kb = {line.split(":")[0]: int(line.split()[1]) for line in lines}
+        return kb["Rss"] / 1024, (kb["Private_Clean"] + kb["Private_Dirty"]) / 1024
+
+    def end(self, number: signal.Signals = signal.SIGKILL) -> int:
+        """Returns all context switches that it made, as the kernel counted them."""
+        os.kill(self.pid, number)
+        _, _, used = os.wait4(self.pid, 0)
+        shutil.rmtree(self.folder)
+        return used.ru_nvcsw + used.ru_nivcsw
+
+
+def start_s(side: Side) -> tuple[float, float]:
+    """CPU and wall time of one start: until it listens, or without a `sign` until it has ended."""
     began_s = time.perf_counter()
-    process = await anyio.open_process(
-        [sys.executable, "-m", "agent_core", "run", "--config", str(folder / "config.toml")],
-        stdout=None,
-        stderr=None,
+    process = Process.start(side)
+    if side.sign is None:
+        _, _, used = os.wait4(process.pid, 0)
+        shutil.rmtree(process.folder)
+        return used.ru_utime + used.ru_stime, time.perf_counter() - began_s
+    while not (process.folder / side.sign).exists():
+        if os.waitpid(process.pid, os.WNOHANG) != (0, 0):
+            raise SystemExit(f"{side.name} did not start")
+        time.sleep(0.0005)
+    took = cpu_s(process.pid), time.perf_counter() - began_s
+    process.end(signal.SIGTERM)
+    return took
+
+
+def starts(count: int) -> None:
+    sides = (BARE, SMALLEST, AGENT)
+    taken: dict[str, list[tuple[float, float]]] = {side.name: [] for side in sides}
+    for number in range(count + 1):
+        for side in sides:
+            took = start_s(side)
+            if number:  # the first fills caches
+                taken[side.name].append(took)
+    medians = {
+        name: [statistics.median(each) for each in zip(*all_, strict=True)] for name, all_ in taken.items()
+    }
+    print(
+        f"start until it listens, medians of {count}: CPU, wall; against the bare interpreter and the smallest server"
     )
-    endpoint = folder / "state/endpoint.json"
-    while not endpoint.exists():
-        await anyio.sleep(0.002)
-    json.loads(endpoint.read_text())
-    return process, time.perf_counter() - began_s
-
-
-async def bare_start_s() -> float:
-    began_s = time.perf_counter()
-    await anyio.run_process([sys.executable, "-c", "pass"])
-    return time.perf_counter() - began_s
-
-
-async def measure(duration_s: float) -> None:
-    root = Path(__file__).parents[1] / "plugins"
-    plugins = [each.name for each in sorted(root.iterdir()) if (each / "pyproject.toml").exists()]
-    with TemporaryDirectory() as temporary:
-        ratios = []
-        for number in range(STARTS):
-            process, agent_s = await start_agent(Path(temporary) / str(number), plugins)
-            ratios.append(agent_s / await bare_start_s())
-            if number < STARTS - 1:
-                process.terminate()
-                await process.wait()
-        bare = await anyio.open_process([sys.executable, "-c", "input()"])
-        await anyio.sleep(3)
-        before = wake_ups(process.pid)
-        await anyio.sleep(duration_s)
-        woken = wake_ups(process.pid) - before
-        rss_kb = status(process.pid, "VmRSS")
-        print(f"plugins: {', '.join(plugins)}")
-        print(f"start to listening / start of a bare interpreter: ratio {statistics.median(ratios):.1f}")
+    for name, (used_s, wall_s) in medians.items():
+        bare, least = medians[BARE.name], medians[SMALLEST.name]
         print(
-            f"memory: {rss_kb / 1024:.1f} MB, {rss_kb / status(bare.pid, 'VmRSS'):.1f} times a bare interpreter (aim < 60 MB)"
+            f"  {name:17} {used_s * 1000:6.0f} ms {wall_s * 1000:6.0f} ms"
+            f"   CPU {used_s / bare[0]:5.1f} and {used_s / least[0]:4.1f}, wall {wall_s / bare[1]:5.1f} and"
+            f" {wall_s / least[1]:4.1f} times{'   (aim: 25 bare)' if name == AGENT.name else ''}"
         )
-        print(f"wake-ups: {woken / duration_s:.2f} a second over {duration_s:.0f} s of idling")
-        bare.kill()
-        process.terminate()
-        await process.wait()
+
+
+def idle(duration_s: float) -> None:
+    """All at the same time, so that each meets the same machine."""
+    running = [(side, Process.start(side)) for side in (LOOP, SMALLEST, AGENT)]
+    try:
+        watch(running, SETTLE_S)
+        before = [process.look() for _, process in running]
+        cpu_before = [cpu_s(process.pid) for _, process in running]
+        watch(running, duration_s)
+        woken = [process.look() - seen for (_, process), seen in zip(running, before, strict=True)]
+        used_s = [cpu_s(process.pid) - seen for (_, process), seen in zip(running, cpu_before, strict=True)]
+        memory = [process.memory_mb() for _, process in running]
+    finally:
+        missed = [-process.look() + process.end() for _, process in running]
+    print(f"idle for {duration_s:.0f} s, {SETTLE_S:.0f} s after the start")
+    for number, (side, _) in enumerate(running):
+        rss_mb, own_mb = memory[number]
+        print(
+            f"  {side.name:17} {rss_mb:5.1f} MB, {rss_mb / memory[0][0]:.1f} and {rss_mb / memory[1][0]:.1f} times"
+            f" ({own_mb:.1f} MB its own){'   (aim: 55 MB)' if side is AGENT else ''};"
+            f" {woken[number] / duration_s:.2f} wake-ups per second, {used_s[number] / duration_s:.3%} of a core"
+            f" ({missed[number]} wake-ups of its life not seen)"
+        )
+
+
+def watch(running: list[tuple[Side, Process]], duration_s: float) -> None:
+    """Look often, so that a thread that ends has been seen."""
+    until_s = time.monotonic() + duration_s
+    while time.monotonic() < until_s:
+        for _, process in running:
+            process.look()
+        time.sleep(LOOK_S)
 
 
 if __name__ == "__main__":
-    anyio.run(measure, float(sys.argv[1]) if len(sys.argv) > 1 else 20.0)
+    numbers = [float(each) for each in sys.argv[1:]]
+    print(f"Python {sys.version.split()[0]}; plugins: {', '.join(PLUGINS)}")
+    starts(int(numbers[0]) if numbers else 7)
+    idle(numbers[1] if len(numbers) > 1 else 20.0)

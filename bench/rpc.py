@@ -1,50 +1,30 @@
 """CPU of one get_camera_list against a bare echo on the same stack, in one run. Prints a ratio (aim: at most 2).
 
-.venv/bin/python bench/rpc.py [calls]
+scripts/bench rpc [calls]
 """
 
 import json
 import socket
-import statistics
 import sys
-import time
 from collections.abc import Awaitable, Callable
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import anyio
 import uvicorn
-from anyio.abc import Process
 from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import ClientConnection
 
-from agent_core.clock import SystemClock
-from agent_core.rpc.auth import Secret, TokenAuthority
 from agent_core.rpc.roles import Role
+from bench.agents import agent_process, connected, cpu_s, spread
 
 ROUNDS = 9
-CONFIG = """
-[server]
-port = 0
-[auth]
-calls_per_s = 1e9
-calls_burst = 1000000000
-[storage]
-state_dir = "{folder}/state"
-runtime_dir = "{folder}/run"
+PLUGINS = """
 [plugins]
 enabled = ["virtual_camera"]
 [plugins.virtual_camera]
 cameras = [{cameras}]
 """
-
-
-def cpu_s(pid: int) -> float:
-    """CPU of all threads, in nanoseconds' resolution: a tick of /proc/PID/stat is a hundred calls."""
-    clock_of_process = (~pid << 3) | 2  # clock_getcpuclockid(3), which Python does not have
-    return time.clock_gettime(clock_of_process)
 
 
 async def echo(ws: WebSocket) -> None:
@@ -73,37 +53,15 @@ async def cost_us(pid: int, calls: int, one: Callable[[], Awaitable[object]]) ->
     return (cpu_s(pid) - before_s) / calls * 1e6
 
 
-async def started(folder: Path) -> tuple[Process, str]:
-    cameras = ", ".join(f'{{name = "Camera {number}"}}' for number in range(8))
-    (folder / "config.toml").write_text(CONFIG.format(folder=folder, cameras=cameras))
-    process = await anyio.open_process(
-        [sys.executable, "-m", "agent_core", "run", "--config", str(folder / "config.toml")], stderr=None
-    )
-    endpoint = folder / "state/endpoint.json"
-    while not endpoint.exists():
-        await anyio.sleep(0.05)
-    return process, json.loads(endpoint.read_text())["url"]
-
-
-async def connected(url: str) -> ClientConnection:
-    while True:
-        try:
-            return await connect(url, compression=None)
-        except OSError:
-            await anyio.sleep(0.05)
-
-
 async def compare(calls: int) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     echo_process = await anyio.open_process([sys.executable, __file__, "--echo", str(port)], stderr=None)
-    with TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        agent, url = await started(folder)
-        token = TokenAuthority(Secret.load(folder / "state/secret"), SystemClock())
-        agent_ws = await connected(url)
+    cameras = ", ".join(f'{{name = "Camera {number}"}}' for number in range(8))
+    async with agent_process(PLUGINS.format(cameras=cameras)) as agent:
+        agent_ws = await connected(agent.url)
         echo_ws = await connected(f"ws://127.0.0.1:{port}/ws")
-        await call(agent_ws, "authenticate", auth_token=token.create("bench", Role.VIEWER, 3600))
+        await call(agent_ws, "authenticate", auth_token=agent.token(Role.VIEWER))
         reply = await call(agent_ws, "get_camera_list")
 
         async def echo_once() -> None:
@@ -118,14 +76,11 @@ async def compare(calls: int) -> None:
         print(
             f"get_camera_list of 8 cameras ({len(reply)} bytes) / echo of the same reply, CPU of the server:"
         )
-        print(
-            f"  ratio {statistics.median(ratios):.2f}  (min {min(ratios):.2f}, max {max(ratios):.2f}; aim <= 2)"
-        )
+        print(f"  ratio {spread(ratios)}; aim <= 2")
         await agent_ws.close()
         await echo_ws.close()
-        agent.terminate()
         echo_process.kill()
-        await agent.wait()
+        await echo_process.wait()
 
 
 if __name__ == "__main__":

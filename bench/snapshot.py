@@ -1,6 +1,6 @@
 """Tier 0 from the ring against a ping, and tier 1 against the same FFmpeg command run directly; ratios of one run.
 
-.venv/bin/python bench/snapshot.py [rounds]
+scripts/bench snapshot [rounds]
 """
 
 import statistics

@@ -7,15 +7,20 @@ The machine's processor is emulated (about eight times slower than the host's), 
 """
 
 import http.client
+import socket
 import statistics
 import sys
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import anyio
 import anyio.to_thread
 
+from agent_core.client import AgentClient
+from agent_core.rpc.roles import Role
+from bench.agents import agent_process
 from tests.vm.cameras.layout import FrameSize, Layout
 from tests.vm.guest.cameras import Root, Webcam
 from tests.vm.guest.captured import Captured, captured, offered
@@ -25,7 +30,17 @@ SIZE = FrameSize(640, 480, (30,))
 LAYOUT = Layout(mjpeg=(SIZE,), yuyv=(SIZE,))
 FORMATS = offered(LAYOUT)
 COLD = CaptureSettings(warm_ttl_s=0, parked_ttl_s=0)
-PORT = 8097
+JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
+AGENT = """
+[plugins]
+enabled = ["v4l2_tier"]
+[[plugins.v4l2_tier.cameras]]
+match = "*"
+pixel_format = "MJPG"
+width = 640
+height = 480
+fps = 30
+"""
 
 
 async def timed_ms(work: Callable[[], Awaitable[object]]) -> float:
@@ -94,50 +109,102 @@ async def cold(node: Path, rounds: int) -> None:
     print(f"  ffmpeg / ours: {ffmpeg_ms / own_ms:.1f}   aim: 2 or more")
 
 
-def http_snapshot(connection: http.client.HTTPConnection) -> None:
-    connection.request("GET", "/snapshot")
-    answer = connection.getresponse()
-    assert answer.status == 200
-    assert answer.read(2) == b"\xff\xd8"
-    answer.read()
+class HttpPictures:
+    """Fetches JPEG files on one kept connection. It blocks: both servers are asked from a worker thread."""
+
+    def __init__(self, port: int) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+
+    def get(self, target: str) -> None:
+        """Raises AssertionError for an answer that is not a JPEG."""
+        self._connection.request("GET", target)
+        answer = self._connection.getresponse()
+        data = answer.read()
+        assert answer.status == 200
+        assert data.startswith(JPEG_START)
+        assert data.endswith(JPEG_END)
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
 
 
 async def ustreamer_ms(node: Path, rounds: int) -> float:
+    port = free_port()
     argv = ["ustreamer", "--device", str(node), "--format=MJPEG", "--resolution=640x480", "--desired-fps=30"]
-    argv += ["--host=127.0.0.1", f"--port={PORT}", "--encoder=HW", "--log-level=0"]
+    argv += ["--host=127.0.0.1", f"--port={port}", "--encoder=HW", "--log-level=0"]
+    pictures = HttpPictures(port)
+
+    async def get() -> None:
+        await anyio.to_thread.run_sync(pictures.get, "/snapshot")
+
     async with await anyio.open_process(argv) as process:
         try:
-            connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=20)
             with anyio.fail_after(60):
                 while True:
                     try:
-                        await anyio.to_thread.run_sync(http_snapshot, connection)
+                        await get()
                         break
                     except (OSError, AssertionError, http.client.HTTPException):
-                        connection.close()
+                        pictures.close()
                         await anyio.sleep(0.1)
             await anyio.sleep(2)
-
-            async def get() -> None:
-                await anyio.to_thread.run_sync(http_snapshot, connection)
-
             return await repeated("ustreamer, GET /snapshot on a kept connection", rounds, get)
         finally:
+            pictures.close()
             process.kill()
 
 
+async def agent_ms(rounds: int) -> tuple[float, float]:
+    """The newest picture, and one exposed after the call; both stored, and fetched by the link in the answer."""
+    async with agent_process(AGENT) as agent, AgentClient(agent.url, agent.token(Role.OPERATOR)) as client:
+        pictures = HttpPictures(urlsplit(agent.http_url).port or 0)
+        device = await first_camera(client)
+
+        async def get(max_age_ms: int) -> None:
+            taken = await client.call("take_snapshot", device=device, max_age_ms=max_age_ms)
+            at = urlsplit(taken["download_url"])
+            await anyio.to_thread.run_sync(pictures.get, f"{at.path}?{at.query}")
+
+        await get(0)  # the camera streams from here on
+        await anyio.sleep(2)
+        newest = "agent, the newest: take_snapshot, and GET of its file on a kept connection"
+        newest_ms = await repeated(newest, rounds, lambda: get(1000))
+        fresh_ms = await repeated("agent, exposed after the call: the same", rounds, lambda: get(0))
+        pictures.close()
+    return newest_ms, fresh_ms
+
+
+async def first_camera(client: AgentClient) -> str:
+    with anyio.fail_after(60):
+        while True:
+            for camera in (await client.call("get_camera_list"))["cameras"]:
+                if camera["status"] == "CONNECTED":
+                    return str(camera["device"])
+            await anyio.sleep(0.1)
+
+
 async def warm(node: Path, rounds: int) -> None:
-    print("one picture from a camera that streams")
+    """The same work, over the wire, from the same client: until it has the whole JPEG file."""
+    print("one picture from a camera that streams, at the client")
+    newest_ms, fresh_ms = await agent_ms(rounds)
     async with captured(node, FORMATS) as camera:
         with camera.broker.demand():
             await camera.frames(10)
-            newest = await repeated(
-                "ours, the newest", rounds, lambda: camera.broker.fresh(time.monotonic() - 1)
+            await repeated(
+                "of which the broker, the newest (a call inside the process)",
+                rounds,
+                lambda: camera.broker.fresh(time.monotonic() - 1),
             )
-            fresh = await repeated("ours, exposed after the call", rounds, camera.fresh)
-    other = await ustreamer_ms(node, rounds)
+            await repeated("of which the broker, exposed after the call", rounds, camera.fresh)
+    other_ms = await ustreamer_ms(node, rounds)
     print(
-        f"  newest / ustreamer: {newest / other:.3f}   exposed after the call / ustreamer: {fresh / other:.2f}"
+        f"  newest / ustreamer: {newest_ms / other_ms:.2f}"
+        f"   exposed after the call / ustreamer: {fresh_ms / other_ms:.2f}"
     )
 
 

@@ -1,0 +1,91 @@
+"""Start an agent in a process of its own, on free ports and in its own folders, and look at processes from outside."""
+
+import contextlib
+import json
+import sys
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import anyio
+from websockets.asyncio.client import ClientConnection, connect
+
+from agent_core.clock import SystemClock
+from agent_core.rpc.auth import Secret, TokenAuthority
+from agent_core.rpc.roles import Role
+
+CONFIG = """\
+[server]
+port = 0
+max_connections = 100000
+max_connections_per_address = 100000
+ping_interval_s = 3600
+[auth]
+calls_per_s = 1e9
+calls_burst = 1000000000
+[storage]
+state_dir = "{folder}/state"
+runtime_dir = "{folder}/run"
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class AgentProcess:
+    """An agent that listens. `http_url` ends without a slash."""
+
+    pid: int
+    url: str
+    folder: Path
+
+    @property
+    def http_url(self) -> str:
+        return self.url.replace("ws", "http", 1).removesuffix("/ws")
+
+    def token(self, role: Role) -> str:
+        return TokenAuthority(Secret.load(self.folder / "state/secret"), SystemClock()).create(
+            "bench", role, 3600
+        )
+
+
+@contextlib.asynccontextmanager
+async def agent_process(plugins: str) -> AsyncIterator[AgentProcess]:
+    """An agent with no limits that a benchmark could meet. `plugins` is TOML: the table `[plugins]` and those below."""
+    with TemporaryDirectory(prefix="bench-") as temporary:
+        folder = Path(temporary)
+        config = folder / "config.toml"
+        config.write_text(CONFIG.format(folder=folder) + plugins)
+        words = [sys.executable, "-m", "agent_core", "run", "--config", str(config)]
+        process = await anyio.open_process(words, stdout=None, stderr=None, cwd=folder)
+        try:
+            endpoint = folder / "state/endpoint.json"
+            while not endpoint.exists():
+                if process.returncode is not None:
+                    raise SystemExit("the agent did not start")
+                await anyio.sleep(0.02)
+            yield AgentProcess(process.pid, json.loads(endpoint.read_text())["url"], folder)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()
+            await process.wait()
+
+
+async def connected(url: str) -> ClientConnection:
+    """A connection to a server that may be starting still."""
+    while True:
+        try:
+            return await connect(url, compression=None, ping_interval=None)
+        except OSError:
+            await anyio.sleep(0.02)
+
+
+def cpu_s(pid: int) -> float:
+    """CPU of all threads, ended ones too, in nanoseconds' resolution: a tick of /proc/PID/stat is a hundred calls."""
+    clock_of_process = (~pid << 3) | 2  # clock_getcpuclockid(3), which Python does not have
+    return time.clock_gettime(clock_of_process)
+
+
+def spread(values: list[float]) -> str:
+    ordered = sorted(values)
+    return f"{ordered[len(ordered) // 2]:.2f}  (min {ordered[0]:.2f}, max {ordered[-1]:.2f})"
