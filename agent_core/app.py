@@ -21,9 +21,10 @@ from agent_core.clock import Clock, SystemClock
 from agent_core.config import AgentConfig, load_config
 from agent_core.containment import ContainedLoop
 from agent_core.errors import AgentError, ConfigError
+from agent_core.instance import RuntimeFolder, claimed_folders
 from agent_core.models import SystemEvent
 from agent_core.plugin.manager import EntryPointFinder, installed
-from agent_core.runtime import Announcement, InstanceLock, notify_systemd, prepare_folders
+from agent_core.runtime import Announcement, keep_files_private, notify_systemd
 from agent_core.stages import Stage
 
 __all__ = ("Agent", "Running", "main")
@@ -58,13 +59,12 @@ class Agent:
         Raises:
             StartFailed, PluginError, StorageFailed: it cannot start.
         """
-        prepare_folders(self._config.storage)
-        with InstanceLock(self._config.storage.state_dir):
+        async with claimed_folders(self._config.storage) as folder:
             parts = assemble(self._config, clock=self._clock, find=self._find)
             await parts.store.prepare()
-            await self._serve(parts, task_status)
+            await self._serve(parts, folder, task_status)
 
-    async def _serve(self, parts: Assembly, task_status: TaskStatus[Running]) -> None:
+    async def _serve(self, parts: Assembly, folder: RuntimeFolder, task_status: TaskStatus[Running]) -> None:
         """The server ends first, while what it serves from is still there; then everything else."""
         async with anyio.create_task_group() as tg:
             services, media, recordings, front = (Stage(tg) for _ in range(4))
@@ -85,7 +85,7 @@ class Agent:
                     await services.start(_announce_startup, parts)
                     _log.info("listening on %s, version %s", url, __version__)
                     task_status.started(Running(url, parts))
-                    await anyio.sleep_forever()
+                    await folder.keep(self._clock)
             finally:
                 with anyio.CancelScope(shield=True):
                     await _announce_shutdown(parts)
@@ -163,6 +163,7 @@ def main(files: Iterable[Path]) -> int:
     files = tuple(files)
     config = load_config(files, os.environ)
     agent_logging.configure(config.logging.level, config.logging.format)
+    keep_files_private()
     keep_memory_compact()
     try:
         anyio.run(

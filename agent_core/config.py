@@ -26,6 +26,7 @@ from agent_core.sections import (
     SnapshotsConfig,
     StorageConfig,
 )
+from agent_core.small_files import read_small
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -70,7 +71,7 @@ def config_files(explicit: Path | None) -> tuple[Path, ...]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text())
+        return tomllib.loads(read_small(path, follow=True).decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise ConfigError(f"{path} cannot be read: {error}.", reason="config_unreadable") from error
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,11 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 
 __all__ = ("configure", "fields", "set_level")
+
+#: What JSON leaves as it is and terminals obey: C1, marks of direction, separators of lines; surrogates are no UTF-8.
+_UNFIT = re.compile(
+    "[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff\U000e0000-\U000e0fff]"
+)
 
 _FIELDS: ContextVar[tuple[tuple[str, str], ...]] = ContextVar("log_fields", default=())
 
@@ -32,11 +38,26 @@ def _timestamp(record: logging.LogRecord) -> str:
     return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
+def _escaped(text: str) -> str:
+    """Write what could end the line, move the cursor or turn the direction of text as an escape, as Python's would.
+
+    Names of cameras and files, and words of clients and devices, come from outside.
+    """
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
 class _TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         context = "".join(f" {name}={value}" for name, value in _context(record).items())
-        line = f"{_timestamp(record)} {record.levelname:<7} {record.name}: {record.getMessage()}{context}"
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        line = f"{_timestamp(record)} {record.levelname:<7} {record.name}: "
+        line += _escaped(f"{record.getMessage()}{context}")
+        if not record.exc_info:
+            return line
+        # Moved to the right: an exception's own words may have lines that look like ours.
+        trace = self.formatException(record.exc_info).split("\n")
+        return "\n".join([line, *(f"  {_escaped(each)}" for each in trace)])
 
 
 class _JsonFormatter(logging.Formatter):
@@ -50,7 +71,11 @@ class _JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
-        return json.dumps(entry, ensure_ascii=False)
+        return _UNFIT.sub(_json_escape, json.dumps(entry, ensure_ascii=False))
+
+
+def _json_escape(found: re.Match[str]) -> str:
+    return json.dumps(found[0])[1:-1]
 
 
 def configure(level: str, form: str) -> None:

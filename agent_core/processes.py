@@ -23,7 +23,7 @@ from pathlib import Path
 import anyio
 from anyio.abc import ByteReceiveStream, Process
 
-__all__ = ("Finished", "Tail", "child", "find_launcher", "run")
+__all__ = ("Finished", "Tail", "child", "find_launcher", "handed_on", "run")
 
 _log = logging.getLogger("camera_agent.processes")
 
@@ -38,8 +38,26 @@ _PRCTL_LAUNCHER = (
     "os.execv(sys.argv[2],sys.argv[2:])"
 )
 
+#: Names of variables begin so: ours, then systemd.exec(5), sd_notify(3), sd_watchdog_enabled(3), sd_listen_fds(3).
+_OUR_OWN = (
+    "CAMERA_AGENT_",
+    "CREDENTIALS_DIRECTORY",
+    "NOTIFY_SOCKET",
+    "WATCHDOG_",
+    "LISTEN_",
+    "MEMORY_PRESSURE_",
+)
+
 #: A killed process is reaped in milliseconds, unless it hangs in a driver; shutdown must not hang with it.
 _REAP_LIMIT_S = 5.0
+
+
+def handed_on(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return what of `environment` a child may have.
+
+    That is neither the agent's settings, which hold passwords, nor what the service manager gave to the agent alone.
+    """
+    return {name: value for name, value in environment.items() if not name.startswith(_OUR_OWN)}
 
 
 def find_launcher(search_path: str | None = None) -> tuple[str, ...]:
@@ -136,8 +154,8 @@ async def child(
 
     With `grace_s` the child first gets `stop_signal` and that many seconds. The context is not left before the child
     is reaped, also under cancellation; only a child that hangs in the kernel is left behind after some seconds.
-    `launcher` is what `find_launcher` returned; default: what it finds on PATH. `env` replaces the environment,
-    `cwd` is the folder that the child starts in.
+    `launcher` is what `find_launcher` returned; default: what it finds on PATH. `env` replaces the environment;
+    of either only what `handed_on` returns is given. `cwd` is the folder that the child starts in.
 
     Raises:
         FileNotFoundError: the program does not exist, or is not executable.
@@ -151,7 +169,7 @@ async def child(
             stdout=stdout,
             stderr=stderr,
             start_new_session=True,
-            env=env,
+            env=handed_on(os.environ if env is None else env),
             cwd=cwd,
         )
     try:

@@ -5,7 +5,6 @@ bytes and packets.
 """
 
 import logging
-import os
 import re
 import socket
 from functools import partial
@@ -18,6 +17,7 @@ from anyio.abc import TaskGroup, TaskStatus
 from agent_core.clock import Clock
 from agent_core.listening import accept_clients
 from agent_core.models import CameraId
+from agent_core.socket_place import SocketPlace
 
 __all__ = ("PERIOD_S", "PublisherProgress")
 
@@ -40,7 +40,8 @@ class PublisherProgress:
     def __init__(self, folder: Path, *, clock: Clock) -> None:
         self._folder = folder
         self._clock = clock
-        self._paths: dict[CameraId, Path | None] = {}
+        self._places: dict[CameraId, SocketPlace] = {}
+        self._has_complained = False
         #: Of the publisher that connected last, by what is new with each.
         self._frames: dict[CameraId, tuple[object, int]] = {}
         self._tg: TaskGroup | None = None
@@ -54,10 +55,9 @@ class PublisherProgress:
                 await anyio.sleep_forever()
         finally:
             self._tg = None
-            for path in self._paths.values():
-                if path is not None:
-                    path.unlink(missing_ok=True)
-            self._paths.clear()
+            for place in self._places.values():
+                place.release()
+            self._places.clear()
 
     def frames(self, camera: CameraId) -> int | None:
         """How many frames the camera's publisher had sent at its last report; None while none reports."""
@@ -68,33 +68,46 @@ class PublisherProgress:
         """What makes an FFmpeg report, for before its last word; empty where no socket can be made."""
         if self._tg is None:
             return ()
-        if camera not in self._paths:
-            self._paths[camera] = self._listen(self._tg, camera)
-        path = self._paths[camera]
-        return ("-stats_period", str(PERIOD_S), "-progress", f"unix:{path}") if path else ()
-
-    def _listen(self, tg: TaskGroup, camera: CameraId) -> Path | None:
         path = self._folder / f"{camera}.progress.sock"
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            path.unlink(missing_ok=True)
-            listener.bind(os.fspath(path))
-            path.chmod(0o660)
-            listener.listen()
-        except OSError as error:  # too long a name, most likely; a number that nobody gets costs no stream
-            listener.close()
-            _log.warning(
-                "publishers cannot report their progress: %s", error.strerror or "the name is too long"
-            )
-            return None
-        listener.setblocking(False)  # noqa: FBT003 - the standard library's
-        tg.start_soon(self._accept, listener, camera, tg)
-        return path
+        if camera not in self._places and not self._start(self._tg, camera, path):
+            return ()
+        return ("-stats_period", str(PERIOD_S), "-progress", f"unix:{path}")
 
-    async def _accept(self, listener: socket.socket, camera: CameraId, tg: TaskGroup) -> None:
-        with listener:
-            follow = partial(self._follow, camera=camera)
-            await accept_clients(listener, follow, tasks=tg, clock=self._clock)
+    def _start(self, tg: TaskGroup, camera: CameraId, path: Path) -> bool:
+        place = SocketPlace(path, clock=self._clock)
+        listener = self._listen(place)
+        if listener is None:
+            return False
+        self._places[camera] = place
+        tg.start_soon(self._serve, listener, place, camera, tg)
+        return True
+
+    def _listen(self, place: SocketPlace) -> socket.socket | None:
+        try:
+            return place.listen()
+        except OSError as error:  # too long a name, most likely; a number that nobody gets costs no stream
+            if not self._has_complained:
+                self._has_complained = True
+                _log.warning(
+                    "publishers cannot report their progress: %s", error.strerror or "the name is too long"
+                )
+            return None
+
+    async def _serve(
+        self, listener: socket.socket | None, place: SocketPlace, camera: CameraId, tg: TaskGroup
+    ) -> None:
+        """Until cancelled, or until a socket whose name has vanished cannot be made again."""
+        follow = partial(self._follow, camera=camera)
+        while listener is not None:
+            with listener:
+                async with anyio.create_task_group() as accepting:
+                    accepting.start_soon(
+                        partial(accept_clients, listener, follow, tasks=tg, clock=self._clock)
+                    )
+                    await place.wait_lost()
+                    accepting.cancel_scope.cancel()
+            listener = self._listen(place)
+        self._places.pop(camera, None)  # a publisher that starts later tries again
 
     async def _follow(self, publisher: socket.socket, camera: CameraId) -> None:
         """Until it ends; one that ends after its successor has connected takes nothing away from that."""

@@ -7,19 +7,21 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from itertools import count
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, FiniteFloat, ValidationError
 
 from agent_core.errors import StorageFailed
 from agent_core.models import CAMERA_ID, CameraId
 from agent_core.recording_place import no_recording, not_local
 from agent_core.segment_lengths import SegmentLengths
 from agent_core.segments import Segment, listed, mend_closed, segments
-from agent_core.state import explain_os_error, write_atomic
+from agent_core.small_files import read_small
+from agent_core.state import explain_os_error, make_folder, write_atomic
 from agent_core.workers import WorkerPool
 
 __all__ = ("RecordingFormat", "RecordingNote", "RecordingStore", "StoredRecording")
@@ -30,6 +32,9 @@ NOTE = "recording.json"
 FULL_BYTES = 1 << 20
 #: For what is being recorded, one call of a camera at a time; and for what clients look at.
 _THREADS, _READ_THREADS = 8, 2
+#: The umask takes from it: a media server of another account shares the group where the umask is 0002.
+FOLDER_MODE = 0o770
+_NOTE_LIMIT_BYTES = 64 << 10
 #: What `create` makes; anything else is no recording's id, so no name leads anywhere else.
 _ID = re.compile(
     r"(camera(?:0|[1-9][0-9]{0,8}))_[0-9]{4}-[0-9]{2}-[0-9]{2}_[0-9]{2}-[0-9]{2}-[0-9]{2}Z(?:-[1-9][0-9]{0,8})?",
@@ -40,6 +45,17 @@ _ID = re.compile(
 class RecordingFormat(StrEnum):
     FMP4 = "fmp4"
     MPEGTS = "mpegts"
+
+
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("it is outside the years that a date can have") from error
+
+
+#: In UTC, so that it can be compared and sent whatever its offset was.
+_Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 
 
 class RecordingNote(BaseModel):
@@ -53,9 +69,9 @@ class RecordingNote(BaseModel):
     id: str
     camera: str
     format: RecordingFormat
-    started_at: AwareDatetime
-    duration_s: float | None = None
-    ended_at: AwareDatetime | None = None
+    started_at: _Moment
+    duration_s: FiniteFloat | None = None
+    ended_at: _Moment | None = None
     reason: str = ""
 
 
@@ -114,7 +130,7 @@ class RecordingStore:
         self.require_local()
         base = f"{camera}_{started_at.strftime('%Y-%m-%d_%H-%M-%SZ')}"
         try:
-            (self._root / camera).mkdir(parents=True, exist_ok=True)
+            make_folder(self._root / camera, FOLDER_MODE)
             if self.is_full():
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             recording_id = self._make_folder(self._root / camera, base)
@@ -139,7 +155,7 @@ class RecordingStore:
         for number in count(1):
             name = base if number == 1 else f"{base}-{number}"
             with suppress(FileExistsError):
-                (parent / name).mkdir()
+                (parent / name).mkdir(mode=FOLDER_MODE)
                 return name
         raise AssertionError
 
@@ -235,16 +251,18 @@ class RecordingStore:
         return sorted(found, key=lambda each: (each.note.started_at, each.note.id), reverse=True)
 
     def _walk(self, camera: CameraId | None) -> Iterator[StoredRecording | None]:
-        for folder in self._root.iterdir():
-            if CAMERA_ID.fullmatch(folder.name) and camera in {None, folder.name} and folder.is_dir():
-                yield from (self._stored(each) for each in folder.iterdir())
+        for folder in os.scandir(self._root):
+            is_wanted = CAMERA_ID.fullmatch(folder.name) and camera in {None, folder.name}
+            if is_wanted and folder.is_dir(follow_symlinks=False):  # downloads follow no link either
+                with suppress(FileNotFoundError):  # deleted meanwhile
+                    yield from (self._stored(each) for each in Path(folder.path).iterdir())
 
     def _stored(self, folder: Path) -> StoredRecording | None:
         """The recording in `folder`, None where that is not one of ours."""
         try:
-            if not stat.S_ISDIR(folder.lstat().st_mode):
+            if not (_ID.fullmatch(folder.name) and stat.S_ISDIR(folder.lstat().st_mode)):
                 return None
-            note = RecordingNote.model_validate_json((folder / NOTE).read_bytes())
+            note = RecordingNote.model_validate_json(read_small(folder / NOTE, limit_bytes=_NOTE_LIMIT_BYTES))
         except (OSError, ValidationError):
             return None
         if (note.camera, note.id) != (folder.parent.name, folder.name):

@@ -1,74 +1,30 @@
-"""What the agent's process owes its machine: folders, one instance, where it listens, a word to systemd."""
+"""What the agent's process owes its machine: where it listens, a word to systemd, files that are private."""
 
-import fcntl
+import errno
 import json
+import logging
 import os
 import socket
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
-from agent_core.config import StorageConfig
 from agent_core.errors import StartFailed, StorageFailed
 from agent_core.state import explain_os_error, write_atomic
 
-__all__ = ("Announcement", "InstanceLock", "notify_systemd", "prepare_folders")
+__all__ = ("Announcement", "keep_files_private", "notify_systemd")
+
+_log = logging.getLogger("camera_agent.app")
 
 
-def prepare_folders(storage: StorageConfig) -> None:
-    """Make the state folder and an empty folder for sockets that nobody else can enter.
+def keep_files_private() -> None:
+    """Set the process's umask so that what the agent and its children make is closed to other accounts.
 
-    Raises:
-        StartFailed: one cannot be made, or the socket folder belongs to somebody else.
+    A umask that lets the group write but not others, 0002 as in docs/mediamtx.md, is a choice and stays so; under
+    one that keeps nothing from others the group may only read.
     """
-    for folder in (storage.state_dir, storage.runtime_dir):
-        try:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        except OSError as error:
-            why = explain_os_error(error, "make the agent's folders")
-            raise StartFailed(why.details, reason=why.reason, suggestion=why.suggestion) from error
-    if storage.runtime_dir.stat().st_uid != os.getuid():
-        raise StartFailed(
-            "The folder for sockets belongs to another user.",
-            reason="foreign_folder",
-            suggestion="Set storage.runtime_dir to a folder of the agent's own.",
-        )
-    for left_over in storage.runtime_dir.glob("*.sock"):
-        left_over.unlink(missing_ok=True)
-
-
-class InstanceLock:
-    """One agent a state folder. The kernel gives the lock back however the agent ends.
-
-    Args:
-        state_dir: the folder; it exists.
-        what: of which there may be one there; the lock's file is named after it.
-    """
-
-    def __init__(self, state_dir: Path, *, what: str = "agent") -> None:
-        self._path = state_dir / f"{what.replace(' ', '_')}.lock"
-        self._what = what
-        self._fd = -1
-
-    def __enter__(self) -> None:
-        try:
-            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            os.close(self._fd)
-            raise StartFailed(
-                f"Another {self._what} uses this state folder.",
-                reason="already_running",
-                suggestion="Stop it, or set storage.state_dir to another folder.",
-            ) from error
-        except OSError as error:
-            why = explain_os_error(error, "write to the agent's state folder")
-            raise StartFailed(why.details, reason=why.reason, suggestion=why.suggestion) from error
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        os.close(self._fd)
+    given = os.umask(0o077)
+    os.umask(given | (0o007 if given & 0o002 else 0o027))
 
 
 class Announcement:
@@ -83,7 +39,12 @@ class Announcement:
         try:
             write_atomic(self._path, entry.encode() + b"\n")
         except OSError as error:
-            failure: StorageFailed = explain_os_error(error, "write to the agent's state folder")
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):  # it must start: how else are recordings deleted
+                _log.error(
+                    "the disk is full: the command line has to be given the address, by --url %s", self._url
+                )
+                return
+            failure: StorageFailed = explain_os_error(error, f"write {self._path}")
             raise StartFailed(
                 failure.details, reason=failure.reason, suggestion=failure.suggestion
             ) from error

@@ -5,10 +5,11 @@ import stat
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from agent_core.errors import StorageFailed
+from agent_core.media_entries import is_listable, modified_at
 from agent_core.state import explain_os_error
 
 __all__ = ("Segment", "listed", "mend_closed", "segments")
@@ -16,8 +17,6 @@ __all__ = ("Segment", "listed", "mend_closed", "segments")
 _log = logging.getLogger("camera_agent.recordings")
 
 _SUFFIXES = (".mp4", ".ts")
-#: A file system may have times that a `datetime` has not; one that far ahead is wrong anyhow.
-_LATEST_S = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +40,11 @@ def segments(folder: Path, *, empty: bool = False) -> Iterator[Segment]:
     except (FileNotFoundError, NotADirectoryError):
         return
     for entry in entries:
-        if entry.suffix in _SUFFIXES:
+        if entry.suffix in _SUFFIXES and is_listable(entry.name):
             with suppress(FileNotFoundError):
                 status = entry.lstat()
                 if stat.S_ISREG(status.st_mode) and (status.st_size > 0) is not empty:
-                    modified_at = datetime.fromtimestamp(min(max(status.st_mtime, 0.0), _LATEST_S), UTC)
-                    yield Segment(entry.name, entry, status.st_size, modified_at)
+                    yield Segment(entry.name, entry, status.st_size, modified_at(status))
 
 
 def listed(folder: Path, *, empty: bool = False) -> tuple[Segment, ...]:

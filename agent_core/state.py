@@ -1,21 +1,22 @@
 """Small files that survive a power cut: written beside, synced, renamed over; the last good version is kept."""
 
-import json
 import os
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from agent_core.errors import StateCorrupt, StorageFailed
+from agent_core.small_files import UnsafeFile, read_small
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 M = TypeVar("M", bound=BaseModel)
 
-__all__ = ("StateFile", "explain_os_error", "write_atomic", "write_new")
+__all__ = ("StateFile", "explain_os_error", "make_folder", "write_atomic", "write_new")
 
 _REASONS = {
     "ENOSPC": ("disk_full", "Free some space on this disk."),
@@ -25,6 +26,8 @@ _REASONS = {
     "EROFS": ("read_only", "Remount the file system writable, or configure another folder."),
     "ENOTDIR": ("not_a_folder", "Remove the file that stands where a folder is needed."),
 }
+_UNKNOWN: "tuple[str, str | None]" = ("storage_failed", None)
+_UNSAFE = ("unsafe_file", "Find out what has put it there, then delete it.")
 
 
 def explain_os_error(error: OSError, doing: str) -> StorageFailed:
@@ -32,9 +35,20 @@ def explain_os_error(error: OSError, doing: str) -> StorageFailed:
     import errno
 
     name = errno.errorcode.get(error.errno or 0, "")
-    reason, suggestion = _REASONS.get(name, ("storage_failed", None))
+    reason, suggestion = _UNSAFE if isinstance(error, UnsafeFile) else _REASONS.get(name, _UNKNOWN)
     said = (error.strerror or str(error)).lower()
     return StorageFailed(f"Could not {doing}: {said}.", reason=reason, suggestion=suggestion, detail=said)
+
+
+def make_folder(path: Path, mode: int = 0o700) -> None:
+    """Make `path` and its missing parents, all with `mode` or less: `Path.mkdir` gives parents what the umask leaves.
+
+    Raises:
+        OSError: one cannot be made, or something else stands there.
+    """
+    for folder in (*reversed(path.parents), path):
+        if folder == path or not folder.exists():
+            folder.mkdir(mode=mode, exist_ok=True)
 
 
 def _write_beside(path: Path, data: bytes, mode: int) -> Path:
@@ -99,7 +113,8 @@ class StateFile(Generic[M]):
         if problem is None and value is not None:
             return value, None
         if problem is not None:
-            self._path.replace(self._path.with_name(self._path.name + ".corrupt"))
+            with suppress(OSError):  # what stands in the way of the new name is not ours either
+                self._path.replace(self._path.with_name(self._path.name + ".corrupt"))
         backup, _ = self._read(self._backup)
         return backup, problem
 
@@ -110,22 +125,22 @@ class StateFile(Generic[M]):
             StorageFailed: the file is as it was.
         """
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            if self._path.exists():
-                write_atomic(self._backup, self._path.read_bytes(), mode=self._mode)
+            make_folder(self._path.parent)
+            with suppress(FileNotFoundError, UnsafeFile):
+                write_atomic(self._backup, read_small(self._path), mode=self._mode)
             write_atomic(self._path, value.model_dump_json(indent=2).encode() + b"\n", mode=self._mode)
         except OSError as error:
             raise explain_os_error(error, f"store the agent's state ({self._path.name})") from error
 
     def _read(self, path: Path) -> tuple[M | None, StateCorrupt | None]:
         try:
-            return self._model.model_validate(json.loads(path.read_bytes())), None
+            return self._model.model_validate_json(read_small(path, private=True)), None
         except FileNotFoundError:
             return None, None
-        except (ValidationError, ValueError, OSError) as error:
+        except (ValidationError, OSError) as error:
             return None, StateCorrupt(
                 f"The state file {path.name} could not be read and was set aside as {path.name}.corrupt.",
                 reason=f"{path.stem}_corrupt",
                 suggestion=f"Compare {path.name}.corrupt with {path.name}, then delete it.",
-                detail=type(error).__name__,
+                detail=getattr(error, "strerror", None) or type(error).__name__,
             )

@@ -4,14 +4,16 @@ import os
 import re
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from agent_core.errors import InvalidParams, InvalidState, NotFound
 from agent_core.media import images
+from agent_core.media_entries import ListableNames, modified_at
 from agent_core.models import CAMERA_ID, CameraId, PictureFormat
-from agent_core.state import explain_os_error, write_new
+from agent_core.state import explain_os_error, make_folder, write_new
 from agent_core.workers import WorkerPool
 
 __all__ = ("SnapshotStore", "StoredFile")
@@ -20,6 +22,8 @@ __all__ = ("SnapshotStore", "StoredFile")
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}", re.ASCII)
 #: At once; both are short where the disk is well.
 _WRITE_THREADS, _READ_THREADS = 4, 2
+#: The umask takes from it.
+_FOLDER_MODE = 0o770
 _SUFFIXES = {f".{form.value}": form for form in PictureFormat} | {".jpeg": PictureFormat.JPG}
 
 
@@ -72,6 +76,7 @@ class SnapshotStore:
         self._writes = WorkerPool(_WRITE_THREADS)
         self._reads = WorkerPool(_READ_THREADS)
         self._lists = WorkerPool(1)
+        self._names = ListableNames()
 
     @property
     def root(self) -> Path:
@@ -87,9 +92,10 @@ class SnapshotStore:
 
     def _prepare(self) -> None:
         try:
-            self._root.mkdir(parents=True, exist_ok=True)
+            make_folder(self._root, _FOLDER_MODE)
             for left_over in self._root.glob("camera*/.partial-*"):
-                left_over.unlink(missing_ok=True)
+                if left_over.is_file() or left_over.is_symlink():
+                    left_over.unlink(missing_ok=True)
         except OSError as error:
             raise explain_os_error(error, f"prepare the folder for snapshots, {self._root}") from error
 
@@ -137,7 +143,7 @@ class SnapshotStore:
 
     def _write(self, camera: CameraId, path: Path, data: bytes) -> StoredFile:
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent, _FOLDER_MODE)
             write_new(path, data)
         except FileExistsError:
             raise
@@ -150,14 +156,15 @@ class SnapshotStore:
     def _stored(self, camera: CameraId, path: Path) -> StoredFile | None:
         """The file at `path` if it is one of ours: a regular file with a picture's suffix."""
         form = _SUFFIXES.get(path.suffix.lower())
+        if form is None or not self._names.fits(path.name):
+            return None
         try:
             status = path.lstat()
-        except OSError:
+        except (OSError, ValueError):  # ValueError: a NUL in a name that was asked for
             return None
-        if form is None or not stat.S_ISREG(status.st_mode):
+        if not stat.S_ISREG(status.st_mode):
             return None
-        modified_at = datetime.fromtimestamp(status.st_mtime, UTC)
-        return StoredFile(f"{camera}/{path.name}", camera, path, status.st_size, modified_at, form)
+        return StoredFile(f"{camera}/{path.name}", camera, path, status.st_size, modified_at(status), form)
 
     async def all(self, camera: CameraId | None = None) -> list[StoredFile]:
         """All snapshots, or one camera's, newest first.
@@ -181,10 +188,11 @@ class SnapshotStore:
             wanted = camera is None or folder.name == camera
             if not (wanted and CAMERA_ID.fullmatch(folder.name) and folder.is_dir(follow_symlinks=False)):
                 continue
-            for entry in os.scandir(folder.path):
-                stored = self._stored(CameraId(folder.name), Path(entry.path))
-                if stored and not entry.name.startswith("."):
-                    yield stored
+            with suppress(FileNotFoundError):  # deleted meanwhile
+                for entry in os.scandir(folder.path):
+                    stored = self._stored(CameraId(folder.name), Path(entry.path))
+                    if stored:
+                        yield stored
 
     async def find(self, name: str) -> StoredFile:
         """The snapshot of that name; the camera's folder may be left out of a name that the agent made.
@@ -195,7 +203,7 @@ class SnapshotStore:
         folder, _, file = name.rpartition("/")
         camera = folder or file.partition("_")[0]
         stored = None
-        if CAMERA_ID.fullmatch(camera) and _FILE_NAME.fullmatch(file):
+        if CAMERA_ID.fullmatch(camera):
             path = self._root / camera / file
             stored = await self._reads.run_abandonable(self._stored, CameraId(camera), path)
         if stored is None:

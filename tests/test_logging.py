@@ -59,3 +59,40 @@ def test_the_level_changes_at_run_time(capsys: pytest.CaptureFixture[str]) -> No
     log.info("heard")
     assert "unheard" not in (said := capsys.readouterr().err)
     assert "heard" in said
+
+
+#: Ends a line, moves a cursor, sets a title, turns text around; one of them is no UTF-8.
+HOSTILE = "Cam\n2026-11-29T00:00:00.000Z ERROR   camera_agent.rpc: forged\r\x1b[31m\x1b]0;t\x07\x85\x9b\u2028\u2029\u202e\u2066\x7f\udcff"
+FORBIDDEN = set(HOSTILE) - {"\n"} - {char for char in HOSTILE if char.isprintable()}
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+@pytest.mark.parametrize("place", ["message", "field", "exception"])
+def test_no_words_from_outside_make_a_line_or_reach_the_terminal(
+    capsys: pytest.CaptureFixture[str], form: str, place: str
+) -> None:
+    agent_logging.configure("info", form)
+    log = logging.getLogger("camera_agent.test")
+    if place == "message":
+        log.info("%s: connected", HOSTILE)
+    elif place == "field":
+        log.info("connected", extra={"fields": {"name": HOSTILE}})
+    else:
+        try:
+            raise ValueError(HOSTILE)
+        except ValueError:
+            log.exception("it failed")
+    said = capsys.readouterr().err
+    assert not FORBIDDEN & set(said)
+    records = [line for line in said.splitlines() if line.startswith(("2", "{"))]
+    assert len(records) == 1
+    assert "forged" in said
+    if form == "json":
+        entry = json.loads(said)
+        assert any(HOSTILE in value.replace("\n  ", "\n") for value in entry.values())
+
+
+def test_letters_of_all_scripts_stay_readable(capsys: pytest.CaptureFixture[str]) -> None:
+    agent_logging.configure("info", "text")
+    logging.getLogger("camera_agent.test").info("%s", "Küche カメラ שלום \\n")
+    assert "Küche カメラ שלום \\n" in capsys.readouterr().err

@@ -285,3 +285,24 @@ async def test_a_program_by_a_relative_path_is_found_from_where_we_are(tmp_path:
     relative = os.path.relpath(sys.executable)
     async with processes.child([relative, "-c", "pass"], cwd=tmp_path) as process:
         assert await process.wait() == 0
+
+
+async def test_no_child_gets_the_agents_settings_or_what_systemd_gave_to_the_agent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ours = {
+        "CAMERA_AGENT__MEDIA_SERVER__PASSWORD": "hidden",
+        "CAMERA_AGENT_TOKEN": "hidden",
+        "NOTIFY_SOCKET": "hidden",
+        "WATCHDOG_USEC": "hidden",
+        "LISTEN_FDS": "hidden",
+        "CREDENTIALS_DIRECTORY": "hidden",
+    }
+    for name, value in {**ours, "HTTP_PROXY": "kept"}.items():
+        monkeypatch.setenv(name, value)
+    told = [await processes.run(["env"])]
+    async with processes.child(["env"], env={**os.environ, "EXTRA": "kept"}) as process:
+        assert process.stdout is not None
+        given = b"".join([chunk async for chunk in process.stdout])
+    assert [b"hidden" in told[0].stdout, b"hidden" in given] == [False, False]
+    assert [b"HTTP_PROXY=kept" in told[0].stdout, b"EXTRA=kept" in given] == [True, True]

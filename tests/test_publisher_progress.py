@@ -14,6 +14,8 @@ from agent_core.clock import SystemClock
 from agent_core.models import CameraId
 from agent_core.plugin import ffmpeg
 from agent_core.publisher_progress import PublisherProgress
+from agent_core.socket_place import LOOK_S
+from agent_core.testing import SimulatedClock
 from agent_core.testing.waiting import eventually
 
 CAMERA = CameraId("camera0")
@@ -108,12 +110,32 @@ async def test_the_sockets_are_for_the_group_and_gone_with_the_agent(tmp_path: P
     assert progress.words(CAMERA) == ()
 
 
-@pytest.mark.parametrize("name", ["not_there", 120 * "x"])
+@pytest.mark.parametrize("name", ["a_file", 120 * "x"])
 async def test_a_socket_that_cannot_be_made_costs_the_number_only(
     tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
+    (tmp_path / "a_file").write_text("")
     with caplog.at_level(logging.WARNING):
         async with reports(tmp_path / name) as progress:
             assert progress.words(CAMERA) == ()
             assert progress.frames(CAMERA) is None
     assert "cannot report" in caplog.text
+
+
+async def test_a_socket_that_vanishes_is_made_again(tmp_path: Path) -> None:
+    clock = SimulatedClock()
+    progress = PublisherProgress(tmp_path, clock=clock)
+    async with anyio.create_task_group() as tg:
+        await tg.start(progress.run)
+        early = await connected(progress)
+        Path(progress.words(CAMERA)[-1].removeprefix("unix:")).unlink()
+        await clock.advance(LOOK_S)
+        await early.send(b"frame=7\n")
+        await shows(progress, 7)
+        late = await connected(progress)
+        await late.send(b"frame=1\n")
+        await shows(progress, 1)
+        tg.cancel_scope.cancel()
+    assert list(tmp_path.iterdir()) == []
+    await early.aclose()
+    await late.aclose()

@@ -273,3 +273,67 @@ def test_a_folder_that_cannot_be_written(root: Path, store: RecordingStore) -> N
         make(store)
     assert caught.value.reason == "not_writable"
     assert not list(root.iterdir())
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        {"started_at": "0001-01-01T00:00:00+23:59"},
+        {"started_at": "9999-12-31T23:59:59-23:59"},
+        {"ended_at": "9999-12-31T23:59:59-23:59"},
+        {"duration_s": float("nan")},
+        {"duration_s": float("inf")},
+    ],
+)
+async def test_a_note_with_what_cannot_be_sent_is_none(
+    store: RecordingStore, root: Path, member: dict[str, object]
+) -> None:
+    good, bad = make(store), make(store)
+    path = root / "camera0" / bad.id / NOTE
+    path.write_text(json.dumps(json.loads(path.read_text()) | member))
+    assert [each.note.id for each in await store.all()] == [good.id]
+
+
+@pytest.mark.parametrize("kind", ["fifo", "folder", "link", "huge"])
+async def test_what_stands_in_a_notes_place_is_not_waited_for(
+    store: RecordingStore, root: Path, kind: str
+) -> None:
+    good, bad = make(store), make(store)
+    segment(root, bad, "a.mp4")
+    path = root / "camera0" / bad.id / NOTE
+    kept = path.rename(root / "note")
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "link":
+        path.symlink_to(kept)
+    else:
+        with path.open("wb") as file:
+            file.truncate(1 << 40)
+    assert [each.note.id for each in await store.all()] == [good.id]
+    with pytest.raises(NotFound):
+        await store.find(bad.id)
+    assert store.segment_names(bad.id) == []
+
+
+async def test_only_what_can_be_asked_for_is_listed(store: RecordingStore, root: Path) -> None:
+    note = make(store)
+    for name in (b"\xff.mp4", b"new\nline.mp4", b".hidden.mp4"):
+        (root / "camera0" / note.id / os.fsdecode(name)).write_bytes(b"x")
+    segment(root, note, "sp ace.mp4")
+    other = root / "camera0" / "my own name"
+    other.mkdir()
+    (other / NOTE).write_text(note.model_copy(update={"id": other.name}).model_dump_json())
+    (root / "camera7").symlink_to("camera0")
+    assert [each.note.id for each in await store.all()] == [note.id]
+    assert store.segment_names(note.id) == ["sp ace.mp4"]
+
+
+async def test_folders_are_closed_to_others_whatever_the_umask(store: RecordingStore, root: Path) -> None:
+    before = os.umask(0)
+    try:
+        make(store)
+    finally:
+        os.umask(before)
+    assert [each for each in (root, *root.rglob("*")) if each.stat().st_mode & 0o007] == []

@@ -1,5 +1,6 @@
 """Snapshots on disk: names, lists, and disks that refuse."""
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -89,6 +90,72 @@ async def test_what_is_not_there_is_not_found(store: SnapshotStore, name: str) -
     await save(store)
     with pytest.raises(NotFound):
         await store.find(name)
+
+
+#: What another program, or a person, may call a file; 255 bytes is what file systems take.
+STRANGE_NAMES = (
+    "sp ace.jpg",
+    "%s%n.jpg",
+    "a#b?c=d&e.jpg",
+    "-rf.jpg",
+    "\u00fc.jpg",
+    "u\u0308.jpg",
+    "\"quote'.jpg",
+    "<b>.jpg",
+    "back\\slash.jpg",
+    "\u05d0\u200f.jpg",
+    "x" * 251 + ".jpg",
+    "\U0001f4f7.JPEG",
+)
+
+
+async def test_every_name_that_is_listed_is_found(store: SnapshotStore) -> None:
+    await save(store)
+    for name in STRANGE_NAMES:
+        (store.root / "camera0" / name).write_bytes(b"data")
+    listed = [file.name for file in await store.all()]
+    assert set(listed) >= {f"camera0/{name}" for name in STRANGE_NAMES}
+    assert [(await store.find(name)).name for name in listed] == listed
+
+
+@pytest.mark.parametrize(
+    "name", [b"\xff\xfe.jpg", b"new\nline.jpg", b"\x1b[31m.jpg", b"\xc2\x85.jpg", b"\xe2\x80\xa8.jpg"]
+)
+async def test_a_name_that_cannot_be_sent_is_left_out_and_told_of_once(
+    store: SnapshotStore, name: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    good = await save(store)
+    for prefix in (b"", b"2"):
+        (store.root / "camera0" / os.fsdecode(prefix + name)).write_bytes(b"data")
+    for _ in range(2):
+        assert [file.name for file in await store.all()] == [good]
+    with pytest.raises(NotFound):
+        await store.find("camera0/" + os.fsdecode(name))
+    assert len([record for record in caplog.records if "is not listed" in record.message]) == 1
+
+
+@pytest.mark.parametrize("mtime_s", [-(10**9), 0, 2**34, 2**40])
+async def test_no_time_of_a_file_breaks_the_list(store: SnapshotStore, mtime_s: int) -> None:
+    name = await save(store)
+    os.utime(store.root / name, (0, mtime_s))
+    assert [file.name for file in await store.all()] == [name]
+
+
+async def test_folders_are_closed_to_others_whatever_the_umask(store: SnapshotStore) -> None:
+    before = os.umask(0)
+    try:
+        await save(store)
+    finally:
+        os.umask(before)
+    made = [store.root, *store.root.rglob("*")]
+    assert [each for each in made if each.stat().st_mode & 0o007] == []
+
+
+async def test_a_folder_named_like_a_partial_file_keeps_nothing_from_starting(store: SnapshotStore) -> None:
+    await save(store)
+    (store.root / "camera0" / ".partial-folder").mkdir()
+    await store.prepare()
+    assert len(await store.all()) == 1
 
 
 async def test_left_over_partial_files_are_swept(store: SnapshotStore) -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from agent_core.small_files import read_small
+
 if TYPE_CHECKING:
     from agent_core.config import ServerConfig
 
@@ -18,12 +20,12 @@ _ANY = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - co
 def running_url(endpoint_file: Path) -> str | None:
     """What the running agent wrote; None without a file, with an unreadable one, or when its process is gone."""
     try:
-        stored = json.loads(endpoint_file.read_bytes())
+        stored = json.loads(read_small(endpoint_file, private=True))
         parts = urlsplit(str(stored["url"]))
         if parts.scheme not in {"ws", "wss"} or not _is_alive(int(stored["pid"])):
             return None
         return _url(parts.scheme, parts.hostname or "", parts.port or 0, parts.path)
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
 
 

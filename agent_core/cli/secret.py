@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent_core.errors import AuthenticationFailed, StartFailed
+from agent_core.small_files import UnsafeFile, open_regular
 
 if TYPE_CHECKING:
     from agent_core.config import StorageConfig
@@ -22,10 +23,11 @@ def local_token(storage: "StorageConfig") -> str | None:
         AuthenticationFailed: the secret is there and not for this account.
     """
     try:
-        with storage.secret_file.open("rb"):
-            pass
+        os.close(open_regular(storage.secret_file))
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except UnsafeFile:
+        pass  # said below
     except OSError as error:
         raise _unreadable() from error
     from agent_core.rpc.roles import Role

@@ -9,7 +9,11 @@ __all__ = ("bit_rate", "duration", "iso_time", "one_line", "print_result", "size
 
 def one_line(text: object) -> str:
     """`text` on one line, without control characters: names of cameras come from outside."""
-    return " ".join("".join(char if char.isprintable() else " " for char in str(text)).split())
+    return " ".join(_harmless(str(text)).split())
+
+
+def _harmless(text: str) -> str:
+    return "".join(char if char.isprintable() else " " for char in text)
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
@@ -54,4 +58,4 @@ def print_result(value: object, lines: Iterable[str], *, as_json: bool) -> None:
         print(json.dumps(value, default=str))
         return
     for line in lines:
-        print(line)
+        print(_harmless(line))

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from agent_core.errors import StorageFailed
 from agent_core.media._boxes import Damaged, Header, Movie, Run, fragment, header, movie
+from agent_core.small_files import open_regular
 from agent_core.state import explain_os_error
 
 __all__ = ("Fmp4Info", "Fmp4Reader", "is_finished", "segment_duration_s")
@@ -94,7 +95,7 @@ class Fmp4Reader:
             StorageFailed: it cannot be read (`not_found`, ...), or is not an MP4 (`not_fmp4`).
         """
         try:
-            with self._path.open("rb", buffering=0) as file:
+            with os.fdopen(open_regular(self._path), "rb", buffering=0) as file:
                 return self._read(file.fileno())
         except FileNotFoundError as error:
             raise StorageFailed("The recording's file is gone.", reason="not_found") from error
@@ -247,7 +248,7 @@ def is_finished(path: Path) -> bool:
     False says nothing: a writer that was killed never does. A file that cannot be read is not finished.
     """
     try:
-        with path.open("rb") as file:
+        with os.fdopen(open_regular(path), "rb") as file:
             head = file.read(_HEAD_BYTES)
     except OSError:
         return False

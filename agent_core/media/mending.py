@@ -6,6 +6,7 @@ from pathlib import Path
 
 from agent_core.media._boxes import header
 from agent_core.media.fmp4 import Fmp4Reader
+from agent_core.small_files import open_regular
 from agent_core.state import explain_os_error
 
 __all__ = ("mend",)
@@ -26,7 +27,7 @@ def mend(path: Path) -> int:
     if torn == 0:
         return 0
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+        descriptor = open_regular(path, os.O_RDWR)
         try:
             _cut(descriptor, torn)
         finally:
@@ -43,7 +44,7 @@ def _torn_bytes(path: Path) -> int:
     if not info.has_media or info.unread_bytes == 0:
         return 0
     try:
-        with path.open("rb") as file:
+        with os.fdopen(open_regular(path), "rb") as file:
             file.seek(start)
             box = header(file.read(_HEADER_BYTES))
     except OSError as error:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent_core.errors import StorageFailed
+from agent_core.small_files import open_regular
 from agent_core.state import explain_os_error
 
 __all__ = ("segment_duration_s",)
@@ -45,7 +46,7 @@ def segment_duration_s(path: Path) -> float:
         StorageFailed: it cannot be read (`not_found`, ...), or is not a transport stream (`not_mpegts`).
     """
     try:
-        with path.open("rb", buffering=0) as file:
+        with os.fdopen(open_regular(path), "rb", buffering=0) as file:
             return _duration_s(file.fileno())
     except FileNotFoundError as error:
         raise StorageFailed("The recording's file is gone.", reason="not_found") from error

@@ -22,6 +22,7 @@ from agent_core.errors import (
     MediaServerUnavailable,
     StartFailed,
 )
+from agent_core.instance import InstanceLock, own_folder
 from agent_core.mediamtx.client import MediaServerClient
 from agent_core.mediamtx.managed_config import Ports, configuration
 from agent_core.mediamtx.managed_log import ServerLog
@@ -30,7 +31,6 @@ from agent_core.mediamtx.managed_watch import until_hung
 from agent_core.mediamtx.words import without_addresses
 from agent_core.plugin import MediaServer
 from agent_core.plugin.rtsp import Credentials
-from agent_core.runtime import InstanceLock
 from agent_core.sections import MediaServerConfig
 from agent_core.state import explain_os_error, write_atomic
 from agent_core.workers import WorkerPool
@@ -43,6 +43,8 @@ _log = logging.getLogger("camera_agent.mediamtx")
 FOLDER = "media_server"
 CONFIG_FILE = "mediamtx.yml"
 USER = "camera-agent"
+#: Clients are told why the server does not run, so paths of this host are not named.
+_SHOWN = f"{FOLDER} in the state folder"
 START_LIMIT_S = 10.0
 #: It finalises recordings first, then waits for the commands that it runs.
 STOP_GRACE_S = 8.0
@@ -120,7 +122,7 @@ class ManagedServer(MediaServer):
         program = locate(self._settings.program)
         version = await version_of(program)
         await self._threads.run(self._make_folder)
-        with InstanceLock(self._folder, what="media server"):
+        with InstanceLock(self._folder, what="media server", shown=""):
             ports = self.ports or Ports.of(self._settings)
             content = configuration(self._settings, ports, self._credentials, version)
             await self._threads.run(self._write, content)
@@ -128,10 +130,9 @@ class ManagedServer(MediaServer):
             raise await self._run_program(program, ManagedEndpoints(ports, self._credentials), task_status)
 
     def _make_folder(self) -> None:
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        except OSError as error:
-            raise _folder_failed(error) from error
+        """Claim the folder: an account that may write there decides which commands the server runs."""
+        with own_folder(self._folder, "storage.state_dir", follow=False, shown=_SHOWN):
+            pass
 
     def _write(self, content: bytes) -> None:
         try:

@@ -18,14 +18,15 @@ _VERSION = re.compile(r"v(\d+)\.(\d+)\.(\d+)")
 _VERSION_TIMEOUT_S = 5.0
 #: What a build from the sources without a release's number says; taken for the newest.
 _UNNUMBERED: Version = (0, 0, 0)
-#: MediaMTX takes settings from the first two; commands that it runs inherit all, so nothing of the agent's own.
-_NOT_HANDED_ON = ("MTX_", "RTSP_", "CAMERA_AGENT_", "NOTIFY_SOCKET", "WATCHDOG_", "LISTEN_", "CREDENTIALS_")
+#: MediaMTX takes settings from these. What is the agent's own no child gets.
+_NOT_HANDED_ON = ("MTX_", "RTSP_")
 _SUGGESTION = "Install MediaMTX, or set media_server.program to where it is."
 
 
 def environment(ours: Mapping[str, str]) -> dict[str, str]:
     """What of the agent's environment the media server gets."""
-    return {name: value for name, value in ours.items() if not name.startswith(_NOT_HANDED_ON)}
+    handed_on = processes.handed_on(ours)
+    return {name: value for name, value in handed_on.items() if not name.startswith(_NOT_HANDED_ON)}
 
 
 def locate(program: str) -> str:

@@ -4,16 +4,19 @@ import os
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import anyio
 from anyio import TASK_STATUS_IGNORED
-from anyio.abc import SocketAttribute, TaskStatus
+from anyio.abc import TaskGroup, TaskStatus
 
 from agent_core.clock import Clock
 from agent_core.errors import CaptureFailed, StartFailed
 from agent_core.listening import accept_clients
 from agent_core.plugin.frames import FrameBroker
+from agent_core.socket_place import SocketPlace
+from agent_core.state import explain_os_error
 
 __all__ = ("FrameServer",)
 
@@ -39,8 +42,11 @@ class FrameServer:
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Listen until cancelled; the socket belongs to the agent's group and is removed at the end.
 
+        A socket whose name vanishes, or the folder with it, is made again within some seconds.
+
         Raises:
             StartFailed: the address is too long for a unix socket.
+            StorageFailed: the socket cannot be made, or not again.
         """
         if len(os.fsencode(self._path)) > _ADDRESS_LIMIT_BYTES:
             raise StartFailed(
@@ -48,15 +54,32 @@ class FrameServer:
                 reason="socket_path_too_long",
                 suggestion="Set storage.runtime_dir to a short path.",
             )
-        with anyio.CancelScope(shield=True):  # cancelled in between it would leave the socket in the folder
-            listener = await anyio.create_unix_listener(self._path, mode=0o660)
+        place = SocketPlace(self._path, clock=self._clock)
         try:
-            async with listener, anyio.create_task_group() as clients:
+            async with anyio.create_task_group() as clients:
+                listener = self._listen(place)
                 task_status.started()
-                raw = listener.extra(SocketAttribute.raw_socket)  # noqa: S610 - anyio's
-                await accept_clients(raw, self._serve, tasks=clients, clock=self._clock)
+                while True:
+                    await self._accept(listener, place, clients)
+                    listener = self._listen(place)
         finally:
-            self._path.unlink(missing_ok=True)
+            place.release()
+
+    def _listen(self, place: SocketPlace) -> socket.socket:
+        try:
+            return place.listen()
+        except OSError as error:
+            raise explain_os_error(error, "make the socket for the camera's pictures") from error
+
+    async def _accept(self, listener: socket.socket, place: SocketPlace, clients: TaskGroup) -> None:
+        """Until the socket's name is gone; clients that are connected stay so."""
+        with listener:
+            async with anyio.create_task_group() as accepting:
+                accepting.start_soon(
+                    partial(accept_clients, listener, self._serve, tasks=clients, clock=self._clock)
+                )
+                await place.wait_lost()
+                accepting.cancel_scope.cancel()
 
     # With the sockets themselves, for the reason given in `agent_core.listening`.
 

@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from agent_core.clock import Clock
 from agent_core.errors import AuthenticationFailed, InvalidState, NotFound, StateCorrupt
 from agent_core.rpc.roles import Principal, Role
-from agent_core.state import explain_os_error, write_atomic
+from agent_core.small_files import UnsafeFile, read_small
+from agent_core.state import explain_os_error, make_folder, write_atomic
 
 __all__ = ("API_KEY_PREFIX", "ApiKey", "ApiKeys")
 
@@ -50,7 +51,7 @@ class ApiKeys:
     def __init__(self, path: Path, clock: Clock) -> None:
         self._path = path
         self._clock = clock
-        self._seen: tuple[int, int, int] | None = None
+        self._seen: tuple[int, ...] | None = None
         self._keys: tuple[ApiKey, ...] = ()
 
     def create(self, user_id: str, role: Role, *, expires_at: datetime | None = None) -> str:
@@ -102,16 +103,18 @@ class ApiKeys:
 
     def _refresh(self) -> None:
         try:
-            status = self._path.stat()
-            now = (status.st_ino, status.st_mtime_ns, status.st_size)
+            status = self._path.lstat()
+            now = (status.st_ino, status.st_ctime_ns, status.st_mtime_ns, status.st_size)
             if now != self._seen:
+                self._keys, self._seen = (), now  # one that cannot be used is told of once, until it changes
                 self._keys = self._read()
-                self._seen = now
         except FileNotFoundError:
             self._keys, self._seen = (), None
-        except (OSError, ValidationError) as error:
-            _LOG.error("no API key is valid: %s cannot be read (%s)", self._path.name, type(error).__name__)
-            self._keys, self._seen = (), None
+        except (UnsafeFile, ValidationError) as error:
+            _LOG.error("no API key is valid: %s cannot be used (%s)", self._path.name, _why(error))
+        except OSError as error:
+            _LOG.error("no API key is valid: %s cannot be read (%s)", self._path.name, error.strerror)
+            self._seen = None
 
     def stored(self) -> tuple[ApiKey, ...]:
         """What is in the file, which unlike for `list` is not empty because it cannot be read. Blocks on the disk.
@@ -133,15 +136,19 @@ class ApiKeys:
             ) from error
 
     def _read(self) -> tuple[ApiKey, ...]:
-        return _File.model_validate_json(self._path.read_bytes()).keys
+        return _File.model_validate_json(read_small(self._path, private=True)).keys
 
     def _store(self, keys: tuple[ApiKey, ...]) -> None:
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_folder(self._path.parent)
             write_atomic(self._path, _File(keys=keys).model_dump_json(indent=2).encode() + b"\n", mode=0o600)
         except OSError as error:
             raise explain_os_error(error, "store the API keys") from error
         self._seen = None
+
+
+def _why(error: UnsafeFile | ValidationError) -> str:
+    return str(error.strerror) if isinstance(error, UnsafeFile) else "it is not a file of API keys"
 
 
 def _hash(key: str) -> str:

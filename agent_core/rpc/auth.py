@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import re
 import secrets
+import stat
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from agent_core.errors import AuthenticationFailed, StartFailed
 from agent_core.rpc.apikeys import API_KEY_PREFIX, ApiKeys
 from agent_core.rpc.limits import FailureThrottle
 from agent_core.rpc.roles import Principal, Role
-from agent_core.state import explain_os_error, write_new
+from agent_core.small_files import read_small
+from agent_core.state import explain_os_error, make_folder, write_new
 
 __all__ = ("Authenticator", "Secret", "TokenAuthority")
 
@@ -52,20 +54,21 @@ class Secret:
         """Read the secret; on the first start write a generated one, readable only by this account. Blocks.
 
         Raises:
-            StartFailed: the file is weak, open to others, or cannot be read or written.
+            StartFailed: the file is weak, open to others, not a regular file, another account's, or cannot be read or
+                written.
         """
         try:
             if not path.exists():
                 _generate(path)
             _refuse_exposed(path)
-            return cls(path.read_bytes().strip(), path)
+            return cls(read_small(path, private=True).strip(), path)
         except OSError as error:
             why = explain_os_error(error, f"read the agent's secret, {path}")
             raise StartFailed(why.details, reason="secret_unreadable", suggestion=why.suggestion) from error
 
 
 def _generate(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_folder(path.parent)
     try:
         write_new(path, secrets.token_urlsafe(48).encode() + b"\n", mode=0o600)
     except FileExistsError:
@@ -73,7 +76,8 @@ def _generate(path: Path) -> None:
 
 
 def _refuse_exposed(path: Path) -> None:
-    if path.stat().st_mode & 0o077:
+    status = path.lstat()
+    if stat.S_ISREG(status.st_mode) and status.st_mode & 0o077:
         raise StartFailed(
             f"The file with the agent's secret, {path}, can be read by other accounts.",
             reason="secret_exposed",

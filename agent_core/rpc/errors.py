@@ -33,7 +33,10 @@ __all__ = (
 )
 
 _LOG = logging.getLogger("camera_agent.rpc")
-_DEVICE_PATH = re.compile(r"/dev/[^\s\"'\\,;)\]}]*")
+#: In JSON, so an escape may stand before it. Not in the middle of another path, and not /dev/shm, which has files.
+_DEVICE_PATH = re.compile(
+    r"(?:(?<![\w.~-])|(?<=\\[bfnrt])|(?<=\\u00[01][0-9a-f]))/dev/(?!shm/)[^\s\"'\\,;)\]}]*"
+)
 
 
 class ParseFailed(AgentError):
@@ -147,7 +150,7 @@ def _internal(request_id: str) -> WireError:
 
 def without_device_paths(text: str) -> str:
     """`text`, JSON about to be sent, with device paths blanked out. Finding one is a bug, and logged as one."""
-    if "/dev/" not in text:
+    if "/dev/" not in text or not _DEVICE_PATH.search(text):
         return text
     _LOG.error("a device path was about to be sent to a client; it was blanked out")
     return _DEVICE_PATH.sub("[device]", text)

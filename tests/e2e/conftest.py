@@ -74,9 +74,13 @@ def agent_process(tmp_path: Path, observe: Callable[[str], None]) -> AgentProces
 
     @asynccontextmanager
     async def start(
-        config: str, *, environment: Mapping[str, str] | None = None
+        config: str,
+        *,
+        environment: Mapping[str, str] | None = None,
+        umask: int = -1,
+        name: str = "agent",
     ) -> AsyncIterator[AgentProcess]:
-        folder = tmp_path / "agent"
+        folder = tmp_path / name
         folder.mkdir(exist_ok=True)
         storage = f'[storage]\nstate_dir = "{folder}/state"\nruntime_dir = "{folder}/run"\n'
         (folder / "config.toml").write_text(storage + config)
@@ -88,6 +92,7 @@ def agent_process(tmp_path: Path, observe: Callable[[str], None]) -> AgentProces
                 stdout=log,
                 stderr=log,
                 env={**os.environ, **CLEAN, **(environment or {})},
+                umask=umask,
             )
         try:
             yield AgentProcess(process, folder, observe)

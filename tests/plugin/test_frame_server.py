@@ -1,5 +1,6 @@
 import io
 import os
+import shutil
 import socket
 import stat
 from collections.abc import AsyncIterator
@@ -9,28 +10,31 @@ from pathlib import Path
 import anyio
 import anyio.lowlevel
 import pytest
-from anyio.abc import SocketAttribute, SocketStream
+from anyio.abc import SocketAttribute, SocketStream, TaskStatus
 from PIL import Image
 
-from agent_core.clock import SystemClock
-from agent_core.errors import CaptureFailed, StartFailed
+from agent_core.clock import Clock, SystemClock
+from agent_core.errors import CaptureFailed, StartFailed, StorageFailed
 from agent_core.plugin import ffmpeg, jpeg
 from agent_core.plugin.frame_server import FrameServer
 from agent_core.plugin.frames import BrokerSettings, BrokerState, FrameBroker
+from agent_core.socket_place import LOOK_S
+from agent_core.testing import SimulatedClock
 from agent_core.testing.scripted_producer import ScriptedProducer, a_jpeg
 
 CLOCK = SystemClock()
 
 
 class Bench:
-    def __init__(self, path: Path, settings: BrokerSettings) -> None:
+    def __init__(self, path: Path, settings: BrokerSettings, clock: Clock = CLOCK) -> None:
         self.path = path
+        self.clock = clock
         self.producer = ScriptedProducer()
-        self.broker = FrameBroker(self.producer, clock=CLOCK, settings=settings)
-        self.server = FrameServer(self.broker, path, clock=CLOCK)
+        self.broker = FrameBroker(self.producer, clock=clock, settings=settings)
+        self.server = FrameServer(self.broker, path, clock=clock)
 
     def offer(self, data: bytes) -> None:
-        self.producer.sink.offer(data, captured_s=CLOCK.monotonic_s())
+        self.producer.sink.offer(data, captured_s=self.clock.monotonic_s())
 
     async def connect(self) -> SocketStream:
         return await anyio.connect_unix(self.path)
@@ -246,3 +250,58 @@ async def test_ffmpeg_reads_the_socket(tmp_path: Path) -> None:
     got = pictures(bytes(output))
     assert len(got) == 5
     assert {(jpeg.inspect(each).width, jpeg.inspect(each).height) for each in got} == {(160, 120)}
+
+
+@pytest.mark.parametrize("how", ["socket", "folder", "renamed", "replaced"])
+async def test_a_socket_that_vanishes_is_made_again_and_nobody_is_cut_off(
+    tmp_path: Path, how: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = SimulatedClock()
+    path = tmp_path / "run" / "s"
+    bench = Bench(path, BrokerSettings(stall_s=1e6, first_frame_s=1e6), clock)
+    with anyio.fail_after(40):
+        async with anyio.create_task_group() as tg:
+            await tg.start(bench.broker.run)
+            await tg.start(bench.server.run)
+            async with await bench.connect() as early:
+                await bench.producer.until_streaming()
+                vanish(path, how)
+                await clock.advance(LOOK_S)
+                async with await bench.connect() as late:
+                    await anyio.wait_all_tasks_blocked()
+                    bench.offer(a_jpeg())
+                    assert [await each.receive() for each in (early, late)] == [a_jpeg(), a_jpeg()]
+            assert stat.S_IMODE(path.stat().st_mode) == 0o660
+            tg.cancel_scope.cancel()
+    assert not path.exists()
+    assert len([each for each in caplog.records if "has vanished" in each.message]) == 1
+
+
+def vanish(path: Path, how: str) -> None:
+    if how == "folder":
+        shutil.rmtree(path.parent)
+        return
+    path.rename(path.with_name("elsewhere")) if how == "renamed" else path.unlink()
+    if how == "replaced":
+        with socket.socket(socket.AF_UNIX) as other:
+            other.bind(str(path))
+
+
+async def test_a_socket_that_cannot_be_made_again_is_a_problem_of_the_camera(tmp_path: Path) -> None:
+    clock = SimulatedClock()
+    bench = Bench(tmp_path / "run" / "s", BrokerSettings(), clock)
+    problems: list[StorageFailed] = []
+
+    async def serve(*, task_status: TaskStatus[None]) -> None:
+        try:
+            await bench.server.run(task_status=task_status)
+        except* StorageFailed as group:
+            problems.extend(error for error in group.exceptions if isinstance(error, StorageFailed))
+
+    with anyio.fail_after(40):
+        async with anyio.create_task_group() as tg:
+            await tg.start(serve)
+            shutil.rmtree(tmp_path / "run")
+            (tmp_path / "run").write_text("in the way")
+            await clock.advance(LOOK_S)
+    assert len(problems) == 1

@@ -78,3 +78,20 @@ def test_device_paths_are_blanked_and_logged(caplog: pytest.LogCaptureFixture) -
     clean = json.loads(without_device_paths(text))
     assert clean == {"a": "open [device] busy", "b": "file:[device]\n", "c": "/device/x"}
     assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/dev/shm/state/snapshots/a.jpg", "/home/me/dev/agent/a.jpg", "/srv/K\u00fcche/dev/a.jpg"],  # noqa: S108
+)
+@pytest.mark.parametrize("ascii_only", [True, False])
+def test_a_file_is_no_device(path: str, ascii_only: bool, caplog: pytest.LogCaptureFixture) -> None:
+    text = json.dumps({"file_path": path}, ensure_ascii=ascii_only)
+    assert without_device_paths(text) == text
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize("before", ["", " ", "\n", "\t", "\x1b", "'", "(", "=", "v4l2:", "file://"])
+def test_a_device_is_found_behind_whatever_stands_before_it(before: str) -> None:
+    text = json.dumps({"details": f"{before}/dev/video0"})
+    assert json.loads(without_device_paths(text)) == {"details": f"{before}[device]"}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from agent_core.plugin.ffmpeg import explain
-from agent_core.plugin.processes import Tail, child
+from agent_core.plugin.processes import Tail, child, handed_on
 
 if TYPE_CHECKING:
     from anyio.abc import Process
@@ -33,7 +33,7 @@ def expand(command: str, variables: Mapping[str, str]) -> list[str]:
     Raises:
         ValueError: the quotes do not match.
     """
-    known = {**os.environ, **variables}
+    known = {**handed_on(os.environ), **variables}
     return [
         _VARIABLE.sub(lambda found: known.get(found[1] or found[2], ""), word)
         for word in shlex.split(command)

@@ -1,0 +1,82 @@
+"""Files that another account, or a mistake, may have put in place of ours: read without waiting and within a limit.
+
+A folder that is shared, or once was, can hold anything under a known name. Opening a FIFO waits for a writer, a device
+may never end, and a symbolic link leads out of the folder.
+"""
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+__all__ = ("UnsafeFile", "open_regular", "read_small")
+
+#: State files have some kilobytes; a ledger of a thousand cameras has 200 kB.
+LIMIT_BYTES = 1 << 20
+_WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
+
+
+class UnsafeFile(OSError):
+    """What is there cannot be one of our files; `strerror` says why."""
+
+    def __init__(self, why: str, path: Path) -> None:
+        super().__init__(errno.EINVAL, why, os.fspath(path))
+
+
+def open_regular(path: Path, flags: int = os.O_RDONLY, *, follow: bool = False) -> int:
+    """Open a regular file; the caller closes the descriptor.
+
+    Args:
+        path: the file.
+        flags: as for `os.open`; the file is never created.
+        follow: open what a symbolic link points at, where an operator may have set one.
+
+    Raises:
+        UnsafeFile: it is a FIFO, a device, a folder, a socket, or a link that is not followed.
+        OSError: it cannot be opened.
+    """
+    flags |= os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
+    try:
+        descriptor = os.open(path, flags)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise UnsafeFile("it is a symbolic link", path) from error
+        if error.errno == errno.ENXIO:
+            raise UnsafeFile("it is not a regular file", path) from error
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise UnsafeFile("it is not a regular file", path)
+    return descriptor
+
+
+def read_small(
+    path: Path, *, limit_bytes: int = LIMIT_BYTES, private: bool = False, follow: bool = False
+) -> bytes:
+    """Read a whole regular file. Blocks on the disk, and on nothing else.
+
+    Args:
+        path: the file.
+        limit_bytes: the largest size that is read.
+        private: trust the file only if no other account can have written it: its owner is this account, root or
+            the owner of its folder, and neither the group nor others may write to it.
+        follow: as for `open_regular`.
+
+    Raises:
+        UnsafeFile: as for `open_regular`; the file is too large; another account may have written it.
+        OSError: it cannot be read.
+    """
+    with os.fdopen(open_regular(path, follow=follow), "rb") as file:
+        if private:
+            _refuse_foreign(path, os.fstat(file.fileno()))
+        content = file.read(limit_bytes + 1)
+    if len(content) > limit_bytes:
+        raise UnsafeFile(f"it is larger than {limit_bytes} bytes", path)
+    return content
+
+
+def _refuse_foreign(path: Path, status: os.stat_result) -> None:
+    if status.st_uid not in {0, os.geteuid(), path.parent.stat().st_uid}:
+        raise UnsafeFile("it belongs to another account", path)
+    if status.st_mode & _WRITABLE_BY_OTHERS:
+        raise UnsafeFile("other accounts may write to it", path)
