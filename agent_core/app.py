@@ -47,9 +47,16 @@ class Agent:
     """The whole agent. `run` is its life; nothing happens before it and nothing is left after it."""
 
     def __init__(
-        self, config: AgentConfig, *, clock: Clock | None = None, find: EntryPointFinder = installed
+        self,
+        config: AgentConfig,
+        *,
+        files: Sequence[Path] = (),
+        clock: Clock | None = None,
+        find: EntryPointFinder = installed,
     ) -> None:
+        """`files` are where `config` was read from; `doctor` compares them with what it reads itself."""
         self._config = config
+        self._files = files
         self._clock = clock or SystemClock()
         self._find = find
 
@@ -71,7 +78,7 @@ class Agent:
             try:
                 await front.start(parts.server.run)
                 url = f"{parts.server.scheme}://{_host(self._config.server.host)}:{parts.server.port}/ws"
-                with Announcement(self._config.storage.endpoint_file, url):
+                with Announcement(self._config.storage.endpoint_file, url, self._files):
                     await services.start(parts.supervisor.run)
                     await services.start(parts.monitor.run)
                     await services.start(parts.converter.run)
@@ -168,7 +175,7 @@ def main(files: Iterable[Path]) -> int:
     try:
         anyio.run(
             _run_with_signals,
-            Agent(config),
+            Agent(config, files=files),
             lambda: _reload(files),
             backend_options={"loop_factory": ContainedLoop},
         )

@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import socket
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -30,12 +31,14 @@ def keep_files_private() -> None:
 class Announcement:
     """Tells the command line on this host where the agent listens, for as long as it does."""
 
-    def __init__(self, endpoint_file: Path, url: str) -> None:
+    def __init__(self, endpoint_file: Path, url: str, config_files: Sequence[Path] = ()) -> None:
         self._path = endpoint_file
         self._url = url
+        self._config_files = config_files
 
     def __enter__(self) -> None:
-        entry = json.dumps({"url": self._url, "pid": os.getpid()})
+        files = [str(path.absolute()) for path in self._config_files]
+        entry = json.dumps({"url": self._url, "pid": os.getpid(), "config_files": files})
         try:
             write_atomic(self._path, entry.encode() + b"\n")
         except OSError as error:

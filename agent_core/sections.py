@@ -110,7 +110,7 @@ class StorageConfig(_Section):
 
     @property
     def endpoint_file(self) -> Path:
-        """`{"url": ..., "pid": ...}` while the agent runs, for the command line of this host."""
+        """`{"url": ..., "pid": ..., "config_files": [...]}` while the agent runs, for the command line of this host."""
         return self.state_dir / "endpoint.json"
 
 

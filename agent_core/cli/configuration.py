@@ -37,7 +37,7 @@ def _check(arguments: argparse.Namespace) -> int:
 
     files = find_files(arguments.config)
     config = load_settings(arguments.config)
-    statuses = load_plugins(config.plugins)
+    statuses = load_plugins(config)
     refuse_wrong_settings(statuses)
     failed = [status for status in statuses if status.reason]
     for status in failed:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from agent_core.cli.exits import CommandFailed
 from agent_core.cli.options import Commands, Parser, add_agent_options, add_command
-from agent_core.cli.settings import load_settings
+from agent_core.cli.settings import find_files, load_settings
 from agent_core.cli.text import one_line, print_result, table
 
 if TYPE_CHECKING:
@@ -32,8 +32,9 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
     from agent_core.cli.examination import examine
 
+    files = find_files(arguments.config)
     config = load_settings(arguments.config)
-    findings = anyio.run(partial(examine, arguments, config))
+    findings = anyio.run(partial(examine, arguments, config, files))
     print_result([_row(each) for each in findings], _lines(findings), as_json=arguments.json)
     failed = [each for each in findings if each.status == "FAILED"]
     if failed:

@@ -1,8 +1,7 @@
-"""What `doctor` looks at: this host, each plugin's own checks, and the agent if one runs."""
+"""What `doctor` looks at: the configuration, this host, each plugin's own checks, and the agent."""
 
 import argparse
 import os
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,71 +9,124 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from agent_core.cli.access import connected
-from agent_core.cli.loading import loaded_manager, quietly
+from agent_core.cli.folder_checks import Folder, look_at_folder, look_at_runtime_folder
+from agent_core.cli.host_checks import look_at_clock, look_at_ffmpeg, look_at_port, look_at_secrets, said
+from agent_core.cli.loading import loaded, quietly
+from agent_core.cli.media_checks import look_at_media_server
+from agent_core.cli.running import RunningAgent, announced, lock_holder, program_name, running_agents
 from agent_core.cli.text import duration
 from agent_core.errors import AgentError
-from agent_core.path_conf import MODE_REASONS, PublishMode
-from agent_core.plugin import Check, Finding, FindingStatus, ffmpeg
+from agent_core.plugin import Check, Finding, FindingStatus
 
 if TYPE_CHECKING:
-    from agent_core.client.errors import ClientError
-    from agent_core.config import AgentConfig, MediaServerConfig
+    from agent_core.config import AgentConfig
     from agent_core.plugin.manager import PluginManager, PluginStatus
 
-__all__ = ("examine", "look", "storage")
+__all__ = ("configuration", "examine", "look")
 
-#: How long a plugin's check may take.
+#: How long a plugin's check, or a running agent's answer, may take.
 LOOK_S = 10.0
-#: Below this share of free space recordings are about to fail.
-_LOW_SPACE = 0.05
 
 
-async def examine(arguments: argparse.Namespace, config: "AgentConfig") -> list[Finding]:
+async def examine(
+    arguments: argparse.Namespace, config: "AgentConfig", files: Sequence[Path]
+) -> list[Finding]:
     """All findings, in the order in which a person would look."""
-    manager = loaded_manager(config.plugins)
+    plugins = loaded(config)
+    offered = [each for provider in plugins.providers for each in provider.components]
     findings = [
-        storage(config.storage.state_dir),
-        _ffmpeg(config.ffmpeg.program),
-        _media_server(config.media_server),
+        configuration(files, announced(config.storage.state_dir), running_agents()),
+        *_folders(config),
+        *look_at_secrets(config.storage, config.server),
+        look_at_clock(config.storage),
+        await _limited("ffmpeg", look_at_ffmpeg, config.ffmpeg.program),
+        await look_at_media_server(config.media_server, offered),
     ]
-    for status in manager.statuses:
-        findings += await _plugin(manager, status)
-    return [*findings, *await _agent(arguments)]
+    if not config.plugins.enabled:
+        findings.append(_no_plugins())
+    for status in plugins.manager.statuses:
+        findings += await _plugin(plugins.manager, status)
+    return [*findings, *await _agent(arguments, config)]
 
 
-def storage(folder: Path) -> Finding:
-    """The state folder, or, where the agent has not run yet, what it will be made in."""
-    # Unlike Path.exists, this takes what lies below a folder that is closed to this account for absent.
-    there = next(each for each in (folder, *folder.parents) if os.path.exists(each))  # noqa: PTH110
-    usage = shutil.disk_usage(there)
-    free = f"{usage.free / 1e9:.1f} GB free"
-    if not os.access(there, os.W_OK | os.X_OK):
-        return Finding(
-            "storage",
-            FindingStatus.FAILED,
-            f"{there} is not writable for this account.",
-            "Run this as the agent's account; if that fails too, give the folder to it.",
-        )
-    if usage.free < _LOW_SPACE * usage.total:
-        return Finding(
-            "storage", FindingStatus.WARNING, f"{there}: {free}.", "Delete recordings, or set retention."
-        )
-    return Finding("storage", FindingStatus.OK, f"{there}: {free}.")
+def configuration(
+    files: Sequence[Path], own: RunningAgent | None, others: Sequence[RunningAgent] = ()
+) -> Finding:
+    """Which files were read; with others than the agent's, all that follows is a look at something else.
+
+    Args:
+        files: what was read here, in order.
+        own: the agent that runs with the configured state folder.
+        others: agents that run with other state folders; one may be meant where nothing else is known.
+    """
+    read = (
+        f"Read {', '.join(map(str, files))}."
+        if files
+        else "No configuration file was read: all is at its default."
+    )
+    meant = own or next(iter(others if not files else ()), None)
+    if meant is not None and (
+        meant is not own or meant.config_files != tuple(each.absolute() for each in files)
+    ):
+        return _another(read, meant)
+    if files or own is not None:
+        return Finding("configuration", FindingStatus.OK, read)
+    step = "Where the agent runs with a file of its own, name that by --config FILE."
+    return Finding("configuration", FindingStatus.WARNING, read, step)
 
 
-def _ffmpeg(program: str | None) -> Finding:
+def _another(read: str, agent: RunningAgent) -> Finding:
+    files = ", ".join(map(str, agent.config_files)) or "no configuration file"
+    step = (
+        f"Run `camera-agent doctor --config {agent.config_files[0]}`"
+        if agent.config_files
+        else "Run it without --config, with the environment of that agent"
+    )
+    return Finding(
+        "configuration",
+        FindingStatus.WARNING,
+        f"{read} An agent runs with {files}: {program_name(agent.pid)}, state folder {agent.state_dir}.",
+        f"{step}, to look at what that agent uses.",
+    )
+
+
+def _folders(config: "AgentConfig") -> list[Finding]:
+    storage, low = config.storage, config.health.low_space_bytes
+    account = _owner(storage.state_dir)
+
+    def folder(name: str, path: Path, key: str, *, is_private: bool = False) -> Folder:
+        return Folder(name, path, f"storage.{key}", low, account, is_private)
+
+    return [
+        look_at_folder(folder("storage", storage.state_dir, "state_dir", is_private=True)),
+        look_at_folder(folder("recordings folder", storage.recordings, "recordings_dir")),
+        look_at_folder(folder("snapshots folder", storage.snapshots, "snapshots_dir")),
+        look_at_runtime_folder(folder("runtime folder", storage.runtime_dir, "runtime_dir", is_private=True)),
+    ]
+
+
+def _owner(state_dir: Path) -> int:
+    """Return the account that the agent runs as: for root that of the state folder, else this one."""
     try:
-        return Finding("ffmpeg", FindingStatus.OK, f"{ffmpeg.locate(program)} is used.")
-    except AgentError as error:
-        return _said("ffmpeg", error)
+        return state_dir.stat().st_uid if os.geteuid() == 0 else os.geteuid()
+    except OSError:
+        return os.geteuid()
 
 
-def _media_server(settings: "MediaServerConfig") -> Finding:
-    """Which one, and who feeds it; that it answers is the running agent's to say."""
-    mode = PublishMode(settings.publishers)
-    reason = MODE_REASONS[mode].replace("_", " ")
-    detail = f"Mode {settings.mode}; publishers are run by the {mode} ({reason})."
-    return Finding("media server", FindingStatus.OK, detail)
+async def _limited(name: str, look_at: Any, *arguments: object) -> Finding:
+    with anyio.move_on_after(LOOK_S):
+        found: Finding = await look_at(*arguments)
+        return found
+    return Finding(name, FindingStatus.FAILED, f"It has not answered for {LOOK_S:g} s.", "Run it by hand.")
+
+
+def _no_plugins() -> Finding:
+    return Finding(
+        "plugins",
+        FindingStatus.WARNING,
+        "No plugin is enabled, so no camera is found.",
+        "Add some to plugins.enabled; `camera-agent plugins list` shows what is installed.",
+    )
 
 
 async def _plugin(manager: "PluginManager", status: "PluginStatus") -> list[Finding]:
@@ -105,15 +157,9 @@ async def look(check: Check, limit_s: float = LOOK_S) -> Sequence[Finding]:
         return [_broken(check.name, error)]
 
 
-def _said(
-    name: str, error: "AgentError | ClientError", status: FindingStatus = FindingStatus.FAILED
-) -> Finding:
-    return Finding(name, status, error.details, error.suggestion)
-
-
 def _broken(name: str, error: Exception) -> Finding:
     if isinstance(error, AgentError):
-        return _said(name, error)
+        return said(name, error)
     return Finding(
         name,
         FindingStatus.FAILED,
@@ -122,23 +168,49 @@ def _broken(name: str, error: Exception) -> Finding:
     )
 
 
-async def _agent(arguments: argparse.Namespace) -> list[Finding]:
-    """What a running agent says of itself; that none runs is no problem, only worth knowing."""
+async def _agent(arguments: argparse.Namespace, config: "AgentConfig") -> list[Finding]:
+    """What a running agent says of itself; one that does not answer is a failure."""
     from agent_core.client.errors import AgentUnreachable, ClientError
 
     try:
-        async with connected(arguments) as agent:
-            status = await agent.call("get_status")
-            cameras = await agent.call("get_camera_list")
+        with anyio.fail_after(LOOK_S):
+            async with connected(arguments) as agent:
+                status = await agent.call("get_status")
+                cameras = await agent.call("get_camera_list")
     except AgentUnreachable as error:
-        return [_said("agent", error, FindingStatus.WARNING)]
+        return [_unreachable(error.details, config), *_port(arguments, config)]
+    except TimeoutError:
+        details = f"The agent has not answered for {LOOK_S:g} s."
+        return [_unreachable(details, config), *_port(arguments, config)]
     except (AgentError, ClientError) as error:
-        return [_said("agent", error)]
+        return [said("agent", error)]
     return [
         _overall(status),
+        *[_component(name, state) for name, state in status["components"].items() if state == "ERROR"],
         *[_check(each) for each in status["checks"]],
         *[_camera(each) for each in cameras["cameras"]],
     ]
+
+
+def _unreachable(details: str, config: "AgentConfig") -> Finding:
+    holder = lock_holder(config.storage.state_dir / "agent.lock")
+    if holder is None:
+        step = "Start it with `camera-agent run`, with the same --config; or name another by --url."
+        return Finding("agent", FindingStatus.FAILED, f"{details} No agent uses this state folder.", step)
+    return Finding(
+        "agent",
+        FindingStatus.FAILED,
+        f"{details} {program_name(holder)} has the state folder and does not answer.",
+        f"See its log; if it hangs, end it with `kill -9 {holder}` and start it again.",
+    )
+
+
+def _port(arguments: argparse.Namespace, config: "AgentConfig") -> list[Finding]:
+    """Whether another program has the port of an agent that does not run."""
+    is_other = arguments.url or os.environ.get("CAMERA_AGENT_URL")
+    if is_other or lock_holder(config.storage.state_dir / "agent.lock") is not None:
+        return []
+    return look_at_port("port", config.server.host, config.server.port, "server.port")
 
 
 def _overall(status: Mapping[str, Any]) -> Finding:
@@ -147,6 +219,15 @@ def _overall(status: Mapping[str, Any]) -> Finding:
         "agent",
         verdict.get(status["status"], FindingStatus.FAILED),
         f"Version {status['version']} has run for {duration(status['uptime'])} and is {status['status'].lower()}.",
+    )
+
+
+def _component(name: str, state: str) -> Finding:
+    return Finding(
+        f"agent: {name}",
+        FindingStatus.FAILED,
+        f"It has failed (state {state}) and is tried again from time to time.",
+        f"See why in the agent's log, at the lines that name {name}.",
     )
 
 

@@ -1,16 +1,25 @@
-"""Plugins loaded for a look, without running anything of theirs but their import and construction."""
+"""Plugins loaded for a look: imported, constructed and asked what they offer, as by `run`; nothing of theirs runs."""
 
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from agent_core.config import PluginsConfig
-    from agent_core.plugin.manager import PluginManager, PluginStatus
+    from agent_core.config import AgentConfig
+    from agent_core.loading import LoadedPlugins
+    from agent_core.models import Camera
+    from agent_core.plugin.manager import PluginStatus
 
-__all__ = ("load_plugins", "loaded_manager", "quietly")
+__all__ = ("load_plugins", "loaded", "quietly")
+
+
+class _NoCameras:
+    """The cameras of an agent that does not run."""
+
+    def list(self) -> "Sequence[Camera]":
+        return ()
 
 
 @contextmanager
@@ -26,18 +35,22 @@ def quietly() -> Iterator[None]:
         logger.removeHandler(silent)
 
 
-def load_plugins(config: "PluginsConfig") -> "tuple[PluginStatus, ...]":
+def load_plugins(config: "AgentConfig") -> "tuple[PluginStatus, ...]":
     """What became of each enabled plugin; here none is required, so that all are looked at."""
-    return loaded_manager(config).statuses
+    return loaded(config).manager.statuses
 
 
-def loaded_manager(config: "PluginsConfig") -> "PluginManager":
-    """The same with the plugins themselves."""
+def loaded(config: "AgentConfig") -> "LoadedPlugins":
+    """The same with the plugins themselves and what they offer."""
+    from agent_core.clock import SystemClock
     from agent_core.config import PluginsConfig
-    from agent_core.plugin.manager import PluginManager
+    from agent_core.events import EventBus
+    from agent_core.loading import contexts, load_plugins
+    from agent_core.plugin.manager import installed
 
-    settings = {name: dict(config.settings(name)) for name in config.enabled}
-    manager = PluginManager()
+    plugins = config.plugins
+    settings = {name: dict(plugins.settings(name)) for name in plugins.enabled}
+    unrequired = PluginsConfig.model_validate({"enabled": plugins.enabled, **settings})
+    make_context = contexts(config, cameras=_NoCameras(), events=EventBus(), clock=SystemClock())
     with quietly():
-        manager.load(PluginsConfig.model_validate({"enabled": config.enabled, **settings}))
-    return manager
+        return load_plugins(unrequired, make_context, installed)

@@ -11,7 +11,7 @@ from agent_core.cli.settings import load_settings
 from agent_core.cli.text import one_line, print_result, table
 
 if TYPE_CHECKING:
-    from agent_core.config import PluginsConfig
+    from agent_core.config import AgentConfig, PluginsConfig
 
 __all__ = ("add",)
 
@@ -31,15 +31,15 @@ def add(commands: "Commands[Parser]") -> None:
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    config = load_settings(arguments.config).plugins
+    config = load_settings(arguments.config)
     installed = _installed()
-    rows = [*_enabled(config, installed), *_others(config, installed)]
+    rows = [*_enabled(config, installed), *_others(config.plugins, installed)]
     _show(rows, as_json=arguments.json)
     return 0
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    rows = _enabled(load_settings(arguments.config).plugins, _installed())
+    rows = _enabled(load_settings(arguments.config), _installed())
     _show(rows, as_json=arguments.json)
     failed = [row["name"] for row in rows if row["reason"]]
     if failed:
@@ -61,7 +61,7 @@ def _installed() -> dict[str, str]:
     return {each.name: each.dist.version if each.dist else "" for each in found}
 
 
-def _enabled(config: "PluginsConfig", installed: dict[str, str]) -> list[Row]:
+def _enabled(config: "AgentConfig", installed: dict[str, str]) -> list[Row]:
     return [
         {
             "name": status.name,

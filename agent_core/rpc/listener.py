@@ -8,7 +8,7 @@ from pathlib import Path
 
 from agent_core.errors import StartFailed
 
-__all__ = ("bind", "tls_context")
+__all__ = ("bind", "refuse_unusable", "tls_context")
 
 _BACKLOG = 512
 _REASONS = {
@@ -34,6 +34,20 @@ def bind(host: str, port: int) -> tuple[socket.socket, ...]:
             each.close()
         raise _explain(error, host, port) from error
     return tuple(bound)
+
+
+def refuse_unusable(host: str, port: int) -> None:
+    """Refuse what `bind` would refuse, without listening: an agent that starts meanwhile is not disturbed.
+
+    Raises:
+        StartFailed: as `bind`.
+    """
+    for family, address in _addresses(host, port):
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            try:
+                _bind(probe, family, address)
+            except OSError as error:
+                raise _explain(error, host, port) from error
 
 
 def tls_context(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:
@@ -84,16 +98,22 @@ def _addresses(
 def _listen(family: socket.AddressFamily, address: tuple[str, int, *tuple[int, ...]]) -> socket.socket:
     listening = socket.socket(family, socket.SOCK_STREAM)
     try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         listening.setblocking(False)  # noqa: FBT003 - the standard library's own form
-        listening.bind(address)
+        _bind(listening, family, address)
         listening.listen(_BACKLOG)
     except BaseException:
         listening.close()
         raise
     return listening
+
+
+def _bind(
+    unbound: socket.socket, family: socket.AddressFamily, address: tuple[str, int, *tuple[int, ...]]
+) -> None:
+    unbound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if family == socket.AF_INET6:
+        unbound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    unbound.bind(address)
 
 
 def _explain(error: OSError, host: str, port: int) -> StartFailed:

@@ -1,0 +1,150 @@
+"""The folders of the agent as `doctor` sees them: there, its own, writable, with room."""
+
+import os
+import pwd
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent_core.cli.running import lock_holder, program_name
+from agent_core.cli.text import size
+from agent_core.plugin import Finding, FindingStatus
+
+__all__ = ("Folder", "look_at_folder", "look_at_runtime_folder")
+
+#: Files that a day of snapshots may need; fewer free inodes than this are about to run out.
+_LOW_INODES = 1000
+#: sockaddr_un has room for 108 bytes with the final zero (unix(7)); a camera's socket has up to 24 of them.
+_LONGEST_RUNTIME_DIR_BYTES = 107 - 24
+_FAILED, _WARNING, _OK = FindingStatus.FAILED, FindingStatus.WARNING, FindingStatus.OK
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A folder to look at.
+
+    Args:
+        name: what the finding is called.
+        path: the folder; it need not exist yet.
+        setting: the configuration key that names it.
+        low_space_bytes: less free space than this is a warning.
+        account: the user id of the account that the agent runs as.
+        is_private: no other account may write to it.
+    """
+
+    name: str
+    path: Path
+    setting: str
+    low_space_bytes: int
+    account: int
+    is_private: bool = False
+
+    def finding(self, status: FindingStatus, detail: str, suggestion: str = "") -> Finding:
+        return Finding(self.name, status, detail, suggestion)
+
+
+def look_at_folder(folder: Folder) -> Finding:
+    """Look at `folder`, or, where it does not exist yet, at what it will be made in. Changes nothing."""
+    # Unlike Path.exists, this takes what lies below a folder that is closed to this account for absent.
+    there = next(each for each in (folder.path, *folder.path.parents) if os.path.exists(each))  # noqa: PTH110
+    try:
+        return _fault(folder, there) or _room(folder, there)
+    except OSError as error:
+        said = (error.strerror or str(error)).lower()
+        return folder.finding(_FAILED, f"{there} cannot be looked at: {said}.", _elsewhere(folder))
+
+
+def look_at_runtime_folder(folder: Folder) -> Finding:
+    """Look at the folder of the sockets, which has rules of its own beside those of every folder."""
+    if folder.path.is_symlink():
+        return folder.finding(
+            _FAILED, f"{folder.path} is a symbolic link.", f"Remove it, or {_elsewhere(folder, start='set')}"
+        )
+    if (length := len(os.fsencode(folder.path))) > _LONGEST_RUNTIME_DIR_BYTES:
+        return folder.finding(
+            _FAILED,
+            f"{folder.path} has {length} bytes in its name, too many for the addresses of sockets in it.",
+            f"Set {folder.setting} to a path of at most {_LONGEST_RUNTIME_DIR_BYTES} bytes.",
+        )
+    found = look_at_folder(folder)
+    if found.status is not _OK or not folder.path.exists():
+        return found
+    if folder.path.stat().st_mode & 0o005:
+        return folder.finding(
+            _WARNING, f"{folder.path} can be entered by other accounts.", f"Run `chmod o-rwx {folder.path}`."
+        )
+    holder = lock_holder(folder.path)
+    used = f" In use by {program_name(holder)}." if holder else ""
+    return folder.finding(_OK, f"{found.detail}{used}")
+
+
+def _fault(folder: Folder, there: Path) -> Finding | None:
+    """Return what keeps the agent from writing there."""
+    instead = _elsewhere(folder, start="set")
+    if folder.path.is_symlink() and there != folder.path:
+        return folder.finding(_FAILED, f"{folder.path} is a link to nothing.", f"Remove it, or {instead}")
+    if not there.is_dir():
+        return folder.finding(_FAILED, f"{there} is not a folder.", f"Move it away, or {instead}")
+    if os.statvfs(there).f_flag & os.ST_RDONLY:
+        return folder.finding(
+            _FAILED,
+            f"{there} is on a file system that is mounted read-only.",
+            f"Mount it writable (`dmesg` tells whether the disk is broken), or {instead}",
+        )
+    if not os.access(there, os.W_OK | os.X_OK):
+        me, owner = _account(os.geteuid()), _account(there.stat().st_uid)
+        return folder.finding(
+            _FAILED,
+            f"{there} is not writable for this account, {me}; it belongs to {owner}.",
+            f"Run this as the agent's account; if that fails too, give the folder to it: `chown ACCOUNT {there}`.",
+        )
+    return _foreign(folder) if there == folder.path else None
+
+
+def _foreign(folder: Folder) -> Finding | None:
+    """Return what another account could do in a folder that is there."""
+    status = folder.path.stat()
+    if status.st_uid != folder.account and (folder.is_private or not status.st_mode & 0o022):
+        owner, agent = _account(status.st_uid), _account(folder.account)
+        return folder.finding(
+            _FAILED,
+            f"{folder.path} belongs to {owner}, and the agent's account is {agent}.",
+            f"Run `chown {agent} {folder.path}` as root, or {_elsewhere(folder, start='set')}",
+        )
+    if folder.is_private and status.st_mode & 0o022:
+        return folder.finding(
+            _FAILED, f"{folder.path} can be written to by other accounts.", f"Run `chmod go-w {folder.path}`."
+        )
+    return None
+
+
+def _room(folder: Folder, there: Path) -> Finding:
+    usage = os.statvfs(there)
+    free_bytes = usage.f_bavail * usage.f_frsize
+    missing = "" if there == folder.path else f" {folder.path} will be made in it."
+    detail = f"{there}: {size(free_bytes)} free.{missing}"
+    more = (
+        f"Delete recordings, set recordings.max_age_days or max_count, or {_elsewhere(folder, start='set')}"
+    )
+    if not free_bytes:
+        return folder.finding(_FAILED, f"{there}: the disk is full.", more)
+    if usage.f_files and not usage.f_favail:
+        return folder.finding(_FAILED, f"{there}: the file system has no inode for another file.", more)
+    if usage.f_files and usage.f_favail < _LOW_INODES:
+        return folder.finding(
+            _WARNING, f"{there}: the file system has inodes for {usage.f_favail} more files only.", more
+        )
+    if free_bytes < folder.low_space_bytes:
+        limit = f"health.low_space_bytes, {size(folder.low_space_bytes)}"
+        return folder.finding(_WARNING, f"{there}: {size(free_bytes)} free, less than {limit}.", more)
+    return folder.finding(_OK, detail)
+
+
+def _elsewhere(folder: Folder, start: str = "Set") -> str:
+    return f"{start} {folder.setting} to another folder."
+
+
+def _account(user_id: int) -> str:
+    try:
+        return pwd.getpwuid(user_id).pw_name
+    except KeyError:
+        return str(user_id)

@@ -1,0 +1,72 @@
+"""The media server as `doctor` sees it, with or without an agent that runs."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import anyio
+
+from agent_core.cli.host_checks import said
+from agent_core.errors import AgentError
+from agent_core.path_conf import MODE_REASONS, PublishMode
+from agent_core.plugin import Component, Finding, FindingStatus, MediaServer
+
+if TYPE_CHECKING:
+    from agent_core.config import MediaServerConfig
+
+__all__ = ("look_at_media_server",)
+
+_NAME = "media server"
+_ANSWER_S = 5.0
+#: What the finding is called in mode embedded; the running agent says whether that server answers.
+_NONE = Finding(
+    _NAME,
+    FindingStatus.WARNING,
+    "There is none: media_server.mode is embedded, and no plugin that can be used brings a media server. "
+    "Streams and recordings are refused.",
+    "Add embedded_server to plugins.enabled, or set media_server.mode to managed or external.",
+)
+
+
+async def look_at_media_server(settings: "MediaServerConfig", offered: Sequence[Component]) -> Finding:
+    """Look whether there is one: in mode embedded among `offered`, else as a program or at its address."""
+    mode = PublishMode(settings.publishers)
+    reason = MODE_REASONS[mode].replace("_", " ")
+    feeding = f"publishers are run by the {mode} ({reason})."
+    try:
+        match settings.mode:
+            case "embedded":
+                server = next((each for each in offered if isinstance(each, MediaServer)), None)
+                if server is None:
+                    return _NONE
+                what = f"Mode embedded, {server.name}"
+            case "managed":
+                what = f"Mode managed, {await _program(settings.program)}"
+            case "external":
+                await _answer(settings)
+                what = f"Mode external, {settings.api_url.rpartition('@')[2]} answers"
+    except AgentError as error:
+        return said(_NAME, error)
+    return Finding(_NAME, FindingStatus.OK, f"{what}; {feeding}")
+
+
+async def _program(program: str) -> str:
+    from agent_core.mediamtx.managed_program import locate, version_of
+
+    path = locate(program)
+    await version_of(path)
+    return path
+
+
+async def _answer(settings: "MediaServerConfig") -> None:
+    """Ask the API for a sign of life. Raises MediaServerError."""
+    from agent_core.errors import MediaServerUnavailable
+    from agent_core.mediamtx.client import MediaServerClient
+    from agent_core.plugin.rtsp import Credentials
+
+    password = settings.password.get_secret_value() if settings.password else ""
+    credentials = Credentials(settings.user, password) if settings.user else None
+    with anyio.move_on_after(_ANSWER_S):
+        async with MediaServerClient(settings.api_url, credentials=credentials) as client:
+            await client.info()
+            return
+    raise MediaServerUnavailable("The media server accepts connections and does not answer.")

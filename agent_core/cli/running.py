@@ -1,0 +1,103 @@
+"""Agents that run on this host, found by what the kernel says of them, whatever configuration they read."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ("RunningAgent", "announced", "listener_pid", "lock_holder", "program_name", "running_agents")
+
+_PROC = Path("/proc")
+_LOCK_FILE = "agent.lock"
+_ANNOUNCEMENT = "endpoint.json"
+#: An announcement has some hundred bytes; what is larger is none.
+_LIMIT_BYTES = 65_536
+#: The state LISTEN of /proc/net/tcp.
+_LISTENING = "0A"
+
+
+@dataclass(frozen=True, slots=True)
+class RunningAgent:
+    """An agent whose process is there. `config_files` are those that it has read, in order."""
+
+    pid: int
+    url: str
+    state_dir: Path
+    config_files: tuple[Path, ...]
+
+
+def announced(state_dir: Path) -> RunningAgent | None:
+    """Return the agent that says it runs with this state folder; None where none does, or its process is gone."""
+    path = state_dir / _ANNOUNCEMENT
+    try:
+        if not path.is_file() or path.stat().st_size > _LIMIT_BYTES:
+            return None
+        stored = json.loads(path.read_bytes())
+        pid = int(stored["pid"])
+        files = tuple(Path(str(each)) for each in stored.get("config_files", ()))
+        if not (_PROC / str(pid)).exists():
+            return None
+        return RunningAgent(pid, str(stored["url"]), state_dir, files)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
+
+
+def running_agents() -> list[RunningAgent]:
+    """Return the agents of this account, and for root of every account: those that hold their state folder's lock."""
+    folders = {
+        Path(target).parent
+        for _, target in _open_files()
+        if target.startswith("/") and target.endswith(f"/{_LOCK_FILE}")
+    }
+    found = (announced(folder) for folder in sorted(folders))
+    return [each for each in found if each is not None]
+
+
+def lock_holder(path: Path) -> int | None:
+    """Return the process that holds a flock(2) on a file or folder; None where none does or that cannot be seen."""
+    try:
+        status = path.stat()
+        lines = (_PROC / "locks").read_text().splitlines()
+    except OSError:
+        return None
+    inode = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
+    for line in lines:
+        words = line.split()
+        if len(words) >= 6 and words[1] == "FLOCK" and words[5] == inode and words[4].isdigit():
+            return int(words[4])
+    return None
+
+
+def listener_pid(port: int) -> int | None:
+    """Return the process that listens on a TCP port of this host, where this account may see it."""
+    sockets = {f"socket:[{inode}]" for inode in _listening_inodes(port)}
+    return next((pid for pid, target in _open_files() if target in sockets), None)
+
+
+def program_name(pid: int) -> str:
+    """Return `name (process N)`."""
+    with suppress(OSError):
+        return f"{(_PROC / str(pid) / 'comm').read_text(errors='replace').strip()} (process {pid})"
+    return f"process {pid}"
+
+
+def _listening_inodes(port: int) -> Iterator[str]:
+    for table in ("tcp", "tcp6"):
+        with suppress(OSError):
+            for line in (_PROC / "net" / table).read_text().splitlines()[1:]:
+                words = line.split()
+                if words[3] == _LISTENING and int(words[1].rpartition(":")[2], 16) == port:
+                    yield words[9]
+
+
+def _open_files() -> Iterator[tuple[int, str]]:
+    """Yield what the processes that this account may look into have open."""
+    for process in _PROC.iterdir():
+        if not process.name.isdigit():
+            continue
+        with suppress(OSError):
+            for entry in os.scandir(process / "fd"):
+                with suppress(OSError):
+                    yield int(process.name), os.readlink(entry.path)  # noqa: PTH115 - "socket:[1]" is no path
