@@ -1,6 +1,7 @@
 """Everything that faces clients: sessions, methods, events, files, on one port."""
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from agent_core import __version__
 from agent_core.clock import Clock
@@ -22,7 +23,10 @@ from agent_core.rpc.sessions import Sessions
 from agent_core.rpc.stream_methods import stream_methods
 from agent_core.rpc.table import MethodTable
 from agent_core.rpc.topics import EventForms
-from agent_core.web import DirectoryFiles, DownloadLinks, RecordingFiles, web_app
+from agent_core.web import DirectoryFiles, DownloadLinks, MadeAtFirstRequest, RecordingFiles
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
 
 __all__ = ("front_of",)
 
@@ -58,14 +62,22 @@ def front_of(
     )
     add_session_methods(table, sessions, title="camera-agent", version=__version__)
     _add_from_plugins(table, event_forms, providers)
-    http = web_app(
+    http = MadeAtFirstRequest(lambda: _web_app(controller, sessions, media, gate, links))
+    return RpcServer(config.server, sessions, http)
+
+
+def _web_app(
+    controller: Controller, sessions: Sessions, media: MediaPlane, gate: Authenticator, links: DownloadLinks
+) -> "ASGIApp":
+    from agent_core.web.app import web_app
+
+    return web_app(
         ready=lambda: controller.system_status().readiness is not Readiness.STARTING,
         metrics=lambda: _metrics(controller, sessions),
         gate=gate,
         links=links,
         files={"snapshots": DirectoryFiles(controller.store.root), "recordings": RecordingFiles(media.files)},
     )
-    return RpcServer(config.server, sessions, http)
 
 
 def _table(config: AgentConfig, controller: Controller, forms: Forms, links: DownloadLinks) -> MethodTable:

@@ -43,7 +43,12 @@ class Side:
 
 def agent_argv(folder: Path) -> list[str]:
     (folder / "config.toml").write_text(CONFIG.format(folder=folder) + TABLES.format(plugins=sorted(PLUGINS)))
-    return [sys.executable, "-m", "agent_core", "run", "--config", str(folder / "config.toml")]
+    return [
+        str(Path(sys.executable).with_name("camera-agent")),
+        "run",
+        "--config",
+        str(folder / "config.toml"),
+    ]
 
 
 BARE = Side("bare interpreter", lambda _: [sys.executable, "-c", "pass"], None)

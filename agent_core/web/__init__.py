@@ -1,7 +1,7 @@
-"""What the port serves over plain HTTP: files, health, metrics."""
+"""What the port serves over plain HTTP: files, health, metrics. `agent_core.web.app` has the routes and the framework."""
 
-from agent_core.web.app import Gate, web_app
 from agent_core.web.files import DirectoryFiles, FileResolver, ServedFile
+from agent_core.web.first_request import MadeAtFirstRequest
 from agent_core.web.links import DownloadLinks
 from agent_core.web.recordings import RecordingFiles
 
@@ -9,8 +9,7 @@ __all__ = (
     "DirectoryFiles",
     "DownloadLinks",
     "FileResolver",
-    "Gate",
+    "MadeAtFirstRequest",
     "RecordingFiles",
     "ServedFile",
-    "web_app",
 )

@@ -54,13 +54,23 @@ async def loaded(folder: Path, **sections: Any) -> dict[str, list[str]]:
 async def test_what_a_picture_or_a_device_needs_waits_for_it(tmp_path: Path) -> None:
     plugins = {"enabled": ALL_PLUGINS, "embedded_server": {"api_port": 0, "rtsp_port": 0}}
     seen = await loaded(tmp_path, plugins=plugins)
-    large = {"PIL", "numpy", "simplejpeg", "linuxpy", "imageio_ffmpeg", "pytest", "websockets.asyncio.client"}
+    large = {
+        "PIL",
+        "numpy",
+        "simplejpeg",
+        "linuxpy",
+        "imageio_ffmpeg",
+        "pytest",
+        "starlette.applications",
+        "websockets.asyncio.client",
+    }
     ours = {
         "agent_core.client",
         "agent_core.media.fmp4",
         "agent_core.mediamtx.hold",
         "agent_core.mediamtx.managed",
         "agent_core.rpc.openrpc",
+        "agent_core.web.app",
         "v4l2_tier.checks",
     }
     assert not (large | ours) & set(seen["ready"])
@@ -77,6 +87,7 @@ async def test_it_listens_before_the_media_server_and_its_client_are_loaded(tmp_
         "embedded_server.api",
         "embedded_server.path",
         "v4l2_tier.camera",
+        "v4l2_tier.device_roll",
         "v4l2_tier.probe",
         "v4l2_tier.producer",
     }

@@ -20,7 +20,8 @@ from agent_core.rpc.session import SharedParts
 from agent_core.rpc.sessions import Sessions
 from agent_core.rpc.table import MethodTable
 from agent_core.rpc.topics import EventForms
-from agent_core.web import DirectoryFiles, DownloadLinks, ServedFile, web_app
+from agent_core.web import DirectoryFiles, DownloadLinks, ServedFile
+from agent_core.web.app import web_app
 
 BODY = bytes(range(256)) * 4
 

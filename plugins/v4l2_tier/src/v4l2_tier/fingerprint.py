@@ -9,11 +9,9 @@ import re
 from agent_core.plugin import Fingerprint
 from v4l2_tier.capabilities import Capabilities
 from v4l2_tier.inventory import DeviceNode, UsbDevice
+from v4l2_tier.settings import SOURCE
 
 __all__ = ("SOURCE", "fingerprint", "own_serial")
-
-#: The name of the source, of its fingerprints, and of the plugin.
-SOURCE = "v4l2_tier"
 
 _SHORTEST_SERIAL = 4
 #: What makers leave in the field: words, counting, a number that only the first unit could have, a version, a date.

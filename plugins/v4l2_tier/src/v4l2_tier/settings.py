@@ -8,7 +8,10 @@ from pydantic import AfterValidator, Field
 
 from agent_core.plugin import Settings
 
-__all__ = ("CaptureSettings", "V4l2TierSettings")
+__all__ = ("SOURCE", "CaptureSettings", "V4l2TierSettings")
+
+#: The name of the source, of its fingerprints, and of the plugin.
+SOURCE = "v4l2_tier"
 
 
 def _a_code(text: str) -> str:

@@ -1,31 +1,13 @@
-"""The source: all nodes looked at, settled ones given to a camera each, gone ones taken away."""
-
-import logging
-from typing import TYPE_CHECKING
+"""The source of V4L2 cameras; what looks for them is imported when it begins to."""
 
 import anyio
 from anyio import TASK_STATUS_IGNORED
-from anyio.abc import TaskGroup, TaskStatus
+from anyio.abc import TaskStatus
 
-from agent_core.plugin import AgentContext, CameraReport, CameraSource, Clock, GrowingPauses
-from v4l2_tier.camera_needs import CameraNeeds
-from v4l2_tier.debounce import Debounce
-from v4l2_tier.fingerprint import SOURCE
-from v4l2_tier.hotplug import open_watcher
-from v4l2_tier.inventory import DeviceNode, Inventory, open_inventory
-from v4l2_tier.noticed import HotplugWatcher, Noticed
-from v4l2_tier.settings import V4l2TierSettings
-from v4l2_tier.sockets import SocketPlaces
-
-if TYPE_CHECKING:
-    from v4l2_tier.camera import V4l2Camera
+from agent_core.plugin import AgentContext, CameraReport, CameraSource
+from v4l2_tier.settings import SOURCE, V4l2TierSettings
 
 __all__ = ("V4l2Source",)
-
-_log = logging.getLogger("camera_agent.v4l2_tier")
-
-#: While udev has not said what it knows of a node: looked again after so long, and then ever less often.
-_FIRST_WAIT_S = 0.2
 
 
 class V4l2Source(CameraSource):
@@ -42,6 +24,12 @@ class V4l2Source(CameraSource):
     async def watch(
         self, report: CameraReport, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED
     ) -> None:
+        from v4l2_tier.camera_needs import CameraNeeds
+        from v4l2_tier.device_roll import DeviceRoll
+        from v4l2_tier.hotplug import open_watcher
+        from v4l2_tier.inventory import open_inventory
+        from v4l2_tier.sockets import SocketPlaces
+
         needs = CameraNeeds(self._settings, report, self._agent.clock, SocketPlaces(self._agent.runtime_dir))
         inventory = open_inventory()
         watcher = open_watcher(self._settings.hotplug, self._agent.clock)  # before the first look
@@ -50,77 +38,3 @@ class V4l2Source(CameraSource):
                 await DeviceRoll(inventory, watcher, needs, tg).run(task_status=task_status)
         finally:
             watcher.close()
-
-
-class DeviceRoll:
-    """Which nodes there are and the camera that looks after each."""
-
-    def __init__(
-        self, inventory: Inventory, watcher: HotplugWatcher, needs: CameraNeeds, tasks: TaskGroup
-    ) -> None:
-        self._inventory = inventory
-        self._watcher = watcher
-        self._needs = needs
-        self._tasks = tasks
-        self._clock: Clock = needs.clock
-        self._debounce = Debounce(needs.settings.settle_s)
-        self._cameras: dict[str, V4l2Camera] = {}
-        self._waits = GrowingPauses(_FIRST_WAIT_S, needs.settings.reconcile_s)
-        self._look_s = 0.0
-
-    async def run(self, *, task_status: TaskStatus[None]) -> None:
-        await self._look(Noticed())
-        # One after the other, by number: so ids do not depend on which device answers first.
-        for node in self._debounce.settled(self._clock.monotonic_s(), at_once=True):
-            await self._tasks.start(self._look_after, self._new_camera(node))
-        task_status.started()
-        while True:
-            noticed = await self._wait()
-            await self._look(noticed)
-            for node in self._debounce.settled(self._clock.monotonic_s()):
-                self._tasks.start_soon(self._look_after, self._new_camera(node))
-
-    async def _look(self, noticed: Noticed) -> None:
-        """All of them, each time: there are few, and an event can be lost or come twice."""
-        nodes, waiting = await self._inventory.look()
-        now_s = self._clock.monotonic_s()
-        for node in self._debounce.look(nodes, now_s, removed=noticed.removed, touched=noticed.touched):
-            self._cameras.pop(node.name).gone()
-        if not waiting:
-            self._waits.reset()
-        self._look_s = now_s + (self._waits.next_s() if waiting else self._needs.settings.reconcile_s)
-
-    def _new_camera(self, node: DeviceNode) -> "V4l2Camera":
-        from v4l2_tier.camera import V4l2Camera  # with all that opens devices: not before there is one
-
-        camera = self._cameras[node.name] = V4l2Camera(node, self._needs)
-        return camera
-
-    async def _look_after(
-        self, camera: "V4l2Camera", *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED
-    ) -> None:
-        told = False
-
-        def looked_at() -> None:
-            nonlocal told
-            if not told:
-                told = True
-                task_status.started()
-
-        await camera.run(looked_at)
-
-    async def _wait(self) -> Noticed:
-        """The next notice; or nothing, when a node has settled or it is time to look without a reason."""
-        due_s = min(self._look_s, self._debounce.next_s or self._look_s)
-        noticed = Noticed()
-
-        async def notice() -> None:
-            nonlocal noticed
-            noticed = await self._watcher.wait()
-            tg.cancel_scope.cancel()
-
-        async with anyio.create_task_group() as tg:
-            tg.start_soon(notice)
-            await self._clock.sleep(max(due_s - self._clock.monotonic_s(), 0.0))
-            tg.cancel_scope.cancel()
-        return noticed
