@@ -19,8 +19,8 @@ from agent_core.cli.host_checks import look_at_clock
 from agent_core.cli.running import RunningAgent, lock_holder
 from agent_core.config import StorageConfig
 from agent_core.errors import CaptureFailed
+from agent_core.instance import InstanceLock
 from agent_core.plugin import Check, Finding, FindingStatus
-from agent_core.runtime import InstanceLock
 from agent_core.testing import running_agent
 
 if TYPE_CHECKING:
