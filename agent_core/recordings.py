@@ -244,7 +244,9 @@ class RecordingManager:
             while True:
                 measured = await self._store.threads.run(self._measure, active)
                 now_s = self._clock.monotonic_s()
-                self._take_over(active, active.growth.look(now_s, measured, is_down=self._is_down(active)))
+                await self._take_over(
+                    active, active.growth.look(now_s, measured, is_down=self._is_down(active))
+                )
                 left_s = active.growth.left_s(now_s, active.note.duration_s)
                 if left_s is not None and left_s <= 0:
                     break
@@ -270,12 +272,12 @@ class RecordingManager:
             active.measured = Measured(stored.size_bytes, sum(self._store.segment_durations_s(stored)))
         return active.measured
 
-    def _take_over(self, active: Active, state: RecordingState) -> None:
+    async def _take_over(self, active: Active, state: RecordingState) -> None:
         if state is active.state:
             return
         active.state = state
         if state is RecordingState.ERROR:
-            active.problem = self._why(CameraId(active.note.camera))
+            active.problem = await self._why(CameraId(active.note.camera))
             self._publish("recording.error", active, active.problem.reason)
         elif not active.has_started:
             active.has_started = True
@@ -286,10 +288,10 @@ class RecordingManager:
         fields = {"camera": active.note.camera, "recording": active.note.id}
         _log.info("the recording is %s", state.value.lower(), extra={"fields": fields})
 
-    def _why(self, camera: CameraId) -> AgentError:
+    async def _why(self, camera: CameraId) -> AgentError:
         _, problem = self._streams.state(camera)
         try:
-            return no_media(problem, is_disk_full=self._store.is_full())
+            return no_media(problem, is_disk_full=await self._store.threads.run(self._store.is_full))
         except StorageFailed as error:
             return error
 
