@@ -4,7 +4,7 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,6 +16,7 @@ from typing import Annotated
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, FiniteFloat, ValidationError
 
 from agent_core.errors import StorageFailed
+from agent_core.listing import Lister, Page, newest_first
 from agent_core.models import CAMERA_ID, CameraId
 from agent_core.recording_place import no_recording, not_local
 from agent_core.segment_lengths import SegmentLengths
@@ -24,7 +25,7 @@ from agent_core.small_files import read_small
 from agent_core.state import explain_os_error, make_folder, write_atomic
 from agent_core.workers import WorkerPool
 
-__all__ = ("RecordingFormat", "RecordingNote", "RecordingStore", "StoredRecording")
+__all__ = ("ListedRecording", "RecordingFormat", "RecordingNote", "RecordingStore", "StoredRecording")
 
 #: The media server takes whatever starts like a segment's name for one; this is not such a name.
 NOTE = "recording.json"
@@ -92,6 +93,18 @@ class StoredRecording:
         return max((segment.modified_at for segment in self.segments), default=self.note.started_at)
 
 
+@dataclass(frozen=True, slots=True)
+class ListedRecording:
+    """A recording as a list shows it, with the seconds of media in it."""
+
+    stored: StoredRecording
+    duration_s: float
+
+
+#: What a list is sorted by, and all that is kept of a recording while it is: the POSIX time of its start, and its id.
+_Entry = tuple[float, str]
+
+
 class RecordingStore:
     """Makes, lists and reads recordings. Methods that are not `async` block on the disk: call them in a thread.
 
@@ -109,6 +122,7 @@ class RecordingStore:
         self.threads = WorkerPool(_THREADS)
         self._reads = WorkerPool(_READ_THREADS)
         self._lists = WorkerPool(1)
+        self._lister = Lister(self._entries, self._load, thread=self._lists)
 
     @property
     def root(self) -> Path:
@@ -233,41 +247,60 @@ class RecordingStore:
             raise explain_os_error(error, "look at the folder of recordings") from error
         return status.f_bavail * status.f_frsize < FULL_BYTES
 
-    async def all(self, camera: CameraId | None = None) -> list[StoredRecording]:
-        """All recordings, or one camera's, newest first.
+    async def page(self, camera: CameraId | None, *, offset: int, limit: int) -> Page[ListedRecording]:
+        """Return a part of the list of all recordings, or of one camera's, newest first.
 
         Raises:
             StorageFailed: the folder cannot be read.
         """
-        return await self._lists.run_abandonable(self._all, camera)
+        page = await self._lister.page(camera, offset=offset, limit=limit)
+        return Page(await self._lists.run_abandonable(self._with_durations, page.items), page.total)
 
-    def _all(self, camera: CameraId | None) -> list[StoredRecording]:
+    def _with_durations(self, found: Sequence[StoredRecording]) -> tuple[ListedRecording, ...]:
+        return tuple(ListedRecording(each, sum(self.segment_durations_s(each))) for each in found)
+
+    async def all(self, camera: CameraId | None = None) -> list[StoredRecording]:
+        """Return all recordings, or one camera's, newest first. Raises as `page`."""
+        return await self._lister.all(camera)
+
+    def _entries(self, camera: CameraId | None) -> list[_Entry]:
+        found: list[_Entry] = []
         try:
-            found = [each for each in self._walk(camera) if each is not None]
+            for folder in self._camera_folders(camera):
+                with suppress(FileNotFoundError):  # deleted meanwhile
+                    notes = map(self._note, Path(folder).iterdir())
+                    found += ((note.started_at.timestamp(), note.id) for note in notes if note)
         except FileNotFoundError:
             return []
         except OSError as error:
             raise explain_os_error(error, "list the recordings") from error
-        return sorted(found, key=lambda each: (each.note.started_at, each.note.id), reverse=True)
+        return newest_first(found)
 
-    def _walk(self, camera: CameraId | None) -> Iterator[StoredRecording | None]:
-        for folder in os.scandir(self._root):
-            is_wanted = CAMERA_ID.fullmatch(folder.name) and camera in {None, folder.name}
-            if is_wanted and folder.is_dir(follow_symlinks=False):  # downloads follow no link either
-                with suppress(FileNotFoundError):  # deleted meanwhile
-                    yield from (self._stored(each) for each in Path(folder.path).iterdir())
+    def _camera_folders(self, camera: CameraId | None) -> Iterator[str]:
+        with os.scandir(self._root) as folders:
+            for folder in folders:
+                is_wanted = CAMERA_ID.fullmatch(folder.name) and camera in {None, folder.name}
+                if is_wanted and folder.is_dir(follow_symlinks=False):  # downloads follow no link either
+                    yield folder.path
 
-    def _stored(self, folder: Path) -> StoredRecording | None:
-        """The recording in `folder`, None where that is not one of ours."""
+    def _load(self, entries: Sequence[_Entry]) -> list[StoredRecording]:
+        found = (self._stored(self._root / name.partition("_")[0] / name) for _, name in entries)
+        return [each for each in found if each is not None]
+
+    def _note(self, folder: Path) -> RecordingNote | None:
+        """Return the note in `folder`, None where that is not one of our recordings."""
         try:
             if not (_ID.fullmatch(folder.name) and stat.S_ISDIR(folder.lstat().st_mode)):
                 return None
             note = RecordingNote.model_validate_json(read_small(folder / NOTE, limit_bytes=_NOTE_LIMIT_BYTES))
         except (OSError, ValidationError):
             return None
-        if (note.camera, note.id) != (folder.parent.name, folder.name):
-            return None
-        return StoredRecording(note, folder, listed(folder))
+        return note if (note.camera, note.id) == (folder.parent.name, folder.name) else None
+
+    def _stored(self, folder: Path) -> StoredRecording | None:
+        """Return the recording in `folder`, None where that is not one of ours."""
+        note = self._note(folder)
+        return None if note is None else StoredRecording(note, folder, listed(folder))
 
     async def find(self, recording_id: str) -> StoredRecording:
         """The recording of that id.
@@ -290,10 +323,6 @@ class RecordingStore:
     async def durations_s(self, stored: StoredRecording) -> list[float]:
         """As `segment_durations_s`, for a client that looks at the recording."""
         return await self._reads.run_abandonable(self.segment_durations_s, stored)
-
-    async def duration_s(self, stored: StoredRecording) -> float:
-        """Seconds of media in all segments."""
-        return sum(await self.durations_s(stored))
 
     def segment_names(self, recording_id: str) -> list[str]:
         """The names of the segments of a recording, oldest first; empty where there is none of that id."""

@@ -3,13 +3,14 @@
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from agent_core.errors import InvalidParams, InvalidState, NotFound
+from agent_core.listing import Lister, Page, newest_first
 from agent_core.media import images
 from agent_core.media_entries import ListableNames, modified_at
 from agent_core.models import CAMERA_ID, CameraId, PictureFormat
@@ -37,6 +38,24 @@ class StoredFile:
     size_bytes: int
     modified_at: datetime
     format: PictureFormat
+
+
+#: What a list is sorted by, and all that is kept of a file while it is: when it was changed (ns), and its name.
+_Entry = tuple[int, str]
+
+
+def _form_of(file_name: str) -> PictureFormat | None:
+    """Return the format that a file name ends in; None for another one."""
+    stem, _, suffix = file_name.rpartition(".")
+    return _SUFFIXES.get(f".{suffix.lower()}") if stem else None
+
+
+def _camera_folders(root: Path, camera: CameraId | None) -> Iterator["os.DirEntry[str]"]:
+    with os.scandir(root) as folders:
+        for folder in folders:
+            wanted = camera is None or folder.name == camera
+            if wanted and CAMERA_ID.fullmatch(folder.name) and folder.is_dir(follow_symlinks=False):
+                yield folder
 
 
 def _timestamp(taken_at: datetime) -> str:
@@ -75,7 +94,7 @@ class SnapshotStore:
         self._root = root
         self._writes = WorkerPool(_WRITE_THREADS)
         self._reads = WorkerPool(_READ_THREADS)
-        self._lists = WorkerPool(1)
+        self._lister = Lister(self._entries, self._load)
         self._names = ListableNames()
 
     @property
@@ -155,7 +174,7 @@ class SnapshotStore:
 
     def _stored(self, camera: CameraId, path: Path) -> StoredFile | None:
         """The file at `path` if it is one of ours: a regular file with a picture's suffix."""
-        form = _SUFFIXES.get(path.suffix.lower())
+        form = _form_of(path.name)
         if form is None or not self._names.fits(path.name):
             return None
         try:
@@ -166,33 +185,43 @@ class SnapshotStore:
             return None
         return StoredFile(f"{camera}/{path.name}", camera, path, status.st_size, modified_at(status), form)
 
-    async def all(self, camera: CameraId | None = None) -> list[StoredFile]:
-        """All snapshots, or one camera's, newest first.
+    async def page(self, camera: CameraId | None, *, offset: int, limit: int) -> Page[StoredFile]:
+        """Return a part of the list of all snapshots, or of one camera's, newest first.
 
         Raises:
             StorageFailed: the folder cannot be read.
         """
-        return await self._lists.run_abandonable(self._list, camera)
+        return await self._lister.page(camera, offset=offset, limit=limit)
 
-    def _list(self, camera: CameraId | None) -> list[StoredFile]:
+    async def all(self, camera: CameraId | None = None) -> list[StoredFile]:
+        """Return all snapshots, or one camera's, newest first. Raises as `page`."""
+        return await self._lister.all(camera)
+
+    def _entries(self, camera: CameraId | None) -> list[_Entry]:
+        found: list[_Entry] = []
         try:
-            found = list(self._walk(camera))
+            for folder in _camera_folders(self._root, camera):
+                with suppress(FileNotFoundError):  # deleted meanwhile
+                    found += self._entries_in(folder)
         except FileNotFoundError:
             return []
         except OSError as error:
             raise explain_os_error(error, "list the snapshots") from error
-        return sorted(found, key=lambda file: (file.modified_at, file.name), reverse=True)
+        return newest_first(found)
 
-    def _walk(self, camera: CameraId | None) -> Iterator[StoredFile]:
-        for folder in os.scandir(self._root):
-            wanted = camera is None or folder.name == camera
-            if not (wanted and CAMERA_ID.fullmatch(folder.name) and folder.is_dir(follow_symlinks=False)):
-                continue
-            with suppress(FileNotFoundError):  # deleted meanwhile
-                for entry in os.scandir(folder.path):
-                    stored = self._stored(CameraId(folder.name), Path(entry.path))
-                    if stored:
-                        yield stored
+    def _entries_in(self, folder: "os.DirEntry[str]") -> Iterator[_Entry]:
+        with os.scandir(folder.path) as entries:
+            for entry in entries:
+                if _form_of(entry.name) is None or not self._names.fits(entry.name):
+                    continue
+                with suppress(FileNotFoundError):
+                    status = entry.stat(follow_symlinks=False)
+                    if stat.S_ISREG(status.st_mode):
+                        yield status.st_mtime_ns, f"{folder.name}/{entry.name}"
+
+    def _load(self, entries: Sequence[_Entry]) -> list[StoredFile]:
+        found = (self._stored(CameraId(name.partition("/")[0]), self._root / name) for _, name in entries)
+        return [each for each in found if each is not None]
 
     async def find(self, name: str) -> StoredFile:
         """The snapshot of that name; the camera's folder may be left out of a name that the agent made.

@@ -212,7 +212,7 @@ async def test_durations_are_read_once_a_size(store: RecordingStore, root: Path)
     await movie(path.with_name("b.mp4"), 3.0)
     path.write_bytes(path.with_name("b.mp4").read_bytes())
     assert await store.durations_s(store.read(note)) == pytest.approx([3.0, 3.0], abs=0.01)
-    assert await store.duration_s(store.read(note)) == pytest.approx(6.0, abs=0.01)
+    assert sum(await store.durations_s(store.read(note))) == pytest.approx(6.0, abs=0.01)
 
 
 async def test_a_damaged_segment_has_no_duration(store: RecordingStore, root: Path) -> None:
@@ -337,3 +337,15 @@ async def test_folders_are_closed_to_others_whatever_the_umask(store: RecordingS
     finally:
         os.umask(before)
     assert [each for each in (root, *root.rglob("*")) if each.stat().st_mode & 0o007] == []
+
+
+async def test_pages_are_cut_from_the_list_with_durations(store: RecordingStore, root: Path) -> None:
+    notes = [make(store, at=AT + timedelta(hours=number)) for number in range(5)]
+    await movie(root / "camera0" / notes[2].id / "a.mp4", 1.0)
+    damaged = make(store, at=AT + timedelta(days=2))
+    (root / "camera0" / damaged.id / NOTE).write_text("{}")
+    page = await store.page(None, offset=1, limit=3)
+    assert [each.stored.note.id for each in page.items] == [note.id for note in notes[3:0:-1]]
+    assert [round(each.duration_s, 1) for each in page.items] == [0.0, 1.0, 0.0]
+    assert page.total == 5
+    assert (await store.page(CameraId("camera7"), offset=0, limit=3)).total == 0

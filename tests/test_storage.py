@@ -175,3 +175,19 @@ async def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     with pytest.raises(StorageFailed) as caught:
         await save(store)
     assert caught.value.suggestion
+
+
+async def test_pages_are_cut_from_the_list_newest_first(store: SnapshotStore) -> None:
+    names = [await save(store, f"n{number:02d}", f"camera{number % 2}") for number in range(20)]
+    for number, name in enumerate(names):
+        os.utime(store.root / name, (0, 1000 + number))
+    (store.root / "camera0" / "notes.txt").write_text("")
+    (store.root / "camera0" / "jpg").write_text("")
+    page = await store.page(None, offset=3, limit=4)
+    assert [file.name for file in page.items] == names[-4:-8:-1]
+    assert page.total == 20
+    page = await store.page(CAMERA, offset=8, limit=4)
+    assert [file.name for file in page.items] == ["camera0/n02.jpg", "camera0/n00.jpg"]
+    assert page.total == 10
+    assert (await store.page(CAMERA, offset=99, limit=4)).items == ()
+    assert (await store.page(CameraId("camera7"), offset=0, limit=4)).total == 0

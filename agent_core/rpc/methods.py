@@ -103,11 +103,10 @@ class _Handlers:
 
     async def list_snapshots(self, params: wire.ListParams, caller: Caller) -> wire.FileList:
         camera = self.controller.cameras.get(params.device).id if params.device else None
-        found = await self.controller.store.all(camera)
-        page = found[params.offset : params.offset + params.limit]
+        page = await self.controller.store.page(camera, offset=params.offset, limit=params.limit)
         return wire.FileList(
-            files=[self.forms.file(stored) for stored in page],
-            total=len(found),
+            files=[self.forms.file(stored) for stored in page.items],
+            total=page.total,
             limit=params.limit,
             offset=params.offset,
         )

@@ -7,7 +7,7 @@ from agent_core.controller import Controller
 from agent_core.errors import InvalidState, StorageFailed, Unsupported
 from agent_core.models import CameraId
 from agent_core.recording_active import Active, Stopped
-from agent_core.recording_files import StoredRecording
+from agent_core.recording_files import ListedRecording, StoredRecording
 from agent_core.rpc import media_models as wire
 from agent_core.rpc.models import DeviceParams, ListParams, NameParams
 from agent_core.rpc.roles import Role
@@ -44,22 +44,22 @@ class _Handlers:
 
     async def list_recordings(self, params: ListParams, caller: Caller) -> wire.RecordingFileList:
         camera = self.controller.cameras.get(params.device).id if params.device else None
-        found = await self.controller.recording_files.all(camera)
-        page = found[params.offset : params.offset + params.limit]
+        page = await self.controller.recording_files.page(camera, offset=params.offset, limit=params.limit)
         return wire.RecordingFileList(
-            files=[await self._file(stored) for stored in page],
-            total=len(found),
+            files=[self._file(each) for each in page.items],
+            total=page.total,
             limit=params.limit,
             offset=params.offset,
         )
 
-    async def _file(self, stored: StoredRecording) -> wire.RecordingFile:
+    def _file(self, listed: ListedRecording) -> wire.RecordingFile:
+        stored = listed.stored
         return wire.RecordingFile(
             filename=stored.note.id,
             device=stored.note.camera,
             file_size=stored.size_bytes,
             modified_time=stored.modified_at,
-            duration=round(await self.controller.recording_files.duration_s(stored), 3),
+            duration=round(listed.duration_s, 3),
             format=stored.note.format,
             download_url=self.download_url("recordings", stored.note.id),
         )
