@@ -3,6 +3,10 @@ PYTHON ?= python3
 UV := .tools/bin/uv
 export UV_PYTHON_DOWNLOADS := never
 export UV_CACHE_DIR ?= $(CURDIR)/.cache/uv
+# uv takes the certificate of a proxy from SSL_CERT_FILE, pip from a variable of its own.
+ifdef SSL_CERT_FILE
+export PIP_CERT ?= $(SSL_CERT_FILE)
+endif
 PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 LOCKED_FROM := pyproject.toml $(addsuffix /pyproject.toml,$(PLUGINS))
 
