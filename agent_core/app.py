@@ -4,7 +4,8 @@ import gc
 import logging
 import os
 import signal
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,10 +23,13 @@ from agent_core.config import AgentConfig, load_config
 from agent_core.containment import ContainedLoop
 from agent_core.errors import AgentError, ConfigError
 from agent_core.instance import RuntimeFolder, claimed_folders
-from agent_core.models import SystemEvent
-from agent_core.plugin.manager import EntryPointFinder, installed
+from agent_core.models import PluginEvent, SystemEvent
+from agent_core.plugin.manager import EntryPointFinder, PluginState, installed
 from agent_core.runtime import Announcement, keep_files_private, notify_systemd
 from agent_core.stages import Stage
+from agent_core.watchdog.quarantine import TIMES
+from agent_core.watchdog.records import Review, host_times, keep, review, stack_file
+from agent_core.watchdog.timer import Watchdog, effective_timeout_s
 
 __all__ = ("Agent", "Running", "main")
 
@@ -53,12 +57,14 @@ class Agent:
         files: Sequence[Path] = (),
         clock: Clock | None = None,
         find: EntryPointFinder = installed,
+        watchdog: Watchdog | None = None,
     ) -> None:
         """`files` are where `config` was read from; `doctor` compares them with what it reads itself."""
         self._config = config
         self._files = files
         self._clock = clock or SystemClock()
         self._find = find
+        self._watchdog = watchdog
 
     async def run(self, *, task_status: TaskStatus[Running] = TASK_STATUS_IGNORED) -> None:
         """Serve until cancelled; started, with the address, as soon as it listens.
@@ -67,15 +73,28 @@ class Agent:
             StartFailed, PluginError, StorageFailed: it cannot start.
         """
         async with claimed_folders(self._config.storage) as folder:
-            parts = assemble(self._config, clock=self._clock, find=self._find)
-            await parts.store.prepare()
-            await self._serve(parts, folder, task_status)
+            found = _last_run(self._config)
+            with self._guarded(found):
+                parts = assemble(self._config, clock=self._clock, find=self._find, held=found.held())
+                await parts.store.prepare()
+                await self._serve(parts, folder, task_status)
+
+    @contextmanager
+    def _guarded(self, found: Review) -> Iterator[None]:
+        """Arm the watchdog, if there is one; the stacks of the last run have been read by then."""
+        if self._watchdog is None:
+            yield
+            return
+        with stack_file(self._config) as fd, self._watchdog.armed(fd, found.plugins):
+            yield
 
     async def _serve(self, parts: Assembly, folder: RuntimeFolder, task_status: TaskStatus[Running]) -> None:
         """The server ends first, while what it serves from is still there; then everything else."""
         async with anyio.create_task_group() as tg:
-            services, media, recordings, front = (Stage(tg) for _ in range(4))
+            services, media, recordings, front, guard = (Stage(tg) for _ in range(5))
             try:
+                if self._watchdog is not None:
+                    await guard.start(self._watchdog.run)
                 await front.start(parts.server.run)
                 url = f"{parts.server.scheme}://{_host(self._config.server.host)}:{parts.server.port}/ws"
                 with Announcement(self._config.storage.endpoint_file, url, self._files):
@@ -96,8 +115,21 @@ class Agent:
             finally:
                 with anyio.CancelScope(shield=True):
                     await _announce_shutdown(parts)
-                    for stage in (front, recordings, media, services):
+                    for stage in (front, recordings, media, services, guard):
                         await stage.end()
+
+
+def _last_run(config: AgentConfig) -> Review:
+    """Look at how the last run ended, log what there is to say, and keep what counts."""
+    found = review(config, host_times())
+    if found.ended:
+        _log.error("%s", found.ended)
+    if found.freeze is not None and (count := found.quarantine.count(found.freeze)):
+        _log.error("%s of %s times until the plugin %s is in quarantine", count, TIMES, found.freeze.plugin)
+    problem = keep(config, found)
+    if problem is not None:
+        _log.error("%s %s", problem.details, problem.suggestion)
+    return found
 
 
 def _host(host: str) -> str:
@@ -110,6 +142,9 @@ async def _announce_startup(parts: Assembly, *, task_status: TaskStatus[None] = 
     status = parts.controller.system_status()
     _log.info("%s", status.message)
     parts.events.publish("system.startup", _system_event(parts, "system.startup"))
+    for each in parts.controller.plugins.statuses:
+        if each.state is PluginState.QUARANTINED:
+            parts.events.publish("plugin.quarantined", PluginEvent(each.name, each.details))
 
 
 async def _announce_shutdown(parts: Assembly) -> None:
@@ -125,16 +160,26 @@ def _system_event(parts: Assembly, topic: str) -> SystemEvent:
     return SystemEvent(topic, "HEALTHY" if healthy else "DEGRADED", components)
 
 
-async def _run_with_signals(agent: Agent, reload: Callable[[], None]) -> None:
-    """SIGTERM and SIGINT end the agent, SIGHUP reloads what can be reloaded."""
+async def _run_with_signals(config: AgentConfig, files: Sequence[Path], reload: Callable[[], None]) -> None:
+    """SIGTERM and SIGINT end the agent, SIGHUP reloads what can be reloaded, SIGTSTP stops the process."""
+    clock = SystemClock()
+    watchdog = Watchdog(effective_timeout_s(config.health.watchdog_s, os.environ), clock=clock)
+    agent = Agent(config, files=files, clock=clock, watchdog=watchdog)
     async with anyio.create_task_group() as tg:
-        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+        with anyio.open_signal_receiver(
+            signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGTSTP
+        ) as signals:
+            # The loop is told by the same signal; this is for when it does not run.
+            signal.signal(signal.SIGINT, watchdog.interrupted)
             await tg.start(agent.run)
             _settle_memory()
             notify_systemd("READY=1")
             async for number in signals:
                 if number == signal.SIGHUP:
                     reload()
+                    continue
+                if number == signal.SIGTSTP:
+                    watchdog.stopped_by_user()
                     continue
                 _log.info("ending on %s", signal.Signals(number).name)
                 notify_systemd("STOPPING=1")
@@ -175,7 +220,8 @@ def main(files: Iterable[Path]) -> int:
     try:
         anyio.run(
             _run_with_signals,
-            Agent(config, files=files),
+            config,
+            files,
             lambda: _reload(files),
             backend_options={"loop_factory": ContainedLoop},
         )

@@ -1,9 +1,10 @@
 """The parts of one agent, made and connected; nothing runs yet."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from types import MappingProxyType
 
 from agent_core.cameras.ledger import Ledger
 from agent_core.cameras.monitor import CameraMonitor, SourceState
@@ -11,7 +12,7 @@ from agent_core.cameras.registry import CameraRegistry
 from agent_core.clock import Clock
 from agent_core.config import AgentConfig
 from agent_core.controller import Controller
-from agent_core.errors import AgentError, FfmpegFailed
+from agent_core.errors import AgentError, FfmpegFailed, PluginError
 from agent_core.events import EventBus
 from agent_core.front import front_of
 from agent_core.loading import LoadedPlugins, contexts, load_plugins
@@ -51,8 +52,16 @@ class Assembly:
     tokens: TokenAuthority
 
 
-def assemble(config: AgentConfig, *, clock: Clock, find: EntryPointFinder) -> Assembly:
+def assemble(
+    config: AgentConfig,
+    *,
+    clock: Clock,
+    find: EntryPointFinder,
+    held: Mapping[str, PluginError] = MappingProxyType({}),
+) -> Assembly:
     """Make and connect everything. Blocks on small files of the state folder; the folders must exist.
+
+    `held` are the plugins in quarantine, each with why.
 
     Raises:
         StartFailed: the secret cannot be used.
@@ -67,7 +76,13 @@ def assemble(config: AgentConfig, *, clock: Clock, find: EntryPointFinder) -> As
         _log.error("%s %s", problem.details, problem.suggestion)
     cameras = CameraRegistry(ledger, events=events, clock=clock)
     make_context = contexts(config, cameras=cameras, events=events, clock=clock)
-    plugins = load_plugins(config.plugins, make_context, find)
+    plugins = load_plugins(
+        config.plugins,
+        make_context,
+        find,
+        held=held,
+        spare_last_source=config.health.quarantine == "spare_last_source",
+    )
     refuse_wrong_settings(plugins.manager.statuses)
     return _connect(config, plugins, problems, cameras, ledger, events, clock)
 

@@ -107,6 +107,7 @@ def _event_forms(forms: Forms) -> EventForms:
     event_forms.register("recording_status_update", forms.recording_update)
     for topic in ("system.health", "system.startup", "system.shutdown", "system_health_update"):
         event_forms.register(topic, forms.system_event)
+    event_forms.register("plugin.quarantined", forms.plugin_event)
     return event_forms
 
 

@@ -1,5 +1,6 @@
 """The enabled plugins, loaded and asked for their providers, for whoever wires them or only looks."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -14,6 +15,8 @@ from agent_core.plugin.manager import ContextMaker, EntryPointFinder, PluginMana
 from agent_core.rpc.provided import check_provided
 
 __all__ = ("LoadedPlugins", "contexts", "load_plugins")
+
+_log = logging.getLogger("camera_agent.plugins")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,12 @@ def load_plugins(
     for each in everything.providers:
         if each.plugin in held and not each.sources:
             everything.manager.reject(each.plugin, held[each.plugin], config)
+    for each in everything.providers:
+        if each.plugin in held and each.sources:
+            _log.warning(
+                "%s would be in quarantine, but brings the only camera source; health.quarantine says what then",
+                each.plugin,
+            )
     kept = tuple(each for each in everything.providers if everything.manager.is_loaded(each.plugin))
     return LoadedPlugins(everything.manager, kept)
 

@@ -25,6 +25,7 @@ __all__ = (
     "MediaInput",
     "Picture",
     "PictureFormat",
+    "PluginEvent",
     "RecordingEvent",
     "RecordingState",
     "Snapshot",
@@ -268,6 +269,14 @@ class SystemEvent:
     status: str
     components: tuple[tuple[str, str], ...]
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PluginEvent:
+    """A plugin is in quarantine; `reason` is a sentence."""
+
+    plugin: str
+    reason: str
 
 
 class RecordingState(StrEnum):

@@ -209,7 +209,17 @@ class RecordingsConfig(_Section):
 
 
 class HealthConfig(_Section):
-    """How the media server is watched, and when it counts as broken."""
+    """How the agent and the media server are watched, and when the media server counts as broken."""
+
+    watchdog_s: float = Field(
+        30.0,
+        ge=1,
+        description="the agent ends itself when its event loop stands still for so long, or for three quarters of systemd's WatchdogSec",
+    )
+    quarantine: Literal["spare_last_source", "always", "never"] = Field(
+        "spare_last_source",
+        description="a plugin that made the agent end itself three times in ten minutes is not loaded: unless it brings the only cameras; even then; or never so",
+    )
 
     failures: int = Field(2, ge=1, description="failed probes in a row until it counts as broken")
     successes: int = Field(2, ge=1, description="good probes in a row until it counts as healthy again")

@@ -15,7 +15,8 @@ from agent_core.cli.loading import loaded, quietly
 from agent_core.cli.media_checks import look_at_media_server
 from agent_core.cli.running import RunningAgent, announced, lock_holder, program_name, running_agents
 from agent_core.cli.text import duration
-from agent_core.errors import AgentError
+from agent_core.containment import contained
+from agent_core.errors import AgentError, PluginError
 from agent_core.plugin import Check, Finding, FindingStatus
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ async def examine(
     arguments: argparse.Namespace, config: "AgentConfig", files: Sequence[Path]
 ) -> list[Finding]:
     """All findings, in the order in which a person would look."""
+    from agent_core.watchdog.records import host_times, review
+
     plugins = loaded(config)
     offered = [each for provider in plugins.providers for each in provider.components]
     findings = [
@@ -44,6 +47,9 @@ async def examine(
     ]
     if not config.plugins.enabled:
         findings.append(_no_plugins())
+    if ended := review(config, host_times()).ended:
+        step = "Update the plugin, change its settings or take it out of plugins.enabled."
+        findings.append(Finding("last run", FindingStatus.FAILED, ended, step))
     for status in plugins.manager.statuses:
         findings += await _plugin(plugins.manager, status)
     return [*findings, *await _agent(arguments, config)]
@@ -149,12 +155,18 @@ async def _plugin(manager: "PluginManager", status: "PluginStatus") -> list[Find
 async def look(check: Check, limit_s: float = LOOK_S) -> Sequence[Finding]:
     """What `check` finds; that it fails, or takes longer than `limit_s`, is a finding too."""
     try:
-        with anyio.fail_after(limit_s):
-            return await check.look()
+        with anyio.fail_after(limit_s), contained(f"The check {check.name}"):
+            return _checked(check.name, await check.look())
     except TimeoutError:
         return [Finding(check.name, FindingStatus.FAILED, f"Looking took longer than {limit_s:g} s.")]
     except Exception as error:  # noqa: BLE001 - as above
         return [_broken(check.name, error)]
+
+
+def _checked(name: str, found: object) -> Sequence[Finding]:
+    if isinstance(found, list | tuple) and all(isinstance(each, Finding) for each in found):
+        return found
+    raise PluginError(f"The check {name} returned something else than findings.", reason="wrong_provider")
 
 
 def _broken(name: str, error: Exception) -> Finding:
@@ -176,6 +188,7 @@ async def _agent(arguments: argparse.Namespace, config: "AgentConfig") -> list[F
         with anyio.fail_after(LOOK_S):
             async with connected(arguments) as agent:
                 status = await agent.call("get_status")
+                known = await agent.call("get_system_status")
                 cameras = await agent.call("get_camera_list")
     except AgentUnreachable as error:
         return [_unreachable(error.details, config), *_port(arguments, config)]
@@ -186,7 +199,11 @@ async def _agent(arguments: argparse.Namespace, config: "AgentConfig") -> list[F
         return [said("agent", error)]
     return [
         _overall(status),
-        *[_component(name, state) for name, state in status["components"].items() if state == "ERROR"],
+        *[
+            _component(name, state, known["problems"])
+            for name, state in status["components"].items()
+            if state == "ERROR"
+        ],
         *[_check(each) for each in status["checks"]],
         *[_camera(each) for each in cameras["cameras"]],
     ]
@@ -222,11 +239,13 @@ def _overall(status: Mapping[str, Any]) -> Finding:
     )
 
 
-def _component(name: str, state: str) -> Finding:
+def _component(name: str, state: str, problems: Sequence[Mapping[str, Any]]) -> Finding:
+    """Name a part of the running agent that does not work, with its reason where the agent knows one."""
+    known = next((each["details"] for each in problems if name in each["details"]), "")
     return Finding(
         f"agent: {name}",
         FindingStatus.FAILED,
-        f"It has failed (state {state}) and is tried again from time to time.",
+        f"{known} It has failed (state {state}) and is tried again from time to time.".lstrip(),
         f"See why in the agent's log, at the lines that name {name}.",
     )
 

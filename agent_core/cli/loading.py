@@ -47,10 +47,17 @@ def loaded(config: "AgentConfig") -> "LoadedPlugins":
     from agent_core.events import EventBus
     from agent_core.loading import contexts, load_plugins
     from agent_core.plugin.manager import installed
+    from agent_core.watchdog.records import host_times, review
 
     plugins = config.plugins
     settings = {name: dict(plugins.settings(name)) for name in plugins.enabled}
     unrequired = PluginsConfig.model_validate({"enabled": plugins.enabled, **settings})
     make_context = contexts(config, cameras=_NoCameras(), events=EventBus(), clock=SystemClock())
     with quietly():
-        return load_plugins(unrequired, make_context, installed)
+        return load_plugins(
+            unrequired,
+            make_context,
+            installed,
+            held=review(config, host_times()).held(),
+            spare_last_source=config.health.quarantine == "spare_last_source",
+        )

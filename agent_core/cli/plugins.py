@@ -26,7 +26,10 @@ def add(commands: "Commands[Parser]") -> None:
     below = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     add_command(below, "list", _list, "Load the enabled plugins without running them; list the others, too.")
     add_command(
-        below, "check", _check, "Load the enabled plugins without running them; fail if one cannot be."
+        below,
+        "check",
+        _check,
+        "Load the enabled plugins and ask for what they bring, without running it; fail if one cannot be used.",
     )
 
 
@@ -34,13 +37,14 @@ def _list(arguments: argparse.Namespace) -> int:
     config = load_settings(arguments.config)
     installed = _installed()
     rows = [*_enabled(config, installed), *_others(config.plugins, installed)]
-    _show(rows, as_json=arguments.json)
+    _show(rows, config, as_json=arguments.json)
     return 0
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    rows = _enabled(load_settings(arguments.config), _installed())
-    _show(rows, as_json=arguments.json)
+    config = load_settings(arguments.config)
+    rows = _enabled(config, _installed())
+    _show(rows, config, as_json=arguments.json)
     failed = [row["name"] for row in rows if row["reason"]]
     if failed:
         raise CommandFailed(
@@ -84,8 +88,13 @@ def _others(config: "PluginsConfig", installed: dict[str, str]) -> list[Row]:
     ]
 
 
-def _show(rows: list[Row], *, as_json: bool) -> None:
+def _show(rows: list[Row], config: "AgentConfig", *, as_json: bool) -> None:
+    """Print the rows, and in the readable form also how the watchdog ended the last run."""
+    from agent_core.watchdog.records import host_times, review
+
     lines = list(_lines(rows)) if rows else ["No plugins."]
+    if ended := review(config, host_times()).ended:
+        lines.append(one_line(ended))
     print_result(rows, lines, as_json=as_json)
 
 

@@ -13,6 +13,7 @@ from agent_core.models import (
     CameraId,
     CameraStatus,
     Control,
+    PluginEvent,
     RecordingEvent,
     RecordingState,
     Snapshot,
@@ -149,6 +150,9 @@ class Forms:
             reason=event.reason or None,
             timestamp=self.clock.now(),
         )
+
+    def plugin_event(self, event: PluginEvent) -> status.PluginEventForm:
+        return status.PluginEventForm(plugin=event.plugin, reason=event.reason, timestamp=self.clock.now())
 
     def recording_event(self, event: RecordingEvent) -> RecordingEventForm:
         """For the topics whose status says what happened: started, stopped, failed."""

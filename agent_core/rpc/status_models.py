@@ -9,6 +9,7 @@ from agent_core.rpc.timestamps import Timestamp
 
 __all__ = (
     "CheckForm",
+    "PluginEventForm",
     "PluginForm",
     "ProblemForm",
     "ServerInfo",
@@ -37,6 +38,12 @@ class SystemEventForm(RpcResult):
     status: str
     components: dict[str, str]
     reason: str | None = None
+    timestamp: Timestamp
+
+
+class PluginEventForm(RpcResult):
+    plugin: str
+    reason: str
     timestamp: Timestamp
 
 

@@ -44,7 +44,7 @@ _RECORDING = ("recording.start", "recording.stop", "recording.error")
 _SYSTEM = ("system.health", "system.startup", "system.shutdown")
 
 CORE_TOPICS: tuple[Topic, ...] = (
-    *(_same(name) for name in (*_CAMERA, *_RECORDING, "snapshot.taken", *_SYSTEM)),
+    *(_same(name) for name in (*_CAMERA, *_RECORDING, "snapshot.taken", *_SYSTEM, "plugin.quarantined")),
     Topic("camera_status_update", "camera_status_update", _CAMERA),
     # `recording.state` is on the bus only: the steps (STARTING among them) that have no topic of their own.
     Topic("recording_status_update", "recording_status_update", (*_RECORDING, "recording.state")),

@@ -199,6 +199,7 @@ def test_the_contracts_topics_are_all_there(forms: EventForms) -> None:
     assert set(forms.names) == {
         "camera.connected", "camera.disconnected", "camera.status_change", "recording.start", "recording.stop",
         "recording.error", "snapshot.taken", "system.health", "system.startup", "system.shutdown",
+        "plugin.quarantined",
         "camera_status_update", "recording_status_update", "system_health_update", "recording.started",
         "recording.stopped",
     }  # fmt: skip

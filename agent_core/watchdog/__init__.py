@@ -1,0 +1,1 @@
+"""The watchdog: ends a process whose event loop does not run, finds the plugin at fault, and quarantines it."""
