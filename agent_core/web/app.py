@@ -13,7 +13,15 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from agent_core.errors import AgentError, AuthenticationFailed, NotFound, PermissionDenied, RateLimited
+from agent_core.errors import (
+    AgentError,
+    AuthenticationFailed,
+    NotFound,
+    PermissionDenied,
+    RateLimited,
+    StorageFailed,
+)
+from agent_core.state import explain_os_error
 from agent_core.web.conditions import Answer, answer_for
 from agent_core.web.files import FileResolver, OpenedFile, ServedFile, open_beneath
 from agent_core.web.links import DownloadLinks
@@ -22,6 +30,8 @@ __all__ = ("Gate", "web_app")
 
 #: Read at once from a file, in a worker thread.
 _CHUNK_BYTES = 256 * 1024
+#: What a client should wait when the agent has no file descriptor left.
+_BUSY_RETRY_S = 5
 _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -54,7 +64,7 @@ def web_app(
         files: by kind, `snapshots` and `recordings`.
     """
     served = _FileRoute(gate, links, files)
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/healthz", _healthz),
             Route("/readyz", _readyz(ready)),
@@ -63,6 +73,9 @@ def web_app(
         ],
         exception_handlers={AgentError: _error_response},
     )
+    # A redirect would lead to whatever host the request claims to be for.
+    app.router.redirect_slashes = False
+    return app
 
 
 async def _healthz(_request: Request) -> Response:
@@ -97,10 +110,7 @@ class _FileRoute:
     async def answer(self, request: Request) -> Response:
         kind, name = request.path_params["kind"], request.path_params["name"]
         _require_file(request, self._gate, self._links, kind, name)
-        found = await anyio.to_thread.run_sync(_open, self._files.get(kind), name)
-        if found is None:
-            raise NotFound(f"There is no such file: {name[:100]!r}.", resource="file", id=name)
-        return _FileResponse(*found, request=request, kind=kind)
+        return _Download(self._files.get(kind), request=request, kind=kind, name=name)
 
 
 def _credentials(request: Request) -> str | None:
@@ -133,10 +143,15 @@ def _require_file(request: Request, gate: Gate, links: DownloadLinks, kind: str,
         )
 
 
-def _open(resolver: FileResolver | None, name: str) -> tuple[ServedFile, OpenedFile] | None:
+def _open(resolver: FileResolver | None, name: str) -> tuple[ServedFile, OpenedFile]:
     served = resolver.resolve(name) if resolver is not None else None
-    opened = open_beneath(served) if served is not None else None
-    return (served, opened) if served is not None and opened is not None else None
+    try:
+        opened = open_beneath(served) if served is not None else None
+    except OSError as error:
+        raise explain_os_error(error, "open a file to send") from error
+    if served is None or opened is None:
+        raise NotFound(f"There is no such file: {name[:100]!r}.", resource="file", id=name)
+    return served, opened
 
 
 async def _error_response(_request: Request, error: Exception) -> Response:
@@ -153,14 +168,33 @@ async def _error_response(_request: Request, error: Exception) -> Response:
             status = 404
         case RateLimited():
             status, headers = 429, {"retry-after": str(-(-error.retry_after_ms // 1000))}
+        case StorageFailed():
+            status, headers = 503, {"retry-after": str(_BUSY_RETRY_S)}
         case _:
             raise error
     body = {"reason": error.reason, "details": error.details, "suggestion": error.suggestion}
     return JSONResponse(body, status_code=status, headers=headers)
 
 
+class _Download(Response):
+    """The answer to a request for a file, which is opened when the answer begins and closed when it ends."""
+
+    def __init__(self, resolver: FileResolver | None, *, request: Request, kind: str, name: str) -> None:
+        super().__init__()
+        self._resolver = resolver
+        self._request = request
+        self._kind = kind
+        self._name = name
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # anyio lets no cancellation in between the thread's end and the next line, so the file always has its owner.
+        served, opened = await anyio.to_thread.run_sync(_open, self._resolver, self._name)
+        with opened:
+            await _FileResponse(served, opened, request=self._request, kind=self._kind)(scope, receive, send)
+
+
 class _FileResponse(Response):
-    """Sends what the file held when it was opened: a recording may grow meanwhile. Owns the open file."""
+    """Sends what the file held when it was opened: a recording may grow meanwhile."""
 
     def __init__(self, served: ServedFile, opened: OpenedFile, *, request: Request, kind: str) -> None:
         self._opened = opened
@@ -176,18 +210,15 @@ class _FileResponse(Response):
             self.headers["content-length"] = str(self._answer.size_bytes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            start = {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
-            await send(start)
-            if scope["method"] == "HEAD":
-                await send({"type": "http.response.body", "body": b""})
-                return
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(_cancel_when_gone, receive, tasks.cancel_scope)
-                await self._send_body(send)
-                tasks.cancel_scope.cancel()
-        finally:
-            self._opened.close()
+        start = {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
+        await send(start)
+        if scope["method"] == "HEAD":
+            await send({"type": "http.response.body", "body": b""})
+            return
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_cancel_when_gone, receive, tasks.cancel_scope)
+            await self._send_body(send)
+            tasks.cancel_scope.cancel()
 
     async def _send_body(self, send: Send) -> None:
         offset = self._answer.start

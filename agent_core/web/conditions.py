@@ -11,6 +11,9 @@ __all__ = ("Answer", "answer_for")
 #: One range; a request for several is answered with the whole, as it may be.
 _RANGE = re.compile(r"bytes=\s*([0-9]{0,19})-([0-9]{0,19})\s*", re.ASCII | re.IGNORECASE)
 
+#: The longest form that HTTP knows has 33 characters; the rest is room for spaces.
+_LONGEST_DATE = 64
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -62,8 +65,12 @@ def _range_applies(headers: Mapping[str, str], etag: str, modified_s: float) -> 
 
 
 def _seconds(date: str | None) -> float | None:
-    try:
-        when = parsedate_to_datetime(date) if date else None
-    except ValueError:
+    """Return the time that `date` names; None for what is no date, which makes the condition void (RFC 9110, 13.1.3)."""
+    if not date or len(date) > _LONGEST_DATE:
         return None
-    return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp() if when is not None else None
+    try:
+        when = parsedate_to_datetime(date)
+        return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
+    except (ArithmeticError, LookupError, TypeError, ValueError):
+        # The standard library's parser raises more than it documents: a year of eleven digits is an OverflowError.
+        return None

@@ -1,11 +1,13 @@
 """Opening files below a folder, so that no name, link or race leads out of it."""
 
+import errno
 import os
 import stat
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
-from typing import Protocol
+from typing import Protocol, Self
 
 __all__ = ("DirectoryFiles", "FileResolver", "OpenedFile", "ServedFile", "open_beneath")
 
@@ -15,6 +17,7 @@ _TYPES = MappingProxyType(
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 #: O_NONBLOCK: opening a FIFO that somebody put there must not wait for a writer.
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,50 +60,68 @@ class DirectoryFiles:
 
 @dataclass(frozen=True, slots=True)
 class OpenedFile:
-    """A file as it was when it was opened; it may grow, and `size_bytes` of it are what is served."""
+    """A file as it was when it was opened; it may grow, and `size_bytes` of it are what is served.
+
+    Use it as a context: it is closed at the end.
+    """
 
     fd: int
     size_bytes: int
     modified_s: float
     etag: str
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_reason: object) -> None:
+        os.close(self.fd)
+
     def read(self, offset: int, size_bytes: int) -> bytes:
         return os.pread(self.fd, size_bytes, offset)
-
-    def close(self) -> None:
-        os.close(self.fd)
 
 
 def open_beneath(file: ServedFile) -> OpenedFile | None:
     """Open a regular file below its root, following no symbolic link on the way; None for whatever else it is.
 
     Hidden names do not exist: unfinished files have them. The root itself may be a link; the operator chose it.
+
+    Raises:
+        OSError: this process or this host has no file descriptor left, which says nothing about the file.
     """
     parts = file.relative.split("/")
     if any(part.startswith(".") or not part or "\0" in part for part in parts):
         return None
     try:
-        return _checked(_open_parts(file.root, parts))
-    except (OSError, UnicodeEncodeError):
+        with ExitStack() as held:
+            opened = _checked(_open_parts(file.root, parts, held))
+            if opened is not None:
+                held.pop_all()
+            return opened
+    except OSError as error:
+        if error.errno in _EXHAUSTED:
+            raise
+        return None
+    except UnicodeEncodeError:
         return None
 
 
-def _open_parts(root: Path, parts: list[str]) -> int:
-    folder = os.open(root, _DIRECTORY)
-    try:
+def _open_parts(root: Path, parts: list[str], held: ExitStack) -> int:
+    """Return the descriptor of the file, which `held` owns; the folders on the way are closed again."""
+    with ExitStack() as folders:
+        folder = _owned(os.open(root, _DIRECTORY), folders)
         for part in parts[:-1]:
-            below = os.open(part, _DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
-            os.close(folder)
-            folder = below
-        return os.open(parts[-1], _FILE, dir_fd=folder)
-    finally:
-        os.close(folder)
+            folder = _owned(os.open(part, _DIRECTORY | os.O_NOFOLLOW, dir_fd=folder), folders)
+        return _owned(os.open(parts[-1], _FILE, dir_fd=folder), held)
+
+
+def _owned(fd: int, owner: ExitStack) -> int:
+    owner.callback(os.close, fd)
+    return fd
 
 
 def _checked(fd: int) -> OpenedFile | None:
     status = os.fstat(fd)
     if not stat.S_ISREG(status.st_mode):
-        os.close(fd)
         return None
     etag = f'"{status.st_ino:x}-{status.st_mtime_ns:x}-{status.st_size:x}"'
     return OpenedFile(fd, status.st_size, status.st_mtime, etag)

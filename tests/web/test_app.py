@@ -1,5 +1,6 @@
 """The routes over real sockets."""
 
+import resource
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -260,6 +261,39 @@ async def test_a_peer_that_leaves_ends_its_download(http: httpx.AsyncClient, age
     with anyio.fail_after(5):
         while _is_open(path):
             await anyio.sleep(0.01)
+
+
+async def test_no_condition_leaves_a_file_open(http: httpx.AsyncClient, agent: Agent) -> None:
+    path = agent.snapshots / "camera0" / "é a.jpg"
+    link = agent.links.sign("snapshots", "camera0/é a.jpg")
+    dates = ["Mon, 01 Jan 99999999999 00:00:00 GMT", "Mon, 01 Jan 0001 00:00:00 +2359", "1" * 5000]
+    for header in ("If-Modified-Since", "If-Range", "If-None-Match", "Range"):
+        for date in dates:
+            response = await http.get(link, headers={header: date})
+            assert (response.status_code, response.content) == (200, BODY)
+    assert not _is_open(path)
+
+
+async def test_without_descriptors_a_download_is_told_to_come_back(
+    http: httpx.AsyncClient, agent: Agent
+) -> None:
+    assert (await http.get(URL, headers=VIEWER)).status_code == 200
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+        response = await http.get(URL, headers=VIEWER)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert (response.status_code, response.json()["reason"]) == (503, "storage_failed")
+    assert int(response.headers["retry-after"]) > 0
+    assert (await http.get(URL, headers=VIEWER)).content == BODY
+
+
+@pytest.mark.parametrize("path", ["/healthz/", "/readyz/", "/metrics/", "/files", "/files/", "//healthz"])
+async def test_the_host_header_leads_nowhere(http: httpx.AsyncClient, path: str) -> None:
+    response = await http.get(path, headers={"Host": "evil.example"})
+    assert response.status_code == 404
+    assert "evil.example" not in str(response.headers) + response.text
 
 
 def _is_open(path: Path) -> bool:

@@ -1,4 +1,5 @@
 from email.utils import formatdate
+from random import Random
 
 import pytest
 
@@ -80,3 +81,51 @@ def test_no_part_of_an_empty_file(wanted: str) -> None:
 )
 def test_conditions(headers: dict[str, str], expected: Answer) -> None:
     assert answered(headers) == expected
+
+
+@pytest.mark.parametrize(
+    "date",
+    [
+        "Mon, 01 Jan 99999999999 00:00:00 GMT",
+        "Mon, 01 Jan 99999999999999999999999 00:00:00 GMT",
+        "Mon, 01 Jan 0001 00:00:00 +2359",
+        "Mon, 01 Jan 0000 00:00:00 GMT",
+        "Thu, 01 Jan 1970 00:00:00 +99999999999",
+        "Mon, 01 Jan 2020 99999999999:00:00 GMT",
+        "01 \xb2 2020 00:00:00",
+        "Mon,",
+        "01 Jan",
+        "1 2 3",
+        ":",
+        "(((((",
+        "01 Jan " + "9" * 4301 + " 00:00:00",
+        "1" * 5000,
+    ],
+)
+def test_what_is_no_date_makes_no_condition(date: str) -> None:
+    assert answered({"if-modified-since": date}) == ALL
+    assert answered({"if-range": date, "range": "bytes=0-0"}) == ALL
+
+
+def test_no_text_is_more_than_the_date_parser_can_take() -> None:
+    words = [
+        "Mon,",
+        "01",
+        "Jan",
+        "2020",
+        "00:00:00",
+        "GMT",
+        "-2359",
+        "+9999",
+        "9" * 20,
+        "",
+        ":",
+        ".",
+        "+",
+        "\xb2",
+    ]
+    words += [",", "::", "0", "0001", "9999", "PM", "(x)", "1:", "-1", "1e9", "31"]
+    random = Random(9)
+    for _ in range(5000):
+        text = " ".join(random.choices(words, k=random.randint(1, 7)))
+        assert answered({"if-modified-since": text}) in (ALL, NONE)

@@ -27,10 +27,8 @@ def content(root: Path, name: str) -> bytes | None:
     opened = open_beneath(ServedFile(root, name))
     if opened is None:
         return None
-    try:
+    with opened:
         return opened.read(0, opened.size_bytes)
-    finally:
-        opened.close()
 
 
 def test_a_file_below_the_root(root: Path) -> None:
