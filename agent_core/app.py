@@ -21,6 +21,7 @@ from agent_core.assembly import Assembly, assemble
 from agent_core.clock import Clock, SystemClock
 from agent_core.config import AgentConfig, load_config
 from agent_core.containment import ContainedLoop
+from agent_core.descriptors import raise_descriptor_limit
 from agent_core.errors import AgentError, ConfigError
 from agent_core.instance import RuntimeFolder, claimed_folders
 from agent_core.models import PluginEvent, SystemEvent
@@ -97,7 +98,13 @@ class Agent:
                     await guard.start(self._watchdog.run)
                 await front.start(parts.server.run)
                 url = f"{parts.server.scheme}://{_host(self._config.server.host)}:{parts.server.port}/ws"
-                with Announcement(self._config.storage.endpoint_file, url, self._files):
+                where = Announcement(
+                    self._config.storage.endpoint_file,
+                    url,
+                    self._files,
+                    local_socket=parts.server.local_socket,
+                )
+                with where:
                     await services.start(parts.supervisor.run)
                     await services.start(parts.monitor.run)
                     await services.start(parts.converter.run)
@@ -217,6 +224,7 @@ def main(files: Iterable[Path]) -> int:
     agent_logging.configure(config.logging.level, config.logging.format)
     keep_files_private()
     keep_memory_compact()
+    raise_descriptor_limit()
     try:
         anyio.run(
             _run_with_signals,

@@ -63,7 +63,7 @@ def front_of(
     add_session_methods(table, sessions, title="camera-agent", version=__version__)
     _add_from_plugins(table, event_forms, providers)
     http = MadeAtFirstRequest(lambda: _web_app(controller, sessions, media, gate, links))
-    return RpcServer(config.server, sessions, http)
+    return RpcServer(config.server, sessions, http, local_socket=config.storage.local_socket)
 
 
 def _web_app(

@@ -23,19 +23,23 @@ from pathlib import Path
 import anyio
 from anyio.abc import ByteReceiveStream, Process
 
+from agent_core.descriptors import descriptor_limit, inherited_descriptor_limit
+
 __all__ = ("Finished", "Tail", "child", "find_launcher", "handed_on", "run")
 
 _log = logging.getLogger("camera_agent.processes")
 
-#: Undoes what Python does to SIGPIPE and SIGXFSZ, which exec would hand on, and leaves when the parent has died
-#: before the kernel was asked.
+#: Undoes what Python does to SIGPIPE and SIGXFSZ, which exec would hand on, sets the soft limit of descriptors where
+#: it is not 0, and leaves when the parent has died before the kernel was asked.
 _PRCTL_LAUNCHER = (
-    "import ctypes,os,signal,sys\n"
+    "import ctypes,os,resource,signal,sys\n"
     "ctypes.CDLL(None).prctl(1,int(signal.SIGKILL),0,0,0)\n"
-    "if os.getppid()!=int(sys.argv[1]):os._exit(1)\n"
+    "if os.getppid()!=int(sys.argv[2]):os._exit(1)\n"
+    "limit=int(sys.argv[1])\n"
+    "if limit:resource.setrlimit(resource.RLIMIT_NOFILE,(limit,resource.getrlimit(resource.RLIMIT_NOFILE)[1]))\n"
     "signal.signal(signal.SIGPIPE,signal.SIG_DFL)\n"
     "signal.signal(signal.SIGXFSZ,signal.SIG_DFL)\n"
-    "os.execv(sys.argv[2],sys.argv[2:])"
+    "os.execv(sys.argv[3],sys.argv[3:])"
 )
 
 #: Names of variables begin so: ours, then systemd.exec(5), sd_notify(3), sd_watchdog_enabled(3), sd_listen_fds(3).
@@ -61,15 +65,28 @@ def handed_on(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def find_launcher(search_path: str | None = None) -> tuple[str, ...]:
-    """The words to put before a command so that it dies with this process.
+    """Return the words to put before a command so that it dies with this process.
+
+    They also give the command the limit of file descriptors back that this process was started with.
 
     Args:
-        search_path: where to look for `setpriv`, as PATH has it; default: PATH.
+        search_path: where to look for `setpriv` and `prlimit`, as PATH has it; default: PATH.
     """
-    setpriv = shutil.which("setpriv", path=search_path)
-    if setpriv and Path(setpriv).resolve().name == "setpriv":  # BusyBox has one that lacks --pdeathsig
+    inherited = inherited_descriptor_limit()
+    is_raised = descriptor_limit() != inherited
+    setpriv, prlimit = (_util_linux(name, search_path) for name in ("setpriv", "prlimit"))
+    if setpriv and not is_raised:
         return (setpriv, "--pdeathsig", "KILL", "--")
-    return (sys.executable, "-ISc", _PRCTL_LAUNCHER, str(os.getpid()))
+    if setpriv and prlimit:
+        return (prlimit, f"--nofile={inherited}:", setpriv, "--pdeathsig", "KILL", "--")
+    limit = inherited if is_raised else 0
+    return (sys.executable, "-ISc", _PRCTL_LAUNCHER, str(limit), str(os.getpid()))
+
+
+def _util_linux(name: str, search_path: str | None) -> str | None:
+    """Find a program of util-linux; BusyBox has a `setpriv` that lacks --pdeathsig."""
+    found = shutil.which(name, path=search_path)
+    return found if found and Path(found).resolve().name == name else None
 
 
 @cache

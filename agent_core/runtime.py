@@ -29,16 +29,32 @@ def keep_files_private() -> None:
 
 
 class Announcement:
-    """Tells the command line on this host where the agent listens, for as long as it does."""
+    """Tells the command line on this host where the agent listens, for as long as it does.
 
-    def __init__(self, endpoint_file: Path, url: str, config_files: Sequence[Path] = ()) -> None:
+    Args:
+        endpoint_file: where it is said.
+        url: the address on the network.
+        config_files: what the agent has read its configuration from.
+        local_socket: the unix socket that only this account and root can use, if there is one.
+    """
+
+    def __init__(
+        self,
+        endpoint_file: Path,
+        url: str,
+        config_files: Sequence[Path] = (),
+        *,
+        local_socket: Path | None = None,
+    ) -> None:
         self._path = endpoint_file
         self._url = url
         self._config_files = config_files
+        self._local_socket = local_socket
 
     def __enter__(self) -> None:
         files = [str(path.absolute()) for path in self._config_files]
-        entry = json.dumps({"url": self._url, "pid": os.getpid(), "config_files": files})
+        where = {"socket": str(self._local_socket)} if self._local_socket is not None else {}
+        entry = json.dumps({"url": self._url, "pid": os.getpid(), "config_files": files, **where})
         try:
             write_atomic(self._path, entry.encode() + b"\n")
         except OSError as error:

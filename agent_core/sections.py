@@ -37,8 +37,13 @@ class ServerConfig(_Section):
     allowed_origins: tuple[str, ...] = Field(
         (), description='browser origins besides our own; a trailing "*" matches any rest; "null" is a file'
     )
-    max_connections: int = Field(1000, ge=1, description="open sockets at once")
-    max_connections_per_address: int = Field(1000, ge=1, description="open sockets from one address")
+    max_connections: int = Field(
+        1000, ge=1, description="open sockets at once; fewer where the limit of file descriptors is low"
+    )
+    max_connections_per_address: int = Field(100, ge=1, description="open sockets from one address")
+    max_unauthenticated_connections: int = Field(
+        100, ge=1, description="open sockets without authentication; beyond, the oldest of them is closed"
+    )
     max_message_bytes: int = Field(1 << 20, ge=1024, description="size limit of one message")
     max_unauthenticated_message_bytes: int = Field(
         32_768,
@@ -48,7 +53,12 @@ class ServerConfig(_Section):
     max_calls: int = Field(32, ge=1, description="calls running at once on one connection")
     max_queued_events: int = Field(256, ge=1, description="events held for a client that reads slowly")
     ping_interval_s: Seconds = Field(20.0, description="keep-alive ping to each client")
-    first_request_s: Seconds = Field(10.0, description="a connection that has sent nothing by then is closed")
+    first_request_s: Seconds = Field(
+        10.0, description="a connection that has sent no complete request by then is closed"
+    )
+    stall_s: Seconds = Field(
+        10.0, description="a client that takes nothing of what it is sent for so long is disconnected"
+    )
     tls_certificate: Path | None = Field(
         None, description="PEM file; with tls_key the server speaks wss and https"
     )
@@ -99,6 +109,11 @@ class StorageConfig(_Section):
         return self.recordings_dir or self.state_dir / "recordings"
 
     @property
+    def local_socket(self) -> Path:
+        """Where the command line of this host reaches the agent, outside the limits for everybody else."""
+        return self.runtime_dir.absolute() / "agent.sock"
+
+    @property
     def secret_file(self) -> Path:
         """The key that signs tokens; whoever reads it is an administrator."""
         return self.state_dir / "secret"
@@ -110,7 +125,7 @@ class StorageConfig(_Section):
 
     @property
     def endpoint_file(self) -> Path:
-        """`{"url": ..., "pid": ..., "config_files": [...]}` while the agent runs, for the command line of this host."""
+        """What `agent_core.runtime.Announcement` says while the agent runs, for the command line of this host."""
         return self.state_dir / "endpoint.json"
 
 

@@ -21,6 +21,7 @@ CONFIG = """\
 port = 0
 max_connections = 100000
 max_connections_per_address = 100000
+max_unauthenticated_connections = 100000
 ping_interval_s = 3600
 [auth]
 calls_per_s = 1e9

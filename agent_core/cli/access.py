@@ -4,32 +4,36 @@ import argparse
 import ipaddress
 import os
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from ssl import SSLContext, create_default_context
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from agent_core.cli.endpoint import configured_url, running_url
+from agent_core.cli.endpoint import configured_url, running_socket, running_url
 from agent_core.cli.exits import UsageFailed
 from agent_core.cli.secret import local_token
 from agent_core.cli.settings import load_settings
 
 if TYPE_CHECKING:
     from agent_core.client import AgentClient
-    from agent_core.config import AgentConfig
+    from agent_core.config import AgentConfig, StorageConfig
 
 __all__ = ("Access", "connected", "find_access", "renew")
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """`ssl` is set where the agent's own certificate is known; None trusts what the system trusts."""
+    """`ssl` is set where the agent's own certificate is known; None trusts what the system trusts.
+
+    `local_url` is tried first where it is set: the socket of this host's agent, which is never full.
+    """
 
     url: str
     token: str | None
     ssl: SSLContext | None = None
+    local_url: str | None = None
 
     def __repr__(self) -> str:
         return f"Access({self.url!r})"
@@ -38,11 +42,18 @@ class Access:
 @asynccontextmanager
 async def connected(arguments: argparse.Namespace) -> "AsyncGenerator[AgentClient]":
     """A connection to the agent that the options, the environment or this host's configuration name."""
-    from agent_core.client import AgentClient
-
     access = find_access(arguments, os.environ)
-    async with AgentClient(access.url, access.token, ssl=access.ssl) as agent:
-        yield agent
+    async with AsyncExitStack() as stack:
+        yield await _connect(access, stack)
+
+
+async def _connect(access: Access, stack: AsyncExitStack) -> "AgentClient":
+    from agent_core.client import AgentClient, AgentUnreachable
+
+    if access.local_url is not None:
+        with suppress(AgentUnreachable):
+            return await stack.enter_async_context(AgentClient(access.local_url, access.token))
+    return await stack.enter_async_context(AgentClient(access.url, access.token, ssl=access.ssl))
 
 
 async def renew(agent: "AgentClient", arguments: argparse.Namespace) -> None:
@@ -69,14 +80,24 @@ def find_access(arguments: argparse.Namespace, environment: Mapping[str, str]) -
     if url is not None and (token is not None or not _is_this_host(url)):
         return Access(url, token)
     config = load_settings(arguments.config)
+    local_url = None if url else _local_url(config.storage)
     url = url or running_url(config.storage.endpoint_file) or configured_url(config.server)
-    return Access(url, token or local_token(config.storage), _trust(config, url))
+    return Access(url, token or local_token(config.storage), _trust(config, url), local_url)
+
+
+def _local_url(storage: "StorageConfig") -> str | None:
+    from agent_core.client.address import unix_url
+
+    path = running_socket(storage.endpoint_file)
+    return unix_url(path) if path is not None else None
 
 
 def _checked_url(text: str) -> str:
-    advice = "Use the form ws://HOST:8002/ws, or wss:// where the agent has a certificate."
+    advice = "Use the form ws://HOST:8002/ws, wss:// where the agent has a certificate, or unix:///PATH on its host."
     try:
         parts = urlsplit(text)
+        if parts.scheme == "unix" and not parts.netloc and parts.path.startswith("/"):
+            return text
         is_usable = parts.scheme in {"ws", "wss"} and bool(parts.hostname) and parts.port != 0
     except ValueError:
         is_usable = False
@@ -113,8 +134,9 @@ def _given_token(file: Path | None, environment: Mapping[str, str]) -> str | Non
 
 
 def _is_this_host(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    if host == "localhost":
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if host == "localhost" or parts.scheme == "unix":
         return True
     try:
         return ipaddress.ip_address(host).is_loopback

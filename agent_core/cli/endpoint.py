@@ -11,22 +11,41 @@ from agent_core.small_files import read_small
 if TYPE_CHECKING:
     from agent_core.config import ServerConfig
 
-__all__ = ("configured_url", "running_url")
+__all__ = ("configured_url", "running_socket", "running_url")
 
 #: "Every address" to listen on, and the one of them to connect to.
 _ANY = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
 
 
 def running_url(endpoint_file: Path) -> str | None:
-    """What the running agent wrote; None without a file, with an unreadable one, or when its process is gone."""
+    """Return the address that the running agent wrote.
+
+    None without a file, with an unreadable one, or when its process is gone.
+    """
     try:
-        stored = json.loads(read_small(endpoint_file, private=True))
-        parts = urlsplit(str(stored["url"]))
-        if parts.scheme not in {"ws", "wss"} or not _is_alive(int(stored["pid"])):
+        parts = urlsplit(str(_running(endpoint_file)["url"]))
+        if parts.scheme not in {"ws", "wss"}:
             return None
         return _url(parts.scheme, parts.hostname or "", parts.port or 0, parts.path)
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
+
+
+def running_socket(endpoint_file: Path) -> Path | None:
+    """Return the unix socket of the running agent; None where it has none, or as for `running_url`."""
+    try:
+        path = Path(str(_running(endpoint_file)["socket"]))
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        return None
+    return path if path.is_absolute() else None
+
+
+def _running(endpoint_file: Path) -> dict[str, object]:
+    """Read the announcement; raises where there is none of a living process, or it is none."""
+    stored = json.loads(read_small(endpoint_file, private=True))
+    if not isinstance(stored, dict) or not _is_alive(int(stored["pid"])):
+        raise ValueError(endpoint_file)
+    return stored
 
 
 def configured_url(server: "ServerConfig") -> str:

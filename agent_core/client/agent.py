@@ -28,7 +28,8 @@ class AgentClient(anyio.AsyncContextManagerMixin):
     Any number of tasks may call at the same time. An exception of the block leaves it as it is, not in a group.
 
     Args:
-        url: `ws://HOST:8002/ws`, or `wss://` where the agent has a certificate.
+        url: `ws://HOST:8002/ws`, or `wss://` where the agent has a certificate, or `unix:///PATH` for the agent's
+            socket on this host.
         token: a token or an API key; without one only public methods can be called.
         ssl: what to trust for `wss://`; absent, what the system trusts.
         observe: is called with the text of every message received. It must not raise or block.

@@ -5,12 +5,12 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from ssl import SSLContext, SSLError
 from typing import Any
-from urllib.parse import urlsplit
 
 import anyio
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 
+from agent_core.client.address import AgentAddress
 from agent_core.client.errors import AgentUnreachable, ConnectionLost
 
 __all__ = ("explain_closed", "open_socket")
@@ -47,23 +47,25 @@ async def open_socket(url: str, ssl: SSLContext | None, timeout_s: float) -> Asy
 
 
 async def _connect(url: str, ssl: SSLContext | None, timeout_s: float) -> ClientConnection:
-    tls: dict[str, Any] = {"ssl": ssl} if ssl is not None else {}
+    more: dict[str, Any] = {"ssl": ssl} if ssl is not None else {}
+    address = AgentAddress.parse(url)
+    if address.socket_path is not None:
+        more = {"unix": True, "path": address.socket_path}
     try:
         return await _Connect(
-            url,
+            address.web_socket,
             open_timeout=timeout_s,
             close_timeout=_CLOSE_TIMEOUT_S,
             compression=None,
             proxy=None,
             max_size=_MAX_MESSAGE_BYTES,
-            **tls,
+            **more,
         )
     except (OSError, InvalidHandshake, InvalidURI, ValueError) as error:
-        raise _unreachable(url, error) from error
+        raise _unreachable(address.shown, error) from error
 
 
-def _unreachable(url: str, error: Exception) -> AgentUnreachable:
-    where = urlsplit(url).netloc.rpartition("@")[2]
+def _unreachable(where: str, error: Exception) -> AgentUnreachable:
     match error:
         case InvalidURI() | ValueError():
             return AgentUnreachable(

@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, quote, urljoin, urlsplit
 
 import anyio.to_thread
 
+from agent_core.client.address import AgentAddress
 from agent_core.client.errors import AgentUnreachable, DownloadFailed
 
 if TYPE_CHECKING:
@@ -39,9 +40,9 @@ class Downloads:
     """Downloads from the agent whose WebSocket is `url`. An async context; the connections are closed with it."""
 
     def __init__(self, url: str, token: str | None, ssl: SSLContext | None) -> None:
-        parts = urlsplit(url)
-        scheme = "https" if parts.scheme == "wss" else "http"
-        self._origin = f"{scheme}://{parts.netloc.rpartition('@')[2]}"
+        address = AgentAddress.parse(url)
+        self._origin = address.origin
+        self._socket_path = address.socket_path
         self._token = token
         self._ssl = ssl
         self._http: httpx.AsyncClient | None = None
@@ -89,8 +90,11 @@ class Downloads:
 
             timeout = httpx.Timeout(_CONNECT_TIMEOUT_S, read=_READ_TIMEOUT_S)
             verify = self._ssl if self._ssl is not None else True
+            through = {}
+            if self._socket_path is not None:
+                through = {self._origin: httpx.AsyncHTTPTransport(uds=self._socket_path)}
             # As for the WebSocket: no proxy of the environment, no redirect, no netrc.
-            self._http = httpx.AsyncClient(timeout=timeout, trust_env=False, verify=verify)
+            self._http = httpx.AsyncClient(timeout=timeout, trust_env=False, verify=verify, mounts=through)
         return self._http
 
     @asynccontextmanager

@@ -1,6 +1,5 @@
 """The WebSocket below a session: how much a peer may send before anything of it is parsed."""
 
-import asyncio
 from typing import Any, Final
 
 from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
@@ -10,10 +9,8 @@ from uvicorn.server import ServerState
 from websockets.frames import CloseCode, Frame
 from websockets.server import ServerProtocol
 
-__all__ = ("SIZE_LIMIT", "SizeLimit", "socket_protocol")
+__all__ = ("LimitedProtocol", "SizeLimit")
 
-#: Key of a connection's `SizeLimit` in its scope's `state`.
-SIZE_LIMIT: Final = "size_limit"
 #: What is parsed in a row. A frame can have 6 bytes, and all frames of one read would be queued before one is answered.
 _SLICE_BYTES: Final = 4096
 #: Pings, pongs and pieces of unfinished messages that may come at once, and how many each second.
@@ -23,27 +20,6 @@ _FRAMES_PER_S: Final = 256
 #: a reset, so it is read and dropped until the peer has been quiet for this long, but no longer than the second number.
 _QUIET_S: Final = 0.1
 _LINGER_S: Final = 1.0
-
-
-def socket_protocol(untrusted_bytes: int) -> type[asyncio.Protocol]:
-    """Return the protocol class of one server: uvicorn wants a class, so the limit is bound in a subclass.
-
-    Args:
-        untrusted_bytes: the size limit of messages until `SizeLimit.lift` is called.
-    """
-
-    class Limited(_LimitedProtocol):
-        def __init__(
-            self,
-            config: Config,
-            server_state: ServerState,
-            app_state: dict[str, Any],
-            _loop: asyncio.AbstractEventLoop | None = None,
-        ) -> None:
-            super().__init__(config, server_state, app_state, _loop)
-            self.size_limit = SizeLimit(self.conn, untrusted_bytes)
-
-    return Limited
 
 
 class SizeLimit:
@@ -64,31 +40,28 @@ class SizeLimit:
         self._connection.max_message_size = self._untrusted
 
 
-class _LimitedProtocol(WebSocketsSansIOProtocol):
+class LimitedProtocol(WebSocketsSansIOProtocol):
     """uvicorn's protocol with limits for sizes, for the number of frames, and for what is read ahead.
 
     A peer that exceeds one of them is closed with 1008 or 1009, one whose text is no UTF-8 with 1007.
+
+    Args:
+        config: uvicorn's.
+        server_state: uvicorn's, of the server that the connection belongs to.
+        app_state: becomes `state` of the scope.
+        untrusted_bytes: the size limit of messages until `size_limit.lift` is called.
     """
 
-    size_limit: SizeLimit
-
     def __init__(
-        self,
-        config: Config,
-        server_state: ServerState,
-        app_state: dict[str, Any],
-        _loop: asyncio.AbstractEventLoop | None = None,
+        self, config: Config, server_state: ServerState, app_state: dict[str, Any], *, untrusted_bytes: int
     ) -> None:
-        super().__init__(config, server_state, app_state, _loop)
+        super().__init__(config, server_state, app_state)
+        self.size_limit = SizeLimit(self.conn, untrusted_bytes)
         self._unread = bytearray()
         self._frames_left = float(_FRAMES_BURST)
         self._counted_at_s = self.loop.time()
         self._close_by_s: float | None = None
         self._last_data_s = 0.0
-
-    async def run_asgi(self) -> None:
-        self.scope["state"][SIZE_LIMIT] = self.size_limit
-        await super().run_asgi()
 
     def data_received(self, data: bytes) -> None:
         if self._close_by_s is not None:

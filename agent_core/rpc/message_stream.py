@@ -16,10 +16,10 @@ class MessageStream(Protocol):
         """Raises anyio.BrokenResourceError when the peer has gone."""
         ...
 
-    def lift_size_limit(self) -> None:
-        """Take messages of the full size: the peer has authenticated. Only short ones are taken before."""
+    def admit(self) -> None:
+        """Take messages of the full size, and keep the connection's place: the peer has authenticated."""
         ...
 
-    def restore_size_limit(self) -> None:
-        """Take only short messages again."""
+    def dismiss(self) -> None:
+        """Take only short messages again, as before `admit`, and let the connection give way to others."""
         ...

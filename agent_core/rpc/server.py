@@ -2,40 +2,79 @@
 
 import contextlib
 import logging
-import socket
-from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from email.utils import formatdate
+from pathlib import Path
+from ssl import SSLContext
+from typing import TYPE_CHECKING
 
 import anyio
-import uvicorn
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agent_core.config import ServerConfig
-from agent_core.rpc.connections import ConnectionLimits, guarded_protocol
-from agent_core.rpc.frames import SIZE_LIMIT, SizeLimit, socket_protocol
-from agent_core.rpc.listener import bind, tls_context
+from agent_core.descriptors import descriptor_limit
+from agent_core.rpc.acceptor import Door
+from agent_core.rpc.engine import Engine
+from agent_core.rpc.listener import bind, bind_local, tls_context
 from agent_core.rpc.origin import origin_allowed
+from agent_core.rpc.places import PlaceLimits, Places
 from agent_core.rpc.sessions import Sessions
+from agent_core.rpc.sparing import logging_sparingly
+
+if TYPE_CHECKING:
+    from agent_core.rpc.socket_protocol import Trust
 
 __all__ = ("RpcServer",)
 
-_LOG = logging.getLogger("camera_agent.rpc")
-#: Whole seconds, as uvicorn wants them: what sessions and downloads get to end in.
-_GRACE_S = 2
-#: Downloads are cut this much before, so that they end in our code and not by a cancellation that is logged as a crash.
-_HTTP_GRACE_S = 1.5
+_LOG = logging.getLogger("camera_agent.rpc.door")
+#: What is logged there is said by, or about, peers that may be anybody.
+_STRANGERS_LOGS = ("camera_agent.rpc.door", "uvicorn.error")
 _UNSUPPORTED_DATA = 1003
+_FEWER = (
+    "%d instead of %d connections are allowed: this process may have %d files open; raise LimitNOFILE of its unit,"
+    " or `ulimit -n`"
+)
+#: For the command line of this host: an own account can do worse than fill them.
+_LOCAL_PLACES = PlaceLimits(total=64, per_address=64, anonymous=64)
 
 
 class RpcServer:
-    """Serves JSON-RPC at `/ws` and gives every other request to `http`."""
+    """Serves JSON-RPC at `/ws` and gives every other request to `http`.
 
-    def __init__(self, config: ServerConfig, sessions: Sessions, http: ASGIApp) -> None:
+    Args:
+        config: the section `server`.
+        sessions: talk to the peers of the WebSockets.
+        http: an ASGI application.
+        local_socket: a unix socket to listen on beside the port, for the command line of this host: who comes that
+            way is counted by itself. Absent, there is none.
+        descriptors: how many files this process may have open, which bounds the number of connections. Absent, it is
+            asked.
+    """
+
+    def __init__(
+        self,
+        config: ServerConfig,
+        sessions: Sessions,
+        http: ASGIApp,
+        *,
+        local_socket: Path | None = None,
+        descriptors: int | None = None,
+    ) -> None:
         self._config = config
         self._front = _Front(config, sessions, http)
+        self._local_path = local_socket
+        wanted = PlaceLimits(
+            config.max_connections, config.max_connections_per_address, config.max_unauthenticated_connections
+        )
+        descriptors = descriptor_limit() if descriptors is None else descriptors
+        limits = wanted.within(descriptors)
+        self._places = Places(limits)
+        if limits.total < wanted.total:
+            _LOG.warning(_FEWER, limits.total, wanted.total, descriptors)
         self._port: int | None = None
+        self._has_local_socket = False
 
     @property
     def port(self) -> int:
@@ -48,6 +87,11 @@ class RpcServer:
     def scheme(self) -> str:
         return "wss" if self._config.tls_certificate else "ws"
 
+    @property
+    def local_socket(self) -> Path | None:
+        """The unix socket it listens on, if it does."""
+        return self._local_path if self._has_local_socket else None
+
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Serve until cancelled; `started` when it listens.
 
@@ -57,82 +101,38 @@ class RpcServer:
             StartFailed: the port, the host or the certificate cannot be used.
         """
         tls = tls_context(self._config.tls_certificate, self._config.tls_key)
+        with ExitStack() as held:
+            held.enter_context(logging_sparingly(_STRANGERS_LOGS, anyio.current_time))
+            doors = self._open_doors(tls, held)
+            server = Engine(self._config, self._front, doors, self._front.cut_requests)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(_serve_shielded, server)
+                try:
+                    await server.listening.wait()
+                    task_status.started()
+                    await anyio.sleep_forever()
+                finally:
+                    server.stop()
+
+    def _open_doors(self, tls: SSLContext | None, held: ExitStack) -> list[Door]:
         sockets = bind(self._config.host, self._config.port)
-        self._port = self._front.port = int(sockets[0].getsockname()[1])
-        server = _Server(_uvicorn_config(self._config, self._front, tls), self._front)
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_serve_shielded, server, sockets)
-            try:
-                await server.listening.wait()
-                task_status.started()
-                await anyio.sleep_forever()
-            finally:
-                server.stop()
-
-
-async def _serve_shielded(server: "_Server", sockets: Sequence[socket.socket]) -> None:
-    """Cancelling uvicorn drops every socket (1006) with a traceback each; so it is asked to end instead."""
-    try:
-        with anyio.CancelScope(shield=True):
-            await server.serve(list(sockets))
-    finally:
         for each in sockets:
-            each.close()
+            held.enter_context(each)
+        self._port = self._front.port = int(sockets[0].getsockname()[1])
+        doors = [Door(each, self._places, tls) for each in sockets]
+        local = bind_local(self._local_path) if self._local_path is not None else None
+        self._has_local_socket = local is not None
+        if local is not None and self._local_path is not None:
+            held.enter_context(local)
+            held.callback(self._local_path.unlink, missing_ok=True)
+            doors.append(Door(local, Places(_LOCAL_PLACES)))
+        return doors
 
 
-def _uvicorn_config(config: ServerConfig, app: ASGIApp, tls: object) -> uvicorn.Config:
-    limits = ConnectionLimits(
-        config.max_connections, config.max_connections_per_address, config.first_request_s
-    )
-    return uvicorn.Config(
-        app,
-        http=guarded_protocol(limits),
-        ws=socket_protocol(config.max_unauthenticated_message_bytes),
-        ws_max_size=config.max_message_bytes,
-        ws_ping_interval=config.ping_interval_s,
-        ws_ping_timeout=config.ping_interval_s,
-        # Compression costs memory and CPU a socket and would let a small frame unfold to the size limit.
-        ws_per_message_deflate=False,
-        lifespan="off",
-        interface="asgi3",
-        log_config=None,
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        date_header=False,
-        timeout_graceful_shutdown=_GRACE_S,
-        ssl_context_factory=(lambda _config, _default: tls) if tls is not None else None,  # type: ignore[arg-type,return-value]
-    )
-
-
-class _Server(uvicorn.Server):
-    """uvicorn as a guest: no signal handlers, no tick ten times a second."""
-
-    def __init__(self, config: uvicorn.Config, front: "_Front") -> None:
-        super().__init__(config)
-        self.listening = anyio.Event()
-        self._stopping = anyio.Event()
-        self._front = front
-
-    def stop(self) -> None:
-        self.should_exit = True
-        self._stopping.set()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-    async def main_loop(self) -> None:
-        self.listening.set()
-        await self._stopping.wait()
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._front.cut_requests, _HTTP_GRACE_S)
-            await super().shutdown(sockets)
-            tasks.cancel_scope.cancel()
-        for connection in list(self.server_state.connections):
-            connection.transport.abort()  # A peer that does not read would keep its socket for ever.
+async def _serve_shielded(server: Engine) -> None:
+    """Cancelling uvicorn drops every socket (1006) with a traceback each; so it is asked to end instead."""
+    with anyio.CancelScope(shield=True):
+        await server.serve([])
 
 
 class _Front:
@@ -151,8 +151,7 @@ class _Front:
         else:
             await self._request(scope, receive, send)
 
-    async def cut_requests(self, after_s: float) -> None:
-        await anyio.sleep(after_s)
+    def cut_requests(self) -> None:
         for request in self._requests:
             request.cancel()
 
@@ -177,9 +176,8 @@ class _Front:
             await _refuse(send, *status)
             return
         await send({"type": "websocket.accept"})
-        client = scope.get("client")
-        stream = _SocketStream(receive, send, scope["state"][SIZE_LIMIT])
-        await self._sessions.serve(stream, client[0] if client else "")
+        trust: Trust = scope["state"]["trust"]
+        await self._sessions.serve(_SocketStream(receive, send, trust), trust.address)
 
     def _refusal(self, scope: Scope) -> tuple[int, str] | None:
         if scope["path"] != "/ws":
@@ -187,28 +185,28 @@ class _Front:
         origins = [value.decode("latin-1") for name, value in scope["headers"] if name == b"origin"]
         here = scope.get("server")
         own_hosts = (self._config.host, *((here[0],) if here else ()))
-        allowed = all(
-            origin_allowed(
-                origin, allowed=self._config.allowed_origins, own_hosts=own_hosts, own_port=self.port
-            )
-            for origin in origins
-        )
-        if allowed:
-            return None
-        _LOG.warning(
-            "a web page of the origin %.100r was refused; server.allowed_origins can list it", origins[0]
-        )
-        return 403, "Pages of this origin may not connect; server.allowed_origins lists those that may.\n"
+        allowed = self._config.allowed_origins
+        for origin in origins:
+            if not origin_allowed(origin, allowed=allowed, own_hosts=own_hosts, own_port=self.port):
+                _LOG.warning(
+                    "a web page of the origin %.200r was refused; if it may connect, list it in server.allowed_origins",
+                    origin,
+                )
+                return (
+                    403,
+                    "Pages of this origin may not connect; server.allowed_origins lists those that may.\n",
+                )
+        return None
 
 
 class _SocketStream:
     """An accepted WebSocket as a stream of texts."""
 
-    def __init__(self, receive: Receive, send: Send, size_limit: SizeLimit) -> None:
+    def __init__(self, receive: Receive, send: Send, trust: "Trust") -> None:
         self._receive = receive
         self._send = send
-        self.lift_size_limit = size_limit.lift
-        self.restore_size_limit = size_limit.restore
+        self.admit = trust.admit
+        self.dismiss = trust.dismiss
 
     async def receive(self) -> str:
         message = await self._receive()

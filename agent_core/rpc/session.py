@@ -87,7 +87,7 @@ class Session:
         self._principal = principal
         self._subscriptions.suspended = False
         self._allowance.restore()
-        self._stream.lift_size_limit()
+        self._stream.admit()
         self._expiry.cancel()
         if self._tasks is not None and principal.expires_at is not None:
             self._expiry = anyio.CancelScope()
@@ -259,7 +259,7 @@ class Session:
         if self._subscriptions.suspended:
             return
         self._subscriptions.suspended = True
-        self._stream.restore_size_limit()
+        self._stream.dismiss()
         if self.topics:
             await self._send(protocol.notification("system.auth_expired", AuthExpired().model_dump_json()))
 

@@ -199,10 +199,10 @@ class _MemoryStream:
     async def send(self, text: str) -> None:
         await self._outgoing.send(text)
 
-    def lift_size_limit(self) -> None:
+    def admit(self) -> None:
         pass
 
-    def restore_size_limit(self) -> None:
+    def dismiss(self) -> None:
         pass
 
 

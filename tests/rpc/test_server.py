@@ -196,8 +196,10 @@ async def test_other_paths_have_no_socket(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("setting", ["max_connections", "max_connections_per_address"])
-async def test_connections_are_limited(serve: Serve, setting: str) -> None:
-    async with serve(**{setting: 2}) as server, connect(url(server)), connect(url(server)) as second:
+async def test_connections_are_limited(serve: Serve, toy: "Toy", setting: str) -> None:
+    async with serve(**{setting: 2}) as server, connect(url(server)) as first, connect(url(server)) as second:
+        for each in (first, second):
+            await call(each, "authenticate", auth_token=toy.token())
         with pytest.raises(InvalidStatus) as caught:
             await connect(url(server))
         assert caught.value.response.status_code == 503

@@ -140,10 +140,10 @@ class _AlwaysReady:
     async def send(self, text: str) -> None:
         self.replies.append(text)
 
-    def lift_size_limit(self) -> None:
+    def admit(self) -> None:
         pass
 
-    def restore_size_limit(self) -> None:
+    def dismiss(self) -> None:
         pass
 
 

@@ -1,0 +1,85 @@
+"""One accepted connection: its place, how it is ended, and whether it takes what it is sent."""
+
+import asyncio
+from collections.abc import Callable
+
+from agent_core.rpc.places import Places
+
+__all__ = ("Peer", "Progress")
+
+
+class Progress:
+    """Tells a peer that reads slowly from one that does not read. Decides without I/O.
+
+    It is looked at now and then: who has unsent data, or is being closed, must have taken some of it since.
+    """
+
+    def __init__(self) -> None:
+        self._is_paused = False
+        self._unsent_bytes: int | None = None
+
+    @property
+    def is_paused(self) -> bool:
+        return self._is_paused
+
+    def pause(self) -> None:
+        self._is_paused = True
+
+    def resume(self) -> None:
+        """Note that the peer has taken what there was."""
+        self._is_paused = False
+        self._unsent_bytes = None
+
+    def is_stalled(self, unsent_bytes: int, least_bytes: int, *, is_closing: bool) -> bool:
+        """Return whether the peer has taken less than `least_bytes` since the last look."""
+        if not self._is_paused and not is_closing:
+            self._unsent_bytes = None
+            return False
+        before_bytes, self._unsent_bytes = self._unsent_bytes, unsent_bytes
+        return before_bytes is not None and before_bytes - unsent_bytes < least_bytes
+
+
+class Peer:
+    """A connection from its acceptance to its end, whatever protocol it speaks meanwhile.
+
+    Args:
+        address: its IP address; empty for the local socket.
+        places: where it takes its place, as an anonymous one.
+        end: how it gives way before a protocol has set `end` to something better.
+        when_gone: called once, when the connection is closed.
+    """
+
+    def __init__(
+        self, address: str, places: Places, end: Callable[[], None], when_gone: Callable[["Peer"], None]
+    ) -> None:
+        self.address = address
+        self.end = end
+        self.progress = Progress()
+        self._places = places
+        self._when_gone = when_gone
+        self._place = places.enter(address, self._give_way)
+
+    @property
+    def is_refused(self) -> bool:
+        """There was no place for it."""
+        return self._place is None
+
+    def set_known(self, *, is_known: bool) -> None:
+        """Count the connection as that of a known peer, which never gives way, or as an anonymous one."""
+        if self._place is not None:
+            self._places.set_known(self._place, is_known=is_known)
+
+    def gone(self) -> None:
+        """Give the place back: the connection is closed."""
+        if self._place is not None:
+            self._places.leave(self._place)
+        self._when_gone(self)
+
+    def look(self, transport: asyncio.Transport, least_bytes: int) -> None:
+        """Drop a peer that has not taken `least_bytes` of what it was sent since the last look."""
+        unsent_bytes = transport.get_write_buffer_size()
+        if self.progress.is_stalled(unsent_bytes, least_bytes, is_closing=transport.is_closing()):
+            transport.abort()
+
+    def _give_way(self) -> None:
+        self.end()
