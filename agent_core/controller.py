@@ -47,7 +47,7 @@ class SystemStatus:
 
 @dataclass(frozen=True, slots=True)
 class SnapshotRequest:
-    """What a caller asks of a snapshot; None takes the configured default, or leaves the picture as it is."""
+    """What `user` asks of a snapshot; None takes the configured default, or leaves the picture as it is."""
 
     name: str | None = None
     format: PictureFormat = PictureFormat.JPG
@@ -56,6 +56,7 @@ class SnapshotRequest:
     height: int | None = None
     max_age_ms: int | None = None
     deadline_ms: int | None = None
+    user: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +130,7 @@ class Controller:
         wanted = Wanted(
             request.format, request.width, request.height, request.quality, self._defaults.quality
         )
-        picture = await self._converter.convert(still.picture, wanted, deadline_s=ends_s)
+        picture = await self._converter.convert(still.picture, wanted, deadline_s=ends_s, user=request.user)
         snapshot = await self._store(camera, still, picture, request.name)
         self._events.publish("snapshot.taken", snapshot)
         return snapshot

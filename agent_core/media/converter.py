@@ -3,7 +3,6 @@
 import logging
 import os
 import threading
-from collections import deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 
@@ -24,8 +23,8 @@ _log = logging.getLogger("camera_agent.snapshots")
 
 #: Conversions at once, as far as there are processors: one more would only take memory.
 _MAX_THREADS = 2
-#: Different conversions that may wait; a PNG of 4K takes about a second on a small board, so the last waits some ten.
-MAX_WAITING = 16
+#: Different conversions that may wait: of one user, as many as a connection has calls at once, and of all.
+MAX_WAITING_EACH, MAX_WAITING = 32, 64
 #: What a caller should wait when as many wait already.
 _BUSY_RETRY_MS = 1000
 
@@ -36,10 +35,11 @@ Renderer = Callable[[Picture, Wanted, int, Callable[[], bool]], Picture]
 
 @dataclass(eq=False)
 class _Job:
-    """One conversion, for `callers` that wait for it."""
+    """One conversion, for `callers` that wait for it; `user` is who asked first."""
 
     picture: Picture
     wanted: Wanted
+    user: str
     callers: int = 0
     outcome: Picture | AgentError | None = None
     done: anyio.Event = field(default_factory=anyio.Event)
@@ -68,7 +68,7 @@ class PictureConverter:
     A thread cannot be stopped from outside. A conversion whose callers have all gone, or whose deadline has passed,
     ends where it next reads or writes; until then it keeps its thread and its share of the pixels, so memory stays
     bounded. One that has not begun never does. A caller that is cancelled does not disturb others with the same
-    request.
+    request. Users take turns, however much each asks for.
 
     Args:
         max_pixels: of one picture, and of all pictures that are converted at once, as they come from their cameras.
@@ -91,8 +91,9 @@ class PictureConverter:
         self._render = render
         self._limiter = anyio.CapacityLimiter(threads)
         self._jobs: dict[Hashable, _Job] = {}
-        self._waiting: deque[_Job] = deque()
+        self._waiting: list[_Job] = []
         self._pixels = 0
+        self._turns: dict[str, int] = {}
         self._changed = anyio.Event()
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
@@ -107,21 +108,24 @@ class PictureConverter:
                 for job in self._jobs.values():
                     job.abandoned.set()
 
-    async def convert(self, picture: Picture, wanted: Wanted, *, deadline_s: float) -> Picture:
+    async def convert(
+        self, picture: Picture, wanted: Wanted, *, deadline_s: float, user: str = ""
+    ) -> Picture:
         """Return `picture` as `wanted`; the picture itself where it already is.
 
         Args:
             picture: a JPEG or PNG.
             wanted: size, format and quality.
             deadline_s: until when (monotonic seconds) the caller waits.
+            user: who asks.
 
         Raises:
             CaptureFailed: as `images.render`, or `deadline_exceeded`.
-            RateLimited: `busy`: too many other conversions wait.
+            RateLimited: `busy`: too many other conversions wait, of this user or of all.
         """
         if wanted.is_met_by(picture):
             return picture
-        job = self._job(picture, wanted)
+        job = self._job(_Job(picture, wanted, user))
         job.callers += 1
         try:
             with anyio.move_on_after(deadline_s - self._clock.monotonic_s()):
@@ -138,14 +142,14 @@ class PictureConverter:
             suggestion="Allow a larger deadline_ms, or ask for a JPEG without quality, width and height.",
         )
 
-    def _job(self, picture: Picture, wanted: Wanted) -> _Job:
-        """Return the job of an equal request, or a new one in the queue."""
-        new = _Job(picture, wanted)
+    def _job(self, new: _Job) -> _Job:
+        """Return the job of an equal request, or `new`, in the queue."""
         if (known := self._jobs.get(new.key)) is not None:
             return known
-        if len(self._waiting) >= MAX_WAITING:
+        own = sum(job.user == new.user for job in self._waiting)
+        if own >= MAX_WAITING_EACH or len(self._waiting) >= MAX_WAITING:
             raise RateLimited(
-                f"{MAX_WAITING} pictures wait to be converted, which is the limit.",
+                f"{len(self._waiting)} pictures wait to be converted, {own} of them for this user.",
                 retry_after_ms=_BUSY_RETRY_MS,
                 reason="busy",
             )
@@ -171,8 +175,7 @@ class PictureConverter:
         while True:
             while (job := self._startable()) is None:
                 await self._changed.wait()
-            self._waiting.popleft()
-            self._pixels += job.pixels
+            self._begin(job)
             try:
                 job.outcome = await self._outcome(job)
             finally:
@@ -180,11 +183,20 @@ class PictureConverter:
                 job.done.set()
                 self._look_again()
 
+    def _begin(self, job: _Job) -> None:
+        self._waiting.remove(job)
+        self._pixels += job.pixels
+        self._turns[job.user] = max(self._turns.values(), default=0) + 1
+
     def _startable(self) -> _Job | None:
-        """Return the job at the head of the queue if its pixels fit beside those under way, or it is alone."""
+        """Return the next job if its pixels fit beside those under way, or it is alone.
+
+        Next is the oldest of the user whose last turn is longest ago.
+        """
         if not self._waiting:
+            self._turns.clear()
             return None
-        job = self._waiting[0]
+        job = min(self._waiting, key=lambda each: self._turns.get(each.user, 0))
         return job if not self._pixels or self._pixels + job.pixels <= self._max_pixels else None
 
     async def _outcome(self, job: _Job) -> Picture | AgentError | None:

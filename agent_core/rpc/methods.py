@@ -98,6 +98,7 @@ class _Handlers:
             height=params.height,
             max_age_ms=params.max_age_ms,
             deadline_ms=params.deadline_ms,
+            user=caller.principal.user_id if caller.principal else "",
         )
         return self.forms.snapshot(await self.controller.take_snapshot(params.device, request))
 

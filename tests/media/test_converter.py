@@ -13,7 +13,7 @@ import pytest
 from agent_core.clock import SystemClock
 from agent_core.errors import AgentError, CaptureFailed, RateLimited
 from agent_core.media import images
-from agent_core.media.converter import MAX_WAITING, PictureConverter
+from agent_core.media.converter import MAX_WAITING, MAX_WAITING_EACH, PictureConverter
 from agent_core.media.images import Wanted
 from agent_core.models import CapturedAtSource, Picture, PictureFormat
 
@@ -70,6 +70,7 @@ class Caller:
     picture: Picture
     wanted: Wanted = PNG
     limit_s: float = 60.0
+    user: str = ""
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     result: Picture | AgentError | None = None
 
@@ -77,7 +78,7 @@ class Caller:
         with self.scope:
             try:
                 self.result = await self.converter.convert(
-                    self.picture, self.wanted, deadline_s=CLOCK.monotonic_s() + self.limit_s
+                    self.picture, self.wanted, deadline_s=CLOCK.monotonic_s() + self.limit_s, user=self.user
                 )
             except AgentError as error:
                 self.result = error
@@ -177,7 +178,7 @@ async def test_the_deadline_holds_for_the_caller_while_the_thread_keeps_its_plac
 async def test_too_many_different_requests_are_told_to_come_back() -> None:
     gate, taken = Gate(), picture()
     async with running(gate) as (converter, _):
-        callers = [Caller(converter, taken, different(number)) for number in range(MAX_WAITING + 5)]
+        callers = [Caller(converter, taken, different(number)) for number in range(MAX_WAITING_EACH + 5)]
         async with anyio.create_task_group() as calls:
             calls.start_soon(callers[0].call)
             await gate.until(lambda it: it.running == 1)
@@ -188,7 +189,43 @@ async def test_too_many_different_requests_are_told_to_come_back() -> None:
     refused = [each.result for each in callers if isinstance(each.result, RateLimited)]
     assert [each.reason for each in refused] == ["busy"] * 4
     assert all(each.retry_after_ms > 0 for each in refused)
-    assert sum(isinstance(each.result, Picture) for each in callers) == MAX_WAITING + 1
+    assert sum(isinstance(each.result, Picture) for each in callers) == MAX_WAITING_EACH + 1
+
+
+async def test_users_take_turns_and_none_can_fill_the_queue_alone() -> None:
+    gate, taken = Gate(), picture()
+    async with running(gate) as (converter, _):
+        first = Caller(converter, taken, different(0), user="greedy")
+        greedy = [
+            Caller(converter, taken, different(number), user="greedy") for number in range(1, MAX_WAITING)
+        ]
+        modest = [Caller(converter, taken, different(1000 + number), user="modest") for number in range(3)]
+        async with anyio.create_task_group() as calls:
+            calls.start_soon(first.call)
+            await gate.until(lambda it: it.running == 1)
+            for each in (*greedy, *modest):
+                calls.start_soon(each.call)
+            await anyio.wait_all_tasks_blocked()
+            gate.opened.set()
+    assert all(isinstance(each.result, Picture) for each in modest)
+    assert {gate.started.index(each.wanted) for each in modest} <= set(range(1, 7))
+    assert sum(isinstance(each.result, Picture) for each in greedy) == MAX_WAITING_EACH
+
+
+async def test_many_users_together_are_limited_too() -> None:
+    gate, taken = Gate(), picture()
+    async with running(gate) as (converter, _):
+        callers = [
+            Caller(converter, taken, different(number), user=str(number)) for number in range(MAX_WAITING + 5)
+        ]
+        async with anyio.create_task_group() as calls:
+            calls.start_soon(callers[0].call)
+            await gate.until(lambda it: it.running == 1)
+            for each in callers[1:]:
+                calls.start_soon(each.call)
+            await anyio.wait_all_tasks_blocked()
+            gate.opened.set()
+    assert sum(isinstance(each.result, RateLimited) for each in callers) == 4
 
 
 @pytest.mark.parametrize(("max_pixels", "most"), [(1000, 3), (250, 2), (50, 1)])
