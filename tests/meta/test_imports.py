@@ -117,3 +117,32 @@ for url in sys.argv[1:]:
     assert plain == local == ["0", "True"]
     assert int(secure[0]) > 0
     assert secure[1] == "True"
+
+
+async def test_the_garbage_collector_rests_until_it_listens_and_works_from_then_on(tmp_path: Path) -> None:
+    code = """
+import gc
+import os
+import signal
+import sys
+
+
+def told(event, arguments):
+    if event == "os.rename" and str(arguments[1]).endswith("endpoint.json"):
+        print("starting", gc.isenabled(), flush=True)
+        os.kill(os.getpid(), signal.SIGTERM)
+    if event == "os.remove" and str(arguments[0]).endswith("endpoint.json"):
+        print("ending", gc.isenabled(), gc.get_freeze_count() > 0, flush=True)
+
+
+from agent_core.cli import main
+
+sys.addaudithook(told)
+sys.exit(main(["run", "--config", sys.argv[1]]))
+"""
+    config = tmp_path / "config.toml"
+    config.write_text(
+        f"server.port = 0\nstorage.state_dir = '{tmp_path}/state'\nstorage.runtime_dir = '{tmp_path}/run'\n"
+    )
+    done = await anyio.run_process([sys.executable, "-c", code, str(config)], stderr=None)
+    assert done.stdout.decode().splitlines() == ["starting False", "ending True True"]
