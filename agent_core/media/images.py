@@ -1,6 +1,7 @@
 """Pictures changed in size and format by Pillow, and their size read from their header. Everything here blocks."""
 
 import io
+import os
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from agent_core.errors import CaptureFailed
 from agent_core.models import Picture, PictureFormat
+from agent_core.small_files import open_regular
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -167,7 +169,7 @@ def size_of(path: Path) -> tuple[int, int] | None:
     Nothing is decoded, so the size may be any that the format can express.
     """
     try:
-        with path.open("rb") as file:
+        with os.fdopen(open_regular(path), "rb") as file:
             return _size_in(file)
     except OSError:
         return None

@@ -1,8 +1,11 @@
 """Pictures converted, and read back by Pillow."""
 
 import io
+import os
+import random
 import struct
 import zlib
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -195,3 +198,33 @@ def test_a_header_behind_a_large_segment_is_found(tmp_path: Path) -> None:
 
 def test_a_file_that_is_not_there_has_no_size(tmp_path: Path) -> None:
     assert images.size_of(tmp_path / "none.jpg") is None
+
+
+def test_only_a_regular_file_is_opened(tmp_path: Path) -> None:
+    """Opening a FIFO would wait for a writer."""
+    os.mkfifo(tmp_path / "fifo.jpg")
+    (tmp_path / "real.jpg").write_bytes(jpeg().data)
+    (tmp_path / "link.jpg").symlink_to("real.jpg")
+    (tmp_path / "folder.jpg").mkdir()
+    assert [images.size_of(tmp_path / f"{name}.jpg") for name in ("fifo", "link", "folder")] == [None] * 3
+
+
+def test_whatever_is_damaged_is_told_from_what_is_not() -> None:
+    """Bytes changed at random give a picture or the one error, nothing else."""
+    chance = random.Random(9)
+    outcomes: Counter[str] = Counter()
+    noise = io.BytesIO()
+    Image.effect_noise((64, 48), 80).convert("RGB").save(noise, "PNG")
+    for data in (jpeg().data, noise.getvalue()):
+        for _ in range(300):
+            changed = bytearray(data)
+            for _ in range(chance.randrange(1, 4)):
+                changed[chance.randrange(len(changed))] = chance.randrange(256)
+            picture = Picture(bytes(changed), PictureFormat.JPG, 64, 48, 1.0, CapturedAtSource.DEVICE)
+            try:
+                outcomes[str(converted(picture, 32).width > 0)] += 1
+            except CaptureFailed as error:
+                outcomes[error.reason] += 1
+    assert set(outcomes) <= {"True", "picture_damaged", "picture_too_large"}
+    assert outcomes["True"]
+    assert outcomes["picture_damaged"]
