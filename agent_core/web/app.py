@@ -6,7 +6,6 @@ from typing import Protocol
 from urllib.parse import quote
 
 import anyio
-import anyio.to_thread
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -25,10 +24,13 @@ from agent_core.state import explain_os_error
 from agent_core.web.conditions import Answer, answer_for
 from agent_core.web.files import FileResolver, OpenedFile, ServedFile, open_beneath
 from agent_core.web.links import DownloadLinks
+from agent_core.workers import WorkerPool
 
 __all__ = ("Gate", "web_app")
 
 #: Read at once from a file, in a worker thread.
+#: For the files of one kind, which may lie on a disk of their own.
+_THREADS = 8
 _CHUNK_BYTES = 256 * 1024
 #: What a client should wait when the agent has no file descriptor left.
 _BUSY_RETRY_S = 5
@@ -106,11 +108,14 @@ class _FileRoute:
         self._gate = gate
         self._links = links
         self._files = files
+        self._threads = {kind: WorkerPool(_THREADS) for kind in files}
 
     async def answer(self, request: Request) -> Response:
         kind, name = request.path_params["kind"], request.path_params["name"]
         _require_file(request, self._gate, self._links, kind, name)
-        return _Download(self._files.get(kind), request=request, kind=kind, name=name)
+        if kind not in self._files:
+            raise _not_found(name)
+        return _Download(self._files[kind], self._threads[kind], request=request, kind=kind, name=name)
 
 
 def _credentials(request: Request) -> str | None:
@@ -143,14 +148,18 @@ def _require_file(request: Request, gate: Gate, links: DownloadLinks, kind: str,
         )
 
 
-def _open(resolver: FileResolver | None, name: str) -> tuple[ServedFile, OpenedFile]:
-    served = resolver.resolve(name) if resolver is not None else None
+def _not_found(name: str) -> NotFound:
+    return NotFound(f"There is no such file: {name[:100]!r}.", resource="file", id=name)
+
+
+def _open(resolver: FileResolver, name: str) -> tuple[ServedFile, OpenedFile]:
+    served = resolver.resolve(name)
     try:
         opened = open_beneath(served) if served is not None else None
     except OSError as error:
         raise explain_os_error(error, "open a file to send") from error
     if served is None or opened is None:
-        raise NotFound(f"There is no such file: {name[:100]!r}.", resource="file", id=name)
+        raise _not_found(name)
     return served, opened
 
 
@@ -179,25 +188,32 @@ async def _error_response(_request: Request, error: Exception) -> Response:
 class _Download(Response):
     """The answer to a request for a file, which is opened when the answer begins and closed when it ends."""
 
-    def __init__(self, resolver: FileResolver | None, *, request: Request, kind: str, name: str) -> None:
+    def __init__(
+        self, resolver: FileResolver, threads: WorkerPool, *, request: Request, kind: str, name: str
+    ) -> None:
         super().__init__()
         self._resolver = resolver
+        self._threads = threads
         self._request = request
         self._kind = kind
         self._name = name
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         # anyio lets no cancellation in between the thread's end and the next line, so the file always has its owner.
-        served, opened = await anyio.to_thread.run_sync(_open, self._resolver, self._name)
+        served, opened = await self._threads.run(_open, self._resolver, self._name)
         with opened:
-            await _FileResponse(served, opened, request=self._request, kind=self._kind)(scope, receive, send)
+            answer = _FileResponse(served, opened, self._threads, request=self._request, kind=self._kind)
+            await answer(scope, receive, send)
 
 
 class _FileResponse(Response):
     """Sends what the file held when it was opened: a recording may grow meanwhile."""
 
-    def __init__(self, served: ServedFile, opened: OpenedFile, *, request: Request, kind: str) -> None:
+    def __init__(
+        self, served: ServedFile, opened: OpenedFile, threads: WorkerPool, *, request: Request, kind: str
+    ) -> None:
         self._opened = opened
+        self._threads = threads
         self._answer = answer_for(
             request.headers, size_bytes=opened.size_bytes, etag=opened.etag, modified_s=opened.modified_s
         )
@@ -224,7 +240,7 @@ class _FileResponse(Response):
         offset = self._answer.start
         while offset < self._answer.stop:
             wanted = min(_CHUNK_BYTES, self._answer.stop - offset)
-            chunk = await anyio.to_thread.run_sync(self._opened.read, offset, wanted)
+            chunk = await self._threads.run(self._opened.read, offset, wanted)
             if not chunk:
                 return  # The file has been cut meanwhile; an unfinished response closes the connection.
             offset += len(chunk)

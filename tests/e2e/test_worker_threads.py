@@ -9,6 +9,7 @@ from typing import Any
 
 import anyio
 import anyio.to_thread
+import httpx
 import pytest
 from PIL import Image
 
@@ -72,7 +73,11 @@ async def test_everything_works_while_the_shared_threads_hang(agent: RunningAgen
         assert stopped["segments"]
         listed = await call(client, "list_recordings")
         assert [each["filename"] for each in listed["files"]] == [started["filename"]]
-        assert (await call(client, "get_recording_info", filename=started["filename"]))["complete"]
+        recording = await call(client, "get_recording_info", filename=started["filename"])
+        assert recording["complete"]
+        async with httpx.AsyncClient(base_url=agent.http_url, timeout=40) as http:
+            assert (await http.get(snapshot["download_url"])).status_code == 200
+            assert (await http.get(recording["download_url"])).status_code == 200
 
 
 def large_picture() -> Picture:

@@ -1,11 +1,13 @@
 """The routes over real sockets."""
 
 import resource
+import threading
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 import httpx
 import pytest
 
@@ -44,8 +46,13 @@ class Recordings:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self.mended = threading.Event()
+        self.hanging = 0
 
     def resolve(self, name: str) -> ServedFile | None:
+        if name == "on-a-disk-that-hangs":
+            self.hanging += 1
+            self.mended.wait()
         if name != "rec":
             return None
         return ServedFile(self._root, "rec/0.mp4", next_name="rec/1 é.mp4")
@@ -63,13 +70,14 @@ class Agent:
         (self.recordings / "rec" / "0.mp4").write_bytes(b"x" * 3_000_000)
         (base / "outside.jpg").write_bytes(b"outside")
         (self.snapshots / "link.jpg").symlink_to(base / "outside.jpg")
+        self.hanging = Recordings(self.recordings)
         self.links = DownloadLinks(b"k" * 32, SystemClock())
         self.app = web_app(
             ready=lambda: self.is_ready,
             metrics=lambda: ["# TYPE up gauge", "up 1"],
             gate=Tokens(),
             links=self.links,
-            files={"snapshots": DirectoryFiles(self.snapshots), "recordings": Recordings(self.recordings)},
+            files={"snapshots": DirectoryFiles(self.snapshots), "recordings": self.hanging},
         )
 
 
@@ -305,3 +313,24 @@ def _target(fd: Path) -> Path | None:
         return fd.readlink()
     except OSError:
         return None
+
+
+async def test_a_disk_that_hangs_holds_up_only_the_files_on_it(http: httpx.AsyncClient, agent: Agent) -> None:
+    async def ask() -> None:
+        response = await http.get("/files/recordings/on-a-disk-that-hangs", headers=VIEWER, timeout=40)
+        assert response.status_code == 404
+
+    try:
+        async with anyio.create_task_group() as tg:
+            for _ in range(50):
+                tg.start_soon(ask)
+            with anyio.fail_after(20):
+                while agent.hanging.hanging < 8:
+                    await anyio.sleep(0.005)
+            response = await http.get(URL, headers=VIEWER, timeout=20)
+            assert response.content == BODY
+            assert anyio.to_thread.current_default_thread_limiter().borrowed_tokens == 0
+            assert agent.hanging.hanging == 8
+            agent.hanging.mended.set()
+    finally:
+        agent.hanging.mended.set()
