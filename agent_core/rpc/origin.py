@@ -27,16 +27,25 @@ def origin_allowed(
 
 def _matches(origin: str, pattern: str) -> bool:
     if pattern.endswith("*"):
-        return origin != "null" and origin.startswith(pattern[:-1])
+        return origin.startswith(pattern[:-1]) and _is_whole(origin)
     return origin == pattern
 
 
-def _is_own(origin: str, own_hosts: Sequence[str], own_port: int) -> bool:
+def _is_whole(origin: str) -> bool:
+    """Return whether a browser could send this: scheme, host and port, and nothing that only looks like them."""
     try:
         parts = urlsplit(origin)
-        port = parts.port or _DEFAULT_PORTS.get(parts.scheme)
+        whole = f"{parts.scheme}://{parts.netloc}" == origin and bool(parts.hostname)
+        return whole and "@" not in parts.netloc and parts.port != 0
     except ValueError:
         return False
+
+
+def _is_own(origin: str, own_hosts: Sequence[str], own_port: int) -> bool:
+    if not _is_whole(origin):
+        return False
+    parts = urlsplit(origin)
+    port = parts.port or _DEFAULT_PORTS.get(parts.scheme)
     hosts = {host.lower() for host in own_hosts}
     if any(_is_loopback(host) for host in hosts):
         hosts |= _LOOPBACK_NAMES

@@ -189,7 +189,7 @@ class _Front:
         for origin in origins:
             if not origin_allowed(origin, allowed=allowed, own_hosts=own_hosts, own_port=self.port):
                 _LOG.warning(
-                    "a web page of the origin %.200r was refused; if it may connect, list it in server.allowed_origins",
+                    "a web page of the origin %.200a was refused; if it may connect, list it in server.allowed_origins",
                     origin,
                 )
                 return (

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,7 +70,10 @@ AgentProcessFactory = Callable[..., AbstractAsyncContextManager[AgentProcess]]
 
 @pytest.fixture
 def agent_process(tmp_path: Path, observe: Callable[[str], None]) -> AgentProcessFactory:
-    """Start `camera-agent run` with a configuration; killed at the end of the context if it still runs."""
+    """Start `camera-agent run` with a configuration; killed at the end of the context if it still runs.
+
+    `prefix` is a program that becomes it, with its arguments.
+    """
 
     @asynccontextmanager
     async def start(
@@ -79,12 +82,13 @@ def agent_process(tmp_path: Path, observe: Callable[[str], None]) -> AgentProces
         environment: Mapping[str, str] | None = None,
         umask: int = -1,
         name: str = "agent",
+        prefix: Sequence[str] = (),
     ) -> AsyncIterator[AgentProcess]:
         folder = tmp_path / name
         folder.mkdir(exist_ok=True)
         storage = f'[storage]\nstate_dir = "{folder}/state"\nruntime_dir = "{folder}/run"\n'
         (folder / "config.toml").write_text(storage + config)
-        argv = [sys.executable, "-m", "agent_core", "run", "--config", str(folder / "config.toml")]
+        argv = [*prefix, sys.executable, "-m", "agent_core", "run", "--config", str(folder / "config.toml")]
         with (folder / "log").open("wb") as log:
             process = await anyio.open_process(
                 argv,

@@ -203,9 +203,8 @@ async def test_a_refused_origin_is_one_line_that_says_which(
 ) -> None:
     async with serve() as server:
         await answer(server, UPGRADE + b"Origin: http://caf\xe9.example\r\n\r\n")
-        await until(lambda: "evil" not in caplog.text)
         (record,) = (each for each in caplog.records if each.levelno >= logging.WARNING)
-        assert "http://caf\\xe9.example" in record.getMessage().encode("unicode_escape").decode()
+        assert "http://caf\\xe9.example" in record.getMessage()
         assert "server.allowed_origins" in record.getMessage()
         assert "\n" not in record.getMessage()
         for _ in range(50):

@@ -32,6 +32,12 @@ LISTED = ("https://ui.example.org", "http://localhost:*", "null")
         ("http://localhost:3000", LISTED, True),
         ("http://localhost.evil.example", LISTED, False),
         ("https://localhost:3000", LISTED, False),
+        ("http://localhost:3000.evil.example", LISTED, False),
+        ("http://localhost:x@evil.example", LISTED, False),
+        ("http://localhost:3000/path", LISTED, False),
+        ("http://evil.example@127.0.0.1:8002", (), False),
+        ("http://127.0.0.1:8002/", (), False),
+        ("http://127.0.0.1:8002#", (), False),
     ],
 )
 def test_which_pages_may_connect(origin: str | None, allowed: tuple[str, ...], expected: bool) -> None:

@@ -51,7 +51,7 @@ def _brightness(picture: bytes) -> list[list[float]]:
     """The mean brightness of the inside of each cell, row by row."""
     across, down = marks.COLUMNS * _SAMPLES, marks.ROWS * _SAMPLES
     try:
-        with Image.open(io.BytesIO(picture), formats=("JPEG", "PNG")) as image:
+        with Image.open(io.BytesIO(picture), formats=("JPEG", "PNG", "PPM")) as image:
             grey = image.convert("L")
     except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises for damaged files
         raise MarkUnreadable("It is not a whole picture.") from error
