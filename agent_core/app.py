@@ -73,7 +73,7 @@ class Agent:
         Raises:
             StartFailed, PluginError, StorageFailed: it cannot start.
         """
-        async with claimed_folders(self._config.storage) as folder:
+        with claimed_folders(self._config.storage) as folder:
             found = _last_run(self._config)
             with self._guarded(found):
                 parts = assemble(self._config, clock=self._clock, find=self._find, held=found.held())

@@ -4,17 +4,15 @@ import fcntl
 import logging
 import os
 import stat
-from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-
-import anyio
 
 from agent_core.clock import Clock
 from agent_core.config import StorageConfig
 from agent_core.errors import StartFailed
-from agent_core.small_files import open_regular
+from agent_core.small_files import open_regular, refuse_foreign
 from agent_core.socket_place import LOOK_S
 from agent_core.state import explain_os_error, make_folder
 
@@ -24,23 +22,18 @@ _log = logging.getLogger("camera_agent.app")
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
-#: systemd-tmpfiles locks a folder for as long as it looks through it.
-_LOCK_ATTEMPTS, _LOCK_PAUSE_S = 5, 0.2
 
 
 class RuntimeFolder:
-    """The folder for sockets, held by a lock.
-
-    The lock is on the folder itself: there is no lock file to delete, and systemd-tmpfiles, which removes old files
-    below /tmp, leaves a locked folder alone.
-    """
+    """The folder for sockets, held by a lock for as long as `held` is open."""
 
     def __init__(self, path: Path, held: ExitStack) -> None:
         self._path = path
         self._held = held
         self._folder = -1
+        self._lock = InstanceLock(path, name="runtime", kind="runtime folder", setting="storage.runtime_dir")
 
-    async def claim(self) -> None:
+    def claim(self) -> None:
         """Make and lock the folder, in place of one that was held before.
 
         Raises:
@@ -48,7 +41,11 @@ class RuntimeFolder:
         """
         self._held.close()
         self._folder = self._held.enter_context(own_folder(self._path, "storage.runtime_dir", follow=False))
-        await _lock(self._folder, self._path)
+        self._held.enter_context(self._lock)
+        # The lock is a file because other accounts may be let into the folder, and could lock that. This is for
+        # systemd-tmpfiles, which removes old files below /tmp: it leaves a locked folder alone.
+        with suppress(OSError):
+            fcntl.flock(self._folder, fcntl.LOCK_SH | fcntl.LOCK_NB)
 
     def clear(self) -> None:
         """Remove what an agent that was killed left: sockets of this account, and nothing else."""
@@ -60,22 +57,26 @@ class RuntimeFolder:
                     os.unlink(name, dir_fd=self._folder)
 
     async def keep(self, clock: Clock) -> None:
-        """Claim the folder again when it has been deleted or moved; until cancelled.
+        """Claim the folder again when it, or its lock, has been deleted or moved; until cancelled.
 
         Raises:
             StartFailed: another agent was quicker.
         """
         while True:
             await clock.sleep(LOOK_S)
-            with suppress(OSError):
-                if os.path.samestat(self._path.lstat(), os.fstat(self._folder)):
-                    continue
-            _log.warning("the folder %s has vanished and is made again", self._path)
-            await self.claim()
+            if not (_leads_to(self._path, self._folder) and self._lock.is_whole):
+                _log.warning("the folder %s, or the lock in it, has vanished and is made again", self._path)
+                self.claim()
 
 
-@asynccontextmanager
-async def claimed_folders(storage: StorageConfig) -> AsyncIterator[RuntimeFolder]:
+def _leads_to(path: Path, descriptor: int) -> bool:
+    with suppress(OSError):
+        return os.path.samestat(path.lstat(), os.fstat(descriptor))
+    return False
+
+
+@contextmanager
+def claimed_folders(storage: StorageConfig) -> Iterator[RuntimeFolder]:
     """Make the state folder and the runtime folder, lock both, then clear the runtime folder of old sockets.
 
     An agent that already runs in one of the two folders keeps all it has: nothing is removed before both locks are
@@ -91,7 +92,7 @@ async def claimed_folders(storage: StorageConfig) -> AsyncIterator[RuntimeFolder
         ExitStack() as held,
     ):
         folder = RuntimeFolder(storage.runtime_dir, held)
-        await folder.claim()
+        folder.claim()
         folder.clear()
         yield folder
 
@@ -160,60 +161,70 @@ def _refused(shown: str, setting: str, fault: str, reason: str, mend: str) -> St
     )
 
 
-async def _lock(folder: int, path: Path) -> None:
-    for attempt in range(_LOCK_ATTEMPTS):
-        try:
-            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            if attempt + 1 == _LOCK_ATTEMPTS:
-                raise _in_use("agent", "runtime folder", str(path), "storage.runtime_dir") from error
-            await anyio.sleep(_LOCK_PAUSE_S)
-        except OSError as error:  # not every file system has such locks
-            _log.warning("the folder %s cannot be locked: %s", path, error.strerror)
-            return
-        else:
-            return
-
-
-def _in_use(what: str, kind: str, shown: str, setting: str) -> StartFailed:
-    place = f"{kind}, {shown}" if shown else kind
-    return StartFailed(
-        f"Another {what} uses this {place}.",
-        reason="already_running",
-        suggestion=f"Stop it, or set {setting} to another folder.",
-    )
-
-
 class InstanceLock:
-    """One agent a state folder. The kernel gives the lock back however the agent ends.
+    """One agent a folder. The kernel gives the lock back however the agent ends.
 
     Args:
-        state_dir: the folder; it exists.
-        what: of which there may be one there; the lock's file is named after it.
-        shown: what messages call the folder; default: its path.
+        folder: it exists, and only this account may write to it.
+        what: of which there may be one there.
+        name: of the lock's file, without its suffix; default: `what`.
+        kind: what messages call such a folder.
+        setting: the configuration key that can name another folder.
+        shown: the folder's name in messages; default: its path.
     """
 
-    def __init__(self, state_dir: Path, *, what: str = "agent", shown: str | None = None) -> None:
-        self._shown = str(state_dir) if shown is None else shown
-        self._path = state_dir / f"{what.replace(' ', '_')}.lock"
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        what: str = "agent",
+        name: str | None = None,
+        kind: str = "state folder",
+        setting: str = "storage.state_dir",
+        shown: str | None = None,
+    ) -> None:
+        self._path = folder / f"{name or what.replace(' ', '_')}.lock"
         self._what = what
+        shown = str(folder) if shown is None else shown
+        self._place = f"{kind}, {shown}" if shown else kind
+        self._setting = setting
         self._fd = -1
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the lock that is held is still the one that another agent would find."""
+        return _leads_to(self._path, self._fd)
 
     def __enter__(self) -> None:
         try:
             self._fd = self._open()
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            try:
+                fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                os.close(self._fd)
+                raise
         except BlockingIOError as error:
-            os.close(self._fd)
-            raise _in_use(self._what, "state folder", self._shown, "storage.state_dir") from error
+            raise StartFailed(
+                f"Another {self._what} uses this {self._place}.",
+                reason="already_running",
+                suggestion=f"Stop it, or set {self._setting} to another folder.",
+            ) from error
         except OSError as error:
-            why = explain_os_error(error, f"lock {self._shown or self._path.name}")
+            why = explain_os_error(error, f"lock the {self._place}")
             raise StartFailed(why.details, reason=why.reason, suggestion=why.suggestion) from error
 
     def _open(self) -> int:
+        """Closed to the group: an account that can read a file can hold a lock on it."""
         with suppress(FileExistsError):
-            return os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
-        return open_regular(self._path, os.O_RDWR)
+            return os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        descriptor = open_regular(self._path, os.O_RDWR)
+        try:
+            refuse_foreign(self._path, os.fstat(descriptor))
+            os.fchmod(descriptor, 0o600)
+        except OSError:
+            os.close(descriptor)
+            raise
+        return descriptor
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -9,7 +9,7 @@ import os
 import stat
 from pathlib import Path
 
-__all__ = ("UnsafeFile", "open_regular", "read_small")
+__all__ = ("UnsafeFile", "open_regular", "read_small", "refuse_foreign")
 
 #: State files have some kilobytes; a ledger of a thousand cameras has 200 kB.
 LIMIT_BYTES = 1 << 20
@@ -68,14 +68,15 @@ def read_small(
     """
     with os.fdopen(open_regular(path, follow=follow), "rb") as file:
         if private:
-            _refuse_foreign(path, os.fstat(file.fileno()))
+            refuse_foreign(path, os.fstat(file.fileno()))
         content = file.read(limit_bytes + 1)
     if len(content) > limit_bytes:
         raise UnsafeFile(f"it is larger than {limit_bytes} bytes", path)
     return content
 
 
-def _refuse_foreign(path: Path, status: os.stat_result) -> None:
+def refuse_foreign(path: Path, status: os.stat_result) -> None:
+    """Raise UnsafeFile where another account can have made or written the file; see `private` of `read_small`."""
     if status.st_uid not in {0, os.geteuid(), path.parent.stat().st_uid}:
         raise UnsafeFile("it belongs to another account", path)
     if status.st_mode & _WRITABLE_BY_OTHERS:

@@ -27,17 +27,17 @@ def a_socket(path: Path) -> None:
         bound.bind(os.fspath(path))
 
 
-async def refused(config: StorageConfig) -> StartFailed:
+def refused(config: StorageConfig) -> StartFailed:
     with pytest.raises(StartFailed) as caught:
-        async with claimed_folders(config):
+        with claimed_folders(config):
             pass
     return caught.value
 
 
-async def test_both_are_made_for_this_account_alone_whatever_the_umask(tmp_path: Path) -> None:
+def test_both_are_made_for_this_account_alone_whatever_the_umask(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
-        async with claimed_folders(storage(tmp_path / "deep" / "er")):
+        with claimed_folders(storage(tmp_path / "deep" / "er")):
             pass
     finally:
         os.umask(before)
@@ -46,21 +46,21 @@ async def test_both_are_made_for_this_account_alone_whatever_the_umask(tmp_path:
 
 
 @pytest.mark.parametrize("second", ["state", "other"])
-async def test_a_second_agent_is_refused_and_has_removed_nothing(tmp_path: Path, second: str) -> None:
-    async with claimed_folders(storage(tmp_path)):
+def test_a_second_agent_is_refused_and_has_removed_nothing(tmp_path: Path, second: str) -> None:
+    with claimed_folders(storage(tmp_path)):
         a_socket(tmp_path / "run" / "camera.sock")
-        error = await refused(storage(tmp_path, second))
+        error = refused(storage(tmp_path, second))
         assert (tmp_path / "run" / "camera.sock").exists()
     assert error.reason == "already_running"
     folder, setting = ("state", "state_dir") if second == "state" else ("run", "runtime_dir")
     assert str(tmp_path / folder) in error.details
     assert f"storage.{setting}" in error.suggestion
-    async with claimed_folders(storage(tmp_path, second)):
+    with claimed_folders(storage(tmp_path, second)):
         assert not (tmp_path / "run" / "camera.sock").exists()
 
 
-async def test_only_sockets_are_removed(tmp_path: Path) -> None:
-    async with claimed_folders(storage(tmp_path)):
+def test_only_sockets_are_removed(tmp_path: Path) -> None:
+    with claimed_folders(storage(tmp_path)):
         pass
     run, precious = tmp_path / "run", tmp_path / "precious.sock"
     a_socket(precious)
@@ -68,67 +68,67 @@ async def test_only_sockets_are_removed(tmp_path: Path) -> None:
     (run / "file.sock").write_text("")
     (run / "folder.sock").mkdir()
     (run / "link.sock").symlink_to(precious)
-    async with claimed_folders(storage(tmp_path)):
+    with claimed_folders(storage(tmp_path)):
         pass
-    assert sorted(each.name for each in run.iterdir()) == ["file.sock", "folder.sock", "link.sock"]
+    assert {each.name for each in run.glob("*.sock")} == {"file.sock", "folder.sock", "link.sock"}
     assert precious.exists()
 
 
-async def test_a_runtime_folder_that_is_a_link_is_refused_and_what_it_points_at_kept(tmp_path: Path) -> None:
+def test_a_runtime_folder_that_is_a_link_is_refused_and_what_it_points_at_kept(tmp_path: Path) -> None:
     (tmp_path / "victim").mkdir()
     a_socket(tmp_path / "victim" / "precious.sock")
     (tmp_path / "run").symlink_to("victim")
-    error = await refused(storage(tmp_path))
+    error = refused(storage(tmp_path))
     assert error.reason == "linked_folder"
     assert str(tmp_path / "run") in error.details
     assert (tmp_path / "victim" / "precious.sock").exists()
 
 
-async def test_a_state_folder_may_be_a_link_of_this_account(tmp_path: Path) -> None:
+def test_a_state_folder_may_be_a_link_of_this_account(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "state").symlink_to("real")
-    async with claimed_folders(storage(tmp_path)):
+    with claimed_folders(storage(tmp_path)):
         assert (tmp_path / "real" / "agent.lock").exists()
 
 
-async def test_folders_that_were_open_are_closed_and_that_is_said(
+def test_folders_that_were_open_are_closed_and_that_is_said(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     config = storage(tmp_path)
     for folder in (config.state_dir, config.runtime_dir):
         folder.mkdir()
         folder.chmod(0o777)
-    async with claimed_folders(config):
+    with claimed_folders(config):
         assert [each.stat().st_mode & 0o022 for each in (config.state_dir, config.runtime_dir)] == [0, 0]
     assert [str(config.state_dir) in caplog.text, str(config.runtime_dir) in caplog.text] == [True, True]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give folders away")
 @pytest.mark.parametrize("name", ["state", "run"])
-async def test_a_folder_of_another_account_is_refused(tmp_path: Path, name: str) -> None:
+def test_a_folder_of_another_account_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / name).mkdir()
     os.chown(tmp_path / name, NOBODY, NOBODY)
-    error = await refused(storage(tmp_path))
+    error = refused(storage(tmp_path))
     assert error.reason == "foreign_folder"
     assert str(tmp_path / name) in error.details
     assert "chown" in error.suggestion
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give links away")
-async def test_a_link_of_another_account_is_no_state_folder(tmp_path: Path) -> None:
+def test_a_link_of_another_account_is_no_state_folder(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "state").symlink_to("real")
     os.lchown(tmp_path / "state", NOBODY, NOBODY)
-    assert (await refused(storage(tmp_path))).reason == "linked_folder"
+    assert (refused(storage(tmp_path))).reason == "linked_folder"
 
 
-async def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("")
-    assert str(tmp_path / "state") in (await refused(storage(tmp_path))).details
+    assert str(tmp_path / "state") in (refused(storage(tmp_path))).details
 
 
 @pytest.mark.parametrize("kind", ["fifo", "folder", "link"])
-async def test_what_is_no_file_is_no_lock(tmp_path: Path, kind: str) -> None:
+def test_what_is_no_file_is_no_lock(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "agent.lock"
     if kind == "fifo":
         os.mkfifo(path)
@@ -142,25 +142,59 @@ async def test_what_is_no_file_is_no_lock(tmp_path: Path, kind: str) -> None:
     assert not (tmp_path / "elsewhere").exists()
 
 
-@pytest.mark.parametrize("how", ["deleted", "moved"])
+@pytest.mark.parametrize("how", ["deleted", "moved", "lock"])
 async def test_a_runtime_folder_that_vanishes_is_claimed_again(tmp_path: Path, how: str) -> None:
     clock = SimulatedClock()
-    async with claimed_folders(storage(tmp_path)) as folder, anyio.create_task_group() as tg:
-        tg.start_soon(folder.keep, clock)
-        run = tmp_path / "run"
-        shutil.rmtree(run) if how == "deleted" else run.rename(tmp_path / "elsewhere")
-        await clock.advance(LOOK_S)
-        assert run.is_dir()
-        assert (await refused(storage(tmp_path, "other"))).reason == "already_running"
-        tg.cancel_scope.cancel()
+    with claimed_folders(storage(tmp_path)) as folder:
+        async with anyio.create_task_group() as tg:
+            tg.start_soon(folder.keep, clock)
+            run = tmp_path / "run"
+            if how == "lock":
+                (run / "runtime.lock").unlink()
+            else:
+                shutil.rmtree(run) if how == "deleted" else run.rename(tmp_path / "elsewhere")
+            await clock.advance(LOOK_S)
+            assert (run / "runtime.lock").exists()
+            assert refused(storage(tmp_path, "other")).reason == "already_running"
+            tg.cancel_scope.cancel()
 
 
 async def test_a_runtime_folder_that_another_agent_has_taken_ends_this_one(tmp_path: Path) -> None:
     clock = SimulatedClock()
-    async with claimed_folders(storage(tmp_path)) as folder:
+    with claimed_folders(storage(tmp_path)) as folder:
         shutil.rmtree(tmp_path / "run")
-        async with claimed_folders(storage(tmp_path, "other")):
+        with claimed_folders(storage(tmp_path, "other")):
             async with anyio.create_task_group() as tg:
                 tg.start_soon(clock.advance, LOOK_S)
                 with pytest.raises(StartFailed, match="Another agent"):
                     await folder.keep(clock)
+
+
+def test_one_folder_may_be_both(tmp_path: Path) -> None:
+    with claimed_folders(StorageConfig(state_dir=tmp_path / "both", runtime_dir=tmp_path / "both")):
+        pass
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o644])
+def test_other_accounts_cannot_hold_the_locks(tmp_path: Path, mode: int) -> None:
+    """A file that can be read can be locked, and the agent would not start any more."""
+    config = storage(tmp_path)
+    locks = (config.state_dir / "agent.lock", config.runtime_dir / "runtime.lock")
+    for each in locks:
+        each.parent.mkdir()
+        each.write_text("")
+        each.chmod(mode)
+    with claimed_folders(config):
+        assert [stat.S_IMODE(each.stat().st_mode) for each in locks] == [0o600, 0o600]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+@pytest.mark.parametrize("name", ["state/agent.lock", "run/runtime.lock"])
+def test_a_lock_that_another_account_has_planted_is_refused(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.parent.mkdir()
+    path.write_text("")
+    os.chown(path, NOBODY, NOBODY)
+    error = refused(storage(tmp_path))
+    assert error.reason == "unsafe_file"
+    assert str(path.parent) in error.details
