@@ -122,17 +122,24 @@ def own_folder(path: Path, setting: str, *, follow: bool, shown: str = "") -> It
         why = explain_os_error(error, f"make the folder {shown}")
         raise StartFailed(why.details, reason=why.reason, suggestion=why.suggestion) from error
     try:
+        _refuse_foreign_folder(descriptor, path, shown, setting)
         _close_to_others(descriptor, shown, setting)
         yield descriptor
     finally:
         os.close(descriptor)
 
 
+def _refuse_foreign_folder(descriptor: int, path: Path, shown: str, setting: str) -> None:
+    if os.fstat(descriptor).st_uid in {0, os.geteuid()}:
+        return
+    # Below /tmp another account has taken the name: what it has put there is nothing to keep.
+    is_below_tmp = path.parent.stat().st_mode & stat.S_ISVTX
+    mend = "Remove it as root" if is_below_tmp else f"Run chown {_account()} on it as root"
+    raise _refused(shown, setting, "belongs to another account", "foreign_folder", mend)
+
+
 def _close_to_others(descriptor: int, shown: str, setting: str) -> None:
     status = os.fstat(descriptor)
-    if status.st_uid not in {0, os.geteuid()}:
-        mend = f"Run chown {_account()} on it as root"
-        raise _refused(shown, setting, "belongs to another account", "foreign_folder", mend)
     if not status.st_mode & _WRITABLE_BY_OTHERS:
         return
     with suppress(PermissionError):

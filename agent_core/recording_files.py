@@ -302,6 +302,10 @@ class RecordingStore:
         note = self._note(folder)
         return None if note is None else StoredRecording(note, folder, listed(folder))
 
+    def _look_up(self, folder: Path) -> StoredRecording | None:
+        """As `_stored`; like lists and downloads it follows no link."""
+        return None if folder.parent.is_symlink() else self._stored(folder)
+
     async def find(self, recording_id: str) -> StoredRecording:
         """The recording of that id.
 
@@ -313,7 +317,7 @@ class RecordingStore:
         stored = None
         if known := _ID.fullmatch(recording_id):
             folder = self._root / known[1] / recording_id
-            stored = await self._reads.run_abandonable(self._stored, folder)
+            stored = await self._reads.run_abandonable(self._look_up, folder)
         if stored is None:
             if known:
                 await self._reads.run_abandonable(self.require_local)
@@ -327,7 +331,7 @@ class RecordingStore:
     def segment_names(self, recording_id: str) -> list[str]:
         """The names of the segments of a recording, oldest first; empty where there is none of that id."""
         known = _ID.fullmatch(recording_id)
-        stored = self._stored(self._root / known[1] / recording_id) if known else None
+        stored = self._look_up(self._root / known[1] / recording_id) if known else None
         return [segment.name for segment in stored.segments] if stored else []
 
     def segment_durations_s(self, stored: StoredRecording) -> list[float]:

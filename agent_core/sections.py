@@ -96,7 +96,9 @@ class StorageConfig(_Section):
     """Folders. The state folder holds the secret, the ledger and, below it, the media unless set otherwise."""
 
     state_dir: Path = Field(default_factory=_state_home, description="secret, ledger, stored media")
-    runtime_dir: Path = Field(default_factory=_runtime_home, description="sockets; keep it short")
+    runtime_dir: Path = Field(
+        default_factory=_runtime_home, description="sockets; short, and one for each agent"
+    )
     snapshots_dir: Path | None = Field(None, description="default: snapshots in the state folder")
     recordings_dir: Path | None = Field(None, description="default: recordings in the state folder")
 

@@ -234,7 +234,7 @@ class SnapshotStore:
         stored = None
         if CAMERA_ID.fullmatch(camera):
             path = self._root / camera / file
-            stored = await self._reads.run_abandonable(self._stored, CameraId(camera), path)
+            stored = await self._reads.run_abandonable(self._look_up, CameraId(camera), path)
         if stored is None:
             raise NotFound(
                 "There is no snapshot of that name.",
@@ -243,6 +243,10 @@ class SnapshotStore:
                 suggestion="Call list_snapshots for the names.",
             )
         return stored
+
+    def _look_up(self, camera: CameraId, path: Path) -> StoredFile | None:
+        """As `_stored`; like lists and downloads it follows no link."""
+        return None if path.parent.is_symlink() else self._stored(camera, path)
 
     async def pixels(self, stored: StoredFile) -> tuple[int, int] | None:
         """Return width and height (pixels) as the file's header has them; None where it is no picture."""

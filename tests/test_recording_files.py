@@ -349,3 +349,16 @@ async def test_pages_are_cut_from_the_list_with_durations(store: RecordingStore,
     assert [round(each.duration_s, 1) for each in page.items] == [0.0, 1.0, 0.0]
     assert page.total == 5
     assert (await store.page(CameraId("camera7"), offset=0, limit=3)).total == 0
+
+
+async def test_a_camera_folder_that_is_a_link_is_as_unknown_to_find_as_to_lists(
+    store: RecordingStore, root: Path, tmp_path: Path
+) -> None:
+    note = make(store)
+    segment(root, note, "a.mp4")
+    (root / "camera0").rename(tmp_path / "elsewhere")
+    (root / "camera0").symlink_to(tmp_path / "elsewhere")
+    assert await store.all() == []
+    assert store.segment_names(note.id) == []
+    with pytest.raises(NotFound):
+        await store.find(note.id)

@@ -10,6 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 from agent_core.cli.endpoint import running_url
+from agent_core.cli.running import announced
 from agent_core.clock import SystemClock
 from agent_core.config import load_config
 from agent_core.errors import ConfigError, StartFailed, StateCorrupt
@@ -135,6 +136,7 @@ def test_a_planted_file_of_keys_holds_none_and_is_told_of_once(
 def test_a_planted_endpoint_is_not_the_agents(tmp_path: Path, plant: Plant) -> None:
     plant(tmp_path / "endpoint.json")
     assert running_url(tmp_path / "endpoint.json") is None
+    assert announced(tmp_path) is None
 
 
 @pytest.mark.parametrize("plant", [each for each in PLANTED if each is not nested])

@@ -191,3 +191,14 @@ async def test_pages_are_cut_from_the_list_newest_first(store: SnapshotStore) ->
     assert page.total == 10
     assert (await store.page(CAMERA, offset=99, limit=4)).items == ()
     assert (await store.page(CameraId("camera7"), offset=0, limit=4)).total == 0
+
+
+async def test_a_camera_folder_that_is_a_link_is_as_unknown_to_find_as_to_lists(
+    store: SnapshotStore, tmp_path: Path
+) -> None:
+    name = await save(store)
+    (store.root / "camera0").rename(tmp_path / "elsewhere")
+    (store.root / "camera0").symlink_to(tmp_path / "elsewhere")
+    assert await store.all() == []
+    with pytest.raises(NotFound):
+        await store.find(name)

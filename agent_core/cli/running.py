@@ -7,6 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent_core.small_files import read_small
+
 __all__ = ("RunningAgent", "announced", "listener_pid", "lock_holder", "program_name", "running_agents")
 
 _PROC = Path("/proc")
@@ -32,9 +34,7 @@ def announced(state_dir: Path) -> RunningAgent | None:
     """Return the agent that says it runs with this state folder; None where none does, or its process is gone."""
     path = state_dir / _ANNOUNCEMENT
     try:
-        if not path.is_file() or path.stat().st_size > _LIMIT_BYTES:
-            return None
-        stored = json.loads(path.read_bytes())
+        stored = json.loads(read_small(path, limit_bytes=_LIMIT_BYTES, private=True))
         pid = int(stored["pid"])
         files = tuple(Path(str(each)) for each in stored.get("config_files", ()))
         if not (_PROC / str(pid)).exists():

@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -186,3 +187,21 @@ async def test_roles_are_kept_apart(observe: Observe) -> None:
         async with agent.client(None) as client:
             error = await failed_snapshot(client)
             assert error.code == -32001
+
+
+async def test_it_starts_on_a_full_disk_so_that_something_can_be_deleted(
+    tmpfs: Callable[[str], Path], observe: Observe
+) -> None:
+    disk = tmpfs("size=256k")
+    config = {"plugins": PLUGINS, "storage": {"state_dir": disk / "state"}}
+    async with running_agent(config=config, observe=observe):
+        pass
+    snapshot = disk / "state" / "snapshots" / "camera0" / "a.jpg"
+    snapshot.parent.mkdir(exist_ok=True)
+    snapshot.write_bytes(b"x")
+    with suppress(OSError), (disk / "fill").open("wb", buffering=0) as file:
+        while file.write(bytes(4096)):
+            pass
+    async with running_agent(config=config, observe=observe) as agent, agent.client() as client:
+        assert (await client.call("list_snapshots"))["total"] == 1
+    assert not (disk / "state" / "endpoint.json").exists()
