@@ -9,6 +9,7 @@ from agent_core.testing.contracts import (
     TierContract,
     as_camera,
     children,
+    responsive,
 )
 
 __all__ = (
@@ -20,5 +21,6 @@ __all__ = (
     "TierContract",
     "as_camera",
     "children",
+    "responsive",
     "running_agent",
 )

@@ -4,19 +4,28 @@ A subclass in a test module says what to test; pytest, with anyio's plugin, does
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from agent_core.clock import SystemClock
 from agent_core.models import Camera, CameraId, CameraStatus, CapturedAtSource, DetectedCamera
 from agent_core.plugin import AgentError, CameraSource, CaptureRequest, PictureFormat, SnapshotTier
 from agent_core.plugin.jpeg import inspect
+from agent_core.plugin.results import checked_camera, checked_picture
 
-__all__ = ("CameraSourceContract", "RecordingReport", "TierContract", "as_camera", "children")
+__all__ = (
+    "CameraSourceContract",
+    "RecordingReport",
+    "TierContract",
+    "as_camera",
+    "children",
+    "responsive",
+)
 
 
 def children() -> set[int]:
@@ -26,6 +35,48 @@ def children() -> set[int]:
         with suppress(FileNotFoundError, ProcessLookupError):  # a thread that has just ended
             found |= {int(pid) for pid in (task / "children").read_text().split()}
     return found
+
+
+#: Between two looks of `responsive` at the event loop.
+_LOOK_S = 0.02
+
+
+@asynccontextmanager
+async def responsive(limit_s: float) -> AsyncIterator[None]:
+    """Fail if the event loop stands still for `limit_s` at a time while the context is open.
+
+    A provider runs in the agent's own event loop: while it blocks, no client is answered and no camera is read.
+
+    Raises:
+        AssertionError: it did; the message says for how long, and what to do.
+    """
+    longest_s = 0.0
+    failure: BaseException | None = None
+
+    async def look() -> None:
+        nonlocal longest_s
+        while True:
+            before_s = anyio.current_time()
+            await anyio.sleep(_LOOK_S)
+            longest_s = max(longest_s, anyio.current_time() - before_s - _LOOK_S)
+
+    async with anyio.create_task_group() as tg:
+        tg.start_soon(look)
+        await anyio.lowlevel.checkpoint()  # into its first pause
+        try:
+            yield
+        except anyio.get_cancelled_exc_class():
+            raise
+        except BaseException as error:  # noqa: BLE001 - raised below, outside of the task group, as it is
+            failure = error
+        await anyio.sleep(_LOOK_S)  # so that the last look is over
+        tg.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+    assert longest_s < limit_s, (
+        f"the event loop stood still for {longest_s:.1f} s: await what takes long, or run it in a worker thread "
+        "with anyio.to_thread.run_sync"
+    )
 
 
 def as_camera(detected: DetectedCamera, camera_id: str = "camera0") -> Camera:
@@ -54,9 +105,13 @@ class RecordingReport:
 
 @pytest.mark.anyio
 class CameraSourceContract(ABC):
-    """Inherit, implement `make_source`, and set `inventory_limit_s` if the first inventory may take longer."""
+    """Inherit, implement `make_source`, and set `inventory_limit_s` if the first inventory may take longer.
+
+    `blocking_limit_s` is how long the source may keep the event loop from running at a time.
+    """
 
     inventory_limit_s = 10.0
+    blocking_limit_s = 1.0
 
     @abstractmethod
     def make_source(self) -> CameraSource:
@@ -66,7 +121,7 @@ class CameraSourceContract(ABC):
         """Run one `watch` up to its first inventory, then cancel it."""
         report = RecordingReport()
         with anyio.fail_after(self.inventory_limit_s + 5):
-            async with anyio.create_task_group() as tg:
+            async with responsive(self.blocking_limit_s), anyio.create_task_group() as tg:
                 await tg.start(self.make_source().watch, report)
                 tg.cancel_scope.cancel()
         return report
@@ -83,6 +138,7 @@ class CameraSourceContract(ABC):
         assert len(fingerprints) == len(cameras)
         for key, camera in cameras.items():
             assert key == camera.key
+            checked_camera("under test", camera)
             assert camera.name.strip()
             assert "/dev/" not in camera.name
 
@@ -102,9 +158,13 @@ def _fingerprints(cameras: Iterable[DetectedCamera]) -> set[object]:
 
 @pytest.mark.anyio
 class TierContract(ABC):
-    """Inherit, implement `make_tier` and `camera`; the camera must be one that the tier can photograph now."""
+    """Inherit, implement `make_tier` and `camera`; the camera must be one that the tier can photograph now.
+
+    `blocking_limit_s` is how long the tier may keep the event loop from running at a time.
+    """
 
     capture_limit_s = 20.0
+    blocking_limit_s = 1.0
 
     @abstractmethod
     def make_tier(self) -> SnapshotTier:
@@ -128,7 +188,9 @@ class TierContract(ABC):
     async def test_a_capture_is_a_whole_picture_and_fresh_enough(self) -> None:
         called_s = SystemClock().monotonic_s()
         with anyio.fail_after(self.capture_limit_s):
-            picture = await self.make_tier().capture(self.camera(), self._request(called_s))
+            async with responsive(self.blocking_limit_s):
+                taken = await self.make_tier().capture(self.camera(), self._request(called_s))
+        picture = checked_picture("under test", taken)
         assert picture.captured_s >= called_s
         assert picture.captured_at_source in set(CapturedAtSource)
         if picture.format is PictureFormat.JPG:
@@ -138,7 +200,7 @@ class TierContract(ABC):
     async def test_a_cancelled_capture_ends_at_once_and_leaves_no_process(self) -> None:
         before = children()
         with anyio.fail_after(5):
-            async with anyio.create_task_group() as tg:
+            async with responsive(self.blocking_limit_s), anyio.create_task_group() as tg:
                 tg.start_soon(self._capture_quietly)
                 await anyio.sleep(0.05)  # into the capture, wherever that is
                 tg.cancel_scope.cancel()
