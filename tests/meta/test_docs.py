@@ -17,11 +17,14 @@ from websockets.asyncio.client import connect
 from websockets.typing import Origin
 
 from agent_core import errors
+from agent_core import plugin as api
 from agent_core.cli.program import _parser
 from agent_core.client import AgentClient, CallFailed
+from agent_core.plugin import frame_producer, frame_server, frames
 from agent_core.rpc.errors import CODES, INTERNAL_ERROR
 from agent_core.rpc.topics import ALIASES, CORE_TOPICS
 from agent_core.testing import running_agent
+from agent_core.testing.scripted_producer import a_jpeg
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted(
@@ -189,6 +192,28 @@ async def test_the_test_in_the_plugin_guide(observe: Callable[[str], None]) -> N
     scope["running_agent"] = watched
     await scope["test_end_to_end"]()
     assert any('"tier_name":"hello"' in text for text in received)
+
+
+async def test_the_source_with_frames_in_the_plugin_guide(observe: Callable[[str], None]) -> None:
+    (source,) = blocks((ROOT / "docs/plugins.md").read_text(), "py")
+
+    async def next_jpeg() -> bytes:
+        await anyio.sleep(0.01)
+        return a_jpeg(640, 480)
+
+    scope = {**vars(frame_producer), **vars(frames), **vars(frame_server), "api": api, "next_jpeg": next_jpeg}
+    exec(compile(source, "docs/plugins.md", "exec"), scope)  # noqa: S102 - our own document
+
+    class Lamp(api.Plugin[api.Settings]):
+        @api.hookimpl
+        def agent_camera_sources(self, agent: api.AgentContext) -> list[api.CameraSource]:
+            return [scope["LampSource"](agent)]
+
+    async with running_agent(plugins={"lamp": Lamp}, observe=observe) as agent, agent.client() as client:
+        (camera,) = (await client.call("get_camera_list"))["cameras"]
+        snapshot = await client.call("take_snapshot", device=camera["device"])
+        assert (snapshot["tier_name"], snapshot["resolution"]) == ("frames", "640x480")
+        assert (agent.folder / "run" / "lamp.sock").is_socket()
 
 
 async def test_what_is_said_to_be_missing_is_missing(observe: Callable[[str], None]) -> None:
