@@ -58,6 +58,7 @@ class DoorProtocol(H11Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._disarm()
+        self._unset_keepalive_if_required()  # uvicorn leaves it after an error, and with it all that belongs to the peer
         super().connection_lost(exc)
         self._peer.gone()
 

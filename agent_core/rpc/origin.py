@@ -35,10 +35,11 @@ def _is_whole(origin: str) -> bool:
     """Return whether a browser could send this: scheme, host and port, and nothing that only looks like them."""
     try:
         parts = urlsplit(origin)
-        whole = f"{parts.scheme}://{parts.netloc}" == origin and bool(parts.hostname)
-        return whole and "@" not in parts.netloc and parts.port != 0
+        port = parts.port
     except ValueError:
         return False
+    whole = f"{parts.scheme}://{parts.netloc}" == origin and bool(parts.hostname)
+    return whole and "@" not in parts.netloc and port != 0
 
 
 def _is_own(origin: str, own_hosts: Sequence[str], own_port: int) -> bool:

@@ -5,6 +5,7 @@ import logging
 import os
 import resource
 import socket
+import ssl
 import struct
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -245,6 +246,29 @@ async def test_an_http_connection_without_a_request_gives_way_too(serve: Serve) 
                     await each.receive()
         await idle[-1].send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         assert (await idle[-1].receive()).startswith(b"HTTP/1.1 200 ")
+
+
+async def test_a_tls_handshake_has_a_place_and_a_deadline(
+    serve: Serve, certificate: tuple[Path, Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    pem, key = certificate
+    tls = {"tls_certificate": pem, "tls_key": key}
+    async with serve(**tls, first_request_s=0.3) as server:
+        assert await answer(server, b"\x16") == b""
+        await answer(server, b"GET / HTTP/1.1\r\n\r\n")  # no TLS at all
+    async with AsyncExitStack() as held:
+        server = await held.enter_async_context(serve(**tls, max_unauthenticated_connections=2))
+        silent = [
+            await held.enter_async_context(await anyio.connect_tcp("127.0.0.1", server.port))
+            for _ in range(10)
+        ]
+        for each in silent[:8]:
+            assert await _all_of(each) == b""
+        trust = ssl.create_default_context(cafile=str(pem))
+        secure = f"wss://127.0.0.1:{server.port}/ws"
+        client = await held.enter_async_context(connect(secure, ssl=trust))
+        assert (await call(client, "ping"))["result"] == "pong"
+    assert not [each for each in caplog.records if each.levelno >= logging.ERROR or each.exc_info]
 
 
 async def test_a_download_does_not_give_way(serve: Serve) -> None:

@@ -1,7 +1,6 @@
 """End to end, over real sockets on port 0."""
 
 import json
-import shutil
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -252,17 +251,6 @@ async def test_a_download_under_way_does_not_hold_up_the_end(
         assert anyio.current_time() - began_s < 5
         await response.aclose()
     assert "Traceback" not in caplog.text
-
-
-@pytest.fixture
-async def certificate(tmp_path: Path) -> tuple[Path, Path]:
-    if shutil.which("openssl") is None:
-        pytest.skip("no openssl to make a certificate with")
-    key, pem = tmp_path / "key.pem", tmp_path / "cert.pem"
-    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 1 -subj /CN=localhost"
-    names = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(pem)]
-    await anyio.run_process([*command.split(), *names])
-    return pem, key
 
 
 async def test_tls_when_configured(serve: Serve, certificate: tuple[Path, Path]) -> None:
