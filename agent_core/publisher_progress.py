@@ -27,7 +27,7 @@ _log = logging.getLogger("camera_agent.publisher")
 PERIOD_S = 2
 #: A report has about 200 bytes.
 _READ_LIMIT_BYTES = 4096
-_FRAMES = re.compile(rb"^frame= *(\d+)$", re.MULTILINE)
+_FRAMES = re.compile(rb"^frame= {0,20}([0-9]{1,19})$", re.MULTILINE)
 
 
 class PublisherProgress:

@@ -29,7 +29,8 @@ _GRACE_S = 1.0
 #: How long the end of its error output may take once it has ended; a child of its own may hold the pipe open.
 _LAST_WORDS_S = 0.2
 #: What FFmpeg 5 and 9 print when the server does not let them publish. A camera's own 401 reads differently.
-_REFUSED = re.compile(r"(?:ANNOUNCE|RECORD) failed: 40[13]|write header.*Server returned 40[13]")
+_REFUSED = re.compile(r"(?:ANNOUNCE|RECORD) failed: 40[13]")
+_HEADER_REFUSED = re.compile(r"Server returned 40[13]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,12 @@ class PublisherProcess:
 
     pid: int
     started_s: float
+
+
+def _is_refused(said: str) -> bool:
+    """Return whether FFmpeg's last words `said` that the media server wants other credentials."""
+    headers = (line.partition("write header")[2] for line in said.splitlines())
+    return bool(_REFUSED.search(said)) or any(_HEADER_REFUSED.search(rest) for rest in headers)
 
 
 def publish_command(publisher: Publisher, url: str) -> tuple[str, ...]:
@@ -179,7 +186,7 @@ class PublisherRunner:
             tg.cancel_scope.deadline = anyio.current_time() + _LAST_WORDS_S
         if process.returncode is None:
             return _hangs(liveness.health)
-        if _REFUSED.search(tail.text):
+        if _is_refused(tail.text):
             return _needs_credentials("The media server does not let this agent publish without a password.")
         if process.returncode == 0:
             return FfmpegFailed("The publisher's input ended.", reason="publisher_ended", suggestion=_INPUT)

@@ -133,7 +133,7 @@ def _incomplete(details: str) -> DownloadFailed:
 def _refused(response: "httpx.Response") -> DownloadFailed:
     try:
         body = response.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         body = None
     said = body if isinstance(body, dict) else {}
     return DownloadFailed(

@@ -82,7 +82,8 @@ class PendingCalls:
 
     def settle(self, message: Mapping[str, Any]) -> None:
         """Hand a reply to its call. One without a call, cancelled perhaps, is nobody's."""
-        reply = self._waiting.get(message.get("id") or 0)
+        call_id = message.get("id")
+        reply = self._waiting.get(call_id) if type(call_id) is int else None
         if reply is None:
             return
         error = message.get("error")

@@ -10,6 +10,8 @@ __all__ = ("Damaged", "Header", "Movie", "Run", "Track", "fragment", "header", "
 _U32 = Struct(">I")
 _U64 = Struct(">Q")
 _HEADER = Struct(">I4s")
+#: Containers inside each other; a movie's own are three. Each level costs every box below it a step.
+_MAX_DEPTH = 8
 _CONTAINERS = frozenset((b"trak", b"mdia", b"mvex", b"traf", b"udta"))
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -73,12 +75,14 @@ def _children(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, i
         start += box.size
 
 
-def _descend(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+def _descend(data: bytes, start: int, end: int, depth: int = 0) -> Iterator[tuple[bytes, int, int]]:
     """Every box below, containers before their content."""
+    if depth > _MAX_DEPTH:
+        raise Damaged
     for kind, inner, outer in _children(data, start, end):
         yield kind, inner, outer
         if kind in _CONTAINERS:
-            yield from _descend(data, inner, outer)
+            yield from _descend(data, inner, outer, depth + 1)
 
 
 def movie(payload: bytes) -> Movie:
@@ -89,7 +93,7 @@ def movie(payload: bytes) -> Movie:
     """
     try:
         return _movie(payload)
-    except (error, IndexError, OverflowError, RecursionError) as cause:
+    except (error, IndexError, OverflowError) as cause:
         raise Damaged from cause
 
 
@@ -134,13 +138,13 @@ def fragment(payload: bytes, tracks: dict[int, Track]) -> tuple[Run, ...]:
 def _run(payload: bytes, start: int, end: int, tracks: dict[int, Track]) -> Run | None:
     number = ticks = length = 0
     decode_time: int | None = None
-    for kind, at, _ in _children(payload, start, end):
+    for kind, at, box_end in _children(payload, start, end):
         if kind == b"tfhd":
             number, ticks = _fragment_header(payload, at, tracks)
         elif kind == b"tfdt":
             decode_time = (_U64 if payload[at] else _U32).unpack_from(payload, at + 4)[0]
         elif kind == b"trun":
-            length += _run_ticks(payload, at, ticks)
+            length += _run_ticks(payload, at, box_end, ticks)
     if number not in tracks or decode_time is None:
         return None
     return Run(number, decode_time, decode_time + length)
@@ -156,14 +160,14 @@ def _fragment_header(payload: bytes, at: int, tracks: dict[int, Track]) -> tuple
     return number, tracks[number].sample_ticks if number in tracks else 0
 
 
-def _run_ticks(payload: bytes, at: int, default_ticks: int) -> int:
-    """The sum of a trun's sample durations."""
+def _run_ticks(payload: bytes, at: int, end: int, default_ticks: int) -> int:
+    """The sum of a trun's sample durations, all of which stand before its `end`."""
     flags = _U32.unpack_from(payload, at)[0]
     count = _U32.unpack_from(payload, at + 4)[0]
     if not flags & 0x100:
         return int(count * default_ticks)
     first = at + 8 + (4 if flags & 0x01 else 0) + (4 if flags & 0x04 else 0)
     stride = 4 * sum(1 for bit in (0x100, 0x200, 0x400, 0x800) if flags & bit)
-    if first + count * stride > len(payload):
+    if first + count * stride > end:
         raise Damaged
     return sum(_U32.unpack_from(payload, first + stride * n)[0] for n in range(count))

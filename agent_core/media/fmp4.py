@@ -203,19 +203,27 @@ class _Walk:
         at = data.find(b"mfhd")
         while at != -1:
             box = header(data, at - 12) if at >= 12 else None
-            if box is not None and box.kind == b"moof" and self._covers(data, at - 12):
-                return start + at - 12
-            at = data.find(b"mfhd", at + 1)
+            reached = at
+            if box is not None and box.kind == b"moof":
+                covers, reached = self._follow(data, at - 12)
+                if covers:
+                    return start + at - 12
+            # A chain that starts amid this one has the same end and less in it, so it is not looked at again.
+            at = data.find(b"mfhd", max(reached, at + 1))
         return None
 
-    def _covers(self, data: bytes, at: int) -> bool:
-        """Whether known boxes follow each other from `at` to the end and every known track has samples in them."""
+    def _follow(self, data: bytes, at: int) -> tuple[bool, int]:
+        """Follow the chain of known boxes at `at`.
+
+        Returns:
+            Whether it reaches the end of `data` and every known track has samples in it, and how far it was followed.
+        """
         assert self._progress.movie is not None  # noqa: S101 - there are extents, so there was a moov
         seen: set[int] = set()
         pending: set[int] = set()
         while (box := header(data, at)) is not None:
             if box.kind not in _TOP_LEVEL or box.size < box.header_size:
-                return False
+                return False, at
             if at + box.size > len(data):
                 break
             if box.kind == b"moof":
@@ -223,7 +231,7 @@ class _Walk:
             elif box.kind == b"mdat":
                 seen |= pending
             at += box.size
-        return seen >= self._progress.extents.keys()
+        return seen >= self._progress.extents.keys(), at
 
     def _tracks_of(self, payload: bytes) -> set[int]:
         assert self._progress.movie is not None  # noqa: S101 - as above

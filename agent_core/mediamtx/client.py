@@ -181,12 +181,17 @@ class MediaServerClient:
         return _validated(model, self._json(response))
 
     async def _pages(self, path: str, model: type[M]) -> tuple[M, ...]:
-        """All items. What moves between pages while they are read may come twice or not at all."""
+        """Return all items. What moves between pages while they are read may come twice or not at all.
+
+        A page without items ends the list, whatever number of pages the server speaks of.
+        """
         items: list[M] = []
         number, count = 0, 1
         while number < count:
             answer = await self._call("GET", f"{path}?itemsPerPage={self._page_items}&page={number}")
             page = _validated(Page[model], self._json(answer))  # type: ignore[valid-type]
+            if not page.items:
+                break
             items += page.items
             number, count = number + 1, page.page_count
         return tuple(items)
@@ -195,7 +200,7 @@ class MediaServerClient:
     def _json(response: httpx.Response) -> Any:
         try:
             return response.json()
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise _not_mediamtx() from error
 
     async def _call(self, method: str, path: str, body: object = None) -> httpx.Response:
@@ -287,6 +292,6 @@ def _server_text(response: httpx.Response) -> str:
     """The error's text: JSON of either age, or whatever came, without its line ends."""
     try:
         text = response.json()["error"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         text = response.text
     return " ".join(str(text).split()) or f"status {response.status_code}"

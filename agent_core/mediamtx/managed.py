@@ -51,7 +51,7 @@ STOP_GRACE_S = 8.0
 _POLL_S = 0.05
 #: For the rest of what an ended server said; a command of it that lives on keeps the pipe open.
 _LAST_WORDS_S = 0.5
-_NO_LISTENER = re.compile(r"listen \w+ \S*?:(\d+): bind: (.+)")
+_NO_LISTENER = re.compile(r"listen \w+ \S*:([0-9]{1,5}): bind: (.+)")
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from agent_core.mediamtx.managed_config import OLDEST, Version
 
 __all__ = ("environment", "locate", "version_of")
 
-_VERSION = re.compile(r"v(\d+)\.(\d+)\.(\d+)")
+_VERSION = re.compile(r"v([0-9]{1,5})\.([0-9]{1,5})\.([0-9]{1,5})")
 _VERSION_TIMEOUT_S = 5.0
 #: What a build from the sources without a release's number says; taken for the newest.
 _UNNUMBERED: Version = (0, 0, 0)

@@ -25,7 +25,7 @@ __all__ = (
 )
 
 T = TypeVar("T")
-_VERSION = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
+_VERSION = re.compile(r"v?([0-9]{1,5})\.([0-9]{1,5})\.([0-9]{1,5})")
 _Time = Annotated[datetime | None, BeforeValidator(lambda value: value or None)]
 
 #: What a server since v1.15.1 changes on a live path without disturbing anybody; an older one only `record`.

@@ -21,8 +21,8 @@ _UNITS_NS = {
     "µs": 1_000,  # U+00B5, as Go prints it
     "ns": 1,
 }
-_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(d|h|ms|m|s|us|µs|ns)", re.ASCII)
-_SIZE = re.compile(r"(\d+)(?:([KMGTPE])(?:i?B)?|B)", re.ASCII | re.IGNORECASE)
+_PART = re.compile(r"([0-9]{1,19}(?:\.[0-9]{0,19})?|\.[0-9]{1,19})(d|h|ms|m|s|us|µs|ns)", re.ASCII)
+_SIZE = re.compile(r"([0-9]{1,19})(?:([KMGTPE])(?:i?B)?|B)", re.ASCII | re.IGNORECASE)
 _POWERS = "KMGTPE"
 
 

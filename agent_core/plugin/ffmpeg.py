@@ -124,7 +124,10 @@ _EXPLANATIONS = (
     ),
 )
 
-_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://[^\s'\"]+|[^\s'\"]+@[^\s'\"]+", re.IGNORECASE)
+#: Both are looked for at the start of a word only: at each of its letters, a long word would be read as often.
+_ADDRESS = re.compile(
+    r"(?<![a-z0-9+.-])[a-z0-9+.-]++://[^\s'\"]+|(?<![^\s'\"])[^\s'\"]+@[^\s'\"]+", re.IGNORECASE
+)
 #: From a leading slash to the next colon, quote or bracket: a path may have spaces in it.
 _PATH = re.compile(r"(?<![\w.<])/[^:'\"\]\n]*")
 _CONTEXT = re.compile(r"^\[[^\]\n]* @ 0x[0-9a-f]+\] ", re.MULTILINE)

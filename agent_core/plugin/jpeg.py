@@ -23,6 +23,9 @@ _SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _BARE = frozenset({0x00, 0x01, *range(0xD0, 0xDA)})
 #: The next marker in compressed data: not a stuffed zero (FF00), a restart, or a fill byte.
 _SCAN_END = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+_FILL = re.compile(rb"\xff*")
+#: Segments of one picture; a progressive one has some dozens. Each is a step of ours, so a forged million takes long.
+_MAX_SEGMENTS = 1000
 #: Zeros pad a frame to the end of the USB payload, or to the largest size that one has; of anything else more than
 #: this is a torn frame.
 _MAX_TAIL_BYTES = 4096
@@ -61,8 +64,8 @@ class JpegInfo:
 
 def _segment(data: bytes, position: int) -> tuple[int, int, int]:
     """The segment at or, after fill bytes, behind `position` as (marker, start, end), `start` at the 0xFF."""
-    while data[position : position + 2] == b"\xff\xff":
-        position += 1
+    fill = _FILL.match(data, position)
+    position = max(position, fill.end() - 1) if fill else position
     if position + 2 > len(data):
         raise JpegError("it ends inside its header")
     marker = data[position + 1]
@@ -84,7 +87,7 @@ def _segments(data: bytes) -> list[tuple[int, int, int]]:
         raise JpegError("it does not start like a JPEG")
     found = []
     position = 2
-    while True:
+    for _ in range(_MAX_SEGMENTS):
         segment = _segment(data, position)
         if segment[0] in _BARE:
             raise JpegError("its header is damaged")
@@ -92,20 +95,26 @@ def _segments(data: bytes) -> list[tuple[int, int, int]]:
         position = segment[2]
         if segment[0] == _SOS:
             return found
+    raise JpegError("its header has too many segments")
 
 
 def _end_of_picture(data: bytes, scan_start: int) -> int:
     """Behind the end marker; a progressive picture has further tables and scans before it."""
     position = scan_start
-    while True:
+    for _ in range(_MAX_SEGMENTS):
         found = _SCAN_END.search(data, position)
         if found is None:
             raise JpegError("its end is missing")
         marker, _, position = _segment(data, found.start())
         if marker == _EOI:
-            break
+            return _checked_end(data, position)
         if marker in _BARE:
             raise JpegError("its picture data is damaged")
+    raise JpegError("it has too many scans")
+
+
+def _checked_end(data: bytes, position: int) -> int:
+    """Return `position`, the end of the picture, where nothing but padding follows it."""
     tail_bytes = len(data) - position
     if tail_bytes > _MAX_TAIL_BYTES and data.count(0, position) != tail_bytes:
         raise JpegError("something follows its end")

@@ -1,21 +1,22 @@
 """The methods that are about the connection itself."""
 
-from typing import TYPE_CHECKING, Annotated, Literal
+import json
+from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
 from agent_core.errors import AuthenticationFailed, InvalidParams, RateLimited
 from agent_core.models import CAMERA_ID
 from agent_core.plugin.abc import RpcParams, RpcResult
+from agent_core.rpc.prepared import Prepared
 from agent_core.rpc.roles import Role
 from agent_core.rpc.sessions import Sessions
 from agent_core.rpc.table import Caller, Method, MethodTable
 from agent_core.rpc.timestamps import Timestamp
 
-if TYPE_CHECKING:
-    from agent_core.rpc.openrpc import Document
-
 __all__ = ("add_session_methods",)
+
+_Document = dict[str, JsonValue]
 
 
 class NoParams(RpcParams):
@@ -159,17 +160,19 @@ _UNSUBSCRIBE = Method(
 
 
 def _discover(table: MethodTable, title: str, version: str) -> Method:
-    made: list[Document] = []
+    made: list[Prepared[_Document]] = []
 
-    async def discover(_params: NoParams, _caller: Caller) -> "Document":
+    async def discover(_params: NoParams, _caller: Caller) -> Prepared[_Document]:
+        """Answer with the text that was made at the first call: anonymous peers may call this as often as they like."""
         if not made:
             from agent_core.rpc.openrpc import openrpc_document
 
-            made.append(openrpc_document(table, title=title, version=version))
+            document = openrpc_document(table, title=title, version=version)
+            made.append(Prepared(_Document, json.dumps(document, separators=(",", ":"))))
         return made[0]
 
     summary = "Describe every method: this document, in OpenRPC's form."
-    return Method("rpc.discover", None, summary, NoParams, dict[str, JsonValue], discover, omit_none=False)
+    return Method("rpc.discover", None, summary, NoParams, _Document, discover, omit_none=False)
 
 
 def _stats(sessions: Sessions) -> Method:

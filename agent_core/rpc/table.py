@@ -115,7 +115,7 @@ class Method:
     def _as_json(self, result: object) -> str:
         """A result of another type than declared is a bug that must not reach a client: TypeError or pydantic's own."""
         if isinstance(result, Prepared):
-            if result.model is not self.Result:
+            if result.model != self.Result:
                 raise TypeError(f"{self.name} does not answer with {result.model.__name__}")
             return result.text
         dumped = self.result_type.dump_json(

@@ -249,6 +249,19 @@ async def test_a_peer_that_does_not_speak_json_rpc(websocket: Serve, said: str |
     assert caught.value.reason == "not_an_agent"
 
 
+@pytest.mark.parametrize("call_id", ["[]", "{}", "1e999", "null", "[[" * 400 + "]]" * 400, '"x"', "true"])
+async def test_replies_to_no_call_are_passed_over(websocket: Serve, call_id: str) -> None:
+    async def stray(connection: ServerConnection) -> None:
+        async for text in connection:
+            await connection.send(f'{{"jsonrpc": "2.0", "id": {call_id}, "result": "stray"}}')
+            await connection.send(
+                json.dumps({"jsonrpc": "2.0", "id": json.loads(text)["id"], "result": "it"})
+            )
+
+    async with websocket(stray) as url, AgentClient(url) as agent:
+        assert await agent.call("ping") == "it"
+
+
 async def test_an_error_without_data_still_says_something(websocket: Serve) -> None:
     async def fail(connection: ServerConnection) -> None:
         async for text in connection:

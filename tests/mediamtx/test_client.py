@@ -122,6 +122,26 @@ async def test_lists_are_complete_over_several_pages(media_server: MediaServerUn
         assert await client.recordings() == ()
 
 
+async def test_a_list_that_never_ends_is_ended_by_an_empty_page() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.params["page"])
+        items = [{"name": f"camera{asked[-1]}"}] if len(asked) < 4 else []
+        return httpx.Response(200, json={"pageCount": 10**18, "items": items})
+
+    asked: list[str] = []
+    async with _answering(answer) as client:
+        assert [path.name for path in await client.list_paths()] == ["camera0", "camera1", "camera2"]
+    assert asked == ["0", "1", "2", "3"]
+
+
+@pytest.mark.parametrize("answer", ["[" * 100_000, "9" * 5000, '{"items":' * 50_000])
+async def test_an_answer_that_no_json_reader_takes_is_a_media_server_error(answer: str) -> None:
+    async with _fixed(200, text=answer) as client:
+        with pytest.raises(MediaServerError) as caught:
+            await client.list_paths()
+    assert caught.value.reason == "unexpected_answer"
+
+
 async def test_a_stopped_server_is_noticed_in_time(
     media_server: MediaServerUnderTest, media_client: MediaServerClient
 ) -> None:

@@ -13,7 +13,10 @@ from agent_core.plugin.rtsp.errors import RtspError
 __all__ = ("Authorization", "Challenge", "Credentials", "answer")
 
 _SCHEME = re.compile(r"\s*([A-Za-z0-9_-]{1,20})(?:\s+(.*))?\Z", re.DOTALL)
-_PARAMETER = re.compile(r'\s*([A-Za-z0-9_-]{1,40})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]*))\s*(?:,|\Z)')
+#: Spaces that are taken are never given back: an empty value between two runs of them could be anywhere in both.
+_PARAMETER = re.compile(
+    r'\s*+([A-Za-z0-9_-]{1,40})\s*+=\s*+(?:"((?:[^"\\]++|\\.)*+)"|([^\s,"]*+))\s*+(?:,|\Z)'
+)
 _HASHES = {"MD5": hashlib.md5, "SHA-256": hashlib.sha256}
 
 

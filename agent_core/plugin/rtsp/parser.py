@@ -12,7 +12,7 @@ __all__ = ("Limits", "RtspParser")
 _END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
 _REQUEST_LINE = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) (\S+) RTSP/1\.0\Z")
 _STATUS_LINE = re.compile(r"RTSP/1\.0 ([1-9][0-9]{2})(?: (.*))?\Z")
-_FIELD = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+)[ \t]*:[ \t]*(.*?)[ \t]*\Z")
+_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
 _LENGTH = re.compile(r"[0-9]{1,9}\Z")
 _DOLLAR = 0x24
 _FRAME_HEAD_BYTES = 4
@@ -78,11 +78,8 @@ class RtspParser:
         return self._next_head()
 
     def _skip_blank_lines(self) -> None:
-        blank = 0
-        while blank < len(self._buffer) and self._buffer[blank] in b"\r\n":
-            blank += 1
-        if blank:
-            del self._buffer[:blank]
+        if self._buffer and self._buffer[0] in b"\r\n":
+            self._buffer = self._buffer.lstrip(b"\r\n")
 
     def _next_frame(self) -> Interleaved | None:
         if len(self._buffer) < _FRAME_HEAD_BYTES:
@@ -138,10 +135,11 @@ def _parse_head(head: bytes, limits: Limits) -> Request | Response:
 
 def _fields(lines: list[str]) -> Iterator[tuple[str, str]]:
     for line in lines:
-        found = _FIELD.match(line)
-        if found is None or "\r" in line or "\0" in line:
+        name, colon, value = line.partition(":")
+        name = name.rstrip(" \t")
+        if not colon or not _NAME.match(name) or "\r" in line or "\0" in line:
             raise RtspError("A header line has no name and value.")
-        yield found[1], found[2]
+        yield name, value.strip(" \t")
 
 
 def _content_length(headers: Headers, limits: Limits) -> int:

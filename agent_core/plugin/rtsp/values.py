@@ -139,9 +139,15 @@ class RtpInfo:
 
 
 def _rtp_info(text: str) -> RtpInfo:
-    found = re.match(
-        r"\s*url=(.*?)(?:;seq=([0-9]{1,10}))?(?:;rtptime=([0-9]{1,10}))?;?\s*\Z", text, re.DOTALL
-    )
-    if found is None:
+    stripped = text.strip()
+    if not stripped.startswith("url="):
         return RtpInfo("")
-    return RtpInfo(found[1], int(found[2]) if found[2] else None, int(found[3]) if found[3] else None)
+    rest, rtptime = _number_at_end(stripped.removeprefix("url=").removesuffix(";"), ";rtptime=")
+    url, seq = _number_at_end(rest, ";seq=")
+    return RtpInfo(url, seq, rtptime)
+
+
+def _number_at_end(text: str, name: str) -> tuple[str, int | None]:
+    """`text` without `name` and the number behind it, and the number; all of `text` and None where there is none."""
+    before, found, digits = text.rpartition(name)
+    return (before, int(digits)) if found and _DIGITS.match(digits) else (text, None)
