@@ -18,10 +18,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import mkdtemp
 
-from bench.agents import CONFIG, cpu_s
+from bench.agents import cpu_s
 
 PLUGINS = ("embedded_server", "ffmpeg_tier", "v4l2_tier", "virtual_camera")
-TABLES = """
+CONFIG = """\
+[server]
+port = 0
+[storage]
+state_dir = "{folder}/state"
+runtime_dir = "{folder}/run"
 [plugins]
 enabled = {plugins}
 [plugins.embedded_server]
@@ -42,7 +47,7 @@ class Side:
 
 
 def agent_argv(folder: Path) -> list[str]:
-    (folder / "config.toml").write_text(CONFIG.format(folder=folder) + TABLES.format(plugins=sorted(PLUGINS)))
+    (folder / "config.toml").write_text(CONFIG.format(folder=folder, plugins=sorted(PLUGINS)))
     return [
         str(Path(sys.executable).with_name("camera-agent")),
         "run",
@@ -77,8 +82,12 @@ class Process:
     def start(cls, side: Side) -> "Process":
         folder = Path(mkdtemp(prefix="bench-"))
         words = side.argv(folder)
-        quiet = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in (0, 1, 2)]
-        return cls(os.posix_spawn(words[0], words, os.environ, file_actions=quiet), folder)
+        actions = [
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, str(folder / "log"), os.O_WRONLY | os.O_CREAT, 0o600),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ]
+        return cls(os.posix_spawn(words[0], words, os.environ, file_actions=actions), folder)
 
     def look(self) -> int:
         """Context switches so far; a thread that has ended counts with what it had."""
@@ -115,7 +124,7 @@ def start_s(side: Side) -> tuple[float, float]:
         return used.ru_utime + used.ru_stime, time.perf_counter() - began_s
     while not (process.folder / side.sign).exists():
         if os.waitpid(process.pid, os.WNOHANG) != (0, 0):
-            raise SystemExit(f"{side.name} did not start")
+            raise SystemExit(f"{side.name} did not start: {(process.folder / 'log').read_text()}")
         time.sleep(0.0005)
     took = cpu_s(process.pid), time.perf_counter() - began_s
     process.end(signal.SIGTERM)
