@@ -60,13 +60,21 @@ def config_files(explicit: Path | None) -> tuple[Path, ...]:
     Raises:
         ConfigError: `explicit` does not exist.
     """
-    user = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "camera-agent/config.toml"
     if explicit is not None and not explicit.is_file():
         raise ConfigError(f"There is no configuration file {explicit}.", reason="config_missing")
-    main = explicit or next((path for path in (SYSTEM_CONFIG, user) if path.is_file()), None)
+    main = explicit or next((path for path in (SYSTEM_CONFIG, *_user_config()) if path.is_file()), None)
     if main is None:
         return ()
     return (main, *sorted((main.parent / "conf.d").glob("*.toml")))
+
+
+def _user_config() -> tuple[Path, ...]:
+    """Return the user's file, there or not; nothing for an account without a home."""
+    try:
+        base = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    except RuntimeError:
+        return ()
+    return (base / "camera-agent/config.toml",)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -152,3 +160,9 @@ def load_config(files: Iterable[Path] = (), environment: Mapping[str, str] | Non
         return AgentConfig.model_validate(tree)
     except ValidationError as error:
         raise explain_validation(error) from error
+    except RuntimeError as error:  # from Path.home
+        raise ConfigError(
+            "storage.state_dir is not set, and this account has no home folder for the default.",
+            reason="no_home",
+            suggestion="Set storage.state_dir, or HOME in the environment.",
+        ) from error

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from agent_core.cli.access import connected, renew
 from agent_core.cli.exits import UsageFailed
 from agent_core.cli.options import Commands, Parser, add_agent_options, add_command, camera_name, number
+from agent_core.cli.output import writing_output
 from agent_core.cli.text import one_line, print_result
 
 if TYPE_CHECKING:
@@ -100,7 +101,8 @@ async def _print_events(arguments: argparse.Namespace) -> None:
             print_result(
                 {"topic": event.topic, "params": event.params}, [_told(event)], as_json=arguments.json
             )
-            sys.stdout.flush()
+            with writing_output():
+                sys.stdout.flush()
             left = left - 1 if left else None
             if left == 0:
                 return

@@ -1,7 +1,6 @@
 """From arguments to an exit code."""
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 
@@ -21,8 +20,9 @@ from agent_core.cli import (
     tokens,
     version,
 )
-from agent_core.cli.exits import CommandFailed, ExitCode, Failure, exit_code, explain
+from agent_core.cli.exits import ExitCode, Failure, exit_code, explain
 from agent_core.cli.options import EXIT_CODES, Parser, add_agent_options, add_common_options
+from agent_core.cli.output import let_go_of_stdout, open_missing_streams, print_error, writing_output
 from agent_core.errors import AgentError
 
 __all__ = ("main",)
@@ -37,6 +37,7 @@ give --url, and a token by --token-file or in CAMERA_AGENT_TOKEN.
 
 def main(arguments: Sequence[str]) -> int:
     """Carry out one command; returns the exit code. Errors are on standard error, without a traceback."""
+    open_missing_streams()
     as_json = "--json" in arguments
     try:
         return _carry_out(arguments)
@@ -45,7 +46,7 @@ def main(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
-        _let_go_of_stdout()
+        let_go_of_stdout()
         return ExitCode.BROKEN_PIPE
     except Exception as error:
         failure = _client_error(error)
@@ -55,12 +56,10 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _carry_out(arguments: Sequence[str]) -> int:
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
     parsed = _parser().parse_args(arguments, _defaults())
     code = int(parsed.run(parsed))
-    _flush()
+    with writing_output():
+        sys.stdout.flush()
     return code
 
 
@@ -106,27 +105,5 @@ def _client_error(error: Exception) -> Failure | None:
 
 
 def _report(error: Failure, code: ExitCode, *, as_json: bool) -> ExitCode:
-    print(explain(error, code, as_json=as_json), file=sys.stderr)
+    print_error(explain(error, code, as_json=as_json))
     return code
-
-
-def _flush() -> None:
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        _let_go_of_stdout()
-        said = (error.strerror or str(error)).lower()
-        raise CommandFailed(
-            f"The output could not be written: {said}.",
-            reason="output_failed",
-            suggestion="Send the output to a place with room for it.",
-        ) from error
-
-
-def _let_go_of_stdout() -> None:
-    """What is still buffered would be written, and fail again, when Python ends."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)

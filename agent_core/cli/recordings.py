@@ -3,16 +3,22 @@
 import argparse
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agent_core.cli.access import connected
-from agent_core.cli.exits import UsageFailed
+from agent_core.cli.exits import CommandFailed, UsageFailed
 from agent_core.cli.options import Commands, Parser, add_agent_options, add_command, camera_name, number
 from agent_core.cli.targets import checked_target, writing
 from agent_core.cli.text import duration, one_line, print_result, size, table
 
+if TYPE_CHECKING:
+    from agent_core.client import AgentClient
+    from agent_core.client.downloads import Download
+
 __all__ = ("add", "segment_path")
 
+#: Status of HTTP.
+_NOT_FOUND = 404
 _NONE = "No recordings. `camera-agent record start CAMERA` makes one."
 
 
@@ -76,10 +82,25 @@ async def _download(arguments: argparse.Namespace, target: Path) -> list[dict[st
         path = checked_target(segment_path(target, len(stored) + 1))
         async with connected(arguments) as agent:
             with writing(path):
-                got = await agent.download_segment(path, following)
+                got = await _segment(agent, path, following)
         stored.append({"output": str(path), "file_size": got.size_bytes})
         following = got.next_url
     return stored
+
+
+async def _segment(agent: "AgentClient", path: Path, name: str) -> "Download":
+    from agent_core.client import DownloadFailed
+
+    try:
+        return await agent.download_segment(path, name)
+    except DownloadFailed as error:
+        if error.status != _NOT_FOUND:
+            raise
+        raise CommandFailed(
+            f"There is no recording '{name}'.",
+            reason="recording_not_found",
+            suggestion="See `camera-agent recordings` for what there is.",
+        ) from error
 
 
 def segment_path(path: Path, number: int) -> Path:

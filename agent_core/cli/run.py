@@ -2,12 +2,12 @@
 
 import argparse
 import gc
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from agent_core.cli.exits import ExitCode, explain
 from agent_core.cli.options import Commands, Parser, add_command
+from agent_core.cli.output import print_error
 from agent_core.cli.settings import find_files
 from agent_core.errors import AgentError, ConfigError
 
@@ -32,5 +32,5 @@ def run_agent(start: Callable[[tuple[Path, ...]], int], config: Path | None, *, 
     except ConfigError:
         raise
     except AgentError as error:
-        print(explain(error, ExitCode.START, as_json=as_json), file=sys.stderr)
+        print_error(explain(error, ExitCode.START, as_json=as_json))
         return ExitCode.START

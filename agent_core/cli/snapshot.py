@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from agent_core.cli.access import connected
 from agent_core.cli.exits import UsageFailed
 from agent_core.cli.options import Commands, Parser, add_agent_options, add_command, camera_name, number
+from agent_core.cli.output import writing_output
 from agent_core.cli.targets import checked_target, writing
 from agent_core.cli.text import one_line, print_result, size
 
@@ -66,7 +67,8 @@ async def _take(arguments: argparse.Namespace, target: Path | None) -> Any:
         taken = await agent.call("take_snapshot", device=arguments.camera, **wanted)
         if target is None:
             content = await agent.download(taken["download_url"], size_bytes=taken["file_size"])
-            sys.stdout.buffer.write(content)
+            with writing_output():
+                sys.stdout.buffer.write(content)
         else:
             await _store(agent, taken, target)
     return taken

@@ -54,8 +54,11 @@ def bit_rate(size_bytes: int, duration_s: float) -> str:
 
 def print_result(value: object, lines: Iterable[str], *, as_json: bool) -> None:
     """One JSON value, or `lines` for people."""
-    if as_json:
-        print(json.dumps(value, default=str))
-        return
-    for line in lines:
-        print(_harmless(line))
+    from agent_core.cli.output import writing_output
+
+    with writing_output():
+        if as_json:
+            print(json.dumps(value, default=str))
+            return
+        for line in lines:
+            print(_harmless(line))

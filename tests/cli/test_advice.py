@@ -42,7 +42,16 @@ async def test_a_wrong_camera_name_is_refused_without_an_agent(cli: "Cli", argum
         (["call", "take_snapshot", "device=camera0", "quality=0"], "quality", "--help"),
         (["snapshot", "camera7", "-o", "a.jpg"], "camera7", "`camera-agent cameras`"),
         (["events", "camera.conected"], "'camera.conected'", "Did you mean 'camera.connected'"),
-        (["recordings", "get", "camera0_x", "-o", "a.mp4"], "camera0_x", ""),
+        (
+            ["recordings", "get", "camera0_x", "-o", "a.mp4"],
+            "no recording 'camera0_x'",
+            "`camera-agent recordings`",
+        ),
+        (
+            ["recordings", "get", "../../etc/passwd", "-o", "a.mp4"],
+            "../../etc/passwd",
+            "`camera-agent recordings`",
+        ),
     ],
 )
 async def test_what_the_agent_refuses_is_said_without_its_inner_words(

@@ -1,5 +1,6 @@
 """What holds for every command: usage, imports, what is printed where."""
 
+import os
 import re
 import sys
 from typing import TYPE_CHECKING
@@ -121,9 +122,49 @@ async def test_output_that_cannot_be_written_is_said(cli: "Cli") -> None:
     assert "no space left" in ended.lines[0]
 
 
-async def test_a_reader_that_has_gone_is_no_error(announced: "ToyAgent", cli: "Cli") -> None:
-    import os
+@pytest.mark.parametrize("redirection", [">&-", ">/dev/full", "<&- >&-"])
+@pytest.mark.parametrize("command", ["version", "version --json", "cameras"])
+async def test_an_output_that_takes_nothing_is_said(
+    announced: "ToyAgent", home: "Home", redirection: str, command: str
+) -> None:
+    shell = f"{sys.executable} -m agent_core {command} {redirection}"
+    done = await anyio.run_process(
+        ["sh", "-c", shell], check=False, env=home.environment({"PYTHONUNBUFFERED": "1"}), cwd=home.path
+    )
+    assert done.returncode == 1
+    said = done.stderr.decode()
+    assert "The output could not be written: " in said
+    assert len(said.splitlines()) == (1 if "--json" in command else 2)
 
+
+async def test_errors_that_nothing_takes_do_not_go_to_the_output(home: "Home") -> None:
+    for redirection in ("2>&-", "2>/dev/full", "<&- 2>&-"):
+        shell = f"{sys.executable} -m agent_core frobnicate {redirection}"
+        done = await anyio.run_process(
+            ["sh", "-c", shell], check=False, env=home.environment(), cwd=home.path
+        )
+        assert (done.returncode, done.stdout) == (2, b"")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be an account without a name")
+async def test_an_account_without_a_home_is_told() -> None:
+    code = """
+import os, pwd
+from agent_core.config import ConfigError, config_files, load_config
+os.setgid(54321); os.setuid(54321)
+config_files(None)
+load_config((), {"CAMERA_AGENT__STORAGE__STATE_DIR": "/nowhere"})
+try:
+    load_config()
+except ConfigError as error:
+    print(error.reason)
+"""
+    environment = {"PATH": os.environ["PATH"]}
+    done = await anyio.run_process([sys.executable, "-c", code], check=False, env=environment)
+    assert done.stdout == b"no_home\n", done.stderr
+
+
+async def test_a_reader_that_has_gone_is_no_error(announced: "ToyAgent", cli: "Cli") -> None:
     reading, writing = os.pipe()
     os.close(reading)
     ended = await cli("cameras", stdout=writing)
