@@ -23,6 +23,7 @@ from agent_core.rpc.sessions import Sessions
 from agent_core.rpc.stream_methods import stream_methods
 from agent_core.rpc.table import MethodTable
 from agent_core.rpc.topics import EventForms
+from agent_core.socket_place import SocketPlace
 from agent_core.web import DirectoryFiles, DownloadLinks, MadeAtFirstRequest, RecordingFiles
 
 if TYPE_CHECKING:
@@ -63,7 +64,8 @@ def front_of(
     add_session_methods(table, sessions, title="camera-agent", version=__version__)
     _add_from_plugins(table, event_forms, providers)
     http = MadeAtFirstRequest(lambda: _web_app(controller, sessions, media, gate, links))
-    return RpcServer(config.server, sessions, http, local_socket=config.storage.local_socket)
+    local = SocketPlace(config.storage.local_socket, clock=clock, mode=0o600)
+    return RpcServer(config.server, sessions, http, local=local)
 
 
 def _web_app(

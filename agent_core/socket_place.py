@@ -25,12 +25,18 @@ class SocketPlace:
     Args:
         path: short, as addresses of unix sockets are.
         clock: what times the looks at the path.
+        mode: who may connect.
     """
 
-    def __init__(self, path: Path, *, clock: Clock) -> None:
+    def __init__(self, path: Path, *, clock: Clock, mode: int = _MODE) -> None:
         self._path = path
+        self._mode = mode
         self._clock = clock
         self._identity: tuple[int, int] | None = None
+
+    @property
+    def path(self) -> Path:
+        return self._path
 
     def listen(self) -> socket.socket:
         """Return a new listening socket at the path, which the caller closes; it does not block.
@@ -46,7 +52,7 @@ class SocketPlace:
         try:
             listener.bind(os.fspath(self._path))
             self._identity = _identity(self._path)
-            self._path.chmod(_MODE)
+            self._path.chmod(self._mode)
             listener.listen()
             listener.setblocking(False)  # noqa: FBT003 - the standard library's
         except BaseException:

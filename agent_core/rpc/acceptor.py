@@ -12,6 +12,7 @@ import socket
 import ssl
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import anyio
@@ -19,8 +20,9 @@ from anyio.abc import TaskGroup
 
 from agent_core.rpc.peer import Peer
 from agent_core.rpc.places import Places
+from agent_core.socket_place import LOOK_S, SocketPlace
 
-__all__ = ("Acceptor", "Door")
+__all__ = ("Acceptor", "Door", "LocalDoor")
 
 _LOG = logging.getLogger("camera_agent.rpc.door")
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
@@ -45,6 +47,15 @@ class Door:
     @property
     def is_local(self) -> bool:
         return self.listening.family == socket.AF_UNIX
+
+
+@dataclass(frozen=True, slots=True)
+class LocalDoor:
+    """The unix socket for the command line of this host, which is made again when its name is gone."""
+
+    place: SocketPlace
+    places: Places
+    listening: socket.socket
 
 
 class Acceptor:
@@ -80,6 +91,17 @@ class Acceptor:
                 client.close()
                 continue
             tasks.start_soon(self._connect, door, client, "" if door.is_local else str(address[0]))
+
+    async def keep(self, local: LocalDoor, tasks: TaskGroup) -> None:
+        """Accept at `local` until cancelled, wherever its socket has gone meanwhile; closes the listening socket."""
+        listening = local.listening
+        while True:
+            with listening:
+                async with anyio.create_task_group() as accepting:
+                    accepting.start_soon(self.run, Door(listening, local.places), tasks)
+                    await local.place.wait_lost()
+                    accepting.cancel_scope.cancel()
+            listening = await _listen_again(local.place)
 
     def _note_gone(self, peer: Peer) -> None:
         self._refused.discard(peer)
@@ -117,9 +139,18 @@ class Acceptor:
             connected = True
         except OSError:  # a broken handshake is the peer's affair
             pass
+        except Exception:  # noqa: BLE001 - one connection must not end the server
+            _LOG.exception("a connection could not be set up")
         finally:
             if not connected:
                 peer.gone()
+
+
+async def _listen_again(place: SocketPlace) -> socket.socket:
+    while True:
+        with suppress(OSError):
+            return place.listen()
+        await anyio.sleep(LOOK_S)
 
 
 def _is_own(client: socket.socket) -> bool:

@@ -9,7 +9,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from agent_core.config import ServerConfig
-from agent_core.rpc.acceptor import Acceptor, Door
+from agent_core.rpc.acceptor import Acceptor, Door, LocalDoor
 from agent_core.rpc.connections import DoorProtocol
 from agent_core.rpc.peer import Peer
 
@@ -51,11 +51,18 @@ class Engine(uvicorn.Server):
         limits: the section `server`.
         app: the application that it serves.
         doors: the listening sockets, which it closes when it ends.
+        local: the one for the command line of this host, likewise.
         cut_requests: ends the requests that are still answered when their time is over.
     """
 
     def __init__(
-        self, limits: ServerConfig, app: ASGIApp, doors: Sequence[Door], cut_requests: Callable[[], None]
+        self,
+        limits: ServerConfig,
+        app: ASGIApp,
+        doors: Sequence[Door],
+        *,
+        local: LocalDoor | None,
+        cut_requests: Callable[[], None],
     ) -> None:
         super().__init__(_settings(limits, app))
         self.listening = anyio.Event()
@@ -63,6 +70,7 @@ class Engine(uvicorn.Server):
         self._limits = limits
         self._cut_requests = cut_requests
         self._doors = doors
+        self._local = local
         self._acceptor = Acceptor(self._protocol, tls_deadline_s=limits.first_request_s)
 
     def stop(self) -> None:
@@ -81,6 +89,8 @@ class Engine(uvicorn.Server):
         async with anyio.create_task_group() as tasks:
             for door in self._doors:
                 tasks.start_soon(self._acceptor.run, door, tasks)
+            if self._local is not None:
+                tasks.start_soon(self._acceptor.keep, self._local, tasks)
             tasks.start_soon(self._watch)
             self.listening.set()
             await self._stopping.wait()

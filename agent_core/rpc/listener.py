@@ -1,8 +1,6 @@
 """The sockets to listen on and the certificate, with a sentence for whatever is wrong with them."""
 
 import errno
-import logging
-import os
 import socket
 import ssl
 from collections.abc import Sequence
@@ -10,9 +8,8 @@ from pathlib import Path
 
 from agent_core.errors import StartFailed
 
-__all__ = ("bind", "bind_local", "refuse_unusable", "tls_context")
+__all__ = ("bind", "refuse_unusable", "tls_context")
 
-_LOG = logging.getLogger("camera_agent.rpc")
 _BACKLOG = 512
 _REASONS = {
     errno.EADDRINUSE: ("port_in_use", "Stop the program that uses it, or choose another server.port."),
@@ -51,31 +48,6 @@ def refuse_unusable(host: str, port: int) -> None:
                 _bind(probe, family, address)
             except OSError as error:
                 raise _explain(error, host, port) from error
-
-
-def bind_local(path: Path) -> socket.socket | None:
-    """Listen on a unix socket that this account and root alone can use; None where that is not possible.
-
-    The command line of this host uses it, and falls back to the port. Its folder must be closed to others: until the
-    socket has its mode it is open to whoever gets there. The caller removes it from the folder at the end.
-    """
-    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        path.unlink(missing_ok=True)
-        listening.bind(os.fspath(path))
-        path.chmod(0o600)
-        listening.setblocking(False)  # noqa: FBT003 - the standard library's own form
-        listening.listen(_BACKLOG)
-    except OSError as error:
-        listening.close()
-        said = (error.strerror or str(error)).lower()
-        _LOG.warning(
-            "the command line of this host has to use the port like everybody else: no socket can be made in"
-            " storage.runtime_dir (%s); a short path on a local file system can hold one",
-            said,
-        )
-        return None
-    return listening
 
 
 def tls_context(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:

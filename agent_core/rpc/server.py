@@ -4,7 +4,6 @@ import contextlib
 import logging
 from contextlib import ExitStack
 from email.utils import formatdate
-from pathlib import Path
 from ssl import SSLContext
 from typing import TYPE_CHECKING
 
@@ -15,15 +14,18 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agent_core.config import ServerConfig
 from agent_core.descriptors import descriptor_limit
-from agent_core.rpc.acceptor import Door
+from agent_core.rpc.acceptor import Door, LocalDoor
 from agent_core.rpc.engine import Engine
-from agent_core.rpc.listener import bind, bind_local, tls_context
+from agent_core.rpc.listener import bind, tls_context
 from agent_core.rpc.origin import origin_allowed
 from agent_core.rpc.places import PlaceLimits, Places
 from agent_core.rpc.sessions import Sessions
 from agent_core.rpc.sparing import logging_sparingly
+from agent_core.socket_place import SocketPlace
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from agent_core.rpc.socket_protocol import Trust
 
 __all__ = ("RpcServer",)
@@ -36,6 +38,10 @@ _FEWER = (
     "%d instead of %d connections are allowed: this process may have %d files open; raise LimitNOFILE of its unit,"
     " or `ulimit -n`"
 )
+_NO_LOCAL_SOCKET = (
+    "the socket %s cannot be made (%s), so the command line of this host has to use the port like everybody else;"
+    " set storage.runtime_dir to a short path on a local file system"
+)
 #: For the command line of this host: an own account can do worse than fill them.
 _LOCAL_PLACES = PlaceLimits(total=64, per_address=64, anonymous=64)
 
@@ -47,8 +53,8 @@ class RpcServer:
         config: the section `server`.
         sessions: talk to the peers of the WebSockets.
         http: an ASGI application.
-        local_socket: a unix socket to listen on beside the port, for the command line of this host: who comes that
-            way is counted by itself. Absent, there is none.
+        local: the place of a unix socket to listen on beside the port, for the command line of this host: who comes
+            that way is counted by itself. Absent, there is none.
         descriptors: how many files this process may have open, which bounds the number of connections. Absent, it is
             asked.
     """
@@ -59,12 +65,12 @@ class RpcServer:
         sessions: Sessions,
         http: ASGIApp,
         *,
-        local_socket: Path | None = None,
+        local: SocketPlace | None = None,
         descriptors: int | None = None,
     ) -> None:
         self._config = config
         self._front = _Front(config, sessions, http)
-        self._local_path = local_socket
+        self._local = local
         wanted = PlaceLimits(
             config.max_connections, config.max_connections_per_address, config.max_unauthenticated_connections
         )
@@ -88,9 +94,9 @@ class RpcServer:
         return "wss" if self._config.tls_certificate else "ws"
 
     @property
-    def local_socket(self) -> Path | None:
+    def local_socket(self) -> "Path | None":
         """The unix socket it listens on, if it does."""
-        return self._local_path if self._has_local_socket else None
+        return self._local.path if self._local is not None and self._has_local_socket else None
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Serve until cancelled; `started` when it listens.
@@ -104,7 +110,10 @@ class RpcServer:
         with ExitStack() as held:
             held.enter_context(logging_sparingly(_STRANGERS_LOGS, anyio.current_time))
             doors = self._open_doors(tls, held)
-            server = Engine(self._config, self._front, doors, self._front.cut_requests)
+            local = self._open_local(held)
+            server = Engine(
+                self._config, self._front, doors, local=local, cut_requests=self._front.cut_requests
+            )
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(_serve_shielded, server)
                 try:
@@ -119,14 +128,19 @@ class RpcServer:
         for each in sockets:
             held.enter_context(each)
         self._port = self._front.port = int(sockets[0].getsockname()[1])
-        doors = [Door(each, self._places, tls) for each in sockets]
-        local = bind_local(self._local_path) if self._local_path is not None else None
-        self._has_local_socket = local is not None
-        if local is not None and self._local_path is not None:
-            held.enter_context(local)
-            held.callback(self._local_path.unlink, missing_ok=True)
-            doors.append(Door(local, Places(_LOCAL_PLACES)))
-        return doors
+        return [Door(each, self._places, tls) for each in sockets]
+
+    def _open_local(self, held: ExitStack) -> LocalDoor | None:
+        if self._local is None:
+            return None
+        try:
+            listening = held.enter_context(self._local.listen())
+        except OSError as error:
+            _LOG.warning(_NO_LOCAL_SOCKET, self._local.path, (error.strerror or str(error)).lower())
+            return None
+        held.callback(self._local.release)
+        self._has_local_socket = True
+        return LocalDoor(self._local, Places(_LOCAL_PLACES), listening)
 
 
 async def _serve_shielded(server: Engine) -> None:

@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import resource
+import shutil
 import socket
 import ssl
 import struct
@@ -22,6 +23,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from agent_core.config import ServerConfig
 from agent_core.rpc.server import RpcServer
+from agent_core.socket_place import LOOK_S, SocketPlace
 
 if TYPE_CHECKING:
     from anyio.abc import SocketStream
@@ -64,7 +66,8 @@ def serve(toy: "Toy") -> Serve:
     async def serving(
         *, http: ASGIApp = hello, local: Path | None = None, **settings: Any
     ) -> AsyncIterator[RpcServer]:
-        server = RpcServer(ServerConfig(port=0, **settings), toy.sessions, http, local_socket=local)
+        place = SocketPlace(local, clock=toy.clock, mode=0o600) if local is not None else None
+        server = RpcServer(ServerConfig(port=0, **settings), toy.sessions, http, local=place)
         async with anyio.create_task_group() as tasks:
             with anyio.fail_after(10):
                 await tasks.start(server.run)
@@ -343,6 +346,22 @@ async def test_the_local_socket_is_outside_the_counts(serve: Serve, toy: "Toy", 
             await connect(url(server))
         local = await held.enter_async_context(unix_connect(str(path), "ws://localhost/ws"))
         assert (await call(local, "authenticate", auth_token=toy.token()))["result"]["authenticated"]
+    assert not path.exists()
+
+
+async def test_a_local_socket_that_vanishes_is_made_again(serve: Serve, toy: "Toy", tmp_path: Path) -> None:
+    path = tmp_path / "run" / "agent.sock"
+    async with serve(local=path):
+        async with unix_connect(str(path), "ws://localhost/ws") as before:
+            shutil.rmtree(path.parent)
+            with anyio.fail_after(20):
+                while not path.exists():
+                    toy.clock.advance(LOOK_S)
+                    await anyio.sleep(0.01)
+            assert path.stat().st_mode & 0o777 == 0o600
+            async with unix_connect(str(path), "ws://localhost/ws") as after:
+                assert (await call(after, "ping"))["result"] == "pong"
+            assert (await call(before, "ping"))["result"] == "pong"
     assert not path.exists()
 
 
