@@ -4,6 +4,7 @@ import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from ssl import SSLContext, SSLError
+from types import MappingProxyType
 from typing import Any
 
 import anyio
@@ -21,6 +22,9 @@ _MAX_MESSAGE_BYTES = 16 << 20
 _CLOSE_TIMEOUT_S = 1.0
 #: RFC 6455, 7.4.1.
 _SERVICE_RESTART, _MESSAGE_TOO_BIG = 1012, 1009
+
+#: OpenSSL's words for an answer that is not TLS.
+_NO_TLS = MappingProxyType({"WRONG_VERSION_NUMBER": "what answers there does not speak TLS"})
 
 
 class _Connect(connect):
@@ -76,7 +80,11 @@ def _unreachable(where: str, error: Exception) -> AgentUnreachable:
         case TimeoutError():
             return AgentUnreachable(f"The agent at {where} does not answer.", reason="timeout")
         case SSLError():
-            said = getattr(error, "verify_message", "") or error.reason or "no TLS there"
+            said = (
+                getattr(error, "verify_message", "")
+                or _NO_TLS.get(error.reason, error.reason)
+                or "no TLS there"
+            )
             return AgentUnreachable(
                 f"No secure connection to the agent at {where}: {said}.",
                 reason="tls_failed",
@@ -85,7 +93,11 @@ def _unreachable(where: str, error: Exception) -> AgentUnreachable:
         case InvalidStatus():
             return _refused(where, error.response.status_code)
         case InvalidHandshake():
-            return AgentUnreachable(f"What answers at {where} is no agent.", reason="not_an_agent")
+            return AgentUnreachable(
+                f"What answers at {where} is no agent.",
+                reason="not_an_agent",
+                suggestion="Check address and port; an agent that has a certificate is reached by wss:// only.",
+            )
         case _:
             return AgentUnreachable(
                 f"No agent can be reached at {where}: {_said(error)}.", reason="unreachable"

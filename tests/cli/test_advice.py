@@ -117,3 +117,11 @@ async def test_the_next_step_of_a_programs_error_stays_in_its_data(announced: "T
     told = (await cli("call", "pong", "--json")).error
     assert "rpc.discover" in told["data"]["suggestion"]
     assert "camera-agent call rpc.discover" in told["suggestion"]
+
+
+async def test_tls_where_there_is_none_is_said_in_words(announced: "ToyAgent", cli: "Cli") -> None:
+    ended = await cli("cameras", "--url", announced.url.replace("ws://", "wss://"))
+    what, todo = ended.lines
+    assert ended.code == 3
+    assert "does not speak TLS" in what
+    assert "Use ws://" in todo
