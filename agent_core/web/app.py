@@ -28,9 +28,9 @@ from agent_core.workers import WorkerPool
 
 __all__ = ("Gate", "web_app")
 
-#: Read at once from a file, in a worker thread.
 #: For the files of one kind, which may lie on a disk of their own.
 _THREADS = 8
+#: Read at once from a file, in a worker thread.
 _CHUNK_BYTES = 256 * 1024
 #: What a client should wait when the agent has no file descriptor left.
 _BUSY_RETRY_S = 5
