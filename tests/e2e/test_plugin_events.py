@@ -1,5 +1,6 @@
 """A plugin's own topics reach the clients that subscribe to them."""
 
+import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -157,3 +158,42 @@ async def test_a_name_that_is_not_its_own_costs_the_plugin_and_nothing_of_it_run
             Waver.wave.set()
             with anyio.fail_after(10):
                 await anext(aiter(events))
+
+
+class Answering(RpcMethod[RpcParams]):
+    role = "viewer"
+    summary = "Answer as told."
+
+    def __init__(self, name: str, answer: object) -> None:
+        self.name = name  # type: ignore[misc]
+        self._answer = answer
+
+    async def call(self, params: RpcParams) -> RpcResult:
+        if isinstance(self._answer, BaseException):
+            raise self._answer
+        return self._answer  # type: ignore[return-value]
+
+
+ANSWERS = {
+    "hello.none": None,
+    "hello.text": "text",
+    "hello.exits": SystemExit(0),
+    "hello.interrupts": KeyboardInterrupt(),
+    "hello.grouped": BaseExceptionGroup("of tasks", [SystemExit(1)]),
+    "hello.cancelled": asyncio.CancelledError(),
+}
+
+
+class Careless(Plugin[Settings]):
+    @hookimpl
+    def agent_rpc_methods(self) -> Iterable[RpcMethod[Any]]:
+        return [Answering(name, answer) for name, answer in ANSWERS.items()]
+
+
+async def test_whatever_a_method_does_costs_only_its_call(observe: Callable[[str], None]) -> None:
+    async with running_agent(plugins={"hello": Careless}, observe=observe) as agent, agent.client() as client:
+        for name in ANSWERS:
+            with pytest.raises(CallFailed) as caught:
+                await client.call(name)
+            assert caught.value.code == -32603, name
+            assert await client.call("ping") == "pong"

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -164,3 +165,57 @@ async def test_a_frozen_agent_ends_by_the_watchdog_though_it_ignores_signals(
         assert code in {0, 1}, log  # 0 where the signal came before the freeze
         if code:
             assert "freezing.py" in log
+
+
+@pytest.mark.timeout(180)
+async def test_a_second_interrupt_ends_a_frozen_agent_at_once(
+    agent_process: AgentProcessFactory, packages: dict[str, str], tmp_path: Path
+) -> None:
+    how = tmp_path / "how"
+    patient = config(how, "freezing").replace("watchdog_s = 6", "watchdog_s = 600")
+    async with agent_process(patient, environment=packages) as agent:
+        await agent.url()
+        how.write_text(f"pathlib.Path({str(tmp_path / 'frozen')!r}).touch()\nwhile True: pass")
+        with anyio.fail_after(60):
+            while not (tmp_path / "frozen").exists():
+                await anyio.sleep(0.01)
+            while agent.process.returncode is None:
+                agent.process.send_signal(signal.SIGINT)
+                with anyio.move_on_after(1.5):
+                    await agent.process.wait()
+        assert agent.process.returncode == 1
+        assert "interrupted twice" in agent.log
+        assert "because of the plugin 'freezing'" in agent.log
+    async with agent_process(patient, environment=packages) as agent:  # which is no freeze that counts
+        assert not [each for each in await command(agent, packages, "doctor") if each["name"] == "last run"]
+
+
+@pytest.mark.timeout(180)
+async def test_a_plugin_that_freezes_when_it_is_imported_is_found_too(
+    agent_process: AgentProcessFactory, packages: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "packages" / "freezing.py").write_text("while True: pass")
+    short = config(tmp_path / "how", "freezing").replace("watchdog_s = 6", "watchdog_s = 2")
+    async with agent_process(short, environment=packages) as agent:
+        code, log = await ended(agent)
+        assert code == 1
+        assert "because of the plugin 'freezing' (freezing.py, line 1, in <module>)" in log
+
+
+async def test_systemds_watchdog_is_fed_and_ours_comes_first(
+    agent_process: AgentProcessFactory, tmp_path: Path
+) -> None:
+    path = tmp_path / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(path))
+        systemd.setblocking(False)
+        environment = {"NOTIFY_SOCKET": str(path), "WATCHDOG_USEC": "20000000"}
+        async with agent_process("", environment=environment) as agent:
+            told: list[bytes] = []
+            with anyio.fail_after(60):
+                while b"READY=1" not in told or told[told.index(b"READY=1") :].count(b"WATCHDOG=1") < 2:
+                    await anyio.wait_readable(systemd)
+                    told.append(systemd.recv(100))
+            record = json.loads((agent.folder / "state" / "watchdog.txt").read_text())
+            assert record["timeout_s"] == 15.0
+            assert await agent.end() == 0
