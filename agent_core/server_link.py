@@ -10,9 +10,12 @@ from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
 from agent_core.clock import Clock
+from agent_core.containment import contained
 from agent_core.errors import AgentError, MediaServerUnavailable, Unsupported
 from agent_core.mediamtx.breaker import CircuitBreaker, CircuitOpen
+from agent_core.pauses import GrowingPauses
 from agent_core.plugin import MediaServerEndpoints
+from agent_core.plugin.results import checked_endpoints
 from agent_core.recovery import Recovery
 
 if TYPE_CHECKING:
@@ -23,6 +26,9 @@ if TYPE_CHECKING:
 __all__ = ("Connected", "ServerLink")
 
 _log = logging.getLogger("camera_agent.media_server")
+
+#: Between two questions where the server listens, after a failure.
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +65,8 @@ class ServerLink:
         self._clock = clock
         self._connected: Connected | None = None
         self._probing: MediaServerClient | None = None
+        #: Why it is not known where the server listens.
+        self._unknown: AgentError | None = None
 
     @property
     def is_configured(self) -> bool:
@@ -108,7 +116,7 @@ class ServerLink:
             self.recovery.doubt()
 
     def _not_connected(self) -> MediaServerUnavailable:
-        problem = self._problem()
+        problem = self._problem() or self._unknown
         if problem is not None:
             return MediaServerUnavailable(
                 f"The media server does not run. {problem.details}",
@@ -121,12 +129,29 @@ class ServerLink:
             suggestion="Try again in a moment.",
         )
 
+    async def _wait_endpoints(
+        self, wait: Callable[[], Awaitable[MediaServerEndpoints]]
+    ) -> MediaServerEndpoints:
+        """Return where the server listens; a plugin that fails to say so is asked again, with growing pauses."""
+        pauses = GrowingPauses(FIRST_PAUSE_S, LONGEST_PAUSE_S)
+        while True:
+            try:
+                with contained("The media server's wait_endpoints()"):
+                    at = checked_endpoints(await wait())
+            except Exception as error:  # noqa: BLE001 - foreign code
+                _log.exception("where the media server listens is not known")
+                self._unknown = error if isinstance(error, AgentError) else _unexplained(error)
+                await self._clock.sleep(pauses.next_s())
+            else:
+                self._unknown = None
+                return at
+
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Keep the client open until cancelled; started at once."""
         task_status.started()
         if self._endpoints is None:
             return
-        at = await self._endpoints()
+        at = await self._wait_endpoints(self._endpoints)
         from agent_core.mediamtx.client import MediaServerClient
         from agent_core.paths import PathManager
 
@@ -143,3 +168,11 @@ class ServerLink:
                 await anyio.sleep_forever()
             finally:
                 self._connected = self._probing = None
+
+
+def _unexplained(error: Exception) -> MediaServerUnavailable:
+    return MediaServerUnavailable(
+        f"Its plugin failed to say where it listens: {type(error).__name__}.",
+        reason="media_server_unknown",
+        suggestion="The agent's log has the whole error; the plugin is asked again with growing pauses.",
+    )

@@ -22,7 +22,8 @@ from agent_core.models import (
     Url,
 )
 from agent_core.plugin import jpeg
-from agent_core.plugin.abc import Publisher
+from agent_core.plugin.abc import MediaServerEndpoints, Publisher
+from agent_core.plugin.rtsp import Credentials
 
 __all__ = ("checked_camera", "checked_payload", "checked_picture", "checked_publisher", "checked_reason")
 
@@ -181,6 +182,28 @@ def checked_publisher(plugin: str, value: object) -> Publisher:
     raise PluginError(
         f"The hook agent_publisher of the plugin '{plugin}' returned {fault}.", reason="wrong_provider"
     )
+
+
+def checked_endpoints(value: MediaServerEndpoints) -> MediaServerEndpoints:
+    """Return `value`, which `wait_endpoints` of a media server returned.
+
+    Raises:
+        PluginError: it has no addresses that can be used.
+    """
+    for name in ("api_url", "rtsp_url"):
+        url: object = getattr(value, name, None)
+        if not (isinstance(url, str) and "://" in url):
+            raise PluginError(
+                f"The media server's wait_endpoints() returned {_kind(value)}, whose {name} is no address.",
+                reason="wrong_endpoints",
+            )
+    credentials: object = getattr(value, "credentials", None)
+    if credentials is not None and not isinstance(credentials, Credentials):
+        raise PluginError(
+            f"The media server's wait_endpoints() returned {_kind(value)}, whose credentials are none.",
+            reason="wrong_endpoints",
+        )
+    return value
 
 
 def checked_payload(topic: str, value: object) -> object:

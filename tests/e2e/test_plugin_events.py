@@ -13,10 +13,13 @@ from anyio.abc import TaskStatus
 from agent_core.client import CallFailed
 from agent_core.plugin import (
     AgentContext,
+    AgentError,
     Camera,
     CameraSource,
     CaptureRequest,
     Component,
+    MediaServer,
+    MediaServerEndpoints,
     Picture,
     Plugin,
     RpcMethod,
@@ -197,3 +200,38 @@ async def test_whatever_a_method_does_costs_only_its_call(observe: Callable[[str
                 await client.call(name)
             assert caught.value.code == -32603, name
             assert await client.call("ping") == "pong"
+
+
+class Lost(MediaServer):
+    """A media server that fails to say where it listens."""
+
+    name = "lost"
+
+    def __init__(self, answer: object) -> None:
+        self._answer = answer
+
+    async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
+        task_status.started()
+        await anyio.sleep_forever()
+
+    async def wait_endpoints(self) -> MediaServerEndpoints:
+        if isinstance(self._answer, BaseException):
+            raise self._answer
+        return self._answer  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize("answer", [None, "http://127.0.0.1:1", ValueError("bug"), SystemExit(0)])
+async def test_a_media_server_that_cannot_say_where_it_listens_costs_only_itself(
+    answer: object, observe: Callable[[str], None]
+) -> None:
+    class Server(Plugin[Settings]):
+        @hookimpl
+        def agent_components(self) -> Iterable[Component]:
+            return [Lost(answer)]
+
+    async with running_agent(plugins={"server": Server, "hello": Careless}, observe=observe) as agent:
+        async with agent.client() as client:
+            await anyio.wait_all_tasks_blocked()
+            assert await client.call("ping") == "pong"
+            with pytest.raises(AgentError, match="The media server does not run"):
+                agent.parts.media.link.require()
