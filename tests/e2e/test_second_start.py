@@ -81,11 +81,12 @@ async def test_sockets_that_are_deleted_cost_no_recording_that_starts_later(
     async with agent_process(EMBEDDED_CONFIG) as agent:
         async with recording(agent):
             pass
-        sockets = {"virtual0.sock", "camera0.progress.sock"}
+        sockets = {each.name for each in (agent.folder / "run").glob("*.sock")}
+        assert sockets == {"agent.sock", "virtual0.sock", "camera0.progress.sock"}
         for each in sockets:
             (agent.folder / "run" / each).unlink()
         with anyio.fail_after(30):
-            while {each.name for each in (agent.folder / "run").glob("*.sock")} < sockets:
+            while {each.name for each in (agent.folder / "run").glob("*.sock")} != sockets:
                 await anyio.sleep(0.05)
         async with recording(agent):
             await grows(agent.folder / "state" / "recordings")
