@@ -23,7 +23,6 @@ from agent_core.models import (
 )
 from agent_core.plugin import jpeg
 from agent_core.plugin.abc import MediaServerEndpoints, Publisher
-from agent_core.plugin.rtsp import Credentials
 
 __all__ = ("checked_camera", "checked_payload", "checked_picture", "checked_publisher", "checked_reason")
 
@@ -197,6 +196,8 @@ def checked_endpoints(value: MediaServerEndpoints) -> MediaServerEndpoints:
                 f"The media server's wait_endpoints() returned {_kind(value)}, whose {name} is no address.",
                 reason="wrong_endpoints",
             )
+    from agent_core.plugin.rtsp import Credentials  # here: an agent without a media server never needs it
+
     credentials: object = getattr(value, "credentials", None)
     if credentials is not None and not isinstance(credentials, Credentials):
         raise PluginError(
