@@ -12,6 +12,8 @@ __all__ = ("Buckets", "FailureThrottle", "RateLimiter")
 
 K = TypeVar("K", bound=Hashable)
 
+#: As much of a message is read as a call is allowed. Reading it takes about as long as a small call.
+_BYTES_PER_CALL = 8192
 #: Buckets kept before full ones, which say nothing, are looked for and thrown away.
 _MANY = 1024
 #: Buckets kept at all; beyond, the one unused for longest is forgotten.
@@ -82,11 +84,11 @@ class RateLimiter:
 
     def __init__(self, calls_per_s: float, burst: int, clock: Clock) -> None:
         self._calls: Buckets[tuple[str | None, str]] = Buckets(calls_per_s, burst, clock)
-        self._kibibytes: Buckets[tuple[str | None, str]] = Buckets(calls_per_s, burst, clock)
+        self._parts: Buckets[tuple[str | None, str]] = Buckets(calls_per_s, burst, clock)
 
     def configure(self, calls_per_s: float, burst: int) -> None:
         self._calls.configure(calls_per_s, burst)
-        self._kibibytes.configure(calls_per_s, burst)
+        self._parts.configure(calls_per_s, burst)
 
     def charge(self, user_id: str | None, address: str) -> None:
         """Count one call.
@@ -99,16 +101,16 @@ class RateLimiter:
             raise RateLimited("Too many calls.", retry_after_ms=_in_ms(self._calls.wait_s(key)))
 
     def take_bytes(self, user_id: str | None, address: str, size_bytes: int) -> float:
-        """Count a message of which `charge` will count the calls; they cover a kibibyte.
+        """Count a message of which `charge` will count the calls; they cover `_BYTES_PER_CALL`.
 
         Returns:
             0.0, or the seconds until there is room for it, and then it was not counted.
         """
         key = (user_id, address)
-        kibibytes = size_bytes / 1024 - 1
-        if kibibytes <= 0 or self._kibibytes.take(key, kibibytes):
+        parts = size_bytes / _BYTES_PER_CALL - 1
+        if parts <= 0 or self._parts.take(key, parts):
             return 0.0
-        return self._kibibytes.wait_s(key)
+        return self._parts.wait_s(key)
 
 
 class FailureThrottle:
