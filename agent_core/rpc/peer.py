@@ -1,11 +1,17 @@
 """One accepted connection: its place, how it is ended, and whether it takes what it is sent."""
 
 import asyncio
+import socket
+import struct
 from collections.abc import Callable
+from contextlib import suppress
 
 from agent_core.rpc.places import Places
 
 __all__ = ("Peer", "Progress")
+
+#: `tcpi_bytes_acked` of struct tcp_info, <linux/tcp.h>; since Linux 4.1.
+_BYTES_ACKED, _BYTES_ACKED_AT, _TCP_INFO_BYTES = struct.Struct("=Q"), 120, 128
 
 
 class Progress:
@@ -16,7 +22,7 @@ class Progress:
 
     def __init__(self) -> None:
         self._is_paused = False
-        self._unsent_bytes: int | None = None
+        self._taken_bytes: int | None = None
 
     @property
     def is_paused(self) -> bool:
@@ -28,15 +34,18 @@ class Progress:
     def resume(self) -> None:
         """Note that the peer has taken what there was."""
         self._is_paused = False
-        self._unsent_bytes = None
+        self._taken_bytes = None
 
-    def is_stalled(self, unsent_bytes: int, least_bytes: int, *, is_closing: bool) -> bool:
-        """Return whether the peer has taken less than `least_bytes` since the last look."""
+    def is_stalled(self, taken_bytes: int, least_bytes: int, *, is_closing: bool) -> bool:
+        """Return whether the peer has taken less than `least_bytes` since the last look.
+
+        `taken_bytes` counts from any beginning that stays the same while there is unsent data.
+        """
         if not self._is_paused and not is_closing:
-            self._unsent_bytes = None
+            self._taken_bytes = None
             return False
-        before_bytes, self._unsent_bytes = self._unsent_bytes, unsent_bytes
-        return before_bytes is not None and before_bytes - unsent_bytes < least_bytes
+        before_bytes, self._taken_bytes = self._taken_bytes, taken_bytes
+        return before_bytes is not None and taken_bytes - before_bytes < least_bytes
 
 
 class Peer:
@@ -77,9 +86,18 @@ class Peer:
 
     def look(self, transport: asyncio.Transport, least_bytes: int) -> None:
         """Drop a peer that has not taken `least_bytes` of what it was sent since the last look."""
-        unsent_bytes = transport.get_write_buffer_size()
-        if self.progress.is_stalled(unsent_bytes, least_bytes, is_closing=transport.is_closing()):
+        if self.progress.is_stalled(_taken_bytes(transport), least_bytes, is_closing=transport.is_closing()):
             transport.abort()
 
     def _give_way(self) -> None:
         self.end()
+
+
+def _taken_bytes(transport: asyncio.WriteTransport) -> int:
+    """Return what TCP has had acknowledged; below TLS there is a buffer that only TCP knows to be emptied."""
+    client: socket.socket | None = transport.get_extra_info("socket")
+    if client is not None and client.family != socket.AF_UNIX:
+        with suppress(OSError, struct.error):
+            information = client.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
+            return int(_BYTES_ACKED.unpack_from(information, _BYTES_ACKED_AT)[0])
+    return -transport.get_write_buffer_size()

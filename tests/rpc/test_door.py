@@ -1,5 +1,6 @@
 """What strangers do at the door: too many, too much, in the wrong form, and without reading. Over real sockets."""
 
+import asyncio
 import json
 import logging
 import os
@@ -22,6 +23,7 @@ from websockets.asyncio.client import ClientConnection, connect, unix_connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from agent_core.config import ServerConfig
+from agent_core.rpc.peer import _taken_bytes
 from agent_core.rpc.server import RpcServer
 from agent_core.socket_place import LOOK_S, SocketPlace
 
@@ -316,6 +318,33 @@ async def test_a_download_that_is_not_read_is_dropped(serve: Serve) -> None:
             with anyio.fail_after(20):
                 await ended.wait()
             assert await _ended(deaf)
+
+
+@pytest.mark.parametrize("is_secure", [False, True])
+async def test_what_a_slow_peer_has_taken_is_seen(certificate: tuple[Path, Path], is_secure: bool) -> None:
+    """Below TLS there is a buffer of which asyncio tells nothing."""
+    context = None
+    if is_secure:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*certificate)
+    writers: list[asyncio.StreamWriter] = []
+    server = await asyncio.start_server(
+        lambda _reader, writer: writers.append(writer), "127.0.0.1", 0, ssl=context
+    )
+    async with server:
+        trust = ssl.create_default_context(cafile=str(certificate[0])) if is_secure else None
+        port = server.sockets[0].getsockname()[1]
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=trust, limit=1024)
+        await until(lambda: bool(writers))
+        transport = writers[0].transport
+        transport.write(b"x" * 20_000_000)
+        taken = [_taken_bytes(transport)]
+        for _ in range(3):
+            await reader.readexactly(4_000_000)
+            await until(lambda: _taken_bytes(transport) > taken[-1] + 1_000_000)
+            taken.append(_taken_bytes(transport))
+        transport.abort()
+        writer.transport.abort()
 
 
 async def test_pings_of_a_peer_that_does_not_read_are_not_stored(serve: Serve, toy: "Toy") -> None:

@@ -8,14 +8,14 @@ def test_who_takes_nothing_between_two_looks_is_stalled() -> None:
     progress.pause()
     assert not progress.is_stalled(100_000, 1000, is_closing=False)
     assert progress.is_stalled(100_000, 1000, is_closing=False)
-    assert progress.is_stalled(99_500, 1000, is_closing=False)
+    assert progress.is_stalled(100_500, 1000, is_closing=False)
 
 
 def test_who_takes_enough_is_not() -> None:
     progress = Progress()
     progress.pause()
-    for unsent_bytes in range(100_000, 0, -1000):
-        assert not progress.is_stalled(unsent_bytes, 1000, is_closing=False)
+    for taken_bytes in range(0, 100_000, 1000):
+        assert not progress.is_stalled(taken_bytes, 1000, is_closing=False)
         assert progress.is_paused
 
 
@@ -23,7 +23,7 @@ def test_who_took_all_and_was_sent_more_is_not() -> None:
     progress = Progress()
     for _ in range(10):
         progress.pause()
-        assert not progress.is_stalled(100_000, 1000, is_closing=False)
+        assert not progress.is_stalled(-100_000, 1000, is_closing=False)
         progress.resume()
         assert not progress.is_paused
 
