@@ -6,9 +6,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 from agent_core.config import AgentConfig
+from agent_core.plugin import NOT_ASKED, CameraReport, CameraSource, Plugin, Settings, Started, hookimpl
 from agent_core.testing import running_agent
 from agent_core.watchdog.origins import enabled_origins
 from agent_core.watchdog.quarantine import Quarantine
@@ -158,6 +160,42 @@ async def test_a_tier_is_no_source_and_not_spared(tmp_path: Path) -> None:
         assert [each["status"] for each in (await client.call("get_server_info"))["plugins"]] == [
             "QUARANTINED"
         ]
+
+
+class Slow(CameraSource):
+    """A source whose first inventory waits for the test."""
+
+    name = "slow"
+    go = anyio.Event()
+
+    async def watch(self, report: CameraReport, *, task_status: Started = NOT_ASKED) -> None:
+        await self.go.wait()
+        task_status.started()
+
+
+class SlowPlugin(Plugin[Settings]):
+    @hookimpl
+    def agent_camera_sources(self) -> list[CameraSource]:
+        return [Slow()]
+
+
+async def test_who_subscribed_is_told(tmp_path: Path) -> None:
+    for _ in range(3):
+        freeze(tmp_path, "ffmpeg_tier")
+        start(tmp_path, times())
+    Slow.go = anyio.Event()
+    sections = {
+        "plugins": {"enabled": ["ffmpeg_tier"]},
+        "storage": {"state_dir": tmp_path, "runtime_dir": tmp_path / "run"},
+    }
+    async with running_agent(config=sections, plugins={"slow": SlowPlugin}, settled=False) as agent:
+        async with agent.client() as client, client.subscribe(["plugin.quarantined"]) as events:
+            Slow.go.set()
+            with anyio.fail_after(30):
+                event = await anext(aiter(events))
+    assert (event.topic, event.params["plugin"]) == ("plugin.quarantined", "ffmpeg_tier")
+    assert "3 times within 10 minutes" in event.params["reason"]
+    assert event.params["timestamp"]
 
 
 def test_the_real_clocks_are_read() -> None:
