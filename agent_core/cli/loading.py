@@ -1,18 +1,25 @@
 """Plugins loaded for a look: imported, constructed and asked what they offer, as by `run`; nothing of theirs runs."""
 
 import logging
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from agent_core.config import AgentConfig
     from agent_core.loading import LoadedPlugins
     from agent_core.models import Camera
     from agent_core.plugin.manager import PluginStatus
 
 __all__ = ("load_plugins", "loaded", "quietly")
+
+
+#: How long the import or a hook of a plugin may take before a command gives it up.
+LIMIT_S = 15.0
 
 
 class _NoCameras:
@@ -35,6 +42,31 @@ def quietly() -> Iterator[None]:
         logger.removeHandler(silent)
 
 
+@contextmanager
+def _limited(config: "AgentConfig") -> "Iterator[None]":
+    """Raise TimeoutError in a plugin's code that does not return within `LIMIT_S`: it counts as the plugin's failure.
+
+    This works for what Python can interrupt; a call into C that looks at no signal is ended by the user.
+    """
+    from agent_core.watchdog.origins import enabled_origins
+    from agent_core.watchdog.stacks import ThreadStack, culprit, frames_of
+
+    plugins = enabled_origins(config.plugins)
+
+    def expired(_number: int, frame: "FrameType | None") -> None:
+        found = culprit((ThreadStack(0, frames_of(frame)),), 0, plugins)
+        if found is not None:
+            raise TimeoutError(f"it had not returned after {LIMIT_S:g} s ({found.place})")
+
+    handler = signal.signal(signal.SIGALRM, expired)
+    timer = signal.setitimer(signal.ITIMER_REAL, LIMIT_S, LIMIT_S)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, *timer)
+        signal.signal(signal.SIGALRM, handler)
+
+
 def load_plugins(config: "AgentConfig") -> "tuple[PluginStatus, ...]":
     """What became of each enabled plugin; here none is required, so that all are looked at."""
     return loaded(config).manager.statuses
@@ -53,7 +85,7 @@ def loaded(config: "AgentConfig") -> "LoadedPlugins":
     settings = {name: dict(plugins.settings(name)) for name in plugins.enabled}
     unrequired = PluginsConfig.model_validate({"enabled": plugins.enabled, **settings})
     make_context = contexts(config, cameras=_NoCameras(), events=EventBus(), clock=SystemClock())
-    with quietly():
+    with quietly(), _limited(config):
         return load_plugins(
             unrequired,
             make_context,

@@ -81,6 +81,21 @@ async def test_plugins_check_finds_what_run_would_refuse(
     assert (ended.code, ended.error["reason"]) == (1, "plugins_failed")
 
 
+@pytest.mark.timeout(120)
+async def test_a_plugin_that_never_returns_is_given_up(
+    cli: "Cli", home: "Home", with_bad_plugins: dict[str, str]
+) -> None:
+    (home.path / "packages" / "bad_plugins.py").write_text("while True: pass")
+    enabled = json.dumps(["bad_name", "virtual_camera"])
+    ended = await cli(
+        "plugins", "check", "--json", env=with_bad_plugins | {"CAMERA_AGENT__PLUGINS__ENABLED": enabled}
+    )
+    rows = {row["name"]: row for row in ended.value}
+    assert ended.code == 1
+    assert "bad_plugins.py, line 1" in rows["bad_name"]["details"]
+    assert rows["virtual_camera"]["state"] == "LOADED"
+
+
 async def test_doctor_finds_it_too(cli: "Cli", with_bad_plugins: dict[str, str]) -> None:
     ended = await cli("doctor", "--json", env=with_bad_plugins)
     assert ended.code == 1
