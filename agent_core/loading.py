@@ -39,6 +39,7 @@ def contexts(
             events=PluginEvents(events, plugin, topics),
             runtime_dir=config.storage.runtime_dir,
             state_dir=config.storage.state_dir,
+            recordings_dir=config.storage.recordings,
             ffmpeg=config.ffmpeg.program,
         )
 

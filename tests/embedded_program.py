@@ -10,7 +10,11 @@ from functools import partial
 import anyio
 
 from agent_core.clock import SystemClock
+from agent_core.plugin.rtsp import Credentials
 from embedded_server import EmbeddedServerSettings, serving
+
+#: The same after a restart, as an external media server's are.
+CREDENTIALS = Credentials("camera-agent", "of-a-test")
 
 
 async def _serve(api_port: int, rtsp_port: int, folder: str, *, legacy: bool) -> None:
@@ -20,7 +24,7 @@ async def _serve(api_port: int, rtsp_port: int, folder: str, *, legacy: bool) ->
         legacy="1.15.4" if legacy else None,
         record_path=f"{folder}/recordings/%path/%Y-%m-%d_%H-%M-%S-%f",
     )
-    async with serving(settings, SystemClock()) as server:
+    async with serving(settings, SystemClock(), credentials=CREDENTIALS) as server:
         await server.wait_endpoints()
         with anyio.open_signal_receiver(signal.SIGHUP) as reloads:
             sys.stdout.write("serving\n")

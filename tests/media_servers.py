@@ -13,6 +13,7 @@ import pytest
 from agent_core import processes
 from agent_core.mediamtx.client import MediaServerClient
 from agent_core.testing.mediamtx import MediaServerUnderTest, find_mediamtx, free_ports, running_mediamtx
+from tests.embedded_program import CREDENTIALS
 
 _PROGRAM = Path(__file__).with_name("embedded_program.py")
 _RAN = pytest.StashKey[Counter[str]]()
@@ -42,8 +43,13 @@ async def running_embedded(
         assert process.stdout is not None
         with anyio.fail_after(20):
             await process.stdout.receive()
+        user, password = CREDENTIALS.user, CREDENTIALS.password
         yield MediaServerUnderTest(
-            kind, f"http://127.0.0.1:{api_port}", f"rtsp://127.0.0.1:{rtsp_port}", folder, process
+            kind,
+            f"http://{user}:{password}@127.0.0.1:{api_port}",
+            f"rtsp://127.0.0.1:{rtsp_port}",
+            folder,
+            process,
         )
 
 

@@ -82,8 +82,8 @@ def configuration(
         **dict.fromkeys(("rtmp", "srt", *(["moq"] if version >= _MOQ_SINCE else [])), False),
         "hls": ports.hls is not None,
         "webrtc": ports.webrtc is not None,
-        # Nothing is deleted but by the agent.
-        "pathDefaults": {"recordDeleteAfter": "0s"},
+        # Nothing is deleted but by the agent, and no one takes the place of a publisher that is there.
+        "pathDefaults": {"recordDeleteAfter": "0s", "overridePublisher": False},
     }
     if ports.hls is not None:
         content["hlsAddress"] = f"{host}:{ports.hls}"

@@ -74,6 +74,11 @@ class AgentContext(Protocol):
         ...
 
     @property
+    def recordings_dir(self) -> Path:
+        """Where recordings lie, each below the name of its camera; the core lists, offers and deletes them."""
+        ...
+
+    @property
     def ffmpeg(self) -> str | None:
         """The configured FFmpeg program, or None: `agent_core.plugin.ffmpeg.locate` takes either."""
         ...

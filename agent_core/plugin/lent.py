@@ -41,4 +41,5 @@ class LentAgent:
     events: PluginEvents
     runtime_dir: Path
     state_dir: Path
+    recordings_dir: Path
     ffmpeg: str | None

@@ -41,13 +41,19 @@ pathDefaults:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A running server. `embedded` is set where it is ours."""
+    """A running server. `embedded` is set where it is ours; `api_url` has the agent's credentials then."""
 
     kind: str
     api_url: str
     rtsp_url: str
     recordings: Path
     embedded: EmbeddedServer | None = None
+
+    @property
+    def open_url(self) -> str:
+        """The API's address without credentials."""
+        scheme, _, rest = self.api_url.partition("://")
+        return f"{scheme}://{rest.rpartition('@')[2]}"
 
     @property
     def rtsp_port(self) -> int:
@@ -98,7 +104,9 @@ async def _embedded(recordings: Path) -> AsyncIterator[Server]:
     settings = EmbeddedServerSettings(api_port=0, rtsp_port=0, record_path=record_path)
     async with serving(settings, SystemClock()) as running:
         endpoints = await running.wait_endpoints()
-        yield Server("embedded", endpoints.api_url, endpoints.rtsp_url, recordings, running)
+        known = endpoints.credentials
+        api_url = endpoints.api_url.replace("://", f"://{known.user}:{known.password}@")
+        yield Server("embedded", api_url, endpoints.rtsp_url, recordings, running)
 
 
 @asynccontextmanager

@@ -11,6 +11,7 @@ from agent_core.plugin.rtsp import SessionDescription
 from embedded_server.faults import Faults
 from embedded_server.record_path import RecordPath
 from embedded_server.recorder import Recorder, RecordSettings
+from embedded_server.roots import RecordingRoots
 from embedded_server.stream import Stream
 
 PICTURES = 4
@@ -52,7 +53,8 @@ async def packets() -> list[bytes]:
 async def recorded(folder: Path, before: list[bytes], after: list[bytes]) -> list[bytes]:
     """The grey pictures in the file of a recorder that joins between these packets."""
     stream = Stream(SessionDescription.parse(_DESCRIPTION), SystemClock())
-    settings = RecordSettings(RecordPath(f"{folder}/%path/%s-%f", "fmp4", "cam"), 1, 1 << 20, 3600)
+    record_path = RecordPath(f"{folder}/%path/%s-%f", "fmp4", "cam")
+    settings = RecordSettings(record_path, RecordingRoots((folder,)), 1, 1 << 20, 3600)
     recorder = Recorder("cam", stream, settings, Faults())
     for packet in before:
         stream.rtp(0, packet)

@@ -25,6 +25,17 @@ FREE = {"api_port": 0, "rtsp_port": 0}
 OPERATOR = User(name="op", password=SecretStr("s3"))
 
 
+def api_of(server: EmbeddedServer) -> httpx.AsyncClient:
+    """A client that is the agent."""
+    assert server.endpoints is not None
+    return httpx.AsyncClient(base_url=server.endpoints.api_url, auth=known(server))
+
+
+def known(server: EmbeddedServer) -> tuple[str, str]:
+    assert server.endpoints is not None
+    return server.endpoints.credentials.user, server.endpoints.credentials.password
+
+
 async def test_endpoints_are_there_while_it_runs() -> None:
     server = EmbeddedServer(EmbeddedServerSettings(**FREE), SystemClock())
     before = server.endpoints
@@ -49,7 +60,7 @@ async def test_what_it_was_told_is_gone_when_it_starts_again_where_it_was() -> N
             await tg.start(server.run)
             assert server.endpoints is not None
             addresses.add(server.endpoints)
-            async with httpx.AsyncClient(base_url=server.endpoints.api_url) as api:
+            async with api_of(server) as api:
                 assert (await api.post("/v3/config/paths/add/cam", json={})).status_code == 200
                 started.add((await api.get("/v3/info")).json()["started"])
             tg.cancel_scope.cancel()
@@ -75,6 +86,8 @@ async def test_a_busy_port_is_said(setting: str) -> None:
         {"api_port": -1},
         {"legacy": "1.9"},
         {"users": [{"name": "", "password": "x"}]},
+        {"users": [{"name": "any", "password": "x"}]},
+        {"record_path": "/%path/%s"},
         {"rtsp_auth_methods": []},
         {"x": 1},
     ],
@@ -88,7 +101,6 @@ async def test_users_are_asked_for_their_password_except_to_publish_from_here(tm
     settings = EmbeddedServerSettings(users=(OPERATOR,), **FREE)
     async with serving(settings, SystemClock()) as server:
         endpoints = await server.wait_endpoints()
-        assert endpoints.credentials == Credentials("op", "s3")
         async with httpx.AsyncClient(base_url=endpoints.api_url) as api:
             assert (await api.get("/v3/info")).status_code == 401
             allowed = await api.get("/v3/config/global/get", auth=("op", "s3"))
@@ -135,8 +147,7 @@ async def _asks_with_digest(api_url: str) -> bool:
 
 async def test_the_older_version() -> None:
     async with serving(EmbeddedServerSettings(legacy="1.15.4", **FREE), SystemClock()) as server:
-        endpoints = await server.wait_endpoints()
-        async with httpx.AsyncClient(base_url=endpoints.api_url) as api:
+        async with api_of(server) as api:
             assert (await api.get("/v3/info")).json()["version"] == "v1.15.4"
             added = await api.post("/v3/config/paths/add/cam", json={"record": False})
             assert (added.status_code, added.content) == (200, b"")
@@ -163,7 +174,8 @@ from embedded_server import EmbeddedServerSettings, serving
 async def main():
     settings = EmbeddedServerSettings(api_port=0, rtsp_port=0, record_path=sys.argv[1])
     async with serving(settings, SystemClock()) as server:
-        print(server.endpoints.api_url, flush=True)
+        known = server.endpoints.credentials
+        print(server.endpoints.api_url.replace("://", f"://{known.user}:{known.password}@"), flush=True)
         await anyio.sleep_forever()
 
 anyio.run(main)
@@ -178,7 +190,7 @@ async def test_a_server_that_ends_finishes_its_recording(tmp_path: Path) -> None
     async with anyio.create_task_group() as tg:
         await tg.start(server.run)
         endpoints = await server.wait_endpoints()
-        async with httpx.AsyncClient(base_url=endpoints.api_url) as api:
+        async with api_of(server) as api:
             options = {"record": True, "recordPartDuration": "250ms"}
             assert (await api.post("/v3/config/paths/add/cam", json=options)).status_code == 200
         output = ("-f", "rtsp", "-rtsp_transport", "tcp", f"{endpoints.rtsp_url}/cam")
@@ -267,13 +279,19 @@ class _Agent:
     """What the plugin needs of an agent."""
 
     clock = SystemClock()
+    recordings_dir = Path("/nowhere")
 
 
-def test_the_agents_own_account_has_a_password_in_clear() -> None:
-    hashed = User(name="a", password=SecretStr("sha256:abc"))
-    reader = User(name="b", password=SecretStr("x"), actions=("read",))
-    assert EmbeddedServerSettings(users=(hashed, reader, OPERATOR)).api_user == OPERATOR
-    assert EmbeddedServerSettings(users=(hashed, reader)).api_user is None
+async def test_the_agent_has_an_account_of_its_own_made_anew_each_time() -> None:
+    servers = [EmbeddedServer(EmbeddedServerSettings(**FREE), SystemClock()) for _ in range(2)]
+    passwords = set()
+    for server in servers:
+        async with anyio.create_task_group() as tg:
+            await tg.start(server.run)
+            passwords.add(known(server)[1])
+            tg.cancel_scope.cancel()
+    assert len(passwords) == 2
+    assert all(len(each) >= 32 for each in passwords)
 
 
 async def test_a_hashed_password_opens_too() -> None:

@@ -42,6 +42,10 @@ class Agent:
     def state_dir(self) -> Path:
         return self.runtime_dir
 
+    @property
+    def recordings_dir(self) -> Path:
+        return self.runtime_dir
+
 
 class Report:
     """Keeps what was reported, in order, and the cameras that are connected."""

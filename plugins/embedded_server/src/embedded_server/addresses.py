@@ -34,7 +34,10 @@ class RtspTarget:
             raise RtspError("A request's address cannot be read.") from None
         if parts.scheme not in ("rtsp", "rtsps") or not parts.path.startswith("/"):
             raise RtspError("A request's address names no path.")
-        return cls(parts.netloc, unquote(parts.path[1:]), parts.query, int(found[1]) if found else None)
+        path = unquote(parts.path[1:])
+        if not path.isprintable():  # names get into the log
+            raise RtspError("A request's address has control characters in it.")
+        return cls(parts.netloc, path, parts.query, int(found[1]) if found else None)
 
     def base(self, path: str) -> str:
         """The address that a reader's track addresses are relative to."""

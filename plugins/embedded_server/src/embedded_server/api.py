@@ -8,15 +8,17 @@ import anyio
 
 from agent_core.plugin import WorkerPool
 from embedded_server import recordings
-from embedded_server.configuration import Configuration, NotConfigured
+from embedded_server.configuration import Configuration, NotConfigured, PathOptions
 from embedded_server.gotext import ConfigRefused, Json, dumps, time_text
 from embedded_server.http import HttpRequest, HttpResponse
-from embedded_server.http_access import given_credentials, may_use_api
+from embedded_server.http_access import api_user, given_credentials
+from embedded_server.http_origin import is_json, why_foreign
 from embedded_server.options import global_options, path_options
 from embedded_server.paging import page
 from embedded_server.paths import Paths
 from embedded_server.rtsp_server import RtspServer
 from embedded_server.surroundings import Surroundings
+from embedded_server.validation import refuse_commands
 from embedded_server.views import (
     connection_view,
     defaults_view,
@@ -33,10 +35,6 @@ _JSON = "application/json; charset=utf-8"
 _VERSION = "v1.20.1"
 _LEGACY_VERSION = "v1.15.4"
 _WRONG_PASSWORD_PAUSE_S = 2.0
-_PREFLIGHT = (
-    ("Access-Control-Allow-Headers", "Authorization, Content-Type"),
-    ("Access-Control-Allow-Methods", "OPTIONS, GET, POST, PATCH, DELETE"),
-)
 
 
 class _NotFound(LookupError):
@@ -47,9 +45,21 @@ Handler = Callable[[HttpRequest, str], Awaitable[Json]]
 
 
 class Api:
-    """`handle` answers one request. A handler gives a JSON value, or None for a bare success."""
+    """`handle` answers one request. A handler gives a JSON value, or None for a bare success.
 
-    def __init__(self, writer: Writer, paths: Paths, rtsp: RtspServer, surroundings: Surroundings) -> None:
+    Args:
+        names: under which clients reach this server, besides its addresses and `localhost`.
+    """
+
+    def __init__(
+        self,
+        writer: Writer,
+        paths: Paths,
+        rtsp: RtspServer,
+        surroundings: Surroundings,
+        names: Sequence[str] = (),
+    ) -> None:
+        self._names = tuple(names)
         self._writer = writer
         self._paths = paths
         self._rtsp = rtsp
@@ -84,14 +94,19 @@ class Api:
             ("DELETE", "/v3/recordings/deletesegment", self._delete_segment),
         )
 
-    async def handle(self, request: HttpRequest) -> HttpResponse:
+    async def refuse(self, request: HttpRequest) -> HttpResponse | None:
+        """Refuse foreign pages, then whoever has no right to be here, then bodies that are not said to be JSON."""
         await self._surroundings.faults.audible()
-        if request.method == "OPTIONS" and "access-control-request-method" in request.headers:
-            return HttpResponse(204, headers=_PREFLIGHT)
-        refusal = await self._refuse(request)
-        return refusal or await self._route(request)
+        if (why := why_foreign(request, self._names)) is not None:
+            return self._error(403, why)
+        if (refusal := await self._refuse_stranger(request)) is not None:
+            return refusal
+        if request.has_body and not is_json(request.headers.get("content-type", "")):
+            return self._error(415, "Content-Type must be application/json")
+        return None
 
-    async def _route(self, request: HttpRequest) -> HttpResponse:
+    async def handle(self, request: HttpRequest) -> HttpResponse:
+        """Answer a request that `refuse` has let in."""
         for method, address, handler in self._routes:
             takes_name = address.endswith("/")
             if request.path == address or (takes_name and request.path.startswith(address)):
@@ -115,16 +130,18 @@ class Api:
         if value is None:
             body = b"" if self._surroundings.legacy else b'{"status":"ok"}'
             return HttpResponse(200, body, "" if self._surroundings.legacy else _JSON)
-        return HttpResponse(200, dumps(value).encode(), _JSON)
+        return HttpResponse(200, dumps(value).encode(errors="replace"), _JSON)
 
     def _error(self, status: int, text: str, headers: tuple[tuple[str, str], ...] = ()) -> HttpResponse:
         if self._surroundings.legacy and status == 401:
             return HttpResponse(401, headers=headers)
         value: dict[str, Json] = {} if self._surroundings.legacy else {"status": "error"}
-        return HttpResponse(status, dumps({**value, "error": text}).encode(), _JSON, headers)
+        body = dumps({**value, "error": text}).encode(errors="replace")
+        return HttpResponse(status, body, _JSON, headers)
 
-    async def _refuse(self, request: HttpRequest) -> HttpResponse | None:
-        if may_use_api(self._writer.current.server["authInternalUsers"], request):
+    async def _refuse_stranger(self, request: HttpRequest) -> HttpResponse | None:
+        users = self._writer.current.server["authInternalUsers"]
+        if api_user(users, self._surroundings.agent, request) is not None:
             return None
         if given_credentials(request) is not None:
             await anyio.sleep(_WRONG_PASSWORD_PAUSE_S)
@@ -140,6 +157,8 @@ class Api:
 
     async def _patch_server(self, request: HttpRequest, _name: str) -> Json:
         options = global_options(request.body or b"")
+        if not self._is_agent(request):
+            refuse_commands(options, self._writer.current.server)
         await self._writer.write(lambda current: current.with_server(options))
         return None
 
@@ -148,8 +167,34 @@ class Api:
 
     async def _patch_defaults(self, request: HttpRequest, _name: str) -> Json:
         options = path_options(request.body or b"", legacy=self._surroundings.legacy)
-        await self._writer.write(lambda current: current.with_defaults(options))
+        await self._write(request, options, lambda current: current.with_defaults(options))
         return None
+
+    async def _write(
+        self,
+        request: HttpRequest,
+        options: PathOptions,
+        change: Callable[[Configuration], Configuration],
+        name: str | None = None,
+    ) -> None:
+        """Change options of the path `name`, or without it of all paths."""
+        commands_allowed = self._is_agent(request)
+
+        def checked(current: Configuration) -> Configuration:
+            known = current.overrides.get(name, {}) if name is not None else {}
+            if not commands_allowed:
+                refuse_commands(options, {**current.path_defaults, **known})
+            changed = change(current)
+            if "recordPath" in options:
+                self._surroundings.roots.check(str(options["recordPath"]))
+            return changed
+
+        await self._writer.write(checked)
+
+    def _is_agent(self, request: HttpRequest) -> bool:
+        users = self._writer.current.server["authInternalUsers"]
+        user = api_user(users, self._surroundings.agent, request)
+        return user is not None and user.is_agent
 
     async def _list_options(self, request: HttpRequest, _name: str) -> Json:
         current = self._writer.current
@@ -166,17 +211,17 @@ class Api:
 
     async def _add_path(self, request: HttpRequest, name: str) -> Json:
         options = path_options(_named_body(name, request), legacy=self._surroundings.legacy)
-        await self._writer.write(lambda current: current.with_path(name, options, new=True))
+        await self._write(request, options, lambda current: current.with_path(name, options, new=True), name)
         return None
 
     async def _patch_path(self, request: HttpRequest, name: str) -> Json:
         options = path_options(_named_body(name, request), legacy=self._surroundings.legacy)
-        await self._writer.write(lambda current: current.with_patched_path(name, options))
+        await self._write(request, options, lambda current: current.with_patched_path(name, options), name)
         return None
 
     async def _replace_path(self, request: HttpRequest, name: str) -> Json:
         options = path_options(_named_body(name, request), legacy=self._surroundings.legacy)
-        await self._writer.write(lambda current: current.with_path(name, options))
+        await self._write(request, options, lambda current: current.with_path(name, options), name)
         return None
 
     async def _delete_path(self, _request: HttpRequest, name: str) -> Json:
@@ -227,15 +272,18 @@ class Api:
         return _pick(self._connections(), name, "connection not found")
 
     async def _list_recordings(self, request: HttpRequest, _name: str) -> Json:
-        found = await self._disk.run(recordings.all_recordings, self._writer.current)
+        roots = self._surroundings.roots
+        found = await self._disk.run(recordings.all_recordings, self._writer.current, roots)
         return page(request.query, found)
 
     async def _get_recording(self, _request: HttpRequest, name: str) -> Json:
-        return await self._disk.run(recordings.recordings_of, self._writer.current, _named(name))
+        roots = self._surroundings.roots
+        return await self._disk.run(recordings.recordings_of, self._writer.current, roots, _named(name))
 
     async def _delete_segment(self, request: HttpRequest, _name: str) -> Json:
         path, start = request.query.get("path", ""), request.query.get("start", "")
-        await self._disk.run(recordings.delete_segment, self._writer.current, path, start)
+        roots = self._surroundings.roots
+        await self._disk.run(recordings.delete_segment, self._writer.current, roots, path, start)
         return None
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from embedded_server.gotext import Json
 
-__all__ = ("DEPRECATED_PATH_KEYS", "GLOBAL", "NEWER_THAN_LEGACY", "PATH")
+__all__ = ("COMMANDS", "DEPRECATED_PATH_KEYS", "GLOBAL", "NEWER_THAN_LEGACY", "PATH")
 
 #: `authInternalUsers` comes after `authMethod`; it depends on the settings.
 GLOBAL: Mapping[str, Json] = {
@@ -37,7 +37,7 @@ GLOBAL: Mapping[str, Json] = {
     "apiEncryption": False,
     "apiServerKey": "server.key",
     "apiServerCert": "server.crt",
-    "apiAllowOrigins": ["*"],
+    "apiAllowOrigins": [],
     "apiTrustedProxies": [],
     "metrics": False,
     "metricsAddress": ":9998",
@@ -221,6 +221,11 @@ PATH: Mapping[str, Json] = {
     "runOnRecordSegmentCreate": "",
     "runOnRecordSegmentComplete": "",
 }
+
+#: The options of paths and of the server that are programs to run.
+COMMANDS = frozenset(
+    key for key, value in (*GLOBAL.items(), *PATH.items()) if key.startswith("runOn") and value == ""
+)
 
 #: Still accepted by MediaMTX, replaced long ago; accepted here without effect.
 DEPRECATED_PATH_KEYS = frozenset(

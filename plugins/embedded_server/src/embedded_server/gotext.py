@@ -42,18 +42,28 @@ class ConfigRefused(ValueError):
     """A configuration that the server refuses; the message is the `error` of a 400."""
 
 
+#: Longer ones say nothing that a short one cannot, and reading them takes long.
+_MAX_TEXT = 64
+#: Go's durations have 64 bits.
+_MAX_NS = 2**63 - 1
+
+
 def parse_duration(text: str) -> int:
     """Nanoseconds of `1d2h3.5s`; the empty text is zero.
 
     Raises:
         ConfigRefused: with the words of Go's `time` package.
     """
+    if len(text) > _MAX_TEXT:
+        raise ConfigRefused(f"time: invalid duration {_quote(text[:_MAX_TEXT])}")
     days = 0
     rest = text
     if found := _DAYS.match(text):
         days = int(found[1])
         rest = text[found.end() :]
     nanoseconds = abs(days) * _DAY_NS + (_plain_duration(rest) if rest else 0)
+    if abs(nanoseconds) > _MAX_NS:
+        raise ConfigRefused(f"time: invalid duration {_quote(text)}")
     return -nanoseconds if days < 0 else nanoseconds
 
 
@@ -109,7 +119,7 @@ def parse_size(text: str) -> int:
     Raises:
         ConfigRefused: no positive number with a unit.
     """
-    found = _SIZE.match(text.strip().upper())
+    found = _SIZE.match(text.strip().upper()) if len(text) <= _MAX_TEXT else None
     unit = found[2] if found else ""
     if found is None or unit not in (
         "B",
@@ -117,7 +127,7 @@ def parse_size(text: str) -> int:
     ):
         raise ConfigRefused(_BAD_SIZE)
     size = int(float(found[1]) * 1024 ** _SIZE_UNITS.index(unit[0]))
-    if size <= 0:
+    if not 0 < size < 2**64:
         raise ConfigRefused(_BAD_SIZE)
     return size
 

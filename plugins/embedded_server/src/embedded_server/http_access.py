@@ -2,17 +2,25 @@
 
 import base64
 import binascii
+from dataclasses import dataclass
 
 from agent_core.plugin.rtsp import Credentials
 from embedded_server.gotext import Json
 from embedded_server.http import HttpRequest
 from embedded_server.users import Access, allowed_user, same_password
 
-__all__ = ("given_credentials", "may_use_api")
+__all__ = ("ApiUser", "api_user", "given_credentials")
 
 
-def may_use_api(users: Json, request: HttpRequest) -> bool:
-    """Whether one of `authInternalUsers` lets this request use the API."""
+@dataclass(frozen=True, slots=True)
+class ApiUser:
+    """Who uses the API. Only the agent itself may set commands."""
+
+    is_agent: bool
+
+
+def api_user(users: Json, agent: Credentials, request: HttpRequest) -> ApiUser | None:
+    """Tell who it is, of the agent and `authInternalUsers`; None for one who may not."""
     given = given_credentials(request)
 
     def proves(wanted: Credentials) -> bool:
@@ -20,7 +28,10 @@ def may_use_api(users: Json, request: HttpRequest) -> bool:
             given is not None and given.user == wanted.user and same_password(given.password, wanted.password)
         )
 
-    return allowed_user(users, Access("api", "", request.peer, given is not None, proves)) is not None
+    if proves(agent):
+        return ApiUser(is_agent=True)
+    allowed = allowed_user(users, Access("api", "", request.peer, given is not None, proves))
+    return None if allowed is None else ApiUser(is_agent=False)
 
 
 def given_credentials(request: HttpRequest) -> Credentials | None:

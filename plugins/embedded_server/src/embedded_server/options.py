@@ -2,12 +2,14 @@
 
 import ipaddress
 import json
+import math
 import re
 from collections.abc import Mapping
 from typing import NoReturn
 
 from embedded_server.defaults import DEPRECATED_PATH_KEYS, GLOBAL, NEWER_THAN_LEGACY, PATH
 from embedded_server.gotext import ConfigRefused, Json, duration_text, parse_duration, parse_size, size_text
+from embedded_server.names import pattern_of
 
 __all__ = ("global_options", "path_options")
 
@@ -25,6 +27,12 @@ _CONTEXT = {
     "Invalid control character at": "in string literal",
     "Invalid \\escape": "in string escape code",
 }
+#: Nothing that is set here is nested deeper than four.
+_MAX_DEPTH = 16
+#: Of a number's text; those of more than 64 bits fit into no option.
+_MAX_DIGITS = 40
+_MAX_INT = 2**63 - 1
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _ACTIONS = ("publish", "read", "playback", "api", "metrics", "pprof")
 
 
@@ -59,7 +67,9 @@ def global_options(body: bytes) -> dict[str, Json]:
 def _object(body: bytes) -> dict[str, Json]:
     try:
         text = body.decode()
-        value: Json = json.loads(text, parse_constant=_no_constant)
+        value: Json = _clean(
+            json.loads(text, parse_constant=_no_constant, parse_int=_integer, parse_float=_fraction), 0
+        )
     except json.JSONDecodeError as error:
         raise ConfigRefused(_syntax_error(text, error)) from None
     except (UnicodeDecodeError, RecursionError):
@@ -73,6 +83,33 @@ def _object(body: bytes) -> dict[str, Json]:
 
 def _no_constant(text: str) -> NoReturn:
     raise ConfigRefused(f"invalid character '{text[0]}' looking for beginning of value")
+
+
+def _integer(text: str) -> int:
+    if len(text) > _MAX_DIGITS or abs(int(text)) > _MAX_INT:
+        raise ConfigRefused(f"json: cannot unmarshal number {text[:_MAX_DIGITS]} into Go value of type int")
+    return int(text)
+
+
+def _fraction(text: str) -> float:
+    if len(text) > 10 * _MAX_DIGITS or not math.isfinite(float(text)):
+        raise ConfigRefused(
+            f"json: cannot unmarshal number {text[:_MAX_DIGITS]} into Go value of type float64"
+        )
+    return float(text)
+
+
+def _clean(value: Json, depth: int) -> Json:
+    """Replace halves of characters, which no answer could carry, as Go does; refuse what is nested for no reason."""
+    if depth > _MAX_DEPTH:
+        raise ConfigRefused("exceeded max depth")
+    if isinstance(value, str):
+        return _SURROGATE.sub("\ufffd", value)
+    if isinstance(value, list):
+        return [_clean(each, depth + 1) for each in value]
+    if isinstance(value, dict):
+        return {_SURROGATE.sub("\ufffd", key): _clean(each, depth + 1) for key, each in value.items()}
+    return value
 
 
 def _syntax_error(text: str, error: json.JSONDecodeError) -> str:
@@ -180,7 +217,10 @@ def _permission(value: Json, where: str) -> Json:
     action = _string(entry.get("action"))
     if action not in _ACTIONS:
         raise ConfigRefused(f"invalid auth action: '{action}'")
-    return {"action": action, "path": _string(entry.get("path"))}
+    path = _string(entry.get("path"))
+    if path.startswith("~"):
+        pattern_of(path)
+    return {"action": action, "path": path}
 
 
 def _networks(value: Json) -> Json:

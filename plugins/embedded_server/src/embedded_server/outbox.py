@@ -27,8 +27,14 @@ class Outbox:
         self.sent_bytes = 0
         self.discarded = 0
 
-    def put(self, data: bytes) -> None:
-        """Queue an answer; answers are few and never dropped."""
+    def put(self, data: bytes) -> bool:
+        """Queue an answer; False for a client that asks on and on and reads nothing, which has to go."""
+        if len(self._waiting) >= 2 * self._limit_packets:
+            return False
+        self._queue(data)
+        return True
+
+    def _queue(self, data: bytes) -> None:
         self._waiting.append(data)
         self._news.set()
 
@@ -37,7 +43,7 @@ class Outbox:
         if len(self._waiting) >= self._limit_packets:
             self.discarded += 1
             return False
-        self.put(data)
+        self._queue(data)
         return True
 
     def end(self) -> None:

@@ -7,6 +7,8 @@ from embedded_server.gotext import ConfigRefused, Json
 __all__ = ("page",)
 
 _MAX = 2**31 - 1
+#: Zeros in front included; Python refuses to read numbers of thousands of digits.
+_MAX_DIGITS = 100
 
 
 def page(query: Mapping[str, str], items: list[Json]) -> Json:
@@ -29,6 +31,6 @@ def page(query: Mapping[str, str], items: list[Json]) -> Json:
 def _number(text: str) -> int:
     if not (text.isascii() and text.isdigit()):
         raise ConfigRefused(f'strconv.ParseUint: parsing "{text}": invalid syntax')
-    if int(text) > _MAX:
+    if len(text) > _MAX_DIGITS or int(text) > _MAX:
         raise ConfigRefused(f'strconv.ParseUint: parsing "{text}": value out of range')
     return int(text)

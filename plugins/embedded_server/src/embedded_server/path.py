@@ -275,7 +275,7 @@ class Path:
         return command
 
     def _start_recording(self, stream: Stream) -> None:
-        settings = RecordSettings.of(self.name, self.options)
+        settings = RecordSettings.of(self.name, self.options, self._surroundings.roots)
         self._recorder = Recorder(self.name, stream, settings, self._surroundings.faults)
         self._surroundings.spawn(self._recorder.run)
 

@@ -14,4 +14,4 @@ class EmbeddedServerPlugin(Plugin[EmbeddedServerSettings]):
 
     @hookimpl
     def agent_components(self, agent: AgentContext) -> Sequence[Component]:
-        return [EmbeddedServer(self.settings, agent.clock)]
+        return [EmbeddedServer(self.settings, agent.clock, recordings=agent.recordings_dir)]

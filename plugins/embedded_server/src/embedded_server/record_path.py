@@ -1,6 +1,7 @@
 """`recordPath`: a pattern to the name of a file, and back."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -68,7 +69,13 @@ def _zone_text(local: datetime) -> str:
 
 
 def _start(found: re.Match[str]) -> datetime | None:
-    given = {key: value for key, value in found.groupdict().items() if value}
+    try:
+        return _moment({key: value for key, value in found.groupdict().items() if value})
+    except (ValueError, OverflowError):  # no such day, or a year that has no local time
+        return None
+
+
+def _moment(given: Mapping[str, str]) -> datetime:
     if "s" in given:
         moment = datetime.fromtimestamp(int(given["s"]), UTC)
         return moment + timedelta(microseconds=int(given.get("f", "0")))
@@ -77,10 +84,7 @@ def _start(found: re.Match[str]) -> datetime | None:
         for field, default in zip("YmdHMSf", (1970, 1, 1, 0, 0, 0, 0), strict=True)
     )
     zone = _zone(given.get("z"))
-    try:
-        moment = datetime(year, month, day, hour, minute, second, micro, tzinfo=zone)
-    except ValueError:
-        return None
+    moment = datetime(year, month, day, hour, minute, second, micro, tzinfo=zone)
     return moment if zone else moment.astimezone()
 
 

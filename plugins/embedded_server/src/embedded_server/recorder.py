@@ -23,6 +23,7 @@ from embedded_server.gotext import Json, parse_duration, parse_size
 from embedded_server.h264 import BitstreamError
 from embedded_server.mpegts import MpegTs
 from embedded_server.record_path import RecordPath
+from embedded_server.roots import RecordingRoots
 from embedded_server.samples import Sample, Sampler
 from embedded_server.stream import Stream, Track
 
@@ -46,14 +47,16 @@ class RecordSettings:
     """The `record*` options of a path, in numbers."""
 
     path: RecordPath
+    roots: RecordingRoots
     part_s: float
     max_part_bytes: int
     segment_s: float
 
     @classmethod
-    def of(cls, name: str, options: Mapping[str, Json]) -> "RecordSettings":
+    def of(cls, name: str, options: Mapping[str, Json], roots: RecordingRoots) -> "RecordSettings":
         return cls(
             RecordPath(str(options["recordPath"]), str(options["recordFormat"]), name),
+            roots,
             parse_duration(str(options["recordPartDuration"])) / 1e9,
             parse_size(str(options["recordMaxPartSize"])),
             parse_duration(str(options["recordSegmentDuration"])) / 1e9,
@@ -119,10 +122,7 @@ class _Segment:
         if self._faults.write_nothing:
             raise _RecordingFailed("no space left on device")
         if self._descriptor is None:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            self._descriptor = os.open(
-                self._file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666
-            )
+            self._descriptor = self._settings.roots.create(self._file)
             data = self._header + data
         view = memoryview(data)
         while view:

@@ -24,14 +24,23 @@ class Unauthorized(Exception):
 
 
 class RtspAccess:
-    """One connection's side of the authentication: it remembers the digest's nonce."""
+    """One connection's side of the authentication: it remembers the digest's nonce.
 
-    def __init__(self, host: str) -> None:
+    Args:
+        host: the client's address.
+        is_own: whether the client is of the agent's own account on this host. Without a password no one else may
+            publish, whatever `any` is granted.
+        agent: the credentials of the agent, with which it reads.
+    """
+
+    def __init__(self, host: str, *, is_own: bool, agent: Credentials) -> None:
         self._host = host
+        self._is_own = is_own
+        self._agent = agent
         self._digest = Challenge("digest", _REALM, secrets.token_hex(16))
 
     async def authorize(self, configuration: Configuration, action: str, name: str, request: Request) -> str:
-        """The name of the user who may, empty for an anonymous one. Wrong credentials cost a pause.
+        """Name the user who may, empty for an anonymous one. Wrong credentials cost a pause.
 
         Raises:
             Unauthorized: nobody may without credentials.
@@ -48,8 +57,11 @@ class RtspAccess:
                 return given.user == credentials.user and same_password(given.secret, credentials.password)
             return given.proves(credentials, self._digest, request.method)
 
+        if action == "read" and proves(self._agent):
+            return self._agent.user
         users = configuration.server["authInternalUsers"]
-        user = allowed_user(users, Access(action, name, self._host, given is not None, proves))
+        anonymous = self._is_own or action != "publish"
+        user = allowed_user(users, Access(action, name, self._host, given is not None, proves, anonymous))
         if user is not None:
             return user
         if given is None or self._is_stale(given):

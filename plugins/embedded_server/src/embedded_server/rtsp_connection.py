@@ -19,6 +19,7 @@ from agent_core.plugin.rtsp import (
     Transport,
 )
 from embedded_server.addresses import RtspTarget, published_track
+from embedded_server.crowd import Guest
 from embedded_server.gotext import ConfigRefused
 from embedded_server.outbox import Outbox
 from embedded_server.path import NoStream, PathRefused
@@ -38,12 +39,14 @@ _log = logging.getLogger("camera_agent.embedded_server")
 _PUBLIC = "DESCRIBE, ANNOUNCE, SETUP, PLAY, RECORD, PAUSE, GET_PARAMETER, TEARDOWN"
 _IDLE_TIMEOUT_S = 60.0
 _SILENT_PUBLISHER_S = 10.0
+#: RTSP over TCP has 256 channels, two for each medium.
+_MAX_MEDIA = 16
 
 
 class RtspConnection:
     """`run` serves one client until either side ends it; it then has left its path."""
 
-    def __init__(self, stream: SocketStream, paths: Paths, surroundings: Surroundings) -> None:
+    def __init__(self, stream: SocketStream, paths: Paths, surroundings: Surroundings, guest: Guest) -> None:
         self.id = str(uuid.uuid4())
         self.created = surroundings.clock.now()
         # One that is gone already has no address; what it sent is refused as from anywhere.
@@ -55,9 +58,9 @@ class RtspConnection:
         self._stream = stream
         self._paths = paths
         self._surroundings = surroundings
-        self._access = RtspAccess(self.host)
+        self._guest = guest
+        self._access = RtspAccess(self.host, is_own=guest.is_own, agent=surroundings.agent)
         self._announced_at = ""
-        self._scope = anyio.CancelScope()
         self._methods: Mapping[str, Callable[[Request], Awaitable[Answer]]] = {
             "OPTIONS": self._options,
             "DESCRIBE": self._describe,
@@ -73,15 +76,14 @@ class RtspConnection:
 
     def close(self) -> None:
         """End the connection now."""
-        self._scope.cancel()
+        self._guest.scope.cancel()
 
     async def run(self) -> None:
         try:
-            with self._scope:
-                async with anyio.create_task_group() as tg:
-                    tg.start_soon(self._write)
-                    await self._read()
-                    self.outbox.end()
+            async with anyio.create_task_group() as tg:
+                tg.start_soon(self._write)
+                await self._read()
+                self.outbox.end()
         finally:
             if self.session is not None:
                 self.session.leave(self._paths)
@@ -124,7 +126,8 @@ class RtspConnection:
             return False
         answer = await self._answer(message)
         token = self.session.token if self.session else None
-        self.outbox.put(answer.encode(message, token))
+        if not self.outbox.put(answer.encode(message, token)):
+            return False
         if message.method == "PLAY" and answer.status == 200 and self.session is not None:
             self.session.play()
         return not answer.close
@@ -178,9 +181,11 @@ class RtspConnection:
         if request.headers.get("Content-Type").partition(";")[0].strip().lower() != "application/sdp":
             raise Refused(400, "Content-Type header is missing or unsupported")
         target = RtspTarget.parse(request.uri)
-        description = SessionDescription.parse(request.body)
-        self._paths.configuration.find(target.path)
         user = await self._access.authorize(self._paths.configuration, "publish", target.path, request)
+        description = SessionDescription.parse(request.body)
+        if len(description.media) > _MAX_MEDIA:
+            raise Refused(400, "too many medias")
+        self._paths.configuration.find(target.path)
         session = self._new_session(request, user)
         session.description, session.path_name, session.state = description, target.path, State.PRE_RECORD
         session.query = target.query
@@ -233,6 +238,7 @@ class RtspConnection:
             )
             session.query = target.query
             await session.read(self._paths, target.path)
+            self._guest.is_settled = True
         stream = session.stream
         if stream is None or target.path != session.path_name or target.track >= len(stream.tracks):
             raise Refused(400, "media not found")
@@ -266,6 +272,7 @@ class RtspConnection:
         if len(session.channels) != len(session.description.media):
             raise Refused(400, "not all announced medias have been setup")
         session.record(self._paths)
+        self._guest.is_settled = True
         return Answer(in_session=True)
 
     async def _pause(self, request: Request) -> Answer:
@@ -275,6 +282,7 @@ class RtspConnection:
     async def _teardown(self, request: Request) -> Answer:
         self._require_session(request).leave(self._paths)
         self.session = None
+        self._guest.is_settled = False
         return Answer()
 
     async def _get_parameter(self, request: Request) -> Answer:

@@ -2,10 +2,10 @@
 
 from functools import partial
 
-import anyio
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import Listener, SocketStream, TaskStatus
 
+from embedded_server.crowd import Crowd, Guest, accept_all
 from embedded_server.paths import Paths
 from embedded_server.rtsp_connection import RtspConnection
 from embedded_server.rtsp_session import RtspSession
@@ -13,7 +13,8 @@ from embedded_server.surroundings import Surroundings
 
 __all__ = ("RtspServer",)
 
-_MAX_CONNECTIONS = 256
+#: Connections of other accounts and hosts at once.
+_PLACES = 128
 
 
 class RtspServer:
@@ -28,16 +29,13 @@ class RtspServer:
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Serve until cancelled; connections end with it."""
         task_status.started()
-        async with anyio.create_task_group() as tg:
-            await self._listener.serve(self._serve, tg)
+        await accept_all(self._listener, Crowd(_PLACES), self._serve)
 
-    async def _serve(self, stream: SocketStream) -> None:
-        async with stream:
-            if len(self._connections) < _MAX_CONNECTIONS:
-                await self._surroundings.guarded(partial(self._converse, stream))
+    async def _serve(self, stream: SocketStream, guest: Guest) -> None:
+        await self._surroundings.guarded(partial(self._converse, stream, guest))
 
-    async def _converse(self, stream: SocketStream) -> None:
-        connection = RtspConnection(stream, self._paths, self._surroundings)
+    async def _converse(self, stream: SocketStream, guest: Guest) -> None:
+        connection = RtspConnection(stream, self._paths, self._surroundings, guest)
         self._connections[connection.id] = connection
         try:
             await connection.run()

@@ -1,14 +1,16 @@
 """The embedded media server as one component."""
 
 import logging
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
 from anyio import TASK_STATUS_IGNORED
-from anyio.abc import Listener, SocketAttribute, SocketStream, TaskStatus
+from anyio.abc import Listener, SocketAttribute, SocketStream, TaskGroup, TaskStatus
 
 from agent_core.plugin import Clock, MediaServer, StartFailed
 from embedded_server.faults import Faults
@@ -24,6 +26,9 @@ __all__ = ("EmbeddedServer", "Endpoints", "serving")
 
 _log = logging.getLogger("camera_agent.embedded_server")
 
+#: The agent's own account; its password is made anew for each agent and kept in memory only.
+_AGENT = "camera-agent"
+_RECORD_PATH = "%path/%Y-%m-%d_%H-%M-%S-%f"
 #: A change of these makes the path manager and the API's listener anew: every stream and connection ends.
 _RESTARTING = frozenset(
     (
@@ -47,12 +52,12 @@ _RESTARTING = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """Where the server listens. `credentials` are those that it was configured with for the API, if any."""
+    """Where the server listens. `credentials` are the agent's own, for the API and for reading."""
 
     host: str
     api_port: int
     rtsp_port: int
-    credentials: "Credentials | None" = None
+    credentials: "Credentials"
 
     @property
     def api_url(self) -> str:
@@ -70,14 +75,28 @@ class EmbeddedServer(MediaServer):
 
     A free port that it took is its port from then on, however often it is run: clients have addresses with it.
 
+    Args:
+        recordings: the folder below which recordings are written; besides it the folder of `settings.record_path`.
+        credentials: the agent's own account for the API; made anew by default.
+
     Attributes:
         faults: switches that make it misbehave, for tests.
     """
 
     name = "embedded_server"
 
-    def __init__(self, settings: EmbeddedServerSettings, clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: EmbeddedServerSettings,
+        clock: Clock,
+        *,
+        recordings: Path | None = None,
+        credentials: "Credentials | None" = None,
+    ) -> None:
         self.faults = Faults()
+        self._agent = credentials
+        self._recordings = recordings
+        self._record_path = settings.record_path or f"{recordings or './recordings'}/{_RECORD_PATH}"
         self._settings = settings
         self._clock = clock
         self._endpoints: Endpoints | None = None
@@ -108,7 +127,7 @@ class EmbeddedServer(MediaServer):
         ):
             try:
                 async with anyio.create_task_group() as tasks:
-                    await self._serve(api, rtsp, Surroundings(tasks, self._clock, self.faults), task_status)
+                    await self._serve(api, rtsp, self._surroundings(tasks), task_status)
             finally:
                 self._endpoints = self._running = None
                 self._serving = anyio.Event()
@@ -120,8 +139,6 @@ class EmbeddedServer(MediaServer):
         surroundings: Surroundings,
         task_status: TaskStatus[None],
     ) -> None:
-        from agent_core.plugin.rtsp import Credentials
-
         self._api_port, self._rtsp_port = _port(api), _port(rtsp)
         surroundings.rtsp_port = self._rtsp_port
         surroundings.legacy = self._settings.legacy is not None
@@ -130,12 +147,20 @@ class EmbeddedServer(MediaServer):
         )
         await surroundings.tasks.start(running.rtsp.run)
         await surroundings.tasks.start(running.http.run)
-        user = self._settings.api_user
-        credentials = Credentials(user.name, user.password.get_secret_value()) if user else None
-        self._endpoints = Endpoints(self._settings.host, self._api_port, self._rtsp_port, credentials)
+        self._endpoints = Endpoints(self._settings.host, self._api_port, self._rtsp_port, surroundings.agent)
         self._serving.set()
         _log.info("serving the API on port %d and RTSP on port %d", self._api_port, self._rtsp_port)
         task_status.started()
+
+    def _surroundings(self, tasks: TaskGroup) -> Surroundings:
+        from agent_core.plugin.rtsp import Credentials
+        from embedded_server.record_path import RecordPath
+        from embedded_server.roots import RecordingRoots
+
+        self._agent = self._agent or Credentials(_AGENT, secrets.token_urlsafe(32))
+        folder = RecordPath(self._record_path, "fmp4", None).folder
+        roots = RecordingRoots((self._recordings, folder) if self._recordings else (folder,))
+        return Surroundings(tasks, self._clock, self.faults, roots, self._agent)
 
     def _configuration(self, api: Listener[SocketStream], rtsp: Listener[SocketStream]) -> "Configuration":
         from embedded_server import defaults
@@ -150,7 +175,7 @@ class EmbeddedServer(MediaServer):
             "rtspAddress": f"{self._settings.host}:{_port(rtsp)}",
             "rtspAuthMethods": list(self._settings.rtsp_auth_methods),
         }
-        return Configuration(server, {"recordPath": self._settings.record_path})
+        return Configuration(server, {"recordPath": self._record_path})
 
     def drop_publishers(self) -> None:
         """End the connection of every publisher, as a network fault would."""
@@ -183,8 +208,9 @@ class _Running:
         self.paths = Paths(configuration, surroundings)
         self.rtsp = RtspServer(rtsp, self.paths, surroundings)
         self.writer = Writer(configuration, self._apply, surroundings, settings.apply_delay_s)
+        names = (settings.host, *settings.allowed_hosts)
         self.http = HttpServer(
-            api, Api(self.writer, self.paths, self.rtsp, surroundings).handle, surroundings
+            api, Api(self.writer, self.paths, self.rtsp, surroundings, names), surroundings
         )
 
     def _apply(self, before: "Configuration", after: "Configuration") -> None:
@@ -213,9 +239,11 @@ def _port(listener: Listener[SocketStream]) -> int:
 
 
 @asynccontextmanager
-async def serving(settings: EmbeddedServerSettings, clock: Clock) -> AsyncIterator[EmbeddedServer]:
-    """A server that runs while the context is open; `endpoints` is set inside."""
-    server = EmbeddedServer(settings, clock)
+async def serving(
+    settings: EmbeddedServerSettings, clock: Clock, *, credentials: "Credentials | None" = None
+) -> AsyncIterator[EmbeddedServer]:
+    """Run a server while the context is open; `endpoints` is set inside."""
+    server = EmbeddedServer(settings, clock, credentials=credentials)
     async with anyio.create_task_group() as tg:
         await tg.start(server.run)
         yield server

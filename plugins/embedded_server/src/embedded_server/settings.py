@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from agent_core.plugin import Settings
 from embedded_server.gotext import Json
@@ -17,15 +17,18 @@ class User(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field(min_length=1, description="user name")
+    name: str = Field(min_length=1, pattern=r"^[^:\x00-\x1f]+$", description="user name")
     password: SecretStr = Field(description="password in clear, or sha256:BASE64")
     actions: tuple[Literal["api", "publish", "read"], ...] = Field(
         default=("api", "publish", "read"), description="what the user may do"
     )
 
-    @property
-    def is_hashed(self) -> bool:
-        return self.password.get_secret_value().startswith("sha256:")
+    @field_validator("name")
+    @classmethod
+    def _is_somebody(cls, name: str) -> str:
+        if name == "any":
+            raise ValueError("a user cannot be named 'any', which means everybody, without a password")
+        return name
 
 
 class EmbeddedServerSettings(Settings):
@@ -36,26 +39,36 @@ class EmbeddedServerSettings(Settings):
     rtsp_port: int = Field(default=8554, ge=0, le=65535, description="port of RTSP, 0 for a free one")
     users: tuple[User, ...] = Field(
         default=(),
-        description="who may use the server; with none, everybody may publish and read, and the API answers to this host only",
+        description="who besides the agent may use the API and publish; with none, nobody, and everybody may read",
     )
     rtsp_auth_methods: tuple[Literal["basic", "digest"], ...] = Field(
         default=("basic",), min_length=1, description="how RTSP clients are asked for their password"
     )
-    record_path: str = Field(
-        default="./recordings/%path/%Y-%m-%d_%H-%M-%S-%f", description="recordPath of paths that set none"
+    allowed_hosts: tuple[str, ...] = Field(
+        default=(),
+        description="names, besides localhost and its addresses, under which clients reach the API",
+    )
+    record_path: str | None = Field(
+        default=None,
+        description="recordPath of paths that set none; default: in the agent's folder of recordings",
     )
     apply_delay_s: float = Field(
         default=0.005, ge=0, le=60, description="seconds between the answer to a write and its effect"
     )
     legacy: Literal["1.15.4"] | None = Field(default=None, description="speak like this older version")
 
-    @property
-    def api_user(self) -> User | None:
-        """The first user that may use the API and whose password is known in clear: the agent's own account."""
-        return next((user for user in self.users if "api" in user.actions and not user.is_hashed), None)
+    @field_validator("record_path")
+    @classmethod
+    def _has_a_folder(cls, record_path: str | None) -> str | None:
+        if record_path is not None and not record_path.partition("%")[0].rpartition("/")[0].strip("/."):
+            raise ValueError("record_path needs a folder before its first field")
+        return record_path
 
     def auth_internal_users(self) -> list[Json]:
-        """The users in MediaMTX's shape, empty if there are none. Publishing from this host needs no password."""
+        """Give the users in MediaMTX's shape, empty if there are none.
+
+        What is granted to `any`, publishing, is granted to the agent's own account only (`RtspAccess`).
+        """
         if not self.users:
             return []
         users: list[Json] = [_entry("any", "", _FROM_HERE, ("publish",))]

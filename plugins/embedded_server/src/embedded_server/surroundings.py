@@ -3,12 +3,17 @@
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import anyio
 from anyio.abc import TaskGroup
 
 from agent_core.plugin import Clock
 from embedded_server.faults import Faults
+
+if TYPE_CHECKING:
+    from agent_core.plugin.rtsp import Credentials
+    from embedded_server.roots import RecordingRoots
 
 __all__ = ("Surroundings", "Timer")
 
@@ -17,11 +22,16 @@ _log = logging.getLogger("camera_agent.embedded_server")
 
 @dataclass(slots=True)
 class Surroundings:
-    """`tasks` is the server's task group: whatever runs in it ends with the server. `rtsp_port` is the bound one."""
+    """`tasks` is the server's task group: whatever runs in it ends with the server. `rtsp_port` is the bound one.
+
+    `agent` are the credentials of the agent itself: for the API, where they alone may set commands, and for reading.
+    """
 
     tasks: TaskGroup
     clock: Clock
     faults: Faults
+    roots: "RecordingRoots"
+    agent: "Credentials"
     rtsp_port: int = 0
     legacy: bool = False
 

@@ -3,13 +3,13 @@
 import hashlib
 import hmac
 import ipaddress
-import re
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from agent_core.plugin.rtsp import Credentials
 from embedded_server.gotext import Json
+from embedded_server.names import matches
 
 __all__ = ("DEFAULT_USERS", "Access", "allowed_user", "redacted")
 
@@ -21,29 +21,27 @@ DEFAULT_USERS: list[Json] = [
         "pass": "",
         "ips": [],
         "permissions": [{"action": one, "path": ""} for one in _ALL_PATHS],
-    },
-    {
-        "user": "any",
-        "pass": "",
-        "ips": ["127.0.0.1/32", "::1/128"],
-        "permissions": [{"action": one, "path": ""} for one in ("api", "metrics", "pprof")],
-    },
+    }
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """`proves` says whether the request knows a user's password; `given` is whether it has any credentials at all."""
+    """`proves` says whether the request knows a user's password; `given` is whether it has any credentials at all.
+
+    `may_be_anonymous`: what is granted to `any` is granted to this client.
+    """
 
     action: str
     path: str
     address: str
     given: bool
     proves: Callable[[Credentials], bool]
+    may_be_anonymous: bool = True
 
 
 def allowed_user(users: Json, access: Access) -> str | None:
-    """The name of the first user of `authInternalUsers` that may, empty for an anonymous one; None if nobody may."""
+    """Name the first user of `authInternalUsers` that may, empty for an anonymous one; None if none may."""
     for user in users if isinstance(users, list) else []:
         if isinstance(user, dict) and _may(user, access) and _knows(user, access):
             return "" if user["user"] == "any" else str(user["user"])
@@ -66,12 +64,12 @@ def _grants(permission: Mapping[str, Json], access: Access) -> bool:
     path = str(permission["path"])
     if access.action not in _ALL_PATHS or not path:
         return True
-    return bool(re.search(path[1:], access.path)) if path.startswith("~") else path == access.path
+    return bool(matches(path, access.path)) if path.startswith("~") else path == access.path
 
 
 def _knows(user: Mapping[str, Json], access: Access) -> bool:
     if user["user"] == "any":
-        return True
+        return access.may_be_anonymous
     return access.given and access.proves(Credentials(str(user["user"]), str(user["pass"])))
 
 

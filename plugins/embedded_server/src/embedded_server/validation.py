@@ -4,10 +4,11 @@ import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
+from embedded_server.defaults import COMMANDS
 from embedded_server.gotext import ConfigRefused, Json, parse_duration
 from embedded_server.names import ALL_OTHERS, check_name, is_pattern
 
-__all__ = ("validate_paths",)
+__all__ = ("refuse_commands", "validate_paths")
 
 _DAY_NS = 86_400 * 10**9
 _WITH_HOST = re.compile(
@@ -15,6 +16,19 @@ _WITH_HOST = re.compile(
 )
 _TIME_FIELDS = ("%Y", "%m", "%d", "%H", "%M", "%S")
 _ALIASES = "all_others, all and '~^.*$' are aliases"
+
+
+def refuse_commands(options: Mapping[str, Json], current: Mapping[str, Json]) -> None:
+    """Let `options` take commands away and repeat those of `current`, and set no other.
+
+    They run as the agent's account, so only the agent sets them: a password for the API is not one for the account.
+
+    Raises:
+        ConfigRefused: there is another one.
+    """
+    for key in sorted(COMMANDS & options.keys()):
+        if options[key] not in ("", current.get(key, "")):
+            raise ConfigRefused(f"'{key}' can be set by the agent only")
 
 
 def validate_paths(paths: Mapping[str, Mapping[str, Json]]) -> None:

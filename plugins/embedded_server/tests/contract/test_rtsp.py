@@ -253,7 +253,7 @@ async def test_credentials(configured: None, api: httpx.AsyncClient, rtsp: Any) 
     ]
     await api.patch("/v3/config/global/patch", json={"authInternalUsers": users})
     with anyio.fail_after(5):
-        while (await api.get("/v3/config/global/get")).json()["authInternalUsers"][1]["user"] != "view":
+        while (await api.get("/v3/config/global/get")).json()["authInternalUsers"][-1]["user"] != "view":
             await anyio.sleep(0.01)
     async with rtsp() as publisher, rtsp() as client:
         await publisher.publish("cam")

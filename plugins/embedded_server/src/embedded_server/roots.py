@@ -1,0 +1,109 @@
+"""The folders below which recordings are written, listed and deleted, whatever a path is configured with."""
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from embedded_server.gotext import ConfigRefused
+
+__all__ = ("RecordingRoots",)
+
+#: As the agent's own files: for its account, and readable for its group.
+_FOLDER_MODE, _FILE_MODE = 0o750, 0o640
+_FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_FILE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+
+
+class RecordingRoots:
+    """Opens and removes files below `folders` only; below them no symbolic link is followed.
+
+    Methods but `check` block on the disk: call them in a thread.
+    """
+
+    def __init__(self, folders: tuple[Path, ...]) -> None:
+        self._folders = tuple(dict.fromkeys(folder.absolute() for folder in folders))
+
+    def check(self, pattern: str) -> None:
+        """Accept a `recordPath` that can lead nowhere else.
+
+        Raises:
+            ConfigRefused: it could.
+        """
+        if any(ord(sign) < 0x20 or ord(sign) == 0x7F for sign in pattern):
+            raise ConfigRefused("'recordPath' must not contain control characters")
+        if self._split(Path.cwd() / pattern) is None:
+            raise ConfigRefused("'recordPath' must be below the folder of recordings")
+
+    def _split(self, file: Path) -> tuple[Path, tuple[str, ...]] | None:
+        """Give the root and the parts below it; None if it is below none."""
+        for root in self._folders:
+            if file.is_relative_to(root):
+                parts = file.relative_to(root).parts
+                return (root, parts) if parts and ".." not in parts else None
+        return None
+
+    def holds(self, folder: Path) -> bool:
+        """Tell whether what can be listed in `folder` lies below a root, symbolic links resolved."""
+        found = folder.resolve()
+        return any(found.is_relative_to(root.resolve()) for root in self._folders)
+
+    def create(self, file: Path) -> int:
+        """Open a new file for writing, with the folders that lead to it; the caller owns the descriptor.
+
+        Raises:
+            OSError: the disk refuses, or something else stands there.
+        """
+        with self._folder_of(file, make=True) as (folder, name):
+            descriptor = os.open(name, _FILE_FLAGS, _FILE_MODE, dir_fd=folder)
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise OSError(errno.EEXIST, os.strerror(errno.EEXIST))
+            os.fchmod(descriptor, _FILE_MODE)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+    def remove(self, file: Path) -> None:
+        """Remove a file.
+
+        Raises:
+            OSError: there is none, or the disk refuses.
+        """
+        with self._folder_of(file, make=False) as (folder, name):
+            os.unlink(name, dir_fd=folder)
+
+    @contextmanager
+    def _folder_of(self, file: Path, *, make: bool) -> Iterator[tuple[int, str]]:
+        """Open the folder of `file` part by part."""
+        split = self._split(file)
+        if split is None:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        root, parts = split
+        if make:
+            _make_root(root)
+        folder = os.open(root, _FOLDER_FLAGS)
+        try:
+            for part in parts[:-1]:
+                parent, folder = folder, _enter(folder, part, make=make)
+                os.close(parent)
+            yield folder, parts[-1]
+        finally:
+            os.close(folder)
+
+
+def _make_root(root: Path) -> None:
+    """Make the folder and those above it; `Path.mkdir` would leave the latter to the process's mask."""
+    missing = [each for each in (root, *root.parents) if not each.exists()]
+    for each in reversed(missing):
+        each.mkdir(mode=_FOLDER_MODE, exist_ok=True)
+
+
+def _enter(folder: int, name: str, *, make: bool) -> int:
+    if make:
+        with suppress(FileExistsError):
+            os.mkdir(name, _FOLDER_MODE, dir_fd=folder)
+    return os.open(name, _FOLDER_FLAGS | os.O_NOFOLLOW, dir_fd=folder)
