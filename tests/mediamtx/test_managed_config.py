@@ -31,7 +31,7 @@ def test_it_listens_on_loopback_only_and_deletes_nothing() -> None:
     content = made()
     addresses = {value for key, value in content.items() if key.endswith("Address")}
     assert addresses == {f"127.0.0.1:{port}" for port in (9997, 8554, 8888, 8889, 8189)}
-    assert content["pathDefaults"] == {"recordDeleteAfter": "0s"}
+    assert content["pathDefaults"] == {"recordDeleteAfter": "0s", "overridePublisher": False}
     assert "paths" not in content
     assert [content[key] for key in ("rtmp", "srt", "moq")] == [False] * 3
 

@@ -72,7 +72,9 @@ async def server(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
     async with serving(settings(request.param, tmp_path), SystemClock()) as running:
         at = await running.wait_endpoints()
         transport = _WithoutInfo(at.api_url) if request.param == "1.14" else None
-        async with MediaServerClient(at.api_url, transport=transport, page_items=2) as client:
+        async with MediaServerClient(
+            at.api_url, credentials=at.credentials, transport=transport, page_items=2
+        ) as client:
             yield Speaking(request.param, client, at.api_url, at.rtsp_url, tmp_path)
 
 

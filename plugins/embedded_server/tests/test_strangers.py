@@ -13,6 +13,8 @@ from urllib.parse import quote
 import anyio
 import httpx
 import pytest
+from anyio.abc import SocketListener
+from anyio.streams.stapled import MultiListener
 from pydantic import SecretStr
 
 from agent_core.clock import SystemClock
@@ -258,10 +260,13 @@ async def test_the_own_account_publishes_whatever_users_there_are() -> None:
 async def connection(host: str, address: str) -> AsyncIterator[tuple[Endpoint, Endpoint, Any]]:
     """Both ends of a connection as the server sees them, and the client's."""
     async with await anyio.create_tcp_listener(local_host=host, local_port=0) as listener:
+        assert isinstance(listener, MultiListener)
+        (one,) = listener.listeners
+        assert isinstance(one, SocketListener)
         port = listener.extra(anyio.abc.SocketAttribute.local_port)  # noqa: S610 - not Django
         async with (
             await anyio.connect_tcp(address, port) as client,
-            await listener.listeners[0].accept() as ours,
+            await one.accept() as ours,
         ):
             ends = [
                 Endpoint.of(*ours.extra(each)[:2])  # noqa: S610 - not Django

@@ -30,6 +30,10 @@ class Agent:
     events: EventPublisher
     ffmpeg: str | None = None
 
+    @property
+    def recordings_dir(self) -> Path:
+        return self.state_dir
+
 
 class TestVirtualCameraSource(CameraSourceContract):
     @pytest.fixture(autouse=True)
