@@ -35,7 +35,7 @@ class FallingPlugin(Plugin[EmbeddedServerSettings]):
 
     @hookimpl
     def agent_components(self, agent: AgentContext) -> Iterable[Component]:
-        return [Falling(self.settings, agent.clock)]
+        return [Falling(self.settings, agent.clock, recordings=agent.recordings_dir)]
 
 
 async def test_it_is_found_again_where_it_was_and_the_recording_goes_on(

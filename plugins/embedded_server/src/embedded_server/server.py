@@ -240,10 +240,14 @@ def _port(listener: Listener[SocketStream]) -> int:
 
 @asynccontextmanager
 async def serving(
-    settings: EmbeddedServerSettings, clock: Clock, *, credentials: "Credentials | None" = None
+    settings: EmbeddedServerSettings,
+    clock: Clock,
+    *,
+    recordings: Path | None = None,
+    credentials: "Credentials | None" = None,
 ) -> AsyncIterator[EmbeddedServer]:
     """Run a server while the context is open; `endpoints` is set inside."""
-    server = EmbeddedServer(settings, clock, credentials=credentials)
+    server = EmbeddedServer(settings, clock, recordings=recordings, credentials=credentials)
     async with anyio.create_task_group() as tg:
         await tg.start(server.run)
         yield server
