@@ -5,6 +5,7 @@ SIGHUP makes it forget its paths, as MediaMTX does when its configuration file c
 
 import signal
 import sys
+import tempfile
 from functools import partial
 from pathlib import Path
 
@@ -25,9 +26,9 @@ async def _serve(api_port: int, rtsp_port: int, folder: str, *, legacy: bool) ->
         legacy="1.15.4" if legacy else None,
         record_path=f"{folder}/recordings/%path/%Y-%m-%d_%H-%M-%S-%f",
     )
-    # An agent beside it has its folder of recordings beside FOLDER.
-    beside = Path(folder).parent
-    async with serving(settings, SystemClock(), recordings=beside, credentials=CREDENTIALS) as server:
+    # The agents of tests have their folders of recordings there.
+    anywhere = Path(tempfile.gettempdir())
+    async with serving(settings, SystemClock(), recordings=anywhere, credentials=CREDENTIALS) as server:
         await server.wait_endpoints()
         with anyio.open_signal_receiver(signal.SIGHUP) as reloads:
             sys.stdout.write("serving\n")

@@ -244,8 +244,10 @@ async def test_while_the_circuit_is_open_only_probes_reach_the_server(
     assert at.hostname
     assert at.port
     async with counting_proxy(at.hostname, at.port) as proxy:
+        known = f"{at.username}:{at.password}@" if at.username else ""
+        api_url = proxy.url.replace("://", f"://{known}")
         behind = MediaServerUnderTest(
-            media_server.name, proxy.url, media_server.rtsp_url, media_server.folder, media_server.process
+            media_server.name, api_url, media_server.rtsp_url, media_server.folder, media_server.process
         )
         never = {"breaker_first_open_s": 600, "breaker_longest_open_s": 600}
         async with media_rig(media_server.name, tmp_path, observe, server=behind, health=never) as rig:
