@@ -314,11 +314,22 @@ class PluginManager:
     def publisher(self, media_input: MediaInput) -> Publisher | None:
         """Return the first plugin's publisher for `media_input`, in the order of `plugins.enabled`.
 
-        A plugin whose hook raises, or returns something else, has none; the log says so once.
+        A plugin whose hook fails, or returns something else, has none; the log says so once.
+
+        Raises:
+            AgentError: the reason that a plugin gave, where no other plugin has a publisher.
         """
+        reasons: list[AgentError] = []
         for status in self.statuses:
-            if status.state is PluginState.LOADED and (found := self._publisher_of(status.name, media_input)):
-                return found
+            if status.state is not PluginState.LOADED:
+                continue
+            try:
+                if found := self._publisher_of(status.name, media_input):
+                    return found
+            except AgentError as error:
+                reasons.append(error)
+        if reasons:
+            raise reasons[0]
         return None
 
     def _publisher_of(self, name: str, media_input: MediaInput) -> Publisher | None:
@@ -326,8 +337,15 @@ class PluginManager:
             with contained(f"The hook agent_publisher of the plugin '{name}'"):
                 answer = self._answer(name, "agent_publisher", media_input=media_input)
             return None if answer is None else checked_publisher(name, answer)
+        except PluginError as error:
+            self._note_broken_publisher(name, error)
+        except AgentError:
+            raise
         except Exception as error:  # noqa: BLE001 - the next plugin may have one
-            if name not in self._broken_publishers:
-                self._broken_publishers.add(name)
-                _log.error("the hook agent_publisher of %s failed", name, exc_info=error)
-            return None
+            self._note_broken_publisher(name, error)
+        return None
+
+    def _note_broken_publisher(self, name: str, error: Exception) -> None:
+        if name not in self._broken_publishers:
+            self._broken_publishers.add(name)
+            _log.error("the hook agent_publisher of %s failed", name, exc_info=error)

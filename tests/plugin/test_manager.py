@@ -9,7 +9,7 @@ from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
 from agent_core.config import PluginsConfig
-from agent_core.errors import PluginError
+from agent_core.errors import FfmpegFailed, PluginError
 from agent_core.models import FfmpegInput, MediaInput
 from agent_core.plugin import (
     AgentContext,
@@ -308,6 +308,19 @@ def test_a_publisher_that_cannot_be_used_leaves_it_to_the_next_plugin(answer: ob
             return answer
 
     manager, _ = load({"broken": Broken, "good": Good})
+    assert manager.publisher(FfmpegInput(())) == Publisher(("Good",), "")
+
+
+def test_a_publisher_that_says_why_it_has_none_is_heard_if_no_other_plugin_has_one() -> None:
+    class Explains(Plugin[Settings]):
+        @hookimpl
+        def agent_publisher(self, media_input: MediaInput) -> Publisher:
+            raise FfmpegFailed("FFmpeg was not found.", reason="ffmpeg_missing")
+
+    manager, _ = load({"explains": Explains})
+    with pytest.raises(FfmpegFailed, match="was not found"):
+        manager.publisher(FfmpegInput(()))
+    manager, _ = load({"explains": Explains, "good": Good})
     assert manager.publisher(FfmpegInput(())) == Publisher(("Good",), "")
 
 
