@@ -15,18 +15,19 @@ from anyio.abc import TaskStatus
 from anyio.lowlevel import checkpoint
 
 from agent_core import __version__
-from agent_core import logging as agent_logging
 from agent_core.allocator import keep_memory_compact
 from agent_core.assembly import Assembly, assemble
-from agent_core.clock import Clock, SystemClock
+from agent_core.base import logging as agent_logging
+from agent_core.base.clock import Clock, SystemClock
+from agent_core.base.containment import ContainedLoop
+from agent_core.base.descriptors import raise_descriptor_limit
+from agent_core.base.errors import AgentError, ConfigError
+from agent_core.base.models import PluginEvent, SystemEvent
+from agent_core.base.systemd import notify_systemd
 from agent_core.config import AgentConfig, load_config
-from agent_core.containment import ContainedLoop
-from agent_core.descriptors import raise_descriptor_limit
-from agent_core.errors import AgentError, ConfigError
 from agent_core.instance import RuntimeFolder, claimed_folders
-from agent_core.models import PluginEvent, SystemEvent
 from agent_core.plugin.manager import EntryPointFinder, PluginState, installed
-from agent_core.runtime import Announcement, keep_files_private, notify_systemd
+from agent_core.runtime import Announcement, keep_files_private
 from agent_core.stages import Stage
 from agent_core.watchdog.quarantine import TIMES
 from agent_core.watchdog.records import Review, host_times, keep, review, stack_file

@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from itertools import chain
 from types import MappingProxyType
 
+from agent_core.auth.secret import Secret
+from agent_core.auth.tokens import TokenAuthority
+from agent_core.base.clock import Clock
+from agent_core.base.errors import AgentError, FfmpegFailed, PluginError
+from agent_core.base.events import EventBus
 from agent_core.cameras.ledger import Ledger
 from agent_core.cameras.monitor import CameraMonitor, SourceState
 from agent_core.cameras.registry import CameraRegistry
-from agent_core.clock import Clock
 from agent_core.config import AgentConfig
 from agent_core.controller import Controller
-from agent_core.errors import AgentError, FfmpegFailed, PluginError
-from agent_core.events import EventBus
 from agent_core.front import front_of
 from agent_core.loading import LoadedPlugins, contexts, load_plugins
 from agent_core.media.converter import PictureConverter
@@ -22,7 +24,6 @@ from agent_core.plugin import ffmpeg
 from agent_core.plugin.manager import EntryPointFinder
 from agent_core.plugin.ring_tier import RingTier
 from agent_core.plugin.wrong_settings import refuse_wrong_settings
-from agent_core.rpc.auth import Secret, TokenAuthority
 from agent_core.rpc.server import RpcServer
 from agent_core.snapshots import SnapshotManager
 from agent_core.storage import SnapshotStore

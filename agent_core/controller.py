@@ -5,17 +5,17 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
+from agent_core.base.clock import Clock
+from agent_core.base.errors import AgentError
+from agent_core.base.events import EventBus
+from agent_core.base.models import Camera, CameraId, CameraStatus, Picture, PictureFormat, Snapshot
 from agent_core.cameras.monitor import CameraMonitor
 from agent_core.cameras.registry import CameraRegistry
-from agent_core.clock import Clock
 from agent_core.config import SnapshotsConfig
-from agent_core.errors import AgentError
-from agent_core.events import EventBus
 from agent_core.health import HealthMonitor
 from agent_core.media.converter import PictureConverter
 from agent_core.media.images import Wanted
 from agent_core.mediamtx.schema import RuntimePath
-from agent_core.models import Camera, CameraId, CameraStatus, Picture, PictureFormat, Snapshot
 from agent_core.plugin import jpeg
 from agent_core.plugin.manager import PluginManager, PluginState, PluginStatus
 from agent_core.recording_files import RecordingStore

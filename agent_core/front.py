@@ -4,16 +4,19 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from agent_core import __version__
-from agent_core.clock import Clock
+from agent_core.auth.api_keys import ApiKeys
+from agent_core.auth.authenticator import Authenticator
+from agent_core.auth.limits import FailureThrottle, RateLimiter
+from agent_core.auth.secret import Secret
+from agent_core.auth.tokens import TokenAuthority
+from agent_core.base.clock import Clock
+from agent_core.base.events import EventBus
+from agent_core.base.socket_place import SocketPlace
 from agent_core.config import AgentConfig
 from agent_core.controller import Controller, Readiness
-from agent_core.events import EventBus
 from agent_core.media_plane import MediaPlane
 from agent_core.plugin.manager import Providers
-from agent_core.rpc.apikeys import ApiKeys
-from agent_core.rpc.auth import Authenticator, Secret, TokenAuthority
 from agent_core.rpc.forms import Forms
-from agent_core.rpc.limits import FailureThrottle, RateLimiter
 from agent_core.rpc.methods import core_methods
 from agent_core.rpc.recording_methods import recording_methods
 from agent_core.rpc.server import RpcServer
@@ -23,7 +26,6 @@ from agent_core.rpc.sessions import Sessions
 from agent_core.rpc.stream_methods import stream_methods
 from agent_core.rpc.table import MethodTable
 from agent_core.rpc.topics import EventForms
-from agent_core.socket_place import SocketPlace
 from agent_core.web import DirectoryFiles, DownloadLinks, MadeAtFirstRequest, RecordingFiles
 
 if TYPE_CHECKING:

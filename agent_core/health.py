@@ -12,14 +12,15 @@ import anyio
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
-from agent_core.clock import Clock, sleep_unless
+from agent_core.base.clock import Clock
+from agent_core.base.errors import AgentError
+from agent_core.base.events import EventBus
+from agent_core.base.models import SystemEvent
+from agent_core.base.waiting import sleep_unless
+from agent_core.base.workers import WorkerPool
 from agent_core.config import HealthConfig
-from agent_core.errors import AgentError
-from agent_core.events import EventBus
 from agent_core.mediamtx.breaker import BreakerState
-from agent_core.models import SystemEvent
 from agent_core.server_link import ServerLink
-from agent_core.workers import WorkerPool
 
 __all__ = ("Check", "CheckStatus", "Health", "HealthMonitor", "HealthReport", "Steady")
 

@@ -7,21 +7,16 @@ import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
 
-from agent_core.clock import Clock
+from agent_core.base.clock import Clock
+from agent_core.base.folders import own_folder
+from agent_core.base.locks import InstanceLock, _leads_to
+from agent_core.base.socket_place import LOOK_S
 from agent_core.config import StorageConfig
-from agent_core.errors import StartFailed
-from agent_core.small_files import open_regular, refuse_foreign
-from agent_core.socket_place import LOOK_S
-from agent_core.state import explain_os_error, make_folder
 
-__all__ = ("InstanceLock", "RuntimeFolder", "claimed_folders", "own_folder")
+__all__ = ("RuntimeFolder", "claimed_folders")
 
 _log = logging.getLogger("camera_agent.app")
-
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-_WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
 class RuntimeFolder:
@@ -69,12 +64,6 @@ class RuntimeFolder:
                 self.claim()
 
 
-def _leads_to(path: Path, descriptor: int) -> bool:
-    with suppress(OSError):
-        return os.path.samestat(path.lstat(), os.fstat(descriptor))
-    return False
-
-
 @contextmanager
 def claimed_folders(storage: StorageConfig) -> Iterator[RuntimeFolder]:
     """Make the state folder and the runtime folder, lock both, then clear the runtime folder of old sockets.
@@ -95,145 +84,3 @@ def claimed_folders(storage: StorageConfig) -> Iterator[RuntimeFolder]:
         folder.claim()
         folder.clear()
         yield folder
-
-
-@contextmanager
-def own_folder(path: Path, setting: str, *, follow: bool, shown: str = "") -> Iterator[int]:
-    """Make `path` where it is missing, and open it; what is in it is then this account's alone to change.
-
-    A folder of this account that others may write to is closed to them, and that is logged.
-
-    Args:
-        path: the folder.
-        setting: the configuration key that can name another folder, for messages.
-        follow: accept a symbolic link that this account or root has made, as systemd does for `StateDirectory`.
-        shown: what messages call the folder; default: its path.
-
-    Raises:
-        StartFailed: as for `claimed_folders`.
-    """
-    shown = shown or str(path)
-    try:
-        make_folder(path)
-        if path.is_symlink() and not (follow and path.lstat().st_uid in {0, os.geteuid()}):
-            raise _refused(shown, setting, "is a symbolic link", "linked_folder", "Remove the link")
-        descriptor = os.open(path, _DIRECTORY | (0 if follow else os.O_NOFOLLOW))
-    except OSError as error:
-        why = explain_os_error(error, f"make the folder {shown}")
-        raise StartFailed(why.details, reason=why.reason, suggestion=why.suggestion) from error
-    try:
-        _refuse_foreign_folder(descriptor, path, shown, setting)
-        _close_to_others(descriptor, shown, setting)
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def _refuse_foreign_folder(descriptor: int, path: Path, shown: str, setting: str) -> None:
-    if os.fstat(descriptor).st_uid in {0, os.geteuid()}:
-        return
-    # Below /tmp another account has taken the name: what it has put there is nothing to keep.
-    is_below_tmp = path.parent.stat().st_mode & stat.S_ISVTX
-    mend = "Remove it as root" if is_below_tmp else f"Run chown {_account()} on it as root"
-    raise _refused(shown, setting, "belongs to another account", "foreign_folder", mend)
-
-
-def _close_to_others(descriptor: int, shown: str, setting: str) -> None:
-    status = os.fstat(descriptor)
-    if not status.st_mode & _WRITABLE_BY_OTHERS:
-        return
-    with suppress(PermissionError):
-        os.fchmod(descriptor, stat.S_IMODE(status.st_mode) & ~_WRITABLE_BY_OTHERS)
-    mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
-    if mode & _WRITABLE_BY_OTHERS:
-        mend = "Run chmod go-w on it as its owner"
-        raise _refused(shown, setting, "can be written to by other accounts", "open_folder", mend)
-    _log.warning("other accounts could write to the folder %s; its mode is now %04o", shown, mode)
-
-
-def _account() -> str:
-    import pwd
-
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:
-        return str(os.geteuid())
-
-
-def _refused(shown: str, setting: str, fault: str, reason: str, mend: str) -> StartFailed:
-    return StartFailed(
-        f"The folder {shown} {fault}.",
-        reason=reason,
-        suggestion=f"{mend}, or set {setting} to a folder of the agent's own.",
-    )
-
-
-class InstanceLock:
-    """One agent a folder. The kernel gives the lock back however the agent ends.
-
-    Args:
-        folder: it exists, and only this account may write to it.
-        what: of which there may be one there.
-        name: of the lock's file, without its suffix; default: `what`.
-        kind: what messages call such a folder.
-        setting: the configuration key that can name another folder.
-        shown: the folder's name in messages; default: its path.
-    """
-
-    def __init__(
-        self,
-        folder: Path,
-        *,
-        what: str = "agent",
-        name: str | None = None,
-        kind: str = "state folder",
-        setting: str = "storage.state_dir",
-        shown: str | None = None,
-    ) -> None:
-        self._path = folder / f"{name or what.replace(' ', '_')}.lock"
-        self._what = what
-        shown = str(folder) if shown is None else shown
-        self._place = f"{kind}, {shown}" if shown else kind
-        self._setting = setting
-        self._fd = -1
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether the lock that is held is still the one that another agent would find."""
-        return _leads_to(self._path, self._fd)
-
-    def __enter__(self) -> None:
-        try:
-            self._fd = self._open()
-            try:
-                fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                os.close(self._fd)
-                raise
-        except BlockingIOError as error:
-            raise StartFailed(
-                f"Another {self._what} uses this {self._place}.",
-                reason="already_running",
-                suggestion=f"Stop it, or set {self._setting} to another folder.",
-            ) from error
-        except OSError as error:
-            why = explain_os_error(error, f"lock the {self._place}")
-            raise StartFailed(why.details, reason=why.reason, suggestion=why.suggestion) from error
-
-    def _open(self) -> int:
-        """Closed to the group: an account that can read a file can hold a lock on it."""
-        with suppress(FileExistsError):
-            return os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        descriptor = open_regular(self._path, os.O_RDWR)
-        try:
-            refuse_foreign(self._path, os.fstat(descriptor))
-            os.fchmod(descriptor, 0o600)
-        except OSError:
-            os.close(descriptor)
-            raise
-        return descriptor
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        os.close(self._fd)

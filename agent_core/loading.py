@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from agent_core.clock import Clock
+from agent_core.base.clock import Clock
+from agent_core.base.errors import PluginError
+from agent_core.base.events import EventBus
 from agent_core.config import AgentConfig, PluginsConfig
-from agent_core.errors import PluginError
-from agent_core.events import EventBus
 from agent_core.plugin.context import CameraDirectory
 from agent_core.plugin.lent import LentAgent, PluginEvents
 from agent_core.plugin.manager import ContextMaker, EntryPointFinder, PluginManager, Providers

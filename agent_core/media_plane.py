@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from agent_core.base.clock import Clock
+from agent_core.base.events import EventBus
+from agent_core.base.models import CameraId
 from agent_core.cameras.registry import CameraRegistry
-from agent_core.clock import Clock
 from agent_core.config import AgentConfig, HealthConfig, MediaServerConfig, RecordingsConfig
-from agent_core.events import EventBus
 from agent_core.health import HealthMonitor
 from agent_core.mediamtx.breaker import BreakerSettings, CircuitBreaker
-from agent_core.models import CameraId
 from agent_core.path_keeper import PathKeeper
 from agent_core.path_plan import PathPlan
 from agent_core.plugin import Component, MediaServer, MediaServerEndpoints

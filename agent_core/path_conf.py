@@ -6,10 +6,10 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Literal
 
+from agent_core.base.errors import AgentError, CaptureFailed, Unsupported
+from agent_core.base.models import Camera, CameraStatus, Url
 from agent_core.config import MediaServerConfig, RecordingsConfig
-from agent_core.errors import AgentError, CaptureFailed, Unsupported
 from agent_core.mediamtx.schema import PathConf
-from agent_core.models import Camera, CameraStatus, Url
 from agent_core.plugin import Publisher
 
 __all__ = (

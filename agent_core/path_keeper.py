@@ -7,10 +7,10 @@ from functools import partial
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
-from agent_core.clock import Clock
-from agent_core.errors import AgentError
-from agent_core.first_of import first_of
-from agent_core.models import CameraId
+from agent_core.base.clock import Clock
+from agent_core.base.errors import AgentError
+from agent_core.base.models import CameraId
+from agent_core.base.waiting import first_of
 from agent_core.streams import StreamManager
 
 __all__ = ("PathKeeper",)

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+from agent_core.base.models import Camera, FrameSocket, MediaInput, Url
 from agent_core.config import MediaServerConfig
 from agent_core.mediamtx.schema import PathConf
-from agent_core.models import Camera, FrameSocket, MediaInput, Url
 from agent_core.path_conf import PublishMode, no_media_input, no_publisher, path_conf, publish_mode
 from agent_core.plugin import Publisher
 from agent_core.publisher_progress import PublisherProgress

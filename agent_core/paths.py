@@ -10,15 +10,15 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from agent_core.clock import Clock, SystemClock
-from agent_core.errors import (
+from agent_core.base.clock import Clock, SystemClock
+from agent_core.base.errors import (
     InvalidParams,
     InvalidState,
     MediaServerError,
     MediaServerRefused,
     MediaServerUnavailable,
 )
-from agent_core.locks import KeyedLock
+from agent_core.base.locks import KeyedLock
 from agent_core.mediamtx.breaker import CircuitOpen
 from agent_core.mediamtx.schema import HOT_KEYS, PathConf
 

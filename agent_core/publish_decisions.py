@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from agent_core.pauses import GrowingPauses
+from agent_core.base.waiting import GrowingPauses
 
 __all__ = ("Liveness", "PublisherHealth", "RestartPauses")
 

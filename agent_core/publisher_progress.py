@@ -14,10 +14,10 @@ import anyio
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskGroup, TaskStatus
 
-from agent_core.clock import Clock
-from agent_core.listening import accept_clients
-from agent_core.models import CameraId
-from agent_core.socket_place import SocketPlace
+from agent_core.base.clock import Clock
+from agent_core.base.listening import accept_clients
+from agent_core.base.models import CameraId
+from agent_core.base.socket_place import SocketPlace
 
 __all__ = ("PERIOD_S", "PublisherProgress")
 

@@ -9,8 +9,8 @@ import anyio
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskGroup, TaskStatus
 
-from agent_core.clock import Clock
-from agent_core.models import CameraId
+from agent_core.base.clock import Clock
+from agent_core.base.models import CameraId
 from agent_core.publishing import PublisherProcess, PublisherRunner
 
 __all__ = ("Publishers",)

@@ -11,13 +11,14 @@ from urllib.parse import urlsplit
 import anyio
 from anyio.abc import Process
 
-from agent_core.clock import Clock, sleep_unless
-from agent_core.errors import AgentError, FfmpegFailed, Unsupported
+from agent_core.base.clock import Clock
+from agent_core.base.errors import AgentError, FfmpegFailed, Unsupported
+from agent_core.base.models import CameraId
+from agent_core.base.processes import Tail, child
+from agent_core.base.waiting import sleep_unless
 from agent_core.mediamtx.schema import RuntimePath
-from agent_core.models import CameraId
 from agent_core.plugin import Publisher
 from agent_core.plugin.ffmpeg import explain
-from agent_core.processes import Tail, child
 from agent_core.publish_decisions import Liveness, PublisherHealth, RestartPauses
 
 __all__ = ("PublisherProcess", "PublisherRunner", "publish_command")

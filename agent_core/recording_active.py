@@ -6,9 +6,9 @@ from datetime import datetime
 
 import anyio
 
-from agent_core.clock import Clock
-from agent_core.errors import AgentError, InvalidState, StorageFailed
-from agent_core.models import CameraId, RecordingEvent, RecordingState
+from agent_core.base.clock import Clock
+from agent_core.base.errors import AgentError, InvalidState, StorageFailed
+from agent_core.base.models import CameraId, RecordingEvent, RecordingState
 from agent_core.recording_files import RecordingNote, RecordingStore, StoredRecording
 from agent_core.recording_growth import Growth, Measured
 

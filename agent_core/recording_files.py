@@ -15,15 +15,15 @@ from typing import Annotated
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, FiniteFloat, ValidationError
 
-from agent_core.errors import StorageFailed
-from agent_core.listing import Lister, Page, newest_first
-from agent_core.models import CAMERA_ID, CameraId
+from agent_core.base.errors import StorageFailed
+from agent_core.base.files import explain_os_error, make_folder, write_atomic
+from agent_core.base.listing import Lister, Page, newest_first
+from agent_core.base.models import CAMERA_ID, CameraId
+from agent_core.base.small_files import read_small
+from agent_core.base.workers import WorkerPool
 from agent_core.recording_place import no_recording, not_local
 from agent_core.segment_lengths import SegmentLengths
 from agent_core.segments import Segment, listed, mend_closed, segments
-from agent_core.small_files import read_small
-from agent_core.state import explain_os_error, make_folder, write_atomic
-from agent_core.workers import WorkerPool
 
 __all__ = ("ListedRecording", "RecordingFormat", "RecordingNote", "RecordingStore", "StoredRecording")
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import TypedDict
 
-from agent_core.errors import AgentError, DependencyFailed
-from agent_core.models import RecordingState
+from agent_core.base.errors import AgentError, DependencyFailed
+from agent_core.base.models import RecordingState
 
 __all__ = ("Growth", "GrowthLimits", "Measured", "no_media", "why_empty")
 

@@ -3,8 +3,8 @@
 import socket
 from urllib.parse import urlsplit
 
-from agent_core.errors import NotFound, Unsupported
-from agent_core.sections import MediaServerConfig
+from agent_core.base.errors import NotFound, Unsupported
+from agent_core.config.sections import MediaServerConfig
 
 __all__ = ("RecordingPlace", "no_recording", "not_local")
 

@@ -7,14 +7,14 @@ import anyio
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskGroup, TaskStatus
 
-from agent_core.clock import Clock
+from agent_core.base.clock import Clock
+from agent_core.base.errors import AgentError, InvalidState, StorageFailed
+from agent_core.base.events import EventBus
+from agent_core.base.locks import KeyedLock
+from agent_core.base.models import Camera, CameraId, RecordingState
+from agent_core.base.waiting import first_of
 from agent_core.config import RecordingsConfig
-from agent_core.errors import AgentError, InvalidState, StorageFailed
-from agent_core.events import EventBus
-from agent_core.first_of import first_of
-from agent_core.locks import KeyedLock
 from agent_core.mediamtx.schema import PathConf
-from agent_core.models import Camera, CameraId, RecordingState
 from agent_core.path_conf import recording_conf
 from agent_core.recording_active import Active, Stopped, already_recording, final_files, not_recording
 from agent_core.recording_files import RecordingFormat, RecordingNote, RecordingStore, StoredRecording

@@ -8,10 +8,9 @@ import anyio
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
-from agent_core.clock import Clock
-from agent_core.errors import AgentError, InvalidState, Unsupported
-from agent_core.first_of import first_of
-from agent_core.pauses import GrowingPauses
+from agent_core.base.clock import Clock
+from agent_core.base.errors import AgentError, InvalidState, Unsupported
+from agent_core.base.waiting import GrowingPauses, first_of
 from agent_core.recording_files import RecordingStore, StoredRecording
 from agent_core.recordings import ENDED_WITH_AGENT, RecordingManager
 from agent_core.streams import StreamManager

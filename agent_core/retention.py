@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
-from agent_core.clock import Clock
+from agent_core.base.clock import Clock
+from agent_core.base.errors import AgentError, StorageFailed
+from agent_core.base.models import CameraId
 from agent_core.config import RecordingsConfig
-from agent_core.errors import AgentError, StorageFailed
-from agent_core.models import CameraId
 from agent_core.recording_files import RecordingStore, StoredRecording
 
 __all__ = ("RecordingCleaner", "expired")

@@ -4,16 +4,15 @@ import errno
 import json
 import logging
 import os
-import socket
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
-from agent_core.errors import StartFailed, StorageFailed
-from agent_core.state import explain_os_error, write_atomic
+from agent_core.base.errors import StartFailed, StorageFailed
+from agent_core.base.files import explain_os_error, write_atomic
 
-__all__ = ("Announcement", "keep_files_private", "notify_systemd")
+__all__ = ("Announcement", "keep_files_private")
 
 _log = logging.getLogger("camera_agent.app")
 
@@ -73,13 +72,3 @@ class Announcement:
     ) -> None:
         with suppress(OSError):
             self._path.unlink()
-
-
-def notify_systemd(state: str) -> None:
-    """Say `state` to the service manager, if one listens (sd_notify(3)); never fails."""
-    address = os.environ.get("NOTIFY_SOCKET")
-    if not address:
-        return
-    with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
-        sender.connect(address.replace("@", "\0", 1) if address.startswith("@") else address)
-        sender.sendall(state.encode())

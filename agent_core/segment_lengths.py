@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from agent_core.errors import StorageFailed
+from agent_core.base.errors import StorageFailed
 
 __all__ = ("SegmentLengths",)
 

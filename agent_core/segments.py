@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from agent_core.errors import StorageFailed
+from agent_core.base.errors import StorageFailed
+from agent_core.base.files import explain_os_error
 from agent_core.media_entries import is_listable, modified_at
-from agent_core.state import explain_os_error
 
 __all__ = ("Segment", "listed", "mend_closed", "segments")
 

@@ -9,11 +9,11 @@ import anyio
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
-from agent_core.clock import Clock
-from agent_core.containment import contained
-from agent_core.errors import AgentError, MediaServerUnavailable, Unsupported
+from agent_core.base.clock import Clock
+from agent_core.base.containment import contained
+from agent_core.base.errors import AgentError, MediaServerUnavailable, Unsupported
+from agent_core.base.waiting import GrowingPauses
 from agent_core.mediamtx.breaker import CircuitBreaker, CircuitOpen
-from agent_core.pauses import GrowingPauses
 from agent_core.plugin import MediaServerEndpoints
 from agent_core.plugin.results import checked_endpoints
 from agent_core.recovery import Recovery

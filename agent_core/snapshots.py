@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 
 import anyio
 
-from agent_core.clock import Clock
-from agent_core.containment import contained
-from agent_core.errors import AgentError, CaptureFailed, PluginError, TierUnavailable
-from agent_core.locks import KeyedLock
-from agent_core.models import Camera, CameraId, CameraStatus, Picture, TierAttempt
+from agent_core.base.clock import Clock
+from agent_core.base.containment import contained
+from agent_core.base.errors import AgentError, CaptureFailed, PluginError, TierUnavailable
+from agent_core.base.locks import KeyedLock
+from agent_core.base.models import Camera, CameraId, CameraStatus, Picture, TierAttempt
 from agent_core.plugin import CaptureRequest, SnapshotTier
 from agent_core.plugin.results import checked_picture
 

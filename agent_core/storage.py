@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from agent_core.errors import InvalidParams, InvalidState, NotFound
-from agent_core.listing import Lister, Page, newest_first
+from agent_core.base.errors import InvalidParams, InvalidState, NotFound
+from agent_core.base.files import explain_os_error, make_folder, write_new
+from agent_core.base.listing import Lister, Page, newest_first
+from agent_core.base.models import CAMERA_ID, CameraId, PictureFormat
+from agent_core.base.workers import WorkerPool
 from agent_core.media import images
 from agent_core.media_entries import ListableNames, modified_at
-from agent_core.models import CAMERA_ID, CameraId, PictureFormat
-from agent_core.state import explain_os_error, make_folder, write_new
-from agent_core.workers import WorkerPool
 
 __all__ = ("SnapshotStore", "StoredFile")
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from agent_core.clock import Clock, sleep_unless
-from agent_core.errors import AgentError, InvalidState
-from agent_core.models import CameraId
+from agent_core.base.clock import Clock
+from agent_core.base.errors import AgentError, InvalidState
+from agent_core.base.models import CameraId
+from agent_core.base.waiting import sleep_unless
 
 if TYPE_CHECKING:
     from agent_core.mediamtx.hold import Hold

@@ -9,16 +9,16 @@ import anyio
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskGroup, TaskStatus
 
+from agent_core.base.clock import Clock
+from agent_core.base.errors import AgentError, MediaServerRefused
+from agent_core.base.models import Camera, CameraId
+from agent_core.base.waiting import GrowingPauses
 from agent_core.bitrate import BitrateMeter
-from agent_core.clock import Clock
 from agent_core.config import MediaServerConfig
-from agent_core.errors import AgentError, MediaServerRefused
 from agent_core.mediamtx.schema import PathConf, RuntimePath
-from agent_core.models import Camera, CameraId
 from agent_core.path_conf import PublishMode
 from agent_core.path_plan import PathPlan
 from agent_core.paths import PathDeferred
-from agent_core.pauses import GrowingPauses
 from agent_core.publisher_progress import PublisherProgress
 from agent_core.publishers import Publishers
 from agent_core.publishing import PublisherRunner, publish_command

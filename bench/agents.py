@@ -12,9 +12,10 @@ from tempfile import TemporaryDirectory
 import anyio
 from websockets.asyncio.client import ClientConnection, connect
 
-from agent_core.clock import SystemClock
-from agent_core.rpc.auth import Secret, TokenAuthority
-from agent_core.rpc.roles import Role
+from agent_core.auth.roles import Role
+from agent_core.auth.secret import Secret
+from agent_core.auth.tokens import TokenAuthority
+from agent_core.base.clock import SystemClock
 
 CONFIG = """\
 [server]

@@ -27,7 +27,7 @@ from websockets.frames import Frame
 from websockets.protocol import State
 from websockets.uri import parse_uri
 
-from agent_core.rpc.roles import Role
+from agent_core.auth.roles import Role
 from bench.agents import agent_process, connected
 
 TOPIC = "camera_status_update"

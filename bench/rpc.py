@@ -15,7 +15,7 @@ from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 from websockets.asyncio.client import ClientConnection
 
-from agent_core.rpc.roles import Role
+from agent_core.auth.roles import Role
 from bench.agents import agent_process, connected, cpu_s, spread
 
 ROUNDS = 9

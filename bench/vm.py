@@ -18,8 +18,8 @@ from urllib.parse import urlsplit
 import anyio
 import anyio.to_thread
 
+from agent_core.auth.roles import Role
 from agent_core.client import AgentClient
-from agent_core.rpc.roles import Role
 from bench.agents import agent_process
 from tests.vm.cameras.layout import FrameSize, Layout
 from tests.vm.guest.cameras import Root, Webcam

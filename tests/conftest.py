@@ -11,16 +11,19 @@ import anyio
 import anyio.abc
 import pytest
 
-from agent_core.clock import SystemClock
+from agent_core.auth.api_keys import ApiKeys
+from agent_core.auth.authenticator import Authenticator
+from agent_core.auth.limits import FailureThrottle, RateLimiter
+from agent_core.auth.links import DownloadLinks
+from agent_core.auth.roles import Role
+from agent_core.auth.secret import Secret
+from agent_core.auth.tokens import TokenAuthority
+from agent_core.base.clock import SystemClock
+from agent_core.base.errors import CaptureFailed, NotFound
+from agent_core.base.events import EventBus
 from agent_core.config import ServerConfig
-from agent_core.errors import CaptureFailed, NotFound
-from agent_core.events import EventBus
 from agent_core.plugin.abc import RpcParams
 from agent_core.recording_files import RecordingStore
-from agent_core.rpc.apikeys import ApiKeys
-from agent_core.rpc.auth import Authenticator, Secret, TokenAuthority
-from agent_core.rpc.limits import FailureThrottle, RateLimiter
-from agent_core.rpc.roles import Role
 from agent_core.rpc.server import RpcServer
 from agent_core.rpc.session import SharedParts
 from agent_core.rpc.session_methods import add_session_methods
@@ -29,7 +32,6 @@ from agent_core.rpc.table import Caller, Method, MethodTable
 from agent_core.rpc.topics import EventForms
 from agent_core.web.app import web_app
 from agent_core.web.files import DirectoryFiles
-from agent_core.web.links import DownloadLinks
 from agent_core.web.recordings import RecordingFiles
 
 PICTURE = b"\xff\xd8" + bytes(range(256)) * 400 + b"\xff\xd9"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import anyio
 
-from agent_core.clock import SystemClock
+from agent_core.base.clock import SystemClock
 from agent_core.plugin.rtsp import Credentials
 from embedded_server import EmbeddedServerSettings, serving
 

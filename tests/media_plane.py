@@ -7,12 +7,10 @@ from pathlib import Path
 
 import anyio
 
-from agent_core.clock import Clock, SystemClock
-from agent_core.config import MediaServerConfig, RecordingsConfig
-from agent_core.errors import NotFound
-from agent_core.events import EventBus, Subscription
-from agent_core.mediamtx.breaker import BreakerSettings, CircuitBreaker
-from agent_core.models import (
+from agent_core.base.clock import Clock, SystemClock
+from agent_core.base.errors import NotFound
+from agent_core.base.events import EventBus, Subscription
+from agent_core.base.models import (
     Camera,
     CameraId,
     CameraStatus,
@@ -22,6 +20,8 @@ from agent_core.models import (
     MediaInput,
     RecordingEvent,
 )
+from agent_core.config import MediaServerConfig, RecordingsConfig
+from agent_core.mediamtx.breaker import BreakerSettings, CircuitBreaker
 from agent_core.path_plan import PathPlan
 from agent_core.plugin import Publisher, ffmpeg
 from agent_core.plugin.rtsp import Credentials

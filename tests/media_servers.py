@@ -10,7 +10,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from agent_core import processes
+from agent_core.base import processes
 from agent_core.mediamtx.client import MediaServerClient
 from agent_core.testing.mediamtx import MediaServerUnderTest, find_mediamtx, free_ports, running_mediamtx
 from tests.embedded_program import CREDENTIALS

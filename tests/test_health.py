@@ -9,12 +9,12 @@ import anyio
 import anyio.abc
 import pytest
 
+from agent_core.base.errors import CaptureFailed, MediaServerUnavailable
+from agent_core.base.events import Event, EventBus
+from agent_core.base.models import SystemEvent
 from agent_core.config import HealthConfig
-from agent_core.errors import CaptureFailed, MediaServerUnavailable
-from agent_core.events import Event, EventBus
 from agent_core.health import CheckStatus, Health, HealthMonitor, Steady
 from agent_core.mediamtx.breaker import BreakerSettings, BreakerState, CircuitBreaker, CircuitOpen
-from agent_core.models import SystemEvent
 from agent_core.server_link import ServerLink
 from agent_core.testing.clock import SimulatedClock
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import anyio
 import pytest
 
-from agent_core.clock import SystemClock
+from agent_core.base.clock import SystemClock
+from agent_core.base.models import FfmpegInput, FrameSocket, MediaInput, Url
 from agent_core.config import MediaServerConfig
 from agent_core.mediamtx.schema import PathConf
-from agent_core.models import FfmpegInput, FrameSocket, MediaInput, Url
 from agent_core.path_plan import PathPlan
 from agent_core.plugin import Publisher
 from agent_core.publisher_progress import PublisherProgress

@@ -11,9 +11,9 @@ import anyio.to_thread
 import httpx
 import pytest
 
-from agent_core import processes
-from agent_core.clock import SystemClock
-from agent_core.errors import (
+from agent_core.base import processes
+from agent_core.base.clock import SystemClock
+from agent_core.base.errors import (
     InvalidParams,
     InvalidState,
     MediaServerError,

@@ -10,11 +10,11 @@ import anyio
 import pytest
 from anyio.abc import SocketStream
 
-from agent_core.clock import SystemClock
-from agent_core.models import CameraId
+from agent_core.base.clock import SystemClock
+from agent_core.base.models import CameraId
+from agent_core.base.socket_place import LOOK_S
 from agent_core.plugin import ffmpeg
 from agent_core.publisher_progress import PublisherProgress
-from agent_core.socket_place import LOOK_S
 from agent_core.testing import SimulatedClock
 from agent_core.testing.waiting import eventually
 

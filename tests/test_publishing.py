@@ -10,9 +10,15 @@ from pathlib import Path
 import anyio
 import pytest
 
-from agent_core.errors import AgentError, CaptureFailed, FfmpegFailed, MediaServerUnavailable, Unsupported
+from agent_core.base.errors import (
+    AgentError,
+    CaptureFailed,
+    FfmpegFailed,
+    MediaServerUnavailable,
+    Unsupported,
+)
+from agent_core.base.models import CameraId
 from agent_core.mediamtx.schema import RuntimePath
-from agent_core.models import CameraId
 from agent_core.plugin import Publisher
 from agent_core.publish_decisions import FIRST_PAUSE_S
 from agent_core.publishers import Publishers

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from agent_core.errors import NotFound, StorageFailed
+from agent_core.base.errors import NotFound, StorageFailed
+from agent_core.base.models import CameraId
 from agent_core.media.fmp4 import is_finished
-from agent_core.models import CameraId
 from agent_core.plugin import ffmpeg
 from agent_core.recording_files import NOTE, RecordingFormat, RecordingNote, RecordingStore
 from agent_core.web.recordings import RecordingFiles

@@ -2,8 +2,8 @@
 
 import pytest
 
-from agent_core.errors import MediaServerRefused
-from agent_core.models import RecordingState
+from agent_core.base.errors import MediaServerRefused
+from agent_core.base.models import RecordingState
 from agent_core.recording_growth import Growth, Measured, no_media
 
 STARTING, RECORDING, ERROR = RecordingState.STARTING, RecordingState.RECORDING, RecordingState.ERROR

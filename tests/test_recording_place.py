@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from agent_core.base.errors import NotFound, Unsupported
+from agent_core.base.models import CameraId
 from agent_core.client import CallFailed
-from agent_core.errors import NotFound, Unsupported
-from agent_core.models import CameraId
+from agent_core.config.sections import MediaServerConfig
 from agent_core.recording_files import RecordingFormat, RecordingStore
 from agent_core.recording_place import RecordingPlace
-from agent_core.sections import MediaServerConfig
 from agent_core.testing import running_agent
 from agent_core.testing.mediamtx import MediaServerUnderTest
 

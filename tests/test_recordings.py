@@ -8,9 +8,9 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from agent_core.errors import AgentError, InvalidState
+from agent_core.base.errors import AgentError, InvalidState
+from agent_core.base.models import CameraId, RecordingState
 from agent_core.mediamtx.client import MediaServerClient
-from agent_core.models import CameraId, RecordingState
 from agent_core.recording_active import Active
 from agent_core.recording_files import RecordingFormat
 from agent_core.testing.mediamtx import MediaServerUnderTest

@@ -8,15 +8,15 @@ from pathlib import Path
 import anyio
 import pytest
 
-from agent_core.clock import SystemClock
+from agent_core.base.clock import SystemClock
+from agent_core.base.models import CameraId
+from agent_core.config.sections import RecordingsConfig
 from agent_core.mediamtx.client import MediaServerClient
 from agent_core.mediamtx.hold import Hold
-from agent_core.models import CameraId
 from agent_core.path_conf import recording_conf
 from agent_core.paths import PathManager
 from agent_core.recording_files import RecordingFormat, RecordingNote
 from agent_core.resumption import Resumption
-from agent_core.sections import RecordingsConfig
 from agent_core.testing.mediamtx import MediaServerUnderTest
 from agent_core.testing.waiting import eventually
 

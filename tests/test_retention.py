@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from agent_core.base.errors import StorageFailed
+from agent_core.base.models import CameraId
 from agent_core.config import RecordingsConfig
-from agent_core.errors import StorageFailed
-from agent_core.models import CameraId
 from agent_core.recording_files import RecordingFormat, RecordingStore, StoredRecording
 from agent_core.retention import RecordingCleaner, expired
 from agent_core.testing import SimulatedClock

@@ -7,9 +7,9 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from agent_core.clock import SystemClock
-from agent_core.errors import CaptureFailed
-from agent_core.models import (
+from agent_core.base.clock import SystemClock
+from agent_core.base.errors import CaptureFailed
+from agent_core.base.models import (
     Camera,
     CameraId,
     CameraStatus,

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from agent_core.errors import InvalidParams, InvalidState, NotFound, StorageFailed
-from agent_core.models import CameraId, PictureFormat
+from agent_core.base.errors import InvalidParams, InvalidState, NotFound, StorageFailed
+from agent_core.base.models import CameraId, PictureFormat
 from agent_core.storage import SnapshotStore
 
 CAMERA = CameraId("camera0")

@@ -8,12 +8,12 @@ from pathlib import Path
 import anyio
 import pytest
 
-from agent_core.clock import SystemClock
-from agent_core.errors import AgentError, CaptureFailed, InvalidState, Unsupported
+from agent_core.base.clock import SystemClock
+from agent_core.base.errors import AgentError, CaptureFailed, InvalidState, Unsupported
+from agent_core.base.models import CameraId, CameraStatus
 from agent_core.mediamtx.client import MediaServerClient
 from agent_core.mediamtx.hold import Hold
 from agent_core.mediamtx.schema import PathConf
-from agent_core.models import CameraId, CameraStatus
 from agent_core.paths import PathManager
 from agent_core.stream_hold import StreamState
 from agent_core.testing.mediamtx import MediaServerUnderTest, free_ports

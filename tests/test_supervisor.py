@@ -7,7 +7,7 @@ import pytest
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
-from agent_core.errors import StartFailed
+from agent_core.base.errors import StartFailed
 from agent_core.plugin import Component
 from agent_core.supervisor import ComponentState, Supervisor
 from agent_core.testing.clock import SimulatedClock

@@ -14,7 +14,7 @@ camera that came back to its port from its twin that was put there meanwhile, wi
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from agent_core.models import CameraId, DetectedCamera, Fingerprint
+from agent_core.base.models import CameraId, DetectedCamera, Fingerprint
 
 __all__ = ("FIRST_UNNUMBERED", "Identity", "Known", "identify")
 

@@ -6,11 +6,11 @@ from typing import Literal
 import anyio
 from pydantic import BaseModel, ConfigDict, Field
 
+from agent_core.base.errors import StateCorrupt, StorageFailed
+from agent_core.base.files import StateFile
+from agent_core.base.models import CAMERA_ID, CameraId, Fingerprint
+from agent_core.base.workers import WorkerPool
 from agent_core.cameras.identity import Known
-from agent_core.errors import StateCorrupt, StorageFailed
-from agent_core.models import CAMERA_ID, CameraId, Fingerprint
-from agent_core.state import StateFile
-from agent_core.workers import WorkerPool
 
 __all__ = ("Ledger",)
 

@@ -9,12 +9,12 @@ import anyio
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
+from agent_core.base.clock import Clock
+from agent_core.base.containment import contained
+from agent_core.base.errors import AgentError, DependencyFailed
+from agent_core.base.waiting import GrowingPauses
 from agent_core.cameras.ledger import Ledger
 from agent_core.cameras.registry import CameraRegistry, SourceReport
-from agent_core.clock import Clock
-from agent_core.containment import contained
-from agent_core.errors import AgentError, DependencyFailed
-from agent_core.pauses import GrowingPauses
 from agent_core.plugin import CameraSource
 
 __all__ = ("CameraMonitor", "Discovery", "SourceState")

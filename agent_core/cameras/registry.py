@@ -4,19 +4,12 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from agent_core.base.clock import Clock
+from agent_core.base.errors import InvalidParams, NotFound
+from agent_core.base.events import EventBus
+from agent_core.base.models import CAMERA_ID, Camera, CameraEvent, CameraId, CameraStatus, DetectedCamera
 from agent_core.cameras.identity import Identity, Known, identify
 from agent_core.cameras.ledger import Ledger
-from agent_core.clock import Clock
-from agent_core.errors import InvalidParams, NotFound
-from agent_core.events import EventBus
-from agent_core.models import (
-    CAMERA_ID,
-    Camera,
-    CameraEvent,
-    CameraId,
-    CameraStatus,
-    DetectedCamera,
-)
 from agent_core.plugin.results import checked_camera, checked_reason
 
 __all__ = ("CameraRegistry", "SourceReport", "parse_camera_id")

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Union
 
-from agent_core.errors import AgentError, AuthenticationFailed, InvalidParams
+from agent_core.base.errors import AgentError, AuthenticationFailed, InvalidParams
 
 if TYPE_CHECKING:
     from agent_core.client.errors import ClientError

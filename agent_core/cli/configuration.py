@@ -5,11 +5,11 @@ import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from agent_core.base.errors import ConfigError, PluginError
 from agent_core.cli.loading import load_plugins, quietly
 from agent_core.cli.options import Commands, Parser, add_command
 from agent_core.cli.settings import find_files, load_settings
 from agent_core.cli.text import one_line, print_result
-from agent_core.errors import ConfigError, PluginError
 
 if TYPE_CHECKING:
     from agent_core.config import AgentConfig, PluginsConfig

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from agent_core.small_files import read_small
+from agent_core.base.small_files import read_small
 
 if TYPE_CHECKING:
     from agent_core.config import ServerConfig

@@ -4,9 +4,9 @@ import json
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Union
 
+from agent_core.base.errors import AgentError, AuthenticationFailed, ConfigError, PermissionDenied
 from agent_core.cli.advice import next_step
 from agent_core.cli.text import one_line
-from agent_core.errors import AgentError, AuthenticationFailed, ConfigError, PermissionDenied
 
 if TYPE_CHECKING:
     from agent_core.client.errors import ClientError

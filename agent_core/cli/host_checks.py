@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import agent_core
+from agent_core.base.errors import AgentError, StartFailed
 from agent_core.cli.running import listener_pid, program_name
 from agent_core.cli.text import iso_time
-from agent_core.errors import AgentError, StartFailed
 from agent_core.plugin import Finding, FindingStatus, ffmpeg
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def look_at_secrets(storage: "StorageConfig", server: "ServerConfig") -> list[Fi
     """Look at the secret and at the certificate, where there are any."""
     import os
 
-    from agent_core.rpc.auth import Secret
+    from agent_core.auth.secret import Secret
     from agent_core.rpc.listener import tls_context
 
     findings = []

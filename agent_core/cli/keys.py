@@ -4,15 +4,15 @@ import argparse
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from agent_core.base.errors import AuthenticationFailed
 from agent_core.cli.bearer import add_lifetime, add_role, user_name
 from agent_core.cli.options import Commands, Parser, add_command
 from agent_core.cli.secret import is_foreign
 from agent_core.cli.settings import load_settings
 from agent_core.cli.text import iso_time, print_result, table
-from agent_core.errors import AuthenticationFailed
 
 if TYPE_CHECKING:
-    from agent_core.rpc.apikeys import ApiKey, ApiKeys
+    from agent_core.auth.api_keys import ApiKey, ApiKeys
 
 __all__ = ("add",)
 
@@ -33,7 +33,7 @@ def add(commands: "Commands[Parser]") -> None:
 
 
 def _create(arguments: argparse.Namespace) -> int:
-    from agent_core.rpc.roles import Role
+    from agent_core.auth.roles import Role
 
     lifetime_s: int | None = arguments.lifetime_s
     expires_at = None if lifetime_s is None else datetime.now(UTC) + timedelta(seconds=lifetime_s)
@@ -72,8 +72,8 @@ def _end(moment: datetime | None) -> str | None:
 
 
 def _keys(arguments: argparse.Namespace) -> "ApiKeys":
-    from agent_core.clock import SystemClock
-    from agent_core.rpc.apikeys import ApiKeys
+    from agent_core.auth.api_keys import ApiKeys
+    from agent_core.base.clock import SystemClock
 
     storage = load_settings(arguments.config).storage
     # The file is written anew, so the agent there would accept no key any more.

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from types import FrameType
 
+    from agent_core.base.models import Camera
     from agent_core.config import AgentConfig
     from agent_core.loading import LoadedPlugins
-    from agent_core.models import Camera
     from agent_core.plugin.manager import PluginStatus
 
 __all__ = ("load_plugins", "loaded", "quietly")
@@ -74,9 +74,9 @@ def load_plugins(config: "AgentConfig") -> "tuple[PluginStatus, ...]":
 
 def loaded(config: "AgentConfig") -> "LoadedPlugins":
     """The same with the plugins themselves and what they offer."""
-    from agent_core.clock import SystemClock
+    from agent_core.base.clock import SystemClock
+    from agent_core.base.events import EventBus
     from agent_core.config import PluginsConfig
-    from agent_core.events import EventBus
     from agent_core.loading import contexts, load_plugins
     from agent_core.plugin.manager import installed
     from agent_core.watchdog.records import host_times, review

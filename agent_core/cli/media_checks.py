@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from agent_core.base.errors import AgentError
 from agent_core.cli.host_checks import said
-from agent_core.errors import AgentError
 from agent_core.path_conf import MODE_REASONS, PublishMode
 from agent_core.plugin import Component, Finding, FindingStatus, MediaServer
 
@@ -59,7 +59,7 @@ async def _program(program: str) -> str:
 
 async def _answer(settings: "MediaServerConfig") -> None:
     """Ask the API for a sign of life. Raises MediaServerError."""
-    from agent_core.errors import MediaServerUnavailable
+    from agent_core.base.errors import MediaServerUnavailable
     from agent_core.mediamtx.client import MediaServerClient
     from agent_core.plugin.rtsp import Credentials
 

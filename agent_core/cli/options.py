@@ -87,7 +87,7 @@ def add_agent_options(parser: argparse.ArgumentParser) -> None:
 
 def camera_name(text: str) -> str:
     """An argument's type: the name of a camera. Raises UsageFailed."""
-    from agent_core.models import CAMERA_ID
+    from agent_core.base.models import CAMERA_ID
 
     if not CAMERA_ID.fullmatch(text):
         raise UsageFailed(

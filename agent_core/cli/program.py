@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from agent_core import __version__
+from agent_core.base.errors import AgentError
 from agent_core.cli import (
     calls,
     cameras,
@@ -23,7 +24,6 @@ from agent_core.cli import (
 from agent_core.cli.exits import ExitCode, Failure, exit_code, explain
 from agent_core.cli.options import EXIT_CODES, Parser, add_agent_options, add_common_options
 from agent_core.cli.output import let_go_of_stdout, open_missing_streams, print_error, writing_output
-from agent_core.errors import AgentError
 
 __all__ = ("main",)
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent_core.small_files import read_small
+from agent_core.base.small_files import read_small
 
 __all__ = ("RunningAgent", "announced", "listener_pid", "lock_holder", "program_name", "running_agents")
 

@@ -4,12 +4,12 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent_core.errors import AuthenticationFailed, StartFailed
-from agent_core.small_files import UnsafeFile, open_regular
+from agent_core.base.errors import AuthenticationFailed, StartFailed
+from agent_core.base.small_files import UnsafeFile, open_regular
 
 if TYPE_CHECKING:
+    from agent_core.auth.tokens import TokenAuthority
     from agent_core.config import StorageConfig
-    from agent_core.rpc.auth import TokenAuthority
 
 __all__ = ("is_foreign", "local_token", "token_authority")
 
@@ -30,7 +30,7 @@ def local_token(storage: "StorageConfig") -> str | None:
         pass  # said below
     except OSError as error:
         raise _unreadable() from error
-    from agent_core.rpc.roles import Role
+    from agent_core.auth.roles import Role
 
     return token_authority(storage).create(f"local-{os.getuid()}", Role.ADMIN, _LIFETIME_S)
 
@@ -41,8 +41,9 @@ def token_authority(storage: "StorageConfig") -> "TokenAuthority":
     Raises:
         AuthenticationFailed: the secret cannot be used, or would not belong to the agent.
     """
-    from agent_core.clock import SystemClock
-    from agent_core.rpc.auth import Secret, TokenAuthority
+    from agent_core.auth.secret import Secret
+    from agent_core.auth.tokens import TokenAuthority
+    from agent_core.base.clock import SystemClock
 
     try:
         _refuse_foreign(storage)

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent_core.errors import ConfigError
+from agent_core.base.errors import ConfigError
 
 if TYPE_CHECKING:
     from agent_core.config import AgentConfig

@@ -31,7 +31,7 @@ def _own_name() -> str:
 
 
 def _create(arguments: argparse.Namespace) -> int:
-    from agent_core.rpc.roles import Role
+    from agent_core.auth.roles import Role
 
     config = load_settings(arguments.config)
     lifetime_s = arguments.lifetime_s or int(config.auth.token_lifetime_s)

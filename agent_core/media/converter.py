@@ -11,11 +11,11 @@ import anyio.to_thread
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
-from agent_core.clock import Clock
-from agent_core.errors import AgentError, CaptureFailed, RateLimited
+from agent_core.base.clock import Clock
+from agent_core.base.errors import AgentError, CaptureFailed, RateLimited
+from agent_core.base.models import Picture
 from agent_core.media import images
 from agent_core.media.images import Wanted
-from agent_core.models import Picture
 
 __all__ = ("PictureConverter", "Renderer")
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from agent_core.errors import CaptureFailed
-from agent_core.models import Picture, PictureFormat
-from agent_core.small_files import open_regular
+from agent_core.base.errors import CaptureFailed
+from agent_core.base.models import Picture, PictureFormat
+from agent_core.base.small_files import open_regular
 
 if TYPE_CHECKING:
     from PIL import Image

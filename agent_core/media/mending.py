@@ -4,10 +4,10 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from agent_core.base.files import explain_os_error
+from agent_core.base.small_files import open_regular
 from agent_core.media._boxes import header
 from agent_core.media.fmp4 import Fmp4Reader
-from agent_core.small_files import open_regular
-from agent_core.state import explain_os_error
 
 __all__ = ("mend",)
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent_core.errors import StorageFailed
-from agent_core.small_files import open_regular
-from agent_core.state import explain_os_error
+from agent_core.base.errors import StorageFailed
+from agent_core.base.files import explain_os_error
+from agent_core.base.small_files import open_regular
 
 __all__ = ("segment_duration_s",)
 

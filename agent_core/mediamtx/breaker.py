@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 
-from agent_core.clock import Clock
-from agent_core.errors import MediaServerError, MediaServerUnavailable
+from agent_core.base.clock import Clock
+from agent_core.base.errors import MediaServerError, MediaServerUnavailable
 
 __all__ = ("BreakerSettings", "BreakerState", "CircuitBreaker", "CircuitOpen")
 

@@ -10,8 +10,8 @@ import anyio
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from agent_core.clock import Clock, SystemClock
-from agent_core.errors import ConfigError, MediaServerError, MediaServerRefused, MediaServerUnavailable
+from agent_core.base.clock import Clock, SystemClock
+from agent_core.base.errors import ConfigError, MediaServerError, MediaServerRefused, MediaServerUnavailable
 from agent_core.mediamtx.breaker import CircuitBreaker
 from agent_core.mediamtx.schema import Features, Page, PathConf, RecordedPath, RuntimePath, ServerInfo
 from agent_core.mediamtx.words import without_addresses

@@ -12,8 +12,8 @@ import anyio
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
-from agent_core.clock import Clock, SystemClock
-from agent_core.errors import ConfigError, MediaServerError, MediaServerRefused, MediaServerUnavailable
+from agent_core.base.clock import Clock, SystemClock
+from agent_core.base.errors import ConfigError, MediaServerError, MediaServerRefused, MediaServerUnavailable
 from agent_core.mediamtx._dialogue import ConnectionEnded, Dialogue
 from agent_core.plugin.rtsp import (
     Credentials,

@@ -13,16 +13,20 @@ import anyio
 from anyio import TASK_STATUS_IGNORED, CancelScope
 from anyio.abc import ByteReceiveStream, Process, TaskGroup, TaskStatus
 
-from agent_core import processes
-from agent_core.clock import Clock
-from agent_core.errors import (
+from agent_core.base import processes
+from agent_core.base.clock import Clock
+from agent_core.base.errors import (
     AgentError,
     MediaServerError,
     MediaServerRefused,
     MediaServerUnavailable,
     StartFailed,
 )
-from agent_core.instance import InstanceLock, own_folder
+from agent_core.base.files import explain_os_error, write_atomic
+from agent_core.base.folders import own_folder
+from agent_core.base.locks import InstanceLock
+from agent_core.base.workers import WorkerPool
+from agent_core.config.sections import MediaServerConfig
 from agent_core.mediamtx.client import MediaServerClient
 from agent_core.mediamtx.managed_config import Ports, configuration
 from agent_core.mediamtx.managed_log import ServerLog
@@ -31,9 +35,6 @@ from agent_core.mediamtx.managed_watch import until_hung
 from agent_core.mediamtx.words import without_addresses
 from agent_core.plugin import MediaServer
 from agent_core.plugin.rtsp import Credentials
-from agent_core.sections import MediaServerConfig
-from agent_core.state import explain_os_error, write_atomic
-from agent_core.workers import WorkerPool
 
 __all__ = ("CONFIG_FILE", "FOLDER", "ManagedEndpoints", "ManagedServer")
 

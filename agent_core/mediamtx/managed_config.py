@@ -7,8 +7,8 @@ import socket
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+from agent_core.config.sections import MediaServerConfig
 from agent_core.plugin.rtsp import Credentials
-from agent_core.sections import MediaServerConfig
 
 __all__ = ("OLDEST", "Ports", "Version", "configuration")
 

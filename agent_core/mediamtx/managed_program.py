@@ -8,8 +8,8 @@ from pathlib import Path
 
 import anyio
 
-from agent_core import processes
-from agent_core.errors import StartFailed
+from agent_core.base import processes
+from agent_core.base.errors import StartFailed
 from agent_core.mediamtx.managed_config import OLDEST, Version
 
 __all__ = ("environment", "locate", "version_of")

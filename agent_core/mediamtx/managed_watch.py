@@ -1,7 +1,7 @@
 """Whether a media server that runs still answers: one that hangs does not end by itself."""
 
-from agent_core.clock import Clock
-from agent_core.errors import MediaServerError, MediaServerUnavailable
+from agent_core.base.clock import Clock
+from agent_core.base.errors import MediaServerError, MediaServerUnavailable
 from agent_core.mediamtx.client import MediaServerClient
 
 __all__ = ("HangWatch", "until_hung")

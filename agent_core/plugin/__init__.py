@@ -7,8 +7,8 @@ Tools live beside it as modules: `agent_core.plugin.ffmpeg`, `.ffmpeg_stream`, `
 from anyio import TASK_STATUS_IGNORED as NOT_ASKED
 from anyio.abc import TaskStatus
 
-from agent_core.clock import Clock
-from agent_core.errors import (
+from agent_core.base.clock import Clock
+from agent_core.base.errors import (
     AgentError,
     CaptureFailed,
     DependencyFailed,
@@ -20,7 +20,7 @@ from agent_core.errors import (
     TierUnavailable,
     Unsupported,
 )
-from agent_core.models import (
+from agent_core.base.models import (
     Camera,
     CameraId,
     CameraMode,
@@ -38,7 +38,8 @@ from agent_core.models import (
     PictureFormat,
     Url,
 )
-from agent_core.pauses import GrowingPauses
+from agent_core.base.waiting import GrowingPauses
+from agent_core.base.workers import WorkerPool
 from agent_core.plugin.abc import (
     HOOKSPEC_API,
     CameraSource,
@@ -57,7 +58,6 @@ from agent_core.plugin.abc import (
 from agent_core.plugin.checks import Check, Finding, FindingStatus
 from agent_core.plugin.context import AgentContext, CameraDirectory, CameraReport, EventPublisher
 from agent_core.plugin.spec import MARKER, hookimpl
-from agent_core.workers import WorkerPool
 
 #: The type of `task_status`: calling `started()` says that the provider is up. `NOT_ASKED` ignores it.
 Started = TaskStatus[None]

@@ -8,7 +8,7 @@ from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 from pydantic import BaseModel, ConfigDict
 
-from agent_core.models import Camera, Picture
+from agent_core.base.models import Camera, Picture
 from agent_core.plugin.context import CameraReport
 
 if TYPE_CHECKING:

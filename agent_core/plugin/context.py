@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from agent_core.clock import Clock
-from agent_core.models import Camera, DetectedCamera
+from agent_core.base.clock import Clock
+from agent_core.base.models import Camera, DetectedCamera
 
 __all__ = ("AgentContext", "CameraDirectory", "CameraReport", "EventPublisher")
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from agent_core import processes
-from agent_core.errors import FfmpegFailed
+from agent_core.base import processes
+from agent_core.base.errors import FfmpegFailed
 
 __all__ = ("QUIET", "bundled", "explain", "locate", "redact", "run")
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 import anyio
 from anyio.abc import ByteReceiveStream
 
-from agent_core import processes
-from agent_core.errors import FfmpegFailed
+from agent_core.base import processes
+from agent_core.base.errors import FfmpegFailed
 from agent_core.plugin import ffmpeg
 
 __all__ = ("stream",)

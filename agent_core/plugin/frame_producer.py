@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from typing import Protocol
 
-from agent_core.errors import AgentError, CaptureFailed, DependencyFailed
+from agent_core.base.errors import AgentError, CaptureFailed, DependencyFailed
 
 __all__ = ("FrameProducer", "FrameSink", "as_capture_failed")
 

@@ -11,12 +11,12 @@ import anyio
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskGroup, TaskStatus
 
-from agent_core.clock import Clock
-from agent_core.errors import CaptureFailed, StartFailed
-from agent_core.listening import accept_clients
+from agent_core.base.clock import Clock
+from agent_core.base.errors import CaptureFailed, StartFailed
+from agent_core.base.files import explain_os_error
+from agent_core.base.listening import accept_clients
+from agent_core.base.socket_place import SocketPlace
 from agent_core.plugin.frames import FrameBroker
-from agent_core.socket_place import SocketPlace
-from agent_core.state import explain_os_error
 
 __all__ = ("FrameServer",)
 
@@ -81,7 +81,7 @@ class FrameServer:
                 await place.wait_lost()
                 accepting.cancel_scope.cancel()
 
-    # With the sockets themselves, for the reason given in `agent_core.listening`.
+    # With the sockets themselves, for the reason given in `agent_core.base.listening`.
 
     async def _serve(self, client: socket.socket) -> None:
         with client:

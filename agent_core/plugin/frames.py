@@ -14,10 +14,10 @@ import anyio.lowlevel
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
-from agent_core.clock import Clock
-from agent_core.containment import contained
-from agent_core.errors import AgentError, CaptureFailed
-from agent_core.models import CapturedAtSource, Frame
+from agent_core.base.clock import Clock
+from agent_core.base.containment import contained
+from agent_core.base.errors import AgentError, CaptureFailed
+from agent_core.base.models import CapturedAtSource, Frame
 from agent_core.plugin import jpeg
 from agent_core.plugin.frame_producer import FrameProducer, FrameSink, as_capture_failed
 from agent_core.plugin.frame_settings import BrokerSettings, BrokerState, BrokerStats

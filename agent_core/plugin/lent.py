@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent_core.clock import Clock
-from agent_core.errors import PluginError
-from agent_core.events import EventBus
+from agent_core.base.clock import Clock
+from agent_core.base.errors import PluginError
+from agent_core.base.events import EventBus
 from agent_core.plugin.context import CameraDirectory
 from agent_core.plugin.results import checked_payload
 

@@ -13,10 +13,10 @@ from typing import Any, TypeVar
 import pluggy
 from pydantic import ValidationError
 
+from agent_core.base.containment import contained, describe
+from agent_core.base.errors import AgentError, PluginError
+from agent_core.base.models import MediaInput
 from agent_core.config import PluginsConfig, explain_validation
-from agent_core.containment import contained, describe
-from agent_core.errors import AgentError, PluginError
-from agent_core.models import MediaInput
 from agent_core.plugin import spec
 from agent_core.plugin.abc import (
     CameraSource,

@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from agent_core.errors import CaptureFailed, PluginError
-from agent_core.models import (
+from agent_core.base.errors import CaptureFailed, PluginError
+from agent_core.base.models import (
     CameraMode,
     CapturedAtSource,
     Control,

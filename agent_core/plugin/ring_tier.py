@@ -2,9 +2,9 @@
 
 import anyio
 
-from agent_core.clock import Clock
-from agent_core.errors import TierUnavailable
-from agent_core.models import Camera, Frame, FrameReader, Picture, PictureFormat
+from agent_core.base.clock import Clock
+from agent_core.base.errors import TierUnavailable
+from agent_core.base.models import Camera, Frame, FrameReader, Picture, PictureFormat
 from agent_core.plugin.abc import CaptureRequest, SnapshotTier
 
 __all__ = ("RingTier",)

@@ -9,8 +9,8 @@ from typing import Protocol
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from stevedore.named import NamedExtensionManager
 
-from agent_core.containment import contained, describe
-from agent_core.errors import PluginError
+from agent_core.base.containment import contained, describe
+from agent_core.base.errors import PluginError
 from agent_core.plugin import spec
 from agent_core.plugin.abc import HOOKSPEC_API, Plugin, Settings
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import pluggy
 
-from agent_core.models import MediaInput
+from agent_core.base.models import MediaInput
 from agent_core.plugin.abc import CameraSource, Component, Publisher, RpcMethod, RpcParams, SnapshotTier
 from agent_core.plugin.checks import Check
 from agent_core.plugin.context import AgentContext

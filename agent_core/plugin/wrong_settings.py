@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from agent_core.errors import ConfigError
+from agent_core.base.errors import ConfigError
 from agent_core.plugin.manager import PluginStatus
 
 __all__ = ("refuse_wrong_settings",)

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 import anyio
 from anyio.abc import TaskGroup
 
+from agent_core.base.socket_place import LOOK_S, SocketPlace
 from agent_core.rpc.peer import Peer
 from agent_core.rpc.places import Places
-from agent_core.socket_place import LOOK_S, SocketPlace
 
 __all__ = ("Acceptor", "Door", "LocalDoor")
 

@@ -2,9 +2,9 @@
 
 from typing import Final
 
-from agent_core.clock import Clock
-from agent_core.errors import RateLimited
-from agent_core.rpc.limits import RateLimiter
+from agent_core.auth.limits import RateLimiter
+from agent_core.base.clock import Clock
+from agent_core.base.errors import RateLimited
 
 __all__ = ("Allowance",)
 

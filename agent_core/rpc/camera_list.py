@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from agent_core.models import Camera, CameraStatus
+from agent_core.base.models import Camera, CameraStatus
 from agent_core.rpc import models as wire
 from agent_core.rpc.forms import Forms
 from agent_core.rpc.prepared import Prepared

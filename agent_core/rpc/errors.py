@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from agent_core.errors import (
+from agent_core.base.errors import (
     AgentError,
     AuthenticationFailed,
     DependencyFailed,

@@ -4,10 +4,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from agent_core.clock import Clock
-from agent_core.config import MediaServerConfig
-from agent_core.mediamtx.schema import RuntimePath
-from agent_core.models import (
+from agent_core.base.clock import Clock
+from agent_core.base.models import (
     Camera,
     CameraEvent,
     CameraId,
@@ -19,6 +17,8 @@ from agent_core.models import (
     Snapshot,
     SystemEvent,
 )
+from agent_core.config import MediaServerConfig
+from agent_core.mediamtx.schema import RuntimePath
 from agent_core.rpc import models as wire
 from agent_core.rpc import status_models as status
 from agent_core.rpc.media_models import RecordingEventForm

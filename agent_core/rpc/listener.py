@@ -6,7 +6,7 @@ import ssl
 from collections.abc import Sequence
 from pathlib import Path
 
-from agent_core.errors import StartFailed
+from agent_core.base.errors import StartFailed
 
 __all__ = ("bind", "refuse_unusable", "tls_context")
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from agent_core.models import CAMERA_ID, CameraStatus, CapturedAtSource, PictureFormat
+from agent_core.base.models import CAMERA_ID, CameraStatus, CapturedAtSource, PictureFormat
 from agent_core.plugin import RpcParams, RpcResult
 from agent_core.rpc.timestamps import Timestamp
 

@@ -4,7 +4,13 @@ from typing import Literal
 
 from pydantic import JsonValue, TypeAdapter
 
-from agent_core.errors import AgentError, AuthenticationFailed, InvalidParams, PermissionDenied, RateLimited
+from agent_core.base.errors import (
+    AgentError,
+    AuthenticationFailed,
+    InvalidParams,
+    PermissionDenied,
+    RateLimited,
+)
 from agent_core.rpc.errors import CODES, INTERNAL_ERROR, WireCode
 from agent_core.rpc.params import ordered_params, takes_positions
 from agent_core.rpc.table import Method, MethodTable

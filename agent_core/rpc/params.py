@@ -7,7 +7,7 @@ from typing import TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from agent_core.errors import InvalidParams
+from agent_core.base.errors import InvalidParams
 
 __all__ = ("nearest", "ordered_params", "validate_params")
 

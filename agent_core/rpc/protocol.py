@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, NoReturn, TypeGuard
 
-from agent_core.errors import AgentError
+from agent_core.base.errors import AgentError
 from agent_core.rpc.errors import InvalidRequest, ParseFailed, WireError, wire_error
 
 __all__ = (

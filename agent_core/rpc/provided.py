@@ -4,11 +4,11 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from agent_core.errors import PluginError
+from agent_core.auth.roles import Role
+from agent_core.base.errors import PluginError
 from agent_core.plugin.abc import RpcMethod, RpcParams, RpcResult
 from agent_core.plugin.manager import Providers
 from agent_core.rpc.methods import CONTRACT_METHODS
-from agent_core.rpc.roles import Role
 from agent_core.rpc.topics import CORE_TOPICS
 
 __all__ = ("check_provided",)

@@ -12,8 +12,9 @@ from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from agent_core.base.descriptors import descriptor_limit
+from agent_core.base.socket_place import SocketPlace
 from agent_core.config import ServerConfig
-from agent_core.descriptors import descriptor_limit
 from agent_core.rpc.acceptor import Door, LocalDoor
 from agent_core.rpc.engine import Engine
 from agent_core.rpc.listener import bind, tls_context
@@ -21,7 +22,6 @@ from agent_core.rpc.origin import origin_allowed
 from agent_core.rpc.places import PlaceLimits, Places
 from agent_core.rpc.sessions import Sessions
 from agent_core.rpc.sparing import logging_sparingly
-from agent_core.socket_place import SocketPlace
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,18 +8,18 @@ import anyio
 import anyio.lowlevel
 from anyio.abc import TaskGroup
 
-from agent_core.clock import Clock
-from agent_core.errors import AuthenticationFailed, RateLimited
-from agent_core.events import EventBus, Subscription
-from agent_core.logging import fields
+from agent_core.auth.authenticator import Authenticator
+from agent_core.auth.limits import RateLimiter
+from agent_core.auth.roles import Principal
+from agent_core.base.clock import Clock
+from agent_core.base.errors import AuthenticationFailed, RateLimited
+from agent_core.base.events import EventBus, Subscription
+from agent_core.base.logging import fields
 from agent_core.rpc import protocol
 from agent_core.rpc.allowance import Allowance
-from agent_core.rpc.auth import Authenticator
 from agent_core.rpc.errors import wire_error
-from agent_core.rpc.limits import RateLimiter
 from agent_core.rpc.message_stream import MessageStream
 from agent_core.rpc.protocol import Call, Message, Refusal
-from agent_core.rpc.roles import Principal
 from agent_core.rpc.subscriptions import Subscriptions
 from agent_core.rpc.table import Caller, MethodTable
 from agent_core.rpc.topics import AuthExpired, EventForms, EventsDropped

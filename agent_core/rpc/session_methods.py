@@ -5,11 +5,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
-from agent_core.errors import AuthenticationFailed, InvalidParams, RateLimited
-from agent_core.models import CAMERA_ID
+from agent_core.auth.roles import Role
+from agent_core.base.errors import AuthenticationFailed, InvalidParams, RateLimited
+from agent_core.base.models import CAMERA_ID
 from agent_core.plugin.abc import RpcParams, RpcResult
 from agent_core.rpc.prepared import Prepared
-from agent_core.rpc.roles import Role
 from agent_core.rpc.sessions import Sessions
 from agent_core.rpc.table import Caller, Method, MethodTable
 from agent_core.rpc.timestamps import Timestamp

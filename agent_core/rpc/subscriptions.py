@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from agent_core.events import Event
+from agent_core.base.events import Event
 from agent_core.rpc.topics import EventForms
 
 __all__ = ("Subscriptions",)

@@ -7,13 +7,13 @@ from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-from agent_core.containment import contained
-from agent_core.errors import AgentError, AuthenticationFailed, PluginError, Unsupported
+from agent_core.auth.roles import Principal, Role
+from agent_core.base.containment import contained
+from agent_core.base.errors import AgentError, AuthenticationFailed, PluginError, Unsupported
 from agent_core.plugin.abc import RpcMethod, RpcParams
 from agent_core.rpc.errors import MethodNotFound, without_device_paths
 from agent_core.rpc.params import nearest, validate_params
 from agent_core.rpc.prepared import Prepared
-from agent_core.rpc.roles import Principal, Role
 
 __all__ = ("Caller", "Method", "MethodTable", "SessionPort", "contract_placeholder")
 

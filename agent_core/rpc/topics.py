@@ -10,8 +10,8 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import to_json
 
-from agent_core.errors import InvalidParams, PluginError
-from agent_core.events import Event
+from agent_core.base.errors import InvalidParams, PluginError
+from agent_core.base.events import Event
 from agent_core.rpc.errors import without_device_paths
 from agent_core.rpc.params import nearest
 from agent_core.rpc.protocol import notification

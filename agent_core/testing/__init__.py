@@ -1,6 +1,6 @@
 """The test kit for plugin and client authors; the agent tests itself with it. Needs pytest."""
 
-from agent_core.clock import SystemClock
+from agent_core.base.clock import SystemClock
 from agent_core.testing.agents import RunningAgent, running_agent
 from agent_core.testing.clock import SimulatedClock
 from agent_core.testing.contracts import (

@@ -10,11 +10,11 @@ import anyio
 
 from agent_core.app import Agent, Running
 from agent_core.assembly import Assembly
+from agent_core.auth.roles import Role
+from agent_core.base.clock import Clock
 from agent_core.client import AgentClient
-from agent_core.clock import Clock
 from agent_core.config import AgentConfig
 from agent_core.plugin.manager import EntryPointFinder, installed
-from agent_core.rpc.roles import Role
 
 __all__ = ("RunningAgent", "running_agent")
 

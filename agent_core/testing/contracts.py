@@ -12,8 +12,8 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from agent_core.clock import SystemClock
-from agent_core.models import Camera, CameraId, CameraStatus, CapturedAtSource, DetectedCamera
+from agent_core.base.clock import SystemClock
+from agent_core.base.models import Camera, CameraId, CameraStatus, CapturedAtSource, DetectedCamera
 from agent_core.plugin import AgentError, CameraSource, CaptureRequest, PictureFormat, SnapshotTier
 from agent_core.plugin.jpeg import inspect
 from agent_core.plugin.results import checked_camera, checked_picture

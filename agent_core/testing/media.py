@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from agent_core.base.models import CameraId
 from agent_core.mediamtx.schema import RuntimePath
-from agent_core.models import CameraId
 
 __all__ = ("StaticMedia",)
 

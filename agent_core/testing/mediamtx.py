@@ -14,7 +14,7 @@ from pathlib import Path
 import anyio
 from anyio.abc import Process
 
-from agent_core import processes
+from agent_core.base import processes
 from agent_core.plugin import ffmpeg
 from agent_core.testing.waiting import eventually
 

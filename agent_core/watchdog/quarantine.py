@@ -5,7 +5,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict
 
-from agent_core.errors import PluginError
+from agent_core.base.errors import PluginError
 from agent_core.watchdog.origins import PluginOrigin
 
 __all__ = ("TIMES", "WINDOW_S", "Freeze", "Held", "Quarantine", "SuspendWatch", "was_suspended")

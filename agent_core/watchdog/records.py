@@ -11,9 +11,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from agent_core.errors import AgentError, PluginError, StartFailed
-from agent_core.sections import AgentConfig
-from agent_core.state import StateFile, explain_os_error
+from agent_core.base.errors import AgentError, PluginError, StartFailed
+from agent_core.base.files import StateFile, explain_os_error
+from agent_core.config.sections import AgentConfig
 from agent_core.watchdog.origins import PluginOrigin, enabled_origins
 from agent_core.watchdog.quarantine import Freeze, Quarantine, was_suspended
 from agent_core.watchdog.stacks import culprit, parse_stacks, place_of

@@ -14,8 +14,8 @@ from typing import NoReturn
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
-from agent_core.clock import Clock
-from agent_core.runtime import notify_systemd
+from agent_core.base.clock import Clock
+from agent_core.base.systemd import notify_systemd
 from agent_core.watchdog.origins import PluginOrigin
 from agent_core.watchdog.quarantine import SuspendWatch
 from agent_core.watchdog.records import HostTimes, RunRecord, host_times

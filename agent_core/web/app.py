@@ -12,7 +12,8 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from agent_core.errors import (
+from agent_core.auth.links import DownloadLinks
+from agent_core.base.errors import (
     AgentError,
     AuthenticationFailed,
     NotFound,
@@ -20,11 +21,10 @@ from agent_core.errors import (
     RateLimited,
     StorageFailed,
 )
-from agent_core.state import explain_os_error
+from agent_core.base.files import explain_os_error
+from agent_core.base.workers import WorkerPool
 from agent_core.web.conditions import Answer, answer_for
 from agent_core.web.files import FileResolver, OpenedFile, ServedFile, open_beneath
-from agent_core.web.links import DownloadLinks
-from agent_core.workers import WorkerPool
 
 __all__ = ("Gate", "web_app")
 
@@ -41,7 +41,7 @@ _Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 class Gate(Protocol):
-    """Judges credentials; `agent_core.rpc.auth.Authenticator` is one."""
+    """Judges credentials; `agent_core.auth.tokens.Authenticator` is one."""
 
     def require(self, credentials: str, address: str, role: str) -> None:
         """Raises AuthenticationFailed, PermissionDenied or RateLimited."""

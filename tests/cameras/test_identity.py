@@ -2,8 +2,8 @@
 
 import pytest
 
+from agent_core.base.models import CameraId, DetectedCamera, Fingerprint
 from agent_core.cameras.identity import Identity, Known, identify
-from agent_core.models import CameraId, DetectedCamera, Fingerprint
 
 
 def seen(

@@ -10,10 +10,10 @@ from random import Random
 
 import pytest
 
+from agent_core.base.events import Event, EventBus
+from agent_core.base.models import CameraEvent, CameraId, CameraStatus, DetectedCamera, Fingerprint
 from agent_core.cameras.ledger import Ledger
 from agent_core.cameras.registry import CameraRegistry, SourceReport
-from agent_core.events import Event, EventBus
-from agent_core.models import CameraEvent, CameraId, CameraStatus, DetectedCamera, Fingerprint
 from agent_core.testing.clock import SimulatedClock
 
 PORTS = [f"usb-0:{number}" for number in range(1, 7)]

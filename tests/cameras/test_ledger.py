@@ -5,9 +5,9 @@ from pathlib import Path
 import anyio
 import pytest
 
+from agent_core.base.models import CameraId, Fingerprint
 from agent_core.cameras.identity import Known
 from agent_core.cameras.ledger import Ledger
-from agent_core.models import CameraId, Fingerprint
 
 CAMERA = Known(CameraId("camera3"), Fingerprint("usb", "S1", "1-1", "x"), "Front")
 OTHER = Known(CameraId("camera4"), Fingerprint("usb", "S2", "1-2", "x"), "Back")

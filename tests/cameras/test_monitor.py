@@ -11,11 +11,11 @@ import pytest
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
+from agent_core.base.events import EventBus
+from agent_core.base.models import DetectedCamera, Fingerprint
 from agent_core.cameras.ledger import Ledger
 from agent_core.cameras.monitor import CameraMonitor, SourceState
 from agent_core.cameras.registry import CameraRegistry
-from agent_core.events import EventBus
-from agent_core.models import DetectedCamera, Fingerprint
 from agent_core.plugin import CameraReport, CameraSource, CaptureFailed
 from agent_core.testing.clock import SimulatedClock
 

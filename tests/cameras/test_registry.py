@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from agent_core.base.errors import InvalidParams, NotFound
+from agent_core.base.events import Event, EventBus
+from agent_core.base.models import CameraEvent, CameraId, CameraStatus, DetectedCamera, Fingerprint
 from agent_core.cameras.ledger import Ledger
 from agent_core.cameras.registry import CameraRegistry, SourceReport
-from agent_core.errors import InvalidParams, NotFound
-from agent_core.events import Event, EventBus
-from agent_core.models import CameraEvent, CameraId, CameraStatus, DetectedCamera, Fingerprint
 from agent_core.testing.clock import SimulatedClock
 
 FRONT = DetectedCamera("k0", "Front", Fingerprint("usb", "S1", "1-1"), None, number_hint=0)

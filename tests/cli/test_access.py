@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import jwt
 import pytest
 
+from agent_core.auth.roles import Role
+from agent_core.auth.secret import Secret
+from agent_core.base.errors import AuthenticationFailed, ConfigError
 from agent_core.cli.access import find_access
 from agent_core.cli.endpoint import configured_url, running_url
 from agent_core.client import AgentUnreachable
 from agent_core.config import ServerConfig
-from agent_core.errors import AuthenticationFailed, ConfigError
-from agent_core.rpc.auth import Secret
-from agent_core.rpc.roles import Role
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Cli, Home

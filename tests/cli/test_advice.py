@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from agent_core.base.errors import AuthenticationFailed, InvalidParams
 from agent_core.cli.advice import next_step
 from agent_core.client import CallFailed
-from agent_core.errors import AuthenticationFailed, InvalidParams
 from agent_core.rpc.errors import CODES
 from agent_core.testing import running_agent
 

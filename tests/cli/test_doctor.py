@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 
+from agent_core.base.errors import CaptureFailed
+from agent_core.base.locks import InstanceLock
 from agent_core.cli.examination import configuration, look
 from agent_core.cli.folder_checks import Folder, look_at_folder, look_at_runtime_folder
 from agent_core.cli.host_checks import look_at_clock
 from agent_core.cli.running import RunningAgent, lock_holder
 from agent_core.config import StorageConfig
-from agent_core.errors import CaptureFailed
-from agent_core.instance import InstanceLock
 from agent_core.plugin import Check, Finding, FindingStatus
 from agent_core.testing import running_agent
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import jwt
 import pytest
 
+from agent_core.auth.roles import Role
+from agent_core.base.errors import ConfigError, PluginError, StartFailed
 from agent_core.cli.bearer import ROLES
 from agent_core.cli.run import run_agent
-from agent_core.errors import ConfigError, PluginError, StartFailed
-from agent_core.rpc.roles import Role
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Cli, Home

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agent_core.clock import SystemClock
-from agent_core.errors import AuthenticationFailed
-from agent_core.rpc.apikeys import ApiKeys
-from agent_core.rpc.roles import Role
+from agent_core.auth.api_keys import ApiKeys
+from agent_core.auth.roles import Role
+from agent_core.base.clock import SystemClock
+from agent_core.base.errors import AuthenticationFailed
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Cli, Home

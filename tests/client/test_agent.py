@@ -13,9 +13,9 @@ from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosedError
 from websockets.frames import Close
 
+from agent_core.auth.roles import Role
 from agent_core.client import AUTHENTICATION_FAILED, AgentClient, AgentUnreachable, CallFailed, ConnectionLost
 from agent_core.client.connection import explain_closed
-from agent_core.rpc.roles import Role
 
 if TYPE_CHECKING:
     from tests.conftest import Raw, Talk, ToyAgent

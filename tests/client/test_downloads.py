@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import anyio.abc
 import pytest
 
+from agent_core.base.models import CameraId
 from agent_core.client import AgentClient, AgentUnreachable, DownloadFailed
-from agent_core.models import CameraId
 from agent_core.recording_files import RecordingFormat
 
 if TYPE_CHECKING:

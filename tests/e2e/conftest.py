@@ -14,10 +14,11 @@ import anyio
 import pytest
 from anyio.abc import Process
 
+from agent_core.auth.roles import Role
+from agent_core.auth.secret import Secret
+from agent_core.auth.tokens import TokenAuthority
+from agent_core.base.clock import SystemClock
 from agent_core.client import AgentClient
-from agent_core.clock import SystemClock
-from agent_core.rpc.auth import Secret, TokenAuthority
-from agent_core.rpc.roles import Role
 
 #: Unprivileged files stand where the machine's own configuration might be.
 CLEAN = {"CAMERA_AGENT__SERVER__PORT": "0"}

@@ -15,8 +15,8 @@ from typing import Any
 
 import anyio
 
+from agent_core.base.errors import AgentError
 from agent_core.client import CallFailed
-from agent_core.errors import AgentError
 from agent_core.mediamtx.client import MediaServerClient
 from agent_core.mediamtx.schema import PathConf
 from agent_core.testing.mediamtx import MediaServerUnderTest, free_ports

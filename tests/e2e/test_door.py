@@ -12,12 +12,13 @@ import anyio
 import pytest
 from anyio.abc import SocketStream
 
+from agent_core.auth.roles import Role
+from agent_core.auth.secret import Secret
+from agent_core.auth.tokens import TokenAuthority
+from agent_core.base.clock import SystemClock
 from agent_core.client import AgentClient, AgentUnreachable
 from agent_core.client.address import unix_url
-from agent_core.clock import SystemClock
 from agent_core.plugin import ffmpeg
-from agent_core.rpc.auth import Secret, TokenAuthority
-from agent_core.rpc.roles import Role
 
 from .conftest import AgentProcess, AgentProcessFactory, descendants
 from .media import EMBEDDED_CONFIG, connected

@@ -101,7 +101,7 @@ async def test_tier_1_serves_a_camera_whose_broker_is_not_asked(agent: RunningAg
     """The same camera by FFmpeg alone: the tier reads the frame socket like any other input."""
     camera = agent.parts.cameras.get("camera0")
     (tier,) = [tier for tier in agent.parts.controller.snapshots.tiers if tier.rank == 1]
-    from agent_core.clock import SystemClock
+    from agent_core.base.clock import SystemClock
     from agent_core.plugin import CaptureRequest
 
     now_s = SystemClock().monotonic_s()

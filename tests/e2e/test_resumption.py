@@ -9,8 +9,8 @@ from typing import Any
 import anyio
 import pytest
 
+from agent_core.base.models import CameraId
 from agent_core.client import AgentClient
-from agent_core.models import CameraId
 from agent_core.recording_files import RecordingFormat, RecordingStore
 
 from .conftest import AgentProcessFactory

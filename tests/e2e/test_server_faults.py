@@ -16,11 +16,11 @@ from urllib.parse import urlsplit
 import anyio
 import pytest
 
+from agent_core.base.errors import MediaServerUnavailable
+from agent_core.base.models import MediaInput
 from agent_core.client import CallFailed
-from agent_core.errors import MediaServerUnavailable
 from agent_core.mediamtx.client import MediaServerClient
 from agent_core.mediamtx.schema import PathConf
-from agent_core.models import MediaInput
 from agent_core.plugin import Plugin, Publisher, Settings, hookimpl
 from agent_core.testing import running_agent
 from agent_core.testing.mediamtx import MediaServerUnderTest, free_ports

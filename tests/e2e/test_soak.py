@@ -19,8 +19,8 @@ import httpx
 import pytest
 
 from agent_core.allocator import keep_memory_compact
+from agent_core.base.models import CameraId
 from agent_core.mediamtx.client import MediaServerClient
-from agent_core.models import CameraId
 from agent_core.plugin import ffmpeg
 from agent_core.plugin.processes import run
 from agent_core.testing.mediamtx import find_mediamtx

@@ -3,7 +3,7 @@
 import struct
 from pathlib import Path
 
-from agent_core.errors import FfmpegFailed
+from agent_core.base.errors import FfmpegFailed
 from agent_core.plugin import ffmpeg
 
 H264 = ("-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-pix_fmt", "yuv420p")

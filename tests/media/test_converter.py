@@ -10,12 +10,12 @@ import anyio.lowlevel
 import anyio.to_thread
 import pytest
 
-from agent_core.clock import SystemClock
-from agent_core.errors import AgentError, CaptureFailed, RateLimited
+from agent_core.base.clock import SystemClock
+from agent_core.base.errors import AgentError, CaptureFailed, RateLimited
+from agent_core.base.models import CapturedAtSource, Picture, PictureFormat
 from agent_core.media import images
 from agent_core.media.converter import MAX_WAITING, MAX_WAITING_EACH, PictureConverter
 from agent_core.media.images import Wanted
-from agent_core.models import CapturedAtSource, Picture, PictureFormat
 
 CLOCK = SystemClock()
 PNG = Wanted(PictureFormat.PNG)

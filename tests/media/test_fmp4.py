@@ -6,8 +6,8 @@ from pathlib import Path
 import anyio
 import pytest
 
-from agent_core import processes
-from agent_core.errors import StorageFailed
+from agent_core.base import processes
+from agent_core.base.errors import StorageFailed
 from agent_core.media import fmp4
 from agent_core.media.fmp4 import Fmp4Info, Fmp4Reader, segment_duration_s
 from agent_core.plugin import ffmpeg

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from agent_core.errors import CaptureFailed
+from agent_core.base.errors import CaptureFailed
+from agent_core.base.models import CapturedAtSource, Picture, PictureFormat
 from agent_core.media import images
 from agent_core.media.images import Wanted
-from agent_core.models import CapturedAtSource, Picture, PictureFormat
 
 MAX_PIXELS = 200 * 200
 

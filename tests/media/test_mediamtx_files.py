@@ -11,7 +11,7 @@ import anyio
 import anyio.to_thread
 import pytest
 
-from agent_core import processes
+from agent_core.base import processes
 from agent_core.media import fmp4, mpegts
 from agent_core.media.fmp4 import Fmp4Info, Fmp4Reader
 from agent_core.mediamtx.client import MediaServerClient

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from agent_core.errors import StorageFailed
+from agent_core.base.errors import StorageFailed
 from agent_core.media.fmp4 import segment_duration_s
 from agent_core.media.mending import mend
 

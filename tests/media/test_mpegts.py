@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from agent_core.errors import StorageFailed
+from agent_core.base.errors import StorageFailed
 from agent_core.media import mpegts
 from agent_core.plugin import ffmpeg
 

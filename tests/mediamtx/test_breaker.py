@@ -7,7 +7,7 @@ import anyio.lowlevel
 import httpx
 import pytest
 
-from agent_core.errors import MediaServerRefused, MediaServerUnavailable
+from agent_core.base.errors import MediaServerRefused, MediaServerUnavailable
 from agent_core.mediamtx.breaker import BreakerSettings, BreakerState, CircuitBreaker, CircuitOpen
 from agent_core.mediamtx.client import MediaServerClient
 from agent_core.testing.clock import SimulatedClock

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from anyio.abc import ByteStream, SocketAttribute
 
-from agent_core.errors import ConfigError, MediaServerError, MediaServerRefused, MediaServerUnavailable
+from agent_core.base.errors import ConfigError, MediaServerError, MediaServerRefused, MediaServerUnavailable
 from agent_core.mediamtx.client import MediaServerClient
 from agent_core.mediamtx.schema import PathConf
 from agent_core.plugin.rtsp import Credentials

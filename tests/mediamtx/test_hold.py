@@ -13,7 +13,7 @@ import anyio.to_thread
 import pytest
 from anyio.abc import ByteStream, SocketAttribute
 
-from agent_core.errors import AgentError, ConfigError, MediaServerRefused, MediaServerUnavailable
+from agent_core.base.errors import AgentError, ConfigError, MediaServerRefused, MediaServerUnavailable
 from agent_core.media.fmp4 import segment_duration_s
 from agent_core.mediamtx.client import MediaServerClient
 from agent_core.mediamtx.hold import Hold

@@ -13,15 +13,15 @@ from typing import Any
 import anyio
 import pytest
 
-from agent_core.clock import SystemClock
-from agent_core.errors import AgentError, MediaServerRefused, MediaServerUnavailable, StartFailed
+from agent_core.base.clock import SystemClock
+from agent_core.base.errors import AgentError, MediaServerRefused, MediaServerUnavailable, StartFailed
+from agent_core.config.sections import MediaServerConfig
 from agent_core.mediamtx.client import MediaServerClient
 from agent_core.mediamtx.hold import Hold
 from agent_core.mediamtx.managed import CONFIG_FILE, FOLDER, ManagedServer
 from agent_core.mediamtx.managed_log import ServerLog
 from agent_core.mediamtx.managed_watch import HangWatch
 from agent_core.mediamtx.schema import PathConf
-from agent_core.sections import MediaServerConfig
 from agent_core.supervisor import ComponentState, Supervisor
 from agent_core.testing.clock import SimulatedClock
 from agent_core.testing.mediamtx import find_mediamtx, publisher_command

@@ -6,11 +6,11 @@ import socket
 import pytest
 from pydantic import ValidationError
 
+from agent_core.config.sections import MediaServerConfig
 from agent_core.mediamtx.managed_config import Ports, Version, configuration
 from agent_core.mediamtx.managed_program import environment
 from agent_core.mediamtx.words import without_addresses, without_credentials
 from agent_core.plugin.rtsp import Credentials
-from agent_core.sections import MediaServerConfig
 
 CREDENTIALS = Credentials("camera-agent", "generated")
 LOOPBACK = ["127.0.0.1/32", "::1/128"]

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from agent_core.base.processes import child
 from agent_core.mediamtx.client import MediaServerClient
 from agent_core.mediamtx.schema import PathConf
-from agent_core.processes import child
 from agent_core.testing.mediamtx import find_mediamtx, publisher_command, running_mediamtx
 from agent_core.testing.waiting import eventually
 

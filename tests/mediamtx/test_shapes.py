@@ -13,8 +13,8 @@ import anyio
 import httpx
 import pytest
 
-from agent_core.clock import SystemClock
-from agent_core.errors import InvalidState, MediaServerRefused, MediaServerUnavailable
+from agent_core.base.clock import SystemClock
+from agent_core.base.errors import InvalidState, MediaServerRefused, MediaServerUnavailable
 from agent_core.mediamtx.client import MediaServerClient, open_transport
 from agent_core.mediamtx.hold import Hold
 from agent_core.mediamtx.schema import PathConf, RuntimePath

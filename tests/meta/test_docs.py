@@ -16,8 +16,8 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.typing import Origin
 
-from agent_core import errors
 from agent_core import plugin as api
+from agent_core.base import errors
 from agent_core.cli.program import _parser
 from agent_core.client import AgentClient, CallFailed
 from agent_core.plugin import frame_producer, frame_server, frames

@@ -8,8 +8,8 @@ from pathlib import Path
 import anyio
 import pytest
 
-from agent_core import processes
 from agent_core import publish_decisions as publishing
+from agent_core.base import processes
 from agent_core.config import MediaServerConfig, load_config
 from agent_core.mediamtx import managed, managed_program
 from agent_core.mediamtx.managed_config import OLDEST, Ports

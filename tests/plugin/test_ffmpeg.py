@@ -11,7 +11,7 @@ import anyio
 import pytest
 from anyio.abc import SocketAttribute, SocketStream
 
-from agent_core.errors import FfmpegFailed
+from agent_core.base.errors import FfmpegFailed
 from agent_core.plugin import ffmpeg, jpeg
 
 CANARY = "canary"

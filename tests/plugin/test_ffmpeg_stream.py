@@ -5,7 +5,7 @@ import anyio
 import imageio_ffmpeg
 import pytest
 
-from agent_core.errors import FfmpegFailed
+from agent_core.base.errors import FfmpegFailed
 from agent_core.plugin.ffmpeg_stream import stream
 
 FFMPEG = str(imageio_ffmpeg.get_ffmpeg_exe())

@@ -5,8 +5,8 @@ import anyio
 import pytest
 from anyio.abc import TaskGroup
 
-from agent_core.errors import CaptureFailed, FfmpegFailed
-from agent_core.models import CapturedAtSource, Frame
+from agent_core.base.errors import CaptureFailed, FfmpegFailed
+from agent_core.base.models import CapturedAtSource, Frame
 from agent_core.plugin.frames import BrokerSettings, BrokerState, FrameBroker, FrameSink
 from agent_core.testing import SimulatedClock
 from agent_core.testing.scripted_producer import ScriptedProducer, a_jpeg

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from agent_core.errors import PluginError
-from agent_core.events import EventBus
+from agent_core.base.errors import PluginError
+from agent_core.base.events import EventBus
 from agent_core.plugin.lent import PluginEvents
 from agent_core.plugin.results import checked_payload
 

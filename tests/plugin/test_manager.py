@@ -8,9 +8,9 @@ import pytest
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
+from agent_core.base.errors import FfmpegFailed, PluginError
+from agent_core.base.models import FfmpegInput, MediaInput
 from agent_core.config import PluginsConfig
-from agent_core.errors import FfmpegFailed, PluginError
-from agent_core.models import FfmpegInput, MediaInput
 from agent_core.plugin import (
     AgentContext,
     Camera,

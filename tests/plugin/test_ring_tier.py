@@ -5,8 +5,8 @@ from contextlib import asynccontextmanager
 
 import anyio
 
-from agent_core.clock import SystemClock
-from agent_core.models import Camera, CameraId, CameraStatus, DetectedCamera, Fingerprint, Picture
+from agent_core.base.clock import SystemClock
+from agent_core.base.models import Camera, CameraId, CameraStatus, DetectedCamera, Fingerprint, Picture
 from agent_core.plugin import CaptureRequest
 from agent_core.plugin.frames import BrokerSettings, FrameBroker, FrameSink
 from agent_core.plugin.ring_tier import RingTier

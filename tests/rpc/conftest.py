@@ -15,13 +15,15 @@ import anyio.abc
 import pytest
 from pydantic import Field
 
-from agent_core.errors import CaptureFailed, InvalidState
-from agent_core.events import EventBus
+from agent_core.auth.api_keys import ApiKeys
+from agent_core.auth.authenticator import Authenticator
+from agent_core.auth.limits import FailureThrottle, RateLimiter
+from agent_core.auth.roles import Role
+from agent_core.auth.secret import Secret
+from agent_core.auth.tokens import TokenAuthority
+from agent_core.base.errors import CaptureFailed, InvalidState
+from agent_core.base.events import EventBus
 from agent_core.plugin.abc import RpcParams, RpcResult
-from agent_core.rpc.apikeys import ApiKeys
-from agent_core.rpc.auth import Authenticator, Secret, TokenAuthority
-from agent_core.rpc.limits import FailureThrottle, RateLimiter
-from agent_core.rpc.roles import Role
 from agent_core.rpc.session import SharedParts
 from agent_core.rpc.session_methods import add_session_methods
 from agent_core.rpc.sessions import Sessions

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from agent_core.base.models import Camera, CameraId, CameraMode, CameraStatus, DetectedCamera, Fingerprint
 from agent_core.config import MediaServerConfig
-from agent_core.models import Camera, CameraId, CameraMode, CameraStatus, DetectedCamera, Fingerprint
 from agent_core.plugin.abc import RpcParams
 from agent_core.rpc import models as wire
 from agent_core.rpc.camera_list import CameraListText

@@ -22,10 +22,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from websockets.asyncio.client import ClientConnection, connect, unix_connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from agent_core.base.socket_place import LOOK_S, SocketPlace
 from agent_core.config import ServerConfig
 from agent_core.rpc.peer import _taken_bytes
 from agent_core.rpc.server import RpcServer
-from agent_core.socket_place import LOOK_S, SocketPlace
 
 if TYPE_CHECKING:
     from anyio.abc import SocketStream

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from agent_core import errors
+from agent_core.base import errors
 from agent_core.rpc.errors import CODES, MethodNotFound, wire_error, without_device_paths
 
 #: Raised while starting, never in answer to a call.

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from agent_core.errors import StartFailed
+from agent_core.base.errors import StartFailed
 from agent_core.rpc.listener import bind, tls_context
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import pytest
 from pydantic import Field, field_validator
 
-from agent_core.errors import InvalidParams
+from agent_core.base.errors import InvalidParams
 from agent_core.plugin.abc import RpcParams
 from agent_core.rpc.params import ordered_params, validate_params
 

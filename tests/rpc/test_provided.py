@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from agent_core.errors import PluginError
+from agent_core.base.errors import PluginError
 from agent_core.plugin.abc import RpcMethod, RpcParams, RpcResult
 from agent_core.plugin.manager import Providers
 from agent_core.rpc.methods import CONTRACT_METHODS

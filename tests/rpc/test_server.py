@@ -15,8 +15,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from agent_core.base.errors import StartFailed
 from agent_core.config import ServerConfig
-from agent_core.errors import StartFailed
 from agent_core.rpc.server import RpcServer
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from agent_core.logging import _TextFormatter
-from agent_core.rpc.roles import Role
+from agent_core.auth.roles import Role
+from agent_core.base.logging import _TextFormatter
 
 if TYPE_CHECKING:
     from tests.rpc.conftest import Peer, Toy

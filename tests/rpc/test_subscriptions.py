@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 import pytest
 from pydantic import BaseModel
 
-from agent_core.errors import PluginError
-from agent_core.events import Event
+from agent_core.base.errors import PluginError
+from agent_core.base.events import Event
 from agent_core.rpc.topics import CORE_TOPICS, EventForms
 
 if TYPE_CHECKING:

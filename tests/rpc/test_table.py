@@ -2,7 +2,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
-from agent_core.errors import PluginError
+from agent_core.base.errors import PluginError
 from agent_core.plugin.abc import RpcMethod, RpcParams, RpcResult
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ async def test_an_unknown_method_gets_the_nearest_names(toy: "Toy") -> None:
 
 
 async def test_roles_are_hierarchical(toy: "Toy") -> None:
-    from agent_core.rpc.roles import Role
+    from agent_core.auth.roles import Role
 
     async with toy.peer() as peer:
         assert (await peer.error("echo", text="x"))["code"] == -32001

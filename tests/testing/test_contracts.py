@@ -6,7 +6,14 @@ from collections.abc import Callable
 import anyio
 import pytest
 
-from agent_core.models import Camera, CapturedAtSource, DetectedCamera, Fingerprint, Picture, PictureFormat
+from agent_core.base.models import (
+    Camera,
+    CapturedAtSource,
+    DetectedCamera,
+    Fingerprint,
+    Picture,
+    PictureFormat,
+)
 from agent_core.plugin import (
     NOT_ASKED,
     CameraReport,

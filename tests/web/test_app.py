@@ -11,13 +11,15 @@ import anyio.to_thread
 import httpx
 import pytest
 
-from agent_core.clock import SystemClock
+from agent_core.auth.api_keys import ApiKeys
+from agent_core.auth.authenticator import Authenticator
+from agent_core.auth.limits import FailureThrottle, RateLimiter
+from agent_core.auth.secret import Secret
+from agent_core.auth.tokens import TokenAuthority
+from agent_core.base.clock import SystemClock
+from agent_core.base.errors import AuthenticationFailed, PermissionDenied, RateLimited
+from agent_core.base.events import EventBus
 from agent_core.config import ServerConfig
-from agent_core.errors import AuthenticationFailed, PermissionDenied, RateLimited
-from agent_core.events import EventBus
-from agent_core.rpc.apikeys import ApiKeys
-from agent_core.rpc.auth import Authenticator, Secret, TokenAuthority
-from agent_core.rpc.limits import FailureThrottle, RateLimiter
 from agent_core.rpc.server import RpcServer
 from agent_core.rpc.session import SharedParts
 from agent_core.rpc.sessions import Sessions

@@ -16,7 +16,7 @@ import httpx
 import pytest
 from anyio.abc import ByteStream
 
-from agent_core.clock import SystemClock
+from agent_core.base.clock import SystemClock
 from agent_core.plugin.processes import child
 from agent_core.plugin.rtsp import Headers, Interleaved, Message, Request, Response, RtspParser
 from embedded_server import EmbeddedServer, EmbeddedServerSettings, serving

@@ -5,7 +5,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from agent_core.clock import SystemClock
+from agent_core.base.clock import SystemClock
 from agent_core.plugin import ffmpeg
 from agent_core.plugin.rtsp import SessionDescription
 from embedded_server.faults import Faults

@@ -15,7 +15,7 @@ import pytest
 from anyio.streams.buffered import BufferedByteReceiveStream
 from pydantic import SecretStr, ValidationError
 
-from agent_core.clock import SystemClock
+from agent_core.base.clock import SystemClock
 from agent_core.plugin import AgentContext, MediaServer, StartFailed, ffmpeg
 from agent_core.plugin.processes import child
 from agent_core.plugin.rtsp import Credentials, answer
@@ -168,7 +168,7 @@ async def test_the_older_version() -> None:
 
 SERVE = """
 import anyio, sys
-from agent_core.clock import SystemClock
+from agent_core.base.clock import SystemClock
 from embedded_server import EmbeddedServerSettings, serving
 
 async def main():

@@ -17,7 +17,7 @@ from anyio.abc import SocketListener
 from anyio.streams.stapled import MultiListener
 from pydantic import SecretStr
 
-from agent_core.clock import SystemClock
+from agent_core.base.clock import SystemClock
 from agent_core.plugin.processes import run
 from embedded_server import EmbeddedServerSettings, User, serving
 from embedded_server.http import HttpRequest

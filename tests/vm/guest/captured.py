@@ -13,9 +13,9 @@ import pytest
 from anyio.abc import Process
 from linuxpy.video import device
 
-from agent_core.clock import SystemClock
-from agent_core.errors import CaptureFailed
-from agent_core.models import Frame
+from agent_core.base.clock import SystemClock
+from agent_core.base.errors import CaptureFailed
+from agent_core.base.models import Frame
 from agent_core.plugin.frames import FrameBroker
 from tests.vm.cameras.layout import Continuous, FrameSize, Layout
 from v4l2_tier.capabilities import Capabilities, DeviceControl, Intervals, PixelFormat, Span

@@ -8,10 +8,10 @@ from tempfile import TemporaryDirectory
 
 import anyio
 
+from agent_core.base.events import Event, EventBus
+from agent_core.base.models import Camera, CameraEvent, CameraStatus
 from agent_core.cameras.ledger import Ledger
 from agent_core.cameras.registry import CameraRegistry, SourceReport
-from agent_core.events import Event, EventBus
-from agent_core.models import Camera, CameraEvent, CameraStatus
 from agent_core.plugin import Clock
 from agent_core.testing import SystemClock
 from v4l2_tier.settings import V4l2TierSettings

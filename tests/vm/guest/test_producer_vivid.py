@@ -7,7 +7,7 @@ import anyio
 import pytest
 from PIL import Image
 
-from agent_core.errors import CaptureFailed
+from agent_core.base.errors import CaptureFailed
 from tests.vm.guest.captured import PATIENCE_S, Captured, captured, descriptors
 from tests.vm.guest.vivid import LoadVivid
 from v4l2_tier.capabilities import FrameSize, Intervals, PixelFormat, Span

@@ -8,8 +8,8 @@ import anyio
 import pytest
 from PIL import Image
 
-from agent_core.errors import CaptureFailed
-from agent_core.models import CapturedAtSource
+from agent_core.base.errors import CaptureFailed
+from agent_core.base.models import CapturedAtSource
 from tests.vm.cameras.layout import FrameSize, Layout
 from tests.vm.cameras.payloads import Fault
 from tests.vm.cameras.pictures import BARS

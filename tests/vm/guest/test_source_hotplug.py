@@ -8,7 +8,7 @@ import anyio
 import pytest
 import pyudev
 
-from agent_core.models import CameraStatus
+from agent_core.base.models import CameraStatus
 from tests.vm.cameras.layout import Layout
 from tests.vm.guest.cameras import PlugWebcam
 from tests.vm.guest.sources import watching

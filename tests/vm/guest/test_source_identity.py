@@ -9,7 +9,7 @@ from random import Random
 
 import pytest
 
-from agent_core.models import CameraStatus
+from agent_core.base.models import CameraStatus
 from agent_core.testing.contracts import children
 from tests.vm.cameras.layout import FrameSize, Layout
 from tests.vm.guest.cameras import Root, Webcam

@@ -3,7 +3,7 @@
 import anyio
 import pytest
 
-from agent_core.models import Camera, CameraStatus
+from agent_core.base.models import Camera, CameraStatus
 from agent_core.plugin import CaptureFailed
 from tests.vm.cameras.layout import FrameSize, Layout
 from tests.vm.guest.cameras import PlugWebcam

@@ -1,0 +1,43 @@
+"""Links that open without a token for a while: name and end are signed."""
+
+import hashlib
+import hmac
+from base64 import urlsafe_b64encode
+from urllib.parse import quote
+
+from agent_core.base.clock import Clock
+
+__all__ = ("DownloadLinks",)
+
+
+class DownloadLinks:
+    """Makes and checks `download_url`s.
+
+    Args:
+        key: 32 bytes of its own, derived from the agent's secret, so that a new secret ends all links.
+        base_url: put before the path; empty makes relative links, which a client joins to the server that it talks to.
+    """
+
+    def __init__(self, key: bytes, clock: Clock, *, lifetime_s: float = 3600.0, base_url: str = "") -> None:
+        self._key = key
+        self._clock = clock
+        self._lifetime_s = lifetime_s
+        self._base_url = base_url.rstrip("/")
+
+    def sign(self, kind: str, name: str) -> str:
+        """The link to the file `name` of the kind `snapshots` or `recordings`."""
+        expires = str(int(self._clock.now().timestamp() + self._lifetime_s))
+        signature = self._signature(kind, name, expires)
+        return f"{self._base_url}/files/{kind}/{quote(name)}?expires={expires}&sig={signature}"
+
+    def is_valid(self, kind: str, name: str, expires: str, signature: str) -> bool:
+        """Whether `sign` made this for this very file, and its time has not run out."""
+        if not (expires.isascii() and expires.isdigit() and len(expires) <= 12):
+            return False
+        good = hmac.compare_digest(self._signature(kind, name, expires).encode(), signature.encode())
+        return good and int(expires) > self._clock.now().timestamp()
+
+    def _signature(self, kind: str, name: str, expires: str) -> str:
+        # None of the three can hold a line feed unescaped: kind and expires are ours, and name comes last.
+        text = f"{kind}\n{expires}\n{name}".encode(errors="surrogatepass")
+        return urlsafe_b64encode(hmac.digest(self._key, text, hashlib.sha256)).rstrip(b"=").decode()

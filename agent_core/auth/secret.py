@@ -1,0 +1,86 @@
+import hashlib
+import hmac
+import re
+import secrets
+import stat
+from pathlib import Path
+
+from agent_core.base.errors import StartFailed
+from agent_core.base.files import explain_os_error, make_folder, write_new
+from agent_core.base.small_files import read_small
+
+__all__ = ("Secret",)
+
+#: HS256 wants a key as long as its hash (RFC 7518, 3.2).
+_MIN_SECRET_BYTES = 32
+
+
+#: Words of secrets that stand in examples, tutorials and other products' default configurations.
+_DEFAULTS = re.compile(
+    r"change[-_ ]?(me|this|in)|default|example|your[-_ ]|secret[-_ ]key|password", re.IGNORECASE
+)
+
+
+class Secret:
+    """The key that signs tokens. Never shown, not even by `repr`."""
+
+    def __init__(self, value: bytes, path: Path | None = None) -> None:
+        """Raises StartFailed, which names `path`, for a value that others may know or guess."""
+        _refuse_weak(value, path)
+        self._value = value
+
+    def __repr__(self) -> str:
+        return "Secret(...)"
+
+    @property
+    def value(self) -> bytes:
+        return self._value
+
+    def derive(self, purpose: str) -> bytes:
+        """A key for something else than tokens, so that neither can stand in for the other."""
+        return hmac.digest(self._value, purpose.encode(), hashlib.sha256)
+
+    @classmethod
+    def load(cls, path: Path) -> "Secret":
+        """Read the secret; on the first start write a generated one, readable only by this account. Blocks.
+
+        Raises:
+            StartFailed: the file is weak, open to others, not a regular file, another account's, or cannot be read or
+                written.
+        """
+        try:
+            if not path.exists():
+                _generate(path)
+            _refuse_exposed(path)
+            return cls(read_small(path, private=True).strip(), path)
+        except OSError as error:
+            why = explain_os_error(error, f"read the agent's secret, {path}")
+            raise StartFailed(why.details, reason="secret_unreadable", suggestion=why.suggestion) from error
+
+
+def _generate(path: Path) -> None:
+    make_folder(path.parent)
+    try:
+        write_new(path, secrets.token_urlsafe(48).encode() + b"\n", mode=0o600)
+    except FileExistsError:
+        return  # Another process of this agent, `token create` perhaps, came first.
+
+
+def _refuse_exposed(path: Path) -> None:
+    status = path.lstat()
+    if stat.S_ISREG(status.st_mode) and status.st_mode & 0o077:
+        raise StartFailed(
+            f"The file with the agent's secret, {path}, can be read by other accounts.",
+            reason="secret_exposed",
+            suggestion="Delete it, so that a new one is made, or make its mode 0600.",
+        )
+
+
+def _refuse_weak(value: bytes, path: Path | None) -> None:
+    advice = f"Delete the file{f' {path}' if path else ''}; the agent makes a good one when it starts."
+    if len(value) < _MIN_SECRET_BYTES or len(set(value)) < 8:
+        raise StartFailed("The agent's secret is too short.", reason="secret_too_short", suggestion=advice)
+    if _DEFAULTS.search(value.decode(errors="replace")):
+        raise StartFailed(
+            "The agent's secret is a known default.", reason="secret_default", suggestion=advice
+        )

@@ -1,0 +1,34 @@
+"""Time as a seam: monotonic seconds inside, aware UTC outside."""
+
+import time
+from datetime import UTC, datetime
+from typing import Protocol
+
+import anyio
+
+__all__ = ("Clock", "SystemClock")
+
+
+class Clock(Protocol):
+    """What may be asked about time; `agent_core.testing.SimulatedClock` is the other implementation."""
+
+    def monotonic_s(self) -> float:
+        """Seconds on a clock that never steps; only differences mean anything."""
+        ...
+
+    def now(self) -> datetime:
+        """The wall clock, aware, in UTC."""
+        ...
+
+    async def sleep(self, duration_s: float) -> None: ...
+
+
+class SystemClock:
+    def monotonic_s(self) -> float:
+        return time.monotonic()
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    async def sleep(self, duration_s: float) -> None:
+        await anyio.sleep(duration_s)

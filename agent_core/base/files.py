@@ -1,0 +1,146 @@
+"""Small files that survive a power cut: written beside, synced, renamed over; the last good version is kept."""
+
+import os
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from agent_core.base.errors import StateCorrupt, StorageFailed
+from agent_core.base.small_files import UnsafeFile, read_small
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+M = TypeVar("M", bound=BaseModel)
+
+__all__ = ("StateFile", "explain_os_error", "make_folder", "write_atomic", "write_new")
+
+_REASONS = {
+    "ENOSPC": ("disk_full", "Free some space on this disk."),
+    "EDQUOT": ("disk_full", "Free some space: the disk quota is used up."),
+    "EACCES": ("not_writable", "Give the agent's user write permission on this folder."),
+    "EPERM": ("not_writable", "Give the agent's user write permission on this folder."),
+    "EROFS": ("read_only", "Remount the file system writable, or configure another folder."),
+    "ENOTDIR": ("not_a_folder", "Remove the file that stands where a folder is needed."),
+}
+_UNKNOWN: "tuple[str, str | None]" = ("storage_failed", None)
+_UNSAFE = ("unsafe_file", "Find out what has put it there, then delete it.")
+
+
+def explain_os_error(error: OSError, doing: str) -> StorageFailed:
+    """`error` as a sentence with a reason and a suggestion; `doing` says what was tried, e.g. "store a snapshot"."""
+    import errno
+
+    name = errno.errorcode.get(error.errno or 0, "")
+    reason, suggestion = _UNSAFE if isinstance(error, UnsafeFile) else _REASONS.get(name, _UNKNOWN)
+    said = (error.strerror or str(error)).lower()
+    return StorageFailed(f"Could not {doing}: {said}.", reason=reason, suggestion=suggestion, detail=said)
+
+
+def make_folder(path: Path, mode: int = 0o700) -> None:
+    """Make `path` and its missing parents, all with `mode` or less: `Path.mkdir` gives parents what the umask leaves.
+
+    Raises:
+        OSError: one cannot be made, or something else stands there.
+    """
+    for folder in (*reversed(path.parents), path):
+        if folder == path or not folder.exists():
+            folder.mkdir(mode=mode, exist_ok=True)
+
+
+def _write_beside(path: Path, data: bytes, mode: int) -> Path:
+    fd, temporary = tempfile.mkstemp(dir=path.parent, prefix=".partial-")
+    try:
+        with os.fdopen(fd, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fchmod(file.fileno(), mode)
+            os.fsync(file.fileno())
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    return Path(temporary)
+
+
+def write_atomic(path: Path, data: bytes, *, mode: int = 0o640) -> None:
+    """Replace `path` by `data` so that a reader, or a power cut, sees the old or the new content and never a mixture.
+
+    Blocks on the disk: call it in a worker thread. Raises OSError and then leaves `path` as it was.
+    """
+    _finish(_write_beside(path, data, mode), path, lambda temporary: temporary.replace(path))
+
+
+def write_new(path: Path, data: bytes, *, mode: int = 0o640) -> None:
+    """As `write_atomic`, but never over an existing file: FileExistsError then."""
+
+    def link(temporary: Path) -> None:
+        path.hardlink_to(temporary)
+
+    _finish(_write_beside(path, data, mode), path, link)
+
+
+def _finish(temporary: Path, path: Path, publish: "Callable[[Path], object]") -> None:
+    try:
+        publish(temporary)
+    finally:
+        temporary.unlink(missing_ok=True)
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+class StateFile(Generic[M]):
+    """One pydantic model in one JSON file, with the version before it beside it as `<name>.bak`."""
+
+    def __init__(self, path: Path, model: type[M], *, mode: int = 0o600) -> None:
+        self._path = path
+        self._backup = path.with_name(path.name + ".bak")
+        self._model = model
+        self._mode = mode
+
+    def load(self) -> tuple[M | None, StateCorrupt | None]:
+        """The stored value and what was wrong with the file, if anything.
+
+        A file that cannot be read is moved aside as `<name>.corrupt`, never deleted, and the backup is used. Neither
+        there: `(None, None)` when there was no file at all, `(None, error)` when both are unusable.
+        """
+        value, problem = self._read(self._path)
+        if problem is None and value is not None:
+            return value, None
+        if problem is not None:
+            with suppress(OSError):  # what stands in the way of the new name is not ours either
+                self._path.replace(self._path.with_name(self._path.name + ".corrupt"))
+        backup, _ = self._read(self._backup)
+        return backup, problem
+
+    def save(self, value: M) -> None:
+        """Blocks on the disk.
+
+        Raises:
+            StorageFailed: the file is as it was.
+        """
+        try:
+            make_folder(self._path.parent)
+            with suppress(FileNotFoundError, UnsafeFile):
+                write_atomic(self._backup, read_small(self._path), mode=self._mode)
+            write_atomic(self._path, value.model_dump_json(indent=2).encode() + b"\n", mode=self._mode)
+        except OSError as error:
+            raise explain_os_error(error, f"store the agent's state ({self._path.name})") from error
+
+    def _read(self, path: Path) -> tuple[M | None, StateCorrupt | None]:
+        try:
+            return self._model.model_validate_json(read_small(path, private=True)), None
+        except FileNotFoundError:
+            return None, None
+        except (ValidationError, OSError) as error:
+            return None, StateCorrupt(
+                f"The state file {path.name} could not be read and was set aside as {path.name}.corrupt.",
+                reason=f"{path.stem}_corrupt",
+                suggestion=f"Compare {path.name}.corrupt with {path.name}, then delete it.",
+                detail=getattr(error, "strerror", None) or type(error).__name__,
+            )

@@ -1,0 +1,90 @@
+import logging
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from agent_core.base.errors import StartFailed
+from agent_core.base.files import explain_os_error, make_folder
+
+__all__ = ("own_folder",)
+
+_log = logging.getLogger("camera_agent.app")
+
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+
+
+_WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
+
+
+@contextmanager
+def own_folder(path: Path, setting: str, *, follow: bool, shown: str = "") -> Iterator[int]:
+    """Make `path` where it is missing, and open it; what is in it is then this account's alone to change.
+
+    A folder of this account that others may write to is closed to them, and that is logged.
+
+    Args:
+        path: the folder.
+        setting: the configuration key that can name another folder, for messages.
+        follow: accept a symbolic link that this account or root has made, as systemd does for `StateDirectory`.
+        shown: what messages call the folder; default: its path.
+
+    Raises:
+        StartFailed: as for `claimed_folders`.
+    """
+    shown = shown or str(path)
+    try:
+        make_folder(path)
+        if path.is_symlink() and not (follow and path.lstat().st_uid in {0, os.geteuid()}):
+            raise _refused(shown, setting, "is a symbolic link", "linked_folder", "Remove the link")
+        descriptor = os.open(path, _DIRECTORY | (0 if follow else os.O_NOFOLLOW))
+    except OSError as error:
+        why = explain_os_error(error, f"make the folder {shown}")
+        raise StartFailed(why.details, reason=why.reason, suggestion=why.suggestion) from error
+    try:
+        _refuse_foreign_folder(descriptor, path, shown, setting)
+        _close_to_others(descriptor, shown, setting)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _refuse_foreign_folder(descriptor: int, path: Path, shown: str, setting: str) -> None:
+    if os.fstat(descriptor).st_uid in {0, os.geteuid()}:
+        return
+    # Below /tmp another account has taken the name: what it has put there is nothing to keep.
+    is_below_tmp = path.parent.stat().st_mode & stat.S_ISVTX
+    mend = "Remove it as root" if is_below_tmp else f"Run chown {_account()} on it as root"
+    raise _refused(shown, setting, "belongs to another account", "foreign_folder", mend)
+
+
+def _close_to_others(descriptor: int, shown: str, setting: str) -> None:
+    status = os.fstat(descriptor)
+    if not status.st_mode & _WRITABLE_BY_OTHERS:
+        return
+    with suppress(PermissionError):
+        os.fchmod(descriptor, stat.S_IMODE(status.st_mode) & ~_WRITABLE_BY_OTHERS)
+    mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
+    if mode & _WRITABLE_BY_OTHERS:
+        mend = "Run chmod go-w on it as its owner"
+        raise _refused(shown, setting, "can be written to by other accounts", "open_folder", mend)
+    _log.warning("other accounts could write to the folder %s; its mode is now %04o", shown, mode)
+
+
+def _account() -> str:
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
+
+
+def _refused(shown: str, setting: str, fault: str, reason: str, mend: str) -> StartFailed:
+    return StartFailed(
+        f"The folder {shown} {fault}.",
+        reason=reason,
+        suggestion=f"{mend}, or set {setting} to a folder of the agent's own.",
+    )

@@ -1,0 +1,125 @@
+"""One lock a key, made on first use and forgotten when nobody holds or waits for it."""
+
+import fcntl
+import os
+from collections.abc import AsyncIterator, Hashable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+
+import anyio
+
+from agent_core.base.errors import StartFailed
+from agent_core.base.files import explain_os_error
+from agent_core.base.small_files import open_regular, refuse_foreign
+
+__all__ = ("InstanceLock", "KeyedLock")
+
+
+@dataclass
+class _Entry:
+    lock: anyio.Lock = field(default_factory=anyio.Lock)
+    users: int = 0
+
+
+class KeyedLock:
+    """Serialises callers of one key; different keys do not wait for each other.
+
+    A cancelled caller leaves nothing behind, whether it held the lock or waited for it.
+    """
+
+    def __init__(self) -> None:
+        self._entries: dict[Hashable, _Entry] = {}
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @asynccontextmanager
+    async def hold(self, key: Hashable) -> AsyncIterator[None]:
+        entry = self._entries.setdefault(key, _Entry())
+        entry.users += 1
+        try:
+            async with entry.lock:
+                yield
+        finally:
+            entry.users -= 1
+            if not entry.users:
+                del self._entries[key]
+
+
+def _leads_to(path: Path, descriptor: int) -> bool:
+    with suppress(OSError):
+        return os.path.samestat(path.lstat(), os.fstat(descriptor))
+    return False
+
+
+class InstanceLock:
+    """One agent a folder. The kernel gives the lock back however the agent ends.
+
+    Args:
+        folder: it exists, and only this account may write to it.
+        what: of which there may be one there.
+        name: of the lock's file, without its suffix; default: `what`.
+        kind: what messages call such a folder.
+        setting: the configuration key that can name another folder.
+        shown: the folder's name in messages; default: its path.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        what: str = "agent",
+        name: str | None = None,
+        kind: str = "state folder",
+        setting: str = "storage.state_dir",
+        shown: str | None = None,
+    ) -> None:
+        self._path = folder / f"{name or what.replace(' ', '_')}.lock"
+        self._what = what
+        shown = str(folder) if shown is None else shown
+        self._place = f"{kind}, {shown}" if shown else kind
+        self._setting = setting
+        self._fd = -1
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the lock that is held is still the one that another agent would find."""
+        return _leads_to(self._path, self._fd)
+
+    def __enter__(self) -> None:
+        try:
+            self._fd = self._open()
+            try:
+                fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                os.close(self._fd)
+                raise
+        except BlockingIOError as error:
+            raise StartFailed(
+                f"Another {self._what} uses this {self._place}.",
+                reason="already_running",
+                suggestion=f"Stop it, or set {self._setting} to another folder.",
+            ) from error
+        except OSError as error:
+            why = explain_os_error(error, f"lock the {self._place}")
+            raise StartFailed(why.details, reason=why.reason, suggestion=why.suggestion) from error
+
+    def _open(self) -> int:
+        """Closed to the group: an account that can read a file can hold a lock on it."""
+        with suppress(FileExistsError):
+            return os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        descriptor = open_regular(self._path, os.O_RDWR)
+        try:
+            refuse_foreign(self._path, os.fstat(descriptor))
+            os.fchmod(descriptor, 0o600)
+        except OSError:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.close(self._fd)

@@ -1,0 +1,225 @@
+"""Child processes that cannot outlive their owner: own process group, killed with the scope and with the agent.
+
+anyio ends a child whose scope is cancelled, but a child survives an agent that is killed with -9. So every child is
+started through a launcher that asks the kernel for a signal on the parent's death (prctl(2), PR_SET_PDEATHSIG):
+`setpriv --pdeathsig` of util-linux where it is there, this interpreter otherwise. The kernel sends that signal when
+the thread that started the child ends, and to the child alone: the event loop has to live in a thread that lasts, and
+a program that starts children of its own has to end them itself when it is not ended by its scope.
+"""
+
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections import deque
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import anyio
+from anyio.abc import ByteReceiveStream, Process
+
+from agent_core.base.descriptors import descriptor_limit, inherited_descriptor_limit
+
+__all__ = ("Finished", "Tail", "child", "find_launcher", "handed_on", "run")
+
+_log = logging.getLogger("camera_agent.processes")
+
+#: Undoes what Python does to SIGPIPE and SIGXFSZ, which exec would hand on, sets the soft limit of descriptors where
+#: it is not 0, and leaves when the parent has died before the kernel was asked.
+_PRCTL_LAUNCHER = (
+    "import ctypes,os,resource,signal,sys\n"
+    "ctypes.CDLL(None).prctl(1,int(signal.SIGKILL),0,0,0)\n"
+    "if os.getppid()!=int(sys.argv[2]):os._exit(1)\n"
+    "limit=int(sys.argv[1])\n"
+    "if limit:resource.setrlimit(resource.RLIMIT_NOFILE,(limit,resource.getrlimit(resource.RLIMIT_NOFILE)[1]))\n"
+    "signal.signal(signal.SIGPIPE,signal.SIG_DFL)\n"
+    "signal.signal(signal.SIGXFSZ,signal.SIG_DFL)\n"
+    "os.execv(sys.argv[3],sys.argv[3:])"
+)
+
+#: Names of variables begin so: ours, then systemd.exec(5), sd_notify(3), sd_watchdog_enabled(3), sd_listen_fds(3).
+_OUR_OWN = (
+    "CAMERA_AGENT_",
+    "CREDENTIALS_DIRECTORY",
+    "NOTIFY_SOCKET",
+    "WATCHDOG_",
+    "LISTEN_",
+    "MEMORY_PRESSURE_",
+)
+
+#: A killed process is reaped in milliseconds, unless it hangs in a driver; shutdown must not hang with it.
+_REAP_LIMIT_S = 5.0
+
+
+def handed_on(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return what of `environment` a child may have.
+
+    That is neither the agent's settings, which hold passwords, nor what the service manager gave to the agent alone.
+    """
+    return {name: value for name, value in environment.items() if not name.startswith(_OUR_OWN)}
+
+
+def find_launcher(search_path: str | None = None) -> tuple[str, ...]:
+    """Return the words to put before a command so that it dies with this process.
+
+    They also give the command the limit of file descriptors back that this process was started with.
+
+    Args:
+        search_path: where to look for `setpriv` and `prlimit`, as PATH has it; default: PATH.
+    """
+    inherited = inherited_descriptor_limit()
+    is_raised = descriptor_limit() != inherited
+    setpriv, prlimit = (_util_linux(name, search_path) for name in ("setpriv", "prlimit"))
+    if setpriv and not is_raised:
+        return (setpriv, "--pdeathsig", "KILL", "--")
+    if setpriv and prlimit:
+        return (prlimit, f"--nofile={inherited}:", setpriv, "--pdeathsig", "KILL", "--")
+    limit = inherited if is_raised else 0
+    return (sys.executable, "-ISc", _PRCTL_LAUNCHER, str(limit), str(os.getpid()))
+
+
+def _util_linux(name: str, search_path: str | None) -> str | None:
+    """Find a program of util-linux; BusyBox has a `setpriv` that lacks --pdeathsig."""
+    found = shutil.which(name, path=search_path)
+    return found if found and Path(found).resolve().name == name else None
+
+
+@cache
+def _default_launcher() -> tuple[str, ...]:
+    return find_launcher()
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What a child left behind. `returncode` is negative for a signal, as in `subprocess`.
+
+    `overflowed`: it printed more than was allowed and was killed; `stdout` is only a beginning.
+    """
+
+    returncode: int
+    stdout: bytes
+    stderr: str
+    overflowed: bool = False
+
+
+class Tail:
+    """The last `limit_bytes` of a stream that is read to its end, so that a chatty child neither blocks nor grows us."""
+
+    def __init__(self, limit_bytes: int = 8192) -> None:
+        self._chunks: deque[bytes] = deque()
+        self._size = 0
+        self._limit = limit_bytes
+
+    async def follow(self, stream: ByteReceiveStream) -> None:
+        async for chunk in stream:
+            self._chunks.append(chunk)
+            self._size += len(chunk)
+            while self._size - len(self._chunks[0]) >= self._limit:
+                self._size -= len(self._chunks.popleft())
+
+    @property
+    def text(self) -> str:
+        return b"".join(self._chunks)[-self._limit :].decode(errors="replace")
+
+
+def _signal_group(process: Process, number: int) -> None:
+    """Reach the whole group: the launcher has become the program, and the program may have children of its own."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
+
+
+async def _end(process: Process, stop_signal: int, grace_s: float) -> None:
+    if process.returncode is None and grace_s > 0:
+        _signal_group(process, stop_signal)
+        with anyio.move_on_after(grace_s):
+            await process.wait()
+    _signal_group(process, signal.SIGKILL)
+    with anyio.move_on_after(_REAP_LIMIT_S) as limit:
+        await process.wait()
+        await process.aclose()
+    if limit.cancelled_caught:
+        _log.error("A killed process does not end; it hangs in the kernel.")
+
+
+def _program(name: str) -> str:
+    """Absolute, because the child may start in another folder."""
+    found = shutil.which(name)
+    if found is None:
+        raise FileNotFoundError(name)
+    return str(Path(found).absolute())
+
+
+@asynccontextmanager
+async def child(
+    argv: Sequence[str],
+    *,
+    stdin: int = subprocess.DEVNULL,
+    stdout: int = subprocess.PIPE,
+    stderr: int = subprocess.PIPE,
+    stop_signal: int = signal.SIGTERM,
+    grace_s: float = 0.0,
+    launcher: Sequence[str] | None = None,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+) -> AsyncIterator[Process]:
+    """Run `argv` for as long as the context is open; leaving it, in whatever way, ends the child and its group.
+
+    With `grace_s` the child first gets `stop_signal` and that many seconds. The context is not left before the child
+    is reaped, also under cancellation; only a child that hangs in the kernel is left behind after some seconds.
+    `launcher` is what `find_launcher` returned; default: what it finds on PATH. `env` replaces the environment;
+    of either only what `handed_on` returns is given. `cwd` is the folder that the child starts in.
+
+    Raises:
+        FileNotFoundError: the program does not exist, or is not executable.
+    """
+    program = _program(argv[0])
+    # The program runs before this returns: cancelled in between, nobody would know what to end.
+    with anyio.CancelScope(shield=True):
+        process = await anyio.open_process(
+            [*(launcher or _default_launcher()), program, *argv[1:]],
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            start_new_session=True,
+            env=handed_on(os.environ if env is None else env),
+            cwd=cwd,
+        )
+    try:
+        yield process
+    finally:
+        with anyio.CancelScope(shield=True):
+            await _end(process, stop_signal, grace_s)
+
+
+async def run(argv: Sequence[str], *, output_limit_bytes: int = 64 << 20) -> Finished:
+    """Run `argv` to its end and collect its output; cancelling kills it.
+
+    Args:
+        argv: the program and its arguments; never a shell string.
+        output_limit_bytes: a child that prints more than this is killed with its group.
+
+    Raises:
+        FileNotFoundError: the program does not exist, or is not executable.
+    """
+    tail = Tail()
+    output = bytearray()
+    async with child(argv) as process:
+        assert process.stdout is not None  # noqa: S101 - PIPE was asked for
+        assert process.stderr is not None  # noqa: S101
+        async with anyio.create_task_group() as readers:
+            readers.start_soon(tail.follow, process.stderr)
+            async for chunk in process.stdout:
+                output += chunk
+                if len(output) > output_limit_bytes:
+                    readers.cancel_scope.cancel()
+        overflowed = len(output) > output_limit_bytes
+        if not overflowed:
+            await process.wait()
+    assert process.returncode is not None or overflowed  # noqa: S101 - waited for
+    returncode = -signal.SIGKILL if process.returncode is None else process.returncode
+    return Finished(returncode, bytes(output), tail.text, overflowed)

@@ -1,0 +1,15 @@
+import os
+import socket
+from contextlib import suppress
+
+__all__ = ("notify_systemd",)
+
+
+def notify_systemd(state: str) -> None:
+    """Say `state` to the service manager, if one listens (sd_notify(3)); never fails."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        sender.connect(address.replace("@", "\0", 1) if address.startswith("@") else address)
+        sender.sendall(state.encode())

@@ -1,0 +1,53 @@
+"""Waiting for whichever of several things happens first."""
+
+from collections.abc import Awaitable, Callable
+
+import anyio
+
+from agent_core.base.clock import Clock
+
+__all__ = ("GrowingPauses", "first_of", "sleep_unless")
+
+
+async def first_of(*waits: Callable[[], Awaitable[None]]) -> None:
+    """Return when the first of `waits` does; the others are cancelled."""
+    async with anyio.create_task_group() as tg:
+
+        async def one(wait: Callable[[], Awaitable[None]]) -> None:
+            await wait()
+            tg.cancel_scope.cancel()
+
+        for wait in waits:
+            tg.start_soon(one, wait)
+
+
+class GrowingPauses:
+    """Seconds to wait before the next attempt; `reset` after one that went well."""
+
+    def __init__(self, first_s: float, longest_s: float) -> None:
+        self._first_s = first_s
+        self._longest_s = longest_s
+        self._next_s = first_s
+
+    def next_s(self) -> float:
+        """The pause that is due now."""
+        pause_s = self._next_s
+        self._next_s = min(2 * pause_s, self._longest_s)
+        return pause_s
+
+    def reset(self) -> None:
+        """Begin with the first pause again."""
+        self._next_s = self._first_s
+
+
+async def sleep_unless(clock: Clock, duration_s: float, event: anyio.Event) -> None:
+    """Sleep for so long, or until `event` is set."""
+
+    async def until_set() -> None:
+        await event.wait()
+        tg.cancel_scope.cancel()
+
+    async with anyio.create_task_group() as tg:
+        tg.start_soon(until_set)
+        await clock.sleep(duration_s)
+        tg.cancel_scope.cancel()

@@ -1,0 +1,168 @@
+"""Reading the configuration: files and environment merged, validated once, mistakes named.
+
+The sections themselves are in `agent_core.config.sections`.
+"""
+
+import difflib
+import os
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from agent_core.base.errors import ConfigError
+from agent_core.base.small_files import read_small
+from agent_core.config.sections import (
+    AgentConfig,
+    AuthConfig,
+    FfmpegConfig,
+    HealthConfig,
+    LoggingConfig,
+    MediaServerConfig,
+    PluginsConfig,
+    RecordingsConfig,
+    ServerConfig,
+    SnapshotsConfig,
+    StorageConfig,
+)
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
+__all__ = (
+    "AgentConfig",
+    "AuthConfig",
+    "FfmpegConfig",
+    "HealthConfig",
+    "LoggingConfig",
+    "MediaServerConfig",
+    "PluginsConfig",
+    "RecordingsConfig",
+    "ServerConfig",
+    "SnapshotsConfig",
+    "StorageConfig",
+    "config_files",
+    "explain_validation",
+    "load_config",
+)
+
+ENVIRONMENT_PREFIX = "CAMERA_AGENT__"
+SYSTEM_CONFIG = Path("/etc/camera-agent/config.toml")
+
+
+def config_files(explicit: Path | None) -> tuple[Path, ...]:
+    """The files to read, in order; later ones win.
+
+    `explicit` alone, else the system's file, else the user's (XDG); each with the `conf.d/*.toml` beside it.
+
+    Raises:
+        ConfigError: `explicit` does not exist.
+    """
+    if explicit is not None and not explicit.is_file():
+        raise ConfigError(f"There is no configuration file {explicit}.", reason="config_missing")
+    main = explicit or next((path for path in (SYSTEM_CONFIG, *_user_config()) if path.is_file()), None)
+    if main is None:
+        return ()
+    return (main, *sorted((main.parent / "conf.d").glob("*.toml")))
+
+
+def _user_config() -> tuple[Path, ...]:
+    """Return the user's file, there or not; nothing for an account without a home."""
+    try:
+        base = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    except RuntimeError:
+        return ()
+    return (base / "camera-agent/config.toml",)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(read_small(path, follow=True).decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}.", reason="config_unreadable") from error
+
+
+def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Tables are merged key by key; everything else is replaced."""
+    merged = dict(base)
+    for key, value in over.items():
+        below = merged.get(key)
+        merged[key] = _merge(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _literal(text: str) -> object:
+    """A TOML value if it reads as one (`8002`, `true`, `["a"]`), else the text itself."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    tree: dict[str, Any] = {}
+    for name, text in environment.items():
+        if not name.startswith(ENVIRONMENT_PREFIX):
+            continue
+        *tables, key = name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
+        value: dict[str, Any] = {key: _literal(text)}
+        for table in reversed(tables):
+            value = {table: value}
+        tree = _merge(tree, value)
+    return tree
+
+
+def _known_keys(root: type[BaseModel], location: tuple[int | str, ...]) -> Iterable[str]:
+    model: Any = root
+    for part in location:
+        if isinstance(part, int):  # in a list of tables
+            model = next(iter(get_args(model)), None)
+        else:
+            field = _fields(model).get(part)
+            model = field.annotation if field else None
+    return tuple(_fields(model))
+
+
+def _fields(model: Any) -> "Mapping[str, FieldInfo]":
+    return model.model_fields if isinstance(model, type) and issubclass(model, BaseModel) else {}
+
+
+def explain_validation(
+    error: ValidationError, prefix: str = "", root: type[BaseModel] = AgentConfig
+) -> ConfigError:
+    """The first problem as a sentence that names the key and, for an unknown one, the nearest valid key.
+
+    `root` is the model that was validated, `prefix` where its keys stand in the file.
+    """
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in (*([prefix] if prefix else []), *first["loc"]))
+    if first["type"] != "extra_forbidden":
+        said = first["msg"].removeprefix("Value error, ")
+        return ConfigError(f"{key}: {said}.", reason="invalid_value")
+    near = difflib.get_close_matches(str(first["loc"][-1]), list(_known_keys(root, first["loc"][:-1])), n=1)
+    hint = f"Did you mean '{near[0]}'?" if near else "Run `camera-agent config schema` for all keys."
+    return ConfigError(f"There is no configuration key '{key}'.", reason="unknown_key", suggestion=hint)
+
+
+def load_config(files: Iterable[Path] = (), environment: Mapping[str, str] | None = None) -> AgentConfig:
+    """Read `files`, then `CAMERA_AGENT__SECTION__KEY` from `environment`, which wins; validate once.
+
+    Raises:
+        ConfigError: a file that cannot be read, an unknown key, a value out of range.
+    """
+    tree: dict[str, Any] = {}
+    for path in files:
+        tree = _merge(tree, _read(path))
+    tree = _merge(tree, _from_environment(environment or {}))
+    try:
+        return AgentConfig.model_validate(tree)
+    except ValidationError as error:
+        raise explain_validation(error) from error
+    except RuntimeError as error:  # from Path.home
+        raise ConfigError(
+            "storage.state_dir is not set, and this account has no home folder for the default.",
+            reason="no_home",
+            suggestion="Set storage.state_dir, or HOME in the environment.",
+        ) from error

@@ -1,0 +1,245 @@
+import base64
+import json
+import random
+import stat
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jwt
+import pytest
+
+from agent_core.auth.roles import Role
+from agent_core.auth.secret import Secret
+from agent_core.auth.tokens import TokenAuthority
+from agent_core.base.errors import (
+    AuthenticationFailed,
+    InvalidState,
+    NotFound,
+    PermissionDenied,
+    RateLimited,
+    StartFailed,
+)
+
+if TYPE_CHECKING:
+    from tests.rpc.conftest import ManualClock, Toy
+
+GOOD = b"kJ3n_fz8Q2xY0vB6tLr5wPq9sHd1mCg7"
+
+
+def test_the_secret_is_made_once_and_kept_private(tmp_path: Path) -> None:
+    path = tmp_path / "state" / "secret"
+    first = Secret.load(path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert Secret.load(path).value == first.value
+    assert Secret.load(tmp_path / "other").value != first.value
+    assert len(first.value) >= 32
+    assert first.value.decode() not in repr(first)
+    assert first.derive("a") != first.derive("b") != first.value
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "secret_too_short"),
+        (GOOD[:31], "secret_too_short"),
+        (b"a" * 64, "secret_too_short"),
+        (b"change-me-in-production-0123456789", "secret_default"),
+        (b"your-secret-key-your-secret-key-0001", "secret_default"),
+    ],
+)
+def test_weak_secrets_are_refused(tmp_path: Path, content: bytes, reason: str) -> None:
+    path = tmp_path / "secret"
+    path.write_bytes(content + b"\n")
+    path.chmod(0o600)
+    with pytest.raises(StartFailed) as caught:
+        Secret.load(path)
+    assert caught.value.reason == reason
+
+
+def test_a_secret_that_others_can_read_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "secret"
+    path.write_bytes(GOOD)
+    path.chmod(0o640)
+    with pytest.raises(StartFailed) as caught:
+        Secret.load(path)
+    assert caught.value.reason == "secret_exposed"
+
+
+def test_an_unusable_state_folder_is_explained(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StartFailed) as caught:
+        Secret.load(tmp_path / "file" / "secret")
+    assert caught.value.reason == "secret_unreadable"
+
+
+@pytest.fixture
+def tokens(clock: "ManualClock") -> TokenAuthority:
+    return TokenAuthority(Secret(GOOD), clock)
+
+
+def signed(clock: "ManualClock", key: bytes = GOOD, algorithm: str = "HS256", **changes: Any) -> str:
+    now_s = int(clock.now().timestamp())
+    claims = {"user_id": "u", "role": "viewer", "iat": now_s, "exp": now_s + 60} | changes
+    return jwt.encode({k: v for k, v in claims.items() if v is not None}, key, algorithm=algorithm)
+
+
+def test_a_token_says_who_and_until_when(tokens: TokenAuthority, clock: "ManualClock") -> None:
+    principal = tokens.verify(tokens.create("alice", Role.OPERATOR, 60))
+    assert (principal.user_id, principal.role) == ("alice", Role.OPERATOR)
+    assert principal.expires_at == clock.now() + timedelta(seconds=60)
+
+
+def test_a_token_ends(tokens: TokenAuthority, clock: "ManualClock") -> None:
+    token = tokens.create("alice", Role.OPERATOR, 60)
+    clock.advance(59)
+    tokens.verify(token)
+    clock.advance(1)
+    with pytest.raises(AuthenticationFailed) as caught:
+        tokens.verify(token)
+    assert caught.value.reason == "token_expired"
+
+
+def test_a_token_made_by_a_clock_ahead_is_taken(tokens: TokenAuthority, clock: "ManualClock") -> None:
+    now_s = int(clock.now().timestamp())
+    assert tokens.verify(signed(clock, iat=now_s + 1000, exp=now_s + 2000)).user_id == "u"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"user_id": None}, {"role": None}, {"iat": None}, {"exp": None}, {"user_id": ""}, {"user_id": "x" * 201},
+        {"user_id": 5}, {"role": "root"}, {"role": ["admin"]}, {"role": {}}, {"exp": "soon"}, {"exp": True},
+        {"exp": 10**30}, {"iat": "then"}, {"exp": [1]},
+    ],
+)  # fmt: skip
+def test_bad_claims_are_refused(
+    tokens: TokenAuthority, clock: "ManualClock", changes: dict[str, Any]
+) -> None:
+    with pytest.raises(AuthenticationFailed) as caught:
+        tokens.verify(signed(clock, **changes))
+    assert caught.value.reason == "token_invalid"
+
+
+def _unsigned(clock: "ManualClock") -> str:
+    def part(value: object) -> str:
+        return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
+
+    now_s = int(clock.now().timestamp())
+    claims = {"user_id": "u", "role": "admin", "iat": now_s, "exp": now_s + 60}
+    return f"{part({'alg': 'none', 'typ': 'JWT'})}.{part(claims)}."
+
+
+def test_only_our_algorithm_and_our_key(tokens: TokenAuthority, clock: "ManualClock") -> None:
+    deep = base64.urlsafe_b64encode(b"[" * 2900).decode()
+    for token in (
+        _unsigned(clock),
+        signed(clock, key=GOOD * 2, algorithm="HS384"),
+        signed(clock, key=GOOD[::-1]),
+        signed(clock)[:-2],
+        f"{deep}.e30.x",
+        "a.b.c", "..", "é", "\ud800", "a" * 5000, "null",
+    ):  # fmt: skip
+        with pytest.raises(AuthenticationFailed) as caught:
+            tokens.verify(token)
+        assert caught.value.reason == "token_invalid"
+
+
+def test_noise_is_never_a_crash(tokens: TokenAuthority, clock: "ManualClock") -> None:
+    rng = random.Random(7)
+    good = signed(clock)
+    for _ in range(500):
+        text = list(good)
+        text[rng.randrange(len(text))] = rng.choice("aZ0_-.=\x00é")
+        bad = "".join(text)
+        if bad.rpartition(".")[0] != good.rpartition(".")[0]:
+            with pytest.raises(AuthenticationFailed):
+                tokens.verify(bad)
+
+
+def test_api_keys_are_stored_as_hashes_only(toy: "Toy", tmp_path: Path) -> None:
+    key = toy.keys.create("robot", Role.OPERATOR)
+    path = tmp_path / "state" / "api_keys.json"
+    assert key.startswith("ck_")
+    assert len(key) == 46
+    assert key not in path.read_text()
+    assert key[3:] not in path.read_text()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    principal = toy.auth.authenticate(key, "a")
+    assert (principal.user_id, principal.role, principal.expires_at) == ("robot", Role.OPERATOR, None)
+
+
+def test_a_key_revoked_elsewhere_ends_at_once(toy: "Toy", tmp_path: Path) -> None:
+    from agent_core.auth.api_keys import ApiKeys
+
+    key = toy.keys.create("robot", Role.OPERATOR)
+    toy.auth.authenticate(key, "a")
+    elsewhere = ApiKeys(tmp_path / "state" / "api_keys.json", toy.clock)
+    elsewhere.revoke("robot")
+    with pytest.raises(AuthenticationFailed) as caught:
+        toy.auth.authenticate(key, "a")
+    assert caught.value.reason == "api_key_invalid"
+    with pytest.raises(NotFound):
+        elsewhere.revoke("robot")
+    assert elsewhere.create("robot", Role.VIEWER) != key
+    with pytest.raises(InvalidState):
+        toy.keys.create("robot", Role.VIEWER)
+
+
+def test_keys_expire_and_a_broken_file_holds_none(
+    toy: "Toy", tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    key = toy.keys.create("robot", Role.VIEWER, expires_at=toy.clock.now() + timedelta(seconds=5))
+    toy.keys.verify(key)
+    toy.clock.advance(5)
+    with pytest.raises(AuthenticationFailed) as caught:
+        toy.keys.verify(key)
+    assert caught.value.reason == "api_key_expired"
+    (tmp_path / "state" / "api_keys.json").write_text('{"keys": [' + key)
+    with pytest.raises(AuthenticationFailed) as caught:
+        toy.keys.verify(key)
+    assert caught.value.reason == "api_key_invalid"
+    assert key not in caplog.text
+    (tmp_path / "state" / "api_keys.json").unlink()
+    assert toy.keys.list() == ()
+
+
+@pytest.mark.parametrize(
+    "key", ["ck_", "ck_" + "a" * 42, "ck_" + "a" * 44, "ck_" + "a" * 43, "ck_" + "é" * 43]
+)
+def test_wrong_keys(toy: "Toy", key: str) -> None:
+    with pytest.raises(AuthenticationFailed) as caught:
+        toy.keys.verify(key)
+    assert caught.value.reason == "api_key_invalid"
+
+
+def test_an_address_that_fails_too_often_is_not_told_why(toy: "Toy") -> None:
+    expired = toy.token(lifetime_s=0)
+    for _ in range(10):
+        with pytest.raises(AuthenticationFailed):
+            toy.auth.authenticate("wrong", "a")
+    for wrong in ("wrong", "", expired, "ck_" + "a" * 43):
+        with pytest.raises(RateLimited) as caught:
+            toy.auth.authenticate(wrong, "a")
+        assert (caught.value.reason, caught.value.retry_after_ms) == ("too_many_failures", 6000)
+    with pytest.raises(AuthenticationFailed):
+        toy.auth.authenticate("wrong", "b")
+    toy.clock.advance(6)
+    with pytest.raises(AuthenticationFailed):
+        toy.auth.authenticate("", "a")
+
+
+def test_failures_of_others_at_an_address_lock_nobody_out(toy: "Toy") -> None:
+    key = toy.keys.create("robot", Role.OPERATOR)
+    for _ in range(100):
+        with pytest.raises((AuthenticationFailed, RateLimited)):
+            toy.auth.authenticate("wrong", "a")
+    assert toy.auth.authenticate(toy.token(), "a").user_id == "someone"
+    assert toy.auth.authenticate(key, "a").user_id == "robot"
+    toy.auth.require(toy.token(Role.ADMIN), "a", "admin")
+
+
+def test_one_request_needs_its_role(toy: "Toy") -> None:
+    toy.auth.require(toy.token(Role.ADMIN), "a", "viewer")
+    with pytest.raises(PermissionDenied):
+        toy.auth.require(toy.token(Role.VIEWER), "a", "admin")

@@ -1,0 +1,55 @@
+from typing import TYPE_CHECKING
+
+import pytest
+
+from agent_core.auth.limits import Buckets, RateLimiter
+from agent_core.base.errors import RateLimited
+
+if TYPE_CHECKING:
+    from tests.rpc.conftest import ManualClock
+
+
+def test_a_burst_then_the_rate(clock: "ManualClock") -> None:
+    limiter = RateLimiter(10, 3, clock)
+    for _ in range(3):
+        limiter.charge("u", "a")
+    with pytest.raises(RateLimited) as caught:
+        limiter.charge("u", "a")
+    assert caught.value.retry_after_ms == 100
+    limiter.charge("u", "b")
+    limiter.charge(None, "a")
+    clock.advance(caught.value.retry_after_ms / 1000)
+    limiter.charge("u", "a")
+    with pytest.raises(RateLimited):
+        limiter.charge("u", "a")
+
+
+def test_it_never_holds_more_than_the_burst(clock: "ManualClock") -> None:
+    limiter = RateLimiter(10, 2, clock)
+    limiter.charge("u", "a")
+    clock.advance(3600)
+    limiter.charge("u", "a")
+    limiter.charge("u", "a")
+    with pytest.raises(RateLimited):
+        limiter.charge("u", "a")
+
+
+def test_new_limits_hold_at_once(clock: "ManualClock") -> None:
+    limiter = RateLimiter(1, 1, clock)
+    limiter.charge("u", "a")
+    limiter.configure(1000, 1)
+    with pytest.raises(RateLimited) as caught:
+        limiter.charge("u", "a")
+    assert caught.value.retry_after_ms == 1
+
+
+def test_many_keys_do_not_grow_without_bound(clock: "ManualClock") -> None:
+    buckets: Buckets[int] = Buckets(1, 1, clock)
+    for key in range(20000):
+        buckets.take(key)
+    assert len(buckets) == 8 * 1024
+    clock.advance(10)
+    for key in range(10000):
+        buckets.take(key)
+        clock.advance(10)
+    assert len(buckets) <= 8 * 1024

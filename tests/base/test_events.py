@@ -1,0 +1,50 @@
+"""The bus: order, bounds, and nobody waits."""
+
+import anyio
+
+from agent_core.base.events import Event, EventBus
+
+
+def everything(_event: Event) -> bool:
+    return True
+
+
+async def test_events_arrive_in_order_and_only_those_wanted() -> None:
+    bus = EventBus()
+    with bus.subscribe(lambda event: event.topic == "a") as subscription:
+        bus.publish("a", 1)
+        bus.publish("b", 2)
+        bus.publish("a", 3)
+        assert [(await subscription.receive()).payload for _ in range(2)] == [1, 3]
+
+
+async def test_a_full_queue_loses_the_oldest_and_counts() -> None:
+    bus = EventBus()
+    with bus.subscribe(everything, capacity=2) as subscription:
+        for number in range(5):
+            bus.publish("a", number)
+        assert subscription.take_dropped() == 3
+        assert subscription.take_dropped() == 0
+        assert [(await subscription.receive()).payload for _ in range(2)] == [3, 4]
+
+
+async def test_a_waiting_receiver_wakes_up() -> None:
+    bus = EventBus()
+    received: list[object] = []
+
+    async def receive() -> None:
+        received.append((await subscription.receive()).payload)
+
+    with bus.subscribe(everything) as subscription, anyio.fail_after(5):
+        async with anyio.create_task_group() as tg:
+            tg.start_soon(receive)
+            await anyio.wait_all_tasks_blocked()
+            bus.publish("a", 1)
+    assert received == [1]
+
+
+def test_a_closed_subscription_is_forgotten() -> None:
+    bus = EventBus()
+    with bus.subscribe(everything):
+        assert len(bus) == 1
+    assert len(bus) == 0

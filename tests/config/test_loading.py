@@ -1,0 +1,106 @@
+"""Files, environment, and what is said about mistakes."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+
+from agent_core.base.errors import ConfigError
+from agent_core.config import config_files, explain_validation, load_config
+
+
+def write(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def test_later_files_and_the_environment_win(tmp_path: Path) -> None:
+    main = write(
+        tmp_path / "config.toml", '[server]\nport = 1\nhost = "127.0.0.2"\n[plugins]\nenabled = ["a"]'
+    )
+    write(tmp_path / "conf.d/10.toml", "[server]\nport = 2")
+    write(tmp_path / "conf.d/20.toml", "[plugins.a]\nsize = 3")
+    config = load_config(
+        config_files(main), {"CAMERA_AGENT__SERVER__PORT": "4", "CAMERA_AGENT__PLUGINS__A__NAME": "x y"}
+    )
+    assert config.server.port == 4
+    assert config.server.host == "127.0.0.2"
+    assert config.plugins.enabled == ("a",)
+    assert config.plugins.settings("a") == {"size": 3, "name": "x y"}
+
+
+def test_required_is_the_agents_key_not_the_plugins() -> None:
+    config = load_config((), {"CAMERA_AGENT__PLUGINS__A__REQUIRED": "true"})
+    assert config.plugins.required("a")
+    assert config.plugins.settings("a") == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "reason", "said"),
+    [
+        ("[server]\nprot = 1", "unknown_key", "server.prot"),
+        ("[sever]\nport = 1", "unknown_key", "sever"),
+        ("[server]\nport = 70000", "invalid_value", "server.port"),
+        ("[server]\nport = ", "config_unreadable", "config.toml"),
+        ("[plugins]\nenable = 1", "invalid_value", "plugins"),
+        ("[logging]\nlevel = 'loud'", "invalid_value", "logging.level"),
+    ],
+)
+def test_mistakes_are_named(tmp_path: Path, text: str, reason: str, said: str) -> None:
+    path = write(tmp_path / "config.toml", text)
+    with pytest.raises(ConfigError) as caught:
+        load_config([path])
+    assert caught.value.reason == reason
+    assert said in caught.value.details
+
+
+def test_an_unknown_key_suggests_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config([write(tmp_path / "c.toml", "[server]\nprot = 1")])
+    assert "'port'" in caught.value.suggestion
+
+
+class Table(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    enabled: bool = True
+
+    @field_validator("enabled")
+    @classmethod
+    def is_on(cls, value: bool) -> bool:
+        if not value:
+            raise ValueError("it has to be on")
+        return value
+
+
+class Tables(BaseModel):
+    tables: tuple[Table, ...] = ()
+
+
+@pytest.mark.parametrize(
+    ("table", "details", "suggestion"),
+    [
+        ({"enable": True}, "There is no configuration key 'plugins.x.tables.1.enable'.", "'enabled'"),
+        ({"enabled": False}, "plugins.x.tables.1.enabled: it has to be on.", "check-config"),
+    ],
+)
+def test_a_mistake_in_a_list_of_tables_is_told_as_well(
+    table: dict[str, bool], details: str, suggestion: str
+) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Tables.model_validate({"tables": [{}, table]})
+    told = explain_validation(caught.value, "plugins.x", Tables)
+    assert told.details == details
+    assert suggestion in told.suggestion
+
+
+def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        config_files(tmp_path / "none.toml")
+    assert caught.value.reason == "config_missing"
+
+
+def test_binary_rubbish_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_bytes(b"\xff\x00")
+    with pytest.raises(ConfigError):
+        load_config([tmp_path / "c.toml"])
