@@ -22,9 +22,10 @@ from agent_core.base.clock import Clock, SystemClock
 from agent_core.base.containment import ContainedLoop
 from agent_core.base.descriptors import raise_descriptor_limit
 from agent_core.base.errors import AgentError, ConfigError
-from agent_core.base.models import PluginEvent, SystemEvent
+from agent_core.base.models import PluginEvent
 from agent_core.base.systemd import notify_systemd
 from agent_core.config import AgentConfig, load_config
+from agent_core.health.monitor import SystemEvent
 from agent_core.instance import RuntimeFolder, claimed_folders
 from agent_core.plugin.manager import EntryPointFinder, PluginState, installed
 from agent_core.runtime import Announcement, keep_files_private

@@ -18,15 +18,15 @@ from agent_core.config import AgentConfig
 from agent_core.controller import Controller
 from agent_core.front import front_of
 from agent_core.loading import LoadedPlugins, contexts, load_plugins
-from agent_core.media.converter import PictureConverter
 from agent_core.media_plane import MediaPlane, media_plane, with_media_server
 from agent_core.plugin import ffmpeg
 from agent_core.plugin.manager import EntryPointFinder
-from agent_core.plugin.ring_tier import RingTier
 from agent_core.plugin.wrong_settings import refuse_wrong_settings
 from agent_core.rpc.server import RpcServer
 from agent_core.snapshots import SnapshotManager
-from agent_core.storage import SnapshotStore
+from agent_core.snapshots.converter import PictureConverter
+from agent_core.snapshots.ring_tier import RingTier
+from agent_core.snapshots.store import SnapshotStore
 from agent_core.supervisor import Supervisor
 
 __all__ = ("LEDGER_FILE", "Assembly", "assemble")

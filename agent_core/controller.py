@@ -8,24 +8,25 @@ from enum import StrEnum
 from agent_core.base.clock import Clock
 from agent_core.base.errors import AgentError
 from agent_core.base.events import EventBus
-from agent_core.base.models import Camera, CameraId, CameraStatus, Picture, PictureFormat, Snapshot
+from agent_core.base.models import Camera, CameraId, CameraStatus, Picture, PictureFormat
 from agent_core.cameras.monitor import CameraMonitor
 from agent_core.cameras.registry import CameraRegistry
 from agent_core.config import SnapshotsConfig
 from agent_core.health import HealthMonitor
-from agent_core.media.converter import PictureConverter
-from agent_core.media.images import Wanted
 from agent_core.mediamtx.schema import RuntimePath
 from agent_core.plugin import jpeg
 from agent_core.plugin.manager import PluginManager, PluginState, PluginStatus
-from agent_core.recording_files import RecordingStore
 from agent_core.recordings import RecordingManager
+from agent_core.recordings.store import RecordingStore
 from agent_core.snapshots import SnapshotManager, Still
-from agent_core.storage import SnapshotStore
+from agent_core.snapshots.converter import PictureConverter
+from agent_core.snapshots.images import Wanted
+from agent_core.snapshots.models import Snapshot, SnapshotRequest
+from agent_core.snapshots.store import SnapshotStore
 from agent_core.streams import StreamManager
 from agent_core.supervisor import Supervisor
 
-__all__ = ("Controller", "Readiness", "SeenPath", "SnapshotRequest", "SystemStatus")
+__all__ = ("Controller", "Readiness", "SeenPath", "SystemStatus")
 
 
 class Readiness(StrEnum):
@@ -43,20 +44,6 @@ class SystemStatus:
     available: tuple[Camera, ...]
     discovery_active: bool
     problems: tuple[AgentError, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class SnapshotRequest:
-    """What `user` asks of a snapshot; None takes the configured default, or leaves the picture as it is."""
-
-    name: str | None = None
-    format: PictureFormat = PictureFormat.JPG
-    quality: int | None = None
-    width: int | None = None
-    height: int | None = None
-    max_age_ms: int | None = None
-    deadline_ms: int | None = None
-    user: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,18 +13,18 @@ from agent_core.cameras.registry import CameraRegistry
 from agent_core.config import AgentConfig, HealthConfig, MediaServerConfig, RecordingsConfig
 from agent_core.health import HealthMonitor
 from agent_core.mediamtx.breaker import BreakerSettings, CircuitBreaker
-from agent_core.path_keeper import PathKeeper
-from agent_core.path_plan import PathPlan
+from agent_core.mediamtx.link import ServerLink
 from agent_core.plugin import Component, MediaServer, MediaServerEndpoints
 from agent_core.plugin.manager import PluginManager
-from agent_core.publisher_progress import PublisherProgress
-from agent_core.recording_files import RecordingStore
-from agent_core.recording_place import RecordingPlace
 from agent_core.recordings import RecordingManager
-from agent_core.resumption import Resumption
-from agent_core.retention import RecordingCleaner
-from agent_core.server_link import ServerLink
+from agent_core.recordings.locality import RecordingPlace
+from agent_core.recordings.resumption import Resumption
+from agent_core.recordings.retention import RecordingCleaner
+from agent_core.recordings.store import RecordingStore
 from agent_core.streams import StreamManager
+from agent_core.streams.keeper import PathKeeper
+from agent_core.streams.plan import PathPlan
+from agent_core.streams.publishers.progress import PublisherProgress
 from agent_core.supervisor import Supervisor
 
 if TYPE_CHECKING:

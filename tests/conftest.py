@@ -23,7 +23,7 @@ from agent_core.base.errors import CaptureFailed, NotFound
 from agent_core.base.events import EventBus
 from agent_core.config import ServerConfig
 from agent_core.plugin.abc import RpcParams
-from agent_core.recording_files import RecordingStore
+from agent_core.recordings.store import RecordingStore
 from agent_core.rpc.server import RpcServer
 from agent_core.rpc.session import SharedParts
 from agent_core.rpc.session_methods import add_session_methods

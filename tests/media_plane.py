@@ -18,18 +18,18 @@ from agent_core.base.models import (
     FfmpegInput,
     Fingerprint,
     MediaInput,
-    RecordingEvent,
 )
 from agent_core.config import MediaServerConfig, RecordingsConfig
 from agent_core.mediamtx.breaker import BreakerSettings, CircuitBreaker
-from agent_core.path_plan import PathPlan
+from agent_core.mediamtx.link import ServerLink
 from agent_core.plugin import Publisher, ffmpeg
 from agent_core.plugin.rtsp import Credentials
-from agent_core.publisher_progress import PublisherProgress
-from agent_core.recording_files import RecordingStore
 from agent_core.recordings import RecordingManager
-from agent_core.server_link import ServerLink
+from agent_core.recordings.models import RecordingEvent
+from agent_core.recordings.store import RecordingStore
 from agent_core.streams import StreamManager
+from agent_core.streams.plan import PathPlan
+from agent_core.streams.publishers.progress import PublisherProgress
 from agent_core.testing.mediamtx import MediaServerUnderTest
 
 INPUT = FfmpegInput(("-re", "-f", "lavfi", "-i", "testsrc2=size=160x120:rate=15"))

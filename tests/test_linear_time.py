@@ -10,17 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from agent_core.media._boxes import Damaged, fragment, movie
+from agent_core.media.boxes import Damaged, fragment, movie
 from agent_core.media.fmp4 import Fmp4Reader
+from agent_core.mediamtx.redaction import without_addresses, without_credentials
 from agent_core.mediamtx.schema import ServerInfo
 from agent_core.mediamtx.units import parse_duration_s, parse_size_bytes
-from agent_core.mediamtx.words import without_addresses, without_credentials
 from agent_core.plugin.ffmpeg import explain, redact
 from agent_core.plugin.jpeg import JpegError, inspect, with_huffman_tables
 from agent_core.plugin.rtsp import Request, RtpInfo, RtspError
 from agent_core.plugin.rtsp.auth import Challenge
 from agent_core.plugin.rtsp.parser import Limits, RtspParser
-from agent_core.publishing import _is_refused
+from agent_core.streams.publishers.runner import _is_refused
 
 MANY = 1_000_000
 

@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import dataclass, field
-from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import NewType, Protocol
@@ -26,11 +25,6 @@ __all__ = (
     "Picture",
     "PictureFormat",
     "PluginEvent",
-    "RecordingEvent",
-    "RecordingState",
-    "Snapshot",
-    "SystemEvent",
-    "TierAttempt",
     "Url",
 )
 
@@ -221,39 +215,6 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True)
-class TierAttempt:
-    """A tier that did not serve, and why. `duration_s` is what the attempt cost."""
-
-    rank: int
-    name: str
-    reason: str
-    details: str
-    duration_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """A stored still. `name` is `<camera>/<file>`; `age_s` is measured when the picture was taken over by the caller."""
-
-    camera: CameraId
-    name: str
-    path: Path
-    size_bytes: int
-    width: int
-    height: int
-    format: PictureFormat
-    tier_rank: int
-    tier_name: str
-    duration_s: float
-    captured_at: datetime
-    captured_at_source: CapturedAtSource
-    age_s: float
-    taken_at: datetime
-    settled: bool = True
-    tiers_tried: tuple[TierAttempt, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class CameraEvent:
     """A camera came, went or changed; `topic` is one of the camera topics of the wire contract."""
 
@@ -262,38 +223,8 @@ class CameraEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class SystemEvent:
-    """The agent as a whole: `topic` is `system.startup`, `.shutdown` or `.health`; components by name and state."""
-
-    topic: str
-    status: str
-    components: tuple[tuple[str, str], ...]
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class PluginEvent:
     """A plugin is in quarantine; `reason` is a sentence."""
 
     plugin: str
     reason: str
-
-
-class RecordingState(StrEnum):
-    """STARTING until bytes are on disk; ERROR while they should grow and do not."""
-
-    STARTING = "STARTING"
-    RECORDING = "RECORDING"
-    ERROR = "ERROR"
-    STOPPED = "STOPPED"
-
-
-@dataclass(frozen=True, slots=True)
-class RecordingEvent:
-    """A recording's state has changed; `duration_s` is what is on disk by then."""
-
-    camera: CameraId
-    recording: str
-    state: RecordingState
-    duration_s: float
-    reason: str = ""

@@ -7,8 +7,8 @@ import anyio
 
 from agent_core.base.errors import AgentError
 from agent_core.cli.host_checks import said
-from agent_core.path_conf import MODE_REASONS, PublishMode
 from agent_core.plugin import Component, Finding, FindingStatus, MediaServer
+from agent_core.streams.plan import MODE_REASONS, PublishMode
 
 if TYPE_CHECKING:
     from agent_core.config import MediaServerConfig
@@ -50,7 +50,7 @@ async def look_at_media_server(settings: "MediaServerConfig", offered: Sequence[
 
 
 async def _program(program: str) -> str:
-    from agent_core.mediamtx.managed_program import locate, version_of
+    from agent_core.mediamtx.managed.program import locate, version_of
 
     path = locate(program)
     await version_of(path)

@@ -13,7 +13,7 @@ from pathlib import Path
 from agent_core.base.errors import StorageFailed
 from agent_core.base.files import explain_os_error
 from agent_core.base.small_files import open_regular
-from agent_core.media._boxes import Damaged, Header, Movie, Run, fragment, header, movie
+from agent_core.media.boxes import Damaged, Header, Movie, Run, fragment, header, movie
 
 __all__ = ("Fmp4Info", "Fmp4Reader", "is_finished", "segment_duration_s")
 

@@ -13,8 +13,8 @@ from pydantic import BaseModel, ValidationError
 from agent_core.base.clock import Clock, SystemClock
 from agent_core.base.errors import ConfigError, MediaServerError, MediaServerRefused, MediaServerUnavailable
 from agent_core.mediamtx.breaker import CircuitBreaker
+from agent_core.mediamtx.redaction import without_addresses
 from agent_core.mediamtx.schema import Features, Page, PathConf, RecordedPath, RuntimePath, ServerInfo
-from agent_core.mediamtx.words import without_addresses
 from agent_core.plugin.rtsp import Credentials
 
 __all__ = ("CALL_TIMEOUT_S", "MediaServerClient", "open_transport")

@@ -5,24 +5,16 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from agent_core.base.clock import Clock
-from agent_core.base.models import (
-    Camera,
-    CameraEvent,
-    CameraId,
-    CameraStatus,
-    Control,
-    PluginEvent,
-    RecordingEvent,
-    RecordingState,
-    Snapshot,
-    SystemEvent,
-)
+from agent_core.base.models import Camera, CameraEvent, CameraId, CameraStatus, Control, PluginEvent
 from agent_core.config import MediaServerConfig
+from agent_core.health.monitor import SystemEvent
 from agent_core.mediamtx.schema import RuntimePath
+from agent_core.recordings.models import RecordingEvent, RecordingState
 from agent_core.rpc import models as wire
 from agent_core.rpc import status_models as status
 from agent_core.rpc.media_models import RecordingEventForm
-from agent_core.storage import StoredFile
+from agent_core.snapshots.models import Snapshot
+from agent_core.snapshots.store import StoredFile
 
 __all__ = ("Forms", "MediaView")
 

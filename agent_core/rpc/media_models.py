@@ -4,11 +4,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from agent_core.path_conf import ModeReason, PublishMode
 from agent_core.plugin import RpcParams, RpcResult
-from agent_core.recording_files import RecordingFormat
+from agent_core.recordings.models import RecordingFormat
 from agent_core.rpc.models import DeviceName
 from agent_core.rpc.timestamps import Timestamp
+from agent_core.streams.plan import ModeReason, PublishMode
 
 __all__ = (
     "FfmpegProcess",

@@ -10,7 +10,7 @@ from agent_core import __version__
 from agent_core.auth.roles import Role
 from agent_core.base.errors import InvalidState, Unsupported
 from agent_core.base.models import PictureFormat
-from agent_core.controller import Controller, SnapshotRequest
+from agent_core.controller import Controller
 from agent_core.rpc import models as wire
 from agent_core.rpc import status_models as status
 from agent_core.rpc.camera_list import CameraListText
@@ -18,6 +18,7 @@ from agent_core.rpc.errors import code_of
 from agent_core.rpc.forms import Forms
 from agent_core.rpc.prepared import Prepared
 from agent_core.rpc.table import Caller, Method, contract_placeholder
+from agent_core.snapshots.models import SnapshotRequest
 
 __all__ = ("CONTRACT_METHODS", "core_methods")
 

@@ -7,8 +7,9 @@ from agent_core.auth.roles import Role
 from agent_core.base.errors import InvalidState, StorageFailed, Unsupported
 from agent_core.base.models import CameraId
 from agent_core.controller import Controller
-from agent_core.recording_active import Active, Stopped
-from agent_core.recording_files import ListedRecording, StoredRecording
+from agent_core.recordings.active import Active, Stopped
+from agent_core.recordings.models import StoredRecording
+from agent_core.recordings.store import ListedRecording
 from agent_core.rpc import media_models as wire
 from agent_core.rpc.models import DeviceParams, ListParams, NameParams
 from agent_core.rpc.table import Caller, Method

@@ -8,12 +8,12 @@ from agent_core.base.errors import InvalidState, Unsupported
 from agent_core.base.models import Camera, CameraId
 from agent_core.controller import Controller
 from agent_core.mediamtx.schema import RuntimePath
-from agent_core.path_conf import MODE_REASONS, PublishMode
 from agent_core.rpc import media_models as wire
 from agent_core.rpc.forms import Forms
 from agent_core.rpc.models import DeviceParams, NoParams
 from agent_core.rpc.table import Caller, Method
-from agent_core.stream_hold import StreamState
+from agent_core.streams.held import StreamState
+from agent_core.streams.plan import MODE_REASONS, PublishMode
 
 __all__ = ("stream_methods",)
 

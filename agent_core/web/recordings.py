@@ -1,6 +1,6 @@
 """Downloads of recordings, open ones included."""
 
-from agent_core.recording_files import RecordingStore
+from agent_core.recordings.store import RecordingStore
 from agent_core.web.files import ServedFile
 
 __all__ = ("RecordingFiles",)

@@ -11,7 +11,7 @@ import pytest
 
 from agent_core.base.models import CameraId
 from agent_core.client import AgentClient, AgentUnreachable, DownloadFailed
-from agent_core.recording_files import RecordingFormat
+from agent_core.recordings.models import RecordingFormat
 
 if TYPE_CHECKING:
     from tests.conftest import Raw, Talk, ToyAgent

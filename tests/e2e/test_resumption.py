@@ -11,7 +11,8 @@ import pytest
 
 from agent_core.base.models import CameraId
 from agent_core.client import AgentClient
-from agent_core.recording_files import RecordingFormat, RecordingStore
+from agent_core.recordings.models import RecordingFormat
+from agent_core.recordings.store import RecordingStore
 
 from .conftest import AgentProcessFactory
 from .media import EMBEDDED_CONFIG

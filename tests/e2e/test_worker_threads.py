@@ -16,8 +16,8 @@ from PIL import Image
 from agent_core.base.errors import RateLimited
 from agent_core.base.models import CapturedAtSource, Picture, PictureFormat
 from agent_core.client import AgentClient, CallFailed
-from agent_core.media.converter import MAX_WAITING
-from agent_core.media.images import Wanted
+from agent_core.snapshots.converter import MAX_WAITING
+from agent_core.snapshots.images import Wanted
 from agent_core.testing.agents import RunningAgent, running_agent
 
 from .media import CAMERA

@@ -16,7 +16,7 @@ from anyio.abc import ByteStream, SocketAttribute
 from agent_core.base.errors import AgentError, ConfigError, MediaServerRefused, MediaServerUnavailable
 from agent_core.media.fmp4 import segment_duration_s
 from agent_core.mediamtx.client import MediaServerClient
-from agent_core.mediamtx.hold import Hold
+from agent_core.mediamtx.rtsp_hold import Hold
 from agent_core.mediamtx.schema import Endpoint, PathConf
 from agent_core.plugin.rtsp import Challenge, Credentials, Headers, Request, Response, RtspParser
 from agent_core.testing.mediamtx import (

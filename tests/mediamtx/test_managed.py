@@ -17,10 +17,10 @@ from agent_core.base.clock import SystemClock
 from agent_core.base.errors import AgentError, MediaServerRefused, MediaServerUnavailable, StartFailed
 from agent_core.config.sections import MediaServerConfig
 from agent_core.mediamtx.client import MediaServerClient
-from agent_core.mediamtx.hold import Hold
 from agent_core.mediamtx.managed import CONFIG_FILE, FOLDER, ManagedServer
-from agent_core.mediamtx.managed_log import ServerLog
-from agent_core.mediamtx.managed_watch import HangWatch
+from agent_core.mediamtx.managed.log import ServerLog
+from agent_core.mediamtx.managed.watchdog import HangWatch
+from agent_core.mediamtx.rtsp_hold import Hold
 from agent_core.mediamtx.schema import PathConf
 from agent_core.supervisor import ComponentState, Supervisor
 from agent_core.testing.clock import SimulatedClock

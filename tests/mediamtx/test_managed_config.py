@@ -7,9 +7,9 @@ import pytest
 from pydantic import ValidationError
 
 from agent_core.config.sections import MediaServerConfig
-from agent_core.mediamtx.managed_config import Ports, Version, configuration
-from agent_core.mediamtx.managed_program import environment
-from agent_core.mediamtx.words import without_addresses, without_credentials
+from agent_core.mediamtx.managed.config import Ports, Version, configuration
+from agent_core.mediamtx.managed.program import environment
+from agent_core.mediamtx.redaction import without_addresses, without_credentials
 from agent_core.plugin.rtsp import Credentials
 
 CREDENTIALS = Credentials("camera-agent", "generated")

@@ -16,9 +16,9 @@ import pytest
 from agent_core.base.clock import SystemClock
 from agent_core.base.errors import InvalidState, MediaServerRefused, MediaServerUnavailable
 from agent_core.mediamtx.client import MediaServerClient, open_transport
-from agent_core.mediamtx.hold import Hold
+from agent_core.mediamtx.paths import PathManager
+from agent_core.mediamtx.rtsp_hold import Hold
 from agent_core.mediamtx.schema import PathConf, RuntimePath
-from agent_core.paths import PathManager
 from agent_core.plugin.rtsp import Credentials
 from agent_core.testing.mediamtx import publisher_command
 from agent_core.testing.waiting import eventually

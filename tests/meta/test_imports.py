@@ -67,7 +67,7 @@ async def test_what_a_picture_or_a_device_needs_waits_for_it(tmp_path: Path) -> 
     ours = {
         "agent_core.client",
         "agent_core.media.fmp4",
-        "agent_core.mediamtx.hold",
+        "agent_core.mediamtx.rtsp_hold",
         "agent_core.mediamtx.managed",
         "agent_core.rpc.openrpc",
         "agent_core.web.app",

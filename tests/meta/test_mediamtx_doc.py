@@ -8,12 +8,13 @@ from pathlib import Path
 import anyio
 import pytest
 
-from agent_core import publish_decisions as publishing
 from agent_core.base import processes
 from agent_core.config import MediaServerConfig, load_config
-from agent_core.mediamtx import managed, managed_program
-from agent_core.mediamtx.managed_config import OLDEST, Ports
+from agent_core.mediamtx.managed import program as managed_program
+from agent_core.mediamtx.managed import server as managed
+from agent_core.mediamtx.managed.config import OLDEST, Ports
 from agent_core.mediamtx.schema import HOT_KEYS
+from agent_core.streams.publishers import liveness as publishing
 from agent_core.testing.mediamtx import find_mediamtx
 
 ROOT = Path(__file__).parents[2]

@@ -1,0 +1,254 @@
+"""How the agent is: probes of the media server, states of the parts, kept so that asking costs nothing."""
+
+import logging
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+
+import anyio
+from anyio import TASK_STATUS_IGNORED
+from anyio.abc import TaskStatus
+
+from agent_core.base.clock import Clock
+from agent_core.base.errors import AgentError
+from agent_core.base.events import EventBus
+from agent_core.base.waiting import sleep_unless
+from agent_core.base.workers import WorkerPool
+from agent_core.config import HealthConfig
+from agent_core.mediamtx.breaker import BreakerState
+from agent_core.mediamtx.link import ServerLink
+
+__all__ = ("Check", "CheckStatus", "Health", "HealthMonitor", "HealthReport", "Steady", "SystemEvent")
+
+
+@dataclass(frozen=True, slots=True)
+class SystemEvent:
+    """The agent as a whole: `topic` is `system.startup`, `.shutdown` or `.health`; components by name and state."""
+
+    topic: str
+    status: str
+    components: tuple[tuple[str, str], ...]
+    reason: str = ""
+
+
+_log = logging.getLogger("camera_agent.health")
+
+
+class Health(StrEnum):
+    HEALTHY = "HEALTHY"
+    DEGRADED = "DEGRADED"
+    UNHEALTHY = "UNHEALTHY"
+
+
+class CheckStatus(StrEnum):
+    OK = "OK"
+    WARNING = "WARNING"
+    FAILED = "FAILED"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that is looked at; `since` is when its status last changed."""
+
+    name: str
+    status: CheckStatus
+    detail: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class HealthReport:
+    """What is known now. `probe_s` is what the last good probe of the media server took."""
+
+    status: Health
+    components: tuple[tuple[str, str], ...]
+    checks: tuple[Check, ...]
+    probe_s: float | None
+
+
+class Steady:
+    """A yes or no that needs several equal answers in a row to change.
+
+    So one hiccup is no alarm, and one good answer no recovery.
+    """
+
+    def __init__(self, *, to_fail: int, to_recover: int) -> None:
+        self._to_fail = to_fail
+        self._to_recover = to_recover
+        self._good = True
+        self._contrary = 0
+
+    @property
+    def good(self) -> bool:
+        return self._good
+
+    def take(self, *, good: bool) -> bool:
+        """Take in one answer; returns what counts now."""
+        if good is self._good:
+            self._contrary = 0
+            return self._good
+        self._contrary += 1
+        if self._contrary >= (self._to_fail if self._good else self._to_recover):
+            self._good, self._contrary = good, 0
+        return self._good
+
+
+class HealthMonitor:
+    """Looks at the parts from time to time and keeps what it saw.
+
+    Args:
+        link: the media server; probed without its circuit breaker.
+        components: names and states of the agent's parts, from memory.
+        is_live: whether anything is streamed or recorded, which makes it look more often.
+        folder: the disk with this folder is the one whose space is watched.
+        free_bytes: free space on a folder's disk; blocks, and may raise OSError.
+        disk_limit_s: a disk that takes longer has failed; one that was asleep takes some seconds.
+    """
+
+    def __init__(
+        self,
+        link: ServerLink,
+        *,
+        components: Callable[[], Sequence[tuple[str, str]]],
+        is_live: Callable[[], bool],
+        folder: Path,
+        settings: HealthConfig,
+        events: EventBus,
+        clock: Clock,
+        free_bytes: Callable[[Path], int] | None = None,
+        disk_limit_s: float = 5.0,
+    ) -> None:
+        self._link = link
+        self._components = components
+        self._is_live = is_live
+        self._folder = folder
+        self._settings = settings
+        self._events = events
+        self._clock = clock
+        self._free_bytes = free_bytes or _free_bytes
+        self._disk_limit_s = disk_limit_s
+        self._disk = WorkerPool(1)
+        self._server = Steady(to_fail=settings.failures, to_recover=settings.successes)
+        self._probe_s: float | None = None
+        self._checks: dict[str, Check] = {}
+        self._announced = Health.HEALTHY
+        #: A test that fails opens the circuit again; that is no news.
+        self._was_tested = False
+        link.breaker.watch(self._circuit_changed)
+
+    @property
+    def report(self) -> HealthReport:
+        """From memory; never waits."""
+        components = tuple(self._components())
+        checks = tuple(self._checks.values())
+        return HealthReport(_overall(components, checks), components, checks, self._probe_s)
+
+    async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
+        """Look until cancelled."""
+        task_status.started()
+        while True:
+            await self._look_at_server()
+            await self._look_at_disk()
+            self._announce()
+            await sleep_unless(self._clock, self._pause_s(), self._link.recovery.doubted)
+
+    def _pause_s(self) -> float:
+        """Short from the first probe on that is not answered: the server may be back any moment."""
+        is_closed = self._link.breaker.state is BreakerState.CLOSED
+        if self._link.recovery.is_silent or not (is_closed and self._server.good):
+            return self._settings.probe_open_s
+        return self._settings.probe_live_s if self._is_live() else self._settings.probe_idle_s
+
+    async def _look_at_server(self) -> None:
+        if not self._link.is_configured:
+            return
+        self._link.recovery.probing()
+        began_s = self._clock.monotonic_s()
+        try:
+            with anyio.fail_after(self._settings.probe_timeout_s):
+                await self._link.probe()
+        except (AgentError, TimeoutError) as error:
+            if isinstance(error, AgentError) and error.reason == "media_server_starting":
+                return
+            detail = (
+                error.details
+                if isinstance(error, AgentError)
+                else "It accepts connections and does not answer."
+            )
+            self._link.recovery.unanswered()
+            self._link.breaker.unprobed()
+            self._note_server(good=False, detail=detail)
+            return
+        self._probe_s = self._clock.monotonic_s() - began_s
+        self._link.breaker.probed(self._clock.monotonic_s())
+        self._link.recovery.answered()
+        self._note_server(good=True, detail="It answers.")
+
+    def _note_server(self, *, good: bool, detail: str) -> None:
+        counts = self._server.take(good=good)
+        certain = CheckStatus.OK if good else CheckStatus.FAILED
+        self._note("media_server", certain if good is counts else CheckStatus.WARNING, detail)
+
+    async def _look_at_disk(self) -> None:
+        try:
+            with anyio.fail_after(self._disk_limit_s):
+                free = await self._disk.run_abandonable(self._free_bytes, self._folder)
+        except TimeoutError:
+            self._note("disk", CheckStatus.FAILED, "The disk for media does not answer.")
+            return
+        except OSError:
+            self._note("disk", CheckStatus.FAILED, "The folder for media cannot be looked at.")
+            return
+        low = free < self._settings.low_space_bytes
+        detail = f"{free >> 20} MiB free."
+        self._note("disk", CheckStatus.WARNING if low else CheckStatus.OK, detail)
+
+    def _note(self, name: str, status: CheckStatus, detail: str) -> None:
+        known = self._checks.get(name)
+        if known is not None and known.status is status:
+            self._checks[name] = replace(known, detail=detail)
+            return
+        self._checks[name] = Check(name, status, detail, self._clock.now())
+        if known is not None:
+            level = logging.INFO if status is CheckStatus.OK else logging.WARNING
+            _log.log(level, "%s: %s. %s", name, status.value.lower(), detail)
+
+    def _circuit_changed(self, state: BreakerState) -> None:
+        """Clients are told, whether or not the agent's health is another by it."""
+        if state is BreakerState.OPEN and not self._was_tested:
+            self._link.recovery.doubt()
+        self._was_tested = state is BreakerState.HALF_OPEN
+        self.tell(f"The circuit to the media server is {state.value.replace('_', '-')}.")
+
+    def tell(self, reason: str) -> None:
+        """Publish how the agent is, because of `reason`, a sentence."""
+        self._tell(self.report, reason)
+
+    def _announce(self) -> None:
+        report = self.report
+        if report.status is self._announced:
+            return
+        self._announced = report.status
+        worst = next((each.detail for each in report.checks if each.status is not CheckStatus.OK), "")
+        self._tell(report, worst)
+
+    def _tell(self, report: HealthReport, reason: str) -> None:
+        event = SystemEvent("system.health", report.status.value, report.components, reason)
+        self._events.publish(event.topic, event)
+
+
+def _free_bytes(folder: Path) -> int:
+    """Return the free space on the disk of `folder`, or of the nearest one above it that is there. Blocks."""
+    return shutil.disk_usage(next(each for each in (folder, *folder.parents) if each.exists())).free
+
+
+def _overall(components: Sequence[tuple[str, str]], checks: Sequence[Check]) -> Health:
+    statuses = {check.status for check in checks}
+    if CheckStatus.FAILED in statuses:
+        return Health.UNHEALTHY
+    if CheckStatus.WARNING in statuses or any(state == "ERROR" for _, state in components):
+        return Health.DEGRADED
+    return Health.HEALTHY

@@ -1,0 +1,60 @@
+"""Files whose writer stopped amid the index of a part: players then refuse the whole file, not only that part."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from agent_core.base.files import explain_os_error
+from agent_core.base.small_files import open_regular
+from agent_core.media.boxes import header
+from agent_core.media.fmp4 import Fmp4Reader
+
+__all__ = ("mend",)
+
+_HEADER_BYTES = 16
+
+
+def mend(path: Path) -> int:
+    """Cut a torn `moof` off the end of a fragmented MP4 that nobody writes to any more; returns how many bytes it had.
+
+    A full disk leaves one. FFmpeg (seen with 5.1 and 9) does not open such a file; one whose last `mdat` is torn it
+    plays, so that is left as it is. The file keeps its time where its owner is this account. Blocks on the disk.
+
+    Raises:
+        StorageFailed: it cannot be read or written, or is not an MP4.
+    """
+    torn = _torn_bytes(path)
+    if torn == 0:
+        return 0
+    try:
+        descriptor = open_regular(path, os.O_RDWR)
+        try:
+            _cut(descriptor, torn)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise explain_os_error(error, "cut the torn end off a recording") from error
+    return torn
+
+
+def _torn_bytes(path: Path) -> int:
+    """How long the torn moof at the end is; 0 if there is none, or nothing that could be played before it."""
+    info = Fmp4Reader(path).update()
+    start = info.size_bytes - info.unread_bytes
+    if not info.has_media or info.unread_bytes == 0:
+        return 0
+    try:
+        with os.fdopen(open_regular(path), "rb") as file:
+            file.seek(start)
+            box = header(file.read(_HEADER_BYTES))
+    except OSError as error:
+        raise explain_os_error(error, "read a recording") from error
+    is_torn = box is not None and box.kind == b"moof" and box.size > info.unread_bytes
+    return info.unread_bytes if is_torn else 0
+
+
+def _cut(descriptor: int, size_bytes: int) -> None:
+    status = os.fstat(descriptor)
+    os.ftruncate(descriptor, status.st_size - size_bytes)
+    with suppress(PermissionError):
+        os.utime(descriptor, ns=(status.st_atime_ns, status.st_mtime_ns))

@@ -1,0 +1,77 @@
+"""The MediaMTX program: where it is, whether it is one, which version."""
+
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import anyio
+
+from agent_core.base import processes
+from agent_core.base.errors import StartFailed
+from agent_core.mediamtx.managed.config import OLDEST, Version
+
+__all__ = ("environment", "locate", "version_of")
+
+_VERSION = re.compile(r"v([0-9]{1,5})\.([0-9]{1,5})\.([0-9]{1,5})")
+_VERSION_TIMEOUT_S = 5.0
+#: What a build from the sources without a release's number says; taken for the newest.
+_UNNUMBERED: Version = (0, 0, 0)
+#: MediaMTX takes settings from these. What is the agent's own no child gets.
+_NOT_HANDED_ON = ("MTX_", "RTSP_")
+_SUGGESTION = "Install MediaMTX, or set media_server.program to where it is."
+
+
+def environment(ours: Mapping[str, str]) -> dict[str, str]:
+    """What of the agent's environment the media server gets."""
+    handed_on = processes.handed_on(ours)
+    return {name: value for name, value in handed_on.items() if not name.startswith(_NOT_HANDED_ON)}
+
+
+def locate(program: str) -> str:
+    """The program's absolute path.
+
+    Raises:
+        StartFailed: `program_missing` or `program_not_executable`.
+    """
+    found = shutil.which(program)
+    if found is not None:
+        return str(Path(found).absolute())
+    name = Path(program).name
+    if os.sep in program and Path(program).is_file():
+        raise StartFailed(
+            f"The media server's program {name} is not executable.",
+            reason="program_not_executable",
+            suggestion="Make the file executable for the agent's user, or set media_server.program.",
+        )
+    raise StartFailed(
+        f"The media server's program {name} is not there.", reason="program_missing", suggestion=_SUGGESTION
+    )
+
+
+async def version_of(program: str) -> Version:
+    """What `program --version` says.
+
+    Raises:
+        StartFailed: `not_mediamtx` or `mediamtx_too_old`.
+    """
+    said = ""
+    with anyio.move_on_after(_VERSION_TIMEOUT_S):
+        finished = await processes.run([program, "--version"], output_limit_bytes=4096)
+        said = finished.stdout.decode(errors="replace").strip() if finished.returncode == 0 else ""
+    found = _VERSION.match(said)
+    if found is None:
+        raise StartFailed(
+            f"The program {Path(program).name} is not MediaMTX: it does not say its version.",
+            reason="not_mediamtx",
+            suggestion=_SUGGESTION,
+        )
+    numbers = (int(found[1]), int(found[2]), int(found[3]))
+    if _UNNUMBERED < numbers < OLDEST:
+        raise StartFailed(
+            f"MediaMTX {found[0]} is too old.",
+            reason="mediamtx_too_old",
+            suggestion="Install version 1.9 or newer; docs/mediamtx.md says which version gives what.",
+        )
+    return (99, 0, 0) if numbers == _UNNUMBERED else numbers

@@ -1,0 +1,289 @@
+"""A MediaMTX that the agent runs: configured by us, reachable from this host, gone with the agent."""
+
+import logging
+import os
+import re
+import secrets
+import signal
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+from anyio import TASK_STATUS_IGNORED, CancelScope
+from anyio.abc import ByteReceiveStream, Process, TaskGroup, TaskStatus
+
+from agent_core.base import processes
+from agent_core.base.clock import Clock
+from agent_core.base.errors import (
+    AgentError,
+    MediaServerError,
+    MediaServerRefused,
+    MediaServerUnavailable,
+    StartFailed,
+)
+from agent_core.base.files import explain_os_error, write_atomic
+from agent_core.base.folders import own_folder
+from agent_core.base.locks import InstanceLock
+from agent_core.base.workers import WorkerPool
+from agent_core.config.sections import MediaServerConfig
+from agent_core.mediamtx.client import MediaServerClient
+from agent_core.mediamtx.managed.config import Ports, configuration
+from agent_core.mediamtx.managed.log import ServerLog
+from agent_core.mediamtx.managed.program import environment, locate, version_of
+from agent_core.mediamtx.managed.watchdog import until_hung
+from agent_core.mediamtx.redaction import without_addresses
+from agent_core.plugin import MediaServer
+from agent_core.plugin.rtsp import Credentials
+
+__all__ = ("CONFIG_FILE", "FOLDER", "ManagedEndpoints", "ManagedServer")
+
+_log = logging.getLogger("camera_agent.mediamtx")
+
+#: Below the state folder: the server's working folder, and in it its configuration.
+FOLDER = "media_server"
+CONFIG_FILE = "mediamtx.yml"
+USER = "camera-agent"
+#: Clients are told why the server does not run, so paths of this host are not named.
+_SHOWN = f"{FOLDER} in the state folder"
+START_LIMIT_S = 10.0
+#: It finalises recordings first, then waits for the commands that it runs.
+STOP_GRACE_S = 8.0
+_POLL_S = 0.05
+#: For the rest of what an ended server said; a command of it that lives on keeps the pipe open.
+_LAST_WORDS_S = 0.5
+_NO_LISTENER = re.compile(r"listen \w+ \S*:([0-9]{1,5}): bind: (.+)")
+
+
+@dataclass(frozen=True, slots=True)
+class ManagedEndpoints:
+    """Where the server listens. `credentials` are made anew for each agent and kept in memory only."""
+
+    ports: Ports
+    credentials: Credentials
+
+    @property
+    def api_url(self) -> str:
+        return f"http://127.0.0.1:{self.ports.api}"
+
+    @property
+    def rtsp_url(self) -> str:
+        return f"rtsp://127.0.0.1:{self.ports.rtsp}"
+
+
+class ManagedServer(MediaServer):
+    """MediaMTX as a component. Addresses and credentials stay the same however often it is started again.
+
+    Args:
+        state_dir: the server's working folder is made in it.
+        start_limit_s: how long it may take until its API answers.
+    """
+
+    name = "mediamtx"
+
+    def __init__(
+        self,
+        settings: MediaServerConfig,
+        *,
+        state_dir: Path,
+        clock: Clock,
+        start_limit_s: float = START_LIMIT_S,
+    ) -> None:
+        self._settings = settings
+        self._start_limit_s = start_limit_s
+        self._folder = state_dir / FOLDER
+        self._clock = clock
+        self._credentials = Credentials(USER, secrets.token_urlsafe(32))
+        self._known: ManagedEndpoints | None = None
+        self._serving = anyio.Event()
+        self._threads = WorkerPool(1)
+
+    @property
+    def ports(self) -> Ports | None:
+        """Where it listens or will again; None before it did for the first time."""
+        return self._known.ports if self._known else None
+
+    async def wait_endpoints(self) -> ManagedEndpoints:
+        """Where it listens, once its API answers."""
+        while not self._serving.is_set() or self._known is None:
+            await self._serving.wait()
+        return self._known
+
+    async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
+        """Run the program until cancelled; then it gets SIGINT, some seconds to finish its files, and is killed.
+
+        It never returns: a server that ends, with whatever status, has failed.
+
+        Raises:
+            StartFailed: `program_missing`, `program_not_executable`, `not_mediamtx`, `mediamtx_too_old`,
+                `already_running`, `port_in_use`, `port_not_allowed`, `start_timed_out`, `media_server_ended`, or
+                what is wrong with the state folder.
+            MediaServerUnavailable: `media_server_ended`, `media_server_hung`: it had served before.
+        """
+        program = locate(self._settings.program)
+        version = await version_of(program)
+        await self._threads.run(self._make_folder)
+        with InstanceLock(self._folder, what="media server", shown=""):
+            ports = self.ports or Ports.of(self._settings)
+            content = configuration(self._settings, ports, self._credentials, version)
+            await self._threads.run(self._write, content)
+            _log.info("starting MediaMTX %s", ".".join(map(str, version)))
+            raise await self._run_program(program, ManagedEndpoints(ports, self._credentials), task_status)
+
+    def _make_folder(self) -> None:
+        """Claim the folder: an account that may write there decides which commands the server runs."""
+        with own_folder(self._folder, "storage.state_dir", follow=False, shown=_SHOWN):
+            pass
+
+    def _write(self, content: bytes) -> None:
+        try:
+            write_atomic(self._folder / CONFIG_FILE, content, mode=0o600)
+        except OSError as error:
+            raise _folder_failed(error) from error
+
+    async def _run_program(
+        self, program: str, at: ManagedEndpoints, task_status: TaskStatus[None]
+    ) -> AgentError:
+        """Returns why it is over; an exception out of a task group would come wrapped."""
+        log, reading = ServerLog(), CancelScope(shield=True)
+        async with anyio.create_task_group() as tg:
+            try:
+                async with processes.child(
+                    [program, str((self._folder / CONFIG_FILE).absolute())],
+                    stderr=subprocess.STDOUT,
+                    stop_signal=signal.SIGINT,
+                    grace_s=STOP_GRACE_S,
+                    env=environment(os.environ),
+                    cwd=self._folder,
+                ) as process:
+                    await self._read(tg, log, process, reading)
+                    ending = await self._attend(process, log, at, task_status)
+            finally:
+                reading.cancel()
+                if self._serving.is_set():  # who waits already keeps waiting for the same
+                    self._serving = anyio.Event()
+        self._threads = WorkerPool(1)
+        return ending
+
+    async def _read(self, tg: TaskGroup, log: ServerLog, process: Process, reading: CancelScope) -> None:
+        """Also while it ends: what it says then matters, and a full pipe would hold it up."""
+        assert process.stdout is not None  # noqa: S101 - PIPE is the default
+
+        async def follow(stream: ByteReceiveStream) -> None:
+            with reading:
+                await log.follow(stream)
+
+        tg.start_soon(follow, process.stdout)
+
+    async def _attend(
+        self, process: Process, log: ServerLog, at: ManagedEndpoints, task_status: TaskStatus[None]
+    ) -> AgentError:
+        served = hangs = False
+        async with anyio.create_task_group() as tg:
+            tg.start_soon(_until_ended, process, tg.cancel_scope)
+            with anyio.move_on_after(self._start_limit_s):
+                served = await self._answers(at)
+            if served:
+                self._known = at
+                self._serving.set()
+                task_status.started()
+                await self._until_hung(at)
+                hangs = True
+                process.kill()  # a stopped program keeps every other signal for later
+            tg.cancel_scope.cancel()
+        if hangs:
+            return _hung(self._settings.hang_timeout_s)
+        if process.returncode is not None:
+            with anyio.move_on_after(_LAST_WORDS_S):
+                await log.complete.wait()
+        return _ending(process.returncode, log.last_error, at.ports, served=served)
+
+    async def _until_hung(self, at: ManagedEndpoints) -> None:
+        async with MediaServerClient(at.api_url, credentials=at.credentials) as client:
+            await until_hung(client, timeout_s=self._settings.hang_timeout_s, clock=self._clock)
+
+    async def _answers(self, at: ManagedEndpoints) -> bool:
+        """Return when the API answers us, and nobody else: another server on the port does not know our password."""
+        async with (
+            MediaServerClient(at.api_url) as stranger,
+            MediaServerClient(at.api_url, credentials=at.credentials) as client,
+        ):
+            while not (await _refuses(stranger) and await _serves(client)):
+                await self._clock.sleep(_POLL_S)
+        return True
+
+
+async def _refuses(stranger: MediaServerClient) -> bool:
+    try:
+        await stranger.info()
+    except MediaServerRefused as refused:
+        return refused.reason == "not_authorized"
+    except MediaServerError:
+        return False
+    return False
+
+
+async def _serves(client: MediaServerClient) -> bool:
+    try:
+        await client.info()
+    except MediaServerError:
+        return False
+    return True
+
+
+async def _until_ended(process: Process, scope: CancelScope) -> None:
+    await process.wait()
+    scope.cancel()
+
+
+def _hung(timeout_s: float) -> MediaServerUnavailable:
+    return MediaServerUnavailable(
+        f"The media server ran and did not answer for {timeout_s:g} s, so it was killed.",
+        reason="media_server_hung",
+        suggestion="The agent starts it again; see its last lines in the agent's log.",
+    )
+
+
+def _ending(returncode: int | None, last_error: str, ports: Ports, *, served: bool) -> AgentError:
+    if returncode is None:
+        return StartFailed(
+            "The media server was started and does not answer.",
+            reason="start_timed_out",
+            suggestion="Check that media_server.program is MediaMTX and see its lines in the agent's log.",
+        )
+    how = f"by signal {-returncode}" if returncode < 0 else f"with status {returncode}"
+    if served:
+        return MediaServerUnavailable(
+            f"The media server ended {how}.",
+            reason="media_server_ended",
+            suggestion="The agent starts it again; its lines in the agent's log say more.",
+            detail=without_addresses(last_error),
+        )
+    if port := _NO_LISTENER.fullmatch(last_error):
+        return _not_listening(int(port[1]), port[2], ports)
+    words = f": {without_addresses(last_error)}" if last_error else ""
+    return StartFailed(
+        f"The media server ended {how} before it answered{words}.",
+        reason="media_server_ended",
+        suggestion="See its lines in the agent's log; `camera-agent check-config` checks the agent's side.",
+    )
+
+
+def _not_listening(port: int, words: str, ports: Ports) -> StartFailed:
+    key = f"media_server.{ports.setting(port)}"
+    if "in use" in words:
+        return StartFailed(
+            f"The media server cannot listen on port {port}: another program has it.",
+            reason="port_in_use",
+            suggestion=f"Stop that program, or set {key}.",
+        )
+    return StartFailed(
+        f"The media server cannot listen on port {port}: {words}.",
+        reason="port_not_allowed",
+        suggestion=f"Set {key} to a port above 1023.",
+    )
+
+
+def _folder_failed(error: OSError) -> StartFailed:
+    why = explain_os_error(error, "make the media server's folder in the state folder")
+    return StartFailed(why.details, reason=why.reason, suggestion=why.suggestion)

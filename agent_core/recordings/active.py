@@ -1,0 +1,94 @@
+"""A recording that goes on, one that has ended, and the moment between the two."""
+
+import logging
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import anyio
+
+from agent_core.base.clock import Clock
+from agent_core.base.errors import AgentError, StorageFailed
+from agent_core.base.models import CameraId
+from agent_core.recordings.growth import Growth, Measured
+from agent_core.recordings.models import RecordingEvent, RecordingNote, RecordingState, StoredRecording
+from agent_core.recordings.store import RecordingStore
+
+__all__ = ("Active", "Stopped", "final_files")
+
+_log = logging.getLogger("camera_agent.recordings")
+
+#: A media server answers before it has closed the file. It is asked for this long whether it has, ...
+FINAL_LIMIT_S = 1.0
+#: ... so often; a file that cannot say so is final when two looks LOOK_S apart see the same size.
+LOOK_S = 0.01
+
+
+@dataclass
+class Active:
+    """A recording that goes on. `state` and `problem` are what is known from its files.
+
+    `decided` is set when it is no longer STARTING; `has_started` once something was recorded.
+    """
+
+    note: RecordingNote
+    growth: Growth
+    state: RecordingState = RecordingState.STARTING
+    problem: AgentError | None = None
+    has_started: bool = False
+    measured: Measured = field(default_factory=Measured)
+    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    decided: anyio.Event = field(default_factory=anyio.Event)
+
+    def event(self, reason: str = "") -> RecordingEvent:
+        """What there is to tell of it now."""
+        return RecordingEvent(
+            CameraId(self.note.camera), self.note.id, self.state, self.measured.duration_s, reason
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """A recording that has ended, with the durations (seconds) of its segments; `reason` where it is not as asked."""
+
+    stored: StoredRecording
+    ended_at: datetime
+    durations_s: tuple[float, ...]
+    reason: str
+
+
+async def final_files(store: RecordingStore, active: Active, *, clock: Clock) -> StoredRecording:
+    """The files as they stay, once the media server, which has been told to stop, is done with them.
+
+    No segments where the disk cannot be read; that is then the recording's problem.
+    """
+    try:
+        stored = await _final_files(store, active.note, clock)
+        return await store.threads.run(store.mend, stored)
+    except StorageFailed as error:
+        _log.warning("the recording's files are not known: %s", error.details)
+        active.problem = error
+        return StoredRecording(active.note, store.folder(active.note), ())
+
+
+async def _final_files(store: RecordingStore, note: RecordingNote, clock: Clock) -> StoredRecording:
+    ends_s = clock.monotonic_s() + FINAL_LIMIT_S
+    before: list[int] | None = None
+    while True:
+        stored = await store.threads.run(store.read, note)
+        sizes = [each.size_bytes for each in stored.segments]
+        if await store.threads.run(_is_finished, store, stored, sizes == before):
+            return stored
+        if clock.monotonic_s() >= ends_s:
+            return stored
+        before = sizes
+        await clock.sleep(LOOK_S)
+
+
+def _is_finished(store: RecordingStore, stored: StoredRecording, is_still: bool) -> bool:  # noqa: FBT001 - for run_sync
+    if store.last_is_empty(stored):
+        return False
+    if not stored.segments or stored.segments[-1].path.suffix != ".mp4":
+        return is_still
+    from agent_core.media.fmp4 import is_finished
+
+    return is_finished(stored.segments[-1].path)

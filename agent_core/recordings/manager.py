@@ -1,0 +1,301 @@
+"""Recordings: started by one hot change of a path, confirmed by bytes on disk, watched while they grow."""
+
+import logging
+from functools import partial
+
+import anyio
+from anyio import TASK_STATUS_IGNORED
+from anyio.abc import TaskGroup, TaskStatus
+
+from agent_core.base.clock import Clock
+from agent_core.base.errors import AgentError, InvalidState, StorageFailed
+from agent_core.base.events import EventBus
+from agent_core.base.locks import KeyedLock
+from agent_core.base.models import Camera, CameraId
+from agent_core.base.waiting import first_of
+from agent_core.config import RecordingsConfig
+from agent_core.mediamtx.schema import PathConf
+from agent_core.recordings.active import Active, Stopped, final_files
+from agent_core.recordings.growth import Growth, GrowthLimits, Measured
+from agent_core.recordings.models import RecordingFormat, RecordingNote, RecordingState, StoredRecording
+from agent_core.recordings.problems import already_recording, no_media, not_recording, why_empty
+from agent_core.recordings.store import RecordingStore
+from agent_core.streams import StreamManager
+from agent_core.streams.held import StreamState
+from agent_core.streams.plan import recording_conf
+
+__all__ = ("ENDED_WITH_AGENT", "RecordingManager")
+
+_log = logging.getLogger("camera_agent.recordings")
+
+#: How long a media server that does not answer is told to stop: for a caller, and when the agent ends.
+TELL_LIMIT_S, END_LIMIT_S = 5.0, 1.5
+HOLDER = "recording"
+ENDED_WITH_AGENT = "agent_ended"
+
+
+class RecordingManager:
+    """At most one recording a camera. What records is the media server; that something should is known here."""
+
+    def __init__(
+        self,
+        streams: StreamManager,
+        store: RecordingStore,
+        *,
+        settings: RecordingsConfig,
+        events: EventBus,
+        clock: Clock,
+    ) -> None:
+        self._streams = streams
+        self._store = store
+        self._settings = settings
+        self._events = events
+        self._clock = clock
+        self._locks = KeyedLock()
+        self._active: dict[CameraId, Active] = {}
+        self._tg: TaskGroup | None = None
+
+    async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
+        """Own the watching tasks until cancelled; then end what still records, so that every file is whole."""
+        async with anyio.create_task_group() as tg:
+            self._tg = tg
+            try:
+                task_status.started()
+                await anyio.sleep_forever()
+            finally:
+                self._tg = None
+                with anyio.CancelScope(shield=True):
+                    await self._end_all()
+
+    async def _end_all(self) -> None:
+        async with anyio.create_task_group() as tg:
+            for active in self._active.values():
+                tg.start_soon(partial(self._stop_this, active, reason=ENDED_WITH_AGENT, limit_s=END_LIMIT_S))
+
+    def active(self, camera: CameraId) -> Active | None:
+        """The camera's recording, if one goes on."""
+        return self._active.get(camera)
+
+    async def start(
+        self, camera: Camera, *, duration_s: float | None, form: RecordingFormat, wait: bool
+    ) -> Active:
+        """Start recording; with `wait` return only when bytes are on disk.
+
+        `duration_s` counts from the first picture; the recording then stops by itself.
+
+        Raises:
+            InvalidState: the camera is recording already, or with `wait` somebody stopped it meanwhile.
+            StorageFailed: its folder cannot be made, or the disk is full.
+            MediaServerError, Unsupported, CaptureFailed: the media server cannot record it, or not on this host.
+            DependencyFailed: with `wait`, nothing was recorded in time; nothing of it is left.
+        """
+        async with self._locks.hold(camera.id):
+            self._refuse_second(camera.id)
+            active = await self._begin(camera, duration_s, form)
+        if wait:
+            await active.decided.wait()
+            await self._require_media(active)
+        return active
+
+    async def _require_media(self, active: Active) -> None:
+        """What nobody has been told of is not kept, unless there is something in it."""
+        if active.has_started:
+            return
+        problem = active.problem
+        if problem is None:
+            raise InvalidState(
+                "The recording was stopped before its first picture.",
+                state="STOPPED",
+                allowed_states=("STARTING", "RECORDING"),
+                reason="stopped",
+                suggestion="Start it again.",
+            )
+        with anyio.CancelScope(shield=True):
+            await self._stop_this(active, reason=problem.reason)
+            await self._store.threads.run(self._store.discard, active.note)
+        raise problem
+
+    def _refuse_second(self, camera: CameraId) -> None:
+        active = self._active.get(camera)
+        if active is not None:
+            raise already_recording(camera, active.state)
+
+    async def _begin(self, camera: Camera, duration_s: float | None, form: RecordingFormat) -> Active:
+        self._streams.plan.command(camera)  # what cannot be published is refused before anything is made
+        note = await self._store.threads.run(
+            self._store.create, camera.id, form, self._clock.now(), duration_s
+        )
+        try:
+            await self._streams.set_recording(camera, self._conf(note))
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await self._undo(camera, note)
+            raise
+        return self._follow(camera.id, note, Growth(started_s=self._clock.monotonic_s(), **self._limits()))
+
+    async def resume(self, camera: Camera, stored: StoredRecording) -> None:
+        """Go on with a recording that an agent which was killed has left, as a new segment of it.
+
+        Raises:
+            InvalidState: the camera is recording already.
+            MediaServerError, Unsupported, CaptureFailed: the media server cannot record it now.
+        """
+        async with self._locks.hold(camera.id):
+            self._refuse_second(camera.id)
+            self._streams.plan.command(camera)
+            await self._store.threads.run(self._store.require_local)
+            await self._streams.set_recording(camera, self._conf(stored.note))
+            recorded_s = sum(await self._store.threads.run(self._store.segment_durations_s, stored))
+            now_s = self._clock.monotonic_s()
+            # The clock may have been set back since it began.
+            age_s = max(recorded_s, (self._clock.now() - stored.note.started_at).total_seconds())
+            growth = Growth(
+                started_s=now_s, size_bytes=stored.size_bytes, first_sample_s=now_s - age_s, **self._limits()
+            )
+            self._follow(camera.id, stored.note, growth)
+
+    def _limits(self) -> GrowthLimits:
+        return {"start_timeout_s": self._settings.start_timeout_s, "stall_s": self._settings.stall_s}
+
+    def _follow(self, camera: CameraId, note: RecordingNote, growth: Growth) -> Active:
+        active = self._active[camera] = Active(note, growth)
+        self._streams.acquire(camera, HOLDER)
+        self._publish("recording.state", active)
+        assert self._tg is not None, "start outside run"  # noqa: S101 - wiring
+        self._tg.start_soon(self._watch, active)
+        return active
+
+    async def _undo(self, camera: Camera, note: RecordingNote) -> None:
+        await self._tell_to_stop(camera.id, END_LIMIT_S)
+        await self._store.threads.run(self._store.discard, note)
+
+    def _conf(self, note: RecordingNote) -> PathConf:
+        return recording_conf(note.format.value, self._store.record_path(note), self._settings)
+
+    async def stop(self, camera: CameraId, *, reason: str = "") -> Stopped:
+        """Stop recording and return what there is, once the last file is final.
+
+        Raises:
+            InvalidState: the camera is not recording.
+        """
+        async with self._locks.hold(camera):
+            active = self._active.get(camera)
+            if active is None:
+                raise not_recording(camera)
+            return await self._finish_shielded(active, reason, TELL_LIMIT_S)
+
+    async def _stop_this(self, active: Active, *, reason: str = "", limit_s: float = TELL_LIMIT_S) -> None:
+        """As `stop`, but never a later recording of the same camera; harmless if it has ended."""
+        camera = CameraId(active.note.camera)
+        async with self._locks.hold(camera):
+            if self._active.get(camera) is active:
+                await self._finish_shielded(active, reason, limit_s)
+
+    async def _finish_shielded(self, active: Active, reason: str, limit_s: float) -> Stopped:
+        with anyio.CancelScope(shield=True):
+            stopped = await self._finish(active, reason, limit_s)
+        return stopped  # noqa: RET504 - mypy: a scope may swallow, so nothing returns inside it
+
+    async def _finish(self, active: Active, reason: str, limit_s: float) -> Stopped:
+        camera = CameraId(active.note.camera)
+        del self._active[camera]
+        active.scope.cancel()
+        _, problem = self._streams.state(camera)
+        await self._tell_to_stop(camera, limit_s)
+        self._streams.release(camera, HOLDER)
+        stored = await final_files(self._store, active, clock=self._clock)
+        reason = reason or ("" if stored.segments else why_empty(active.problem or problem))
+        ended_at = self._clock.now()
+        note = active.note.model_copy(update={"ended_at": ended_at, "reason": reason})
+        await self._note(note)
+        durations_s = await self._store.threads.run(self._store.segment_durations_s, stored)
+        active.measured = Measured(stored.size_bytes, sum(durations_s))
+        active.state = RecordingState.STOPPED
+        self._publish("recording.stop", active, reason)
+        active.decided.set()
+        return Stopped(
+            StoredRecording(note, stored.folder, stored.segments), ended_at, tuple(durations_s), reason
+        )
+
+    async def _tell_to_stop(self, camera: CameraId, limit_s: float) -> None:
+        problem = "it did not answer in time"
+        with anyio.move_on_after(limit_s):
+            try:
+                await self._streams.set_recording(self._streams.camera(camera), None)
+            except AgentError as error:
+                problem = error.details
+            else:
+                return
+        _log.warning(
+            "the media server was not told to stop: %s", problem, extra={"fields": {"camera": camera}}
+        )
+
+    async def _note(self, note: RecordingNote) -> None:
+        """What was recorded is there nevertheless: a full disk must not make stopping fail."""
+        try:
+            await self._store.threads.run(self._store.save, note)
+        except StorageFailed as error:
+            fields = {"camera": note.camera, "recording": note.id}
+            _log.warning("the end of a recording was not noted: %s", error.details, extra={"fields": fields})
+
+    # Watching.
+
+    async def _watch(self, active: Active) -> None:
+        """Look at the files until the recording is stopped; what they show is its state."""
+        with active.scope:
+            while True:
+                measured = await self._store.threads.run(self._measure, active)
+                now_s = self._clock.monotonic_s()
+                await self._take_over(
+                    active, active.growth.look(now_s, measured, is_down=self._is_down(active))
+                )
+                left_s = active.growth.left_s(now_s, active.note.duration_s)
+                if left_s is not None and left_s <= 0:
+                    break
+                await self._pause(active, now_s)
+        if not active.scope.cancel_called:
+            await self._stop_this(active)
+
+    async def _pause(self, active: Active, now_s: float) -> None:
+        pause_s = active.growth.pause_s(now_s, active.note.duration_s, is_down=self._is_down(active))
+        change = partial(self._streams.wait_change, CameraId(active.note.camera))
+        await first_of(partial(self._clock.sleep, pause_s), change)
+
+    def _is_down(self, active: Active) -> bool:
+        return self._streams.state(CameraId(active.note.camera))[0] is StreamState.ERROR
+
+    def _measure(self, active: Active) -> Measured:
+        """A disk that cannot be read shows no growth, which is what there is to say about it."""
+        try:
+            stored = self._store.read(active.note)
+        except StorageFailed as error:
+            _log.warning("%s", error.details)
+        else:
+            active.measured = Measured(stored.size_bytes, sum(self._store.segment_durations_s(stored)))
+        return active.measured
+
+    async def _take_over(self, active: Active, state: RecordingState) -> None:
+        if state is active.state:
+            return
+        active.state = state
+        if state is RecordingState.ERROR:
+            active.problem = await self._why(CameraId(active.note.camera))
+            self._publish("recording.error", active, active.problem.reason)
+        elif not active.has_started:
+            active.has_started = True
+            self._publish("recording.start", active)
+        else:
+            self._publish("recording.state", active)
+        active.decided.set()
+        fields = {"camera": active.note.camera, "recording": active.note.id}
+        _log.info("the recording is %s", state.value.lower(), extra={"fields": fields})
+
+    async def _why(self, camera: CameraId) -> AgentError:
+        _, problem = self._streams.state(camera)
+        try:
+            return no_media(problem, is_disk_full=await self._store.threads.run(self._store.is_full))
+        except StorageFailed as error:
+            return error
+
+    def _publish(self, topic: str, active: Active, reason: str = "") -> None:
+        self._events.publish(topic, active.event(reason))

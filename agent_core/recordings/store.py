@@ -1,0 +1,287 @@
+"""Recordings on disk: `ROOT/<camera>/<id>/` with its segments and a `recording.json` that says what it is."""
+
+import errno
+import os
+import re
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import count
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from agent_core.base.errors import StorageFailed
+from agent_core.base.files import explain_os_error, make_folder, write_atomic
+from agent_core.base.listing import Lister, Page, newest_first
+from agent_core.base.models import CAMERA_ID, CameraId
+from agent_core.base.small_files import read_small
+from agent_core.base.workers import WorkerPool
+from agent_core.recordings.models import RecordingFormat, RecordingNote, StoredRecording
+from agent_core.recordings.problems import no_recording, not_local
+from agent_core.recordings.segments import SegmentLengths, listed, mend_closed, segments
+
+__all__ = ("ListedRecording", "RecordingStore")
+
+#: The media server takes whatever starts like a segment's name for one; this is not such a name.
+NOTE = "recording.json"
+#: With less free space than this the disk counts as full: a part of a recording would not fit.
+FULL_BYTES = 1 << 20
+#: For what is being recorded, one call of a camera at a time; and for what clients look at.
+_THREADS, _READ_THREADS = 8, 2
+#: The umask takes from it: a media server of another account shares the group where the umask is 0002.
+FOLDER_MODE = 0o770
+_NOTE_LIMIT_BYTES = 64 << 10
+#: What `create` makes; anything else is no recording's id, so no name leads anywhere else.
+_ID = re.compile(
+    r"(camera(?:0|[1-9][0-9]{0,8}))_[0-9]{4}-[0-9]{2}-[0-9]{2}_[0-9]{2}-[0-9]{2}-[0-9]{2}Z(?:-[1-9][0-9]{0,8})?",
+    re.ASCII,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ListedRecording:
+    """A recording as a list shows it, with the seconds of media in it."""
+
+    stored: StoredRecording
+    duration_s: float
+
+
+#: What a list is sorted by, and all that is kept of a recording while it is: the POSIX time of its start, and its id.
+_Entry = tuple[float, str]
+
+
+class RecordingStore:
+    """Makes, lists and reads recordings. Methods that are not `async` block on the disk: call them in a thread.
+
+    Args:
+        is_local: whether the media server writes below `root`; may block.
+
+    Attributes:
+        threads: for the methods that block, of recordings that are made; what clients look at has others.
+    """
+
+    def __init__(self, root: Path, *, is_local: Callable[[], bool] = lambda: True) -> None:
+        self._root = root
+        self._is_local = is_local
+        self._lengths = SegmentLengths()
+        self.threads = WorkerPool(_THREADS)
+        self._reads = WorkerPool(_READ_THREADS)
+        self._lists = WorkerPool(1)
+        self._lister = Lister(self._entries, self._load, thread=self._lists)
+
+    @property
+    def root(self) -> Path:
+        return self._root
+
+    def record_path(self, note: RecordingNote) -> str:
+        """The media server's `recordPath` for this recording; it must contain %path, which is the camera."""
+        return f"{self._root.absolute()}/%path/{note.id}/%Y-%m-%d_%H-%M-%S-%f"
+
+    def create(
+        self, camera: CameraId, form: RecordingFormat, started_at: datetime, duration_s: float | None = None
+    ) -> RecordingNote:
+        """Make the folder of a new recording; its id is camera and time, numbered where that exists.
+
+        Raises:
+            Unsupported: `recordings_not_local`.
+            StorageFailed: the disk refuses; nothing is left.
+        """
+        self.require_local()
+        base = f"{camera}_{started_at.strftime('%Y-%m-%d_%H-%M-%SZ')}"
+        try:
+            make_folder(self._root / camera, FOLDER_MODE)
+            if self.is_full():
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            recording_id = self._make_folder(self._root / camera, base)
+        except OSError as error:
+            raise explain_os_error(error, "make the recording's folder") from error
+        note = RecordingNote(
+            id=recording_id, camera=camera, format=form, started_at=started_at, duration_s=duration_s
+        )
+        try:
+            self.save(note)
+        except StorageFailed:
+            self.discard(note)
+            raise
+        return note
+
+    def require_local(self) -> None:
+        """Raise `Unsupported` where the media server's recordings would not be here."""
+        if not self._is_local():
+            raise not_local()
+
+    def _make_folder(self, parent: Path, base: str) -> str:
+        for number in count(1):
+            name = base if number == 1 else f"{base}-{number}"
+            with suppress(FileExistsError):
+                (parent / name).mkdir(mode=FOLDER_MODE)
+                return name
+        raise AssertionError
+
+    def save(self, note: RecordingNote) -> None:
+        """Write the note.
+
+        Raises:
+            StorageFailed: the disk refuses; the note is as it was.
+        """
+        try:
+            write_atomic(self.folder(note) / NOTE, note.model_dump_json(indent=2).encode() + b"\n")
+        except OSError as error:
+            raise explain_os_error(error, "note what was recorded") from error
+
+    def delete(self, stored: StoredRecording) -> None:
+        """Delete a recording: the segments as they were listed, the note, and the folder if nothing else is in it.
+
+        Raises:
+            StorageFailed: a file cannot be deleted; the rest is as it was.
+        """
+        try:
+            for segment in (*stored.segments, *segments(stored.folder, empty=True)):
+                segment.path.unlink(missing_ok=True)
+            (stored.folder / NOTE).unlink(missing_ok=True)
+            with suppress(OSError):  # a file that is not ours stays, and its folder with it
+                stored.folder.rmdir()
+        except OSError as error:
+            raise explain_os_error(error, "delete a recording") from error
+
+    def discard(self, note: RecordingNote) -> None:
+        """Remove the folder of a recording that never got a segment; one that has something in it stays."""
+        folder = self.folder(note)
+        with suppress(OSError):
+            if not any(segments(folder)):
+                for segment in segments(folder, empty=True):
+                    segment.path.unlink(missing_ok=True)
+                (folder / NOTE).unlink(missing_ok=True)
+                folder.rmdir()
+
+    def folder(self, note: RecordingNote) -> Path:
+        """Where the recording lies."""
+        return self._root / note.camera / note.id
+
+    def read(self, note: RecordingNote) -> StoredRecording:
+        """The recording as it is on disk now.
+
+        Raises:
+            StorageFailed: its folder cannot be read.
+        """
+        folder = self.folder(note)
+        return StoredRecording(note, folder, listed(folder))
+
+    def mend(self, stored: StoredRecording) -> StoredRecording:
+        """Have every file that is closed play, also where a full disk tore its end; returns what is then there.
+
+        Raises:
+            StorageFailed: the folder cannot be read.
+        """
+        return self.read(stored.note) if mend_closed(stored.segments) else stored
+
+    def last_is_empty(self, stored: StoredRecording) -> bool:
+        """Whether the newest file has nothing in it: not yet, or, on a full disk, never. Raises as `read`."""
+        newest = max((each.name for each in listed(stored.folder, empty=True)), default="")
+        return newest > (stored.segments[-1].name if stored.segments else "")
+
+    def is_full(self) -> bool:
+        """Whether nothing more can be recorded.
+
+        Raises:
+            StorageFailed: there is no folder of recordings, or it cannot be asked.
+        """
+        try:
+            status = os.statvfs(self._root)
+        except OSError as error:
+            raise explain_os_error(error, "look at the folder of recordings") from error
+        return status.f_bavail * status.f_frsize < FULL_BYTES
+
+    async def page(self, camera: CameraId | None, *, offset: int, limit: int) -> Page[ListedRecording]:
+        """Return a part of the list of all recordings, or of one camera's, newest first.
+
+        Raises:
+            StorageFailed: the folder cannot be read.
+        """
+        page = await self._lister.page(camera, offset=offset, limit=limit)
+        return Page(await self._lists.run_abandonable(self._with_durations, page.items), page.total)
+
+    def _with_durations(self, found: Sequence[StoredRecording]) -> tuple[ListedRecording, ...]:
+        return tuple(ListedRecording(each, sum(self.segment_durations_s(each))) for each in found)
+
+    async def all(self, camera: CameraId | None = None) -> list[StoredRecording]:
+        """Return all recordings, or one camera's, newest first. Raises as `page`."""
+        return await self._lister.all(camera)
+
+    def _entries(self, camera: CameraId | None) -> list[_Entry]:
+        found: list[_Entry] = []
+        try:
+            for folder in self._camera_folders(camera):
+                with suppress(FileNotFoundError):  # deleted meanwhile
+                    notes = map(self._note, Path(folder).iterdir())
+                    found += ((note.started_at.timestamp(), note.id) for note in notes if note)
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise explain_os_error(error, "list the recordings") from error
+        return newest_first(found)
+
+    def _camera_folders(self, camera: CameraId | None) -> Iterator[str]:
+        with os.scandir(self._root) as folders:
+            for folder in folders:
+                is_wanted = CAMERA_ID.fullmatch(folder.name) and camera in {None, folder.name}
+                if is_wanted and folder.is_dir(follow_symlinks=False):  # downloads follow no link either
+                    yield folder.path
+
+    def _load(self, entries: Sequence[_Entry]) -> list[StoredRecording]:
+        found = (self._stored(self._root / name.partition("_")[0] / name) for _, name in entries)
+        return [each for each in found if each is not None]
+
+    def _note(self, folder: Path) -> RecordingNote | None:
+        """Return the note in `folder`, None where that is not one of our recordings."""
+        try:
+            if not (_ID.fullmatch(folder.name) and stat.S_ISDIR(folder.lstat().st_mode)):
+                return None
+            note = RecordingNote.model_validate_json(read_small(folder / NOTE, limit_bytes=_NOTE_LIMIT_BYTES))
+        except (OSError, ValidationError):
+            return None
+        return note if (note.camera, note.id) == (folder.parent.name, folder.name) else None
+
+    def _stored(self, folder: Path) -> StoredRecording | None:
+        """Return the recording in `folder`, None where that is not one of ours."""
+        note = self._note(folder)
+        return None if note is None else StoredRecording(note, folder, listed(folder))
+
+    def _look_up(self, folder: Path) -> StoredRecording | None:
+        """As `_stored`; like lists and downloads it follows no link."""
+        return None if folder.parent.is_symlink() else self._stored(folder)
+
+    async def find(self, recording_id: str) -> StoredRecording:
+        """The recording of that id.
+
+        Raises:
+            NotFound: there is none.
+            StorageFailed: it cannot be read.
+            Unsupported: `recordings_not_local`: nor can it be here.
+        """
+        stored = None
+        if known := _ID.fullmatch(recording_id):
+            folder = self._root / known[1] / recording_id
+            stored = await self._reads.run_abandonable(self._look_up, folder)
+        if stored is None:
+            if known:
+                await self._reads.run_abandonable(self.require_local)
+            raise no_recording(recording_id)
+        return stored
+
+    async def durations_s(self, stored: StoredRecording) -> list[float]:
+        """As `segment_durations_s`, for a client that looks at the recording."""
+        return await self._reads.run_abandonable(self.segment_durations_s, stored)
+
+    def segment_names(self, recording_id: str) -> list[str]:
+        """The names of the segments of a recording, oldest first; empty where there is none of that id."""
+        known = _ID.fullmatch(recording_id)
+        stored = self._look_up(self._root / known[1] / recording_id) if known else None
+        return [segment.name for segment in stored.segments] if stored else []
+
+    def segment_durations_s(self, stored: StoredRecording) -> list[float]:
+        """Seconds of media of each segment, 0 for a damaged one."""
+        return [self._lengths.duration_s(each.path, each.size_bytes) for each in stored.segments]

@@ -1,0 +1,54 @@
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from agent_core.base.models import CameraId, CapturedAtSource, PictureFormat
+
+__all__ = ("Snapshot", "SnapshotRequest", "TierAttempt")
+
+
+@dataclass(frozen=True, slots=True)
+class TierAttempt:
+    """A tier that did not serve, and why. `duration_s` is what the attempt cost."""
+
+    rank: int
+    name: str
+    reason: str
+    details: str
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A stored still. `name` is `<camera>/<file>`; `age_s` is measured when the picture was taken over by the caller."""
+
+    camera: CameraId
+    name: str
+    path: Path
+    size_bytes: int
+    width: int
+    height: int
+    format: PictureFormat
+    tier_rank: int
+    tier_name: str
+    duration_s: float
+    captured_at: datetime
+    captured_at_source: CapturedAtSource
+    age_s: float
+    taken_at: datetime
+    settled: bool = True
+    tiers_tried: tuple[TierAttempt, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotRequest:
+    """What `user` asks of a snapshot; None takes the configured default, or leaves the picture as it is."""
+
+    name: str | None = None
+    format: PictureFormat = PictureFormat.JPG
+    quality: int | None = None
+    width: int | None = None
+    height: int | None = None
+    max_age_ms: int | None = None
+    deadline_ms: int | None = None
+    user: str = ""

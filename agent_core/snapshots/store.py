@@ -1,0 +1,253 @@
+"""Media on disk: names that cannot leave their folder, files that are whole or absent."""
+
+import os
+import re
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from agent_core.base.errors import InvalidParams, InvalidState, NotFound
+from agent_core.base.files import explain_os_error, make_folder, write_new
+from agent_core.base.listing import Lister, Page, newest_first
+from agent_core.base.models import CAMERA_ID, CameraId, PictureFormat
+from agent_core.base.workers import WorkerPool
+from agent_core.media.entries import ListableNames, modified_at
+from agent_core.snapshots import images
+
+__all__ = ("SnapshotStore", "StoredFile")
+
+#: Letters, digits and `._-`, starting with a letter or digit; short enough for every file system with a suffix.
+_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}", re.ASCII)
+#: At once; both are short where the disk is well.
+_WRITE_THREADS, _READ_THREADS = 4, 2
+#: The umask takes from it.
+_FOLDER_MODE = 0o770
+_SUFFIXES = {f".{form.value}": form for form in PictureFormat} | {".jpeg": PictureFormat.JPG}
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A stored file. `name` is `<camera>/<file>`, unique in its store; `path` is where it is on this host."""
+
+    name: str
+    camera: CameraId
+    path: Path
+    size_bytes: int
+    modified_at: datetime
+    format: PictureFormat
+
+
+#: What a list is sorted by, and all that is kept of a file while it is: when it was changed (ns), and its name.
+_Entry = tuple[int, str]
+
+
+def _form_of(file_name: str) -> PictureFormat | None:
+    """Return the format that a file name ends in; None for another one."""
+    stem, _, suffix = file_name.rpartition(".")
+    return _SUFFIXES.get(f".{suffix.lower()}") if stem else None
+
+
+def _camera_folders(root: Path, camera: CameraId | None) -> Iterator["os.DirEntry[str]"]:
+    with os.scandir(root) as folders:
+        for folder in folders:
+            wanted = camera is None or folder.name == camera
+            if wanted and CAMERA_ID.fullmatch(folder.name) and folder.is_dir(follow_symlinks=False):
+                yield folder
+
+
+def _timestamp(taken_at: datetime) -> str:
+    return taken_at.strftime("%Y-%m-%d_%H-%M-%S-") + f"{taken_at.microsecond // 1000:03d}Z"
+
+
+def _checked_file_name(name: str, form: PictureFormat) -> str:
+    """`name` with the suffix of `form`; without a directory, a hidden file or a surprise in it."""
+    suffix = Path(name).suffix.lower()
+    if suffix in _SUFFIXES and _SUFFIXES[suffix] is not form:
+        raise InvalidParams(
+            f"The name ends in {suffix}, the format is {form}.",
+            param="filename",
+            rule="suffix",
+            hint=f".{form}",
+        )
+    full = name if suffix in _SUFFIXES else f"{name}.{form}"
+    if not _FILE_NAME.fullmatch(full):
+        raise InvalidParams(
+            "A file name has up to 200 letters, digits, dots, dashes and underscores, and starts with one of the "
+            "first two.",
+            param="filename",
+            rule=_FILE_NAME.pattern,
+            hint="front-door.jpg",
+        )
+    return full
+
+
+class SnapshotStore:
+    """Snapshots as `ROOT/<camera>/<file>`. Disk work is done in threads of the store's own.
+
+    Writing, reading and listing do not wait for each other.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._writes = WorkerPool(_WRITE_THREADS)
+        self._reads = WorkerPool(_READ_THREADS)
+        self._lister = Lister(self._entries, self._load)
+        self._names = ListableNames()
+
+    @property
+    def root(self) -> Path:
+        return self._root
+
+    async def prepare(self) -> None:
+        """Make the folder and remove what an interrupted write left.
+
+        Raises:
+            StorageFailed: it cannot be made.
+        """
+        await self._writes.run(self._prepare)
+
+    def _prepare(self) -> None:
+        try:
+            make_folder(self._root, _FOLDER_MODE)
+            for left_over in self._root.glob("camera*/.partial-*"):
+                if left_over.is_file() or left_over.is_symlink():
+                    left_over.unlink(missing_ok=True)
+        except OSError as error:
+            raise explain_os_error(error, f"prepare the folder for snapshots, {self._root}") from error
+
+    async def save(
+        self, camera: CameraId, name: str | None, data: bytes, form: PictureFormat, taken_at: datetime
+    ) -> StoredFile:
+        """Store `data` under `name`, or under a name made of camera and time; never over an existing file.
+
+        Raises:
+            InvalidParams: the name cannot be used.
+            InvalidState: a file of that name exists.
+            StorageFailed: the disk refused; nothing is left behind.
+        """
+        if name is not None:
+            path = self._root / camera / _checked_file_name(name, form)
+            return await self._writes.run(self._write_named, camera, path, data)
+        return await self._writes.run(self._write_dated, camera, data, form, taken_at)
+
+    def check_name(self, name: str, form: PictureFormat) -> None:
+        """Refuse a name before the work is done. Raises InvalidParams."""
+        _checked_file_name(name, form)
+
+    def _write_named(self, camera: CameraId, path: Path, data: bytes) -> StoredFile:
+        try:
+            return self._write(camera, path, data)
+        except FileExistsError as error:
+            raise InvalidState(
+                f"There is a snapshot named {path.name} of this camera already.",
+                state="exists",
+                allowed_states=("absent",),
+                reason="file_exists",
+                suggestion="Choose another name, or leave it out.",
+            ) from error
+
+    def _write_dated(self, camera: CameraId, data: bytes, form: PictureFormat, at: datetime) -> StoredFile:
+        """Snapshots of one millisecond are numbered."""
+        attempt = 1
+        while True:
+            number = "" if attempt == 1 else f"-{attempt}"
+            path = self._root / camera / f"{camera}_{_timestamp(at)}{number}.{form}"
+            try:
+                return self._write(camera, path, data)
+            except FileExistsError:
+                attempt += 1
+
+    def _write(self, camera: CameraId, path: Path, data: bytes) -> StoredFile:
+        try:
+            make_folder(path.parent, _FOLDER_MODE)
+            write_new(path, data)
+        except FileExistsError:
+            raise
+        except OSError as error:
+            raise explain_os_error(error, "store the snapshot") from error
+        stored = self._stored(camera, path)
+        assert stored is not None  # noqa: S101 - written above
+        return stored
+
+    def _stored(self, camera: CameraId, path: Path) -> StoredFile | None:
+        """The file at `path` if it is one of ours: a regular file with a picture's suffix."""
+        form = _form_of(path.name)
+        if form is None or not self._names.fits(path.name):
+            return None
+        try:
+            status = path.lstat()
+        except (OSError, ValueError):  # ValueError: a NUL in a name that was asked for
+            return None
+        if not stat.S_ISREG(status.st_mode):
+            return None
+        return StoredFile(f"{camera}/{path.name}", camera, path, status.st_size, modified_at(status), form)
+
+    async def page(self, camera: CameraId | None, *, offset: int, limit: int) -> Page[StoredFile]:
+        """Return a part of the list of all snapshots, or of one camera's, newest first.
+
+        Raises:
+            StorageFailed: the folder cannot be read.
+        """
+        return await self._lister.page(camera, offset=offset, limit=limit)
+
+    async def all(self, camera: CameraId | None = None) -> list[StoredFile]:
+        """Return all snapshots, or one camera's, newest first. Raises as `page`."""
+        return await self._lister.all(camera)
+
+    def _entries(self, camera: CameraId | None) -> list[_Entry]:
+        found: list[_Entry] = []
+        try:
+            for folder in _camera_folders(self._root, camera):
+                with suppress(FileNotFoundError):  # deleted meanwhile
+                    found += self._entries_in(folder)
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise explain_os_error(error, "list the snapshots") from error
+        return newest_first(found)
+
+    def _entries_in(self, folder: "os.DirEntry[str]") -> Iterator[_Entry]:
+        with os.scandir(folder.path) as entries:
+            for entry in entries:
+                if _form_of(entry.name) is None or not self._names.fits(entry.name):
+                    continue
+                with suppress(FileNotFoundError):
+                    status = entry.stat(follow_symlinks=False)
+                    if stat.S_ISREG(status.st_mode):
+                        yield status.st_mtime_ns, f"{folder.name}/{entry.name}"
+
+    def _load(self, entries: Sequence[_Entry]) -> list[StoredFile]:
+        found = (self._stored(CameraId(name.partition("/")[0]), self._root / name) for _, name in entries)
+        return [each for each in found if each is not None]
+
+    async def find(self, name: str) -> StoredFile:
+        """The snapshot of that name; the camera's folder may be left out of a name that the agent made.
+
+        Raises:
+            NotFound: there is none.
+        """
+        folder, _, file = name.rpartition("/")
+        camera = folder or file.partition("_")[0]
+        stored = None
+        if CAMERA_ID.fullmatch(camera):
+            path = self._root / camera / file
+            stored = await self._reads.run_abandonable(self._look_up, CameraId(camera), path)
+        if stored is None:
+            raise NotFound(
+                "There is no snapshot of that name.",
+                resource="snapshot",
+                id=name,
+                suggestion="Call list_snapshots for the names.",
+            )
+        return stored
+
+    def _look_up(self, camera: CameraId, path: Path) -> StoredFile | None:
+        """As `_stored`; like lists and downloads it follows no link."""
+        return None if path.parent.is_symlink() else self._stored(camera, path)
+
+    async def pixels(self, stored: StoredFile) -> tuple[int, int] | None:
+        """Return width and height (pixels) as the file's header has them; None where it is no picture."""
+        return await self._reads.run_abandonable(images.size_of, stored.path)

@@ -1,0 +1,5 @@
+"""Live streams: a path for each camera, leased by name, held while anybody has a lease."""
+
+from agent_core.streams.leases import StreamManager, StreamState
+
+__all__ = ("StreamManager", "StreamState")

@@ -1,0 +1,187 @@
+"""How a camera comes to its path: by which program, who runs it, and what the path is configured with for that."""
+
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Literal
+
+from agent_core.base.errors import AgentError, CaptureFailed, Unsupported
+from agent_core.base.models import Camera, CameraStatus, FrameSocket, MediaInput, Url
+from agent_core.config import MediaServerConfig, RecordingsConfig
+from agent_core.mediamtx.schema import PathConf
+from agent_core.plugin import Publisher
+from agent_core.streams.publishers.progress import PublisherProgress
+
+__all__ = (
+    "MODE_REASONS",
+    "ModeReason",
+    "PathPlan",
+    "PublishMode",
+    "no_media_input",
+    "no_publisher",
+    "path_conf",
+    "publish_mode",
+    "recording_conf",
+)
+
+#: What the server puts in: its RTSP port and the path's name. It expands them in every word, quoted or not.
+OUTPUT = "rtsp://127.0.0.1:$RTSP_PORT/$MTX_PATH"
+
+
+ModeReason = Literal["server_on_this_host", "server_elsewhere", "camera_has_address"]
+
+
+class PublishMode(StrEnum):
+    """How pictures come to the path."""
+
+    SERVER = "server"
+    AGENT = "agent"
+    PULL = "pull"
+
+
+#: Why a camera has that mode.
+MODE_REASONS: Mapping[PublishMode, ModeReason] = MappingProxyType(
+    {
+        PublishMode.SERVER: "server_on_this_host",
+        PublishMode.AGENT: "server_elsewhere",
+        PublishMode.PULL: "camera_has_address",
+    }
+)
+
+
+def publish_mode(camera: Camera, settings: MediaServerConfig) -> PublishMode:
+    """PULL: the server opens the camera's address; else who runs the publisher, as configured."""
+    if isinstance(camera.media_input, Url):
+        return PublishMode.PULL
+    return PublishMode(settings.publishers)
+
+
+def no_publisher(camera: Camera) -> Unsupported:
+    return Unsupported(
+        f"No plugin can publish {camera.id}.",
+        feature="publisher",
+        reason="no_publisher",
+        suggestion="Enable the plugin ffmpeg_tier.",
+    )
+
+
+def no_media_input(camera: Camera) -> AgentError:
+    """Explain why `camera`, which has no media input, cannot be streamed or recorded."""
+    if camera.status is CameraStatus.CONNECTED:
+        return Unsupported(
+            f"{camera.id} offers single pictures only, nothing that can be streamed or recorded.",
+            feature="media_input",
+            reason="no_media_input",
+            suggestion="Take snapshots of it; a stream needs a plugin that reports the camera with a media input.",
+        )
+    if camera.status is CameraStatus.ERROR:
+        return CaptureFailed(
+            f"{camera.id} does not work now. {camera.problem}".rstrip(), reason="camera_failed"
+        )
+    return CaptureFailed(
+        f"{camera.id} is not connected.",
+        reason="camera_disconnected",
+        suggestion="Connect the camera; an event camera.connected tells when it is back.",
+    )
+
+
+def path_conf(
+    camera: Camera, publisher: Publisher | None, *, recording: PathConf, settings: MediaServerConfig
+) -> PathConf:
+    """`recording` and where the stream comes from: `publisher`, or without one the camera's URL."""
+    if publisher is None:
+        assert isinstance(camera.media_input, Url)  # noqa: S101 - what None means
+        return recording.model_copy(
+            update={
+                "source": camera.media_input.url,
+                "source_on_demand": True,
+                "source_on_demand_start_timeout_s": settings.start_timeout_s,
+                "source_on_demand_close_after_s": settings.close_after_s,
+            }
+        )
+    if publish_mode(camera, settings) is PublishMode.AGENT:
+        return recording.model_copy(update={"source": "publisher", "run_on_demand": ""})
+    return recording.model_copy(
+        update={
+            "source": "publisher",
+            "run_on_demand": shlex.join([*publisher.argv, OUTPUT]),
+            "run_on_demand_restart": True,
+            "run_on_demand_start_timeout_s": settings.start_timeout_s,
+            "run_on_demand_close_after_s": settings.close_after_s,
+        }
+    )
+
+
+def recording_conf(form: str, record_path: str, settings: RecordingsConfig) -> PathConf:
+    """What makes the media server record, below `record_path`; it must never delete what we list."""
+    return PathConf(
+        record=True,
+        record_path=record_path,
+        record_format=form,
+        record_part_duration_s=settings.part_duration_s,
+        record_segment_duration_s=settings.segment_duration_s,
+        record_delete_after_s=0,
+    )
+
+
+class PathPlan:
+    """Decides for each camera; changes nothing.
+
+    Args:
+        publisher: the program that publishes a media input, None if no plugin has one.
+        progress: where publishers report their progress.
+    """
+
+    def __init__(
+        self,
+        publisher: Callable[[MediaInput], Publisher | None],
+        *,
+        progress: PublisherProgress,
+        settings: MediaServerConfig,
+    ) -> None:
+        self._publisher = publisher
+        self._progress = progress
+        self._settings = settings
+
+    def mode(self, camera: Camera) -> PublishMode:
+        """Who feeds the camera's path."""
+        return publish_mode(camera, self._settings)
+
+    def command(self, camera: Camera) -> Publisher | None:
+        """The program that publishes `camera`; None for one that the server pulls.
+
+        Raises:
+            CaptureFailed: the camera is not there, or does not work.
+            Unsupported: it has no media input, or no plugin can publish it.
+        """
+        if camera.media_input is None:
+            raise no_media_input(camera)
+        if isinstance(camera.media_input, Url):
+            return None
+        publisher = self._publisher(camera.media_input)
+        is_expanded = self.mode(camera) is PublishMode.SERVER
+        if publisher is None or (is_expanded and any("$" in word for word in publisher.argv)):
+            raise no_publisher(camera)
+        return self._reporting(camera, publisher)
+
+    def conf(self, camera: Camera, recording: PathConf) -> PathConf:
+        """The camera's path, recorded so.
+
+        Raises:
+            CaptureFailed, Unsupported: as `command`.
+        """
+        return path_conf(camera, self.command(camera), recording=recording, settings=self._settings)
+
+    def _reporting(self, camera: Camera, publisher: Publisher) -> Publisher:
+        """With the words that make it report.
+
+        FFmpeg ends when it cannot open what it is to report to, so where others run it this is only for input that
+        comes from the agent, without which there would be no stream anyhow.
+        """
+        is_ours = self.mode(camera) is PublishMode.AGENT or isinstance(camera.media_input, FrameSocket)
+        words = self._progress.words(camera.id) if publisher.reports_progress and is_ours else ()
+        if any("$" in word for word in words):
+            return publisher
+        return replace(publisher, argv=(*publisher.argv, *words))

@@ -1,0 +1,138 @@
+"""The publishers that the agent runs: one for each camera that somebody leases, kept warm for a while after."""
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import anyio
+from anyio import TASK_STATUS_IGNORED
+from anyio.abc import TaskGroup, TaskStatus
+
+from agent_core.base.clock import Clock
+from agent_core.base.models import CameraId
+from agent_core.streams.publishers.runner import PublisherProcess, PublisherRunner
+
+__all__ = ("Publishers",)
+
+
+@dataclass
+class _Slot:
+    """A camera's publisher. `idle_since_s` is set while nobody leases it; `released` wakes who waits for that."""
+
+    camera: CameraId
+    runner: PublisherRunner
+    idle_since_s: float | None = None
+    released: anyio.Event = field(default_factory=anyio.Event)
+    is_ending: bool = False
+    ended: anyio.Event = field(default_factory=anyio.Event)
+
+
+class Publishers:
+    """`run` owns the programs; they end with it.
+
+    Args:
+        make: the runner of a camera's publisher.
+        is_read: whether the camera's path has readers besides ourselves; may not raise.
+        close_after_s: how long a stream is published after the last lease and the last reader.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[CameraId], PublisherRunner],
+        *,
+        is_read: Callable[[CameraId], Awaitable[bool]],
+        close_after_s: float,
+        clock: Clock,
+    ) -> None:
+        self._make = make
+        self._is_read = is_read
+        self._close_after_s = close_after_s
+        self._clock = clock
+        self._leases: Counter[CameraId] = Counter()
+        self._slots: dict[CameraId, _Slot] = {}
+        self._tg: TaskGroup | None = None
+
+    async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
+        """Own the publishers until cancelled."""
+        async with anyio.create_task_group() as tg:
+            self._tg = tg
+            try:
+                task_status.started()
+                await anyio.sleep_forever()
+            finally:
+                self._tg = None
+
+    def process(self, camera: CameraId) -> PublisherProcess | None:
+        """The program that publishes the camera at the moment."""
+        slot = self._slots.get(camera)
+        return slot.runner.process if slot else None
+
+    def hurry(self) -> None:
+        """The media server is back: whoever waits to start again does so now."""
+        for slot in self._slots.values():
+            slot.runner.hurry()
+
+    @contextmanager
+    def lease(self, camera: CameraId) -> Iterator[None]:
+        """Have the camera published from the first `wait_live` on for as long as the context is open."""
+        self._leases[camera] += 1
+        if (slot := self._slots.get(camera)) is not None:
+            slot.idle_since_s = None
+        try:
+            yield
+        finally:
+            self._leases[camera] -= 1
+            self._released(camera)
+
+    def _released(self, camera: CameraId) -> None:
+        slot = self._slots.get(camera)
+        if slot is not None and not self._leases[camera]:
+            slot.idle_since_s = self._clock.monotonic_s()
+            slot.released.set()
+
+    async def wait_live(self, camera: CameraId) -> None:
+        """Return when the camera, of which the caller has a lease, is published and live.
+
+        Raises:
+            AgentError: why it is not.
+        """
+        while (slot := self._slots.get(camera)) is not None and slot.is_ending:
+            await slot.ended.wait()
+        if slot is None:
+            assert self._tg is not None, "wait_live outside run"  # noqa: S101 - wiring
+            slot = self._slots[camera] = _Slot(camera, self._make(camera))
+            self._tg.start_soon(self._serve, slot)
+        await slot.runner.wait_live()
+
+    async def _serve(self, slot: _Slot) -> None:
+        try:
+            async with anyio.create_task_group() as tg:
+                tg.start_soon(self._publish, slot, tg.cancel_scope)
+                await self._until_unused(slot)
+                slot.is_ending = True
+                tg.cancel_scope.cancel()
+        finally:
+            del self._slots[slot.camera]
+            slot.ended.set()
+
+    async def _publish(self, slot: _Slot, scope: anyio.CancelScope) -> None:
+        """A publisher that fails while nobody leases it is not started again."""
+        await slot.runner.run(lambda: self._leases[slot.camera] > 0)
+        slot.is_ending = True
+        scope.cancel()
+
+    async def _until_unused(self, slot: _Slot) -> None:
+        """Return when nobody has leased or read the stream for `close_after_s`."""
+        while True:
+            await slot.released.wait()
+            slot.released = anyio.Event()
+            while slot.idle_since_s is not None:
+                left_s = slot.idle_since_s + self._close_after_s - self._clock.monotonic_s()
+                if left_s > 0:
+                    await self._clock.sleep(left_s)
+                elif not await self._is_read(slot.camera):
+                    if slot.idle_since_s is not None:
+                        return
+                elif slot.idle_since_s is not None:
+                    slot.idle_since_s = self._clock.monotonic_s()

@@ -1,0 +1,61 @@
+"""Files that a full disk tore, and what is cut off them, judged by FFmpeg."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from agent_core.base.errors import StorageFailed
+from agent_core.media.fmp4 import segment_duration_s
+from agent_core.media.repair import mend
+
+from .files import boxes, plays, torn_at
+
+
+async def test_a_file_torn_in_the_index_of_a_part_plays_once_it_is_mended(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    await torn_at(path, b"moof", 3, -8)
+    torn_bytes = path.stat().st_size - boxes(path.read_bytes())[-1][1]
+    assert not await plays(path), "or nothing need be mended"
+    os.utime(path, (1_000_000, 1_000_000))
+    assert mend(path) == torn_bytes
+    assert await plays(path)
+    assert segment_duration_s(path) == pytest.approx(1.5)
+    assert path.stat().st_mtime == 1_000_000
+    assert mend(path) == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "count", "offset"),
+    [
+        (b"mdat", 3, 50),  # a part whose pictures are not all there plays up to them
+        (b"moof", 3, 4),  # no whole header of a box
+        (b"moof", 3, 0),  # nothing is torn
+        (b"moof", 0, 60),  # nothing whole before it
+        (b"moov", 0, 60),
+    ],
+)
+async def test_nothing_else_is_cut(tmp_path: Path, kind: bytes, count: int, offset: int) -> None:
+    path = tmp_path / "a.mp4"
+    await torn_at(path, kind, count, offset)
+    before = path.read_bytes()
+    assert mend(path) == 0
+    assert path.read_bytes() == before
+
+
+async def test_a_link_is_not_followed(tmp_path: Path) -> None:
+    path, link = tmp_path / "a.mp4", tmp_path / "b.mp4"
+    await torn_at(path, b"moof", 3, 60)
+    before = path.read_bytes()
+    link.symlink_to(path)
+    with pytest.raises(StorageFailed, match="symbolic link"):
+        mend(link)
+    assert path.read_bytes() == before
+
+
+def test_a_file_that_is_gone_or_no_mp4_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(StorageFailed):
+        mend(tmp_path / "gone.mp4")
+    (tmp_path / "a.mp4").write_bytes(b"not a recording at all")
+    with pytest.raises(StorageFailed):
+        mend(tmp_path / "a.mp4")

@@ -1,0 +1,185 @@
+"""Recordings over a real server: single-flight, evidence, ends of every kind."""
+
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from agent_core.base.errors import AgentError, InvalidState
+from agent_core.base.models import CameraId
+from agent_core.mediamtx.client import MediaServerClient
+from agent_core.recordings.active import Active
+from agent_core.recordings.models import RecordingFormat, RecordingState
+from agent_core.testing.mediamtx import MediaServerUnderTest
+from tests.media_plane import Plane, camera, next_state, running_plane
+
+CAMERA = CameraId("camera0")
+
+
+@pytest.fixture
+async def plane(media_server: MediaServerUnderTest, tmp_path: Path) -> AsyncIterator[Plane]:
+    async with running_plane(media_server, tmp_path) as plane:
+        yield plane
+
+
+async def start(
+    plane: Plane, name: str = "camera0", *, duration_s: float | None = None, wait: bool = True
+) -> Active:
+    with anyio.fail_after(20):
+        return await plane.recordings.start(
+            camera(name), duration_s=duration_s, form=RecordingFormat.FMP4, wait=wait
+        )
+
+
+async def recorded_now(client: MediaServerClient) -> bool:
+    conf = await client.path_config("camera0")
+    return conf is not None and bool(conf.record)
+
+
+async def test_recording_means_bytes_on_disk(plane: Plane, media_client: MediaServerClient) -> None:
+    active = await start(plane)
+    assert active.state is RecordingState.RECORDING
+    assert active.measured.size_bytes > 0
+    assert plane.recordings.active(CAMERA) is active
+    assert await recorded_now(media_client)
+    stopped = await plane.recordings.stop(CAMERA)
+    assert stopped.reason == ""
+    assert stopped.stored.size_bytes == plane.files.read(active.note).size_bytes
+    assert sum(stopped.durations_s) > 0
+    assert plane.recordings.active(CAMERA) is None
+    assert not await recorded_now(media_client)
+    assert (await plane.files.find(active.note.id)).note.ended_at == stopped.ended_at
+
+
+async def test_cameras_record_side_by_side(plane: Plane) -> None:
+    first, second = await start(plane), await start(plane, "camera1")
+    assert {first.note.camera, second.note.camera} == {"camera0", "camera1"}
+    assert (await plane.recordings.stop(CAMERA)).stored.segments
+    assert second.state is RecordingState.RECORDING
+
+
+async def test_one_of_many_who_start_at_once(plane: Plane) -> None:
+    refusals: list[str | None] = []
+
+    async def attempt() -> None:
+        try:
+            await start(plane, wait=False)
+        except InvalidState as error:
+            refusals.append(error.reason)
+
+    async with anyio.create_task_group() as tg:
+        for _ in range(10):
+            tg.start_soon(attempt)
+    assert refusals == ["already_recording"] * 9
+    assert len(await plane.files.all()) == 1
+
+
+async def test_who_waits_is_told_when_somebody_stops_it(plane: Plane) -> None:
+    refusals: list[str | None] = []
+
+    async def wait() -> None:
+        with pytest.raises(InvalidState) as caught:
+            await start(plane)
+        refusals.append(caught.value.reason)
+
+    with plane.bus.subscribe(lambda _: True) as events:
+        async with anyio.create_task_group() as tg:
+            tg.start_soon(wait)
+            await next_state(events, "recording.state")
+            stopped = await plane.recordings.stop(CAMERA)
+    assert refusals == ["stopped"]
+    assert stopped.stored.segments == ()
+    assert stopped.reason == "stopped_before_first_picture"
+
+
+async def test_a_start_that_is_cancelled_leaves_nothing(
+    plane: Plane, media_client: MediaServerClient
+) -> None:
+    for turns in range(0, 60, 4):
+        with anyio.CancelScope() as scope:
+            async with anyio.create_task_group() as tg:
+                tg.start_soon(_cancel_after, scope, turns)
+                await start(plane, wait=False)
+                tg.cancel_scope.cancel()
+        if plane.recordings.active(CAMERA) is None:
+            assert await plane.files.all() == []
+            assert not await recorded_now(media_client)
+        else:
+            await plane.recordings.stop(CAMERA)
+            for each in await plane.files.all():
+                shutil.rmtree(each.folder)
+
+
+async def _cancel_after(scope: anyio.CancelScope, turns: int) -> None:
+    for _ in range(turns):
+        await anyio.lowlevel.checkpoint()
+    scope.cancel()
+
+
+async def test_a_deadline_counts_from_the_first_picture(plane: Plane) -> None:
+    with plane.bus.subscribe(lambda _: True) as events:
+        active = await start(plane, duration_s=1.5, wait=False)
+        await next_state(events, "recording.start")
+        ended = await next_state(events, "recording.stop")
+    assert ended.recording == active.note.id
+    assert 1.0 <= ended.duration_s <= 6  # on a loaded machine the publisher lags behind, and so does the end
+    assert plane.recordings.active(CAMERA) is None
+
+
+async def test_no_picture_in_time_is_an_error_with_the_streams_reason(plane: Plane) -> None:
+    plane.argv = ("false",)
+    with plane.bus.subscribe(lambda _: True) as events:
+        with pytest.raises(AgentError) as caught:
+            await start(plane)
+        assert (await next_state(events, "recording.error")).reason == "start_timed_out"
+        assert (await next_state(events, "recording.stop")).reason == "start_timed_out"
+    assert caught.value.reason == "start_timed_out"
+    assert caught.value.data()["dependency"] == "stream"
+    assert await plane.files.all() == []
+    assert plane.recordings.active(CAMERA) is None
+
+
+async def test_a_folder_that_is_removed_under_it_hurts_nobody_else(plane: Plane) -> None:
+    first, second = await start(plane), await start(plane, "camera1")
+    shutil.rmtree(plane.files.root / "camera0" / first.note.id)
+    with plane.bus.subscribe(lambda event: event.topic == "recording.error") as events:
+        failed = await next_state(events, "recording.error")
+    assert failed.recording == first.note.id
+    stopped = await plane.recordings.stop(CAMERA)
+    assert stopped.stored.segments == ()
+    assert stopped.reason
+    assert second.state is RecordingState.RECORDING
+
+
+async def test_a_disk_that_goes_away_hurts_nobody_else(plane: Plane) -> None:
+    """A link to itself, which nobody can open, stands for a disk that was pulled out."""
+    second = await start(plane, "camera1")
+    with plane.bus.subscribe(lambda event: event.topic == "recording.stop") as events:
+        first = await start(plane, duration_s=5)
+        folder = plane.files.root / "camera0" / first.note.id
+        folder.rename(folder.with_name("elsewhere"))
+        folder.symlink_to(folder)
+        ended = await next_state(events, "recording.stop")
+    assert ended.recording == first.note.id
+    assert ended.reason == "storage_failed"
+    assert plane.recordings.active(CAMERA) is None
+    assert second.state is RecordingState.RECORDING
+
+
+async def test_the_end_finishes_every_recording(media_server: MediaServerUnderTest, tmp_path: Path) -> None:
+    async with running_plane(media_server, tmp_path) as plane:
+        notes = [(await start(plane, name)).note for name in ("camera0", "camera1")]
+    for note in notes:
+        stored = await plane.files.find(note.id)
+        assert stored.note.reason == "agent_ended"
+        assert sum(await plane.files.durations_s(stored)) > 0
+
+
+async def test_stopping_what_does_not_record(plane: Plane) -> None:
+    with pytest.raises(InvalidState) as caught:
+        await plane.recordings.stop(CAMERA)
+    assert caught.value.reason == "not_recording"
+    assert caught.value.suggestion

@@ -1,0 +1,45 @@
+"""Which files of a recording are mended: those that nobody writes to any more."""
+
+from pathlib import Path
+
+import pytest
+
+from agent_core.media.fmp4 import is_finished
+from agent_core.recordings.segments import listed, mend_closed
+from tests.media.files import plays, torn_at
+
+
+@pytest.fixture
+async def torn(tmp_path: Path) -> list[Path]:
+    """Three segments, each torn in the index of its fourth part."""
+    paths = [tmp_path / f"2026-11-22_10-0{minute}-00-000000.mp4" for minute in range(3)]
+    for path in paths:
+        await torn_at(path, b"moof", 3, -8)
+    return paths
+
+
+async def test_a_segment_that_is_still_written_is_not_touched(tmp_path: Path, torn: list[Path]) -> None:
+    before = torn[-1].read_bytes()
+    assert mend_closed(listed(tmp_path)) > 0
+    assert [await plays(path) for path in torn] == [True, True, False]
+    assert torn[-1].read_bytes() == before
+    assert mend_closed(listed(tmp_path)) == 0
+
+
+async def test_the_last_one_is_mended_once_its_header_is_complete(tmp_path: Path, torn: list[Path]) -> None:
+    data = bytearray(torn[-1].read_bytes())
+    at = data.index(b"mvhd") + 4
+    data[at + 16 : at + 20] = (1500).to_bytes(4, "big")
+    torn[-1].write_bytes(data)
+    assert is_finished(torn[-1])
+    mend_closed(listed(tmp_path))
+    assert await plays(torn[-1])
+
+
+async def test_one_that_cannot_be_mended_keeps_no_other_from_it(
+    tmp_path: Path, torn: list[Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    torn[0].write_bytes(b"something that is no recording")
+    assert mend_closed(listed(tmp_path)) > 0
+    assert await plays(torn[1])
+    assert torn[0].name in caplog.text
