@@ -15,7 +15,8 @@ from agent_core.config import SnapshotsConfig
 from agent_core.health import HealthMonitor
 from agent_core.mediamtx.schema import RuntimePath
 from agent_core.plugin import jpeg
-from agent_core.plugin.manager import PluginManager, PluginState, PluginStatus
+from agent_core.plugin_host.manager import PluginManager, PluginState, PluginStatus
+from agent_core.plugin_host.supervisor import Supervisor
 from agent_core.recordings import RecordingManager
 from agent_core.recordings.store import RecordingStore
 from agent_core.snapshots import SnapshotManager, Still
@@ -24,7 +25,6 @@ from agent_core.snapshots.images import Wanted
 from agent_core.snapshots.models import Snapshot, SnapshotRequest
 from agent_core.snapshots.store import SnapshotStore
 from agent_core.streams import StreamManager
-from agent_core.supervisor import Supervisor
 
 __all__ = ("Controller", "Readiness", "SeenPath", "SystemStatus")
 

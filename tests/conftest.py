@@ -11,6 +11,7 @@ import anyio
 import anyio.abc
 import pytest
 
+from agent_core.api.session import add_session_methods
 from agent_core.auth.api_keys import ApiKeys
 from agent_core.auth.authenticator import Authenticator
 from agent_core.auth.limits import FailureThrottle, RateLimiter
@@ -24,15 +25,13 @@ from agent_core.base.events import EventBus
 from agent_core.config import ServerConfig
 from agent_core.plugin.abc import RpcParams
 from agent_core.recordings.store import RecordingStore
-from agent_core.rpc.server import RpcServer
 from agent_core.rpc.session import SharedParts
-from agent_core.rpc.session_methods import add_session_methods
 from agent_core.rpc.sessions import Sessions
 from agent_core.rpc.table import Caller, Method, MethodTable
 from agent_core.rpc.topics import EventForms
-from agent_core.web.app import web_app
-from agent_core.web.files import DirectoryFiles
-from agent_core.web.recordings import RecordingFiles
+from agent_core.web.downloads import DirectoryFiles, RecordingFiles
+from agent_core.web.routes import web_app
+from agent_core.web.server import RpcServer
 
 PICTURE = b"\xff\xd8" + bytes(range(256)) * 400 + b"\xff\xd9"
 

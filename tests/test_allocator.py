@@ -8,7 +8,7 @@ import pytest
 
 LOOK = """
 import ctypes
-from agent_core.allocator import keep_memory_compact
+from agent_core.app.machine import keep_memory_compact
 
 class Info(ctypes.Structure):
     _fields_ = [(str(number), ctypes.c_size_t) for number in range(10)]

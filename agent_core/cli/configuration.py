@@ -13,7 +13,7 @@ from agent_core.cli.text import one_line, print_result
 
 if TYPE_CHECKING:
     from agent_core.config import AgentConfig, PluginsConfig
-    from agent_core.plugin.manager import PluginStatus
+    from agent_core.plugin_host.manager import PluginStatus
 
 __all__ = ("add", "schema_with")
 
@@ -33,7 +33,7 @@ def add(commands: "Commands[Parser]") -> None:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    from agent_core.plugin.wrong_settings import refuse_wrong_settings
+    from agent_core.plugin_host.wrong_settings import refuse_wrong_settings
 
     files = find_files(arguments.config)
     config = load_settings(arguments.config)
@@ -96,7 +96,7 @@ def _settings_table(name: str) -> Any:
     """The model of `[plugins.<name>]`: the plugin's settings, and `required`, which is the agent's own key."""
     from pydantic import Field, create_model
 
-    from agent_core.plugin.manager import plugin_class
+    from agent_core.plugin_host.manager import plugin_class
 
     try:
         with quietly():

@@ -21,7 +21,7 @@ from agent_core.plugin import Check, Finding, FindingStatus
 
 if TYPE_CHECKING:
     from agent_core.config import AgentConfig
-    from agent_core.plugin.manager import PluginManager, PluginStatus
+    from agent_core.plugin_host.manager import PluginManager, PluginStatus
 
 __all__ = ("configuration", "examine", "look")
 
@@ -33,7 +33,7 @@ async def examine(
     arguments: argparse.Namespace, config: "AgentConfig", files: Sequence[Path]
 ) -> list[Finding]:
     """All findings, in the order in which a person would look."""
-    from agent_core.watchdog.records import host_times, review
+    from agent_core.plugin_host.watchdog.records import host_times, review
 
     plugins = loaded(config)
     offered = [each for provider in plugins.providers for each in provider.components]

@@ -58,7 +58,7 @@ def look_at_secrets(storage: "StorageConfig", server: "ServerConfig") -> list[Fi
     import os
 
     from agent_core.auth.secret import Secret
-    from agent_core.rpc.listener import tls_context
+    from agent_core.web.listener import tls_context
 
     findings = []
     try:
@@ -100,7 +100,7 @@ def _written(path: Path) -> datetime | None:
 
 def look_at_port(name: str, host: str, port: int, setting: str) -> list[Finding]:
     """Look whether the agent could listen there; to be asked only where no agent does. Nothing if it could."""
-    from agent_core.rpc.listener import refuse_unusable
+    from agent_core.web.listener import refuse_unusable
 
     try:
         refuse_unusable(host, port)

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from types import FrameType
 
+    from agent_core.app.plugins import LoadedPlugins
     from agent_core.base.models import Camera
     from agent_core.config import AgentConfig
-    from agent_core.loading import LoadedPlugins
-    from agent_core.plugin.manager import PluginStatus
+    from agent_core.plugin_host.manager import PluginStatus
 
 __all__ = ("load_plugins", "loaded", "quietly")
 
@@ -48,8 +48,8 @@ def _limited(config: "AgentConfig") -> "Iterator[None]":
 
     This works for what Python can interrupt; a call into C that looks at no signal is ended by the user.
     """
-    from agent_core.watchdog.origins import enabled_origins
-    from agent_core.watchdog.stacks import ThreadStack, culprit, frames_of
+    from agent_core.plugin_host.watchdog.origins import enabled_origins
+    from agent_core.plugin_host.watchdog.stacks import ThreadStack, culprit, frames_of
 
     plugins = enabled_origins(config.plugins)
 
@@ -74,12 +74,12 @@ def load_plugins(config: "AgentConfig") -> "tuple[PluginStatus, ...]":
 
 def loaded(config: "AgentConfig") -> "LoadedPlugins":
     """The same with the plugins themselves and what they offer."""
+    from agent_core.app.plugins import contexts, load_plugins
     from agent_core.base.clock import SystemClock
     from agent_core.base.events import EventBus
     from agent_core.config import PluginsConfig
-    from agent_core.loading import contexts, load_plugins
-    from agent_core.plugin.manager import installed
-    from agent_core.watchdog.records import host_times, review
+    from agent_core.plugin_host.manager import installed
+    from agent_core.plugin_host.watchdog.records import host_times, review
 
     plugins = config.plugins
     settings = {name: dict(plugins.settings(name)) for name in plugins.enabled}

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ("add",)
 
-#: Of a plugin that is installed and not in `plugins.enabled`; the others are `agent_core.plugin.manager.PluginState`.
+#: Of a plugin that is installed and not in `plugins.enabled`; the others are `agent_core.plugin_host.manager.PluginState`.
 _NOT_ENABLED = "NOT_ENABLED"
 
 Row = dict[str, str]
@@ -59,7 +59,7 @@ def _installed() -> dict[str, str]:
     """Versions by name, from the metadata alone: nothing is imported."""
     from importlib.metadata import entry_points
 
-    from agent_core.plugin.manager import ENTRY_POINT_GROUP
+    from agent_core.plugin_host.manager import ENTRY_POINT_GROUP
 
     found = entry_points(group=ENTRY_POINT_GROUP)
     return {each.name: each.dist.version if each.dist else "" for each in found}
@@ -90,7 +90,7 @@ def _others(config: "PluginsConfig", installed: dict[str, str]) -> list[Row]:
 
 def _show(rows: list[Row], config: "AgentConfig", *, as_json: bool) -> None:
     """Print the rows, and in the readable form also how the watchdog ended the last run."""
-    from agent_core.watchdog.records import host_times, review
+    from agent_core.plugin_host.watchdog.records import host_times, review
 
     lines = list(_lines(rows)) if rows else ["No plugins."]
     if ended := review(config, host_times()).ended:

@@ -127,7 +127,7 @@ class StorageConfig(_Section):
 
     @property
     def endpoint_file(self) -> Path:
-        """What `agent_core.runtime.Announcement` says while the agent runs, for the command line of this host."""
+        """What `agent_core.app.machine.Announcement` says while the agent runs, for the command line of this host."""
         return self.state_dir / "endpoint.json"
 
 

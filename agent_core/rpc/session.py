@@ -20,9 +20,8 @@ from agent_core.rpc.allowance import Allowance
 from agent_core.rpc.errors import wire_error
 from agent_core.rpc.message_stream import MessageStream
 from agent_core.rpc.protocol import Call, Message, Refusal
-from agent_core.rpc.subscriptions import Subscriptions
 from agent_core.rpc.table import Caller, MethodTable
-from agent_core.rpc.topics import AuthExpired, EventForms, EventsDropped
+from agent_core.rpc.topics import AuthExpired, EventForms, EventsDropped, Subscriptions
 
 __all__ = ("Session", "SharedParts")
 

@@ -3,19 +3,32 @@
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic import BaseModel, TypeAdapter
 
 from agent_core.auth.roles import Principal, Role
 from agent_core.base.containment import contained
-from agent_core.base.errors import AgentError, AuthenticationFailed, PluginError, Unsupported
-from agent_core.plugin.abc import RpcMethod, RpcParams
+from agent_core.base.errors import AgentError, AuthenticationFailed, PluginError
+from agent_core.plugin.abc import RpcMethod
 from agent_core.rpc.errors import MethodNotFound, without_device_paths
 from agent_core.rpc.params import nearest, validate_params
-from agent_core.rpc.prepared import Prepared
 
-__all__ = ("Caller", "Method", "MethodTable", "SessionPort", "contract_placeholder")
+__all__ = ("Caller", "Method", "MethodTable", "Prepared", "SessionPort")
+
+ModelT = TypeVar("ModelT")
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared(Generic[ModelT]):
+    """What a handler may return instead of a `model`: the JSON that a valid one had, made once and sent often.
+
+    A method takes it only where `model` is its declared result, so the schema holds for what is sent.
+    """
+
+    model: type[ModelT]
+    text: str
+
 
 P = TypeVar("P", bound=BaseModel)
 
@@ -185,24 +198,6 @@ class MethodTable:
                 reason="foreign_method_name",
                 suggestion=f"Name it {plugin}.{name.rpartition('.')[2]}.",
             )
-
-
-def contract_placeholder(name: str, role: Role, summary: str, *, plugin: str) -> Method:
-    """A method of the contract that `plugin` implements; until it is loaded every call is Unsupported."""
-
-    async def refuse(_params: object, _caller: Caller) -> object:
-        raise Unsupported(
-            f"{name} belongs to the plugin {plugin}, which is not loaded.",
-            feature=plugin,
-            reason="plugin_not_loaded",
-            suggestion=f"Add {plugin} to plugins.enabled; `camera-agent plugins list` says why it is missing.",
-        )
-
-    return Method(name, role, summary, _Anything, object, refuse, errors=(Unsupported,), provided_by=plugin)
-
-
-class _Anything(RpcParams):
-    model_config = ConfigDict(extra="allow")
 
 
 def _plugin_row(plugin: str, method: RpcMethod[Any]) -> Method:

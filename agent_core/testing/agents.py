@@ -9,12 +9,12 @@ from typing import Any
 import anyio
 
 from agent_core.app import Agent, Running
-from agent_core.assembly import Assembly
+from agent_core.app.wiring import Assembly
 from agent_core.auth.roles import Role
 from agent_core.base.clock import Clock
 from agent_core.client import AgentClient
 from agent_core.config import AgentConfig
-from agent_core.plugin.manager import EntryPointFinder, installed
+from agent_core.plugin_host.manager import EntryPointFinder, installed
 
 __all__ = ("RunningAgent", "running_agent")
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import anyio
 import pytest
 
+from agent_core.app.folders import claimed_folders
 from agent_core.base.errors import StartFailed
 from agent_core.base.locks import InstanceLock
 from agent_core.base.socket_place import LOOK_S
 from agent_core.config import StorageConfig
-from agent_core.instance import claimed_folders
 from agent_core.testing import SimulatedClock
 
 NOBODY = 65534

@@ -13,13 +13,13 @@ import anyio
 import pytest
 from anyio.abc import Process
 
+from agent_core.api.schema.common import DeviceParams, ListParams, NameParams, NoParams
+from agent_core.api.schema.recordings import StartRecordingParams
 from agent_core.auth.roles import Role
 from agent_core.base.errors import AgentError, CaptureFailed, InvalidState, NotFound
 from agent_core.base.models import CameraId
 from agent_core.cli.progress import Progress
 from agent_core.recordings.models import RecordingFormat
-from agent_core.rpc.media_models import StartRecordingParams
-from agent_core.rpc.models import DeviceParams, ListParams, NameParams, NoParams
 from agent_core.rpc.table import Method
 
 if TYPE_CHECKING:

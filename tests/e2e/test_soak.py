@@ -18,7 +18,7 @@ import anyio
 import httpx
 import pytest
 
-from agent_core.allocator import keep_memory_compact
+from agent_core.app.machine import keep_memory_compact
 from agent_core.base.models import CameraId
 from agent_core.mediamtx.client import MediaServerClient
 from agent_core.plugin import ffmpeg

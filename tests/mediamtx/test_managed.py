@@ -22,7 +22,7 @@ from agent_core.mediamtx.managed.log import ServerLog
 from agent_core.mediamtx.managed.watchdog import HangWatch
 from agent_core.mediamtx.rtsp_hold import Hold
 from agent_core.mediamtx.schema import PathConf
-from agent_core.supervisor import ComponentState, Supervisor
+from agent_core.plugin_host.supervisor import ComponentState, Supervisor
 from agent_core.testing.clock import SimulatedClock
 from agent_core.testing.mediamtx import find_mediamtx, publisher_command
 from agent_core.testing.waiting import eventually

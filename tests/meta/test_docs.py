@@ -20,7 +20,9 @@ from agent_core import plugin as api
 from agent_core.base import errors
 from agent_core.cli.program import _parser
 from agent_core.client import AgentClient, CallFailed
-from agent_core.plugin import frame_producer, frame_server, frames
+from agent_core.plugin import frames
+from agent_core.plugin.frames import producer as frame_producer
+from agent_core.plugin.frames import server as frame_server
 from agent_core.rpc.errors import CODES, INTERNAL_ERROR
 from agent_core.rpc.topics import ALIASES, CORE_TOPICS
 from agent_core.testing import running_agent

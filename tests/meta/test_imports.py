@@ -70,7 +70,7 @@ async def test_what_a_picture_or_a_device_needs_waits_for_it(tmp_path: Path) -> 
         "agent_core.mediamtx.rtsp_hold",
         "agent_core.mediamtx.managed",
         "agent_core.rpc.openrpc",
-        "agent_core.web.app",
+        "agent_core.web.routes",
         "v4l2_tier.checks",
     }
     assert not (large | ours) & set(seen["ready"])

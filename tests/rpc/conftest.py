@@ -15,6 +15,8 @@ import anyio.abc
 import pytest
 from pydantic import Field
 
+from agent_core.api.placeholders import contract_placeholder
+from agent_core.api.session import add_session_methods
 from agent_core.auth.api_keys import ApiKeys
 from agent_core.auth.authenticator import Authenticator
 from agent_core.auth.limits import FailureThrottle, RateLimiter
@@ -25,9 +27,8 @@ from agent_core.base.errors import CaptureFailed, InvalidState
 from agent_core.base.events import EventBus
 from agent_core.plugin.abc import RpcParams, RpcResult
 from agent_core.rpc.session import SharedParts
-from agent_core.rpc.session_methods import add_session_methods
 from agent_core.rpc.sessions import Sessions
-from agent_core.rpc.table import Caller, Method, MethodTable, contract_placeholder
+from agent_core.rpc.table import Caller, Method, MethodTable
 from agent_core.rpc.topics import EventForms
 
 

@@ -5,9 +5,9 @@ import inspect
 import textwrap
 from typing import TYPE_CHECKING
 
+from agent_core.api.system import core_methods
+from agent_core.api.views import Forms
 from agent_core.config import MediaServerConfig
-from agent_core.rpc.forms import Forms
-from agent_core.rpc.methods import core_methods
 from agent_core.testing import SimulatedClock, running_agent
 from agent_core.testing.media import StaticMedia
 

@@ -22,8 +22,8 @@ from agent_core.plugin import (
     MediaInput,
     ffmpeg,
 )
-from agent_core.plugin.frame_server import FrameServer
 from agent_core.plugin.frames import BrokerSettings, FrameBroker, FrameProducer, FrameSink
+from agent_core.plugin.frames.server import FrameServer
 
 FPS = 15
 SIZE = (320, 240)

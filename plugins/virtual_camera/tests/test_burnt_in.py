@@ -8,7 +8,8 @@ import anyio
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
-from agent_core.plugin import ffmpeg, ffmpeg_stream, jpeg
+from agent_core.plugin import ffmpeg, jpeg
+from agent_core.plugin.ffmpeg.program import stream
 from virtual_camera import burnt_in, marks
 from virtual_camera.burnt_in import Mark, MarkUnreadable
 from virtual_camera.picture import arguments
@@ -34,7 +35,7 @@ async def pictures(
             raise Enough
 
     with anyio.fail_after(40), pytest.raises(Enough):
-        await ffmpeg_stream.stream(program, arguments(camera, first_counter), receive)
+        await stream(program, arguments(camera, first_counter), receive)
     return found[:count]
 
 

@@ -16,8 +16,8 @@ from agent_core.plugin import (
     GrowingPauses,
     WorkerPool,
 )
-from agent_core.plugin.frame_server import FrameServer
 from agent_core.plugin.frames import FrameBroker
+from agent_core.plugin.frames.server import FrameServer
 from v4l2_tier.camera_needs import CameraNeeds
 from v4l2_tier.capabilities import Capabilities
 from v4l2_tier.device_errors import explain

@@ -3,7 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from random import Random
 
-from agent_core.plugin import CaptureFailed, Clock, WorkerPool, ffmpeg, ffmpeg_stream
+from agent_core.plugin import CaptureFailed, Clock, WorkerPool, ffmpeg
+from agent_core.plugin.ffmpeg.program import stream
 from agent_core.plugin.frames import FrameProducer, FrameSink
 from virtual_camera.faults import Faults
 from virtual_camera.picture import arguments
@@ -54,7 +55,7 @@ class PictureProducer(FrameProducer):
                 self._deliver(picture, sink)
 
         try:
-            await ffmpeg_stream.stream(self._located, arguments(self._camera, self._next_counter), receive)
+            await stream(self._located, arguments(self._camera, self._next_counter), receive)
         except SmjpegError as error:
             raise CaptureFailed("FFmpeg's output was damaged.", reason="damaged_output") from error
 

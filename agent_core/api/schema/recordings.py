@@ -1,0 +1,103 @@
+"""The wire's parameters and results about streams and recordings."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from agent_core.api.schema.common import DeviceName, Timestamp
+from agent_core.plugin import RpcParams, RpcResult
+from agent_core.recordings.models import RecordingFormat
+
+__all__ = (
+    "RecordingEventForm",
+    "RecordingFile",
+    "RecordingFileList",
+    "RecordingInfo",
+    "RecordingStarted",
+    "RecordingStopped",
+    "SegmentForm",
+    "StartRecordingParams",
+)
+
+
+class StartRecordingParams(RpcParams):
+    device: DeviceName
+    duration: int | None = Field(None, ge=1, le=86_400, description="seconds from the first picture")
+    format: Literal["fmp4", "mpegts", "mp4"] = Field("fmp4", description="mp4 is another name for fmp4")
+    wait: bool = Field(default=False, description="answer only when bytes are on disk")
+
+    @property
+    def recording_format(self) -> RecordingFormat:
+        return RecordingFormat("fmp4" if self.format == "mp4" else self.format)
+
+
+class RecordingStarted(RpcResult):
+    device: str
+    filename: str = Field(description="the recording's id")
+    status: Literal["STARTING", "RECORDING"]
+    start_time: Timestamp
+    format: RecordingFormat
+    duration: int | None = None
+    auto_stop: bool
+
+
+class SegmentForm(RpcResult):
+    filename: str
+    file_size: int
+    duration: float
+
+
+class RecordingStopped(RpcResult):
+    """`reason` says why a recording is not as asked, for example that it has no segments."""
+
+    device: str
+    filename: str
+    status: Literal["STOPPED"] = "STOPPED"
+    start_time: Timestamp
+    end_time: Timestamp
+    duration: int = Field(description="whole seconds of media")
+    file_size: int
+    format: RecordingFormat
+    segments: list[SegmentForm]
+    reason: str | None = None
+
+
+class RecordingFile(RpcResult):
+    filename: str
+    device: str
+    file_size: int
+    modified_time: Timestamp
+    duration: float
+    format: RecordingFormat
+    download_url: str
+
+
+class RecordingFileList(RpcResult):
+    files: list[RecordingFile]
+    total: int
+    limit: int
+    offset: int
+
+
+class RecordingInfo(RpcResult):
+    """`complete`: it was stopped, and the agent saw it."""
+
+    filename: str
+    device: str
+    file_size: int
+    duration: float
+    created_time: Timestamp
+    format: RecordingFormat
+    complete: bool
+    segments: list[SegmentForm]
+    reason: str | None = None
+    download_url: str
+
+
+class RecordingEventForm(RpcResult):
+    device: str
+    status: str
+    filename: str
+    duration: float
+    reason: str | None = None
+    timestamp: Timestamp

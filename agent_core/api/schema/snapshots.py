@@ -1,0 +1,94 @@
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from agent_core.api.schema.common import DeviceName, Timestamp
+from agent_core.base.models import CapturedAtSource, PictureFormat
+from agent_core.plugin import RpcParams, RpcResult
+
+__all__ = ("FileForm", "FileList", "SnapshotForm", "SnapshotInfo", "TakeSnapshotParams", "TierAttemptForm")
+
+Pixels = Annotated[int, Field(ge=1, le=8192)]
+
+
+class TakeSnapshotParams(RpcParams):
+    device: DeviceName
+    filename: str | None = Field(None, min_length=1, max_length=200, description="default: camera and time")
+    format: PictureFormat = Field(PictureFormat.JPG)
+    quality: int | None = Field(
+        None, ge=1, le=100, description="JPEG quality; absent leaves the camera's JPEG as it is"
+    )
+    width: Pixels | None = Field(
+        None,
+        description="pixels; alone it keeps the proportions; a picture never gets larger than the camera's",
+    )
+    height: Pixels | None = Field(
+        None,
+        description="pixels; alone it keeps the proportions; a picture never gets larger than the camera's",
+    )
+    max_age_ms: int | None = Field(
+        None, ge=0, le=3_600_000, description="0: exposed after this request; default 500"
+    )
+    deadline_ms: int | None = Field(None, ge=1, le=120_000, description="default 10000")
+
+
+class TierAttemptForm(RpcResult):
+    tier: int
+    name: str
+    reason: str
+    ms: int
+
+
+class SnapshotForm(RpcResult):
+    """A snapshot that was just taken. `capture_time` is what the capture took, in seconds."""
+
+    device: str
+    filename: str
+    file_path: str
+    file_size: int
+    resolution: str
+    format: PictureFormat
+    status: Literal["SUCCESS"] = "SUCCESS"
+    tier_used: int = Field(ge=0, le=3)
+    tier_name: str
+    capture_time: float
+    timestamp: Timestamp
+    captured_at: Timestamp
+    captured_at_source: CapturedAtSource
+    age_ms: int
+    settled: bool = Field(
+        description="false: the camera had just started and was still adjusting its exposure"
+    )
+    tiers_tried: list[TierAttemptForm]
+    download_url: str
+
+
+class FileForm(RpcResult):
+    filename: str
+    device: str
+    file_size: int
+    modified_time: Timestamp
+    format: str
+    download_url: str
+
+
+class FileList(RpcResult):
+    files: list[FileForm]
+    total: int
+    limit: int
+    offset: int
+
+
+class SnapshotInfo(RpcResult):
+    """`resolution` is what the file's header says; empty if it is no JPEG or PNG."""
+
+    filename: str
+    device: str
+    file_size: int
+    created_time: Timestamp
+    timestamp: Timestamp
+    resolution: str
+    format: PictureFormat
+    status: Literal["SUCCESS"] = "SUCCESS"
+    file_path: str
+    download_url: str

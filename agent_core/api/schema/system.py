@@ -1,0 +1,92 @@
+"""The wire's results about the agent as a whole."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from agent_core.api.schema.common import Timestamp
+from agent_core.plugin import RpcResult
+
+__all__ = (
+    "CheckForm",
+    "PluginEventForm",
+    "PluginForm",
+    "ProblemForm",
+    "ServerInfo",
+    "StatusForm",
+    "SystemEventForm",
+    "SystemStatusForm",
+)
+
+
+class ProblemForm(RpcResult):
+    code: int
+    reason: str
+    details: str
+    suggestion: str
+
+
+class SystemStatusForm(RpcResult):
+    status: Literal["starting", "partial", "ready"]
+    message: str
+    available_cameras: list[str]
+    discovery_active: bool
+    problems: list[ProblemForm]
+
+
+class SystemEventForm(RpcResult):
+    status: str
+    components: dict[str, str]
+    reason: str | None = None
+    timestamp: Timestamp
+
+
+class PluginEventForm(RpcResult):
+    plugin: str
+    reason: str
+    timestamp: Timestamp
+
+
+class CheckForm(RpcResult):
+    """One thing that is looked at; `since` is when its status last changed."""
+
+    name: str
+    status: Literal["OK", "WARNING", "FAILED"]
+    detail: str
+    since: Timestamp
+
+
+class StatusForm(RpcResult):
+    """`uptime` is in seconds."""
+
+    status: Literal["HEALTHY", "DEGRADED", "UNHEALTHY"]
+    uptime: float
+    version: str
+    components: dict[str, str]
+    checks: list[CheckForm]
+    timestamp: Timestamp
+
+
+class PluginForm(RpcResult):
+    """`reason` and `details` say why a plugin is not loaded."""
+
+    name: str
+    version: str
+    status: str
+    reason: str
+    details: str
+
+
+class ServerInfo(RpcResult):
+    """`build_date` is empty where the build recorded none; `max_cameras` 0 means no limit."""
+
+    name: str
+    version: str
+    build_date: str
+    go_version: str = Field(description="always empty; kept for older clients")
+    python_version: str
+    architecture: str
+    capabilities: list[str]
+    supported_formats: list[str]
+    max_cameras: int
+    plugins: list[PluginForm]

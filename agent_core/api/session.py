@@ -1,0 +1,193 @@
+"""The methods that are about the connection itself."""
+
+import json
+from typing import Annotated, Literal
+
+from pydantic import Field, JsonValue
+
+from agent_core.api.schema.common import Timestamp
+from agent_core.auth.roles import Role
+from agent_core.base.errors import AuthenticationFailed, InvalidParams, RateLimited
+from agent_core.base.models import CAMERA_ID
+from agent_core.plugin.abc import RpcParams, RpcResult
+from agent_core.rpc.sessions import Sessions
+from agent_core.rpc.table import Caller, Method, MethodTable, Prepared
+
+__all__ = ("add_session_methods",)
+
+_Document = dict[str, JsonValue]
+
+
+class NoParams(RpcParams):
+    pass
+
+
+class AuthenticateParams(RpcParams):
+    auth_token: str = Field(description="a token (JWT) or an API key")
+
+
+class Authenticated(RpcResult):
+    authenticated: Literal[True]
+    role: Role
+    permissions: tuple[str, ...]
+    expires_at: Timestamp | None = Field(description="null for an API key without an end")
+    session_id: str
+
+
+class Filters(RpcParams):
+    device: str | None = Field(
+        None, pattern=f"^{CAMERA_ID.pattern}$", description="only events about this camera"
+    )
+
+
+class SubscribeParams(RpcParams):
+    topics: Annotated[tuple[str, ...], Field(min_length=1, max_length=100)] = Field(
+        description="topics of the wire contract or of a plugin"
+    )
+    filters: Filters | None = None
+
+
+class Subscribed(RpcResult):
+    subscribed: Literal[True]
+    topics: tuple[str, ...]
+    filters: dict[str, str]
+
+
+class UnsubscribeParams(RpcParams):
+    topics: Annotated[tuple[str, ...], Field(max_length=100)] | None = Field(None, description="absent: all")
+
+
+class Unsubscribed(RpcResult):
+    unsubscribed: Literal[True]
+    topics: tuple[str, ...] = Field(description="what had been subscribed")
+
+
+class GlobalStats(RpcResult):
+    total_subscriptions: int
+    active_clients: int
+    topic_counts: dict[str, int]
+
+
+class SubscriptionStats(RpcResult):
+    global_stats: GlobalStats
+    client_topics: tuple[str, ...]
+    client_id: str
+
+
+def add_session_methods(table: MethodTable, sessions: Sessions, *, title: str, version: str) -> None:
+    """Add `ping`, `authenticate`, `rpc.discover` and the subscription methods.
+
+    `title` and `version` head the document of `rpc.discover`, which is made once, at the first call.
+    """
+    for method in (
+        _PING,
+        _AUTHENTICATE,
+        _discover(table, title, version),
+        _SUBSCRIBE,
+        _UNSUBSCRIBE,
+        _stats(sessions),
+    ):
+        table.add(method)
+
+
+async def _ping(_params: NoParams, _caller: Caller) -> str:
+    return "pong"
+
+
+async def _authenticate(params: AuthenticateParams, caller: Caller) -> Authenticated:
+    principal = caller.session.authenticate(params.auth_token)
+    return Authenticated(
+        authenticated=True,
+        role=principal.role,
+        permissions=principal.role.permissions,
+        expires_at=principal.expires_at,
+        session_id=caller.session.id,
+    )
+
+
+async def _subscribe(params: SubscribeParams, caller: Caller) -> Subscribed:
+    device = params.filters.device if params.filters is not None else None
+    caller.session.subscribe(params.topics, device)
+    filters = {"device": device} if device is not None else {}
+    return Subscribed(subscribed=True, topics=params.topics, filters=filters)
+
+
+async def _unsubscribe(params: UnsubscribeParams, caller: Caller) -> Unsubscribed:
+    return Unsubscribed(unsubscribed=True, topics=caller.session.unsubscribe(params.topics))
+
+
+_PING = Method(
+    "ping",
+    None,
+    "Answer, to show that the agent is there.",
+    NoParams,
+    Literal["pong"],
+    _ping,
+    prompt=True,
+)
+_AUTHENTICATE = Method(
+    "authenticate",
+    None,
+    "Say who this connection belongs to; again when the credentials have expired.",
+    AuthenticateParams,
+    Authenticated,
+    _authenticate,
+    errors=(AuthenticationFailed, RateLimited),
+    omit_none=False,
+    prompt=True,
+)
+_SUBSCRIBE = Method(
+    "subscribe_events",
+    Role.VIEWER,
+    "Deliver events of these topics to this connection, beside those subscribed before.",
+    SubscribeParams,
+    Subscribed,
+    _subscribe,
+    errors=(InvalidParams,),
+    prompt=True,
+)
+_UNSUBSCRIBE = Method(
+    "unsubscribe_events",
+    Role.VIEWER,
+    "Stop delivering events of these topics, or of all.",
+    UnsubscribeParams,
+    Unsubscribed,
+    _unsubscribe,
+    errors=(InvalidParams,),
+    prompt=True,
+)
+
+
+def _discover(table: MethodTable, title: str, version: str) -> Method:
+    made: list[Prepared[_Document]] = []
+
+    async def discover(_params: NoParams, _caller: Caller) -> Prepared[_Document]:
+        """Answer with the text that was made at the first call: anonymous peers may call this as often as they like."""
+        if not made:
+            from agent_core.rpc.openrpc import openrpc_document
+
+            document = openrpc_document(table, title=title, version=version)
+            made.append(Prepared(_Document, json.dumps(document, separators=(",", ":"))))
+        return made[0]
+
+    summary = "Describe every method: this document, in OpenRPC's form."
+    return Method("rpc.discover", None, summary, NoParams, _Document, discover, omit_none=False)
+
+
+def _stats(sessions: Sessions) -> Method:
+    async def answer(_params: NoParams, caller: Caller) -> SubscriptionStats:
+        counts = sessions.topic_counts()
+        return SubscriptionStats(
+            global_stats=GlobalStats(
+                total_subscriptions=sum(counts.values()),
+                active_clients=sessions.active_clients(),
+                topic_counts=counts,
+            ),
+            client_topics=caller.session.topics,
+            client_id=caller.session.id,
+        )
+
+    summary = "Count the subscriptions of all connections, and list those of this one."
+    return Method(
+        "get_subscription_stats", Role.VIEWER, summary, NoParams, SubscriptionStats, answer, prompt=True
+    )

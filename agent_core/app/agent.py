@@ -1,0 +1,197 @@
+"""The composition root: the only place that wires, and the owner of everything that runs."""
+
+import gc
+import logging
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+from anyio import TASK_STATUS_IGNORED
+from anyio.abc import TaskGroup, TaskStatus
+from anyio.lowlevel import checkpoint
+
+from agent_core import __version__
+from agent_core.app.folders import RuntimeFolder, claimed_folders
+from agent_core.app.machine import Announcement
+from agent_core.app.wiring import Assembly, assemble
+from agent_core.base.clock import Clock, SystemClock
+from agent_core.base.models import PluginEvent
+from agent_core.config import AgentConfig
+from agent_core.health.monitor import SystemEvent
+from agent_core.plugin_host.manager import EntryPointFinder, PluginState, installed
+from agent_core.plugin_host.watchdog.quarantine import TIMES
+from agent_core.plugin_host.watchdog.records import Review, host_times, keep, review, stack_file
+from agent_core.plugin_host.watchdog.timer import Watchdog
+
+__all__ = ("Agent", "Running", "Stage")
+
+
+class Stage:
+    """Some tasks of `tg` that only `end` cancels; whoever owns `tg` must call it, whatever happens."""
+
+    def __init__(self, tg: TaskGroup) -> None:
+        self._tg = tg
+        self._running: list[tuple[anyio.CancelScope, anyio.Event]] = []
+
+    async def start(self, work: Callable[..., Awaitable[None]], *args: object) -> None:
+        await self._tg.start(self._keep, work, *args)
+
+    async def _keep(
+        self, work: Callable[..., Awaitable[None]], *args: object, task_status: TaskStatus[None]
+    ) -> None:
+        scope, ended = anyio.CancelScope(shield=True), anyio.Event()
+        self._running.append((scope, ended))
+        try:
+            with scope:
+                await work(*args, task_status=task_status)
+        finally:
+            ended.set()
+
+    async def end(self) -> None:
+        """Cancel all and wait until they have ended."""
+        for scope, _ in self._running:
+            scope.cancel()
+        for _, ended in self._running:
+            await ended.wait()
+
+
+_log = logging.getLogger("camera_agent.app")
+
+#: Turns of the event loop in which sessions hand their last event to their sockets.
+SHUTDOWN_TURNS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """Where the agent listens. `parts` is for tests and for the composition root itself."""
+
+    url: str
+    parts: Assembly
+
+
+class Agent:
+    """The whole agent. `run` is its life; nothing happens before it and nothing is left after it."""
+
+    def __init__(
+        self,
+        config: AgentConfig,
+        *,
+        files: Sequence[Path] = (),
+        clock: Clock | None = None,
+        find: EntryPointFinder = installed,
+        watchdog: Watchdog | None = None,
+    ) -> None:
+        """`files` are where `config` was read from; `doctor` compares them with what it reads itself."""
+        self._config = config
+        self._files = files
+        self._clock = clock or SystemClock()
+        self._find = find
+        self._watchdog = watchdog
+
+    async def run(self, *, task_status: TaskStatus[Running] = TASK_STATUS_IGNORED) -> None:
+        """Serve until cancelled; started, with the address, as soon as it listens.
+
+        Raises:
+            StartFailed, PluginError, StorageFailed: it cannot start.
+        """
+        with claimed_folders(self._config.storage) as folder:
+            found = _last_run(self._config)
+            with self._guarded(found):
+                parts = assemble(self._config, clock=self._clock, find=self._find, held=found.held())
+                await parts.store.prepare()
+                await self._serve(parts, folder, task_status)
+
+    @contextmanager
+    def _guarded(self, found: Review) -> Iterator[None]:
+        """Arm the watchdog, if there is one; the stacks of the last run have been read by then."""
+        if self._watchdog is None:
+            yield
+            return
+        with stack_file(self._config) as fd, self._watchdog.armed(fd, found.plugins):
+            yield
+
+    async def _serve(self, parts: Assembly, folder: RuntimeFolder, task_status: TaskStatus[Running]) -> None:
+        """The server ends first, while what it serves from is still there; then everything else."""
+        async with anyio.create_task_group() as tg:
+            services, media, recordings, front, guard = (Stage(tg) for _ in range(5))
+            try:
+                if self._watchdog is not None:
+                    await guard.start(self._watchdog.run)
+                await front.start(parts.server.run)
+                url = f"{parts.server.scheme}://{_host(self._config.server.host)}:{parts.server.port}/ws"
+                where = Announcement(
+                    self._config.storage.endpoint_file,
+                    url,
+                    self._files,
+                    local_socket=parts.server.local_socket,
+                )
+                with where:
+                    await services.start(parts.supervisor.run)
+                    await services.start(parts.monitor.run)
+                    await services.start(parts.converter.run)
+                    # Streams before the server: a path is made as whole as it will be compared with later.
+                    await media.start(parts.media.streams.run)
+                    await media.start(parts.media.link.run)
+                    for each in (parts.media.keeper, parts.media.health, parts.media.cleaner):
+                        await media.start(each.run)
+                    await recordings.start(parts.media.recordings.run)
+                    await recordings.start(parts.media.resumption.run)
+                    await services.start(_announce_startup, parts)
+                    _log.info("listening on %s, version %s", url, __version__)
+                    task_status.started(Running(url, parts))
+                    await folder.keep(self._clock)
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await _announce_shutdown(parts)
+                    for stage in (front, recordings, media, services, guard):
+                        await stage.end()
+
+
+def _last_run(config: AgentConfig) -> Review:
+    """Look at how the last run ended, log what there is to say, and keep what counts."""
+    found = review(config, host_times())
+    if found.ended:
+        _log.error("%s", found.ended)
+    if found.freeze is not None and (count := found.quarantine.count(found.freeze)):
+        _log.error("%s of %s times until the plugin %s is in quarantine", count, TIMES, found.freeze.plugin)
+    problem = keep(config, found)
+    if problem is not None:
+        _log.error("%s %s", problem.details, problem.suggestion)
+    return found
+
+
+def _host(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+async def _announce_startup(parts: Assembly, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
+    task_status.started()
+    await parts.monitor.wait_settled()
+    status = parts.controller.system_status()
+    _log.info("%s", status.message)
+    parts.events.publish("system.startup", _system_event(parts, "system.startup"))
+    for each in parts.controller.plugins.statuses:
+        if each.state is PluginState.QUARANTINED:
+            parts.events.publish("plugin.quarantined", PluginEvent(each.name, each.details))
+
+
+async def _announce_shutdown(parts: Assembly) -> None:
+    """Publish, and let the sessions send it before they are closed."""
+    parts.events.publish("system.shutdown", _system_event(parts, "system.shutdown"))
+    for _ in range(SHUTDOWN_TURNS):
+        await checkpoint()
+
+
+def _system_event(parts: Assembly, topic: str) -> SystemEvent:
+    healthy = not parts.controller.system_status().problems
+    components = tuple((name, state.value) for name, state in parts.supervisor.states.items())
+    return SystemEvent(topic, "HEALTHY" if healthy else "DEGRADED", components)
+
+
+def _settle_memory() -> None:
+    """Collect what start-up left behind, and keep what stays out of all later collections."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()

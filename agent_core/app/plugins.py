@@ -1,0 +1,94 @@
+"""The enabled plugins, loaded and asked for their providers, for whoever wires them or only looks."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from agent_core.api.provided import check_provided
+from agent_core.base.clock import Clock
+from agent_core.base.errors import PluginError
+from agent_core.base.events import EventBus
+from agent_core.config import AgentConfig, PluginsConfig
+from agent_core.plugin.context import CameraDirectory
+from agent_core.plugin_host.lent import LentAgent, PluginEvents
+from agent_core.plugin_host.manager import ContextMaker, EntryPointFinder, PluginManager, Providers
+
+__all__ = ("LoadedPlugins", "contexts", "load_plugins")
+
+_log = logging.getLogger("camera_agent.plugins")
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedPlugins:
+    """The plugins' states, and what those that can be used offer; every name in it is valid and unique."""
+
+    manager: PluginManager
+    providers: tuple[Providers, ...]
+
+
+def contexts(
+    config: AgentConfig, *, cameras: CameraDirectory, events: EventBus, clock: Clock
+) -> ContextMaker:
+    """Return a function that makes what each plugin is lent."""
+
+    def make(plugin: str, topics: Sequence[str]) -> LentAgent:
+        return LentAgent(
+            clock=clock,
+            cameras=cameras,
+            events=PluginEvents(events, plugin, topics),
+            runtime_dir=config.storage.runtime_dir,
+            state_dir=config.storage.state_dir,
+            recordings_dir=config.storage.recordings,
+            ffmpeg=config.ffmpeg.program,
+        )
+
+    return make
+
+
+def load_plugins(
+    config: PluginsConfig,
+    make_context: ContextMaker,
+    find: EntryPointFinder,
+    *,
+    held: Mapping[str, PluginError] = MappingProxyType({}),
+    spare_last_source: bool = True,
+) -> LoadedPlugins:
+    """Load the enabled plugins and ask their hooks.
+
+    Args:
+        config: which plugins, and their settings.
+        make_context: makes what each plugin is lent.
+        find: where the plugins' classes come from.
+        held: quarantined plugins, each with why.
+        spare_last_source: load quarantined plugins that bring camera sources where no other plugin does.
+
+    Raises:
+        PluginError: a plugin marked `required` cannot be used.
+    """
+    found = _load(config, make_context, find, held)
+    if not held or not spare_last_source or any(each.sources for each in found.providers):
+        return found
+    everything = _load(config, make_context, find, {})
+    for each in everything.providers:
+        if each.plugin in held and not each.sources:
+            everything.manager.reject(each.plugin, held[each.plugin], config)
+    for each in everything.providers:
+        if each.plugin in held and each.sources:
+            _log.warning(
+                "%s would be in quarantine, but brings the only camera source; health.quarantine says what then",
+                each.plugin,
+            )
+    kept = tuple(each for each in everything.providers if everything.manager.is_loaded(each.plugin))
+    return LoadedPlugins(everything.manager, kept)
+
+
+def _load(
+    config: PluginsConfig,
+    make_context: ContextMaker,
+    find: EntryPointFinder,
+    held: Mapping[str, PluginError],
+) -> LoadedPlugins:
+    manager = PluginManager()
+    manager.load(config, find, held=held)
+    return LoadedPlugins(manager, tuple(manager.collect(make_context, config, check=check_provided)))

@@ -1,0 +1,176 @@
+"""The parts of one agent, made and connected; nothing runs yet."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from types import MappingProxyType
+
+from agent_core.app.plugins import LoadedPlugins, contexts, load_plugins
+from agent_core.app.wiring_media import MediaPlane, media_plane, with_media_server
+from agent_core.app.wiring_server import front_of
+from agent_core.auth.secret import Secret
+from agent_core.auth.tokens import TokenAuthority
+from agent_core.base.clock import Clock
+from agent_core.base.errors import AgentError, FfmpegFailed, PluginError
+from agent_core.base.events import EventBus
+from agent_core.cameras.ledger import Ledger
+from agent_core.cameras.monitor import CameraMonitor, SourceState
+from agent_core.cameras.registry import CameraRegistry
+from agent_core.config import AgentConfig
+from agent_core.controller import Controller
+from agent_core.plugin import ffmpeg
+from agent_core.plugin_host.manager import EntryPointFinder
+from agent_core.plugin_host.supervisor import Supervisor
+from agent_core.plugin_host.wrong_settings import refuse_wrong_settings
+from agent_core.snapshots import SnapshotManager
+from agent_core.snapshots.converter import PictureConverter
+from agent_core.snapshots.ring_tier import RingTier
+from agent_core.snapshots.store import SnapshotStore
+from agent_core.web.server import RpcServer
+
+__all__ = ("LEDGER_FILE", "Assembly", "assemble")
+
+#: In the state folder.
+LEDGER_FILE = "cameras.json"
+
+_log = logging.getLogger("camera_agent.app")
+
+
+@dataclass(frozen=True, slots=True)
+class Assembly:
+    """What the composition root runs, and what tests look at."""
+
+    server: RpcServer
+    supervisor: Supervisor
+    monitor: CameraMonitor
+    media: MediaPlane
+    converter: PictureConverter
+    cameras: CameraRegistry
+    store: SnapshotStore
+    controller: Controller
+    events: EventBus
+    tokens: TokenAuthority
+
+
+def assemble(
+    config: AgentConfig,
+    *,
+    clock: Clock,
+    find: EntryPointFinder,
+    held: Mapping[str, PluginError] = MappingProxyType({}),
+) -> Assembly:
+    """Make and connect everything. Blocks on small files of the state folder; the folders must exist.
+
+    `held` are the plugins in quarantine, each with why.
+
+    Raises:
+        StartFailed: the secret cannot be used.
+        ConfigError: an enabled plugin does not accept its settings.
+        PluginError: a plugin that is marked as required cannot be loaded.
+    """
+    state_dir = config.storage.state_dir
+    events = EventBus()
+    ledger = Ledger(state_dir / LEDGER_FILE)
+    problems = [problem for problem in (ledger.load(), _ffmpeg_problem(config.ffmpeg.program)) if problem]
+    for problem in problems:
+        _log.error("%s %s", problem.details, problem.suggestion)
+    cameras = CameraRegistry(ledger, events=events, clock=clock)
+    make_context = contexts(config, cameras=cameras, events=events, clock=clock)
+    plugins = load_plugins(
+        config.plugins,
+        make_context,
+        find,
+        held=held,
+        spare_last_source=config.health.quarantine == "spare_last_source",
+    )
+    refuse_wrong_settings(plugins.manager.statuses)
+    return _connect(config, plugins, problems, cameras, ledger, events, clock)
+
+
+def _connect(
+    config: AgentConfig,
+    plugins: LoadedPlugins,
+    problems: Sequence[AgentError],
+    cameras: CameraRegistry,
+    ledger: Ledger,
+    events: EventBus,
+    clock: Clock,
+) -> Assembly:
+    """Make all parts with what the plugins offer."""
+    providers = plugins.providers
+    monitor = CameraMonitor(
+        list(chain.from_iterable(each.sources for each in providers)), cameras, ledger, clock=clock
+    )
+    offered = chain.from_iterable(each.components for each in providers)
+    components = with_media_server(config, offered, clock=clock)
+    supervisor = Supervisor(components, clock=clock)
+    media = media_plane(
+        config,
+        supervisor,
+        cameras=cameras,
+        plugins=plugins.manager,
+        states=lambda: _states(monitor, supervisor),
+        events=events,
+        clock=clock,
+    )
+    converter = PictureConverter(max_pixels=config.snapshots.max_pixels, clock=clock)
+    controller = _controller(
+        config, plugins, problems, cameras, monitor, supervisor, media, converter, events, clock
+    )
+    secret = Secret.load(config.storage.secret_file)
+    tokens = TokenAuthority(secret, clock)
+    server = front_of(config, controller, media, secret, tokens, providers, events, clock)
+    return Assembly(
+        server, supervisor, monitor, media, converter, cameras, controller.store, controller, events, tokens
+    )
+
+
+def _controller(
+    config: AgentConfig,
+    plugins: LoadedPlugins,
+    problems: Sequence[AgentError],
+    cameras: CameraRegistry,
+    monitor: CameraMonitor,
+    supervisor: Supervisor,
+    media: MediaPlane,
+    converter: PictureConverter,
+    events: EventBus,
+    clock: Clock,
+) -> Controller:
+    tiers = [RingTier(clock), *chain.from_iterable(each.tiers for each in plugins.providers)]
+    return Controller(
+        cameras=cameras,
+        monitor=monitor,
+        snapshots=SnapshotManager(tiers, budgets_s=config.snapshots.tier_budget_s, clock=clock),
+        converter=converter,
+        store=SnapshotStore(config.storage.snapshots),
+        streams=media.streams,
+        recordings=media.recordings,
+        recording_files=media.files,
+        health=media.health,
+        supervisor=supervisor,
+        plugins=plugins.manager,
+        problems=problems,
+        events=events,
+        clock=clock,
+        defaults=config.snapshots,
+    )
+
+
+def _ffmpeg_problem(program: str | None) -> FfmpegFailed | None:
+    try:
+        ffmpeg.locate(program)
+    except FfmpegFailed as error:
+        return error
+    return None
+
+
+def _states(monitor: CameraMonitor, supervisor: Supervisor) -> list[tuple[str, str]]:
+    """Of the agent's parts, by the names that clients know."""
+    failed = any(state is SourceState.FAILED for _, state in monitor.discovery.sources)
+    return [
+        ("websocket_server", "RUNNING"),
+        ("camera_monitor", "ERROR" if failed else "STARTING" if monitor.discovery.active else "RUNNING"),
+        *((name, state.value) for name, state in supervisor.states.items()),
+    ]

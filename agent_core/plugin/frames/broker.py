@@ -1,0 +1,321 @@
+"""One owner per camera device: the broker runs one producer on demand and hands its frames to everybody.
+
+States: `cold` (nothing is open), `parked` (the producer is prepared, not streaming), `warm` (it streams). Demand is a
+waiting reader, a connected frame-socket client, or either of them within the last `warm_ttl_s`.
+"""
+
+import logging
+from collections import Counter, deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import anyio
+import anyio.lowlevel
+from anyio import TASK_STATUS_IGNORED
+from anyio.abc import TaskStatus
+
+from agent_core.base.clock import Clock
+from agent_core.base.containment import contained
+from agent_core.base.errors import AgentError, CaptureFailed
+from agent_core.base.models import CapturedAtSource, Frame
+from agent_core.plugin import jpeg
+from agent_core.plugin.frames.producer import (
+    BrokerSettings,
+    BrokerState,
+    BrokerStats,
+    FrameProducer,
+    FrameSink,
+    as_capture_failed,
+)
+
+__all__ = ("BrokerSettings", "BrokerState", "BrokerStats", "FrameBroker", "FrameProducer", "FrameSink")
+
+_log = logging.getLogger("camera_agent.frames")
+
+#: How long the end of a broker waits for its producer to close.
+_CLOSE_S = 5.0
+
+
+class FrameBroker:
+    """Frames of one camera, produced while somebody wants them.
+
+    The owner (a camera source) runs `run` in its task group; everything else may be called from any task of the same
+    event loop.
+    """
+
+    def __init__(self, producer: FrameProducer, *, clock: Clock, settings: BrokerSettings) -> None:
+        self._producer = producer
+        self._clock = clock
+        self._settings = settings
+        self._ring: deque[Frame] = deque(maxlen=settings.ring_frames)
+        self._changed = anyio.Event()
+        self._wanted = anyio.Event()
+        self._released = anyio.Event()
+        self._users = 0
+        self._last_use_s = float("-inf")
+        self._last_good_s = float("-inf")
+        self._bad_since_good = 0
+        self._sequence = 0
+        self._starts = self._stalls = self._failures = 0
+        self._consecutive_failures = 0
+        self._dropped: Counter[str] = Counter()
+        self._problem: CaptureFailed | None = None
+        self._state = BrokerState.COLD
+        self._backing_off = False
+        self._closed = False
+
+    @property
+    def state(self) -> BrokerState:
+        return self._state
+
+    @property
+    def problem(self) -> CaptureFailed | None:
+        """Why the producer does not run, until frames arrive again."""
+        return self._problem
+
+    @property
+    def stats(self) -> BrokerStats:
+        dropped = tuple(sorted(self._dropped.items()))
+        return BrokerStats(self._sequence, self._starts, self._stalls, self._failures, dropped)
+
+    def latest(self) -> Frame | None:
+        """The newest frame of the ring, of whatever age; None before the first."""
+        return self._ring[-1] if self._ring else None
+
+    async def fresh(self, not_before_s: float, *, settled: bool = True) -> Frame:
+        """The newest frame exposed at or after `not_before_s`, by default a settled one; starts the producer and waits.
+
+        Raises:
+            CaptureFailed: the producer failed while this call waited or a moment before, or the broker has ended.
+        """
+        with self.demand():
+            failures = self._failures
+            while True:
+                self._check_open()
+                frame = self.latest()
+                if frame is not None and frame.captured_s >= not_before_s and (frame.settled or not settled):
+                    return frame
+                if self._problem is not None and (self._backing_off or self._failures > failures):
+                    raise self._problem
+                await self._changed.wait()
+
+    async def after(self, sequence: int) -> Frame:
+        """The newest frame with a higher number than `sequence`; waits for one, through failures of the producer.
+
+        Raises:
+            CaptureFailed: the broker has ended.
+        """
+        with self.demand():
+            while True:
+                self._check_open()
+                frame = self.latest()
+                if frame is not None and frame.sequence > sequence:
+                    return frame
+                await self._changed.wait()
+
+    async def failed(self) -> None:
+        """Return when the producer next fails or hangs, or when the broker ends; waiting here is no demand."""
+        failures = self._failures
+        while not self._closed and self._failures == failures:
+            await self._changed.wait()
+
+    async def changed(self) -> None:
+        """Return at the next frame or failure, or when the broker ends; waiting here is no demand."""
+        if self._closed:
+            await anyio.lowlevel.checkpoint()
+        else:
+            await self._changed.wait()
+
+    @contextmanager
+    def demand(self) -> Iterator[None]:
+        """Keep the producer running for as long as the context is open, and `warm_ttl_s` after."""
+        if not self._users:
+            self._released = anyio.Event()
+        self._users += 1
+        self._wanted.set()
+        try:
+            yield
+        finally:
+            self._users -= 1
+            self._last_use_s = self._clock.monotonic_s()
+            if not self._users:
+                self._released.set()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise CaptureFailed("The camera was removed.", reason="camera_removed")
+
+    def _announce(self) -> None:
+        self._changed.set()
+        self._changed = anyio.Event()
+
+    # What the producer calls (FrameSink).
+
+    def offer(self, data: bytes, *, captured_s: float | None = None, settled: bool = True) -> None:
+        arrived_s = self._clock.monotonic_s()
+        try:
+            info = jpeg.inspect(data)
+        except jpeg.JpegError:
+            self.drop("damaged")
+            return
+        source = CapturedAtSource.ARRIVAL if captured_s is None else CapturedAtSource.DEVICE
+        if captured_s is None:
+            captured_s = arrived_s - self._settings.pipeline_latency_s
+        self._sequence += 1
+        self._last_good_s = arrived_s
+        self._bad_since_good = self._consecutive_failures = 0
+        self._problem = None
+        exposed_s = min(
+            captured_s, arrived_s
+        )  # a device clock that runs ahead makes no frame newer than it can be
+        whole = data[: info.size_bytes]  # in what follows its end a reader might find the start of another
+        self._ring.append(Frame(whole, self._sequence, exposed_s, source, info.width, info.height, settled))
+        self._announce()
+
+    def drop(self, reason: str) -> None:
+        self._dropped[reason] += 1
+        self._bad_since_good += 1
+
+    def skip(self, reason: str, count: int = 1) -> None:
+        self._dropped[reason] += count
+
+    # The broker's own life.
+
+    async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
+        """Serve demand until cancelled; then every waiting reader is told that the camera is gone."""
+        task_status.started()
+        try:
+            while True:
+                await self._rest_until_wanted()
+                await self._stream_while_wanted()
+        finally:
+            self._closed = True
+            self._announce()
+            with anyio.move_on_after(_CLOSE_S, shield=True):
+                await self._close()
+
+    async def _close(self) -> None:
+        self._state = BrokerState.COLD
+        try:
+            with contained("The camera's producer"):
+                await self._producer.close()
+        except AgentError:
+            return  # the device is given up either way
+        except Exception:  # noqa: BLE001 - foreign code
+            _log.exception("a producer could not close its camera")
+
+    async def _rest_until_wanted(self) -> None:
+        """Wait for demand; a parked producer is closed when none comes for `parked_ttl_s`."""
+        if self._users:
+            return
+        self._wanted = anyio.Event()
+        if self._state is BrokerState.PARKED:
+            rest_until_s = self._clock.monotonic_s() + self._settings.parked_ttl_s
+            if await self._comes_before(self._wanted, rest_until_s):
+                return
+            await self._close()
+        await self._wanted.wait()
+
+    async def _comes_before(self, event: anyio.Event, deadline_s: float) -> bool:
+        """Wait for `event`, at most until `deadline_s` on our own clock."""
+
+        async def expire() -> None:
+            await self._clock.sleep(max(deadline_s - self._clock.monotonic_s(), 0.0))
+            tg.cancel_scope.cancel()
+
+        async with anyio.create_task_group() as tg:
+            tg.start_soon(expire)
+            await event.wait()
+            tg.cancel_scope.cancel()
+        return event.is_set()
+
+    async def _stream_while_wanted(self) -> None:
+        try:
+            await self._supervised_stream()
+        except AgentError as error:
+            await self._recover(error)
+            return
+        if self._state is BrokerState.WARM:
+            self._state = BrokerState.PARKED
+        else:  # nobody wanted frames any more while it was being prepared
+            await self._close()
+
+    async def _supervised_stream(self) -> None:
+        """Stream until nobody wants frames; a producer that ends or goes silent raises."""
+        self._last_good_s = self._clock.monotonic_s()
+        self._bad_since_good = 0
+        problem: AgentError | None = None
+
+        async def watch() -> None:
+            nonlocal problem
+            problem = await self._watch(self._sequence)
+            tg.cancel_scope.cancel()
+
+        async with anyio.create_task_group() as tg:
+            tg.start_soon(watch)
+            try:
+                await self._produce()
+                problem = CaptureFailed("The camera stopped delivering pictures.", reason="camera_stopped")
+            except AgentError as error:
+                problem = error
+            tg.cancel_scope.cancel()
+        if problem is not None:
+            raise problem
+
+    async def _produce(self) -> None:
+        """Run the producer once. Raises AgentError for whatever the producer, foreign code, raises."""
+        try:
+            with contained("The camera's producer"):
+                await self._producer.park()
+                self._state = BrokerState.WARM
+                self._starts += 1
+                await self._producer.stream(self)
+        except AgentError:
+            raise
+        except Exception as error:
+            _log.exception("a producer failed")
+            raise CaptureFailed(
+                f"The camera's producer failed: {type(error).__name__}.", reason="producer_failed"
+            ) from error
+
+    async def _watch(self, frames_before: int) -> CaptureFailed | None:
+        """Sleep to the next moment at which something can be due: the end of demand, or a stall."""
+        settings = self._settings
+        while True:
+            now_s = self._clock.monotonic_s()
+            limit_s = settings.stall_s if self._sequence > frames_before else settings.first_frame_s
+            stalled_at_s = self._last_good_s + limit_s
+            expires_at_s = self._last_use_s + settings.warm_ttl_s
+            if now_s >= stalled_at_s:
+                self._stalls += 1
+                return self._stalled(limit_s)
+            if self._users:
+                await self._comes_before(self._released, stalled_at_s)
+            elif now_s >= expires_at_s:
+                return None
+            else:
+                await self._clock.sleep(min(stalled_at_s, expires_at_s) - now_s)
+
+    def _stalled(self, limit_s: float) -> CaptureFailed:
+        if self._bad_since_good:
+            return CaptureFailed(
+                f"The camera delivered only damaged pictures for {limit_s:g} s.",
+                reason="frames_damaged",
+                suggestion="Check the camera's cable and hub; a smaller picture or lower rate may help.",
+            )
+        return CaptureFailed(f"The camera delivered no picture for {limit_s:g} s.", reason="camera_stalled")
+
+    async def _recover(self, error: AgentError) -> None:
+        """Tell the waiting readers, leave the device alone for a while, then let demand start it again."""
+        self._failures += 1
+        self._consecutive_failures += 1
+        self._problem = as_capture_failed(error)
+        exponent = min(self._consecutive_failures - 1, 16)
+        pause_s = min(self._settings.backoff_s * 2**exponent, self._settings.backoff_limit_s)
+        self._backing_off = True
+        self._announce()
+        try:
+            await self._close()
+            await self._clock.sleep(pause_s)
+        finally:
+            self._backing_off = False

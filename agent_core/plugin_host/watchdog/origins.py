@@ -1,0 +1,88 @@
+"""Origins of the enabled plugins: version, settings and files of each, found without importing any of them."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping
+from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from agent_core.config import PluginsConfig
+from agent_core.plugin_host.selection import ENTRY_POINT_GROUP
+
+__all__ = ("PluginOrigin", "enabled_origins")
+
+
+class PluginOrigin(BaseModel):
+    """One enabled plugin. `settings` is a digest of its settings.
+
+    `roots` are the folders or files of its module, `beside` the others that its distribution installed.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    version: str
+    settings: str
+    roots: tuple[str, ...]
+    beside: tuple[str, ...] = ()
+
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        """What a quarantine is bound to: it ends when the version or the settings change."""
+        return self.name, self.version, self.settings
+
+    def owns(self, file: str) -> bool:
+        """Return whether `file`, as a stack names it, is part of the plugin's module."""
+        return _is_below(file, self.roots)
+
+    def brought(self, file: str) -> bool:
+        """Return whether `file` is part of anything else that the plugin's distribution installed."""
+        return _is_below(file, self.beside)
+
+
+def _is_below(file: str, roots: Iterable[str]) -> bool:
+    return any(file in (root, f"{root}.py") or file.startswith(f"{root}{os.sep}") for root in roots)
+
+
+def enabled_origins(config: PluginsConfig) -> tuple[PluginOrigin, ...]:
+    """Return the origins of the plugins that are enabled, in order; a plugin that is not installed has no roots."""
+    installed = {each.name: each for each in entry_points(group=ENTRY_POINT_GROUP)}
+    return tuple(_origin(name, installed.get(name), config.settings(name)) for name in config.enabled)
+
+
+def _origin(name: str, entry: EntryPoint | None, settings: Mapping[str, object]) -> PluginOrigin:
+    text = json.dumps(settings, sort_keys=True, default=str)
+    version = entry.dist.version if entry is not None and entry.dist is not None else ""
+    return PluginOrigin(
+        name=name,
+        version=version,
+        settings=hashlib.sha256(text.encode()).hexdigest()[:16],
+        roots=tuple(_roots(entry)) if entry is not None else (),
+        beside=tuple(sorted(set(_beside(entry)))) if entry is not None else (),
+    )
+
+
+def _roots(entry: EntryPoint) -> Iterable[str]:
+    """Yield the folders or the file of the entry point's module."""
+    top, *rest = entry.module.split(".")
+    try:
+        spec = find_spec(top)  # of a top-level name: imports nothing
+    except (ImportError, ValueError):
+        spec = None
+    if spec is not None and spec.submodule_search_locations is not None:
+        inside = rest[:1] if spec.origin is None else []  # a namespace is shared with other packages
+        yield from (str(Path(location, *inside)) for location in spec.submodule_search_locations)
+    elif spec is not None and spec.origin is not None:
+        yield spec.origin
+
+
+def _beside(entry: EntryPoint) -> Iterable[str]:
+    """Yield the modules and packages of the entry point's distribution, where it has a list of its files."""
+    dist = entry.dist
+    for file in (dist.files or ()) if dist is not None else ():
+        if dist is not None and file.suffix == ".py" and file.parts[0] != "..":
+            yield str(dist.locate_file(file.parts[0]))

@@ -1,0 +1,160 @@
+"""Takes connections from the listening sockets, as many as there are places and descriptors for.
+
+With the sockets themselves: asyncio's server accepts until there are no descriptors left, logs a traceback for each
+connection that it cannot accept, and loses what it has accepted when it is cancelled in between.
+"""
+
+import asyncio
+import errno
+import logging
+import os
+import socket
+import ssl
+import struct
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+import anyio
+from anyio.abc import TaskGroup
+
+from agent_core.base.socket_place import LOOK_S, SocketPlace
+from agent_core.web.peer import Peer
+from agent_core.web.places import Places
+
+__all__ = ("Acceptor", "Door", "LocalDoor")
+
+_LOG = logging.getLogger("camera_agent.rpc.door")
+_EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+#: Until it is tried again, where there are no descriptors.
+_PAUSE_S = 0.2
+#: Refused peers that are answered at the same time.
+_MOST_REFUSED = 16
+#: A TLS peer that does not confirm the end within this time is dropped.
+_TLS_END_S = 2.0
+#: struct ucred of unix(7): pid, uid, gid.
+_CREDENTIALS = struct.Struct("iII")
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """A listening socket, the places behind it, and the certificate to show there."""
+
+    listening: socket.socket
+    places: Places
+    tls: ssl.SSLContext | None = None
+
+    @property
+    def is_local(self) -> bool:
+        return self.listening.family == socket.AF_UNIX
+
+
+@dataclass(frozen=True, slots=True)
+class LocalDoor:
+    """The unix socket for the command line of this host, which is made again when its name is gone."""
+
+    place: SocketPlace
+    places: Places
+    listening: socket.socket
+
+
+class Acceptor:
+    """Accepts at all doors of one server.
+
+    Args:
+        protocol: makes what talks to a peer.
+        tls_deadline_s: the longest time for a TLS handshake.
+    """
+
+    def __init__(self, protocol: Callable[[Peer], asyncio.Protocol], *, tls_deadline_s: float) -> None:
+        self._protocol = protocol
+        self._tls_deadline_s = tls_deadline_s
+        self._refused: set[Peer] = set()
+        self._is_exhausted = False
+        self._left = anyio.Event()
+
+    async def run(self, door: Door, tasks: TaskGroup) -> None:
+        """Accept until cancelled; connections are set up in `tasks`. The listening socket stays the caller's."""
+        while True:
+            await anyio.wait_readable(door.listening)
+            if door.places.is_full and len(self._refused) >= _MOST_REFUSED:
+                await self._left.wait()  # Who comes meanwhile waits in the kernel's queue.
+                continue
+            try:
+                client, address = door.listening.accept()
+            except OSError as error:
+                await self._wait_after(error)
+                continue
+            self._is_exhausted = False
+            client.setblocking(False)  # noqa: FBT003 - the standard library's own form
+            if door.is_local and not _is_own(client):
+                client.close()
+                continue
+            tasks.start_soon(self._connect, door, client, "" if door.is_local else str(address[0]))
+
+    async def keep(self, local: LocalDoor, tasks: TaskGroup) -> None:
+        """Accept at `local` until cancelled, wherever its socket has gone meanwhile; closes the listening socket."""
+        listening = local.listening
+        while True:
+            with listening:
+                async with anyio.create_task_group() as accepting:
+                    accepting.start_soon(self.run, Door(listening, local.places), tasks)
+                    await local.place.wait_lost()
+                    accepting.cancel_scope.cancel()
+            listening = await _listen_again(local.place)
+
+    def _note_gone(self, peer: Peer) -> None:
+        self._refused.discard(peer)
+        self._left.set()
+        self._left = anyio.Event()
+
+    async def _wait_after(self, error: OSError) -> None:
+        """Wait where descriptors are missing; whatever else is wrong concerns a connection that is gone again."""
+        if error.errno not in _EXHAUSTED:
+            return
+        if not self._is_exhausted:
+            self._is_exhausted = True
+            said = (error.strerror or str(error)).lower()
+            _LOG.error("no connection can be accepted at the moment: %s", said)
+        await anyio.sleep(_PAUSE_S)
+
+    async def _connect(self, door: Door, client: socket.socket, address: str) -> None:
+        with anyio.CancelScope() as scope:
+            peer = Peer(address, door.places, scope.cancel, self._note_gone)
+            if peer.is_refused:
+                if len(self._refused) >= _MOST_REFUSED:
+                    client.close()
+                    return
+                self._refused.add(peer)
+            await self._hand_over(door, client, peer)
+
+    async def _hand_over(self, door: Door, client: socket.socket, peer: Peer) -> None:
+        """Give the socket to asyncio, which closes it from then on; a peer that fails here is gone."""
+        tls = {"ssl_handshake_timeout": self._tls_deadline_s, "ssl_shutdown_timeout": _TLS_END_S}
+        connected = False
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: self._protocol(peer), client, ssl=door.tls, **(tls if door.tls else {})
+            )
+            connected = True
+        except OSError:  # a broken handshake is the peer's affair
+            pass
+        except Exception:  # noqa: BLE001 - one connection must not end the server
+            _LOG.exception("a connection could not be set up")
+        finally:
+            if not connected:
+                peer.gone()
+
+
+async def _listen_again(place: SocketPlace) -> socket.socket:
+    while True:
+        with suppress(OSError):
+            return place.listen()
+        await anyio.sleep(LOOK_S)
+
+
+def _is_own(client: socket.socket) -> bool:
+    """Return whether a process of this account or of root is at the other end of a unix socket."""
+    credentials = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    _, uid, _ = _CREDENTIALS.unpack(credentials)
+    return uid in {0, os.geteuid()}

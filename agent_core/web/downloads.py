@@ -1,0 +1,146 @@
+"""Opening files below a folder, so that no name, link or race leads out of it."""
+
+import errno
+import os
+import stat
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from types import MappingProxyType
+from typing import Protocol, Self
+
+from agent_core.recordings.store import RecordingStore
+
+__all__ = ("DirectoryFiles", "FileResolver", "OpenedFile", "RecordingFiles", "ServedFile", "open_beneath")
+
+_TYPES = MappingProxyType(
+    {".jpg": "image/jpeg", ".png": "image/png", ".mp4": "video/mp4", ".ts": "video/mp2t"}
+)
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+#: O_NONBLOCK: opening a FIFO that somebody put there must not wait for a writer.
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+
+
+@dataclass(frozen=True, slots=True)
+class ServedFile:
+    """What a name stands for: `relative` (with `/` between folders) below `root`.
+
+    `next_name` is the name of what continues this file, for a `Link` header: a recording's next segment.
+    """
+
+    root: Path
+    relative: str
+    next_name: str | None = None
+
+    @property
+    def media_type(self) -> str:
+        return _TYPES.get(PurePosixPath(self.relative).suffix, "application/octet-stream")
+
+    @property
+    def download_name(self) -> str:
+        return PurePosixPath(self.relative).name
+
+
+class FileResolver(Protocol):
+    """Knows the names of one kind of file."""
+
+    def resolve(self, name: str) -> ServedFile | None:
+        """None where there is no such name. Called in a worker thread; need not check that the file exists."""
+        ...
+
+
+class DirectoryFiles:
+    """Every regular file below one folder, under its relative path."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def resolve(self, name: str) -> ServedFile | None:
+        return ServedFile(self._root, name)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedFile:
+    """A file as it was when it was opened; it may grow, and `size_bytes` of it are what is served.
+
+    Use it as a context: it is closed at the end.
+    """
+
+    fd: int
+    size_bytes: int
+    modified_s: float
+    etag: str
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_reason: object) -> None:
+        os.close(self.fd)
+
+    def read(self, offset: int, size_bytes: int) -> bytes:
+        return os.pread(self.fd, size_bytes, offset)
+
+
+def open_beneath(file: ServedFile) -> OpenedFile | None:
+    """Open a regular file below its root, following no symbolic link on the way; None for whatever else it is.
+
+    Hidden names do not exist: unfinished files have them. The root itself may be a link; the operator chose it.
+
+    Raises:
+        OSError: this process or this host has no file descriptor left, which says nothing about the file.
+    """
+    parts = file.relative.split("/")
+    if any(part.startswith(".") or not part or "\0" in part for part in parts):
+        return None
+    try:
+        with ExitStack() as held:
+            opened = _checked(_open_parts(file.root, parts, held))
+            if opened is not None:
+                held.pop_all()
+            return opened
+    except OSError as error:
+        if error.errno in _EXHAUSTED:
+            raise
+        return None
+    except UnicodeEncodeError:
+        return None
+
+
+def _open_parts(root: Path, parts: list[str], held: ExitStack) -> int:
+    """Return the descriptor of the file, which `held` owns; the folders on the way are closed again."""
+    with ExitStack() as folders:
+        folder = _owned(os.open(root, _DIRECTORY), folders)
+        for part in parts[:-1]:
+            folder = _owned(os.open(part, _DIRECTORY | os.O_NOFOLLOW, dir_fd=folder), folders)
+        return _owned(os.open(parts[-1], _FILE, dir_fd=folder), held)
+
+
+def _owned(fd: int, owner: ExitStack) -> int:
+    owner.callback(os.close, fd)
+    return fd
+
+
+def _checked(fd: int) -> OpenedFile | None:
+    status = os.fstat(fd)
+    if not stat.S_ISREG(status.st_mode):
+        return None
+    etag = f'"{status.st_ino:x}-{status.st_mtime_ns:x}-{status.st_size:x}"'
+    return OpenedFile(fd, status.st_size, status.st_mtime, etag)
+
+
+class RecordingFiles:
+    """A recording's id stands for its first segment, `<id>/<segment>` for any of them; each names the next."""
+
+    def __init__(self, store: RecordingStore) -> None:
+        self._store = store
+
+    def resolve(self, name: str) -> ServedFile | None:
+        recording_id, _, wanted = name.partition("/")
+        names = self._store.segment_names(recording_id)
+        if not names or (wanted and wanted not in names):
+            return None
+        at = names.index(wanted) if wanted else 0
+        following = f"{recording_id}/{names[at + 1]}" if at + 1 < len(names) else None
+        camera = recording_id.partition("_")[0]
+        return ServedFile(self._store.root, f"{camera}/{recording_id}/{names[at]}", following)

@@ -1,0 +1,275 @@
+"""The HTTP routes."""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from email.utils import formatdate
+from typing import Protocol
+from urllib.parse import quote
+
+import anyio
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from agent_core.auth.links import DownloadLinks
+from agent_core.base.errors import (
+    AgentError,
+    AuthenticationFailed,
+    NotFound,
+    PermissionDenied,
+    RateLimited,
+    StorageFailed,
+)
+from agent_core.base.files import explain_os_error
+from agent_core.base.workers import WorkerPool
+from agent_core.web.downloads import FileResolver, OpenedFile, ServedFile, open_beneath
+from agent_core.web.ranges import Answer, answer_for
+
+__all__ = ("Gate", "web_app")
+
+#: For the files of one kind, which may lie on a disk of their own.
+_THREADS = 8
+#: Read at once from a file, in a worker thread.
+_CHUNK_BYTES = 256 * 1024
+#: What a client should wait when the agent has no file descriptor left.
+_BUSY_RETRY_S = 5
+_METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+_Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+class Gate(Protocol):
+    """Judges credentials; `agent_core.auth.tokens.Authenticator` is one."""
+
+    def require(self, credentials: str, address: str, role: str) -> None:
+        """Raises AuthenticationFailed, PermissionDenied or RateLimited."""
+        ...
+
+
+def web_app(
+    *,
+    ready: Callable[[], bool],
+    metrics: Callable[[], Iterable[str]],
+    gate: Gate,
+    links: DownloadLinks,
+    files: Mapping[str, FileResolver],
+) -> Starlette:
+    """`/healthz`, `/readyz`, `/metrics` and `/files/<kind>/<name>`.
+
+    Args:
+        ready: whether the agent can do its work; asked at each `/readyz`, must not block.
+        metrics: lines of the Prometheus text format, without line ends; for admins only.
+        gate: who may; files need the role viewer or a signed link.
+        links: checks signed links.
+        files: by kind, `snapshots` and `recordings`.
+    """
+    served = _FileRoute(gate, links, files)
+    app = Starlette(
+        routes=[
+            Route("/healthz", _healthz),
+            Route("/readyz", _readyz(ready)),
+            Route("/metrics", _metrics(metrics, gate)),
+            Route("/files/{kind}/{name:path}", served.answer),
+        ],
+        exception_handlers={AgentError: _error_response},
+    )
+    # A redirect would lead to whatever host the request claims to be for.
+    app.router.redirect_slashes = False
+    return app
+
+
+async def _healthz(_request: Request) -> Response:
+    return JSONResponse({"status": "alive"})
+
+
+def _readyz(ready: Callable[[], bool]) -> _Endpoint:
+    async def answer(_request: Request) -> Response:
+        if ready():
+            return JSONResponse({"status": "ready"})
+        return JSONResponse({"status": "starting"}, status_code=503)
+
+    return answer
+
+
+def _metrics(metrics: Callable[[], Iterable[str]], gate: Gate) -> _Endpoint:
+    async def answer(request: Request) -> Response:
+        _require(request, gate, "admin")
+        return PlainTextResponse("".join(f"{line}\n" for line in metrics()), media_type=_METRICS_TYPE)
+
+    return answer
+
+
+class _FileRoute:
+    """`/files/<kind>/<name>`. Who may not have the file does not learn whether it exists."""
+
+    def __init__(self, gate: Gate, links: DownloadLinks, files: Mapping[str, FileResolver]) -> None:
+        self._gate = gate
+        self._links = links
+        self._files = files
+        self._threads = {kind: WorkerPool(_THREADS) for kind in files}
+
+    async def answer(self, request: Request) -> Response:
+        kind, name = request.path_params["kind"], request.path_params["name"]
+        _require_file(request, self._gate, self._links, kind, name)
+        if kind not in self._files:
+            raise _not_found(name)
+        return _Download(self._files[kind], self._threads[kind], request=request, kind=kind, name=name)
+
+
+def _credentials(request: Request) -> str | None:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return token.strip()
+    return request.headers.get("x-api-key")
+
+
+def _require(request: Request, gate: Gate, role: str) -> None:
+    credentials = _credentials(request)
+    if credentials is None:
+        raise AuthenticationFailed(
+            "This needs a token or an API key.",
+            reason="missing_credentials",
+            suggestion="Send Authorization: Bearer TOKEN, or X-API-Key.",
+        )
+    gate.require(credentials, request.client.host if request.client else "", role)
+
+
+def _require_file(request: Request, gate: Gate, links: DownloadLinks, kind: str, name: str) -> None:
+    expires, signature = request.query_params.get("expires"), request.query_params.get("sig")
+    if _credentials(request) is not None or expires is None or signature is None:
+        _require(request, gate, "viewer")
+    elif not links.is_valid(kind, name, expires, signature):
+        raise AuthenticationFailed(
+            "This link is not valid, or no longer.",
+            reason="link_invalid",
+            suggestion="Ask for a new download_url, for example by get_snapshot_info.",
+        )
+
+
+def _not_found(name: str) -> NotFound:
+    return NotFound(f"There is no such file: {name[:100]!r}.", resource="file", id=name)
+
+
+def _open(resolver: FileResolver, name: str) -> tuple[ServedFile, OpenedFile]:
+    served = resolver.resolve(name)
+    try:
+        opened = open_beneath(served) if served is not None else None
+    except OSError as error:
+        raise explain_os_error(error, "open a file to send") from error
+    if served is None or opened is None:
+        raise _not_found(name)
+    return served, opened
+
+
+async def _error_response(_request: Request, error: Exception) -> Response:
+    """Every `AgentError` has its status; one that has none here is a bug and left to be logged as such."""
+    if not isinstance(error, AgentError):
+        raise error
+    headers: dict[str, str] = {}
+    match error:
+        case AuthenticationFailed():
+            status, headers = 401, {"www-authenticate": "Bearer"}
+        case PermissionDenied():
+            status = 403
+        case NotFound():
+            status = 404
+        case RateLimited():
+            status, headers = 429, {"retry-after": str(-(-error.retry_after_ms // 1000))}
+        case StorageFailed():
+            status, headers = 503, {"retry-after": str(_BUSY_RETRY_S)}
+        case _:
+            raise error
+    body = {"reason": error.reason, "details": error.details, "suggestion": error.suggestion}
+    return JSONResponse(body, status_code=status, headers=headers)
+
+
+class _Download(Response):
+    """The answer to a request for a file, which is opened when the answer begins and closed when it ends."""
+
+    def __init__(
+        self, resolver: FileResolver, threads: WorkerPool, *, request: Request, kind: str, name: str
+    ) -> None:
+        super().__init__()
+        self._resolver = resolver
+        self._threads = threads
+        self._request = request
+        self._kind = kind
+        self._name = name
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # anyio lets no cancellation in between the thread's end and the next line, so the file always has its owner.
+        served, opened = await self._threads.run(_open, self._resolver, self._name)
+        with opened:
+            answer = _FileResponse(served, opened, self._threads, request=self._request, kind=self._kind)
+            await answer(scope, receive, send)
+
+
+class _FileResponse(Response):
+    """Sends what the file held when it was opened: a recording may grow meanwhile."""
+
+    def __init__(
+        self, served: ServedFile, opened: OpenedFile, threads: WorkerPool, *, request: Request, kind: str
+    ) -> None:
+        self._opened = opened
+        self._threads = threads
+        self._answer = answer_for(
+            request.headers, size_bytes=opened.size_bytes, etag=opened.etag, modified_s=opened.modified_s
+        )
+        # What is not sent has no type and no length of its own.
+        super().__init__(
+            status_code=self._answer.status, headers=_headers(served, opened, self._answer, kind)
+        )
+        del self.headers["content-length"]
+        if self._answer.status != 304:
+            self.headers["content-length"] = str(self._answer.size_bytes)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        start = {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
+        await send(start)
+        if scope["method"] == "HEAD":
+            await send({"type": "http.response.body", "body": b""})
+            return
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_cancel_when_gone, receive, tasks.cancel_scope)
+            await self._send_body(send)
+            tasks.cancel_scope.cancel()
+
+    async def _send_body(self, send: Send) -> None:
+        offset = self._answer.start
+        while offset < self._answer.stop:
+            wanted = min(_CHUNK_BYTES, self._answer.stop - offset)
+            chunk = await self._threads.run(self._opened.read, offset, wanted)
+            if not chunk:
+                return  # The file has been cut meanwhile; an unfinished response closes the connection.
+            offset += len(chunk)
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+
+async def _cancel_when_gone(receive: Receive, scope: anyio.CancelScope) -> None:
+    """Without this a download would be read to its end for a peer that has left."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    scope.cancel()
+
+
+def _headers(served: ServedFile, opened: OpenedFile, answer: Answer, kind: str) -> dict[str, str]:
+    headers = {
+        "accept-ranges": "bytes",
+        "cache-control": "private, no-cache",
+        "content-disposition": f"attachment; filename*=UTF-8''{quote(served.download_name, safe='')}",
+        "etag": opened.etag,
+        "last-modified": formatdate(opened.modified_s, usegmt=True),
+        "x-content-type-options": "nosniff",
+    }
+    if answer.status in (200, 206):
+        headers["content-type"] = served.media_type
+    if answer.status == 206:
+        headers["content-range"] = f"bytes {answer.start}-{answer.stop - 1}/{opened.size_bytes}"
+    if answer.status == 416:
+        headers["content-range"] = f"bytes */{opened.size_bytes}"
+    if served.next_name is not None:
+        headers["link"] = f'</files/{kind}/{quote(served.next_name)}>; rel="next"'
+    return headers

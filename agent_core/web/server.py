@@ -1,0 +1,251 @@
+"""The server: one port for WebSocket and HTTP, whose sockets are all told when it ends."""
+
+import contextlib
+import logging
+from contextlib import ExitStack
+from email.utils import formatdate
+from ssl import SSLContext
+from typing import TYPE_CHECKING
+
+import anyio
+from anyio import TASK_STATUS_IGNORED
+from anyio.abc import TaskStatus
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from agent_core.base.descriptors import descriptor_limit
+from agent_core.base.socket_place import SocketPlace
+from agent_core.config import ServerConfig
+from agent_core.rpc.sessions import Sessions
+from agent_core.web.acceptor import Door, LocalDoor
+from agent_core.web.engine import Engine
+from agent_core.web.listener import bind, tls_context
+from agent_core.web.origin import origin_allowed
+from agent_core.web.places import PlaceLimits, Places
+from agent_core.web.sparing import logging_sparingly
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from agent_core.web.socket_protocol import Trust
+
+__all__ = ("RpcServer",)
+
+_LOG = logging.getLogger("camera_agent.rpc.door")
+#: What is logged there is said by, or about, peers that may be anybody.
+_STRANGERS_LOGS = ("camera_agent.rpc.door", "uvicorn.error")
+_UNSUPPORTED_DATA = 1003
+_FEWER = (
+    "%d instead of %d connections are allowed: this process may have %d files open; raise LimitNOFILE of its unit,"
+    " or `ulimit -n`"
+)
+_NO_LOCAL_SOCKET = (
+    "the socket %s cannot be made (%s), so the command line of this host has to use the port like everybody else;"
+    " set storage.runtime_dir to a short path on a local file system"
+)
+#: For the command line of this host: an own account can do worse than fill them.
+_LOCAL_PLACES = PlaceLimits(total=64, per_address=64, anonymous=64)
+
+
+class RpcServer:
+    """Serves JSON-RPC at `/ws` and gives every other request to `http`.
+
+    Args:
+        config: the section `server`.
+        sessions: talk to the peers of the WebSockets.
+        http: an ASGI application.
+        local: the place of a unix socket to listen on beside the port, for the command line of this host: who comes
+            that way is counted by itself. Absent, there is none.
+        descriptors: how many files this process may have open, which bounds the number of connections. Absent, it is
+            asked.
+    """
+
+    def __init__(
+        self,
+        config: ServerConfig,
+        sessions: Sessions,
+        http: ASGIApp,
+        *,
+        local: SocketPlace | None = None,
+        descriptors: int | None = None,
+    ) -> None:
+        self._config = config
+        self._front = _Front(config, sessions, http)
+        self._local = local
+        wanted = PlaceLimits(
+            config.max_connections, config.max_connections_per_address, config.max_unauthenticated_connections
+        )
+        descriptors = descriptor_limit() if descriptors is None else descriptors
+        limits = wanted.within(descriptors)
+        self._places = Places(limits)
+        if limits.total < wanted.total:
+            _LOG.warning(_FEWER, limits.total, wanted.total, descriptors)
+        self._port: int | None = None
+        self._has_local_socket = False
+
+    @property
+    def port(self) -> int:
+        """The port it listens on; RuntimeError before it does."""
+        if self._port is None:
+            raise RuntimeError("the server does not listen yet")
+        return self._port
+
+    @property
+    def scheme(self) -> str:
+        return "wss" if self._config.tls_certificate else "ws"
+
+    @property
+    def local_socket(self) -> "Path | None":
+        """The unix socket it listens on, if it does."""
+        return self._local.path if self._local is not None and self._has_local_socket else None
+
+    async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
+        """Serve until cancelled; `started` when it listens.
+
+        On the way out every socket is closed with code 1012 and what runs has two seconds to end.
+
+        Raises:
+            StartFailed: the port, the host or the certificate cannot be used.
+        """
+        tls = tls_context(self._config.tls_certificate, self._config.tls_key)
+        with ExitStack() as held:
+            held.enter_context(logging_sparingly(_STRANGERS_LOGS, anyio.current_time))
+            doors = self._open_doors(tls, held)
+            local = self._open_local(held)
+            server = Engine(
+                self._config, self._front, doors, local=local, cut_requests=self._front.cut_requests
+            )
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(_serve_shielded, server)
+                try:
+                    await server.listening.wait()
+                    task_status.started()
+                    await anyio.sleep_forever()
+                finally:
+                    server.stop()
+
+    def _open_doors(self, tls: SSLContext | None, held: ExitStack) -> list[Door]:
+        sockets = bind(self._config.host, self._config.port)
+        for each in sockets:
+            held.enter_context(each)
+        self._port = self._front.port = int(sockets[0].getsockname()[1])
+        return [Door(each, self._places, tls) for each in sockets]
+
+    def _open_local(self, held: ExitStack) -> LocalDoor | None:
+        if self._local is None:
+            return None
+        try:
+            listening = held.enter_context(self._local.listen())
+        except OSError as error:
+            _LOG.warning(_NO_LOCAL_SOCKET, self._local.path, (error.strerror or str(error)).lower())
+            return None
+        held.callback(self._local.release)
+        self._has_local_socket = True
+        return LocalDoor(self._local, Places(_LOCAL_PLACES), listening)
+
+
+async def _serve_shielded(server: Engine) -> None:
+    """Cancelling uvicorn drops every socket (1006) with a traceback each; so it is asked to end instead."""
+    with anyio.CancelScope(shield=True):
+        await server.serve([])
+
+
+class _Front:
+    """The ASGI application: sorts sockets from requests, and turns strangers away."""
+
+    def __init__(self, config: ServerConfig, sessions: Sessions, http: ASGIApp) -> None:
+        self._config = config
+        self._sessions = sessions
+        self._http = http
+        self._requests: set[anyio.CancelScope] = set()
+        self.port = config.port
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await self._socket(scope, receive, send)
+        else:
+            await self._request(scope, receive, send)
+
+    def cut_requests(self) -> None:
+        for request in self._requests:
+            request.cancel()
+
+    async def _request(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def dated(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                date = (b"date", formatdate(usegmt=True).encode())
+                message = {**message, "headers": [*message.get("headers", ()), date]}
+            await send(message)
+
+        with anyio.CancelScope() as cut:
+            self._requests.add(cut)
+            try:
+                await self._http(scope, receive, dated)
+            finally:
+                self._requests.discard(cut)
+
+    async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()  # websocket.connect
+        status = self._refusal(scope)
+        if status is not None:
+            await _refuse(send, *status)
+            return
+        await send({"type": "websocket.accept"})
+        trust: Trust = scope["state"]["trust"]
+        await self._sessions.serve(_SocketStream(receive, send, trust), trust.address)
+
+    def _refusal(self, scope: Scope) -> tuple[int, str] | None:
+        if scope["path"] != "/ws":
+            return 404, "The WebSocket is at /ws.\n"
+        origins = [value.decode("latin-1") for name, value in scope["headers"] if name == b"origin"]
+        here = scope.get("server")
+        own_hosts = (self._config.host, *((here[0],) if here else ()))
+        allowed = self._config.allowed_origins
+        for origin in origins:
+            if not origin_allowed(origin, allowed=allowed, own_hosts=own_hosts, own_port=self.port):
+                _LOG.warning(
+                    "a web page of the origin %.200a was refused; if it may connect, list it in server.allowed_origins",
+                    origin,
+                )
+                return (
+                    403,
+                    "Pages of this origin may not connect; server.allowed_origins lists those that may.\n",
+                )
+        return None
+
+
+class _SocketStream:
+    """An accepted WebSocket as a stream of texts."""
+
+    def __init__(self, receive: Receive, send: Send, trust: "Trust") -> None:
+        self._receive = receive
+        self._send = send
+        self.admit = trust.admit
+        self.dismiss = trust.dismiss
+
+    async def receive(self) -> str:
+        message = await self._receive()
+        if message["type"] != "websocket.receive":
+            raise anyio.EndOfStream
+        text = message.get("text")
+        if not isinstance(text, str):
+            with contextlib.suppress(anyio.BrokenResourceError):
+                await self._try(
+                    {"type": "websocket.close", "code": _UNSUPPORTED_DATA, "reason": "text frames only"}
+                )
+            raise anyio.EndOfStream
+        return text
+
+    async def send(self, text: str) -> None:
+        await self._try({"type": "websocket.send", "text": text})
+
+    async def _try(self, message: Message) -> None:
+        try:
+            await self._send(message)
+        except (OSError, RuntimeError) as error:  # uvicorn: gone, or closed by us just now
+            raise anyio.BrokenResourceError from error
+
+
+async def _refuse(send: Send, status: int, text: str) -> None:
+    headers = [(b"content-type", b"text/plain; charset=utf-8")]
+    await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": text.encode()})

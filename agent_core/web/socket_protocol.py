@@ -1,0 +1,124 @@
+"""The WebSocket of one peer, held to what a peer may cost."""
+
+import asyncio
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from uvicorn._types import ASGISendEvent
+from uvicorn.config import Config
+from uvicorn.server import ServerState
+from websockets.exceptions import SecurityError
+
+from agent_core.web.frames import LimitedProtocol, SizeLimit
+from agent_core.web.peer import Peer
+from agent_core.web.refusal import refusal
+
+__all__ = ("SocketProtocol", "Trust")
+
+#: From the registry of close codes.
+_TRY_AGAIN_LATER = 1013
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """What changes for a connection when its peer has authenticated; it is `trust` in the state of its scope."""
+
+    peer: Peer
+    size_limit: SizeLimit
+
+    @property
+    def address(self) -> str:
+        return self.peer.address
+
+    def admit(self) -> None:
+        """Take long messages, and keep the place of this connection."""
+        self.size_limit.lift()
+        self.peer.set_known(is_known=True)
+
+    def dismiss(self) -> None:
+        """Treat the connection as an anonymous one again."""
+        self.size_limit.restore()
+        self.peer.set_known(is_known=False)
+
+
+class SocketProtocol(LimitedProtocol):
+    """A WebSocket whose handshake is always answered, and that keeps little for a peer that does not read.
+
+    Args:
+        config: uvicorn's.
+        server_state: uvicorn's, of the server that the connection belongs to.
+        peer: the connection.
+        untrusted_bytes: the size limit of messages before the peer has authenticated.
+    """
+
+    def __init__(
+        self, config: Config, server_state: ServerState, peer: Peer, *, untrusted_bytes: int
+    ) -> None:
+        state: dict[str, object] = {"peer": peer}
+        super().__init__(config, server_state, state, untrusted_bytes=untrusted_bytes)
+        self.app_state["trust"] = Trust(peer, self.size_limit)
+        self._peer = peer
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._peer.end = self.give_way
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._peer.gone()
+
+    def open(self, request: bytes, following: bytes) -> None:
+        """Take the handshake's request, and what came behind it in the same piece.
+
+        The library that reads it knows limits which h11 does not, and says nothing where one is passed.
+        """
+        self.data_received(request)
+        if self.handshake_initiated:
+            if following:
+                self.data_received(following)
+            return
+        fault = self.conn.handshake_exc
+        is_large = any(isinstance(each, SecurityError) for each in (fault, getattr(fault, "__cause__", None)))
+        status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE if is_large else HTTPStatus.BAD_REQUEST
+        self.handshake_complete = self.close_sent = True
+        self.transport.write(refusal(status, "The request cannot be understood.\n"))
+        self.transport.close()
+
+    def data_received(self, data: bytes) -> None:
+        if not self.transport.is_closing():
+            super().data_received(data)
+
+    def pause_writing(self) -> None:
+        self._peer.progress.pause()
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        self._peer.progress.resume()
+        super().resume_writing()
+
+    def handle_ping(self) -> None:
+        """Answer, but do not gather answers for a peer that reads none; it may be answered for several at once."""
+        if not self._peer.progress.is_paused:
+            super().handle_ping()
+        elif self._may_go_on():
+            self.conn.data_to_send()
+
+    async def send(self, message: ASGISendEvent) -> None:
+        await super().send(message)
+        if self.initial_response is not None and self.close_sent:
+            self.handshake_complete = True  # An answer like any other, which uvicorn would log as an error.
+
+    def give_way(self) -> None:
+        """Leave the place to another peer, at once: what this one has not read by now is lost to it."""
+        if self.handshake_complete and not self.close_sent and not self.transport.is_closing():
+            reason = "authenticate, or come back later: the place is needed"
+            self.queue.put_nowait(
+                {"type": "websocket.disconnect", "code": _TRY_AGAIN_LATER, "reason": reason}
+            )
+            self.close_sent = True
+            self.conn.send_close(_TRY_AGAIN_LATER, reason)
+            self.transport.write(b"".join(self.conn.data_to_send()))
+            if not self.transport.get_write_buffer_size() and self.scheme == "ws":
+                self.transport.close()
+                return
+        self.transport.abort()

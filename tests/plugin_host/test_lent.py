@@ -1,0 +1,40 @@
+"""What a plugin is lent: it publishes its own topics, and nothing else."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from agent_core.base.errors import PluginError
+from agent_core.base.events import EventBus
+from agent_core.plugin.results import checked_payload
+from agent_core.plugin_host.lent import PluginEvents
+
+
+@dataclass(frozen=True)
+class Waved:
+    hands: int
+
+
+async def test_a_declared_topic_reaches_the_bus() -> None:
+    bus = EventBus()
+    with bus.subscribe(lambda _event: True) as events:
+        PluginEvents(bus, "hello", ("hello.waved",)).publish("hello.waved", Waved(2))
+        assert (await events.receive()).payload == Waved(2)
+
+
+@pytest.mark.parametrize("topic", ["hello.nodded", "camera.connected", "other.waved", ""])
+def test_any_other_topic_is_an_error_to_the_plugin(topic: str) -> None:
+    bus = EventBus()
+    with bus.subscribe(lambda _event: True) as events:
+        with pytest.raises(PluginError, match="does not declare") as caught:
+            PluginEvents(bus, "hello", ("hello.waved",)).publish(topic, Waved(2))
+        assert events.take_dropped() == 0
+    assert caught.value.reason == "undeclared_topic"
+    assert "hello.waved" in caught.value.suggestion
+
+
+@pytest.mark.parametrize("payload", [None, "text", 3, ["a"], Waved])
+def test_a_payload_without_fields_is_an_error_to_the_plugin(payload: object) -> None:
+    with pytest.raises(PluginError) as caught:
+        checked_payload("hello.waved", payload)
+    assert caught.value.reason == "wrong_payload"

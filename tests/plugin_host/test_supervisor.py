@@ -1,0 +1,123 @@
+"""Components: kept running, with growing pauses and a known state."""
+
+import asyncio
+
+import anyio
+import pytest
+from anyio import TASK_STATUS_IGNORED
+from anyio.abc import TaskStatus
+
+from agent_core.base.errors import StartFailed
+from agent_core.plugin import Component
+from agent_core.plugin_host.supervisor import ComponentState, Supervisor
+from agent_core.testing.clock import SimulatedClock
+
+
+class Scripted(Component):
+    def __init__(self, *, fails: bool = False, returns: bool = False) -> None:
+        self._fails = fails
+        self._returns = returns
+        self.runs = 0
+
+    @property
+    def name(self) -> str:
+        return "scripted"
+
+    async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
+        self.runs += 1
+        if self._fails:
+            raise RuntimeError("broken")
+        task_status.started()
+        if not self._returns:
+            await anyio.sleep_forever()
+
+
+class Steady(Scripted):
+    @property
+    def name(self) -> str:
+        return "steady"
+
+
+async def test_a_failing_component_is_restarted_with_growing_pauses() -> None:
+    component, clock = Scripted(fails=True), SimulatedClock()
+    supervisor = Supervisor([component], clock=clock)
+    async with anyio.create_task_group() as tg:
+        await tg.start(supervisor.run)
+        for pause_s in (1.0, 2.0, 4.0, 8.0):
+            await clock.advance(pause_s)
+        assert component.runs == 5
+        assert supervisor.states == {"scripted": ComponentState.ERROR}
+        assert clock.sleeps == [1.0, 2.0, 4.0, 8.0, 16.0]
+        tg.cancel_scope.cancel()
+
+
+async def test_states_follow_the_component() -> None:
+    running, done = Scripted(), Scripted(returns=True)
+    for component, state in ((running, ComponentState.RUNNING), (done, ComponentState.STOPPED)):
+        supervisor = Supervisor([component], clock=SimulatedClock())
+        async with anyio.create_task_group() as tg:
+            await tg.start(supervisor.run)
+            await anyio.wait_all_tasks_blocked()
+            assert supervisor.states == {"scripted": state}
+            tg.cancel_scope.cancel()
+        assert supervisor.states == {"scripted": ComponentState.STOPPED}
+
+
+async def test_why_a_component_does_not_run_is_known_until_it_does() -> None:
+    class Refusing(Scripted):
+        async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
+            if not self.runs:
+                self.runs += 1
+                raise StartFailed("The port is taken.", reason="port_in_use")
+            await super().run(task_status=task_status)
+
+    clock = SimulatedClock()
+    supervisor = Supervisor([Refusing()], clock=clock)
+    async with anyio.create_task_group() as tg:
+        await tg.start(supervisor.run)
+        await anyio.wait_all_tasks_blocked()
+        problem = supervisor.problem("scripted")
+        assert problem is not None
+        assert problem.reason == "port_in_use"
+        await clock.advance(1.0)
+        assert supervisor.problem("scripted") is None
+        tg.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("started", [False, True])
+@pytest.mark.parametrize(
+    "error", [SystemExit(0), KeyboardInterrupt(), GeneratorExit(), asyncio.CancelledError()]
+)
+async def test_what_would_end_the_agent_ends_only_the_component(
+    error: BaseException, *, started: bool
+) -> None:
+    class Leaving(Scripted):
+        async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
+            self.runs += 1
+            if started:
+                task_status.started()
+            raise error
+
+    leaving, other, clock = Leaving(), Steady(), SimulatedClock()
+    supervisor = Supervisor([leaving, other], clock=clock)
+    async with anyio.create_task_group() as tg:
+        await tg.start(supervisor.run)
+        await anyio.wait_all_tasks_blocked()
+        assert supervisor.states == {"scripted": ComponentState.ERROR, "steady": ComponentState.RUNNING}
+        problem = supervisor.problem("scripted")
+        assert problem is not None
+        assert type(error).__name__ in problem.details
+        await clock.advance(1.0)
+        assert leaving.runs == 2
+        tg.cancel_scope.cancel()
+
+
+async def test_any_failure_is_a_problem_that_can_be_shown() -> None:
+    supervisor = Supervisor([Scripted(fails=True)], clock=SimulatedClock())
+    async with anyio.create_task_group() as tg:
+        await tg.start(supervisor.run)
+        await anyio.wait_all_tasks_blocked()
+        problem = supervisor.problem("scripted")
+        assert problem is not None
+        assert problem.details == "The component scripted failed: RuntimeError."
+        tg.cancel_scope.cancel()
