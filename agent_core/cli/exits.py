@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Union
 
 from agent_core.base.errors import AgentError, AuthenticationFailed, ConfigError, PermissionDenied
 from agent_core.cli.advice import next_step
-from agent_core.cli.text import one_line
+from agent_core.cli.output import one_line
 
 if TYPE_CHECKING:
     from agent_core.client.errors import ClientError

@@ -1,11 +1,15 @@
 """Plugins loaded for a look: imported, constructed and asked what they offer, as by `run`; nothing of theirs runs."""
 
 import logging
+import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from agent_core.base.errors import ConfigError
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -15,7 +19,7 @@ if TYPE_CHECKING:
     from agent_core.config import AgentConfig
     from agent_core.plugin_host.manager import PluginStatus
 
-__all__ = ("load_plugins", "loaded", "quietly")
+__all__ = ("find_files", "load_plugins", "load_settings", "loaded", "quietly")
 
 
 #: How long the import or a hook of a plugin may take before a command gives it up.
@@ -93,3 +97,25 @@ def loaded(config: "AgentConfig") -> "LoadedPlugins":
             held=review(config, host_times()).held(),
             spare_last_source=config.health.quarantine == "spare_last_source",
         )
+
+
+def find_files(explicit: Path | None) -> tuple[Path, ...]:
+    """Raises ConfigError: a file does not exist, or its folder may not be looked into."""
+    from agent_core.config import config_files
+
+    try:
+        return config_files(explicit)
+    except OSError as error:
+        said = (error.strerror or str(error)).lower()
+        raise ConfigError(
+            f"{error.filename} cannot be read: {said}.",
+            reason="config_unreadable",
+            suggestion="Run this as a user who may read the configuration, or give --url and a token.",
+        ) from error
+
+
+def load_settings(explicit: Path | None) -> "AgentConfig":
+    """Raises ConfigError."""
+    from agent_core.config import load_config
+
+    return load_config(find_files(explicit), os.environ)

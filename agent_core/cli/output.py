@@ -1,13 +1,31 @@
 """The standard streams: there in any case, and what they refuse is said."""
 
+import json
 import os
+import shutil
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
+from typing import TextIO
 
 from agent_core.cli.exits import CommandFailed
 
-__all__ = ("let_go_of_stdout", "open_missing_streams", "print_error", "writing_output")
+__all__ = (
+    "Progress",
+    "bit_rate",
+    "duration",
+    "iso_time",
+    "let_go_of_stdout",
+    "one_line",
+    "open_missing_streams",
+    "print_error",
+    "print_result",
+    "size",
+    "table",
+    "writing_output",
+)
 
 
 def open_missing_streams() -> None:
@@ -71,3 +89,105 @@ def print_error(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
     except OSError:
         _to_nowhere(sys.stderr.fileno())
+
+
+def one_line(text: object) -> str:
+    """`text` on one line, without control characters: names of cameras come from outside."""
+    return " ".join(_harmless(str(text)).split())
+
+
+def _harmless(text: str) -> str:
+    return "".join(char if char.isprintable() else " " for char in text)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
+    cells = [list(head), *([one_line(cell) for cell in row] for row in rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in cells
+    ]
+
+
+def size(size_bytes: int) -> str:
+    if size_bytes < 1000:
+        return f"{size_bytes} bytes"
+    if size_bytes < 1_000_000:
+        return f"{size_bytes / 1000:.0f} kB"
+    return f"{size_bytes / 1e6:.1f} MB" if size_bytes < 1_000_000_000 else f"{size_bytes / 1e9:.2f} GB"
+
+
+def duration(duration_s: float) -> str:
+    if duration_s < 59.95:
+        return f"{duration_s:.1f} s"
+    minutes, seconds = divmod(round(duration_s), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02} min"
+
+
+def iso_time(moment: datetime) -> str:
+    """`moment`, which is in UTC, in whole seconds."""
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def bit_rate(size_bytes: int, duration_s: float) -> str:
+    """The mean over `duration_s`."""
+    bits_per_s = 8 * size_bytes / duration_s if duration_s > 0 else 0.0
+    return f"{bits_per_s / 1000:.0f} kbit/s" if bits_per_s < 999_500 else f"{bits_per_s / 1e6:.1f} Mbit/s"
+
+
+def print_result(value: object, lines: Iterable[str], *, as_json: bool) -> None:
+    """One JSON value, or `lines` for people."""
+    from agent_core.cli.output import writing_output
+
+    with writing_output():
+        if as_json:
+            print(json.dumps(value, default=str))
+            return
+        for line in lines:
+            print(_harmless(line))
+
+
+#: Between two lines where they stay, as in a log.
+LINE_PERIOD_S = 5.0
+
+
+_CLEAR_REST = "\x1b[K"
+
+
+class Progress:
+    """One line that changes on a terminal, elsewhere a line every few seconds.
+
+    Args:
+        stream: None says nothing.
+        now_s: a monotonic clock, seconds.
+    """
+
+    def __init__(self, stream: TextIO | None, now_s: Callable[[], float] = time.monotonic) -> None:
+        self._stream = stream
+        self._now_s = now_s
+        self._next_s = now_s() + LINE_PERIOD_S
+        self._is_line_open = False
+
+    def show(self, text: str) -> None:
+        if self._stream is None:
+            return
+        if self._stream.isatty():
+            self._is_line_open = True
+            # A line that wraps could not be written over.
+            width = max(1, shutil.get_terminal_size().columns - 1)
+            self._write(f"\r{text[:width]}{_CLEAR_REST}")
+        elif self._now_s() >= self._next_s:
+            self._next_s = self._now_s() + LINE_PERIOD_S
+            self._write(f"{text}\n")
+
+    def clear(self) -> None:
+        """Leave an empty line for what is printed next."""
+        if self._is_line_open:
+            self._is_line_open = False
+            self._write(f"\r{_CLEAR_REST}")
+
+    def _write(self, text: str) -> None:
+        if self._stream is not None:
+            self._stream.write(text)
+            self._stream.flush()

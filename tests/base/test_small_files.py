@@ -16,7 +16,7 @@ from agent_core.base.clock import SystemClock
 from agent_core.base.errors import ConfigError, StartFailed, StateCorrupt
 from agent_core.base.files import StateFile
 from agent_core.base.small_files import UnsafeFile, read_small
-from agent_core.cli.endpoint import running_url
+from agent_core.cli.access import running_url
 from agent_core.cli.running import announced
 from agent_core.config import load_config
 

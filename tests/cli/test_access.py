@@ -14,8 +14,7 @@ import pytest
 from agent_core.auth.roles import Role
 from agent_core.auth.secret import Secret
 from agent_core.base.errors import AuthenticationFailed, ConfigError
-from agent_core.cli.access import find_access
-from agent_core.cli.endpoint import configured_url, running_url
+from agent_core.cli.access import configured_url, find_access, running_url
 from agent_core.client import AgentUnreachable
 from agent_core.config import ServerConfig
 

@@ -10,8 +10,8 @@ import anyio
 import anyio.abc
 import pytest
 
-from agent_core.cli.calls import parse_params
-from agent_core.cli.text import bit_rate, duration, one_line, size, table
+from agent_core.cli.commands.calls import parse_params
+from agent_core.cli.output import bit_rate, duration, one_line, size, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable

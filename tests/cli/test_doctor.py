@@ -15,9 +15,9 @@ import pytest
 
 from agent_core.base.errors import CaptureFailed
 from agent_core.base.locks import InstanceLock
-from agent_core.cli.examination import configuration, look
-from agent_core.cli.folder_checks import Folder, look_at_folder, look_at_runtime_folder
-from agent_core.cli.host_checks import look_at_clock
+from agent_core.cli.checks.agent import configuration, look
+from agent_core.cli.checks.folders import Folder, look_at_folder, look_at_runtime_folder
+from agent_core.cli.checks.host import look_at_clock
 from agent_core.cli.running import RunningAgent, lock_holder
 from agent_core.config import StorageConfig
 from agent_core.plugin import Check, Finding, FindingStatus

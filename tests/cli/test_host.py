@@ -12,8 +12,8 @@ import pytest
 
 from agent_core.auth.roles import Role
 from agent_core.base.errors import ConfigError, PluginError, StartFailed
-from agent_core.cli.bearer import ROLES
-from agent_core.cli.run import run_agent
+from agent_core.cli.commands.run import run_agent
+from agent_core.cli.commands.tokens import ROLES
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Cli, Home

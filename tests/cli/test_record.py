@@ -18,7 +18,7 @@ from agent_core.api.schema.recordings import StartRecordingParams
 from agent_core.auth.roles import Role
 from agent_core.base.errors import AgentError, CaptureFailed, InvalidState, NotFound
 from agent_core.base.models import CameraId
-from agent_core.cli.progress import Progress
+from agent_core.cli.output import Progress
 from agent_core.recordings.models import RecordingFormat
 from agent_core.rpc.table import Method
 

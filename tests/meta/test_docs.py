@@ -18,7 +18,7 @@ from websockets.typing import Origin
 
 from agent_core import plugin as api
 from agent_core.base import errors
-from agent_core.cli.program import _parser
+from agent_core.cli.main import _parser
 from agent_core.client import AgentClient, CallFailed
 from agent_core.plugin import frames
 from agent_core.plugin.frames import producer as frame_producer

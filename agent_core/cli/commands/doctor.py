@@ -6,9 +6,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from agent_core.cli.exits import CommandFailed
+from agent_core.cli.loading import find_files, load_settings
 from agent_core.cli.options import Commands, Parser, add_agent_options, add_command
-from agent_core.cli.settings import find_files, load_settings
-from agent_core.cli.text import one_line, print_result, table
+from agent_core.cli.output import one_line, print_result, table
 
 if TYPE_CHECKING:
     from agent_core.plugin import Finding
@@ -30,7 +30,7 @@ def add(commands: "Commands[Parser]") -> None:
 def _doctor(arguments: argparse.Namespace) -> int:
     import anyio
 
-    from agent_core.cli.examination import examine
+    from agent_core.cli.checks.agent import examine
 
     files = find_files(arguments.config)
     config = load_settings(arguments.config)

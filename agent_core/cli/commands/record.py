@@ -8,7 +8,7 @@ from typing import Any
 from agent_core.cli.access import connected
 from agent_core.cli.exits import CommandFailed, ExitCode
 from agent_core.cli.options import Commands, Parser, add_agent_options, add_command, camera_name, number
-from agent_core.cli.text import duration, one_line, print_result, size
+from agent_core.cli.output import duration, one_line, print_result, size
 
 __all__ = ("add",)
 
@@ -64,9 +64,8 @@ async def _record(arguments: argparse.Namespace) -> tuple[Any, bool]:
     """The recording's info, None after a second Ctrl-C; and whether it was to last longer."""
     from anyio import CancelScope
 
-    from agent_core.cli.interrupts import in_two_steps
-    from agent_core.cli.progress import Progress
-    from agent_core.cli.recorder import Recorder
+    from agent_core.cli.commands.recorder import Recorder, in_two_steps
+    from agent_core.cli.output import Progress
 
     async with connected(arguments) as agent:
         progress = Progress(None if arguments.json else sys.stderr)

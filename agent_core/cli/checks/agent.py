@@ -11,12 +11,12 @@ import anyio
 from agent_core.base.containment import contained
 from agent_core.base.errors import AgentError, PluginError
 from agent_core.cli.access import connected
-from agent_core.cli.folder_checks import Folder, look_at_folder, look_at_runtime_folder
-from agent_core.cli.host_checks import look_at_clock, look_at_ffmpeg, look_at_port, look_at_secrets, said
+from agent_core.cli.checks.folders import Folder, look_at_folder, look_at_runtime_folder
+from agent_core.cli.checks.host import look_at_clock, look_at_ffmpeg, look_at_port, look_at_secrets, said
+from agent_core.cli.checks.media_server import look_at_media_server
 from agent_core.cli.loading import loaded, quietly
-from agent_core.cli.media_checks import look_at_media_server
+from agent_core.cli.output import duration
 from agent_core.cli.running import RunningAgent, announced, lock_holder, program_name, running_agents
-from agent_core.cli.text import duration
 from agent_core.plugin import Check, Finding, FindingStatus
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ import platform
 
 from agent_core import __version__
 from agent_core.cli.options import Commands, Parser, add_command
-from agent_core.cli.text import print_result
+from agent_core.cli.output import print_result
 
 __all__ = ("add",)
 

@@ -6,10 +6,9 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from agent_core.base.errors import ConfigError, PluginError
-from agent_core.cli.loading import load_plugins, quietly
+from agent_core.cli.loading import find_files, load_plugins, load_settings, quietly
 from agent_core.cli.options import Commands, Parser, add_command
-from agent_core.cli.settings import find_files, load_settings
-from agent_core.cli.text import one_line, print_result
+from agent_core.cli.output import one_line, print_result
 
 if TYPE_CHECKING:
     from agent_core.config import AgentConfig, PluginsConfig

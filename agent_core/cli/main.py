@@ -6,10 +6,9 @@ from collections.abc import Sequence
 
 from agent_core import __version__
 from agent_core.base.errors import AgentError
-from agent_core.cli import (
+from agent_core.cli.commands import (
     calls,
     cameras,
-    configuration,
     doctor,
     keys,
     plugins,
@@ -21,6 +20,7 @@ from agent_core.cli import (
     tokens,
     version,
 )
+from agent_core.cli.commands import config as configuration
 from agent_core.cli.exits import ExitCode, Failure, exit_code, explain
 from agent_core.cli.options import EXIT_CODES, Parser, add_agent_options, add_common_options
 from agent_core.cli.output import let_go_of_stdout, open_missing_streams, print_error, writing_output

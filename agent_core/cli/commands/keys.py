@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from agent_core.base.errors import AuthenticationFailed
-from agent_core.cli.bearer import add_lifetime, add_role, user_name
+from agent_core.cli.commands.tokens import add_lifetime, add_role, user_name
+from agent_core.cli.loading import load_settings
+from agent_core.cli.local_token import is_foreign
 from agent_core.cli.options import Commands, Parser, add_command
-from agent_core.cli.secret import is_foreign
-from agent_core.cli.settings import load_settings
-from agent_core.cli.text import iso_time, print_result, table
+from agent_core.cli.output import iso_time, print_result, table
 
 if TYPE_CHECKING:
     from agent_core.auth.api_keys import ApiKey, ApiKeys

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from agent_core.base.errors import AgentError
-from agent_core.cli.host_checks import said
+from agent_core.cli.checks.host import said
 from agent_core.plugin import Component, Finding, FindingStatus, MediaServer
 from agent_core.streams.plan import MODE_REASONS, PublishMode
 

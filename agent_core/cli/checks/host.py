@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import agent_core
 from agent_core.base.errors import AgentError, StartFailed
+from agent_core.cli.output import iso_time
 from agent_core.cli.running import listener_pid, program_name
-from agent_core.cli.text import iso_time
 from agent_core.plugin import Finding, FindingStatus, ffmpeg
 
 if TYPE_CHECKING:

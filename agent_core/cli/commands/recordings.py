@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from agent_core.cli.access import connected
 from agent_core.cli.exits import CommandFailed, UsageFailed
 from agent_core.cli.options import Commands, Parser, add_agent_options, add_command, camera_name, number
+from agent_core.cli.output import duration, one_line, print_result, size, table
 from agent_core.cli.targets import checked_target, writing
-from agent_core.cli.text import duration, one_line, print_result, size, table
 
 if TYPE_CHECKING:
     from agent_core.client import AgentClient

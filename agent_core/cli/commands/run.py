@@ -7,9 +7,9 @@ from pathlib import Path
 
 from agent_core.base.errors import AgentError, ConfigError
 from agent_core.cli.exits import ExitCode, explain
+from agent_core.cli.loading import find_files
 from agent_core.cli.options import Commands, Parser, add_command
 from agent_core.cli.output import print_error
-from agent_core.cli.settings import find_files
 
 __all__ = ("add", "run_agent")
 

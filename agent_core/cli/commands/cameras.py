@@ -6,7 +6,7 @@ from typing import Any
 
 from agent_core.cli.access import connected
 from agent_core.cli.options import Commands, Parser, add_agent_options, add_command
-from agent_core.cli.text import print_result, table
+from agent_core.cli.output import print_result, table
 
 __all__ = ("add",)
 

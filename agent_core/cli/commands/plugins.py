@@ -5,10 +5,9 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from agent_core.cli.exits import CommandFailed
-from agent_core.cli.loading import load_plugins
+from agent_core.cli.loading import load_plugins, load_settings
 from agent_core.cli.options import Commands, Parser, add_command
-from agent_core.cli.settings import load_settings
-from agent_core.cli.text import one_line, print_result, table
+from agent_core.cli.output import one_line, print_result, table
 
 if TYPE_CHECKING:
     from agent_core.config import AgentConfig, PluginsConfig

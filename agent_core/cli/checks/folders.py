@@ -5,8 +5,8 @@ import pwd
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent_core.cli.output import size
 from agent_core.cli.running import lock_holder, program_name
-from agent_core.cli.text import size
 from agent_core.plugin import Finding, FindingStatus
 
 __all__ = ("Folder", "look_at_folder", "look_at_runtime_folder")

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 from agent_core.cli.access import connected
 from agent_core.cli.exits import UsageFailed
 from agent_core.cli.options import Commands, Parser, add_agent_options, add_command, camera_name, number
-from agent_core.cli.output import writing_output
+from agent_core.cli.output import one_line, print_result, size, writing_output
 from agent_core.cli.targets import checked_target, writing
-from agent_core.cli.text import one_line, print_result, size
 
 if TYPE_CHECKING:
     from agent_core.client import AgentClient

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent_core.cli.access import connected
 from agent_core.cli.options import Commands, Parser, add_agent_options, add_command
-from agent_core.cli.text import print_result, size, table
+from agent_core.cli.output import print_result, size, table
 
 if TYPE_CHECKING:
     from agent_core.client import AgentClient

@@ -1,18 +1,20 @@
 """A recording from its start to its end."""
 
 import argparse
-from collections.abc import Mapping
+import signal
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
+from anyio import TASK_STATUS_IGNORED
+from anyio.abc import TaskStatus
 
 from agent_core.cli.access import renew
-from agent_core.cli.progress import Progress
-from agent_core.cli.text import bit_rate, duration, one_line, size
+from agent_core.cli.output import Progress, bit_rate, duration, one_line, size
 from agent_core.client import AgentClient, CallFailed, EventStream
 
-__all__ = ("Recorder",)
+__all__ = ("Recorder", "in_two_steps")
 
 _TOPIC = "recording_status_update"
 #: Between two looks while no event says that something has changed.
@@ -84,3 +86,40 @@ def _told(info: Any) -> str:
     if info.get("reason"):
         words.append(f"no picture: {info['reason']}")
     return one_line(f"{info['filename']}: {', '.join(words)}")
+
+
+T = TypeVar("T")
+
+
+async def in_two_steps(work: Callable[[anyio.CancelScope], Awaitable[T]]) -> T | None:
+    """Do `work(first)`: the first SIGINT or SIGTERM cancels the scope `first`, the second all of it.
+
+    Returns what `work` does, None after the second signal. An exception of `work` comes as it is, not in a group.
+    """
+    first = anyio.CancelScope()
+    result: T | None = None
+    failure: Exception | None = None
+    async with anyio.create_task_group() as tasks:
+        await tasks.start(_listen, first, tasks.cancel_scope)
+        try:
+            result = await work(first)
+        except Exception as error:  # noqa: BLE001 - raised again below, outside the group that would wrap it
+            failure = error
+        tasks.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+    return result
+
+
+async def _listen(
+    first: anyio.CancelScope,
+    everything: anyio.CancelScope,
+    *,
+    task_status: TaskStatus[None] = TASK_STATUS_IGNORED,
+) -> None:
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        task_status.started()
+        async for _ in signals:
+            if first.cancel_called:
+                everything.cancel()
+            first.cancel()
