@@ -1,0 +1,1 @@
+"""Credentials: the secret, tokens, API keys, roles, and how often they may be tried."""

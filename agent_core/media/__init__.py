@@ -1,0 +1,1 @@
+"""Readers of media files, and repairs of what a crash left."""

@@ -85,11 +85,11 @@ async def test_it_listens_before_the_media_server_and_its_client_are_loaded(tmp_
         "agent_core.mediamtx.client",
         "agent_core.plugin.rtsp",
         "embedded_server.api",
-        "embedded_server.path",
-        "v4l2_tier.camera",
+        "embedded_server.paths.path",
+        "v4l2_tier.source.camera",
         "v4l2_tier.device_roll",
-        "v4l2_tier.probe",
-        "v4l2_tier.producer",
+        "v4l2_tier.device.probe",
+        "v4l2_tier.capture.producer",
     }
     assert not later & set(seen["listening"])
     assert {"httpx", "embedded_server.api"} <= set(

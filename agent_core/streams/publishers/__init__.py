@@ -1,0 +1,1 @@
+"""The FFmpegs that publish cameras where the agent runs them, and what they report."""

@@ -3,7 +3,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from embedded_server.depacketize import Depacketizer
+from embedded_server.media.depacketize import Depacketizer
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -1,6 +1,13 @@
 import pytest
 
-from embedded_server.gotext import ConfigRefused, dumps, duration_text, parse_duration, parse_size, size_text
+from embedded_server.config.gotext import (
+    ConfigRefused,
+    dumps,
+    duration_text,
+    parse_duration,
+    parse_size,
+    size_text,
+)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import anyio
 import pytest
 from anyio.abc import SocketStream
 
-from embedded_server.outbox import Outbox
+from embedded_server.rtsp.outbox import Outbox
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from embedded_server.record_path import RecordPath
+from embedded_server.recording.record_path import RecordPath
 
 MOMENT = datetime(2026, 3, 4, 5, 6, 7, 89, tzinfo=UTC)
 PATTERN = "/srv/rec/%path/%Y-%m-%d_%H-%M-%S-%f"

@@ -9,10 +9,10 @@ from agent_core.base.clock import SystemClock
 from agent_core.plugin import ffmpeg
 from agent_core.plugin.rtsp import SessionDescription
 from embedded_server.faults import Faults
-from embedded_server.record_path import RecordPath
-from embedded_server.recorder import Recorder, RecordSettings
+from embedded_server.media.stream import Stream
+from embedded_server.recording.record_path import RecordPath
+from embedded_server.recording.recorder import Recorder, RecordSettings
 from embedded_server.roots import RecordingRoots
-from embedded_server.stream import Stream
 
 PICTURES = 4
 SIZE = (64, 64)

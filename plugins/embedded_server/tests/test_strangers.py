@@ -20,7 +20,7 @@ from pydantic import SecretStr
 from agent_core.base.clock import SystemClock
 from agent_core.plugin.processes import run
 from embedded_server import EmbeddedServerSettings, User, serving
-from embedded_server.http import HttpRequest
+from embedded_server.api.http import HttpRequest
 from embedded_server.http_origin import is_json, why_foreign
 from embedded_server.peers import Endpoint, owner_by_netlink, owner_by_table
 from embedded_server.roots import RecordingRoots

@@ -18,10 +18,10 @@ from agent_core.base.errors import CaptureFailed
 from agent_core.base.models import Frame
 from agent_core.plugin.frames import FrameBroker
 from tests.vm.cameras.layout import Continuous, FrameSize, Layout
-from v4l2_tier.capabilities import Capabilities, DeviceControl, Intervals, PixelFormat, Span
-from v4l2_tier.capabilities import FrameSize as OfferedSize
-from v4l2_tier.limits import broker_settings
-from v4l2_tier.producer import V4l2Producer
+from v4l2_tier.capture.limits import broker_settings
+from v4l2_tier.capture.producer import V4l2Producer
+from v4l2_tier.device.capabilities import Capabilities, DeviceControl, Intervals, PixelFormat, Span
+from v4l2_tier.device.capabilities import FrameSize as OfferedSize
 from v4l2_tier.settings import CaptureSettings
 
 __all__ = (

@@ -15,7 +15,7 @@ from agent_core.cameras.registry import CameraRegistry, SourceReport
 from agent_core.plugin import Clock
 from agent_core.testing import SystemClock
 from v4l2_tier.settings import V4l2TierSettings
-from v4l2_tier.source import V4l2Source
+from v4l2_tier.source.source import V4l2Source
 
 __all__ = ("Said", "Watching", "watching")
 

@@ -17,8 +17,8 @@ from agent_core.testing import running_agent
 from tests.vm.cameras.layout import FrameSize, Layout
 from tests.vm.guest.cameras import PlugWebcam
 from tests.vm.guest.captured import PATIENCE_S, capabilities_of, offered
-from v4l2_tier.limits import broker_settings
-from v4l2_tier.producer import V4l2Producer
+from v4l2_tier.capture.limits import broker_settings
+from v4l2_tier.capture.producer import V4l2Producer
 from v4l2_tier.settings import CaptureSettings
 
 SIZE = FrameSize(640, 480, (10,))

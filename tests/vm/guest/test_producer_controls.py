@@ -10,10 +10,10 @@ from tests.vm.cameras.layout import FrameSize, Layout
 from tests.vm.guest.cameras import PlugWebcam
 from tests.vm.guest.captured import captured, failure, offered
 from tests.vm.guest.vivid import LoadVivid
-from v4l2_tier.capabilities import Capabilities
-from v4l2_tier.controls import apply, plan
-from v4l2_tier.device import CaptureDevice
-from v4l2_tier.probe import probe
+from v4l2_tier.device.capabilities import Capabilities
+from v4l2_tier.device.capture_device import CaptureDevice
+from v4l2_tier.device.controls import apply, plan
+from v4l2_tier.device.probe import probe
 from v4l2_tier.settings import CaptureSettings
 
 LAYOUT = Layout(mjpeg=(FrameSize(640, 480, (10, 5)),))

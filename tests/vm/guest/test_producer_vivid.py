@@ -10,8 +10,8 @@ from PIL import Image
 from agent_core.base.errors import CaptureFailed
 from tests.vm.guest.captured import PATIENCE_S, Captured, captured, descriptors
 from tests.vm.guest.vivid import LoadVivid
-from v4l2_tier.capabilities import FrameSize, Intervals, PixelFormat, Span
-from v4l2_tier.modes import RAW_FORMATS
+from v4l2_tier.device.capabilities import FrameSize, Intervals, PixelFormat, Span
+from v4l2_tier.device.modes import RAW_FORMATS
 from v4l2_tier.settings import CaptureSettings
 
 #: vivid has these rates for this size on each kernel.

@@ -11,8 +11,8 @@ from tests.vm.cameras.layout import Continuous, FrameSize, Layout
 from tests.vm.guest.cameras import PlugWebcam
 from tests.vm.guest.listing import Rates, controls_of, formats_of
 from tests.vm.guest.vivid import LoadVivid
-from v4l2_tier.capabilities import Capabilities, Intervals, Span
-from v4l2_tier.probe import NoCamera, probe
+from v4l2_tier.device.capabilities import Capabilities, Intervals, Span
+from v4l2_tier.device.probe import NoCamera, probe
 
 LAYOUTS = {
     "usual": Layout(),

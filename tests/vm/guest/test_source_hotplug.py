@@ -13,7 +13,7 @@ from tests.vm.cameras.layout import Layout
 from tests.vm.guest.cameras import PlugWebcam
 from tests.vm.guest.sources import watching
 from tests.vm.guest.vivid import LoadVivid
-from v4l2_tier.netlink import NetlinkWatcher
+from v4l2_tier.source.hotplug.netlink import NetlinkWatcher
 
 
 async def test_what_is_there_is_reported_before_the_source_is_up(webcam: PlugWebcam) -> None:

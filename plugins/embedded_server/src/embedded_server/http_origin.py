@@ -8,7 +8,7 @@ import ipaddress
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-from embedded_server.http import HttpRequest
+from embedded_server.api.http import HttpRequest
 
 __all__ = ("is_json", "why_foreign")
 

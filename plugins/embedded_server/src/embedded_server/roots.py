@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from embedded_server.gotext import ConfigRefused
+from embedded_server.config.gotext import ConfigRefused
 
 __all__ = ("RecordingRoots",)
 

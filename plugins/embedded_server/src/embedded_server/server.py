@@ -13,14 +13,14 @@ from anyio import TASK_STATUS_IGNORED
 from anyio.abc import Listener, SocketAttribute, SocketStream, TaskGroup, TaskStatus
 
 from agent_core.plugin import Clock, MediaServer, StartFailed
+from embedded_server.context import Surroundings
 from embedded_server.faults import Faults
 from embedded_server.settings import EmbeddedServerSettings
-from embedded_server.surroundings import Surroundings
 
 if TYPE_CHECKING:
     from agent_core.plugin.rtsp import Credentials
-    from embedded_server.configuration import Configuration
-    from embedded_server.gotext import Json
+    from embedded_server.config.configuration import Configuration
+    from embedded_server.config.gotext import Json
 
 __all__ = ("EmbeddedServer", "Endpoints", "serving")
 
@@ -154,7 +154,7 @@ class EmbeddedServer(MediaServer):
 
     def _surroundings(self, tasks: TaskGroup) -> Surroundings:
         from agent_core.plugin.rtsp import Credentials
-        from embedded_server.record_path import RecordPath
+        from embedded_server.recording.record_path import RecordPath
         from embedded_server.roots import RecordingRoots
 
         self._agent = self._agent or Credentials(_AGENT, secrets.token_urlsafe(32))
@@ -163,9 +163,9 @@ class EmbeddedServer(MediaServer):
         return Surroundings(tasks, self._clock, self.faults, roots, self._agent)
 
     def _configuration(self, api: Listener[SocketStream], rtsp: Listener[SocketStream]) -> "Configuration":
-        from embedded_server import defaults
-        from embedded_server.configuration import Configuration
-        from embedded_server.users import DEFAULT_USERS
+        from embedded_server.config import defaults
+        from embedded_server.config.configuration import Configuration
+        from embedded_server.config.users import DEFAULT_USERS
 
         users = self._settings.auth_internal_users()
         server: dict[str, Json] = {
@@ -199,11 +199,11 @@ class _Running:
         surroundings: Surroundings,
         settings: EmbeddedServerSettings,
     ) -> None:
-        from embedded_server.api import Api
-        from embedded_server.http import HttpServer
-        from embedded_server.paths import Paths
-        from embedded_server.rtsp_server import RtspServer
-        from embedded_server.writer import Writer
+        from embedded_server.api.http import HttpServer
+        from embedded_server.api.routes import Api
+        from embedded_server.config.writer import Writer
+        from embedded_server.paths.paths import Paths
+        from embedded_server.rtsp.server import RtspServer
 
         self.paths = Paths(configuration, surroundings)
         self.rtsp = RtspServer(rtsp, self.paths, surroundings)

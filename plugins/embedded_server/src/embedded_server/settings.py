@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from agent_core.plugin import Settings
-from embedded_server.gotext import Json
+from embedded_server.config.gotext import Json
 
 __all__ = ("EmbeddedServerSettings", "User")
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import anyio
 
 from agent_core.plugin import Check, Finding, FindingStatus, WorkerPool
-from v4l2_tier.capabilities import Capabilities
-from v4l2_tier.device_errors import explain
-from v4l2_tier.holders import Holder, holders_of
-from v4l2_tier.inventory import DeviceNode, Inventory, open_inventory, udev_runs
-from v4l2_tier.probe import NoCamera, probe
+from v4l2_tier.device.capabilities import Capabilities
+from v4l2_tier.device.errors import explain
+from v4l2_tier.device.holders import Holder, holders_of
+from v4l2_tier.device.probe import NoCamera, probe
+from v4l2_tier.source.inventory import DeviceNode, Inventory, open_inventory, udev_runs
 
 __all__ = ("DeviceCheck",)
 

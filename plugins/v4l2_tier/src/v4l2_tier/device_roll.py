@@ -7,13 +7,13 @@ from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskGroup, TaskStatus
 
 from agent_core.plugin import Clock, GrowingPauses
-from v4l2_tier.camera_needs import CameraNeeds
-from v4l2_tier.debounce import Debounce
-from v4l2_tier.inventory import DeviceNode, Inventory
-from v4l2_tier.noticed import HotplugWatcher, Noticed
+from v4l2_tier.source.camera_needs import CameraNeeds
+from v4l2_tier.source.debounce import Debounce
+from v4l2_tier.source.hotplug.watcher import HotplugWatcher, Noticed
+from v4l2_tier.source.inventory import DeviceNode, Inventory
 
 if TYPE_CHECKING:
-    from v4l2_tier.camera import V4l2Camera
+    from v4l2_tier.source.camera import V4l2Camera
 
 __all__ = ("DeviceRoll",)
 
@@ -60,7 +60,7 @@ class DeviceRoll:
         self._look_s = now_s + (self._waits.next_s() if waiting else self._needs.settings.reconcile_s)
 
     def _new_camera(self, node: DeviceNode) -> "V4l2Camera":
-        from v4l2_tier.camera import V4l2Camera  # with all that opens devices: not before there is one
+        from v4l2_tier.source.camera import V4l2Camera  # with all that opens devices: not before there is one
 
         camera = self._cameras[node.name] = V4l2Camera(node, self._needs)
         return camera

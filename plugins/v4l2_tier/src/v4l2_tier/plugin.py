@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from agent_core.plugin import AgentContext, CameraSource, Check, Plugin, Settings, hookimpl
 from v4l2_tier.settings import V4l2TierSettings
-from v4l2_tier.source import V4l2Source
+from v4l2_tier.source.source import V4l2Source
 
 __all__ = ("V4l2TierPlugin",)
 

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import pytest
 
-from v4l2_tier.capabilities import Capabilities, DeviceControl, FrameSize, Intervals, PixelFormat, Span
+from v4l2_tier.device.capabilities import Capabilities, DeviceControl, FrameSize, Intervals, PixelFormat, Span
 
 
 def discrete(width: int, height: int, *rates: float) -> FrameSize:

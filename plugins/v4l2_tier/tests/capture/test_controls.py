@@ -3,8 +3,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from agent_core.plugin import CaptureFailed
-from v4l2_tier.capabilities import Capabilities, DeviceControl
-from v4l2_tier.controls import ControlState, apply, plan
+from v4l2_tier.device.capabilities import Capabilities, DeviceControl
+from v4l2_tier.device.controls import ControlState, apply, plan
 
 #: Which control rules which, and by which of its values the ruled one is free.
 RULES = {

@@ -7,8 +7,8 @@ import anyio
 import pytest
 
 from agent_core.plugin import CaptureFailed
-from v4l2_tier.device_errors import explain, explained
-from v4l2_tier.holders import Holder, holders_of
+from v4l2_tier.device.errors import explain, explained
+from v4l2_tier.device.holders import Holder, holders_of
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from v4l2_tier.encode import encode
-from v4l2_tier.raw_formats import RawLayout
+from v4l2_tier.capture.encode import encode
+from v4l2_tier.device.raw_formats import RawLayout
 
 Planes = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]
 FULL, LIMITED, COLORSPACE_JPEG = 1, 2, 7

@@ -6,7 +6,7 @@ import anyio
 
 PROGRAM = """
 import sys
-import v4l2_tier.producer
+import v4l2_tier.capture.producer
 print(*sorted({"linuxpy", "numpy", "simplejpeg"} & sys.modules.keys()))
 """
 

@@ -1,8 +1,8 @@
 from fractions import Fraction
 
-from v4l2_tier.exposure import ExposureClock
-from v4l2_tier.limits import RecoveryLadder, Silence, Step, broker_settings
-from v4l2_tier.modes import ChosenMode
+from v4l2_tier.capture.exposure import ExposureClock
+from v4l2_tier.capture.limits import RecoveryLadder, Silence, Step, broker_settings
+from v4l2_tier.device.modes import ChosenMode
 from v4l2_tier.settings import CaptureSettings
 
 MONOTONIC, SOE, UNKNOWN, COPY = 0x2000, 0x10000, 0x0, 0x4000

@@ -3,8 +3,8 @@ from fractions import Fraction
 import pytest
 
 from agent_core.plugin import CaptureFailed
-from v4l2_tier.capabilities import Capabilities, FrameSize, Intervals, PixelFormat, Span
-from v4l2_tier.modes import ChosenMode, choose
+from v4l2_tier.device.capabilities import Capabilities, FrameSize, Intervals, PixelFormat, Span
+from v4l2_tier.device.modes import ChosenMode, choose
 from v4l2_tier.settings import CaptureSettings
 
 

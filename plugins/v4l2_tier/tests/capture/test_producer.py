@@ -20,13 +20,13 @@ from agent_core.plugin import CapturedAtSource, CaptureFailed, Frame, WorkerPool
 from agent_core.plugin.frames import FrameBroker
 from agent_core.testing import SimulatedClock
 from agent_core.testing.scripted_producer import a_jpeg
-from v4l2_tier.capabilities import Capabilities, DeviceControl
-from v4l2_tier.controls import ControlState
-from v4l2_tier.device import FilledBuffer, PictureLayout
-from v4l2_tier.limits import broker_settings
-from v4l2_tier.modes import ChosenMode
-from v4l2_tier.producer import V4l2Producer
-from v4l2_tier.raw_formats import RawLayout
+from v4l2_tier.capture.limits import broker_settings
+from v4l2_tier.capture.producer import V4l2Producer
+from v4l2_tier.device.capabilities import Capabilities, DeviceControl
+from v4l2_tier.device.capture_device import FilledBuffer, PictureLayout
+from v4l2_tier.device.controls import ControlState
+from v4l2_tier.device.modes import ChosenMode
+from v4l2_tier.device.raw_formats import RawLayout
 from v4l2_tier.settings import CaptureSettings
 
 PICTURES = tuple(a_jpeg(shade=shade) for shade in (40, 120, 200))

@@ -13,15 +13,15 @@ import pytest
 from agent_core.plugin import Clock, DetectedCamera
 from agent_core.testing import SimulatedClock
 from agent_core.testing.scripted_producer import ScriptedProducer
-from v4l2_tier.camera_needs import CameraNeeds
-from v4l2_tier.capabilities import Capabilities, FrameSize, Intervals, PixelFormat, Span
+from v4l2_tier.device.capabilities import Capabilities, FrameSize, Intervals, PixelFormat, Span
+from v4l2_tier.device.modes import choose
+from v4l2_tier.device.probe import NoCamera
 from v4l2_tier.device_roll import DeviceRoll
-from v4l2_tier.inventory import DeviceNode, UsbDevice
-from v4l2_tier.modes import choose
-from v4l2_tier.noticed import HotplugWatcher, Noticed
-from v4l2_tier.probe import NoCamera
 from v4l2_tier.settings import CaptureSettings, V4l2TierSettings
-from v4l2_tier.sockets import SocketPlaces
+from v4l2_tier.source.camera_needs import CameraNeeds
+from v4l2_tier.source.hotplug.watcher import HotplugWatcher, Noticed
+from v4l2_tier.source.inventory import DeviceNode, UsbDevice
+from v4l2_tier.source.sockets import SocketPlaces
 
 WEBCAM = Capabilities(
     "uvcvideo",

@@ -9,11 +9,11 @@ import anyio.lowlevel
 import pytest
 
 from agent_core.testing import SimulatedClock
-from v4l2_tier.camera import V4l2Camera
-from v4l2_tier.camera_needs import CameraNeeds
-from v4l2_tier.inventory import DeviceNode
 from v4l2_tier.settings import V4l2TierSettings
-from v4l2_tier.sockets import SocketPlaces
+from v4l2_tier.source.camera import V4l2Camera
+from v4l2_tier.source.camera_needs import CameraNeeds
+from v4l2_tier.source.inventory import DeviceNode
+from v4l2_tier.source.sockets import SocketPlaces
 
 Make = Callable[..., DeviceNode]
 HERE, GONE = ("connected", "video0"), ("disconnected", "video0")

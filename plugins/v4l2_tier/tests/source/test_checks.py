@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from agent_core.plugin import FindingStatus
-from v4l2_tier.capabilities import Capabilities
 from v4l2_tier.checks import DeviceCheck
-from v4l2_tier.inventory import DeviceNode
+from v4l2_tier.device.capabilities import Capabilities
+from v4l2_tier.source.inventory import DeviceNode
 
 
 async def test_a_machine_without_cameras_has_nothing_wrong() -> None:

@@ -5,8 +5,8 @@ from random import Random
 
 import pytest
 
-from v4l2_tier.debounce import Debounce
-from v4l2_tier.inventory import DeviceNode
+from v4l2_tier.source.debounce import Debounce
+from v4l2_tier.source.inventory import DeviceNode
 
 Make = Callable[..., DeviceNode]
 

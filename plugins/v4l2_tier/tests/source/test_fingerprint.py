@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 
 from agent_core.plugin import Fingerprint
-from v4l2_tier.capabilities import Capabilities
-from v4l2_tier.fingerprint import fingerprint, own_serial
-from v4l2_tier.inventory import DeviceNode
+from v4l2_tier.device.capabilities import Capabilities
+from v4l2_tier.source.fingerprint import fingerprint, own_serial
+from v4l2_tier.source.inventory import DeviceNode
 
 Make = Callable[..., DeviceNode]
 

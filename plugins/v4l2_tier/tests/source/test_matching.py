@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import pytest
 
-from v4l2_tier.fingerprint import fingerprint
-from v4l2_tier.inventory import DeviceNode
-from v4l2_tier.matching import settings_of
 from v4l2_tier.settings import V4l2TierSettings
+from v4l2_tier.source.camera_needs import settings_of
+from v4l2_tier.source.fingerprint import fingerprint
+from v4l2_tier.source.inventory import DeviceNode
 
 Make = Callable[..., DeviceNode]
 

@@ -3,8 +3,8 @@
 from fractions import Fraction
 
 from agent_core.plugin import CameraMode, Control
-from v4l2_tier.capabilities import Capabilities, DeviceControl, FrameSize, Intervals, PixelFormat, Span
-from v4l2_tier.offered import controls_of, modes_of
+from v4l2_tier.device.capabilities import Capabilities, DeviceControl, FrameSize, Intervals, PixelFormat, Span
+from v4l2_tier.device.offered import controls_of, modes_of
 
 
 def offering(*sizes: FrameSize) -> Capabilities:

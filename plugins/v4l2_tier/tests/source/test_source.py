@@ -14,10 +14,10 @@ import pytest
 
 from agent_core.plugin import CaptureFailed, FrameSocket
 from agent_core.testing.scripted_producer import a_jpeg
-from v4l2_tier.capabilities import Capabilities
-from v4l2_tier.inventory import DeviceNode
-from v4l2_tier.noticed import Noticed
-from v4l2_tier.probe import NoCamera
+from v4l2_tier.device.capabilities import Capabilities
+from v4l2_tier.device.probe import NoCamera
+from v4l2_tier.source.hotplug.watcher import Noticed
+from v4l2_tier.source.inventory import DeviceNode
 
 Make = Callable[..., DeviceNode]
 #: The fixture `watch` of conftest.py.

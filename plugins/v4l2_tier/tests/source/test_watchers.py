@@ -8,11 +8,11 @@ import anyio
 import pytest
 
 from agent_core.testing import SimulatedClock
-from v4l2_tier.hotplug import open_watcher
-from v4l2_tier.inotify import InotifyWatcher
-from v4l2_tier.inventory import DeviceNode, Inventory
-from v4l2_tier.noticed import Noticed
-from v4l2_tier.polling import PollWatcher
+from v4l2_tier.source.hotplug.choice import open_watcher
+from v4l2_tier.source.hotplug.inotify import InotifyWatcher
+from v4l2_tier.source.hotplug.polling import PollWatcher
+from v4l2_tier.source.hotplug.watcher import Noticed
+from v4l2_tier.source.inventory import DeviceNode, Inventory
 
 
 @pytest.fixture

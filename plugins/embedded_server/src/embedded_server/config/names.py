@@ -1,0 +1,103 @@
+"""Path names: which are allowed, and which configuration answers for a name."""
+
+import re
+from collections.abc import Iterable
+
+from embedded_server.config.gotext import ConfigRefused
+
+__all__ = ("ALL_OTHERS", "check_name", "is_pattern", "match", "matches", "pattern_of", "why_bad")
+
+ALL_OTHERS = ("all_others", "all", "~^.*$")
+_ALLOWED = re.compile(r"[0-9a-zA-Z_\-/.]+\Z")
+#: A name is part of a file's name, and the subject of expressions.
+_MAX_NAME = 255
+#: Python's expressions go back and forth where Go's do not: the time grows with the length of the name to the power
+#: of the number of repetitions and choices, and without end where a repetition is repeated.
+_MAX_CHOICES = 3
+_MAX_ALTERNATIVES = 16
+_IRRELEVANT = re.compile(r"\\.|\[\^?\]?(?:[^\]\\]|\\.)*\]", re.DOTALL)
+_REPETITION = re.compile(r"[*+?{]")
+_REPEATED_GROUP = re.compile(r"\)[*+{]")
+_SPECIAL_GROUP = re.compile(r"\(\?(?!:)")
+_BACK_REFERENCE = re.compile(r"(?<!\\)(?:\\\\)*\\[1-9]")
+
+
+def why_bad(name: str) -> str:
+    """The server's words for a name that is not allowed, empty for a good one."""
+    if not name:
+        return "cannot be empty"
+    if name.startswith("/") or name.endswith("/"):
+        return f"can't {'begin' if name.startswith('/') else 'end'} with a slash"
+    if len(name) > _MAX_NAME:
+        return f"can't be longer than {_MAX_NAME} characters"
+    if not _ALLOWED.match(name):
+        return "can contain only alphanumeric characters, underscore, dot, minus, slash"
+    if {".", ".."} & set(name.split("/")):
+        return "can't contain dot path segments"
+    return ""
+
+
+def is_pattern(name: str) -> bool:
+    return name.startswith("~") or name in ALL_OTHERS
+
+
+def pattern_of(name: str) -> re.Pattern[str]:
+    """Compile a pattern's name; Go's syntax and ours agree on what names can need.
+
+    Raises:
+        ConfigRefused: it is none, or one whose matching could take very long.
+    """
+    text = "^.*$" if name in ALL_OTHERS else name[1:]
+    try:
+        found = re.compile(text)
+    except (re.error, OverflowError, RecursionError):
+        raise ConfigRefused(f"invalid regular expression: {text}") from None
+    if not _is_cheap(text):
+        raise ConfigRefused(f"regular expression is too complex for this server: {text}")
+    return found
+
+
+def _is_cheap(text: str) -> bool:
+    plain = _IRRELEVANT.sub("x", text)
+    if len(text) > _MAX_NAME or _BACK_REFERENCE.search(text):
+        return False
+    if _REPEATED_GROUP.search(plain) or _SPECIAL_GROUP.search(plain):
+        return False
+    plain = plain.replace("(?:", "(")
+    alternatives = plain.count("|")
+    choices = min(alternatives, plain.count("(") + 1)
+    return alternatives <= _MAX_ALTERNATIVES and len(_REPETITION.findall(plain)) + choices <= _MAX_CHOICES
+
+
+def matches(pattern: str, name: str) -> re.Match[str] | None:
+    """Match a name against a pattern's name."""
+    return pattern_of(pattern).search(name) if len(name) <= _MAX_NAME else None
+
+
+def check_name(name: str) -> None:
+    """Refuse what cannot be the name of a path configuration.
+
+    Raises:
+        ConfigRefused: with the server's words.
+    """
+    if is_pattern(name):
+        pattern_of(name)
+    elif reason := why_bad(name):
+        raise ConfigRefused(f"invalid path name '{name}': {reason}")
+
+
+def match(name: str, configured: Iterable[str]) -> tuple[str, tuple[str, ...]] | None:
+    """The configuration for `name` and the groups of its expression: exact, then patterns by name, then the rest.
+
+    Raises:
+        ConfigRefused: `name` is not allowed.
+    """
+    if reason := why_bad(name):
+        raise ConfigRefused(f"invalid path name: {reason} ({name})")
+    names = set(configured)
+    if name in names and not is_pattern(name):
+        return name, ()
+    for candidate in sorted(filter(is_pattern, names), key=lambda one: (one in ALL_OTHERS, one)):
+        if found := matches(candidate, name):
+            return candidate, tuple(group or "" for group in found.groups())
+    return None

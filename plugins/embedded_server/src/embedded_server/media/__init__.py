@@ -1,0 +1,1 @@
+"""RTP, codecs and containers."""

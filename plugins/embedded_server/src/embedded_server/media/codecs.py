@@ -1,0 +1,98 @@
+"""Codecs as descriptions name them, and as the API does."""
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from agent_core.plugin.rtsp import MediaDescription
+from embedded_server.config.gotext import Json
+from embedded_server.media import h264, h265
+
+__all__ = ("Codec", "codec_of")
+
+_NAMES: Mapping[str, str] = {
+    "AV1": "AV1",
+    "VP9": "VP9",
+    "VP8": "VP8",
+    "H265": "H265",
+    "H264": "H264",
+    "MP4V-ES": "MPEG-4 Video",
+    "MPV": "MPEG-1/2 Video",
+    "JPEG": "M-JPEG",
+    "OPUS": "Opus",
+    "VORBIS": "Vorbis",
+    "MPEG4-GENERIC": "MPEG-4 Audio",
+    "MP4A-LATM": "MPEG-4 Audio LATM",
+    "MPA": "MPEG-1/2 Audio",
+    "AC3": "AC3",
+    "SPEEX": "Speex",
+    "G722": "G722",
+    "PCMU": "G711",
+    "PCMA": "G711",
+    "L16": "LPCM",
+    "MP2T": "MPEG-TS",
+}
+#: The parameter sets that a description may carry, by codec, in the order of a stream.
+_SETS: Mapping[str, tuple[str, ...]] = {
+    "H264": ("sprop-parameter-sets",),
+    "H265": ("sprop-vps", "sprop-sps", "sprop-pps"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Codec:
+    """A track's codec. `parameter_sets` are H.264's (SPS, PPS) or H.265's (VPS, SPS, PPS), if known."""
+
+    name: str
+    encoding: str
+    clock_rate_hz: int
+    channels: int
+    parameter_sets: tuple[bytes, ...] = ()
+
+    def with_sets(self, sets: tuple[bytes, ...]) -> "Codec":
+        return replace(self, parameter_sets=sets)
+
+    @property
+    def is_video(self) -> bool:
+        return self.name in ("H264", "H265")
+
+    def properties(self) -> Json:
+        """`codecProps` of the API."""
+        if self.is_video:
+            return self._video_properties()
+        if self.name == "Opus":
+            return {"channelCount": self.channels}
+        if self.name == "G711":
+            mu_law = self.encoding == "PCMU"
+            return {"muLaw": mu_law, "sampleRate": self.clock_rate_hz, "channelCount": self.channels}
+        if self.name in ("MPEG-4 Audio", "AC3"):
+            return {"sampleRate": self.clock_rate_hz, "channelCount": self.channels}
+        return None
+
+    def _video_properties(self) -> Json:
+        try:
+            parse = h264.parse_sps if self.name == "H264" else h265.parse_sps
+            sps = parse(self.parameter_sets[-2])
+        except (IndexError, h264.BitstreamError):
+            return {"width": 0, "height": 0, "profile": "", "level": ""}
+        return {"width": sps.width, "height": sps.height, "profile": sps.profile, "level": sps.level}
+
+
+def codec_of(media: MediaDescription) -> Codec:
+    """The codec of a medium's first format; `Generic` where it is none that we know by name."""
+    known = media.rtpmap
+    if known is None:
+        return Codec("Generic", "", 90_000, 1)
+    encoding = known.encoding.upper()
+    name = _NAMES.get(encoding, "Generic")
+    return Codec(name, encoding, known.clock_rate_hz or 90_000, known.channels, _sets(name, media))
+
+
+def _sets(name: str, media: MediaDescription) -> tuple[bytes, ...]:
+    texts = [text for key in _SETS.get(name, ()) for text in media.fmtp.get(key, "").split(",") if text]
+    try:
+        sets = tuple(base64.b64decode(text, validate=True) for text in texts)
+    except ValueError:  # not Base64
+        return ()
+    complete = len(sets) == (2 if name == "H264" else 3) and all(sets)
+    return sets if complete else ()

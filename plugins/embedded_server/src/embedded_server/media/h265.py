@@ -1,0 +1,68 @@
+"""What an H.265 sequence parameter set says (ITU-T H.265, 7.3.2.2), as far as the API and a container need it."""
+
+from dataclasses import dataclass
+
+from embedded_server.media.h264 import MAX_SIDE, BitReader, BitstreamError, without_emulation
+
+__all__ = ("Sps", "parse_sps")
+
+_PROFILES = {1: "Main", 2: "Main 10", 3: "Main Still Picture", 4: "Rext"}
+
+
+@dataclass(frozen=True, slots=True)
+class Sps:
+    """`profile_tier_level` are the 12 bytes that a container repeats; bit depths are minus 8."""
+
+    width: int
+    height: int
+    profile_tier_level: bytes
+    chroma: int
+    luma_depth: int
+    chroma_depth: int
+    sub_layers: int
+    nested: bool
+
+    @property
+    def profile(self) -> str:
+        number = self.profile_tier_level[0] & 0x1F
+        return _PROFILES.get(number, str(number))
+
+    @property
+    def level(self) -> str:
+        whole, rest = divmod(self.profile_tier_level[11], 30)
+        return f"{whole}.{rest // 3}" if rest else str(whole)
+
+
+def parse_sps(nalu: bytes) -> Sps:
+    """The set in `nalu`, both header bytes included.
+
+    Raises:
+        BitstreamError: it cannot be read.
+    """
+    reader = BitReader(without_emulation(nalu[2:]))
+    reader.bits(4)
+    sub_layers = reader.bits(3)
+    nested = reader.flag()
+    profile = reader.bits(96).to_bytes(12, "big")
+    _skip_sub_layers(reader, sub_layers)
+    reader.unsigned()
+    chroma = reader.unsigned()
+    if chroma == 3:
+        reader.flag()
+    width, height = reader.unsigned(), reader.unsigned()
+    if reader.flag():
+        left, right, top, bottom = (reader.unsigned() for _ in range(4))
+        width -= (left + right) * (2 if chroma in (1, 2) else 1)
+        height -= (top + bottom) * (2 if chroma == 1 else 1)
+    depths = reader.unsigned(), reader.unsigned()
+    if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE) or chroma > 3 or max(depths) > 7:
+        raise BitstreamError("A parameter set has impossible values.")
+    return Sps(width, height, profile, chroma, *depths, sub_layers + 1, nested)
+
+
+def _skip_sub_layers(reader: BitReader, count: int) -> None:
+    present = [(reader.flag(), reader.flag()) for _ in range(count)]
+    if count:
+        reader.bits(2 * (8 - count))
+    for profile, level in present:
+        reader.bits(88 * profile + 8 * level)

@@ -1,0 +1,148 @@
+"""A live stream: its tracks, and the packets' way from one publisher to all readers."""
+
+import secrets
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+from agent_core.plugin import Clock
+from agent_core.plugin.rtsp import MediaDescription, RtpInfo, SessionDescription
+from embedded_server.config.gotext import Json
+from embedded_server.media import rtp
+from embedded_server.media.codecs import Codec, codec_of
+
+__all__ = ("Sink", "Stream", "Track")
+
+#: The bit that says of a video packet that it is its picture's last (RFC 6184, section 5.1).
+_MARKER = 0x80
+_SPS_H264, _PPS_H264, _STAP_A = 7, 8, 24
+
+
+class Sink(Protocol):
+    """Whoever gets the packets of a stream. Calls never wait: a sink that cannot follow drops or leaves."""
+
+    def rtp(self, track: int, packet: bytes, arrived: datetime) -> None: ...
+
+    def rtcp(self, track: int, packet: bytes) -> None: ...
+
+
+class Track:
+    """One medium of a stream; packets leave it under an SSRC of our own, as the SETUP answer announces it."""
+
+    def __init__(self, index: int, media: MediaDescription) -> None:
+        self.index = index
+        self.media = media
+        self.codec: Codec = codec_of(media)
+        self.ssrc = secrets.token_bytes(4)
+        self._next_sequence: int | None = None
+        self._last_timestamp = 0
+        self._last_s = 0.0
+        self.between_pictures = True
+
+    def seen(self, packet: bytes, now_s: float) -> None:
+        self._next_sequence = (int.from_bytes(packet[2:4], "big") + 1) & 0xFFFF
+        self._last_timestamp = int.from_bytes(packet[4:8], "big")
+        self._last_s = now_s
+        self.between_pictures = bool(packet[1] & _MARKER)
+        if self.codec.name == "H264":
+            self._learn(packet)
+
+    def _learn(self, packet: bytes) -> None:
+        """Take parameter sets from the stream: not every publisher puts them into its description."""
+        offset = 12 + 4 * (packet[0] & 0x0F)
+        if packet[0] & 0x10 or len(packet) <= offset:
+            return
+        kind = packet[offset] & 0x1F
+        if kind in (_SPS_H264, _PPS_H264):
+            self._learn_set(kind, packet[offset:])
+        elif kind == _STAP_A:
+            position = offset + 1
+            while position + 2 < len(packet):
+                size = int.from_bytes(packet[position : position + 2], "big")
+                nalu = packet[position + 2 : position + 2 + size]
+                if nalu and nalu[0] & 0x1F in (_SPS_H264, _PPS_H264):
+                    self._learn_set(nalu[0] & 0x1F, nalu)
+                position += 2 + size
+
+    def _learn_set(self, kind: int, nalu: bytes) -> None:
+        sets = list(self.codec.parameter_sets or (b"", b""))
+        sets[kind - _SPS_H264] = nalu
+        if tuple(sets) != self.codec.parameter_sets:
+            self.codec = self.codec.with_sets(tuple(sets))
+
+    def info(self, base: str, now_s: float) -> RtpInfo:
+        """What the next packet carries; the time is reckoned on to now."""
+        url = f"{base}trackID={self.index}"
+        if self._next_sequence is None:
+            return RtpInfo(url)
+        elapsed = round((now_s - self._last_s) * self.codec.clock_rate_hz)
+        return RtpInfo(url, self._next_sequence, (self._last_timestamp + elapsed) & 0xFFFF_FFFF)
+
+    def describe(self) -> str:
+        media = self.media
+        lines = [
+            f"m={media.kind} 0 {media.protocol} {' '.join(media.formats)}",
+            f"a=control:trackID={self.index}",
+        ]
+        lines += [f"a=rtpmap:{value.strip()}" for value in media.attributes("rtpmap")]
+        lines += [f"a=fmtp:{_sorted_parameters(value)}" for value in media.attributes("fmtp")]
+        return "".join(f"{line}\r\n" for line in lines)
+
+
+def _sorted_parameters(fmtp: str) -> str:
+    number, _, parameters = fmtp.strip().partition(" ")
+    return f"{number} {'; '.join(sorted(part.strip() for part in parameters.split(';') if part.strip()))}"
+
+
+class Stream:
+    """Exists while somebody publishes. Counters are of this stream only."""
+
+    def __init__(self, description: SessionDescription, clock: Clock) -> None:
+        self.tracks: Sequence[Track] = tuple(Track(i, media) for i, media in enumerate(description.media))
+        self._name = next((value for key, value in description.lines if key == "s"), "") or "Stream"
+        self._clock = clock
+        self._sinks: set[Sink] = set()
+        self.inbound_bytes = 0
+        self.outbound_bytes = 0
+        self.frames_in_error = 0
+
+    def join(self, sink: Sink) -> None:
+        self._sinks.add(sink)
+
+    def leave(self, sink: Sink) -> None:
+        self._sinks.discard(sink)
+
+    def rtp(self, index: int, packet: bytes) -> None:
+        """Take one RTP packet of the publisher and hand it to everybody; what is none is counted and dropped."""
+        if len(packet) < 12 or packet[0] >> 6 != 2:
+            self.frames_in_error += 1
+            return
+        track = self.tracks[index]
+        self.inbound_bytes += len(packet)
+        track.seen(packet, self._clock.monotonic_s())
+        sent = rtp.with_ssrc(packet, track.ssrc)
+        now = self._clock.now()
+        for sink in tuple(self._sinks):
+            sink.rtp(index, sent, now)
+
+    def rtcp(self, index: int, packet: bytes) -> None:
+        self.inbound_bytes += len(packet)
+        report = rtp.sender_report(packet, self.tracks[index].ssrc)
+        if report is not None:
+            for sink in tuple(self._sinks):
+                sink.rtcp(index, report)
+
+    def describe(self) -> bytes:
+        """The description for readers, as gortsplib words it."""
+        head = f"v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns={self._name}\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\n"
+        return (head + "".join(track.describe() for track in self.tracks)).encode()
+
+    def rtp_info(self, base: str, tracks: Sequence[int]) -> str:
+        now_s = self._clock.monotonic_s()
+        return ",".join(str(self.tracks[index].info(base, now_s)) for index in tracks)
+
+    def track_names(self) -> list[Json]:
+        return [track.codec.name for track in self.tracks]
+
+    def track_details(self) -> list[Json]:
+        return [{"codec": track.codec.name, "codecProps": track.codec.properties()} for track in self.tracks]

@@ -1,0 +1,1 @@
+"""Paths: who publishes, who reads, and what runs on demand."""

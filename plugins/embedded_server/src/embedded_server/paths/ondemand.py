@@ -1,0 +1,87 @@
+"""When a path's own source starts and stops: the states of `runOnDemand` and `sourceOnDemand`."""
+
+from collections.abc import Callable
+from enum import Enum
+
+from embedded_server.context import Surroundings, Timer
+
+__all__ = ("OnDemand",)
+
+
+class _State(Enum):
+    INITIAL = 0
+    WAITING = 1
+    READY = 2
+    CLOSING = 3
+
+
+class OnDemand:
+    """Told who asks, reads and publishes; calls `start`, `stop` and, when nobody came in time, `timed_out`.
+
+    As in MediaMTX, a publisher that dies does not reset it: only the close timer does.
+    """
+
+    def __init__(
+        self,
+        surroundings: Surroundings,
+        *,
+        start: Callable[[], None],
+        stop: Callable[[], None],
+        timed_out: Callable[[], None],
+        start_timeout_s: float,
+        close_after_s: float,
+    ) -> None:
+        self._timer = Timer(surroundings)
+        self._start = start
+        self._stop = stop
+        self._timed_out = timed_out
+        self._start_timeout_s = start_timeout_s
+        self._close_after_s = close_after_s
+        self._state = _State.INITIAL
+
+    @property
+    def idle(self) -> bool:
+        return self._state is _State.INITIAL
+
+    def wanted(self) -> None:
+        """Somebody asks for a stream that is not there."""
+        if self._state is _State.INITIAL:
+            self._state = _State.WAITING
+            self._timer.start(self._start_timeout_s, self._give_up)
+            self._start()
+
+    def available(self) -> None:
+        """The stream is there; nobody reads it yet."""
+        if self._state is not _State.INITIAL:
+            self._schedule_close()
+
+    def read(self) -> None:
+        """It has a reader."""
+        if self._state is _State.CLOSING:
+            self._state = _State.READY
+            self._timer.cancel()
+
+    def unread(self) -> None:
+        """The last reader has gone."""
+        if self._state is _State.READY:
+            self._schedule_close()
+
+    def close(self) -> None:
+        """The path goes away."""
+        self._timer.cancel()
+        if self._state is not _State.INITIAL:
+            self._state = _State.INITIAL
+            self._stop()
+
+    def _schedule_close(self) -> None:
+        self._state = _State.CLOSING
+        self._timer.start(self._close_after_s, self._not_needed)
+
+    def _not_needed(self) -> None:
+        self._state = _State.INITIAL
+        self._stop()
+
+    def _give_up(self) -> None:
+        self._state = _State.INITIAL
+        self._timed_out()
+        self._stop()

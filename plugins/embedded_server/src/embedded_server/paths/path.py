@@ -1,0 +1,290 @@
+"""A path at run time: who publishes, who reads, what records, and when it all starts and stops."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+import anyio
+
+from agent_core.plugin.rtsp import SessionDescription
+from embedded_server.config.configuration import PathOptions
+from embedded_server.config.gotext import parse_duration
+from embedded_server.config.names import is_pattern
+from embedded_server.context import Surroundings
+from embedded_server.media.stream import Stream
+from embedded_server.paths.command import HookCommand
+from embedded_server.paths.ondemand import OnDemand
+from embedded_server.paths.pull import RtspSource
+from embedded_server.recording.recorder import Recorder, RecordSettings
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+__all__ = ("Member", "NoStream", "Path", "PathRefused")
+
+_log = logging.getLogger("camera_agent.embedded_server")
+
+_PULLED = ("rtsp://",)
+
+
+class PathRefused(Exception):
+    """What was asked of a path cannot be; the message is for the log."""
+
+
+class NoStream(PathRefused):
+    """Nobody publishes, and nothing would start if one asked."""
+
+
+class Member(Protocol):
+    """A publisher or reader of a path. `close` ends its connection soon; it then leaves by itself."""
+
+    @property
+    def id(self) -> str: ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(slots=True)
+class _Held:
+    """A request that waits for the stream."""
+
+    done: anyio.Event = field(default_factory=anyio.Event)
+    refusal: str = ""
+
+
+class Path:
+    """All calls are made from the server's event loop; none but `describe` and `add_reader` wait."""
+
+    def __init__(
+        self,
+        name: str,
+        conf_name: str,
+        options: PathOptions,
+        surroundings: Surroundings,
+        groups: tuple[str, ...] = (),
+    ) -> None:
+        self.name = name
+        self.conf_name = conf_name
+        self.options = options
+        self.stream: Stream | None = None
+        self.available_at: datetime | None = None
+        self.publisher: Member | None = None
+        self.readers: dict[Member, None] = {}
+        self._surroundings = surroundings
+        self._held: list[_Held] = []
+        self._recorder: Recorder | None = None
+        self._command: HookCommand | None = None
+        self._init: HookCommand | None = None
+        self._closed = False
+        self._variables = _variables(name, surroundings.rtsp_port, groups)
+        self._source = self._pull_source()
+        self._on_demand = self._make_on_demand()
+
+    def open(self) -> None:
+        """Start what starts by itself: a source that is always pulled, `runOnInit`."""
+        if self._source is not None and not self.options["sourceOnDemand"]:
+            self._source.start()
+        if self.options["runOnInit"]:
+            self._init = self._start_command("runOnInit")
+
+    @property
+    def source_type(self) -> str | None:
+        """Of the API's `source`: a pulled source is always there, a publisher only while it publishes."""
+        if self._source is not None:
+            return "rtspSource"
+        return "rtspSession" if self.publisher is not None else None
+
+    @property
+    def disposable(self) -> bool:
+        """Whether a path that exists only because a pattern matched may be forgotten."""
+        in_use = self.stream or self.publisher or self.readers or self._held
+        return is_pattern(self.conf_name) and not in_use and (self._on_demand is None or self._on_demand.idle)
+
+    async def describe(self) -> Stream:
+        """The stream, when it is there.
+
+        Raises:
+            PathRefused: it cannot be, or did not come in time.
+        """
+        while self.stream is None:
+            await self._wait_for_stream()
+        return self.stream
+
+    async def add_reader(self, reader: Member) -> Stream:
+        """As `describe`, and the stream is held until `remove_reader`.
+
+        Raises:
+            PathRefused: it cannot be, did not come in time, or has too many readers.
+        """
+        stream = await self.describe()
+        limit = self.options["maxReaders"]
+        if isinstance(limit, int) and 0 < limit <= len(self.readers):
+            raise PathRefused("maximum reader count reached")
+        self.readers[reader] = None
+        if self._on_demand is not None:
+            self._on_demand.read()
+        return stream
+
+    def remove_reader(self, reader: Member) -> None:
+        """Harmless for one that is none."""
+        if reader in self.readers:
+            del self.readers[reader]
+        if not self.readers and self._on_demand is not None:
+            self._on_demand.unread()
+
+    def add_publisher(self, publisher: Member, description: SessionDescription) -> Stream:
+        """Make `publisher` the source, instead of another one if there is.
+
+        Raises:
+            PathRefused: the path has a source of its own, or does not let publishers be replaced.
+        """
+        if self._source is not None or self.options["source"] != "publisher":
+            raise PathRefused(f"can't publish to path '{self.name}' since 'source' is not 'publisher'")
+        if self.publisher is not None:
+            if not self.options["overridePublisher"]:
+                raise PathRefused(f"someone is already publishing to path '{self.name}'")
+            former = self.publisher
+            self.remove_publisher(former)
+            former.close()
+        self.publisher = publisher
+        return self.set_available(description)
+
+    def remove_publisher(self, publisher: Member) -> None:
+        """Harmless for one that has been replaced."""
+        if publisher is self.publisher:
+            self.publisher = None
+            self.set_not_available()
+
+    def set_available(self, description: SessionDescription) -> Stream:
+        stream = self.stream = Stream(description, self._surroundings.clock)
+        self.available_at = self._surroundings.clock.now()
+        if self.options["record"]:
+            self._start_recording(stream)
+        if self._on_demand is not None:
+            self._on_demand.available()
+        self._answer_held()
+        return stream
+
+    def set_not_available(self) -> None:
+        """The source has gone: readers are sent away, the recording ends."""
+        if self.stream is None:
+            return
+        self.stream = self.available_at = None
+        for reader in tuple(self.readers):
+            self.remove_reader(reader)
+            reader.close()
+        self._stop_recording()
+
+    def reload(self, conf_name: str, options: PathOptions) -> None:
+        """Take options that differ in the hot ones only; nobody is disturbed."""
+        recording = {key for key in options if key.startswith("record") and key != "recordDeleteAfter"}
+        changed = any(options[key] != self.options[key] for key in recording)
+        self.conf_name, self.options = conf_name, options
+        if changed and self.stream is not None:
+            self._stop_recording()
+            if options["record"]:
+                self._start_recording(self.stream)
+
+    def close(self) -> None:
+        """Send everybody away and stop everything; the path is not used any more."""
+        self._closed = True
+        self._answer_held("terminated")
+        for command in (self._init, self._command):
+            if command is not None:
+                command.stop()
+        if self._on_demand is not None:
+            self._on_demand.close()
+        if self._source is not None:
+            self._source.stop()
+        publisher, self.publisher = self.publisher, None
+        self.set_not_available()
+        if publisher is not None:
+            publisher.close()
+
+    def drop_publisher(self) -> None:
+        """End the publisher's connection, as a fault."""
+        if self.publisher is not None:
+            self.publisher.close()
+
+    async def _wait_for_stream(self) -> None:
+        if self._closed:
+            raise PathRefused("terminated")
+        if self._on_demand is None:
+            raise NoStream(f"no stream is available on path '{self.name}'")
+        held = _Held()
+        self._held.append(held)
+        try:
+            self._on_demand.wanted()
+            await held.done.wait()
+        finally:
+            if held in self._held:
+                self._held.remove(held)
+        if held.refusal:
+            raise PathRefused(held.refusal)
+
+    def _answer_held(self, refusal: str = "") -> None:
+        held, self._held = self._held, []
+        for one in held:
+            one.refusal = refusal
+            one.done.set()
+
+    def _pull_source(self) -> RtspSource | None:
+        source = str(self.options["source"])
+        if source == "publisher":
+            return None
+        if not source.startswith(_PULLED):
+            _log.warning("[path %s] sources of this kind are not supported by the embedded server", self.name)
+        return RtspSource(source, self, self._surroundings)
+
+    def _make_on_demand(self) -> OnDemand | None:
+        if self._source is not None:
+            if not self.options["sourceOnDemand"]:
+                return None
+            start, stop, prefix = self._source.start, self._source.stop, "sourceOnDemand"
+        elif self.options["runOnDemand"]:
+            start, stop, prefix = self._run_command, self._stop_command, "runOnDemand"
+        else:
+            return None
+        return OnDemand(
+            self._surroundings,
+            start=start,
+            stop=stop,
+            timed_out=lambda: self._answer_held(f"source of path '{self.name}' has timed out"),
+            start_timeout_s=self._seconds(f"{prefix}StartTimeout"),
+            close_after_s=self._seconds(f"{prefix}CloseAfter"),
+        )
+
+    def _seconds(self, key: str) -> float:
+        return parse_duration(str(self.options[key])) / 1e9
+
+    def _run_command(self) -> None:
+        self._command = self._start_command("runOnDemand")
+
+    def _stop_command(self) -> None:
+        command, self._command = self._command, None
+        if command is not None:
+            command.stop()
+        if self.options["runOnUnDemand"]:
+            self._start_command("runOnUnDemand")
+
+    def _start_command(self, key: str) -> HookCommand:
+        restart = bool(self.options.get(f"{key}Restart", False))
+        command = HookCommand(str(self.options[key]), self._variables, restart=restart)
+        self._surroundings.spawn(command.run)
+        return command
+
+    def _start_recording(self, stream: Stream) -> None:
+        settings = RecordSettings.of(self.name, self.options, self._surroundings.roots)
+        self._recorder = Recorder(self.name, stream, settings, self._surroundings.faults)
+        self._surroundings.spawn(self._recorder.run)
+
+    def _stop_recording(self) -> None:
+        recorder, self._recorder = self._recorder, None
+        if recorder is not None:
+            recorder.stop()
+
+
+def _variables(name: str, rtsp_port: int, groups: tuple[str, ...]) -> Mapping[str, str]:
+    known = {"MTX_PATH": name, "RTSP_PATH": name, "RTSP_PORT": str(rtsp_port), "MTX_QUERY": ""}
+    return known | {f"G{index}": text for index, text in enumerate(groups, 1)}

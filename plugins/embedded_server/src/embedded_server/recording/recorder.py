@@ -1,0 +1,255 @@
+"""Writes a stream to disk for as long as the stream is there and `record` is on.
+
+The files are made here, from the stream's own packets, and not by an FFmpeg behind a pipe: the name, the parts, the
+roll-over and the end of a file are then exactly what the API promises, nothing has to be probed, and there is no
+process that could die alone.
+"""
+
+import logging
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import anyio
+
+from agent_core.plugin import WorkerPool
+from embedded_server.config.gotext import Json, parse_duration, parse_size
+from embedded_server.faults import Faults
+from embedded_server.media.depacketize import Depacketizer
+from embedded_server.media.fmp4 import Fmp4
+from embedded_server.media.h264 import BitstreamError
+from embedded_server.media.mpegts import MpegTs
+from embedded_server.media.samples import Sample, Sampler
+from embedded_server.media.stream import Stream, Track
+from embedded_server.recording.record_path import RecordPath
+from embedded_server.roots import RecordingRoots
+
+if TYPE_CHECKING:
+    from embedded_server.media.container import Container
+
+__all__ = ("RecordSettings", "Recorder")
+
+_log = logging.getLogger("camera_agent.embedded_server")
+
+_RETRY_S = 2.0
+_MAX_DRIFT_S = 5.0
+_MAX_REORDER_S = 10.0
+#: Packets that may wait for the disk; MediaMTX has 512 a reader, in which a 4K key frame does not fit.
+_QUEUE_PACKETS = 4096
+_CLOSE_S = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class RecordSettings:
+    """The `record*` options of a path, in numbers."""
+
+    path: RecordPath
+    roots: RecordingRoots
+    part_s: float
+    max_part_bytes: int
+    segment_s: float
+
+    @classmethod
+    def of(cls, name: str, options: Mapping[str, Json], roots: RecordingRoots) -> "RecordSettings":
+        return cls(
+            RecordPath(str(options["recordPath"]), str(options["recordFormat"]), name),
+            roots,
+            parse_duration(str(options["recordPartDuration"])) / 1e9,
+            parse_size(str(options["recordMaxPartSize"])),
+            parse_duration(str(options["recordSegmentDuration"])) / 1e9,
+        )
+
+
+class _RecordingFailed(Exception):
+    """The recording cannot go on as it is; the message is for the log, without paths."""
+
+
+class _Segment:
+    """One file. It exists from its first part on."""
+
+    def __init__(self, first: Sample, track: Track, settings: RecordSettings, faults: Faults) -> None:
+        self._settings = settings
+        self._faults = faults
+        self._clock_rate_hz = track.codec.clock_rate_hz
+        container: type[Fmp4 | MpegTs] = Fmp4 if settings.path.format == "fmp4" else MpegTs
+        self._container: Container = container(track.codec.name, self._clock_rate_hz)
+        self._header = self._container.header(first)
+        self._file = settings.path.file(first.arrived)
+        self._descriptor: int | None = None
+        self._threads = WorkerPool(1)
+        self._part: list[Sample] = []
+        self._part_bytes = 0
+        self.first = first
+        self._end = first.dts
+
+    def age_s(self, sample: Sample) -> float:
+        return (sample.dts - self.first.dts) / self._clock_rate_hz
+
+    def drift_s(self, sample: Sample) -> float:
+        """How far the media's time is behind the wall's."""
+        return (sample.arrived - self.first.arrived).total_seconds() - self.age_s(sample)
+
+    async def add(self, sample: Sample) -> None:
+        if self._part and (sample.dts - self._part[0].dts) / self._clock_rate_hz >= self._settings.part_s:
+            await self.flush()
+        self._part.append(sample)
+        self._part_bytes += sum(map(len, sample.nalus))
+        if self._part_bytes > self._settings.max_part_bytes:
+            raise _RecordingFailed("reached maximum part size")
+        self._end = sample.dts + sample.duration
+
+    async def flush(self) -> None:
+        if not self._part:
+            return
+        data = self._container.part(self._part)
+        self._part, self._part_bytes = [], 0
+        await self._threads.run(self._write, data)
+
+    async def close(self) -> None:
+        """Write what is left, and the duration; the file stays readable if that fails."""
+        try:
+            await self.flush()
+            await self._threads.run(self._complete)
+        finally:
+            if self._descriptor is not None:
+                os.close(self._descriptor)
+                self._descriptor = None
+
+    def _write(self, data: bytes) -> None:
+        if self._faults.write_nothing:
+            raise _RecordingFailed("no space left on device")
+        if self._descriptor is None:
+            self._descriptor = self._settings.roots.create(self._file)
+            data = self._header + data
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._descriptor, view) :]
+
+    def _complete(self) -> None:
+        correction = self._container.correction((self._end - self.first.dts) / self._clock_rate_hz)
+        if correction is not None and self._descriptor is not None:
+            os.pwrite(self._descriptor, correction[1], correction[0])
+
+
+class Recorder:
+    """Belongs to one path and one stream; other `record*` values are another recorder's.
+
+    `run` belongs into the server's task group. After `stop` it writes what it has and returns.
+    """
+
+    def __init__(self, name: str, stream: Stream, settings: RecordSettings, faults: Faults) -> None:
+        self._name = name
+        self._stream = stream
+        self._settings = settings
+        self._faults = faults
+        self._send, self._receive = anyio.create_memory_object_stream[tuple[bytes, datetime]](_QUEUE_PACKETS)
+        self._track: Track | None = next((one for one in stream.tracks if one.codec.is_video), None)
+        self._segment: _Segment | None = None
+        self._discarded = 0
+
+    def rtp(self, track: int, packet: bytes, arrived: datetime) -> None:
+        if self._track is None or track != self._track.index:
+            return
+        try:
+            self._send.send_nowait((packet, arrived))
+        except anyio.WouldBlock:
+            self._discarded += 1
+            if self._discarded % 1000 == 1:
+                self._warn("the disk is too slow, discarding packets")
+        except (anyio.ClosedResourceError, anyio.BrokenResourceError):
+            pass
+
+    def rtcp(self, track: int, packet: bytes) -> None:
+        """Sender reports say nothing that the file needs."""
+
+    def stop(self) -> None:
+        self._stream.leave(self)
+        self._send.close()
+
+    async def run(self) -> None:
+        """Record until `stop`, beginning again two seconds after any failure; cancelling finishes the file too."""
+        for track in self._stream.tracks:
+            if track is not self._track:
+                self._warn("skipping track %d (%s)", track.index + 1, track.codec.name)
+        if self._track is None:
+            self._warn("no supported tracks found, skipping recording")
+            return
+        midway = not self._track.between_pictures
+        self._stream.join(self)
+        try:
+            with self._receive:
+                while await self._until_failure(self._track, midway=midway):
+                    await self._pause()
+                    midway = True
+        finally:
+            self._stream.leave(self)
+
+    async def _until_failure(self, track: Track, *, midway: bool) -> bool:
+        """Whether to begin again."""
+        depacketizer = Depacketizer(track.codec.name, midway=midway)
+        sampler = Sampler(track.codec.name, track.codec.parameter_sets, track.codec.clock_rate_hz)
+        try:
+            async for packet, arrived in self._receive:
+                for unit in depacketizer.push(packet, arrived):
+                    for sample in sampler.push(unit):
+                        await self._take(sample, track)
+        except (OSError, BitstreamError, _RecordingFailed) as error:
+            await self._fail(error)
+            return True
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._finish(sampler, track)
+        return False
+
+    async def _take(self, sample: Sample, track: Track) -> None:
+        if abs(sample.pts - sample.dts) > _MAX_REORDER_S * track.codec.clock_rate_hz:
+            raise _RecordingFailed("unable to extract DTS: the stream's times jump")
+        segment = self._segment
+        if segment is not None:
+            if abs(segment.drift_s(sample)) > _MAX_DRIFT_S:
+                raise _RecordingFailed(
+                    "detected drift between recording duration and absolute time, resetting"
+                )
+            rolls_over = (
+                segment.age_s(sample) >= self._settings.segment_s or sample.sets != segment.first.sets
+            )
+            if sample.key and rolls_over:
+                self._segment = None
+                await segment.close()
+        if self._segment is None:
+            if not sample.key:
+                return
+            self._segment = _Segment(sample, track, self._settings, self._faults)
+        await self._segment.add(sample)
+
+    async def _finish(self, sampler: Sampler, track: Track) -> None:
+        """The pictures that still wait, and the end of the file; a disk that hangs gets a few seconds."""
+        with suppress(OSError, BitstreamError, _RecordingFailed), anyio.move_on_after(_CLOSE_S):
+            try:
+                if self._segment is not None:
+                    for sample in sampler.flush():
+                        await self._take(sample, track)
+            finally:
+                segment, self._segment = self._segment, None
+                if segment is not None:
+                    await segment.close()
+
+    async def _fail(self, error: Exception) -> None:
+        detail = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
+        self._warn("%s", detail)
+        segment, self._segment = self._segment, None
+        if segment is not None:
+            with suppress(OSError, _RecordingFailed):
+                await segment.close()
+
+    async def _pause(self) -> None:
+        """Let two seconds of packets go by; a stop ends the pause."""
+        with anyio.move_on_after(_RETRY_S):
+            async for _ in self._receive:
+                pass
+
+    def _warn(self, message: str, *values: object) -> None:
+        _log.warning(f"[path %s] [recorder] {message}", self._name, *values)

@@ -1,0 +1,60 @@
+"""The RTSP listener, and who is connected to it."""
+
+from functools import partial
+
+from anyio import TASK_STATUS_IGNORED
+from anyio.abc import Listener, SocketStream, TaskStatus
+
+from embedded_server.context import Surroundings
+from embedded_server.crowd import Crowd, Guest, accept_all
+from embedded_server.paths.paths import Paths
+from embedded_server.rtsp.connection import RtspConnection
+from embedded_server.rtsp.session import RtspSession
+
+__all__ = ("RtspServer",)
+
+#: Connections of other accounts and hosts at once.
+_PLACES = 128
+
+
+class RtspServer:
+    """Serves RTSP over TCP; nothing is ever sent by UDP."""
+
+    def __init__(self, listener: Listener[SocketStream], paths: Paths, surroundings: Surroundings) -> None:
+        self._listener = listener
+        self._paths = paths
+        self._surroundings = surroundings
+        self._connections: dict[str, RtspConnection] = {}
+
+    async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
+        """Serve until cancelled; connections end with it."""
+        task_status.started()
+        await accept_all(self._listener, Crowd(_PLACES), self._serve)
+
+    async def _serve(self, stream: SocketStream, guest: Guest) -> None:
+        await self._surroundings.guarded(partial(self._converse, stream, guest))
+
+    async def _converse(self, stream: SocketStream, guest: Guest) -> None:
+        connection = RtspConnection(stream, self._paths, self._surroundings, guest)
+        self._connections[connection.id] = connection
+        try:
+            await connection.run()
+        finally:
+            del self._connections[connection.id]
+
+    @property
+    def connections(self) -> tuple[RtspConnection, ...]:
+        """By age."""
+        return tuple(self._connections.values())
+
+    @property
+    def sessions(self) -> tuple[RtspSession, ...]:
+        """By age."""
+        return tuple(sorted(self._sessions(), key=lambda session: session.created))
+
+    def _sessions(self) -> list[RtspSession]:
+        return [one.session for one in self._connections.values() if one.session is not None]
+
+    def close_all(self) -> None:
+        for connection in self.connections:
+            connection.close()

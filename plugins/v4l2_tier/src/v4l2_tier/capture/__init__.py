@@ -1,0 +1,1 @@
+"""Frames from a device: the producer, its negotiation and its timing."""

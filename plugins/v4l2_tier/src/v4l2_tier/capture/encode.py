@@ -1,0 +1,113 @@
+"""Raw frames to JPEG with libjpeg-turbo, plane by plane where a format has planes: no detour by RGB.
+
+numpy and simplejpeg are imported with the first frame: cameras that deliver JPEG never need them.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from v4l2_tier.device.raw_formats import RawLayout
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Plane = NDArray[np.uint8]
+
+__all__ = ("encode",)
+
+#: The first bytes of Y, U and V in a group of four, and the steps to the next.
+_PACKED = {"YUYV": (0, 1, 3), "UYVY": (1, 0, 2), "YVYU": (0, 3, 1), "VYUY": (1, 2, 0)}
+
+
+def encode(data: bytes, layout: RawLayout, quality: int) -> bytes:
+    """One frame as a baseline JPEG with the sampling of its raw format; for a worker thread.
+
+    Args:
+        data: at least `layout.size_bytes`.
+        layout: of a format in `v4l2_tier.device.modes.RAW_FORMATS`.
+        quality: 1 to 100, libjpeg's.
+    """
+    import simplejpeg
+
+    if layout.code in ("RGB3", "BGR3"):
+        order = "RGB" if layout.code == "RGB3" else "BGR"
+        picture = _lines(data, layout, layout.height, layout.line_bytes)[:, : layout.width * 3]
+        shaped = _contiguous(picture).reshape(layout.height, layout.width, 3)
+        return bytes(simplejpeg.encode_jpeg(shaped, quality, order, "420"))
+    y, u, v = _planes(data, layout)
+    if layout.is_limited_range:
+        y, u, v = _full_range(y, u, v)
+    return bytes(simplejpeg.encode_jpeg_yuv_planes(y, u, v, quality))
+
+
+def _planes(data: bytes, layout: RawLayout) -> "tuple[Plane, Plane | None, Plane | None]":
+    if layout.code == "GREY":
+        return _lines(data, layout, layout.height, layout.line_bytes)[:, : layout.width], None, None
+    if layout.code in _PACKED:
+        return _packed_planes(data, layout)
+    if layout.code in ("NV12", "NV21"):
+        return _semi_planar(data, layout)
+    return _planar(data, layout)
+
+
+def _lines(data: bytes, layout: RawLayout, count: int, line_bytes: int, offset: int = 0) -> "Plane":
+    import numpy as np
+
+    flat = np.frombuffer(data, np.uint8, count * line_bytes, offset)
+    return flat.reshape(count, line_bytes)
+
+
+def _packed_planes(data: bytes, layout: RawLayout) -> "tuple[Plane, Plane, Plane]":
+    first_y, first_u, first_v = _PACKED[layout.code]
+    lines = _lines(data, layout, layout.height, layout.line_bytes)[:, : (layout.width + 1) // 2 * 4]
+    y = _contiguous(lines[:, first_y::2])[:, : layout.width]
+    return y, _contiguous(lines[:, first_u::4]), _contiguous(lines[:, first_v::4])
+
+
+def _semi_planar(data: bytes, layout: RawLayout) -> "tuple[Plane, Plane, Plane]":
+    y = _lines(data, layout, layout.height, layout.line_bytes)
+    rows, columns = (layout.height + 1) // 2, (layout.width + 1) // 2
+    pairs = _lines(data, layout, rows, layout.line_bytes, y.size)[:, : 2 * columns]
+    first, second = _contiguous(pairs[:, 0::2]), _contiguous(pairs[:, 1::2])
+    u, v = (first, second) if layout.code == "NV12" else (second, first)
+    return y[:, : layout.width], u, v
+
+
+def _planar(data: bytes, layout: RawLayout) -> "tuple[Plane, Plane, Plane]":
+    y = _lines(data, layout, layout.height, layout.line_bytes)
+    rows = layout.height if layout.code == "422P" else (layout.height + 1) // 2
+    columns, line_bytes = (layout.width + 1) // 2, layout.chroma_line_bytes
+    first = _lines(data, layout, rows, line_bytes, y.size)[:, :columns]
+    second = _lines(data, layout, rows, line_bytes, y.size + first.shape[0] * line_bytes)[:, :columns]
+    u, v = (second, first) if layout.code == "YV12" else (first, second)
+    return y[:, : layout.width], u, v
+
+
+def _contiguous(plane: Any) -> "Plane":
+    import numpy as np
+
+    copied: Plane = np.ascontiguousarray(plane)
+    return copied
+
+
+def _full_range(
+    y: "Plane", u: "Plane | None", v: "Plane | None"
+) -> "tuple[Plane, Plane | None, Plane | None]":
+    """Video range (16 to 235 and 16 to 240, ITU-R BT.601) stretched to that of JFIF, by tables of 256 values."""
+    import numpy as np
+
+    levels = np.arange(256, dtype=np.float32)
+    luma = np.clip((levels - 16) * (255 / 219) + 0.5, 0, 255).astype(np.uint8)
+    chroma = np.clip((levels - 128) * (255 / 224) + 128.5, 0, 255).astype(np.uint8)
+    return (
+        _mapped(y, luma),
+        None if u is None else _mapped(u, chroma),
+        None if v is None else _mapped(v, chroma),
+    )
+
+
+def _mapped(plane: "Plane", table: "Plane") -> "Plane":
+    """By `bytes.translate`, which is four times as fast as indexing an array with an array."""
+    import numpy as np
+
+    return np.frombuffer(plane.tobytes().translate(table.tobytes()), np.uint8).reshape(plane.shape)

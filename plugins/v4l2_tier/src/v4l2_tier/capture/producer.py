@@ -1,0 +1,224 @@
+"""A V4L2 device as the producer behind its frame broker."""
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+import anyio
+
+from agent_core.plugin import CaptureFailed, Clock, WorkerPool
+from agent_core.plugin.frames import FrameProducer, FrameSink
+from v4l2_tier.capture.delivery import Delivery, FilledBuffers
+from v4l2_tier.capture.exposure import ExposureClock
+from v4l2_tier.capture.limits import RecoveryLadder, Silence, Step
+from v4l2_tier.device.capabilities import Capabilities
+from v4l2_tier.device.capture_device import CaptureDevice, PictureLayout
+from v4l2_tier.device.controls import ControlPlan, ControlPort, apply, plan
+from v4l2_tier.device.modes import ChosenMode, choose
+from v4l2_tier.settings import CaptureSettings
+
+__all__ = ("OpenDevice", "Opener", "V4l2Producer")
+
+_log = logging.getLogger("camera_agent.v4l2_tier")
+
+
+class OpenDevice(FilledBuffers, ControlPort, Protocol):
+    """What is needed of a `CaptureDevice`, which says more."""
+
+    def fileno(self) -> int: ...
+
+    def configure(self, mode: ChosenMode) -> PictureLayout: ...
+
+    def start(self, buffers: int) -> None: ...
+
+    def stop(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+#: How a device is opened; tests have their own.
+Opener = Callable[[Path, Capabilities], OpenDevice]
+#: Problems that starting anew may solve. A camera that is gone, held or without bandwidth is left to the broker.
+_WORTH_A_RESTART = frozenset({"camera_stalled", "frames_damaged", "device_error"})
+#: A wake-up without a frame may be a driver that signals an error and does not say which: no busy loop.
+_NOTHING_READY_PAUSE_S = 0.01
+#: Drivers round to what their hardware counts in.
+_SAME_RATE = 0.02
+
+
+class V4l2Producer(FrameProducer):
+    """The one owner of a capture device.
+
+    Parked, the device is open and set up but has no buffers, so that other programs may capture meanwhile. System calls
+    that may take long run in a thread of the device's own and are waited for even when cancelled: a descriptor that a thread has
+    open must not be closed or lost. The kernel bounds them by its own USB time-outs (5 s).
+
+    Args:
+        device_path: the device node.
+        capabilities: of this device; another one behind the same node is refused.
+        settings: how it is captured.
+        clock: monotonic, the one that V4L2 stamps buffers with.
+        open_device: replaces the device in tests.
+        threads: for this device's system calls and pictures, of no other device; default: one.
+
+    Raises:
+        CaptureFailed: (`no_usable_format`) the camera offers nothing that can be used.
+    """
+
+    def __init__(
+        self,
+        device_path: Path,
+        capabilities: Capabilities,
+        settings: CaptureSettings,
+        *,
+        clock: Clock,
+        open_device: Opener = CaptureDevice.open,
+        threads: WorkerPool | None = None,
+    ) -> None:
+        self._path = device_path
+        self._capabilities = capabilities
+        self._settings = settings
+        self._clock = clock
+        self._open_device = open_device
+        self._threads = threads or WorkerPool(1)
+        self.chosen = choose(capabilities, settings)
+        self._controls: ControlPlan = plan(capabilities.controls, settings.controls)
+        self._silence = Silence.of(self.chosen.interval)
+        self._device: OpenDevice | None = None
+        self._layout: PictureLayout | None = None
+        self._recoveries: Counter[str] = Counter()
+        self._told: tuple[str, ...] = ()
+
+    @property
+    def recoveries(self) -> tuple[tuple[str, int], ...]:
+        """How often each step of the recovery ladder was taken: `restart`, `reopen`, `give_up`."""
+        return tuple(sorted(self._recoveries.items()))
+
+    @property
+    def layout(self) -> PictureLayout | None:
+        """What the driver agreed to when it was last set up."""
+        return self._layout
+
+    async def park(self) -> None:
+        if self._device is not None:
+            try:
+                await self._threads.run(self._set_up, self._device)
+            except CaptureFailed as error:  # it went away or was taken while it rested
+                _log.debug("the parked camera has to be opened anew: %s", error.details)
+                await self.close()
+            else:
+                return
+        await self._threads.run(self._open)
+
+    def _open(self) -> None:
+        # Kept before anything else can fail, and here in the thread: the caller may have been cancelled meanwhile.
+        self._device = device = self._open_device(self._path, self._capabilities)
+        self._set_up(device)
+
+    def _set_up(self, device: OpenDevice) -> None:
+        self._layout = layout = device.configure(self.chosen)
+        # A driver that tells no rates, or cannot keep the one it offered, may be far slower.
+        self._silence = Silence.of(max(self.chosen.interval, layout.interval or self.chosen.interval))
+        notes = [*self.chosen.notes, *_changes(self.chosen, layout)]
+        notes += apply(self._controls, device)
+        if tuple(notes) != self._told:
+            self._told = tuple(notes)
+            for note in notes:
+                _log.warning("%s: %s", self._capabilities.card, note)
+
+    async def stream(self, sink: FrameSink) -> None:
+        ladder = RecoveryLadder()
+        first_s = self._silence.first_s
+        while True:
+            try:
+                await self._stream_once(sink, first_s)
+            except CaptureFailed as error:
+                await self._recover(error, ladder)
+                first_s = self._silence.again_s
+
+    async def _recover(self, error: CaptureFailed, ladder: RecoveryLadder) -> None:
+        """Take the next step; raises `error` when there is none left that could help."""
+        worth_it = error.reason in _WORTH_A_RESTART
+        step = ladder.next(self._clock.monotonic_s()) if worth_it else Step.GIVE_UP
+        self._recoveries[step.name.lower()] += 1
+        if step is Step.GIVE_UP:
+            raise error
+        doing = "the stream is restarted" if step is Step.RESTART else "the device is opened anew"
+        _log.warning("%s: %s; %s", self._capabilities.card, error.details.rstrip("."), doing)
+        if step is Step.REOPEN:
+            await self.close()
+        await self.park()
+
+    async def _stream_once(self, sink: FrameSink, first_s: float) -> None:
+        """Deliver until cancelled or until the device fails or is silent, the latter two as `CaptureFailed`."""
+        device, layout = self._device, self._layout
+        if device is None or layout is None:
+            raise RuntimeError("stream without park")
+        try:
+            started_s = self._clock.monotonic_s()
+            await self._threads.run(device.start, self._settings.buffers)
+            await self._pump(device, self._delivery(device, layout, sink, started_s), first_s)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._threads.run(_stop, device)
+
+    def _delivery(
+        self, device: OpenDevice, layout: PictureLayout, sink: FrameSink, started_s: float
+    ) -> Delivery:
+        lead_s = float(layout.interval or self.chosen.interval)
+        return Delivery(
+            device,
+            layout,
+            sink,
+            clock=self._clock,
+            threads=self._threads,
+            exposure=ExposureClock(started_s, lead_s),
+            quality=self._settings.jpeg_quality,
+            settle_s=self._settings.settle_s,
+            started_s=self._clock.monotonic_s(),
+        )
+
+    async def _pump(self, device: OpenDevice, delivery: Delivery, first_s: float) -> None:
+        problem: CaptureFailed | None = None
+
+        async def watch() -> None:
+            nonlocal problem
+            problem = await delivery.until_silent(self._silence, first_s)
+            tg.cancel_scope.cancel()
+
+        async with anyio.create_task_group() as tg:
+            tg.start_soon(watch)
+            try:
+                while True:
+                    await anyio.wait_readable(device.fileno())
+                    if not await delivery.deliver_ready():
+                        await self._clock.sleep(_NOTHING_READY_PAUSE_S)
+            except CaptureFailed as error:
+                problem = error
+            tg.cancel_scope.cancel()
+        if problem is not None:
+            raise problem
+
+    async def close(self) -> None:
+        device, self._device = self._device, None
+        if device is not None:
+            with anyio.CancelScope(shield=True):
+                await self._threads.run(device.close)
+
+
+def _stop(device: OpenDevice) -> None:
+    try:
+        device.stop()
+    except CaptureFailed as error:  # it is gone: nothing is left to stop
+        _log.debug("stopping: %s", error.details)
+
+
+def _changes(chosen: ChosenMode, layout: PictureLayout) -> Iterator[str]:
+    """What the driver made of a mode that it had offered."""
+    if (layout.width, layout.height) != (chosen.width, chosen.height):
+        yield f"{chosen.width}x{chosen.height} was set, the driver made it {layout.width}x{layout.height}"
+    if layout.interval is not None and abs(layout.interval / chosen.interval - 1) > _SAME_RATE:
+        made = f"{float(1 / layout.interval):g}"
+        yield f"{chosen.fps:g} frames per second were set, the driver made it {made}"

@@ -1,0 +1,196 @@
+"""Which picture format, size and rate a camera is captured with."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+from agent_core.plugin import CaptureFailed
+from v4l2_tier.device.capabilities import Capabilities, FrameSize, Intervals, PixelFormat, Span
+from v4l2_tier.settings import CaptureSettings
+
+__all__ = ("JPEG_FORMATS", "RAW_FORMATS", "ChosenMode", "choose")
+
+#: Formats whose frames are JPEGs already.
+JPEG_FORMATS = ("MJPG", "JPEG")
+#: Formats that `v4l2_tier.capture.encode` turns into JPEG, the cheapest and best first.
+RAW_FORMATS = ("YUYV", "UYVY", "YVYU", "VYUY", "NV12", "NV21", "YU12", "YV12", "422P", "RGB3", "BGR3", "GREY")
+#: Without a configured size: no larger than this, which a small board still encodes to H.264 in software ...
+_DEFAULT_WIDTH, _DEFAULT_HEIGHT = 1280, 720
+#: ... and no size at which the camera is slower than this; raw formats often are, on USB 2.
+_FLUENT_FPS = 15
+_DEFAULT_FPS = 30
+#: Rates are told as rounded fractions: 29.97 serves who asked for 30, and 30.0003 is not above 30.
+_CLOSE = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenMode:
+    """`interval` is the time between frames (seconds). `notes` say which wishes the camera cannot fulfil, and why."""
+
+    pixel_format: str
+    width: int
+    height: int
+    interval: Fraction
+    notes: tuple[str, ...] = ()
+
+    @property
+    def fps(self) -> float:
+        return float(1 / self.interval)
+
+    @property
+    def is_jpeg(self) -> bool:
+        return self.pixel_format in JPEG_FORMATS
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    pixel_format: str
+    width: int
+    height: int
+    interval: Fraction
+
+
+def choose(capabilities: Capabilities, settings: CaptureSettings) -> ChosenMode:
+    """The offered mode that comes nearest to the settings.
+
+    The format counts first (the configured one, else JPEG, because it needs no encoder and the least of the bus), then
+    the size, then the rate. Without a configured size it is the largest up to 1280x720 that gives 15 frames a second.
+
+    Raises:
+        CaptureFailed: (`no_usable_format`) the camera offers nothing that is a JPEG or can be made one.
+    """
+    formats = _usable_formats(capabilities, settings)
+    wanted_fps = settings.fps or _DEFAULT_FPS
+    candidates = [candidate for pixel_format in formats for candidate in _candidates(pixel_format, settings)]
+    if not candidates:
+        raise _no_usable_format(capabilities)
+    best = min(candidates, key=lambda candidate: _badness(candidate, settings, wanted_fps))
+    return ChosenMode(
+        best.pixel_format,
+        best.width,
+        best.height,
+        best.interval,
+        tuple(_notes(best, capabilities, settings)),
+    )
+
+
+def _usable_formats(capabilities: Capabilities, settings: CaptureSettings) -> list[PixelFormat]:
+    """The configured format if it can be used, else all JPEG ones, else all raw ones that can be encoded."""
+    wanted = (settings.pixel_format or "").rstrip()
+    for codes in ((wanted,), JPEG_FORMATS, RAW_FORMATS):
+        usable = [
+            offered
+            for offered in capabilities.formats
+            if offered.code in codes and offered.code in (*JPEG_FORMATS, *RAW_FORMATS) and offered.sizes
+        ]
+        if usable:
+            return usable
+    raise _no_usable_format(capabilities)
+
+
+def _no_usable_format(capabilities: Capabilities) -> CaptureFailed:
+    offered = ", ".join(pixel_format.code for pixel_format in capabilities.formats) or "none at all"
+    return CaptureFailed(
+        f"The camera offers no picture format that can be used: {offered}.",
+        reason="no_usable_format",
+        suggestion=f"Usable are {', '.join((*JPEG_FORMATS, *RAW_FORMATS))}.",
+    )
+
+
+def _candidates(pixel_format: PixelFormat, settings: CaptureSettings) -> Iterator[_Candidate]:
+    for size in pixel_format.sizes:
+        if min(size.width.minimum, size.height.minimum) <= 0:  # a descriptor that nobody filled in
+            continue
+        width = _nearest(size.width, settings.width or _from_height(settings) or _DEFAULT_WIDTH)
+        height = _nearest(size.height, settings.height or _from_width(settings, width) or _DEFAULT_HEIGHT)
+        yield _Candidate(pixel_format.code, width, height, _best_interval(size, settings))
+
+
+def _from_height(settings: CaptureSettings) -> int | None:
+    return round(settings.height * 16 / 9) if settings.height and not settings.width else None
+
+
+def _from_width(settings: CaptureSettings, width: int) -> int | None:
+    return round(width * 9 / 16) if settings.width else None
+
+
+def _nearest(span: Span, wanted: int) -> int:
+    """The value of `span` nearest to `wanted`."""
+    clamped = min(max(wanted, span.minimum), span.maximum)
+    steps = round((clamped - span.minimum) / max(span.step, 1))
+    value = span.minimum + steps * max(span.step, 1)
+    return value if value <= span.maximum else value - max(span.step, 1)
+
+
+def _best_interval(size: FrameSize, settings: CaptureSettings) -> Fraction:
+    """The interval nearest to the configured rate; without one the shortest that is not above 30 frames a second."""
+    wanted = 1 / Fraction(settings.fps or _DEFAULT_FPS).limit_denominator(1001)
+    offered = [_nearest_interval(intervals, wanted) for intervals in size.intervals if intervals.longest > 0]
+    if not offered:
+        return wanted
+    if settings.fps is None:
+        slow_enough = [interval for interval in offered if interval >= wanted * Fraction(1 - _CLOSE)]
+        return min(slow_enough) if slow_enough else max(offered)
+    return min(offered, key=lambda interval: _distance(float(interval), float(wanted)))
+
+
+def _nearest_interval(intervals: Intervals, wanted: Fraction) -> Fraction:
+    shortest = intervals.shortest
+    if shortest <= 0:  # a driver that has not thought about its fastest
+        shortest = min(wanted, intervals.longest)
+    clamped = min(max(wanted, shortest), intervals.longest)
+    if intervals.step <= 0 or clamped == intervals.longest:
+        return clamped
+    return min(shortest + round((clamped - shortest) / intervals.step) * intervals.step, intervals.longest)
+
+
+def _distance(value: float, wanted: float) -> float:
+    """0 where they are equal, and the same for twice and half."""
+    return abs(math.log(value / wanted))
+
+
+def _badness(candidate: _Candidate, settings: CaptureSettings, wanted_fps: float) -> tuple[float, float, int]:
+    """Compared by size, then rate, then format; smaller is better."""
+    rate = _distance(float(1 / candidate.interval), wanted_fps)
+    codes = (*JPEG_FORMATS, *RAW_FORMATS)
+    return _size_badness(candidate, settings), round(rate, 2), codes.index(candidate.pixel_format)
+
+
+def _size_badness(candidate: _Candidate, settings: CaptureSettings) -> float:
+    width, height = candidate.width, candidate.height
+    if settings.width and settings.height:
+        area = _distance(width * height, settings.width * settings.height)
+        return area + _distance(width / height, settings.width / settings.height)
+    if settings.width:
+        return _distance(width, settings.width)
+    if settings.height:
+        return _distance(height, settings.height)
+    return _default_size_badness(candidate, min(_FLUENT_FPS, settings.fps or _DEFAULT_FPS))
+
+
+def _default_size_badness(candidate: _Candidate, fluent_fps: float) -> float:
+    """The largest that fits and is fluent; else what fits and is fastest; else what is smallest."""
+    area_ratio = candidate.width * candidate.height / (_DEFAULT_WIDTH * _DEFAULT_HEIGHT)
+    fps = float(1 / candidate.interval)
+    if candidate.width > _DEFAULT_WIDTH or candidate.height > _DEFAULT_HEIGHT:
+        return 1e6 + area_ratio
+    if fps < fluent_fps * (1 - _CLOSE):
+        return 1e3 - fps + (1 - area_ratio)
+    return 1 - area_ratio
+
+
+def _notes(chosen: _Candidate, capabilities: Capabilities, settings: CaptureSettings) -> Iterator[str]:
+    wanted = (settings.pixel_format or "").rstrip()
+    if wanted and wanted != chosen.pixel_format:
+        offered = ", ".join(pixel_format.code for pixel_format in capabilities.formats)
+        yield f"the picture format {wanted} cannot be used (offered: {offered}); {chosen.pixel_format} is taken"
+    width, height = settings.width or chosen.width, settings.height or chosen.height
+    if (width, height) != (chosen.width, chosen.height):
+        yield (
+            f"{settings.width or '?'}x{settings.height or '?'} is not offered;"
+            f" {chosen.width}x{chosen.height} is taken"
+        )
+    fps = float(1 / chosen.interval)
+    if settings.fps and _distance(fps, settings.fps) > _CLOSE:
+        yield f"{settings.fps:g} frames per second are not offered at this size; {fps:g} are taken"

@@ -1,0 +1,72 @@
+"""Capabilities as clients see them: modes with rates, controls."""
+
+from collections.abc import Iterator
+
+from agent_core.plugin import CameraMode, Control
+from v4l2_tier.device.capabilities import Capabilities, DeviceControl, FrameSize, Intervals, Span
+
+__all__ = ("controls_of", "modes_of")
+
+#: What is shown of a range: its ends and the usual values between.
+_USUAL_SIZES = ((640, 480), (1280, 720), (1920, 1080), (3840, 2160))
+_USUAL_FPS = (5, 10, 15, 25, 30, 60)
+
+
+def modes_of(capabilities: Capabilities) -> tuple[CameraMode, ...]:
+    """Every format at every size, once; of ranges the ends and the usual values between."""
+    modes = (
+        CameraMode(pixel_format.code, width, height, _rates(size))
+        for pixel_format in capabilities.formats
+        for size in pixel_format.sizes
+        for width, height in _sizes(size)
+    )
+    return tuple(dict.fromkeys(modes))
+
+
+def controls_of(capabilities: Capabilities) -> tuple[Control, ...]:
+    return tuple(_control(each) for each in capabilities.controls)
+
+
+def _control(control: DeviceControl) -> Control:
+    return Control(
+        name=control.name,
+        kind=control.kind,
+        minimum=control.minimum,
+        maximum=control.maximum,
+        step=control.step,
+        default=control.default,
+        value=control.value,
+        choices=control.choices,
+    )
+
+
+def _sizes(size: FrameSize) -> Iterator[tuple[int, int]]:
+    smallest = (size.width.minimum, size.height.minimum)
+    largest = (size.width.maximum, size.height.maximum)
+    yield smallest
+    for width, height in _USUAL_SIZES:
+        between = _has(size.width, width) and _has(size.height, height)
+        if between and (width, height) not in (smallest, largest):
+            yield width, height
+    if largest != smallest:
+        yield largest
+
+
+def _has(span: Span, value: int) -> bool:
+    return span.minimum <= value <= span.maximum and (value - span.minimum) % span.step == 0
+
+
+def _rates(size: FrameSize) -> tuple[float, ...]:
+    """Frames per second, fastest first."""
+    rates = {rate for intervals in size.intervals for rate in _rates_of(intervals)}
+    return tuple(sorted(rates, reverse=True))
+
+
+def _rates_of(intervals: Intervals) -> Iterator[float]:
+    slowest = float(1 / intervals.longest)
+    yield round(slowest, 3)
+    if intervals.shortest <= 0 or intervals.shortest == intervals.longest:
+        return
+    fastest = float(1 / intervals.shortest)
+    yield round(fastest, 3)
+    yield from (float(fps) for fps in _USUAL_FPS if slowest < fps < fastest)

@@ -1,0 +1,208 @@
+"""Asking a device what it is and what it offers. Everything here opens devices and may block: it is for a worker thread.
+
+linuxpy's structures and its `ioctl` are used, and not its `Device` or its iterators: those fail on values that they do
+not know (any enumeration), on overlay devices (`UnboundLocalError`), round frame rates through floating point and stop
+at 128 entries (0.25). Importing only the structures also saves 15 MB.
+"""
+
+import errno
+import logging
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from v4l2_tier.device.capabilities import Capabilities, FrameSize, Intervals, PixelFormat, Span
+from v4l2_tier.device.probe_controls import read_controls
+
+if TYPE_CHECKING:
+    from linuxpy.video import raw
+
+__all__ = ("NoCamera", "probe")
+
+_log = logging.getLogger("camera_agent.v4l2_tier")
+
+# From <linux/videodev2.h>, see "Querying capabilities" in the V4L2 manual.
+_VIDEO_CAPTURE, _VIDEO_OUTPUT, _CAPTURE_MPLANE, _OUTPUT_MPLANE = 0x1, 0x2, 0x1000, 0x2000
+_M2M_MPLANE, _M2M, _STREAMING, _IO_MC, _DEVICE_CAPS = 0x4000, 0x8000, 0x04000000, 0x20000000, 0x80000000
+_BUF_VIDEO_CAPTURE = 1
+#: V4L2_FRMSIZE_TYPE_DISCRETE and V4L2_FRMIVAL_TYPE_DISCRETE; 2 is continuous, 3 stepwise.
+_DISCRETE, _CONTINUOUS = 1, 2
+#: No device has so many of anything; a driver that ignores the index must not keep us for ever.
+_MOST = 4096
+#: Some cameras list a size or a rate twice; so many alike in a row are a driver that ignores the index.
+_MOST_ALIKE = 4
+
+#: What ends an enumeration; ENODATA is said where the present input has none.
+_END = frozenset({errno.EINVAL, errno.ENOTTY, errno.ENODATA})
+
+
+class _Indexed(Protocol):
+    """A structure of linuxpy's that is the question and the answer of an enumeration; the index is its first field."""
+
+    index: int
+
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+
+
+StructT = TypeVar("StructT", bound=_Indexed)
+
+
+@dataclass(frozen=True, slots=True)
+class NoCamera:
+    """A node that gives no pictures by itself. `remarkable`: its owner might expect that it does."""
+
+    why: str
+    remarkable: bool = False
+
+
+def probe(node: Path) -> Capabilities | NoCamera:
+    """What `node` offers.
+
+    Raises:
+        OSError: it cannot be opened or asked.
+    """
+    descriptor = os.open(node, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        return _probe(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _probe(descriptor: int) -> Capabilities | NoCamera:
+    from linuxpy.ioctl import ioctl
+    from linuxpy.video import raw
+
+    told = raw.v4l2_capability()
+    ioctl(descriptor, raw.IOC.QUERYCAP, told)
+    flags = told.device_caps if told.capabilities & _DEVICE_CAPS else told.capabilities
+    refusal = _refusal(flags, told.card.decode(errors="replace"))
+    if refusal is not None:
+        return refusal
+    if not any(_enumerate(descriptor, raw.IOC.ENUMINPUT, raw.v4l2_input())):
+        return NoCamera("it has no input, as converters and codecs have none")
+    return Capabilities(
+        driver=told.driver.decode(errors="replace"),
+        card=told.card.decode(errors="replace"),
+        bus_info=told.bus_info.decode(errors="replace"),
+        formats=tuple(_formats(descriptor)),
+        controls=tuple(read_controls(descriptor)),
+    )
+
+
+def _refusal(flags: int, card: str) -> NoCamera | None:
+    if flags & (_M2M | _M2M_MPLANE | _VIDEO_OUTPUT | _OUTPUT_MPLANE):
+        return NoCamera("it takes pictures in")
+    if not flags & (_VIDEO_CAPTURE | _CAPTURE_MPLANE):
+        return NoCamera("it captures no pictures")
+    if flags & _IO_MC:
+        return NoCamera(f"{card} has to be set up through the media controller, which is not supported", True)  # noqa: FBT003 - its name is above
+    if not flags & _VIDEO_CAPTURE:
+        return NoCamera(f"{card} captures in several planes, which is not supported", True)  # noqa: FBT003 - as above
+    if not flags & _STREAMING:
+        return NoCamera(f"{card} cannot stream, only be read, which is not supported", True)  # noqa: FBT003 - as above
+    return None
+
+
+def _enumerate(descriptor: int, request: int, entry: StructT) -> Iterator[StructT]:
+    """`entry` filled in for index 0, 1, ... until the driver has no more; the same object each time."""
+    from linuxpy.ioctl import ioctl
+
+    before, alike = b"", 0
+    for index in range(_MOST):
+        entry.index = index
+        try:
+            ioctl(descriptor, request, entry)
+        except OSError as error:
+            if error.errno in _END:
+                return
+            raise
+        content = bytes(entry)[4:]
+        alike = alike + 1 if content == before else 1
+        if alike > _MOST_ALIKE:
+            return
+        before = content
+        yield entry
+
+
+def _formats(descriptor: int) -> Iterator[PixelFormat]:
+    from linuxpy.video import raw
+
+    entry = raw.v4l2_fmtdesc()
+    entry.type = _BUF_VIDEO_CAPTURE
+    for each in _enumerate(descriptor, raw.IOC.ENUM_FMT, entry):
+        code, description = each.pixelformat, each.description.decode(errors="replace")
+        sizes = tuple(_sizes(descriptor, code)) or _present_size(descriptor, code)
+        yield PixelFormat(_four_characters(code), description, sizes)
+
+
+def _four_characters(code: int) -> str:
+    """As v4l2-ctl prints it; bit 31 says big-endian."""
+    characters = (code & 0x7FFFFFFF).to_bytes(4, "little").decode("latin-1")
+    return f"{characters}-BE" if code >> 31 else characters.rstrip()
+
+
+def _sizes(descriptor: int, code: int) -> Iterator[FrameSize]:
+    from linuxpy.video import raw
+
+    entry = raw.v4l2_frmsizeenum()
+    entry.pixel_format = code
+    for each in _enumerate(descriptor, raw.IOC.ENUM_FRAMESIZES, entry):
+        width, height = _spans(each)
+        yield FrameSize(width, height, tuple(_intervals(descriptor, code, width.maximum, height.maximum)))
+
+
+def _spans(entry: "raw.v4l2_frmsizeenum") -> tuple[Span, Span]:
+    if entry.type == _DISCRETE:
+        width, height = entry.discrete.width, entry.discrete.height
+        return Span(width, width), Span(height, height)
+    steps = entry.stepwise
+    step_width, step_height = (1, 1) if entry.type == _CONTINUOUS else (steps.step_width, steps.step_height)
+    return (
+        Span(steps.min_width, steps.max_width, max(step_width, 1)),
+        Span(steps.min_height, steps.max_height, max(step_height, 1)),
+    )
+
+
+def _present_size(descriptor: int, code: int) -> tuple[FrameSize, ...]:
+    """Of a driver that enumerates no sizes: the one that it would give now. Nothing is changed by asking."""
+    from linuxpy.ioctl import ioctl
+    from linuxpy.video import raw
+
+    wanted = raw.v4l2_format()
+    wanted.type = _BUF_VIDEO_CAPTURE
+    try:
+        ioctl(descriptor, raw.IOC.G_FMT, wanted)
+        wanted.fmt.pix.pixelformat = code
+        ioctl(descriptor, raw.IOC.TRY_FMT, wanted)
+    except OSError as error:
+        if error.errno in _END:
+            return ()
+        raise
+    width, height = wanted.fmt.pix.width, wanted.fmt.pix.height
+    if wanted.fmt.pix.pixelformat != code:
+        return ()
+    intervals = tuple(_intervals(descriptor, code, width, height))
+    return (FrameSize(Span(width, width), Span(height, height), intervals),)
+
+
+def _intervals(descriptor: int, code: int, width: int, height: int) -> Iterator[Intervals]:
+    from linuxpy.video import raw
+
+    entry = raw.v4l2_frmivalenum()
+    entry.pixel_format, entry.width, entry.height = code, width, height
+    for each in _enumerate(descriptor, raw.IOC.ENUM_FRAMEINTERVALS, entry):
+        if each.type == _DISCRETE:
+            shortest = longest = _fraction(each.discrete)
+            step = Fraction(0)
+        else:
+            shortest, longest = _fraction(each.stepwise.min), _fraction(each.stepwise.max)
+            step = Fraction(0) if each.type == _CONTINUOUS else _fraction(each.stepwise.step)
+        if longest > 0:
+            yield Intervals(shortest, longest, step)
+
+
+def _fraction(value: "raw.v4l2_fract") -> Fraction:
+    return Fraction(value.numerator, value.denominator) if value.denominator else Fraction(0)

@@ -1,0 +1,1 @@
+"""Where the cameras come from: inventory, hotplug, identity."""

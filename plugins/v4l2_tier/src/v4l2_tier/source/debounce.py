@@ -1,0 +1,90 @@
+"""When a node is used and when it is gone: told what there is and the time, it decides; no I/O, no clock."""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from v4l2_tier.source.inventory import DeviceNode
+
+__all__ = ("Debounce",)
+
+#: However often a node is touched meanwhile, it is used after so many times the settling time.
+_LONGEST = 10
+
+
+@dataclass(slots=True)
+class _Pending:
+    node: DeviceNode
+    first_s: float
+    last_s: float
+
+
+class Debounce:
+    """A node is settled when it has been there, unchanged, for `settle_s`; it is gone at once.
+
+    Nodes are told apart by name and incarnation. One that came and went before it settled is never heard of; one that
+    went and came back, however quickly, is gone first and settles again: it may be another camera.
+    """
+
+    def __init__(self, settle_s: float) -> None:
+        self._settle_s = settle_s
+        self._pending: dict[str, _Pending] = {}
+        self._settled: dict[str, DeviceNode] = {}
+
+    @property
+    def next_s(self) -> float | None:
+        """When the next node is settled, if nothing happens until then."""
+        return min((self._due_s(each) for each in self._pending.values()), default=None)
+
+    def look(
+        self,
+        nodes: Iterable[DeviceNode],
+        now_s: float,
+        *,
+        removed: Collection[str] = (),
+        touched: Collection[str] = (),
+    ) -> tuple[DeviceNode, ...]:
+        """Take in what there is; returns the settled nodes that are gone.
+
+        Args:
+            nodes: all that there are now.
+            now_s: monotonic.
+            removed: names that were removed since the last look, whether or not there is such a node again.
+            touched: names about which there were other events.
+        """
+        present = {node.name: node for node in nodes}
+        gone = tuple(
+            node
+            for name, node in self._settled.items()
+            if name in removed or not _same(node, present.get(name))
+        )
+        for node in gone:
+            del self._settled[node.name]
+        self._pending = {
+            name: self._still_pending(node, now_s, new=name in removed, touched=name in touched)
+            for name, node in present.items()
+            if name not in self._settled
+        }
+        return gone
+
+    def _still_pending(self, node: DeviceNode, now_s: float, *, new: bool, touched: bool) -> _Pending:
+        before = self._pending.get(node.name)
+        if before is None or new or not _same(before.node, node):
+            return _Pending(node, now_s, now_s)
+        return _Pending(node, before.first_s, now_s if touched else before.last_s)
+
+    def settled(self, now_s: float, *, at_once: bool = False) -> tuple[DeviceNode, ...]:
+        """The nodes that have settled since the last call; all pending ones with `at_once`."""
+        done = [each.node for each in self._pending.values() if at_once or self._due_s(each) <= now_s]
+        for node in done:
+            del self._pending[node.name]
+            self._settled[node.name] = node
+        return tuple(done)
+
+    def _due_s(self, pending: _Pending) -> float:
+        longest_s = pending.first_s + _LONGEST * self._settle_s
+        return min(pending.last_s + self._settle_s, longest_s)
+
+
+def _same(node: DeviceNode, other: DeviceNode | None) -> bool:
+    """Whether it is one and the same node; what udev says about it may have changed."""
+    return other is not None and (node.name, node.incarnation) == (other.name, other.incarnation)

@@ -1,0 +1,1 @@
+"""Ways to learn that devices have come or gone."""

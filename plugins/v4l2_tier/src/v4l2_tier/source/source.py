@@ -1,0 +1,40 @@
+"""The source of V4L2 cameras; what looks for them is imported when it begins to."""
+
+import anyio
+from anyio import TASK_STATUS_IGNORED
+from anyio.abc import TaskStatus
+
+from agent_core.plugin import AgentContext, CameraReport, CameraSource
+from v4l2_tier.settings import SOURCE, V4l2TierSettings
+
+__all__ = ("V4l2Source",)
+
+
+class V4l2Source(CameraSource):
+    """V4L2 cameras; runs each in a task of its own, inside `watch`."""
+
+    def __init__(self, settings: V4l2TierSettings, agent: AgentContext) -> None:
+        self._settings = settings
+        self._agent = agent
+
+    @property
+    def name(self) -> str:
+        return SOURCE
+
+    async def watch(
+        self, report: CameraReport, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED
+    ) -> None:
+        from v4l2_tier.device_roll import DeviceRoll
+        from v4l2_tier.source.camera_needs import CameraNeeds
+        from v4l2_tier.source.hotplug.choice import open_watcher
+        from v4l2_tier.source.inventory import open_inventory
+        from v4l2_tier.source.sockets import SocketPlaces
+
+        needs = CameraNeeds(self._settings, report, self._agent.clock, SocketPlaces(self._agent.runtime_dir))
+        inventory = open_inventory()
+        watcher = open_watcher(self._settings.hotplug, self._agent.clock)  # before the first look
+        try:
+            async with anyio.create_task_group() as tg:
+                await DeviceRoll(inventory, watcher, needs, tg).run(task_status=task_status)
+        finally:
+            watcher.close()
