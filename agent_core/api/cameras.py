@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from agent_core.api.schema.cameras import CameraList
-from agent_core.api.schema.common import rfc3339
+from agent_core.api.schema.params import rfc3339
 from agent_core.api.views import Forms
 from agent_core.base.models import Camera, CameraStatus
 from agent_core.rpc.table import Prepared

@@ -1,6 +1,6 @@
 from pydantic import ConfigDict
 
-from agent_core.api.schema import common as wire
+from agent_core.api.schema import params as wire
 from agent_core.auth.roles import Role
 from agent_core.base.errors import Unsupported
 from agent_core.plugin.abc import RpcParams

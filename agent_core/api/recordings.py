@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from agent_core.api.schema import recordings as wire
-from agent_core.api.schema.common import DeviceParams, ListParams, NameParams
+from agent_core.api.schema.params import DeviceParams, ListParams, NameParams
 from agent_core.auth.roles import Role
 from agent_core.base.errors import InvalidState, StorageFailed, Unsupported
 from agent_core.base.models import CameraId

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
-from agent_core.api.schema.common import Timestamp
+from agent_core.api.schema.params import Timestamp
 from agent_core.auth.roles import Role
 from agent_core.base.errors import AuthenticationFailed, InvalidParams, RateLimited
 from agent_core.base.models import CAMERA_ID

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from agent_core.api.schema.common import DeviceParams, NoParams
+from agent_core.api.schema.params import DeviceParams, NoParams
 from agent_core.api.schema.streams import (
     FfmpegProcess,
     PathForm,

@@ -9,7 +9,7 @@ from typing import Any
 from agent_core import __version__
 from agent_core.api.cameras import CameraListText
 from agent_core.api.placeholders import _EXTERNAL, _LATER, _later, contract_placeholder
-from agent_core.api.schema import common as wire
+from agent_core.api.schema import params as wire
 from agent_core.api.schema import system as status
 from agent_core.api.schema.cameras import CameraCapabilities, CameraList, CameraStatusForm
 from agent_core.api.schema.snapshots import FileList, SnapshotForm, SnapshotInfo, TakeSnapshotParams

@@ -23,7 +23,12 @@ from agent_core.cli.commands import (
 from agent_core.cli.commands import config as configuration
 from agent_core.cli.exits import ExitCode, Failure, exit_code, explain
 from agent_core.cli.options import EXIT_CODES, Parser, add_agent_options, add_common_options
-from agent_core.cli.output import let_go_of_stdout, open_missing_streams, print_error, writing_output
+from agent_core.cli.standard_streams import (
+    let_go_of_stdout,
+    open_missing_streams,
+    print_error,
+    writing_output,
+)
 
 __all__ = ("main",)
 

@@ -1,94 +1,15 @@
+"""Text for people: tables, sizes, times, and progress."""
+
 """The standard streams: there in any case, and what they refuse is said."""
 
 import json
-import os
 import shutil
-import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import TextIO
 
-from agent_core.cli.exits import CommandFailed
-
-__all__ = (
-    "Progress",
-    "bit_rate",
-    "duration",
-    "iso_time",
-    "let_go_of_stdout",
-    "one_line",
-    "open_missing_streams",
-    "print_error",
-    "print_result",
-    "size",
-    "table",
-    "writing_output",
-)
-
-
-def open_missing_streams() -> None:
-    """Open what the caller has closed, or a socket would become standard output.
-
-    What is written to a standard output that was closed fails, as it does in other programs; errors are dropped where
-    nothing takes them.
-    """
-    for number in (0, 1, 2):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(
-                os.devnull, os.O_WRONLY if number == 2 else os.O_RDONLY
-            )  # the lowest free number is this one
-    if sys.stdout is None:
-        sys.stdout = os.fdopen(1, "w", closefd=False)
-    if sys.stderr is None:
-        sys.stderr = os.fdopen(2, "w", closefd=False)
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
-
-
-@contextmanager
-def writing_output() -> Iterator[None]:
-    """Say what standard output refuses.
-
-    Raises:
-        BrokenPipeError: its reader has gone.
-        CommandFailed: anything else, such as a full disk.
-    """
-    try:
-        yield
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        let_go_of_stdout()
-        said = (error.strerror or str(error)).lower()
-        raise CommandFailed(
-            f"The output could not be written: {said}.",
-            reason="output_failed",
-            suggestion="Send the output to a place with room for it.",
-        ) from error
-
-
-def let_go_of_stdout() -> None:
-    """Drop what is still buffered; it would be written, and fail again, when Python ends."""
-    _to_nowhere(sys.stdout.fileno())
-
-
-def _to_nowhere(descriptor: int) -> None:
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, descriptor)
-    os.close(nowhere)
-
-
-def print_error(text: str) -> None:
-    """Print to standard error, where it takes anything."""
-    try:
-        print(text, file=sys.stderr, flush=True)
-    except OSError:
-        _to_nowhere(sys.stderr.fileno())
+__all__ = ("Progress", "bit_rate", "duration", "iso_time", "one_line", "print_result", "size", "table")
 
 
 def one_line(text: object) -> str:
@@ -138,7 +59,7 @@ def bit_rate(size_bytes: int, duration_s: float) -> str:
 
 def print_result(value: object, lines: Iterable[str], *, as_json: bool) -> None:
     """One JSON value, or `lines` for people."""
-    from agent_core.cli.output import writing_output
+    from agent_core.cli.standard_streams import writing_output
 
     with writing_output():
         if as_json:

@@ -22,7 +22,7 @@ from agent_core.base.errors import (
 )
 
 if TYPE_CHECKING:
-    from tests.rpc.conftest import ManualClock, Toy
+    from tests.toy_server import ManualClock, Toy
 
 GOOD = b"kJ3n_fz8Q2xY0vB6tLr5wPq9sHd1mCg7"
 

@@ -6,7 +6,7 @@ from agent_core.auth.limits import Buckets, RateLimiter
 from agent_core.base.errors import RateLimited
 
 if TYPE_CHECKING:
-    from tests.rpc.conftest import ManualClock
+    from tests.toy_server import ManualClock
 
 
 def test_a_burst_then_the_rate(clock: "ManualClock") -> None:

@@ -150,7 +150,8 @@ async def test_errors_that_nothing_takes_do_not_go_to_the_output(home: "Home") -
 async def test_an_account_without_a_home_is_told() -> None:
     code = """
 import os, pwd
-from agent_core.config import ConfigError, config_files, load_config
+from agent_core.base.errors import ConfigError
+from agent_core.config import config_files, load_config
 os.setgid(54321); os.setuid(54321)
 config_files(None)
 load_config((), {"CAMERA_AGENT__STORAGE__STATE_DIR": "/nowhere"})

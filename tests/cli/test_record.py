@@ -13,7 +13,7 @@ import anyio
 import pytest
 from anyio.abc import Process
 
-from agent_core.api.schema.common import DeviceParams, ListParams, NameParams, NoParams
+from agent_core.api.schema.params import DeviceParams, ListParams, NameParams, NoParams
 from agent_core.api.schema.recordings import StartRecordingParams
 from agent_core.auth.roles import Role
 from agent_core.base.errors import AgentError, CaptureFailed, InvalidState, NotFound

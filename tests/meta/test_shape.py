@@ -21,17 +21,7 @@ SOURCES = sorted(
 LABORATORY = sorted((ROOT / "tests/vm").rglob("*.py"))
 PLUGIN_SOURCES = [path for path in SOURCES if "plugins" in path.parts and "src" in path.parts]
 #: What plugins may import of the agent, besides agent_core.testing.
-PUBLIC_TOOLS = {
-    "ffmpeg",
-    "ffmpeg_stream",
-    "frame_producer",
-    "frame_server",
-    "frame_settings",
-    "frames",
-    "jpeg",
-    "processes",
-    "rtsp",
-}
+PUBLIC_TOOLS = {"ffmpeg", "frames", "jpeg", "processes", "rtsp"}
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 

@@ -6,7 +6,7 @@ import imageio_ffmpeg
 import pytest
 
 from agent_core.base.errors import FfmpegFailed
-from agent_core.plugin.ffmpeg.program import stream
+from agent_core.plugin.ffmpeg import stream
 
 FFMPEG = str(imageio_ffmpeg.get_ffmpeg_exe())
 ENDLESS = ("-re", "-f", "lavfi", "-i", "testsrc2=s=64x48:r=30", "-f", "rawvideo", "pipe:1")

@@ -17,8 +17,7 @@ from agent_core.base.clock import Clock, SystemClock
 from agent_core.base.errors import CaptureFailed, StartFailed, StorageFailed
 from agent_core.base.socket_place import LOOK_S
 from agent_core.plugin import ffmpeg, jpeg
-from agent_core.plugin.frames import BrokerSettings, BrokerState, FrameBroker
-from agent_core.plugin.frames.server import FrameServer
+from agent_core.plugin.frames import BrokerSettings, BrokerState, FrameBroker, FrameServer
 from agent_core.testing import SimulatedClock
 from agent_core.testing.scripted_producer import ScriptedProducer, a_jpeg
 

@@ -11,7 +11,7 @@ from agent_core.plugin.abc import RpcMethod, RpcParams, RpcResult
 from agent_core.rpc.openrpc import openrpc_document
 
 if TYPE_CHECKING:
-    from tests.rpc.conftest import Toy
+    from tests.toy_server import Toy
 
 
 class Colour(StrEnum):

@@ -12,7 +12,7 @@ from agent_core.testing import SimulatedClock, running_agent
 from agent_core.testing.media import StaticMedia
 
 if TYPE_CHECKING:
-    from tests.rpc.conftest import Toy
+    from tests.toy_server import Toy
 
 
 async def test_prompt_methods_await_nothing(toy: "Toy") -> None:

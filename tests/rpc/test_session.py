@@ -11,7 +11,7 @@ from agent_core.auth.roles import Role
 from agent_core.base.logging import _TextFormatter
 
 if TYPE_CHECKING:
-    from tests.rpc.conftest import Peer, Toy
+    from tests.toy_server import Peer, Toy
 
 
 async def settle() -> None:

@@ -9,7 +9,7 @@ from agent_core.base.events import Event
 from agent_core.rpc.topics import CORE_TOPICS, EventForms
 
 if TYPE_CHECKING:
-    from tests.rpc.conftest import Peer, Toy
+    from tests.toy_server import Peer, Toy
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from agent_core.base.errors import PluginError
 from agent_core.plugin.abc import RpcMethod, RpcParams, RpcResult
 
 if TYPE_CHECKING:
-    from tests.rpc.conftest import Toy
+    from tests.toy_server import Toy
 
 
 class Said(RpcResult):

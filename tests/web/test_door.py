@@ -30,7 +30,7 @@ from agent_core.web.server import RpcServer
 if TYPE_CHECKING:
     from anyio.abc import SocketStream
 
-    from tests.rpc.conftest import Toy
+    from tests.toy_server import Toy
 
 Serve = Callable[..., AbstractAsyncContextManager[RpcServer]]
 

@@ -19,7 +19,7 @@ from agent_core.config import ServerConfig
 from agent_core.web.server import RpcServer
 
 if TYPE_CHECKING:
-    from tests.rpc.conftest import Toy
+    from tests.toy_server import Toy
 
 TEXT, BINARY, PING, PONG, CONTINUED = 1, 2, 9, 10, 0
 CALL = b'{"jsonrpc":"2.0","id":1,"method":"ping"}'

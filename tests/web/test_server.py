@@ -20,7 +20,7 @@ from agent_core.config import ServerConfig
 from agent_core.web.server import RpcServer
 
 if TYPE_CHECKING:
-    from tests.rpc.conftest import Toy
+    from tests.toy_server import Toy
 
 Serve = Callable[..., AbstractAsyncContextManager[RpcServer]]
 

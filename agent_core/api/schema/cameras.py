@@ -2,7 +2,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from agent_core.api.schema.common import Timestamp
+from agent_core.api.schema.params import Timestamp
 from agent_core.base.models import CameraStatus
 from agent_core.plugin import RpcResult
 

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from agent_core.api.schema.common import DeviceName, Timestamp
+from agent_core.api.schema.params import DeviceName, Timestamp
 from agent_core.plugin import RpcParams, RpcResult
 from agent_core.recordings.models import RecordingFormat
 

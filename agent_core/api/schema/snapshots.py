@@ -2,7 +2,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from agent_core.api.schema.common import DeviceName, Timestamp
+from agent_core.api.schema.params import DeviceName, Timestamp
 from agent_core.base.models import CapturedAtSource, PictureFormat
 from agent_core.plugin import RpcParams, RpcResult
 

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from agent_core.api.schema.common import Timestamp
+from agent_core.api.schema.params import Timestamp
 from agent_core.plugin import RpcResult
 
 __all__ = (

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from agent_core.cli.access import connected, renew
 from agent_core.cli.exits import UsageFailed
 from agent_core.cli.options import Commands, Parser, add_agent_options, add_command, camera_name, number
-from agent_core.cli.output import one_line, print_result, writing_output
+from agent_core.cli.output import one_line, print_result
+from agent_core.cli.standard_streams import writing_output
 
 if TYPE_CHECKING:
     from agent_core.client import Event

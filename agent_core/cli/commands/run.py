@@ -9,7 +9,7 @@ from agent_core.base.errors import AgentError, ConfigError
 from agent_core.cli.exits import ExitCode, explain
 from agent_core.cli.loading import find_files
 from agent_core.cli.options import Commands, Parser, add_command
-from agent_core.cli.output import print_error
+from agent_core.cli.standard_streams import print_error
 
 __all__ = ("add", "run_agent")
 

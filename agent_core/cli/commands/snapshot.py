@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from agent_core.cli.access import connected
 from agent_core.cli.exits import UsageFailed
 from agent_core.cli.options import Commands, Parser, add_agent_options, add_command, camera_name, number
-from agent_core.cli.output import one_line, print_result, size, writing_output
+from agent_core.cli.output import one_line, print_result, size
+from agent_core.cli.standard_streams import writing_output
 from agent_core.cli.targets import checked_target, writing
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from anyio.abc import ByteReceiveStream
 from agent_core.base import processes
 from agent_core.base.errors import FfmpegFailed
 from agent_core.plugin import ffmpeg
-from agent_core.plugin.ffmpeg.explain import explain, redact
+from agent_core.plugin.ffmpeg.explanation import explain, redact
 
 __all__ = ("QUIET", "bundled", "locate", "run", "stream")
 

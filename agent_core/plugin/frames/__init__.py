@@ -1,12 +1,23 @@
-"""One owner per camera device: the broker runs one producer on demand and hands its frames to everybody."""
+"""One owner per camera device: a broker runs one producer on demand and hands its frames to each client."""
 
-from agent_core.plugin.frames.broker import (
+from agent_core.plugin.frames.broker import FrameBroker
+from agent_core.plugin.frames.producer import (
     BrokerSettings,
     BrokerState,
     BrokerStats,
-    FrameBroker,
     FrameProducer,
     FrameSink,
+    as_capture_failed,
 )
+from agent_core.plugin.frames.server import FrameServer
 
-__all__ = ("BrokerSettings", "BrokerState", "BrokerStats", "FrameBroker", "FrameProducer", "FrameSink")
+__all__ = (
+    "BrokerSettings",
+    "BrokerState",
+    "BrokerStats",
+    "FrameBroker",
+    "FrameProducer",
+    "FrameServer",
+    "FrameSink",
+    "as_capture_failed",
+)

@@ -22,8 +22,7 @@ from agent_core.plugin import (
     MediaInput,
     ffmpeg,
 )
-from agent_core.plugin.frames import BrokerSettings, FrameBroker, FrameProducer, FrameSink
-from agent_core.plugin.frames.server import FrameServer
+from agent_core.plugin.frames import BrokerSettings, FrameBroker, FrameProducer, FrameServer, FrameSink
 
 FPS = 15
 SIZE = (320, 240)

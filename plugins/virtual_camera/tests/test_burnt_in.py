@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
 from agent_core.plugin import ffmpeg, jpeg
-from agent_core.plugin.ffmpeg.program import stream
+from agent_core.plugin.ffmpeg import stream
 from virtual_camera import burnt_in, marks
 from virtual_camera.burnt_in import Mark, MarkUnreadable
 from virtual_camera.picture import arguments

@@ -14,8 +14,7 @@ from agent_core.plugin import (
     Fingerprint,
     FrameSocket,
 )
-from agent_core.plugin.frames import BrokerSettings, FrameBroker
-from agent_core.plugin.frames.server import FrameServer
+from agent_core.plugin.frames import BrokerSettings, FrameBroker, FrameServer
 from virtual_camera.faults import Faults
 from virtual_camera.producer import PictureProducer
 from virtual_camera.settings import CameraSettings

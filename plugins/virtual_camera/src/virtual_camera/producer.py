@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 
 from agent_core.plugin import CaptureFailed, Clock, WorkerPool, ffmpeg
-from agent_core.plugin.ffmpeg.program import stream
+from agent_core.plugin.ffmpeg import stream
 from agent_core.plugin.frames import FrameProducer, FrameSink
 from virtual_camera.faults import Faults
 from virtual_camera.picture import arguments

@@ -16,8 +16,7 @@ from agent_core.plugin import (
     GrowingPauses,
     WorkerPool,
 )
-from agent_core.plugin.frames import FrameBroker
-from agent_core.plugin.frames.server import FrameServer
+from agent_core.plugin.frames import FrameBroker, FrameServer
 from v4l2_tier.capture.limits import broker_settings
 from v4l2_tier.device.capabilities import Capabilities
 from v4l2_tier.device.errors import explain

@@ -1,0 +1,264 @@
+"""A toy agent: a method table over nothing, a clock that is told the time, peers without sockets."""
+
+import json
+import math
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.abc
+import pytest
+from pydantic import Field
+
+from agent_core.api.placeholders import contract_placeholder
+from agent_core.api.session import add_session_methods
+from agent_core.auth.api_keys import ApiKeys
+from agent_core.auth.authenticator import Authenticator
+from agent_core.auth.limits import FailureThrottle, RateLimiter
+from agent_core.auth.roles import Role
+from agent_core.auth.secret import Secret
+from agent_core.auth.tokens import TokenAuthority
+from agent_core.base.errors import CaptureFailed, InvalidState
+from agent_core.base.events import EventBus
+from agent_core.plugin.abc import RpcParams, RpcResult
+from agent_core.rpc.session import SharedParts
+from agent_core.rpc.sessions import Sessions
+from agent_core.rpc.table import Caller, Method, MethodTable
+from agent_core.rpc.topics import EventForms
+
+
+class ManualClock:
+    def __init__(self) -> None:
+        self._passed_s = 0.0
+        self._moved = anyio.Event()
+
+    def monotonic_s(self) -> float:
+        return 1000.0 + self._passed_s
+
+    def now(self) -> datetime:
+        return datetime(2026, 11, 22, 12, tzinfo=UTC) + timedelta(seconds=self._passed_s)
+
+    async def sleep(self, duration_s: float) -> None:
+        due_s = self._passed_s + duration_s
+        while self._passed_s < due_s:
+            await self._moved.wait()
+
+    def advance(self, duration_s: float) -> None:
+        self._passed_s += duration_s
+        self._moved.set()
+        self._moved = anyio.Event()
+
+
+class EchoParams(RpcParams):
+    text: str = Field(min_length=1)
+    times: int = Field(1, ge=1, le=1000000)
+
+
+class Echoed(RpcResult):
+    text: str
+    note: str | None = None
+
+
+class Nothing(RpcParams):
+    pass
+
+
+@dataclass
+class Doors:
+    """What the slow methods wait for, and what became of them."""
+
+    open: anyio.Event = field(default_factory=anyio.Event)
+    entered: int = 0
+    cancelled: int = 0
+
+
+async def _echo(params: EchoParams, _caller: Caller) -> Echoed:
+    return Echoed(text=params.text * params.times)
+
+
+async def _wrong(_params: Nothing, _caller: Caller) -> object:
+    return "not what was promised"
+
+
+async def _bug(_params: Nothing, _caller: Caller) -> object:
+    raise ZeroDivisionError("at /dev/video0")
+
+
+async def _refused(_params: Nothing, _caller: Caller) -> object:
+    raise InvalidState("Already.", state="RECORDING", allowed_states=("IDLE",))
+
+
+async def _grouped(_params: Nothing, _caller: Caller) -> object:
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_fail_capture)
+    return None
+
+
+async def _fail_capture() -> None:
+    raise CaptureFailed("No picture.", detail="cannot open /dev/video3: busy")
+
+
+async def _leak(_params: Nothing, _caller: Caller) -> Echoed:
+    return Echoed(text="it is /dev/video7, or so")
+
+
+async def _whoami(_params: Nothing, caller: Caller) -> Echoed:
+    return Echoed(text=caller.principal.user_id if caller.principal else "", note=caller.request_id)
+
+
+def _slow(doors: Doors) -> Method:
+    async def wait(_params: Nothing, _caller: Caller) -> Echoed:
+        doors.entered += 1
+        try:
+            await doors.open.wait()
+        except BaseException:
+            doors.cancelled += 1
+            raise
+        return Echoed(text="at last")
+
+    return Method("wait", Role.OPERATOR, "Wait.", Nothing, Echoed, wait)
+
+
+def toy_table(doors: Doors) -> MethodTable:
+    return MethodTable(
+        (
+            Method("echo", Role.VIEWER, "Say it again.", EchoParams, Echoed, _echo),
+            Method("wrong", None, "Return what it should not.", Nothing, Echoed, _wrong),
+            Method("bug", None, "Fail.", Nothing, Echoed, _bug),
+            Method("refused", None, "Refuse.", Nothing, Echoed, _refused, errors=(InvalidState,)),
+            Method("grouped", None, "Fail in a task group.", Nothing, Echoed, _grouped),
+            Method("leak", None, "Tell too much.", Nothing, Echoed, _leak),
+            Method("whoami", None, "Say who calls.", Nothing, Echoed, _whoami),
+            Method("wipe", Role.ADMIN, "Only for admins.", Nothing, Echoed, _leak),
+            _slow(doors),
+            contract_placeholder("get_external_streams", Role.VIEWER, "List.", plugin="external_discovery"),
+        )
+    )
+
+
+class Toy:
+    """Everything a session needs, wired as the agent wires it."""
+
+    def __init__(self, state_dir: Path, *, calls_per_s: float = 1000.0, burst: int = 100000) -> None:
+        self.clock = ManualClock()
+        self.secret = Secret.load(state_dir / "secret")
+        self.tokens = TokenAuthority(self.secret, self.clock)
+        self.keys = ApiKeys(state_dir / "api_keys.json", self.clock)
+        self.auth = Authenticator(self.tokens, self.keys, FailureThrottle(10, self.clock))
+        self.bus = EventBus()
+        self.forms = EventForms()
+        self.doors = Doors()
+        self.table = toy_table(self.doors)
+        self.sessions = Sessions(
+            SharedParts(
+                table=self.table,
+                authenticator=self.auth,
+                limiter=RateLimiter(calls_per_s, burst, self.clock),
+                bus=self.bus,
+                forms=self.forms,
+                clock=self.clock,
+                max_calls=4,
+                max_queued_events=3,
+            )
+        )
+        add_session_methods(self.table, self.sessions, title="toy", version="0")
+        for topic in ("camera.connected", "camera.disconnected", "camera_status_update", "system.health"):
+            self.forms.register(topic, lambda payload: payload)
+
+    def token(self, role: Role = Role.ADMIN, lifetime_s: float = 3600) -> str:
+        return self.tokens.create("someone", role, lifetime_s)
+
+    @asynccontextmanager
+    async def peer(self, *, buffer: float = math.inf, address: str = "10.0.0.1") -> AsyncIterator["Peer"]:
+        """A connected peer that takes at most `buffer` texts before it has to read."""
+        to_agent, from_peer = anyio.create_memory_object_stream[str](math.inf)
+        to_peer, from_agent = anyio.create_memory_object_stream[str](buffer)
+        peer = Peer(to_agent, from_agent)
+        stream = _MemoryStream(from_peer, to_peer)
+        async with to_agent, from_peer, to_peer, from_agent, anyio.create_task_group() as tasks:
+            tasks.start_soon(self._serve, stream, address, peer)
+            yield peer
+            tasks.cancel_scope.cancel()
+
+    async def _serve(self, stream: "_MemoryStream", address: str, peer: "Peer") -> None:
+        await self.sessions.serve(stream, address)
+        peer.ended.set()
+
+
+class _MemoryStream:
+    def __init__(
+        self, incoming: anyio.abc.ObjectReceiveStream[str], outgoing: anyio.abc.ObjectSendStream[str]
+    ) -> None:
+        self._incoming = incoming
+        self._outgoing = outgoing
+
+    async def receive(self) -> str:
+        return await self._incoming.receive()
+
+    async def send(self, text: str) -> None:
+        await self._outgoing.send(text)
+
+    def admit(self) -> None:
+        pass
+
+    def dismiss(self) -> None:
+        pass
+
+
+class Peer:
+    def __init__(
+        self, to_agent: anyio.abc.ObjectSendStream[str], from_agent: anyio.abc.ObjectReceiveStream[str]
+    ) -> None:
+        self._to_agent = to_agent
+        self._from_agent = from_agent
+        self.ended = anyio.Event()
+
+    async def send(self, value: object) -> None:
+        await self._to_agent.send(value if isinstance(value, str) else json.dumps(value))
+
+    async def post(self, request_id: object, method: str, **params: object) -> None:
+        await self.send({"jsonrpc": "2.0", "id": request_id, "method": method, "params": params})
+
+    async def receive(self) -> Any:
+        with anyio.fail_after(5):
+            return json.loads(await self._from_agent.receive())
+
+    async def call(self, method: str, **params: object) -> Any:
+        """The whole reply; only for peers with nothing else under way."""
+        await self.post("call", method, **params)
+        return await self.receive()
+
+    async def result(self, method: str, **params: object) -> Any:
+        return (await self.call(method, **params))["result"]
+
+    async def error(self, method: str, **params: object) -> Any:
+        return (await self.call(method, **params))["error"]
+
+    async def close(self) -> None:
+        await self._to_agent.aclose()
+
+
+@pytest.fixture
+def toy(tmp_path: Path) -> Toy:
+    return Toy(tmp_path / "state")
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+async def certificate(tmp_path: Path) -> tuple[Path, Path]:
+    if shutil.which("openssl") is None:
+        pytest.skip("no openssl to make a certificate with")
+    key, pem = tmp_path / "key.pem", tmp_path / "cert.pem"
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 1 -subj /CN=localhost"
+    names = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(pem)]
+    await anyio.run_process([*command.split(), *names])
+    return pem, key
