@@ -1,7 +1,5 @@
 """Text for people: tables, sizes, times, and progress."""
 
-"""The standard streams: there in any case, and what they refuse is said."""
-
 import json
 import shutil
 import time
