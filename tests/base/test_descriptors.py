@@ -12,7 +12,7 @@ LOOK = textwrap.dedent(
     """
     import resource, sys
     import anyio
-    from agent_core import processes
+    from agent_core.base import processes
     from agent_core.base.descriptors import raise_descriptor_limit
 
     async def main():

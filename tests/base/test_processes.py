@@ -247,7 +247,7 @@ PARENT = textwrap.dedent(
     """
     import sys
     import anyio
-    from agent_core import processes
+    from agent_core.base import processes
 
     async def main():
         launcher = processes.find_launcher(sys.argv[1] or None)
