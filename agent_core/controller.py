@@ -15,7 +15,8 @@ from agent_core.config import SnapshotsConfig
 from agent_core.health import HealthMonitor
 from agent_core.mediamtx.schema import RuntimePath
 from agent_core.plugin import jpeg
-from agent_core.plugin_host.manager import PluginManager, PluginState, PluginStatus
+from agent_core.plugin_host.manager import PluginManager
+from agent_core.plugin_host.models import PluginState, PluginStatus
 from agent_core.plugin_host.supervisor import Supervisor
 from agent_core.recordings import RecordingManager
 from agent_core.recordings.store import RecordingStore

@@ -9,9 +9,8 @@ from agent_core.auth.roles import Role
 from agent_core.base.errors import InvalidState, StorageFailed, Unsupported
 from agent_core.base.models import CameraId
 from agent_core.controller import Controller
-from agent_core.recordings.active import Active, Stopped
-from agent_core.recordings.models import StoredRecording
-from agent_core.recordings.store import ListedRecording
+from agent_core.recordings.active import Active
+from agent_core.recordings.models import ListedRecording, Stopped, StoredRecording
 from agent_core.rpc.table import Caller, Method
 
 __all__ = ("recording_methods",)

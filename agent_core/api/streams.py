@@ -21,8 +21,7 @@ from agent_core.base.models import Camera, CameraId
 from agent_core.controller import Controller
 from agent_core.mediamtx.schema import RuntimePath
 from agent_core.rpc.table import Caller, Method
-from agent_core.streams.held import StreamState
-from agent_core.streams.plan import MODE_REASONS, PublishMode
+from agent_core.streams.models import MODE_REASONS, PublishMode, StreamState
 
 __all__ = ("stream_methods",)
 

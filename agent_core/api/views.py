@@ -21,11 +21,10 @@ from agent_core.api.schema.snapshots import FileForm, SnapshotForm, SnapshotInfo
 from agent_core.base.clock import Clock
 from agent_core.base.models import Camera, CameraEvent, CameraId, CameraStatus, Control, PluginEvent
 from agent_core.config import MediaServerConfig
-from agent_core.health.monitor import SystemEvent
+from agent_core.health.models import SystemEvent
 from agent_core.mediamtx.schema import RuntimePath
 from agent_core.recordings.models import RecordingEvent, RecordingState
-from agent_core.snapshots.models import Snapshot
-from agent_core.snapshots.store import StoredFile
+from agent_core.snapshots.models import Snapshot, StoredFile
 
 __all__ = ("Forms", "MediaView")
 

@@ -19,8 +19,9 @@ from agent_core.app.wiring import Assembly, assemble
 from agent_core.base.clock import Clock, SystemClock
 from agent_core.base.models import PluginEvent
 from agent_core.config import AgentConfig
-from agent_core.health.monitor import SystemEvent
-from agent_core.plugin_host.manager import EntryPointFinder, PluginState, installed
+from agent_core.health.models import SystemEvent
+from agent_core.plugin_host.manager import EntryPointFinder, installed
+from agent_core.plugin_host.models import PluginState
 from agent_core.plugin_host.watchdog.quarantine import TIMES
 from agent_core.plugin_host.watchdog.records import Review, host_times, keep, review, stack_file
 from agent_core.plugin_host.watchdog.timer import Watchdog

@@ -12,7 +12,8 @@ from agent_core.base.events import EventBus
 from agent_core.config import AgentConfig, PluginsConfig
 from agent_core.plugin.context import CameraDirectory
 from agent_core.plugin_host.lent import LentAgent, PluginEvents
-from agent_core.plugin_host.manager import ContextMaker, EntryPointFinder, PluginManager, Providers
+from agent_core.plugin_host.manager import ContextMaker, EntryPointFinder, PluginManager
+from agent_core.plugin_host.models import Providers
 
 __all__ = ("LoadedPlugins", "contexts", "load_plugins")
 

@@ -21,7 +21,7 @@ from agent_core.base.events import EventBus
 from agent_core.base.socket_place import SocketPlace
 from agent_core.config import AgentConfig
 from agent_core.controller import Controller, Readiness
-from agent_core.plugin_host.manager import Providers
+from agent_core.plugin_host.models import Providers
 from agent_core.rpc.session import SharedParts
 from agent_core.rpc.sessions import Sessions
 from agent_core.rpc.table import MethodTable

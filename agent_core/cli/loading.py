@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from agent_core.app.plugins import LoadedPlugins
     from agent_core.base.models import Camera
     from agent_core.config import AgentConfig
-    from agent_core.plugin_host.manager import PluginStatus
+    from agent_core.plugin_host.models import PluginStatus
 
 __all__ = ("find_files", "load_plugins", "load_settings", "loaded", "quietly")
 

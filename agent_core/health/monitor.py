@@ -3,9 +3,7 @@
 import logging
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
-from enum import StrEnum
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -18,55 +16,14 @@ from agent_core.base.events import EventBus
 from agent_core.base.waiting import sleep_unless
 from agent_core.base.workers import WorkerPool
 from agent_core.config import HealthConfig
+from agent_core.health.models import Check, CheckStatus, Health, HealthReport, SystemEvent
 from agent_core.mediamtx.breaker import BreakerState
 from agent_core.mediamtx.link import ServerLink
 
-__all__ = ("Check", "CheckStatus", "Health", "HealthMonitor", "HealthReport", "Steady", "SystemEvent")
-
-
-@dataclass(frozen=True, slots=True)
-class SystemEvent:
-    """The agent as a whole: `topic` is `system.startup`, `.shutdown` or `.health`; components by name and state."""
-
-    topic: str
-    status: str
-    components: tuple[tuple[str, str], ...]
-    reason: str = ""
+__all__ = ("HealthMonitor", "Steady")
 
 
 _log = logging.getLogger("camera_agent.health")
-
-
-class Health(StrEnum):
-    HEALTHY = "HEALTHY"
-    DEGRADED = "DEGRADED"
-    UNHEALTHY = "UNHEALTHY"
-
-
-class CheckStatus(StrEnum):
-    OK = "OK"
-    WARNING = "WARNING"
-    FAILED = "FAILED"
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing that is looked at; `since` is when its status last changed."""
-
-    name: str
-    status: CheckStatus
-    detail: str
-    since: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class HealthReport:
-    """What is known now. `probe_s` is what the last good probe of the media server took."""
-
-    status: Health
-    components: tuple[tuple[str, str], ...]
-    checks: tuple[Check, ...]
-    probe_s: float | None
 
 
 class Steady:

@@ -5,8 +5,6 @@ For the composition root only; plugins never see it.
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -30,6 +28,7 @@ from agent_core.plugin.abc import (
 from agent_core.plugin.checks import Check
 from agent_core.plugin.context import AgentContext
 from agent_core.plugin.results import checked_publisher
+from agent_core.plugin_host.models import PluginState, PluginStatus, Providers
 from agent_core.plugin_host.selection import (
     ENTRY_POINT_GROUP,
     EntryPointFinder,
@@ -44,9 +43,6 @@ __all__ = (
     "ContextMaker",
     "EntryPointFinder",
     "PluginManager",
-    "PluginState",
-    "PluginStatus",
-    "Providers",
     "installed",
     "plugin_class",
 )
@@ -57,37 +53,6 @@ T = TypeVar("T")
 
 #: Of a snapshot tier; `snapshots.tier_budget_s` has a budget for each.
 _HIGHEST_RANK = 3
-
-
-class PluginState(StrEnum):
-    LOADED = "LOADED"
-    FAILED = "FAILED"
-    #: Not imported, because it stopped the agent's event loop several times.
-    QUARANTINED = "QUARANTINED"
-
-
-@dataclass(frozen=True, slots=True)
-class PluginStatus:
-    """One enabled plugin; `reason`, `details` and `suggestion` say why it is not loaded, and what to do."""
-
-    name: str
-    version: str
-    state: PluginState
-    reason: str = ""
-    details: str = ""
-    suggestion: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Providers:
-    """What one plugin offers. The core uses all of it, or none when any of its hooks failed."""
-
-    plugin: str
-    sources: tuple[CameraSource, ...] = ()
-    tiers: tuple[SnapshotTier, ...] = ()
-    components: tuple[Component, ...] = ()
-    methods: tuple[RpcMethod[Any], ...] = ()
-    topics: tuple[str, ...] = ()
 
 
 #: Makes the `AgentContext` for the plugin of this name and these topics.

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from agent_core.base.errors import ConfigError
-from agent_core.plugin_host.manager import PluginStatus
+from agent_core.plugin_host.models import PluginStatus
 
 __all__ = ("refuse_wrong_settings",)
 

@@ -2,7 +2,6 @@
 
 import logging
 from dataclasses import dataclass, field
-from datetime import datetime
 
 import anyio
 
@@ -13,7 +12,7 @@ from agent_core.recordings.growth import Growth, Measured
 from agent_core.recordings.models import RecordingEvent, RecordingNote, RecordingState, StoredRecording
 from agent_core.recordings.store import RecordingStore
 
-__all__ = ("Active", "Stopped", "final_files")
+__all__ = ("Active", "final_files")
 
 _log = logging.getLogger("camera_agent.recordings")
 
@@ -44,16 +43,6 @@ class Active:
         return RecordingEvent(
             CameraId(self.note.camera), self.note.id, self.state, self.measured.duration_s, reason
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Stopped:
-    """A recording that has ended, with the durations (seconds) of its segments; `reason` where it is not as asked."""
-
-    stored: StoredRecording
-    ended_at: datetime
-    durations_s: tuple[float, ...]
-    reason: str
 
 
 async def final_files(store: RecordingStore, active: Active, *, clock: Clock) -> StoredRecording:

@@ -15,13 +15,19 @@ from agent_core.base.models import Camera, CameraId
 from agent_core.base.waiting import first_of
 from agent_core.config import RecordingsConfig
 from agent_core.mediamtx.schema import PathConf
-from agent_core.recordings.active import Active, Stopped, final_files
+from agent_core.recordings.active import Active, final_files
 from agent_core.recordings.growth import Growth, GrowthLimits, Measured
-from agent_core.recordings.models import RecordingFormat, RecordingNote, RecordingState, StoredRecording
+from agent_core.recordings.models import (
+    RecordingFormat,
+    RecordingNote,
+    RecordingState,
+    Stopped,
+    StoredRecording,
+)
 from agent_core.recordings.problems import already_recording, no_media, not_recording, why_empty
 from agent_core.recordings.store import RecordingStore
 from agent_core.streams import StreamManager
-from agent_core.streams.held import StreamState
+from agent_core.streams.models import StreamState
 from agent_core.streams.plan import recording_conf
 
 __all__ = ("ENDED_WITH_AGENT", "RecordingManager")

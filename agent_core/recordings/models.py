@@ -9,7 +9,15 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Finit
 from agent_core.base.models import CameraId
 from agent_core.recordings.segments import Segment
 
-__all__ = ("RecordingEvent", "RecordingFormat", "RecordingNote", "RecordingState", "StoredRecording")
+__all__ = (
+    "ListedRecording",
+    "RecordingEvent",
+    "RecordingFormat",
+    "RecordingNote",
+    "RecordingState",
+    "Stopped",
+    "StoredRecording",
+)
 
 
 class RecordingState(StrEnum):
@@ -23,7 +31,7 @@ class RecordingState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RecordingEvent:
-    """A recording's state has changed; `duration_s` is what is on disk by then."""
+    """A change of a recording's state; `duration_s` is the media on disk by then, in seconds."""
 
     camera: CameraId
     recording: str
@@ -49,9 +57,9 @@ _Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 
 
 class RecordingNote(BaseModel):
-    """What the agent knows of a recording and its files do not say.
+    """The facts about a recording that its files do not hold.
 
-    `ended_at` is None until it was stopped, `duration_s` what it was started with.
+    `ended_at` is None until the recording is stopped; `duration_s` is the duration that was asked for.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -67,7 +75,7 @@ class RecordingNote(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class StoredRecording:
-    """A recording's folder: its note and its segments, oldest first; a file with nothing in it is none."""
+    """A recording's folder: its note and its segments, oldest first. Empty files are left out."""
 
     note: RecordingNote
     folder: Path
@@ -80,3 +88,21 @@ class StoredRecording:
     @property
     def modified_at(self) -> datetime:
         return max((segment.modified_at for segment in self.segments), default=self.note.started_at)
+
+
+@dataclass(frozen=True, slots=True)
+class ListedRecording:
+    """A recording as a list shows it, with the seconds of media in it."""
+
+    stored: StoredRecording
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """A recording that has ended, with the seconds of media in each segment; `reason` says why it ended early."""
+
+    stored: StoredRecording
+    ended_at: datetime
+    durations_s: tuple[float, ...]
+    reason: str

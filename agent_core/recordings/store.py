@@ -6,7 +6,6 @@ import re
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import count
 from pathlib import Path
@@ -19,11 +18,11 @@ from agent_core.base.listing import Lister, Page, newest_first
 from agent_core.base.models import CAMERA_ID, CameraId
 from agent_core.base.small_files import read_small
 from agent_core.base.workers import WorkerPool
-from agent_core.recordings.models import RecordingFormat, RecordingNote, StoredRecording
+from agent_core.recordings.models import ListedRecording, RecordingFormat, RecordingNote, StoredRecording
 from agent_core.recordings.problems import no_recording, not_local
 from agent_core.recordings.segments import SegmentLengths, listed, mend_closed, segments
 
-__all__ = ("ListedRecording", "RecordingStore")
+__all__ = ("RecordingStore",)
 
 #: The media server takes whatever starts like a segment's name for one; this is not such a name.
 NOTE = "recording.json"
@@ -39,14 +38,6 @@ _ID = re.compile(
     r"(camera(?:0|[1-9][0-9]{0,8}))_[0-9]{4}-[0-9]{2}-[0-9]{2}_[0-9]{2}-[0-9]{2}-[0-9]{2}Z(?:-[1-9][0-9]{0,8})?",
     re.ASCII,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class ListedRecording:
-    """A recording as a list shows it, with the seconds of media in it."""
-
-    stored: StoredRecording
-    duration_s: float
 
 
 #: What a list is sorted by, and all that is kept of a recording while it is: the POSIX time of its start, and its id.

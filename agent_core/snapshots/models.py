@@ -4,12 +4,12 @@ from pathlib import Path
 
 from agent_core.base.models import CameraId, CapturedAtSource, PictureFormat
 
-__all__ = ("Snapshot", "SnapshotRequest", "TierAttempt")
+__all__ = ("Snapshot", "SnapshotRequest", "StoredFile", "TierAttempt")
 
 
 @dataclass(frozen=True, slots=True)
 class TierAttempt:
-    """A tier that did not serve, and why. `duration_s` is what the attempt cost."""
+    """An attempt of a tier that gave no picture, and why; it took `duration_s`."""
 
     rank: int
     name: str
@@ -42,7 +42,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class SnapshotRequest:
-    """What `user` asks of a snapshot; None takes the configured default, or leaves the picture as it is."""
+    """A request for a snapshot by `user`; None takes the configured default, or leaves the picture as it is."""
 
     name: str | None = None
     format: PictureFormat = PictureFormat.JPG
@@ -52,3 +52,15 @@ class SnapshotRequest:
     max_age_ms: int | None = None
     deadline_ms: int | None = None
     user: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A stored snapshot. `name` is `<camera>/<file>`, unique in its store; `path` is its place on this host."""
+
+    name: str
+    camera: CameraId
+    path: Path
+    size_bytes: int
+    modified_at: datetime
+    format: PictureFormat

@@ -5,7 +5,6 @@ import re
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -16,8 +15,9 @@ from agent_core.base.models import CAMERA_ID, CameraId, PictureFormat
 from agent_core.base.workers import WorkerPool
 from agent_core.media.entries import ListableNames, modified_at
 from agent_core.snapshots import images
+from agent_core.snapshots.models import StoredFile
 
-__all__ = ("SnapshotStore", "StoredFile")
+__all__ = ("SnapshotStore",)
 
 #: Letters, digits and `._-`, starting with a letter or digit; short enough for every file system with a suffix.
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}", re.ASCII)
@@ -26,18 +26,6 @@ _WRITE_THREADS, _READ_THREADS = 4, 2
 #: The umask takes from it.
 _FOLDER_MODE = 0o770
 _SUFFIXES = {f".{form.value}": form for form in PictureFormat} | {".jpeg": PictureFormat.JPG}
-
-
-@dataclass(frozen=True, slots=True)
-class StoredFile:
-    """A stored file. `name` is `<camera>/<file>`, unique in its store; `path` is where it is on this host."""
-
-    name: str
-    camera: CameraId
-    path: Path
-    size_bytes: int
-    modified_at: datetime
-    format: PictureFormat
 
 
 #: What a list is sorted by, and all that is kept of a file while it is: when it was changed (ns), and its name.

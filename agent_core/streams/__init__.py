@@ -1,5 +1,6 @@
 """Live streams: a path for each camera, leased by name, held while anybody has a lease."""
 
-from agent_core.streams.leases import StreamManager, StreamState
+from agent_core.streams.leases import StreamManager
+from agent_core.streams.models import StreamState
 
 __all__ = ("StreamManager", "StreamState")

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 import anyio
@@ -11,22 +10,16 @@ from agent_core.base.clock import Clock
 from agent_core.base.errors import AgentError, InvalidState
 from agent_core.base.models import CameraId
 from agent_core.base.waiting import sleep_unless
+from agent_core.streams.models import StreamState
 
 if TYPE_CHECKING:
     from agent_core.mediamtx.rtsp_hold import Hold
     from agent_core.plugin.rtsp import Credentials
 
-__all__ = ("HeldStream", "LiveStatus", "StreamState", "hold_of", "stopped")
+__all__ = ("HeldStream", "LiveStatus", "hold_of", "stopped")
 
 #: Over the server's start time-out, so that its answer is the one that is seen.
 START_MARGIN_S = 2.0
-
-
-class StreamState(StrEnum):
-    INACTIVE = "INACTIVE"
-    STARTING = "STARTING"
-    ACTIVE = "ACTIVE"
-    ERROR = "ERROR"
 
 
 @dataclass

@@ -18,13 +18,14 @@ from agent_core.mediamtx.link import ServerLink
 from agent_core.mediamtx.paths import PathDeferred
 from agent_core.mediamtx.schema import PathConf, RuntimePath
 from agent_core.streams.bitrate import BitrateMeter
-from agent_core.streams.held import HeldStream, LiveStatus, StreamState, hold_of, stopped
-from agent_core.streams.plan import PathPlan, PublishMode
+from agent_core.streams.held import HeldStream, LiveStatus, hold_of, stopped
+from agent_core.streams.models import PublishMode, StreamState
+from agent_core.streams.plan import PathPlan
 from agent_core.streams.publishers.pool import Publishers
 from agent_core.streams.publishers.progress import PublisherProgress
 from agent_core.streams.publishers.runner import PublisherRunner, publish_command
 
-__all__ = ("StreamManager", "StreamState")
+__all__ = ("StreamManager",)
 
 _log = logging.getLogger("camera_agent.streams")
 

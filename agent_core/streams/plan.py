@@ -1,24 +1,19 @@
 """How a camera comes to its path: by which program, who runs it, and what the path is configured with for that."""
 
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from enum import StrEnum
-from types import MappingProxyType
-from typing import Literal
 
 from agent_core.base.errors import AgentError, CaptureFailed, Unsupported
 from agent_core.base.models import Camera, CameraStatus, FrameSocket, MediaInput, Url
 from agent_core.config import MediaServerConfig, RecordingsConfig
 from agent_core.mediamtx.schema import PathConf
 from agent_core.plugin import Publisher
+from agent_core.streams.models import PublishMode
 from agent_core.streams.publishers.progress import PublisherProgress
 
 __all__ = (
-    "MODE_REASONS",
-    "ModeReason",
     "PathPlan",
-    "PublishMode",
     "no_media_input",
     "no_publisher",
     "path_conf",
@@ -28,27 +23,6 @@ __all__ = (
 
 #: What the server puts in: its RTSP port and the path's name. It expands them in every word, quoted or not.
 OUTPUT = "rtsp://127.0.0.1:$RTSP_PORT/$MTX_PATH"
-
-
-ModeReason = Literal["server_on_this_host", "server_elsewhere", "camera_has_address"]
-
-
-class PublishMode(StrEnum):
-    """How pictures come to the path."""
-
-    SERVER = "server"
-    AGENT = "agent"
-    PULL = "pull"
-
-
-#: Why a camera has that mode.
-MODE_REASONS: Mapping[PublishMode, ModeReason] = MappingProxyType(
-    {
-        PublishMode.SERVER: "server_on_this_host",
-        PublishMode.AGENT: "server_elsewhere",
-        PublishMode.PULL: "camera_has_address",
-    }
-)
 
 
 def publish_mode(camera: Camera, settings: MediaServerConfig) -> PublishMode:

@@ -8,7 +8,7 @@ from agent_core.api.provided import check_provided
 from agent_core.api.system import CONTRACT_METHODS
 from agent_core.base.errors import PluginError
 from agent_core.plugin.abc import RpcMethod, RpcParams, RpcResult
-from agent_core.plugin_host.manager import Providers
+from agent_core.plugin_host.models import Providers
 
 
 def method(**attributes: object) -> RpcMethod[Any]:

@@ -27,7 +27,8 @@ from agent_core.plugin import (
     SnapshotTier,
     hookimpl,
 )
-from agent_core.plugin_host.manager import PluginManager, PluginState, Providers, installed, plugin_class
+from agent_core.plugin_host.manager import PluginManager, installed, plugin_class
+from agent_core.plugin_host.models import PluginState, Providers
 
 
 def agent(plugin: str, topics: object) -> Any:

@@ -15,7 +15,7 @@ from agent_core.mediamtx.client import MediaServerClient
 from agent_core.mediamtx.paths import PathManager
 from agent_core.mediamtx.rtsp_hold import Hold
 from agent_core.mediamtx.schema import PathConf
-from agent_core.streams.held import StreamState
+from agent_core.streams.models import StreamState
 from agent_core.testing.mediamtx import MediaServerUnderTest, free_ports
 from agent_core.testing.waiting import eventually
 from tests.media_plane import Plane, camera, publisher_argv, running_plane

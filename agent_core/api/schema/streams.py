@@ -4,7 +4,7 @@ from pydantic import Field
 
 from agent_core.api.schema.params import Timestamp
 from agent_core.plugin import RpcResult
-from agent_core.streams.plan import ModeReason, PublishMode
+from agent_core.streams.models import ModeReason, PublishMode
 
 __all__ = (
     "FfmpegProcess",

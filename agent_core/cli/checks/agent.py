@@ -21,7 +21,8 @@ from agent_core.plugin import Check, Finding, FindingStatus
 
 if TYPE_CHECKING:
     from agent_core.config import AgentConfig
-    from agent_core.plugin_host.manager import PluginManager, PluginStatus
+    from agent_core.plugin_host.manager import PluginManager
+    from agent_core.plugin_host.models import PluginStatus
 
 __all__ = ("configuration", "examine", "look")
 

@@ -8,7 +8,7 @@ import anyio
 from agent_core.base.errors import AgentError
 from agent_core.cli.checks.host import said
 from agent_core.plugin import Component, Finding, FindingStatus, MediaServer
-from agent_core.streams.plan import MODE_REASONS, PublishMode
+from agent_core.streams.models import MODE_REASONS, PublishMode
 
 if TYPE_CHECKING:
     from agent_core.config import MediaServerConfig

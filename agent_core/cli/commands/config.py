@@ -12,7 +12,7 @@ from agent_core.cli.output import one_line, print_result
 
 if TYPE_CHECKING:
     from agent_core.config import AgentConfig, PluginsConfig
-    from agent_core.plugin_host.manager import PluginStatus
+    from agent_core.plugin_host.models import PluginStatus
 
 __all__ = ("add", "schema_with")
 
