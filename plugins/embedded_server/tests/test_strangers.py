@@ -1,6 +1,7 @@
 """Other accounts of the host and web pages: what they may not do with the API, the streams and the disk."""
 
 import base64
+import errno
 import logging
 import os
 import stat
@@ -22,7 +23,7 @@ from agent_core.plugin.processes import run
 from embedded_server import EmbeddedServerSettings, User, serving
 from embedded_server.api.http import HttpRequest
 from embedded_server.http_origin import is_json, why_foreign
-from embedded_server.peers import Endpoint, owner_by_netlink, owner_by_table
+from embedded_server.peers import Endpoint, owner, owner_by_netlink, owner_by_table
 from embedded_server.roots import RecordingRoots
 
 NOBODY = 65_534
@@ -288,6 +289,22 @@ async def test_the_owner_of_a_connection(host: str, address: str) -> None:
         # The kernel says root of a socket that no process holds any more.
         assert owner_by_netlink(client, server) is None
         assert owner_by_table(client, server, Path(f"/proc/net/{name}").read_text()) is None
+
+
+@pytest.mark.parametrize("refusal", [None, errno.EPROTONOSUPPORT, errno.EPERM, errno.EINVAL])
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+async def test_the_owner_is_found_where_the_kernel_cannot_be_asked(address: str, refusal: int | None) -> None:
+    """A kernel without its module tcp_diag says of each connection that there is none (None here)."""
+
+    def ask(client: Endpoint, server: Endpoint) -> int | None:
+        if refusal is not None:
+            raise OSError(refusal, os.strerror(refusal))
+        return None
+
+    async with connection(address, address) as (client, server, stream):
+        assert await owner(client, server, ask=ask) == os.geteuid()
+        await stream.aclose()
+        assert await owner(client, server, ask=ask) is None
 
 
 def test_an_address_that_is_not_of_this_host_has_no_owner() -> None:
