@@ -36,6 +36,7 @@ DOCUMENTS = sorted(
 )
 README = (ROOT / "README.md").read_text()
 API = (ROOT / "docs/api.md").read_text()
+ARCHITECTURE = (ROOT / "docs/architecture.md").read_text()
 #: What is raised only where no client is: while the agent starts, loads its plugins, or as the root of the tree.
 BEFORE_THE_WIRE = {errors.AgentError, errors.ConfigError, errors.StartFailed, errors.PluginError}
 
@@ -62,6 +63,32 @@ def test_the_table_of_settings_is_that_of_the_models() -> None:
     text = (ROOT / "docs/configuration.md").read_text()
     rows = re.findall(r"^\| `(?!plugins\.)[a-z_]+\.[a-z_]+` \|.*", text, re.MULTILINE)
     assert rows == generated("config-table", "rows"), "run scripts/config-table"
+
+
+def test_the_architecture_names_every_package_of_the_core_in_its_layer() -> None:
+    (contract,) = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    layers = [layer.split(" | ") for layer in contract["layers"]]
+    rows = re.findall(r"^\| (\d+) \| `(\w+)` \|", ARCHITECTURE, re.MULTILINE)
+    assert rows == [(str(number), name) for number, layer in enumerate(layers, 1) for name in layer]
+    packages = {each.name for each in (ROOT / "agent_core").iterdir() if (each / "__init__.py").exists()}
+    assert {name for _, name in rows} == packages | {"controller"}
+
+
+def test_what_the_architecture_names_exists() -> None:
+    text = re.sub(r"^```.*?^```", "", ARCHITECTURE, flags=re.DOTALL | re.MULTILINE)
+    paths = set(re.findall(r"`([a-z0-9_]+(?:/[a-z0-9_]+)+(?:\.py)?)`", text))
+    assert "recordings/store.py" in paths
+    assert [each for each in paths if not (ROOT / "agent_core" / each).exists()] == []
+    (drawing,) = blocks(ARCHITECTURE, "mermaid")
+    drawn = re.findall(r"\[\"(\w+): ", drawing.partition("subgraph plugins")[0].partition("subgraph core")[2])
+    assert len(drawn) > 8
+    assert {name for name in drawn if f"| `{name}` |" not in ARCHITECTURE} == set()
+
+
+def test_every_document_is_listed_for_its_readers() -> None:
+    listed = set(re.findall(r"\]\(([^)#]+\.md)\)", (ROOT / "docs/README.md").read_text()))
+    documents = {(ROOT / "docs" / each).resolve() for each in listed}
+    assert set(DOCUMENTS) - documents == {ROOT / "docs/README.md"}
 
 
 def error_classes() -> list[type[errors.AgentError]]:
