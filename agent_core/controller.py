@@ -1,33 +1,55 @@
-"""The use cases that need more than one collaborator. A question that only one can answer is asked of it directly."""
+"""The one door of the agent: a method for each use case of `api` and `web`."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime
 from enum import StrEnum
 
 from agent_core.base.clock import Clock
 from agent_core.base.errors import AgentError
-from agent_core.base.events import EventBus
-from agent_core.base.models import Camera, CameraId, CameraStatus, Picture, PictureFormat
+from agent_core.base.listing import Page
+from agent_core.base.models import Camera, CameraId, CameraStatus
 from agent_core.cameras.monitor import CameraMonitor
 from agent_core.cameras.registry import CameraRegistry
-from agent_core.config import SnapshotsConfig
-from agent_core.health import HealthMonitor
-from agent_core.mediamtx.schema import RuntimePath
-from agent_core.plugin import jpeg
+from agent_core.health import HealthMonitor, HealthReport
+from agent_core.media.downloads import Downloads, OpenedFile, ServedFile
 from agent_core.plugin_host.manager import PluginManager
 from agent_core.plugin_host.models import PluginState, PluginStatus
 from agent_core.plugin_host.supervisor import Supervisor
 from agent_core.recordings import RecordingManager
+from agent_core.recordings.models import (
+    ListedRecording,
+    RecordingDetails,
+    RecordingFormat,
+    RecordingState,
+    StartedRecording,
+    Stopped,
+)
 from agent_core.recordings.store import RecordingStore
-from agent_core.snapshots import SnapshotManager, Still
-from agent_core.snapshots.converter import PictureConverter
-from agent_core.snapshots.images import Wanted
-from agent_core.snapshots.models import Snapshot, SnapshotRequest
-from agent_core.snapshots.store import SnapshotStore
-from agent_core.streams import StreamManager
+from agent_core.snapshots import SnapshotService
+from agent_core.snapshots.models import Snapshot, SnapshotDetails, SnapshotRequest, StoredFile
+from agent_core.streams import StreamService
+from agent_core.streams.models import (
+    CameraTraffic,
+    MediaAddresses,
+    ServerStream,
+    StartedStream,
+    StoppedStream,
+    StreamAddress,
+    StreamStatus,
+)
 
-__all__ = ("Controller", "Readiness", "SeenPath", "SystemStatus")
+__all__ = (
+    "CameraDetails",
+    "CameraView",
+    "Controller",
+    "Readiness",
+    "ServerInfo",
+    "Services",
+    "StatusReport",
+    "SystemStatus",
+)
 
 
 class Readiness(StrEnum):
@@ -38,7 +60,7 @@ class Readiness(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SystemStatus:
-    """How far the agent is. `problems` are what keeps it from being whole, each with reason and suggestion."""
+    """The agent's progress at start; each of `problems`, with reason and suggestion, keeps it from being ready."""
 
     readiness: Readiness
     message: str
@@ -48,126 +70,205 @@ class SystemStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class SeenPath:
-    """A path of the media server, None if it has none, as it was `age_s` ago; never seen where that is None."""
+class CameraView:
+    """A camera with its addresses. While two views compare equal, clients see the same."""
 
-    path: RuntimePath | None
-    age_s: float | None
+    camera: Camera
+    media: MediaAddresses
+    is_recording: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CameraDetails:
+    """A camera, the media server's numbers for it, and the seconds for which it has been connected."""
+
+    view: CameraView
+    traffic: CameraTraffic
+    uptime_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class StatusReport:
+    """The agent's health, and the seconds since it was started."""
+
+    health: HealthReport
+    uptime_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ServerInfo:
+    """The abilities of this agent."""
+
+    has_snapshots: bool
+    plugins: tuple[PluginStatus, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """The services that the controller uses. `problems` are those found before anything ran."""
+
+    cameras: CameraRegistry
+    monitor: CameraMonitor
+    snapshots: SnapshotService
+    streams: StreamService
+    recordings: RecordingManager
+    recording_files: RecordingStore
+    downloads: Downloads
+    health: HealthMonitor
+    supervisor: Supervisor
+    plugins: PluginManager
+    clock: Clock
+    problems: tuple[AgentError, ...] = ()
 
 
 class Controller:
-    """What the API calls. Owns nothing: the composition root made its collaborators and ends them."""
+    """Does what clients ask for. Owns nothing: the composition root makes the services and ends them.
 
-    def __init__(
-        self,
-        *,
-        cameras: CameraRegistry,
-        monitor: CameraMonitor,
-        snapshots: SnapshotManager,
-        converter: PictureConverter,
-        store: SnapshotStore,
-        streams: StreamManager,
-        recordings: RecordingManager,
-        recording_files: RecordingStore,
-        health: HealthMonitor,
-        supervisor: Supervisor,
-        plugins: PluginManager,
-        problems: Sequence[AgentError],
-        events: EventBus,
-        clock: Clock,
-        defaults: SnapshotsConfig,
-    ) -> None:
-        self.cameras = cameras
-        self.snapshots = snapshots
-        self._converter = converter
-        self.store = store
-        self.streams = streams
-        self.recordings = recordings
-        self.recording_files = recording_files
-        self.health = health
-        self.started_s = clock.monotonic_s()
-        self._seen_paths: dict[CameraId, tuple[RuntimePath | None, float | None]] = {}
-        self.supervisor = supervisor
-        self.plugins = plugins
-        self.clock = clock
-        self._monitor = monitor
-        self._problems = tuple(problems)
-        self._events = events
-        self._defaults = defaults
+    Methods that take a `device` raise NotFound if there is no such camera. What a service raises passes through.
+    """
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._started_s = services.clock.monotonic_s()
+
+    # Cameras.
+
+    def cameras(self) -> tuple[CameraView, ...]:
+        """Return all cameras, disconnected ones included; from memory."""
+        media = self._services.streams.addresses
+        return tuple(self._view(camera, media) for camera in self._services.cameras.list())
+
+    def camera(self, device: str) -> CameraView:
+        """Return one camera; from memory."""
+        return self.view_of(self._services.cameras.get(device))
+
+    def view_of(self, camera: Camera) -> CameraView:
+        """Return `camera`, for example that of an event, as clients see it now."""
+        return self._view(camera, self._services.streams.addresses)
+
+    def _view(self, camera: Camera, media: MediaAddresses) -> CameraView:
+        return CameraView(camera, media, self._services.recordings.active(camera.id) is not None)
+
+    async def camera_details(self, device: str) -> CameraDetails:
+        """Return one camera with the media server's numbers for it, the last known while that is silent."""
+        camera = self._services.cameras.get(device)
+        traffic = await self._services.streams.traffic(camera.id)
+        connected = camera.status is CameraStatus.CONNECTED
+        uptime_s = self._services.clock.monotonic_s() - camera.since_s if connected else 0.0
+        return CameraDetails(self.view_of(camera), traffic, uptime_s)
+
+    def camera_capabilities(self, device: str) -> Camera:
+        """Return one camera, whose detected modes and controls are its capabilities."""
+        return self._services.cameras.get(device)
+
+    def cameras_by_status(self) -> Mapping[str, int]:
+        """Return the number of cameras by status, for metrics."""
+        return Counter(camera.status.value for camera in self._services.cameras.list())
+
+    def _camera_id(self, device: str | None) -> CameraId | None:
+        return self._services.cameras.get(device).id if device else None
+
+    # Snapshots.
 
     async def take_snapshot(self, device: str, request: SnapshotRequest) -> Snapshot:
-        """Photograph, convert, store and announce.
+        """Take a picture, convert, store and announce it. Raises as `SnapshotService.take`."""
+        return await self._services.snapshots.take(self._services.cameras.get(device), request)
 
-        Raises:
-            InvalidParams, NotFound: no such camera, or a name that cannot be used.
-            InvalidState: the name exists.
-            CaptureFailed: no tier could take the picture, or it could not be converted; in time, or at all.
-            RateLimited: `busy`: too many pictures wait to be converted.
-            StorageFailed: it could not be stored.
-        """
-        camera = self.cameras.get(device)
-        if request.name is not None:
-            self.store.check_name(request.name, request.format)
-        deadline_s = _first(request.deadline_ms, self._defaults.deadline_ms) / 1000
-        ends_s = self.clock.monotonic_s() + deadline_s
-        still = await self.snapshots.take(
-            camera,
-            max_age_s=_first(request.max_age_ms, self._defaults.max_age_ms) / 1000,
-            deadline_s=deadline_s,
-        )
-        wanted = Wanted(
-            request.format, request.width, request.height, request.quality, self._defaults.quality
-        )
-        picture = await self._converter.convert(still.picture, wanted, deadline_s=ends_s, user=request.user)
-        snapshot = await self._store(camera, still, picture, request.name)
-        self._events.publish("snapshot.taken", snapshot)
-        return snapshot
+    async def list_snapshots(self, device: str | None, *, offset: int, limit: int) -> Page[StoredFile]:
+        """Return a part of the list of all snapshots, or of one camera's, newest first."""
+        return await self._services.snapshots.page(self._camera_id(device), offset=offset, limit=limit)
 
-    async def _store(self, camera: Camera, still: Still, picture: Picture, name: str | None) -> Snapshot:
-        taken_at = self.clock.now()
-        age_s = max(0.0, self.clock.monotonic_s() - picture.captured_s)
-        captured_at = taken_at - timedelta(seconds=age_s)
-        data = picture.data
-        if picture.format is PictureFormat.JPG:
-            data = jpeg.with_capture_time(data, captured_at)
-        stored = await self.store.save(camera.id, name, data, picture.format, taken_at)
-        return Snapshot(
-            camera=camera.id,
-            name=stored.name,
-            path=stored.path,
-            size_bytes=stored.size_bytes,
-            width=picture.width,
-            height=picture.height,
-            format=picture.format,
-            tier_rank=still.rank,
-            tier_name=still.tier,
-            duration_s=still.duration_s,
-            captured_at=captured_at,
-            captured_at_source=picture.captured_at_source,
-            age_s=age_s,
-            taken_at=taken_at,
-            settled=picture.settled,
-            tiers_tried=still.attempts,
-        )
+    async def snapshot_info(self, name: str) -> SnapshotDetails:
+        """Return one stored snapshot."""
+        return await self._services.snapshots.details(name)
 
-    async def stream_path(self, camera: CameraId) -> SeenPath:
-        """The camera's path at the media server, or, where that does not answer, as it was seen last."""
-        now_s = self.clock.monotonic_s()
-        try:
-            path = await self.streams.runtime(camera)
-        except AgentError:
-            path, seen_s = self._seen_paths.get(camera, (None, None))
-            return SeenPath(path, None if seen_s is None else now_s - seen_s)
-        self._seen_paths[camera] = (path, now_s)
-        return SeenPath(path, 0.0)
+    # Recordings.
+
+    async def start_recording(
+        self, device: str, *, duration_s: float | None, form: RecordingFormat, wait: bool
+    ) -> StartedRecording:
+        """Start recording a camera; with `wait` return when bytes are on disk. Raises as `RecordingManager.start`."""
+        active = await self._services.recordings.start(
+            self._services.cameras.get(device), duration_s=duration_s, form=form, wait=wait
+        )
+        return StartedRecording(active.note, active.state)
+
+    async def stop_recording(self, device: str) -> Stopped:
+        """Stop recording a camera. Raises InvalidState if it is not recording."""
+        return await self._services.recordings.stop(self._services.cameras.get(device).id)
+
+    async def list_recordings(self, device: str | None, *, offset: int, limit: int) -> Page[ListedRecording]:
+        """Return a part of the list of all recordings, or of one camera's, newest first."""
+        return await self._services.recording_files.page(self._camera_id(device), offset=offset, limit=limit)
+
+    async def recording_info(self, recording_id: str) -> RecordingDetails:
+        """Return one stored recording."""
+        stored = await self._services.recording_files.find(recording_id)
+        durations_s = await self._services.recording_files.durations_s(stored)
+        active = self._services.recordings.active(CameraId(stored.note.camera))
+        if active is None or active.note.id != stored.note.id:
+            is_complete = stored.note.ended_at is not None
+            return RecordingDetails(stored, tuple(durations_s), is_complete, stored.note.reason)
+        problem = active.problem if active.state is RecordingState.ERROR else None
+        reason = stored.note.reason or (problem.reason if problem else "")
+        return RecordingDetails(stored, tuple(durations_s), is_complete=False, reason=reason)
+
+    # Streams.
+
+    async def start_streaming(self, device: str, *, holder: str) -> StartedStream:
+        """Keep the camera's stream live for `holder`. Raises as `StreamService.start`."""
+        return await self._services.streams.start(self._services.cameras.get(device), holder)
+
+    async def stop_streaming(self, device: str, *, holder: str) -> StoppedStream:
+        """End the hold of `holder`. Raises InvalidState if it has none."""
+        return await self._services.streams.stop(self._services.cameras.get(device), holder)
+
+    def release_stream(self, camera: CameraId, *, holder: str) -> None:
+        """End the hold of a `holder` that is gone, if it has one."""
+        self._services.streams.release(camera, holder)
+
+    async def stream_address(self, device: str) -> StreamAddress:
+        """Return the address of a camera's stream. Raises as `StreamService.address`."""
+        return await self._services.streams.address(self._services.cameras.get(device))
+
+    async def stream_status(self, device: str) -> StreamStatus:
+        """Return the status of a camera's stream. Raises MediaServerError or Unsupported."""
+        return await self._services.streams.status(self._services.cameras.get(device))
+
+    async def streams(self) -> tuple[ServerStream, ...]:
+        """Return all streams of the media server. Raises MediaServerError or Unsupported."""
+        return await self._services.streams.all()
+
+    # The agent.
+
+    def now(self) -> datetime:
+        """Return the time in UTC."""
+        return self._services.clock.now()
+
+    def status(self) -> StatusReport:
+        """Return the agent's health; from memory."""
+        uptime_s = self._services.clock.monotonic_s() - self._started_s
+        return StatusReport(self._services.health.report, uptime_s)
+
+    def server_info(self) -> ServerInfo:
+        """Return the abilities of this agent; from memory."""
+        return ServerInfo(bool(self._services.snapshots.tiers), tuple(self._services.plugins.statuses))
+
+    def ready(self) -> bool:
+        """Return True once the agent can do its work; from memory."""
+        return self.system_status().readiness is not Readiness.STARTING
+
+    def open_download(self, kind: str, name: str) -> tuple[ServedFile, OpenedFile]:
+        """Open a file for sending. Raises as `Downloads.open`; blocks on the disk: call it in a worker thread."""
+        return self._services.downloads.open(kind, name)
 
     def system_status(self) -> SystemStatus:
-        """Answered from memory, from the first moment on."""
-        discovery = self._monitor.discovery
-        failed = [status for status in self.plugins.statuses if status.state is not PluginState.LOADED]
-        components = (self.supervisor.problem(name) for name in self.supervisor.states)
-        problems = (*self._problems, *discovery.problems, *(each for each in components if each))
-        available = tuple(each for each in self.cameras.list() if each.status is CameraStatus.CONNECTED)
+        """Return the agent's progress at start; from memory."""
+        services, discovery = self._services, self._services.monitor.discovery
+        failed = [status for status in services.plugins.statuses if status.state is not PluginState.LOADED]
+        components = (services.supervisor.problem(name) for name in services.supervisor.states)
+        problems = (*services.problems, *discovery.problems, *(each for each in components if each))
+        available = tuple(each for each in services.cameras.list() if each.status is CameraStatus.CONNECTED)
         readiness = Readiness.READY
         if failed or problems or discovery.active:
             readiness = Readiness.PARTIAL
@@ -181,10 +282,6 @@ class Controller:
             problems=problems,
         )
         return SystemStatus(readiness, message, available, discovery.active, problems)
-
-
-def _first(value: int | None, default: int) -> int:
-    return default if value is None else value
 
 
 def _message(

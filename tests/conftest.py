@@ -23,13 +23,14 @@ from agent_core.base.clock import SystemClock
 from agent_core.base.errors import CaptureFailed, NotFound
 from agent_core.base.events import EventBus
 from agent_core.config import ServerConfig
+from agent_core.media.downloads import DirectoryFiles, Downloads
 from agent_core.plugin.abc import RpcParams
+from agent_core.recordings.downloads import RecordingFiles
 from agent_core.recordings.store import RecordingStore
 from agent_core.rpc.session import SharedParts
 from agent_core.rpc.sessions import Sessions
 from agent_core.rpc.table import Caller, Method, MethodTable
 from agent_core.rpc.topics import EventForms
-from agent_core.web.downloads import DirectoryFiles, RecordingFiles
 from agent_core.web.routes import web_app
 from agent_core.web.server import RpcServer
 
@@ -123,15 +124,15 @@ class ToyAgent:
         return self.sessions.topic_counts()
 
     async def run(self, *, task_status: anyio.abc.TaskStatus[None]) -> None:
+        downloads = Downloads(
+            {"snapshots": DirectoryFiles(self.snapshots), "recordings": RecordingFiles(self.recordings)}
+        )
         http = web_app(
             ready=lambda: True,
             metrics=lambda: (),
             gate=self.authenticator,
             links=self.links,
-            files={
-                "snapshots": DirectoryFiles(self.snapshots),
-                "recordings": RecordingFiles(self.recordings),
-            },
+            open_download=downloads.open,
         )
         server = RpcServer(ServerConfig(port=0), self.sessions, http)
         async with anyio.create_task_group() as tasks:

@@ -1,39 +1,187 @@
-"""The result of `get_camera_list`, which clients ask for often and which seldom changes."""
+"""The methods about cameras, and cameras as the wire shows them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
-from agent_core.api.schema.cameras import CameraList
-from agent_core.api.schema.params import rfc3339
-from agent_core.api.views import Forms
-from agent_core.base.models import Camera, CameraStatus
-from agent_core.rpc.table import Prepared
+from agent_core.api.schema.cameras import (
+    CameraCapabilities,
+    CameraEventForm,
+    CameraForm,
+    CameraList,
+    CameraMetrics,
+    CameraStatusForm,
+    ControlForm,
+    FormatsAndSizes,
+    ModeForm,
+    StreamUrls,
+)
+from agent_core.api.schema.params import DeviceParams, NoParams, rfc3339
+from agent_core.auth.roles import Role
+from agent_core.base.models import Camera, CameraEvent, CameraStatus, Control
+from agent_core.controller import CameraDetails, CameraView, Controller
+from agent_core.rpc.table import Caller, Method, Prepared
 
-__all__ = ("CameraListText",)
+__all__ = ("CameraListText", "camera_event_form", "camera_form", "camera_methods")
+
+
+def camera_form(view: CameraView) -> CameraForm:
+    """Return a camera as lists show it."""
+    camera, media = view.camera, view.media
+    size, fps = camera.detected.resolution, camera.detected.fps or 0.0
+    return CameraForm(
+        device=camera.id,
+        name=camera.name,
+        status=camera.status,
+        resolution=f"{size[0]}x{size[1]}" if size else "",
+        fps=fps,
+        frame_rate=fps,
+        capabilities=_formats(camera),
+        streams=StreamUrls(
+            rtsp=media.rtsp_url(camera.id), hls=media.hls_url(camera.id), webrtc=media.webrtc_url(camera.id)
+        ),
+        stream_url=media.rtsp_url(camera.id),
+        served=list(media.served),
+        is_recording=view.is_recording,
+        ambiguous=camera.ambiguous,
+        moved=camera.moved,
+        problem=camera.problem,
+    )
+
+
+def _status_form(details: CameraDetails) -> CameraStatusForm:
+    camera, traffic = details.view.camera, details.traffic
+    listed = camera_form(details.view).model_dump()
+    listed["capabilities"] = FormatsAndSizes(formats=_formats(camera), resolutions=_resolutions(camera))
+    metrics = CameraMetrics(
+        bytes_sent=traffic.sent_bytes,
+        readers=traffic.viewers,
+        uptime=round(details.uptime_s, 3),
+        age_ms=None if traffic.age_s is None else round(traffic.age_s * 1000),
+    )
+    return CameraStatusForm(**listed, metrics=metrics)
+
+
+def _capabilities(camera: Camera) -> CameraCapabilities:
+    modes = camera.detected.modes
+    validation = "NONE" if not modes else "CONFIRMED"
+    if camera.status is CameraStatus.DISCONNECTED:
+        validation = "DISCONNECTED"
+    return CameraCapabilities(
+        device=camera.id,
+        formats=_formats(camera),
+        resolutions=_resolutions(camera),
+        fps_options=sorted({round(fps) for mode in modes for fps in mode.fps}),
+        modes=[
+            ModeForm(format=mode.format, width=mode.width, height=mode.height, fps=list(mode.fps))
+            for mode in modes
+        ],
+        controls=[_control(control) for control in camera.detected.controls],
+        validation_status=validation,
+    )
+
+
+def _formats(camera: Camera) -> list[str]:
+    return _unique(mode.format for mode in camera.detected.modes)
+
+
+def _resolutions(camera: Camera) -> list[str]:
+    return _unique(f"{mode.width}x{mode.height}" for mode in camera.detected.modes)
+
+
+def _unique(values: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(values))
+
+
+def _control(control: Control) -> ControlForm:
+    return ControlForm(
+        name=control.name,
+        kind=control.kind,
+        minimum=control.minimum,
+        maximum=control.maximum,
+        step=control.step,
+        default=control.default,
+        value=control.value,
+        choices={str(value): label for value, label in control.choices},
+    )
+
+
+def camera_event_form(controller: Controller, event: CameraEvent, at: datetime) -> CameraEventForm:
+    """Return the parameters of a notification about a camera."""
+    return CameraEventForm(**camera_form(controller.view_of(event.camera)).model_dump(), timestamp=at)
 
 
 class CameraListText:
-    """Validated and serialised again only when a camera is shown differently; in between only the time is new."""
+    """The text of `get_camera_list`, which clients ask for often and which seldom changes.
 
-    def __init__(self, forms: Forms) -> None:
-        self._forms = forms
-        self._basis: object = None
+    It is validated and serialized again only when a camera is shown differently; in between only the time changes.
+    """
+
+    def __init__(self) -> None:
+        self._basis: Sequence[CameraView] | None = None
         self._start = ""
 
-    def at(self, now: datetime, cameras: Sequence[Camera]) -> Prepared[CameraList]:
-        basis = self._forms.cameras_basis(cameras)
-        if basis != self._basis:
-            self._start = self._without_time(now, cameras).removesuffix("}")
-            self._basis = basis
+    def at(self, now: datetime, cameras: Sequence[CameraView]) -> Prepared[CameraList]:
+        """Return the list of `cameras` with the timestamp `now`."""
+        if cameras != self._basis:
+            self._start = _without_time(now, cameras).removesuffix("}")
+            self._basis = cameras
         return Prepared(CameraList, f'{self._start},"timestamp":"{rfc3339(now)}"}}')
 
-    def _without_time(self, now: datetime, cameras: Sequence[Camera]) -> str:
-        listed = CameraList(
-            cameras=[self._forms.camera(camera) for camera in cameras],
-            total=len(cameras),
-            connected=sum(camera.status is CameraStatus.CONNECTED for camera in cameras),
-            timestamp=now,
-        )
-        return listed.model_dump_json(
-            by_alias=True, exclude_none=True, exclude={"timestamp"}, warnings="error"
-        )
+
+def _without_time(now: datetime, cameras: Sequence[CameraView]) -> str:
+    listed = CameraList(
+        cameras=[camera_form(each) for each in cameras],
+        total=len(cameras),
+        connected=sum(each.camera.status is CameraStatus.CONNECTED for each in cameras),
+        timestamp=now,
+    )
+    return listed.model_dump_json(by_alias=True, exclude_none=True, exclude={"timestamp"}, warnings="error")
+
+
+@dataclass(frozen=True, slots=True)
+class _Handlers:
+    controller: Controller
+    list_text: CameraListText
+
+    async def get_camera_list(self, params: NoParams, caller: Caller) -> Prepared[CameraList]:
+        return self.list_text.at(self.controller.now(), self.controller.cameras())
+
+    async def get_camera_status(self, params: DeviceParams, caller: Caller) -> CameraStatusForm:
+        return _status_form(await self.controller.camera_details(params.device))
+
+    async def get_camera_capabilities(self, params: DeviceParams, caller: Caller) -> CameraCapabilities:
+        return _capabilities(self.controller.camera_capabilities(params.device))
+
+
+def camera_methods(controller: Controller) -> list[Method]:
+    """Return the rows of the method table."""
+    do = _Handlers(controller, CameraListText())
+    return [
+        Method(
+            "get_camera_list",
+            Role.VIEWER,
+            "All cameras, disconnected ones included.",
+            NoParams,
+            CameraList,
+            do.get_camera_list,
+            prompt=True,
+        ),
+        Method(
+            "get_camera_status",
+            Role.VIEWER,
+            "One camera.",
+            DeviceParams,
+            CameraStatusForm,
+            do.get_camera_status,
+        ),
+        Method(
+            "get_camera_capabilities",
+            Role.VIEWER,
+            "What a camera can do.",
+            DeviceParams,
+            CameraCapabilities,
+            do.get_camera_capabilities,
+            prompt=True,
+        ),
+    ]

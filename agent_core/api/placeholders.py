@@ -1,3 +1,8 @@
+"""Methods of the contract that the core does not answer yet, or that a plugin implements."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from pydantic import ConfigDict
 
 from agent_core.api.schema import params as wire
@@ -6,7 +11,7 @@ from agent_core.base.errors import Unsupported
 from agent_core.plugin.abc import RpcParams
 from agent_core.rpc.table import Caller, Method
 
-__all__ = ("contract_placeholder",)
+__all__ = ("CONTRACT_METHODS", "contract_placeholder", "placeholders")
 
 #: Methods of the contract that this version does not have yet, with their role.
 _LATER: tuple[tuple[str, Role, str], ...] = (
@@ -29,6 +34,18 @@ _EXTERNAL: tuple[tuple[str, Role, str], ...] = (
 )
 
 
+#: Methods that the contract names and a plugin implements, with the plugin's name.
+CONTRACT_METHODS: Mapping[str, str] = MappingProxyType(
+    {name: "external_discovery" for name, _, _ in _EXTERNAL}
+)
+
+
+def placeholders() -> list[Method]:
+    """Return a method for each of the contract's that the core does not answer; every call is Unsupported."""
+    external = [contract_placeholder(*row, plugin=CONTRACT_METHODS[row[0]]) for row in _EXTERNAL]
+    return [*(_later(*row) for row in _LATER), *external]
+
+
 def _later(name: str, role: Role, summary: str) -> Method:
     async def refuse(params: object, caller: Caller) -> object:
         raise Unsupported(
@@ -42,7 +59,7 @@ def _later(name: str, role: Role, summary: str) -> Method:
 
 
 def contract_placeholder(name: str, role: Role, summary: str, *, plugin: str) -> Method:
-    """A method of the contract that `plugin` implements; until it is loaded every call is Unsupported."""
+    """Return a method of the contract that `plugin` implements; until that is loaded every call is Unsupported."""
 
     async def refuse(_params: object, _caller: Caller) -> object:
         raise Unsupported(

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from agent_core.api.system import CONTRACT_METHODS
+from agent_core.api.placeholders import CONTRACT_METHODS
 from agent_core.auth.roles import Role
 from agent_core.base.errors import PluginError
 from agent_core.plugin.abc import RpcMethod, RpcParams, RpcResult

@@ -1,50 +1,78 @@
-"""The methods about recordings."""
+"""The methods about recordings, and recordings as the wire shows them."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from agent_core.api.schema import recordings as wire
 from agent_core.api.schema.params import DeviceParams, ListParams, NameParams
+from agent_core.api.snapshots import DownloadUrl
 from agent_core.auth.roles import Role
 from agent_core.base.errors import InvalidState, StorageFailed, Unsupported
-from agent_core.base.models import CameraId
 from agent_core.controller import Controller
-from agent_core.recordings.active import Active
-from agent_core.recordings.models import ListedRecording, Stopped, StoredRecording
+from agent_core.recordings.models import (
+    ListedRecording,
+    RecordingDetails,
+    RecordingEvent,
+    RecordingState,
+    Stopped,
+    StoredRecording,
+)
 from agent_core.rpc.table import Caller, Method
 
-__all__ = ("recording_methods",)
+__all__ = ("recording_event_form", "recording_methods", "recording_update_form")
+
+#: Names of the changes that lead to a state.
+_CHANGES = {RecordingState.RECORDING: "STARTED", RecordingState.STARTING: "STARTED"}
 
 
-@dataclass(frozen=True)
+def recording_event_form(event: RecordingEvent, at: datetime) -> wire.RecordingEventForm:
+    """Return the parameters of a notification whose status names the change: started, stopped, failed."""
+    return _event_form(event, _CHANGES.get(event.state, event.state.value), at)
+
+
+def recording_update_form(event: RecordingEvent, at: datetime) -> wire.RecordingEventForm:
+    """Return the parameters of a notification whose status names the state."""
+    return _event_form(event, event.state.value, at)
+
+
+def _event_form(event: RecordingEvent, status: str, at: datetime) -> wire.RecordingEventForm:
+    return wire.RecordingEventForm(
+        device=event.camera,
+        status=status,
+        filename=event.recording,
+        duration=round(event.duration_s, 3),
+        reason=event.reason or None,
+        timestamp=at,
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class _Handlers:
     controller: Controller
-    download_url: Callable[[str, str], str]
+    download_url: DownloadUrl
 
     async def start_recording(
         self, params: wire.StartRecordingParams, caller: Caller
     ) -> wire.RecordingStarted:
-        camera = self.controller.cameras.get(params.device)
-        active = await self.controller.recordings.start(
-            camera, duration_s=params.duration, form=params.recording_format, wait=params.wait
+        started = await self.controller.start_recording(
+            params.device, duration_s=params.duration, form=params.recording_format, wait=params.wait
         )
         return wire.RecordingStarted(
-            device=camera.id,
-            filename=active.note.id,
-            status="STARTING" if active.state.value == "STARTING" else "RECORDING",
-            start_time=active.note.started_at,
-            format=active.note.format,
+            device=started.note.camera,
+            filename=started.note.id,
+            status="STARTING" if started.state is RecordingState.STARTING else "RECORDING",
+            start_time=started.note.started_at,
+            format=started.note.format,
             duration=params.duration,
             auto_stop=params.duration is not None,
         )
 
     async def stop_recording(self, params: DeviceParams, caller: Caller) -> wire.RecordingStopped:
-        camera = self.controller.cameras.get(params.device)
-        return _stopped(await self.controller.recordings.stop(camera.id))
+        return _stopped(await self.controller.stop_recording(params.device))
 
     async def list_recordings(self, params: ListParams, caller: Caller) -> wire.RecordingFileList:
-        camera = self.controller.cameras.get(params.device).id if params.device else None
-        page = await self.controller.recording_files.page(camera, offset=params.offset, limit=params.limit)
+        page = await self.controller.list_recordings(params.device, offset=params.offset, limit=params.limit)
         return wire.RecordingFileList(
             files=[self._file(each) for each in page.items],
             total=page.total,
@@ -65,29 +93,25 @@ class _Handlers:
         )
 
     async def get_recording_info(self, params: NameParams, caller: Caller) -> wire.RecordingInfo:
-        stored = await self.controller.recording_files.find(params.filename)
-        durations_s = await self.controller.recording_files.durations_s(stored)
-        active = self.controller.recordings.active(CameraId(stored.note.camera))
-        going_on = active is not None and active.note.id == stored.note.id
+        return self._info(await self.controller.recording_info(params.filename))
+
+    def _info(self, details: RecordingDetails) -> wire.RecordingInfo:
+        stored = details.stored
         return wire.RecordingInfo(
             filename=stored.note.id,
             device=stored.note.camera,
             file_size=stored.size_bytes,
-            duration=round(sum(durations_s), 3),
+            duration=round(sum(details.durations_s), 3),
             created_time=stored.note.started_at,
             format=stored.note.format,
-            complete=stored.note.ended_at is not None and not going_on,
-            segments=_segments(stored, durations_s),
-            reason=stored.note.reason or _going_wrong(active if going_on else None),
+            complete=details.is_complete,
+            segments=_segments(stored, details.durations_s),
+            reason=details.reason or None,
             download_url=self.download_url("recordings", stored.note.id),
         )
 
 
-def _going_wrong(active: Active | None) -> str | None:
-    return active.problem.reason if active and active.problem and active.state.value == "ERROR" else None
-
-
-def _segments(stored: StoredRecording, durations_s: list[float]) -> list[wire.SegmentForm]:
+def _segments(stored: StoredRecording, durations_s: Sequence[float]) -> list[wire.SegmentForm]:
     return [
         wire.SegmentForm(filename=each.name, file_size=each.size_bytes, duration=round(duration_s, 3))
         for each, duration_s in zip(stored.segments, durations_s, strict=True)
@@ -104,13 +128,13 @@ def _stopped(stopped: Stopped) -> wire.RecordingStopped:
         duration=round(sum(stopped.durations_s)),
         file_size=stopped.stored.size_bytes,
         format=note.format,
-        segments=_segments(stopped.stored, list(stopped.durations_s)),
+        segments=_segments(stopped.stored, stopped.durations_s),
         reason=stopped.reason or None,
     )
 
 
-def recording_methods(controller: Controller, *, download_url: Callable[[str, str], str]) -> list[Method]:
-    """The rows of the method table."""
+def recording_methods(controller: Controller, download_url: DownloadUrl) -> list[Method]:
+    """Return the rows of the method table."""
     do = _Handlers(controller, download_url)
     viewer, operator = Role.VIEWER, Role.OPERATOR
     return [

@@ -101,7 +101,7 @@ class Agent:
             found = _last_run(self._config)
             with self._guarded(found):
                 parts = assemble(self._config, clock=self._clock, find=self._find, held=found.held())
-                await parts.store.prepare()
+                await parts.snapshots.store.prepare()
                 await self._serve(parts, folder, task_status)
 
     @contextmanager
@@ -131,7 +131,7 @@ class Agent:
                 with where:
                     await services.start(parts.supervisor.run)
                     await services.start(parts.monitor.run)
-                    await services.start(parts.converter.run)
+                    await services.start(parts.snapshots.converter.run)
                     # Streams before the server: a path is made as whole as it will be compared with later.
                     await media.start(parts.media.streams.run)
                     await media.start(parts.media.link.run)
@@ -173,7 +173,7 @@ async def _announce_startup(parts: Assembly, *, task_status: TaskStatus[None] = 
     status = parts.controller.system_status()
     _log.info("%s", status.message)
     parts.events.publish("system.startup", _system_event(parts, "system.startup"))
-    for each in parts.controller.plugins.statuses:
+    for each in parts.controller.server_info().plugins:
         if each.state is PluginState.QUARANTINED:
             parts.events.publish("plugin.quarantined", PluginEvent(each.name, each.details))
 

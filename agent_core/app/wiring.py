@@ -18,12 +18,15 @@ from agent_core.cameras.ledger import Ledger
 from agent_core.cameras.monitor import CameraMonitor, SourceState
 from agent_core.cameras.registry import CameraRegistry
 from agent_core.config import AgentConfig
-from agent_core.controller import Controller
+from agent_core.controller import Controller, Services
+from agent_core.media.downloads import DirectoryFiles, Downloads
 from agent_core.plugin import ffmpeg
 from agent_core.plugin_host.manager import EntryPointFinder
+from agent_core.plugin_host.models import Providers
 from agent_core.plugin_host.supervisor import Supervisor
 from agent_core.plugin_host.wrong_settings import refuse_wrong_settings
-from agent_core.snapshots import SnapshotManager
+from agent_core.recordings.downloads import RecordingFiles
+from agent_core.snapshots import SnapshotManager, SnapshotService
 from agent_core.snapshots.converter import PictureConverter
 from agent_core.snapshots.ring_tier import RingTier
 from agent_core.snapshots.store import SnapshotStore
@@ -45,9 +48,8 @@ class Assembly:
     supervisor: Supervisor
     monitor: CameraMonitor
     media: MediaPlane
-    converter: PictureConverter
+    snapshots: SnapshotService
     cameras: CameraRegistry
-    store: SnapshotStore
     controller: Controller
     events: EventBus
     tokens: TokenAuthority
@@ -99,9 +101,8 @@ def _connect(
 ) -> Assembly:
     """Make all parts with what the plugins offer."""
     providers = plugins.providers
-    monitor = CameraMonitor(
-        list(chain.from_iterable(each.sources for each in providers)), cameras, ledger, clock=clock
-    )
+    sources = chain.from_iterable(each.sources for each in providers)
+    monitor = CameraMonitor(list(sources), cameras, ledger, clock=clock)
     offered = chain.from_iterable(each.components for each in providers)
     components = with_media_server(config, offered, clock=clock)
     supervisor = Supervisor(components, clock=clock)
@@ -114,47 +115,66 @@ def _connect(
         events=events,
         clock=clock,
     )
-    converter = PictureConverter(max_pixels=config.snapshots.max_pixels, clock=clock)
-    controller = _controller(
-        config, plugins, problems, cameras, monitor, supervisor, media, converter, events, clock
-    )
-    secret = Secret.load(config.storage.secret_file)
-    tokens = TokenAuthority(secret, clock)
-    server = front_of(config, controller, media, secret, tokens, providers, events, clock)
-    return Assembly(
-        server, supervisor, monitor, media, converter, cameras, controller.store, controller, events, tokens
-    )
-
-
-def _controller(
-    config: AgentConfig,
-    plugins: LoadedPlugins,
-    problems: Sequence[AgentError],
-    cameras: CameraRegistry,
-    monitor: CameraMonitor,
-    supervisor: Supervisor,
-    media: MediaPlane,
-    converter: PictureConverter,
-    events: EventBus,
-    clock: Clock,
-) -> Controller:
-    tiers = [RingTier(clock), *chain.from_iterable(each.tiers for each in plugins.providers)]
-    return Controller(
+    snapshots = _snapshots(config, plugins, events, clock)
+    services = Services(
         cameras=cameras,
         monitor=monitor,
-        snapshots=SnapshotManager(tiers, budgets_s=config.snapshots.tier_budget_s, clock=clock),
-        converter=converter,
-        store=SnapshotStore(config.storage.snapshots),
-        streams=media.streams,
+        snapshots=snapshots,
+        streams=media.service,
         recordings=media.recordings,
         recording_files=media.files,
+        downloads=_downloads(snapshots, media),
         health=media.health,
         supervisor=supervisor,
         plugins=plugins.manager,
-        problems=problems,
+        clock=clock,
+        problems=tuple(problems),
+    )
+    return _faced(config, services, media, providers, events)
+
+
+def _faced(
+    config: AgentConfig,
+    services: Services,
+    media: MediaPlane,
+    providers: Sequence[Providers],
+    events: EventBus,
+) -> Assembly:
+    """Make what faces clients over `services`: the controller and the server."""
+    controller = Controller(services)
+    secret = Secret.load(config.storage.secret_file)
+    tokens = TokenAuthority(secret, services.clock)
+    server = front_of(config, controller, secret, tokens, providers, events, services.clock)
+    return Assembly(
+        server,
+        services.supervisor,
+        services.monitor,
+        media,
+        services.snapshots,
+        services.cameras,
+        controller,
+        events,
+        tokens,
+    )
+
+
+def _downloads(snapshots: SnapshotService, media: MediaPlane) -> Downloads:
+    return Downloads(
+        {"snapshots": DirectoryFiles(snapshots.store.root), "recordings": RecordingFiles(media.files)}
+    )
+
+
+def _snapshots(
+    config: AgentConfig, plugins: LoadedPlugins, events: EventBus, clock: Clock
+) -> SnapshotService:
+    tiers = [RingTier(clock), *chain.from_iterable(each.tiers for each in plugins.providers)]
+    return SnapshotService(
+        ladder=SnapshotManager(tiers, budgets_s=config.snapshots.tier_budget_s, clock=clock),
+        converter=PictureConverter(max_pixels=config.snapshots.max_pixels, clock=clock),
+        store=SnapshotStore(config.storage.snapshots),
+        defaults=config.snapshots,
         events=events,
         clock=clock,
-        defaults=config.snapshots,
     )
 
 

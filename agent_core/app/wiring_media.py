@@ -4,7 +4,6 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from agent_core.base.clock import Clock
 from agent_core.base.events import EventBus
@@ -22,21 +21,19 @@ from agent_core.recordings.locality import RecordingPlace
 from agent_core.recordings.resumption import Resumption
 from agent_core.recordings.retention import RecordingCleaner
 from agent_core.recordings.store import RecordingStore
-from agent_core.streams import StreamManager
+from agent_core.streams import StreamManager, StreamService
+from agent_core.streams.addresses import StreamAddresses
 from agent_core.streams.keeper import PathKeeper
 from agent_core.streams.plan import PathPlan
 from agent_core.streams.publishers.progress import PublisherProgress
 
 if TYPE_CHECKING:
     from agent_core.mediamtx.managed import ManagedServer
-    from agent_core.mediamtx.schema import RuntimePath
     from agent_core.plugin.rtsp import Credentials
 
 __all__ = ("MediaPlane", "media_plane", "with_media_server")
 
 _log = logging.getLogger("camera_agent.media_server")
-
-DEFAULT_RTSP_PORT = 554
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +47,7 @@ class _External:
 
 @dataclass(frozen=True, slots=True)
 class MediaPlane:
-    """Streams and recordings, and what is true of them at the moment."""
+    """Streams and recordings, made and connected."""
 
     link: ServerLink
     streams: StreamManager
@@ -60,42 +57,7 @@ class MediaPlane:
     cleaner: RecordingCleaner
     keeper: PathKeeper
     resumption: Resumption
-    settings: MediaServerConfig
-    managed: "ManagedServer | None" = None
-
-    @property
-    def rtsp_port(self) -> int:
-        """Of the server in use; as configured while there is none."""
-        return urlsplit(self._rtsp_url()).port or DEFAULT_RTSP_PORT
-
-    def _rtsp_url(self) -> str:
-        connected = self.link.current
-        return connected.rtsp_url if connected else self.settings.rtsp_url
-
-    @property
-    def hls_port(self) -> int:
-        ports = self.managed.ports if self.managed else None
-        return (ports and ports.hls) or self.settings.hls_port
-
-    @property
-    def webrtc_port(self) -> int:
-        ports = self.managed.ports if self.managed else None
-        return (ports and ports.webrtc) or self.settings.webrtc_port
-
-    @property
-    def served(self) -> Sequence[str]:
-        """RTSP while the server is there; an external one is taken to serve what MediaMTX serves by default."""
-        if self.link.current is None:
-            return ()
-        if self.settings.mode == "managed":
-            return ("rtsp", *sorted(set(self.settings.protocols)))
-        return ("rtsp",) if self.settings.mode == "embedded" else ("rtsp", "hls", "webrtc")
-
-    def is_recording(self, camera: CameraId) -> bool:
-        return self.recordings.active(camera) is not None
-
-    def viewers(self, path: "RuntimePath | None") -> int:
-        return self.streams.viewers(path)
+    service: StreamService
 
 
 def media_plane(
@@ -130,9 +92,20 @@ def media_plane(
         cleaner,
         PathKeeper(streams, repairs=lambda: link.repairs, tell=health.tell, clock=clock),
         Resumption(recordings, files, streams, recovered=link.recovery.wait, clock=clock),
-        config.media_server,
-        _managed(config.media_server, server),
+        _service(config.media_server, link, streams, server, clock),
     )
+
+
+def _service(
+    config: MediaServerConfig,
+    link: ServerLink,
+    streams: StreamManager,
+    server: MediaServer | None,
+    clock: Clock,
+) -> StreamService:
+    managed = _managed(config, server)
+    addresses = StreamAddresses(link, config, managed_ports=lambda: managed.ports if managed else None)
+    return StreamService(streams, addresses, close_after_s=config.close_after_s, clock=clock)
 
 
 def _managed(config: MediaServerConfig, server: MediaServer | None) -> "ManagedServer | None":

@@ -11,10 +11,12 @@ from agent_core.recordings.segments import Segment
 
 __all__ = (
     "ListedRecording",
+    "RecordingDetails",
     "RecordingEvent",
     "RecordingFormat",
     "RecordingNote",
     "RecordingState",
+    "StartedRecording",
     "Stopped",
     "StoredRecording",
 )
@@ -105,4 +107,25 @@ class Stopped:
     stored: StoredRecording
     ended_at: datetime
     durations_s: tuple[float, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StartedRecording:
+    """A recording that has been started, and its state at that moment."""
+
+    note: RecordingNote
+    state: RecordingState
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingDetails:
+    """A stored recording with the seconds of media in each segment.
+
+    `is_complete` once it has ended; `reason` says what is or went wrong with it, else it is empty.
+    """
+
+    stored: StoredRecording
+    durations_s: tuple[float, ...]
+    is_complete: bool
     reason: str

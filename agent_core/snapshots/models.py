@@ -4,7 +4,7 @@ from pathlib import Path
 
 from agent_core.base.models import CameraId, CapturedAtSource, PictureFormat
 
-__all__ = ("Snapshot", "SnapshotRequest", "StoredFile", "TierAttempt")
+__all__ = ("Snapshot", "SnapshotDetails", "SnapshotRequest", "StoredFile", "TierAttempt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,3 +64,11 @@ class StoredFile:
     size_bytes: int
     modified_at: datetime
     format: PictureFormat
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotDetails:
+    """A stored snapshot; `size` is its width and height in pixels, None if the file is not a picture."""
+
+    stored: StoredFile
+    size: tuple[int, int] | None

@@ -2,5 +2,6 @@
 
 from agent_core.streams.leases import StreamManager
 from agent_core.streams.models import StreamState
+from agent_core.streams.service import StreamService
 
-__all__ = ("StreamManager", "StreamState")
+__all__ = ("StreamManager", "StreamService", "StreamState")

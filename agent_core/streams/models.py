@@ -1,11 +1,29 @@
-"""Streams as values: the state of a hold, and how pictures come to a path."""
+"""Streams as values: the state of a hold, how pictures come to a path, and the answers to clients."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Literal
 
-__all__ = ("MODE_REASONS", "ModeReason", "PublishMode", "StreamState")
+from agent_core.base.errors import AgentError
+from agent_core.base.models import CameraId
+
+__all__ = (
+    "MODE_REASONS",
+    "CameraTraffic",
+    "MediaAddresses",
+    "ModeReason",
+    "PublishMode",
+    "PublisherStatus",
+    "ServerStream",
+    "StartedStream",
+    "StoppedStream",
+    "StreamAddress",
+    "StreamState",
+    "StreamStatus",
+)
 
 
 class StreamState(StrEnum):
@@ -34,3 +52,109 @@ MODE_REASONS: Mapping[PublishMode, ModeReason] = MappingProxyType(
         PublishMode.PULL: "camera_has_address",
     }
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MediaAddresses:
+    """Host, ports and protocols of the media server; `served` is empty while there is no server."""
+
+    host: str
+    rtsp_port: int
+    hls_port: int
+    webrtc_port: int
+    served: tuple[str, ...]
+
+    def rtsp_url(self, camera: CameraId) -> str:
+        """Return the RTSP address of the camera's stream."""
+        return f"rtsp://{self.host}:{self.rtsp_port}/{camera}"
+
+    def hls_url(self, camera: CameraId) -> str:
+        """Return the address of the camera's HLS playlist."""
+        return f"http://{self.host}:{self.hls_port}/{camera}/index.m3u8"
+
+    def webrtc_url(self, camera: CameraId) -> str:
+        """Return the address of the camera's WebRTC page."""
+        return f"http://{self.host}:{self.webrtc_port}/{camera}/"
+
+
+@dataclass(frozen=True, slots=True)
+class CameraTraffic:
+    """The media server's numbers for a camera, `age_s` old; None if the server never answered.
+
+    The agent's own hold does not count as a viewer.
+    """
+
+    sent_bytes: int
+    viewers: int
+    age_s: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartedStream:
+    """A stream that is live for a holder. `command` is the publisher's, redacted; empty where the server pulls."""
+
+    camera: CameraId
+    url: str
+    started_at: datetime
+    close_after_s: float
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoppedStream:
+    """A hold that has ended; `continues` if the stream has other holders or viewers."""
+
+    camera: CameraId
+    started_at: datetime
+    ended_at: datetime
+    continues: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamAddress:
+    """The RTSP address of a camera's stream. `has_failed`: the agent holds the stream and cannot get it live."""
+
+    camera: CameraId
+    url: str
+    is_live: bool
+    has_failed: bool
+    viewers: int
+
+
+@dataclass(frozen=True, slots=True)
+class PublisherStatus:
+    """The program that publishes a camera; `pid` and `uptime_s` are known only if the agent runs it."""
+
+    is_running: bool
+    pid: int | None = None
+    uptime_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamStatus:
+    """A camera's stream. Unknown numbers are None; `problem` says why the stream is not live."""
+
+    camera: CameraId
+    state: StreamState
+    is_live: bool
+    has_path: bool
+    mode: PublishMode
+    publisher: PublisherStatus
+    viewers: int
+    sent_bytes: int
+    sent_frames: int | None
+    bits_per_s: float | None
+    frames_per_s: float | None
+    live_since: datetime | None
+    problem: AgentError | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerStream:
+    """A stream of the media server. `source` is the server's name for what feeds it; None if nothing does."""
+
+    name: str
+    source: str | None
+    is_live: bool
+    viewers: int
+    sent_bytes: int

@@ -1,14 +1,9 @@
 """What the port serves over plain HTTP: files, health, metrics. `agent_core.web.routes` has the routes and the framework."""
 
 from agent_core.auth.links import DownloadLinks
-from agent_core.web.downloads import DirectoryFiles, FileResolver, RecordingFiles, ServedFile
 from agent_core.web.first_request import MadeAtFirstRequest
 
 __all__ = (
-    "DirectoryFiles",
     "DownloadLinks",
-    "FileResolver",
     "MadeAtFirstRequest",
-    "RecordingFiles",
-    "ServedFile",
 )

@@ -1,6 +1,6 @@
 """The HTTP routes."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 from email.utils import formatdate
 from typing import Protocol
 from urllib.parse import quote
@@ -21,14 +21,15 @@ from agent_core.base.errors import (
     RateLimited,
     StorageFailed,
 )
-from agent_core.base.files import explain_os_error
 from agent_core.base.workers import WorkerPool
-from agent_core.web.downloads import FileResolver, OpenedFile, ServedFile, open_beneath
+from agent_core.media.downloads import OpenedFile, ServedFile
 from agent_core.web.ranges import Answer, answer_for
 
-__all__ = ("Gate", "web_app")
+__all__ = ("Gate", "OpenDownload", "web_app")
 
-#: For the files of one kind, which may lie on a disk of their own.
+#: Kinds of files; each may lie on a disk of its own.
+_KINDS = ("snapshots", "recordings")
+#: Worker threads for the files of one kind.
 _THREADS = 8
 #: Read at once from a file, in a worker thread.
 _CHUNK_BYTES = 256 * 1024
@@ -38,6 +39,8 @@ _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 _Endpoint = Callable[[Request], Awaitable[Response]]
+#: Opens a file by kind and name; raises NotFound or StorageFailed. Runs in a worker thread.
+OpenDownload = Callable[[str, str], tuple[ServedFile, OpenedFile]]
 
 
 class Gate(Protocol):
@@ -54,18 +57,18 @@ def web_app(
     metrics: Callable[[], Iterable[str]],
     gate: Gate,
     links: DownloadLinks,
-    files: Mapping[str, FileResolver],
+    open_download: OpenDownload,
 ) -> Starlette:
     """`/healthz`, `/readyz`, `/metrics` and `/files/<kind>/<name>`.
 
     Args:
-        ready: whether the agent can do its work; asked at each `/readyz`, must not block.
+        ready: returns True if the agent can do its work; called at each `/readyz`, must not block.
         metrics: lines of the Prometheus text format, without line ends; for admins only.
-        gate: who may; files need the role viewer or a signed link.
+        gate: judges credentials; files need the role viewer or a signed link.
         links: checks signed links.
-        files: by kind, `snapshots` and `recordings`.
+        open_download: opens a file by kind, `snapshots` or `recordings`, and name; may block.
     """
-    served = _FileRoute(gate, links, files)
+    served = _FileRoute(gate, links, open_download)
     app = Starlette(
         routes=[
             Route("/healthz", _healthz),
@@ -102,20 +105,20 @@ def _metrics(metrics: Callable[[], Iterable[str]], gate: Gate) -> _Endpoint:
 
 
 class _FileRoute:
-    """`/files/<kind>/<name>`. Who may not have the file does not learn whether it exists."""
+    """Route of `/files/<kind>/<name>`. A refused client does not learn whether the file exists."""
 
-    def __init__(self, gate: Gate, links: DownloadLinks, files: Mapping[str, FileResolver]) -> None:
+    def __init__(self, gate: Gate, links: DownloadLinks, open_download: OpenDownload) -> None:
         self._gate = gate
         self._links = links
-        self._files = files
-        self._threads = {kind: WorkerPool(_THREADS) for kind in files}
+        self._open = open_download
+        self._threads = {kind: WorkerPool(_THREADS) for kind in _KINDS}
 
     async def answer(self, request: Request) -> Response:
         kind, name = request.path_params["kind"], request.path_params["name"]
         _require_file(request, self._gate, self._links, kind, name)
-        if kind not in self._files:
-            raise _not_found(name)
-        return _Download(self._files[kind], self._threads[kind], request=request, kind=kind, name=name)
+        if kind not in self._threads:
+            raise NotFound(f"There is no such file: {name[:100]!r}.", resource="file", id=name)
+        return _Download(self._open, self._threads[kind], request=request, kind=kind, name=name)
 
 
 def _credentials(request: Request) -> str | None:
@@ -148,21 +151,6 @@ def _require_file(request: Request, gate: Gate, links: DownloadLinks, kind: str,
         )
 
 
-def _not_found(name: str) -> NotFound:
-    return NotFound(f"There is no such file: {name[:100]!r}.", resource="file", id=name)
-
-
-def _open(resolver: FileResolver, name: str) -> tuple[ServedFile, OpenedFile]:
-    served = resolver.resolve(name)
-    try:
-        opened = open_beneath(served) if served is not None else None
-    except OSError as error:
-        raise explain_os_error(error, "open a file to send") from error
-    if served is None or opened is None:
-        raise _not_found(name)
-    return served, opened
-
-
 async def _error_response(_request: Request, error: Exception) -> Response:
     """Every `AgentError` has its status; one that has none here is a bug and left to be logged as such."""
     if not isinstance(error, AgentError):
@@ -189,10 +177,10 @@ class _Download(Response):
     """The answer to a request for a file, which is opened when the answer begins and closed when it ends."""
 
     def __init__(
-        self, resolver: FileResolver, threads: WorkerPool, *, request: Request, kind: str, name: str
+        self, open_download: OpenDownload, threads: WorkerPool, *, request: Request, kind: str, name: str
     ) -> None:
         super().__init__()
-        self._resolver = resolver
+        self._open = open_download
         self._threads = threads
         self._request = request
         self._kind = kind
@@ -200,7 +188,7 @@ class _Download(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         # anyio lets no cancellation in between the thread's end and the next line, so the file always has its owner.
-        served, opened = await self._threads.run(_open, self._resolver, self._name)
+        served, opened = await self._threads.run(self._open, self._kind, self._name)
         with opened:
             answer = _FileResponse(served, opened, self._threads, request=self._request, kind=self._kind)
             await answer(scope, receive, send)

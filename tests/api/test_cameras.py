@@ -1,31 +1,31 @@
 import json
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from agent_core.api.cameras import CameraListText
-from agent_core.api.schema.cameras import CameraForm, CameraList, StreamUrls
-from agent_core.api.views import Forms
+from agent_core.api.cameras import CameraListText, camera_form
+from agent_core.api.schema.cameras import CameraList, StreamUrls
 from agent_core.base.models import Camera, CameraId, CameraMode, CameraStatus, DetectedCamera, Fingerprint
-from agent_core.config import MediaServerConfig
+from agent_core.controller import CameraView
 from agent_core.plugin.abc import RpcParams
 from agent_core.rpc.table import Caller, Method, Prepared
-from agent_core.testing import SimulatedClock, running_agent
-from agent_core.testing.media import StaticMedia
+from agent_core.streams.models import MediaAddresses
+from agent_core.testing import running_agent
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
-class CountingForms(Forms):
-    """Knows for how many cameras a form was made."""
+@dataclass(frozen=True, kw_only=True)
+class CountingAddresses(MediaAddresses):
+    """Knows for which cameras a form was made: each form has one playlist."""
 
-    made: list[CameraId]
+    made: list[CameraId] = field(compare=False)
 
-    def camera(self, camera: Camera) -> CameraForm:
-        self.made.append(camera.id)
-        return super().camera(camera)
+    def hls_url(self, camera: CameraId) -> str:
+        self.made.append(camera)
+        return super().hls_url(camera)
 
 
 def camera(number: int) -> Camera:
@@ -36,42 +36,41 @@ def camera(number: int) -> Camera:
     return Camera(CameraId(f"camera{number}"), CameraStatus.CONNECTED, 5.0, detected)
 
 
-@pytest.fixture
-def forms() -> CountingForms:
-    made = CountingForms(
-        MediaServerConfig(), StaticMedia(), SimulatedClock(), lambda kind, name: f"/files/{kind}/{name}"
-    )
-    object.__setattr__(made, "made", [])
-    return made
+MEDIA = MediaAddresses(host="127.0.0.1", rtsp_port=8554, hls_port=8888, webrtc_port=8889, served=())
 
 
-def expected(forms: Forms, cameras: list[Camera], now: datetime) -> object:
+def views(cameras: list[Camera]) -> list[CameraView]:
+    """New views each time: equal values that are not the same, as the controller makes them."""
+    return [CameraView(replace(each), replace(MEDIA), is_recording=False) for each in cameras]
+
+
+def expected(cameras: list[CameraView], now: datetime) -> object:
     listed = CameraList(
-        cameras=[forms.camera(each) for each in cameras],
+        cameras=[camera_form(each) for each in cameras],
         total=len(cameras),
-        connected=sum(each.status is CameraStatus.CONNECTED for each in cameras),
+        connected=sum(each.camera.status is CameraStatus.CONNECTED for each in cameras),
         timestamp=now,
     )
     return json.loads(listed.model_dump_json(by_alias=True, exclude_none=True))
 
 
 @pytest.mark.parametrize("count", [0, 1, 8])
-def test_the_text_is_the_models(forms: CountingForms, count: int) -> None:
-    cameras = [camera(number) for number in range(count)]
-    prepared = CameraListText(forms).at(NOW, cameras)
+def test_the_text_is_the_models(count: int) -> None:
+    cameras = views([camera(number) for number in range(count)])
+    prepared = CameraListText().at(NOW, cameras)
     assert prepared.model is CameraList
-    assert json.loads(prepared.text) == expected(forms, cameras, NOW)
+    assert json.loads(prepared.text) == expected(cameras, NOW)
 
 
-def test_only_the_time_is_made_anew(forms: CountingForms) -> None:
-    text = CameraListText(forms)
-    cameras = [camera(0), camera(1)]
+def test_only_the_time_is_made_anew() -> None:
+    text, made = CameraListText(), list[CameraId]()
+    media = CountingAddresses(host="h", rtsp_port=8554, hls_port=8888, webrtc_port=8889, served=(), made=made)
     for seconds in range(10):
         now = NOW + timedelta(seconds=seconds)
-        # Values that are equal but not the same are what a source's second report makes.
-        reply = json.loads(text.at(now, [replace(each) for each in cameras]).text)
+        cameras = [CameraView(camera(number), replace(media), is_recording=False) for number in range(2)]
+        reply = json.loads(text.at(now, cameras).text)
         assert reply["timestamp"] == f"2026-11-22T12:00:0{seconds}.000Z"
-    assert forms.made == ["camera0", "camera1"]
+    assert made == ["camera0", "camera1"]
 
 
 CHANGES: list[Callable[[list[Camera]], list[Camera]]] = [
@@ -87,14 +86,12 @@ CHANGES: list[Callable[[list[Camera]], list[Camera]]] = [
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_change_is_seen_at_once(
-    forms: CountingForms, change: Callable[[list[Camera]], list[Camera]]
-) -> None:
-    text = CameraListText(forms)
-    before = [camera(0), camera(1)]
-    after = change(before)
+def test_a_change_is_seen_at_once(change: Callable[[list[Camera]], list[Camera]]) -> None:
+    text = CameraListText()
+    cameras = [camera(0), camera(1)]
+    before, after = views(cameras), views(change(cameras))
     first = text.at(NOW, before).text
-    assert json.loads(text.at(NOW, after).text) == expected(forms, after, NOW) != json.loads(first)
+    assert json.loads(text.at(NOW, after).text) == expected(after, NOW) != json.loads(first)
     assert text.at(NOW, before).text == first
 
 
@@ -131,16 +128,15 @@ async def test_what_was_prepared_as_something_else_is_a_bug() -> None:
 
 
 def test_what_is_true_of_streams_and_recordings_is_seen_at_once() -> None:
-    media = StaticMedia()
-    forms = Forms(MediaServerConfig(), media, SimulatedClock(), lambda kind, name: f"/files/{kind}/{name}")
-    listed, cameras = CameraListText(forms), [camera(0)]
+    listed = CameraListText()
 
-    def shown() -> dict[str, object]:
-        (entry,) = json.loads(listed.at(NOW, cameras).text)["cameras"]
+    def shown(view: CameraView) -> dict[str, object]:
+        (entry,) = json.loads(listed.at(NOW, [view]).text)["cameras"]
         return dict(entry)
 
-    assert shown()["is_recording"] is False
-    media.recording.add(CameraId("camera0"))
-    assert shown()["is_recording"] is True
-    media.rtsp_port, media.served = 9554, ("rtsp",)
-    assert (shown()["stream_url"], shown()["served"]) == ("rtsp://127.0.0.1:9554/camera0", ["rtsp"])
+    (view,) = views([camera(0)])
+    assert shown(view)["is_recording"] is False
+    view = replace(view, is_recording=True)
+    assert shown(view)["is_recording"] is True
+    entry = shown(replace(view, media=replace(MEDIA, rtsp_port=9554, served=("rtsp",))))
+    assert (entry["stream_url"], entry["served"]) == ("rtsp://127.0.0.1:9554/camera0", ["rtsp"])

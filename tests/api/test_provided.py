@@ -4,8 +4,8 @@ from typing import Any, ClassVar
 
 import pytest
 
+from agent_core.api.placeholders import CONTRACT_METHODS
 from agent_core.api.provided import check_provided
-from agent_core.api.system import CONTRACT_METHODS
 from agent_core.base.errors import PluginError
 from agent_core.plugin.abc import RpcMethod, RpcParams, RpcResult
 from agent_core.plugin_host.models import Providers

@@ -100,7 +100,7 @@ async def test_fifty_at_once_all_succeed_from_at_most_two_captures(agent: Runnin
 async def test_tier_1_serves_a_camera_whose_broker_is_not_asked(agent: RunningAgent) -> None:
     """The same camera by FFmpeg alone: the tier reads the frame socket like any other input."""
     camera = agent.parts.cameras.get("camera0")
-    (tier,) = [tier for tier in agent.parts.controller.snapshots.tiers if tier.rank == 1]
+    (tier,) = [tier for tier in agent.parts.snapshots.tiers if tier.rank == 1]
     from agent_core.base.clock import SystemClock
     from agent_core.plugin import CaptureRequest
 

@@ -148,7 +148,7 @@ async def test_a_name_that_is_not_its_own_costs_the_plugin_and_nothing_of_it_run
         assert other["status"] == "LOADED"
         assert [each.name for each in agent.parts.supervisor.components] == [Waver.name]
         assert agent.parts.monitor.discovery.sources == ()
-        assert [tier.name for tier in agent.parts.controller.snapshots.tiers] == ["frames"]
+        assert [tier.name for tier in agent.parts.snapshots.tiers] == ["frames"]
         assert not (await client.call("get_system_status"))["problems"]
         for topic in ("greedy.grabbed", "greedy.none"):
             with pytest.raises(CallFailed):

@@ -88,7 +88,7 @@ def large_picture() -> Picture:
 
 async def test_recordings_do_not_wait_for_pictures(agent: RunningAgent) -> None:
     """The conversions and their queue are full of pictures that take seconds each."""
-    converter, large = agent.parts.converter, large_picture()
+    converter, large = agent.parts.snapshots.converter, large_picture()
     refused = anyio.Event()
 
     async def convert(width: int) -> None:

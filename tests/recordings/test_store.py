@@ -13,9 +13,9 @@ from agent_core.base.errors import NotFound, StorageFailed
 from agent_core.base.models import CameraId
 from agent_core.media.fmp4 import is_finished
 from agent_core.plugin import ffmpeg
+from agent_core.recordings.downloads import RecordingFiles
 from agent_core.recordings.models import RecordingFormat, RecordingNote
 from agent_core.recordings.store import NOTE, RecordingStore
-from agent_core.web.downloads import RecordingFiles
 
 CAMERA = CameraId("camera0")
 AT = datetime(2026, 11, 22, 17, 3, 54, 123456, UTC)

@@ -5,22 +5,16 @@ import inspect
 import textwrap
 from typing import TYPE_CHECKING
 
-from agent_core.api.system import core_methods
-from agent_core.api.views import Forms
-from agent_core.config import MediaServerConfig
-from agent_core.testing import SimulatedClock, running_agent
-from agent_core.testing.media import StaticMedia
+from agent_core.api.methods import core_methods
+from agent_core.testing import running_agent
 
 if TYPE_CHECKING:
     from tests.toy_server import Toy
 
 
 async def test_prompt_methods_await_nothing(toy: "Toy") -> None:
-    forms = Forms(
-        MediaServerConfig(), StaticMedia(), SimulatedClock(), lambda kind, name: f"/files/{kind}/{name}"
-    )
     async with running_agent() as agent:
-        core = core_methods(agent.parts.controller, forms)
+        core = core_methods(agent.parts.controller, lambda kind, name: f"/files/{kind}/{name}")
     prompt = [method for method in (*core, *toy.table) if method.prompt]
     assert {"get_camera_list", "get_system_status", "ping", "subscribe_events"} <= {
         method.name for method in prompt

@@ -20,11 +20,12 @@ from agent_core.base.clock import SystemClock
 from agent_core.base.errors import AuthenticationFailed, PermissionDenied, RateLimited
 from agent_core.base.events import EventBus
 from agent_core.config import ServerConfig
+from agent_core.media.downloads import DirectoryFiles, Downloads, ServedFile
 from agent_core.rpc.session import SharedParts
 from agent_core.rpc.sessions import Sessions
 from agent_core.rpc.table import MethodTable
 from agent_core.rpc.topics import EventForms
-from agent_core.web import DirectoryFiles, DownloadLinks, ServedFile
+from agent_core.web import DownloadLinks
 from agent_core.web.routes import web_app
 from agent_core.web.server import RpcServer
 
@@ -79,7 +80,9 @@ class Agent:
             metrics=lambda: ["# TYPE up gauge", "up 1"],
             gate=Tokens(),
             links=self.links,
-            files={"snapshots": DirectoryFiles(self.snapshots), "recordings": self.hanging},
+            open_download=Downloads(
+                {"snapshots": DirectoryFiles(self.snapshots), "recordings": self.hanging}
+            ).open,
         )
 
 

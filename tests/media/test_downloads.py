@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from agent_core.web.downloads import ServedFile, open_beneath
+from agent_core.media.downloads import ServedFile, open_beneath
 
 
 @pytest.fixture

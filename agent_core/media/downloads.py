@@ -1,32 +1,34 @@
-"""Opening files below a folder, so that no name, link or race leads out of it."""
+"""Downloads: media files opened below a folder, so that no name, link or race leads out of it."""
 
 import errno
 import os
 import stat
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import Protocol, Self
 
-from agent_core.recordings.store import RecordingStore
+from agent_core.base.errors import NotFound
+from agent_core.base.files import explain_os_error
 
-__all__ = ("DirectoryFiles", "FileResolver", "OpenedFile", "RecordingFiles", "ServedFile", "open_beneath")
+__all__ = ("DirectoryFiles", "Downloads", "FileResolver", "OpenedFile", "ServedFile", "open_beneath")
 
 _TYPES = MappingProxyType(
     {".jpg": "image/jpeg", ".png": "image/png", ".mp4": "video/mp4", ".ts": "video/mp2t"}
 )
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-#: O_NONBLOCK: opening a FIFO that somebody put there must not wait for a writer.
+#: O_NONBLOCK: opening a FIFO must not wait for a writer.
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 
 @dataclass(frozen=True, slots=True)
 class ServedFile:
-    """What a name stands for: `relative` (with `/` between folders) below `root`.
+    """The file that a name stands for: `relative` (with `/` between folders) below `root`.
 
-    `next_name` is the name of what continues this file, for a `Link` header: a recording's next segment.
+    `next_name` is the name of the file that continues this one, for a `Link` header: a recording's next segment.
     """
 
     root: Path
@@ -46,12 +48,12 @@ class FileResolver(Protocol):
     """Knows the names of one kind of file."""
 
     def resolve(self, name: str) -> ServedFile | None:
-        """None where there is no such name. Called in a worker thread; need not check that the file exists."""
+        """Return None for an unknown name. Runs in a worker thread; need not check that the file exists."""
         ...
 
 
 class DirectoryFiles:
-    """Every regular file below one folder, under its relative path."""
+    """All regular files below one folder, named by their relative paths."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -62,9 +64,9 @@ class DirectoryFiles:
 
 @dataclass(frozen=True, slots=True)
 class OpenedFile:
-    """A file as it was when it was opened; it may grow, and `size_bytes` of it are what is served.
+    """An open file. It may grow; `size_bytes`, its size when it was opened, are served.
 
-    Use it as a context: it is closed at the end.
+    Use it as a context manager, which closes it.
     """
 
     fd: int
@@ -83,12 +85,12 @@ class OpenedFile:
 
 
 def open_beneath(file: ServedFile) -> OpenedFile | None:
-    """Open a regular file below its root, following no symbolic link on the way; None for whatever else it is.
+    """Open a regular file below its root, following no symbolic link on the way; return None for anything else.
 
-    Hidden names do not exist: unfinished files have them. The root itself may be a link; the operator chose it.
+    Hidden names count as absent: unfinished files have them. The root itself may be a link; the operator chose it.
 
     Raises:
-        OSError: this process or this host has no file descriptor left, which says nothing about the file.
+        OSError: this process or this host has no file descriptor left.
     """
     parts = file.relative.split("/")
     if any(part.startswith(".") or not part or "\0" in part for part in parts):
@@ -129,18 +131,25 @@ def _checked(fd: int) -> OpenedFile | None:
     return OpenedFile(fd, status.st_size, status.st_mtime, etag)
 
 
-class RecordingFiles:
-    """A recording's id stands for its first segment, `<id>/<segment>` for any of them; each names the next."""
+class Downloads:
+    """The files that clients may download, by kind (`snapshots`, `recordings`) and name."""
 
-    def __init__(self, store: RecordingStore) -> None:
-        self._store = store
+    def __init__(self, files: Mapping[str, FileResolver]) -> None:
+        self._files = dict(files)
 
-    def resolve(self, name: str) -> ServedFile | None:
-        recording_id, _, wanted = name.partition("/")
-        names = self._store.segment_names(recording_id)
-        if not names or (wanted and wanted not in names):
-            return None
-        at = names.index(wanted) if wanted else 0
-        following = f"{recording_id}/{names[at + 1]}" if at + 1 < len(names) else None
-        camera = recording_id.partition("_")[0]
-        return ServedFile(self._store.root, f"{camera}/{recording_id}/{names[at]}", following)
+    def open(self, kind: str, name: str) -> tuple[ServedFile, OpenedFile]:
+        """Open a file for sending; the caller closes it. Blocks on the disk: call it in a worker thread.
+
+        Raises:
+            NotFound: there is no such kind or file.
+            StorageFailed: no file descriptor is left.
+        """
+        resolver = self._files.get(kind)
+        served = resolver.resolve(name) if resolver else None
+        try:
+            opened = open_beneath(served) if served is not None else None
+        except OSError as error:
+            raise explain_os_error(error, "open a file to send") from error
+        if served is None or opened is None:
+            raise NotFound(f"There is no such file: {name[:100]!r}.", resource="file", id=name)
+        return served, opened

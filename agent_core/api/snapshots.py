@@ -1,0 +1,138 @@
+"""The methods about snapshots, and snapshots as the wire shows them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from agent_core.api.schema.params import ListParams, NameParams
+from agent_core.api.schema.snapshots import (
+    FileForm,
+    FileList,
+    SnapshotForm,
+    SnapshotInfo,
+    TakeSnapshotParams,
+    TierAttemptForm,
+)
+from agent_core.auth.roles import Role
+from agent_core.base.errors import InvalidState
+from agent_core.controller import Controller
+from agent_core.rpc.table import Caller, Method
+from agent_core.snapshots.models import Snapshot, SnapshotDetails, SnapshotRequest, StoredFile
+
+__all__ = ("DownloadUrl", "snapshot_form", "snapshot_methods")
+
+#: Signs a link to a file, by kind (`snapshots`, `recordings`) and name.
+DownloadUrl = Callable[[str, str], str]
+
+
+def snapshot_form(snapshot: Snapshot, download_url: DownloadUrl) -> SnapshotForm:
+    """Return a snapshot that was just taken."""
+    return SnapshotForm(
+        device=snapshot.camera,
+        filename=snapshot.name,
+        file_path=str(snapshot.path),
+        file_size=snapshot.size_bytes,
+        resolution=f"{snapshot.width}x{snapshot.height}",
+        format=snapshot.format,
+        tier_used=snapshot.tier_rank,
+        tier_name=snapshot.tier_name,
+        capture_time=round(snapshot.duration_s, 6),
+        timestamp=snapshot.taken_at,
+        captured_at=snapshot.captured_at,
+        captured_at_source=snapshot.captured_at_source,
+        age_ms=round(snapshot.age_s * 1000),
+        settled=snapshot.settled,
+        tiers_tried=[
+            TierAttemptForm(
+                tier=each.rank, name=each.name, reason=each.reason, ms=round(each.duration_s * 1000)
+            )
+            for each in snapshot.tiers_tried
+        ],
+        download_url=download_url("snapshots", snapshot.name),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Handlers:
+    controller: Controller
+    download_url: DownloadUrl
+
+    async def take_snapshot(self, params: TakeSnapshotParams, caller: Caller) -> SnapshotForm:
+        request = SnapshotRequest(
+            name=params.filename,
+            format=params.format,
+            quality=params.quality,
+            width=params.width,
+            height=params.height,
+            max_age_ms=params.max_age_ms,
+            deadline_ms=params.deadline_ms,
+            user=caller.principal.user_id if caller.principal else "",
+        )
+        return snapshot_form(await self.controller.take_snapshot(params.device, request), self.download_url)
+
+    async def list_snapshots(self, params: ListParams, caller: Caller) -> FileList:
+        page = await self.controller.list_snapshots(params.device, offset=params.offset, limit=params.limit)
+        return FileList(
+            files=[self._file(stored) for stored in page.items],
+            total=page.total,
+            limit=params.limit,
+            offset=params.offset,
+        )
+
+    def _file(self, stored: StoredFile) -> FileForm:
+        return FileForm(
+            filename=stored.name,
+            device=stored.camera,
+            file_size=stored.size_bytes,
+            modified_time=stored.modified_at,
+            format=stored.format,
+            download_url=self.download_url("snapshots", stored.name),
+        )
+
+    async def get_snapshot_info(self, params: NameParams, caller: Caller) -> SnapshotInfo:
+        return self._info(await self.controller.snapshot_info(params.filename))
+
+    def _info(self, details: SnapshotDetails) -> SnapshotInfo:
+        stored, size = details.stored, details.size
+        return SnapshotInfo(
+            filename=stored.name,
+            device=stored.camera,
+            file_size=stored.size_bytes,
+            created_time=stored.modified_at,
+            timestamp=stored.modified_at,
+            resolution=f"{size[0]}x{size[1]}" if size else "",
+            format=stored.format,
+            file_path=str(stored.path),
+            download_url=self.download_url("snapshots", stored.name),
+        )
+
+
+def snapshot_methods(controller: Controller, download_url: DownloadUrl) -> list[Method]:
+    """Return the rows of the method table, `take_snapshot` first."""
+    do = _Handlers(controller, download_url)
+    return [
+        Method(
+            "take_snapshot",
+            Role.OPERATOR,
+            "Take a picture by the fastest way that works at the moment.",
+            TakeSnapshotParams,
+            SnapshotForm,
+            do.take_snapshot,
+            errors=(InvalidState,),
+        ),
+        Method(
+            "list_snapshots",
+            Role.VIEWER,
+            "The stored snapshots, newest first.",
+            ListParams,
+            FileList,
+            do.list_snapshots,
+        ),
+        Method(
+            "get_snapshot_info",
+            Role.VIEWER,
+            "One stored snapshot.",
+            NameParams,
+            SnapshotInfo,
+            do.get_snapshot_info,
+        ),
+    ]

@@ -1,0 +1,104 @@
+"""Snapshots from the request to the stored file: capture, conversion, storage, event."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from agent_core.base.clock import Clock
+from agent_core.base.events import EventBus
+from agent_core.base.listing import Page
+from agent_core.base.models import Camera, CameraId, Picture, PictureFormat
+from agent_core.config import SnapshotsConfig
+from agent_core.plugin import SnapshotTier, jpeg
+from agent_core.snapshots.converter import PictureConverter
+from agent_core.snapshots.images import Wanted
+from agent_core.snapshots.ladder import SnapshotManager, Still
+from agent_core.snapshots.models import Snapshot, SnapshotDetails, SnapshotRequest, StoredFile
+from agent_core.snapshots.store import SnapshotStore
+
+__all__ = ("SnapshotService",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotService:
+    """Takes, stores and finds snapshots. The composition root prepares `store` and runs `converter`.
+
+    Args:
+        ladder: captures stills, by the fastest tier that works.
+        converter: changes format, size and quality.
+        store: keeps the files.
+        defaults: values for settings that a request leaves out.
+    """
+
+    ladder: SnapshotManager
+    converter: PictureConverter
+    store: SnapshotStore
+    defaults: SnapshotsConfig
+    events: EventBus
+    clock: Clock
+
+    @property
+    def tiers(self) -> tuple[SnapshotTier, ...]:
+        """The tiers of the ladder, fastest first."""
+        return self.ladder.tiers
+
+    async def take(self, camera: Camera, request: SnapshotRequest) -> Snapshot:
+        """Capture, convert, store and publish `snapshot.taken`.
+
+        Raises:
+            InvalidParams: the name cannot be used.
+            InvalidState: a snapshot of that name exists.
+            CaptureFailed: no tier took the picture, or the conversion failed or missed the deadline.
+            RateLimited: `busy`: too many pictures wait for their conversion.
+            StorageFailed: the disk refused the file.
+        """
+        if request.name is not None:
+            self.store.check_name(request.name, request.format)
+        deadline_s = _first(request.deadline_ms, self.defaults.deadline_ms) / 1000
+        ends_s = self.clock.monotonic_s() + deadline_s
+        max_age_s = _first(request.max_age_ms, self.defaults.max_age_ms) / 1000
+        still = await self.ladder.take(camera, max_age_s=max_age_s, deadline_s=deadline_s)
+        wanted = Wanted(request.format, request.width, request.height, request.quality, self.defaults.quality)
+        picture = await self.converter.convert(still.picture, wanted, deadline_s=ends_s, user=request.user)
+        snapshot = await self._store(camera, still, picture, request.name)
+        self.events.publish("snapshot.taken", snapshot)
+        return snapshot
+
+    async def _store(self, camera: Camera, still: Still, picture: Picture, name: str | None) -> Snapshot:
+        taken_at = self.clock.now()
+        age_s = max(0.0, self.clock.monotonic_s() - picture.captured_s)
+        captured_at = taken_at - timedelta(seconds=age_s)
+        data = picture.data
+        if picture.format is PictureFormat.JPG:
+            data = jpeg.with_capture_time(data, captured_at)
+        stored = await self.store.save(camera.id, name, data, picture.format, taken_at)
+        return Snapshot(
+            camera=camera.id,
+            name=stored.name,
+            path=stored.path,
+            size_bytes=stored.size_bytes,
+            width=picture.width,
+            height=picture.height,
+            format=picture.format,
+            tier_rank=still.rank,
+            tier_name=still.tier,
+            duration_s=still.duration_s,
+            captured_at=captured_at,
+            captured_at_source=picture.captured_at_source,
+            age_s=age_s,
+            taken_at=taken_at,
+            settled=picture.settled,
+            tiers_tried=still.attempts,
+        )
+
+    async def page(self, camera: CameraId | None, *, offset: int, limit: int) -> Page[StoredFile]:
+        """Return a part of the list of all snapshots, or of one camera's, newest first. Raises StorageFailed."""
+        return await self.store.page(camera, offset=offset, limit=limit)
+
+    async def details(self, name: str) -> SnapshotDetails:
+        """Return a stored snapshot with its size in pixels. Raises NotFound."""
+        stored = await self.store.find(name)
+        return SnapshotDetails(stored, await self.store.pixels(stored))
+
+
+def _first(value: int | None, default: int) -> int:
+    return default if value is None else value

@@ -1,0 +1,50 @@
+"""Addresses at which clients reach the media server now."""
+
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from agent_core.config import MediaServerConfig
+from agent_core.mediamtx.link import ServerLink
+from agent_core.streams.models import MediaAddresses
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agent_core.mediamtx.managed.config import Ports
+
+__all__ = ("StreamAddresses",)
+
+DEFAULT_RTSP_PORT = 554
+
+
+class StreamAddresses:
+    """Reads ports and protocols from the media server in use; from the configuration while there is none.
+
+    Args:
+        managed_ports: ports of the media server that the agent runs; None if it runs none.
+    """
+
+    def __init__(
+        self, link: ServerLink, settings: MediaServerConfig, *, managed_ports: "Callable[[], Ports | None]"
+    ) -> None:
+        self._link = link
+        self._settings = settings
+        self._managed_ports = managed_ports
+
+    def now(self) -> MediaAddresses:
+        """Return the addresses, from memory."""
+        ports, server = self._managed_ports(), self._link.current
+        rtsp_url = server.rtsp_url if server else self._settings.rtsp_url
+        return MediaAddresses(
+            host=self._settings.host,
+            rtsp_port=urlsplit(rtsp_url).port or DEFAULT_RTSP_PORT,
+            hls_port=(ports and ports.hls) or self._settings.hls_port,
+            webrtc_port=(ports and ports.webrtc) or self._settings.webrtc_port,
+            served=self._served() if server else (),
+        )
+
+    def _served(self) -> tuple[str, ...]:
+        """Return the protocols served; an external server is assumed to serve what MediaMTX serves by default."""
+        if self._settings.mode == "managed":
+            return ("rtsp", *sorted(set(self._settings.protocols)))
+        return ("rtsp",) if self._settings.mode == "embedded" else ("rtsp", "hls", "webrtc")

@@ -1,0 +1,193 @@
+"""Streams as clients use them: held by a connection, addressed, looked at."""
+
+from typing import TYPE_CHECKING
+
+from agent_core.base.clock import Clock
+from agent_core.base.errors import AgentError, InvalidState
+from agent_core.base.models import Camera, CameraId
+from agent_core.mediamtx.schema import RuntimePath
+from agent_core.streams.addresses import StreamAddresses
+from agent_core.streams.leases import StreamManager
+from agent_core.streams.models import (
+    CameraTraffic,
+    MediaAddresses,
+    PublisherStatus,
+    PublishMode,
+    ServerStream,
+    StartedStream,
+    StoppedStream,
+    StreamAddress,
+    StreamState,
+    StreamStatus,
+)
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+__all__ = ("StreamService",)
+
+
+class StreamService:
+    """Starts and stops streams for holders, and answers questions about them.
+
+    A holder is the name of whatever keeps a stream live, for example one connection. `release` must be called when
+    the holder is gone.
+    """
+
+    def __init__(
+        self, streams: StreamManager, addresses: StreamAddresses, *, close_after_s: float, clock: Clock
+    ) -> None:
+        """`close_after_s` is the time without readers after which the media server ends a stream."""
+        self._streams = streams
+        self._addresses = addresses
+        self._close_after_s = close_after_s
+        self._clock = clock
+        self._started: dict[tuple[str, CameraId], datetime] = {}
+        self._seen: dict[CameraId, tuple[RuntimePath | None, float | None]] = {}
+
+    @property
+    def addresses(self) -> MediaAddresses:
+        """The addresses at which clients reach the media server now."""
+        return self._addresses.now()
+
+    async def start(self, camera: Camera, holder: str) -> StartedStream:
+        """Keep the camera's stream live for `holder`; return when it is live.
+
+        A lease that this call took is given back if the stream does not start or the call is cancelled.
+
+        Raises:
+            CaptureFailed, Unsupported: the camera cannot be streamed.
+            MediaServerError: the media server refused, or there is none.
+        """
+        publisher = self._streams.plan.command(camera)
+        await self._streams.ensure(camera)
+        had_lease = self._streams.has_lease(camera.id, holder)
+        self._streams.acquire(camera.id, holder)
+        try:
+            await self._streams.wait_live(camera.id)
+        except BaseException:
+            if not had_lease:
+                self.release(camera.id, holder)
+            raise
+        return StartedStream(
+            camera=camera.id,
+            url=self.addresses.rtsp_url(camera.id),
+            started_at=self._started.setdefault((holder, camera.id), self._clock.now()),
+            close_after_s=self._close_after_s,
+            command=publisher.redacted if publisher else "",
+        )
+
+    def release(self, camera: CameraId, holder: str) -> bool:
+        """Give the lease of `holder` back, if it has one; return True if others keep the stream live."""
+        self._started.pop((holder, camera), None)
+        return self._streams.release(camera, holder)
+
+    async def stop(self, camera: Camera, holder: str) -> StoppedStream:
+        """Give the lease of `holder` back.
+
+        Raises:
+            InvalidState: `holder` has no lease on this stream.
+        """
+        if not self._streams.has_lease(camera.id, holder):
+            raise _not_streaming(camera.id)
+        ended_at = self._clock.now()
+        started_at = self._started.get((holder, camera.id), ended_at)
+        is_held = self.release(camera.id, holder)
+        traffic = await self.traffic(camera.id)  # answered from memory if the media server is silent
+        return StoppedStream(camera.id, started_at, ended_at, continues=is_held or traffic.viewers > 0)
+
+    async def address(self, camera: Camera) -> StreamAddress:
+        """Return the stream's RTSP address; a path is made for a camera without one, so that the address opens.
+
+        Raises:
+            MediaServerError, Unsupported, CaptureFailed: the path cannot be made or looked at.
+        """
+        path = await self._streams.runtime(camera.id)
+        is_live = path is not None and path.live
+        if not is_live and camera.media_input is not None:
+            await self._streams.ensure(camera)
+        state, _ = self._streams.state(camera.id)
+        return StreamAddress(
+            camera=camera.id,
+            url=self.addresses.rtsp_url(camera.id),
+            is_live=is_live,
+            has_failed=state is StreamState.ERROR and not is_live,
+            viewers=self._streams.viewers(path),
+        )
+
+    async def status(self, camera: Camera) -> StreamStatus:
+        """Return the stream's status. Raises MediaServerError or Unsupported."""
+        path = await self._streams.runtime(camera.id)
+        is_live = path is not None and path.live
+        state, problem = self._streams.state(camera.id)
+        if is_live:
+            state = StreamState.ACTIVE
+        elif state is StreamState.ACTIVE:
+            state = StreamState.STARTING
+        return StreamStatus(
+            camera=camera.id,
+            state=state,
+            is_live=is_live,
+            has_path=path is not None,
+            mode=self._streams.plan.mode(camera),
+            publisher=self._publisher(camera, path),
+            viewers=self._streams.viewers(path),
+            sent_bytes=path.outbound_bytes if path else 0,
+            sent_frames=self._streams.progress.frames(camera.id) if is_live else None,
+            bits_per_s=self._streams.bitrate(camera.id),
+            frames_per_s=camera.detected.fps if is_live else None,
+            live_since=path.live_since if path else None,
+            problem=problem if not is_live else None,
+        )
+
+    def _publisher(self, camera: Camera, path: RuntimePath | None) -> PublisherStatus:
+        """Return the publisher's status; of one that the media server runs only its session can be seen."""
+        if self._streams.plan.mode(camera) is not PublishMode.AGENT:
+            return PublisherStatus(is_running=path is not None and path.live and _is_published(path))
+        process = self._streams.publishers.process(camera.id)
+        if process is None:
+            return PublisherStatus(is_running=False)
+        uptime_s = self._clock.monotonic_s() - process.started_s
+        return PublisherStatus(is_running=True, pid=process.pid, uptime_s=uptime_s)
+
+    async def all(self) -> tuple[ServerStream, ...]:
+        """Return all streams of the media server, also those of others. Raises MediaServerError or Unsupported."""
+        return tuple(
+            ServerStream(
+                name=path.name,
+                source=path.source.type if path.source else None,
+                is_live=path.live,
+                viewers=self._streams.viewers(path),
+                sent_bytes=path.outbound_bytes,
+            )
+            for path in await self._streams.all_runtime()
+        )
+
+    async def traffic(self, camera: CameraId) -> CameraTraffic:
+        """Return what the media server sends of the camera; the last known numbers while the server is silent."""
+        now_s = self._clock.monotonic_s()
+        try:
+            self._seen[camera] = (await self._streams.runtime(camera), now_s)
+        except AgentError:
+            path, seen_s = self._seen.get(camera, (None, None))
+        else:
+            path, seen_s = self._seen[camera][0], now_s
+        return CameraTraffic(
+            sent_bytes=path.outbound_bytes if path else 0,
+            viewers=self._streams.viewers(path),
+            age_s=None if seen_s is None else now_s - seen_s,
+        )
+
+
+def _is_published(path: RuntimePath) -> bool:
+    return path.source is not None and path.source.type.endswith("Session")
+
+
+def _not_streaming(camera: CameraId) -> InvalidState:
+    return InvalidState(
+        f"This connection does not stream {camera}.",
+        state="INACTIVE",
+        allowed_states=("ACTIVE", "STARTING"),
+        reason="not_streaming",
+        suggestion="Only the connection that called start_streaming can end its own hold.",
+    )
