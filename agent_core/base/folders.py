@@ -41,8 +41,7 @@ def own_folder(path: Path, setting: str, *, follow: bool, shown: str = "") -> It
             raise _refused(shown, setting, "is a symbolic link", "linked_folder", "Remove the link")
         descriptor = os.open(path, _DIRECTORY | (0 if follow else os.O_NOFOLLOW))
     except OSError as error:
-        why = explain_os_error(error, f"make the folder {shown}")
-        raise StartFailed(why.details, reason=why.reason, suggestion=why.suggestion) from error
+        raise _not_done(error, f"make the folder {shown}") from error
     try:
         _refuse_foreign_folder(descriptor, path, shown, setting)
         _close_to_others(descriptor, shown, setting)
@@ -64,8 +63,11 @@ def _close_to_others(descriptor: int, shown: str, setting: str) -> None:
     status = os.fstat(descriptor)
     if not status.st_mode & _WRITABLE_BY_OTHERS:
         return
-    with suppress(PermissionError):
-        os.fchmod(descriptor, stat.S_IMODE(status.st_mode) & ~_WRITABLE_BY_OTHERS)
+    try:
+        with suppress(PermissionError):
+            os.fchmod(descriptor, stat.S_IMODE(status.st_mode) & ~_WRITABLE_BY_OTHERS)
+    except OSError as error:  # for example a file system that is mounted read-only
+        raise _not_done(error, f"close the folder {shown} to other accounts") from error
     mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
     if mode & _WRITABLE_BY_OTHERS:
         mend = "Run chmod go-w on it as its owner"
@@ -80,6 +82,11 @@ def _account() -> str:
         return pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:
         return str(os.geteuid())
+
+
+def _not_done(error: OSError, doing: str) -> StartFailed:
+    why = explain_os_error(error, doing)
+    return StartFailed(why.details, reason=why.reason, suggestion=why.suggestion)
 
 
 def _refused(shown: str, setting: str, fault: str, reason: str, mend: str) -> StartFailed:

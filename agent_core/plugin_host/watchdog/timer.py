@@ -1,6 +1,8 @@
 """The timer that the event loop re-arms, and that ends the process where the loop does not."""
 
+import errno
 import faulthandler
+import logging
 import os
 import signal
 import sys
@@ -15,6 +17,7 @@ from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
 from agent_core.base.clock import Clock
+from agent_core.base.files import explain_os_error
 from agent_core.base.systemd import notify_systemd
 from agent_core.plugin_host.watchdog.origins import PluginOrigin
 from agent_core.plugin_host.watchdog.quarantine import SuspendWatch
@@ -22,6 +25,8 @@ from agent_core.plugin_host.watchdog.records import HostTimes, RunRecord, host_t
 from agent_core.plugin_host.watchdog.stacks import ThreadStack, culprit, frames_of, place_of
 
 __all__ = ("Watchdog", "effective_timeout_s")
+
+_log = logging.getLogger("camera_agent.watchdog")
 
 #: The hard end comes this much later than the signal, whose handler can say more where Python still runs.
 _MARGIN_S = 1.0
@@ -64,6 +69,7 @@ class Watchdog:
         self._plugins: tuple[PluginOrigin, ...] = ()
         self._suspends = SuspendWatch(0.0, 0.0)
         self._written: RunRecord | None = None
+        self._unwritable = ""
         self._interrupted_s: float | None = None
 
     @contextmanager
@@ -138,10 +144,26 @@ class Watchdog:
         """Replace the file's first line where it says something else, which it does after a suspend only."""
         if record == self._written:
             return
-        self._written = record
-        os.ftruncate(self._fd, 0)
-        os.lseek(self._fd, 0, os.SEEK_SET)
-        os.write(self._fd, record.model_dump_json().encode() + b"\n")
+        line = record.model_dump_json().encode() + b"\n"
+        try:
+            os.ftruncate(self._fd, 0)
+            if os.pwrite(self._fd, line, 0) < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.lseek(self._fd, len(line), os.SEEK_SET)
+        except OSError as error:  # a full disk keeps no agent from running; the next beat tries again
+            self._not_written(error)
+            return
+        self._written, self._unwritable = record, ""
+
+    def _not_written(self, error: OSError) -> None:
+        """Log once for each cause that a freeze would leave no stacks behind."""
+        why = explain_os_error(error, "write watchdog.txt in the state folder")
+        if why.details != self._unwritable:
+            _log.warning(
+                "%s Until it can be written, a plugin that freezes the agent is named on standard error only. %s",
+                why.details, why.suggestion or "Look at the disk of storage.state_dir.",
+            )  # fmt: skip
+        self._unwritable = why.details
 
     def _expired(self, _number: int, frame: FrameType | None) -> None:
         faulthandler.cancel_dump_traceback_later()
