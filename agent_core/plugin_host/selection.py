@@ -3,7 +3,7 @@
 import difflib
 import inspect
 from collections.abc import Sequence
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import Distribution, EntryPoint, entry_points
 from typing import Protocol
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
@@ -14,7 +14,15 @@ from agent_core.base.errors import PluginError
 from agent_core.plugin import spec
 from agent_core.plugin.abc import HOOKSPEC_API, Plugin, Settings
 
-__all__ = ("ENTRY_POINT_GROUP", "EntryPointFinder", "check_class", "installed", "plugin_class", "select")
+__all__ = (
+    "ENTRY_POINT_GROUP",
+    "EntryPointFinder",
+    "check_class",
+    "installed",
+    "plugin_class",
+    "select",
+    "version_of",
+)
 
 ENTRY_POINT_GROUP = "camera_agent.plugins"
 
@@ -41,7 +49,18 @@ def installed(name: str) -> list[tuple[object, str]]:
     if failures:
         raise failures[0]
     found = [(each.plugin, each.entry_point.dist) for each in manager.extensions]
-    return [(plugin, dist.version if dist else "") for plugin, dist in found]
+    return [(plugin, version_of(dist)) for plugin, dist in found]
+
+
+def version_of(dist: Distribution | None) -> str:
+    """Return the version of an installed distribution; empty where its metadata are missing or damaged."""
+    if dist is None:
+        return ""
+    try:
+        version: str | None = dist.metadata["Version"]
+    except (KeyError, TypeError, ValueError):  # Python versions differ in what they raise
+        return ""
+    return version or ""
 
 
 def select(name: str, find: EntryPointFinder) -> tuple[object, str]:

@@ -59,9 +59,10 @@ def _installed() -> dict[str, str]:
     from importlib.metadata import entry_points
 
     from agent_core.plugin_host.manager import ENTRY_POINT_GROUP
+    from agent_core.plugin_host.selection import version_of
 
     found = entry_points(group=ENTRY_POINT_GROUP)
-    return {each.name: each.dist.version if each.dist else "" for each in found}
+    return {each.name: version_of(each.dist) for each in found}
 
 
 def _enabled(config: "AgentConfig", installed: dict[str, str]) -> list[Row]:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from agent_core.config import PluginsConfig
-from agent_core.plugin_host.selection import ENTRY_POINT_GROUP
+from agent_core.plugin_host.selection import ENTRY_POINT_GROUP, version_of
 
 __all__ = ("PluginOrigin", "enabled_origins")
 
@@ -56,10 +57,9 @@ def enabled_origins(config: PluginsConfig) -> tuple[PluginOrigin, ...]:
 
 def _origin(name: str, entry: EntryPoint | None, settings: Mapping[str, object]) -> PluginOrigin:
     text = json.dumps(settings, sort_keys=True, default=str)
-    version = entry.dist.version if entry is not None and entry.dist is not None else ""
     return PluginOrigin(
         name=name,
-        version=version,
+        version=version_of(entry.dist) if entry is not None else "",
         settings=hashlib.sha256(text.encode()).hexdigest()[:16],
         roots=tuple(_roots(entry)) if entry is not None else (),
         beside=tuple(sorted(set(_beside(entry)))) if entry is not None else (),
@@ -67,12 +67,12 @@ def _origin(name: str, entry: EntryPoint | None, settings: Mapping[str, object])
 
 
 def _roots(entry: EntryPoint) -> Iterable[str]:
-    """Yield the folders or the file of the entry point's module."""
-    top, *rest = entry.module.split(".")
+    """Yield the folders or the file of the entry point's module; none where the entry point names no module."""
     try:
+        top, *rest = entry.module.split(".")
         spec = find_spec(top)  # of a top-level name: imports nothing
-    except (ImportError, ValueError):
-        spec = None
+    except (AttributeError, ImportError, ValueError):
+        return
     if spec is not None and spec.submodule_search_locations is not None:
         inside = rest[:1] if spec.origin is None else []  # a namespace is shared with other packages
         yield from (str(Path(location, *inside)) for location in spec.submodule_search_locations)
@@ -81,8 +81,12 @@ def _roots(entry: EntryPoint) -> Iterable[str]:
 
 
 def _beside(entry: EntryPoint) -> Iterable[str]:
-    """Yield the modules and packages of the entry point's distribution, where it has a list of its files."""
+    """Yield the modules and packages of the entry point's distribution, where it has a readable list of its files."""
     dist = entry.dist
-    for file in (dist.files or ()) if dist is not None else ():
-        if dist is not None and file.suffix == ".py" and file.parts[0] != "..":
-            yield str(dist.locate_file(file.parts[0]))
+    if dist is None:
+        return
+    # A package that was cut off while it was installed has a list of any content, and importlib raises what it likes.
+    with suppress(Exception):
+        for file in dist.files or ():
+            if file.suffix == ".py" and file.parts[0] != "..":
+                yield str(dist.locate_file(file.parts[0]))

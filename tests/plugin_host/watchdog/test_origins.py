@@ -60,3 +60,31 @@ def test_nothing_is_imported_to_find_it(
     assert not [
         name for name in sys.modules if "_of_test" in name and name.startswith(("single", "package", "space"))
     ]
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("RECORD", b"some_of_test.py,,\n\n"),
+        ("RECORD", b"\xff\xfe"),
+        ("METADATA", b""),
+        ("METADATA", b"\0" * 100),
+        ("entry_points.txt", b"[camera_agent.plugins]\nbroken_of_test = !!\n"),
+    ],
+    ids=["blank line", "files no text", "empty", "zeros", "no module"],
+)
+def test_damaged_metadata_of_a_plugin_cost_no_other_plugin_anything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, content: bytes
+) -> None:
+    metadata = tmp_path / "broken_of_test-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: broken_of_test\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text(
+        "[camera_agent.plugins]\nbroken_of_test = broken_of_test:Plugin\n"
+    )
+    (metadata / file).write_bytes(content)
+    monkeypatch.syspath_prepend(tmp_path)
+    broken, other = enabled_origins(PluginsConfig(enabled=("broken_of_test", "virtual_camera")))
+    assert broken.version == ("" if file == "METADATA" else "1.0")
+    assert other.version
+    assert other.roots
