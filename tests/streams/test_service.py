@@ -1,0 +1,77 @@
+"""Holds of clients over a real media server."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import anyio
+import pytest
+
+from agent_core.base.clock import SystemClock
+from agent_core.base.errors import AgentError, InvalidState
+from agent_core.base.models import CameraId
+from agent_core.config import MediaServerConfig
+from agent_core.streams import StreamService
+from agent_core.streams.addresses import StreamAddresses
+from agent_core.testing.mediamtx import MediaServerUnderTest
+from tests.media_plane import Plane, camera, running_plane
+
+CAMERA = CameraId("camera0")
+#: A publisher that never publishes; the address is appended, and ignored.
+SILENT = ("sh", "-c", "exec sleep 60")
+
+
+@pytest.fixture
+async def plane(media_server: MediaServerUnderTest, tmp_path: Path) -> AsyncIterator[Plane]:
+    async with running_plane(media_server, tmp_path) as plane:
+        yield plane
+
+
+@pytest.fixture
+def service(plane: Plane) -> StreamService:
+    addresses = StreamAddresses(plane.link, MediaServerConfig(), managed_ports=lambda: None)
+    return StreamService(plane.streams, addresses, close_after_s=1, clock=SystemClock())
+
+
+@pytest.mark.parametrize("had_lease", [False, True])
+async def test_a_start_that_fails_leaves_the_leases_as_they_were(
+    plane: Plane, service: StreamService, *, had_lease: bool
+) -> None:
+    plane.argv = SILENT
+    if had_lease:
+        plane.streams.acquire(CAMERA, "a")
+    with anyio.fail_after(60), pytest.raises(AgentError):
+        await service.start(camera("camera0"), "a")
+    assert plane.streams.has_lease(CAMERA, "a") is had_lease
+
+
+async def test_a_start_that_is_cancelled_leaves_no_lease(plane: Plane, service: StreamService) -> None:
+    plane.argv = SILENT
+    with anyio.fail_after(60):
+        async with anyio.create_task_group() as tg:
+            tg.start_soon(service.start, camera("camera0"), "a")
+            await plane.streams.wait_leased()
+            assert plane.streams.has_lease(CAMERA, "a")
+            tg.cancel_scope.cancel()
+    assert not plane.streams.has_lease(CAMERA, "a")
+
+
+async def test_only_a_holder_stops_and_the_stream_goes_on_for_others(
+    plane: Plane, service: StreamService
+) -> None:
+    with anyio.fail_after(60):
+        first = await service.start(camera("camera0"), "a")
+        again = await service.start(camera("camera0"), "a")
+        await service.start(camera("camera0"), "b")
+        with pytest.raises(InvalidState) as caught:
+            await service.stop(camera("camera0"), "c")
+        stopped = await service.stop(camera("camera0"), "a")
+    assert caught.value.reason == "not_streaming"
+    assert first.started_at == again.started_at == stopped.started_at <= stopped.ended_at
+    assert stopped.continues
+    assert plane.streams.has_lease(CAMERA, "b")
+
+
+async def test_addresses_are_those_of_the_server_in_use(plane: Plane, service: StreamService) -> None:
+    port = plane.server.rtsp_url.rpartition(":")[2]
+    assert service.addresses.rtsp_url(CAMERA) == f"rtsp://127.0.0.1:{port}/camera0"
+    assert "rtsp" in service.addresses.served
