@@ -22,8 +22,10 @@ _log = logging.getLogger("camera_agent.app")
 class RuntimeFolder:
     """The folder for sockets, held by a lock for as long as `held` is open."""
 
-    def __init__(self, path: Path, held: ExitStack) -> None:
+    def __init__(self, path: Path, held: ExitStack, state: InstanceLock, state_dir: Path) -> None:
         self._path = path
+        self._state, self._state_dir = state, state_dir
+        self._has_state = True
         self._held = held
         self._folder = -1
         self._lock = InstanceLock(path, name="runtime", kind="runtime folder", setting="storage.runtime_dir")
@@ -59,9 +61,22 @@ class RuntimeFolder:
         """
         while True:
             await clock.sleep(LOOK_S)
+            self._look_at_state()
             if not (_leads_to(self._path, self._folder) and self._lock.is_whole):
                 _log.warning("the folder %s, or the lock in it, has vanished and is made again", self._path)
                 self.claim()
+
+    def _look_at_state(self) -> None:
+        """Log when the state folder goes and when it comes back; another is never made: its disk may be unmounted."""
+        before, self._has_state = self._has_state, self._state.is_whole
+        if before and not self._has_state:
+            _log.error(
+                "the state folder %s, or the lock in it, has vanished, and another agent could take its place; "
+                "mount it again if it is on a disk of its own, otherwise restart the agent",
+                self._state_dir,
+            )
+        elif self._has_state and not before:
+            _log.warning("the state folder %s is back", self._state_dir)
 
 
 @contextmanager
@@ -75,12 +90,13 @@ def claimed_folders(storage: StorageConfig) -> Iterator[RuntimeFolder]:
         StartFailed: `already_running`; `foreign_folder`, `linked_folder`, `open_folder`: another account could
             change what is in the folder; or the folder cannot be made.
     """
+    state = InstanceLock(storage.state_dir)
     with (
         own_folder(storage.state_dir, "storage.state_dir", follow=True),
-        InstanceLock(storage.state_dir),
+        state,
         ExitStack() as held,
     ):
-        folder = RuntimeFolder(storage.runtime_dir, held)
+        folder = RuntimeFolder(storage.runtime_dir, held, state, storage.state_dir)
         folder.claim()
         folder.clear()
         yield folder

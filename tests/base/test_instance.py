@@ -160,6 +160,28 @@ async def test_a_runtime_folder_that_vanishes_is_claimed_again(tmp_path: Path, h
             tg.cancel_scope.cancel()
 
 
+async def test_a_state_folder_that_vanishes_is_told_once_and_so_is_its_return(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As when its disk is unmounted: the agent goes on, and makes no other folder in its place."""
+    clock = SimulatedClock()
+    caplog.set_level("WARNING", logger="camera_agent.app")
+    with claimed_folders(storage(tmp_path)) as folder:
+        async with anyio.create_task_group() as tg:
+            tg.start_soon(folder.keep, clock)
+            (tmp_path / "state").rename(tmp_path / "elsewhere")
+            for _ in range(3):
+                await clock.advance(LOOK_S)
+            assert not (tmp_path / "state").exists()
+            (tmp_path / "elsewhere").rename(tmp_path / "state")
+            await clock.advance(LOOK_S)
+            tg.cancel_scope.cancel()
+    vanished, back = (each.getMessage() for each in caplog.records)
+    assert f"the state folder {tmp_path / 'state'}, or the lock in it, has vanished" in vanished
+    assert "restart the agent" in vanished
+    assert f"the state folder {tmp_path / 'state'} is back" in back
+
+
 async def test_a_runtime_folder_that_another_agent_has_taken_ends_this_one(tmp_path: Path) -> None:
     clock = SimulatedClock()
     with claimed_folders(storage(tmp_path)) as folder:
