@@ -130,13 +130,23 @@ class Controller:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._started_s = services.clock.monotonic_s()
+        self._basis: object = None
+        self._views: tuple[CameraView, ...] = ()
 
     # Cameras.
 
     def cameras(self) -> tuple[CameraView, ...]:
         """Return all cameras, disconnected ones included; from memory."""
-        media = self._services.streams.addresses
-        return tuple(self._view(camera, media) for camera in self._services.cameras.list())
+        cameras, media = self._services.cameras.list(), self._services.streams.addresses
+        recording = [self._services.recordings.active(camera.id) is not None for camera in cameras]
+        basis = cameras, media, recording
+        if basis != self._basis:  # clients ask often, and this seldom changes
+            self._basis = basis
+            self._views = tuple(
+                CameraView(camera, media, is_recording=is_recording)
+                for camera, is_recording in zip(cameras, recording, strict=True)
+            )
+        return self._views
 
     def camera(self, device: str) -> CameraView:
         """Return one camera; from memory."""
@@ -144,10 +154,8 @@ class Controller:
 
     def view_of(self, camera: Camera) -> CameraView:
         """Return `camera`, for example that of an event, as clients see it now."""
-        return self._view(camera, self._services.streams.addresses)
-
-    def _view(self, camera: Camera, media: MediaAddresses) -> CameraView:
-        return CameraView(camera, media, self._services.recordings.active(camera.id) is not None)
+        is_recording = self._services.recordings.active(camera.id) is not None
+        return CameraView(camera, self._services.streams.addresses, is_recording)
 
     async def camera_details(self, device: str) -> CameraDetails:
         """Return one camera with the media server's numbers for it, the last known while that is silent."""
