@@ -1,14 +1,15 @@
-"""Who gets a place among the connections, and what a lack of descriptors does to them."""
+"""Places among the connections, a lack of descriptors, and clients that send faster than they are read."""
 
 import errno
 import logging
+import socket
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any, cast
 
 import anyio
 import pytest
-from anyio.abc import Listener, SocketStream, TaskGroup
+from anyio.abc import Listener, SocketAttribute, SocketStream, TaskGroup
 
 from embedded_server.crowd import Crowd, Guest, accept_all
 
@@ -61,3 +62,31 @@ async def test_a_lack_of_descriptors_is_said_once_and_ends_nothing(caplog: pytes
                 await listener.waits.wait()
             tg.cancel_scope.cancel()
     assert len([each for each in caplog.records if "have to wait" in each.getMessage()]) == 1
+
+
+async def _send_while_it_is_taken(port: int, most_bytes: int) -> int:
+    """Send until `most_bytes` are gone, or nothing has been taken for a second."""
+    sent = 0
+    with socket.create_connection(("127.0.0.1", port)) as client:
+        client.setblocking(False)
+        while sent < most_bytes:
+            with anyio.move_on_after(1) as wait:
+                await anyio.wait_writable(client)
+            if wait.cancelled_caught:
+                break
+            sent += client.send(bytes(1 << 20))
+    return sent
+
+
+async def test_what_nobody_reads_stays_with_the_client() -> None:
+    async def read_nothing(stream: SocketStream, guest: Guest) -> None:
+        await anyio.sleep_forever()
+
+    most_bytes = 256 << 20  # the kernel's buffers of both ends hold a tenth of it at the very most
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1", local_port=0)
+    async with listener, anyio.create_task_group() as tg:
+        tg.start_soon(accept_all, listener, Crowd(1), read_nothing)
+        port = listener.extra(SocketAttribute.local_port)  # noqa: S610 - not Django
+        sent = await _send_while_it_is_taken(port, most_bytes)
+        tg.cancel_scope.cancel()
+    assert 0 < sent < most_bytes

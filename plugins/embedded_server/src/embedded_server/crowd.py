@@ -1,5 +1,6 @@
 """Accepts connections: the agent's own account always gets in, others have a share of the places."""
 
+import asyncio
 import errno
 import logging
 from collections.abc import Awaitable, Callable, Iterator
@@ -74,6 +75,7 @@ async def accept_all(
     """Serve each connection in a task of its own until cancelled; connections end with it."""
 
     async def receive(stream: SocketStream) -> None:
+        _read_only_when_asked(stream)
         async with stream:
             with crowd.place(is_own=await is_own_account(stream)) as guest:
                 if guest is not None:
@@ -84,6 +86,18 @@ async def accept_all(
     async with anyio.create_task_group() as tg:
         for each in listeners:
             tg.start_soon(_accept, each, receive, tg)
+
+
+def _read_only_when_asked(stream: SocketStream) -> None:
+    """Stop the event loop from taking what the client sends before `receive` asks for it.
+
+    anyio pauses a stream that it connects, and forgets to pause one that it accepts: the loop then takes 256 KiB
+    at each turn, `receive` gives out 64 KiB of them, and the rest piles up for as long as the client sends.
+    anyio 4 offers no public way to pause; its `receive` resumes and pauses the transport itself.
+    """
+    transport = getattr(stream, "_transport", None)
+    if isinstance(transport, asyncio.Transport) and not transport.is_closing():
+        transport.pause_reading()
 
 
 async def _accept(
