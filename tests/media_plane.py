@@ -27,7 +27,7 @@ from agent_core.plugin.rtsp import Credentials
 from agent_core.recordings import RecordingManager
 from agent_core.recordings.models import RecordingEvent
 from agent_core.recordings.store import RecordingStore
-from agent_core.streams import StreamManager
+from agent_core.streams import CameraPaths, StreamLeases
 from agent_core.streams.plan import PathPlan
 from agent_core.streams.publishers.progress import PublisherProgress
 from agent_core.testing.mediamtx import MediaServerUnderTest
@@ -59,13 +59,12 @@ class Plane:
         self.link = ServerLink(endpoints, breaker=CircuitBreaker(BreakerSettings()), clock=clock)
         progress = PublisherProgress(folder, clock=clock)
         plan = PathPlan(self._publisher, progress=progress, settings=settings)
-        self.streams = StreamManager(
-            self.link, camera=self._camera, plan=plan, progress=progress, settings=settings, clock=clock
-        )
+        self.paths = CameraPaths(self.link, camera=self._camera, plan=plan, clock=clock)
+        self.streams = StreamLeases(self.link, self.paths, progress=progress, settings=settings, clock=clock)
         self.files = RecordingStore(folder / "recordings")
         limits = RecordingsConfig(start_timeout_s=4, stall_s=3)
         self.recordings = RecordingManager(
-            self.streams, self.files, settings=limits, events=self.bus, clock=clock
+            self.streams, self.paths, self.files, settings=limits, events=self.bus, clock=clock
         )
 
     def _camera(self, name: str) -> Camera:

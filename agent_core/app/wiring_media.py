@@ -21,7 +21,7 @@ from agent_core.recordings.locality import RecordingPlace
 from agent_core.recordings.resumption import Resumption
 from agent_core.recordings.retention import RecordingCleaner
 from agent_core.recordings.store import RecordingStore
-from agent_core.streams import StreamManager, StreamService
+from agent_core.streams import CameraPaths, StreamLeases, StreamService
 from agent_core.streams.addresses import StreamAddresses
 from agent_core.streams.keeper import PathKeeper
 from agent_core.streams.plan import PathPlan
@@ -50,7 +50,8 @@ class MediaPlane:
     """Streams and recordings, made and connected."""
 
     link: ServerLink
-    streams: StreamManager
+    streams: StreamLeases
+    paths: CameraPaths
     recordings: RecordingManager
     files: RecordingStore
     health: HealthMonitor
@@ -78,34 +79,38 @@ def media_plane(
         breaker=_breaker(config.health),
         clock=clock,
     )
-    streams = _streams(config, link, cameras, plugins, clock)
+    streams, paths = _streams(config, link, cameras, plugins, clock)
     files = RecordingStore(config.storage.recordings, is_local=RecordingPlace(config.media_server).is_local)
-    recordings = RecordingManager(streams, files, settings=config.recordings, events=events, clock=clock)
+    recordings = RecordingManager(
+        streams, paths, files, settings=config.recordings, events=events, clock=clock
+    )
     health = _health(config, link, streams, states, events, clock)
     cleaner = _cleaner(config.recordings, files, recordings, clock)
     return MediaPlane(
         link,
         streams,
+        paths,
         recordings,
         files,
         health,
         cleaner,
-        PathKeeper(streams, repairs=lambda: link.repairs, tell=health.tell, clock=clock),
-        Resumption(recordings, files, streams, recovered=link.recovery.wait, clock=clock),
-        _service(config.media_server, link, streams, server, clock),
+        PathKeeper(streams, paths, repairs=lambda: link.repairs, tell=health.tell, clock=clock),
+        Resumption(recordings, files, paths, recovered=link.recovery.wait, clock=clock),
+        _service(config.media_server, link, streams, paths, server, clock),
     )
 
 
 def _service(
     config: MediaServerConfig,
     link: ServerLink,
-    streams: StreamManager,
+    streams: StreamLeases,
+    paths: CameraPaths,
     server: MediaServer | None,
     clock: Clock,
 ) -> StreamService:
     managed = _managed(config, server)
     addresses = StreamAddresses(link, config, managed_ports=lambda: managed.ports if managed else None)
-    return StreamService(streams, addresses, close_after_s=config.close_after_s, clock=clock)
+    return StreamService(streams, paths, addresses, close_after_s=config.close_after_s, clock=clock)
 
 
 def _managed(config: MediaServerConfig, server: MediaServer | None) -> "ManagedServer | None":
@@ -118,22 +123,17 @@ def _managed(config: MediaServerConfig, server: MediaServer | None) -> "ManagedS
 
 def _streams(
     config: AgentConfig, link: ServerLink, cameras: CameraRegistry, plugins: PluginManager, clock: Clock
-) -> StreamManager:
+) -> tuple[StreamLeases, CameraPaths]:
     progress = PublisherProgress(config.storage.runtime_dir, clock=clock)
-    return StreamManager(
-        link,
-        camera=cameras.get,
-        plan=PathPlan(plugins.publisher, progress=progress, settings=config.media_server),
-        progress=progress,
-        settings=config.media_server,
-        clock=clock,
-    )
+    plan = PathPlan(plugins.publisher, progress=progress, settings=config.media_server)
+    paths = CameraPaths(link, camera=cameras.get, plan=plan, clock=clock)
+    return StreamLeases(link, paths, progress=progress, settings=config.media_server, clock=clock), paths
 
 
 def _health(
     config: AgentConfig,
     link: ServerLink,
-    streams: StreamManager,
+    streams: StreamLeases,
     states: Callable[[], Sequence[tuple[str, str]]],
     events: EventBus,
     clock: Clock,

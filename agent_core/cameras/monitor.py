@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 
 import anyio
 from anyio import TASK_STATUS_IGNORED
@@ -12,6 +13,7 @@ from anyio.abc import TaskStatus
 from agent_core.base.clock import Clock
 from agent_core.base.containment import contained
 from agent_core.base.errors import AgentError, DependencyFailed
+from agent_core.base.tasks import OnStarted
 from agent_core.base.waiting import GrowingPauses
 from agent_core.cameras.ledger import Ledger
 from agent_core.cameras.registry import CameraRegistry, SourceReport
@@ -48,17 +50,6 @@ class Discovery:
         return any(state is not SourceState.STARTING for _, state in self.sources)
 
 
-class _Inventory:
-    """The `task_status` of one source: its first inventory has been reported. Saying so twice is harmless."""
-
-    def __init__(self, monitor: "CameraMonitor", source: CameraSource) -> None:
-        self._monitor = monitor
-        self._source = source
-
-    def started(self, _value: None = None) -> None:
-        self._monitor.set_state(self._source, SourceState.WATCHING)
-
-
 class CameraMonitor:
     """Runs all sources and keeps the ledger's file up to date."""
 
@@ -92,7 +83,7 @@ class CameraMonitor:
             for source in self._sources:
                 tg.start_soon(self._watch, source)
 
-    def set_state(self, source: CameraSource, state: SourceState, problem: AgentError | None = None) -> None:
+    def _set_state(self, source: CameraSource, state: SourceState, problem: AgentError | None = None) -> None:
         self._states[source.name] = state
         self._problems.pop(source.name, None)
         if problem is not None:
@@ -105,15 +96,14 @@ class CameraMonitor:
         while True:
             try:
                 with contained(f"The camera source {source.name}"):
-                    await source.watch(
-                        SourceReport(self._registry, source.name), task_status=_Inventory(self, source)
-                    )
+                    inventory = OnStarted(partial(self._set_state, source, SourceState.WATCHING))
+                    await source.watch(SourceReport(self._registry, source.name), task_status=inventory)
             except Exception as error:  # noqa: BLE001 - a source is foreign code; only its own cameras suffer
                 _log.exception("the source %s failed", source.name)
                 self._registry.source_failed(source.name, "Its source failed.")
-                self.set_state(source, SourceState.FAILED, _explained(source, error))
+                self._set_state(source, SourceState.FAILED, _explained(source, error))
             else:
-                self.set_state(source, SourceState.ENDED)
+                self._set_state(source, SourceState.ENDED)
                 return
             await self._clock.sleep(pauses.next_s())
 

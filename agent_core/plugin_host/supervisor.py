@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterable
 from enum import StrEnum
+from functools import partial
 
 import anyio
 from anyio import TASK_STATUS_IGNORED
@@ -11,6 +12,7 @@ from anyio.abc import TaskStatus
 from agent_core.base.clock import Clock
 from agent_core.base.containment import contained
 from agent_core.base.errors import AgentError, DependencyFailed
+from agent_core.base.tasks import OnStarted
 from agent_core.base.waiting import GrowingPauses
 from agent_core.plugin import Component
 
@@ -30,17 +32,6 @@ class ComponentState(StrEnum):
     ERROR = "ERROR"
     STOPPING = "STOPPING"
     STOPPED = "STOPPED"
-
-
-class _Readiness:
-    """The `task_status` of one run; saying so twice is harmless."""
-
-    def __init__(self, supervisor: "Supervisor", name: str) -> None:
-        self._supervisor = supervisor
-        self._name = name
-
-    def started(self, _value: None = None) -> None:
-        self._supervisor.set_state(self._name, ComponentState.RUNNING)
 
 
 class Supervisor:
@@ -65,7 +56,7 @@ class Supervisor:
         """Return why the component does not run; None while it does."""
         return self._problems.get(name)
 
-    def set_state(self, name: str, state: ComponentState) -> None:
+    def _set_state(self, name: str, state: ComponentState) -> None:
         self._states[name] = state
         if state is ComponentState.RUNNING:
             self._problems.pop(name, None)
@@ -81,18 +72,20 @@ class Supervisor:
         pauses = GrowingPauses(FIRST_PAUSE_S, LONGEST_PAUSE_S)
         name = component.name
         while True:
-            self.set_state(name, ComponentState.STARTING)
+            self._set_state(name, ComponentState.STARTING)
             began_s = self._clock.monotonic_s()
             try:
                 with contained(f"The component {name}"):
-                    await component.run(task_status=_Readiness(self, name))
+                    await component.run(
+                        task_status=OnStarted(partial(self._set_state, name, ComponentState.RUNNING))
+                    )
             except Exception as error:  # noqa: BLE001 - a component is foreign code; only itself suffers
                 self._failed(name, error)
             except anyio.get_cancelled_exc_class():
-                self.set_state(name, ComponentState.STOPPED)
+                self._set_state(name, ComponentState.STOPPED)
                 raise
             else:
-                self.set_state(name, ComponentState.STOPPED)
+                self._set_state(name, ComponentState.STOPPED)
                 return
             if self._clock.monotonic_s() - began_s >= STEADY_S:
                 pauses.reset()
@@ -107,7 +100,7 @@ class Supervisor:
         else:
             _log.error("%s failed", name, exc_info=error, extra=fields)
         self._problems[name] = error if isinstance(error, AgentError) else _explained(name, error)
-        self.set_state(name, ComponentState.ERROR)
+        self._set_state(name, ComponentState.ERROR)
 
 
 def _explained(name: str, error: Exception) -> DependencyFailed:

@@ -5,13 +5,14 @@ from functools import partial
 
 import anyio
 from anyio import TASK_STATUS_IGNORED
-from anyio.abc import TaskGroup, TaskStatus
+from anyio.abc import TaskStatus
 
 from agent_core.base.clock import Clock
 from agent_core.base.errors import AgentError, InvalidState, StorageFailed
 from agent_core.base.events import EventBus
 from agent_core.base.locks import KeyedLock
 from agent_core.base.models import Camera, CameraId
+from agent_core.base.tasks import OwnedTasks
 from agent_core.base.waiting import first_of
 from agent_core.config import RecordingsConfig
 from agent_core.mediamtx.schema import PathConf
@@ -26,7 +27,7 @@ from agent_core.recordings.models import (
 )
 from agent_core.recordings.problems import already_recording, no_media, not_recording, why_empty
 from agent_core.recordings.store import RecordingStore
-from agent_core.streams import StreamManager
+from agent_core.streams import CameraPaths, StreamLeases
 from agent_core.streams.models import StreamState
 from agent_core.streams.plan import recording_conf
 
@@ -45,7 +46,8 @@ class RecordingManager:
 
     def __init__(
         self,
-        streams: StreamManager,
+        streams: StreamLeases,
+        paths: CameraPaths,
         store: RecordingStore,
         *,
         settings: RecordingsConfig,
@@ -53,23 +55,22 @@ class RecordingManager:
         clock: Clock,
     ) -> None:
         self._streams = streams
+        self._paths = paths
         self._store = store
         self._settings = settings
         self._events = events
         self._clock = clock
         self._locks = KeyedLock()
         self._active: dict[CameraId, Active] = {}
-        self._tg: TaskGroup | None = None
+        self._tasks = OwnedTasks()
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Own the watching tasks until cancelled; then end what still records, so that every file is whole."""
-        async with anyio.create_task_group() as tg:
-            self._tg = tg
+        async with self._tasks.open():
             try:
                 task_status.started()
                 await anyio.sleep_forever()
             finally:
-                self._tg = None
                 with anyio.CancelScope(shield=True):
                     await self._end_all()
 
@@ -127,12 +128,12 @@ class RecordingManager:
             raise already_recording(camera, active.state)
 
     async def _begin(self, camera: Camera, duration_s: float | None, form: RecordingFormat) -> Active:
-        self._streams.plan.command(camera)  # what cannot be published is refused before anything is made
+        self._paths.plan.require_streamable(camera)
         note = await self._store.threads.run(
             self._store.create, camera.id, form, self._clock.now(), duration_s
         )
         try:
-            await self._streams.set_recording(camera, self._conf(note))
+            await self._paths.set_recording(camera, self._conf(note))
         except BaseException:
             with anyio.CancelScope(shield=True):
                 await self._undo(camera, note)
@@ -148,9 +149,9 @@ class RecordingManager:
         """
         async with self._locks.hold(camera.id):
             self._refuse_second(camera.id)
-            self._streams.plan.command(camera)
+            self._paths.plan.require_streamable(camera)
             await self._store.threads.run(self._store.require_local)
-            await self._streams.set_recording(camera, self._conf(stored.note))
+            await self._paths.set_recording(camera, self._conf(stored.note))
             recorded_s = sum(await self._store.threads.run(self._store.segment_durations_s, stored))
             now_s = self._clock.monotonic_s()
             # The clock may have been set back since it began.
@@ -167,8 +168,7 @@ class RecordingManager:
         active = self._active[camera] = Active(note, growth)
         self._streams.acquire(camera, HOLDER)
         self._publish("recording.state", active)
-        assert self._tg is not None, "start outside run"  # noqa: S101 - wiring
-        self._tg.start_soon(self._watch, active)
+        self._tasks.start_soon(self._watch, active)
         return active
 
     async def _undo(self, camera: Camera, note: RecordingNote) -> None:
@@ -227,7 +227,7 @@ class RecordingManager:
         problem = "it did not answer in time"
         with anyio.move_on_after(limit_s):
             try:
-                await self._streams.set_recording(self._streams.camera(camera), None)
+                await self._paths.set_recording(self._paths.camera(camera), None)
             except AgentError as error:
                 problem = error.details
             else:

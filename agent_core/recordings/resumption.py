@@ -14,7 +14,7 @@ from agent_core.base.waiting import GrowingPauses, first_of
 from agent_core.recordings import ENDED_WITH_AGENT, RecordingManager
 from agent_core.recordings.models import StoredRecording
 from agent_core.recordings.store import RecordingStore
-from agent_core.streams import StreamManager
+from agent_core.streams import CameraPaths
 
 __all__ = ("Resumption",)
 
@@ -35,14 +35,14 @@ class Resumption:
         self,
         recordings: RecordingManager,
         store: RecordingStore,
-        streams: StreamManager,
+        paths: CameraPaths,
         *,
         recovered: Callable[[], Awaitable[None]],
         clock: Clock,
     ) -> None:
         self._recordings = recordings
         self._store = store
-        self._streams = streams
+        self._paths = paths
         self._recovered = recovered
         self._clock = clock
 
@@ -70,7 +70,7 @@ class Resumption:
         pauses = GrowingPauses(FIRST_PAUSE_S, LONGEST_PAUSE_S)
         while not self._is_over(stored):
             try:
-                await self._recordings.resume(self._streams.camera(stored.note.camera), stored)
+                await self._recordings.resume(self._paths.camera(stored.note.camera), stored)
             except InvalidState:
                 break  # somebody has started another one meanwhile
             except Unsupported as error:
@@ -97,7 +97,7 @@ class Resumption:
         pauses = GrowingPauses(FIRST_PAUSE_S, LONGEST_PAUSE_S)
         while True:
             try:
-                await self._streams.ensure(self._streams.camera(camera))
+                await self._paths.ensure(self._paths.camera(camera))
             except Unsupported:
                 return  # as the agent is configured now it has no path
             except AgentError as error:

@@ -1,7 +1,8 @@
-"""Live streams: a path for each camera, leased by name, held while anybody has a lease."""
+"""Live streams: one path per camera at the media server, held while it is leased."""
 
-from agent_core.streams.leases import StreamManager
+from agent_core.streams.camera_paths import CameraPaths
+from agent_core.streams.leases import StreamLeases
 from agent_core.streams.models import StreamState
 from agent_core.streams.service import StreamService
 
-__all__ = ("StreamManager", "StreamService", "StreamState")
+__all__ = ("CameraPaths", "StreamLeases", "StreamService", "StreamState")

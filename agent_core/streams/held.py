@@ -1,6 +1,5 @@
-"""One camera's held stream: who has a lease, and how it is."""
+"""A held stream of one camera: its holders, its state, and its RTSP hold."""
 
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -16,18 +15,18 @@ if TYPE_CHECKING:
     from agent_core.mediamtx.rtsp_hold import Hold
     from agent_core.plugin.rtsp import Credentials
 
-__all__ = ("HeldStream", "LiveStatus", "hold_of", "stopped")
+__all__ = ("HeldStream", "hold_of", "stopped")
 
-#: Over the server's start time-out, so that its answer is the one that is seen.
+#: Added to the server's start time-out, so that the server's answer comes before our own.
 START_MARGIN_S = 2.0
 
 
 @dataclass
 class HeldStream:
-    """One camera's hold; `state` and `problem` change with it, `changed` is set and replaced at each change.
+    """One camera's hold. `changed` is set and replaced whenever `state` or `problem` changes.
 
-    It is INACTIVE once the last lease is gone. `wanted` ends the pause before the next attempt: somebody new wants the stream, it is published again, or the
-    server is back.
+    The state is INACTIVE once the last lease is released. Setting `wanted` ends the pause before the next attempt:
+    a holder joined, the stream is published again, or the server answers again.
     """
 
     camera: CameraId
@@ -39,15 +38,16 @@ class HeldStream:
     wanted: anyio.Event = field(default_factory=anyio.Event)
 
     def became(self, state: StreamState, problem: AgentError | None = None) -> None:
+        """Set the state and wake the tasks that wait for `changed`."""
         self.state, self.problem = state, problem
         self.changed.set()
         self.changed = anyio.Event()
 
     async def wait_live(self) -> None:
-        """Return when it is live.
+        """Return when the stream is live.
 
         Raises:
-            AgentError: why it could not be started; or `stopped`: nobody has a lease any more.
+            AgentError: the reason why it could not be started, or `stopped`: the last lease was released.
         """
         while self.state is not StreamState.ACTIVE:
             if self.state is StreamState.INACTIVE:
@@ -57,14 +57,14 @@ class HeldStream:
             await self.changed.wait()
 
     async def pause(self, pause_s: float, clock: Clock) -> bool:
-        """Whether it was ended by `wanted`."""
+        """Sleep for `pause_s` or until `wanted`; return True if `wanted` ended it."""
         self.wanted = anyio.Event()
         await sleep_unless(clock, pause_s, self.wanted)
         return self.wanted.is_set()
 
 
 def stopped() -> InvalidState:
-    """What is told to who waits for a stream that everybody let go of."""
+    """Return the error for waits on a stream whose last lease was released."""
     return InvalidState(
         "The stream was stopped before it was live.",
         state="INACTIVE",
@@ -74,29 +74,11 @@ def stopped() -> InvalidState:
     )
 
 
-class LiveStatus:
-    """The `task_status` of a hold: the stream is live."""
-
-    def __init__(self, held: HeldStream, sessions: Counter[CameraId]) -> None:
-        self._held = held
-        self._sessions = sessions
-        self.was_live = False
-
-    def started(self, _value: None = None) -> None:
-        self.was_live = True
-        self._sessions[self._held.camera] += 1
-        self._held.became(StreamState.ACTIVE)
-
-    def ended(self) -> None:
-        if self.was_live:
-            self._sessions[self._held.camera] -= 1
-
-
 def hold_of(url: str, credentials: "Credentials | None", server_timeout_s: float) -> "Hold":
-    """Make a hold of the path at `url`, not open yet.
+    """Make a hold of the path at `url`; it is not open yet.
 
-    MediaMTX never answers a client that asks while it closes the path, so the wait ends soon after `server_timeout_s`,
-    the server's own start time-out. The RTSP client is imported with the first hold.
+    MediaMTX never answers a client that asks while it closes the path, so the wait ends START_MARGIN_S after
+    `server_timeout_s`, the server's own start time-out. The RTSP client is imported with the first hold.
     """
     from agent_core.mediamtx.rtsp_hold import Hold
 

@@ -1,4 +1,4 @@
-"""The media server forgets its paths when it restarts, and others may change them: compare, and repair."""
+"""Repair of the cameras' paths: the media server loses them when it restarts, and other clients may change them."""
 
 import logging
 from collections.abc import Callable
@@ -11,33 +11,38 @@ from agent_core.base.clock import Clock
 from agent_core.base.errors import AgentError
 from agent_core.base.models import CameraId
 from agent_core.base.waiting import first_of
-from agent_core.streams import StreamManager
+from agent_core.streams.camera_paths import CameraPaths
+from agent_core.streams.leases import StreamLeases
 
 __all__ = ("PathKeeper",)
 
 _log = logging.getLogger("camera_agent.streams")
 
-#: Between two comparisons of the paths that are live, and of all that were ever asked for.
+#: Between two comparisons: of the held paths, and of all that the agent has made.
 LIVE_S, IDLE_S = 2.0, 10.0
 
 
 class PathKeeper:
-    """Keeps the paths as they should be. A lost stream is noticed at once by its hold; this finds what makes no noise.
+    """Compares the paths with the plan at intervals and repairs them.
+
+    A hold notices a lost stream at once; this finds changes that end no stream.
 
     Args:
-        repairs: how many there were so far, by this or by a hold.
-        tell: is given a sentence for clients when there were some.
+        repairs: counts all repairs so far, including those by holds.
+        tell: receives a sentence for clients after repairs.
     """
 
     def __init__(
         self,
-        streams: StreamManager,
+        streams: StreamLeases,
+        paths: CameraPaths,
         *,
         repairs: Callable[[], int],
         tell: Callable[[str], None],
         clock: Clock,
     ) -> None:
         self._streams = streams
+        self._paths = paths
         self._count = repairs
         self._tell = tell
         self._clock = clock
@@ -51,7 +56,7 @@ class PathKeeper:
             await self._pause()
             wanted, now_s = self._streams.held, self._clock.monotonic_s()
             if now_s - compared_all_s >= IDLE_S:
-                wanted, compared_all_s = wanted | self._streams.ensured, now_s
+                wanted, compared_all_s = wanted | self._paths.ensured, now_s
             for camera in wanted:
                 await self._repair(camera)
             if self._streams.held:
@@ -66,21 +71,21 @@ class PathKeeper:
         self._repairs = repairs
 
     async def _pause(self) -> None:
-        """What becomes live must not wait for the end of a long pause."""
+        """Wait for the next comparison; a new lease ends the long pause of an idle agent."""
         if not self._streams.held:
             await first_of(partial(self._clock.sleep, IDLE_S), self._streams.wait_leased)
         if self._streams.held:
             await self._clock.sleep(LIVE_S)
 
     async def _look(self) -> None:
-        """So that bit rates are known when somebody asks."""
+        """Read the paths, so that their bit rates are known when a client asks."""
         try:
-            await self._streams.all_runtime()
+            await self._paths.all_runtime()
         except AgentError as error:
             _log.debug("not looked at: %s", error.details)
 
     async def _repair(self, camera: CameraId) -> None:
         try:
-            await self._streams.ensure(self._streams.camera(camera))
+            await self._paths.ensure(self._paths.camera(camera))
         except AgentError as error:
             _log.debug("not compared: %s", error.details, extra={"fields": {"camera": camera}})

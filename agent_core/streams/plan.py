@@ -1,4 +1,4 @@
-"""How a camera comes to its path: by which program, who runs it, and what the path is configured with for that."""
+"""Plan of a camera's path: the publisher, the process that runs it, and the path's configuration."""
 
 import shlex
 from collections.abc import Callable
@@ -21,18 +21,19 @@ __all__ = (
     "recording_conf",
 )
 
-#: What the server puts in: its RTSP port and the path's name. It expands them in every word, quoted or not.
+#: The server expands $RTSP_PORT and $MTX_PATH in every argument, quoted or not.
 OUTPUT = "rtsp://127.0.0.1:$RTSP_PORT/$MTX_PATH"
 
 
 def publish_mode(camera: Camera, settings: MediaServerConfig) -> PublishMode:
-    """PULL: the server opens the camera's address; else who runs the publisher, as configured."""
+    """Return PULL for a camera with an address, otherwise the mode of `settings`."""
     if isinstance(camera.media_input, Url):
         return PublishMode.PULL
     return PublishMode(settings.publishers)
 
 
 def no_publisher(camera: Camera) -> Unsupported:
+    """Return the error for a camera that no plugin can publish."""
     return Unsupported(
         f"No plugin can publish {camera.id}.",
         feature="publisher",
@@ -64,9 +65,9 @@ def no_media_input(camera: Camera) -> AgentError:
 def path_conf(
     camera: Camera, publisher: Publisher | None, *, recording: PathConf, settings: MediaServerConfig
 ) -> PathConf:
-    """`recording` and where the stream comes from: `publisher`, or without one the camera's URL."""
+    """Return `recording` with the stream's source added: `publisher`, or without one the camera's URL."""
     if publisher is None:
-        assert isinstance(camera.media_input, Url)  # noqa: S101 - what None means
+        assert isinstance(camera.media_input, Url)  # noqa: S101 - only these have no publisher
         return recording.model_copy(
             update={
                 "source": camera.media_input.url,
@@ -89,7 +90,7 @@ def path_conf(
 
 
 def recording_conf(form: str, record_path: str, settings: RecordingsConfig) -> PathConf:
-    """What makes the media server record, below `record_path`; it must never delete what we list."""
+    """Return the configuration that records below `record_path`; the server never deletes what the agent lists."""
     return PathConf(
         record=True,
         record_path=record_path,
@@ -101,11 +102,11 @@ def recording_conf(form: str, record_path: str, settings: RecordingsConfig) -> P
 
 
 class PathPlan:
-    """Decides for each camera; changes nothing.
+    """Decides how each camera's stream reaches its path. Does no I/O, changes nothing.
 
     Args:
-        publisher: the program that publishes a media input, None if no plugin has one.
-        progress: where publishers report their progress.
+        publisher: returns the program that publishes a media input; None if no plugin has one.
+        progress: names the socket where a publisher reports its progress.
     """
 
     def __init__(
@@ -120,16 +121,28 @@ class PathPlan:
         self._settings = settings
 
     def mode(self, camera: Camera) -> PublishMode:
-        """Who feeds the camera's path."""
+        """Return the mode of the camera's path."""
         return publish_mode(camera, self._settings)
 
-    def command(self, camera: Camera) -> Publisher | None:
-        """The program that publishes `camera`; None for one that the server pulls.
+    def require_streamable(self, camera: Camera) -> None:
+        """Do nothing if the camera's stream can reach its path.
 
         Raises:
-            CaptureFailed: the camera is not there, or does not work.
+            CaptureFailed: the camera is not connected, or does not work.
             Unsupported: it has no media input, or no plugin can publish it.
         """
+        self._publisher_of(camera)
+
+    def command(self, camera: Camera) -> Publisher | None:
+        """Return the program that publishes `camera`; None where the server pulls from the camera's address.
+
+        Raises:
+            CaptureFailed, Unsupported: as `require_streamable`.
+        """
+        publisher = self._publisher_of(camera)
+        return None if publisher is None else self._reporting(camera, publisher)
+
+    def _publisher_of(self, camera: Camera) -> Publisher | None:
         if camera.media_input is None:
             raise no_media_input(camera)
         if isinstance(camera.media_input, Url):
@@ -138,21 +151,21 @@ class PathPlan:
         is_expanded = self.mode(camera) is PublishMode.SERVER
         if publisher is None or (is_expanded and any("$" in word for word in publisher.argv)):
             raise no_publisher(camera)
-        return self._reporting(camera, publisher)
+        return publisher
 
     def conf(self, camera: Camera, recording: PathConf) -> PathConf:
-        """The camera's path, recorded so.
+        """Return the configuration of the camera's path with the settings of `recording`.
 
         Raises:
-            CaptureFailed, Unsupported: as `command`.
+            CaptureFailed, Unsupported: as `require_streamable`.
         """
         return path_conf(camera, self.command(camera), recording=recording, settings=self._settings)
 
     def _reporting(self, camera: Camera, publisher: Publisher) -> Publisher:
-        """With the words that make it report.
+        """Return `publisher` with the arguments that make it report its progress.
 
-        FFmpeg ends when it cannot open what it is to report to, so where others run it this is only for input that
-        comes from the agent, without which there would be no stream anyhow.
+        FFmpeg exits if it cannot open the progress socket. A publisher that the media server runs therefore reports
+        only if its input comes from the agent too: without the agent it would have no stream anyway.
         """
         is_ours = self.mode(camera) is PublishMode.AGENT or isinstance(camera.media_input, FrameSocket)
         words = self._progress.words(camera.id) if publisher.reports_progress and is_ours else ()

@@ -3,11 +3,12 @@
 from typing import TYPE_CHECKING
 
 from agent_core.base.clock import Clock
-from agent_core.base.errors import AgentError, InvalidState
+from agent_core.base.errors import InvalidState
 from agent_core.base.models import Camera, CameraId
 from agent_core.mediamtx.schema import RuntimePath
 from agent_core.streams.addresses import StreamAddresses
-from agent_core.streams.leases import StreamManager
+from agent_core.streams.camera_paths import CameraPaths
+from agent_core.streams.leases import StreamLeases
 from agent_core.streams.models import (
     CameraTraffic,
     MediaAddresses,
@@ -35,15 +36,21 @@ class StreamService:
     """
 
     def __init__(
-        self, streams: StreamManager, addresses: StreamAddresses, *, close_after_s: float, clock: Clock
+        self,
+        streams: StreamLeases,
+        paths: CameraPaths,
+        addresses: StreamAddresses,
+        *,
+        close_after_s: float,
+        clock: Clock,
     ) -> None:
         """`close_after_s` is the time without readers after which the media server ends a stream."""
         self._streams = streams
+        self._paths = paths
         self._addresses = addresses
         self._close_after_s = close_after_s
         self._clock = clock
         self._started: dict[tuple[str, CameraId], datetime] = {}
-        self._seen: dict[CameraId, tuple[RuntimePath | None, float | None]] = {}
 
     @property
     def addresses(self) -> MediaAddresses:
@@ -59,8 +66,8 @@ class StreamService:
             CaptureFailed, Unsupported: the camera cannot be streamed.
             MediaServerError: the media server refused, or there is none.
         """
-        publisher = self._streams.plan.command(camera)
-        await self._streams.ensure(camera)
+        publisher = self._paths.plan.command(camera)
+        await self._paths.ensure(camera)
         had_lease = self._streams.has_lease(camera.id, holder)
         self._streams.acquire(camera.id, holder)
         try:
@@ -102,22 +109,22 @@ class StreamService:
         Raises:
             MediaServerError, Unsupported, CaptureFailed: the path cannot be made or looked at.
         """
-        path = await self._streams.runtime(camera.id)
+        path = await self._paths.runtime(camera.id)
         is_live = path is not None and path.live
         if not is_live and camera.media_input is not None:
-            await self._streams.ensure(camera)
+            await self._paths.ensure(camera)
         state, _ = self._streams.state(camera.id)
         return StreamAddress(
             camera=camera.id,
             url=self.addresses.rtsp_url(camera.id),
             is_live=is_live,
             has_failed=state is StreamState.ERROR and not is_live,
-            viewers=self._streams.viewers(path),
+            viewers=self._paths.viewers(path),
         )
 
     async def status(self, camera: Camera) -> StreamStatus:
         """Return the stream's status. Raises MediaServerError or Unsupported."""
-        path = await self._streams.runtime(camera.id)
+        path = await self._paths.runtime(camera.id)
         is_live = path is not None and path.live
         state, problem = self._streams.state(camera.id)
         if is_live:
@@ -129,12 +136,12 @@ class StreamService:
             state=state,
             is_live=is_live,
             has_path=path is not None,
-            mode=self._streams.plan.mode(camera),
+            mode=self._paths.plan.mode(camera),
             publisher=self._publisher(camera, path),
-            viewers=self._streams.viewers(path),
+            viewers=self._paths.viewers(path),
             sent_bytes=path.outbound_bytes if path else 0,
-            sent_frames=self._streams.progress.frames(camera.id) if is_live else None,
-            bits_per_s=self._streams.bitrate(camera.id),
+            sent_frames=self._streams.frames_sent(camera.id) if is_live else None,
+            bits_per_s=self._paths.bitrate(camera.id),
             frames_per_s=camera.detected.fps if is_live else None,
             live_since=path.live_since if path else None,
             problem=problem if not is_live else None,
@@ -142,9 +149,9 @@ class StreamService:
 
     def _publisher(self, camera: Camera, path: RuntimePath | None) -> PublisherStatus:
         """Return the publisher's status; of one that the media server runs only its session can be seen."""
-        if self._streams.plan.mode(camera) is not PublishMode.AGENT:
+        if self._paths.plan.mode(camera) is not PublishMode.AGENT:
             return PublisherStatus(is_running=path is not None and path.live and _is_published(path))
-        process = self._streams.publishers.process(camera.id)
+        process = self._streams.publisher(camera.id)
         if process is None:
             return PublisherStatus(is_running=False)
         uptime_s = self._clock.monotonic_s() - process.started_s
@@ -157,25 +164,19 @@ class StreamService:
                 name=path.name,
                 source=path.source.type if path.source else None,
                 is_live=path.live,
-                viewers=self._streams.viewers(path),
+                viewers=self._paths.viewers(path),
                 sent_bytes=path.outbound_bytes,
             )
-            for path in await self._streams.all_runtime()
+            for path in await self._paths.all_runtime()
         )
 
     async def traffic(self, camera: CameraId) -> CameraTraffic:
         """Return what the media server sends of the camera; the last known numbers while the server is silent."""
-        now_s = self._clock.monotonic_s()
-        try:
-            self._seen[camera] = (await self._streams.runtime(camera), now_s)
-        except AgentError:
-            path, seen_s = self._seen.get(camera, (None, None))
-        else:
-            path, seen_s = self._seen[camera][0], now_s
+        seen = await self._paths.last_seen(camera)
         return CameraTraffic(
-            sent_bytes=path.outbound_bytes if path else 0,
-            viewers=self._streams.viewers(path),
-            age_s=None if seen_s is None else now_s - seen_s,
+            sent_bytes=seen.path.outbound_bytes if seen.path else 0,
+            viewers=self._paths.viewers(seen.path),
+            age_s=seen.age_s,
         )
 
 

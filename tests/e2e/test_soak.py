@@ -131,7 +131,7 @@ async def settled(rig: Rig, api_url: str) -> None:
 async def compared(rig: Rig, client: MediaServerClient) -> list[str]:
     media = rig.agent.parts.media
     configured = {CameraId(conf.name): conf for conf in await client.list_path_configs()}
-    wanted = media.streams.ensured
+    wanted = media.paths.ensured
     found = [f"{name} is not ours" for name in configured.keys() - wanted]
     found += [f"{name} is missing" for name in wanted - configured.keys()]
     for name in wanted & configured.keys():

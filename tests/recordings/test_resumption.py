@@ -41,7 +41,7 @@ def left_behind(plane: Plane, age: timedelta, **changes: object) -> RecordingNot
 async def watched(plane: Plane, client: MediaServerClient, note: RecordingNote) -> AsyncIterator[None]:
     """The server records, as it was told, because somebody reads the stream."""
     recording = recording_conf("fmp4", plane.files.record_path(note), RecordingsConfig())
-    await PathManager(client).ensure(CAMERA, plane.streams.plan.conf(camera(CAMERA), recording))
+    await PathManager(client).ensure(CAMERA, plane.paths.plan.conf(camera(CAMERA), recording))
     async with anyio.create_task_group() as viewers:
         await viewers.start(Hold(f"{plane.server.rtsp_url}/{CAMERA}").run)
 
@@ -61,7 +61,7 @@ async def test_what_is_over_is_not_recorded_on(
     said = {"ended_at": datetime.now(UTC) - age, "reason": "agent_ended"} if ended else {}
     note = left_behind(plane, age, **said)
     resumption = Resumption(
-        plane.recordings, plane.files, plane.streams, recovered=anyio.sleep_forever, clock=SystemClock()
+        plane.recordings, plane.files, plane.paths, recovered=anyio.sleep_forever, clock=SystemClock()
     )
     async with watched(plane, media_client, note):
         with anyio.fail_after(20):
@@ -85,7 +85,7 @@ async def test_one_before_a_later_one_is_not_gone_on_with(plane: Plane) -> None:
     note = left_behind(plane, timedelta(minutes=30), duration_s=None)
     left_behind(plane, timedelta(minutes=20), ended_at=datetime.now(UTC), reason="")
     resumption = Resumption(
-        plane.recordings, plane.files, plane.streams, recovered=anyio.sleep_forever, clock=SystemClock()
+        plane.recordings, plane.files, plane.paths, recovered=anyio.sleep_forever, clock=SystemClock()
     )
     with anyio.fail_after(20):
         await resumption.run()

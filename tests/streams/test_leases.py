@@ -47,10 +47,10 @@ async def test_a_lease_makes_the_stream_live_and_its_end_lets_it_end(
         async with plane.streams.lease(CAMERA, "a"):
             assert plane.streams.state(CAMERA) == (StreamState.ACTIVE, None)
             assert await live(media_client)
-            path = await plane.streams.runtime(CAMERA)
+            path = await plane.paths.runtime(CAMERA)
             assert path is not None
             assert len(path.readers) == 1
-            assert plane.streams.viewers(path) == 0
+            assert plane.paths.viewers(path) == 0
     assert plane.streams.state(CAMERA) == (StreamState.INACTIVE, None)
     await eventually(lambda: idle(media_client))
 
@@ -59,18 +59,18 @@ async def test_a_stream_that_others_read_is_used_as_it_is(
     plane: Plane, media_client: MediaServerClient
 ) -> None:
     """What differs would end it for them, so that waits until nobody reads it; who asks for it now gets it."""
-    conf = plane.streams.plan.conf(camera("camera0"), PathConf(record=False))
+    conf = plane.paths.plan.conf(camera("camera0"), PathConf(record=False))
     other = conf.model_copy(update={"run_on_demand_close_after_s": 2.0})
     await PathManager(media_client).ensure("camera0", other)
     with anyio.fail_after(30):
         async with anyio.create_task_group() as viewers:
             await viewers.start(Hold(f"{plane.server.rtsp_url}/camera0").run)
             async with plane.streams.lease(CAMERA, "a"):
-                path = await plane.streams.runtime(CAMERA)
-                assert plane.streams.viewers(path) == 1
+                path = await plane.paths.runtime(CAMERA)
+                assert plane.paths.viewers(path) == 1
             viewers.cancel_scope.cancel()
         await eventually(lambda: idle(media_client))
-        await plane.streams.ensure(camera("camera0"))
+        await plane.paths.ensure(camera("camera0"))
     actual = await media_client.path_config("camera0")
     assert actual is not None
     assert conf.missing_from(actual) == PathConf()
@@ -195,24 +195,24 @@ async def test_a_publisher_that_fails_is_an_error_and_who_asks_again_does_not_wa
 async def test_what_cannot_be_published_is_refused_with_its_reason(plane: Plane) -> None:
     plane.argv = ()
     with pytest.raises(Unsupported) as unsupported:
-        await plane.streams.ensure(camera("camera0"))
+        await plane.paths.ensure(camera("camera0"))
     assert unsupported.value.reason == "no_publisher"
     plane.argv = ("ffmpeg", "-i", "$HOME")
     with pytest.raises(Unsupported):
-        plane.streams.plan.command(camera("camera0"))
+        plane.paths.plan.command(camera("camera0"))
     with pytest.raises(CaptureFailed) as missing:
-        plane.streams.plan.command(replace(camera("camera0", None), status=CameraStatus.DISCONNECTED))
+        plane.paths.plan.command(replace(camera("camera0", None), status=CameraStatus.DISCONNECTED))
     assert missing.value.reason == "camera_disconnected"
 
 
 async def test_a_camera_without_a_media_input_is_not_called_disconnected(plane: Plane) -> None:
     with pytest.raises(Unsupported) as pictures_only:
-        plane.streams.plan.command(camera("camera0", None))
+        plane.paths.plan.command(camera("camera0", None))
     assert pictures_only.value.reason == "no_media_input"
     assert "connected" not in pictures_only.value.details
     broken = replace(camera("camera0", None), status=CameraStatus.ERROR, problem="The lens is on fire.")
     with pytest.raises(CaptureFailed, match="The lens is on fire") as failed:
-        plane.streams.plan.command(broken)
+        plane.paths.plan.command(broken)
     assert failed.value.reason == "camera_failed"
 
 
@@ -225,11 +225,11 @@ async def test_what_another_life_left_recording_is_put_right(
     plane: Plane, media_client: MediaServerClient
 ) -> None:
     """A killed agent leaves its path set to record; whoever asks for the stream next must not record again."""
-    await plane.streams.ensure(camera("camera0"))
+    await plane.paths.ensure(camera("camera0"))
     path = f"{plane.files.root}/%path/old/%Y-%m-%d_%H-%M-%S-%f"
     await media_client.patch_path("camera0", PathConf(record=True, record_path=path))
     await eventually(lambda: records(media_client))  # the server answers before it has applied
-    await plane.streams.ensure(camera("camera0"))
+    await plane.paths.ensure(camera("camera0"))
     conf = await media_client.path_config("camera0")
     assert conf is not None
     assert conf.record is False

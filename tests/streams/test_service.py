@@ -29,7 +29,7 @@ async def plane(media_server: MediaServerUnderTest, tmp_path: Path) -> AsyncIter
 @pytest.fixture
 def service(plane: Plane) -> StreamService:
     addresses = StreamAddresses(plane.link, MediaServerConfig(), managed_ports=lambda: None)
-    return StreamService(plane.streams, addresses, close_after_s=1, clock=SystemClock())
+    return StreamService(plane.streams, plane.paths, addresses, close_after_s=1, clock=SystemClock())
 
 
 @pytest.mark.parametrize("had_lease", [False, True])

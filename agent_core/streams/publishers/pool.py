@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 
 import anyio
 from anyio import TASK_STATUS_IGNORED
-from anyio.abc import TaskGroup, TaskStatus
+from anyio.abc import TaskStatus
 
 from agent_core.base.clock import Clock
 from agent_core.base.models import CameraId
+from agent_core.base.tasks import OwnedTasks
 from agent_core.streams.publishers.runner import PublisherProcess, PublisherRunner
 
 __all__ = ("Publishers",)
@@ -51,17 +52,13 @@ class Publishers:
         self._clock = clock
         self._leases: Counter[CameraId] = Counter()
         self._slots: dict[CameraId, _Slot] = {}
-        self._tg: TaskGroup | None = None
+        self._tasks = OwnedTasks()
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Own the publishers until cancelled."""
-        async with anyio.create_task_group() as tg:
-            self._tg = tg
-            try:
-                task_status.started()
-                await anyio.sleep_forever()
-            finally:
-                self._tg = None
+        async with self._tasks.open():
+            task_status.started()
+            await anyio.sleep_forever()
 
     def process(self, camera: CameraId) -> PublisherProcess | None:
         """The program that publishes the camera at the moment."""
@@ -100,9 +97,9 @@ class Publishers:
         while (slot := self._slots.get(camera)) is not None and slot.is_ending:
             await slot.ended.wait()
         if slot is None:
-            assert self._tg is not None, "wait_live outside run"  # noqa: S101 - wiring
-            slot = self._slots[camera] = _Slot(camera, self._make(camera))
-            self._tg.start_soon(self._serve, slot)
+            slot = _Slot(camera, self._make(camera))
+            self._tasks.start_soon(self._serve, slot)
+            self._slots[camera] = slot
         await slot.runner.wait_live()
 
     async def _serve(self, slot: _Slot) -> None:

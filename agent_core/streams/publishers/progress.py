@@ -1,7 +1,7 @@
-"""What publishers say of themselves: FFmpeg's `-progress`, on a unix socket for each camera.
+"""Progress of publishers: FFmpeg's `-progress` reports, received on one unix socket per camera.
 
-It is the same whoever runs the publisher, and the only place where its frames are counted: the media server counts
-bytes and packets.
+The agent and the media server start publishers with the same arguments. Only these reports count frames: the media
+server counts bytes and packets.
 """
 
 import logging
@@ -12,18 +12,19 @@ from pathlib import Path
 
 import anyio
 from anyio import TASK_STATUS_IGNORED
-from anyio.abc import TaskGroup, TaskStatus
+from anyio.abc import TaskStatus
 
 from agent_core.base.clock import Clock
 from agent_core.base.listening import accept_clients
 from agent_core.base.models import CameraId
 from agent_core.base.socket_place import SocketPlace
+from agent_core.base.tasks import OwnedTasks
 
 __all__ = ("PERIOD_S", "PublisherProgress")
 
 _log = logging.getLogger("camera_agent.publisher")
 
-#: Between two reports of a publisher.
+#: Seconds between two reports of a publisher.
 PERIOD_S = 2
 #: A report has about 200 bytes.
 _READ_LIMIT_BYTES = 4096
@@ -31,7 +32,7 @@ _FRAMES = re.compile(rb"^frame= {0,20}([0-9]{1,19})$", re.MULTILINE)
 
 
 class PublisherProgress:
-    """`run` owns the sockets; where it does not run there are none.
+    """Receives publishers' reports. `run` owns the sockets and removes them at its end.
 
     Args:
         folder: for the sockets; they belong to the agent's group, which the media server's account shares.
@@ -42,50 +43,48 @@ class PublisherProgress:
         self._clock = clock
         self._places: dict[CameraId, SocketPlace] = {}
         self._has_complained = False
-        #: Of the publisher that connected last, by what is new with each.
+        #: Of the publisher that connected last: an object that identifies its connection, and its frames.
         self._frames: dict[CameraId, tuple[object, int]] = {}
-        self._tg: TaskGroup | None = None
+        self._tasks = OwnedTasks()
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
-        """Listen until cancelled; then the sockets are removed."""
+        """Listen until cancelled; then remove the sockets."""
         try:
-            async with anyio.create_task_group() as tg:
-                self._tg = tg
+            async with self._tasks.open():
                 task_status.started()
                 await anyio.sleep_forever()
         finally:
-            self._tg = None
             for place in self._places.values():
                 place.release()
             self._places.clear()
 
     def frames(self, camera: CameraId) -> int | None:
-        """How many frames the camera's publisher had sent at its last report; None while none reports."""
+        """Return the frames that the camera's publisher had sent at its last report; None while none reports."""
         found = self._frames.get(camera)
         return found[1] if found else None
 
     def words(self, camera: CameraId) -> tuple[str, ...]:
-        """What makes an FFmpeg report, for before its last word; empty where no socket can be made."""
-        if self._tg is None:
+        """Return the arguments, before FFmpeg's output, that make it report; empty if there is no socket."""
+        if not self._tasks.is_open:
             return ()
         path = self._folder / f"{camera}.progress.sock"
-        if camera not in self._places and not self._start(self._tg, camera, path):
+        if camera not in self._places and not self._start(camera, path):
             return ()
         return ("-stats_period", str(PERIOD_S), "-progress", f"unix:{path}")
 
-    def _start(self, tg: TaskGroup, camera: CameraId, path: Path) -> bool:
+    def _start(self, camera: CameraId, path: Path) -> bool:
         place = SocketPlace(path, clock=self._clock)
         listener = self._listen(place)
         if listener is None:
             return False
         self._places[camera] = place
-        tg.start_soon(self._serve, listener, place, camera, tg)
+        self._tasks.start_soon(self._serve, listener, place, camera)
         return True
 
     def _listen(self, place: SocketPlace) -> socket.socket | None:
         try:
             return place.listen()
-        except OSError as error:  # too long a name, most likely; a number that nobody gets costs no stream
+        except OSError as error:  # most likely too long a name; the stream works without a frame count
             if not self._has_complained:
                 self._has_complained = True
                 _log.warning(
@@ -93,24 +92,23 @@ class PublisherProgress:
                 )
             return None
 
-    async def _serve(
-        self, listener: socket.socket | None, place: SocketPlace, camera: CameraId, tg: TaskGroup
-    ) -> None:
-        """Until cancelled, or until a socket whose name has vanished cannot be made again."""
+    async def _serve(self, listener: socket.socket | None, place: SocketPlace, camera: CameraId) -> None:
+        """Accept publishers until cancelled, or until a socket that was removed cannot be made again."""
         follow = partial(self._follow, camera=camera)
-        while listener is not None:
-            with listener:
-                async with anyio.create_task_group() as accepting:
-                    accepting.start_soon(
-                        partial(accept_clients, listener, follow, tasks=tg, clock=self._clock)
-                    )
-                    await place.wait_lost()
-                    accepting.cancel_scope.cancel()
-            listener = self._listen(place)
-        self._places.pop(camera, None)  # a publisher that starts later tries again
+        async with anyio.create_task_group() as publishers:
+            while listener is not None:
+                with listener:
+                    async with anyio.create_task_group() as accepting:
+                        accepting.start_soon(
+                            partial(accept_clients, listener, follow, tasks=publishers, clock=self._clock)
+                        )
+                        await place.wait_lost()
+                        accepting.cancel_scope.cancel()
+                listener = self._listen(place)
+            self._places.pop(camera, None)  # a publisher that starts later tries again
 
     async def _follow(self, publisher: socket.socket, camera: CameraId) -> None:
-        """Until it ends; one that ends after its successor has connected takes nothing away from that."""
+        """Read reports until the publisher ends; its end leaves the count of a successor alone."""
         me = object()
         self._frames[camera] = (me, 0)
         try:
@@ -121,7 +119,7 @@ class PublisherProgress:
                 del self._frames[camera]
 
     def _is_last(self, camera: CameraId, me: object) -> bool:
-        """Whether nobody has connected after `me`; where a successor has come and gone there is nobody."""
+        """Return True unless another publisher has connected after `me`, even if it has ended since."""
         found = self._frames.get(camera)
         return found is not None and found[0] is me
 

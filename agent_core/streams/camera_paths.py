@@ -1,0 +1,150 @@
+"""The cameras' paths at the media server: what they should be, and what the server shows of them."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+from agent_core.base.clock import Clock
+from agent_core.base.errors import AgentError, MediaServerRefused
+from agent_core.base.models import Camera, CameraId
+from agent_core.mediamtx.link import ServerLink
+from agent_core.mediamtx.paths import PathDeferred
+from agent_core.mediamtx.schema import PathConf, RuntimePath
+from agent_core.streams.bitrate import BitrateMeter
+from agent_core.streams.plan import PathPlan
+
+__all__ = ("CameraPaths", "SeenPath")
+
+
+@dataclass(frozen=True, slots=True)
+class SeenPath:
+    """The path as the media server showed it `age_s` seconds ago.
+
+    `path` is None where the server had none. `age_s` is None where the server has never answered.
+    """
+
+    path: RuntimePath | None
+    age_s: float | None
+
+
+class CameraPaths:
+    """Creates, configures and reads the path of each camera. Owns no tasks; safe to call from any task.
+
+    Args:
+        link: the media server.
+        camera: returns the camera of an id as it is now; raises NotFound.
+        plan: decides how each camera's stream reaches its path.
+    """
+
+    def __init__(
+        self, link: ServerLink, *, camera: Callable[[str], Camera], plan: PathPlan, clock: Clock
+    ) -> None:
+        self._link = link
+        self.camera = camera
+        self.plan = plan
+        self._clock = clock
+        self._recording: dict[CameraId, PathConf] = {}
+        #: Readers that are the agent itself, including those that are being torn down.
+        self._own_readers: Counter[CameraId] = Counter()
+        self._ensured: set[CameraId] = set()
+        self._meters: defaultdict[CameraId, BitrateMeter] = defaultdict(BitrateMeter)
+        self._seen: dict[CameraId, tuple[RuntimePath | None, float]] = {}
+
+    @property
+    def ensured(self) -> frozenset[CameraId]:
+        """The cameras for which `ensure` has been called since the start."""
+        return frozenset(self._ensured)
+
+    async def ensure(self, camera: Camera) -> str:
+        """Create or repair the camera's path at the server; return the stream's RTSP URL for this host.
+
+        Raises:
+            MediaServerError: the server refused or does not answer.
+            Unsupported, CaptureFailed: the camera cannot be streamed.
+        """
+        server = self._link.require()
+        self._ensured.add(camera.id)
+        with suppress(PathDeferred):  # others read the stream: leave it as it is
+            await server.paths.ensure(camera.id, self._desired(camera))
+        return f"{server.rtsp_url}/{camera.id}"
+
+    def _desired(self, camera: Camera) -> PathConf:
+        return self.plan.conf(camera, self._recording.get(camera.id, PathConf(record=False)))
+
+    async def set_recording(self, camera: Camera, conf: PathConf | None) -> None:
+        """Record the camera's path as `conf` says; None stops recording.
+
+        Costs one PATCH, without interrupting the stream, where the path exists. The setting is kept, also after an
+        error: `ensure` applies it whenever the path is made again.
+
+        Raises:
+            MediaServerError: the server refused or does not answer.
+        """
+        if conf is None:
+            self._recording.pop(camera.id, None)
+        else:
+            self._recording[camera.id] = conf
+        server = self._link.require()
+        try:
+            await server.paths.patch_record(camera.id, conf or PathConf(record=False))
+        except MediaServerRefused as error:
+            if error.status != 404:
+                raise
+            if conf is not None:
+                await self.ensure(camera)
+
+    async def runtime(self, camera: CameraId) -> RuntimePath | None:
+        """Return the path as the server shows it now; None if it has none.
+
+        Raises:
+            MediaServerError, Unsupported: there is no server that answers.
+        """
+        path = await self._link.require().client.path(camera)
+        now_s = self._clock.monotonic_s()
+        self._meters[camera].saw(now_s, path)
+        return path
+
+    async def last_seen(self, camera: CameraId) -> SeenPath:
+        """Return the path as it is now, or, where the server does not answer, as this method saw it last."""
+        now_s = self._clock.monotonic_s()
+        try:
+            path = await self.runtime(camera)
+        except AgentError:
+            if camera not in self._seen:
+                return SeenPath(None, None)
+            path, seen_s = self._seen[camera]
+            return SeenPath(path, now_s - seen_s)
+        self._seen[camera] = (path, now_s)
+        return SeenPath(path, 0.0)
+
+    async def all_runtime(self) -> tuple[RuntimePath, ...]:
+        """Return all paths of the server, including those that are no camera's.
+
+        Raises:
+            MediaServerError, Unsupported: there is no server that answers.
+        """
+        paths = await self._link.require().client.list_paths()
+        for path in paths:
+            if self._own_readers[camera := CameraId(path.name)] > 0:
+                self._meters[camera].saw(self._clock.monotonic_s(), path)
+        return paths
+
+    def bitrate(self, camera: CameraId) -> float | None:
+        """Return the bits per second that the server receives, measured between reads of the path; None if unknown."""
+        return self._meters[camera].bits_per_s
+
+    def viewers(self, path: RuntimePath | None) -> int:
+        """Count the readers of the path without the agent's own."""
+        if path is None:
+            return 0
+        return max(0, len(path.readers) - self._own_readers[CameraId(path.name)])
+
+    @contextmanager
+    def own_reader(self, camera: CameraId) -> Iterator[None]:
+        """Count one reader of the camera's path as the agent's own while the context is open."""
+        self._own_readers[camera] += 1
+        try:
+            yield
+        finally:
+            self._own_readers[camera] -= 1
