@@ -1,6 +1,7 @@
 """Waiting for whichever of several things happens first."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import anyio
 
@@ -41,13 +42,5 @@ class GrowingPauses:
 
 
 async def sleep_unless(clock: Clock, duration_s: float, event: anyio.Event) -> None:
-    """Sleep for so long, or until `event` is set."""
-
-    async def until_set() -> None:
-        await event.wait()
-        tg.cancel_scope.cancel()
-
-    async with anyio.create_task_group() as tg:
-        tg.start_soon(until_set)
-        await clock.sleep(duration_s)
-        tg.cancel_scope.cancel()
+    """Sleep for `duration_s`, or until `event` is set."""
+    await first_of(partial(clock.sleep, duration_s), event.wait)

@@ -18,6 +18,7 @@ from agent_core.base.clock import Clock
 from agent_core.base.containment import contained
 from agent_core.base.errors import AgentError, CaptureFailed
 from agent_core.base.models import CapturedAtSource, Frame
+from agent_core.base.waiting import sleep_unless
 from agent_core.plugin import jpeg
 from agent_core.plugin.frames.producer import (
     BrokerSettings,
@@ -218,15 +219,7 @@ class FrameBroker:
 
     async def _comes_before(self, event: anyio.Event, deadline_s: float) -> bool:
         """Wait for `event`, at most until `deadline_s` on our own clock."""
-
-        async def expire() -> None:
-            await self._clock.sleep(max(deadline_s - self._clock.monotonic_s(), 0.0))
-            tg.cancel_scope.cancel()
-
-        async with anyio.create_task_group() as tg:
-            tg.start_soon(expire)
-            await event.wait()
-            tg.cancel_scope.cancel()
+        await sleep_unless(self._clock, max(deadline_s - self._clock.monotonic_s(), 0.0), event)
         return event.is_set()
 
     async def _stream_while_wanted(self) -> None:
