@@ -97,7 +97,7 @@ def _open_files() -> Iterator[tuple[int, str]]:
     for process in _PROC.iterdir():
         if not process.name.isdigit():
             continue
-        with suppress(OSError):
-            for entry in os.scandir(process / "fd"):
+        with suppress(OSError), os.scandir(process / "fd") as entries:
+            for entry in entries:
                 with suppress(OSError):
                     yield int(process.name), os.readlink(entry.path)  # noqa: PTH115 - "socket:[1]" is no path
