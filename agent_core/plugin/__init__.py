@@ -1,7 +1,6 @@
 """The whole public face of the agent for plugins: what is named here is stable within one `HOOKSPEC_API` major.
 
-Tools live beside it as modules: `agent_core.plugin.ffmpeg`, `.ffmpeg_stream`, `.frames`, `.frame_server`, `.jpeg`,
-`.processes`, `.rtsp`.
+Tools live beside it: `agent_core.plugin.ffmpeg`, `.frames`, `.jpeg`, `.processes`, `.rtsp`.
 """
 
 from anyio import TASK_STATUS_IGNORED as NOT_ASKED
