@@ -30,7 +30,7 @@ from agent_core.recordings.store import RecordingStore
 from agent_core.rpc.session import SharedParts
 from agent_core.rpc.sessions import Sessions
 from agent_core.rpc.table import Caller, Method, MethodTable
-from agent_core.rpc.topics import EventForms
+from agent_core.rpc.topics import EventTopics
 from agent_core.web.routes import web_app
 from agent_core.web.server import RpcServer
 
@@ -87,7 +87,7 @@ class ToyAgent:
         self.snapshots = state_dir / "snapshots"
         self.recordings = RecordingStore(state_dir / "recordings")
         self.links = DownloadLinks(self.secret.derive("download links"), self.clock)
-        self.bus = EventBus()
+        self.bus = EventBus(self.clock)
         self.waiting = anyio.Event()
         self.url = ""
         self.snapshot_url: str | None = None
@@ -102,17 +102,17 @@ class ToyAgent:
         add_session_methods(self.table, self.sessions, title="toy", version="0")
 
     def _sessions(self) -> Sessions:
-        forms = EventForms()
-        for topic in forms.names:
+        topics = EventTopics()
+        for topic in topics.names:
             if topic not in ("recording.started", "recording.stopped"):
-                forms.register(topic, lambda payload: payload)
+                topics.register(topic, lambda payload, _at: payload)
         return Sessions(
             SharedParts(
                 table=self.table,
                 authenticator=self.authenticator,
                 limiter=RateLimiter(10_000, 10_000, self.clock),
                 bus=self.bus,
-                forms=forms,
+                topics=topics,
                 clock=self.clock,
             )
         )

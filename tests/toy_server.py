@@ -29,7 +29,7 @@ from agent_core.plugin.abc import RpcParams, RpcResult
 from agent_core.rpc.session import SharedParts
 from agent_core.rpc.sessions import Sessions
 from agent_core.rpc.table import Caller, Method, MethodTable
-from agent_core.rpc.topics import EventForms
+from agent_core.rpc.topics import EventTopics
 
 
 class ManualClock:
@@ -150,8 +150,8 @@ class Toy:
         self.tokens = TokenAuthority(self.secret, self.clock)
         self.keys = ApiKeys(state_dir / "api_keys.json", self.clock)
         self.auth = Authenticator(self.tokens, self.keys, FailureThrottle(10, self.clock))
-        self.bus = EventBus()
-        self.forms = EventForms()
+        self.bus = EventBus(self.clock)
+        self.topics = EventTopics()
         self.doors = Doors()
         self.table = toy_table(self.doors)
         self.sessions = Sessions(
@@ -160,7 +160,7 @@ class Toy:
                 authenticator=self.auth,
                 limiter=RateLimiter(calls_per_s, burst, self.clock),
                 bus=self.bus,
-                forms=self.forms,
+                topics=self.topics,
                 clock=self.clock,
                 max_calls=4,
                 max_queued_events=3,
@@ -168,7 +168,7 @@ class Toy:
         )
         add_session_methods(self.table, self.sessions, title="toy", version="0")
         for topic in ("camera.connected", "camera.disconnected", "camera_status_update", "system.health"):
-            self.forms.register(topic, lambda payload: payload)
+            self.topics.register(topic, lambda payload, _at: payload)
 
     def token(self, role: Role = Role.ADMIN, lifetime_s: float = 3600) -> str:
         return self.tokens.create("someone", role, lifetime_s)

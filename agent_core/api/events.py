@@ -1,26 +1,25 @@
-"""Events as the wire shows them."""
+"""Rendering of the core's events as the parameters of notifications."""
 
 from agent_core.api.cameras import camera_event_form
 from agent_core.api.recordings import recording_event_form, recording_update_form
 from agent_core.api.snapshots import DownloadUrl, snapshot_form
 from agent_core.api.system import plugin_event_form, system_event_form
 from agent_core.controller import Controller
-from agent_core.rpc.topics import EventForms
+from agent_core.rpc.topics import EventTopics
 
-__all__ = ("event_forms",)
+__all__ = ("core_topics",)
 
 
-def event_forms(controller: Controller, download_url: DownloadUrl) -> EventForms:
+def core_topics(controller: Controller, download_url: DownloadUrl) -> EventTopics:
     """Return the core's topics, each with the function that makes the parameters of its notifications."""
-    forms = EventForms()
-    now = controller.now
+    topics = EventTopics()
     for topic in ("camera.connected", "camera.disconnected", "camera.status_change", "camera_status_update"):
-        forms.register(topic, lambda event: camera_event_form(controller, event, now()))
-    forms.register("snapshot.taken", lambda snapshot: snapshot_form(snapshot, download_url))
+        topics.register(topic, lambda event, at: camera_event_form(controller, event, at))
+    topics.register("snapshot.taken", lambda snapshot, _at: snapshot_form(snapshot, download_url))
     for topic in ("recording.start", "recording.stop", "recording.error"):
-        forms.register(topic, lambda event: recording_event_form(event, now()))
-    forms.register("recording_status_update", lambda event: recording_update_form(event, now()))
+        topics.register(topic, recording_event_form)
+    topics.register("recording_status_update", recording_update_form)
     for topic in ("system.health", "system.startup", "system.shutdown", "system_health_update"):
-        forms.register(topic, lambda event: system_event_form(event, now()))
-    forms.register("plugin.quarantined", lambda event: plugin_event_form(event, now()))
-    return forms
+        topics.register(topic, system_event_form)
+    topics.register("plugin.quarantined", plugin_event_form)
+    return topics

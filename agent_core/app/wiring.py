@@ -72,7 +72,7 @@ def assemble(
         PluginError: a plugin that is marked as required cannot be loaded.
     """
     state_dir = config.storage.state_dir
-    events = EventBus()
+    events = EventBus(clock)
     ledger = Ledger(state_dir / LEDGER_FILE)
     problems = [problem for problem in (ledger.load(), _ffmpeg_problem(config.ffmpeg.program)) if problem]
     for problem in problems:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from agent_core import __version__
-from agent_core.api.events import event_forms
+from agent_core.api.events import core_topics
 from agent_core.api.methods import core_methods
 from agent_core.api.session import add_session_methods
 from agent_core.auth.api_keys import ApiKeys
@@ -21,7 +21,7 @@ from agent_core.plugin_host.models import Providers
 from agent_core.rpc.session import SharedParts
 from agent_core.rpc.sessions import Sessions
 from agent_core.rpc.table import MethodTable
-from agent_core.rpc.topics import EventForms
+from agent_core.rpc.topics import EventTopics
 from agent_core.web import DownloadLinks, MadeAtFirstRequest
 from agent_core.web.metrics import metric_lines
 from agent_core.web.server import RpcServer
@@ -46,21 +46,21 @@ def front_of(
     keys = ApiKeys(config.storage.api_keys_file, clock)
     gate = Authenticator(tokens, keys, FailureThrottle(config.auth.failures_per_minute, clock))
     table = MethodTable(core_methods(controller, links.sign))
-    forms = event_forms(controller, links.sign)
+    topics = core_topics(controller, links.sign)
     sessions = Sessions(
         SharedParts(
             table=table,
             authenticator=gate,
             limiter=RateLimiter(config.auth.calls_per_s, config.auth.calls_burst, clock),
             bus=events,
-            forms=forms,
+            topics=topics,
             clock=clock,
             max_calls=config.server.max_calls,
             max_queued_events=config.server.max_queued_events,
         )
     )
     add_session_methods(table, sessions, title="camera-agent", version=__version__)
-    _add_from_plugins(table, forms, providers)
+    _add_from_plugins(table, topics, providers)
     http = MadeAtFirstRequest(lambda: _web_app(controller, sessions, gate, links))
     local = SocketPlace(config.storage.local_socket, clock=clock, mode=0o600)
     return RpcServer(config.server, sessions, http, local=local)
@@ -80,8 +80,8 @@ def _web_app(
     )
 
 
-def _add_from_plugins(table: MethodTable, forms: EventForms, providers: Sequence[Providers]) -> None:
+def _add_from_plugins(table: MethodTable, topics: EventTopics, providers: Sequence[Providers]) -> None:
     for each in providers:
         table.add_plugin_methods(each.plugin, each.methods)
         for topic in each.topics:
-            forms.add_plugin_topic(each.plugin, topic)
+            topics.add_plugin_topic(each.plugin, topic)

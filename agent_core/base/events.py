@@ -1,25 +1,38 @@
-"""Who wants to know what happened: topics, bounded queues, nobody waits for a slow subscriber."""
+"""The event bus: topics and bounded queues; a slow subscriber delays neither the publisher nor other subscribers."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 
 import anyio
+
+from agent_core.base.clock import Clock, SystemClock
+from agent_core.base.models import CameraId
 
 __all__ = ("Event", "EventBus", "Subscription")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Event:
-    """Something that happened. `payload` is a frozen value whose type the topic fixes."""
+    """Something that happened; each instance equals only itself, so that work on one can be shared by identity.
+
+    Attributes:
+        topic: name on the bus.
+        payload: a frozen value whose type the topic fixes.
+        at: wall time of publishing, in UTC.
+        camera: the camera that the event is about; None for an event about no single camera.
+    """
 
     topic: str
     payload: object
+    at: datetime
+    camera: CameraId | None = None
 
 
 class Subscription:
-    """One subscriber's queue of at most `capacity` events; when it is full the oldest is lost and counted."""
+    """Queue of at most `capacity` events for one subscriber; a full queue drops and counts its oldest event."""
 
     def __init__(self, wanted: Callable[[Event], bool], capacity: int) -> None:
         self._wanted = wanted
@@ -28,6 +41,7 @@ class Subscription:
         self._dropped = 0
 
     def offer(self, event: Event) -> None:
+        """Queue `event` if the subscriber wants it."""
         if not self._wanted(event):
             return
         if len(self._queue) == self._queue.maxlen:
@@ -36,35 +50,47 @@ class Subscription:
         self._arrived.set()
 
     async def receive(self) -> Event:
-        """The oldest event still held; waits for one. Cancelling loses nothing."""
+        """Remove and return the oldest queued event; wait if there is none. Cancelling loses no event."""
         while not self._queue:
             self._arrived = anyio.Event()
             await self._arrived.wait()
         return self._queue.popleft()
 
     def take_dropped(self) -> int:
-        """How many events were lost since the last call."""
+        """Return the number of events dropped since the last call."""
         dropped, self._dropped = self._dropped, 0
         return dropped
 
 
 class EventBus:
-    """Publishing never waits and never fails; events reach each subscription in the order they were published."""
+    """Hands events to subscriptions in the order of publishing; publishing never waits and never fails."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock | None = None) -> None:
+        """Take the events' times from `clock`; from the system's clock by default."""
+        self._clock = clock or SystemClock()
         self._subscriptions: list[Subscription] = []
 
     def __len__(self) -> int:
         return len(self._subscriptions)
 
-    def publish(self, topic: str, payload: object) -> None:
-        event = Event(topic, payload)
+    def publish(self, topic: str, payload: object, *, camera: CameraId | None = None) -> None:
+        """Offer an event to every subscription.
+
+        Args:
+            topic: name on the bus.
+            payload: a frozen value; it is rendered later, in the subscribers' tasks.
+            camera: the camera that the event is about, compared with subscribers' filters.
+        """
+        event = Event(topic, payload, self._clock.now(), camera)
         for subscription in self._subscriptions:
             subscription.offer(event)
 
     @contextmanager
     def subscribe(self, wanted: Callable[[Event], bool], *, capacity: int = 256) -> Iterator[Subscription]:
-        """Events for which `wanted` is true, for as long as the context is open."""
+        """Queue events for which `wanted` is true, for as long as the context is open.
+
+        `wanted` runs on the publisher's stack for every event: it must be quick and must not raise.
+        """
         subscription = Subscription(wanted, capacity)
         self._subscriptions.append(subscription)
         try:

@@ -187,7 +187,7 @@ class CameraRegistry:
             camera.problem,
             extra={"fields": {"camera": camera.id}},
         )
-        self._events.publish(topic, CameraEvent(topic, camera))
+        self._events.publish(topic, CameraEvent(topic, camera), camera=camera.id)
 
 
 class SourceReport:

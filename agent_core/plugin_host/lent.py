@@ -1,12 +1,15 @@
-"""The agent as one plugin is lent it: the parts are shared, the right to publish is its own."""
+"""The agent as lent to one plugin: the parts are shared, the right to publish is its own."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from pydantic import BaseModel
 
 from agent_core.base.clock import Clock
 from agent_core.base.errors import PluginError
 from agent_core.base.events import EventBus
+from agent_core.base.models import CameraId
 from agent_core.plugin.context import CameraDirectory
 from agent_core.plugin.results import checked_payload
 
@@ -22,6 +25,7 @@ class PluginEvents:
         self._topics = tuple(topics)
 
     def publish(self, topic: str, payload: object) -> None:
+        """Publish as `EventPublisher.publish` says; the payload's field `device` is what filters compare."""
         if topic not in self._topics:
             declared = ", ".join(self._topics) or "none"
             raise PluginError(
@@ -29,7 +33,25 @@ class PluginEvents:
                 reason="undeclared_topic",
                 suggestion=f"Name it in the class attribute topics of the plugin; declared: {declared}.",
             )
-        self._bus.publish(topic, checked_payload(topic, payload))
+        kept = _copied(checked_payload(topic, payload))
+        self._bus.publish(topic, kept, camera=_camera(kept))
+
+
+def _copied(payload: object) -> object:
+    """Return a payload that the plugin may not change between publishing and delivery; dataclasses are frozen."""
+    if isinstance(payload, Mapping):
+        return dict(payload)
+    return payload.model_copy() if isinstance(payload, BaseModel) else payload
+
+
+def _camera(payload: object) -> CameraId | None:
+    if isinstance(payload, Mapping):
+        device = payload.get("device")
+    elif isinstance(payload, BaseModel) or "device" in getattr(payload, "__dataclass_fields__", ()):
+        device = getattr(payload, "device", None)
+    else:
+        device = None
+    return CameraId(device) if isinstance(device, str) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -304,4 +304,5 @@ class RecordingManager:
             return error
 
     def _publish(self, topic: str, active: Active, reason: str = "") -> None:
-        self._events.publish(topic, active.event(reason))
+        event = active.event(reason)
+        self._events.publish(topic, event, camera=event.camera)

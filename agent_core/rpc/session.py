@@ -21,7 +21,7 @@ from agent_core.rpc.errors import wire_error
 from agent_core.rpc.message_stream import MessageStream
 from agent_core.rpc.protocol import Call, Message, Refusal
 from agent_core.rpc.table import Caller, MethodTable
-from agent_core.rpc.topics import AuthExpired, EventForms, EventsDropped, Subscriptions
+from agent_core.rpc.topics import AuthExpired, EventsDropped, EventTopics, Subscriptions
 
 __all__ = ("Session", "SharedParts")
 
@@ -43,7 +43,7 @@ class SharedParts:
     authenticator: Authenticator
     limiter: RateLimiter
     bus: EventBus
-    forms: EventForms
+    topics: EventTopics
     clock: Clock
     max_calls: int = 32
     max_queued_events: int = 256
@@ -62,7 +62,7 @@ class Session:
         self._readers = 0
         self._reading = anyio.Lock(fast_acquire=True)
         self._principal: Principal | None = None
-        self._subscriptions = Subscriptions(shared.forms)
+        self._subscriptions = Subscriptions(shared.topics)
         self._sending = anyio.Lock(fast_acquire=True)
         self._tasks: TaskGroup | None = None
         self._expiry = anyio.CancelScope()

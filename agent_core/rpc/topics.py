@@ -1,11 +1,12 @@
-"""What clients can subscribe to, and how an event of the agent becomes the notifications they get."""
+"""Topics that clients subscribe to, and the rendering of bus events as notifications."""
 
 import logging
 import re
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from pydantic import BaseModel
 from pydantic_core import to_json
@@ -20,9 +21,8 @@ __all__ = (
     "ALIASES",
     "CORE_TOPICS",
     "AuthExpired",
-    "EventForms",
+    "EventTopics",
     "EventsDropped",
-    "Rendered",
     "Subscriptions",
     "Topic",
 )
@@ -30,14 +30,15 @@ __all__ = (
 _LOG = logging.getLogger("camera_agent.rpc")
 _WORD = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
 
-#: A payload as the wire has it: a model, or a mapping; a member `device` is what filters compare.
-Form = BaseModel | Mapping[str, object]
-Render = Callable[[Any], Form]
+#: Parameters of a notification, as they are serialized.
+EventParams = BaseModel | Mapping[str, object]
+#: Makes the parameters from an event's payload and the time at which it was published.
+Render = Callable[[Any, datetime], EventParams]
 
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """One name that can be subscribed to. `method` is the notification's; `sources` the bus topics that feed it."""
+    """A name that clients can subscribe to; bus topics in `sources` feed it, notifications carry `method`."""
 
     name: str
     method: str
@@ -78,50 +79,40 @@ class AuthExpired(BaseModel):
     details: str = "The credentials have expired; events and calls stop until authenticate is called again."
 
 
-@dataclass(frozen=True, slots=True)
-class Rendered:
-    """A notification ready to send. `device` is None for events that are not about one camera."""
+class EventTopics:
+    """Registry of topics, with the function that renders each topic's parameters.
 
-    device: str | None
-    text: str
-
-    def passes(self, device: str | None) -> bool:
-        """Whether a subscriber whose filter is `device` gets it: events that are not about a camera pass any."""
-        return device is None or self.device is None or self.device == device
-
-
-class EventForms:
-    """The topics that exist and, for each, the function from an event's payload to its params.
-
-    Filled while the agent starts. An event is rendered once for all sessions.
+    Filled while the agent starts. An event is rendered at its first delivery, once for each topic, for all sessions.
     """
-
-    #: Events rendered lately; more than can be under way between a publisher and the sessions' filters.
-    _KEPT = 64
 
     def __init__(self, topics: Sequence[Topic] = CORE_TOPICS) -> None:
         self._topics = {topic.name: topic for topic in topics}
         self._aliases = dict(ALIASES)
         self._fed = _by_source(topics)
         self._renders: dict[str, Render] = {}
-        self._cache: OrderedDict[tuple[str, int], tuple[Event, Rendered | None]] = OrderedDict()
+        #: Texts by topic, kept while a session's queue holds the event; None is a failure already logged.
+        self._texts: WeakKeyDictionary[Event, dict[str, str | None]] = WeakKeyDictionary()
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Everything `subscribe_events` takes, aliases included."""
+        """All names that `subscribe_events` accepts, aliases included."""
         return (*self._topics, *self._aliases)
 
     def register(self, topic: str, render: Render) -> None:
-        """Say how `topic`'s params are made. Until then its events are logged as a bug and not delivered."""
+        """Set how the parameters of `topic` are made; until then its events are logged as a bug and not delivered.
+
+        Raises:
+            ValueError: there is no such topic.
+        """
         if topic not in self._topics:
             raise ValueError(f"there is no topic {topic}")
         self._renders[topic] = render
 
-    def add_plugin_topic(self, plugin: str, topic: str, render: Render | None = None) -> None:
-        """Let clients subscribe to `<plugin>.<word>`; without `render` the payload's own fields are the params.
+    def add_plugin_topic(self, plugin: str, topic: str) -> None:
+        """Let clients subscribe to `<plugin>.<word>`; the payload's own fields are the parameters.
 
         Raises:
-            PluginError: not a topic this plugin may name, or one that exists.
+            PluginError: the topic does not start with the plugin's name, or it exists already.
         """
         prefix, _, word = topic.partition(".")
         if prefix != plugin or not _WORD.fullmatch(word) or topic in self.names:
@@ -132,13 +123,13 @@ class EventForms:
             )
         self._topics[topic] = _same(topic)
         self._fed = _by_source(self._topics.values())
-        self._renders[topic] = render or _own_fields
+        self._renders[topic] = _own_fields
 
     def resolve(self, names: Sequence[str]) -> tuple[str, ...]:
-        """The canonical topics for `names`, each once.
+        """Return the canonical topics for `names`, each once.
 
         Raises:
-            InvalidParams: one does not exist; names those that do.
+            InvalidParams: a topic does not exist; the error lists those that do.
         """
         for name in names:
             if name not in self.names:
@@ -151,31 +142,26 @@ class EventForms:
         return tuple(dict.fromkeys(self._aliases.get(name, name) for name in names))
 
     def fed_by(self, source: str) -> tuple[str, ...]:
-        """The topics that a bus topic feeds."""
+        """Return the topics that a bus topic feeds."""
         return self._fed.get(source, ())
 
-    def render(self, topic: str, event: Event) -> Rendered | None:
-        """The notification for subscribers of `topic`; None, logged once, where it cannot be made."""
-        key = (topic, id(event))
-        kept = self._cache.get(key)
-        if kept is not None:
-            return kept[1]  # The cache holds the event, so its id is not another's.
-        rendered = self._try_render(self._topics[topic], event)
-        self._cache[key] = (event, rendered)
-        if len(self._cache) > self._KEPT:
-            self._cache.popitem(last=False)
-        return rendered
+    def render(self, topic: str, event: Event) -> str | None:
+        """Return the text of the notification for subscribers of `topic`; None, logged once, if rendering fails."""
+        texts = self._texts.get(event)
+        if texts is None:
+            texts = self._texts[event] = {}
+        if topic not in texts:
+            texts[topic] = self._try_render(self._topics[topic], event)
+        return texts[topic]
 
-    def _try_render(self, topic: Topic, event: Event) -> Rendered | None:
+    def _try_render(self, topic: Topic, event: Event) -> str | None:
         try:
-            form = self._renders[topic.name](event.payload)
-            params = to_json(form, by_alias=True, exclude_none=True).decode()
-        except Exception:  # noqa: BLE001 - whatever a form does wrong, publishing never fails
+            params = self._renders[topic.name](event.payload, event.at)
+            text = to_json(params, by_alias=True, exclude_none=True).decode()
+        except Exception:  # noqa: BLE001 - a faulty payload costs its event, never the session that delivers it
             _LOG.exception("an event of the topic %s cannot be shown to clients", topic.name)
             return None
-        device = form.get("device") if isinstance(form, Mapping) else getattr(form, "device", None)
-        text = notification(topic.method, without_device_paths(params))
-        return Rendered(device if isinstance(device, str) else None, text)
+        return notification(topic.method, without_device_paths(text))
 
 
 def _by_source(topics: Iterable[Topic]) -> dict[str, tuple[str, ...]]:
@@ -186,17 +172,17 @@ def _by_source(topics: Iterable[Topic]) -> dict[str, tuple[str, ...]]:
     return fed
 
 
-def _own_fields(payload: object) -> Form:
+def _own_fields(payload: object, _at: datetime) -> EventParams:
     if isinstance(payload, BaseModel | Mapping):
         return payload
     return {name: getattr(payload, name) for name in getattr(payload, "__dataclass_fields__", ())}
 
 
 class Subscriptions:
-    """Topics with their filters. While `suspended` nothing is wanted, and nothing is forgotten."""
+    """Topics of one session with their filters; while `suspended` they are kept and match no event."""
 
-    def __init__(self, forms: EventForms) -> None:
-        self._forms = forms
+    def __init__(self, topics: EventTopics) -> None:
+        self._all = topics
         self._devices: dict[str, str | None] = {}
         self.suspended = False
 
@@ -205,29 +191,40 @@ class Subscriptions:
         return tuple(self._devices)
 
     def add(self, topics: Sequence[str], device: str | None) -> None:
-        """Topics under any of their names; a topic that was there gets the new filter. Raises InvalidParams."""
-        for topic in self._forms.resolve(topics):
+        """Subscribe to topics under any of their names; a topic subscribed to before gets the new filter.
+
+        Raises:
+            InvalidParams: a topic does not exist.
+        """
+        for topic in self._all.resolve(topics):
             self._devices[topic] = device
 
     def remove(self, topics: Sequence[str] | None) -> tuple[str, ...]:
-        """None removes all; what was there is returned. Raises InvalidParams."""
-        named = self.topics if topics is None else self._forms.resolve(topics)
+        """Unsubscribe from `topics`, or from all for None; return those that were subscribed to.
+
+        Raises:
+            InvalidParams: a topic does not exist.
+        """
+        named = self.topics if topics is None else self._all.resolve(topics)
         removed = tuple(topic for topic in named if topic in self._devices)
         for topic in removed:
             del self._devices[topic]
         return removed
 
     def wants(self, event: Event) -> bool:
-        return bool(self._devices) and bool(self.notifications(event))
+        """Return True if `event` feeds a subscribed topic and passes its filter; renders nothing."""
+        return bool(self._devices) and bool(self._matching(event))
 
     def notifications(self, event: Event) -> tuple[str, ...]:
-        """The texts to send for `event`; one a topic that it feeds and that is subscribed to."""
+        """Return the texts to send for `event`: one per subscribed topic that it feeds."""
+        texts = (self._all.render(topic, event) for topic in self._matching(event))
+        return tuple(text for text in texts if text is not None)
+
+    def _matching(self, event: Event) -> tuple[str, ...]:
+        """Return the subscribed topics that `event` feeds; events about no single camera pass every filter."""
         if self.suspended:
             return ()
-        texts: tuple[str, ...] = ()
-        for topic in self._forms.fed_by(event.topic):
-            if topic in self._devices:
-                rendered = self._forms.render(topic, event)
-                if rendered is not None and rendered.passes(self._devices[topic]):
-                    texts = (*texts, rendered.text)
-        return texts
+        fed = (topic for topic in self._all.fed_by(event.topic) if topic in self._devices)
+        if event.camera is None:
+            return tuple(fed)
+        return tuple(topic for topic in fed if self._devices[topic] in (None, event.camera))

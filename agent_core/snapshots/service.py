@@ -60,7 +60,7 @@ class SnapshotService:
         wanted = Wanted(request.format, request.width, request.height, request.quality, self.defaults.quality)
         picture = await self.converter.convert(still.picture, wanted, deadline_s=ends_s, user=request.user)
         snapshot = await self._store(camera, still, picture, request.name)
-        self.events.publish("snapshot.taken", snapshot)
+        self.events.publish("snapshot.taken", snapshot, camera=snapshot.camera)
         return snapshot
 
     async def _store(self, camera: Camera, still: Still, picture: Picture, name: str | None) -> Snapshot:

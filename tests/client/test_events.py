@@ -8,6 +8,7 @@ import anyio
 import pytest
 from websockets.asyncio.server import ServerConnection
 
+from agent_core.base.models import CameraId
 from agent_core.client import CORE_TOPICS, AgentClient, CallFailed, ConnectionLost, Event, EventStream
 from agent_core.client.events import canonical
 from agent_core.rpc import topics
@@ -27,9 +28,9 @@ async def test_events_come_in_order_until_the_context_ends(toy: "ToyAgent") -> N
     async with AgentClient(toy.url, toy.token()) as agent:
         async with agent.subscribe(["camera.connected", "snapshot.taken"]) as events:
             assert toy.subscribed() == {"camera.connected": 1, "snapshot.taken": 1}
-            toy.bus.publish("camera.connected", {"device": "camera0"})
-            toy.bus.publish("camera.disconnected", {"device": "camera0"})
-            toy.bus.publish("snapshot.taken", {"device": "camera1"})
+            toy.bus.publish("camera.connected", {"device": "camera0"}, camera=CameraId("camera0"))
+            toy.bus.publish("camera.disconnected", {"device": "camera0"}, camera=CameraId("camera0"))
+            toy.bus.publish("snapshot.taken", {"device": "camera1"}, camera=CameraId("camera1"))
             assert await following(events) == Event("camera.connected", {"device": "camera0"})
             assert await following(events) == Event("snapshot.taken", {"device": "camera1"})
         assert toy.subscribed() == {}
@@ -40,8 +41,8 @@ async def test_one_cameras_events(toy: "ToyAgent") -> None:
         AgentClient(toy.url, toy.token()) as agent,
         agent.subscribe(["camera.connected"], device="camera1") as events,
     ):
-        toy.bus.publish("camera.connected", {"device": "camera0"})
-        toy.bus.publish("camera.connected", {"device": "camera1"})
+        toy.bus.publish("camera.connected", {"device": "camera0"}, camera=CameraId("camera0"))
+        toy.bus.publish("camera.connected", {"device": "camera1"}, camera=CameraId("camera1"))
         assert (await following(events)).params == {"device": "camera1"}
 
 
@@ -51,11 +52,11 @@ async def test_two_streams_of_one_topic_do_not_take_each_others_events(toy: "Toy
         agent.subscribe(["camera.connected"], device="camera0") as first,
     ):
         async with agent.subscribe(["camera.connected"], device="camera1") as second:
-            toy.bus.publish("camera.connected", {"device": "camera0"})
-            toy.bus.publish("camera.connected", {"device": "camera1"})
+            toy.bus.publish("camera.connected", {"device": "camera0"}, camera=CameraId("camera0"))
+            toy.bus.publish("camera.connected", {"device": "camera1"}, camera=CameraId("camera1"))
             assert (await following(first)).params == {"device": "camera0"}
             assert (await following(second)).params == {"device": "camera1"}
-        toy.bus.publish("camera.connected", {"device": "camera0", "fps": 1})
+        toy.bus.publish("camera.connected", {"device": "camera0", "fps": 1}, camera=CameraId("camera0"))
         assert (await following(first)).params["fps"] == 1
 
 
@@ -64,7 +65,7 @@ async def test_an_alias_is_delivered_under_its_topic(toy: "ToyAgent") -> None:
         AgentClient(toy.url, toy.token()) as agent,
         agent.subscribe(["recording.started"]) as events,
     ):
-        toy.bus.publish("recording.start", {"device": "camera0"})
+        toy.bus.publish("recording.start", {"device": "camera0"}, camera=CameraId("camera0"))
         assert (await following(events)).topic == "recording.start"
 
 
@@ -116,7 +117,7 @@ def test_a_stream_without_room_is_a_mistake() -> None:
 
 
 def test_the_topics_and_aliases_are_those_of_the_agent() -> None:
-    known = topics.EventForms().names
+    known = topics.EventTopics().names
     assert set(CORE_TOPICS) <= set(known)
     assert {name: next(iter(canonical([name]))) for name in known} == {
         name: dict(topics.ALIASES).get(name, name) for name in known

@@ -165,6 +165,14 @@ async def test_stored_snapshots_are_listed_described_and_downloaded(agent: Runni
     assert answer.content == Path(snapshot["file_path"]).read_bytes()
 
 
+async def test_the_event_of_a_snapshot_names_its_camera(agent: RunningAgent) -> None:
+    taken = agent.parts.events.subscribe(lambda event: event.topic == "snapshot.taken")
+    async with agent.client() as client:
+        with taken as events, anyio.fail_after(20):
+            await take(client)
+            assert (await events.receive()).camera == "camera0"
+
+
 async def test_a_snapshot_is_announced_to_who_subscribed(agent: RunningAgent) -> None:
     async with agent.client() as watcher, agent.client() as client:
         async with watcher.subscribe(["snapshot.taken"], device="camera0") as events:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import pytest
+from pydantic import BaseModel
 
 from agent_core.base.errors import PluginError
 from agent_core.base.events import EventBus
@@ -20,6 +21,47 @@ async def test_a_declared_topic_reaches_the_bus() -> None:
     with bus.subscribe(lambda _event: True) as events:
         PluginEvents(bus, "hello", ("hello.waved",)).publish("hello.waved", Waved(2))
         assert (await events.receive()).payload == Waved(2)
+
+
+class Named(BaseModel):
+    device: str
+
+
+@dataclass(frozen=True)
+class Computed:
+    hands: int
+
+    @property
+    def device(self) -> str:
+        raise AssertionError("not a field, so not what filters compare")
+
+
+@pytest.mark.parametrize(
+    ("payload", "camera"),
+    [
+        ({"device": "camera0"}, "camera0"),
+        (Named(device="camera0"), "camera0"),
+        ({"device": 7}, None),
+        (Waved(2), None),
+        (Computed(2), None),
+    ],
+)
+async def test_the_device_of_a_payload_is_what_filters_compare(payload: object, camera: str | None) -> None:
+    bus = EventBus()
+    with bus.subscribe(lambda _event: True) as events:
+        PluginEvents(bus, "hello", ("hello.waved",)).publish("hello.waved", payload)
+        assert (await events.receive()).camera == camera
+
+
+async def test_a_payload_can_be_used_again_before_it_is_delivered() -> None:
+    bus = EventBus()
+    fields, model = {"device": "camera0"}, Named(device="camera0")
+    with bus.subscribe(lambda _event: True) as events:
+        for payload in (fields, model):
+            PluginEvents(bus, "hello", ("hello.waved",)).publish("hello.waved", payload)
+        fields["device"] = model.device = "camera1"
+        assert (await events.receive()).payload == {"device": "camera0"}
+        assert (await events.receive()).payload == Named(device="camera0")
 
 
 @pytest.mark.parametrize("topic", ["hello.nodded", "camera.connected", "other.waved", ""])

@@ -1,4 +1,7 @@
+import gc
+import weakref
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -6,15 +9,16 @@ from pydantic import BaseModel
 
 from agent_core.base.errors import PluginError
 from agent_core.base.events import Event
-from agent_core.rpc.topics import CORE_TOPICS, EventForms
+from agent_core.base.models import CameraId
+from agent_core.rpc.topics import CORE_TOPICS, EventTopics
 
 if TYPE_CHECKING:
     from tests.toy_server import Peer, Toy
 
 
 @pytest.fixture
-def forms() -> EventForms:
-    return EventForms()
+def topics() -> EventTopics:
+    return EventTopics()
 
 
 async def subscribed(toy: "Toy", peer: "Peer", *topics: str, device: str | None = None) -> None:
@@ -46,7 +50,7 @@ async def test_only_subscribers_hear_in_order(toy: "Toy") -> None:
 async def test_one_event_feeds_its_aliases(toy: "Toy") -> None:
     async with toy.peer() as peer:
         await subscribed(toy, peer, "camera_status_update", "camera.connected")
-        toy.bus.publish("camera.connected", {"device": "camera0"})
+        toy.bus.publish("camera.connected", {"device": "camera0"}, camera=CameraId("camera0"))
         toy.bus.publish("camera.disconnected", {"device": "camera0"})
         methods = [(await peer.receive())["method"] for _ in range(3)]
         assert methods == ["camera.connected", "camera_status_update", "camera_status_update"]
@@ -55,13 +59,13 @@ async def test_one_event_feeds_its_aliases(toy: "Toy") -> None:
 async def test_a_filter_is_about_cameras(toy: "Toy") -> None:
     async with toy.peer() as peer:
         await subscribed(toy, peer, "camera.connected", "system.health", device="camera1")
-        toy.bus.publish("camera.connected", {"device": "camera0"})
-        toy.bus.publish("camera.connected", {"device": "camera1"})
+        toy.bus.publish("camera.connected", {"device": "camera0"}, camera=CameraId("camera0"))
+        toy.bus.publish("camera.connected", {"device": "camera1"}, camera=CameraId("camera1"))
         toy.bus.publish("system.health", {"status": "HEALTHY"})
         assert (await peer.receive())["params"] == {"device": "camera1"}
         assert (await peer.receive())["params"] == {"status": "HEALTHY"}
         await subscribed(toy, peer, "camera.connected")
-        toy.bus.publish("camera.connected", {"device": "camera0"})
+        toy.bus.publish("camera.connected", {"device": "camera0"}, camera=CameraId("camera0"))
         assert (await peer.receive())["params"] == {"device": "camera0"}
 
 
@@ -126,6 +130,9 @@ async def test_subscribing_needs_a_viewer(toy: "Toy") -> None:
         assert (await peer.error("subscribe_events", topics=["camera.connected"]))["code"] == -32001
 
 
+PUBLISHED_AT = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
 class Shown(BaseModel):
     device: str
     note: str | None = None
@@ -137,48 +144,119 @@ class Fault:
     kind: str
 
 
-def test_an_event_is_rendered_once(forms: EventForms) -> None:
-    made: list[object] = []
+def camera_event(topic: str, payload: object) -> Event:
+    return Event(topic, payload, PUBLISHED_AT, CameraId("camera0"))
 
-    def render(payload: str) -> Shown:
-        made.append(payload)
+
+def test_an_event_is_rendered_once_for_each_topic(topics: EventTopics) -> None:
+    made: list[tuple[str, datetime]] = []
+
+    def render(payload: str, at: datetime) -> Shown:
+        made.append((payload, at))
         return Shown(device=payload)
 
-    forms.register("camera.connected", render)
-    event = Event("camera.connected", "camera0")
-    first = forms.render("camera.connected", event)
-    assert first is forms.render("camera.connected", event)
-    assert first is not None
-    assert first.device == "camera0"
-    assert first.text == '{"jsonrpc":"2.0","method":"camera.connected","params":{"device":"camera0"}}'
-    for number in range(200):
-        forms.render("camera.connected", Event("camera.connected", f"camera{number}"))
+    for topic in ("camera.connected", "camera_status_update"):
+        topics.register(topic, render)
+    event = camera_event("camera.connected", "camera0")
+    first = topics.render("camera.connected", event)
+    assert first == '{"jsonrpc":"2.0","method":"camera.connected","params":{"device":"camera0"}}'
+    others = [camera_event("camera.connected", f"camera{number}") for number in range(200)]
+    for other in others:
+        topics.render("camera.connected", other)
+    assert first is topics.render("camera.connected", event)
     assert len(made) == 201
+    again = topics.render("camera_status_update", event)
+    assert again is not None
+    assert '"method":"camera_status_update"' in again
+    assert made[-1] == ("camera0", PUBLISHED_AT)
+    assert len(made) == 202
 
 
-def test_a_form_that_fails_costs_only_its_event(forms: EventForms, caplog: pytest.LogCaptureFixture) -> None:
-    forms.register("camera.connected", lambda payload: payload.no_such)
-    event = Event("camera.connected", object())
-    assert forms.render("camera.connected", event) is None
-    assert forms.render("camera.connected", event) is None
-    assert forms.render("camera_status_update", event) is None  # nobody said how
+def test_a_rendered_text_goes_with_its_event(topics: EventTopics) -> None:
+    topics.register("camera.connected", lambda payload, _at: {"device": payload})
+    event = camera_event("camera.connected", "camera0")
+    topics.render("camera.connected", event)
+    held = weakref.ref(event)
+    del event
+    gc.collect()
+    assert held() is None
+
+
+@pytest.mark.parametrize("device", [None, "camera0"])
+async def test_publishing_renders_nothing(toy: "Toy", device: str | None) -> None:
+    rendered: list[object] = []
+
+    def render(payload: dict[str, object], at: datetime) -> dict[str, object]:
+        rendered.append(payload)
+        return {**payload, "at": at.isoformat()}
+
+    toy.topics.register("camera.connected", render)
+    async with toy.peer() as one, toy.peer() as two:
+        for peer in (one, two):
+            await subscribed(toy, peer, "camera.connected", device=device)
+        toy.bus.publish("camera.connected", {"device": "camera0"}, camera=CameraId("camera0"))
+        toy.bus.publish("camera.disconnected", {"device": "camera0"}, camera=CameraId("camera0"))
+        assert rendered == []
+        published_at = toy.clock.now()
+        toy.clock.advance(30)  # A slow delivery does not change what the event says.
+        heard = [await peer.receive() for peer in (one, two)]
+    assert heard[0] == heard[1]
+    assert heard[0]["params"] == {"device": "camera0", "at": published_at.isoformat()}
+    assert rendered == [{"device": "camera0"}]
+
+
+async def test_a_filtered_event_is_never_rendered(toy: "Toy") -> None:
+    rendered: list[object] = []
+
+    def render(payload: dict[str, object], _at: datetime) -> dict[str, object]:
+        rendered.append(payload)
+        return payload
+
+    toy.topics.register("camera.connected", render)
+    async with toy.peer() as peer:
+        await subscribed(toy, peer, "camera.connected", device="camera1")
+        toy.bus.publish("camera.connected", {"device": "camera0"}, camera=CameraId("camera0"))
+        toy.bus.publish("camera.connected", {"device": "camera1"}, camera=CameraId("camera1"))
+        assert (await peer.receive())["params"] == {"device": "camera1"}
+    assert rendered == [{"device": "camera1"}]
+
+
+async def test_an_event_that_cannot_be_rendered_does_not_end_the_session(toy: "Toy") -> None:
+    toy.topics.register("camera.connected", lambda payload, _at: payload.no_such)
+    async with toy.peer() as peer:
+        await subscribed(toy, peer, "camera.connected", "camera.disconnected")
+        toy.bus.publish("camera.connected", {"device": "camera0"}, camera=CameraId("camera0"))
+        toy.bus.publish("camera.disconnected", {"device": "camera0"}, camera=CameraId("camera0"))
+        assert (await peer.receive())["method"] == "camera.disconnected"
+
+
+def test_a_form_that_fails_costs_only_its_event(
+    topics: EventTopics, caplog: pytest.LogCaptureFixture
+) -> None:
+    topics.register("camera.connected", lambda payload, _at: payload.no_such)
+    event = camera_event("camera.connected", object())
+    assert topics.render("camera.connected", event) is None
+    assert topics.render("camera.connected", event) is None
+    assert topics.render("camera_status_update", event) is None  # not registered
     assert len(caplog.records) == 2
 
 
-def test_no_device_path_in_an_event(forms: EventForms) -> None:
-    forms.register("camera.connected", lambda payload: {"device": payload, "why": "/dev/video0 is gone"})
-    rendered = forms.render("camera.connected", Event("camera.connected", "camera0"))
+def test_no_device_path_in_an_event(topics: EventTopics) -> None:
+    topics.register(
+        "camera.connected", lambda payload, _at: {"device": payload, "why": "/dev/video0 is gone"}
+    )
+    rendered = topics.render("camera.connected", camera_event("camera.connected", "camera0"))
     assert rendered is not None
-    assert "/dev/" not in rendered.text
+    assert "/dev/" not in rendered
 
 
-def test_plugins_add_topics_of_their_own(forms: EventForms) -> None:
-    forms.add_plugin_topic("virtual_camera", "virtual_camera.fault")
-    event = Event("virtual_camera.fault", Fault("camera0", "stall"))
-    rendered = forms.render("virtual_camera.fault", event)
+def test_plugins_add_topics_of_their_own(topics: EventTopics) -> None:
+    topics.add_plugin_topic("virtual_camera", "virtual_camera.fault")
+    event = camera_event("virtual_camera.fault", Fault("camera0", "stall"))
+    rendered = topics.render("virtual_camera.fault", event)
     assert rendered is not None
-    assert rendered.text.endswith('"params":{"device":"camera0","kind":"stall"}}')
-    assert forms.fed_by("virtual_camera.fault") == ("virtual_camera.fault",)
+    assert rendered.endswith('"params":{"device":"camera0","kind":"stall"}}')
+    assert topics.fed_by("virtual_camera.fault") == ("virtual_camera.fault",)
     for topic in (
         "virtual_camera.fault",
         "camera.connected",
@@ -187,20 +265,20 @@ def test_plugins_add_topics_of_their_own(forms: EventForms) -> None:
         "other.x",
     ):
         with pytest.raises(PluginError):
-            forms.add_plugin_topic("virtual_camera", topic)
+            topics.add_plugin_topic("virtual_camera", topic)
 
 
-def test_only_known_topics_have_forms(forms: EventForms) -> None:
+def test_only_known_topics_have_forms(topics: EventTopics) -> None:
     with pytest.raises(ValueError, match="no topic"):
-        forms.register("camera.conected", lambda payload: payload)
+        topics.register("camera.conected", lambda payload, _at: payload)
 
 
-def test_the_contracts_topics_are_all_there(forms: EventForms) -> None:
-    assert set(forms.names) == {
+def test_the_contracts_topics_are_all_there(topics: EventTopics) -> None:
+    assert set(topics.names) == {
         "camera.connected", "camera.disconnected", "camera.status_change", "recording.start", "recording.stop",
         "recording.error", "snapshot.taken", "system.health", "system.startup", "system.shutdown",
         "plugin.quarantined",
         "camera_status_update", "recording_status_update", "system_health_update", "recording.started",
         "recording.stopped",
     }  # fmt: skip
-    assert forms.resolve(["recording.started", "recording.start"]) == ("recording.start",)
+    assert topics.resolve(["recording.started", "recording.start"]) == ("recording.start",)

@@ -24,7 +24,7 @@ from agent_core.media.downloads import DirectoryFiles, Downloads, ServedFile
 from agent_core.rpc.session import SharedParts
 from agent_core.rpc.sessions import Sessions
 from agent_core.rpc.table import MethodTable
-from agent_core.rpc.topics import EventForms
+from agent_core.rpc.topics import EventTopics
 from agent_core.web import DownloadLinks
 from agent_core.web.routes import web_app
 from agent_core.web.server import RpcServer
@@ -105,7 +105,7 @@ async def http(agent: Agent, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]
             authenticator=auth,
             limiter=RateLimiter(10, 10, clock),
             bus=EventBus(),
-            forms=EventForms(),
+            topics=EventTopics(),
             clock=clock,
         )
     )
