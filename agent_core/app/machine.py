@@ -1,4 +1,4 @@
-"""What the agent's process owes its machine: where it listens, a word to systemd, files that are private."""
+"""Duties of the agent's process to its machine: the announced address, private files, memory."""
 
 import ctypes
 import errno

@@ -42,7 +42,7 @@ _log = logging.getLogger("camera_agent.app")
 
 @dataclass(frozen=True, slots=True)
 class Assembly:
-    """What the composition root runs, and what tests look at."""
+    """Parts that the composition root runs and tests inspect."""
 
     server: RpcServer
     supervisor: Supervisor
@@ -187,7 +187,7 @@ def _ffmpeg_problem(program: str | None) -> FfmpegFailed | None:
 
 
 def _states(monitor: CameraMonitor, supervisor: Supervisor) -> list[tuple[str, str]]:
-    """Of the agent's parts, by the names that clients know."""
+    """Return the states of the agent's parts, by the names that clients know."""
     failed = any(state is SourceState.FAILED for _, state in monitor.discovery.sources)
     return [
         ("websocket_server", "RUNNING"),

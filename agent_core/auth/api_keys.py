@@ -25,7 +25,7 @@ _FORM = re.compile(rf"{API_KEY_PREFIX}[A-Za-z0-9_-]{{43}}", re.ASCII)
 
 
 class ApiKey(BaseModel):
-    """What is stored of a key. `sha256` is enough as a hash: the key has 256 random bits, nothing to guess."""
+    """A key as it is stored. `sha256` suffices as a hash: the key has 256 random bits."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -117,7 +117,7 @@ class ApiKeys:
             self._seen = None
 
     def stored(self) -> tuple[ApiKey, ...]:
-        """What is in the file, which unlike for `list` is not empty because it cannot be read. Blocks on the disk.
+        """Read the stored keys. Unlike `list`, this raises if the file is unreadable. Blocks on the disk.
 
         Raises:
             StateCorrupt: it is no file of API keys.

@@ -31,7 +31,7 @@ class DownloadLinks:
         return f"{self._base_url}/files/{kind}/{quote(name)}?expires={expires}&sig={signature}"
 
     def is_valid(self, kind: str, name: str, expires: str, signature: str) -> bool:
-        """Whether `sign` made this for this very file, and its time has not run out."""
+        """Return True if `sign` made the signature for this file and the link has not expired."""
         if not (expires.isascii() and expires.isdigit() and len(expires) <= 12):
             return False
         good = hmac.compare_digest(self._signature(kind, name, expires).encode(), signature.encode())

@@ -1,4 +1,4 @@
-"""Who a caller is and what that allows."""
+"""Roles, and the caller that has one."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Who may call: the secret, tokens signed with it, and the one place that judges credentials."""
+"""Tokens that are signed with the agent's secret."""
 
 from datetime import UTC, datetime
 

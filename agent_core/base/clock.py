@@ -10,7 +10,7 @@ __all__ = ("Clock", "SystemClock")
 
 
 class Clock(Protocol):
-    """What may be asked about time; `agent_core.testing.SimulatedClock` is the other implementation."""
+    """Source of times and pauses; `agent_core.testing.SimulatedClock` is the other implementation."""
 
     def monotonic_s(self) -> float:
         """Seconds on a clock that never steps; only differences mean anything."""

@@ -85,7 +85,7 @@ class InstanceLock:
 
     @property
     def is_whole(self) -> bool:
-        """Whether the lock that is held is still the one that another agent would find."""
+        """Return True while another agent would find the lock that is held."""
         return _leads_to(self._path, self._fd)
 
     def __enter__(self) -> None:

@@ -35,7 +35,7 @@ CAMERA_ID = re.compile(r"camera(0|[1-9][0-9]*)", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """What a camera can be recognised by, strongest first: serial number, port, description.
+    """Features by which a camera is recognised, strongest first: serial number, port, description.
 
     `source` names the plugin that saw it; fingerprints of different sources never match.
     """
@@ -125,7 +125,7 @@ class Frame:
 
 
 class FrameReader(Protocol):
-    """What a snapshot tier may ask of a camera's frame broker."""
+    """A camera's frame broker, as far as snapshot tiers may use it."""
 
     async def fresh(self, not_before_s: float, *, settled: bool = True) -> Frame:
         """The newest frame exposed at or after `not_before_s` (monotonic); waits for one, by default a settled one.
@@ -138,7 +138,7 @@ class FrameReader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DetectedCamera:
-    """What a source reports about one camera; the core gives it its id.
+    """A camera as its source reports it; the core assigns the id.
 
     `key` is the source's own handle, unique within the source while the camera is connected. `number_hint` is the N
     of the device node where there is one; `configured_id` an id the operator chose. `frames` is the camera's

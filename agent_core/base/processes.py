@@ -96,7 +96,7 @@ def _default_launcher() -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """What a child left behind. `returncode` is negative for a signal, as in `subprocess`.
+    """Result of a child process. `returncode` is negative for a signal, as in `subprocess`.
 
     `overflowed`: it printed more than was allowed and was killed; `stdout` is only a beginning.
     """

@@ -17,7 +17,7 @@ _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
 class UnsafeFile(OSError):
-    """What is there cannot be one of our files; `strerror` says why."""
+    """The file cannot be one of the agent's own; `strerror` gives the reason."""
 
     def __init__(self, why: str, path: Path) -> None:
         super().__init__(errno.EINVAL, why, os.fspath(path))

@@ -63,7 +63,7 @@ class SocketPlace:
 
     @property
     def is_lost(self) -> bool:
-        """Whether the path no longer leads to the socket that `listen` returned last."""
+        """Return True if the path no longer leads to the socket that `listen` returned last."""
         return self._identity is None or _identity(self._path) != self._identity
 
     async def wait_lost(self) -> None:

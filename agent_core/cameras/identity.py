@@ -67,7 +67,7 @@ def identify(
 
 
 def _alike(known: Fingerprint, seen: Fingerprint) -> bool:
-    """Whether they may be one camera, the port left aside."""
+    """Return True if both may be the same camera, ports ignored."""
     if known.source != seen.source or known.serial != seen.serial:
         return False
     return seen.serial is not None or known.descriptor == seen.descriptor
@@ -87,7 +87,7 @@ def _recognise(seen: Fingerprint, absent: list[Known], *, alone: bool) -> Identi
 def _may_be_known(
     seen: Fingerprint, kin: list[Known], connected: Collection[CameraId], doubtful: Collection[CameraId]
 ) -> bool:
-    """Whether a camera that gets a new id may be one that has an id already."""
+    """Return True if a camera that gets a new id may be one that has an id already."""
     if seen.serial is not None:
         return bool(kin)  # the maker gives every camera one serial number, and only now does it show
     return any(each.id not in connected or each.id in doubtful for each in kin)

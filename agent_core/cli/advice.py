@@ -39,7 +39,7 @@ _COMMANDS: Mapping[str, str] = MappingProxyType(
 
 
 def next_step(error: Union[AgentError, "ClientError"]) -> str:
-    """What to do about `error`: its hint where it has one, else its suggestion, as a command or an option."""
+    """Return the next step for `error`: its hint if it has one, else its suggestion, as a command or an option."""
     code, data = _wire(error)
     if code == _AUTHENTICATION_FAILED:
         return _authentication(error)

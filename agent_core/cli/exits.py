@@ -73,7 +73,7 @@ def _client_exit_code(error: "ClientError") -> ExitCode:
 
 
 def explain(error: Failure, code: ExitCode, *, as_json: bool) -> str:
-    """What standard error gets: what happened, and what to do."""
+    """Return the text for standard error: the fault and the next step."""
     if not as_json:
         return f"camera-agent: {one_line(error.details)}\nWhat to do: {one_line(next_step(error))}"
     words: dict[str, Any] = {

@@ -72,7 +72,7 @@ def _limited(config: "AgentConfig") -> "Iterator[None]":
 
 
 def load_plugins(config: "AgentConfig") -> "tuple[PluginStatus, ...]":
-    """What became of each enabled plugin; here none is required, so that all are looked at."""
+    """Load each enabled plugin and return its state; none is required here, so that all are loaded."""
     return loaded(config).manager.statuses
 
 

@@ -55,7 +55,7 @@ def token_authority(storage: "StorageConfig") -> "TokenAuthority":
 
 
 def is_foreign(state_dir: Path) -> bool:
-    """Whether it is there and another account's; what this one makes in it the agent there cannot read."""
+    """Return True if the folder exists and belongs to another account, whose agent could not read files made by this one."""
     return state_dir.exists() and state_dir.stat().st_uid != os.geteuid()
 
 

@@ -30,7 +30,7 @@ def checked_target(path: Path) -> Path:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """What the disk refuses is told of `path`. Raises CommandFailed."""
+    """Report write errors with the name `path`. Raises CommandFailed."""
     try:
         yield
     except OSError as error:

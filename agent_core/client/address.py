@@ -9,7 +9,7 @@ __all__ = ("AgentAddress", "unix_url")
 
 @dataclass(frozen=True, slots=True)
 class AgentAddress:
-    """What `url`, in one of its forms, means for each of the two protocols.
+    """Address of an agent for both protocols, from any form of `url`.
 
     `web_socket` is the URL of the WebSocket and `origin` that of the files, without a path. `socket_path` is the unix
     socket that both go through, where there is one; the host in the URLs means nothing then.

@@ -1,4 +1,4 @@
-"""What can go wrong between a program and the agent.
+"""Errors between a program and the agent.
 
 * ClientError
   + AgentUnreachable    nothing answers at the address, or not as an agent does

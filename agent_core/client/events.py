@@ -119,7 +119,7 @@ class Subscriptions:
             stream.end(error)
 
     def filters(self, topics: Iterable[str]) -> dict[str | None, list[str]]:
-        """What to ask of the agent: `topics` by the one device that all their streams want, None for any."""
+        """Subscriptions to ask for: `topics` by the one device that all their streams want, None for any."""
         asked: dict[str | None, list[str]] = {}
         for topic in topics:
             devices = {stream.device for stream in self._of(topic)}

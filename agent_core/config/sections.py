@@ -127,7 +127,7 @@ class StorageConfig(_Section):
 
     @property
     def endpoint_file(self) -> Path:
-        """What `agent_core.app.machine.Announcement` says while the agent runs, for the command line of this host."""
+        """Content of `agent_core.app.machine.Announcement` while the agent runs, for the command line of this host."""
         return self.state_dir / "endpoint.json"
 
 

@@ -36,7 +36,7 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class Movie:
-    """What moov says. `started_at` is MediaMTX's own note (box `mtxi`, since v1.15.2) of the first sample's time."""
+    """Content of `moov`. `started_at` is MediaMTX's own note (box `mtxi`, since v1.15.2) of the first sample's time."""
 
     tracks: dict[int, Track]
     started_at: datetime | None

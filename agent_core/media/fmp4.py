@@ -34,7 +34,7 @@ _TOP_LEVEL = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Fmp4Info:
-    """What a file holds at the moment of reading.
+    """Content of a file at the moment of reading.
 
     `duration_s` runs from the first sample to the end of the last one in a complete part; of several video tracks
     the longest counts, without video the longest track. `started_at` is the first sample's wall-clock time where
@@ -59,7 +59,7 @@ class _Extent:
 
 @dataclass
 class _Progress:
-    """What is known of the file up to `offset`, which is always the start of a box."""
+    """State of reading up to `offset`, which is always the start of a box."""
 
     offset: int = 0
     movie: Movie | None = None
@@ -251,7 +251,7 @@ def segment_duration_s(path: Path) -> float:
 
 
 def is_finished(path: Path) -> bool:
-    """Whether the writer has filled in the header's duration, which is the last thing that it does to a file.
+    """Return True once the writer has filled in the header's duration, its last write to a file.
 
     False says nothing: a writer that was killed never does. A file that cannot be read is not finished.
     """

@@ -121,7 +121,7 @@ class MediaServerClient:
         return await self._get_or_none("/v3/info", ServerInfo) or ServerInfo()
 
     async def features(self) -> Features:
-        """What this server can do; asked once, and again after it was unavailable."""
+        """Return the server's features; asked once, and again after the server was unavailable."""
         if self._features is None:
             numbers = (await self.info()).version_numbers
             found = Features.of_version(numbers) if numbers else await self._features_by_fields()
@@ -136,7 +136,7 @@ class MediaServerClient:
         return Features.of_keys(frozenset(known) if isinstance(known, dict) else frozenset())
 
     async def path_config(self, name: str) -> PathConf | None:
-        """What is configured for `name`, defaults included; None if nothing is.
+        """Return the configuration of `name`, defaults included; None if there is none.
 
         A server since v1.20.1 answers a write before it shows here.
         """
@@ -168,7 +168,7 @@ class MediaServerClient:
         return await self._pages("/v3/paths/list", RuntimePath)
 
     async def recordings(self) -> tuple[RecordedPath, ...]:
-        """What lies under each path's current `recordPath`; the server walks its disk for this."""
+        """Return the files below each path's current `recordPath`; the server walks its disk for this."""
         return await self._pages("/v3/recordings/list", RecordedPath)
 
     async def _get_or_none(self, path: str, model: type[M]) -> M | None:

@@ -26,7 +26,7 @@ __all__ = ("Connected", "Recovery", "ServerLink")
 
 
 class Recovery:
-    """Who waits for a server that is away is woken by the first sign of life, instead of at the end of a long pause.
+    """Wakes tasks that wait for the server's return at its first answer, before a long pause ends.
 
     A sign of life counts only after a silence. A stream may end a hundred times for reasons of its own: while the
     server answers all the time, that cuts nobody's pause short.
@@ -39,7 +39,7 @@ class Recovery:
 
     @property
     def is_silent(self) -> bool:
-        """Whether the last probe was not answered."""
+        """Return True if the last probe got no answer."""
         return self._is_silent
 
     @property

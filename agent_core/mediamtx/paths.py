@@ -1,4 +1,4 @@
-"""What should be configured in the media server, made so: one path at a time, idempotent, checked.
+"""Configuration of the media server's paths: one path at a time, idempotent, verified.
 
 Only paths that are named are touched; never `all_others`, a regular expression or a global setting.
 """

@@ -1,4 +1,4 @@
-"""What a media server says, made fit for others."""
+"""Redaction of the media server's messages."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""What the core reads from MediaMTX's API v3 and writes to it; everything else in an answer is passed over.
+"""Types of MediaMTX's API v3 that the core reads and writes; other members of an answer are ignored.
 
 Answers of v1.9 to v1.20 are read. Names and units are ours, the aliases are the server's. A field that was sent as
 null counts as absent.
@@ -89,7 +89,7 @@ class PathConf(_Wire):
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
     def missing_from(self, actual: "PathConf") -> "PathConf":
-        """What of this `actual` does not have yet; equal to `PathConf()` if it has all."""
+        """Return the fields that `actual` lacks; `PathConf()` if it lacks none."""
         fields = type(self).model_fields.keys() - {"name"}
         wanted = {field: getattr(self, field) for field in fields}
         return PathConf.model_validate(
@@ -98,7 +98,7 @@ class PathConf(_Wire):
 
 
 class Endpoint(_Wire):
-    """Who feeds or reads a path, e.g. `rtspSession` and its id; a source that the server pulls has an empty id."""
+    """Source or reader of a path, e.g. `rtspSession` and its id; a source that the server pulls has an empty id."""
 
     type: str
     id: str = ""
@@ -136,7 +136,7 @@ class RecordedSegment(_Wire):
 
 
 class RecordedPath(_Wire):
-    """What lies on the server's disk under the path's current `recordPath`, the open segment included."""
+    """Files on the server's disk below the path's current `recordPath`, the open segment included."""
 
     name: str
     segments: tuple[RecordedSegment, ...] = ()
@@ -148,7 +148,7 @@ class Page(_Wire, Generic[T]):
 
 
 class Features(BaseModel):
-    """What a server can do, where versions differ in a way that matters to us."""
+    """Features of a server that differ between versions and matter to the agent."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -1,4 +1,4 @@
-"""What a plugin implements. The core constructs, calls, cancels; a provider never starts a task it does not own."""
+"""Classes that plugins implement. The core constructs, calls, cancels; a provider never starts a task it does not own."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ SettingsT = TypeVar("SettingsT", bound=Settings)
 
 
 class Plugin(Generic[SettingsT]):
-    """What an entry point of the group `camera_agent.plugins` names: a subclass that implements some of the hooks.
+    """Base of the class that an entry point of `camera_agent.plugins` names; it implements some of the hooks.
 
     The core validates `Settings`, constructs the plugin with them and registers the instance. Construction does no
     I/O; that is for the providers that the hooks return.
@@ -83,7 +83,7 @@ class CameraSource(ABC):
 
 @dataclass(frozen=True, slots=True)
 class CaptureRequest:
-    """What a caller asks of a still. Both times are monotonic seconds.
+    """A caller's demands on a still. Both times are monotonic seconds.
 
     A picture exposed before `not_before_s` does not serve; the capture is cancelled at `deadline_s`.
     """
@@ -107,7 +107,7 @@ class SnapshotTier(ABC):
 
     @abstractmethod
     def supports(self, camera: Camera) -> bool:
-        """Whether it could serve this camera at all. Pure and quick; what is true only now is `capture`'s to say."""
+        """Return True if the tier can serve this camera at all. Pure and quick; momentary obstacles are for `capture` to report."""
 
     @abstractmethod
     async def capture(self, camera: Camera, request: CaptureRequest) -> Picture:

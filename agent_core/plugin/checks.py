@@ -1,4 +1,4 @@
-"""What `camera-agent doctor` asks plugins: looks at this host, made without a running agent."""
+"""Checks of this host that plugins make for `camera-agent doctor`, without a running agent."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ class Check(ABC):
 
     @abstractmethod
     async def look(self) -> Sequence[Finding]:
-        """What is there, problem or not; changes nothing, and takes no device from an agent that runs.
+        """Report the state found, good or bad; change nothing, and take no device from a running agent.
 
         Cancelled when it takes longer than a person waits (10 s).
         """

@@ -1,4 +1,4 @@
-"""What the core lends to plugins, as protocols: a test passes an object of three lines."""
+"""Protocols of the parts that the core lends to plugins; a test can implement one in three lines."""
 
 from collections.abc import Sequence
 from pathlib import Path

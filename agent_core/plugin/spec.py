@@ -34,7 +34,7 @@ def agent_snapshot_tiers(agent: AgentContext) -> Iterable[SnapshotTier] | None:
 
 @hookspec
 def agent_components(agent: AgentContext) -> Iterable[Component] | None:
-    """What runs beside the core, supervised."""
+    """Return components that run beside the core, supervised."""
 
 
 @hookspec

@@ -144,7 +144,7 @@ class PluginManager:
         return tuple(self._statuses.values())
 
     def is_loaded(self, name: str) -> bool:
-        """Whether it is one of those that are used."""
+        """Return True if the plugin is loaded and in use."""
         status = self._statuses.get(name)
         return status is not None and status.state is PluginState.LOADED
 
@@ -272,7 +272,7 @@ class PluginManager:
         return found
 
     def checks(self, name: str) -> tuple[Check, ...]:
-        """What a loaded plugin looks at for `doctor`. Raises an Exception for whatever its hook raises."""
+        """Return a loaded plugin's checks for `doctor`. Raises an Exception for whatever its hook raises."""
         with contained(f"The hook agent_checks of the plugin '{name}'"):
             return self._ask_one(name, "agent_checks", Check)
 

@@ -39,7 +39,7 @@ class Active:
     decided: anyio.Event = field(default_factory=anyio.Event)
 
     def event(self, reason: str = "") -> RecordingEvent:
-        """What there is to tell of it now."""
+        """Return the event that describes its current state."""
         return RecordingEvent(
             CameraId(self.note.camera), self.note.id, self.state, self.measured.duration_s, reason
         )

@@ -14,7 +14,7 @@ EAGER_FOR_S = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What is on disk: bytes of all segments, seconds of media in them."""
+    """Size of a recording on disk: bytes of all segments, seconds of media in them."""
 
     size_bytes: int = 0
     duration_s: float = 0.0

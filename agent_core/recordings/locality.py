@@ -1,4 +1,4 @@
-"""Whether what the media server records lies on this host, and what is said of a recording that is not here."""
+"""Locality of recordings: on this host, or on a remote media server."""
 
 import socket
 from urllib.parse import urlsplit
@@ -16,7 +16,7 @@ class RecordingPlace:
         self._found: bool | None = None
 
     def is_local(self) -> bool:
-        """Whether the server writes into this host's folder of recordings.
+        """Return True if the server writes into this host's folder of recordings.
 
         One whose name cannot be resolved cannot be asked to record either, and that is the error to show; so it counts.
         """

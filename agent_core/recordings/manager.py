@@ -105,7 +105,7 @@ class RecordingManager:
         return active
 
     async def _require_media(self, active: Active) -> None:
-        """What nobody has been told of is not kept, unless there is something in it."""
+        """Discard a failed start unless it contains media."""
         if active.has_started:
             return
         problem = active.problem
@@ -237,7 +237,7 @@ class RecordingManager:
         )
 
     async def _note(self, note: RecordingNote) -> None:
-        """What was recorded is there nevertheless: a full disk must not make stopping fail."""
+        """Save the note; a full disk must not make stopping fail, as the media is there nevertheless."""
         try:
             await self._store.threads.run(self._store.save, note)
         except StorageFailed as error:

@@ -6,7 +6,7 @@ __all__ = ("already_recording", "no_media", "no_recording", "not_local", "not_re
 
 
 def already_recording(camera: CameraId, state: RecordingState) -> InvalidState:
-    """What a second start is told."""
+    """Return the error of a second start."""
     return InvalidState(
         f"{camera} is recording already.",
         state=state.value,
@@ -17,7 +17,7 @@ def already_recording(camera: CameraId, state: RecordingState) -> InvalidState:
 
 
 def not_recording(camera: CameraId) -> InvalidState:
-    """What a stop without a start is told."""
+    """Return the error of a stop without a start."""
     return InvalidState(
         f"{camera} is not recording.",
         state="IDLE",

@@ -31,7 +31,7 @@ def expired(
     max_count: int | None,
     in_use: Callable[[StoredRecording], bool],
 ) -> list[StoredRecording]:
-    """What is to be deleted, oldest first.
+    """Return the recordings to delete, oldest first.
 
     A recording goes when its newest file is older than `max_age_s`, or when its camera has `max_count` newer ones.
     One that is in use, or was never ended, is neither deleted nor counted.

@@ -170,12 +170,12 @@ class RecordingStore:
         return self.read(stored.note) if mend_closed(stored.segments) else stored
 
     def last_is_empty(self, stored: StoredRecording) -> bool:
-        """Whether the newest file has nothing in it: not yet, or, on a full disk, never. Raises as `read`."""
+        """Return True if the newest file is empty: not written yet or, on a full disk, never. Raises as `read`."""
         newest = max((each.name for each in listed(stored.folder, empty=True)), default="")
         return newest > (stored.segments[-1].name if stored.segments else "")
 
     def is_full(self) -> bool:
-        """Whether nothing more can be recorded.
+        """Return True if the disk has no room to record.
 
         Raises:
             StorageFailed: there is no folder of recordings, or it cannot be asked.

@@ -1,4 +1,4 @@
-"""What one connection may still ask of the agent, and how long it is not read after it asked for too much."""
+"""Allowance of one connection, and the pause in reading after it has asked for too much."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""What an error looks like on the wire: one table from classes to codes, and the last guard before the socket."""
+"""Errors on the wire: one table from classes to codes, and the last filter before the socket."""
 
 import json
 import logging

@@ -49,7 +49,7 @@ def ordered_params(model: type[BaseModel]) -> tuple[str, ...]:
 
 
 def takes_positions(model: type[BaseModel]) -> bool:
-    """Whether every parameter is scalar, so that an array of them is unambiguous."""
+    """Return True if every parameter is scalar, so that an array of them is unambiguous."""
     schema = model.model_json_schema()
     return all(_is_scalar(each, schema.get("$defs", {})) for each in schema.get("properties", {}).values())
 

@@ -62,7 +62,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What one text frame held. The replies to a batch go out together."""
+    """Content of one text frame. The replies to a batch go out together."""
 
     entries: tuple[Call | Refusal, ...]
     is_batch: bool

@@ -37,7 +37,7 @@ _BUSY_RETRY_MS = 100
 
 @dataclass(frozen=True, slots=True)
 class SharedParts:
-    """What the sessions of one server share."""
+    """Parts that the sessions of one server share."""
 
     table: MethodTable
     authenticator: Authenticator
@@ -231,7 +231,7 @@ class Session:
         return None if principal is None or self._has_expired(principal) else principal.user_id
 
     def _live_principal(self, method: str) -> Principal | None:
-        """Who calls; raises AuthenticationFailed where the credentials have ended, but for what needs none."""
+        """Return the caller; raise AuthenticationFailed if the credentials have expired and the method needs some."""
         principal = self._principal
         if principal is None or not self._has_expired(principal):
             return principal

@@ -21,7 +21,7 @@ ModelT = TypeVar("ModelT")
 
 @dataclass(frozen=True, slots=True)
 class Prepared(Generic[ModelT]):
-    """What a handler may return instead of a `model`: the JSON that a valid one had, made once and sent often.
+    """JSON of a valid `model`, made once and sent often, which a handler may return in its place.
 
     A method takes it only where `model` is its declared result, so the schema holds for what is sent.
     """
@@ -66,7 +66,7 @@ class SessionPort(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """What a method may know of who calls. `principal` is None before `authenticate`."""
+    """The caller, as far as methods may know it. `principal` is None before `authenticate`."""
 
     session: SessionPort
     principal: Principal | None
@@ -158,12 +158,12 @@ class MethodTable:
         self._methods[method.name] = method
 
     def is_public(self, name: str) -> bool:
-        """Whether `name` is a method that anybody may call, authenticated or not."""
+        """Return True if `name` is a method that needs no authentication."""
         method = self._methods.get(name)
         return method is not None and method.role is None
 
     def is_prompt(self, name: str) -> bool:
-        """Whether a call of `name` can be answered without waiting; so can one of a method that does not exist."""
+        """Return True if a call of `name` is answered without waiting, as for a method that does not exist."""
         method = self._methods.get(name)
         return method is None or method.prompt
 

@@ -59,7 +59,7 @@ class Still:
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """What one climb gave, for those who waited while it went on."""
+    """Result of one climb, shared with the callers that waited for it."""
 
     started_s: float
     value: Still | AllTiersFailed

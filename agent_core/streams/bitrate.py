@@ -15,7 +15,7 @@ _APART_S = 0.25
 
 
 class BitrateMeter:
-    """What a path gets from its source; told of every look at it, whoever needed it."""
+    """Meter of the bit rate that a path gets from its source; it is told of every look at the path."""
 
     def __init__(self) -> None:
         self._seen: deque[tuple[float, int]] = deque()
@@ -48,7 +48,7 @@ class BitrateMeter:
 
 
 def _is_same(last: RuntimePath | None, path: RuntimePath) -> bool:
-    """Whether it is the stream of the last look; the counters of another one begin with 0."""
+    """Return True if it is the stream of the last look; counters of another one begin with 0."""
     return (
         last is not None and last.live_since == path.live_since and last.inbound_bytes <= path.inbound_bytes
     )

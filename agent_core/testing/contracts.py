@@ -1,4 +1,4 @@
-"""What every source and every tier promises, as tests that a plugin author inherits.
+"""Contracts of sources and tiers, as tests that a plugin author inherits.
 
 A subclass in a test module says what to test; pytest, with anyio's plugin, does the rest.
 """

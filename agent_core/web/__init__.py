@@ -1,4 +1,4 @@
-"""What the port serves over plain HTTP: files, health, metrics. `agent_core.web.routes` has the routes and the framework."""
+"""Plain HTTP on the agent's port: files, health, metrics. `agent_core.web.routes` has the routes and the framework."""
 
 from agent_core.auth.links import DownloadLinks
 from agent_core.web.first_request import MadeAtFirstRequest

@@ -13,7 +13,7 @@ _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 def origin_allowed(
     origin: str | None, *, allowed: Sequence[str], own_hosts: Sequence[str], own_port: int
 ) -> bool:
-    """Whether a handshake with this `Origin` may go on; None, no browser then, may.
+    """Return True if a handshake with this `Origin` may go on; None comes from no browser and may.
 
     Our own host is one of `own_hosts` at `own_port`. It is deliberately not what the `Host` header says: a name that
     somebody else points at this machine would pass (DNS rebinding). `allowed` has exact origins, `null` (a page

@@ -21,7 +21,7 @@ _TRY_AGAIN_LATER = 1013
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """What changes for a connection when its peer has authenticated; it is `trust` in the state of its scope."""
+    """Limits of a connection that change when its peer authenticates; `trust` in the state of its scope."""
 
     peer: Peer
     size_limit: SizeLimit

@@ -1,4 +1,4 @@
-"""What `doctor` looks at: the configuration, this host, each plugin's own checks, and the agent."""
+"""Checks of `doctor`: the configuration, this host, each plugin's own checks, and the agent."""
 
 import argparse
 import os
@@ -137,7 +137,7 @@ def _no_plugins() -> Finding:
 
 
 async def _plugin(manager: "PluginManager", status: "PluginStatus") -> list[Finding]:
-    """That it can be loaded, and what it finds itself."""
+    """Check that the plugin loads, and run its own checks."""
     title = f"plugin {status.name}"
     if status.reason:
         return [Finding(title, FindingStatus.FAILED, status.details, status.suggestion)]
@@ -154,7 +154,7 @@ async def _plugin(manager: "PluginManager", status: "PluginStatus") -> list[Find
 
 
 async def look(check: Check, limit_s: float = LOOK_S) -> Sequence[Finding]:
-    """What `check` finds; that it fails, or takes longer than `limit_s`, is a finding too."""
+    """Return the findings of `check`; a failure, or more than `limit_s`, is a finding too."""
     try:
         with anyio.fail_after(limit_s), contained(f"The check {check.name}"):
             return _checked(check.name, await check.look())
@@ -182,7 +182,7 @@ def _broken(name: str, error: Exception) -> Finding:
 
 
 async def _agent(arguments: argparse.Namespace, config: "AgentConfig") -> list[Finding]:
-    """What a running agent says of itself; one that does not answer is a failure."""
+    """Check the state that a running agent reports; no answer is a failure."""
     from agent_core.client.errors import AgentUnreachable, ClientError
 
     try:
@@ -224,7 +224,7 @@ def _unreachable(details: str, config: "AgentConfig") -> Finding:
 
 
 def _port(arguments: argparse.Namespace, config: "AgentConfig") -> list[Finding]:
-    """Whether another program has the port of an agent that does not run."""
+    """Check if another program has the port of an agent that does not run."""
     is_other = arguments.url or os.environ.get("CAMERA_AGENT_URL")
     if is_other or lock_holder(config.storage.state_dir / "agent.lock") is not None:
         return []

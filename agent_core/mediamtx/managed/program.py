@@ -24,7 +24,7 @@ _SUGGESTION = "Install MediaMTX, or set media_server.program to where it is."
 
 
 def environment(ours: Mapping[str, str]) -> dict[str, str]:
-    """What of the agent's environment the media server gets."""
+    """Return the part of the agent's environment that the media server gets."""
     handed_on = processes.handed_on(ours)
     return {name: value for name, value in handed_on.items() if not name.startswith(_NOT_HANDED_ON)}
 
@@ -51,7 +51,7 @@ def locate(program: str) -> str:
 
 
 async def version_of(program: str) -> Version:
-    """What `program --version` says.
+    """Return the version that `program --version` prints.
 
     Raises:
         StartFailed: `not_mediamtx` or `mediamtx_too_old`.

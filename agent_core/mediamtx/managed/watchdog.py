@@ -1,4 +1,4 @@
-"""Whether a media server that runs still answers: one that hangs does not end by itself."""
+"""Watchdog of a running media server: a hanging one does not end by itself."""
 
 from agent_core.base.clock import Clock
 from agent_core.base.errors import MediaServerError, MediaServerUnavailable
@@ -21,7 +21,7 @@ class HangWatch:
         self._silent_since_s = None
 
     def unanswered(self, asked_s: float, now_s: float) -> bool:
-        """Whether it hangs: no answer for `timeout_s`, counted from the first question without one."""
+        """Return True after `timeout_s` without an answer, counted from the first unanswered question."""
         if self._silent_since_s is None:
             self._silent_since_s = asked_s
             return False  # one alone says nothing: the agent may have been stopped itself

@@ -123,7 +123,7 @@ _CONTEXT = re.compile(r"^\[[^\]\n]* @ 0x[0-9a-f]+\] ", re.MULTILINE)
 
 
 def _names(arguments: Sequence[str]) -> Iterator[str]:
-    """What `arguments` name: inputs and the output, with and without FFmpeg's `protocol:`."""
+    """Return the names in `arguments`: inputs and the output, with and without FFmpeg's `protocol:`."""
     inputs = [value for option, value in itertools.pairwise(arguments) if option == "-i"]
     for name in (*inputs, *arguments[-1:]):
         yield name

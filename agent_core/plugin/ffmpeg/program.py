@@ -117,7 +117,7 @@ async def stream(program: str, arguments: Sequence[str], receive: Callable[[byte
 
 
 async def _hand_over(output: ByteReceiveStream, receive: Callable[[bytes], None]) -> Exception | None:
-    """What `receive` raised, as a value: raised in a task group it would come out wrapped."""
+    """Return the error that `receive` raised, as a value: raised in a task group it would arrive wrapped."""
     async for chunk in output:
         try:
             receive(chunk)

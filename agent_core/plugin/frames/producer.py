@@ -1,4 +1,4 @@
-"""What a frame broker runs: the producer that owns a device, and the sink it delivers to."""
+"""The producer that owns a device, and the sink that it delivers frames to."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass

@@ -187,7 +187,7 @@ class Authorization:
         )
 
     def proves(self, credentials: Credentials, challenge: Challenge, method: str) -> bool:
-        """Whether it shows knowledge of `credentials` in answer to `challenge`; compared in constant time."""
+        """Return True if it proves `credentials` in answer to `challenge`; the comparison takes constant time."""
         if self.scheme != challenge.scheme or self.user != credentials.user:
             return False
         if self.scheme == "basic":

@@ -1,4 +1,4 @@
-"""What a peer's bytes can be: right, or this."""
+"""Error for bytes of a peer that are not RTSP."""
 
 __all__ = ("RtspError",)
 

@@ -20,7 +20,7 @@ _FRAME_HEAD_BYTES = 4
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one message may take. The values are ours: generous for a description, useless for an attack."""
+    """Limits of one message. The values are the agent's own: generous for a description, useless for an attack."""
 
     head_bytes: int = 16 << 10
     header_fields: int = 100

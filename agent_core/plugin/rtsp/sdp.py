@@ -60,13 +60,13 @@ class MediaDescription:
 
     @property
     def payload_type(self) -> int | None:
-        """Of the first format, None where that is not RTP."""
+        """Payload type of the first format, None where that is not RTP."""
         first = self.formats[0]
         return int(first) if re.fullmatch(r"[0-9]{1,3}", first) else None
 
     @property
     def rtpmap(self) -> RtpMap | None:
-        """Of the first format; from the table of static types where the description is silent."""
+        """Mapping of the first format; from the table of static types where the description is silent."""
         number = self.payload_type
         for value in self.attributes("rtpmap"):
             found = _RTPMAP.match(value)

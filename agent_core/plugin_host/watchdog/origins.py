@@ -33,7 +33,7 @@ class PluginOrigin(BaseModel):
 
     @property
     def identity(self) -> tuple[str, str, str]:
-        """What a quarantine is bound to: it ends when the version or the settings change."""
+        """Key of a quarantine, which ends when the version or the settings change."""
         return self.name, self.version, self.settings
 
     def owns(self, file: str) -> bool:

@@ -65,7 +65,7 @@ class Held(BaseModel):
 
 
 class Quarantine(BaseModel):
-    """What is remembered between runs: freezes that may count, and plugins in quarantine."""
+    """State kept between runs: freezes that may count, and plugins in quarantine."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -64,7 +64,7 @@ class RunRecord(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """What the files say: the quarantine as it is now, and how the last run ended if the watchdog ended it.
+    """Content of the files: the current quarantine, and the end of the last run if the watchdog ended it.
 
     `ended` is a sentence about that, empty where it did not; `plugins` are the ones that are enabled now.
     """

@@ -1,4 +1,4 @@
-"""What to make of a publisher that the agent runs: told the time and what was seen, they say what to do. No I/O."""
+"""Decisions about a publisher that the agent runs, from the time and what was observed. No I/O."""
 
 from enum import StrEnum
 
@@ -81,7 +81,7 @@ class RestartPauses:
         self._pauses = GrowingPauses(FIRST_PAUSE_S, LONGEST_PAUSE_S)
 
     def after_run(self, live_s: float) -> float:
-        """Of a program that was started, and whose stream was live for `live_s`."""
+        """Return the pause after a run of the program whose stream was live for `live_s`."""
         if live_s >= STEADY_S:
             self._pauses.reset()
         return self._pauses.next_s()

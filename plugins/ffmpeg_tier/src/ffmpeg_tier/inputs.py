@@ -46,7 +46,7 @@ def _carries_secret(word: str) -> bool:
 
 
 def is_secret_free(media_input: MediaInput) -> bool:
-    """Whether it may appear in a command line, where every user of the machine can read it."""
+    """Return True if it may appear in a command line, which every user of the machine can read."""
     match media_input:
         case Url(url=url, has_credentials=has_credentials):
             return not has_credentials and not _carries_secret(url)
@@ -57,7 +57,7 @@ def is_secret_free(media_input: MediaInput) -> bool:
 
 
 def is_network(media_input: MediaInput) -> bool:
-    """Whether frames pass buffers that nobody knows, so that a frame that arrives now may be an older one."""
+    """Return True if frames pass unknown buffers, so that a frame that arrives now may be older."""
     match media_input:
         case Url():
             return True
@@ -68,7 +68,7 @@ def is_network(media_input: MediaInput) -> bool:
 
 
 def is_jpeg(media_input: MediaInput) -> bool:
-    """Whether the input is known to be JPEG already, so that its frames need no encoder."""
+    """Return True if the input is known to be JPEG already, so that its frames need no encoder."""
     match media_input:
         case FrameSocket():
             return True
@@ -80,7 +80,7 @@ def is_jpeg(media_input: MediaInput) -> bool:
 
 
 def can_open(media_input: MediaInput) -> bool:
-    """Whether FFmpeg may be told to open it: no secret, no scheme that reaches the local disk."""
+    """Return True if FFmpeg may open it: no secret, no scheme that reaches the local disk."""
     if isinstance(media_input, Url):
         scheme = _SCHEME.match(media_input.url)
         if scheme is None or scheme[1].lower() not in _SCHEMES:

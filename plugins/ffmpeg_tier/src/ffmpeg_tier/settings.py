@@ -1,4 +1,4 @@
-"""What `[plugins.ffmpeg_tier]` may say."""
+"""Settings of `[plugins.ffmpeg_tier]`."""
 
 from pydantic import Field
 

@@ -1,4 +1,4 @@
-"""What can be made to go wrong with a virtual camera, for tests of everything behind it."""
+"""Faults of a virtual camera, for tests of everything behind it."""
 
 import anyio
 

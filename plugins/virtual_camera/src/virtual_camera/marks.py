@@ -1,4 +1,4 @@
-"""What is burnt into each picture, as geometry and as FFmpeg filters that draw it without a font.
+"""Marks that are burnt into each picture, as geometry and as FFmpeg filters that draw them without a font.
 
 Positions are fractions of the picture, so a reader needs no knowledge of the size, and resizing does not matter.
 At the top a strip of black and white cells for programs (`virtual_camera.burnt_in` reads it), at the bottom the frame

@@ -34,7 +34,7 @@ def _filters(camera: CameraSettings, first_counter: int) -> str:
 
 
 def arguments(camera: CameraSettings, first_counter: int) -> tuple[str, ...]:
-    """What FFmpeg is run with to write the camera's pictures, with the time of each, to standard output.
+    """Return FFmpeg's arguments to write the camera's pictures, with the time of each, to standard output.
 
     The container is SMJPEG: the only one for MJPEG that writes each frame at once with a time of its own.
     One thread: the encoder's frame threads would hold pictures back.
