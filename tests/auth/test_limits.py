@@ -53,3 +53,21 @@ def test_many_keys_do_not_grow_without_bound(clock: "ManualClock") -> None:
         buckets.take(key)
         clock.advance(10)
     assert len(buckets) <= 8 * 1024
+
+
+def test_full_buckets_are_swept_out_at_the_mark_and_then_at_twice_what_is_left(clock: "ManualClock") -> None:
+    buckets: Buckets[int] = Buckets(1, 1, clock)
+    for key in range(1024):
+        buckets.take(key)
+    clock.advance(1)
+    buckets.take(-1)
+    assert len(buckets) == 1
+    for key in range(1500):
+        buckets.take(key)
+    assert len(buckets) == 1501, "none is full, so that none goes"
+    clock.advance(1)
+    for key in range(2000, 2000 + 2048 - 1501):
+        buckets.take(key)
+    assert len(buckets) == 2048, "the next sweep is at twice the 1024 that the last one left"
+    buckets.take(-2)
+    assert len(buckets) == 2048 - 1501 + 1

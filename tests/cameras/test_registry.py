@@ -23,7 +23,8 @@ class Registry:
         self.bus = EventBus()
         self.ledger = Ledger(path)
         self.ledger.load()
-        self.cameras = CameraRegistry(self.ledger, events=self.bus, clock=SimulatedClock())
+        self.clock = SimulatedClock()
+        self.cameras = CameraRegistry(self.ledger, events=self.bus, clock=self.clock)
         self.report = SourceReport(self.cameras, "usb")
         self._subscription = self.bus.subscribe(self._keep)
         self._subscription.__enter__()
@@ -144,3 +145,31 @@ def test_a_camera_that_does_not_exist_is_not_found(registry: Registry) -> None:
     with pytest.raises(NotFound) as caught:
         registry.cameras.get("camera9")
     assert caught.value.data() == {"resource": "camera", "id": "camera9"}
+
+
+def test_twins_put_no_camera_with_another_serial_number_or_source_in_doubt(registry: Registry) -> None:
+    registry.report.connected(
+        replace(FRONT, key="k2", fingerprint=Fingerprint("usb", "S2", "1-9"), number_hint=2)
+    )
+    network = replace(FRONT, key="n", fingerprint=Fingerprint("network", "S1", "eth"), number_hint=3)
+    SourceReport(registry.cameras, "network").connected(network)
+    registry.report.connected(FRONT)
+    registry.report.connected(
+        replace(FRONT, key="k1", fingerprint=Fingerprint("usb", "S1", "1-2"), number_hint=1)
+    )
+    assert {each.id: each.ambiguous for each in registry.cameras.list()} == {
+        "camera0": True,
+        "camera1": True,
+        "camera2": False,
+        "camera3": False,
+    }
+
+
+async def test_the_time_of_a_status_is_when_it_last_became_another(registry: Registry) -> None:
+    registry.report.connected(FRONT)
+    connected_s = registry.cameras.get("camera0").since_s
+    await registry.clock.advance(5)
+    registry.report.connected(replace(FRONT, name="Porch"))
+    assert registry.cameras.get("camera0").since_s == connected_s
+    registry.report.disconnected("k0", "Unplugged.")
+    assert registry.cameras.get("camera0").since_s == connected_s + 5

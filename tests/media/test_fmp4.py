@@ -9,7 +9,7 @@ import pytest
 from agent_core.base import processes
 from agent_core.base.errors import StorageFailed
 from agent_core.media import fmp4
-from agent_core.media.fmp4 import Fmp4Info, Fmp4Reader, segment_duration_s
+from agent_core.media.fmp4 import Fmp4Info, Fmp4Reader, is_finished, segment_duration_s
 from agent_core.plugin import ffmpeg
 
 from .files import FRAGMENTED, H264, boxes, half_second_parts, make, source
@@ -225,3 +225,35 @@ def test_a_file_that_is_gone_or_not_a_file_is_said_to_be(tmp_path: Path) -> None
         with pytest.raises(StorageFailed) as caught:
             segment_duration_s(path)
         assert str(tmp_path) not in caught.value.details
+
+
+#: Of mvhd after its type: the bytes of the duration, by version.
+_DURATIONS = {0: range(16, 20), 1: range(24, 32)}
+
+
+@pytest.mark.parametrize("version", [0, 1])
+def test_a_file_is_finished_by_the_bytes_of_the_duration_alone(tmp_path: Path, version: int) -> None:
+    path = tmp_path / "a.mp4"
+    place = _DURATIONS[version]
+    others = bytearray([version, *[0xFF] * 31])
+    others[place.start : place.stop] = bytes(len(place))
+    path.write_bytes(b"....mvhd" + others + b"\xff" * 9)
+    assert not is_finished(path)
+    for at in place:
+        only = bytearray([version, *[0] * 31])
+        only[at] = 1
+        path.write_bytes(b"mvhd" + only)
+        assert is_finished(path), at
+        path.write_bytes(b"mvhd" + only[:-1])
+        assert not is_finished(path), "it is shorter than the header"
+
+
+def test_without_the_header_of_a_movie_no_file_is_finished(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    assert not is_finished(path)
+    path.write_bytes(bytes(64))
+    assert not is_finished(path)
+    path.write_bytes(b"\xff" * 64)
+    assert not is_finished(path)
+    path.write_bytes(bytes(3) + b"\0" + b"\1" * 64)
+    assert not is_finished(path)

@@ -4,6 +4,7 @@ import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import anyio
 import pytest
 
 from agent_core.base.errors import StorageFailed
@@ -114,3 +115,29 @@ async def test_one_that_cannot_be_deleted_keeps_no_other(shelf: Shelf) -> None:
     )
     assert await cleaner.clean() == [old]
     assert [each.note.id for each in await shelf.store.all()] == [stuck]
+
+
+@pytest.mark.parametrize("settings", [RecordingsConfig(max_count=1), RecordingsConfig(max_age_days=2)])
+async def test_either_limit_alone_keeps_the_cleaner_at_work(shelf: Shelf, settings: RecordingsConfig) -> None:
+    shelf.put("camera0", timedelta(days=3))
+    kept = shelf.put("camera0", timedelta(days=1))
+    cleaner = RecordingCleaner(
+        shelf.store, settings=settings, in_use=lambda camera, recording: False, clock=SimulatedClock(NOW)
+    )
+    async with anyio.create_task_group() as tg:
+        await tg.start(cleaner.run)
+        with anyio.fail_after(20):
+            while [each.note.id for each in await shelf.store.all()] != [kept]:
+                await anyio.sleep(0.01)
+        tg.cancel_scope.cancel()
+
+
+async def test_without_a_limit_the_cleaner_ends_at_once(shelf: Shelf) -> None:
+    cleaner = RecordingCleaner(
+        shelf.store,
+        settings=RecordingsConfig(),
+        in_use=lambda camera, recording: False,
+        clock=SimulatedClock(NOW),
+    )
+    with anyio.fail_after(20):
+        await cleaner.run()

@@ -90,3 +90,8 @@ def test_what_started_nothing_does_not_lengthen_the_pauses() -> None:
     pauses = RestartPauses()
     assert [pauses.unprepared() for _ in range(20)] == [1.0] * 20
     assert pauses.after_run(0.0) == 0.5
+
+
+def test_two_seconds_after_the_start_looks_become_rarer(liveness: Liveness) -> None:
+    assert liveness.next_look_s(101.9) == 0.1
+    assert liveness.next_look_s(102.0) == 0.5
