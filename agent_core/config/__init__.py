@@ -1,6 +1,7 @@
-"""Reading the configuration: files and environment merged, validated once, mistakes named."""
+"""The configuration: its sections, and how files and environment become them."""
 
-from agent_core.config.loading import (
+from agent_core.config.loading import config_files, explain_validation, load_config
+from agent_core.config.sections import (
     AgentConfig,
     AuthConfig,
     FfmpegConfig,
@@ -12,9 +13,6 @@ from agent_core.config.loading import (
     ServerConfig,
     SnapshotsConfig,
     StorageConfig,
-    config_files,
-    explain_validation,
-    load_config,
 )
 
 __all__ = (

@@ -14,39 +14,12 @@ from pydantic import BaseModel, ValidationError
 
 from agent_core.base.errors import ConfigError
 from agent_core.base.small_files import read_small
-from agent_core.config.sections import (
-    AgentConfig,
-    AuthConfig,
-    FfmpegConfig,
-    HealthConfig,
-    LoggingConfig,
-    MediaServerConfig,
-    PluginsConfig,
-    RecordingsConfig,
-    ServerConfig,
-    SnapshotsConfig,
-    StorageConfig,
-)
+from agent_core.config.sections import AgentConfig
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
-__all__ = (
-    "AgentConfig",
-    "AuthConfig",
-    "FfmpegConfig",
-    "HealthConfig",
-    "LoggingConfig",
-    "MediaServerConfig",
-    "PluginsConfig",
-    "RecordingsConfig",
-    "ServerConfig",
-    "SnapshotsConfig",
-    "StorageConfig",
-    "config_files",
-    "explain_validation",
-    "load_config",
-)
+__all__ = ("config_files", "explain_validation", "load_config")
 
 ENVIRONMENT_PREFIX = "CAMERA_AGENT__"
 SYSTEM_CONFIG = Path("/etc/camera-agent/config.toml")
