@@ -277,3 +277,23 @@ async def test_a_disk_that_hangs_is_said_and_holds_up_no_probe() -> None:
             tg.cancel_scope.cancel()
     finally:
         mended.set()
+
+
+async def test_the_event_names_the_fault_and_a_recovery_is_logged_more_quietly(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = Server()
+    with caplog.at_level("INFO"):
+        async with monitored(tmp_path, server) as (monitor, _link, clock, seen):
+            await until(clock, monitor, Health.HEALTHY, 10.0)
+            server.answers = False
+            await until(clock, monitor, Health.UNHEALTHY, 10.0)
+            server.answers = True
+            await until(clock, monitor, Health.HEALTHY, 1.0)
+    told = [each.payload for each in seen if isinstance(each.payload, SystemEvent)]
+    reasons = {(each.status, each.reason) for each in told}
+    assert ("UNHEALTHY", "It accepts connections and does not answer.") in reasons
+    assert ("HEALTHY", "") in reasons
+    levels = {each.getMessage(): each.levelname for each in caplog.records}
+    assert levels["media_server: failed. It accepts connections and does not answer."] == "WARNING"
+    assert levels["media_server: ok. It answers."] == "INFO"

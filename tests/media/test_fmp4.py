@@ -257,3 +257,14 @@ def test_without_the_header_of_a_movie_no_file_is_finished(tmp_path: Path) -> No
     assert not is_finished(path)
     path.write_bytes(bytes(3) + b"\0" + b"\1" * 64)
     assert not is_finished(path)
+
+
+async def test_decode_times_that_begin_late_do_not_lengthen_it(tmp_path: Path) -> None:
+    path = await half_second_parts(tmp_path / "a.mp4")
+    data, at = bytearray(path.read_bytes()), 0
+    while (at := data.find(b"tfdt", at) + 4) >= 4:
+        wide = 8 if data[at] else 4
+        place = slice(at + 4, at + 4 + wide)
+        data[place] = (int.from_bytes(data[place]) + 1_000_000).to_bytes(wide)
+    path.write_bytes(data)
+    assert segment_duration_s(path) == pytest.approx(4.0, abs=0.001)

@@ -210,3 +210,9 @@ def test_whatever_comes_is_read_or_refused() -> None:
                 assert reply["error"]["code"] in (-32700, -32600)
             else:
                 result_reply(entry.id, "null").encode()
+
+
+def test_lists_and_objects_count_together_towards_the_depth() -> None:
+    levels = MAX_DEPTH // 2 + 1
+    deep = '[{"a":' * levels + "1" + "}]" * levels
+    assert refusal('{"jsonrpc":"2.0","id":1,"method":"x","params":' + deep + "}")["error"]["code"] == -32700

@@ -21,6 +21,7 @@ from agent_core.base.models import (
 )
 from agent_core.plugin import CaptureRequest, SnapshotTier, TierUnavailable
 from agent_core.snapshots import AllTiersFailed, SnapshotManager, Still
+from agent_core.testing import SimulatedClock
 from agent_core.testing.scripted_producer import a_jpeg
 
 CLOCK = SystemClock()
@@ -328,3 +329,42 @@ async def test_a_tier_that_cannot_say_what_it_supports_costs_only_its_attempt(an
     still = await take(manager(Unsure(0, good), Scripted(1, good)))
     assert (still.tier, still.attempts[0].reason) == ("tier1", "tier_error")
     assert "The tier tier0" in still.attempts[0].details
+
+
+async def test_attempts_and_the_whole_climb_are_timed_from_their_own_beginnings() -> None:
+    clock = SimulatedClock()
+
+    async def slowly_broken(request: CaptureRequest) -> Picture:
+        await clock.advance(0.25)
+        raise CaptureFailed("Gone.")
+
+    async def slowly_good(request: CaptureRequest) -> Picture:
+        await clock.advance(0.5)
+        return picture(clock.monotonic_s())
+
+    tiers = [Scripted(rank, slowly_broken) for rank in (0, 1)]
+    snapshots = SnapshotManager([*tiers, Scripted(2, slowly_good)], budgets_s=(20.0,) * 4, clock=clock)
+    still = await take(snapshots)
+    assert [each.duration_s for each in still.attempts] == [0.25, 0.25]
+    assert still.duration_s == 1.0
+
+
+async def test_a_failure_serves_a_call_of_the_moment_at_which_it_began() -> None:
+    release = anyio.Event()
+
+    async def failing(request: CaptureRequest) -> Picture:
+        await release.wait()
+        raise CaptureFailed("Gone.")
+
+    async def call() -> None:
+        with pytest.raises(CaptureFailed):
+            await take(snapshots)
+
+    tier = Scripted(0, failing)
+    snapshots = SnapshotManager([tier], budgets_s=(20.0,) * 4, clock=SimulatedClock())
+    async with anyio.create_task_group() as tg:
+        for _ in range(5):
+            tg.start_soon(call)
+        await anyio.wait_all_tasks_blocked()
+        release.set()
+    assert len(tier.requests) == 1
