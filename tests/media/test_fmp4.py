@@ -237,7 +237,7 @@ def test_a_file_is_finished_by_the_bytes_of_the_duration_alone(tmp_path: Path, v
     place = _DURATIONS[version]
     others = bytearray([version, *[0xFF] * 31])
     others[place.start : place.stop] = bytes(len(place))
-    path.write_bytes(b"....mvhd" + others + b"\xff" * 9)
+    path.write_bytes(bytes(28) + b"mvhd" + others + b"\xff" * 9)
     assert not is_finished(path)
     for at in place:
         only = bytearray([version, *[0] * 31])
