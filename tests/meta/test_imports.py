@@ -87,7 +87,7 @@ async def test_it_listens_before_the_media_server_and_its_client_are_loaded(tmp_
         "embedded_server.api",
         "embedded_server.paths.path",
         "v4l2_tier.source.camera",
-        "v4l2_tier.device_roll",
+        "v4l2_tier.source.roster",
         "v4l2_tier.device.probe",
         "v4l2_tier.capture.producer",
     }

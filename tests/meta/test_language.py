@@ -77,7 +77,7 @@ NOT_YET_REWRITTEN = {
     "plugins/v4l2_tier/src/v4l2_tier/device/raw_formats.py",
     "plugins/v4l2_tier/src/v4l2_tier/settings.py",
     "plugins/v4l2_tier/src/v4l2_tier/source/camera.py",
-    "plugins/v4l2_tier/src/v4l2_tier/source/camera_needs.py",
+    "plugins/v4l2_tier/src/v4l2_tier/source/context.py",
     "plugins/v4l2_tier/src/v4l2_tier/source/debounce.py",
     "plugins/v4l2_tier/src/v4l2_tier/source/fingerprint.py",
     "plugins/v4l2_tier/src/v4l2_tier/source/hotplug/watcher.py",

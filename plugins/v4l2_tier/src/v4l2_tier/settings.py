@@ -8,10 +8,12 @@ from pydantic import AfterValidator, Field
 
 from agent_core.plugin import Settings
 
-__all__ = ("SOURCE", "CaptureSettings", "V4l2TierSettings")
+__all__ = ("SOURCE", "CaptureSettings", "HotplugKind", "V4l2TierSettings")
 
 #: The name of the source, of its fingerprints, and of the plugin.
 SOURCE = "v4l2_tier"
+
+HotplugKind = Literal["auto", "udev", "kernel", "inotify", "poll"]
 
 
 def _a_code(text: str) -> str:
@@ -77,7 +79,7 @@ class V4l2TierSettings(Settings):
     cameras: Annotated[tuple[CameraSettings, ...], AfterValidator(_each_matched_once)] = Field(
         (), description="settings of single cameras, see below"
     )
-    hotplug: Literal["auto", "udev", "kernel", "inotify", "poll"] = Field(
+    hotplug: HotplugKind = Field(
         "auto", description="how devices that come and go are noticed; auto takes the first that works"
     )
     settle_s: float = Field(

@@ -16,11 +16,11 @@ from agent_core.testing.scripted_producer import ScriptedProducer
 from v4l2_tier.device.capabilities import Capabilities, FrameSize, Intervals, PixelFormat, Span
 from v4l2_tier.device.modes import choose
 from v4l2_tier.device.probe import NoCamera
-from v4l2_tier.device_roll import DeviceRoll
 from v4l2_tier.settings import CaptureSettings, V4l2TierSettings
-from v4l2_tier.source.camera_needs import CameraNeeds
+from v4l2_tier.source.context import CameraContext
 from v4l2_tier.source.hotplug.watcher import HotplugWatcher, Noticed
 from v4l2_tier.source.inventory import DeviceNode, UsbDevice
+from v4l2_tier.source.roster import DeviceRoster
 from v4l2_tier.source.sockets import SocketPlaces
 
 WEBCAM = Capabilities(
@@ -175,7 +175,7 @@ def watch(tmp_path: Path) -> Watch:
             devices.plug(node, told=False)
         if prepare:
             prepare(devices)
-        needs = CameraNeeds(
+        context = CameraContext(
             V4l2TierSettings.model_validate(settings),
             report,
             clock,
@@ -185,7 +185,7 @@ def watch(tmp_path: Path) -> Watch:
         )
         with anyio.fail_after(50):
             async with anyio.create_task_group() as tg:
-                await tg.start(DeviceRoll(devices, devices, needs, tg).run)  # type: ignore[arg-type]
+                await tg.start(DeviceRoster(devices, devices, context, tg).run)  # type: ignore[arg-type]
                 yield Bench(devices, report, clock)
                 tg.cancel_scope.cancel()
 

@@ -11,7 +11,7 @@ import pytest
 from agent_core.testing import SimulatedClock
 from v4l2_tier.settings import V4l2TierSettings
 from v4l2_tier.source.camera import V4l2Camera
-from v4l2_tier.source.camera_needs import CameraNeeds
+from v4l2_tier.source.context import CameraContext
 from v4l2_tier.source.inventory import DeviceNode
 from v4l2_tier.source.sockets import SocketPlaces
 
@@ -26,10 +26,10 @@ async def test_one_that_goes_in_the_moment_it_is_ready_does_not_stay(
     """At each step of the event loop after its socket is there: a cancelled task may still run one of its own."""
     devices, report = bench_parts
     settings = V4l2TierSettings()
-    needs = CameraNeeds(
+    context = CameraContext(
         settings, report, SimulatedClock(), SocketPlaces(tmp_path), devices.probe, devices.make_producer
     )
-    camera = V4l2Camera(node(), needs)
+    camera = V4l2Camera(node(), context)
     with anyio.fail_after(20):
         async with anyio.create_task_group() as tg:
             tg.start_soon(camera.run, lambda: None)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from v4l2_tier.settings import V4l2TierSettings
-from v4l2_tier.source.camera_needs import settings_of
+from v4l2_tier.source.context import settings_of
 from v4l2_tier.source.fingerprint import fingerprint
 from v4l2_tier.source.inventory import DeviceNode
 

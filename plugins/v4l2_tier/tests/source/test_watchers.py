@@ -8,11 +8,11 @@ import anyio
 import pytest
 
 from agent_core.testing import SimulatedClock
-from v4l2_tier.source.hotplug.choice import open_watcher
 from v4l2_tier.source.hotplug.inotify import InotifyWatcher
 from v4l2_tier.source.hotplug.polling import PollWatcher
 from v4l2_tier.source.hotplug.watcher import Noticed
 from v4l2_tier.source.inventory import DeviceNode, Inventory
+from v4l2_tier.source.source import open_watcher
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ async def test_each_way_can_be_waited_for_cancelled_and_closed(
     with anyio.move_on_after(0.05):
         await watcher.wait()
     watcher.close()
-    (record,) = [each for each in caplog.records if "noticed by" in each.message]
+    (record,) = [each for each in caplog.records if "watching for devices by" in each.message]
     if kind not in ("auto", "poll"):
         assert kind in record.message
     assert len(list(Path("/proc/self/fd").iterdir())) <= before + 1  # the event loop's

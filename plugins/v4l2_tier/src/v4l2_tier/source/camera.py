@@ -23,7 +23,7 @@ from v4l2_tier.device.errors import explain
 from v4l2_tier.device.offered import controls_of, modes_of
 from v4l2_tier.device.probe import NoCamera
 from v4l2_tier.settings import CameraSettings
-from v4l2_tier.source.camera_needs import CameraNeeds, settings_of
+from v4l2_tier.source.context import CameraContext, settings_of
 from v4l2_tier.source.fingerprint import fingerprint
 from v4l2_tier.source.inventory import DeviceNode
 
@@ -41,11 +41,11 @@ _FIRST_TRIAL_PAUSE_S, _LONGEST_TRIAL_PAUSE_S = 10.0, 300.0
 class V4l2Camera:
     """Owned by the source, which runs `run` and calls `gone`."""
 
-    def __init__(self, node: DeviceNode, needs: CameraNeeds) -> None:
+    def __init__(self, node: DeviceNode, context: CameraContext) -> None:
         self.node = node
-        self._needs = needs
-        self._report = needs.report
-        self._clock = needs.clock
+        self._context = context
+        self._report = context.report
+        self._clock = context.clock
         # A probe that hangs keeps its thread, also when its camera has gone: it must not be one that others need.
         self._threads = WorkerPool(1)
         self._scope = anyio.CancelScope()
@@ -114,7 +114,7 @@ class V4l2Camera:
         async with anyio.create_task_group() as tg:
             tg.start_soon(self._tell_if_slow, looked_at)
             try:
-                found = await self._threads.run_abandonable(self._needs.probe, self.node.path)
+                found = await self._threads.run_abandonable(self._context.probe, self.node.path)
             except OSError as error:
                 found = error
             tg.cancel_scope.cancel()
@@ -137,15 +137,15 @@ class V4l2Camera:
     # Serving it.
 
     async def _serve(self, capabilities: Capabilities, looked_at: Callable[[], None]) -> None:
-        settings = self._table(capabilities) or self._needs.settings.defaults
+        settings = self._table(capabilities) or self._context.settings.defaults
         known = self._known_of(capabilities)
         self._capabilities = capabilities
         try:
-            producer, chosen = self._needs.make_producer(self.node, capabilities, settings, self._clock)
+            producer, chosen = self._context.make_producer(self.node, capabilities, settings, self._clock)
         except CaptureFailed as error:  # for as long as it is plugged in
             self._failed(error, known)
             return
-        path = self._needs.places.path(known.fingerprint, self.node.name)
+        path = self._context.places.path(known.fingerprint, self.node.name)
         broker = FrameBroker(producer, clock=self._clock, settings=broker_settings(settings, chosen))
         camera = replace(
             known,
@@ -154,7 +154,7 @@ class V4l2Camera:
             fps=round(chosen.fps, 3),
             frames=broker,
         )
-        async with self._needs.places.held(path), anyio.create_task_group() as tg:
+        async with self._context.places.held(path), anyio.create_task_group() as tg:
             await tg.start(broker.run)
             await tg.start(FrameServer(broker, path, clock=self._clock).run)
             self._connected(camera)
@@ -212,7 +212,7 @@ class V4l2Camera:
 
     def _table(self, capabilities: Capabilities | None) -> CameraSettings | None:
         seen = fingerprint(self.node, capabilities)
-        return settings_of(self._needs.settings, self.node, seen, self._name(capabilities))
+        return settings_of(self._context.settings, self.node, seen, self._name(capabilities))
 
     def _is_disabled(self, capabilities: Capabilities | None) -> bool:
         table = self._table(capabilities)

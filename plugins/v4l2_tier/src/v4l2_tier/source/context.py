@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from v4l2_tier.device.modes import ChosenMode
     from v4l2_tier.device.probe import NoCamera
 
-__all__ = ("CameraNeeds", "MakeProducer", "make_producer", "settings_of")
+__all__ = ("CameraContext", "MakeProducer", "make_producer", "settings_of")
 
 
 MakeProducer = Callable[
@@ -48,7 +48,7 @@ def make_producer(
 
 
 @dataclass(frozen=True, slots=True)
-class CameraNeeds:
+class CameraContext:
     """`report` is the core's, `places` are shared by all cameras of a source."""
 
     settings: V4l2TierSettings

@@ -7,7 +7,7 @@ from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskGroup, TaskStatus
 
 from agent_core.plugin import Clock, GrowingPauses
-from v4l2_tier.source.camera_needs import CameraNeeds
+from v4l2_tier.source.context import CameraContext
 from v4l2_tier.source.debounce import Debounce
 from v4l2_tier.source.hotplug.watcher import HotplugWatcher, Noticed
 from v4l2_tier.source.inventory import DeviceNode, Inventory
@@ -15,26 +15,26 @@ from v4l2_tier.source.inventory import DeviceNode, Inventory
 if TYPE_CHECKING:
     from v4l2_tier.source.camera import V4l2Camera
 
-__all__ = ("DeviceRoll",)
+__all__ = ("DeviceRoster",)
 
 #: While udev has not said what it knows of a node: looked again after so long, and then ever less often.
 _FIRST_WAIT_S = 0.2
 
 
-class DeviceRoll:
+class DeviceRoster:
     """Which nodes there are and the camera that looks after each."""
 
     def __init__(
-        self, inventory: Inventory, watcher: HotplugWatcher, needs: CameraNeeds, tasks: TaskGroup
+        self, inventory: Inventory, watcher: HotplugWatcher, context: CameraContext, tasks: TaskGroup
     ) -> None:
         self._inventory = inventory
         self._watcher = watcher
-        self._needs = needs
+        self._context = context
         self._tasks = tasks
-        self._clock: Clock = needs.clock
-        self._debounce = Debounce(needs.settings.settle_s)
+        self._clock: Clock = context.clock
+        self._debounce = Debounce(context.settings.settle_s)
         self._cameras: dict[str, V4l2Camera] = {}
-        self._waits = GrowingPauses(_FIRST_WAIT_S, needs.settings.reconcile_s)
+        self._waits = GrowingPauses(_FIRST_WAIT_S, context.settings.reconcile_s)
         self._look_s = 0.0
 
     async def run(self, *, task_status: TaskStatus[None]) -> None:
@@ -57,12 +57,12 @@ class DeviceRoll:
             self._cameras.pop(node.name).gone()
         if not waiting:
             self._waits.reset()
-        self._look_s = now_s + (self._waits.next_s() if waiting else self._needs.settings.reconcile_s)
+        self._look_s = now_s + (self._waits.next_s() if waiting else self._context.settings.reconcile_s)
 
     def _new_camera(self, node: DeviceNode) -> "V4l2Camera":
         from v4l2_tier.source.camera import V4l2Camera  # with all that opens devices: not before there is one
 
-        camera = self._cameras[node.name] = V4l2Camera(node, self._needs)
+        camera = self._cameras[node.name] = V4l2Camera(node, self._context)
         return camera
 
     async def _look_after(
