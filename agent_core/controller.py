@@ -10,14 +10,13 @@ from agent_core.base.clock import Clock
 from agent_core.base.errors import AgentError
 from agent_core.base.listing import Page
 from agent_core.base.models import Camera, CameraId, CameraStatus
-from agent_core.cameras.monitor import CameraMonitor
-from agent_core.cameras.registry import CameraRegistry
+from agent_core.cameras import CameraMonitor, CameraRegistry
 from agent_core.health import HealthMonitor, HealthReport
 from agent_core.media.downloads import Downloads, OpenedFile, ServedFile
 from agent_core.plugin_host.manager import PluginManager
 from agent_core.plugin_host.models import PluginState, PluginStatus
 from agent_core.plugin_host.supervisor import Supervisor
-from agent_core.recordings import RecordingManager
+from agent_core.recordings import RecordingManager, RecordingStore
 from agent_core.recordings.models import (
     ListedRecording,
     RecordingDetails,
@@ -26,7 +25,6 @@ from agent_core.recordings.models import (
     StartedRecording,
     Stopped,
 )
-from agent_core.recordings.store import RecordingStore
 from agent_core.snapshots import SnapshotService
 from agent_core.snapshots.models import Snapshot, SnapshotDetails, SnapshotRequest, StoredFile
 from agent_core.streams import StreamService

@@ -25,7 +25,6 @@ from agent_core.base.events import EventBus
 from agent_core.config import ServerConfig
 from agent_core.media.downloads import DirectoryFiles, Downloads
 from agent_core.plugin.abc import RpcParams
-from agent_core.recordings.downloads import RecordingFiles
 from agent_core.recordings.store import RecordingStore
 from agent_core.rpc.session import SharedParts
 from agent_core.rpc.sessions import Sessions
@@ -124,9 +123,7 @@ class ToyAgent:
         return self.sessions.topic_counts()
 
     async def run(self, *, task_status: anyio.abc.TaskStatus[None]) -> None:
-        downloads = Downloads(
-            {"snapshots": DirectoryFiles(self.snapshots), "recordings": RecordingFiles(self.recordings)}
-        )
+        downloads = Downloads({"snapshots": DirectoryFiles(self.snapshots), "recordings": self.recordings})
         http = web_app(
             ready=lambda: True,
             metrics=lambda: (),

@@ -14,9 +14,9 @@ from agent_core.auth.tokens import TokenAuthority
 from agent_core.base.clock import Clock
 from agent_core.base.errors import AgentError, FfmpegFailed, PluginError
 from agent_core.base.events import EventBus
+from agent_core.cameras import CameraMonitor, CameraRegistry
 from agent_core.cameras.ledger import Ledger
-from agent_core.cameras.monitor import CameraMonitor, SourceState
-from agent_core.cameras.registry import CameraRegistry
+from agent_core.cameras.monitor import SourceState
 from agent_core.config import AgentConfig
 from agent_core.controller import Controller, Services
 from agent_core.media.downloads import DirectoryFiles, Downloads
@@ -25,11 +25,10 @@ from agent_core.plugin_host.manager import EntryPointFinder
 from agent_core.plugin_host.models import Providers
 from agent_core.plugin_host.supervisor import Supervisor
 from agent_core.plugin_host.wrong_settings import refuse_wrong_settings
-from agent_core.recordings.downloads import RecordingFiles
-from agent_core.snapshots import SnapshotManager, SnapshotService
+from agent_core.snapshots import SnapshotService, SnapshotStore
 from agent_core.snapshots.converter import PictureConverter
+from agent_core.snapshots.ladder import SnapshotLadder
 from agent_core.snapshots.ring_tier import RingTier
-from agent_core.snapshots.store import SnapshotStore
 from agent_core.web.server import RpcServer
 
 __all__ = ("LEDGER_FILE", "Assembly", "assemble")
@@ -159,9 +158,7 @@ def _faced(
 
 
 def _downloads(snapshots: SnapshotService, media: MediaPlane) -> Downloads:
-    return Downloads(
-        {"snapshots": DirectoryFiles(snapshots.store.root), "recordings": RecordingFiles(media.files)}
-    )
+    return Downloads({"snapshots": DirectoryFiles(snapshots.store.root), "recordings": media.files})
 
 
 def _snapshots(
@@ -169,7 +166,7 @@ def _snapshots(
 ) -> SnapshotService:
     tiers = [RingTier(clock), *chain.from_iterable(each.tiers for each in plugins.providers)]
     return SnapshotService(
-        ladder=SnapshotManager(tiers, budgets_s=config.snapshots.tier_budget_s, clock=clock),
+        ladder=SnapshotLadder(tiers, budgets_s=config.snapshots.tier_budget_s, clock=clock),
         converter=PictureConverter(max_pixels=config.snapshots.max_pixels, clock=clock),
         store=SnapshotStore(config.storage.snapshots),
         defaults=config.snapshots,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from agent_core.base.clock import Clock
 from agent_core.base.events import EventBus
 from agent_core.base.models import CameraId
-from agent_core.cameras.registry import CameraRegistry
+from agent_core.cameras import CameraRegistry
 from agent_core.config import AgentConfig, HealthConfig, MediaServerConfig, RecordingsConfig
 from agent_core.health import HealthMonitor
 from agent_core.mediamtx.breaker import BreakerSettings, CircuitBreaker
@@ -16,11 +16,10 @@ from agent_core.mediamtx.link import ServerLink
 from agent_core.plugin import Component, MediaServer, MediaServerEndpoints
 from agent_core.plugin_host.manager import PluginManager
 from agent_core.plugin_host.supervisor import Supervisor
-from agent_core.recordings import RecordingManager
+from agent_core.recordings import RecordingManager, RecordingStore
 from agent_core.recordings.locality import RecordingPlace
 from agent_core.recordings.resumption import Resumption
 from agent_core.recordings.retention import RecordingCleaner
-from agent_core.recordings.store import RecordingStore
 from agent_core.streams import CameraPaths, StreamLeases, StreamService
 from agent_core.streams.addresses import StreamAddresses
 from agent_core.streams.keeper import PathKeeper

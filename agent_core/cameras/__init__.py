@@ -1,1 +1,6 @@
-"""Cameras: the registry that maps ids to devices, their identity, and the sources that report them."""
+"""Cameras: the registry of ids, the identity of devices, and the monitor of the sources that report them."""
+
+from agent_core.cameras.monitor import CameraMonitor
+from agent_core.cameras.registry import CameraRegistry
+
+__all__ = ("CameraMonitor", "CameraRegistry")

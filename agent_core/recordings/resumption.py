@@ -11,7 +11,7 @@ from anyio.abc import TaskStatus
 from agent_core.base.clock import Clock
 from agent_core.base.errors import AgentError, InvalidState, Unsupported
 from agent_core.base.waiting import GrowingPauses, first_of
-from agent_core.recordings import ENDED_WITH_AGENT, RecordingManager
+from agent_core.recordings.manager import ENDED_WITH_AGENT, RecordingManager
 from agent_core.recordings.models import StoredRecording
 from agent_core.recordings.store import RecordingStore
 from agent_core.streams import CameraPaths

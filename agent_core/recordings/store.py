@@ -18,6 +18,7 @@ from agent_core.base.listing import Lister, Page, newest_first
 from agent_core.base.models import CAMERA_ID, CameraId
 from agent_core.base.small_files import read_small
 from agent_core.base.workers import WorkerPool
+from agent_core.media.downloads import ServedFile
 from agent_core.recordings.models import ListedRecording, RecordingFormat, RecordingNote, StoredRecording
 from agent_core.recordings.problems import no_recording, not_local
 from agent_core.recordings.segments import SegmentLengths, listed, mend_closed, segments
@@ -272,6 +273,17 @@ class RecordingStore:
         known = _ID.fullmatch(recording_id)
         stored = self._look_up(self._root / known[1] / recording_id) if known else None
         return [segment.name for segment in stored.segments] if stored else []
+
+    def resolve(self, name: str) -> ServedFile | None:
+        """Return the first segment for a recording's id, or the segment named `<id>/<segment>`; None if unknown."""
+        recording_id, _, wanted = name.partition("/")
+        names = self.segment_names(recording_id)
+        if not names or (wanted and wanted not in names):
+            return None
+        at = names.index(wanted) if wanted else 0
+        following = f"{recording_id}/{names[at + 1]}" if at + 1 < len(names) else None
+        camera = recording_id.partition("_")[0]
+        return ServedFile(self._root, f"{camera}/{recording_id}/{names[at]}", following)
 
     def segment_durations_s(self, stored: StoredRecording) -> list[float]:
         """Seconds of media of each segment, 0 for a damaged one."""

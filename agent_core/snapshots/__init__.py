@@ -1,6 +1,6 @@
-"""Stills by the fastest way that works: tiers in order, a budget for each, one capture for all who wait."""
+"""Snapshots: captured by the fastest tier that works, converted, stored and announced."""
 
-from agent_core.snapshots.ladder import AllTiersFailed, SnapshotManager, Still
 from agent_core.snapshots.service import SnapshotService
+from agent_core.snapshots.store import SnapshotStore
 
-__all__ = ("AllTiersFailed", "SnapshotManager", "SnapshotService", "Still")
+__all__ = ("SnapshotService", "SnapshotStore")

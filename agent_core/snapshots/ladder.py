@@ -18,7 +18,7 @@ from agent_core.plugin import CaptureRequest, SnapshotTier
 from agent_core.plugin.results import checked_picture
 from agent_core.snapshots.models import TierAttempt
 
-__all__ = ("AllTiersFailed", "SnapshotManager", "Still")
+__all__ = ("AllTiersFailed", "SnapshotLadder", "Still")
 
 _log = logging.getLogger("camera_agent.snapshots")
 
@@ -76,7 +76,7 @@ class _Outcome:
         return self.value
 
 
-class SnapshotManager:
+class SnapshotLadder:
     """Takes stills, one capture of a camera at a time.
 
     Those who wait share it where it is fresh enough for them, so any number of callers needs at most two.

@@ -11,7 +11,7 @@ from agent_core.config import SnapshotsConfig
 from agent_core.plugin import SnapshotTier, jpeg
 from agent_core.snapshots.converter import PictureConverter
 from agent_core.snapshots.images import Wanted
-from agent_core.snapshots.ladder import SnapshotManager, Still
+from agent_core.snapshots.ladder import SnapshotLadder, Still
 from agent_core.snapshots.models import Snapshot, SnapshotDetails, SnapshotRequest, StoredFile
 from agent_core.snapshots.store import SnapshotStore
 
@@ -29,7 +29,7 @@ class SnapshotService:
         defaults: values for settings that a request leaves out.
     """
 
-    ladder: SnapshotManager
+    ladder: SnapshotLadder
     converter: PictureConverter
     store: SnapshotStore
     defaults: SnapshotsConfig

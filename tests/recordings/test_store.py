@@ -13,7 +13,6 @@ from agent_core.base.errors import NotFound, StorageFailed
 from agent_core.base.models import CameraId
 from agent_core.media.fmp4 import is_finished
 from agent_core.plugin import ffmpeg
-from agent_core.recordings.downloads import RecordingFiles
 from agent_core.recordings.models import RecordingFormat, RecordingNote
 from agent_core.recordings.store import NOTE, RecordingStore
 
@@ -115,21 +114,20 @@ async def test_names_that_are_no_recording_are_not_found(
     assert caught.value.suggestion
     assert store.segment_names(name) == []
     if name.partition("/")[0] != FIRST:
-        assert RecordingFiles(store).resolve(name) is None
+        assert store.resolve(name) is None
 
 
 @pytest.mark.parametrize("inner", ["..", "../a.mp4", "recording.json", "b.mp4", "a.mp4/", "/a.mp4"])
 def test_only_segments_are_downloads(store: RecordingStore, root: Path, inner: str) -> None:
     segment(root, make(store), "a.mp4")
-    assert RecordingFiles(store).resolve(f"{FIRST}/{inner}") is None
+    assert store.resolve(f"{FIRST}/{inner}") is None
 
 
 def test_a_download_names_the_next_segment(store: RecordingStore, root: Path) -> None:
     note = make(store)
     segment(root, note, "a.mp4")
     segment(root, note, "b.mp4")
-    files = RecordingFiles(store)
-    first, second = files.resolve(note.id), files.resolve(f"{note.id}/b.mp4")
+    first, second = store.resolve(note.id), store.resolve(f"{note.id}/b.mp4")
     assert first is not None
     assert second is not None
     assert (first.relative, first.next_name) == (f"camera0/{note.id}/a.mp4", f"{note.id}/b.mp4")

@@ -20,7 +20,7 @@ from agent_core.base.models import (
     PictureFormat,
 )
 from agent_core.plugin import CaptureRequest, SnapshotTier, TierUnavailable
-from agent_core.snapshots import AllTiersFailed, SnapshotManager, Still
+from agent_core.snapshots.ladder import AllTiersFailed, SnapshotLadder, Still
 from agent_core.testing import SimulatedClock
 from agent_core.testing.scripted_producer import a_jpeg
 
@@ -86,11 +86,11 @@ async def stale(request: CaptureRequest) -> Picture:
     return picture(request.not_before_s - 0.001)
 
 
-def manager(*tiers: SnapshotTier, budget_s: float = 5.0) -> SnapshotManager:
-    return SnapshotManager(tiers, budgets_s=(budget_s,) * 4, clock=CLOCK)
+def manager(*tiers: SnapshotTier, budget_s: float = 5.0) -> SnapshotLadder:
+    return SnapshotLadder(tiers, budgets_s=(budget_s,) * 4, clock=CLOCK)
 
 
-async def take(snapshots: SnapshotManager, *, max_age_s: float = 0.5, deadline_s: float = 10.0) -> Still:
+async def take(snapshots: SnapshotLadder, *, max_age_s: float = 0.5, deadline_s: float = 10.0) -> Still:
     with anyio.fail_after(20):
         return await snapshots.take(camera(), max_age_s=max_age_s, deadline_s=deadline_s)
 
@@ -343,7 +343,7 @@ async def test_attempts_and_the_whole_climb_are_timed_from_their_own_beginnings(
         return picture(clock.monotonic_s())
 
     tiers = [Scripted(rank, slowly_broken) for rank in (0, 1)]
-    snapshots = SnapshotManager([*tiers, Scripted(2, slowly_good)], budgets_s=(20.0,) * 4, clock=clock)
+    snapshots = SnapshotLadder([*tiers, Scripted(2, slowly_good)], budgets_s=(20.0,) * 4, clock=clock)
     still = await take(snapshots)
     assert [each.duration_s for each in still.attempts] == [0.25, 0.25]
     assert still.duration_s == 1.0
@@ -361,7 +361,7 @@ async def test_a_failure_serves_a_call_of_the_moment_at_which_it_began() -> None
             await take(snapshots)
 
     tier = Scripted(0, failing)
-    snapshots = SnapshotManager([tier], budgets_s=(20.0,) * 4, clock=SimulatedClock())
+    snapshots = SnapshotLadder([tier], budgets_s=(20.0,) * 4, clock=SimulatedClock())
     async with anyio.create_task_group() as tg:
         for _ in range(5):
             tg.start_soon(call)
