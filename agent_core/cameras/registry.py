@@ -10,7 +10,7 @@ from agent_core.base.events import EventBus
 from agent_core.base.models import CAMERA_ID, Camera, CameraEvent, CameraId, CameraStatus, DetectedCamera
 from agent_core.cameras.identity import Identity, Known, identify
 from agent_core.cameras.ledger import Ledger
-from agent_core.plugin.results import checked_camera, checked_reason
+from agent_core.cameras.reports import checked_camera, checked_reason
 
 __all__ = ("CameraRegistry", "SourceReport", "parse_camera_id")
 

@@ -1,7 +1,7 @@
 """The agent as lent to one plugin: the parts are shared, the right to publish is its own."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -9,11 +9,11 @@ from pydantic import BaseModel
 from agent_core.base.clock import Clock
 from agent_core.base.errors import PluginError
 from agent_core.base.events import EventBus
+from agent_core.base.field_rules import kind_of
 from agent_core.base.models import CameraId
 from agent_core.plugin.context import CameraDirectory
-from agent_core.plugin.results import checked_payload
 
-__all__ = ("LentAgent", "PluginEvents")
+__all__ = ("LentAgent", "PluginEvents", "checked_payload")
 
 
 class PluginEvents:
@@ -35,6 +35,22 @@ class PluginEvents:
             )
         kept = _copied(checked_payload(topic, payload))
         self._bus.publish(topic, kept, camera=_camera(kept))
+
+
+def checked_payload(topic: str, value: object) -> object:
+    """Return `value`, an event's payload: an instance of a dataclass, a mapping or a pydantic model.
+
+    Raises:
+        PluginError: it is anything else, which clients would receive without fields.
+    """
+    is_record = is_dataclass(value) and not isinstance(value, type)
+    if is_record or isinstance(value, Mapping | BaseModel):
+        return value
+    raise PluginError(
+        f"The payload of {topic} is {kind_of(value)}, which has no fields.",
+        reason="wrong_payload",
+        suggestion="Publish a frozen dataclass, a mapping or a pydantic model.",
+    )
 
 
 def _copied(payload: object) -> object:

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from agent_core.base.containment import contained, describe
 from agent_core.base.errors import AgentError, PluginError
+from agent_core.base.field_rules import Rule, first_breach, kind_of, tuple_of
 from agent_core.base.models import MediaInput
 from agent_core.config import PluginsConfig, explain_validation
 from agent_core.plugin import spec
@@ -27,7 +28,6 @@ from agent_core.plugin.abc import (
 )
 from agent_core.plugin.checks import Check
 from agent_core.plugin.context import AgentContext
-from agent_core.plugin.results import checked_publisher
 from agent_core.plugin_host.models import PluginState, PluginStatus, Providers
 from agent_core.plugin_host.selection import (
     ENTRY_POINT_GROUP,
@@ -53,6 +53,13 @@ T = TypeVar("T")
 
 #: Of a snapshot tier; `snapshots.tier_budget_s` has a budget for each.
 _HIGHEST_RANK = 3
+_PUBLISHER: Mapping[str, Rule] = MappingProxyType(
+    {
+        "argv": ("a tuple of words", lambda value: bool(value) and tuple_of(str)(value)),
+        "redacted": ("a text", lambda value: isinstance(value, str)),
+        "reports_progress": ("a bool", lambda value: isinstance(value, bool)),
+    }
+)
 
 
 #: Makes the `AgentContext` for the plugin of this name and these topics.
@@ -301,7 +308,7 @@ class PluginManager:
         try:
             with contained(f"The hook agent_publisher of the plugin '{name}'"):
                 answer = self._answer(name, "agent_publisher", media_input=media_input)
-            return None if answer is None else checked_publisher(name, answer)
+            return None if answer is None else _checked_publisher(name, answer)
         except PluginError as error:
             self._note_broken_publisher(name, error)
         except AgentError:
@@ -314,3 +321,18 @@ class PluginManager:
         if name not in self._broken_publishers:
             self._broken_publishers.add(name)
             _log.error("the hook agent_publisher of %s failed", name, exc_info=error)
+
+
+def _checked_publisher(plugin: str, value: object) -> Publisher:
+    """Return `value`, which the hook `agent_publisher` of `plugin` returned.
+
+    Raises:
+        PluginError: it is not a usable `Publisher`.
+    """
+    breach = first_breach(value, _PUBLISHER) if isinstance(value, Publisher) else ""
+    if isinstance(value, Publisher) and not breach:
+        return value
+    fault = f"a Publisher {breach}" if breach else f"{kind_of(value)} instead of a Publisher"
+    raise PluginError(
+        f"The hook agent_publisher of the plugin '{plugin}' returned {fault}.", reason="wrong_provider"
+    )

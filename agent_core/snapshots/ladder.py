@@ -15,7 +15,7 @@ from agent_core.base.errors import AgentError, CaptureFailed, PluginError, TierU
 from agent_core.base.locks import KeyedLock
 from agent_core.base.models import Camera, CameraId, CameraStatus, Picture
 from agent_core.plugin import CaptureRequest, SnapshotTier
-from agent_core.plugin.results import checked_picture
+from agent_core.snapshots.captured import checked_picture
 from agent_core.snapshots.models import TierAttempt
 
 __all__ = ("AllTiersFailed", "SnapshotLadder", "Still")

@@ -14,9 +14,10 @@ import pytest
 
 from agent_core.base.clock import SystemClock
 from agent_core.base.models import Camera, CameraId, CameraStatus, CapturedAtSource, DetectedCamera
+from agent_core.cameras.reports import checked_camera
 from agent_core.plugin import AgentError, CameraSource, CaptureRequest, PictureFormat, SnapshotTier
 from agent_core.plugin.jpeg import inspect
-from agent_core.plugin.results import checked_camera, checked_picture
+from agent_core.snapshots.captured import checked_picture
 
 __all__ = (
     "CameraSourceContract",

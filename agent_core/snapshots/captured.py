@@ -1,0 +1,53 @@
+"""Check of the pictures that tiers return, made before the ladder takes them over: foreign code may return anything."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from agent_core.base.errors import CaptureFailed
+from agent_core.base.field_rules import Rule, first_breach, is_number, is_size, kind_of
+from agent_core.base.models import CapturedAtSource, Picture, PictureFormat
+from agent_core.plugin import jpeg
+
+__all__ = ("checked_picture",)
+
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_PICTURE: Mapping[str, Rule] = MappingProxyType(
+    {
+        "data": ("bytes", lambda value: isinstance(value, bytes) and bool(value)),
+        "format": ("a PictureFormat", lambda value: isinstance(value, PictureFormat)),
+        "width": ("a number of pixels", is_size),
+        "height": ("a number of pixels", is_size),
+        "captured_s": ("a finite number of seconds", is_number),
+        "captured_at_source": ("a CapturedAtSource", lambda value: isinstance(value, CapturedAtSource)),
+        "settled": ("a bool", lambda value: isinstance(value, bool)),
+    }
+)
+
+
+def checked_picture(tier: str, value: object) -> Picture:
+    """Return `value`, which the tier named `tier` returned.
+
+    Raises:
+        CaptureFailed: it is not a usable `Picture`; the details name the tier and the fault.
+    """
+    if not isinstance(value, Picture):
+        fault = f"returned {kind_of(value)} instead of a Picture"
+    elif breach := first_breach(value, _PICTURE):
+        fault = f"returned a Picture {breach}"
+    elif not _has_its_format(value):
+        fault = f"returned a Picture whose data are not a whole {value.format.value.upper()} file"
+    else:
+        return value
+    raise CaptureFailed(
+        f"The tier {tier} failed: it {fault}.", reason="tier_error", suggestion="Tell the plugin's author."
+    )
+
+
+def _has_its_format(picture: Picture) -> bool:
+    if picture.format is not PictureFormat.JPG:
+        return picture.data.startswith(_PNG_SIGNATURE)
+    try:
+        jpeg.inspect(picture.data)
+    except jpeg.JpegError:
+        return False
+    return True
