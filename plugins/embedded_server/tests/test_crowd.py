@@ -11,7 +11,7 @@ import anyio
 import pytest
 from anyio.abc import Listener, SocketAttribute, SocketStream, TaskGroup
 
-from embedded_server.crowd import Crowd, Guest, accept_all
+from embedded_server.connections.crowd import Crowd, Guest, accept_all
 
 
 async def test_the_oldest_that_is_not_settled_gives_way() -> None:

@@ -12,7 +12,7 @@ from embedded_server.faults import Faults
 from embedded_server.media.stream import Stream
 from embedded_server.recording.record_path import RecordPath
 from embedded_server.recording.recorder import Recorder, RecordSettings
-from embedded_server.roots import RecordingRoots
+from embedded_server.recording.roots import RecordingRoots
 
 PICTURES = 4
 SIZE = (64, 64)

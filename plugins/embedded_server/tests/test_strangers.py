@@ -22,9 +22,9 @@ from agent_core.base.clock import SystemClock
 from agent_core.plugin.processes import run
 from embedded_server import EmbeddedServerSettings, User, serving
 from embedded_server.api.http import HttpRequest
-from embedded_server.http_origin import is_json, why_foreign
-from embedded_server.peers import Endpoint, owner, owner_by_netlink, owner_by_table
-from embedded_server.roots import RecordingRoots
+from embedded_server.api.origin import is_json, why_foreign
+from embedded_server.connections.peers import Endpoint, owner, owner_by_netlink, owner_by_table
+from embedded_server.recording.roots import RecordingRoots
 
 NOBODY = 65_534
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can run a program as another account")

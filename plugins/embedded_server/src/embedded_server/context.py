@@ -13,7 +13,7 @@ from embedded_server.faults import Faults
 
 if TYPE_CHECKING:
     from agent_core.plugin.rtsp import Credentials
-    from embedded_server.roots import RecordingRoots
+    from embedded_server.recording.roots import RecordingRoots
 
 __all__ = ("Surroundings", "Timer")
 

@@ -155,7 +155,7 @@ class EmbeddedServer(MediaServer):
     def _surroundings(self, tasks: TaskGroup) -> Surroundings:
         from agent_core.plugin.rtsp import Credentials
         from embedded_server.recording.record_path import RecordPath
-        from embedded_server.roots import RecordingRoots
+        from embedded_server.recording.roots import RecordingRoots
 
         self._agent = self._agent or Credentials(_AGENT, secrets.token_urlsafe(32))
         folder = RecordPath(self._record_path, "fmp4", None).folder

@@ -15,8 +15,8 @@ import h11
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import Listener, SocketAttribute, SocketStream, TaskStatus
 
+from embedded_server.connections.crowd import Crowd, Guest, accept_all
 from embedded_server.context import Surroundings
-from embedded_server.crowd import Crowd, Guest, accept_all
 
 __all__ = ("HttpHandler", "HttpRequest", "HttpResponse", "HttpServer")
 

@@ -9,6 +9,7 @@ import anyio
 from agent_core.plugin import WorkerPool
 from embedded_server.api.access import api_user, given_credentials
 from embedded_server.api.http import HttpRequest, HttpResponse
+from embedded_server.api.origin import is_json, why_foreign
 from embedded_server.api.paging import page
 from embedded_server.api.views import (
     connection_view,
@@ -24,7 +25,6 @@ from embedded_server.config.options import global_options, path_options
 from embedded_server.config.validation import refuse_commands
 from embedded_server.config.writer import Writer
 from embedded_server.context import Surroundings
-from embedded_server.http_origin import is_json, why_foreign
 from embedded_server.paths.paths import Paths
 from embedded_server.recording import recordings
 from embedded_server.rtsp.server import RtspServer

@@ -25,7 +25,7 @@ from embedded_server.media.mpegts import MpegTs
 from embedded_server.media.samples import Sample, Sampler
 from embedded_server.media.stream import Stream, Track
 from embedded_server.recording.record_path import RecordPath
-from embedded_server.roots import RecordingRoots
+from embedded_server.recording.roots import RecordingRoots
 
 if TYPE_CHECKING:
     from embedded_server.media.container import Container

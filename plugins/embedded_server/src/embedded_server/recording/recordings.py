@@ -9,7 +9,7 @@ from embedded_server.config.configuration import Configuration
 from embedded_server.config.gotext import ConfigRefused, Json, time_text
 from embedded_server.config.names import is_pattern, matches, why_bad
 from embedded_server.recording.record_path import RecordPath
-from embedded_server.roots import RecordingRoots
+from embedded_server.recording.roots import RecordingRoots
 
 __all__ = ("all_recordings", "delete_segment", "recordings_of")
 

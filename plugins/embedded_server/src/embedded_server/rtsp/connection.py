@@ -19,8 +19,8 @@ from agent_core.plugin.rtsp import (
     Transport,
 )
 from embedded_server.config.gotext import ConfigRefused
+from embedded_server.connections.crowd import Guest
 from embedded_server.context import Surroundings
-from embedded_server.crowd import Guest
 from embedded_server.paths.path import NoStream, PathRefused
 from embedded_server.paths.paths import Paths
 from embedded_server.rtsp.access import RtspAccess, Unauthorized

@@ -5,8 +5,8 @@ from functools import partial
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import Listener, SocketStream, TaskStatus
 
+from embedded_server.connections.crowd import Crowd, Guest, accept_all
 from embedded_server.context import Surroundings
-from embedded_server.crowd import Crowd, Guest, accept_all
 from embedded_server.paths.paths import Paths
 from embedded_server.rtsp.connection import RtspConnection
 from embedded_server.rtsp.session import RtspSession

@@ -11,7 +11,7 @@ import anyio
 from anyio.abc import Listener, SocketStream, TaskGroup
 from anyio.streams.stapled import MultiListener
 
-from embedded_server.peers import is_own_account
+from embedded_server.connections.peers import is_own_account
 
 __all__ = ("Crowd", "Guest", "accept_all")
 
