@@ -4,6 +4,7 @@ import base64
 import errno
 import logging
 import os
+import socket
 import stat
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,6 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 import anyio
+import anyio.to_thread
 import httpx
 import pytest
 from anyio.abc import SocketListener
@@ -23,7 +25,7 @@ from agent_core.plugin.processes import run
 from embedded_server import EmbeddedServerSettings, User, serving
 from embedded_server.api.http import HttpRequest
 from embedded_server.api.origin import is_json, why_foreign
-from embedded_server.connections.peers import Endpoint, owner, owner_by_netlink, owner_by_table
+from embedded_server.connections.peers import Endpoint, Peers, owner_by_netlink, owner_by_table
 from embedded_server.recording.roots import RecordingRoots
 
 NOBODY = 65_534
@@ -302,9 +304,42 @@ async def test_the_owner_is_found_where_the_kernel_cannot_be_asked(address: str,
         return None
 
     async with connection(address, address) as (client, server, stream):
-        assert await owner(client, server, ask=ask) == os.geteuid()
+        peers = Peers(ask=ask)
+        assert await peers.owner(client, server) == os.geteuid()
         await stream.aclose()
-        assert await owner(client, server, ask=ask) is None
+        assert await peers.owner(client, server) is None
+
+
+async def test_a_hanging_table_takes_no_thread_of_other_work(tmp_path: Path) -> None:
+    """A pipe without a writer stands in for the table: opening it blocks its reader."""
+    table = tmp_path / "tcp"
+    os.mkfifo(table)
+    client, server = Endpoint("127.0.0.1", 4000), Endpoint("127.0.0.1", 8554)
+    tables = {socket.AF_INET: table, socket.AF_INET6: tmp_path / "tcp6"}
+    peers = Peers(ask=lambda _client, _server: None, tables=tables)
+    callers = int(anyio.to_thread.current_default_thread_limiter().total_tokens) + 1
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as tg:
+            for _ in range(callers):
+                tg.start_soon(peers.owner, client, server)
+            writer = await _open_for_writing(table)
+            try:
+                with anyio.fail_after(10):
+                    assert await anyio.to_thread.run_sync(lambda: "free") == "free"
+            finally:
+                tg.cancel_scope.cancel()
+                os.close(writer)
+
+
+async def _open_for_writing(pipe: Path) -> int:
+    """Open `pipe` as soon as it has a reader."""
+    while True:
+        try:
+            return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
+        await anyio.sleep(0.01)
 
 
 def test_an_address_that_is_not_of_this_host_has_no_owner() -> None:

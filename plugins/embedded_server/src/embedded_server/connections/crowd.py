@@ -1,4 +1,4 @@
-"""Accepts connections: the agent's own account always gets in, others have a share of the places."""
+"""Admission of connections: always for the agent's own account, within a limit for all others."""
 
 import asyncio
 import errno
@@ -11,21 +11,21 @@ import anyio
 from anyio.abc import Listener, SocketStream, TaskGroup
 from anyio.streams.stapled import MultiListener
 
-from embedded_server.connections.peers import is_own_account
+from embedded_server.connections.peers import Peers
 
 __all__ = ("Crowd", "Guest", "accept_all")
 
 _log = logging.getLogger("camera_agent.embedded_server")
 
-#: No descriptor or memory is left: what has come waits in the listener's queue until there is.
+#: No descriptor or memory is left: new connections wait in the listener's queue until there is.
 _EXHAUSTED = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 _PAUSE_S = 0.2
-_SAY_AGAIN_S = 60.0
+_LOG_INTERVAL_S = 60.0
 
 
 @dataclass(eq=False, slots=True)
 class Guest:
-    """One connection. One that `is_settled` (it has logged in, or reads or publishes) does not give way to others."""
+    """One connection; once `is_settled` (it has logged in, reads or publishes), it does not give way to others."""
 
     is_own: bool
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
@@ -33,11 +33,11 @@ class Guest:
 
 
 class Crowd:
-    """The connections to one listener.
+    """Connections to one listener.
 
     Args:
-        places: how many connections of other accounts and hosts there may be at once. When all are taken, the oldest
-            that is not settled gives way to a new one; if all are settled, the new one is refused.
+        places: the most connections that other accounts and hosts may have at once. When all are taken, the oldest
+            unsettled connection gives way to a new one; if all are settled, the new one is refused.
     """
 
     def __init__(self, places: int) -> None:
@@ -46,7 +46,7 @@ class Crowd:
 
     @contextmanager
     def place(self, *, is_own: bool) -> Iterator[Guest | None]:
-        """Have a place while the context is open; None if there is none."""
+        """Hold a place while the context is open; yield None if all are taken."""
         guest = Guest(is_own)
         if is_own:
             yield guest
@@ -72,12 +72,13 @@ class Crowd:
 async def accept_all(
     listener: Listener[SocketStream], crowd: Crowd, serve: Callable[[SocketStream, Guest], Awaitable[None]]
 ) -> None:
-    """Serve each connection in a task of its own until cancelled; connections end with it."""
+    """Serve each connection in a task of its own until cancelled, which ends the connections."""
+    peers = Peers()
 
     async def receive(stream: SocketStream) -> None:
-        _read_only_when_asked(stream)
+        _read_on_demand(stream)
         async with stream:
-            with crowd.place(is_own=await is_own_account(stream)) as guest:
+            with crowd.place(is_own=await peers.is_own_account(stream)) as guest:
                 if guest is not None:
                     with guest.scope:
                         await serve(stream, guest)
@@ -88,12 +89,12 @@ async def accept_all(
             tg.start_soon(_accept, each, receive, tg)
 
 
-def _read_only_when_asked(stream: SocketStream) -> None:
-    """Stop the event loop from taking what the client sends before `receive` asks for it.
+def _read_on_demand(stream: SocketStream) -> None:
+    """Stop the event loop from reading ahead of `receive`.
 
-    anyio pauses a stream that it connects, and forgets to pause one that it accepts: the loop then takes 256 KiB
-    at each turn, `receive` gives out 64 KiB of them, and the rest piles up for as long as the client sends.
-    anyio 4 offers no public way to pause; its `receive` resumes and pauses the transport itself.
+    anyio pauses the streams that it connects, but not those that it accepts: the loop reads 256 KiB per iteration,
+    `receive` returns 64 KiB of them, and the rest accumulates for as long as the client sends. anyio 4 has no public
+    way to pause; its `receive` resumes and pauses the transport itself.
     """
     transport = getattr(stream, "_transport", None)
     if isinstance(transport, asyncio.Transport) and not transport.is_closing():
@@ -103,17 +104,21 @@ def _read_only_when_asked(stream: SocketStream) -> None:
 async def _accept(
     listener: Listener[SocketStream], receive: Callable[[SocketStream], Awaitable[None]], tg: TaskGroup
 ) -> None:
-    """Accept until cancelled. Being out of descriptors is said once a minute, and ends no connection."""
-    say_from_s = anyio.current_time()
+    """Accept until cancelled; log a lack of descriptors at most once per minute, and keep all connections."""
+    log_from_s = anyio.current_time()
     while True:
         try:
             await listener.serve(receive, tg)
         except ConnectionError:
-            continue  # the client has gone before it was accepted
+            continue  # the client left before it was accepted
         except OSError as error:
             if error.errno not in _EXHAUSTED:
                 raise
-            if anyio.current_time() >= say_from_s:
-                say_from_s = anyio.current_time() + _SAY_AGAIN_S
-                _log.error("Connections to the embedded media server have to wait: %s.", error.strerror)
+            if anyio.current_time() >= log_from_s:
+                log_from_s = anyio.current_time() + _LOG_INTERVAL_S
+                _log.error(
+                    "Connections to the embedded media server have to wait: %s. "
+                    "Disconnect clients, or raise the agent's limits.",
+                    error.strerror,
+                )
             await anyio.sleep(_PAUSE_S)

@@ -1,7 +1,7 @@
-"""Tells which account of this host is at the other end of a TCP connection: what the kernel says, not the client.
+"""Accounts of this host behind TCP connections, according to the kernel.
 
-A publisher of the agent has no password: it would stand in FFmpeg's argument list, which every account can read. The
-owner of its socket is what no other account can forge.
+The agent's publishers have no password: FFmpeg's argument list, which every account can read, would show it. The owner
+of a socket cannot be forged.
 """
 
 import errno
@@ -10,14 +10,15 @@ import logging
 import os
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from anyio import to_thread
 from anyio.abc import SocketAttribute, SocketStream
 
-__all__ = ("Endpoint", "is_own_account", "owner", "owner_by_netlink", "owner_by_table")
+from agent_core.plugin import WorkerPool
+
+__all__ = ("Endpoint", "Peers", "owner_by_netlink", "owner_by_table")
 
 _log = logging.getLogger("camera_agent.embedded_server")
 
@@ -33,22 +34,25 @@ _FOUND_STATE, _FOUND_OWNER, _ERROR = struct.Struct("=BB"), struct.Struct("=II"),
 _OWNER_OFFSET = 64
 _ESTABLISHED = 1
 _ROOT = 0
-_TABLES = {socket.AF_INET: Path("/proc/net/tcp"), socket.AF_INET6: Path("/proc/net/tcp6")}
+_TABLES: Mapping[socket.AddressFamily, Path] = {
+    socket.AF_INET: Path("/proc/net/tcp"),
+    socket.AF_INET6: Path("/proc/net/tcp6"),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """An address and port of IPv4 or IPv6; an IPv4 address that is written as IPv6 becomes IPv4."""
+    """IPv4 or IPv6 address and port; an IPv4-mapped IPv6 address becomes IPv4."""
 
     address: str
     port: int
 
     @classmethod
     def of(cls, address: str, port: int) -> "Endpoint":
-        """Normalise an address as `getpeername` gives it.
+        """Normalise an address in the form of `getpeername`.
 
         Raises:
-            ValueError: it is no IP address.
+            ValueError: `address` is not an IP address.
         """
         parsed = ipaddress.ip_address(address.partition("%")[0])
         mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
@@ -67,11 +71,11 @@ def owner_by_netlink(client: Endpoint, server: Endpoint) -> int | None:
     """Ask the kernel for the owner of the client's socket.
 
     Returns:
-        The user id, or None where there is no such socket on this host, or one that no process holds any more: the
-        kernel reports those as root's.
+        The user id; None if this host has no such socket, or if no process holds it any more (the kernel reports those
+        as root's).
 
     Raises:
-        OSError: the kernel does not answer such questions.
+        OSError: the kernel does not support the query, or denies it.
     """
     query = _QUERY.pack(client.family, socket.IPPROTO_TCP, 0, 0, _ANY_STATE)
     query += _PORTS.pack(client.port, server.port) + client.packed.ljust(16, b"\0")
@@ -80,7 +84,7 @@ def owner_by_netlink(client: Endpoint, server: Endpoint) -> int | None:
     kind = socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
     with socket.socket(socket.AF_NETLINK, kind, _NETLINK_SOCK_DIAG) as kernel:
         kernel.send(head + query)
-        answer = kernel.recv(8192)  # it is there when `send` returns
+        answer = kernel.recv(8192)  # the kernel has queued it when `send` returns
     if _MESSAGE.unpack_from(answer)[1] == _NLMSG_ERROR:
         number = -int(_ERROR.unpack_from(answer, _MESSAGE.size)[0])
         if number == errno.ENOENT:
@@ -92,7 +96,7 @@ def owner_by_netlink(client: Endpoint, server: Endpoint) -> int | None:
 
 
 def owner_by_table(client: Endpoint, server: Endpoint, table: str) -> int | None:
-    """Find the owner in the text of `/proc/net/tcp` or `tcp6`; None as for `owner_by_netlink`."""
+    """Find the owner in the text of `/proc/net/tcp` or `/proc/net/tcp6`; return None as `owner_by_netlink` does."""
     wanted = [_table_text(client), _table_text(server), f"{_ESTABLISHED:02X}"]
     for line in table.splitlines()[1:]:
         fields = line.split()
@@ -106,15 +110,57 @@ def _table_text(end: Endpoint) -> str:
     return "".join(f"{word:08X}" for word in words) + f":{end.port:04X}"
 
 
-async def is_own_account(stream: SocketStream) -> bool:
-    """Tell whether the other end is a process on this host of the agent's own account or of root."""
-    ends = _ends(stream)
-    uid = None if ends is None else await owner(*ends)
-    return uid is not None and uid in (os.geteuid(), _ROOT)
+class Peers:
+    """Owners of the other ends of connections.
+
+    Args:
+        ask: queries the kernel for the owner of a socket, as `owner_by_netlink` does.
+        tables: the kernel's tables of TCP sockets, read where `ask` finds no owner.
+    """
+
+    def __init__(
+        self,
+        *,
+        ask: Callable[[Endpoint, Endpoint], int | None] = owner_by_netlink,
+        tables: Mapping[socket.AddressFamily, Path] = _TABLES,
+    ) -> None:
+        self._ask = ask
+        self._tables = tables
+        self._threads = WorkerPool(1)
+
+    async def is_own_account(self, stream: SocketStream) -> bool:
+        """Return whether a process of the agent's own account or of root on this host is at the other end."""
+        ends = _ends(stream)
+        uid = None if ends is None else await self.owner(*ends)
+        return uid is not None and uid in (os.geteuid(), _ROOT)
+
+    async def owner(self, client: Endpoint, server: Endpoint) -> int | None:
+        """Find the owner of the client's socket; a cancelled caller leaves a hanging table at once.
+
+        A kernel without the module tcp_diag reports every socket as missing, so the tables are read then as well.
+
+        Returns:
+            The user id, or None if no process of this host has the socket.
+        """
+        try:
+            found = self._ask(client, server)
+        except OSError as error:
+            _log.debug("The kernel does not report the owner of a connection: %s.", error.strerror)
+            found = None
+        if found is not None:
+            return found
+        try:
+            return await self._threads.run_abandonable(_look_up, self._tables, client, server)
+        except OSError:
+            _log.warning(
+                "Neither netlink nor /proc/net reports the owner of a connection. "
+                "Publishers on this host need a user with a password: set plugins.embedded_server.users."
+            )
+            return None
 
 
 def _ends(stream: SocketStream) -> tuple[Endpoint, Endpoint] | None:
-    """Give both ends; None where the client has gone already."""
+    """Return the client's and the server's end; None if the client has already gone."""
     remote = stream.extra(SocketAttribute.remote_address, None)  # noqa: S610 - not Django
     local = stream.extra(SocketAttribute.local_address, None)  # noqa: S610 - not Django
     if not isinstance(remote, tuple) or not isinstance(local, tuple):
@@ -122,36 +168,10 @@ def _ends(stream: SocketStream) -> tuple[Endpoint, Endpoint] | None:
     return Endpoint.of(str(remote[0]), int(remote[1])), Endpoint.of(str(local[0]), int(local[1]))
 
 
-async def owner(
-    client: Endpoint, server: Endpoint, *, ask: Callable[[Endpoint, Endpoint], int | None] = owner_by_netlink
-) -> int | None:
-    """Find the owner of the client's socket by `ask`, and in the kernel's tables where that finds none.
-
-    A kernel whose module tcp_diag is missing answers "no such socket" for each one, so that answer is not the last word.
-
-    Returns:
-        The user id, or None where no process of this host has the socket.
-    """
-    try:
-        found = ask(client, server)
-    except OSError as error:
-        _log.debug("The kernel does not tell who connects: %s.", error.strerror)
-        found = None
-    if found is not None:
-        return found
-    try:
-        return await to_thread.run_sync(_look_up, client, server)
-    except OSError:
-        _log.warning(
-            "Neither netlink nor /proc/net tells who connects; publishing from this host needs a user with a password."
-        )
-        return None
-
-
-def _look_up(client: Endpoint, server: Endpoint) -> int | None:
-    """Look in both tables: a client may reach an IPv4 address through an IPv6 socket."""
-    found = owner_by_table(client, server, _TABLES[client.family].read_text())
-    if found is None and client.family is socket.AF_INET and _TABLES[socket.AF_INET6].exists():
+def _look_up(tables: Mapping[socket.AddressFamily, Path], client: Endpoint, server: Endpoint) -> int | None:
+    """Search both tables: a client may reach an IPv4 address through an IPv6 socket."""
+    found = owner_by_table(client, server, tables[client.family].read_text())
+    if found is None and client.family is socket.AF_INET and tables[socket.AF_INET6].exists():
         pair = [Endpoint(f"::ffff:{end.address}", end.port) for end in (client, server)]
-        found = owner_by_table(pair[0], pair[1], _TABLES[socket.AF_INET6].read_text())
+        found = owner_by_table(pair[0], pair[1], tables[socket.AF_INET6].read_text())
     return found
