@@ -23,8 +23,8 @@ from pydantic import SecretStr
 from agent_core.base.clock import SystemClock
 from agent_core.plugin.processes import run
 from embedded_server import EmbeddedServerSettings, User, serving
+from embedded_server.api.access import is_json, why_foreign
 from embedded_server.api.http import HttpRequest
-from embedded_server.api.origin import is_json, why_foreign
 from embedded_server.connections.peers import Endpoint, Peers, owner_by_netlink, owner_by_table
 from embedded_server.recording.roots import RecordingRoots
 

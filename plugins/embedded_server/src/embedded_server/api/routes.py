@@ -7,13 +7,12 @@ from functools import partial
 import anyio
 
 from agent_core.plugin import WorkerPool
-from embedded_server.api.access import api_user, given_credentials
+from embedded_server.api.access import api_user, given_credentials, is_json, why_foreign
 from embedded_server.api.http import HttpRequest, HttpResponse
-from embedded_server.api.origin import is_json, why_foreign
-from embedded_server.api.paging import page
 from embedded_server.api.views import (
     connection_view,
     defaults_view,
+    page,
     path_options_view,
     path_view,
     server_view,

@@ -1,8 +1,10 @@
-"""What runs, in the shapes of the API."""
+"""JSON values of the API, in MediaMTX's shapes."""
+
+from collections.abc import Mapping
 
 from embedded_server.config import defaults
 from embedded_server.config.configuration import Configuration, PathOptions
-from embedded_server.config.gotext import Json, time_text
+from embedded_server.config.gotext import ConfigRefused, Json, time_text
 from embedded_server.config.users import redacted
 from embedded_server.paths.path import Path
 from embedded_server.rtsp.connection import RtspConnection
@@ -11,19 +13,23 @@ from embedded_server.rtsp.session import Counters, RtspSession, State
 __all__ = (
     "connection_view",
     "defaults_view",
+    "page",
     "path_options_view",
     "path_view",
     "server_view",
     "session_view",
 )
 
-#: Go's zero time: what `onlineTime` is of a pulled source that never connected.
+#: Go's zero time: the `onlineTime` of a pulled source that has never connected.
 _NEVER = "0001-01-01T00:00:00Z"
+_MAX_NUMBER = 2**31 - 1
+#: Including leading zeros; Python refuses to parse numbers of thousands of digits.
+_MAX_DIGITS = 100
 _STATES = {State.PLAY: "read", State.RECORD: "publish"}
 
 
 def server_view(configuration: Configuration) -> dict[str, Json]:
-    """All global options, the users after `authMethod`, passwords hidden."""
+    """Return all global options; the users follow `authMethod`, with passwords hidden."""
     view: dict[str, Json] = {}
     for key in defaults.GLOBAL:
         view[key] = configuration.server[key]
@@ -37,7 +43,7 @@ def defaults_view(configuration: Configuration, *, legacy: bool) -> dict[str, Js
 
 
 def path_options_view(name: str, options: PathOptions, *, legacy: bool) -> dict[str, Json]:
-    """All options of a path, its name first."""
+    """Return all options of a path, its name first."""
     hidden = defaults.NEWER_THAN_LEGACY if legacy else frozenset()
     return {"name": name, **{key: value for key, value in options.items() if key not in hidden}}
 
@@ -69,7 +75,7 @@ def path_view(path: Path, *, legacy: bool) -> dict[str, Json]:
 
 
 def session_view(session: RtspSession, connection_id: str, *, legacy: bool) -> dict[str, Json]:
-    who: dict[str, Json] = {
+    view: dict[str, Json] = {
         "id": session.id,
         "created": time_text(session.created),
         "remoteAddr": session.address,
@@ -84,8 +90,10 @@ def session_view(session: RtspSession, connection_id: str, *, legacy: bool) -> d
     }
     older = _older_counters(session.counters)
     if legacy:
-        return {key: value for key, value in who.items() if key not in ("user", "userAgent", "conns")} | older
-    return who | _newer_counters(session.counters) | older
+        return {
+            key: value for key, value in view.items() if key not in ("user", "userAgent", "conns")
+        } | older
+    return view | _newer_counters(session.counters) | older
 
 
 def _newer_counters(counters: Counters) -> dict[str, Json]:
@@ -134,3 +142,28 @@ def connection_view(connection: RtspConnection, *, legacy: bool) -> dict[str, Js
         if legacy
         else {**view, "tunnel": "none", "inboundBytes": received, "outboundBytes": sent, **older}
     )
+
+
+def page(query: Mapping[str, str], items: list[Json]) -> Json:
+    """Return the page of `items` that `query` selects; a page past the end is empty.
+
+    Raises:
+        ConfigRefused: `itemsPerPage` or `page` is not a valid number.
+    """
+    size = _number(query.get("itemsPerPage", "100"))
+    if size == 0:
+        raise ConfigRefused("invalid items per page")
+    start = _number(query.get("page", "0")) * size
+    return {
+        "itemCount": len(items),
+        "pageCount": -(-len(items) // size),
+        "items": items[start : start + size],
+    }
+
+
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise ConfigRefused(f'strconv.ParseUint: parsing "{text}": invalid syntax')
+    if len(text) > _MAX_DIGITS or int(text) > _MAX_NUMBER:
+        raise ConfigRefused(f'strconv.ParseUint: parsing "{text}": value out of range')
+    return int(text)

@@ -1,4 +1,4 @@
-"""What the address in an RTSP request names."""
+"""Addresses in RTSP requests: the parsing of untrusted text, kept apart from the connection's I/O."""
 
 import re
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ _TRACK = re.compile(r"/trackID=([0-9]{1,3})\Z")
 
 @dataclass(frozen=True, slots=True)
 class RtspTarget:
-    """`path` is without the leading slash; `track` is set where the address ends with `/trackID=N`."""
+    """Parts of an address; `path` has no leading slash, `track` is set if the address ends with `/trackID=N`."""
 
     host: str
     path: str
@@ -22,31 +22,34 @@ class RtspTarget:
 
     @classmethod
     def parse(cls, uri: str) -> "RtspTarget":
-        """The parts of `rtsp://host/path?query/trackID=N`.
+        """Split `rtsp://host/path?query/trackID=N` into its parts.
 
         Raises:
-            RtspError: it is no such address.
+            RtspError: `uri` is not such an address.
         """
         found = _TRACK.search(uri)
         try:
             parts = urlsplit(uri[: found.start()] if found else uri)
         except ValueError:
-            raise RtspError("A request's address cannot be read.") from None
+            raise RtspError("The address in the request is not a valid URL.") from None
         if parts.scheme not in ("rtsp", "rtsps") or not parts.path.startswith("/"):
-            raise RtspError("A request's address names no path.")
+            raise RtspError("The address in the request names no path.")
         path = unquote(parts.path[1:])
-        if not path.isprintable():  # names get into the log
-            raise RtspError("A request's address has control characters in it.")
+        if not path.isprintable():  # names are logged
+            raise RtspError("The address in the request contains control characters.")
         return cls(parts.netloc, path, parts.query, int(found[1]) if found else None)
 
     def base(self, path: str) -> str:
-        """The address that a reader's track addresses are relative to."""
+        """Return the address to which the addresses of a reader's tracks are relative."""
         query = f"?{self.query}" if self.query else ""
         return f"rtsp://{self.host.rpartition('@')[2]}/{path}{query}/"
 
 
 def published_track(description: SessionDescription, announced_at: str, uri: str) -> int | None:
-    """Which announced medium a publisher's SETUP means: by its control attribute, else by its place."""
+    """Return the index of the announced medium that a publisher's SETUP means.
+
+    The medium is found by its control attribute, else by its index in the address; None if there is no such medium.
+    """
     for index, media in enumerate(description.media):
         if media.control and uri == control_url(announced_at, media.control):
             return index
