@@ -84,7 +84,7 @@ async def test_a_recorder_survives_nonsense(
     with anyio.fail_after(5):
         while (await api.get("/v3/paths/get/cam")).json()["ready"]:
             await anyio.sleep(0.01)
-    assert "A task of the embedded server failed" not in caplog.text
+    assert "A task of the embedded media server failed" not in caplog.text
 
 
 @pytest.mark.parametrize("parse", [parse_h264, parse_h265])

@@ -1,4 +1,4 @@
-"""A small media server inside the agent that speaks MediaMTX's API v3."""
+"""Small media server inside the agent with MediaMTX's API v3."""
 
 from embedded_server.faults import Faults
 from embedded_server.plugin import EmbeddedServerPlugin

@@ -1,4 +1,4 @@
-"""What every part of the running server needs of it."""
+"""Context that the parts of the running server share."""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -15,16 +15,19 @@ if TYPE_CHECKING:
     from agent_core.plugin.rtsp import Credentials
     from embedded_server.recording.roots import RecordingRoots
 
-__all__ = ("Surroundings", "Timer")
+__all__ = ("ServerContext", "Timer")
 
 _log = logging.getLogger("camera_agent.embedded_server")
 
 
 @dataclass(slots=True)
-class Surroundings:
-    """`tasks` is the server's task group: whatever runs in it ends with the server. `rtsp_port` is the bound one.
+class ServerContext:
+    """Shared objects and facts of the running server.
 
-    `agent` are the credentials of the agent itself: for the API, where they alone may set commands, and for reading.
+    Attributes:
+        tasks: the server's task group; its tasks end with the server.
+        agent: the agent's own credentials, for reading and for the API, where they alone may set commands.
+        rtsp_port: the bound port.
     """
 
     tasks: TaskGroup
@@ -36,29 +39,29 @@ class Surroundings:
     legacy: bool = False
 
     def spawn(self, task: Callable[[], Awaitable[None]]) -> None:
-        """Run `task` for as long as the server runs; if it fails, that is logged and costs nobody else anything."""
+        """Run `task` until the server ends at the latest; a failure is logged and affects no other task."""
         self.tasks.start_soon(self.guarded, task)
 
     async def guarded(self, task: Callable[[], Awaitable[None]]) -> None:
-        """Run `task` here; a failure ends with it."""
+        """Run `task` and log its failure instead of raising it."""
         try:
             await task()
-        except Exception:  # noqa: BLE001 - one client's or camera's surprise must not end the server for all
-            _log.exception("A task of the embedded server failed.")
+        except Exception:  # noqa: BLE001 - a failure for one client or camera must not end the server
+            _log.exception("A task of the embedded media server failed; the server continues.")
 
 
 @dataclass(slots=True)
 class Timer:
-    """One action later, or not at all."""
+    """Timer for one action at a time."""
 
-    surroundings: Surroundings
+    context: ServerContext
     _scope: anyio.CancelScope | None = field(default=None, init=False)
 
     def start(self, delay_s: float, action: Callable[[], None]) -> None:
-        """Call `action` in `delay_s` seconds, instead of what was planned before."""
+        """Call `action` after `delay_s` seconds, in place of the action planned before."""
         self.cancel()
         self._scope = anyio.CancelScope()
-        self.surroundings.tasks.start_soon(self._run, self._scope, delay_s, action)
+        self.context.tasks.start_soon(self._run, self._scope, delay_s, action)
 
     def cancel(self) -> None:
         if self._scope is not None:
@@ -67,6 +70,6 @@ class Timer:
 
     async def _run(self, scope: anyio.CancelScope, delay_s: float, action: Callable[[], None]) -> None:
         with scope:
-            await self.surroundings.clock.sleep(delay_s)
+            await self.context.clock.sleep(delay_s)
             self._scope = None
             action()

@@ -1,4 +1,4 @@
-"""Switches that make the server misbehave as servers do, for tests."""
+"""Fault injection for tests: switches that make the server misbehave as real servers do."""
 
 from dataclasses import dataclass, field
 
@@ -9,11 +9,11 @@ __all__ = ("Faults",)
 
 @dataclass(slots=True)
 class Faults:
-    """Set at any time; each is looked at when it matters.
+    """Switches that take effect at once and may change at any time.
 
     Attributes:
-        write_nothing: a recording is accepted and never reaches the disk, as on a full one.
-        apply_delay_s: extra seconds between a write's answer and its effect.
+        write_nothing: recordings are accepted but never written, as on a full disk.
+        apply_delay_s: additional seconds between the answer to a change and its effect.
     """
 
     write_nothing: bool = False
@@ -25,17 +25,17 @@ class Faults:
         return self._audible is not None
 
     def mute(self) -> None:
-        """Accept connections and read requests, and answer nothing any more, in HTTP and in RTSP."""
+        """Stop answering HTTP and RTSP requests; connections are still accepted and requests read."""
         if self._audible is None:
             self._audible = anyio.Event()
 
     def unmute(self) -> None:
-        """Answer again; HTTP requests that came meanwhile get their answer now, RTSP requests are lost."""
+        """Answer again: HTTP requests received meanwhile now, RTSP requests received meanwhile never."""
         if self._audible is not None:
             self._audible.set()
             self._audible = None
 
     async def audible(self) -> None:
-        """Return when the server answers."""
+        """Wait until the server answers."""
         if self._audible is not None:
             await self._audible.wait()

@@ -1,4 +1,4 @@
-"""The plugin: one component."""
+"""The plugin, which contributes one component."""
 
 from collections.abc import Sequence
 

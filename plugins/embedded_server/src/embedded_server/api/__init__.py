@@ -1,1 +1,1 @@
-"""The HTTP API, in MediaMTX's words."""
+"""HTTP API, compatible with MediaMTX's."""

@@ -1,4 +1,4 @@
-"""HTTP/1.1 with the manners of the server that we stand in for: its headers, time-outs and ways to refuse."""
+"""HTTP/1.1 server with MediaMTX's headers, time-outs and refusals."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -15,8 +15,8 @@ import h11
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import Listener, SocketAttribute, SocketStream, TaskStatus
 
-from embedded_server.connections.crowd import Crowd, Guest, accept_all
-from embedded_server.context import Surroundings
+from embedded_server.connections.places import Place, Places, accept_all
+from embedded_server.context import ServerContext
 
 __all__ = ("HttpHandler", "HttpRequest", "HttpResponse", "HttpServer")
 
@@ -25,19 +25,25 @@ _READ_S = 10.0
 _WRITE_S = 10.0
 #: The options of a path are a few kilobytes.
 _BODY_LIMIT_BYTES = 1 << 20
-#: Of a refused request, read and dropped so that the answer arrives: closing with unread input would reset it.
+#: Bytes of a refused body that are read and dropped: closing with unread input would reset the connection
+#: before the answer arrives.
 _DROP_LIMIT_BYTES = 256 << 10
 _RECEIVE_BYTES = 65_536
-#: Connections of other accounts and hosts at once.
-_PLACES = 128
+#: Concurrent connections of other accounts and hosts.
+_MAX_CONNECTIONS = 128
 _MALFORMED = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n400 Bad Request"
 
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """`path` is decoded; names in `headers` are in lower case. `body` is None where it was too large to keep.
+    """Request of a client.
 
-    `peer` and `local` are the addresses of the client and of this end.
+    Attributes:
+        path: percent-decoded, without the query.
+        headers: values by lower-case name.
+        body: None if it was too large to keep.
+        peer: IP address of the client.
+        local: IP address of this end of the connection.
     """
 
     method: str
@@ -62,53 +68,53 @@ class HttpResponse:
 
 
 class HttpHandler(Protocol):
-    """What answers requests."""
+    """Handler of requests, in two steps around the reading of the body."""
 
     async def refuse(self, request: HttpRequest) -> HttpResponse | None:
-        """Refuse a request by its head, before its body is read; None to let it in."""
+        """Refuse a request by its head, before its body is read; return None to admit it."""
         ...
 
     async def handle(self, request: HttpRequest) -> HttpResponse:
-        """Answer a request that was let in."""
+        """Answer an admitted request."""
         ...
 
 
 @dataclass(eq=False, slots=True)
 class _Connection:
     stream: SocketStream
-    guest: Guest
+    place: Place
     answering: bool = False
     last: bool = False
 
 
 class HttpServer:
-    """Serves one handler; each connection is a task below `run`."""
+    """HTTP server for one handler, with one task per connection below `run`."""
 
     def __init__(
-        self, listener: Listener[SocketStream], handler: HttpHandler, surroundings: Surroundings
+        self, listener: Listener[SocketStream], handler: HttpHandler, context: ServerContext
     ) -> None:
         self._listener = listener
         self._handler = handler
-        self._surroundings = surroundings
+        self._context = context
         self._connections: set[_Connection] = set()
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
-        """Serve until cancelled; connections end with it."""
+        """Serve until cancelled, which ends the connections."""
         task_status.started()
-        await accept_all(self._listener, Crowd(_PLACES), self._serve)
+        await accept_all(self._listener, Places(_MAX_CONNECTIONS), self._serve)
 
     def close_connections(self) -> None:
-        """End all connections, those that are answering after their answer."""
+        """End all connections; those that are answering end after the answer."""
         for connection in self._connections:
             connection.last = True
             if not connection.answering:
-                connection.guest.scope.cancel()
+                connection.place.scope.cancel()
 
-    async def _serve(self, stream: SocketStream, guest: Guest) -> None:
-        connection = _Connection(stream, guest)
+    async def _serve(self, stream: SocketStream, place: Place) -> None:
+        connection = _Connection(stream, place)
         self._connections.add(connection)
         try:
-            await self._surroundings.guarded(partial(self._converse, connection))
+            await self._context.guarded(partial(self._converse, connection))
         finally:
             self._connections.discard(connection)
 
@@ -124,7 +130,7 @@ class HttpServer:
             pass
 
     async def _exchange(self, connection: _Connection, protocol: h11.Connection) -> bool:
-        """Answer one request; tell whether another exchange may follow."""
+        """Answer one request; return whether another may follow on the connection."""
         request = await _receive_head(protocol, connection.stream)
         if request is None:
             return False
@@ -141,12 +147,15 @@ class HttpServer:
     async def _answer(
         self, request: HttpRequest, connection: _Connection, protocol: h11.Connection
     ) -> HttpResponse | None:
-        """Only who is let in has a body kept; None where the client goes away amid it."""
+        """Answer the request; return None if the client left before the end of its body.
+
+        The body is kept only if the request is admitted.
+        """
         refusal = await self._handler.refuse(request)
         if refusal is not None:
-            went_on = await _drop_body(protocol, connection.stream)
-            return refusal if went_on else None
-        connection.guest.is_settled = True
+            remains = await _drop_body(protocol, connection.stream)
+            return refusal if remains else None
+        connection.place.is_settled = True
         complete = await _receive_body(protocol, connection.stream, request)
         return None if complete is None else await self._handler.handle(complete)
 
@@ -157,11 +166,11 @@ async def _receive_head(protocol: h11.Connection, stream: SocketStream) -> HttpR
     if not isinstance(event, h11.Request):
         return None
     names = {name for name, _ in event.headers}
-    if {b"content-length", b"transfer-encoding"} <= names:  # where the body ends would be a matter of opinion
-        raise h11.RemoteProtocolError("a message has two lengths")
+    if {b"content-length", b"transfer-encoding"} <= names:  # proxies disagree about the end of such a body
+        raise h11.RemoteProtocolError("a request must not have both Content-Length and Transfer-Encoding")
     peer = stream.extra(SocketAttribute.remote_address, None)  # noqa: S610 - not Django
     local = stream.extra(SocketAttribute.local_address, None)  # noqa: S610 - not Django
-    if peer is None or local is None:  # it has reset the connection: there is no one to answer
+    if peer is None or local is None:  # the client has reset the connection
         return None
     return _request(event, str(peer[0]), str(local[0]))
 
@@ -169,7 +178,7 @@ async def _receive_head(protocol: h11.Connection, stream: SocketStream) -> HttpR
 async def _receive_body(
     protocol: h11.Connection, stream: SocketStream, request: HttpRequest
 ) -> HttpRequest | None:
-    """Complete the request; None where the client goes away."""
+    """Read the body and return the complete request; None if the client left."""
     body: bytearray | None = bytearray()
     with anyio.fail_after(_READ_S):
         while not isinstance(part := await _next_event(protocol, stream), h11.EndOfMessage):
@@ -182,7 +191,10 @@ async def _receive_body(
 
 
 async def _drop_body(protocol: h11.Connection, stream: SocketStream) -> bool:
-    """Read a small body and keep nothing of it; a large one is left, which ends the connection after the answer."""
+    """Read and discard a body of limited size; return whether the client is still connected.
+
+    The rest of a larger body stays unread, so the connection ends after the answer.
+    """
     size_bytes = 0
     with anyio.fail_after(_READ_S):
         while size_bytes <= _DROP_LIMIT_BYTES:

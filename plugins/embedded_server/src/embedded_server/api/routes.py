@@ -1,4 +1,4 @@
-"""MediaMTX's API v3, as much of it as an orchestrator uses: routes, statuses and bodies."""
+"""Routes, statuses and bodies of the part of MediaMTX's API v3 that the agent uses."""
 
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
@@ -23,7 +23,7 @@ from embedded_server.config.gotext import ConfigRefused, Json, dumps, time_text
 from embedded_server.config.options import global_options, path_options
 from embedded_server.config.validation import refuse_commands
 from embedded_server.config.writer import Writer
-from embedded_server.context import Surroundings
+from embedded_server.context import ServerContext
 from embedded_server.paths.paths import Paths
 from embedded_server.recording import recordings
 from embedded_server.rtsp.server import RtspServer
@@ -37,17 +37,19 @@ _WRONG_PASSWORD_PAUSE_S = 2.0
 
 
 class _NotFound(LookupError):
-    """The message is the `error` of a 404."""
+    """Missing resource; the message is the `error` of a 404 response."""
 
 
 Handler = Callable[[HttpRequest, str], Awaitable[Json]]
 
 
 class Api:
-    """`handle` answers one request. A handler gives a JSON value, or None for a bare success.
+    """Handler of API requests.
+
+    Each route's handler returns a JSON value, or None for a success without data.
 
     Args:
-        names: under which clients reach this server, besides its addresses and `localhost`.
+        names: host names of this server, besides its addresses and `localhost`.
     """
 
     def __init__(
@@ -55,20 +57,20 @@ class Api:
         writer: Writer,
         paths: Paths,
         rtsp: RtspServer,
-        surroundings: Surroundings,
+        context: ServerContext,
         names: Sequence[str] = (),
     ) -> None:
         self._names = tuple(names)
         self._writer = writer
         self._paths = paths
         self._rtsp = rtsp
-        self._surroundings = surroundings
+        self._context = context
         self._disk = WorkerPool(1)
-        self._started = surroundings.clock.now()
+        self._started = context.clock.now()
         self._routes = self._make_routes()
 
     def _make_routes(self) -> Sequence[tuple[str, str, Handler]]:
-        """Method, address, handler; an address that ends with a slash takes the rest as a name."""
+        """Return methods, paths and handlers; a path that ends with a slash is followed by a name."""
         return (
             ("GET", "/v3/info", self._info),
             ("GET", "/v3/config/global/get", self._server_options),
@@ -94,8 +96,8 @@ class Api:
         )
 
     async def refuse(self, request: HttpRequest) -> HttpResponse | None:
-        """Refuse foreign pages, then whoever has no right to be here, then bodies that are not said to be JSON."""
-        await self._surroundings.faults.audible()
+        """Refuse web pages, then clients without permission, then bodies not declared as JSON."""
+        await self._context.faults.audible()
         if (why := why_foreign(request, self._names)) is not None:
             return self._error(403, why)
         if (refusal := await self._refuse_stranger(request)) is not None:
@@ -105,7 +107,7 @@ class Api:
         return None
 
     async def handle(self, request: HttpRequest) -> HttpResponse:
-        """Answer a request that `refuse` has let in."""
+        """Answer a request that `refuse` has admitted."""
         for method, address, handler in self._routes:
             takes_name = address.endswith("/")
             if request.path == address or (takes_name and request.path.startswith(address)):
@@ -127,20 +129,20 @@ class Api:
         except _NotFound as error:
             return self._error(404, str(error))
         if value is None:
-            body = b"" if self._surroundings.legacy else b'{"status":"ok"}'
-            return HttpResponse(200, body, "" if self._surroundings.legacy else _JSON)
+            body = b"" if self._context.legacy else b'{"status":"ok"}'
+            return HttpResponse(200, body, "" if self._context.legacy else _JSON)
         return HttpResponse(200, dumps(value).encode(errors="replace"), _JSON)
 
     def _error(self, status: int, text: str, headers: tuple[tuple[str, str], ...] = ()) -> HttpResponse:
-        if self._surroundings.legacy and status == 401:
+        if self._context.legacy and status == 401:
             return HttpResponse(401, headers=headers)
-        value: dict[str, Json] = {} if self._surroundings.legacy else {"status": "error"}
+        value: dict[str, Json] = {} if self._context.legacy else {"status": "error"}
         body = dumps({**value, "error": text}).encode(errors="replace")
         return HttpResponse(status, body, _JSON, headers)
 
     async def _refuse_stranger(self, request: HttpRequest) -> HttpResponse | None:
         users = self._writer.current.server["authInternalUsers"]
-        if api_user(users, self._surroundings.agent, request) is not None:
+        if api_user(users, self._context.agent, request) is not None:
             return None
         if given_credentials(request) is not None:
             await anyio.sleep(_WRONG_PASSWORD_PAUSE_S)
@@ -148,7 +150,7 @@ class Api:
         return self._error(401, "authentication error", (("WWW-Authenticate", 'Basic realm="mediamtx"'),))
 
     async def _info(self, _request: HttpRequest, _name: str) -> Json:
-        version = _LEGACY_VERSION if self._surroundings.legacy else _VERSION
+        version = _LEGACY_VERSION if self._context.legacy else _VERSION
         return {"version": version, "started": time_text(self._started)}
 
     async def _server_options(self, _request: HttpRequest, _name: str) -> Json:
@@ -162,10 +164,10 @@ class Api:
         return None
 
     async def _default_options(self, _request: HttpRequest, _name: str) -> Json:
-        return defaults_view(self._writer.current, legacy=self._surroundings.legacy)
+        return defaults_view(self._writer.current, legacy=self._context.legacy)
 
     async def _patch_defaults(self, request: HttpRequest, _name: str) -> Json:
-        options = path_options(request.body or b"", legacy=self._surroundings.legacy)
+        options = path_options(request.body or b"", legacy=self._context.legacy)
         await self._write(request, options, lambda current: current.with_defaults(options))
         return None
 
@@ -176,7 +178,7 @@ class Api:
         change: Callable[[Configuration], Configuration],
         name: str | None = None,
     ) -> None:
-        """Change options of the path `name`, or without it of all paths."""
+        """Change options of the path `name`, or of all paths if it is None."""
         commands_allowed = self._is_agent(request)
 
         def checked(current: Configuration) -> Configuration:
@@ -185,14 +187,14 @@ class Api:
                 refuse_commands(options, {**current.path_defaults, **known})
             changed = change(current)
             if "recordPath" in options:
-                self._surroundings.roots.check(str(options["recordPath"]))
+                self._context.roots.check(str(options["recordPath"]))
             return changed
 
         await self._writer.write(checked)
 
     def _is_agent(self, request: HttpRequest) -> bool:
         users = self._writer.current.server["authInternalUsers"]
-        user = api_user(users, self._surroundings.agent, request)
+        user = api_user(users, self._context.agent, request)
         return user is not None and user.is_agent
 
     async def _list_options(self, request: HttpRequest, _name: str) -> Json:
@@ -200,7 +202,7 @@ class Api:
         return page(request.query, [self._options_of(current, name) for name in sorted(current.overrides)])
 
     def _options_of(self, current: Configuration, name: str) -> Json:
-        return path_options_view(name, current.path(name), legacy=self._surroundings.legacy)
+        return path_options_view(name, current.path(name), legacy=self._context.legacy)
 
     async def _path_options(self, _request: HttpRequest, name: str) -> Json:
         try:
@@ -209,17 +211,17 @@ class Api:
             raise _NotFound("path configuration not found") from None
 
     async def _add_path(self, request: HttpRequest, name: str) -> Json:
-        options = path_options(_named_body(name, request), legacy=self._surroundings.legacy)
+        options = path_options(_named_body(name, request), legacy=self._context.legacy)
         await self._write(request, options, lambda current: current.with_path(name, options, new=True), name)
         return None
 
     async def _patch_path(self, request: HttpRequest, name: str) -> Json:
-        options = path_options(_named_body(name, request), legacy=self._surroundings.legacy)
+        options = path_options(_named_body(name, request), legacy=self._context.legacy)
         await self._write(request, options, lambda current: current.with_patched_path(name, options), name)
         return None
 
     async def _replace_path(self, request: HttpRequest, name: str) -> Json:
-        options = path_options(_named_body(name, request), legacy=self._surroundings.legacy)
+        options = path_options(_named_body(name, request), legacy=self._context.legacy)
         await self._write(request, options, lambda current: current.with_path(name, options), name)
         return None
 
@@ -229,13 +231,13 @@ class Api:
 
     async def _list_paths(self, request: HttpRequest, _name: str) -> Json:
         paths = self._paths.view().values()
-        return page(request.query, [path_view(path, legacy=self._surroundings.legacy) for path in paths])
+        return page(request.query, [path_view(path, legacy=self._context.legacy) for path in paths])
 
     async def _get_path(self, _request: HttpRequest, name: str) -> Json:
         path = self._paths.get(_named(name))
         if path is None:
             raise _NotFound("path not found")
-        return path_view(path, legacy=self._surroundings.legacy)
+        return path_view(path, legacy=self._context.legacy)
 
     async def _list_sessions(self, request: HttpRequest, _name: str) -> Json:
         return page(request.query, list(self._sessions().values()))
@@ -245,7 +247,7 @@ class Api:
         found = [(session, one.id) for one, session in with_session if session is not None]
         found.sort(key=lambda each: each[0].created)
         return {
-            session.id: session_view(session, connection, legacy=self._surroundings.legacy)
+            session.id: session_view(session, connection, legacy=self._context.legacy)
             for session, connection in found
         }
 
@@ -264,24 +266,24 @@ class Api:
         return page(request.query, list(self._connections().values()))
 
     def _connections(self) -> dict[str, Json]:
-        legacy = self._surroundings.legacy
+        legacy = self._context.legacy
         return {one.id: connection_view(one, legacy=legacy) for one in self._rtsp.connections}
 
     async def _get_connection(self, _request: HttpRequest, name: str) -> Json:
         return _pick(self._connections(), name, "connection not found")
 
     async def _list_recordings(self, request: HttpRequest, _name: str) -> Json:
-        roots = self._surroundings.roots
+        roots = self._context.roots
         found = await self._disk.run(recordings.all_recordings, self._writer.current, roots)
         return page(request.query, found)
 
     async def _get_recording(self, _request: HttpRequest, name: str) -> Json:
-        roots = self._surroundings.roots
+        roots = self._context.roots
         return await self._disk.run(recordings.recordings_of, self._writer.current, roots, _named(name))
 
     async def _delete_segment(self, request: HttpRequest, _name: str) -> Json:
         path, start = request.query.get("path", ""), request.query.get("start", "")
-        roots = self._surroundings.roots
+        roots = self._context.roots
         await self._disk.run(recordings.delete_segment, self._writer.current, roots, path, start)
         return None
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import anyio
 
 from embedded_server.config.configuration import Configuration
-from embedded_server.context import Surroundings
+from embedded_server.context import ServerContext
 
 __all__ = ("Writer",)
 
@@ -20,12 +20,12 @@ class Writer:
         self,
         configuration: Configuration,
         apply: Callable[[Configuration, Configuration], None],
-        surroundings: Surroundings,
+        context: ServerContext,
         delay_s: float,
     ) -> None:
         self.current = configuration
         self._apply = apply
-        self._surroundings = surroundings
+        self._context = context
         self._delay_s = delay_s
         self._turn = anyio.Semaphore(1)
 
@@ -43,9 +43,9 @@ class Writer:
             self._turn.release()
             raise
         before = self.current
-        if self._surroundings.legacy:
+        if self._context.legacy:
             self.current = changed
-        self._surroundings.tasks.start_soon(self._later, before, changed)
+        self._context.tasks.start_soon(self._later, before, changed)
 
     def set_now(self, configuration: Configuration) -> None:
         """Replace the whole configuration at once, as a reload of its file does."""
@@ -54,7 +54,7 @@ class Writer:
 
     async def _later(self, before: Configuration, changed: Configuration) -> None:
         try:
-            await self._surroundings.clock.sleep(self._delay_s + self._surroundings.faults.apply_delay_s)
+            await self._context.clock.sleep(self._delay_s + self._context.faults.apply_delay_s)
             self.current = changed
             self._apply(before, changed)
         finally:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from enum import Enum
 
-from embedded_server.context import Surroundings, Timer
+from embedded_server.context import ServerContext, Timer
 
 __all__ = ("OnDemand",)
 
@@ -23,7 +23,7 @@ class OnDemand:
 
     def __init__(
         self,
-        surroundings: Surroundings,
+        context: ServerContext,
         *,
         start: Callable[[], None],
         stop: Callable[[], None],
@@ -31,7 +31,7 @@ class OnDemand:
         start_timeout_s: float,
         close_after_s: float,
     ) -> None:
-        self._timer = Timer(surroundings)
+        self._timer = Timer(context)
         self._start = start
         self._stop = stop
         self._timed_out = timed_out

@@ -11,7 +11,7 @@ from agent_core.plugin.rtsp import SessionDescription
 from embedded_server.config.configuration import PathOptions
 from embedded_server.config.gotext import parse_duration
 from embedded_server.config.names import is_pattern
-from embedded_server.context import Surroundings
+from embedded_server.context import ServerContext
 from embedded_server.media.stream import Stream
 from embedded_server.paths.command import HookCommand
 from embedded_server.paths.ondemand import OnDemand
@@ -61,7 +61,7 @@ class Path:
         name: str,
         conf_name: str,
         options: PathOptions,
-        surroundings: Surroundings,
+        context: ServerContext,
         groups: tuple[str, ...] = (),
     ) -> None:
         self.name = name
@@ -71,13 +71,13 @@ class Path:
         self.available_at: datetime | None = None
         self.publisher: Member | None = None
         self.readers: dict[Member, None] = {}
-        self._surroundings = surroundings
+        self._context = context
         self._held: list[_Held] = []
         self._recorder: Recorder | None = None
         self._command: HookCommand | None = None
         self._init: HookCommand | None = None
         self._closed = False
-        self._variables = _variables(name, surroundings.rtsp_port, groups)
+        self._variables = _variables(name, context.rtsp_port, groups)
         self._source = self._pull_source()
         self._on_demand = self._make_on_demand()
 
@@ -157,8 +157,8 @@ class Path:
             self.set_not_available()
 
     def set_available(self, description: SessionDescription) -> Stream:
-        stream = self.stream = Stream(description, self._surroundings.clock)
-        self.available_at = self._surroundings.clock.now()
+        stream = self.stream = Stream(description, self._context.clock)
+        self.available_at = self._context.clock.now()
         if self.options["record"]:
             self._start_recording(stream)
         if self._on_demand is not None:
@@ -235,7 +235,7 @@ class Path:
             return None
         if not source.startswith(_PULLED):
             _log.warning("[path %s] sources of this kind are not supported by the embedded server", self.name)
-        return RtspSource(source, self, self._surroundings)
+        return RtspSource(source, self, self._context)
 
     def _make_on_demand(self) -> OnDemand | None:
         if self._source is not None:
@@ -247,7 +247,7 @@ class Path:
         else:
             return None
         return OnDemand(
-            self._surroundings,
+            self._context,
             start=start,
             stop=stop,
             timed_out=lambda: self._answer_held(f"source of path '{self.name}' has timed out"),
@@ -271,13 +271,13 @@ class Path:
     def _start_command(self, key: str) -> HookCommand:
         restart = bool(self.options.get(f"{key}Restart", False))
         command = HookCommand(str(self.options[key]), self._variables, restart=restart)
-        self._surroundings.spawn(command.run)
+        self._context.spawn(command.run)
         return command
 
     def _start_recording(self, stream: Stream) -> None:
-        settings = RecordSettings.of(self.name, self.options, self._surroundings.roots)
-        self._recorder = Recorder(self.name, stream, settings, self._surroundings.faults)
-        self._surroundings.spawn(self._recorder.run)
+        settings = RecordSettings.of(self.name, self.options, self._context.roots)
+        self._recorder = Recorder(self.name, stream, settings, self._context.faults)
+        self._context.spawn(self._recorder.run)
 
     def _stop_recording(self) -> None:
         recorder, self._recorder = self._recorder, None

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from embedded_server.config.configuration import HOT_KEYS, Configuration, PathOptions
 from embedded_server.config.gotext import ConfigRefused
 from embedded_server.config.names import is_pattern
-from embedded_server.context import Surroundings
+from embedded_server.context import ServerContext
 from embedded_server.paths.path import Path
 
 __all__ = ("Paths",)
@@ -18,9 +18,9 @@ def _only_hot(old: PathOptions, new: PathOptions) -> bool:
 class Paths:
     """The paths by name. A configured one is always there, one of a pattern while it is in use."""
 
-    def __init__(self, configuration: Configuration, surroundings: Surroundings) -> None:
+    def __init__(self, configuration: Configuration, context: ServerContext) -> None:
         self.configuration = configuration
-        self._surroundings = surroundings
+        self._context = context
         self._paths: dict[str, Path] = {}
 
     def apply(self, configuration: Configuration) -> None:
@@ -45,7 +45,7 @@ class Paths:
 
     def _open(self, name: str) -> Path:
         conf_name, options, groups = self.configuration.find(name)
-        path = self._paths[name] = Path(name, conf_name, options, self._surroundings, groups)
+        path = self._paths[name] = Path(name, conf_name, options, self._context, groups)
         path.open()
         return path
 

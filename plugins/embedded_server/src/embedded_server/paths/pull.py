@@ -25,7 +25,7 @@ from agent_core.plugin.rtsp import (
     answer,
     control_url,
 )
-from embedded_server.context import Surroundings
+from embedded_server.context import ServerContext
 from embedded_server.media.stream import Stream
 
 __all__ = ("RtspSource",)
@@ -55,15 +55,15 @@ class _PullFailed(Exception):
 class RtspSource:
     """Pulls while started, trying again every five seconds."""
 
-    def __init__(self, url: str, path: _Path, surroundings: Surroundings) -> None:
+    def __init__(self, url: str, path: _Path, context: ServerContext) -> None:
         self._url = url
         self._path = path
-        self._surroundings = surroundings
+        self._context = context
         self._scope: anyio.CancelScope | None = None
 
     def start(self) -> None:
         self._scope = anyio.CancelScope()
-        self._surroundings.spawn(partial(self._run, self._scope))
+        self._context.spawn(partial(self._run, self._scope))
 
     def stop(self) -> None:
         """End the connection; the path is without a stream at once."""
@@ -88,7 +88,7 @@ class RtspSource:
                     _log.warning("[path %s] the source does not deliver: %s", self._path.name, said)
                 if not scope.cancel_called:
                     self._path.set_not_available()
-                await self._surroundings.clock.sleep(_RETRY_S)
+                await self._context.clock.sleep(_RETRY_S)
 
     async def _pull(self) -> None:
         async with _connection(self._url) as connection:

@@ -19,8 +19,8 @@ from agent_core.plugin.rtsp import (
     Transport,
 )
 from embedded_server.config.gotext import ConfigRefused
-from embedded_server.connections.crowd import Guest
-from embedded_server.context import Surroundings
+from embedded_server.connections.places import Place
+from embedded_server.context import ServerContext
 from embedded_server.paths.path import NoStream, PathRefused
 from embedded_server.paths.paths import Paths
 from embedded_server.rtsp.access import RtspAccess, Unauthorized
@@ -46,9 +46,9 @@ _MAX_MEDIA = 16
 class RtspConnection:
     """`run` serves one client until either side ends it; it then has left its path."""
 
-    def __init__(self, stream: SocketStream, paths: Paths, surroundings: Surroundings, guest: Guest) -> None:
+    def __init__(self, stream: SocketStream, paths: Paths, context: ServerContext, place: Place) -> None:
         self.id = str(uuid.uuid4())
-        self.created = surroundings.clock.now()
+        self.created = context.clock.now()
         # One that is gone already has no address; what it sent is refused as from anywhere.
         self.host = str(stream.extra(SocketAttribute.remote_address, ("::",))[0])  # noqa: S610 - not Django
         self.address = f"{self.host}:{stream.extra(SocketAttribute.remote_port)}"  # noqa: S610 - not Django
@@ -57,9 +57,9 @@ class RtspConnection:
         self.outbox = Outbox()
         self._stream = stream
         self._paths = paths
-        self._surroundings = surroundings
-        self._guest = guest
-        self._access = RtspAccess(self.host, is_own=guest.is_own, agent=surroundings.agent)
+        self._context = context
+        self._place = place
+        self._access = RtspAccess(self.host, is_own=place.is_own, agent=context.agent)
         self._announced_at = ""
         self._methods: Mapping[str, Callable[[Request], Awaitable[Answer]]] = {
             "OPTIONS": self._options,
@@ -76,7 +76,7 @@ class RtspConnection:
 
     def close(self) -> None:
         """End the connection now."""
-        self._guest.scope.cancel()
+        self._place.scope.cancel()
 
     async def run(self) -> None:
         try:
@@ -120,7 +120,7 @@ class RtspConnection:
             if self.session is not None:
                 self.session.received(message)
             return True
-        if isinstance(message, Response) or self._surroundings.faults.muted:
+        if isinstance(message, Response) or self._context.faults.muted:
             return True
         if message.method not in self._methods:
             return False
@@ -194,12 +194,12 @@ class RtspConnection:
 
     def _new_session(self, request: Request, user: str) -> RtspSession:
         self.session = RtspSession(self.created, self.address, self._send_packet, self.close)
-        self.session.created = self._surroundings.clock.now()
+        self.session.created = self._context.clock.now()
         self.session.user, self.session.user_agent = user, request.headers.get("User-Agent")
         return self.session
 
     def _send_packet(self, data: bytes) -> bool:
-        return not self._surroundings.faults.muted and self.outbox.put_packet(data)
+        return not self._context.faults.muted and self.outbox.put_packet(data)
 
     async def _setup(self, request: Request) -> Answer:
         session = self.session
@@ -238,7 +238,7 @@ class RtspConnection:
             )
             session.query = target.query
             await session.read(self._paths, target.path)
-            self._guest.is_settled = True
+            self._place.is_settled = True
         stream = session.stream
         if stream is None or target.path != session.path_name or target.track >= len(stream.tracks):
             raise Refused(400, "media not found")
@@ -272,7 +272,7 @@ class RtspConnection:
         if len(session.channels) != len(session.description.media):
             raise Refused(400, "not all announced medias have been setup")
         session.record(self._paths)
-        self._guest.is_settled = True
+        self._place.is_settled = True
         return Answer(in_session=True)
 
     async def _pause(self, request: Request) -> Answer:
@@ -282,7 +282,7 @@ class RtspConnection:
     async def _teardown(self, request: Request) -> Answer:
         self._require_session(request).leave(self._paths)
         self.session = None
-        self._guest.is_settled = False
+        self._place.is_settled = False
         return Answer()
 
     async def _get_parameter(self, request: Request) -> Answer:

@@ -5,8 +5,8 @@ from functools import partial
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import Listener, SocketStream, TaskStatus
 
-from embedded_server.connections.crowd import Crowd, Guest, accept_all
-from embedded_server.context import Surroundings
+from embedded_server.connections.places import Place, Places, accept_all
+from embedded_server.context import ServerContext
 from embedded_server.paths.paths import Paths
 from embedded_server.rtsp.connection import RtspConnection
 from embedded_server.rtsp.session import RtspSession
@@ -14,28 +14,28 @@ from embedded_server.rtsp.session import RtspSession
 __all__ = ("RtspServer",)
 
 #: Connections of other accounts and hosts at once.
-_PLACES = 128
+_MAX_CONNECTIONS = 128
 
 
 class RtspServer:
     """Serves RTSP over TCP; nothing is ever sent by UDP."""
 
-    def __init__(self, listener: Listener[SocketStream], paths: Paths, surroundings: Surroundings) -> None:
+    def __init__(self, listener: Listener[SocketStream], paths: Paths, context: ServerContext) -> None:
         self._listener = listener
         self._paths = paths
-        self._surroundings = surroundings
+        self._context = context
         self._connections: dict[str, RtspConnection] = {}
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Serve until cancelled; connections end with it."""
         task_status.started()
-        await accept_all(self._listener, Crowd(_PLACES), self._serve)
+        await accept_all(self._listener, Places(_MAX_CONNECTIONS), self._serve)
 
-    async def _serve(self, stream: SocketStream, guest: Guest) -> None:
-        await self._surroundings.guarded(partial(self._converse, stream, guest))
+    async def _serve(self, stream: SocketStream, place: Place) -> None:
+        await self._context.guarded(partial(self._converse, stream, place))
 
-    async def _converse(self, stream: SocketStream, guest: Guest) -> None:
-        connection = RtspConnection(stream, self._paths, self._surroundings, guest)
+    async def _converse(self, stream: SocketStream, place: Place) -> None:
+        connection = RtspConnection(stream, self._paths, self._context, place)
         self._connections[connection.id] = connection
         try:
             await connection.run()

@@ -13,7 +13,7 @@ from anyio.streams.stapled import MultiListener
 
 from embedded_server.connections.peers import Peers
 
-__all__ = ("Crowd", "Guest", "accept_all")
+__all__ = ("Place", "Places", "accept_all")
 
 _log = logging.getLogger("camera_agent.embedded_server")
 
@@ -24,53 +24,53 @@ _LOG_INTERVAL_S = 60.0
 
 
 @dataclass(eq=False, slots=True)
-class Guest:
-    """One connection; once `is_settled` (it has logged in, reads or publishes), it does not give way to others."""
+class Place:
+    """Place of one connection; once `is_settled` (it has logged in, reads or publishes), it gives way to no other."""
 
     is_own: bool
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     is_settled: bool = False
 
 
-class Crowd:
-    """Connections to one listener.
+class Places:
+    """Places for the connections to one listener.
 
     Args:
-        places: the most connections that other accounts and hosts may have at once. When all are taken, the oldest
-            unsettled connection gives way to a new one; if all are settled, the new one is refused.
+        limit: the most connections that other accounts and hosts may have at once. When all places are taken, the
+            oldest unsettled connection gives way to a new one; if all are settled, the new one is refused.
     """
 
-    def __init__(self, places: int) -> None:
-        self._places = places
-        self._strangers: dict[Guest, None] = {}  # by age
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._strangers: dict[Place, None] = {}  # by age
 
     @contextmanager
-    def place(self, *, is_own: bool) -> Iterator[Guest | None]:
+    def take(self, *, is_own: bool) -> Iterator[Place | None]:
         """Hold a place while the context is open; yield None if all are taken."""
-        guest = Guest(is_own)
+        place = Place(is_own)
         if is_own:
-            yield guest
+            yield place
             return
-        if len(self._strangers) >= self._places and not self._give_way():
+        if len(self._strangers) >= self._limit and not self._give_way():
             yield None
             return
-        self._strangers[guest] = None
+        self._strangers[place] = None
         try:
-            yield guest
+            yield place
         finally:
-            self._strangers.pop(guest, None)
+            self._strangers.pop(place, None)
 
     def _give_way(self) -> bool:
-        for guest in self._strangers:
-            if not guest.is_settled:
-                guest.scope.cancel()
-                del self._strangers[guest]
+        for place in self._strangers:
+            if not place.is_settled:
+                place.scope.cancel()
+                del self._strangers[place]
                 return True
         return False
 
 
 async def accept_all(
-    listener: Listener[SocketStream], crowd: Crowd, serve: Callable[[SocketStream, Guest], Awaitable[None]]
+    listener: Listener[SocketStream], places: Places, serve: Callable[[SocketStream, Place], Awaitable[None]]
 ) -> None:
     """Serve each connection in a task of its own until cancelled, which ends the connections."""
     peers = Peers()
@@ -78,10 +78,10 @@ async def accept_all(
     async def receive(stream: SocketStream) -> None:
         _read_on_demand(stream)
         async with stream:
-            with crowd.place(is_own=await peers.is_own_account(stream)) as guest:
-                if guest is not None:
-                    with guest.scope:
-                        await serve(stream, guest)
+            with places.take(is_own=await peers.is_own_account(stream)) as place:
+                if place is not None:
+                    with place.scope:
+                        await serve(stream, place)
 
     listeners = listener.listeners if isinstance(listener, MultiListener) else (listener,)
     async with anyio.create_task_group() as tg:

@@ -11,28 +11,28 @@ import anyio
 import pytest
 from anyio.abc import Listener, SocketAttribute, SocketStream, TaskGroup
 
-from embedded_server.connections.crowd import Crowd, Guest, accept_all
+from embedded_server.connections.places import Place, Places, accept_all
 
 
 async def test_the_oldest_that_is_not_settled_gives_way() -> None:
-    crowd = Crowd(2)
+    places = Places(2)
     with ExitStack() as held:
-        first, second, third = (held.enter_context(crowd.place(is_own=False)) for _ in range(3))
+        first, second, third = (held.enter_context(places.take(is_own=False)) for _ in range(3))
         assert first is not None
         assert second is not None
         assert third is not None
         assert [each.scope.cancel_called for each in (first, second, third)] == [True, False, False]
         second.is_settled = third.is_settled = True
-        assert held.enter_context(crowd.place(is_own=False)) is None
-        assert held.enter_context(crowd.place(is_own=True)) is not None
+        assert held.enter_context(places.take(is_own=False)) is None
+        assert held.enter_context(places.take(is_own=True)) is not None
 
 
 async def test_a_place_is_free_again() -> None:
-    crowd = Crowd(1)
+    places = Places(1)
     for _ in range(3):
-        with crowd.place(is_own=False) as guest:
-            assert guest is not None
-            guest.is_settled = True
+        with places.take(is_own=False) as place:
+            assert place is not None
+            place.is_settled = True
 
 
 class Short:
@@ -49,7 +49,7 @@ class Short:
         await anyio.sleep_forever()
 
 
-async def _serve(stream: SocketStream, guest: Guest) -> None:
+async def _serve(stream: SocketStream, place: Place) -> None:
     raise AssertionError("there is no one to serve")
 
 
@@ -57,7 +57,7 @@ async def test_a_lack_of_descriptors_is_said_once_and_ends_nothing(caplog: pytes
     listener = Short()
     with caplog.at_level(logging.ERROR):
         async with anyio.create_task_group() as tg:
-            tg.start_soon(accept_all, cast("Listener[SocketStream]", listener), Crowd(1), _serve)
+            tg.start_soon(accept_all, cast("Listener[SocketStream]", listener), Places(1), _serve)
             with anyio.fail_after(20):
                 await listener.waits.wait()
             tg.cancel_scope.cancel()
@@ -79,13 +79,13 @@ async def _send_while_it_is_taken(port: int, most_bytes: int) -> int:
 
 
 async def test_what_nobody_reads_stays_with_the_client() -> None:
-    async def read_nothing(stream: SocketStream, guest: Guest) -> None:
+    async def read_nothing(stream: SocketStream, place: Place) -> None:
         await anyio.sleep_forever()
 
     most_bytes = 256 << 20  # the kernel's buffers of both ends hold a tenth of it at the very most
     listener = await anyio.create_tcp_listener(local_host="127.0.0.1", local_port=0)
     async with listener, anyio.create_task_group() as tg:
-        tg.start_soon(accept_all, listener, Crowd(1), read_nothing)
+        tg.start_soon(accept_all, listener, Places(1), read_nothing)
         port = listener.extra(SocketAttribute.local_port)  # noqa: S610 - not Django
         sent = await _send_while_it_is_taken(port, most_bytes)
         tg.cancel_scope.cancel()
