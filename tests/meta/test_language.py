@@ -45,8 +45,6 @@ NOT_YET_REWRITTEN = {
     "agent_core/web/origin.py",
     "agent_core/web/places.py",
     "bench/vm.py",
-    "plugins/embedded_server/src/embedded_server/config/configuration.py",
-    "plugins/embedded_server/src/embedded_server/config/users.py",
     "plugins/embedded_server/src/embedded_server/media/container.py",
     "plugins/embedded_server/src/embedded_server/media/h264.py",
     "plugins/embedded_server/src/embedded_server/media/h265.py",

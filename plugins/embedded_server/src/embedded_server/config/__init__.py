@@ -1,1 +1,1 @@
-"""The server's configuration, in MediaMTX's words."""
+"""Configuration of the server, compatible with MediaMTX's."""

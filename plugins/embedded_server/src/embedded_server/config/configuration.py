@@ -1,4 +1,4 @@
-"""What the server is told to do: the options of the server, of all paths and of each path."""
+"""Configuration of the server: its own options, those of all paths and those of each path."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -10,7 +10,7 @@ from embedded_server.config.validation import validate_paths
 
 __all__ = ("HOT_KEYS", "Configuration", "NotConfigured", "PathOptions")
 
-#: A change of these leaves publisher and readers alone; of any other option it makes the path anew.
+#: A change of these options leaves publisher and readers connected; a change of any other replaces the path.
 HOT_KEYS = frozenset(
     (
         "record",
@@ -28,36 +28,36 @@ PathOptions = Mapping[str, Json]
 
 
 class NotConfigured(LookupError):
-    """There is no configuration of that name."""
+    """Error for a path name without a configuration."""
 
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """One state of the configuration; each change gives the next one, whole and validated, or is refused."""
+    """Immutable configuration; a change returns a new, validated one or raises."""
 
     server: Mapping[str, Json]
     path_defaults: PathOptions = field(default_factory=dict)
     overrides: Mapping[str, PathOptions] = field(default_factory=dict)
 
     def with_server(self, options: Mapping[str, Json]) -> "Configuration":
-        """Global options changed."""
+        """Return a copy with changed global options."""
         return replace(self, server={**self.server, **options})
 
     def with_defaults(self, options: Mapping[str, Json]) -> "Configuration":
-        """Options of all paths changed.
+        """Return a copy with changed options of all paths.
 
         Raises:
-            ConfigRefused: a rule is broken by some path.
+            ConfigRefused: a path breaks a rule.
         """
         changed = replace(self, path_defaults={**self.path_defaults, **options})
         changed.validate()
         return changed
 
     def with_path(self, name: str, options: PathOptions, *, new: bool = False) -> "Configuration":
-        """The overrides of `name` become `options`; with `new` it must not be there yet.
+        """Return a copy with `options` as the overrides of `name`; with `new`, `name` must not exist yet.
 
         Raises:
-            ConfigRefused: the name or the options are not allowed, or it is there.
+            ConfigRefused: the name or the options are not allowed, or `name` exists.
         """
         if new and name in self.overrides:
             raise ConfigRefused("path already exists")
@@ -67,18 +67,18 @@ class Configuration:
         return changed
 
     def with_patched_path(self, name: str, options: PathOptions) -> "Configuration":
-        """Some overrides of `name` changed.
+        """Return a copy with `options` merged into the overrides of `name`.
 
         Raises:
             NotConfigured: there is no such path.
-            ConfigRefused: a rule is broken.
+            ConfigRefused: the options break a rule.
         """
         if name not in self.overrides:
             raise NotConfigured(name)
         return self.with_path(name, {**self.overrides[name], **options})
 
     def without_path(self, name: str) -> "Configuration":
-        """`name` removed.
+        """Return a copy without the path `name`.
 
         Raises:
             NotConfigured: there is no such path.
@@ -88,11 +88,11 @@ class Configuration:
         return replace(self, overrides={key: value for key, value in self.overrides.items() if key != name})
 
     def without_paths(self) -> "Configuration":
-        """All paths forgotten, as after a reload of the configuration file."""
+        """Return a copy without paths, as after a reload of the configuration file."""
         return replace(self, overrides={})
 
     def path(self, name: str) -> PathOptions:
-        """All options of a configured path, in the order of the listing.
+        """Return all options of a configured path, in MediaMTX's order.
 
         Raises:
             NotConfigured: there is no such path.
@@ -102,10 +102,13 @@ class Configuration:
         return {**defaults.PATH, **self.path_defaults, **self.overrides[name]}
 
     def find(self, name: str) -> tuple[str, PathOptions, tuple[str, ...]]:
-        """The configuration that answers for `name`: its name, its options, the groups of its expression.
+        """Find the configuration that applies to `name`.
+
+        Returns:
+            The name of the configuration, its options, and the groups matched by its regular expression.
 
         Raises:
-            ConfigRefused: with the server's words, for a bad name and for one that nothing matches.
+            ConfigRefused: `name` is invalid or matches no configuration.
         """
         found = match(name, self.overrides)
         if found is None:
@@ -113,9 +116,9 @@ class Configuration:
         return found[0], self.path(found[0]), found[1]
 
     def validate(self) -> None:
-        """Check every path against every rule.
+        """Check all paths.
 
         Raises:
-            ConfigRefused: the first rule that is broken.
+            ConfigRefused: a path breaks a rule; the message names the first one.
         """
         validate_paths({name: self.path(name) for name in self.overrides})

@@ -1,4 +1,4 @@
-"""The options with their defaults, in the order in which MediaMTX 1.20.1 lists them."""
+"""Options and their default values, in the order of MediaMTX 1.20.1."""
 
 from collections.abc import Mapping
 
@@ -6,7 +6,7 @@ from embedded_server.config.gotext import Json
 
 __all__ = ("COMMANDS", "DEPRECATED_PATH_KEYS", "GLOBAL", "NEWER_THAN_LEGACY", "PATH")
 
-#: `authInternalUsers` comes after `authMethod`; it depends on the settings.
+#: Without `authInternalUsers`, which depends on the settings; it is listed after `authMethod`.
 GLOBAL: Mapping[str, Json] = {
     "logLevel": "info",
     "logDestinations": ["stdout"],
@@ -222,12 +222,12 @@ PATH: Mapping[str, Json] = {
     "runOnRecordSegmentComplete": "",
 }
 
-#: The options of paths and of the server that are programs to run.
+#: Options of paths and of the server whose value is a command.
 COMMANDS = frozenset(
     key for key, value in (*GLOBAL.items(), *PATH.items()) if key.startswith("runOn") and value == ""
 )
 
-#: Still accepted by MediaMTX, replaced long ago; accepted here without effect.
+#: Deprecated options that MediaMTX still accepts; accepted here without effect.
 DEPRECATED_PATH_KEYS = frozenset(
     (
         "runOnReady",
@@ -247,7 +247,7 @@ DEPRECATED_PATH_KEYS = frozenset(
     )
 )
 
-#: Path options that came after 1.15.4: an older server refuses them and does not list them.
+#: Path options added after 1.15.4, which refuses them and does not list them.
 NEWER_THAN_LEGACY = frozenset(
     key
     for key in PATH

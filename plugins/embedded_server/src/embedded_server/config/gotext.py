@@ -1,4 +1,4 @@
-"""Go's notations, as the API shows them: durations with days, sizes, times, escaped JSON."""
+"""Text formats of MediaMTX's API, which are Go's: durations, sizes, times and escaped JSON."""
 
 import json
 import re
@@ -39,20 +39,20 @@ _BAD_SIZE = (
 
 
 class ConfigRefused(ValueError):
-    """A configuration that the server refuses; the message is the `error` of a 400."""
+    """Configuration that the server refuses; the message is the `error` of a 400 response."""
 
 
-#: Longer ones say nothing that a short one cannot, and reading them takes long.
+#: Characters of a duration or size; longer texts are never needed and slow to parse.
 _MAX_TEXT = 64
-#: Go's durations have 64 bits.
+#: Go's durations are signed 64-bit integers.
 _MAX_NS = 2**63 - 1
 
 
 def parse_duration(text: str) -> int:
-    """Nanoseconds of `1d2h3.5s`; the empty text is zero.
+    """Parse a duration such as `1d2h3.5s` to nanoseconds; the empty text is zero.
 
     Raises:
-        ConfigRefused: with the words of Go's `time` package.
+        ConfigRefused: `text` is not a duration; the message is that of Go's `time` package.
     """
     if len(text) > _MAX_TEXT:
         raise ConfigRefused(f"time: invalid duration {_quote(text[:_MAX_TEXT])}")
@@ -90,7 +90,7 @@ def _quote(text: str) -> str:
 
 
 def duration_text(nanoseconds: int) -> str:
-    """As the API writes a duration: days split out, zero as the empty text."""
+    """Format a duration as the API does: with days, and zero as the empty text."""
     sign = "-" if nanoseconds < 0 else ""
     days, rest = divmod(abs(nanoseconds), _DAY_NS)
     return sign + (f"{days}d" if days else "") + (_go_duration(rest) if rest else "")
@@ -114,10 +114,10 @@ def _decimal(value: int, unit: int) -> str:
 
 
 def parse_size(text: str) -> int:
-    """Bytes of `50M`, `50MB` or `50MiB`, all powers of 1024.
+    """Parse a size such as `50M`, `50MB` or `50MiB` to bytes; all units are powers of 1024.
 
     Raises:
-        ConfigRefused: no positive number with a unit.
+        ConfigRefused: `text` is not a positive number with a unit.
     """
     found = _SIZE.match(text.strip().upper()) if len(text) <= _MAX_TEXT else None
     unit = found[2] if found else ""
@@ -133,20 +133,20 @@ def parse_size(text: str) -> int:
 
 
 def size_text(size_bytes: int) -> str:
-    """As the API writes a size: one decimal at most, in the largest unit that fits."""
+    """Format a size as the API does: with at most one decimal, in the largest unit that fits."""
     power = min((size_bytes.bit_length() - 1) // 10, 6) if size_bytes else 0
     number = f"{size_bytes / 1024**power:.1f}".removesuffix(".0")
     return f"{number}{_SIZE_UNITS[power]}"
 
 
 def dumps(value: Json) -> str:
-    """Compact JSON in which Go's encoder would see its own hand."""
+    """Encode compact JSON with the escapes of Go's encoder."""
     text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
 def time_text(moment: datetime) -> str:
-    """RFC 3339 in the local zone, without trailing zeros, `Z` where the offset is zero."""
+    """Format a time by RFC 3339 in the local zone, without trailing zeros; a zero offset is `Z`."""
     local = moment.astimezone()
     fraction = f".{local.microsecond:06d}".rstrip("0") if local.microsecond else ""
     zone = local.strftime("%z")

@@ -1,4 +1,4 @@
-"""Path names: which are allowed, and which configuration answers for a name."""
+"""Path names: rules for them, and the configuration that applies to a name."""
 
 import re
 from collections.abc import Iterable
@@ -9,10 +9,10 @@ __all__ = ("ALL_OTHERS", "check_name", "is_pattern", "match", "matches", "patter
 
 ALL_OTHERS = ("all_others", "all", "~^.*$")
 _ALLOWED = re.compile(r"[0-9a-zA-Z_\-/.]+\Z")
-#: A name is part of a file's name, and the subject of expressions.
+#: Characters: a name becomes part of a file name and is matched against regular expressions.
 _MAX_NAME = 255
-#: Python's expressions go back and forth where Go's do not: the time grows with the length of the name to the power
-#: of the number of repetitions and choices, and without end where a repetition is repeated.
+#: Repetitions and choices in an expression. Python's engine backtracks, unlike Go's: the time grows with the length of
+#: the name to the power of this number, and exponentially for nested repetitions.
 _MAX_CHOICES = 3
 _MAX_ALTERNATIVES = 16
 _IRRELEVANT = re.compile(r"\\.|\[\^?\]?(?:[^\]\\]|\\.)*\]", re.DOTALL)
@@ -23,7 +23,7 @@ _BACK_REFERENCE = re.compile(r"(?<!\\)(?:\\\\)*\\[1-9]")
 
 
 def why_bad(name: str) -> str:
-    """The server's words for a name that is not allowed, empty for a good one."""
+    """Return MediaMTX's reason to refuse `name`, empty for a valid name."""
     if not name:
         return "cannot be empty"
     if name.startswith("/") or name.endswith("/"):
@@ -42,10 +42,10 @@ def is_pattern(name: str) -> bool:
 
 
 def pattern_of(name: str) -> re.Pattern[str]:
-    """Compile a pattern's name; Go's syntax and ours agree on what names can need.
+    """Compile the name of a pattern; Go's and Python's syntax agree on all that names need.
 
     Raises:
-        ConfigRefused: it is none, or one whose matching could take very long.
+        ConfigRefused: `name` is not a valid expression, or matching it could take very long.
     """
     text = "^.*$" if name in ALL_OTHERS else name[1:]
     try:
@@ -70,15 +70,15 @@ def _is_cheap(text: str) -> bool:
 
 
 def matches(pattern: str, name: str) -> re.Match[str] | None:
-    """Match a name against a pattern's name."""
+    """Match `name` against the name of a pattern."""
     return pattern_of(pattern).search(name) if len(name) <= _MAX_NAME else None
 
 
 def check_name(name: str) -> None:
-    """Refuse what cannot be the name of a path configuration.
+    """Check the name of a path configuration.
 
     Raises:
-        ConfigRefused: with the server's words.
+        ConfigRefused: the name is invalid; the message is MediaMTX's.
     """
     if is_pattern(name):
         pattern_of(name)
@@ -87,10 +87,13 @@ def check_name(name: str) -> None:
 
 
 def match(name: str, configured: Iterable[str]) -> tuple[str, tuple[str, ...]] | None:
-    """The configuration for `name` and the groups of its expression: exact, then patterns by name, then the rest.
+    """Find the configuration for `name`: an exact name, else the first pattern by name, else `all_others`.
+
+    Returns:
+        The name of the configuration and the groups matched by its expression; None if there is none.
 
     Raises:
-        ConfigRefused: `name` is not allowed.
+        ConfigRefused: `name` is invalid.
     """
     if reason := why_bad(name):
         raise ConfigRefused(f"invalid path name: {reason} ({name})")

@@ -1,4 +1,4 @@
-"""A request's body to typed option values, refused with the words of Go's decoder where it does not fit."""
+"""Decoding of request bodies to typed options, with the error texts of Go's JSON decoder."""
 
 import ipaddress
 import json
@@ -34,9 +34,9 @@ _CONTEXT = {
     "Invalid control character at": "in string literal",
     "Invalid \\escape": "in string escape code",
 }
-#: Nothing that is set here is nested deeper than four.
+#: Levels of nesting; valid options have at most four.
 _MAX_DEPTH = 16
-#: Of a number's text; those of more than 64 bits fit into no option.
+#: Digits of a number; no option takes more than 64 bits.
 _MAX_DIGITS = 40
 _MAX_INT = 2**63 - 1
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -44,10 +44,10 @@ _ACTIONS = ("publish", "read", "playback", "api", "metrics", "pprof")
 
 
 def path_options(body: bytes, *, legacy: bool = False) -> dict[str, Json]:
-    """The options that `body` sets, normalised; `null` means not set.
+    """Decode the options of a path, normalised; `null` means not set.
 
     Raises:
-        ConfigRefused: with the server's words.
+        ConfigRefused: the body is invalid; the message is MediaMTX's.
     """
     given = _object(body)
     given.pop("name", None)
@@ -58,10 +58,10 @@ def path_options(body: bytes, *, legacy: bool = False) -> dict[str, Json]:
 
 
 def global_options(body: bytes) -> dict[str, Json]:
-    """As `path_options`, for the server's own options.
+    """Decode the options of the server, normalised; `null` means not set.
 
     Raises:
-        ConfigRefused: with the server's words.
+        ConfigRefused: the body is invalid; the message is MediaMTX's.
     """
     given = _object(body)
     users = given.pop("authInternalUsers", None)
@@ -107,7 +107,7 @@ def _fraction(text: str) -> float:
 
 
 def _clean(value: Json, depth: int) -> Json:
-    """Replace halves of characters, which no answer could carry, as Go does; refuse what is nested for no reason."""
+    """Replace lone surrogates, which UTF-8 cannot encode, as Go does; refuse excessive nesting."""
     if depth > _MAX_DEPTH:
         raise ConfigRefused("exceeded max depth")
     if isinstance(value, str):
@@ -124,7 +124,7 @@ def _syntax_error(text: str, error: json.JSONDecodeError) -> str:
     position = error.pos
     if message.startswith("Unterminated") or position >= len(text.rstrip()):
         return "unexpected end of JSON input"
-    if message.startswith("Illegal trailing comma"):  # Python 3.13 points at the comma, Go at what follows it
+    if message.startswith("Illegal trailing comma"):  # Python 3.13 points at the comma, Go at the next token
         position += 1 + len(text[position + 1 :]) - len(text[position + 1 :].lstrip())
     context = next((said for start, said in _CONTEXT.items() if message.startswith(start)), "in literal")
     return f"invalid character '{text[position]}' {context}"

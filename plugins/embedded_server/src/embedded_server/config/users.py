@@ -1,4 +1,4 @@
-"""Who may do what: MediaMTX's internal users."""
+"""Permissions of MediaMTX's internal users."""
 
 import hashlib
 import hmac
@@ -11,7 +11,7 @@ from agent_core.plugin.rtsp import Credentials
 from embedded_server.config.gotext import Json
 from embedded_server.config.names import matches
 
-__all__ = ("DEFAULT_USERS", "Access", "allowed_user", "redacted")
+__all__ = ("DEFAULT_USERS", "Access", "allowed_user", "redacted", "same_password")
 
 _ALL_PATHS: tuple[str, ...] = ("publish", "read", "playback")
 
@@ -27,9 +27,13 @@ DEFAULT_USERS: list[Json] = [
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """`proves` says whether the request knows a user's password; `given` is whether it has any credentials at all.
+    """Request of a client for a permission.
 
-    `may_be_anonymous`: what is granted to `any` is granted to this client.
+    Attributes:
+        address: IP address of the client.
+        given: the request has credentials, right or wrong.
+        proves: returns whether the request proves the given credentials.
+        may_be_anonymous: the client has the permissions of `any`.
     """
 
     action: str
@@ -41,7 +45,7 @@ class Access:
 
 
 def allowed_user(users: Json, access: Access) -> str | None:
-    """Name the first user of `authInternalUsers` that may, empty for an anonymous one; None if none may."""
+    """Return the first of `authInternalUsers` with the permission, empty for an anonymous user; None if there is none."""
     for user in users if isinstance(users, list) else []:
         if isinstance(user, dict) and _may(user, access) and _knows(user, access):
             return "" if user["user"] == "any" else str(user["user"])
@@ -74,14 +78,14 @@ def _knows(user: Mapping[str, Json], access: Access) -> bool:
 
 
 def same_password(given: str, configured: str) -> bool:
-    """Compare a password as typed with one as configured: plain or `sha256:BASE64`."""
+    """Compare a client's password with a configured one, which is plain text or `sha256:BASE64`."""
     if configured.startswith("sha256:"):
         given = "sha256:" + b64encode(hashlib.sha256(given.encode()).digest()).decode()
     return hmac.compare_digest(given.encode(), configured.encode())
 
 
 def redacted(users: Json) -> Json:
-    """The users as the API shows them."""
+    """Return the users without their passwords, as the API shows them."""
     if not isinstance(users, list):
         return users
     return [

@@ -1,4 +1,4 @@
-"""The rules that hold between the options of a path, in MediaMTX's words."""
+"""Rules between the options of a path, with MediaMTX's error texts."""
 
 import re
 from collections.abc import Mapping
@@ -19,12 +19,12 @@ _ALIASES = "all_others, all and '~^.*$' are aliases"
 
 
 def refuse_commands(options: Mapping[str, Json], current: Mapping[str, Json]) -> None:
-    """Let `options` take commands away and repeat those of `current`, and set no other.
+    """Refuse options that set a command; repeating or removing one of `current` is allowed.
 
-    They run as the agent's account, so only the agent sets them: a password for the API is not one for the account.
+    Commands run as the agent's account, and a password for the API must not give access to that account.
 
     Raises:
-        ConfigRefused: there is another one.
+        ConfigRefused: `options` set a new command.
     """
     for key in sorted(COMMANDS & options.keys()):
         if options[key] not in ("", current.get(key, "")):
@@ -32,10 +32,13 @@ def refuse_commands(options: Mapping[str, Json], current: Mapping[str, Json]) ->
 
 
 def validate_paths(paths: Mapping[str, Mapping[str, Json]]) -> None:
-    """Check all paths, by name; `paths` holds effective options.
+    """Check all paths in the order of their names.
+
+    Args:
+        paths: effective options by name.
 
     Raises:
-        ConfigRefused: the first rule that is broken.
+        ConfigRefused: a path breaks a rule; the message names the first one.
     """
     if sum(name in ALL_OTHERS for name in paths) > 1:
         raise ConfigRefused(_ALIASES)

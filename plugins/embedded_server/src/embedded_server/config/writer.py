@@ -1,4 +1,4 @@
-"""Changes of the configuration: one after the other, answered first and applied then."""
+"""Serialised changes of the configuration, answered before they are applied."""
 
 from collections.abc import Callable
 
@@ -11,9 +11,10 @@ __all__ = ("Writer",)
 
 
 class Writer:
-    """A change is validated and answered; `delay_s` later it is applied. The next change waits for that.
+    """Writer of the configuration.
 
-    So, as with MediaMTX 1.20.1, a look right after an answer may still find the old state.
+    A change is validated and answered at once, and applied `delay_s` later; the next change waits for that. As with
+    MediaMTX 1.20.1, a client may therefore still read the old state right after the answer.
     """
 
     def __init__(
@@ -30,11 +31,11 @@ class Writer:
         self._turn = anyio.Semaphore(1)
 
     async def write(self, change: Callable[[Configuration], Configuration]) -> None:
-        """Accept a change.
+        """Validate a change and schedule it.
 
         Raises:
-            ConfigRefused: as `change` raises it; nothing has changed.
-            NotConfigured: the same.
+            ConfigRefused: raised by `change`; nothing changes.
+            NotConfigured: raised by `change`; nothing changes.
         """
         await self._turn.acquire()
         try:
@@ -48,7 +49,7 @@ class Writer:
         self._context.tasks.start_soon(self._later, before, changed)
 
     def set_now(self, configuration: Configuration) -> None:
-        """Replace the whole configuration at once, as a reload of its file does."""
+        """Replace and apply the whole configuration at once, as a reload of its file does."""
         before, self.current = self.current, configuration
         self._apply(before, configuration)
 

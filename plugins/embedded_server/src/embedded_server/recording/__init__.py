@@ -1,1 +1,1 @@
-"""Recordings of paths."""
+"""Recording of paths, and their recordings."""

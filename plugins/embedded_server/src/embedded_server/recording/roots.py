@@ -1,4 +1,4 @@
-"""The folders below which recordings are written, listed and deleted, whatever a path is configured with."""
+"""Confinement of recordings to folders, whatever the configuration of a path says."""
 
 import errno
 import os
@@ -11,26 +11,26 @@ from embedded_server.config.gotext import ConfigRefused
 
 __all__ = ("RecordingRoots",)
 
-#: As the agent's own files: for its account, and readable for its group.
+#: Modes of the agent's own files: full access for its account, read access for its group.
 _FOLDER_MODE, _FILE_MODE = 0o750, 0o640
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _FILE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 class RecordingRoots:
-    """Opens and removes files below `folders` only; below them no symbolic link is followed.
+    """Folders below which recordings may be written, listed and deleted; no symbolic link below them is followed.
 
-    Methods but `check` block on the disk: call them in a thread.
+    All methods except `check` block on the disk: call them in a thread.
     """
 
     def __init__(self, folders: tuple[Path, ...]) -> None:
         self._folders = tuple(dict.fromkeys(folder.absolute() for folder in folders))
 
     def check(self, pattern: str) -> None:
-        """Accept a `recordPath` that can lead nowhere else.
+        """Check that a `recordPath` cannot lead outside the folders.
 
         Raises:
-            ConfigRefused: it could.
+            ConfigRefused: it can, or it contains control characters.
         """
         if any(ord(sign) < 0x20 or ord(sign) == 0x7F for sign in pattern):
             raise ConfigRefused("'recordPath' must not contain control characters")
@@ -38,7 +38,7 @@ class RecordingRoots:
             raise ConfigRefused("'recordPath' must be below the folder of recordings")
 
     def _split(self, file: Path) -> tuple[Path, tuple[str, ...]] | None:
-        """Give the root and the parts below it; None if it is below none."""
+        """Return the root of `file` and the parts below it; None if no root contains it."""
         for root in self._folders:
             if file.is_relative_to(root):
                 parts = file.relative_to(root).parts
@@ -46,15 +46,15 @@ class RecordingRoots:
         return None
 
     def holds(self, folder: Path) -> bool:
-        """Tell whether what can be listed in `folder` lies below a root, symbolic links resolved."""
+        """Return whether `folder` is below a root once symbolic links are resolved."""
         found = folder.resolve()
         return any(found.is_relative_to(root.resolve()) for root in self._folders)
 
     def create(self, file: Path) -> int:
-        """Open a new file for writing, with the folders that lead to it; the caller owns the descriptor.
+        """Open a new file for writing and create its folders; the caller owns the descriptor.
 
         Raises:
-            OSError: the disk refuses, or something else stands there.
+            OSError: the disk fails, or `file` exists and is not a regular file.
         """
         with self._folder_of(file, make=True) as (folder, name):
             descriptor = os.open(name, _FILE_FLAGS, _FILE_MODE, dir_fd=folder)
@@ -71,14 +71,14 @@ class RecordingRoots:
         """Remove a file.
 
         Raises:
-            OSError: there is none, or the disk refuses.
+            OSError: the file does not exist, or the disk fails.
         """
         with self._folder_of(file, make=False) as (folder, name):
             os.unlink(name, dir_fd=folder)
 
     @contextmanager
     def _folder_of(self, file: Path, *, make: bool) -> Iterator[tuple[int, str]]:
-        """Open the folder of `file` part by part."""
+        """Open the folder of `file` one part at a time: no symbolic link below the root is followed."""
         split = self._split(file)
         if split is None:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
@@ -96,7 +96,7 @@ class RecordingRoots:
 
 
 def _make_root(root: Path) -> None:
-    """Make the folder and those above it; `Path.mkdir` would leave the latter to the process's mask."""
+    """Create the folder and its parents; `Path.mkdir` would give the parents the default mode."""
     missing = [each for each in (root, *root.parents) if not each.exists()]
     for each in reversed(missing):
         each.mkdir(mode=_FOLDER_MODE, exist_ok=True)
