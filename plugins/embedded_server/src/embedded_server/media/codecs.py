@@ -1,4 +1,4 @@
-"""Codecs as descriptions name them, and as the API does."""
+"""Codecs, with their names in session descriptions and in the API."""
 
 import base64
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ _NAMES: Mapping[str, str] = {
     "L16": "LPCM",
     "MP2T": "MPEG-TS",
 }
-#: The parameter sets that a description may carry, by codec, in the order of a stream.
+#: Attributes for the parameter sets in a description, by codec, in the order of a stream.
 _SETS: Mapping[str, tuple[str, ...]] = {
     "H264": ("sprop-parameter-sets",),
     "H265": ("sprop-vps", "sprop-sps", "sprop-pps"),
@@ -41,7 +41,7 @@ _SETS: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Codec:
-    """A track's codec. `parameter_sets` are H.264's (SPS, PPS) or H.265's (VPS, SPS, PPS), if known."""
+    """Codec of a track; `parameter_sets`, if known, are (SPS, PPS) for H.264 and (VPS, SPS, PPS) for H.265."""
 
     name: str
     encoding: str
@@ -57,7 +57,7 @@ class Codec:
         return self.name in ("H264", "H265")
 
     def properties(self) -> Json:
-        """`codecProps` of the API."""
+        """Return the `codecProps` of the API."""
         if self.is_video:
             return self._video_properties()
         if self.name == "Opus":
@@ -79,7 +79,7 @@ class Codec:
 
 
 def codec_of(media: MediaDescription) -> Codec:
-    """The codec of a medium's first format; `Generic` where it is none that we know by name."""
+    """Return the codec of a medium's first format; its name is `Generic` if it is unknown."""
     known = media.rtpmap
     if known is None:
         return Codec("Generic", "", 90_000, 1)

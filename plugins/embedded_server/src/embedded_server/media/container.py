@@ -1,4 +1,4 @@
-"""What a recorder needs of a file format."""
+"""File format of a recorder."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -9,20 +9,20 @@ __all__ = ("Container",)
 
 
 class Container(ABC):
-    """One file in the making: its bytes are the header, then the parts. Times of samples are of the whole recording."""
+    """File under construction: a header, then parts. Times of samples count from the start of the recording."""
 
     @abstractmethod
     def header(self, sample: Sample) -> bytes:
-        """What comes first; `sample` is the first one, whose time becomes zero.
+        """Return the header; `sample` is the first one, and its time becomes the zero of the file.
 
         Raises:
-            BitstreamError: its parameter sets cannot be read.
+            BitstreamError: the parameter sets of `sample` are invalid.
         """
 
     @abstractmethod
     def part(self, samples: Sequence[Sample]) -> bytes:
-        """The samples as bytes that can be read up to their end."""
+        """Return samples as a part; the file is playable after each part."""
 
     @abstractmethod
     def correction(self, duration_s: float) -> tuple[int, bytes] | None:
-        """An offset into the header and the bytes to put there when the file is complete."""
+        """Return an offset into the header and the bytes to write there when the file is complete; None if none."""

@@ -1,4 +1,4 @@
-"""RTP packets to access units, for H.264 (RFC 6184) and H.265 (RFC 7798)."""
+"""Assembly of RTP packets to access units, for H.264 (RFC 6184) and H.265 (RFC 7798)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,7 +23,10 @@ def is_key_nalu(codec: str, nalu: bytes) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class AccessUnit:
-    """One picture. `timestamp` counts the RTP clock without wrapping, from the first packet on; `arrived` is the time of its first packet."""
+    """Picture. `timestamp` is in units of the RTP clock, unwrapped, from the first packet of the stream.
+
+    `arrived` is the time of the picture's first packet.
+    """
 
     timestamp: int
     nalus: tuple[bytes, ...]
@@ -32,9 +35,13 @@ class AccessUnit:
 
 
 class Depacketizer:
-    """Gives a picture when its last packet, or the first of the next one, comes; drops those that lost a packet.
+    """Assembler of pictures, which drops pictures with a lost packet.
 
-    `midway` says that the first packet may be amid a picture, which then is not given: its slices look like a whole.
+    A picture is complete when its last packet or the first packet of the next one arrives.
+
+    Args:
+        codec: `H264` or `H265`.
+        midway: the stream may begin inside a picture. That picture is dropped: its slices would look complete.
     """
 
     def __init__(self, codec: str, *, midway: bool = False) -> None:
@@ -57,7 +64,7 @@ class Depacketizer:
         self._damaged |= lost
         if self._raw_timestamp is not None and packet.timestamp != self._raw_timestamp:
             yield from self._finish()
-            self._damaged = lost  # what is missing may be the beginning of the new picture too
+            self._damaged = lost  # the lost packet may have begun the new picture
         self._advance(packet.timestamp, arrived)
         self._take(packet.payload)
         if packet.marker:

@@ -12,7 +12,7 @@ __all__ = ("Fmp4",)
 _MOVIE_TIMESCALE = 1000
 _IDENTITY = struct.pack(">9I", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
 _SYNC_FLAGS = 0x0200_0000  # depends on no other sample
-_OTHER_FLAGS = 0x0101_0000  # depends on others, is no sync sample
+_OTHER_FLAGS = 0x0101_0000  # depends on others, is not a sync sample
 _MVHD_DURATION_OFFSET = 4 + 4 + 12  # after the type: version and flags, two times, the timescale
 
 
@@ -98,7 +98,7 @@ class Fmp4(Container):
 
     def _sample_entry(self, sets: tuple[bytes, ...]) -> tuple[int, int, bytes]:
         if not sets:
-            raise h264.BitstreamError("The stream's parameter sets are not known.")
+            raise h264.BitstreamError("The parameter sets of the stream are unknown.")
         if self._codec == "H264":
             sps = h264.parse_sps(sets[0])
             return sps.width, sps.height, _visual(b"avc1", sps.width, sps.height, _avcc(sets, sps))

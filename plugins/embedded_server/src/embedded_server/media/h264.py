@@ -1,24 +1,24 @@
-"""What a sequence parameter set says (ITU-T H.264, 7.3.2.1.1), as far as the API and a container need it."""
+"""Parser of H.264 sequence parameter sets (ITU-T H.264, 7.3.2.1.1), for the API and the containers."""
 
 from dataclasses import dataclass
 
 __all__ = ("MAX_SIDE", "BitReader", "BitstreamError", "Sps", "parse_sps", "without_emulation")
 
-#: Profiles whose set has the chroma and scaling fields (7.3.2.1.1).
+#: Profiles whose sets have the chroma and scaling fields (7.3.2.1.1).
 _HIGH = frozenset((100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135))
 _PROFILES = {66: "Baseline", 77: "Main", 88: "Extended", 100: "High", 110: "High 10", 122: "High 4:2:2"}
 _PROFILES |= {244: "High 4:4:4 Predictive"}
 _EXTENDED_ASPECT = 255
-#: Far beyond level 6.2.
+#: Pixels; far more than level 6.2 allows.
 MAX_SIDE = 32_768
 
 
 class BitstreamError(ValueError):
-    """The bits end too early or say what cannot be."""
+    """Error for truncated or impossible bitstreams."""
 
 
 class BitReader:
-    """Bits from the front of `data`, most significant first."""
+    """Reader of the bits of `data`, most significant first."""
 
     def __init__(self, data: bytes) -> None:
         self._bits = int.from_bytes(data, "big")
@@ -26,7 +26,7 @@ class BitReader:
 
     def bits(self, count: int) -> int:
         if count > self._left:
-            raise BitstreamError("A parameter set ends too early.")
+            raise BitstreamError("A parameter set is truncated.")
         self._left -= count
         return (self._bits >> self._left) & ((1 << count) - 1)
 
@@ -34,30 +34,33 @@ class BitReader:
         return bool(self.bits(1))
 
     def unsigned(self) -> int:
-        """Exp-Golomb, ue(v)."""
+        """Read an unsigned Exp-Golomb number, ue(v)."""
         zeros = 0
         while not self.flag():
             zeros += 1
             if zeros > 32:
-                raise BitstreamError("A parameter set has an endless number.")
+                raise BitstreamError("A parameter set contains a number of more than 32 bits.")
         return (1 << zeros) - 1 + self.bits(zeros)
 
     def signed(self) -> int:
-        """Exp-Golomb, se(v)."""
+        """Read a signed Exp-Golomb number, se(v)."""
         number = self.unsigned()
         return (number + 1) // 2 if number % 2 else -(number // 2)
 
 
 def without_emulation(nalu: bytes) -> bytes:
-    """The payload without the emulation prevention bytes (7.4.1)."""
+    """Return the payload without the emulation prevention bytes (7.4.1)."""
     return nalu.replace(b"\x00\x00\x03", b"\x00\x00")
 
 
 @dataclass(frozen=True, slots=True)
 class Sps:
-    """`reorder_frames` is how many pictures may come out later than they came in; None if the set does not say.
+    """Sequence parameter set.
 
-    Bit depths are minus 8.
+    Attributes:
+        reorder_frames: the most pictures that may precede a picture in decoding order and follow it in output order;
+            None if the set does not specify it.
+        luma_depth: bit depth minus 8, as `chroma_depth`.
     """
 
     width: int
@@ -80,10 +83,10 @@ class Sps:
 
 
 def parse_sps(nalu: bytes) -> Sps:
-    """The set in `nalu`, header byte included.
+    """Parse the set in `nalu`, which includes the header byte.
 
     Raises:
-        BitstreamError: it cannot be read.
+        BitstreamError: the set is truncated or has impossible values.
     """
     reader = BitReader(without_emulation(nalu[1:]))
     profile_idc, _, level_idc = reader.bits(8), reader.bits(8), reader.bits(8)
@@ -103,7 +106,7 @@ def parse_sps(nalu: bytes) -> Sps:
 
 
 def _chroma(reader: BitReader) -> tuple[int, int, int]:
-    """The chroma format and both bit depths; the scaling lists are passed over."""
+    """Return the chroma format and both bit depths, and skip the scaling lists."""
     chroma = reader.unsigned()
     if chroma == 3:
         reader.flag()
@@ -152,7 +155,7 @@ def _size(reader: BitReader, chroma: int) -> tuple[int, int]:
 
 
 def _reorder(reader: BitReader) -> int | None:
-    """`max_num_reorder_frames` at the end of the usability information (annex E)."""
+    """Return `max_num_reorder_frames` from the usability information (annex E); None if it is not specified."""
     try:
         if not reader.flag():
             return None

@@ -1,4 +1,4 @@
-"""What an H.265 sequence parameter set says (ITU-T H.265, 7.3.2.2), as far as the API and a container need it."""
+"""Parser of H.265 sequence parameter sets (ITU-T H.265, 7.3.2.2), for the API and the containers."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ _PROFILES = {1: "Main", 2: "Main 10", 3: "Main Still Picture", 4: "Rext"}
 
 @dataclass(frozen=True, slots=True)
 class Sps:
-    """`profile_tier_level` are the 12 bytes that a container repeats; bit depths are minus 8."""
+    """Sequence parameter set; a container copies the 12 bytes of `profile_tier_level`, bit depths are minus 8."""
 
     width: int
     height: int
@@ -34,10 +34,10 @@ class Sps:
 
 
 def parse_sps(nalu: bytes) -> Sps:
-    """The set in `nalu`, both header bytes included.
+    """Parse the set in `nalu`, which includes both header bytes.
 
     Raises:
-        BitstreamError: it cannot be read.
+        BitstreamError: the set is truncated or has impossible values.
     """
     reader = BitReader(without_emulation(nalu[2:]))
     reader.bits(4)

@@ -11,13 +11,13 @@ __all__ = ("MpegTs",)
 _PAT_PID, _PMT_PID, _VIDEO_PID = 0, 0x1000, 0x0100
 _STREAM_TYPE = {"H264": 0x1B, "H265": 0x24}
 _DELIMITER = {"H264": b"\x09\xf0", "H265": b"\x46\x01\x50"}
-_LEAD = 90_000  # between the clock reference and the presentation of a picture: a second of reordering
+_LEAD = 90_000  # 90 kHz ticks from the clock reference to the decoding of a picture: one second
 _PACKET_BYTES = 188
 _START = b"\x00\x00\x00\x01"
 
 
 def _crc(data: bytes) -> bytes:
-    """CRC-32/MPEG-2."""
+    """Return the CRC-32/MPEG-2."""
     value = 0xFFFF_FFFF
     for byte in data:
         value ^= byte << 24
@@ -106,7 +106,7 @@ class MpegTs(Container):
 
 
 def _stuffed(field: bytes, missing: int) -> bytes:
-    """The adaptation field made longer by `missing` bytes; an absent one has no length byte yet."""
+    """Return the adaptation field lengthened by `missing` bytes; an absent field has no length byte yet."""
     if not field:
         return b"\x00" if missing == 1 else bytes([missing - 1, 0]) + b"\xff" * (missing - 2)
     return bytes([field[0] + missing]) + field[1:] + b"\xff" * missing

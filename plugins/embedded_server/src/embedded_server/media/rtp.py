@@ -1,4 +1,4 @@
-"""RTP and RTCP packets (RFC 3550): the few fields that a relay and a recorder look at."""
+"""RTP and RTCP packets (RFC 3550), with the fields that a relay and a recorder use."""
 
 import struct
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class RtpPacket:
 
 
 def parse(data: bytes) -> RtpPacket | None:
-    """The packet, or None if it is not one."""
+    """Parse a packet; return None if `data` is not RTP."""
     if len(data) < _HEAD.size:
         return None
     first, second, sequence, timestamp, _ = _HEAD.unpack_from(data)
@@ -34,12 +34,12 @@ def parse(data: bytes) -> RtpPacket | None:
 
 
 def with_ssrc(data: bytes, ssrc: bytes) -> bytes:
-    """The RTP packet as from another sender."""
+    """Return the RTP packet with another sender's SSRC."""
     return data[:8] + ssrc + data[12:]
 
 
 def sender_report(data: bytes, ssrc: bytes) -> bytes | None:
-    """The sender report at the front of a compound packet, alone and as from another sender; None if there is none."""
+    """Return the first packet of a compound as a sender report with another SSRC; None if it is not a sender report."""
     if len(data) < _REPORT.size or data[1] != _SENDER_REPORT or data[0] >> 6 != 2:
         return None
     return b"\x80\xc8\x00\x06" + ssrc + data[8 : _REPORT.size]

@@ -1,4 +1,4 @@
-"""Access units to samples: decoding times, durations, and the parameter sets that go with them."""
+"""Conversion of access units to samples with decoding times, durations and parameter sets."""
 
 import heapq
 from collections import deque
@@ -11,16 +11,16 @@ from embedded_server.media.depacketize import AccessUnit, nalu_type
 
 __all__ = ("Sample", "Sampler")
 
-#: Types of the parameter sets and of what no container wants (delimiters, filler), by codec.
+#: Types of the parameter sets, and of units that no container stores (delimiters, filler), by codec.
 _SETS = {"H264": (7, 8), "H265": (32, 33, 34)}
 _NOISE = {"H264": (9, 12), "H265": (35, 38)}
-#: A container has 16 bits for the length of a set; real ones have some 50 bytes.
+#: A container has 16 bits for the length of a set; typical sets have about 50 bytes.
 _MAX_SET_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One picture for a container; times are in the track's clock. `sets` are the parameter sets in force."""
+    """Picture for a container; times are in units of the track's clock, `sets` are the parameter sets in force."""
 
     dts: int
     pts: int
@@ -39,9 +39,10 @@ class _Timed:
 
 
 class Sampler:
-    """RTP carries presentation times only; the n-th picture to decode gets the n-th smallest of them.
+    """Converter of access units to samples.
 
-    A picture is given when the next one is known, which tells its duration.
+    RTP carries presentation times only: the n-th picture in decoding order gets the n-th smallest of them as decoding
+    time. A picture is returned when the next one is known, because that determines its duration.
     """
 
     def __init__(self, codec: str, sets: tuple[bytes, ...], clock_rate_hz: int) -> None:
@@ -63,7 +64,7 @@ class Sampler:
             yield from self._release()
 
     def flush(self) -> Iterator[Sample]:
-        """Everything that still waits; the last picture lasts as long as the one before."""
+        """Return the pictures that still wait; the last one gets the duration of the one before."""
         while self._waiting:
             yield from self._release()
         if self._held is not None:
@@ -98,7 +99,7 @@ class Sampler:
 
 
 def _reorder_frames(codec: str, sets: tuple[bytes, ...]) -> int:
-    """Without a word in the stream none: cameras do not reorder, and a file with odd times is better than a late one."""
+    """Return the number of reordered pictures, 0 if unknown: cameras do not reorder, and waiting would delay the file."""
     if codec != "H264" or not sets:
         return 0
     try:

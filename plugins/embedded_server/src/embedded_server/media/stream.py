@@ -1,4 +1,4 @@
-"""A live stream: its tracks, and the packets' way from one publisher to all readers."""
+"""Live stream, which relays the packets of one publisher to all readers."""
 
 import secrets
 from collections.abc import Sequence
@@ -13,13 +13,13 @@ from embedded_server.media.codecs import Codec, codec_of
 
 __all__ = ("Sink", "Stream", "Track")
 
-#: The bit that says of a video packet that it is its picture's last (RFC 6184, section 5.1).
+#: Bit that marks the last packet of a picture (RFC 6184, section 5.1).
 _MARKER = 0x80
 _SPS_H264, _PPS_H264, _STAP_A = 7, 8, 24
 
 
 class Sink(Protocol):
-    """Whoever gets the packets of a stream. Calls never wait: a sink that cannot follow drops or leaves."""
+    """Receiver of a stream's packets. Calls never wait: a sink that is too slow drops packets or leaves."""
 
     def rtp(self, track: int, packet: bytes, arrived: datetime) -> None: ...
 
@@ -27,7 +27,7 @@ class Sink(Protocol):
 
 
 class Track:
-    """One medium of a stream; packets leave it under an SSRC of our own, as the SETUP answer announces it."""
+    """Medium of a stream; its packets are sent with an SSRC of our own, which the answer to SETUP announces."""
 
     def __init__(self, index: int, media: MediaDescription) -> None:
         self.index = index
@@ -48,7 +48,7 @@ class Track:
             self._learn(packet)
 
     def _learn(self, packet: bytes) -> None:
-        """Take parameter sets from the stream: not every publisher puts them into its description."""
+        """Learn parameter sets from the stream: not every publisher has them in its description."""
         offset = 12 + 4 * (packet[0] & 0x0F)
         if packet[0] & 0x10 or len(packet) <= offset:
             return
@@ -71,7 +71,7 @@ class Track:
             self.codec = self.codec.with_sets(tuple(sets))
 
     def info(self, base: str, now_s: float) -> RtpInfo:
-        """What the next packet carries; the time is reckoned on to now."""
+        """Return the sequence number and time stamp of the next packet, extrapolated to `now_s`."""
         url = f"{base}trackID={self.index}"
         if self._next_sequence is None:
             return RtpInfo(url)
@@ -95,7 +95,7 @@ def _sorted_parameters(fmtp: str) -> str:
 
 
 class Stream:
-    """Exists while somebody publishes. Counters are of this stream only."""
+    """Stream, which exists while it is published. The counters are of this stream only."""
 
     def __init__(self, description: SessionDescription, clock: Clock) -> None:
         self.tracks: Sequence[Track] = tuple(Track(i, media) for i, media in enumerate(description.media))
@@ -113,7 +113,7 @@ class Stream:
         self._sinks.discard(sink)
 
     def rtp(self, index: int, packet: bytes) -> None:
-        """Take one RTP packet of the publisher and hand it to everybody; what is none is counted and dropped."""
+        """Relay an RTP packet of the publisher to all sinks; count and drop a packet that is not RTP."""
         if len(packet) < 12 or packet[0] >> 6 != 2:
             self.frames_in_error += 1
             return
@@ -133,7 +133,7 @@ class Stream:
                 sink.rtcp(index, report)
 
     def describe(self) -> bytes:
-        """The description for readers, as gortsplib words it."""
+        """Return the session description for readers, formatted as gortsplib does."""
         head = f"v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns={self._name}\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\n"
         return (head + "".join(track.describe() for track in self.tracks)).encode()
 

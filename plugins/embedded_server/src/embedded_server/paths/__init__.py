@@ -1,1 +1,1 @@
-"""Paths: who publishes, who reads, and what runs on demand."""
+"""Paths at run time: publishers, readers, sources and commands on demand."""

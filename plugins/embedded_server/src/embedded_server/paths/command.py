@@ -1,4 +1,4 @@
-"""Hook commands: a string to a running program, stopped by one SIGINT to its group."""
+"""Hook commands: programs run for a path, each stopped by one SIGINT to its process group."""
 
 import logging
 import os
@@ -28,10 +28,10 @@ _LAST_WORDS_S = 0.2
 
 
 def expand(command: str, variables: Mapping[str, str]) -> list[str]:
-    """The words of `command`, quoted as for a POSIX shell, with `$NAME` replaced in each; unknown names are empty.
+    """Split `command` as a POSIX shell does and replace `$NAME` in each word; unknown names become empty.
 
     Raises:
-        ValueError: the quotes do not match.
+        ValueError: a quotation is not closed.
     """
     known = {**handed_on(os.environ), **variables}
     return [
@@ -41,10 +41,10 @@ def expand(command: str, variables: Mapping[str, str]) -> list[str]:
 
 
 class HookCommand:
-    """One hook of one path, from start to stop. `run` belongs into the server's task group.
+    """Hook of a path, from start to stop. Call `run` in the server's task group.
 
-    Stopping sends SIGINT once and does not wait: a program that ignores it lives on until the server ends, as with
-    MediaMTX. Then it is killed.
+    Stopping sends one SIGINT and does not wait. As with MediaMTX, a program that ignores it runs until the server ends
+    and is killed then.
     """
 
     def __init__(self, command: str, variables: Mapping[str, str], *, restart: bool) -> None:
@@ -55,7 +55,7 @@ class HookCommand:
         self._process: Process | None = None
 
     def stop(self) -> None:
-        """Interrupt the program's whole group; harmless when it has ended."""
+        """Send SIGINT to the program's process group; do nothing if it has ended."""
         if self._stopped.is_set():
             return
         self._stopped.set()
@@ -64,7 +64,7 @@ class HookCommand:
                 os.killpg(self._process.pid, signal.SIGINT)
 
     async def run(self) -> None:
-        """Run the program, again after each exit if asked to, until `stop`; cancelling kills it."""
+        """Run the program until it exits or, with `restart`, until `stop`; cancelling kills it."""
         try:
             argv = expand(self._command, self._variables)
             while not self._stopped.is_set():
@@ -74,7 +74,9 @@ class HookCommand:
                 with anyio.move_on_after(_RESTART_PAUSE_S):
                     await self._stopped.wait()
         except (OSError, ValueError) as error:
-            _log.warning("A hook command cannot run: %s.", type(error).__name__)
+            _log.warning(
+                "A hook command cannot run: %s. Check the runOn* options of the path.", type(error).__name__
+            )
 
     async def _once(self, argv: list[str]) -> None:
         if not argv:
@@ -89,7 +91,7 @@ class HookCommand:
             async with anyio.create_task_group() as tg:
                 tg.start_soon(tail.follow, process.stderr)
                 returncode = await process.wait()
-                # A child of the program may hold the pipe open for longer than it lives.
+                # A child of the program may outlive it and keep the pipe open.
                 tg.cancel_scope.deadline = anyio.current_time() + _LAST_WORDS_S
         if returncode and not self._stopped.is_set():
             _log.warning(

@@ -1,4 +1,4 @@
-"""When a path's own source starts and stops: the states of `runOnDemand` and `sourceOnDemand`."""
+"""State machine of `runOnDemand` and `sourceOnDemand`: starts and stops the source of a path."""
 
 from collections.abc import Callable
 from enum import Enum
@@ -16,9 +16,10 @@ class _State(Enum):
 
 
 class OnDemand:
-    """Told who asks, reads and publishes; calls `start`, `stop` and, when nobody came in time, `timed_out`.
+    """State of a source that runs on demand.
 
-    As in MediaMTX, a publisher that dies does not reset it: only the close timer does.
+    The path reports requests, readers and the stream; `start`, `stop` and, if no stream came in time, `timed_out` are
+    called. As in MediaMTX, the loss of the publisher does not reset the state: only the close timer does.
     """
 
     def __init__(
@@ -44,30 +45,30 @@ class OnDemand:
         return self._state is _State.INITIAL
 
     def wanted(self) -> None:
-        """Somebody asks for a stream that is not there."""
+        """Report a request for a stream that is not available."""
         if self._state is _State.INITIAL:
             self._state = _State.WAITING
             self._timer.start(self._start_timeout_s, self._give_up)
             self._start()
 
     def available(self) -> None:
-        """The stream is there; nobody reads it yet."""
+        """Report that the stream is available and has no reader yet."""
         if self._state is not _State.INITIAL:
             self._schedule_close()
 
     def read(self) -> None:
-        """It has a reader."""
+        """Report a reader."""
         if self._state is _State.CLOSING:
             self._state = _State.READY
             self._timer.cancel()
 
     def unread(self) -> None:
-        """The last reader has gone."""
+        """Report that the last reader has left."""
         if self._state is _State.READY:
             self._schedule_close()
 
     def close(self) -> None:
-        """The path goes away."""
+        """Stop the source, because the path is closed."""
         self._timer.cancel()
         if self._state is not _State.INITIAL:
             self._state = _State.INITIAL

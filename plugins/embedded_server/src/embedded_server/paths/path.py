@@ -1,4 +1,4 @@
-"""A path at run time: who publishes, who reads, what records, and when it all starts and stops."""
+"""Path at run time: its publisher or source, its readers, its commands and its recorder."""
 
 import logging
 from collections.abc import Mapping
@@ -29,15 +29,15 @@ _PULLED = ("rtsp://",)
 
 
 class PathRefused(Exception):
-    """What was asked of a path cannot be; the message is for the log."""
+    """Refusal of a request to a path; the message is for the log."""
 
 
 class NoStream(PathRefused):
-    """Nobody publishes, and nothing would start if one asked."""
+    """Refusal of a read: there is no publisher, and none starts on demand."""
 
 
 class Member(Protocol):
-    """A publisher or reader of a path. `close` ends its connection soon; it then leaves by itself."""
+    """Publisher or reader of a path. `close` ends its connection soon, and with it the membership."""
 
     @property
     def id(self) -> str: ...
@@ -47,14 +47,14 @@ class Member(Protocol):
 
 @dataclass(slots=True)
 class _Held:
-    """A request that waits for the stream."""
+    """Request that waits for the stream."""
 
     done: anyio.Event = field(default_factory=anyio.Event)
     refusal: str = ""
 
 
 class Path:
-    """All calls are made from the server's event loop; none but `describe` and `add_reader` wait."""
+    """Path in use. Only `describe` and `add_reader` wait; call all methods in the server's event loop."""
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class Path:
         self._on_demand = self._make_on_demand()
 
     def open(self) -> None:
-        """Start what starts by itself: a source that is always pulled, `runOnInit`."""
+        """Start `runOnInit`, and the source unless it is pulled on demand."""
         if self._source is not None and not self.options["sourceOnDemand"]:
             self._source.start()
         if self.options["runOnInit"]:
@@ -90,32 +90,32 @@ class Path:
 
     @property
     def source_type(self) -> str | None:
-        """Of the API's `source`: a pulled source is always there, a publisher only while it publishes."""
+        """Type of the API's `source`: a pulled source is always listed, a publisher while it publishes."""
         if self._source is not None:
             return "rtspSource"
         return "rtspSession" if self.publisher is not None else None
 
     @property
     def disposable(self) -> bool:
-        """Whether a path that exists only because a pattern matched may be forgotten."""
+        """Return whether the path exists only because of a pattern, and is unused."""
         in_use = self.stream or self.publisher or self.readers or self._held
         return is_pattern(self.conf_name) and not in_use and (self._on_demand is None or self._on_demand.idle)
 
     async def describe(self) -> Stream:
-        """The stream, when it is there.
+        """Wait for the stream, and return it.
 
         Raises:
-            PathRefused: it cannot be, or did not come in time.
+            PathRefused: there is no source for it, or it did not come in time.
         """
         while self.stream is None:
             await self._wait_for_stream()
         return self.stream
 
     async def add_reader(self, reader: Member) -> Stream:
-        """As `describe`, and the stream is held until `remove_reader`.
+        """Wait for the stream, and keep its source running until `remove_reader`.
 
         Raises:
-            PathRefused: it cannot be, did not come in time, or has too many readers.
+            PathRefused: there is no source for it, it did not come in time, or it has too many readers.
         """
         stream = await self.describe()
         limit = self.options["maxReaders"]
@@ -127,17 +127,17 @@ class Path:
         return stream
 
     def remove_reader(self, reader: Member) -> None:
-        """Harmless for one that is none."""
+        """Remove a reader; do nothing if `reader` is none."""
         if reader in self.readers:
             del self.readers[reader]
         if not self.readers and self._on_demand is not None:
             self._on_demand.unread()
 
     def add_publisher(self, publisher: Member, description: SessionDescription) -> Stream:
-        """Make `publisher` the source, instead of another one if there is.
+        """Make `publisher` the source, replacing another publisher.
 
         Raises:
-            PathRefused: the path has a source of its own, or does not let publishers be replaced.
+            PathRefused: the path pulls its own source, or has a publisher and does not allow replacing it.
         """
         if self._source is not None or self.options["source"] != "publisher":
             raise PathRefused(f"can't publish to path '{self.name}' since 'source' is not 'publisher'")
@@ -151,7 +151,7 @@ class Path:
         return self.set_available(description)
 
     def remove_publisher(self, publisher: Member) -> None:
-        """Harmless for one that has been replaced."""
+        """Remove the publisher; do nothing if `publisher` has been replaced."""
         if publisher is self.publisher:
             self.publisher = None
             self.set_not_available()
@@ -167,7 +167,7 @@ class Path:
         return stream
 
     def set_not_available(self) -> None:
-        """The source has gone: readers are sent away, the recording ends."""
+        """Disconnect the readers and end the recording, because the source has gone."""
         if self.stream is None:
             return
         self.stream = self.available_at = None
@@ -177,7 +177,7 @@ class Path:
         self._stop_recording()
 
     def reload(self, conf_name: str, options: PathOptions) -> None:
-        """Take options that differ in the hot ones only; nobody is disturbed."""
+        """Apply options that differ in `HOT_KEYS` only; publisher and readers stay connected."""
         recording = {key for key in options if key.startswith("record") and key != "recordDeleteAfter"}
         changed = any(options[key] != self.options[key] for key in recording)
         self.conf_name, self.options = conf_name, options
@@ -187,7 +187,7 @@ class Path:
                 self._start_recording(self.stream)
 
     def close(self) -> None:
-        """Send everybody away and stop everything; the path is not used any more."""
+        """Disconnect publisher and readers and stop everything; the path must not be used afterwards."""
         self._closed = True
         self._answer_held("terminated")
         for command in (self._init, self._command):
@@ -203,7 +203,7 @@ class Path:
             publisher.close()
 
     def drop_publisher(self) -> None:
-        """End the publisher's connection, as a fault."""
+        """End the publisher's connection, as a network failure would."""
         if self.publisher is not None:
             self.publisher.close()
 
@@ -234,7 +234,9 @@ class Path:
         if source == "publisher":
             return None
         if not source.startswith(_PULLED):
-            _log.warning("[path %s] sources of this kind are not supported by the embedded server", self.name)
+            _log.warning(
+                "[path %s] the source has an unsupported kind; only rtsp:// is supported here", self.name
+            )
         return RtspSource(source, self, self._context)
 
     def _make_on_demand(self) -> OnDemand | None:

@@ -1,4 +1,4 @@
-"""All paths that are configured or in use, kept in step with the configuration."""
+"""Collection of the paths that are configured or in use."""
 
 from collections.abc import Mapping
 
@@ -16,7 +16,7 @@ def _only_hot(old: PathOptions, new: PathOptions) -> bool:
 
 
 class Paths:
-    """The paths by name. A configured one is always there, one of a pattern while it is in use."""
+    """Paths by name; a configured path always exists, a path of a pattern exists while it is in use."""
 
     def __init__(self, configuration: Configuration, context: ServerContext) -> None:
         self.configuration = configuration
@@ -24,7 +24,7 @@ class Paths:
         self._paths: dict[str, Path] = {}
 
     def apply(self, configuration: Configuration) -> None:
-        """Bring all paths to a new configuration, disturbing only those that it changes."""
+        """Apply a new configuration; paths that it does not change stay as they are."""
         self.configuration = configuration
         for path in tuple(self._paths.values()):
             self._reconfigure(path)
@@ -55,25 +55,25 @@ class Paths:
         path.close()
 
     def close(self) -> None:
-        """Close all; the server ends, or forgets."""
+        """Close all paths."""
         for path in tuple(self._paths.values()):
             self._close(path)
 
     def reopen(self) -> None:
-        """Close all and begin again with the same configuration: what some global settings do."""
+        """Close all paths and open them again with the same configuration, as some global settings require."""
         self.close()
         self.apply(self.configuration)
 
     def obtain(self, name: str) -> Path:
-        """The path, made if a pattern allows it; give it back with `release`.
+        """Return the path, which is created if a pattern matches; the caller must `release` it.
 
         Raises:
-            ConfigRefused: the name is bad or nothing configured answers for it.
+            ConfigRefused: the name is invalid or matches no configuration.
         """
         return self._paths.get(name) or self._open(name)
 
     def release(self, path: Path) -> None:
-        """Forget a path that is not in use any more."""
+        """Remove a path of a pattern that is no longer in use."""
         if path.disposable:
             self._close(path)
 
@@ -81,10 +81,10 @@ class Paths:
         return self._paths.get(name)
 
     def drop_publishers(self) -> None:
-        """End all publishers' connections, as a fault."""
+        """End the connections of all publishers, as a network failure would."""
         for path in tuple(self._paths.values()):
             path.drop_publisher()
 
     def view(self) -> Mapping[str, Path]:
-        """All paths by name."""
+        """Return all paths, sorted by name."""
         return dict(sorted(self._paths.items()))

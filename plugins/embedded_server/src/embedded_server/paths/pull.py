@@ -1,4 +1,4 @@
-"""A path's own source: a stream pulled from another RTSP server, over TCP."""
+"""Pulled source of a path: a stream from another RTSP server, over TCP."""
 
 import logging
 from collections.abc import AsyncIterator
@@ -38,7 +38,7 @@ _KEEP_ALIVE_S = 25.0
 
 
 class _Path(Protocol):
-    """The path that the stream is for."""
+    """Path that receives the stream."""
 
     @property
     def name(self) -> str: ...
@@ -49,11 +49,11 @@ class _Path(Protocol):
 
 
 class _PullFailed(Exception):
-    """The other side does not deliver; the message has no address and no credentials."""
+    """Failure of the other server; the message has no address and no credentials."""
 
 
 class RtspSource:
-    """Pulls while started, trying again every five seconds."""
+    """Source that pulls a stream while started, and retries every five seconds."""
 
     def __init__(self, url: str, path: _Path, context: ServerContext) -> None:
         self._url = url
@@ -66,7 +66,7 @@ class RtspSource:
         self._context.spawn(partial(self._run, self._scope))
 
     def stop(self) -> None:
-        """End the connection; the path is without a stream at once."""
+        """End the connection; the path loses the stream at once."""
         if self._scope is not None:
             self._scope.cancel()
             self._scope = None
@@ -84,8 +84,15 @@ class RtspSource:
                     RtspError,
                     _PullFailed,
                 ) as error:
-                    said = str(error) if isinstance(error, (RtspError, _PullFailed)) else type(error).__name__
-                    _log.warning("[path %s] the source does not deliver: %s", self._path.name, said)
+                    detail = (
+                        str(error) if isinstance(error, (RtspError, _PullFailed)) else type(error).__name__
+                    )
+                    _log.warning(
+                        "[path %s] the source failed, trying again in %.0f s: %s",
+                        self._path.name,
+                        _RETRY_S,
+                        detail,
+                    )
                 if not scope.cancel_called:
                     self._path.set_not_available()
                 await self._context.clock.sleep(_RETRY_S)
@@ -103,7 +110,7 @@ class RtspSource:
 async def _connection(url: str) -> AsyncIterator["_Connection"]:
     parts = urlsplit(url)
     if parts.scheme != "rtsp" or not parts.hostname:
-        raise _PullFailed("this kind of source is not supported here")
+        raise _PullFailed("the source has an unsupported kind; only rtsp:// is supported here")
     with anyio.fail_after(_TIMEOUT_S):
         stream = await anyio.connect_tcp(parts.hostname, parts.port or 554)
     async with stream:
@@ -115,7 +122,7 @@ async def _connection(url: str) -> AsyncIterator["_Connection"]:
 
 
 class _Connection:
-    """An RTSP client, as far as pulling needs one."""
+    """RTSP client with the requests that pulling needs."""
 
     def __init__(self, stream: ByteStream, url: str, credentials: Credentials | None) -> None:
         self._stream = stream
@@ -146,10 +153,12 @@ class _Connection:
         await self._ask("PLAY", control_url(self._base, description.control), {"Range": "npt=0.000-"})
 
     async def relay(self, stream: Stream) -> None:
-        """Hand packets on until the other side ends; packets come often enough to think of keep-alives between them.
+        """Relay packets until the other server ends the stream.
+
+        Keep-alives are sent between packets, which are frequent enough for that.
 
         Raises:
-            TimeoutError: nothing came for ten seconds.
+            TimeoutError: no packet arrived for ten seconds.
         """
         keep_alive_at = anyio.current_time() + _KEEP_ALIVE_S
         while True:
@@ -168,7 +177,7 @@ class _Connection:
             self._challenges = response.headers.all("WWW-Authenticate")
             response = await self._exchange(method, url, headers)
         if response.status != 200:
-            raise _PullFailed(f"it answers {response.status} to {method}")
+            raise _PullFailed(f"the server answers {response.status} to {method}")
         return response
 
     async def _exchange(self, method: str, url: str, headers: dict[str, str]) -> Response:

@@ -1,4 +1,4 @@
-"""`recordPath`: a pattern to the name of a file, and back."""
+"""Pattern `recordPath`: formatting and parsing of the names of files."""
 
 import re
 from collections.abc import Mapping
@@ -14,14 +14,14 @@ _EXTENSIONS = {"fmp4": ".mp4", "mpegts": ".ts"}
 
 @dataclass(frozen=True, slots=True)
 class RecordPath:
-    """The pattern of one path's files: `pattern` as configured, `name` the path's, or None for any name."""
+    """Pattern of the files of the path `name`, or of any path if `name` is None."""
 
     pattern: str
     format: str
     name: str | None
 
     def file(self, start: datetime) -> Path:
-        """The file of a segment that starts at `start`, in the local zone."""
+        """Return the file of a segment that starts at `start`; the name has local time."""
         local = start.astimezone()
         text = self._text.replace("%path", self.name or "")
         for field in _FIELDS:
@@ -32,7 +32,7 @@ class RecordPath:
 
     @property
     def folder(self) -> Path:
-        """The deepest folder that all files of the pattern share."""
+        """Deepest folder that contains all files of the pattern."""
         fixed = []
         for part in self._text.replace("%path", self.name or "%path").split("/")[:-1]:
             if "%" in part:
@@ -41,7 +41,10 @@ class RecordPath:
         return Path("/".join(fixed) or "/")
 
     def read(self, file: Path) -> tuple[str, datetime] | None:
-        """The path's name and the start that a file's name says; not anchored at the end, as MediaMTX's is not."""
+        """Parse the name of a file into the path's name and the start; as in MediaMTX, extra text may follow.
+
+        Returns None if the name does not match.
+        """
         found = self._expression().match(str(file))
         start = _start(found) if found else None
         if found is None or start is None:
@@ -71,7 +74,7 @@ def _zone_text(local: datetime) -> str:
 def _start(found: re.Match[str]) -> datetime | None:
     try:
         return _moment({key: value for key, value in found.groupdict().items() if value})
-    except (ValueError, OverflowError):  # no such day, or a year that has no local time
+    except (ValueError, OverflowError):  # no such day, or a year without local time
         return None
 
 

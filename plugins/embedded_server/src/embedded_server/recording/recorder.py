@@ -1,8 +1,7 @@
-"""Writes a stream to disk for as long as the stream is there and `record` is on.
+"""Recording of a stream to disk, for as long as the stream exists and `record` is on.
 
-The files are made here, from the stream's own packets, and not by an FFmpeg behind a pipe: the name, the parts, the
-roll-over and the end of a file are then exactly what the API promises, nothing has to be probed, and there is no
-process that could die alone.
+The files are written here, from the stream's packets, and not by FFmpeg: the name, the parts, the roll-over and the
+end of a file are then exactly those of the API, nothing is probed, and no process can fail on its own.
 """
 
 import logging
@@ -37,14 +36,14 @@ _log = logging.getLogger("camera_agent.embedded_server")
 _RETRY_S = 2.0
 _MAX_DRIFT_S = 5.0
 _MAX_REORDER_S = 10.0
-#: Packets that may wait for the disk; MediaMTX has 512 a reader, in which a 4K key frame does not fit.
+#: Packets that may wait for the disk; MediaMTX allows 512 per reader, too few for a 4K key frame.
 _QUEUE_PACKETS = 4096
 _CLOSE_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
 class RecordSettings:
-    """The `record*` options of a path, in numbers."""
+    """Parsed `record*` options of a path."""
 
     path: RecordPath
     roots: RecordingRoots
@@ -64,11 +63,11 @@ class RecordSettings:
 
 
 class _RecordingFailed(Exception):
-    """The recording cannot go on as it is; the message is for the log, without paths."""
+    """Failure of the recording; the message is for the log and names no file."""
 
 
 class _Segment:
-    """One file. It exists from its first part on."""
+    """Segment, one file of a recording; the file is created with its first part."""
 
     def __init__(self, first: Sample, track: Track, settings: RecordSettings, faults: Faults) -> None:
         self._settings = settings
@@ -89,7 +88,7 @@ class _Segment:
         return (sample.dts - self.first.dts) / self._clock_rate_hz
 
     def drift_s(self, sample: Sample) -> float:
-        """How far the media's time is behind the wall's."""
+        """Return by how much the time of the media lags behind the clock."""
         return (sample.arrived - self.first.arrived).total_seconds() - self.age_s(sample)
 
     async def add(self, sample: Sample) -> None:
@@ -109,7 +108,7 @@ class _Segment:
         await self._threads.run(self._write, data)
 
     async def close(self) -> None:
-        """Write what is left, and the duration; the file stays readable if that fails."""
+        """Write the last part and the duration; the file stays readable if that fails."""
         try:
             await self.flush()
             await self._threads.run(self._complete)
@@ -135,9 +134,9 @@ class _Segment:
 
 
 class Recorder:
-    """Belongs to one path and one stream; other `record*` values are another recorder's.
+    """Recorder of one stream of one path; a change of the `record*` options requires a new recorder.
 
-    `run` belongs into the server's task group. After `stop` it writes what it has and returns.
+    Call `run` in the server's task group. After `stop` it writes the packets it has and returns.
     """
 
     def __init__(self, name: str, stream: Stream, settings: RecordSettings, faults: Faults) -> None:
@@ -163,14 +162,14 @@ class Recorder:
             pass
 
     def rtcp(self, track: int, packet: bytes) -> None:
-        """Sender reports say nothing that the file needs."""
+        """Ignore sender reports, which the file does not need."""
 
     def stop(self) -> None:
         self._stream.leave(self)
         self._send.close()
 
     async def run(self) -> None:
-        """Record until `stop`, beginning again two seconds after any failure; cancelling finishes the file too."""
+        """Record until `stop`, and restart two seconds after a failure; cancelling also completes the file."""
         for track in self._stream.tracks:
             if track is not self._track:
                 self._warn("skipping track %d (%s)", track.index + 1, track.codec.name)
@@ -188,7 +187,7 @@ class Recorder:
             self._stream.leave(self)
 
     async def _until_failure(self, track: Track, *, midway: bool) -> bool:
-        """Whether to begin again."""
+        """Record until `stop` or a failure; return whether it was a failure."""
         depacketizer = Depacketizer(track.codec.name, midway=midway)
         sampler = Sampler(track.codec.name, track.codec.parameter_sets, track.codec.clock_rate_hz)
         try:
@@ -226,7 +225,7 @@ class Recorder:
         await self._segment.add(sample)
 
     async def _finish(self, sampler: Sampler, track: Track) -> None:
-        """The pictures that still wait, and the end of the file; a disk that hangs gets a few seconds."""
+        """Write the pictures that still wait and complete the file, with a time-out for a hanging disk."""
         with suppress(OSError, BitstreamError, _RecordingFailed), anyio.move_on_after(_CLOSE_S):
             try:
                 if self._segment is not None:
@@ -246,7 +245,7 @@ class Recorder:
                 await segment.close()
 
     async def _pause(self) -> None:
-        """Let two seconds of packets go by; a stop ends the pause."""
+        """Drop the packets of two seconds; `stop` ends the pause."""
         with anyio.move_on_after(_RETRY_S):
             async for _ in self._receive:
                 pass

@@ -1,4 +1,4 @@
-"""Recordings as the disk has them, found by `recordPath` of what is configured now."""
+"""Recordings on disk, found by the `recordPath` of the current configuration."""
 
 import os
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ __all__ = ("all_recordings", "delete_segment", "recordings_of")
 
 
 def all_recordings(configuration: Configuration, roots: RecordingRoots) -> list[Json]:
-    """List each path that has a segment, by name."""
+    """List the paths that have segments, sorted by name."""
     names: set[str] = set()
     for configured in configuration.overrides:
         options = configuration.path(configured)
@@ -28,10 +28,10 @@ def all_recordings(configuration: Configuration, roots: RecordingRoots) -> list[
 
 
 def recordings_of(configuration: Configuration, roots: RecordingRoots, name: str) -> dict[str, Json]:
-    """List the segments of one path; none is no error.
+    """List the segments of one path, which may have none.
 
     Raises:
-        ConfigRefused: the name is bad or nothing configured answers for it.
+        ConfigRefused: the name is invalid or matches no configuration.
     """
     _, options, _ = configuration.find(name)
     starts = sorted(start for _, start in _segments(_record_path(options, name), roots))
@@ -39,10 +39,10 @@ def recordings_of(configuration: Configuration, roots: RecordingRoots, name: str
 
 
 def delete_segment(configuration: Configuration, roots: RecordingRoots, name: str, start: str) -> None:
-    """Remove the file whose name says `start`.
+    """Remove the file of the segment that starts at `start`.
 
     Raises:
-        ConfigRefused: the name, the time, or there is no such file.
+        ConfigRefused: the name or the time is invalid, or the file cannot be removed.
     """
     try:
         moment = datetime.fromisoformat(start)
@@ -56,7 +56,7 @@ def delete_segment(configuration: Configuration, roots: RecordingRoots, name: st
     _, options, _ = configuration.find(name)
     try:
         file = _record_path(options, name).file(moment)
-    except (ValueError, OverflowError):  # a year that has no local time
+    except (ValueError, OverflowError):  # a year without local time
         raise ConfigRefused("invalid 'start' parameter: out of range") from None
     try:
         roots.remove(file)
