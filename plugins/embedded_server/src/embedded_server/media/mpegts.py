@@ -11,7 +11,7 @@ __all__ = ("MpegTs",)
 _PAT_PID, _PMT_PID, _VIDEO_PID = 0, 0x1000, 0x0100
 _STREAM_TYPE = {"H264": 0x1B, "H265": 0x24}
 _DELIMITER = {"H264": b"\x09\xf0", "H265": b"\x46\x01\x50"}
-_LEAD = 90_000  # 90 kHz ticks from the clock reference to the decoding of a picture: one second
+_LEAD = 90_000  # one second at 90 kHz, from clock reference to decoding and again to presentation
 _PACKET_BYTES = 188
 _START = b"\x00\x00\x00\x01"
 

@@ -1,1 +1,1 @@
-"""The RTSP server."""
+"""RTSP server."""

@@ -1,4 +1,4 @@
-"""Who an RTSP client is: its credentials against the server's users."""
+"""Authentication of RTSP clients, and their permissions."""
 
 import secrets
 
@@ -16,7 +16,7 @@ _WRONG_PASSWORD_PAUSE_S = 2.0
 
 
 class Unauthorized(Exception):
-    """The client has to say who it is; `challenge` asks it."""
+    """Request without usable credentials; `challenge` goes into the answer."""
 
     def __init__(self, challenge: Challenge) -> None:
         super().__init__("no credentials")
@@ -24,13 +24,13 @@ class Unauthorized(Exception):
 
 
 class RtspAccess:
-    """One connection's side of the authentication: it remembers the digest's nonce.
+    """Authentication state of one connection, with its nonce for digests.
 
     Args:
-        host: the client's address.
-        is_own: whether the client is of the agent's own account on this host. Without a password no one else may
-            publish, whatever `any` is granted.
-        agent: the credentials of the agent, with which it reads.
+        host: the client's IP address.
+        is_own: the client runs on this host under the agent's own account. No other client may publish without a
+            password, whatever the permissions of `any`.
+        agent: the agent's own credentials for reading.
     """
 
     def __init__(self, host: str, *, is_own: bool, agent: Credentials) -> None:
@@ -40,12 +40,14 @@ class RtspAccess:
         self._digest = Challenge("digest", _REALM, secrets.token_hex(16))
 
     async def authorize(self, configuration: Configuration, action: str, name: str, request: Request) -> str:
-        """Name the user who may, empty for an anonymous one. Wrong credentials cost a pause.
+        """Return the name of the user with the permission, empty for an anonymous one.
+
+        Wrong credentials are answered after a pause.
 
         Raises:
-            Unauthorized: nobody may without credentials.
-            Refused: the credentials are wrong, or do not suffice.
-            RtspError: they cannot be read.
+            Unauthorized: the action requires credentials.
+            Refused: the credentials are wrong or insufficient.
+            RtspError: the credentials are malformed.
         """
         text = request.headers.get("Authorization")
         given = Authorization.parse(text) if text else None
@@ -70,7 +72,7 @@ class RtspAccess:
         raise Refused(401, "authentication failed")
 
     def _is_stale(self, given: Authorization) -> bool:
-        """A digest for a question that we did not ask: the client has to be asked again, not punished."""
+        """Return whether the digest uses another nonce: such a client is challenged again, not refused."""
         return given.scheme == "digest" and given.nonce != self._digest.nonce
 
     def _challenge(self, configuration: Configuration) -> Challenge:

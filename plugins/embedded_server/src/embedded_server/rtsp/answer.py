@@ -1,4 +1,4 @@
-"""Answers to RTSP requests, with the header fields and their order as gortsplib has them."""
+"""Answers to RTSP requests, with gortsplib's header fields in gortsplib's order."""
 
 from dataclasses import dataclass, field
 
@@ -12,7 +12,7 @@ _ADVERTISED_TIMEOUT_S = 55
 
 @dataclass(slots=True)
 class Answer:
-    """`in_session`: the Session field is sent along. `close`: the connection ends after it."""
+    """Answer to a request; `in_session` adds the Session field, `close` ends the connection afterwards."""
 
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
@@ -21,7 +21,7 @@ class Answer:
     close: bool = False
 
     def encode(self, request: Request, session: str | None) -> bytes:
-        """The bytes of the answer to `request`; `session` is the token of the connection's session."""
+        """Encode the answer to `request`; `session` is the token of the connection's session."""
         fields = {"Server": _SERVER, **self.headers}
         if request.cseq:
             fields["CSeq"] = request.cseq
@@ -33,7 +33,7 @@ class Answer:
 
 
 class Refused(Exception):
-    """An answer that is no success; the message is for the log."""
+    """Refusal of a request with a status; the message is for the log."""
 
     def __init__(self, status: int, why: str) -> None:
         super().__init__(why)

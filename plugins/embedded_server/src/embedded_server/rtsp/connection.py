@@ -1,4 +1,4 @@
-"""One RTSP connection: requests and their answers, with the statuses of gortsplib."""
+"""RTSP connection: requests and their answers, with gortsplib's statuses."""
 
 import logging
 import uuid
@@ -44,12 +44,12 @@ _MAX_MEDIA = 16
 
 
 class RtspConnection:
-    """`run` serves one client until either side ends it; it then has left its path."""
+    """Connection of one client; `run` serves it until either side ends it, and then leaves the path."""
 
     def __init__(self, stream: SocketStream, paths: Paths, context: ServerContext, place: Place) -> None:
         self.id = str(uuid.uuid4())
         self.created = context.clock.now()
-        # One that is gone already has no address; what it sent is refused as from anywhere.
+        # A client that has already left has no address: `::` replaces it.
         self.host = str(stream.extra(SocketAttribute.remote_address, ("::",))[0])  # noqa: S610 - not Django
         self.address = f"{self.host}:{stream.extra(SocketAttribute.remote_port)}"  # noqa: S610 - not Django
         self.session: RtspSession | None = None
@@ -98,7 +98,7 @@ class RtspConnection:
         parser = RtspParser()
         while True:
             try:
-                with anyio.fail_after(self._patience_s()):
+                with anyio.fail_after(self._receive_timeout_s()):
                     data = await self._stream.receive()
                 self.received_bytes += len(data)
                 for message in parser.feed(data):
@@ -108,14 +108,14 @@ class RtspConnection:
                 _log.debug("[RTSP] connection closed: %s", str(error) or type(error).__name__)
                 return
 
-    def _patience_s(self) -> float | None:
+    def _receive_timeout_s(self) -> float | None:
         state = self.session.state if self.session else State.INITIAL
         if state is State.PLAY:
             return None
         return _SILENT_PUBLISHER_S if state is State.RECORD else _IDLE_TIMEOUT_S
 
     async def _handle(self, message: Message) -> bool:
-        """Whether the connection goes on."""
+        """Handle a message; return whether the connection continues."""
         if isinstance(message, Interleaved):
             if self.session is not None:
                 self.session.received(message)
@@ -152,7 +152,7 @@ class RtspConnection:
     def _require_session(self, request: Request) -> RtspSession:
         text = request.headers.get("Session")
         if not text:
-            raise Refused(501, "no session is named")
+            raise Refused(501, "the request names no session")
         if self.session is None or SessionId.parse(text).id != self.session.token:
             raise Refused(454, "the session does not exist")
         return self.session
@@ -177,7 +177,7 @@ class RtspConnection:
 
     async def _announce(self, request: Request) -> Answer:
         if self.session is not None:
-            raise Refused(400, "there is a session already")
+            raise Refused(400, "the connection already has a session")
         if request.headers.get("Content-Type").partition(";")[0].strip().lower() != "application/sdp":
             raise Refused(400, "Content-Type header is missing or unsupported")
         target = RtspTarget.parse(request.uri)
@@ -206,7 +206,7 @@ class RtspConnection:
         if session is not None and request.headers.get("Session"):
             self._require_session(request)
         if session is not None and session.state not in (State.INITIAL, State.PRE_PLAY, State.PRE_RECORD):
-            raise Refused(400, "SETUP is not possible while media flows")
+            raise Refused(400, "SETUP is not possible in this state")
         offered = Transport.parse(request.headers.get("Transport"))
         transport = next((one for one in offered if one.lower == "TCP"), None)
         publishing = session is not None and session.state is State.PRE_RECORD
@@ -214,7 +214,7 @@ class RtspConnection:
             self.session = session or self._new_session(request, "")
             return Answer(461, in_session=True)
         if transport.record != publishing and (publishing or transport.record):
-            raise Refused(400, "the transport's mode does not fit")
+            raise Refused(400, "the mode of the transport does not match the session")
         if publishing and session is not None:
             return self._setup_publisher(session, request, transport)
         return await self._setup_reader(request, transport)
@@ -260,7 +260,7 @@ class RtspConnection:
     async def _play(self, request: Request) -> Answer:
         session = self._require_session(request)
         if session.state not in (State.PRE_PLAY, State.PLAY) or session.stream is None:
-            raise Refused(400, "PLAY is not possible now")
+            raise Refused(400, "PLAY is not possible in this state")
         base = RtspTarget.parse(request.uri).base(session.path_name)
         info = session.stream.rtp_info(base, tuple(session.channels))
         return Answer(headers={"RTP-Info": info}, in_session=True)
@@ -268,7 +268,7 @@ class RtspConnection:
     async def _record(self, request: Request) -> Answer:
         session = self._require_session(request)
         if session.state is not State.PRE_RECORD or session.description is None:
-            raise Refused(400, "RECORD is not possible now")
+            raise Refused(400, "RECORD is not possible in this state")
         if len(session.channels) != len(session.description.media):
             raise Refused(400, "not all announced medias have been setup")
         session.record(self._paths)
@@ -290,4 +290,4 @@ class RtspConnection:
         return Answer(headers={"Content-Type": "text/parameters"}, in_session=True)
 
     async def _set_parameter(self, request: Request) -> Answer:
-        raise Refused(501, "there are no parameters")
+        raise Refused(501, "SET_PARAMETER is not supported")

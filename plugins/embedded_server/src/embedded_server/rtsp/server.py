@@ -1,4 +1,4 @@
-"""The RTSP listener, and who is connected to it."""
+"""RTSP listener and its connections."""
 
 from functools import partial
 
@@ -13,12 +13,12 @@ from embedded_server.rtsp.session import RtspSession
 
 __all__ = ("RtspServer",)
 
-#: Connections of other accounts and hosts at once.
+#: Concurrent connections of other accounts and hosts.
 _MAX_CONNECTIONS = 128
 
 
 class RtspServer:
-    """Serves RTSP over TCP; nothing is ever sent by UDP."""
+    """Server of RTSP over TCP; it never sends by UDP."""
 
     def __init__(self, listener: Listener[SocketStream], paths: Paths, context: ServerContext) -> None:
         self._listener = listener
@@ -27,7 +27,7 @@ class RtspServer:
         self._connections: dict[str, RtspConnection] = {}
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
-        """Serve until cancelled; connections end with it."""
+        """Serve until cancelled, which ends the connections."""
         task_status.started()
         await accept_all(self._listener, Places(_MAX_CONNECTIONS), self._serve)
 
@@ -44,12 +44,12 @@ class RtspServer:
 
     @property
     def connections(self) -> tuple[RtspConnection, ...]:
-        """By age."""
+        """Connections, oldest first."""
         return tuple(self._connections.values())
 
     @property
     def sessions(self) -> tuple[RtspSession, ...]:
-        """By age."""
+        """Sessions, oldest first."""
         return tuple(sorted(self._sessions(), key=lambda session: session.created))
 
     def _sessions(self) -> list[RtspSession]:

@@ -1,4 +1,4 @@
-"""One RTSP session: what a client has set up on its connection, as publisher or as reader."""
+"""RTSP session of a publisher or a reader."""
 
 import uuid
 from collections.abc import Callable
@@ -27,7 +27,7 @@ class State(Enum):
 
 @dataclass(slots=True)
 class Counters:
-    """Of media: payloads of packets, without the framing."""
+    """Counters of media packets; bytes are those of the packets, without the interleaved framing."""
 
     inbound_bytes: int = 0
     inbound_rtp: int = 0
@@ -39,9 +39,11 @@ class Counters:
 
 
 class RtspSession:
-    """Lives as long as its connection, or until TEARDOWN. It is a `Member` of the path and a `Sink` of the stream.
+    """Session, which ends with its connection or by TEARDOWN; a `Member` of the path and a `Sink` of the stream.
 
-    `send` queues a frame and says whether there was room; `hang_up` ends the connection.
+    Args:
+        send: queues a frame, and returns False if there is no room.
+        hang_up: ends the connection.
     """
 
     def __init__(
@@ -59,7 +61,7 @@ class RtspSession:
         self.counters = Counters()
         self.description: SessionDescription | None = None
         self.stream: Stream | None = None
-        self.channels: dict[int, int] = {}  # track to its RTP channel; RTCP has the next one
+        self.channels: dict[int, int] = {}  # RTP channel by track; RTCP uses the next channel
         self._path: Path | None = None
         self._send = send
         self._hang_up = hang_up
@@ -69,11 +71,11 @@ class RtspSession:
         return {channel for first in self.channels.values() for channel in (first, first + 1)}
 
     async def read(self, paths: Paths, name: str) -> Stream:
-        """Become a reader of the path, for the whole life of the session.
+        """Become a reader of the path until `leave`.
 
         Raises:
-            ConfigRefused: nothing configured answers for the name.
-            PathRefused: there is no stream, or no room.
+            ConfigRefused: the name is invalid or matches no configuration.
+            PathRefused: there is no stream, or it has too many readers.
         """
         path = paths.obtain(name)
         try:
@@ -100,8 +102,8 @@ class RtspSession:
         """Become the publisher of the path.
 
         Raises:
-            ConfigRefused: nothing configured answers for the name any more.
-            PathRefused: the path does not take publishers, or has one.
+            ConfigRefused: no configuration matches the name any more.
+            PathRefused: the path does not accept publishers, or has one.
         """
         path = paths.obtain(self.path_name)
         assert self.description is not None  # noqa: S101 - ANNOUNCE sets it with the state that leads here
@@ -109,7 +111,7 @@ class RtspSession:
         self._path, self.state = path, State.RECORD
 
     def leave(self, paths: Paths) -> None:
-        """Give the path back; harmless when there is none."""
+        """Leave the path and its stream; do nothing without a path."""
         path, self._path = self._path, None
         if self.stream is not None:
             self.stream.leave(self)
@@ -123,7 +125,7 @@ class RtspSession:
         self._hang_up()
 
     def received(self, frame: Interleaved) -> None:
-        """A frame from the client; only a publisher's mean anything."""
+        """Count a frame from the client, and relay it if the client publishes."""
         track = next(
             (index for index, first in self.channels.items() if frame.channel in (first, first + 1)), None
         )
