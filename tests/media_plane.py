@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
@@ -21,9 +20,9 @@ from agent_core.base.models import (
 )
 from agent_core.config import MediaServerConfig, RecordingsConfig
 from agent_core.mediamtx.breaker import BreakerSettings, CircuitBreaker
+from agent_core.mediamtx.endpoints import Endpoints
 from agent_core.mediamtx.link import ServerLink
 from agent_core.plugin import Publisher, ffmpeg
-from agent_core.plugin.rtsp import Credentials
 from agent_core.recordings import RecordingManager
 from agent_core.recordings.models import RecordingEvent
 from agent_core.recordings.store import RecordingStore
@@ -33,13 +32,6 @@ from agent_core.streams.publishers.progress import PublisherProgress
 from agent_core.testing.mediamtx import MediaServerUnderTest
 
 INPUT = FfmpegInput(("-re", "-f", "lavfi", "-i", "testsrc2=size=160x120:rate=15"))
-
-
-@dataclass(frozen=True)
-class _Endpoints:
-    api_url: str
-    rtsp_url: str
-    credentials: Credentials | None = None
 
 
 class Plane:
@@ -52,8 +44,8 @@ class Plane:
         self.argv = publisher_argv()
         clock = clock or SystemClock()
 
-        async def endpoints() -> _Endpoints:
-            return _Endpoints(server.api_url, server.rtsp_url)
+        async def endpoints() -> Endpoints:
+            return Endpoints(server.api_url, server.rtsp_url)
 
         settings = MediaServerConfig(start_timeout_s=3, close_after_s=1)
         self.link = ServerLink(endpoints, breaker=CircuitBreaker(BreakerSettings()), clock=clock)

@@ -19,7 +19,7 @@ from agent_core.app.wiring import Assembly, assemble
 from agent_core.base.clock import Clock, SystemClock
 from agent_core.base.models import PluginEvent
 from agent_core.config import AgentConfig
-from agent_core.health.models import SystemEvent
+from agent_core.health import SystemEvent
 from agent_core.plugin_host.manager import EntryPointFinder, installed
 from agent_core.plugin_host.models import PluginState
 from agent_core.plugin_host.watchdog.quarantine import TIMES

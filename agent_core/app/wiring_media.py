@@ -11,8 +11,9 @@ from agent_core.base.models import CameraId
 from agent_core.cameras import CameraRegistry
 from agent_core.config import AgentConfig, HealthConfig, MediaServerConfig, RecordingsConfig
 from agent_core.health import HealthMonitor
+from agent_core.mediamtx import ServerLink
 from agent_core.mediamtx.breaker import BreakerSettings, CircuitBreaker
-from agent_core.mediamtx.link import ServerLink
+from agent_core.mediamtx.endpoints import Endpoints
 from agent_core.plugin import Component, MediaServer, MediaServerEndpoints
 from agent_core.plugin_host.manager import PluginManager
 from agent_core.plugin_host.supervisor import Supervisor
@@ -20,28 +21,17 @@ from agent_core.recordings import RecordingManager, RecordingStore
 from agent_core.recordings.locality import RecordingPlace
 from agent_core.recordings.resumption import Resumption
 from agent_core.recordings.retention import RecordingCleaner
-from agent_core.streams import CameraPaths, StreamLeases, StreamService
-from agent_core.streams.addresses import StreamAddresses
+from agent_core.streams import CameraPaths, StreamAddresses, StreamLeases, StreamService
 from agent_core.streams.keeper import PathKeeper
 from agent_core.streams.plan import PathPlan
 from agent_core.streams.publishers.progress import PublisherProgress
 
 if TYPE_CHECKING:
     from agent_core.mediamtx.managed import ManagedServer
-    from agent_core.plugin.rtsp import Credentials
 
 __all__ = ("MediaPlane", "media_plane", "with_media_server")
 
 _log = logging.getLogger("camera_agent.media_server")
-
-
-@dataclass(frozen=True, slots=True)
-class _External:
-    """The addresses of a media server that runs already."""
-
-    api_url: str
-    rtsp_url: str
-    credentials: "Credentials | None"
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,12 +181,9 @@ def _endpoints(
 ) -> Callable[[], Awaitable[MediaServerEndpoints]] | None:
     if config.mode != "external":
         return server.wait_endpoints if server else None
-    from agent_core.plugin.rtsp import Credentials
+    configured = Endpoints.configured(config)
 
-    password = config.password.get_secret_value() if config.password else ""
-    credentials = Credentials(config.user, password) if config.user else None
-
-    async def external() -> MediaServerEndpoints:
-        return _External(config.api_url.rstrip("/"), config.rtsp_url.rstrip("/"), credentials)
+    async def external() -> Endpoints:
+        return configured
 
     return external

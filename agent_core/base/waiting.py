@@ -10,11 +10,11 @@ from agent_core.base.clock import Clock
 __all__ = ("GrowingPauses", "first_of", "sleep_unless")
 
 
-async def first_of(*waits: Callable[[], Awaitable[None]]) -> None:
+async def first_of(*waits: Callable[[], Awaitable[object]]) -> None:
     """Return when the first of `waits` does; the others are cancelled."""
     async with anyio.create_task_group() as tg:
 
-        async def one(wait: Callable[[], Awaitable[None]]) -> None:
+        async def one(wait: Callable[[], Awaitable[object]]) -> None:
             await wait()
             tg.cancel_scope.cancel()
 

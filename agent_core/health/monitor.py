@@ -17,8 +17,8 @@ from agent_core.base.waiting import sleep_unless
 from agent_core.base.workers import WorkerPool
 from agent_core.config import HealthConfig
 from agent_core.health.models import Check, CheckStatus, Health, HealthReport, SystemEvent
+from agent_core.mediamtx import ServerLink
 from agent_core.mediamtx.breaker import BreakerState
-from agent_core.mediamtx.link import ServerLink
 
 __all__ = ("HealthMonitor", "Steady")
 

@@ -14,13 +14,12 @@ from agent_core.base.containment import contained
 from agent_core.base.errors import AgentError, MediaServerUnavailable, Unsupported
 from agent_core.base.waiting import GrowingPauses
 from agent_core.mediamtx.breaker import CircuitBreaker, CircuitOpen
+from agent_core.mediamtx.endpoints import Endpoints
 from agent_core.plugin import MediaServerEndpoints
-from agent_core.plugin.results import checked_endpoints
 
 if TYPE_CHECKING:
     from agent_core.mediamtx.client import MediaServerClient
     from agent_core.mediamtx.paths import PathManager
-    from agent_core.plugin.rtsp import Credentials
 
 __all__ = ("Connected", "Recovery", "ServerLink")
 
@@ -79,12 +78,11 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """A media server that can be asked. `rtsp_url` ends without a slash."""
+    """A media server that accepts calls."""
 
     client: "MediaServerClient"
     paths: "PathManager"
-    rtsp_url: str
-    credentials: "Credentials | None"
+    endpoints: Endpoints
 
 
 class ServerLink:
@@ -175,15 +173,13 @@ class ServerLink:
             suggestion="Try again in a moment.",
         )
 
-    async def _wait_endpoints(
-        self, wait: Callable[[], Awaitable[MediaServerEndpoints]]
-    ) -> MediaServerEndpoints:
+    async def _wait_endpoints(self, wait: Callable[[], Awaitable[MediaServerEndpoints]]) -> Endpoints:
         """Return where the server listens; a plugin that fails to say so is asked again, with growing pauses."""
         pauses = GrowingPauses(FIRST_PAUSE_S, LONGEST_PAUSE_S)
         while True:
             try:
                 with contained("The media server's wait_endpoints()"):
-                    at = checked_endpoints(await wait())
+                    at = Endpoints.reported(await wait())
             except Exception as error:  # noqa: BLE001 - foreign code
                 _log.exception("where the media server listens is not known")
                 self._unknown = error if isinstance(error, AgentError) else _unexplained(error)
@@ -208,7 +204,7 @@ class ServerLink:
         async with guarded as client, unguarded as probing:
             self._probing = probing
             paths = PathManager(client, clock=self._clock)
-            self._connected = Connected(client, paths, at.rtsp_url, at.credentials)
+            self._connected = Connected(client, paths, at)
             _log.info("using the media server whose RTSP is at %s", at.rtsp_url)
             try:
                 await anyio.sleep_forever()

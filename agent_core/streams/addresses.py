@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from agent_core.config import MediaServerConfig
-from agent_core.mediamtx.link import ServerLink
+from agent_core.mediamtx import ServerLink
 from agent_core.streams.models import MediaAddresses
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class StreamAddresses:
     def now(self) -> MediaAddresses:
         """Return the addresses, from memory."""
         ports, server = self._managed_ports(), self._link.current
-        rtsp_url = server.rtsp_url if server else self._settings.rtsp_url
+        rtsp_url = server.endpoints.rtsp_url if server else self._settings.rtsp_url
         return MediaAddresses(
             host=self._settings.host,
             rtsp_port=urlsplit(rtsp_url).port or DEFAULT_RTSP_PORT,

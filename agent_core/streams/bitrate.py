@@ -1,4 +1,7 @@
-"""The bit rate of a path, from the byte counters that its looks show. No I/O."""
+"""Bit rate of a path, from the byte counters that successive reads of the path show.
+
+Apart from `camera_paths`, so that the arithmetic is tested without a media server.
+"""
 
 from collections import deque
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from agent_core.base.clock import Clock
 from agent_core.base.errors import AgentError, MediaServerRefused
 from agent_core.base.models import Camera, CameraId
-from agent_core.mediamtx.link import ServerLink
+from agent_core.mediamtx import ServerLink
 from agent_core.mediamtx.paths import PathDeferred
 from agent_core.mediamtx.schema import PathConf, RuntimePath
 from agent_core.streams.bitrate import BitrateMeter
@@ -67,7 +67,7 @@ class CameraPaths:
         self._ensured.add(camera.id)
         with suppress(PathDeferred):  # others read the stream: leave it as it is
             await server.paths.ensure(camera.id, self._desired(camera))
-        return f"{server.rtsp_url}/{camera.id}"
+        return f"{server.endpoints.rtsp_url}/{camera.id}"
 
     def _desired(self, camera: Camera) -> PathConf:
         return self.plan.conf(camera, self._recording.get(camera.id, PathConf(record=False)))

@@ -14,7 +14,7 @@ from agent_core.base.models import CameraId
 from agent_core.base.tasks import OnStarted, OwnedTasks
 from agent_core.base.waiting import GrowingPauses
 from agent_core.config import MediaServerConfig
-from agent_core.mediamtx.link import ServerLink
+from agent_core.mediamtx import ServerLink
 from agent_core.streams.camera_paths import CameraPaths
 from agent_core.streams.held import HeldStream, hold_of, stopped
 from agent_core.streams.models import PublishMode, StreamState
@@ -200,7 +200,7 @@ class StreamLeases:
     async def _open_and_hold(self, id_: CameraId, live: OnStarted) -> None:
         camera = self._paths.camera(id_)
         url = await self._paths.ensure(camera)
-        hold = hold_of(url, self._link.require().credentials, self._settings.start_timeout_s)
+        hold = hold_of(url, self._link.require().endpoints.credentials, self._settings.start_timeout_s)
         if self._paths.plan.mode(camera) is PublishMode.AGENT:
             await self._publishers.wait_live(camera.id)
         await hold.run(task_status=live)

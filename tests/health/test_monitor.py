@@ -12,8 +12,8 @@ import pytest
 from agent_core.base.errors import CaptureFailed, MediaServerUnavailable
 from agent_core.base.events import Event, EventBus
 from agent_core.config import HealthConfig
-from agent_core.health import CheckStatus, Health, HealthMonitor, Steady
-from agent_core.health.models import SystemEvent
+from agent_core.health import CheckStatus, Health, HealthMonitor, SystemEvent
+from agent_core.health.monitor import Steady
 from agent_core.mediamtx.breaker import BreakerSettings, BreakerState, CircuitBreaker, CircuitOpen
 from agent_core.mediamtx.link import ServerLink
 from agent_core.testing.clock import SimulatedClock

@@ -110,6 +110,7 @@ async def test_it_serves_and_guards_its_api(real: str, tmp_path: Path) -> None:
         assert folder.stat().st_mode & 0o777 == 0o700
         pid = one_child()
         assert Path(f"/proc/{pid}/cwd").resolve() == folder.resolve()
+        assert at.credentials is not None
         seen = Path(f"/proc/{pid}/cmdline").read_bytes() + Path(f"/proc/{pid}/environ").read_bytes()
         assert at.credentials.password.encode() not in seen + (folder / CONFIG_FILE).read_bytes()
     assert not children()

@@ -28,7 +28,6 @@ NOT_YET_REWRITTEN = {
     "agent_core/mediamtx/breaker.py",
     "agent_core/mediamtx/link.py",
     "agent_core/mediamtx/managed/config.py",
-    "agent_core/mediamtx/managed/server.py",
     "agent_core/mediamtx/paths.py",
     "agent_core/plugin/frames/broker.py",
     "agent_core/recordings/manager.py",

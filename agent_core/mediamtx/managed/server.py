@@ -6,7 +6,7 @@ import re
 import secrets
 import signal
 import subprocess
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -25,9 +25,11 @@ from agent_core.base.errors import (
 from agent_core.base.files import explain_os_error, write_atomic
 from agent_core.base.folders import own_folder
 from agent_core.base.locks import InstanceLock
+from agent_core.base.waiting import first_of
 from agent_core.base.workers import WorkerPool
 from agent_core.config.sections import MediaServerConfig
 from agent_core.mediamtx.client import MediaServerClient
+from agent_core.mediamtx.endpoints import Endpoints
 from agent_core.mediamtx.managed.config import Ports, configuration
 from agent_core.mediamtx.managed.log import ServerLog
 from agent_core.mediamtx.managed.program import environment, locate, version_of
@@ -36,7 +38,7 @@ from agent_core.mediamtx.redaction import without_addresses
 from agent_core.plugin import MediaServer
 from agent_core.plugin.rtsp import Credentials
 
-__all__ = ("CONFIG_FILE", "FOLDER", "ManagedEndpoints", "ManagedServer")
+__all__ = ("CONFIG_FILE", "FOLDER", "ManagedServer")
 
 _log = logging.getLogger("camera_agent.mediamtx")
 
@@ -53,22 +55,6 @@ _POLL_S = 0.05
 #: For the rest of what an ended server said; a command of it that lives on keeps the pipe open.
 _LAST_WORDS_S = 0.5
 _NO_LISTENER = re.compile(r"listen \w+ \S*:([0-9]{1,5}): bind: (.+)")
-
-
-@dataclass(frozen=True, slots=True)
-class ManagedEndpoints:
-    """Where the server listens. `credentials` are made anew for each agent and kept in memory only."""
-
-    ports: Ports
-    credentials: Credentials
-
-    @property
-    def api_url(self) -> str:
-        return f"http://127.0.0.1:{self.ports.api}"
-
-    @property
-    def rtsp_url(self) -> str:
-        return f"rtsp://127.0.0.1:{self.ports.rtsp}"
 
 
 class ManagedServer(MediaServer):
@@ -93,21 +79,25 @@ class ManagedServer(MediaServer):
         self._start_limit_s = start_limit_s
         self._folder = state_dir / FOLDER
         self._clock = clock
+        #: New for each agent, and in memory only.
         self._credentials = Credentials(USER, secrets.token_urlsafe(32))
-        self._known: ManagedEndpoints | None = None
+        self._ports: Ports | None = None
         self._serving = anyio.Event()
         self._threads = WorkerPool(1)
 
     @property
     def ports(self) -> Ports | None:
         """Where it listens or will again; None before it did for the first time."""
-        return self._known.ports if self._known else None
+        return self._ports
 
-    async def wait_endpoints(self) -> ManagedEndpoints:
-        """Where it listens, once its API answers."""
-        while not self._serving.is_set() or self._known is None:
+    async def wait_endpoints(self) -> Endpoints:
+        """Return the endpoints once the API answers."""
+        while not self._serving.is_set() or self._ports is None:
             await self._serving.wait()
-        return self._known
+        return self._endpoints(self._ports)
+
+    def _endpoints(self, ports: Ports) -> Endpoints:
+        return Endpoints(f"http://127.0.0.1:{ports.api}", f"rtsp://127.0.0.1:{ports.rtsp}", self._credentials)
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Run the program until cancelled; then it gets SIGINT, some seconds to finish its files, and is killed.
@@ -128,7 +118,7 @@ class ManagedServer(MediaServer):
             content = configuration(self._settings, ports, self._credentials, version)
             await self._threads.run(self._write, content)
             _log.info("starting MediaMTX %s", ".".join(map(str, version)))
-            raise await self._run_program(program, ManagedEndpoints(ports, self._credentials), task_status)
+            raise await self._run_program(program, ports, task_status)
 
     def _make_folder(self) -> None:
         """Claim the folder: an account that may write there decides which commands the server runs."""
@@ -141,10 +131,8 @@ class ManagedServer(MediaServer):
         except OSError as error:
             raise _folder_failed(error) from error
 
-    async def _run_program(
-        self, program: str, at: ManagedEndpoints, task_status: TaskStatus[None]
-    ) -> AgentError:
-        """Returns why it is over; an exception out of a task group would come wrapped."""
+    async def _run_program(self, program: str, ports: Ports, task_status: TaskStatus[None]) -> AgentError:
+        """Run the program to its end; return the reason, which a task group would wrap if it were raised."""
         log, reading = ServerLog(), CancelScope(shield=True)
         async with anyio.create_task_group() as tg:
             try:
@@ -156,8 +144,8 @@ class ManagedServer(MediaServer):
                     env=environment(os.environ),
                     cwd=self._folder,
                 ) as process:
-                    await self._read(tg, log, process, reading)
-                    ending = await self._attend(process, log, at, task_status)
+                    self._read(tg, log, process, reading)
+                    ending = await self._attend(process, log, ports, task_status)
             finally:
                 reading.cancel()
                 if self._serving.is_set():  # who waits already keeps waiting for the same
@@ -165,8 +153,8 @@ class ManagedServer(MediaServer):
         self._threads = WorkerPool(1)
         return ending
 
-    async def _read(self, tg: TaskGroup, log: ServerLog, process: Process, reading: CancelScope) -> None:
-        """Also while it ends: what it says then matters, and a full pipe would hold it up."""
+    def _read(self, tg: TaskGroup, log: ServerLog, process: Process, reading: CancelScope) -> None:
+        """Log the output in a task of `tg`, also while the program ends: a full pipe would block it."""
         assert process.stdout is not None  # noqa: S101 - PIPE is the default
 
         async def follow(stream: ByteReceiveStream) -> None:
@@ -176,41 +164,40 @@ class ManagedServer(MediaServer):
         tg.start_soon(follow, process.stdout)
 
     async def _attend(
-        self, process: Process, log: ServerLog, at: ManagedEndpoints, task_status: TaskStatus[None]
+        self, process: Process, log: ServerLog, ports: Ports, task_status: TaskStatus[None]
     ) -> AgentError:
-        served = hangs = False
-        async with anyio.create_task_group() as tg:
-            tg.start_soon(_until_ended, process, tg.cancel_scope)
-            with anyio.move_on_after(self._start_limit_s):
-                served = await self._answers(at)
-            if served:
-                self._known = at
-                self._serving.set()
-                task_status.started()
-                await self._until_hung(at)
-                hangs = True
-                process.kill()  # a stopped program keeps every other signal for later
-            tg.cancel_scope.cancel()
-        if hangs:
-            return _hung(self._settings.hang_timeout_s)
+        """Watch the program until it ends, hangs or fails to start in time; return the reason."""
+        await first_of(process.wait, partial(self._until_hung, ports, task_status))
+        served = self._serving.is_set()
         if process.returncode is not None:
             with anyio.move_on_after(_LAST_WORDS_S):
                 await log.complete.wait()
-        return _ending(process.returncode, log.last_error, at.ports, served=served)
+        elif served:
+            process.kill()  # a stopped program keeps every other signal for later
+            return _hung(self._settings.hang_timeout_s)
+        return _ending(process.returncode, log.last_error, ports, served=served)
 
-    async def _until_hung(self, at: ManagedEndpoints) -> None:
+    async def _until_hung(self, ports: Ports, task_status: TaskStatus[None]) -> None:
+        """Return when the program does not answer: within `start_limit_s` of its start, or later when it hangs."""
+        at = self._endpoints(ports)
+        with anyio.move_on_after(self._start_limit_s) as starting:
+            await self._until_answering(at)
+        if starting.cancelled_caught:
+            return
+        self._ports = ports
+        self._serving.set()
+        task_status.started()
         async with MediaServerClient(at.api_url, credentials=at.credentials) as client:
             await until_hung(client, timeout_s=self._settings.hang_timeout_s, clock=self._clock)
 
-    async def _answers(self, at: ManagedEndpoints) -> bool:
-        """Return when the API answers us, and nobody else: another server on the port does not know our password."""
+    async def _until_answering(self, at: Endpoints) -> None:
+        """Return when the API answers the agent alone; another server on the port does not know the password."""
         async with (
             MediaServerClient(at.api_url) as stranger,
             MediaServerClient(at.api_url, credentials=at.credentials) as client,
         ):
             while not (await _refuses(stranger) and await _serves(client)):
                 await self._clock.sleep(_POLL_S)
-        return True
 
 
 async def _refuses(stranger: MediaServerClient) -> bool:
@@ -229,11 +216,6 @@ async def _serves(client: MediaServerClient) -> bool:
     except MediaServerError:
         return False
     return True
-
-
-async def _until_ended(process: Process, scope: CancelScope) -> None:
-    await process.wait()
-    scope.cancel()
 
 
 def _hung(timeout_s: float) -> MediaServerUnavailable:

@@ -1,4 +1,7 @@
-"""Watchdog of a running media server: a hanging one does not end by itself."""
+"""Watchdog of a running media server: a hanging one does not end by itself.
+
+Apart from `server`, so that the decision is tested without a program and without waiting.
+"""
 
 from agent_core.base.clock import Clock
 from agent_core.base.errors import MediaServerError, MediaServerUnavailable

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import anyio
 from anyio import TASK_STATUS_IGNORED
@@ -12,6 +13,7 @@ from anyio.abc import TaskStatus
 from agent_core.base.clock import Clock
 from agent_core.base.models import CameraId
 from agent_core.base.tasks import OwnedTasks
+from agent_core.base.waiting import first_of
 from agent_core.streams.publishers.runner import PublisherProcess, PublisherRunner
 
 __all__ = ("Publishers",)
@@ -104,23 +106,18 @@ class Publishers:
 
     async def _serve(self, slot: _Slot) -> None:
         try:
-            async with anyio.create_task_group() as tg:
-                tg.start_soon(self._publish, slot, tg.cancel_scope)
-                await self._until_unused(slot)
-                slot.is_ending = True
-                tg.cancel_scope.cancel()
+            await first_of(partial(self._publish, slot), partial(self._until_unused, slot))
         finally:
             del self._slots[slot.camera]
             slot.ended.set()
 
-    async def _publish(self, slot: _Slot, scope: anyio.CancelScope) -> None:
-        """A publisher that fails while nobody leases it is not started again."""
+    async def _publish(self, slot: _Slot) -> None:
+        """Publish until an attempt fails while the stream has no lease."""
         await slot.runner.run(lambda: self._leases[slot.camera] > 0)
         slot.is_ending = True
-        scope.cancel()
 
     async def _until_unused(self, slot: _Slot) -> None:
-        """Return when nobody has leased or read the stream for `close_after_s`."""
+        """Return when the stream has had neither lease nor reader for `close_after_s`."""
         while True:
             await slot.released.wait()
             slot.released = anyio.Event()
@@ -130,6 +127,7 @@ class Publishers:
                     await self._clock.sleep(left_s)
                 elif not await self._is_read(slot.camera):
                     if slot.idle_since_s is not None:
+                        slot.is_ending = True
                         return
                 elif slot.idle_since_s is not None:
                     slot.idle_since_s = self._clock.monotonic_s()

@@ -19,6 +19,7 @@ from agent_core.base.listening import accept_clients
 from agent_core.base.models import CameraId
 from agent_core.base.socket_place import SocketPlace
 from agent_core.base.tasks import OwnedTasks
+from agent_core.base.waiting import first_of
 
 __all__ = ("PERIOD_S", "PublisherProgress")
 
@@ -98,12 +99,8 @@ class PublisherProgress:
         async with anyio.create_task_group() as publishers:
             while listener is not None:
                 with listener:
-                    async with anyio.create_task_group() as accepting:
-                        accepting.start_soon(
-                            partial(accept_clients, listener, follow, tasks=publishers, clock=self._clock)
-                        )
-                        await place.wait_lost()
-                        accepting.cancel_scope.cancel()
+                    accept = partial(accept_clients, listener, follow, tasks=publishers, clock=self._clock)
+                    await first_of(accept, place.wait_lost)
                 listener = self._listen(place)
             self._places.pop(camera, None)  # a publisher that starts later tries again
 

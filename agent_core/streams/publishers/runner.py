@@ -6,6 +6,7 @@ import signal
 import subprocess
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from urllib.parse import urlsplit
 
 import anyio
@@ -15,7 +16,7 @@ from agent_core.base.clock import Clock
 from agent_core.base.errors import AgentError, FfmpegFailed, Unsupported
 from agent_core.base.models import CameraId
 from agent_core.base.processes import Tail, child
-from agent_core.base.waiting import sleep_unless
+from agent_core.base.waiting import first_of, sleep_unless
 from agent_core.mediamtx.schema import RuntimePath
 from agent_core.plugin import Publisher
 from agent_core.plugin.ffmpeg import explain
@@ -180,10 +181,7 @@ class PublisherRunner:
         assert process.stderr is not None  # noqa: S101 - PIPE is the default
         async with anyio.create_task_group() as tg:
             tg.start_soon(tail.follow, process.stderr)
-            async with anyio.create_task_group() as watching:
-                watching.start_soon(self._watch, liveness, watching.cancel_scope)
-                await process.wait()
-                watching.cancel_scope.cancel()
+            await first_of(process.wait, partial(self._until_hung, liveness))
             tg.cancel_scope.deadline = anyio.current_time() + _LAST_WORDS_S
         if process.returncode is None:
             return _hangs(liveness.health)
@@ -193,13 +191,12 @@ class PublisherRunner:
             return FfmpegFailed("The publisher's input ended.", reason="publisher_ended", suggestion=_INPUT)
         return explain(tail.text, process.returncode, argv)
 
-    async def _watch(self, liveness: Liveness, scope: anyio.CancelScope) -> None:
-        """Look at the path until it shows that the program hangs, then cancel `scope`."""
+    async def _until_hung(self, liveness: Liveness) -> None:
+        """Look at the path until it shows that the program hangs."""
         while liveness.health in (PublisherHealth.STARTING, PublisherHealth.LIVE):
             self._doubted = anyio.Event()
             await self._judge(liveness)
             await sleep_unless(self._clock, liveness.next_look_s(self._clock.monotonic_s()), self._doubted)
-        scope.cancel()
 
     async def _judge(self, liveness: Liveness) -> None:
         try:

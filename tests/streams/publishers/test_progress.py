@@ -128,6 +128,7 @@ async def test_a_socket_that_vanishes_is_made_again(tmp_path: Path) -> None:
     async with anyio.create_task_group() as tg:
         await tg.start(progress.run)
         early = await connected(progress)
+        await shows(progress, 0)  # it has been accepted
         Path(progress.words(CAMERA)[-1].removeprefix("unix:")).unlink()
         await clock.advance(LOOK_S)
         await early.send(b"frame=7\n")
