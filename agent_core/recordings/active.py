@@ -1,4 +1,4 @@
-"""A recording that goes on, one that has ended, and the moment between the two."""
+"""A recording under way, and its final files once the media server was told to stop."""
 
 import logging
 from dataclasses import dataclass, field
@@ -16,17 +16,17 @@ __all__ = ("Active", "final_files")
 
 _log = logging.getLogger("camera_agent.recordings")
 
-#: A media server answers before it has closed the file. It is asked for this long whether it has, ...
+#: A media server answers before it has closed the file: wait this long at most for the file to be final.
 FINAL_LIMIT_S = 1.0
-#: ... so often; a file that cannot say so is final when two looks LOOK_S apart see the same size.
+#: Pause between two looks at the file. A format without an end mark is final when two looks see the same size.
 LOOK_S = 0.01
 
 
 @dataclass
 class Active:
-    """A recording that goes on. `state` and `problem` are what is known from its files.
+    """A recording under way; its files determine `state` and `problem`.
 
-    `decided` is set when it is no longer STARTING; `has_started` once something was recorded.
+    `decided` is set when it is no longer STARTING; `has_started` becomes True once media was recorded.
     """
 
     note: RecordingNote
@@ -39,22 +39,22 @@ class Active:
     decided: anyio.Event = field(default_factory=anyio.Event)
 
     def event(self, reason: str = "") -> RecordingEvent:
-        """Return the event that describes its current state."""
+        """Return the event that describes the current state."""
         return RecordingEvent(
             CameraId(self.note.camera), self.note.id, self.state, self.measured.duration_s, reason
         )
 
 
 async def final_files(store: RecordingStore, active: Active, *, clock: Clock) -> StoredRecording:
-    """The files as they stay, once the media server, which has been told to stop, is done with them.
+    """Wait until the media server, already told to stop, has closed the files; repair and return them.
 
-    No segments where the disk cannot be read; that is then the recording's problem.
+    If the disk cannot be read, return no segments and set `active.problem`.
     """
     try:
         stored = await _final_files(store, active.note, clock)
         return await store.threads.run(store.mend, stored)
     except StorageFailed as error:
-        _log.warning("the recording's files are not known: %s", error.details)
+        _log.warning("cannot read the recording's files: %s", error.details)
         active.problem = error
         return StoredRecording(active.note, store.folder(active.note), ())
 

@@ -1,4 +1,4 @@
-"""Is it recording? Decided from the sizes seen so far, without I/O; told the time."""
+"""Decision about whether a recording grows, from the sizes seen so far; no I/O and no clock of its own."""
 
 from dataclasses import dataclass
 from typing import TypedDict
@@ -7,30 +7,31 @@ from agent_core.recordings.models import RecordingState
 
 __all__ = ("Growth", "GrowthLimits", "Measured")
 
-#: Between two looks at the files: until the first picture, from then on, and without a stream, so that no gap is missed.
+#: Pause between two looks at the files: until the first picture, after it, and without a stream (to notice each gap).
 EAGER_S, STEADY_S, DOWN_S = 0.05, 2.0, 0.4
 EAGER_FOR_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Size of a recording on disk: bytes of all segments, seconds of media in them."""
+    """Size of a recording on disk: bytes of all segments and seconds of media in them."""
 
     size_bytes: int = 0
     duration_s: float = 0.0
 
 
 class GrowthLimits(TypedDict):
-    """The configured ones, in seconds."""
+    """Configured limits in seconds."""
 
     start_timeout_s: float
     stall_s: float
 
 
 class Growth:
-    """RECORDING while the files grow; ERROR when nothing came within `start_timeout_s`, or nothing more for `stall_s`.
+    """State of a recording by the growth of its files. All times are monotonic seconds.
 
-    A stream that is known to be down does not get `stall_s`. All times are monotonic seconds.
+    RECORDING while the files grow; ERROR if nothing is written within `start_timeout_s`, or nothing more for
+    `stall_s`. While the stream is known to be down, a stall is an ERROR at once.
     """
 
     def __init__(
@@ -42,7 +43,7 @@ class Growth:
         size_bytes: int = 0,
         first_sample_s: float | None = None,
     ) -> None:
-        """`size_bytes` and `first_sample_s` are of what an earlier agent recorded, where this one goes on."""
+        """`size_bytes` and `first_sample_s` describe what an earlier agent recorded, if this is a resumption."""
         self._started_s = started_s
         self._start_timeout_s = start_timeout_s
         self._stall_s = stall_s
@@ -54,8 +55,8 @@ class Growth:
         self._has_failed = False
 
     def look(self, now_s: float, measured: Measured, *, is_down: bool = False) -> RecordingState:
-        """Take in what is on disk at `now_s`. `is_down`: no stream reaches the media server."""
-        # Less than before: an old segment was deleted. The header of a new file is no recovery, a picture is.
+        """Return the state, given what is on disk at `now_s`. `is_down`: no stream reaches the media server."""
+        # A smaller size counts too: an old segment was deleted. Recovery takes a picture, not just a new header.
         grew = measured.size_bytes != self._size_bytes and measured.duration_s > 0
         if self._has_failed:
             grew = grew and measured.duration_s > self._duration_s
@@ -75,12 +76,12 @@ class Growth:
         if not self._has_grown:
             return now_s - self._started_s >= self._start_timeout_s
         if is_down:
-            # The server writes what it still has when a stream ends; that is no recovery.
+            # When a stream ends, the server still writes what it has buffered: that is not a recovery.
             return self._has_failed or not grew
         return now_s - self._grew_s >= self._stall_s
 
     def pause_s(self, now_s: float, duration_s: float | None, *, is_down: bool) -> float:
-        """Until the files are looked at again, unless the stream changes before."""
+        """Return the seconds until the next look at the files, unless the stream changes before."""
         is_recording = self._has_grown and not self._has_failed
         eager = not is_recording and now_s - self._started_s < EAGER_FOR_S
         pause_s = EAGER_S if eager else DOWN_S if is_down else STEADY_S
@@ -88,7 +89,10 @@ class Growth:
         return pause_s if left_s is None else min(pause_s, left_s)
 
     def left_s(self, now_s: float, duration_s: float | None) -> float | None:
-        """Until `duration_s` has passed since the first sample; None without a duration, or before that sample."""
+        """Return the seconds until `duration_s` has passed since the first sample.
+
+        None without a duration, or before that sample.
+        """
         if duration_s is None or self._first_sample_s is None:
             return None
         return self._first_sample_s + duration_s - now_s

@@ -1,4 +1,7 @@
-"""Locality of recordings: on this host, or on a remote media server."""
+"""Locality of recordings: on this host, or on a remote media server.
+
+A module of its own, as only this question of a recording needs a resolver and sockets.
+"""
 
 import socket
 from urllib.parse import urlsplit
@@ -9,7 +12,7 @@ __all__ = ("RecordingPlace",)
 
 
 class RecordingPlace:
-    """Knows by the configuration, or by the address of the media server's API. Blocks on the resolver once."""
+    """Place of the recordings, by the configuration or the address of the API. Blocks on the resolver once."""
 
     def __init__(self, settings: MediaServerConfig) -> None:
         self._settings = settings
@@ -18,7 +21,7 @@ class RecordingPlace:
     def is_local(self) -> bool:
         """Return True if the server writes into this host's folder of recordings.
 
-        One whose name cannot be resolved cannot be asked to record either, and that is the error to show; so it counts.
+        A server whose name cannot be resolved counts as local: the failing request to it is the error to show.
         """
         if self._settings.mode != "external":
             return True
@@ -30,7 +33,7 @@ class RecordingPlace:
 
 
 def _is_this_host(api_url: str) -> bool | None:
-    """None where that cannot be told."""
+    """Return True if the URL's host is this host; None if its name cannot be resolved."""
     at = urlsplit(api_url)
     if at.scheme == "unix":
         return True
@@ -42,7 +45,7 @@ def _is_this_host(api_url: str) -> bool | None:
 
 
 def _is_ours(family: int, address: str | int, *scope: str | int) -> bool:
-    """Only an address of this host can be bound to."""
+    """Return True for an address of this host: no other can be bound to."""
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
         try:
             probe.bind((address, 0, *scope))

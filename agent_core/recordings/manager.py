@@ -1,4 +1,4 @@
-"""Recordings: started by one hot change of a path, confirmed by bytes on disk, watched while they grow."""
+"""Manager of recordings: starts, watches, resumes and stops them."""
 
 import logging
 from functools import partial
@@ -35,14 +35,14 @@ __all__ = ("ENDED_WITH_AGENT", "RecordingManager")
 
 _log = logging.getLogger("camera_agent.recordings")
 
-#: How long a media server that does not answer is told to stop: for a caller, and when the agent ends.
+#: How long to wait for the media server's answer to "stop recording": for a caller, and when the agent ends.
 TELL_LIMIT_S, END_LIMIT_S = 5.0, 1.5
 HOLDER = "recording"
 ENDED_WITH_AGENT = "agent_ended"
 
 
 class RecordingManager:
-    """At most one recording a camera. What records is the media server; that something should is known here."""
+    """At most one recording per camera. The media server records; this class knows what should be recording."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class RecordingManager:
         self._tasks = OwnedTasks()
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
-        """Own the watching tasks until cancelled; then end what still records, so that every file is whole."""
+        """Own the watching tasks until cancelled; then stop all recordings, so that every file is complete."""
         async with self._tasks.open():
             try:
                 task_status.started()
@@ -80,21 +80,21 @@ class RecordingManager:
                 tg.start_soon(partial(self._stop_this, active, reason=ENDED_WITH_AGENT, limit_s=END_LIMIT_S))
 
     def active(self, camera: CameraId) -> Active | None:
-        """The camera's recording, if one goes on."""
+        """Return the camera's recording; None if it is not recording."""
         return self._active.get(camera)
 
     async def start(
         self, camera: Camera, *, duration_s: float | None, form: RecordingFormat, wait: bool
     ) -> Active:
-        """Start recording; with `wait` return only when bytes are on disk.
+        """Start a recording; with `wait`, return only when media is on disk.
 
         `duration_s` counts from the first picture; the recording then stops by itself.
 
         Raises:
-            InvalidState: the camera is recording already, or with `wait` somebody stopped it meanwhile.
-            StorageFailed: its folder cannot be made, or the disk is full.
-            MediaServerError, Unsupported, CaptureFailed: the media server cannot record it, or not on this host.
-            DependencyFailed: with `wait`, nothing was recorded in time; nothing of it is left.
+            InvalidState: the camera is already recording, or, with `wait`, the recording was stopped meanwhile.
+            StorageFailed: the recording's folder cannot be made, or the disk is full.
+            MediaServerError, Unsupported, CaptureFailed: the media server cannot record it, or does so on another host.
+            DependencyFailed: with `wait`, nothing was recorded in time; the attempt leaves no files.
         """
         async with self._locks.hold(camera.id):
             self._refuse_second(camera.id)
@@ -141,10 +141,10 @@ class RecordingManager:
         return self._follow(camera.id, note, Growth(started_s=self._clock.monotonic_s(), **self._limits()))
 
     async def resume(self, camera: Camera, stored: StoredRecording) -> None:
-        """Go on with a recording that an agent which was killed has left, as a new segment of it.
+        """Continue a recording that a killed agent left unfinished, in a new segment.
 
         Raises:
-            InvalidState: the camera is recording already.
+            InvalidState: the camera is already recording.
             MediaServerError, Unsupported, CaptureFailed: the media server cannot record it now.
         """
         async with self._locks.hold(camera.id):
@@ -154,7 +154,7 @@ class RecordingManager:
             await self._paths.set_recording(camera, self._conf(stored.note))
             recorded_s = sum(await self._store.threads.run(self._store.segment_durations_s, stored))
             now_s = self._clock.monotonic_s()
-            # The clock may have been set back since it began.
+            # The clock may have been set back since the recording began.
             age_s = max(recorded_s, (self._clock.now() - stored.note.started_at).total_seconds())
             growth = Growth(
                 started_s=now_s, size_bytes=stored.size_bytes, first_sample_s=now_s - age_s, **self._limits()
@@ -179,7 +179,7 @@ class RecordingManager:
         return recording_conf(note.format.value, self._store.record_path(note), self._settings)
 
     async def stop(self, camera: CameraId, *, reason: str = "") -> Stopped:
-        """Stop recording and return what there is, once the last file is final.
+        """Stop recording and return the result once the last file is final.
 
         Raises:
             InvalidState: the camera is not recording.
@@ -191,7 +191,7 @@ class RecordingManager:
             return await self._finish_shielded(active, reason, TELL_LIMIT_S)
 
     async def _stop_this(self, active: Active, *, reason: str = "", limit_s: float = TELL_LIMIT_S) -> None:
-        """As `stop`, but never a later recording of the same camera; harmless if it has ended."""
+        """Stop this recording, never a later one of the same camera; do nothing if it has ended."""
         camera = CameraId(active.note.camera)
         async with self._locks.hold(camera):
             if self._active.get(camera) is active:
@@ -233,21 +233,23 @@ class RecordingManager:
             else:
                 return
         _log.warning(
-            "the media server was not told to stop: %s", problem, extra={"fields": {"camera": camera}}
+            "cannot tell the media server to stop recording: %s",
+            problem,
+            extra={"fields": {"camera": camera}},
         )
 
     async def _note(self, note: RecordingNote) -> None:
-        """Save the note; a full disk must not make stopping fail, as the media is there nevertheless."""
+        """Save the note. A full disk must not make stopping fail: the media is on disk all the same."""
         try:
             await self._store.threads.run(self._store.save, note)
         except StorageFailed as error:
             fields = {"camera": note.camera, "recording": note.id}
-            _log.warning("the end of a recording was not noted: %s", error.details, extra={"fields": fields})
+            _log.warning("cannot save the end of a recording: %s", error.details, extra={"fields": fields})
 
     # Watching.
 
     async def _watch(self, active: Active) -> None:
-        """Look at the files until the recording is stopped; what they show is its state."""
+        """Derive the state from the files until the recording is stopped."""
         with active.scope:
             while True:
                 measured = await self._store.threads.run(self._measure, active)
@@ -271,7 +273,7 @@ class RecordingManager:
         return self._streams.state(CameraId(active.note.camera))[0] is StreamState.ERROR
 
     def _measure(self, active: Active) -> Measured:
-        """A disk that cannot be read shows no growth, which is what there is to say about it."""
+        """Return the size on disk. An unreadable disk counts as no growth."""
         try:
             stored = self._store.read(active.note)
         except StorageFailed as error:

@@ -23,7 +23,7 @@ __all__ = (
 
 
 class RecordingState(StrEnum):
-    """STARTING until bytes are on disk; ERROR while they should grow and do not."""
+    """State of a recording: STARTING until media is on disk, ERROR while its files should grow and do not."""
 
     STARTING = "STARTING"
     RECORDING = "RECORDING"
@@ -33,7 +33,7 @@ class RecordingState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RecordingEvent:
-    """A change of a recording's state; `duration_s` is the media on disk by then, in seconds."""
+    """Change of a recording's state; `duration_s` is the media on disk at that time, in seconds."""
 
     camera: CameraId
     recording: str
@@ -51,17 +51,17 @@ def _in_utc(moment: datetime) -> datetime:
     try:
         return moment.astimezone(UTC)
     except OverflowError as error:
-        raise ValueError("it is outside the years that a date can have") from error
+        raise ValueError("it is outside the years 1 to 9999") from error
 
 
-#: In UTC, so that it can be compared and sent whatever its offset was.
+#: Converted to UTC, so that times of any offset compare and are sent alike.
 _Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 
 
 class RecordingNote(BaseModel):
-    """The facts about a recording that its files do not hold.
+    """Facts about a recording that its media files do not hold.
 
-    `ended_at` is None until the recording is stopped; `duration_s` is the duration that was asked for.
+    `ended_at` is None until the recording is stopped; `duration_s` is the requested duration.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -77,7 +77,7 @@ class RecordingNote(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class StoredRecording:
-    """A recording's folder: its note and its segments, oldest first. Empty files are left out."""
+    """Folder of a recording: its note and its segments, oldest first, without empty files."""
 
     note: RecordingNote
     folder: Path
@@ -94,7 +94,7 @@ class StoredRecording:
 
 @dataclass(frozen=True, slots=True)
 class ListedRecording:
-    """A recording as a list shows it, with the seconds of media in it."""
+    """Recording in a list, with the seconds of media in it."""
 
     stored: StoredRecording
     duration_s: float
@@ -102,7 +102,7 @@ class ListedRecording:
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """A recording that has ended, with the seconds of media in each segment; `reason` says why it ended early."""
+    """Ended recording with the seconds of media in each segment; `reason` says why it ended early."""
 
     stored: StoredRecording
     ended_at: datetime
@@ -112,7 +112,7 @@ class Stopped:
 
 @dataclass(frozen=True, slots=True)
 class StartedRecording:
-    """A recording that has been started, and its state at that moment."""
+    """Recording that was just started, and its state at that moment."""
 
     note: RecordingNote
     state: RecordingState
@@ -120,9 +120,9 @@ class StartedRecording:
 
 @dataclass(frozen=True, slots=True)
 class RecordingDetails:
-    """A stored recording with the seconds of media in each segment.
+    """Stored recording with the seconds of media in each segment.
 
-    `is_complete` once it has ended; `reason` says what is or went wrong with it, else it is empty.
+    `is_complete` is True once it has ended; `reason` says what is or was wrong with it, else it is empty.
     """
 
     stored: StoredRecording

@@ -1,3 +1,5 @@
+"""Errors of recordings: each function makes one, with its reason and suggestion."""
+
 from agent_core.base.errors import AgentError, DependencyFailed, InvalidState, NotFound, Unsupported
 from agent_core.base.models import CameraId
 from agent_core.recordings.models import RecordingState
@@ -6,9 +8,9 @@ __all__ = ("already_recording", "no_media", "no_recording", "not_local", "not_re
 
 
 def already_recording(camera: CameraId, state: RecordingState) -> InvalidState:
-    """Return the error of a second start."""
+    """Return the error for starting a recording twice."""
     return InvalidState(
-        f"{camera} is recording already.",
+        f"{camera} is already recording.",
         state=state.value,
         allowed_states=("IDLE",),
         reason="already_recording",
@@ -17,7 +19,7 @@ def already_recording(camera: CameraId, state: RecordingState) -> InvalidState:
 
 
 def not_recording(camera: CameraId) -> InvalidState:
-    """Return the error of a stop without a start."""
+    """Return the error for stopping a camera that is not recording."""
     return InvalidState(
         f"{camera} is not recording.",
         state="IDLE",
@@ -28,12 +30,12 @@ def not_recording(camera: CameraId) -> InvalidState:
 
 
 def no_media(problem: AgentError | None, *, is_disk_full: bool = False) -> DependencyFailed:
-    """Why nothing is recorded, as far as it is known: the disk, the stream, or nobody knows."""
+    """Return the error for a recording without media: a full disk, a stream's problem, or an unknown cause."""
     if is_disk_full:
         return DependencyFailed(
             "The disk for recordings is full.",
             reason="disk_full",
-            suggestion="Free some space on this disk; the recording goes on by itself.",
+            suggestion="Free some space on this disk; the recording then continues by itself.",
             dependency="storage",
         )
     if problem is not None:
@@ -52,13 +54,14 @@ def no_media(problem: AgentError | None, *, is_disk_full: bool = False) -> Depen
 
 
 def why_empty(problem: AgentError | None) -> str:
-    """The reason of a recording that was stopped without a segment."""
+    """Return the reason for a recording that was stopped without a segment."""
     return problem.reason if problem else "stopped_before_first_picture"
 
 
 def not_local() -> Unsupported:
+    """Return the error for recordings that the media server writes on another host."""
     return Unsupported(
-        "The media server is not on this host, so what it records is not here.",
+        "The media server is on another host, so its recordings are not on this one.",
         feature="recordings_not_local",
         reason="recordings_not_local",
         suggestion="Record with a media server on this host (media_server.mode managed or embedded). If this one writes into this host's folder of recordings, set media_server.shares_recordings = true.",
@@ -66,6 +69,7 @@ def not_local() -> Unsupported:
 
 
 def no_recording(recording_id: str) -> NotFound:
+    """Return the error for an unknown recording."""
     return NotFound(
         "There is no recording of that name.",
         resource="recording",

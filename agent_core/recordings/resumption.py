@@ -1,4 +1,4 @@
-"""Recordings that an agent which was killed has left: gone on with, or closed."""
+"""Resumption of recordings that a killed agent left unfinished: each is continued or closed."""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -24,11 +24,13 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 10.0
 
 
 class Resumption:
-    """Once, at the start: each camera's last recording that was never ended goes on, unless its time is over.
+    """Continues, once at start, each camera's last unfinished recording, unless its duration has passed.
 
-    What does not go on is not left to the media server either, which records for as long as somebody watches.
+    Closes the other unfinished ones, and tells the media server to stop them: it would record for as long as
+    the stream has readers.
 
-    `recovered` returns when the media server answers again: that ends the pauses.
+    Args:
+        recovered: returns when the media server answers again, which ends a pause between attempts.
     """
 
     def __init__(
@@ -47,7 +49,7 @@ class Resumption:
         self._clock = clock
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
-        """Look for them, then try each until it goes on or is closed; returns when all are."""
+        """Find the unfinished recordings and try each until it continues or is closed; return when all are done."""
         try:
             known = await self._store.all()
         except AgentError as error:
@@ -58,7 +60,7 @@ class Resumption:
         async with anyio.create_task_group() as tg:
             for stored in known:  # newest first
                 note = stored.note
-                if note.ended_at is None and note.camera in seen:  # there is a later one
+                if note.ended_at is None and note.camera in seen:  # the camera has a later one
                     await self._close(stored)
                 elif note.ended_at is None:
                     tg.start_soon(self._bring_back, stored)
@@ -72,12 +74,12 @@ class Resumption:
             try:
                 await self._recordings.resume(self._paths.camera(stored.note.camera), stored)
             except InvalidState:
-                break  # somebody has started another one meanwhile
+                break  # a client has started another one meanwhile
             except Unsupported as error:
                 _log.warning(
                     "not resumed: %s", error.details, extra={"fields": {"recording": stored.note.id}}
                 )
-                break  # as the agent is configured now it never will be
+                break  # impossible with the current configuration
             except AgentError as error:
                 _log.info(
                     "not resumed yet: %s", error.details, extra={"fields": {"recording": stored.note.id}}
@@ -90,18 +92,20 @@ class Resumption:
         await self._put_right(stored.note.camera)
 
     async def _put_right(self, camera: str) -> None:
-        """Have the media server record what should be recorded now, which may be nothing.
+        """Set the camera's path as it should be now, so that the media server stops a recording of the past.
 
-        An agent that was killed told it nothing, and one that ended could wait only so long for its answer.
+        A killed agent told the server nothing; an agent that ended waited for its answer only for a limited time.
         """
         pauses = GrowingPauses(FIRST_PAUSE_S, LONGEST_PAUSE_S)
         while True:
             try:
                 await self._paths.ensure(self._paths.camera(camera))
             except Unsupported:
-                return  # as the agent is configured now it has no path
+                return  # the camera has no path with the current configuration
             except AgentError as error:
-                _log.debug("not put right yet: %s", error.details, extra={"fields": {"camera": camera}})
+                _log.debug(
+                    "the path is not corrected yet: %s", error.details, extra={"fields": {"camera": camera}}
+                )
             else:
                 return
             await self._pause(pauses)
@@ -115,7 +119,7 @@ class Resumption:
         return duration_s is not None and age_s >= duration_s
 
     async def _close(self, stored: StoredRecording) -> None:
-        """Note that it has ended, with the last time that its files were written to."""
+        """Save the note with the time of the last write to the files as the end."""
         note = stored.note.model_copy(update={"ended_at": stored.modified_at, "reason": "interrupted"})
         try:
             await self._store.threads.run(self._store.save, note)

@@ -1,4 +1,4 @@
-"""Which recordings go: by age and by number. Decided without I/O; carried out by a loop that looks now and then."""
+"""Retention of recordings by age and number: a decision without I/O, and the loop that applies it."""
 
 import logging
 from collections import defaultdict
@@ -19,7 +19,7 @@ __all__ = ("RecordingCleaner", "expired")
 
 _log = logging.getLogger("camera_agent.retention")
 
-#: Between two looks.
+#: Pause between two cleanups.
 PAUSE_S = 900.0
 
 
@@ -33,8 +33,8 @@ def expired(
 ) -> list[StoredRecording]:
     """Return the recordings to delete, oldest first.
 
-    A recording goes when its newest file is older than `max_age_s`, or when its camera has `max_count` newer ones.
-    One that is in use, or was never ended, is neither deleted nor counted.
+    A recording is deleted when its newest file is older than `max_age_s`, or when its camera has `max_count` newer
+    ones. A recording that is in use, or was never ended, is neither deleted nor counted.
     """
     finished = [each for each in recordings if each.note.ended_at is not None and not in_use(each)]
     newest_first = sorted(finished, key=lambda each: (each.note.started_at, each.note.id), reverse=True)
@@ -50,10 +50,10 @@ def expired(
 
 
 class RecordingCleaner:
-    """Deletes what the configuration lets go.
+    """Deletes recordings that the configured limits exclude.
 
     Args:
-        in_use: whether a recording goes on.
+        in_use: returns True for a recording under way.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class RecordingCleaner:
         self._clock = clock
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
-        """Look now and every quarter of an hour, until cancelled; not at all where nothing is configured."""
+        """Clean now and every quarter of an hour until cancelled; return at once if no limit is configured."""
         task_status.started()
         if self._settings.max_age_days is None and self._settings.max_count is None:
             return
@@ -82,7 +82,7 @@ class RecordingCleaner:
             await self._clock.sleep(PAUSE_S)
 
     async def clean(self) -> list[str]:
-        """Delete what is expired now; returns the ids. One that cannot be deleted is logged, and does not keep the others.
+        """Delete the expired recordings and return their ids; log each that cannot be deleted, and continue.
 
         Raises:
             StorageFailed: the folder cannot be read.

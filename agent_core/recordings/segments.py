@@ -1,4 +1,4 @@
-"""The files of a recording as they lie in its folder."""
+"""Segments: the media files in a recording's folder."""
 
 import logging
 import os
@@ -29,9 +29,9 @@ class Segment:
 
 
 def segments(folder: Path, *, empty: bool = False) -> Iterator[Segment]:
-    """Those with something in them, or the `empty` ones, which a media server leaves where the disk is full.
+    """Yield the segments that are not empty, or only the `empty` ones, oldest first.
 
-    Oldest first. A folder or a file that has just been removed counts as never there.
+    A media server leaves empty files on a full disk. A folder or file removed meanwhile counts as absent.
 
     Raises:
         OSError: the folder cannot be read.
@@ -49,7 +49,7 @@ def segments(folder: Path, *, empty: bool = False) -> Iterator[Segment]:
 
 
 def listed(folder: Path, *, empty: bool = False) -> tuple[Segment, ...]:
-    """As `segments`.
+    """Return what `segments` yields.
 
     Raises:
         StorageFailed: the folder cannot be read.
@@ -61,9 +61,9 @@ def listed(folder: Path, *, empty: bool = False) -> tuple[Segment, ...]:
 
 
 def mend_closed(found: Sequence[Segment]) -> int:
-    """Have closed files play although a full disk tore their ends; returns how many bytes were cut off. Blocks on the disk.
+    """Repair closed files that a full disk truncated; return the number of bytes cut off. Blocks on the disk.
 
-    A file is closed when its header says so, or another has followed. One that may not be changed stays as it is.
+    A file is closed if its header says so or a newer file exists. A file without write permission stays as it is.
     """
     from agent_core.media.fmp4 import is_finished
 
@@ -78,26 +78,26 @@ def _mended(path: Path) -> int:
     try:
         cut_bytes = mend(path)
     except StorageFailed as error:
-        _log.warning("%s may not play: %s", path.name, error.details)
+        _log.warning("%s is not repaired and may not play: %s", path.name, error.details)
         return 0
     if cut_bytes:
-        _log.info("%s: %d torn bytes were cut off its end", path.name, cut_bytes)
+        _log.info("%s: cut off %d bytes of an incomplete fragment at its end", path.name, cut_bytes)
     return cut_bytes
 
 
-#: Files that are remembered; more, and all are read again.
+#: Number of cached durations; a larger number empties the cache.
 _KEPT = 10_000
 
 
 class SegmentLengths:
-    """Blocks on the disk."""
+    """Cache of the durations of segments. Blocks on the disk."""
 
     def __init__(self) -> None:
-        #: By path as text, a fifth of what a Path takes.
+        #: Size (bytes) and duration (s) by path; a str takes a fifth of the memory of a Path.
         self._known: dict[str, tuple[int, float]] = {}
 
     def duration_s(self, path: Path, size_bytes: int) -> float:
-        """Seconds of media, 0 for a damaged file. It is read again when its size is another one."""
+        """Return the seconds of media, 0 for a damaged file. A changed size causes a new read."""
         name = os.fspath(path)
         known = self._known.get(name)
         if known is not None and known[0] == size_bytes:

@@ -1,4 +1,4 @@
-"""Recordings on disk: `ROOT/<camera>/<id>/` with its segments and a `recording.json` that says what it is."""
+"""Store of recordings: `ROOT/<camera>/<id>/` with the segments and a note, `recording.json`."""
 
 import errno
 import os
@@ -25,23 +25,23 @@ from agent_core.recordings.segments import SegmentLengths, listed, mend_closed, 
 
 __all__ = ("RecordingStore",)
 
-#: The media server takes whatever starts like a segment's name for one; this is not such a name.
+#: The media server takes a file whose name starts like a segment's for a segment; this name does not.
 NOTE = "recording.json"
-#: With less free space than this the disk counts as full: a part of a recording would not fit.
+#: With less free space than this the disk counts as full: a fragment of a recording would not fit.
 FULL_BYTES = 1 << 20
-#: For what is being recorded, one call of a camera at a time; and for what clients look at.
+#: For recordings under way, which make one call per camera at a time; and for requests of clients.
 _THREADS, _READ_THREADS = 8, 2
-#: The umask takes from it: a media server of another account shares the group where the umask is 0002.
+#: Reduced by the umask: with umask 0002, a media server of another user in the same group may write.
 FOLDER_MODE = 0o770
 _NOTE_LIMIT_BYTES = 64 << 10
-#: What `create` makes; anything else is no recording's id, so no name leads anywhere else.
+#: Form of the ids that `create` makes. Other names are refused, so no name leads out of the folder.
 _ID = re.compile(
     r"(camera(?:0|[1-9][0-9]{0,8}))_[0-9]{4}-[0-9]{2}-[0-9]{2}_[0-9]{2}-[0-9]{2}-[0-9]{2}Z(?:-[1-9][0-9]{0,8})?",
     re.ASCII,
 )
 
 
-#: What a list is sorted by, and all that is kept of a recording while it is: the POSIX time of its start, and its id.
+#: Entry of a list while it is sorted: the POSIX time of the recording's start, and its id.
 _Entry = tuple[float, str]
 
 
@@ -49,10 +49,10 @@ class RecordingStore:
     """Makes, lists and reads recordings. Methods that are not `async` block on the disk: call them in a thread.
 
     Args:
-        is_local: whether the media server writes below `root`; may block.
+        is_local: returns True if the media server writes below `root`; may block.
 
     Attributes:
-        threads: for the methods that block, of recordings that are made; what clients look at has others.
+        threads: for blocking calls about recordings under way; requests of clients have other threads.
     """
 
     def __init__(self, root: Path, *, is_local: Callable[[], bool] = lambda: True) -> None:
@@ -69,17 +69,17 @@ class RecordingStore:
         return self._root
 
     def record_path(self, note: RecordingNote) -> str:
-        """The media server's `recordPath` for this recording; it must contain %path, which is the camera."""
+        """Return the media server's `recordPath` for this recording; it must contain %path, which is the camera."""
         return f"{self._root.absolute()}/%path/{note.id}/%Y-%m-%d_%H-%M-%S-%f"
 
     def create(
         self, camera: CameraId, form: RecordingFormat, started_at: datetime, duration_s: float | None = None
     ) -> RecordingNote:
-        """Make the folder of a new recording; its id is camera and time, numbered where that exists.
+        """Make the folder of a new recording; its id is camera and time, with a number if that exists.
 
         Raises:
             Unsupported: `recordings_not_local`.
-            StorageFailed: the disk refuses; nothing is left.
+            StorageFailed: the folder or note cannot be written; no files are left.
         """
         self.require_local()
         base = f"{camera}_{started_at.strftime('%Y-%m-%d_%H-%M-%SZ')}"
@@ -101,7 +101,7 @@ class RecordingStore:
         return note
 
     def require_local(self) -> None:
-        """Raise `Unsupported` where the media server's recordings would not be here."""
+        """Raise Unsupported if the media server records on another host."""
         if not self._is_local():
             raise not_local()
 
@@ -117,30 +117,30 @@ class RecordingStore:
         """Write the note.
 
         Raises:
-            StorageFailed: the disk refuses; the note is as it was.
+            StorageFailed: the note cannot be written; the old one is unchanged.
         """
         try:
             write_atomic(self.folder(note) / NOTE, note.model_dump_json(indent=2).encode() + b"\n")
         except OSError as error:
-            raise explain_os_error(error, "note what was recorded") from error
+            raise explain_os_error(error, "save the recording's note") from error
 
     def delete(self, stored: StoredRecording) -> None:
-        """Delete a recording: the segments as they were listed, the note, and the folder if nothing else is in it.
+        """Delete the listed segments, the empty ones, the note, and the folder if it is then empty.
 
         Raises:
-            StorageFailed: a file cannot be deleted; the rest is as it was.
+            StorageFailed: a file cannot be deleted; the files after it are kept.
         """
         try:
             for segment in (*stored.segments, *segments(stored.folder, empty=True)):
                 segment.path.unlink(missing_ok=True)
             (stored.folder / NOTE).unlink(missing_ok=True)
-            with suppress(OSError):  # a file that is not ours stays, and its folder with it
+            with suppress(OSError):  # a foreign file stays, and its folder with it
                 stored.folder.rmdir()
         except OSError as error:
             raise explain_os_error(error, "delete a recording") from error
 
     def discard(self, note: RecordingNote) -> None:
-        """Remove the folder of a recording that never got a segment; one that has something in it stays."""
+        """Remove the recording's folder unless it has a segment with media."""
         folder = self.folder(note)
         with suppress(OSError):
             if not any(segments(folder)):
@@ -150,11 +150,11 @@ class RecordingStore:
                 folder.rmdir()
 
     def folder(self, note: RecordingNote) -> Path:
-        """Where the recording lies."""
+        """Return the folder of the recording."""
         return self._root / note.camera / note.id
 
     def read(self, note: RecordingNote) -> StoredRecording:
-        """The recording as it is on disk now.
+        """Return the recording as it is on disk now.
 
         Raises:
             StorageFailed: its folder cannot be read.
@@ -163,7 +163,7 @@ class RecordingStore:
         return StoredRecording(note, folder, listed(folder))
 
     def mend(self, stored: StoredRecording) -> StoredRecording:
-        """Have every file that is closed play, also where a full disk tore its end; returns what is then there.
+        """Repair closed files that a full disk truncated; return the recording as it then is.
 
         Raises:
             StorageFailed: the folder cannot be read.
@@ -171,7 +171,7 @@ class RecordingStore:
         return self.read(stored.note) if mend_closed(stored.segments) else stored
 
     def last_is_empty(self, stored: StoredRecording) -> bool:
-        """Return True if the newest file is empty: not written yet or, on a full disk, never. Raises as `read`."""
+        """Return True if the newest file is empty: not written yet, or never on a full disk. Raises as `read`."""
         newest = max((each.name for each in listed(stored.folder, empty=True)), default="")
         return newest > (stored.segments[-1].name if stored.segments else "")
 
@@ -179,16 +179,16 @@ class RecordingStore:
         """Return True if the disk has no room to record.
 
         Raises:
-            StorageFailed: there is no folder of recordings, or it cannot be asked.
+            StorageFailed: the folder of recordings is missing or cannot be read.
         """
         try:
             status = os.statvfs(self._root)
         except OSError as error:
-            raise explain_os_error(error, "look at the folder of recordings") from error
+            raise explain_os_error(error, "read the free space of the folder of recordings") from error
         return status.f_bavail * status.f_frsize < FULL_BYTES
 
     async def page(self, camera: CameraId | None, *, offset: int, limit: int) -> Page[ListedRecording]:
-        """Return a part of the list of all recordings, or of one camera's, newest first.
+        """Return a page of all recordings, or of one camera's, newest first.
 
         Raises:
             StorageFailed: the folder cannot be read.
@@ -228,7 +228,7 @@ class RecordingStore:
         return [each for each in found if each is not None]
 
     def _note(self, folder: Path) -> RecordingNote | None:
-        """Return the note in `folder`, None where that is not one of our recordings."""
+        """Return the note in `folder`; None if it is not a folder of this store."""
         try:
             if not (_ID.fullmatch(folder.name) and stat.S_ISDIR(folder.lstat().st_mode)):
                 return None
@@ -238,21 +238,21 @@ class RecordingStore:
         return note if (note.camera, note.id) == (folder.parent.name, folder.name) else None
 
     def _stored(self, folder: Path) -> StoredRecording | None:
-        """Return the recording in `folder`, None where that is not one of ours."""
+        """Return the recording in `folder`; None if it is not a folder of this store."""
         note = self._note(folder)
         return None if note is None else StoredRecording(note, folder, listed(folder))
 
     def _look_up(self, folder: Path) -> StoredRecording | None:
-        """As `_stored`; like lists and downloads it follows no link."""
+        """Return `_stored`, but follow no link, like lists and downloads."""
         return None if folder.parent.is_symlink() else self._stored(folder)
 
     async def find(self, recording_id: str) -> StoredRecording:
-        """The recording of that id.
+        """Return the recording with that id.
 
         Raises:
             NotFound: there is none.
             StorageFailed: it cannot be read.
-            Unsupported: `recordings_not_local`: nor can it be here.
+            Unsupported: `recordings_not_local`: the media server keeps recordings on another host.
         """
         stored = None
         if known := _ID.fullmatch(recording_id):
@@ -265,11 +265,11 @@ class RecordingStore:
         return stored
 
     async def durations_s(self, stored: StoredRecording) -> list[float]:
-        """As `segment_durations_s`, for a client that looks at the recording."""
+        """Return `segment_durations_s`, run in the threads for requests of clients."""
         return await self._reads.run_abandonable(self.segment_durations_s, stored)
 
     def segment_names(self, recording_id: str) -> list[str]:
-        """The names of the segments of a recording, oldest first; empty where there is none of that id."""
+        """Return the names of a recording's segments, oldest first; empty if the id is unknown."""
         known = _ID.fullmatch(recording_id)
         stored = self._look_up(self._root / known[1] / recording_id) if known else None
         return [segment.name for segment in stored.segments] if stored else []
@@ -286,5 +286,5 @@ class RecordingStore:
         return ServedFile(self._root, f"{camera}/{recording_id}/{names[at]}", following)
 
     def segment_durations_s(self, stored: StoredRecording) -> list[float]:
-        """Seconds of media of each segment, 0 for a damaged one."""
+        """Return the seconds of media in each segment, 0 for a damaged one."""
         return [self._lengths.duration_s(each.path, each.size_bytes) for each in stored.segments]
