@@ -1,4 +1,4 @@
-"""Check of the pictures that tiers return, made before the ladder takes them over: foreign code may return anything."""
+"""Check of the pictures that tiers return: foreign code may return anything."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -25,7 +25,7 @@ _PICTURE: Mapping[str, Rule] = MappingProxyType(
 
 
 def checked_picture(tier: str, value: object) -> Picture:
-    """Return `value`, which the tier named `tier` returned.
+    """Return `value`, the result of the tier named `tier`, if it is a usable picture.
 
     Raises:
         CaptureFailed: it is not a usable `Picture`; the details name the tier and the fault.

@@ -1,4 +1,4 @@
-"""Conversions of pictures under way: few at once, shared by equal requests, and never for callers that have gone."""
+"""Conversions of pictures: few at once, shared by equal requests, abandoned when their callers have gone."""
 
 import logging
 import os
@@ -21,21 +21,21 @@ __all__ = ("PictureConverter", "Renderer")
 
 _log = logging.getLogger("camera_agent.snapshots")
 
-#: Conversions at once, as far as there are processors: one more would only take memory.
+#: Most conversions at once, if there are as many processors: more would only take memory.
 _MAX_THREADS = 2
-#: Different conversions that may wait: of one user, as many as a connection has calls at once, and of all.
+#: Conversions that may wait: of one user (as many as a connection has concurrent calls), and of all users.
 MAX_WAITING_EACH, MAX_WAITING = 32, 64
-#: What a caller should wait when as many wait already.
+#: `retry_after_ms` of a refused conversion.
 _BUSY_RETRY_MS = 1000
 
 
-#: What converts in a thread; its arguments and errors are those of `images.render`.
+#: Converts in a thread; arguments and errors are those of `images.render`.
 Renderer = Callable[[Picture, Wanted, int, Callable[[], bool]], Picture]
 
 
 @dataclass(eq=False)
 class _Job:
-    """One conversion, for `callers` that wait for it; `user` is who asked first."""
+    """One conversion with the number of callers that wait for it; `user` sent the first request."""
 
     picture: Picture
     wanted: Wanted
@@ -47,7 +47,7 @@ class _Job:
 
     @property
     def key(self) -> Hashable:
-        """Equal for equal requests; the job keeps the picture's data alive, so no other data have their id."""
+        """Return a key that is equal for equal requests. The job keeps the data alive, so their id stays unique."""
         return id(self.picture.data), self.wanted
 
     @property
@@ -63,17 +63,17 @@ class _Job:
 
 
 class PictureConverter:
-    """Converts pictures in threads of its own, while `run` runs.
+    """Converts pictures in its own threads while `run` runs.
 
     A thread cannot be stopped from outside. A conversion whose callers have all gone, or whose deadline has passed,
-    ends where it next reads or writes; until then it keeps its thread and its share of the pixels, so memory stays
-    bounded. One that has not begun never does. A caller that is cancelled does not disturb others with the same
-    request. Users take turns, however much each asks for.
+    ends at its next read or write; until then it keeps its thread and its share of the pixels, so memory stays
+    bounded. A waiting one is dropped. Cancelling one caller does not affect others with the same request. Users take
+    turns, however many requests each sends.
 
     Args:
-        max_pixels: of one picture, and of all pictures that are converted at once, as they come from their cameras.
-        clock: says how far away a deadline is.
-        threads: conversions at once.
+        max_pixels: limit of the source pixels of one picture, and of all pictures converted at once.
+        clock: measures the time to a deadline.
+        threads: number of concurrent conversions.
         render: converts one picture.
     """
 
@@ -97,7 +97,7 @@ class PictureConverter:
         self._changed = anyio.Event()
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
-        """Convert until cancelled; returns when the last thread has ended."""
+        """Convert until cancelled; return when the last thread has ended."""
         async with anyio.create_task_group() as tg:
             for _ in range(self._threads):
                 tg.start_soon(self._work)
@@ -111,17 +111,17 @@ class PictureConverter:
     async def convert(
         self, picture: Picture, wanted: Wanted, *, deadline_s: float, user: str = ""
     ) -> Picture:
-        """Return `picture` as `wanted`; the picture itself where it already is.
+        """Return `picture` converted to `wanted`; the picture itself if it already fits.
 
         Args:
             picture: a JPEG or PNG.
             wanted: size, format and quality.
-            deadline_s: until when (monotonic seconds) the caller waits.
-            user: who asks.
+            deadline_s: when the caller stops waiting (monotonic seconds).
+            user: the caller, for the turns.
 
         Raises:
             CaptureFailed: as `images.render`, or `deadline_exceeded`.
-            RateLimited: `busy`: too many other conversions wait, of this user or of all.
+            RateLimited: `busy`: too many conversions wait, of this user or of all users.
         """
         if wanted.is_met_by(picture):
             return picture
@@ -137,13 +137,13 @@ class PictureConverter:
         if job.done.is_set():
             return job.result()
         raise CaptureFailed(
-            "The picture was taken, but not converted before the deadline.",
+            "The picture was taken but not converted before the deadline.",
             reason="deadline_exceeded",
             suggestion="Allow a larger deadline_ms, or ask for a JPEG without quality, width and height.",
         )
 
     def _job(self, new: _Job) -> _Job:
-        """Return the job of an equal request, or `new`, in the queue."""
+        """Return the job of an equal request, or else queue `new` and return it."""
         if (known := self._jobs.get(new.key)) is not None:
             return known
         own = sum(job.user == new.user for job in self._waiting)
@@ -159,7 +159,7 @@ class PictureConverter:
         return new
 
     def _forget(self, job: _Job) -> None:
-        """Drop a job that nobody waits for: from the queue, or from its thread."""
+        """Drop a job without callers: remove it from the queue, or abandon it in its thread."""
         job.abandoned.set()
         if self._jobs.get(job.key) is job:
             del self._jobs[job.key]
@@ -189,9 +189,9 @@ class PictureConverter:
         self._turns[job.user] = max(self._turns.values(), default=0) + 1
 
     def _startable(self) -> _Job | None:
-        """Return the next job if its pixels fit beside those under way, or it is alone.
+        """Return the next job if its pixels fit beside those under way, or if none are under way.
 
-        Next is the oldest of the user whose last turn is longest ago.
+        The next job is the oldest of the user whose last turn is longest ago.
         """
         if not self._waiting:
             self._turns.clear()

@@ -1,4 +1,4 @@
-"""Pictures changed in size and format by Pillow, and their size read from their header. Everything here blocks."""
+"""Conversion of pictures by Pillow, and their size from the header. All functions block."""
 
 import io
 import os
@@ -17,30 +17,30 @@ if TYPE_CHECKING:
 
 __all__ = ("ConversionAbandoned", "Wanted", "render", "size_of")
 
-#: Pillow tries every format that it knows, and starts Ghostscript for EPS; these are the ones that we store.
+#: The formats that we store. Without a list Pillow tries all formats, and starts Ghostscript for EPS.
 _PILLOW_NAMES = {PictureFormat.JPG: "JPEG", PictureFormat.PNG: "PNG"}
-#: Of zlib: a third of the time of Pillow's default (6), and pictures of cameras come out no larger.
+#: Level of zlib: takes a third of the time of Pillow's default (6); camera pictures get no larger.
 _PNG_LEVEL = 3
 #: Start-of-frame markers of ITU-T T.81, table B.1: C0 to CF without DHT (C4), JPG (C8) and DAC (CC).
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-#: Segments before the picture that are looked at; a camera writes a dozen.
+#: Limit of the segments read in search of the frame header; a camera writes a dozen.
 _MAX_JPEG_SEGMENTS = 1000
 
 
 class ConversionAbandoned(Exception):
-    """Ends a conversion that nobody waits for any more."""
+    """Conversion ended because no caller waits for it any more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The form in which a caller wants a picture.
+    """Form in which a caller wants a picture.
 
     Args:
         form: the file's format.
         width: in pixels; None keeps the proportions.
         height: in pixels; None keeps the proportions.
-        quality: of a JPEG, 1 to 100; None leaves a JPEG that has the wanted size as it is.
-        default_quality: of a JPEG that has to be encoded although `quality` is None.
+        quality: JPEG quality, 1 to 100; None keeps a JPEG of the wanted size unchanged.
+        default_quality: JPEG quality for a picture that must be encoded although `quality` is None.
     """
 
     form: PictureFormat
@@ -50,10 +50,10 @@ class Wanted:
     default_quality: int = 90
 
     def size_for(self, width: int, height: int) -> tuple[int, int]:
-        """Return the size in pixels that a picture of `width` x `height` gets; neither side ever grows.
+        """Return the size in pixels after converting a picture of `width` x `height`; neither side ever grows.
 
-        With both sides given the picture has their proportions. Where the source is smaller than asked for, the
-        wanted size shrinks as a whole until it fits.
+        With both sides given, the result has their proportions. If the source is smaller than the wanted size, that
+        size shrinks proportionally until it fits.
         """
         if self.width is None and self.height is None:
             return width, height
@@ -63,13 +63,13 @@ class Wanted:
         return max(1, round(wanted_width * shrink)), max(1, round(wanted_height * shrink))
 
     def is_met_by(self, picture: Picture) -> bool:
-        """Return whether `picture` already is what is wanted."""
+        """Return True if `picture` already has this form."""
         size = (picture.width, picture.height)
         return self.size_for(*size) == size and self.form is picture.format and self.quality is None
 
 
 class _Source(io.BytesIO):
-    """A picture's data, read by Pillow piece by piece; `checkpoint` is called before each."""
+    """Data of a picture for Pillow; calls `checkpoint` before each read."""
 
     def __init__(self, data: bytes, checkpoint: Callable[[], None]) -> None:
         super().__init__(data)
@@ -81,13 +81,13 @@ class _Source(io.BytesIO):
 
 
 class _Output(io.BytesIO):
-    """Takes what Pillow encodes, piece by piece; `checkpoint` is called before each."""
+    """Buffer for the file that Pillow encodes; calls `checkpoint` before each write."""
 
     def __init__(self, checkpoint: Callable[[], None]) -> None:
         super().__init__()
         self._checkpoint = checkpoint
 
-    def write(self, data: "bytes | bytearray | memoryview", /) -> int:  # type: ignore[override]  # what Pillow writes
+    def write(self, data: "bytes | bytearray | memoryview", /) -> int:  # type: ignore[override]  # Pillow's types
         self._checkpoint()
         return super().write(data)
 
@@ -95,17 +95,17 @@ class _Output(io.BytesIO):
 def render(picture: Picture, wanted: Wanted, max_pixels: int, is_abandoned: Callable[[], bool]) -> Picture:
     """Decode `picture` and encode it as `wanted`.
 
-    Memory is bounded by `max_pixels`: about 8 bytes for each pixel, and the encoded picture.
+    Memory is bounded by `max_pixels`: about 8 bytes per pixel, and the encoded picture.
 
     Args:
-        picture: a JPEG or PNG; its header, not its `width` and `height`, says how large it is.
-        wanted: the form to bring it into.
-        max_pixels: a larger picture is refused before any of it is decoded.
-        is_abandoned: asked while decoding and encoding go on, in this thread.
+        picture: a JPEG or PNG; the size in its header counts, not its `width` and `height`.
+        wanted: the form of the result.
+        max_pixels: a larger picture is refused before decoding.
+        is_abandoned: called in this thread during decoding and encoding.
 
     Raises:
-        CaptureFailed: `picture_damaged`, `picture_too_large`, or `out_of_memory`.
-        ConversionAbandoned: `is_abandoned` said so.
+        CaptureFailed: `picture_damaged`, `picture_too_large` or `out_of_memory`.
+        ConversionAbandoned: `is_abandoned` returned True.
     """
 
     def checkpoint() -> None:
@@ -140,7 +140,7 @@ def _options(wanted: Wanted) -> dict[str, int]:
 def _resized(image: "Image.Image", size: tuple[int, int]) -> "Image.Image":
     from PIL.Image import Resampling
 
-    image.draft("RGB", size)  # lets the JPEG decoder skip what a smaller picture does not need
+    image.draft("RGB", size)  # lets the JPEG decoder skip detail that a smaller picture does not need
     plain = image if image.mode == "RGB" else image.convert("RGB")
     return plain if plain.size == size else plain.resize(size, Resampling.LANCZOS, reducing_gap=3.0)
 
@@ -151,7 +151,7 @@ def _refuse_too_large(picture: Picture, max_pixels: int) -> None:
         raise _damaged("its header")
     if size[0] * size[1] > max_pixels:
         raise CaptureFailed(
-            f"The camera's picture has {size[0]}x{size[1]} pixels, too many to convert it.",
+            f"The camera's picture has {size[0]}x{size[1]} pixels, too many to convert.",
             reason="picture_too_large",
             suggestion="Leave out format, quality, width and height, or raise snapshots.max_pixels.",
         )
@@ -164,9 +164,9 @@ def _damaged(detail: str) -> CaptureFailed:
 
 
 def size_of(path: Path) -> tuple[int, int] | None:
-    """Return width and height (pixels) as the header of a JPEG or PNG has them; None if the file is neither.
+    """Return width and height (pixels) from the header of a JPEG or PNG; None if the file is neither.
 
-    Nothing is decoded, so the size may be any that the format can express.
+    Nothing is decoded: a damaged file may state any size.
     """
     try:
         with os.fdopen(open_regular(path), "rb") as file:
@@ -187,7 +187,7 @@ def _size_in(file: BinaryIO) -> tuple[int, int] | None:
 
 
 def _jpeg_size(file: BinaryIO) -> tuple[int, int] | None:
-    """Walk over the segments up to the frame header, which has the height before the width."""
+    """Return the size from the frame header, which states the height before the width."""
     file.seek(2)
     for _ in range(_MAX_JPEG_SEGMENTS):
         marker = file.read(2)

@@ -1,4 +1,4 @@
-"""Stills by the fastest way that works: tiers in order, a budget for each, one capture for all who wait."""
+"""Ladder of snapshot tiers: tried in order, a time budget for each, one capture for all waiting callers."""
 
 import logging
 import math
@@ -24,7 +24,7 @@ _log = logging.getLogger("camera_agent.snapshots")
 
 
 class AllTiersFailed(CaptureFailed):
-    """No tier gave a picture; `attempts` says why each did not. The reason is that of the last that tried."""
+    """No tier took a picture; `attempts` has the reason of each, and `reason` is that of the last one that tried."""
 
     def __init__(self, camera: CameraId, attempts: Sequence[TierAttempt], cause: AgentError | None) -> None:
         tried = [each for each in attempts if each.reason != "tier_unavailable"] or list(attempts)
@@ -33,7 +33,7 @@ class AllTiersFailed(CaptureFailed):
             if tried
             else f"No tier can photograph {camera}.",
             reason=tried[-1].reason if tried else "no_tier",
-            suggestion=cause.suggestion if cause else "Enable a plugin that brings a snapshot tier.",
+            suggestion=cause.suggestion if cause else "Enable a plugin that provides a snapshot tier.",
         )
         self.attempts = tuple(attempts)
 
@@ -47,7 +47,7 @@ class AllTiersFailed(CaptureFailed):
 
 @dataclass(frozen=True, slots=True)
 class Still:
-    """A picture with the tier that took it, what was tried before, and what the capture cost."""
+    """Picture with its tier, the failed attempts before it, and the time that the capture took."""
 
     picture: Picture
     rank: int
@@ -65,7 +65,10 @@ class _Outcome:
     value: Still | AllTiersFailed
 
     def serves(self, called_s: float, not_before_s: float) -> bool:
-        """A picture serves who waited for it, if it is fresh enough; a failure only who called before it began."""
+        """Return True if a caller may share this result.
+
+        A picture must have been finished after the call and be fresh enough; a failed climb must have begun after it.
+        """
         if isinstance(self.value, AllTiersFailed):
             return self.started_s >= called_s
         return self.value.finished_s >= called_s and self.value.picture.captured_s >= not_before_s
@@ -77,9 +80,9 @@ class _Outcome:
 
 
 class SnapshotLadder:
-    """Takes stills, one capture of a camera at a time.
+    """Takes stills by the fastest tier that works, one capture per camera at a time.
 
-    Those who wait share it where it is fresh enough for them, so any number of callers needs at most two.
+    Waiting callers share a capture that is fresh enough for them: any number of callers needs at most two captures.
     """
 
     def __init__(self, tiers: Iterable[SnapshotTier], *, budgets_s: Sequence[float], clock: Clock) -> None:
@@ -95,16 +98,17 @@ class SnapshotLadder:
         return tuple(self._tiers)
 
     async def take(self, camera: Camera, *, max_age_s: float, deadline_s: float) -> Still:
-        """A picture exposed no more than `max_age_s` before this call, within `deadline_s` seconds.
+        """Return a picture exposed no more than `max_age_s` before this call, within `deadline_s` seconds.
 
         Raises:
-            AllTiersFailed: no tier could, with the reason of each.
+            AllTiersFailed: no tier took a picture; has the reason of each.
+            CaptureFailed: the camera is disconnected, or was busy until the deadline.
         """
         if camera.status is CameraStatus.DISCONNECTED:
             raise CaptureFailed(
                 f"{camera.id} is not connected.",
                 reason="camera_disconnected",
-                suggestion="Connect the camera; an event camera.connected tells when it is back.",
+                suggestion="Connect the camera; the event camera.connected reports its return.",
             )
         now_s = self._clock.monotonic_s()
         waiting = self._waiting[camera.id]
@@ -118,7 +122,7 @@ class SnapshotLadder:
                 self._last.pop(camera.id, None)
 
     async def _shared(self, camera: Camera, called_s: float, not_before_s: float, deadline_s: float) -> Still:
-        """Wait for the camera's turn; what another caller got meanwhile serves where it is recent enough."""
+        """Wait for the camera's lock, then share the last result if it is fresh enough, or else climb."""
         with anyio.move_on_after(deadline_s - called_s) as scope:
             async with self._locks.hold(camera.id):
                 scope.deadline = math.inf  # from here each tier has its own limit
@@ -164,7 +168,7 @@ class SnapshotLadder:
         raise AllTiersFailed(camera.id, attempts, cause)
 
     async def _capture(self, tier: SnapshotTier, camera: Camera, request: CaptureRequest) -> Picture:
-        """One tier within its budget; whatever a tier raises costs only its attempt."""
+        """Capture with one tier within its budget; turn any error of the tier into an AgentError."""
         left_s = request.deadline_s - self._clock.monotonic_s()
         budget_s = min(left_s, self._budgets_s[min(tier.rank, len(self._budgets_s) - 1)])
         if budget_s <= 0:
@@ -174,7 +178,7 @@ class SnapshotLadder:
             with _explained(tier, camera):
                 picture = checked_picture(tier.name, await tier.capture(camera, own))
             if picture.captured_s < request.not_before_s:
-                raise CaptureFailed("Its picture was older than asked for.", reason="too_old")
+                raise CaptureFailed("Its picture was older than allowed.", reason="too_old")
             return picture
         raise CaptureFailed(
             f"No picture within {budget_s:.1f} s.",
@@ -185,7 +189,7 @@ class SnapshotLadder:
 
 @contextmanager
 def _explained(tier: SnapshotTier, camera: Camera) -> Iterator[None]:
-    """Turn whatever the tier, foreign code, raises inside into a CaptureFailed that names the tier."""
+    """Turn any error that the tier (foreign code) raises inside into a CaptureFailed that names the tier."""
     try:
         with contained(f"The tier {tier.name}"):
             yield

@@ -1,3 +1,5 @@
+"""Values of snapshots: requests, results and stored files."""
+
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -9,7 +11,7 @@ __all__ = ("Snapshot", "SnapshotDetails", "SnapshotRequest", "StoredFile", "Tier
 
 @dataclass(frozen=True, slots=True)
 class TierAttempt:
-    """An attempt of a tier that gave no picture, and why; it took `duration_s`."""
+    """Failed attempt of a tier, with its reason; it took `duration_s`."""
 
     rank: int
     name: str
@@ -20,7 +22,7 @@ class TierAttempt:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A stored still. `name` is `<camera>/<file>`; `age_s` is measured when the picture was taken over by the caller."""
+    """Stored still. `name` is `<camera>/<file>`; `age_s` is the age of the picture at `taken_at`."""
 
     camera: CameraId
     name: str
@@ -42,7 +44,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class SnapshotRequest:
-    """A request for a snapshot by `user`; None takes the configured default, or leaves the picture as it is."""
+    """Request for a snapshot by `user`; None means the configured default, or no change of the picture."""
 
     name: str | None = None
     format: PictureFormat = PictureFormat.JPG
@@ -56,7 +58,7 @@ class SnapshotRequest:
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """A stored snapshot. `name` is `<camera>/<file>`, unique in its store; `path` is its place on this host."""
+    """Stored snapshot. `name` is `<camera>/<file>`, unique in its store; `path` is the file on this host."""
 
     name: str
     camera: CameraId
@@ -68,7 +70,7 @@ class StoredFile:
 
 @dataclass(frozen=True, slots=True)
 class SnapshotDetails:
-    """A stored snapshot; `size` is its width and height in pixels, None if the file is not a picture."""
+    """Stored snapshot; `size` is its width and height in pixels, None if the file is not a picture."""
 
     stored: StoredFile
     size: tuple[int, int] | None

@@ -1,4 +1,7 @@
-"""Tier 0: the newest frame of a camera's broker. The core offers it for every camera that has one."""
+"""Tier 0: the newest frame of a camera's broker, for every camera that has one.
+
+A module of its own, as each tier has one: the ladder knows tiers only by their interface.
+"""
 
 import anyio
 
@@ -9,16 +12,15 @@ from agent_core.plugin.abc import CaptureRequest, SnapshotTier
 
 __all__ = ("RingTier",)
 
-
-#: Before the deadline, for what comes after the wait.
+#: Time kept before the deadline for the work after the wait.
 _MARGIN_S = 0.2
 
 
 class RingTier(SnapshotTier):
-    """A hit in the ring where a frame is fresh enough, else the next frame; the JPEG is passed on untouched.
+    """Returns a frame of the ring that is fresh enough, else the next frame; the JPEG is unchanged.
 
-    A camera that was just started is waited for until its exposure has settled, as long as the deadline allows: then
-    the picture is taken as it is, and says so.
+    After a camera has started, waits for its exposure to settle; at the deadline it takes the picture as it is, with
+    `settled` False.
     """
 
     def __init__(self, clock: Clock) -> None:

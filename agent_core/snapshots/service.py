@@ -23,7 +23,7 @@ class SnapshotService:
     """Takes, stores and finds snapshots. The composition root prepares `store` and runs `converter`.
 
     Args:
-        ladder: captures stills, by the fastest tier that works.
+        ladder: captures stills by the fastest tier that works.
         converter: changes format, size and quality.
         store: keeps the files.
         defaults: values for settings that a request leaves out.
@@ -42,14 +42,14 @@ class SnapshotService:
         return self.ladder.tiers
 
     async def take(self, camera: Camera, request: SnapshotRequest) -> Snapshot:
-        """Capture, convert, store and publish `snapshot.taken`.
+        """Capture, convert and store a picture; publish `snapshot.taken`.
 
         Raises:
             InvalidParams: the name cannot be used.
             InvalidState: a snapshot of that name exists.
             CaptureFailed: no tier took the picture, or the conversion failed or missed the deadline.
-            RateLimited: `busy`: too many pictures wait for their conversion.
-            StorageFailed: the disk refused the file.
+            RateLimited: `busy`: too many pictures wait to be converted.
+            StorageFailed: the file cannot be written.
         """
         if request.name is not None:
             self.store.check_name(request.name, request.format)
@@ -91,7 +91,7 @@ class SnapshotService:
         )
 
     async def page(self, camera: CameraId | None, *, offset: int, limit: int) -> Page[StoredFile]:
-        """Return a part of the list of all snapshots, or of one camera's, newest first. Raises StorageFailed."""
+        """Return a page of all snapshots, or of one camera's, newest first. Raises StorageFailed."""
         return await self.store.page(camera, offset=offset, limit=limit)
 
     async def details(self, name: str) -> SnapshotDetails:

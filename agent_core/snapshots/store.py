@@ -1,4 +1,4 @@
-"""Media on disk: names that cannot leave their folder, files that are whole or absent."""
+"""Store of snapshots: names that cannot leave the folder, files that are complete or absent."""
 
 import os
 import re
@@ -19,21 +19,20 @@ from agent_core.snapshots.models import StoredFile
 
 __all__ = ("SnapshotStore",)
 
-#: Letters, digits and `._-`, starting with a letter or digit; short enough for every file system with a suffix.
+#: Letters, digits and `._-`, starting with a letter or digit; with a suffix, short enough for every file system.
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}", re.ASCII)
-#: At once; both are short where the disk is well.
+#: Concurrent writes and reads; both are short on a healthy disk.
 _WRITE_THREADS, _READ_THREADS = 4, 2
-#: The umask takes from it.
+#: Reduced by the umask.
 _FOLDER_MODE = 0o770
 _SUFFIXES = {f".{form.value}": form for form in PictureFormat} | {".jpeg": PictureFormat.JPG}
 
-
-#: What a list is sorted by, and all that is kept of a file while it is: when it was changed (ns), and its name.
+#: Entry of a list while it is sorted: the file's modification time (ns) and its name.
 _Entry = tuple[int, str]
 
 
 def _form_of(file_name: str) -> PictureFormat | None:
-    """Return the format that a file name ends in; None for another one."""
+    """Return the format by the suffix of a file name; None for another suffix."""
     stem, _, suffix = file_name.rpartition(".")
     return _SUFFIXES.get(f".{suffix.lower()}") if stem else None
 
@@ -51,7 +50,7 @@ def _timestamp(taken_at: datetime) -> str:
 
 
 def _checked_file_name(name: str, form: PictureFormat) -> str:
-    """`name` with the suffix of `form`; without a directory, a hidden file or a surprise in it."""
+    """Return `name` with the suffix of `form`. Raises InvalidParams for a path, a hidden file or other characters."""
     suffix = Path(name).suffix.lower()
     if suffix in _SUFFIXES and _SUFFIXES[suffix] is not form:
         raise InvalidParams(
@@ -73,7 +72,7 @@ def _checked_file_name(name: str, form: PictureFormat) -> str:
 
 
 class SnapshotStore:
-    """Snapshots as `ROOT/<camera>/<file>`. Disk work is done in threads of the store's own.
+    """Stores snapshots as `ROOT/<camera>/<file>`, in threads of its own.
 
     Writing, reading and listing do not wait for each other.
     """
@@ -90,10 +89,10 @@ class SnapshotStore:
         return self._root
 
     async def prepare(self) -> None:
-        """Make the folder and remove what an interrupted write left.
+        """Make the folder and remove the leftovers of interrupted writes.
 
         Raises:
-            StorageFailed: it cannot be made.
+            StorageFailed: the folder cannot be made.
         """
         await self._writes.run(self._prepare)
 
@@ -109,12 +108,12 @@ class SnapshotStore:
     async def save(
         self, camera: CameraId, name: str | None, data: bytes, form: PictureFormat, taken_at: datetime
     ) -> StoredFile:
-        """Store `data` under `name`, or under a name made of camera and time; never over an existing file.
+        """Store `data` under `name`, or under a name made of camera and time; never overwrite a file.
 
         Raises:
             InvalidParams: the name cannot be used.
             InvalidState: a file of that name exists.
-            StorageFailed: the disk refused; nothing is left behind.
+            StorageFailed: the file cannot be written; nothing is left behind.
         """
         if name is not None:
             path = self._root / camera / _checked_file_name(name, form)
@@ -122,7 +121,7 @@ class SnapshotStore:
         return await self._writes.run(self._write_dated, camera, data, form, taken_at)
 
     def check_name(self, name: str, form: PictureFormat) -> None:
-        """Refuse a name before the work is done. Raises InvalidParams."""
+        """Check a name before the capture. Raises InvalidParams."""
         _checked_file_name(name, form)
 
     def _write_named(self, camera: CameraId, path: Path, data: bytes) -> StoredFile:
@@ -130,7 +129,7 @@ class SnapshotStore:
             return self._write(camera, path, data)
         except FileExistsError as error:
             raise InvalidState(
-                f"There is a snapshot named {path.name} of this camera already.",
+                f"This camera already has a snapshot named {path.name}.",
                 state="exists",
                 allowed_states=("absent",),
                 reason="file_exists",
@@ -138,7 +137,7 @@ class SnapshotStore:
             ) from error
 
     def _write_dated(self, camera: CameraId, data: bytes, form: PictureFormat, at: datetime) -> StoredFile:
-        """Snapshots of one millisecond are numbered."""
+        """Store under camera and time; append a number if that millisecond has a snapshot."""
         attempt = 1
         while True:
             number = "" if attempt == 1 else f"-{attempt}"
@@ -161,20 +160,20 @@ class SnapshotStore:
         return stored
 
     def _stored(self, camera: CameraId, path: Path) -> StoredFile | None:
-        """The file at `path` if it is one of ours: a regular file with a picture's suffix."""
+        """Return the snapshot at `path`; None unless it is a regular file with a picture's suffix."""
         form = _form_of(path.name)
         if form is None or not self._names.fits(path.name):
             return None
         try:
             status = path.lstat()
-        except (OSError, ValueError):  # ValueError: a NUL in a name that was asked for
+        except (OSError, ValueError):  # ValueError: a NUL in the requested name
             return None
         if not stat.S_ISREG(status.st_mode):
             return None
         return StoredFile(f"{camera}/{path.name}", camera, path, status.st_size, modified_at(status), form)
 
     async def page(self, camera: CameraId | None, *, offset: int, limit: int) -> Page[StoredFile]:
-        """Return a part of the list of all snapshots, or of one camera's, newest first.
+        """Return a page of all snapshots, or of one camera's, newest first.
 
         Raises:
             StorageFailed: the folder cannot be read.
@@ -212,7 +211,7 @@ class SnapshotStore:
         return [each for each in found if each is not None]
 
     async def find(self, name: str) -> StoredFile:
-        """The snapshot of that name; the camera's folder may be left out of a name that the agent made.
+        """Return the snapshot of that name. A name that the agent made may omit the camera's folder.
 
         Raises:
             NotFound: there is none.
@@ -233,9 +232,9 @@ class SnapshotStore:
         return stored
 
     def _look_up(self, camera: CameraId, path: Path) -> StoredFile | None:
-        """As `_stored`; like lists and downloads it follows no link."""
+        """Return `_stored`, but follow no link, like lists and downloads."""
         return None if path.parent.is_symlink() else self._stored(camera, path)
 
     async def pixels(self, stored: StoredFile) -> tuple[int, int] | None:
-        """Return width and height (pixels) as the file's header has them; None where it is no picture."""
+        """Return width and height (pixels) from the file's header; None if it is not a picture."""
         return await self._reads.run_abandonable(images.size_of, stored.path)
