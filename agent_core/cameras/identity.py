@@ -1,14 +1,14 @@
-"""Which camera is this? Decisions only: told what is known and what is connected, no I/O, no clock.
+"""Identity of cameras: decisions from the known and the connected ones, without I/O and without a clock.
 
-What is certain, and why:
+An identity is certain in three cases:
 
-* A serial number is, as long as no two cameras with it have been connected at once.
-* An id that the operator chose is: it means "whatever is there".
-* A camera without a serial number is at its first sight, if every camera of the same make that is known is connected
-  and certain: then it can be none of them. It stays so for as long as it is connected.
+* By serial number, as long as no two cameras with the same one have been connected at once.
+* By an id that the operator chose: it means "the camera that is there".
+* For a camera without a serial number at first sight, if every known camera of the same make is connected and certain:
+  it cannot be one of them. It stays certain while it is connected.
 
-Everything else is recognised by its port, or as the only one that is missing, and is `ambiguous`: nothing tells a
-camera that came back to its port from its twin that was put there meanwhile, with the agent running or not.
+Any other camera is recognised by its port, or as the only missing one, and is `ambiguous`: a camera that came back to
+its port looks like a twin that was plugged in there meanwhile, with the agent running or not.
 """
 
 from collections.abc import Collection, Iterable
@@ -18,13 +18,13 @@ from agent_core.base.models import CameraId, DetectedCamera, Fingerprint
 
 __all__ = ("FIRST_UNNUMBERED", "Identity", "Known", "identify")
 
-#: Cameras without a device number of their own (network, virtual) are counted from here.
+#: First number for cameras without a device number (network, virtual).
 FIRST_UNNUMBERED = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A camera of the ledger."""
+    """Camera in the ledger."""
 
     id: CameraId
     fingerprint: Fingerprint
@@ -33,7 +33,10 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """`moved`: known, but on another port than last time. `ambiguous`: it may be another camera of the same make."""
+    """Identity of a detected camera.
+
+    `moved`: known, but on another port than last time. `ambiguous`: possibly another camera of the same make.
+    """
 
     id: CameraId
     moved: bool = False
@@ -46,13 +49,13 @@ def identify(
     connected: Collection[CameraId] = (),
     doubtful: Collection[CameraId] = (),
 ) -> Identity:
-    """The id of `detected`.
+    """Return the identity of `detected`.
 
     Args:
-        detected: what a source has seen.
-        known: the ledger's cameras.
-        connected: the ids that connected cameras have.
-        doubtful: those of them that are ambiguous themselves.
+        detected: the camera that a source has seen.
+        known: the cameras in the ledger.
+        connected: ids of the connected cameras.
+        doubtful: the ids among them that are ambiguous.
     """
     ledger = tuple(known)
     if detected.configured_id is not None and detected.configured_id not in connected:
@@ -67,14 +70,14 @@ def identify(
 
 
 def _alike(known: Fingerprint, seen: Fingerprint) -> bool:
-    """Return True if both may be the same camera, ports ignored."""
+    """Return True if both may be the same camera, regardless of ports."""
     if known.source != seen.source or known.serial != seen.serial:
         return False
     return seen.serial is not None or known.descriptor == seen.descriptor
 
 
 def _recognise(seen: Fingerprint, absent: list[Known], *, alone: bool) -> Identity | None:
-    """The absent camera that this is or may be; None where there is none, or several fit equally well."""
+    """Return the absent camera that `seen` is or may be; None without one, or if several fit equally well."""
     here = [each for each in absent if each.fingerprint.port == seen.port and seen.port is not None]
     sure = alone and seen.serial is not None
     if here:
@@ -89,7 +92,7 @@ def _may_be_known(
 ) -> bool:
     """Return True if a camera that gets a new id may be one that has an id already."""
     if seen.serial is not None:
-        return bool(kin)  # the maker gives every camera one serial number, and only now does it show
+        return bool(kin)  # the maker gives all its cameras one serial number, which shows only now
     return any(each.id not in connected or each.id in doubtful for each in kin)
 
 

@@ -1,4 +1,4 @@
-"""The ledger: which fingerprint has which id, in one small file that survives restarts."""
+"""Ledger of cameras: the id of each fingerprint, in one small file that survives restarts."""
 
 from pathlib import Path
 from typing import Literal
@@ -18,7 +18,7 @@ __all__ = ("Ledger",)
 class _Entry(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    id: str = Field(pattern=f"^{CAMERA_ID.pattern}$")  # what is edited by hand may be anything
+    id: str = Field(pattern=f"^{CAMERA_ID.pattern}$")  # the file may have been edited by hand
     name: str
     source: str
     serial: str | None = None
@@ -34,7 +34,7 @@ class _Ledger(BaseModel):
 
 
 class Ledger:
-    """Every camera ever seen. Changes are made in memory at once and written by `keep_saved`."""
+    """All cameras ever seen. Changes take effect in memory at once; `keep_saved` writes them."""
 
     def __init__(self, path: Path) -> None:
         self._file = StateFile(path, _Ledger)
@@ -44,7 +44,7 @@ class Ledger:
         self._changed = anyio.Event()
 
     def load(self) -> StateCorrupt | None:
-        """Read the file (blocking); returns what was wrong with it, after taking what could be saved."""
+        """Read the file (blocking), as far as it is valid; return its fault, if any."""
         stored, problem = self._file.load()
         for entry in stored.cameras if stored else ():
             fingerprint = Fingerprint(entry.source, entry.serial, entry.port, entry.descriptor)
@@ -57,13 +57,13 @@ class Ledger:
 
     @property
     def problem(self) -> StorageFailed | None:
-        """Why the file could not be written, until it could."""
+        """Error of the last write; None after a successful one."""
         return self._unsaved
 
     def remember(self, known: Known) -> None:
-        """Store a new camera, or what is new about a known one.
+        """Store a new camera, or the changes of a known one.
 
-        An id that the same camera had before is forgotten: the operator has chosen another one for it.
+        Forgets an earlier id of the same camera: the operator has chosen another one for it.
         """
         former = [each.id for each in self._known.values() if _is_former(each, known)]
         for each in former:
@@ -73,7 +73,7 @@ class Ledger:
             self._changed.set()
 
     async def keep_saved(self) -> None:
-        """Write the file after each change, until cancelled; what changed by then is still written.
+        """Write the file after each change until cancelled, and the last changes then.
 
         Raises:
             StorageFailed: the file could not be written; the next call tries again.

@@ -1,4 +1,4 @@
-"""Watching the sources: each runs for as long as the agent, and comes back when it fails."""
+"""Monitor of the camera sources: each runs as long as the agent and is restarted when it fails."""
 
 import logging
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ class SourceState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Discovery:
-    """How far the sources are. `active` while a first inventory is outstanding."""
+    """Progress of the sources. `active` until all have reported a first inventory."""
 
     sources: tuple[tuple[str, SourceState], ...]
     problems: tuple[AgentError, ...]
@@ -70,12 +70,12 @@ class CameraMonitor:
         return Discovery(tuple(self._states.items()), (*self._problems.values(), *unsaved))
 
     async def wait_settled(self) -> None:
-        """Return when no first inventory is outstanding."""
+        """Return when every source has reported a first inventory, failed or ended."""
         while self.discovery.active:
             await self._changed.wait()
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
-        """Watch until cancelled. Started at once: the agent serves while discovery goes on."""
+        """Watch the sources until cancelled. Reports started at once: the agent serves during discovery."""
         self._registry.restore(source.name for source in self._sources)
         task_status.started()
         async with anyio.create_task_group() as tg:
@@ -98,7 +98,7 @@ class CameraMonitor:
                 with contained(f"The camera source {source.name}"):
                     inventory = OnStarted(partial(self._set_state, source, SourceState.WATCHING))
                     await source.watch(SourceReport(self._registry, source.name), task_status=inventory)
-            except Exception as error:  # noqa: BLE001 - a source is foreign code; only its own cameras suffer
+            except Exception as error:  # noqa: BLE001 - foreign code; only its own cameras are affected
                 _log.exception("the source %s failed", source.name)
                 self._registry.source_failed(source.name, "Its source failed.")
                 self._set_state(source, SourceState.FAILED, _explained(source, error))
@@ -123,6 +123,6 @@ def _explained(source: CameraSource, error: Exception) -> AgentError:
     return DependencyFailed(
         f"The camera source {source.name} failed: {type(error).__name__}.",
         reason="source_failed",
-        suggestion="The agent's log has the whole error; the source is started again with growing pauses.",
+        suggestion="See the agent's log for the whole error; the source is restarted with growing pauses.",
         dependency=source.name,
     )

@@ -1,4 +1,4 @@
-"""The only place that maps between public ids and what sources report."""
+"""Registry of cameras: the only place that maps between public ids and the reports of sources."""
 
 import logging
 from collections.abc import Iterable
@@ -18,14 +18,14 @@ _log = logging.getLogger("camera_agent.cameras")
 
 
 def parse_camera_id(text: str) -> CameraId:
-    """`text` as an id.
+    """Return `text` as a camera's id.
 
     Raises:
-        InvalidParams: it does not have the form of one.
+        InvalidParams: it does not have the form of an id.
     """
     if not CAMERA_ID.fullmatch(text):
         raise InvalidParams(
-            "A camera is named 'camera' and a number.", param="device", rule="camera[0-9]+", hint="camera0"
+            "A camera's name is 'camera' and a number.", param="device", rule="camera[0-9]+", hint="camera0"
         )
     return CameraId(text)
 
@@ -37,26 +37,26 @@ class _Key:
 
 
 class CameraRegistry:
-    """Every camera the agent knows, under its id. Changes are published as events in the order they happen."""
+    """All cameras that the agent knows, by id. Publishes each change as an event, in order."""
 
     def __init__(self, ledger: Ledger, *, events: EventBus, clock: Clock) -> None:
         self._ledger = ledger
         self._events = events
         self._clock = clock
-        #: In the order of their numbers: a list is asked for far more often than a camera is new.
+        #: Kept in the order of their numbers: lists are requested far more often than cameras are added.
         self._cameras: dict[CameraId, Camera] = {}
         self._ids: dict[_Key, CameraId] = {}
 
     def list(self) -> list[Camera]:
-        """All cameras, disconnected ones included, in the order of their numbers."""
+        """Return all cameras, including disconnected ones, in the order of their numbers."""
         return [*self._cameras.values()]
 
     def get(self, text: str) -> Camera:
-        """The camera that a caller names.
+        """Return the camera named `text`.
 
         Raises:
-            InvalidParams: not the form of a camera's name.
-            NotFound: no such camera.
+            InvalidParams: it does not have the form of a camera's name.
+            NotFound: there is no such camera.
         """
         camera = self._cameras.get(parse_camera_id(text))
         if camera is None:
@@ -69,7 +69,7 @@ class CameraRegistry:
         return camera
 
     def restore(self, sources: Iterable[str]) -> None:
-        """List the ledger's cameras of these sources as disconnected until they are seen."""
+        """Add the ledger's cameras of these sources as disconnected, until a source reports them."""
         wanted = set(sources)
         for known in self._ledger.known:
             if known.fingerprint.source in wanted:
@@ -85,7 +85,7 @@ class CameraRegistry:
                 )
 
     def connected(self, source: str, detected: DetectedCamera) -> None:
-        """A source has seen `detected`, for the first time or again."""
+        """Take over `detected`, which a source has seen for the first time or again."""
         self._seen(source, detected, CameraStatus.CONNECTED)
 
     def disconnected(self, source: str, key: str, reason: str) -> None:
@@ -96,7 +96,7 @@ class CameraRegistry:
             self._change(replace(before, status=CameraStatus.DISCONNECTED, detected=gone, problem=reason))
 
     def failed(self, source: str, key: str, reason: str, detected: DetectedCamera | None = None) -> None:
-        """A camera does not work; with `detected` also one that has not been connected yet."""
+        """Set a camera's status to ERROR; with `detected`, also that of a camera not reported before."""
         camera_id = self._ids.get(_Key(source, key))
         if camera_id is not None:
             self._change(replace(self._cameras[camera_id], status=CameraStatus.ERROR, problem=reason))
@@ -115,7 +115,7 @@ class CameraRegistry:
             )
         self._ledger.remember(Known(camera.id, detected.fingerprint, detected.name))
         self._change(camera)
-        self._doubt_those_with_the_serial_of(camera)
+        self._doubt_serial_of(camera)
 
     def _identify(self, detected: DetectedCamera) -> Identity:
         present = [each for each in self._cameras.values() if each.status is not CameraStatus.DISCONNECTED]
@@ -132,15 +132,15 @@ class CameraRegistry:
             _log.warning("%s may be another camera of the same make", detected.name, extra=fields)
         if detected.configured_id not in (None, identity.id):
             _log.error(
-                "%s is configured as %s, which another camera has",
+                "%s is configured as %s, but another connected camera has that id",
                 detected.name,
                 detected.configured_id,
                 extra=fields,
             )
         return identity
 
-    def _doubt_those_with_the_serial_of(self, camera: Camera) -> None:
-        """Two cameras with one serial number at once: it never said which is which, not earlier either."""
+    def _doubt_serial_of(self, camera: Camera) -> None:
+        """Mark all connected cameras with this serial number as ambiguous: it never told them apart."""
         serial, source = camera.detected.fingerprint.serial, camera.detected.fingerprint.source
         if serial is None or not camera.ambiguous:
             return
@@ -153,7 +153,7 @@ class CameraRegistry:
                 self._change(replace(each, ambiguous=True))
 
     def source_failed(self, source: str, reason: str) -> None:
-        """All cameras of a source that has ended with an error are gone until it reports them again."""
+        """Disconnect all cameras of a failed source, until it reports them again."""
         for each in [key for key in self._ids if key.source == source]:
             self.disconnected(source, each.key, reason)
 
@@ -165,7 +165,7 @@ class CameraRegistry:
             self._cameras = {each: self._cameras[each] for each in ids}
 
     def _change(self, camera: Camera) -> None:
-        """Take over `camera`, with the time since when it has its status, and publish what is new about it."""
+        """Store `camera` with the time of its last status change, and publish an event if anything changed."""
         before = self._cameras.get(camera.id)
         same_status = before is not None and before.status is camera.status
         since_s = before.since_s if before is not None and same_status else self._clock.monotonic_s()
@@ -191,7 +191,7 @@ class CameraRegistry:
 
 
 class SourceReport:
-    """The `CameraReport` that one source is lent. Raises PluginError to a source that reports garbage."""
+    """`CameraReport` of one source. Raises PluginError to a source that reports unusable values."""
 
     def __init__(self, registry: CameraRegistry, source: str) -> None:
         self._registry = registry

@@ -1,4 +1,4 @@
-"""Checks of reports from camera sources, made before the registry takes them over: foreign code may report anything."""
+"""Checks of the reports of camera sources: foreign code may report anything."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -58,7 +58,7 @@ _FINGERPRINT: Mapping[str, Rule] = MappingProxyType(
 
 
 def checked_camera(source: str, value: object) -> DetectedCamera:
-    """Return `value`, which the source named `source` reported.
+    """Return `value`, reported by the source named `source`, if it is a usable camera.
 
     Raises:
         PluginError: it is not a usable `DetectedCamera`; raised to the source, which fails unless it catches it.
@@ -75,7 +75,7 @@ def checked_camera(source: str, value: object) -> DetectedCamera:
 
 
 def checked_reason(source: str, value: object) -> str:
-    """Return `value`, the reason that the source gave for a camera that is gone or does not work.
+    """Return `value`, the reason that a source gave for a camera that is disconnected or fails.
 
     Raises:
         PluginError: it is not a text.

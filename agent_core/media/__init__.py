@@ -1,1 +1,1 @@
-"""Readers of media files, and repairs of what a crash left."""
+"""Readers of media files, and repair of files that a crash or a full disk truncated."""

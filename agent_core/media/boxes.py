@@ -1,4 +1,4 @@
-"""ISO base media boxes, as far as durations need them (ISO/IEC 14496-12, sections 4.2 and 8)."""
+"""Parser of the ISO base media boxes that durations need (ISO/IEC 14496-12, sections 4.2 and 8)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ __all__ = ("Damaged", "Header", "Movie", "Run", "Track", "fragment", "header", "
 _U32 = Struct(">I")
 _U64 = Struct(">Q")
 _HEADER = Struct(">I4s")
-#: Containers inside each other; a movie's own are three. Each level costs every box below it a step.
+#: Limit of nested containers; a movie has three. Each level costs a step for every box below it.
 _MAX_DEPTH = 8
 _CONTAINERS = frozenset((b"trak", b"mdia", b"mvex", b"traf", b"udta"))
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -18,7 +18,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """`size` is the whole box with its header of `header_size` bytes; 0 stands for "to the end of the file"."""
+    """Header of a box. `size` includes the header of `header_size` bytes; 0 means "to the end of the file"."""
 
     size: int
     kind: bytes
@@ -27,7 +27,7 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """`timescale` is ticks a second; `sample_ticks` the duration of samples that state none."""
+    """Track of a movie: `timescale` in ticks per second; `sample_ticks`, the default duration of a sample."""
 
     timescale: int
     is_video: bool
@@ -36,7 +36,7 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class Movie:
-    """Content of `moov`. `started_at` is MediaMTX's own note (box `mtxi`, since v1.15.2) of the first sample's time."""
+    """Content of `moov`. `started_at`, the first sample's time, is from MediaMTX's box `mtxi` (since v1.15.2)."""
 
     tracks: dict[int, Track]
     started_at: datetime | None
@@ -44,7 +44,7 @@ class Movie:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One track's share of a fragment, in that track's ticks."""
+    """Part of one track in a fragment, in that track's ticks."""
 
     track: int
     start: int
@@ -52,11 +52,11 @@ class Run:
 
 
 class Damaged(Exception):
-    """Bytes that are not what their box type promises."""
+    """Bytes that do not match their box type."""
 
 
 def header(data: bytes, at: int = 0) -> Header | None:
-    """The box header at `at`, or None if it is not all there."""
+    """Return the box header at `at`; None if it is incomplete."""
     if len(data) - at < 8:
         return None
     size, kind = _HEADER.unpack_from(data, at)
@@ -66,7 +66,7 @@ def header(data: bytes, at: int = 0) -> Header | None:
 
 
 def _children(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """(type, payload start, payload end) of the boxes in `data[start:end]`."""
+    """Yield (type, payload start, payload end) of the boxes in `data[start:end]`."""
     while start < end:
         box = header(data, start)
         if box is None or box.size < box.header_size or start + box.size > end:
@@ -76,7 +76,7 @@ def _children(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, i
 
 
 def _descend(data: bytes, start: int, end: int, depth: int = 0) -> Iterator[tuple[bytes, int, int]]:
-    """Every box below, containers before their content."""
+    """Yield all boxes at any depth, containers before their content."""
     if depth > _MAX_DEPTH:
         raise Damaged
     for kind, inner, outer in _children(data, start, end):
@@ -89,7 +89,7 @@ def movie(payload: bytes) -> Movie:
     """Read the payload of a moov box.
 
     Raises:
-        Damaged: it cannot be read, or names no usable track.
+        Damaged: it cannot be parsed, or has no usable track.
     """
     try:
         return _movie(payload)
@@ -120,10 +120,10 @@ def _movie(payload: bytes) -> Movie:
 
 
 def fragment(payload: bytes, tracks: dict[int, Track]) -> tuple[Run, ...]:
-    """The runs in the payload of a moof box; tracks that moov does not name are left out.
+    """Return the runs in the payload of a moof box, without tracks that moov does not name.
 
     Raises:
-        Damaged: it cannot be read.
+        Damaged: it cannot be parsed.
     """
     try:
         return tuple(
@@ -151,7 +151,7 @@ def _run(payload: bytes, start: int, end: int, tracks: dict[int, Track]) -> Run 
 
 
 def _fragment_header(payload: bytes, at: int, tracks: dict[int, Track]) -> tuple[int, int]:
-    """The track's number and the default duration of its samples."""
+    """Return the track's number and the default duration of its samples (ticks)."""
     flags = _U32.unpack_from(payload, at)[0]
     number = _U32.unpack_from(payload, at + 4)[0]
     if flags & 0x08:
@@ -161,7 +161,7 @@ def _fragment_header(payload: bytes, at: int, tracks: dict[int, Track]) -> tuple
 
 
 def _run_ticks(payload: bytes, at: int, end: int, default_ticks: int) -> int:
-    """The sum of a trun's sample durations, all of which stand before its `end`."""
+    """Return the sum of a trun's sample durations (ticks). Raises Damaged if they exceed its `end`."""
     flags = _U32.unpack_from(payload, at)[0]
     count = _U32.unpack_from(payload, at + 4)[0]
     if not flags & 0x100:

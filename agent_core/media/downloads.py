@@ -1,4 +1,4 @@
-"""Downloads: media files opened below a folder, so that no name, link or race leads out of it."""
+"""Downloads: files opened below a folder such that no name, link or race leads out of it."""
 
 import errno
 import os
@@ -19,16 +19,16 @@ _TYPES = MappingProxyType(
     {".jpg": "image/jpeg", ".png": "image/png", ".mp4": "video/mp4", ".ts": "video/mp2t"}
 )
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-#: O_NONBLOCK: opening a FIFO must not wait for a writer.
+#: With O_NONBLOCK, opening a FIFO does not wait for a writer.
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 
 @dataclass(frozen=True, slots=True)
 class ServedFile:
-    """The file that a name stands for: `relative` (with `/` between folders) below `root`.
+    """File to serve for a name: `relative` (with `/` between folders) below `root`.
 
-    `next_name` is the name of the file that continues this one, for a `Link` header: a recording's next segment.
+    `next_name` names the file that continues this one, for a `Link` header: a recording's next segment.
     """
 
     root: Path
@@ -45,15 +45,18 @@ class ServedFile:
 
 
 class FileResolver(Protocol):
-    """Knows the names of one kind of file."""
+    """Mapping of names to files, for one kind of file."""
 
     def resolve(self, name: str) -> ServedFile | None:
-        """Return None for an unknown name. Runs in a worker thread; need not check that the file exists."""
+        """Return the file, or None for an unknown name.
+
+        Runs in a worker thread; need not check that the file exists.
+        """
         ...
 
 
 class DirectoryFiles:
-    """All regular files below one folder, named by their relative paths."""
+    """Resolver of all files below one folder, named by their relative paths."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -64,9 +67,9 @@ class DirectoryFiles:
 
 @dataclass(frozen=True, slots=True)
 class OpenedFile:
-    """An open file. It may grow; `size_bytes`, its size when it was opened, are served.
+    """Open file; as a context manager it closes itself.
 
-    Use it as a context manager, which closes it.
+    The file may grow; the server sends `size_bytes`, the size at opening.
     """
 
     fd: int
@@ -85,9 +88,9 @@ class OpenedFile:
 
 
 def open_beneath(file: ServedFile) -> OpenedFile | None:
-    """Open a regular file below its root, following no symbolic link on the way; return None for anything else.
+    """Open a regular file below its root without following symbolic links; return None for anything else.
 
-    Hidden names count as absent: unfinished files have them. The root itself may be a link; the operator chose it.
+    Hidden names count as absent: unfinished files have them. The root itself may be a link, as the operator chose it.
 
     Raises:
         OSError: this process or this host has no file descriptor left.
@@ -110,7 +113,7 @@ def open_beneath(file: ServedFile) -> OpenedFile | None:
 
 
 def _open_parts(root: Path, parts: list[str], held: ExitStack) -> int:
-    """Return the descriptor of the file, which `held` owns; the folders on the way are closed again."""
+    """Return the file's descriptor, owned by `held`; close the folders on the way."""
     with ExitStack() as folders:
         folder = _owned(os.open(root, _DIRECTORY), folders)
         for part in parts[:-1]:
@@ -132,7 +135,7 @@ def _checked(fd: int) -> OpenedFile | None:
 
 
 class Downloads:
-    """The files that clients may download, by kind (`snapshots`, `recordings`) and name."""
+    """Files that clients may download, by kind (`snapshots`, `recordings`) and name."""
 
     def __init__(self, files: Mapping[str, FileResolver]) -> None:
         self._files = dict(files)

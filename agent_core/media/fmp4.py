@@ -1,8 +1,8 @@
-"""How long a fragmented MP4 is, also while it grows and after its writer was killed.
+"""Duration of a fragmented MP4, also while it grows and after its writer was killed.
 
-The header's own duration (`mvhd`) is never believed: it is zero until a clean end. What counts are the decode times
-(`tfdt`) and sample durations (`trun`) of complete parts, a part being a moof and the mdat that follows it. All
-functions here block and belong in a worker thread.
+The duration in the header (`mvhd`) is ignored: it is zero until a clean end. The decode times (`tfdt`) and sample
+durations (`trun`) of complete parts count; a part is a moof and the mdat after it. All functions block: call them in a
+worker thread.
 """
 
 import os
@@ -17,14 +17,14 @@ from agent_core.media.boxes import Damaged, Header, Movie, Run, fragment, header
 
 __all__ = ("Fmp4Info", "Fmp4Reader", "is_finished", "segment_duration_s")
 
-#: More unread bytes than this and the reader looks for the last parts from the end instead of walking to them.
+#: With more unread bytes than this, the reader searches for the last parts from the end instead of walking there.
 _WALK_LIMIT_BYTES = 4 << 20
-#: The tail is searched in windows that grow from the first to the second size; a part that is bigger is walked to.
+#: The tail is searched in windows that grow from the first to the second size; for a larger part the reader walks.
 _TAIL_WINDOW_BYTES = 1 << 20
 _TAIL_LIMIT_BYTES = 64 << 20
-#: Where the header's duration is looked for; MediaMTX's moov is below 2 KiB.
+#: The header's duration lies within these bytes; MediaMTX's moov is below 2 KiB.
 _HEAD_BYTES = 8192
-#: moov and moof are a few KiB; a size beyond this is damage.
+#: moov and moof have a few KiB; a larger size is damage.
 _INDEX_LIMIT_BYTES = 16 << 20
 _FIRST_BOXES = frozenset((b"ftyp", b"styp", b"moov", b"free", b"skip"))
 _TOP_LEVEL = frozenset(
@@ -34,12 +34,12 @@ _TOP_LEVEL = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Fmp4Info:
-    """Content of a file at the moment of reading.
+    """Content of a file at the time of reading.
 
-    `duration_s` runs from the first sample to the end of the last one in a complete part; of several video tracks
-    the longest counts, without video the longest track. `started_at` is the first sample's wall-clock time where
-    the writer noted it (MediaMTX since v1.15.2). `unread_bytes` are those after the last complete part: a part
-    that is being written, or torn.
+    `duration_s` runs from the first sample to the end of the last one in a complete part, on the longest video track,
+    or without video on the longest track. `started_at` is the first sample's wall-clock time if the writer stored it
+    (MediaMTX since v1.15.2). `unread_bytes` counts the bytes after the last complete part: a part under way, or a
+    truncated one.
     """
 
     size_bytes: int = 0
@@ -51,7 +51,7 @@ class Fmp4Info:
 
 @dataclass
 class _Extent:
-    """Where a track's samples begin and end so far, in ticks."""
+    """Range of a track's samples so far, in ticks."""
 
     start: int
     end: int
@@ -78,9 +78,9 @@ class _Progress:
 
 
 class Fmp4Reader:
-    """Follows one file: each `update` reads only what was appended since the last.
+    """Reader of one file: each `update` reads only the bytes appended since the last one.
 
-    Not safe for two threads at once. A file that was replaced or has shrunk is read anew.
+    Not thread-safe. A file that was replaced or has shrunk is read from its start.
     """
 
     def __init__(self, path: Path) -> None:
@@ -89,7 +89,7 @@ class Fmp4Reader:
         self._progress = _Progress()
 
     def update(self) -> Fmp4Info:
-        """Look at the file as it is now.
+        """Read the appended bytes and return the file's content as it is now.
 
         Raises:
             StorageFailed: it cannot be read (`not_found`, ...), or is not an MP4 (`not_fmp4`).
@@ -128,7 +128,7 @@ class Fmp4Reader:
 
 
 class _Walk:
-    """One reading of an open file up to `size`, continuing `progress`."""
+    """Walk over the boxes of an open file up to `size`, from `progress` on."""
 
     def __init__(self, fd: int, size: int, progress: _Progress) -> None:
         self._fd = fd
@@ -137,7 +137,7 @@ class _Walk:
         self._may_jump = True
 
     def forward(self) -> None:
-        """Take box after box, up to the first that is not complete."""
+        """Take box after box, up to the first incomplete one."""
         known = self._progress
         while not known.stuck and (box := self._header_at(known.offset)) is not None:
             end = known.offset + box.size
@@ -187,7 +187,7 @@ class _Walk:
         return os.pread(self._fd, length, self._progress.offset + box.header_size)
 
     def _jump(self) -> None:
-        """Go on at a part near the end, if one is found there: what lies between cannot change the duration."""
+        """Skip to a part near the end, if one is found there: the parts between cannot change the duration."""
         self._may_jump = False
         window = _TAIL_WINDOW_BYTES
         while window <= _TAIL_LIMIT_BYTES and window < self._size - self._progress.offset:
@@ -199,7 +199,7 @@ class _Walk:
             window *= 4
 
     def _last_parts(self, data: bytes, start: int) -> int | None:
-        """Where in the file a chain of boxes begins that holds a complete part of each track and reaches the end."""
+        """Return the file offset of a chain of boxes that has a complete part of each track and reaches the end."""
         at = data.find(b"mfhd")
         while at != -1:
             box = header(data, at - 12) if at >= 12 else None
@@ -208,7 +208,7 @@ class _Walk:
                 covers, reached = self._follow(data, at - 12)
                 if covers:
                     return start + at - 12
-            # A chain that starts amid this one has the same end and less in it, so it is not looked at again.
+            # A chain that starts within this one has the same end and fewer parts: skip it.
             at = data.find(b"mfhd", max(reached, at + 1))
         return None
 
@@ -216,7 +216,7 @@ class _Walk:
         """Follow the chain of known boxes at `at`.
 
         Returns:
-            Whether it reaches the end of `data` and every known track has samples in it, and how far it was followed.
+            True if it reaches the end of `data` with samples of every known track; and the offset where it stopped.
         """
         assert self._progress.movie is not None  # noqa: S101 - there are extents, so there was a moov
         seen: set[int] = set()
@@ -242,7 +242,7 @@ class _Walk:
 
 
 def segment_duration_s(path: Path) -> float:
-    """The length of one recording file, in seconds; 0.0 if no part of it is complete.
+    """Return the duration of one recording file in seconds; 0.0 without a complete part.
 
     Raises:
         StorageFailed: as `Fmp4Reader.update`.
@@ -253,7 +253,7 @@ def segment_duration_s(path: Path) -> float:
 def is_finished(path: Path) -> bool:
     """Return True once the writer has filled in the header's duration, its last write to a file.
 
-    False says nothing: a writer that was killed never does. A file that cannot be read is not finished.
+    False does not mean that the file is being written: a killed writer never fills it in. An unreadable file is False.
     """
     try:
         with os.fdopen(open_regular(path), "rb") as file:

@@ -1,6 +1,6 @@
-"""How long an MPEG transport stream file is, by its time stamps (ISO/IEC 13818-1, sections 2.4.3.2 and 2.4.3.7).
+"""Duration of an MPEG transport stream file by its time stamps (ISO/IEC 13818-1, sections 2.4.3.2 and 2.4.3.7).
 
-The functions here block and belong in a worker thread.
+All functions block: call them in a worker thread.
 """
 
 import os
@@ -17,16 +17,16 @@ __all__ = ("segment_duration_s",)
 _PACKET = 188
 _SYNC = 0x47
 _CLOCK_HZ = 90_000
-#: Time stamps have 33 bits: they start again after 26.5 hours. A segment is at most a day, so once at most.
+#: Time stamps have 33 bits and wrap after 26.5 hours: at most once in a segment, which is at most a day.
 _WRAP = 1 << 33
-#: A leading picture of the first key frame may be shown before it; further back than this is a wrap.
+#: A leading picture may be shown before the first key frame; a stamp further back than this is a wrap.
 _BEFORE_FIRST = 60 * _CLOCK_HZ
 _HEAD_BYTES = _PACKET * 8192
 _TAIL_BYTES = _PACKET * 2048
 _TAIL_LIMIT_BYTES = _PACKET * 512 * 1024
 _VIDEO = range(0xE0, 0xF0)
 _AUDIO = range(0xC0, 0xE0)
-#: private_stream_1, where Opus and AC-3 travel
+#: private_stream_1, which carries Opus and AC-3.
 _PRIVATE = range(0xBD, 0xBE)
 
 
@@ -38,9 +38,9 @@ class _Stamp:
 
 
 def segment_duration_s(path: Path) -> float:
-    """The length of one recording file, in seconds; 0.0 if it holds no time stamps yet.
+    """Return the duration of one recording file in seconds; 0.0 without time stamps.
 
-    Measured on the video stream, on sound where there is none. The last picture counts as long as the one before.
+    Measures the video stream, or sound without video. The last picture counts as long as the one before it.
 
     Raises:
         StorageFailed: it cannot be read (`not_found`, ...), or is not a transport stream (`not_mpegts`).
@@ -70,7 +70,7 @@ def _duration_s(fd: int) -> float:
 
 
 def _leading(stamps: tuple[_Stamp, ...]) -> _Stamp | None:
-    """The first stamp of the stream that the duration is measured on."""
+    """Return the first stamp of the stream to measure."""
     for kind in (_VIDEO, _AUDIO, _PRIVATE):
         for stamp in stamps:
             if stamp.stream_id in kind:
@@ -79,7 +79,7 @@ def _leading(stamps: tuple[_Stamp, ...]) -> _Stamp | None:
 
 
 def _span(fd: int, size: int, first: _Stamp) -> int:
-    """Ticks from `first` to the end of the last picture; the tail that is read grows until two are in it."""
+    """Return the ticks from `first` to the end of the last picture; read a longer tail until it has two."""
     window = _TAIL_BYTES
     while True:
         tail = os.pread(fd, min(window, size), max(0, size - window))
@@ -97,7 +97,7 @@ def _since(first: _Stamp, pts: int) -> int:
 
 
 def _stamps(data: bytes) -> Iterator[_Stamp]:
-    """The presentation time stamps in `data`, which begins with a packet; damaged packets are passed over."""
+    """Yield the presentation time stamps in `data`, which begins with a packet; skip damaged packets."""
     for at in range(0, len(data) - _PACKET + 1, _PACKET):
         if data[at] == _SYNC and data[at + 1] & 0x40:
             stamp = _stamp(data[at : at + _PACKET])

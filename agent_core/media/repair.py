@@ -1,4 +1,4 @@
-"""Files whose writer stopped amid the index of a part: players then refuse the whole file, not only that part."""
+"""Repair of files whose writer stopped within the index of a part: players refuse such a file as a whole."""
 
 import os
 from contextlib import suppress
@@ -15,13 +15,13 @@ _HEADER_BYTES = 16
 
 
 def mend(path: Path) -> int:
-    """Cut a torn `moof` off the end of a fragmented MP4 that nobody writes to any more; returns how many bytes it had.
+    """Cut a truncated `moof`, which a full disk leaves, off the end of a closed fragmented MP4; return its bytes.
 
-    A full disk leaves one. FFmpeg (seen with 5.1 and 9) does not open such a file; one whose last `mdat` is torn it
-    plays, so that is left as it is. The file keeps its time where its owner is this account. Blocks on the disk.
+    FFmpeg (seen with 5.1 and 9) does not open such a file. It plays one with a truncated `mdat`, so that stays. The
+    file keeps its modification time if this user owns it. Blocks on the disk.
 
     Raises:
-        StorageFailed: it cannot be read or written, or is not an MP4.
+        StorageFailed: the file cannot be read or written, or is not an MP4.
     """
     torn = _torn_bytes(path)
     if torn == 0:
@@ -33,12 +33,12 @@ def mend(path: Path) -> int:
         finally:
             os.close(descriptor)
     except OSError as error:
-        raise explain_os_error(error, "cut the torn end off a recording") from error
+        raise explain_os_error(error, "cut off the truncated end of a recording") from error
     return torn
 
 
 def _torn_bytes(path: Path) -> int:
-    """How long the torn moof at the end is; 0 if there is none, or nothing that could be played before it."""
+    """Return the bytes of a truncated moof at the end; 0 without one, or without media before it."""
     info = Fmp4Reader(path).update()
     start = info.size_bytes - info.unread_bytes
     if not info.has_media or info.unread_bytes == 0:

@@ -24,7 +24,6 @@ NOT_YET_REWRITTEN = {
     "agent_core/client/connection.py",
     "agent_core/client/protocol.py",
     "agent_core/config/sections.py",
-    "agent_core/media/repair.py",
     "agent_core/mediamtx/breaker.py",
     "agent_core/mediamtx/link.py",
     "agent_core/mediamtx/managed/config.py",
