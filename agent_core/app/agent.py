@@ -1,10 +1,9 @@
 """The composition root: the only place that wires, and the owner of everything that runs."""
 
-import gc
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import anyio
@@ -15,9 +14,10 @@ from anyio.lowlevel import checkpoint
 from agent_core import __version__
 from agent_core.app.folders import RuntimeFolder, claimed_folders
 from agent_core.app.machine import Announcement
-from agent_core.app.wiring import Assembly, assemble
+from agent_core.app.wiring import AgentParts, build_agent
 from agent_core.base.clock import Clock, SystemClock
 from agent_core.base.models import PluginEvent
+from agent_core.base.tasks import ShieldedTasks
 from agent_core.config import AgentConfig
 from agent_core.health import SystemEvent
 from agent_core.plugin_host.manager import EntryPointFinder, installed
@@ -26,36 +26,7 @@ from agent_core.plugin_host.watchdog.quarantine import TIMES
 from agent_core.plugin_host.watchdog.records import Review, host_times, keep, review, stack_file
 from agent_core.plugin_host.watchdog.timer import Watchdog
 
-__all__ = ("Agent", "Running", "Stage")
-
-
-class Stage:
-    """Some tasks of `tg` that only `end` cancels; whoever owns `tg` must call it, whatever happens."""
-
-    def __init__(self, tg: TaskGroup) -> None:
-        self._tg = tg
-        self._running: list[tuple[anyio.CancelScope, anyio.Event]] = []
-
-    async def start(self, work: Callable[..., Awaitable[None]], *args: object) -> None:
-        await self._tg.start(self._keep, work, *args)
-
-    async def _keep(
-        self, work: Callable[..., Awaitable[None]], *args: object, task_status: TaskStatus[None]
-    ) -> None:
-        scope, ended = anyio.CancelScope(shield=True), anyio.Event()
-        self._running.append((scope, ended))
-        try:
-            with scope:
-                await work(*args, task_status=task_status)
-        finally:
-            ended.set()
-
-    async def end(self) -> None:
-        """Cancel all and wait until they have ended."""
-        for scope, _ in self._running:
-            scope.cancel()
-        for _, ended in self._running:
-            await ended.wait()
+__all__ = ("Agent", "Running")
 
 
 _log = logging.getLogger("camera_agent.app")
@@ -69,7 +40,7 @@ class Running:
     """Where the agent listens. `parts` is for tests and for the composition root itself."""
 
     url: str
-    parts: Assembly
+    parts: AgentParts
 
 
 class Agent:
@@ -100,7 +71,7 @@ class Agent:
         with claimed_folders(self._config.storage) as folder:
             found = _last_run(self._config)
             with self._guarded(found):
-                parts = assemble(self._config, clock=self._clock, find=self._find, held=found.held())
+                parts = build_agent(self._config, clock=self._clock, find=self._find, held=found.held())
                 await parts.snapshots.store.prepare()
                 await self._serve(parts, folder, task_status)
 
@@ -113,41 +84,67 @@ class Agent:
         with stack_file(self._config) as fd, self._watchdog.armed(fd, found.plugins):
             yield
 
-    async def _serve(self, parts: Assembly, folder: RuntimeFolder, task_status: TaskStatus[Running]) -> None:
-        """The server ends first, while what it serves from is still there; then everything else."""
-        async with anyio.create_task_group() as tg:
-            services, media, recordings, front, guard = (Stage(tg) for _ in range(5))
+    async def _serve(
+        self, parts: AgentParts, folder: RuntimeFolder, task_status: TaskStatus[Running]
+    ) -> None:
+        """Run all parts until cancelled. The server ends first, while the parts that it serves from still run."""
+        async with anyio.create_task_group() as group:
+            tasks = _AgentTasks.of(group)
             try:
                 if self._watchdog is not None:
-                    await guard.start(self._watchdog.run)
-                await front.start(parts.server.run)
+                    await tasks.watchdog.start(self._watchdog.run)
+                await tasks.server.start(parts.server.run)
                 url = f"{parts.server.scheme}://{_host(self._config.server.host)}:{parts.server.port}/ws"
-                where = Announcement(
-                    self._config.storage.endpoint_file,
-                    url,
-                    self._files,
-                    local_socket=parts.server.local_socket,
-                )
-                with where:
-                    await services.start(parts.supervisor.run)
-                    await services.start(parts.monitor.run)
-                    await services.start(parts.snapshots.converter.run)
-                    # Streams before the server: a path is made as whole as it will be compared with later.
-                    await media.start(parts.media.streams.run)
-                    await media.start(parts.media.link.run)
-                    for each in (parts.media.keeper, parts.media.health, parts.media.cleaner):
-                        await media.start(each.run)
-                    await recordings.start(parts.media.recordings.run)
-                    await recordings.start(parts.media.resumption.run)
-                    await services.start(_announce_startup, parts)
+                with self._announcement(parts, url):
+                    await _start_services(parts, tasks)
                     _log.info("listening on %s, version %s", url, __version__)
                     task_status.started(Running(url, parts))
                     await folder.keep(self._clock)
             finally:
                 with anyio.CancelScope(shield=True):
                     await _announce_shutdown(parts)
-                    for stage in (front, recordings, media, services, guard):
-                        await stage.end()
+                    await tasks.stop()
+
+    def _announcement(self, parts: AgentParts, url: str) -> Announcement:
+        return Announcement(
+            self._config.storage.endpoint_file, url, self._files, local_socket=parts.server.local_socket
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _AgentTasks:
+    """The tasks of a running agent, in the order in which they end."""
+
+    server: ShieldedTasks
+    recordings: ShieldedTasks
+    media: ShieldedTasks
+    services: ShieldedTasks
+    watchdog: ShieldedTasks
+
+    @classmethod
+    def of(cls, group: TaskGroup) -> "_AgentTasks":
+        return cls(*(ShieldedTasks(group) for _ in fields(cls)))
+
+    async def stop(self) -> None:
+        """End the tasks in order, each kind after the one before has ended."""
+        for tasks in (self.server, self.recordings, self.media, self.services, self.watchdog):
+            await tasks.stop()
+
+
+async def _start_services(parts: AgentParts, tasks: _AgentTasks) -> None:
+    """Start everything behind the server."""
+    await tasks.services.start(parts.supervisor.run)
+    await tasks.services.start(parts.monitor.run)
+    await tasks.services.start(parts.snapshots.converter.run)
+    # The leases run before the link connects, so that each path is created with its full configuration and later
+    # comparisons with the server's copy find no difference.
+    await tasks.media.start(parts.media.streams.run)
+    await tasks.media.start(parts.media.link.run)
+    for each in (parts.media.keeper, parts.media.health, parts.media.cleaner):
+        await tasks.media.start(each.run)
+    await tasks.recordings.start(parts.media.recordings.run)
+    await tasks.recordings.start(parts.media.resumption.run)
+    await tasks.services.start(_announce_startup, parts)
 
 
 def _last_run(config: AgentConfig) -> Review:
@@ -167,7 +164,9 @@ def _host(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-async def _announce_startup(parts: Assembly, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
+async def _announce_startup(
+    parts: AgentParts, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED
+) -> None:
     task_status.started()
     await parts.monitor.wait_settled()
     status = parts.controller.system_status()
@@ -178,21 +177,14 @@ async def _announce_startup(parts: Assembly, *, task_status: TaskStatus[None] = 
             parts.events.publish("plugin.quarantined", PluginEvent(each.name, each.details))
 
 
-async def _announce_shutdown(parts: Assembly) -> None:
+async def _announce_shutdown(parts: AgentParts) -> None:
     """Publish, and let the sessions send it before they are closed."""
     parts.events.publish("system.shutdown", _system_event(parts, "system.shutdown"))
     for _ in range(SHUTDOWN_TURNS):
         await checkpoint()
 
 
-def _system_event(parts: Assembly, topic: str) -> SystemEvent:
+def _system_event(parts: AgentParts, topic: str) -> SystemEvent:
     healthy = not parts.controller.system_status().problems
     components = tuple((name, state.value) for name, state in parts.supervisor.states.items())
     return SystemEvent(topic, "HEALTHY" if healthy else "DEGRADED", components)
-
-
-def _settle_memory() -> None:
-    """Collect what start-up left behind, and keep what stays out of all later collections."""
-    gc.collect()
-    gc.freeze()
-    gc.enable()

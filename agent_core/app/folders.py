@@ -10,7 +10,7 @@ from pathlib import Path
 
 from agent_core.base.clock import Clock
 from agent_core.base.folders import own_folder
-from agent_core.base.locks import InstanceLock, _leads_to
+from agent_core.base.locks import InstanceLock, leads_to
 from agent_core.base.socket_place import LOOK_S
 from agent_core.config import StorageConfig
 
@@ -62,7 +62,7 @@ class RuntimeFolder:
         while True:
             await clock.sleep(LOOK_S)
             self._look_at_state()
-            if not (_leads_to(self._path, self._folder) and self._lock.is_whole):
+            if not (leads_to(self._path, self._folder) and self._lock.is_whole):
                 _log.warning("the folder %s, or the lock in it, has vanished and is made again", self._path)
                 self.claim()
 

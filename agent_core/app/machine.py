@@ -2,6 +2,7 @@
 
 import ctypes
 import errno
+import gc
 import json
 import logging
 import os
@@ -13,7 +14,7 @@ from types import TracebackType
 from agent_core.base.errors import StartFailed, StorageFailed
 from agent_core.base.files import explain_os_error, write_atomic
 
-__all__ = ("Announcement", "keep_files_private", "keep_memory_compact")
+__all__ = ("Announcement", "freeze_start_up_objects", "keep_files_private", "keep_memory_compact")
 
 _log = logging.getLogger("camera_agent.app")
 
@@ -96,3 +97,10 @@ def keep_memory_compact() -> bool:
         return False
     limits = ((_M_MMAP_THRESHOLD, _BLOCK_BYTES), (_M_TRIM_THRESHOLD, _BLOCK_BYTES), (_M_ARENA_MAX, _ARENAS))
     return all(mallopt(name, value) == 1 for name, value in limits)
+
+
+def freeze_start_up_objects() -> None:
+    """Collect the garbage of start-up and exempt what survives from later collections; enables the collector."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from types import MappingProxyType
 
 from agent_core.api.provided import check_provided
@@ -10,6 +11,7 @@ from agent_core.base.clock import Clock
 from agent_core.base.errors import PluginError
 from agent_core.base.events import EventBus
 from agent_core.config import AgentConfig, PluginsConfig
+from agent_core.plugin import CameraSource, Component, SnapshotTier
 from agent_core.plugin.context import CameraDirectory
 from agent_core.plugin_host.lent import LentAgent, PluginEvents
 from agent_core.plugin_host.manager import ContextMaker, EntryPointFinder, PluginManager
@@ -22,10 +24,22 @@ _log = logging.getLogger("camera_agent.plugins")
 
 @dataclass(frozen=True, slots=True)
 class LoadedPlugins:
-    """The plugins' states, and what those that can be used offer; every name in it is valid and unique."""
+    """The plugins' states, and the providers of the usable ones; each provided name is valid and unique."""
 
     manager: PluginManager
     providers: tuple[Providers, ...]
+
+    @property
+    def sources(self) -> tuple[CameraSource, ...]:
+        return tuple(chain.from_iterable(each.sources for each in self.providers))
+
+    @property
+    def tiers(self) -> tuple[SnapshotTier, ...]:
+        return tuple(chain.from_iterable(each.tiers for each in self.providers))
+
+    @property
+    def components(self) -> tuple[Component, ...]:
+        return tuple(chain.from_iterable(each.components for each in self.providers))
 
 
 def contexts(

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import anyio
 
-from agent_core.app.agent import Agent, _settle_memory
-from agent_core.app.machine import keep_files_private, keep_memory_compact
+from agent_core.app.agent import Agent
+from agent_core.app.machine import freeze_start_up_objects, keep_files_private, keep_memory_compact
 from agent_core.base import logging as agent_logging
 from agent_core.base.clock import SystemClock
 from agent_core.base.containment import ContainedLoop
@@ -34,7 +34,7 @@ async def _run_with_signals(config: AgentConfig, files: Sequence[Path], reload: 
             # The loop is told by the same signal; this is for when it does not run.
             signal.signal(signal.SIGINT, watchdog.interrupted)
             await tg.start(agent.run)
-            _settle_memory()
+            freeze_start_up_objects()
             notify_systemd("READY=1")
             async for number in signals:
                 if number == signal.SIGHUP:

@@ -1,15 +1,14 @@
 """The parts of one agent, made and connected; nothing runs yet."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from types import MappingProxyType
 
-from agent_core.app.plugins import LoadedPlugins, contexts, load_plugins
-from agent_core.app.wiring_media import MediaPlane, media_plane, with_media_server
-from agent_core.app.wiring_server import front_of
-from agent_core.auth.secret import Secret
+from agent_core.app.foundation import Foundation
+from agent_core.app.plugins import contexts, load_plugins
+from agent_core.app.wiring_media import MediaParts, build_media, with_media_server
+from agent_core.app.wiring_server import ClientAccess, build_server
 from agent_core.auth.tokens import TokenAuthority
 from agent_core.base.clock import Clock
 from agent_core.base.errors import AgentError, FfmpegFailed, PluginError
@@ -20,8 +19,8 @@ from agent_core.cameras.monitor import SourceState
 from agent_core.config import AgentConfig
 from agent_core.controller import Controller, Services
 from agent_core.media.downloads import DirectoryFiles, Downloads
-from agent_core.plugin import ffmpeg
-from agent_core.plugin_host.manager import EntryPointFinder
+from agent_core.plugin import SnapshotTier, ffmpeg
+from agent_core.plugin_host.manager import EntryPointFinder, PluginManager
 from agent_core.plugin_host.models import Providers
 from agent_core.plugin_host.supervisor import Supervisor
 from agent_core.plugin_host.wrong_settings import refuse_wrong_settings
@@ -31,7 +30,7 @@ from agent_core.snapshots.ladder import SnapshotLadder
 from agent_core.snapshots.ring_tier import RingTier
 from agent_core.web.server import RpcServer
 
-__all__ = ("LEDGER_FILE", "Assembly", "assemble")
+__all__ = ("LEDGER_FILE", "AgentParts", "build_agent")
 
 #: In the state folder.
 LEDGER_FILE = "cameras.json"
@@ -39,14 +38,14 @@ LEDGER_FILE = "cameras.json"
 _log = logging.getLogger("camera_agent.app")
 
 
-@dataclass(frozen=True, slots=True)
-class Assembly:
-    """Parts that the composition root runs and tests inspect."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentParts:
+    """Parts of one agent, connected. `Agent` runs them; tests inspect them."""
 
     server: RpcServer
     supervisor: Supervisor
     monitor: CameraMonitor
-    media: MediaPlane
+    media: MediaParts
     snapshots: SnapshotService
     cameras: CameraRegistry
     controller: Controller
@@ -54,125 +53,142 @@ class Assembly:
     tokens: TokenAuthority
 
 
-def assemble(
+@dataclass(frozen=True, slots=True)
+class _PluginParts:
+    """The loaded plugins and the parts that run what they provide."""
+
+    plugins: PluginManager
+    cameras: CameraRegistry
+    monitor: CameraMonitor
+    supervisor: Supervisor
+    snapshots: SnapshotService
+
+    def states(self) -> list[tuple[str, str]]:
+        """Return the name and the state of each part, named as clients know it."""
+        discovery = self.monitor.discovery
+        failed = any(state is SourceState.FAILED for _, state in discovery.sources)
+        return [
+            ("websocket_server", "RUNNING"),
+            ("camera_monitor", "ERROR" if failed else "STARTING" if discovery.active else "RUNNING"),
+            *((name, state.value) for name, state in self.supervisor.states.items()),
+        ]
+
+
+def build_agent(
     config: AgentConfig,
     *,
     clock: Clock,
     find: EntryPointFinder,
     held: Mapping[str, PluginError] = MappingProxyType({}),
-) -> Assembly:
-    """Make and connect everything. Blocks on small files of the state folder; the folders must exist.
+) -> AgentParts:
+    """Make and connect all parts. Blocks on small files of the state folder; the folders must exist.
 
-    `held` are the plugins in quarantine, each with why.
+    Args:
+        config: the agent's configuration.
+        clock: the clock of all parts.
+        find: finds a plugin's class by name.
+        held: the plugins in quarantine, each with the reason.
 
     Raises:
         StartFailed: the secret cannot be used.
         ConfigError: an enabled plugin does not accept its settings.
         PluginError: a plugin that is marked as required cannot be loaded.
     """
-    state_dir = config.storage.state_dir
-    events = EventBus(clock)
-    ledger = Ledger(state_dir / LEDGER_FILE)
-    problems = [problem for problem in (ledger.load(), _ffmpeg_problem(config.ffmpeg.program)) if problem]
-    for problem in problems:
-        _log.error("%s %s", problem.details, problem.suggestion)
-    cameras = CameraRegistry(ledger, events=events, clock=clock)
-    make_context = contexts(config, cameras=cameras, events=events, clock=clock)
+    foundation = Foundation(config, EventBus(clock), clock)
+    ledger = Ledger(config.storage.state_dir / LEDGER_FILE)
+    problems = _initial_problems(config, ledger)
+    cameras = CameraRegistry(ledger, events=foundation.events, clock=clock)
     plugins = load_plugins(
         config.plugins,
-        make_context,
+        contexts(config, cameras=cameras, events=foundation.events, clock=clock),
         find,
         held=held,
         spare_last_source=config.health.quarantine == "spare_last_source",
     )
     refuse_wrong_settings(plugins.manager.statuses)
-    return _connect(config, plugins, problems, cameras, ledger, events, clock)
+    parts = _PluginParts(
+        plugins.manager,
+        cameras,
+        CameraMonitor(plugins.sources, cameras, ledger, clock=clock),
+        Supervisor(with_media_server(config, plugins.components, clock=clock), clock=clock),
+        _snapshots(foundation, plugins.tiers),
+    )
+    return _connect(foundation, parts, plugins.providers, problems)
 
 
 def _connect(
-    config: AgentConfig,
-    plugins: LoadedPlugins,
-    problems: Sequence[AgentError],
-    cameras: CameraRegistry,
-    ledger: Ledger,
-    events: EventBus,
-    clock: Clock,
-) -> Assembly:
-    """Make all parts with what the plugins offer."""
-    providers = plugins.providers
-    sources = chain.from_iterable(each.sources for each in providers)
-    monitor = CameraMonitor(list(sources), cameras, ledger, clock=clock)
-    offered = chain.from_iterable(each.components for each in providers)
-    components = with_media_server(config, offered, clock=clock)
-    supervisor = Supervisor(components, clock=clock)
-    media = media_plane(
-        config,
-        supervisor,
-        cameras=cameras,
-        plugins=plugins.manager,
-        states=lambda: _states(monitor, supervisor),
-        events=events,
-        clock=clock,
+    foundation: Foundation,
+    parts: _PluginParts,
+    providers: Sequence[Providers],
+    problems: tuple[AgentError, ...],
+) -> AgentParts:
+    """Add the media server's part, the controller and the server to `parts`."""
+    media = build_media(
+        foundation,
+        cameras=parts.cameras,
+        plugins=parts.plugins,
+        supervisor=parts.supervisor,
+        states=parts.states,
     )
-    snapshots = _snapshots(config, plugins, events, clock)
-    services = Services(
-        cameras=cameras,
-        monitor=monitor,
-        snapshots=snapshots,
+    controller = Controller(_services(foundation.clock, parts, media, problems))
+    access = ClientAccess.load(foundation)
+    return AgentParts(
+        server=build_server(foundation, controller, access, providers),
+        supervisor=parts.supervisor,
+        monitor=parts.monitor,
+        media=media,
+        snapshots=parts.snapshots,
+        cameras=parts.cameras,
+        controller=controller,
+        events=foundation.events,
+        tokens=access.tokens,
+    )
+
+
+def _services(
+    clock: Clock, parts: _PluginParts, media: MediaParts, problems: tuple[AgentError, ...]
+) -> Services:
+    return Services(
+        cameras=parts.cameras,
+        monitor=parts.monitor,
+        snapshots=parts.snapshots,
         streams=media.service,
         recordings=media.recordings,
         recording_files=media.files,
-        downloads=_downloads(snapshots, media),
+        downloads=Downloads(
+            {
+                "snapshots": DirectoryFiles(parts.snapshots.store.root),
+                "recordings": media.files,
+            }
+        ),
         health=media.health,
-        supervisor=supervisor,
-        plugins=plugins.manager,
+        supervisor=parts.supervisor,
+        plugins=parts.plugins,
         clock=clock,
-        problems=tuple(problems),
-    )
-    return _faced(config, services, media, providers, events)
-
-
-def _faced(
-    config: AgentConfig,
-    services: Services,
-    media: MediaPlane,
-    providers: Sequence[Providers],
-    events: EventBus,
-) -> Assembly:
-    """Make what faces clients over `services`: the controller and the server."""
-    controller = Controller(services)
-    secret = Secret.load(config.storage.secret_file)
-    tokens = TokenAuthority(secret, services.clock)
-    server = front_of(config, controller, secret, tokens, providers, events, services.clock)
-    return Assembly(
-        server,
-        services.supervisor,
-        services.monitor,
-        media,
-        services.snapshots,
-        services.cameras,
-        controller,
-        events,
-        tokens,
+        problems=problems,
     )
 
 
-def _downloads(snapshots: SnapshotService, media: MediaPlane) -> Downloads:
-    return Downloads({"snapshots": DirectoryFiles(snapshots.store.root), "recordings": media.files})
-
-
-def _snapshots(
-    config: AgentConfig, plugins: LoadedPlugins, events: EventBus, clock: Clock
-) -> SnapshotService:
-    tiers = [RingTier(clock), *chain.from_iterable(each.tiers for each in plugins.providers)]
+def _snapshots(foundation: Foundation, provided: Iterable[SnapshotTier]) -> SnapshotService:
+    config, clock = foundation.config, foundation.clock
     return SnapshotService(
-        ladder=SnapshotLadder(tiers, budgets_s=config.snapshots.tier_budget_s, clock=clock),
+        ladder=SnapshotLadder(
+            [RingTier(clock), *provided], budgets_s=config.snapshots.tier_budget_s, clock=clock
+        ),
         converter=PictureConverter(max_pixels=config.snapshots.max_pixels, clock=clock),
         store=SnapshotStore(config.storage.snapshots),
         defaults=config.snapshots,
-        events=events,
+        events=foundation.events,
         clock=clock,
     )
+
+
+def _initial_problems(config: AgentConfig, ledger: Ledger) -> tuple[AgentError, ...]:
+    """Load the ledger, look for FFmpeg, and log and return what is wrong with either."""
+    problems = tuple(each for each in (ledger.load(), _ffmpeg_problem(config.ffmpeg.program)) if each)
+    for problem in problems:
+        _log.error("%s %s", problem.details, problem.suggestion)
+    return problems
 
 
 def _ffmpeg_problem(program: str | None) -> FfmpegFailed | None:
@@ -181,13 +197,3 @@ def _ffmpeg_problem(program: str | None) -> FfmpegFailed | None:
     except FfmpegFailed as error:
         return error
     return None
-
-
-def _states(monitor: CameraMonitor, supervisor: Supervisor) -> list[tuple[str, str]]:
-    """Return the states of the agent's parts, by the names that clients know."""
-    failed = any(state is SourceState.FAILED for _, state in monitor.discovery.sources)
-    return [
-        ("websocket_server", "RUNNING"),
-        ("camera_monitor", "ERROR" if failed else "STARTING" if monitor.discovery.active else "RUNNING"),
-        *((name, state.value) for name, state in supervisor.states.items()),
-    ]

@@ -1,12 +1,12 @@
-"""Everything that has to do with the media server, made and connected."""
+"""The parts that work with the media server, made and connected."""
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from agent_core.app.foundation import Foundation
 from agent_core.base.clock import Clock
-from agent_core.base.events import EventBus
 from agent_core.base.models import CameraId
 from agent_core.cameras import CameraRegistry
 from agent_core.config import AgentConfig, HealthConfig, MediaServerConfig, RecordingsConfig
@@ -29,14 +29,14 @@ from agent_core.streams.publishers.progress import PublisherProgress
 if TYPE_CHECKING:
     from agent_core.mediamtx.managed import ManagedServer
 
-__all__ = ("MediaPlane", "media_plane", "with_media_server")
+__all__ = ("MediaParts", "build_media", "with_media_server")
 
 _log = logging.getLogger("camera_agent.media_server")
 
 
-@dataclass(frozen=True, slots=True)
-class MediaPlane:
-    """Streams and recordings, made and connected."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MediaParts:
+    """Streams, recordings and the link to the media server, connected."""
 
     link: ServerLink
     streams: StreamLeases
@@ -50,102 +50,55 @@ class MediaPlane:
     service: StreamService
 
 
-def media_plane(
-    config: AgentConfig,
-    supervisor: Supervisor,
+def build_media(
+    foundation: Foundation,
     *,
     cameras: CameraRegistry,
     plugins: PluginManager,
+    supervisor: Supervisor,
     states: Callable[[], Sequence[tuple[str, str]]],
-    events: EventBus,
-    clock: Clock,
-) -> MediaPlane:
-    """Make and connect it; nothing runs yet. `states` gives the states of the agent's other parts."""
-    server = next((each for each in supervisor.components if isinstance(each, MediaServer)), None)
-    link = ServerLink(
+) -> MediaParts:
+    """Make and connect the parts; nothing runs yet. `states` returns the states of the agent's other parts."""
+    config, clock = foundation.config, foundation.clock
+    link = _link(config, supervisor, clock)
+    streams, paths = _streams(foundation, link, cameras, plugins)
+    files = RecordingStore(config.storage.recordings, is_local=RecordingPlace(config.media_server).is_local)
+    recordings = RecordingManager(
+        streams, paths, files, settings=config.recordings, events=foundation.events, clock=clock
+    )
+    health = _health(foundation, link, streams, states)
+    return MediaParts(
+        link=link,
+        streams=streams,
+        paths=paths,
+        recordings=recordings,
+        files=files,
+        health=health,
+        cleaner=_cleaner(config.recordings, recordings, files, clock),
+        keeper=PathKeeper(streams, paths, repairs=lambda: link.repairs, tell=health.tell, clock=clock),
+        resumption=Resumption(recordings, files, paths, recovered=link.recovery.wait, clock=clock),
+        service=StreamService(
+            streams,
+            paths,
+            _addresses(config.media_server, link, supervisor),
+            close_after_s=config.media_server.close_after_s,
+            clock=clock,
+        ),
+    )
+
+
+def _media_server(supervisor: Supervisor) -> MediaServer | None:
+    return next((each for each in supervisor.components if isinstance(each, MediaServer)), None)
+
+
+def _link(config: AgentConfig, supervisor: Supervisor, clock: Clock) -> ServerLink:
+    server = _media_server(supervisor)
+    return ServerLink(
         _endpoints(config.media_server, server),
         problem=lambda: supervisor.problem(server.name) if server else None,
         breaker=_breaker(config.health),
         clock=clock,
     )
-    streams, paths = _streams(config, link, cameras, plugins, clock)
-    files = RecordingStore(config.storage.recordings, is_local=RecordingPlace(config.media_server).is_local)
-    recordings = RecordingManager(
-        streams, paths, files, settings=config.recordings, events=events, clock=clock
-    )
-    health = _health(config, link, streams, states, events, clock)
-    cleaner = _cleaner(config.recordings, files, recordings, clock)
-    return MediaPlane(
-        link,
-        streams,
-        paths,
-        recordings,
-        files,
-        health,
-        cleaner,
-        PathKeeper(streams, paths, repairs=lambda: link.repairs, tell=health.tell, clock=clock),
-        Resumption(recordings, files, paths, recovered=link.recovery.wait, clock=clock),
-        _service(config.media_server, link, streams, paths, server, clock),
-    )
-
-
-def _service(
-    config: MediaServerConfig,
-    link: ServerLink,
-    streams: StreamLeases,
-    paths: CameraPaths,
-    server: MediaServer | None,
-    clock: Clock,
-) -> StreamService:
-    managed = _managed(config, server)
-    addresses = StreamAddresses(link, config, managed_ports=lambda: managed.ports if managed else None)
-    return StreamService(streams, paths, addresses, close_after_s=config.close_after_s, clock=clock)
-
-
-def _managed(config: MediaServerConfig, server: MediaServer | None) -> "ManagedServer | None":
-    if config.mode != "managed":
-        return None
-    from agent_core.mediamtx.managed import ManagedServer
-
-    return server if isinstance(server, ManagedServer) else None
-
-
-def _streams(
-    config: AgentConfig, link: ServerLink, cameras: CameraRegistry, plugins: PluginManager, clock: Clock
-) -> tuple[StreamLeases, CameraPaths]:
-    progress = PublisherProgress(config.storage.runtime_dir, clock=clock)
-    plan = PathPlan(plugins.publisher, progress=progress, settings=config.media_server)
-    paths = CameraPaths(link, camera=cameras.get, plan=plan, clock=clock)
-    return StreamLeases(link, paths, progress=progress, settings=config.media_server, clock=clock), paths
-
-
-def _health(
-    config: AgentConfig,
-    link: ServerLink,
-    streams: StreamLeases,
-    states: Callable[[], Sequence[tuple[str, str]]],
-    events: EventBus,
-    clock: Clock,
-) -> HealthMonitor:
-    return HealthMonitor(
-        link,
-        components=states,
-        is_live=lambda: bool(streams.held),
-        folder=config.storage.recordings,
-        settings=config.health,
-        events=events,
-        clock=clock,
-    )
-
-
-def _cleaner(
-    config: RecordingsConfig, files: RecordingStore, recordings: RecordingManager, clock: Clock
-) -> RecordingCleaner:
-    def in_use(camera: CameraId, recording_id: str) -> bool:
-        active = recordings.active(camera)
-        return active is not None and active.note.id == recording_id
-
-    return RecordingCleaner(files, settings=config, in_use=in_use, clock=clock)
 
 
 def _breaker(config: HealthConfig) -> CircuitBreaker:
@@ -157,6 +110,56 @@ def _breaker(config: HealthConfig) -> CircuitBreaker:
             longest_open_s=config.breaker_longest_open_s,
         )
     )
+
+
+def _streams(
+    foundation: Foundation, link: ServerLink, cameras: CameraRegistry, plugins: PluginManager
+) -> tuple[StreamLeases, CameraPaths]:
+    settings, clock = foundation.config.media_server, foundation.clock
+    progress = PublisherProgress(foundation.config.storage.runtime_dir, clock=clock)
+    plan = PathPlan(plugins.publisher, progress=progress, settings=settings)
+    paths = CameraPaths(link, camera=cameras.get, plan=plan, clock=clock)
+    return StreamLeases(link, paths, progress=progress, settings=settings, clock=clock), paths
+
+
+def _health(
+    foundation: Foundation,
+    link: ServerLink,
+    streams: StreamLeases,
+    states: Callable[[], Sequence[tuple[str, str]]],
+) -> HealthMonitor:
+    return HealthMonitor(
+        link,
+        components=states,
+        is_live=lambda: bool(streams.held),
+        folder=foundation.config.storage.recordings,
+        settings=foundation.config.health,
+        events=foundation.events,
+        clock=foundation.clock,
+    )
+
+
+def _cleaner(
+    config: RecordingsConfig, recordings: RecordingManager, files: RecordingStore, clock: Clock
+) -> RecordingCleaner:
+    def in_use(camera: CameraId, recording_id: str) -> bool:
+        active = recordings.active(camera)
+        return active is not None and active.note.id == recording_id
+
+    return RecordingCleaner(files, settings=config, in_use=in_use, clock=clock)
+
+
+def _addresses(config: MediaServerConfig, link: ServerLink, supervisor: Supervisor) -> StreamAddresses:
+    managed = _managed(config, _media_server(supervisor))
+    return StreamAddresses(link, config, managed_ports=lambda: managed.ports if managed else None)
+
+
+def _managed(config: MediaServerConfig, server: MediaServer | None) -> "ManagedServer | None":
+    if config.mode != "managed":
+        return None
+    from agent_core.mediamtx.managed import ManagedServer
+
+    return server if isinstance(server, ManagedServer) else None
 
 
 def with_media_server(config: AgentConfig, offered: Iterable[Component], *, clock: Clock) -> list[Component]:

@@ -1,21 +1,20 @@
-"""Everything that faces clients: sessions, methods, events, files, on one port."""
+"""The server for clients, made and connected: sessions, methods, events and files on one port."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agent_core import __version__
 from agent_core.api.events import core_topics
 from agent_core.api.methods import core_methods
 from agent_core.api.session import add_session_methods
+from agent_core.app.foundation import Foundation
 from agent_core.auth.api_keys import ApiKeys
 from agent_core.auth.authenticator import Authenticator
 from agent_core.auth.limits import FailureThrottle, RateLimiter
 from agent_core.auth.secret import Secret
 from agent_core.auth.tokens import TokenAuthority
-from agent_core.base.clock import Clock
-from agent_core.base.events import EventBus
 from agent_core.base.socket_place import SocketPlace
-from agent_core.config import AgentConfig
 from agent_core.controller import Controller
 from agent_core.plugin_host.models import Providers
 from agent_core.rpc.session import SharedParts
@@ -29,53 +28,77 @@ from agent_core.web.server import RpcServer
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-__all__ = ("front_of",)
+__all__ = ("ClientAccess", "build_server")
 
 
-def front_of(
-    config: AgentConfig,
-    controller: Controller,
-    secret: Secret,
-    tokens: TokenAuthority,
-    providers: Sequence[Providers],
-    events: EventBus,
-    clock: Clock,
+@dataclass(frozen=True, slots=True)
+class ClientAccess:
+    """The parts that decide which clients may call, and which links they may open."""
+
+    tokens: TokenAuthority
+    authenticator: Authenticator
+    links: DownloadLinks
+
+    @classmethod
+    def load(cls, foundation: Foundation) -> "ClientAccess":
+        """Read the secret, or write one at the first start. Blocks.
+
+        Raises:
+            StartFailed: the secret cannot be used.
+        """
+        config, clock = foundation.config, foundation.clock
+        secret = Secret.load(config.storage.secret_file)
+        tokens = TokenAuthority(secret, clock)
+        links = DownloadLinks(secret.derive("download links"), clock)
+        keys = ApiKeys(config.storage.api_keys_file, clock)
+        throttle = FailureThrottle(config.auth.failures_per_minute, clock)
+        return cls(tokens, Authenticator(tokens, keys, throttle), links)
+
+
+def build_server(
+    foundation: Foundation, controller: Controller, access: ClientAccess, providers: Sequence[Providers]
 ) -> RpcServer:
-    """Return the server, made and connected; the providers' names have been checked."""
-    links = DownloadLinks(secret.derive("download links"), clock)
-    keys = ApiKeys(config.storage.api_keys_file, clock)
-    gate = Authenticator(tokens, keys, FailureThrottle(config.auth.failures_per_minute, clock))
-    table = MethodTable(core_methods(controller, links.sign))
-    topics = core_topics(controller, links.sign)
-    sessions = Sessions(
+    """Return the server with all its methods and topics; the providers' names must have been checked."""
+    table = MethodTable(core_methods(controller, access.links.sign))
+    topics = core_topics(controller, access.links.sign)
+    sessions = _sessions(foundation, access.authenticator, table, topics)
+    add_session_methods(table, sessions, title="camera-agent", version=__version__)
+    _add_from_plugins(table, topics, providers)
+    config = foundation.config
+    return RpcServer(
+        config.server,
+        sessions,
+        MadeAtFirstRequest(lambda: _web_app(controller, access, sessions)),
+        local=SocketPlace(config.storage.local_socket, clock=foundation.clock, mode=0o600),
+    )
+
+
+def _sessions(
+    foundation: Foundation, authenticator: Authenticator, table: MethodTable, topics: EventTopics
+) -> Sessions:
+    config = foundation.config
+    return Sessions(
         SharedParts(
             table=table,
-            authenticator=gate,
-            limiter=RateLimiter(config.auth.calls_per_s, config.auth.calls_burst, clock),
-            bus=events,
+            authenticator=authenticator,
+            limiter=RateLimiter(config.auth.calls_per_s, config.auth.calls_burst, foundation.clock),
+            bus=foundation.events,
             topics=topics,
-            clock=clock,
+            clock=foundation.clock,
             max_calls=config.server.max_calls,
             max_queued_events=config.server.max_queued_events,
         )
     )
-    add_session_methods(table, sessions, title="camera-agent", version=__version__)
-    _add_from_plugins(table, topics, providers)
-    http = MadeAtFirstRequest(lambda: _web_app(controller, sessions, gate, links))
-    local = SocketPlace(config.storage.local_socket, clock=clock, mode=0o600)
-    return RpcServer(config.server, sessions, http, local=local)
 
 
-def _web_app(
-    controller: Controller, sessions: Sessions, gate: Authenticator, links: DownloadLinks
-) -> "ASGIApp":
+def _web_app(controller: Controller, access: ClientAccess, sessions: Sessions) -> "ASGIApp":
     from agent_core.web.routes import web_app
 
     return web_app(
         ready=controller.ready,
         metrics=lambda: metric_lines(cameras=controller.cameras_by_status(), connections=len(sessions)),
-        gate=gate,
-        links=links,
+        gate=access.authenticator,
+        links=access.links,
         open_download=controller.open_download,
     )
 

@@ -1,20 +1,22 @@
 """Pages of the lists of stored media, read by one thread and shared by those who ask at once."""
 
 import heapq
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Generic, TypeVar
 
+from agent_core.base.locks import KeyedLock
 from agent_core.base.models import CameraId
-from agent_core.base.shared_reading import SharedReading
 from agent_core.base.workers import WorkerPool
 
-__all__ = ("Lister", "Page", "newest_first")
+__all__ = ("Lister", "Page", "SharedReading", "newest_first")
 
 EntryT = TypeVar("EntryT")
 EntryKeyT = TypeVar("EntryKeyT", int, float)
 ItemT = TypeVar("ItemT")
+T = TypeVar("T")
 
 
 #: Entries that are sorted at a time, which takes some milliseconds.
@@ -38,6 +40,47 @@ class Page(Generic[ItemT]):
 
     items: tuple[ItemT, ...]
     total: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Read(Generic[T]):
+    began: int
+    value: T
+
+
+class SharedReading(Generic[T]):
+    """Readings that callers share: each caller gets one that began after its call, and so sees its own writes.
+
+    Callers with equal keys take turns, and a waiting caller takes over a reading made meanwhile: concurrent callers
+    cause at most two readings. A value is kept only while a caller waits. After a cancellation the next caller reads;
+    an error reaches only the caller whose reading failed.
+    """
+
+    def __init__(self) -> None:
+        self._locks = KeyedLock()
+        self._callers: Counter[Hashable] = Counter()
+        self._last: dict[Hashable, _Read[T]] = {}
+        self._events = 0
+
+    async def get(self, key: Hashable, read: Callable[[], Awaitable[T]]) -> T:
+        """Return the result of `read`, or of a reading for `key` that began after this call. Raises what `read` raises."""
+        asked = self._next()
+        self._callers[key] += 1
+        try:
+            async with self._locks.hold(key):
+                last = self._last.get(key)
+                if last is None or last.began < asked:
+                    last = self._last[key] = _Read(self._next(), await read())
+                return last.value
+        finally:
+            self._callers[key] -= 1
+            if not self._callers[key]:
+                del self._callers[key]
+                self._last.pop(key, None)
+
+    def _next(self) -> int:
+        self._events += 1
+        return self._events
 
 
 class Lister(Generic[EntryT, ItemT]):

@@ -14,7 +14,7 @@ from agent_core.base.errors import StartFailed
 from agent_core.base.files import explain_os_error
 from agent_core.base.small_files import open_regular, refuse_foreign
 
-__all__ = ("InstanceLock", "KeyedLock")
+__all__ = ("InstanceLock", "KeyedLock", "leads_to")
 
 
 @dataclass
@@ -48,7 +48,8 @@ class KeyedLock:
                 del self._entries[key]
 
 
-def _leads_to(path: Path, descriptor: int) -> bool:
+def leads_to(path: Path, descriptor: int) -> bool:
+    """Return True while `path` is the open file or folder itself, not a link to it or a replacement."""
     with suppress(OSError):
         return os.path.samestat(path.lstat(), os.fstat(descriptor))
     return False
@@ -86,7 +87,7 @@ class InstanceLock:
     @property
     def is_whole(self) -> bool:
         """Return True while another agent would find the lock that is held."""
-        return _leads_to(self._path, self._fd)
+        return leads_to(self._path, self._fd)
 
     def __enter__(self) -> None:
         try:

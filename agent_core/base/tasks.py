@@ -1,13 +1,13 @@
-"""Tasks of a service: the group that they run in, and the answer to the wait for their start."""
+"""Tasks and their owners: groups of tasks, the end of tasks, and the report that a task has started."""
 
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
-from anyio.abc import TaskGroup
+from anyio.abc import TaskGroup, TaskStatus
 
-__all__ = ("OnStarted", "OwnedTasks")
+__all__ = ("OnStarted", "OwnedTasks", "ShieldedTasks")
 
 
 class OwnedTasks:
@@ -44,6 +44,40 @@ class OwnedTasks:
         if self._group is None:
             raise RuntimeError(f"{getattr(work, '__qualname__', work)} cannot start: run() does not run")
         self._group.start_soon(work, *args)
+
+
+class ShieldedTasks:
+    """Tasks of a task group that outlive the group's cancellation until `stop` cancels them.
+
+    Groups of them let an owner end tasks in order. The owner of the task group must call `stop` on every path, inside
+    a shielded scope; otherwise the task group never ends.
+    """
+
+    def __init__(self, group: TaskGroup) -> None:
+        self._group = group
+        self._tasks: list[tuple[anyio.CancelScope, anyio.Event]] = []
+
+    async def start(self, work: Callable[..., Awaitable[None]], *args: object) -> None:
+        """Start `work(*args, task_status=...)` and wait until it reports `started()`. Raises what it raises before."""
+        await self._group.start(self._run, work, *args)
+
+    async def _run(
+        self, work: Callable[..., Awaitable[None]], *args: object, task_status: TaskStatus[None]
+    ) -> None:
+        scope, ended = anyio.CancelScope(shield=True), anyio.Event()
+        self._tasks.append((scope, ended))
+        try:
+            with scope:
+                await work(*args, task_status=task_status)
+        finally:
+            ended.set()
+
+    async def stop(self) -> None:
+        """Cancel all tasks at once and wait until each has ended."""
+        for scope, _ in self._tasks:
+            scope.cancel()
+        for _, ended in self._tasks:
+            await ended.wait()
 
 
 class OnStarted:

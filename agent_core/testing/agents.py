@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 
 from agent_core.app import Agent, Running
-from agent_core.app.wiring import Assembly
+from agent_core.app.wiring import AgentParts
 from agent_core.auth.roles import Role
 from agent_core.base.clock import Clock
 from agent_core.client import AgentClient
@@ -38,7 +38,7 @@ class RunningAgent:
         return self.url.replace("ws", "http", 1).removesuffix("/ws")
 
     @property
-    def parts(self) -> Assembly:
+    def parts(self) -> AgentParts:
         """The agent's insides, for what cannot be seen from outside."""
         return self._running.parts
 

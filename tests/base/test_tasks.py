@@ -1,9 +1,11 @@
-"""Tasks of a service: started only while its `run` runs, ended with it."""
+"""Tasks of a service end with it; shielded tasks end when their owner stops them, kind after kind."""
 
 import anyio
 import pytest
+from anyio import TASK_STATUS_IGNORED
+from anyio.abc import TaskStatus
 
-from agent_core.base.tasks import OnStarted, OwnedTasks
+from agent_core.base.tasks import OnStarted, OwnedTasks, ShieldedTasks
 
 
 async def test_a_task_starts_only_while_the_group_is_open() -> None:
@@ -59,6 +61,87 @@ async def test_the_tasks_end_when_their_service_is_cancelled() -> None:
         tg.cancel_scope.cancel()
     assert ended.is_set()
     assert not tasks.is_open
+
+
+class Journal:
+    """Tasks that note their end; a task ends two turns of the event loop after its cancellation."""
+
+    def __init__(self) -> None:
+        self.ended: list[str] = []
+
+    async def task(self, name: str, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
+        task_status.started()
+        try:
+            await anyio.sleep_forever()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await anyio.lowlevel.checkpoint()
+                await anyio.lowlevel.checkpoint()
+            self.ended.append(name)
+
+
+async def test_shielded_tasks_outlive_a_cancellation_and_end_kind_after_kind() -> None:
+    journal, before_stop = Journal(), []
+
+    async def run() -> None:
+        async with anyio.create_task_group() as group:
+            first, last = ShieldedTasks(group), ShieldedTasks(group)
+            try:
+                await last.start(journal.task, "last")
+                await first.start(journal.task, "first")
+                await first.start(journal.task, "first too")
+                await anyio.sleep_forever()
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await anyio.wait_all_tasks_blocked()
+                    before_stop.extend(journal.ended)
+                    await first.stop()
+                    await last.stop()
+
+    async with anyio.create_task_group() as tg:
+        tg.start_soon(run)
+        await anyio.wait_all_tasks_blocked()
+        tg.cancel_scope.cancel()
+    assert before_stop == []
+    assert sorted(journal.ended[:2]) == ["first", "first too"]
+    assert journal.ended[2:] == ["last"]
+
+
+async def test_the_failure_of_a_shielded_task_leaves_the_others_to_their_owner() -> None:
+    journal, at_failure = Journal(), []
+
+    async def failing(*, task_status: TaskStatus[None]) -> None:
+        task_status.started()
+        raise LookupError
+
+    async def run() -> None:
+        async with anyio.create_task_group() as group:
+            tasks = ShieldedTasks(group)
+            try:
+                await tasks.start(journal.task, "other")
+                await tasks.start(failing)
+                await anyio.sleep_forever()
+            finally:
+                with anyio.CancelScope(shield=True):
+                    at_failure.extend(journal.ended)
+                    await tasks.stop()
+
+    with pytest.raises(ExceptionGroup) as raised:
+        await run()
+    assert raised.group_contains(LookupError)
+    assert at_failure == []
+    assert journal.ended == ["other"]
+
+
+async def test_a_shielded_task_that_fails_before_it_has_started_fails_its_start() -> None:
+    async def failing(*, task_status: TaskStatus[None]) -> None:
+        raise LookupError
+
+    async with anyio.create_task_group() as group:
+        tasks = ShieldedTasks(group)
+        with pytest.raises(LookupError):
+            await tasks.start(failing)
+        await tasks.stop()
 
 
 def test_each_start_is_told() -> None:

@@ -7,7 +7,7 @@ import anyio
 import anyio.to_thread
 import pytest
 
-from agent_core.base.shared_reading import SharedReading
+from agent_core.base.listing import SharedReading
 from agent_core.base.workers import WorkerPool
 
 
