@@ -13,7 +13,7 @@ from agent_core.base.events import EventBus
 from agent_core.config import AgentConfig, PluginsConfig
 from agent_core.plugin import CameraSource, Component, SnapshotTier
 from agent_core.plugin.context import CameraDirectory
-from agent_core.plugin_host.lent import LentAgent, PluginEvents
+from agent_core.plugin_host.context import PluginContext, PluginEvents
 from agent_core.plugin_host.manager import ContextMaker, EntryPointFinder, PluginManager
 from agent_core.plugin_host.models import Providers
 
@@ -47,8 +47,8 @@ def contexts(
 ) -> ContextMaker:
     """Return a function that makes what each plugin is lent."""
 
-    def make(plugin: str, topics: Sequence[str]) -> LentAgent:
-        return LentAgent(
+    def make(plugin: str, topics: Sequence[str]) -> PluginContext:
+        return PluginContext(
             clock=clock,
             cameras=cameras,
             events=PluginEvents(events, plugin, topics),

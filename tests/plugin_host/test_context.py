@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from agent_core.base.errors import PluginError
 from agent_core.base.events import EventBus
-from agent_core.plugin_host.lent import PluginEvents, checked_payload
+from agent_core.plugin_host.context import PluginEvents, checked_payload
 
 
 @dataclass(frozen=True)

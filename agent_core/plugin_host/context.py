@@ -13,7 +13,7 @@ from agent_core.base.field_rules import kind_of
 from agent_core.base.models import CameraId
 from agent_core.plugin.context import CameraDirectory
 
-__all__ = ("LentAgent", "PluginEvents", "checked_payload")
+__all__ = ("PluginContext", "PluginEvents", "checked_payload")
 
 
 class PluginEvents:
@@ -71,7 +71,7 @@ def _camera(payload: object) -> CameraId | None:
 
 
 @dataclass(frozen=True, slots=True)
-class LentAgent:
+class PluginContext:
     """The `AgentContext` of one plugin."""
 
     clock: Clock
