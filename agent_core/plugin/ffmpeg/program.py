@@ -10,7 +10,6 @@ from anyio.abc import ByteReceiveStream
 
 from agent_core.base import processes
 from agent_core.base.errors import FfmpegFailed
-from agent_core.plugin import ffmpeg
 from agent_core.plugin.ffmpeg.explanation import explain, redact
 
 __all__ = ("QUIET", "bundled", "locate", "run", "stream")
@@ -58,9 +57,12 @@ def locate(
     if found is None and program is None:
         found = fallback()
     if found is None:
-        which = f"The configured FFmpeg ({Path(program).name})" if program else "FFmpeg"
-        raise FfmpegFailed(f"{which} was not found.", reason="ffmpeg_missing", suggestion=_MISSING)
+        raise _missing(f"The configured FFmpeg ({Path(program).name})" if program else "FFmpeg")
     return found
+
+
+def _missing(what: str = "FFmpeg") -> FfmpegFailed:
+    return FfmpegFailed(f"{what} was not found.", reason="ffmpeg_missing", suggestion=_MISSING)
 
 
 async def run(program: str, arguments: Sequence[str], *, output_limit_bytes: int = 64 << 20) -> bytes:
@@ -72,7 +74,7 @@ async def run(program: str, arguments: Sequence[str], *, output_limit_bytes: int
     try:
         finished = await processes.run([program, *QUIET, *arguments], output_limit_bytes=output_limit_bytes)
     except FileNotFoundError as error:
-        raise FfmpegFailed("FFmpeg was not found.", reason="ffmpeg_missing", suggestion=_MISSING) from error
+        raise _missing() from error
     if finished.overflowed:
         raise FfmpegFailed(
             f"FFmpeg delivered more than {output_limit_bytes} bytes.",
@@ -95,7 +97,7 @@ async def stream(program: str, arguments: Sequence[str], receive: Callable[[byte
     """
     tail = processes.Tail()
     try:
-        async with processes.child([program, *ffmpeg.QUIET, *arguments]) as process:
+        async with processes.child([program, *QUIET, *arguments]) as process:
             assert process.stdout is not None  # noqa: S101 - PIPE was asked for
             assert process.stderr is not None  # noqa: S101
             async with anyio.create_task_group() as readers:
@@ -107,13 +109,9 @@ async def stream(program: str, arguments: Sequence[str], receive: Callable[[byte
                 raise problem
             returncode = await process.wait()
     except FileNotFoundError as error:
-        raise FfmpegFailed(
-            "FFmpeg was not found.",
-            reason="ffmpeg_missing",
-            suggestion="Install FFmpeg, or correct ffmpeg.program in the configuration.",
-        ) from error
+        raise _missing() from error
     if returncode != 0:
-        raise ffmpeg.explain(tail.text, returncode, arguments)
+        raise explain(tail.text, returncode, arguments)
 
 
 async def _hand_over(output: ByteReceiveStream, receive: Callable[[bytes], None]) -> Exception | None:

@@ -18,7 +18,7 @@ from agent_core.base.clock import Clock
 from agent_core.base.containment import contained
 from agent_core.base.errors import AgentError, CaptureFailed
 from agent_core.base.models import CapturedAtSource, Frame
-from agent_core.base.waiting import sleep_unless
+from agent_core.base.waiting import first_of, sleep_unless
 from agent_core.plugin import jpeg
 from agent_core.plugin.frames.producer import (
     BrokerSettings,
@@ -242,16 +242,16 @@ class FrameBroker:
         async def watch() -> None:
             nonlocal problem
             problem = await self._watch(self._sequence)
-            tg.cancel_scope.cancel()
 
-        async with anyio.create_task_group() as tg:
-            tg.start_soon(watch)
+        async def produce() -> None:
+            nonlocal problem
             try:
                 await self._produce()
                 problem = CaptureFailed("The camera stopped delivering pictures.", reason="camera_stopped")
             except AgentError as error:
                 problem = error
-            tg.cancel_scope.cancel()
+
+        await first_of(produce, watch)
         if problem is not None:
             raise problem
 

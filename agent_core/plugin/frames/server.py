@@ -2,7 +2,6 @@
 
 import os
 import socket
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -16,7 +15,8 @@ from agent_core.base.errors import CaptureFailed, StartFailed
 from agent_core.base.files import explain_os_error
 from agent_core.base.listening import accept_clients
 from agent_core.base.socket_place import SocketPlace
-from agent_core.plugin.frames import FrameBroker
+from agent_core.base.waiting import first_of
+from agent_core.plugin.frames.broker import FrameBroker
 
 __all__ = ("FrameServer",)
 
@@ -74,21 +74,18 @@ class FrameServer:
     async def _accept(self, listener: socket.socket, place: SocketPlace, clients: TaskGroup) -> None:
         """Until the socket's name is gone; clients that are connected stay so."""
         with listener:
-            async with anyio.create_task_group() as accepting:
-                accepting.start_soon(
-                    partial(accept_clients, listener, self._serve, tasks=clients, clock=self._clock)
-                )
-                await place.wait_lost()
-                accepting.cancel_scope.cancel()
+            accept = partial(accept_clients, listener, self._serve, tasks=clients, clock=self._clock)
+            await first_of(accept, place.wait_lost)
 
-    # With the sockets themselves, for the reason given in `agent_core.base.listening`.
+    # Plain sockets rather than anyio's streams, for the reason given in `agent_core.base.listening`.
 
     async def _serve(self, client: socket.socket) -> None:
+        """Send frames until the client leaves or the producer fails. A client only reads: any input ends it."""
         with client:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _UNREAD_LIMIT_BYTES)
-            async with anyio.create_task_group() as tg:
-                for work in (self._send_frames, self._wait_for_failure, anyio.wait_readable):
-                    tg.start_soon(_then_cancel, work, client, tg.cancel_scope)
+            await first_of(
+                partial(self._send_frames, client), self._broker.failed, partial(anyio.wait_readable, client)
+            )
 
     async def _send_frames(self, client: socket.socket) -> None:
         with self._broker.demand(), suppress(CaptureFailed, OSError):
@@ -96,9 +93,6 @@ class FrameServer:
             while True:
                 await _send_all(client, frame.data)
                 frame = await self._broker.after(frame.sequence)
-
-    async def _wait_for_failure(self, _client: socket.socket) -> None:
-        await self._broker.failed()
 
 
 async def _send_all(client: socket.socket, data: bytes) -> None:
@@ -108,11 +102,3 @@ async def _send_all(client: socket.socket, data: bytes) -> None:
             rest = rest[client.send(rest) :]
         except BlockingIOError:
             await anyio.wait_writable(client)
-
-
-async def _then_cancel(
-    work: Callable[[socket.socket], Awaitable[None]], client: socket.socket, scope: anyio.CancelScope
-) -> None:
-    """One of the things that end a connection; a client only reads, so whatever it sends is one of them."""
-    await work(client)
-    scope.cancel()

@@ -1,11 +1,11 @@
 """One virtual camera: present with its broker and frame socket, or vanished."""
 
 from pathlib import Path
-from typing import Protocol
 
 import anyio
 
 from agent_core.plugin import (
+    NOT_ASKED,
     CameraId,
     CameraMode,
     CameraReport,
@@ -13,6 +13,7 @@ from agent_core.plugin import (
     DetectedCamera,
     Fingerprint,
     FrameSocket,
+    Started,
 )
 from agent_core.plugin.frames import BrokerSettings, FrameBroker, FrameServer
 from virtual_camera.faults import Faults
@@ -25,10 +26,6 @@ __all__ = ("SOURCE", "VirtualCamera")
 SOURCE = "virtual_camera"
 #: How many frame intervals a slow camera may be silent before that counts as a stall.
 _STALL_FRAMES = 3
-
-
-class _Started(Protocol):
-    def __call__(self) -> None: ...
 
 
 class VirtualCamera:
@@ -53,13 +50,14 @@ class VirtualCamera:
         """The broker of the time being; None while the camera is not there."""
         return self._broker
 
-    async def watch(self, report: CameraReport, started: _Started) -> None:
-        """Report the camera and serve its frames until cancelled; `started` is called when it is first reported."""
+    async def watch(self, report: CameraReport, *, task_status: Started = NOT_ASKED) -> None:
+        """Report the camera and serve its frames until cancelled; started when the camera is first reported."""
         while True:
-            await self._be_present(report, started)
+            await self._be_present(report, task_status)
+            task_status = NOT_ASKED
             await self.faults.wait_present()
 
-    async def _be_present(self, report: CameraReport, started: _Started) -> None:
+    async def _be_present(self, report: CameraReport, task_status: Started) -> None:
         broker = FrameBroker(self._producer, clock=self._clock, settings=self._broker_settings())
         server = FrameServer(broker, self._socket_path, clock=self._clock)
         async with anyio.create_task_group() as tg:
@@ -67,7 +65,7 @@ class VirtualCamera:
             await tg.start(server.run)
             self._broker = broker
             report.connected(self._detected(broker))
-            started()
+            task_status.started()
             try:
                 await self.faults.wait_vanished()
             finally:

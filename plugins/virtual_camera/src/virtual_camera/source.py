@@ -43,7 +43,7 @@ class VirtualCameraSource(CameraSource):
         try:
             async with anyio.create_task_group() as tg:
                 for camera in self.cameras:
-                    await tg.start(_watch, camera, report)
+                    await tg.start(camera.watch, report)
                 task_status.started()
         except* AgentError as group:
             problem = _first(group)
@@ -56,15 +56,3 @@ def _first(group: ExceptionGroup[AgentError]) -> AgentError:
     while isinstance(error, ExceptionGroup):
         error = error.exceptions[0]
     return error
-
-
-async def _watch(camera: VirtualCamera, report: CameraReport, *, task_status: TaskStatus[None]) -> None:
-    waiting = True
-
-    def started() -> None:
-        nonlocal waiting
-        if waiting:
-            waiting = False
-            task_status.started()
-
-    await camera.watch(report, started)
