@@ -34,6 +34,7 @@ from agent_core.plugin_host.selection import (
     EntryPointFinder,
     check_class,
     installed,
+    installed_version,
     plugin_class,
     select,
 )
@@ -203,7 +204,7 @@ class PluginManager:
         if not isinstance(error, AgentError):
             error = PluginError(f"The plugin '{name}' failed: {describe(error)}.", reason="plugin_failed")
         known = self._statuses.get(name)
-        version = known.version if known else ""
+        version = known.version if known else installed_version(name)
         state = PluginState.QUARANTINED if error.reason == "quarantined" else PluginState.FAILED
         self._statuses[name] = PluginStatus(
             name, version, state, error.reason, error.details, error.suggestion

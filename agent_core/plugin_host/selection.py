@@ -19,6 +19,7 @@ __all__ = (
     "EntryPointFinder",
     "check_class",
     "installed",
+    "installed_version",
     "plugin_class",
     "select",
     "version_of",
@@ -48,8 +49,23 @@ def installed(name: str) -> list[tuple[object, str]]:
     )
     if failures:
         raise failures[0]
-    found = [(each.plugin, each.entry_point.dist) for each in manager.extensions]
-    return [(plugin, version_of(dist)) for plugin, dist in found]
+    versions = _versions(name) if manager.extensions else {}
+    return [(each.plugin, versions.get(each.entry_point.value, "")) for each in manager.extensions]
+
+
+def installed_version(name: str) -> str:
+    """Return the version of the distribution that offers the plugin `name`; empty if none or several do."""
+    versions = [*_versions(name).values()]
+    return versions[0] if len(versions) == 1 else ""
+
+
+def _versions(name: str) -> dict[str, str]:
+    """Map the value of each entry point `name` to the version of its distribution.
+
+    Stevedore's entry points come from its cache, which does not know their distributions.
+    """
+    found = entry_points(group=ENTRY_POINT_GROUP, name=name)
+    return {each.value: version_of(each.dist) for each in found}
 
 
 def version_of(dist: Distribution | None) -> str:

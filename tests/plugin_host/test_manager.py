@@ -2,6 +2,8 @@
 
 import sys
 from collections.abc import Iterator, Sequence
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -339,6 +341,34 @@ def test_no_plugins_is_fine() -> None:
 
 def test_what_is_not_installed_is_not_found() -> None:
     assert installed("no_such_plugin_anywhere") == []
+
+
+def test_a_loaded_plugin_has_the_version_of_its_distribution() -> None:
+    manager = PluginManager()
+    manager.load(PluginsConfig(enabled=("virtual_camera",)))
+    (status,) = manager.statuses
+    assert (status.state, status.version) == (PluginState.LOADED, version("camera-agent-virtual-camera"))
+
+
+@pytest.mark.parametrize(
+    ("held", "state"),
+    [
+        ({}, PluginState.FAILED),
+        ({"tried": PluginError("It stopped the loop.", reason="quarantined")}, PluginState.QUARANTINED),
+    ],
+)
+def test_a_plugin_that_is_not_loaded_has_the_version_of_its_distribution(
+    held: dict[str, PluginError], state: PluginState, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metadata = tmp_path / "tried_plugin-4.5.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: tried-plugin\nVersion: 4.5\n")
+    (metadata / "entry_points.txt").write_text("[camera_agent.plugins]\ntried = tried_plugin:Tried\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    manager = PluginManager()
+    manager.load(PluginsConfig(enabled=("tried",)), held=held)
+    (status,) = manager.statuses
+    assert (status.state, status.version) == (state, "4.5")
 
 
 def test_nothing_is_imported_that_is_not_enabled() -> None:
