@@ -47,12 +47,6 @@ NOT_YET_REWRITTEN = {
     "plugins/v4l2_tier/src/v4l2_tier/device/probe_controls.py",
     "plugins/v4l2_tier/src/v4l2_tier/device/raw_formats.py",
     "plugins/v4l2_tier/src/v4l2_tier/settings.py",
-    "plugins/v4l2_tier/src/v4l2_tier/source/camera.py",
-    "plugins/v4l2_tier/src/v4l2_tier/source/context.py",
-    "plugins/v4l2_tier/src/v4l2_tier/source/debounce.py",
-    "plugins/v4l2_tier/src/v4l2_tier/source/fingerprint.py",
-    "plugins/v4l2_tier/src/v4l2_tier/source/hotplug/watcher.py",
-    "plugins/v4l2_tier/src/v4l2_tier/source/inventory.py",
     "scripts/api-tables",
 }
 

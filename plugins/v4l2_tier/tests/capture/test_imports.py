@@ -1,4 +1,4 @@
-"""The idle agent stays small: what is large is imported with the first frame."""
+"""Large modules are imported with the first frame, so that the idle agent stays small."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Nodes as pyudev would show them, and a source whose devices a test makes up."""
+"""Nodes as pyudev reports them, and a source with simulated devices."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -18,7 +18,7 @@ from v4l2_tier.device.modes import choose
 from v4l2_tier.device.probe import NoCamera
 from v4l2_tier.settings import CaptureSettings, V4l2TierSettings
 from v4l2_tier.source.context import CameraContext
-from v4l2_tier.source.hotplug.watcher import HotplugWatcher, Noticed
+from v4l2_tier.source.hotplug.watcher import HotplugWatcher, NodeChanges
 from v4l2_tier.source.inventory import DeviceNode, UsbDevice
 from v4l2_tier.source.roster import DeviceRoster
 from v4l2_tier.source.sockets import SocketPlaces
@@ -48,12 +48,12 @@ def make_node(number: int = 0, *, incarnation: int = 1, serial: str = "CAM-A", p
         physical=f"/sys/devices/usb1/1-{port}",
         port=f"pci-0000:00:14.0-usb-0:{port}:1.0",
         usb=UsbDevice("1d6b", "0102", "Sim Cam", serial, f"1-{port}:1.0"),
-        told_capabilities=frozenset({"capture"}),
+        udev_capabilities=frozenset({"capture"}),
     )
 
 
 class Devices(HotplugWatcher):
-    """The inventory, the hotplug watcher and the drivers in one."""
+    """Simulated devices: inventory, hotplug watcher and drivers in one."""
 
     def __init__(self) -> None:
         self.nodes: dict[str, DeviceNode] = {}
@@ -61,44 +61,44 @@ class Devices(HotplugWatcher):
         self.answers: dict[str, Capabilities | NoCamera | OSError] = {}
         self.producers: dict[str, ScriptedProducer] = {}
         self.probes: list[str] = []
-        #: Instead of an answer; for one that takes its time.
+        #: Replaces the answers; for a device that answers late.
         self.slow: Callable[[Path], Capabilities] | None = None
         self.looks = 0
-        self._noticed: list[Noticed] = []
+        self._noticed: list[NodeChanges] = []
         self._event = anyio.Event()
 
     def plug(self, node: DeviceNode, *, told: bool = True) -> None:
         self.nodes[node.name] = node
         if told:
-            self.tell(Noticed(touched=frozenset({node.name})))
+            self.tell(NodeChanges(touched=frozenset({node.name})))
 
     def unplug(self, name: str, *, told: bool = True) -> None:
         del self.nodes[name]
         if told:
-            self.tell(Noticed(removed=frozenset({name})))
+            self.tell(NodeChanges(removed=frozenset({name})))
 
-    def tell(self, noticed: Noticed) -> None:
+    def tell(self, noticed: NodeChanges) -> None:
         self._noticed.append(noticed)
         self._event.set()
 
-    # Of the inventory.
+    # Inventory.
 
     async def look(self) -> tuple[tuple[DeviceNode, ...], bool]:
         self.looks += 1
         return tuple(sorted(self.nodes.values(), key=lambda node: node.number)), self.waiting
 
-    # Of the watcher.
+    # Watcher.
 
-    async def wait(self) -> Noticed:
+    async def wait(self) -> NodeChanges:
         await self._event.wait()
         self._event = anyio.Event()
         noticed, self._noticed = self._noticed, []
-        return Noticed(
+        return NodeChanges(
             frozenset().union(*(each.removed for each in noticed)),
             frozenset().union(*(each.touched for each in noticed)),
         )
 
-    # Of the drivers; the first is called in a worker thread.
+    # Drivers; `probe` is called in a worker thread.
 
     def probe(self, path: Path) -> Capabilities | NoCamera:
         if self.slow is not None:
@@ -117,7 +117,7 @@ class Devices(HotplugWatcher):
 
 
 class Report:
-    """Keeps what was reported, in order."""
+    """Record of the reports, in order."""
 
     def __init__(self) -> None:
         self.said: list[tuple[str, str]] = []
@@ -145,7 +145,7 @@ class Report:
         self._changed = anyio.Event()
 
     async def until(self, *said: tuple[str, str]) -> None:
-        """Wait until exactly this has been said, from the beginning."""
+        """Wait until exactly these reports have been made since the start."""
         with anyio.fail_after(20):
             while len(self.said) < len(said):
                 await self._changed.wait()
@@ -164,7 +164,7 @@ Watch = Callable[..., Any]
 
 @pytest.fixture
 def watch(tmp_path: Path) -> Watch:
-    """`async with watch(node, ..., setting=...) as bench`: a source that has reported its first inventory."""
+    """Return `watch(node, ..., setting=...)`: a context with a source that has reported its first inventory."""
 
     @asynccontextmanager
     async def run(
@@ -194,13 +194,13 @@ def watch(tmp_path: Path) -> Watch:
 
 @pytest.fixture
 def bench_parts() -> tuple[Devices, Report]:
-    """Devices, and who keeps what is reported of them."""
+    """Return devices and the report of them."""
     return Devices(), Report()
 
 
 @pytest.fixture
 def node() -> Callable[..., DeviceNode]:
-    """`node(2, serial="0001", port=3, incarnation=5)`."""
+    """Return the builder of nodes, as in `node(2, serial="0001", port=3, incarnation=5)`."""
     return make_node
 
 

@@ -1,4 +1,4 @@
-"""One camera that goes while it is looked after, without the source around it."""
+"""Unplugging of one camera while it runs, without the source around it."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +23,7 @@ HERE, GONE = ("connected", "video0"), ("disconnected", "video0")
 async def test_one_that_goes_in_the_moment_it_is_ready_does_not_stay(
     steps: int, bench_parts: tuple[Any, Any], node: Make, tmp_path: Path
 ) -> None:
-    """At each step of the event loop after its socket is there: a cancelled task may still run one of its own."""
+    """At each step of the event loop after its socket exists: a cancelled task may still run one more step."""
     devices, report = bench_parts
     settings = V4l2TierSettings()
     context = CameraContext(

@@ -1,4 +1,4 @@
-"""What `doctor` is told on a machine; devices themselves are looked at in the virtual machine."""
+"""Findings of `doctor`; tests in the virtual machine cover real devices."""
 
 import errno
 import os

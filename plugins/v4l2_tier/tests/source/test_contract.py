@@ -1,4 +1,4 @@
-"""The source keeps what every source promises, also on a machine without V4L2 or udev."""
+"""Contract of camera sources, held even on a machine without V4L2 or udev."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

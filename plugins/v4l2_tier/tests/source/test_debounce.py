@@ -1,4 +1,4 @@
-"""When a node is used and when it is gone."""
+"""Decision when a node is ready and when it is gone."""
 
 from collections.abc import Callable
 from random import Random
@@ -55,7 +55,7 @@ def test_what_never_settled_is_never_gone(node: Make) -> None:
 
 @pytest.mark.parametrize("removed", [(), ("video0",)])
 def test_another_device_under_the_name_is_another_device(node: Make, removed: tuple[str, ...]) -> None:
-    """With and without the event that says so."""
+    """With and without the event of its removal."""
     debounce = Debounce(0.3)
     debounce.look([node()], 10.0)
     debounce.settled(11.0)
@@ -65,7 +65,7 @@ def test_another_device_under_the_name_is_another_device(node: Make, removed: tu
 
 
 def test_gone_and_back_between_two_looks_is_gone_first(node: Make) -> None:
-    """A removal was told, and by now there is such a node again, even one that looks the same."""
+    """A removal was reported, and a node of that name, even one that looks the same, exists again."""
     debounce = Debounce(0.3)
     debounce.look([node()], 10.0)
     debounce.settled(11.0)
@@ -80,7 +80,7 @@ def test_a_flapping_node_settles_after_the_last_flap(node: Make) -> None:
     gone = [
         debounce.look([node(incarnation=2 + flap)], 12.0 + flap / 10, removed=["video0"]) for flap in range(5)
     ]
-    assert gone == [(node(),), (), (), (), ()]  # told once
+    assert gone == [(node(),), (), (), (), ()]  # reported once
     assert debounce.settled(12.69) == ()
     assert debounce.settled(12.71) == (node(incarnation=6),)
 
@@ -114,7 +114,7 @@ def test_events_about_other_nodes_put_nothing_off(node: Make) -> None:
 
 @pytest.mark.parametrize("seed", range(30))
 def test_whatever_happens_uses_and_ends_alternate_and_end_right(node: Make, seed: int) -> None:
-    """Nodes come, go, are exchanged and touched at random, with and without their events."""
+    """Nodes appear, disappear, are exchanged and touched at random, with and without their events."""
     chance, debounce = Random(seed), Debounce(0.3)
     present: dict[str, DeviceNode] = {}
     used: dict[str, DeviceNode] = {}

@@ -1,4 +1,4 @@
-"""What cameras are recognised by."""
+"""Fingerprints of cameras."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Which table of settings is a camera's."""
+"""Choice of the settings table for a camera."""
 
 from collections.abc import Callable
 

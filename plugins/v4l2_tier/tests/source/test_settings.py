@@ -1,4 +1,4 @@
-"""Settings say what they mean, in the code and in the README, and refuse what makes no sense."""
+"""Settings: one description in the code and the README, and rejection of invalid values."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Nodes become cameras, and stop being some; the devices are made up, the core's parts are real."""
+"""Nodes become cameras and disappear; the devices are simulated, the core's parts are real."""
 
 import errno
 import os
@@ -16,7 +16,7 @@ from agent_core.plugin import CaptureFailed, FrameSocket
 from agent_core.testing.scripted_producer import a_jpeg
 from v4l2_tier.device.capabilities import Capabilities
 from v4l2_tier.device.probe import NoCamera
-from v4l2_tier.source.hotplug.watcher import Noticed
+from v4l2_tier.source.hotplug.watcher import NodeChanges
 from v4l2_tier.source.inventory import DeviceNode
 
 Make = Callable[..., DeviceNode]
@@ -81,10 +81,10 @@ async def test_a_lost_event_costs_time_only(watch: Watch, node: Make) -> None:
 
 
 async def test_another_device_under_the_same_name_is_noticed(watch: Watch, node: Make) -> None:
-    """Even if no event said so: twins must not be mistaken for each other."""
+    """Even without an event: twins must not be mistaken for each other."""
     async with watch(node()) as bench:
         bench.devices.plug(node(incarnation=2, serial="CAM-B"), told=False)
-        bench.devices.tell(Noticed())
+        bench.devices.tell(NodeChanges())
         await bench.report.until((HERE, "video0"), (GONE, "video0"))
         await bench.clock.advance(0.3)
         await bench.report.until((HERE, "video0"), (GONE, "video0"), (HERE, "video0"))
@@ -122,7 +122,7 @@ async def test_what_is_no_camera_is_not_reported(
         await bench.clock.advance(1)
         assert bench.report.said == [(HERE, "video0")]
     warned = [record.message for record in caplog.records if record.levelname == "WARNING"]
-    assert warned == (["video1 is no camera: several planes"] if remarkable else [])
+    assert warned == (["video1 is not a camera: several planes"] if remarkable else [])
 
 
 async def test_a_probe_that_fails_is_shown_and_repeated_with_growing_pauses(watch: Watch, node: Make) -> None:
@@ -144,7 +144,7 @@ async def test_a_probe_that_fails_is_shown_and_repeated_with_growing_pauses(watc
 
 
 @pytest.mark.parametrize(
-    "change", [{"usb": None}, {"told_capabilities": None}, {"told_capabilities": frozenset()}]
+    "change", [{"usb": None}, {"udev_capabilities": None}, {"udev_capabilities": frozenset()}]
 )
 async def test_what_may_be_no_camera_is_not_shown_before_it_has_answered(
     watch: Watch, node: Make, change: dict[str, object]
@@ -215,7 +215,7 @@ async def test_a_mistake_of_ours_at_a_metadata_node_makes_it_no_camera(watch: Wa
     def prepare(devices: Any) -> None:
         devices.answers["video1"] = "nothing that a probe returns"
 
-    metadata = replace(node(1), told_capabilities=frozenset({""}))
+    metadata = replace(node(1), udev_capabilities=frozenset({""}))
     async with watch(node(0), metadata, prepare=prepare) as bench:
         assert bench.report.said == [(HERE, "video0")]
 
@@ -287,7 +287,7 @@ async def test_it_is_tried_again_without_anybody_asking_ever_less_often(watch: W
 async def test_while_udev_is_not_done_it_is_asked_again_ever_less_often(watch: Watch, node: Make) -> None:
     async with watch(reconcile_s=30) as bench:
         bench.devices.waiting = True
-        bench.devices.tell(Noticed())
+        bench.devices.tell(NodeChanges())
         await bench.clock.advance(60)
         assert bench.devices.looks < 15
         bench.devices.waiting = False

@@ -1,4 +1,4 @@
-"""The ways of noticing devices that can be tried without any."""
+"""Hotplug watchers, as far as they can be tested without a device."""
 
 import threading
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ import pytest
 from agent_core.testing import SimulatedClock
 from v4l2_tier.source.hotplug.inotify import InotifyWatcher
 from v4l2_tier.source.hotplug.polling import PollWatcher
-from v4l2_tier.source.hotplug.watcher import Noticed
+from v4l2_tier.source.hotplug.watcher import NodeChanges
 from v4l2_tier.source.inventory import DeviceNode, Inventory
 from v4l2_tier.source.source import open_watcher
 
@@ -26,10 +26,10 @@ async def test_inotify_tells_of_video_nodes_only(inotify: InotifyWatcher, tmp_pa
     (tmp_path / "sda").touch()
     (tmp_path / "video0").touch()
     with anyio.fail_after(10):
-        assert await inotify.wait() == Noticed(touched=frozenset({"video0"}))
+        assert await inotify.wait() == NodeChanges(touched=frozenset({"video0"}))
         (tmp_path / "sda").unlink()
         (tmp_path / "video0").unlink()
-        assert await inotify.wait() == Noticed(removed=frozenset({"video0"}))
+        assert await inotify.wait() == NodeChanges(removed=frozenset({"video0"}))
 
 
 async def test_inotify_tells_of_changed_rights(inotify: InotifyWatcher, tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_inotify_without_the_folder_says_so(tmp_path: Path) -> None:
 async def test_polling_sees_what_came_went_and_was_exchanged(tmp_path: Path) -> None:
     folder, clock = tmp_path / "video4linux", SimulatedClock()
     watcher = PollWatcher(clock, folder)  # there is no such folder before the first device
-    seen: list[Noticed] = []
+    seen: list[NodeChanges] = []
 
     async def watch() -> None:
         while True:
@@ -74,7 +74,7 @@ async def test_polling_sees_what_came_went_and_was_exchanged(tmp_path: Path) -> 
         (folder / "video0").rmdir()
         (folder / "other").rename(
             folder / "video0"
-        )  # sysfs has a new number for each folder, this disk may not
+        )  # sysfs gives each folder a new inode number; this disk may not
         await clock.advance(2)
         (folder / "video0").rmdir()
         await clock.advance(2)
@@ -99,7 +99,7 @@ async def test_each_way_can_be_waited_for_cancelled_and_closed(
 
 
 async def test_devices_without_a_node_are_left_out() -> None:
-    """As one that went since it was listed; network devices never have any."""
+    """Like a device removed since it was listed; network devices never have a node."""
     assert any(Path("/sys/class/net").iterdir())
     assert await Inventory("net").look() == ((), False)
 
@@ -111,7 +111,7 @@ async def test_the_inventory_of_this_machine_can_be_taken() -> None:
 
 
 class Locked(Inventory):
-    """One of whose devices is being probed by the kernel and does not answer."""
+    """Inventory with a device that hangs in the kernel's probe."""
 
     def __init__(self) -> None:
         super().__init__()

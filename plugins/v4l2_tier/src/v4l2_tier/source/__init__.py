@@ -1,1 +1,1 @@
-"""Where the cameras come from: inventory, hotplug, identity."""
+"""Source of V4L2 cameras: inventory, hotplug, identity."""

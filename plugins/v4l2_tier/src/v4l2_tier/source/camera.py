@@ -1,4 +1,4 @@
-"""One node: probed, reported if it is a camera, served by its broker, shown as failed while it does not work."""
+"""Life of one device node: probed, reported if it is a camera, served by a frame broker, shown as failed on trouble."""
 
 import logging
 from collections.abc import Callable
@@ -31,22 +31,22 @@ __all__ = ("V4l2Camera",)
 
 _log = logging.getLogger("camera_agent.v4l2_tier")
 
-#: The kernel gives a USB control transfer 5 s; a device that has not answered by then does not.
+#: Time for an answer before a camera is shown as failed: just above the 5 s that the kernel allows a USB control transfer.
 _PROBE_S = 6.0
 _FIRST_PROBE_PAUSE_S, _LONGEST_PROBE_PAUSE_S = 1.0, 60.0
-#: A camera that failed is tried again without anybody asking for pictures, so that its status comes right by itself.
+#: Pauses between trial pictures of a failed camera. Without trials its status would stay wrong until a client asks.
 _FIRST_TRIAL_PAUSE_S, _LONGEST_TRIAL_PAUSE_S = 10.0, 300.0
 
 
 class V4l2Camera:
-    """Owned by the source, which runs `run` and calls `gone`."""
+    """One device node and, if it is a camera, its broker. The source owns it: runs `run` and calls `gone`."""
 
     def __init__(self, node: DeviceNode, context: CameraContext) -> None:
         self.node = node
         self._context = context
         self._report = context.report
         self._clock = context.clock
-        # A probe that hangs keeps its thread, also when its camera has gone: it must not be one that others need.
+        # A hanging probe keeps its thread even after the camera has gone, so each camera has a thread of its own.
         self._threads = WorkerPool(1)
         self._scope = anyio.CancelScope()
         self._capabilities: Capabilities | None = None
@@ -54,95 +54,97 @@ class V4l2Camera:
         self._unplugged = False
 
     def gone(self) -> None:
-        """The node is not there any more: report it at once, then end."""
+        """Report the camera as disconnected at once, then end `run`; call when the node has disappeared."""
         self._unplugged = True
         if self._reported:
             self._report.disconnected(self.node.name, "The camera was unplugged.")
         self._scope.cancel()
 
-    async def run(self, looked_at: Callable[[], None]) -> None:
-        """Until `gone`; `looked_at` is called once, when the first report has been made or there is none to make.
+    async def run(self, on_examined: Callable[[], None]) -> None:
+        """Probe and serve the node until `gone`.
 
-        Raises nothing of its own: what goes wrong with one camera is that camera's problem.
+        Calls `on_examined` after the first report, or when there is nothing to report; it may be called again.
+        Raises nothing of its own: errors are reported as this camera's failure.
         """
         pauses = GrowingPauses(_FIRST_PROBE_PAUSE_S, _LONGEST_PROBE_PAUSE_S)
         with self._scope:
             while True:
                 try:
-                    await self._run(looked_at)
-                except Exception as error:  # noqa: BLE001 - the other cameras go on
-                    _log.exception("the camera %s cannot be looked after", self.node.shown_name)
+                    await self._run(on_examined)
+                except Exception as error:  # noqa: BLE001 - the other cameras keep running
+                    _log.exception("the camera %s failed with an unexpected error", self.node.shown_name)
                     self._failed(_explained(error), self._known_so_far())
                 else:
                     break
-                looked_at()
+                on_examined()
                 await self._clock.sleep(pauses.next_s())
-        looked_at()
+        on_examined()
 
-    async def _run(self, looked_at: Callable[[], None]) -> None:
+    async def _run(self, on_examined: Callable[[], None]) -> None:
         if self._is_disabled(None):
             _log.info("%s is disabled and left alone", self.node.shown_name)
             return
-        found = await self._probed(looked_at)
+        found = await self._probed(on_examined)
         if isinstance(found, NoCamera):
             level = logging.WARNING if found.remarkable else logging.DEBUG
-            _log.log(level, "%s is no camera: %s", self.node.name, found.why)
+            _log.log(level, "%s is not a camera: %s", self.node.name, found.why)
         elif self._is_disabled(found):
             _log.info("%s is disabled and left alone", self.node.shown_name)
         else:
-            await self._serve(found, looked_at)
+            await self._serve(found, on_examined)
 
-    # Finding out what it is.
+    # Probing.
 
-    async def _probed(self, looked_at: Callable[[], None]) -> Capabilities | NoCamera:
-        """Asks until there is an answer; what is known to be a camera is shown as failed meanwhile."""
+    async def _probed(self, on_examined: Callable[[], None]) -> Capabilities | NoCamera:
+        """Probe until the device answers; report a known camera as failed after each failed attempt."""
         pauses = GrowingPauses(_FIRST_PROBE_PAUSE_S, _LONGEST_PROBE_PAUSE_S)
         while True:
             try:
-                return await self._probe(looked_at)
+                return await self._probe(on_examined)
             except CaptureFailed as error:
                 self._probe_failed(error)
-            looked_at()
+            on_examined()
             await self._clock.sleep(pauses.next_s())
 
-    async def _probe(self, looked_at: Callable[[], None]) -> Capabilities | NoCamera:
-        """However long it takes: a device with many modes on a slow machine answers late, and asking again helps neither.
+    async def _probe(self, on_examined: Callable[[], None]) -> Capabilities | NoCamera:
+        """Probe once, without a time limit; report the camera as failed after 6 s without an answer.
 
-        The kernel ends what hangs; meanwhile it is shown as failed.
+        A device with many modes answers late on a slow machine, and asking again would not help. The kernel's own
+        time-outs end a call that hangs.
         """
         found: Capabilities | NoCamera | OSError
         async with anyio.create_task_group() as tg:
-            tg.start_soon(self._tell_if_slow, looked_at)
+            tg.start_soon(self._tell_if_slow, on_examined)
             try:
                 found = await self._threads.run_abandonable(self._context.probe, self.node.path)
             except OSError as error:
                 found = error
             tg.cancel_scope.cancel()
         if isinstance(found, OSError):
-            raise explain(found, "asking what it offers") from found
+            raise explain(found, "reading its capabilities") from found
         return found
 
-    async def _tell_if_slow(self, looked_at: Callable[[], None]) -> None:
+    async def _tell_if_slow(self, on_examined: Callable[[], None]) -> None:
         await self._clock.sleep(_PROBE_S)
         self._probe_failed(
             CaptureFailed(f"The camera did not answer for {_PROBE_S:g} s.", reason="camera_silent")
         )
-        looked_at()
+        on_examined()
 
     def _probe_failed(self, error: CaptureFailed) -> None:
         _log.warning("%s: %s %s", self.node.shown_name, error.details, error.suggestion)
         if error.reason != "camera_gone":
             self._failed(error, self._known_so_far())
 
-    # Serving it.
+    # Serving.
 
-    async def _serve(self, capabilities: Capabilities, looked_at: Callable[[], None]) -> None:
+    async def _serve(self, capabilities: Capabilities, on_examined: Callable[[], None]) -> None:
         settings = self._table(capabilities) or self._context.settings.defaults
         known = self._known_of(capabilities)
         self._capabilities = capabilities
         try:
             producer, chosen = self._context.make_producer(self.node, capabilities, settings, self._clock)
-        except CaptureFailed as error:  # for as long as it is plugged in
+        except CaptureFailed as error:  # permanent until the camera is unplugged
             self._failed(error, known)
             return
         path = self._context.places.path(known.fingerprint, self.node.name)
@@ -158,16 +160,16 @@ class V4l2Camera:
             await tg.start(broker.run)
             await tg.start(FrameServer(broker, path, clock=self._clock).run)
             self._connected(camera)
-            looked_at()
+            on_examined()
             await self._follow(broker, camera)
 
     async def _follow(self, broker: FrameBroker, camera: DetectedCamera) -> None:
-        """Show it as failed while it does not work, and as connected again when it does."""
+        """Report the camera as failed while the broker has a problem, and as connected once it is solved."""
         while True:
             while broker.problem is None:
                 await broker.changed()
             async with anyio.create_task_group() as tg:
-                tg.start_soon(self._try_again_and_again, broker)
+                tg.start_soon(self._try_repeatedly, broker)
                 await self._show_problems(broker)
                 tg.cancel_scope.cancel()
             self._connected(camera)
@@ -180,15 +182,15 @@ class V4l2Camera:
                 self._failed(problem)
             await broker.changed()
 
-    async def _try_again_and_again(self, broker: FrameBroker) -> None:
-        """Ask for one picture now and then; whoever else needs the camera makes it try much sooner."""
+    async def _try_repeatedly(self, broker: FrameBroker) -> None:
+        """Request one picture after growing pauses. A client's own request makes the broker try sooner."""
         pauses = GrowingPauses(_FIRST_TRIAL_PAUSE_S, _LONGEST_TRIAL_PAUSE_S)
         while True:
             await self._clock.sleep(pauses.next_s())
             with suppress(CaptureFailed):
                 await broker.fresh(self._clock.monotonic_s())
 
-    # What the core is told.
+    # Reporting to the core.
 
     def _known_of(self, capabilities: Capabilities | None) -> DetectedCamera:
         table = self._table(capabilities)
@@ -204,8 +206,11 @@ class V4l2Camera:
         )
 
     def _known_so_far(self) -> DetectedCamera | None:
-        """None while it may be no camera, or one that cannot be recognised yet, as only USB devices can unasked."""
-        captures = self.node.told_capabilities is not None and "capture" in self.node.told_capabilities
+        """Return the camera as known without its next answer.
+
+        None while the node may not be a camera, or cannot be identified: only USB devices can before a probe.
+        """
+        captures = self.node.udev_capabilities is not None and "capture" in self.node.udev_capabilities
         if self._capabilities is None and not (self.node.usb is not None and captures):
             return None
         return self._known_of(self._capabilities)
@@ -223,7 +228,7 @@ class V4l2Camera:
         return product or (capabilities.card if capabilities else "") or self.node.shown_name
 
     def _connected(self, camera: DetectedCamera) -> None:
-        if self._unplugged:  # in the very moment in which it was ready: the cancellation comes one step later
+        if self._unplugged:  # unplugged just as it became ready: the cancellation arrives one step later
             return
         self._reported = True
         self._report.connected(camera)
@@ -236,14 +241,14 @@ class V4l2Camera:
 
 
 def _explained(error: Exception) -> AgentError:
-    """What an operator is told of an error that has ended a camera's task."""
+    """Return the error that an operator sees for one that ended a camera's task."""
     inner: Exception = error
     while isinstance(inner, ExceptionGroup):
         inner = inner.exceptions[0]
     if isinstance(inner, AgentError):
         return inner
     return CaptureFailed(
-        f"The agent failed at this camera ({type(inner).__name__}).",
+        f"The agent met an internal error at this camera ({type(inner).__name__}).",
         reason="agent_failed",
-        suggestion="Its log has the whole error; it tries again with growing pauses.",
+        suggestion="See the agent's log for the traceback. The agent tries again after growing pauses.",
     )

@@ -1,4 +1,4 @@
-"""What every camera of the source is given; tests replace the parts that need a device."""
+"""Settings and services that all cameras of the source share, and the settings of a single camera."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ Probe = Callable[[Path], Union["Capabilities", "NoCamera"]]
 
 
 def probe_device(node: Path) -> "Capabilities | NoCamera":
-    """Ask the real device; see `probe`."""
+    """Probe the real device, as `v4l2_tier.device.probe.probe` does."""
     from v4l2_tier.device.probe import probe
 
     return probe(node)
@@ -36,10 +36,10 @@ def probe_device(node: Path) -> "Capabilities | NoCamera":
 def make_producer(
     node: DeviceNode, capabilities: "Capabilities", settings: CaptureSettings, clock: Clock
 ) -> "tuple[FrameProducer, ChosenMode]":
-    """The real one, and what it has chosen to deliver.
+    """Return the producer of the real device, and the mode that it chose.
 
     Raises:
-        CaptureFailed: the camera offers nothing that can be used.
+        CaptureFailed: (`no_usable_format`) the camera offers no usable format.
     """
     from v4l2_tier.capture.producer import V4l2Producer
 
@@ -49,7 +49,10 @@ def make_producer(
 
 @dataclass(frozen=True, slots=True)
 class CameraContext:
-    """`report` is the core's, `places` are shared by all cameras of a source."""
+    """Settings and services that all cameras of a source share.
+
+    `report` is the core's. Tests replace `probe` and `make_producer`, the parts that need a device.
+    """
 
     settings: V4l2TierSettings
     report: CameraReport
@@ -62,7 +65,7 @@ class CameraContext:
 def settings_of(
     settings: V4l2TierSettings, node: DeviceNode, seen: Fingerprint, name: str
 ) -> CameraSettings | None:
-    """The first table whose `match` is the camera's serial number, port or name; None if there is none."""
+    """Return the first table whose `match` fits the camera's serial number, port or name, or None."""
     serial = node.usb.serial if node.usb else ""
     known_as = [text for text in (serial, seen.serial, node.port, seen.port, name) if text]
     return next(

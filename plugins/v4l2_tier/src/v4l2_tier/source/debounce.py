@@ -1,4 +1,4 @@
-"""When a node is used and when it is gone: told what there is and the time, it decides; no I/O, no clock."""
+"""Decision when a device node is ready for use and when it is gone; sans-I/O."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from v4l2_tier.source.inventory import DeviceNode
 
 __all__ = ("Debounce",)
 
-#: However often a node is touched meanwhile, it is used after so many times the settling time.
+#: Longest wait, in settling times, for a node that events keep touching.
 _LONGEST = 10
 
 
@@ -19,10 +19,10 @@ class _Pending:
 
 
 class Debounce:
-    """A node is settled when it has been there, unchanged, for `settle_s`; it is gone at once.
+    """Device nodes that have existed, unchanged, for `settle_s` (seconds).
 
-    Nodes are told apart by name and incarnation. One that came and went before it settled is never heard of; one that
-    went and came back, however quickly, is gone first and settles again: it may be another camera.
+    Name and incarnation identify a node. A node that disappears before it settles is never returned. A node that
+    disappears and returns, however quickly, is reported gone and settles again: it may be another camera.
     """
 
     def __init__(self, settle_s: float) -> None:
@@ -32,7 +32,7 @@ class Debounce:
 
     @property
     def next_s(self) -> float | None:
-        """When the next node is settled, if nothing happens until then."""
+        """Monotonic time at which the next node settles if no event comes first; None if none is pending."""
         return min((self._due_s(each) for each in self._pending.values()), default=None)
 
     def look(
@@ -43,13 +43,13 @@ class Debounce:
         removed: Collection[str] = (),
         touched: Collection[str] = (),
     ) -> tuple[DeviceNode, ...]:
-        """Take in what there is; returns the settled nodes that are gone.
+        """Record the present nodes; return the settled nodes that are gone.
 
         Args:
-            nodes: all that there are now.
+            nodes: all nodes that exist now.
             now_s: monotonic.
-            removed: names that were removed since the last look, whether or not there is such a node again.
-            touched: names about which there were other events.
+            removed: names that were removed since the last look, even if a node of that name exists again.
+            touched: names with any other event.
         """
         present = {node.name: node for node in nodes}
         gone = tuple(
@@ -73,7 +73,7 @@ class Debounce:
         return _Pending(node, before.first_s, now_s if touched else before.last_s)
 
     def settled(self, now_s: float, *, at_once: bool = False) -> tuple[DeviceNode, ...]:
-        """The nodes that have settled since the last call; all pending ones with `at_once`."""
+        """Return the nodes that have settled since the last call, or all pending nodes with `at_once`."""
         done = [each.node for each in self._pending.values() if at_once or self._due_s(each) <= now_s]
         for node in done:
             del self._pending[node.name]
@@ -86,5 +86,5 @@ class Debounce:
 
 
 def _same(node: DeviceNode, other: DeviceNode | None) -> bool:
-    """Whether it is one and the same node; what udev says about it may have changed."""
+    """Return whether both are the same node, ignoring properties that udev may have changed."""
     return other is not None and (node.name, node.incarnation) == (other.name, other.incarnation)

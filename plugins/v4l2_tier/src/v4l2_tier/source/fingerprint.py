@@ -1,7 +1,7 @@
-"""What a camera is recognised by: strings that are the same tomorrow, after a replug and under another kernel.
+"""Fingerprint of a camera: strings that survive a reboot, a replug and a change of kernel.
 
-The descriptor is coarse on purpose: maker, model, product. A hash of the formats would tell no two cameras of one make
-apart, and would change with a kernel, a firmware or a slower port, which would make a known camera a new one.
+The descriptor is coarse on purpose: vendor, model, product. A hash of the formats would not distinguish two cameras of
+one model, and would change with the kernel, the firmware or a slower port, so that a known camera would appear as new.
 """
 
 import re
@@ -14,7 +14,7 @@ from v4l2_tier.source.inventory import DeviceNode, UsbDevice
 __all__ = ("SOURCE", "fingerprint", "own_serial")
 
 _SHORTEST_SERIAL = 4
-#: What makers leave in the field: words, counting, a number that only the first unit could have, a version, a date.
+#: Values that vendors leave in the field: words, digits in sequence, a first unit's number, a version, a date.
 _PLACEHOLDERS = re.compile(
     r"serial(no|num(ber)?)?|none|null|default|unknown|notavailable|test|sn|n/?a|(usb|web|hd)*cam(era)?"
     r"|(sn)?0*[0-9]{1,2}|0x0*[0-9a-f]{1,2}|0?1234(5(6(7(8(9(0|abcdef)?)?)?)?)?)?|abcdef[0-9]*|abcdefg[a-z]*"
@@ -25,11 +25,11 @@ _PLACEHOLDERS = re.compile(
 
 
 def own_serial(text: str) -> str | None:
-    """A serial number if it can be one unit's own.
+    """Return `text` stripped if it can be the serial number of a single unit, else None.
 
-    Not taken: what is shorter than four characters, one character repeated, an obvious placeholder (`0001`,
-    `SN0001`, `123456789`, `200901010001`, a version such as `01.00.00`, a date) or what cannot be printed. What passes may
-    still be the same for every unit of a maker; the core notices when two of them are connected.
+    Rejects texts shorter than four characters, one repeated character, unprintable characters and obvious placeholders
+    (`0001`, `SN0001`, `123456789`, `200901010001`, a version such as `01.00.00`, a date). An accepted number may still
+    be the same on every unit of a vendor; the core notices when two of them are connected.
     """
     text = text.strip()
     bare = re.sub(r"[\s_-]", "", text)
@@ -41,10 +41,11 @@ def own_serial(text: str) -> str | None:
 
 
 def fingerprint(node: DeviceNode, capabilities: Capabilities | None) -> Fingerprint:
-    """Of one capture node; complete for USB devices before they have been probed, for others only after.
+    """Return the fingerprint of one capture node.
 
-    Several capture nodes of one device (colour and infrared) differ by USB interface and index, in the serial number
-    too. Devices that share one ID_PATH (the kernel's vivid) differ by `bus_info`.
+    It is complete before a probe for USB devices, and only with `capabilities` for others. Several capture nodes of one
+    device (colour and infrared) differ by USB interface and index, which are part of the serial number too. Devices
+    that share one ID_PATH (the kernel's vivid) differ by `bus_info`.
     """
     if node.usb is None:
         return _of_other(node, capabilities)
@@ -69,7 +70,7 @@ def _of_other(node: DeviceNode, capabilities: Capabilities | None) -> Fingerprin
 
 
 def _part(node: DeviceNode, usb: UsbDevice) -> str:
-    """Which part of the device it is; the first function's first node says nothing."""
+    """Return a suffix for the part of the device, empty for the first node of the first interface."""
     part = usb.interface.partition(":")[2].partition(".")[2]
     number = f"#{part}" if part not in ("", "0") else ""
     return number + _index(node)

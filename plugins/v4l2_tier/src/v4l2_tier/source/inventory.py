@@ -1,4 +1,4 @@
-"""Which video4linux nodes there are, and what can be known about each without opening it."""
+"""Inventory of the video4linux nodes, with the properties that are known without opening one."""
 
 import logging
 from dataclasses import dataclass
@@ -19,15 +19,15 @@ _UDEV_CONTROL = Path("/run/udev/control")
 
 
 def udev_runs() -> bool:
-    """Whether a udev daemon answers for the properties of devices."""
+    """Return whether a udev daemon runs; without one, devices have no udev properties."""
     return _UDEV_CONTROL.exists()
 
 
 @dataclass(frozen=True, slots=True)
 class UsbDevice:
-    """From the USB descriptors, as the kernel shows them; `vendor` and `model` are four hexadecimal digits.
+    """Strings of a USB descriptor as sysfs shows them; `vendor` and `model` are four hexadecimal digits.
 
-    `interface` is the kernel's name of the interface that the node belongs to, such as `1-4.2:1.0`.
+    `interface` is the kernel's name of the node's interface, such as `1-4.2:1.0`.
     """
 
     vendor: str
@@ -39,11 +39,11 @@ class UsbDevice:
 
 @dataclass(frozen=True, slots=True)
 class DeviceNode:
-    """One node, such as `video0`.
+    """One device node, such as `video0`.
 
-    `incarnation` differs each time that the kernel makes a node, also under the same name. `index` counts the nodes
+    `incarnation` is new each time that the kernel creates a node, even under the same name. `index` counts the nodes
     of one driver instance. `physical` is the same for all nodes of one physical device. `port` is udev's ID_PATH.
-    `told_capabilities` are udev's words (`capture`, ...), None where it says nothing.
+    `udev_capabilities` are the words of ID_V4L_CAPABILITIES (`capture`, ...), None if udev has set none.
     """
 
     name: str
@@ -55,19 +55,19 @@ class DeviceNode:
     physical: str
     port: str | None
     usb: UsbDevice | None
-    told_capabilities: frozenset[str] | None
+    udev_capabilities: frozenset[str] | None
 
     @property
     def shown_name(self) -> str:
-        """What the maker calls it, as far as that is known without opening it."""
+        """Product name, or the driver's label, known without opening the device."""
         return (self.usb.product if self.usb else "") or self.label or "Camera"
 
 
 class Inventory:
-    """Looks at sysfs and at udev's own data; no device is opened.
+    """Reader of sysfs and of udev's database; it opens no device.
 
-    The kernel takes a USB device's lock to show its strings: one that is being probed and does not answer lets the
-    reader wait, so this is done in a worker thread. One look at a time: libudev's context is not for two threads.
+    The kernel takes a USB device's lock to show its strings, so a device that hangs in its own probe blocks the reader:
+    `look` works in a worker thread. Call it one at a time: libudev's context is not thread-safe.
 
     Raises:
         ImportError: libudev is not installed.
@@ -81,31 +81,31 @@ class Inventory:
         self._threads = WorkerPool(1)
 
     async def look(self) -> tuple[tuple[DeviceNode, ...], bool]:
-        """All nodes in the order of their numbers, and whether there are others that udev has not yet worked on.
+        """Return the nodes by number, and whether udev has yet to process others.
 
-        Cancelled, it leaves the thread to its waiting; the inventory must not be used again then.
+        Cancelling abandons the thread; the inventory must not be used afterwards.
         """
         return await self._threads.run_abandonable(self.look_now)
 
     def look_now(self) -> tuple[tuple[DeviceNode, ...], bool]:
-        """As `look`; may wait for a device."""
+        """Do the work of `look` in the calling thread; may block on a device."""
         nodes: list[DeviceNode] = []
         waiting = False
         for device in self._context.list_devices(subsystem=self._subsystem):
             try:
                 if device.device_node is None or not Path(device.device_node).exists():
-                    continue  # it went since it was listed, or this container has none of it
+                    continue  # removed since it was listed, or not passed into this container
                 if udev_runs() and not device.is_initialized:
                     waiting = True
                     continue
                 nodes.append(_node(device))
-            except (OSError, KeyError, LookupError, ValueError) as error:  # it went while it was looked at
-                _log.debug("a device could not be read: %r", error)
+            except (OSError, KeyError, LookupError, ValueError) as error:  # removed while it was read
+                _log.debug("skipping a device that cannot be read: %r", error)
         return tuple(sorted(nodes, key=lambda node: node.number)), waiting
 
 
 def open_inventory() -> Inventory:
-    """As `Inventory`.
+    """Return an `Inventory`.
 
     Raises:
         DependencyFailed: libudev is not installed.
@@ -116,7 +116,7 @@ def open_inventory() -> Inventory:
         raise DependencyFailed(
             "V4L2 cameras cannot be found without libudev.",
             reason="libudev_missing",
-            suggestion="Install libudev (Debian: libudev1), or take v4l2_tier out of plugins.enabled.",
+            suggestion="Install libudev (Debian: libudev1), or remove v4l2_tier from plugins.enabled.",
             dependency="libudev",
         ) from error
 
@@ -135,7 +135,7 @@ def _node(device: "pyudev.Device") -> DeviceNode:
         physical=parent.sys_path if parent is not None else device.sys_path,
         port=device.properties.get("ID_PATH"),
         usb=_usb(usb_device, device) if usb_device is not None else None,
-        told_capabilities=None if words is None else frozenset(words.strip(":").split(":")),
+        udev_capabilities=None if words is None else frozenset(words.strip(":").split(":")),
     )
 
 

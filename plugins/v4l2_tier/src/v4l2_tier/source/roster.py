@@ -1,4 +1,4 @@
-"""The roll: all nodes looked at, settled ones given to a camera each, gone ones taken away."""
+"""Roster of device nodes: starts a camera for each settled node, and ends it when the node is gone."""
 
 from typing import TYPE_CHECKING
 
@@ -9,7 +9,7 @@ from anyio.abc import TaskGroup, TaskStatus
 from agent_core.plugin import Clock, GrowingPauses
 from v4l2_tier.source.context import CameraContext
 from v4l2_tier.source.debounce import Debounce
-from v4l2_tier.source.hotplug.watcher import HotplugWatcher, Noticed
+from v4l2_tier.source.hotplug.watcher import HotplugWatcher, NodeChanges
 from v4l2_tier.source.inventory import DeviceNode, Inventory
 
 if TYPE_CHECKING:
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 __all__ = ("DeviceRoster",)
 
-#: While udev has not said what it knows of a node: looked again after so long, and then ever less often.
+#: First pause before another look while udev still processes a node; the pauses grow.
 _FIRST_WAIT_S = 0.2
 
 
 class DeviceRoster:
-    """Which nodes there are and the camera that looks after each."""
+    """Device nodes and the `V4l2Camera` that serves each; the cameras run in the caller's `tasks`."""
 
     def __init__(
         self, inventory: Inventory, watcher: HotplugWatcher, context: CameraContext, tasks: TaskGroup
@@ -38,58 +38,59 @@ class DeviceRoster:
         self._look_s = 0.0
 
     async def run(self, *, task_status: TaskStatus[None]) -> None:
-        await self._look(Noticed())
-        # One after the other, by number: so ids do not depend on which device answers first.
+        """Follow the devices until cancelled; started once the nodes that exist at the start are reported."""
+        await self._look(NodeChanges())
+        # In sequence, by number, so that camera ids do not depend on which device answers first.
         for node in self._debounce.settled(self._clock.monotonic_s(), at_once=True):
-            await self._tasks.start(self._look_after, self._new_camera(node))
+            await self._tasks.start(self._run_camera, self._new_camera(node))
         task_status.started()
         while True:
-            noticed = await self._wait()
-            await self._look(noticed)
+            changes = await self._wait()
+            await self._look(changes)
             for node in self._debounce.settled(self._clock.monotonic_s()):
-                self._tasks.start_soon(self._look_after, self._new_camera(node))
+                self._tasks.start_soon(self._run_camera, self._new_camera(node))
 
-    async def _look(self, noticed: Noticed) -> None:
-        """All of them, each time: there are few, and an event can be lost or come twice."""
+    async def _look(self, changes: NodeChanges) -> None:
+        """Read all nodes: there are few, and an event can be lost or repeated."""
         nodes, waiting = await self._inventory.look()
         now_s = self._clock.monotonic_s()
-        for node in self._debounce.look(nodes, now_s, removed=noticed.removed, touched=noticed.touched):
+        for node in self._debounce.look(nodes, now_s, removed=changes.removed, touched=changes.touched):
             self._cameras.pop(node.name).gone()
         if not waiting:
             self._waits.reset()
         self._look_s = now_s + (self._waits.next_s() if waiting else self._context.settings.reconcile_s)
 
     def _new_camera(self, node: DeviceNode) -> "V4l2Camera":
-        from v4l2_tier.source.camera import V4l2Camera  # with all that opens devices: not before there is one
+        from v4l2_tier.source.camera import V4l2Camera  # large: loaded with the first device
 
         camera = self._cameras[node.name] = V4l2Camera(node, self._context)
         return camera
 
-    async def _look_after(
+    async def _run_camera(
         self, camera: "V4l2Camera", *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED
     ) -> None:
         told = False
 
-        def looked_at() -> None:
+        def on_examined() -> None:
             nonlocal told
             if not told:
                 told = True
                 task_status.started()
 
-        await camera.run(looked_at)
+        await camera.run(on_examined)
 
-    async def _wait(self) -> Noticed:
-        """The next notice; or nothing, when a node has settled or it is time to look without a reason."""
+    async def _wait(self) -> NodeChanges:
+        """Return the next changes, or none when a node has settled or the next look is due."""
         due_s = min(self._look_s, self._debounce.next_s or self._look_s)
-        noticed = Noticed()
+        changes = NodeChanges()
 
         async def notice() -> None:
-            nonlocal noticed
-            noticed = await self._watcher.wait()
+            nonlocal changes
+            changes = await self._watcher.wait()
             tg.cancel_scope.cancel()
 
         async with anyio.create_task_group() as tg:
             tg.start_soon(notice)
             await self._clock.sleep(max(due_s - self._clock.monotonic_s(), 0.0))
             tg.cancel_scope.cancel()
-        return noticed
+        return changes

@@ -1,4 +1,4 @@
-"""Where the cameras' frame sockets are: the same place for the same camera on the same port, one camera at a time."""
+"""Paths of the cameras' frame sockets."""
 
 import hashlib
 from collections import defaultdict
@@ -12,17 +12,23 @@ __all__ = ("SocketPlaces",)
 
 
 class SocketPlaces:
-    """A camera that comes back waits for the one before it to have closed its socket."""
+    """Socket paths in one folder, with a lock per path.
+
+    A camera has the same path each time that it returns to a port, and waits until its predecessor's socket is closed.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._locks: defaultdict[Path, anyio.Lock] = defaultdict(anyio.Lock)
 
     def path(self, seen: Fingerprint, name: str) -> Path:
-        """Short, as socket addresses are; `name` is the node's, for cameras of which no port is known."""
+        """Return the path for a camera; `name` is the node's, used where no port is known.
+
+        The name is a short hash: a socket address holds at most 108 bytes.
+        """
         known_by = f"{seen.serial}\n{seen.port or name}\n{seen.descriptor}"
         return self._folder / f"v4l2_{hashlib.sha256(known_by.encode()).hexdigest()[:12]}.sock"
 
     def held(self, path: Path) -> anyio.Lock:
-        """To be held while a socket is at `path`."""
+        """Return the lock to hold while a socket is bound to `path`."""
         return self._locks[path]

@@ -1,1 +1,1 @@
-"""Ways to learn that devices have come or gone."""
+"""Watchers for devices that are plugged in or removed."""

@@ -1,4 +1,4 @@
-"""Nodes that come and go in /dev, where neither udev nor netlink can be had."""
+"""Watcher of /dev by inotify, for systems without udev and netlink."""
 
 import ctypes
 import os
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import anyio
 
-from v4l2_tier.source.hotplug.watcher import HotplugWatcher, Noticed
+from v4l2_tier.source.hotplug.watcher import HotplugWatcher, NodeChanges
 
 __all__ = ("InotifyWatcher",)
 
@@ -20,10 +20,10 @@ _READ_BYTES = 65536
 
 
 class InotifyWatcher(HotplugWatcher):
-    """Watches one folder for names that start with `video`.
+    """Watcher of one folder for names that start with `video`.
 
     Raises:
-        OSError: no inotify, no folder, or too many watches.
+        OSError: inotify is unavailable, the folder is missing, or the limit of watches is reached.
     """
 
     def __init__(self, folder: Path = Path("/dev")) -> None:
@@ -36,14 +36,14 @@ class InotifyWatcher(HotplugWatcher):
             self.close()
             raise
 
-    async def wait(self) -> Noticed:
+    async def wait(self) -> NodeChanges:
         while True:
             await anyio.wait_readable(self._fd)
             events = [*_events(os.read(self._fd, _READ_BYTES))]
             ours = [(mask, name) for mask, name in events if name.startswith("video")]
             if ours or any(mask & _IN_Q_OVERFLOW for mask, _ in events):
                 left = _IN_DELETE | _IN_MOVED_FROM
-                return Noticed(
+                return NodeChanges(
                     removed=frozenset(name for mask, name in ours if mask & left),
                     touched=frozenset(name for mask, name in ours if not mask & left),
                 )
@@ -60,7 +60,7 @@ def _checked(result: int) -> int:
 
 
 def _events(data: bytes) -> Iterator[tuple[int, str]]:
-    """Mask and name of each."""
+    """Yield the mask and name of each event."""
     while data:
         _, mask, _, length = _EVENT.unpack_from(data)
         end = _EVENT.size + length

@@ -1,4 +1,4 @@
-"""Events of udev, or of the kernel itself, from a netlink socket."""
+"""Watcher of udev's or the kernel's events on a netlink socket."""
 
 import errno
 import logging
@@ -8,7 +8,7 @@ from typing import Literal
 
 import anyio
 
-from v4l2_tier.source.hotplug.watcher import HotplugWatcher, Noticed
+from v4l2_tier.source.hotplug.watcher import HotplugWatcher, NodeChanges
 from v4l2_tier.source.inventory import SUBSYSTEM
 
 __all__ = ("NetlinkWatcher",)
@@ -17,10 +17,12 @@ _log = logging.getLogger("camera_agent.v4l2_tier")
 
 
 class NetlinkWatcher(HotplugWatcher):
-    """`udev` events come when udev has worked on a device, `kernel` events a moment earlier and without udev.
+    """Watcher of netlink events.
+
+    `udev` events arrive once udev has processed a device; `kernel` events arrive a moment earlier and need no udev.
 
     Raises:
-        OSError: no such socket, as in a sandbox without AF_NETLINK.
+        OSError: the socket cannot be opened, as in a sandbox without AF_NETLINK.
         ImportError: libudev is not installed.
     """
 
@@ -31,29 +33,29 @@ class NetlinkWatcher(HotplugWatcher):
         self._monitor.filter_by(SUBSYSTEM)
         self._monitor.start()
 
-    async def wait(self) -> Noticed:
+    async def wait(self) -> NodeChanges:
         await anyio.wait_readable(self._monitor.fileno())
         return self._read_all()
 
-    def _read_all(self) -> Noticed:
-        """All that is queued, in one go: a bus that comes up has many devices."""
+    def _read_all(self) -> NodeChanges:
+        """Read all queued events at once: a bus that comes up has many devices."""
         removed: set[str] = set()
         touched: set[str] = set()
         while True:
             try:
                 device = self._monitor.poll(0)
             except OSError as error:
-                # Where pyudev meets it in poll(2) it does not say which error it is, and leaves it on the socket.
+                # From poll(2), pyudev raises without the error number, which then is still pending on the socket.
                 if errno.ENOBUFS not in (error.errno, self._pending_error()):
                     raise
-                _log.warning("events about devices were lost; all devices are looked at")
+                _log.warning("events about devices were lost; reading all devices again")
                 continue
             if device is None:
-                return Noticed(frozenset(removed), frozenset(touched))
+                return NodeChanges(frozenset(removed), frozenset(touched))
             (removed if device.action == "remove" else touched).add(device.sys_name)
 
     def _pending_error(self) -> int:
-        """The socket's error, which is gone from it then."""
+        """Return the socket's pending error number, which clears it; 0 if there is none."""
         with socket.socket(fileno=os.dup(self._monitor.fileno())) as same:
             return same.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
 
