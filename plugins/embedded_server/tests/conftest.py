@@ -1,4 +1,4 @@
-"""The servers under test: the embedded one, and a real MediaMTX where there is one."""
+"""Servers under test: the embedded one, and a real MediaMTX if one is installed."""
 
 import os
 import shutil
@@ -41,7 +41,7 @@ pathDefaults:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A running server. `embedded` is set where it is ours; `api_url` has the agent's credentials then."""
+    """Running server. For the embedded one `embedded` is set, and `api_url` has the agent's credentials."""
 
     kind: str
     api_url: str
@@ -51,7 +51,7 @@ class Server:
 
     @property
     def open_url(self) -> str:
-        """The API's address without credentials."""
+        """URL of the API without credentials."""
         scheme, _, rest = self.api_url.partition("://")
         return f"{scheme}://{rest.rpartition('@')[2]}"
 
@@ -142,7 +142,7 @@ async def _answers(url: str) -> None:
 
 
 class RtspClient:
-    """One RTSP connection of a test; requests are sent as they are given."""
+    """RTSP connection of a test; requests are sent unchanged."""
 
     def __init__(self, stream: ByteStream, base: str) -> None:
         self.base = base
@@ -156,7 +156,7 @@ class RtspClient:
     async def ask(
         self, method: str, path: str, headers: dict[str, str] | None = None, body: bytes = b""
     ) -> Response:
-        """Send one request and wait for its answer; frames that come between are kept in `frames`."""
+        """Send a request and wait for its answer; frames that arrive meanwhile are kept in `frames`."""
         self._cseq += 1
         fields = {
             "CSeq": str(self._cseq),
@@ -179,7 +179,7 @@ class RtspClient:
         return self._messages.pop(0)
 
     async def packet(self) -> Interleaved:
-        """The next RTP packet; reports are passed over."""
+        """Return the next RTP packet; skip reports."""
         while True:
             message = await self.next()
             if isinstance(message, Interleaved) and message.channel == 0:
@@ -189,18 +189,18 @@ class RtspClient:
         await self._stream.send(data)
 
     async def play(self, path: str) -> None:
-        """DESCRIBE, SETUP of the first track, PLAY."""
+        """Send DESCRIBE, SETUP of the first track, and PLAY."""
         assert (await self.ask("DESCRIBE", path)).status == 200
         await self.hold(path)
         assert (await self.ask("PLAY", path)).status == 200
 
     async def hold(self, path: str) -> None:
-        """SETUP of the first track, nothing more."""
+        """Send SETUP of the first track only."""
         transport = {"Transport": "RTP/AVP/TCP;unicast;interleaved=0-1"}
         assert (await self.ask("SETUP", f"{path}/trackID=0", transport)).status == 200
 
     async def publish(self, path: str) -> None:
-        """Become the publisher, of a stream in which nothing comes."""
+        """Become the publisher of a stream without packets."""
         headers = {"Content-Type": "application/sdp"}
         assert (await self.ask("ANNOUNCE", path, headers, DESCRIPTION)).status == 200
         transport = {"Transport": "RTP/AVP/TCP;unicast;interleaved=0-1;mode=record"}
@@ -208,7 +208,7 @@ class RtspClient:
         assert (await self.ask("RECORD", path)).status == 200
 
     async def ended(self, within_s: float = 10) -> None:
-        """Wait until the server has closed the connection; what comes before is read and dropped."""
+        """Wait until the server closes the connection; discard all data before."""
         with anyio.fail_after(within_s):
             try:
                 while True:
@@ -217,7 +217,7 @@ class RtspClient:
                 return
 
 
-#: What FFmpeg announces, at 1280x720.
+#: FFmpeg's description of a stream of 1280x720.
 DESCRIPTION = (
     b"v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=No Name\r\nt=0 0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n"
     b"a=fmtp:96 packetization-mode=1; sprop-parameter-sets=Z0LAH9oBQBbsBEAAAAMAQAAADyPGDKg=,aM4PyA==; "
@@ -231,7 +231,7 @@ class RtspFactory(Protocol):
 
 @pytest.fixture
 def rtsp(server: Server) -> RtspFactory:
-    """Opens RTSP connections to the server under test."""
+    """Return a function that opens RTSP connections to the server under test."""
     return _connector(server)
 
 
@@ -246,5 +246,5 @@ def _connector(server: Server) -> RtspFactory:
 
 @pytest.fixture
 def embedded_rtsp(embedded: Server) -> RtspFactory:
-    """The same for tests of the embedded server only."""
+    """Return the same for tests of the embedded server only."""
     return _connector(embedded)

@@ -41,11 +41,11 @@ def test_fragments_of_h265() -> None:
     assert found == [(0, (b"\x26\x01abcd",), True), (10, (b"\x02\x01z",), False)]
 
 
-def test_a_picture_without_marker_ends_with_the_next_timestamp() -> None:
+def test_a_picture_without_marker_ends_at_the_next_timestamp() -> None:
     assert units("H264", packet(0, 0, b"\x41a"), packet(1, 5, b"\x41b")) == [(0, (b"\x41a",), False)]
 
 
-def test_a_picture_that_lost_a_packet_is_dropped_and_the_next_is_not() -> None:
+def test_a_picture_with_a_lost_packet_is_dropped_and_the_next_is_kept() -> None:
     found = units(
         "H264",
         packet(0, 0, b"\x7c\x85ab"),
@@ -79,7 +79,7 @@ def test_numbers_and_times_wrap() -> None:
 
 @pytest.mark.parametrize("seed", range(100))
 @pytest.mark.parametrize("codec", ["H264", "H265"])
-def test_any_bytes_do_no_harm(codec: str, seed: int) -> None:
+def test_random_bytes_raise_nothing(codec: str, seed: int) -> None:
     chance = random.Random(seed)
     packets = [
         packet(

@@ -1,4 +1,4 @@
-"""What the fault switches do."""
+"""Effects of the fault switches."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -53,7 +53,7 @@ async def test_forgotten_paths(embedded: Any, api: httpx.AsyncClient, embedded_r
     assert (await api.get("/v3/info")).json()["started"] == started
 
 
-async def test_a_mute_server_answers_nothing_until_it_may(
+async def test_a_muted_server_answers_nothing_until_it_is_unmuted(
     embedded: Any, api: httpx.AsyncClient, embedded_rtsp: Any
 ) -> None:
     await added(api, "cam")
@@ -70,7 +70,7 @@ async def test_a_mute_server_answers_nothing_until_it_may(
 
 
 def key_picture(sequence: int) -> bytes:
-    """One packet with a whole key frame, as far as a recorder looks."""
+    """Return a packet that a recorder takes for a complete key frame."""
     timestamp = (sequence * 3000).to_bytes(4, "big")
     payload = b"\x80\xe0" + sequence.to_bytes(2, "big") + timestamp + b"\0\0\0\7" + b"\x65\x88\x84\x00"
     return b"$\0" + len(payload).to_bytes(2, "big") + payload
@@ -81,7 +81,7 @@ async def send_pictures(publisher: Any, first: int, count: int) -> None:
         await publisher.send(key_picture(sequence))
 
 
-async def test_a_recording_that_never_reaches_the_disk_and_then_does(
+async def test_a_recording_resumes_when_the_disk_accepts_data_again(
     embedded: Any, api: httpx.AsyncClient, embedded_rtsp: Any
 ) -> None:
     embedded.embedded.faults.write_nothing = True

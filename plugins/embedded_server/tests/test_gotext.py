@@ -36,7 +36,7 @@ def test_durations(text: str, shown: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["abc", "-", "1", "1s2", "1.2.3s", "s", "1y", " 1s", "1dx", '"'])
-def test_durations_that_are_none(text: str) -> None:
+def test_invalid_durations(text: str) -> None:
     with pytest.raises(ConfigRefused, match=r"^time: "):
         parse_duration(text)
 
@@ -57,10 +57,10 @@ def test_sizes(text: str, size: int, shown: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "1", "M", "-1M", "0M", "1X", "1MBB"])
-def test_sizes_that_are_none(text: str) -> None:
+def test_invalid_sizes(text: str) -> None:
     with pytest.raises(ConfigRefused, match="byte quantity"):
         parse_size(text)
 
 
-def test_json_is_written_as_go_writes_it() -> None:
+def test_json_is_escaped_as_go_does() -> None:
     assert dumps({"a": ["<&>", None, True, "é"]}) == '{"a":["\\u003c\\u0026\\u003e",null,true,"é"]}'

@@ -9,7 +9,7 @@ from embedded_server.rtsp.outbox import Outbox
 
 @pytest.fixture
 async def sockets() -> AsyncIterator[tuple[SocketStream, SocketStream]]:
-    """Two ends of a connection, with small buffers on the writing side."""
+    """Both ends of a connection: the near one, which writes, and the far one."""
     accepted: list[SocketStream] = []
     done = anyio.Event()
     async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener:
@@ -29,7 +29,7 @@ async def sockets() -> AsyncIterator[tuple[SocketStream, SocketStream]]:
             tg.cancel_scope.cancel()
 
 
-async def test_what_was_put_is_sent_in_order_and_then_it_ends(
+async def test_the_queue_is_sent_in_order_before_the_end(
     sockets: tuple[SocketStream, SocketStream],
 ) -> None:
     near, far = sockets
@@ -43,14 +43,14 @@ async def test_what_was_put_is_sent_in_order_and_then_it_ends(
     assert outbox.sent_bytes == 5
 
 
-async def test_a_full_box_drops_packets_but_no_answers() -> None:
+async def test_a_full_queue_drops_packets_but_no_answers() -> None:
     outbox = Outbox(limit_packets=2)
     assert [outbox.put_packet(b"x") for _ in range(4)] == [True, True, False, False]
     outbox.put(b"answer")
     assert outbox.discarded == 2
 
 
-async def test_a_reader_that_takes_nothing_is_given_up(sockets: tuple[SocketStream, SocketStream]) -> None:
+async def test_a_reader_that_accepts_nothing_times_out(sockets: tuple[SocketStream, SocketStream]) -> None:
     near, _ = sockets
     outbox = Outbox(limit_packets=2000, write_timeout_s=0.2)
     for _ in range(2000):

@@ -1,4 +1,4 @@
-"""Places among the connections, a lack of descriptors, and clients that send faster than they are read."""
+"""Places for connections, a lack of descriptors, and clients that send faster than the server reads."""
 
 import errno
 import logging
@@ -14,7 +14,7 @@ from anyio.abc import Listener, SocketAttribute, SocketStream, TaskGroup
 from embedded_server.connections.places import Place, Places, accept_all
 
 
-async def test_the_oldest_that_is_not_settled_gives_way() -> None:
+async def test_the_oldest_unsettled_connection_gives_way() -> None:
     places = Places(2)
     with ExitStack() as held:
         first, second, third = (held.enter_context(places.take(is_own=False)) for _ in range(3))
@@ -27,7 +27,7 @@ async def test_the_oldest_that_is_not_settled_gives_way() -> None:
         assert held.enter_context(places.take(is_own=True)) is not None
 
 
-async def test_a_place_is_free_again() -> None:
+async def test_a_place_is_freed() -> None:
     places = Places(1)
     for _ in range(3):
         with places.take(is_own=False) as place:
@@ -36,7 +36,7 @@ async def test_a_place_is_free_again() -> None:
 
 
 class Short:
-    """A listener that has no descriptor left three times, then no client that waits, then waits for ever."""
+    """Listener that lacks a descriptor three times, then loses a client, then waits for ever."""
 
     def __init__(self) -> None:
         self.waits = anyio.Event()
@@ -50,10 +50,12 @@ class Short:
 
 
 async def _serve(stream: SocketStream, place: Place) -> None:
-    raise AssertionError("there is no one to serve")
+    raise AssertionError("there is no client to serve")
 
 
-async def test_a_lack_of_descriptors_is_said_once_and_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_lack_of_descriptors_is_logged_once_and_ends_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     listener = Short()
     with caplog.at_level(logging.ERROR):
         async with anyio.create_task_group() as tg:
@@ -64,8 +66,8 @@ async def test_a_lack_of_descriptors_is_said_once_and_ends_nothing(caplog: pytes
     assert len([each for each in caplog.records if "have to wait" in each.getMessage()]) == 1
 
 
-async def _send_while_it_is_taken(port: int, most_bytes: int) -> int:
-    """Send until `most_bytes` are gone, or nothing has been taken for a second."""
+async def _send_while_accepted(port: int, most_bytes: int) -> int:
+    """Send until `most_bytes` are sent, or nothing has been accepted for one second."""
     sent = 0
     with socket.create_connection(("127.0.0.1", port)) as client:
         client.setblocking(False)
@@ -78,15 +80,15 @@ async def _send_while_it_is_taken(port: int, most_bytes: int) -> int:
     return sent
 
 
-async def test_what_nobody_reads_stays_with_the_client() -> None:
+async def test_unread_data_stays_with_the_client() -> None:
     async def read_nothing(stream: SocketStream, place: Place) -> None:
         await anyio.sleep_forever()
 
-    most_bytes = 256 << 20  # the kernel's buffers of both ends hold a tenth of it at the very most
+    most_bytes = 256 << 20  # the kernel's buffers of both ends hold at most a tenth of it
     listener = await anyio.create_tcp_listener(local_host="127.0.0.1", local_port=0)
     async with listener, anyio.create_task_group() as tg:
         tg.start_soon(accept_all, listener, Places(1), read_nothing)
         port = listener.extra(SocketAttribute.local_port)  # noqa: S610 - not Django
-        sent = await _send_while_it_is_taken(port, most_bytes)
+        sent = await _send_while_accepted(port, most_bytes)
         tg.cancel_scope.cancel()
     assert 0 < sent < most_bytes

@@ -1,4 +1,4 @@
-"""One reader's trouble is not another's."""
+"""Independence of readers."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ def packet(sequence: int) -> bytes:
     return b"$\0" + len(payload).to_bytes(2, "big") + payload
 
 
-async def test_a_stalled_reader_costs_the_others_nothing(embedded: Any, embedded_rtsp: Any) -> None:
+async def test_a_stalled_reader_does_not_affect_others(embedded: Any, embedded_rtsp: Any) -> None:
     async with httpx.AsyncClient(base_url=embedded.api_url) as api:
         await api.post("/v3/config/paths/add/cam", json={})
         async with embedded_rtsp() as publisher, embedded_rtsp() as stalled, embedded_rtsp() as reader:

@@ -1,4 +1,4 @@
-"""What a recorder makes of the packets of a stream that it joins."""
+"""Pictures that a recorder writes, by the moment at which it joins a stream."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ _SLICES = {1, 5}
 
 @pytest.fixture
 async def packets() -> list[bytes]:
-    """A white stream of key pictures, each of two slices, as RTP packets with a NAL unit each; 25 a second."""
+    """Return RTP packets with one NAL unit each: key pictures of two slices, 25 per second."""
     source = [
         "-f",
         "lavfi",
@@ -51,7 +51,7 @@ async def packets() -> list[bytes]:
 
 
 async def recorded(folder: Path, before: list[bytes], after: list[bytes]) -> list[bytes]:
-    """The grey pictures in the file of a recorder that joins between these packets."""
+    """Return the decoded grey pictures of a recorder that joins between these packets."""
     stream = Stream(SessionDescription.parse(_DESCRIPTION), SystemClock())
     record_path = RecordPath(f"{folder}/%path/%s-%f", "fmp4", "cam")
     settings = RecordSettings(record_path, RecordingRoots((folder,)), 1, 1 << 20, 3600)
@@ -72,22 +72,22 @@ async def recorded(folder: Path, before: list[bytes], after: list[bytes]) -> lis
 
 
 def last_of(packets: list[bytes], picture: int) -> int:
-    """The index of that picture's last packet."""
+    """Return the index of the last packet of the picture."""
     return [index for index, packet in enumerate(packets) if packet[1] & 0x80][picture]
 
 
-async def test_a_recorder_that_is_there_first_has_every_picture(tmp_path: Path, packets: list[bytes]) -> None:
+async def test_a_recorder_that_joins_first_has_every_picture(tmp_path: Path, packets: list[bytes]) -> None:
     assert len(await recorded(tmp_path, [], packets)) == PICTURES
 
 
-async def test_a_recorder_that_joins_between_pictures_has_all_that_come(
+async def test_a_recorder_that_joins_between_pictures_has_all_later_pictures(
     tmp_path: Path, packets: list[bytes]
 ) -> None:
     at = last_of(packets, 0) + 1
     assert len(await recorded(tmp_path, packets[:at], packets[at:])) == PICTURES - 1
 
 
-async def test_a_recorder_that_joins_amid_a_picture_begins_with_a_whole_one(
+async def test_a_recorder_that_joins_inside_a_picture_begins_with_the_next(
     tmp_path: Path, packets: list[bytes]
 ) -> None:
     at = last_of(packets, 1)

@@ -1,4 +1,4 @@
-"""Whatever comes, the server goes on for the others."""
+"""Malformed input, which must not affect other clients."""
 
 import random
 from collections.abc import AsyncIterator
@@ -43,7 +43,7 @@ def mutated(data: bytes, chance: random.Random) -> bytes:
 
 
 @pytest.mark.parametrize(("port", "data"), [("rtsp_port", CONVERSATION), ("api_port", HTTP)])
-async def test_any_bytes_end_at_most_their_own_connection(
+async def test_random_bytes_end_at_most_their_own_connection(
     embedded: Any, api: httpx.AsyncClient, port: str, data: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert (await api.post("/v3/config/paths/add/cam", json={"record": True})).status_code == 200
@@ -66,7 +66,7 @@ def picture(sequence: int, timestamp: int, nalu: bytes) -> bytes:
     return b"$\0" + (len(head) + len(nalu)).to_bytes(2, "big") + head + nalu
 
 
-async def test_a_recorder_survives_nonsense(
+async def test_a_recorder_survives_random_packets(
     embedded: Any, api: httpx.AsyncClient, embedded_rtsp: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     await api.post("/v3/config/paths/add/cam", json={"record": True, "recordPartDuration": "10ms"})
@@ -89,7 +89,7 @@ async def test_a_recorder_survives_nonsense(
 
 @pytest.mark.parametrize("parse", [parse_h264, parse_h265])
 @pytest.mark.parametrize("seed", range(200))
-def test_any_parameter_set_is_read_or_one_error(parse: Any, seed: int) -> None:
+def test_a_random_parameter_set_is_parsed_or_raises_a_bitstream_error(parse: Any, seed: int) -> None:
     chance = random.Random(seed)
     data = bytearray(bytes.fromhex("6742c01fda014016ec0440000003004000000f23c60ca8"))
     for _ in range(chance.randrange(8)):

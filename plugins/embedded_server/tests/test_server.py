@@ -1,4 +1,4 @@
-"""The component: its settings, its ends, and the older version that it can speak like."""
+"""Component: settings, endpoints, shutdown, and emulation of the older version."""
 
 import base64
 import hashlib
@@ -26,7 +26,7 @@ OPERATOR = User(name="op", password=SecretStr("s3"))
 
 
 def api_of(server: EmbeddedServer) -> httpx.AsyncClient:
-    """A client that is the agent."""
+    """Return a client with the agent's credentials."""
     assert server.endpoints is not None
     return httpx.AsyncClient(base_url=server.endpoints.api_url, auth=known(server))
 
@@ -36,7 +36,7 @@ def known(server: EmbeddedServer) -> tuple[str, str]:
     return server.endpoints.credentials.user, server.endpoints.credentials.password
 
 
-async def test_endpoints_are_there_while_it_runs() -> None:
+async def test_endpoints_are_set_while_it_runs() -> None:
     server = EmbeddedServer(EmbeddedServerSettings(**FREE), SystemClock())
     before = server.endpoints
     assert before is None
@@ -52,7 +52,7 @@ async def test_endpoints_are_there_while_it_runs() -> None:
     assert after is None
 
 
-async def test_what_it_was_told_is_gone_when_it_starts_again_where_it_was() -> None:
+async def test_a_restart_forgets_paths_and_keeps_ports() -> None:
     server = EmbeddedServer(EmbeddedServerSettings(**FREE), SystemClock())
     started, addresses = set(), set()
     for _ in range(2):
@@ -69,7 +69,7 @@ async def test_what_it_was_told_is_gone_when_it_starts_again_where_it_was() -> N
 
 
 @pytest.mark.parametrize("setting", ["api_port", "rtsp_port"])
-async def test_a_busy_port_is_said(setting: str) -> None:
+async def test_a_port_in_use_is_reported(setting: str) -> None:
     async with await anyio.create_tcp_listener(local_host="127.0.0.1", local_port=0) as taken:
         port = int(taken.extra(anyio.abc.SocketAttribute.local_port))  # noqa: S610 - not Django
         settings = EmbeddedServerSettings(**FREE | {setting: port})
@@ -92,12 +92,12 @@ async def test_a_busy_port_is_said(setting: str) -> None:
         {"x": 1},
     ],
 )
-def test_settings_that_are_none(wrong: dict[str, Any]) -> None:
+def test_invalid_settings(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         EmbeddedServerSettings.model_validate(wrong)
 
 
-async def test_users_are_asked_for_their_password_except_to_publish_from_here(tmp_path: Path) -> None:
+async def test_clients_need_a_password_except_to_publish_from_this_host(tmp_path: Path) -> None:
     settings = EmbeddedServerSettings(users=(OPERATOR,), **FREE)
     async with serving(settings, SystemClock()) as server:
         endpoints = await server.wait_endpoints()
@@ -118,7 +118,7 @@ async def test_digest(embedded: Any, embedded_rtsp: Any) -> None:
         await api.patch(
             "/v3/config/global/patch", json={"authInternalUsers": users, "rtspAuthMethods": ["digest"]}
         )
-    with anyio.fail_after(5):  # the change ends all connections, those to the API too
+    with anyio.fail_after(5):  # the change ends all connections, including those to the API
         while not await _asks_with_digest(embedded.api_url):
             await anyio.sleep(0.01)
     async with embedded_rtsp() as publisher, embedded_rtsp() as reader:
@@ -264,7 +264,7 @@ def _alive(pid: int) -> bool:
         return False
 
 
-def test_the_entry_point_gives_one_media_server() -> None:
+def test_the_entry_point_provides_one_media_server() -> None:
     (found,) = entry_points(group="camera_agent.plugins", name="embedded_server")
     assert found.load() is EmbeddedServerPlugin
     components = EmbeddedServerPlugin(EmbeddedServerSettings()).agent_components(
@@ -276,13 +276,13 @@ def test_the_entry_point_gives_one_media_server() -> None:
 
 
 class _Agent:
-    """What the plugin needs of an agent."""
+    """Agent, as far as the plugin uses it."""
 
     clock = SystemClock()
     recordings_dir = Path("/nowhere")
 
 
-async def test_the_agent_has_an_account_of_its_own_made_anew_each_time() -> None:
+async def test_each_agent_has_new_credentials() -> None:
     servers = [EmbeddedServer(EmbeddedServerSettings(**FREE), SystemClock()) for _ in range(2)]
     passwords = set()
     for server in servers:
@@ -294,7 +294,7 @@ async def test_the_agent_has_an_account_of_its_own_made_anew_each_time() -> None
     assert all(len(each) >= 32 for each in passwords)
 
 
-async def test_a_hashed_password_opens_too() -> None:
+async def test_a_hashed_password_is_accepted() -> None:
     digest = base64.b64encode(hashlib.sha256(b"s3").digest()).decode()
     user = User(name="op", password=SecretStr(f"sha256:{digest}"))
     async with serving(EmbeddedServerSettings(users=(user,), **FREE), SystemClock()) as server:

@@ -1,4 +1,4 @@
-"""Other accounts of the host and web pages: what they may not do with the API, the streams and the disk."""
+"""Limits of other accounts and of web pages: API, streams, disk and malformed input."""
 
 import base64
 import errno
@@ -36,7 +36,7 @@ DESCRIPTION = (
     b"v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=x\r\nt=0 0\r\nm=video 0 RTP/AVP 96\r\n"
     b"a=rtpmap:96 H264/90000\r\na=control:streamid=0\r\n"
 )
-#: Sends bytes (in Base64) to a port and prints the first line of the answer; Python's own folder may be root's.
+#: Sends bytes (in Base64) to a port and prints the first line of the answer; another account may be unable to run Python.
 SEND = 'exec 3<>"/dev/tcp/$0/$1" && base64 -d <<<"$2" >&3 && head -n 1 <&3'
 
 
@@ -54,7 +54,7 @@ def announce(path: str = "cam", extra: str = "") -> bytes:
 
 
 async def raw(port: int, head: str, body: bytes = b"") -> int:
-    """The status of the answer to a request that is sent as it is."""
+    """Send a request unchanged and return the status of the answer."""
     async with await anyio.connect_tcp("127.0.0.1", port) as stream:
         await stream.send(head.replace("\n", "\r\n").encode() + b"\r\n\r\n" + body)
         with anyio.fail_after(10):
@@ -70,7 +70,7 @@ async def api(embedded: Any) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.fixture
 async def operator(embedded: Any, api: httpx.AsyncClient) -> AsyncIterator[httpx.AsyncClient]:
-    """A foreign tool with a password of its own for the API."""
+    """Client of the API with a user's password."""
     users = [{"user": "op", "pass": "s3", "permissions": [{"action": "api"}, {"action": "publish"}]}]
     assert (await api.patch("/v3/config/global/patch", json={"authInternalUsers": users})).status_code == 200
     async with httpx.AsyncClient(base_url=embedded.open_url, auth=("op", "s3"), timeout=10) as client:
@@ -88,7 +88,7 @@ async def added(api: httpx.AsyncClient, path: str, **options: Any) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PATCH", "DELETE"])
-async def test_the_api_wants_the_agents_credentials(embedded: Any, method: str) -> None:
+async def test_the_api_requires_credentials(embedded: Any, method: str) -> None:
     async with httpx.AsyncClient(base_url=embedded.open_url) as stranger:
         for path in ("/v3/info", "/v3/config/paths/add/evil", "/v3/recordings/deletesegment"):
             refused = await stranger.request(method, path)
@@ -122,7 +122,7 @@ async def test_a_foreign_page_is_refused_even_with_credentials(embedded: Any, he
 
 
 @pytest.mark.parametrize("given", [None, "text/plain", "application/x-www-form-urlencoded", "text/json"])
-async def test_a_body_is_json_by_its_type(api: httpx.AsyncClient, given: str | None) -> None:
+async def test_a_body_must_be_declared_as_json(api: httpx.AsyncClient, given: str | None) -> None:
     headers = {"Content-Type": given} if given else {}
     refused = await api.post("/v3/config/paths/add/cam", content=b"{}", headers=headers)
     assert refused.status_code == 415
@@ -181,7 +181,7 @@ async def test_only_the_agent_sets_commands(
     "pattern",
     ["{outside}/%path/%s", "{root}/../%path/%s", "{root}/%path/../../%s", "{root}x/%path/%s", "%path/%s"],
 )
-async def test_nothing_is_recorded_outside(
+async def test_a_record_path_outside_the_roots_is_refused(
     embedded: Any, api: httpx.AsyncClient, tmp_path: Path, pattern: str
 ) -> None:
     await added(api, "cam")
@@ -213,7 +213,7 @@ async def test_nothing_is_deleted_or_listed_through_a_link(
     assert victim.exists()
 
 
-async def test_recordings_are_private_whatever_the_mask(embedded: Any) -> None:
+async def test_recordings_are_private_with_any_umask(embedded: Any) -> None:
     roots = RecordingRoots((embedded.recordings,))
     before = os.umask(0)
     try:
@@ -224,7 +224,7 @@ async def test_recordings_are_private_whatever_the_mask(embedded: Any) -> None:
     assert [stat.S_IMODE(each.stat().st_mode) for each in found] == [0o750, 0o750, 0o750, 0o640]
 
 
-def test_a_pipe_in_a_segments_place_does_not_hold_up(tmp_path: Path) -> None:
+def test_a_pipe_in_place_of_a_segment_does_not_block(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "1.mp4")
     with pytest.raises(OSError, match=r".+"):
         RecordingRoots((tmp_path,)).create(tmp_path / "1.mp4")
@@ -248,7 +248,7 @@ async def test_another_account_can_publish_with_a_password(
     assert (await as_nobody("127.0.0.1", embedded.rtsp_port, said)).split()[1] == status
 
 
-async def test_the_own_account_publishes_whatever_users_there_are() -> None:
+async def test_the_own_account_publishes_without_a_password() -> None:
     settings = EmbeddedServerSettings(users=(OPERATOR,), **FREE)
     async with serving(settings, SystemClock()) as server:
         endpoints = await server.wait_endpoints()
@@ -261,7 +261,7 @@ async def test_the_own_account_publishes_whatever_users_there_are() -> None:
 
 @asynccontextmanager
 async def connection(host: str, address: str) -> AsyncIterator[tuple[Endpoint, Endpoint, Any]]:
-    """Both ends of a connection as the server sees them, and the client's."""
+    """Yield the client's and the server's endpoint of a connection, and the client's stream."""
     async with await anyio.create_tcp_listener(local_host=host, local_port=0) as listener:
         assert isinstance(listener, MultiListener)
         (one,) = listener.listeners
@@ -288,15 +288,15 @@ async def test_the_owner_of_a_connection(host: str, address: str) -> None:
         assert owner_by_netlink(client, server) == os.geteuid()
         assert owner_by_table(client, server, Path(f"/proc/net/{name}").read_text()) == os.geteuid()
         await stream.aclose()
-        # The kernel says root of a socket that no process holds any more.
+        # The kernel reports root as the owner of a socket that no process holds any more.
         assert owner_by_netlink(client, server) is None
         assert owner_by_table(client, server, Path(f"/proc/net/{name}").read_text()) is None
 
 
 @pytest.mark.parametrize("refusal", [None, errno.EPROTONOSUPPORT, errno.EPERM, errno.EINVAL])
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
-async def test_the_owner_is_found_where_the_kernel_cannot_be_asked(address: str, refusal: int | None) -> None:
-    """A kernel without its module tcp_diag says of each connection that there is none (None here)."""
+async def test_the_owner_is_found_without_netlink(address: str, refusal: int | None) -> None:
+    """A kernel without the module tcp_diag reports every socket as missing (None here)."""
 
     def ask(client: Endpoint, server: Endpoint) -> int | None:
         if refusal is not None:
@@ -342,7 +342,7 @@ async def _open_for_writing(pipe: Path) -> int:
         await anyio.sleep(0.01)
 
 
-def test_an_address_that_is_not_of_this_host_has_no_owner() -> None:
+def test_a_connection_of_other_hosts_has_no_owner() -> None:
     assert owner_by_netlink(Endpoint("192.0.2.1", 4000), Endpoint("192.0.2.2", 8554)) is None
     assert Endpoint.of("::ffff:127.0.0.1", 1) == Endpoint("127.0.0.1", 1)
 
@@ -359,13 +359,13 @@ def test_an_address_that_is_not_of_this_host_has_no_owner() -> None:
         '{"forward": ' + "[" * 100_000 + "]" * 100_000 + "}",
     ],
 )
-async def test_a_value_that_is_too_much_is_refused(api: httpx.AsyncClient, body: str) -> None:
+async def test_an_excessive_value_is_refused(api: httpx.AsyncClient, body: str) -> None:
     headers = {"Content-Type": "application/json"}
     refused = await api.post("/v3/config/paths/add/cam", content=body.encode(), headers=headers)
     assert (refused.status_code, refused.json()["status"]) == (400, "error")
 
 
-async def test_half_a_character_is_replaced(api: httpx.AsyncClient) -> None:
+async def test_a_lone_surrogate_is_replaced(api: httpx.AsyncClient) -> None:
     headers = {"Content-Type": "application/json"}
     body = b'{"source": "rtsp://127.0.0.1:1/\\ud800", "sourceOnDemand": true}'
     assert (await api.post("/v3/config/paths/add/cam", content=body, headers=headers)).status_code == 200
@@ -376,12 +376,12 @@ async def test_half_a_character_is_replaced(api: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize("query", ["itemsPerPage=" + "1" * 5000, "page=" + "9" * 5000])
-async def test_a_page_that_is_too_far_is_refused(api: httpx.AsyncClient, query: str) -> None:
+async def test_an_excessive_page_number_is_refused(api: httpx.AsyncClient, query: str) -> None:
     assert (await api.get(f"/v3/paths/list?{query}")).status_code == 400
 
 
 @pytest.mark.parametrize("start", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
-async def test_a_year_that_has_no_local_time_is_refused(api: httpx.AsyncClient, start: str) -> None:
+async def test_a_year_without_local_time_is_refused(api: httpx.AsyncClient, start: str) -> None:
     await added(api, "cam")
     query = {"path": "cam", "start": start}
     assert (await api.delete("/v3/recordings/deletesegment", params=query)).status_code == 400
@@ -390,7 +390,7 @@ async def test_a_year_that_has_no_local_time_is_refused(api: httpx.AsyncClient, 
 @pytest.mark.parametrize(
     "name", ["~(a+)+$", "~(a|a)*b", "~a*a*a*a*b", "~(?=a)", r"~(a)\1*+", "~(a|b)(a|b)a*a*"]
 )
-async def test_an_expression_that_could_take_for_ever_is_refused(api: httpx.AsyncClient, name: str) -> None:
+async def test_an_expensive_expression_is_refused(api: httpx.AsyncClient, name: str) -> None:
     refused = await api.post(f"/v3/config/paths/add/{quote(name, safe='')}", json={})
     assert refused.status_code == 400
     assert "regular expression" in refused.json()["error"]
@@ -402,13 +402,13 @@ async def test_two_lengths_of_a_body_are_refused(embedded: Any) -> None:
     assert await raw(port, head, b"0\r\n\r\n") == 400
 
 
-async def test_a_large_body_of_a_stranger_is_not_waited_for(embedded: Any) -> None:
+async def test_a_large_body_without_credentials_is_not_awaited(embedded: Any) -> None:
     port = embedded.embedded.endpoints.api_port
     head = f"POST /v3/info HTTP/1.1\nHost: 127.0.0.1:{port}\nContent-Length: {1 << 30}"
     assert await raw(port, head, bytes(512 << 10)) == 401
 
 
-async def test_control_characters_of_a_path_reach_no_log(
+async def test_control_characters_of_a_path_are_not_logged(
     embedded: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)

@@ -1,4 +1,4 @@
-"""What the tests of media do with a server, its API and FFmpeg."""
+"""Operations of the media tests on a server, its API and FFmpeg."""
 
 import re
 from collections.abc import AsyncIterator
@@ -30,7 +30,7 @@ KEYS = ("-force_key_frames", "expr:gte(t,n_forced*0.5)", "-fps_mode", "passthrou
 
 
 class Media:
-    """One server under test, and what comes out of it."""
+    """Server under test, with its streams and recordings."""
 
     def __init__(self, server: Any, api: httpx.AsyncClient) -> None:
         self.server = server
@@ -39,13 +39,13 @@ class Media:
     def publisher_argv(
         self, url: str, rate: int = 15, *filters: str, encoder: tuple[str, ...] = ENCODER
     ) -> list[str]:
-        """An FFmpeg that publishes a test picture, with two key frames a second."""
+        """Return FFmpeg's arguments to publish a test picture with two key frames per second."""
         source = f"testsrc2=size=320x240:rate={rate},realtime"  # -re starts with a burst in newer versions
         head = (ffmpeg.locate(), *ffmpeg.QUIET, "-f", "lavfi", "-i", source)
         return [*head, *filters, *encoder, *KEYS, "-f", "rtsp", "-rtsp_transport", "tcp", url]
 
     def command(self, url: str) -> str:
-        """The same as a hook command."""
+        """Return the same as a hook command."""
         return " ".join(f"'{word}'" for word in self.publisher_argv(url))
 
     @asynccontextmanager
@@ -55,7 +55,7 @@ class Media:
             yield
 
     async def until(self, address: str, wanted: dict[str, Any]) -> Any:
-        """The object at `address`, as soon as it has these values."""
+        """Wait until the object at `address` has these values, and return it."""
         found: Any = None
         with anyio.move_on_after(20):
             while True:
@@ -76,14 +76,14 @@ class Media:
         assert response.status_code == 200, response.text
 
     async def recorded(self, path: str, count: int = 1) -> list[Path]:
-        """The files of a path, as soon as there are so many."""
+        """Wait until the path has `count` files, and return them."""
         with anyio.fail_after(15):
             while len(files := sorted(self.server.recordings.glob(f"{path}/*.*"))) < count:
                 await anyio.sleep(0.02)
         return files
 
     async def finished(self, file: Path) -> None:
-        """Wait until the file has its duration: `mvhd` with other than zero."""
+        """Wait until the file has its duration, which is then not zero in `mvhd`."""
         with anyio.fail_after(10):
             while True:
                 data = file.read_bytes()
@@ -93,7 +93,7 @@ class Media:
                 await anyio.sleep(0.02)
 
     async def packets(self, source: str, *options: str) -> list[tuple[float, float, bool]]:
-        """Time and duration in seconds and key flag of each video packet, by FFmpeg."""
+        """Return time and duration in seconds and the key flag of each video packet, as FFmpeg reads them."""
         arguments = [*options, "-i", source, "-c", "copy", "-f", "framecrc", "-"]
         text = (await ffmpeg.run(ffmpeg.locate(), arguments)).decode()
         found = re.search(r"#tb 0: ([0-9]+)/([0-9]+)", text)
@@ -107,11 +107,11 @@ class Media:
         return found[-1][0] + found[-1][1] - found[0][0]
 
     async def decodes(self, file: Path) -> None:
-        """Every picture of the file can be decoded; FFmpeg says so by saying nothing."""
+        """Check that FFmpeg decodes every picture of the file without a message."""
         assert await ffmpeg.run(ffmpeg.locate(), ["-xerror", "-i", str(file), "-f", "null", "-"]) == b""
 
     def started(self, file: Path) -> float:
-        """The start that the file's name says, in seconds of the epoch."""
+        """Return the start in the name of the file, in seconds since the epoch."""
         return datetime.strptime(file.stem, "%Y-%m-%d_%H-%M-%S-%f").astimezone().timestamp()
 
 

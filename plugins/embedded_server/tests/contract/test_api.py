@@ -16,7 +16,7 @@ TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}(\.[0-9]{1,9})?(Z|[+-][0
 
 
 def settled(text: str) -> str:
-    """The text with times made equal, and without the line end that some builds have in their version."""
+    """Return the text with equal times, and without the line end that some builds have in their version."""
     return TIME.sub("TIME", text).replace('\\n"', '"')
 
 
@@ -24,7 +24,7 @@ async def send(api: httpx.AsyncClient, method: str, path: str, body: str | None)
     headers = {"Content-Type": "application/json"} if body else {}
     content = None if body is None else body.encode()
     request = api.build_request(method, path, content=content, headers=headers)
-    # httpx would tidy the address; what is tested is what the server does with an untidy one.
+    # httpx would normalise the address, but the test is about the server's normalisation.
     request.url = httpx.URL(f"{api.base_url}").copy_with(raw_path=path.encode())
     return await api.send(request)
 
@@ -33,7 +33,7 @@ async def send(api: httpx.AsyncClient, method: str, path: str, body: str | None)
 async def test_exchanges(api: httpx.AsyncClient, group: str) -> None:
     for method, path, body, status, text in EXCHANGES[group]:
         response = await send(api, method, path, body)
-        with anyio.move_on_after(3):  # a write is answered first and applied then
+        with anyio.move_on_after(3):  # a change is answered before it is applied
             while method == "GET" and settled(response.text) != text:
                 await anyio.sleep(0.01)
                 response = await send(api, method, path, body)
@@ -56,7 +56,7 @@ async def get(api: httpx.AsyncClient, path: str) -> Any:
 
 
 async def until(api: httpx.AsyncClient, path: str, wanted: dict[str, Any]) -> Any:
-    """The object at `path`, as soon as it has these values."""
+    """Wait until the object at `path` has these values, and return it."""
     found: Any = None
     with anyio.move_on_after(5):
         while True:
@@ -105,7 +105,7 @@ async def test_global_options_are_listed_in_order(server: Any, api: httpx.AsyncC
     assert keys[keys.index("authMethod") + 1] == "authInternalUsers"
     assert found["rtspTransports"] == ["tcp"]
     actions = [user["permissions"][0]["action"] for user in found["authInternalUsers"]]
-    # MediaMTX lets everybody on the host use its API.
+    # MediaMTX lets all processes of the host use its API.
     assert actions == (["publish"] if server.kind == "embedded" else ["publish", "api"])
 
 
@@ -164,7 +164,7 @@ async def test_defaults_reach_paths_that_do_not_override_them(api: httpx.AsyncCl
     await until(api, "/v3/config/paths/get/own", {"recordDeleteAfter": "3d"})
 
 
-async def test_writes_are_seen_by_the_next_write_at_once(api: httpx.AsyncClient) -> None:
+async def test_a_change_is_visible_to_the_next_change(api: httpx.AsyncClient) -> None:
     for _ in range(3):
         assert (await api.post("/v3/config/paths/add/camera0", json={})).status_code == 200
         assert (await api.post("/v3/config/paths/add/camera0", json={})).status_code == 400
@@ -182,7 +182,7 @@ async def test_a_rule_broken_by_another_path_refuses_a_change_of_the_defaults(ap
 
 @pytest.mark.parametrize("kind", [pytest.param("real", marks=pytest.mark.real_mediamtx)], indirect=True)
 async def test_a_preflight_is_answered_before_anything_else(api: httpx.AsyncClient) -> None:
-    """By MediaMTX alone: the embedded server wants no web pages (test_web_pages.py)."""
+    """MediaMTX only: the embedded server refuses web pages (test_strangers.py)."""
     response = await api.options("/v3/nothing", headers={"Access-Control-Request-Method": "GET"})
     assert (response.status_code, response.content) == (204, b"")
     assert response.headers["access-control-allow-methods"] == "OPTIONS, GET, POST, PATCH, DELETE"
@@ -246,7 +246,7 @@ async def _asked_for_a_password(api: httpx.AsyncClient) -> None:
     assert found[1]["permissions"] == [{"action": "read", "path": "camera0"}]
 
 
-async def test_a_request_that_is_no_http_is_refused(api: httpx.AsyncClient) -> None:
+async def test_a_request_that_is_not_http_is_refused(api: httpx.AsyncClient) -> None:
     url = api.base_url
     async with await anyio.connect_tcp(url.host, url.port or 80) as raw:
         await raw.send(b"garbage\r\n\r\n")

@@ -1,4 +1,4 @@
-"""Paths that start when somebody asks, and holds."""
+"""Sources that start on demand, and requests that wait for them."""
 
 from pathlib import Path
 from typing import Any
@@ -55,7 +55,7 @@ async def test_the_command_gets_one_sigint(media: Any, rtsp: Any, tmp_path: Path
     assert log.read_text() == f"two  words {media.server.rtsp_port} cam\nINT\n"
 
 
-async def test_a_command_that_fails_is_waited_for_until_the_time_is_over(media: Any, rtsp: Any) -> None:
+async def test_a_request_waits_for_a_failed_command_until_the_timeout(media: Any, rtsp: Any) -> None:
     await media.add("cam", runOnDemand="false", runOnDemandStartTimeout="500ms")
     async with rtsp() as client:
         started = anyio.current_time()

@@ -1,4 +1,4 @@
-"""Recordings, read back by FFmpeg."""
+"""Recordings, decoded by FFmpeg."""
 
 import os
 import re
@@ -58,7 +58,7 @@ async def test_a_segment_is_deleted(media: Any) -> None:
     assert (await media.api.get("/v3/recordings/list")).json()["items"] == []
 
 
-async def test_deleting_a_path_ends_it_and_hides_its_recordings(media: Any, rtsp: Any) -> None:
+async def test_deleting_a_path_ends_its_recording_and_hides_its_recordings(media: Any, rtsp: Any) -> None:
     await media.add("cam", record=True, recordPartDuration="250ms")
     async with media.publishing("cam"), rtsp() as client:
         await client.play("cam")
@@ -114,7 +114,7 @@ async def test_mpegts(media: Any) -> None:
     assert 1.5 < await media.duration_s(file) < 6
 
 
-async def test_a_publisher_that_is_killed_leaves_a_whole_file(media: Any) -> None:
+async def test_a_killed_publisher_leaves_a_complete_file(media: Any) -> None:
     await media.add("cam", record=True, recordPartDuration="250ms")
     async with child(media.publisher_argv(f"{media.server.rtsp_url}/cam")) as process:
         (file,) = await media.recorded("cam")

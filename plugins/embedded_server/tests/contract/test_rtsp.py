@@ -25,7 +25,7 @@ DESCRIPTION = (
 
 @pytest.fixture
 async def configured(api: httpx.AsyncClient) -> None:
-    """A path `cam` without publisher."""
+    """Configure a path `cam`, without a publisher."""
     await api.post("/v3/config/paths/add/cam", json={})
     with anyio.fail_after(5):
         while (await api.get("/v3/paths/get/cam")).status_code != 200:
@@ -33,7 +33,7 @@ async def configured(api: httpx.AsyncClient) -> None:
 
 
 def shown(response: Response) -> dict[str, str]:
-    """The header fields, random identifiers made equal; their order is part of the comparison."""
+    """Return the header fields in order, with random identifiers made equal."""
     text = {"ssrc=[0-9A-F]{8}": "ssrc=X", "[0-9a-f]{32}": "ID"}
     found = {}
     for name, value in response.headers:
@@ -95,7 +95,7 @@ async def test_refusals(
             assert (await client.ask("OPTIONS", path)).status == 200
 
 
-async def test_a_request_without_a_number_is_refused(configured: None, rtsp: Any) -> None:
+async def test_a_request_without_cseq_is_refused(configured: None, rtsp: Any) -> None:
     async with rtsp() as client:
         await client.send(b"OPTIONS rtsp://127.0.0.1/cam RTSP/1.0\r\n\r\n")
         response = await client.next()
@@ -109,7 +109,7 @@ async def test_an_unknown_method_ends_the_connection(rtsp: Any) -> None:
         await client.ended()
 
 
-async def test_udp_is_refused_and_the_client_may_go_on(configured: None, rtsp: Any) -> None:
+async def test_udp_is_refused_and_the_session_continues(configured: None, rtsp: Any) -> None:
     async with rtsp() as publisher, rtsp() as client:
         await publisher.publish("cam")
         udp = {"Transport": "RTP/AVP;unicast;client_port=5000-5001"}
@@ -137,7 +137,7 @@ async def test_a_publisher(configured: None, rtsp: Any) -> None:
         assert (response.status, list(shown(response))) == (200, ["CSeq", "Server", "Session"])
 
 
-async def test_an_announced_track_that_is_none(configured: None, rtsp: Any) -> None:
+async def test_setup_of_a_track_that_was_not_announced(configured: None, rtsp: Any) -> None:
     async with rtsp() as client:
         await client.ask("ANNOUNCE", "cam", SDP, BODY)
         transport = {"Transport": "RTP/AVP/TCP;unicast;interleaved=0-1;mode=record"}
@@ -207,7 +207,7 @@ async def test_transports(configured: None, rtsp: Any, transport: str, given: st
 
 
 @pytest.mark.parametrize("path", ["cam/trackID=7", "cam", "cam/trackID=x"])
-async def test_a_track_that_is_none(configured: None, rtsp: Any, path: str) -> None:
+async def test_setup_of_a_track_that_does_not_exist(configured: None, rtsp: Any, path: str) -> None:
     async with rtsp() as publisher, rtsp() as client:
         await publisher.publish("cam")
         assert (await client.ask("SETUP", path, TCP)).status == 400
@@ -234,7 +234,7 @@ async def test_packets_reach_a_reader_under_the_announced_ssrc(configured: None,
         assert len({one.payload[8:12] for one in frames}) == 1
 
 
-async def test_play_says_what_comes_next(configured: None, rtsp: Any) -> None:
+async def test_play_announces_the_next_packet(configured: None, rtsp: Any) -> None:
     async with rtsp() as publisher, rtsp() as first, rtsp() as second:
         await publisher.publish("cam")
         await first.play("cam")

@@ -63,7 +63,7 @@ async def test_ffmpeg_reads_and_two_readers_see_every_packet(media: Any, rtsp: A
             with anyio.fail_after(10):
                 found = [await client.packet() for _ in range(60)]
             sequences.append([int.from_bytes(one.payload[2:4], "big") for one in found])
-        with anyio.fail_after(10):  # until FFmpeg's own session is gone
+        with anyio.fail_after(10):  # until FFmpeg's session has ended
             path = await media.until("/v3/paths/get/cam", {"ready": True})
             while len(path["readers"]) != 2:
                 path = await media.until("/v3/paths/get/cam", {"ready": True})
@@ -93,7 +93,7 @@ async def test_a_change_that_is_not_hot_ends_reader_and_publisher(media: Any, rt
     await media.until("/v3/paths/get/cam", {"ready": False})
 
 
-async def test_another_path_is_not_disturbed(media: Any, rtsp: Any) -> None:
+async def test_a_change_of_one_path_does_not_affect_another(media: Any, rtsp: Any) -> None:
     await media.add("cam")
     async with rtsp() as publisher, rtsp() as client:
         await publisher.publish("cam")
@@ -163,7 +163,7 @@ async def test_a_source_is_pulled(media: Any, rtsp: Any) -> None:
     await media.until("/v3/paths/get/pulled", {"ready": False})
 
 
-async def test_a_pattern_makes_paths_while_they_are_used(media: Any, rtsp: Any) -> None:
+async def test_paths_of_a_pattern_exist_while_they_are_used(media: Any, rtsp: Any) -> None:
     assert (await media.api.post("/v3/config/paths/add/~%5Ecam(%5Cd%2B)$", json={})).status_code == 200
     async with rtsp() as publisher:
         with anyio.fail_after(5):

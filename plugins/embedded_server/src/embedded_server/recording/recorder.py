@@ -1,7 +1,7 @@
 """Recording of a stream to disk, for as long as the stream exists and `record` is on.
 
 The files are written here, from the stream's packets, and not by FFmpeg: the name, the parts, the roll-over and the
-end of a file are then exactly those of the API, nothing is probed, and no process can fail on its own.
+end of a file are then exactly those of the API, nothing is probed, and no separate process can fail.
 """
 
 import logging

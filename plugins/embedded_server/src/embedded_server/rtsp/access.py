@@ -28,7 +28,7 @@ class RtspAccess:
 
     Args:
         host: the client's IP address.
-        is_own: the client runs on this host under the agent's own account. No other client may publish without a
+        is_own: the client runs on this host as the agent's own account or root. No other client may publish without a
             password, whatever the permissions of `any`.
         agent: the agent's own credentials for reading.
     """
