@@ -30,7 +30,7 @@ class Faults:
             self._audible = anyio.Event()
 
     def unmute(self) -> None:
-        """Answer again: HTTP requests received meanwhile now, RTSP requests received meanwhile never."""
+        """Answer again; HTTP requests received meanwhile are answered now, RTSP requests are lost."""
         if self._audible is not None:
             self._audible.set()
             self._audible = None

@@ -135,7 +135,7 @@ class Peers:
         return uid is not None and uid in (os.geteuid(), _ROOT)
 
     async def owner(self, client: Endpoint, server: Endpoint) -> int | None:
-        """Find the owner of the client's socket; a cancelled caller leaves a hanging table at once.
+        """Find the owner of the client's socket; cancelling does not wait for a read that hangs.
 
         A kernel without the module tcp_diag reports every socket as missing, so the tables are read then as well.
 

@@ -25,4 +25,4 @@ class Container(ABC):
 
     @abstractmethod
     def correction(self, duration_s: float) -> tuple[int, bytes] | None:
-        """Return an offset into the header and the bytes to write there when the file is complete; None if none."""
+        """Return an offset into the header and the bytes to write there when the file is complete; None for no change."""
