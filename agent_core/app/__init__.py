@@ -1,4 +1,4 @@
-"""The composition root: the only place that wires, and the owner of everything that runs."""
+"""Composition root: connects all parts of the agent and owns the tasks that run them."""
 
 from agent_core.app.agent import Agent, Running
 from agent_core.app.process import main

@@ -1,4 +1,4 @@
-"""The composition root: the only place that wires, and the owner of everything that runs."""
+"""The agent's life: start the parts in order, run them, end them in order."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -28,23 +28,22 @@ from agent_core.plugin_host.watchdog.timer import Watchdog
 
 __all__ = ("Agent", "Running")
 
-
 _log = logging.getLogger("camera_agent.app")
 
-#: Turns of the event loop in which sessions hand their last event to their sockets.
+#: Turns of the event loop that sessions get to write their last event to their sockets.
 SHUTDOWN_TURNS = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """Where the agent listens. `parts` is for tests and for the composition root itself."""
+    """A running agent: the address it listens on, and its parts for tests."""
 
     url: str
     parts: AgentParts
 
 
 class Agent:
-    """The whole agent. `run` is its life; nothing happens before it and nothing is left after it."""
+    """The whole agent. All its work happens inside `run`; nothing runs before or after it."""
 
     def __init__(
         self,
@@ -55,7 +54,15 @@ class Agent:
         find: EntryPointFinder = installed,
         watchdog: Watchdog | None = None,
     ) -> None:
-        """`files` are where `config` was read from; `doctor` compares them with what it reads itself."""
+        """Keep the arguments; nothing runs yet.
+
+        Args:
+            config: the agent's configuration.
+            files: the files that `config` was read from; `doctor` compares them with those that it reads.
+            clock: default: the system's clock.
+            find: finds a plugin's class by name.
+            watchdog: ends the process when the event loop stands still; default: none.
+        """
         self._config = config
         self._files = files
         self._clock = clock or SystemClock()
@@ -63,10 +70,10 @@ class Agent:
         self._watchdog = watchdog
 
     async def run(self, *, task_status: TaskStatus[Running] = TASK_STATUS_IGNORED) -> None:
-        """Serve until cancelled; started, with the address, as soon as it listens.
+        """Serve until cancelled; report `started`, with the address, once the agent listens.
 
         Raises:
-            StartFailed, PluginError, StorageFailed: it cannot start.
+            StartFailed, ConfigError, PluginError, StorageFailed: the agent cannot start.
         """
         with claimed_folders(self._config.storage) as folder:
             found = _last_run(self._config)
@@ -77,7 +84,7 @@ class Agent:
 
     @contextmanager
     def _guarded(self, found: Review) -> Iterator[None]:
-        """Arm the watchdog, if there is one; the stacks of the last run have been read by then."""
+        """Arm the watchdog, if there is one. This overwrites the stacks of the last run: `found` must be read before."""
         if self._watchdog is None:
             yield
             return
@@ -148,12 +155,12 @@ async def _start_services(parts: AgentParts, tasks: _AgentTasks) -> None:
 
 
 def _last_run(config: AgentConfig) -> Review:
-    """Look at how the last run ended, log what there is to say, and keep what counts."""
+    """Find out how the last run ended, log it, and store the count of freezes."""
     found = review(config, host_times())
     if found.ended:
         _log.error("%s", found.ended)
     if found.freeze is not None and (count := found.quarantine.count(found.freeze)):
-        _log.error("%s of %s times until the plugin %s is in quarantine", count, TIMES, found.freeze.plugin)
+        _log.error("freeze %s of %s before the plugin %s is quarantined", count, TIMES, found.freeze.plugin)
     problem = keep(config, found)
     if problem is not None:
         _log.error("%s %s", problem.details, problem.suggestion)
@@ -178,7 +185,7 @@ async def _announce_startup(
 
 
 async def _announce_shutdown(parts: AgentParts) -> None:
-    """Publish, and let the sessions send it before they are closed."""
+    """Publish the shutdown event and give the sessions time to send it before they close."""
     parts.events.publish("system.shutdown", _system_event(parts, "system.shutdown"))
     for _ in range(SHUTDOWN_TURNS):
         await checkpoint()

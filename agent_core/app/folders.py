@@ -1,4 +1,4 @@
-"""Folders that one agent claims before it touches anything in them."""
+"""Folders that the agent locks before it changes anything in them."""
 
 import fcntl
 import logging
@@ -20,7 +20,7 @@ _log = logging.getLogger("camera_agent.app")
 
 
 class RuntimeFolder:
-    """The folder for sockets, held by a lock for as long as `held` is open."""
+    """Folder for sockets, locked while the exit stack `held` is open."""
 
     def __init__(self, path: Path, held: ExitStack, state: InstanceLock, state_dir: Path) -> None:
         self._path = path
@@ -31,7 +31,7 @@ class RuntimeFolder:
         self._lock = InstanceLock(path, name="runtime", kind="runtime folder", setting="storage.runtime_dir")
 
     def claim(self) -> None:
-        """Make and lock the folder, in place of one that was held before.
+        """Make and lock the folder; release the folder that was held before.
 
         Raises:
             StartFailed: as for `claimed_folders`.
@@ -39,14 +39,14 @@ class RuntimeFolder:
         self._held.close()
         self._folder = self._held.enter_context(own_folder(self._path, "storage.runtime_dir", follow=False))
         self._held.enter_context(self._lock)
-        # The lock is a file because other accounts may be let into the folder, and could lock that. This is for
-        # systemd-tmpfiles, which removes old files below /tmp: it leaves a locked folder alone.
+        # The lock is a file, because other accounts may have access to the folder and could lock the folder itself.
+        # This second lock keeps systemd-tmpfiles, which removes old files below /tmp, away from the folder.
         with suppress(OSError):
             fcntl.flock(self._folder, fcntl.LOCK_SH | fcntl.LOCK_NB)
 
     def clear(self) -> None:
-        """Remove what an agent that was killed left: sockets of this account, and nothing else."""
-        for name in os.listdir(self._folder):  # noqa: PTH208 - the open folder: its path may lead elsewhere by now
+        """Remove the sockets that a killed agent of this account left; touch nothing else."""
+        for name in os.listdir(self._folder):  # noqa: PTH208 - reads the open folder: its path may lead elsewhere by now
             with suppress(FileNotFoundError):
                 status = os.stat(name, dir_fd=self._folder, follow_symlinks=False)
                 is_ours = stat.S_ISSOCK(status.st_mode) and status.st_uid == os.geteuid()
@@ -54,24 +54,24 @@ class RuntimeFolder:
                     os.unlink(name, dir_fd=self._folder)
 
     async def keep(self, clock: Clock) -> None:
-        """Claim the folder again when it, or its lock, has been deleted or moved; until cancelled.
+        """Claim the folder again whenever it or its lock is deleted or moved; run until cancelled.
 
         Raises:
-            StartFailed: another agent was quicker.
+            StartFailed: another agent has claimed the folder meanwhile.
         """
         while True:
             await clock.sleep(LOOK_S)
             self._look_at_state()
             if not (leads_to(self._path, self._folder) and self._lock.is_whole):
-                _log.warning("the folder %s, or the lock in it, has vanished and is made again", self._path)
+                _log.warning("the folder %s or its lock file has vanished; making it again", self._path)
                 self.claim()
 
     def _look_at_state(self) -> None:
-        """Log when the state folder goes and when it comes back; another is never made: its disk may be unmounted."""
+        """Log when the state folder vanishes or returns. It is never made again: its disk may be unmounted."""
         before, self._has_state = self._has_state, self._state.is_whole
         if before and not self._has_state:
             _log.error(
-                "the state folder %s, or the lock in it, has vanished, and another agent could take its place; "
+                "the state folder %s or its lock file has vanished, and another agent could start with it; "
                 "mount it again if it is on a disk of its own, otherwise restart the agent",
                 self._state_dir,
             )
@@ -83,12 +83,12 @@ class RuntimeFolder:
 def claimed_folders(storage: StorageConfig) -> Iterator[RuntimeFolder]:
     """Make the state folder and the runtime folder, lock both, then clear the runtime folder of old sockets.
 
-    An agent that already runs in one of the two folders keeps all it has: nothing is removed before both locks are
-    held. The kernel gives the locks back however the agent ends.
+    Nothing is removed before both locks are held, so an agent that already runs in either folder is not disturbed.
+    The kernel releases the locks however the agent ends.
 
     Raises:
-        StartFailed: `already_running`; `foreign_folder`, `linked_folder`, `open_folder`: another account could
-            change what is in the folder; or the folder cannot be made.
+        StartFailed: `already_running`: another agent holds a lock; `foreign_folder`, `linked_folder`, `open_folder`:
+            another account could change the folder's content; or a folder cannot be made.
     """
     state = InstanceLock(storage.state_dir)
     with (

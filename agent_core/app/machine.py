@@ -1,4 +1,4 @@
-"""Duties of the agent's process to its machine: the announced address, private files, memory."""
+"""The agent's process and its host: announced address, file permissions, memory."""
 
 import ctypes
 import errno
@@ -20,23 +20,23 @@ _log = logging.getLogger("camera_agent.app")
 
 
 def keep_files_private() -> None:
-    """Set the process's umask so that what the agent and its children make is closed to other accounts.
+    """Set the process's umask so that other accounts cannot read files of the agent and its children.
 
-    A umask that lets the group write but not others, 0002 as in docs/mediamtx.md, is a choice and stays so; under
-    one that keeps nothing from others the group may only read.
+    A given umask with which the group may write but others may not, 0002 as in docs/mediamtx.md, is deliberate: the
+    group keeps its access. With any other umask the group may at most read.
     """
     given = os.umask(0o077)
     os.umask(given | (0o007 if given & 0o002 else 0o027))
 
 
 class Announcement:
-    """Tells the command line on this host where the agent listens, for as long as it does.
+    """File that tells commands on this host where the agent listens; it exists while the context is open.
 
     Args:
-        endpoint_file: where it is said.
-        url: the address on the network.
-        config_files: what the agent has read its configuration from.
-        local_socket: the unix socket that only this account and root can use, if there is one.
+        endpoint_file: path of the file.
+        url: the agent's network address.
+        config_files: the files that the agent read its configuration from.
+        local_socket: the unix socket for this account and root only, if there is one.
     """
 
     def __init__(
@@ -59,9 +59,13 @@ class Announcement:
         try:
             write_atomic(self._path, entry.encode() + b"\n")
         except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):  # it must start: how else are recordings deleted
+            if error.errno in (
+                errno.ENOSPC,
+                errno.EDQUOT,
+            ):  # start anyway: clients free space by deleting recordings
                 _log.error(
-                    "the disk is full: the command line has to be given the address, by --url %s", self._url
+                    "the disk is full, so commands cannot find the agent; free some space, or give them --url %s",
+                    self._url,
                 )
                 return
             failure: StorageFailed = explain_os_error(error, f"write {self._path}")
@@ -76,21 +80,20 @@ class Announcement:
             self._path.unlink()
 
 
-#: mallopt(3) and <malloc.h>.
+#: Parameters of mallopt(3), from <malloc.h>.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 
-
+#: glibc's initial value of both thresholds; without this it raises them while the process runs.
 _BLOCK_BYTES = 128 << 10
 
-
-#: Worker threads take turns; each with a heap of its own would cost more than waiting for one another.
+#: Worker threads share heaps: a heap for each thread costs more memory than waiting for a shared one costs time.
 _ARENAS = 2
 
 
 def keep_memory_compact() -> bool:
-    """Hold glibc to its initial limits; False where the C library has nothing to hold (musl).
+    """Fix glibc's allocation thresholds and limit its heaps; return False if the C library has no mallopt (musl).
 
-    For a process that is an agent and nothing else; cannot be undone.
+    Only for a process that is nothing but an agent: the change cannot be undone.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
@@ -100,7 +103,7 @@ def keep_memory_compact() -> bool:
 
 
 def freeze_start_up_objects() -> None:
-    """Collect the garbage of start-up and exempt what survives from later collections; enables the collector."""
+    """Collect garbage once, exempt the surviving objects from later collections, and enable the collector."""
     gc.collect()
     gc.freeze()
     gc.enable()

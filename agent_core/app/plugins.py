@@ -1,4 +1,4 @@
-"""The enabled plugins, loaded and asked for their providers, for whoever wires them or only looks."""
+"""The enabled plugins, loaded, with the providers that their hooks return."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ _log = logging.getLogger("camera_agent.plugins")
 
 @dataclass(frozen=True, slots=True)
 class LoadedPlugins:
-    """The plugins' states, and the providers of the usable ones; each provided name is valid and unique."""
+    """States of the enabled plugins, and providers of the usable ones. Every provided name is valid and unique."""
 
     manager: PluginManager
     providers: tuple[Providers, ...]
@@ -45,7 +45,7 @@ class LoadedPlugins:
 def contexts(
     config: AgentConfig, *, cameras: CameraDirectory, events: EventBus, clock: Clock
 ) -> ContextMaker:
-    """Return a function that makes what each plugin is lent."""
+    """Return a function that makes the context of each plugin."""
 
     def make(plugin: str, topics: Sequence[str]) -> PluginContext:
         return PluginContext(
@@ -69,14 +69,14 @@ def load_plugins(
     held: Mapping[str, PluginError] = MappingProxyType({}),
     spare_last_source: bool = True,
 ) -> LoadedPlugins:
-    """Load the enabled plugins and ask their hooks.
+    """Load the enabled plugins and call their hooks.
 
     Args:
-        config: which plugins, and their settings.
-        make_context: makes what each plugin is lent.
-        find: where the plugins' classes come from.
-        held: quarantined plugins, each with why.
-        spare_last_source: load quarantined plugins that bring camera sources where no other plugin does.
+        config: the enabled plugins and their settings.
+        make_context: makes the context of each plugin.
+        find: finds a plugin's class by name.
+        held: quarantined plugins, each with the reason.
+        spare_last_source: load quarantined plugins that provide camera sources if no other plugin provides one.
 
     Raises:
         PluginError: a plugin marked `required` cannot be used.
@@ -91,7 +91,7 @@ def load_plugins(
     for each in everything.providers:
         if each.plugin in held and each.sources:
             _log.warning(
-                "%s would be in quarantine, but brings the only camera source; health.quarantine says what then",
+                "the plugin %s is loaded despite its quarantine: no other plugin provides cameras; see health.quarantine",
                 each.plugin,
             )
     kept = tuple(each for each in everything.providers if everything.manager.is_loaded(each.plugin))

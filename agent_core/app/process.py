@@ -23,7 +23,7 @@ _log = logging.getLogger("camera_agent.app")
 
 
 async def _run_with_signals(config: AgentConfig, files: Sequence[Path], reload: Callable[[], None]) -> None:
-    """SIGTERM and SIGINT end the agent, SIGHUP reloads what can be reloaded, SIGTSTP stops the process."""
+    """Run the agent. SIGTERM and SIGINT end it, SIGHUP calls `reload`, SIGTSTP stops the process."""
     clock = SystemClock()
     watchdog = Watchdog(effective_timeout_s(config.health.watchdog_s, os.environ), clock=clock)
     agent = Agent(config, files=files, clock=clock, watchdog=watchdog)
@@ -31,7 +31,7 @@ async def _run_with_signals(config: AgentConfig, files: Sequence[Path], reload: 
         with anyio.open_signal_receiver(
             signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGTSTP
         ) as signals:
-            # The loop is told by the same signal; this is for when it does not run.
+            # The receiver handles SIGINT too, but only while the event loop runs; the watchdog also acts when it hangs.
             signal.signal(signal.SIGINT, watchdog.interrupted)
             await tg.start(agent.run)
             freeze_start_up_objects()
@@ -50,22 +50,24 @@ async def _run_with_signals(config: AgentConfig, files: Sequence[Path], reload: 
 
 
 def _reload(files: Sequence[Path]) -> None:
-    """Only the log level is taken over at run time; the rest of the file needs a restart."""
+    """Read the configuration again and apply its log level; all other settings need a restart."""
     try:
         config = load_config(files, os.environ)
     except ConfigError as error:
-        _log.error("the configuration was not reloaded: %s %s", error.details, error.suggestion)
+        _log.error("cannot reload the configuration: %s %s", error.details, error.suggestion)
         return
     agent_logging.set_level(config.logging.level)
-    _log.info("reloaded: the log level is %s; other changes need a restart", config.logging.level)
+    _log.info(
+        "reloaded the configuration: the log level is %s; other changes need a restart", config.logging.level
+    )
 
 
 def main(files: Iterable[Path]) -> int:
-    """Run the agent in this process until a signal ends it; returns the exit code.
+    """Run the agent in this process until a signal ends it; return the exit code.
 
     Raises:
         ConfigError: the configuration cannot be used.
-        AgentError: it cannot start.
+        AgentError: the agent cannot start.
     """
     files = tuple(files)
     config = load_config(files, os.environ)
@@ -82,7 +84,7 @@ def main(files: Iterable[Path]) -> int:
             backend_options={"loop_factory": ContainedLoop},
         )
     except BaseExceptionGroup as group:
-        # Not `except*`: before Python 3.11.4, which Debian 12 is, it puts what is raised in it into another group.
+        # Not `except*`: before Python 3.11.4 (Debian 12 has 3.11.2) it wraps an error raised in its body in a group.
         ours, others = group.split(AgentError)
         if ours is None or others is not None:
             raise
@@ -94,5 +96,5 @@ def _first(group: BaseExceptionGroup[AgentError]) -> AgentError:
     inner: BaseException = group
     while isinstance(inner, BaseExceptionGroup):
         inner = inner.exceptions[0]
-    assert isinstance(inner, AgentError)  # noqa: S101 - it was split off by this type
+    assert isinstance(inner, AgentError)  # noqa: S101 - `split` has selected this type
     return inner

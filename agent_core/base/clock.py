@@ -1,4 +1,4 @@
-"""Time as a seam: monotonic seconds inside, aware UTC outside."""
+"""Clock that tests can replace: monotonic seconds inside the agent, aware UTC times outside."""
 
 import time
 from datetime import UTC, datetime
@@ -13,11 +13,11 @@ class Clock(Protocol):
     """Source of times and pauses; `agent_core.testing.SimulatedClock` is the other implementation."""
 
     def monotonic_s(self) -> float:
-        """Seconds on a clock that never steps; only differences mean anything."""
+        """Return the seconds of a clock that never steps; only differences are meaningful."""
         ...
 
     def now(self) -> datetime:
-        """The wall clock, aware, in UTC."""
+        """Return the wall-clock time, aware, in UTC."""
         ...
 
     async def sleep(self, duration_s: float) -> None: ...

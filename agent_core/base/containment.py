@@ -1,4 +1,4 @@
-"""Containment of foreign code: whatever a provider raises is its own failure and never ends the agent."""
+"""Containment of foreign code: an exception of a provider never ends the agent."""
 
 import asyncio
 import logging
@@ -16,7 +16,7 @@ _log = logging.getLogger("camera_agent.plugins")
 
 
 def describe(error: BaseException) -> str:
-    """Return the error's type, with its words where it has some; an error that cannot be printed has none."""
+    """Return the error's type and message; only the type if there is no message or it cannot be formatted."""
     words = ""
     with suppress(Exception):
         words = str(error)
@@ -25,14 +25,14 @@ def describe(error: BaseException) -> str:
 
 @contextmanager
 def contained(provider: str) -> Iterator[None]:
-    """Turn what ends a process or a task, raised by the foreign code inside, into a `PluginError`.
+    """Turn exceptions with which the foreign code inside would end the process or a task into a `PluginError`.
 
     This covers `SystemExit`, `KeyboardInterrupt`, `GeneratorExit`, groups of them, and a `CancelledError` that the
-    foreign code raises although its task was not cancelled. Real cancellation passes; so does each `Exception`,
-    which the caller handles as before.
+    foreign code raises although its task was not cancelled. Real cancellation passes through; so does each
+    `Exception`, which the caller handles.
 
     Args:
-        provider: how messages name the foreign code, for example "The component lamp".
+        provider: name of the foreign code in messages, for example "The component lamp".
 
     Raises:
         PluginError: the foreign code raised such a `BaseException`; its reason is `provider_raised`.
@@ -48,25 +48,25 @@ def contained(provider: str) -> Iterator[None]:
         raise PluginError(
             f"{provider} raised {type(error).__name__}, which would end the agent.",
             reason="provider_raised",
-            suggestion="Tell the plugin's author; providers raise an Exception for what fails.",
+            suggestion="Tell the plugin's author: providers must raise an Exception for a failure.",
         ) from error
 
 
 def _is_being_cancelled() -> bool:
-    """Return whether a scope around the current task is cancelled, or the task itself."""
+    """Return True if the current task or a scope around it is cancelled."""
     try:
         task = asyncio.current_task()
-    except RuntimeError:  # no event loop: a hook that a command of the command line calls
+    except RuntimeError:  # no event loop: a CLI command calls a hook
         return False
     return task is not None and (task.cancelling() > 0 or anyio.current_effective_deadline() == -math.inf)
 
 
 class ContainedLoop(asyncio.SelectorEventLoop):
-    """An event loop that goes on when a task or a callback raises `SystemExit` or `KeyboardInterrupt`.
+    """Event loop that keeps running when a task or a callback raises `SystemExit` or `KeyboardInterrupt`.
 
-    asyncio lets both out of the loop at once, past every task group. A provider may start tasks of its own, so
-    `contained` around the provider comes too late for those. The task that raised has ended with the error by then,
-    and whoever waits for it is told.
+    asyncio raises both out of the loop at once, past every task group. A provider may start tasks of its own, which
+    `contained` around the provider does not cover. The task that raised ends with the error, and tasks that wait for
+    it receive it.
     """
 
     def run_forever(self) -> None:
@@ -75,7 +75,9 @@ class ContainedLoop(asyncio.SelectorEventLoop):
                 super().run_forever()
             except (SystemExit, KeyboardInterrupt) as error:
                 _log.error(
-                    "%s was raised inside the event loop, which goes on", describe(error), exc_info=error
+                    "a task or callback raised %s; the event loop keeps running",
+                    describe(error),
+                    exc_info=error,
                 )
             else:
                 return

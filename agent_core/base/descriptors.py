@@ -1,17 +1,16 @@
-"""File descriptors of this process: how many it may have open, and how many its children should get."""
+"""Limits of open file descriptors, for this process and its children."""
 
 import resource
 from functools import cache
 
 __all__ = ("MOST_DESCRIPTORS", "descriptor_limit", "inherited_descriptor_limit", "raise_descriptor_limit")
 
-#: More would serve nobody here, and programs that walk over all possible descriptors become slow (select(2) users,
-#: closefrom loops).
+#: The agent needs no more, and a higher limit slows programs that loop over all possible descriptors (closefrom).
 MOST_DESCRIPTORS = 65_536
 
 
 def descriptor_limit() -> int:
-    """Return the soft limit that holds now; `MOST_DESCRIPTORS` where there is none."""
+    """Return the current soft limit; `MOST_DESCRIPTORS` if it is infinite."""
     return _counted(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 
 
@@ -19,16 +18,16 @@ def descriptor_limit() -> int:
 def inherited_descriptor_limit() -> int:
     """Return the soft limit that this process was started with.
 
-    The kernel forgets it when it is raised: the first call, which `raise_descriptor_limit` makes, remembers it.
+    The kernel does not keep it: the first call, made by `raise_descriptor_limit`, stores the limit before raising it.
     """
     return descriptor_limit()
 
 
 def raise_descriptor_limit() -> int:
-    """Raise the soft limit to the hard one, at most to `MOST_DESCRIPTORS`, and return what holds then.
+    """Raise the soft limit to the hard one, at most to `MOST_DESCRIPTORS`; return the new soft limit.
 
-    The soft limit is 1024 on most systems, for programs that use select(2). This process does not; its children may,
-    so `agent_core.base.processes` gives them the inherited limit back.
+    The soft limit is 1024 on most systems, for programs that use select(2). This process does not use it; its
+    children may, so `agent_core.base.processes` restores the inherited limit for them.
     """
     inherited = inherited_descriptor_limit()
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

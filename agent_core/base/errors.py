@@ -1,4 +1,4 @@
-"""Every error this agent raises on purpose.
+"""Tree of the errors that the agent raises on purpose.
 
 * AgentError
   x ConfigError                 the configuration cannot be used
@@ -8,21 +8,21 @@
   x AuthenticationFailed        missing, wrong or expired credentials
   x PermissionDenied            the caller's role is too low
   x NotFound                    no such camera, stream, recording, snapshot
-  x InvalidState                possible in principle, not now
+  x InvalidState                not possible in the current state
   x Unsupported                 a feature that is not installed, not enabled or not built
   x RateLimited                 too many requests
   + DependencyFailed            something the agent relies on failed
     - FfmpegFailed              FFmpeg is missing or ended with an error
     - StorageFailed             a disk or folder refused
     - StateCorrupt              one of the agent's own state files cannot be read
-    + MediaServerError          the media server did something that cannot be used
-      - MediaServerUnavailable  it cannot be reached, is too slow, or answered 5xx: the same call may work later
-      - MediaServerRefused      it answered 4xx: the same call will be refused again
+    + MediaServerError          the media server gave an unusable answer
+      - MediaServerUnavailable  unreachable, too slow, or answered 5xx: the same call may work later
+      - MediaServerRefused      answered 4xx: the same call will be refused again
     + CaptureFailed             a camera gave no usable picture
       - TierUnavailable         this tier cannot serve now; another may
 
-Each error carries three things for the person at the other end: `reason`, a stable snake_case word; `details`, a
-sentence; `suggestion`, what to do. Wire codes are not here: `agent_core.rpc.errors` maps the classes once.
+Each error carries three texts for the client: `reason`, a stable snake_case word; `details`, a sentence; `suggestion`,
+the next step. `agent_core.rpc.errors` maps the classes to wire codes.
 """
 
 from collections.abc import Sequence
@@ -52,12 +52,12 @@ __all__ = (
 
 
 class AgentError(Exception):
-    """The root of the tree.
+    """Root of the tree.
 
     Args:
-        details: one sentence that helps the person at the other end; no device path, no secret.
+        details: one sentence for the client's user; no device path, no secret.
         reason: a stable snake_case word that programs may compare.
-        suggestion: what to do about it, one sentence.
+        suggestion: the next step, one sentence.
     """
 
     default_reason = "error"
@@ -70,7 +70,7 @@ class AgentError(Exception):
         self.suggestion = suggestion or self.default_suggestion
 
     def data(self) -> dict[str, object]:
-        """The fields a client is shown beside reason, details and suggestion."""
+        """Return the error's further members on the wire, besides reason, details and suggestion."""
         return {}
 
 
@@ -89,7 +89,7 @@ class PluginError(AgentError):
 
 
 class InvalidParams(AgentError):
-    """`param` is the offending name, `rule` the rule it breaks, `hint` the nearest valid value or form."""
+    """Invalid argument: `param` names it, `rule` is the rule it breaks, `hint` the nearest valid value or form."""
 
     default_reason = "invalid_params"
     default_suggestion = "Compare the call with its schema in rpc.discover."
@@ -139,7 +139,7 @@ class NotFound(AgentError):
 
 class InvalidState(AgentError):
     default_reason = "invalid_state"
-    default_suggestion = "Wait for one of the allowed states, or undo what leads to this one."
+    default_suggestion = "Wait for one of the allowed states, or undo the call that led to this state."
 
     def __init__(
         self,
@@ -160,7 +160,7 @@ class InvalidState(AgentError):
 
 class Unsupported(AgentError):
     default_reason = "unsupported"
-    default_suggestion = "Enable the plugin that brings this feature, or use another format."
+    default_suggestion = "Enable the plugin that provides this feature, or use another format."
 
     def __init__(
         self, details: str, *, feature: str, reason: str | None = None, suggestion: str | None = None
@@ -185,7 +185,7 @@ class RateLimited(AgentError):
 
 
 class DependencyFailed(AgentError):
-    """`dependency` names what failed (`ffmpeg`, `storage`, `camera`, ...); `detail` is its own last word, redacted."""
+    """Failure of `dependency` (`ffmpeg`, `storage`, `camera`, ...); `detail` is its own message, redacted."""
 
     default_reason = "dependency_failed"
     dependency = "unknown"
@@ -209,7 +209,7 @@ class DependencyFailed(AgentError):
 
 class FfmpegFailed(DependencyFailed):
     default_reason = "ffmpeg_failed"
-    default_suggestion = "Run `camera-agent plugins check`; the log has FFmpeg's own last lines."
+    default_suggestion = "Run `camera-agent plugins check`; the log has FFmpeg's last lines."
     dependency = "ffmpeg"
 
 
@@ -226,7 +226,7 @@ class StateCorrupt(DependencyFailed):
 
 class MediaServerError(DependencyFailed):
     default_reason = "media_server_failed"
-    default_suggestion = "Look into the media server's log."
+    default_suggestion = "See the media server's log."
     dependency = "media_server"
 
 
@@ -236,14 +236,14 @@ class MediaServerUnavailable(MediaServerError):
 
 
 class MediaServerRefused(MediaServerError):
-    """A request that reached the server and was turned down.
+    """Request that reached the server and was refused.
 
     Args:
-        method: of HTTP or RTSP.
+        method: method of HTTP or RTSP.
         path: the request's path, without host, query or credentials.
-        status: the answer's status.
-        server_text: the server's own words. They may name files and addresses of its host, so a client is shown
-            only `detail`.
+        status: the response's status.
+        server_text: the server's message. It may name files and addresses of its host, so clients receive only
+            `detail`.
     """
 
     default_reason = "media_server_refused"

@@ -1,4 +1,4 @@
-"""The event bus: topics and bounded queues; a slow subscriber delays neither the publisher nor other subscribers."""
+"""Event bus with bounded queues: a slow subscriber delays neither the publisher nor other subscribers."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ __all__ = ("Event", "EventBus", "Subscription")
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Event:
-    """Something that happened; each instance equals only itself, so that work on one can be shared by identity.
+    """Event on the bus. Each instance equals only itself, so subscribers can share work on it by identity.
 
     Attributes:
         topic: name on the bus.
@@ -66,7 +66,7 @@ class EventBus:
     """Hands events to subscriptions in the order of publishing; publishing never waits and never fails."""
 
     def __init__(self, clock: Clock | None = None) -> None:
-        """Take the events' times from `clock`; from the system's clock by default."""
+        """Take the events' times from `clock`; default: the system's clock."""
         self._clock = clock or SystemClock()
         self._subscriptions: list[Subscription] = []
 

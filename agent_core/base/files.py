@@ -1,4 +1,4 @@
-"""Small files that survive a power cut: written beside, synced, renamed over; the last good version is kept."""
+"""Small files that survive a power cut: written to a temporary file, synced, renamed; state files keep a backup."""
 
 import os
 import tempfile
@@ -24,14 +24,14 @@ _REASONS = {
     "EACCES": ("not_writable", "Give the agent's user write permission on this folder."),
     "EPERM": ("not_writable", "Give the agent's user write permission on this folder."),
     "EROFS": ("read_only", "Remount the file system writable, or configure another folder."),
-    "ENOTDIR": ("not_a_folder", "Remove the file that stands where a folder is needed."),
+    "ENOTDIR": ("not_a_folder", "Remove the file that is in the place of the folder."),
 }
 _UNKNOWN: "tuple[str, str | None]" = ("storage_failed", None)
-_UNSAFE = ("unsafe_file", "Find out what has put it there, then delete it.")
+_UNSAFE = ("unsafe_file", "Find out which program made it, then delete it.")
 
 
 def explain_os_error(error: OSError, doing: str) -> StorageFailed:
-    """`error` as a sentence with a reason and a suggestion; `doing` says what was tried, e.g. "store a snapshot"."""
+    """Return `error` as a sentence with reason and suggestion; `doing` names the failed action: "store a snapshot"."""
     import errno
 
     name = errno.errorcode.get(error.errno or 0, "")
@@ -41,10 +41,10 @@ def explain_os_error(error: OSError, doing: str) -> StorageFailed:
 
 
 def make_folder(path: Path, mode: int = 0o700) -> None:
-    """Make `path` and its missing parents, all with `mode` or less: `Path.mkdir` gives parents what the umask leaves.
+    """Make `path` and its missing parents with `mode`, less the umask; `Path.mkdir` ignores `mode` for parents.
 
     Raises:
-        OSError: one cannot be made, or something else stands there.
+        OSError: a folder cannot be made, or the path is something else.
     """
     for folder in (*reversed(path.parents), path):
         if folder == path or not folder.exists():
@@ -66,15 +66,15 @@ def _write_beside(path: Path, data: bytes, mode: int) -> Path:
 
 
 def write_atomic(path: Path, data: bytes, *, mode: int = 0o640) -> None:
-    """Replace `path` by `data` so that a reader, or a power cut, sees the old or the new content and never a mixture.
+    """Replace the content of `path` by `data`. Readers and power cuts see the old or the new content, never a mixture.
 
-    Blocks on the disk: call it in a worker thread. Raises OSError and then leaves `path` as it was.
+    Blocks on the disk: call it in a worker thread. Leaves `path` unchanged if it raises OSError.
     """
     _finish(_write_beside(path, data, mode), path, lambda temporary: temporary.replace(path))
 
 
 def write_new(path: Path, data: bytes, *, mode: int = 0o640) -> None:
-    """As `write_atomic`, but never over an existing file: FileExistsError then."""
+    """Write a new file like `write_atomic`; raise FileExistsError if `path` exists."""
 
     def link(temporary: Path) -> None:
         path.hardlink_to(temporary)
@@ -95,7 +95,7 @@ def _finish(temporary: Path, path: Path, publish: "Callable[[Path], object]") ->
 
 
 class StateFile(Generic[M]):
-    """One pydantic model in one JSON file, with the version before it beside it as `<name>.bak`."""
+    """Pydantic model stored in a JSON file; the version before it is kept in `<name>.bak`."""
 
     def __init__(self, path: Path, model: type[M], *, mode: int = 0o600) -> None:
         self._path = path
@@ -104,25 +104,25 @@ class StateFile(Generic[M]):
         self._mode = mode
 
     def load(self) -> tuple[M | None, StateCorrupt | None]:
-        """The stored value and what was wrong with the file, if anything.
+        """Return the stored value and the fault of the file, each None if there is none.
 
-        A file that cannot be read is moved aside as `<name>.corrupt`, never deleted, and the backup is used. Neither
-        there: `(None, None)` when there was no file at all, `(None, error)` when both are unusable.
+        An unreadable file is renamed to `<name>.corrupt`, never deleted, and the backup is read instead. The result is
+        `(None, None)` if there is no file, `(None, error)` if neither is usable.
         """
         value, problem = self._read(self._path)
         if problem is None and value is not None:
             return value, None
         if problem is not None:
-            with suppress(OSError):  # what stands in the way of the new name is not ours either
+            with suppress(OSError):  # the new name may be taken, by something that is not ours either
                 self._path.replace(self._path.with_name(self._path.name + ".corrupt"))
         backup, _ = self._read(self._backup)
         return backup, problem
 
     def save(self, value: M) -> None:
-        """Blocks on the disk.
+        """Store `value` and keep the version before as backup. Blocks on the disk.
 
         Raises:
-            StorageFailed: the file is as it was.
+            StorageFailed: the value cannot be stored; the file is unchanged.
         """
         try:
             make_folder(self._path.parent)
@@ -139,7 +139,7 @@ class StateFile(Generic[M]):
             return None, None
         except (ValidationError, OSError) as error:
             return None, StateCorrupt(
-                f"The state file {path.name} could not be read and was set aside as {path.name}.corrupt.",
+                f"The state file {path.name} cannot be read; it was renamed to {path.name}.corrupt.",
                 reason=f"{path.stem}_corrupt",
                 suggestion=f"Compare {path.name}.corrupt with {path.name}, then delete it.",
                 detail=getattr(error, "strerror", None) or type(error).__name__,

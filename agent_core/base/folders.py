@@ -1,3 +1,5 @@
+"""Folders that only the agent's account can change."""
+
 import logging
 import os
 import stat
@@ -12,24 +14,21 @@ __all__ = ("own_folder",)
 
 _log = logging.getLogger("camera_agent.app")
 
-
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-
-
 _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
 @contextmanager
 def own_folder(path: Path, setting: str, *, follow: bool, shown: str = "") -> Iterator[int]:
-    """Make `path` where it is missing, and open it; what is in it is then this account's alone to change.
+    """Open the folder `path` so that only this account can change its content; make it if it is missing.
 
-    A folder of this account that others may write to is closed to them, and that is logged.
+    If other accounts may write to the folder, that permission is removed, with a warning in the log.
 
     Args:
         path: the folder.
-        setting: the configuration key that can name another folder, for messages.
-        follow: accept a symbolic link that this account or root has made, as systemd does for `StateDirectory`.
-        shown: what messages call the folder; default: its path.
+        setting: the configuration key of the folder, for messages.
+        follow: accept a symbolic link made by this account or root, as systemd makes for `StateDirectory`.
+        shown: name of the folder in messages; default: its path.
 
     Raises:
         StartFailed: as for `claimed_folders`.
@@ -53,7 +52,7 @@ def own_folder(path: Path, setting: str, *, follow: bool, shown: str = "") -> It
 def _refuse_foreign_folder(descriptor: int, path: Path, shown: str, setting: str) -> None:
     if os.fstat(descriptor).st_uid in {0, os.geteuid()}:
         return
-    # Below /tmp another account has taken the name: what it has put there is nothing to keep.
+    # Below /tmp another account has taken the name; the folder's content is not ours and need not be kept.
     is_below_tmp = path.parent.stat().st_mode & stat.S_ISVTX
     mend = "Remove it as root" if is_below_tmp else f"Run chown {_account()} on it as root"
     raise _refused(shown, setting, "belongs to another account", "foreign_folder", mend)
@@ -71,8 +70,8 @@ def _close_to_others(descriptor: int, shown: str, setting: str) -> None:
     mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
     if mode & _WRITABLE_BY_OTHERS:
         mend = "Run chmod go-w on it as its owner"
-        raise _refused(shown, setting, "can be written to by other accounts", "open_folder", mend)
-    _log.warning("other accounts could write to the folder %s; its mode is now %04o", shown, mode)
+        raise _refused(shown, setting, "is writable by other accounts", "open_folder", mend)
+    _log.warning("the folder %s was writable by other accounts; its mode is now %04o", shown, mode)
 
 
 def _account() -> str:

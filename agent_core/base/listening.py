@@ -1,7 +1,7 @@
-"""Taking connections from a listening socket.
+"""Accepting connections from a listening socket.
 
-With the sockets themselves: anyio's streams and listeners have a race between data and cancellation that ends as a
-traceback in the event loop's log (set_result on a cancelled future).
+This uses plain sockets: anyio's streams and listeners have a race between data and cancellation, which writes a
+traceback to the event loop's log (set_result on a cancelled future).
 """
 
 import socket
@@ -25,15 +25,15 @@ async def accept_clients(
     tasks: TaskGroup,
     clock: Clock,
 ) -> None:
-    """Start `serve` in `tasks` for each client, until cancelled; `serve` owns its socket, which does not block.
+    """Accept clients until cancelled, and start `serve` in `tasks` for each.
 
-    `listener` stays the caller's and must not block.
+    `serve` owns its socket, which is non-blocking. The caller owns `listener`, which must be non-blocking.
     """
     while True:
         await anyio.wait_readable(listener)
         try:
             client, _ = listener.accept()
-        except OSError:  # gone again, or no file descriptors left: a moment later there may be
+        except OSError:  # the client has gone, or no file descriptor is free; retry after a pause
             await clock.sleep(_ACCEPT_PAUSE_S)
             continue
         client.setblocking(False)  # noqa: FBT003 - the standard library's

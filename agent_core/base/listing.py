@@ -1,4 +1,4 @@
-"""Pages of the lists of stored media, read by one thread and shared by those who ask at once."""
+"""Paged lists of stored media, read by one thread and shared by concurrent callers."""
 
 import heapq
 from collections import Counter
@@ -19,15 +19,15 @@ ItemT = TypeVar("ItemT")
 T = TypeVar("T")
 
 
-#: Entries that are sorted at a time, which takes some milliseconds.
+#: Entries sorted in one call of `sorted`, which then takes some milliseconds.
 _RUN = 4096
 
 
 def newest_first(entries: Iterable[tuple[EntryKeyT, str]]) -> list[tuple[EntryKeyT, str]]:
-    """Return `entries` in falling order.
+    """Return `entries` in descending order.
 
-    `list.sort` holds the interpreter's lock from its begin to its end, a third of a second for 100,000 files, and the
-    event loop waits meanwhile. Short runs that are merged take no longer, and let go of it.
+    One `list.sort` of 100,000 files holds the GIL for a third of a second, which stalls the event loop. Merging short
+    sorted runs takes no longer in total and releases the GIL between runs.
     """
     remaining = iter(entries)
     runs = list(iter(lambda: sorted(islice(remaining, _RUN), reverse=True), []))
@@ -36,7 +36,7 @@ def newest_first(entries: Iterable[tuple[EntryKeyT, str]]) -> list[tuple[EntryKe
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[ItemT]):
-    """A part of a list; `total` is the length of the whole."""
+    """Part of a list; `total` is the length of the whole list."""
 
     items: tuple[ItemT, ...]
     total: int
@@ -84,15 +84,15 @@ class SharedReading(Generic[T]):
 
 
 class Lister(Generic[EntryT, ItemT]):
-    """Lists what lies in a folder in two steps: all entries, as small as they can be, then the items of one page.
+    """List of a folder's content, read in two steps: small entries for all items, then the items of one page.
 
-    Both are done in one thread, whatever number of clients ask, and the entries are read once for all who ask at once.
-    An item that vanishes between the two steps is counted and not listed.
+    One thread does both for all clients, and concurrent callers share one reading of the entries. An item that
+    vanishes between the two steps is counted in `total` but missing from the page.
 
     Args:
-        scan: gives the entries of one camera, or of all (None), in the list's order; blocks.
-        load: gives the items of some entries, without those that have gone; blocks.
-        thread: the pool for both, of one thread; default: its own.
+        scan: returns the entries of one camera, or of all (None), in the list's order; blocks.
+        load: returns the items of some entries, without vanished ones; blocks.
+        thread: pool of one thread for both; default: a pool of its own.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class Lister(Generic[EntryT, ItemT]):
         self._entries = SharedReading[Sequence[EntryT]]()
 
     async def page(self, camera: CameraId | None, *, offset: int, limit: int) -> Page[ItemT]:
-        """Return up to `limit` items from the one at `offset` on. Raises what `scan` and `load` raise."""
+        """Return up to `limit` items, beginning at `offset`. Raises what `scan` and `load` raise."""
         entries = await self._read(camera)
         return await self._page(entries, entries[offset : offset + limit])
 

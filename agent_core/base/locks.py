@@ -1,4 +1,4 @@
-"""One lock a key, made on first use and forgotten when nobody holds or waits for it."""
+"""Locks between tasks, by key, and between processes, by folder."""
 
 import fcntl
 import os
@@ -24,9 +24,9 @@ class _Entry:
 
 
 class KeyedLock:
-    """Serialises callers of one key; different keys do not wait for each other.
+    """Lock per key, made on first use and discarded when no caller holds it or waits for it.
 
-    A cancelled caller leaves nothing behind, whether it held the lock or waited for it.
+    A caller may be cancelled while it holds the lock or waits for it.
     """
 
     def __init__(self) -> None:
@@ -56,14 +56,14 @@ def leads_to(path: Path, descriptor: int) -> bool:
 
 
 class InstanceLock:
-    """One agent a folder. The kernel gives the lock back however the agent ends.
+    """Lock that allows one `what` per folder. The kernel releases it however the process ends.
 
     Args:
-        folder: it exists, and only this account may write to it.
-        what: of which there may be one there.
-        name: of the lock's file, without its suffix; default: `what`.
-        kind: what messages call such a folder.
-        setting: the configuration key that can name another folder.
+        folder: an existing folder that only this account may write to.
+        what: the program that may use the folder only once at a time, for messages.
+        name: name of the lock file, without its suffix; default: `what`.
+        kind: kind of folder, for messages.
+        setting: the configuration key of the folder, for messages.
         shown: the folder's name in messages; default: its path.
     """
 
@@ -86,7 +86,7 @@ class InstanceLock:
 
     @property
     def is_whole(self) -> bool:
-        """Return True while another agent would find the lock that is held."""
+        """True while the held lock file is still at its path, where another process finds it."""
         return leads_to(self._path, self._fd)
 
     def __enter__(self) -> None:
@@ -108,7 +108,7 @@ class InstanceLock:
             raise StartFailed(why.details, reason=why.reason, suggestion=why.suggestion) from error
 
     def _open(self) -> int:
-        """Closed to the group: an account that can read a file can hold a lock on it."""
+        """Open or make the lock file, closed to the group: an account that can read a file can lock it."""
         with suppress(FileExistsError):
             return os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         descriptor = open_regular(self._path, os.O_RDWR)

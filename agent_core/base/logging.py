@@ -1,4 +1,4 @@
-"""Logs to standard error: one line a record with `camera=` and `request_id=`, or one JSON object a line."""
+"""Logging to standard error: one line per record with `camera=` and `request_id=`, or one JSON object per line."""
 
 import json
 import logging
@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 
 __all__ = ("configure", "fields", "set_level")
 
-#: What JSON leaves as it is and terminals obey: C1, marks of direction, separators of lines; surrogates are no UTF-8.
+#: Characters that JSON leaves unescaped but terminals interpret (C1, direction marks, line separators), and
+#: surrogates, which UTF-8 cannot encode.
 _UNFIT = re.compile(
     "[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff\U000e0000-\U000e0fff]"
 )
@@ -21,7 +22,7 @@ _FIELDS: ContextVar[tuple[tuple[str, str], ...]] = ContextVar("log_fields", defa
 
 @contextmanager
 def fields(**values: str) -> Iterator[None]:
-    """Every record made inside, in this task and the tasks it starts, carries `values`."""
+    """Add `values` to every record made inside the context, in this task and the tasks that it starts."""
     token = _FIELDS.set((*_FIELDS.get(), *values.items()))
     try:
         yield
@@ -30,7 +31,7 @@ def fields(**values: str) -> Iterator[None]:
 
 
 def _context(record: logging.LogRecord) -> dict[str, str]:
-    """The task's fields, then those given to this one call as `extra={"fields": {...}}`."""
+    """Return the task's fields, overridden by the call's own, given as `extra={"fields": {...}}`."""
     return dict(_FIELDS.get()) | getattr(record, "fields", {})
 
 
@@ -39,9 +40,9 @@ def _timestamp(record: logging.LogRecord) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Write what could end the line, move the cursor or turn the direction of text as an escape, as Python's would.
+    """Return `text` with Python escapes for characters that end lines, move the cursor or change text direction.
 
-    Names of cameras and files, and words of clients and devices, come from outside.
+    Texts from clients and devices, such as names of cameras and files, may contain them.
     """
     if text.isprintable():
         return text
@@ -55,7 +56,7 @@ class _TextFormatter(logging.Formatter):
         line += _escaped(f"{record.getMessage()}{context}")
         if not record.exc_info:
             return line
-        # Moved to the right: an exception's own words may have lines that look like ours.
+        # Indented, because lines of an exception's message may look like log records.
         trace = self.formatException(record.exc_info).split("\n")
         return "\n".join([line, *(f"  {_escaped(each)}" for each in trace)])
 
@@ -79,7 +80,7 @@ def _json_escape(found: re.Match[str]) -> str:
 
 
 def configure(level: str, form: str) -> None:
-    """Send all logging to standard error; `form` is `text` or `json`. The agent's process calls it once."""
+    """Send all logging to standard error; `form` is `text` or `json`. Called once, by the agent's process."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JsonFormatter() if form == "json" else _TextFormatter())
     logging.basicConfig(handlers=[handler], force=True, level=logging.WARNING)
@@ -87,7 +88,7 @@ def configure(level: str, form: str) -> None:
 
 
 def set_level(level: str) -> None:
-    """Change how much the agent and its plugins say, at once; libraries stay at warning unless `debug` is asked for."""
+    """Set the log level of the agent and its plugins; libraries log warnings only, unless `level` is `debug`."""
     numeric = logging.getLevelNamesMapping()[level.upper()]
     logging.getLogger("camera_agent").setLevel(numeric)
     logging.getLogger().setLevel(numeric if numeric <= logging.DEBUG else logging.WARNING)

@@ -1,4 +1,4 @@
-"""The nouns of the agent as frozen values. Nothing here does I/O."""
+"""Frozen values that all packages share: cameras, frames, pictures, events. Nothing here does I/O."""
 
 import re
 from dataclasses import dataclass, field
@@ -29,7 +29,7 @@ __all__ = (
 )
 
 CameraId = NewType("CameraId", str)
-#: The form of a camera's public name; numbers are decided by `agent_core.cameras`.
+#: Form of a camera's public name; `agent_core.cameras` assigns the numbers.
 CAMERA_ID = re.compile(r"camera(0|[1-9][0-9]*)", re.ASCII)
 
 
@@ -37,7 +37,7 @@ CAMERA_ID = re.compile(r"camera(0|[1-9][0-9]*)", re.ASCII)
 class Fingerprint:
     """Features by which a camera is recognised, strongest first: serial number, port, description.
 
-    `source` names the plugin that saw it; fingerprints of different sources never match.
+    `source` names the plugin that detected it; fingerprints of different sources never match.
     """
 
     source: str
@@ -48,7 +48,7 @@ class Fingerprint:
 
 @dataclass(frozen=True, slots=True)
 class FrameSocket:
-    """A unix socket that sends one camera's newest JPEG frames, one after another, to whoever connects."""
+    """Unix socket that sends a camera's newest JPEG frames, one after another, to each client that connects."""
 
     path: Path
     width: int
@@ -58,7 +58,7 @@ class FrameSocket:
 
 @dataclass(frozen=True, slots=True)
 class Url:
-    """A network stream; the media server pulls it, so it needs no publisher. Its `repr` keeps the address to itself."""
+    """Network stream that the media server pulls, without a publisher. Its `repr` hides the address."""
 
     url: str = field(repr=False)
     has_credentials: bool = False
@@ -66,7 +66,7 @@ class Url:
 
 @dataclass(frozen=True, slots=True)
 class FfmpegInput:
-    """FFmpeg input arguments, ending with `-i NAME`; each word one element, never a shell string."""
+    """FFmpeg input arguments, ending with `-i NAME`; one word per element, never a shell string."""
 
     args: tuple[str, ...]
 
@@ -76,7 +76,7 @@ MediaInput = FrameSocket | Url | FfmpegInput
 
 @dataclass(frozen=True, slots=True)
 class CameraMode:
-    """One picture format and size, with the frame rates (frames per second) it is offered at."""
+    """Picture format and size, with the frame rates (frames per second) that the camera offers for it."""
 
     format: str
     width: int
@@ -86,7 +86,7 @@ class CameraMode:
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """An image control as the driver describes it; `choices` maps values to labels where it is a menu."""
+    """Image control as the driver describes it; `choices` pairs values with labels if it is a menu."""
 
     name: str
     kind: str
@@ -99,7 +99,7 @@ class Control:
 
 
 class CapturedAtSource(StrEnum):
-    """Where a capture time comes from, best first."""
+    """Source of a capture time, best first."""
 
     DEVICE = "device"
     ARRIVAL = "arrival"
@@ -108,11 +108,11 @@ class CapturedAtSource(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One complete JPEG frame of a broker.
+    """Complete JPEG frame of a broker.
 
-    `captured_s` (monotonic) is when it was exposed, as exactly as the source knows; for `ARRIVAL` it is the arrival
-    less the camera's pipeline latency. `sequence` counts the broker's good frames. `settled` is False while a camera
-    that was just started still adjusts its exposure.
+    `captured_s` (monotonic) is the time of exposure, as exactly as the source knows it; for `ARRIVAL` the arrival less
+    the camera's pipeline latency. `sequence` counts the broker's good frames. `settled` is False while a camera that
+    was just started still adjusts its exposure.
     """
 
     data: bytes
@@ -125,10 +125,12 @@ class Frame:
 
 
 class FrameReader(Protocol):
-    """A camera's frame broker, as far as snapshot tiers may use it."""
+    """Part of a camera's frame broker that snapshot tiers may use."""
 
     async def fresh(self, not_before_s: float, *, settled: bool = True) -> Frame:
-        """The newest frame exposed at or after `not_before_s` (monotonic); waits for one, by default a settled one.
+        """Return the newest frame exposed at or after `not_before_s` (monotonic); wait if there is none yet.
+
+        Only a settled frame is returned, unless `settled` is False.
 
         Raises:
             CaptureFailed: the camera cannot deliver.
@@ -138,11 +140,11 @@ class FrameReader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DetectedCamera:
-    """A camera as its source reports it; the core assigns the id.
+    """Camera as its source reports it; the core assigns the id.
 
-    `key` is the source's own handle, unique within the source while the camera is connected. `number_hint` is the N
-    of the device node where there is one; `configured_id` an id the operator chose. `frames` is the camera's
-    broker, where it has one.
+    `key` is the source's own handle, unique within the source while the camera is connected. `number_hint` is the
+    number of the device node, `configured_id` the id that the operator chose, `frames` the camera's broker; each may
+    be None.
     """
 
     key: str
@@ -166,9 +168,9 @@ class CameraStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Camera:
-    """One camera under its public id. `since_s` (monotonic) is when its status last changed.
+    """Camera under its public id. `since_s` (monotonic) is the time of its last change of status.
 
-    `ambiguous`: it may be another camera of the same make. `moved`: it was on another port before it last came.
+    `ambiguous`: it may be another camera of the same make. `moved`: it was on another port when last connected.
     """
 
     id: CameraId
@@ -199,10 +201,10 @@ class PictureFormat(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A still as a tier took it.
+    """Still picture as a tier took it.
 
-    `captured_s` (monotonic) is never later than the exposure's true start where the source is `DEVICE`, so a caller
-    may compare it with the time of its request. `settled` is False where the camera was still adjusting its exposure.
+    `captured_s` (monotonic) is never later than the true start of the exposure if the source is `DEVICE`, so a caller
+    may compare it with the time of its request. `settled` is False if the camera was still adjusting its exposure.
     """
 
     data: bytes
@@ -216,7 +218,7 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class CameraEvent:
-    """A camera came, went or changed; `topic` is one of the camera topics of the wire contract."""
+    """Arrival, departure or change of a camera; `topic` is one of the wire contract's camera topics."""
 
     topic: str
     camera: Camera
@@ -224,7 +226,7 @@ class CameraEvent:
 
 @dataclass(frozen=True, slots=True)
 class PluginEvent:
-    """A plugin is in quarantine; `reason` is a sentence."""
+    """Quarantine of a plugin; `reason` is a sentence."""
 
     plugin: str
     reason: str

@@ -1,10 +1,10 @@
-"""Child processes that cannot outlive their owner: own process group, killed with the scope and with the agent.
+"""Child processes in groups of their own, killed with their scope and with the agent.
 
-anyio ends a child whose scope is cancelled, but a child survives an agent that is killed with -9. So every child is
-started through a launcher that asks the kernel for a signal on the parent's death (prctl(2), PR_SET_PDEATHSIG):
-`setpriv --pdeathsig` of util-linux where it is there, this interpreter otherwise. The kernel sends that signal when
-the thread that started the child ends, and to the child alone: the event loop has to live in a thread that lasts, and
-a program that starts children of its own has to end them itself when it is not ended by its scope.
+anyio ends a child whose scope is cancelled, but a child survives an agent that is killed by SIGKILL. Therefore every
+child is started through a launcher that requests a signal on the parent's death (prctl(2), PR_SET_PDEATHSIG):
+`setpriv --pdeathsig` of util-linux if installed, this interpreter otherwise. The kernel sends that signal when the
+thread that started the child ends, and only to the child. So the thread of the event loop must last, and a program
+that starts children must end them itself if it is not ended by its scope.
 """
 
 import logging
@@ -29,8 +29,8 @@ __all__ = ("Finished", "Tail", "child", "find_launcher", "handed_on", "run")
 
 _log = logging.getLogger("camera_agent.processes")
 
-#: Undoes what Python does to SIGPIPE and SIGXFSZ, which exec would hand on, sets the soft limit of descriptors where
-#: it is not 0, and leaves when the parent has died before the kernel was asked.
+#: Exits if the parent died before the prctl call. Sets the soft limit of descriptors unless it is 0, and restores
+#: SIGPIPE and SIGXFSZ, which Python ignores and exec would pass on as ignored.
 _PRCTL_LAUNCHER = (
     "import ctypes,os,resource,signal,sys\n"
     "ctypes.CDLL(None).prctl(1,int(signal.SIGKILL),0,0,0)\n"
@@ -42,7 +42,8 @@ _PRCTL_LAUNCHER = (
     "os.execv(sys.argv[3],sys.argv[3:])"
 )
 
-#: Names of variables begin so: ours, then systemd.exec(5), sd_notify(3), sd_watchdog_enabled(3), sd_listen_fds(3).
+#: Prefixes of environment variables for the agent only: its settings, then those of systemd.exec(5), sd_notify(3),
+#: sd_watchdog_enabled(3) and sd_listen_fds(3).
 _OUR_OWN = (
     "CAMERA_AGENT_",
     "CREDENTIALS_DIRECTORY",
@@ -52,14 +53,14 @@ _OUR_OWN = (
     "MEMORY_PRESSURE_",
 )
 
-#: A killed process is reaped in milliseconds, unless it hangs in a driver; shutdown must not hang with it.
+#: Limit of the wait for a killed process, which ends in milliseconds unless it hangs in a driver.
 _REAP_LIMIT_S = 5.0
 
 
 def handed_on(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return what of `environment` a child may have.
+    """Return the variables of `environment` that a child may have.
 
-    That is neither the agent's settings, which hold passwords, nor what the service manager gave to the agent alone.
+    Removed are the agent's settings, which hold passwords, and the service manager's variables for the agent.
     """
     return {name: value for name, value in environment.items() if not name.startswith(_OUR_OWN)}
 
@@ -67,10 +68,10 @@ def handed_on(environment: Mapping[str, str]) -> dict[str, str]:
 def find_launcher(search_path: str | None = None) -> tuple[str, ...]:
     """Return the words to put before a command so that it dies with this process.
 
-    They also give the command the limit of file descriptors back that this process was started with.
+    They also restore the limit of file descriptors that this process was started with.
 
     Args:
-        search_path: where to look for `setpriv` and `prlimit`, as PATH has it; default: PATH.
+        search_path: folders to search for `setpriv` and `prlimit`, in the form of PATH; default: PATH.
     """
     inherited = inherited_descriptor_limit()
     is_raised = descriptor_limit() != inherited
@@ -84,7 +85,7 @@ def find_launcher(search_path: str | None = None) -> tuple[str, ...]:
 
 
 def _util_linux(name: str, search_path: str | None) -> str | None:
-    """Find a program of util-linux; BusyBox has a `setpriv` that lacks --pdeathsig."""
+    """Return the path of a util-linux program, or None; BusyBox has a `setpriv` without --pdeathsig."""
     found = shutil.which(name, path=search_path)
     return found if found and Path(found).resolve().name == name else None
 
@@ -98,7 +99,7 @@ def _default_launcher() -> tuple[str, ...]:
 class Finished:
     """Result of a child process. `returncode` is negative for a signal, as in `subprocess`.
 
-    `overflowed`: it printed more than was allowed and was killed; `stdout` is only a beginning.
+    `overflowed`: it printed more than the limit and was killed; `stdout` is the beginning of its output.
     """
 
     returncode: int
@@ -108,7 +109,7 @@ class Finished:
 
 
 class Tail:
-    """The last `limit_bytes` of a stream that is read to its end, so that a chatty child neither blocks nor grows us."""
+    """The last `limit_bytes` of a stream. Reading it to its end keeps a verbose child from blocking, in bounded memory."""
 
     def __init__(self, limit_bytes: int = 8192) -> None:
         self._chunks: deque[bytes] = deque()
@@ -128,7 +129,7 @@ class Tail:
 
 
 def _signal_group(process: Process, number: int) -> None:
-    """Reach the whole group: the launcher has become the program, and the program may have children of its own."""
+    """Signal the whole process group: the program may have children."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, number)
 
@@ -143,11 +144,11 @@ async def _end(process: Process, stop_signal: int, grace_s: float) -> None:
         await process.wait()
         await process.aclose()
     if limit.cancelled_caught:
-        _log.error("A killed process does not end; it hangs in the kernel.")
+        _log.error("a killed process does not end: it hangs in the kernel")
 
 
 def _program(name: str) -> str:
-    """Absolute, because the child may start in another folder."""
+    """Return the absolute path of a program, because the child may start in another folder."""
     found = shutil.which(name)
     if found is None:
         raise FileNotFoundError(name)
@@ -167,18 +168,27 @@ async def child(
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
 ) -> AsyncIterator[Process]:
-    """Run `argv` for as long as the context is open; leaving it, in whatever way, ends the child and its group.
+    """Run `argv` while the context is open; leaving the context ends the child and its process group.
 
-    With `grace_s` the child first gets `stop_signal` and that many seconds. The context is not left before the child
-    is reaped, also under cancellation; only a child that hangs in the kernel is left behind after some seconds.
-    `launcher` is what `find_launcher` returned; default: what it finds on PATH. `env` replaces the environment;
-    of either only what `handed_on` returns is given. `cwd` is the folder that the child starts in.
+    The context is left, also under cancellation, only after the child is reaped; a child that hangs in the kernel is
+    abandoned after some seconds.
+
+    Args:
+        argv: the program and its arguments; never a shell string.
+        stdin: as for `subprocess.Popen`, as are `stdout` and `stderr`.
+        stdout: a pipe by default.
+        stderr: a pipe by default.
+        stop_signal: the signal that asks the child to end, if `grace_s` is not 0.
+        grace_s: seconds between `stop_signal` and SIGKILL; with 0 the child is killed at once.
+        launcher: result of `find_launcher`; default: the one for PATH.
+        env: environment instead of this process's; either is filtered by `handed_on`.
+        cwd: the folder that the child starts in.
 
     Raises:
         FileNotFoundError: the program does not exist, or is not executable.
     """
     program = _program(argv[0])
-    # The program runs before this returns: cancelled in between, nobody would know what to end.
+    # The program runs before `open_process` returns: a cancellation in between would leave it without an owner.
     with anyio.CancelScope(shield=True):
         process = await anyio.open_process(
             [*(launcher or _default_launcher()), program, *argv[1:]],

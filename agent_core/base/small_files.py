@@ -1,7 +1,7 @@
-"""Files that another account, or a mistake, may have put in place of ours: read without waiting and within a limit.
+"""Safe reading of files that another account, or a mistake, may have replaced: without waiting, and with a limit.
 
-A folder that is shared, or once was, can hold anything under a known name. Opening a FIFO waits for a writer, a device
-may never end, and a symbolic link leads out of the folder.
+A folder that other accounts may write to, now or earlier, can hold anything under a known name. Opening a FIFO waits
+for a writer, a device may have no end, and a symbolic link leads out of the folder.
 """
 
 import errno
@@ -11,13 +11,13 @@ from pathlib import Path
 
 __all__ = ("UnsafeFile", "open_regular", "read_small", "refuse_foreign")
 
-#: State files have some kilobytes; a ledger of a thousand cameras has 200 kB.
+#: State files have a few kilobytes; a ledger of a thousand cameras has 200 kB.
 LIMIT_BYTES = 1 << 20
 _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
 class UnsafeFile(OSError):
-    """The file cannot be one of the agent's own; `strerror` gives the reason."""
+    """File that cannot be one of the agent's own; `strerror` gives the reason."""
 
     def __init__(self, why: str, path: Path) -> None:
         super().__init__(errno.EINVAL, why, os.fspath(path))
@@ -29,11 +29,11 @@ def open_regular(path: Path, flags: int = os.O_RDONLY, *, follow: bool = False) 
     Args:
         path: the file.
         flags: as for `os.open`; the file is never created.
-        follow: open what a symbolic link points at, where an operator may have set one.
+        follow: follow a symbolic link; for paths where an operator may have made one.
 
     Raises:
-        UnsafeFile: it is a FIFO, a device, a folder, a socket, or a link that is not followed.
-        OSError: it cannot be opened.
+        UnsafeFile: the path is a FIFO, a device, a folder, a socket, or a link that is not followed.
+        OSError: the file cannot be opened.
     """
     flags |= os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
     try:
@@ -53,7 +53,7 @@ def open_regular(path: Path, flags: int = os.O_RDONLY, *, follow: bool = False) 
 def read_small(
     path: Path, *, limit_bytes: int = LIMIT_BYTES, private: bool = False, follow: bool = False
 ) -> bytes:
-    """Read a whole regular file. Blocks on the disk, and on nothing else.
+    """Read a whole regular file. Blocks on the disk only.
 
     Args:
         path: the file.
@@ -63,8 +63,8 @@ def read_small(
         follow: as for `open_regular`.
 
     Raises:
-        UnsafeFile: as for `open_regular`; the file is too large; another account may have written it.
-        OSError: it cannot be read.
+        UnsafeFile: as for `open_regular`; or the file is too large, or another account may have written it.
+        OSError: the file cannot be read.
     """
     with os.fdopen(open_regular(path, follow=follow), "rb") as file:
         if private:
@@ -76,7 +76,7 @@ def read_small(
 
 
 def refuse_foreign(path: Path, status: os.stat_result) -> None:
-    """Raise UnsafeFile where another account can have made or written the file; see `private` of `read_small`."""
+    """Raise UnsafeFile if another account can have made or written the file; see `private` of `read_small`."""
     if status.st_uid not in {0, os.geteuid(), path.parent.stat().st_uid}:
         raise UnsafeFile("it belongs to another account", path)
     if status.st_mode & _WRITABLE_BY_OTHERS:

@@ -1,4 +1,4 @@
-"""A unix socket at a known path, for as long as it is needed: made, missed when its name is gone, made again."""
+"""Unix sockets at known paths, made again when their path is deleted."""
 
 import logging
 import os
@@ -13,19 +13,19 @@ __all__ = ("LOOK_S", "SocketPlace")
 
 _log = logging.getLogger("camera_agent.sockets")
 
-#: Between two looks at a socket's name; a recording waits for its first picture three times as long.
+#: Interval of checks for a deleted path; a recording waits for its first picture three times as long.
 LOOK_S = 5.0
-#: For the account, and for the group that a media server of another account shares.
+#: Access for the account and for its group, which a media server of another account may share.
 _MODE = 0o660
 
 
 class SocketPlace:
-    """Owns one path. People and cleaners of /tmp delete sockets that are in use; no program can connect then.
+    """Path of a listening unix socket. Users and cleaners of /tmp delete sockets in use; clients cannot connect then.
 
     Args:
-        path: short, as addresses of unix sockets are.
-        clock: what times the looks at the path.
-        mode: who may connect.
+        path: the socket's path; unix(7) allows 107 bytes.
+        clock: times the checks of the path.
+        mode: the socket's file mode, which decides who may connect.
     """
 
     def __init__(self, path: Path, *, clock: Clock, mode: int = _MODE) -> None:
@@ -39,12 +39,12 @@ class SocketPlace:
         return self._path
 
     def listen(self) -> socket.socket:
-        """Return a new listening socket at the path, which the caller closes; it does not block.
+        """Return a new non-blocking socket that listens at the path; the caller closes it.
 
-        What was left at the path is replaced, and a folder that is gone is made again.
+        A file left at the path is replaced, and a missing folder is made.
 
         Raises:
-            OSError: it cannot be made.
+            OSError: the folder or the socket cannot be made.
         """
         make_folder(self._path.parent)
         self._path.unlink(missing_ok=True)
@@ -63,27 +63,27 @@ class SocketPlace:
 
     @property
     def is_lost(self) -> bool:
-        """Return True if the path no longer leads to the socket that `listen` returned last."""
+        """True if the path no longer leads to the socket that `listen` returned last."""
         return self._identity is None or _identity(self._path) != self._identity
 
     async def wait_lost(self) -> None:
-        """Return when the socket's name is gone, at most `LOOK_S` later; that is logged."""
+        """Wait until the socket's path is deleted, and log it; returns at most `LOOK_S` after the deletion."""
         while not self.is_lost:
             await self._clock.sleep(LOOK_S)
         _log.warning(
-            "the socket %s has vanished and is made again; keep what cleans its folder away from it",
+            "the socket %s has vanished; making it again. Exclude its folder from cleaning programs",
             self._path,
         )
 
     def release(self) -> None:
-        """Remove the socket from the path, if it is still the one that `listen` made."""
+        """Remove the socket from the path, unless another file has taken the path."""
         if not self.is_lost:
             self._path.unlink(missing_ok=True)
         self._identity = None
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """Device and inode of the socket at `path`; None where there is none."""
+    """Return device and inode of the socket at `path`; None if there is no socket."""
     try:
         status = path.lstat()
     except OSError:

@@ -1,3 +1,5 @@
+"""Notification of the service manager."""
+
 import os
 import socket
 from contextlib import suppress
@@ -6,7 +8,7 @@ __all__ = ("notify_systemd",)
 
 
 def notify_systemd(state: str) -> None:
-    """Say `state` to the service manager, if one listens (sd_notify(3)); never fails."""
+    """Send `state` to the service manager, if there is one (sd_notify(3)); never fails."""
     address = os.environ.get("NOTIFY_SOCKET")
     if not address:
         return

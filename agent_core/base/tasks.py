@@ -1,4 +1,4 @@
-"""Tasks and their owners: groups of tasks, the end of tasks, and the report that a task has started."""
+"""Groups of tasks with an owner, and reports of their start."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -13,8 +13,8 @@ __all__ = ("OnStarted", "OwnedTasks", "ShieldedTasks")
 class OwnedTasks:
     """Tasks that a service's methods start and its `run` owns.
 
-    The service opens the group in `run`; its other methods start tasks in it. Closing follows anyio's task group:
-    an error or a cancellation in the context cancels the tasks, and an error in a task cancels the context.
+    The service opens the group in `run`; its other methods start tasks in it. The group ends as anyio's do: an error
+    or a cancellation in the context cancels the tasks, and an error in a task cancels the context.
     """
 
     def __init__(self) -> None:
@@ -22,12 +22,12 @@ class OwnedTasks:
 
     @property
     def is_open(self) -> bool:
-        """True while `run` runs and has not begun to end."""
+        """True while the context of `open` is open."""
         return self._group is not None
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[TaskGroup]:
-        """Own the tasks while the context is open; wait for them at its end."""
+        """Own tasks while the context is open; wait for them when it closes."""
         async with anyio.create_task_group() as group:
             self._group = group
             try:
@@ -39,7 +39,7 @@ class OwnedTasks:
         """Start `work(*args)` as a task of the service.
 
         Raises:
-            RuntimeError: the service does not run; its owner has to start `run` first.
+            RuntimeError: the service does not run; its owner must start `run` first.
         """
         if self._group is None:
             raise RuntimeError(f"{getattr(work, '__qualname__', work)} cannot start: run() does not run")
@@ -49,8 +49,8 @@ class OwnedTasks:
 class ShieldedTasks:
     """Tasks of a task group that outlive the group's cancellation until `stop` cancels them.
 
-    Groups of them let an owner end tasks in order. The owner of the task group must call `stop` on every path, inside
-    a shielded scope; otherwise the task group never ends.
+    With several such groups an owner ends tasks in order. It must call `stop` on every path out of the task group,
+    inside a shielded scope; otherwise the task group never ends.
     """
 
     def __init__(self, group: TaskGroup) -> None:
@@ -58,7 +58,7 @@ class ShieldedTasks:
         self._tasks: list[tuple[anyio.CancelScope, anyio.Event]] = []
 
     async def start(self, work: Callable[..., Awaitable[None]], *args: object) -> None:
-        """Start `work(*args, task_status=...)` and wait until it reports `started()`. Raises what it raises before."""
+        """Start `work(*args, task_status=...)` and wait for its `started()`. Raises what `work` raises before that."""
         await self._group.start(self._run, work, *args)
 
     async def _run(
@@ -81,7 +81,7 @@ class ShieldedTasks:
 
 
 class OnStarted:
-    """A `task_status` that calls `callback` at each `started()`."""
+    """Implementation of `task_status` that calls `callback` at each `started()`."""
 
     def __init__(self, callback: Callable[[], object]) -> None:
         self._callback = callback

@@ -1,4 +1,4 @@
-"""Waiting for whichever of several things happens first."""
+"""Waits that race, and pauses between attempts."""
 
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -11,7 +11,7 @@ __all__ = ("GrowingPauses", "first_of", "sleep_unless")
 
 
 async def first_of(*waits: Callable[[], Awaitable[object]]) -> None:
-    """Return when the first of `waits` does; the others are cancelled."""
+    """Run `waits` until the first one returns; cancel the others."""
     async with anyio.create_task_group() as tg:
 
         async def one(wait: Callable[[], Awaitable[object]]) -> None:
@@ -23,7 +23,7 @@ async def first_of(*waits: Callable[[], Awaitable[object]]) -> None:
 
 
 class GrowingPauses:
-    """Seconds to wait before the next attempt; `reset` after one that went well."""
+    """Pauses between attempts, each twice as long as the one before; call `reset` after a success."""
 
     def __init__(self, first_s: float, longest_s: float) -> None:
         self._first_s = first_s
@@ -31,13 +31,13 @@ class GrowingPauses:
         self._next_s = first_s
 
     def next_s(self) -> float:
-        """The pause that is due now."""
+        """Return the seconds to wait now, and double the next pause."""
         pause_s = self._next_s
         self._next_s = min(2 * pause_s, self._longest_s)
         return pause_s
 
     def reset(self) -> None:
-        """Begin with the first pause again."""
+        """Return to the first pause."""
         self._next_s = self._first_s
 
 

@@ -1,4 +1,4 @@
-"""Worker threads by kind of work: what hangs or is slow holds up only its own kind."""
+"""Pools of worker threads by kind of work, so that a slow or hanging call delays only its own kind."""
 
 import asyncio
 import threading
@@ -16,13 +16,13 @@ Ts = TypeVarTuple("Ts")
 
 
 class WorkerPool:
-    """A limit of its own for blocking calls of one kind, such as those to one disk or one device.
+    """Limit on blocking calls of one kind, such as those to one disk or one device.
 
-    anyio's default limit (40) is shared by everything that names none: 40 calls that hang there stop all others. Make
-    one pool for each thing that can hang, where the event loop need not run yet, and keep it as long as that thing.
+    All calls without a limiter share anyio's default limit (40): 40 hanging calls stop all others. Make one pool for
+    each disk, device or service that can hang, and keep it as long as that; making it needs no event loop.
 
     Args:
-        threads: calls that run at once; more wait, in order, and leave the queue when they are cancelled.
+        threads: number of calls that run at once. Further calls wait in order; cancellation removes them from the queue.
     """
 
     def __init__(self, threads: int) -> None:
@@ -34,19 +34,19 @@ class WorkerPool:
         return self._places.borrowed_tokens
 
     async def run(self, function: Callable[[*Ts], T], *args: *Ts) -> T:
-        """Call `function` in a thread and wait for it, also when cancelled: for calls that leave something behind."""
+        """Call `function` in a thread and wait for its end even if cancelled: for calls with side effects."""
         return await anyio.to_thread.run_sync(function, *args, limiter=self._places)
 
     async def run_abandonable(self, function: Callable[[*Ts], T], *args: *Ts) -> T:
-        """Call `function` in a thread; a caller that is cancelled leaves at once, and its result is lost.
+        """Call `function` in a thread; a cancelled caller returns at once and loses the result.
 
-        The thread keeps its place until `function` returns, so however many callers leave a disk that hangs, no more
-        than `threads` threads do. (anyio alone gives the place back with the caller.)
+        The thread keeps its place until `function` returns, so cancelled calls to a hanging disk occupy at most
+        `threads` threads. (anyio alone releases the place with the caller.)
         """
         place = object()
         await self._places.acquire_on_behalf_of(place)
         loop = asyncio.get_running_loop()
-        claim = threading.Lock()  # taken by the thread that begins, or by the caller that leaves before
+        claim = threading.Lock()  # taken by the thread when it begins, or by a caller cancelled before that
 
         def call() -> T:
             if not claim.acquire(blocking=False):

@@ -177,7 +177,7 @@ async def test_a_state_folder_that_vanishes_is_told_once_and_so_is_its_return(
             await clock.advance(LOOK_S)
             tg.cancel_scope.cancel()
     vanished, back = (each.getMessage() for each in caplog.records)
-    assert f"the state folder {tmp_path / 'state'}, or the lock in it, has vanished" in vanished
+    assert f"the state folder {tmp_path / 'state'} or its lock file has vanished" in vanished
     assert "restart the agent" in vanished
     assert f"the state folder {tmp_path / 'state'} is back" in back
 

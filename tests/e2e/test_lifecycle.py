@@ -205,7 +205,7 @@ async def test_the_log_level_changes_on_sighup(agent_process: AgentProcessFactor
         good = config.read_text()
         config.write_text(good + '[logging]\nlevel = "shout"\n')
         agent.process.send_signal(signal.SIGHUP)
-        await logged(agent, "was not reloaded")
+        await logged(agent, "cannot reload the configuration")
         config.write_text(good + '[logging]\nlevel = "debug"\n')
         agent.process.send_signal(signal.SIGHUP)
         await logged(agent, "the log level is debug")

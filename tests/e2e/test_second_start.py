@@ -90,7 +90,7 @@ async def test_sockets_that_are_deleted_cost_no_recording_that_starts_later(
                 await anyio.sleep(0.05)
         async with recording(agent):
             await grows(agent.folder / "state" / "recordings")
-        assert "has vanished and is made again" in agent.log
+        assert "has vanished; making it again" in agent.log
 
 
 async def test_what_it_makes_is_closed_to_others_whatever_the_umask(

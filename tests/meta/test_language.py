@@ -13,10 +13,6 @@ DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 # Files that still break the rules. Only ever remove lines; the list must become empty.
 NOT_YET_REWRITTEN = {
     "agent_core/api/schema/streams.py",
-    "agent_core/app/plugins.py",
-    "agent_core/base/containment.py",
-    "agent_core/base/locks.py",
-    "agent_core/base/models.py",
     "agent_core/cli/exits.py",
     "agent_core/client/agent.py",
     "agent_core/client/connection.py",
