@@ -1,4 +1,4 @@
-"""Talk to a camera agent from Python; `docs/client.md` has examples."""
+"""Client of the camera agent for Python programs; `docs/client.md` has examples."""
 
 from agent_core.client.agent import AgentClient
 from agent_core.client.downloads import Download

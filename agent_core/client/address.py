@@ -1,4 +1,4 @@
-"""Where an agent is: an address on the network, or a unix socket of this host."""
+"""Addresses of agents: on the network, or a unix socket of this host."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,10 +9,10 @@ __all__ = ("AgentAddress", "unix_url")
 
 @dataclass(frozen=True, slots=True)
 class AgentAddress:
-    """Address of an agent for both protocols, from any form of `url`.
+    """Address of an agent for both protocols.
 
-    `web_socket` is the URL of the WebSocket and `origin` that of the files, without a path. `socket_path` is the unix
-    socket that both go through, where there is one; the host in the URLs means nothing then.
+    `web_socket` is the URL of the WebSocket; `origin` that of the files, without a path; `shown` is for messages. With
+    `socket_path`, both protocols use that unix socket, and the host in the URLs has no meaning.
     """
 
     web_socket: str
@@ -22,7 +22,7 @@ class AgentAddress:
 
     @classmethod
     def parse(cls, url: str) -> "AgentAddress":
-        """Understand `ws://HOST:PORT/ws`, `wss://HOST:PORT/ws` and `unix:///PATH`; what is wrong shows on connecting."""
+        """Parse `ws://HOST:PORT/ws`, `wss://HOST:PORT/ws` or `unix:///PATH`; an invalid URL fails on connecting."""
         parts = urlsplit(url)
         if parts.scheme == "unix":
             path = unquote(parts.path)
@@ -33,5 +33,5 @@ class AgentAddress:
 
 
 def unix_url(path: Path) -> str:
-    """Return the URL of the agent that listens on the unix socket `path`, which is absolute."""
+    """Return the URL of the agent at the unix socket `path` (absolute)."""
     return f"unix://{quote(str(path))}"

@@ -1,4 +1,4 @@
-"""The client: one connection, concurrent calls, events, downloads."""
+"""Client of an agent: one connection, concurrent calls, events, downloads."""
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
@@ -18,26 +18,26 @@ from agent_core.client.protocol import PendingCalls, decode, encode
 
 __all__ = ("AgentClient",)
 
-#: What the agent gets to confirm that it delivers no more events to a stream that is closed.
+#: Time for the agent to confirm that it delivers no more events to a closed stream.
 _UNSUBSCRIBE_TIMEOUT_S = 1.0
 
 
 class AgentClient(anyio.AsyncContextManagerMixin):
-    """A connection to one agent; use it as `async with AgentClient(url, token) as agent`, once.
+    """Connection to one agent; enter it once: `async with AgentClient(url, token) as agent`.
 
-    Any number of tasks may call at the same time. An exception of the block leaves it as it is, not in a group.
+    Any number of tasks may call at the same time. An exception in the block is raised as it is, not in a group.
 
     Args:
-        url: `ws://HOST:8002/ws`, or `wss://` where the agent has a certificate, or `unix:///PATH` for the agent's
-            socket on this host.
-        token: a token or an API key; without one only public methods can be called.
-        ssl: what to trust for `wss://`; absent, what the system trusts.
-        observe: is called with the text of every message received. It must not raise or block.
-        connect_timeout_s: for connecting and authenticating together.
+        url: `ws://HOST:8002/ws`, `wss://` for an agent with a certificate, or `unix:///PATH` for the agent's socket on
+            this host.
+        token: a token or an API key; without one, only public methods can be called.
+        ssl: trusted certificates for `wss://`; None trusts those of the system.
+        observe: called with the text of every received message; must not raise or block.
+        connect_timeout_s: limit for connecting and for authenticating.
 
     Raises:
-        AgentUnreachable: on entering, nobody is there.
-        CallFailed: on entering, the token was refused.
+        AgentUnreachable: on entering, no agent answers.
+        CallFailed: on entering, the agent refuses the token.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class AgentClient(anyio.AsyncContextManagerMixin):
             try:
                 await self._authenticate()
                 yield self
-            except Exception as error:  # noqa: BLE001 - raised again below, outside the group that would wrap it
+            except Exception as error:  # noqa: BLE001 - raised again below, outside the task group, which would wrap it
                 failure = error
             finally:
                 self._end(ConnectionLost("This client has been closed.", reason="closed"))
@@ -87,14 +87,14 @@ class AgentClient(anyio.AsyncContextManagerMixin):
         with anyio.move_on_after(self._connect_timeout_s):
             await self.call("authenticate", auth_token=self._token)
             return
-        raise AgentUnreachable("The agent accepts connections and does not answer.", reason="timeout")
+        raise AgentUnreachable("The agent accepts connections but does not answer.", reason="timeout")
 
     async def call(self, method: str, /, **params: object) -> Any:
-        """Call `method` and return its result, plain JSON values. Cancelling forgets the reply, not the call.
+        """Call `method` and return its result as plain JSON values. Cancelling drops only the reply, not the call.
 
         Raises:
             CallFailed: the agent answered with an error.
-            ConnectionLost: the connection ended before the reply came.
+            ConnectionLost: the connection ended before the reply arrived.
         """
         with self._calls.expect() as (call_id, reply):
             await self._send(encode(call_id, method, params))
@@ -104,10 +104,10 @@ class AgentClient(anyio.AsyncContextManagerMixin):
     async def subscribe(
         self, topics: Sequence[str], device: str | None = None, *, capacity: int = 256
     ) -> AsyncGenerator[EventStream]:
-        """Events of `topics`, only those about `device` if one is given, for as long as the context is open.
+        """Receive events of `topics`, only those about `device` if given, while the context is open.
 
         Raises:
-            CallFailed: a topic does not exist, or the caller may not listen.
+            CallFailed: a topic does not exist, or the caller may not subscribe to it.
             ConnectionLost: the connection ended.
         """
         stream = EventStream(topics, device, capacity)
@@ -132,25 +132,29 @@ class AgentClient(anyio.AsyncContextManagerMixin):
     async def download(
         self, url_or_name: str, *, kind: FileKind = "snapshots", size_bytes: int | None = None
     ) -> bytes:
-        """The content of a file: a `download_url` of a result, or a name of that `kind`.
+        """Return the content of a file, given the `download_url` of a result or a name of that `kind`.
 
         Raises:
-            DownloadFailed: refused, or broken off, or not `size_bytes` long.
-            AgentUnreachable: nobody answers.
+            DownloadFailed: the download is refused, breaks off, or does not have `size_bytes`.
+            AgentUnreachable: no agent answers.
         """
         return await self._downloads.read(url_or_name, kind, size_bytes)
 
     async def download_to(
         self, path: Path, url_or_name: str, *, kind: FileKind = "snapshots", size_bytes: int | None = None
     ) -> int:
-        """As `download`, into the file `path`, which appears, or is replaced, once all of it is there.
+        """Download into the file `path`, which appears or is replaced once complete; return its size in bytes.
 
-        Returns the size in bytes. Also raises OSError: the file cannot be written. Nothing is left behind then.
+        Raises, besides the errors of `download`:
+            OSError: the file cannot be written; nothing is left behind.
         """
         return (await self._downloads.save(path, url_or_name, kind, size_bytes)).size_bytes
 
     async def download_segment(self, path: Path, url_or_name: str) -> Download:
-        """As `download_to`, for one segment of a recording: its id stands for the first, `next_url` for the next."""
+        """Download one segment of a recording: the first by the recording's id, the next by `next_url` of the result.
+
+        Raises as `download_to`.
+        """
         return await self._downloads.save(path, url_or_name, "recordings", None)
 
     async def _send(self, text: str) -> None:
@@ -183,7 +187,7 @@ class AgentClient(anyio.AsyncContextManagerMixin):
             self._calls.settle(message)
 
     def _end(self, error: ClientError) -> None:
-        """From now on every call and every stream ends with `error`; the first one counts."""
+        """End all calls and streams, also later ones, with `error`; the first error counts."""
         if self._ended is None:
             self._ended = error
             self._calls.fail_all(error)

@@ -1,4 +1,4 @@
-"""The WebSocket: opened, closed and explained."""
+"""WebSocket to an agent: opening, closing, and errors that explain a failure."""
 
 import os
 from collections.abc import AsyncGenerator
@@ -16,31 +16,31 @@ from agent_core.client.errors import AgentUnreachable, ConnectionLost
 
 __all__ = ("explain_closed", "open_socket")
 
-#: The largest reply: a list of 1000 files has under 1 MiB.
+#: Limit of one message; the largest reply, a list of 1000 files, has less than 1 MiB.
 _MAX_MESSAGE_BYTES = 16 << 20
-#: How long the agent may take to answer a closing handshake; then the socket is dropped.
+#: Time for the agent to answer a closing handshake; then the socket is dropped.
 _CLOSE_TIMEOUT_S = 1.0
-#: RFC 6455, 7.4.1.
+#: Close codes of RFC 6455, section 7.4.1.
 _SERVICE_RESTART, _MESSAGE_TOO_BIG = 1012, 1009
 
-#: OpenSSL's words for an answer that is not TLS.
-_NO_TLS = MappingProxyType({"WRONG_VERSION_NUMBER": "what answers there does not speak TLS"})
+#: OpenSSL's reason for an answer that is not TLS.
+_NO_TLS = MappingProxyType({"WRONG_VERSION_NUMBER": "the server there does not speak TLS"})
 
 
 class _Connect(connect):
     def process_redirect(self, exc: Exception) -> Exception | str:
-        """Refuse: the token is for the agent at this address and no other."""
+        """Refuse redirects: the token is for the agent at this address only."""
         return exc
 
 
 @asynccontextmanager
 async def open_socket(url: str, ssl: SSLContext | None, timeout_s: float) -> AsyncGenerator[ClientConnection]:
-    """A connection to the agent at `url`, closed with the context, also when that is cancelled.
+    """Connect to the agent at `url`; the connection closes with the context, also on cancellation.
 
-    Proxies of the environment are not used: agents live on local networks.
+    Ignores the environment's proxies: agents are on local networks.
 
     Raises:
-        AgentUnreachable: nobody is there, or nobody who speaks WebSocket.
+        AgentUnreachable: no server answers, or it does not speak WebSocket.
     """
     socket = await _connect(url, ssl, timeout_s)
     try:
@@ -73,9 +73,9 @@ def _unreachable(where: str, error: Exception) -> AgentUnreachable:
     match error:
         case InvalidURI() | ValueError():
             return AgentUnreachable(
-                "The address is no WebSocket URL.",
+                "The address is not a WebSocket URL.",
                 reason="bad_url",
-                suggestion="Use the form ws://HOST:8002/ws, or wss:// where the agent has a certificate.",
+                suggestion="Use the form ws://HOST:8002/ws, or wss:// for an agent with a certificate.",
             )
         case TimeoutError():
             return AgentUnreachable(f"The agent at {where} does not answer.", reason="timeout")
@@ -83,20 +83,20 @@ def _unreachable(where: str, error: Exception) -> AgentUnreachable:
             said = (
                 getattr(error, "verify_message", "")
                 or _NO_TLS.get(error.reason, error.reason)
-                or "no TLS there"
+                or "TLS failed"
             )
             return AgentUnreachable(
                 f"No secure connection to the agent at {where}: {said}.",
                 reason="tls_failed",
-                suggestion="Use ws:// if the agent has no certificate; SSL_CERT_FILE can name one to trust.",
+                suggestion="Use ws:// if the agent has no certificate; set SSL_CERT_FILE to trust its certificate.",
             )
         case InvalidStatus():
             return _refused(where, error.response.status_code)
         case InvalidHandshake():
             return AgentUnreachable(
-                f"What answers at {where} is no agent.",
+                f"The server at {where} is not an agent.",
                 reason="not_an_agent",
-                suggestion="Check address and port; an agent that has a certificate is reached by wss:// only.",
+                suggestion="Check address and port; an agent with a certificate accepts wss:// only.",
             )
         case _:
             return AgentUnreachable(
@@ -105,29 +105,30 @@ def _unreachable(where: str, error: Exception) -> AgentUnreachable:
 
 
 def _said(error: Exception) -> str:
-    """The system's own words: asyncio adds socket addresses, and lists one failure for each."""
+    """Return the system's error text: asyncio adds socket addresses and lists a failure for each."""
     number = getattr(error, "errno", None)
     if isinstance(number, int) and number > 0:
         return os.strerror(number).lower()
-    said = getattr(error, "strerror", None)  # a name that cannot be resolved
+    said = getattr(error, "strerror", None)  # for a name that cannot be resolved
     return str(said).lower() if said else "none of its addresses answers"
 
 
 def _refused(where: str, status: int) -> AgentUnreachable:
     if status == 503:
         return AgentUnreachable(
-            f"The agent at {where} takes no more connections (HTTP status 503).",
+            f"The agent at {where} accepts no more connections (HTTP status 503).",
             reason="too_many_connections",
             suggestion="Close other connections, or raise server.max_connections.",
         )
     return AgentUnreachable(
-        f"What answers at {where} refused the WebSocket (HTTP status {status}).",
+        f"The server at {where} refused the WebSocket (HTTP status {status}).",
         reason="refused",
-        suggestion="Check the path of the address; the agent's is /ws.",
+        suggestion="Check the path of the address; an agent's is /ws.",
     )
 
 
 def explain_closed(error: ConnectionClosed) -> ConnectionLost:
+    """Return the error for a connection that has ended, by its close codes."""
     received = error.rcvd.code if error.rcvd else None
     sent = error.sent.code if error.sent else None
     if received == _SERVICE_RESTART:
@@ -140,13 +141,13 @@ def explain_closed(error: ConnectionClosed) -> ConnectionLost:
         return ConnectionLost(
             "The agent refused a message as too large.",
             reason="message_too_large",
-            suggestion="Send less at once, or raise server.max_message_bytes.",
+            suggestion="Send smaller messages, or raise server.max_message_bytes.",
         )
     if sent == _MESSAGE_TOO_BIG:
         return ConnectionLost(
-            "The agent sent more at once than this client takes.",
+            "The agent sent a larger message than this client accepts.",
             reason="reply_too_large",
-            suggestion="Ask for less, for example with a smaller limit.",
+            suggestion="Request less, for example with a smaller limit.",
         )
     if error.sent is not None and "keepalive" in error.sent.reason:
         return ConnectionLost("The agent has stopped answering.", reason="no_keepalive")

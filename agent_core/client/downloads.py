@@ -1,4 +1,4 @@
-"""Files of the agent over HTTP: whole, or not at all."""
+"""Downloads of the agent's files over HTTP: complete, or not at all."""
 
 import os
 import secrets
@@ -23,21 +23,21 @@ __all__ = ("Download", "Downloads", "FileKind")
 FileKind = Literal["snapshots", "recordings"]
 
 _CONNECT_TIMEOUT_S = 10.0
-#: The longest silence of an agent that is sending.
+#: Longest pause of an agent while it sends.
 _READ_TIMEOUT_S = 30.0
 _CLOSE_TIMEOUT_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """A file that was stored. `next_url` is where its continuation is: a recording's next segment."""
+    """Downloaded file. `next_url` is the address of its continuation, a recording's next segment."""
 
     size_bytes: int
     next_url: str | None
 
 
 class Downloads:
-    """Downloads from the agent whose WebSocket is `url`. An async context; the connections are closed with it."""
+    """Downloads from the agent at `url`. `aclose` closes the connections."""
 
     def __init__(self, url: str, token: str | None, ssl: SSLContext | None) -> None:
         address = AgentAddress.parse(url)
@@ -71,13 +71,13 @@ class Downloads:
             partial.discard()
 
     def locate(self, url_or_name: str, kind: FileKind) -> str:
-        """The address of a `download_url`, which may be relative, or of a name that the agent's lists have."""
+        """Return the address for a `download_url`, which may be relative, or for a name from the agent's lists."""
         if url_or_name.startswith(("/", "http://", "https://")):
             return urljoin(self._origin, url_or_name)
         return f"{self._origin}/files/{kind}/{quote(url_or_name)}"
 
     def _headers(self, url: str) -> dict[str, str]:
-        """The token goes to the agent alone, and only where the link has no signature of its own."""
+        """Return the headers; they carry the token only to the agent, and only if the link is not signed."""
         headers = {"Accept-Encoding": "identity"}
         is_signed = "sig" in parse_qs(urlsplit(url).query)
         if self._token is not None and not is_signed and url.startswith(f"{self._origin}/"):
@@ -93,7 +93,7 @@ class Downloads:
             through = {}
             if self._socket_path is not None:
                 through = {self._origin: httpx.AsyncHTTPTransport(uds=self._socket_path)}
-            # As for the WebSocket: no proxy of the environment, no redirect, no netrc.
+            # As for the WebSocket: no environment proxy, no redirect, no netrc.
             self._http = httpx.AsyncClient(timeout=timeout, trust_env=False, verify=verify, mounts=through)
         return self._http
 
@@ -118,7 +118,7 @@ class Downloads:
         except httpx.TransportError as error:
             raise _incomplete("The download broke off.") from error
         except httpx.InvalidURL as error:
-            raise DownloadFailed("The download's address is no URL.", reason="bad_url") from error
+            raise DownloadFailed("The download's address is not a URL.", reason="bad_url") from error
 
 
 def _check_size(received_bytes: int, size_bytes: int | None) -> None:
@@ -145,7 +145,7 @@ def _refused(response: "httpx.Response") -> DownloadFailed:
 
 
 class _PartialFile:
-    """A new file beside `path` that takes its place when it is whole. Blocks on the disk; raises OSError."""
+    """New file beside `path` that replaces it when complete. Blocks on the disk; raises OSError."""
 
     def __init__(self, path: Path) -> None:
         self._path = path.resolve()
@@ -164,7 +164,7 @@ class _PartialFile:
         return size_bytes
 
     def discard(self) -> None:
-        """After `publish` only the handle is left to close."""
+        """Close and remove the temporary file; after `publish`, only close it."""
         try:
             self._file.close()
         finally:

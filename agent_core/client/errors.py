@@ -1,10 +1,10 @@
 """Errors between a program and the agent.
 
 * ClientError
-  + AgentUnreachable    nothing answers at the address, or not as an agent does
-    - ConnectionLost    the connection ended; whether running calls took effect is not known
+  + AgentUnreachable    no server answers at the address, or it is not an agent
+    - ConnectionLost    the connection ended; running calls may or may not have taken effect
   - CallFailed          the agent answered a call with an error
-  - DownloadFailed      a file was refused, or did not arrive whole
+  - DownloadFailed      a file was refused, or arrived incomplete
 """
 
 from collections.abc import Mapping
@@ -20,13 +20,13 @@ __all__ = (
     "DownloadFailed",
 )
 
-#: Codes of the wire contract that a program may want to tell from the others.
+#: Codes of the wire contract that programs often distinguish.
 AUTHENTICATION_FAILED = -32001
 PERMISSION_DENIED = -32002
 
 
 class ClientError(Exception):
-    """The root of the tree. `reason` is a stable word, `details` and `suggestion` are sentences for a person."""
+    """Root of the tree. `reason` is a stable word; `details` and `suggestion` are sentences for people."""
 
     default_suggestion = "See the agent's log for more."
 
@@ -38,15 +38,15 @@ class ClientError(Exception):
 
 
 class AgentUnreachable(ClientError):
-    default_suggestion = "Check that the agent runs, and that address and port are its own."
+    default_suggestion = "Check that the agent runs, and that address and port are correct."
 
 
 class ConnectionLost(AgentUnreachable):
-    default_suggestion = "Connect again; ask for the state before repeating a call that changes something."
+    default_suggestion = "Connect again; query the state before you repeat a call that changes something."
 
 
 class CallFailed(ClientError):
-    """The `error` member of a reply: `code` and `message` as the wire contract lists them, `data` as it came."""
+    """Error reply: `code` and `message` as listed in the wire contract, `data` as received."""
 
     def __init__(self, code: int, message: str, data: Mapping[str, Any]) -> None:
         super().__init__(
@@ -60,9 +60,9 @@ class CallFailed(ClientError):
 
 
 class DownloadFailed(ClientError):
-    """`status` is the HTTP status; None where the answer broke off."""
+    """Failed download. `status` is the HTTP status; None if the answer broke off."""
 
-    default_suggestion = "Ask for a new download_url and try again."
+    default_suggestion = "Request a new download_url and try again."
 
     def __init__(
         self, details: str, *, reason: str, suggestion: str | None = None, status: int | None = None

@@ -1,4 +1,4 @@
-"""Notifications of the agent, handed to those who asked for them."""
+"""Events of the agent, delivered to the streams that subscribed to them."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,7 +13,7 @@ from agent_core.client.protocol import JsonObject
 
 __all__ = ("CORE_TOPICS", "Event", "EventStream", "Subscriptions", "canonical")
 
-#: The topics of the wire contract that are not summaries of others.
+#: Topics of the wire contract, without summaries of other topics.
 CORE_TOPICS = (
     "camera.connected",
     "camera.disconnected",
@@ -28,32 +28,32 @@ CORE_TOPICS = (
 )
 _ALIASES = MappingProxyType({"recording.started": "recording.start", "recording.stopped": "recording.stop"})
 _DROPPED = "system.events_dropped"
-#: About the connection, so every stream gets them.
+#: Topics about the connection, which every stream gets.
 _FOR_ALL = frozenset({_DROPPED, "system.auth_expired"})
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A notification. `system.events_dropped` says with `count` that events were lost, there or here."""
+    """Notification. `system.events_dropped` has in `count` how many events were lost, in the agent or here."""
 
     topic: str
     params: JsonObject
 
 
 def canonical(topics: Iterable[str]) -> frozenset[str]:
-    """The names that notifications of `topics` carry."""
+    """Return the names under which the notifications of `topics` arrive."""
     return frozenset(_ALIASES.get(topic, topic) for topic in topics)
 
 
 class EventStream:
-    """Iterate over it for events; one that is not read keeps the newest `capacity` and counts the others.
+    """Async iterator of events. Holds the newest `capacity` unread ones and counts those it dropped.
 
-    Iterating raises ConnectionLost when the connection has ended and everything held was delivered.
+    Iterating raises ConnectionLost once the connection has ended and all held events were delivered.
     """
 
     def __init__(self, topics: Sequence[str], device: str | None, capacity: int) -> None:
         if capacity < 1:
-            raise ValueError("capacity is at least 1")
+            raise ValueError("capacity must be at least 1")
         self.topics = canonical(topics)
         self.device = device
         self._held: deque[Event] = deque(maxlen=capacity)
@@ -95,11 +95,11 @@ class EventStream:
 
 
 class Subscriptions:
-    """The streams of one connection. The agent knows one filter a topic, so the streams filter again."""
+    """Streams of one connection. The agent has one filter per topic, so each stream filters again."""
 
     def __init__(self) -> None:
         self._streams: list[EventStream] = []
-        #: Changes of what the agent delivers are made one after the other.
+        #: Serialises subscribing and unsubscribing.
         self.changing = anyio.Lock()
 
     @contextmanager
@@ -119,7 +119,7 @@ class Subscriptions:
             stream.end(error)
 
     def filters(self, topics: Iterable[str]) -> dict[str | None, list[str]]:
-        """Subscriptions to ask for: `topics` by the one device that all their streams want, None for any."""
+        """Return the subscriptions to request: `topics` by the one device that all their streams want, None for any."""
         asked: dict[str | None, list[str]] = {}
         for topic in topics:
             devices = {stream.device for stream in self._of(topic)}
@@ -128,7 +128,7 @@ class Subscriptions:
         return asked
 
     def unused(self, topics: Iterable[str]) -> list[str]:
-        """Those of `topics` that no stream wants any more."""
+        """Return those of `topics` that no stream wants any more."""
         return [topic for topic in topics if not self._of(topic)]
 
     def _of(self, topic: str) -> list[EventStream]:

@@ -1,4 +1,4 @@
-"""JSON-RPC from the caller's side, without I/O: requests out, replies matched to the calls that wait for them."""
+"""JSON-RPC of the caller, without I/O: encodes requests and matches replies to the waiting calls."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -11,33 +11,33 @@ from agent_core.client.errors import AgentUnreachable, CallFailed, ClientError
 
 __all__ = ("JsonObject", "PendingCalls", "Reply", "decode", "encode")
 
-#: What the methods of the wire contract return; `rpc.discover` has the schema of each.
+#: Result of a method of the wire contract; `rpc.discover` has the schemas.
 JsonObject = dict[str, Any]
 
 
 def encode(call_id: int, method: str, params: Mapping[str, object]) -> str:
-    """One request. Raises TypeError or ValueError for params that JSON cannot express."""
+    """Return the text of a request. Raises TypeError or ValueError for params that JSON cannot express."""
     request = {"jsonrpc": "2.0", "id": call_id, "method": method, "params": params}
     return json.dumps(request, allow_nan=False, separators=(",", ":"))
 
 
 def decode(text: str | bytes) -> JsonObject:
-    """One message of the agent.
+    """Parse one message of the agent.
 
     Raises:
-        AgentUnreachable: no agent speaks like that.
+        AgentUnreachable: it is not JSON-RPC 2.0, so the server is not an agent.
     """
     try:
         message = json.loads(text) if isinstance(text, str) else None
     except (ValueError, RecursionError):
         message = None
     if not isinstance(message, dict) or message.get("jsonrpc") != "2.0":
-        raise AgentUnreachable("What answers there does not speak JSON-RPC.", reason="not_an_agent")
+        raise AgentUnreachable("The server at this address does not speak JSON-RPC.", reason="not_an_agent")
     return message
 
 
 class Reply:
-    """The answer to one call, once it is there."""
+    """Answer to one call, to wait for."""
 
     def __init__(self) -> None:
         self._arrived = anyio.Event()
@@ -60,7 +60,7 @@ class Reply:
 
 
 class PendingCalls:
-    """Calls under way by id."""
+    """Calls under way, by id."""
 
     def __init__(self) -> None:
         self._waiting: dict[int, Reply] = {}
@@ -71,7 +71,7 @@ class PendingCalls:
 
     @contextmanager
     def expect(self) -> Iterator[tuple[int, Reply]]:
-        """An id of its own and the reply to it; a reply that comes after the context has ended is dropped."""
+        """Yield a new id and the reply to it; a reply after the end of the context is dropped."""
         self._last_id += 1
         call_id, reply = self._last_id, Reply()
         self._waiting[call_id] = reply
@@ -81,7 +81,7 @@ class PendingCalls:
             del self._waiting[call_id]
 
     def settle(self, message: Mapping[str, Any]) -> None:
-        """Hand a reply to its call. One without a call, cancelled perhaps, is nobody's."""
+        """Hand a reply to its call; drop it if there is none, as after a cancellation."""
         call_id = message.get("id")
         reply = self._waiting.get(call_id) if type(call_id) is int else None
         if reply is None:
