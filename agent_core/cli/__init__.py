@@ -1,4 +1,4 @@
-"""The command line. What is slow to import is imported by the command that needs it."""
+"""Command line. Each command imports slow modules itself, when it runs."""
 
 from agent_core.cli.main import main
 

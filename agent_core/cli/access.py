@@ -1,4 +1,4 @@
-"""Where the agent is and who we are to it, found out without asking where possible."""
+"""Access to the agent: its address and a token, from options, environment or this host's configuration."""
 
 import argparse
 import ipaddress
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 __all__ = ("Access", "configured_url", "connected", "find_access", "renew", "running_socket", "running_url")
 
-#: "Every address" to listen on, and the one of them to connect to.
+#: Addresses that mean "all interfaces" when listening, with the address to connect to.
 _ANY = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
 
 
 def running_url(endpoint_file: Path) -> str | None:
-    """Return the address that the running agent wrote.
+    """Return the address that the running agent announced.
 
-    None without a file, with an unreadable one, or when its process is gone.
+    None if the file is missing or unreadable, or its process is gone.
     """
     try:
         parts = urlsplit(str(_running(endpoint_file)["url"]))
@@ -42,7 +42,7 @@ def running_url(endpoint_file: Path) -> str | None:
 
 
 def running_socket(endpoint_file: Path) -> Path | None:
-    """Return the unix socket of the running agent; None where it has none, or as for `running_url`."""
+    """Return the unix socket of the running agent; None without one, or as for `running_url`."""
     try:
         path = Path(str(_running(endpoint_file)["socket"]))
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
@@ -51,7 +51,7 @@ def running_socket(endpoint_file: Path) -> Path | None:
 
 
 def _running(endpoint_file: Path) -> dict[str, object]:
-    """Read the announcement; raises where there is none of a living process, or it is none."""
+    """Return the announcement; raise if it is missing or invalid, or its process is gone."""
     stored = json.loads(read_small(endpoint_file, private=True))
     if not isinstance(stored, dict) or not _is_alive(int(stored["pid"])):
         raise ValueError(endpoint_file)
@@ -59,18 +59,18 @@ def _running(endpoint_file: Path) -> dict[str, object]:
 
 
 def configured_url(server: "ServerConfig") -> str:
-    """Where an agent of this configuration would listen.
+    """Return the address at which an agent with this configuration would listen.
 
     Raises:
-        AgentUnreachable: it would take any free port.
+        AgentUnreachable: the port is 0 (any free port).
     """
     if server.port == 0:
         from agent_core.client.errors import AgentUnreachable
 
         raise AgentUnreachable(
-            "No agent of this configuration is running on this host.",
+            "No agent with this configuration is running on this host.",
             reason="not_running",
-            suggestion="Start it with `camera-agent run`, or give the address of another by --url.",
+            suggestion="Start it with `camera-agent run`, or give another agent's address with --url.",
         )
     return _url("wss" if server.tls_certificate else "ws", server.host, server.port, "/ws")
 
@@ -94,9 +94,10 @@ def _is_alive(pid: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """`ssl` is set where the agent's own certificate is known; None trusts what the system trusts.
+    """Address and credentials of an agent.
 
-    `local_url` is tried first where it is set: the socket of this host's agent, which is never full.
+    `ssl` trusts the agent's own certificate, if it is known; None trusts those of the system. `local_url`, if set, is
+    tried first: the socket of this host's agent, which has no limit of connections.
     """
 
     url: str
@@ -110,7 +111,7 @@ class Access:
 
 @asynccontextmanager
 async def connected(arguments: argparse.Namespace) -> "AsyncGenerator[AgentClient]":
-    """A connection to the agent that the options, the environment or this host's configuration name."""
+    """Connect to the agent that the options, the environment or this host's configuration name."""
     access = find_access(arguments, os.environ)
     async with AsyncExitStack() as stack:
         yield await _connect(access, stack)
@@ -126,21 +127,21 @@ async def _connect(access: Access, stack: AsyncExitStack) -> "AgentClient":
 
 
 async def renew(agent: "AgentClient", arguments: argparse.Namespace) -> None:
-    """Authenticate again: a token that was made here is valid for a minute, and its file may have a newer one.
+    """Authenticate again with a new token: a local one is valid for a minute; a token file may have a newer one.
 
     Raises:
-        CallFailed: the agent refuses this one too.
+        CallFailed: the agent refuses the new token too.
     """
     await agent.call("authenticate", auth_token=find_access(arguments, os.environ).token)
 
 
 def find_access(arguments: argparse.Namespace, environment: Mapping[str, str]) -> Access:
-    """The address and the token; a secret of this host is used for an agent of this host only.
+    """Return the address and the token; use this host's secret only for an agent on this host.
 
     Raises:
-        UsageFailed: an option or variable cannot be used.
-        ConfigError: the configuration is needed and invalid.
-        AuthenticationFailed: a token is needed and none can be made.
+        UsageFailed: an option or variable is invalid.
+        ConfigError: the configuration is needed but invalid.
+        AuthenticationFailed: a token is needed but cannot be made.
         AgentUnreachable: no address is known.
     """
     given_url = arguments.url or environment.get("CAMERA_AGENT_URL")
@@ -162,7 +163,9 @@ def _local_url(storage: "StorageConfig") -> str | None:
 
 
 def _checked_url(text: str) -> str:
-    advice = "Use the form ws://HOST:8002/ws, wss:// where the agent has a certificate, or unix:///PATH on its host."
+    advice = (
+        "Use the form ws://HOST:8002/ws, wss:// for an agent with a certificate, or unix:///PATH on its host."
+    )
     try:
         parts = urlsplit(text)
         if parts.scheme == "unix" and not parts.netloc and parts.path.startswith("/"):
@@ -171,12 +174,12 @@ def _checked_url(text: str) -> str:
     except ValueError:
         is_usable = False
     if not is_usable:
-        raise UsageFailed("The agent's address is no WebSocket URL.", reason="bad_url", suggestion=advice)
+        raise UsageFailed("The agent's address is not a WebSocket URL.", reason="bad_url", suggestion=advice)
     if parts.username or parts.password or parts.query:
         raise UsageFailed(
-            "The agent's address has credentials or a query in it.",
+            "The agent's address contains credentials or a query.",
             reason="secret_in_url",
-            suggestion="Give a token by --token-file or in CAMERA_AGENT_TOKEN.",
+            suggestion="Give a token with --token-file or in CAMERA_AGENT_TOKEN.",
         )
     return text if parts.path.strip("/") else parts._replace(path="/ws").geturl()
 
@@ -187,17 +190,17 @@ def _given_token(file: Path | None, environment: Mapping[str, str]) -> str | Non
     try:
         token = file.read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
-        said = getattr(error, "strerror", None) or "it is no text"
+        said = getattr(error, "strerror", None) or "it is not text"
         raise UsageFailed(
             f"The token file {file} cannot be read: {said.lower()}.",
             reason="token_file",
-            suggestion="Give the path of a file that holds a token and nothing else.",
+            suggestion="Give the path of a file that contains only a token.",
         ) from error
     if not token:
         raise UsageFailed(
             f"The token file {file} is empty.",
             reason="token_file",
-            suggestion="Write a token into it; `camera-agent token create` makes one on the agent's host.",
+            suggestion="Write a token to it; `camera-agent token create` makes one on the agent's host.",
         )
     return token
 
@@ -214,7 +217,7 @@ def _is_this_host(url: str) -> bool:
 
 
 def _trust(config: "AgentConfig", url: str) -> SSLContext | None:
-    """The agent's own certificate, which need not name the address by which this host reaches it."""
+    """Return a context that trusts the agent's own certificate, whatever host name it has."""
     certificate = config.server.tls_certificate
     if certificate is None or not url.startswith("wss:"):
         return None

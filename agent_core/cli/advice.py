@@ -1,6 +1,6 @@
-"""The next step after an error, in the command line's own words.
+"""Next step after an error, in terms of the command line.
 
-The agent speaks to programs: it names calls and their parameters. Here they become commands and options.
+The agent's suggestions are for programs and name calls and parameters: here these become commands and options.
 """
 
 import re
@@ -19,13 +19,13 @@ __all__ = ("next_step",)
 _METHOD_NOT_FOUND, _INVALID_PARAMS = -32601, -32602
 _AUTHENTICATION_FAILED, _PERMISSION_DENIED, _RATE_LIMITED = -32001, -32002, -32040
 _CREDENTIALS_STEP = (
-    "Give a valid token by --token-file or in CAMERA_AGENT_TOKEN; on the agent's host `camera-agent token create` "
-    "makes one, and --config names the configuration of an agent that does not run with the usual one."
+    "Give a valid token with --token-file or in CAMERA_AGENT_TOKEN; on the agent's host `camera-agent token create` "
+    "makes one, and --config names the configuration if the agent does not use the usual one."
 )
-_USAGE = "Run the command with --help, or `camera-agent call rpc.discover` for all that the agent takes."
-#: "Call take_snapshot", as the agent's suggestions put it.
+_USAGE = "Run the command with --help, or `camera-agent call rpc.discover` for all calls and parameters."
+#: For example "Call take_snapshot" in a suggestion of the agent.
 _CALL = re.compile(r"\b([Cc])all ([a-z]+(?:[._][a-z]+)+)\b")
-#: Commands for those calls that have one of their own.
+#: Commands for calls; other calls are made by `camera-agent call`.
 _COMMANDS: Mapping[str, str] = MappingProxyType(
     {
         "get_camera_list": "cameras",
@@ -39,7 +39,7 @@ _COMMANDS: Mapping[str, str] = MappingProxyType(
 
 
 def next_step(error: Union[AgentError, "ClientError"]) -> str:
-    """Return the next step for `error`: its hint if it has one, else its suggestion, as a command or an option."""
+    """Return the next step for `error`, from its hint or else its suggestion, as a command or an option."""
     code, data = _wire(error)
     if code == _AUTHENTICATION_FAILED:
         return _authentication(error)
@@ -53,7 +53,7 @@ def next_step(error: Union[AgentError, "ClientError"]) -> str:
 
 
 def _wire(error: Union[AgentError, "ClientError"]) -> tuple[int, Mapping[str, Any]]:
-    """Return the code and the data that the error has on the wire, or would have."""
+    """Return the code and data of the error on the wire; for a local error, as they would be."""
     if isinstance(error, AuthenticationFailed):
         return _AUTHENTICATION_FAILED, {}
     if isinstance(error, InvalidParams):
@@ -62,7 +62,7 @@ def _wire(error: Union[AgentError, "ClientError"]) -> tuple[int, Mapping[str, An
 
 
 def _authentication(error: Union[AgentError, "ClientError"]) -> str:
-    """Return a suggestion of this host, which knows better; the agent's own is for programs."""
+    """Return the error's own suggestion if it was made on this host; the agent's one is for programs."""
     is_own = isinstance(error, AuthenticationFailed) and error.suggestion != error.default_suggestion
     return error.suggestion if is_own else _CREDENTIALS_STEP
 

@@ -1,4 +1,4 @@
-"""How a command ends: one code a kind of failure, two lines or one JSON object for whoever asked."""
+"""Exit codes, one per kind of failure, and error messages: two lines of text, or one JSON object."""
 
 import json
 from enum import IntEnum
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ("CommandFailed", "ExitCode", "UsageFailed", "exit_code", "explain")
 
-#: Codes of the wire contract for wrong credentials and for a role that is too low.
+#: Codes of the wire contract for invalid credentials and for an insufficient role.
 _DENIED_CODES = frozenset({-32001, -32002})
 _DENIED_STATUSES = frozenset({401, 403})
 
@@ -21,7 +21,7 @@ Failure = Union[AgentError, "ClientError"]
 
 
 class ExitCode(IntEnum):
-    """A shell adds 128 + N for signal N: 130 after Ctrl-C, 141 when the reader of the output has gone."""
+    """Exit code of a command. As in shells, 128 + N for signal N: 130 after Ctrl-C, 141 after SIGPIPE."""
 
     DONE = 0
     FAILED = 1
@@ -35,18 +35,20 @@ class ExitCode(IntEnum):
 
 
 class UsageFailed(AgentError):
+    """Wrong use of the command line."""
+
     default_reason = "wrong_usage"
     default_suggestion = "See `camera-agent --help`."
 
 
 class CommandFailed(AgentError):
-    """The command could not do its part on this machine, whatever the agent said."""
+    """Failure of the command on this machine, independent of the agent."""
 
     default_reason = "command_failed"
 
 
 def exit_code(error: Failure) -> ExitCode:
-    """For commands other than `run`, which maps what ends a start itself."""
+    """Return the exit code for `error`; `run` maps errors of the start itself."""
     match error:
         case UsageFailed():
             return ExitCode.USAGE

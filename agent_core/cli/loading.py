@@ -1,4 +1,4 @@
-"""Plugins loaded for a look: imported, constructed and asked what they offer, as by `run`; nothing of theirs runs."""
+"""Loading of settings and plugins for inspection. Plugins are imported, constructed and queried, but not run."""
 
 import logging
 import os
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 __all__ = ("find_files", "load_plugins", "load_settings", "loaded", "quietly")
 
 
-#: How long the import or a hook of a plugin may take before a command gives it up.
+#: Limit for the import or a hook of a plugin.
 LIMIT_S = 15.0
 
 
 class _NoCameras:
-    """The cameras of an agent that does not run."""
+    """Camera directory of an agent that does not run."""
 
     def list(self) -> "Sequence[Camera]":
         return ()
@@ -35,7 +35,7 @@ class _NoCameras:
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Nothing of a plugin's import reaches standard output, and what the manager logs is shown by the command."""
+    """Redirect a plugin's output to standard error, and suppress the manager's log: the command reports it."""
     logger = logging.getLogger("camera_agent")
     silent = logging.NullHandler()
     logger.addHandler(silent)
@@ -48,9 +48,9 @@ def quietly() -> Iterator[None]:
 
 @contextmanager
 def _limited(config: "AgentConfig") -> "Iterator[None]":
-    """Raise TimeoutError in a plugin's code that does not return within `LIMIT_S`: it counts as the plugin's failure.
+    """Raise TimeoutError in a plugin's code that does not return within `LIMIT_S`, as the plugin's failure.
 
-    This works for what Python can interrupt; a call into C that looks at no signal is ended by the user.
+    Interrupts Python code only: a call into C that ignores signals goes on until the user ends it.
     """
     from agent_core.plugin_host.watchdog.origins import enabled_origins
     from agent_core.plugin_host.watchdog.stacks import ThreadStack, culprit, frames_of
@@ -60,7 +60,7 @@ def _limited(config: "AgentConfig") -> "Iterator[None]":
     def expired(_number: int, frame: "FrameType | None") -> None:
         found = culprit((ThreadStack(0, frames_of(frame)),), 0, plugins)
         if found is not None:
-            raise TimeoutError(f"it had not returned after {LIMIT_S:g} s ({found.place})")
+            raise TimeoutError(f"it did not return within {LIMIT_S:g} s ({found.place})")
 
     handler = signal.signal(signal.SIGALRM, expired)
     timer = signal.setitimer(signal.ITIMER_REAL, LIMIT_S, LIMIT_S)
@@ -72,12 +72,12 @@ def _limited(config: "AgentConfig") -> "Iterator[None]":
 
 
 def load_plugins(config: "AgentConfig") -> "tuple[PluginStatus, ...]":
-    """Load each enabled plugin and return its state; none is required here, so that all are loaded."""
+    """Load all enabled plugins and return their states; treat none as required, so that each is tried."""
     return loaded(config).manager.statuses
 
 
 def loaded(config: "AgentConfig") -> "LoadedPlugins":
-    """The same with the plugins themselves and what they offer."""
+    """Load all enabled plugins like `load_plugins`; return them with their providers."""
     from agent_core.app.plugins import contexts, load_plugins
     from agent_core.base.clock import SystemClock
     from agent_core.base.events import EventBus
@@ -100,7 +100,11 @@ def loaded(config: "AgentConfig") -> "LoadedPlugins":
 
 
 def find_files(explicit: Path | None) -> tuple[Path, ...]:
-    """Raises ConfigError: a file does not exist, or its folder may not be looked into."""
+    """Return the configuration files to read, in order.
+
+    Raises:
+        ConfigError: a file does not exist, or its folder cannot be read.
+    """
     from agent_core.config import config_files
 
     try:
@@ -115,7 +119,7 @@ def find_files(explicit: Path | None) -> tuple[Path, ...]:
 
 
 def load_settings(explicit: Path | None) -> "AgentConfig":
-    """Raises ConfigError."""
+    """Return the configuration. Raises ConfigError."""
     from agent_core.config import load_config
 
     return load_config(find_files(explicit), os.environ)

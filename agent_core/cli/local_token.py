@@ -17,17 +17,17 @@ _LIFETIME_S = 60.0
 
 
 def local_token(storage: "StorageConfig") -> str | None:
-    """A token of a minute with all rights; None where no agent has made a secret yet.
+    """Return an admin token that is valid for a minute; None if no agent has made a secret yet.
 
     Raises:
-        AuthenticationFailed: the secret is there and not for this account.
+        AuthenticationFailed: the secret exists, but this user may not read it.
     """
     try:
         os.close(open_regular(storage.secret_file))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except UnsafeFile:
-        pass  # said below
+        pass  # reported below
     except OSError as error:
         raise _unreadable() from error
     from agent_core.auth.roles import Role
@@ -36,10 +36,10 @@ def local_token(storage: "StorageConfig") -> str | None:
 
 
 def token_authority(storage: "StorageConfig") -> "TokenAuthority":
-    """Makes tokens that the agent accepts; a secret that does not exist yet is made where that is ours to do.
+    """Return a maker of tokens that the agent accepts; create the secret if the state folder is this user's.
 
     Raises:
-        AuthenticationFailed: the secret cannot be used, or would not belong to the agent.
+        AuthenticationFailed: the secret cannot be used, or would belong to another user than the agent.
     """
     from agent_core.auth.secret import Secret
     from agent_core.auth.tokens import TokenAuthority
@@ -55,15 +55,15 @@ def token_authority(storage: "StorageConfig") -> "TokenAuthority":
 
 
 def is_foreign(state_dir: Path) -> bool:
-    """Return True if the folder exists and belongs to another account, whose agent could not read files made by this one."""
+    """Return True if the folder exists and belongs to another user, whose agent could not read our files."""
     return state_dir.exists() and state_dir.stat().st_uid != os.geteuid()
 
 
 def _refuse_foreign(storage: "StorageConfig") -> None:
-    """A secret made here in another account's folder could not be read by the agent that runs there."""
+    """Refuse to create a secret in another user's folder: the agent of that user could not read it."""
     if not storage.secret_file.exists() and is_foreign(storage.state_dir):
         raise AuthenticationFailed(
-            "The agent has no secret yet, and its state folder belongs to another account.",
+            "The agent has no secret yet, and its state folder belongs to another user.",
             reason="no_secret",
             suggestion="Start the agent once, or run this as the agent's user.",
         )
@@ -71,7 +71,7 @@ def _refuse_foreign(storage: "StorageConfig") -> None:
 
 def _unreadable() -> AuthenticationFailed:
     return AuthenticationFailed(
-        "The agent's state folder on this host cannot be read by this account.",
+        "This user cannot read the agent's state folder on this host.",
         reason="state_unreadable",
         suggestion="Give a token by --token-file or in CAMERA_AGENT_TOKEN, or run this as the agent's user.",
     )

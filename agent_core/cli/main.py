@@ -1,4 +1,4 @@
-"""From arguments to an exit code."""
+"""Command line: from arguments to an exit code."""
 
 import argparse
 import sys
@@ -35,17 +35,17 @@ __all__ = ("main",)
 _TEXT = """\
 Run a camera agent, or talk to one.
 
-On the agent's own host no token is needed where its state folder can be read. Elsewhere
-give --url, and a token by --token-file or in CAMERA_AGENT_TOKEN.
+On the agent's own host no token is needed if you can read the agent's state folder. On
+other hosts give --url, and a token with --token-file or in CAMERA_AGENT_TOKEN.
 """
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Carry out one command; returns the exit code. Errors are on standard error, without a traceback."""
+    """Run one command and return its exit code. Print errors to standard error, without a traceback."""
     open_missing_streams()
     as_json = "--json" in arguments
     try:
-        return _carry_out(arguments)
+        return _run(arguments)
     except AgentError as error:
         return _report(error, exit_code(error), as_json=as_json)
     except KeyboardInterrupt:
@@ -60,7 +60,7 @@ def main(arguments: Sequence[str]) -> int:
         return _report(failure, exit_code(failure), as_json=as_json)
 
 
-def _carry_out(arguments: Sequence[str]) -> int:
+def _run(arguments: Sequence[str]) -> int:
     parsed = _parser().parse_args(arguments, _defaults())
     code = int(parsed.run(parsed))
     with writing_output():
@@ -104,7 +104,7 @@ def _parser() -> Parser:
 
 
 def _client_error(error: Exception) -> Failure | None:
-    """`error` if it is one of the client's, whose module is loaded then."""
+    """Return `error` if it is a ClientError; that module is loaded only then."""
     module = sys.modules.get("agent_core.client.errors")
     return error if module is not None and isinstance(error, module.ClientError) else None
 

@@ -98,8 +98,8 @@ def test_little_space_is_a_warning_by_the_configured_limit(tmp_path: Path) -> No
     ("options", "files", "status", "said"),
     [
         ("ro", 0, FindingStatus.FAILED, "read-only"),
-        ("nr_inodes=2", 0, FindingStatus.WARNING, "inodes for 1 more"),
-        ("nr_inodes=3", 2, FindingStatus.FAILED, "no inode"),
+        ("nr_inodes=2", 0, FindingStatus.WARNING, "free inodes on the file system: 1"),
+        ("nr_inodes=3", 2, FindingStatus.FAILED, "no free inodes"),
         ("size=4096", 1, FindingStatus.FAILED, "the disk is full"),
     ],
 )

@@ -1,1 +1,1 @@
-"""The checks of `doctor`."""
+"""Checks of the command `doctor`."""

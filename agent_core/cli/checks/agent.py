@@ -1,4 +1,4 @@
-"""Checks of `doctor`: the configuration, this host, each plugin's own checks, and the agent."""
+"""Checks of `doctor`, in order: the configuration, this host, each plugin's own checks, and the agent."""
 
 import argparse
 import os
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
 __all__ = ("configuration", "examine", "look")
 
-#: How long a plugin's check, or a running agent's answer, may take.
+#: Limit for a plugin's check and for the answer of a running agent.
 LOOK_S = 10.0
 
 
 async def examine(
     arguments: argparse.Namespace, config: "AgentConfig", files: Sequence[Path]
 ) -> list[Finding]:
-    """All findings, in the order in which a person would look."""
+    """Run all checks and return the findings, basic ones first."""
     from agent_core.plugin_host.watchdog.records import host_times, review
 
     plugins = loaded(config)
@@ -59,17 +59,17 @@ async def examine(
 def configuration(
     files: Sequence[Path], own: RunningAgent | None, others: Sequence[RunningAgent] = ()
 ) -> Finding:
-    """Which files were read; with others than the agent's, all that follows is a look at something else.
+    """Return which files were read, with a warning if a running agent uses other files.
 
     Args:
-        files: what was read here, in order.
+        files: files read here, in order.
         own: the agent that runs with the configured state folder.
-        others: agents that run with other state folders; one may be meant where nothing else is known.
+        others: agents with other state folders; the first one is assumed if no file was read.
     """
     read = (
         f"Read {', '.join(map(str, files))}."
         if files
-        else "No configuration file was read: all is at its default."
+        else "No configuration file was read: all settings have their defaults."
     )
     meant = own or next(iter(others if not files else ()), None)
     if meant is not None and (
@@ -78,7 +78,7 @@ def configuration(
         return _another(read, meant)
     if files or own is not None:
         return Finding("configuration", FindingStatus.OK, read)
-    step = "Where the agent runs with a file of its own, name that by --config FILE."
+    step = "If the agent runs with a configuration file, name it with --config FILE."
     return Finding("configuration", FindingStatus.WARNING, read, step)
 
 
@@ -93,7 +93,7 @@ def _another(read: str, agent: RunningAgent) -> Finding:
         "configuration",
         FindingStatus.WARNING,
         f"{read} An agent runs with {files}: {program_name(agent.pid)}, state folder {agent.state_dir}.",
-        f"{step}, to look at what that agent uses.",
+        f"{step}, to check that agent's configuration.",
     )
 
 
@@ -113,7 +113,7 @@ def _folders(config: "AgentConfig") -> list[Finding]:
 
 
 def _owner(state_dir: Path) -> int:
-    """Return the account that the agent runs as: for root that of the state folder, else this one."""
+    """Return the user id that the agent runs as: for root, the owner of the state folder, else this user."""
     try:
         return state_dir.stat().st_uid if os.geteuid() == 0 else os.geteuid()
     except OSError:
@@ -131,8 +131,8 @@ def _no_plugins() -> Finding:
     return Finding(
         "plugins",
         FindingStatus.WARNING,
-        "No plugin is enabled, so no camera is found.",
-        "Add some to plugins.enabled; `camera-agent plugins list` shows what is installed.",
+        "No plugin is enabled, so no cameras are found.",
+        "Add plugins to plugins.enabled; `camera-agent plugins list` shows the installed ones.",
     )
 
 
@@ -154,12 +154,12 @@ async def _plugin(manager: "PluginManager", status: "PluginStatus") -> list[Find
 
 
 async def look(check: Check, limit_s: float = LOOK_S) -> Sequence[Finding]:
-    """Return the findings of `check`; a failure, or more than `limit_s`, is a finding too."""
+    """Return the findings of `check`; an error or a time-out is a finding too."""
     try:
         with anyio.fail_after(limit_s), contained(f"The check {check.name}"):
             return _checked(check.name, await check.look())
     except TimeoutError:
-        return [Finding(check.name, FindingStatus.FAILED, f"Looking took longer than {limit_s:g} s.")]
+        return [Finding(check.name, FindingStatus.FAILED, f"The check took longer than {limit_s:g} s.")]
     except Exception as error:  # noqa: BLE001 - as above
         return [_broken(check.name, error)]
 
@@ -167,7 +167,9 @@ async def look(check: Check, limit_s: float = LOOK_S) -> Sequence[Finding]:
 def _checked(name: str, found: object) -> Sequence[Finding]:
     if isinstance(found, list | tuple) and all(isinstance(each, Finding) for each in found):
         return found
-    raise PluginError(f"The check {name} returned something else than findings.", reason="wrong_provider")
+    raise PluginError(
+        f"The check {name} returned a value that is not a sequence of findings.", reason="wrong_provider"
+    )
 
 
 def _broken(name: str, error: Exception) -> Finding:
@@ -182,7 +184,7 @@ def _broken(name: str, error: Exception) -> Finding:
 
 
 async def _agent(arguments: argparse.Namespace, config: "AgentConfig") -> list[Finding]:
-    """Check the state that a running agent reports; no answer is a failure."""
+    """Return the findings for the running agent, by its own report; no answer is a failure."""
     from agent_core.client.errors import AgentUnreachable, ClientError
 
     try:
@@ -213,18 +215,18 @@ async def _agent(arguments: argparse.Namespace, config: "AgentConfig") -> list[F
 def _unreachable(details: str, config: "AgentConfig") -> Finding:
     holder = lock_holder(config.storage.state_dir / "agent.lock")
     if holder is None:
-        step = "Start it with `camera-agent run`, with the same --config; or name another by --url."
+        step = "Start it with `camera-agent run` and the same --config, or name another agent with --url."
         return Finding("agent", FindingStatus.FAILED, f"{details} No agent uses this state folder.", step)
     return Finding(
         "agent",
         FindingStatus.FAILED,
-        f"{details} {program_name(holder)} has the state folder and does not answer.",
+        f"{details} {program_name(holder)} uses the state folder but does not answer.",
         f"See its log; if it hangs, end it with `kill -9 {holder}` and start it again.",
     )
 
 
 def _port(arguments: argparse.Namespace, config: "AgentConfig") -> list[Finding]:
-    """Check if another program has the port of an agent that does not run."""
+    """Check whether another program uses the port, if no agent runs here."""
     is_other = arguments.url or os.environ.get("CAMERA_AGENT_URL")
     if is_other or lock_holder(config.storage.state_dir / "agent.lock") is not None:
         return []
@@ -241,29 +243,29 @@ def _overall(status: Mapping[str, Any]) -> Finding:
 
 
 def _component(name: str, state: str, problems: Sequence[Mapping[str, Any]]) -> Finding:
-    """Name a part of the running agent that does not work, with its reason where the agent knows one."""
+    """Return the finding for a failed part of the running agent, with the reason if the agent reports one."""
     known = next((each["details"] for each in problems if name in each["details"]), "")
     return Finding(
         f"agent: {name}",
         FindingStatus.FAILED,
-        f"{known} It has failed (state {state}) and is tried again from time to time.".lstrip(),
-        f"See why in the agent's log, at the lines that name {name}.",
+        f"{known} It has failed (state {state}) and is retried from time to time.".lstrip(),
+        f"See the lines about {name} in the agent's log.",
     )
 
 
 def _check(check: Mapping[str, Any]) -> Finding:
-    detail = check["detail"] or "All is well."
+    detail = check["detail"] or "No problem found."
     return Finding(f"agent: {check['name']}", FindingStatus(check["status"]), detail)
 
 
 def _camera(camera: Mapping[str, Any]) -> Finding:
-    """A camera that is not plugged in is no fault of this host's."""
+    """Return the finding for a camera; a disconnected one is a warning, not a failure of this host."""
     if camera["status"] == "CONNECTED" and camera["ambiguous"]:
         return Finding(
             camera["device"],
             FindingStatus.WARNING,
             f"{camera['name']} is connected; it may be another camera of the same make.",
-            "Cameras without serial numbers are known by their port: keep each on its own.",
+            "Cameras without serial numbers are recognised by their port: keep each camera on its port.",
         )
     verdict = {"CONNECTED": FindingStatus.OK, "DISCONNECTED": FindingStatus.WARNING}
     detail = f"{camera['name']} is {camera['status'].lower()}. {camera['problem']}".rstrip()

@@ -1,4 +1,4 @@
-"""The folders of the agent as `doctor` sees them: there, its own, writable, with room."""
+"""Checks of the agent's folders: existence, owner, permissions, free space."""
 
 import os
 import pwd
@@ -11,24 +11,24 @@ from agent_core.plugin import Finding, FindingStatus
 
 __all__ = ("Folder", "look_at_folder", "look_at_runtime_folder")
 
-#: Files that a day of snapshots may need; fewer free inodes than this are about to run out.
+#: A day of snapshots may need this many inodes; fewer free ones are a warning.
 _LOW_INODES = 1000
-#: sockaddr_un has room for 108 bytes with the final zero (unix(7)); a camera's socket has up to 24 of them.
+#: sockaddr_un holds 108 bytes with the final zero (unix(7)); the name of a camera's socket has up to 24.
 _LONGEST_RUNTIME_DIR_BYTES = 107 - 24
 _FAILED, _WARNING, _OK = FindingStatus.FAILED, FindingStatus.WARNING, FindingStatus.OK
 
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """A folder to look at.
+    """Folder to check.
 
     Args:
-        name: what the finding is called.
+        name: name of the finding.
         path: the folder; it need not exist yet.
         setting: the configuration key that names it.
         low_space_bytes: less free space than this is a warning.
-        account: the user id of the account that the agent runs as.
-        is_private: no other account may write to it.
+        account: the user id that the agent runs as.
+        is_private: no other user may write to it.
     """
 
     name: str
@@ -43,18 +43,18 @@ class Folder:
 
 
 def look_at_folder(folder: Folder) -> Finding:
-    """Look at `folder`, or, where it does not exist yet, at what it will be made in. Changes nothing."""
-    # Unlike Path.exists, this takes what lies below a folder that is closed to this account for absent.
+    """Check `folder`, or its nearest existing parent. Changes nothing."""
+    # Unlike Path.exists, os.path.exists returns False below a folder that this user may not enter.
     there = next(each for each in (folder.path, *folder.path.parents) if os.path.exists(each))  # noqa: PTH110
     try:
         return _fault(folder, there) or _room(folder, there)
     except OSError as error:
         said = (error.strerror or str(error)).lower()
-        return folder.finding(_FAILED, f"{there} cannot be looked at: {said}.", _elsewhere(folder))
+        return folder.finding(_FAILED, f"{there} cannot be read: {said}.", _elsewhere(folder))
 
 
 def look_at_runtime_folder(folder: Folder) -> Finding:
-    """Look at the folder of the sockets, which has rules of its own beside those of every folder."""
+    """Check the folder of the sockets, which has additional rules."""
     if folder.path.is_symlink():
         return folder.finding(
             _FAILED, f"{folder.path} is a symbolic link.", f"Remove it, or {_elsewhere(folder, start='set')}"
@@ -62,7 +62,7 @@ def look_at_runtime_folder(folder: Folder) -> Finding:
     if (length := len(os.fsencode(folder.path))) > _LONGEST_RUNTIME_DIR_BYTES:
         return folder.finding(
             _FAILED,
-            f"{folder.path} has {length} bytes in its name, too many for the addresses of sockets in it.",
+            f"The path {folder.path} has {length} bytes, too many for sockets in it.",
             f"Set {folder.setting} to a path of at most {_LONGEST_RUNTIME_DIR_BYTES} bytes.",
         )
     found = look_at_folder(folder)
@@ -70,7 +70,7 @@ def look_at_runtime_folder(folder: Folder) -> Finding:
         return found
     if folder.path.stat().st_mode & 0o005:
         return folder.finding(
-            _WARNING, f"{folder.path} can be entered by other accounts.", f"Run `chmod o-rwx {folder.path}`."
+            _WARNING, f"Other users can enter {folder.path}.", f"Run `chmod o-rwx {folder.path}`."
         )
     holder = lock_holder(folder.path)
     used = f" In use by {program_name(holder)}." if holder else ""
@@ -78,41 +78,43 @@ def look_at_runtime_folder(folder: Folder) -> Finding:
 
 
 def _fault(folder: Folder, there: Path) -> Finding | None:
-    """Return what keeps the agent from writing there."""
+    """Return the fault that keeps the agent from writing to `there`, if any."""
     instead = _elsewhere(folder, start="set")
     if folder.path.is_symlink() and there != folder.path:
-        return folder.finding(_FAILED, f"{folder.path} is a link to nothing.", f"Remove it, or {instead}")
+        return folder.finding(
+            _FAILED, f"{folder.path} is a link whose target does not exist.", f"Remove it, or {instead}"
+        )
     if not there.is_dir():
         return folder.finding(_FAILED, f"{there} is not a folder.", f"Move it away, or {instead}")
     if os.statvfs(there).f_flag & os.ST_RDONLY:
         return folder.finding(
             _FAILED,
             f"{there} is on a file system that is mounted read-only.",
-            f"Mount it writable (`dmesg` tells whether the disk is broken), or {instead}",
+            f"Mount it writable (`dmesg` shows disk errors), or {instead}",
         )
     if not os.access(there, os.W_OK | os.X_OK):
         me, owner = _account(os.geteuid()), _account(there.stat().st_uid)
         return folder.finding(
             _FAILED,
-            f"{there} is not writable for this account, {me}; it belongs to {owner}.",
-            f"Run this as the agent's account; if that fails too, give the folder to it: `chown ACCOUNT {there}`.",
+            f"{there} is not writable for this user, {me}; it belongs to {owner}.",
+            f"Run this as the agent's user; if that fails too, give it the folder: `chown USER {there}`.",
         )
     return _foreign(folder) if there == folder.path else None
 
 
 def _foreign(folder: Folder) -> Finding | None:
-    """Return what another account could do in a folder that is there."""
+    """Return the fault in owner or permissions of an existing folder, if any."""
     status = folder.path.stat()
     if status.st_uid != folder.account and (folder.is_private or not status.st_mode & 0o022):
         owner, agent = _account(status.st_uid), _account(folder.account)
         return folder.finding(
             _FAILED,
-            f"{folder.path} belongs to {owner}, and the agent's account is {agent}.",
+            f"{folder.path} belongs to {owner}, but the agent runs as {agent}.",
             f"Run `chown {agent} {folder.path}` as root, or {_elsewhere(folder, start='set')}",
         )
     if folder.is_private and status.st_mode & 0o022:
         return folder.finding(
-            _FAILED, f"{folder.path} can be written to by other accounts.", f"Run `chmod go-w {folder.path}`."
+            _FAILED, f"Other users can write to {folder.path}.", f"Run `chmod go-w {folder.path}`."
         )
     return None
 
@@ -128,11 +130,9 @@ def _room(folder: Folder, there: Path) -> Finding:
     if not free_bytes:
         return folder.finding(_FAILED, f"{there}: the disk is full.", more)
     if usage.f_files and not usage.f_favail:
-        return folder.finding(_FAILED, f"{there}: the file system has no inode for another file.", more)
+        return folder.finding(_FAILED, f"{there}: no free inodes on the file system.", more)
     if usage.f_files and usage.f_favail < _LOW_INODES:
-        return folder.finding(
-            _WARNING, f"{there}: the file system has inodes for {usage.f_favail} more files only.", more
-        )
+        return folder.finding(_WARNING, f"{there}: free inodes on the file system: {usage.f_favail}.", more)
     if free_bytes < folder.low_space_bytes:
         limit = f"health.low_space_bytes, {size(folder.low_space_bytes)}"
         return folder.finding(_WARNING, f"{there}: {size(free_bytes)} free, less than {limit}.", more)

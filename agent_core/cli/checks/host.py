@@ -1,4 +1,4 @@
-"""This host as `doctor` sees it: FFmpeg, the secret, the certificate, the clock, the port."""
+"""Checks of this host: FFmpeg, the secret, the certificate, the clock, the port."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ("look_at_clock", "look_at_ffmpeg", "look_at_port", "look_at_secrets", "said")
 
-#: A clock that is set while this runs is no fault.
+#: Tolerated difference: the clock may be set while the check runs.
 _CLOCK_TOLERANCE_S = 60.0
 
 
@@ -28,7 +28,7 @@ def said(
 
 
 async def look_at_ffmpeg(program: str | None) -> Finding:
-    """Look for FFmpeg, and run it: one that is there may lack its libraries or be for another processor."""
+    """Find FFmpeg and run it: the program may lack libraries or be built for another processor."""
     try:
         found = ffmpeg.locate(program)
         answer = await ffmpeg.run(found, ["-version"])
@@ -47,14 +47,14 @@ async def look_at_ffmpeg(program: str | None) -> Finding:
         return Finding(
             "ffmpeg",
             FindingStatus.FAILED,
-            f"{found} is not FFmpeg: it does not say its version.",
+            f"{found} is not FFmpeg: it does not print FFmpeg's version.",
             "Install FFmpeg, or correct ffmpeg.program.",
         )
     return Finding("ffmpeg", FindingStatus.OK, f"{found}, version {words[2]}.")
 
 
 def look_at_secrets(storage: "StorageConfig", server: "ServerConfig") -> list[Finding]:
-    """Look at the secret and at the certificate, where there are any."""
+    """Check the secret and the certificate, if they exist."""
     import os
 
     from agent_core.auth.secret import Secret
@@ -64,12 +64,12 @@ def look_at_secrets(storage: "StorageConfig", server: "ServerConfig") -> list[Fi
     try:
         if os.path.lexists(storage.secret_file):
             Secret.load(storage.secret_file)
-            findings.append(Finding("secret", FindingStatus.OK, f"{storage.secret_file} can be used."))
+            findings.append(Finding("secret", FindingStatus.OK, f"{storage.secret_file} is valid."))
     except StartFailed as error:
         findings.append(said("secret", error))
     try:
         if tls_context(server.tls_certificate, server.tls_key) is not None:
-            detail = f"{server.tls_certificate} and its key can be used."
+            detail = f"{server.tls_certificate} and its key are valid."
             findings.append(Finding("certificate", FindingStatus.OK, detail))
     except StartFailed as error:
         findings.append(said("certificate", error))
@@ -77,7 +77,7 @@ def look_at_secrets(storage: "StorageConfig", server: "ServerConfig") -> list[Fi
 
 
 def look_at_clock(storage: "StorageConfig", now: datetime | None = None) -> Finding:
-    """Compare the clock with the times of files that were written before now."""
+    """Compare the clock with the modification times of files written earlier."""
     now = now or datetime.now(UTC)
     files = [storage.secret_file, storage.endpoint_file, storage.api_keys_file, Path(agent_core.__file__)]
     written = max((moment, path) for path in files if (moment := _written(path)) is not None)
@@ -85,8 +85,8 @@ def look_at_clock(storage: "StorageConfig", now: datetime | None = None) -> Find
         return Finding(
             "clock",
             FindingStatus.WARNING,
-            f"It is {iso_time(now)} by the clock, and {written[1]} was written at {iso_time(written[0])}.",
-            "Set the clock, for example by `timedatectl set-ntp true`: tokens, names of files and retention go by it.",
+            f"The clock says {iso_time(now)}, but {written[1]} was written at {iso_time(written[0])}.",
+            "Set the clock, for example by `timedatectl set-ntp true`: tokens, file names and retention use it.",
         )
     return Finding("clock", FindingStatus.OK, f"It is {iso_time(now)}.")
 
@@ -99,7 +99,7 @@ def _written(path: Path) -> datetime | None:
 
 
 def look_at_port(name: str, host: str, port: int, setting: str) -> list[Finding]:
-    """Look whether the agent could listen there; to be asked only where no agent does. Nothing if it could."""
+    """Check that an agent could listen on the port; return no finding if so. Call only while no agent runs."""
     from agent_core.web.listener import refuse_unusable
 
     try:

@@ -1,4 +1,4 @@
-"""The media server as `doctor` sees it, with or without an agent that runs."""
+"""Check of the media server, with or without a running agent."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -17,18 +17,18 @@ __all__ = ("look_at_media_server",)
 
 _NAME = "media server"
 _ANSWER_S = 5.0
-#: What the finding is called in mode embedded; the running agent says whether that server answers.
+#: Finding in mode embedded without a server; whether a server answers is in the running agent's report.
 _NONE = Finding(
     _NAME,
     FindingStatus.WARNING,
-    "There is none: media_server.mode is embedded, and no plugin that can be used brings a media server. "
+    "There is none: media_server.mode is embedded, but no usable plugin provides a media server. "
     "Streams and recordings are refused.",
     "Add embedded_server to plugins.enabled, or set media_server.mode to managed or external.",
 )
 
 
 async def look_at_media_server(settings: "MediaServerConfig", offered: Sequence[Component]) -> Finding:
-    """Look whether there is one: in mode embedded among `offered`, else as a program or at its address."""
+    """Check for a media server: in mode embedded among `offered`, else its program or its address."""
     mode = PublishMode(settings.publishers)
     reason = MODE_REASONS[mode].replace("_", " ")
     feeding = f"publishers are run by the {mode} ({reason})."
@@ -58,7 +58,7 @@ async def _program(program: str) -> str:
 
 
 async def _answer(settings: "MediaServerConfig") -> None:
-    """Ask the API for a sign of life. Raises MediaServerError."""
+    """Send one request to the API. Raises MediaServerError."""
     from agent_core.base.errors import MediaServerUnavailable
     from agent_core.mediamtx.client import MediaServerClient
     from agent_core.plugin.rtsp import Credentials
@@ -69,4 +69,4 @@ async def _answer(settings: "MediaServerConfig") -> None:
         async with MediaServerClient(settings.api_url, credentials=credentials) as client:
             await client.info()
             return
-    raise MediaServerUnavailable("The media server accepts connections and does not answer.")
+    raise MediaServerUnavailable("The media server accepts connections but does not answer.")
