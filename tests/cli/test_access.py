@@ -132,7 +132,7 @@ def test_an_unusable_endpoint_file_is_no_endpoint(tmp_path: Path, text: str) -> 
 async def test_nobody_there_is_code_3(cli: "Cli", home: "Home") -> None:
     ended = await cli("cameras")
     assert (ended.code, ended.out) == (3, b"")
-    assert "No agent of this configuration is running" in ended.lines[0]
+    assert "No agent with this configuration is running" in ended.lines[0]
     told = await cli("cameras", "--url", "ws://127.0.0.1:9/ws", "--json")
     assert (told.code, told.error["reason"]) == (3, "unreachable")
     assert not home.state_dir.exists()
@@ -182,6 +182,6 @@ def test_a_state_folder_of_another_account_is_said(tmp_path: Path) -> None:
     )
     assert done.returncode == 4, done.stderr
     what, todo = done.stderr.splitlines()
-    assert "cannot be read by this account" in what
+    assert "This user cannot read" in what
     assert "--token-file" in todo
     assert "agent's user" in todo
