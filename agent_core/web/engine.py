@@ -1,6 +1,7 @@
 """uvicorn, with its connections accepted, watched and ended by us."""
 
 import contextlib
+import logging
 import socket
 from collections.abc import Callable, Iterator, Sequence
 
@@ -15,8 +16,10 @@ from agent_core.web.peer import Peer
 
 __all__ = ("Engine",)
 
-#: Whole seconds, as uvicorn wants them: what sessions and downloads get to end in.
-_GRACE_S = 2
+_LOG = logging.getLogger("camera_agent.rpc.door")
+
+#: Time that sessions and requests have to end.
+_GRACE_S = 2.0
 #: Downloads are cut this much before, so that they end in our code and not by a cancellation that is logged as a crash.
 _HTTP_GRACE_S = 1.5
 #: Who takes less than this of what waits for it does not read.
@@ -40,7 +43,6 @@ def _settings(config: ServerConfig, app: ASGIApp) -> uvicorn.Config:
         proxy_headers=False,
         server_header=False,
         date_header=False,
-        timeout_graceful_shutdown=_GRACE_S,
     )
 
 
@@ -123,9 +125,23 @@ class Engine(uvicorn.Server):
                 connection.app_state["peer"].look(connection.transport, least_bytes)
 
     async def _cut(self) -> None:
+        """End requests and connections that have outlived their time, then any task that is left.
+
+        This replaces uvicorn's own timeout. Two independent timers are due together after a stall of the event loop;
+        a request cancelled by both at once would end with a logged traceback.
+        """
         await anyio.sleep(_HTTP_GRACE_S)
         self._cut_requests()
         self._drop_all()
+        await anyio.sleep(_GRACE_S - _HTTP_GRACE_S)
+        left = tuple(self.server_state.tasks)
+        if left:
+            _LOG.error(
+                "%d requests or sessions did not end within %g s; cancelling them", len(left), _GRACE_S
+            )
+        for task in left:
+            task.cancel()
+        self.force_exit = True
 
     def _drop_all(self) -> None:
         for connection in list(self.server_state.connections):
