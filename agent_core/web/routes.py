@@ -2,10 +2,10 @@
 
 from collections.abc import Awaitable, Callable, Iterable
 from email.utils import formatdate
+from functools import partial
 from typing import Protocol
 from urllib.parse import quote
 
-import anyio
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -21,6 +21,7 @@ from agent_core.base.errors import (
     RateLimited,
     StorageFailed,
 )
+from agent_core.base.waiting import first_of
 from agent_core.base.workers import WorkerPool
 from agent_core.media.downloads import OpenedFile, ServedFile
 from agent_core.web.ranges import Answer, answer_for
@@ -219,10 +220,8 @@ class _FileResponse(Response):
         if scope["method"] == "HEAD":
             await send({"type": "http.response.body", "body": b""})
             return
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_cancel_when_gone, receive, tasks.cancel_scope)
-            await self._send_body(send)
-            tasks.cancel_scope.cancel()
+        # Without the first, a download would be read to its end for a peer that has left.
+        await first_of(partial(_wait_gone, receive), partial(self._send_body, send))
 
     async def _send_body(self, send: Send) -> None:
         offset = self._answer.start
@@ -236,11 +235,9 @@ class _FileResponse(Response):
         await send({"type": "http.response.body", "body": b""})
 
 
-async def _cancel_when_gone(receive: Receive, scope: anyio.CancelScope) -> None:
-    """Without this a download would be read to its end for a peer that has left."""
+async def _wait_gone(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-    scope.cancel()
 
 
 def _headers(served: ServedFile, opened: OpenedFile, answer: Answer, kind: str) -> dict[str, str]:
