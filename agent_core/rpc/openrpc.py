@@ -12,7 +12,6 @@ from agent_core.base.errors import (
     RateLimited,
 )
 from agent_core.rpc.errors import CODES, INTERNAL_ERROR, WireCode
-from agent_core.rpc.params import ordered_params, takes_positions
 from agent_core.rpc.table import Method, MethodTable
 
 __all__ = ("OPENRPC_VERSION", "Document", "openrpc_document")
@@ -60,12 +59,11 @@ def _method(method: Method, params: Document, result: Document, components: Docu
         "name": method.name,
         "summary": method.summary,
         "params": [
-            _descriptor(name, properties[name], required=name in required)
-            for name in ordered_params(method.Params)
+            _descriptor(name, properties[name], required=name in required) for name in method.parameters.names
         ],
         "result": {"name": f"{method.name}_result", "schema": result},
         "errors": [_error(code) for code in _codes(method)],
-        "paramStructure": "either" if takes_positions(method.Params) else "by-name",
+        "paramStructure": "either" if method.parameters.takes_positions else "by-name",
         "x-role": str(method.role) if method.role is not None else "none",
     }
 

@@ -3,13 +3,14 @@
 import difflib
 import json
 from collections.abc import Mapping, Sequence
-from typing import TypeVar, get_args
+from functools import cached_property
+from typing import Generic, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
 from agent_core.base.errors import InvalidParams
 
-__all__ = ("nearest", "ordered_params", "validate_params")
+__all__ = ("Parameters", "nearest")
 
 P = TypeVar("P", bound=BaseModel)
 
@@ -19,20 +20,56 @@ _SHOWN_CHARS = 100
 _BY_NAME = "Send an object with the parameters' names."
 
 
-def validate_params(model: type[P], params: Mapping[str, object] | Sequence[object]) -> P:
-    """`params` as `model`; text is not taken for a number, nor true for 1.
+class Parameters(Generic[P]):
+    """Parameters of one method, described by `model`."""
 
-    Raises:
-        InvalidParams: says which parameter breaks which rule, never its value, which may be a secret.
-    """
-    named = params if isinstance(params, Mapping) else {}
-    if not isinstance(params, Mapping) and model.model_config.get("extra") != "allow":
-        named = _named(model, params)
-    _refuse_unknown(model, named)
-    try:
-        return model.model_validate_json(json.dumps(named) if named else "{}", strict=True)
-    except ValidationError as error:
-        raise _explained(model, error) from error
+    def __init__(self, model: type[P]) -> None:
+        self._model = model
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The wire names in positional order: required ones first, each kind as declared."""
+        return _ordered_names(self._model)
+
+    @cached_property
+    def takes_positions(self) -> bool:
+        """True if every parameter is scalar, so that an array of them is unambiguous."""
+        schema = self._model.model_json_schema()
+        definitions = schema.get("$defs", {})
+        return all(_is_scalar(each, definitions) for each in schema.get("properties", {}).values())
+
+    def validate(self, params: Mapping[str, object] | Sequence[object]) -> P:
+        """Return `params` as the model; strings are not accepted as numbers, nor true as 1.
+
+        Raises:
+            InvalidParams: names the parameter and the broken rule, never the value, which may be a secret.
+        """
+        named = params if isinstance(params, Mapping) else {}
+        if not isinstance(params, Mapping) and self._model.model_config.get("extra") != "allow":
+            named = self._named(params)
+        _refuse_unknown(self._model, named)
+        try:
+            return self._model.model_validate_json(json.dumps(named) if named else "{}", strict=True)
+        except ValidationError as error:
+            raise _explained(self._model, error) from error
+
+    def _named(self, values: Sequence[object]) -> dict[str, object]:
+        names = self.names
+        if not self.takes_positions:
+            raise InvalidParams(
+                "This method does not accept parameters by position.",
+                param="params",
+                rule="by_name",
+                hint=_BY_NAME,
+            )
+        if len(values) > len(names):
+            raise InvalidParams(
+                f"The method has {len(names)} parameters, but {len(values)} values were sent.",
+                param="params",
+                rule="too_many",
+                hint=f"In this order: {', '.join(names)}." if names else "It takes none.",
+            )
+        return dict(zip(names, values, strict=False))
 
 
 def nearest(wrong: str, known: Sequence[str], *, otherwise: str = "") -> str:
@@ -41,17 +78,10 @@ def nearest(wrong: str, known: Sequence[str], *, otherwise: str = "") -> str:
     return f"Did you mean {' or '.join(repr(each) for each in near)}?" if near else otherwise
 
 
-def ordered_params(model: type[BaseModel]) -> tuple[str, ...]:
-    """The wire names in positional order: required ones first, each kind as declared."""
+def _ordered_names(model: type[BaseModel]) -> tuple[str, ...]:
     fields = model.model_fields.items()
     required = [field.alias or name for name, field in fields if field.is_required()]
     return (*required, *(field.alias or name for name, field in fields if not field.is_required()))
-
-
-def takes_positions(model: type[BaseModel]) -> bool:
-    """Return True if every parameter is scalar, so that an array of them is unambiguous."""
-    schema = model.model_json_schema()
-    return all(_is_scalar(each, schema.get("$defs", {})) for each in schema.get("properties", {}).values())
 
 
 def _is_scalar(schema: Mapping[str, object], definitions: Mapping[str, Mapping[str, object]]) -> bool:
@@ -64,25 +94,6 @@ def _is_scalar(schema: Mapping[str, object], definitions: Mapping[str, Mapping[s
     return schema.get("type") in _SCALARS or "enum" in schema or "const" in schema
 
 
-def _named(model: type[BaseModel], values: Sequence[object]) -> dict[str, object]:
-    names = ordered_params(model)
-    if not takes_positions(model):
-        raise InvalidParams(
-            "The parameters cannot be given by position here.",
-            param="params",
-            rule="by_name",
-            hint=_BY_NAME,
-        )
-    if len(values) > len(names):
-        raise InvalidParams(
-            f"There are {len(names)} parameters, and {len(values)} values came.",
-            param="params",
-            rule="too_many",
-            hint=f"In this order: {', '.join(names)}." if names else "It takes none.",
-        )
-    return dict(zip(names, values, strict=False))
-
-
 def _refuse_unknown(model: type[BaseModel], params: Mapping[str, object], within: str = "") -> None:
     """Refuse the first name that `model`, or a model inside it, does not have.
 
@@ -93,7 +104,7 @@ def _refuse_unknown(model: type[BaseModel], params: Mapping[str, object], within
     if model.model_config.get("extra") == "forbid":
         for name in params:
             if name not in known:
-                raise _unknown(name, tuple(ordered_params(model)), within)
+                raise _unknown(name, _ordered_names(model), within)
     for name, field in known.items():
         value, inner = params.get(name), _model_in(field.annotation)
         if inner is not None and isinstance(value, Mapping):

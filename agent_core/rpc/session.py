@@ -1,7 +1,6 @@
 """One connection: its calls run in its own task group, its events wait in its own queue, nobody else waits for it."""
 
-import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import anyio
@@ -20,8 +19,9 @@ from agent_core.rpc.allowance import Allowance
 from agent_core.rpc.errors import wire_error
 from agent_core.rpc.message_stream import MessageStream
 from agent_core.rpc.protocol import Call, Message, Refusal
+from agent_core.rpc.session_state import SessionState
 from agent_core.rpc.table import Caller, MethodTable
-from agent_core.rpc.topics import AuthExpired, EventsDropped, EventTopics, Subscriptions
+from agent_core.rpc.topics import AuthExpired, EventsDropped, EventTopics
 
 __all__ = ("Session", "SharedParts")
 
@@ -55,65 +55,37 @@ class Session:
     def __init__(self, shared: SharedParts, stream: MessageStream, address: str) -> None:
         self._shared = shared
         self._stream = stream
-        self._address = address
-        self._id = secrets.token_hex(8)
+        self._state = SessionState(
+            shared.authenticator,
+            shared.topics,
+            shared.clock,
+            address,
+            when_authenticated=self._note_authenticated,
+        )
         self._calls_seen = 0
         self._running = 0
         self._readers = 0
         self._reading = anyio.Lock(fast_acquire=True)
-        self._principal: Principal | None = None
-        self._subscriptions = Subscriptions(shared.topics)
         self._sending = anyio.Lock(fast_acquire=True)
         self._tasks: TaskGroup | None = None
         self._expiry = anyio.CancelScope()
-        self._closing: dict[str, Callable[[], object]] = {}
         self._allowance = Allowance(shared.limiter, shared.clock, address)
 
     @property
-    def id(self) -> str:
-        return self._id
-
-    @property
-    def address(self) -> str:
-        return self._address
-
-    @property
     def topics(self) -> tuple[str, ...]:
-        return self._subscriptions.topics
-
-    def authenticate(self, token: str) -> Principal:
-        principal = self._shared.authenticator.authenticate(token, self._address)
-        self._principal = principal
-        self._subscriptions.suspended = False
-        self._allowance.restore()
-        self._stream.admit()
-        self._expiry.cancel()
-        if self._tasks is not None and principal.expires_at is not None:
-            self._expiry = anyio.CancelScope()
-            self._tasks.start_soon(self._watch_expiry, principal, self._expiry)
-        return principal
-
-    def subscribe(self, topics: Sequence[str], device: str | None) -> None:
-        self._subscriptions.add(topics, device)
-
-    def unsubscribe(self, topics: Sequence[str] | None) -> tuple[str, ...]:
-        return self._subscriptions.remove(topics)
-
-    def on_close(self, key: str, callback: Callable[[], object]) -> None:
-        self._closing[key] = callback
+        return self._state.topics
 
     async def run(self) -> None:
         """Serve until the peer goes or this task is cancelled; every call still running is cancelled then."""
-        shared = self._shared
+        shared, wants = self._shared, self._state.subscriptions.wants
         try:
-            with shared.bus.subscribe(self._subscriptions.wants, capacity=shared.max_queued_events) as events:
+            with shared.bus.subscribe(wants, capacity=shared.max_queued_events) as events:
                 async with anyio.create_task_group() as tasks:
                     self._tasks = tasks
                     tasks.start_soon(self._deliver, events)
                     tasks.start_soon(self._work, tasks)
         finally:
-            for callback in self._closing.values():
-                callback()
+            self._state.close()
 
     async def _work(self, tasks: TaskGroup) -> None:
         """Read a message and answer it, while another worker, started if there is none, reads on.
@@ -163,7 +135,7 @@ class Session:
     async def _read(self) -> Message:
         await self._allowance.rest()
         text = await self._stream.receive()
-        user_id = self._user_id()
+        user_id = self._state.user_id
         await self._allowance.admit(user_id, len(text))
         return protocol.parse(text, protocol.MAX_ANONYMOUS_VALUES if user_id is None else protocol.MAX_VALUES)
 
@@ -200,14 +172,14 @@ class Session:
 
     async def _reply(self, entry: Call | Refusal) -> str | None:
         if isinstance(entry, Refusal):
-            self._allowance.note(self._user_id())
+            self._allowance.note(self._state.user_id)
             return entry.reply
         self._calls_seen += 1
-        request_id = f"{self._id}-{self._calls_seen}"
+        request_id = f"{self._state.id}-{self._calls_seen}"
         with fields(request_id=request_id):
             try:
-                self._allowance.charge(self._user_id(), entry.method)
-                caller = Caller(self, self._live_principal(entry.method), request_id)
+                self._allowance.charge(self._state.user_id, entry.method)
+                caller = Caller(self._state, self._live_principal(entry.method), request_id)
                 result = await self._shared.table.call(entry.method, entry.params, caller)
                 reply = protocol.result_reply(entry.id, result)
             except Exception as error:  # noqa: BLE001 - whatever a call raises is its own answer
@@ -215,7 +187,7 @@ class Session:
         return reply if entry.wants_reply else None
 
     def _refuse(self, entry: Call | Refusal) -> str | None:
-        self._allowance.note(self._user_id())
+        self._allowance.note(self._state.user_id)
         if isinstance(entry, Refusal):
             return entry.reply
         busy = RateLimited(
@@ -225,54 +197,55 @@ class Session:
         )
         return protocol.error_reply(entry.id, wire_error(busy, "")) if entry.wants_reply else None
 
-    def _user_id(self) -> str | None:
-        """None before `authenticate`, and again when the credentials have ended."""
-        principal = self._principal
-        return None if principal is None or self._has_expired(principal) else principal.user_id
-
     def _live_principal(self, method: str) -> Principal | None:
         """Return the caller; raise AuthenticationFailed if the credentials have expired and the method needs some."""
-        principal = self._principal
-        if principal is None or not self._has_expired(principal):
-            return principal
+        if not self._state.has_expired:
+            return self._state.principal
         if self._shared.table.is_public(method):
             return None
         raise AuthenticationFailed("The credentials of this connection have expired.", reason="token_expired")
 
-    def _has_expired(self, principal: Principal) -> bool:
-        return principal.expires_at is not None and principal.expires_at <= self._shared.clock.now()
+    def _note_authenticated(self, principal: Principal) -> None:
+        self._allowance.restore()
+        self._stream.admit()
+        self._expiry.cancel()
+        if self._tasks is not None and principal.expires_at is not None:
+            self._expiry = anyio.CancelScope()
+            self._tasks.start_soon(self._watch_expiry, self._expiry)
 
-    async def _watch_expiry(self, principal: Principal, scope: anyio.CancelScope) -> None:
+    async def _watch_expiry(self, scope: anyio.CancelScope) -> None:
         with scope:
-            while not self._has_expired(principal):
-                await self._shared.clock.sleep(min(_LONGEST_SLEEP_S, self._left_s(principal)))
+            while not self._state.has_expired:
+                await self._shared.clock.sleep(min(_LONGEST_SLEEP_S, self._left_s()))
             await self._expire()
 
-    def _left_s(self, principal: Principal) -> float:
-        if principal.expires_at is None:
+    def _left_s(self) -> float:
+        expires_at = self._state.expires_at
+        if expires_at is None:
             return _LONGEST_SLEEP_S
-        return max(0.0, (principal.expires_at - self._shared.clock.now()).total_seconds())
+        return max(0.0, (expires_at - self._shared.clock.now()).total_seconds())
 
     async def _expire(self) -> None:
         """Stop the events, with one last that says so. Once: whoever notices first."""
-        if self._subscriptions.suspended:
+        if self._state.subscriptions.suspended:
             return
-        self._subscriptions.suspended = True
+        self._state.subscriptions.suspended = True
         self._stream.dismiss()
-        if self.topics:
+        if self._state.topics:
             await self._send(protocol.notification("system.auth_expired", AuthExpired().model_dump_json()))
 
     async def _deliver(self, events: Subscription) -> None:
+        subscriptions = self._state.subscriptions
         while True:
             event = await events.receive()
-            if self._principal is not None and self._has_expired(self._principal):
+            if self._state.has_expired:
                 await self._expire()
             dropped = events.take_dropped()
-            if dropped and not self._subscriptions.suspended:
+            if dropped and not subscriptions.suspended:
                 notice = EventsDropped(count=dropped).model_dump_json()
                 await self._send(protocol.notification("system.events_dropped", notice))
-            for text in self._subscriptions.notifications(event):
-                if not self._subscriptions.suspended:
+            for text in subscriptions.notifications(event):
+                if not subscriptions.suspended:
                     await self._send(text)
 
     async def _send_replies(self, message: Message, replies: Sequence[str | None]) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, TypeAdapter
 
@@ -12,9 +12,10 @@ from agent_core.base.containment import contained
 from agent_core.base.errors import AgentError, AuthenticationFailed, PluginError
 from agent_core.plugin.abc import RpcMethod
 from agent_core.rpc.errors import MethodNotFound, without_device_paths
-from agent_core.rpc.params import nearest, validate_params
+from agent_core.rpc.params import Parameters, nearest
+from agent_core.rpc.session_state import SessionState
 
-__all__ = ("Caller", "Method", "MethodTable", "Prepared", "SessionPort")
+__all__ = ("Caller", "Method", "MethodTable", "Prepared")
 
 ModelT = TypeVar("ModelT")
 
@@ -33,42 +34,11 @@ class Prepared(Generic[ModelT]):
 P = TypeVar("P", bound=BaseModel)
 
 
-class SessionPort(Protocol):
-    """The caller's connection, as far as a method may touch it."""
-
-    @property
-    def id(self) -> str: ...
-
-    @property
-    def address(self) -> str:
-        """The peer's address, without its port."""
-        ...
-
-    def authenticate(self, token: str) -> Principal:
-        """Raises AuthenticationFailed or RateLimited; who was authenticated before stays so then."""
-        ...
-
-    def subscribe(self, topics: Sequence[str], device: str | None) -> None:
-        """Deliver `topics` from now on, only those about `device` where one is given and the event has one."""
-        ...
-
-    def unsubscribe(self, topics: Sequence[str] | None) -> tuple[str, ...]:
-        """Stop delivering `topics`, None meaning all; those that had been subscribed are returned."""
-        ...
-
-    @property
-    def topics(self) -> tuple[str, ...]: ...
-
-    def on_close(self, key: str, callback: Callable[[], object]) -> None:
-        """Call `callback` when the connection has ended; one with the same `key` is replaced."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Caller:
     """The caller, as far as methods may know it. `principal` is None before `authenticate`."""
 
-    session: SessionPort
+    session: SessionState
     principal: Principal | None
     request_id: str
 
@@ -116,13 +86,17 @@ class Method:
     prompt: bool = False
 
     @cached_property
+    def parameters(self) -> Parameters[Any]:
+        return Parameters(self.Params)
+
+    @cached_property
     def result_type(self) -> TypeAdapter[object]:
         return TypeAdapter(self.Result)
 
     async def call(self, params: Mapping[str, object] | Sequence[object], caller: Caller) -> str:
         """The result as JSON. Raises what the caller or the handler did wrong."""
         caller.require(self.role)
-        result = await self.handler(validate_params(self.Params, params), caller)
+        result = await self.handler(self.parameters.validate(params), caller)
         return without_device_paths(self._as_json(result))
 
     def _as_json(self, result: object) -> str:

@@ -7,7 +7,7 @@ from pydantic import Field, field_validator
 
 from agent_core.base.errors import InvalidParams
 from agent_core.plugin.abc import RpcParams
-from agent_core.rpc.params import ordered_params, validate_params
+from agent_core.rpc.params import Parameters
 
 
 class Kind(StrEnum):
@@ -44,19 +44,19 @@ class Lists(RpcParams):
 
 def refused(params: dict[str, object] | list[object], model: type[RpcParams] = Scalars) -> InvalidParams:
     with pytest.raises(InvalidParams) as caught:
-        validate_params(model, params)
+        Parameters(model).validate(params)
     return caught.value
 
 
 def test_named_params_become_the_model() -> None:
-    assert validate_params(Scalars, {"device": "camera0", "kind": "a", "rate": 2}) == Scalars(
+    assert Parameters(Scalars).validate({"device": "camera0", "kind": "a", "rate": 2}) == Scalars(
         device="camera0", kind=Kind.A, rate=2.0
     )
 
 
 def test_positions_follow_required_first() -> None:
-    assert ordered_params(Scalars) == ("device", "limit", "kind", "mode", "rate")
-    assert validate_params(Scalars, ["camera1", 7]) == Scalars(device="camera1", limit=7)
+    assert Parameters(Scalars).names == ("device", "limit", "kind", "mode", "rate")
+    assert Parameters(Scalars).validate(["camera1", 7]) == Scalars(device="camera1", limit=7)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_of_many_unknown_names_one_is_looked_at() -> None:
 
     many = Counted({f"x{number}": number for number in range(10_000)})
     with pytest.raises(InvalidParams):
-        validate_params(RpcParams, many)
+        Parameters(RpcParams).validate(many)
     assert many.looks == 1
 
 
@@ -134,5 +134,5 @@ def test_the_value_is_never_repeated() -> None:
 
 def test_arrays_only_where_all_is_scalar() -> None:
     assert refused(["a"], Lists).rule == "by_name"
-    assert validate_params(RpcParams, []) == RpcParams()
+    assert Parameters(RpcParams).validate([]) == RpcParams()
     assert refused([1], RpcParams).rule == "too_many"

@@ -1,0 +1,100 @@
+"""State of one connection that methods may read and change: its identity, credentials and subscriptions."""
+
+import secrets
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from agent_core.auth.authenticator import Authenticator
+from agent_core.auth.roles import Principal
+from agent_core.base.clock import Clock
+from agent_core.rpc.topics import EventTopics, Subscriptions
+
+__all__ = ("SessionState",)
+
+
+class SessionState:
+    """Credentials and subscriptions of one connection.
+
+    Args:
+        authenticator: judges the credentials.
+        topics: the topics that exist.
+        clock: tells when credentials have expired.
+        address: the peer's address, without its port.
+        when_authenticated: called after each successful `authenticate`.
+    """
+
+    def __init__(
+        self,
+        authenticator: Authenticator,
+        topics: EventTopics,
+        clock: Clock,
+        address: str,
+        *,
+        when_authenticated: Callable[[Principal], object],
+    ) -> None:
+        self.id = secrets.token_hex(8)
+        self.address = address
+        self.principal: Principal | None = None
+        self.subscriptions = Subscriptions(topics)
+        self._authenticator = authenticator
+        self._clock = clock
+        self._when_authenticated = when_authenticated
+        self._closing: dict[str, Callable[[], object]] = {}
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """The topics subscribed to."""
+        return self.subscriptions.topics
+
+    @property
+    def has_expired(self) -> bool:
+        """True if the connection was authenticated with credentials that have expired since."""
+        expires_at = self.expires_at
+        return expires_at is not None and expires_at <= self._clock.now()
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """The end of the credentials; None without credentials, or if they have no end."""
+        return None if self.principal is None else self.principal.expires_at
+
+    @property
+    def user_id(self) -> str | None:
+        """The user; None before `authenticate` and again after the credentials have expired."""
+        return None if self.principal is None or self.has_expired else self.principal.user_id
+
+    def authenticate(self, token: str) -> Principal:
+        """Replace the connection's credentials and resume its events.
+
+        Raises:
+            AuthenticationFailed, RateLimited: as `Authenticator.authenticate`; the previous credentials stay.
+        """
+        principal = self._authenticator.authenticate(token, self.address)
+        self.principal = principal
+        self.subscriptions.suspended = False
+        self._when_authenticated(principal)
+        return principal
+
+    def subscribe(self, topics: Sequence[str], device: str | None) -> None:
+        """Deliver `topics` from now on; with a `device`, leave out events about other cameras.
+
+        Raises:
+            InvalidParams: a topic does not exist.
+        """
+        self.subscriptions.add(topics, device)
+
+    def unsubscribe(self, topics: Sequence[str] | None) -> tuple[str, ...]:
+        """Stop delivering `topics`, or all for None; return those that were subscribed to.
+
+        Raises:
+            InvalidParams: a topic does not exist.
+        """
+        return self.subscriptions.remove(topics)
+
+    def on_close(self, key: str, callback: Callable[[], object]) -> None:
+        """Call `callback` when the connection has ended; it replaces one with the same `key`."""
+        self._closing[key] = callback
+
+    def close(self) -> None:
+        """Call what `on_close` registered: the connection has ended."""
+        for callback in self._closing.values():
+            callback()
