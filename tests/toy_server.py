@@ -6,7 +6,6 @@ import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -30,28 +29,7 @@ from agent_core.rpc.session import SharedParts
 from agent_core.rpc.sessions import Sessions
 from agent_core.rpc.table import Caller, Method, MethodTable
 from agent_core.rpc.topics import EventTopics
-
-
-class ManualClock:
-    def __init__(self) -> None:
-        self._passed_s = 0.0
-        self._moved = anyio.Event()
-
-    def monotonic_s(self) -> float:
-        return 1000.0 + self._passed_s
-
-    def now(self) -> datetime:
-        return datetime(2026, 11, 22, 12, tzinfo=UTC) + timedelta(seconds=self._passed_s)
-
-    async def sleep(self, duration_s: float) -> None:
-        due_s = self._passed_s + duration_s
-        while self._passed_s < due_s:
-            await self._moved.wait()
-
-    def advance(self, duration_s: float) -> None:
-        self._passed_s += duration_s
-        self._moved.set()
-        self._moved = anyio.Event()
+from agent_core.testing import SimulatedClock
 
 
 class EchoParams(RpcParams):
@@ -145,7 +123,7 @@ class Toy:
     """Everything a session needs, wired as the agent wires it."""
 
     def __init__(self, state_dir: Path, *, calls_per_s: float = 1000.0, burst: int = 100000) -> None:
-        self.clock = ManualClock()
+        self.clock = SimulatedClock()
         self.secret = Secret.load(state_dir / "secret")
         self.tokens = TokenAuthority(self.secret, self.clock)
         self.keys = ApiKeys(state_dir / "api_keys.json", self.clock)
@@ -249,8 +227,8 @@ def toy(tmp_path: Path) -> Toy:
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
+def clock() -> SimulatedClock:
+    return SimulatedClock()
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Time that a test moves."""
+"""Clock that a test sets forward."""
 
 import heapq
 import itertools
@@ -9,33 +9,37 @@ from anyio.lowlevel import checkpoint
 
 __all__ = ("SimulatedClock",)
 
-#: Turns of the event loop that usually suffice for what a sleeper's waking sets off.
+#: Reading of the monotonic clock at the start: nothing may rely on a zero.
+_START_S = 1000.0
+#: Turns of the event loop in which the work that a woken sleeper starts usually ends.
 _TURNS = 20
 
 
 class SimulatedClock:
-    """A `Clock` that stands still until `advance`; sleepers wake in order, each at exactly its time.
+    """`Clock` that moves only with `advance` and `jump`.
 
-    For one event loop. Time passes only here: real sockets and processes go on at their own pace.
+    For one event loop. Real sockets and processes keep their own pace.
+
+    Attributes:
+        sleeps: every duration passed to `sleep`, in order.
     """
 
     def __init__(self, start: datetime = datetime(2026, 11, 22, 17, 3, 54, tzinfo=UTC)) -> None:
         self._start = start
-        self._monotonic_s = 1000.0
+        self._passed_s = 0.0
         self._step = timedelta()
         self._order = itertools.count()
         self._sleepers: list[tuple[float, int, anyio.Event]] = []
-        #: Every duration that was asked for, in order.
         self.sleeps: list[float] = []
 
     def monotonic_s(self) -> float:
-        return self._monotonic_s
+        return _START_S + self._passed_s
 
     def now(self) -> datetime:
-        return self._start + timedelta(seconds=self._monotonic_s - 1000.0) + self._step
+        return self._start + timedelta(seconds=self._passed_s) + self._step
 
     def step_wall_clock(self, step_s: float) -> None:
-        """Set the wall clock forward, or back; the monotonic one does not notice."""
+        """Move the wall clock by `step_s`, which may be negative, and leave the monotonic clock alone."""
         self._step += timedelta(seconds=step_s)
 
     async def sleep(self, duration_s: float) -> None:
@@ -44,7 +48,7 @@ class SimulatedClock:
             await checkpoint()
             return
         woken = anyio.Event()
-        sleeper = (self._monotonic_s + duration_s, next(self._order), woken)
+        sleeper = (self._passed_s + duration_s, next(self._order), woken)
         heapq.heappush(self._sleepers, sleeper)
         try:
             await woken.wait()
@@ -54,15 +58,24 @@ class SimulatedClock:
                 heapq.heapify(self._sleepers)
 
     async def advance(self, duration_s: float) -> None:
-        """Let `duration_s` pass; returns when all tasks that this woke wait for something again."""
+        """Let `duration_s` pass, and return when every task that this woke is waiting again.
+
+        Sleepers wake in order, each at exactly its time.
+        """
         await _settle()
-        until_s = self._monotonic_s + duration_s
+        until_s = self._passed_s + duration_s
         while self._sleepers and self._sleepers[0][0] <= until_s:
-            wake_at_s, _, woken = heapq.heappop(self._sleepers)
-            self._monotonic_s = max(self._monotonic_s, wake_at_s)
+            due_s, _, woken = heapq.heappop(self._sleepers)
+            self._passed_s = max(self._passed_s, due_s)
             woken.set()
             await _settle()
-        self._monotonic_s = until_s
+        self._passed_s = until_s
+
+    def jump(self, duration_s: float) -> None:
+        """Let `duration_s` pass at once: every due sleeper wakes after the end of it, when the caller next waits."""
+        self._passed_s += duration_s
+        while self._sleepers and self._sleepers[0][0] <= self._passed_s:
+            heapq.heappop(self._sleepers)[2].set()
 
 
 async def _settle() -> None:

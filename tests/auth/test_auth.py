@@ -20,9 +20,10 @@ from agent_core.base.errors import (
     RateLimited,
     StartFailed,
 )
+from agent_core.testing import SimulatedClock
 
 if TYPE_CHECKING:
-    from tests.toy_server import ManualClock, Toy
+    from tests.toy_server import Toy
 
 GOOD = b"kJ3n_fz8Q2xY0vB6tLr5wPq9sHd1mCg7"
 
@@ -74,33 +75,33 @@ def test_an_unusable_state_folder_is_explained(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def tokens(clock: "ManualClock") -> TokenAuthority:
+def tokens(clock: SimulatedClock) -> TokenAuthority:
     return TokenAuthority(Secret(GOOD), clock)
 
 
-def signed(clock: "ManualClock", key: bytes = GOOD, algorithm: str = "HS256", **changes: Any) -> str:
+def signed(clock: SimulatedClock, key: bytes = GOOD, algorithm: str = "HS256", **changes: Any) -> str:
     now_s = int(clock.now().timestamp())
     claims = {"user_id": "u", "role": "viewer", "iat": now_s, "exp": now_s + 60} | changes
     return jwt.encode({k: v for k, v in claims.items() if v is not None}, key, algorithm=algorithm)
 
 
-def test_a_token_says_who_and_until_when(tokens: TokenAuthority, clock: "ManualClock") -> None:
+def test_a_token_says_who_and_until_when(tokens: TokenAuthority, clock: SimulatedClock) -> None:
     principal = tokens.verify(tokens.create("alice", Role.OPERATOR, 60))
     assert (principal.user_id, principal.role) == ("alice", Role.OPERATOR)
     assert principal.expires_at == clock.now() + timedelta(seconds=60)
 
 
-def test_a_token_ends(tokens: TokenAuthority, clock: "ManualClock") -> None:
+def test_a_token_ends(tokens: TokenAuthority, clock: SimulatedClock) -> None:
     token = tokens.create("alice", Role.OPERATOR, 60)
-    clock.advance(59)
+    clock.jump(59)
     tokens.verify(token)
-    clock.advance(1)
+    clock.jump(1)
     with pytest.raises(AuthenticationFailed) as caught:
         tokens.verify(token)
     assert caught.value.reason == "token_expired"
 
 
-def test_a_token_made_by_a_clock_ahead_is_taken(tokens: TokenAuthority, clock: "ManualClock") -> None:
+def test_a_token_made_by_a_clock_ahead_is_taken(tokens: TokenAuthority, clock: SimulatedClock) -> None:
     now_s = int(clock.now().timestamp())
     assert tokens.verify(signed(clock, iat=now_s + 1000, exp=now_s + 2000)).user_id == "u"
 
@@ -114,14 +115,14 @@ def test_a_token_made_by_a_clock_ahead_is_taken(tokens: TokenAuthority, clock: "
     ],
 )  # fmt: skip
 def test_bad_claims_are_refused(
-    tokens: TokenAuthority, clock: "ManualClock", changes: dict[str, Any]
+    tokens: TokenAuthority, clock: SimulatedClock, changes: dict[str, Any]
 ) -> None:
     with pytest.raises(AuthenticationFailed) as caught:
         tokens.verify(signed(clock, **changes))
     assert caught.value.reason == "token_invalid"
 
 
-def _unsigned(clock: "ManualClock") -> str:
+def _unsigned(clock: SimulatedClock) -> str:
     def part(value: object) -> str:
         return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
 
@@ -130,7 +131,7 @@ def _unsigned(clock: "ManualClock") -> str:
     return f"{part({'alg': 'none', 'typ': 'JWT'})}.{part(claims)}."
 
 
-def test_only_our_algorithm_and_our_key(tokens: TokenAuthority, clock: "ManualClock") -> None:
+def test_only_our_algorithm_and_our_key(tokens: TokenAuthority, clock: SimulatedClock) -> None:
     deep = base64.urlsafe_b64encode(b"[" * 2900).decode()
     for token in (
         _unsigned(clock),
@@ -145,7 +146,7 @@ def test_only_our_algorithm_and_our_key(tokens: TokenAuthority, clock: "ManualCl
         assert caught.value.reason == "token_invalid"
 
 
-def test_noise_is_never_a_crash(tokens: TokenAuthority, clock: "ManualClock") -> None:
+def test_noise_is_never_a_crash(tokens: TokenAuthority, clock: SimulatedClock) -> None:
     rng = random.Random(7)
     good = signed(clock)
     for _ in range(500):
@@ -191,7 +192,7 @@ def test_keys_expire_and_a_broken_file_holds_none(
 ) -> None:
     key = toy.keys.create("robot", Role.VIEWER, expires_at=toy.clock.now() + timedelta(seconds=5))
     toy.keys.verify(key)
-    toy.clock.advance(5)
+    toy.clock.jump(5)
     with pytest.raises(AuthenticationFailed) as caught:
         toy.keys.verify(key)
     assert caught.value.reason == "api_key_expired"
@@ -224,7 +225,7 @@ def test_an_address_that_fails_too_often_is_not_told_why(toy: "Toy") -> None:
         assert (caught.value.reason, caught.value.retry_after_ms) == ("too_many_failures", 6000)
     with pytest.raises(AuthenticationFailed):
         toy.auth.authenticate("wrong", "b")
-    toy.clock.advance(6)
+    toy.clock.jump(6)
     with pytest.raises(AuthenticationFailed):
         toy.auth.authenticate("", "a")
 

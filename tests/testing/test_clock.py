@@ -49,3 +49,23 @@ async def test_setting_the_wall_clock_leaves_the_monotonic_one_alone() -> None:
     clock.step_wall_clock(-3600)
     assert clock.now() - before == timedelta(hours=-1)
     assert clock.monotonic_s() == before_s
+
+
+async def test_a_jump_wakes_due_sleepers_in_order_after_the_end_of_it() -> None:
+    clock = SimulatedClock()
+    woken: list[tuple[float, float]] = []
+
+    async def sleep(duration_s: float) -> None:
+        await clock.sleep(duration_s)
+        woken.append((duration_s, clock.monotonic_s()))
+
+    async with anyio.create_task_group() as tg:
+        for duration_s in (3.0, 1.0, 2.0):
+            tg.start_soon(sleep, duration_s)
+        await anyio.wait_all_tasks_blocked()
+        clock.jump(2.0)
+        assert woken == []
+        await anyio.wait_all_tasks_blocked()
+        assert woken == [(1.0, 1002.0), (2.0, 1002.0)]
+        clock.jump(1.0)
+    assert woken[2:] == [(3.0, 1003.0)]

@@ -385,7 +385,7 @@ async def test_a_local_socket_that_vanishes_is_made_again(serve: Serve, toy: "To
             shutil.rmtree(path.parent)
             with anyio.fail_after(20):
                 while not path.exists():
-                    toy.clock.advance(LOOK_S)
+                    toy.clock.jump(LOOK_S)
                     await anyio.sleep(0.01)
             assert path.stat().st_mode & 0o777 == 0o600
             async with unix_connect(str(path), "ws://localhost/ws") as after:

@@ -155,7 +155,7 @@ async def test_expiry_on_a_live_socket(serve: Serve, toy: "Toy") -> None:
     async with serve() as server, connect(url(server)) as client:
         await call(client, "authenticate", auth_token=toy.token(lifetime_s=60))
         await call(client, "subscribe_events", topics=["camera.connected"])
-        toy.clock.advance(61)
+        toy.clock.jump(61)
         assert json.loads(await client.recv())["method"] == "system.auth_expired"
         assert (await call(client, "echo", text="x"))["error"]["code"] == -32001
 

@@ -5,7 +5,6 @@ import shutil
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
 import anyio
@@ -23,20 +22,10 @@ from agent_core.plugin import (
     ffmpeg,
 )
 from agent_core.plugin.frames import BrokerSettings, FrameBroker, FrameProducer, FrameServer, FrameSink
+from agent_core.testing import SystemClock
 
 FPS = 15
 SIZE = (320, 240)
-
-
-class SystemClock:
-    def monotonic_s(self) -> float:
-        return time.monotonic()
-
-    def now(self) -> datetime:
-        return datetime.now(UTC)
-
-    async def sleep(self, duration_s: float) -> None:
-        await anyio.sleep(duration_s)
 
 
 def picture(number: int) -> bytes:
