@@ -28,8 +28,6 @@ NOT_YET_REWRITTEN = {
     "agent_core/web/origin.py",
     "agent_core/web/places.py",
     "bench/vm.py",
-    "plugins/v4l2_tier/src/v4l2_tier/capture/delivery.py",
-    "plugins/v4l2_tier/src/v4l2_tier/capture/producer.py",
     "plugins/v4l2_tier/src/v4l2_tier/checks.py",
     "plugins/v4l2_tier/src/v4l2_tier/device/capabilities.py",
     "plugins/v4l2_tier/src/v4l2_tier/device/capture_device.py",

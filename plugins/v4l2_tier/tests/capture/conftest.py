@@ -1,4 +1,4 @@
-"""Cameras as real devices describe themselves."""
+"""Capabilities of real cameras."""
 
 from fractions import Fraction
 

@@ -6,7 +6,7 @@ from agent_core.plugin import CaptureFailed
 from v4l2_tier.device.capabilities import Capabilities, DeviceControl
 from v4l2_tier.device.controls import ControlState, apply, plan
 
-#: Which control rules which, and by which of its values the ruled one is free.
+#: Controls and the control that rules each, with the value that frees it.
 RULES = {
     "white_balance_temperature": ("white_balance_automatic", 0),
     "exposure_time_absolute": ("auto_exposure", 1),
@@ -16,7 +16,7 @@ RULES = {
 
 @dataclass
 class Camera:
-    """Controls that depend on each other as those of a webcam do."""
+    """Camera with controls that depend on each other, like those of a webcam."""
 
     controls: tuple[DeviceControl, ...]
     values: dict[str, int] = field(default_factory=dict)

@@ -23,7 +23,7 @@ def bars(width: int, height: int) -> Image.Image:
 
 
 def planes(image: Image.Image, *, limited: bool) -> Planes:
-    """Full-resolution Y, Cb and Cr, by Pillow's arithmetic (BT.601, full range), in video range if asked."""
+    """Return full-resolution Y, Cb and Cr by Pillow's arithmetic (BT.601, full range), `limited` to video range."""
     y, u, v = (np.asarray(band).astype(np.float64) for band in image.convert("YCbCr").split())
     if limited:
         y, u, v = 16 + y * 219 / 255, 128 + (u - 128) * 224 / 255, 128 + (v - 128) * 224 / 255
@@ -44,7 +44,7 @@ def packed(code: str, parts: Planes, line_bytes: int) -> bytes:
 
 
 def raw(code: str, image: Image.Image, line_bytes: int, *, limited: bool) -> bytes:
-    """`image` as the format's definition in the V4L2 manual has it in memory."""
+    """Return `image` in memory as the V4L2 manual defines the format."""
     if code in ("RGB3", "BGR3"):
         picture = np.asarray(image)[:, :, :: 1 if code == "RGB3" else -1]
         return padded(picture.reshape(image.height, -1), line_bytes).tobytes()

@@ -65,7 +65,7 @@ def test_wishes_that_are_not_offered_are_told(
 def test_a_raw_camera_gives_the_largest_size_that_is_fluent() -> None:
     raw = camera(YUYV=(size(640, 480, 30), size(1280, 720, 10), size(1920, 1080, 5)))
     assert told(choose(raw, CaptureSettings())) == ("YUYV", 640, 480, 30.0)
-    # Who wants few frames does not need a fluent size.
+    # A low configured rate needs no fluent size.
     assert told(choose(raw, CaptureSettings(fps=10))) == ("YUYV", 1280, 720, 10.0)
     slow = camera(YUYV=(size(640, 480, 5), size(1280, 720, 2)))
     assert told(choose(slow, CaptureSettings())) == ("YUYV", 640, 480, 5.0)

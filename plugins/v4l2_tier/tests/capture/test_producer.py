@@ -1,4 +1,4 @@
-"""The producer over a device of our own: what it does when, without a kernel that has V4L2."""
+"""Producer over a simulated device, without V4L2 in the kernel."""
 
 import io
 import logging
@@ -37,7 +37,7 @@ BROKEN = CaptureFailed("The camera failed.", reason="device_error")
 
 
 class Device:
-    """A camera whose frames a test sends; calls and their failures are those of its `Bench`."""
+    """Camera whose frames a test sends; its `Bench` records calls and sets failures."""
 
     def __init__(self, bench: "Bench") -> None:
         self._bench = bench
@@ -54,7 +54,7 @@ class Device:
         os.write(self._write_end, b".")
 
     def fail(self, error: CaptureFailed) -> None:
-        """Make the next look for frames fail, as a poll that ends with an error does."""
+        """Make the next look for frames fail, like a poll that ends with an error."""
         self._bench.failures["ready"] = error
         os.write(self._write_end, b".")
 
@@ -104,7 +104,7 @@ class Device:
 
 
 class Bench:
-    """A broker with a producer over `Device`s, on a simulated clock."""
+    """Broker with a producer over `Device`s, on a simulated clock."""
 
     def __init__(self, capabilities: Capabilities, settings: CaptureSettings) -> None:
         self.clock = SimulatedClock()
@@ -143,7 +143,7 @@ class Bench:
         return self.devices[-1]
 
     def call(self, name: str) -> None:
-        """Called in worker threads."""
+        """Record a call by a worker thread; fail if the test has set a failure."""
         self.calls.append(name)
         anyio.from_thread.run_sync(self._announce)
         self.fail_if_told(name)
@@ -158,15 +158,15 @@ class Bench:
         self._changed = anyio.Event()
 
     async def until(self, *calls: str) -> None:
-        """Wait until the last calls were these, and their results are known."""
+        """Wait until these are the last calls, and their results are known."""
         while tuple(self.calls[-len(calls) :]) != calls:
             await self._changed.wait()
         while self.threads.running:
-            await anyio.sleep(0.001)  # the call is known before its thread has ended
+            await anyio.sleep(0.001)  # the call is recorded before its thread has ended
         await anyio.wait_all_tasks_blocked()
 
     async def look(self) -> None:
-        """Keep looking, as a frame socket's client does."""
+        """Keep reading, like a frame socket's client."""
         sequence = 0
         with suppress(CaptureFailed):
             while True:
@@ -176,13 +176,13 @@ class Bench:
 
     async def read(self) -> None:
         try:
-            # Frames without a stamp count as exposed this long before they came.
+            # Frames without a stamp count as exposed this long before they arrive.
             self.frames.append(await self.broker.fresh(self.clock.monotonic_s() - LATENCY_S))
         except CaptureFailed as error:
             self.errors.append(error)
 
     async def seen(self, count: int) -> None:
-        """Wait until the broker has counted so many frames, used or not."""
+        """Wait until the broker has counted this many frames, used or not."""
         while self.broker.stats.frames + sum(number for _, number in self.broker.stats.dropped) < count:
             await anyio.sleep(0.001)
         await anyio.wait_all_tasks_blocked()
@@ -224,7 +224,7 @@ async def test_frames_arrive_byte_for_byte_with_the_devices_time(webcam: Capabil
 
 
 async def test_rest_keeps_the_device_open_without_buffers_then_closes_it(webcam: Capabilities) -> None:
-    # Shorter than the silence that would be taken for a stall.
+    # Shorter than the silence that counts as a stall.
     settings = CaptureSettings(warm_ttl_s=1, parked_ttl_s=20)
     async with running(webcam, settings) as (bench, tg):
         tg.start_soon(bench.read)
@@ -310,7 +310,7 @@ async def test_silence_is_met_by_restart_then_reopening_then_told(webcam: Capabi
         await bench.until("stop", "close")
         assert [error.reason for error in bench.errors] == ["camera_stalled"]
         assert bench.producer.recoveries == (("give_up", 1), ("reopen", 1), ("restart", 1))
-        # The broker's own pause, then all over again; this time it works.
+        # The broker pauses, then tries again, with success.
         await bench.clock.advance(0.3)
         await bench.until("close", "open", "configure", "start")
         bench.device.send(PICTURES[2])
@@ -458,7 +458,7 @@ async def test_what_is_not_as_configured_is_logged_once(
     said = [record.getMessage() for record in caplog.records]
     assert len(said) == 5
     assert "200 frames per second are not offered" in said[0]
-    assert "the driver made it 1280x704" in said[1]
-    assert "60 frames per second were set, the driver made it 30" in said[2]
+    assert "the driver set 1280x704" in said[1]
+    assert "60 frames per second were requested; the driver set 30" in said[2]
     assert "control zoom" in said[3]
     assert "control gain: 3 was set, the camera made it 0" in said[4]

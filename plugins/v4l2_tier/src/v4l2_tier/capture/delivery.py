@@ -1,4 +1,4 @@
-"""From filled buffers to JPEG frames in the broker."""
+"""Delivery of filled buffers to the broker as JPEG frames."""
 
 import logging
 from collections.abc import Iterable
@@ -16,15 +16,15 @@ __all__ = ("Delivery", "FilledBuffers")
 
 _log = logging.getLogger("camera_agent.v4l2_tier")
 
-#: V4L2_BUF_FLAG_ERROR: the driver knows that the data are damaged.
+#: V4L2_BUF_FLAG_ERROR: the driver reports damaged data.
 _FLAG_ERROR = 0x40
 _SEQUENCES = 2**32
-#: Between the end of the time that a camera may be silent and saying so.
+#: Extra wait before a silent camera is reported, in case this process was the one delayed.
 _GRACE_S = 0.1
 
 
 class FilledBuffers(Protocol):
-    """What is needed of a `CaptureDevice` while it streams."""
+    """Part of `CaptureDevice` that delivery needs."""
 
     def ready(self) -> Iterable[FilledBuffer]: ...
 
@@ -36,8 +36,8 @@ class FilledBuffers(Protocol):
 class Delivery:
     """The frames of one stream, started at `started_s` (monotonic).
 
-    JPEG frames are all offered, oldest first, so that the ring ends with the newest good one. Raw frames cost an
-    encoder: of those that are ready only the newest is encoded.
+    All JPEG frames are offered, oldest first, so that the ring ends with the newest good one. Raw frames cost an
+    encoder: only the newest of those that are ready is encoded.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Delivery:
         self._next_sequence: int | None = None
 
     async def deliver_ready(self) -> bool:
-        """Take what is ready; False if nothing was."""
+        """Deliver the buffers that are ready; return False if there were none."""
         if self._layout.code in JPEG_FORMATS:
             return self._deliver_jpegs()
         return await self._deliver_raw()
@@ -102,7 +102,7 @@ class Delivery:
         return await self._threads.run(encode, data, self._layout.raw, self._quality)
 
     def _is_usable(self, buffer: FilledBuffer, least_bytes: int) -> bool:
-        """Whether there is a frame in it; if not it is counted and given back."""
+        """Return whether `buffer` contains a frame; if not, count it and give it back."""
         self._count_lost(buffer.sequence)
         reason = _fault(buffer, least_bytes)
         if reason is None:
@@ -113,7 +113,7 @@ class Delivery:
         return False
 
     def _count_lost(self, sequence: int) -> None:
-        """Gaps in the numbering are frames for which the driver had no buffer, or that the bus lost."""
+        """Count the gap before `sequence`: frames without a free buffer, or lost on the bus."""
         if self._next_sequence is not None:
             lost = (sequence - self._next_sequence) % _SEQUENCES
             if 0 < lost < _SEQUENCES // 2:
@@ -133,7 +133,7 @@ class Delivery:
         self._sink.offer(data, captured_s=captured_s, settled=now_s >= self._settled_at_s)
 
     async def until_silent(self, silence: Silence, first_s: float) -> CaptureFailed:
-        """Return when no usable frame has come for too long; the first may take `first_s` (seconds)."""
+        """Return the error once no usable frame has come for too long; the first may take `first_s` (seconds)."""
         expired = False
         while True:
             limit_s = silence.between_s if self._good else first_s
@@ -142,9 +142,9 @@ class Delivery:
                 expired = False
             elif expired:
                 return self._stalled(limit_s)
-            else:  # it may be this process that was held up, and frames wait to be taken
+            else:  # this process may have been delayed, with frames waiting
                 expired, left_s = True, _GRACE_S
-            # The first frame may come meanwhile, and the time for the next one is shorter.
+            # The limit becomes shorter if the first frame comes during the sleep.
             await self._clock.sleep(min(left_s, silence.between_s))
 
     def _stalled(self, limit_s: float) -> CaptureFailed:
@@ -152,7 +152,7 @@ class Delivery:
             return CaptureFailed(
                 f"The camera delivered only damaged pictures for {limit_s:g} s.",
                 reason="frames_damaged",
-                suggestion="Check the camera's cable and hub; a smaller picture or lower rate may help.",
+                suggestion="Check the camera's cable and hub, or choose a smaller size or a lower frame rate.",
             )
         return CaptureFailed(f"The camera delivered no picture for {limit_s:g} s.", reason="camera_stalled")
 

@@ -1,4 +1,4 @@
-"""Raw frames to JPEG with libjpeg-turbo, plane by plane where a format has planes: no detour by RGB.
+"""Encoder from raw frames to JPEG by libjpeg-turbo; YUV formats are encoded plane by plane, without conversion to RGB.
 
 numpy and simplejpeg are imported with the first frame: cameras that deliver JPEG never need them.
 """
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 
 __all__ = ("encode",)
 
-#: The first bytes of Y, U and V in a group of four, and the steps to the next.
+#: Offsets of the first Y, U and V byte in a group of four bytes.
 _PACKED = {"YUYV": (0, 1, 3), "UYVY": (1, 0, 2), "YVYU": (0, 3, 1), "VYUY": (1, 2, 0)}
 
 
 def encode(data: bytes, layout: RawLayout, quality: int) -> bytes:
-    """One frame as a baseline JPEG with the sampling of its raw format; for a worker thread.
+    """Return one frame as a baseline JPEG with the chroma sampling of its raw format; call in a worker thread.
 
     Args:
         data: at least `layout.size_bytes`.
-        layout: of a format in `v4l2_tier.device.modes.RAW_FORMATS`.
-        quality: 1 to 100, libjpeg's.
+        layout: layout of a format in `v4l2_tier.device.modes.RAW_FORMATS`.
+        quality: libjpeg's quality, 1 to 100.
     """
     import simplejpeg
 
@@ -93,7 +93,7 @@ def _contiguous(plane: Any) -> "Plane":
 def _full_range(
     y: "Plane", u: "Plane | None", v: "Plane | None"
 ) -> "tuple[Plane, Plane | None, Plane | None]":
-    """Video range (16 to 235 and 16 to 240, ITU-R BT.601) stretched to that of JFIF, by tables of 256 values."""
+    """Stretch video range (16 to 235, chroma 16 to 240, ITU-R BT.601) to the 0 to 255 of JFIF."""
     import numpy as np
 
     levels = np.arange(256, dtype=np.float32)
@@ -107,7 +107,7 @@ def _full_range(
 
 
 def _mapped(plane: "Plane", table: "Plane") -> "Plane":
-    """By `bytes.translate`, which is four times as fast as indexing an array with an array."""
+    """Map each value through `table` by `bytes.translate`, four times as fast as indexing an array."""
     import numpy as np
 
     return np.frombuffer(plane.tobytes().translate(table.tobytes()), np.uint8).reshape(plane.shape)

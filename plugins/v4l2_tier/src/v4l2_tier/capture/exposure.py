@@ -1,20 +1,20 @@
-"""From a buffer's time stamp to the moment of exposure; sans-I/O."""
+"""Calculation of a frame's exposure time from its buffer's time stamp; sans-I/O."""
 
 __all__ = ("ExposureClock",)
 
-#: V4L2_BUF_FLAG_TIMESTAMP_MASK and _MONOTONIC: which clock the stamp is of.
+#: V4L2_BUF_FLAG_TIMESTAMP_MASK and _MONOTONIC: the clock of the time stamp.
 _CLOCK_MASK, _CLOCK_MONOTONIC = 0xE000, 0x2000
-#: Stamps of interrupts that we see a little before they happened, or from before the stream: within this, still sane.
+#: Tolerance for stamps slightly before the stream or after now, as interrupt times can be.
 _TOLERANCE_S = 0.1
 
 
 class ExposureClock:
-    """Judges the stamps of one stream that was started at `started_s` (monotonic).
+    """Exposure times of one stream, started at `started_s` (monotonic).
 
-    A stamp is of the start of exposure (SOE) or of the end of the frame (EOF), says the buffer's flag; but `uvcvideo`
-    says SOE and stamps the first packet that arrives, which is after the exposure. So `lead_s`, the time by which the
-    exposure may have started earlier, is taken off either: a capture time may be too early, never too late. With one
-    frame interval, the longest that an exposure lasts, a fresh picture costs at most one interval more.
+    A buffer's flag marks its stamp as start of exposure (SOE) or end of frame (EOF), but `uvcvideo` sets SOE and stamps
+    the first packet that arrives, after the exposure. Therefore `lead_s`, the longest time from the start of exposure
+    to the stamp, is subtracted from both: a capture time may be too early, never too late. A lead of one frame
+    interval, the longest possible exposure, delays a fresh picture by at most one interval.
     """
 
     def __init__(self, started_s: float, lead_s: float) -> None:
@@ -22,7 +22,7 @@ class ExposureClock:
         self._lead_s = lead_s
 
     def exposed_s(self, stamp_s: float, flags: int, now_s: float) -> float | None:
-        """On the monotonic clock; None where the stamp is of another clock, or cannot be true."""
+        """Return the start of exposure (monotonic); None if the stamp is of another clock or implausible."""
         if flags & _CLOCK_MASK != _CLOCK_MONOTONIC:
             return None
         if not self._started_s - _TOLERANCE_S <= stamp_s <= now_s + _TOLERANCE_S:

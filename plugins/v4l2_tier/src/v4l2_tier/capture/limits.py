@@ -1,4 +1,4 @@
-"""How long a camera may be silent, and what is done about it; sans-I/O."""
+"""Limits of a camera's silence, and the recovery steps beyond them; sans-I/O."""
 
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -10,19 +10,19 @@ from v4l2_tier.settings import CaptureSettings
 
 __all__ = ("RecoveryLadder", "Silence", "Step", "broker_settings")
 
-#: A problem that comes back within this time is the same problem: the next step is taken, not the first again.
+#: A problem that returns within this time counts as the same problem: the ladder continues at the next step.
 _HEALTHY_S = 30.0
-#: For stopping, closing, opening and starting on a slow board.
+#: Time to stop, close, open and start on a slow board.
 _STEPS_S = 4.0
 
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """Seconds without a good frame after which the camera is taken to hang.
+    """Seconds without a good frame after which the camera counts as stalled.
 
-    A camera may take seconds to its `first` frame (sensor start, exposure). `between` two it has a few intervals, which
-    covers one that lengthens its exposure in the dark, and two seconds, in which a busy board may not get to it: a
-    needless restart costs more than a late one. `again` is the first frame after a restart.
+    `first_s` allows seconds for the start of the sensor and its exposure. `between_s` allows five intervals, for a
+    camera that lengthens its exposure in the dark, and at least 2 s, for a busy board: a needless restart costs more
+    than a late one. `again_s` applies to the first frame after a restart.
     """
 
     first_s: float
@@ -31,25 +31,28 @@ class Silence:
 
     @classmethod
     def of(cls, interval: Fraction) -> "Silence":
+        """Return the limits for a camera with `interval` (seconds) between frames."""
         frames_s = 5 * float(interval)
         return cls(first_s=4.0 + frames_s, between_s=max(2.0, frames_s), again_s=2.0 + frames_s)
 
 
 class Step(Enum):
+    """Steps of recovery, mildest first."""
+
     RESTART = auto()
     REOPEN = auto()
     GIVE_UP = auto()
 
 
 class RecoveryLadder:
-    """Restart the stream, then open the device anew, then leave it to the broker and its growing pauses."""
+    """Recovery: restart the stream, then reopen the device, then leave it to the broker and its growing pauses."""
 
     def __init__(self) -> None:
         self._taken = 0
         self._last_s = float("-inf")
 
     def next(self, now_s: float) -> Step:
-        """The step to take for a problem at `now_s` (monotonic)."""
+        """Return the step to take for a problem at `now_s` (monotonic)."""
         if now_s - self._last_s > _HEALTHY_S:
             self._taken = 0
         step = tuple(Step)[min(self._taken, len(Step) - 1)]
@@ -59,10 +62,10 @@ class RecoveryLadder:
 
 
 def broker_settings(settings: CaptureSettings, chosen: ChosenMode) -> BrokerSettings:
-    """The broker's own limits are beyond those of the ladder with what its steps take, which so come first.
+    """Return the broker's settings; its limits leave time for the whole recovery ladder.
 
-    Frames without a usable device time were exposed up to two intervals before they came: one of exposure, one of
-    reading out and transfer.
+    The pipeline latency, for frames without a usable device time, is at least two intervals: one for the exposure, one
+    for readout and transfer.
     """
     silence = Silence.of(chosen.interval)
     retries_s = 2 * silence.again_s + _STEPS_S

@@ -1,4 +1,4 @@
-"""A V4L2 device as the producer behind its frame broker."""
+"""Producer of frames from a V4L2 device, for its frame broker."""
 
 import logging
 from collections import Counter
@@ -25,7 +25,7 @@ _log = logging.getLogger("camera_agent.v4l2_tier")
 
 
 class OpenDevice(FilledBuffers, ControlPort, Protocol):
-    """What is needed of a `CaptureDevice`, which says more."""
+    """Part of `CaptureDevice` that the producer needs; see there."""
 
     def fileno(self) -> int: ...
 
@@ -38,33 +38,33 @@ class OpenDevice(FilledBuffers, ControlPort, Protocol):
     def close(self) -> None: ...
 
 
-#: How a device is opened; tests have their own.
+#: Opener of a device; tests pass their own.
 Opener = Callable[[Path, Capabilities], OpenDevice]
-#: Problems that starting anew may solve. A camera that is gone, held or without bandwidth is left to the broker.
+#: Problems that a restart may solve. A camera that is gone, busy or short of bandwidth is left to the broker.
 _WORTH_A_RESTART = frozenset({"camera_stalled", "frames_damaged", "device_error"})
-#: A wake-up without a frame may be a driver that signals an error and does not say which: no busy loop.
+#: Pause after a wake-up without a frame, to avoid a busy loop: a driver may signal an error that it does not report.
 _NOTHING_READY_PAUSE_S = 0.01
-#: Drivers round to what their hardware counts in.
+#: Largest relative difference of two rates that count as equal: drivers round to their hardware's units.
 _SAME_RATE = 0.02
 
 
 class V4l2Producer(FrameProducer):
-    """The one owner of a capture device.
+    """Sole owner of a capture device.
 
-    Parked, the device is open and set up but has no buffers, so that other programs may capture meanwhile. System calls
-    that may take long run in a thread of the device's own and are waited for even when cancelled: a descriptor that a thread has
-    open must not be closed or lost. The kernel bounds them by its own USB time-outs (5 s).
+    A parked device is open and set up but has no buffers, so that other programs may capture. Slow system calls run in
+    the device's own thread and are awaited even when cancelled: a descriptor in use by a thread must not be closed or
+    lost. The kernel's USB time-outs (5 s) bound them.
 
     Args:
         device_path: the device node.
-        capabilities: of this device; another one behind the same node is refused.
-        settings: how it is captured.
-        clock: monotonic, the one that V4L2 stamps buffers with.
-        open_device: replaces the device in tests.
-        threads: for this device's system calls and pictures, of no other device; default: one.
+        capabilities: capabilities of this device; opening another device behind the same node fails.
+        settings: format, size, rate and controls.
+        clock: the monotonic clock, which V4L2 uses for its time stamps.
+        open_device: opener of the device; tests replace it.
+        threads: pool for this device's system calls and encoding, not shared with other devices; default: one thread.
 
     Raises:
-        CaptureFailed: (`no_usable_format`) the camera offers nothing that can be used.
+        CaptureFailed: (`no_usable_format`) the camera offers no usable format.
     """
 
     def __init__(
@@ -93,33 +93,33 @@ class V4l2Producer(FrameProducer):
 
     @property
     def recoveries(self) -> tuple[tuple[str, int], ...]:
-        """How often each step of the recovery ladder was taken: `restart`, `reopen`, `give_up`."""
+        """Count of each recovery step taken: `restart`, `reopen`, `give_up`."""
         return tuple(sorted(self._recoveries.items()))
 
     @property
     def layout(self) -> PictureLayout | None:
-        """What the driver agreed to when it was last set up."""
+        """Layout that the driver agreed to at the last setup, or None before the first."""
         return self._layout
 
     async def park(self) -> None:
         if self._device is not None:
             try:
                 await self._threads.run(self._set_up, self._device)
-            except CaptureFailed as error:  # it went away or was taken while it rested
-                _log.debug("the parked camera has to be opened anew: %s", error.details)
+            except CaptureFailed as error:  # it was unplugged or taken while parked
+                _log.debug("reopening the parked camera: %s", error.details)
                 await self.close()
             else:
                 return
         await self._threads.run(self._open)
 
     def _open(self) -> None:
-        # Kept before anything else can fail, and here in the thread: the caller may have been cancelled meanwhile.
+        # Stored at once, in the thread: later steps may fail, and the caller may have been cancelled.
         self._device = device = self._open_device(self._path, self._capabilities)
         self._set_up(device)
 
     def _set_up(self, device: OpenDevice) -> None:
         self._layout = layout = device.configure(self.chosen)
-        # A driver that tells no rates, or cannot keep the one it offered, may be far slower.
+        # A driver may report no rate, or deliver far fewer frames than it offered.
         self._silence = Silence.of(max(self.chosen.interval, layout.interval or self.chosen.interval))
         notes = [*self.chosen.notes, *_changes(self.chosen, layout)]
         notes += apply(self._controls, device)
@@ -139,20 +139,24 @@ class V4l2Producer(FrameProducer):
                 first_s = self._silence.again_s
 
     async def _recover(self, error: CaptureFailed, ladder: RecoveryLadder) -> None:
-        """Take the next step; raises `error` when there is none left that could help."""
+        """Take the next recovery step; raise `error` if no step could help."""
         worth_it = error.reason in _WORTH_A_RESTART
         step = ladder.next(self._clock.monotonic_s()) if worth_it else Step.GIVE_UP
         self._recoveries[step.name.lower()] += 1
         if step is Step.GIVE_UP:
             raise error
-        doing = "the stream is restarted" if step is Step.RESTART else "the device is opened anew"
+        doing = "restarting the stream" if step is Step.RESTART else "reopening the device"
         _log.warning("%s: %s; %s", self._capabilities.card, error.details.rstrip("."), doing)
         if step is Step.REOPEN:
             await self.close()
         await self.park()
 
     async def _stream_once(self, sink: FrameSink, first_s: float) -> None:
-        """Deliver until cancelled or until the device fails or is silent, the latter two as `CaptureFailed`."""
+        """Deliver frames until cancelled.
+
+        Raises:
+            CaptureFailed: the device failed, or was silent for too long.
+        """
         device, layout = self._device, self._layout
         if device is None or layout is None:
             raise RuntimeError("stream without park")
@@ -211,14 +215,14 @@ class V4l2Producer(FrameProducer):
 def _stop(device: OpenDevice) -> None:
     try:
         device.stop()
-    except CaptureFailed as error:  # it is gone: nothing is left to stop
-        _log.debug("stopping: %s", error.details)
+    except CaptureFailed as error:  # the device is gone: nothing is left to stop
+        _log.debug("the stream could not be stopped: %s", error.details)
 
 
 def _changes(chosen: ChosenMode, layout: PictureLayout) -> Iterator[str]:
-    """What the driver made of a mode that it had offered."""
+    """Describe how the driver deviates from the mode that it offered."""
     if (layout.width, layout.height) != (chosen.width, chosen.height):
-        yield f"{chosen.width}x{chosen.height} was set, the driver made it {layout.width}x{layout.height}"
+        yield f"{chosen.width}x{chosen.height} was requested; the driver set {layout.width}x{layout.height}"
     if layout.interval is not None and abs(layout.interval / chosen.interval - 1) > _SAME_RATE:
         made = f"{float(1 / layout.interval):g}"
-        yield f"{chosen.fps:g} frames per second were set, the driver made it {made}"
+        yield f"{chosen.fps:g} frames per second were requested; the driver set {made}"
