@@ -1,6 +1,6 @@
-"""The circuit breaker: callers of a media server that does not answer fail at once instead of waiting, again and again.
+"""Circuit breaker: while the media server does not answer, its callers fail at once instead of waiting each time.
 
-It guards callers only. Probes of health go around it, and a good one lets the next caller try at once.
+The breaker guards callers only. Health probes bypass it, and an answered probe lets the next caller try at once.
 """
 
 import logging
@@ -25,18 +25,18 @@ class BreakerState(StrEnum):
 
 
 class CircuitOpen(MediaServerUnavailable):
-    """Not sent: the media server failed too often a moment ago."""
+    """Error of a call that was not sent, because the media server failed too often a moment ago."""
 
     default_reason = "circuit_open"
-    default_suggestion = "Wait; the agent tries the media server by itself and goes on when it answers."
+    default_suggestion = "Wait; the agent retries the media server by itself and continues when it answers."
 
 
 @dataclass(frozen=True, slots=True)
 class BreakerSettings:
-    """When the circuit opens and for how long.
+    """Limits of the circuit breaker.
 
-    `failures` within `window_s` open it. A test is let through after `first_open_s`, twice that after a failed test,
-    and so on up to `longest_open_s`.
+    `failures` within `window_s` open the circuit. It lets a test call through after `first_open_s`; each failed test
+    doubles that time, up to `longest_open_s`.
     """
 
     failures: int = 5
@@ -46,10 +46,10 @@ class BreakerSettings:
 
 
 class CircuitBreaker:
-    """The decisions, without I/O: told what happened and when (monotonic seconds).
+    """Decides without I/O which calls may be sent; receives events and their times in monotonic seconds.
 
     Args:
-        changed: is called with the new state at each change.
+        changed: called with the new state at each change.
     """
 
     def __init__(
@@ -62,12 +62,12 @@ class CircuitBreaker:
         self._open_s = settings.first_open_s
         self._test_at_s = 0.0
         self._testing = False
-        #: Whether the next test is due to a good probe, and whether one that was has failed.
+        #: An answered probe allowed the next test; a test that such a probe allowed has failed.
         self._is_vouched = self._is_misled = False
         self.openings = 0
 
     def watch(self, changed: Callable[[BreakerState], None]) -> None:
-        """Call `changed` with the new state at each change, instead of whom it called before."""
+        """Call `changed` with the new state at each change; it replaces the earlier callback."""
         self._changed = changed
 
     @property
@@ -75,26 +75,29 @@ class CircuitBreaker:
         return self._state
 
     def admit(self, now_s: float) -> None:
-        """Let a caller through; whoever is let through must report `succeeded` or `failed`.
+        """Let a caller through, or raise. A caller that is let through must report `succeeded` or `failed`.
 
         Raises:
-            CircuitOpen: not now.
+            CircuitOpen: the call must not be sent now.
         """
         if self._state is BreakerState.OPEN and now_s >= self._test_at_s:
             self._become(BreakerState.HALF_OPEN)
         if self._state is BreakerState.OPEN or (self._state is BreakerState.HALF_OPEN and self._testing):
-            raise CircuitOpen("The media server does not answer, so it is not asked for a while.")
+            raise CircuitOpen("The media server does not answer, so the agent pauses its calls to it.")
         self._testing = self._state is BreakerState.HALF_OPEN
 
     def succeeded(self) -> None:
-        """A caller that was let through got an answer."""
+        """Record that an admitted call was answered."""
         self._testing = self._is_vouched = self._is_misled = False
         self._failures.clear()
         self._open_s = self._settings.first_open_s
         self._become(BreakerState.CLOSED)
 
     def failed(self, now_s: float) -> None:
-        """A caller that was let through got none. A cancelled test counts as this, or it could leave the circuit half-open."""
+        """Record that an admitted call was not answered.
+
+        A cancelled test counts as unanswered; otherwise it would leave the circuit half-open.
+        """
         self._failures.append(now_s)
         if self._state is BreakerState.HALF_OPEN:
             self._open_s = self._next_open_s()
@@ -104,17 +107,17 @@ class CircuitBreaker:
             self._open(now_s)
 
     def probed(self, now_s: float) -> None:
-        """A probe from outside was answered: the next caller may try, unless one did after such a probe, in vain."""
+        """Record an answered health probe: the next caller may try, unless a test after such a probe has failed."""
         if self._state is BreakerState.OPEN and not self._is_misled:
             self._test_at_s = now_s
             self._is_vouched = True
 
     def unprobed(self) -> None:
-        """A probe from outside was not answered, so that the next one that is means something."""
+        """Record an unanswered health probe: the next answered one lets a caller try again."""
         self._is_misled = False
 
     def _next_open_s(self) -> float:
-        """Twice as long after each test in vain; from the beginning where a good probe said that the server is back."""
+        """Return twice the last time, or the first time if an answered probe had allowed the failed test."""
         if self._is_vouched:
             return self._settings.first_open_s
         return min(2 * self._open_s, self._settings.longest_open_s)
@@ -138,13 +141,13 @@ class CircuitBreaker:
 
     @contextmanager
     def guard(self, clock: Clock) -> Iterator[None]:
-        """Around one call: refuses it while the circuit is open, and learns from how it ends.
+        """Wrap one call: refuse it while the circuit is open, and record how it ends.
 
-        Only `MediaServerUnavailable` is a failure; a refusal is an answer. A cancelled call says nothing, unless it
-        was the one that tests a half-open circuit.
+        Only `MediaServerUnavailable` counts as a failure; a refusal is an answer. A cancelled call counts as neither,
+        unless it was the test of a half-open circuit.
 
         Raises:
-            CircuitOpen: the call must not be made.
+            CircuitOpen: the call must not be sent.
         """
         self.admit(clock.monotonic_s())
         is_test = self._testing

@@ -1,4 +1,4 @@
-"""MediaMTX's HTTP API v3 as methods. Answers are judged by their status; their texts are only for people."""
+"""Client of MediaMTX's HTTP API v3. It judges answers by their status; their texts are for people only."""
 
 import ssl
 from contextlib import nullcontext
@@ -19,27 +19,27 @@ from agent_core.plugin.rtsp import Credentials
 
 __all__ = ("CALL_TIMEOUT_S", "MediaServerClient", "open_transport")
 
-#: Longest time for one call, its repetition included. A server that accepts and hangs has to be noticed by the
-#: circuit breaker, which counts failures in a window of 10 s.
+#: Longest time for one call, its repetition included: the circuit breaker counts failures in a window of 10 s, and
+#: has to notice a server that accepts connections and hangs.
 CALL_TIMEOUT_S = 1.5
-#: How a pooled connection that the server has closed in the meantime shows (it does so after 30 s, and on a reload).
+#: Errors of a pooled connection that the server has closed (it does so after 30 s, and on a reload).
 _DEAD_CONNECTION = (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError, httpx.CloseError)
 
 M = TypeVar("M", bound=BaseModel)
 
 
 def open_transport(api_url: str) -> httpx.AsyncBaseTransport:
-    """The way to `api_url`, for those who wrap it; the client that gets it closes it."""
+    """Return the transport to `api_url`, for wrapping; the client that is given it closes it."""
     at = urlsplit(api_url)
     if at.scheme == "https":
         return httpx.AsyncHTTPTransport()
-    # Without TLS the certificates of the system are not read, which takes 20 ms and 1 MB for each transport.
+    # Without TLS, don't read the system's certificates: that takes 20 ms and 1 MB for each transport.
     trusts_none = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     return httpx.AsyncHTTPTransport(uds=at.path if at.scheme == "unix" else None, verify=trusts_none)
 
 
 def _base_url(api_url: str) -> tuple[str, Credentials | None]:
-    """The address without user and password, and these."""
+    """Split `api_url` into the address without user and password, and the credentials."""
     try:
         at = urlsplit(api_url)
         port = f":{at.port}" if at.port else ""
@@ -49,7 +49,7 @@ def _base_url(api_url: str) -> tuple[str, Credentials | None]:
         return "http://localhost", None
     if at.scheme not in ("http", "https") or not at.hostname:
         raise ConfigError(
-            "The media server's API address is not one: http://HOST:PORT, https://HOST:PORT or unix:///PATH.",
+            "The media server's API address must be http://HOST:PORT, https://HOST:PORT or unix:///PATH.",
             reason="invalid_address",
         )
     user = Credentials(unquote(at.username), unquote(at.password or "")) if at.username else None
@@ -58,21 +58,21 @@ def _base_url(api_url: str) -> tuple[str, Credentials | None]:
 
 
 class MediaServerClient:
-    """One media server. Open it with `async with`; it may then be used by any number of tasks.
+    """Client of one media server. Open it with `async with`; then any number of tasks may use it.
 
     All methods raise `MediaServerUnavailable` (no connection, no answer in time, 5xx), `MediaServerRefused` (any
-    other status but success) or a plain `MediaServerError` (a success that is not MediaMTX's).
+    other failure status) or a plain `MediaServerError` (a success that is not MediaMTX's).
 
     Args:
-        api_url: `http://127.0.0.1:9997`, https, or `unix:///run/x.sock`; user and password may be in it, and
-            a path, where a proxy has put the API below one.
-        credentials: for HTTP Basic; instead of those in the address.
-        token: for `Authorization: Bearer`; instead of user and password.
-        timeout_s: for a whole call, at most `CALL_TIMEOUT_S`. A server from v1.19.3 on delays the answer to a wrong
-            password by up to 4 s, so that looks like a time-out.
-        transport: `open_transport(api_url)` if not given; a wrapper goes here.
-        page_items: how much of a list to ask for at once.
-        breaker: guards every call; `CircuitOpen`, which is a `MediaServerUnavailable`, while it is open.
+        api_url: `http://127.0.0.1:9997`, https, or `unix:///run/x.sock`; may contain user and password, and the path
+            below which a proxy serves the API.
+        credentials: for HTTP Basic; they replace those in the address.
+        token: for `Authorization: Bearer`; it replaces user and password.
+        timeout_s: limit of a whole call, at most `CALL_TIMEOUT_S`. From v1.19.3 on, the server delays the answer to a
+            wrong password by up to 4 s, so a wrong password looks like a time-out.
+        transport: a wrapped transport; default: `open_transport(api_url)`.
+        page_items: number of items to ask for in each page of a list.
+        breaker: guards every call; while it is open, calls raise `CircuitOpen`, a `MediaServerUnavailable`.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class MediaServerClient:
             headers={"Authorization": f"Bearer {token}"} if token is not None else None,
             timeout=self._timeout_s,
             transport=transport or open_transport(api_url),
-            trust_env=False,  # a proxy of the environment is not for this
+            trust_env=False,  # proxies of the environment are for other hosts
         )
 
     async def __aenter__(self) -> Self:
@@ -117,11 +117,11 @@ class MediaServerClient:
             await self._http.__aexit__(exc_type, exc_value, traceback)
 
     async def info(self) -> ServerInfo:
-        """Version and start; both unset for a server that has no such call (before v1.15.2)."""
+        """Return version and start time; both unset for a server without this call (before v1.15.2)."""
         return await self._get_or_none("/v3/info", ServerInfo) or ServerInfo()
 
     async def features(self) -> Features:
-        """Return the server's features; asked once, and again after the server was unavailable."""
+        """Return the server's features; read once, and again after the server was unavailable."""
         if self._features is None:
             numbers = (await self.info()).version_numbers
             found = Features.of_version(numbers) if numbers else await self._features_by_fields()
@@ -136,9 +136,9 @@ class MediaServerClient:
         return Features.of_keys(frozenset(known) if isinstance(known, dict) else frozenset())
 
     async def path_config(self, name: str) -> PathConf | None:
-        """Return the configuration of `name`, defaults included; None if there is none.
+        """Return the configuration of `name`, defaults included; None if it is not configured.
 
-        A server since v1.20.1 answers a write before it shows here.
+        From v1.20.1 on, the server answers a write before this method shows it.
         """
         return await self._get_or_none(f"/v3/config/paths/get/{_quoted(name)}", PathConf)
 
@@ -146,29 +146,29 @@ class MediaServerClient:
         return await self._pages("/v3/config/paths/list", PathConf)
 
     async def add_path(self, name: str, conf: PathConf) -> None:
-        """Refused with 400, among other reasons, if the path is configured already."""
+        """Create the path; refused with 400, among other reasons, if it is configured already."""
         await self._call("POST", f"/v3/config/paths/add/{_quoted(name)}", conf.wire())
 
     async def replace_path(self, name: str, conf: PathConf) -> None:
-        """Make `conf` the whole of the path's own settings; creates the path. Ends its streams unless all that changes is hot."""
+        """Replace all of the path's own settings, or create it. Ends its streams unless only hot settings change."""
         await self._call("POST", f"/v3/config/paths/replace/{_quoted(name)}", conf.wire())
 
     async def patch_path(self, name: str, conf: PathConf) -> None:
-        """Change what `conf` names; anything that is not hot ends the path's streams."""
+        """Change the settings that `conf` has; a change of one that is not hot ends the path's streams."""
         await self._call("PATCH", f"/v3/config/paths/patch/{_quoted(name)}", conf.wire())
 
     async def delete_path(self, name: str) -> None:
         await self._call("DELETE", f"/v3/config/paths/delete/{_quoted(name)}")
 
     async def path(self, name: str) -> RuntimePath | None:
-        """The path as it is now; None if it is not there."""
+        """Return the path's current state; None if the path does not exist."""
         return await self._get_or_none(f"/v3/paths/get/{_quoted(name)}", RuntimePath)
 
     async def list_paths(self) -> tuple[RuntimePath, ...]:
         return await self._pages("/v3/paths/list", RuntimePath)
 
     async def recordings(self) -> tuple[RecordedPath, ...]:
-        """Return the files below each path's current `recordPath`; the server walks its disk for this."""
+        """Return the files below each path's current `recordPath`; the server walks its disk for it."""
         return await self._pages("/v3/recordings/list", RecordedPath)
 
     async def _get_or_none(self, path: str, model: type[M]) -> M | None:
@@ -181,9 +181,9 @@ class MediaServerClient:
         return _validated(model, self._json(response))
 
     async def _pages(self, path: str, model: type[M]) -> tuple[M, ...]:
-        """Return all items. What moves between pages while they are read may come twice or not at all.
+        """Return all items. Items that move between pages during the read may come twice or not at all.
 
-        A page without items ends the list, whatever number of pages the server speaks of.
+        An empty page ends the list, regardless of the server's page count.
         """
         items: list[M] = []
         number, count = 0, 1
@@ -221,10 +221,9 @@ class MediaServerClient:
         return response
 
     async def _send(self, method: str, path: str, body: object) -> httpx.Response:
-        """One request; it is repeated once if its connection turns out to be dead.
+        """Send one request, and repeat it once if its connection turns out to be dead.
 
-        The server may have acted on the first of two all the same: a repeated `add` can find the path, a repeated
-        `delete` miss it.
+        The server may have acted on the first one: a repeated `add` may find the path, a repeated `delete` may not.
         """
         try:
             return await self._http.request(method, path, json=body)
@@ -233,7 +232,7 @@ class MediaServerClient:
 
 
 def _quoted(name: str) -> str:
-    """`name` within a URL; the slashes of a path's name stay slashes."""
+    """Quote `name` for a URL; slashes of a path's name stay slashes."""
     return quote(name, safe="/")
 
 
@@ -246,9 +245,9 @@ def _validated(model: type[M], data: Any) -> M:
 
 def _not_mediamtx() -> MediaServerError:
     return MediaServerError(
-        "The media server's answer is not one of MediaMTX's API v3.",
+        "The media server's answer does not follow MediaMTX's API v3.",
         reason="unexpected_answer",
-        suggestion="Check that the configured API address is that of MediaMTX, not of another service.",
+        suggestion="Check that the configured API address belongs to MediaMTX, not to another service.",
     )
 
 
@@ -257,7 +256,7 @@ def _unreachable(error: Exception) -> MediaServerUnavailable:
         return MediaServerUnavailable(
             "The media server did not answer in time.",
             reason="timed_out",
-            suggestion="Check the media server's load and, as it delays wrong ones, its user and password.",
+            suggestion="Check the media server's load, and its user and password: it delays its answer to wrong ones.",
         )
     if isinstance(error, httpx.ConnectError):
         return MediaServerUnavailable("The media server cannot be reached.", reason="connection_refused")
@@ -275,7 +274,7 @@ def _refusal(method: str, path: str, response: httpx.Response) -> MediaServerErr
         )
     unauthorized = response.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN)
     return MediaServerRefused(
-        "The media server wants other credentials."
+        "The media server rejects the agent's credentials."
         if unauthorized
         else f"The media server refused: {shown}.",
         method=method,
@@ -289,7 +288,7 @@ def _refusal(method: str, path: str, response: httpx.Response) -> MediaServerErr
 
 
 def _server_text(response: httpx.Response) -> str:
-    """The error's text: JSON of either age, or whatever came, without its line ends."""
+    """Return the error's text on one line: from the JSON of old or new versions, else the whole body."""
     try:
         text = response.json()["error"]
     except (ValueError, KeyError, TypeError, RecursionError):

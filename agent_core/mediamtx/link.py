@@ -1,4 +1,4 @@
-"""The connection to the media server: who it is, and whether we have it."""
+"""Connection to the media server: its endpoints, its client, and its return after a silence."""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -23,12 +23,17 @@ if TYPE_CHECKING:
 
 __all__ = ("Connected", "Recovery", "ServerLink")
 
+_log = logging.getLogger("camera_agent.media_server")
+
+#: Pauses between two calls of `wait_endpoints` after a failure.
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
+
 
 class Recovery:
     """Wakes tasks that wait for the server's return at its first answer, before a long pause ends.
 
-    A sign of life counts only after a silence. A stream may end a hundred times for reasons of its own: while the
-    server answers all the time, that cuts nobody's pause short.
+    An answer wakes them only after an unanswered probe. Streams also end for other reasons: while the server answers
+    every probe, pauses run to their end.
     """
 
     def __init__(self) -> None:
@@ -38,28 +43,28 @@ class Recovery:
 
     @property
     def is_silent(self) -> bool:
-        """Return True if the last probe got no answer."""
+        """True if the last probe was not answered."""
         return self._is_silent
 
     @property
     def doubted(self) -> anyio.Event:
-        """Set by `doubt`, until the next probe."""
+        """Event that `doubt` sets; each probe replaces it."""
         return self._doubted
 
     def doubt(self) -> None:
-        """Have the server probed now: something that goes through it has ended."""
+        """Request a probe now: something that goes through the server has ended."""
         self._doubted.set()
 
     def probing(self) -> None:
-        """A probe begins; what is doubted from now on needs another one."""
+        """Record the start of a probe; a doubt from now on requests another one."""
         self._doubted = anyio.Event()
 
     def unanswered(self) -> None:
-        """The probe got no answer."""
+        """Record that the probe was not answered."""
         self._is_silent = True
 
     def answered(self) -> None:
-        """The probe got one; whoever waits is woken if the one before did not."""
+        """Record that the probe was answered; wake the waiting tasks if the probe before was not."""
         if self._is_silent:
             self._is_silent = False
             self._recovered.set()
@@ -70,15 +75,9 @@ class Recovery:
         await self._recovered.wait()
 
 
-_log = logging.getLogger("camera_agent.media_server")
-
-#: Between two questions where the server listens, after a failure.
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
-
-
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """A media server that accepts calls."""
+    """Media server whose endpoints are known, with its clients."""
 
     client: "MediaServerClient"
     paths: "PathManager"
@@ -89,9 +88,9 @@ class ServerLink:
     """Opens the client once the server's addresses are known, and lends it.
 
     Args:
-        endpoints: waits for the addresses; None where no media server is configured.
-        breaker: guards the calls of everybody who is lent the client.
-        problem: why the media server does not run, as far as that is known.
+        endpoints: waits for the addresses; None if no media server is configured.
+        breaker: guards the calls of all borrowers of the client.
+        problem: returns the reason why the media server does not run, if it is known.
     """
 
     def __init__(
@@ -109,7 +108,7 @@ class ServerLink:
         self._clock = clock
         self._connected: Connected | None = None
         self._probing: MediaServerClient | None = None
-        #: Why it is not known where the server listens.
+        #: The last failure of `wait_endpoints`.
         self._unknown: AgentError | None = None
 
     @property
@@ -118,20 +117,20 @@ class ServerLink:
 
     @property
     def current(self) -> Connected | None:
-        """The server where there is one that can be asked."""
+        """The server; None until its endpoints are known."""
         return self._connected
 
     @property
     def repairs(self) -> int:
-        """How often a path was not as it should be, since the server was connected."""
+        """Number of repaired paths since the server was connected."""
         return self._connected.paths.counters.repairs if self._connected else 0
 
     def require(self) -> Connected:
-        """The server.
+        """Return the server.
 
         Raises:
-            Unsupported: none is configured.
-            MediaServerUnavailable: it is still starting, or cannot start, with the reason of that.
+            Unsupported: no media server is configured.
+            MediaServerUnavailable: it is still starting, or cannot start; the error has the reason.
         """
         if self._endpoints is None:
             raise Unsupported(
@@ -145,17 +144,17 @@ class ServerLink:
         return self._connected
 
     async def probe(self) -> None:
-        """Ask the server for a sign of life, whatever the circuit breaker says.
+        """Call the server once, bypassing the circuit breaker.
 
         Raises:
-            MediaServerError: it gave none.
+            MediaServerError: it did not answer as MediaMTX does.
         """
         self.require()
         if self._probing is not None:
             await self._probing.info()
 
     def doubt_after(self, error: AgentError) -> None:
-        """Have the server probed now where `error` may mean that it is gone; with an open circuit it is anyhow."""
+        """Request a probe if `error` may mean that the server is gone; an open circuit has requested one already."""
         if isinstance(error, MediaServerUnavailable) and not isinstance(error, CircuitOpen):
             self.recovery.doubt()
 
@@ -174,14 +173,14 @@ class ServerLink:
         )
 
     async def _wait_endpoints(self, wait: Callable[[], Awaitable[MediaServerEndpoints]]) -> Endpoints:
-        """Return where the server listens; a plugin that fails to say so is asked again, with growing pauses."""
+        """Return the endpoints; call a plugin that fails again, with growing pauses."""
         pauses = GrowingPauses(FIRST_PAUSE_S, LONGEST_PAUSE_S)
         while True:
             try:
                 with contained("The media server's wait_endpoints()"):
                     at = Endpoints.reported(await wait())
             except Exception as error:  # noqa: BLE001 - foreign code
-                _log.exception("where the media server listens is not known")
+                _log.exception("the media server's endpoints are unknown")
                 self._unknown = error if isinstance(error, AgentError) else _unexplained(error)
                 await self._clock.sleep(pauses.next_s())
             else:
@@ -189,7 +188,7 @@ class ServerLink:
                 return at
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
-        """Keep the client open until cancelled; started at once."""
+        """Keep the client open until cancelled. Reports started at once."""
         task_status.started()
         if self._endpoints is None:
             return
@@ -214,7 +213,7 @@ class ServerLink:
 
 def _unexplained(error: Exception) -> MediaServerUnavailable:
     return MediaServerUnavailable(
-        f"Its plugin failed to say where it listens: {type(error).__name__}.",
+        f"Its plugin failed to return its endpoints: {type(error).__name__}.",
         reason="media_server_unknown",
-        suggestion="The agent's log has the whole error; the plugin is asked again with growing pauses.",
+        suggestion="See the whole error in the agent's log; the agent asks the plugin again with growing pauses.",
     )

@@ -1,6 +1,6 @@
 """Configuration of the media server's paths: one path at a time, idempotent, verified.
 
-Only paths that are named are touched; never `all_others`, a regular expression or a global setting.
+Touches named paths only; never `all_others`, a regular expression or a global setting.
 """
 
 import logging
@@ -34,19 +34,19 @@ RETRY_DELAYS_S = (0.1, 0.3, 0.9)
 #: The server answers a write before it applies it (v1.20.1), normally within a few milliseconds.
 _APPLY_TIMEOUT_S = 3.0
 _POLL_S = (0.002, 0.005, 0.01, 0.02, 0.05)
-#: How long a path that "exists already" may take to show.
+#: Longest time until a path that "exists already" shows.
 _APPEAR_TIMEOUT_S = 0.25
 _NAME = re.compile(r"[0-9A-Za-z_.-]+(?:/[0-9A-Za-z_.-]+)*", re.ASCII)
-#: Names that MediaMTX gives to "everything else".
+#: Names under which MediaMTX configures all other paths.
 _SHARED = frozenset(("all", "all_others"))
-#: What says whose pictures a path has.
+#: Keys that decide where a path's stream comes from.
 _FED_BY = frozenset(("source", "runOnDemand"))
 _RECORD_FIELDS = tuple(name for name in PathConf.model_fields if name.startswith("record"))
 
 
 @dataclass(frozen=True, slots=True)
 class PathCounters:
-    """`writes` that were sent, `retries` after failures, `repairs` of paths that were not as they should be."""
+    """Counts of `writes` sent, `retries` after failures, and `repairs` of paths that differed from what was asked for."""
 
     writes: int = 0
     retries: int = 0
@@ -54,17 +54,17 @@ class PathCounters:
 
 
 class PathDeferred(InvalidState):
-    """A change that would end a stream waits until nobody uses it; until then the stream is the same pictures."""
+    """Error of a change that would end a stream in use; until it is made the stream has the same source."""
 
 
 class PathManager:
-    """Serialises the callers of one path; callers of different paths do not wait for each other.
+    """Configures paths. Serialises the callers of one path; callers of different paths do not wait for each other.
 
-    A cancelled call leaves its path absent, as it was, or complete. All methods raise `InvalidParams` for a name that
-    is not a path of our own, and `MediaServerUnavailable` after the retries.
+    A cancelled call leaves its path absent, unchanged or complete. All methods raise `InvalidParams` for a name that
+    is not that of a single path, and `MediaServerUnavailable` after the retries.
 
     Args:
-        retry_delays_s: how long to wait before each repetition.
+        retry_delays_s: pauses before the retries, one for each.
     """
 
     def __init__(
@@ -79,9 +79,9 @@ class PathManager:
         self._retry_delays_s = retry_delays_s
         self._locks = KeyedLock()
         self._counters = PathCounters()
-        #: What was there when we last looked, so that it has been lost when it is not.
+        #: Paths that the server had when last asked: if one is absent now, the server has lost it.
         self._known: set[str] = set()
-        #: Which keys of a path were last said to differ.
+        #: The keys that were last logged as different, by path.
         self._differing: dict[str, str] = {}
 
     @property
@@ -89,26 +89,26 @@ class PathManager:
         return self._counters
 
     async def ensure(self, name: str, conf: PathConf) -> None:
-        """Make the media server have `name` with what `conf` asks for, and return when it shows.
+        """Create or change the path so that it has the settings of `conf`; return when the server shows them.
 
-        A path that already is so is left alone. What can be changed without disturbing anybody is patched; anything
-        else replaces the path's settings, those about recording excepted, if nobody uses it.
+        A path that has them already is left alone. Hot settings are patched; other changes replace all settings of
+        the path except those for recording, and only while the path is unused.
 
         Raises:
-            InvalidState: `path_in_use`: the change would end a stream; `PathDeferred` if that comes from where it should.
+            InvalidState: `path_in_use`: the change would end a stream; `PathDeferred` if its source would stay the same.
             MediaServerRefused: the server does not accept `conf`.
-            MediaServerError: `not_applied`: it accepted `conf`, but does not show it.
+            MediaServerError: `not_applied`: the server accepted `conf`, but does not show it.
         """
         await self._serialised(name, partial(self._ensure, name, conf))
 
     async def patch_record(self, name: str, conf: PathConf) -> None:
-        """Change how and whether an existing path is recorded, without disturbing its publisher or readers.
+        """Change the recording settings of an existing path, without disturbing its publisher or readers.
 
-        `conf` has `record*` fields only. One PATCH, sent without asking first: it is harmless when nothing changes.
+        `conf` has `record*` fields only. Sends one PATCH without reading first: it is harmless if nothing changes.
 
         Raises:
-            MediaServerRefused: with status 404 if the path is not configured.
-            InvalidState: `path_in_use`: a server before v1.15.1 would end the stream for more than `record`.
+            MediaServerRefused: status 404: the path is not configured.
+            InvalidState: `path_in_use`: a server before v1.15.1 would end the stream to change more than `record`.
             MediaServerError: as `ensure`.
         """
         foreign = conf.wire().keys() - HOT_KEYS
@@ -118,7 +118,7 @@ class PathManager:
         await self._serialised(name, partial(self._patch_record, name, conf))
 
     async def remove(self, name: str) -> None:
-        """Make the media server have no configuration of that name; its streams end. Absent is a success."""
+        """Remove the path and end its streams; succeeds if the path is absent."""
         await self._serialised(name, partial(self._remove, name))
 
     async def _serialised(self, name: str, attempt: Callable[[], Awaitable[None]]) -> None:
@@ -154,13 +154,12 @@ class PathManager:
     def _note_made(self, name: str) -> None:
         if name in self._known:
             self._count(repairs=1)
-            _log.warning("path %s was gone from the media server and is back", name)
+            _log.warning("the media server had lost path %s; it is configured again", name)
 
     async def _add(self, name: str, conf: PathConf) -> PathConf | None:
-        """None if the path is now made by us; its settings if somebody else was first.
+        """Create the path and return None, or return the settings of a path that exists already.
 
-        That may have been a call of our own which was cancelled after the server had taken it, so the path can be
-        one that has not appeared yet.
+        A cancelled call of ours may have created it after all, so it may not have appeared yet.
         """
         self._count(writes=1)
         try:
@@ -183,10 +182,10 @@ class PathManager:
         await self._applied(name, conf)
 
     def _log_difference(self, name: str, keys: str) -> None:
-        """Once for each: one that has to wait is found again every few seconds."""
+        """Log each difference once; a deferred change is found again every few seconds."""
         if self._differing.get(name) != keys:
             self._differing[name] = keys
-            _log.info("path %s differs from what it should be: %s", name, keys)
+            _log.info("path %s differs from its plan: %s", name, keys)
 
     async def _patch_record(self, name: str, conf: PathConf) -> None:
         if not conf.wire().keys() <= (await self._client.features()).hot_keys:
@@ -234,7 +233,7 @@ class PathManager:
         return not await self._configured(name)
 
     async def _at_run_time(self, name: str) -> bool:
-        """Configured is not enough for a reader: until the path is there it is refused."""
+        """Return True if the path exists at run time; until then the server refuses readers, configured or not."""
         return await self._client.path(name) is not None
 
     async def _until(self, check: Callable[[], Awaitable[bool]]) -> None:
@@ -242,11 +241,11 @@ class PathManager:
             raise MediaServerError(
                 "The media server accepted a path's configuration, but does not show it.",
                 reason="not_applied",
-                suggestion="See the media server's log; something else may be changing the same path.",
+                suggestion="See the media server's log; another program may be changing the same path.",
             )
 
     async def _within(self, timeout_s: float, check: Callable[[], Awaitable[bool]]) -> bool:
-        """Ask until it is so; false if it is not within `timeout_s`."""
+        """Repeat `check` until it is true; return False if it is not within `timeout_s`."""
         ends_s = self._clock.monotonic_s() + timeout_s
         attempt = 0
         while not await check():
@@ -262,7 +261,7 @@ def _check_name(name: str) -> None:
     if _NAME.fullmatch(name) and name not in _SHARED and "." not in parts and ".." not in parts:
         return
     raise InvalidParams(
-        "That is not the name of a path of its own in the media server.",
+        "The name is not that of a single path in the media server.",
         param="path",
         rule="letters, digits, '_', '-' and '.', in parts between single slashes; not all_others",
         hint="camera0",
@@ -270,6 +269,6 @@ def _check_name(name: str) -> None:
 
 
 def _with_recording_of(actual: PathConf, conf: PathConf) -> PathConf:
-    """`conf`, and about recording, where it says nothing, what is in effect: that is decided elsewhere."""
+    """Return `conf` with unset record* fields taken from `actual`: other callers decide about recording."""
     kept = {field: getattr(actual, field) for field in _RECORD_FIELDS if getattr(conf, field) is None}
     return conf.model_copy(update=kept)

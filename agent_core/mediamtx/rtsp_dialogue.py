@@ -1,4 +1,4 @@
-"""Questions and answers over one RTSP connection, as a client that wants no media asks them."""
+"""RTSP requests and answers over one connection, for a client that reads no media."""
 
 from collections import deque
 from typing import NoReturn
@@ -14,13 +14,13 @@ _UNAUTHORIZED = 401
 
 
 class ConnectionEnded(Exception):
-    """The other side closed the connection, or it broke."""
+    """Error of a connection that the other side closed or that broke."""
 
 
 class Dialogue:
-    """Owns no stream: who opened it closes it. One task at a time.
+    """Sends requests over `stream`, which stays the caller's to close. For one task at a time.
 
-    Whatever is not the awaited answer, media included, is thrown away.
+    Discards everything but the awaited answer, media included.
     """
 
     def __init__(self, stream: ByteStream, credentials: Credentials | None) -> None:
@@ -32,15 +32,15 @@ class Dialogue:
         self._cseq = 0
 
     async def ask(self, method: str, uri: str, headers: dict[str, str] | None = None) -> Response:
-        """Send a request and wait for its answer; after a challenge once more, with credentials if there are any.
+        """Send a request and return its answer; after a challenge, repeat it once with the credentials.
 
         Raises:
-            ConnectionEnded: before the answer came.
-            RtspError: what came is not RTSP, or asks for an authentication that we do not know.
+            ConnectionEnded: the connection ended before the answer.
+            RtspError: the answer is not RTSP, or asks for an unknown kind of authentication.
         """
         response = await self._exchange(method, uri, headers or {})
         if response.status == _UNAUTHORIZED and self._credentials is not None:
-            # Also when we sent credentials: a nonce may have become stale.
+            # Even if the request had credentials: their nonce may be stale.
             self._challenges = response.headers.all("WWW-Authenticate")
             if self._challenges:
                 response = await self._exchange(method, uri, headers or {})
@@ -51,7 +51,7 @@ class Dialogue:
 
         Raises:
             ConnectionEnded: always, unless cancelled.
-            RtspError: what came is not RTSP.
+            RtspError: the other side does not speak RTSP.
         """
         while True:
             await self._next()

@@ -1,6 +1,6 @@
-"""Keeping an on-demand path alive without reading it: an RTSP session that is set up and never played.
+"""Hold on an on-demand path: an RTSP session that is set up and never played.
 
-MediaMTX counts a reader from SETUP on, so the path's source is started and kept, while no media is sent.
+MediaMTX counts a reader from SETUP on: it starts and keeps the path's source, but sends no media.
 """
 
 from collections.abc import AsyncIterator
@@ -29,13 +29,13 @@ __all__ = ("KEEP_ALIVE_S", "START_TIMEOUT_S", "Hold")
 
 #: MediaMTX drops a session that is silent for 60 s and advertises 55 s.
 KEEP_ALIVE_S = 25.0
-#: Above MediaMTX's own runOnDemandStartTimeout, 10 s by default, so that its answer is the one that is seen.
+#: Longer than MediaMTX's runOnDemandStartTimeout, 10 s by default, so that its answer comes first.
 START_TIMEOUT_S = 15.0
 _CONNECT_TIMEOUT_S = 1.5
 _ANSWER_TIMEOUT_S = 5.0
 _TEARDOWN_TIMEOUT_S = 0.5
-#: A path that is not configured and one whose source does not come up are both refused with 400, the first at once,
-#: the second after the path's start time-out. From this on it counts as the second.
+#: MediaMTX refuses both with 400: a path that is not configured, at once, and a path whose source does not start,
+#: after its start time-out. A refusal that takes this long counts as the latter.
 _WAITED_S = 1.0
 _DEFAULT_PORT = 554
 #: RFC 2326, 12.37
@@ -44,7 +44,7 @@ _DEFAULT_SESSION_TIMEOUT_S = 60
 
 @dataclass(frozen=True, slots=True)
 class _Session:
-    """`keep_alive` is the method that the server takes for it."""
+    """Session that is set up; `keep_alive` is the method that keeps it alive at this server."""
 
     id: str
     keep_alive: str
@@ -52,13 +52,13 @@ class _Session:
 
 
 class Hold:
-    """Holds the path of one RTSP URL while `run` runs. May be run again, one run at a time.
+    """Holds the path of one RTSP URL while `run` runs. `run` may be called again after it ends.
 
     Args:
-        url: `rtsp://HOST:PORT/PATH`; user and password may be in it and are sent only when asked for.
-        credentials: instead of those in the URL; for Basic or Digest, whichever the server wants.
-        start_timeout_s: how long the server may take to start the path's source.
-        keep_alive_s: the longest silence; half of what the server allows where that is less.
+        url: `rtsp://HOST:PORT/PATH`; may contain user and password, which are sent only after a challenge.
+        credentials: for Basic or Digest, as the server asks; they replace those in the URL.
+        start_timeout_s: limit for the start of the path's source.
+        keep_alive_s: longest time between two requests; half of the server's limit if that is shorter.
     """
 
     def __init__(
@@ -77,10 +77,10 @@ class Hold:
         self._clock = clock or SystemClock()
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
-        """Say started once the path is live and held, and keep holding it until cancelled.
+        """Hold the path until cancelled; report started when the path is live and held.
 
-        It does not return by itself: when the server ends the session, which it does when the stream ends, that is
-        an error at once. Cancelling sends TEARDOWN and waits up to half a second for its answer.
+        Never returns: the server ends the session when the stream ends, and that raises at once. Cancelling sends
+        TEARDOWN and waits up to half a second for its answer.
 
         Raises:
             MediaServerRefused: `stream_not_found`, `start_timed_out`, `not_authorized`, or another refusal.
@@ -100,7 +100,7 @@ class Hold:
             raise MediaServerUnavailable(
                 "The media server ended the hold on the stream.",
                 reason="connection_lost",
-                suggestion="The stream's source or the media server has stopped; see their logs.",
+                suggestion="See the logs of the stream's source and of the media server: one of them has stopped.",
             ) from error
         except RtspError as error:
             raise _unexpected(str(error)) from error
@@ -116,7 +116,7 @@ class Hold:
             raise MediaServerUnavailable(
                 "The media server's RTSP port cannot be reached.",
                 reason="connection_refused",
-                suggestion="Check that the media server runs and that its RTSP address is the configured one.",
+                suggestion="Check that the media server runs at the configured RTSP address.",
             ) from error
         async with stream:
             yield Dialogue(stream, self._credentials)
@@ -135,7 +135,7 @@ class Hold:
         )
 
     async def _describe(self, dialogue: Dialogue) -> Response:
-        """This is what starts the source; the answer comes when it is live."""
+        """Send the request that starts the source; return its answer, which comes when the source is live."""
         asked_s = self._clock.monotonic_s()
         try:
             with anyio.fail_after(self._start_timeout_s):
@@ -179,7 +179,7 @@ class Hold:
             await self._ask(dialogue, session.keep_alive, self._uri, {"Session": session.id})
 
     async def _tear_down(self, dialogue: Dialogue, session: _Session) -> None:
-        """The server lets go of the path when the connection ends anyhow; this makes it soon and orderly."""
+        """End the session in order; the server releases the path sooner than on the end of the connection."""
         with anyio.move_on_after(_TEARDOWN_TIMEOUT_S, shield=True):
             try:
                 await dialogue.ask("TEARDOWN", self._uri, {"Session": session.id})
@@ -188,7 +188,7 @@ class Hold:
 
 
 def _address(url: str) -> tuple[str, int, str, Credentials | None]:
-    """Host, port, the URL without user and password, and these."""
+    """Split `url` into host, port, the URL without user and password, and the credentials."""
     try:
         at = urlsplit(url)
         port = at.port or _DEFAULT_PORT
@@ -196,7 +196,7 @@ def _address(url: str) -> tuple[str, int, str, Credentials | None]:
         at, port = urlsplit(""), 0
     if at.scheme != "rtsp" or not at.hostname:
         raise ConfigError(
-            "A stream's address to hold must be rtsp://HOST:PORT/PATH.", reason="invalid_address"
+            "The address of a stream to hold must be rtsp://HOST:PORT/PATH.", reason="invalid_address"
         )
     credentials = Credentials(unquote(at.username), unquote(at.password or "")) if at.username else None
     netloc = at.netloc.rpartition("@")[2]
@@ -204,7 +204,7 @@ def _address(url: str) -> tuple[str, int, str, Credentials | None]:
 
 
 def _track(described: Response) -> str:
-    """The control attribute of the video, or of whatever there is: one track is enough to count as a reader."""
+    """Return the control attribute of the video, else of the first track: one track makes a reader."""
     media = SessionDescription.parse(described.body).media
     return next((one.control for one in media if one.kind == "video"), media[0].control)
 
@@ -213,12 +213,12 @@ _START_SUGGESTION = "Check the camera and the log of the command or source that 
 
 
 def _explanation(method: str, status: int, *, waited: bool) -> tuple[str | None, str, str | None]:
-    """Reason, details and suggestion for an RTSP status that is no success."""
+    """Return reason, details and suggestion for an RTSP status that is not a success."""
     not_described = method == "DESCRIBE" and status == 400
     if status in (401, 403):
         return (
             "not_authorized",
-            "The media server wants other credentials for this stream.",
+            "The media server rejects the agent's credentials for this stream.",
             "Configure a user and password that may read from the media server.",
         )
     if not_described and waited:

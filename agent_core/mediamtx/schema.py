@@ -1,7 +1,6 @@
-"""Types of MediaMTX's API v3 that the core reads and writes; other members of an answer are ignored.
+"""Types of MediaMTX's API v3 that the core reads and writes, for v1.9 to v1.20.
 
-Answers of v1.9 to v1.20 are read. Names and units are ours, the aliases are the server's. A field that was sent as
-null counts as absent.
+Names and units are ours, the aliases are the server's. Unknown fields of an answer are ignored; null counts as absent.
 """
 
 import re
@@ -28,7 +27,7 @@ T = TypeVar("T")
 _VERSION = re.compile(r"v?([0-9]{1,5})\.([0-9]{1,5})\.([0-9]{1,5})")
 _Time = Annotated[datetime | None, BeforeValidator(lambda value: value or None)]
 
-#: What a server since v1.15.1 changes on a live path without disturbing anybody; an older one only `record`.
+#: Keys that a server changes on a live path without interrupting it, since v1.15.1; before, only `record`.
 HOT_KEYS = frozenset(
     (
         "record",
@@ -50,16 +49,16 @@ class _Wire(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _null_is_absent(cls, data: Any) -> Any:
-        """Go writes null for an empty list or an unset time."""
+        """Remove null values: Go writes null for an empty list or an unset time."""
         if isinstance(data, dict):
             return {key: value for key, value in data.items() if value is not None}
         return data
 
 
 class PathConf(_Wire):
-    """Configuration of one path: what we ask for, or what is in effect. None means "not asked for".
+    """Configuration of one path, as asked for or as in effect. None means "not asked for".
 
-    Only what the core uses is here: an unknown key makes an older server refuse the whole.
+    Has only the keys that the core uses: an older server refuses a configuration with an unknown key.
     """
 
     name: str = Field("", exclude=True)
@@ -85,11 +84,11 @@ class PathConf(_Wire):
     run_on_demand_close_after_s: Duration | None = Field(None, alias="runOnDemandCloseAfter")
 
     def wire(self) -> dict[str, object]:
-        """The JSON object to send: only what is asked for."""
+        """Return the JSON object to send: only the fields that are set."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
     def missing_from(self, actual: "PathConf") -> "PathConf":
-        """Return the fields that `actual` lacks; `PathConf()` if it lacks none."""
+        """Return the fields that differ in `actual`; `PathConf()` if none do."""
         fields = type(self).model_fields.keys() - {"name"}
         wanted = {field: getattr(self, field) for field in fields}
         return PathConf.model_validate(
@@ -98,14 +97,14 @@ class PathConf(_Wire):
 
 
 class Endpoint(_Wire):
-    """Source or reader of a path, e.g. `rtspSession` and its id; a source that the server pulls has an empty id."""
+    """Source or reader of a path, e.g. `rtspSession` and its id; a pulled source has an empty id."""
 
     type: str
     id: str = ""
 
 
 class RuntimePath(_Wire):
-    """A path as it is now. `live`: there is a stream that can be read."""
+    """State of a path. `live`: it has a stream that can be read."""
 
     name: str
     conf_name: str = Field("", alias="confName")
@@ -119,14 +118,14 @@ class RuntimePath(_Wire):
 
 
 class ServerInfo(_Wire):
-    """Both are unset for a server before v1.15.2, which does not say. A changed `started` means a restart."""
+    """Version and start time, both unset for a server before v1.15.2. A changed `started` means a restart."""
 
     version: str = ""
     started: _Time = None
 
     @property
     def version_numbers(self) -> tuple[int, int, int] | None:
-        """None where the version is unknown or not of the usual form."""
+        """The version as numbers; None if it is unknown or has another form."""
         found = _VERSION.match(self.version)
         return (int(found[1]), int(found[2]), int(found[3])) if found else None
 
@@ -148,11 +147,11 @@ class Page(_Wire, Generic[T]):
 
 
 class Features(BaseModel):
-    """Features of a server that differ between versions and matter to the agent."""
+    """Features that differ between versions of the server and matter to the agent."""
 
     model_config = ConfigDict(frozen=True)
 
-    #: `recordPath` and its like can be changed while the path is live (v1.15.1).
+    #: The server changes `recordPath` and other recording keys while the path is live (v1.15.1).
     hot_record_path: bool = False
 
     @classmethod
@@ -161,7 +160,7 @@ class Features(BaseModel):
 
     @classmethod
     def of_keys(cls, keys: frozenset[str]) -> "Features":
-        """From the names of the path options; `alwaysAvailable` came with v1.16.0."""
+        """Derive the features from the names of the path options; `alwaysAvailable` came with v1.16.0."""
         return cls(hot_record_path="alwaysAvailable" in keys)
 
     @property

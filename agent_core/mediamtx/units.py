@@ -1,7 +1,7 @@
 """Durations and sizes as MediaMTX writes them: Go's durations with a day part, byte counts in powers of 1024.
 
-The server answers in a form of its own (`1h` comes back as `1h0m0s`, `24h` as `1d`, `0s` as an empty string), so
-values are compared as numbers, never as text.
+The server rewrites values (it returns `1h` as `1h0m0s`, `24h` as `1d`, `0s` as an empty string), so compare them as
+numbers, never as text.
 """
 
 import re
@@ -27,10 +27,10 @@ _POWERS = "KMGTPE"
 
 
 def parse_duration_s(text: str) -> float:
-    """Seconds of `1d2h0m0.5s`; the empty string and `0` are zero.
+    """Parse a duration such as `1d2h0m0.5s` into seconds; the empty string and `0` are zero.
 
     Raises:
-        ValueError: it is not such a duration.
+        ValueError: `text` is not such a duration.
     """
     sign, rest = (-1, text[1:]) if text.startswith("-") else (1, text)
     if rest in ("", "0"):
@@ -47,7 +47,7 @@ def parse_duration_s(text: str) -> float:
 
 
 def format_duration(duration_s: float) -> str:
-    """In one unit, and without days, which servers before v1.11 do not know."""
+    """Format a duration in one unit; never in days, which servers before v1.11 do not know."""
     ns = round(duration_s * 1e9)
     for unit in ("s", "ms", "us"):
         if ns % _UNITS_NS[unit] == 0:
@@ -56,10 +56,10 @@ def format_duration(duration_s: float) -> str:
 
 
 def parse_size_bytes(text: str) -> int:
-    """Bytes of `50M`, `50MB` or `50MiB`, which are all the same to the server.
+    """Parse a size such as `50M`, `50MB` or `50MiB`, all equal to the server, into bytes.
 
     Raises:
-        ValueError: it is not such a size.
+        ValueError: `text` is not such a size.
     """
     found = _SIZE.fullmatch(text.strip())
     if found is None:
@@ -70,7 +70,7 @@ def parse_size_bytes(text: str) -> int:
 
 
 def format_size(size_bytes: int) -> str:
-    """In the largest unit that says it exactly."""
+    """Format a size in the largest unit that expresses it exactly."""
     power = 0
     while size_bytes and size_bytes % 1024 == 0 and power < len(_POWERS):
         size_bytes //= 1024
@@ -79,7 +79,7 @@ def format_size(size_bytes: int) -> str:
 
 
 def _duration_in(value: object) -> object:
-    """To whole nanoseconds, which is what comes back from the server."""
+    """Round to whole nanoseconds, as the server returns them."""
     if isinstance(value, float):
         return round(value, 9)
     return parse_duration_s(value) if isinstance(value, str) else value

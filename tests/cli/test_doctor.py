@@ -239,7 +239,7 @@ async def test_a_port_of_another_program_is_named_with_the_program(cli: "Cli") -
     ("mode", "more", "said"),
     [
         ("external", {"CAMERA_AGENT__MEDIA_SERVER__API_URL": "http://127.0.0.1:9"}, "media server"),
-        ("managed", {"CAMERA_AGENT__MEDIA_SERVER__PROGRAM": "/nowhere/mediamtx"}, "mediamtx is not there"),
+        ("managed", {"CAMERA_AGENT__MEDIA_SERVER__PROGRAM": "/nowhere/mediamtx"}, "mediamtx was not found"),
         ("managed", {"CAMERA_AGENT__MEDIA_SERVER__PROGRAM": "/bin/true"}, "is not MediaMTX"),
     ],
 )

@@ -5,8 +5,9 @@ import os
 import signal
 import subprocess
 import sys
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -111,11 +112,20 @@ def agent_process(tmp_path: Path, observe: Callable[[str], None]) -> AgentProces
 
 
 def descendants(pid: int) -> set[int]:
-    """The process ids below `pid`, by /proc."""
-    found: set[int] = set()
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in map(int, task.read_text().split()):
-            found |= {child} | descendants(child)
+    """Return the process ids below `pid`.
+
+    From every process's parent: the kernel's lists of children omit some while others end (proc_pid_task(5)), and
+    vanish with their thread between being found and read.
+    """
+    children: defaultdict[int, set[int]] = defaultdict(set)
+    for each in Path("/proc").iterdir():
+        if each.name.isdigit():
+            with suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+                children[int((each / "stat").read_text().rpartition(")")[2].split()[1])].add(int(each.name))
+    found, new = set[int](), children[pid]
+    while new:
+        found |= new
+        new = set[int]().union(*(children[child] for child in new)) - found
     return found
 
 

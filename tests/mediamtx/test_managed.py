@@ -24,6 +24,7 @@ from agent_core.mediamtx.rtsp_hold import Hold
 from agent_core.mediamtx.schema import PathConf
 from agent_core.plugin_host.supervisor import ComponentState, Supervisor
 from agent_core.testing.clock import SimulatedClock
+from agent_core.testing.contracts import children
 from agent_core.testing.mediamtx import find_mediamtx, publisher_command
 from agent_core.testing.waiting import eventually
 
@@ -77,12 +78,6 @@ async def failure(managed: ManagedServer) -> AgentError:
         await managed.run()
     assert caught.value.suggestion
     return caught.value
-
-
-def children() -> set[int]:
-    """Of this process, by /proc."""
-    tasks = Path("/proc/self/task").glob("*/children")
-    return {int(pid) for task in tasks for pid in task.read_text().split()}
 
 
 def one_child() -> int:

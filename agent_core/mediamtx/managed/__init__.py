@@ -1,4 +1,4 @@
-"""A MediaMTX that the agent runs: configured by us, reachable from this host, gone with the agent."""
+"""MediaMTX as a child process: configured by the agent, and ended with it."""
 
 from agent_core.mediamtx.managed.server import CONFIG_FILE, FOLDER, ManagedServer
 

@@ -1,4 +1,4 @@
-"""The configuration of a MediaMTX that the agent runs: decided here, without I/O but for finding free ports."""
+"""Configuration of the managed MediaMTX. Does no I/O except the search for free ports."""
 
 import base64
 import hashlib
@@ -14,7 +14,7 @@ __all__ = ("OLDEST", "Ports", "Version", "configuration")
 
 Version = tuple[int, int, int]
 
-#: The oldest version whose answers the client reads.
+#: The oldest version whose answers the client can read.
 OLDEST: Version = (1, 9, 0)
 _RTSP_TRANSPORTS_SINCE: Version = (1, 11, 0)
 _MOQ_SINCE: Version = (1, 19, 0)
@@ -23,7 +23,7 @@ _LOOPBACK = ["127.0.0.1/32", "::1/128"]
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Where it listens; None for what it does not serve. All are TCP but `webrtc_udp`."""
+    """Ports of the server; None for protocols that it does not serve. All are TCP except `webrtc_udp`."""
 
     api: int
     rtsp: int
@@ -33,7 +33,7 @@ class Ports:
 
     @classmethod
     def of(cls, settings: MediaServerConfig) -> "Ports":
-        """As configured, and free ones for 0. Somebody may take such a port before the server does."""
+        """Return the configured ports, and free ports for 0; another program may take those before the server does."""
         hls, webrtc = ("hls" in settings.protocols, "webrtc" in settings.protocols)
         with ExitStack() as held:
 
@@ -49,7 +49,7 @@ class Ports:
             )
 
     def setting(self, port: int) -> str:
-        """The key under `media_server` that the port is configured with."""
+        """Return the key of `port` under `media_server` in the configuration."""
         names = (
             name for name in ("api", "rtsp", "hls", "webrtc", "webrtc_udp") if getattr(self, name) == port
         )
@@ -57,7 +57,7 @@ class Ports:
 
 
 def _free(held: ExitStack, kind: socket.SocketKind) -> int:
-    """Held until all are known, so that no two are the same."""
+    """Return a free port; `held` reserves it, so that the next call returns another one."""
     one = held.enter_context(socket.socket(type=kind))
     one.bind(("127.0.0.1", 0))
     return int(one.getsockname()[1])
@@ -66,9 +66,9 @@ def _free(held: ExitStack, kind: socket.SocketKind) -> int:
 def configuration(
     settings: MediaServerConfig, ports: Ports, credentials: Credentials, version: Version
 ) -> bytes:
-    """The file's content: JSON, which is YAML too. It has the passwords' hashes only.
+    """Return the content of the file in JSON, which is YAML too. Passwords are in it as hashes only.
 
-    A key that a version does not know makes it refuse the file, so there is none without need.
+    MediaMTX rejects unknown keys: write only those that are needed and that `version` knows.
     """
     host = "127.0.0.1" if settings.listen == "loopback" else ""
     content: dict[str, object] = {
@@ -82,7 +82,7 @@ def configuration(
         **dict.fromkeys(("rtmp", "srt", *(["moq"] if version >= _MOQ_SINCE else [])), False),
         "hls": ports.hls is not None,
         "webrtc": ports.webrtc is not None,
-        # Nothing is deleted but by the agent, and no one takes the place of a publisher that is there.
+        # Only the agent deletes recordings, and a publisher cannot replace another.
         "pathDefaults": {"recordDeleteAfter": "0s", "overridePublisher": False},
     }
     if ports.hls is not None:
@@ -97,10 +97,10 @@ def configuration(
 
 
 def _users(settings: MediaServerConfig, credentials: Credentials) -> list[object]:
-    """Publishing needs no password on this host: the publisher's command line must not have one (decision 14)."""
-    anybody_here = ["publish"] if settings.read_user else ["publish", "read"]
+    """Return the users. Publishing from this host needs no password: a command line must not have one (decision 14)."""
+    anonymous = ["publish"] if settings.read_user else ["publish", "read"]
     users = [
-        _user("any", None, _LOOPBACK, anybody_here),
+        _user("any", None, _LOOPBACK, anonymous),
         _user(credentials.user, credentials.password, _LOOPBACK, ["api", "read"]),
     ]
     if settings.read_user and settings.read_password:

@@ -1,4 +1,4 @@
-"""The lines that a MediaMTX of ours prints, in our log."""
+"""Output of the managed MediaMTX in the agent's log."""
 
 import logging
 import re
@@ -20,11 +20,11 @@ _LONGEST_LINE_BYTES = 8192
 
 
 class ServerLog:
-    """Logs each line with its own level. The commands that the server runs print to the same place: as warnings.
+    """Logs each line at its own level, and the output of the commands that the server runs as warnings.
 
     Attributes:
         last_error: the text of the last line of level ERR, without credentials.
-        complete: set when there will be no more lines.
+        complete: set at the end of the output.
     """
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class ServerLog:
         self.complete = anyio.Event()
 
     async def follow(self, stream: ByteReceiveStream) -> None:
-        """Until the stream ends or is closed."""
+        """Log lines until the stream ends or is closed."""
         try:
             await self._follow(BufferedByteReceiveStream(stream))
         finally:

@@ -1,4 +1,4 @@
-"""The MediaMTX program: where it is, whether it is one, which version."""
+"""The MediaMTX program: its path, its version and its environment."""
 
 import os
 import re
@@ -16,11 +16,11 @@ __all__ = ("environment", "locate", "version_of")
 
 _VERSION = re.compile(r"v([0-9]{1,5})\.([0-9]{1,5})\.([0-9]{1,5})")
 _VERSION_TIMEOUT_S = 5.0
-#: What a build from the sources without a release's number says; taken for the newest.
+#: The version of a build without a release number; it counts as the newest.
 _UNNUMBERED: Version = (0, 0, 0)
-#: MediaMTX takes settings from these. What is the agent's own no child gets.
+#: MediaMTX reads settings from these variables; `handed_on` removes the agent's own.
 _NOT_HANDED_ON = ("MTX_", "RTSP_")
-_SUGGESTION = "Install MediaMTX, or set media_server.program to where it is."
+_SUGGESTION = "Install MediaMTX, or set media_server.program to its path."
 
 
 def environment(ours: Mapping[str, str]) -> dict[str, str]:
@@ -30,7 +30,7 @@ def environment(ours: Mapping[str, str]) -> dict[str, str]:
 
 
 def locate(program: str) -> str:
-    """The program's absolute path.
+    """Return the program's absolute path.
 
     Raises:
         StartFailed: `program_missing` or `program_not_executable`.
@@ -46,7 +46,7 @@ def locate(program: str) -> str:
             suggestion="Make the file executable for the agent's user, or set media_server.program.",
         )
     raise StartFailed(
-        f"The media server's program {name} is not there.", reason="program_missing", suggestion=_SUGGESTION
+        f"The media server's program {name} was not found.", reason="program_missing", suggestion=_SUGGESTION
     )
 
 
@@ -63,7 +63,7 @@ async def version_of(program: str) -> Version:
     found = _VERSION.match(said)
     if found is None:
         raise StartFailed(
-            f"The program {Path(program).name} is not MediaMTX: it does not say its version.",
+            f"The program {Path(program).name} is not MediaMTX: it does not print a version.",
             reason="not_mediamtx",
             suggestion=_SUGGESTION,
         )
@@ -72,6 +72,6 @@ async def version_of(program: str) -> Version:
         raise StartFailed(
             f"MediaMTX {found[0]} is too old.",
             reason="mediamtx_too_old",
-            suggestion="Install version 1.9 or newer; docs/mediamtx.md says which version gives what.",
+            suggestion="Install version 1.9 or newer; docs/mediamtx.md lists the features of each version.",
         )
     return (99, 0, 0) if numbers == _UNNUMBERED else numbers

@@ -1,4 +1,4 @@
-"""A MediaMTX that the agent runs: configured by us, reachable from this host, gone with the agent."""
+"""MediaMTX as a component: the agent starts it, watches it and ends it."""
 
 import logging
 import os
@@ -42,27 +42,27 @@ __all__ = ("CONFIG_FILE", "FOLDER", "ManagedServer")
 
 _log = logging.getLogger("camera_agent.mediamtx")
 
-#: Below the state folder: the server's working folder, and in it its configuration.
+#: The server's working folder, below the state folder, and its configuration there.
 FOLDER = "media_server"
 CONFIG_FILE = "mediamtx.yml"
 USER = "camera-agent"
-#: Clients are told why the server does not run, so paths of this host are not named.
+#: Names the folder in errors: clients see them, so they have no paths of this host.
 _SHOWN = f"{FOLDER} in the state folder"
 START_LIMIT_S = 10.0
-#: It finalises recordings first, then waits for the commands that it runs.
+#: The server finalises recordings first, then waits for the commands that it runs.
 STOP_GRACE_S = 8.0
 _POLL_S = 0.05
-#: For the rest of what an ended server said; a command of it that lives on keeps the pipe open.
+#: Limit for reading the rest of an ended server's output: a command that survives it keeps the pipe open.
 _LAST_WORDS_S = 0.5
 _NO_LISTENER = re.compile(r"listen \w+ \S*:([0-9]{1,5}): bind: (.+)")
 
 
 class ManagedServer(MediaServer):
-    """MediaMTX as a component. Addresses and credentials stay the same however often it is started again.
+    """Runs MediaMTX. Addresses and credentials stay the same across restarts.
 
     Args:
-        state_dir: the server's working folder is made in it.
-        start_limit_s: how long it may take until its API answers.
+        state_dir: parent of the server's working folder.
+        start_limit_s: longest time from the start until the API answers.
     """
 
     name = "mediamtx"
@@ -87,7 +87,7 @@ class ManagedServer(MediaServer):
 
     @property
     def ports(self) -> Ports | None:
-        """Where it listens or will again; None before it did for the first time."""
+        """Ports of the server, the same at each restart; None until it has served once."""
         return self._ports
 
     async def wait_endpoints(self) -> Endpoints:
@@ -100,14 +100,14 @@ class ManagedServer(MediaServer):
         return Endpoints(f"http://127.0.0.1:{ports.api}", f"rtsp://127.0.0.1:{ports.rtsp}", self._credentials)
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
-        """Run the program until cancelled; then it gets SIGINT, some seconds to finish its files, and is killed.
+        """Run the program until cancelled; then send SIGINT, and kill it if it takes longer than STOP_GRACE_S.
 
-        It never returns: a server that ends, with whatever status, has failed.
+        Never returns: a server that ends has failed, regardless of its status.
 
         Raises:
             StartFailed: `program_missing`, `program_not_executable`, `not_mediamtx`, `mediamtx_too_old`,
                 `already_running`, `port_in_use`, `port_not_allowed`, `start_timed_out`, `media_server_ended`, or
-                what is wrong with the state folder.
+                a fault of the state folder.
             MediaServerUnavailable: `media_server_ended`, `media_server_hung`: it had served before.
         """
         program = locate(self._settings.program)
@@ -121,7 +121,7 @@ class ManagedServer(MediaServer):
             raise await self._run_program(program, ports, task_status)
 
     def _make_folder(self) -> None:
-        """Claim the folder: an account that may write there decides which commands the server runs."""
+        """Claim the folder: an account with write access to it controls which commands the server runs."""
         with own_folder(self._folder, "storage.state_dir", follow=False, shown=_SHOWN):
             pass
 
@@ -220,16 +220,16 @@ async def _serves(client: MediaServerClient) -> bool:
 
 def _hung(timeout_s: float) -> MediaServerUnavailable:
     return MediaServerUnavailable(
-        f"The media server ran and did not answer for {timeout_s:g} s, so it was killed.",
+        f"The media server did not answer for {timeout_s:g} s, so the agent killed it.",
         reason="media_server_hung",
-        suggestion="The agent starts it again; see its last lines in the agent's log.",
+        suggestion="The agent restarts it; see its last lines in the agent's log.",
     )
 
 
 def _ending(returncode: int | None, last_error: str, ports: Ports, *, served: bool) -> AgentError:
     if returncode is None:
         return StartFailed(
-            "The media server was started and does not answer.",
+            "The media server was started, but does not answer.",
             reason="start_timed_out",
             suggestion="Check that media_server.program is MediaMTX and see its lines in the agent's log.",
         )
@@ -238,7 +238,7 @@ def _ending(returncode: int | None, last_error: str, ports: Ports, *, served: bo
         return MediaServerUnavailable(
             f"The media server ended {how}.",
             reason="media_server_ended",
-            suggestion="The agent starts it again; its lines in the agent's log say more.",
+            suggestion="The agent restarts it; see its lines in the agent's log.",
             detail=without_addresses(last_error),
         )
     if port := _NO_LISTENER.fullmatch(last_error):
@@ -255,7 +255,7 @@ def _not_listening(port: int, words: str, ports: Ports) -> StartFailed:
     key = f"media_server.{ports.setting(port)}"
     if "in use" in words:
         return StartFailed(
-            f"The media server cannot listen on port {port}: another program has it.",
+            f"The media server cannot listen on port {port}: another program uses it.",
             reason="port_in_use",
             suggestion=f"Stop that program, or set {key}.",
         )
