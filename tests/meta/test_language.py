@@ -24,15 +24,6 @@ NOT_YET_REWRITTEN = {
     "agent_core/web/origin.py",
     "agent_core/web/places.py",
     "bench/vm.py",
-    "plugins/v4l2_tier/src/v4l2_tier/checks.py",
-    "plugins/v4l2_tier/src/v4l2_tier/device/capabilities.py",
-    "plugins/v4l2_tier/src/v4l2_tier/device/capture_device.py",
-    "plugins/v4l2_tier/src/v4l2_tier/device/controls.py",
-    "plugins/v4l2_tier/src/v4l2_tier/device/errors.py",
-    "plugins/v4l2_tier/src/v4l2_tier/device/probe.py",
-    "plugins/v4l2_tier/src/v4l2_tier/device/probe_controls.py",
-    "plugins/v4l2_tier/src/v4l2_tier/device/raw_formats.py",
-    "plugins/v4l2_tier/src/v4l2_tier/settings.py",
     "scripts/api-tables",
 }
 

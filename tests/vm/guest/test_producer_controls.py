@@ -60,7 +60,7 @@ async def test_a_wish_for_a_control_that_fails_is_logged_and_pictures_come(
         await camera.fresh()
     said = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert any("exposure_time_absolute: it is inactive" in each for each in said)
-    assert any("brightness: 1000 is not from -64 to 64" in each for each in said)
+    assert any("brightness: 1000 is out of range (-64 to 64)" in each for each in said)
 
 
 async def test_values_of_more_than_31_bits_are_set_and_read_back(vivid: LoadVivid) -> None:

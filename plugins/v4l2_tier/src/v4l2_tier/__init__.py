@@ -1,4 +1,4 @@
-"""V4L2 cameras: found by udev, recognised again, captured by memory mapping; one owner per device."""
+"""Plugin for V4L2 cameras: discovery by udev, stable identity, capture by memory mapping, one owner per device."""
 
 from v4l2_tier.plugin import V4l2TierPlugin
 

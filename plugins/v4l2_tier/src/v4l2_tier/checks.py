@@ -1,4 +1,4 @@
-"""What `camera-agent doctor` shows of V4L2 devices: what each offers, and which programs have it open."""
+"""Check of `camera-agent doctor` for V4L2 devices: their formats, and the programs that have them open."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -16,12 +16,12 @@ from v4l2_tier.source.inventory import DeviceNode, Inventory, open_inventory, ud
 __all__ = ("DeviceCheck",)
 
 
-#: Shorter than the time that a check has: one device that hangs hides no other.
+#: Time for one device to answer, shorter than the time for the check, so that a hanging device hides no other.
 _ANSWER_S = 8.0
 
 
 class DeviceCheck(Check):
-    """Opens each device for a moment and asks what it is, which disturbs no program that streams from it."""
+    """Check that opens and probes each device briefly, without disturbing a program that streams from it."""
 
     name = "V4L2 devices"
 
@@ -57,8 +57,8 @@ class DeviceCheck(Check):
             Finding(
                 _title(node),
                 FindingStatus.FAILED,
-                f"It has not answered for {self._answer_s:g} s.",
-                "Unplug it and plug it in again; if that does not help, try another port or cable.",
+                f"The device has not answered for {self._answer_s:g} s.",
+                "Unplug it and plug it in again; if it still does not answer, try another port or cable.",
             )
         ]
 
@@ -67,11 +67,11 @@ class DeviceCheck(Check):
             return Finding(
                 self.name,
                 FindingStatus.WARNING,
-                f"{count} nodes, and udev has not yet worked on all.",
-                "Look again in a moment; `udevadm settle` waits for udev.",
+                f"Found {count} device nodes; udev is still processing others.",
+                "Wait with `udevadm settle`, then run doctor again.",
             )
-        where = "" if udev_runs() else "; udev does not run here, so cameras are known by less"
-        return Finding(self.name, FindingStatus.OK, f"{count} nodes{where}.")
+        where = "" if udev_runs() else "; udev does not run, so cameras have fewer identifying properties"
+        return Finding(self.name, FindingStatus.OK, f"Found {count} device nodes{where}.")
 
 
 def _title(node: DeviceNode) -> str:
@@ -84,7 +84,7 @@ def _examine(node: DeviceNode, ask: Callable[[Path], Capabilities | NoCamera]) -
     try:
         found = ask(node.path)
     except OSError as error:
-        problem = explain(error, "opening it", holders=holders)
+        problem = explain(error, "opening the camera", holders=holders)
         return [Finding(title, FindingStatus.FAILED, problem.details, problem.suggestion)]
     if isinstance(found, NoCamera):
         return [Finding(title, FindingStatus.WARNING, found.why)] if found.remarkable else []
@@ -94,5 +94,5 @@ def _examine(node: DeviceNode, ask: Callable[[Path], Capabilities | NoCamera]) -
 
 def _held(holders: tuple[Holder, ...]) -> str:
     names = ", ".join(f"{holder.program} (process {holder.pid})" for holder in holders)
-    unseen = "" if os.geteuid() == 0 else " Only root sees what other accounts hold."
+    unseen = "" if os.geteuid() == 0 else " Run as root to see the programs of other users."
     return (f"Open in {names}." if names else "No program has it open.") + unseen

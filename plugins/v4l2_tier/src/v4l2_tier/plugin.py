@@ -1,4 +1,4 @@
-"""The plugin: what it offers to the core."""
+"""Entry point of the plugin."""
 
 from typing import ClassVar
 
@@ -10,7 +10,10 @@ __all__ = ("V4l2TierPlugin",)
 
 
 class V4l2TierPlugin(Plugin[V4l2TierSettings]):
-    """One source; tier 0 is the core's, over the frame brokers that the source's cameras carry."""
+    """Plugin with one camera source and one check.
+
+    Snapshot tier 0 belongs to the core, which reads the frame brokers of the source's cameras.
+    """
 
     Settings: ClassVar[type[Settings]] = V4l2TierSettings
 
@@ -20,6 +23,6 @@ class V4l2TierPlugin(Plugin[V4l2TierSettings]):
 
     @hookimpl
     def agent_checks(self) -> list[Check]:
-        from v4l2_tier.checks import DeviceCheck  # for `doctor` only
+        from v4l2_tier.checks import DeviceCheck  # only `doctor` needs it
 
         return [DeviceCheck()]

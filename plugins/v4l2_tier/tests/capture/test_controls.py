@@ -85,10 +85,10 @@ def test_names_of_older_and_newer_kernels_are_understood(webcam: Capabilities, o
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("brightness", 256, "256 is not from 0 to 255"),
+        ("brightness", 256, "256 is out of range (0 to 255)"),
         ("brightness", "high", "'high' is not a number"),
         ("brightness", True, "True is not a number"),
-        ("focus_absolute", 7, "7 is not a step of 5; 5 is"),
+        ("focus_absolute", 7, "7 is not on a step of 5 from 0; use 5"),
         ("white_balance_automatic", 2, "2 is neither true nor false"),
         ("white_balance_automatic", "on", "'on' is neither"),
         ("auto_exposure", 2, "2 is not one of 1 (Manual Mode), 3 (Aperture Priority Mode)"),
@@ -96,7 +96,7 @@ def test_names_of_older_and_newer_kernels_are_understood(webcam: Capabilities, o
         ("power_line_frequency", True, "True is not one of 0 (Disabled)"),
         ("brightnes", 1, "no such control; the nearest are brightness"),
         ("zzz", 1, "no such control; it has brightness, white_balance_automatic"),
-        ("sensor_temperature", 1, "it can only be read"),
+        ("sensor_temperature", 1, "it is read-only"),
     ],
 )
 def test_a_wish_that_cannot_be_is_told_with_what_can(
@@ -116,7 +116,7 @@ def test_what_the_camera_refuses_or_changes_is_told(webcam: Capabilities) -> Non
     )
     assert problems == [
         "control gain: the camera refused 5 (setting it: EIO)",
-        "control brightness: 255 was set, the camera made it 200",
+        "control brightness: 255 was requested; the camera set 200",
     ]
     assert camera.values["exposure_dynamic_framerate"] == 1
 

@@ -14,11 +14,11 @@ from v4l2_tier.device.holders import Holder, holders_of
 @pytest.mark.parametrize(
     ("number", "reason", "said"),
     [
-        (errno.ENODEV, "camera_gone", "gone"),
-        (errno.ENOENT, "camera_gone", "gone"),
+        (errno.ENODEV, "camera_gone", "no longer connected"),
+        (errno.ENOENT, "camera_gone", "no longer connected"),
         (errno.EBUSY, "device_busy", "Another program"),
         (errno.ENOSPC, "usb_bandwidth", "bandwidth"),
-        (errno.EACCES, "access_denied", "may not open"),
+        (errno.EACCES, "access_denied", "no permission to open"),
         (errno.ENOMEM, "out_of_memory", "memory"),
         (errno.EMFILE, "out_of_files", "descriptors"),
         (errno.EPROTO, "device_error", "starting the stream (EPROTO)"),
@@ -46,7 +46,7 @@ def test_who_holds_the_device_is_named() -> None:
 
 
 async def test_another_process_that_has_a_device_open_is_found() -> None:
-    main, other = pty.openpty()  # a character device that nobody else has
+    main, other = pty.openpty()  # a character device that no other process has open
     node = Path(os.ttyname(other))
     try:
         assert holders_of(node) == ()  # ourselves

@@ -85,7 +85,7 @@ def test_ranges_of_sizes_and_rates_are_met_exactly_or_by_the_nearest_step() -> N
     assert told(choose(ranged, CaptureSettings())) == ("YUYV", 1280, 720, 30.0)
     mode = choose(ranged, CaptureSettings(width=650, height=482, fps=12.5))
     assert told(mode) == ("YUYV", 656, 480, 12.5)
-    assert mode.notes == ("650x482 is not offered; 656x480 is taken",)
+    assert mode.notes == ("650x482 is not offered; using 656x480",)
     assert told(choose(ranged, CaptureSettings(width=9999, height=9999)))[1:3] == (1920, 1080)
     stepped = (Intervals(Fraction(1, 30), Fraction(10, 30), Fraction(1, 30)),)
     mode = choose(camera(YUYV=(FrameSize(Span(640, 640), Span(480, 480), stepped),)), CaptureSettings(fps=14))

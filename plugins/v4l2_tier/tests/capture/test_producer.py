@@ -461,4 +461,4 @@ async def test_what_is_not_as_configured_is_logged_once(
     assert "the driver set 1280x704" in said[1]
     assert "60 frames per second were requested; the driver set 30" in said[2]
     assert "control zoom" in said[3]
-    assert "control gain: 3 was set, the camera made it 0" in said[4]
+    assert "control gain: 3 was requested; the camera set 0" in said[4]

@@ -1,1 +1,1 @@
-"""One V4L2 device: what it is, what it offers, and how it is set."""
+"""Access to a V4L2 device: probe, capabilities, modes, controls and buffers."""

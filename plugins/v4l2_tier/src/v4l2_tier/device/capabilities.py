@@ -1,6 +1,6 @@
-"""What a V4L2 device offers, as values; nothing here opens a device.
+"""Values that describe what a V4L2 device offers.
 
-A single value and a range have one form: a `Span` whose ends are equal, or not.
+A `Span` represents both a single value (its ends are equal) and a range.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ __all__ = ("Capabilities", "DeviceControl", "FrameSize", "Intervals", "PixelForm
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """From `minimum` to `maximum` (pixels) in steps of `step`."""
+    """Range from `minimum` to `maximum` (pixels) in steps of `step`."""
 
     minimum: int
     maximum: int
@@ -20,9 +20,9 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Intervals:
-    """Times between frames (seconds), from `shortest` to `longest`; equal for a discrete one.
+    """Range of times between frames (seconds); `shortest` and `longest` are equal for a discrete one.
 
-    `step` is 0 where any value between is possible.
+    `step` is 0 if every value between them is possible.
     """
 
     shortest: Fraction
@@ -32,7 +32,7 @@ class Intervals:
 
 @dataclass(frozen=True, slots=True)
 class FrameSize:
-    """One size, or a range of them; `intervals` is empty where the driver does not tell."""
+    """Single size or range of sizes; `intervals` is empty if the driver reports none."""
 
     width: Span
     height: Span
@@ -41,7 +41,7 @@ class FrameSize:
 
 @dataclass(frozen=True, slots=True)
 class PixelFormat:
-    """`code` is the four-character code without trailing blanks, such as `MJPG` or `YUYV`."""
+    """Pixel format; `code` is its four-character code without trailing blanks, such as `MJPG` or `YUYV`."""
 
     code: str
     description: str
@@ -50,10 +50,10 @@ class PixelFormat:
 
 @dataclass(frozen=True, slots=True)
 class DeviceControl:
-    """An image control. `name` is the driver's in lower case with underscores, as `v4l2-ctl` prints it.
+    """Image control. `name` is the driver's name in lower case with underscores, as `v4l2-ctl` prints it.
 
-    `kind` is `integer`, `boolean`, `menu`, `integer_menu`, `button`, `bitmask` or `integer64`; `choices` maps the
-    values of a menu to their labels. `inactive`: another control (an automatic) rules it at the moment.
+    `kind` is `integer`, `boolean`, `menu`, `integer_menu`, `button`, `bitmask` or `integer64`; `choices` pairs the
+    values of a menu with their labels. `inactive`: another control (an automatic mode) currently determines the value.
     """
 
     id: int
@@ -71,13 +71,13 @@ class DeviceControl:
 
     @property
     def is_readable(self) -> bool:
-        """Whether it has a value that means something when it is read."""
+        """True if reading the control returns a meaningful value."""
         return self.kind != "button" and not self.write_only
 
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """One capture device. `bus_info` tells equal devices of one driver apart, for example `usb-0000:00:14.0-1`."""
+    """Capabilities of one capture device; `bus_info`, such as `usb-0000:00:14.0-1`, is unique within a driver."""
 
     driver: str
     card: str

@@ -1,7 +1,7 @@
-"""One open V4L2 device: the system calls of capturing, without any waiting between them.
+"""Open V4L2 device: the system calls of capturing, without waits between them.
 
-Everything here is synchronous. What may take long on USB (opening, formats, starting and stopping) is for a worker
-thread; taking and returning buffers is quick.
+All calls are synchronous. Those that are slow on USB (opening, formats, controls, starting and stopping) belong in a
+worker thread; taking and returning buffers is fast.
 """
 
 import errno
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
 
 __all__ = ("CaptureDevice", "FilledBuffer", "PictureLayout")
 
-#: V4L2_CAP_TIMEPERFRAME of v4l2_captureparm.capability: the rate can be set.
+#: V4L2_CAP_TIMEPERFRAME in v4l2_captureparm.capability: the frame rate can be set.
 _CAP_TIMEPERFRAME = 0x1000
-#: Drivers round intervals to what their hardware counts in; nearer than this is the same.
+#: Largest relative difference of two intervals that count as equal: drivers round to their hardware's units.
 _SAME_INTERVAL = 0.01
 
 
 @dataclass(frozen=True, slots=True)
 class FilledBuffer:
-    """A buffer that the driver has given back; it is the caller's until `give_back`.
+    """Buffer filled by the driver; the caller owns it until `give_back`.
 
-    `stamp_s` is the driver's time; `flags` and `sequence` are those of `v4l2_buffer`.
+    `stamp_s` is the driver's time stamp; `flags` and `sequence` are the fields of `v4l2_buffer`.
     """
 
     index: int
@@ -48,7 +48,7 @@ class FilledBuffer:
 
 @dataclass(frozen=True, slots=True)
 class PictureLayout:
-    """What the driver has agreed to: `code` is the pixel format, `raw` how a frame that is no JPEG lies in memory."""
+    """Format that the driver agreed to: `code` is the pixel format, `raw` the memory layout of an uncompressed frame."""
 
     code: str
     width: int
@@ -58,7 +58,7 @@ class PictureLayout:
 
 
 class CaptureDevice:
-    """The methods raise `CaptureFailed` only. It belongs to whoever opened it, who calls `close`."""
+    """Open device; the opener owns it and calls `close`. The methods raise only `CaptureFailed`."""
 
     def __init__(self, descriptor: int, node: Path) -> None:
         self._descriptor = descriptor
@@ -68,14 +68,14 @@ class CaptureDevice:
 
     @classmethod
     def open(cls, node: Path, capabilities: Capabilities) -> Self:
-        """Open `node` and check that it is still the device that `capabilities` was read from."""
+        """Open `node`, and check that it is still the device described by `capabilities`."""
         from linuxpy.video import device
 
-        with explained("opening it", node):
+        with explained("opening the camera", node):
             descriptor = os.open(node, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         opened = cls(descriptor, node)
         try:
-            with explained("asking what it is", node):
+            with explained("identifying the camera", node):
                 found = device.read_capabilities(descriptor)
             if (found.card.decode(errors="replace"), found.bus_info.decode(errors="replace")) != (
                 capabilities.card,
@@ -91,16 +91,17 @@ class CaptureDevice:
         return self._descriptor
 
     def check(self) -> None:
-        """Raise if the device has gone since it was opened."""
+        """Raise `CaptureFailed` if the device has disappeared since it was opened."""
         from linuxpy.video import device
 
-        with explained("asking what it is", self._node):
+        with explained("identifying the camera", self._node):
             device.read_capabilities(self._descriptor)
 
     def configure(self, mode: ChosenMode) -> PictureLayout:
-        """Make the device deliver `mode`, or what the driver makes of it; nothing is set that is right already.
+        """Set `mode` and return the layout that the driver agreed to, which may differ in size and rate.
 
-        A format survives closing, and setting one costs USB cameras 50 to 100 ms.
+        A setting that is already right is not written: formats persist when the device is closed, and setting one takes
+        a USB camera 50 to 100 ms.
         """
         with explained("setting the picture format", self._node):
             found = self._format()
@@ -108,7 +109,7 @@ class CaptureDevice:
                 found = self._set_format(mode)
         if found.code != mode.pixel_format:
             raise CaptureFailed(
-                f"The camera delivers {found.code} where {mode.pixel_format} was set.",
+                f"The camera delivers {found.code} although {mode.pixel_format} was requested.",
                 reason="format_refused",
             )
         with explained("setting the frame rate", self._node):
@@ -133,7 +134,7 @@ class CaptureDevice:
         return _layout(answer)
 
     def _set_interval(self, wanted: Fraction) -> Fraction | None:
-        """The interval that holds in the end; None where the driver does not tell."""
+        """Set the interval; return the one in effect, or None if the driver reports none."""
         from linuxpy.video import device
 
         try:
@@ -151,7 +152,7 @@ class CaptureDevice:
         return _interval(answer.parm.capture.timeperframe)
 
     def read_control(self, control: DeviceControl) -> ControlState:
-        """Its value and whether another control rules it now."""
+        """Return the control's value, and whether another control currently determines it."""
         from linuxpy.video import device
 
         query = device.raw.v4l2_queryctrl(id=control.id)
@@ -166,11 +167,11 @@ class CaptureDevice:
             set_value(self._descriptor, control.id, control.kind, value)
 
     def start(self, buffers: int) -> None:
-        """Share `buffers` buffers with the driver, which may decide on more or fewer, and start the stream."""
+        """Map `buffers` buffers of the driver, which may grant more or fewer, and start the stream."""
         from linuxpy.video import device
 
         kind, memory = device.BufferType.VIDEO_CAPTURE, device.Memory.MMAP
-        with explained("asking for buffers", self._node):
+        with explained("requesting buffers", self._node):
             granted = device.request_buffers(self._descriptor, kind, memory, buffers).count
             self._has_buffers = True
             for index in range(granted):
@@ -190,7 +191,7 @@ class CaptureDevice:
             device.stream_on(self._descriptor, kind)
 
     def stop(self) -> None:
-        """Stop the stream and give the buffers back, so that others may capture; nothing if none was started."""
+        """Stop the stream and free the buffers, so that other programs may capture; no effect if not started."""
         from linuxpy.video import device
 
         kind = device.BufferType.VIDEO_CAPTURE
@@ -210,7 +211,7 @@ class CaptureDevice:
             self._maps.pop().close()
 
     def next_buffer(self) -> FilledBuffer | None:
-        """A buffer that is ready; None if there is none."""
+        """Return a buffer that is ready, or None."""
         from linuxpy.video import device
 
         with explained("taking a frame", self._node):
@@ -224,16 +225,16 @@ class CaptureDevice:
         return FilledBuffer(buffer.index, buffer.bytesused, buffer.flags, buffer.sequence, stamp_s)
 
     def ready(self) -> Iterator[FilledBuffer]:
-        """The buffers that are ready now, oldest first."""
+        """Yield the buffers that are ready now, oldest first."""
         while (buffer := self.next_buffer()) is not None:
             yield buffer
 
     def copy(self, buffer: FilledBuffer) -> bytes:
-        """The frame in it; the one copy that is made."""
+        """Return a copy of the frame in `buffer`, the only copy made of it."""
         return self._maps[buffer.index][: buffer.size_bytes]
 
     def give_back(self, index: int) -> None:
-        """Let the driver fill the buffer again."""
+        """Return the buffer to the driver."""
         from linuxpy.video import device
 
         with explained("returning a buffer", self._node):
@@ -242,7 +243,7 @@ class CaptureDevice:
             )
 
     def close(self) -> None:
-        """Give everything back; closing ends a stream too. Calling it again does nothing."""
+        """Close the device and free its buffers, which also ends a stream. A second call has no effect."""
         self._unmap()
         if self._descriptor >= 0:
             descriptor, self._descriptor = self._descriptor, -1
@@ -251,9 +252,9 @@ class CaptureDevice:
 
 def _changed() -> CaptureFailed:
     return CaptureFailed(
-        "Another device has taken this camera's place.",
+        "Another device has replaced this camera at its device node.",
         reason="camera_changed",
-        suggestion="Wait a moment; the agent notices what is connected now.",
+        suggestion="Wait a moment, until the agent has detected the connected device.",
     )
 
 

@@ -1,4 +1,4 @@
-"""Getting and setting the value of one control, by the width that its kind has."""
+"""Reading and writing of a control's value, with the ioctl for its width."""
 
 import ctypes
 from typing import TYPE_CHECKING
@@ -12,7 +12,16 @@ _UNSIGNED_32 = 0xFFFFFFFF
 
 
 def get_value(descriptor: int, control_id: int, kind: str) -> int:
-    """`kind` is that of `DeviceControl`. May wait for the device; raises OSError."""
+    """Return a control's value; may block on the device.
+
+    Args:
+        descriptor: open device.
+        control_id: the driver's number of the control.
+        kind: as in `DeviceControl`.
+
+    Raises:
+        OSError: the driver refused, or the device is gone.
+    """
     from linuxpy.ioctl import ioctl
     from linuxpy.video import raw
 
@@ -26,7 +35,7 @@ def get_value(descriptor: int, control_id: int, kind: str) -> int:
 
 
 def set_value(descriptor: int, control_id: int, kind: str, value: int) -> None:
-    """As `get_value`. A 64-bit control is not known to the older pair of calls."""
+    """Set a control's value; arguments and errors as in `get_value`. 64-bit values need the extended call."""
     from linuxpy.ioctl import ioctl
     from linuxpy.video import raw
 

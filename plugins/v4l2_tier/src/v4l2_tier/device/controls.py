@@ -1,4 +1,4 @@
-"""Image controls as they are configured: checked, set in the order in which they depend on each other, verified."""
+"""Configured image controls: checked, set in the order of their dependencies, and verified."""
 
 import difflib
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from v4l2_tier.device.capabilities import DeviceControl
 __all__ = ("ControlPlan", "ControlPort", "ControlState", "Wish", "apply", "plan")
 
 ControlValue = int | bool | str
-#: Names that the kernel changed (5.x to 6.x), old to new; either is understood.
+#: Control names that the kernel changed (5.x to 6.x), old to new; both are accepted.
 _RENAMED = {
     "exposure_absolute": "exposure_time_absolute",
     "exposure_auto": "auto_exposure",
@@ -20,20 +20,20 @@ _RENAMED = {
     "white_balance_temperature_auto": "white_balance_automatic",
 }
 _SETTABLE = ("integer", "boolean", "menu", "integer_menu", "button", "bitmask", "integer64")
-#: What switches others on and off is of these kinds: automatics, modes.
+#: Kinds of the controls that enable and disable others: automatic modes.
 _SWITCHES = ("boolean", "menu", "integer_menu")
 
 
 @dataclass(frozen=True, slots=True)
 class ControlState:
-    """`inactive`: another control rules it at the moment."""
+    """Value of a control; `inactive`: another control currently determines it."""
 
     value: int
     inactive: bool
 
 
 class ControlPort(Protocol):
-    """Where controls are read and set; both raise `CaptureFailed`."""
+    """Access to the controls of a device; both methods raise `CaptureFailed`."""
 
     def read_control(self, control: DeviceControl) -> ControlState: ...
 
@@ -42,20 +42,22 @@ class ControlPort(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Wish:
+    """Value to set for one control."""
+
     control: DeviceControl
     value: int
 
 
 @dataclass(frozen=True, slots=True)
 class ControlPlan:
-    """`wishes` in the order in which they are tried; `problems` are sentences on those that cannot be fulfilled."""
+    """Controls to set, in order; `problems` describes the configured values that are invalid."""
 
     wishes: tuple[Wish, ...] = ()
     problems: tuple[str, ...] = ()
 
 
 def plan(controls: tuple[DeviceControl, ...], wanted: Mapping[str, ControlValue]) -> ControlPlan:
-    """Check `wanted` (names to values) against what the camera has. Switches come first, each in the given order."""
+    """Check `wanted` (names to values) against the camera's controls; switches come first, else the order is kept."""
     wishes: list[Wish] = []
     problems: list[str] = []
     for name, value in wanted.items():
@@ -81,7 +83,7 @@ def _find(controls: tuple[DeviceControl, ...], name: str) -> DeviceControl:
 
 def _value(control: DeviceControl, value: ControlValue) -> int:
     if control.read_only:
-        raise ValueError("it can only be read")
+        raise ValueError("it is read-only")
     if control.kind == "boolean":
         return _boolean(value)
     if control.choices:
@@ -108,24 +110,24 @@ def _choice(control: DeviceControl, value: ControlValue) -> int:
 
 def _number(control: DeviceControl, value: ControlValue) -> int:
     if isinstance(value, bool | str):
-        raise ValueError(f"{value!r} is not a number")  # noqa: TRY004 - of configuration, told like the others
+        raise ValueError(f"{value!r} is not a number")  # noqa: TRY004 - a configured value, reported like the others
     if control.kind == "button":
         return int(value)
     if not control.minimum <= value <= control.maximum:
-        raise ValueError(f"{value} is not from {control.minimum} to {control.maximum}")
+        raise ValueError(f"{value} is out of range ({control.minimum} to {control.maximum})")
     if control.step > 1 and (value - control.minimum) % control.step:
         lower = value - (value - control.minimum) % control.step
-        raise ValueError(f"{value} is not a step of {control.step}; {lower} is")
+        raise ValueError(f"{value} is not on a step of {control.step} from {control.minimum}; use {lower}")
     return int(value)
 
 
 def apply(wanted: ControlPlan, port: ControlPort) -> list[str]:
-    """Set what differs, and read all of it back; returns a sentence for each wish that is not fulfilled.
+    """Set the values that differ and read all back; return a sentence for each that is not in effect.
 
-    A control that is inactive may become active by setting another: rounds are made for as long as one sets something.
+    Setting one control may activate another, so rounds are repeated until one sets nothing.
 
     Raises:
-        CaptureFailed: (`camera_gone`) the camera was unplugged meanwhile.
+        CaptureFailed: (`camera_gone`) the camera was unplugged.
     """
     problems = list(wanted.problems)
     pending = wanted.wishes
@@ -142,7 +144,7 @@ def apply(wanted: ControlPlan, port: ControlPort) -> list[str]:
 
 
 def _tried(wish: Wish, port: ControlPort, done: list[Wish], problems: list[str]) -> bool:
-    """Set one control; False if it is inactive now."""
+    """Set one control; return False if it is inactive."""
     try:
         state = port.read_control(wish.control)
         if state.inactive:
@@ -157,7 +159,7 @@ def _tried(wish: Wish, port: ControlPort, done: list[Wish], problems: list[str])
 
 
 def _deviations(wish: Wish, port: ControlPort) -> list[str]:
-    """What the camera made of it, if it is something else."""
+    """Describe the difference, if any, between the wanted value and the value read back."""
     if not wish.control.is_readable:
         return []
     try:
@@ -166,7 +168,7 @@ def _deviations(wish: Wish, port: ControlPort) -> list[str]:
         return [_refused(wish, error)]
     if state.value == wish.value:
         return []
-    return [f"control {wish.control.name}: {wish.value} was set, the camera made it {state.value}"]
+    return [f"control {wish.control.name}: {wish.value} was requested; the camera set {state.value}"]
 
 
 def _refused(wish: Wish, error: CaptureFailed) -> str:
@@ -176,4 +178,4 @@ def _refused(wish: Wish, error: CaptureFailed) -> str:
 
 
 def _inactive(wish: Wish) -> str:
-    return f"control {wish.control.name}: it is inactive, ruled by another (an automatic?), and was not set"
+    return f"control {wish.control.name}: it is inactive and was not set; switch off the automatic mode that controls it"

@@ -1,7 +1,7 @@
-"""What the kernel's error numbers mean for a camera, in words for the person at the other end.
+"""Explanations of the kernel's error numbers, for operators.
 
-The meanings are those of the V4L2 manual (ioctls REQBUFS, QBUF, STREAMON, S_FMT) and, for USB, of the kernel's
-error-codes document: EPROTO, EILSEQ, ETIMEDOUT, EPIPE and EOVERFLOW are transfers that went wrong.
+Sources are the V4L2 manual (ioctls REQBUFS, QBUF, STREAMON, S_FMT) and, for USB, the kernel's error-codes document:
+EPROTO, EILSEQ, ETIMEDOUT, EPIPE and EOVERFLOW mean failed transfers.
 """
 
 import errno
@@ -17,44 +17,44 @@ __all__ = ("explain", "explained")
 
 _log = logging.getLogger("camera_agent.v4l2_tier")
 
-#: Error numbers, then what is said of them: the reason, a sentence, what to do.
+#: Error numbers, reason, details and suggestion.
 _MEANINGS = (
     (
         frozenset({errno.ENODEV, errno.ENXIO, errno.ENOENT, errno.ESHUTDOWN}),
         "camera_gone",
-        "The camera is gone.",
-        "Check its cable; it is used again as soon as it is back.",
+        "The camera is no longer connected.",
+        "Check its cable; the agent uses it again as soon as it is back.",
     ),
     (
         frozenset({errno.ENOSPC}),
         "usb_bandwidth",
-        "The USB bus has not enough bandwidth left for this camera.",
-        "Choose MJPG, a smaller size or a lower rate, or plug it into another port or hub.",
+        "The USB bus has too little bandwidth left for this camera.",
+        "Choose MJPG, a smaller size or a lower frame rate, or plug the camera into another port or hub.",
     ),
     (
         frozenset({errno.EACCES, errno.EPERM}),
         "access_denied",
-        "The agent may not open the camera.",
-        "Let the agent's user be in the group `video`.",
+        "The agent has no permission to open the camera.",
+        "Add the agent's user to the group `video` and restart the agent.",
     ),
     (
         frozenset({errno.ENOMEM}),
         "out_of_memory",
-        "There is not enough memory for the camera's buffers.",
+        "The system has too little memory for the camera's buffers.",
         "Choose a smaller size or fewer `buffers`.",
     ),
     (
         frozenset({errno.EMFILE, errno.ENFILE}),
         "out_of_files",
         "The agent has no file descriptors left for the camera.",
-        "Allow it more (LimitNOFILE of its unit), or fewer clients.",
+        "Raise the limit (LimitNOFILE in the agent's unit) or connect fewer clients.",
     ),
 )
 
 
 def explain(error: OSError, doing: str, *, holders: tuple[Holder, ...] = ()) -> CaptureFailed:
-    """`error` in a sentence without any path; `doing` says what failed, such as `starting the stream`."""
-    number = error.errno or errno.ENOMEM  # without a number it is linuxpy's own: no buffer was granted
+    """Return `error` explained without any path; `doing` names the failed step, such as `starting the stream`."""
+    number = error.errno or errno.ENOMEM  # linuxpy raises without a number if no buffer was granted
     name = errno.errorcode.get(number, f"error {number}")
     detail = f"{doing}: {name}"
     if number == errno.EBUSY:
@@ -63,9 +63,9 @@ def explain(error: OSError, doing: str, *, holders: tuple[Holder, ...] = ()) -> 
         if number in numbers:
             return CaptureFailed(details, reason=reason, suggestion=suggestion, detail=detail)
     return CaptureFailed(
-        f"The camera failed at {doing} ({name}).",
+        f"The driver reported an error while {doing} ({name}).",
         reason="device_error",
-        suggestion="Check its cable and hub; if it goes on, unplug it and plug it in again.",
+        suggestion="Check the camera's cable and hub; if the error persists, unplug the camera and plug it in again.",
         detail=detail,
     )
 
@@ -75,14 +75,14 @@ def _busy(holders: tuple[Holder, ...], detail: str) -> CaptureFailed:
     return CaptureFailed(
         f"Another program holds the camera: {who}." if who else "Another program holds the camera.",
         reason="device_busy",
-        suggestion="End that program, or let it be the one that streams.",
+        suggestion="Stop that program, or disable this camera in the agent's configuration.",
         detail=detail,
     )
 
 
 @contextmanager
 def explained(doing: str, node: Path) -> Iterator[None]:
-    """Raise an OSError of the block as `CaptureFailed`; where the device is busy, look for who holds `node`."""
+    """Raise an OSError of the block as `CaptureFailed`; if the device is busy, name the programs that hold `node`."""
     try:
         yield
     except OSError as error:

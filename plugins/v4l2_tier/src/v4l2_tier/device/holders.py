@@ -1,4 +1,4 @@
-"""Which processes have a device open."""
+"""Search for the processes that have a device open."""
 
 import os
 import stat
@@ -11,17 +11,16 @@ __all__ = ("Holder", "holders_of")
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """`program` is the process's name as the kernel keeps it, at most 15 characters."""
+    """Process that has a device open; `program` is the kernel's name of it, at most 15 characters."""
 
     pid: int
     program: str
 
 
 def holders_of(node: Path) -> tuple[Holder, ...]:
-    """The other processes that have the device `node` open, under whatever name they opened it.
+    """Return the other processes that have the device `node` open, under any name.
 
-    Only root sees the descriptors of other users' processes: for anybody else the answer may be incomplete, and an
-    empty one means nothing.
+    Only root sees the descriptors of other users' processes. For other users the result may be incomplete, even empty.
     """
     try:
         status = node.stat()
@@ -46,7 +45,7 @@ def _processes() -> Iterator[int]:
 def _has_open(pid: int, device: int) -> bool:
     try:
         descriptors = list(Path(f"/proc/{pid}/fd").iterdir())
-    except OSError:  # it has ended, or it is somebody else's
+    except OSError:  # it has ended, or belongs to another user
         return False
     return any(_is_device(descriptor, device) for descriptor in descriptors)
 

@@ -1,4 +1,4 @@
-"""Which picture format, size and rate a camera is captured with."""
+"""Choice of the picture format, size and frame rate of a camera."""
 
 import math
 from collections.abc import Iterator
@@ -11,22 +11,22 @@ from v4l2_tier.settings import CaptureSettings
 
 __all__ = ("JPEG_FORMATS", "RAW_FORMATS", "ChosenMode", "choose")
 
-#: Formats whose frames are JPEGs already.
+#: Formats whose frames are already JPEGs.
 JPEG_FORMATS = ("MJPG", "JPEG")
-#: Formats that `v4l2_tier.capture.encode` turns into JPEG, the cheapest and best first.
+#: Formats that `v4l2_tier.capture.encode` encodes to JPEG, the cheapest and best first.
 RAW_FORMATS = ("YUYV", "UYVY", "YVYU", "VYUY", "NV12", "NV21", "YU12", "YV12", "422P", "RGB3", "BGR3", "GREY")
-#: Without a configured size: no larger than this, which a small board still encodes to H.264 in software ...
+#: Largest size without a configured one: a small board can still encode it to H.264 in software.
 _DEFAULT_WIDTH, _DEFAULT_HEIGHT = 1280, 720
-#: ... and no size at which the camera is slower than this; raw formats often are, on USB 2.
+#: Lowest rate accepted for a larger size without a configured one: raw formats are often slower on USB 2.
 _FLUENT_FPS = 15
 _DEFAULT_FPS = 30
-#: Rates are told as rounded fractions: 29.97 serves who asked for 30, and 30.0003 is not above 30.
+#: Relative difference of equal rates: drivers round them, so 29.97 fulfils 30, and 30.0003 is not above 30.
 _CLOSE = 0.01
 
 
 @dataclass(frozen=True, slots=True)
 class ChosenMode:
-    """`interval` is the time between frames (seconds). `notes` say which wishes the camera cannot fulfil, and why."""
+    """Mode to capture in; `interval` is the time between frames (seconds), `notes` the settings it does not meet."""
 
     pixel_format: str
     width: int
@@ -52,13 +52,13 @@ class _Candidate:
 
 
 def choose(capabilities: Capabilities, settings: CaptureSettings) -> ChosenMode:
-    """The offered mode that comes nearest to the settings.
+    """Return the offered mode nearest to the settings.
 
-    The format counts first (the configured one, else JPEG, because it needs no encoder and the least of the bus), then
-    the size, then the rate. Without a configured size it is the largest up to 1280x720 that gives 15 frames a second.
+    The format counts first (the configured one, else JPEG, which needs no encoder and the least bandwidth), then the
+    size, then the rate. Without a configured size, choose the largest up to 1280x720 with at least 15 frames per second.
 
     Raises:
-        CaptureFailed: (`no_usable_format`) the camera offers nothing that is a JPEG or can be made one.
+        CaptureFailed: (`no_usable_format`) no offered format is JPEG or can be encoded to it.
     """
     formats = _usable_formats(capabilities, settings)
     wanted_fps = settings.fps or _DEFAULT_FPS
@@ -76,7 +76,7 @@ def choose(capabilities: Capabilities, settings: CaptureSettings) -> ChosenMode:
 
 
 def _usable_formats(capabilities: Capabilities, settings: CaptureSettings) -> list[PixelFormat]:
-    """The configured format if it can be used, else all JPEG ones, else all raw ones that can be encoded."""
+    """Return the configured format if usable, else all JPEG formats, else all raw formats that can be encoded."""
     wanted = (settings.pixel_format or "").rstrip()
     for codes in ((wanted,), JPEG_FORMATS, RAW_FORMATS):
         usable = [
@@ -90,17 +90,17 @@ def _usable_formats(capabilities: Capabilities, settings: CaptureSettings) -> li
 
 
 def _no_usable_format(capabilities: Capabilities) -> CaptureFailed:
-    offered = ", ".join(pixel_format.code for pixel_format in capabilities.formats) or "none at all"
+    offered = ", ".join(pixel_format.code for pixel_format in capabilities.formats) or "none"
     return CaptureFailed(
-        f"The camera offers no picture format that can be used: {offered}.",
+        f"The camera offers no picture format that the agent can use (offered: {offered}).",
         reason="no_usable_format",
-        suggestion=f"Usable are {', '.join((*JPEG_FORMATS, *RAW_FORMATS))}.",
+        suggestion=f"Use a camera that offers one of {', '.join((*JPEG_FORMATS, *RAW_FORMATS))}.",
     )
 
 
 def _candidates(pixel_format: PixelFormat, settings: CaptureSettings) -> Iterator[_Candidate]:
     for size in pixel_format.sizes:
-        if min(size.width.minimum, size.height.minimum) <= 0:  # a descriptor that nobody filled in
+        if min(size.width.minimum, size.height.minimum) <= 0:  # an empty descriptor
             continue
         width = _nearest(size.width, settings.width or _from_height(settings) or _DEFAULT_WIDTH)
         height = _nearest(size.height, settings.height or _from_width(settings, width) or _DEFAULT_HEIGHT)
@@ -116,7 +116,7 @@ def _from_width(settings: CaptureSettings, width: int) -> int | None:
 
 
 def _nearest(span: Span, wanted: int) -> int:
-    """The value of `span` nearest to `wanted`."""
+    """Return the value of `span` nearest to `wanted`."""
     clamped = min(max(wanted, span.minimum), span.maximum)
     steps = round((clamped - span.minimum) / max(span.step, 1))
     value = span.minimum + steps * max(span.step, 1)
@@ -124,7 +124,7 @@ def _nearest(span: Span, wanted: int) -> int:
 
 
 def _best_interval(size: FrameSize, settings: CaptureSettings) -> Fraction:
-    """The interval nearest to the configured rate; without one the shortest that is not above 30 frames a second."""
+    """Return the interval nearest to the configured rate, else that of the highest rate up to 30 frames per second."""
     wanted = 1 / Fraction(settings.fps or _DEFAULT_FPS).limit_denominator(1001)
     offered = [_nearest_interval(intervals, wanted) for intervals in size.intervals if intervals.longest > 0]
     if not offered:
@@ -137,7 +137,7 @@ def _best_interval(size: FrameSize, settings: CaptureSettings) -> Fraction:
 
 def _nearest_interval(intervals: Intervals, wanted: Fraction) -> Fraction:
     shortest = intervals.shortest
-    if shortest <= 0:  # a driver that has not thought about its fastest
+    if shortest <= 0:  # the driver leaves its highest rate open
         shortest = min(wanted, intervals.longest)
     clamped = min(max(wanted, shortest), intervals.longest)
     if intervals.step <= 0 or clamped == intervals.longest:
@@ -146,12 +146,12 @@ def _nearest_interval(intervals: Intervals, wanted: Fraction) -> Fraction:
 
 
 def _distance(value: float, wanted: float) -> float:
-    """0 where they are equal, and the same for twice and half."""
+    """Return the absolute logarithm of the ratio: 0 if equal, and the same for double and half."""
     return abs(math.log(value / wanted))
 
 
 def _badness(candidate: _Candidate, settings: CaptureSettings, wanted_fps: float) -> tuple[float, float, int]:
-    """Compared by size, then rate, then format; smaller is better."""
+    """Return the sort key of a mode: size, then rate, then format; smaller is better."""
     rate = _distance(float(1 / candidate.interval), wanted_fps)
     codes = (*JPEG_FORMATS, *RAW_FORMATS)
     return _size_badness(candidate, settings), round(rate, 2), codes.index(candidate.pixel_format)
@@ -170,7 +170,7 @@ def _size_badness(candidate: _Candidate, settings: CaptureSettings) -> float:
 
 
 def _default_size_badness(candidate: _Candidate, fluent_fps: float) -> float:
-    """The largest that fits and is fluent; else what fits and is fastest; else what is smallest."""
+    """Prefer the largest size that fits and is fluent, else the fastest that fits, else the smallest."""
     area_ratio = candidate.width * candidate.height / (_DEFAULT_WIDTH * _DEFAULT_HEIGHT)
     fps = float(1 / candidate.interval)
     if candidate.width > _DEFAULT_WIDTH or candidate.height > _DEFAULT_HEIGHT:
@@ -184,13 +184,13 @@ def _notes(chosen: _Candidate, capabilities: Capabilities, settings: CaptureSett
     wanted = (settings.pixel_format or "").rstrip()
     if wanted and wanted != chosen.pixel_format:
         offered = ", ".join(pixel_format.code for pixel_format in capabilities.formats)
-        yield f"the picture format {wanted} cannot be used (offered: {offered}); {chosen.pixel_format} is taken"
+        yield f"the picture format {wanted} cannot be used (offered: {offered}); using {chosen.pixel_format}"
     width, height = settings.width or chosen.width, settings.height or chosen.height
     if (width, height) != (chosen.width, chosen.height):
         yield (
             f"{settings.width or '?'}x{settings.height or '?'} is not offered;"
-            f" {chosen.width}x{chosen.height} is taken"
+            f" using {chosen.width}x{chosen.height}"
         )
     fps = float(1 / chosen.interval)
     if settings.fps and _distance(fps, settings.fps) > _CLOSE:
-        yield f"{settings.fps:g} frames per second are not offered at this size; {fps:g} are taken"
+        yield f"{settings.fps:g} frames per second are not offered at this size; using {fps:g}"

@@ -1,4 +1,4 @@
-"""Capabilities as clients see them: modes with rates, controls."""
+"""Conversion of capabilities to the modes and controls that clients see."""
 
 from collections.abc import Iterator
 
@@ -7,13 +7,13 @@ from v4l2_tier.device.capabilities import Capabilities, DeviceControl, FrameSize
 
 __all__ = ("controls_of", "modes_of")
 
-#: What is shown of a range: its ends and the usual values between.
+#: Values listed of a range, besides its ends.
 _USUAL_SIZES = ((640, 480), (1280, 720), (1920, 1080), (3840, 2160))
 _USUAL_FPS = (5, 10, 15, 25, 30, 60)
 
 
 def modes_of(capabilities: Capabilities) -> tuple[CameraMode, ...]:
-    """Every format at every size, once; of ranges the ends and the usual values between."""
+    """Return each format at each size once; of a range, its ends and common values between."""
     modes = (
         CameraMode(pixel_format.code, width, height, _rates(size))
         for pixel_format in capabilities.formats
@@ -57,7 +57,7 @@ def _has(span: Span, value: int) -> bool:
 
 
 def _rates(size: FrameSize) -> tuple[float, ...]:
-    """Frames per second, fastest first."""
+    """Return the rates in frames per second, highest first."""
     rates = {rate for intervals in size.intervals for rate in _rates_of(intervals)}
     return tuple(sorted(rates, reverse=True))
 

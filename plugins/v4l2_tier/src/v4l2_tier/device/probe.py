@@ -1,8 +1,8 @@
-"""Asking a device what it is and what it offers. Everything here opens devices and may block: it is for a worker thread.
+"""Probe of a device's kind and capabilities. It opens the device and may block: call it in a worker thread.
 
-linuxpy's structures and its `ioctl` are used, and not its `Device` or its iterators: those fail on values that they do
-not know (any enumeration), on overlay devices (`UnboundLocalError`), round frame rates through floating point and stop
-at 128 entries (0.25). Importing only the structures also saves 15 MB.
+It uses linuxpy's structures and `ioctl`, but not its `Device` or iterators. In linuxpy 0.25 those fail on unknown
+enumeration values and on overlay devices (`UnboundLocalError`), round frame rates through floating point and stop at
+128 entries. Importing only the structures also saves 15 MB.
 """
 
 import errno
@@ -30,17 +30,17 @@ _M2M_MPLANE, _M2M, _STREAMING, _IO_MC, _DEVICE_CAPS = 0x4000, 0x8000, 0x04000000
 _BUF_VIDEO_CAPTURE = 1
 #: V4L2_FRMSIZE_TYPE_DISCRETE and V4L2_FRMIVAL_TYPE_DISCRETE; 2 is continuous, 3 stepwise.
 _DISCRETE, _CONTINUOUS = 1, 2
-#: No device has so many of anything; a driver that ignores the index must not keep us for ever.
+#: Most entries read of an enumeration, far above any real device: a driver may ignore the index and never end.
 _MOST = 4096
-#: Some cameras list a size or a rate twice; so many alike in a row are a driver that ignores the index.
+#: Most equal entries in a row: some cameras repeat a size or rate, but more mean that the driver ignores the index.
 _MOST_ALIKE = 4
 
-#: What ends an enumeration; ENODATA is said where the present input has none.
+#: Errors that end an enumeration; ENODATA means that the current input has no entries.
 _END = frozenset({errno.EINVAL, errno.ENOTTY, errno.ENODATA})
 
 
 class _Indexed(Protocol):
-    """A structure of linuxpy's that is the question and the answer of an enumeration; the index is its first field."""
+    """Structure of linuxpy for both request and result of an enumeration; the index is its first field."""
 
     index: int
 
@@ -52,17 +52,17 @@ StructT = TypeVar("StructT", bound=_Indexed)
 
 @dataclass(frozen=True, slots=True)
 class NoCamera:
-    """A node that gives no pictures by itself. `remarkable`: its owner might expect that it does."""
+    """Result for a node that is not a usable camera; `remarkable` if a user might expect that it is one."""
 
     why: str
     remarkable: bool = False
 
 
 def probe(node: Path) -> Capabilities | NoCamera:
-    """What `node` offers.
+    """Return the capabilities of `node`, or the reason why it is not a camera.
 
     Raises:
-        OSError: it cannot be opened or asked.
+        OSError: the device cannot be opened or does not answer.
     """
     descriptor = os.open(node, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
@@ -82,7 +82,7 @@ def _probe(descriptor: int) -> Capabilities | NoCamera:
     if refusal is not None:
         return refusal
     if not any(_enumerate(descriptor, raw.IOC.ENUMINPUT, raw.v4l2_input())):
-        return NoCamera("it has no input, as converters and codecs have none")
+        return NoCamera("it has no video input, like converters and codecs")
     return Capabilities(
         driver=told.driver.decode(errors="replace"),
         card=told.card.decode(errors="replace"),
@@ -94,20 +94,20 @@ def _probe(descriptor: int) -> Capabilities | NoCamera:
 
 def _refusal(flags: int, card: str) -> NoCamera | None:
     if flags & (_M2M | _M2M_MPLANE | _VIDEO_OUTPUT | _OUTPUT_MPLANE):
-        return NoCamera("it takes pictures in")
+        return NoCamera("it is an output, a converter or a codec")
     if not flags & (_VIDEO_CAPTURE | _CAPTURE_MPLANE):
-        return NoCamera("it captures no pictures")
+        return NoCamera("it does not capture video")
     if flags & _IO_MC:
-        return NoCamera(f"{card} has to be set up through the media controller, which is not supported", True)  # noqa: FBT003 - its name is above
+        return NoCamera(f"{card} needs setup through the media controller, which is not supported", True)  # noqa: FBT003 - its name is above
     if not flags & _VIDEO_CAPTURE:
-        return NoCamera(f"{card} captures in several planes, which is not supported", True)  # noqa: FBT003 - as above
+        return NoCamera(f"{card} supports only multi-planar capture, which is not supported here", True)  # noqa: FBT003 - as above
     if not flags & _STREAMING:
-        return NoCamera(f"{card} cannot stream, only be read, which is not supported", True)  # noqa: FBT003 - as above
+        return NoCamera(f"{card} supports only read(), not streaming, which is required", True)  # noqa: FBT003 - as above
     return None
 
 
 def _enumerate(descriptor: int, request: int, entry: StructT) -> Iterator[StructT]:
-    """`entry` filled in for index 0, 1, ... until the driver has no more; the same object each time."""
+    """Yield `entry` filled in for index 0, 1, ... until the driver has no more; the same object each time."""
     from linuxpy.ioctl import ioctl
 
     before, alike = b"", 0
@@ -139,7 +139,7 @@ def _formats(descriptor: int) -> Iterator[PixelFormat]:
 
 
 def _four_characters(code: int) -> str:
-    """As v4l2-ctl prints it; bit 31 says big-endian."""
+    """Return the code as v4l2-ctl prints it; bit 31 means big-endian."""
     characters = (code & 0x7FFFFFFF).to_bytes(4, "little").decode("latin-1")
     return f"{characters}-BE" if code >> 31 else characters.rstrip()
 
@@ -167,7 +167,7 @@ def _spans(entry: "raw.v4l2_frmsizeenum") -> tuple[Span, Span]:
 
 
 def _present_size(descriptor: int, code: int) -> tuple[FrameSize, ...]:
-    """Of a driver that enumerates no sizes: the one that it would give now. Nothing is changed by asking."""
+    """Return the current size of a driver that enumerates none; changes no setting."""
     from linuxpy.ioctl import ioctl
     from linuxpy.video import raw
 

@@ -1,4 +1,4 @@
-"""Reading a device's image controls."""
+"""Reader of a device's image controls."""
 
 import errno
 import logging
@@ -16,7 +16,7 @@ __all__ = ("read_controls",)
 
 _log = logging.getLogger("camera_agent.v4l2_tier")
 
-#: V4L2_CTRL_TYPE_*; other types (strings, classes, structures) are nothing that a picture depends on.
+#: V4L2_CTRL_TYPE_*; other types (strings, classes, structures) do not affect the picture.
 _KINDS = {
     1: "integer",
     2: "boolean",
@@ -29,16 +29,16 @@ _KINDS = {
 _MENUS = ("menu", "integer_menu")
 # V4L2_CTRL_FLAG_*
 _DISABLED, _READ_ONLY, _INACTIVE, _WRITE_ONLY, _NEXT = 0x1, 0x4, 0x10, 0x40, 0x80000000
-#: A driver that gives the same control again and again must not keep us for ever.
+#: Most controls read: a faulty driver may enumerate without end.
 _MOST = 1024
-#: A menu with more is none; its range is the driver's word.
+#: Most entries read of a menu: a driver may report a wrong range.
 _MOST_CHOICES = 256
-#: The device is gone, or answers nothing at all: what it has cannot be known now.
+#: Errors of a device that is gone or does not answer.
 _NO_ANSWER = frozenset({errno.ENODEV, errno.ENXIO, errno.ETIMEDOUT})
 
 
 def read_controls(descriptor: int) -> Iterator[DeviceControl]:
-    """All controls of known types; one that cannot be read costs itself.
+    """Yield all controls of known types; a control that cannot be read does not affect the others.
 
     Raises:
         OSError: the device is gone, or does not answer.
@@ -76,7 +76,9 @@ def _each(descriptor: int) -> Iterator["raw.v4l2_query_ext_ctrl"]:
         except OSError as error:
             _check_there(error)
             if error.errno not in (errno.EINVAL, errno.ENOTTY):
-                _log.info("the controls after number %#x cannot be read: %s", control_id, error.strerror)
+                _log.info(
+                    "skipping the controls after %#x, which cannot be read: %s", control_id, error.strerror
+                )
             return
         if control.id <= control_id:
             return
@@ -94,7 +96,7 @@ def _variable_name(text: str) -> str:
 
 
 def _value(descriptor: int, control: "raw.v4l2_query_ext_ctrl", kind: str) -> int:
-    """What it is set to; the default where it cannot be read."""
+    """Return the control's value, or its default if it cannot be read."""
     if kind == "button" or control.flags & _WRITE_ONLY:
         return int(control.default_value)
     try:
@@ -105,7 +107,7 @@ def _value(descriptor: int, control: "raw.v4l2_query_ext_ctrl", kind: str) -> in
 
 
 def _choices(descriptor: int, control: "raw.v4l2_query_ext_ctrl", kind: str) -> Iterator[tuple[int, str]]:
-    """Menus have holes: a number without an entry is refused with EINVAL."""
+    """Yield the entries of a menu, which may have gaps: the driver refuses an unused number with EINVAL."""
     from linuxpy.ioctl import ioctl
     from linuxpy.video import raw
 

@@ -1,4 +1,4 @@
-"""How uncompressed frames lie in memory, as V4L2 defines it; nothing here needs numpy."""
+"""Memory layout of uncompressed frames, as V4L2 defines it; needs no numpy."""
 
 from dataclasses import dataclass
 
@@ -16,9 +16,9 @@ _RGB = ("RGB3", "BGR3")
 
 @dataclass(frozen=True, slots=True)
 class RawLayout:
-    """`bytes_per_line` includes padding; of planar formats it is that of the first plane.
+    """Layout of a frame; `bytes_per_line` includes padding and, in planar formats, belongs to the first plane.
 
-    `colorspace`, `encoding` and `quantization` are the numbers of `v4l2_pix_format`, 0 for the default.
+    `colorspace`, `encoding` and `quantization` are the values of `v4l2_pix_format`, 0 for the default.
     """
 
     code: str
@@ -31,8 +31,8 @@ class RawLayout:
 
     @property
     def line_bytes(self) -> int:
-        """At least what the pixels need: some drivers leave `bytes_per_line` empty."""
-        if self.code in _SEMI_PLANAR:  # chroma lines are of pairs, as long as those of luma
+        """Length of a line, at least as long as its pixels need: some drivers leave `bytes_per_line` empty."""
+        if self.code in _SEMI_PLANAR:  # lines of chroma pairs are as long as lines of luma
             return max(self.bytes_per_line, (self.width + 1) // 2 * 2)
         if self.code in _PACKED_YUV:
             return max(self.bytes_per_line, (self.width + 1) // 2 * 4)
@@ -40,12 +40,12 @@ class RawLayout:
 
     @property
     def chroma_line_bytes(self) -> int:
-        """Of the second and third plane of a format with three."""
+        """Length of a line in the second and third plane of a format with three."""
         return (self.line_bytes + 1) // 2
 
     @property
     def size_bytes(self) -> int:
-        """The length of a whole frame, without padding behind its last plane."""
+        """Length of a frame without padding behind its last plane."""
         lines = self.line_bytes * self.height
         if self.code in _SEMI_PLANAR:
             return lines + self.line_bytes * ((self.height + 1) // 2)
@@ -57,10 +57,10 @@ class RawLayout:
 
     @property
     def is_limited_range(self) -> bool:
-        """Whether black is 16 and white 235 (video range), where a JPEG's are 0 and 255.
+        """True for video range (black 16, white 235), False for JPEG's full range (0 to 255).
 
-        The default is that of the kernel's V4L2_MAP_QUANTIZATION_DEFAULT, but for GREY: cameras that have no colours
-        send their sensor's whole range.
+        The default follows the kernel's V4L2_MAP_QUANTIZATION_DEFAULT, except for GREY: monochrome cameras send their
+        sensor's full range.
         """
         if self.code in _RGB:
             return False

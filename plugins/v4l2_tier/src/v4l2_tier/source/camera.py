@@ -121,7 +121,7 @@ class V4l2Camera:
                 found = error
             tg.cancel_scope.cancel()
         if isinstance(found, OSError):
-            raise explain(found, "reading its capabilities") from found
+            raise explain(found, "reading the camera's capabilities") from found
         return found
 
     async def _tell_if_slow(self, on_examined: Callable[[], None]) -> None:
