@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agent_core import __version__
-from agent_core.api.events import core_topics
-from agent_core.api.methods import core_methods
+from agent_core.api.contract import core_methods, core_topics
 from agent_core.api.session import add_session_methods
 from agent_core.app.foundation import Foundation
 from agent_core.auth.api_keys import ApiKeys
 from agent_core.auth.authenticator import Authenticator
 from agent_core.auth.limits import FailureThrottle, RateLimiter
+from agent_core.auth.links import DownloadLinks
 from agent_core.auth.secret import Secret
 from agent_core.auth.tokens import TokenAuthority
 from agent_core.base.socket_place import SocketPlace
@@ -21,9 +21,7 @@ from agent_core.rpc.session import SharedParts
 from agent_core.rpc.sessions import Sessions
 from agent_core.rpc.table import MethodTable
 from agent_core.rpc.topics import EventTopics
-from agent_core.web import DownloadLinks, MadeAtFirstRequest
-from agent_core.web.metrics import metric_lines
-from agent_core.web.server import RpcServer
+from agent_core.web.server import LazyApp, RpcServer
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -68,7 +66,7 @@ def build_server(
     return RpcServer(
         config.server,
         sessions,
-        MadeAtFirstRequest(lambda: _web_app(controller, access, sessions)),
+        LazyApp(lambda: _web_app(controller, access, sessions)),
         local=SocketPlace(config.storage.local_socket, clock=foundation.clock, mode=0o600),
     )
 
@@ -92,7 +90,7 @@ def _sessions(
 
 
 def _web_app(controller: Controller, access: ClientAccess, sessions: Sessions) -> "ASGIApp":
-    from agent_core.web.routes import web_app
+    from agent_core.web.routes import metric_lines, web_app
 
     return web_app(
         ready=controller.ready,

@@ -1,6 +1,6 @@
 """The HTTP routes."""
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from email.utils import formatdate
 from functools import partial
 from typing import Protocol
@@ -26,7 +26,7 @@ from agent_core.base.workers import WorkerPool
 from agent_core.media.downloads import OpenedFile, ServedFile
 from agent_core.web.ranges import Answer, answer_for
 
-__all__ = ("Gate", "OpenDownload", "web_app")
+__all__ = ("Gate", "OpenDownload", "metric_lines", "web_app")
 
 #: Kinds of files; each may lie on a disk of its own.
 _KINDS = ("snapshots", "recordings")
@@ -103,6 +103,22 @@ def _metrics(metrics: Callable[[], Iterable[str]], gate: Gate) -> _Endpoint:
         return PlainTextResponse("".join(f"{line}\n" for line in metrics()), media_type=_METRICS_TYPE)
 
     return answer
+
+
+def metric_lines(*, cameras: Mapping[str, int], connections: int) -> Iterator[str]:
+    """Yield the lines of `/metrics` in the Prometheus text format, without line ends.
+
+    Args:
+        cameras: number of cameras by status.
+        connections: number of open WebSocket connections.
+    """
+    yield "# HELP camera_agent_cameras Cameras by status."
+    yield "# TYPE camera_agent_cameras gauge"
+    for status, count in sorted(cameras.items()):
+        yield f'camera_agent_cameras{{status="{status}"}} {count}'
+    yield "# HELP camera_agent_connections Open WebSocket connections."
+    yield "# TYPE camera_agent_connections gauge"
+    yield f"camera_agent_connections {connections}"
 
 
 class _FileRoute:

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+from collections.abc import Callable
 from contextlib import ExitStack
 from email.utils import formatdate
 from ssl import SSLContext
@@ -19,16 +20,16 @@ from agent_core.rpc.sessions import Sessions
 from agent_core.web.acceptor import Door, LocalDoor
 from agent_core.web.engine import Engine
 from agent_core.web.listener import bind, tls_context
+from agent_core.web.log_limit import limit_repetitions
 from agent_core.web.origin import origin_allowed
 from agent_core.web.places import PlaceLimits, Places
-from agent_core.web.sparing import logging_sparingly
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from agent_core.web.socket_protocol import Trust
 
-__all__ = ("RpcServer",)
+__all__ = ("LazyApp", "RpcServer")
 
 _LOG = logging.getLogger("camera_agent.rpc.door")
 #: What is logged there is said by, or about, peers that may be anybody.
@@ -108,7 +109,7 @@ class RpcServer:
         """
         tls = tls_context(self._config.tls_certificate, self._config.tls_key)
         with ExitStack() as held:
-            held.enter_context(logging_sparingly(_STRANGERS_LOGS, anyio.current_time))
+            held.enter_context(limit_repetitions(_STRANGERS_LOGS, anyio.current_time))
             doors = self._open_doors(tls, held)
             local = self._open_local(held)
             server = Engine(
@@ -141,6 +142,22 @@ class RpcServer:
         held.callback(self._local.release)
         self._has_local_socket = True
         return LocalDoor(self._local, Places(_LOCAL_PLACES), listening)
+
+
+class LazyApp:
+    """ASGI application that `make` creates at the first request.
+
+    The agent listens without the HTTP framework; with WebSocket clients only, it never loads it.
+    """
+
+    def __init__(self, make: Callable[[], ASGIApp]) -> None:
+        self._make = make
+        self._app: ASGIApp | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._app is None:
+            self._app = self._make()
+        await self._app(scope, receive, send)
 
 
 async def _serve_shielded(server: Engine) -> None:

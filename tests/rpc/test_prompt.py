@@ -5,7 +5,7 @@ import inspect
 import textwrap
 from typing import TYPE_CHECKING
 
-from agent_core.api.methods import core_methods
+from agent_core.api.contract import core_methods
 from agent_core.testing import running_agent
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ import pytest
 from agent_core.auth.api_keys import ApiKeys
 from agent_core.auth.authenticator import Authenticator
 from agent_core.auth.limits import FailureThrottle, RateLimiter
+from agent_core.auth.links import DownloadLinks
 from agent_core.auth.secret import Secret
 from agent_core.auth.tokens import TokenAuthority
 from agent_core.base.clock import SystemClock
@@ -25,7 +26,6 @@ from agent_core.rpc.session import SharedParts
 from agent_core.rpc.sessions import Sessions
 from agent_core.rpc.table import MethodTable
 from agent_core.rpc.topics import EventTopics
-from agent_core.web import DownloadLinks
 from agent_core.web.routes import web_app
 from agent_core.web.server import RpcServer
 

@@ -4,14 +4,14 @@ import logging
 
 import pytest
 
-from agent_core.web.sparing import SparingFilter, logging_sparingly
+from agent_core.web.log_limit import RepetitionFilter, limit_repetitions
 
 LOG = logging.getLogger("camera_agent.test.sparing")
 
 
 def test_the_same_sentence_is_logged_ten_times_a_minute(caplog: pytest.LogCaptureFixture) -> None:
     now_s = [0.0]
-    with logging_sparingly((LOG.name,), lambda: now_s[0]):
+    with limit_repetitions((LOG.name,), lambda: now_s[0]):
         for number in range(100):
             LOG.warning("refused %d", number)
         LOG.warning("something else")
@@ -26,7 +26,7 @@ def test_the_same_sentence_is_logged_ten_times_a_minute(caplog: pytest.LogCaptur
 
 
 def test_other_exceptions_are_another_sentence() -> None:
-    limit = SparingFilter(lambda: 0.0)
+    limit = RepetitionFilter(lambda: 0.0)
 
     def passes(error: Exception) -> bool:
         record = logging.LogRecord("x", logging.ERROR, "", 0, "broken", (), (type(error), error, None))
@@ -37,7 +37,7 @@ def test_other_exceptions_are_another_sentence() -> None:
 
 
 def test_sentences_without_a_template_do_not_fill_the_memory() -> None:
-    limit = SparingFilter(lambda: 0.0)
+    limit = RepetitionFilter(lambda: 0.0)
     for number in range(5000):
         limit.filter(logging.LogRecord("x", logging.ERROR, "", 0, f"number {number}", (), None))
     assert len(limit._seen) <= 1001

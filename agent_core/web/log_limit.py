@@ -1,21 +1,24 @@
-"""A log that strangers cannot fill: the same sentence only so often, and then how often it was left out."""
+"""Limit on repeated log messages, so that unauthenticated peers cannot fill the log.
+
+A module of its own, small as it is: the limit is a decision without I/O, tested without a server.
+"""
 
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-__all__ = ("SparingFilter", "logging_sparingly")
+__all__ = ("RepetitionFilter", "limit_repetitions")
 
 _BURST = 10
 _WINDOW_S = 60.0
-#: Sentences that are remembered; one that has its values filled in before it is logged is another one each time.
+#: Templates remembered. A message formatted before it is logged is a new template each time.
 _MOST = 1000
 
 
-class SparingFilter(logging.Filter):
-    """Lets the same sentence pass ten times within a minute; the next one after that says how many were left out.
+class RepetitionFilter(logging.Filter):
+    """Filter that passes a message ten times per minute; the next one that passes tells how many were dropped.
 
-    The same is what has the same template and the same kind of exception, whatever is filled in.
+    Messages are the same if they have the same template and the same type of exception.
 
     Args:
         clock_s: a monotonic time in seconds.
@@ -24,7 +27,7 @@ class SparingFilter(logging.Filter):
     def __init__(self, clock_s: Callable[[], float]) -> None:
         super().__init__()
         self._clock_s = clock_s
-        #: Begin of the window, how many passed in it, how many did not.
+        #: Start of the window, messages passed in it, messages dropped.
         self._seen: dict[tuple[str, str], tuple[float, int, int]] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -45,9 +48,9 @@ class SparingFilter(logging.Filter):
 
 
 @contextmanager
-def logging_sparingly(names: tuple[str, ...], clock_s: Callable[[], float]) -> Iterator[None]:
-    """Hold the loggers of these names to `SparingFilter` while the context is open."""
-    limit = SparingFilter(clock_s)
+def limit_repetitions(names: tuple[str, ...], clock_s: Callable[[], float]) -> Iterator[None]:
+    """Apply one `RepetitionFilter` to the loggers `names` while the context is open."""
+    limit = RepetitionFilter(clock_s)
     loggers = [logging.getLogger(name) for name in names]
     for logger in loggers:
         logger.addFilter(limit)
