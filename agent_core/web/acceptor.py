@@ -1,4 +1,4 @@
-"""Takes connections from the listening sockets, as many as there are places and descriptors for.
+"""Takes connections from the listening sockets, as many as there are slots and descriptors for.
 
 With the sockets themselves: asyncio's server accepts until there are no descriptors left, logs a traceback for each
 connection that it cannot accept, and loses what it has accepted when it is cancelled in between.
@@ -20,7 +20,7 @@ from anyio.abc import TaskGroup
 
 from agent_core.base.socket_place import LOOK_S, SocketPlace
 from agent_core.web.peer import Peer
-from agent_core.web.places import Places
+from agent_core.web.slots import Slots
 
 __all__ = ("Acceptor", "Door", "LocalDoor")
 
@@ -38,10 +38,10 @@ _CREDENTIALS = struct.Struct("iII")
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """A listening socket, the places behind it, and the certificate to show there."""
+    """A listening socket, the slots behind it, and the certificate to show there."""
 
     listening: socket.socket
-    places: Places
+    slots: Slots
     tls: ssl.SSLContext | None = None
 
     @property
@@ -54,7 +54,7 @@ class LocalDoor:
     """The unix socket for the command line of this host, which is made again when its name is gone."""
 
     place: SocketPlace
-    places: Places
+    slots: Slots
     listening: socket.socket
 
 
@@ -77,7 +77,7 @@ class Acceptor:
         """Accept until cancelled; connections are set up in `tasks`. The listening socket stays the caller's."""
         while True:
             await anyio.wait_readable(door.listening)
-            if door.places.is_full and len(self._refused) >= _MOST_REFUSED:
+            if door.slots.is_full and len(self._refused) >= _MOST_REFUSED:
                 await self._left.wait()  # Who comes meanwhile waits in the kernel's queue.
                 continue
             try:
@@ -120,7 +120,7 @@ class Acceptor:
 
     async def _connect(self, door: Door, client: socket.socket, address: str) -> None:
         with anyio.CancelScope() as scope:
-            peer = Peer(address, door.places, scope.cancel, self._note_gone)
+            peer = Peer(address, door.slots, scope.cancel, self._note_gone)
             if peer.is_refused:
                 if len(self._refused) >= _MOST_REFUSED:
                     client.close()

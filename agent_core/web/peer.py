@@ -1,4 +1,4 @@
-"""One accepted connection: its place, how it is ended, and whether it takes what it is sent."""
+"""One accepted connection: its slot, how it is ended, and whether it takes what it is sent."""
 
 import asyncio
 import socket
@@ -6,7 +6,7 @@ import struct
 from collections.abc import Callable
 from contextlib import suppress
 
-from agent_core.web.places import Places
+from agent_core.web.slots import Slots
 
 __all__ = ("Peer", "Progress")
 
@@ -53,35 +53,35 @@ class Peer:
 
     Args:
         address: its IP address; empty for the local socket.
-        places: where it takes its place, as an anonymous one.
+        slots: where it takes its slot, as an anonymous one.
         end: how it gives way before a protocol has set `end` to something better.
         when_gone: called once, when the connection is closed.
     """
 
     def __init__(
-        self, address: str, places: Places, end: Callable[[], None], when_gone: Callable[["Peer"], None]
+        self, address: str, slots: Slots, end: Callable[[], None], when_gone: Callable[["Peer"], None]
     ) -> None:
         self.address = address
         self.end = end
         self.progress = Progress()
-        self._places = places
+        self._slots = slots
         self._when_gone = when_gone
-        self._place = places.enter(address, self._give_way)
+        self._slot = slots.enter(address, self._give_way)
 
     @property
     def is_refused(self) -> bool:
-        """There was no place for it."""
-        return self._place is None
+        """There was no slot for it."""
+        return self._slot is None
 
     def set_known(self, *, is_known: bool) -> None:
         """Count the connection as that of a known peer, which never gives way, or as an anonymous one."""
-        if self._place is not None:
-            self._places.set_known(self._place, is_known=is_known)
+        if self._slot is not None:
+            self._slots.set_known(self._slot, is_known=is_known)
 
     def gone(self) -> None:
-        """Give the place back: the connection is closed."""
-        if self._place is not None:
-            self._places.leave(self._place)
+        """Give the slot back: the connection is closed."""
+        if self._slot is not None:
+            self._slots.leave(self._slot)
         self._when_gone(self)
 
     def look(self, transport: asyncio.Transport, least_bytes: int) -> None:

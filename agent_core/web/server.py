@@ -22,7 +22,7 @@ from agent_core.web.engine import Engine
 from agent_core.web.listener import bind, tls_context
 from agent_core.web.log_limit import limit_repetitions
 from agent_core.web.origin import origin_allowed
-from agent_core.web.places import PlaceLimits, Places
+from agent_core.web.slots import SlotLimits, Slots
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,7 +44,7 @@ _NO_LOCAL_SOCKET = (
     " set storage.runtime_dir to a short path on a local file system"
 )
 #: For the command line of this host: an own account can do worse than fill them.
-_LOCAL_PLACES = PlaceLimits(total=64, per_address=64, anonymous=64)
+_LOCAL_SLOTS = SlotLimits(total=64, per_address=64, anonymous=64)
 
 
 class RpcServer:
@@ -72,12 +72,12 @@ class RpcServer:
         self._config = config
         self._front = _Front(config, sessions, http)
         self._local = local
-        wanted = PlaceLimits(
+        wanted = SlotLimits(
             config.max_connections, config.max_connections_per_address, config.max_unauthenticated_connections
         )
         descriptors = descriptor_limit() if descriptors is None else descriptors
         limits = wanted.within(descriptors)
-        self._places = Places(limits)
+        self._slots = Slots(limits)
         if limits.total < wanted.total:
             _LOG.warning(_FEWER, limits.total, wanted.total, descriptors)
         self._port: int | None = None
@@ -129,7 +129,7 @@ class RpcServer:
         for each in sockets:
             held.enter_context(each)
         self._port = self._front.port = int(sockets[0].getsockname()[1])
-        return [Door(each, self._places, tls) for each in sockets]
+        return [Door(each, self._slots, tls) for each in sockets]
 
     def _open_local(self, held: ExitStack) -> LocalDoor | None:
         if self._local is None:
@@ -141,7 +141,7 @@ class RpcServer:
             return None
         held.callback(self._local.release)
         self._has_local_socket = True
-        return LocalDoor(self._local, Places(_LOCAL_PLACES), listening)
+        return LocalDoor(self._local, Slots(_LOCAL_SLOTS), listening)
 
 
 class LazyApp:

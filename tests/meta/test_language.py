@@ -22,7 +22,7 @@ NOT_YET_REWRITTEN = {
     "agent_core/streams/publishers/runner.py",
     "agent_core/testing/mediamtx.py",
     "agent_core/web/origin.py",
-    "agent_core/web/places.py",
+    "agent_core/web/slots.py",
     "bench/vm.py",
     "scripts/api-tables",
 }

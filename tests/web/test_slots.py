@@ -1,26 +1,26 @@
-"""Who gets a place and who gives way."""
+"""Who gets a slot and who gives way."""
 
 import pytest
 
-from agent_core.web.places import Place, PlaceLimits, Places
+from agent_core.web.slots import Slot, SlotLimits, Slots
 
 
 class Door:
     def __init__(self, total: int = 10, per_address: int = 10, anonymous: int = 10) -> None:
-        self.places = Places(PlaceLimits(total, per_address, anonymous))
+        self.slots = Slots(SlotLimits(total, per_address, anonymous))
         self.gone: list[str] = []
 
-    def enter(self, name: str, address: str = "a") -> Place | None:
+    def enter(self, name: str, address: str = "a") -> Slot | None:
         def give_way() -> None:
             self.gone.append(name)
 
-        return self.places.enter(address, give_way)
+        return self.slots.enter(address, give_way)
 
-    def known(self, name: str, address: str = "a") -> Place:
-        place = self.enter(name, address)
-        assert place is not None
-        self.places.set_known(place, is_known=True)
-        return place
+    def known(self, name: str, address: str = "a") -> Slot:
+        slot = self.enter(name, address)
+        assert slot is not None
+        self.slots.set_known(slot, is_known=True)
+        return slot
 
 
 def test_the_oldest_anonymous_gives_way_when_their_share_is_full() -> None:
@@ -28,7 +28,7 @@ def test_the_oldest_anonymous_gives_way_when_their_share_is_full() -> None:
     for number in range(5):
         assert door.enter(str(number)) is not None
     assert door.gone == ["0", "1", "2"]
-    assert (len(door.places), door.places.anonymous) == (2, 2)
+    assert (len(door.slots), door.slots.anonymous) == (2, 2)
 
 
 def test_who_is_known_stays() -> None:
@@ -37,18 +37,18 @@ def test_who_is_known_stays() -> None:
     for number in range(100):
         door.enter(str(number))
     assert door.gone == [str(number) for number in range(99)]
-    assert len(door.places) == 2
+    assert len(door.slots) == 2
 
 
 @pytest.mark.parametrize("limits", [{"total": 3}, {"per_address": 3}])
-def test_where_all_are_known_a_newcomer_gets_no_place(limits: dict[str, int]) -> None:
+def test_where_all_are_known_a_newcomer_gets_no_slot(limits: dict[str, int]) -> None:
     door = Door(**limits)
     users = [door.known(str(number)) for number in range(3)]
     assert door.enter("late") is None
     assert door.gone == []
-    assert door.places.is_full is ("total" in limits)
-    door.places.leave(users[1])
-    assert not door.places.is_full
+    assert door.slots.is_full is ("total" in limits)
+    door.slots.leave(users[1])
+    assert not door.slots.is_full
     assert door.enter("late") is not None
 
 
@@ -85,7 +85,7 @@ def test_who_is_no_longer_known_is_the_newest_of_the_anonymous() -> None:
     user = door.known("user")
     door.enter("first")
     door.enter("second")
-    door.places.set_known(user, is_known=False)
+    door.slots.set_known(user, is_known=False)
     assert door.gone == ["first"]
     door.enter("third")
     assert door.gone == ["first", "second"]
@@ -96,6 +96,6 @@ def test_leaving_twice_and_being_known_afterwards_change_nothing() -> None:
     first = door.enter("first")
     assert first is not None
     door.enter("second")
-    door.places.leave(first)
-    door.places.set_known(first, is_known=True)
-    assert (len(door.places), door.places.anonymous) == (1, 1)
+    door.slots.leave(first)
+    door.slots.set_known(first, is_known=True)
+    assert (len(door.slots), door.slots.anonymous) == (1, 1)
