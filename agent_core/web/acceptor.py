@@ -98,7 +98,7 @@ class Acceptor:
         while True:
             with listening:
                 async with anyio.create_task_group() as accepting:
-                    accepting.start_soon(self.run, Door(listening, local.places), tasks)
+                    accepting.start_soon(self.run, Door(listening, local.slots), tasks)
                     await local.place.wait_lost()
                     accepting.cancel_scope.cancel()
             listening = await _listen_again(local.place)
