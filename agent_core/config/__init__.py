@@ -1,4 +1,4 @@
-"""The configuration: its sections, and how files and environment become them."""
+"""Configuration: its sections, and loading them from files and environment."""
 
 from agent_core.config.loading import config_files, explain_validation, load_config
 from agent_core.config.sections import (

@@ -1,6 +1,6 @@
-"""Reading the configuration: files and environment merged, validated once, mistakes named.
+"""Loading of the configuration: files and environment are merged, then validated once.
 
-The sections themselves are in `agent_core.config.sections`.
+`agent_core.config.sections` defines the sections.
 """
 
 import difflib
@@ -26,15 +26,15 @@ SYSTEM_CONFIG = Path("/etc/camera-agent/config.toml")
 
 
 def config_files(explicit: Path | None) -> tuple[Path, ...]:
-    """The files to read, in order; later ones win.
+    """Return the files to read, in order; later files override earlier ones.
 
-    `explicit` alone, else the system's file, else the user's (XDG); each with the `conf.d/*.toml` beside it.
+    The main file is `explicit`, else the system's, else the user's (XDG). The files `conf.d/*.toml` beside it follow.
 
     Raises:
         ConfigError: `explicit` does not exist.
     """
     if explicit is not None and not explicit.is_file():
-        raise ConfigError(f"There is no configuration file {explicit}.", reason="config_missing")
+        raise ConfigError(f"The configuration file {explicit} does not exist.", reason="config_missing")
     main = explicit or next((path for path in (SYSTEM_CONFIG, *_user_config()) if path.is_file()), None)
     if main is None:
         return ()
@@ -42,7 +42,7 @@ def config_files(explicit: Path | None) -> tuple[Path, ...]:
 
 
 def _user_config() -> tuple[Path, ...]:
-    """Return the user's file, there or not; nothing for an account without a home."""
+    """Return the path of the user's file, which may not exist; nothing for an account without a home folder."""
     try:
         base = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
     except RuntimeError:
@@ -54,11 +54,13 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(read_small(path, follow=True).decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}.", reason="config_unreadable") from error
+        raise ConfigError(
+            f"The configuration file {path} cannot be read: {error}.", reason="config_unreadable"
+        ) from error
 
 
 def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Tables are merged key by key; everything else is replaced."""
+    """Return `base` with the values of `over`; tables are merged key by key, other values replaced."""
     merged = dict(base)
     for key, value in over.items():
         below = merged.get(key)
@@ -67,7 +69,7 @@ def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _literal(text: str) -> object:
-    """A TOML value if it reads as one (`8002`, `true`, `["a"]`), else the text itself."""
+    """Return `text` as the TOML value that it spells (`8002`, `true`, `["a"]`), else `text` itself."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
@@ -105,9 +107,12 @@ def _fields(model: Any) -> "Mapping[str, FieldInfo]":
 def explain_validation(
     error: ValidationError, prefix: str = "", root: type[BaseModel] = AgentConfig
 ) -> ConfigError:
-    """The first problem as a sentence that names the key and, for an unknown one, the nearest valid key.
+    """Return the first problem as a sentence that names the key and, if it is unknown, the nearest valid key.
 
-    `root` is the model that was validated, `prefix` where its keys stand in the file.
+    Args:
+        error: the result of the validation.
+        prefix: the table of the validated model in the file.
+        root: the validated model.
     """
     first = error.errors()[0]
     key = ".".join(str(part) for part in (*([prefix] if prefix else []), *first["loc"]))
@@ -120,10 +125,10 @@ def explain_validation(
 
 
 def load_config(files: Iterable[Path] = (), environment: Mapping[str, str] | None = None) -> AgentConfig:
-    """Read `files`, then `CAMERA_AGENT__SECTION__KEY` from `environment`, which wins; validate once.
+    """Read `files`, override them by `CAMERA_AGENT__SECTION__KEY` in `environment`, and validate the result.
 
     Raises:
-        ConfigError: a file that cannot be read, an unknown key, a value out of range.
+        ConfigError: a file cannot be read, a key is unknown, or a value is out of range.
     """
     tree: dict[str, Any] = {}
     for path in files:
