@@ -1,4 +1,4 @@
-"""Start an agent in a process of its own, on free ports and in its own folders, and look at processes from outside."""
+"""Agents in processes of their own, on free ports and in folders of their own, and CPU times of processes."""
 
 import contextlib
 import json
@@ -35,7 +35,7 @@ runtime_dir = "{folder}/run"
 
 @dataclass(frozen=True, slots=True)
 class AgentProcess:
-    """An agent that listens. `http_url` ends without a slash."""
+    """Listening agent. `http_url` has no trailing slash."""
 
     pid: int
     url: str
@@ -53,7 +53,10 @@ class AgentProcess:
 
 @contextlib.asynccontextmanager
 async def agent_process(plugins: str) -> AsyncIterator[AgentProcess]:
-    """An agent with no limits that a benchmark could meet. `plugins` is TOML: the table `[plugins]` and those below."""
+    """Run an agent with limits too high for a benchmark to reach.
+
+    `plugins` is the table `[plugins]` with its subtables, as TOML.
+    """
     with TemporaryDirectory(prefix="bench-") as temporary:
         folder = Path(temporary)
         config = folder / "config.toml"
@@ -74,7 +77,7 @@ async def agent_process(plugins: str) -> AsyncIterator[AgentProcess]:
 
 
 async def connected(url: str) -> ClientConnection:
-    """A connection to a server that may be starting still."""
+    """Connect to a server; retry while it is starting."""
     while True:
         try:
             return await connect(url, compression=None, ping_interval=None)
@@ -83,11 +86,15 @@ async def connected(url: str) -> ClientConnection:
 
 
 def cpu_s(pid: int) -> float:
-    """CPU of all threads, ended ones too, in nanoseconds' resolution: a tick of /proc/PID/stat is a hundred calls."""
-    clock_of_process = (~pid << 3) | 2  # clock_getcpuclockid(3), which Python does not have
+    """Return the CPU seconds of all threads, ended ones included, with a resolution of nanoseconds.
+
+    A tick of /proc/PID/stat would be too coarse: it lasts as long as a hundred calls.
+    """
+    clock_of_process = (~pid << 3) | 2  # as clock_getcpuclockid(3), which Python lacks for other processes
     return time.clock_gettime(clock_of_process)
 
 
 def spread(values: list[float]) -> str:
+    """Return median, minimum and maximum."""
     ordered = sorted(values)
     return f"{ordered[len(ordered) // 2]:.2f}  (min {ordered[0]:.2f}, max {ordered[-1]:.2f})"

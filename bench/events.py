@@ -1,7 +1,7 @@
-"""One event to many subscribed sockets against a bare broadcast to as many, in one run. Times are from its cause on.
+"""Delay of an event to many subscribed sockets, compared with a bare broadcast to as many sockets in the same run.
 
-The cause is a virtual camera that vanishes or comes back, asked for over RPC; the bare server is told to send the same
-text. The sockets are in a process of their own that only notes when each was written to.
+Delays are measured from the cause of the event: an RPC call makes a virtual camera vanish or return, and a message
+makes the bare server send the same text. The sockets are in a process of their own, which only notes arrival times.
 
 scripts/bench events [sockets] [events]
 """
@@ -46,11 +46,11 @@ def request(method: str, **params: object) -> str:
     return json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
 
 
-# The sockets' process
+# Process of the sockets
 
 
 class Listener:
-    """One socket, spoken to with the protocol of `websockets` until it only has to be read."""
+    """WebSocket client; its handshake and calls use `websockets`, later events are read from the plain socket."""
 
     def __init__(self, url: str) -> None:
         uri = parse_uri(url)
@@ -73,7 +73,7 @@ class Listener:
 
 
 def listen(url: str, count: int, greetings: list[str]) -> None:
-    """Open `count` sockets, greet, say so, and then print a line for each wave: when every socket had its event."""
+    """Open `count` sockets, send `greetings` on each, print "ready", then print the arrival times of each event."""
     poll = select.epoll()
     sockets: dict[int, socket.socket] = {}
     for _ in range(count):
@@ -95,16 +95,16 @@ def listen(url: str, count: int, greetings: list[str]) -> None:
         print(json.dumps(arrived_s), flush=True)
 
 
-# The bare server's process
+# Process of the bare server
 
 
 async def serve_bare(port: int) -> None:
-    """Sends whatever one socket says to all others."""
+    """Serve: send each message of a socket to all others."""
     others: set[ServerConnection] = set()
 
     async def handle(ws: ServerConnection) -> None:
         others.add(ws)
-        with contextlib.suppress(ConnectionClosed):  # The sockets' process ends without a word.
+        with contextlib.suppress(ConnectionClosed):  # the process of the sockets ends without closing them
             async for text in ws:
                 broadcast(others - {ws}, text)
 
@@ -112,12 +112,12 @@ async def serve_bare(port: int) -> None:
         await anyio.sleep_forever()
 
 
-# The process that measures
+# Process that measures
 
 
 @dataclass
 class Side:
-    """A server under test: how to make it send one event, and what reads its sockets' times."""
+    """Server under test: `cause` makes it send an event, `lines` are the output of its sockets' process."""
 
     cause: Callable[[], Awaitable[None]]
     lines: BufferedByteReceiveStream
@@ -154,7 +154,7 @@ async def side(
 
 @contextlib.asynccontextmanager
 async def agent_side(sockets: int) -> AsyncIterator[tuple[Side, str]]:
-    """The agent, and the text of one of its events."""
+    """Run the agent; yield it with the text of one of its events."""
     async with agent_process(PLUGINS) as agent:
         url, token = agent.url, agent.token(Role.ADMIN)
         admin = await connected(url)
@@ -221,7 +221,7 @@ async def compare(sockets: int, events: int) -> None:
 
 
 def many_files() -> None:
-    """As many open files as the system lets this process and its children have without asking."""
+    """Raise the soft limit of open files to the hard limit, for this process and its children."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 

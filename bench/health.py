@@ -1,8 +1,8 @@
-"""The media server hangs, and restarts: how long get_status takes meanwhile, and how long until paths are back.
+"""Time of get_status while the media server hangs, and time until paths are restored after its restart.
 
     MEDIAMTX_BIN=... scripts/bench health
 
-Ratios of one run: get_status against a ping, repair against the server's own start-up.
+One run compares get_status with a ping, and the repair with the server's own start-up.
 """
 
 import signal
@@ -66,7 +66,7 @@ async def answers(server: MediaServerClient) -> bool:
 async def after_a_restart(
     client: AgentClient, server: MediaServerUnderTest, program: str, folder: Path
 ) -> None:
-    """The path of a held stream is lost with the server; the clock starts when the new one is started."""
+    """Restart the server, which loses the path of a held stream; print the time from its new start to the repair."""
     await client.call("start_streaming", device="camera0")
     server.signal(signal.SIGKILL)
     await server.process.wait()
@@ -89,7 +89,7 @@ async def after_a_restart(
 async def compare() -> None:
     program = find_mediamtx()
     if program is None:
-        print("no MediaMTX here: set MEDIAMTX_BIN or put mediamtx on PATH")
+        print("MediaMTX not found: set MEDIAMTX_BIN, or put mediamtx on PATH")
         return
     with TemporaryDirectory() as temporary:
         folder = Path(temporary)

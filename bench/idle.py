@@ -1,10 +1,10 @@
-"""Start-up, memory and wake-ups of an agent with all plugins, against a bare interpreter and the smallest server.
+"""Start-up, memory and wake-ups of an agent with all plugins, compared with a bare interpreter and a minimal server.
 
 scripts/bench idle [starts] [seconds]
 
-All run in one environment, one after the other in turns, and medians are compared. Start-up is CPU time (user and
-system) until the process listens, which a busy machine changes least; wall time stands beside it. Wake-ups are context
-switches, voluntary or not, of all threads that the process has had.
+All run in turns in one environment, and medians are compared. Start-up is measured as CPU time (user and system) until
+the process listens, which depends least on the machine's load, and as wall time. Wake-ups are context switches,
+voluntary or not, of all threads that the process has had.
 """
 
 import os
@@ -39,7 +39,7 @@ LOOK_S = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """A program to measure. `argv` gets a new folder; the process listens once the file `sign` is in it."""
+    """Program to measure. `argv` receives a new folder; the process listens once the file `sign` exists in it."""
 
     name: str
     argv: Callable[[Path], list[str]]
@@ -72,7 +72,7 @@ AGENT = Side("agent", agent_argv, "state/endpoint.json")
 
 @dataclass(slots=True)
 class Process:
-    """A child, and what each of its threads had when it was last looked at."""
+    """Child process, with the last count of context switches of each thread."""
 
     pid: int
     folder: Path
@@ -90,7 +90,7 @@ class Process:
         return cls(os.posix_spawn(words[0], words, os.environ, file_actions=actions), folder)
 
     def look(self) -> int:
-        """Context switches so far; a thread that has ended counts with what it had."""
+        """Count and return the context switches so far; ended threads keep their last count."""
         for thread in Path(f"/proc/{self.pid}/task").iterdir():
             try:
                 lines = (thread / "status").read_text().splitlines()
@@ -101,13 +101,13 @@ class Process:
         return sum(self.switches.values())
 
     def memory_mb(self) -> tuple[float, float]:
-        """Resident, and the part of it that no other process shares."""
+        """Return the resident memory, and the part of it that is not shared with other processes."""
         lines = Path(f"/proc/{self.pid}/smaps_rollup").read_text().splitlines()[1:]
         kb = {line.split(":")[0]: int(line.split()[1]) for line in lines}
         return kb["Rss"] / 1024, (kb["Private_Clean"] + kb["Private_Dirty"]) / 1024
 
     def end(self, number: signal.Signals = signal.SIGKILL) -> int:
-        """Returns all context switches that it made, as the kernel counted them."""
+        """End the process; return the kernel's count of all its context switches."""
         os.kill(self.pid, number)
         _, _, used = os.wait4(self.pid, 0)
         shutil.rmtree(self.folder)
@@ -115,7 +115,7 @@ class Process:
 
 
 def start_s(side: Side) -> tuple[float, float]:
-    """CPU and wall time of one start: until it listens, or without a `sign` until it has ended."""
+    """Return CPU and wall time of one start, until the process listens; without `sign`, until it ends."""
     began_s = time.perf_counter()
     process = Process.start(side)
     if side.sign is None:
@@ -137,13 +137,13 @@ def starts(count: int) -> None:
     for number in range(count + 1):
         for side in sides:
             took = start_s(side)
-            if number:  # the first fills caches
+            if number:  # the first start fills caches
                 taken[side.name].append(took)
     medians = {
         name: [statistics.median(each) for each in zip(*all_, strict=True)] for name, all_ in taken.items()
     }
     print(
-        f"start until it listens, medians of {count}: CPU, wall; against the bare interpreter and the smallest server"
+        f"start until it listens, medians of {count}: CPU, wall; compared with the bare interpreter and the smallest server"
     )
     for name, (used_s, wall_s) in medians.items():
         bare, least = medians[BARE.name], medians[SMALLEST.name]
@@ -155,7 +155,7 @@ def starts(count: int) -> None:
 
 
 def idle(duration_s: float) -> None:
-    """All at the same time, so that each meets the same machine."""
+    """Measure all programs at the same time, so that the machine's load is the same for each."""
     running = [(side, Process.start(side)) for side in (LOOP, SMALLEST, AGENT)]
     try:
         watch(running, SETTLE_S)
@@ -174,12 +174,12 @@ def idle(duration_s: float) -> None:
             f"  {side.name:17} {rss_mb:5.1f} MB, {rss_mb / memory[0][0]:.1f} and {rss_mb / memory[1][0]:.1f} times"
             f" ({own_mb:.1f} MB its own){'   (aim: 55 MB)' if side is AGENT else ''};"
             f" {woken[number] / duration_s:.2f} wake-ups per second, {used_s[number] / duration_s:.3%} of a core"
-            f" ({missed[number]} wake-ups of its life not seen)"
+            f" ({missed[number]} wake-ups since its start not seen)"
         )
 
 
 def watch(running: list[tuple[Side, Process]], duration_s: float) -> None:
-    """Look often, so that a thread that ends has been seen."""
+    """Count often, so that threads are counted before they end."""
     until_s = time.monotonic() + duration_s
     while time.monotonic() < until_s:
         for _, process in running:

@@ -1,8 +1,8 @@
-"""Recording's start and stop against one bare PATCH, time to first bytes, and what a reader costs. Ratios of one run.
+"""Start and stop of a recording compared with one bare PATCH, time to the first bytes, CPU of a reader; in one run.
 
 scripts/bench media [rounds]
 
-The embedded server runs as a process of its own here, so that its CPU can be told from the agent's.
+The embedded server runs in a process of its own, so that its CPU is measured without the agent's.
 """
 
 import statistics
@@ -46,7 +46,7 @@ async def timed(client: AgentClient, method: str, **params: object) -> float:
 
 
 async def patched(api: MediaServerClient, conf: PathConf) -> float:
-    """One PATCH, until the server shows it: what the agent waits for too."""
+    """Send a PATCH and wait until the server shows it, as the agent does; return the seconds."""
     began_s = time.perf_counter()
     await api.patch_path("camera0", conf)
     while (now := await api.path_config("camera0")) is None or conf.missing_from(now) != PathConf():
@@ -55,7 +55,7 @@ async def patched(api: MediaServerClient, conf: PathConf) -> float:
 
 
 async def recording_times(client: AgentClient, api: MediaServerClient, rounds: int, name: str) -> None:
-    """On a live path; the PATCHes are those of the agent, between its recordings."""
+    """Print the times of a recording on a live path, and of PATCHes like the agent's, sent between recordings."""
     bare: list[float] = []
     starts: list[float] = []
     stops: list[float] = []
@@ -78,7 +78,7 @@ async def recording_times(client: AgentClient, api: MediaServerClient, rounds: i
 
 
 async def reader_cost(client: AgentClient, server: MediaServerUnderTest) -> float:
-    """CPU seconds of the server for one reader in one second, over what it needs without readers."""
+    """Return the server's CPU seconds per second for one reader, beyond those without readers."""
     url = f"{server.rtsp_url}/camera0"
     words = [
         ffmpeg.locate(),
@@ -109,7 +109,7 @@ async def reader_cost(client: AgentClient, server: MediaServerUnderTest) -> floa
 
 
 async def readers(client: AgentClient, count: int) -> None:
-    """Wait until the path has so many readers besides the agent."""
+    """Wait until the path has `count` readers besides the agent."""
     with anyio.fail_after(30):
         while (await client.call("get_stream_url", device="camera0"))["active_consumers"] != count:
             await anyio.sleep(0.1)
@@ -132,7 +132,7 @@ async def measure(server: MediaServerUnderTest, rounds: int) -> float:
             await anyio.sleep(0.01)
         await recording_times(client, api, rounds, server.name)
         cost = await reader_cost(client, server)
-    print(f"{server.name}: a reader of 640x480 at 30 frames/s costs {cost * 1000:.1f} ms CPU a second")
+    print(f"{server.name}: a reader of 640x480 at 30 frames/s costs {cost * 1000:.1f} ms CPU per second")
     return cost
 
 
@@ -155,12 +155,12 @@ async def main(rounds: int) -> None:
             ours = await measure(server, rounds)
         program = find_mediamtx()
         if program is None:
-            print("no MediaMTX here, so no ratio")
+            print("MediaMTX not found, so there is no ratio")
             return
         (Path(folder) / "mediamtx").mkdir()
         async with running_mediamtx(program, Path(folder) / "mediamtx") as server:
             theirs = await measure(server, rounds)
-        told = f"{ours / theirs:.1f}" if theirs > 0 else "none, MediaMTX's is below what can be measured here"
+        told = f"{ours / theirs:.1f}" if theirs > 0 else "none: MediaMTX's is too small to measure here"
         print(f"CPU of a reader, embedded to MediaMTX: {told}")
 
 

@@ -1,4 +1,4 @@
-"""CPU of one get_camera_list against a bare echo on the same stack, in one run. Prints a ratio (aim: at most 2).
+"""CPU of one get_camera_list compared with a bare echo on the same stack, in one run. Prints a ratio (aim: at most 2).
 
 scripts/bench rpc [calls]
 """

@@ -1,8 +1,8 @@
-"""The smallest server on the agent's stack: anyio, uvicorn and websockets, one echo. What an agent cannot go below.
+"""Minimal echo server on the agent's stack (anyio, uvicorn, websockets): the lower bound for an agent.
 
 python bench/smallest.py FILE
 
-It listens on a free port and writes that into FILE once it does.
+It listens on a free port and then writes the port to FILE.
 """
 
 import sys

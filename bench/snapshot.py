@@ -1,4 +1,4 @@
-"""Tier 0 from the ring against a ping, and tier 1 against the same FFmpeg command run directly; ratios of one run.
+"""Tier 0 from the ring compared with a ping, tier 1 with the same FFmpeg command run directly; ratios of one run.
 
 scripts/bench snapshot [rounds]
 """
@@ -22,7 +22,7 @@ INPUT = ("-f", "lavfi", "-i", "testsrc2=size=1280x720:rate=30")
 
 
 class Source(api.CameraSource):
-    """A camera that only FFmpeg can photograph."""
+    """Camera from which only FFmpeg can take pictures."""
 
     name = "bench"
 
@@ -108,7 +108,7 @@ async def compare(rounds: int) -> None:
         agent.client() as client,
     ):
         await tier_0(client, rounds)
-        await anyio.sleep(12)  # the virtual camera goes cold, so that its FFmpeg does not compete with tier 1
+        await anyio.sleep(12)  # until the virtual camera is cold and its FFmpeg does not compete with tier 1
         await tier_1(client, rounds)
 
 

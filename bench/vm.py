@@ -1,9 +1,9 @@
-"""A picture from a webcam: ours against v4l2-ctl, FFmpeg and ustreamer, in the virtual machine; ratios of one run.
+"""Time of a picture from a webcam, compared with v4l2-ctl, FFmpeg and ustreamer, in the virtual machine.
 
 tests/vm/run -- python3 -m bench.vm [rounds]
 
-The machine's processor is emulated (about eight times slower than the host's), the webcam simulated behind the real
-`uvcvideo`: only the ratios mean something, and those of one run only.
+The machine's processor is emulated (about eight times slower than the host's), and the webcam is simulated behind the
+real `uvcvideo`: only ratios within one run are meaningful.
 """
 
 import http.client
@@ -50,7 +50,7 @@ async def timed_ms(work: Callable[[], Awaitable[object]]) -> float:
 
 
 def told(name: str, times: list[float]) -> float:
-    """Print and return the least: what disturbs this machine only ever adds."""
+    """Print the times and return the shortest: disturbances only add to it."""
     print(f"  {min(times):8.1f} ms  {name}  (median {statistics.median(times):.1f}, most {max(times):.1f})")
     return min(times)
 
@@ -64,7 +64,7 @@ async def ours_cold_ms(camera: Captured) -> float:
         await anyio.sleep(0.01)
     sequence = camera.broker.stats.frames
     took_ms = await timed_ms(lambda: camera.broker.after(sequence))
-    while camera.broker.state.value != "cold":  # nobody else may have it open now
+    while camera.broker.state.value != "cold":  # other programs open the camera next
         await anyio.sleep(0.01)
     return took_ms
 
@@ -95,7 +95,7 @@ async def cold(node: Path, rounds: int) -> None:
     ours: list[float] = []
     theirs: dict[str, list[float]] = {name: [] for name in programs}
     async with captured(node, FORMATS, COLD) as camera:
-        await ours_cold_ms(camera)  # imports, and the format is set
+        await ours_cold_ms(camera)  # for imports and the camera's format
         for _ in range(rounds):
             ours.append(await ours_cold_ms(camera))
             for name, argv in programs.items():
@@ -110,13 +110,13 @@ async def cold(node: Path, rounds: int) -> None:
 
 
 class HttpPictures:
-    """Fetches JPEG files on one kept connection. It blocks: both servers are asked from a worker thread."""
+    """HTTP client that fetches JPEG files on one connection. It blocks: call it in a worker thread."""
 
     def __init__(self, port: int) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
 
     def get(self, target: str) -> None:
-        """Raises AssertionError for an answer that is not a JPEG."""
+        """Fetch a picture. Raises AssertionError if the response is not a JPEG."""
         self._connection.request("GET", target)
         answer = self._connection.getresponse()
         data = answer.read()
@@ -160,7 +160,7 @@ async def ustreamer_ms(node: Path, rounds: int) -> float:
 
 
 async def agent_ms(rounds: int) -> tuple[float, float]:
-    """The newest picture, and one exposed after the call; both stored, and fetched by the link in the answer."""
+    """Return the times of the newest picture and of one exposed after the call; each is stored, then fetched."""
     async with agent_process(AGENT) as agent, AgentClient(agent.url, agent.token(Role.OPERATOR)) as client:
         pictures = HttpPictures(urlsplit(agent.http_url).port or 0)
         device = await first_camera(client)
@@ -170,7 +170,7 @@ async def agent_ms(rounds: int) -> tuple[float, float]:
             at = urlsplit(taken["download_url"])
             await anyio.to_thread.run_sync(pictures.get, f"{at.path}?{at.query}")
 
-        await get(0)  # the camera streams from here on
+        await get(0)  # from here on the camera streams
         await anyio.sleep(2)
         newest = "agent, the newest: take_snapshot, and GET of its file on a kept connection"
         newest_ms = await repeated(newest, rounds, lambda: get(1000))
@@ -189,7 +189,7 @@ async def first_camera(client: AgentClient) -> str:
 
 
 async def warm(node: Path, rounds: int) -> None:
-    """The same work, over the wire, from the same client: until it has the whole JPEG file."""
+    """Print times until the client has the whole JPEG file, from the agent and from ustreamer."""
     print("one picture from a camera that streams, at the client")
     newest_ms, fresh_ms = await agent_ms(rounds)
     async with captured(node, FORMATS) as camera:
@@ -209,7 +209,7 @@ async def warm(node: Path, rounds: int) -> None:
 
 
 async def cpu(node: Path) -> None:
-    print("processor time of one frame in this process (system calls, checks, ring; nobody else looks)")
+    print("processor time of one frame in this process (system calls, checks, ring; no other readers)")
     for settings in (CaptureSettings(pixel_format="MJPG"), CaptureSettings(pixel_format="YUYV")):
         async with captured(node, FORMATS, settings) as camera:
             with camera.broker.demand():
@@ -219,7 +219,7 @@ async def cpu(node: Path) -> None:
                 frames, took_s = camera.broker.stats.frames - frames, time.monotonic() - began_s
                 cpu_s = time.process_time() - cpu_s
                 print(
-                    f"  {settings.pixel_format}: {cpu_s / max(frames, 1) * 1000:.2f} ms a frame,"
+                    f"  {settings.pixel_format}: {cpu_s / max(frames, 1) * 1000:.2f} ms per frame,"
                     f" {cpu_s / took_s:.1%} of a core at {frames / took_s:.1f} frames per second;"
                     f" not used: {camera.dropped or 'none'}"
                 )

@@ -22,8 +22,6 @@ NOT_YET_REWRITTEN = {
     "agent_core/testing/mediamtx.py",
     "agent_core/web/origin.py",
     "agent_core/web/slots.py",
-    "bench/vm.py",
-    "scripts/api-tables",
 }
 
 
