@@ -1,4 +1,4 @@
-"""The agent's health as values: checks, the report of all of them, and the event of a change."""
+"""Values of the agent's health: checks, the report of all checks, and the event of a change."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +9,7 @@ __all__ = ("Check", "CheckStatus", "Health", "HealthReport", "SystemEvent")
 
 @dataclass(frozen=True, slots=True)
 class SystemEvent:
-    """A change of the agent as a whole: `topic` is `system.startup`, `.shutdown` or `.health`; components by name and state."""
+    """Event of the whole agent: `topic` is `system.startup`, `.shutdown` or `.health`; components by name and state."""
 
     topic: str
     status: str
@@ -31,7 +31,7 @@ class CheckStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One health check; `since` is when its status last changed."""
+    """Result of one check; `since` is the time of the last change of `status`."""
 
     name: str
     status: CheckStatus
@@ -41,7 +41,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class HealthReport:
-    """The health of the agent now. `probe_s` is the duration of the last successful probe of the media server."""
+    """Health of the agent now. `probe_s` is the duration of the last answered probe of the media server."""
 
     status: Health
     components: tuple[tuple[str, str], ...]

@@ -1,4 +1,4 @@
-"""How the agent is: probes of the media server, states of the parts, kept so that asking costs nothing."""
+"""Monitor of the agent's health: checks the media server and the disk at intervals and keeps the results."""
 
 import logging
 import shutil
@@ -27,9 +27,9 @@ _log = logging.getLogger("camera_agent.health")
 
 
 class Steady:
-    """A yes or no that needs several equal answers in a row to change.
+    """State that changes only after several contrary answers in a row.
 
-    So one hiccup is no alarm, and one good answer no recovery.
+    One hiccup is not an alarm, and one good answer is not a recovery.
     """
 
     def __init__(self, *, to_fail: int, to_recover: int) -> None:
@@ -43,7 +43,7 @@ class Steady:
         return self._good
 
     def take(self, *, good: bool) -> bool:
-        """Take in one answer; returns what counts now."""
+        """Add an answer; return the state."""
         if good is self._good:
             self._contrary = 0
             return self._good
@@ -54,15 +54,15 @@ class Steady:
 
 
 class HealthMonitor:
-    """Looks at the parts from time to time and keeps what it saw.
+    """Checks the media server and the disk at intervals and keeps the results.
 
     Args:
-        link: the media server; probed without its circuit breaker.
-        components: names and states of the agent's parts, from memory.
-        is_live: whether anything is streamed or recorded, which makes it look more often.
-        folder: the disk with this folder is the one whose space is watched.
-        free_bytes: free space on a folder's disk; blocks, and may raise OSError.
-        disk_limit_s: a disk that takes longer has failed; one that was asleep takes some seconds.
+        link: the media server; probes bypass its circuit breaker.
+        components: returns names and states of the agent's parts, from memory.
+        is_live: returns True while anything is streamed or recorded; checks are more frequent then.
+        folder: a folder on the disk whose free space is watched.
+        free_bytes: returns the free space on a folder's disk; blocks, and may raise OSError.
+        disk_limit_s: longest time for a look at the disk; a sleeping disk needs some seconds.
     """
 
     def __init__(
@@ -92,19 +92,19 @@ class HealthMonitor:
         self._probe_s: float | None = None
         self._checks: dict[str, Check] = {}
         self._announced = Health.HEALTHY
-        #: A test that fails opens the circuit again; that is no news.
+        #: The circuit is half-open: if it opens again, the server is still silent, and needs no extra probe.
         self._was_tested = False
         link.breaker.watch(self._circuit_changed)
 
     @property
     def report(self) -> HealthReport:
-        """From memory; never waits."""
+        """Health of the agent, from memory."""
         components = tuple(self._components())
         checks = tuple(self._checks.values())
         return HealthReport(_overall(components, checks), components, checks, self._probe_s)
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
-        """Look until cancelled."""
+        """Check until cancelled."""
         task_status.started()
         while True:
             await self._look_at_server()
@@ -113,7 +113,7 @@ class HealthMonitor:
             await sleep_unless(self._clock, self._pause_s(), self._link.recovery.doubted)
 
     def _pause_s(self) -> float:
-        """Short from the first probe on that is not answered: the server may be back any moment."""
+        """Return the seconds until the next checks; few from the first unanswered probe on, to notice its return."""
         is_closed = self._link.breaker.state is BreakerState.CLOSED
         if self._link.recovery.is_silent or not (is_closed and self._server.good):
             return self._settings.probe_open_s
@@ -133,7 +133,7 @@ class HealthMonitor:
             detail = (
                 error.details
                 if isinstance(error, AgentError)
-                else "It accepts connections and does not answer."
+                else "It accepts connections, but does not answer."
             )
             self._link.recovery.unanswered()
             self._link.breaker.unprobed()
@@ -157,7 +157,7 @@ class HealthMonitor:
             self._note("disk", CheckStatus.FAILED, "The disk for media does not answer.")
             return
         except OSError:
-            self._note("disk", CheckStatus.FAILED, "The folder for media cannot be looked at.")
+            self._note("disk", CheckStatus.FAILED, "The folder for media cannot be read.")
             return
         low = free < self._settings.low_space_bytes
         detail = f"{free >> 20} MiB free."
@@ -174,14 +174,14 @@ class HealthMonitor:
             _log.log(level, "%s: %s. %s", name, status.value.lower(), detail)
 
     def _circuit_changed(self, state: BreakerState) -> None:
-        """Clients are told, whether or not the agent's health is another by it."""
+        """Tell clients of the circuit's state, even if the agent's health stays the same."""
         if state is BreakerState.OPEN and not self._was_tested:
             self._link.recovery.doubt()
         self._was_tested = state is BreakerState.HALF_OPEN
         self.tell(f"The circuit to the media server is {state.value.replace('_', '-')}.")
 
     def tell(self, reason: str) -> None:
-        """Publish how the agent is, because of `reason`, a sentence."""
+        """Publish the agent's health with `reason`, a sentence."""
         self._tell(self.report, reason)
 
     def _announce(self) -> None:
@@ -198,7 +198,7 @@ class HealthMonitor:
 
 
 def _free_bytes(folder: Path) -> int:
-    """Return the free space on the disk of `folder`, or of the nearest one above it that is there. Blocks."""
+    """Return the free space on the disk of `folder`, or of its nearest parent that exists. Blocks."""
     return shutil.disk_usage(next(each for each in (folder, *folder.parents) if each.exists())).free
 
 

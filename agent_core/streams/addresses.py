@@ -18,7 +18,7 @@ DEFAULT_RTSP_PORT = 554
 
 
 class StreamAddresses:
-    """Reads ports and protocols from the media server in use; from the configuration while there is none.
+    """Returns ports and protocols of the media server in use, or of the configuration while none is connected.
 
     Args:
         managed_ports: ports of the media server that the agent runs; None if it runs none.
@@ -44,7 +44,7 @@ class StreamAddresses:
         )
 
     def _served(self) -> tuple[str, ...]:
-        """Return the protocols served; an external server is assumed to serve what MediaMTX serves by default."""
+        """Return the protocols served; assume MediaMTX's defaults for an external server."""
         if self._settings.mode == "managed":
             return ("rtsp", *sorted(set(self._settings.protocols)))
         return ("rtsp",) if self._settings.mode == "embedded" else ("rtsp", "hls", "webrtc")

@@ -9,16 +9,16 @@ from agent_core.mediamtx.schema import RuntimePath
 
 __all__ = ("BitrateMeter",)
 
-#: The average is over so long, or from the look before on where that is longer ago.
+#: The average starts at the latest read that is at least this old, or else at the first read.
 WINDOW_S = 5.0
-#: Over less than this a single large picture would be the whole rate.
+#: Shortest period: in a shorter one, a single large picture would decide the rate.
 SHORTEST_S = 1.0
-#: Looks that come faster than this add nothing.
+#: Reads that follow each other faster than this are ignored.
 _APART_S = 0.25
 
 
 class BitrateMeter:
-    """Meter of the bit rate that a path gets from its source; it is told of every look at the path."""
+    """Measures the bit rate that a path gets from its source; receives every read of the path."""
 
     def __init__(self) -> None:
         self._seen: deque[tuple[float, int]] = deque()
@@ -27,11 +27,11 @@ class BitrateMeter:
 
     @property
     def bits_per_s(self) -> float | None:
-        """As of the last look; None where the stream was not live then or not yet seen for long enough."""
+        """Bit rate at the last read; None if the stream was not live, or not yet live for long enough."""
         return self._bits_per_s
 
     def saw(self, now_s: float, path: RuntimePath | None) -> None:
-        """Take in a look; a stream that is another one, or none, begins anew."""
+        """Add a read of the path; start again if it shows another stream, or none."""
         last, self._last = self._last, path
         if path is None or not path.live or not _is_same(last, path):
             self._seen.clear()
@@ -51,7 +51,7 @@ class BitrateMeter:
 
 
 def _is_same(last: RuntimePath | None, path: RuntimePath) -> bool:
-    """Return True if it is the stream of the last look; counters of another one begin with 0."""
+    """Return True if `path` shows the stream of the last read; the counter of another stream starts at 0."""
     return (
         last is not None and last.live_since == path.live_since and last.inbound_bytes <= path.inbound_bytes
     )

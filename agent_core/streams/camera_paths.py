@@ -1,4 +1,4 @@
-"""The cameras' paths at the media server: what they should be, and what the server shows of them."""
+"""Paths of the cameras at the media server: their configuration and their observed state."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
@@ -19,9 +19,9 @@ __all__ = ("CameraPaths", "SeenPath")
 
 @dataclass(frozen=True, slots=True)
 class SeenPath:
-    """The path as the media server showed it `age_s` seconds ago.
+    """State of a path `age_s` seconds ago.
 
-    `path` is None where the server had none. `age_s` is None where the server has never answered.
+    `path` is None if the server had none. `age_s` is None if the server has never answered.
     """
 
     path: RuntimePath | None
@@ -65,7 +65,7 @@ class CameraPaths:
         """
         server = self._link.require()
         self._ensured.add(camera.id)
-        with suppress(PathDeferred):  # others read the stream: leave it as it is
+        with suppress(PathDeferred):  # the stream has readers: leave it as it is
             await server.paths.ensure(camera.id, self._desired(camera))
         return f"{server.endpoints.rtsp_url}/{camera.id}"
 
@@ -95,10 +95,10 @@ class CameraPaths:
                 await self.ensure(camera)
 
     async def runtime(self, camera: CameraId) -> RuntimePath | None:
-        """Return the path as the server shows it now; None if it has none.
+        """Return the path's current state; None if the server has no such path.
 
         Raises:
-            MediaServerError, Unsupported: there is no server that answers.
+            MediaServerError, Unsupported: no server answers.
         """
         path = await self._link.require().client.path(camera)
         now_s = self._clock.monotonic_s()
@@ -106,7 +106,7 @@ class CameraPaths:
         return path
 
     async def last_seen(self, camera: CameraId) -> SeenPath:
-        """Return the path as it is now, or, where the server does not answer, as this method saw it last."""
+        """Return the path's current state, or this method's last result while the server does not answer."""
         now_s = self._clock.monotonic_s()
         try:
             path = await self.runtime(camera)
@@ -119,10 +119,10 @@ class CameraPaths:
         return SeenPath(path, 0.0)
 
     async def all_runtime(self) -> tuple[RuntimePath, ...]:
-        """Return all paths of the server, including those that are no camera's.
+        """Return all paths of the server, including those that belong to no camera.
 
         Raises:
-            MediaServerError, Unsupported: there is no server that answers.
+            MediaServerError, Unsupported: no server answers.
         """
         paths = await self._link.require().client.list_paths()
         for path in paths:
@@ -131,7 +131,7 @@ class CameraPaths:
         return paths
 
     def bitrate(self, camera: CameraId) -> float | None:
-        """Return the bits per second that the server receives, measured between reads of the path; None if unknown."""
+        """Return the bits per second that the server receives, measured between reads; None if unknown."""
         return self._meters[camera].bits_per_s
 
     def viewers(self, path: RuntimePath | None) -> int:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ("HeldStream", "hold_of", "stopped")
 
-#: Added to the server's start time-out, so that the server's answer comes before our own.
+#: Added to the server's start time-out, so that the server answers before our own time-out.
 START_MARGIN_S = 2.0
 
 
@@ -47,7 +47,7 @@ class HeldStream:
         """Return when the stream is live.
 
         Raises:
-            AgentError: the reason why it could not be started, or `stopped`: the last lease was released.
+            AgentError: the stream could not be started, or `stopped`: the last lease was released.
         """
         while self.state is not StreamState.ACTIVE:
             if self.state is StreamState.INACTIVE:

@@ -1,4 +1,4 @@
-"""Repair of the cameras' paths: the media server loses them when it restarts, and other clients may change them."""
+"""Repair of the cameras' paths: a restarted media server has lost them, and other clients may change them."""
 
 import logging
 from collections.abc import Callable
@@ -18,14 +18,14 @@ __all__ = ("PathKeeper",)
 
 _log = logging.getLogger("camera_agent.streams")
 
-#: Between two comparisons: of the held paths, and of all that the agent has made.
+#: Pauses between two comparisons: of the held paths, and of all paths that the agent has made.
 LIVE_S, IDLE_S = 2.0, 10.0
 
 
 class PathKeeper:
     """Compares the paths with the plan at intervals and repairs them.
 
-    A hold notices a lost stream at once; this finds changes that end no stream.
+    A hold notices a lost stream at once; the keeper finds changes that end no stream.
 
     Args:
         repairs: counts all repairs so far, including those by holds.
@@ -82,10 +82,12 @@ class PathKeeper:
         try:
             await self._paths.all_runtime()
         except AgentError as error:
-            _log.debug("not looked at: %s", error.details)
+            _log.debug("the paths could not be read: %s", error.details)
 
     async def _repair(self, camera: CameraId) -> None:
         try:
             await self._paths.ensure(self._paths.camera(camera))
         except AgentError as error:
-            _log.debug("not compared: %s", error.details, extra={"fields": {"camera": camera}})
+            _log.debug(
+                "a path could not be compared: %s", error.details, extra={"fields": {"camera": camera}}
+            )

@@ -90,11 +90,11 @@ class StreamLeases:
         return frozenset(self._held)
 
     def publisher(self, camera: CameraId) -> PublisherProcess | None:
-        """Return the publishing program that the agent runs for the camera; None where it runs none."""
+        """Return the program with which the agent publishes the camera; None if the agent runs none."""
         return self._publishers.process(camera)
 
     def frames_sent(self, camera: CameraId) -> int | None:
-        """Return the frames that the camera's publisher had sent at its last report; None while none reports."""
+        """Return the frames that the camera's publisher had sent at its last report; None without reports."""
         return self._progress.frames(camera)
 
     def acquire(self, camera: CameraId, holder: str) -> None:
@@ -158,7 +158,7 @@ class StreamLeases:
         """Keep the camera's stream live while the context is open.
 
         Raises:
-            AgentError: it could not be started.
+            AgentError: the stream could not be started.
         """
         self.acquire(camera, holder)
         try:
@@ -168,7 +168,7 @@ class StreamLeases:
             self.release(camera, holder)
 
     async def _keep(self, held: HeldStream) -> None:
-        """Hold the stream, again and again with growing pauses, until the last lease is released."""
+        """Hold the stream until the last lease is released; after a failure retry with growing pauses."""
         pauses = GrowingPauses(FIRST_PAUSE_S, LONGEST_PAUSE_S)
         with held.scope, self._publishers.lease(held.camera):
             while True:
@@ -205,7 +205,7 @@ class StreamLeases:
             await self._publishers.wait_live(camera.id)
         await hold.run(task_status=live)
 
-    # Publishers that the agent runs; none where the media server runs them.
+    # Publishers that the agent runs; unused if the media server runs them.
 
     def _runner(self, camera: CameraId) -> PublisherRunner:
         def on_live() -> None:

@@ -1,4 +1,4 @@
-"""Streams as values: the state of a hold, how pictures come to a path, and the answers to clients."""
+"""Values of streams: the state of a hold, the mode of publishing, and the answers to clients."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -37,14 +37,14 @@ ModeReason = Literal["server_on_this_host", "server_elsewhere", "camera_has_addr
 
 
 class PublishMode(StrEnum):
-    """How pictures come to the path."""
+    """Way in which a path gets its stream: a program of the server, one of the agent, or a pull by the server."""
 
     SERVER = "server"
     AGENT = "agent"
     PULL = "pull"
 
 
-#: Why a camera has that mode.
+#: The reason for each mode, as clients see it.
 MODE_REASONS: Mapping[PublishMode, ModeReason] = MappingProxyType(
     {
         PublishMode.SERVER: "server_on_this_host",
@@ -79,7 +79,7 @@ class MediaAddresses:
 
 @dataclass(frozen=True, slots=True)
 class CameraTraffic:
-    """The media server's numbers for a camera, `age_s` old; None if the server never answered.
+    """The media server's numbers for a camera; `age_s` is None if the server has never answered.
 
     The agent's own hold does not count as a viewer.
     """
@@ -91,7 +91,7 @@ class CameraTraffic:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartedStream:
-    """A stream that is live for a holder. `command` is the publisher's, redacted; empty where the server pulls."""
+    """Stream that is live for a holder. `command` is the publisher's, redacted; empty if the server pulls."""
 
     camera: CameraId
     url: str
@@ -102,7 +102,7 @@ class StartedStream:
 
 @dataclass(frozen=True, slots=True)
 class StoppedStream:
-    """A hold that has ended; `continues` if the stream has other holders or viewers."""
+    """Hold that has ended; `continues` if the stream has other holders or viewers."""
 
     camera: CameraId
     started_at: datetime
@@ -112,7 +112,7 @@ class StoppedStream:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamAddress:
-    """The RTSP address of a camera's stream. `has_failed`: the agent holds the stream and cannot get it live."""
+    """RTSP address of a camera's stream. `has_failed`: the agent holds the stream, but it does not become live."""
 
     camera: CameraId
     url: str
@@ -123,7 +123,7 @@ class StreamAddress:
 
 @dataclass(frozen=True, slots=True)
 class PublisherStatus:
-    """The program that publishes a camera; `pid` and `uptime_s` are known only if the agent runs it."""
+    """Program that publishes a camera; `pid` and `uptime_s` are known only if the agent runs it."""
 
     is_running: bool
     pid: int | None = None
@@ -132,7 +132,7 @@ class PublisherStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamStatus:
-    """A camera's stream. Unknown numbers are None; `problem` says why the stream is not live."""
+    """Status of a camera's stream. Unknown numbers are None; `problem` is the reason why it is not live."""
 
     camera: CameraId
     state: StreamState
@@ -151,7 +151,7 @@ class StreamStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerStream:
-    """A stream of the media server. `source` is the server's name for what feeds it; None if nothing does."""
+    """Stream of the media server. `source` is the server's type of its source; None without a source."""
 
     name: str
     source: str | None

@@ -33,7 +33,7 @@ def publish_mode(camera: Camera, settings: MediaServerConfig) -> PublishMode:
 
 
 def no_publisher(camera: Camera) -> Unsupported:
-    """Return the error for a camera that no plugin can publish."""
+    """Return the error for a camera without a publisher."""
     return Unsupported(
         f"No plugin can publish {camera.id}.",
         feature="publisher",
@@ -43,13 +43,13 @@ def no_publisher(camera: Camera) -> Unsupported:
 
 
 def no_media_input(camera: Camera) -> AgentError:
-    """Explain why `camera`, which has no media input, cannot be streamed or recorded."""
+    """Return the error for a camera without a media input, which cannot be streamed or recorded."""
     if camera.status is CameraStatus.CONNECTED:
         return Unsupported(
-            f"{camera.id} offers single pictures only, nothing that can be streamed or recorded.",
+            f"{camera.id} offers single pictures only; it cannot be streamed or recorded.",
             feature="media_input",
             reason="no_media_input",
-            suggestion="Take snapshots of it; a stream needs a plugin that reports the camera with a media input.",
+            suggestion="Take snapshots, or enable a plugin that reports the camera with a media input.",
         )
     if camera.status is CameraStatus.ERROR:
         return CaptureFailed(
@@ -58,14 +58,14 @@ def no_media_input(camera: Camera) -> AgentError:
     return CaptureFailed(
         f"{camera.id} is not connected.",
         reason="camera_disconnected",
-        suggestion="Connect the camera; an event camera.connected tells when it is back.",
+        suggestion="Connect the camera; the event camera.connected reports its return.",
     )
 
 
 def path_conf(
     camera: Camera, publisher: Publisher | None, *, recording: PathConf, settings: MediaServerConfig
 ) -> PathConf:
-    """Return `recording` with the stream's source added: `publisher`, or without one the camera's URL."""
+    """Return `recording` with the stream's source added: `publisher`, or the camera's URL if it is None."""
     if publisher is None:
         assert isinstance(camera.media_input, Url)  # noqa: S101 - only these have no publisher
         return recording.model_copy(
@@ -102,7 +102,7 @@ def recording_conf(form: str, record_path: str, settings: RecordingsConfig) -> P
 
 
 class PathPlan:
-    """Decides how each camera's stream reaches its path. Does no I/O, changes nothing.
+    """Decides without I/O how each camera's stream reaches its path.
 
     Args:
         publisher: returns the program that publishes a media input; None if no plugin has one.
@@ -125,7 +125,7 @@ class PathPlan:
         return publish_mode(camera, self._settings)
 
     def require_streamable(self, camera: Camera) -> None:
-        """Do nothing if the camera's stream can reach its path.
+        """Check that the camera's stream can reach its path.
 
         Raises:
             CaptureFailed: the camera is not connected, or does not work.
@@ -134,7 +134,7 @@ class PathPlan:
         self._publisher_of(camera)
 
     def command(self, camera: Camera) -> Publisher | None:
-        """Return the program that publishes `camera`; None where the server pulls from the camera's address.
+        """Return the program that publishes `camera`; None if the server pulls from the camera's address.
 
         Raises:
             CaptureFailed, Unsupported: as `require_streamable`.

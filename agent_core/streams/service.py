@@ -1,4 +1,4 @@
-"""Streams as clients use them: held by a connection, addressed, looked at."""
+"""Service of streams for clients: holds, addresses, status."""
 
 from typing import TYPE_CHECKING
 
@@ -29,10 +29,10 @@ __all__ = ("StreamService",)
 
 
 class StreamService:
-    """Starts and stops streams for holders, and answers questions about them.
+    """Starts and stops streams for holders, and reports their addresses and status.
 
-    A holder is the name of whatever keeps a stream live, for example one connection. `release` must be called when
-    the holder is gone.
+    A holder is a name, for example that of a connection, under which a stream is kept live. Call `release` when the
+    holder is gone.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class StreamService:
         close_after_s: float,
         clock: Clock,
     ) -> None:
-        """`close_after_s` is the time without readers after which the media server ends a stream."""
+        """Serve streams; the media server ends one after `close_after_s` without readers."""
         self._streams = streams
         self._paths = paths
         self._addresses = addresses
@@ -104,10 +104,10 @@ class StreamService:
         return StoppedStream(camera.id, started_at, ended_at, continues=is_held or traffic.viewers > 0)
 
     async def address(self, camera: Camera) -> StreamAddress:
-        """Return the stream's RTSP address; a path is made for a camera without one, so that the address opens.
+        """Return the stream's RTSP address; make a missing path, so that the address can be opened.
 
         Raises:
-            MediaServerError, Unsupported, CaptureFailed: the path cannot be made or looked at.
+            MediaServerError, Unsupported, CaptureFailed: the path cannot be made or read.
         """
         path = await self._paths.runtime(camera.id)
         is_live = path is not None and path.live
@@ -148,7 +148,7 @@ class StreamService:
         )
 
     def _publisher(self, camera: Camera, path: RuntimePath | None) -> PublisherStatus:
-        """Return the publisher's status; of one that the media server runs only its session can be seen."""
+        """Return the publisher's status; a publisher of the media server is known by its session only."""
         if self._paths.plan.mode(camera) is not PublishMode.AGENT:
             return PublisherStatus(is_running=path is not None and path.live and _is_published(path))
         process = self._streams.publisher(camera.id)
@@ -158,7 +158,7 @@ class StreamService:
         return PublisherStatus(is_running=True, pid=process.pid, uptime_s=uptime_s)
 
     async def all(self) -> tuple[ServerStream, ...]:
-        """Return all streams of the media server, also those of others. Raises MediaServerError or Unsupported."""
+        """Return all streams of the media server, including other clients'. Raises MediaServerError or Unsupported."""
         return tuple(
             ServerStream(
                 name=path.name,
@@ -171,7 +171,7 @@ class StreamService:
         )
 
     async def traffic(self, camera: CameraId) -> CameraTraffic:
-        """Return what the media server sends of the camera; the last known numbers while the server is silent."""
+        """Return the camera's sent bytes and viewers; the last known numbers while the server is silent."""
         seen = await self._paths.last_seen(camera)
         return CameraTraffic(
             sent_bytes=seen.path.outbound_bytes if seen.path else 0,
@@ -190,5 +190,5 @@ def _not_streaming(camera: CameraId) -> InvalidState:
         state="INACTIVE",
         allowed_states=("ACTIVE", "STARTING"),
         reason="not_streaming",
-        suggestion="Only the connection that called start_streaming can end its own hold.",
+        suggestion="Call stop_streaming on the connection that called start_streaming.",
     )

@@ -292,8 +292,8 @@ async def test_the_event_names_the_fault_and_a_recovery_is_logged_more_quietly(
             await until(clock, monitor, Health.HEALTHY, 1.0)
     told = [each.payload for each in seen if isinstance(each.payload, SystemEvent)]
     reasons = {(each.status, each.reason) for each in told}
-    assert ("UNHEALTHY", "It accepts connections and does not answer.") in reasons
+    assert ("UNHEALTHY", "It accepts connections, but does not answer.") in reasons
     assert ("HEALTHY", "") in reasons
     levels = {each.getMessage(): each.levelname for each in caplog.records}
-    assert levels["media_server: failed. It accepts connections and does not answer."] == "WARNING"
+    assert levels["media_server: failed. It accepts connections, but does not answer."] == "WARNING"
     assert levels["media_server: ok. It answers."] == "INFO"

@@ -17,8 +17,6 @@ NOT_YET_REWRITTEN = {
     "agent_core/rpc/errors.py",
     "agent_core/rpc/params.py",
     "agent_core/rpc/session.py",
-    "agent_core/streams/publishers/pool.py",
-    "agent_core/streams/publishers/runner.py",
     "agent_core/testing/mediamtx.py",
     "agent_core/web/origin.py",
     "agent_core/web/slots.py",

@@ -1,1 +1,1 @@
-"""The FFmpegs that publish cameras where the agent runs them, and what they report."""
+"""Publishing programs that the agent runs, and the progress that they report."""

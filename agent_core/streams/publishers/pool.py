@@ -1,4 +1,4 @@
-"""The publishers that the agent runs: one for each camera that somebody leases, kept warm for a while after."""
+"""Publishers that the agent runs: one for each leased camera, kept for a while after the last lease."""
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
@@ -21,7 +21,7 @@ __all__ = ("Publishers",)
 
 @dataclass
 class _Slot:
-    """A camera's publisher. `idle_since_s` is set while nobody leases it; `released` wakes who waits for that."""
+    """A camera's publisher. `idle_since_s` is set while it has no lease; `released` is set with it."""
 
     camera: CameraId
     runner: PublisherRunner
@@ -32,12 +32,12 @@ class _Slot:
 
 
 class Publishers:
-    """`run` owns the programs; they end with it.
+    """Publishes leased cameras. `run` owns the programs; they end with it.
 
     Args:
-        make: the runner of a camera's publisher.
-        is_read: whether the camera's path has readers besides ourselves; may not raise.
-        close_after_s: how long a stream is published after the last lease and the last reader.
+        make: returns a new runner for a camera's publisher.
+        is_read: returns True if the camera's path has readers besides the agent; may not raise.
+        close_after_s: time for which a stream is published after the last lease and the last reader.
     """
 
     def __init__(
@@ -63,18 +63,18 @@ class Publishers:
             await anyio.sleep_forever()
 
     def process(self, camera: CameraId) -> PublisherProcess | None:
-        """The program that publishes the camera at the moment."""
+        """Return the program that publishes the camera now; None if none does."""
         slot = self._slots.get(camera)
         return slot.runner.process if slot else None
 
     def hurry(self) -> None:
-        """The media server is back: whoever waits to start again does so now."""
+        """End the pauses of all publishers before their next start: the media server is back."""
         for slot in self._slots.values():
             slot.runner.hurry()
 
     @contextmanager
     def lease(self, camera: CameraId) -> Iterator[None]:
-        """Have the camera published from the first `wait_live` on for as long as the context is open."""
+        """Publish the camera from the first `wait_live` on, while the context is open."""
         self._leases[camera] += 1
         if (slot := self._slots.get(camera)) is not None:
             slot.idle_since_s = None
@@ -91,10 +91,10 @@ class Publishers:
             slot.released.set()
 
     async def wait_live(self, camera: CameraId) -> None:
-        """Return when the camera, of which the caller has a lease, is published and live.
+        """Return when the camera is published and live; the caller must have a lease.
 
         Raises:
-            AgentError: why it is not.
+            AgentError: it cannot be published.
         """
         while (slot := self._slots.get(camera)) is not None and slot.is_ending:
             await slot.ended.wait()

@@ -44,7 +44,7 @@ class PublisherProgress:
         self._clock = clock
         self._places: dict[CameraId, SocketPlace] = {}
         self._has_complained = False
-        #: Of the publisher that connected last: an object that identifies its connection, and its frames.
+        #: For the publisher that connected last: an object that identifies its connection, and its frames.
         self._frames: dict[CameraId, tuple[object, int]] = {}
         self._tasks = OwnedTasks()
 
@@ -60,7 +60,7 @@ class PublisherProgress:
             self._places.clear()
 
     def frames(self, camera: CameraId) -> int | None:
-        """Return the frames that the camera's publisher had sent at its last report; None while none reports."""
+        """Return the frames that the camera's publisher had sent at its last report; None without reports."""
         found = self._frames.get(camera)
         return found[1] if found else None
 

@@ -1,4 +1,4 @@
-"""One camera's publisher where the agent runs it: started, watched, ended when it hangs, and started again."""
+"""Runner of one camera's publisher: starts it, watches it, ends it when it hangs, and starts it again."""
 
 import logging
 import re
@@ -26,34 +26,34 @@ __all__ = ("PublisherProcess", "PublisherRunner", "publish_command")
 
 _log = logging.getLogger("camera_agent.publisher")
 
-#: FFmpeg ends its RTSP session on SIGINT. One that is blocked ignores it and is killed.
+#: FFmpeg ends its RTSP session on SIGINT. A blocked FFmpeg ignores SIGINT and is killed.
 _GRACE_S = 1.0
-#: How long the end of its error output may take once it has ended; a child of its own may hold the pipe open.
+#: Limit for reading the rest of an ended program's error output: its children may hold the pipe open.
 _LAST_WORDS_S = 0.2
-#: What FFmpeg 5 and 9 print when the server does not let them publish. A camera's own 401 reads differently.
+#: Output of FFmpeg 5 to 9 if the server refuses publishing. A 401 of the camera itself reads differently.
 _REFUSED = re.compile(r"(?:ANNOUNCE|RECORD) failed: 40[13]")
 _HEADER_REFUSED = re.compile(r"Server returned 40[13]")
 
 
 @dataclass(frozen=True, slots=True)
 class PublisherProcess:
-    """A publisher that runs; `started_s` is on the monotonic clock."""
+    """Running publisher; `started_s` is on the monotonic clock."""
 
     pid: int
     started_s: float
 
 
 def _is_refused(said: str) -> bool:
-    """Return whether FFmpeg's last words `said` that the media server wants other credentials."""
+    """Return True if FFmpeg's output reports that the media server refused it."""
     headers = (line.partition("write header")[2] for line in said.splitlines())
     return bool(_REFUSED.search(said)) or any(_HEADER_REFUSED.search(rest) for rest in headers)
 
 
 def publish_command(publisher: Publisher, url: str) -> tuple[str, ...]:
-    """The words to run.
+    """Return the command that publishes at `url`.
 
     Raises:
-        Unsupported: the address has a user or password in it, which everybody on this host could read.
+        Unsupported: `url` has a user or password, which all users of this host could read in the command line.
     """
     if urlsplit(url).username is not None:
         raise _needs_credentials("media_server.rtsp_url has a user in it.")
@@ -64,11 +64,11 @@ class PublisherRunner:
     """Keeps one camera's stream published while `run` runs.
 
     Args:
-        prepare: makes the path and gives the program's words; called before every start. An `AgentError` of it
-            counts as a failed attempt that started nothing.
-        look: the path as the server has it; may raise `AgentError`.
-        start_timeout_s: how long a stream may take to be live.
-        on_live: called when the stream has become live.
+        prepare: makes the path and returns the command; called before every start. If it raises `AgentError`, the
+            attempt fails without starting a program.
+        look: reads the path from the server; may raise `AgentError`.
+        start_timeout_s: longest time until a stream is live.
+        on_live: called when the stream becomes live.
     """
 
     def __init__(
@@ -90,29 +90,29 @@ class PublisherRunner:
         self._pauses = RestartPauses()
         self._problem: AgentError | None = None
         self._is_live = False
-        #: Whether a pause is one that only `hurry` may cut short.
+        #: Only `hurry` may end the pause.
         self._must_wait = True
         self._changed, self._doubted, self._hurry = anyio.Event(), anyio.Event(), anyio.Event()
-        #: How many programs were ever started.
+        #: Number of programs started so far.
         self.spawned = 0
         self.process: PublisherProcess | None = None
 
     async def run(self, is_wanted: Callable[[], bool] = lambda: True) -> None:
-        """Publish until cancelled, or until an attempt ends and nobody wants the stream any more.
+        """Publish until cancelled, or until an attempt ends while `is_wanted` returns False.
 
-        Cancelling ends the program and its group: SIGINT, a second, SIGKILL.
+        Cancelling sends the program and its group SIGINT, and SIGKILL after a second.
         """
         while True:
             pause_s = await self._once()
             if not is_wanted():
                 return
             if self._must_wait:
-                self._hurry = anyio.Event()  # whoever hurried the attempt that ended does not hurry the next
+                self._hurry = anyio.Event()  # a hurry during the attempt does not shorten the pause after it
             await sleep_unless(self._clock, pause_s, self._hurry)
             self._became(live=False)
 
     async def _once(self) -> float:
-        """One attempt; how long to wait before the next."""
+        """Make one attempt; return the seconds to wait before the next."""
         self._hurry, self._must_wait = anyio.Event(), True
         try:
             argv = await self._prepare()
@@ -123,21 +123,21 @@ class PublisherRunner:
         return self._pauses.after_run(await self._attempt(argv))
 
     def hurry(self) -> None:
-        """Cut a pause short, whatever it is for: what made the attempts fail is over."""
+        """End any pause now: the cause of the failed attempts is over."""
         self._hurry.set()
 
     async def wait_live(self) -> None:
-        """Return when a look at the server shows the stream live.
+        """Return when the server shows the stream live.
 
-        An attempt that could not even start a program is repeated at once; after one that did, the pause stands.
+        Ends the pause after an attempt that started no program; after other attempts the pause continues.
 
         Raises:
-            AgentError: why the current attempt failed, or the last one where the next has to wait.
+            AgentError: the current attempt failed, or the last one did and its pause continues.
         """
         if self._problem is not None and self._must_wait:
             raise self._problem
         self._hurry.set()
-        self._is_live = False  # whoever waits has reason to doubt it
+        self._is_live = False  # the caller has reason to doubt it
         self._doubted.set()
         while not self._is_live:
             await self._changed.wait()
@@ -157,7 +157,7 @@ class PublisherRunner:
             self._on_live()
 
     async def _attempt(self, argv: tuple[str, ...]) -> float:
-        """Run the program to its end, whatever that is; for how many seconds its stream was live."""
+        """Run the program to its end; return the seconds for which its stream was live."""
         liveness = Liveness(self._clock.monotonic_s(), start_timeout_s=self._start_timeout_s)
         try:
             async with child(
@@ -168,7 +168,7 @@ class PublisherRunner:
                 problem = await self._follow(process, argv, liveness)
         except FileNotFoundError:
             problem = FfmpegFailed("The program that publishes was not found.", reason="ffmpeg_missing")
-        except OSError as error:  # no descriptor, process or memory left: later there may be
+        except OSError as error:  # no descriptor, process or memory left; retry later
             problem = _not_started(error)
         finally:
             self.process = None
@@ -176,7 +176,7 @@ class PublisherRunner:
         return liveness.live_s
 
     async def _follow(self, process: Process, argv: tuple[str, ...], liveness: Liveness) -> AgentError:
-        """Why the program ended, or has to be ended."""
+        """Watch the program until it ends or hangs; return the reason."""
         tail = Tail()
         assert process.stderr is not None  # noqa: S101 - PIPE is the default
         async with anyio.create_task_group() as tg:
@@ -186,13 +186,15 @@ class PublisherRunner:
         if process.returncode is None:
             return _hangs(liveness.health)
         if _is_refused(tail.text):
-            return _needs_credentials("The media server does not let this agent publish without a password.")
+            return _needs_credentials(
+                "The media server refuses to let this agent publish without a password."
+            )
         if process.returncode == 0:
             return FfmpegFailed("The publisher's input ended.", reason="publisher_ended", suggestion=_INPUT)
         return explain(tail.text, process.returncode, argv)
 
     async def _until_hung(self, liveness: Liveness) -> None:
-        """Look at the path until it shows that the program hangs."""
+        """Read the path at intervals; return when it shows that the program hangs."""
         while liveness.health in (PublisherHealth.STARTING, PublisherHealth.LIVE):
             self._doubted = anyio.Event()
             await self._judge(liveness)
@@ -217,7 +219,7 @@ _INPUT = "Check that the camera is connected and delivers pictures."
 def _hangs(health: PublisherHealth) -> FfmpegFailed:
     if health is PublisherHealth.SILENT:
         return FfmpegFailed(
-            "The publisher hung: the media server got nothing from it any more.",
+            "The publisher hung: the media server received nothing more from it.",
             reason="publisher_silent",
             suggestion="Check the camera, and the network between this host and the media server.",
         )
@@ -234,8 +236,8 @@ def _not_started(error: OSError) -> FfmpegFailed:
 
 def _needs_credentials(details: str) -> Unsupported:
     return Unsupported(
-        f"{details} Publishing with credentials is not supported: they would stand in a command line.",
+        f"{details} Publishing with credentials is not supported: they would be visible in a command line.",
         feature="publisher_credentials",
         reason="publish_needs_credentials",
-        suggestion="Let the media server accept this host's address without a password for the action publish.",
+        suggestion="Allow this host's address the action publish without a password in the media server.",
     )
