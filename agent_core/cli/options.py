@@ -33,20 +33,20 @@ N = TypeVar("N", int, float)
 
 
 class Parser(argparse.ArgumentParser):
-    """Raises instead of ending the process, so that a mistake is shown like any other error."""
+    """Parser that raises UsageFailed instead of ending the process, so that all errors look alike."""
 
     def error(self, message: str) -> NoReturn:
         raise UsageFailed(f"{message[:1].upper()}{message[1:]}.", suggestion=f"See `{self.prog} --help`.")
 
 
-#: What `add_subparsers` returns; each command module has `add(commands)`.
+#: Result of `add_subparsers`; each command module has `add(commands)`.
 Commands = argparse._SubParsersAction  # noqa: SLF001 - argparse has no public name for it
 
 
 def add_command(
     commands: "Commands[Parser]", name: str, run: Callable[[argparse.Namespace], int], text: str
 ) -> Parser:
-    """A command `name` that `run` carries out; `text` is one sentence."""
+    """Add the command `name`, carried out by `run`; `text` is one sentence. Return its parser."""
     parser: Parser = commands.add_parser(
         name,
         help=text,
@@ -61,37 +61,36 @@ def add_command(
 
 
 def add_common_options(parser: argparse.ArgumentParser) -> None:
-    """They may stand before and after the command: absent after it, they must not hide what stood before."""
+    """Add --json and --config. They may be before or after the command: no default here overrides the former."""
     absent = argparse.SUPPRESS
-    parser.add_argument(
-        "--json", action="store_true", default=absent, help="one JSON value on standard output"
-    )
+    parser.add_argument("--json", action="store_true", default=absent, help="print one JSON value")
     parser.add_argument(
         "--config", type=Path, metavar="FILE", default=absent, help="read this file instead of the usual ones"
     )
 
 
 def add_agent_options(parser: argparse.ArgumentParser) -> None:
+    """Add --url and --token-file, which may also be before the command."""
     absent = argparse.SUPPRESS
     parser.add_argument(
-        "--url", default=absent, help="the agent's WebSocket, ws://HOST:8002/ws; also CAMERA_AGENT_URL"
+        "--url", default=absent, help="address of the agent, ws://HOST:8002/ws; also CAMERA_AGENT_URL"
     )
     parser.add_argument(
         "--token-file",
         type=Path,
         metavar="FILE",
         default=absent,
-        help="a file with a token or API key; also the token itself in CAMERA_AGENT_TOKEN",
+        help="file with a token or API key; or set CAMERA_AGENT_TOKEN to the token",
     )
 
 
 def camera_name(text: str) -> str:
-    """An argument's type: the name of a camera. Raises UsageFailed."""
+    """Return `text`, an argument, if it is a camera's name. Raises UsageFailed."""
     from agent_core.base.models import CAMERA_ID
 
     if not CAMERA_ID.fullmatch(text):
         raise UsageFailed(
-            f"'{text}' is not a camera's name; names look like camera0.",
+            f"'{text}' is not a camera's name; a name looks like camera0.",
             reason="bad_camera_name",
             suggestion="See `camera-agent cameras` for the names.",
         )
@@ -99,7 +98,7 @@ def camera_name(text: str) -> str:
 
 
 def number(kind: type[N], low: N, high: N) -> Callable[[str], N]:
-    """An argument's type: a number from `low` to `high`."""
+    """Return an argument type for numbers from `low` to `high`."""
 
     def parse(text: str) -> N:
         try:

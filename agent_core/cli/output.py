@@ -1,4 +1,4 @@
-"""Text for people: tables, sizes, times, and progress."""
+"""Output for people: tables, sizes, times and progress."""
 
 import json
 import shutil
@@ -11,7 +11,7 @@ __all__ = ("Progress", "bit_rate", "duration", "iso_time", "one_line", "print_re
 
 
 def one_line(text: object) -> str:
-    """`text` on one line, without control characters: names of cameras come from outside."""
+    """Return `text` on one line without control characters: names of cameras come from devices."""
     return " ".join(_harmless(str(text)).split())
 
 
@@ -20,6 +20,7 @@ def _harmless(text: str) -> str:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
+    """Return the lines of a table with aligned columns."""
     cells = [list(head), *([one_line(cell) for cell in row] for row in rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
     return [
@@ -45,18 +46,18 @@ def duration(duration_s: float) -> str:
 
 
 def iso_time(moment: datetime) -> str:
-    """`moment`, which is in UTC, in whole seconds."""
+    """Return `moment` (in UTC) in ISO 8601 with whole seconds."""
     return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def bit_rate(size_bytes: int, duration_s: float) -> str:
-    """The mean over `duration_s`."""
+    """Return the mean bit rate over `duration_s`."""
     bits_per_s = 8 * size_bytes / duration_s if duration_s > 0 else 0.0
     return f"{bits_per_s / 1000:.0f} kbit/s" if bits_per_s < 999_500 else f"{bits_per_s / 1e6:.1f} Mbit/s"
 
 
 def print_result(value: object, lines: Iterable[str], *, as_json: bool) -> None:
-    """One JSON value, or `lines` for people."""
+    """Print one JSON value, or `lines` for people."""
     from agent_core.cli.standard_streams import writing_output
 
     with writing_output():
@@ -67,7 +68,7 @@ def print_result(value: object, lines: Iterable[str], *, as_json: bool) -> None:
             print(_harmless(line))
 
 
-#: Between two lines where they stay, as in a log.
+#: Period of progress lines when the output is not a terminal.
 LINE_PERIOD_S = 5.0
 
 
@@ -75,11 +76,11 @@ _CLEAR_REST = "\x1b[K"
 
 
 class Progress:
-    """One line that changes on a terminal, elsewhere a line every few seconds.
+    """Progress display: one changing line on a terminal, elsewhere a line every few seconds.
 
     Args:
-        stream: None says nothing.
-        now_s: a monotonic clock, seconds.
+        stream: output; None prints nothing.
+        now_s: monotonic clock (seconds).
     """
 
     def __init__(self, stream: TextIO | None, now_s: Callable[[], float] = time.monotonic) -> None:
@@ -93,7 +94,7 @@ class Progress:
             return
         if self._stream.isatty():
             self._is_line_open = True
-            # A line that wraps could not be written over.
+            # A wrapped line cannot be overwritten.
             width = max(1, shutil.get_terminal_size().columns - 1)
             self._write(f"\r{text[:width]}{_CLEAR_REST}")
         elif self._now_s() >= self._next_s:
@@ -101,7 +102,7 @@ class Progress:
             self._write(f"{text}\n")
 
     def clear(self) -> None:
-        """Leave an empty line for what is printed next."""
+        """Clear the line for other output."""
         if self._is_line_open:
             self._is_line_open = False
             self._write(f"\r{_CLEAR_REST}")

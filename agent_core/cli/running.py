@@ -1,4 +1,4 @@
-"""Agents that run on this host, found by what the kernel says of them, whatever configuration they read."""
+"""Agents and other programs that run on this host, as the kernel reports them in /proc."""
 
 import json
 import os
@@ -14,7 +14,7 @@ __all__ = ("RunningAgent", "announced", "listener_pid", "lock_holder", "program_
 _PROC = Path("/proc")
 _LOCK_FILE = "agent.lock"
 _ANNOUNCEMENT = "endpoint.json"
-#: An announcement has some hundred bytes; what is larger is none.
+#: An announcement has a few hundred bytes; a larger file is not one.
 _LIMIT_BYTES = 65_536
 #: The state LISTEN of /proc/net/tcp.
 _LISTENING = "0A"
@@ -22,7 +22,7 @@ _LISTENING = "0A"
 
 @dataclass(frozen=True, slots=True)
 class RunningAgent:
-    """An agent whose process is there. `config_files` are those that it has read, in order."""
+    """Agent whose process exists. `config_files` are the files that it has read, in order."""
 
     pid: int
     url: str
@@ -31,7 +31,7 @@ class RunningAgent:
 
 
 def announced(state_dir: Path) -> RunningAgent | None:
-    """Return the agent that says it runs with this state folder; None where none does, or its process is gone."""
+    """Return the agent announced in this state folder; None without one, or if its process is gone."""
     path = state_dir / _ANNOUNCEMENT
     try:
         stored = json.loads(read_small(path, limit_bytes=_LIMIT_BYTES, private=True))
@@ -45,7 +45,7 @@ def announced(state_dir: Path) -> RunningAgent | None:
 
 
 def running_agents() -> list[RunningAgent]:
-    """Return the agents of this account, and for root of every account: those that hold their state folder's lock."""
+    """Return the agents of this user (for root, of all users) that hold the lock of their state folder."""
     folders = {
         Path(target).parent
         for _, target in _open_files()
@@ -56,7 +56,7 @@ def running_agents() -> list[RunningAgent]:
 
 
 def lock_holder(path: Path) -> int | None:
-    """Return the process that holds a flock(2) on a file or folder; None where none does or that cannot be seen."""
+    """Return the process that holds a flock(2) on a file or folder; None if none does or it is not visible."""
     try:
         status = path.stat()
         lines = (_PROC / "locks").read_text().splitlines()
@@ -71,7 +71,7 @@ def lock_holder(path: Path) -> int | None:
 
 
 def listener_pid(port: int) -> int | None:
-    """Return the process that listens on a TCP port of this host, where this account may see it."""
+    """Return the process that listens on a TCP port of this host, if it is visible to this user."""
     sockets = {f"socket:[{inode}]" for inode in _listening_inodes(port)}
     return next((pid for pid, target in _open_files() if target in sockets), None)
 
@@ -93,11 +93,11 @@ def _listening_inodes(port: int) -> Iterator[str]:
 
 
 def _open_files() -> Iterator[tuple[int, str]]:
-    """Yield what the processes that this account may look into have open."""
+    """Yield (process, target) of all open files that this user may read in /proc."""
     for process in _PROC.iterdir():
         if not process.name.isdigit():
             continue
         with suppress(OSError), os.scandir(process / "fd") as entries:
             for entry in entries:
                 with suppress(OSError):
-                    yield int(process.name), os.readlink(entry.path)  # noqa: PTH115 - "socket:[1]" is no path
+                    yield int(process.name), os.readlink(entry.path)  # noqa: PTH115 - "socket:[1]" is not a path

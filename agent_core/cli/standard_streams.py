@@ -1,4 +1,4 @@
-"""The standard streams: there in any case, and what they refuse is said."""
+"""Standard streams: opened if the caller closed them; write errors are reported."""
 
 import os
 import sys
@@ -17,10 +17,9 @@ def _to_nowhere(descriptor: int) -> None:
 
 
 def open_missing_streams() -> None:
-    """Open what the caller has closed, or a socket would become standard output.
+    """Open the standard streams that the caller has closed: otherwise a socket could become standard output.
 
-    What is written to a standard output that was closed fails, as it does in other programs; errors are dropped where
-    nothing takes them.
+    Writing to a standard output that was closed fails, as in other programs; a closed standard error discards errors.
     """
     for number in (0, 1, 2):
         try:
@@ -28,7 +27,7 @@ def open_missing_streams() -> None:
         except OSError:
             os.open(
                 os.devnull, os.O_WRONLY if number == 2 else os.O_RDONLY
-            )  # the lowest free number is this one
+            )  # takes the lowest free number, which is this one
     if sys.stdout is None:
         sys.stdout = os.fdopen(1, "w", closefd=False)
     if sys.stderr is None:
@@ -40,10 +39,10 @@ def open_missing_streams() -> None:
 
 @contextmanager
 def writing_output() -> Iterator[None]:
-    """Say what standard output refuses.
+    """Report errors of writing to standard output.
 
     Raises:
-        BrokenPipeError: its reader has gone.
+        BrokenPipeError: the reader has gone.
         CommandFailed: anything else, such as a full disk.
     """
     try:
@@ -56,17 +55,17 @@ def writing_output() -> Iterator[None]:
         raise CommandFailed(
             f"The output could not be written: {said}.",
             reason="output_failed",
-            suggestion="Send the output to a place with room for it.",
+            suggestion="Redirect the output to a file on a disk with free space.",
         ) from error
 
 
 def let_go_of_stdout() -> None:
-    """Drop what is still buffered; it would be written, and fail again, when Python ends."""
+    """Discard buffered output: Python would write it at exit, and fail again."""
     _to_nowhere(sys.stdout.fileno())
 
 
 def print_error(text: str) -> None:
-    """Print to standard error, where it takes anything."""
+    """Print to standard error; ignore write errors."""
     try:
         print(text, file=sys.stderr, flush=True)
     except OSError:

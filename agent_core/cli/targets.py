@@ -1,4 +1,4 @@
-"""The files that commands write."""
+"""Files that commands write."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,11 +10,13 @@ __all__ = ("checked_target", "writing")
 
 
 def checked_target(path: Path) -> Path:
-    """`path`, before anything is done in vain. A device or a pipe would be replaced by the file: refuse it.
+    """Return `path` if it can be a target; refuse a device or pipe, which the file would replace.
+
+    Call it before the work that makes the file.
 
     Raises:
-        UsageFailed: it is no file, or its folder does not exist.
-        CommandFailed: this account may not even look there.
+        UsageFailed: it is not a file, or its folder does not exist.
+        CommandFailed: this user may not read the folder.
     """
     with writing(path):
         if path.exists() and not path.is_file():
@@ -23,14 +25,16 @@ def checked_target(path: Path) -> Path:
             )
         if not path.resolve().parent.is_dir():
             raise UsageFailed(
-                f"There is no folder for {path}.", reason="no_folder", suggestion="Make the folder first."
+                f"The folder of {path} does not exist.",
+                reason="no_folder",
+                suggestion="Make the folder first.",
             )
     return path
 
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Report write errors with the name `path`. Raises CommandFailed."""
+    """Turn OSError inside into a CommandFailed that names `path`."""
     try:
         yield
     except OSError as error:
@@ -38,5 +42,5 @@ def writing(path: Path) -> Iterator[None]:
         raise CommandFailed(
             f"{path} could not be written: {said}.",
             reason="output_failed",
-            suggestion="Choose a folder where you may write, on a disk with room for it.",
+            suggestion="Choose a folder that you may write to, on a disk with free space.",
         ) from error

@@ -28,7 +28,7 @@ async def test_a_wrong_camera_name_is_refused_without_an_agent(cli: "Cli", argum
     ended = await cli(*arguments)
     what, todo = ended.lines
     assert ended.code == 2
-    assert "is not a camera's name; names look like camera0" in what
+    assert "is not a camera's name; a name looks like camera0" in what
     assert "`camera-agent cameras`" in todo
 
 

@@ -66,5 +66,5 @@ async def test_no_key_is_made_in_a_folder_of_another_account(cli: "Cli", home: "
     os.chown(home.state_dir, 65534, 65534)
     ended = await cli("key", "create", "--role", "viewer", "--user", "x")
     assert ended.code == 4
-    assert "belongs to another account" in ended.lines[0]
+    assert "belongs to another user" in ended.lines[0]
     assert list(home.state_dir.iterdir()) == []

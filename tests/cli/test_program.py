@@ -64,7 +64,7 @@ async def test_help_names_every_command_and_every_exit_code(cli: "Cli") -> None:
         (["snapshot", "camera0", "-o", "a.jpg", "--quality", "101"], "from 1 to 100"),
         (["snapshot", "camera0", "-o", "a.jpg", "--format", "gif"], "gif"),
         (["snapshot", "camera0", "-o", "/dev/null"], "/dev/null"),
-        (["snapshot", "camera0", "-o", "/nowhere/at/all.jpg"], "no folder"),
+        (["snapshot", "camera0", "-o", "/nowhere/at/all.jpg"], "does not exist"),
         (["record"], "COMMAND"),
         (["record", "start"], "CAMERA"),
         (["record", "start", "camera0", "--duration", "0"], "from 1 to 86400"),

@@ -1,1 +1,1 @@
-"""The commands, one per file."""
+"""Commands, one per file."""

@@ -1,4 +1,4 @@
-"""`call` and `events`: whatever the agent offers."""
+"""Commands `call` and `events`: any call and any event of the agent."""
 
 import argparse
 import json
@@ -19,25 +19,25 @@ __all__ = ("add", "parse_params")
 
 
 def add(commands: "Commands[Parser]") -> None:
-    call = add_command(commands, "call", _call, "Make any of the agent's calls and print the result as JSON.")
+    call = add_command(commands, "call", _call, "Make any call to the agent and print the result as JSON.")
     add_agent_options(call)
     call.add_argument(
         "method",
         metavar="NAME",
-        help="for example get_system_status; `camera-agent call rpc.discover` prints all",
+        help="for example get_system_status; `camera-agent call rpc.discover` lists all",
     )
     call.add_argument(
-        "params", metavar="KEY=VALUE", nargs="*", help="a value is read as JSON, else taken as text"
+        "params", metavar="KEY=VALUE", nargs="*", help="a value is parsed as JSON, or else taken as text"
     )
-    events = add_command(commands, "events", _events, "Print events as they come, one a line.")
+    events = add_command(commands, "events", _events, "Print events as they arrive, one per line.")
     add_agent_options(events)
-    events.add_argument("topics", metavar="TOPIC", nargs="*", help="default: all topics of the agent's core")
+    events.add_argument("topics", metavar="TOPIC", nargs="*", help="default: all core topics")
     events.add_argument("--device", type=camera_name, metavar="CAMERA", help="only events about this camera")
-    events.add_argument("--count", type=number(int, 1, 1_000_000_000), help="end after so many events")
+    events.add_argument("--count", type=number(int, 1, 1_000_000_000), help="end after this number of events")
 
 
 def parse_params(words: list[str]) -> dict[str, object]:
-    """`key=value` words as parameters. Raises UsageFailed."""
+    """Return `key=value` words as parameters. Raises UsageFailed."""
     params: dict[str, object] = {}
     for word in words:
         key, equals, text = word.partition("=")
@@ -65,9 +65,9 @@ def _call(arguments: argparse.Namespace) -> int:
 
     if arguments.method == "authenticate":
         raise UsageFailed(
-            "A token does not belong on a command line, where every user of this host can read it.",
+            "A token must not be on the command line: every user of this host can read it there.",
             reason="secret_in_arguments",
-            suggestion="Give it by --token-file or in CAMERA_AGENT_TOKEN; every command authenticates with it.",
+            suggestion="Give it with --token-file or in CAMERA_AGENT_TOKEN; every command authenticates with it.",
         )
     params = parse_params(arguments.params)
     result = anyio.run(partial(_fetch, arguments, params))

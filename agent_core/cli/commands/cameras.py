@@ -1,4 +1,4 @@
-"""`cameras`."""
+"""Command `cameras`."""
 
 import argparse
 from functools import partial
@@ -11,7 +11,7 @@ from agent_core.cli.output import print_result, table
 __all__ = ("add",)
 
 _COLUMNS = ("device", "name", "status", "resolution", "fps")
-_NONE = "No cameras. `camera-agent plugins list` shows what could find some."
+_NONE = "No cameras. `camera-agent plugins list` shows the plugins that could find some."
 
 
 def add(commands: "Commands[Parser]") -> None:

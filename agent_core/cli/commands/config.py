@@ -1,4 +1,4 @@
-"""`check-config` and `config schema`."""
+"""Commands `check-config` and `config schema`."""
 
 import argparse
 import json
@@ -22,13 +22,13 @@ def add(commands: "Commands[Parser]") -> None:
         commands,
         "check-config",
         _check,
-        "Check the configuration, the plugins' settings included, without running.",
+        "Check the configuration, including the plugins' settings, without running the agent.",
     )
     parser: Parser = commands.add_parser(
         "config", help="Describe the configuration.", description="Describe the configuration."
     )
     below = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    add_command(below, "schema", _schema, "Print the JSON schema, with the settings of enabled plugins.")
+    add_command(below, "schema", _schema, "Print the JSON schema, including the settings of enabled plugins.")
 
 
 def _check(arguments: argparse.Namespace) -> int:
@@ -76,7 +76,7 @@ def _schema(arguments: argparse.Namespace) -> int:
 
 
 def schema_with(config: "AgentConfig") -> dict[str, Any]:
-    """The schema of the whole configuration. A plugin that cannot be loaded has no settings that are known."""
+    """Return the schema of the whole configuration; settings of a plugin that cannot be loaded are left out."""
     from pydantic import Field, create_model
 
     from agent_core.config import AgentConfig, PluginsConfig
@@ -92,7 +92,7 @@ def schema_with(config: "AgentConfig") -> dict[str, Any]:
 
 
 def _settings_table(name: str) -> Any:
-    """The model of `[plugins.<name>]`: the plugin's settings, and `required`, which is the agent's own key."""
+    """Return the model of `[plugins.<name>]`: the plugin's settings and the agent's own key `required`."""
     from pydantic import Field, create_model
 
     from agent_core.plugin_host.manager import plugin_class

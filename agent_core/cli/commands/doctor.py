@@ -1,4 +1,4 @@
-"""`doctor`."""
+"""Command `doctor`."""
 
 import argparse
 from collections.abc import Iterable, Sequence
@@ -22,7 +22,7 @@ def add(commands: "Commands[Parser]") -> None:
             commands,
             "doctor",
             _doctor,
-            "Look at this host, the plugins and the running agent; say what is wrong and what to do.",
+            "Check this host, the plugins and the running agent; report problems and how to solve them.",
         )
     )
 
@@ -39,9 +39,9 @@ def _doctor(arguments: argparse.Namespace) -> int:
     failed = [each for each in findings if each.status == "FAILED"]
     if failed:
         raise CommandFailed(
-            f"{len(failed)} of {len(findings)} things are not as they should be.",
+            f"{len(failed)} of {len(findings)} checks failed.",
             reason="problems_found",
-            suggestion="Do what is said beside each; a running agent notices most repairs by itself.",
+            suggestion="Follow the suggestion for each; a running agent notices most repairs by itself.",
         )
     return 0
 

@@ -1,4 +1,4 @@
-"""`key create`, `key list`, `key revoke`."""
+"""Commands `key create`, `key list` and `key revoke`."""
 
 import argparse
 from datetime import UTC, datetime, timedelta
@@ -18,18 +18,16 @@ __all__ = ("add",)
 
 
 def add(commands: "Commands[Parser]") -> None:
-    text = "Make, list and revoke API keys; on the agent's host, as its user."
+    text = "Create, list and revoke API keys; run on the agent's host as its user."
     parser: Parser = commands.add_parser("key", help=text, description=text)
     below = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    create = add_command(below, "create", _create, "Print a new API key; it is not shown again.")
+    create = add_command(below, "create", _create, "Create and print an API key; it is not shown again.")
     add_role(create)
-    create.add_argument("--user", type=user_name, required=True, help="the name it stands for; one key each")
-    add_lifetime(create, "without an end")
-    add_command(below, "list", _list, "List whom keys were made for; the keys themselves are not kept.")
-    revoke = add_command(
-        below, "revoke", _revoke, "Make a user's key invalid; a running agent knows at once."
-    )
-    revoke.add_argument("user", type=user_name, help="the name that the key stands for")
+    create.add_argument("--user", type=user_name, required=True, help="user name; one key per user")
+    add_lifetime(create, "unlimited")
+    add_command(below, "list", _list, "List the users with keys; the keys themselves are not stored.")
+    revoke = add_command(below, "revoke", _revoke, "Revoke a user's key; a running agent refuses it at once.")
+    revoke.add_argument("user", type=user_name, help="user name")
 
 
 def _create(arguments: argparse.Namespace) -> int:
@@ -76,10 +74,10 @@ def _keys(arguments: argparse.Namespace) -> "ApiKeys":
     from agent_core.base.clock import SystemClock
 
     storage = load_settings(arguments.config).storage
-    # The file is written anew, so the agent there would accept no key any more.
+    # The file is replaced: an agent of another user could not read the new one, so it would accept no key.
     if is_foreign(storage.state_dir):
         raise AuthenticationFailed(
-            "The agent's state folder belongs to another account.",
+            "The agent's state folder belongs to another user.",
             reason="state_foreign",
             suggestion="Run this as the agent's user.",
         )

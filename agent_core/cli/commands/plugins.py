@@ -1,4 +1,4 @@
-"""`plugins list` and `plugins check`."""
+"""Commands `plugins list` and `plugins check`."""
 
 import argparse
 from collections.abc import Iterable
@@ -14,21 +14,26 @@ if TYPE_CHECKING:
 
 __all__ = ("add",)
 
-#: Of a plugin that is installed and not in `plugins.enabled`; the others are `agent_core.plugin_host.manager.PluginState`.
+#: State of an installed plugin that is not in `plugins.enabled`; other states are those of `PluginState`.
 _NOT_ENABLED = "NOT_ENABLED"
 
 Row = dict[str, str]
 
 
 def add(commands: "Commands[Parser]") -> None:
-    parser: Parser = commands.add_parser("plugins", help="Look at plugins.", description="Look at plugins.")
+    parser: Parser = commands.add_parser("plugins", help="Inspect plugins.", description="Inspect plugins.")
     below = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    add_command(below, "list", _list, "Load the enabled plugins without running them; list the others, too.")
+    add_command(
+        below,
+        "list",
+        _list,
+        "Load the enabled plugins without running them; list the other installed ones too.",
+    )
     add_command(
         below,
         "check",
         _check,
-        "Load the enabled plugins and ask for what they bring, without running it; fail if one cannot be used.",
+        "Load the enabled plugins and query what they provide, without running it; fail if one is unusable.",
     )
 
 
@@ -49,13 +54,13 @@ def _check(arguments: argparse.Namespace) -> int:
         raise CommandFailed(
             f"{len(failed)} of {len(rows)} enabled plugins cannot be used: {', '.join(failed)}.",
             reason="plugins_failed",
-            suggestion="Do what is said beside each, or take it out of plugins.enabled.",
+            suggestion="Follow the suggestion for each, or remove it from plugins.enabled.",
         )
     return 0
 
 
 def _installed() -> dict[str, str]:
-    """Versions by name, from the metadata alone: nothing is imported."""
+    """Return the versions by name from the metadata, without importing plugins."""
     from importlib.metadata import entry_points
 
     from agent_core.plugin_host.manager import ENTRY_POINT_GROUP
@@ -89,7 +94,7 @@ def _others(config: "PluginsConfig", installed: dict[str, str]) -> list[Row]:
 
 
 def _show(rows: list[Row], config: "AgentConfig", *, as_json: bool) -> None:
-    """Print the rows, and in the readable form also how the watchdog ended the last run."""
+    """Print the rows, and, except as JSON, how the watchdog ended the last run."""
     from agent_core.plugin_host.watchdog.records import host_times, review
 
     lines = list(_lines(rows)) if rows else ["No plugins."]

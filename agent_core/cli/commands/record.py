@@ -1,4 +1,4 @@
-"""`record start` and `record stop`."""
+"""Commands `record start` and `record stop`."""
 
 import argparse
 import sys
@@ -18,18 +18,22 @@ _CAMERA = "for example camera0; `camera-agent cameras` lists them"
 def add(commands: "Commands[Parser]") -> None:
     parser: Parser = commands.add_parser("record", help="Record a camera.", description="Record a camera.")
     below = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    start = add_command(below, "start", _start, "Start a recording; print its id, or with --wait its files.")
+    start = add_command(
+        below, "start", _start, "Start a recording and print its id, or with --wait its files."
+    )
     add_agent_options(start)
     start.add_argument("camera", type=camera_name, metavar="CAMERA", help=_CAMERA)
     start.add_argument(
         "--duration",
         type=number(int, 1, 86_400),
         metavar="S",
-        help="seconds from the first picture; it then stops by itself",
+        help="seconds from the first picture to the end",
     )
     start.add_argument("--format", choices=("fmp4", "mpegts"), help="default: fmp4")
     start.add_argument(
-        "--wait", action="store_true", help="stay until it has stopped; Ctrl-C stops it, a second one leaves"
+        "--wait",
+        action="store_true",
+        help="wait until it has stopped; Ctrl-C stops it, a second Ctrl-C ends the command",
     )
     stop = add_command(below, "stop", _stop, "Stop a camera's recording and print its files.")
     add_agent_options(stop)
@@ -61,7 +65,7 @@ async def _begin(arguments: argparse.Namespace) -> Any:
 
 
 async def _record(arguments: argparse.Namespace) -> tuple[Any, bool]:
-    """The recording's info, None after a second Ctrl-C; and whether it was to last longer."""
+    """Return the recording's info (None after a second Ctrl-C), and True if Ctrl-C cut its duration short."""
     from anyio import CancelScope
 
     from agent_core.cli.commands.recorder import Recorder, in_two_steps
@@ -95,7 +99,7 @@ async def _end(arguments: argparse.Namespace) -> Any:
 
 
 def _print_files(recording: Any, *, as_json: bool) -> None:
-    """Name what was recorded. Raises CommandFailed: nothing was."""
+    """Print the recorded files. Raises CommandFailed if there are none."""
     name, segments = recording["filename"], recording["segments"]
     if not segments:
         reason = recording.get("reason") or "no_segments"

@@ -1,4 +1,4 @@
-"""A recording from its start to its end."""
+"""Recording from start to end, for `record start --wait`."""
 
 import argparse
 import signal
@@ -17,13 +17,13 @@ from agent_core.client import AgentClient, CallFailed, EventStream
 __all__ = ("Recorder", "in_two_steps")
 
 _TOPIC = "recording_status_update"
-#: Between two looks while no event says that something has changed.
+#: Period of status queries without an event.
 _LOOK_PERIOD_S = 1.0
 
 
 @dataclass
 class Recorder:
-    """Starts the recording that `params` of `start_recording` describe, and stays until it has stopped."""
+    """Starts a recording with `params` of `start_recording`, and waits until it has stopped."""
 
     agent: AgentClient
     arguments: argparse.Namespace
@@ -31,12 +31,12 @@ class Recorder:
     progress: Progress
 
     async def record(self, first: anyio.CancelScope) -> Any:
-        """The recording's info once it has stopped; None where it was stopped before there was one.
+        """Record, and return the recording's info; None if it was stopped before it started.
 
-        It is stopped when `first` is cancelled.
+        Cancelling `first` stops the recording.
 
         Raises:
-            CallFailed: it could not be started; no picture came; it was deleted meanwhile.
+            CallFailed: it could not be started, got no picture, or was deleted meanwhile.
         """
         async with self.agent.subscribe([_TOPIC], self.arguments.camera) as events:
             info = None
@@ -92,9 +92,10 @@ T = TypeVar("T")
 
 
 async def in_two_steps(work: Callable[[anyio.CancelScope], Awaitable[T]]) -> T | None:
-    """Do `work(first)`: the first SIGINT or SIGTERM cancels the scope `first`, the second all of it.
+    """Run `work(first)`: the first SIGINT or SIGTERM cancels the scope `first`, the second one all of `work`.
 
-    Returns what `work` does, None after the second signal. An exception of `work` comes as it is, not in a group.
+    Returns the result of `work`; None after the second signal. An exception of `work` is raised as it is, not in a
+    group.
     """
     first = anyio.CancelScope()
     result: T | None = None
@@ -103,7 +104,7 @@ async def in_two_steps(work: Callable[[anyio.CancelScope], Awaitable[T]]) -> T |
         await tasks.start(_listen, first, tasks.cancel_scope)
         try:
             result = await work(first)
-        except Exception as error:  # noqa: BLE001 - raised again below, outside the group that would wrap it
+        except Exception as error:  # noqa: BLE001 - raised again below, outside the task group, which would wrap it
             failure = error
         tasks.cancel_scope.cancel()
     if failure is not None:

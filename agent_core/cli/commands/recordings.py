@@ -1,4 +1,4 @@
-"""`recordings` and `recordings get`."""
+"""Commands `recordings` and `recordings get`."""
 
 import argparse
 from functools import partial
@@ -17,22 +17,26 @@ if TYPE_CHECKING:
 
 __all__ = ("add", "segment_path")
 
-#: Status of HTTP.
+#: HTTP status.
 _NOT_FOUND = 404
-_NONE = "No recordings. `camera-agent record start CAMERA` makes one."
+_NONE = "No recordings. `camera-agent record start CAMERA` starts one."
 
 
 def add(commands: "Commands[Parser]") -> None:
-    parser = add_command(commands, "recordings", _list, "List the recordings, newest first; or get one.")
+    parser = add_command(commands, "recordings", _list, "List the recordings, newest first, or download one.")
     add_agent_options(parser)
-    parser.add_argument("--device", type=camera_name, metavar="CAMERA", help="only this camera's")
-    parser.add_argument("--limit", type=number(int, 1, 1000), help="how many at most; default: 50")
+    parser.add_argument("--device", type=camera_name, metavar="CAMERA", help="only recordings of this camera")
+    parser.add_argument("--limit", type=number(int, 1, 1000), help="most recordings to list; default: 50")
     below = parser.add_subparsers(title="commands", metavar="COMMAND")
     get = add_command(below, "get", _get, "Download a recording.")
     add_agent_options(get)
-    get.add_argument("id", metavar="ID", help="as `camera-agent recordings` lists it")
+    get.add_argument("id", metavar="ID", help="id from `camera-agent recordings`")
     get.add_argument(
-        "-o", "--output", required=True, metavar="FILE", help="further files of it become FILE-2 and so on"
+        "-o",
+        "--output",
+        required=True,
+        metavar="FILE",
+        help="output file; the recording's further files become FILE-2 and so on",
     )
 
 
@@ -46,7 +50,7 @@ def _list(arguments: argparse.Namespace) -> int:
     ]
     lines = table(["RECORDING", "DURATION", "SIZE", "FORMAT"], rows) if rows else [_NONE]
     if len(rows) < listed["total"]:
-        lines.append(f"{len(rows)} of {listed['total']}; --limit changes how many.")
+        lines.append(f"{len(rows)} of {listed['total']}; use --limit for more.")
     print_result(listed, lines, as_json=arguments.json)
     return 0
 
@@ -64,7 +68,7 @@ def _get(arguments: argparse.Namespace) -> int:
 
     if arguments.output == "-":
         raise UsageFailed(
-            "A recording does not go to standard output, it may have several files.",
+            "A recording cannot go to standard output: it may have several files.",
             suggestion="Name a file with -o.",
         )
     target = checked_target(Path(arguments.output))
@@ -75,7 +79,7 @@ def _get(arguments: argparse.Namespace) -> int:
 
 
 async def _download(arguments: argparse.Namespace, target: Path) -> list[dict[str, Any]]:
-    """One file after the other, each over a connection of its own: a token made here is valid for a minute only."""
+    """Download one file after the other, each over a new connection: a local token is valid for a minute only."""
     stored: list[dict[str, Any]] = []
     following: str | None = arguments.id
     while following is not None:
@@ -99,10 +103,10 @@ async def _segment(agent: "AgentClient", path: Path, name: str) -> "Download":
         raise CommandFailed(
             f"There is no recording '{name}'.",
             reason="recording_not_found",
-            suggestion="See `camera-agent recordings` for what there is.",
+            suggestion="See `camera-agent recordings` for the recordings.",
         ) from error
 
 
 def segment_path(path: Path, number: int) -> Path:
-    """Where the segment `number`, from 1, goes: a.mp4, a-2.mp4, a-3.mp4."""
+    """Return the path for segment `number`, from 1: a.mp4, a-2.mp4, a-3.mp4."""
     return path if number == 1 else path.with_name(f"{path.stem}-{number}{path.suffix}")

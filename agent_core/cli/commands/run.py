@@ -1,4 +1,4 @@
-"""`run`."""
+"""Command `run`."""
 
 import argparse
 import gc
@@ -19,14 +19,14 @@ def add(commands: "Commands[Parser]") -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    gc.disable()  # Imports make much that stays and little garbage; `main` enables it once the agent listens.
+    gc.disable()  # Imports make many lasting objects and little garbage; `main` enables it once the agent listens.
     from agent_core.app import main
 
     return run_agent(main, arguments.config, as_json=arguments.json)
 
 
 def run_agent(start: Callable[[tuple[Path, ...]], int], config: Path | None, *, as_json: bool) -> int:
-    """Call `start` with the configuration files; what keeps the agent from running is reported here."""
+    """Call `start` with the configuration files and return the exit code; report errors of the start."""
     try:
         return start(find_files(config))
     except ConfigError:

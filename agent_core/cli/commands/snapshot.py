@@ -1,4 +1,4 @@
-"""`snapshot`."""
+"""Command `snapshot`."""
 
 import argparse
 import sys
@@ -23,7 +23,7 @@ _PASSED_ON = ("format", "quality", "width", "height", "max_age_ms", "deadline_ms
 
 
 def add(commands: "Commands[Parser]") -> None:
-    parser = add_command(commands, "snapshot", _snapshot, "Take a picture and store it here.")
+    parser = add_command(commands, "snapshot", _snapshot, "Take a picture and store it on this machine.")
     add_agent_options(parser)
     parser.add_argument(
         "camera",
@@ -32,16 +32,28 @@ def add(commands: "Commands[Parser]") -> None:
         help="for example camera0; `camera-agent cameras` lists them",
     )
     parser.add_argument(
-        "-o", "--output", required=True, metavar="FILE", help="written once the picture is whole; - is stdout"
+        "-o",
+        "--output",
+        required=True,
+        metavar="FILE",
+        help="output file, written once the picture is complete; - for stdout",
     )
-    parser.add_argument("--format", choices=("jpg", "png"), help="default: by FILE's ending, else jpg")
-    parser.add_argument("--quality", type=number(int, 1, 100), help="of the JPEG, 1 to 100")
-    parser.add_argument("--width", type=number(int, 1, 8192), help="pixels; alone it keeps the proportions")
-    parser.add_argument("--height", type=number(int, 1, 8192), help="pixels; alone it keeps the proportions")
     parser.add_argument(
-        "--max-age-ms", type=number(int, 0, 3_600_000), help="0: exposed after the call; default: the agent's"
+        "--format", choices=("jpg", "png"), help="default: by the suffix of FILE, or else jpg"
     )
-    parser.add_argument("--deadline-ms", type=number(int, 1, 120_000), help="default: the agent's")
+    parser.add_argument("--quality", type=number(int, 1, 100), help="JPEG quality, 1 to 100")
+    parser.add_argument("--width", type=number(int, 1, 8192), help="pixels; without --height, in proportion")
+    parser.add_argument("--height", type=number(int, 1, 8192), help="pixels; without --width, in proportion")
+    parser.add_argument(
+        "--max-age-ms",
+        type=number(int, 0, 3_600_000),
+        help="greatest age of the picture; 0: exposed after the call; default: as configured",
+    )
+    parser.add_argument(
+        "--deadline-ms",
+        type=number(int, 1, 120_000),
+        help="limit for taking the picture; default: as configured",
+    )
 
 
 def _snapshot(arguments: argparse.Namespace) -> int:
@@ -51,7 +63,7 @@ def _snapshot(arguments: argparse.Namespace) -> int:
     if target is None and arguments.json:
         raise UsageFailed(
             "The picture and the JSON cannot both go to standard output.",
-            suggestion="Name a file with -o, or leave --json out.",
+            suggestion="Name a file with -o, or omit --json.",
         )
     if arguments.format is None and target is not None and target.suffix.lower() == ".png":
         arguments.format = "png"

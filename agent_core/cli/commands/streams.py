@@ -1,4 +1,4 @@
-"""`streams`."""
+"""Command `streams`."""
 
 import argparse
 from functools import partial
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ("add",)
 
-_NONE = "No streams, and no cameras. `camera-agent plugins list` shows what could find some."
+_NONE = "No streams and no cameras. `camera-agent plugins list` shows the plugins that could find some."
 
 
 def add(commands: "Commands[Parser]") -> None:
@@ -40,7 +40,7 @@ def _state(stream: Any) -> str:
 
 
 async def _fetch(arguments: argparse.Namespace) -> Any:
-    """The server's streams with their addresses; a camera that has none is there with the reason."""
+    """Return the server's streams with their addresses, and cameras without a stream with the reason."""
     async with connected(arguments) as agent:
         cameras = (await agent.call("get_camera_list"))["cameras"]
         urls = {camera["device"]: camera["stream_url"] for camera in cameras}
@@ -53,7 +53,7 @@ async def _fetch(arguments: argparse.Namespace) -> Any:
 
 
 async def _offer(agent: "AgentClient", device: str) -> str | None:
-    """Have the server offer the camera's stream, so that its address opens; why it cannot, if so."""
+    """Make the server offer the camera's stream; return the reason if it cannot, else None."""
     from agent_core.client import CallFailed
 
     try:

@@ -1,4 +1,4 @@
-"""`token create`."""
+"""Command `token create`."""
 
 import argparse
 import getpass
@@ -19,27 +19,30 @@ _LONGEST_S = 10 * 366 * 86_400
 
 
 def user_name(text: str) -> str:
-    """An argument's type: the name of a user."""
+    """Return `text`, an argument, if it is a user's name."""
     if not 0 < len(text) <= 200 or not text.isprintable():
         raise argparse.ArgumentTypeError("a user's name has 1 to 200 printable characters")
     return text
 
 
 def add_role(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--role", required=True, choices=ROLES, help="what its bearer may do")
+    """Add the required option --role."""
+    parser.add_argument("--role", required=True, choices=ROLES, help="permissions of the user")
 
 
 def add_lifetime(parser: argparse.ArgumentParser, default: str) -> None:
-    """`default` says how long it is valid without the option, which then is None."""
+    """Add the option --lifetime-s, None if absent; `default` describes that case in the help."""
     parser.add_argument("--lifetime-s", type=number(int, 1, _LONGEST_S), help=f"seconds; default: {default}")
 
 
 def add(commands: "Commands[Parser]") -> None:
-    parser: Parser = commands.add_parser("token", help="Make tokens.", description="Make tokens.")
+    parser: Parser = commands.add_parser("token", help="Create tokens.", description="Create tokens.")
     below = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    create = add_command(below, "create", _create, "Print a new token; on the agent's host, as its user.")
+    create = add_command(
+        below, "create", _create, "Create and print a token; run on the agent's host as its user."
+    )
     add_role(create)
-    create.add_argument("--user", type=user_name, help="the name it stands for; default: yours")
+    create.add_argument("--user", type=user_name, help="user name; default: yours")
     add_lifetime(create, "auth.token_lifetime_s of the configuration")
 
 
@@ -47,7 +50,7 @@ def _own_name() -> str:
     try:
         return getpass.getuser()
     except (KeyError, OSError):
-        return str(os.getuid())  # a container's account need not have a name
+        return str(os.getuid())  # a user in a container need not have a name
 
 
 def _create(arguments: argparse.Namespace) -> int:
