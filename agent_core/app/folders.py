@@ -6,7 +6,6 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
 
 from agent_core.base.clock import Clock
 from agent_core.base.folders import own_folder
@@ -22,13 +21,16 @@ _log = logging.getLogger("camera_agent.app")
 class RuntimeFolder:
     """Folder for sockets, locked while the exit stack `held` is open."""
 
-    def __init__(self, path: Path, held: ExitStack, state: InstanceLock, state_dir: Path) -> None:
-        self._path = path
-        self._state, self._state_dir = state, state_dir
+    def __init__(self, storage: StorageConfig, *, state: InstanceLock, held: ExitStack) -> None:
+        """Keep the arguments; `claim` makes the folder. `state` is the held lock of the state folder."""
+        self._path = storage.runtime_dir
+        self._state, self._state_dir = state, storage.state_dir
         self._has_state = True
         self._held = held
         self._folder = -1
-        self._lock = InstanceLock(path, name="runtime", kind="runtime folder", setting="storage.runtime_dir")
+        self._lock = InstanceLock(
+            self._path, name="runtime", kind="runtime folder", setting="storage.runtime_dir"
+        )
 
     def claim(self) -> None:
         """Make and lock the folder; release the folder that was held before.
@@ -61,12 +63,12 @@ class RuntimeFolder:
         """
         while True:
             await clock.sleep(LOOK_S)
-            self._look_at_state()
+            self._check_state_folder()
             if not (leads_to(self._path, self._folder) and self._lock.is_whole):
                 _log.warning("the folder %s or its lock file has vanished; making it again", self._path)
                 self.claim()
 
-    def _look_at_state(self) -> None:
+    def _check_state_folder(self) -> None:
         """Log when the state folder vanishes or returns. It is never made again: its disk may be unmounted."""
         before, self._has_state = self._has_state, self._state.is_whole
         if before and not self._has_state:
@@ -96,7 +98,7 @@ def claimed_folders(storage: StorageConfig) -> Iterator[RuntimeFolder]:
         state,
         ExitStack() as held,
     ):
-        folder = RuntimeFolder(storage.runtime_dir, held, state, storage.state_dir)
+        folder = RuntimeFolder(storage, state=state, held=held)
         folder.claim()
         folder.clear()
         yield folder

@@ -59,10 +59,8 @@ class Announcement:
         try:
             write_atomic(self._path, entry.encode() + b"\n")
         except OSError as error:
-            if error.errno in (
-                errno.ENOSPC,
-                errno.EDQUOT,
-            ):  # start anyway: clients free space by deleting recordings
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                # Start anyway: clients free space by deleting recordings.
                 _log.error(
                     "the disk is full, so commands cannot find the agent; free some space, or give them --url %s",
                     self._url,

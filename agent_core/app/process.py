@@ -1,3 +1,5 @@
+"""Process of an agent: configuration, signals and exit code."""
+
 import logging
 import os
 import signal

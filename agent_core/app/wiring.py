@@ -53,7 +53,7 @@ class AgentParts:
     tokens: TokenAuthority
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _PluginParts:
     """The loaded plugins and the parts that run what they provide."""
 
@@ -107,11 +107,11 @@ def build_agent(
     )
     refuse_wrong_settings(plugins.manager.statuses)
     parts = _PluginParts(
-        plugins.manager,
-        cameras,
-        CameraMonitor(plugins.sources, cameras, ledger, clock=clock),
-        Supervisor(with_media_server(config, plugins.components, clock=clock), clock=clock),
-        _snapshots(foundation, plugins.tiers),
+        plugins=plugins.manager,
+        cameras=cameras,
+        monitor=CameraMonitor(plugins.sources, cameras, ledger, clock=clock),
+        supervisor=Supervisor(with_media_server(config, plugins.components, clock=clock), clock=clock),
+        snapshots=_snapshots(foundation, plugins.tiers),
     )
     return _connect(foundation, parts, plugins.providers, problems)
 
@@ -184,7 +184,7 @@ def _snapshots(foundation: Foundation, provided: Iterable[SnapshotTier]) -> Snap
 
 
 def _initial_problems(config: AgentConfig, ledger: Ledger) -> tuple[AgentError, ...]:
-    """Load the ledger, look for FFmpeg, and log and return what is wrong with either."""
+    """Load the ledger, look for FFmpeg, and log and return the problems of both."""
     problems = tuple(each for each in (ledger.load(), _ffmpeg_problem(config.ffmpeg.program)) if each)
     for problem in problems:
         _log.error("%s %s", problem.details, problem.suggestion)

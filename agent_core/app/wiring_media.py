@@ -163,7 +163,7 @@ def _managed(config: MediaServerConfig, server: MediaServer | None) -> "ManagedS
 
 
 def with_media_server(config: AgentConfig, offered: Iterable[Component], *, clock: Clock) -> list[Component]:
-    """The plugins' components; in mode managed with our media server, and without any of theirs."""
+    """Return the components to run: `offered`, or in mode managed those except media servers, after our own."""
     if config.media_server.mode != "managed":
         return list(offered)
     from agent_core.mediamtx.managed import ManagedServer
@@ -173,7 +173,7 @@ def with_media_server(config: AgentConfig, offered: Iterable[Component], *, cloc
     ]
     for each in offered:
         if isinstance(each, MediaServer):
-            _log.warning("%s is not started: media_server.mode is managed", each.name)
+            _log.warning("the media server %s is not started: media_server.mode is managed", each.name)
         else:
             kept.append(each)
     return kept

@@ -63,7 +63,7 @@ class Subscription:
 
 
 class EventBus:
-    """Hands events to subscriptions in the order of publishing; publishing never waits and never fails."""
+    """Bus that queues events for its subscriptions in the order of publishing; publishing neither waits nor fails."""
 
     def __init__(self, clock: Clock | None = None) -> None:
         """Take the events' times from `clock`; default: the system's clock."""

@@ -30,7 +30,7 @@ class WorkerPool:
 
     @property
     def running(self) -> int:
-        """The number of calls that hold a thread, abandoned ones included."""
+        """Number of calls that hold a thread, abandoned ones included."""
         return self._places.borrowed_tokens
 
     async def run(self, function: Callable[[*Ts], T], *args: *Ts) -> T:
