@@ -1,4 +1,4 @@
-"""The laboratory's command line: `tests/vm/run --help`."""
+"""Command line of the laboratory; see `tests/vm/run --help`."""
 
 import argparse
 import shlex
@@ -11,27 +11,33 @@ from tests.vm.host.prerequisites import CannotRunHere, ensure_installed
 from tests.vm.host.session import Laboratory
 from tests.vm.host.shell import VmError, say
 
-#: A boot that takes longer has stopped; tests that are marked `release` may take an hour.
+#: Time limits of one boot; tests marked `release` may take an hour.
 TIMEOUT_S = 1200.0
 RELEASE_TIMEOUT_S = 7200.0
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="tests/vm/run", description="Run something in the virtual machine.")
+    parser = argparse.ArgumentParser(
+        prog="tests/vm/run", description="Run a command or the tests in the virtual machine."
+    )
     parser.add_argument("--suite", default="bookworm", help="Debian release of the machine (%(default)s)")
-    parser.add_argument("--as", dest="users", default="root", help="users, with commas between (%(default)s)")
-    parser.add_argument("--share", type=Path, help="folder that is /mnt/share in the machine; kept as it is")
+    parser.add_argument("--as", dest="users", default="root", help="users, separated by commas (%(default)s)")
     parser.add_argument(
-        "--timeout", type=float, help=f"seconds of a boot ({TIMEOUT_S:g}, {RELEASE_TIMEOUT_S:g})"
+        "--share", type=Path, help="host folder to mount as /mnt/share; its other content is kept"
     )
     parser.add_argument(
-        "--rebuild", action="store_true", help="build the image even if its sources are the same"
+        "--timeout",
+        type=float,
+        help=f"time limit of one boot in seconds ({TIMEOUT_S:g}, {RELEASE_TIMEOUT_S:g})",
     )
-    parser.add_argument("--image", action="store_true", help="build the image, if it is needed, and stop")
     parser.add_argument(
-        "--tests", action="store_true", help="the words are for pytest, default: all tests of the machine"
+        "--rebuild", action="store_true", help="build the image even if its sources are unchanged"
     )
-    parser.add_argument("--release", action="store_true", help="with the tests that are marked `release`")
+    parser.add_argument("--image", action="store_true", help="only build the image, if it is out of date")
+    parser.add_argument(
+        "--tests", action="store_true", help="pass the words to pytest; default: all tests of the machine"
+    )
+    parser.add_argument("--release", action="store_true", help="include the tests marked `release`")
     parser.add_argument("words", nargs="*", help="the command (after --)")
     return parser
 
@@ -41,7 +47,7 @@ def main(arguments: list[str]) -> int:
     try:
         ensure_installed()
     except CannotRunHere as reason:
-        print(f"SKIPPED(vm): {reason}", flush=True)  # noqa: T201 - of a run that is all there is to say
+        print(f"SKIPPED(vm): {reason}", flush=True)  # noqa: T201 - the only output of such a run
         return 0
     try:
         if options.image:
@@ -54,7 +60,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _session(options: argparse.Namespace) -> int:
-    """Boot it and run the words in it; the exit status is theirs."""
+    """Boot the machine and run the words in it; return their exit status."""
     share = options.share or CHECKOUT / ".cache/vm/runs" / options.suite
     timeout_s = options.timeout or (RELEASE_TIMEOUT_S if options.release else TIMEOUT_S)
     with locked(share):

@@ -1,4 +1,4 @@
-"""What is in `guest` is for the machine; elsewhere pytest does not look into it."""
+"""Limit collection of `guest` to the virtual machine."""
 
 from pathlib import Path
 

@@ -1,8 +1,8 @@
-"""Plugs simulated webcams, and does what only root may, for tests that need not be root.
+"""Server that plugs in simulated webcams and runs commands as root, for tests without root's rights.
 
     python3 -m tests.vm.cameras SOCKET
 
-A request and its answer are a line of JSON each. A camera lives no longer than the connection that plugged it.
+A request and its answer are a line of JSON each. A camera is unplugged when its connection closes.
 """
 
 import json
@@ -27,7 +27,7 @@ Answer = dict[str, Any]
 
 
 class Session:
-    """One connection: at most one camera."""
+    """Connection with at most one camera."""
 
     def __init__(self, ports: Ports, tasks: TaskGroup) -> None:
         self._ports = ports
@@ -56,11 +56,11 @@ class Session:
             case {"do": "run", "argv": list(argv)}:
                 done = await anyio.run_process(argv, check=False, stderr=-2)
                 return {"status": done.returncode, "output": done.stdout.decode()}
-        raise ValueError(f"no such request: {request}")
+        raise ValueError(f"unknown request: {request}")
 
     async def _plug(self, layout: Layout, port: int | None) -> Answer:
         if self._camera is not None:
-            raise ValueError("this connection has a camera already")
+            raise ValueError("this connection already has a camera; unplug it first")
         ours, kernels = socket.socketpair()
         with kernels:
             stream = await UNIXSocketStream.from_socket(ours)
@@ -78,7 +78,7 @@ class Session:
 
     def _plugged(self) -> Webcam:
         if self._camera is None:
-            raise ValueError("nothing is plugged")
+            raise ValueError("this connection has no camera; plug one in first")
         return self._camera
 
 

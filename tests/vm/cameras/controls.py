@@ -1,4 +1,4 @@
-"""A webcam's controls, with the dependencies that real ones have."""
+"""Controls of a webcam, with the dependencies of real ones."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ __all__ = ("CONTROLS", "Control", "Controls")
 
 CAMERA_TERMINAL = 1
 PROCESSING_UNIT = 2
-#: Its answer says why the last request was refused (UVC 1.5, 4.2.1.2).
+#: Selector of the control with the reason of the last refusal (UVC 1.5, 4.2.1.2).
 REQUEST_ERROR_CODE = 2
 WRONG_STATE, OUT_OF_RANGE, INVALID_CONTROL, INVALID_REQUEST = 2, 4, 6, 7
 
@@ -17,8 +17,9 @@ CAN_GET, CAN_SET, DISABLED_BY_AUTOMATIC = 1, 2, 4
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """`bit` is the control's place in its unit's bmControls. `needs` is another control and the value of it without
-    which this one cannot be set.
+    """Control of a unit; `bit` is its position in the unit's bmControls.
+
+    `needs` is another control and the value that it must have for this one to be set.
     """
 
     name: str
@@ -37,7 +38,7 @@ class Control:
         return self.minimum < 0
 
 
-#: The values of auto_exposure are bits: 1 manual, 8 aperture priority; its resolution says which exist.
+#: The values of auto_exposure are bits: 1 manual, 8 aperture priority; its resolution lists the valid ones.
 CONTROLS = (
     Control("auto_exposure", CAMERA_TERMINAL, 0x02, 1, 1, 0, 0, 8, resolution=1 | 8),
     Control("exposure_time", CAMERA_TERMINAL, 0x04, 3, 4, 3, 2047, 250, needs=("auto_exposure", 1)),
@@ -61,12 +62,12 @@ CONTROLS = (
 
 
 class Controls:
-    """The state of one camera's controls. It is lost when the camera is unplugged, as in a real one."""
+    """State of one camera's controls; unplugging resets it, as in a real camera."""
 
     def __init__(self, names: tuple[str, ...]) -> None:
         self._known = {each.name: each for each in CONTROLS if each.name in names}
         self.values = {name: control.default for name, control in self._known.items()}
-        #: Every value that was set, in order.
+        #: All values set, in order.
         self.history: list[tuple[str, int]] = []
         self._error = 0
 
@@ -74,7 +75,7 @@ class Controls:
         return sum(1 << each.bit for each in self._known.values() if each.unit == unit)
 
     def request(self, unit: int, selector: int, code: int, data: bytes) -> bytes | None:
-        """The answer to a control request, nothing for one that sets; None is refused with a stall."""
+        """Return the answer to a control request, empty for SET_CUR, or None to refuse it with a stall."""
         if unit == 0 and selector == REQUEST_ERROR_CODE:
             return {GET_CUR: bytes([self._error]), GET_INFO: b"\1", GET_LEN: b"\1\0"}.get(code)
         wanted = [c for c in self._known.values() if (c.unit, c.selector) == (unit, selector)]

@@ -1,4 +1,4 @@
-"""The bytes with which a USB Video Class 1.0 camera describes itself (USB 2.0 chapter 9, UVC chapter 3)."""
+"""Descriptors of a USB Video Class 1.0 camera (USB 2.0 chapter 9, UVC chapter 3)."""
 
 import struct
 
@@ -7,11 +7,11 @@ from tests.vm.cameras.layout import Continuous, FrameSize, Layout
 
 __all__ = ("CLOCK_HZ", "ENDPOINT", "ISOCHRONOUS_PACKET_BYTES", "Descriptors")
 
-#: The streaming endpoint: number 1, towards the host.
+#: Streaming endpoint: number 1, direction to the host.
 ENDPOINT = 0x81
 CLOCK_HZ = 48_000_000
 OUTPUT_TERMINAL = 3
-#: Three transactions of 1024 bytes in each microframe: the most that high speed has.
+#: Maximum of high speed: three transactions of 1024 bytes per microframe.
 ISOCHRONOUS_PACKET_BYTES = 3 * 1024
 ISOCHRONOUS_MAX_PACKET = 1024 | 2 << 11
 YUY2 = bytes.fromhex("59555932 0000 1000 8000 00aa00389b71")
@@ -28,18 +28,20 @@ def _u32(value: int) -> bytes:
 
 
 def _block(*parts: int | bytes) -> bytes:
-    """A descriptor: its length, then these bytes."""
+    """Return a descriptor: its length, then these bytes."""
     body = b"".join(bytes([part]) if isinstance(part, int) else part for part in parts)
     return bytes([len(body) + 1]) + body
 
 
 class Descriptors:
+    """Descriptors of one camera."""
+
     def __init__(self, layout: Layout, controls: Controls) -> None:
         self._layout = layout
         self._controls = controls
 
     def find(self, kind: int, index: int) -> bytes | None:
-        """The answer to GET_DESCRIPTOR; None if there is none."""
+        """Return the answer to GET_DESCRIPTOR, or None if the descriptor does not exist."""
         if kind == 1:
             return self._device()
         if kind == 2:
@@ -52,7 +54,7 @@ class Descriptors:
         layout = self._layout
         serial_index = 0 if layout.serial is None else 3
         ids = _u16(layout.vendor_id) + _u16(layout.product_id) + _u16(0x0100)
-        # Class 0xEF: the functions are told by interface associations.
+        # Class 0xEF: interface associations declare the functions.
         return _block(1, _u16(0x0200), 0xEF, 2, 1, 64, ids, 1, 2, serial_index, 1)
 
     def _string(self, index: int) -> bytes | None:
@@ -74,7 +76,7 @@ class Descriptors:
         processing = _block(CS_INTERFACE, 5, PROCESSING_UNIT, CAMERA_TERMINAL, _u16(0), 2, unit_bits, 0)
         output = _block(CS_INTERFACE, 3, OUTPUT_TERMINAL, _u16(0x0101), 0, PROCESSING_UNIT, 0)
         units = camera + processing + output
-        # The header is 13 bytes long and counted in its own total.
+        # The total includes the header itself, 13 bytes.
         header = _block(CS_INTERFACE, 1, _u16(0x0100), _u16(13 + len(units)), _u32(CLOCK_HZ), 1, 1)
         return _block(4, 0, 0, 0, 0x0E, 1, 0, 2) + header + units
 
@@ -89,7 +91,7 @@ class Descriptors:
         if self._layout.transfer == "bulk":
             endpoint = _block(5, ENDPOINT, 2, _u16(512), 0)
             return _block(4, 1, 0, 1, 0x0E, 2, 0, 0) + header + formats + endpoint
-        # Setting 0 needs no bandwidth; the kernel asks for it by choosing setting 1.
+        # Setting 0 needs no bandwidth; the kernel requests it by choosing setting 1.
         endpoint = _block(5, ENDPOINT, 5, _u16(ISOCHRONOUS_MAX_PACKET), 1)
         idle = _block(4, 1, 0, 0, 0x0E, 2, 0, 0)
         return idle + header + formats + _block(4, 1, 1, 1, 0x0E, 2, 0, 0) + endpoint

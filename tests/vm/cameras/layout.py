@@ -1,4 +1,4 @@
-"""What a camera says that it can do."""
+"""Layout of a simulated camera: identity, formats, sizes, rates and controls."""
 
 import json
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ UNITS_PER_S = 10_000_000
 
 @dataclass(frozen=True, slots=True)
 class Continuous:
-    """Any rate from `slowest_fps` to `fastest_fps`, in steps of an interval of `step_us`."""
+    """Range of rates from `slowest_fps` to `fastest_fps`; intervals have steps of `step_us`."""
 
     slowest_fps: int
     fastest_fps: int
@@ -23,7 +23,7 @@ class Continuous:
 
 @dataclass(frozen=True, slots=True)
 class FrameSize:
-    """A size and the frame rates that it has; the first rate is the default."""
+    """Size with its frame rates; the first rate is the default."""
 
     width: int
     height: int
@@ -34,7 +34,7 @@ class FrameSize:
         return self.width * self.height * 2
 
     def intervals(self) -> list[int]:
-        """In units of 100 ns, shortest first; for continuous rates: shortest, longest, step."""
+        """Return the intervals in units of 100 ns, shortest first; for continuous rates: shortest, longest, step."""
         if isinstance(self.rates_fps, Continuous):
             rates = self.rates_fps
             return [UNITS_PER_S // rates.fastest_fps, UNITS_PER_S // rates.slowest_fps, rates.step_us * 10]
@@ -60,11 +60,10 @@ SMALL = FrameSize(320, 240, (15, 30, 5))
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """A camera's descriptors. Without a serial it is one of those webcams that cannot be told from their twins.
+    """Layout of a camera; without a serial number, it cannot be distinguished from a twin.
 
-    The first size of each list is the default. `frames` is a folder of JPEG files, `WIDTHxHEIGHT/*.jpg`, which are
-    served byte for byte in the order of their names; `WIDTHxHEIGHT/dark/*.jpg` if the first `dark_frames` of each
-    stream are to be black.
+    The first size of each list is the default. `frames` is a folder of JPEG files, `WIDTHxHEIGHT/*.jpg`, served
+    unchanged in the order of their names. The first `dark_frames` of each stream come from `WIDTHxHEIGHT/dark/*.jpg`.
     """
 
     serial: str | None = "CAM-A"
@@ -92,7 +91,7 @@ class Layout:
 
     @property
     def formats(self) -> list[tuple[str, tuple[FrameSize, ...]]]:
-        """In the order of their indices in the descriptors, which begin at 1."""
+        """Formats in the order of their indices in the descriptors, which start at 1."""
         return [(name, sizes) for name, sizes in (("MJPG", self.mjpeg), ("YUYV", self.yuyv)) if sizes]
 
     def to_json(self) -> str:

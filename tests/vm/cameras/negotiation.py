@@ -1,4 +1,4 @@
-"""Probe and commit: which format, size and rate a stream will have (UVC 4.3.1.1)."""
+"""Negotiation of a stream's format, size and rate by probe and commit (UVC 4.3.1.1)."""
 
 import struct
 from dataclasses import dataclass
@@ -10,18 +10,22 @@ from tests.vm.cameras.layout import FrameSize, Layout
 __all__ = ("Choice", "Negotiation")
 
 PROBE, COMMIT = 1, 2
-#: One bulk transfer: the most that the kernel's driver asks for at high speed.
+#: Size of a bulk transfer: the most that the kernel's driver requests at high speed.
 BULK_PAYLOAD_BYTES = 16 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
+    """Negotiated format and size, by index from 1, and interval in units of 100 ns."""
+
     format_index: int
     size_index: int
     interval: int
 
 
 class Negotiation:
+    """State of the negotiation with one camera."""
+
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         self._probed = self._committed = self._default()
@@ -43,7 +47,7 @@ class Negotiation:
         return self._committed.interval / 1e7
 
     def request(self, selector: int, code: int, data: bytes) -> bytes | None:
-        """The answer to a request of the streaming interface; None is refused."""
+        """Return the answer to a request to the streaming interface, or None to refuse it."""
         if selector not in (PROBE, COMMIT):
             return None
         if code == SET_CUR:

@@ -1,4 +1,4 @@
-"""A picture in the packets of a stream, with what can be wrong with it."""
+"""Payloads of a stream for one picture, with faults."""
 
 from typing import Literal, get_args
 
@@ -19,9 +19,9 @@ END_OF_FRAME, HAS_TIME, HAS_CLOCK, ERROR, END_OF_HEADER = 0x02, 0x04, 0x08, 0x40
 def payloads(
     picture: bytes, *, parity: int, at_s: float, payload_bytes: int, largest_bytes: int, fault: Fault | None
 ) -> list[bytes]:
-    """Headers and data. `parity` is that of the frame's number, by which the host tells frames apart.
+    """Return the payloads, each with its header; the host separates frames by `parity`, the frame number's lowest bit.
 
-    `largest_bytes` is what the camera has promised not to exceed: the fault "overflow" does.
+    `largest_bytes` is the announced limit of a picture, which the fault "overflow" exceeds.
     """
     data = _faulty(picture, largest_bytes, fault)
     room = payload_bytes - HEADER_BYTES

@@ -1,4 +1,4 @@
-"""What the camera sees: given JPEG files as they are, and colour bars with the frame's number in them."""
+"""Pictures of a camera: JPEG files unchanged, and raw colour bars that contain the frame's number."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -21,7 +21,7 @@ NUMBER_BITS = 32
 
 
 class Pictures:
-    """The first `dark_frames` of a stream are black: a webcam whose exposure has not settled yet."""
+    """Pictures of a camera; the first `dark_frames` of a stream are black, as before the exposure settles."""
 
     def __init__(self, folder: Path, sizes: tuple[FrameSize, ...], dark_frames: int) -> None:
         self._jpegs = {
@@ -32,21 +32,21 @@ class Pictures:
             self._dark = {(w, h): _read(folder / f"{w}x{h}/dark")[0] for w, h in self._jpegs}
 
     def jpeg(self, size: FrameSize, index: int) -> bytes:
-        """File number `index`, counted in a circle."""
+        """Return the file at `index` modulo their count."""
         if index < self._dark_frames:
             return self._dark[size.width, size.height]
         files = self._jpegs[size.width, size.height]
         return files[index % len(files)]
 
     def yuyv(self, size: FrameSize, index: int) -> bytes:
-        """The first 32 pixels of the first row are the index, most significant bit first: white is 1."""
+        """Return a YUYV picture; its first 32 pixels encode `index`, most significant bit first, white for 1."""
         bits = f"{index:0{NUMBER_BITS}b}"
         number = b"".join(bytes([WHITE if bit == "1" else BLACK, 128]) for bit in bits)
         return number + (_black(size) if index < self._dark_frames else _bars(size))
 
 
 def number_in(yuyv: bytes) -> int:
-    """The index that `Pictures.yuyv` put there."""
+    """Return the index encoded by `Pictures.yuyv`."""
     return int("".join("1" if luma > 128 else "0" for luma in yuyv[: 2 * NUMBER_BITS : 2]), 2)
 
 

@@ -1,4 +1,4 @@
-"""The ports of the kernel's virtual USB host, into which cameras are plugged."""
+"""Ports of the kernel's virtual USB host."""
 
 import socket
 from pathlib import Path
@@ -8,26 +8,26 @@ import anyio
 __all__ = ("Ports",)
 
 HOST = Path("/sys/devices/platform/vhci_hcd.0")
-#: As in its status file: the third column of a port that has nothing.
+#: State of a free port: the third column of the host's status file.
 FREE = 4
 HIGH_SPEED = 3
 
 
 class Ports:
-    """High-speed ports only. `attach` and `freed` are for one owner at a time."""
+    """High-speed ports, for one owner at a time."""
 
     def __init__(self) -> None:
         self._taken: set[int] = set()
 
     def attach(self, wanted: int | None, kernels_end: socket.socket) -> int:
-        """Plug into this port, else into the lowest free one; the kernel keeps its own hold on the socket.
+        """Plug into the wanted port, else into the lowest free one; the kernel keeps its own reference to the socket.
 
         Raises:
-            OSError: the port is taken, or all are.
+            OSError: the port is in use, or all are.
         """
         free = [port for port, state in self._states().items() if state == FREE and port not in self._taken]
         if wanted not in (None, *free) or not free:
-            raise OSError(f"port {wanted} is not free, only {free}")
+            raise OSError(f"port {wanted} is not free; free ports: {free}")
         port = free[0] if wanted is None else wanted
         device = 1 << 16 | port + 1
         (HOST / "attach").write_text(f"{port} {kernels_end.fileno()} {device} {HIGH_SPEED}")
@@ -35,7 +35,7 @@ class Ports:
         return port
 
     async def freed(self, port: int) -> None:
-        """Returns when the kernel has let go of the port, whose socket has been closed."""
+        """Wait until the kernel has released the port; close its socket first."""
         while self._states()[port] != FREE:
             await anyio.sleep(0.02)
         self._taken.discard(port)

@@ -1,4 +1,4 @@
-"""The messages of USB/IP between the kernel's virtual host and a device (Documentation/usb/usbip_protocol.rst)."""
+"""Messages of USB/IP between the kernel's virtual host and a device (Documentation/usb/usbip_protocol.rst)."""
 
 import struct
 from dataclasses import dataclass
@@ -8,14 +8,14 @@ __all__ = ("HEADER_BYTES", "Submit", "Unlink", "packet_bytes", "parse", "submit_
 HEADER_BYTES = 48
 PACKET_DESCRIPTOR_BYTES = 16
 CMD_SUBMIT, CMD_UNLINK, RET_SUBMIT, RET_UNLINK = 1, 2, 3, 4
-#: What the kernel takes for "not isochronous".
+#: Number of packets that means "not isochronous".
 NO_PACKETS = 0xFFFFFFFF
 ECONNRESET = 104
 
 
 @dataclass(frozen=True, slots=True)
 class Submit:
-    """A transfer that the kernel asks for. `length` is the buffer's; `packets` is 0 unless it is isochronous."""
+    """Transfer requested by the kernel; `length` is the buffer's in bytes, `packets` is 0 unless isochronous."""
 
     number: int
     endpoint: int
@@ -26,13 +26,13 @@ class Submit:
 
     @property
     def follows_bytes(self) -> int:
-        """What comes after the header on the wire."""
+        """Number of bytes that follow the header on the wire."""
         return (0 if self.to_host else self.length) + self.packets * PACKET_DESCRIPTOR_BYTES
 
 
 @dataclass(frozen=True, slots=True)
 class Unlink:
-    """The kernel takes back the transfer `victim`."""
+    """Cancellation of the transfer `victim` by the kernel."""
 
     number: int
     victim: int
@@ -43,7 +43,7 @@ def parse(header: bytes) -> Submit | Unlink:
     if command == CMD_UNLINK:
         return Unlink(number, struct.unpack_from(">I", header, 20)[0])
     if command != CMD_SUBMIT:
-        raise ValueError(f"USB/IP command {command}")
+        raise ValueError(f"unknown USB/IP command {command}")
     length, _, packets = struct.unpack_from(">III", header, 24)
     packets = 0 if packets == NO_PACKETS else packets
     return Submit(number, endpoint, bool(to_host), length, packets, header[40:48])
@@ -52,7 +52,7 @@ def parse(header: bytes) -> Submit | Unlink:
 def submit_reply(
     submit: Submit, *, data: bytes = b"", status: int = 0, packets: list[tuple[int, int]] | None = None
 ) -> bytes:
-    """`status` is a negative errno. `packets` are the lengths of each packet's buffer and content."""
+    """Return the reply; `status` is a negative errno, `packets` the buffer and content length of each packet."""
     actual = len(data) if submit.to_host else (submit.length if status == 0 else 0)
     count = NO_PACKETS if packets is None else len(packets)
     head = struct.pack(">5IiIIII8x", RET_SUBMIT, submit.number, 0, 0, 0, status, actual, 0, count, 0)
@@ -64,7 +64,7 @@ def submit_reply(
 
 
 def packet_bytes(follows: bytes) -> list[int]:
-    """The buffer lengths in the packet descriptors that follow an isochronous request."""
+    """Return the buffer lengths in the packet descriptors that follow an isochronous request."""
     return [length for _, length, _, _ in struct.iter_unpack(">4I", follows)]
 
 

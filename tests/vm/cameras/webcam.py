@@ -1,4 +1,4 @@
-"""The device at the other end of the kernel's socket: it answers requests and sends pictures at its rate."""
+"""Simulated USB device: answers the kernel's requests and sends pictures at the negotiated rate."""
 
 import struct
 import time
@@ -27,15 +27,15 @@ STANDARD, CLASS = 0x00, 0x20
 GET_STATUS, GET_DESCRIPTOR, GET_CONFIGURATION, GET_INTERFACE, SET_INTERFACE = 0, 6, 8, 10, 11
 STREAMING_INTERFACE = 1
 KEPT_FRAMES = 5000
-#: How the kernel's end of the socket, or ours, was closed.
+#: Errors of a socket closed at either end.
 GONE = (anyio.IncompleteRead, anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError)
 
 
 @dataclass(frozen=True, slots=True)
 class SentFrame:
-    """`index` counts from 0 at each start of a stream; file number `index` modulo their count was sent.
+    """Record of a sent picture; `index` starts at 0 with each stream and selects the file, modulo their count.
 
-    Times are of CLOCK_MONOTONIC: when the first and the last byte went to the kernel.
+    The times (CLOCK_MONOTONIC) are those of the first and the last byte sent to the kernel.
     """
 
     index: int
@@ -50,14 +50,14 @@ class SentFrame:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A transfer that waits for a part of a picture; `packets` are an isochronous one's buffer lengths."""
+    """Transfer that waits for part of a picture; `packets` are the buffer lengths of an isochronous one."""
 
     submit: usbip.Submit
     packets: tuple[int, ...] = ()
 
 
 class Webcam:
-    """Serves one camera until the kernel closes the socket or `run` is cancelled: then it is unplugged."""
+    """Camera on one socket, unplugged when the kernel closes the socket or `run` is cancelled."""
 
     def __init__(self, layout: Layout, stream: ByteStream) -> None:
         self._stream = stream
@@ -113,7 +113,7 @@ class Webcam:
     async def _answer(self, submit: usbip.Submit, data: bytes) -> None:
         kind, request, value, index, length = struct.unpack("<BBHHH", submit.setup)
         if (kind & 0x60, request) == (STANDARD, SET_INTERFACE) and value and self.fault == "no_bandwidth":
-            # The kernel's virtual host has bandwidth without end, but it hands on the status of this request.
+            # The kernel's virtual host has unlimited bandwidth, but forwards the status of this request.
             await self._send(usbip.submit_reply(submit, status=-ENOSPC))
             return
         answer = self._control(kind & 0x60, request, value, index, data)
@@ -174,7 +174,7 @@ class Webcam:
         while parts:
             await self._until(lambda: bool(self._waiting))
             if self._starts != starts:
-                return  # another stream has begun meanwhile
+                return  # another stream has started
             await self._send(_filled(self._waiting.popleft(), parts))
         sent = (index, kind, size.width, size.height, size_bytes, started_ns, time.monotonic_ns(), fault)
         self.sent.append(SentFrame(*sent))
@@ -193,7 +193,7 @@ class Webcam:
 
 
 def _filled(waiting: Waiting, parts: list[bytes]) -> bytes:
-    """The answer with the next part, or as many as an isochronous transfer has packets for; they leave `parts`."""
+    """Remove the next part from `parts`, or one per packet of an isochronous transfer, and return the reply."""
     if not waiting.packets:
         return usbip.submit_reply(waiting.submit, data=parts.pop(0))
     taken = parts[: len(waiting.packets)]

@@ -1,4 +1,4 @@
-"""Where the laboratory keeps things on the host."""
+"""Folders of the laboratory on the host."""
 
 import fcntl
 import hashlib
@@ -10,17 +10,17 @@ from pathlib import Path
 __all__ = ("CHECKOUT", "IMAGE_SOURCES", "cache_folder", "key_of", "locked")
 
 CHECKOUT = Path(__file__).parents[3]
-#: What the image is made from.
+#: Sources of the image.
 IMAGE_SOURCES = CHECKOUT / "tests/vm/image"
 
 
 def cache_folder() -> Path:
-    """`CAMERA_AGENT_VM_CACHE`, which several checkouts may share, else in this checkout's ignored `.cache`."""
+    """Return `CAMERA_AGENT_VM_CACHE`, which checkouts may share, else a folder in this checkout's ignored `.cache`."""
     return Path(os.environ.get("CAMERA_AGENT_VM_CACHE") or CHECKOUT / ".cache/vm")
 
 
 def key_of(paths: Iterable[Path], *words: str) -> str:
-    """Changes with the content and names of these files, and with the words."""
+    """Return a hash of the files' names and contents, and of the words."""
     digest = hashlib.sha256()
     for word in words:
         digest.update(word.encode() + b"\0")
@@ -31,7 +31,7 @@ def key_of(paths: Iterable[Path], *words: str) -> str:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """One process at a time builds in `folder`."""
+    """Hold the lock on `folder`, so that only one process builds there."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

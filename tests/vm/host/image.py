@@ -1,4 +1,4 @@
-"""The system of the machine: a Debian release from the mirror that this host's apt uses."""
+"""Image of the machine: a Debian release from the mirror that this host's apt uses."""
 
 import os
 import shutil
@@ -13,15 +13,15 @@ from tests.vm.host.shell import Stopwatch, VmError, output_of, run, say
 
 __all__ = ("Image", "ensure_image", "write_disk")
 
-#: Room in the root disk for what a session writes; the file is sparse.
+#: Free space on the root disk for a session; the file is sparse.
 FREE_MB = 1024
-#: Of each suite: two, because checkouts that share a cache may differ.
+#: Images kept per suite: two, because checkouts that share a cache may differ.
 KEPT_IMAGES = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """Built in `folder`, and not written to by machines that boot from it."""
+    """Image in `folder`; machines that boot from it do not write to it."""
 
     folder: Path
     suite: str
@@ -40,23 +40,23 @@ class Image:
 
     @property
     def interpreter_root(self) -> Path:
-        """A tree to chroot into that has the image's Python and nothing else: it compiles for it at full speed."""
+        """Tree for chroot with only the image's Python, to compile for the image at the host's speed."""
         return self.folder / "interpreter"
 
     @property
     def python_version(self) -> str:
-        """As "3.11"."""
+        """Version without the patch level, such as "3.11"."""
         (library,) = (self.interpreter_root / "usr/lib").glob("python3.*")
         return library.name.removeprefix("python")
 
     @property
     def key(self) -> str:
-        """Changes with what it is built from."""
+        """Name of the folder, which changes with the sources."""
         return self.folder.name
 
 
 def ensure_image(suite: str, *, rebuild: bool = False) -> Image:
-    """Build unless there is one of the same sources; security updates come with `rebuild`."""
+    """Return the image, built first if its sources changed; `rebuild` forces it, for security updates."""
     here = Path(__file__).parent
     sources = [path for path in IMAGE_SOURCES.rglob("*") if path.is_file()]
     key = key_of([*sources, here / "image.py", here / "kernel.py"], suite)
@@ -76,7 +76,7 @@ def ensure_image(suite: str, *, rebuild: bool = False) -> Image:
 
 
 def _forget_old(suite: str) -> None:
-    """Images of sources that are no more; machines that run from them have them open."""
+    """Remove all but the newest images; running machines keep the files open."""
     known = sorted(cache_folder().glob(f"{suite}-*/complete"), key=lambda each: each.stat().st_mtime)
     for each in known[:-KEPT_IMAGES]:
         shutil.rmtree(each.parent)
@@ -127,7 +127,7 @@ def _install_system(suite: str, root: Path, scratch: Path) -> None:
 
 
 def _sources(suite: str) -> list[str]:
-    """Lines of a sources.list: the archives that this host's apt uses, for another release."""
+    """Return the lines of a sources.list for `suite`, with the archives that this host's apt uses."""
     if not knows_debian():
         run("apt-get", "update", environment={"DEBIAN_FRONTEND": "noninteractive"})
     targets = output_of(
@@ -144,7 +144,7 @@ def _sources(suite: str) -> list[str]:
         if (origin, component) == ("Debian", "main"):
             lines |= {f"deb {uri} {each} main": None for each in suites.get(label, ())}
     if not lines:
-        raise VmError("apt on this host knows no Debian archive")
+        raise VmError("apt on this host has no Debian archive; add one to its sources")
     return list(lines)
 
 
@@ -163,7 +163,7 @@ def _set_up(root: Path) -> None:
 
 
 def _copy_interpreter(root: Path, to: Path) -> None:
-    """Python with its library, and the shared libraries that it is linked with."""
+    """Copy Python, its library, and the shared libraries that it is linked with."""
     shutil.rmtree(to, ignore_errors=True)
     (library,) = (path for path in (root / "usr/lib").glob("python3.*") if path.is_dir())
     shutil.copytree(library, to / "usr/lib" / library.name, symlinks=True, ignore_dangling_symlinks=True)
@@ -173,12 +173,12 @@ def _copy_interpreter(root: Path, to: Path) -> None:
         target = to / file.lstrip("/")
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(os.path.realpath(root / file.lstrip("/")), target)
-    # Python's semaphores are files there; a plain folder will do.
+    # Python keeps semaphores there as files; a plain folder suffices.
     (to / "dev/shm").mkdir(parents=True)
 
 
 def write_disk(tree: Path, to: Path, *, free_mb: int = 4) -> None:
-    """An ext4 file system with the files of `tree`."""
+    """Write an ext4 file system with the files of `tree`."""
     used_mb = int(output_of("du", "--summarize", "--block-size=1M", tree).split()[0])
     unfinished = to.with_name(f"{to.name}.unfinished")
     unfinished.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""The kernel as the emulator boots it: unpacked, with an initial RAM disk of a few modules."""
+"""Kernel for the emulator: unpacked, with an initial RAM disk of a few modules."""
 
 import lzma
 import shutil
@@ -13,7 +13,7 @@ from tests.vm.host.shell import VmError, output_of, run
 
 __all__ = ("Kernel",)
 
-#: What reaches the root disk; in Debian's kernel these are modules.
+#: Modules that Debian's kernel needs to reach the root disk.
 BOOT_MODULES = ("virtio_pci", "virtio_blk", "ext4")
 
 
@@ -26,7 +26,7 @@ def _gunzip(data: bytes) -> bytes:
 
 
 def _unzstd(data: bytes) -> bytes:
-    # It complains of what follows the compressed part, and is right in all else.
+    # zstd reports an error for the bytes behind the compressed part, after correct output.
     return subprocess.run(["zstd", "-dc"], input=data, capture_output=True, check=False).stdout
 
 
@@ -42,7 +42,7 @@ class Kernel:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        # Newer packages have everything under /usr; depmod and modprobe look in /lib.
+        # Newer packages install under /usr; depmod and modprobe search /lib.
         if not (folder / "lib/modules").is_dir():
             (folder / "lib").mkdir(exist_ok=True)
             (folder / "lib/modules").symlink_to("../usr/lib/modules")
@@ -54,13 +54,13 @@ class Kernel:
         return self._modules.name
 
     def write_unpacked(self, to: Path) -> None:
-        """The kernel without its compression, which would be undone slowly in an emulated processor."""
+        """Write the kernel uncompressed: unpacking it is slow on an emulated processor."""
         (packed,) = (self._folder / "boot").glob("vmlinuz-*")
         for image in _candidates(packed.read_bytes()):
             if image.startswith(b"\x7fELF"):
                 to.write_bytes(image)
                 return
-        raise VmError(f"{packed.name} holds no kernel in a known compression")
+        raise VmError(f"{packed.name} contains no kernel in a supported compression (xz, gzip, zstd)")
 
     def write_initrd(self, to: Path, scratch: Path) -> None:
         for each in ("bin", "dev", "proc", "sys", "root", "modules"):
@@ -82,7 +82,7 @@ class Kernel:
             )
 
     def _load(self, module: Path, folder: Path) -> str:
-        """Busybox loads what is not compressed."""
+        """Copy a module uncompressed, as busybox requires; return its name."""
         data = module.read_bytes()
         name = module.name.removesuffix(".xz")
         (folder / name).write_bytes(_unxz(data) if module.suffix == ".xz" else data)
@@ -99,7 +99,7 @@ class Kernel:
         run("depmod", "--basedir", root, self.version)
 
     def _files_of(self, names: Iterable[str]) -> list[Path]:
-        """The modules and what they need, in the order in which they load."""
+        """Return the files of the modules and their dependencies, in load order."""
         found: dict[Path, None] = {}
         for name in names:
             options = ("--dirname", self._folder, "--set-version", self.version, "--show-depends", name)

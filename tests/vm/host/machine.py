@@ -1,4 +1,4 @@
-"""One boot of the machine: a command goes in, its output and exit status come out."""
+"""Boot of the machine for one command, with its output and exit status."""
 
 import os
 import re
@@ -15,7 +15,7 @@ __all__ = ("Machine",)
 KERNEL_ARGUMENTS = (
     "console=ttyS0 root=/dev/vda net.ifnames=0 mitigations=off nokaslr panic=-1 quiet loglevel=4 audit=0 "
     "systemd.show_status=false random.trust_cpu=on no_timer_check rcupdate.rcu_expedited=1 "
-    # On a busy host the emulated time stamp counter is measured wrongly at boot, and time would fly.
+    # A busy host distorts the boot's calibration of the emulated time stamp counter: clocks would run too fast.
     "clocksource=hpet tsc=unstable"
 )
 TIMED_OUT = 124
@@ -23,9 +23,9 @@ TIMED_OUT = 124
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """Boots afresh each time: nothing is kept but what sessions write into the share.
+    """Virtual machine that starts from the image at each boot; only files in the share persist.
 
-    `share` is /mnt/share in the machine; in its folder `.vm` are the console, the output and the journal.
+    `share` is /mnt/share in the machine; its folder `.vm` contains the console, the output and the journal.
     """
 
     image: Image
@@ -41,12 +41,12 @@ class Machine:
         return self.share / ".vm"
 
     def run(self, command: str, *, timeout_s: float) -> int:
-        """Boot, run a line of shell as root in the checkout, power off; the exit status is the command's.
+        """Boot, run a shell command as root in the checkout, and power off; return the command's exit status.
 
-        Its output is printed as it comes. 124 after `timeout_s`.
+        Prints its output while it runs. Returns 124 after `timeout_s`.
 
         Raises:
-            VmError: the machine ended without a status; the text has the console's end.
+            VmError: the machine ended without a status; the text has the end of the console's log.
         """
         control = self.control
         shutil.rmtree(control, ignore_errors=True)
@@ -57,11 +57,13 @@ class Machine:
         try:
             subprocess.run(self._argv(), stdin=subprocess.DEVNULL, timeout=timeout_s, check=False)
         except subprocess.TimeoutExpired:
-            say(f"gave up after {timeout_s:.0f} s; the console: {control / 'console.log'}")
+            say(f"timed out after {timeout_s:.0f} s; see {control / 'console.log'}")
             return TIMED_OUT
         status = control / "status"
         if not status.exists():
-            raise VmError(f"the machine ended without a status\n{_end_of(control / 'console.log')}")
+            raise VmError(
+                f"the machine ended without an exit status; end of its console:\n{_end_of(control / 'console.log')}"
+            )
         booted, ended = (float((control / name).read_text()) for name in ("booted_s", "ended_s"))
         say(f"booted in {booted:.1f} s, ran for {ended - booted:.1f} s, {watch.elapsed_s:.1f} s in all")
         return int(status.read_text())
@@ -69,7 +71,7 @@ class Machine:
     def _argv(self) -> list[str]:
         accelerator, processor = _acceleration()
         return [
-            *("setpriv", "--pdeathsig", "KILL", "--"),  # it must not outlive a run that is killed
+            *("setpriv", "--pdeathsig", "KILL", "--"),  # ends the machine if the run is killed
             *("qemu-system-x86_64", "-nodefaults", "-no-user-config", "-no-reboot", "-sandbox", "on"),
             *("-machine", "q35,usb=off,vmport=off,smbus=off,sata=off", "-display", "none", "-vga", "none"),
             *("-accel", accelerator, "-cpu", processor),
@@ -93,13 +95,13 @@ class Machine:
 
 
 def _disk(name: str, path: Path, options: str) -> list[str]:
-    # The order of the devices is that of /dev/vda, /dev/vdb, /dev/vdc.
+    # The order of the calls determines /dev/vda, /dev/vdb, /dev/vdc.
     drive = f"if=none,id={name},file={path},format=raw,{options}"
     return ["-drive", drive, "-device", f"virtio-blk-pci,drive={name}"]
 
 
 def _acceleration() -> tuple[str, str]:
-    """KVM only where the processor itself offers it: a paravirtual /dev/kvm runs no ordinary kernel."""
+    """Return accelerator and processor; KVM only with hardware support: a paravirtual /dev/kvm runs no ordinary kernel."""
     flags = re.search(r"^flags\s*:.*\b(vmx|svm)\b", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     if flags and os.access("/dev/kvm", os.R_OK | os.W_OK):
         return "kvm", "host"

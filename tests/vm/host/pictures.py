@@ -1,4 +1,4 @@
-"""JPEG files that simulated webcams serve: like a webcam's, 4:2:2 and a few tens of kilobytes, all different."""
+"""JPEG files for simulated webcams: like a webcam's, 4:2:2 and tens of kilobytes, all different."""
 
 import random
 from pathlib import Path
@@ -8,12 +8,12 @@ from PIL import Image, ImageDraw
 __all__ = ("SIZES", "write_pictures")
 
 SIZES = ((160, 120), (320, 240), (640, 480), (1280, 720), (1920, 1080))
-#: As many as a test may want to tell apart; then they come again.
+#: Number of distinct pictures; a stream repeats them.
 COUNT = 6
 
 
 def write_pictures(folder: Path) -> None:
-    """`WIDTHxHEIGHT/N.jpg`, and `dark/0.jpg` beside them. The same bytes each time."""
+    """Write `WIDTHxHEIGHT/N.jpg` and `WIDTHxHEIGHT/dark/0.jpg`, with the same bytes each time."""
     for width, height in SIZES:
         here = folder / f"{width}x{height}"
         (here / "dark").mkdir(parents=True)
@@ -29,7 +29,7 @@ def _ground(width: int, height: int) -> Image.Image:
 
 
 def _marked(ground: Image.Image, number: int) -> Image.Image:
-    """A white bar whose place is the number."""
+    """Return `ground` with a white bar at a position that encodes `number`."""
     picture = ground.copy()
     width, height = picture.size
     left = width * number // COUNT

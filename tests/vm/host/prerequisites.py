@@ -1,4 +1,4 @@
-"""What the host must have; installed with apt where that can be done."""
+"""Programs that the host needs, installed by apt if possible."""
 
 import os
 import platform
@@ -8,7 +8,7 @@ from tests.vm.host.shell import PATH, VmError, output_of, run, say
 
 __all__ = ("CannotRunHere", "ensure_installed", "knows_debian")
 
-#: Program to the Debian package that has it.
+#: Programs and the Debian packages that contain them.
 PROGRAMS = {
     "qemu-system-x86_64": "qemu-system-x86",
     "mmdebstrap": "mmdebstrap",
@@ -17,29 +17,29 @@ PROGRAMS = {
     "busybox": "busybox-static",
     "cpio": "cpio",
 }
-#: QEMU loads it; without recommended packages it does not come along.
+#: Firmware that QEMU loads, only recommended by its package.
 FIRMWARE = "seabios"
 
 
 class CannotRunHere(Exception):
-    """This host can have no such machine; the text says why."""
+    """Error of a host that cannot run the machine; the text gives the reason."""
 
 
 def ensure_installed() -> None:
-    """Install what is missing.
+    """Install the missing programs.
 
     Raises:
-        CannotRunHere: it cannot be installed here.
+        CannotRunHere: they cannot be installed here.
     """
     if platform.machine() != "x86_64":
-        raise CannotRunHere(f"the machine is x86-64, this host is {platform.machine()}")
+        raise CannotRunHere(f"the machine needs an x86-64 host, this one is {platform.machine()}")
     missing = sorted({package for program, package in PROGRAMS.items() if _path_of(program) is None})
     if os.geteuid() != 0:
         raise CannotRunHere("building and booting the image needs root")
     if not missing:
         return
     if _path_of("apt-get") is None:
-        raise CannotRunHere(f"this host has no apt, and misses {' '.join(missing)}")
+        raise CannotRunHere(f"this host lacks {' '.join(missing)}, and has no apt to install it")
     say(f"installing {' '.join(missing)}")
     try:
         _install([*missing, FIRMWARE])
@@ -55,13 +55,13 @@ def _install(packages: list[str]) -> None:
     try:
         run(*command, environment=quiet)
     except VmError:
-        # Lists that are older than the mirror name files that are gone.
+        # Outdated package lists name files that the mirror has removed.
         run("apt-get", "update", environment=quiet)
         run(*command, environment=quiet)
 
 
 def knows_debian() -> bool:
-    """Whether apt has lists of a Debian archive."""
+    """Return whether apt has the package lists of a Debian archive."""
     return "Debian|" in output_of(
         "apt-get", "indextargets", "--format", "$(ORIGIN)|$(FILENAME)", "Created-By: Packages"
     )

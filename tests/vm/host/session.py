@@ -1,4 +1,4 @@
-"""What is done with the machine: one command, or the tests with a reboot between."""
+"""Sessions in the machine: one command, or the tests with a reboot between."""
 
 import shlex
 import shutil
@@ -15,20 +15,22 @@ from tests.vm.host.sites import checkout_disk, ensure_site_disk
 __all__ = ("Laboratory",)
 
 TESTS = "tests/vm/guest"
-#: Of the second boot: they find what tests of the first left in the `kept` folder.
+#: Mark of the tests for the second boot, which find files of the first boot in the folder `kept`.
 SECOND_BOOT = "after_reboot"
-#: As pytest says it: nothing was selected.
+#: Exit status of pytest if no test was selected.
 NOTHING_TO_DO = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Laboratory:
+    """Machine that is ready to boot, with the time limit of one boot."""
+
     machine: Machine
     timeout_s: float
 
     @classmethod
     def prepare(cls, suite: str, share: Path, *, timeout_s: float, rebuild: bool = False) -> "Laboratory":
-        """Everything up to the boot; `share` is made if it is missing."""
+        """Build the image and the disks, ready to boot; create `share` if it is missing."""
         image = ensure_image(suite, rebuild=rebuild)
         site = ensure_site_disk(image)
         share.mkdir(parents=True, exist_ok=True)
@@ -41,9 +43,9 @@ class Laboratory:
         return self.machine.run(f"{as_user}bash -c {shlex.quote(line)}", timeout_s=self.timeout_s)
 
     def test(self, words: Sequence[str], users: Sequence[str], *, release: bool) -> int:
-        """Run pytest in the machine for each user, then again after a reboot for what is marked so.
+        """Run pytest in the machine for each user, then reboot for the tests marked `after_reboot`.
 
-        Results are in the share: `results/USER-BOOT.xml`, and `results/boot-BOOT` with the console and the journal.
+        Writes results to the share: `results/USER-BOOT.xml`, and `results/boot-BOOT` with the console and the journal.
         """
         watch = Stopwatch()
         for name in ("results", "kept"):

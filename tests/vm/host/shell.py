@@ -1,4 +1,4 @@
-"""Running the programs that build and boot the machine."""
+"""Runner of the programs that build and boot the machine."""
 
 import os
 import subprocess
@@ -9,12 +9,12 @@ from pathlib import Path
 __all__ = ("PATH", "Stopwatch", "VmError", "output_of", "run", "say")
 
 
-#: Where a user who is root by other means than a login has not all that root runs.
+#: Search path with root's folders, which are missing if root did not log in.
 PATH = os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"
 
 
 class VmError(Exception):
-    """The machine cannot be built or booted; the text says why."""
+    """Error of a build or boot; the text gives the reason."""
 
 
 def say(text: str) -> None:
@@ -22,16 +22,16 @@ def say(text: str) -> None:
 
 
 def run(*argv: str | Path, cwd: Path | None = None, environment: dict[str, str] | None = None) -> None:
-    """Run to the end; what it prints is shown only if it fails.
+    """Run a program to its end; its output appears only in the error.
 
     Raises:
-        VmError: it is missing or failed.
+        VmError: the program is missing or failed.
     """
     _completed(argv, cwd, environment)
 
 
 def output_of(*argv: str | Path, cwd: Path | None = None) -> str:
-    """As `run`, and its standard output."""
+    """Run a program as `run` does, and return its standard output."""
     return _completed(argv, cwd, None).stdout
 
 
@@ -50,7 +50,7 @@ def _completed(
             stdin=subprocess.DEVNULL,
         )
     except FileNotFoundError as error:
-        raise VmError(f"{words[0]} is missing") from error
+        raise VmError(f"{words[0]} is not installed") from error
     if done.returncode != 0:
         raise VmError(f"{' '.join(words)}: exit {done.returncode}\n{done.stdout}{done.stderr}")
     return done

@@ -1,4 +1,4 @@
-"""What Python imports in the machine: a disk of third-party packages, and one of this checkout."""
+"""Disks with the Python packages of the machine: third-party packages, and this checkout."""
 
 import os
 import re
@@ -17,14 +17,14 @@ UV = CHECKOUT / ".tools/bin/uv"
 PYTHON = CHECKOUT / ".venv/bin/python"
 LOCK = CHECKOUT / "requirements.lock"
 PLATFORM = "x86_64-manylinux_2_28"
-#: Locked for the host, of no use in the machine, and large; the machine has Debian's FFmpeg.
+#: Large packages of the lock that the machine does not need; it has Debian's FFmpeg.
 LEFT_OUT = {"ast-serialize", "grimp", "imageio-ffmpeg", "import-linter", "librt", "mypy", "ruff"}
-#: The rest of the checkout that tests need; the packages themselves are there as installed wheels.
+#: Other parts of the checkout that tests need; the packages themselves are installed as wheels.
 TAKEN_ALONG = ("conftest.py", "pyproject.toml", "bench", "examples", "tests")
 
 
 def ensure_site_disk(image: Image) -> Path:
-    """The packages of requirements.lock for the image's Python, compiled by it; and what webcams see."""
+    """Return the disk with the packages of requirements.lock, compiled for the image's Python, and the webcams' pictures."""
     here = Path(__file__)
     disk = image.folder / "site.ext4"
     current = image.folder / "site.key"
@@ -52,13 +52,13 @@ def _write_site(image: Image, disk: Path) -> None:
 
 
 def _requirements() -> str:
-    """The lock without what is left out: each package begins at the start of a line."""
+    """Return the lock without `LEFT_OUT`; each package starts at the beginning of a line."""
     packages = re.split(r"^(?=\S)", LOCK.read_text(), flags=re.MULTILINE)
     return "".join(each for each in packages if each.partition("==")[0] not in LEFT_OUT)
 
 
 def checkout_disk(image: Image, to: Path) -> None:
-    """The packages of this checkout, built as wheels and installed, and its tests: as the files are now."""
+    """Write a disk with this checkout's packages, built as wheels and installed, and its tests; uncommitted changes included."""
     watch = Stopwatch()
     with tempfile.TemporaryDirectory(dir=image.interpreter_root) as name:
         tree = Path(name)
@@ -94,7 +94,7 @@ def _copy_checkout(tree: Path) -> None:
 
 
 def _compile(image: Image, tree: Path) -> None:
-    """By the image's own Python, which need not be the host's; never stale, so nothing is looked up at import."""
+    """Compile with the image's own Python, which may differ from the host's, without checks of the sources at import."""
     inside = "/" + str(tree.relative_to(image.interpreter_root))
     options = ("-q", "-j", str(os.cpu_count() or 1), "--invalidation-mode", "unchecked-hash", "-s", inside)
     run("chroot", image.interpreter_root, "/usr/bin/python3", "-m", "compileall", *options, inside)
