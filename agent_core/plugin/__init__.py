@@ -1,6 +1,6 @@
-"""The whole public face of the agent for plugins: what is named here is stable within one `HOOKSPEC_API` major.
+"""The agent's public API for plugins. Every name here is stable within one major version of `HOOKSPEC_API`.
 
-Tools live beside it: `agent_core.plugin.ffmpeg`, `.frames`, `.jpeg`, `.processes`, `.rtsp`.
+Tools for plugins are in submodules: `agent_core.plugin.ffmpeg`, `.frames`, `.jpeg`, `.processes`, `.rtsp`.
 """
 
 from anyio import TASK_STATUS_IGNORED as NOT_ASKED
@@ -58,7 +58,7 @@ from agent_core.plugin.checks import Check, Finding, FindingStatus
 from agent_core.plugin.context import AgentContext, CameraDirectory, CameraReport, EventPublisher
 from agent_core.plugin.spec import MARKER, hookimpl
 
-#: The type of `task_status`: calling `started()` says that the provider is up. `NOT_ASKED` ignores it.
+#: Type of `task_status`: a provider calls `started()` when it is up. `NOT_ASKED` is a default that ignores the call.
 Started = TaskStatus[None]
 
 __all__ = (

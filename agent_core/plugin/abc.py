@@ -1,4 +1,7 @@
-"""Classes that plugins implement. The core constructs, calls, cancels; a provider never starts a task it does not own."""
+"""Classes that plugins implement.
+
+The core calls and cancels providers. A provider starts tasks only in task groups of its own.
+"""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -30,12 +33,12 @@ __all__ = (
     "SnapshotTier",
 )
 
-#: The version of the hooks and classes below. A plugin declares the range that it was written for.
+#: Version of the hooks and of the classes below. A plugin declares the range that it supports.
 HOOKSPEC_API = "1.0"
 
 
 class Settings(BaseModel):
-    """The base of a plugin's settings, validated from `[plugins.<name>]` before the plugin is constructed."""
+    """Base of a plugin's settings. The core validates `[plugins.<name>]` with them before it constructs the plugin."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -44,17 +47,17 @@ SettingsT = TypeVar("SettingsT", bound=Settings)
 
 
 class Plugin(Generic[SettingsT]):
-    """Base of the class that an entry point of `camera_agent.plugins` names; it implements some of the hooks.
+    """Base of a plugin: a class that implements hooks and that an entry point of `camera_agent.plugins` names.
 
-    The core validates `Settings`, constructs the plugin with them and registers the instance. Construction does no
-    I/O; that is for the providers that the hooks return.
+    The core validates the settings with `Settings`, constructs the plugin with them and registers the instance.
+    The constructor must not do I/O; the providers that the hooks return do it.
     """
 
     Settings: ClassVar[type[Settings]] = Settings
-    #: The range of `HOOKSPEC_API` it works with, as in a requirement (PEP 440).
+    #: Supported versions of `HOOKSPEC_API`, a PEP 440 version specifier.
     hookspec_api: ClassVar[str] = ">=1.0,<2"
-    #: Topics that clients may subscribe to, each `<plugin>.<word>`; published with `AgentContext.events`, the payload a
-    #: frozen dataclass, a mapping or a pydantic model whose fields are the event's params.
+    #: Topics of the plugin's events, each `<plugin>.<word>`. Clients may subscribe to them; the plugin publishes them
+    #: with `AgentContext.events`.
     topics: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, settings: SettingsT) -> None:
@@ -62,30 +65,31 @@ class Plugin(Generic[SettingsT]):
 
 
 class CameraSource(ABC):
-    """Where cameras come from."""
+    """Source of cameras: finds them and reports them to the core."""
 
     @property
     @abstractmethod
     def name(self) -> str:
-        """Shown in logs and statuses."""
+        """Unique name of the source, shown in logs and statuses."""
 
     @abstractmethod
     async def watch(
         self, report: CameraReport, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED
     ) -> None:
-        """Report cameras as they come, change and go, until cancelled.
+        """Report cameras that appear, change and disappear, until cancelled.
 
-        Call `task_status.started()` once the first inventory has been reported, also if it is empty. Returning means
-        that the source has nothing more to say; its cameras stay. Raising means that it failed: its cameras are
-        shown with the error and it is started again, with growing pauses.
+        Call `task_status.started()` after reporting the first inventory, even if it is empty.
+
+        A source that returns has nothing more to report; its cameras stay. If it raises, the core shows its cameras
+        as disconnected and calls `watch` again after a pause, which grows with each failure.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class CaptureRequest:
-    """A caller's demands on a still. Both times are monotonic seconds.
+    """Time limits of one still, in seconds of the monotonic clock.
 
-    A picture exposed before `not_before_s` does not serve; the capture is cancelled at `deadline_s`.
+    The core refuses a picture exposed before `not_before_s`, and cancels the capture at `deadline_s`.
     """
 
     not_before_s: float
@@ -93,50 +97,56 @@ class CaptureRequest:
 
 
 class SnapshotTier(ABC):
-    """One way to take a still."""
+    """Way to take a still, one rung of the snapshot ladder."""
 
     @property
     @abstractmethod
     def name(self) -> str:
-        """The `tier_name` of a snapshot."""
+        """Name of the tier, reported as `tier_name` of a snapshot."""
 
     @property
     @abstractmethod
     def rank(self) -> int:
-        """Its place in the ladder, 0 (fastest) to 3; the `tier_used` of a snapshot."""
+        """Place in the ladder from 0 (fastest) to 3, reported as `tier_used` of a snapshot."""
 
     @abstractmethod
     def supports(self, camera: Camera) -> bool:
-        """Return True if the tier can serve this camera at all. Pure and quick; momentary obstacles are for `capture` to report."""
+        """Return True if the tier can ever serve this camera.
+
+        Must be pure and quick. Temporary obstacles do not count: `capture` reports them.
+        """
 
     @abstractmethod
     async def capture(self, camera: Camera, request: CaptureRequest) -> Picture:
-        """Take one picture; cancellable at any await, leaving no process and no open file behind.
+        """Take one picture.
+
+        The core may cancel this at any `await`; no process and no open file may remain.
 
         Raises:
-            TierUnavailable: not possible at the moment; the next tier is tried.
-            CaptureFailed: tried and failed; the next tier is tried.
+            TierUnavailable: the tier cannot take a picture now. The core tries the next tier.
+            CaptureFailed: the attempt failed. The core tries the next tier.
         """
 
 
 class Component(ABC):
-    """Something that runs beside the core for as long as the agent does."""
+    """Background service that runs as long as the agent."""
 
     @property
     @abstractmethod
     def name(self) -> str:
-        """Shown in statuses."""
+        """Unique name of the component, shown in logs and statuses."""
 
     @abstractmethod
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
-        """Run until cancelled; `task_status.started()` when it serves.
+        """Run until cancelled. Call `task_status.started()` when the component is ready to serve.
 
-        Raising means failed: it is started again, with growing pauses. Returning means done.
+        If it raises, the core runs it again after a pause, which grows with each failure. If it returns, the core
+        counts it as done and does not run it again.
         """
 
 
 class MediaServerEndpoints(Protocol):
-    """Where a media server listens; both addresses without a slash at the end."""
+    """Addresses of a media server, without a trailing slash, and the credentials for them."""
 
     @property
     def api_url(self) -> str: ...
@@ -146,26 +156,29 @@ class MediaServerEndpoints(Protocol):
 
     @property
     def credentials(self) -> "Credentials | None":
-        """For the API and for reading; None where none are needed."""
+        """Credentials for the API and for reading streams; None if the server needs none."""
         ...
 
 
 class MediaServer(Component):
-    """A component that is a media server with MediaMTX's API v3, on this host and under this account."""
+    """Component that provides a media server with MediaMTX's API v3, on this host and under the agent's account."""
 
     @abstractmethod
     async def wait_endpoints(self) -> MediaServerEndpoints:
-        """Where it listens, as soon as it does; asked once, so it stays that however often the component is run."""
+        """Wait until the server listens and return its endpoints.
+
+        The core calls this once: the endpoints must stay the same when the component is run again.
+        """
 
 
 class RpcParams(BaseModel):
-    """The base of a method's parameters; unknown names are refused, and numbers that are none."""
+    """Base of a method's parameters. Refuses unknown names, NaN and infinite numbers."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
 
 class RpcResult(BaseModel):
-    """The base of a method's result, as the wire has it."""
+    """Base of a method's result, with the field names of the wire."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
@@ -174,33 +187,37 @@ ParamsT = TypeVar("ParamsT", bound=RpcParams)
 
 
 class RpcMethod(ABC, Generic[ParamsT]):
-    """A JSON-RPC method that a plugin adds; it appears in `rpc.discover` like the core's own."""
+    """JSON-RPC method that a plugin adds. `rpc.discover` lists it like the core's methods."""
 
-    #: The wire name; a plugin's own methods start with the plugin's name and a dot, unless the contract names them.
+    #: Name on the wire: `<plugin>.<word>`, unless the API contract defines the method.
     name: ClassVar[str]
-    #: `viewer`, `operator` or `admin`.
+    #: Role that a caller needs: `viewer`, `operator` or `admin`.
     role: ClassVar[str]
-    #: One sentence for `rpc.discover`.
+    #: Description in `rpc.discover`, one sentence.
     summary: ClassVar[str]
     Params: ClassVar[type[RpcParams]] = RpcParams
     Result: ClassVar[type[RpcResult]] = RpcResult
 
     @abstractmethod
     async def call(self, params: ParamsT) -> RpcResult:
-        """Answer one call; cancelled when the caller's connection closes. Raise `AgentError`s for the caller."""
+        """Answer one call. The core cancels it when the caller's connection closes.
+
+        Raises:
+            AgentError: the caller receives this error. Any other exception becomes an internal error and is logged.
+        """
 
 
 @dataclass(frozen=True, slots=True)
 class Publisher:
-    """A program that publishes one media input, as data: the core decides where and when it runs.
+    """Command line of a program that publishes one media input. The core decides when and where it runs.
 
-    `argv` is complete but for its last word: the owner appends one, the address `rtsp://HOST:PORT/PATH` to publish
-    at, and nothing else. No word of `argv` is a secret; it is a list, so where a shell or the media server parses
-    the command, the owner quotes (`shlex.join`). `redacted` is one line for clients and logs: the same without the
-    program's folder, the input and the output.
-
-    `reports_progress`: it is an FFmpeg, and takes `-stats_period SECONDS -progress ADDRESS` before the last word. With
-    these it is known how many frames it has sent.
+    Attributes:
+        argv: program and arguments except the last, the address `rtsp://HOST:PORT/PATH` to publish at, which the core
+            appends. Must not contain a secret. The core quotes it (`shlex.join`) where a shell or the media server
+            parses the command.
+        redacted: the same as one line for clients and logs, without the program's folder, the input and the output.
+        reports_progress: the program is FFmpeg and accepts `-stats_period SECONDS -progress ADDRESS` before the last
+            argument. The core then reports how many frames it has sent.
     """
 
     argv: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Checks of this host that plugins make for `camera-agent doctor`, without a running agent."""
+"""Checks of this host that plugins provide for `camera-agent doctor`."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ __all__ = ("Check", "Finding", "FindingStatus")
 
 
 class FindingStatus(StrEnum):
-    """The words of `get_status`'s checks."""
+    """Outcome of a check, with the same words as in `get_status`."""
 
     OK = "OK"
     WARNING = "WARNING"
@@ -18,7 +18,7 @@ class FindingStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at. `detail` is a sentence; `suggestion` says what to do, empty where nothing is."""
+    """Result for one checked item. `detail` is a sentence; `suggestion` is the next step, empty if none is needed."""
 
     name: str
     status: FindingStatus
@@ -27,16 +27,16 @@ class Finding:
 
 
 class Check(ABC):
-    """A look at this host by the account that runs `camera-agent doctor`, which may see more than the agent's."""
+    """Check of this host. It runs under the account that runs `camera-agent doctor`, often root, not the agent's."""
 
     @property
     @abstractmethod
     def name(self) -> str:
-        """Stands for the findings where the look itself fails."""
+        """Name of the check, shown if the check itself fails."""
 
     @abstractmethod
     async def look(self) -> Sequence[Finding]:
-        """Report the state found, good or bad; change nothing, and take no device from a running agent.
+        """Inspect the host and return findings, good and bad.
 
-        Cancelled when it takes longer than a person waits (10 s).
+        Must not change anything or take a device from a running agent. `doctor` cancels it after 10 s.
         """

@@ -1,4 +1,4 @@
-"""Protocols of the parts that the core lends to plugins; a test can implement one in three lines."""
+"""Protocols of the objects that the core lends to plugins. They are small, so that a test can implement them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,39 +11,44 @@ __all__ = ("AgentContext", "CameraDirectory", "CameraReport", "EventPublisher")
 
 
 class CameraReport(Protocol):
-    """Where a source reports. Calls never wait and may come in any order; repeating one is harmless."""
+    """Receiver of a source's reports. Calls never wait, may come in any order and may be repeated."""
 
     def connected(self, camera: DetectedCamera) -> None:
-        """`camera` is there, or has changed; `camera.key` says which one it is."""
+        """Report that `camera` is present or has changed. `camera.key` identifies it within the source."""
         ...
 
     def disconnected(self, key: str, reason: str) -> None:
-        """The camera is gone; `reason` is a sentence for the operator, without device paths."""
+        """Report that the camera is gone. `reason` is a sentence for the operator, without device paths."""
         ...
 
     def failed(self, key: str, reason: str, camera: DetectedCamera | None = None) -> None:
-        """The camera is there and does not work; `connected` ends this state.
+        """Report that the camera is present but does not work, until `connected` is called.
 
-        `camera` is what is known of one that has not been connected yet: with it the camera is listed, as failed.
+        Args:
+            key: the camera's key.
+            reason: a sentence for the operator, without device paths.
+            camera: description of a camera that was never reported as connected. With it the core lists the camera
+                as failed.
         """
         ...
 
 
 class CameraDirectory(Protocol):
-    """The cameras known to the agent."""
+    """Cameras known to the agent."""
 
     def list(self) -> Sequence[Camera]: ...
 
 
 class EventPublisher(Protocol):
-    """Where a plugin publishes its own events."""
+    """Publisher of one plugin's own events."""
 
     def publish(self, topic: str, payload: object) -> None:
-        """Publish to the clients that subscribed; never waits.
+        """Publish an event to the clients that subscribed to `topic`. Never waits.
 
         Args:
             topic: one of the plugin's `topics`.
-            payload: an instance of a frozen dataclass, a mapping or a pydantic model.
+            payload: a frozen dataclass instance, a mapping or a pydantic model. Its fields are the event's params;
+                filters by camera compare the field `device`.
 
         Raises:
             PluginError: the plugin does not declare the topic, or the payload has no fields.
@@ -52,7 +57,7 @@ class EventPublisher(Protocol):
 
 
 class AgentContext(Protocol):
-    """The agent as a plugin sees it. Valid from the first hook call until the plugin's tasks have ended."""
+    """Agent as seen by a plugin. Valid from the first hook call until the plugin's tasks have ended."""
 
     @property
     def clock(self) -> Clock: ...
@@ -65,20 +70,20 @@ class AgentContext(Protocol):
 
     @property
     def runtime_dir(self) -> Path:
-        """For sockets; short enough for a unix address, emptied when the agent starts."""
+        """Folder for sockets. Its path is short enough for a unix address; the agent empties it at each start."""
         ...
 
     @property
     def state_dir(self) -> Path:
-        """For small files that survive a restart; the plugin uses names that start with its own."""
+        """Folder for small files that survive a restart. File names must start with the plugin's name."""
         ...
 
     @property
     def recordings_dir(self) -> Path:
-        """Where recordings lie, each below the name of its camera; the core lists, offers and deletes them."""
+        """Folder of recordings, with a subfolder per camera. The core lists, serves and deletes the files."""
         ...
 
     @property
     def ffmpeg(self) -> str | None:
-        """The configured FFmpeg program, or None: `agent_core.plugin.ffmpeg.locate` takes either."""
+        """Configured FFmpeg program, or None. Pass it to `agent_core.plugin.ffmpeg.locate`."""
         ...

@@ -1,4 +1,4 @@
-"""JPEG structure without decoding: is a frame whole, how large is the picture, where does an EXIF segment go.
+"""JPEG structure without decoding: completeness, picture size, EXIF capture time and Huffman tables.
 
 Markers and segment layout are those of ITU-T T.81, annex B; the EXIF tags those of CIPA DC-008 (Exif 2.32).
 """
@@ -19,20 +19,20 @@ _APP0 = 0xE0
 _APP1 = 0xE1
 #: Start-of-frame markers: C0 to CF without the tables DHT (C4), JPG (C8) and DAC (CC).
 _SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-#: Markers without a length: TEM, the restarts, SOI, EOI. None belongs into the header behind the first SOI.
+#: Markers without a length: TEM, the restarts, SOI, EOI. None may follow the first SOI in a header.
 _BARE = frozenset({0x00, 0x01, *range(0xD0, 0xDA)})
 #: The next marker in compressed data: not a stuffed zero (FF00), a restart, or a fill byte.
 _SCAN_END = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _FILL = re.compile(rb"\xff*")
-#: Segments of one picture; a progressive one has some dozens. Each is a step of ours, so a forged million takes long.
+#: Most segments of one picture. A progressive picture has some dozens; the limit bounds the work on a forged one.
 _MAX_SEGMENTS = 1000
-#: Zeros pad a frame to the end of the USB payload, or to the largest size that one has; of anything else more than
-#: this is a torn frame.
+#: Longest tail after the end marker that is not all zeros; a longer one means a torn frame. Cameras pad with zeros to
+#: the end of the USB payload or to the largest frame size.
 _MAX_TAIL_BYTES = 4096
-#: The typical tables of ITU-T T.81, annex K.3, as one DHT segment: what a frame without tables was coded with.
+#: Typical tables of ITU-T T.81, annex K.3, as one DHT segment. Frames without tables are coded with them.
 _TYPICAL_TABLES = bytes.fromhex(
     "ffc401a2"
-    # Luminance DC (table K.3): how many codes there are of each length, then their values.
+    # Luminance DC (table K.3): number of codes of each length, then their values.
     "0000010501010101010100000000000000000102030405060708090a0b"
     # Luminance AC (K.5).
     "100002010303020403050504040000017d01020300041105122131410613516107227114328191a1082342b1c11552d1f024"
@@ -50,12 +50,15 @@ _TYPICAL_TABLES = bytes.fromhex(
 
 
 class JpegError(ValueError):
-    """Not a whole JPEG; the message says what is missing."""
+    """Error for data that is not a whole JPEG. The message is a clause that names the fault."""
 
 
 @dataclass(frozen=True, slots=True)
 class JpegInfo:
-    """`size_bytes` is the length up to and including the end marker; trailing padding is not counted."""
+    """Dimensions of a picture in pixels, and its length.
+
+    `size_bytes` ends with the end marker and does not include padding.
+    """
 
     width: int
     height: int
@@ -63,7 +66,7 @@ class JpegInfo:
 
 
 def _segment(data: bytes, position: int) -> tuple[int, int, int]:
-    """The segment at or, after fill bytes, behind `position` as (marker, start, end), `start` at the 0xFF."""
+    """Return the segment at `position`, after any fill bytes, as (marker, start, end); `start` is at the 0xFF."""
     fill = _FILL.match(data, position)
     position = max(position, fill.end() - 1) if fill else position
     if position + 2 > len(data):
@@ -82,7 +85,7 @@ def _segment(data: bytes, position: int) -> tuple[int, int, int]:
 
 
 def _segments(data: bytes) -> list[tuple[int, int, int]]:
-    """The segments up to and including the first start of scan."""
+    """Return the segments up to and including the first start of scan."""
     if data[:2] != _SOI:
         raise JpegError("it does not start like a JPEG")
     found = []
@@ -99,7 +102,7 @@ def _segments(data: bytes) -> list[tuple[int, int, int]]:
 
 
 def _end_of_picture(data: bytes, scan_start: int) -> int:
-    """Behind the end marker; a progressive picture has further tables and scans before it."""
+    """Return the position after the end marker. A progressive picture has further tables and scans before it."""
     position = scan_start
     for _ in range(_MAX_SEGMENTS):
         found = _SCAN_END.search(data, position)
@@ -114,21 +117,21 @@ def _end_of_picture(data: bytes, scan_start: int) -> int:
 
 
 def _checked_end(data: bytes, position: int) -> int:
-    """Return `position`, the end of the picture, where nothing but padding follows it."""
+    """Return `position`, the end of the picture, if only padding follows it."""
     tail_bytes = len(data) - position
     if tail_bytes > _MAX_TAIL_BYTES and data.count(0, position) != tail_bytes:
-        raise JpegError("something follows its end")
+        raise JpegError("other data follows its end")
     return position
 
 
 def inspect(data: bytes) -> JpegInfo:
     """Check that `data` is one whole JPEG and return its size.
 
-    Of the compressed data only the markers are looked at; one that must not be there is damage too, because a
-    decoder shows nothing behind it.
+    Only the markers in the compressed data are checked. An illegal marker counts as damage, because a decoder shows
+    nothing after it.
 
     Raises:
-        JpegError: it is damaged or cut short.
+        JpegError: the picture is damaged or cut short.
     """
     segments = _segments(data)
     size_bytes = _end_of_picture(data, segments[-1][2])
@@ -137,17 +140,17 @@ def inspect(data: bytes) -> JpegInfo:
             height, width = struct.unpack_from(">HH", data, start + 5)
             if width and height:
                 return JpegInfo(width, height, size_bytes)
-    raise JpegError("it does not say how large it is")
+    raise JpegError("its size is missing")
 
 
 def _ascii_entry(tag: int, text: bytes, offset: int) -> bytes:
-    """A TIFF directory entry of type ASCII; up to four bytes stand in the entry itself."""
+    """Return a TIFF directory entry of type ASCII. Up to four bytes are stored in the entry itself."""
     value = text.ljust(4, b"\0") if len(text) <= 4 else struct.pack(">I", offset)
     return struct.pack(">HHI", tag, 2, len(text)) + value
 
 
 def _exif_segment(captured_at: datetime) -> bytes:
-    """ExifVersion (9000), then DateTimeOriginal (9003), its offset (9011) and sub-second (9291) in a sub-directory."""
+    """Return EXIF data: ExifVersion (9000), DateTimeOriginal (9003), its offset (9011) and sub-second (9291)."""
     utc = captured_at.astimezone(UTC)
     texts = {
         0x9003: utc.strftime("%Y:%m:%d %H:%M:%S").encode() + b"\0",
@@ -170,13 +173,17 @@ def _exif_segment(captured_at: datetime) -> bytes:
 
 
 def with_capture_time(data: bytes, captured_at: datetime) -> bytes:
-    """`data` with an EXIF segment that gives `captured_at` (aware); every other byte stays as it was.
+    """Return `data` with an EXIF segment that contains `captured_at`; no other byte of the picture changes.
 
-    A picture that has EXIF data already is returned unchanged: its camera knows better. Padding behind the end marker
-    is left out.
+    EXIF data of the camera takes precedence: a picture that has some is not changed. Padding after the end marker is
+    removed.
+
+    Args:
+        data: a whole JPEG.
+        captured_at: time of exposure, with a time zone.
 
     Raises:
-        JpegError: it is damaged or cut short.
+        JpegError: the picture is damaged or cut short.
     """
     segments = _segments(data)
     end = _end_of_picture(data, segments[-1][2])
@@ -188,10 +195,10 @@ def with_capture_time(data: bytes, captured_at: datetime) -> bytes:
 
 
 def with_huffman_tables(data: bytes) -> bytes:
-    """`data` with the typical Huffman tables where it has none; what has tables, or is no JPEG, stays as it is.
+    """Return `data` with the typical Huffman tables added if it has none. Data that is not a JPEG is not changed.
 
-    Many USB cameras leave them out, as Motion JPEG in AVI files does. FFmpeg and libjpeg-turbo know that, stricter
-    decoders refuse such a picture.
+    Many USB cameras omit the tables, as Motion JPEG in AVI files does. FFmpeg and libjpeg-turbo accept such pictures,
+    stricter decoders refuse them.
     """
     try:
         segments = _segments(data)

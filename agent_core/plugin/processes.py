@@ -1,4 +1,7 @@
-"""Child processes for plugins: they end with their scope, and with the agent even if it is killed."""
+"""Child processes for plugins. A process ends with its scope, and with the agent even if the agent is killed.
+
+Plugins import these names from here because they may not import `agent_core.base`.
+"""
 
 from agent_core.base.processes import Finished, Tail, child, handed_on, run
 

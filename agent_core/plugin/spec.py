@@ -1,7 +1,8 @@
-"""The hooks. All are synchronous and called once, at start; they return providers, which do the work.
+"""Hooks that a plugin may implement.
 
-Collecting hooks may return None ("nothing to offer on this machine"). The one hook with a first result is asked
-again for each media input; `agent_checks` is asked by `camera-agent doctor` only, without an agent.
+Hooks are synchronous. They return providers, which do the work, or None if there is nothing to offer on this machine.
+The agent calls each hook once, at start, with two exceptions: it calls `agent_publisher` for each media input, and
+never calls `agent_checks`, which belongs to `camera-agent doctor`.
 """
 
 from collections.abc import Iterable
@@ -15,7 +16,7 @@ from agent_core.plugin.context import AgentContext
 
 __all__ = ("MARKER", "hookimpl", "hookspec")
 
-#: The name that ties specifications and implementations together (pluggy's project name).
+#: pluggy's project name, which connects specifications and implementations.
 MARKER = "camera_agent"
 
 hookspec = pluggy.HookspecMarker(MARKER)
@@ -24,29 +25,32 @@ hookimpl = pluggy.HookimplMarker(MARKER)
 
 @hookspec
 def agent_camera_sources(agent: AgentContext) -> Iterable[CameraSource] | None:
-    """Where cameras come from. Each source is watched for as long as the agent runs."""
+    """Return camera sources. The agent runs `watch` of each until the agent stops."""
 
 
 @hookspec
 def agent_snapshot_tiers(agent: AgentContext) -> Iterable[SnapshotTier] | None:
-    """Ways to take a still; tried in the order of `rank`, equal ranks in the order of `plugins.enabled`."""
+    """Return ways to take a still. The agent tries them by `rank`, equal ranks in the order of `plugins.enabled`."""
 
 
 @hookspec
 def agent_components(agent: AgentContext) -> Iterable[Component] | None:
-    """Return components that run beside the core, supervised."""
+    """Return components. The agent runs each beside the core and restarts those that fail."""
 
 
 @hookspec
 def agent_rpc_methods(agent: AgentContext) -> Iterable[RpcMethod[RpcParams]] | None:
-    """Methods added to the wire interface; a name that exists already is an error of this plugin."""
+    """Return JSON-RPC methods to add. A name that is already taken is an error of this plugin."""
 
 
 @hookspec(firstresult=True)
 def agent_publisher(media_input: MediaInput) -> Publisher | None:
-    """The program that publishes this media input, or None if this plugin has none for it. Pure."""
+    """Return the program that publishes `media_input`, or None if this plugin has none for it.
+
+    Must be pure: the agent calls it again for each media input.
+    """
 
 
 @hookspec
 def agent_checks() -> Iterable[Check] | None:
-    """Looks at this host for `camera-agent doctor`, which runs them beside the agent or without one."""
+    """Return checks of this host for `camera-agent doctor`, which runs them with or without a running agent."""

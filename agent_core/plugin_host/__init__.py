@@ -1,1 +1,1 @@
-"""The host of plugins: loading, checks of what they return, supervision, the watchdog."""
+"""Host of plugins: loading, checks of their providers, supervision and the watchdog."""

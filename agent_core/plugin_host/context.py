@@ -1,4 +1,4 @@
-"""The agent as lent to one plugin: the parts are shared, the right to publish is its own."""
+"""`AgentContext` of one plugin. Plugins share its parts except `events`, which knows the plugin's topics."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, is_dataclass
@@ -17,7 +17,7 @@ __all__ = ("PluginContext", "PluginEvents", "checked_payload")
 
 
 class PluginEvents:
-    """The `EventPublisher` of one plugin, bound to the topics that it declares."""
+    """`EventPublisher` of one plugin, limited to the topics that it declares."""
 
     def __init__(self, bus: EventBus, plugin: str, topics: Sequence[str]) -> None:
         self._bus = bus
@@ -25,13 +25,13 @@ class PluginEvents:
         self._topics = tuple(topics)
 
     def publish(self, topic: str, payload: object) -> None:
-        """Publish as `EventPublisher.publish` says; the payload's field `device` is what filters compare."""
+        """Publish as described at `EventPublisher.publish`. Filters by camera compare the payload's field `device`."""
         if topic not in self._topics:
             declared = ", ".join(self._topics) or "none"
             raise PluginError(
                 f"The plugin '{self._plugin}' published the topic {topic!r}, which it does not declare.",
                 reason="undeclared_topic",
-                suggestion=f"Name it in the class attribute topics of the plugin; declared: {declared}.",
+                suggestion=f"Add it to the plugin's class attribute topics; declared: {declared}.",
             )
         kept = _copied(checked_payload(topic, payload))
         self._bus.publish(topic, kept, camera=_camera(kept))
@@ -54,7 +54,7 @@ def checked_payload(topic: str, value: object) -> object:
 
 
 def _copied(payload: object) -> object:
-    """Return a payload that the plugin may not change between publishing and delivery; dataclasses are frozen."""
+    """Return a copy of a payload that the plugin could change before delivery. Dataclasses are frozen already."""
     if isinstance(payload, Mapping):
         return dict(payload)
     return payload.model_copy() if isinstance(payload, BaseModel) else payload

@@ -1,6 +1,6 @@
-"""Loading: stevedore selects by name, pluggy dispatches, every failure costs one plugin and is kept with its reason.
+"""Loading of plugins: stevedore selects them by name, pluggy calls their hooks.
 
-For the composition root only; plugins never see it.
+A failure affects one plugin, and its reason is kept. For the composition root only; plugins never see it.
 """
 
 import logging
@@ -52,7 +52,7 @@ _log = logging.getLogger("camera_agent.plugins")
 
 T = TypeVar("T")
 
-#: Of a snapshot tier; `snapshots.tier_budget_s` has a budget for each.
+#: Highest rank of a snapshot tier; `snapshots.tier_budget_s` has a budget for each rank.
 _HIGHEST_RANK = 3
 _PUBLISHER: Mapping[str, Rule] = MappingProxyType(
     {
@@ -63,7 +63,7 @@ _PUBLISHER: Mapping[str, Rule] = MappingProxyType(
 )
 
 
-#: Makes the `AgentContext` for the plugin of this name and these topics.
+#: Makes the `AgentContext` of the plugin with this name and these topics.
 ContextMaker = Callable[[str, Sequence[str]], AgentContext]
 
 
@@ -95,16 +95,16 @@ def _topics(name: str, topics: object) -> tuple[str, ...]:
     if isinstance(topics, tuple | list) and all(isinstance(each, str) for each in topics):
         return tuple(topics)
     raise PluginError(
-        f"The topics of the plugin '{name}' are not a tuple of texts.",
+        f"The topics of the plugin '{name}' are not a tuple of strings.",
         reason="topic_refused",
         suggestion=f'Write topics = ("{name}.word",).',
     )
 
 
 def _check_names(providers: Providers, others: Sequence[Providers]) -> None:
-    """Raise PluginError for a provider whose name or rank cannot be used.
+    """Raise PluginError for a provider with an invalid or duplicate name, or an invalid rank.
 
-    Sources and components are known by their names, in the list of remembered cameras and in statuses.
+    The ledger of cameras and the statuses identify sources and components by their names.
     """
     for kind, hook in (("sources", "camera source"), ("components", "component")):
         taken = [each.name for other in others for each in getattr(other, kind)]
@@ -112,9 +112,9 @@ def _check_names(providers: Providers, others: Sequence[Providers]) -> None:
             _check_name(providers.plugin, hook, each.name)
             if each.name in taken:
                 raise PluginError(
-                    f"The plugin '{providers.plugin}' brings a {hook} {each.name}, which exists already.",
+                    f"The plugin '{providers.plugin}' provides a {hook} {each.name}, but that name is taken.",
                     reason="name_clash",
-                    suggestion=f"Give it a name of its own, for example {providers.plugin}.",
+                    suggestion=f"Give it a unique name, for example {providers.plugin}.",
                 )
             taken.append(each.name)
     for tier in providers.tiers:
@@ -122,7 +122,7 @@ def _check_names(providers: Providers, others: Sequence[Providers]) -> None:
         rank: object = tier.rank
         if not isinstance(rank, int) or isinstance(rank, bool) or not 0 <= rank <= _HIGHEST_RANK:
             raise PluginError(
-                f"The snapshot tier {tier.name} of the plugin '{providers.plugin}' has the rank {rank!r}.",
+                f"The snapshot tier {tier.name} of the plugin '{providers.plugin}' has the invalid rank {rank!r}.",
                 reason="wrong_rank",
                 suggestion=f"Use a whole number from 0 (fastest) to {_HIGHEST_RANK}.",
             )
@@ -131,14 +131,14 @@ def _check_names(providers: Providers, others: Sequence[Providers]) -> None:
 def _check_name(plugin: str, kind: str, name: object) -> None:
     if not (isinstance(name, str) and name.strip() and name.isprintable()):
         raise PluginError(
-            f"A {kind} of the plugin '{plugin}' has the name {name!r}, which cannot be shown.",
+            f"A {kind} of the plugin '{plugin}' has the invalid name {name!r}.",
             reason="wrong_name",
-            suggestion="Use a short word.",
+            suggestion="Use a short printable word.",
         )
 
 
 class PluginManager:
-    """The enabled plugins, loaded or with the reason why not. Owned by the composition root."""
+    """Enabled plugins, each loaded or with the reason why not. Owned by the composition root."""
 
     def __init__(self) -> None:
         self._pluggy = pluggy.PluginManager(spec.MARKER)
@@ -148,7 +148,7 @@ class PluginManager:
 
     @property
     def statuses(self) -> tuple[PluginStatus, ...]:
-        """In the order of `plugins.enabled`."""
+        """Statuses in the order of `plugins.enabled`."""
         return tuple(self._statuses.values())
 
     def is_loaded(self, name: str) -> bool:
@@ -163,12 +163,12 @@ class PluginManager:
         *,
         held: Mapping[str, PluginError] = MappingProxyType({}),
     ) -> None:
-        """Load what is enabled.
+        """Load the enabled plugins.
 
         Args:
-            config: which plugins, and their settings.
-            find: where the classes come from.
-            held: quarantined plugins, each with why; they are not imported.
+            config: names and settings of the plugins.
+            find: imports the classes.
+            held: quarantined plugins with their errors; they are not imported.
 
         Raises:
             PluginError: a plugin marked `required` cannot be loaded.
@@ -181,9 +181,9 @@ class PluginManager:
                 found, version = select(name, find)
                 loaded.append((name, _construct(name, check_class(name, found), config)))
                 self._statuses[name] = PluginStatus(name, version, PluginState.LOADED)
-            except Exception as error:  # noqa: BLE001 - whatever a plugin's constructor raises costs only itself
+            except Exception as error:  # noqa: BLE001 - foreign code; only this plugin fails
                 self._fail(name, error, required=config.required(name))
-        for name, plugin in reversed(loaded):  # pluggy asks the last registered first
+        for name, plugin in reversed(loaded):  # pluggy calls the last registered first
             self._register(name, plugin, required=config.required(name))
 
     def _register(self, name: str, plugin: Plugin[Settings], *, required: bool) -> None:
@@ -220,11 +220,11 @@ class PluginManager:
         *,
         check: Callable[[Providers], None] = lambda _providers: None,
     ) -> list[Providers]:
-        """Ask each loaded plugin for its providers; one that raises is dropped with its reason.
+        """Return the providers of each loaded plugin. A plugin that raises is dropped with its reason.
 
         Args:
-            make_context: makes what a plugin is lent.
-            config: tells which plugins are required.
+            make_context: makes the context of a plugin.
+            config: names the plugins that are required.
             check: raises PluginError for providers that cannot be wired.
 
         Raises:
@@ -239,14 +239,14 @@ class PluginManager:
                     providers = self._ask(status.name, make_context)
                     _check_names(providers, collected)
                 check(providers)
-            except Exception as error:  # noqa: BLE001 - a raising hook costs only its plugin
+            except Exception as error:  # noqa: BLE001 - foreign code; only this plugin is dropped
                 self.reject(status.name, error, config)
             else:
                 collected.append(providers)
         return collected
 
     def reject(self, name: str, error: Exception, config: PluginsConfig) -> None:
-        """Take a loaded plugin out because of `error`.
+        """Drop a loaded plugin because of `error`.
 
         Raises:
             AgentError: the plugin is marked `required`.
@@ -256,7 +256,7 @@ class PluginManager:
 
     def _ask(self, name: str, make_context: ContextMaker) -> Providers:
         plugin = self._pluggy.get_plugin(name)
-        assert isinstance(plugin, Plugin)  # noqa: S101 - only those are registered
+        assert isinstance(plugin, Plugin)  # noqa: S101 - only plugins are registered
         topics = _topics(name, plugin.topics)
         agent = make_context(name, topics)
         return Providers(
@@ -272,7 +272,7 @@ class PluginManager:
         return _typed(name, hook, kind, self._answer(name, hook, **arguments))
 
     def _answer(self, name: str, hook: str, **arguments: object) -> Any:
-        """Return what the hook of this one plugin returns, None where the plugin does not implement it."""
+        """Call a hook of one plugin and return its result; None if the plugin does not implement it."""
         others = [each for other, each in self._pluggy.list_name_plugin() if other != name]
         found = self._pluggy.subset_hook_caller(hook, others)(**arguments)
         if isinstance(found, list):  # a collecting hook: one answer per plugin
@@ -280,17 +280,17 @@ class PluginManager:
         return found
 
     def checks(self, name: str) -> tuple[Check, ...]:
-        """Return a loaded plugin's checks for `doctor`. Raises an Exception for whatever its hook raises."""
+        """Return a loaded plugin's checks for `doctor`. Raises an Exception if the hook raises anything."""
         with contained(f"The hook agent_checks of the plugin '{name}'"):
             return self._ask_one(name, "agent_checks", Check)
 
     def publisher(self, media_input: MediaInput) -> Publisher | None:
         """Return the first plugin's publisher for `media_input`, in the order of `plugins.enabled`.
 
-        A plugin whose hook fails, or returns something else, has none; the log says so once.
+        A plugin whose hook fails or returns anything else is skipped and logged once.
 
         Raises:
-            AgentError: the reason that a plugin gave, where no other plugin has a publisher.
+            AgentError: a plugin raised this error and no other plugin has a publisher.
         """
         reasons: list[AgentError] = []
         for status in self.statuses:

@@ -1,4 +1,4 @@
-"""Plugins as values: the state of each, and what each offers."""
+"""State of a plugin, and the providers that it offers."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,15 +10,17 @@ __all__ = ("PluginState", "PluginStatus", "Providers")
 
 
 class PluginState(StrEnum):
+    """State of an enabled plugin."""
+
     LOADED = "LOADED"
     FAILED = "FAILED"
-    #: Not imported, because it blocked the agent's event loop several times.
+    #: Not imported because it blocked the agent's event loop several times.
     QUARANTINED = "QUARANTINED"
 
 
 @dataclass(frozen=True, slots=True)
 class PluginStatus:
-    """One enabled plugin. If it is not loaded, `reason` and `details` say why, `suggestion` what to do."""
+    """Status of one enabled plugin. `reason`, `details` and `suggestion` explain why it is not loaded."""
 
     name: str
     version: str
@@ -30,7 +32,7 @@ class PluginStatus:
 
 @dataclass(frozen=True, slots=True)
 class Providers:
-    """The providers of one plugin. The core uses all of them, or none if one of its hooks failed."""
+    """Providers of one plugin. The core uses all of them, or none if a hook of the plugin failed."""
 
     plugin: str
     sources: tuple[CameraSource, ...] = ()

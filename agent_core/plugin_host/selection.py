@@ -1,4 +1,4 @@
-"""Selection: the class that is installed under a plugin's name, found by stevedore without importing any other."""
+"""Selection of plugin classes: stevedore imports the one with a given name and no other."""
 
 import difflib
 import inspect
@@ -29,13 +29,13 @@ ENTRY_POINT_GROUP = "camera_agent.plugins"
 
 
 class EntryPointFinder(Protocol):
-    """The seam of selection: the classes that are installed under `name`, with the version of their distribution."""
+    """Seam for tests: returns the classes installed as `name`, each with the version of its distribution."""
 
     def __call__(self, name: str) -> Sequence[tuple[object, str]]: ...
 
 
 def installed(name: str) -> list[tuple[object, str]]:
-    """Import what is installed under `name`. Raises whatever the import raises, `SystemExit` included."""
+    """Import the plugins installed as `name`. Raises any exception of the import, `SystemExit` included."""
     failures: list[BaseException] = []
 
     def failed(_manager: object, _entry_point: EntryPoint, error: BaseException) -> None:
@@ -45,7 +45,7 @@ def installed(name: str) -> list[tuple[object, str]]:
         ENTRY_POINT_GROUP,
         [name],
         on_load_failure_callback=failed,
-        on_missing_entrypoints_callback=lambda _names: None,  # the caller says it better
+        on_missing_entrypoints_callback=lambda _names: None,  # the caller reports it
     )
     if failures:
         raise failures[0]
@@ -69,18 +69,18 @@ def _versions(name: str) -> dict[str, str]:
 
 
 def version_of(dist: Distribution | None) -> str:
-    """Return the version of an installed distribution; empty where its metadata are missing or damaged."""
+    """Return the version of an installed distribution; empty if its metadata are missing or damaged."""
     if dist is None:
         return ""
     try:
         version: str | None = dist.metadata["Version"]
-    except (KeyError, TypeError, ValueError):  # Python versions differ in what they raise
+    except (KeyError, TypeError, ValueError):  # depends on the Python version
         return ""
     return version or ""
 
 
 def select(name: str, find: EntryPointFinder) -> tuple[object, str]:
-    """Return what is installed under `name`, with its version. Raises PluginError."""
+    """Return the object installed as `name`, and its version. Raises PluginError if there is not exactly one."""
     try:
         with contained(f"The import of the plugin '{name}'"):
             found = find(name)
@@ -103,7 +103,9 @@ def select(name: str, find: EntryPointFinder) -> tuple[object, str]:
 def _not_installed(name: str) -> PluginError:
     names = {each.name for each in entry_points(group=ENTRY_POINT_GROUP)}
     near = difflib.get_close_matches(name, sorted(names), n=1)
-    install = f"Install the package camera-agent-{name.replace('_', '-')}, or take the name out."
+    install = (
+        f"Install the package camera-agent-{name.replace('_', '-')}, or remove the name from plugins.enabled."
+    )
     return PluginError(
         f"No plugin named '{name}' is installed.",
         reason="not_installed",
@@ -112,7 +114,7 @@ def _not_installed(name: str) -> PluginError:
 
 
 def check_class(name: str, plugin: object) -> type[Plugin[Settings]]:
-    """Return `plugin` if it is a plugin class that fits this agent. Raises PluginError."""
+    """Return `plugin` if it is a plugin class that this agent supports. Raises PluginError otherwise."""
     if not (isinstance(plugin, type) and issubclass(plugin, Plugin)):
         raise PluginError(f"The entry point '{name}' is not a subclass of Plugin.", reason="not_a_plugin")
     try:
@@ -121,20 +123,20 @@ def check_class(name: str, plugin: object) -> type[Plugin[Settings]]:
         compatible = False
     if not compatible:
         raise PluginError(
-            f"The plugin '{name}' wants plugin API {plugin.hookspec_api}; this agent has {HOOKSPEC_API}.",
+            f"The plugin '{name}' needs plugin API {plugin.hookspec_api}; this agent has {HOOKSPEC_API}.",
             reason="wrong_api_version",
-            suggestion="Install a version of the plugin that fits this agent.",
+            suggestion="Install a version of the plugin for this agent.",
         )
     for attribute, member in inspect.getmembers(plugin, callable):
         if hasattr(member, f"{spec.MARKER}_impl") and inspect.iscoroutinefunction(member):
             raise PluginError(
-                f"The hook {attribute} of the plugin '{name}' is a coroutine; hooks return providers at once.",
+                f"The hook {attribute} of the plugin '{name}' is a coroutine; hooks must be synchronous.",
                 reason="coroutine_hook",
             )
     return plugin
 
 
 def plugin_class(name: str, find: EntryPointFinder = installed) -> type[Plugin[Settings]]:
-    """The class installed under `name`, for a look at its settings. Raises PluginError."""
+    """Return the class installed as `name`, to inspect its settings. Raises PluginError."""
     found, _ = select(name, find)
     return check_class(name, found)

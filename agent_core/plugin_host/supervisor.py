@@ -1,4 +1,4 @@
-"""Keeping components running: restarted with growing pauses, their state known."""
+"""Supervision of components: run them, restart them with growing pauses, report their states."""
 
 import logging
 from collections.abc import Iterable
@@ -22,11 +22,13 @@ _log = logging.getLogger("camera_agent.supervisor")
 
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 60.0
-#: A component that ran this long starts its pauses anew when it fails.
+#: Running time after which the next failure starts with the first pause again.
 STEADY_S = 60.0
 
 
 class ComponentState(StrEnum):
+    """State of a component."""
+
     STARTING = "STARTING"
     RUNNING = "RUNNING"
     ERROR = "ERROR"
@@ -35,7 +37,7 @@ class ComponentState(StrEnum):
 
 
 class Supervisor:
-    """Owns the components' tasks; `run` ends when it is cancelled and every component has ended."""
+    """Owner of the components' tasks. `run` ends when it is cancelled and every component has ended."""
 
     def __init__(self, components: Iterable[Component], *, clock: Clock) -> None:
         self._components = tuple(components)
@@ -49,11 +51,11 @@ class Supervisor:
 
     @property
     def states(self) -> dict[str, ComponentState]:
-        """By the component's name."""
+        """States by component name."""
         return dict(self._states)
 
     def problem(self, name: str) -> AgentError | None:
-        """Return why the component does not run; None while it does."""
+        """Return the error that keeps the component from running; None while it runs."""
         return self._problems.get(name)
 
     def _set_state(self, name: str, state: ComponentState) -> None:
@@ -62,7 +64,7 @@ class Supervisor:
             self._problems.pop(name, None)
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
-        """Run all until cancelled; started at once, without waiting for any of them."""
+        """Run all components until cancelled. Reports started at once, without waiting for any component."""
         task_status.started()
         async with anyio.create_task_group() as tg:
             for component in self._components:
@@ -79,7 +81,7 @@ class Supervisor:
                     await component.run(
                         task_status=OnStarted(partial(self._set_state, name, ComponentState.RUNNING))
                     )
-            except Exception as error:  # noqa: BLE001 - a component is foreign code; only itself suffers
+            except Exception as error:  # noqa: BLE001 - foreign code; only this component fails
                 self._failed(name, error)
             except anyio.get_cancelled_exc_class():
                 self._set_state(name, ComponentState.STOPPED)
@@ -107,6 +109,6 @@ def _explained(name: str, error: Exception) -> DependencyFailed:
     return DependencyFailed(
         f"The component {name} failed: {type(error).__name__}.",
         reason="component_failed",
-        suggestion="The agent's log has the whole error; the component is started again with growing pauses.",
+        suggestion="See the agent's log for the whole error. The component is restarted with growing pauses.",
         dependency=name,
     )

@@ -1,4 +1,4 @@
-"""Settings that a plugin does not accept: a fault of the configuration, not of the plugin."""
+"""Refusal of invalid plugin settings, which are a fault of the configuration and not of the plugin."""
 
 from collections.abc import Iterable
 
@@ -9,9 +9,9 @@ __all__ = ("refuse_wrong_settings",)
 
 
 def refuse_wrong_settings(statuses: Iterable[PluginStatus]) -> None:
-    """Refuse a key or a value below `[plugins.<name>]` as the same mistake in another section is refused.
+    """Refuse an invalid key or value in `[plugins.<name>]`, like one in any other section.
 
-    `run` and `check-config` both call this after loading the plugins, so that one accepts what the other does.
+    `run` and `check-config` both call this after loading the plugins, so that they accept the same configurations.
 
     Raises:
         ConfigError: an enabled plugin does not accept its settings.

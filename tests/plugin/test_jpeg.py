@@ -85,11 +85,11 @@ def test_arbitrary_bytes_are_no_jpeg() -> None:
         (b"\xff\xd8\xff\xe0\x00\x01..", "header is damaged"),
         (b"\xff\xd8\x00\xe0\x00\x04..", "header is damaged"),
         (b"\xff\xd8\xff\xd9", "header is damaged"),
-        (b"\xff\xd8\xff\xda\x00\x02..\xff\xd9", "how large"),
-        (b"\xff\xd8\xff\xc0\x00\x09\x08\x00\x00\x00\x00..\xff\xda\x00\x02..\xff\xd9", "how large"),
+        (b"\xff\xd8\xff\xda\x00\x02..\xff\xd9", "size is missing"),
+        (b"\xff\xd8\xff\xc0\x00\x09\x08\x00\x00\x00\x00..\xff\xda\x00\x02..\xff\xd9", "size is missing"),
         (PICTURES["plain"][:-2], "end is missing"),
         (PICTURES["plain"][:-2] + PICTURES["plain"], "picture data is damaged"),
-        (PICTURES["plain"] + PICTURES["plain"] * 9, "something follows"),
+        (PICTURES["plain"] + PICTURES["plain"] * 9, "other data follows"),
     ],
 )
 def test_each_kind_of_damage_has_its_sentence(data: bytes, message: str) -> None:

@@ -1,4 +1,4 @@
-"""FFmpeg as a tool that plugins share: find it, run it, and say in a sentence what went wrong."""
+"""FFmpeg for plugins: find it, run it and explain its failures."""
 
 from agent_core.plugin.ffmpeg.explanation import explain, redact
 from agent_core.plugin.ffmpeg.program import QUIET, bundled, locate, run, stream

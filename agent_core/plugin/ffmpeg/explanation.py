@@ -1,3 +1,5 @@
+"""Explanations of FFmpeg's failures, without addresses, paths and credentials."""
+
 import itertools
 import re
 from collections.abc import Iterator, Sequence
@@ -7,7 +9,7 @@ from agent_core.base.errors import FfmpegFailed
 
 __all__ = ("explain", "redact")
 
-#: What execution of the program itself ends with when it fails (exec(3) hands an unknown format to a shell).
+#: Exit codes for a program that cannot be executed (exec(3) passes an unknown format to a shell).
 _NOT_EXECUTED = (126, 127)
 
 
@@ -18,31 +20,31 @@ class _Explanation(NamedTuple):
     suggestion: str
 
 
-#: What FFmpeg 5.1 to 9 print, and what it means; the first that matches wins, so causes stand before consequences.
+#: Messages of FFmpeg 5.1 to 9 and their meaning. The first match wins, so causes come before consequences.
 _EXPLANATIONS = (
     _Explanation(
         r"Unknown (?:encoder|decoder|input format)|Unrecognized option|(?:Option|Encoder|Decoder|Protocol) not found"
         r"|Requested output format|is not a suitable output format|No such filter",
         "ffmpeg_unsuitable",
-        "This FFmpeg build lacks something that is needed.",
+        "This FFmpeg build lacks a required encoder, decoder, protocol or option.",
         "Install a complete FFmpeg, such as Debian's, and check the settings of the plugin that uses it.",
     ),
     _Explanation(
         r"Device or resource busy",
         "device_busy",
         "The camera is in use by another program.",
-        "Close the other program, or let the agent own the camera.",
+        "Close the other program.",
     ),
     _Explanation(
         r"Connection refused|Failed to connect",
         "connection_refused",
-        "Nothing answers at the stream's address.",
-        "Check the address and that the stream's server runs.",
+        "The stream's address refused the connection.",
+        "Check the address and whether the stream's server runs.",
     ),
     _Explanation(
         r"401 Unauthorized|403 Forbidden|authorization failed",
         "not_authorized",
-        "The stream wants other credentials.",
+        "The stream's server refused the credentials.",
         "Check the user name and password of the stream.",
     ),
     _Explanation(
@@ -55,13 +57,13 @@ _EXPLANATIONS = (
         r"Server returned (?:4XX Client Error|5XX Server Error|5\d\d)|50\d (?:Internal|Service|Bad Gateway)",
         "server_failed",
         "The stream's server answered with an error.",
-        "Look into the log of the stream's server.",
+        "Look at the log of the stream's server.",
     ),
     _Explanation(
         r"timed out|Connection timeout",
         "timed_out",
         "The source did not answer in time.",
-        "Check the network and the camera's load.",
+        "Check the network and the load of the camera.",
     ),
     _Explanation(
         r"No route to host|Network is unreachable|Failed to resolve hostname|Name or service not known",
@@ -73,13 +75,13 @@ _EXPLANATIONS = (
         r"Broken pipe|Connection reset by peer",
         "connection_lost",
         "The other side closed the connection.",
-        "Look into the log of the stream's server; try again.",
+        "Try again; look at the log of the stream's server.",
     ),
     _Explanation(
         r"No such file or directory|No such device",
         "input_missing",
         "The input does not exist.",
-        "Check that the camera or file is still there.",
+        "Check that the camera or file still exists.",
     ),
     _Explanation(
         r"Permission denied",
@@ -90,32 +92,32 @@ _EXPLANATIONS = (
     _Explanation(
         r"No space left on device",
         "no_space",
-        "There was no space left, on a disk or on the USB bus.",
+        "No space is left, on a disk or on the USB bus.",
         "Free disk space; for a USB camera use a smaller size or another port.",
     ),
     _Explanation(
         r"Cannot allocate memory",
         "no_memory",
-        "There was not enough memory for FFmpeg.",
+        "FFmpeg ran out of memory.",
         "Free memory, or use a smaller picture.",
     ),
     _Explanation(
         r"Invalid data found|does not contain any stream|matches no streams|Output file (?:#\d+ )?is empty"
         r"|moov atom not found|dimensions not set|Is a directory",
         "no_picture",
-        "The source delivered nothing that is a picture.",
+        "The source did not deliver a picture.",
         "Check what the source sends.",
     ),
 )
 
 
-#: Both are looked for at the start of a word only: at each of its letters, a long word would be read as often.
+#: Matches only at the start of a word. A match at every letter would take quadratic time for a long word.
 _ADDRESS = re.compile(
     r"(?<![a-z0-9+.-])[a-z0-9+.-]++://[^\s'\"]+|(?<![^\s'\"])[^\s'\"]+@[^\s'\"]+", re.IGNORECASE
 )
 
 
-#: From a leading slash to the next colon, quote or bracket: a path may have spaces in it.
+#: A path, from a leading slash to the next colon, quote or bracket. It may contain spaces.
 _PATH = re.compile(r"(?<![\w.<])/[^:'\"\]\n]*")
 
 
@@ -123,7 +125,7 @@ _CONTEXT = re.compile(r"^\[[^\]\n]* @ 0x[0-9a-f]+\] ", re.MULTILINE)
 
 
 def _names(arguments: Sequence[str]) -> Iterator[str]:
-    """Return the names in `arguments`: inputs and the output, with and without FFmpeg's `protocol:`."""
+    """Yield the names of inputs and output in `arguments`, with and without FFmpeg's `protocol:`."""
     inputs = [value for option, value in itertools.pairwise(arguments) if option == "-i"]
     for name in (*inputs, *arguments[-1:]):
         yield name
@@ -131,19 +133,19 @@ def _names(arguments: Sequence[str]) -> Iterator[str]:
 
 
 def redact(text: str, arguments: Sequence[str] = ()) -> str:
-    """`text` without addresses, paths, and the names of inputs and output in `arguments`, for people and logs."""
+    """Return `text` without addresses, paths, and the inputs and output named in `arguments`."""
     for name in sorted({*_names(arguments)} - {""}, key=len, reverse=True):
         text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", "<input>", text)
     return _PATH.sub("<input>", _ADDRESS.sub("<input>", _CONTEXT.sub("", text)))
 
 
 def explain(stderr: str, returncode: int, arguments: Sequence[str] = ()) -> FfmpegFailed:
-    """FFmpeg's last words as an error without addresses, paths and credentials.
+    """Return FFmpeg's failure as an error without addresses, paths and credentials.
 
     Args:
-        stderr: what it printed, or the end of it.
-        returncode: negative for a signal.
-        arguments: what it was called with, so that the names in them are recognised and taken out.
+        stderr: FFmpeg's messages, or the end of them.
+        returncode: exit code, negative for a signal.
+        arguments: FFmpeg's arguments; the names of inputs and output in them are removed from the text.
     """
     said = redact(stderr, arguments)
     for pattern, reason, details, suggestion in _EXPLANATIONS:

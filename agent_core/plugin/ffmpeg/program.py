@@ -1,4 +1,4 @@
-"""FFmpeg as a tool that plugins share: find it, run it, and say in a sentence what went wrong."""
+"""The FFmpeg program: find it and run it."""
 
 import logging
 import shutil
@@ -16,7 +16,7 @@ __all__ = ("QUIET", "bundled", "locate", "run", "stream")
 
 _log = logging.getLogger("camera_agent.ffmpeg")
 
-#: Arguments that every run starts with: no banner, only errors, never read the terminal.
+#: First arguments of every run: no banner, errors only, no reading from the terminal.
 QUIET = ("-hide_banner", "-loglevel", "error", "-nostdin")
 
 _MISSING = (
@@ -25,7 +25,7 @@ _MISSING = (
 
 
 def bundled() -> str | None:
-    """The FFmpeg of the Python package `imageio-ffmpeg`; None where that is not installed, or does not run."""
+    """Return the FFmpeg of the Python package `imageio-ffmpeg`; None if it is not installed or does not run."""
     try:
         import imageio_ffmpeg
 
@@ -40,18 +40,17 @@ def locate(
     search_path: str | None = None,
     fallback: Callable[[], str | None] = bundled,
 ) -> str:
-    """The FFmpeg to use: `program` if given, else the one on PATH, else the `imageio-ffmpeg` wheel's.
+    """Return the FFmpeg to use: `program` if given, else the one on PATH, else that of `imageio-ffmpeg`.
 
-    The wheel's is tried out when it is first asked for, which takes a tenth of a second: call this in a worker
-    thread.
+    Call this in a worker thread: `imageio-ffmpeg` runs its program once, which takes a tenth of a second.
 
     Args:
-        program: the configured one, a name or a path; then no other is tried.
-        search_path: as PATH has it; default: PATH.
-        fallback: who is asked when PATH has none.
+        program: configured name or path; if given, no other program is tried.
+        search_path: folders to search, in the form of PATH; default: PATH.
+        fallback: called if PATH has no FFmpeg; returns a path or None.
 
     Raises:
-        FfmpegFailed: there is none (`ffmpeg_missing`).
+        FfmpegFailed: no FFmpeg was found (`ffmpeg_missing`).
     """
     found = shutil.which(program or "ffmpeg", path=search_path)
     if found is None and program is None:
@@ -66,10 +65,10 @@ def _missing(what: str = "FFmpeg") -> FfmpegFailed:
 
 
 async def run(program: str, arguments: Sequence[str], *, output_limit_bytes: int = 64 << 20) -> bytes:
-    """Run FFmpeg to its end and return what it wrote to standard output; cancelling kills it.
+    """Run FFmpeg to its end and return its standard output. Cancellation kills it.
 
     Raises:
-        FfmpegFailed: it is gone, ended with an error, or wrote more than `output_limit_bytes`; as a sentence.
+        FfmpegFailed: FFmpeg is missing, ended with an error, or wrote more than `output_limit_bytes`.
     """
     try:
         finished = await processes.run([program, *QUIET, *arguments], output_limit_bytes=output_limit_bytes)
@@ -88,12 +87,12 @@ async def run(program: str, arguments: Sequence[str], *, output_limit_bytes: int
 
 
 async def stream(program: str, arguments: Sequence[str], receive: Callable[[bytes], None]) -> None:
-    """Run FFmpeg and hand its standard output to `receive`, piece by piece, until it ends; cancelling kills it.
+    """Run FFmpeg to its end and pass its standard output to `receive` in chunks. Cancellation kills it.
 
-    What `receive` raises ends FFmpeg and is raised here.
+    An exception in `receive` ends FFmpeg and is raised here.
 
     Raises:
-        FfmpegFailed: it is gone, or ended with an error, as a sentence.
+        FfmpegFailed: FFmpeg is missing, or ended with an error.
     """
     tail = processes.Tail()
     try:
@@ -115,7 +114,7 @@ async def stream(program: str, arguments: Sequence[str], receive: Callable[[byte
 
 
 async def _hand_over(output: ByteReceiveStream, receive: Callable[[bytes], None]) -> Exception | None:
-    """Return the error that `receive` raised, as a value: raised in a task group it would arrive wrapped."""
+    """Return the error of `receive` as a value, because a task group would wrap it in an ExceptionGroup."""
     async for chunk in output:
         try:
             receive(chunk)

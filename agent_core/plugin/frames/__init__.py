@@ -1,4 +1,4 @@
-"""One owner per camera device: a broker runs one producer on demand and hands its frames to each client."""
+"""Shared access to one camera: a broker runs one producer on demand and gives its frames to all readers."""
 
 from agent_core.plugin.frames.broker import FrameBroker
 from agent_core.plugin.frames.producer import (

@@ -1,4 +1,4 @@
-"""One owner per camera device: the broker runs one producer on demand and hands its frames to everybody.
+"""Broker that runs one producer on demand and shares its frames between all readers.
 
 States: `cold` (nothing is open), `parked` (the producer is prepared, not streaming), `warm` (it streams). Demand is a
 waiting reader, a connected frame-socket client, or either of them within the last `warm_ttl_s`.
@@ -33,15 +33,15 @@ __all__ = ("BrokerSettings", "BrokerState", "BrokerStats", "FrameBroker", "Frame
 
 _log = logging.getLogger("camera_agent.frames")
 
-#: How long the end of a broker waits for its producer to close.
+#: Longest wait for the producer to close when the broker ends.
 _CLOSE_S = 5.0
 
 
 class FrameBroker:
-    """Frames of one camera, produced while somebody wants them.
+    """Frames of one camera, produced while there is demand.
 
-    The owner (a camera source) runs `run` in its task group; everything else may be called from any task of the same
-    event loop.
+    The owner, a camera source, runs `run` in its task group. Any task of the same event loop may call the other
+    methods.
     """
 
     def __init__(self, producer: FrameProducer, *, clock: Clock, settings: BrokerSettings) -> None:
@@ -71,7 +71,7 @@ class FrameBroker:
 
     @property
     def problem(self) -> CaptureFailed | None:
-        """Why the producer does not run, until frames arrive again."""
+        """Reason for the producer's failure; None once frames arrive again."""
         return self._problem
 
     @property
@@ -80,14 +80,18 @@ class FrameBroker:
         return BrokerStats(self._sequence, self._starts, self._stalls, self._failures, dropped)
 
     def latest(self) -> Frame | None:
-        """The newest frame of the ring, of whatever age; None before the first."""
+        """Return the newest frame, however old; None before the first."""
         return self._ring[-1] if self._ring else None
 
     async def fresh(self, not_before_s: float, *, settled: bool = True) -> Frame:
-        """The newest frame exposed at or after `not_before_s`, by default a settled one; starts the producer and waits.
+        """Return the newest frame exposed at or after `not_before_s`; start the producer and wait if necessary.
+
+        Args:
+            not_before_s: earliest exposure, in seconds of the monotonic clock.
+            settled: ignore frames taken while the camera still adjusts its exposure.
 
         Raises:
-            CaptureFailed: the producer failed while this call waited or a moment before, or the broker has ended.
+            CaptureFailed: the producer failed during this call or just before it, or the broker has ended.
         """
         with self.demand():
             failures = self._failures
@@ -101,7 +105,7 @@ class FrameBroker:
                 await self._changed.wait()
 
     async def after(self, sequence: int) -> Frame:
-        """The newest frame with a higher number than `sequence`; waits for one, through failures of the producer.
+        """Return the newest frame numbered above `sequence`; wait for one, even while the producer fails.
 
         Raises:
             CaptureFailed: the broker has ended.
@@ -115,13 +119,13 @@ class FrameBroker:
                 await self._changed.wait()
 
     async def failed(self) -> None:
-        """Return when the producer next fails or hangs, or when the broker ends; waiting here is no demand."""
+        """Return when the producer next fails or hangs, or when the broker ends. Waiting does not count as demand."""
         failures = self._failures
         while not self._closed and self._failures == failures:
             await self._changed.wait()
 
     async def changed(self) -> None:
-        """Return at the next frame or failure, or when the broker ends; waiting here is no demand."""
+        """Return at the next frame or failure, or when the broker ends. Waiting does not count as demand."""
         if self._closed:
             await anyio.lowlevel.checkpoint()
         else:
@@ -129,7 +133,7 @@ class FrameBroker:
 
     @contextmanager
     def demand(self) -> Iterator[None]:
-        """Keep the producer running for as long as the context is open, and `warm_ttl_s` after."""
+        """Keep the producer running while the context is open, and for `warm_ttl_s` afterwards."""
         if not self._users:
             self._released = anyio.Event()
         self._users += 1
@@ -150,7 +154,7 @@ class FrameBroker:
         self._changed.set()
         self._changed = anyio.Event()
 
-    # What the producer calls (FrameSink).
+    # FrameSink, called by the producer.
 
     def offer(self, data: bytes, *, captured_s: float | None = None, settled: bool = True) -> None:
         arrived_s = self._clock.monotonic_s()
@@ -166,10 +170,8 @@ class FrameBroker:
         self._last_good_s = arrived_s
         self._bad_since_good = self._consecutive_failures = 0
         self._problem = None
-        exposed_s = min(
-            captured_s, arrived_s
-        )  # a device clock that runs ahead makes no frame newer than it can be
-        whole = data[: info.size_bytes]  # in what follows its end a reader might find the start of another
+        exposed_s = min(captured_s, arrived_s)  # a device clock may run ahead of ours
+        whole = data[: info.size_bytes]  # padding might look like the start of another frame
         self._ring.append(Frame(whole, self._sequence, exposed_s, source, info.width, info.height, settled))
         self._announce()
 
@@ -180,10 +182,10 @@ class FrameBroker:
     def skip(self, reason: str, count: int = 1) -> None:
         self._dropped[reason] += count
 
-    # The broker's own life.
+    # Life cycle.
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
-        """Serve demand until cancelled; then every waiting reader is told that the camera is gone."""
+        """Serve demand until cancelled. At the end, waiting readers get CaptureFailed (`camera_removed`)."""
         task_status.started()
         try:
             while True:
@@ -201,12 +203,12 @@ class FrameBroker:
             with contained("The camera's producer"):
                 await self._producer.close()
         except AgentError:
-            return  # the device is given up either way
+            return  # the broker gives the device up anyway
         except Exception:  # noqa: BLE001 - foreign code
-            _log.exception("a producer could not close its camera")
+            _log.exception("the producer could not close its camera")
 
     async def _rest_until_wanted(self) -> None:
-        """Wait for demand; a parked producer is closed when none comes for `parked_ttl_s`."""
+        """Wait for demand. Close a parked producer after `parked_ttl_s` without any."""
         if self._users:
             return
         self._wanted = anyio.Event()
@@ -218,7 +220,7 @@ class FrameBroker:
         await self._wanted.wait()
 
     async def _comes_before(self, event: anyio.Event, deadline_s: float) -> bool:
-        """Wait for `event`, at most until `deadline_s` on our own clock."""
+        """Wait for `event` until `deadline_s` of the injected clock. Return True if it was set."""
         await sleep_unless(self._clock, max(deadline_s - self._clock.monotonic_s(), 0.0), event)
         return event.is_set()
 
@@ -230,11 +232,11 @@ class FrameBroker:
             return
         if self._state is BrokerState.WARM:
             self._state = BrokerState.PARKED
-        else:  # nobody wanted frames any more while it was being prepared
+        else:  # demand ended while the producer was being prepared
             await self._close()
 
     async def _supervised_stream(self) -> None:
-        """Stream until nobody wants frames; a producer that ends or goes silent raises."""
+        """Stream until demand ends. Raises AgentError if the producer ends, fails or goes silent."""
         self._last_good_s = self._clock.monotonic_s()
         self._bad_since_good = 0
         problem: AgentError | None = None
@@ -256,7 +258,7 @@ class FrameBroker:
             raise problem
 
     async def _produce(self) -> None:
-        """Run the producer once. Raises AgentError for whatever the producer, foreign code, raises."""
+        """Run the producer once. Raises AgentError for any exception of the producer, which is foreign code."""
         try:
             with contained("The camera's producer"):
                 await self._producer.park()
@@ -266,13 +268,13 @@ class FrameBroker:
         except AgentError:
             raise
         except Exception as error:
-            _log.exception("a producer failed")
+            _log.exception("the producer failed")
             raise CaptureFailed(
                 f"The camera's producer failed: {type(error).__name__}.", reason="producer_failed"
             ) from error
 
     async def _watch(self, frames_before: int) -> CaptureFailed | None:
-        """Sleep to the next moment at which something can be due: the end of demand, or a stall."""
+        """Wait for a stall, returned as its error, or for the end of demand, returned as None."""
         settings = self._settings
         while True:
             now_s = self._clock.monotonic_s()
@@ -299,7 +301,7 @@ class FrameBroker:
         return CaptureFailed(f"The camera delivered no picture for {limit_s:g} s.", reason="camera_stalled")
 
     async def _recover(self, error: AgentError) -> None:
-        """Tell the waiting readers, leave the device alone for a while, then let demand start it again."""
+        """Fail the waiting readers, close the producer and pause before demand may start it again."""
         self._failures += 1
         self._consecutive_failures += 1
         self._problem = as_capture_failed(error)

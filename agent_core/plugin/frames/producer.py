@@ -1,4 +1,4 @@
-"""The producer that owns a device, and the sink that it delivers frames to."""
+"""Producer that owns a device, the sink that it delivers frames to, and the broker's settings and counters."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -11,15 +11,16 @@ __all__ = ("BrokerSettings", "BrokerState", "BrokerStats", "FrameProducer", "Fra
 
 
 class FrameSink(Protocol):
-    """Where a producer delivers."""
+    """Receiver of a producer's frames."""
 
     def offer(self, data: bytes, *, captured_s: float | None = None, settled: bool = True) -> None:
-        """One JPEG frame. `captured_s` is its exposure on the monotonic clock, where the source knows it.
+        """Deliver one JPEG frame. A frame that is not a whole JPEG is dropped and counted.
 
-        `settled` is False while a camera that was just started still adjusts its exposure: streams show such frames,
-        stills wait for the others.
-
-        A frame that is not a whole JPEG is dropped and counted.
+        Args:
+            data: the frame; padding after its end marker is removed.
+            captured_s: time of exposure on the monotonic clock, in seconds; None if the source does not know it.
+            settled: False while a camera that was just started still adjusts its exposure. Streams show such frames;
+                stills wait for settled ones.
         """
         ...
 
@@ -28,17 +29,18 @@ class FrameSink(Protocol):
         ...
 
     def skip(self, reason: str, count: int = 1) -> None:
-        """Count frames that were not bad and yet not used: a newer one was there, the driver lost them."""
+        """Count good frames that were not used, such as frames lost in the driver or replaced by newer ones."""
         ...
 
 
 class FrameProducer(ABC):
-    """The one owner of a device. The broker calls these one at a time, never concurrently."""
+    """Sole owner of a device. The broker never calls its methods concurrently."""
 
     async def park(self) -> None:  # noqa: B027 - optional to implement
-        """Prepare what is slow to prepare and cheap to keep; called before each `stream`, prepared already or not.
+        """Prepare the device: do what is slow to do and cheap to keep.
 
-        Cancelled when it takes longer than the first frame may; `close` follows then.
+        The broker calls this before each `stream`, even if the device is already prepared. If it takes longer than
+        `first_frame_s`, the broker cancels it and calls `close`.
 
         Raises:
             CaptureFailed: the device cannot be prepared.
@@ -46,18 +48,18 @@ class FrameProducer(ABC):
 
     @abstractmethod
     async def stream(self, sink: FrameSink) -> None:
-        """Deliver frames until cancelled; leave the device parked.
+        """Deliver frames until cancelled, then leave the device parked. Returning counts as a failure.
 
         Raises:
-            CaptureFailed: the device failed; returning counts as failure too.
+            CaptureFailed: the device failed.
         """
 
     async def close(self) -> None:  # noqa: B027 - optional to implement
-        """Undo `park`, also half of it; called after a failure, after a long rest and at the end."""
+        """Undo `park`, complete or not. The broker calls this after a failure, after `parked_ttl_s` and at its end."""
 
 
 def as_capture_failed(error: AgentError) -> CaptureFailed:
-    """The same under the name that readers expect."""
+    """Return `error` as a CaptureFailed, the error that readers expect, with the same text and reason."""
     if isinstance(error, CaptureFailed):
         return error
     foreign = error if isinstance(error, DependencyFailed) else None
@@ -71,6 +73,8 @@ def as_capture_failed(error: AgentError) -> CaptureFailed:
 
 
 class BrokerState(StrEnum):
+    """State of a producer: closed, prepared without streaming, or streaming."""
+
     COLD = "cold"
     PARKED = "parked"
     WARM = "warm"
@@ -78,12 +82,17 @@ class BrokerState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BrokerSettings:
-    """How long a broker keeps, waits and gives up.
+    """Limits of a broker, all times in seconds.
 
-    `stall_s`: no good frame for so long while streaming means that the producer hangs; `first_frame_s` is the same
-    from its start. A parked producer is closed after `parked_ttl_s`. After a failure it is left alone for
-    `backoff_s`, doubled with each further failure up to `backoff_limit_s`. `pipeline_latency_s` is what is taken off
-    the arrival time of frames that come without a capture time.
+    Attributes:
+        ring_frames: number of recent frames to keep.
+        warm_ttl_s: time that the producer keeps streaming after the last use.
+        parked_ttl_s: time after which a parked producer is closed.
+        stall_s: time without a good frame, while streaming, after which the producer counts as hung.
+        first_frame_s: the same limit for the first frame after a start.
+        pipeline_latency_s: subtracted from the arrival time of frames without a capture time.
+        backoff_s: pause after a failure, doubled with each further failure.
+        backoff_limit_s: longest pause after a failure.
     """
 
     ring_frames: int = 4
@@ -98,7 +107,7 @@ class BrokerSettings:
 
 @dataclass(frozen=True, slots=True)
 class BrokerStats:
-    """Counts since the agent started; `dropped` by the reason why a frame was not used."""
+    """Counters since the broker was made. `dropped` counts unused frames by reason."""
 
     frames: int
     starts: int

@@ -1,4 +1,4 @@
-"""The unix socket behind a `FrameSocket`: each client gets the newest frames, whole, and never an old one."""
+"""Unix socket behind a `FrameSocket`. It sends each client the newest frames, always whole."""
 
 import os
 import socket
@@ -20,18 +20,18 @@ from agent_core.plugin.frames.broker import FrameBroker
 
 __all__ = ("FrameServer",)
 
-#: sockaddr_un has room for 108 bytes with the final zero (unix(7)).
+#: sockaddr_un has room for 108 bytes, including the final zero (unix(7)).
 _ADDRESS_LIMIT_BYTES = 107
-#: Unread bytes that the kernel may hold for a client. Its default, 208 KiB, would be seconds of old small frames.
+#: Unread bytes that the kernel may hold per client. Its default, 208 KiB, could be seconds of small frames.
 _UNREAD_LIMIT_BYTES = 32 << 10
 
 
 class FrameServer:
-    """Serves one broker's frames on `path` while `run` runs.
+    """Server of one broker's frames on the unix socket `path`, active while `run` runs.
 
-    A connected client is demand: the producer runs for it. A client that reads slowly gets fewer frames, not older
-    ones. When the producer fails or hangs, all clients are closed, because FFmpeg does not leave a silent socket by
-    itself.
+    A connected client counts as demand, so the producer runs. A client that reads slowly gets fewer frames, not older
+    ones. When the producer fails or hangs, the server closes all clients, because FFmpeg would wait for ever on a
+    silent socket.
     """
 
     def __init__(self, broker: FrameBroker, path: Path, *, clock: Clock) -> None:
@@ -40,17 +40,17 @@ class FrameServer:
         self._clock = clock
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
-        """Listen until cancelled; the socket belongs to the agent's group and is removed at the end.
+        """Listen until cancelled, then remove the socket. The socket belongs to the agent's group.
 
-        A socket whose name vanishes, or the folder with it, is made again within some seconds.
+        If the socket or its folder is deleted, the server makes it again within a few seconds.
 
         Raises:
-            StartFailed: the address is too long for a unix socket.
-            StorageFailed: the socket cannot be made, or not again.
+            StartFailed: the path is too long for a unix socket.
+            StorageFailed: the socket cannot be made, or made again.
         """
         if len(os.fsencode(self._path)) > _ADDRESS_LIMIT_BYTES:
             raise StartFailed(
-                "The folder for sockets has too long a name.",
+                "The path of the folder for sockets is too long.",
                 reason="socket_path_too_long",
                 suggestion="Set storage.runtime_dir to a short path.",
             )
@@ -72,7 +72,7 @@ class FrameServer:
             raise explain_os_error(error, "make the socket for the camera's pictures") from error
 
     async def _accept(self, listener: socket.socket, place: SocketPlace, clients: TaskGroup) -> None:
-        """Until the socket's name is gone; clients that are connected stay so."""
+        """Accept clients until the socket's name is gone. Connected clients stay connected."""
         with listener:
             accept = partial(accept_clients, listener, self._serve, tasks=clients, clock=self._clock)
             await first_of(accept, place.wait_lost)

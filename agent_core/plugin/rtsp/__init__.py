@@ -1,4 +1,4 @@
-"""RTSP/1.0 without I/O: messages, descriptions and authentication, for clients and servers alike."""
+"""RTSP/1.0 without I/O: messages, descriptions and authentication, for clients and servers."""
 
 from agent_core.plugin.rtsp.auth import Authorization, Challenge, Credentials, answer
 from agent_core.plugin.rtsp.errors import RtspError

@@ -1,4 +1,4 @@
-"""Basic and Digest for both sides, as RTSP uses them (RFC 2617; SHA-256 from RFC 7616 where a server asks for it)."""
+"""Basic and Digest authentication for clients and servers (RFC 2617; SHA-256 of RFC 7616 if a server asks for it)."""
 
 import base64
 import hashlib
@@ -13,7 +13,7 @@ from agent_core.plugin.rtsp.errors import RtspError
 __all__ = ("Authorization", "Challenge", "Credentials", "answer")
 
 _SCHEME = re.compile(r"\s*([A-Za-z0-9_-]{1,20})(?:\s+(.*))?\Z", re.DOTALL)
-#: Spaces that are taken are never given back: an empty value between two runs of them could be anywhere in both.
+#: Possessive quantifiers: with an empty value between two runs of spaces, backtracking would take quadratic time.
 _PARAMETER = re.compile(
     r'\s*+([A-Za-z0-9_-]{1,40})\s*+=\s*+(?:"((?:[^"\\]++|\\.)*+)"|([^\s,"]*+))\s*+(?:,|\Z)'
 )
@@ -22,13 +22,15 @@ _HASHES = {"MD5": hashlib.md5, "SHA-256": hashlib.sha256}
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
+    """User name and password."""
+
     user: str
     password: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """One WWW-Authenticate field. `algorithm` is upper case; `qop` only says whether `auth` is offered."""
+    """One WWW-Authenticate field. `algorithm` is in upper case; `qop` is True if the server offers `auth`."""
 
     scheme: str
     realm: str
@@ -39,10 +41,10 @@ class Challenge:
 
     @classmethod
     def parse(cls, value: str) -> "Challenge":
-        """A challenge of any scheme.
+        """Parse a challenge of any scheme.
 
         Raises:
-            RtspError: it has no scheme or its parameters cannot be read.
+            RtspError: the scheme is missing, or the parameters are malformed.
         """
         scheme, rest = _split_scheme(value)
         given = _parameters(rest)
@@ -82,16 +84,22 @@ def _parameters(text: str) -> dict[str, str]:
 
 
 def answer(challenges: Sequence[str], credentials: Credentials, method: str, uri: str) -> str:
-    """The Authorization field for the best of a response's WWW-Authenticate fields: Digest before Basic.
+    """Return the Authorization field for the best of `challenges`, Digest before Basic.
 
-    Compute it anew for each request: the method and the address are part of a digest.
+    Call it for each request, because a digest depends on the method and the address.
+
+    Args:
+        challenges: values of the response's WWW-Authenticate fields.
+        credentials: user name and password.
+        method: method of the request.
+        uri: address of the request.
 
     Raises:
-        RtspError: none of the challenges is one that we know.
+        RtspError: no challenge is supported.
     """
     known = [challenge for text in challenges if (challenge := _known(text)) is not None]
     if not known:
-        raise RtspError("The server asks for an authentication that is not supported.")
+        raise RtspError("The server asks for an unsupported authentication scheme.")
     challenge = max(known, key=lambda one: one.scheme == "digest")
     if challenge.scheme == "basic":
         pair = f"{credentials.user}:{credentials.password}".encode()
@@ -135,7 +143,7 @@ def _quoted(value: str) -> str:
 def _digest(
     challenge: Challenge, credentials: Credentials, method: str, uri: str, count: tuple[str, str] | None
 ) -> str:
-    """RFC 2617, 3.2.2.1; `count` is the nonce count and the client's nonce where qop is `auth`."""
+    """Return the response of RFC 2617, 3.2.2.1. `count` is the nonce count and the client's nonce if qop is `auth`."""
 
     def hashed(*parts: str) -> str:
         return _HASHES[challenge.algorithm](":".join(parts).encode()).hexdigest()
@@ -149,7 +157,7 @@ def _digest(
 
 @dataclass(frozen=True, slots=True)
 class Authorization:
-    """An Authorization field as a server reads it. `secret` is Basic's password or Digest's response."""
+    """Authorization field received by a server. `secret` is Basic's password or Digest's response."""
 
     scheme: str
     user: str
@@ -161,10 +169,10 @@ class Authorization:
 
     @classmethod
     def parse(cls, value: str) -> "Authorization":
-        """A Basic or Digest field.
+        """Parse a Basic or Digest field.
 
         Raises:
-            RtspError: another scheme, or it cannot be read.
+            RtspError: the scheme is another one, or the field is malformed.
         """
         scheme, rest = _split_scheme(value)
         if scheme == "basic":
@@ -187,7 +195,7 @@ class Authorization:
         )
 
     def proves(self, credentials: Credentials, challenge: Challenge, method: str) -> bool:
-        """Return True if it proves `credentials` in answer to `challenge`; the comparison takes constant time."""
+        """Return True if the field proves `credentials` in answer to `challenge`. Compares in constant time."""
         if self.scheme != challenge.scheme or self.user != credentials.user:
             return False
         if self.scheme == "basic":

@@ -1,7 +1,7 @@
-"""Error for bytes of a peer that are not RTSP."""
+"""Error of the RTSP package."""
 
 __all__ = ("RtspError",)
 
 
 class RtspError(ValueError):
-    """Not RTSP, not SDP, or beyond our bounds; the message is one sentence without the peer's secrets."""
+    """Error for data that is not RTSP or SDP, or exceeds a limit. The message is one sentence without secrets."""

@@ -1,4 +1,4 @@
-"""RTSP/1.0 messages as values (RFC 2326): requests, responses, interleaved frames, and their bytes."""
+"""RTSP/1.0 messages (RFC 2326): requests, responses and interleaved frames, and their encoding."""
 
 import re
 import struct
@@ -10,7 +10,7 @@ from agent_core.plugin.rtsp.errors import RtspError
 
 __all__ = ("REASONS", "Headers", "Interleaved", "Message", "Request", "Response")
 
-#: The statuses that either side of ours sends, with the phrases of RFC 2326, 7.1.1.
+#: Statuses that the agent sends, with the phrases of RFC 2326, 7.1.1.
 REASONS: Mapping[int, str] = {
     200: "OK",
     302: "Found",
@@ -34,7 +34,7 @@ _SPACE = re.compile(r"[\s\0]")
 
 
 class Headers:
-    """An immutable list of header fields; names are compared without case and keep their order and spelling."""
+    """Immutable list of header fields. Names keep order and spelling and are compared without case."""
 
     __slots__ = ("_fields",)
 
@@ -43,11 +43,11 @@ class Headers:
         self._fields = tuple(pairs)
 
     def get(self, name: str, default: str = "") -> str:
-        """The first field of that name."""
+        """Return the first field of that name, or `default`."""
         return next(iter(self.all(name)), default)
 
     def all(self, name: str) -> tuple[str, ...]:
-        """All fields of that name, for those that may repeat (WWW-Authenticate)."""
+        """Return all fields of that name, for fields that may repeat (WWW-Authenticate)."""
         wanted = name.lower()
         return tuple(value for key, value in self._fields if key.lower() == wanted)
 
@@ -80,6 +80,8 @@ def _encode(first_line: str, headers: Headers, body: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Request:
+    """Request with its headers and body."""
+
     method: str
     uri: str
     headers: Headers = field(default_factory=Headers)
@@ -87,14 +89,14 @@ class Request:
 
     @property
     def cseq(self) -> str:
-        """Empty if there is none, which only a broken peer sends."""
+        """Value of CSeq; empty if the message has none, which is an error of the peer."""
         return self.headers.get("CSeq")
 
     def encode(self) -> bytes:
-        """The bytes; Content-Length is added where a body has none.
+        """Return the bytes. Adds Content-Length if a body has none.
 
         Raises:
-            RtspError: the method, the address or a field has characters that would end the line.
+            RtspError: the method, the address or a field contains characters that would end the line.
         """
         if not _TOKEN.match(self.method) or not self.uri or _SPACE.search(self.uri):
             raise RtspError("A request's method or address cannot be written.")
@@ -103,6 +105,8 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
+    """Response with its headers and body. An empty `reason` stands for the usual phrase."""
+
     status: int
     headers: Headers = field(default_factory=Headers)
     body: bytes = b""
@@ -110,14 +114,15 @@ class Response:
 
     @property
     def cseq(self) -> str:
-        """Empty if there is none, which only a broken peer sends."""
+        """Value of CSeq; empty if the message has none, which is an error of the peer."""
         return self.headers.get("CSeq")
 
     def encode(self) -> bytes:
-        """The bytes; Content-Length and the reason phrase are added where missing.
+        """Return the bytes. Adds Content-Length and the reason phrase if they are missing.
 
         Raises:
-            RtspError: the reason or a field has characters that would end the line.
+            RtspError: the status is not of three digits, or the reason or a field contains characters that would end
+                the line.
         """
         reason = self.reason or REASONS.get(self.status, "Unknown")
         if _LINE_BREAK.search(reason) or not 100 <= self.status <= 999:
@@ -127,19 +132,19 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class Interleaved:
-    """An RTP or RTCP packet inside the RTSP connection (RFC 2326, 10.12)."""
+    """RTP or RTCP packet inside the RTSP connection (RFC 2326, 10.12)."""
 
     channel: int
     payload: bytes
 
     def encode(self) -> bytes:
-        """The bytes.
+        """Return the bytes.
 
         Raises:
-            RtspError: the channel is not one byte or the payload is over 65535 bytes.
+            RtspError: the channel is not one byte, or the payload is over 65535 bytes.
         """
         if not 0 <= self.channel <= 255 or len(self.payload) > 0xFFFF:
-            raise RtspError("An interleaved frame has a channel of one byte and at most 65535 bytes.")
+            raise RtspError("An interleaved frame has a channel that is not one byte, or over 65535 bytes.")
         return struct.pack(">cBH", b"$", self.channel, len(self.payload)) + self.payload
 
 

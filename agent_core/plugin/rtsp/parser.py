@@ -1,4 +1,4 @@
-"""Bytes in any portions to RTSP messages, for clients and for servers, within fixed bounds."""
+"""Parser of RTSP messages from chunks of bytes, for clients and servers, with fixed limits."""
 
 import re
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ _FRAME_HEAD_BYTES = 4
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Limits of one message. The values are the agent's own: generous for a description, useless for an attack."""
+    """Limits of one message. The defaults are ours: ample for a session description, small for an attack."""
 
     head_bytes: int = 16 << 10
     header_fields: int = 100
@@ -28,26 +28,30 @@ class Limits:
 
 
 class RtspParser:
-    """Holds at most one unfinished message. After an error the connection is lost: there is nothing to resume at."""
+    """Parser of one connection's messages. Holds at most one unfinished message.
+
+    After an error the connection has to be closed: the parser cannot find the next message.
+    """
 
     def __init__(self, limits: Limits | None = None) -> None:
         self._limits = limits or Limits()
         self._buffer = bytearray()
-        self._scanned = 0  # bytes known not to end a head, so that a slow peer costs no second look
+        self._scanned = 0  # bytes known not to end a head, so that they are not searched again
         self._head: Request | Response | None = None
         self._body_bytes = 0
         self._error: RtspError | None = None
 
     @property
     def pending_bytes(self) -> int:
-        """How much of an unfinished message is held; not 0 at the end of a connection means it was cut."""
+        """Size of the unfinished message. At the end of a connection, a value other than 0 means a cut message."""
         return len(self._buffer)
 
     def feed(self, data: bytes) -> Iterator[Message]:
-        """Take bytes and give the messages that they complete; iterate to the end before the next call.
+        """Take bytes and yield the messages that they complete. Iterate to the end before the next call.
 
         Raises:
-            RtspError: while iterating, after the messages before the fault; and on each later call.
+            RtspError: the data is malformed. Raised while iterating, after the messages before the fault, and again
+                by each later iteration.
         """
         if self._error is None:
             self._buffer += data

@@ -1,4 +1,4 @@
-"""Session descriptions (RFC 8866), as much of them as RTSP uses."""
+"""Session descriptions (SDP, RFC 8866), the part that RTSP uses."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -30,6 +30,8 @@ _STATIC: Mapping[int, tuple[str, int, int]] = {
 
 @dataclass(frozen=True, slots=True)
 class RtpMap:
+    """Encoding of a payload type."""
+
     payload_type: int
     encoding: str
     clock_rate_hz: int
@@ -38,7 +40,7 @@ class RtpMap:
 
 @dataclass(frozen=True, slots=True)
 class MediaDescription:
-    """One `m=` section; `lines` are the others of it as (type, value), in order."""
+    """One `m=` section. `lines` holds its other lines as (type, value), in order."""
 
     kind: str
     port: int
@@ -47,7 +49,7 @@ class MediaDescription:
     lines: tuple[tuple[str, str], ...] = ()
 
     def attribute(self, name: str) -> str | None:
-        """The value of the first `a=name:value`; empty for a flag, None if it is not there."""
+        """Return the value of the first `a=name:value`; empty for a flag, None if it is missing."""
         return next(self.attributes(name), None)
 
     def attributes(self, name: str) -> Iterator[str]:
@@ -55,18 +57,18 @@ class MediaDescription:
 
     @property
     def control(self) -> str:
-        """The `a=control` value, empty if there is none; `control_url` makes an address of it."""
+        """Value of `a=control`, empty if it is missing. `control_url` makes an address of it."""
         return self.attribute("control") or ""
 
     @property
     def payload_type(self) -> int | None:
-        """Payload type of the first format, None where that is not RTP."""
+        """Payload type of the first format; None if that is not RTP."""
         first = self.formats[0]
         return int(first) if re.fullmatch(r"[0-9]{1,3}", first) else None
 
     @property
     def rtpmap(self) -> RtpMap | None:
-        """Mapping of the first format; from the table of static types where the description is silent."""
+        """Mapping of the first format; from the table of static types if the description has none."""
         number = self.payload_type
         for value in self.attributes("rtpmap"):
             found = _RTPMAP.match(value)
@@ -77,7 +79,7 @@ class MediaDescription:
 
     @property
     def fmtp(self) -> Mapping[str, str]:
-        """The parameters of the first format, names in lower case."""
+        """Parameters of the first format, names in lower case."""
         for value in self.attributes("fmtp"):
             number, _, parameters = value.strip().partition(" ")
             if number == self.formats[0]:
@@ -92,17 +94,17 @@ class MediaDescription:
 
 @dataclass(frozen=True, slots=True)
 class SessionDescription:
-    """`lines` are those before the first medium as (type, value), in order."""
+    """Session description. `lines` holds the lines before the first medium as (type, value), in order."""
 
     lines: tuple[tuple[str, str], ...]
     media: tuple[MediaDescription, ...]
 
     @classmethod
     def parse(cls, data: bytes) -> "SessionDescription":
-        """A description that has at least one medium; unknown lines are kept, as many cameras invent some.
+        """Parse a description with at least one medium. Unknown lines are kept, because many cameras send some.
 
         Raises:
-            RtspError: it is over 256 KiB, not text, or has a line or an `m=` that is none.
+            RtspError: the description is over 256 KiB, has no medium or too many, or has a malformed line.
         """
         lines = list(_lines(data))
         starts = [index for index, (key, _) in enumerate(lines) if key == "m"]
@@ -113,12 +115,12 @@ class SessionDescription:
         return cls(tuple(lines[: starts[0]]), media)
 
     def attribute(self, name: str) -> str | None:
-        """The value of the first session-level `a=name:value`; empty for a flag, None if it is not there."""
+        """Return the value of the first session-level `a=name:value`; empty for a flag, None if it is missing."""
         return next(_attributes(self.lines, name), None)
 
     @property
     def control(self) -> str:
-        """The session-level `a=control` value: empty or `*` means the base address."""
+        """Value of the session-level `a=control`; empty or `*` means the base address."""
         return self.attribute("control") or ""
 
     def encode(self) -> bytes:
@@ -132,7 +134,7 @@ def _lines(data: bytes) -> Iterator[tuple[str, str]]:
     try:
         text = data.decode()
     except UnicodeDecodeError:
-        text = data.decode("latin-1")  # cameras put their names here in whatever encoding they have
+        text = data.decode("latin-1")  # cameras put their names here in any encoding
     for line in re.split(r"[\r\n]+", text.strip("\r\n\0 ")):
         if len(line) < 2 or line[1] != "=" or "\0" in line:
             raise RtspError("A line of a session description is not `type=value`.")
@@ -154,13 +156,13 @@ def _attributes(lines: tuple[tuple[str, str], ...], name: str) -> Iterator[str]:
 
 
 def control_url(base: str, control: str) -> str:
-    """The address that `control` names relative to `base`, the Content-Base or the address of the DESCRIBE.
+    """Return the address of `control` relative to `base`, the Content-Base or the address of the DESCRIBE.
 
-    Joined as cameras and servers do it, by text: `rtsp://host/path?query` and `trackID=0` give
-    `rtsp://host/path?query/trackID=0`, not RFC 3986's answer.
+    Cameras and servers join the two as text, not as in RFC 3986: `rtsp://host/path?query` and `trackID=0` give
+    `rtsp://host/path?query/trackID=0`.
 
     Raises:
-        RtspError: `control` is an address that is none.
+        RtspError: `control` is a malformed address.
     """
     if control in ("", "*"):
         return base

@@ -1,4 +1,4 @@
-"""The values of the header fields that have a structure: Transport, Session, RTP-Info."""
+"""Structured header fields: Transport, Session and RTP-Info."""
 
 import re
 from dataclasses import dataclass
@@ -15,7 +15,10 @@ _DIGITS = re.compile(r"[0-9]{1,10}\Z")
 
 @dataclass(frozen=True, slots=True)
 class Transport:
-    """One alternative of a Transport field (RFC 2326, 12.39). `lower` is `TCP` or `UDP`; pairs are RTP and RTCP."""
+    """One alternative of a Transport field (RFC 2326, 12.39).
+
+    `lower` is `TCP` or `UDP`. A pair holds the channels or ports of RTP and RTCP.
+    """
 
     lower: str = "TCP"
     profile: str = "RTP/AVP"
@@ -28,10 +31,10 @@ class Transport:
 
     @classmethod
     def parse(cls, value: str) -> "tuple[Transport, ...]":
-        """All alternatives, the sender's favourite first; unknown parameters are passed over.
+        """Parse all alternatives, the sender's preferred one first. Unknown parameters are ignored.
 
         Raises:
-            RtspError: none at all, or a number that is none.
+            RtspError: the field is empty, does not name RTP, or has a malformed channel or port.
         """
         found = tuple(_transport(part) for part in value.split(",") if part.strip())
         if not found:
@@ -79,25 +82,25 @@ def _pair(text: str | None, highest: int) -> tuple[int, int] | None:
     first = int(found[1]) if found else highest + 1
     second = int(found[2]) if found and found[2] else first + 1
     if max(first, second) > highest:
-        raise RtspError("A Transport field has a channel or port that is none.")
+        raise RtspError("A Transport field has a malformed channel or port.")
     return first, second
 
 
 def _ssrc(text: str | None) -> int | None:
-    # Some cameras pad it with blanks or send nonsense; it is a hint, so nonsense is the same as absence.
+    # Some cameras pad it with blanks or send nonsense. It is only a hint, so ignore what cannot be read.
     return int(text, 16) if text and _SSRC.match(text) else None
 
 
 @dataclass(frozen=True, slots=True)
 class SessionId:
-    """A Session field; without `timeout_s` RFC 2326, 12.37 says 60 seconds."""
+    """Session field. Without `timeout_s` the time-out is 60 seconds (RFC 2326, 12.37)."""
 
     id: str
     timeout_s: int | None = None
 
     @classmethod
     def parse(cls, value: str) -> "SessionId":
-        """The id and the time-out; unknown parameters are passed over.
+        """Parse the id and the time-out. Unknown parameters are ignored.
 
         Raises:
             RtspError: the id is empty or not one word.
@@ -117,7 +120,7 @@ class SessionId:
 
 @dataclass(frozen=True, slots=True)
 class RtpInfo:
-    """One stream of an RTP-Info field: what its next packet carries."""
+    """One stream of an RTP-Info field: sequence number and RTP time of its next packet."""
 
     url: str
     seq: int | None = None
@@ -125,9 +128,9 @@ class RtpInfo:
 
     @classmethod
     def parse(cls, value: str) -> "tuple[RtpInfo, ...]":
-        """All streams; what is no number is None, as many cameras write nonsense here.
+        """Parse all streams. A malformed number becomes None, because many cameras send some.
 
-        A comma inside an address is tolerated: a new entry starts only at `url=`.
+        A new entry starts only at `url=`, so an address may contain a comma.
         """
         return tuple(_rtp_info(part) for part in re.split(r",\s*(?=url=)", value) if part.strip())
 
@@ -148,6 +151,6 @@ def _rtp_info(text: str) -> RtpInfo:
 
 
 def _number_at_end(text: str, name: str) -> tuple[str, int | None]:
-    """`text` without `name` and the number behind it, and the number; all of `text` and None where there is none."""
+    """Return the text before `name` and the number after it; all of `text` and None if there is none."""
     before, found, digits = text.rpartition(name)
     return (before, int(digits)) if found and _DIGITS.match(digits) else (text, None)

@@ -1,1 +1,1 @@
-"""The watchdog: ends a process whose event loop does not run, finds the plugin at fault, and quarantines it."""
+"""Watchdog: ends the process if its event loop does not run, finds the plugin at fault and quarantines it."""

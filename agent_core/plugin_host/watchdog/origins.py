@@ -1,4 +1,4 @@
-"""Origins of the enabled plugins: version, settings and files of each, found without importing any of them."""
+"""Origins of the enabled plugins: their versions, settings and files, found without importing them."""
 
 import hashlib
 import json
@@ -18,9 +18,10 @@ __all__ = ("PluginOrigin", "enabled_origins")
 
 
 class PluginOrigin(BaseModel):
-    """One enabled plugin. `settings` is a digest of its settings.
+    """Origin of one enabled plugin.
 
-    `roots` are the folders or files of its module, `beside` the others that its distribution installed.
+    `settings` is a digest of its settings. `roots` are the folders or files of its module; `beside` are those of the
+    other modules that its distribution installed.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -33,15 +34,15 @@ class PluginOrigin(BaseModel):
 
     @property
     def identity(self) -> tuple[str, str, str]:
-        """Key of a quarantine, which ends when the version or the settings change."""
+        """Key of a quarantine. A quarantine ends when the version or the settings change."""
         return self.name, self.version, self.settings
 
     def owns(self, file: str) -> bool:
-        """Return whether `file`, as a stack names it, is part of the plugin's module."""
+        """Return whether `file`, named in a stack, is part of the plugin's module."""
         return _is_below(file, self.roots)
 
     def brought(self, file: str) -> bool:
-        """Return whether `file` is part of anything else that the plugin's distribution installed."""
+        """Return whether `file` is part of another module that the plugin's distribution installed."""
         return _is_below(file, self.beside)
 
 
@@ -50,7 +51,7 @@ def _is_below(file: str, roots: Iterable[str]) -> bool:
 
 
 def enabled_origins(config: PluginsConfig) -> tuple[PluginOrigin, ...]:
-    """Return the origins of the plugins that are enabled, in order; a plugin that is not installed has no roots."""
+    """Return the origins of the enabled plugins, in order. A plugin that is not installed has no roots."""
     installed = {each.name: each for each in entry_points(group=ENTRY_POINT_GROUP)}
     return tuple(_origin(name, installed.get(name), config.settings(name)) for name in config.enabled)
 
@@ -67,10 +68,10 @@ def _origin(name: str, entry: EntryPoint | None, settings: Mapping[str, object])
 
 
 def _roots(entry: EntryPoint) -> Iterable[str]:
-    """Yield the folders or the file of the entry point's module; none where the entry point names no module."""
+    """Yield the folders or the file of the entry point's module; nothing if there is no such module."""
     try:
         top, *rest = entry.module.split(".")
-        spec = find_spec(top)  # of a top-level name: imports nothing
+        spec = find_spec(top)  # imports nothing for a top-level name
     except (AttributeError, ImportError, ValueError):
         return
     if spec is not None and spec.submodule_search_locations is not None:
@@ -81,11 +82,11 @@ def _roots(entry: EntryPoint) -> Iterable[str]:
 
 
 def _beside(entry: EntryPoint) -> Iterable[str]:
-    """Yield the modules and packages of the entry point's distribution, where it has a readable list of its files."""
+    """Yield the modules and packages of the entry point's distribution, if its list of files is readable."""
     dist = entry.dist
     if dist is None:
         return
-    # A package that was cut off while it was installed has a list of any content, and importlib raises what it likes.
+    # An interrupted installation may leave any content in the list, and importlib may raise any exception.
     with suppress(Exception):
         for file in dist.files or ():
             if file.suffix == ".py" and file.parts[0] != "..":

@@ -1,4 +1,4 @@
-"""Decisions about quarantine, as values that are told the time: no file is read here, and no clock."""
+"""Decisions about quarantine, without I/O and with the time as an argument."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -10,18 +10,18 @@ from agent_core.plugin_host.watchdog.origins import PluginOrigin
 
 __all__ = ("TIMES", "WINDOW_S", "Freeze", "Held", "Quarantine", "SuspendWatch", "was_suspended")
 
-#: So many freezes of one plugin within so many seconds put it into quarantine.
+#: Number of freezes, within this many seconds, that put a plugin into quarantine.
 TIMES, WINDOW_S = 3, 600.0
-#: The two clocks of a host that was not suspended may be read this far apart.
+#: Greatest difference between the two clocks' advances on a host that was not suspended.
 _TOLERANCE_S = 1.0
-#: For so long after the host was resumed a freeze may be due to devices that come back.
+#: Time after a resume during which a freeze may be due to devices that come back.
 _RESUME_GRACE_S = 120.0
 
 
 class Freeze(BaseModel):
-    """One time that a plugin kept the event loop from running.
+    """One occasion on which a plugin stopped the event loop.
 
-    `at_s` is on the clock that goes on while the host is suspended (CLOCK_BOOTTIME), in the boot `boot_id`.
+    `at_s` is the time in seconds of CLOCK_BOOTTIME, which includes suspends, in the boot `boot_id`.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -39,7 +39,7 @@ class Freeze(BaseModel):
 
 
 class Held(BaseModel):
-    """One plugin in quarantine, of this version and with these settings, since then."""
+    """Plugin in quarantine, with this version and these settings."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -54,18 +54,18 @@ class Held(BaseModel):
         return self.plugin, self.version, self.settings
 
     def error(self) -> PluginError:
-        """Return why the plugin is not loaded, and what to do."""
+        """Return the error that explains why the plugin is not loaded."""
         return PluginError(
             f"The plugin '{self.plugin}' stopped the agent's event loop {TIMES} times within {WINDOW_S / 60:.0f} "
-            f"minutes, last at {self.place}; it is in quarantine since {self.since:%Y-%m-%d %H:%M} UTC.",
+            f"minutes, last at {self.place}; it has been in quarantine since {self.since:%Y-%m-%d %H:%M} UTC.",
             reason="quarantined",
-            suggestion="Another version or other settings of the plugin end the quarantine; so does one start with "
-            'health.quarantine = "never".',
+            suggestion="Install another version of the plugin or change its settings to end the quarantine, or start "
+            'the agent once with health.quarantine = "never".',
         )
 
 
 class Quarantine(BaseModel):
-    """State kept between runs: freezes that may count, and plugins in quarantine."""
+    """State kept between runs: freezes that may still count, and plugins in quarantine."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -73,9 +73,9 @@ class Quarantine(BaseModel):
     held: tuple[Held, ...] = ()
 
     def of(self, plugins: Sequence[PluginOrigin]) -> "Quarantine":
-        """Return this without what was said of another version, or other settings, of one of `plugins`.
+        """Return the state without entries for other versions or settings of `plugins`.
 
-        A plugin that is not among them, because it is not enabled now, keeps its entry.
+        Plugins that are not in `plugins`, because they are not enabled now, keep their entries.
         """
         current = {each.name: each.identity for each in plugins}
 
@@ -88,7 +88,7 @@ class Quarantine(BaseModel):
         )
 
     def after(self, freeze: Freeze, now: datetime) -> "Quarantine":
-        """Return this with one freeze more, and with its plugin in quarantine if that was one too many."""
+        """Return the state with `freeze` added, and with its plugin in quarantine if that reaches the limit."""
         recent = tuple(
             each
             for each in self.freezes
@@ -109,16 +109,16 @@ class Quarantine(BaseModel):
         return Quarantine(freezes=others, held=(*kept, held))
 
     def count(self, freeze: Freeze) -> int:
-        """Return how many freezes of the same plugin are remembered."""
+        """Return the number of stored freezes of the same plugin."""
         return sum(each.identity == freeze.identity for each in self.freezes)
 
 
 class SuspendWatch:
-    """Tells from two clocks, of which one stands still while the host is suspended, whether it was.
+    """Detector of suspends of the host. It compares two clocks, one of which stops during a suspend.
 
     Args:
-        monotonic_s: CLOCK_MONOTONIC, which stands still.
-        boottime_s: CLOCK_BOOTTIME, which goes on.
+        monotonic_s: CLOCK_MONOTONIC, which stops.
+        boottime_s: CLOCK_BOOTTIME, which does not.
     """
 
     def __init__(self, monotonic_s: float, boottime_s: float) -> None:
@@ -127,11 +127,11 @@ class SuspendWatch:
 
     @property
     def offset_s(self) -> float:
-        """How long the host has been suspended since it was booted."""
+        """Total time that the host has been suspended since it was booted."""
         return self._offset_s
 
     def is_fresh(self, monotonic_s: float, boottime_s: float) -> bool:
-        """Take in the time; return whether the host was resumed a moment ago."""
+        """Update the clocks and return whether the host was resumed a moment ago."""
         if was_suspended(self._offset_s, monotonic_s, boottime_s):
             self._offset_s = boottime_s - monotonic_s
             self._resumed_at_s = monotonic_s

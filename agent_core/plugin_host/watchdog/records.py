@@ -1,4 +1,4 @@
-"""The watchdog's files in the state folder: the stacks of a freeze, and the quarantine."""
+"""Files of the watchdog in the state folder: stacks of a freeze, and the quarantine."""
 
 import os
 import stat
@@ -20,15 +20,15 @@ from agent_core.plugin_host.watchdog.stacks import culprit, parse_stacks, place_
 
 __all__ = ("HostTimes", "Review", "RunRecord", "host_times", "keep", "review", "stack_file")
 
-#: In the state folder.
+#: Names in the state folder.
 STACKS_NAME, QUARANTINE_NAME = "watchdog.txt", "quarantine.json"
-#: The stacks of 100 threads of 100 frames fit.
+#: Room for the stacks of 100 threads with 100 frames each.
 _MAX_STACKS_BYTES = 1 << 21
 
 
 @dataclass(frozen=True, slots=True)
 class HostTimes:
-    """The host's clocks at one moment, in seconds; `boot_id` tells one boot from another."""
+    """Clocks of the host at one moment, in seconds. `boot_id` identifies the boot."""
 
     boot_id: str
     monotonic_s: float
@@ -37,7 +37,7 @@ class HostTimes:
 
 
 def host_times() -> HostTimes:
-    """Read the clocks."""
+    """Return the host's clocks."""
     try:
         boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:  # a container without it
@@ -47,9 +47,9 @@ def host_times() -> HostTimes:
 
 
 class RunRecord(BaseModel):
-    """The first line of the file with the stacks: what is needed to read them after the process has ended.
+    """First line of the file with the stacks: data needed to interpret them after the process has ended.
 
-    `offset_s` is how long the host had been suspended since it was booted; `resumed`, whether it had just come back.
+    `offset_s` is the total time that the host had been suspended since boot; `resumed` is True just after a resume.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -66,7 +66,7 @@ class RunRecord(BaseModel):
 class Review:
     """Content of the files: the current quarantine, and the end of the last run if the watchdog ended it.
 
-    `ended` is a sentence about that, empty where it did not; `plugins` are the ones that are enabled now.
+    `ended` is a sentence about that end, else empty. `plugins` are the plugins that are enabled now.
     """
 
     quarantine: Quarantine
@@ -76,13 +76,13 @@ class Review:
     problem: AgentError | None = None
 
     def held(self) -> dict[str, PluginError]:
-        """Return the enabled plugins that are in quarantine, each with why."""
+        """Return the errors of the enabled plugins that are in quarantine, by name."""
         names = {each.name for each in self.plugins}
         return {each.plugin: each.error() for each in self.quarantine.held if each.plugin in names}
 
 
 def review(config: AgentConfig, times: HostTimes) -> Review:
-    """Read the files without changing any; a file that cannot be read counts as none."""
+    """Read the files without changing them. An unreadable file counts as missing."""
     state_dir = config.storage.state_dir
     plugins = enabled_origins(config.plugins)
     quarantine = _stored(state_dir / QUARANTINE_NAME).of(plugins)
@@ -99,7 +99,7 @@ def review(config: AgentConfig, times: HostTimes) -> Review:
 
 
 def keep(config: AgentConfig, found: Review) -> AgentError | None:
-    """Store the quarantine where it is another than the stored one; returns why it could not be stored."""
+    """Store the quarantine if it has changed. Return the error if that fails."""
     path = config.storage.state_dir / QUARANTINE_NAME
     if found.quarantine == _stored(path):
         return None
@@ -118,7 +118,7 @@ def _stored(path: Path) -> Quarantine:
 
 
 def _last_run(path: Path) -> tuple[RunRecord, str, float] | None:
-    """The record, the stacks and when they were written; None where the last run was not ended by the watchdog."""
+    """Return the record, the stacks and their time of writing; None if the watchdog did not end the last run."""
     try:
         text = _read(path).decode(errors="replace")
         modified_s = path.stat().st_mtime
@@ -140,7 +140,7 @@ def _read(path: Path) -> bytes:
 def _explained(
     record: RunRecord, text: str, modified_s: float, times: HostTimes
 ) -> tuple[str, Freeze | None]:
-    """A sentence about how the run ended, and the freeze if it counts against a plugin."""
+    """Return a sentence about the end of the run, and the freeze if it counts against a plugin."""
     stacks = parse_stacks(text)
     found = culprit(stacks, record.loop_thread, record.plugins)
     stood = f"the event loop stood still for {record.timeout_s:g} s"
@@ -155,7 +155,7 @@ def _explained(
     )
     same_boot = record.boot_id == times.boot_id
     if record.resumed or (same_boot and was_suspended(record.offset_s, times.monotonic_s, times.boottime_s)):
-        return f"{ended} This does not count: the host had been suspended.", None
+        return f"{ended} This does not count, because the host had been suspended.", None
     age_s = max(0.0, times.now.timestamp() - modified_s)
     return ended, Freeze(
         plugin=plugin.name,
@@ -169,10 +169,10 @@ def _explained(
 
 @contextmanager
 def stack_file(config: AgentConfig) -> Iterator[int]:
-    """Empty the file that stacks are written to and yield its descriptor, for as long as the context is open.
+    """Empty the file for stacks and yield its descriptor while the context is open.
 
     Raises:
-        StartFailed: it cannot be opened.
+        StartFailed: the file cannot be opened.
     """
     path = config.storage.state_dir / STACKS_NAME
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC

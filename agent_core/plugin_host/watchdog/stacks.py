@@ -1,4 +1,4 @@
-"""Stacks as faulthandler writes them, and the plugin at fault in them."""
+"""Stacks in the format of faulthandler, and the plugin at fault in them."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ from agent_core.plugin_host.watchdog.origins import PluginOrigin
 
 __all__ = ("Culprit", "Frame", "ThreadStack", "culprit", "frames_of", "parse_stacks", "place_of")
 
-#: Frames that are kept of one thread; faulthandler itself writes at most 100.
+#: Most frames kept per thread; faulthandler writes at most 100.
 _MAX_FRAMES = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One call. `line` is empty where it is not known."""
+    """One call on a stack. `line` is empty if it is unknown."""
 
     file: str
     line: str
@@ -23,13 +23,13 @@ class Frame:
 
     @property
     def place(self) -> str:
-        """Name the call for people, without the folders of this host."""
+        """Place of the call for messages, without the folders of this host."""
         return f"{Path(self.file).name}, line {self.line or 'unknown'}, in {self.function}"
 
 
 @dataclass(frozen=True, slots=True)
 class ThreadStack:
-    """The calls of one thread, innermost first. `ident` is that of `threading.get_ident`."""
+    """Calls of one thread, innermost first. `ident` is the value of `threading.get_ident`."""
 
     ident: int
     frames: tuple[Frame, ...]
@@ -37,14 +37,14 @@ class ThreadStack:
 
 @dataclass(frozen=True, slots=True)
 class Culprit:
-    """The plugin whose code did not return, and where."""
+    """Plugin whose code did not return, and the place in its code."""
 
     plugin: PluginOrigin
     place: str
 
 
 def parse_stacks(text: str) -> tuple[ThreadStack, ...]:
-    """Return the threads in what faulthandler wrote; lines of any other form are passed over."""
+    """Return the threads in faulthandler's output. Other lines are ignored."""
     threads: list[tuple[int, list[Frame]]] = []
     for line in text.splitlines():
         if "hread 0x" in line and "most recent call first" in line:
@@ -81,10 +81,10 @@ def frames_of(frame: FrameType | None) -> tuple[Frame, ...]:
 def culprit(
     stacks: Sequence[ThreadStack], loop_thread: int, plugins: Sequence[PluginOrigin]
 ) -> Culprit | None:
-    """Return the plugin that kept the event loop from running; None where no plugin did, or it cannot be told.
+    """Return the plugin that stopped the event loop; None if none did or it cannot be determined.
 
-    The plugin's frame that is innermost in the loop's thread decides. Where that thread waits for events, another
-    thread holds the interpreter's lock: then the plugin is the only one with frames in other threads.
+    The innermost plugin frame of the loop's thread decides. If the loop itself waits for events, another thread holds
+    the interpreter's lock; the culprit is then the only plugin with frames in other threads, if there is just one.
     """
     loop = next((each for each in stacks if each.ident == loop_thread), None)
     if loop is None:
@@ -111,6 +111,6 @@ def _waits(loop: ThreadStack) -> bool:
 
 
 def place_of(stacks: Sequence[ThreadStack], loop_thread: int) -> str:
-    """Return where the loop's thread is; "an unknown place" where that was not written down."""
+    """Return the place of the loop's thread; "an unknown place" if the stacks lack it."""
     loop = next((each for each in stacks if each.ident == loop_thread), None)
     return loop.frames[0].place if loop is not None and loop.frames else "an unknown place"

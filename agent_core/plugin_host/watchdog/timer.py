@@ -1,4 +1,4 @@
-"""The timer that the event loop re-arms, and that ends the process where the loop does not."""
+"""Timer that the event loop re-arms. It ends the process if the loop does not."""
 
 import errno
 import faulthandler
@@ -28,20 +28,20 @@ __all__ = ("Watchdog", "effective_timeout_s")
 
 _log = logging.getLogger("camera_agent.watchdog")
 
-#: The hard end comes this much later than the signal, whose handler can say more where Python still runs.
+#: Delay of the hard end after the signal, whose handler can say more if Python still runs.
 _MARGIN_S = 1.0
-#: The loop re-arms so many times within the time-out.
+#: Number of times that the loop re-arms within the time-out.
 _BEATS = 3
-#: A second interrupt ends a frozen agent at once if it comes this much later than the first.
+#: Time after the first interrupt from which a second one ends a frozen agent.
 _PATIENCE_S = 1.0
 _STDERR_FD = 2
 _EXIT_CODE = 1
 
 
 def effective_timeout_s(configured_s: float, environment: Mapping[str, str]) -> float:
-    """Return when the watchdog ends the process: as configured, but before systemd's own would (sd_watchdog_enabled(3)).
+    """Return the configured time-out, or three quarters of systemd's if that is less (sd_watchdog_enabled(3)).
 
-    systemd's ends the process without a word about the plugin at fault.
+    systemd's watchdog would end the process without naming the plugin at fault.
     """
     pid, given = environment.get("WATCHDOG_PID", ""), environment.get("WATCHDOG_USEC", "")
     if not given.isascii() or not given.isdigit() or int(given) == 0 or pid not in ("", str(os.getpid())):
@@ -50,13 +50,13 @@ def effective_timeout_s(configured_s: float, environment: Mapping[str, str]) -> 
 
 
 class Watchdog:
-    """Ends this process, with its stacks written down, when the event loop has not run for `timeout_s`.
+    """Timer that writes all stacks and ends this process when the event loop has not run for `timeout_s`.
 
-    It works while the interpreter's lock is held: faulthandler's own thread needs no lock. A signal comes a moment
-    before. Where Python still takes signals, as in a busy loop or a regular expression, its handler names the plugin
-    on standard error; where a call into C keeps it from that, standard error has the bare stack.
+    It works even while the interpreter's lock is held, because faulthandler's own thread needs no lock. A signal
+    precedes it by a moment. If Python still handles signals, as in a busy loop or a regular expression, the handler
+    names the plugin on standard error; if a call into C prevents that, standard error gets the bare stack.
 
-    Made and armed in the main thread of the process, which must be the event loop's; the process has one at most.
+    Make and arm it in the main thread, which must run the event loop. A process can have only one.
     """
 
     def __init__(
@@ -74,11 +74,11 @@ class Watchdog:
 
     @contextmanager
     def armed(self, fd: int, plugins: tuple[PluginOrigin, ...]) -> Iterator[None]:
-        """Watch for as long as the context is open.
+        """Watch while the context is open.
 
         Args:
-            fd: an empty file for the stacks; borrowed.
-            plugins: whose code may be at fault.
+            fd: descriptor of an empty file for the stacks; borrowed.
+            plugins: plugins whose code may be at fault.
         """
         now = self._times()
         self._fd, self._plugins = fd, plugins
@@ -102,7 +102,7 @@ class Watchdog:
             await self._clock.sleep(self.timeout_s / _BEATS)
 
     def beat(self) -> None:
-        """Start the time-out anew, and tell systemd that the loop runs; does nothing while it is not armed."""
+        """Restart the time-out and tell systemd that the loop runs. Does nothing if not armed."""
         if self._fd < 0:
             return
         now = self._times()
@@ -122,18 +122,18 @@ class Watchdog:
         notify_systemd("WATCHDOG=1")
 
     def pause(self) -> None:
-        """Let the loop stand still, as while the process is stopped; `beat` ends this."""
+        """Stop the timer, as before the process is stopped. `beat` starts it again."""
         signal.setitimer(signal.ITIMER_REAL, 0)
         faulthandler.cancel_dump_traceback_later()
 
     def stopped_by_user(self) -> None:
-        """Stop the process as SIGTSTP does, and watch on when it is continued: meanwhile the loop cannot run."""
+        """Stop the process as SIGTSTP does, with the timer paused, and resume watching when it is continued."""
         self.pause()
         os.kill(os.getpid(), signal.SIGSTOP)
         self.beat()
 
     def interrupted(self, _number: int, frame: FrameType | None) -> None:
-        """Handle SIGINT as a Python handler beside the loop's own: the second ends an agent whose loop is frozen."""
+        """Handle SIGINT besides the loop's own handler: a second one ends an agent whose loop is frozen."""
         now_s = time.monotonic()
         if self._interrupted_s is None:
             self._interrupted_s = now_s
@@ -141,7 +141,7 @@ class Watchdog:
             self._end(frame, "The agent was interrupted twice; its event loop stood still")
 
     def _write(self, record: RunRecord) -> None:
-        """Replace the file's first line where it says something else, which it does after a suspend only."""
+        """Replace the first line of the file if it has changed, which happens only after a suspend."""
         if record == self._written:
             return
         line = record.model_dump_json().encode() + b"\n"
@@ -150,18 +150,18 @@ class Watchdog:
             if os.pwrite(self._fd, line, 0) < len(line):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.lseek(self._fd, len(line), os.SEEK_SET)
-        except OSError as error:  # a full disk keeps no agent from running; the next beat tries again
+        except OSError as error:  # a full disk must not stop the agent; the next beat tries again
             self._not_written(error)
             return
         self._written, self._unwritable = record, ""
 
     def _not_written(self, error: OSError) -> None:
-        """Log once for each cause that a freeze would leave no stacks behind."""
+        """Log, once per cause, that a freeze would leave no stacks behind."""
         why = explain_os_error(error, "write watchdog.txt in the state folder")
         if why.details != self._unwritable:
             _log.warning(
                 "%s Until it can be written, a plugin that freezes the agent is named on standard error only. %s",
-                why.details, why.suggestion or "Look at the disk of storage.state_dir.",
+                why.details, why.suggestion or "Check the disk of storage.state_dir.",
             )  # fmt: skip
         self._unwritable = why.details
 
@@ -171,7 +171,7 @@ class Watchdog:
         self._end(frame, f"The event loop stood still for {self.timeout_s:g} s")
 
     def _end(self, frame: FrameType | None, what: str) -> NoReturn:
-        """Say on standard error which plugin is at fault, and end the process at once."""
+        """Name the plugin at fault on standard error and end the process at once."""
         ident = threading.get_ident()
         current = sys._current_frames() | ({ident: frame} if frame is not None else {})  # noqa: SLF001 - its only name
         stacks = tuple(ThreadStack(each, frames_of(innermost)) for each, innermost in current.items())
@@ -181,9 +181,8 @@ class Watchdog:
             if found is not None
             else f"at {place_of(stacks, ident)}"
         )
-        todo = "Update the plugin or take it out of plugins.enabled; `camera-agent plugins list` says more."
+        todo = "Update the plugin or remove it from plugins.enabled; see `camera-agent plugins list`."
         text = f"camera-agent: {what} {cause}; the agent ends.\nWhat to do: {todo}\n"
-        os.write(
-            _STDERR_FD, text.encode(errors="backslashreplace")
-        )  # not by a stream: this interrupts anything
+        # Not through a stream: this may interrupt any code.
+        os.write(_STDERR_FD, text.encode(errors="backslashreplace"))
         os._exit(_EXIT_CODE)
