@@ -1,4 +1,4 @@
-"""A snapshot tier and a publisher: stills and H.264 streams of any media input, by FFmpeg."""
+"""Snapshot tier and publisher based on FFmpeg: stills and H.264 streams of media inputs."""
 
 from ffmpeg_tier.plugin import FfmpegTierPlugin
 from ffmpeg_tier.publisher import publisher

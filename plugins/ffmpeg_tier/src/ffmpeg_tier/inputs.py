@@ -1,4 +1,4 @@
-"""Media inputs as FFmpeg arguments, and which of them may not be arguments because they carry a secret."""
+"""Media inputs as FFmpeg arguments, and the check that they carry no secret."""
 
 import itertools
 import re
@@ -7,10 +7,10 @@ from agent_core.plugin import FfmpegInput, FrameSocket, MediaInput, Url
 
 __all__ = ("arguments", "can_open", "is_jpeg", "is_network", "is_secret_free")
 
-#: What a network stream may be fetched with; `file:`, `concat:` and the like would read the agent's own disk.
+#: Schemes allowed for a network stream; `file:`, `concat:` and similar ones would read the agent's own disk.
 _SCHEMES = frozenset(["http", "https", "rtmp", "rtmps", "rtp", "rtsp", "rtsps", "srt", "tcp", "udp"])
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
-#: In a query or in options of FFmpeg's own (`srt://...?passphrase=`).
+#: Key of a secret in a query, also in FFmpeg's own options (`srt://...?passphrase=`).
 _SECRET_KEY = re.compile(
     r"[?&;](?:[\w-]*(?:pass|pwd|token|secret|auth|sig|key)[\w-]*|user(?:name)?)=", re.IGNORECASE
 )
@@ -35,18 +35,18 @@ _JPEG_OPTIONS = {
     "-codec:v": {"mjpeg"},
     "-vcodec": {"mjpeg"},
 }
-#: A still needs no frame rate, and no second stream: half a second of looking is enough (5 s is the default, which a
-#: transport stream uses up). Only key frames are decoded, since what stands before the first is grey.
+#: A still needs no frame rate and no second stream, so half a second of analysis is enough; a transport stream uses up
+#: the default of 5 s. Only key frames are decoded, because the frames before the first one are grey.
 _NETWORK = ("-analyzeduration", "500000", "-fpsprobesize", "0", "-skip_frame", "nokey")
 
 
 def _carries_secret(word: str) -> bool:
-    """Rather too often than too seldom: an @ in an address counts, wherever it stands, as parsers differ there."""
+    """Return True if `word` may carry a secret. Any @ in an address counts, because parsers disagree about it."""
     return bool(_SCHEME.search(word)) and ("@" in word or bool(_SECRET_KEY.search(word)))
 
 
 def is_secret_free(media_input: MediaInput) -> bool:
-    """Return True if it may appear in a command line, which every user of the machine can read."""
+    """Return True if the input may appear in a command line, which every user of the host can read."""
     match media_input:
         case Url(url=url, has_credentials=has_credentials):
             return not has_credentials and not _carries_secret(url)
@@ -57,7 +57,7 @@ def is_secret_free(media_input: MediaInput) -> bool:
 
 
 def is_network(media_input: MediaInput) -> bool:
-    """Return True if frames pass unknown buffers, so that a frame that arrives now may be older."""
+    """Return True if frames pass through unknown buffers, so that an arriving frame may be old."""
     match media_input:
         case Url():
             return True
@@ -68,7 +68,7 @@ def is_network(media_input: MediaInput) -> bool:
 
 
 def is_jpeg(media_input: MediaInput) -> bool:
-    """Return True if the input is known to be JPEG already, so that its frames need no encoder."""
+    """Return True if the input is known to be JPEG, so that its frames need no encoder."""
     match media_input:
         case FrameSocket():
             return True
@@ -80,7 +80,7 @@ def is_jpeg(media_input: MediaInput) -> bool:
 
 
 def can_open(media_input: MediaInput) -> bool:
-    """Return True if FFmpeg may open it: no secret, no scheme that reaches the local disk."""
+    """Return True if FFmpeg may open the input: it has no secret and no scheme that reaches the local disk."""
     if isinstance(media_input, Url):
         scheme = _SCHEME.match(media_input.url)
         if scheme is None or scheme[1].lower() not in _SCHEMES:
@@ -101,10 +101,10 @@ def _timeout(scheme: str, microseconds: int) -> tuple[str, ...]:
 
 
 def arguments(media_input: MediaInput, *, timeout_s: float) -> tuple[str, ...]:
-    """The input as FFmpeg arguments, ending with `-i NAME`.
+    """Return the input as FFmpeg arguments that end with `-i NAME`.
 
-    A frame socket sends JPEG and nothing else, so there is nothing to probe: the first picture is enough. Its
-    time-out is `rw_timeout`; FFmpeg's unix protocol takes `timeout` and ignores it.
+    A frame socket sends only JPEG, so FFmpeg need not probe it. Its time-out is `rw_timeout`, because FFmpeg's unix
+    protocol ignores `timeout`.
     """
     microseconds = int(timeout_s * 1e6)
     match media_input:
@@ -112,7 +112,7 @@ def arguments(media_input: MediaInput, *, timeout_s: float) -> tuple[str, ...]:
             return ("-rw_timeout", str(microseconds), "-probesize", "32", "-f", "mjpeg", "-i", f"unix:{path}")
         case Url(url=url):
             scheme, _, rest = url.partition(":")
-            scheme = scheme.lower()  # to FFmpeg it matters
+            scheme = scheme.lower()  # FFmpeg compares schemes with case
             return (*_timeout(scheme, microseconds), *_NETWORK, "-i", f"{scheme}:{rest}")
         case FfmpegInput(args=args):
             return args

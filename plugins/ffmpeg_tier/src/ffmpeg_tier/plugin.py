@@ -1,4 +1,4 @@
-"""The plugin: what it offers to the core."""
+"""Plugin class with its hooks."""
 
 from agent_core.plugin import AgentContext, MediaInput, Plugin, Publisher, SnapshotTier, ffmpeg, hookimpl
 from ffmpeg_tier.publisher import publisher
@@ -9,7 +9,7 @@ __all__ = ("FfmpegTierPlugin",)
 
 
 class FfmpegTierPlugin(Plugin[FfmpegTierSettings]):
-    """One tier and one publisher. FFmpeg is looked for when it is needed, so it may be installed while we run."""
+    """Plugin with one tier and one publisher. It looks for FFmpeg on each use, so FFmpeg may be installed later."""
 
     Settings = FfmpegTierSettings
 
@@ -24,5 +24,5 @@ class FfmpegTierPlugin(Plugin[FfmpegTierSettings]):
 
     @hookimpl
     def agent_publisher(self, media_input: MediaInput) -> Publisher | None:
-        """As `publisher`; raises `FfmpegFailed` (`ffmpeg_missing`) where there is none to run."""
+        """Return the publisher of `media_input`. Raises FfmpegFailed (`ffmpeg_missing`) if FFmpeg is missing."""
         return publisher(media_input, self.settings, ffmpeg.locate(self._program))

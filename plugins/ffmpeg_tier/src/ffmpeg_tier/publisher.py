@@ -1,4 +1,4 @@
-"""The command that publishes a media input as H.264, as data: who runs it, and where, is the core's to decide."""
+"""FFmpeg command that publishes a media input as H.264. The core runs it."""
 
 import shlex
 from pathlib import PurePath
@@ -9,15 +9,15 @@ from ffmpeg_tier.settings import FfmpegTierSettings
 
 __all__ = ("publisher",)
 
-#: What an encoder without a constant-quality mode is told where no bit rate is configured.
+#: Bit rate for encoders without a constant-quality mode, if none is configured.
 _FALLBACK_KBPS = 2500
 
 
 def publisher(media_input: MediaInput, settings: FfmpegTierSettings, program: str) -> Publisher | None:
-    """The publisher of `media_input`, run by `program`.
+    """Return the publisher of `media_input` with the FFmpeg `program`.
 
-    None for a `Url`, which the media server pulls, and for an input that carries a secret, which may not be in a
-    command line. The owner appends one word to `argv`: the RTSP address.
+    Return None for a `Url`, which the media server pulls, and for an input with a secret, which must not appear in a
+    command line. The core appends the RTSP address to `argv`.
     """
     if isinstance(media_input, Url) or not inputs.is_secret_free(media_input):
         return None
@@ -29,14 +29,14 @@ def publisher(media_input: MediaInput, settings: FfmpegTierSettings, program: st
 
 
 def _clock(media_input: MediaInput) -> tuple[str, ...]:
-    """JPEG on a socket has no times: without these FFmpeg plays it at 25 frames a second, whatever the camera does."""
+    """Return the options for the clock of a frame socket. Without them FFmpeg assumes 25 frames per second."""
     return ("-use_wallclock_as_timestamps", "1") if isinstance(media_input, FrameSocket) else ()
 
 
 def _video(settings: FfmpegTierSettings) -> tuple[str, ...]:
-    """H.264 4:2:0 of even size, each frame when it comes.
+    """Return the options for H.264 4:2:0 of even size, with each frame passed on as it arrives.
 
-    Key frames are forced by time, counted from the previous one, so that after a gap there is one and not a burst.
+    The time of a key frame counts from the previous one, so that a gap is followed by one key frame and not by a burst.
     """
     interval_s = f"{settings.key_frame_interval_s:g}"
     return (

@@ -1,4 +1,4 @@
-"""The tier: one FFmpeg run, one JPEG."""
+"""Snapshot tier: one FFmpeg run for one JPEG."""
 
 from agent_core.plugin import (
     Camera,
@@ -21,25 +21,24 @@ from ffmpeg_tier.settings import FfmpegTierSettings
 
 __all__ = ("FfmpegTier",)
 
-#: A still of 100 megapixels fits; more is not one picture.
+#: Room for a still of 100 megapixels.
 _PICTURE_LIMIT_BYTES = 64 << 20
 
 
 class FfmpegTier(SnapshotTier):
-    """A still from any media input without credentials, by one FFmpeg run.
+    """Tier that takes a still from any media input without credentials, by one FFmpeg run.
 
-    What FFmpeg prints has no times in it, so `captured_s` is a bound and its source is always `ESTIMATED`:
+    FFmpeg's output carries no times, so `captured_s` is a lower bound and its source is always `ESTIMATED`:
 
-    * A frame socket sends only frames that were exposed after FFmpeg connected, and a device is opened by FFmpeg
-      itself. Both happen after FFmpeg was started, so the start is never later than the exposure, and a picture of
-      this tier is always fresh.
-    * A network stream passes through buffers. What FFmpeg reads after its start was exposed at the earliest
-      `network_latency_s` before, so the start less that latency is the bound. Its end is no better: FFmpeg keeps
-      the first frame while it examines the stream, which takes seconds with some. Where the request asks for a
-      later exposure, frames that FFmpeg reads before `not_before_s + network_latency_s` are skipped, and
-      `not_before_s` is the bound. The bound is as true as the setting.
+    * Frame sockets and devices: FFmpeg connects or opens the device after its start, and a frame socket sends only
+      frames exposed after that. The bound is FFmpeg's start, and the picture is always fresh.
+    * Network streams pass through buffers. A frame read after FFmpeg's start was exposed at most `network_latency_s`
+      earlier, so the bound is the start minus that latency. FFmpeg's end gives no better bound, because FFmpeg keeps
+      the first frame while it analyses the stream, for seconds in some cases. If the request asks for a later
+      exposure, frames read before `not_before_s + network_latency_s` are skipped and `not_before_s` is the bound.
+      The bound is only as good as the setting.
 
-    The deadline is the core's: cancelling kills FFmpeg.
+    The core enforces the deadline: cancellation kills FFmpeg.
     """
 
     name = "ffmpeg"
@@ -58,13 +57,13 @@ class FfmpegTier(SnapshotTier):
         """Run FFmpeg once.
 
         Raises:
-            TierUnavailable: the camera's input is not for this tier, or there is no FFmpeg.
-            CaptureFailed: FFmpeg failed, or what it delivered is not a whole JPEG.
+            TierUnavailable: this tier cannot open the camera's input, or FFmpeg is missing.
+            CaptureFailed: FFmpeg failed, or its output is not a whole JPEG.
         """
         media_input = camera.media_input
         if media_input is None or not inputs.can_open(media_input):
             raise TierUnavailable(
-                "FFmpeg cannot be given this camera's input.",
+                "FFmpeg must not open this camera's input: it has credentials or an unsupported scheme.",
                 reason="input_not_supported",
                 suggestion="Use a tier that goes through the media server.",
             )
@@ -91,7 +90,7 @@ class FfmpegTier(SnapshotTier):
     def _arguments(self, media_input: MediaInput, *, skip_s: float = 0.0) -> tuple[str, ...]:
         opened = inputs.arguments(media_input, timeout_s=self._settings.network_timeout_s)
         if skip_s > 0:
-            # FFmpeg stamps what it reads with the wall clock, so that is the clock to compare with.
+            # FFmpeg stamps frames with the wall clock, so the limit is in wall-clock time.
             from_s = self._clock.now().timestamp() + skip_s
             opened = ("-use_wallclock_as_timestamps", "1", *opened)
             picture = ("-copyts", "-vf", rf"select=gte(t\,{from_s:.6f})", *self._encoder())
@@ -120,7 +119,7 @@ class FfmpegTier(SnapshotTier):
 def _picture(data: bytes, captured_s: float) -> Picture:
     if not data:
         raise CaptureFailed(
-            "The source delivered nothing that is a picture.",
+            "The source did not deliver a picture.",
             reason="no_picture",
             suggestion="Check what the source sends.",
             dependency="ffmpeg",
@@ -129,7 +128,7 @@ def _picture(data: bytes, captured_s: float) -> Picture:
         info = jpeg.inspect(data)
     except jpeg.JpegError as error:
         raise CaptureFailed(
-            f"What FFmpeg delivered is not a whole JPEG: {error}.",
+            f"FFmpeg did not deliver a whole JPEG: {error}.",
             reason="damaged_picture",
             suggestion="Take another snapshot; check the camera's cable and the network.",
             dependency="ffmpeg",

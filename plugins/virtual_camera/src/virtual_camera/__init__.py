@@ -1,7 +1,7 @@
-"""Cameras without hardware: a source with configured, synthetic cameras.
+"""Source of configured, synthetic cameras that need no hardware.
 
-`virtual_camera.burnt_in` reads the marks in their pictures; it is not imported here, because it needs Pillow and the
-agent does not need it.
+`virtual_camera.burnt_in` reads the marks in their pictures. It is not imported here because it needs Pillow, which the
+agent does not.
 """
 
 from virtual_camera.plugin import VirtualCameraPlugin

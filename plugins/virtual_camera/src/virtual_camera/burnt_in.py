@@ -1,4 +1,4 @@
-"""Read the marks back out of a picture."""
+"""Reader of the marks in a picture."""
 
 import io
 from dataclasses import dataclass
@@ -11,30 +11,30 @@ from virtual_camera import marks
 __all__ = ("Mark", "MarkUnreadable", "read")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-#: Each cell is reduced to so many values a side; only the inner ones are looked at, away from blurred edges.
+#: Values per side to which each cell is reduced. Only the inner ones count, away from blurred edges.
 _SAMPLES = 4
 _INNER = (1, 2)
-#: The least difference between black and white, of 255.
+#: Smallest difference between black and white, out of 255.
 _CONTRAST = 64
 
 
 class MarkUnreadable(ValueError):
-    """The picture shows no intact marks; the message says what is wrong."""
+    """Error for a picture without intact marks. The message names the fault."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """`counter` counts one camera's frames; `drawn_at` (UTC, whole milliseconds, rounded down) is when it was drawn."""
+    """Marks of one frame: its number, and its time of drawing in UTC, rounded down to milliseconds."""
 
     counter: int
     drawn_at: datetime
 
 
 def read(picture: bytes) -> Mark:
-    """The marks of a picture in any format and size that Pillow reads; also after resizing and recompression.
+    """Return the marks of a JPEG, PNG or PPM of any size, even after resizing and recompression.
 
     Raises:
-        MarkUnreadable: it is not a picture, or not one of a virtual camera, or too damaged to tell.
+        MarkUnreadable: the data is not a picture of a virtual camera, or is too damaged.
     """
     words = [_word(row) for row in _brightness(picture)]
     if (sum(words[:-1]) + marks.CHECK_OFFSET) % 65536 != words[-1]:
@@ -48,13 +48,13 @@ def read(picture: bytes) -> Mark:
 
 
 def _brightness(picture: bytes) -> list[list[float]]:
-    """The mean brightness of the inside of each cell, row by row."""
+    """Return the mean brightness of the inside of each cell, row by row."""
     across, down = marks.COLUMNS * _SAMPLES, marks.ROWS * _SAMPLES
     try:
         with Image.open(io.BytesIO(picture), formats=("JPEG", "PNG", "PPM")) as image:
             grey = image.convert("L")
-    except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises for damaged files
-        raise MarkUnreadable("It is not a whole picture.") from error
+    except (OSError, SyntaxError, ValueError) as error:  # Pillow, for damaged files
+        raise MarkUnreadable("The data is not a whole picture.") from error
     strip = (0.0, 0.0, float(grey.width), grey.height * marks.STRIP_HEIGHT)
     values = grey.resize((across, down), Image.Resampling.BOX, strip).tobytes()
 
@@ -68,7 +68,7 @@ def _brightness(picture: bytes) -> list[list[float]]:
 
 
 def _word(row: list[float]) -> int:
-    """Sixteen bits, highest first, judged by the white and the black cell at the ends of the row."""
+    """Return the number in sixteen bits, highest first, between the white and the black reference cell of `row`."""
     white, *bits, black = row
     if white - black < _CONTRAST:
         raise MarkUnreadable("The picture has no strip of marks.")

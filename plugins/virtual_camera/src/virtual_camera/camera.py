@@ -1,4 +1,4 @@
-"""One virtual camera: present with its broker and frame socket, or vanished."""
+"""One virtual camera with its broker and frame socket."""
 
 from pathlib import Path
 
@@ -22,14 +22,14 @@ from virtual_camera.settings import CameraSettings
 
 __all__ = ("SOURCE", "VirtualCamera")
 
-#: The name of the source, of its fingerprints, and of the plugin.
+#: Name of the source, of its fingerprints and of the plugin.
 SOURCE = "virtual_camera"
-#: How many frame intervals a slow camera may be silent before that counts as a stall.
+#: Silence, in frame intervals, that counts as a stall of a slow camera.
 _STALL_FRAMES = 3
 
 
 class VirtualCamera:
-    """Owned by the source, which runs `watch` in its task group. `faults` are a test's to switch."""
+    """Virtual camera, owned by the source, which runs `watch`. Tests switch its `faults`."""
 
     def __init__(
         self, settings: CameraSettings, *, socket_path: Path, program: str | None, clock: Clock
@@ -47,11 +47,11 @@ class VirtualCamera:
 
     @property
     def broker(self) -> FrameBroker | None:
-        """The broker of the time being; None while the camera is not there."""
+        """Current broker; None while the camera is absent."""
         return self._broker
 
     async def watch(self, report: CameraReport, *, task_status: Started = NOT_ASKED) -> None:
-        """Report the camera and serve its frames until cancelled; started when the camera is first reported."""
+        """Report the camera and serve its frames until cancelled. Started when the camera is first reported."""
         while True:
             await self._be_present(report, task_status)
             task_status = NOT_ASKED

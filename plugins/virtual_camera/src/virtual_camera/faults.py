@@ -1,4 +1,4 @@
-"""Faults of a virtual camera, for tests of everything behind it."""
+"""Faults of a virtual camera, for tests of the code that uses it."""
 
 import anyio
 
@@ -6,10 +6,10 @@ __all__ = ("Faults",)
 
 
 class Faults:
-    """The fault switches of one camera; each call takes effect at once.
+    """Fault switches of one camera. Each call takes effect at once.
 
-    `stalled`: FFmpeg runs and no frame arrives. `corrupting`: each frame is cut off in its middle. `vanished`: the
-    camera has been unplugged.
+    `stalled`: FFmpeg runs, but no frame arrives. `corrupting`: each frame is cut in half. `vanished`: the camera is
+    unplugged.
     """
 
     def __init__(self) -> None:
@@ -45,13 +45,13 @@ class Faults:
         self._announce()
 
     async def wait_vanished(self) -> None:
-        """Return as soon as the camera has vanished, also if it has come back in the same moment."""
+        """Return as soon as the camera has vanished, even if it has come back at the same moment."""
         before = self._vanishings
         while not self._vanished and self._vanishings == before:
             await self._changed.wait()
 
     async def wait_present(self) -> None:
-        """Return as soon as the camera is there again."""
+        """Return as soon as the camera is present."""
         while self._vanished:
             await self._changed.wait()
 

@@ -1,7 +1,7 @@
-"""Marks that are burnt into each picture, as geometry and as FFmpeg filters that draw them without a font.
+"""Marks burnt into each picture: their geometry, and the FFmpeg filters that draw them without a font.
 
-Positions are fractions of the picture, so a reader needs no knowledge of the size, and resizing does not matter.
-At the top a strip of black and white cells for programs (`virtual_camera.burnt_in` reads it), at the bottom the frame
+Positions are fractions of the picture, so a picture can be resized and read without knowing its original size. At the
+top is a strip of black and white cells for programs (`virtual_camera.burnt_in` reads it); at the bottom are the frame
 counter and the UTC time in seven-segment digits for people. Both show the same numbers.
 """
 
@@ -24,14 +24,14 @@ __all__ = (
 COLUMNS = 18
 #: Two rows of counter, three of milliseconds since 1970, one of checksum.
 ROWS = 6
-#: The height of the strip as a part of the picture's.
+#: Height of the strip as a fraction of the picture.
 STRIP_HEIGHT = 0.25
 COUNTER_BITS = 32
 EPOCH_MS_BITS = 48
-#: Added to the sum of the five 16-bit words, so that an all-black strip is not a valid one.
+#: Added to the sum of the five 16-bit words, so that an all-black strip is not valid.
 CHECK_OFFSET = 0x5A5A
 
-#: The counter and the milliseconds as FFmpeg expressions; half a millisecond is what `setpts` took off.
+#: The counter and the milliseconds as FFmpeg expressions; `setpts` has subtracted half a millisecond.
 _COUNTER = "mod(n+{offset},4294967296)"
 _EPOCH_MS = "floor(t*1000+0.5)"
 #: The lit segments of the digits 0 to 9: bit d of a segment's mask is set when digit d lights it.
@@ -44,7 +44,7 @@ _DIGITS_TOP, _DIGITS_BOTTOM = 0.88, 0.98
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A rectangle in pixels."""
+    """Rectangle in pixels."""
 
     x: int
     y: int
@@ -57,7 +57,7 @@ class Box:
 
 
 def _span(first: float, last: float, size: int) -> tuple[int, int]:
-    """From `first` to `last`, parts of `size`, as a start and a length of at least one pixel."""
+    """Convert the fractions `first` to `last` of `size` to a start and a length of at least one pixel."""
     start, end = round(first * size), round(last * size)
     return start, max(end - start, 1)
 
@@ -68,7 +68,7 @@ def _box(left: float, top: float, right: float, bottom: float, width: int, heigh
 
 
 def cells(width: int, height: int) -> list[list[Box]]:
-    """The strip's cells, row by row, in a picture of this size."""
+    """Return the strip's cells, row by row, in a picture of this size."""
     row_height = STRIP_HEIGHT / ROWS
     return [
         [
@@ -87,7 +87,7 @@ def cells(width: int, height: int) -> list[list[Box]]:
 
 
 def _words(counter: str) -> tuple[str, ...]:
-    """The strip's rows as expressions for 16-bit numbers."""
+    """Return the strip's rows as expressions for 16-bit numbers."""
     words = (
         f"floor({counter}/65536)",
         f"mod({counter},65536)",
@@ -107,7 +107,7 @@ def _strip(width: int, height: int, counter: str) -> Iterator[str]:
 
 
 def _digit(left: float, place: float, value: str, width: int, height: int) -> Iterator[str]:
-    """One digit `place` wide whose value is the expression `value`."""
+    """Yield the filters for a digit `place` wide that shows the expression `value`."""
     top, bottom = _DIGITS_TOP, _DIGITS_BOTTOM
     right = left + 0.7 * place
     middle = (top + bottom) / 2
@@ -151,7 +151,7 @@ def _separator(left: float, place: float, heights: tuple[float, ...], width: int
 
 
 def _digits(width: int, height: int, counter: str) -> Iterator[str]:
-    """The counter, then HH:MM:SS.mmm."""
+    """Yield the filters for the counter and HH:MM:SS.mmm."""
     place = 1 / _PLACES
     colon, point = (0.25, 0.6), (0.84,)
     yield _box(0, _DIGITS_TOP - 0.02, 1, 1, width, height).filter("black")
@@ -173,6 +173,6 @@ def _digits(width: int, height: int, counter: str) -> Iterator[str]:
 
 
 def drawing(width: int, height: int, first_counter: int) -> str:
-    """FFmpeg filters that draw the marks; the first frame gets `first_counter`, `t` is taken as the UTC time."""
+    """Return the FFmpeg filters that draw the marks. `first_counter` is the first frame's; `t` is the UTC time."""
     counter = _COUNTER.format(offset=first_counter)
     return ",".join((*_strip(width, height, counter), *_digits(width, height, counter)))

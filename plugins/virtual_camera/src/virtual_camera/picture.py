@@ -1,16 +1,16 @@
-"""The FFmpeg arguments of one camera, as data."""
+"""FFmpeg arguments of one camera."""
 
 from virtual_camera import marks
 from virtual_camera.settings import CameraSettings
 
 __all__ = ("arguments",)
 
-#: Formats that FFmpeg reads as one still (its image2 demuxer); everything else is taken for a video.
+#: Formats that FFmpeg reads as one still (its image2 demuxer); every other format counts as a video.
 _IMAGES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 
-#: The time base is microseconds, because an encoder refuses two frames of one time and a burst may draw two in one
-#: millisecond. The container rounds to the nearest millisecond: with half of one taken off it never says a later
-#: time than the true one. The 3 keeps the rounding clear of ties, so that strip and container always agree.
+#: The time base is microseconds, because an encoder refuses two frames with the same time, and a burst may draw two in
+#: one millisecond. The container rounds to the nearest millisecond; half a millisecond is subtracted, so that it never
+#: gives a time later than the true one. The 3 avoids ties in rounding, so that strip and container always agree.
 _DRAWN_NOW = "settb=1/1000000,setpts=floor((time(0)*1000000-500)/10)*10+3"
 
 
@@ -18,7 +18,7 @@ def _input(camera: CameraSettings) -> tuple[str, ...]:
     size = f"{camera.width}x{camera.height}"
     if camera.file is None:
         return ("-re", "-f", "lavfi", "-i", f"testsrc2=size={size}:rate={camera.fps}")
-    # Without reinit_filter=0 a change of parameters inside the file would start the filters, and the counter, anew.
+    # Without reinit_filter=0 a change of parameters inside the file would restart the filters, and so the counter.
     name = ("-reinit_filter", "0", "-i", f"file:{camera.file}")
     if camera.file.suffix.lower() in _IMAGES:
         rate = ("-framerate", str(camera.fps))
@@ -36,8 +36,8 @@ def _filters(camera: CameraSettings, first_counter: int) -> str:
 def arguments(camera: CameraSettings, first_counter: int) -> tuple[str, ...]:
     """Return FFmpeg's arguments to write the camera's pictures, with the time of each, to standard output.
 
-    The container is SMJPEG: the only one for MJPEG that writes each frame at once with a time of its own.
-    One thread: the encoder's frame threads would hold pictures back.
+    The container is SMJPEG, the only one for MJPEG that writes each frame at once and with a time. The encoder uses
+    one thread, because frame threads would delay pictures.
     """
     return (
         *("-filter_threads", "1"),

@@ -1,4 +1,4 @@
-"""The plugin: which providers there are, and that they share the cameras."""
+"""Plugin class with its hooks."""
 
 from typing import Any, ClassVar
 
@@ -12,6 +12,8 @@ __all__ = ("VirtualCameraPlugin",)
 
 
 class VirtualCameraPlugin(Plugin[VirtualCameraSettings]):
+    """Plugin with a source and, if configured, the method that switches faults. Both share the cameras."""
+
     Settings: ClassVar[type[Settings]] = VirtualCameraSettings
 
     def __init__(self, settings: VirtualCameraSettings) -> None:
@@ -19,7 +21,7 @@ class VirtualCameraPlugin(Plugin[VirtualCameraSettings]):
         self._made: tuple[VirtualCamera, ...] | None = None
 
     def _cameras(self, agent: AgentContext) -> tuple[VirtualCamera, ...]:
-        """The same cameras for each hook, in whatever order the hooks are called."""
+        """Return the cameras, the same ones for each hook."""
         if self._made is None:
             self._made = make_cameras(self.settings, agent)
         return self._made

@@ -1,4 +1,4 @@
-"""The one FFmpeg of a camera as the producer behind its frame broker."""
+"""Producer of one camera: the FFmpeg behind its frame broker."""
 
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -14,12 +14,12 @@ from virtual_camera.smjpeg import SmjpegError, SmjpegReader, TimedPicture
 __all__ = ("PictureProducer", "age_s")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-#: A frame that seems older than this, or not yet drawn, was drawn before the wall clock was set.
+#: Greatest plausible age of a frame. An older or negative age means that the wall clock was set.
 _MAX_AGE_S = 5.0
 
 
 def age_s(time_ms: int, now: datetime) -> float | None:
-    """How long before `now` a frame was drawn whose time is known modulo 2^32 ms; None if the clock has been set since."""
+    """Return the age at `now` of a frame drawn at `time_ms` (modulo 2^32); None if the clock has been set since."""
     now_ms = (now - _EPOCH) / timedelta(milliseconds=1)
     whole_ms = int(now_ms)
     difference_ms = (whole_ms - time_ms + 2**31) % 2**32 - 2**31
@@ -28,7 +28,7 @@ def age_s(time_ms: int, now: datetime) -> float | None:
 
 
 class PictureProducer(FrameProducer):
-    """Runs FFmpeg while the broker wants frames. The burnt-in counter goes on from one FFmpeg to the next."""
+    """Producer that runs FFmpeg on demand. The burnt-in counter continues from one FFmpeg to the next."""
 
     def __init__(self, camera: CameraSettings, faults: Faults, *, program: str | None, clock: Clock) -> None:
         self._camera = camera
@@ -41,7 +41,7 @@ class PictureProducer(FrameProducer):
         self._chance = Random(camera.recognised_by)  # noqa: S311 - the same frames in each run
 
     async def park(self) -> None:
-        # Looking for the wheel's FFmpeg imports a package and runs the program once.
+        # In a thread: it may import imageio-ffmpeg and run its program once.
         self._located = await self._threads.run(ffmpeg.locate, self._program)
 
     async def stream(self, sink: FrameSink) -> None:
@@ -49,8 +49,8 @@ class PictureProducer(FrameProducer):
 
         def receive(chunk: bytes) -> None:
             for picture in reader.feed(chunk):
-                # A picture that FFmpeg drew and that never got here has been seen by nobody, so counting what
-                # arrives is enough for a counter that never goes back.
+                # Pictures that FFmpeg drew but did not deliver were never seen, so counting those that arrive is
+                # enough to keep the counter from going back.
                 self._next_counter += 1
                 self._deliver(picture, sink)
 
@@ -68,9 +68,9 @@ class PictureProducer(FrameProducer):
         sink.offer(data, captured_s=self._captured_s(picture))
 
     def _captured_s(self, picture: TimedPicture) -> float | None:
-        """When it was drawn on the monotonic clock, never later than in truth."""
+        """Return the time of drawing on the monotonic clock, never later than the true one; None if it is unknown."""
         if self._camera.timestamps == "arrival":
             return None
-        now_s = self._clock.monotonic_s()  # first: a pause between the two makes the frame older, not younger
+        now_s = self._clock.monotonic_s()  # read first, so that a pause in between makes the frame seem older
         age = age_s(picture.time_ms, self._clock.now())
         return None if age is None else now_s - age

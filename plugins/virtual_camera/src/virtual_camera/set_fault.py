@@ -1,4 +1,4 @@
-"""The method that switches faults from outside the process; for tests, and only where `faults = true`."""
+"""RPC method that switches faults, for tests. Available only if `faults = true`."""
 
 from collections.abc import Sequence
 from typing import ClassVar, Literal
@@ -14,23 +14,27 @@ Fault = Literal["stall", "corrupt", "vanish"]
 
 
 class SetFaultParams(RpcParams):
-    device: str = Field(description="the camera's id, configured name or serial number")
-    fault: Fault = Field(description="what goes wrong: no frames, damaged frames, or no camera")
-    enabled: bool = Field(description="false makes it right again")
+    """Parameters of `virtual_camera.set_fault`."""
+
+    device: str = Field(description="id, configured name or serial number of the camera")
+    fault: Fault = Field(description="stall: no frames; corrupt: damaged frames; vanish: no camera")
+    enabled: bool = Field(description="true starts the fault, false ends it")
 
 
 class SetFaultResult(RpcResult):
+    """Result of `virtual_camera.set_fault`: the parameters."""
+
     device: str
     fault: Fault
     enabled: bool
 
 
 class SetFault(RpcMethod[SetFaultParams]):
-    """`virtual_camera.set_fault`; the effect does not wait for anything."""
+    """Method `virtual_camera.set_fault`. A fault takes effect at once."""
 
     name = f"{SOURCE}.set_fault"
     role = "admin"
-    summary = "Make a virtual camera stall, send damaged frames or vanish, or make it right again."
+    summary = "Make a virtual camera stall, send damaged frames or vanish, or end such a fault."
     Params: ClassVar[type[RpcParams]] = SetFaultParams
     Result: ClassVar[type[RpcResult]] = SetFaultResult
 

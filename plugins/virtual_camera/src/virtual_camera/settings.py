@@ -1,4 +1,4 @@
-"""`[plugins.virtual_camera]`."""
+"""Settings of `[plugins.virtual_camera]`."""
 
 import re
 from pathlib import Path
@@ -12,35 +12,36 @@ __all__ = ("CameraSettings", "VirtualCameraSettings")
 
 
 class CameraSettings(BaseModel):
-    """One camera."""
+    """Settings of one camera."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field(min_length=1, max_length=100, description="shown to clients; unique")
+    name: str = Field(min_length=1, max_length=100, description="name shown to clients; unique")
     id: str | None = Field(
         None,
         pattern=r"^camera(0|[1-9][0-9]{0,8})$",
-        description="public id, such as camera0; without it the agent numbers from 100",
+        description="public id, such as camera0; default: numbered from camera100",
     )
     serial: str | None = Field(
         None,
         min_length=1,
         max_length=100,
-        description="what the camera is recognised by; default: from the name",
+        description="serial number that identifies the camera after a restart; default: from the name",
     )
     width: int = Field(640, ge=160, le=3840, multiple_of=2, description="pixels")
     height: int = Field(480, ge=120, le=2160, multiple_of=2, description="pixels")
     fps: float = Field(15.0, ge=0.2, le=60, description="frames per second")
     drop_rate: float = Field(
-        0.0, ge=0, lt=1, description="share of frames that are lost at random, for a varying rate"
+        0.0, ge=0, lt=1, description="share of frames dropped at random, for a varying rate"
     )
     pixel_format: Literal["yuvj420p", "yuvj422p", "yuvj444p"] = Field(
-        "yuvj422p", description="chroma sampling of the JPEGs; USB cameras mostly send 4:2:2"
+        "yuvj422p", description="chroma sampling of the JPEGs; most USB cameras send 4:2:2"
     )
     picture: Literal["test", "file"] = Field("test", description="a moving test picture, or a looped file")
     file: Path | None = Field(None, description="video or image to loop; implies picture = file")
     timestamps: Literal["device", "arrival"] = Field(
-        "device", description="give frames their true time, or none, as some cameras do"
+        "device",
+        description="device: frames carry their true time; arrival: they carry none, as with some cameras",
     )
 
     @model_validator(mode="before")
@@ -54,28 +55,28 @@ class CameraSettings(BaseModel):
     @classmethod
     def _absolute(cls, file: Path | None) -> Path | None:
         if file is not None and not file.is_absolute():
-            msg = "the path must be absolute, because the agent's working folder is not fixed"
+            msg = "the path must be absolute, because the agent's working folder may vary"
             raise ValueError(msg)
         return file
 
     @model_validator(mode="after")
     def _picture_and_file_agree(self) -> "CameraSettings":
         if (self.picture == "file") != (self.file is not None):
-            msg = "'file' goes with picture = \"file\", and picture = \"file\" needs 'file'"
+            msg = "set both 'file' and picture = \"file\", or neither"
             raise ValueError(msg)
         return self
 
     @property
     def recognised_by(self) -> str:
-        """The serial number, or the name in lower case with dashes."""
+        """Serial number, or the name in lower case with dashes."""
         return self.serial or re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-") or self.name
 
 
 class VirtualCameraSettings(Settings):
-    """All cameras of this plugin."""
+    """Settings of the plugin."""
 
     cameras: tuple[CameraSettings, ...] = Field(
-        (CameraSettings(name="Virtual camera"),), description="one table each; default: one camera"
+        (CameraSettings(name="Virtual camera"),), description="one table per camera; default: one camera"
     )
     faults: bool = Field(
         default=False, description="add the method virtual_camera.set_fault (for tests; role admin)"

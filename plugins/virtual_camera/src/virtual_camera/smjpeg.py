@@ -1,4 +1,4 @@
-"""The SMJPEG container, as FFmpeg writes it: JPEGs with a time each. Sans-I/O: bytes in, pictures out.
+"""Reader of the SMJPEG container as FFmpeg writes it: JPEGs, each with a time. Without I/O.
 
 The format is Loki's (smjpeg format description, version 0); all numbers are big-endian. After a magic word, a version
 and a duration come header chunks (`_TXT`, `_VID`, `_SND`) up to `HEND`, then `vidD` chunks with a time in milliseconds,
@@ -14,27 +14,24 @@ _MAGIC = b"\0\nSMJPEG"
 _HEADER_BYTES = 16
 _HEADER_CHUNKS = (b"_TXT", b"_VID", b"_SND")
 _DATA_CHUNKS = (b"vidD", b"sndD")
-#: Far above any JPEG of the sizes that can be configured; more is a damaged length.
+#: Longest plausible chunk, far above any JPEG of a configurable size.
 _LIMIT_BYTES = 64 << 20
 
 
 class SmjpegError(ValueError):
-    """The bytes are not SMJPEG; the message says where."""
+    """Error for data that is not SMJPEG. The message names the fault."""
 
 
 @dataclass(frozen=True, slots=True)
 class TimedPicture:
-    """One JPEG. `time_ms` is its time modulo 2^32."""
+    """One JPEG with its time in milliseconds, modulo 2^32."""
 
     time_ms: int
     data: bytes
 
 
 class SmjpegReader:
-    """Takes bytes in pieces of any size and gives the pictures that they complete.
-
-    After an error the reader is of no more use: every further call raises the same error.
-    """
+    """Incremental reader. After an error, each further call raises the same error."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
@@ -43,10 +40,10 @@ class SmjpegReader:
         self._error: SmjpegError | None = None
 
     def feed(self, data: bytes) -> list[TimedPicture]:
-        """The pictures completed by `data`, in order.
+        """Take a chunk of any size and return the pictures that it completes, in order.
 
         Raises:
-            SmjpegError: damaged input; pictures completed by the same piece before the damage are lost.
+            SmjpegError: the data is damaged. Pictures completed earlier in the same chunk are lost.
         """
         if self._error is not None:
             raise self._error
@@ -62,18 +59,18 @@ class SmjpegReader:
 
     def _begin(self) -> bool:
         if not _MAGIC.startswith(self._buffer[: len(_MAGIC)]):
-            raise SmjpegError("It does not start like SMJPEG.")
+            raise SmjpegError("The data does not start like SMJPEG.")
         if len(self._buffer) < _HEADER_BYTES:
             return False
         (version,) = struct.unpack_from(">I", self._buffer, len(_MAGIC))
         if version != 0:
-            raise SmjpegError(f"SMJPEG of version {version} is not known.")
+            raise SmjpegError(f"SMJPEG version {version} is not supported.")
         del self._buffer[:_HEADER_BYTES]
         self._begun = self._in_header = True
         return True
 
     def _step(self, pictures: list[TimedPicture]) -> bool:
-        """Take one chunk off the buffer; False when it is not there in full."""
+        """Take one chunk off the buffer. Return False if it is incomplete."""
         if len(self._buffer) < 4:
             return False
         tag = bytes(self._buffer[:4])
@@ -85,7 +82,7 @@ class SmjpegReader:
             del self._buffer[:4]
             return True
         if tag not in (_HEADER_CHUNKS if self._in_header else _DATA_CHUNKS):
-            raise SmjpegError("There is an unknown chunk in the SMJPEG.")
+            raise SmjpegError("The SMJPEG has an unknown chunk.")
         return self._take(tag, 8 if self._in_header else 12, pictures)
 
     def _take(self, tag: bytes, header_bytes: int, pictures: list[TimedPicture]) -> bool:

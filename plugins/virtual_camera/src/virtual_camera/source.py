@@ -1,4 +1,4 @@
-"""The source that reports the configured cameras."""
+"""Source of the configured cameras."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ __all__ = ("VirtualCameraSource", "make_cameras")
 
 
 def make_cameras(settings: VirtualCameraSettings, agent: AgentContext) -> tuple[VirtualCamera, ...]:
-    """The cameras of `settings`, in order; nothing runs yet."""
+    """Return the cameras of `settings`, in order. None of them runs yet."""
     return tuple(
         VirtualCamera(
             camera,
@@ -27,7 +27,7 @@ def make_cameras(settings: VirtualCameraSettings, agent: AgentContext) -> tuple[
 
 
 class VirtualCameraSource(CameraSource):
-    """Runs each camera in a task of its own, inside `watch`."""
+    """Source of virtual cameras. `watch` runs each camera in a task of its own."""
 
     def __init__(self, cameras: Sequence[VirtualCamera]) -> None:
         self.cameras = tuple(cameras)
@@ -47,7 +47,7 @@ class VirtualCameraSource(CameraSource):
                 task_status.started()
         except* AgentError as group:
             problem = _first(group)
-        if problem is not None:  # bare, so that the agent shows its sentence
+        if problem is not None:  # without its group, so that the agent shows its message
             raise problem
 
 
