@@ -43,7 +43,7 @@ class Growth:
         size_bytes: int = 0,
         first_sample_s: float | None = None,
     ) -> None:
-        """`size_bytes` and `first_sample_s` describe what an earlier agent recorded, if this is a resumption."""
+        """Start without growth. For a resumed recording, `size_bytes` and `first_sample_s` are those so far."""
         self._started_s = started_s
         self._start_timeout_s = start_timeout_s
         self._stall_s = stall_s

@@ -48,7 +48,7 @@ def no_media(problem: AgentError | None, *, is_disk_full: bool = False) -> Depen
     return DependencyFailed(
         "Nothing is being written, and the media server does not say why.",
         reason="not_growing",
-        suggestion="See the media server's log; its account must be able to write to the folder of recordings.",
+        suggestion="See the media server's log; its user must be able to write to the folder of recordings.",
         dependency="media_server",
     )
 

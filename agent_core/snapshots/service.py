@@ -38,7 +38,7 @@ class SnapshotService:
 
     @property
     def tiers(self) -> tuple[SnapshotTier, ...]:
-        """The tiers of the ladder, fastest first."""
+        """Return the tiers of the ladder, fastest first."""
         return self.ladder.tiers
 
     async def take(self, camera: Camera, request: SnapshotRequest) -> Snapshot:

@@ -26,7 +26,7 @@ def add(commands: "Commands[Parser]") -> None:
     parser = add_command(commands, "recordings", _list, "List the recordings, newest first, or download one.")
     add_agent_options(parser)
     parser.add_argument("--device", type=camera_name, metavar="CAMERA", help="only recordings of this camera")
-    parser.add_argument("--limit", type=number(int, 1, 1000), help="most recordings to list; default: 50")
+    parser.add_argument("--limit", type=number(int, 1, 1000), help="list at most this many; default: 50")
     below = parser.add_subparsers(title="commands", metavar="COMMAND")
     get = add_command(below, "get", _get, "Download a recording.")
     add_agent_options(get)
