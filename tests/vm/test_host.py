@@ -1,4 +1,4 @@
-"""What can be said of the laboratory without building it."""
+"""Tests of the laboratory that need no image."""
 
 import re
 import subprocess
@@ -39,7 +39,7 @@ def test_pictures_are_all_different_and_always_the_same(tmp_path: Path) -> None:
 
 
 def test_where_it_cannot_be_the_run_says_why_and_succeeds(tmp_path: Path) -> None:
-    """Without anything on the path there is no apt either; and who is not root cannot install."""
+    """An empty PATH has no apt; without root's rights, nothing can be installed either."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.vm", "--tests"],
         cwd=ROOT,

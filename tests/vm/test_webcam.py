@@ -1,4 +1,4 @@
-"""What can be said of the simulated webcam without a kernel: it answers as the specifications say."""
+"""Answers of the simulated webcam according to the specifications, tested without a kernel."""
 
 import struct
 
@@ -19,7 +19,7 @@ ALL_CONTROLS = Layout().controls
 
 
 def parsed(data: bytes) -> list[bytes]:
-    """Each descriptor, by the lengths at their starts."""
+    """Return the descriptors, split by the lengths at their starts."""
     found = []
     while data:
         found.append(data[: data[0]])

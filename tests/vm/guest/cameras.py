@@ -1,4 +1,4 @@
-"""Cameras as tests see them: plugged for the length of an `async with`."""
+"""Simulated webcams for tests, plugged in for the duration of an `async with`."""
 
 import json
 from collections.abc import AsyncIterator, Iterable
@@ -20,13 +20,13 @@ __all__ = ("DAEMON", "PlugWebcam", "Root", "Webcam", "settled")
 DAEMON = Path("/run/vm-cameras.sock")
 HUB = Path("/sys/devices/platform/vhci_hcd.0/usb1")
 UDEV_DATABASE = Path("/run/udev/data")
-#: Of a plug until its nodes are there, in an emulated processor on a busy host.
+#: Longest time from plugging in to the nodes, on an emulated processor on a busy host.
 PLUG_LIMIT_S = 60
 LONGEST_ANSWER_BYTES = 1 << 24
 
 
 class Root:
-    """A connection to the program that may do what only root may."""
+    """Connection to the program that runs as root."""
 
     def __init__(self, stream: ByteStream) -> None:
         self._stream = stream
@@ -54,7 +54,7 @@ class Root:
         return answer
 
     async def run(self, *argv: str) -> str:
-        """What it printed; fails if it fails."""
+        """Run a command as root and return its output; fail if its exit status is not 0."""
         answer = await self.ask(do="run", argv=argv)
         assert answer["status"] == 0, answer["output"]
         return str(answer["output"])
@@ -62,7 +62,7 @@ class Root:
 
 @dataclass(slots=True)
 class Webcam:
-    """A simulated USB webcam. While it is plugged, `node` is its capture node and `metadata_node` its other one."""
+    """Simulated USB webcam; while plugged in, `node` is its capture node and `metadata_node` the other one."""
 
     layout: Layout
     root: Root
@@ -78,7 +78,7 @@ class Webcam:
         return self.nodes[1]
 
     async def plug(self, port: int | None = None) -> None:
-        """Into this port, else the lowest that is free. Returns when udev has dealt with it."""
+        """Plug into `port`, else into the lowest free one; wait until udev has processed the camera."""
         answer = await self.root.ask(do="plug", layout=self.layout.to_json(), port=port)
         self.port = answer["port"]
         with anyio.fail_after(PLUG_LIMIT_S):
@@ -88,7 +88,7 @@ class Webcam:
         self.nodes = tuple(Path("/dev", each.name) for each in by_index)
 
     async def unplug(self) -> None:
-        """Returns when its nodes are gone."""
+        """Unplug the camera; wait until its nodes are gone."""
         await self.root.ask(do="unplug")
         with anyio.fail_after(PLUG_LIMIT_S):
             while self.device.exists() or any(node.exists() for node in self.nodes):
@@ -97,7 +97,7 @@ class Webcam:
 
     @property
     def device(self) -> Path:
-        """Its folder in sysfs."""
+        """Folder of the device in sysfs."""
         return HUB / f"1-{self.port + 1}"
 
     def _nodes(self) -> list[Path]:
@@ -107,22 +107,22 @@ class Webcam:
         await self.root.ask(do="fault", fault=fault)
 
     async def sent(self) -> list[SentFrame]:
-        """What it sent, oldest first; no more than the last 5000."""
+        """Return the last 5000 sent pictures, oldest first."""
         return [SentFrame(**each) for each in (await self.root.ask(do="state"))["sent"]]
 
     async def controls(self) -> dict[str, int]:
-        """The values that the camera itself has."""
+        """Return the values in the camera itself."""
         return dict((await self.root.ask(do="state"))["controls"])
 
     async def control_history(self) -> list[tuple[str, int]]:
-        """Which controls were set to what since it was plugged, in order.
+        """Return the controls and values set since the camera was plugged in, in order.
 
-        Linux 6.12 itself begins with trying which power line frequencies there are.
+        Linux 6.12 itself first tries the power line frequencies.
         """
         return [(name, value) for name, value in (await self.root.ask(do="state"))["history"]]
 
     def pictures(self, size: FrameSize) -> list[bytes]:
-        """The files that it sends in this size: frame `index` is the one at `index` modulo their count."""
+        """Return the files sent in this size; frame `index` is the file at `index` modulo their count."""
         folder = Path(self.layout.frames) / f"{size.width}x{size.height}"
         return [path.read_bytes() for path in sorted(folder.glob("*.jpg"))]
 
@@ -134,10 +134,10 @@ class PlugWebcam(Protocol):
 
 
 def settled(nodes: Iterable[Path], *, count: int) -> bool:
-    """Whether there are so many of these folders of sysfs, and udev has finished with them."""
+    """Return whether there are `count` nodes (folders of sysfs) and udev has processed them."""
     try:
         numbers = [(each / "dev").read_text().strip() for each in nodes]
-    except FileNotFoundError:  # its folder is made before what is in it
+    except FileNotFoundError:  # the kernel creates the folder before its files
         return False
     return len(numbers) == count and all(_initialized(number) for number in numbers)
 

@@ -1,4 +1,4 @@
-"""Cameras captured by the plugin's producer behind a broker, without a source or an agent."""
+"""Capture by the plugin's producer behind a broker, without a source or an agent."""
 
 import os
 from collections.abc import AsyncIterator, Iterator
@@ -35,7 +35,7 @@ __all__ = (
     "other_program",
 )
 
-#: Of anything in an emulated processor on a busy host.
+#: Time limit of any step on an emulated processor on a busy host.
 PATIENCE_S = 100
 
 
@@ -46,12 +46,12 @@ class Captured:
     clock: SystemClock
 
     async def fresh(self) -> Frame:
-        """A frame exposed from now on."""
+        """Return a frame exposed from now on."""
         with anyio.fail_after(PATIENCE_S):
             return await self.broker.fresh(self.clock.monotonic_s())
 
     async def frames(self, count: int) -> list[Frame]:
-        """So many different frames, as a client sees them."""
+        """Return `count` distinct frames, as a client sees them."""
         seen: list[Frame] = []
         with anyio.fail_after(PATIENCE_S):
             while len(seen) < count:
@@ -85,7 +85,7 @@ async def captured(
 
 @asynccontextmanager
 async def other_program(node: Path, *options: str) -> AsyncIterator[Process]:
-    """`v4l2-ctl` streams from it for the length of the `async with`."""
+    """Stream from `node` with v4l2-ctl for the duration of the `async with`."""
     argv = ["v4l2-ctl", "-d", str(node), "--stream-mmap", *options]
     async with await anyio.open_process(argv, stdout=DEVNULL, stderr=DEVNULL) as process:
         try:
@@ -96,7 +96,7 @@ async def other_program(node: Path, *options: str) -> AsyncIterator[Process]:
 
 
 async def failure(camera: Captured) -> CaptureFailed:
-    """What a fresh picture fails with."""
+    """Return the error of a fresh picture."""
     with pytest.raises(CaptureFailed) as caught:
         await camera.fresh()
     assert "/dev" not in f"{caught.value.details}{caught.value.suggestion}{caught.value.detail}"
@@ -104,10 +104,10 @@ async def failure(camera: Captured) -> CaptureFailed:
 
 
 def descriptors() -> list[str]:
-    """The devices that this process has open."""
+    """Return the V4L2 nodes that this process has open."""
     links = []
     for each in Path("/proc/self/fd").iterdir():
-        with suppress(FileNotFoundError):  # that of the listing itself
+        with suppress(FileNotFoundError):  # the descriptor of the listing itself
             links.append(str(each.readlink()))
     return sorted(link for link in links if link.startswith("/dev/video"))
 
@@ -157,7 +157,7 @@ def _choices(descriptor: int, query: device.raw.v4l2_query_ext_ctrl) -> Iterator
 
 
 def offered(layout: Layout) -> tuple[PixelFormat, ...]:
-    """What a simulated webcam of this layout offers."""
+    """Return the formats of a simulated webcam with this layout."""
     return tuple(
         PixelFormat(code, code, tuple(_size(size) for size in sizes)) for code, sizes in layout.formats
     )

@@ -1,4 +1,4 @@
-"""Fixtures of tests that run in the machine: as root or as the user `camera`, the same for both."""
+"""Fixtures of the tests in the machine, for root and the user `camera` alike."""
 
 import os
 from collections.abc import AsyncIterator
@@ -19,14 +19,14 @@ def anyio_backend() -> str:
 
 @pytest.fixture
 async def root() -> AsyncIterator[Root]:
-    """`await root.run("udevadm", "trigger")`: for what only root may."""
+    """Yield a connection that runs commands as root: `await root.run("udevadm", "trigger")`."""
     async with Root.connected() as connection:
         yield connection
 
 
 @pytest.fixture
 def webcam() -> PlugWebcam:
-    """`async with webcam(Layout(serial="A"), port=3) as camera:`; unplugged at the end, and if the test dies."""
+    """Return `webcam`: `async with webcam(Layout(serial="A"), port=3) as camera:`; unplugs it at the end."""
 
     @asynccontextmanager
     async def plugged(layout: Layout | None = None, *, port: int | None = None) -> AsyncIterator[Webcam]:
@@ -42,17 +42,17 @@ def webcam() -> PlugWebcam:
 
 @pytest.fixture
 def vivid(root: Root) -> LoadVivid:
-    """`async with vivid(2) as cameras:` loads the kernel's test driver, and unloads it at the end."""
+    """Return `vivid`: `async with vivid(2) as cameras:` loads the kernel's test driver, and unloads it at the end."""
     return loaded_vivid(root)
 
 
 @pytest.fixture
 def kept() -> Path:
-    """A folder that outlives the machine: tests marked `after_reboot` run in a second one and find it."""
+    """Return a folder that survives a reboot, for the tests marked `after_reboot`."""
     return Path(os.environ["VM_KEPT"])
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """A failure is told at once: the machine may be lost, or given up, before the run ends."""
+    """Print each failure at once: the machine may crash or time out before the run ends."""
     if report.failed:
-        print(f"\n{report.longreprtext}\n", flush=True)  # noqa: T201 - pytest's own report comes at the end
+        print(f"\n{report.longreprtext}\n", flush=True)  # noqa: T201 - pytest reports only at the end

@@ -1,4 +1,4 @@
-"""What v4l2-ctl prints, as values."""
+"""Parser of v4l2-ctl's output."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,7 @@ import anyio
 
 __all__ = ("Rates", "controls_of", "formats_of", "printed")
 
-#: Per format code: per size as printed, the rates as printed.
+#: Rates as printed, by format code and size as printed.
 Rates = dict[str, dict[str, list[str]]]
 
 
@@ -16,7 +16,7 @@ async def printed(*argv: str) -> str:
 
 
 async def formats_of(node: Path) -> Rates:
-    """Formats, sizes and rates of `--list-formats-ext`; ranges are kept as their text."""
+    """Return the formats, sizes and rates of `--list-formats-ext`, with ranges as text."""
     found: Rates = {}
     for line in (await printed("v4l2-ctl", "-d", str(node), "--list-formats-ext")).splitlines():
         if match := re.match(r"\s*\[\d+\]: '([^']+)'", line):
@@ -29,7 +29,7 @@ async def formats_of(node: Path) -> Rates:
 
 
 async def controls_of(node: Path) -> dict[str, dict[str, str]]:
-    """Name to kind, bounds and value of `--list-ctrls-menus`; menu entries by their number."""
+    """Return each control's kind, bounds, value and menu entries of `--list-ctrls-menus`, by name."""
     found: dict[str, dict[str, str]] = {}
     for line in (await printed("v4l2-ctl", "-d", str(node), "--list-ctrls-menus")).splitlines():
         if match := re.match(r"\s*(\w+) 0x[0-9a-f]+ \((\w+)\)\s*: ?(.*)", line):

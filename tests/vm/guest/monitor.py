@@ -1,4 +1,4 @@
-"""What goes on, as programs without any of our code print it: udev's events, a stream's buffers."""
+"""Monitors of udev's events and of a stream's buffers by programs without our code."""
 
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -14,13 +14,13 @@ __all__ = ("Buffer", "Lines", "NextBuffer", "streaming", "udev_events", "until_e
 
 EVENT_LIMIT_S = 60
 LONGEST_LINE_BYTES = 4096
-#: As v4l2-ctl --verbose prints it.
+#: A buffer in the output of v4l2-ctl --verbose.
 BUFFER = re.compile(r"dqbuf: +\d+ seq: +(\d+) bytesused: +(\d+) ts: \S+ .*\((.*)\)")
 
 
 @dataclass(frozen=True, slots=True)
 class Buffer:
-    """A buffer that the kernel gave back to a streaming program."""
+    """Buffer that the kernel returned to a streaming program."""
 
     sequence: int
     size_bytes: int
@@ -39,7 +39,7 @@ async def until_ended(next_buffer: NextBuffer) -> None:
 
 @asynccontextmanager
 async def udev_events() -> AsyncIterator[Callable[[], Awaitable[tuple[str, str]]]]:
-    """Yields a function that waits for the next event of a V4L2 node: ("add", "video0")."""
+    """Yield a function that waits for the next event of a V4L2 node: ("add", "video0")."""
     argv = ["stdbuf", "--output=L", "udevadm", "monitor", "--udev", "--subsystem-match=video4linux"]
     async with await anyio.open_process(argv) as process:
         lines = Lines(process.stdout)
@@ -54,7 +54,7 @@ async def udev_events() -> AsyncIterator[Callable[[], Awaitable[tuple[str, str]]
             _, action, path, _ = (await line_with("UDEV  [")).partition("[")[2].split()
             return action, path.rsplit("/", 1)[-1]
 
-        # Its second header line is printed when it listens.
+        # udevadm prints its second header line once it listens.
         await line_with("UDEV - ")
         try:
             yield next_event
@@ -64,9 +64,9 @@ async def udev_events() -> AsyncIterator[Callable[[], Awaitable[tuple[str, str]]
 
 @asynccontextmanager
 async def streaming(node: Path, *options: str) -> AsyncIterator[NextBuffer]:
-    """v4l2-ctl streams for the length of the `async with`. Yields a function that waits for the next buffer.
+    """Stream with v4l2-ctl for the duration of the `async with`; yield a function that waits for the next buffer.
 
-    It raises EOFError when the stream has ended. A wait that is cancelled loses no buffer.
+    The function raises EOFError once the stream has ended. Cancelling it loses no buffer.
     """
     argv = ["v4l2-ctl", "-d", str(node), *options, "--stream-mmap", "--verbose"]
     async with await anyio.open_process(argv, stdout=-3) as process:
@@ -87,14 +87,14 @@ async def streaming(node: Path, *options: str) -> AsyncIterator[NextBuffer]:
 
 
 class Lines:
-    """What a program prints, line by line. A wait that is cancelled loses nothing."""
+    """Output of a program, line by line; cancelling a wait loses nothing."""
 
     def __init__(self, stream: ByteReceiveStream | None) -> None:
         assert stream is not None
         self._received = BufferedByteReceiveStream(stream)
 
     async def next(self) -> str:
-        """Raises EOFError."""
+        """Return the next line; raise EOFError at the end."""
         try:
             return (await self._received.receive_until(b"\n", LONGEST_LINE_BYTES)).decode()
         except (anyio.IncompleteRead, anyio.EndOfStream) as error:

@@ -1,4 +1,4 @@
-"""Programs that look at cameras without any of our code."""
+"""Queries of cameras by programs without our code."""
 
 from pathlib import Path
 
@@ -8,14 +8,14 @@ __all__ = ("control_values", "listed_formats", "output_of", "udev_properties")
 
 
 async def output_of(*argv: str | Path) -> str:
-    """Both outputs; fails with them if it fails."""
+    """Return a program's standard output and errors; fail with them if its exit status is not 0."""
     done = await anyio.run_process([str(each) for each in argv], check=False, stderr=-2)
     assert done.returncode == 0, done.stdout.decode()
     return done.stdout.decode()
 
 
 async def listed_formats(node: Path) -> list[tuple[str, str, tuple[str, ...]]]:
-    """As `v4l2-ctl --list-formats-ext` prints them: ("MJPG", "640x480", ("30.000", "15.000")), in its order.
+    """Return the output of `v4l2-ctl --list-formats-ext` in its order: ("MJPG", "640x480", ("30.000", "15.000")).
 
     A continuous range of rates is one text.
     """
@@ -33,7 +33,7 @@ async def listed_formats(node: Path) -> list[tuple[str, str, tuple[str, ...]]]:
 
 
 async def control_values(node: Path) -> dict[str, tuple[int, bool]]:
-    """The value of each control and whether it is active, as v4l2-ctl prints them."""
+    """Return the value of each control and whether it is active, as v4l2-ctl prints them."""
     values = {}
     for line in (await output_of("v4l2-ctl", "-d", node, "--list-ctrls")).splitlines():
         name, _, rest = line.strip().partition(" ")

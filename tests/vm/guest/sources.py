@@ -1,4 +1,4 @@
-"""The source of V4L2 cameras under the core's own registry, as the agent runs it, with what it says kept in order."""
+"""Source of V4L2 cameras under the core's registry, as in the agent, with a record of the events."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -19,13 +19,13 @@ from v4l2_tier.source.source import V4l2Source
 
 __all__ = ("Said", "Watching", "watching")
 
-#: Of anything that is waited for here, in an emulated processor on a busy host.
+#: Time limit of any wait on an emulated processor on a busy host.
 LIMIT_S = 60
 
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """An event of the registry: when (monotonic), which, about what."""
+    """Event of the registry, with its time (monotonic), topic and camera."""
 
     at_s: float
     topic: str
@@ -44,7 +44,7 @@ class Agent:
 
 
 class Watching:
-    """A source that is being watched."""
+    """Running source with its events."""
 
     def __init__(self, registry: CameraRegistry, clock: Clock) -> None:
         self.registry = registry
@@ -60,14 +60,14 @@ class Watching:
         return False
 
     async def until(self, good: Callable[[list[Camera]], bool]) -> list[Camera]:
-        """Wait until the list of cameras is so, and return it."""
+        """Wait until `good` accepts the list of cameras, and return it."""
         with anyio.fail_after(LIMIT_S):
             while not good(self.registry.list()):
                 await self._changed.wait()
         return self.registry.list()
 
     async def until_connected(self, count: int) -> list[Camera]:
-        """Wait for exactly so many connected cameras."""
+        """Wait for exactly `count` connected cameras, and return them."""
         cameras = await self.until(lambda cameras: len(connected(cameras)) == count)
         return connected(cameras)
 
@@ -78,7 +78,7 @@ def connected(cameras: list[Camera]) -> list[Camera]:
 
 @asynccontextmanager
 async def watching(ledger: Path | None = None, **settings: object) -> AsyncIterator[Watching]:
-    """The plugin's source with these settings; `ledger` is the file that remembers."""
+    """Run the plugin's source with these settings; `ledger` is the file with the known cameras."""
     with TemporaryDirectory(prefix="ca-") as temporary:
         folder = Path(temporary)
         known = Ledger(ledger or folder / "cameras.json")

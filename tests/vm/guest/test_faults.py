@@ -1,4 +1,4 @@
-"""Each fault of the simulated webcam shows in the kernel as that of a real one does."""
+"""Faults of the simulated webcam, which the kernel sees as those of a real one."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -22,9 +22,9 @@ KeepBadBuffers = Callable[[], AbstractAsyncContextManager[None]]
 
 @pytest.fixture
 def keep_bad_buffers(root: Root) -> KeepBadBuffers:
-    """The driver hands on buffers with errors, flagged; by default, before Linux 6.14, it drops them silently.
+    """Let the driver return damaged buffers, flagged; before Linux 6.14 it drops them silently by default.
 
-    It holds for cameras that are plugged meanwhile.
+    Applies to cameras plugged in during the `async with`.
     """
     parameter = "/sys/module/uvcvideo/parameters/nodrop"
 
@@ -149,7 +149,7 @@ async def test_no_bandwidth_is_no_space_left(webcam: PlugWebcam) -> None:
 
 async def test_a_hanging_camera_answers_nothing(webcam: PlugWebcam) -> None:
     async with webcam(MJPEG) as camera:
-        # The driver asks for what it does not know yet: each of these questions would take its 5 s.
+        # The driver reads values not yet known; each request would take its time-out of 5 s.
         await control_values(camera.node)
         await camera.set_fault("hang")
         with anyio.fail_after(LIMIT_S):

@@ -1,4 +1,4 @@
-"""Tier 0 of a whole agent over the producer: what a client gets is what the camera sent."""
+"""Tier 0 of a whole agent over the producer: clients receive the pictures that the camera sent."""
 
 import io
 import time
@@ -26,7 +26,7 @@ LAYOUT = Layout(mjpeg=(SIZE,), yuyv=())
 
 
 class OneNode(api.CameraSource):
-    """Reports the camera at one node, without looking for any."""
+    """Source of the camera at one given node."""
 
     name = "one_node"
 
@@ -58,7 +58,7 @@ def plugin_for(node: Path) -> type[api.Plugin[api.Settings]]:
 
 
 def without_exif(jpeg: bytes) -> bytes:
-    """Without its first EXIF segment, found by hand: none of our own code."""
+    """Return `jpeg` without its first EXIF segment; independent of our own code."""
     at = jpeg.index(b"\xff\xe1")
     assert jpeg[at + 4 : at + 10] == b"Exif\0\0"
     return jpeg[:at] + jpeg[at + 2 + int.from_bytes(jpeg[at + 2 : at + 4], "big") :]

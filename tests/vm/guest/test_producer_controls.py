@@ -1,4 +1,4 @@
-"""Controls of a simulated USB webcam, as the producer sets them."""
+"""Controls of a simulated USB webcam, set by the producer."""
 
 import logging
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The producer on `vivid`, the kernel's test driver: raw formats and injected errors."""
+"""Producer on `vivid`, the kernel's test driver: raw formats and injected errors."""
 
 import io
 from fractions import Fraction
@@ -14,7 +14,7 @@ from v4l2_tier.device.capabilities import FrameSize, Intervals, PixelFormat, Spa
 from v4l2_tier.device.modes import RAW_FORMATS
 from v4l2_tier.settings import CaptureSettings
 
-#: vivid has these rates for this size on each kernel.
+#: Rates of vivid for this size, the same on each kernel.
 INTERVALS = (Intervals(Fraction(1, 10), Fraction(1, 10)),)
 
 
@@ -24,7 +24,7 @@ def formats(*codes: str) -> tuple[PixelFormat, ...]:
 
 
 def colours(jpeg: bytes) -> list[tuple[int, ...]]:
-    """In the middles of the eight bars, below the text."""
+    """Return the colours at the middles of the eight bars, below the text."""
     with Image.open(io.BytesIO(jpeg)) as image:
         shown = image.convert("RGB")
     found = [shown.getpixel((index * 80 + 40, 330)) for index in range(8)]
@@ -38,7 +38,7 @@ async def reason(camera: Captured) -> str:
 
 
 async def well(camera: Captured) -> None:
-    """Wait until it delivers again, through the broker's pauses."""
+    """Wait, through the broker's pauses, until the camera delivers again."""
     with anyio.fail_after(PATIENCE_S):
         while True:
             try:

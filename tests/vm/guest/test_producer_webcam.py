@@ -1,4 +1,4 @@
-"""The producer on a simulated USB webcam behind the real `uvcvideo` driver."""
+"""Producer on a simulated USB webcam behind the real `uvcvideo` driver."""
 
 import io
 import logging
@@ -31,7 +31,7 @@ FORMATS = offered(LAYOUT)
 
 
 async def until(camera: Captured, **counts: int) -> None:
-    """Wait until each of these has been counted so often."""
+    """Wait until each of these counts is reached."""
     with anyio.fail_after(PATIENCE_S):
         while True:
             counted = camera.dropped | camera.recoveries
@@ -62,7 +62,7 @@ async def test_the_capture_time_is_the_devices_and_never_too_late(webcam: PlugWe
         same = [each for each in sent if each.index % len(files) == number]
         assert any(each.started_ns / 1e9 - 0.25 < frame.captured_s < each.ended_ns / 1e9 for each in same)
         late_s.append(min((frame.captured_s - each.started_ns / 1e9 for each in same), key=abs))
-    # One interval is taken off for the exposure; what the emulated machine needs for a packet is put on.
+    # The producer subtracts one interval for the exposure; the emulated machine adds its time for a packet.
     assert min(late_s) < 0
 
 
@@ -107,7 +107,7 @@ async def test_raw_pictures_keep_their_colours(webcam: PlugWebcam) -> None:
 
 
 async def send_one(plugged: Webcam, fault: Fault) -> None:
-    """Let the camera send a bad picture, and good ones again."""
+    """Let the camera send a bad picture, then good ones again."""
     before = sum(each.fault == fault for each in await plugged.sent())
     await plugged.set_fault(fault)
     while sum(each.fault == fault for each in await plugged.sent()) == before:
@@ -117,7 +117,7 @@ async def send_one(plugged: Webcam, fault: Fault) -> None:
 
 @pytest.mark.parametrize(
     ("fault", "counted"),
-    # Pictures that the driver knows to be damaged it keeps to itself; what is seen is a gap in the numbers.
+    # The driver drops pictures that it knows to be damaged, which leaves a gap in the numbers.
     [("truncate", ("damaged",)), ("error_bit", ("device_error", "lost"))],
 )
 async def test_bad_pictures_are_dropped_and_counted(
@@ -128,7 +128,7 @@ async def test_bad_pictures_are_dropped_and_counted(
             files = plugged.pictures(SIZE)
             await camera.fresh()
             with anyio.fail_after(PATIENCE_S):
-                # Again, for a busy machine: a gap is not seen where the stream was restarted in it.
+                # Repeated for a busy machine: a restart of the stream within a gap hides it.
                 while not any(camera.dropped.get(name) for name in counted):
                     await send_one(plugged, fault)
                     with anyio.move_on_after(1):
@@ -178,7 +178,7 @@ async def test_unplugging_in_mid_stream_is_told_within_a_second(webcam: PlugWebc
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(wait)
             await anyio.sleep(0.5)
-            await plugged.unplug()  # returns when its nodes are gone
+            await plugged.unplug()  # waits until its nodes are gone
             gone_s = time.monotonic()
         assert took_s - gone_s < 1
         assert descriptors() == []

@@ -1,4 +1,4 @@
-"""What tests keep is there after a reboot."""
+"""Persistence of the folder `kept` across a reboot."""
 
 from pathlib import Path
 

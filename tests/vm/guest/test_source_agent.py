@@ -1,4 +1,4 @@
-"""The plugin in a whole agent: what clients see of a webcam that is plugged, unplugged and plugged again."""
+"""Plugin in a whole agent: a webcam is plugged in, unplugged and plugged in again, as clients see it."""
 
 import gc
 import os
@@ -79,7 +79,7 @@ async def test_an_unplugged_camera_ends_a_waiting_snapshot(webcam: PlugWebcam) -
 
 
 async def test_the_idle_agent_is_small(webcam: PlugWebcam) -> None:
-    """The plugin's own part, after a probe and before the first capture."""
+    """Memory of the plugin itself, after a probe and before the first capture."""
     before = resident_bytes()
     async with running_agent(config=CONFIG) as agent, agent.client("viewer") as client, webcam(LAYOUT):
         await until_status(client, "CONNECTED")

@@ -1,4 +1,4 @@
-"""What a device offers, as the probe reads it, is what v4l2-ctl prints."""
+"""Capabilities read by the probe, compared with v4l2-ctl's output."""
 
 import os
 import re
@@ -31,7 +31,7 @@ LAYOUTS = {
 
 
 async def usable(node: Path) -> Path:
-    """The node, when udev has given it to the group; right after a reload the driver's former entry may be seen."""
+    """Wait until udev has granted access, and return the node; after a reload, an old entry may remain for a moment."""
     with anyio.fail_after(60):
         while not os.access(node, os.R_OK | os.W_OK):
             await anyio.sleep(0.05)
@@ -45,7 +45,7 @@ def read(node: Path) -> Capabilities:
 
 
 def as_listed(capabilities: Capabilities) -> Rates:
-    """In v4l2-ctl's words; of the rates the time between frames and the rate with three decimals."""
+    """Return the formats in v4l2-ctl's notation, with rates as the time between frames and three decimals."""
     found: Rates = {}
     for each in capabilities.formats:
         sizes = found.setdefault(each.code, {})
@@ -88,7 +88,7 @@ async def compare_controls(node: Path) -> None:
     found = {each.name: each for each in read(node).controls}
     kinds = {"int": "integer", "bool": "boolean", "menu": "menu", "intmenu": "integer_menu"}
     kinds |= {"int64": "integer64", "bitmask": "bitmask", "button": "button"}
-    # Arrays have the kind of their elements; they are no image controls.
+    # Arrays have the kind of their elements, but are not image controls.
     wanted = {name: each for name, each in listed.items() if each["kind"] in kinds and "dims" not in each}
     assert found.keys() == wanted.keys()
     for name, each in wanted.items():
@@ -129,6 +129,6 @@ async def test_a_metadata_node_is_no_camera(webcam: PlugWebcam) -> None:
 
 
 async def test_the_drivers_own_default_is_a_camera_too(vivid: LoadVivid) -> None:
-    """Four inputs of all kinds, a tuner, sound; an overlay too where the kernel still has it."""
+    """Four inputs of all kinds, a tuner and sound; an overlay too if the kernel has it."""
     async with vivid(1, num_inputs=4, input_types=0xE4) as (camera,):
         assert isinstance(probe(await usable(camera.node)), Capabilities)

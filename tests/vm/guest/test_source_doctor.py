@@ -1,4 +1,4 @@
-"""`camera-agent doctor` beside a program that holds a camera."""
+"""`camera-agent doctor` while a program holds a camera."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Cameras that come and go: seen in time, one camera for its two nodes, by each way of noticing."""
+"""Hotplug: detected in time by each method, with one camera for its two nodes."""
 
 import os
 import socket
@@ -55,7 +55,7 @@ async def test_plug_and_unplug_are_told_soon_after_udev(webcam: PlugWebcam) -> N
         ours = [said.at_s for said in seen.said if said.topic == topic]
         late_s = [mine - their for mine, their in zip(ours, theirs, strict=True)]
         print(f"{topic} after udev's {action}: {late_s} s")  # noqa: T201 - a measurement
-        # A new camera settles for 0.3 s and is then asked what it offers, by an emulated processor on a busy host.
+        # A new camera settles for 0.3 s and is then probed, by an emulated processor on a busy host.
         assert median(late_s) < limit_s, late_s
     assert len(seen.said) == 8  # one camera, two nodes
 
@@ -115,20 +115,20 @@ async def test_vivids_cameras_are_told_apart(vivid: LoadVivid) -> None:
     assert ports == [camera.detected.fingerprint.port for camera in second]
     assert [camera.id for camera in first] == [camera.id for camera in second]
     assert not any(camera.ambiguous for camera in first)
-    assert all(camera.ambiguous for camera in second)  # nothing says that they are the same ones
+    assert all(camera.ambiguous for camera in second)  # nothing proves that they are the same cameras
 
 
 async def test_a_flood_of_events_is_survived(webcam: PlugWebcam, caplog: pytest.LogCaptureFixture) -> None:
-    """The socket's buffer overflows while the agent is busy elsewhere; a look at all devices makes up for it."""
+    """The socket's buffer overflows while the agent is busy; a scan of all devices compensates."""
     async with webcam(Layout(serial="CAM-1")) as camera, watching(hotplug="kernel") as seen:
         await seen.until_connected(1)
         (uevent,) = camera.device.glob(f"*/video4linux/{camera.node.name}/uevent")
         flood = f"for each in $(seq 50); do echo change > {uevent}; done"
         lost = NetlinkWatcher("kernel")
         with socket.socket(fileno=os.dup(lost._monitor.fileno())) as same:
-            # With the usual size it takes hundreds, each of which udev has to deal with afterwards.
+            # The default size would need hundreds of events, each of which udev must process.
             same.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        await camera.root.run("sh", "-c", flood)  # nobody reads `lost` meanwhile
+        await camera.root.run("sh", "-c", flood)  # `lost` is not read meanwhile
         with anyio.fail_after(60):
             noticed = await lost.wait()
         lost.close()

@@ -1,4 +1,4 @@
-"""Four cameras, two of them twins without serial numbers: ids through plugging in any order, and through a reboot."""
+"""Ids of four cameras, two of them twins without serial numbers, plugged in any order and across a reboot."""
 
 import json
 import os
@@ -39,7 +39,7 @@ async def four() -> AsyncIterator[dict[str, Webcam]]:
 
 
 def who_is_at(cameras: dict[str, Webcam], port: str) -> str:
-    """The physical camera on a USB port as udev names it, `...-usb-0:3:1.0`."""
+    """Return the physical camera on a USB port in udev's notation, `...-usb-0:3:1.0`."""
     number = int(port.split("usb-0:")[1].split(":", maxsplit=1)[0])
     plugged = {camera.port + 1: who for who, camera in cameras.items() if camera.nodes}
     return plugged[number]
@@ -50,7 +50,7 @@ def descriptors() -> int:
 
 
 class Truth:
-    """Whom each id was first given to, by the port that it was seen on."""
+    """Record of the physical camera that each id was first given to, by the port."""
 
     def __init__(self, cameras: dict[str, Webcam], seen: Watching) -> None:
         self._cameras = cameras
@@ -61,7 +61,7 @@ class Truth:
         self.certain = self.ambiguous = 0
 
     def check(self) -> None:
-        """Compare what was said since the last call; nothing may have been plugged since."""
+        """Check the events since the last call; call before anything else is plugged in."""
         for said in self._seen.said[self._checked :]:
             if said.topic != "camera.connected":
                 continue
@@ -78,7 +78,7 @@ class Truth:
         self._checked = len(self._seen.said)
 
     def done(self, what: str) -> None:
-        """Note down what is going to be done to a camera, for the story of a failure."""
+        """Record the next action on a camera, to explain a failure."""
         self._done.append((self._seen.clock.monotonic_s(), what))
 
     def _story(self) -> str:
@@ -153,7 +153,7 @@ async def test_before_the_reboot(four: dict[str, Webcam], kept: Path) -> None:
 async def test_after_a_reboot_in_another_order_the_ids_are_the_same(
     four: dict[str, Webcam], kept: Path
 ) -> None:
-    """The cameras with serials have been swapped meanwhile, the twins are on their ports; nodes are numbered anew."""
+    """The cameras with serials are swapped, the twins keep their ports, and the nodes have new numbers."""
     ids = json.loads((kept / "ids.json").read_text())
     for port, who in ((3, "twin2"), (0, "b"), (2, "twin1"), (1, "a")):
         await four[who].plug(port)

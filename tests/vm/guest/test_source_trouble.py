@@ -1,4 +1,4 @@
-"""Cameras that are there and do not work: noticed without any event, said, and over when they work again."""
+"""Connected cameras that fail: detected without an event, reported, and cleared once they work again."""
 
 import anyio
 import pytest
@@ -11,12 +11,12 @@ from tests.vm.guest.sources import Watching, watching
 from tests.vm.guest.vivid import LoadVivid
 
 FAST = Layout(mjpeg=(FrameSize(320, 240, (10,)),), yuyv=())
-#: The ladder's steps are within seconds, and the broker's pauses grow to 8 s.
+#: Time limit: the recovery steps take seconds, and the broker's pauses grow to 8 s.
 TROUBLE_LIMIT_S = 120
 
 
 async def need(camera: Camera) -> None:
-    """Somebody who wants pictures all the time, as a live stream does."""
+    """Request pictures continuously, like a live stream."""
     assert camera.frames is not None
     while True:
         try:

@@ -1,4 +1,4 @@
-"""The kernel's test driver behaves as the tests of raw formats and of errors expect."""
+"""Behaviour of the kernel's test driver that the tests of raw formats and errors rely on."""
 
 from pathlib import Path
 

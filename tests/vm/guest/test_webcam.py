@@ -1,4 +1,4 @@
-"""The simulated webcam is one: what the kernel, udev and v4l2-ctl say of it is what it says of itself."""
+"""Simulated webcam as the kernel, udev and v4l2-ctl see it, compared with its own state."""
 
 import json
 from pathlib import Path
@@ -70,7 +70,7 @@ async def test_pictures_come_at_the_rate_that_was_chosen(webcam: PlugWebcam) -> 
         await output_of("v4l2-ctl", "-d", camera.node, "--set-fmt-video", form, "--set-parm", "5")
         await output_of("v4l2-ctl", "-d", camera.node, "--stream-mmap", "--stream-count=11")
         sent = await camera.sent()
-    # Ten intervals of 200 ms, less what the first picture was late on a busy host; at 10 fps it would be 1 s.
+    # Ten intervals of 200 ms, minus the first picture's delay on a busy host; at 10 fps it would be 1 s.
     assert sent[10].started_ns - sent[0].started_ns > 1_200_000_000
 
 
@@ -106,7 +106,7 @@ async def test_twins_without_serials_differ_by_their_ports_only(webcam: PlugWebc
     assert "ID_SERIAL_SHORT" not in ours
     differing = {name for name in ours if ours[name] != others[name]}
     assert differing >= {"DEVPATH", "ID_PATH"}
-    # The rest is made of the path, or of what the node happens to be called.
+    # The other properties come from the path or from the node's name.
     assert differing <= {
         *(
             "DEVLINKS",

@@ -1,4 +1,4 @@
-"""One webcam, a whole agent with a media server: snapshots, a stream and a recording at once, and a cable that is pulled."""
+"""Whole agent with a media server and one webcam: snapshots, a stream and a recording at once, then an unplugged cable."""
 
 import time
 from collections.abc import AsyncIterator
@@ -15,7 +15,7 @@ from agent_core.testing import running_agent
 from tests.vm.cameras.layout import FrameSize, Layout
 from tests.vm.guest.cameras import PlugWebcam
 
-#: Small and slow, because H.264 is encoded by an emulated processor.
+#: Small and slow, because an emulated processor encodes H.264.
 LAYOUT = Layout(serial="CAM-1", mjpeg=(FrameSize(320, 240, (5,)),), yuyv=())
 CONFIG: dict[str, Any] = {
     "plugins": {
@@ -26,12 +26,12 @@ CONFIG: dict[str, Any] = {
     "recordings": {"start_timeout_s": 60},
 }
 LIMIT_S = 120
-#: Snapshots may wait for the emulator, which is busy with the encoder.
+#: Snapshots may be slow: the emulator is busy with the encoder.
 DEADLINE_MS = 30_000
 
 
 class Machine:
-    """An agent with one webcam, and its client."""
+    """Agent with one webcam, and its client."""
 
     def __init__(self, client: AgentClient, recordings: Path) -> None:
         self.client = client
@@ -90,7 +90,7 @@ async def test_snapshots_a_stream_and_a_recording_share_the_camera(
 
 
 async def read(url: str, duration_s: float) -> None:
-    """A reader of the stream, which must not end before its time."""
+    """Read the stream, which must not end early."""
     words = [
         "-rtsp_transport",
         "tcp",
@@ -142,7 +142,7 @@ async def test_a_pulled_cable_ends_what_waits_and_the_rest_goes_on_when_it_is_ba
 
 
 async def until_refused(agent: Machine, reasons: list[str]) -> None:
-    """Snapshots, one after the other, until one fails; each ends."""
+    """Take snapshots in sequence until one fails; each call ends."""
     while not reasons:
         try:
             await agent.snapshot()

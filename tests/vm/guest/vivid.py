@@ -1,4 +1,4 @@
-"""The kernel's own test driver: cameras with raw formats only, and errors on demand."""
+"""The kernel's test driver: cameras with only raw formats, and errors on demand."""
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -13,7 +13,7 @@ from tests.vm.guest.cameras import Root, settled
 __all__ = ("Injected", "LoadVivid", "Vivid", "loaded_vivid")
 
 DEVICE = Path("/sys/devices/platform/vivid.0")
-#: Only a capture node, none for output, teletext, radio and the rest.
+#: Create only capture nodes, and none for output, teletext or radio.
 CAPTURE_ONLY = "0x1"
 LOAD_LIMIT_S = 60
 Injected = Literal[
@@ -29,21 +29,21 @@ Injected = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Vivid:
-    """One of its cameras. All of them are one device in sysfs, with one by-path link for all and no serial."""
+    """Camera of vivid; all are one device in sysfs, with one by-path link and no serial number."""
 
     node: Path
     bus_info: str
     root: Root
 
     async def inject(self, what: Injected, value: int = 1) -> None:
-        """Set one of the driver's controls that cause errors.
+        """Set one of the driver's controls that inject errors.
 
-        After "disconnect" all calls fail, without an event, until the last user has closed the node.
+        After "disconnect", all calls fail, without an event, until the last program has closed the node.
         """
         await self.root.run("v4l2-ctl", "--device", str(self.node), "--set-ctrl", f"{what}={value}")
 
     async def hide(self) -> None:
-        """The node goes, and udev says so; a stream that has it open is not disturbed."""
+        """Remove the node, with udev's event; an open stream is not disturbed."""
         await self.root.run("mv", str(self.node), f"/dev/.{self.node.name}")
         await self._say("remove")
 
@@ -63,7 +63,7 @@ class LoadVivid(Protocol):
 
 
 def loaded_vivid(root: Root) -> LoadVivid:
-    """With one input of type 0 each camera is a plain webcam; the driver's own default is four inputs of all kinds."""
+    """Return the loader; by default each camera has one input of type 0, like a webcam, instead of the driver's four."""
 
     @asynccontextmanager
     async def load(
@@ -87,5 +87,5 @@ def loaded_vivid(root: Root) -> LoadVivid:
 
 
 def _folders() -> list[Path]:
-    """In sysfs, in the order in which the driver made them."""
+    """Return the folders in sysfs, in the order in which the driver created the nodes."""
     return sorted(DEVICE.glob("video4linux/video*"), key=lambda each: int(each.name[5:]))
