@@ -75,7 +75,7 @@ class AuthConfig(_Section):
     calls_per_s: float = Field(
         100.0, gt=0, description="sustained calls per second of one user at one address"
     )
-    calls_burst: int = Field(200, ge=1, description="calls that may exceed that rate at once")
+    calls_burst: int = Field(200, ge=1, description="largest burst of calls above that rate")
     failures_per_minute: int = Field(
         10, ge=1, description="failed attempts from one address before it must wait"
     )
@@ -85,7 +85,7 @@ class LoggingConfig(_Section):
     """Log on standard error."""
 
     level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="lowest level that is logged; reloaded on SIGHUP"
+        "info", description="lowest level that is logged; SIGHUP reloads it"
     )
     format: Literal["text", "json"] = Field("text", description="one line, or one JSON object, per record")
 
@@ -108,8 +108,12 @@ class StorageConfig(_Section):
     runtime_dir: Path = Field(
         default_factory=_runtime_home, description="folder of sockets; needs a short path; one per agent"
     )
-    snapshots_dir: Path | None = Field(None, description="default: snapshots in the state folder")
-    recordings_dir: Path | None = Field(None, description="default: recordings in the state folder")
+    snapshots_dir: Path | None = Field(
+        None, description="folder of snapshots; default: snapshots in the state folder"
+    )
+    recordings_dir: Path | None = Field(
+        None, description="folder of recordings; default: recordings in the state folder"
+    )
 
     @property
     def snapshots(self) -> Path:
@@ -255,7 +259,7 @@ class HealthConfig(_Section):
     )
     quarantine: Literal["spare_last_source", "always", "never"] = Field(
         "spare_last_source",
-        description="when not to load a plugin that blocked the event loop until the agent ended itself, three times in ten minutes: unless it provides the only cameras; always; never",
+        description="for plugins that made the watchdog end the agent three times in ten minutes; always: do not load them; never: load them; spare_last_source: load them only if no other plugin provides cameras",
     )
 
     failures: int = Field(
