@@ -3,8 +3,8 @@
 import json
 import math
 import shutil
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,9 @@ import anyio
 import anyio.abc
 import pytest
 from pydantic import Field
+from starlette.types import ASGIApp, Receive, Scope, Send
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
 
 from agent_core.api.placeholders import contract_placeholder
 from agent_core.api.session import add_session_methods
@@ -24,12 +27,15 @@ from agent_core.auth.secret import Secret
 from agent_core.auth.tokens import TokenAuthority
 from agent_core.base.errors import CaptureFailed, InvalidState
 from agent_core.base.events import EventBus
+from agent_core.base.socket_place import SocketPlace
+from agent_core.config import ServerConfig
 from agent_core.plugin.abc import RpcParams, RpcResult
 from agent_core.rpc.session import SharedParts
 from agent_core.rpc.sessions import Sessions
 from agent_core.rpc.table import Caller, Method, MethodTable
 from agent_core.rpc.topics import EventTopics
 from agent_core.testing import SimulatedClock
+from agent_core.web.server import RpcServer
 
 
 class EchoParams(RpcParams):
@@ -219,6 +225,62 @@ class Peer:
 
     async def close(self) -> None:
         await self._to_agent.aclose()
+
+
+async def hello(_scope: Scope, _receive: Receive, send: Send) -> None:
+    """Answer every request with `hi`."""
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+    await send({"type": "http.response.body", "body": b"hi"})
+
+
+Serve = Callable[..., AbstractAsyncContextManager[RpcServer]]
+
+
+@pytest.fixture
+def serve(toy: Toy) -> Serve:
+    """`async with serve(max_connections=2) as server`: the toy behind a port, with these server settings."""
+
+    @asynccontextmanager
+    async def serving(
+        *, http: ASGIApp = hello, local: Path | None = None, **settings: Any
+    ) -> AsyncIterator[RpcServer]:
+        place = SocketPlace(local, clock=toy.clock, mode=0o600) if local is not None else None
+        server = RpcServer(ServerConfig(port=0, **settings), toy.sessions, http, local=place)
+        async with anyio.create_task_group() as tasks:
+            with anyio.fail_after(10):
+                await tasks.start(server.run)
+            yield server
+            tasks.cancel_scope.cancel()
+
+    return serving
+
+
+def url(server: RpcServer, path: str = "/ws", scheme: str = "ws") -> str:
+    return f"{scheme}://127.0.0.1:{server.port}{path}"
+
+
+async def call(socket: ClientConnection, method: str, **params: object) -> Any:
+    """Return the whole reply; only for sockets with nothing else under way."""
+    await socket.send(json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}))
+    with anyio.fail_after(10):
+        return json.loads(await socket.recv())
+
+
+async def close_code(socket: ClientConnection) -> int:
+    """Read until the server closes, and return its code: 1006 without a close frame."""
+    with anyio.fail_after(20):
+        try:
+            while True:
+                await socket.recv()
+        except ConnectionClosed as error:
+            return error.rcvd.code if error.rcvd else 1006
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait until `condition` holds."""
+    with anyio.fail_after(20):
+        while not condition():
+            await anyio.sleep(0.005)
 
 
 @pytest.fixture

@@ -10,29 +10,24 @@ import socket
 import ssl
 import struct
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import anyio
 import anyio.lowlevel
 import pytest
-from starlette.types import ASGIApp, Receive, Scope, Send
-from websockets.asyncio.client import ClientConnection, connect, unix_connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from starlette.types import Receive, Scope, Send
+from websockets.asyncio.client import connect, unix_connect
+from websockets.exceptions import InvalidStatus
 
-from agent_core.base.socket_place import LOOK_S, SocketPlace
-from agent_core.config import ServerConfig
+from agent_core.base.socket_place import LOOK_S
 from agent_core.web.peer import _taken_bytes
 from agent_core.web.server import RpcServer
+from tests.toy_server import Serve, Toy, call, close_code, until, url
 
 if TYPE_CHECKING:
     from anyio.abc import SocketStream
-
-    from tests.toy_server import Toy
-
-Serve = Callable[..., AbstractAsyncContextManager[RpcServer]]
 
 UPGRADE = (
     b"GET /ws HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -55,53 +50,6 @@ async def endless(scope: Scope, receive: Receive, send: Send) -> None:
         while (await receive())["type"] != "http.disconnect":
             pass
         tasks.cancel_scope.cancel()
-
-
-async def hello(scope: Scope, receive: Receive, send: Send) -> None:
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
-    await send({"type": "http.response.body", "body": b"hi"})
-
-
-@pytest.fixture
-def serve(toy: "Toy") -> Serve:
-    @asynccontextmanager
-    async def serving(
-        *, http: ASGIApp = hello, local: Path | None = None, **settings: Any
-    ) -> AsyncIterator[RpcServer]:
-        place = SocketPlace(local, clock=toy.clock, mode=0o600) if local is not None else None
-        server = RpcServer(ServerConfig(port=0, **settings), toy.sessions, http, local=place)
-        async with anyio.create_task_group() as tasks:
-            with anyio.fail_after(10):
-                await tasks.start(server.run)
-            yield server
-            tasks.cancel_scope.cancel()
-
-    return serving
-
-
-def url(server: RpcServer) -> str:
-    return f"ws://127.0.0.1:{server.port}/ws"
-
-
-async def call(client: ClientConnection, method: str, **params: object) -> Any:
-    await client.send(json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}))
-    with anyio.fail_after(10):
-        return json.loads(await client.recv())
-
-
-async def close_code(client: ClientConnection) -> int:
-    with anyio.fail_after(20):
-        try:
-            while True:
-                await client.recv()
-        except ConnectionClosed as error:
-            return error.rcvd.code if error.rcvd else 1006
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    with anyio.fail_after(20):
-        while not condition():
-            await anyio.sleep(0.005)
 
 
 async def answer(server: RpcServer, sent: bytes) -> bytes:
@@ -154,7 +102,7 @@ HANDSHAKES = {
 
 @pytest.mark.parametrize(("sent", "status"), HANDSHAKES.values(), ids=HANDSHAKES)
 async def test_every_handshake_is_answered_and_closed(
-    serve: Serve, toy: "Toy", caplog: pytest.LogCaptureFixture, sent: bytes, status: int
+    serve: Serve, toy: Toy, caplog: pytest.LogCaptureFixture, sent: bytes, status: int
 ) -> None:
     async with serve() as server:
         received = await answer(server, sent)
@@ -220,7 +168,7 @@ async def test_a_refused_origin_is_one_line_that_says_which(
 
 
 async def test_the_oldest_stranger_gives_way_and_who_has_authenticated_does_not(
-    serve: Serve, toy: "Toy"
+    serve: Serve, toy: Toy
 ) -> None:
     async with AsyncExitStack() as held:
         server = await held.enter_async_context(serve(max_unauthenticated_connections=5))
@@ -290,7 +238,7 @@ async def test_a_download_does_not_give_way(serve: Serve) -> None:
                 received += len(await peer.receive())
 
 
-async def test_who_does_not_read_is_dropped(serve: Serve, toy: "Toy") -> None:
+async def test_who_does_not_read_is_dropped(serve: Serve, toy: Toy) -> None:
     async with serve(stall_s=0.3) as server, connect(url(server)) as other:
         with unreading(server) as deaf:
             with anyio.fail_after(20):
@@ -347,7 +295,7 @@ async def test_what_a_slow_peer_has_taken_is_seen(certificate: tuple[Path, Path]
         writer.transport.abort()
 
 
-async def test_pings_of_a_peer_that_does_not_read_are_not_stored(serve: Serve, toy: "Toy") -> None:
+async def test_pings_of_a_peer_that_does_not_read_are_not_stored(serve: Serve, toy: Toy) -> None:
     """Each would be answered into a buffer that nobody empties, and no call is charged for it."""
     ping = bytes([0x89, 0x80 | 125]) + bytes(4 + 125)
     async with serve(stall_s=0.3) as server:
@@ -363,7 +311,7 @@ async def test_pings_of_a_peer_that_does_not_read_are_not_stored(serve: Serve, t
             await until(lambda: not toy.sessions)
 
 
-async def test_the_local_socket_is_outside_the_counts(serve: Serve, toy: "Toy", tmp_path: Path) -> None:
+async def test_the_local_socket_is_outside_the_counts(serve: Serve, toy: Toy, tmp_path: Path) -> None:
     path = tmp_path / "agent.sock"
     async with AsyncExitStack() as held:
         server = await held.enter_async_context(serve(local=path, max_connections=1))
@@ -378,7 +326,7 @@ async def test_the_local_socket_is_outside_the_counts(serve: Serve, toy: "Toy", 
     assert not path.exists()
 
 
-async def test_a_local_socket_that_vanishes_is_made_again(serve: Serve, toy: "Toy", tmp_path: Path) -> None:
+async def test_a_local_socket_that_vanishes_is_made_again(serve: Serve, toy: Toy, tmp_path: Path) -> None:
     path = tmp_path / "run" / "agent.sock"
     async with serve(local=path):
         async with unix_connect(str(path), "ws://localhost/ws") as before:
@@ -395,7 +343,7 @@ async def test_a_local_socket_that_vanishes_is_made_again(serve: Serve, toy: "To
 
 
 async def test_failed_logins_of_the_network_are_not_those_of_the_local_socket(
-    serve: Serve, toy: "Toy", tmp_path: Path
+    serve: Serve, toy: Toy, tmp_path: Path
 ) -> None:
     path = tmp_path / "agent.sock"
     async with serve(local=path) as server:

@@ -4,72 +4,21 @@ import asyncio
 import json
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.lowlevel
 import httpx
 import pytest
-from starlette.types import ASGIApp, Receive, Scope, Send
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from starlette.types import Receive, Scope, Send
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from agent_core.base.errors import StartFailed
 from agent_core.config import ServerConfig
 from agent_core.web.server import RpcServer
-
-if TYPE_CHECKING:
-    from tests.toy_server import Toy
-
-Serve = Callable[..., AbstractAsyncContextManager[RpcServer]]
-
-
-async def hello(scope: Scope, receive: Receive, send: Send) -> None:
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
-    await send({"type": "http.response.body", "body": b"hi"})
-
-
-@pytest.fixture
-def serve(toy: "Toy") -> Serve:
-    @asynccontextmanager
-    async def serving(*, http: ASGIApp = hello, **settings: Any) -> AsyncIterator[RpcServer]:
-        server = RpcServer(ServerConfig(port=0, **settings), toy.sessions, http)
-        async with anyio.create_task_group() as tasks:
-            with anyio.fail_after(5):
-                await tasks.start(server.run)
-            yield server
-            tasks.cancel_scope.cancel()
-
-    return serving
-
-
-def url(server: RpcServer, path: str = "/ws", scheme: str = "ws") -> str:
-    return f"{scheme}://127.0.0.1:{server.port}{path}"
-
-
-async def call(socket: ClientConnection, method: str, **params: object) -> Any:
-    await socket.send(json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}))
-    with anyio.fail_after(5):
-        return json.loads(await socket.recv())
-
-
-async def closed(socket: ClientConnection) -> int:
-    """The close code; what arrives before it is read."""
-    with anyio.fail_after(5):
-        try:
-            while True:
-                await socket.recv()
-        except ConnectionClosed as error:
-            return error.rcvd.code if error.rcvd else 1006
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    with anyio.fail_after(5):
-        while not condition():
-            await anyio.sleep(0.005)
+from tests.toy_server import Serve, Toy, call, close_code, hello, until, url
 
 
 async def test_sockets_and_requests_share_a_port(serve: Serve) -> None:
@@ -81,7 +30,7 @@ async def test_sockets_and_requests_share_a_port(serve: Serve) -> None:
         assert "server" not in response.headers
 
 
-async def test_a_busy_port_is_a_start_failure(serve: Serve, toy: "Toy") -> None:
+async def test_a_busy_port_is_a_start_failure(serve: Serve, toy: Toy) -> None:
     async with serve() as server:
         second = RpcServer(ServerConfig(port=server.port), toy.sessions, hello)
         with pytest.raises(StartFailed) as caught:
@@ -91,7 +40,7 @@ async def test_a_busy_port_is_a_start_failure(serve: Serve, toy: "Toy") -> None:
             _ = second.port
 
 
-async def test_at_the_end_every_socket_is_told_1012(serve: Serve, toy: "Toy") -> None:
+async def test_at_the_end_every_socket_is_told_1012(serve: Serve, toy: Toy) -> None:
     async with AsyncExitStack() as stack:
         async with serve() as server:
             clients = [await stack.enter_async_context(connect(url(server))) for _ in range(50)]
@@ -101,14 +50,14 @@ async def test_at_the_end_every_socket_is_told_1012(serve: Serve, toy: "Toy") ->
             assert len(toy.sessions) == 50
             began_s = anyio.current_time()
         assert anyio.current_time() - began_s < 5
-        assert [await closed(client) for client in clients] == [1012] * 50
+        assert [await close_code(client) for client in clients] == [1012] * 50
         assert toy.doors.cancelled == 1
         assert len(toy.sessions) == 0
         with pytest.raises(OSError, match=r"refused|failed"):
             await anyio.connect_tcp("127.0.0.1", server.port)
 
 
-async def test_a_peer_that_does_not_read_holds_up_nobody_and_not_the_end(serve: Serve, toy: "Toy") -> None:
+async def test_a_peer_that_does_not_read_holds_up_nobody_and_not_the_end(serve: Serve, toy: Toy) -> None:
     async with AsyncExitStack() as stack:
         async with serve() as server:
             deaf = await stack.enter_async_context(connect(url(server), max_queue=1))
@@ -126,13 +75,13 @@ async def test_a_peer_that_does_not_read_holds_up_nobody_and_not_the_end(serve: 
             assert deaf_session._calls_seen < 21
             began_s = anyio.current_time()
         assert anyio.current_time() - began_s < 5
-        assert await closed(other) == 1012
+        assert await close_code(other) == 1012
         assert len(toy.sessions) == 0
         deaf.transport.resume_reading()
-        assert await closed(deaf) == 1006
+        assert await close_code(deaf) == 1006
 
 
-async def test_a_closed_socket_cancels_its_calls(serve: Serve, toy: "Toy") -> None:
+async def test_a_closed_socket_cancels_its_calls(serve: Serve, toy: Toy) -> None:
     async with serve() as server:
         async with connect(url(server)) as client:
             await call(client, "authenticate", auth_token=toy.token())
@@ -142,7 +91,7 @@ async def test_a_closed_socket_cancels_its_calls(serve: Serve, toy: "Toy") -> No
         await until(lambda: len(toy.sessions) == 0)
 
 
-async def test_concurrent_calls_come_back_out_of_order(serve: Serve, toy: "Toy") -> None:
+async def test_concurrent_calls_come_back_out_of_order(serve: Serve, toy: Toy) -> None:
     async with serve() as server, connect(url(server)) as client:
         await call(client, "authenticate", auth_token=toy.token())
         await client.send('{"jsonrpc":"2.0","id":"slow","method":"wait"}')
@@ -151,7 +100,7 @@ async def test_concurrent_calls_come_back_out_of_order(serve: Serve, toy: "Toy")
         assert json.loads(await client.recv())["id"] == "slow"
 
 
-async def test_expiry_on_a_live_socket(serve: Serve, toy: "Toy") -> None:
+async def test_expiry_on_a_live_socket(serve: Serve, toy: Toy) -> None:
     async with serve() as server, connect(url(server)) as client:
         await call(client, "authenticate", auth_token=toy.token(lifetime_s=60))
         await call(client, "subscribe_events", topics=["camera.connected"])
@@ -163,14 +112,14 @@ async def test_expiry_on_a_live_socket(serve: Serve, toy: "Toy") -> None:
 async def test_only_text_frames(serve: Serve) -> None:
     async with serve() as server, connect(url(server)) as client:
         await client.send(b'{"jsonrpc":"2.0","id":1,"method":"ping"}')
-        assert await closed(client) == 1003
+        assert await close_code(client) == 1003
 
 
 async def test_messages_have_a_size_limit(serve: Serve) -> None:
     async with serve(max_message_bytes=2000) as server, connect(url(server)) as client:
         assert (await call(client, "ping"))["result"] == "pong"
         await client.send(" " * 2001)
-        assert await closed(client) == 1009
+        assert await close_code(client) == 1009
 
 
 @pytest.mark.parametrize(
@@ -197,7 +146,7 @@ async def test_other_paths_have_no_socket(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("setting", ["max_connections", "max_connections_per_address"])
-async def test_connections_are_limited(serve: Serve, toy: "Toy", setting: str) -> None:
+async def test_connections_are_limited(serve: Serve, toy: Toy, setting: str) -> None:
     async with serve(**{setting: 2}) as server, connect(url(server)) as first, connect(url(server)) as second:
         for each in (first, second):
             await call(each, "authenticate", auth_token=toy.token())
@@ -224,7 +173,7 @@ async def test_a_connection_without_a_request_is_closed(serve: Serve, sent: byte
         assert (await call(client, "ping"))["result"] == "pong"
 
 
-async def test_the_server_pings_and_drops_who_does_not_answer(serve: Serve, toy: "Toy") -> None:
+async def test_the_server_pings_and_drops_who_does_not_answer(serve: Serve, toy: Toy) -> None:
     async with serve(ping_interval_s=0.1) as server, connect(url(server), ping_interval=None) as client:
         async with await anyio.connect_tcp("127.0.0.1", server.port) as mute:
             await mute.send(
