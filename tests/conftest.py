@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,27 +11,18 @@ import anyio
 import anyio.abc
 import pytest
 
-from agent_core.api.session import add_session_methods
-from agent_core.auth.api_keys import ApiKeys
-from agent_core.auth.authenticator import Authenticator
-from agent_core.auth.limits import FailureThrottle, RateLimiter
-from agent_core.auth.links import DownloadLinks
 from agent_core.auth.roles import Role
-from agent_core.auth.secret import Secret
-from agent_core.auth.tokens import TokenAuthority
-from agent_core.base.clock import SystemClock
 from agent_core.base.errors import CaptureFailed, NotFound
-from agent_core.base.events import EventBus
 from agent_core.config import ServerConfig
 from agent_core.media.downloads import DirectoryFiles, Downloads
 from agent_core.plugin.abc import RpcParams
 from agent_core.recordings.store import RecordingStore
-from agent_core.rpc.session import SharedParts
-from agent_core.rpc.sessions import Sessions
 from agent_core.rpc.table import Caller, Method, MethodTable
 from agent_core.rpc.topics import EventTopics
+from agent_core.testing import SimulatedClock
 from agent_core.web.routes import web_app
 from agent_core.web.server import RpcServer
+from tests.toy_server import Toy
 
 PICTURE = b"\xff\xd8" + bytes(range(256)) * 400 + b"\xff\xd9"
 
@@ -66,58 +57,43 @@ class Raw:
     http: str
 
 
-class AheadClock(SystemClock):
-    """Its moments are `ahead` of the real ones."""
+def toy_topics() -> EventTopics:
+    """Return topics rendered as they are published, without those of one recording's start and stop."""
+    topics = EventTopics()
+    for topic in topics.names:
+        if topic not in ("recording.started", "recording.stopped"):
+            topics.register(topic, lambda payload, _at: payload)
+    return topics
 
-    ahead = timedelta()
 
-    def now(self) -> datetime:
-        return super().now() + self.ahead
+class ToyAgent(Toy):
+    """Toy with cameras and downloads, behind a port.
 
-
-class ToyAgent:
-    """`url` is there while it runs. `snapshot_url` and `snapshot_size` replace what take_snapshot returns."""
+    Attributes:
+        url: address of the WebSocket while it runs.
+        snapshot_url: `download_url` that `take_snapshot` returns instead of the real one.
+        snapshot_size: `file_size` that `take_snapshot` returns instead of the real one.
+        asked: parameters of each call of `take_snapshot`.
+        waiting: set by a call of `wait`.
+    """
 
     def __init__(self, state_dir: Path) -> None:
-        self.state_dir = state_dir
-        self.clock = AheadClock()
-        self.secret = Secret.load(state_dir / "secret")
-        self.tokens = TokenAuthority(self.secret, self.clock)
+        auth = {"calls_per_s": 10_000, "calls_burst": 10_000, "failures_per_minute": 100}
+        super().__init__(
+            state_dir,
+            table=MethodTable(self._methods()),
+            topics=toy_topics(),
+            sections={"auth": auth},
+            clock=SimulatedClock(datetime.now(UTC)),
+        )
         self.snapshots = state_dir / "snapshots"
         self.recordings = RecordingStore(state_dir / "recordings")
-        self.links = DownloadLinks(self.secret.derive("download links"), self.clock)
-        self.bus = EventBus(self.clock)
         self.waiting = anyio.Event()
         self.url = ""
         self.snapshot_url: str | None = None
         self.snapshot_size: int | None = None
         self.asked: list[dict[str, Any]] = []
         self.cameras = [self._camera("camera0", "Front door"), self._camera("camera1", "Yard\x1b[31m")]
-        self.table = MethodTable(self._methods())
-        self.authenticator = Authenticator(
-            self.tokens, ApiKeys(state_dir / "api_keys.json", self.clock), FailureThrottle(100, self.clock)
-        )
-        self.sessions = self._sessions()
-        add_session_methods(self.table, self.sessions, title="toy", version="0")
-
-    def _sessions(self) -> Sessions:
-        topics = EventTopics()
-        for topic in topics.names:
-            if topic not in ("recording.started", "recording.stopped"):
-                topics.register(topic, lambda payload, _at: payload)
-        return Sessions(
-            SharedParts(
-                table=self.table,
-                authenticator=self.authenticator,
-                limiter=RateLimiter(10_000, 10_000, self.clock),
-                bus=self.bus,
-                topics=topics,
-                clock=self.clock,
-            )
-        )
-
-    def token(self, role: Role = Role.ADMIN, lifetime_s: float = 60) -> str:
-        return self.tokens.create("test", role, lifetime_s)
 
     def subscribed(self) -> dict[str, int]:
         return self.sessions.topic_counts()
@@ -127,7 +103,7 @@ class ToyAgent:
         http = web_app(
             ready=lambda: True,
             metrics=lambda: (),
-            gate=self.authenticator,
+            gate=self.auth,
             links=self.links,
             open_download=downloads.open,
         )

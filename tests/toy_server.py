@@ -1,9 +1,9 @@
-"""A toy agent: a method table over nothing, a clock that is told the time, peers without sockets."""
+"""A toy server: the real sessions over methods of its own, behind memory streams or a port."""
 
 import json
 import math
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,19 +19,15 @@ from websockets.exceptions import ConnectionClosed
 
 from agent_core.api.placeholders import contract_placeholder
 from agent_core.api.session import add_session_methods
+from agent_core.app.foundation import Foundation
+from agent_core.app.wiring_server import ClientAccess, build_sessions
 from agent_core.auth.api_keys import ApiKeys
-from agent_core.auth.authenticator import Authenticator
-from agent_core.auth.limits import FailureThrottle, RateLimiter
 from agent_core.auth.roles import Role
-from agent_core.auth.secret import Secret
-from agent_core.auth.tokens import TokenAuthority
 from agent_core.base.errors import CaptureFailed, InvalidState
 from agent_core.base.events import EventBus
 from agent_core.base.socket_place import SocketPlace
-from agent_core.config import ServerConfig
+from agent_core.config import AgentConfig, ServerConfig
 from agent_core.plugin.abc import RpcParams, RpcResult
-from agent_core.rpc.session import SharedParts
-from agent_core.rpc.sessions import Sessions
 from agent_core.rpc.table import Caller, Method, MethodTable
 from agent_core.rpc.topics import EventTopics
 from agent_core.testing import SimulatedClock
@@ -125,34 +121,55 @@ def toy_table(doors: Doors) -> MethodTable:
     )
 
 
-class Toy:
-    """Everything a session needs, wired as the agent wires it."""
+def toy_topics() -> EventTopics:
+    """Return the topics that tests publish on, rendered as they are."""
+    topics = EventTopics()
+    for topic in ("camera.connected", "camera.disconnected", "camera_status_update", "system.health"):
+        topics.register(topic, lambda payload, _at: payload)
+    return topics
 
-    def __init__(self, state_dir: Path, *, calls_per_s: float = 1000.0, burst: int = 100000) -> None:
-        self.clock = SimulatedClock()
-        self.secret = Secret.load(state_dir / "secret")
-        self.tokens = TokenAuthority(self.secret, self.clock)
-        self.keys = ApiKeys(state_dir / "api_keys.json", self.clock)
-        self.auth = Authenticator(self.tokens, self.keys, FailureThrottle(10, self.clock))
+
+#: Limits of the tests that reach limits.
+NARROW: Mapping[str, Mapping[str, int]] = {
+    "auth": {"calls_per_s": 1000, "calls_burst": 100_000, "failures_per_minute": 10},
+    "server": {"max_calls": 4, "max_queued_events": 3},
+}
+
+
+class Toy:
+    """Everything a session needs, by the application's own builders.
+
+    Args:
+        state_dir: folder of the secret and of the keys.
+        table: methods; those of `toy_table` by default.
+        topics: topics; those of `toy_topics` by default.
+        sections: sections of the configuration.
+        clock: a simulated clock by default.
+    """
+
+    def __init__(
+        self,
+        state_dir: Path,
+        *,
+        table: MethodTable | None = None,
+        topics: EventTopics | None = None,
+        sections: Mapping[str, Mapping[str, Any]] = NARROW,
+        clock: SimulatedClock | None = None,
+    ) -> None:
+        self.state_dir = state_dir
+        self.clock = clock or SimulatedClock()
         self.bus = EventBus(self.clock)
-        self.topics = EventTopics()
+        config = AgentConfig.model_validate({**sections, "storage": {"state_dir": state_dir}})
+        foundation = Foundation(config, self.bus, self.clock)
+        access = ClientAccess.load(foundation)
+        self.tokens, self.auth, self.links = access.tokens, access.authenticator, access.links
+        #: Another process's view of the same file.
+        self.keys = ApiKeys(config.storage.api_keys_file, self.clock)
         self.doors = Doors()
-        self.table = toy_table(self.doors)
-        self.sessions = Sessions(
-            SharedParts(
-                table=self.table,
-                authenticator=self.auth,
-                limiter=RateLimiter(calls_per_s, burst, self.clock),
-                bus=self.bus,
-                topics=self.topics,
-                clock=self.clock,
-                max_calls=4,
-                max_queued_events=3,
-            )
-        )
+        self.table = table or toy_table(self.doors)
+        self.topics = topics or toy_topics()
+        self.sessions = build_sessions(foundation, self.auth, self.table, self.topics)
         add_session_methods(self.table, self.sessions, title="toy", version="0")
-        for topic in ("camera.connected", "camera.disconnected", "camera_status_update", "system.health"):
-            self.topics.register(topic, lambda payload, _at: payload)
 
     def token(self, role: Role = Role.ADMIN, lifetime_s: float = 3600) -> str:
         return self.tokens.create("someone", role, lifetime_s)
@@ -172,6 +189,12 @@ class Toy:
     async def _serve(self, stream: "_MemoryStream", address: str, peer: "Peer") -> None:
         await self.sessions.serve(stream, address)
         peer.ended.set()
+
+
+def limited(state_dir: Path, *, calls_per_s: float, burst: int) -> Toy:
+    """Return a toy with these limits of calls."""
+    auth = {"calls_per_s": calls_per_s, "calls_burst": burst}
+    return Toy(state_dir, sections={**NARROW, "auth": auth})
 
 
 class _MemoryStream:

@@ -26,7 +26,7 @@ from agent_core.web.server import LazyApp, RpcServer
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-__all__ = ("ClientAccess", "build_server")
+__all__ = ("ClientAccess", "build_server", "build_sessions")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ def build_server(
     """Return the server with all its methods and topics; the providers' names must have been checked."""
     table = MethodTable(core_methods(controller, access.links.sign))
     topics = core_topics(controller, access.links.sign)
-    sessions = _sessions(foundation, access.authenticator, table, topics)
+    sessions = build_sessions(foundation, access.authenticator, table, topics)
     add_session_methods(table, sessions, title="camera-agent", version=__version__)
     _add_from_plugins(table, topics, providers)
     config = foundation.config
@@ -71,9 +71,10 @@ def build_server(
     )
 
 
-def _sessions(
+def build_sessions(
     foundation: Foundation, authenticator: Authenticator, table: MethodTable, topics: EventTopics
 ) -> Sessions:
+    """Return the sessions of clients that call the methods of `table`, limited as configured."""
     config = foundation.config
     return Sessions(
         SharedParts(

@@ -160,7 +160,7 @@ def test_noise_is_never_a_crash(tokens: TokenAuthority, clock: SimulatedClock) -
 
 def test_api_keys_are_stored_as_hashes_only(toy: "Toy", tmp_path: Path) -> None:
     key = toy.keys.create("robot", Role.OPERATOR)
-    path = tmp_path / "state" / "api_keys.json"
+    path = tmp_path / "state" / "api-keys.json"
     assert key.startswith("ck_")
     assert len(key) == 46
     assert key not in path.read_text()
@@ -175,7 +175,7 @@ def test_a_key_revoked_elsewhere_ends_at_once(toy: "Toy", tmp_path: Path) -> Non
 
     key = toy.keys.create("robot", Role.OPERATOR)
     toy.auth.authenticate(key, "a")
-    elsewhere = ApiKeys(tmp_path / "state" / "api_keys.json", toy.clock)
+    elsewhere = ApiKeys(tmp_path / "state" / "api-keys.json", toy.clock)
     elsewhere.revoke("robot")
     with pytest.raises(AuthenticationFailed) as caught:
         toy.auth.authenticate(key, "a")
@@ -196,12 +196,12 @@ def test_keys_expire_and_a_broken_file_holds_none(
     with pytest.raises(AuthenticationFailed) as caught:
         toy.keys.verify(key)
     assert caught.value.reason == "api_key_expired"
-    (tmp_path / "state" / "api_keys.json").write_text('{"keys": [' + key)
+    (tmp_path / "state" / "api-keys.json").write_text('{"keys": [' + key)
     with pytest.raises(AuthenticationFailed) as caught:
         toy.keys.verify(key)
     assert caught.value.reason == "api_key_invalid"
     assert key not in caplog.text
-    (tmp_path / "state" / "api_keys.json").unlink()
+    (tmp_path / "state" / "api-keys.json").unlink()
     assert toy.keys.list() == ()
 
 

@@ -5,7 +5,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 
@@ -275,7 +275,7 @@ async def test_waiting_outlives_the_token(recording: Recording, cli: "Cli", home
     async with running(cli, "record", "start", "camera0", "--wait", "--token-file", "token") as ended:
         await looked(recording)
         file.write_text(recording.toy.token(lifetime_s=86_400))
-        recording.toy.clock.ahead = timedelta(hours=1)
+        recording.toy.clock.step_wall_clock(3600)
         await looked(recording, recording.looks + 2)
         recording.end()
     assert ended[0].code == 0, ended[0].err
@@ -288,7 +288,7 @@ async def test_an_expired_token_without_another_is_code_4(
     (home.path / "token").write_text(recording.toy.token())
     async with running(cli, "record", "start", "camera0", "--wait", "--token-file", "token") as ended:
         await looked(recording)
-        recording.toy.clock.ahead = timedelta(hours=1)
+        recording.toy.clock.step_wall_clock(3600)
     assert ended[0].code == 4
     assert "expired" in ended[0].lines[0]
 

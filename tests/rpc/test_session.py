@@ -1,7 +1,7 @@
 import json
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -9,9 +9,7 @@ import pytest
 
 from agent_core.auth.roles import Role
 from agent_core.base.logging import _TextFormatter
-
-if TYPE_CHECKING:
-    from tests.toy_server import Peer, Toy
+from tests.toy_server import Peer, Toy, limited
 
 
 async def settle() -> None:
@@ -20,19 +18,19 @@ async def settle() -> None:
         await anyio.lowlevel.checkpoint()
 
 
-async def signed_in(toy: "Toy", peer: "Peer", **token: Any) -> None:
+async def signed_in(toy: Toy, peer: Peer, **token: Any) -> None:
     reply = await peer.call("authenticate", auth_token=toy.token(**token))
     assert reply["result"]["authenticated"] is True
 
 
-async def test_ping_needs_no_one(toy: "Toy") -> None:
+async def test_ping_needs_no_one(toy: Toy) -> None:
     async with toy.peer() as peer:
         assert await peer.call("ping") == {"jsonrpc": "2.0", "id": "call", "result": "pong"}
         await peer.send('{"jsonrpc":"2.0","id":null,"method":"ping","params":[]}')
         assert await peer.receive() == {"jsonrpc": "2.0", "id": None, "result": "pong"}
 
 
-async def test_authenticate_answers_as_the_contract_says(toy: "Toy") -> None:
+async def test_authenticate_answers_as_the_contract_says(toy: Toy) -> None:
     async with toy.peer() as peer:
         result = await peer.result("authenticate", auth_token=toy.token(Role.OPERATOR, 60))
         session_id = result.pop("session_id")
@@ -49,7 +47,7 @@ async def test_authenticate_answers_as_the_contract_says(toy: "Toy") -> None:
         assert (await peer.result("whoami"))["text"] == "robot"
 
 
-async def test_a_failed_attempt_changes_nothing(toy: "Toy", caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_failed_attempt_changes_nothing(toy: Toy, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     async with toy.peer() as peer:
         await signed_in(toy, peer)
@@ -61,7 +59,7 @@ async def test_a_failed_attempt_changes_nothing(toy: "Toy", caplog: pytest.LogCa
     assert "ck_wrong" not in caplog.text
 
 
-async def test_calls_behind_authenticate_in_the_pipe_are_authenticated(toy: "Toy") -> None:
+async def test_calls_behind_authenticate_in_the_pipe_are_authenticated(toy: Toy) -> None:
     async with toy.peer() as peer:
         await peer.post(1, "authenticate", auth_token=toy.token())
         await peer.post(2, "echo", text="x")
@@ -79,7 +77,7 @@ async def test_calls_behind_authenticate_in_the_pipe_are_authenticated(toy: "Toy
         assert replies[1]["result"] == {"text": "positionalpositional"}
 
 
-async def test_replies_overtake_each_other(toy: "Toy") -> None:
+async def test_replies_overtake_each_other(toy: Toy) -> None:
     async with toy.peer() as peer:
         await signed_in(toy, peer)
         await peer.post("slow", "wait")
@@ -88,7 +86,7 @@ async def test_replies_overtake_each_other(toy: "Toy") -> None:
         assert (await peer.receive())["id"] == "slow"
 
 
-async def test_notifications_run_and_are_not_answered(toy: "Toy") -> None:
+async def test_notifications_run_and_are_not_answered(toy: Toy) -> None:
     async with toy.peer() as peer:
         await signed_in(toy, peer)
         await peer.send({"jsonrpc": "2.0", "method": "wait"})
@@ -99,7 +97,7 @@ async def test_notifications_run_and_are_not_answered(toy: "Toy") -> None:
         assert toy.doors.entered == 1
 
 
-async def test_past_the_cap_a_call_is_refused_at_once(toy: "Toy") -> None:
+async def test_past_the_cap_a_call_is_refused_at_once(toy: Toy) -> None:
     async with toy.peer() as peer:
         await signed_in(toy, peer)
         for number in range(4):
@@ -117,7 +115,7 @@ async def test_past_the_cap_a_call_is_refused_at_once(toy: "Toy") -> None:
         assert await peer.result("ping") == "pong"
 
 
-async def test_quick_calls_of_one_burst_all_run(toy: "Toy") -> None:
+async def test_quick_calls_of_one_burst_all_run(toy: Toy) -> None:
     async with toy.peer() as peer:
         for number in range(200):
             await peer.post(number, "ping")
@@ -147,7 +145,7 @@ class _AlwaysReady:
         pass
 
 
-async def test_a_burst_of_prompt_calls_lets_others_have_a_turn(toy: "Toy") -> None:
+async def test_a_burst_of_prompt_calls_lets_others_have_a_turn(toy: Toy) -> None:
     stream = _AlwaysReady(1000)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(toy.sessions.serve, stream, "10.0.0.1")
@@ -156,7 +154,7 @@ async def test_a_burst_of_prompt_calls_lets_others_have_a_turn(toy: "Toy") -> No
     assert len(stream.replies) == 1000
 
 
-async def test_a_batch_may_have_more_calls_than_run_at_once(toy: "Toy") -> None:
+async def test_a_batch_may_have_more_calls_than_run_at_once(toy: Toy) -> None:
     async with toy.peer() as peer:
         await signed_in(toy, peer)
         await peer.send([{"jsonrpc": "2.0", "id": n, "method": "wait"} for n in range(50)])
@@ -166,7 +164,7 @@ async def test_a_batch_may_have_more_calls_than_run_at_once(toy: "Toy") -> None:
         assert [reply["id"] for reply in await peer.receive()] == list(range(50))
 
 
-async def test_a_closed_socket_cancels_its_calls_only(toy: "Toy") -> None:
+async def test_a_closed_socket_cancels_its_calls_only(toy: Toy) -> None:
     async with toy.peer() as one, toy.peer() as other:
         await signed_in(toy, one)
         await signed_in(toy, other)
@@ -184,7 +182,7 @@ async def test_a_closed_socket_cancels_its_calls_only(toy: "Toy") -> None:
     assert len(toy.sessions) == 0
 
 
-async def test_expiry_ends_calls_and_events_of_a_live_socket(toy: "Toy") -> None:
+async def test_expiry_ends_calls_and_events_of_a_live_socket(toy: Toy) -> None:
     async with toy.peer() as peer, toy.peer() as quiet:
         await signed_in(toy, quiet, lifetime_s=60)
         await signed_in(toy, peer, lifetime_s=60)
@@ -206,7 +204,7 @@ async def test_expiry_ends_calls_and_events_of_a_live_socket(toy: "Toy") -> None
         assert (await quiet.error("echo", text="x"))["data"]["reason"] == "token_expired"
 
 
-async def test_a_new_token_replaces_the_old_ones_end(toy: "Toy") -> None:
+async def test_a_new_token_replaces_the_old_ones_end(toy: Toy) -> None:
     async with toy.peer() as peer:
         await signed_in(toy, peer, lifetime_s=60)
         await peer.call("subscribe_events", topics=["camera.connected"])
@@ -219,7 +217,7 @@ async def test_a_new_token_replaces_the_old_ones_end(toy: "Toy") -> None:
         assert (await peer.receive())["method"] == "system.auth_expired"
 
 
-async def test_an_expiry_with_events_waiting_comes_last(toy: "Toy") -> None:
+async def test_an_expiry_with_events_waiting_comes_last(toy: Toy) -> None:
     async with toy.peer(buffer=0) as peer:
         await peer.post(1, "authenticate", auth_token=toy.token(lifetime_s=60))
         await peer.receive()
@@ -235,8 +233,8 @@ async def test_an_expiry_with_events_waiting_comes_last(toy: "Toy") -> None:
         assert await peer.result("ping") == "pong"
 
 
-async def test_calls_are_charged_to_who_calls(toy: "Toy", tmp_path: Path) -> None:
-    toy = type(toy)(tmp_path / "slow", calls_per_s=10, burst=3)
+async def test_calls_are_charged_to_who_calls(toy: Toy, tmp_path: Path) -> None:
+    toy = limited(tmp_path / "slow", calls_per_s=10, burst=3)
     async with toy.peer() as peer, toy.peer() as same_address, toy.peer(address="10.0.0.2") as other:
         await signed_in(toy, peer)
         assert await same_address.result("ping") == "pong"
@@ -254,7 +252,7 @@ async def test_calls_are_charged_to_who_calls(toy: "Toy", tmp_path: Path) -> Non
         assert await same_address.result("ping") == "pong"
 
 
-async def test_failed_attempts_of_an_address_are_throttled(toy: "Toy") -> None:
+async def test_failed_attempts_of_an_address_are_throttled(toy: Toy) -> None:
     async with toy.peer() as peer, toy.peer(address="10.0.0.2") as other:
         for _ in range(10):
             assert (await peer.error("authenticate", auth_token="x"))["code"] == -32001
@@ -264,8 +262,8 @@ async def test_failed_attempts_of_an_address_are_throttled(toy: "Toy") -> None:
         await signed_in(toy, peer)
 
 
-async def test_what_others_send_from_an_address_keeps_no_user_out(toy: "Toy", tmp_path: Path) -> None:
-    toy = type(toy)(tmp_path / "slow", calls_per_s=0.001, burst=3)
+async def test_what_others_send_from_an_address_keeps_no_user_out(toy: Toy, tmp_path: Path) -> None:
+    toy = limited(tmp_path / "slow", calls_per_s=0.001, burst=3)
     async with toy.peer() as stranger, toy.peer() as user, toy.peer() as wrong:
         for _ in range(3):
             assert await stranger.result("ping") == "pong"
@@ -275,8 +273,8 @@ async def test_what_others_send_from_an_address_keeps_no_user_out(toy: "Toy", tm
         assert await user.result("echo", text="x") == {"text": "x"}
 
 
-async def test_after_the_credentials_end_calls_are_anonymous_again(toy: "Toy", tmp_path: Path) -> None:
-    toy = type(toy)(tmp_path / "slow", calls_per_s=0.001, burst=3)
+async def test_after_the_credentials_end_calls_are_anonymous_again(toy: Toy, tmp_path: Path) -> None:
+    toy = limited(tmp_path / "slow", calls_per_s=0.001, burst=3)
     async with toy.peer() as peer:
         await signed_in(toy, peer, lifetime_s=60)
         toy.clock.jump(60)
@@ -288,8 +286,8 @@ async def test_after_the_credentials_end_calls_are_anonymous_again(toy: "Toy", t
 
 
 @pytest.mark.parametrize("text", ["no json", "[]", "1", '{"jsonrpc":"1.0","id":1,"method":"ping"}', "[1]"])
-async def test_messages_that_are_no_calls_are_charged_too(toy: "Toy", tmp_path: Path, text: str) -> None:
-    toy = type(toy)(tmp_path / "slow", calls_per_s=0.001, burst=3)
+async def test_messages_that_are_no_calls_are_charged_too(toy: Toy, tmp_path: Path, text: str) -> None:
+    toy = limited(tmp_path / "slow", calls_per_s=0.001, burst=3)
     async with toy.peer() as noisy, toy.peer() as same_address:
         for _ in range(3):
             await noisy.send(text)
@@ -297,8 +295,8 @@ async def test_messages_that_are_no_calls_are_charged_too(toy: "Toy", tmp_path: 
         assert (await same_address.error("ping"))["data"]["reason"] == "rate_limited"
 
 
-async def test_a_peer_that_floods_is_read_ever_more_slowly(toy: "Toy", tmp_path: Path) -> None:
-    toy = type(toy)(tmp_path / "slow", calls_per_s=0.001, burst=1)
+async def test_a_peer_that_floods_is_read_ever_more_slowly(toy: Toy, tmp_path: Path) -> None:
+    toy = limited(tmp_path / "slow", calls_per_s=0.001, burst=1)
     stream = _AlwaysReady(1000)
     answered = []
     async with anyio.create_task_group() as tasks:
@@ -315,8 +313,8 @@ async def test_a_peer_that_floods_is_read_ever_more_slowly(toy: "Toy", tmp_path:
     assert answered[-1] - answered[128] <= 5
 
 
-async def test_a_peer_that_floods_is_read_at_once_when_it_authenticates(toy: "Toy", tmp_path: Path) -> None:
-    toy = type(toy)(tmp_path / "slow", calls_per_s=0.001, burst=3)
+async def test_a_peer_that_floods_is_read_at_once_when_it_authenticates(toy: Toy, tmp_path: Path) -> None:
+    toy = limited(tmp_path / "slow", calls_per_s=0.001, burst=3)
     async with toy.peer() as peer:
         for _ in range(3):
             assert await peer.result("ping") == "pong"
@@ -329,8 +327,8 @@ async def test_a_peer_that_floods_is_read_at_once_when_it_authenticates(toy: "To
         assert (await peer.receive())["result"] == "pong"
 
 
-async def test_long_messages_come_less_often_than_short_ones(toy: "Toy", tmp_path: Path) -> None:
-    toy = type(toy)(tmp_path / "slow", calls_per_s=10, burst=20)
+async def test_long_messages_come_less_often_than_short_ones(toy: Toy, tmp_path: Path) -> None:
+    toy = limited(tmp_path / "slow", calls_per_s=10, burst=20)
     async with toy.peer() as peer, toy.peer() as other, toy.peer() as quick:
         for each in (peer, other, quick):
             await signed_in(toy, each)
@@ -347,7 +345,7 @@ async def test_long_messages_come_less_often_than_short_ones(toy: "Toy", tmp_pat
             toy.clock.jump(2)
 
 
-async def test_before_authenticate_a_message_holds_fewer_values(toy: "Toy") -> None:
+async def test_before_authenticate_a_message_holds_fewer_values(toy: Toy) -> None:
     async with toy.peer() as peer:
         full_batch = [{"jsonrpc": "2.0", "id": n, "method": "ping", "params": {}} for n in range(50)]
         await peer.send(full_batch)
@@ -358,7 +356,7 @@ async def test_before_authenticate_a_message_holds_fewer_values(toy: "Toy") -> N
         assert (await peer.error("ping", many=[1] * 1000))["data"]["rule"] == "unknown"
 
 
-async def test_a_peer_that_does_not_read_stops_only_itself(toy: "Toy") -> None:
+async def test_a_peer_that_does_not_read_stops_only_itself(toy: Toy) -> None:
     async with toy.peer(buffer=0) as deaf, toy.peer() as other:
         for peer in (deaf, other):
             await peer.post(1, "authenticate", auth_token=toy.token())
@@ -381,7 +379,7 @@ async def test_a_peer_that_does_not_read_stops_only_itself(toy: "Toy") -> None:
         assert await deaf.result("ping") == "pong"
 
 
-async def test_calls_for_a_deaf_peer_are_bounded(toy: "Toy") -> None:
+async def test_calls_for_a_deaf_peer_are_bounded(toy: Toy) -> None:
     async with toy.peer(buffer=0) as deaf:
         for number in range(100):
             await deaf.post(number, "ping")
@@ -391,7 +389,7 @@ async def test_calls_for_a_deaf_peer_are_bounded(toy: "Toy") -> None:
         await deaf.close()
 
 
-async def test_log_records_of_a_call_name_it(toy: "Toy", caplog: pytest.LogCaptureFixture) -> None:
+async def test_log_records_of_a_call_name_it(toy: Toy, caplog: pytest.LogCaptureFixture) -> None:
     caplog.handler.setFormatter(_TextFormatter())
     async with toy.peer() as peer:
         result = await peer.result("whoami")
@@ -400,7 +398,7 @@ async def test_log_records_of_a_call_name_it(toy: "Toy", caplog: pytest.LogCaptu
     assert f" request_id={session_id}-2" in caplog.text
 
 
-async def test_nothing_sent_has_a_device_path(toy: "Toy") -> None:
+async def test_nothing_sent_has_a_device_path(toy: Toy) -> None:
     async with toy.peer() as peer:
         reply = await peer.call("leak")
         assert reply["result"] == {"text": "it is [device], or so"}
