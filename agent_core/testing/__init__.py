@@ -1,11 +1,11 @@
-"""The test kit for plugin and client authors; the agent tests itself with it. Needs pytest."""
+"""Test kit for authors of plugins and clients, with which the agent also tests itself; needs pytest."""
 
 from agent_core.base.clock import SystemClock
 from agent_core.testing.agents import RunningAgent, running_agent
 from agent_core.testing.clock import SimulatedClock
+from agent_core.testing.context import FakeAgent, FakeCameras, FakeEvents, RecordingReport
 from agent_core.testing.contracts import (
     CameraSourceContract,
-    RecordingReport,
     TierContract,
     as_camera,
     children,
@@ -14,6 +14,9 @@ from agent_core.testing.contracts import (
 
 __all__ = (
     "CameraSourceContract",
+    "FakeAgent",
+    "FakeCameras",
+    "FakeEvents",
     "RecordingReport",
     "RunningAgent",
     "SimulatedClock",

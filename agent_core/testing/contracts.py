@@ -18,10 +18,10 @@ from agent_core.cameras.reports import checked_camera
 from agent_core.plugin import AgentError, CameraSource, CaptureRequest, PictureFormat, SnapshotTier
 from agent_core.plugin.jpeg import inspect
 from agent_core.snapshots.captured import checked_picture
+from agent_core.testing.context import RecordingReport
 
 __all__ = (
     "CameraSourceContract",
-    "RecordingReport",
     "TierContract",
     "as_camera",
     "children",
@@ -83,25 +83,6 @@ async def responsive(limit_s: float) -> AsyncIterator[None]:
 def as_camera(detected: DetectedCamera, camera_id: str = "camera0") -> Camera:
     """`detected` as the core would hold it, connected."""
     return Camera(CameraId(camera_id), CameraStatus.CONNECTED, 0.0, detected)
-
-
-class RecordingReport:
-    """A `CameraReport` that keeps what it was told."""
-
-    def __init__(self) -> None:
-        self.cameras: dict[str, DetectedCamera] = {}
-        self.lost: list[tuple[str, str]] = []
-        self.failures: list[tuple[str, str]] = []
-
-    def connected(self, camera: DetectedCamera) -> None:
-        self.cameras[camera.key] = camera
-
-    def disconnected(self, key: str, reason: str) -> None:
-        self.cameras.pop(key, None)
-        self.lost.append((key, reason))
-
-    def failed(self, key: str, reason: str, camera: DetectedCamera | None = None) -> None:
-        self.failures.append((key, reason))
 
 
 @pytest.mark.anyio

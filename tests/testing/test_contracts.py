@@ -23,7 +23,7 @@ from agent_core.plugin import (
     SnapshotTier,
     Started,
 )
-from agent_core.testing import CameraSourceContract, TierContract, as_camera, responsive
+from agent_core.testing import CameraSourceContract, RecordingReport, TierContract, as_camera, responsive
 from agent_core.testing.scripted_producer import a_jpeg
 
 #: Much longer than what a contract allows, so that a busy machine changes nothing.
@@ -115,3 +115,33 @@ async def test_what_is_raised_inside_comes_out_as_it_is() -> None:
         async with responsive(60):
             await anyio.sleep_forever()
     assert scope.cancelled_caught
+
+
+def detected(key: str) -> DetectedCamera:
+    return DetectedCamera(key, key, Fingerprint("test", key), None)
+
+
+async def test_a_recording_report_keeps_every_call() -> None:
+    report = RecordingReport()
+    report.connected(detected("a"))
+    report.failed("b", "Busy.", detected("b"))
+    report.disconnected("a", "Unplugged.")
+    report.disconnected("a", "Unplugged again.")
+    await report.until(("connected", "a"), ("failed", "b"), ("disconnected", "a"), ("disconnected", "a"))
+    assert (report.lost, report.failures) == (
+        [("a", "Unplugged."), ("a", "Unplugged again.")],
+        [("b", "Busy.")],
+    )
+    assert [*report.cameras] == ["b"]
+    with pytest.raises(AssertionError):
+        await report.until(("connected", "a"))
+
+
+@pytest.mark.parametrize("reason", ["", " ", "cannot open /dev/video0"])
+def test_a_recording_report_refuses_reasons_that_no_operator_may_read(reason: str) -> None:
+    report = RecordingReport()
+    with pytest.raises(AssertionError):
+        report.disconnected("a", reason)
+    with pytest.raises(AssertionError):
+        report.failed("a", reason)
+    assert report.history == []

@@ -7,7 +7,7 @@ import signal
 import sys
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import anyio
 import httpx
@@ -16,9 +16,10 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 from pydantic import SecretStr, ValidationError
 
 from agent_core.base.clock import SystemClock
-from agent_core.plugin import AgentContext, MediaServer, StartFailed, ffmpeg
+from agent_core.plugin import MediaServer, StartFailed, ffmpeg
 from agent_core.plugin.processes import child
 from agent_core.plugin.rtsp import Credentials, answer
+from agent_core.testing import FakeAgent
 from embedded_server import EmbeddedServer, EmbeddedServerPlugin, EmbeddedServerSettings, User, serving
 
 FREE = {"api_port": 0, "rtsp_port": 0}
@@ -267,19 +268,10 @@ def _alive(pid: int) -> bool:
 def test_the_entry_point_provides_one_media_server() -> None:
     (found,) = entry_points(group="camera_agent.plugins", name="embedded_server")
     assert found.load() is EmbeddedServerPlugin
-    components = EmbeddedServerPlugin(EmbeddedServerSettings()).agent_components(
-        cast("AgentContext", _Agent())
-    )
+    components = EmbeddedServerPlugin(EmbeddedServerSettings()).agent_components(FakeAgent(Path("/nowhere")))
     assert [type(each) for each in components] == [EmbeddedServer]
     assert isinstance(components[0], MediaServer)
     assert components[0].name == "embedded_server"
-
-
-class _Agent:
-    """Agent, as far as the plugin uses it."""
-
-    clock = SystemClock()
-    recordings_dir = Path("/nowhere")
 
 
 async def test_each_agent_has_new_credentials() -> None:

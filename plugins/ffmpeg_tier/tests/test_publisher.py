@@ -20,6 +20,7 @@ from anyio import to_thread
 from anyio.abc import Process
 
 from agent_core.plugin import FfmpegFailed, FfmpegInput, FrameSocket, MediaInput, Publisher, Url, ffmpeg
+from agent_core.testing import FakeAgent
 from ffmpeg_tier import FfmpegTierPlugin, FfmpegTierSettings, publisher
 
 FrameSources = Callable[..., AbstractAsyncContextManager[Any]]
@@ -95,14 +96,8 @@ def test_what_has_no_publisher(media_input: MediaInput) -> None:
     assert publisher(media_input, FfmpegTierSettings(), "ffmpeg") is None
 
 
-class Agent:
-    ffmpeg: str | None = None
-    clock = cameras = events = runtime_dir = state_dir = None
-
-
-def test_the_plugin_offers_both(program: str) -> None:
-    agent: Any = Agent()
-    agent.ffmpeg = program
+def test_the_plugin_offers_both(tmp_path: Path, program: str) -> None:
+    agent = FakeAgent(tmp_path, program)
     plugin = FfmpegTierPlugin(FfmpegTierSettings())
 
     assert [tier.name for tier in plugin.agent_snapshot_tiers(agent)] == ["ffmpeg"]
@@ -113,8 +108,7 @@ def test_the_plugin_offers_both(program: str) -> None:
 
 
 def test_the_plugins_program_is_preferred_and_said_to_be_missing(tmp_path: Path, program: str) -> None:
-    agent: Any = Agent()
-    agent.ffmpeg = program
+    agent = FakeAgent(tmp_path, program)
     plugin = FfmpegTierPlugin(FfmpegTierSettings(program=str(tmp_path / "gone")))
     plugin.agent_snapshot_tiers(agent)
 

@@ -1,81 +1,19 @@
-"""An agent and a report of three lines each, and both kinds of FFmpeg."""
+"""A source that is watched with the kit's agent and report, and both kinds of FFmpeg."""
 
 import shutil
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
 import imageio_ffmpeg
 import pytest
 
-from agent_core.plugin import Camera, Clock, DetectedCamera
-from agent_core.testing import SystemClock
+from agent_core.testing import FakeAgent, RecordingReport
 from virtual_camera.plugin import VirtualCameraPlugin
 from virtual_camera.settings import VirtualCameraSettings
 from virtual_camera.source import VirtualCameraSource
-
-
-class Directory:
-    def __init__(self) -> None:
-        self.cameras: list[Camera] = []
-
-    def list(self) -> Sequence[Camera]:
-        return self.cameras
-
-
-class Events:
-    def publish(self, topic: str, payload: object) -> None:
-        raise AssertionError(topic)
-
-
-@dataclass
-class Agent:
-    runtime_dir: Path
-    ffmpeg: str | None = None
-    clock: Clock = field(default_factory=SystemClock)
-    cameras: Directory = field(default_factory=Directory)
-    events: Events = field(default_factory=Events)
-
-    @property
-    def state_dir(self) -> Path:
-        return self.runtime_dir
-
-    @property
-    def recordings_dir(self) -> Path:
-        return self.runtime_dir
-
-
-class Report:
-    """Keeps what was reported, in order, and the cameras that are connected."""
-
-    def __init__(self) -> None:
-        self.history: list[tuple[str, str]] = []
-        self.cameras: dict[str, DetectedCamera] = {}
-        self._changed = anyio.Event()
-
-    def connected(self, camera: DetectedCamera) -> None:
-        self.cameras[camera.key] = camera
-        self._note("connected", camera.key)
-
-    def disconnected(self, key: str, reason: str) -> None:
-        assert reason
-        del self.cameras[key]
-        self._note("disconnected", key)
-
-    def failed(self, key: str, reason: str, camera: DetectedCamera | None = None) -> None:
-        self._note("failed", key)
-
-    def _note(self, what: str, key: str) -> None:
-        self.history.append((what, key))
-        self._changed.set()
-        self._changed = anyio.Event()
-
-    async def until(self, count: int) -> None:
-        """Wait for as many reports in all."""
-        while len(self.history) < count:
-            await self._changed.wait()
 
 
 @dataclass
@@ -84,8 +22,8 @@ class Watched:
 
     plugin: VirtualCameraPlugin
     source: VirtualCameraSource
-    agent: Agent
-    report: Report
+    agent: FakeAgent
+    report: RecordingReport
 
 
 Watch = Callable[..., AbstractAsyncContextManager[Watched]]
@@ -101,17 +39,17 @@ def program(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def agent(tmp_path: Path) -> Agent:
-    return Agent(tmp_path)
+def agent(tmp_path: Path) -> FakeAgent:
+    return FakeAgent(tmp_path)
 
 
 @pytest.fixture
-def report() -> Report:
-    return Report()
+def report() -> RecordingReport:
+    return RecordingReport()
 
 
 @pytest.fixture
-def watch(agent: Agent, report: Report) -> Watch:
+def watch(agent: FakeAgent, report: RecordingReport) -> Watch:
     """`async with watch(settings)`: the plugin's source, watched for as long as the context is open."""
 
     @asynccontextmanager
@@ -124,5 +62,6 @@ def watch(agent: Agent, report: Report) -> Watch:
                 await tg.start(source.watch, report)
                 yield Watched(plugin, source, agent, report)
                 tg.cancel_scope.cancel()
+        assert agent.events.published == []
 
     return run

@@ -45,9 +45,7 @@ async def test_a_fault_reaches_the_camera_of_the_source(agent: Any, device: str)
     (source,) = plugin.agent_camera_sources(agent)
     for key, name, number in (("A1", "Front door", 100), ("yard", "Yard", 101)):
         detected = DetectedCamera(key, name, Fingerprint("virtual_camera", serial=key), None)
-        agent.cameras.cameras.append(
-            Camera(CameraId(f"camera{number}"), CameraStatus.CONNECTED, 0.0, detected)
-        )
+        agent.cameras.known.append(Camera(CameraId(f"camera{number}"), CameraStatus.CONNECTED, 0.0, detected))
     faults = source.cameras[0].faults  # type: ignore[attr-defined] # our own source's
 
     async def switch(fault: str, *, enabled: bool) -> tuple[bool, bool, bool]:
@@ -70,7 +68,7 @@ async def test_a_fault_reaches_the_camera_of_the_source(agent: Any, device: str)
 async def test_a_camera_that_does_not_exist_is_not_found(agent: Any, device: str) -> None:
     _, (method,) = make(agent, faults=True)
     foreign = DetectedCamera("A1", "Front door", Fingerprint("another_source", serial="A1"), None)
-    agent.cameras.cameras.append(Camera(CameraId("camera0"), CameraStatus.CONNECTED, 0.0, foreign))
+    agent.cameras.known.append(Camera(CameraId("camera0"), CameraStatus.CONNECTED, 0.0, foreign))
     with pytest.raises(NotFound) as caught:
         await method.call(SetFaultParams(device=device, fault="stall", enabled=True))
     assert caught.value.data() == {"resource": "camera", "id": device}

@@ -120,7 +120,7 @@ async def test_two_cameras_are_independent(watch: Watch) -> None:
         sockets = {camera.media_input.path for camera in watched.report.cameras.values()}
         assert len(sockets) == 2
         watched.source.cameras[0].faults.vanish()
-        await watched.report.until(3)
+        await watched.report.wait_count(3)
         called_s = watched.agent.clock.monotonic_s()
         assert (await second.fresh(called_s)).captured_s >= called_s
 
@@ -183,9 +183,9 @@ async def test_it_comes_back_as_the_same_camera_and_counts_on(watch: Watch) -> N
         before = watched.report.cameras["front-door"]
         last = burnt_in.read((await broker_of(watched).after(2)).data).counter
         camera.faults.vanish()
-        await watched.report.until(2)
+        await watched.report.wait_count(2)
         camera.faults.come_back()
-        await watched.report.until(3)
+        await watched.report.wait_count(3)
         after = watched.report.cameras["front-door"]
         assert after == before
         assert after.frames is not before.frames
@@ -200,7 +200,7 @@ async def test_even_the_shortest_absence_is_reported(watch: Watch) -> None:
         await anyio.wait_all_tasks_blocked()
         camera.faults.vanish()
         camera.faults.come_back()
-        await watched.report.until(3)
+        await watched.report.wait_count(3)
         assert [what for what, _ in watched.report.history] == ["connected", "disconnected", "connected"]
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,7 +13,7 @@ from agent_core.base.models import Camera, CameraEvent, CameraStatus
 from agent_core.cameras.ledger import Ledger
 from agent_core.cameras.registry import CameraRegistry, SourceReport
 from agent_core.plugin import Clock
-from agent_core.testing import SystemClock
+from agent_core.testing import FakeAgent, SystemClock
 from v4l2_tier.settings import V4l2TierSettings
 from v4l2_tier.source.source import V4l2Source
 
@@ -30,17 +30,6 @@ class Said:
     at_s: float
     topic: str
     camera: Camera
-
-
-@dataclass
-class Agent:
-    runtime_dir: Path
-    clock: Clock = field(default_factory=SystemClock)
-    ffmpeg: str | None = None
-
-    @property
-    def state_dir(self) -> Path:
-        return self.runtime_dir
 
 
 class Watching:
@@ -86,7 +75,7 @@ async def watching(ledger: Path | None = None, **settings: object) -> AsyncItera
         bus, clock = EventBus(), SystemClock()
         seen = Watching(CameraRegistry(known, events=bus, clock=clock), clock)
         seen.registry.restore(["v4l2_tier"])
-        source = V4l2Source(V4l2TierSettings.model_validate(settings), Agent(folder))  # type: ignore[arg-type]
+        source = V4l2Source(V4l2TierSettings.model_validate(settings), FakeAgent(folder))
         with bus.subscribe(seen.hear):
             async with anyio.create_task_group() as tg:
                 tg.start_soon(known.keep_saved)

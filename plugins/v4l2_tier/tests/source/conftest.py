@@ -10,8 +10,8 @@ from typing import Any
 import anyio
 import pytest
 
-from agent_core.plugin import Clock, DetectedCamera
-from agent_core.testing import SimulatedClock
+from agent_core.plugin import Clock
+from agent_core.testing import RecordingReport, SimulatedClock
 from agent_core.testing.scripted_producer import ScriptedProducer
 from v4l2_tier.device.capabilities import Capabilities, FrameSize, Intervals, PixelFormat, Span
 from v4l2_tier.device.modes import choose
@@ -116,46 +116,10 @@ class Devices(HotplugWatcher):
         return producer, choose(capabilities, settings)
 
 
-class Report:
-    """Record of the reports, in order."""
-
-    def __init__(self) -> None:
-        self.said: list[tuple[str, str]] = []
-        self.cameras: dict[str, DetectedCamera] = {}
-        self.reasons: list[str] = []
-        self._changed = anyio.Event()
-
-    def connected(self, camera: DetectedCamera) -> None:
-        self.cameras[camera.key] = camera
-        self._note("connected", camera.key, "")
-
-    def disconnected(self, key: str, reason: str) -> None:
-        self._note("disconnected", key, reason)
-
-    def failed(self, key: str, reason: str, camera: DetectedCamera | None = None) -> None:
-        if camera is not None:
-            self.cameras[key] = camera
-        self._note("failed", key, reason)
-
-    def _note(self, what: str, key: str, reason: str) -> None:
-        assert "/dev/" not in reason
-        self.said.append((what, key))
-        self.reasons.append(reason)
-        self._changed.set()
-        self._changed = anyio.Event()
-
-    async def until(self, *said: tuple[str, str]) -> None:
-        """Wait until exactly these reports have been made since the start."""
-        with anyio.fail_after(20):
-            while len(self.said) < len(said):
-                await self._changed.wait()
-        assert self.said == [*said]
-
-
 @dataclass
 class Bench:
     devices: Devices
-    report: Report
+    report: RecordingReport
     clock: SimulatedClock
 
 
@@ -170,7 +134,7 @@ def watch(tmp_path: Path) -> Watch:
     async def run(
         *nodes: DeviceNode, prepare: Callable[[Devices], None] | None = None, **settings: object
     ) -> AsyncIterator[Bench]:
-        devices, clock, report = Devices(), SimulatedClock(), Report()
+        devices, clock, report = Devices(), SimulatedClock(), RecordingReport()
         for node in nodes:
             devices.plug(node, told=False)
         if prepare:
@@ -193,9 +157,9 @@ def watch(tmp_path: Path) -> Watch:
 
 
 @pytest.fixture
-def bench_parts() -> tuple[Devices, Report]:
+def bench_parts() -> tuple[Devices, RecordingReport]:
     """Return devices and the report of them."""
-    return Devices(), Report()
+    return Devices(), RecordingReport()
 
 
 @pytest.fixture

@@ -38,5 +38,5 @@ async def test_one_that_goes_in_the_moment_it_is_ready_does_not_stay(
             for _ in range(steps):
                 await anyio.lowlevel.checkpoint()
             camera.gone()
-    assert report.said in ([], [HERE, GONE])
+    assert report.history in ([], [HERE, GONE])
     assert not any(tmp_path.iterdir())

@@ -1,22 +1,15 @@
 """Contract of camera sources, held even on a machine without V4L2 or udev."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
 
-from agent_core.plugin import CameraSource, Clock
-from agent_core.testing import CameraSourceContract, SystemClock
+from agent_core.plugin import CameraSource
+from agent_core.testing import CameraSourceContract, FakeAgent
 from v4l2_tier import V4l2TierPlugin
 from v4l2_tier.settings import V4l2TierSettings
-
-
-@dataclass
-class Agent:
-    runtime_dir: Path
-    clock: Clock
 
 
 class TestV4l2Source(CameraSourceContract):
@@ -27,6 +20,5 @@ class TestV4l2Source(CameraSourceContract):
             yield
 
     def make_source(self) -> CameraSource:
-        agent = Agent(self._folder, SystemClock())
-        (source,) = V4l2TierPlugin(V4l2TierSettings()).agent_camera_sources(agent)  # type: ignore[arg-type]
+        (source,) = V4l2TierPlugin(V4l2TierSettings()).agent_camera_sources(FakeAgent(self._folder))
         return source

@@ -28,7 +28,7 @@ GONE, HERE, BROKEN = "disconnected", "connected", "failed"
 
 async def test_the_inventory_is_reported_in_the_order_of_the_numbers(watch: Watch, node: Make) -> None:
     async with watch(node(10, serial="CAM-B", port=2), node(2)) as bench:
-        assert bench.report.said == [(HERE, "video2"), (HERE, "video10")]
+        assert bench.report.history == [(HERE, "video2"), (HERE, "video10")]
         camera = bench.report.cameras["video2"]
     assert (camera.name, camera.number_hint, camera.configured_id) == ("Sim Cam", 2, None)
     assert (camera.resolution, camera.fps) == ((640, 480), 30.0)
@@ -41,7 +41,7 @@ async def test_the_end_of_the_agent_is_no_unplugging(watch: Watch, node: Make) -
     async with watch(node()) as bench:
         socket = bench.report.cameras["video0"].media_input.path
         assert socket.is_socket()
-    assert bench.report.said == [(HERE, "video0")]
+    assert bench.report.history == [(HERE, "video0")]
     assert not socket.exists()
 
 
@@ -117,10 +117,10 @@ async def test_what_is_no_camera_is_not_reported(
         devices.answers["video1"] = NoCamera("several planes", remarkable)
 
     async with watch(node(0), node(1, port=2), prepare=prepare) as bench:
-        assert bench.report.said == [(HERE, "video0")]
+        assert bench.report.history == [(HERE, "video0")]
         bench.devices.unplug("video1")
         await bench.clock.advance(1)
-        assert bench.report.said == [(HERE, "video0")]
+        assert bench.report.history == [(HERE, "video0")]
     warned = [record.message for record in caplog.records if record.levelname == "WARNING"]
     assert warned == (["video1 is not a camera: several planes"] if remarkable else [])
 
@@ -130,7 +130,7 @@ async def test_a_probe_that_fails_is_shown_and_repeated_with_growing_pauses(watc
         devices.answers["video0"] = OSError(errno.EACCES, os.strerror(errno.EACCES))
 
     async with watch(node(), prepare=prepare) as bench:
-        assert bench.report.said == [(BROKEN, "video0")]
+        assert bench.report.history == [(BROKEN, "video0")]
         assert "group `video`" in bench.report.reasons[0]
         known = bench.report.cameras["video0"]
         assert (known.fingerprint.serial, known.number_hint) == ("1d6b:0102:CAM-A", 0)
@@ -153,7 +153,7 @@ async def test_what_may_be_no_camera_is_not_shown_before_it_has_answered(
         devices.answers["video0"] = OSError(errno.EACCES, os.strerror(errno.EACCES))
 
     async with watch(replace(node(), **change), prepare=prepare) as bench:  # type: ignore[arg-type]
-        assert bench.report.said == []
+        assert bench.report.history == []
 
 
 async def test_a_slow_answer_is_waited_for_and_shown_as_missing_meanwhile(
@@ -183,7 +183,7 @@ async def test_one_that_went_while_it_was_asked_is_not_shown(watch: Watch, node:
         devices.answers["video0"] = OSError(errno.ENODEV, os.strerror(errno.ENODEV))
 
     async with watch(node(), prepare=prepare) as bench:
-        assert bench.report.said == []
+        assert bench.report.history == []
 
 
 async def test_one_that_offers_nothing_usable_is_shown_with_what_it_offers(
@@ -194,7 +194,7 @@ async def test_one_that_offers_nothing_usable_is_shown_with_what_it_offers(
         devices.answers["video0"] = replace(capabilities, formats=formats)
 
     async with watch(node(), prepare=prepare) as bench:
-        assert bench.report.said == [(BROKEN, "video0")]
+        assert bench.report.history == [(BROKEN, "video0")]
         assert "Z16" in bench.report.reasons[0]
         bench.devices.unplug("video0")
         await bench.report.until((BROKEN, "video0"), (GONE, "video0"))
@@ -205,7 +205,7 @@ async def test_a_mistake_of_ours_costs_one_camera_and_is_tried_again(watch: Watc
         devices.answers["video0"] = replace(node(), usb=None)
 
     async with watch(node(0), node(1, serial="CAM-B", port=2), prepare=prepare) as bench:
-        assert bench.report.said == [(BROKEN, "video0"), (HERE, "video1")]
+        assert bench.report.history == [(BROKEN, "video0"), (HERE, "video1")]
         del bench.devices.answers["video0"]
         await bench.clock.advance(1)
         await bench.report.until((BROKEN, "video0"), (HERE, "video1"), (HERE, "video0"))
@@ -217,13 +217,13 @@ async def test_a_mistake_of_ours_at_a_metadata_node_makes_it_no_camera(watch: Wa
 
     metadata = replace(node(1), udev_capabilities=frozenset({""}))
     async with watch(node(0), metadata, prepare=prepare) as bench:
-        assert bench.report.said == [(HERE, "video0")]
+        assert bench.report.history == [(HERE, "video0")]
 
 
 async def test_disabled_cameras_are_not_even_opened(watch: Watch, node: Make) -> None:
     tables = [{"match": "CAM-A", "enabled": False}]
     async with watch(node(0), node(1, serial="CAM-B", port=2), cameras=tables) as bench:
-        assert bench.report.said == [(HERE, "video1")]
+        assert bench.report.history == [(HERE, "video1")]
         assert bench.devices.probes == ["video1"]
 
 
