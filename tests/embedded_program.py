@@ -1,4 +1,4 @@
-"""The embedded media server as a program: API_PORT RTSP_PORT FOLDER [legacy]. Says so on standard output when it listens.
+"""The embedded media server as a program: API_PORT RTSP_PORT FOLDER [legacy]; prints both ports when it listens.
 
 SIGHUP makes it forget its paths, as MediaMTX does when its configuration file changes.
 """
@@ -29,9 +29,9 @@ async def _serve(api_port: int, rtsp_port: int, folder: str, *, legacy: bool) ->
     # The agents of tests have their folders of recordings there.
     anywhere = Path(tempfile.gettempdir())
     async with serving(settings, SystemClock(), recordings=anywhere, credentials=CREDENTIALS) as server:
-        await server.wait_endpoints()
+        at = await server.wait_endpoints()
         with anyio.open_signal_receiver(signal.SIGHUP) as reloads:
-            sys.stdout.write("serving\n")
+            sys.stdout.write(f"{at.api_port} {at.rtsp_port}\n")
             sys.stdout.flush()
             async for _ in reloads:
                 server.forget_paths()

@@ -12,7 +12,7 @@ import pytest
 
 from agent_core.base import processes
 from agent_core.mediamtx.client import MediaServerClient
-from agent_core.testing.mediamtx import MediaServerUnderTest, find_mediamtx, free_ports, running_mediamtx
+from agent_core.testing.mediamtx import MediaServerUnderTest, find_mediamtx, running_mediamtx
 from tests.embedded_program import CREDENTIALS
 
 _PROGRAM = Path(__file__).with_name("embedded_program.py")
@@ -37,12 +37,11 @@ async def running_embedded(
 ) -> AsyncIterator[MediaServerUnderTest]:
     """The embedded server as a process of its own, so that it can be stopped and killed like the real one."""
     folder.mkdir(exist_ok=True)
-    api_port, rtsp_port = ports or free_ports()
-    words = [sys.executable, str(_PROGRAM), str(api_port), str(rtsp_port), str(folder), kind]
+    words = [sys.executable, str(_PROGRAM), *map(str, ports or (0, 0)), str(folder), kind]
     async with processes.child(words, stderr=subprocess.DEVNULL) as process:
         assert process.stdout is not None
         with anyio.fail_after(20):
-            await process.stdout.receive()
+            api_port, rtsp_port = (await process.stdout.receive()).decode().split()
         user, password = CREDENTIALS.user, CREDENTIALS.password
         yield MediaServerUnderTest(
             kind,
