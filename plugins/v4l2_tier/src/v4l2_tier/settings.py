@@ -62,7 +62,7 @@ class CameraSettings(CaptureSettings):
     id: str | None = Field(
         None, pattern=r"^camera(0|[1-9][0-9]{0,8})$", description="public id; default: assigned by the agent"
     )
-    enabled: bool = Field(default=True, description="false: leave this device alone")
+    enabled: bool = Field(default=True, description="false: do not use this camera")
 
 
 def _each_matched_once(tables: tuple[CameraSettings, ...]) -> tuple[CameraSettings, ...]:

@@ -21,7 +21,7 @@ from v4l2_tier.source.context import CameraContext
 from v4l2_tier.source.hotplug.watcher import HotplugWatcher, NodeChanges
 from v4l2_tier.source.inventory import DeviceNode, UsbDevice
 from v4l2_tier.source.roster import DeviceRoster
-from v4l2_tier.source.sockets import SocketPlaces
+from v4l2_tier.source.sockets import SocketPaths
 
 WEBCAM = Capabilities(
     "uvcvideo",
@@ -143,7 +143,7 @@ def watch(tmp_path: Path) -> Watch:
             V4l2TierSettings.model_validate(settings),
             report,
             clock,
-            SocketPlaces(tmp_path),
+            SocketPaths(tmp_path),
             devices.probe,
             devices.make_producer,
         )

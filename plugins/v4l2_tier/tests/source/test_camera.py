@@ -13,7 +13,7 @@ from v4l2_tier.settings import V4l2TierSettings
 from v4l2_tier.source.camera import V4l2Camera
 from v4l2_tier.source.context import CameraContext
 from v4l2_tier.source.inventory import DeviceNode
-from v4l2_tier.source.sockets import SocketPlaces
+from v4l2_tier.source.sockets import SocketPaths
 
 Make = Callable[..., DeviceNode]
 HERE, GONE = ("connected", "video0"), ("disconnected", "video0")
@@ -27,7 +27,7 @@ async def test_one_that_goes_in_the_moment_it_is_ready_does_not_stay(
     devices, report = bench_parts
     settings = V4l2TierSettings()
     context = CameraContext(
-        settings, report, SimulatedClock(), SocketPlaces(tmp_path), devices.probe, devices.make_producer
+        settings, report, SimulatedClock(), SocketPaths(tmp_path), devices.probe, devices.make_producer
     )
     camera = V4l2Camera(node(), context)
     with anyio.fail_after(20):

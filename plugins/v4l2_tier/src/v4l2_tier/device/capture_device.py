@@ -111,6 +111,7 @@ class CaptureDevice:
             raise CaptureFailed(
                 f"The camera delivers {found.code} although {mode.pixel_format} was requested.",
                 reason="format_refused",
+                suggestion="Choose another pixel_format for this camera.",
             )
         with explained("setting the frame rate", self._node):
             interval = self._set_interval(mode.interval)

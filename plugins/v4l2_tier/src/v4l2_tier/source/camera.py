@@ -82,14 +82,14 @@ class V4l2Camera:
 
     async def _run(self, on_examined: Callable[[], None]) -> None:
         if self._is_disabled(None):
-            _log.info("%s is disabled and left alone", self.node.shown_name)
+            _log.info("%s is disabled by its settings; not using it", self.node.shown_name)
             return
         found = await self._probed(on_examined)
         if isinstance(found, NoCamera):
             level = logging.WARNING if found.remarkable else logging.DEBUG
             _log.log(level, "%s is not a camera: %s", self.node.name, found.why)
         elif self._is_disabled(found):
-            _log.info("%s is disabled and left alone", self.node.shown_name)
+            _log.info("%s is disabled by its settings; not using it", self.node.shown_name)
         else:
             await self._serve(found, on_examined)
 
@@ -127,7 +127,11 @@ class V4l2Camera:
     async def _tell_if_slow(self, on_examined: Callable[[], None]) -> None:
         await self._clock.sleep(_PROBE_S)
         self._probe_failed(
-            CaptureFailed(f"The camera did not answer for {_PROBE_S:g} s.", reason="camera_silent")
+            CaptureFailed(
+                f"The camera did not answer for {_PROBE_S:g} s.",
+                reason="camera_silent",
+                suggestion="Wait; if it stays silent, unplug the camera and plug it in again.",
+            )
         )
         on_examined()
 
@@ -147,7 +151,7 @@ class V4l2Camera:
         except CaptureFailed as error:  # permanent until the camera is unplugged
             self._failed(error, known)
             return
-        path = self._context.places.path(known.fingerprint, self.node.name)
+        path = self._context.sockets.path(known.fingerprint, self.node.name)
         broker = FrameBroker(producer, clock=self._clock, settings=broker_settings(settings, chosen))
         camera = replace(
             known,
@@ -156,7 +160,7 @@ class V4l2Camera:
             fps=round(chosen.fps, 3),
             frames=broker,
         )
-        async with self._context.places.held(path), anyio.create_task_group() as tg:
+        async with self._context.sockets.held(path), anyio.create_task_group() as tg:
             await tg.start(broker.run)
             await tg.start(FrameServer(broker, path, clock=self._clock).run)
             self._connected(camera)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Union
 from agent_core.plugin import CameraReport, Clock, Fingerprint
 from v4l2_tier.settings import CameraSettings, CaptureSettings, V4l2TierSettings
 from v4l2_tier.source.inventory import DeviceNode
-from v4l2_tier.source.sockets import SocketPlaces
+from v4l2_tier.source.sockets import SocketPaths
 
 if TYPE_CHECKING:
     from agent_core.plugin.frames import FrameProducer
@@ -57,7 +57,7 @@ class CameraContext:
     settings: V4l2TierSettings
     report: CameraReport
     clock: Clock
-    places: SocketPlaces
+    sockets: SocketPaths
     probe: Probe = probe_device
     make_producer: MakeProducer = make_producer
 

@@ -8,10 +8,10 @@ import anyio
 
 from agent_core.plugin import Fingerprint
 
-__all__ = ("SocketPlaces",)
+__all__ = ("SocketPaths",)
 
 
-class SocketPlaces:
+class SocketPaths:
     """Socket paths in one folder, with a lock per path.
 
     A camera has the same path each time that it returns to a port, and waits until its predecessor's socket is closed.

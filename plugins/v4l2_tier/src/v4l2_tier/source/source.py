@@ -37,10 +37,10 @@ class V4l2Source(CameraSource):
         from v4l2_tier.source.context import CameraContext
         from v4l2_tier.source.inventory import open_inventory
         from v4l2_tier.source.roster import DeviceRoster
-        from v4l2_tier.source.sockets import SocketPlaces
+        from v4l2_tier.source.sockets import SocketPaths
 
         context = CameraContext(
-            self._settings, report, self._agent.clock, SocketPlaces(self._agent.runtime_dir)
+            self._settings, report, self._agent.clock, SocketPaths(self._agent.runtime_dir)
         )
         inventory = open_inventory()
         watcher = open_watcher(self._settings.hotplug, self._agent.clock)  # before the first look
