@@ -1,4 +1,4 @@
-"""A source with one camera and the tier that photographs it: a plain picture of a configured colour."""
+"""Plugin with one camera, and a snapshot tier that returns plain pictures of a configured colour."""
 
 import io
 import time

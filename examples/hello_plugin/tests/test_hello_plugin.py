@@ -1,4 +1,4 @@
-"""The contracts that the agent ships, on this plugin's source and tier."""
+"""Tests of the source and the tier with the contracts that the agent ships."""
 
 from hello_plugin import HelloSource, HelloTier
 
