@@ -83,6 +83,6 @@ def checked_reason(source: str, value: object) -> str:
     if isinstance(value, str):
         return value
     raise PluginError(
-        f"The camera source {source} gave {kind_of(value)} instead of a sentence as reason.",
+        f"The camera source {source} gave {kind_of(value)} as the reason instead of a text.",
         reason="wrong_report",
     )

@@ -73,5 +73,5 @@ def _unreadable() -> AuthenticationFailed:
     return AuthenticationFailed(
         "This user cannot read the agent's state folder on this host.",
         reason="state_unreadable",
-        suggestion="Give a token by --token-file or in CAMERA_AGENT_TOKEN, or run this as the agent's user.",
+        suggestion="Give a token with --token-file or in CAMERA_AGENT_TOKEN, or run this as the agent's user.",
     )

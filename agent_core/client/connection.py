@@ -88,7 +88,7 @@ def _unreachable(where: str, error: Exception) -> AgentUnreachable:
             return AgentUnreachable(
                 f"No secure connection to the agent at {where}: {said}.",
                 reason="tls_failed",
-                suggestion="Use ws:// if the agent has no certificate; set SSL_CERT_FILE to trust its certificate.",
+                suggestion="Use ws:// if the agent has no certificate; set SSL_CERT_FILE to a certificate to trust.",
             )
         case InvalidStatus():
             return _refused(where, error.response.status_code)

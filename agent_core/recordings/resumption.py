@@ -65,7 +65,7 @@ class Resumption:
                 elif note.ended_at is None:
                     tg.start_soon(self._bring_back, stored)
                 elif note.camera not in seen and note.reason == ENDED_WITH_AGENT:
-                    tg.start_soon(self._put_right, note.camera)
+                    tg.start_soon(self._correct_path, note.camera)
                 seen.add(note.camera)
 
     async def _bring_back(self, stored: StoredRecording) -> None:
@@ -89,9 +89,9 @@ class Resumption:
                 return
             await self._pause(pauses)
         await self._close(stored)
-        await self._put_right(stored.note.camera)
+        await self._correct_path(stored.note.camera)
 
-    async def _put_right(self, camera: str) -> None:
+    async def _correct_path(self, camera: str) -> None:
         """Set the camera's path as it should be now, so that the media server stops a recording of the past.
 
         A killed agent told the server nothing; an agent that ended waited for its answer only for a limited time.

@@ -35,7 +35,7 @@ def checked_picture(tier: str, value: object) -> Picture:
     elif breach := first_breach(value, _PICTURE):
         fault = f"returned a Picture {breach}"
     elif not _has_its_format(value):
-        fault = f"returned a Picture whose data are not a whole {value.format.value.upper()} file"
+        fault = f"returned a Picture whose data are not a complete {value.format.value.upper()} file"
     else:
         return value
     raise CaptureFailed(

@@ -31,7 +31,7 @@ class AllTiersFailed(CaptureFailed):
         super().__init__(
             f"{camera} gave no picture: {tried[-1].details}"
             if tried
-            else f"No tier can photograph {camera}.",
+            else f"No tier can take a picture of {camera}.",
             reason=tried[-1].reason if tried else "no_tier",
             suggestion=cause.suggestion if cause else "Enable a plugin that provides a snapshot tier.",
         )

@@ -133,7 +133,7 @@ class SnapshotStore:
                 state="exists",
                 allowed_states=("absent",),
                 reason="file_exists",
-                suggestion="Choose another name, or leave it out.",
+                suggestion="Choose another name, or omit it.",
             ) from error
 
     def _write_dated(self, camera: CameraId, data: bytes, form: PictureFormat, at: datetime) -> StoredFile:

@@ -131,7 +131,7 @@ async def test_a_name_that_cannot_be_sent_is_left_out_and_told_of_once(
         assert [file.name for file in await store.all()] == [good]
     with pytest.raises(NotFound):
         await store.find("camera0/" + os.fsdecode(name))
-    assert len([record for record in caplog.records if "is not listed" in record.message]) == 1
+    assert len([record for record in caplog.records if "are not listed" in record.message]) == 1
 
 
 @pytest.mark.parametrize("mtime_s", [-(10**9), 0, 2**34, 2**40])

@@ -12,7 +12,13 @@ from agent_core.base.containment import contained
 from agent_core.base.errors import AgentError, PluginError
 from agent_core.cli.access import connected
 from agent_core.cli.checks.folders import Folder, look_at_folder, look_at_runtime_folder
-from agent_core.cli.checks.host import look_at_clock, look_at_ffmpeg, look_at_port, look_at_secrets, said
+from agent_core.cli.checks.host import (
+    finding_of,
+    look_at_clock,
+    look_at_ffmpeg,
+    look_at_port,
+    look_at_secrets,
+)
 from agent_core.cli.checks.media_server import look_at_media_server
 from agent_core.cli.loading import loaded, quietly
 from agent_core.cli.output import duration
@@ -49,7 +55,7 @@ async def examine(
     if not config.plugins.enabled:
         findings.append(_no_plugins())
     if ended := review(config, host_times()).ended:
-        step = "Update the plugin, change its settings or take it out of plugins.enabled."
+        step = "Update the plugin, change its settings or remove it from plugins.enabled."
         findings.append(Finding("last run", FindingStatus.FAILED, ended, step))
     for status in plugins.manager.statuses:
         findings += await _plugin(plugins.manager, status)
@@ -174,7 +180,7 @@ def _checked(name: str, found: object) -> Sequence[Finding]:
 
 def _broken(name: str, error: Exception) -> Finding:
     if isinstance(error, AgentError):
-        return said(name, error)
+        return finding_of(name, error)
     return Finding(
         name,
         FindingStatus.FAILED,
@@ -199,7 +205,7 @@ async def _agent(arguments: argparse.Namespace, config: "AgentConfig") -> list[F
         details = f"The agent has not answered for {LOOK_S:g} s."
         return [_unreachable(details, config), *_port(arguments, config)]
     except (AgentError, ClientError) as error:
-        return [said("agent", error)]
+        return [finding_of("agent", error)]
     return [
         _overall(status),
         *[

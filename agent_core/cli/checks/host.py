@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from agent_core.client.errors import ClientError
     from agent_core.config import ServerConfig, StorageConfig
 
-__all__ = ("look_at_clock", "look_at_ffmpeg", "look_at_port", "look_at_secrets", "said")
+__all__ = ("finding_of", "look_at_clock", "look_at_ffmpeg", "look_at_port", "look_at_secrets")
 
 #: Tolerated difference: the clock may be set while the check runs.
 _CLOCK_TOLERANCE_S = 60.0
 
 
-def said(
+def finding_of(
     name: str, error: "AgentError | ClientError", status: FindingStatus = FindingStatus.FAILED
 ) -> Finding:
     """Return `error` as a finding."""
@@ -33,7 +33,7 @@ async def look_at_ffmpeg(program: str | None) -> Finding:
         found = ffmpeg.locate(program)
         answer = await ffmpeg.run(found, ["-version"])
     except AgentError as error:
-        return said("ffmpeg", error)
+        return finding_of("ffmpeg", error)
     except OSError as error:
         fault = (error.strerror or str(error)).lower()
         return Finding(
@@ -66,13 +66,13 @@ def look_at_secrets(storage: "StorageConfig", server: "ServerConfig") -> list[Fi
             Secret.load(storage.secret_file)
             findings.append(Finding("secret", FindingStatus.OK, f"{storage.secret_file} is valid."))
     except StartFailed as error:
-        findings.append(said("secret", error))
+        findings.append(finding_of("secret", error))
     try:
         if tls_context(server.tls_certificate, server.tls_key) is not None:
             detail = f"{server.tls_certificate} and its key are valid."
             findings.append(Finding("certificate", FindingStatus.OK, detail))
     except StartFailed as error:
-        findings.append(said("certificate", error))
+        findings.append(finding_of("certificate", error))
     return findings
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from agent_core.base.errors import AgentError
-from agent_core.cli.checks.host import said
+from agent_core.cli.checks.host import finding_of
 from agent_core.plugin import Component, Finding, FindingStatus, MediaServer
 from agent_core.streams.models import MODE_REASONS, PublishMode
 
@@ -45,7 +45,7 @@ async def look_at_media_server(settings: "MediaServerConfig", offered: Sequence[
                 await _answer(settings)
                 what = f"Mode external, {settings.api_url.rpartition('@')[2]} answers"
     except AgentError as error:
-        return said(_NAME, error)
+        return finding_of(_NAME, error)
     return Finding(_NAME, FindingStatus.OK, f"{what}; {feeding}")
 
 

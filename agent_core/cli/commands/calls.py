@@ -99,7 +99,7 @@ async def _print_events(arguments: argparse.Namespace) -> None:
                 await renew(agent, arguments)
                 continue
             print_result(
-                {"topic": event.topic, "params": event.params}, [_told(event)], as_json=arguments.json
+                {"topic": event.topic, "params": event.params}, [_summary(event)], as_json=arguments.json
             )
             with writing_output():
                 sys.stdout.flush()
@@ -108,7 +108,7 @@ async def _print_events(arguments: argparse.Namespace) -> None:
                 return
 
 
-def _told(event: "Event") -> str:
+def _summary(event: "Event") -> str:
     params = dict(event.params)
     when = params.pop("timestamp", "")
     words = [f"{name}={value}" for name, value in params.items() if not isinstance(value, dict | list)]

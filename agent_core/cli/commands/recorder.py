@@ -54,7 +54,7 @@ class Recorder:
             info = await self._look(started["filename"])
             if info["complete"]:
                 return info
-            self.progress.show(_told(info))
+            self.progress.show(_summary(info))
             with anyio.move_on_after(_LOOK_PERIOD_S):
                 await anext(events)
 
@@ -80,7 +80,7 @@ class Recorder:
         return await self.agent.call(method, **params)
 
 
-def _told(info: Any) -> str:
+def _summary(info: Any) -> str:
     seconds, size_bytes = info["duration"], info["file_size"]
     words = [duration(seconds), size(size_bytes), bit_rate(size_bytes, seconds)]
     if info.get("reason"):

@@ -69,7 +69,7 @@ def _snapshot(arguments: argparse.Namespace) -> int:
         arguments.format = "png"
     taken = anyio.run(partial(_take, arguments, target))
     if target is not None:
-        print_result({**taken, "output": str(target)}, [_told(taken, target)], as_json=arguments.json)
+        print_result({**taken, "output": str(target)}, [_summary(taken, target)], as_json=arguments.json)
     return 0
 
 
@@ -91,6 +91,6 @@ async def _store(agent: "AgentClient", taken: Any, target: Path) -> None:
         await agent.download_to(target, taken["download_url"], size_bytes=taken["file_size"])
 
 
-def _told(taken: Any, target: Path) -> str:
+def _summary(taken: Any, target: Path) -> str:
     what = f"{taken['device']}, {taken['resolution']}, {size(taken['file_size'])}"
     return one_line(f"{target}: {what}, {taken['age_ms']} ms old, tier {taken['tier_name']}")
