@@ -113,7 +113,7 @@ class HealthMonitor:
             await sleep_unless(self._clock, self._pause_s(), self._link.recovery.doubted)
 
     def _pause_s(self) -> float:
-        """Return the seconds until the next checks; few from the first unanswered probe on, to notice its return."""
+        """Return the seconds until the next checks; after an unanswered probe they are few, to notice the return."""
         is_closed = self._link.breaker.state is BreakerState.CLOSED
         if self._link.recovery.is_silent or not (is_closed and self._server.good):
             return self._settings.probe_open_s

@@ -117,7 +117,7 @@ class CircuitBreaker:
         self._is_misled = False
 
     def _next_open_s(self) -> float:
-        """Return twice the last time, or the first time if an answered probe had allowed the failed test."""
+        """Return twice the last open time, or the first one if an answered probe had allowed the failed test."""
         if self._is_vouched:
             return self._settings.first_open_s
         return min(2 * self._open_s, self._settings.longest_open_s)

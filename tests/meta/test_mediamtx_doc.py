@@ -53,12 +53,12 @@ def test_the_numbers_are_those_of_the_code() -> None:
 def test_the_pauses_of_publishers_are_those_of_the_code() -> None:
     first_s, longest_s = publishing.FIRST_PAUSE_S, publishing.LONGEST_PAUSE_S
     assert (
-        f"again after {first_s:g} s, {2 * first_s:g} s, {4 * first_s:g} s and so on up to {longest_s:g} s"
+        f"restarted after {first_s:g} s, {2 * first_s:g} s, {4 * first_s:g} s and so on up to {longest_s:g} s"
         in TEXT
     )
-    assert f"after {publishing.STEADY_S:g} s of a live stream" in TEXT
+    assert f"{publishing.STEADY_S:g} s of a live stream reset the" in TEXT
     silent_s = publishing.SILENT_S
-    assert f"for {silent_s:g} s is noticed within {silent_s + publishing.LIVE_LOOK_S:g} s" in TEXT
+    assert f"for {silent_s:g} s, the agent notices within {silent_s + publishing.LIVE_LOOK_S:g} s" in TEXT
     assert publishing.UNPREPARED_PAUSE_S == 1
 
 

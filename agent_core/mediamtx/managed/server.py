@@ -148,7 +148,7 @@ class ManagedServer(MediaServer):
                     ending = await self._attend(process, log, ports, task_status)
             finally:
                 reading.cancel()
-                if self._serving.is_set():  # who waits already keeps waiting for the same
+                if self._serving.is_set():  # tasks that wait already keep their event
                     self._serving = anyio.Event()
         self._threads = WorkerPool(1)
         return ending

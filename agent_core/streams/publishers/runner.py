@@ -30,7 +30,7 @@ _log = logging.getLogger("camera_agent.publisher")
 _GRACE_S = 1.0
 #: Limit for reading the rest of an ended program's error output: its children may hold the pipe open.
 _LAST_WORDS_S = 0.2
-#: Output of FFmpeg 5 to 9 if the server refuses publishing. A 401 of the camera itself reads differently.
+#: Output of FFmpeg 5 and 9 if the server refuses publishing. A 401 of the camera itself reads differently.
 _REFUSED = re.compile(r"(?:ANNOUNCE|RECORD) failed: 40[13]")
 _HEADER_REFUSED = re.compile(r"Server returned 40[13]")
 
