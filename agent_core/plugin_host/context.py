@@ -38,10 +38,10 @@ class PluginEvents:
 
 
 def checked_payload(topic: str, value: object) -> object:
-    """Return `value`, an event's payload: an instance of a dataclass, a mapping or a pydantic model.
+    """Return `value`, the payload of an event, if it is a dataclass instance, a mapping or a pydantic model.
 
     Raises:
-        PluginError: it is anything else, which clients would receive without fields.
+        PluginError: the value is anything else. Clients would receive an event without fields.
     """
     is_record = is_dataclass(value) and not isinstance(value, type)
     if is_record or isinstance(value, Mapping | BaseModel):
@@ -72,7 +72,7 @@ def _camera(payload: object) -> CameraId | None:
 
 @dataclass(frozen=True, slots=True)
 class PluginContext:
-    """The `AgentContext` of one plugin."""
+    """`AgentContext` of one plugin."""
 
     clock: Clock
     cameras: CameraDirectory

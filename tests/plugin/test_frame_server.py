@@ -35,6 +35,12 @@ class Bench:
     def offer(self, data: bytes) -> None:
         self.producer.sink.offer(data, captured_s=self.clock.monotonic_s())
 
+    async def keep_offering(self, data: bytes) -> None:
+        """Offer `data` at a camera's pace until cancelled: when the server accepts a client is not known here."""
+        while True:
+            self.offer(data)
+            await anyio.sleep(0.02)
+
     async def connect(self) -> SocketStream:
         return await anyio.connect_unix(self.path)
 
@@ -88,10 +94,10 @@ async def test_the_first_frame_is_not_older_than_the_connection(tmp_path: Path) 
             await bench.producer.until_streaming()
             bench.offer(old)
         client = await bench.connect()
-        async with client:
-            await anyio.wait_all_tasks_blocked()
-            bench.offer(new)
+        async with client, anyio.create_task_group() as tg:
+            tg.start_soon(bench.keep_offering, new)
             assert await client.receive(len(new)) == new
+            tg.cancel_scope.cancel()
 
 
 async def test_a_slow_client_gets_fewer_frames_not_older_ones_and_slows_nobody(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Real parts: every FFmpeg there is, and a broker with its frame socket, fed by a script."""
+"""Fixtures with real parts: each installed FFmpeg, and a broker with its frame socket and a scripted producer."""
 
 import io
 import shutil
@@ -29,7 +29,7 @@ SIZE = (320, 240)
 
 
 def picture(number: int) -> bytes:
-    """A JPEG whose every byte depends on `number`: noise would be slow, a gradient is enough."""
+    """Return a JPEG that depends on `number` throughout. A gradient is enough; noise would be slow."""
     image = Image.linear_gradient("L").resize(SIZE).rotate(number * 7).convert("RGB")
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=85, comment=f"frame {number}".encode())
@@ -37,7 +37,7 @@ def picture(number: int) -> bytes:
 
 
 class ScriptedProducer(FrameProducer):
-    """Offers numbered pictures at a steady rate until `silent` is set; remembers when each was exposed."""
+    """Producer of numbered pictures at a steady rate until `silent` is set. Records each exposure time."""
 
     def __init__(self) -> None:
         self.pictures = [picture(number) for number in range(30)]
@@ -73,7 +73,7 @@ def clock() -> SystemClock:
 
 @pytest.fixture
 def frame_source(tmp_path: Path, clock: SystemClock) -> FrameSources:
-    """Opens a real broker with a real socket; `stall_s` as in `BrokerSettings`."""
+    """Opener of a real broker with a real socket. `stall_s` is that of `BrokerSettings`."""
 
     @asynccontextmanager
     async def opened(stall_s: float = 4.0) -> AsyncIterator[FrameSource]:
@@ -109,7 +109,7 @@ def camera() -> Callable[[MediaInput | None], Camera]:
 
 @pytest.fixture
 def script(tmp_path: Path) -> Callable[[str], str]:
-    """An executable in FFmpeg's place, from the body of a shell script."""
+    """Return a maker of executables that replace FFmpeg, from the body of a shell script."""
 
     def made(body: str) -> str:
         path = tmp_path / "ffmpeg-script"

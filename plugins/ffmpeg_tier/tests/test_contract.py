@@ -1,4 +1,4 @@
-"""The tier keeps what every tier promises."""
+"""Contract of snapshot tiers, applied to this tier."""
 
 from agent_core.plugin import Camera, DetectedCamera, FfmpegInput, Fingerprint, SnapshotTier
 from agent_core.testing import SystemClock, TierContract, as_camera

@@ -1,4 +1,4 @@
-"""The command really publishes: to an RTSP server that is FFmpeg itself, and to a real MediaMTX where there is one."""
+"""The publishing command, run against FFmpeg as an RTSP server and against a real MediaMTX if installed."""
 
 import json
 import os
@@ -133,7 +133,7 @@ async def running(*argv: str) -> AsyncIterator[Process]:
 async def received(
     listener: str, address: str, path: Path, duration_s: float, kind: str = "matroska"
 ) -> None:
-    """Be the RTSP server of one publisher and write `duration_s` of what comes, as it comes."""
+    """Run the RTSP server of one publisher and write `duration_s` of its stream without changes."""
     arguments = ("-rtsp_flags", "listen", "-listen_timeout", "20", "-i", address)
     await ffmpeg.run(
         listener,
@@ -142,7 +142,7 @@ async def received(
 
 
 async def listening(port: int) -> None:
-    """Until somebody listens on `port`: looked up, because a connection would take the publisher's place."""
+    """Wait until `port` has a listener, without connecting: a connection would take the publisher's place."""
     with anyio.fail_after(20):
         while not is_listened_on(port):
             await anyio.sleep(0.02)
@@ -154,7 +154,7 @@ def is_listened_on(port: int) -> bool:
 
 
 async def times_s(program: str, path: Path, *, key_frames_only: bool) -> list[float]:
-    """When each decoded frame of a file is shown; the filter prints what the file says of each."""
+    """Return the presentation times of a file's decoded frames, as printed by a filter."""
     select = ("-skip_frame", "nokey") if key_frames_only else ()
     found = await anyio.run_process(
         [
@@ -193,13 +193,13 @@ async def recorded(program: str, command: Publisher, path: Path, duration_s: flo
 
 
 def assert_regular(frames_s: list[float], keys_s: list[float], *, fps: float) -> None:
-    """Key frames at the first frame half a second after the last; the rate is the camera's, not FFmpeg's 25."""
+    """Key frames follow each other by half a second; the rate is the camera's, not FFmpeg's 25."""
     span_s = frames_s[-1] - frames_s[0]
     assert span_s > 2
     assert fps * 0.6 < (len(frames_s) - 1) / span_s < fps * 1.2
     gaps_s = [after - before for before, after in pairwise(keys_s)]
     assert len(gaps_s) >= 3
-    # One longer gap may be the machine's; a rule that is wrong shows in most.
+    # A loaded machine may cause one longer gap; a wrong rule shows in most of them.
     assert sorted(gaps_s)[len(gaps_s) // 2] == pytest.approx(0.5, abs=2 / fps)
 
 
@@ -226,7 +226,7 @@ async def test_a_picture_of_odd_size_is_published(program: str, tmp_path: Path) 
 async def test_a_publisher_leaves_a_socket_that_went_silent(
     program: str, frame_source: FrameSources, tmp_path: Path
 ) -> None:
-    """By itself: the broker's stall, which would close the socket, is put off."""
+    """FFmpeg ends by its own time-out; the broker's stall, which would close the socket, is set later."""
     port = free_port()
     address = f"rtsp://127.0.0.1:{port}/camera0"
     path = tmp_path / "out.h264"
@@ -259,7 +259,7 @@ def mediamtx() -> str:
 
 @asynccontextmanager
 async def media_server(tmp_path: Path) -> AsyncIterator[tuple[int, int]]:
-    """The ports of RTSP and of the API."""
+    """Yield the ports of RTSP and of the API."""
     rtsp, api = free_port(), free_port()
     config = tmp_path / "mediamtx.yml"
     off = "".join(f"{name}: no\n" for name in ("rtmp", "hls", "webrtc", "srt", "moq"))

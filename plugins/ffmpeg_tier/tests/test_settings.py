@@ -1,4 +1,4 @@
-"""Settings say what they mean, in the code and in the README, and refuse what would only fail in FFmpeg."""
+"""Settings: descriptions equal to the README's, and refusal of values that FFmpeg would refuse."""
 
 import json
 from pathlib import Path

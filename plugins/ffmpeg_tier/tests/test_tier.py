@@ -1,4 +1,4 @@
-"""Stills by real FFmpeg runs from real sources."""
+"""Stills taken by real FFmpeg from real sources."""
 
 import io
 import socket
@@ -104,7 +104,7 @@ async def test_the_socket_of_a_running_camera_never_gives_an_older_frame(
             await source.broker.fresh(time.monotonic() + 0.3)
             picture = await still(tier(), camera(source.socket))
 
-    # Pictures repeat every 30 frames, which is 2 s: the latest time that this one was shown is the true one.
+    # Pictures repeat every 30 frames, which is 2 s: the latest time that this picture was shown is the true one.
     assert max(source.producer.exposed_s[picture.data]) >= picture.captured_s
 
 
@@ -198,7 +198,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-#: A transport stream, and JPEGs as network cameras send them; both go on for as long as somebody reads.
+#: A transport stream, and JPEGs as network cameras send them. Both last as long as the client reads.
 STREAMS = {
     "mpegts": ("-c:v", "mpeg2video", "-g", "5", "-f", "mpegts", "-mpegts_flags", "resend_headers", "pipe:1"),
     "mpjpeg": ("-c:v", "mjpeg", "-f", "mpjpeg", "pipe:1"),
@@ -208,7 +208,7 @@ CONTENT_TYPES = {"mpegts": "video/mp2t", "mpjpeg": "multipart/x-mixed-replace;bo
 
 @asynccontextmanager
 async def http_stream(program: str, kind: str) -> AsyncIterator[str]:
-    """An HTTP server that gives each client the output of its own FFmpeg, in real time."""
+    """Run an HTTP server that sends each client the output of its own FFmpeg, in real time."""
     source = ("-re", "-f", "lavfi", "-i", "testsrc2=size=320x240:rate=15", *STREAMS[kind])
     head = f"HTTP/1.0 200 OK\r\nContent-Type: {CONTENT_TYPES[kind]}\r\n\r\n".encode()
 
@@ -257,7 +257,7 @@ async def test_a_network_stream_asked_for_what_comes_after_the_request(
 
     assert decoded(picture).size == (320, 240)
     assert picture.captured_s == pytest.approx(request.not_before_s, abs=1e-6)
-    assert time.monotonic() >= request.not_before_s + 1.0  # nothing that was read earlier would do
+    assert time.monotonic() >= request.not_before_s + 1.0  # a frame read earlier would be too old
 
 
 def colour(name: str) -> bytes:
@@ -268,7 +268,7 @@ def colour(name: str) -> bytes:
 
 @asynccontextmanager
 async def delayed_stream() -> AsyncIterator[str]:
-    """As a buffering server: it begins with a backlog of red pictures, the live ones are blue."""
+    """Send a backlog of red pictures and then live blue ones, like a server that buffers."""
 
     async def send(client: SocketStream, name: str) -> None:
         data = colour(name)
@@ -303,7 +303,7 @@ async def test_a_backlog_is_not_passed_off_as_fresh(tier: Tiers, camera: Cameras
         fresh = await still(tier(network_latency_s=1.5), camera(Url(url)), now())
 
     assert is_blue(fresh)
-    assert not is_blue(old)  # and it says so:
+    assert not is_blue(old)  # the bound admits it:
     assert old.captured_s <= time.monotonic() - 1.5
 
 
@@ -334,7 +334,7 @@ async def test_a_stream_that_is_refused_is_said(tier: Tiers, camera: Cameras, sc
     assert error.reason == "connection_refused"
 
 
-# What may not be in a command line.
+# Inputs that must not appear in a command line.
 
 SECRETS = [
     Url("rtsp://camera.local/x", has_credentials=True),

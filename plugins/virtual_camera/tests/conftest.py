@@ -1,4 +1,4 @@
-"""A source that is watched with the kit's agent and report, and both kinds of FFmpeg."""
+"""Fixtures: a watched source with the kit's agent and report, and both kinds of FFmpeg."""
 
 import shutil
 from collections.abc import AsyncIterator, Callable
@@ -18,7 +18,7 @@ from virtual_camera.source import VirtualCameraSource
 
 @dataclass
 class Watched:
-    """A source that is being watched."""
+    """Source that is being watched."""
 
     plugin: VirtualCameraPlugin
     source: VirtualCameraSource
@@ -31,7 +31,7 @@ Watch = Callable[..., AbstractAsyncContextManager[Watched]]
 
 @pytest.fixture(params=["path", "wheel"])
 def program(request: pytest.FixtureRequest) -> str:
-    """Each test with it runs on the FFmpeg of PATH and on the wheel's, which is far newer."""
+    """Run each test that uses this with the FFmpeg on PATH and with that of the wheel, which is far newer."""
     found = shutil.which("ffmpeg") if request.param == "path" else imageio_ffmpeg.get_ffmpeg_exe()
     if not found:
         pytest.skip("there is no FFmpeg on PATH")
@@ -50,7 +50,7 @@ def report() -> RecordingReport:
 
 @pytest.fixture
 def watch(agent: FakeAgent, report: RecordingReport) -> Watch:
-    """`async with watch(settings)`: the plugin's source, watched for as long as the context is open."""
+    """Return `watch(settings)`, a context in which the plugin's source is watched."""
 
     @asynccontextmanager
     async def run(**settings: object) -> AsyncIterator[Watched]:

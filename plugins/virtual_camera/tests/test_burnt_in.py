@@ -20,13 +20,13 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Enough(Exception):
-    """So many pictures as were wanted have arrived."""
+    """Signal that enough pictures have arrived."""
 
 
 async def pictures(
     program: str, camera: CameraSettings, count: int, first_counter: int = 1
 ) -> list[TimedPicture]:
-    """The first pictures that FFmpeg draws for `camera`."""
+    """Return the first pictures that FFmpeg draws for `camera`."""
     reader, found = SmjpegReader(), list[TimedPicture]()
 
     def receive(piece: bytes) -> None:
@@ -40,7 +40,7 @@ async def pictures(
 
 
 def check(found: list[TimedPicture], first_counter: int = 1) -> list[Mark]:
-    """Counters one after another, times in order and equal to the container's; the marks."""
+    """Assert consecutive counters and ordered times equal to the container's; return the marks."""
     read = [burnt_in.read(each.data) for each in found]
     assert [each.counter for each in read] == list(range(first_counter, first_counter + len(read)))
     for mark, each in zip(read, found, strict=True):
@@ -143,7 +143,7 @@ async def test_a_looped_video_goes_on_at_the_configured_rate(program: str, rate:
 
 
 def drawn(counter: int, at: datetime, size: tuple[int, int] = (320, 240)) -> Image.Image:
-    """The strip drawn with Pillow: a second implementation of the layout."""
+    """Return the strip drawn with Pillow, a second implementation of the layout."""
     image = Image.new("RGB", size, (90, 120, 160))
     draw = ImageDraw.Draw(image)
     epoch_ms = (at - EPOCH) // timedelta(milliseconds=1)

@@ -1,4 +1,4 @@
-"""The source keeps what every source promises."""
+"""Contract of camera sources, applied to this source."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -42,7 +42,7 @@ def test_ages_are_finer_than_a_millisecond() -> None:
 
 
 class Sink:
-    """Keeps what is offered and cancels the stream when there is enough."""
+    """Sink that keeps the frames and cancels the stream when it has enough."""
 
     def __init__(self, enough: int) -> None:
         self.offered: list[tuple[bytes, float | None]] = []
@@ -77,7 +77,7 @@ async def test_times_are_those_burnt_in(program: str) -> None:
         assert captured_s is not None
         offset_s = clock.monotonic_s() - clock.now().timestamp()
         drawn_s = burnt_in.read(data).drawn_at.timestamp() + offset_s
-        # The mark is rounded down, so the true time is up to 1 ms later; the rest is between our two clock readings.
+        # The mark is rounded down by up to 1 ms; the rest passes between our two clock readings.
         assert -0.5 < captured_s - drawn_s <= 0.001
 
 

@@ -24,7 +24,7 @@ from agent_core.plugin.frames import FrameBroker
 from virtual_camera import VirtualCameraPlugin, burnt_in
 from virtual_camera.settings import VirtualCameraSettings
 
-#: What the fixture `watch` of conftest.py is.
+#: Type of the fixture `watch` of conftest.py.
 Watch = Callable[..., AbstractAsyncContextManager[Any]]
 
 SMALL = {"name": "Front door", "width": 160, "height": 120, "fps": 30}
