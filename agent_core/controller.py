@@ -1,4 +1,4 @@
-"""The one door of the agent: a method for each use case of `api` and `web`."""
+"""Controller of the agent: one method per use case of `api` and `web`, which use nothing else of it."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -58,7 +58,7 @@ class Readiness(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SystemStatus:
-    """The agent's progress at start; each of `problems`, with reason and suggestion, keeps it from being ready."""
+    """Progress of the agent at start; each of `problems` keeps it from being ready."""
 
     readiness: Readiness
     message: str
@@ -69,7 +69,7 @@ class SystemStatus:
 
 @dataclass(frozen=True, slots=True)
 class CameraView:
-    """A camera with its addresses. While two views compare equal, clients see the same."""
+    """Camera with its addresses, as clients see it; equal views look the same to clients."""
 
     camera: Camera
     media: MediaAddresses
@@ -78,7 +78,7 @@ class CameraView:
 
 @dataclass(frozen=True, slots=True)
 class CameraDetails:
-    """A camera, the media server's numbers for it, and the seconds for which it has been connected."""
+    """Camera with the media server's counters for it, and the seconds since it was connected."""
 
     view: CameraView
     traffic: CameraTraffic
@@ -87,7 +87,7 @@ class CameraDetails:
 
 @dataclass(frozen=True, slots=True)
 class StatusReport:
-    """The agent's health, and the seconds since it was started."""
+    """Health of the agent, and the seconds since it was started."""
 
     health: HealthReport
     uptime_s: float
@@ -95,7 +95,7 @@ class StatusReport:
 
 @dataclass(frozen=True, slots=True)
 class ServerInfo:
-    """The abilities of this agent."""
+    """Capabilities and plugins of this agent."""
 
     has_snapshots: bool
     plugins: tuple[PluginStatus, ...]
@@ -103,7 +103,7 @@ class ServerInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """The services that the controller uses. `problems` are those found before anything ran."""
+    """Services that the controller uses. `problems` were found before anything ran."""
 
     cameras: CameraRegistry
     monitor: CameraMonitor
@@ -120,9 +120,9 @@ class Services:
 
 
 class Controller:
-    """Does what clients ask for. Owns nothing: the composition root makes the services and ends them.
+    """Implements the use cases of clients. The composition root creates, owns and ends the services.
 
-    Methods that take a `device` raise NotFound if there is no such camera. What a service raises passes through.
+    Methods that take a `device` raise NotFound if the camera does not exist. Errors of services pass through.
     """
 
     def __init__(self, services: Services) -> None:
@@ -138,7 +138,7 @@ class Controller:
         cameras, media = self._services.cameras.list(), self._services.streams.addresses
         recording = [self._services.recordings.active(camera.id) is not None for camera in cameras]
         basis = cameras, media, recording
-        if basis != self._basis:  # clients ask often, and this seldom changes
+        if basis != self._basis:  # clients ask often, and this rarely changes
             self._basis = basis
             self._views = tuple(
                 CameraView(camera, media, is_recording=is_recording)
@@ -151,12 +151,12 @@ class Controller:
         return self.view_of(self._services.cameras.get(device))
 
     def view_of(self, camera: Camera) -> CameraView:
-        """Return `camera`, for example that of an event, as clients see it now."""
+        """Return `camera`, for example from an event, as clients see it now."""
         is_recording = self._services.recordings.active(camera.id) is not None
         return CameraView(camera, self._services.streams.addresses, is_recording)
 
     async def camera_details(self, device: str) -> CameraDetails:
-        """Return one camera with the media server's numbers for it, the last known while that is silent."""
+        """Return one camera with the media server's counters for it, the last known ones if it does not answer."""
         camera = self._services.cameras.get(device)
         traffic = await self._services.streams.traffic(camera.id)
         connected = camera.status is CameraStatus.CONNECTED
@@ -164,7 +164,7 @@ class Controller:
         return CameraDetails(self.view_of(camera), traffic, uptime_s)
 
     def camera_capabilities(self, device: str) -> Camera:
-        """Return one camera, whose detected modes and controls are its capabilities."""
+        """Return one camera; its capabilities are the detected modes and controls."""
         return self._services.cameras.get(device)
 
     def cameras_by_status(self) -> Mapping[str, int]:
@@ -177,11 +177,11 @@ class Controller:
     # Snapshots.
 
     async def take_snapshot(self, device: str, request: SnapshotRequest) -> Snapshot:
-        """Take a picture, convert, store and announce it. Raises as `SnapshotService.take`."""
+        """Take, convert, store and announce a picture. Raises as `SnapshotService.take`."""
         return await self._services.snapshots.take(self._services.cameras.get(device), request)
 
     async def list_snapshots(self, device: str | None, *, offset: int, limit: int) -> Page[StoredFile]:
-        """Return a part of the list of all snapshots, or of one camera's, newest first."""
+        """Return a page of all snapshots, or of one camera's, newest first."""
         return await self._services.snapshots.page(self._camera_id(device), offset=offset, limit=limit)
 
     async def snapshot_info(self, name: str) -> SnapshotDetails:
@@ -193,7 +193,7 @@ class Controller:
     async def start_recording(
         self, device: str, *, duration_s: float | None, form: RecordingFormat, wait: bool
     ) -> StartedRecording:
-        """Start recording a camera; with `wait` return when bytes are on disk. Raises as `RecordingManager.start`."""
+        """Start recording a camera; with `wait`, return when bytes are on disk. Raises as `RecordingManager.start`."""
         active = await self._services.recordings.start(
             self._services.cameras.get(device), duration_s=duration_s, form=form, wait=wait
         )
@@ -204,7 +204,7 @@ class Controller:
         return await self._services.recordings.stop(self._services.cameras.get(device).id)
 
     async def list_recordings(self, device: str | None, *, offset: int, limit: int) -> Page[ListedRecording]:
-        """Return a part of the list of all recordings, or of one camera's, newest first."""
+        """Return a page of all recordings, or of one camera's, newest first."""
         return await self._services.recording_files.page(self._camera_id(device), offset=offset, limit=limit)
 
     async def recording_info(self, recording_id: str) -> RecordingDetails:
@@ -230,7 +230,7 @@ class Controller:
         return await self._services.streams.stop(self._services.cameras.get(device), holder)
 
     def release_stream(self, camera: CameraId, *, holder: str) -> None:
-        """End the hold of a `holder` that is gone, if it has one."""
+        """End the hold of a `holder` that has left, if it has one."""
         self._services.streams.release(camera, holder)
 
     async def stream_address(self, device: str) -> StreamAddress:
@@ -257,11 +257,11 @@ class Controller:
         return StatusReport(self._services.health.report, uptime_s)
 
     def server_info(self) -> ServerInfo:
-        """Return the abilities of this agent; from memory."""
+        """Return the capabilities and plugins of this agent; from memory."""
         return ServerInfo(bool(self._services.snapshots.tiers), tuple(self._services.plugins.statuses))
 
     def ready(self) -> bool:
-        """Return True once the agent can do its work; from memory."""
+        """Return True once the agent is ready for clients; from memory."""
         return self.system_status().readiness is not Readiness.STARTING
 
     def open_download(self, kind: str, name: str) -> tuple[ServedFile, OpenedFile]:

@@ -1,1 +1,1 @@
-"""Credentials: the secret, tokens, API keys, roles, and how often they may be tried."""
+"""Credentials: secret, tokens, API keys, roles, download links and rate limits."""

@@ -1,4 +1,4 @@
-"""API keys: long random words that stand for a user; only their hashes are stored."""
+"""API keys: random strings that identify a user; only their hashes are stored."""
 
 import hashlib
 import logging
@@ -25,7 +25,7 @@ _FORM = re.compile(rf"{API_KEY_PREFIX}[A-Za-z0-9_-]{{43}}", re.ASCII)
 
 
 class ApiKey(BaseModel):
-    """A key as it is stored. `sha256` suffices as a hash: the key has 256 random bits."""
+    """Stored form of a key. A plain `sha256` suffices as the hash: the key has 256 random bits."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -43,9 +43,9 @@ class _File(BaseModel):
 
 
 class ApiKeys:
-    """The keys in one file, read again when it has changed: revoking one needs no restart.
+    """Keys in one file, read again when it changes, so that revoking one needs no restart.
 
-    There is no backup of the file on purpose: it would bring revoked keys back. A file that cannot be read holds none.
+    The file deliberately has no backup, which could restore revoked keys. If it is unreadable, no key is valid.
     """
 
     def __init__(self, path: Path, clock: Clock) -> None:
@@ -55,17 +55,17 @@ class ApiKeys:
         self._keys: tuple[ApiKey, ...] = ()
 
     def create(self, user_id: str, role: Role, *, expires_at: datetime | None = None) -> str:
-        """A new key for `user_id`: the only time that it is seen. Blocks on the disk.
+        """Create a key for `user_id` and return it, which is possible only once. Blocks on the disk.
 
         Raises:
-            InvalidState: `user_id` has a key already.
-            StateCorrupt: the file has something else in it, and is left as it is.
-            StorageFailed: it could not be read or stored.
+            InvalidState: `user_id` already has a key.
+            StateCorrupt: the file is not a file of API keys; it is left unchanged.
+            StorageFailed: the file could not be read or written.
         """
         keys = self.stored()
         if any(each.user_id == user_id for each in keys):
             raise InvalidState(
-                "This user has an API key already.", state="exists", allowed_states=("absent",)
+                "This user already has an API key.", state="exists", allowed_states=("absent",)
             )
         key = API_KEY_PREFIX + secrets.token_urlsafe(32)
         stored = ApiKey(
@@ -79,7 +79,7 @@ class ApiKeys:
         return key
 
     def revoke(self, user_id: str) -> None:
-        """Raises NotFound, StateCorrupt, StorageFailed. Blocks on the disk."""
+        """Delete the key of `user_id`. Raises NotFound, StateCorrupt, StorageFailed. Blocks on the disk."""
         keys = self.stored()
         left = tuple(each for each in keys if each.user_id != user_id)
         if len(left) == len(keys):
@@ -91,12 +91,12 @@ class ApiKeys:
         return self._keys
 
     def verify(self, key: str) -> Principal:
-        """Raises AuthenticationFailed: `api_key_invalid` or `api_key_expired`."""
+        """Return the user of `key`. Raises AuthenticationFailed: `api_key_invalid` or `api_key_expired`."""
         known = self.list() if _FORM.fullmatch(key) else ()
         hashed = _hash(key) if known else ""
         found = next((each for each in known if each.sha256 == hashed), None)
         if found is None:
-            raise AuthenticationFailed("This API key is not known here.", reason="api_key_invalid")
+            raise AuthenticationFailed("This API key is unknown.", reason="api_key_invalid")
         if found.expires_at is not None and found.expires_at <= self._clock.now():
             raise AuthenticationFailed("This API key has expired.", reason="api_key_expired")
         return Principal(found.user_id, found.role, found.expires_at)
@@ -106,12 +106,12 @@ class ApiKeys:
             status = self._path.lstat()
             now = (status.st_ino, status.st_ctime_ns, status.st_mtime_ns, status.st_size)
             if now != self._seen:
-                self._keys, self._seen = (), now  # one that cannot be used is told of once, until it changes
+                self._keys, self._seen = (), now  # log an unusable file once, until it changes
                 self._keys = self._read()
         except FileNotFoundError:
             self._keys, self._seen = (), None
         except (UnsafeFile, ValidationError) as error:
-            _LOG.error("no API key is valid: %s cannot be used (%s)", self._path.name, _why(error))
+            _LOG.error("no API key is valid: %s is unusable (%s)", self._path.name, _why(error))
         except OSError as error:
             _LOG.error("no API key is valid: %s cannot be read (%s)", self._path.name, error.strerror)
             self._seen = None
@@ -120,8 +120,8 @@ class ApiKeys:
         """Read the stored keys. Unlike `list`, this raises if the file is unreadable. Blocks on the disk.
 
         Raises:
-            StateCorrupt: it is no file of API keys.
-            StorageFailed: it cannot be read.
+            StateCorrupt: the file is not a file of API keys.
+            StorageFailed: the file cannot be read.
         """
         try:
             return self._read()
@@ -132,7 +132,7 @@ class ApiKeys:
         except ValidationError as error:
             raise StateCorrupt(
                 f"{self._path.name} in the state folder is not a file of API keys.",
-                suggestion="Bring it back from a copy, or delete it and make new keys.",
+                suggestion="Restore it from a copy, or delete it and create new keys.",
             ) from error
 
     def _read(self) -> tuple[ApiKey, ...]:

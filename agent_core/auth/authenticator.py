@@ -8,11 +8,11 @@ __all__ = ("Authenticator",)
 
 
 class Authenticator:
-    """Judges credentials, a token or an API key, and stops answering addresses that fail too often.
+    """Checks tokens and API keys, and hides the reason from addresses that fail too often.
 
-    Valid credentials are accepted from every address, however often others failed there: an attacker who shares it
-    (a proxy, a household, 127.0.0.1) could lock their owner out otherwise. It gains nothing by that. Both kinds of
-    credentials have 256 random bits, so there is nothing to guess, and verifying one costs as much as any small call.
+    Valid credentials are accepted from every address, however often others failed there; otherwise an attacker at a
+    shared address (a proxy, a household, 127.0.0.1) could lock their owner out. This does not help an attacker: both
+    kinds of credentials have 256 random bits, and verifying one costs no more than a small call.
     """
 
     def __init__(self, tokens: TokenAuthority, keys: ApiKeys, throttle: FailureThrottle) -> None:
@@ -21,11 +21,11 @@ class Authenticator:
         self._throttle = throttle
 
     def authenticate(self, credentials: str, address: str) -> Principal:
-        """Return who `credentials` belong to.
+        """Return the user of `credentials`.
 
         Raises:
-            AuthenticationFailed: they belong to no user, or have ended.
-            RateLimited: the same, and `address` has failed too often to be told which.
+            AuthenticationFailed: the credentials are invalid or have expired.
+            RateLimited: the same, but `address` has failed too often to be told the reason.
         """
         try:
             return self._judge(credentials)
@@ -34,7 +34,7 @@ class Authenticator:
             raise
 
     def require(self, credentials: str, address: str, role: str) -> None:
-        """As `authenticate`, for one request over HTTP; also raises PermissionDenied."""
+        """Check an HTTP request. Raises as `authenticate`, and PermissionDenied for a role below `role`."""
         self.authenticate(credentials, address).role.require(Role(role))
 
     def _judge(self, credentials: str) -> Principal:

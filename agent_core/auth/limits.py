@@ -1,4 +1,4 @@
-"""How often is too often: token buckets by key, told the time."""
+"""Rate limits: token buckets by key, with an injected clock."""
 
 import math
 from collections.abc import Hashable
@@ -12,11 +12,11 @@ __all__ = ("Buckets", "FailureThrottle", "RateLimiter")
 
 K = TypeVar("K", bound=Hashable)
 
-#: As much of a message is read as a call is allowed. Reading it takes about as long as a small call.
+#: Bytes of a message covered by one call; reading them takes about as long as a small call.
 _BYTES_PER_CALL = 8192
-#: Buckets kept before full ones, which say nothing, are looked for and thrown away.
+#: Buckets kept before full ones, which carry no information, are removed.
 _MANY = 1024
-#: Buckets kept at all; beyond, the one unused for longest is forgotten.
+#: Most buckets kept; beyond, the least recently used one is removed.
 _MOST = 8192
 
 
@@ -27,7 +27,7 @@ class _Bucket:
 
 
 class Buckets(Generic[K]):
-    """One bucket a key, which starts full with `burst` and is refilled with `rate_per_s`."""
+    """Token buckets, one per key, that start full with `burst` and refill at `rate_per_s`."""
 
     def __init__(self, rate_per_s: float, burst: int, clock: Clock) -> None:
         self._rate_per_s = rate_per_s
@@ -40,15 +40,15 @@ class Buckets(Generic[K]):
         return len(self._buckets)
 
     def configure(self, rate_per_s: float, burst: int) -> None:
-        """New limits, at once; what was used up stays used up."""
+        """Apply new limits at once; the buckets keep their levels."""
         self._rate_per_s, self._burst = rate_per_s, burst
 
     def wait_s(self, key: K) -> float:
-        """Seconds until `take` would succeed; 0 when it would now."""
+        """Return the seconds until `take` would succeed; 0 if it would now."""
         return max(0.0, (1.0 - self._level(key)) / self._rate_per_s)
 
     def take(self, key: K, amount: float = 1.0) -> bool:
-        """Take `amount` out if there is at least one; what is missing is a debt, of one burst at most."""
+        """Take `amount` if the level is at least 1; the level may fall below zero, by at most one burst."""
         level = self._level(key)
         if level < 1.0:
             return False
@@ -65,7 +65,7 @@ class Buckets(Generic[K]):
         return min(float(self._burst), bucket.level + passed_s * self._rate_per_s)
 
     def _make_room(self) -> None:
-        """Full buckets are swept out when their number has doubled, so that a sweep costs little a call."""
+        """Remove full buckets when their number has doubled, so that a sweep costs little per call."""
         if len(self._buckets) >= self._sweep_at:
             self._buckets = {
                 key: each for key, each in self._buckets.items() if self._level(key) < self._burst
@@ -76,10 +76,10 @@ class Buckets(Generic[K]):
 
 
 class RateLimiter:
-    """Calls of one user at one address, and the bytes of their messages.
+    """Limit on the calls of a user at an address, and on the bytes of their messages.
 
-    User None stands for all anonymous connections of an address: they have buckets of their own, so that nothing they
-    send uses up what a user at the same address has.
+    User None stands for all anonymous connections of an address. They have their own buckets, so that they cannot use
+    up the allowance of a user at the same address.
     """
 
     def __init__(self, calls_per_s: float, burst: int, clock: Clock) -> None:
@@ -94,17 +94,17 @@ class RateLimiter:
         """Count one call.
 
         Raises:
-            RateLimited: says when the next one may come.
+            RateLimited: the allowance is used up; tells when to retry.
         """
         key = (user_id, address)
         if not self._calls.take(key):
             raise RateLimited("Too many calls.", retry_after_ms=_in_ms(self._calls.wait_s(key)))
 
     def take_bytes(self, user_id: str | None, address: str, size_bytes: int) -> float:
-        """Count a message of which `charge` will count the calls; they cover `_BYTES_PER_CALL`.
+        """Count the bytes of a message beyond the `_BYTES_PER_CALL` that are covered by its call.
 
         Returns:
-            0.0, or the seconds until there is room for it, and then it was not counted.
+            0.0 if the message was counted; otherwise the seconds to wait before the next attempt.
         """
         key = (user_id, address)
         parts = size_bytes / _BYTES_PER_CALL - 1
@@ -114,7 +114,7 @@ class RateLimiter:
 
 
 class FailureThrottle:
-    """Failed attempts to authenticate of one address."""
+    """Limit on failed attempts to authenticate from one address."""
 
     def __init__(self, failures_per_minute: int, clock: Clock) -> None:
         self._buckets: Buckets[str] = Buckets(failures_per_minute / 60.0, failures_per_minute, clock)
@@ -123,7 +123,7 @@ class FailureThrottle:
         """Count a failure.
 
         Raises:
-            RateLimited: `address` has failed too often to be told why it failed this time.
+            RateLimited: `address` has failed too often to be told the reason.
         """
         if not self._buckets.take(address):
             raise RateLimited(

@@ -1,4 +1,7 @@
-"""Links that open without a token for a while: name and end are signed."""
+"""Signed download links, which need no token until they expire.
+
+A module of its own: methods sign links, the HTTP routes check them.
+"""
 
 import hashlib
 import hmac
@@ -11,11 +14,11 @@ __all__ = ("DownloadLinks",)
 
 
 class DownloadLinks:
-    """Makes and checks `download_url`s.
+    """Signer and verifier of `download_url`s.
 
     Args:
-        key: 32 bytes of its own, derived from the agent's secret, so that a new secret ends all links.
-        base_url: put before the path; empty makes relative links, which a client joins to the server that it talks to.
+        key: 32 bytes derived from the agent's secret, so that a new secret invalidates all links.
+        base_url: prefix of the path; empty for relative links, which clients resolve against the agent's address.
     """
 
     def __init__(self, key: bytes, clock: Clock, *, lifetime_s: float = 3600.0, base_url: str = "") -> None:
@@ -25,13 +28,13 @@ class DownloadLinks:
         self._base_url = base_url.rstrip("/")
 
     def sign(self, kind: str, name: str) -> str:
-        """The link to the file `name` of the kind `snapshots` or `recordings`."""
+        """Return a link to the file `name` of the kind `snapshots` or `recordings`."""
         expires = str(int(self._clock.now().timestamp() + self._lifetime_s))
         signature = self._signature(kind, name, expires)
         return f"{self._base_url}/files/{kind}/{quote(name)}?expires={expires}&sig={signature}"
 
     def is_valid(self, kind: str, name: str, expires: str, signature: str) -> bool:
-        """Return True if `sign` made the signature for this file and the link has not expired."""
+        """Return True if the signature is that of `sign` for this file, and the link has not expired."""
         if not (expires.isascii() and expires.isdigit() and len(expires) <= 12):
             return False
         good = hmac.compare_digest(self._signature(kind, name, expires).encode(), signature.encode())

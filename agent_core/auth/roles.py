@@ -1,4 +1,4 @@
-"""Roles, and the caller that has one."""
+"""Roles and authenticated users."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,18 +18,20 @@ class Role(StrEnum):
 
     @property
     def permissions(self) -> tuple[str, ...]:
-        """The wire's words for what this role may do."""
+        """The permissions of this role, in the terms of the wire."""
         return ("view", "control", "admin")[: _ORDER.index(self) + 1]
 
     def require(self, needed: "Role") -> None:
-        """Do nothing if this role covers `needed`.
+        """Check that this role includes `needed`.
 
         Raises:
             PermissionDenied: it does not.
         """
         if _ORDER.index(self) < _ORDER.index(needed):
             raise PermissionDenied(
-                f"This needs the role {needed}, and yours is {self}.", required_role=needed, have_role=self
+                f"This call needs the role {needed}; your role is {self}.",
+                required_role=needed,
+                have_role=self,
             )
 
 
@@ -38,7 +40,7 @@ _ORDER = tuple(Role)
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """An authenticated user. `expires_at` is None where the credentials have no end."""
+    """Authenticated user. `expires_at` is None if the credentials do not expire."""
 
     user_id: str
     role: Role

@@ -11,21 +11,21 @@ from agent_core.base.small_files import read_small
 
 __all__ = ("Secret",)
 
-#: HS256 wants a key as long as its hash (RFC 7518, 3.2).
+#: HS256 requires a key at least as long as its hash (RFC 7518, 3.2).
 _MIN_SECRET_BYTES = 32
 
 
-#: Words of secrets that stand in examples, tutorials and other products' default configurations.
+#: Words in the secrets of examples, tutorials and default configurations of other products.
 _DEFAULTS = re.compile(
     r"change[-_ ]?(me|this|in)|default|example|your[-_ ]|secret[-_ ]key|password", re.IGNORECASE
 )
 
 
 class Secret:
-    """The key that signs tokens. Never shown, not even by `repr`."""
+    """Key that signs tokens. Never shown, not even by `repr`."""
 
     def __init__(self, value: bytes, path: Path | None = None) -> None:
-        """Raises StartFailed, which names `path`, for a value that others may know or guess."""
+        """Check the value. Raises StartFailed, which names `path`, for a weak or well-known one."""
         _refuse_weak(value, path)
         self._value = value
 
@@ -37,16 +37,16 @@ class Secret:
         return self._value
 
     def derive(self, purpose: str) -> bytes:
-        """A key for something else than tokens, so that neither can stand in for the other."""
+        """Return a key for another purpose than tokens; neither can replace the other."""
         return hmac.digest(self._value, purpose.encode(), hashlib.sha256)
 
     @classmethod
     def load(cls, path: Path) -> "Secret":
-        """Read the secret; on the first start write a generated one, readable only by this account. Blocks.
+        """Read the secret; on the first start generate one, readable only by this user. Blocks.
 
         Raises:
-            StartFailed: the file is weak, open to others, not a regular file, another account's, or cannot be read or
-                written.
+            StartFailed: the secret is weak, or its file is readable by other users, not a regular file, owned by
+                another user, or cannot be read or written.
         """
         try:
             if not path.exists():
@@ -63,24 +63,24 @@ def _generate(path: Path) -> None:
     try:
         write_new(path, secrets.token_urlsafe(48).encode() + b"\n", mode=0o600)
     except FileExistsError:
-        return  # Another process of this agent, `token create` perhaps, came first.
+        return  # Another process of this agent, for example `token create`, was faster.
 
 
 def _refuse_exposed(path: Path) -> None:
     status = path.lstat()
     if stat.S_ISREG(status.st_mode) and status.st_mode & 0o077:
         raise StartFailed(
-            f"The file with the agent's secret, {path}, can be read by other accounts.",
+            f"The file with the agent's secret, {path}, can be read by other users.",
             reason="secret_exposed",
-            suggestion="Delete it, so that a new one is made, or make its mode 0600.",
+            suggestion="Delete it, so that the agent generates a new one, or set its mode to 0600.",
         )
 
 
 def _refuse_weak(value: bytes, path: Path | None) -> None:
-    advice = f"Delete the file{f' {path}' if path else ''}; the agent makes a good one when it starts."
+    advice = f"Delete the file{f' {path}' if path else ''}; the agent generates a strong one when it starts."
     if len(value) < _MIN_SECRET_BYTES or len(set(value)) < 8:
         raise StartFailed("The agent's secret is too short.", reason="secret_too_short", suggestion=advice)
     if _DEFAULTS.search(value.decode(errors="replace")):
         raise StartFailed(
-            "The agent's secret is a known default.", reason="secret_default", suggestion=advice
+            "The agent's secret is a well-known default.", reason="secret_default", suggestion=advice
         )

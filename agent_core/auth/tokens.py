@@ -1,4 +1,4 @@
-"""Tokens that are signed with the agent's secret."""
+"""Tokens signed with the agent's secret."""
 
 from datetime import UTC, datetime
 
@@ -16,7 +16,7 @@ _MAX_USER_ID_CHARS = 200
 
 
 class TokenAuthority:
-    """Makes and checks tokens: JWT, HS256, claims `user_id`, `role`, `iat`, `exp`."""
+    """Issuer and verifier of tokens: JWT, HS256, claims `user_id`, `role`, `iat`, `exp`."""
 
     def __init__(self, secret: Secret, clock: Clock) -> None:
         self._secret = secret
@@ -30,7 +30,7 @@ class TokenAuthority:
         return jwt.encode(claims, self._secret.value, algorithm=_ALGORITHM)
 
     def verify(self, token: str) -> Principal:
-        """Raises AuthenticationFailed: `token_invalid` or `token_expired`."""
+        """Return the user of `token`. Raises AuthenticationFailed: `token_invalid` or `token_expired`."""
         claims = self._claims(token)
         user_id, role = claims["user_id"], claims["role"]
         if (
@@ -38,7 +38,7 @@ class TokenAuthority:
             or not 0 < len(user_id) <= _MAX_USER_ID_CHARS
             or role not in tuple(Role)
         ):
-            raise _invalid("The token's claims user_id and role do not name a user and a role.")
+            raise _invalid("The token's claims user_id and role are not a valid user and role.")
         _moment(claims["iat"])
         expires_at = _moment(claims["exp"])
         if expires_at <= self._clock.now():
@@ -50,8 +50,8 @@ class TokenAuthority:
             raise _invalid("The token is too long.")
         import jwt
 
-        # The times are checked here against the injected clock. An `iat` ahead of it is no reason to refuse: a
-        # device without a battery-backed clock starts in the past.
+        # The caller checks `exp` against the injected clock. An `iat` in the future is accepted: a device without a
+        # battery-backed clock starts in the past.
         options = {"require": list(_CLAIMS), "verify_exp": False, "verify_iat": False, "verify_nbf": False}
         try:
             return jwt.decode(token, self._secret.value, algorithms=[_ALGORITHM], options=options)  # type: ignore[arg-type]
@@ -60,16 +60,16 @@ class TokenAuthority:
         except jwt.InvalidAlgorithmError as error:
             raise _invalid(f"The token is not signed with {_ALGORITHM}.") from error
         except (jwt.PyJWTError, ValueError, TypeError, RecursionError) as error:
-            raise _invalid("The token is malformed or was not made by this agent.") from error
+            raise _invalid("The token is malformed or was not issued by this agent.") from error
 
 
 def _moment(value: object) -> datetime:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise _invalid("The token's iat and exp are not times.")
+        raise _invalid("The token's claims iat and exp are not times.")
     try:
         return datetime.fromtimestamp(value, UTC)
     except (OverflowError, ValueError, OSError) as error:
-        raise _invalid("The token's iat and exp are not times.") from error
+        raise _invalid("The token's claims iat and exp are not times.") from error
 
 
 def _invalid(details: str) -> AuthenticationFailed:

@@ -1,1 +1,1 @@
-"""JSON-RPC 2.0 over WebSocket: the wire contract's mechanics. What the methods do is the controller's business."""
+"""JSON-RPC 2.0 engine: messages, calls, sessions and topics, without knowledge of cameras."""

@@ -1,4 +1,4 @@
-"""Allowance of one connection, and the pause in reading after it has asked for too much."""
+"""Rate limit of one connection, and the pause in reading after it was exceeded."""
 
 from typing import Final
 
@@ -8,7 +8,7 @@ from agent_core.base.errors import RateLimited
 
 __all__ = ("Allowance",)
 
-#: The rest after a message with refused calls; it doubles with each further one, up to the longest.
+#: Pause after a message with refused calls; it doubles with each further one, up to the longest.
 _FIRST_REST_S: Final = 0.01
 _LONGEST_REST_S: Final = 1.0
 _MOST_DOUBLINGS: Final = 7
@@ -18,8 +18,8 @@ _LOGIN: Final = "authenticate"
 class Allowance:
     """Charges one connection's messages and calls to the bucket of its user and address.
 
-    A connection whose calls are refused is read more slowly, so that a flood costs little even while all of it is
-    refused. That delays this connection only: others of the same user or address are read as before.
+    A connection whose calls are refused is read more slowly, so that even a refused flood costs little. Other
+    connections of the same user or address are not slowed down.
     """
 
     def __init__(self, limiter: RateLimiter, clock: Clock, address: str) -> None:
@@ -30,7 +30,7 @@ class Allowance:
         self._refusals = 0
 
     async def rest(self) -> None:
-        """Return when the connection may be read: at once, unless calls of the last message were refused."""
+        """Pause before the next read if calls of the last message were refused."""
         if not self._refused:
             self._refusals = 0
             return
@@ -40,10 +40,10 @@ class Allowance:
         await self._clock.sleep(rest_s)
 
     async def admit(self, user_id: str | None, size_bytes: int) -> None:
-        """Charge for reading a message of `size_bytes`, before it is parsed.
+        """Charge a message of `size_bytes` before it is parsed; wait while the user's allowance is used up.
 
-        A user's long message waits until there is room for it. An anonymous one cannot be long, and is not delayed: it
-        may be the `authenticate` of a user at whose address others flood the agent.
+        Anonymous messages are short and never delayed: one may be the `authenticate` of a user while others flood the
+        agent from the same address.
         """
         while wait_s := self._limiter.take_bytes(user_id, self._address, size_bytes):
             if user_id is None:
@@ -54,11 +54,11 @@ class Allowance:
     def charge(self, user_id: str | None, method: str) -> None:
         """Count one call of `method`.
 
-        `authenticate` of an anonymous connection counts and is never refused here: nothing that others do at this
-        address may keep a user out. Its failures have a throttle of their own.
+        `authenticate` of an anonymous connection counts but is never refused here: others at the same address must
+        not be able to lock a user out. Failed attempts have their own throttle.
 
         Raises:
-            RateLimited: it is one too many.
+            RateLimited: the allowance is used up.
         """
         if user_id is None and method == _LOGIN:
             self.note(None)
@@ -70,7 +70,7 @@ class Allowance:
             raise
 
     def note(self, user_id: str | None) -> None:
-        """Count one call that is answered however many came before it."""
+        """Count one call that is answered even if the allowance is used up."""
         try:
             self._limiter.charge(user_id, self._address)
         except RateLimited:

@@ -1,4 +1,4 @@
-"""Errors on the wire: one table from classes to codes, and the last filter before the socket."""
+"""Errors on the wire: the table of codes, and the filter for device paths."""
 
 import json
 import logging
@@ -33,17 +33,17 @@ __all__ = (
 )
 
 _LOG = logging.getLogger("camera_agent.rpc")
-#: In JSON, so an escape may stand before it. Not in the middle of another path, and not /dev/shm, which has files.
+#: A device path in JSON text, perhaps after an escape; not inside another path, and not in /dev/shm, which holds files.
 _DEVICE_PATH = re.compile(
     r"(?:(?<![\w.~-])|(?<=\\[bfnrt])|(?<=\\u00[01][0-9a-f]))/dev/(?!shm/)[^\s\"'\\,;)\]}]*"
 )
 
 
 class ParseFailed(AgentError):
-    """The text of a message is not JSON that can be read."""
+    """The message is not valid JSON."""
 
     default_reason = "not_json"
-    default_suggestion = "Send one JSON object, or an array of them, a text frame."
+    default_suggestion = "Send one JSON object, or an array of them, per text frame."
 
 
 class _WithHint(AgentError):
@@ -58,22 +58,22 @@ class _WithHint(AgentError):
 
 
 class InvalidRequest(_WithHint):
-    """JSON, but not a request; `hint` is the form that was expected."""
+    """The message is JSON but not a request; `hint` describes the expected form."""
 
     default_reason = "invalid_request"
     default_suggestion = 'Send {"jsonrpc": "2.0", "id": 1, "method": "...", "params": {...}}.'
 
 
 class MethodNotFound(_WithHint):
-    """`hint` has the nearest names that exist."""
+    """The method does not exist; `hint` suggests similar names."""
 
     default_reason = "method_not_found"
-    default_suggestion = "Call rpc.discover for all that exists."
+    default_suggestion = "Call rpc.discover for the list of methods."
 
 
 @dataclass(frozen=True, slots=True)
 class WireCode:
-    """A code and the message that always goes with it."""
+    """A code with its fixed message."""
 
     code: int
     message: str
@@ -81,7 +81,7 @@ class WireCode:
 
 INTERNAL_ERROR = WireCode(-32603, "Internal error")
 
-#: A class not listed here has the code of its nearest listed ancestor; with none it is a bug, -32603.
+#: A class not listed has the code of its nearest listed base class; without one it is a bug, -32603.
 CODES: Mapping[type[AgentError], WireCode] = MappingProxyType(
     {
         ParseFailed: WireCode(-32700, "Parse error"),
@@ -112,18 +112,18 @@ class WireError:
 
 
 def wire_error(error: Exception, request_id: str) -> WireError:
-    """`error` as a client is shown it; one that nobody foresaw is logged under `request_id` and shown as such."""
+    """Return `error` as clients see it; log an unexpected one under `request_id` and hide its text."""
     known = _only_agent_error(error)
     code = _code_of(type(known)) if known is not None else None
     if known is None or code is None:
         _LOG.error("unexpected error in a call", exc_info=error, extra={"fields": {"request_id": request_id}})
         return _internal(request_id)
-    words = {"reason": known.reason, "details": known.details, "suggestion": known.suggestion}
-    return WireError(code, {**words, **known.data()})
+    texts = {"reason": known.reason, "details": known.details, "suggestion": known.suggestion}
+    return WireError(code, {**texts, **known.data()})
 
 
 def code_of(error: AgentError) -> int:
-    """The code that a client is shown for `error`."""
+    """Return the code that clients get for `error`."""
     return (_code_of(type(error)) or INTERNAL_ERROR).code
 
 
@@ -132,7 +132,7 @@ def _code_of(kind: type[AgentError]) -> WireCode | None:
 
 
 def _only_agent_error(error: BaseException) -> AgentError | None:
-    """The error itself, or the only one in a group: a handler's task group wraps what its one child raised."""
+    """Return the error, or the only one in a group: a handler's task group wraps the error of its child."""
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
     return error if isinstance(error, AgentError) else None
@@ -141,16 +141,16 @@ def _only_agent_error(error: BaseException) -> AgentError | None:
 def _internal(request_id: str) -> WireError:
     data = {
         "reason": "internal_error",
-        "details": "The agent failed in a way that it should not.",
-        "suggestion": f"Look for request_id={request_id} in the agent's log and report what it says.",
+        "details": "The call failed because of a bug in the agent.",
+        "suggestion": f"Find request_id={request_id} in the agent's log and report that entry.",
         "request_id": request_id,
     }
     return WireError(INTERNAL_ERROR, data)
 
 
 def without_device_paths(text: str) -> str:
-    """`text`, JSON about to be sent, with device paths blanked out. Finding one is a bug, and logged as one."""
+    """Return JSON text with device paths replaced; log an error for one, which is a bug."""
     if "/dev/" not in text or not _DEVICE_PATH.search(text):
         return text
-    _LOG.error("a device path was about to be sent to a client; it was blanked out")
+    _LOG.error("a message for a client contained a device path, which was removed")
     return _DEVICE_PATH.sub("[device]", text)

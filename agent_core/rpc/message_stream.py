@@ -1,4 +1,7 @@
-"""The connection as a session sees it: texts in both directions."""
+"""Interface of a session to its connection.
+
+A module of its own: the session uses it and `web` implements it, so neither imports the other.
+"""
 
 from typing import Protocol
 
@@ -6,20 +9,20 @@ __all__ = ("MessageStream",)
 
 
 class MessageStream(Protocol):
-    """Whole texts in both directions. `send` waits while the peer reads too slowly."""
+    """Stream of whole messages in both directions. `send` waits while the peer reads too slowly."""
 
     async def receive(self) -> str:
-        """Raises anyio.EndOfStream when the peer has gone."""
+        """Return the next message. Raises anyio.EndOfStream if the peer has left."""
         ...
 
     async def send(self, text: str) -> None:
-        """Raises anyio.BrokenResourceError when the peer has gone."""
+        """Send a message. Raises anyio.BrokenResourceError if the peer has left."""
         ...
 
     def admit(self) -> None:
-        """Take messages of the full size, and keep the connection's place: the peer has authenticated."""
+        """Accept messages of the full size and keep the connection's slot: the peer has authenticated."""
         ...
 
     def dismiss(self) -> None:
-        """Take only short messages again, as before `admit`, and let the connection give way to others."""
+        """Accept only short messages, as before `admit`; the connection may lose its slot to another."""
         ...

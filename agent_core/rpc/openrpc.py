@@ -1,4 +1,4 @@
-"""The OpenRPC document, generated from the types that validate: there is no second description to go stale."""
+"""OpenRPC document, generated from the types that validate calls."""
 
 from typing import Literal
 
@@ -28,7 +28,7 @@ _NAMES = TypeAdapter(list[str])
 
 
 def openrpc_document(table: MethodTable, *, title: str, version: str) -> Document:
-    """Every method of `table`; types used more than once, or nested, are in `components`."""
+    """Return the description of all methods in `table`; shared and nested types are in `components`."""
     schemas, components = _schemas(table)
     methods: list[JsonValue] = [
         _method(method, schemas[method.name, "params"], schemas[method.name, "result"], components)
@@ -84,7 +84,7 @@ def _resolved(schema: Document, components: Document) -> Document:
 
 
 def _codes(method: Method) -> list[WireCode]:
-    """The codes any call can have, those of a protected method, and what the method itself names."""
+    """Return the codes of any call, those of protected methods, and the method's own."""
     always: tuple[type[AgentError], ...] = (InvalidParams, RateLimited)
     guarded: tuple[type[AgentError], ...] = (AuthenticationFailed, PermissionDenied) if method.role else ()
     named = [

@@ -1,4 +1,4 @@
-"""From the params of a call to a validated model, or to a sentence that says which one is wrong and why."""
+"""Validation of a call's parameters, with errors that name the parameter and the broken rule."""
 
 import difflib
 import json
@@ -15,7 +15,7 @@ __all__ = ("Parameters", "nearest")
 P = TypeVar("P", bound=BaseModel)
 
 _SCALARS = frozenset({"string", "integer", "number", "boolean", "null"})
-#: How much of a name that a caller made up is repeated to it.
+#: Longest part of an unknown name that an error repeats.
 _SHOWN_CHARS = 100
 _BY_NAME = "Send an object with the parameters' names."
 
@@ -73,7 +73,7 @@ class Parameters(Generic[P]):
 
 
 def nearest(wrong: str, known: Sequence[str], *, otherwise: str = "") -> str:
-    """A hint with up to three of `known` that look like `wrong`."""
+    """Return a hint with up to three of `known` that resemble `wrong`; `otherwise` if none does."""
     near = difflib.get_close_matches(wrong[:100], known, n=3)
     return f"Did you mean {' or '.join(repr(each) for each in near)}?" if near else otherwise
 
@@ -97,8 +97,8 @@ def _is_scalar(schema: Mapping[str, object], definitions: Mapping[str, Mapping[s
 def _refuse_unknown(model: type[BaseModel], params: Mapping[str, object], within: str = "") -> None:
     """Refuse the first name that `model`, or a model inside it, does not have.
 
-    Done before validation: whoever misspells a name wants to hear of that name and not of the one that is then
-    missing, and pydantic would describe every one of a hundred thousand.
+    This runs before validation: for a misspelled name the error should name it, not the parameter that is missing in
+    consequence, and pydantic would describe each of a hundred thousand unknown names.
     """
     known = {field.alias or name: field for name, field in model.model_fields.items()}
     if model.model_config.get("extra") == "forbid":
@@ -112,7 +112,7 @@ def _refuse_unknown(model: type[BaseModel], params: Mapping[str, object], within
 
 
 def _model_in(annotation: object) -> type[BaseModel] | None:
-    """Return the one model that `annotation` is, or may be beside None."""
+    """Return the model in `annotation`, which may also allow None; None if there is not exactly one."""
     found = [each for each in (annotation, *get_args(annotation)) if isinstance(each, type)]
     models = [each for each in found if issubclass(each, BaseModel)]
     return models[0] if len(models) == 1 else None
@@ -136,10 +136,10 @@ def _explained(model: type[BaseModel], error: ValidationError) -> InvalidParams:
         return InvalidParams(
             f"The parameter {param} is missing.", param=param, rule="required", hint=f"Send {param}."
         )
-    if first["type"] == "string_pattern_mismatch":  # its message is the pattern, which says little to people
+    if first["type"] == "string_pattern_mismatch":  # its message is the pattern, which people cannot read
         form = _description(model, first["loc"]) or "see its schema in rpc.discover"
         return InvalidParams(
-            f"{param} does not have the form that is expected: {form}.",
+            f"{param} does not have the expected form: {form}.",
             param=param,
             rule=first["type"],
             hint=form,
@@ -149,7 +149,7 @@ def _explained(model: type[BaseModel], error: ValidationError) -> InvalidParams:
 
 
 def _description(model: type[BaseModel], location: Sequence[int | str]) -> str | None:
-    """Return what the field at `location` is described as, or else the nearest one around it."""
+    """Return the description of the field at `location`, or of the nearest field around it."""
     described: str | None = None
     within: type[BaseModel] | None = model
     for part in location:

@@ -1,4 +1,4 @@
-"""JSON-RPC 2.0 without I/O: text in, calls and ready refusals out; results and errors in, text out."""
+"""JSON-RPC 2.0 without I/O: parses messages into calls and refusals, formats replies."""
 
 import json
 import math
@@ -28,24 +28,24 @@ __all__ = (
 
 #: Calls in one batch.
 MAX_BATCH = 50
-#: Brackets open at once; far above what any method takes, far below what any JSON reader can stand.
+#: Nesting depth; far above what any method needs, far below what breaks a JSON parser.
 MAX_DEPTH = 64
-#: Values and containers in one message; a full batch of our methods has some hundreds.
+#: Values and containers in one message; a full batch of our methods has a few hundred.
 MAX_VALUES = 10_000
-#: The same before `authenticate`: three times what a full batch of public calls has.
+#: The same before `authenticate`: three times a full batch of public calls.
 MAX_ANONYMOUS_VALUES = 1000
 
 RequestId = str | int | None
 
-#: The next bracket or comma that is not in a string. Nothing is given back once it is read, and a string without an end
-#: reaches to the end of the text, so that no character is looked at twice.
+#: The next bracket or comma outside strings. Possessive: no character is matched twice, and an unterminated string
+#: extends to the end of the text.
 _NEXT_MARK: Final = re.compile(r'(?:[^"\[\]{},]++|"(?:[^"\\]++|\\.)*+"?)*+([\[\]{},])', re.DOTALL)
 _JSON_SPACE: Final = " \t\r\n"
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request; `id` means nothing where no reply is wanted (a notification)."""
+    """One request; without `wants_reply` it is a notification, and `id` is meaningless."""
 
     id: RequestId
     method: str
@@ -55,7 +55,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Something that is no request, with the reply that says so."""
+    """Reply to an entry that is not a valid request."""
 
     reply: str
 
@@ -73,9 +73,9 @@ class _DuplicateKey(ValueError):
 
 
 def parse(text: str, max_values: int = MAX_VALUES) -> Message:
-    """Read one frame, in a time that grows no faster than `text`. Never raises: what cannot be read is a `Refusal`.
+    """Parse one frame in linear time. Never raises: invalid input becomes a `Refusal`.
 
-    A text that nests too deeply or holds more than `max_values` values is refused before any of them is made.
+    A text that nests too deeply or has more than `max_values` values is refused before any value is created.
     """
     try:
         value = _load(text, max_values)
@@ -95,7 +95,7 @@ def error_reply(request_id: RequestId, error: WireError) -> str:
 
 
 def batch_reply(replies: Iterable[str]) -> str | None:
-    """None where every call was a notification: then nothing is sent at all."""
+    """Return the reply to a batch; None if all its calls were notifications, which get no reply."""
     joined = ",".join(replies)
     return f"[{joined}]" if joined else None
 
@@ -105,7 +105,7 @@ def notification(method: str, params_json: str) -> str:
 
 
 def _id_json(request_id: RequestId) -> str:
-    """Most ids are numbers, for which `json.dumps` sets up an encoder."""
+    """Return the id as JSON; most ids are numbers, for which `json.dumps` would set up an encoder."""
     return str(request_id) if isinstance(request_id, int) else json.dumps(request_id)
 
 
@@ -120,14 +120,14 @@ def _load(text: str, max_values: int) -> object:
         where = f"line {error.lineno}, column {error.colno}"
         raise ParseFailed(f"The message is not JSON: {error.msg} at {where}.") from error
     except (ValueError, RecursionError) as error:
-        raise ParseFailed("The message has a number that cannot be read.", reason="bad_number") from error
+        raise ParseFailed("The message contains an invalid number.", reason="bad_number") from error
 
 
 def _measure(text: str, max_values: int) -> None:
-    """Raise ParseFailed or InvalidRequest where `text` is too deep, too large a batch or holds too many values.
+    """Raise ParseFailed or InvalidRequest if `text` exceeds the limit for depth, batch size or values.
 
-    Counting brackets and commas costs next to nothing and settles the matter for most messages. The marks of the others
-    are followed one by one until the value ends or a limit is passed.
+    Counting brackets and commas is cheap and clears most messages. For the others, brackets and commas are followed
+    one by one until the value ends or a limit is exceeded.
     """
     if text.count("[") + text.count("{") > MAX_DEPTH or text.count(",") >= MAX_BATCH:
         _follow_marks(text, max_values, is_batch=text.lstrip(_JSON_SPACE).startswith("["))
@@ -141,7 +141,7 @@ def _follow_marks(text: str, max_values: int, *, is_batch: bool) -> None:
         if mark in "]}":
             depth -= 1
             if depth <= 0:
-                return  # Whatever follows is no part of the value; the decoder says so.
+                return  # The rest is not part of the value; the decoder reports it.
             continue
         values += 1
         if mark == ",":
@@ -158,7 +158,7 @@ def _refuse_excess(depth: int, calls: int, values: int, max_values: int) -> None
         raise _batch_too_large()
     if values > max_values:
         raise InvalidRequest(
-            f"The message holds more than {max_values} values.",
+            f"The message has more than {max_values} values.",
             hint="Split it into several messages; before authenticate the limit is lower.",
             reason="too_many_values",
         )
@@ -175,7 +175,7 @@ def _batch_too_large() -> InvalidRequest:
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise _DuplicateKey("An object in the message has the same member twice.")
+        raise _DuplicateKey("An object in the message contains the same member twice.")
     return members
 
 
@@ -190,7 +190,7 @@ def _finite_float(text: str) -> float:
     return value
 
 
-#: Made once: `json.loads` with the same arguments makes one for each text.
+#: Shared: `json.loads` with these arguments would create a decoder for each text.
 _DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite_float)
 
 
@@ -204,11 +204,11 @@ def _checked_batch(entries: list[object]) -> list[object]:
 
 def _entry(value: object) -> Call | Refusal:
     if not isinstance(value, dict):
-        return _refusal(None, InvalidRequest("A request is an object.", hint="Wrap it in { }."))
+        return _refusal(None, InvalidRequest("A request must be an object.", hint="Wrap it in { }."))
     request_id = value.get("id")
     if not _is_id(request_id):
         return _refusal(
-            None, InvalidRequest("The id has a wrong type.", hint="Use a string, an integer or null.")
+            None, InvalidRequest("The id has the wrong type.", hint="Use a string, an integer or null.")
         )
     try:
         return Call(request_id, _method(value), _params(value), wants_reply="id" in value)
@@ -222,11 +222,11 @@ def _is_id(value: object) -> TypeGuard[RequestId]:
 
 def _method(request: dict[str, object]) -> str:
     if request.get("jsonrpc") != "2.0":
-        raise InvalidRequest("The version is missing or not 2.0.", hint='Send "jsonrpc": "2.0".')
+        raise InvalidRequest("The member jsonrpc is missing or not 2.0.", hint='Send "jsonrpc": "2.0".')
     method = request.get("method")
     if not isinstance(method, str):
         raise InvalidRequest(
-            "The method is missing or no string.", hint='Send "method": "ping", for example.'
+            "The method is missing or not a string.", hint='Send "method": "ping", for example.'
         )
     return method
 
@@ -234,7 +234,9 @@ def _method(request: dict[str, object]) -> str:
 def _params(request: dict[str, object]) -> dict[str, object] | list[object]:
     params = request.get("params", {})
     if not isinstance(params, (dict, list)):
-        raise InvalidRequest("The params are no object.", hint="Send an object, or leave params out.")
+        raise InvalidRequest(
+            "The params are neither an object nor an array.", hint="Send an object, or omit params."
+        )
     return params
 
 

@@ -1,4 +1,4 @@
-"""One connection: its calls run in its own task group, its events wait in its own queue, nobody else waits for it."""
+"""Session of one connection: runs its calls and delivers its events, independent of other connections."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,19 +25,19 @@ from agent_core.rpc.topics import AuthExpired, EventsDropped, EventTopics
 
 __all__ = ("Session", "SharedParts")
 
-#: The wall clock may be set while a token is waited for, so it is looked at again this often.
+#: Longest wait for the end of credentials before the wall clock, which may be set, is read again.
 _LONGEST_SLEEP_S = 3600.0
-#: Workers of a connection that wait to read; one would have to be started anew for each call.
+#: Workers of a connection that wait to read; with only one, each call would start a new task.
 _SPARE_WORKERS = 2
-#: Calls answered in a row before other connections have a turn; many can arrive in one read of the socket.
+#: Calls answered in a row before other connections get a turn; one read of the socket can bring many.
 _TURN = 8
-#: What a client should wait when it has too many calls running; one of them may well have ended by then.
+#: Delay proposed to a client with too many running calls; one of them may have ended by then.
 _BUSY_RETRY_MS = 100
 
 
 @dataclass(frozen=True, slots=True)
 class SharedParts:
-    """Parts that the sessions of one server share."""
+    """Services and limits that the sessions of one server share."""
 
     table: MethodTable
     authenticator: Authenticator
@@ -50,7 +50,7 @@ class SharedParts:
 
 
 class Session:
-    """One peer. Replies and events go out one at a time, whole; a peer that does not read stops only itself."""
+    """Session of one peer. Messages are sent one at a time; a peer that does not read blocks only itself."""
 
     def __init__(self, shared: SharedParts, stream: MessageStream, address: str) -> None:
         self._shared = shared
@@ -76,7 +76,7 @@ class Session:
         return self._state.topics
 
     async def run(self) -> None:
-        """Serve until the peer goes or this task is cancelled; every call still running is cancelled then."""
+        """Serve until the peer leaves or this task is cancelled; running calls are cancelled then."""
         shared, wants = self._shared, self._state.subscriptions.wants
         try:
             with shared.bus.subscribe(wants, capacity=shared.max_queued_events) as events:
@@ -88,30 +88,30 @@ class Session:
             self._state.close()
 
     async def _work(self, tasks: TaskGroup) -> None:
-        """Read a message and answer it, while another worker, started if there is none, reads on.
+        """Read messages and answer them; another worker, started if there is none, reads meanwhile.
 
-        So a call costs no task of its own unless a slow one is under way, and a prompt one not even a change of
-        tasks: whoever reads answers it. The peer's leaving ends the session.
+        A call needs a new task only while a slow call is running; the worker that read a prompt call answers it
+        without a task switch. The session ends when the peer leaves.
         """
         while self._readers < _SPARE_WORKERS:
             self._readers += 1
             try:
                 async with self._reading:
-                    message, places = await self._next()
+                    message, at_once = await self._next()
             except anyio.EndOfStream:
                 tasks.cancel_scope.cancel()
                 return
             finally:
                 self._readers -= 1
-            self._running += places
+            self._running += at_once
             if not self._readers:
                 tasks.start_soon(self._work, tasks)
-            await self._answer(message, places)
+            await self._answer(message, at_once)
 
     async def _next(self) -> tuple[Message, int]:
-        """A message that may take time and some calls of which can run now, and how many at once.
+        """Return the next message that may take time, and how many of its calls can run at once now.
 
-        Others are answered on the way: prompt ones, and those that have to be refused.
+        Messages before it, either prompt or to be refused, are answered on the way.
         """
         answered = 0
         while True:
@@ -120,17 +120,17 @@ class Session:
                 answered = 0
             message = await self._read()
             answered += len(message.entries)
-            places = self._free_places(message)
-            if not places:
-                # Many frames can arrive at once: quick calls among them have a turn to free their places.
+            at_once = self._runnable(message)
+            if not at_once:
+                # Many frames can arrive at once: let quick calls among them finish first.
                 await anyio.lowlevel.checkpoint()
-                places = self._free_places(message)
-            if not places:
+                at_once = self._runnable(message)
+            if not at_once:
                 await self._send_replies(message, [self._refuse(entry) for entry in message.entries])
             elif not message.is_batch and self._is_prompt(message.entries[0]):
                 await self._send_replies(message, [await self._reply(message.entries[0])])
             else:
-                return message, places
+                return message, at_once
 
     async def _read(self) -> Message:
         await self._allowance.rest()
@@ -142,22 +142,22 @@ class Session:
     def _is_prompt(self, entry: Call | Refusal) -> bool:
         return isinstance(entry, Call) and self._shared.table.is_prompt(entry.method)
 
-    def _free_places(self, message: Message) -> int:
-        """How many of the message's calls can run at once now."""
+    def _runnable(self, message: Message) -> int:
+        """Return how many of the message's calls can run at once now."""
         calls = [entry for entry in message.entries if isinstance(entry, Call)]
         return min(len(calls), self._shared.max_calls - self._running)
 
     async def _answer(self, message: Message, workers: int) -> None:
-        """Answer every entry; `workers` of a batch's calls run at once, each holding one of the connection's places.
+        """Answer every entry; `workers` of a batch's calls run at once and count as running calls.
 
-        The places are free again when the answer is out: replies that nobody reads must not pile up.
+        They count until the reply is sent, so that replies for a peer that does not read cannot pile up.
         """
         replies: list[str | None] = [None] * len(message.entries)
         waiting = iter(enumerate(message.entries))
 
         async def work() -> None:
-            for place, entry in waiting:
-                replies[place] = await self._reply(entry)
+            for index, entry in waiting:
+                replies[index] = await self._reply(entry)
 
         try:
             if workers == 1:
@@ -182,7 +182,7 @@ class Session:
                 caller = Caller(self._state, self._live_principal(entry.method), request_id)
                 result = await self._shared.table.call(entry.method, entry.params, caller)
                 reply = protocol.result_reply(entry.id, result)
-            except Exception as error:  # noqa: BLE001 - whatever a call raises is its own answer
+            except Exception as error:  # noqa: BLE001 - any error of a call becomes its reply
                 reply = protocol.error_reply(entry.id, wire_error(error, request_id))
         return reply if entry.wants_reply else None
 
@@ -191,14 +191,14 @@ class Session:
         if isinstance(entry, Refusal):
             return entry.reply
         busy = RateLimited(
-            f"This connection has {self._shared.max_calls} calls running, which is its limit.",
+            f"This connection already has {self._shared.max_calls} running calls, the limit.",
             retry_after_ms=_BUSY_RETRY_MS,
             reason="too_many_calls",
         )
         return protocol.error_reply(entry.id, wire_error(busy, "")) if entry.wants_reply else None
 
     def _live_principal(self, method: str) -> Principal | None:
-        """Return the caller; raise AuthenticationFailed if the credentials have expired and the method needs some."""
+        """Return the caller. Raises AuthenticationFailed if its credentials have expired and `method` needs them."""
         if not self._state.has_expired:
             return self._state.principal
         if self._shared.table.is_public(method):
@@ -226,7 +226,7 @@ class Session:
         return max(0.0, (expires_at - self._shared.clock.now()).total_seconds())
 
     async def _expire(self) -> None:
-        """Stop the events, with one last that says so. Once: whoever notices first."""
+        """Suspend the events and send `system.auth_expired`; does nothing the second time."""
         if self._state.subscriptions.suspended:
             return
         self._state.subscriptions.suspended = True
@@ -256,7 +256,7 @@ class Session:
             await self._send(text)
 
     async def _send(self, text: str) -> None:
-        """A peer that has gone ends the session, and with it whatever wanted to send."""
+        """Send one message; if the peer has left, end the session."""
         try:
             self._sending.acquire_nowait()  # Half the cost of `acquire`, which looks for a cancellation first.
         except anyio.WouldBlock:

@@ -1,4 +1,7 @@
-"""All connections of a server, counted."""
+"""Sessions of a server.
+
+A module of its own: the server serves connections by it, and methods count subscriptions by it.
+"""
 
 from agent_core.rpc.message_stream import MessageStream
 from agent_core.rpc.session import Session, SharedParts
@@ -7,7 +10,7 @@ __all__ = ("Sessions",)
 
 
 class Sessions:
-    """Serves peers and knows who is there; `len` is how many."""
+    """Registry of open sessions; `len` is their number."""
 
     def __init__(self, parts: SharedParts) -> None:
         self._parts = parts
@@ -17,7 +20,7 @@ class Sessions:
         return len(self._open)
 
     async def serve(self, stream: MessageStream, address: str) -> None:
-        """Talk to one peer until it goes; its running calls are cancelled then."""
+        """Serve one peer until it leaves; its running calls are cancelled then."""
         session = Session(self._parts, stream, address)
         self._open.add(session)
         try:
@@ -26,11 +29,11 @@ class Sessions:
             self._open.discard(session)
 
     def active_clients(self) -> int:
-        """Connections with at least one subscription."""
+        """Return the number of connections with at least one subscription."""
         return sum(1 for session in self._open if session.topics)
 
     def topic_counts(self) -> dict[str, int]:
-        """Subscribed connections by canonical topic."""
+        """Return the number of subscribed connections by canonical topic."""
         counts: dict[str, int] = {}
         for session in self._open:
             for topic in session.topics:

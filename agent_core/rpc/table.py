@@ -1,4 +1,4 @@
-"""The methods that exist: each a row with its role, its types and the function that answers."""
+"""Table of methods, each with its role, types and handler."""
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,9 +22,9 @@ ModelT = TypeVar("ModelT")
 
 @dataclass(frozen=True, slots=True)
 class Prepared(Generic[ModelT]):
-    """JSON of a valid `model`, made once and sent often, which a handler may return in its place.
+    """Serialized instance of `model`, which a handler may return instead of an instance.
 
-    A method takes it only where `model` is its declared result, so the schema holds for what is sent.
+    Accepted only if `model` is the method's declared result, so that the schema holds for the text.
     """
 
     model: type[ModelT]
@@ -36,22 +36,22 @@ P = TypeVar("P", bound=BaseModel)
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The caller, as far as methods may know it. `principal` is None before `authenticate`."""
+    """Caller of a method. `principal` is None before `authenticate`."""
 
     session: SessionState
     principal: Principal | None
     request_id: str
 
     def require(self, role: Role | None) -> None:
-        """Do nothing if the caller may call what needs `role`.
+        """Check that the caller has `role` or a higher one; None needs no authentication.
 
         Raises:
-            AuthenticationFailed, PermissionDenied: it may not.
+            AuthenticationFailed, PermissionDenied: the caller does not.
         """
         if role is None:
             return
         if self.principal is None:
-            raise AuthenticationFailed("This needs an authenticated connection.")
+            raise AuthenticationFailed("This method needs an authenticated connection.")
         self.principal.role.require(role)
 
 
@@ -67,11 +67,11 @@ class Method:
         Result: any type pydantic can serialise; what the handler returns must really be of it, or `Prepared` from it.
         handler: `async (params, caller) -> result`, cancelled when the connection closes. `AgentError`s are for the
             caller; anything else is a bug.
-        errors: error classes worth naming in `rpc.discover`, beside those any method can raise.
-        omit_none: whether members that are None are left out of the result.
-        provided_by: for a method that the contract names and a plugin implements, that plugin.
-        prompt: whether the handler awaits nothing. Then a connection answers it before it reads on, which saves
-            changing tasks; a handler that did wait would hold up the calls behind it.
+        errors: error classes named in `rpc.discover`, beyond those that any method can raise.
+        omit_none: leave members that are None out of the result.
+        provided_by: the plugin that implements the method, if the contract assigns it to one.
+        prompt: the handler awaits nothing. The session answers such a call before it reads on, which saves a task
+            switch; a handler that did wait would delay the calls behind it.
     """
 
     name: str
@@ -94,16 +94,16 @@ class Method:
         return TypeAdapter(self.Result)
 
     async def call(self, params: Mapping[str, object] | Sequence[object], caller: Caller) -> str:
-        """The result as JSON. Raises what the caller or the handler did wrong."""
+        """Return the result as JSON. Raises the errors of the check, the parameters and the handler."""
         caller.require(self.role)
         result = await self.handler(self.parameters.validate(params), caller)
         return without_device_paths(self._as_json(result))
 
     def _as_json(self, result: object) -> str:
-        """A result of another type than declared is a bug that must not reach a client: TypeError or pydantic's own."""
+        """Return the result as JSON. Raises TypeError or a pydantic error, both bugs, for an undeclared type."""
         if isinstance(result, Prepared):
             if result.model != self.Result:
-                raise TypeError(f"{self.name} does not answer with {result.model.__name__}")
+                raise TypeError(f"{self.name} is not declared to return {result.model.__name__}")
             return result.text
         dumped = self.result_type.dump_json(
             result, by_alias=True, exclude_none=self.omit_none, warnings="error"
@@ -112,7 +112,7 @@ class Method:
 
 
 class MethodTable:
-    """All methods by name. Filled while the agent starts, only read afterwards."""
+    """Registry of methods by name. Filled while the agent starts, read-only afterwards."""
 
     def __init__(self, methods: Iterable[Method] = ()) -> None:
         self._methods: dict[str, Method] = {}
@@ -126,9 +126,9 @@ class MethodTable:
         return len(self._methods)
 
     def add(self, method: Method) -> None:
-        """Raises ValueError for a name that is taken: the core's own methods clash only by mistake."""
+        """Add a method of the core. Raises ValueError if the name is taken, which is a bug."""
         if method.name in self._methods:
-            raise ValueError(f"there is a method {method.name} already")
+            raise ValueError(f"a method {method.name} already exists")
         self._methods[method.name] = method
 
     def is_public(self, name: str) -> bool:
@@ -137,15 +137,15 @@ class MethodTable:
         return method is not None and method.role is None
 
     def is_prompt(self, name: str) -> bool:
-        """Return True if a call of `name` is answered without waiting, as for a method that does not exist."""
+        """Return True if a call of `name` is answered without waiting; so is that of a missing method."""
         method = self._methods.get(name)
         return method is None or method.prompt
 
     def add_plugin_methods(self, plugin: str, methods: Iterable[RpcMethod[Any]]) -> None:
-        """Add what a plugin brings: all of it, or on an error nothing.
+        """Add the methods of a plugin; on an error add none.
 
         Raises:
-            PluginError: a name that is not the plugin's to use, a clash, an unknown role.
+            PluginError: a name outside the plugin's prefix, a name that exists, or an unknown role.
         """
         rows = {each.name: _plugin_row(plugin, each) for each in methods}
         for name in rows:
@@ -153,22 +153,22 @@ class MethodTable:
         self._methods |= rows
 
     async def call(self, name: str, params: Mapping[str, object] | Sequence[object], caller: Caller) -> str:
-        """The result of the method `name` as JSON; see `Method.call`."""
+        """Call the method `name` and return its result as JSON; see `Method.call`."""
         method = self._methods.get(name)
         if method is None:
-            hint = nearest(name, tuple(self._methods), otherwise="rpc.discover lists what there is.")
-            raise MethodNotFound(f"This agent offers no {name[:100]!r}.", hint=hint)
+            hint = nearest(name, tuple(self._methods), otherwise="rpc.discover lists all methods.")
+            raise MethodNotFound(f"This agent has no method {name[:100]!r}.", hint=hint)
         return await method.call(params, caller)
 
     def _check_plugin_name(self, plugin: str, name: str) -> None:
         existing = self._methods.get(name)
         if existing is not None and existing.provided_by != plugin:
             raise PluginError(
-                f"The plugin {plugin} brings a method {name}, which exists already.", reason="name_clash"
+                f"The method {name} of the plugin {plugin} already exists.", reason="name_clash"
             )
         if existing is None and not name.startswith(f"{plugin}."):
             raise PluginError(
-                f"The plugin {plugin} brings a method {name}, which is not its to name.",
+                f"The method {name} of the plugin {plugin} does not start with the plugin's name.",
                 reason="foreign_method_name",
                 suggestion=f"Name it {plugin}.{name.rpartition('.')[2]}.",
             )

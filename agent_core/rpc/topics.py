@@ -1,4 +1,4 @@
-"""Topics that clients subscribe to, and the rendering of bus events as notifications."""
+"""Topics that clients subscribe to, and the rendering of events as notifications."""
 
 import logging
 import re
@@ -32,13 +32,13 @@ _WORD = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
 
 #: Parameters of a notification, as they are serialized.
 EventParams = BaseModel | Mapping[str, object]
-#: Makes the parameters from an event's payload and the time at which it was published.
+#: Returns the parameters for an event's payload and its time of publication.
 Render = Callable[[Any, datetime], EventParams]
 
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A name that clients can subscribe to; bus topics in `sources` feed it, notifications carry `method`."""
+    """Topic for clients; the bus topics in `sources` feed it, and notifications carry `method`."""
 
     name: str
     method: str
@@ -56,7 +56,7 @@ _SYSTEM = ("system.health", "system.startup", "system.shutdown")
 CORE_TOPICS: tuple[Topic, ...] = (
     *(_same(name) for name in (*_CAMERA, *_RECORDING, "snapshot.taken", *_SYSTEM, "plugin.quarantined")),
     Topic("camera_status_update", "camera_status_update", _CAMERA),
-    # `recording.state` is on the bus only: the steps (STARTING among them) that have no topic of their own.
+    # `recording.state` exists on the bus only: states, such as STARTING, that have no topic of their own.
     Topic("recording_status_update", "recording_status_update", (*_RECORDING, "recording.state")),
     Topic("system_health_update", "system_health_update", ("system.health",)),
 )
@@ -68,7 +68,7 @@ ALIASES: tuple[tuple[str, str], ...] = (
 
 
 class EventsDropped(BaseModel):
-    """Params of `system.events_dropped`: how many events this client lost because it read too slowly."""
+    """Params of `system.events_dropped`: number of events that this client lost by reading too slowly."""
 
     count: int
 
@@ -99,13 +99,13 @@ class EventTopics:
         return (*self._topics, *self._aliases)
 
     def register(self, topic: str, render: Render) -> None:
-        """Set how the parameters of `topic` are made; until then its events are logged as a bug and not delivered.
+        """Set the function for the parameters of `topic`; without one its events are logged as a bug and dropped.
 
         Raises:
-            ValueError: there is no such topic.
+            ValueError: the topic does not exist.
         """
         if topic not in self._topics:
-            raise ValueError(f"there is no topic {topic}")
+            raise ValueError(f"unknown topic {topic}")
         self._renders[topic] = render
 
     def add_plugin_topic(self, plugin: str, topic: str) -> None:
@@ -117,9 +117,9 @@ class EventTopics:
         prefix, _, word = topic.partition(".")
         if prefix != plugin or not _WORD.fullmatch(word) or topic in self.names:
             raise PluginError(
-                f"The plugin {plugin} cannot have the topic {topic}.",
+                f"The plugin {plugin} cannot register the topic {topic}.",
                 reason="topic_refused",
-                suggestion=f"Name it {plugin}.<word>, once.",
+                suggestion=f"Name it {plugin}.<word>, and register it once.",
             )
         self._topics[topic] = _same(topic)
         self._fed = _by_source(self._topics.values())
@@ -134,7 +134,7 @@ class EventTopics:
         for name in names:
             if name not in self.names:
                 raise InvalidParams(
-                    f"There is no such topic: {name[:100]!r}. There are: {', '.join(self.names)}.",
+                    f"Unknown topic {name[:100]!r}. The topics are: {', '.join(self.names)}.",
                     param="topics",
                     rule="unknown_topic",
                     hint=nearest(name, self.names, otherwise="Use one of the topics named in details."),
@@ -158,8 +158,8 @@ class EventTopics:
         try:
             params = self._renders[topic.name](event.payload, event.at)
             text = to_json(params, by_alias=True, exclude_none=True).decode()
-        except Exception:  # noqa: BLE001 - a faulty payload costs its event, never the session that delivers it
-            _LOG.exception("an event of the topic %s cannot be shown to clients", topic.name)
+        except Exception:  # noqa: BLE001 - a faulty payload loses its event, never the session
+            _LOG.exception("cannot render an event of the topic %s for clients", topic.name)
             return None
         return notification(topic.method, without_device_paths(text))
 
@@ -179,7 +179,7 @@ def _own_fields(payload: object, _at: datetime) -> EventParams:
 
 
 class Subscriptions:
-    """Topics of one session with their filters; while `suspended` they are kept and match no event."""
+    """Topics of one session with their filters; while `suspended`, they match no event."""
 
     def __init__(self, topics: EventTopics) -> None:
         self._all = topics

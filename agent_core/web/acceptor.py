@@ -1,7 +1,7 @@
-"""Takes connections from the listening sockets, as many as there are slots and descriptors for.
+"""Accepts connections from the listening sockets within the limits of slots and descriptors.
 
-With the sockets themselves: asyncio's server accepts until there are no descriptors left, logs a traceback for each
-connection that it cannot accept, and loses what it has accepted when it is cancelled in between.
+It works on the sockets directly: asyncio's server accepts until no descriptor is left, logs a traceback for each
+connection that it cannot accept, and loses an accepted connection when it is cancelled in between.
 """
 
 import asyncio
@@ -26,11 +26,11 @@ __all__ = ("Acceptor", "Door", "LocalDoor")
 
 _LOG = logging.getLogger("camera_agent.rpc.door")
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-#: Until it is tried again, where there are no descriptors.
+#: Pause before the next attempt when no descriptor is left.
 _PAUSE_S = 0.2
-#: Refused peers that are answered at the same time.
+#: Refused peers answered at the same time.
 _MOST_REFUSED = 16
-#: A TLS peer that does not confirm the end within this time is dropped.
+#: Time for a TLS peer to confirm the end before it is dropped.
 _TLS_END_S = 2.0
 #: struct ucred of unix(7): pid, uid, gid.
 _CREDENTIALS = struct.Struct("iII")
@@ -38,7 +38,7 @@ _CREDENTIALS = struct.Struct("iII")
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """A listening socket, the slots behind it, and the certificate to show there."""
+    """Listening socket with its slots and its TLS context."""
 
     listening: socket.socket
     slots: Slots
@@ -51,7 +51,7 @@ class Door:
 
 @dataclass(frozen=True, slots=True)
 class LocalDoor:
-    """The unix socket for the command line of this host, which is made again when its name is gone."""
+    """Unix socket for the command line on this host; created again when its name disappears."""
 
     place: SocketPlace
     slots: Slots
@@ -59,11 +59,11 @@ class LocalDoor:
 
 
 class Acceptor:
-    """Accepts at all doors of one server.
+    """Acceptor for all doors of one server.
 
     Args:
-        protocol: makes what talks to a peer.
-        tls_deadline_s: the longest time for a TLS handshake.
+        protocol: returns the protocol for a new peer.
+        tls_deadline_s: time limit of a TLS handshake.
     """
 
     def __init__(self, protocol: Callable[[Peer], asyncio.Protocol], *, tls_deadline_s: float) -> None:
@@ -74,11 +74,11 @@ class Acceptor:
         self._left = anyio.Event()
 
     async def run(self, door: Door, tasks: TaskGroup) -> None:
-        """Accept until cancelled; connections are set up in `tasks`. The listening socket stays the caller's."""
+        """Accept until cancelled; set up connections in `tasks`. The caller closes the listening socket."""
         while True:
             await anyio.wait_readable(door.listening)
             if door.slots.is_full and len(self._refused) >= _MOST_REFUSED:
-                await self._left.wait()  # Who comes meanwhile waits in the kernel's queue.
+                await self._left.wait()  # New connections wait in the kernel's queue.
                 continue
             try:
                 client, address = door.listening.accept()
@@ -86,14 +86,14 @@ class Acceptor:
                 await self._wait_after(error)
                 continue
             self._is_exhausted = False
-            client.setblocking(False)  # noqa: FBT003 - the standard library's own form
+            client.setblocking(False)  # noqa: FBT003 - positional in the standard library
             if door.is_local and not _is_own(client):
                 client.close()
                 continue
             tasks.start_soon(self._connect, door, client, "" if door.is_local else str(address[0]))
 
     async def keep(self, local: LocalDoor, tasks: TaskGroup) -> None:
-        """Accept at `local` until cancelled, wherever its socket has gone meanwhile; closes the listening socket."""
+        """Accept at `local` until cancelled; create its socket again if it is lost. Closes the listening socket."""
         listening = local.listening
         while True:
             with listening:
@@ -109,13 +109,13 @@ class Acceptor:
         self._left = anyio.Event()
 
     async def _wait_after(self, error: OSError) -> None:
-        """Wait where descriptors are missing; whatever else is wrong concerns a connection that is gone again."""
+        """Wait if no descriptor is left; any other error concerns a connection that is already gone."""
         if error.errno not in _EXHAUSTED:
             return
         if not self._is_exhausted:
             self._is_exhausted = True
-            said = (error.strerror or str(error)).lower()
-            _LOG.error("no connection can be accepted at the moment: %s", said)
+            cause = (error.strerror or str(error)).lower()
+            _LOG.error("cannot accept connections at the moment: %s", cause)
         await anyio.sleep(_PAUSE_S)
 
     async def _connect(self, door: Door, client: socket.socket, address: str) -> None:
@@ -129,7 +129,7 @@ class Acceptor:
             await self._hand_over(door, client, peer)
 
     async def _hand_over(self, door: Door, client: socket.socket, peer: Peer) -> None:
-        """Give the socket to asyncio, which closes it from then on; a peer that fails here is gone."""
+        """Give the socket to asyncio, which then owns and closes it; on a failure the peer is gone."""
         tls = {"ssl_handshake_timeout": self._tls_deadline_s, "ssl_shutdown_timeout": _TLS_END_S}
         connected = False
         try:
@@ -137,10 +137,10 @@ class Acceptor:
                 lambda: self._protocol(peer), client, ssl=door.tls, **(tls if door.tls else {})
             )
             connected = True
-        except OSError:  # a broken handshake is the peer's affair
+        except OSError:  # a failed handshake is the peer's fault
             pass
         except Exception:  # noqa: BLE001 - one connection must not end the server
-            _LOG.exception("a connection could not be set up")
+            _LOG.exception("cannot set up a connection")
         finally:
             if not connected:
                 peer.gone()
@@ -154,7 +154,7 @@ async def _listen_again(place: SocketPlace) -> socket.socket:
 
 
 def _is_own(client: socket.socket) -> bool:
-    """Return whether a process of this account or of root is at the other end of a unix socket."""
+    """Return True if the peer of a unix socket is a process of this user or of root."""
     credentials = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     _, uid, _ = _CREDENTIALS.unpack(credentials)
     return uid in {0, os.geteuid()}

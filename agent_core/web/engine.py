@@ -1,4 +1,4 @@
-"""uvicorn, with its connections accepted, watched and ended by us."""
+"""uvicorn server whose connections are accepted, watched and ended by the agent."""
 
 import contextlib
 import logging
@@ -18,11 +18,11 @@ __all__ = ("Engine",)
 
 _LOG = logging.getLogger("camera_agent.rpc.door")
 
-#: Time that sessions and requests have to end.
+#: Time for sessions and requests to end.
 _GRACE_S = 2.0
-#: Downloads are cut this much before, so that they end in our code and not by a cancellation that is logged as a crash.
+#: Downloads are cut earlier, in our code: uvicorn logs a traceback for a task that it cancels itself.
 _HTTP_GRACE_S = 1.5
-#: Who takes less than this of what waits for it does not read.
+#: A peer that accepts less of its pending data counts as not reading.
 _LEAST_BYTES_PER_S = 1024
 
 
@@ -34,7 +34,7 @@ def _settings(config: ServerConfig, app: ASGIApp) -> uvicorn.Config:
         ws_max_size=config.max_message_bytes,
         ws_ping_interval=config.ping_interval_s,
         ws_ping_timeout=config.ping_interval_s,
-        # Compression costs memory and CPU a socket and would let a small frame unfold to the size limit.
+        # Compression costs memory and CPU per socket, and lets a small frame expand to the size limit.
         ws_per_message_deflate=False,
         lifespan="off",
         interface="asgi3",
@@ -47,14 +47,14 @@ def _settings(config: ServerConfig, app: ASGIApp) -> uvicorn.Config:
 
 
 class Engine(uvicorn.Server):
-    """uvicorn as a guest: no signal handlers, no tick ten times a second, no sockets of its own.
+    """uvicorn embedded in the agent: without signal handlers, periodic tick or sockets of its own.
 
     Args:
         limits: the section `server`.
-        app: the application that it serves.
-        doors: the listening sockets, which it closes when it ends.
-        local: the one for the command line of this host, likewise.
-        cut_requests: ends the requests that are still answered when their time is over.
+        app: the application to serve.
+        doors: the listening sockets; closed at the end.
+        local: the unix socket for the command line on this host; closed at the end.
+        cut_requests: ends the requests that are still running when their time is over.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class Engine(uvicorn.Server):
         )
 
     async def _watch(self) -> None:
-        """Drop who does not read: closing in peace would wait for such a peer for ever."""
+        """Drop peers that do not read: a graceful close would wait for them forever."""
         least_bytes = int(_LEAST_BYTES_PER_S * self._limits.stall_s)
         while True:
             await anyio.sleep(self._limits.stall_s)
@@ -137,7 +137,7 @@ class Engine(uvicorn.Server):
         left = tuple(self.server_state.tasks)
         if left:
             _LOG.error(
-                "%d requests or sessions did not end within %g s; cancelling them", len(left), _GRACE_S
+                "%d requests or sessions did not end within %g s and are cancelled", len(left), _GRACE_S
             )
         for task in left:
             task.cancel()

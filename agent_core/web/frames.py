@@ -1,4 +1,4 @@
-"""The WebSocket below a session: how much a peer may send before anything of it is parsed."""
+"""WebSocket protocol with limits that apply before messages are parsed."""
 
 from typing import Any, Final
 
@@ -11,19 +11,19 @@ from websockets.server import ServerProtocol
 
 __all__ = ("LimitedProtocol", "SizeLimit")
 
-#: What is parsed in a row. A frame can have 6 bytes, and all frames of one read would be queued before one is answered.
+#: Bytes parsed at once. A frame can be as small as 6 bytes; all frames of one read would be queued before a reply.
 _SLICE_BYTES: Final = 4096
-#: Pings, pongs and pieces of unfinished messages that may come at once, and how many each second.
+#: Pings, pongs and fragments of unfinished messages: allowed at once, and per second.
 _FRAMES_BURST: Final = 2048
 _FRAMES_PER_S: Final = 256
-#: A peer that broke a rule may still be sending. Data left unread would turn the close frame that says which rule into
-#: a reset, so it is read and dropped until the peer has been quiet for this long, but no longer than the second number.
+#: A peer that broke a rule may still be sending. Unread data would turn our close frame into a reset, so data is read
+#: and dropped until the peer has been quiet for the first time, at most for the second.
 _QUIET_S: Final = 0.1
 _LINGER_S: Final = 1.0
 
 
 class SizeLimit:
-    """The size limit of one connection's messages, low until it is lifted."""
+    """Size limit of one connection's messages; low until it is lifted."""
 
     def __init__(self, connection: ServerProtocol, untrusted_bytes: int) -> None:
         self._connection = connection
@@ -32,23 +32,23 @@ class SizeLimit:
         self.restore()
 
     def lift(self) -> None:
-        """Take messages up to the full size from the next frame on."""
+        """Accept messages up to the full size from the next frame on."""
         self._connection.max_message_size = self._full
 
     def restore(self) -> None:
-        """Take short messages only, from the next frame on."""
+        """Accept only short messages from the next frame on."""
         self._connection.max_message_size = self._untrusted
 
 
 class LimitedProtocol(WebSocketsSansIOProtocol):
-    """uvicorn's protocol with limits for sizes, for the number of frames, and for what is read ahead.
+    """uvicorn's protocol with limits on message size, number of frames and read-ahead.
 
-    A peer that exceeds one of them is closed with 1008 or 1009, one whose text is no UTF-8 with 1007.
+    Closes a peer that exceeds a limit with 1008 or 1009, and one whose text is not UTF-8 with 1007.
 
     Args:
         config: uvicorn's.
         server_state: uvicorn's, of the server that the connection belongs to.
-        app_state: becomes `state` of the scope.
+        app_state: `state` of the ASGI scope.
         untrusted_bytes: the size limit of messages until `size_limit.lift` is called.
     """
 
@@ -84,30 +84,30 @@ class LimitedProtocol(WebSocketsSansIOProtocol):
     async def send(self, message: ASGISendEvent) -> None:
         await super().send(message)
         if message["type"] == "websocket.close":
-            self._parse_more()  # The peer's own close frame may be among it.
+            self._parse_more()  # Unparsed data may contain the peer's close frame.
 
     def handle_cont(self, event: Frame) -> None:
-        if event.fin or self._may_go_on():
+        if event.fin or self._within_frame_limit():
             super().handle_cont(event)
 
     def handle_text(self, event: Frame) -> None:
-        if event.fin or self._may_go_on():
+        if event.fin or self._within_frame_limit():
             super().handle_text(event)
 
     def handle_bytes(self, event: Frame) -> None:
-        if event.fin or self._may_go_on():
+        if event.fin or self._within_frame_limit():
             super().handle_bytes(event)
 
     def handle_ping(self) -> None:
-        if self._may_go_on():
+        if self._within_frame_limit():
             super().handle_ping()
 
     def handle_pong(self, event: Frame) -> None:
-        if self._may_go_on():
+        if self._within_frame_limit():
             super().handle_pong(event)
 
     def send_receive_event_to_app(self) -> None:
-        """Queue a whole message. Reading is not paused for it, as it is in the base, but in `_parse_more` if need be."""
+        """Queue a whole message. Unlike the base class, pause reading in `_parse_more`, only if needed."""
         data, self.frames = b"".join(self.frames), []
         if self.close_sent:
             return
@@ -117,10 +117,10 @@ class LimitedProtocol(WebSocketsSansIOProtocol):
         try:
             self.queue.put_nowait({"type": "websocket.receive", "text": data.decode()})
         except UnicodeDecodeError:
-            self._break_off(CloseCode.INVALID_DATA, "the text is not UTF-8")
+            self._fail(CloseCode.INVALID_DATA, "the text is not UTF-8")
 
     def handle_parser_exception(self) -> None:
-        """Close the connection so that the peer learns which rule it broke."""
+        """Close the connection with a close frame that names the broken rule."""
         if self.close_sent:
             return
         self.close_sent = True
@@ -133,7 +133,7 @@ class LimitedProtocol(WebSocketsSansIOProtocol):
         self._linger()
 
     def _parse_more(self) -> None:
-        """Parse what has come until there is a message to answer; read on only when all of it is parsed."""
+        """Parse received data until there is a message to answer; read on when all of it is parsed."""
         while self._unread and self._close_by_s is None and (self.close_sent or self.queue.empty()):
             piece = bytes(self._unread[:_SLICE_BYTES])
             del self._unread[:_SLICE_BYTES]
@@ -145,23 +145,23 @@ class LimitedProtocol(WebSocketsSansIOProtocol):
             self.transport.resume_reading()
         self.read_paused = hold
 
-    def _may_go_on(self) -> bool:
-        """Count a frame that ends no message; False where there were too many, and the connection is closed."""
+    def _within_frame_limit(self) -> bool:
+        """Count a frame that ends no message; if there were too many, close the connection and return False."""
         if self.close_sent:
             return False
         now_s = self.loop.time()
         refilled = self._frames_left + (now_s - self._counted_at_s) * _FRAMES_PER_S
         self._frames_left, self._counted_at_s = min(_FRAMES_BURST, refilled) - 1, now_s
         if self._frames_left < 0:
-            self._break_off(CloseCode.POLICY_VIOLATION, "too many pings or pieces of messages")
+            self._fail(CloseCode.POLICY_VIOLATION, "too many pings or message fragments")
         return self._frames_left >= 0
 
-    def _break_off(self, code: CloseCode, reason: str) -> None:
+    def _fail(self, code: CloseCode, reason: str) -> None:
         self.conn.fail(code, reason)
         self.handle_parser_exception()
 
     def _linger(self) -> None:
-        """Read and drop what still comes, until the peer has been quiet or its time is over."""
+        """Read and drop further data until the peer is quiet or its time is over."""
         self._unread.clear()
         self._last_data_s = self.loop.time()
         if self._close_by_s is None:

@@ -1,4 +1,4 @@
-"""The protocols at the door: HTTP and the WebSocket handshake, each answered in any case and within a time."""
+"""HTTP protocol of the port, which also hands WebSocket handshakes over, each within a deadline."""
 
 import asyncio
 import sys
@@ -15,17 +15,17 @@ from agent_core.web.socket_protocol import SocketProtocol
 
 __all__ = ("DoorProtocol",)
 
-#: A peer that is refused is answered when it has asked, so that the answer is not lost to a reset; it has this long to
-#: ask, and this long to read the answer.
+#: Time for a refused peer to send its request, and again to read the reply. Replying before the request would lose the
+#: reply to a reset.
 _LINGER_S = 1.0
 _NO_PLACE = "Too many connections.\n"
 
 
 class DoorProtocol(H11Protocol):
-    """HTTP/1.1 with a deadline for each request's head, and the way to the WebSocket.
+    """HTTP/1.1 with a deadline for each request's head and the upgrade to WebSocket.
 
-    The deadline runs from the connection's start, and from the first byte of a later request, until the head is
-    complete: a peer that sends a byte now and then gains nothing.
+    The deadline runs from the start of the connection, or the first byte of a later request, until the head is
+    complete; sending byte by byte does not extend it.
 
     Args:
         config: uvicorn's.
@@ -58,7 +58,7 @@ class DoorProtocol(H11Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._disarm()
-        self._unset_keepalive_if_required()  # uvicorn leaves it after an error, and with it all that belongs to the peer
+        self._unset_keepalive_if_required()  # after an error uvicorn leaves the timer, which keeps the peer alive
         super().connection_lost(exc)
         self._peer.gone()
 
@@ -89,33 +89,33 @@ class DoorProtocol(H11Protocol):
     def shutdown(self) -> None:
         try:
             super().shutdown()
-        except h11.LocalProtocolError:  # refused, or broken off in the middle of a request
+        except h11.LocalProtocolError:  # refused, or cut off in the middle of a request
             self.transport.abort()
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is no HTTP; uvicorn calls it while it handles h11's error."""
+        """Answer invalid HTTP; uvicorn calls this while it handles h11's error."""
         error = sys.exc_info()[1]
         hint = error.error_status_hint if isinstance(error, h11.RemoteProtocolError) else 400
         if self._is_answering():
-            self.transport.abort()  # There can be only one answer, and another one is under way.
+            self.transport.abort()  # An answer is already under way.
         else:
             self._refuse(HTTPStatus(hint), f"{msg}\n")
 
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
         names = {name for name, _ in event.headers}
         if event.method != b"GET":
-            self._refuse(HTTPStatus.METHOD_NOT_ALLOWED, "A WebSocket is opened by GET.\n", "allow: GET\r\n")
+            self._refuse(HTTPStatus.METHOD_NOT_ALLOWED, "Use GET to open a WebSocket.\n", "allow: GET\r\n")
         elif (b"content-length", b"0") not in event.headers and names & {
             b"content-length",
             b"transfer-encoding",
         }:
-            self._refuse(HTTPStatus.BAD_REQUEST, "A request for a WebSocket has no body.\n")
+            self._refuse(HTTPStatus.BAD_REQUEST, "A WebSocket request must not have a body.\n")
         else:
             self._disarm()
             self._upgrade(event)
 
     def _upgrade(self, event: h11.Request) -> None:
-        """Hand the connection over at once, so that it has one owner whatever becomes of the handshake."""
+        """Hand the connection to a WebSocket protocol, which owns it even if the handshake fails."""
         self.connections.discard(self)
         socket = SocketProtocol(
             self.config, self.server_state, self._peer, untrusted_bytes=self._untrusted_bytes
@@ -131,14 +131,14 @@ class DoorProtocol(H11Protocol):
         return cycle is not None and not cycle.response_complete
 
     def _note_answering(self) -> None:
-        """A peer that is being answered does not give way: it may be a download, which its credentials opened."""
+        """Keep the slot of a peer while it is answered: it may be an authorized download."""
         is_answering = self._is_answering()
         self._peer.set_known(is_known=is_answering)
         if is_answering:
             self._disarm()
 
     def _refuse(self, status: HTTPStatus, text: str, more: str = "") -> None:
-        """Answer without the application, and close when the peer has read it or has had the time to."""
+        """Answer without the application; close when the peer has read the answer or its time is over."""
         self._is_refused = True
         self.transport.write(refusal(status, text, more))
         if self.transport.can_write_eof():

@@ -1,4 +1,4 @@
-"""The sockets to listen on and the certificate, with a sentence for whatever is wrong with them."""
+"""Listening sockets and TLS certificate, with an explanation for each fault."""
 
 import errno
 import socket
@@ -19,7 +19,7 @@ _REASONS = {
 
 
 def bind(host: str, port: int) -> tuple[socket.socket, ...]:
-    """Listening sockets for every address of `host`; port 0 takes one free port for all.
+    """Return listening sockets for all addresses of `host`; port 0 chooses one free port for all.
 
     Raises:
         StartFailed: `port_in_use`, `port_not_allowed`, `host_not_here`, `host_unknown`.
@@ -37,7 +37,7 @@ def bind(host: str, port: int) -> tuple[socket.socket, ...]:
 
 
 def refuse_unusable(host: str, port: int) -> None:
-    """Refuse what `bind` would refuse, without listening: an agent that starts meanwhile is not disturbed.
+    """Check that `bind` would succeed, without listening, so that an agent starting meanwhile is not disturbed.
 
     Raises:
         StartFailed: as `bind`.
@@ -51,10 +51,10 @@ def refuse_unusable(host: str, port: int) -> None:
 
 
 def tls_context(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:
-    """None where TLS is not configured.
+    """Return the TLS context; None if TLS is not configured.
 
     Raises:
-        StartFailed: only one of the two is configured, or they cannot be used.
+        StartFailed: only one of the two is configured, or they are unusable.
     """
     if certificate is None and key is None:
         return None
@@ -67,7 +67,7 @@ def tls_context(certificate: Path | None, key: Path | None) -> ssl.SSLContext | 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
-        # The password callback keeps an encrypted key from asking at a terminal that nobody watches.
+        # The callback keeps an encrypted key from prompting for a password at a terminal.
         context.load_cert_chain(certificate, key, password=lambda: b"")
     except (OSError, ssl.SSLError) as error:
         raise StartFailed(
@@ -85,7 +85,7 @@ def _addresses(
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (socket.gaierror, UnicodeError) as error:
         raise StartFailed(
-            f"The host {host} to listen on is not known.",
+            f"Cannot listen on {host}: the host name does not resolve.",
             reason="host_unknown",
             suggestion="Set server.host to an address of this machine, for example 127.0.0.1.",
         ) from error
@@ -98,7 +98,7 @@ def _addresses(
 def _listen(family: socket.AddressFamily, address: tuple[str, int, *tuple[int, ...]]) -> socket.socket:
     listening = socket.socket(family, socket.SOCK_STREAM)
     try:
-        listening.setblocking(False)  # noqa: FBT003 - the standard library's own form
+        listening.setblocking(False)  # noqa: FBT003 - positional in the standard library
         _bind(listening, family, address)
         listening.listen(_BACKLOG)
     except BaseException:
@@ -120,5 +120,7 @@ def _explain(error: OSError, host: str, port: int) -> StartFailed:
     reason, suggestion = _REASONS.get(
         error.errno or 0, ("listen_failed", "Check server.host and server.port.")
     )
-    said = (error.strerror or str(error)).lower()
-    return StartFailed(f"Cannot listen on {host}, port {port}: {said}.", reason=reason, suggestion=suggestion)
+    cause = (error.strerror or str(error)).lower()
+    return StartFailed(
+        f"Cannot listen on {host}, port {port}: {cause}.", reason=reason, suggestion=suggestion
+    )

@@ -1,4 +1,4 @@
-"""Which web pages may open a socket: a browser names the page's origin, and a page cannot lie about it."""
+"""Check of the `Origin` header, by which browsers name the page that opens a WebSocket."""
 
 import ipaddress
 from collections.abc import Sequence
@@ -13,11 +13,11 @@ _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 def origin_allowed(
     origin: str | None, *, allowed: Sequence[str], own_hosts: Sequence[str], own_port: int
 ) -> bool:
-    """Return True if a handshake with this `Origin` may go on; None comes from no browser and may.
+    """Return True if a handshake with this `Origin` is allowed; None, from clients other than browsers, is.
 
-    Our own host is one of `own_hosts` at `own_port`. It is deliberately not what the `Host` header says: a name that
-    somebody else points at this machine would pass (DNS rebinding). `allowed` has exact origins, `null` (a page
-    opened from a file) and patterns with a trailing `*`, which never matches `null`.
+    The agent's own origin is one of `own_hosts` at `own_port`. The `Host` header is deliberately not used: a foreign
+    name that resolves to this machine would pass (DNS rebinding). `allowed` has exact origins, `null` (a page opened
+    from a file) and patterns with a trailing `*`, which never match `null`.
     """
     if origin is None:
         return True
@@ -32,7 +32,7 @@ def _matches(origin: str, pattern: str) -> bool:
 
 
 def _is_whole(origin: str) -> bool:
-    """Return whether a browser could send this: scheme, host and port, and nothing that only looks like them."""
+    """Return True if a browser could send this origin: scheme, host and port, nothing else."""
     try:
         parts = urlsplit(origin)
         port = parts.port

@@ -1,4 +1,4 @@
-"""One accepted connection: its slot, how it is ended, and whether it takes what it is sent."""
+"""Accepted connection: its slot, its end, and its progress in reading."""
 
 import asyncio
 import socket
@@ -15,9 +15,9 @@ _BYTES_ACKED, _BYTES_ACKED_AT, _TCP_INFO_BYTES = struct.Struct("=Q"), 120, 128
 
 
 class Progress:
-    """Tells a peer that reads slowly from one that does not read. Decides without I/O.
+    """Distinguishes a peer that reads slowly from one that does not read. Decides without I/O.
 
-    It is looked at now and then: who has unsent data, or is being closed, must have taken some of it since.
+    Between two looks, a peer with unsent data, or one being closed, must have read some of it.
     """
 
     def __init__(self) -> None:
@@ -32,14 +32,14 @@ class Progress:
         self._is_paused = True
 
     def resume(self) -> None:
-        """Note that the peer has taken what there was."""
+        """Note that the peer has read the pending data."""
         self._is_paused = False
         self._taken_bytes = None
 
     def is_stalled(self, taken_bytes: int, least_bytes: int, *, is_closing: bool) -> bool:
-        """Return whether the peer has taken less than `least_bytes` since the last look.
+        """Return True if the peer has read less than `least_bytes` since the last look.
 
-        `taken_bytes` counts from any beginning that stays the same while there is unsent data.
+        `taken_bytes` counts from any origin that stays fixed while there is unsent data.
         """
         if not self._is_paused and not is_closing:
             self._taken_bytes = None
@@ -49,12 +49,12 @@ class Progress:
 
 
 class Peer:
-    """A connection from its acceptance to its end, whatever protocol it speaks meanwhile.
+    """Connection from acceptance to end, across the change of protocol.
 
     Args:
         address: its IP address; empty for the local socket.
-        slots: where it takes its slot, as an anonymous one.
-        end: how it gives way before a protocol has set `end` to something better.
+        slots: the slots of which it takes one, as an anonymous peer.
+        end: ends the connection when it loses its slot; protocols replace it.
         when_gone: called once, when the connection is closed.
     """
 
@@ -70,22 +70,22 @@ class Peer:
 
     @property
     def is_refused(self) -> bool:
-        """There was no slot for it."""
+        """True if the connection got no slot."""
         return self._slot is None
 
     def set_known(self, *, is_known: bool) -> None:
-        """Count the connection as that of a known peer, which never gives way, or as an anonymous one."""
+        """Mark the peer as known, so that it never loses its slot, or as anonymous."""
         if self._slot is not None:
             self._slots.set_known(self._slot, is_known=is_known)
 
     def gone(self) -> None:
-        """Give the slot back: the connection is closed."""
+        """Release the slot: the connection is closed."""
         if self._slot is not None:
             self._slots.leave(self._slot)
         self._when_gone(self)
 
     def look(self, transport: asyncio.Transport, least_bytes: int) -> None:
-        """Drop a peer that has not taken `least_bytes` of what it was sent since the last look."""
+        """Drop the peer if it has read less than `least_bytes` of its pending data since the last look."""
         if self.progress.is_stalled(_taken_bytes(transport), least_bytes, is_closing=transport.is_closing()):
             transport.abort()
 
@@ -94,7 +94,7 @@ class Peer:
 
 
 def _taken_bytes(transport: asyncio.WriteTransport) -> int:
-    """Return what TCP has had acknowledged; below TLS there is a buffer that only TCP knows to be emptied."""
+    """Return the bytes acknowledged by TCP, which unlike asyncio sees the buffer below TLS empty itself."""
     client: socket.socket | None = transport.get_extra_info("socket")
     if client is not None and client.family != socket.AF_UNIX:
         with suppress(OSError, struct.error):

@@ -1,4 +1,4 @@
-"""Which part of a file a request wants, if any: conditional and range requests (RFC 9110, 13 and 14), without I/O."""
+"""Conditional and range requests (RFC 9110, sections 13 and 14), decided without I/O."""
 
 import re
 from collections.abc import Mapping
@@ -8,16 +8,16 @@ from email.utils import formatdate, parsedate_to_datetime
 
 __all__ = ("Answer", "answer_for")
 
-#: One range; a request for several is answered with the whole, as it may be.
+#: One range; a request for several gets the whole file, as the RFC allows.
 _RANGE = re.compile(r"bytes=\s*([0-9]{0,19})-([0-9]{0,19})\s*", re.ASCII | re.IGNORECASE)
 
-#: The longest form that HTTP knows has 33 characters; the rest is room for spaces.
+#: The longest form of a date in HTTP has 33 characters; the rest is room for spaces.
 _LONGEST_DATE = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A status and the bytes `start` (included) to `stop` (excluded) that go with it."""
+    """Status with its bytes, from `start` up to but excluding `stop`."""
 
     status: int
     start: int
@@ -29,7 +29,7 @@ class Answer:
 
 
 def answer_for(headers: Mapping[str, str], *, size_bytes: int, etag: str, modified_s: float) -> Answer:
-    """200, 206, 304 or 416 for a GET of a file of `size_bytes`; `headers` finds names in lower case."""
+    """Return the answer (200, 206, 304 or 416) to a GET of a file; `headers` looks names up in lower case."""
     if _is_unchanged(headers, etag, modified_s):
         return Answer(304, 0, 0)
     wanted = _RANGE.fullmatch(headers.get("range", ""))
@@ -46,7 +46,7 @@ def _part(first: str, last: str, size_bytes: int) -> Answer:
     else:
         start, stop = int(first), min(int(last) + 1, size_bytes) if last else size_bytes
         if last and int(last) < start:
-            return Answer(200, 0, size_bytes)  # not a range at all, so it is ignored
+            return Answer(200, 0, size_bytes)  # an invalid range is ignored
     return Answer(206, start, stop) if start < stop else Answer(416, 0, 0)
 
 
@@ -59,18 +59,18 @@ def _is_unchanged(headers: Mapping[str, str], etag: str, modified_s: float) -> b
 
 
 def _range_applies(headers: Mapping[str, str], etag: str, modified_s: float) -> bool:
-    """`If-Range`: the part only if the file is still the one that the client has the rest of."""
+    """Return False if `If-Range` names another version of the file than the current one."""
     condition = headers.get("if-range")
     return condition is None or condition.strip() in (etag, formatdate(modified_s, usegmt=True))
 
 
 def _seconds(date: str | None) -> float | None:
-    """Return the time that `date` names; None for what is no date, which makes the condition void (RFC 9110, 13.1.3)."""
+    """Return the time of an HTTP date; None for an invalid one, whose condition is ignored (RFC 9110, 13.1.3)."""
     if not date or len(date) > _LONGEST_DATE:
         return None
     try:
         when = parsedate_to_datetime(date)
         return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
     except (ArithmeticError, LookupError, TypeError, ValueError):
-        # The standard library's parser raises more than it documents: a year of eleven digits is an OverflowError.
+        # The parser raises undocumented errors: OverflowError for a year of eleven digits.
         return None

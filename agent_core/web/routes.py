@@ -1,4 +1,4 @@
-"""The HTTP routes."""
+"""HTTP routes for health, metrics and files."""
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from email.utils import formatdate
@@ -28,13 +28,13 @@ from agent_core.web.ranges import Answer, answer_for
 
 __all__ = ("Gate", "OpenDownload", "metric_lines", "web_app")
 
-#: Kinds of files; each may lie on a disk of its own.
+#: Kinds of files; each may be on a disk of its own.
 _KINDS = ("snapshots", "recordings")
-#: Worker threads for the files of one kind.
+#: Worker threads for files of one kind.
 _THREADS = 8
-#: Read at once from a file, in a worker thread.
+#: Bytes read from a file at once, in a worker thread.
 _CHUNK_BYTES = 256 * 1024
-#: What a client should wait when the agent has no file descriptor left.
+#: Delay proposed to a client when the agent has no file descriptor left.
 _BUSY_RETRY_S = 5
 _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -45,10 +45,10 @@ OpenDownload = Callable[[str, str], tuple[ServedFile, OpenedFile]]
 
 
 class Gate(Protocol):
-    """Judges credentials; `agent_core.auth.tokens.Authenticator` is one."""
+    """Checks credentials; `agent_core.auth.authenticator.Authenticator` implements it."""
 
     def require(self, credentials: str, address: str, role: str) -> None:
-        """Raises AuthenticationFailed, PermissionDenied or RateLimited."""
+        """Check credentials. Raises AuthenticationFailed, PermissionDenied or RateLimited."""
         ...
 
 
@@ -60,12 +60,12 @@ def web_app(
     links: DownloadLinks,
     open_download: OpenDownload,
 ) -> Starlette:
-    """`/healthz`, `/readyz`, `/metrics` and `/files/<kind>/<name>`.
+    """Return the application with `/healthz`, `/readyz`, `/metrics` and `/files/<kind>/<name>`.
 
     Args:
-        ready: returns True if the agent can do its work; called at each `/readyz`, must not block.
-        metrics: lines of the Prometheus text format, without line ends; for admins only.
-        gate: judges credentials; files need the role viewer or a signed link.
+        ready: returns True once the agent is ready; called for each `/readyz`, must not block.
+        metrics: returns the lines of `/metrics`, which only admins may read.
+        gate: checks credentials; files need the role viewer or a signed link.
         links: checks signed links.
         open_download: opens a file by kind, `snapshots` or `recordings`, and name; may block.
     """
@@ -79,7 +79,7 @@ def web_app(
         ],
         exception_handlers={AgentError: _error_response},
     )
-    # A redirect would lead to whatever host the request claims to be for.
+    # A redirect would lead to the host that the request names, which may be any.
     app.router.redirect_slashes = False
     return app
 
@@ -122,7 +122,7 @@ def metric_lines(*, cameras: Mapping[str, int], connections: int) -> Iterator[st
 
 
 class _FileRoute:
-    """Route of `/files/<kind>/<name>`. A refused client does not learn whether the file exists."""
+    """Route of `/files/<kind>/<name>`. A refusal does not reveal if the file exists."""
 
     def __init__(self, gate: Gate, links: DownloadLinks, open_download: OpenDownload) -> None:
         self._gate = gate
@@ -149,7 +149,7 @@ def _require(request: Request, gate: Gate, role: str) -> None:
     credentials = _credentials(request)
     if credentials is None:
         raise AuthenticationFailed(
-            "This needs a token or an API key.",
+            "This request needs a token or an API key.",
             reason="missing_credentials",
             suggestion="Send Authorization: Bearer TOKEN, or X-API-Key.",
         )
@@ -162,14 +162,14 @@ def _require_file(request: Request, gate: Gate, links: DownloadLinks, kind: str,
         _require(request, gate, "viewer")
     elif not links.is_valid(kind, name, expires, signature):
         raise AuthenticationFailed(
-            "This link is not valid, or no longer.",
+            "This link is invalid or has expired.",
             reason="link_invalid",
-            suggestion="Ask for a new download_url, for example by get_snapshot_info.",
+            suggestion="Get a new download_url, for example with get_snapshot_info.",
         )
 
 
 async def _error_response(_request: Request, error: Exception) -> Response:
-    """Every `AgentError` has its status; one that has none here is a bug and left to be logged as such."""
+    """Return the response for an `AgentError`; raise any other error, which is a bug and logged as one."""
     if not isinstance(error, AgentError):
         raise error
     headers: dict[str, str] = {}
@@ -191,7 +191,7 @@ async def _error_response(_request: Request, error: Exception) -> Response:
 
 
 class _Download(Response):
-    """The answer to a request for a file, which is opened when the answer begins and closed when it ends."""
+    """Response to a request for a file, open while the response lasts."""
 
     def __init__(
         self, open_download: OpenDownload, threads: WorkerPool, *, request: Request, kind: str, name: str
@@ -204,7 +204,7 @@ class _Download(Response):
         self._name = name
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        # anyio lets no cancellation in between the thread's end and the next line, so the file always has its owner.
+        # anyio delivers no cancellation between the thread's end and the next line, so the file always has an owner.
         served, opened = await self._threads.run(self._open, self._kind, self._name)
         with opened:
             answer = _FileResponse(served, opened, self._threads, request=self._request, kind=self._kind)
@@ -212,7 +212,7 @@ class _Download(Response):
 
 
 class _FileResponse(Response):
-    """Sends what the file held when it was opened: a recording may grow meanwhile."""
+    """Response with the content that the file had when it was opened; a recording may grow meanwhile."""
 
     def __init__(
         self, served: ServedFile, opened: OpenedFile, threads: WorkerPool, *, request: Request, kind: str
@@ -222,7 +222,7 @@ class _FileResponse(Response):
         self._answer = answer_for(
             request.headers, size_bytes=opened.size_bytes, etag=opened.etag, modified_s=opened.modified_s
         )
-        # What is not sent has no type and no length of its own.
+        # A response without content has no media type or length.
         super().__init__(
             status_code=self._answer.status, headers=_headers(served, opened, self._answer, kind)
         )
@@ -236,7 +236,7 @@ class _FileResponse(Response):
         if scope["method"] == "HEAD":
             await send({"type": "http.response.body", "body": b""})
             return
-        # Without the first, a download would be read to its end for a peer that has left.
+        # Without `_wait_gone` a download would be read to its end for a peer that has left.
         await first_of(partial(_wait_gone, receive), partial(self._send_body, send))
 
     async def _send_body(self, send: Send) -> None:
@@ -245,7 +245,7 @@ class _FileResponse(Response):
             wanted = min(_CHUNK_BYTES, self._answer.stop - offset)
             chunk = await self._threads.run(self._opened.read, offset, wanted)
             if not chunk:
-                return  # The file has been cut meanwhile; an unfinished response closes the connection.
+                return  # The file was truncated meanwhile; an unfinished response closes the connection.
             offset += len(chunk)
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
         await send({"type": "http.response.body", "body": b""})

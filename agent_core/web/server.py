@@ -1,4 +1,4 @@
-"""The server: one port for WebSocket and HTTP, whose sockets are all told when it ends."""
+"""Server of the agent's port, for WebSocket and HTTP."""
 
 import contextlib
 import logging
@@ -32,32 +32,32 @@ if TYPE_CHECKING:
 __all__ = ("LazyApp", "RpcServer")
 
 _LOG = logging.getLogger("camera_agent.rpc.door")
-#: What is logged there is said by, or about, peers that may be anybody.
+#: Logs whose messages unauthenticated peers can cause.
 _STRANGERS_LOGS = ("camera_agent.rpc.door", "uvicorn.error")
 _UNSUPPORTED_DATA = 1003
 _FEWER = (
-    "%d instead of %d connections are allowed: this process may have %d files open; raise LimitNOFILE of its unit,"
-    " or `ulimit -n`"
+    "only %d instead of %d connections are allowed, because this process may have only %d files open;"
+    " raise LimitNOFILE of its unit, or `ulimit -n`"
 )
 _NO_LOCAL_SOCKET = (
-    "the socket %s cannot be made (%s), so the command line of this host has to use the port like everybody else;"
+    "cannot create the socket %s (%s); the command line on this host will use the port instead;"
     " set storage.runtime_dir to a short path on a local file system"
 )
-#: For the command line of this host: an own account can do worse than fill them.
+#: For the command line on this host: a process of this user could do worse than fill them.
 _LOCAL_SLOTS = SlotLimits(total=64, per_address=64, anonymous=64)
 
 
 class RpcServer:
-    """Serves JSON-RPC at `/ws` and gives every other request to `http`.
+    """Server of JSON-RPC at `/ws`; passes every other request to `http`.
 
     Args:
         config: the section `server`.
-        sessions: talk to the peers of the WebSockets.
+        sessions: serve the WebSockets.
         http: an ASGI application.
-        local: the place of a unix socket to listen on beside the port, for the command line of this host: who comes
-            that way is counted by itself. Absent, there is none.
-        descriptors: how many files this process may have open, which bounds the number of connections. Absent, it is
-            asked.
+        local: the place of a unix socket to listen on as well, for the command line on this host; its connections
+            are counted separately. None for no such socket.
+        descriptors: limit of open files of this process, which bounds the number of connections; None reads the
+            process's own.
     """
 
     def __init__(
@@ -85,9 +85,9 @@ class RpcServer:
 
     @property
     def port(self) -> int:
-        """The port it listens on; RuntimeError before it does."""
+        """The port that it listens on. Raises RuntimeError before it listens."""
         if self._port is None:
-            raise RuntimeError("the server does not listen yet")
+            raise RuntimeError("the server is not listening yet")
         return self._port
 
     @property
@@ -96,16 +96,16 @@ class RpcServer:
 
     @property
     def local_socket(self) -> "Path | None":
-        """The unix socket it listens on, if it does."""
+        """The unix socket that it listens on; None if there is none."""
         return self._local.path if self._local is not None and self._has_local_socket else None
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
-        """Serve until cancelled; `started` when it listens.
+        """Serve until cancelled; report `started` when it listens.
 
-        On the way out every socket is closed with code 1012 and what runs has two seconds to end.
+        On cancellation every socket is closed with code 1012, and running calls have two seconds to end.
 
         Raises:
-            StartFailed: the port, the host or the certificate cannot be used.
+            StartFailed: the port, the host or the certificate is unusable.
         """
         tls = tls_context(self._config.tls_certificate, self._config.tls_key)
         with ExitStack() as held:
@@ -161,13 +161,13 @@ class LazyApp:
 
 
 async def _serve_shielded(server: Engine) -> None:
-    """Cancelling uvicorn drops every socket (1006) with a traceback each; so it is asked to end instead."""
+    """Run uvicorn shielded from cancellation, which would drop each socket (1006) with a traceback."""
     with anyio.CancelScope(shield=True):
         await server.serve([])
 
 
 class _Front:
-    """The ASGI application: sorts sockets from requests, and turns strangers away."""
+    """ASGI application that routes WebSockets and requests, and refuses foreign origins."""
 
     def __init__(self, config: ServerConfig, sessions: Sessions, http: ASGIApp) -> None:
         self._config = config
@@ -220,18 +220,18 @@ class _Front:
         for origin in origins:
             if not origin_allowed(origin, allowed=allowed, own_hosts=own_hosts, own_port=self.port):
                 _LOG.warning(
-                    "a web page of the origin %.200a was refused; if it may connect, list it in server.allowed_origins",
+                    "refused a web page of the origin %.200a; to allow it, add it to server.allowed_origins",
                     origin,
                 )
                 return (
                     403,
-                    "Pages of this origin may not connect; server.allowed_origins lists those that may.\n",
+                    "This origin is not allowed; server.allowed_origins lists the allowed ones.\n",
                 )
         return None
 
 
 class _SocketStream:
-    """An accepted WebSocket as a stream of texts."""
+    """Stream of messages over an accepted WebSocket."""
 
     def __init__(self, receive: Receive, send: Send, trust: "Trust") -> None:
         self._receive = receive
@@ -258,7 +258,10 @@ class _SocketStream:
     async def _try(self, message: Message) -> None:
         try:
             await self._send(message)
-        except (OSError, RuntimeError) as error:  # uvicorn: gone, or closed by us just now
+        except (
+            OSError,
+            RuntimeError,
+        ) as error:  # raised by uvicorn if the peer has left or the socket was just closed
             raise anyio.BrokenResourceError from error
 
 

@@ -1,4 +1,4 @@
-"""Slots of a server's connections: how many there are, who gets one and who gives way. Decides without I/O."""
+"""Slots of a server's connections: their number, assignment and eviction. Decides without I/O."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -6,24 +6,24 @@ from dataclasses import dataclass
 
 __all__ = ("Slot", "SlotLimits", "Slots")
 
-#: Without clients the agent with its plugins has some forty descriptors open, and some ten more for each camera.
+#: Without clients the agent and its plugins have about 40 descriptors open, plus about 10 per camera.
 _RESERVE_DESCRIPTORS = 128
 _FEWEST = 8
 
 
 @dataclass(frozen=True, slots=True)
 class SlotLimits:
-    """Counts of open connections: all, those of one address, and those that nobody has authenticated."""
+    """Limits on open connections: in total, per address, and not authenticated."""
 
     total: int
     per_address: int
     anonymous: int
 
     def within(self, descriptors: int) -> "SlotLimits":
-        """Return these limits, or lower ones for a process that may have `descriptors` files open.
+        """Return these limits, lowered for a process limited to `descriptors` open files.
 
-        Connections get half of what the agent does not need for itself; the other half is for the files that they
-        download, for cameras, recordings and children.
+        Connections get half of the descriptors beyond the reserve; the other half is for downloads, cameras,
+        recordings and child processes.
         """
         total = min(self.total, max(_FEWEST, (descriptors - _RESERVE_DESCRIPTORS) // 2))
         return SlotLimits(total, min(self.per_address, total), min(self.anonymous, total))
@@ -31,7 +31,7 @@ class SlotLimits:
 
 @dataclass(eq=False, slots=True)
 class Slot:
-    """One connection's slot. `give_way` is called when it is taken back; the slot is free by then."""
+    """Slot of one connection. Eviction frees the slot, then calls `give_way`."""
 
     address: str
     give_way: Callable[[], None]
@@ -39,18 +39,18 @@ class Slot:
 
 
 class Slots:
-    """The slots of one server.
+    """Slots of one server.
 
-    A newcomer is anonymous. Anonymous connections share `limits.anonymous` slots, and the oldest of them gives way
-    when a newcomer needs one: a login page may wait minutes for its user while nobody else wants the slot. The
-    addresses with most of them lose first, so that one peer cannot push out all others.
+    A new connection is anonymous. Anonymous connections share `limits.anonymous` slots; there is no time limit, so
+    that a login page may wait minutes for its user, but a new connection evicts the oldest one. The address with
+    the most anonymous connections loses first, so that one peer cannot evict all others.
     """
 
     def __init__(self, limits: SlotLimits) -> None:
         self._limits = limits
         self._open: set[Slot] = set()
         self._addresses: Counter[str] = Counter()
-        #: In the order in which they became anonymous.
+        #: Ordered by when they became anonymous.
         self._anonymous: dict[Slot, None] = {}
 
     def __len__(self) -> int:
@@ -62,11 +62,11 @@ class Slots:
 
     @property
     def is_full(self) -> bool:
-        """No newcomer can get a slot, wherever it comes from."""
+        """True if no new connection can get a slot, whatever its address."""
         return len(self._open) >= self._limits.total and not self._anonymous
 
     def enter(self, address: str, give_way: Callable[[], None]) -> Slot | None:
-        """Return a slot for a newcomer from `address`; None where all are taken by peers that are known."""
+        """Return a slot for a new connection from `address`; None if known peers hold all of them."""
         if not self._make_room(address):
             return None
         slot = Slot(address, give_way)
@@ -76,7 +76,7 @@ class Slots:
         return slot
 
     def leave(self, slot: Slot) -> None:
-        """Give the slot back; does nothing where it has been taken back."""
+        """Release the slot; does nothing if it was evicted."""
         if slot not in self._open:
             return
         self._open.remove(slot)
@@ -86,7 +86,7 @@ class Slots:
             del self._addresses[slot.address]
 
     def set_known(self, slot: Slot, *, is_known: bool) -> None:
-        """Take the connection out of the anonymous ones, or count it as the newest of them."""
+        """Count the connection as known, or as the newest anonymous one."""
         if slot not in self._open or slot.is_known is is_known:
             return
         slot.is_known = is_known
@@ -95,19 +95,19 @@ class Slots:
             return
         self._anonymous[slot] = None
         if len(self._anonymous) > self._limits.anonymous:
-            self._take_back(self._oldest_of_most())
+            self._evict(self._oldest_of_most())
 
     def _make_room(self, address: str) -> bool:
         if self._addresses[address] >= self._limits.per_address:
             oldest = next((slot for slot in self._anonymous if slot.address == address), None)
             if oldest is None:
                 return False
-            self._take_back(oldest)
+            self._evict(oldest)
         if len(self._open) < self._limits.total and len(self._anonymous) < self._limits.anonymous:
             return True
         if not self._anonymous:
             return False
-        self._take_back(self._oldest_of_most())
+        self._evict(self._oldest_of_most())
         return True
 
     def _oldest_of_most(self) -> Slot:
@@ -115,6 +115,6 @@ class Slots:
         most = max(counts.values())
         return next(slot for slot in self._anonymous if counts[slot.address] == most)
 
-    def _take_back(self, slot: Slot) -> None:
+    def _evict(self, slot: Slot) -> None:
         self.leave(slot)
         slot.give_way()

@@ -1,4 +1,4 @@
-"""The WebSocket of one peer, held to what a peer may cost."""
+"""WebSocket protocol of one peer, with limits that change when it authenticates."""
 
 import asyncio
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ _TRY_AGAIN_LATER = 1013
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """Limits of a connection that change when its peer authenticates; `trust` in the state of its scope."""
+    """Limits of a connection that change when its peer authenticates; `trust` in the ASGI scope's state."""
 
     peer: Peer
     size_limit: SizeLimit
@@ -31,18 +31,18 @@ class Trust:
         return self.peer.address
 
     def admit(self) -> None:
-        """Take long messages, and keep the place of this connection."""
+        """Accept long messages and keep the connection's slot."""
         self.size_limit.lift()
         self.peer.set_known(is_known=True)
 
     def dismiss(self) -> None:
-        """Treat the connection as an anonymous one again."""
+        """Treat the connection as anonymous again."""
         self.size_limit.restore()
         self.peer.set_known(is_known=False)
 
 
 class SocketProtocol(LimitedProtocol):
-    """A WebSocket whose handshake is always answered, and that keeps little for a peer that does not read.
+    """WebSocket that always answers the handshake and buffers little for a peer that does not read.
 
     Args:
         config: uvicorn's.
@@ -68,9 +68,9 @@ class SocketProtocol(LimitedProtocol):
         self._peer.gone()
 
     def open(self, request: bytes, following: bytes) -> None:
-        """Take the handshake's request, and what came behind it in the same piece.
+        """Process the handshake's request and the data received after it.
 
-        The library that reads it knows limits which h11 does not, and says nothing where one is passed.
+        The websockets library has limits that h11 does not have, and is silent when one is exceeded.
         """
         self.data_received(request)
         if self.handshake_initiated:
@@ -81,7 +81,7 @@ class SocketProtocol(LimitedProtocol):
         is_large = any(isinstance(each, SecurityError) for each in (fault, getattr(fault, "__cause__", None)))
         status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE if is_large else HTTPStatus.BAD_REQUEST
         self.handshake_complete = self.close_sent = True
-        self.transport.write(refusal(status, "The request cannot be understood.\n"))
+        self.transport.write(refusal(status, "The request is malformed or too large.\n"))
         self.transport.close()
 
     def data_received(self, data: bytes) -> None:
@@ -97,21 +97,21 @@ class SocketProtocol(LimitedProtocol):
         super().resume_writing()
 
     def handle_ping(self) -> None:
-        """Answer, but do not gather answers for a peer that reads none; it may be answered for several at once."""
+        """Answer a ping, but do not queue pongs for a peer that does not read; one pong may answer several pings."""
         if not self._peer.progress.is_paused:
             super().handle_ping()
-        elif self._may_go_on():
+        elif self._within_frame_limit():
             self.conn.data_to_send()
 
     async def send(self, message: ASGISendEvent) -> None:
         await super().send(message)
         if self.initial_response is not None and self.close_sent:
-            self.handshake_complete = True  # An answer like any other, which uvicorn would log as an error.
+            self.handshake_complete = True  # uvicorn would log this refusal as an error.
 
     def give_way(self) -> None:
-        """Leave the place to another peer, at once: what this one has not read by now is lost to it."""
+        """Close the connection at once to free its slot; unread data is lost."""
         if self.handshake_complete and not self.close_sent and not self.transport.is_closing():
-            reason = "authenticate, or come back later: the place is needed"
+            reason = "the connection is needed for another client; authenticate, or reconnect later"
             self.queue.put_nowait(
                 {"type": "websocket.disconnect", "code": _TRY_AGAIN_LATER, "reason": reason}
             )

@@ -184,7 +184,7 @@ async def test_events_go_on_when_the_token_has_expired(
 async def test_an_unknown_topic_is_code_1(announced: "ToyAgent", cli: "Cli") -> None:
     ended = await cli("events", "weather")
     assert ended.code == 1
-    assert "There is no such topic" in ended.lines[0]
+    assert "Unknown topic" in ended.lines[0]
 
 
 async def test_no_token_is_in_any_output(announced: "ToyAgent", cli: "Cli", home: "Home") -> None:

@@ -26,7 +26,7 @@ async def test_a_key_is_good_until_it_is_revoked(cli: "Cli", home: "Home") -> No
     assert (keys.verify(key).user_id, keys.verify(key).role) == ("wall", Role.VIEWER)
     again = await cli("key", "create", "--role", "admin", "--user", "wall")
     assert (again.code, again.out) == (1, b"")
-    assert "has an API key already" in again.lines[0]
+    assert "already has an API key" in again.lines[0]
     (listed,) = (await cli("key", "list", "--json")).value
     assert (listed["user"], listed["role"], listed["expires_at"]) == ("wall", "viewer", None)
     assert (await cli("key", "revoke", "wall")).code == 0

@@ -71,7 +71,7 @@ async def test_an_alias_is_delivered_under_its_topic(toy: "ToyAgent") -> None:
 
 async def test_an_unknown_topic_is_refused_and_leaves_nothing(toy: "ToyAgent") -> None:
     async with AgentClient(toy.url, toy.token()) as agent:
-        with pytest.raises(CallFailed, match="There is no such topic"):
+        with pytest.raises(CallFailed, match="Unknown topic"):
             async with agent.subscribe(["camera.connected", "weather"]):
                 pytest.fail("entered")
         assert toy.subscribed() == {}

@@ -269,7 +269,7 @@ def test_plugins_add_topics_of_their_own(topics: EventTopics) -> None:
 
 
 def test_only_known_topics_have_forms(topics: EventTopics) -> None:
-    with pytest.raises(ValueError, match="no topic"):
+    with pytest.raises(ValueError, match="unknown topic"):
         topics.register("camera.conected", lambda payload, _at: payload)
 
 
