@@ -1,1 +1,1 @@
-"""The methods that clients call, by noun."""
+"""Methods that clients call, by noun."""

@@ -1,4 +1,4 @@
-"""The methods about cameras, and cameras as the wire shows them."""
+"""Methods about cameras, and the wire form of cameras."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ __all__ = ("CameraListText", "camera_event_form", "camera_form", "camera_methods
 
 
 def camera_form(view: CameraView) -> CameraForm:
-    """Return a camera as lists show it."""
+    """Return the wire form of a camera."""
     camera, media = view.camera, view.media
     size, fps = camera.detected.resolution, camera.detected.fps or 0.0
     return CameraForm(
@@ -112,9 +112,9 @@ def camera_event_form(controller: Controller, event: CameraEvent, at: datetime) 
 
 
 class CameraListText:
-    """The text of `get_camera_list`, which clients ask for often and which seldom changes.
+    """Cached JSON of `get_camera_list`, which clients call often and which rarely changes.
 
-    It is validated and serialized again only when a camera is shown differently; in between only the time changes.
+    It is validated and serialized again only when a camera changes; otherwise only the timestamp is replaced.
     """
 
     def __init__(self) -> None:
@@ -161,7 +161,7 @@ def camera_methods(controller: Controller) -> list[Method]:
         Method(
             "get_camera_list",
             Role.VIEWER,
-            "All cameras, disconnected ones included.",
+            "List all cameras, including disconnected ones.",
             NoParams,
             CameraList,
             do.get_camera_list,
@@ -170,7 +170,7 @@ def camera_methods(controller: Controller) -> list[Method]:
         Method(
             "get_camera_status",
             Role.VIEWER,
-            "One camera.",
+            "Return one camera with its metrics.",
             DeviceParams,
             CameraStatusForm,
             do.get_camera_status,
@@ -178,7 +178,7 @@ def camera_methods(controller: Controller) -> list[Method]:
         Method(
             "get_camera_capabilities",
             Role.VIEWER,
-            "What a camera can do.",
+            "Return the formats, modes and controls of a camera.",
             DeviceParams,
             CameraCapabilities,
             do.get_camera_capabilities,

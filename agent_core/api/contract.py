@@ -1,4 +1,4 @@
-"""Methods and topics that the core brings to the wire, gathered from the modules by noun."""
+"""Methods and topics of the core, collected from the modules by noun."""
 
 from agent_core.api.cameras import camera_event_form, camera_methods
 from agent_core.api.placeholders import placeholders
@@ -30,7 +30,7 @@ def core_methods(controller: Controller, download_url: DownloadUrl) -> list[Meth
 
 
 def core_topics(controller: Controller, download_url: DownloadUrl) -> EventTopics:
-    """Return the core's topics, each with the function that makes the parameters of its notifications."""
+    """Return the core's topics, each with the function for the parameters of its notifications."""
     topics = EventTopics()
     for topic in ("camera.connected", "camera.disconnected", "camera.status_change", "camera_status_update"):
         topics.register(topic, lambda event, at: camera_event_form(controller, event, at))

@@ -1,4 +1,4 @@
-"""Methods of the contract that the core does not answer yet, or that a plugin implements."""
+"""Placeholders for methods of the contract that are not implemented yet or belong to a plugin."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -13,35 +13,35 @@ from agent_core.rpc.table import Caller, Method
 
 __all__ = ("CONTRACT_METHODS", "contract_placeholder", "placeholders")
 
-#: Methods of the contract that this version does not have yet, with their role.
+#: Methods of the contract that this version does not implement yet, with their roles.
 _LATER: tuple[tuple[str, Role, str], ...] = (
     ("delete_recording", Role.ADMIN, "Delete a recording."),
     ("delete_snapshot", Role.ADMIN, "Delete a snapshot."),
-    ("get_metrics", Role.ADMIN, "Counters and gauges."),
-    ("get_storage_info", Role.ADMIN, "Space used and left."),
-    ("set_retention_policy", Role.ADMIN, "When stored media are deleted."),
+    ("get_metrics", Role.ADMIN, "Return counters and gauges."),
+    ("get_storage_info", Role.ADMIN, "Return the used and free space."),
+    ("set_retention_policy", Role.ADMIN, "Set when stored media are deleted."),
     ("cleanup_old_files", Role.ADMIN, "Apply the retention policy now."),
 )
 
 
-#: Methods of the contract that belong to the plugin external_discovery, with their role.
+#: Methods of the contract that the plugin external_discovery implements, with their roles.
 _EXTERNAL: tuple[tuple[str, Role, str], ...] = (
-    ("discover_external_streams", Role.OPERATOR, "Look for network and UAV streams."),
-    ("add_external_stream", Role.OPERATOR, "Make a network stream a camera."),
-    ("remove_external_stream", Role.OPERATOR, "Forget a network stream."),
-    ("get_external_streams", Role.VIEWER, "The network streams that are known."),
-    ("set_discovery_interval", Role.ADMIN, "How often to look for network streams."),
+    ("discover_external_streams", Role.OPERATOR, "Search for network and UAV streams."),
+    ("add_external_stream", Role.OPERATOR, "Add a network stream as a camera."),
+    ("remove_external_stream", Role.OPERATOR, "Remove a network stream."),
+    ("get_external_streams", Role.VIEWER, "List the known network streams."),
+    ("set_discovery_interval", Role.ADMIN, "Set how often to search for network streams."),
 )
 
 
-#: Methods that the contract names and a plugin implements, with the plugin's name.
+#: Methods of the contract that a plugin implements, with the plugin's name.
 CONTRACT_METHODS: Mapping[str, str] = MappingProxyType(
     {name: "external_discovery" for name, _, _ in _EXTERNAL}
 )
 
 
 def placeholders() -> list[Method]:
-    """Return a method for each of the contract's that the core does not answer; every call is Unsupported."""
+    """Return the placeholders; every call of one raises Unsupported."""
     external = [contract_placeholder(*row, plugin=CONTRACT_METHODS[row[0]]) for row in _EXTERNAL]
     return [*(_later(*row) for row in _LATER), *external]
 
@@ -49,24 +49,24 @@ def placeholders() -> list[Method]:
 def _later(name: str, role: Role, summary: str) -> Method:
     async def refuse(params: object, caller: Caller) -> object:
         raise Unsupported(
-            f"This version of the agent does not have {name} yet.",
+            f"This version of the agent does not implement {name} yet.",
             feature=name,
             reason="not_available",
-            suggestion="Upgrade the agent when a release that has it is out.",
+            suggestion="Upgrade the agent once a release implements it.",
         )
 
     return Method(name, role, summary, wire.AnyParams, object, refuse, errors=(Unsupported,))
 
 
 def contract_placeholder(name: str, role: Role, summary: str, *, plugin: str) -> Method:
-    """Return a method of the contract that `plugin` implements; until that is loaded every call is Unsupported."""
+    """Return a placeholder for a method of `plugin`; until it is loaded, every call raises Unsupported."""
 
     async def refuse(_params: object, _caller: Caller) -> object:
         raise Unsupported(
-            f"{name} belongs to the plugin {plugin}, which is not loaded.",
+            f"The plugin {plugin}, which implements {name}, is not loaded.",
             feature=plugin,
             reason="plugin_not_loaded",
-            suggestion=f"Add {plugin} to plugins.enabled; `camera-agent plugins list` says why it is missing.",
+            suggestion=f"Add {plugin} to plugins.enabled; `camera-agent plugins list` tells why it is not loaded.",
         )
 
     return Method(name, role, summary, _Anything, object, refuse, errors=(Unsupported,), provided_by=plugin)

@@ -1,4 +1,4 @@
-"""The rules for the names that plugins bring to the wire: methods, their roles, topics."""
+"""Checks of the methods and topics that plugins add to the wire."""
 
 import re
 from collections.abc import Iterable
@@ -14,22 +14,22 @@ from agent_core.rpc.topics import CORE_TOPICS
 __all__ = ("check_provided",)
 
 _WORD = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
-#: Prefixes of the core's own methods and topics; a plugin of such a name could take one of them.
+#: Prefixes of the core's methods and topics, which a plugin of that name could claim.
 _RESERVED = frozenset({"rpc", *(topic.name.partition(".")[0] for topic in CORE_TOPICS if "." in topic.name)})
 
 
 def check_provided(providers: Providers) -> None:
-    """Check all that a plugin brings to the wire, before anything is wired.
+    """Check all methods and topics of a plugin, before any is registered.
 
     Raises:
-        PluginError: a name, role, type or topic that cannot be used; nothing of the plugin may be wired then.
+        PluginError: a name, role, type or topic is unusable; none of the plugin may be registered then.
     """
     plugin = providers.plugin
     if plugin in _RESERVED and (providers.methods or providers.topics):
         raise PluginError(
-            f"The name of the plugin '{plugin}' is one that the agent's own methods and topics start with.",
+            f"The plugin name '{plugin}' is a prefix of the agent's own methods and topics.",
             reason="reserved_name",
-            suggestion="Give the plugin another name.",
+            suggestion="Rename the plugin.",
         )
     _check_unique(plugin, "method", [_method_name(plugin, each) for each in providers.methods])
     for method in providers.methods:
@@ -38,7 +38,7 @@ def check_provided(providers: Providers) -> None:
     for topic in providers.topics:
         if not _is_own(plugin, topic):
             raise PluginError(
-                f"The plugin {plugin} cannot have the topic {topic!r}.",
+                f"The plugin {plugin} cannot register the topic {topic!r}.",
                 reason="topic_refused",
                 suggestion=f"Name it {plugin}.<word>, in lower case.",
             )
@@ -53,7 +53,7 @@ def _check_unique(plugin: str, kind: str, names: Iterable[str]) -> None:
     seen: set[str] = set()
     for name in names:
         if name in seen:
-            raise PluginError(f"The plugin {plugin} brings the {kind} {name} twice.", reason="name_clash")
+            raise PluginError(f"The plugin {plugin} registers the {kind} {name} twice.", reason="name_clash")
         seen.add(name)
 
 
@@ -72,7 +72,7 @@ def _check_method(plugin: str, method: RpcMethod[Any]) -> None:
     name = method.name
     if not _is_own(plugin, name) and CONTRACT_METHODS.get(name) != plugin:
         raise PluginError(
-            f"The plugin {plugin} brings a method {name!r}, which is not its to name.",
+            f"The plugin {plugin} cannot register the method {name!r}.",
             reason="foreign_method_name",
             suggestion=f"Name it {plugin}.<word>, in lower case.",
         )

@@ -1,4 +1,4 @@
-"""The methods about recordings, and recordings as the wire shows them."""
+"""Methods about recordings, and the wire form of recordings."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from agent_core.rpc.table import Caller, Method
 
 __all__ = ("recording_event_form", "recording_methods", "recording_update_form")
 
-#: Names of the changes that lead to a state.
+#: Names of changes that differ from the state that they lead to.
 _CHANGES = {RecordingState.RECORDING: "STARTED", RecordingState.STARTING: "STARTED"}
 
 
@@ -159,7 +159,7 @@ def recording_methods(controller: Controller, download_url: DownloadUrl) -> list
         Method(
             "list_recordings",
             viewer,
-            "The stored recordings, newest first.",
+            "List the stored recordings, newest first.",
             ListParams,
             wire.RecordingFileList,
             do.list_recordings,
@@ -167,7 +167,7 @@ def recording_methods(controller: Controller, download_url: DownloadUrl) -> list
         Method(
             "get_recording_info",
             viewer,
-            "One stored recording.",
+            "Return one stored recording with its segments.",
             NameParams,
             wire.RecordingInfo,
             do.get_recording_info,

@@ -1,4 +1,4 @@
-"""The methods that are about the connection itself."""
+"""Methods about the connection itself."""
 
 import json
 from typing import Annotated, Literal
@@ -23,26 +23,26 @@ class NoParams(RpcParams):
 
 
 class AuthenticateParams(RpcParams):
-    auth_token: str = Field(description="a token (JWT) or an API key")
+    auth_token: str = Field(description="token (JWT) or API key")
 
 
 class Authenticated(RpcResult):
     authenticated: Literal[True]
     role: Role
     permissions: tuple[str, ...]
-    expires_at: Timestamp | None = Field(description="null for an API key without an end")
+    expires_at: Timestamp | None = Field(description="null if the API key does not expire")
     session_id: str
 
 
 class Filters(RpcParams):
     device: str | None = Field(
-        None, pattern=f"^{CAMERA_ID.pattern}$", description="only events about this camera"
+        None, pattern=f"^{CAMERA_ID.pattern}$", description="deliver only events about this camera"
     )
 
 
 class SubscribeParams(RpcParams):
     topics: Annotated[tuple[str, ...], Field(min_length=1, max_length=100)] = Field(
-        description="topics of the wire contract or of a plugin"
+        description="topics of the agent or of a plugin"
     )
     filters: Filters | None = None
 
@@ -54,12 +54,14 @@ class Subscribed(RpcResult):
 
 
 class UnsubscribeParams(RpcParams):
-    topics: Annotated[tuple[str, ...], Field(max_length=100)] | None = Field(None, description="absent: all")
+    topics: Annotated[tuple[str, ...], Field(max_length=100)] | None = Field(
+        None, description="default: all topics"
+    )
 
 
 class Unsubscribed(RpcResult):
     unsubscribed: Literal[True]
-    topics: tuple[str, ...] = Field(description="what had been subscribed")
+    topics: tuple[str, ...] = Field(description="topics that were subscribed to")
 
 
 class GlobalStats(RpcResult):
@@ -77,7 +79,7 @@ class SubscriptionStats(RpcResult):
 def add_session_methods(table: MethodTable, sessions: Sessions, *, title: str, version: str) -> None:
     """Add `ping`, `authenticate`, `rpc.discover` and the subscription methods.
 
-    `title` and `version` head the document of `rpc.discover`, which is made once, at the first call.
+    `title` and `version` are those of the document of `rpc.discover`, which is created at the first call.
     """
     for method in (
         _PING,
@@ -119,7 +121,7 @@ async def _unsubscribe(params: UnsubscribeParams, caller: Caller) -> Unsubscribe
 _PING = Method(
     "ping",
     None,
-    "Answer, to show that the agent is there.",
+    "Answer `pong`, to show that the agent responds.",
     NoParams,
     Literal["pong"],
     _ping,
@@ -128,7 +130,7 @@ _PING = Method(
 _AUTHENTICATE = Method(
     "authenticate",
     None,
-    "Say who this connection belongs to; again when the credentials have expired.",
+    "Authenticate this connection; call again after the credentials have expired.",
     AuthenticateParams,
     Authenticated,
     _authenticate,
@@ -139,7 +141,7 @@ _AUTHENTICATE = Method(
 _SUBSCRIBE = Method(
     "subscribe_events",
     Role.VIEWER,
-    "Deliver events of these topics to this connection, beside those subscribed before.",
+    "Subscribe this connection to more topics.",
     SubscribeParams,
     Subscribed,
     _subscribe,
@@ -149,7 +151,7 @@ _SUBSCRIBE = Method(
 _UNSUBSCRIBE = Method(
     "unsubscribe_events",
     Role.VIEWER,
-    "Stop delivering events of these topics, or of all.",
+    "End the subscription to these topics, or to all.",
     UnsubscribeParams,
     Unsubscribed,
     _unsubscribe,
@@ -162,7 +164,7 @@ def _discover(table: MethodTable, title: str, version: str) -> Method:
     made: list[Prepared[_Document]] = []
 
     async def discover(_params: NoParams, _caller: Caller) -> Prepared[_Document]:
-        """Answer with the text that was made at the first call: anonymous peers may call this as often as they like."""
+        """Return the document, cached because anonymous peers may call this without limit."""
         if not made:
             from agent_core.rpc.openrpc import openrpc_document
 
@@ -170,7 +172,7 @@ def _discover(table: MethodTable, title: str, version: str) -> Method:
             made.append(Prepared(_Document, json.dumps(document, separators=(",", ":"))))
         return made[0]
 
-    summary = "Describe every method: this document, in OpenRPC's form."
+    summary = "Return the description of all methods as an OpenRPC document."
     return Method("rpc.discover", None, summary, NoParams, _Document, discover, omit_none=False)
 
 
@@ -187,7 +189,7 @@ def _stats(sessions: Sessions) -> Method:
             client_id=caller.session.id,
         )
 
-    summary = "Count the subscriptions of all connections, and list those of this one."
+    summary = "Return the number of subscriptions, and the topics of this connection."
     return Method(
         "get_subscription_stats", Role.VIEWER, summary, NoParams, SubscriptionStats, answer, prompt=True
     )

@@ -1,4 +1,4 @@
-"""The methods about snapshots, and snapshots as the wire shows them."""
+"""Methods about snapshots, and the wire form of snapshots."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ DownloadUrl = Callable[[str, str], str]
 
 
 def snapshot_form(snapshot: Snapshot, download_url: DownloadUrl) -> SnapshotForm:
-    """Return a snapshot that was just taken."""
+    """Return the wire form of a snapshot that was just taken."""
     return SnapshotForm(
         device=snapshot.camera,
         filename=snapshot.name,
@@ -113,7 +113,7 @@ def snapshot_methods(controller: Controller, download_url: DownloadUrl) -> list[
         Method(
             "take_snapshot",
             Role.OPERATOR,
-            "Take a picture by the fastest way that works at the moment.",
+            "Take a picture with the fastest tier that works at the moment.",
             TakeSnapshotParams,
             SnapshotForm,
             do.take_snapshot,
@@ -122,7 +122,7 @@ def snapshot_methods(controller: Controller, download_url: DownloadUrl) -> list[
         Method(
             "list_snapshots",
             Role.VIEWER,
-            "The stored snapshots, newest first.",
+            "List the stored snapshots, newest first.",
             ListParams,
             FileList,
             do.list_snapshots,
@@ -130,7 +130,7 @@ def snapshot_methods(controller: Controller, download_url: DownloadUrl) -> list[
         Method(
             "get_snapshot_info",
             Role.VIEWER,
-            "One stored snapshot.",
+            "Return one stored snapshot.",
             NameParams,
             SnapshotInfo,
             do.get_snapshot_info,

@@ -1,4 +1,4 @@
-"""The methods about live streams, and streams as the wire shows them."""
+"""Methods about live streams, and the wire form of streams."""
 
 from dataclasses import dataclass
 
@@ -23,7 +23,7 @@ __all__ = ("stream_methods",)
 
 
 def _holder(caller: Caller) -> str:
-    """Return the name under which the caller's connection holds streams."""
+    """Return the holder name of the caller's connection."""
     return f"session:{caller.session.id}"
 
 
@@ -110,12 +110,12 @@ class _Handlers:
         ]
 
 
-def _of_holds(do: _Handlers) -> list[Method]:
+def _hold_methods(do: _Handlers) -> list[Method]:
     return [
         Method(
             "start_streaming",
             Role.OPERATOR,
-            "Hold a live stream for this connection.",
+            "Keep a stream live for this connection.",
             DeviceParams,
             StreamStarted,
             do.start_streaming,
@@ -124,7 +124,7 @@ def _of_holds(do: _Handlers) -> list[Method]:
         Method(
             "stop_streaming",
             Role.OPERATOR,
-            "End this connection's hold on a live stream.",
+            "End this connection's hold on a stream.",
             DeviceParams,
             StreamStopped,
             do.stop_streaming,
@@ -133,12 +133,12 @@ def _of_holds(do: _Handlers) -> list[Method]:
     ]
 
 
-def _of_states(do: _Handlers) -> list[Method]:
+def _status_methods(do: _Handlers) -> list[Method]:
     return [
         Method(
             "get_stream_url",
             Role.VIEWER,
-            "Where a camera's stream is.",
+            "Return the URL of a camera's stream.",
             DeviceParams,
             StreamUrlForm,
             do.get_stream_url,
@@ -147,7 +147,7 @@ def _of_states(do: _Handlers) -> list[Method]:
         Method(
             "get_stream_status",
             Role.VIEWER,
-            "How a camera's stream is.",
+            "Return the status of a camera's stream.",
             DeviceParams,
             StreamStatusForm,
             do.get_stream_status,
@@ -157,7 +157,7 @@ def _of_states(do: _Handlers) -> list[Method]:
         Method(
             "get_streams",
             Role.VIEWER,
-            "All streams of the media server.",
+            "List all streams of the media server.",
             NoParams,
             list[StreamEntry],
             do.get_streams,
@@ -170,4 +170,4 @@ def _of_states(do: _Handlers) -> list[Method]:
 def stream_methods(controller: Controller) -> list[Method]:
     """Return the rows of the method table."""
     do = _Handlers(controller)
-    return [*_of_holds(do), *_of_states(do)]
+    return [*_hold_methods(do), *_status_methods(do)]

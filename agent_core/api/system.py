@@ -1,4 +1,4 @@
-"""The methods about the agent as a whole, and its state as the wire shows it."""
+"""Methods about the agent as a whole, and the wire form of its state."""
 
 import platform
 from dataclasses import dataclass
@@ -97,7 +97,7 @@ def system_methods(controller: Controller) -> list[Method]:
         Method(
             "get_system_status",
             Role.VIEWER,
-            "How far the agent is.",
+            "Return the agent's progress at start and its problems.",
             NoParams,
             wire.SystemStatusForm,
             do.get_system_status,
@@ -106,7 +106,7 @@ def system_methods(controller: Controller) -> list[Method]:
         Method(
             "get_server_info",
             Role.VIEWER,
-            "What this agent is.",
+            "Return the version, capabilities and plugins of the agent.",
             NoParams,
             wire.ServerInfo,
             do.get_server_info,
@@ -115,7 +115,7 @@ def system_methods(controller: Controller) -> list[Method]:
         Method(
             "get_status",
             Role.ADMIN,
-            "Health of the agent and its components, from memory.",
+            "Return the health of the agent and its components, from memory.",
             NoParams,
             wire.StatusForm,
             do.get_status,

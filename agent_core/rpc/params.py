@@ -57,14 +57,14 @@ class Parameters(Generic[P]):
         names = self.names
         if not self.takes_positions:
             raise InvalidParams(
-                "This method does not accept parameters by position.",
+                "Parameters by position are not accepted here.",
                 param="params",
                 rule="by_name",
                 hint=_BY_NAME,
             )
         if len(values) > len(names):
             raise InvalidParams(
-                f"The method has {len(names)} parameters, but {len(values)} values were sent.",
+                f"There are {len(names)} parameters, but {len(values)} values were sent.",
                 param="params",
                 rule="too_many",
                 hint=f"In this order: {', '.join(names)}." if names else "It takes none.",

@@ -51,7 +51,7 @@ class Caller:
         if role is None:
             return
         if self.principal is None:
-            raise AuthenticationFailed("This method needs an authenticated connection.")
+            raise AuthenticationFailed("This call needs an authenticated connection.")
         self.principal.role.require(role)
 
 
@@ -157,7 +157,7 @@ class MethodTable:
         method = self._methods.get(name)
         if method is None:
             hint = nearest(name, tuple(self._methods), otherwise="rpc.discover lists all methods.")
-            raise MethodNotFound(f"This agent has no method {name[:100]!r}.", hint=hint)
+            raise MethodNotFound(f"This agent does not provide {name[:100]!r}.", hint=hint)
         return await method.call(params, caller)
 
     def _check_plugin_name(self, plugin: str, name: str) -> None:

@@ -38,7 +38,7 @@ async def test_a_wrong_camera_name_is_refused_without_an_agent(cli: "Cli", argum
         (["call", "pin"], "'pin'", "Did you mean 'ping'?"),
         (["call", "take_snapshot", "devise=camera0"], "'devise'", "Did you mean 'device'?"),
         (["call", "take_snapshot"], "device is missing", "Send device."),
-        (["call", "take_snapshot", "device=front"], "a camera's id, like camera0", "--help"),
+        (["call", "take_snapshot", "device=front"], "id of a camera, such as camera0", "--help"),
         (["call", "take_snapshot", "device=camera0", "quality=0"], "quality", "--help"),
         (["snapshot", "camera7", "-o", "a.jpg"], "camera7", "`camera-agent cameras`"),
         (["events", "camera.conected"], "'camera.conected'", "Did you mean 'camera.connected'"),

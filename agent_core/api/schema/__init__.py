@@ -1,1 +1,1 @@
-"""The types of the wire, by noun."""
+"""Types of the wire, by noun."""

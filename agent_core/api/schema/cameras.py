@@ -27,22 +27,24 @@ class StreamUrls(RpcResult):
 
 
 class CameraForm(RpcResult):
-    """A camera. `resolution` is empty and `fps` 0 while they are not known."""
+    """A camera. `resolution` is empty and `fps` is 0 while unknown."""
 
     device: str
     name: str
     status: CameraStatus
     resolution: str
     fps: float
-    frame_rate: float = Field(description="the same as fps")
+    frame_rate: float = Field(description="same as fps")
     capabilities: list[str]
     streams: StreamUrls
-    stream_url: str = Field(description="the same as streams.rtsp")
-    served: list[str] = Field(description="the protocols that are really served at the moment")
+    stream_url: str = Field(description="same as streams.rtsp")
+    served: list[str] = Field(
+        description="protocols that the media server serves; empty without a connected server"
+    )
     is_recording: bool
-    ambiguous: bool = Field(description="it may be another camera of the same make")
-    moved: bool = Field(description="recognised on another port than the one it had before")
-    problem: str = Field(description="why the status is not CONNECTED")
+    ambiguous: bool = Field(description="true: may be another camera of the same model")
+    moved: bool = Field(description="true: recognized on another port than before")
+    problem: str = Field(description="reason if the status is not CONNECTED")
 
 
 class CameraEventForm(CameraForm):
@@ -57,13 +59,13 @@ class CameraList(RpcResult):
 
 
 class CameraMetrics(RpcResult):
-    """`uptime` is seconds since the camera was connected."""
+    """`uptime` is the time since the camera was connected, in seconds."""
 
     bytes_sent: int
     readers: int
     uptime: float
     age_ms: int | None = Field(
-        description="how old bytes_sent and readers are; absent where no media server has been asked"
+        description="age of bytes_sent and readers; absent if they were never read from a media server"
     )
 
 
@@ -73,7 +75,7 @@ class FormatsAndSizes(RpcResult):
 
 
 class CameraStatusForm(RpcResult):
-    """As the camera of the list, with `metrics`, and `capabilities` in full."""
+    """A camera as in the list, with `metrics` and full `capabilities`."""
 
     device: str
     name: str
@@ -107,7 +109,7 @@ class ControlForm(RpcResult):
     step: int
     default: int
     value: int
-    choices: dict[str, str] = Field(description="value to label, where the control is a menu")
+    choices: dict[str, str] = Field(description="labels by value, if the control is a menu")
 
 
 class CameraCapabilities(RpcResult):

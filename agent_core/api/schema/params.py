@@ -1,6 +1,6 @@
-"""The wire's parameters and results: what validates a call also describes it in `rpc.discover`.
+"""Parameters shared by methods. The types that validate calls also describe them in `rpc.discover`.
 
-Not one field here can hold a device path: a camera on the wire is its id.
+No field can hold a device path: the wire identifies a camera by its id.
 """
 
 from datetime import UTC, datetime
@@ -15,7 +15,7 @@ __all__ = ("AnyParams", "DeviceParams", "ListParams", "NameParams", "NoParams", 
 
 
 DeviceName = Annotated[
-    str, Field(pattern=f"^{CAMERA_ID.pattern}$", description="a camera's id, like camera0")
+    str, Field(pattern=f"^{CAMERA_ID.pattern}$", description="id of a camera, such as camera0")
 ]
 
 
@@ -24,7 +24,7 @@ class NoParams(RpcParams):
 
 
 class AnyParams(BaseModel):
-    """For methods that this build does not offer: whatever is sent, the answer says so."""
+    """Any parameters, for methods that this version does not implement."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
@@ -34,17 +34,17 @@ class DeviceParams(RpcParams):
 
 
 class NameParams(RpcParams):
-    filename: str = Field(min_length=1, max_length=300, description="a name as the list method returns it")
+    filename: str = Field(min_length=1, max_length=300, description="name, as returned by the list method")
 
 
 class ListParams(RpcParams):
     limit: int = Field(50, ge=1, le=1000)
     offset: int = Field(0, ge=0)
-    device: DeviceName | None = Field(None, description="only this camera's")
+    device: DeviceName | None = Field(None, description="list only files of this camera")
 
 
 def rfc3339(when: datetime) -> str:
-    """`2026-11-22T17:03:54.120Z`: UTC with at most milliseconds; `when` is aware."""
+    """Return the aware `when` in UTC with milliseconds: `2026-11-22T17:03:54.120Z`."""
     return when.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 

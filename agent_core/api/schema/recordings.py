@@ -1,4 +1,4 @@
-"""The wire's parameters and results about streams and recordings."""
+"""Parameters and results of the methods about recordings."""
 
 from typing import Literal
 
@@ -22,9 +22,11 @@ __all__ = (
 
 class StartRecordingParams(RpcParams):
     device: DeviceName
-    duration: int | None = Field(None, ge=1, le=86_400, description="seconds from the first picture")
+    duration: int | None = Field(
+        None, ge=1, le=86_400, description="length in seconds, from the first picture"
+    )
     format: Literal["fmp4", "mpegts", "mp4"] = Field("fmp4", description="mp4 is another name for fmp4")
-    wait: bool = Field(default=False, description="answer only when bytes are on disk")
+    wait: bool = Field(default=False, description="true: answer only when bytes are on disk")
 
     @property
     def recording_format(self) -> RecordingFormat:
@@ -33,7 +35,7 @@ class StartRecordingParams(RpcParams):
 
 class RecordingStarted(RpcResult):
     device: str
-    filename: str = Field(description="the recording's id")
+    filename: str = Field(description="id of the recording")
     status: Literal["STARTING", "RECORDING"]
     start_time: Timestamp
     format: RecordingFormat
@@ -48,14 +50,14 @@ class SegmentForm(RpcResult):
 
 
 class RecordingStopped(RpcResult):
-    """`reason` says why a recording is not as asked, for example that it has no segments."""
+    """`reason` tells why a recording differs from the request, for example has no segments."""
 
     device: str
     filename: str
     status: Literal["STOPPED"] = "STOPPED"
     start_time: Timestamp
     end_time: Timestamp
-    duration: int = Field(description="whole seconds of media")
+    duration: int = Field(description="length of the media in whole seconds")
     file_size: int
     format: RecordingFormat
     segments: list[SegmentForm]
@@ -80,7 +82,7 @@ class RecordingFileList(RpcResult):
 
 
 class RecordingInfo(RpcResult):
-    """`complete`: it was stopped, and the agent saw it."""
+    """`complete` is true if the recording was stopped while the agent was running."""
 
     filename: str
     device: str

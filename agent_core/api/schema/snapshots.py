@@ -13,23 +13,30 @@ Pixels = Annotated[int, Field(ge=1, le=8192)]
 
 class TakeSnapshotParams(RpcParams):
     device: DeviceName
-    filename: str | None = Field(None, min_length=1, max_length=200, description="default: camera and time")
+    filename: str | None = Field(
+        None, min_length=1, max_length=200, description="default: made from camera and time"
+    )
     format: PictureFormat = Field(PictureFormat.JPG)
     quality: int | None = Field(
-        None, ge=1, le=100, description="JPEG quality; absent leaves the camera's JPEG as it is"
+        None, ge=1, le=100, description="JPEG quality; by default the camera's JPEG is kept unchanged"
     )
     width: Pixels | None = Field(
         None,
-        description="pixels; alone it keeps the proportions; a picture never gets larger than the camera's",
+        description="pixels; width or height alone keeps the aspect ratio; pictures are never enlarged",
     )
     height: Pixels | None = Field(
         None,
-        description="pixels; alone it keeps the proportions; a picture never gets larger than the camera's",
+        description="pixels; width or height alone keeps the aspect ratio; pictures are never enlarged",
     )
     max_age_ms: int | None = Field(
-        None, ge=0, le=3_600_000, description="0: exposed after this request; default 500"
+        None,
+        ge=0,
+        le=3_600_000,
+        description="largest age of the picture; 0: exposed after this request; default 500",
     )
-    deadline_ms: int | None = Field(None, ge=1, le=120_000, description="default 10000")
+    deadline_ms: int | None = Field(
+        None, ge=1, le=120_000, description="time limit of the call; default 10000"
+    )
 
 
 class TierAttemptForm(RpcResult):
@@ -40,7 +47,7 @@ class TierAttemptForm(RpcResult):
 
 
 class SnapshotForm(RpcResult):
-    """A snapshot that was just taken. `capture_time` is what the capture took, in seconds."""
+    """A snapshot that was just taken. `capture_time` is the duration of the capture in seconds."""
 
     device: str
     filename: str
@@ -80,7 +87,7 @@ class FileList(RpcResult):
 
 
 class SnapshotInfo(RpcResult):
-    """`resolution` is what the file's header says; empty if it is no JPEG or PNG."""
+    """`resolution` is read from the file's header; empty if the file is neither JPEG nor PNG."""
 
     filename: str
     device: str

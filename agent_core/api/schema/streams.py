@@ -24,9 +24,9 @@ class StreamStarted(RpcResult):
     stream_url: str
     status: Literal["STARTED"] = "STARTED"
     start_time: Timestamp
-    auto_close_after: float = Field(description="seconds without readers after which the stream ends")
+    auto_close_after: float = Field(description="seconds without readers until the stream ends")
     ffmpeg_command: str = Field(
-        description="the publisher, its input taken out; empty where the server pulls"
+        description="the publisher's command without its input; empty if the media server pulls"
     )
 
 
@@ -50,7 +50,7 @@ class StreamUrlForm(RpcResult):
 
 
 class FfmpegProcess(RpcResult):
-    """What publishes the camera. `pid` and `uptime` (seconds) are known where the agent runs it, else null."""
+    """Publisher of the camera. `pid` and `uptime` (seconds) are null unless the agent runs it."""
 
     running: bool
     pid: int | None
@@ -64,17 +64,17 @@ class PathForm(RpcResult):
 
 
 class StreamMetrics(RpcResult):
-    """What is not known is null."""
+    """Unknown values are null."""
 
-    bytes_sent: int = Field(description="to readers, since the stream began")
+    bytes_sent: int = Field(description="bytes sent to readers since the stream began")
     frames_sent: int | None = Field(
-        description="that the publisher has encoded and sent to the media server since it was started, up to 2 s ago; null where the server pulls, while nothing is live, for a publisher that does not report, and for one that the server runs on input that is not the agent's"
+        description="frames that the publisher sent to the media server since its start, up to 2 s old; null if the server pulls, nothing is live, the publisher does not report, or the server runs it on input that does not come from the agent"
     )
     bitrate: float | None = Field(
-        description="bits a second that the media server gets from the publisher or camera, on average over the last 5 to 7 s, or since the agent looked at the path before, which is every 2 s while it holds the stream; null while nothing is live and in its first seconds"
+        description="bits per second from the publisher or camera to the media server: the average of the last 5 to 7 s, or since the agent's last look at the path (every 2 s while it holds the stream); null while nothing is live and in the first seconds"
     )
     fps: float | None = Field(
-        description="of the camera, as configured or detected; null while nothing is live"
+        description="frame rate of the camera, as configured or detected; null while nothing is live"
     )
 
 
@@ -84,9 +84,11 @@ class StreamStatusForm(RpcResult):
     status: Literal["ACTIVE", "INACTIVE", "ERROR", "STARTING", "STOPPING"]
     ready: bool
     mode: PublishMode = Field(
-        description="who runs the publisher: the media server or the agent; pull: the server opens the camera's address"
+        description="the media server or the agent runs the publisher; pull: the server opens the camera's address"
     )
-    mode_reason: ModeReason = Field(description="the first two as media_server.publishers says")
+    mode_reason: ModeReason = Field(
+        description="reason for the mode; media_server.publishers chooses between server and agent"
+    )
     ffmpeg_process: FfmpegProcess
     mediamtx_path: PathForm
     metrics: StreamMetrics

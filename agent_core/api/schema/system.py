@@ -1,4 +1,4 @@
-"""The wire's results about the agent as a whole."""
+"""Results of the methods about the agent as a whole."""
 
 from typing import Literal
 
@@ -48,7 +48,7 @@ class PluginEventForm(RpcResult):
 
 
 class CheckForm(RpcResult):
-    """One thing that is looked at; `since` is when its status last changed."""
+    """One health check; `since` is the time of its last change of status."""
 
     name: str
     status: Literal["OK", "WARNING", "FAILED"]
@@ -68,7 +68,7 @@ class StatusForm(RpcResult):
 
 
 class PluginForm(RpcResult):
-    """`reason` and `details` say why a plugin is not loaded."""
+    """`reason` and `details` tell why a plugin is not loaded."""
 
     name: str
     version: str
@@ -78,7 +78,7 @@ class PluginForm(RpcResult):
 
 
 class ServerInfo(RpcResult):
-    """`build_date` is empty where the build recorded none; `max_cameras` 0 means no limit."""
+    """`build_date` is empty if the build recorded none; `max_cameras` 0 means no limit."""
 
     name: str
     version: str
