@@ -12,7 +12,7 @@ from agent_core.plugin import ffmpeg, jpeg
 from agent_core.plugin.ffmpeg import stream
 from virtual_camera import burnt_in, marks
 from virtual_camera.burnt_in import Mark, MarkUnreadable
-from virtual_camera.picture import arguments
+from virtual_camera.ffmpeg_arguments import arguments
 from virtual_camera.settings import CameraSettings
 from virtual_camera.smjpeg import SmjpegReader, TimedPicture
 

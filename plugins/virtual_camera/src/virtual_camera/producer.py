@@ -7,7 +7,7 @@ from agent_core.plugin import CaptureFailed, Clock, WorkerPool, ffmpeg
 from agent_core.plugin.ffmpeg import stream
 from agent_core.plugin.frames import FrameProducer, FrameSink
 from virtual_camera.faults import Faults
-from virtual_camera.picture import arguments
+from virtual_camera.ffmpeg_arguments import arguments
 from virtual_camera.settings import CameraSettings
 from virtual_camera.smjpeg import SmjpegError, SmjpegReader, TimedPicture
 
