@@ -10,7 +10,7 @@ __all__ = ("Principal", "Role")
 
 
 class Role(StrEnum):
-    """Hierarchical, weakest first."""
+    """Role of a user; each includes the ones before it."""
 
     VIEWER = "viewer"
     OPERATOR = "operator"

@@ -57,16 +57,16 @@ class Caller:
 
 @dataclass(frozen=True)
 class Method:
-    """One method.
+    """Method with its role, types and handler.
 
     Args:
         name: the wire name.
-        role: the least role that may call it; None for everybody, also before `authenticate`.
+        role: the lowest role that may call it; None if it needs no authentication.
         summary: one sentence for `rpc.discover`.
-        Params: the model that validates the params; unknown names are refused where it forbids extras.
-        Result: any type pydantic can serialise; what the handler returns must really be of it, or `Prepared` from it.
-        handler: `async (params, caller) -> result`, cancelled when the connection closes. `AgentError`s are for the
-            caller; anything else is a bug.
+        Params: the model that validates the params; unknown names are refused if it forbids extras.
+        Result: any type that pydantic can serialize; the handler must return an instance, or `Prepared` of it.
+        handler: `async (params, caller) -> result`, cancelled when the connection closes. The caller gets its
+            `AgentError`s; any other error is a bug.
         errors: error classes named in `rpc.discover`, beyond those that any method can raise.
         omit_none: leave members that are None out of the result.
         provided_by: the plugin that implements the method, if the contract assigns it to one.

@@ -1,4 +1,4 @@
-"""Accepts connections from the listening sockets within the limits of slots and descriptors.
+"""Acceptor of connections from the listening sockets, within the limits of slots and descriptors.
 
 It works on the sockets directly: asyncio's server accepts until no descriptor is left, logs a traceback for each
 connection that it cannot accept, and loses an accepted connection when it is cancelled in between.

@@ -17,7 +17,7 @@ _SLICE_BYTES: Final = 4096
 _FRAMES_BURST: Final = 2048
 _FRAMES_PER_S: Final = 256
 #: A peer that broke a rule may still be sending. Unread data would turn our close frame into a reset, so data is read
-#: and dropped until the peer has been quiet for the first time, at most for the second.
+#: and dropped until the peer has been quiet for `_QUIET_S`, at most for `_LINGER_S`.
 _QUIET_S: Final = 0.1
 _LINGER_S: Final = 1.0
 
