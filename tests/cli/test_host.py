@@ -188,7 +188,7 @@ async def test_a_secret_that_others_can_read_is_code_4(cli: "Cli", home: "Home")
     (home.state_dir / "secret").chmod(0o644)
     ended = await cli("token", "create", "--role", "viewer")
     assert (ended.code, ended.out) == (4, b"")
-    assert "read by other accounts" in ended.lines[0]
+    assert "read by other users" in ended.lines[0]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
