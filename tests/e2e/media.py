@@ -222,6 +222,12 @@ def is_gapless(marks: list[burnt_in.Mark]) -> bool:
     return bool(numbers) and all(1 <= step <= HOLE_FRAMES for step in steps)
 
 
+def in_order(parts: list[list[burnt_in.Mark]]) -> bool:
+    """Return whether each part has no gap and is later than the one before."""
+    numbers = [mark.counter for part in parts for mark in part]
+    return all(is_gapless(part) for part in parts) and numbers == sorted(set(numbers))
+
+
 def saw_the_same(*readers: list[burnt_in.Mark]) -> bool:
     """Whether all were given the same frames, from the last one's beginning to the first one's end."""
     seen = [set(counters(marks)) for marks in readers]

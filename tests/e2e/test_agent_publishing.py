@@ -12,13 +12,12 @@ import pytest
 from agent_core.mediamtx.client import MediaServerClient
 from agent_core.mediamtx.schema import PathConf
 from agent_core.plugin import ffmpeg
-from agent_core.testing.mediamtx import find_mediamtx, free_ports, running_mediamtx
+from agent_core.testing.mediamtx import find_mediamtx, running_mediamtx
 from tests.media_servers import running_server
 
 from .conftest import AgentProcessFactory, descendants, is_running
-from .media import Rig, decoded, gone, is_gapless, media_rig, next_event, publishers, read_stream
+from .media import Rig, decoded, gone, in_order, is_gapless, media_rig, next_event, publishers, read_stream
 from .test_media_agent import call, client_of, configured
-from .test_media_faults import in_order
 
 Observe = Callable[[str], None]
 AGENT_RUN: dict[str, Any] = {
@@ -125,23 +124,6 @@ async def test_a_camera_that_vanishes_and_comes_back(rig: Rig) -> None:
     recording = await rig.call("stop_recording")
     assert recording["filename"] == started["filename"]
     assert in_order([await decoded(each) for each in rig.segments(recording)])
-
-
-async def test_a_media_server_that_is_killed_and_comes_back(
-    server_kind: str, tmp_path: Path, observe: Observe
-) -> None:
-    ports, folder = free_ports(), tmp_path / "media_server"
-    async with running_server(server_kind, folder, ports=ports) as server:
-        async with media_rig(server_kind, tmp_path, observe, server=server, **AGENT_RUN) as rig:
-            started = await rig.call("start_recording", wait=True)
-            await anyio.sleep(1)
-            server.signal(signal.SIGKILL)
-            with anyio.fail_after(5):
-                await server.process.wait()
-            async with running_server(server_kind, folder, ports=ports):
-                await segments(rig, started, 2)
-                recording = await rig.call("stop_recording")
-            assert in_order([await decoded(each) for each in rig.segments(recording)])
 
 
 async def test_a_path_that_was_made_for_the_servers_own_publisher_is_changed(

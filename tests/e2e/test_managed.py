@@ -1,7 +1,5 @@
 """An agent with a MediaMTX of its own: it records and streams, and neither outlives the other."""
 
-import os
-import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,31 +8,12 @@ import anyio
 import pytest
 
 from agent_core.client import AgentClient, CallFailed
-from agent_core.media.fmp4 import Fmp4Reader
 from agent_core.plugin import ffmpeg
 from agent_core.testing.agents import running_agent
 from agent_core.testing.mediamtx import find_mediamtx
 
 from .conftest import AgentProcess, AgentProcessFactory, descendants, is_running
-
-MANAGED = """
-[media_server]
-mode = "managed"
-program = "{program}"
-api_port = 0
-rtsp_port = 0
-hls_port = 0
-webrtc_port = 0
-webrtc_udp_port = 0
-[plugins]
-enabled = ["virtual_camera", "ffmpeg_tier"]
-[[plugins.virtual_camera.cameras]]
-name = "Test"
-id = "camera0"
-width = 320
-height = 240
-fps = 15
-"""
+from .server_rigs import MANAGED, server_of
 
 
 @pytest.fixture
@@ -42,7 +21,7 @@ def config() -> str:
     program = find_mediamtx()
     if program is None:
         pytest.skip("no MediaMTX here: set MEDIAMTX_BIN or put mediamtx on PATH")
-    return MANAGED.format(program=program)
+    return MANAGED.format(program=program, media_server="")
 
 
 async def call(client: AgentClient, method: str, **params: Any) -> Any:
@@ -62,31 +41,8 @@ def segments(agent: AgentProcess, recording: Mapping[str, Any]) -> list[Path]:
     return sorted(folder.glob("*.mp4"))
 
 
-async def grows(agent: AgentProcess, recording: Mapping[str, Any], files: int = 1) -> Path:
-    """The newest of so many files, as soon as it has pictures."""
-    with anyio.fail_after(30):
-        while True:
-            found = segments(agent, recording)
-            if len(found) >= files and Fmp4Reader(found[-1]).update().has_media:
-                return found[-1]
-            await anyio.sleep(0.05)
-
-
 async def decodes(file: Path) -> None:
     assert await ffmpeg.run(ffmpeg.locate(), ["-xerror", "-i", str(file), "-f", "null", "-"]) == b""
-
-
-def server_of(agent: AgentProcess) -> int:
-    found = [pid for pid in descendants(agent.pid) if program_of(pid) == "mediamtx"]
-    (pid,) = found
-    return pid
-
-
-def program_of(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/comm").read_text().strip()
-    except (FileNotFoundError, ProcessLookupError):
-        return ""
 
 
 def is_finished(file: Path) -> bool:
@@ -119,44 +75,6 @@ async def test_it_records_and_streams(config: str, agent_process: AgentProcessFa
         assert segment["file_size"] > 0
         assert await agent.end() == 0
     assert "Traceback" not in agent.log
-
-
-@pytest.mark.real_mediamtx
-async def test_a_killed_server_comes_back_and_the_recording_goes_on(
-    config: str, agent_process: AgentProcessFactory
-) -> None:
-    async with agent_process(config) as agent, agent.client("admin") as client:
-        recording = await call(client, "start_recording", device="camera0", wait=True)
-        first = server_of(agent)
-        os.kill(first, signal.SIGKILL)
-        await grows(agent, recording, files=2)
-        assert server_of(agent) != first
-        status = await client.call("get_system_status")
-        assert not status["problems"]
-        stopped = await client.call("stop_recording", device="camera0")
-        assert len(stopped["segments"]) == 2
-        for file in segments(agent, recording):
-            await decodes(file)
-
-
-@pytest.mark.real_mediamtx
-async def test_a_server_that_hangs_is_replaced_and_the_recording_goes_on(
-    config: str, agent_process: AgentProcessFactory
-) -> None:
-    hasty = config.replace('mode = "managed"', 'mode = "managed"\nhang_timeout_s = 3')
-    async with agent_process(hasty) as agent, agent.client("admin") as client:
-        recording = await call(client, "start_recording", device="camera0", wait=True)
-        first = server_of(agent)
-        os.kill(first, signal.SIGSTOP)
-        with anyio.fail_after(30):
-            while is_running(first):
-                await anyio.sleep(0.05)
-        await grows(agent, recording, files=2)
-        assert server_of(agent) != first
-        stopped = await client.call("stop_recording", device="camera0")
-        assert len(stopped["segments"]) == 2
-        for file in segments(agent, recording):
-            await decodes(file)
 
 
 @pytest.mark.real_mediamtx
