@@ -1,4 +1,4 @@
-"""A whole agent inside a test: real sockets on a free port, its own folders, plugins as classes or by name."""
+"""Whole agents inside a test: real sockets on a free port, own folders, plugins as classes or by name."""
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -22,7 +22,7 @@ START_LIMIT_S = 30.0
 
 
 class RunningAgent:
-    """An agent that listens. `observe` sees every text that its clients receive."""
+    """Agent that listens; `observe` receives every text that its clients receive."""
 
     def __init__(self, running: Running, folder: Path, observe: Callable[[str], None] | None) -> None:
         self._running = running
@@ -39,7 +39,7 @@ class RunningAgent:
 
     @property
     def parts(self) -> AgentParts:
-        """The agent's insides, for what cannot be seen from outside."""
+        """Parts of the agent, for assertions that no client can make."""
         return self._running.parts
 
     def token(self, role: str = "viewer", lifetime_s: float = 86_400.0) -> str:
@@ -47,7 +47,7 @@ class RunningAgent:
 
     @asynccontextmanager
     async def client(self, role: str | None = "operator") -> AsyncIterator[AgentClient]:
-        """A connected client, authenticated unless `role` is None."""
+        """Connect a client, authenticated unless `role` is None."""
         token = self.token(role) if role else None
         async with AgentClient(self.url, token=token, observe=self._observe) as client:
             yield client
@@ -74,11 +74,11 @@ async def running_agent(
 
     Args:
         plugins: plugin classes by name, enabled in this order; they need not be installed.
-        config: configuration sections; `plugins.enabled` may name installed plugins besides.
-        folder: where state and sockets go; a temporary folder by default.
-        clock: instead of the system's.
-        settled: enter only when every source has reported its first inventory.
-        observe: sees every text that clients made by `RunningAgent.client` receive.
+        config: configuration sections; `plugins.enabled` may also name installed plugins.
+        folder: folder for state and sockets; a temporary folder by default.
+        clock: clock of all parts; the system's by default.
+        settled: wait until every source has reported its first inventory.
+        observe: receives every text that the clients of `RunningAgent.client` receive.
     """
     with TemporaryDirectory(prefix="ca-") as temporary:
         root = folder or Path(temporary)

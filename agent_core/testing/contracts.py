@@ -1,6 +1,6 @@
 """Contracts of sources and tiers, as tests that a plugin author inherits.
 
-A subclass in a test module says what to test; pytest, with anyio's plugin, does the rest.
+A subclass in a test module makes the provider; pytest with anyio's plugin runs the inherited tests.
 """
 
 from abc import ABC, abstractmethod
@@ -30,7 +30,7 @@ __all__ = (
 
 
 def children() -> set[int]:
-    """The process ids of this process's children."""
+    """Return the process ids of this process's children."""
     found: set[int] = set()
     for task in Path("/proc/self/task").iterdir():
         with suppress(FileNotFoundError, ProcessLookupError):  # a thread that has just ended
@@ -38,18 +38,18 @@ def children() -> set[int]:
     return found
 
 
-#: Between two looks of `responsive` at the event loop.
+#: Pause between two checks of the event loop by `responsive`.
 _LOOK_S = 0.02
 
 
 @asynccontextmanager
 async def responsive(limit_s: float) -> AsyncIterator[None]:
-    """Fail if the event loop stands still for `limit_s` at a time while the context is open.
+    """Fail if the event loop is blocked for `limit_s` at a time while the context is open.
 
-    A provider runs in the agent's own event loop: while it blocks, no client is answered and no camera is read.
+    A provider runs in the agent's event loop: while it blocks, no client is answered and no camera is read.
 
     Raises:
-        AssertionError: it did; the message says for how long, and what to do.
+        AssertionError: the loop was blocked; the message tells for how long, and the remedy.
     """
     longest_s = 0.0
     failure: BaseException | None = None
@@ -63,33 +63,35 @@ async def responsive(limit_s: float) -> AsyncIterator[None]:
 
     async with anyio.create_task_group() as tg:
         tg.start_soon(look)
-        await anyio.lowlevel.checkpoint()  # into its first pause
+        await anyio.lowlevel.checkpoint()  # let it enter its first pause
         try:
             yield
         except anyio.get_cancelled_exc_class():
             raise
-        except BaseException as error:  # noqa: BLE001 - raised below, outside of the task group, as it is
+        except BaseException as error:  # noqa: BLE001 - raised below, outside the task group, unchanged
             failure = error
-        await anyio.sleep(_LOOK_S)  # so that the last look is over
+        await anyio.sleep(_LOOK_S)  # let the last check end
         tg.cancel_scope.cancel()
     if failure is not None:
         raise failure
     assert longest_s < limit_s, (
-        f"the event loop stood still for {longest_s:.1f} s: await what takes long, or run it in a worker thread "
+        f"the event loop was blocked for {longest_s:.1f} s: await slow operations, or run them in a worker thread "
         "with anyio.to_thread.run_sync"
     )
 
 
 def as_camera(detected: DetectedCamera, camera_id: str = "camera0") -> Camera:
-    """`detected` as the core would hold it, connected."""
+    """Return `detected` as a connected camera of the core."""
     return Camera(CameraId(camera_id), CameraStatus.CONNECTED, 0.0, detected)
 
 
 @pytest.mark.anyio
 class CameraSourceContract(ABC):
-    """Inherit, implement `make_source`, and set `inventory_limit_s` if the first inventory may take longer.
+    """Contract of camera sources: inherit it and implement `make_source`.
 
-    `blocking_limit_s` is how long the source may keep the event loop from running at a time.
+    Attributes:
+        inventory_limit_s: limit of the first inventory.
+        blocking_limit_s: longest time for which the source may block the event loop at once.
     """
 
     inventory_limit_s = 10.0
@@ -97,7 +99,7 @@ class CameraSourceContract(ABC):
 
     @abstractmethod
     def make_source(self) -> CameraSource:
-        """A new source, as the plugin's hook would return it."""
+        """Return a new source, as the plugin's hook would return it."""
 
     async def watch_once(self) -> RecordingReport:
         """Run one `watch` up to its first inventory, then cancel it."""
@@ -140,9 +142,11 @@ def _fingerprints(cameras: Iterable[DetectedCamera]) -> set[object]:
 
 @pytest.mark.anyio
 class TierContract(ABC):
-    """Inherit, implement `make_tier` and `camera`; the camera must be one that the tier can photograph now.
+    """Contract of snapshot tiers: inherit it and implement `make_tier` and `camera`.
 
-    `blocking_limit_s` is how long the tier may keep the event loop from running at a time.
+    Attributes:
+        capture_limit_s: limit of one capture.
+        blocking_limit_s: longest time for which the tier may block the event loop at once.
     """
 
     capture_limit_s = 20.0
@@ -150,11 +154,11 @@ class TierContract(ABC):
 
     @abstractmethod
     def make_tier(self) -> SnapshotTier:
-        """A new tier, as the plugin's hook would return it."""
+        """Return a new tier, as the plugin's hook would return it."""
 
     @abstractmethod
     def camera(self) -> Camera:
-        """A camera that the tier supports."""
+        """Return a camera that the tier supports and can photograph now."""
 
     async def test_it_has_a_name_and_a_rank(self) -> None:
         tier = self.make_tier()
@@ -184,7 +188,7 @@ class TierContract(ABC):
         with anyio.fail_after(5):
             async with responsive(self.blocking_limit_s), anyio.create_task_group() as tg:
                 tg.start_soon(self._capture_quietly)
-                await anyio.sleep(0.05)  # into the capture, wherever that is
+                await anyio.sleep(0.05)  # let the capture begin
                 tg.cancel_scope.cancel()
         assert children() <= before
 
@@ -192,7 +196,7 @@ class TierContract(ABC):
         try:
             await self.make_tier().capture(self.camera(), self._request(SystemClock().monotonic_s()))
         except AgentError:
-            return  # a tier may say that it cannot, at any time
+            return  # a tier may refuse at any time
 
     def _request(self, not_before_s: float) -> CaptureRequest:
         return CaptureRequest(not_before_s, not_before_s + self.capture_limit_s)

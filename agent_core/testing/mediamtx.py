@@ -1,4 +1,4 @@
-"""A real MediaMTX for tests: found on this machine, started on free ports, gone with the test."""
+"""Real MediaMTX for tests: found on this machine, started on free ports, ended with the test."""
 
 import json
 import os
@@ -25,7 +25,7 @@ _START_TIMEOUT_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class MediaServerUnderTest:
-    """A media server that a test may use as it likes. `folder` is its own, for recordings and its log."""
+    """Running media server of one test; its recordings and its log are in `folder`."""
 
     name: str
     api_url: str
@@ -35,11 +35,11 @@ class MediaServerUnderTest:
 
     @property
     def record_path(self) -> str:
-        """A `recordPath` below `folder`."""
+        """Return a `recordPath` below `folder`."""
         return _record_path(self.folder)
 
     def signal(self, number: signal.Signals) -> None:
-        """To the server alone, not to the commands that it runs."""
+        """Send a signal to the server, but not to the commands that it runs."""
         self.process.send_signal(number)
 
 
@@ -48,12 +48,12 @@ def _record_path(folder: Path) -> str:
 
 
 def find_mediamtx() -> str | None:
-    """The program that `MEDIAMTX_BIN` names, else `mediamtx` on PATH, else None."""
+    """Return the program that `MEDIAMTX_BIN` names, else `mediamtx` on PATH, else None."""
     return shutil.which(os.environ.get("MEDIAMTX_BIN") or "mediamtx")
 
 
 def publisher_command(fps: int = 30, *, key_frame_s: float = 0.5) -> str:
-    """A `runOnDemand` that publishes a small H.264 test picture with that rate and time between key frames."""
+    """Return a `runOnDemand` that publishes a small H.264 test picture, with a key frame every `key_frame_s`."""
     words = [
         ffmpeg.locate(),
         *ffmpeg.QUIET,
@@ -66,13 +66,13 @@ def publisher_command(fps: int = 30, *, key_frame_s: float = 0.5) -> str:
 
 
 def free_ports() -> tuple[int, int]:
-    """Two free ports. Somebody may take one before it is used; both are held open until both are known."""
+    """Return two different free ports; another process may take one before it is used."""
     with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
         return one.getsockname()[1], other.getsockname()[1]
 
 
 def _configuration(folder: Path, api: str, rtsp: str, extra: Mapping[str, object]) -> str:
-    """MediaMTX reads YAML, of which JSON is a part."""
+    """Return a configuration file as JSON, which MediaMTX reads as YAML."""
     base: dict[str, object] = {
         "logDestinations": ["file"],
         "logFile": str(folder / "mediamtx.log"),
@@ -81,7 +81,7 @@ def _configuration(folder: Path, api: str, rtsp: str, extra: Mapping[str, object
         "rtspAddress": rtsp,
         "rtspTransports": ["tcp"],
         **dict.fromkeys(("rtmp", "srt", "moq", "hls", "webrtc"), False),
-        # A relative path would be below the folder that the tests are run in.
+        # A relative path would be below the working directory of the tests.
         "pathDefaults": {"recordDeleteAfter": "0s", "recordPath": _record_path(folder)},
     }
     return json.dumps({**base, **extra}, indent=1)
@@ -95,17 +95,17 @@ async def running_mediamtx(
     settings: Mapping[str, object] | None = None,
     ports: tuple[int, int] | None = None,
 ) -> AsyncIterator[MediaServerUnderTest]:
-    """Run `program` for as long as the context is open; leaving it kills it.
+    """Run `program` for as long as the context is open, then kill it.
 
     Args:
         program: the executable.
-        folder: an empty one; the configuration, the log and recordings go here.
-        settings: over the configuration that the rest of the tests use.
-        ports: of the API and of RTSP; free ones by default.
+        folder: empty folder for the configuration, the log and recordings.
+        settings: settings that replace or extend the usual ones of the tests.
+        ports: ports of the API and of RTSP; free ports by default.
 
     Raises:
-        TimeoutError: it does not accept connections.
-        RuntimeError: it ended at once; the text is its log.
+        TimeoutError: it does not accept connections within 10 s.
+        RuntimeError: it ended at once; the message is its log.
     """
     api_port, rtsp_port = ports or free_ports()
     api, rtsp = f"127.0.0.1:{api_port}", f"127.0.0.1:{rtsp_port}"

@@ -1,4 +1,4 @@
-"""A frame producer that does what a test says."""
+"""Frame producer that a test drives."""
 
 import io
 
@@ -11,19 +11,19 @@ __all__ = ("ScriptedProducer", "a_jpeg")
 
 
 def a_jpeg(width: int = 64, height: int = 48, *, shade: int = 128) -> bytes:
-    """A grey JPEG."""
+    """Return a grey JPEG."""
     output = io.BytesIO()
     Image.new("RGB", (width, height), (shade, shade, shade)).save(output, "JPEG")
     return output.getvalue()
 
 
 class ScriptedProducer(FrameProducer):
-    """Streams until it is cancelled or told to end; the test offers the frames through `sink`."""
+    """Producer that streams until it is cancelled or `end` is called; the test offers frames through `sink`."""
 
     def __init__(self) -> None:
-        #: `park`, `stream`, `close`, in the order they were called.
+        #: Names of the methods called, in order: `park`, `stream`, `close`.
         self.calls: list[str] = []
-        #: Raised by the next `park`, which then forgets it.
+        #: Raised once, by the next `park`.
         self.park_error: Exception | None = None
         self.park_forever = False
         self._sink: FrameSink | None = None

@@ -1,4 +1,4 @@
-"""Waiting for another process to get there: asking again and again, with an end."""
+"""Polling with a time limit."""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -13,12 +13,12 @@ T = TypeVar("T")
 async def eventually(
     ask: Callable[[], Awaitable[T | None]], *, timeout_s: float = 10.0, every_s: float = 0.01
 ) -> T:
-    """Call `ask` until its answer is true, and return that.
+    """Call `ask` until its answer is true, and return that answer.
 
-    Only for what happens outside this process; inside it there are events.
+    Use it for changes outside this process; inside it, wait for an event.
 
     Raises:
-        TimeoutError: it never was.
+        TimeoutError: no answer was true within `timeout_s`.
     """
     with anyio.fail_after(timeout_s):
         while True:
