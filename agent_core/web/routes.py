@@ -45,7 +45,7 @@ OpenDownload = Callable[[str, str], tuple[ServedFile, OpenedFile]]
 
 
 class Gate(Protocol):
-    """Checks credentials; `agent_core.auth.authenticator.Authenticator` implements it."""
+    """Checks credentials. `agent_core.auth.authenticator.Authenticator` implements it, and the test of the routes."""
 
     def require(self, credentials: str, address: str, role: str) -> None:
         """Check credentials. Raises AuthenticationFailed, PermissionDenied or RateLimited."""
