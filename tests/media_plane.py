@@ -6,8 +6,9 @@ from pathlib import Path
 
 import anyio
 
+from agent_core.app.foundation import Foundation
+from agent_core.app.wiring_media import build_media
 from agent_core.base.clock import Clock, SystemClock
-from agent_core.base.errors import NotFound
 from agent_core.base.events import EventBus, Subscription
 from agent_core.base.models import (
     Camera,
@@ -18,54 +19,78 @@ from agent_core.base.models import (
     Fingerprint,
     MediaInput,
 )
-from agent_core.config import MediaServerConfig, RecordingsConfig
-from agent_core.mediamtx.breaker import BreakerSettings, CircuitBreaker
-from agent_core.mediamtx.endpoints import Endpoints
-from agent_core.mediamtx.link import ServerLink
-from agent_core.plugin import Publisher, ffmpeg
-from agent_core.recordings import RecordingManager
+from agent_core.cameras import CameraRegistry
+from agent_core.cameras.ledger import Ledger
+from agent_core.config import AgentConfig
+from agent_core.plugin import Plugin, Publisher, Settings, ffmpeg, hookimpl
+from agent_core.plugin_host.manager import PluginManager
+from agent_core.plugin_host.supervisor import Supervisor
 from agent_core.recordings.models import RecordingEvent
-from agent_core.recordings.store import RecordingStore
-from agent_core.streams import CameraPaths, StreamLeases
-from agent_core.streams.plan import PathPlan
-from agent_core.streams.publishers.progress import PublisherProgress
 from agent_core.testing.mediamtx import MediaServerUnderTest
 
 INPUT = FfmpegInput(("-re", "-f", "lavfi", "-i", "testsrc2=size=160x120:rate=15"))
 
 
 class Plane:
-    """The parts, wired as the agent wires them. `cameras` and `argv` may be changed by a test."""
+    """Parts of streams and recordings, by the application's own builder, with two cameras.
+
+    Attributes:
+        argv: command of every publisher; a test may change it, and leave none with an empty one.
+    """
 
     def __init__(self, server: MediaServerUnderTest, folder: Path, clock: Clock | None = None) -> None:
         self.server = server
-        self.bus = EventBus()
-        self.cameras = {"camera0": camera("camera0"), "camera1": camera("camera1")}
         self.argv = publisher_argv()
         clock = clock or SystemClock()
-
-        async def endpoints() -> Endpoints:
-            return Endpoints(server.api_url, server.rtsp_url)
-
-        settings = MediaServerConfig(start_timeout_s=3, close_after_s=1)
-        self.link = ServerLink(endpoints, breaker=CircuitBreaker(BreakerSettings()), clock=clock)
-        progress = PublisherProgress(folder, clock=clock)
-        plan = PathPlan(self._publisher, progress=progress, settings=settings)
-        self.paths = CameraPaths(self.link, camera=self._camera, plan=plan, clock=clock)
-        self.streams = StreamLeases(self.link, self.paths, progress=progress, settings=settings, clock=clock)
-        self.files = RecordingStore(folder / "recordings")
-        limits = RecordingsConfig(start_timeout_s=4, stall_s=3)
-        self.recordings = RecordingManager(
-            self.streams, self.paths, self.files, settings=limits, events=self.bus, clock=clock
+        self.bus = EventBus(clock)
+        config = _config(server, folder)
+        cameras = CameraRegistry(Ledger(folder / "cameras.json"), events=self.bus, clock=clock)
+        for name in ("camera0", "camera1"):
+            cameras.connected("test", camera(name).detected)
+        parts = build_media(
+            Foundation(config, self.bus, clock),
+            cameras=cameras,
+            plugins=self._plugins(config),
+            supervisor=Supervisor((), clock=clock),
+            states=lambda: (),
         )
+        self.link, self.paths, self.streams = parts.link, parts.paths, parts.streams
+        self.files, self.recordings = parts.files, parts.recordings
 
-    def _camera(self, name: str) -> Camera:
-        if name not in self.cameras:
-            raise NotFound("There is no such camera.", resource="camera", id=name)
-        return self.cameras[name]
+    def _plugins(self, config: AgentConfig) -> PluginManager:
+        plane = self
 
-    def _publisher(self, _media_input: MediaInput) -> Publisher | None:
-        return Publisher(self.argv, "ffmpeg ...") if self.argv else None
+        class Publishing(Plugin[Settings]):
+            Settings = Settings
+
+            @hookimpl
+            def agent_publisher(self, media_input: MediaInput) -> Publisher | None:
+                return Publisher(plane.argv, "ffmpeg ...") if plane.argv else None
+
+        plugins = PluginManager()
+        plugins.load(config.plugins, lambda _name: [(Publishing, "0")])
+        return plugins
+
+
+def _config(server: MediaServerUnderTest, folder: Path) -> AgentConfig:
+    return AgentConfig.model_validate(
+        {
+            "storage": {
+                "state_dir": folder,
+                "runtime_dir": folder,
+                "recordings_dir": folder / "recordings",
+            },
+            "plugins": {"enabled": ["publishing"]},
+            "media_server": {
+                "mode": "external",
+                "api_url": server.api_url,
+                "rtsp_url": server.rtsp_url,
+                "start_timeout_s": 3,
+                "close_after_s": 1,
+            },
+            "recordings": {"start_timeout_s": 4, "stall_s": 3},
+        }
+    )
 
 
 def publisher_argv() -> tuple[str, ...]:
@@ -91,7 +116,9 @@ def publisher_argv() -> tuple[str, ...]:
 
 
 def camera(name: str, media_input: MediaInput | None = INPUT) -> Camera:
-    detected = DetectedCamera(name, name, Fingerprint("test", name), media_input)
+    detected = DetectedCamera(
+        name, name, Fingerprint("test", name), media_input, configured_id=CameraId(name)
+    )
     return Camera(CameraId(name), CameraStatus.CONNECTED, 0.0, detected)
 
 
