@@ -1,9 +1,5 @@
 """Servers under test: the embedded one, and a real MediaMTX if one is installed."""
 
-import os
-import shutil
-import socket
-import subprocess
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -17,26 +13,11 @@ import pytest
 from anyio.abc import ByteStream
 
 from agent_core.base.clock import SystemClock
-from agent_core.plugin.processes import child
 from agent_core.plugin.rtsp import Headers, Interleaved, Message, Request, Response, RtspParser
+from agent_core.testing.mediamtx import find_mediamtx, running_mediamtx
 from embedded_server import EmbeddedServer, EmbeddedServerSettings, serving
 
-REAL = os.environ.get("MEDIAMTX_BIN") or shutil.which("mediamtx")
 _RAN = pytest.StashKey[Counter[str]]()
-_CONFIG = """
-logLevel: warn
-api: yes
-apiAddress: 127.0.0.1:{api_port}
-rtspAddress: 127.0.0.1:{rtsp_port}
-rtspTransports: [tcp]
-rtmp: no
-srt: no
-moq: no
-hls: no
-webrtc: no
-pathDefaults:
-  recordPath: {recordings}/%path/%Y-%m-%d_%H-%M-%S-%f
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +49,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     ran = config.stash.get(_RAN, Counter[str]())
     if ran:
         said = ", ".join(f"{count} on {kind}" for kind, count in sorted(ran.items()))
-        terminalreporter.write_line(f"media server contract: {said}; real MediaMTX: {REAL or 'not found'}")
+        terminalreporter.write_line(
+            f"media server contract: {said}; real MediaMTX: {find_mediamtx() or 'not found'}"
+        )
 
 
 @pytest.fixture(params=["embedded", pytest.param("real", marks=pytest.mark.real_mediamtx)])
 def kind(request: pytest.FixtureRequest) -> str:
-    if request.param == "real" and REAL is None:
+    if request.param == "real" and find_mediamtx() is None:
         pytest.skip("no MediaMTX: set MEDIAMTX_BIN or put mediamtx on PATH")
     request.config.stash.setdefault(_RAN, Counter())[request.param] += 1
     return str(request.param)
@@ -111,34 +94,11 @@ async def _embedded(recordings: Path) -> AsyncIterator[Server]:
 
 @asynccontextmanager
 async def _real(recordings: Path, folder: Path) -> AsyncIterator[Server]:
-    api_port, rtsp_port = _free_ports(2)
-    config = folder / "mediamtx.yml"
-    config.write_text(_CONFIG.format(api_port=api_port, rtsp_port=rtsp_port, recordings=recordings))
-    assert REAL is not None
-    async with child([REAL, str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL):
-        url = f"http://127.0.0.1:{api_port}"
-        await _answers(url)
-        yield Server("real", url, f"rtsp://127.0.0.1:{rtsp_port}", recordings)
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [int(one.getsockname()[1]) for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
-
-
-async def _answers(url: str) -> None:
-    async with httpx.AsyncClient() as client:
-        with anyio.fail_after(10):
-            while True:
-                try:
-                    await client.get(f"{url}/v3/info")
-                except httpx.TransportError:
-                    await anyio.sleep(0.02)
-                else:
-                    return
+    program = find_mediamtx()
+    assert program is not None
+    paths = {"recordPath": f"{recordings}/%path/%Y-%m-%d_%H-%M-%S-%f"}
+    async with running_mediamtx(program, folder, settings={"pathDefaults": paths}) as running:
+        yield Server("real", running.api_url, running.rtsp_url, recordings)
 
 
 class RtspClient:
