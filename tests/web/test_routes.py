@@ -11,23 +11,14 @@ import anyio.to_thread
 import httpx
 import pytest
 
-from agent_core.auth.api_keys import ApiKeys
-from agent_core.auth.authenticator import Authenticator
-from agent_core.auth.limits import FailureThrottle, RateLimiter
 from agent_core.auth.links import DownloadLinks
-from agent_core.auth.secret import Secret
-from agent_core.auth.tokens import TokenAuthority
 from agent_core.base.clock import SystemClock
 from agent_core.base.errors import AuthenticationFailed, PermissionDenied, RateLimited
-from agent_core.base.events import EventBus
 from agent_core.config import ServerConfig
 from agent_core.media.downloads import DirectoryFiles, Downloads, ServedFile
-from agent_core.rpc.session import SharedParts
-from agent_core.rpc.sessions import Sessions
-from agent_core.rpc.table import MethodTable
-from agent_core.rpc.topics import EventTopics
 from agent_core.web.routes import web_app
 from agent_core.web.server import RpcServer
+from tests.toy_server import Toy
 
 BODY = bytes(range(256)) * 4
 
@@ -93,23 +84,7 @@ def agent(tmp_path: Path) -> Agent:
 
 @pytest.fixture
 async def http(agent: Agent, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
-    clock = SystemClock()
-    auth = Authenticator(
-        TokenAuthority(Secret.load(tmp_path / "secret"), clock),
-        ApiKeys(tmp_path / "keys", clock),
-        FailureThrottle(10, clock),
-    )
-    sessions = Sessions(
-        SharedParts(
-            table=MethodTable(),
-            authenticator=auth,
-            limiter=RateLimiter(10, 10, clock),
-            bus=EventBus(),
-            topics=EventTopics(),
-            clock=clock,
-        )
-    )
-    server = RpcServer(ServerConfig(port=0), sessions, agent.app)
+    server = RpcServer(ServerConfig(port=0), Toy(tmp_path / "toy").sessions, agent.app)
     async with anyio.create_task_group() as tasks:
         await tasks.start(server.run)
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}") as client:
