@@ -1,4 +1,4 @@
-"""What the allocator is told, seen in what it does with blocks; in a process of its own, since it cannot be undone."""
+"""Settings of the allocator, seen in how it serves blocks; in a process of its own, since they cannot be undone."""
 
 import platform
 import sys

@@ -1,4 +1,4 @@
-"""The bus: order, bounds, and nobody waits."""
+"""Event bus: order, bounds, and publishers that never wait."""
 
 import anyio
 

@@ -1,4 +1,4 @@
-"""Which folders an agent takes for its own, and that what another one has there is left alone."""
+"""Folders that an agent claims, and folders of another agent, which it leaves alone."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""Lists of stored media: one thread, one reading for all who ask at once, and no more read than is shown."""
+"""Lists of stored media: one thread, one reading for concurrent requests, and no more read than is shown."""
 
 import random
 import threading

@@ -1,4 +1,4 @@
-"""What a log line says."""
+"""Contents of a log line."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""What another account may put in place of a state file: never waited for, never trusted."""
+"""Traps that another user may put in place of a state file: never waited for, never trusted."""
 
 import json
 import os

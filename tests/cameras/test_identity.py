@@ -1,4 +1,4 @@
-"""Who is who: serial, port, descriptor, and what cannot be told."""
+"""Identities of cameras by serial, port and descriptor, and cameras that cannot be told apart."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Cameras come, go, change ports and survive reboots at random: what is said to be certain is true, always.
+"""Cameras that come, go, change ports and survive reboots at random: every identity called certain is true.
 
 The model knows which physical camera is which; the registry is told only what a source can see.
 """

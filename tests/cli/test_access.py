@@ -1,4 +1,4 @@
-"""Who may, from where, and what is said to those who may not."""
+"""Permissions of the command line's users, and messages for users who lack them."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What to do about an error, in words of the command line."""
+"""Next steps after an error, in terms of the command line."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""`docs/cli.md` says what the command line does."""
+"""`docs/cli.md` describes the command line."""
 
 import re
 from pathlib import Path

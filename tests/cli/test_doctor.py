@@ -1,4 +1,4 @@
-"""`doctor`: what it finds, and that nothing it looks at can break it."""
+"""`doctor`: its findings, and its survival of everything that it checks."""
 
 import fcntl
 import json

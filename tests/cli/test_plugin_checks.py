@@ -1,4 +1,4 @@
-"""`plugins check` and `doctor` find what `run` would refuse, and what does not work in the running agent."""
+"""`plugins check` and `doctor` find plugins that `run` would refuse and plugins that fail in the running agent."""
 
 import json
 from collections.abc import Iterable

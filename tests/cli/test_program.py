@@ -1,4 +1,4 @@
-"""What holds for every command: usage, imports, what is printed where."""
+"""Rules for every command: usage, imports, and the use of both outputs."""
 
 import os
 import re

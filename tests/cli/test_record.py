@@ -1,4 +1,4 @@
-"""`record`, `recordings` and `streams` on an agent that does what the test says."""
+"""`record`, `recordings` and `streams` on an agent that a test drives."""
 
 import signal
 import sys

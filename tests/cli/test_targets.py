@@ -1,4 +1,4 @@
-"""Where a command's file may go."""
+"""Places for a command's file."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Downloads: whole or not at all, and the token to nobody else."""
+"""Downloads: whole or not at all, and the token only to the agent."""
 
 import stat
 from collections.abc import Callable

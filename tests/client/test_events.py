@@ -1,4 +1,4 @@
-"""Events: who gets which, how many are held, how they end."""
+"""Events: their receivers, how many are held, how they end."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager

@@ -1,4 +1,4 @@
-"""Files, environment, and what is said about mistakes."""
+"""Configuration from files and the environment, and messages about mistakes."""
 
 from pathlib import Path
 

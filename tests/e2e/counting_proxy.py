@@ -1,4 +1,4 @@
-"""A TCP proxy in front of a media server's API that knows what it has passed on."""
+"""TCP proxy in front of a media server's API that counts what it forwards."""
 
 import re
 from collections.abc import AsyncIterator

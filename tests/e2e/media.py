@@ -1,4 +1,4 @@
-"""Agents with cameras and a media server, and what can be seen in their streams and recordings."""
+"""Agents with cameras and a media server, and the pictures of their streams and recordings."""
 
 import itertools
 import os

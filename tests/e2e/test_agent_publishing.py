@@ -1,4 +1,4 @@
-"""Publishers that the agent runs itself: streams and recordings through them, and what happens to them."""
+"""Publishers that the agent runs itself: streams and recordings through them, and their faults."""
 
 import os
 import signal

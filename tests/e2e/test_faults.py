@@ -1,4 +1,4 @@
-"""What breaks around the agent: each fault gives a code, a reason and a suggestion, and loses nothing."""
+"""Faults around the agent: each gives a code, a reason and a suggestion, and loses nothing."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""A media server that is stopped for 20 seconds: who does not need it notices nothing, and it is used again at once."""
+"""A media server that is stopped for 20 seconds: other calls are not slowed, and it is used again at once."""
 
 import signal
 import statistics

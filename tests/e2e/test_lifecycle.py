@@ -1,4 +1,4 @@
-"""Starting and ending: what is seen on the way up, and that nothing is left on the way down."""
+"""Start and shutdown: progress during the start, and nothing left after the end."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""The end of the agent while it records and streams, and agents that lack what recording needs."""
+"""Shutdown of an agent that records and streams, and agents without the parts that recording needs."""
 
 import json
 import signal

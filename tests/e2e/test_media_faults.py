@@ -1,4 +1,4 @@
-"""What breaks around a stream and a recording: it is said, nothing hangs, and the recording goes on when it can."""
+"""Faults around a stream and a recording: clients are told, nothing hangs, and the recording continues when it can."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""A media server that forgets or is tampered with: what should be there comes back."""
+"""A media server that forgets or is tampered with: the agent restores its paths."""
 
 from collections.abc import Callable
 from typing import Any

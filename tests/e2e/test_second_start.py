@@ -1,4 +1,4 @@
-"""An agent that is started beside one that runs, and what an agent leaves open to other accounts."""
+"""An agent that starts beside a running one, and files that an agent leaves accessible to other users."""
 
 import os
 from collections.abc import AsyncIterator, Callable

@@ -1,4 +1,4 @@
-"""What breaks between the agent and its media server, one fault at a time: noticed, said, repaired, never a storm."""
+"""Faults between the agent and its media server, one at a time: noticed, reported, repaired, never a storm."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Starting on a disk that takes nothing: what has been stored is served, and a refusal says why."""
+"""Start on a disk that cannot be written: stored files are served, and a refusal gives its reason."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""The numbers of a live stream are those of that stream, whoever runs its publisher."""
+"""Metrics of a live stream are of that stream, with publishers of the server and of the agent."""
 
 import time
 from collections.abc import Callable

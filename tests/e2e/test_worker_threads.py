@@ -1,4 +1,4 @@
-"""What the agent does does not wait for the threads that everything shares, nor for the conversion of pictures."""
+"""The agent's work waits neither for the shared worker threads nor for the conversion of pictures."""
 
 import io
 import math

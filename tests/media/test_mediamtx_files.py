@@ -1,4 +1,4 @@
-"""The length of what a media server records, against what was published: by construction, not by another tool."""
+"""Lengths of a media server's files against the published frames: by construction, not by another tool."""
 
 import contextlib
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""Files that a full disk tore, and what is cut off them, judged by FFmpeg."""
+"""Files that a full disk truncated, and the bytes cut off them, judged by FFmpeg."""
 
 import os
 from pathlib import Path

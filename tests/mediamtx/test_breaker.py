@@ -1,4 +1,4 @@
-"""The circuit breaker: its decisions, and what reaches a server while it is open."""
+"""Circuit breaker: its decisions, and the requests that reach a server while it is open."""
 
 from itertools import pairwise
 

@@ -1,4 +1,4 @@
-"""Holding a path of a real media server, and what is said of servers that do not play along."""
+"""Holding a path of a real media server, and errors about servers that break the protocol."""
 
 import hashlib
 import socket

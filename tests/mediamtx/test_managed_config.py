@@ -1,4 +1,4 @@
-"""What a managed MediaMTX is told, which words are passed on, and what it is not given."""
+"""Configuration of a managed MediaMTX: its settings, the operator's own, and those that are refused."""
 
 import json
 import socket

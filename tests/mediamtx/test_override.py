@@ -1,4 +1,4 @@
-"""A publisher that cannot be replaced while it lives, as on the managed server, and what follows one that was killed."""
+"""A publisher that cannot be replaced while it lives, as on the managed server, and the successor of a killed one."""
 
 import signal
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The client, the paths and the hold against the shapes of two versions, spoken by the embedded server.
+"""Client, paths and hold against the responses of two versions, as the embedded server gives them.
 
 `1.14` is the older shape behind a proxy that takes away what came with 1.15: there is no `/v3/info`, so a server's
 abilities are told by its fields.

@@ -1,4 +1,4 @@
-"""What the documents say is so: tables are generated, links lead somewhere, examples run."""
+"""Documents are true: tables are generated, links resolve, examples run."""
 
 import argparse
 import ast

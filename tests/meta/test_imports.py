@@ -1,4 +1,4 @@
-"""The agent imports what a configuration needs when it needs it. Modules are looked at; no time is taken."""
+"""The agent imports what a configuration needs when it needs it: checked by modules, not by time."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""docs/mediamtx.md names what the code uses, and its examples are good."""
+"""docs/mediamtx.md names the endpoints and settings that the code uses, and its examples are valid."""
 
 import re
 import shutil

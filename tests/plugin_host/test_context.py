@@ -1,4 +1,4 @@
-"""What a plugin is lent: it publishes its own topics, and nothing else."""
+"""A plugin's context: it publishes the plugin's own topics and nothing else."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Whether a recording grows: decided from sizes and the time alone."""
+"""Growth of a recording, decided from sizes and the time alone."""
 
 import pytest
 

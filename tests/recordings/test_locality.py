@@ -1,4 +1,4 @@
-"""Whether recordings lie on this host."""
+"""Recordings on this host and elsewhere."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""What an agent that was killed, or ended in a hurry, has left to a real server that goes on."""
+"""Recordings that a killed or hastily ended agent left on a real server that still records."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -1,4 +1,4 @@
-"""Which files of a recording are mended: those that nobody writes to any more."""
+"""Repair of a recording's files: only of those that are complete."""
 
 from pathlib import Path
 

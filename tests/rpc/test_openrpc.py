@@ -1,4 +1,4 @@
-"""The document against the structure of the OpenRPC 1.3 meta-schema, as far as it applies to what we use."""
+"""The document against the structure of the OpenRPC 1.3 meta-schema, as far as we use it."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What is declared prompt is answered by the task that reads, so it must not be able to wait."""
+"""Methods declared prompt are answered by the reading task, so they must not be able to wait."""
 
 import ast
 import inspect

@@ -1,4 +1,4 @@
-"""Conversions that are shared, bounded, and given up when nobody waits for them."""
+"""Conversions that are shared, bounded, and abandoned when no caller waits for them."""
 
 import threading
 from collections.abc import AsyncIterator, Callable

@@ -1,4 +1,4 @@
-"""What strangers do at the door: too many, too much, in the wrong form, and without reading. Over real sockets."""
+"""Hostile peers over real sockets: too many, too much, malformed, and not reading."""
 
 import asyncio
 import json

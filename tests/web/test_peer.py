@@ -1,4 +1,4 @@
-"""Who reads slowly, and who does not read."""
+"""Peers that read slowly, and peers that do not read."""
 
 from agent_core.web.peer import Progress
 

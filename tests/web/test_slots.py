@@ -1,4 +1,4 @@
-"""Who gets a slot and who gives way."""
+"""Connections that get a slot, and connections that give way."""
 
 import pytest
 

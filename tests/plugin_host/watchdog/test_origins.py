@@ -1,4 +1,4 @@
-"""Where a plugin's code is, found without importing it."""
+"""Places of a plugin's code, found without importing it."""
 
 import sys
 from pathlib import Path

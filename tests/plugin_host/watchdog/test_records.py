@@ -1,4 +1,4 @@
-"""The watchdog's files: how the last run ended, and who is in quarantine."""
+"""Files of the watchdog: the end of the last run, and the plugins in quarantine."""
 
 import os
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The plugin at fault, read from what faulthandler writes."""
+"""The plugin at fault, read from the output of faulthandler."""
 
 import faulthandler
 import sys

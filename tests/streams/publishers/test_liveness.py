@@ -1,4 +1,4 @@
-"""What is decided about publishers, from what is seen and the time alone."""
+"""Decisions about publishers, from observations and the time alone."""
 
 import pytest
 

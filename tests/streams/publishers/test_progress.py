@@ -1,4 +1,4 @@
-"""What publishers report on their sockets."""
+"""Reports of publishers on their sockets."""
 
 import logging
 import stat
