@@ -21,6 +21,7 @@ from agent_core.recordings import RecordingManager, RecordingStore
 from agent_core.recordings.locality import RecordingPlace
 from agent_core.recordings.resumption import Resumption
 from agent_core.recordings.retention import RecordingCleaner
+from agent_core.recordings.store import UTC_NAMES, ZONED_NAMES
 from agent_core.streams import CameraPaths, StreamAddresses, StreamLeases, StreamService
 from agent_core.streams.keeper import PathKeeper
 from agent_core.streams.plan import PathPlan
@@ -62,7 +63,11 @@ def build_media(
     config, clock = foundation.config, foundation.clock
     link = _link(config, supervisor, clock)
     streams, paths = _streams(foundation, link, cameras, plugins)
-    files = RecordingStore(config.storage.recordings, is_local=RecordingPlace(config.media_server).is_local)
+    files = RecordingStore(
+        config.storage.recordings,
+        is_local=RecordingPlace(config.media_server).is_local,
+        zone=ZONED_NAMES if config.media_server.mode == "external" else UTC_NAMES,
+    )
     recordings = RecordingManager(
         streams, paths, files, settings=config.recordings, events=foundation.events, clock=clock
     )

@@ -10,6 +10,7 @@ from agent_core.base.errors import AgentError, StorageFailed
 from agent_core.base.models import CameraId
 from agent_core.recordings.growth import Growth, Measured
 from agent_core.recordings.models import RecordingEvent, RecordingNote, RecordingState, StoredRecording
+from agent_core.recordings.segment_order import with_new
 from agent_core.recordings.store import RecordingStore
 
 __all__ = ("Active", "final_files")
@@ -26,7 +27,8 @@ LOOK_S = 0.01
 class Active:
     """A recording under way; its files determine `state` and `problem`.
 
-    `decided` is set when it is no longer STARTING; `has_started` becomes True once media was recorded.
+    `decided` is set when it is no longer STARTING; `has_started` becomes True once media was recorded. `seen` are the
+    names of the files at the last look, in the order in which they appeared.
     """
 
     note: RecordingNote
@@ -37,6 +39,15 @@ class Active:
     measured: Measured = field(default_factory=Measured)
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     decided: anyio.Event = field(default_factory=anyio.Event)
+    seen: tuple[str, ...] = ()
+
+    def notice(self, stored: StoredRecording) -> bool:
+        """Take in the files of a look at the disk; return True if `note.order` has changed."""
+        before = self.note.order
+        order, self.seen = with_new(before, self.seen, stored.names)
+        if order != before:
+            self.note = self.note.model_copy(update={"order": order})
+        return order != before
 
     def event(self, reason: str = "") -> RecordingEvent:
         """Return the event that describes the current state."""
@@ -51,7 +62,7 @@ async def final_files(store: RecordingStore, active: Active, *, clock: Clock) ->
     If the disk cannot be read, return no segments and set `active.problem`.
     """
     try:
-        stored = await _final_files(store, active.note, clock)
+        stored = await _final_files(store, active, clock)
         return await store.threads.run(store.mend, stored)
     except StorageFailed as error:
         _log.warning("cannot read the recording's files: %s", error.details)
@@ -59,13 +70,15 @@ async def final_files(store: RecordingStore, active: Active, *, clock: Clock) ->
         return StoredRecording(active.note, store.folder(active.note), ())
 
 
-async def _final_files(store: RecordingStore, note: RecordingNote, clock: Clock) -> StoredRecording:
+async def _final_files(store: RecordingStore, active: Active, clock: Clock) -> StoredRecording:
     ends_s = clock.monotonic_s() + FINAL_LIMIT_S
     before: list[int] | None = None
     while True:
-        stored = await store.threads.run(store.read, note)
+        stored = await store.threads.run(store.read, active.note)
+        if active.notice(stored):
+            stored = await store.threads.run(store.read, active.note)
         sizes = [each.size_bytes for each in stored.segments]
-        if await store.threads.run(_is_finished, store, stored, sizes == before):
+        if await store.threads.run(_is_finished, stored, sizes == before):
             return stored
         if clock.monotonic_s() >= ends_s:
             return stored
@@ -73,8 +86,8 @@ async def _final_files(store: RecordingStore, note: RecordingNote, clock: Clock)
         await clock.sleep(LOOK_S)
 
 
-def _is_finished(store: RecordingStore, stored: StoredRecording, is_still: bool) -> bool:  # noqa: FBT001 - for run_sync
-    if store.last_is_empty(stored):
+def _is_finished(stored: StoredRecording, is_still: bool) -> bool:  # noqa: FBT001 - for run_sync
+    if stored.is_last_empty:
         return False
     if not stored.segments or stored.segments[-1].path.suffix != ".mp4":
         return is_still

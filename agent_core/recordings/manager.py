@@ -1,6 +1,7 @@
 """Manager of recordings: starts, watches, resumes and stops them."""
 
 import logging
+from dataclasses import replace
 from functools import partial
 
 import anyio
@@ -159,13 +160,15 @@ class RecordingManager:
             growth = Growth(
                 started_s=now_s, size_bytes=stored.size_bytes, first_sample_s=now_s - age_s, **self._limits()
             )
-            self._follow(camera.id, stored.note, growth)
+            self._follow(camera.id, stored.note, growth, seen=stored.names)
 
     def _limits(self) -> GrowthLimits:
         return {"start_timeout_s": self._settings.start_timeout_s, "stall_s": self._settings.stall_s}
 
-    def _follow(self, camera: CameraId, note: RecordingNote, growth: Growth) -> Active:
-        active = self._active[camera] = Active(note, growth)
+    def _follow(
+        self, camera: CameraId, note: RecordingNote, growth: Growth, *, seen: tuple[str, ...] = ()
+    ) -> Active:
+        active = self._active[camera] = Active(note, growth, seen=seen)
         self._streams.acquire(camera, HOLDER)
         self._publish("recording.state", active)
         self._tasks.start_soon(self._watch, active)
@@ -219,9 +222,7 @@ class RecordingManager:
         active.state = RecordingState.STOPPED
         self._publish("recording.stop", active, reason)
         active.decided.set()
-        return Stopped(
-            StoredRecording(note, stored.folder, stored.segments), ended_at, tuple(durations_s), reason
-        )
+        return Stopped(replace(stored, note=note), ended_at, tuple(durations_s), reason)
 
     async def _tell_to_stop(self, camera: CameraId, limit_s: float) -> None:
         problem = "it did not answer in time"
@@ -239,12 +240,12 @@ class RecordingManager:
         )
 
     async def _note(self, note: RecordingNote) -> None:
-        """Save the note. A full disk must not make stopping fail: the media is on disk all the same."""
+        """Save the note. A full disk ends no recording and makes no stop fail: the media is on disk all the same."""
         try:
             await self._store.threads.run(self._store.save, note)
         except StorageFailed as error:
             fields = {"camera": note.camera, "recording": note.id}
-            _log.warning("cannot save the end of a recording: %s", error.details, extra={"fields": fields})
+            _log.warning("cannot save the note of a recording: %s", error.details, extra={"fields": fields})
 
     # Watching.
 
@@ -252,7 +253,7 @@ class RecordingManager:
         """Derive the state from the files until the recording is stopped."""
         with active.scope:
             while True:
-                measured = await self._store.threads.run(self._measure, active)
+                measured = await self._look(active)
                 now_s = self._clock.monotonic_s()
                 await self._take_over(
                     active, active.growth.look(now_s, measured, is_down=self._is_down(active))
@@ -272,15 +273,28 @@ class RecordingManager:
     def _is_down(self, active: Active) -> bool:
         return self._streams.state(CameraId(active.note.camera))[0] is StreamState.ERROR
 
-    def _measure(self, active: Active) -> Measured:
+    async def _look(self, active: Active) -> Measured:
         """Return the size on disk. An unreadable disk counts as no growth."""
         try:
-            stored = self._store.read(active.note)
+            stored, measured = await self._store.threads.run(self._measure, active.note)
         except StorageFailed as error:
             _log.warning("%s", error.details)
-        else:
-            active.measured = Measured(stored.size_bytes, sum(self._store.segment_durations_s(stored)))
-        return active.measured
+            return active.measured
+        active.measured = measured
+        if active.notice(stored):
+            await self._keep_order(active)
+        return measured
+
+    def _measure(self, note: RecordingNote) -> tuple[StoredRecording, Measured]:
+        stored = self._store.read(note)
+        return stored, Measured(stored.size_bytes, sum(self._store.segment_durations_s(stored)))
+
+    async def _keep_order(self, active: Active) -> None:
+        """Save the note, unless the recording has been stopped, which saves it for good."""
+        camera = CameraId(active.note.camera)
+        async with self._locks.hold(camera):
+            if self._active.get(camera) is active:
+                await self._note(active.note)
 
     async def _take_over(self, active: Active, state: RecordingState) -> None:
         if state is active.state:

@@ -61,7 +61,8 @@ _Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 class RecordingNote(BaseModel):
     """Facts about a recording that its media files do not hold.
 
-    `ended_at` is None until the recording is stopped; `duration_s` is the requested duration.
+    `ended_at` is None until the recording is stopped; `duration_s` is the requested duration. `order` names files whose
+    times are not in their order, because the clock was set back: see `segment_order.in_order`.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -73,15 +74,25 @@ class RecordingNote(BaseModel):
     duration_s: FiniteFloat | None = None
     ended_at: _Moment | None = None
     reason: str = ""
+    order: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class StoredRecording:
-    """Folder of a recording: its note and its segments, oldest first, without empty files."""
+    """Folder of a recording: its note and its segments, oldest first, without empty files.
+
+    `names` are the names of all its media files in the same order, those of empty ones included.
+    """
 
     note: RecordingNote
     folder: Path
     segments: tuple[Segment, ...]
+    names: tuple[str, ...] = ()
+
+    @property
+    def is_last_empty(self) -> bool:
+        """True if the newest file is empty: not written yet, or never on a full disk."""
+        return self.names[-1:] != tuple(segment.name for segment in self.segments[-1:])
 
     @property
     def size_bytes(self) -> int:

@@ -10,10 +10,9 @@ from datetime import datetime
 from pathlib import Path
 
 from agent_core.base.errors import StorageFailed
-from agent_core.base.files import explain_os_error
 from agent_core.media.entries import is_listable, modified_at
 
-__all__ = ("Segment", "SegmentLengths", "listed", "mend_closed", "segments")
+__all__ = ("MediaTimes", "Segment", "SegmentLengths", "media_files", "mend_closed")
 
 _log = logging.getLogger("camera_agent.recordings")
 
@@ -22,14 +21,16 @@ _SUFFIXES = (".mp4", ".ts")
 
 @dataclass(frozen=True, slots=True)
 class Segment:
+    """Media file of a recording."""
+
     name: str
     path: Path
     size_bytes: int
     modified_at: datetime
 
 
-def segments(folder: Path, *, empty: bool = False) -> Iterator[Segment]:
-    """Yield the segments that are not empty, or only the `empty` ones, oldest first.
+def media_files(folder: Path) -> Iterator[Segment]:
+    """Yield the media files, also empty ones, in no order.
 
     A media server leaves empty files on a full disk. A folder or file removed meanwhile counts as absent.
 
@@ -37,33 +38,21 @@ def segments(folder: Path, *, empty: bool = False) -> Iterator[Segment]:
         OSError: the folder cannot be read.
     """
     try:
-        entries = sorted(folder.iterdir())
+        entries = list(folder.iterdir())
     except (FileNotFoundError, NotADirectoryError):
         return
     for entry in entries:
         if entry.suffix in _SUFFIXES and is_listable(entry.name):
             with suppress(FileNotFoundError):
                 status = entry.lstat()
-                if stat.S_ISREG(status.st_mode) and (status.st_size > 0) is not empty:
+                if stat.S_ISREG(status.st_mode):
                     yield Segment(entry.name, entry, status.st_size, modified_at(status))
-
-
-def listed(folder: Path, *, empty: bool = False) -> tuple[Segment, ...]:
-    """Return what `segments` yields.
-
-    Raises:
-        StorageFailed: the folder cannot be read.
-    """
-    try:
-        return tuple(segments(folder, empty=empty))
-    except OSError as error:
-        raise explain_os_error(error, "read a recording") from error
 
 
 def mend_closed(found: Sequence[Segment]) -> int:
     """Repair closed files that a full disk truncated; return the number of bytes cut off. Blocks on the disk.
 
-    A file is closed if its header says so or a newer file exists. A file without write permission stays as it is.
+    A file is closed if its header says so, or if a file follows it in `found`. A file without write permission stays as it is.
     """
     from agent_core.media.fmp4 import is_finished
 
@@ -85,34 +74,49 @@ def _mended(path: Path) -> int:
     return cut_bytes
 
 
-#: Number of cached durations; a larger number empties the cache.
+@dataclass(frozen=True, slots=True)
+class MediaTimes:
+    """Times in a media file: seconds of media, and the POSIX time of the first picture if the file has it."""
+
+    duration_s: float = 0.0
+    started_s: float | None = None
+
+
+#: Number of cached entries; a larger number empties the cache.
 _KEPT = 10_000
 
 
 class SegmentLengths:
-    """Cache of the durations of segments. Blocks on the disk."""
+    """Cache of the times in segments. Blocks on the disk."""
 
     def __init__(self) -> None:
-        #: Size (bytes) and duration (s) by path; a str takes a fifth of the memory of a Path.
-        self._known: dict[str, tuple[int, float]] = {}
+        #: Size (bytes) and times by path; a str takes a fifth of the memory of a Path.
+        self._known: dict[str, tuple[int, MediaTimes]] = {}
 
-    def duration_s(self, path: Path, size_bytes: int) -> float:
+    def duration_s(self, segment: Segment) -> float:
         """Return the seconds of media, 0 for a damaged file. A changed size causes a new read."""
-        name = os.fspath(path)
+        return self.times(segment).duration_s
+
+    def times(self, segment: Segment) -> MediaTimes:
+        """Return the times in the file, without media for a damaged one."""
+        name = os.fspath(segment.path)
         known = self._known.get(name)
-        if known is not None and known[0] == size_bytes:
+        if known is not None and known[0] == segment.size_bytes:
             return known[1]
         try:
-            duration_s = _read_duration_s(path)
+            times = _read_times(segment.path)
         except StorageFailed:
-            return 0.0
+            return MediaTimes()
         if len(self._known) >= _KEPT:
             self._known.clear()
-        self._known[name] = (size_bytes, duration_s)
-        return duration_s
+        self._known[name] = (segment.size_bytes, times)
+        return times
 
 
-def _read_duration_s(path: Path) -> float:
+def _read_times(path: Path) -> MediaTimes:
     from agent_core.media import fmp4, mpegts
 
-    return mpegts.segment_duration_s(path) if path.suffix == ".ts" else fmp4.segment_duration_s(path)
+    if path.suffix == ".ts":
+        return MediaTimes(mpegts.segment_duration_s(path))
+    info = fmp4.Fmp4Reader(path).update()
+    return MediaTimes(info.duration_s, info.started_at.timestamp() if info.started_at else None)

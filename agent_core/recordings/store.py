@@ -21,9 +21,14 @@ from agent_core.base.workers import WorkerPool
 from agent_core.media.downloads import ServedFile
 from agent_core.recordings.models import ListedRecording, RecordingFormat, RecordingNote, StoredRecording
 from agent_core.recordings.problems import no_recording, not_local
-from agent_core.recordings.segments import SegmentLengths, listed, mend_closed, segments
+from agent_core.recordings.segment_order import in_order
+from agent_core.recordings.segments import Segment, SegmentLengths, media_files, mend_closed
 
-__all__ = ("RecordingStore",)
+__all__ = ("UTC_NAMES", "ZONED_NAMES", "RecordingStore")
+
+#: Ends of segments' names: for a server that runs in UTC, and for one whose zone is unknown; MediaMTX before 1.13
+#: leaves the latter as it is.
+UTC_NAMES, ZONED_NAMES = "Z", "%z"
 
 #: The media server takes a file whose name starts like a segment's for a segment; this name does not.
 NOTE = "recording.json"
@@ -33,7 +38,8 @@ FULL_BYTES = 1 << 20
 _THREADS, _READ_THREADS = 8, 2
 #: Reduced by the umask: with umask 0002, a media server of another user in the same group may write.
 FOLDER_MODE = 0o770
-_NOTE_LIMIT_BYTES = 64 << 10
+#: Room for the longest `RecordingNote.order`.
+_NOTE_LIMIT_BYTES = 1 << 20
 #: Form of the ids that `create` makes. Other names are refused, so no name leads out of the folder.
 _ID = re.compile(
     r"(camera(?:0|[1-9][0-9]{0,8}))_[0-9]{4}-[0-9]{2}-[0-9]{2}_[0-9]{2}-[0-9]{2}-[0-9]{2}Z(?:-[1-9][0-9]{0,8})?",
@@ -50,14 +56,18 @@ class RecordingStore:
 
     Args:
         is_local: returns True if the media server writes below `root`; may block.
+        zone: end of a segment's name that tells the zone of its time; default: `Z`, for a server in UTC.
 
     Attributes:
         threads: for blocking calls about recordings under way; requests of clients have other threads.
     """
 
-    def __init__(self, root: Path, *, is_local: Callable[[], bool] = lambda: True) -> None:
+    def __init__(
+        self, root: Path, *, is_local: Callable[[], bool] = lambda: True, zone: str = UTC_NAMES
+    ) -> None:
         self._root = root
         self._is_local = is_local
+        self._zone = zone
         self._lengths = SegmentLengths()
         self.threads = WorkerPool(_THREADS)
         self._reads = WorkerPool(_READ_THREADS)
@@ -70,7 +80,7 @@ class RecordingStore:
 
     def record_path(self, note: RecordingNote) -> str:
         """Return the media server's `recordPath` for this recording; it must contain %path, which is the camera."""
-        return f"{self._root.absolute()}/%path/{note.id}/%Y-%m-%d_%H-%M-%S-%f"
+        return f"{self._root.absolute()}/%path/{note.id}/%Y-%m-%d_%H-%M-%S-%f{self._zone}"
 
     def create(
         self, camera: CameraId, form: RecordingFormat, started_at: datetime, duration_s: float | None = None
@@ -131,7 +141,7 @@ class RecordingStore:
             StorageFailed: a file cannot be deleted; the files after it are kept.
         """
         try:
-            for segment in (*stored.segments, *segments(stored.folder, empty=True)):
+            for segment in (*stored.segments, *_empty(stored.folder)):
                 segment.path.unlink(missing_ok=True)
             (stored.folder / NOTE).unlink(missing_ok=True)
             with suppress(OSError):  # a foreign file stays, and its folder with it
@@ -143,8 +153,9 @@ class RecordingStore:
         """Remove the recording's folder unless it has a segment with media."""
         folder = self.folder(note)
         with suppress(OSError):
-            if not any(segments(folder)):
-                for segment in segments(folder, empty=True):
+            files = list(media_files(folder))
+            if not any(each.size_bytes for each in files):
+                for segment in files:
                     segment.path.unlink(missing_ok=True)
                 (folder / NOTE).unlink(missing_ok=True)
                 folder.rmdir()
@@ -160,7 +171,16 @@ class RecordingStore:
             StorageFailed: its folder cannot be read.
         """
         folder = self.folder(note)
-        return StoredRecording(note, folder, listed(folder))
+        try:
+            files = in_order(media_files(folder), note.order, self._lengths.times)
+        except OSError as error:
+            raise explain_os_error(error, "read a recording") from error
+        return StoredRecording(
+            note,
+            folder,
+            segments=tuple(each for each in files if each.size_bytes),
+            names=tuple(each.name for each in files),
+        )
 
     def mend(self, stored: StoredRecording) -> StoredRecording:
         """Repair closed files that a full disk truncated; return the recording as it then is.
@@ -169,11 +189,6 @@ class RecordingStore:
             StorageFailed: the folder cannot be read.
         """
         return self.read(stored.note) if mend_closed(stored.segments) else stored
-
-    def last_is_empty(self, stored: StoredRecording) -> bool:
-        """Return True if the newest file is empty: not written yet, or never on a full disk. Raises as `read`."""
-        newest = max((each.name for each in listed(stored.folder, empty=True)), default="")
-        return newest > (stored.segments[-1].name if stored.segments else "")
 
     def is_full(self) -> bool:
         """Return True if the disk has no room to record.
@@ -240,7 +255,7 @@ class RecordingStore:
     def _stored(self, folder: Path) -> StoredRecording | None:
         """Return the recording in `folder`; None if it is not a folder of this store."""
         note = self._note(folder)
-        return None if note is None else StoredRecording(note, folder, listed(folder))
+        return None if note is None else self.read(note)
 
     def _look_up(self, folder: Path) -> StoredRecording | None:
         """Return `_stored`, but follow no link, like lists and downloads."""
@@ -287,4 +302,8 @@ class RecordingStore:
 
     def segment_durations_s(self, stored: StoredRecording) -> list[float]:
         """Return the seconds of media in each segment, 0 for a damaged one."""
-        return [self._lengths.duration_s(each.path, each.size_bytes) for each in stored.segments]
+        return [self._lengths.duration_s(each) for each in stored.segments]
+
+
+def _empty(folder: Path) -> Iterator[Segment]:
+    return (each for each in media_files(folder) if not each.size_bytes)

@@ -112,7 +112,10 @@ async def running_mediamtx(
     config = folder / "mediamtx.yml"
     config.write_text(_configuration(folder, api, rtsp, settings or {}))
     async with processes.child(
-        [program, str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [program, str(config)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "TZ": "UTC"},  # as the managed server
     ) as process:
         for port in (api_port, rtsp_port):
             await _accepting(port, process, folder / "mediamtx.log")

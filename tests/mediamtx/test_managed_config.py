@@ -112,15 +112,16 @@ def test_settings_that_make_no_sense_are_refused(settings: dict[str, object]) ->
         MediaServerConfig.model_validate({"mode": "managed", **settings})
 
 
-def test_the_environment_configures_nothing_and_hands_on_nothing_of_ours() -> None:
+def test_the_environment_configures_only_utc_and_hands_on_nothing_of_the_agents() -> None:
     ours = {
         "PATH": "/bin",
         "MTX_API": "no",
         "RTSP_ADDRESS": ":1",
         "CAMERA_AGENT__AUTH__X": "y",
         "NOTIFY_SOCKET": "@x",
+        "TZ": "Europe/Berlin",
     }
-    assert environment(ours) == {"PATH": "/bin"}
+    assert environment(ours) == {"PATH": "/bin", "TZ": "UTC"}
 
 
 def test_words_for_others() -> None:

@@ -5,8 +5,12 @@ from pathlib import Path
 import pytest
 
 from agent_core.media.fmp4 import is_finished
-from agent_core.recordings.segments import listed, mend_closed
+from agent_core.recordings.segments import Segment, media_files, mend_closed
 from tests.media.files import plays, torn_at
+
+
+def listed(folder: Path) -> list[Segment]:
+    return sorted(media_files(folder), key=lambda each: each.name)
 
 
 @pytest.fixture

@@ -52,7 +52,7 @@ async def test_a_recording_is_a_folder_named_by_camera_and_time(store: Recording
     first, second = make(store), make(store)
     assert [first.id, second.id] == [FIRST, f"{FIRST}-2"]
     assert (root / "camera0" / FIRST / NOTE).is_file()
-    assert store.record_path(first) == f"{root}/%path/{FIRST}/%Y-%m-%d_%H-%M-%S-%f"
+    assert store.record_path(first) == f"{root}/%path/{FIRST}/%Y-%m-%d_%H-%M-%S-%fZ"
     assert [(await store.find(each.id)).note for each in (first, second)] == [first, second]
 
 
@@ -234,11 +234,11 @@ async def test_a_file_with_nothing_in_it_is_no_segment_and_goes_with_the_recordi
     assert [each.path for each in stored.segments] == [first]
     assert store.segment_names(note.id) == ["a.mp4"]
     assert store.read(only).segments == ()
-    assert store.last_is_empty(stored)  # may be one that has just been begun
-    assert store.last_is_empty(store.read(only))
+    assert stored.is_last_empty  # may be one that has just been begun
+    assert store.read(only).is_last_empty
     segment(root, note, "d.mp4")
     stored = await store.find(note.id)
-    assert not store.last_is_empty(stored)
+    assert not stored.is_last_empty
     store.discard(only)
     store.delete(stored)
     assert list((root / "camera0").iterdir()) == []

@@ -24,9 +24,13 @@ _SUGGESTION = "Install MediaMTX, or set media_server.program to its path."
 
 
 def environment(ours: Mapping[str, str]) -> dict[str, str]:
-    """Return the part of the agent's environment that the media server gets."""
+    """Return the part of the agent's environment that the media server gets, and UTC as its time zone.
+
+    MediaMTX names recordings by local time, in which an hour comes twice when summer time ends.
+    """
     handed_on = processes.handed_on(ours)
-    return {name: value for name, value in handed_on.items() if not name.startswith(_NOT_HANDED_ON)}
+    kept = {name: value for name, value in handed_on.items() if not name.startswith(_NOT_HANDED_ON)}
+    return kept | {"TZ": "UTC"}
 
 
 def locate(program: str) -> str:

@@ -33,6 +33,8 @@ def zone(request: pytest.FixtureRequest) -> Iterator[None]:
 def test_a_name_is_formatted_and_parsed(zone: None, pattern: str, name: str) -> None:
     file = RecordPath(pattern, "fmp4", name).file(MOMENT)
     assert f"/{name}/" in str(file)
+    if "%f%z" in pattern:
+        assert file.name == "2026-03-04_05-06-07-000089Z.mp4"
     assert file.suffix == ".mp4"
     assert RecordPath(pattern, "fmp4", name).read(file) == (name, MOMENT)
     assert RecordPath(pattern, "fmp4", None).read(file) == (name, MOMENT)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +112,7 @@ class Media:
 
     def started(self, file: Path) -> float:
         """Return the start in the name of the file, in seconds since the epoch."""
-        return datetime.strptime(file.stem, "%Y-%m-%d_%H-%M-%S-%f").astimezone().timestamp()
+        return datetime.strptime(file.stem, "%Y-%m-%d_%H-%M-%S-%f").replace(tzinfo=UTC).timestamp()
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import json
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TypeAlias
 
 __all__ = (
@@ -146,12 +146,7 @@ def dumps(value: Json) -> str:
 
 
 def time_text(moment: datetime) -> str:
-    """Format a time by RFC 3339 in the local zone, without trailing zeros; a zero offset is `Z`."""
-    local = moment.astimezone()
-    fraction = f".{local.microsecond:06d}".rstrip("0") if local.microsecond else ""
-    zone = local.strftime("%z")
-    return (
-        local.strftime("%Y-%m-%dT%H:%M:%S")
-        + fraction
-        + ("Z" if zone == "+0000" else f"{zone[:3]}:{zone[3:5]}")
-    )
+    """Format a time by RFC 3339 in UTC, without trailing zeros."""
+    utc = moment.astimezone(UTC)
+    fraction = f".{utc.microsecond:06d}".rstrip("0") if utc.microsecond else ""
+    return f"{utc:%Y-%m-%dT%H:%M:%S}{fraction}Z"

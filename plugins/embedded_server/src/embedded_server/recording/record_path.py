@@ -1,4 +1,4 @@
-"""Pattern `recordPath`: formatting and parsing of the names of files."""
+"""Pattern `recordPath`: formatting and parsing of the names of files, as a MediaMTX whose time zone is UTC does."""
 
 import re
 from collections.abc import Mapping
@@ -21,14 +21,14 @@ class RecordPath:
     name: str | None
 
     def file(self, start: datetime) -> Path:
-        """Return the file of a segment that starts at `start`; the name has local time."""
-        local = start.astimezone()
+        """Return the file of a segment that starts at `start`; the name has UTC, in which no hour comes twice."""
+        utc = start.astimezone(UTC)
         text = self._text.replace("%path", self.name or "")
         for field in _FIELDS:
             if field != "f":
-                text = text.replace(f"%{field}", local.strftime(f"%{field}"))
-        text = text.replace("%f", f"{local.microsecond:06d}").replace("%s", str(int(local.timestamp())))
-        return Path(text.replace("%z", _zone_text(local)))
+                text = text.replace(f"%{field}", utc.strftime(f"%{field}"))
+        text = text.replace("%f", f"{utc.microsecond:06d}").replace("%s", str(int(utc.timestamp())))
+        return Path(text.replace("%z", "Z"))
 
     @property
     def folder(self) -> Path:
@@ -66,15 +66,10 @@ class RecordPath:
         return re.compile(text.replace("%z", r"(?P<z>Z|[+-][0-9]{4})", 1))
 
 
-def _zone_text(local: datetime) -> str:
-    zone = local.strftime("%z")
-    return "Z" if zone == "+0000" else zone
-
-
 def _start(found: re.Match[str]) -> datetime | None:
     try:
         return _moment({key: value for key, value in found.groupdict().items() if value})
-    except (ValueError, OverflowError):  # no such day, or a year without local time
+    except (ValueError, OverflowError):  # no such day
         return None
 
 
@@ -86,14 +81,10 @@ def _moment(given: Mapping[str, str]) -> datetime:
         int(given.get(field, default))
         for field, default in zip("YmdHMSf", (1970, 1, 1, 0, 0, 0, 0), strict=True)
     )
-    zone = _zone(given.get("z"))
-    moment = datetime(year, month, day, hour, minute, second, micro, tzinfo=zone)
-    return moment if zone else moment.astimezone()
+    return datetime(year, month, day, hour, minute, second, micro, tzinfo=_zone(given.get("z", "Z")))
 
 
-def _zone(text: str | None) -> timezone | None:
-    if text is None:
-        return None
+def _zone(text: str) -> timezone:
     if text == "Z":
         return UTC
     offset = timedelta(hours=int(text[1:3]), minutes=int(text[3:5]))

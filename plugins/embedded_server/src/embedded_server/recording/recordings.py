@@ -56,7 +56,7 @@ def delete_segment(configuration: Configuration, roots: RecordingRoots, name: st
     _, options, _ = configuration.find(name)
     try:
         file = _record_path(options, name).file(moment)
-    except (ValueError, OverflowError):  # a year without local time
+    except (ValueError, OverflowError):  # a year that UTC has not
         raise ConfigRefused("invalid 'start' parameter: out of range") from None
     try:
         roots.remove(file)
