@@ -9,8 +9,9 @@ from agent_core.app.foundation import Foundation
 from agent_core.base.clock import Clock
 from agent_core.base.models import CameraId
 from agent_core.cameras import CameraRegistry
-from agent_core.config import AgentConfig, HealthConfig, MediaServerConfig, RecordingsConfig
+from agent_core.config import AgentConfig, HealthConfig, MediaServerConfig
 from agent_core.health import HealthMonitor
+from agent_core.health.models import CheckStatus
 from agent_core.mediamtx import ServerLink
 from agent_core.mediamtx.breaker import BreakerSettings, CircuitBreaker
 from agent_core.mediamtx.endpoints import Endpoints
@@ -18,6 +19,7 @@ from agent_core.plugin import Component, MediaServer, MediaServerEndpoints
 from agent_core.plugin_host.manager import PluginManager
 from agent_core.plugin_host.supervisor import Supervisor
 from agent_core.recordings import RecordingManager, RecordingStore
+from agent_core.recordings.clock_trust import CLOCK_FILE, ClockTrust
 from agent_core.recordings.locality import RecordingPlace
 from agent_core.recordings.resumption import Resumption
 from agent_core.recordings.retention import RecordingCleaner
@@ -79,7 +81,7 @@ def build_media(
         recordings=recordings,
         files=files,
         health=health,
-        cleaner=_cleaner(config.recordings, recordings, files, clock),
+        cleaner=_cleaner(foundation, recordings, files, health),
         keeper=PathKeeper(streams, paths, repairs=lambda: link.repairs, tell=health.tell, clock=clock),
         resumption=Resumption(recordings, files, paths, recovered=link.recovery.wait, clock=clock),
         service=StreamService(
@@ -145,13 +147,28 @@ def _health(
 
 
 def _cleaner(
-    config: RecordingsConfig, recordings: RecordingManager, files: RecordingStore, clock: Clock
+    foundation: Foundation, recordings: RecordingManager, files: RecordingStore, health: HealthMonitor
 ) -> RecordingCleaner:
+    settings, days = foundation.config.recordings, foundation.config.recordings.max_age_days
+    path = foundation.config.storage.state_dir / CLOCK_FILE
+
     def in_use(camera: CameraId, recording_id: str) -> bool:
         active = recordings.active(camera)
         return active is not None and active.note.id == recording_id
 
-    return RecordingCleaner(files, settings=config, in_use=in_use, clock=clock)
+    def tell(problem: str) -> None:
+        status = CheckStatus.WARNING if problem else CheckStatus.OK
+        health.note("clock", status, problem or "It is trusted: old recordings are deleted.")
+
+    return RecordingCleaner(
+        files,
+        settings=settings,
+        in_use=in_use,
+        trust=ClockTrust(path, max_age_s=None if days is None else days * 86_400),
+        events=foundation.events,
+        tell=tell,
+        clock=foundation.clock,
+    )
 
 
 def _addresses(config: MediaServerConfig, link: ServerLink, supervisor: Supervisor) -> StreamAddresses:

@@ -147,23 +147,24 @@ class HealthMonitor:
     def _note_server(self, *, good: bool, detail: str) -> None:
         counts = self._server.take(good=good)
         certain = CheckStatus.OK if good else CheckStatus.FAILED
-        self._note("media_server", certain if good is counts else CheckStatus.WARNING, detail)
+        self.note("media_server", certain if good is counts else CheckStatus.WARNING, detail)
 
     async def _look_at_disk(self) -> None:
         try:
             with anyio.fail_after(self._disk_limit_s):
                 free = await self._disk.run_abandonable(self._free_bytes, self._folder)
         except TimeoutError:
-            self._note("disk", CheckStatus.FAILED, "The disk for media does not answer.")
+            self.note("disk", CheckStatus.FAILED, "The disk for media does not answer.")
             return
         except OSError:
-            self._note("disk", CheckStatus.FAILED, "The folder for media cannot be read.")
+            self.note("disk", CheckStatus.FAILED, "The folder for media cannot be read.")
             return
         low = free < self._settings.low_space_bytes
         detail = f"{free >> 20} MiB free."
-        self._note("disk", CheckStatus.WARNING if low else CheckStatus.OK, detail)
+        self.note("disk", CheckStatus.WARNING if low else CheckStatus.OK, detail)
 
-    def _note(self, name: str, status: CheckStatus, detail: str) -> None:
+    def note(self, name: str, status: CheckStatus, detail: str) -> None:
+        """Take the result of a check; `detail` is a sentence. Logs a change of `status`."""
         known = self._checks.get(name)
         if known is not None and known.status is status:
             self._checks[name] = replace(known, detail=detail)

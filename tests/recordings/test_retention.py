@@ -3,13 +3,17 @@
 import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 
 from agent_core.base.errors import StorageFailed
+from agent_core.base.events import EventBus
+from agent_core.base.host_times import HostTimes
 from agent_core.base.models import CameraId
 from agent_core.config import RecordingsConfig
+from agent_core.recordings.clock_trust import CLOCK_FILE, STEADY_S, ClockTrust
 from agent_core.recordings.models import RecordingFormat, StoredRecording
 from agent_core.recordings.retention import RecordingCleaner, expired
 from agent_core.recordings.store import RecordingStore
@@ -45,6 +49,51 @@ class Shelf:
             in_use=lambda each: each.note.id == in_use,
         )
         return [each.note.id for each in gone]
+
+    async def ids(self) -> list[str]:
+        return [each.note.id for each in await self.store.all()]
+
+
+class Host:
+    """A host's clocks; `set_back` and `boot` do what the names say."""
+
+    def __init__(self, clock: SimulatedClock) -> None:
+        self.clock = clock
+        self.boot_id, self._booted_s = "first", 0.0
+
+    def times(self) -> HostTimes:
+        passed_s = self.clock.monotonic_s()
+        return HostTimes(self.boot_id, passed_s, passed_s - self._booted_s, self.clock.now())
+
+    def boot(self, *, off_s: float) -> None:
+        self.clock.jump(off_s)
+        self.boot_id, self._booted_s = f"after {self.boot_id}", self.clock.monotonic_s()
+
+
+class Cleaning:
+    """A cleaner, its host's clocks and what it tells."""
+
+    def __init__(self, store: RecordingStore, **settings: Any) -> None:
+        self.store, self.settings = store, RecordingsConfig(**settings)
+        self.clock = SimulatedClock(NOW)
+        self.host = Host(self.clock)
+        self.bus = EventBus(self.clock)
+        self.told: list[str] = []
+        self.cleaner = self.restarted()
+
+    def restarted(self) -> RecordingCleaner:
+        days = self.settings.max_age_days
+        path = self.store.root.parent / CLOCK_FILE
+        self.cleaner = RecordingCleaner(
+            self.store,
+            settings=self.settings,
+            in_use=lambda camera, recording: False,
+            trust=ClockTrust(path, max_age_s=None if days is None else days * 86_400, times=self.host.times),
+            events=self.bus,
+            tell=self.told.append,
+            clock=self.clock,
+        )
+        return self.cleaner
 
 
 @pytest.fixture
@@ -83,12 +132,7 @@ async def test_only_our_files_are_deleted(shelf: Shelf) -> None:
     theirs = shelf.store.root / "camera0" / old / "notes.txt"
     theirs.write_text("not ours")
     (shelf.store.root / "camera0" / "holiday.mp4").write_text("not ours either")
-    cleaner = RecordingCleaner(
-        shelf.store,
-        settings=RecordingsConfig(max_age_days=7),
-        in_use=lambda camera, recording: False,
-        clock=SimulatedClock(NOW),
-    )
+    cleaner = Cleaning(shelf.store, max_age_days=7).cleaner
     assert await cleaner.clean() == [old]
     assert [each.note.id for each in await shelf.store.all()] == [kept]
     assert theirs.read_text() == "not ours"
@@ -98,6 +142,7 @@ async def test_only_our_files_are_deleted(shelf: Shelf) -> None:
 
 async def test_one_that_cannot_be_deleted_keeps_no_other(shelf: Shelf) -> None:
     stuck, old = shelf.put("camera0", timedelta(days=10)), shelf.put("camera1", timedelta(days=9))
+    kept = shelf.put("camera0", timedelta(days=1))
 
     class Busy(RecordingStore):
         """The kernel's no to deleting a file."""
@@ -107,23 +152,16 @@ async def test_one_that_cannot_be_deleted_keeps_no_other(shelf: Shelf) -> None:
                 raise StorageFailed("Could not delete a recording: permission denied.", reason="not_writable")
             super().delete(stored)
 
-    cleaner = RecordingCleaner(
-        Busy(shelf.store.root),
-        settings=RecordingsConfig(max_age_days=7),
-        in_use=lambda camera, recording: False,
-        clock=SimulatedClock(NOW),
-    )
+    cleaner = Cleaning(Busy(shelf.store.root), max_age_days=7).cleaner
     assert await cleaner.clean() == [old]
-    assert [each.note.id for each in await shelf.store.all()] == [stuck]
+    assert [each.note.id for each in await shelf.store.all()] == [kept, stuck]
 
 
-@pytest.mark.parametrize("settings", [RecordingsConfig(max_count=1), RecordingsConfig(max_age_days=2)])
-async def test_either_limit_alone_keeps_the_cleaner_at_work(shelf: Shelf, settings: RecordingsConfig) -> None:
+@pytest.mark.parametrize("settings", [{"max_count": 1}, {"max_age_days": 2}])
+async def test_either_limit_alone_keeps_the_cleaner_at_work(shelf: Shelf, settings: dict[str, int]) -> None:
     shelf.put("camera0", timedelta(days=3))
     kept = shelf.put("camera0", timedelta(days=1))
-    cleaner = RecordingCleaner(
-        shelf.store, settings=settings, in_use=lambda camera, recording: False, clock=SimulatedClock(NOW)
-    )
+    cleaner = Cleaning(shelf.store, **settings).cleaner
     async with anyio.create_task_group() as tg:
         await tg.start(cleaner.run)
         with anyio.fail_after(20):
@@ -133,11 +171,178 @@ async def test_either_limit_alone_keeps_the_cleaner_at_work(shelf: Shelf, settin
 
 
 async def test_without_a_limit_the_cleaner_ends_at_once(shelf: Shelf) -> None:
-    cleaner = RecordingCleaner(
-        shelf.store,
-        settings=RecordingsConfig(),
-        in_use=lambda camera, recording: False,
-        clock=SimulatedClock(NOW),
-    )
+    cleaner = Cleaning(shelf.store).cleaner
     with anyio.fail_after(20):
         await cleaner.run()
+
+
+# The times that count.
+
+
+async def test_the_age_counts_from_the_note_and_not_from_the_files(shelf: Shelf) -> None:
+    old, new = shelf.put("camera0", timedelta(days=9)), shelf.put("camera0", timedelta(days=1))
+    for name, age in ((old, 0), (new, 400)):  # copied today; written by a clock of last year
+        written_s = (NOW - timedelta(days=age)).timestamp()
+        for segment in (shelf.store.root / "camera0" / name).glob("*.mp4"):
+            os.utime(segment, (written_s, written_s))
+    assert await shelf.expired(days=7) == [old]
+
+
+async def test_one_that_ended_after_the_clock_was_put_right_is_new(shelf: Shelf) -> None:
+    name = shelf.put("camera0", timedelta(days=400), ended=False)
+    stored = await shelf.store.find(name)
+    shelf.store.save(stored.note.model_copy(update={"ended_at": NOW}))
+    assert await shelf.expired(days=7) == []
+
+
+async def test_a_note_of_a_clock_that_was_never_set_has_no_age(shelf: Shelf) -> None:
+    shelf.put("camera0", NOW - datetime(1970, 1, 1, tzinfo=UTC))
+    assert await shelf.expired(days=7) == []
+
+
+async def test_one_from_the_future_is_older_than_those_made_since(shelf: Shelf) -> None:
+    future = shelf.put("camera0", timedelta(days=-800))
+    new = [shelf.put("camera0", timedelta(hours=hours)) for hours in (3, 2, 1)]
+    assert await shelf.expired(count=2) == [future, new[0]]
+
+
+# The clock.
+
+
+@pytest.fixture
+def cleaning(shelf: Shelf) -> Cleaning:
+    """With two recordings of which none is too old, and a clock that has been looked at."""
+    shelf.put("camera0", timedelta(days=5))
+    shelf.put("camera0", timedelta(days=1))
+    return Cleaning(shelf.store, max_age_days=30)
+
+
+@pytest.mark.parametrize("restart", [False, True])
+@pytest.mark.parametrize("days", [800, 31, -400])
+async def test_a_step_of_the_clock_suspends_deletion(
+    shelf: Shelf, cleaning: Cleaning, restart: bool, days: int
+) -> None:
+    assert await cleaning.cleaner.clean() == []
+    before = await shelf.ids()
+    cleaning.clock.step_wall_clock(days * 86_400)
+    if restart:
+        cleaning.restarted()
+    assert await cleaning.cleaner.clean() == await cleaning.cleaner.clean() == []
+    assert await shelf.ids() == before
+    (told,) = cleaning.told
+    assert told.startswith(f"The clock was set {'forward' if days > 0 else 'back'} by {abs(days)} days.")
+    assert "No recording is deleted" in told
+
+
+async def test_deletion_goes_on_when_the_clock_is_put_right(shelf: Shelf, cleaning: Cleaning) -> None:
+    await cleaning.cleaner.clean()
+    cleaning.clock.step_wall_clock(800 * 86_400)
+    await cleaning.cleaner.clean()
+    cleaning.clock.step_wall_clock(-800 * 86_400)
+    old = shelf.put("camera0", timedelta(days=31))
+    assert await cleaning.cleaner.clean() == [old]
+    assert cleaning.told[-1] == ""
+
+
+async def test_a_clock_that_stays_as_it_is_is_believed_in_the_end(shelf: Shelf, cleaning: Cleaning) -> None:
+    await cleaning.cleaner.clean()
+    cleaning.clock.step_wall_clock(800 * 86_400)
+    for _ in range(4):
+        assert await cleaning.cleaner.clean() == []
+        cleaning.clock.jump(STEADY_S / 4)
+        cleaning.restarted()
+    assert len(await cleaning.cleaner.clean()) == 2
+
+
+async def test_each_further_step_begins_the_wait_anew(cleaning: Cleaning) -> None:
+    await cleaning.cleaner.clean()
+    for days in (800, -300, 90):
+        cleaning.clock.step_wall_clock(days * 86_400)
+        for _ in range(3):
+            assert await cleaning.cleaner.clean() == []
+            cleaning.clock.jump(STEADY_S / 4)
+
+
+async def test_a_host_that_slept_or_was_off_for_a_while_has_a_good_clock(
+    shelf: Shelf, cleaning: Cleaning
+) -> None:
+    await cleaning.cleaner.clean()
+    cleaning.clock.jump(20 * 86_400)  # suspended: the time since boot goes on
+    await cleaning.cleaner.clean()
+    cleaning.host.boot(off_s=6 * 86_400)
+    assert len(await cleaning.cleaner.clean()) == 1
+    assert cleaning.told == []
+
+
+async def test_a_host_that_was_off_for_long_has_to_run_for_a_while(shelf: Shelf, cleaning: Cleaning) -> None:
+    await cleaning.cleaner.clean()
+    for looks in (3, 2):
+        cleaning.host.boot(off_s=90 * 86_400)
+        for _ in range(looks):
+            assert await cleaning.cleaner.clean() == []
+            cleaning.clock.jump(STEADY_S / 4)
+    assert cleaning.told[0].startswith("The clock says that this host was off for 90 days.")
+    assert len(await cleaning.cleaner.clean()) == 2
+
+
+async def test_a_small_correction_is_no_step(shelf: Shelf, cleaning: Cleaning) -> None:
+    await cleaning.cleaner.clean()
+    cleaning.clock.step_wall_clock(40)
+    old = shelf.put("camera0", timedelta(days=31))
+    assert await cleaning.cleaner.clean() == [old]
+
+
+@pytest.mark.parametrize("ages", [(40, 50), (40, -1), (1, -1)])
+async def test_without_a_known_time_the_recordings_may_contradict_the_clock(
+    shelf: Shelf, ages: tuple[int, ...]
+) -> None:
+    """The first run of this version, with a wrong clock: all are too old, or one is from the future."""
+    names = [shelf.put("camera0", timedelta(days=age)) for age in ages]
+    cleaning = Cleaning(shelf.store, max_age_days=30)
+    assert await cleaning.cleaner.clean() == []
+    assert set(await shelf.ids()) == set(names)
+    assert len(cleaning.told) == 1
+
+
+async def test_the_last_recording_goes_when_it_is_too_old(shelf: Shelf) -> None:
+    shelf.put("camera0", timedelta(days=5))
+    cleaning = Cleaning(shelf.store, max_age_days=7)
+    await cleaning.cleaner.clean()
+    cleaning.clock.jump(3 * 86_400)
+    assert len(await cleaning.cleaner.clean()) == 1
+
+
+async def test_a_clock_that_was_not_set_yet_is_no_measure_for_the_one_that_is(shelf: Shelf) -> None:
+    cleaning = Cleaning(shelf.store, max_age_days=7)
+    back_s = (NOW - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds()
+    cleaning.clock.step_wall_clock(-back_s)
+    await cleaning.cleaner.clean()
+    assert cleaning.told[0].startswith("The clock has not been set: it shows the year 1970.")
+    cleaning.clock.step_wall_clock(back_s)
+    old = shelf.put("camera0", timedelta(days=8))
+    shelf.put("camera0", timedelta(days=1))
+    assert await cleaning.cleaner.clean() == [old]
+
+
+async def test_a_reading_that_cannot_be_stored_keeps_nothing_from_being_deleted(shelf: Shelf) -> None:
+    """A full disk needs deletion most; here a folder stands where the file should be."""
+    (shelf.store.root.parent / CLOCK_FILE).mkdir()
+    old, kept = shelf.put("camera0", timedelta(days=9)), shelf.put("camera0", timedelta(days=1))
+    (shelf.store.root.parent / CLOCK_FILE / "kept").touch()
+    assert await Cleaning(shelf.store, max_age_days=7).cleaner.clean() == [old]
+    assert await shelf.ids() == [kept]
+
+
+async def test_a_recording_that_ends_starts_a_cleanup(shelf: Shelf) -> None:
+    cleaning = Cleaning(shelf.store, max_count=2)
+    kept = [shelf.put("camera0", timedelta(hours=hours)) for hours in (2, 1)]
+    async with anyio.create_task_group() as tg:
+        await tg.start(cleaning.cleaner.run)
+        with anyio.fail_after(20):
+            while not cleaning.clock.sleeps:
+                await anyio.sleep(0.01)
+            new = shelf.put("camera0", timedelta())
+            cleaning.bus.publish("recording.stop", None)  # no time passes
+            while await shelf.ids() != [new, kept[1]]:
+                await anyio.sleep(0.01)
+        tg.cancel_scope.cancel()

@@ -2,17 +2,16 @@
 
 import os
 import stat
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from agent_core.base.errors import AgentError, PluginError, StartFailed
 from agent_core.base.files import StateFile, explain_os_error
+from agent_core.base.host_times import HostTimes, host_times
 from agent_core.config.sections import AgentConfig
 from agent_core.plugin_host.watchdog.origins import PluginOrigin, enabled_origins
 from agent_core.plugin_host.watchdog.quarantine import Freeze, Quarantine, was_suspended
@@ -24,26 +23,6 @@ __all__ = ("HostTimes", "Review", "RunRecord", "host_times", "keep", "review", "
 STACKS_NAME, QUARANTINE_NAME = "watchdog.txt", "quarantine.json"
 #: Room for the stacks of 100 threads with 100 frames each.
 _MAX_STACKS_BYTES = 1 << 21
-
-
-@dataclass(frozen=True, slots=True)
-class HostTimes:
-    """Clocks of the host at one moment, in seconds. `boot_id` identifies the boot."""
-
-    boot_id: str
-    monotonic_s: float
-    boottime_s: float
-    now: datetime
-
-
-def host_times() -> HostTimes:
-    """Return the host's clocks."""
-    try:
-        boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:  # a container without it
-        boot_id = "unknown"
-    boottime_s = time.clock_gettime(time.CLOCK_BOOTTIME)
-    return HostTimes(boot_id, time.monotonic(), boottime_s, datetime.now(UTC))
 
 
 class RunRecord(BaseModel):
