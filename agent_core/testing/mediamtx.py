@@ -94,6 +94,7 @@ async def running_mediamtx(
     *,
     settings: Mapping[str, object] | None = None,
     ports: tuple[int, int] | None = None,
+    time_zone: str = "UTC",
 ) -> AsyncIterator[MediaServerUnderTest]:
     """Run `program` for as long as the context is open, then kill it.
 
@@ -102,6 +103,7 @@ async def running_mediamtx(
         folder: empty folder for the configuration, the log and recordings.
         settings: settings that replace or extend the usual ones of the tests.
         ports: ports of the API and of RTSP; free ports by default.
+        time_zone: zone of the times in its files' names; default: UTC, as for the managed server.
 
     Raises:
         TimeoutError: it does not accept connections within 10 s.
@@ -115,7 +117,7 @@ async def running_mediamtx(
         [program, str(config)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        env={**os.environ, "TZ": "UTC"},  # as the managed server
+        env={**os.environ, "TZ": time_zone},
     ) as process:
         for port in (api_port, rtsp_port):
             await _accepting(port, process, folder / "mediamtx.log")
