@@ -162,6 +162,6 @@ def with_new(
     late = tuple(name for name in now[:last_at] if name not in known)
     if not late or len(order) + len(late) >= MOST_NAMES:
         return order, tuple(now)
-    kept = tuple(name for name in now if name not in late)
+    kept = tuple(name for name in now[:last_at] if name in known) + tuple(now[last_at:])
     anchor = () if order[-1:] == kept[-1:] else kept[-1:]
     return order + anchor + late, kept + late

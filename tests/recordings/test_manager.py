@@ -54,6 +54,24 @@ async def test_recording_means_bytes_on_disk(plane: Plane, media_client: MediaSe
     assert (await plane.files.find(active.note.id)).note.ended_at == stopped.ended_at
 
 
+async def test_a_file_that_appears_with_an_earlier_time_is_the_newest(plane: Plane) -> None:
+    """The clock was set back: its name and its times are those of the past, and only the agent saw it appear."""
+    active = await start(plane)
+    (first,) = plane.files.read(active.note).segments
+    late = first.path.with_name("2020-01-01_00-00-00-000000Z.mp4")
+    shutil.copy(first.path, late)
+    with anyio.fail_after(20):
+        while not (await plane.files.find(active.note.id)).note.order:
+            await anyio.sleep(0.05)
+    stopped = await plane.recordings.stop(CAMERA)
+    stored = await plane.files.find(active.note.id)
+    assert [each.name for each in stopped.stored.segments] == [first.name, late.name]
+    assert [each.name for each in stored.segments] == [first.name, late.name]
+    download = plane.files.resolve(active.note.id)
+    assert download is not None
+    assert (download.download_name, download.next_name) == (first.name, f"{active.note.id}/{late.name}")
+
+
 async def test_cameras_record_side_by_side(plane: Plane) -> None:
     first, second = await start(plane), await start(plane, "camera1")
     assert {first.note.camera, second.note.camera} == {"camera0", "camera1"}
