@@ -67,3 +67,31 @@ def test_full_buckets_are_swept_out_at_the_mark_and_then_at_twice_what_is_left(c
     assert len(buckets) == 2048, "the next sweep is at twice the 1024 that the last one left"
     buckets.take(-2)
     assert len(buckets) == 2048 - 1501 + 1
+
+
+def test_bytes_beyond_those_of_a_call_have_an_allowance_of_their_own(clock: SimulatedClock) -> None:
+    limiter = RateLimiter(10, 4, clock)
+    for _ in range(20):
+        assert limiter.take_bytes("u", "a", 8192) == 0, "the call itself covers so many"
+    for _ in range(2):
+        assert limiter.take_bytes("u", "a", 3 * 8192) == 0
+    assert limiter.take_bytes("u", "a", 2 * 8192) == pytest.approx(0.1)
+    assert limiter.take_bytes("u", "a", 8192) == 0
+    assert limiter.take_bytes("u", "b", 2 * 8192) == limiter.take_bytes(None, "a", 2 * 8192) == 0
+    clock.jump(0.1)
+    assert limiter.take_bytes("u", "a", 2 * 8192) == 0
+    limiter.configure(1000, 1)
+    assert limiter.take_bytes("u", "a", 2 * 8192) == pytest.approx(0.001)
+    clock.jump(60)
+    assert limiter.take_bytes("u", "a", 8192 * 8192) == 0, (
+        "one message of any size goes when the bucket is full"
+    )
+    assert limiter.take_bytes("u", "a", 2 * 8192) == pytest.approx(0.001), "it costs one burst at most"
+
+
+def test_the_wait_is_for_what_is_missing_only(clock: SimulatedClock) -> None:
+    buckets: Buckets[str] = Buckets(10, 1, clock)
+    buckets.take("a")
+    clock.jump(0.04)
+    assert buckets.wait_s("a") == pytest.approx(0.06)
+    assert buckets.wait_s("b") == 0

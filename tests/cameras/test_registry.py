@@ -173,3 +173,32 @@ async def test_the_time_of_a_status_is_when_it_last_became_another(registry: Reg
     assert registry.cameras.get("camera0").since_s == connected_s
     registry.report.disconnected("k0", "Unplugged.")
     assert registry.cameras.get("camera0").since_s == connected_s + 5
+
+
+def test_a_failed_source_takes_only_its_own_cameras_along(registry: Registry) -> None:
+    other = SourceReport(registry.cameras, "network")
+    registry.report.connected(FRONT)
+    other.connected(replace(FRONT, key="k1", number_hint=1))
+    registry.cameras.source_failed("usb", "The plugin failed.")
+    states = {each.id: (each.status, each.problem) for each in registry.cameras.list()}
+    assert states == {
+        "camera0": (CameraStatus.DISCONNECTED, "The plugin failed."),
+        "camera1": (CameraStatus.CONNECTED, ""),
+    }
+
+
+def test_cameras_are_listed_by_number(registry: Registry) -> None:
+    for number in (10, 9, 2):
+        fingerprint = Fingerprint("usb", f"S{number}", f"1-{number}")
+        detected = DetectedCamera(f"k{number}", "Front", fingerprint, None, number_hint=number)
+        registry.report.connected(detected)
+    assert [each.id for each in registry.cameras.list()] == ["camera2", "camera9", "camera10"]
+
+
+def test_a_wrong_name_is_explained(registry: Registry) -> None:
+    with pytest.raises(InvalidParams) as caught:
+        registry.cameras.get("front")
+    assert (
+        caught.value.data() | {"param": "device", "rule": "camera[0-9]+", "hint": "camera0"}
+        == caught.value.data()
+    )

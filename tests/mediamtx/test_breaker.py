@@ -197,3 +197,29 @@ async def test_a_cancelled_test_says_nothing_about_a_probe() -> None:
                         await anyio.lowlevel.checkpoint()
                 tg.cancel_scope.cancel()
     assert transport.requests == 3
+
+
+def test_failures_that_just_fill_the_window_open_it() -> None:
+    watched = Watched()
+    watched.fail(0, 5, 10)
+    assert watched.breaker.state is BreakerState.OPEN
+
+
+def test_a_success_makes_the_pause_short_again_and_probes_count_again() -> None:
+    watched = Watched()
+    watched.fail(0, 0, 0)
+    watched.breaker.probed(1)
+    assert not refused(watched.breaker, 1)
+    watched.breaker.failed(1)  # a probe misled the caller
+    assert not refused(watched.breaker, 3)
+    watched.breaker.failed(3)  # and the next pause is longer
+    assert refused(watched.breaker, 6)
+    assert not refused(watched.breaker, 7)
+    watched.breaker.succeeded()
+    watched.fail(8, 8, 8)
+    watched.breaker.probed(9)
+    assert not refused(watched.breaker, 9)
+    watched.breaker.succeeded()
+    watched.fail(10, 10, 10)
+    assert refused(watched.breaker, 11.9)
+    assert not refused(watched.breaker, 12)

@@ -1,8 +1,9 @@
 """Durations and sizes in all the forms that a server takes and gives."""
 
 import pytest
+from pydantic import TypeAdapter
 
-from agent_core.mediamtx.units import format_duration, format_size, parse_duration_s, parse_size_bytes
+from agent_core.mediamtx.units import Size, format_duration, format_size, parse_duration_s, parse_size_bytes
 
 
 @pytest.mark.parametrize(
@@ -52,3 +53,14 @@ def test_sizes_are_powers_of_1024_in_every_spelling() -> None:
 def test_what_is_no_size_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not a size"):
         parse_size_bytes(text)
+
+
+def test_the_largest_unit_is_the_last_one() -> None:
+    assert format_size(1 << 60) == "1E"
+    assert format_size(1 << 70) == "1024E"
+
+
+def test_a_size_is_taken_as_text_and_as_a_number() -> None:
+    size = TypeAdapter(Size)
+    assert (size.validate_python("50M"), size.validate_python(7)) == (50 << 20, 7)
+    assert size.dump_python(50 << 20) == "50M"

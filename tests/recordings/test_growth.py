@@ -98,3 +98,20 @@ def test_the_header_of_a_new_file_ends_no_error(growth: Growth) -> None:
     assert growth.look(110.0, Measured(9000, 0.25)) is ERROR
     assert growth.look(111.0, Measured(9800, 0.25)) is ERROR
     assert growth.look(112.0, Measured(12_000, 0.5)) is RECORDING
+
+
+def test_a_resumed_recording_grows_from_the_size_it_had() -> None:
+    growth = Growth(started_s=100.0, start_timeout_s=15.0, stall_s=8.0, size_bytes=9000, first_sample_s=60.0)
+    assert growth.left_s(101.0, 50.0) == pytest.approx(9.0)
+    assert growth.look(101.0, Measured(9000, 0.25)) is STARTING
+    assert growth.look(102.0, Measured(9001, 0.26)) is RECORDING
+    assert growth.left_s(102.0, 50.0) == pytest.approx(8.0), "the first sample stays the first"
+
+
+def test_one_byte_with_media_is_growth(growth: Growth) -> None:
+    assert growth.look(101.0, Measured(1, 0.1)) is RECORDING
+
+
+def test_the_eager_looks_end_in_time(growth: Growth) -> None:
+    eager_s, later_s = growth.pause_s(102.9, None, is_down=False), growth.pause_s(103.0, None, is_down=False)
+    assert eager_s < later_s

@@ -1,11 +1,12 @@
 """Repair of a recording's files: only of those that are complete."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from agent_core.media.fmp4 import is_finished
-from agent_core.recordings.segments import Segment, media_files, mend_closed
+from agent_core.recordings.segments import Segment, SegmentLengths, media_files, mend_closed
 from tests.media.files import plays, torn_at
 
 
@@ -47,3 +48,19 @@ async def test_one_that_cannot_be_mended_keeps_no_other_from_it(
     assert mend_closed(listed(tmp_path)) > 0
     assert await plays(torn[1])
     assert torn[0].name in caplog.text
+
+
+async def test_lengths_are_cached_by_file_and_read_again_when_the_size_changes(
+    tmp_path: Path, torn: list[Path]
+) -> None:
+    def sized(path: Path, size_bytes: int) -> Segment:
+        return Segment(path.name, path, size_bytes, datetime.now(UTC))
+
+    lengths = SegmentLengths()
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"something that is no recording")
+    assert lengths.duration_s(sized(torn[0], 1000)) > 0
+    assert lengths.duration_s(sized(broken, 1000)) == 0, "another file of the same size"
+    torn[0].write_bytes(b"")
+    assert lengths.duration_s(sized(torn[0], 1000)) > 0, "not read again"
+    assert lengths.duration_s(sized(torn[0], 0)) == 0

@@ -216,3 +216,32 @@ def test_lists_and_objects_count_together_towards_the_depth() -> None:
     levels = MAX_DEPTH // 2 + 1
     deep = '[{"a":' * levels + "1" + "}]" * levels
     assert refusal('{"jsonrpc":"2.0","id":1,"method":"x","params":' + deep + "}")["error"]["code"] == -32700
+
+
+def test_what_is_no_batch_is_answered_alone() -> None:
+    assert not parse('{"jsonrpc":"2.0","id":1,"method":"ping"}').is_batch
+    assert not parse("{").is_batch
+    assert not parse("[]").is_batch, "an empty batch has one reply"
+    assert parse('[{"jsonrpc":"2.0","id":1,"method":"ping"}]').is_batch
+
+
+@pytest.mark.parametrize(("zeros", "fits"), [(96, True), (97, False)])
+def test_values_are_counted_exactly(zeros: int, fits: bool) -> None:
+    """The object, its three members, and the items of the third."""
+    text = json.dumps({"jsonrpc": "2.0", "method": "m", "params": [0] * zeros})
+    (entry,) = parse(text, max_values=100).entries
+    assert isinstance(entry, Call) is fits
+
+
+@pytest.mark.parametrize(("brackets", "fits"), [(MAX_DEPTH - 1, True), (MAX_DEPTH, False)])
+def test_depth_is_counted_exactly_beside_other_brackets(brackets: int, fits: bool) -> None:
+    """The object is a level too; the brackets closed before are none."""
+    nested = "[" * (brackets - 10) + "[]," + "[" * 10 + "]" * brackets
+    text = f'{{"jsonrpc":"2.0","method":"m","params":[{"[]," * 100}{nested[1:]}}}'
+    entry = only(text)
+    assert isinstance(entry, Call) is fits
+
+
+def test_what_follows_a_complete_value_is_not_measured() -> None:
+    text = '{"jsonrpc":"2.0","method":"m"}' + "[" * 200
+    assert "Extra data" in refusal(text)["error"]["data"]["details"]

@@ -368,3 +368,13 @@ async def test_a_failure_serves_a_call_of_the_moment_at_which_it_began() -> None
         await anyio.wait_all_tasks_blocked()
         release.set()
     assert len(tier.requests) == 1
+
+
+async def test_the_error_lists_each_attempt() -> None:
+    async def fails(_: CaptureRequest) -> Picture:
+        raise CaptureFailed("Dark.", reason="dark")
+
+    ladder = SnapshotLadder([Scripted(1, fails)], budgets_s=(20.0,) * 4, clock=SimulatedClock())
+    with pytest.raises(AllTiersFailed) as caught:
+        await take(ladder)
+    assert caught.value.data()["tiers_tried"] == [{"tier": 1, "name": "tier1", "reason": "dark", "ms": 0}]

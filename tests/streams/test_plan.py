@@ -2,17 +2,19 @@
 
 import shlex
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
 import pytest
 
 from agent_core.base.clock import SystemClock
-from agent_core.base.models import FfmpegInput, FrameSocket, MediaInput, Url
-from agent_core.config import MediaServerConfig
+from agent_core.base.errors import AgentError, CaptureFailed, Unsupported
+from agent_core.base.models import CameraStatus, FfmpegInput, FrameSocket, MediaInput, Url
+from agent_core.config import MediaServerConfig, RecordingsConfig
 from agent_core.mediamtx.schema import PathConf
 from agent_core.plugin import Publisher
-from agent_core.streams.plan import PathPlan
+from agent_core.streams.plan import OUTPUT, PathPlan, path_conf, recording_conf
 from agent_core.streams.publishers.progress import PublisherProgress
 from tests.media_plane import camera
 
@@ -56,6 +58,20 @@ async def test_what_the_server_runs_without_the_agent_must_not_need_it(progress:
     assert argv(plan(progress), OTHER) == ARGV
 
 
+def test_the_publisher_is_asked_for_the_cameras_own_input(tmp_path: Path) -> None:
+    asked: list[MediaInput] = []
+
+    def publisher(media_input: MediaInput) -> Publisher:
+        asked.append(media_input)
+        return Publisher(("ffmpeg", "$HOME"), "", reports_progress=False)
+
+    settings = MediaServerConfig.model_validate({"publishers": "agent"})
+    progress = PublisherProgress(tmp_path, clock=SystemClock())
+    planned = PathPlan(publisher, progress=progress, settings=settings)
+    planned.require_streamable(camera("camera0", SOCKET))
+    assert asked == [SOCKET], "and the agent expands nothing, so that any word may be in the command"
+
+
 async def test_another_program_is_told_nothing(progress: PublisherProgress) -> None:
     assert argv(plan(progress, reports=False), SOCKET) == ARGV
 
@@ -76,3 +92,80 @@ async def test_a_folder_whose_name_the_server_would_expand_is_not_reported_to(tm
         await tg.start(progress.run)
         assert argv(plan(progress), SOCKET) == ARGV
         tg.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "reason"),
+    [
+        (CameraStatus.CONNECTED, Unsupported, "no_media_input"),
+        (CameraStatus.ERROR, CaptureFailed, "camera_failed"),
+        (CameraStatus.DISCONNECTED, CaptureFailed, "camera_disconnected"),
+    ],
+)
+def test_the_error_for_no_media_input_fits_the_camera(
+    tmp_path: Path, status: CameraStatus, kind: type[AgentError], reason: str
+) -> None:
+    planned = plan(PublisherProgress(tmp_path, clock=SystemClock()))
+    without = replace(camera("camera0", None), status=status, problem="Its lens fell off.")
+    with pytest.raises(kind) as caught:
+        planned.require_streamable(without)
+    assert caught.value.reason == reason
+    assert ("Its lens fell off." in caught.value.details) is (status is CameraStatus.ERROR)
+
+
+@pytest.mark.parametrize("argv", [None, ("ffmpeg", "$HOME/in")])
+def test_without_a_program_that_the_server_can_run_there_is_no_publisher(
+    tmp_path: Path, argv: tuple[str, ...] | None
+) -> None:
+    publisher = None if argv is None else Publisher(argv, "", reports_progress=False)
+    planned = PathPlan(
+        lambda _: publisher,
+        progress=PublisherProgress(tmp_path, clock=SystemClock()),
+        settings=MediaServerConfig(publishers="server"),
+    )
+    with pytest.raises(Unsupported) as caught:
+        planned.require_streamable(camera("camera0", SOCKET))
+    assert (caught.value.reason, caught.value.feature) == ("no_publisher", "publisher")
+
+
+def test_each_mode_has_its_own_source() -> None:
+    settings = MediaServerConfig.model_validate({"start_timeout_s": 7, "close_after_s": 3})
+    recording = PathConf(record=True)
+    publisher = Publisher(("ffmpeg", "-i", "in"), "", reports_progress=False)
+    pulled = path_conf(
+        camera("camera0", Url("rtsp://203.0.113.7/s")), None, recording=recording, settings=settings
+    )
+    assert pulled == PathConf(
+        record=True,
+        source="rtsp://203.0.113.7/s",
+        source_on_demand=True,
+        source_on_demand_start_timeout_s=7,
+        source_on_demand_close_after_s=3,
+    )
+    run_by_server = settings.model_copy(update={"publishers": "server"})
+    assert path_conf(
+        camera("camera0", SOCKET), publisher, recording=recording, settings=run_by_server
+    ) == PathConf(
+        record=True,
+        source="publisher",
+        run_on_demand=shlex.join([*publisher.argv, OUTPUT]),
+        run_on_demand_restart=True,
+        run_on_demand_start_timeout_s=7,
+        run_on_demand_close_after_s=3,
+    )
+    run_by_agent = settings.model_copy(update={"publishers": "agent"})
+    assert path_conf(
+        camera("camera0", SOCKET), publisher, recording=recording, settings=run_by_agent
+    ) == PathConf(record=True, source="publisher", run_on_demand="")
+
+
+def test_a_recording_is_configured_whole() -> None:
+    settings = RecordingsConfig(part_duration_s=2, segment_duration_s=600)
+    assert recording_conf("fmp4", "/r/%path", settings) == PathConf(
+        record=True,
+        record_path="/r/%path",
+        record_format="fmp4",
+        record_part_duration_s=2,
+        record_segment_duration_s=600,
+        record_delete_after_s=0,
+    )
