@@ -37,6 +37,7 @@ vm-image: .venv/.installed
 # What takes minutes; before a release.
 test-release: .venv/.installed
 	.venv/bin/pytest -m "release or alone"
+	scripts/mutation
 	$(MAKE) test-vm VM_USERS=camera,root VM_SUITE=trixie VM_OPTIONS=--release
 
 check: .venv/.installed
