@@ -2,12 +2,13 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 
-from agent_core.base.errors import InvalidParams, NotFound
+from agent_core.base.errors import InvalidParams, NotFound, PluginError
 from agent_core.base.events import Event, EventBus
-from agent_core.base.models import CameraEvent, CameraId, CameraStatus, DetectedCamera, Fingerprint
+from agent_core.base.models import CameraEvent, CameraId, CameraStatus, DetectedCamera, Fingerprint, Url
 from agent_core.cameras.ledger import Ledger
 from agent_core.cameras.registry import CameraRegistry, SourceReport
 from agent_core.testing.clock import SimulatedClock
@@ -31,6 +32,7 @@ class Registry:
 
     def _keep(self, event: Event) -> bool:
         assert isinstance(event.payload, CameraEvent)
+        assert (event.topic, event.camera) == (event.payload.topic, event.payload.camera.id)
         self.events.append(f"{event.topic} {event.payload.camera.id}")
         return False
 
@@ -64,8 +66,11 @@ def test_a_change_and_a_failure_are_status_changes(registry: Registry) -> None:
     registry.report.connected(FRONT)
     registry.report.connected(replace(FRONT, fps=30.0))
     registry.report.failed("k0", "No picture for 4 s.")
-    assert registry.cameras.get("camera0").status is CameraStatus.ERROR
+    failed = registry.cameras.get("camera0")
+    assert (failed.status, failed.problem) == (CameraStatus.ERROR, "No picture for 4 s.")
     registry.report.connected(replace(FRONT, fps=30.0))
+    works = registry.cameras.get("camera0")
+    assert (works.status, works.problem) == (CameraStatus.CONNECTED, "")
     assert registry.events[1:] == ["camera.status_change camera0"] * 3
 
 
@@ -116,9 +121,9 @@ def test_a_failed_source_takes_its_cameras_with_it(registry: Registry) -> None:
     registry.report.connected(FRONT)
     SourceReport(registry.cameras, "network").connected(replace(FRONT, number_hint=None))
     registry.cameras.source_failed("usb", "Its source failed.")
-    assert [(each.id, each.status.value) for each in registry.cameras.list()] == [
-        ("camera0", "DISCONNECTED"),
-        ("camera100", "CONNECTED"),
+    assert [(each.id, each.status.value, each.problem) for each in registry.cameras.list()] == [
+        ("camera0", "DISCONNECTED", "Its source failed."),
+        ("camera100", "CONNECTED", ""),
     ]
 
 
@@ -126,6 +131,7 @@ def test_known_cameras_are_listed_before_they_are_seen(registry: Registry, tmp_p
     registry.report.connected(FRONT)
     later = CameraRegistry(registry.ledger, events=EventBus(), clock=SimulatedClock())
     later.restore(["usb"])
+    assert later.get("camera0").detected.fingerprint == FRONT.fingerprint
     assert [(each.id, each.name, each.status.value) for each in later.list()] == [
         ("camera0", "Front", "DISCONNECTED")
     ]
@@ -175,18 +181,6 @@ async def test_the_time_of_a_status_is_when_it_last_became_another(registry: Reg
     assert registry.cameras.get("camera0").since_s == connected_s + 5
 
 
-def test_a_failed_source_takes_only_its_own_cameras_along(registry: Registry) -> None:
-    other = SourceReport(registry.cameras, "network")
-    registry.report.connected(FRONT)
-    other.connected(replace(FRONT, key="k1", number_hint=1))
-    registry.cameras.source_failed("usb", "The plugin failed.")
-    states = {each.id: (each.status, each.problem) for each in registry.cameras.list()}
-    assert states == {
-        "camera0": (CameraStatus.DISCONNECTED, "The plugin failed."),
-        "camera1": (CameraStatus.CONNECTED, ""),
-    }
-
-
 def test_cameras_are_listed_by_number(registry: Registry) -> None:
     for number in (10, 9, 2):
         fingerprint = Fingerprint("usb", f"S{number}", f"1-{number}")
@@ -202,3 +196,41 @@ def test_a_wrong_name_is_explained(registry: Registry) -> None:
         caught.value.data() | {"param": "device", "rule": "camera[0-9]+", "hint": "camera0"}
         == caught.value.data()
     )
+
+
+def test_a_camera_that_is_gone_offers_nothing(registry: Registry) -> None:
+    registry.report.connected(replace(FRONT, media_input=Url("rtsp://203.0.113.7/s")))
+    registry.report.disconnected("k0", "Unplugged.")
+    assert registry.cameras.get("camera0").detected == FRONT
+
+
+def test_a_camera_has_the_source_that_reports_it(registry: Registry) -> None:
+    SourceReport(registry.cameras, "network").connected(FRONT)
+    assert registry.cameras.get("camera0").detected.fingerprint == replace(
+        FRONT.fingerprint, source="network"
+    )
+
+
+@pytest.mark.parametrize("method", ["disconnected", "failed"])
+def test_an_unusable_reason_names_its_source(registry: Registry, method: str) -> None:
+    registry.report.connected(FRONT)
+    with pytest.raises(PluginError, match="usb"):
+        getattr(registry.report, method)("k0", None)
+
+
+def test_an_unusable_camera_names_its_source(registry: Registry) -> None:
+    with pytest.raises(PluginError, match="usb"):
+        registry.report.connected(replace(FRONT, fps=cast("float", "fast")))
+
+
+def test_only_a_configured_id_that_another_camera_has_is_an_error(
+    registry: Registry, caplog: pytest.LogCaptureFixture
+) -> None:
+    registry.report.connected(replace(FRONT, configured_id=CameraId("camera7")))
+    assert not [each for each in caplog.records if each.levelname == "ERROR"]
+    second = replace(FRONT, key="k1", fingerprint=Fingerprint("usb", "S2", "1-2"))
+    registry.report.connected(replace(second, configured_id=CameraId("camera7")))
+    (error,) = [each for each in caplog.records if each.levelname == "ERROR"]
+    assert "camera7" in error.getMessage()
+    given = registry.cameras.list()[0].id
+    assert error.__dict__["fields"] == {"camera": given}

@@ -297,3 +297,86 @@ async def test_the_event_names_the_fault_and_a_recovery_is_logged_more_quietly(
     levels = {each.getMessage(): each.levelname for each in caplog.records}
     assert levels["media_server: failed. It accepts connections, but does not answer."] == "WARNING"
     assert levels["media_server: ok. It answers."] == "INFO"
+
+
+@pytest.mark.parametrize(
+    ("free_bytes", "status", "detail"),
+    [
+        ((5 << 20) - 1, CheckStatus.WARNING, "4 MiB free."),
+        (5 << 20, CheckStatus.OK, "5 MiB free."),
+        (None, CheckStatus.FAILED, "The folder for media cannot be read."),
+    ],
+)
+async def test_the_disk_is_judged_by_its_free_space(
+    free_bytes: int | None, status: CheckStatus, detail: str
+) -> None:
+    def look(folder: Path) -> int:
+        if free_bytes is None:
+            raise PermissionError(folder)
+        return free_bytes
+
+    clock, bus, told = SimulatedClock(), EventBus(), list[Event]()
+    monitor = HealthMonitor(
+        ServerLink(None, breaker=CircuitBreaker(BreakerSettings()), clock=clock),
+        components=lambda: [("camera_monitor", "RUNNING")],
+        is_live=lambda: False,
+        folder=Path("media"),
+        settings=HealthConfig(low_space_bytes=5 << 20),
+        events=bus,
+        clock=clock,
+        free_bytes=look,
+    )
+
+    def keep(event: Event) -> bool:
+        told.append(event)
+        return False
+
+    with bus.subscribe(keep):
+        async with anyio.create_task_group() as tg:
+            await tg.start(monitor.run)
+            await asleep(clock, 1)
+            await clock.advance(10.0)
+            await asleep(clock, 2)
+            tg.cancel_scope.cancel()
+    (check,) = monitor.report.checks
+    assert (check.name, check.status, check.detail) == ("disk", status, detail)
+    expected = {CheckStatus.WARNING: "DEGRADED", CheckStatus.FAILED: "UNHEALTHY"}.get(status)
+    events = [(each.topic, each.payload) for each in told]
+    if expected is None:
+        assert events == [], "an agent that is healthy from the start says nothing"
+    else:
+        payload = SystemEvent("system.health", expected, (("camera_monitor", "RUNNING"),), detail)
+        assert events == [("system.health", payload)], "told once"
+
+
+@pytest.mark.parametrize(("is_live", "pause_s"), [(True, 2.0), (False, 7.0)])
+async def test_checks_are_more_frequent_while_anything_is_live(
+    tmp_path: Path, is_live: bool, pause_s: float
+) -> None:
+    clock = SimulatedClock()
+    monitor = HealthMonitor(
+        ServerLink(None, breaker=CircuitBreaker(BreakerSettings()), clock=clock),
+        components=list,
+        is_live=lambda: is_live,
+        folder=tmp_path,
+        settings=HealthConfig(low_space_bytes=0, probe_live_s=2.0, probe_idle_s=7.0),
+        events=EventBus(),
+        clock=clock,
+    )
+    async with anyio.create_task_group() as tg:
+        await tg.start(monitor.run)
+        await asleep(clock, 1)
+        tg.cancel_scope.cancel()
+    assert clock.sleeps == [pause_s]
+
+
+async def test_a_change_of_the_circuit_is_told_in_words(tmp_path: Path) -> None:
+    async with monitored(tmp_path, Server()) as (_monitor, link, clock, seen):
+        link.breaker.failed(clock.monotonic_s())
+        told = [each.payload for each in seen if isinstance(each.payload, SystemEvent)]
+        assert [each.reason for each in told] == ["The circuit to the media server is open."]
+
+
+def test_failing_and_recovering_have_limits_of_their_own() -> None:
+    steady = Steady(to_fail=3, to_recover=1)
+    assert [steady.take(good=good) for good in (False, False, False, True)] == [True, True, False, True]

@@ -370,11 +370,72 @@ async def test_a_failure_serves_a_call_of_the_moment_at_which_it_began() -> None
     assert len(tier.requests) == 1
 
 
-async def test_the_error_lists_each_attempt() -> None:
-    async def fails(_: CaptureRequest) -> Picture:
-        raise CaptureFailed("Dark.", reason="dark")
+async def test_the_error_lists_each_attempt_and_has_the_suggestion_of_the_last() -> None:
+    clock = SimulatedClock()
 
-    ladder = SnapshotLadder([Scripted(1, fails)], budgets_s=(20.0,) * 4, clock=SimulatedClock())
+    async def fails(_: CaptureRequest) -> Picture:
+        clock.jump(0.25)
+        raise CaptureFailed("Dark.", reason="dark", suggestion="Switch on the light.")
+
+    ladder = SnapshotLadder([Scripted(1, fails)], budgets_s=(20.0,) * 4, clock=clock)
     with pytest.raises(AllTiersFailed) as caught:
         await take(ladder)
-    assert caught.value.data()["tiers_tried"] == [{"tier": 1, "name": "tier1", "reason": "dark", "ms": 0}]
+    assert caught.value.data()["tiers_tried"] == [{"tier": 1, "name": "tier1", "reason": "dark", "ms": 250}]
+    assert caught.value.suggestion == "Switch on the light."
+
+
+async def test_a_tier_is_given_the_camera_its_own_deadline_and_the_age() -> None:
+    clock = SimulatedClock()
+    given: list[tuple[Camera, CaptureRequest]] = []
+    asked: list[Camera] = []
+
+    class Noting(Scripted):
+        def supports(self, camera: Camera) -> bool:
+            asked.append(camera)
+            return True
+
+        async def capture(self, camera: Camera, request: CaptureRequest) -> Picture:
+            given.append((camera, request))
+            return picture(request.not_before_s)
+
+    now_s = clock.monotonic_s()
+    ladder = SnapshotLadder([Noting(1, good)], budgets_s=(1.0, 3.0, 9.0), clock=clock)
+    still = await take(ladder, max_age_s=0.5, deadline_s=10.0)
+    assert given == [(camera(), CaptureRequest(now_s - 0.5, now_s + 3.0))]
+    assert asked == [camera()]
+    assert still.picture.captured_s == now_s - 0.5, "a picture exactly as old as allowed serves"
+    ladder = SnapshotLadder([Noting(7, good)], budgets_s=(1.0, 3.0, 9.0), clock=clock)
+    await take(ladder, deadline_s=20.0)
+    await take(ladder, deadline_s=2.0)
+    assert [request.deadline_s for _, request in given[1:]] == [now_s + 9.0, now_s + 2.0]
+
+
+async def test_no_tier_is_asked_when_the_time_is_up() -> None:
+    clock = SimulatedClock()
+
+    async def slow(_: CaptureRequest) -> Picture:
+        clock.jump(10.0)
+        raise CaptureFailed("Dark.", reason="dark")
+
+    tier = Scripted(1, good)
+    with pytest.raises(AllTiersFailed) as caught:
+        await take(SnapshotLadder([Scripted(0, slow), tier], budgets_s=(20.0,), clock=clock), deadline_s=10.0)
+    assert [each.reason for each in caught.value.attempts] == ["dark", "deadline_exceeded"]
+    assert tier.requests == []
+
+
+async def test_a_caller_that_cannot_get_its_turn_in_time_is_told() -> None:
+    release = anyio.Event()
+
+    async def slow(_: CaptureRequest) -> Picture:
+        await release.wait()
+        return picture(CLOCK.monotonic_s())
+
+    snapshots = manager(Scripted(0, slow), budget_s=20.0)
+    async with anyio.create_task_group() as tg:
+        tg.start_soon(take, snapshots)
+        await anyio.wait_all_tasks_blocked()
+        with pytest.raises(CaptureFailed) as caught:
+            await take(snapshots, deadline_s=0.05)
+        release.set()
+    assert caught.value.reason == "deadline_exceeded"
