@@ -48,7 +48,10 @@ class Fingerprint:
 
 @dataclass(frozen=True, slots=True)
 class FrameSocket:
-    """Unix socket that sends a camera's newest JPEG frames, one after another, to each client that connects."""
+    """Unix socket that sends a camera's newest frames to each client that connects: JPEGs in live Matroska.
+
+    `width` and `height` are in pixels, `fps` is the camera's nominal rate in frames per second.
+    """
 
     path: Path
     width: int

@@ -19,6 +19,7 @@ from agent_core.base.socket_place import LOOK_S
 from agent_core.plugin import ffmpeg, jpeg
 from agent_core.plugin.frames import BrokerSettings, BrokerState, FrameBroker, FrameServer
 from agent_core.testing import SimulatedClock
+from agent_core.testing.matroska import SentHeader, frames_of, header_of
 from agent_core.testing.scripted_producer import ScriptedProducer, a_jpeg
 
 CLOCK = SystemClock()
@@ -30,7 +31,7 @@ class Bench:
         self.clock = clock
         self.producer = ScriptedProducer()
         self.broker = FrameBroker(self.producer, clock=clock, settings=settings)
-        self.server = FrameServer(self.broker, path, clock=clock)
+        self.server = FrameServer(self.broker, path, clock=clock, fps=20)
 
     def offer(self, data: bytes) -> None:
         self.producer.sink.offer(data, captured_s=self.clock.monotonic_s())
@@ -66,10 +67,25 @@ async def receive_all(client: SocketStream) -> bytes:
         return bytes(output)
 
 
-def pictures(data: bytes) -> list[bytes]:
-    """Split JPEGs that follow each other; they have no thumbnails inside."""
-    parts = data.split(b"\xff\xd8\xff")[1:]
-    return [b"\xff\xd8\xff" + part for part in parts]
+class Received:
+    """Stream that a client has received so far."""
+
+    def __init__(self, client: SocketStream) -> None:
+        self._client = client
+        self.data = bytearray()
+
+    def frames(self) -> list[bytes]:
+        return [frame.data for frame in frames_of(bytes(self.data))]
+
+    async def frame(self, number: int) -> bytes:
+        """Return frame `number`, counted from 0, as soon as it is here whole."""
+        while len(found := self.frames()) <= number:
+            self.data += await self._client.receive()
+        return found[number]
+
+
+def frames_in(data: bytes) -> list[bytes]:
+    return [frame.data for frame in frames_of(data)]
 
 
 async def test_a_client_is_demand_and_gets_each_frame_whole(tmp_path: Path) -> None:
@@ -78,13 +94,55 @@ async def test_a_client_is_demand_and_gets_each_frame_whole(tmp_path: Path) -> N
         async with client:
             await bench.producer.until_streaming()
             await anyio.wait_all_tasks_blocked()
-            for shade in (10, 100, 200):
+            received = Received(client)
+            for number, shade in enumerate((10, 100, 200)):
                 data = a_jpeg(shade=shade)
                 bench.offer(data)
-                received = b""
-                while len(received) < len(data):
-                    received += await client.receive()
-                assert received == data
+                assert await received.frame(number) == data
+
+
+async def test_the_stream_is_matroska_with_the_size_rate_and_times_of_the_frames(tmp_path: Path) -> None:
+    clock = SimulatedClock()
+    bench = Bench(tmp_path / "s", BrokerSettings(), clock)
+    async with anyio.create_task_group() as tg:
+        await tg.start(bench.broker.run)
+        await tg.start(bench.server.run)
+        async with await bench.connect() as client:
+            await bench.producer.until_streaming()
+            await anyio.wait_all_tasks_blocked()
+            received = Received(client)
+            for number, pause_s in enumerate((0.5, 0.05, 1.25)):
+                await clock.advance(pause_s)
+                bench.offer(a_jpeg(160, 120))
+                await received.frame(number)
+        tg.cancel_scope.cancel()
+    stream = bytes(received.data)
+    assert header_of(stream) == SentHeader("matroska", "V_MJPEG", 1000, 50_000_000, 160, 120)
+    first_us = round(SimulatedClock().monotonic_s() * 1e6)
+    assert [frame.time - first_us for frame in frames_of(stream)] == [500_000, 550_000, 1_800_000]
+
+
+async def test_a_client_is_closed_when_the_size_of_the_frames_changes(tmp_path: Path) -> None:
+    async with serving(tmp_path / "s") as bench:
+        async with await bench.connect() as client:
+            await bench.producer.until_streaming()
+            await anyio.wait_all_tasks_blocked()
+            received = Received(client)
+            bench.offer(a_jpeg(160, 120))
+            await received.frame(0)
+            bench.offer(a_jpeg(320, 240))
+            assert await receive_all(client) == b""
+        async with await bench.connect() as client, anyio.create_task_group() as tg:
+            tg.start_soon(bench.keep_offering, a_jpeg(320, 240))
+            assert await Received(client).frame(0) == a_jpeg(320, 240)
+            tg.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("fps", [0, -1, float("nan")])
+def test_a_rate_that_is_none_is_refused(tmp_path: Path, fps: float) -> None:
+    bench = Bench(tmp_path / "s", BrokerSettings())
+    with pytest.raises(ValueError, match="must be above 0"):
+        FrameServer(bench.broker, tmp_path / "s", clock=CLOCK, fps=fps)
 
 
 async def test_the_first_frame_is_not_older_than_the_connection(tmp_path: Path) -> None:
@@ -96,7 +154,7 @@ async def test_the_first_frame_is_not_older_than_the_connection(tmp_path: Path) 
         client = await bench.connect()
         async with client, anyio.create_task_group() as tg:
             tg.start_soon(bench.keep_offering, new)
-            assert await client.receive(len(new)) == new
+            assert await Received(client).frame(0) == new
             tg.cancel_scope.cancel()
 
 
@@ -107,16 +165,13 @@ async def test_a_slow_client_gets_fewer_frames_not_older_ones_and_slows_nobody(t
             await bench.producer.until_streaming()
             await anyio.wait_all_tasks_blocked()
             sent = [a_jpeg(320, 240, shade=shade) for shade in range(250)]
-            for data in sent:
+            received, late = Received(quick), Received(slow)
+            for number, data in enumerate(sent):
                 bench.offer(data)
-                received = b""
-                while len(received) < len(data):
-                    received += await quick.receive()
-                assert received == data
-            output = bytearray()
-            while sent[-1] not in output:
-                output += await slow.receive()
-        got = pictures(bytes(output))
+                assert await received.frame(number) == data
+            while sent[-1] not in late.frames():
+                late.data += await slow.receive()
+        got = late.frames()
         numbers = [sent.index(data) for data in got]
         assert numbers == sorted(set(numbers))
         assert numbers[-1] == len(sent) - 1
@@ -130,7 +185,7 @@ async def test_clients_are_closed_when_the_producer_hangs(tmp_path: Path) -> Non
             await bench.producer.until_streaming()
             await anyio.wait_all_tasks_blocked()
             bench.offer(a_jpeg())
-            assert await receive_all(client) == a_jpeg()
+            assert frames_in(await receive_all(client)) == [a_jpeg()]
         assert bench.broker.stats.stalls == 1
 
 
@@ -168,7 +223,7 @@ async def test_a_client_that_is_gone_before_it_was_served_does_no_harm(tmp_path:
             await bench.producer.until_streaming()
             await anyio.wait_all_tasks_blocked()
             bench.offer(a_jpeg())
-            assert await other.receive() == a_jpeg()
+            assert await Received(other).frame(0) == a_jpeg()
 
 
 async def test_the_end_of_a_client_ends_its_demand(tmp_path: Path) -> None:
@@ -239,9 +294,28 @@ async def test_ffmpeg_reads_the_socket(tmp_path: Path) -> None:
         output = bytearray()
 
         async def grab() -> None:
-            source = ("-use_wallclock_as_timestamps", "1", "-rw_timeout", "4000000", "-f", "mjpeg")
-            read = (*source, "-i", f"unix:{bench.path}", "-frames:v", "5", "-fps_mode", "passthrough")
-            output.extend(await ffmpeg.run(ffmpeg.locate(), (*read, "-c:v", "copy", "-f", "mjpeg", "pipe:1")))
+            read = (
+                "-fpsprobesize",
+                "0",
+                "-rw_timeout",
+                "4000000",
+                "-f",
+                "matroska",
+                "-i",
+                f"unix:{bench.path}",
+            )
+            copy = (
+                "-frames:v",
+                "5",
+                "-fps_mode",
+                "passthrough",
+                "-c:v",
+                "copy",
+                "-f",
+                "image2pipe",
+                "pipe:1",
+            )
+            output.extend(await ffmpeg.run(ffmpeg.locate(), (*read, *copy)))
             tg.cancel_scope.cancel()
 
         tg.start_soon(grab)
@@ -252,9 +326,10 @@ async def test_ffmpeg_reads_the_socket(tmp_path: Path) -> None:
                 bench.offer(a_jpeg(160, 120, shade=shade % 256))
             shade += 1
             await anyio.sleep(0.02)
-    got = pictures(bytes(output))
+    got = bytes(output).split(b"\xff\xd8\xff")[1:]  # there are no thumbnails inside
     assert len(got) == 5
-    assert {(jpeg.inspect(each).width, jpeg.inspect(each).height) for each in got} == {(160, 120)}
+    sizes = [jpeg.inspect(b"\xff\xd8\xff" + each) for each in got]
+    assert {(each.width, each.height) for each in sizes} == {(160, 120)}
 
 
 @pytest.mark.parametrize("how", ["socket", "folder", "renamed", "replaced"])
@@ -275,7 +350,7 @@ async def test_a_socket_that_vanishes_is_made_again_and_nobody_is_cut_off(
                 async with await bench.connect() as late:
                     await anyio.wait_all_tasks_blocked()
                     bench.offer(a_jpeg())
-                    assert [await each.receive() for each in (early, late)] == [a_jpeg(), a_jpeg()]
+                    assert [await Received(each).frame(0) for each in (early, late)] == [a_jpeg(), a_jpeg()]
             assert stat.S_IMODE(path.stat().st_mode) == 0o660
             tg.cancel_scope.cancel()
     assert not path.exists()

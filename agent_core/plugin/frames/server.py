@@ -1,4 +1,4 @@
-"""Unix socket behind a `FrameSocket`. It sends each client the newest frames, always whole."""
+"""Unix socket behind a `FrameSocket`. It sends each client the newest frames, always whole, as Matroska."""
 
 import os
 import socket
@@ -17,6 +17,7 @@ from agent_core.base.listening import accept_clients
 from agent_core.base.socket_place import SocketPlace
 from agent_core.base.waiting import first_of
 from agent_core.plugin.frames.broker import FrameBroker
+from agent_core.plugin.frames.matroska import MatroskaWriter
 
 __all__ = ("FrameServer",)
 
@@ -24,20 +25,37 @@ __all__ = ("FrameServer",)
 _ADDRESS_LIMIT_BYTES = 107
 #: Unread bytes that the kernel may hold per client. Its default, 208 KiB, could be seconds of small frames.
 _UNREAD_LIMIT_BYTES = 32 << 10
+#: Rate that FFmpeg assumes for JPEGs of an unknown rate.
+_USUAL_FPS = 25.0
 
 
 class FrameServer:
     """Server of one broker's frames on the unix socket `path`, active while `run` runs.
 
+    Each client gets a Matroska stream of its own (`agent_core.plugin.frames.matroska`), whose times are the frames'
+    capture times: the wall clock, which may be set, has no part in them.
+
     A connected client counts as demand, so the producer runs. A client that reads slowly gets fewer frames, not older
-    ones. When the producer fails or hangs, the server closes all clients, because FFmpeg would wait for ever on a
-    silent socket.
+    ones. When the producer fails or hangs, the server closes all clients, because FFmpeg would wait for seconds on a
+    silent socket. It also closes them when the size of the frames changes, because a stream has one size.
+
+    Args:
+        broker: source of the frames.
+        path: path of the socket.
+        clock: the agent's clock.
+        fps: nominal frames per second, as in the camera's `FrameSocket`. Encoders plan with it; it changes no time.
+
+    Raises:
+        ValueError: `fps` is not above 0.
     """
 
-    def __init__(self, broker: FrameBroker, path: Path, *, clock: Clock) -> None:
+    def __init__(self, broker: FrameBroker, path: Path, *, clock: Clock, fps: float = _USUAL_FPS) -> None:
+        if not fps > 0:
+            raise ValueError(f"the rate of a frame socket must be above 0, not {fps}")
         self._broker = broker
         self._path = path
         self._clock = clock
+        self._fps = fps
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Listen until cancelled, then remove the socket. The socket belongs to the agent's group.
@@ -80,7 +98,10 @@ class FrameServer:
     # Plain sockets rather than anyio's streams, for the reason given in `agent_core.base.listening`.
 
     async def _serve(self, client: socket.socket) -> None:
-        """Send frames until the client leaves or the producer fails. A client only reads: any input ends it."""
+        """Send frames until the client leaves, the producer fails or the frames' size changes.
+
+        A client only reads: any input ends it.
+        """
         with client:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _UNREAD_LIMIT_BYTES)
             await first_of(
@@ -90,7 +111,11 @@ class FrameServer:
     async def _send_frames(self, client: socket.socket) -> None:
         with self._broker.demand(), suppress(CaptureFailed, OSError):
             frame = await self._broker.fresh(self._clock.monotonic_s())
-            while True:
+            width, height = frame.width, frame.height
+            stream = MatroskaWriter(width, height, fps=self._fps)
+            await _send_all(client, stream.header)
+            while (frame.width, frame.height) == (width, height):
+                await _send_all(client, stream.before_frame(len(frame.data), frame.captured_s))
                 await _send_all(client, frame.data)
                 frame = await self._broker.after(frame.sequence)
 

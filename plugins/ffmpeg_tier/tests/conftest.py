@@ -39,7 +39,8 @@ def picture(number: int) -> bytes:
 class ScriptedProducer(FrameProducer):
     """Producer of numbered pictures at a steady rate until `silent` is set. Records each exposure time."""
 
-    def __init__(self) -> None:
+    def __init__(self, fps: float) -> None:
+        self._interval_s = 1 / fps
         self.pictures = [picture(number) for number in range(30)]
         self.exposed_s: dict[bytes, list[float]] = {}
         self.silent = False
@@ -53,7 +54,7 @@ class ScriptedProducer(FrameProducer):
                 self.exposed_s.setdefault(data, []).append(now_s)
                 sink.offer(data, captured_s=now_s)
                 number += 1
-            await anyio.sleep(1 / FPS)
+            await anyio.sleep(self._interval_s)
 
 
 class FrameSource:
@@ -76,14 +77,14 @@ def frame_source(tmp_path: Path, clock: SystemClock) -> FrameSources:
     """Opener of a real broker with a real socket. `stall_s` is that of `BrokerSettings`."""
 
     @asynccontextmanager
-    async def opened(stall_s: float = 4.0) -> AsyncIterator[FrameSource]:
-        producer = ScriptedProducer()
+    async def opened(stall_s: float = 4.0, fps: float = FPS) -> AsyncIterator[FrameSource]:
+        producer = ScriptedProducer(fps)
         broker = FrameBroker(producer, clock=clock, settings=BrokerSettings(stall_s=stall_s))
         path = tmp_path / "camera0.sock"
         async with anyio.create_task_group() as tg:
             await tg.start(broker.run)
-            await tg.start(FrameServer(broker, path, clock=clock).run)
-            yield FrameSource(FrameSocket(path, *SIZE, FPS), producer, broker)
+            await tg.start(FrameServer(broker, path, clock=clock, fps=fps).run)
+            yield FrameSource(FrameSocket(path, *SIZE, fps), producer, broker)
             tg.cancel_scope.cancel()
 
     return opened

@@ -46,16 +46,28 @@ def free_port() -> int:
 # The command as data.
 
 
-def test_a_frame_socket_is_read_with_the_clock_and_the_time_out_that_it_needs() -> None:
+def test_a_frame_socket_is_read_as_matroska_with_a_time_out_and_without_the_wall_clock() -> None:
     argv = made(SOCKET).argv
     before = argv[: argv.index("-i")]
 
-    assert option(before, "-use_wallclock_as_timestamps") == "1"
-    assert option(before, "-rw_timeout") == "4000000"
-    assert option(before, "-f") == "mjpeg"
+    assert "-use_wallclock_as_timestamps" not in argv
+    assert option(before, "-f") == "matroska"
+    assert option(before, "-fpsprobesize") == "0"
     assert option(argv, "-i") == "unix:/run/agent/camera0.sock"
     assert option(argv, "-fps_mode") == "passthrough"
+    assert option(argv, "-enc_time_base") == "1:90000"
     assert argv[-4:] == ("-f", "rtsp", "-rtsp_transport", "tcp")
+
+
+@pytest.mark.parametrize(
+    ("fps", "timeout_s", "read_us"),
+    [(15, 4.0, 1_333_333), (60, 6.0, 2_000_000), (0.2, 4.0, 7_500_000), (0, 6.0, 2_000_000)],
+)
+def test_the_time_out_is_shared_by_three_reads_and_leaves_slow_cameras_time(
+    fps: float, timeout_s: float, read_us: int
+) -> None:
+    argv = made(FrameSocket(SOCKET.path, 1280, 720, fps), network_timeout_s=timeout_s).argv
+    assert option(argv, "-rw_timeout") == str(read_us)
 
 
 def test_what_is_shown_has_no_path() -> None:
@@ -238,9 +250,20 @@ async def test_a_publisher_leaves_a_socket_that_went_silent(
                 while not has_begun(path):
                     await anyio.sleep(0.05)
             source.producer.silent = True
-            with anyio.fail_after(6):
+            with anyio.fail_after(20):
                 await process.wait()
         tg.cancel_scope.cancel()
+
+
+async def test_a_publisher_waits_for_the_frames_of_a_slow_camera(
+    program: str, frame_source: FrameSources, tmp_path: Path
+) -> None:
+    """The time-out is for silence, and two seconds between two frames are none at half a frame per second."""
+    path = tmp_path / "out.mkv"
+    async with frame_source(fps=0.5) as source:
+        await recorded(program, made(source.socket, program, network_timeout_s=0.5), path, duration_s=7)
+
+    assert len(await times_s(program, path, key_frames_only=False)) >= 4
 
 
 def has_begun(path: Path) -> bool:

@@ -128,16 +128,7 @@ async def test_two_cameras_are_independent(watch: Watch) -> None:
 async def test_ffmpeg_reads_the_frame_socket(watch: Watch, program: str) -> None:
     async with watch(cameras=[SMALL]) as watched:
         path = watched.report.cameras["front-door"].media_input.path
-        read = (
-            "-use_wallclock_as_timestamps",
-            "1",
-            "-rw_timeout",
-            "4000000",
-            "-f",
-            "mjpeg",
-            "-i",
-            f"unix:{path}",
-        )
+        read = ("-fpsprobesize", "0", "-rw_timeout", "4000000", "-f", "matroska", "-i", f"unix:{path}")
         copy = ("-frames:v", "10", "-fps_mode", "passthrough", "-c:v", "copy", "-f", "mjpeg", "pipe:1")
         output = await ffmpeg.run(program, (*read, *copy))
     marks = []

@@ -39,6 +39,11 @@ _JPEG_OPTIONS = {
 #: the default of 5 s. Only key frames are decoded, because the frames before the first one are grey.
 _NETWORK = ("-analyzeduration", "500000", "-fpsprobesize", "0", "-skip_frame", "nokey")
 
+#: Number of times that FFmpeg's Matroska reader reads again after a time-out (measured, FFmpeg 5.1 and 9).
+_SOCKET_READS = 3
+#: Silence of a regular camera, in frame intervals, that no single read mistakes for an end.
+_SILENT_FRAMES = 1.5
+
 
 def _carries_secret(word: str) -> bool:
     """Return True if `word` may carry a secret. Any @ in an address counts, because parsers disagree about it."""
@@ -100,16 +105,26 @@ def _timeout(scheme: str, microseconds: int) -> tuple[str, ...]:
             return ("-rw_timeout", str(microseconds))
 
 
+def _read_timeout_s(timeout_s: float, fps: float) -> float:
+    """Return the limit of one read of a frame socket, so that FFmpeg leaves a silent socket after about `timeout_s`.
+
+    A slow camera may be silent for longer between two frames.
+    """
+    frames_s = _SILENT_FRAMES / fps if fps > 0 else 0.0
+    return max(timeout_s / _SOCKET_READS, frames_s)
+
+
 def arguments(media_input: MediaInput, *, timeout_s: float) -> tuple[str, ...]:
     """Return the input as FFmpeg arguments that end with `-i NAME`.
 
-    A frame socket sends only JPEG, so FFmpeg need not probe it. Its time-out is `rw_timeout`, because FFmpeg's unix
-    protocol ignores `timeout`.
+    The header of a frame socket says all that FFmpeg would otherwise analyse frames for. Its time-out is
+    `rw_timeout`, because FFmpeg's unix protocol ignores `timeout`.
     """
     microseconds = int(timeout_s * 1e6)
     match media_input:
-        case FrameSocket(path=path):
-            return ("-rw_timeout", str(microseconds), "-probesize", "32", "-f", "mjpeg", "-i", f"unix:{path}")
+        case FrameSocket(path=path, fps=fps):
+            read_us = str(int(_read_timeout_s(timeout_s, fps) * 1e6))
+            return ("-rw_timeout", read_us, "-fpsprobesize", "0", "-f", "matroska", "-i", f"unix:{path}")
         case Url(url=url):
             scheme, _, rest = url.partition(":")
             scheme = scheme.lower()  # FFmpeg compares schemes with case

@@ -3,7 +3,7 @@
 import shlex
 from pathlib import PurePath
 
-from agent_core.plugin import FrameSocket, MediaInput, Publisher, Url, ffmpeg
+from agent_core.plugin import MediaInput, Publisher, Url, ffmpeg
 from ffmpeg_tier import inputs
 from ffmpeg_tier.settings import FfmpegTierSettings
 
@@ -21,26 +21,23 @@ def publisher(media_input: MediaInput, settings: FfmpegTierSettings, program: st
     """
     if isinstance(media_input, Url) or not inputs.is_secret_free(media_input):
         return None
-    before = (program, *ffmpeg.QUIET, *_clock(media_input))
+    before = (program, *ffmpeg.QUIET)
     opened = inputs.arguments(media_input, timeout_s=settings.network_timeout_s)
     after = (*_video(settings), "-f", "rtsp", "-rtsp_transport", "tcp")
     shown = (PurePath(program).name, *before[1:], "-i", "INPUT", *after, "OUTPUT")
     return Publisher((*before, *opened, *after), shlex.join(shown), reports_progress=True)
 
 
-def _clock(media_input: MediaInput) -> tuple[str, ...]:
-    """Return the options for the clock of a frame socket. Without them FFmpeg assumes 25 frames per second."""
-    return ("-use_wallclock_as_timestamps", "1") if isinstance(media_input, FrameSocket) else ()
-
-
 def _video(settings: FfmpegTierSettings) -> tuple[str, ...]:
-    """Return the options for H.264 4:2:0 of even size, with each frame passed on as it arrives.
+    """Return the options for H.264 4:2:0 of even size, with each frame passed on as it arrives, at its own time.
 
+    The encoder's time base is RTP's. By default FFmpeg 5.1 counts in frames of the nominal rate, so that two frames of
+    an uneven rate may get the same time.
     The time of a key frame counts from the previous one, so that a gap is followed by one key frame and not by a burst.
     """
     interval_s = f"{settings.key_frame_interval_s:g}"
     return (
-        *("-map", "0:v:0", "-an", "-fps_mode", "passthrough"),
+        *("-map", "0:v:0", "-an", "-fps_mode", "passthrough", "-enc_time_base", "1:90000"),
         *("-vf", r"crop=trunc(iw/2)*2:trunc(ih/2)*2", "-pix_fmt", "yuv420p"),
         *("-c:v", settings.encoder, *_quality(settings)),
         *("-force_key_frames", f"expr:if(isnan(prev_forced_t),1,gte(t,prev_forced_t+{interval_s}))"),

@@ -59,7 +59,7 @@ class VirtualCamera:
 
     async def _be_present(self, report: CameraReport, task_status: Started) -> None:
         broker = FrameBroker(self._producer, clock=self._clock, settings=self._broker_settings())
-        server = FrameServer(broker, self._socket_path, clock=self._clock)
+        server = FrameServer(broker, self._socket_path, clock=self._clock, fps=self.settings.fps)
         async with anyio.create_task_group() as tg:
             await tg.start(broker.run)
             await tg.start(server.run)

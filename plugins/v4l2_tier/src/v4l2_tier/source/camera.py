@@ -162,7 +162,7 @@ class V4l2Camera:
         )
         async with self._context.sockets.held(path), anyio.create_task_group() as tg:
             await tg.start(broker.run)
-            await tg.start(FrameServer(broker, path, clock=self._clock).run)
+            await tg.start(FrameServer(broker, path, clock=self._clock, fps=chosen.fps).run)
             self._connected(camera)
             on_examined()
             await self._follow(broker, camera)

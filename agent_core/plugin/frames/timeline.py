@@ -1,0 +1,32 @@
+"""Times of a stream's frames, derived from their capture times. Without I/O."""
+
+__all__ = ("Timeline",)
+
+#: Shortest distance of two frames: one tick of RTP's 90 kHz clock, rounded up. An encoder refuses equal times.
+_LEAST_STEP_US = 12
+
+
+class Timeline:
+    """Increasing times of one stream's frames. A frame's time is its capture time, as long as these increase.
+
+    If a capture time is not after the last time, the frame comes right after the last one. If it is earlier by a frame
+    interval or more, the source has changed its idea of time, and the stream goes on in the new pace, one interval
+    after the last frame: a stream whose times stood still would stop players and recordings. When capture times have
+    overtaken the stream, they count again.
+    """
+
+    def __init__(self, fps: float) -> None:
+        self._interval_us = round(1e6 / fps)
+        self._last_us = -self._interval_us
+        self._shift_us = 0
+
+    def time_us(self, captured_s: float) -> int:
+        """Return the time in microseconds of the next frame, exposed at `captured_s` (seconds, monotonic)."""
+        captured_us = max(round(captured_s * 1e6), 0)
+        if captured_us - self._last_us >= _LEAST_STEP_US:
+            self._shift_us = 0
+        elif (ahead_us := captured_us + self._shift_us - self._last_us) < _LEAST_STEP_US:
+            step_us = self._interval_us if ahead_us <= -self._interval_us else _LEAST_STEP_US
+            self._shift_us += step_us - ahead_us
+        self._last_us = captured_us + self._shift_us
+        return self._last_us

@@ -1,0 +1,50 @@
+"""Wall clock of a single program, which a test sets without touching the host's."""
+
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+__all__ = ("ProgramWallClock",)
+
+
+class ProgramWallClock:
+    """Wall clock of the programs that `wrapped` returns; their monotonic clock stays real. Needs libfaketime.
+
+    Args:
+        folder: an existing folder for the clock's files, without other content.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        faketime = shutil.which("faketime")
+        if faketime is None:
+            pytest.skip("there is no faketime on PATH (Debian: apt-get install faketime)")
+        printed = subprocess.run(
+            [faketime, "-f", "+0", "printenv", "LD_PRELOAD"], capture_output=True, text=True, check=True
+        )
+        self._library = printed.stdout.strip()
+        self._folder = folder
+        self._offset = folder / "offset"
+        self.set(0)
+
+    def set(self, offset_s: float) -> None:
+        """Set the clock to the host's time plus `offset_s` seconds, also for programs that already run."""
+        new = self._folder / "offset.new"
+        new.write_text(f"{offset_s:+f}")
+        new.replace(self._offset)
+
+    def wrapped(self, program: str) -> str:
+        """Return the path of a program that runs `program` with this clock."""
+        settings = {
+            "LD_PRELOAD": self._library,
+            "FAKETIME_TIMESTAMP_FILE": str(self._offset),
+            "FAKETIME_NO_CACHE": "1",
+            "DONT_FAKE_MONOTONIC": "1",
+        }
+        words = shlex.join([f"{name}={value}" for name, value in settings.items()])
+        path = self._folder / "with-wall-clock"
+        path.write_text(f'#!/bin/sh\nexec env {words} {shlex.quote(program)} "$@"\n')
+        path.chmod(0o755)
+        return str(path)
