@@ -1,5 +1,6 @@
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
 
 import anyio
@@ -7,6 +8,7 @@ import pytest
 
 from agent_core.plugin import CaptureFailed, DependencyFailed
 from agent_core.testing import SimulatedClock, SystemClock
+from agent_core.testing.wall_clock import ProgramWallClock
 from virtual_camera import burnt_in
 from virtual_camera.faults import Faults
 from virtual_camera.producer import PictureProducer, age_s
@@ -42,15 +44,17 @@ def test_ages_are_finer_than_a_millisecond() -> None:
 
 
 class Sink:
-    """Sink that keeps the frames and cancels the stream when it has enough."""
+    """Sink that keeps the frames and cancels the stream when it has enough. It calls `each` with their numbers."""
 
-    def __init__(self, enough: int) -> None:
+    def __init__(self, enough: int, each: Callable[[int], None] = lambda _: None) -> None:
+        self._each = each
         self.offered: list[tuple[bytes, float | None]] = []
         self.scope = anyio.CancelScope()
         self._enough = enough
 
     def offer(self, data: bytes, *, captured_s: float | None = None, settled: bool = True) -> None:
         self.offered.append((data, captured_s))
+        self._each(len(self.offered))
         if len(self.offered) >= self._enough:
             self.scope.cancel()
 
@@ -61,8 +65,10 @@ class Sink:
         raise AssertionError(reason)
 
 
-async def stream(producer: PictureProducer, count: int) -> list[tuple[bytes, float | None]]:
-    sink = Sink(count)
+async def stream(
+    producer: PictureProducer, count: int, each: Callable[[int], None] = lambda _: None
+) -> list[tuple[bytes, float | None]]:
+    sink = Sink(count, each)
     with anyio.fail_after(40):
         await producer.park()
         with sink.scope:
@@ -100,6 +106,42 @@ async def test_after_the_wall_clock_was_set_frames_have_no_time(program: str) ->
     clock = SimulatedClock(datetime.now(UTC) - timedelta(hours=1))
     producer = PictureProducer(SMALL, Faults(), program=program, clock=clock)
     assert {captured_s for _, captured_s in await stream(producer, 3)} == {None}
+
+
+class SetClock(SystemClock):
+    """Agent's clock that is set together with FFmpeg's."""
+
+    def __init__(self, ffmpegs: ProgramWallClock) -> None:
+        self._ffmpegs = ffmpegs
+        self._offset = timedelta()
+
+    def now(self) -> datetime:
+        return super().now() + self._offset
+
+    def set(self, offset_s: float) -> None:
+        self._offset = timedelta(seconds=offset_s)
+        self._ffmpegs.set(offset_s)
+
+
+async def test_a_wall_clock_that_is_set_back_and_forth_stops_no_frame(program: str, tmp_path: Path) -> None:
+    ffmpegs = ProgramWallClock(tmp_path)
+    clock = SetClock(ffmpegs)
+    camera = SMALL.model_copy(update={"fps": 20.0})
+    producer = PictureProducer(camera, Faults(), program=ffmpegs.wrapped(program), clock=clock)
+    offsets_s = {10: -3600, 25: 0}
+    before = datetime.now(UTC)
+
+    def set_clock(number: int) -> None:
+        if number in offsets_s:
+            clock.set(offsets_s[number])
+
+    frames = await stream(producer, 40, set_clock)
+    marks = [burnt_in.read(data) for data, _ in frames]
+    assert [mark.counter for mark in marks] == list(range(1, 41))
+    behind = [mark.drawn_at < before - timedelta(minutes=50) for mark in marks]
+    assert [key for key, _ in groupby(behind)] == [False, True, False]
+    assert {captured_s for _, captured_s in frames[10:25]} == {None}  # no time of drawing is known then
+    assert frames[-1][1] is not None
 
 
 async def test_a_missing_ffmpeg_is_an_error_with_a_suggestion() -> None:

@@ -12,6 +12,9 @@ _IMAGES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 #: one millisecond. The container rounds to the nearest millisecond; half a millisecond is subtracted, so that it never
 #: gives a time later than the true one. The 3 avoids ties in rounding, so that strip and container always agree.
 _DRAWN_NOW = "settb=1/1000000,setpts=floor((time(0)*1000000-500)/10)*10+3"
+#: Times after the drawing. An encoder ends at a time that is not later than the last one, so after the wall clock was
+#: set back, the frame's own time only creeps, by a millisecond per frame, until the clock has caught up with it.
+_NEVER_BACK = "setpts='if(isnan(PREV_OUTPTS)+gt(PTS,PREV_OUTPTS),PTS,PREV_OUTPTS+1000)'"
 
 
 def _input(camera: CameraSettings) -> tuple[str, ...]:
@@ -30,7 +33,7 @@ def _filters(camera: CameraSettings, first_counter: int) -> str:
     size = f"{camera.width}:{camera.height}"
     prepare = "" if camera.file is None else f"fps={camera.fps},scale={size},setsar=1,"
     draw = marks.drawing(camera.width, camera.height, first_counter)
-    return f"{prepare}format={camera.pixel_format},{_DRAWN_NOW},{draw}"
+    return f"{prepare}format={camera.pixel_format},{_DRAWN_NOW},{draw},{_NEVER_BACK}"
 
 
 def arguments(camera: CameraSettings, first_counter: int) -> tuple[str, ...]:
