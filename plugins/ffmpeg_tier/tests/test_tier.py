@@ -26,6 +26,8 @@ from agent_core.plugin import (
     TierUnavailable,
     Url,
 )
+from agent_core.testing import SimulatedClock
+from agent_core.testing.wall_clock import ProgramWallClock
 from ffmpeg_tier import FfmpegTier, FfmpegTierSettings
 
 Cameras = Callable[[MediaInput | None], Camera]
@@ -295,6 +297,45 @@ async def delayed_stream() -> AsyncIterator[str]:
         tg.start_soon(listener.serve, serve)
         yield f"http://127.0.0.1:{listener.extra(SocketAttribute.local_port)}/live"  # noqa: S610 - not Django
         tg.cancel_scope.cancel()
+
+
+async def test_a_wall_clock_that_was_set_back_does_not_delay_a_picture_by_as_much(
+    camera: Cameras, program: str, clock: Clock, tmp_path: Path
+) -> None:
+    """FFmpeg's clock is an hour behind the one that the tier has read."""
+    wall_clock = ProgramWallClock(tmp_path)
+    wall_clock.set(-3600)
+    behind = FfmpegTier(FfmpegTierSettings(), program=wall_clock.wrapped(program), clock=clock)
+    async with http_stream(program, "mpjpeg") as url:
+        assert decoded(await still(behind, camera(Url(url)))).size == (320, 240)
+
+
+async def test_a_picture_taken_while_the_wall_clock_was_set_forward_is_taken_again(
+    script: Scripts, camera: Cameras, tmp_path: Path
+) -> None:
+    """FFmpeg skips old frames by the wall clock, so such a picture may be older than it claims."""
+    clock = SimulatedClock()
+    (tmp_path / "picture.jpg").write_bytes(colour("red"))
+    runs = tmp_path / "runs"
+    body = f"echo run >> {runs}; while [ ! -e {runs}.go ]; do sleep 0.02; done; cat {tmp_path}/picture.jpg"
+    tier = FfmpegTier(FfmpegTierSettings(), program=script(body), clock=clock)
+    at_s = clock.monotonic_s()
+    pictures: list[Picture] = []
+
+    async def take() -> None:
+        request = CaptureRequest(at_s, at_s + 20)
+        pictures.append(await tier.capture(camera(Url("http://127.0.0.1:1/")), request))
+
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as tg:
+            tg.start_soon(take)
+            while not runs.exists():
+                await anyio.sleep(0.02)
+            clock.step_wall_clock(3600)
+            Path(f"{runs}.go").touch()
+
+    assert runs.read_text().count("run") == 2
+    assert [picture.captured_s for picture in pictures] == [at_s]
 
 
 async def test_a_backlog_is_not_passed_off_as_fresh(tier: Tiers, camera: Cameras) -> None:

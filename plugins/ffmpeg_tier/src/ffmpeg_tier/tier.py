@@ -23,6 +23,8 @@ __all__ = ("FfmpegTier",)
 
 #: Room for a still of 100 megapixels.
 _PICTURE_LIMIT_BYTES = 64 << 20
+#: Change of the wall clock against the monotonic one, in seconds, that means that it was set. Slewing is far slower.
+_SET_S = 0.1
 
 
 class FfmpegTier(SnapshotTier):
@@ -36,7 +38,8 @@ class FfmpegTier(SnapshotTier):
       earlier, so the bound is the start minus that latency. FFmpeg's end gives no better bound, because FFmpeg keeps
       the first frame while it analyses the stream, for seconds in some cases. If the request asks for a later
       exposure, frames read before `not_before_s + network_latency_s` are skipped and `not_before_s` is the bound.
-      The bound is only as good as the setting.
+      The bound is only as good as the setting. FFmpeg skips by the wall clock, so if that was set meanwhile, the tier
+      takes another picture.
 
     The core enforces the deadline: cancellation kills FFmpeg.
     """
@@ -68,13 +71,25 @@ class FfmpegTier(SnapshotTier):
                 suggestion="Use a tier that goes through the media server.",
             )
         program = await self._locate()
+        if inputs.is_network(media_input):
+            return await self._capture_network(program, media_input, request)
         started_s = self._clock.monotonic_s()
-        if not inputs.is_network(media_input):
-            return _picture(await self._run(program, self._arguments(media_input)), started_s)
-        bound_s = started_s - self._settings.network_latency_s
-        skip_s = max(request.not_before_s - bound_s, 0.0)
-        data = await self._run(program, self._arguments(media_input, skip_s=skip_s))
-        return _picture(data, bound_s + skip_s)
+        return _picture(await self._run(program, self._arguments(media_input)), started_s)
+
+    async def _capture_network(
+        self, program: str, media_input: MediaInput, request: CaptureRequest
+    ) -> Picture:
+        while True:
+            bound_s = self._clock.monotonic_s() - self._settings.network_latency_s
+            wall_ahead_s = self._wall_ahead_s()
+            skip_s = max(request.not_before_s - bound_s, 0.0)
+            data = await self._run(program, self._arguments(media_input, skip_s=skip_s))
+            if skip_s == 0 or abs(self._wall_ahead_s() - wall_ahead_s) < _SET_S:
+                return _picture(data, bound_s + skip_s)
+
+    def _wall_ahead_s(self) -> float:
+        """Return the difference of the wall clock and the monotonic one, which only setting the wall clock changes."""
+        return self._clock.now().timestamp() - self._clock.monotonic_s()
 
     async def _locate(self) -> str:
         try:
@@ -90,10 +105,12 @@ class FfmpegTier(SnapshotTier):
     def _arguments(self, media_input: MediaInput, *, skip_s: float = 0.0) -> tuple[str, ...]:
         opened = inputs.arguments(media_input, timeout_s=self._settings.network_timeout_s)
         if skip_s > 0:
-            # FFmpeg stamps frames with the wall clock, so the limit is in wall-clock time.
-            from_s = self._clock.now().timestamp() + skip_s
+            # FFmpeg stamps frames with the wall clock, so the limit is in wall-clock time. A frame from before the
+            # start shows that the clock was set back; waiting for the limit could then take hours.
+            start_s = self._clock.now().timestamp()
+            passed = rf"select=gte(t\,{start_s + skip_s:.6f})+lt(t\,{start_s - _SET_S:.6f})"
             opened = ("-use_wallclock_as_timestamps", "1", *opened)
-            picture = ("-copyts", "-vf", rf"select=gte(t\,{from_s:.6f})", *self._encoder())
+            picture = ("-copyts", "-vf", passed, *self._encoder())
         elif inputs.is_jpeg(media_input):
             picture = ("-c:v", "copy")
         else:
