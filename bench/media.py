@@ -24,6 +24,7 @@ from agent_core.plugin.processes import child
 from agent_core.testing.agents import running_agent
 from agent_core.testing.mediamtx import MediaServerUnderTest, find_mediamtx, free_ports, running_mediamtx
 from bench.agents import cpu_s
+from tests.embedded_program import CREDENTIALS
 
 READERS, READING_S, READER_ROUNDS = 8, 4.0, 3
 EMBEDDED = Path(__file__).parents[1] / "tests/embedded_program.py"
@@ -145,7 +146,8 @@ async def running_embedded(folder: Path) -> AsyncIterator[MediaServerUnderTest]:
         assert process.stdout is not None
         with anyio.fail_after(20):
             await process.stdout.receive()
-        urls = f"http://127.0.0.1:{api_port}", f"rtsp://127.0.0.1:{rtsp_port}"
+        own = f"{CREDENTIALS.user}:{CREDENTIALS.password}@"
+        urls = f"http://{own}127.0.0.1:{api_port}", f"rtsp://127.0.0.1:{rtsp_port}"
         yield MediaServerUnderTest("embedded", *urls, folder, process)
 
 
