@@ -324,13 +324,18 @@ async def test_a_clock_that_was_not_set_yet_is_no_measure_for_the_one_that_is(sh
     assert await cleaning.cleaner.clean() == [old]
 
 
-async def test_a_reading_that_cannot_be_stored_keeps_nothing_from_being_deleted(shelf: Shelf) -> None:
-    """A full disk needs deletion most; here a folder stands where the file should be."""
-    (shelf.store.root.parent / CLOCK_FILE).mkdir()
-    old, kept = shelf.put("camera0", timedelta(days=9)), shelf.put("camera0", timedelta(days=1))
-    (shelf.store.root.parent / CLOCK_FILE / "kept").touch()
-    assert await Cleaning(shelf.store, max_age_days=7).cleaner.clean() == [old]
+async def test_a_reading_that_cannot_be_stored_keeps_nothing_from_being_deleted(
+    shelf: Shelf, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A full disk needs deletion most; here a folder stands where the backup of the file should be."""
+    kept = shelf.put("camera0", timedelta(days=1))
+    cleaning = Cleaning(shelf.store, max_age_days=7)
+    assert await cleaning.cleaner.clean() == []
+    (shelf.store.root.parent / f"{CLOCK_FILE}.bak").mkdir()
+    old = shelf.put("camera0", timedelta(days=9))
+    assert await cleaning.cleaner.clean() == [old]
     assert await shelf.ids() == [kept]
+    assert CLOCK_FILE in caplog.text
 
 
 async def test_a_recording_that_ends_starts_a_cleanup(shelf: Shelf) -> None:
