@@ -105,10 +105,22 @@ class _Handlers:
             created_time=stored.note.started_at,
             format=stored.note.format,
             complete=details.is_complete,
-            segments=_segments(stored, details.durations_s),
+            segments=self._segment_files(details),
             reason=details.reason or None,
             download_url=self.download_url("recordings", stored.note.id),
         )
+
+    def _segment_files(self, details: RecordingDetails) -> list[wire.SegmentFile]:
+        recording = details.stored.note.id
+        return [
+            wire.SegmentFile(
+                filename=each.filename,
+                file_size=each.file_size,
+                duration=each.duration,
+                download_url=self.download_url("recordings", f"{recording}/{each.filename}"),
+            )
+            for each in _segments(details.stored, details.durations_s)
+        ]
 
 
 def _segments(stored: StoredRecording, durations_s: Sequence[float]) -> list[wire.SegmentForm]:

@@ -117,7 +117,17 @@ async def test_a_recording_of_several_segments_plays_and_is_downloaded(rig: Rig)
     marks = [mark for each in files for mark in await decoded(each)]
     assert len(files) >= 3
     assert is_gapless(marks)
-    assert await downloads(rig, listed["files"][0]["download_url"]) == [each.read_bytes() for each in files]
+    contents = [each.read_bytes() for each in files]
+    assert await downloads(rig, listed["files"][0]["download_url"]) == contents
+    assert await signed_downloads(rig, info["segments"]) == contents
+
+
+async def signed_downloads(rig: Rig, described: list[dict[str, Any]]) -> list[bytes]:
+    """The files of the segments, by their links alone."""
+    async with httpx.AsyncClient(base_url=rig.agent.http_url) as http:
+        answers = [await http.get(each["download_url"]) for each in described]
+    assert [answer.status_code for answer in answers] == [200] * len(described)
+    return [answer.content for answer in answers]
 
 
 async def downloads(rig: Rig, url: str) -> list[bytes]:

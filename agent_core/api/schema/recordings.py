@@ -15,6 +15,7 @@ __all__ = (
     "RecordingInfo",
     "RecordingStarted",
     "RecordingStopped",
+    "SegmentFile",
     "SegmentForm",
     "StartRecordingParams",
 )
@@ -47,6 +48,10 @@ class SegmentForm(RpcResult):
     filename: str
     file_size: int
     duration: float
+
+
+class SegmentFile(SegmentForm):
+    download_url: str
 
 
 class RecordingStopped(RpcResult):
@@ -91,7 +96,7 @@ class RecordingInfo(RpcResult):
     created_time: Timestamp
     format: RecordingFormat
     complete: bool
-    segments: list[SegmentForm]
+    segments: list[SegmentFile]
     reason: str | None = None
     download_url: str
 
