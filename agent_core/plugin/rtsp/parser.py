@@ -9,12 +9,16 @@ from agent_core.plugin.rtsp.messages import Headers, Interleaved, Message, Reque
 
 __all__ = ("Limits", "RtspParser")
 
+#: A field that goes on in the next line (RFC 2822, 2.2.3).
+_FOLD = re.compile(r"\n[ \t]+")
 _END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
 _REQUEST_LINE = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) (\S+) RTSP/1\.0\Z")
 _STATUS_LINE = re.compile(r"RTSP/1\.0 ([1-9][0-9]{2})(?: (.*))?\Z")
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
 _LENGTH = re.compile(r"[0-9]{1,9}\Z")
 _DOLLAR = 0x24
+#: The `$` of a frame, or the first letter of a method or of `RTSP/1.0`.
+_BEGIN = re.compile(rb"[$A-Za-z]")
 _FRAME_HEAD_BYTES = 4
 
 
@@ -36,6 +40,7 @@ class RtspParser:
     def __init__(self, limits: Limits | None = None) -> None:
         self._limits = limits or Limits()
         self._buffer = bytearray()
+        self._noise_bytes = 0
         self._scanned = 0  # bytes known not to end a head, so that they are not searched again
         self._head: Request | Response | None = None
         self._body_bytes = 0
@@ -74,16 +79,27 @@ class RtspParser:
     def _next(self) -> Message | None:
         if self._head is not None:
             return self._next_body(self._head)
-        self._skip_blank_lines()
+        self._skip_noise()
         if not self._buffer:
             return None
         if self._buffer[0] == _DOLLAR:
             return self._next_frame()
         return self._next_head()
 
-    def _skip_blank_lines(self) -> None:
-        if self._buffer and self._buffer[0] in b"\r\n":
-            self._buffer = self._buffer.lstrip(b"\r\n")
+    def _skip_noise(self) -> None:
+        """Drop bytes that begin no message: blank lines, and the stray bytes that some cameras send between frames."""
+        if self._buffer[:1] == b"$":  # by far the most frequent
+            self._noise_bytes = 0
+            return
+        found = _BEGIN.search(self._buffer)
+        count = found.start() if found else len(self._buffer)
+        self._noise_bytes += count - sum(map(self._buffer[:count].count, b"\r\n"))
+        if count:
+            del self._buffer[:count]
+        if self._noise_bytes > self._limits.head_bytes:
+            raise RtspError(f"Over {self._limits.head_bytes} bytes between two messages belong to neither.")
+        if found:
+            self._noise_bytes = 0
 
     def _next_frame(self) -> Interleaved | None:
         if len(self._buffer) < _FRAME_HEAD_BYTES:
@@ -124,9 +140,10 @@ class RtspParser:
 
 def _parse_head(head: bytes, limits: Limits) -> Request | Response:
     try:
-        first, *rest = head.decode().replace("\r\n", "\n").split("\n")
+        text = head.decode()
     except UnicodeDecodeError:
-        raise RtspError("A message's head is not UTF-8.") from None
+        text = head.decode("latin-1")  # cameras put their names here in any encoding
+    first, *rest = _FOLD.sub(" ", text.replace("\r\n", "\n")).split("\n")
     if len(rest) > limits.header_fields:
         raise RtspError(f"A message has more than {limits.header_fields} header fields.")
     headers = Headers(_fields(rest))

@@ -71,7 +71,7 @@ class MediaDescription:
         """Mapping of the first format; from the table of static types if the description has none."""
         number = self.payload_type
         for value in self.attributes("rtpmap"):
-            found = _RTPMAP.match(value)
+            found = _RTPMAP.match(value.strip())
             if found and int(found[1]) == number:
                 return RtpMap(number, found[2], int(found[3]), int(found[4] or 1))
         static = _STATIC.get(number) if number is not None else None
@@ -104,7 +104,7 @@ class SessionDescription:
         """Parse a description with at least one medium. Unknown lines are kept, because many cameras send some.
 
         Raises:
-            RtspError: the description is over 256 KiB, has no medium or too many, or has a malformed line.
+            RtspError: the description is over 256 KiB, has no medium or too many, or has a malformed one.
         """
         lines = list(_lines(data))
         starts = [index for index, (key, _) in enumerate(lines) if key == "m"]
@@ -136,9 +136,10 @@ def _lines(data: bytes) -> Iterator[tuple[str, str]]:
     except UnicodeDecodeError:
         text = data.decode("latin-1")  # cameras put their names here in any encoding
     for line in re.split(r"[\r\n]+", text.strip("\r\n\0 ")):
-        if len(line) < 2 or line[1] != "=" or "\0" in line:
-            raise RtspError("A line of a session description is not `type=value`.")
-        yield line[0], line[2:]
+        if "\0" in line:
+            raise RtspError("A line of a session description contains a zero byte.")
+        if line[1:2] == "=":  # cameras send other lines as well, such as fields of RTSP
+            yield line[0], line[2:]
 
 
 def _media(lines: list[tuple[str, str]]) -> MediaDescription:

@@ -53,6 +53,19 @@ def test_bare_line_feeds_and_blank_lines_between_messages_are_tolerated() -> Non
     assert found == Request("OPTIONS", "*", Headers([("CSeq", "4"), ("X-Empty", "")]))
 
 
+def test_other_encodings_and_folded_fields_are_tolerated() -> None:
+    (found,) = RtspParser().feed(b"RTSP/1.0 200 OK\r\nServer: Cam\xe9ra\r\nX-Long: a\r\n b\r\n\tc\r\n\r\n")
+    assert found == Response(200, Headers({"Server": "Cam\xe9ra", "X-Long": "a b c"}), reason="OK")
+
+
+@pytest.mark.parametrize("noise", [b"\0\0\0\0", b"\xff\xfe\x80", b"\r\n\0\r\n"])
+def test_stray_bytes_between_messages_are_skipped(noise: bytes) -> None:
+    parser = RtspParser(Limits(head_bytes=len(BYTES)))
+    rounds = len(BYTES)  # so that the noise of all messages together is over the limit of one place
+    data = noise + Interleaved(0, b"x").encode()
+    assert list(parser.feed(data * rounds)) == [Interleaved(0, b"x")] * rounds
+
+
 def test_a_response_without_a_reason_is_one() -> None:
     (found,) = RtspParser().feed(b"RTSP/1.0 200\r\n\r\n")
     assert found == Response(200)
@@ -73,13 +86,13 @@ def test_an_unfinished_message_is_held() -> None:
         (b"OPTIONS * RTSP/1.0\r\nno colon\r\n\r\n", "header line"),
         (b"OPTIONS * RTSP/1.0\r\nA: b\x00\r\n\r\n", "header line"),
         (b"OPTIONS * RTSP/1.0\r\nA: b\rc\r\n\r\n", "header line"),
-        (b"OPTIONS * RTSP/1.0\r\nA: \xff\r\n\r\n", "UTF-8"),
         (b"OPTIONS * RTSP/1.0\r\nContent-Length: -1\r\n\r\n", "one number"),
         (b"OPTIONS * RTSP/1.0\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", "one number"),
         (b"OPTIONS * RTSP/1.0\r\nContent-Length: 999999999\r\n\r\n", "body is over"),
         (b"O" * 20_000, "head is over"),
         (b"OPTIONS * RTSP/1.0\r\n" + b"a: b\r\n" * 101 + b"\r\n", "more than 100"),
-        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\r\n\r\n", "UTF-8"),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfcTLS\r\n\r\n", "first line"),
+        (bytes(20_000), "belong to neither"),
     ],
 )
 def test_what_is_not_rtsp_is_one_clear_error(data: bytes, sentence: str) -> None:

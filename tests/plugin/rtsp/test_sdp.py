@@ -45,6 +45,20 @@ def test_an_rtpmap_of_another_format_or_none_is_not_ours() -> None:
     assert SessionDescription.parse(b"m=application 0 TCP/x webrtc").media[0].rtpmap is None
 
 
+@pytest.mark.parametrize("rtpmap", ["96 H264/90000", " 96 H264/90000", "96  H264/90000 "])
+def test_spaces_around_an_rtpmap_are_tolerated(rtpmap: str) -> None:
+    found = SessionDescription.parse(f"m=video 0 RTP/AVP 96\r\na=rtpmap:{rtpmap}\r\n".encode())
+    assert found.media[0].rtpmap == RtpMap(96, "H264", 90000)
+
+
+def test_a_line_that_is_no_field_is_skipped() -> None:
+    found = SessionDescription.parse(
+        b"v=0\r\nrange:npt=now-\r\nm=video 0 RTP/AVP 26\r\n\r\nx\r\na=control:1\r\n"
+    )
+    assert found.lines == (("v", "0"),)
+    assert found.media[0].control == "1"
+
+
 @pytest.mark.parametrize(
     "data",
     [
