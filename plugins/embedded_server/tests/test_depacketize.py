@@ -16,6 +16,7 @@ def packet(sequence: int, timestamp: int, payload: bytes, *, marker: bool = Fals
 def units(codec: str, *packets: bytes) -> list[tuple[int, tuple[bytes, ...], bool]]:
     depacketizer = Depacketizer(codec)
     found = [unit for data in packets for unit in depacketizer.push(data, NOW)]
+    found += depacketizer.flush()
     return [(unit.timestamp, unit.nalus, unit.key) for unit in found]
 
 
@@ -65,6 +66,68 @@ def test_the_picture_after_a_gap_may_have_lost_its_beginning() -> None:
         packet(6, 36, b"\x41e", marker=True),
     )
     assert [nalus for _, nalus, _ in found] == [(b"\x41a",), (b"\x41e",)]
+
+
+def test_units_without_a_picture_belong_to_the_next() -> None:
+    """Seen with Reolink: the marker on the sets, which have the time of the picture before."""
+    found = units(
+        "H264",
+        packet(0, 0, b"\x09\xf0", marker=True),
+        packet(1, 5, b"\x65\x80a", marker=True),
+        packet(2, 5, b"\x67a", marker=True),
+        packet(3, 5, b"\x68b"),
+        packet(4, 9, b"\x65\x80c", marker=True),
+    )
+    assert found == [
+        (5, (b"\x09\xf0", b"\x65\x80a"), True),
+        (9, (b"\x67a", b"\x68b", b"\x65\x80c"), True),
+    ]
+
+
+def test_sets_after_a_picture_without_marker_belong_to_the_next() -> None:
+    found = units("H264", packet(0, 0, b"\x41\x80a"), packet(1, 0, b"\x67a"), packet(2, 9, b"\x65\x80b"))
+    assert found == [(0, (b"\x41\x80a",), False)]
+    again = units("H264", packet(0, 0, b"\x67a"), packet(1, 9, b"\x65\x80b", marker=True))
+    assert again == [(9, (b"\x67a", b"\x65\x80b"), True)]
+
+
+@pytest.mark.parametrize(
+    ("codec", "first", "second"), [("H264", b"\x41\x80a", b"\x41\x40b"), ("H265", b"\x02\x01\x80", b"\x02\x01\x40")]
+)  # fmt: skip
+def test_a_picture_with_a_marker_on_each_slice_is_one(codec: str, first: bytes, second: bytes) -> None:
+    packets = [packet(number, 0, data, marker=True) for number, data in enumerate((first, second, first))]
+    assert [nalus for _, nalus, _ in units(codec, *packets)] == [(first, second), (first,)]
+
+
+def test_a_marker_inside_a_fragmented_unit_means_nothing() -> None:
+    found = units("H264", packet(0, 0, b"\x7c\x85ab", marker=True), packet(1, 0, b"\x7c\x45cd", marker=True))
+    assert found == [(0, (b"\x65abcd",), True)]
+
+
+@pytest.mark.parametrize(
+    "payloads",
+    [
+        (b"\x67a\0\0\0\1\x68b\0\0\1\x65c\0",),
+        (b"\0\0\0\1\x67a", b"\0\0\1\x68b", b"\0\0\0\1\x65c"),
+        (b"\x7c\x87a\0\0", b"\x7c\x07\0\1\x68b\0\0", b"\x7c\x47\1\x65c"),
+        (b"\x1c\x80\0\0\1\x67a", b"\x1c\x40\0\0\1\x68b\0\0\1\x65c"),
+        (b"\x78\x00\x02\x67a\x00\x08\x68b\0\0\0\1\x65c",),
+    ],
+)
+def test_start_codes_inside_payloads_separate_units(payloads: tuple[bytes, ...]) -> None:
+    packets = [packet(number, 0, data) for number, data in enumerate(payloads)]
+    packets.append(packet(len(payloads), 9, b"\x41d"))
+    assert units("H264", *packets) == [(0, (b"\x67a", b"\x68b", b"\x65c"), True)]
+
+
+def test_a_truncated_aggregate_is_a_damaged_picture() -> None:
+    assert units("H264", packet(0, 0, b"\x78\x00\x02\x41a\x00\x09\x41b", marker=True)) == []
+
+
+def test_many_units_without_a_picture_are_not_kept_for_ever() -> None:
+    packets = [packet(number, number, b"\x06" + bytes([1 + number % 255])) for number in range(5000)]
+    ((_, nalus, _),) = units("H264", *packets, packet(5000, 5000, b"\x65\x80", marker=True))
+    assert len(nalus) < 100
 
 
 def test_numbers_and_times_wrap() -> None:

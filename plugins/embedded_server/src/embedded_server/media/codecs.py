@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from agent_core.plugin.rtsp import MediaDescription
 from embedded_server.config.gotext import Json
-from embedded_server.media import h264, h265
+from embedded_server.media import h264, h265, nal
 
 __all__ = ("Codec", "codec_of")
 
@@ -89,10 +89,15 @@ def codec_of(media: MediaDescription) -> Codec:
 
 
 def _sets(name: str, media: MediaDescription) -> tuple[bytes, ...]:
+    """Return the parameter sets of the description; empty if one is missing, unreadable or too long to store."""
     texts = [text for key in _SETS.get(name, ()) for text in media.fmtp.get(key, "").split(",") if text]
+    found: dict[int, bytes] = {}
     try:
-        sets = tuple(base64.b64decode(text, validate=True) for text in texts)
+        for text in texts:
+            # Cameras leave out the padding, and put start codes before the sets.
+            data = base64.b64decode(text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4), validate=True)
+            found |= {nal.nalu_type(name, unit): unit for unit in nal.split(name, data)}
     except ValueError:  # not Base64
         return ()
-    complete = len(sets) == (2 if name == "H264" else 3) and all(sets)
-    return sets if complete else ()
+    sets = tuple(found.get(kind, b"") for kind in nal.SETS.get(name, ()))
+    return sets if all(0 < len(each) <= nal.MAX_SET_BYTES for each in sets) else ()

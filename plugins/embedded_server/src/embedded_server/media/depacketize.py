@@ -4,28 +4,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from embedded_server.media import rtp
+from embedded_server.media import nal, rtp
 
-__all__ = ("AccessUnit", "Depacketizer", "is_key_nalu", "nalu_type")
+__all__ = ("AccessUnit", "Depacketizer")
 
-_H264_KEY = frozenset((5,))
-_H265_KEY = frozenset((16, 17, 18, 19, 20, 21))
 _MAX_UNIT_BYTES = 16 << 20
-
-
-def nalu_type(codec: str, nalu: bytes) -> int:
-    return nalu[0] & 0x1F if codec == "H264" else (nalu[0] >> 1) & 0x3F
-
-
-def is_key_nalu(codec: str, nalu: bytes) -> bool:
-    return nalu_type(codec, nalu) in (_H264_KEY if codec == "H264" else _H265_KEY)
+#: Units without a picture that are kept for the next picture; typical are two sets, a delimiter and a supplement.
+_MAX_PREFIX_UNITS = 32
+_MAX_PREFIX_UNIT_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class AccessUnit:
-    """Picture. `timestamp` is in units of the RTP clock, unwrapped, from the first packet of the stream.
+    """Picture with the units that belong to it; at least one of `nalus` is a slice.
 
-    `arrived` is the time of the picture's first packet.
+    `timestamp` is in units of the RTP clock, unwrapped, from the first packet of the stream. `arrived` is the time of
+    the picture's first packet.
     """
 
     timestamp: int
@@ -37,7 +31,9 @@ class AccessUnit:
 class Depacketizer:
     """Assembler of pictures, which drops pictures with a lost packet.
 
-    A picture is complete when its last packet or the first packet of the next one arrives.
+    The marker bit and the time stamps of senders are hints: cameras set the marker on parameter sets, or on each slice,
+    and give parameter sets the time of the picture before. A picture is therefore complete when the first unit of the
+    next one arrives, and units without a slice are kept for the picture that follows.
 
     Args:
         codec: `H264` or `H265`.
@@ -47,91 +43,127 @@ class Depacketizer:
     def __init__(self, codec: str, *, midway: bool = False) -> None:
         self._codec = codec
         self._nalus: list[bytes] = []
+        self._prefix: tuple[bytes, ...] = ()
         self._fragment: bytearray | None = None
         self._size_bytes = 0
         self._damaged = midway
+        self._has_slice = False
+        self._marked = False
         self._sequence: int | None = None
         self._raw_timestamp: int | None = None
         self._timestamp = 0
         self._arrived: datetime | None = None
 
     def push(self, data: bytes, arrived: datetime) -> Iterator[AccessUnit]:
+        """Take a packet, and return the pictures that it proves to be complete."""
         packet = rtp.parse(data)
         if packet is None or not packet.payload:
             return
         lost = self._sequence is not None and packet.sequence != (self._sequence + 1) & 0xFFFF
         self._sequence = packet.sequence
-        self._damaged |= lost
-        if self._raw_timestamp is not None and packet.timestamp != self._raw_timestamp:
+        self._damaged |= lost and not self._marked
+        moved = self._raw_timestamp is not None and packet.timestamp != self._raw_timestamp
+        if moved or (lost and self._marked):
             yield from self._finish()
             self._damaged = lost  # the lost packet may have begun the new picture
-        self._advance(packet.timestamp, arrived)
-        self._take(packet.payload)
-        if packet.marker:
+        self._advance(packet.timestamp)
+        self._size_bytes += len(packet.payload)
+        for nalu in self._units(packet.payload):
+            yield from self._add(nalu, arrived)
+        self._arrived = self._arrived or arrived
+        if packet.marker and self._fragment is None:
+            self._marked = True  # until the next whole unit shows which picture it belongs to
+
+    def flush(self) -> Iterator[AccessUnit]:
+        """Return the last picture, when no packet follows; without a marker it may be incomplete and is dropped."""
+        if self._marked:
             yield from self._finish()
 
-    def _advance(self, raw: int, arrived: datetime) -> None:
+    def _finish(self) -> Iterator[AccessUnit]:
+        torn = self._fragment is not None and not self._marked
+        nalus, damaged, arrived, has_slice = (
+            self._nalus,
+            self._damaged or torn,
+            self._arrived,
+            self._has_slice,
+        )
+        self._nalus, self._fragment, self._arrived, self._size_bytes = [], None, None, 0
+        self._damaged = self._has_slice = self._marked = False
+        if not has_slice:
+            self._keep(nalus)
+            return
+        prefix, self._prefix = self._prefix, ()
+        if not damaged and arrived is not None:
+            key = any(nal.is_key(self._codec, nalu) for nalu in nalus)
+            yield AccessUnit(self._timestamp, (*prefix, *nalus), key, arrived)
+        else:
+            self._keep([*prefix, *nalus])
+
+    def _keep(self, nalus: list[bytes]) -> None:
+        """Keep the units that belong to the next picture; parameter sets of a damaged one are still in force."""
+        kept = [
+            nalu
+            for nalu in nalus
+            if nal.precedes_picture(self._codec, nalu) and len(nalu) <= _MAX_PREFIX_UNIT_BYTES
+        ]
+        self._prefix = (*self._prefix, *kept)[-_MAX_PREFIX_UNITS:]
+
+    def _advance(self, raw: int) -> None:
         if self._raw_timestamp is not None:
             step = (raw - self._raw_timestamp) & 0xFFFF_FFFF
             self._timestamp += step - (1 << 32) if step >= 1 << 31 else step
         self._raw_timestamp = raw
-        if self._arrived is None:
-            self._arrived = arrived
 
-    def _finish(self) -> Iterator[AccessUnit]:
-        nalus, damaged, arrived = (
-            tuple(self._nalus),
-            self._damaged or self._fragment is not None,
-            self._arrived,
-        )
-        self._nalus, self._fragment, self._damaged, self._arrived, self._size_bytes = [], None, False, None, 0
-        if nalus and not damaged and arrived is not None:
-            key = any(is_key_nalu(self._codec, nalu) for nalu in nalus)
-            yield AccessUnit(self._timestamp, nalus, key, arrived)
+    def _add(self, nalu: bytes, arrived: datetime) -> Iterator[AccessUnit]:
+        ended = self._marked and not nal.continues_picture(self._codec, nalu)
+        if ended or (self._has_slice and nal.begins_picture(self._codec, nalu)):
+            yield from self._finish()
+        self._arrived = self._arrived or arrived
+        self._nalus.append(nalu)
+        self._has_slice |= nal.is_slice(self._codec, nalu)
+        self._marked = False
 
-    def _take(self, payload: bytes) -> None:
-        self._size_bytes += len(payload)
+    def _units(self, payload: bytes) -> Iterator[bytes]:
+        """Return the units that the packet completes."""
         if self._size_bytes > _MAX_UNIT_BYTES:
             self._damaged = True
             self._nalus, self._fragment = [], None
             return
-        if self._codec == "H264":
-            self._take_h264(payload)
-        else:
-            self._take_h265(payload)
+        units = self._h264_units(payload) if self._codec == "H264" else self._h265_units(payload)
+        for unit in units:
+            yield from nal.split(self._codec, unit)
 
-    def _take_h264(self, payload: bytes) -> None:
+    def _h264_units(self, payload: bytes) -> Iterator[bytes]:
         kind = payload[0] & 0x1F
-        if 1 <= kind <= 23:
-            self._nalus.append(payload)
+        if kind <= 23:  # 0 begins a start code
+            yield payload
         elif kind == 24:
-            self._split(payload, 1)
+            yield from self._aggregated(payload, 1)
         elif kind == 28 and len(payload) > 2:
             head = bytes([payload[0] & 0xE0 | payload[1] & 0x1F])
-            self._take_fragment(payload[1], head, payload[2:])
+            yield from self._assembled(payload[1], head, payload[2:])
         else:
             self._damaged = True
 
-    def _take_h265(self, payload: bytes) -> None:
-        kind = nalu_type("H265", payload)
+    def _h265_units(self, payload: bytes) -> Iterator[bytes]:
+        kind = nal.nalu_type("H265", payload)
         if kind < 48:
-            self._nalus.append(payload)
+            yield payload
         elif kind == 48:
-            self._split(payload, 2)
+            yield from self._aggregated(payload, 2)
         elif kind == 49 and len(payload) > 3:
             head = bytes([payload[0] & 0x81 | (payload[2] & 0x3F) << 1, payload[1]])
-            self._take_fragment(payload[2], head, payload[3:])
+            yield from self._assembled(payload[2], head, payload[3:])
         else:
             self._damaged = True
 
-    def _split(self, payload: bytes, start: int) -> None:
-        while start + 2 < len(payload):
-            size = int.from_bytes(payload[start : start + 2], "big")
-            if size and start + 2 + size <= len(payload):
-                self._nalus.append(payload[start + 2 : start + 2 + size])
-            start += 2 + size
+    def _aggregated(self, payload: bytes, start: int) -> Iterator[bytes]:
+        for unit, complete in nal.aggregated(payload, start):
+            self._damaged |= not complete
+            if complete:
+                yield unit
 
-    def _take_fragment(self, flags: int, head: bytes, data: bytes) -> None:
+    def _assembled(self, flags: int, head: bytes, data: bytes) -> Iterator[bytes]:
         if flags & 0x80:
             self._fragment = bytearray(head)
         if self._fragment is None:
@@ -139,5 +171,5 @@ class Depacketizer:
             return
         self._fragment += data
         if flags & 0x40:
-            self._nalus.append(bytes(self._fragment))
-            self._fragment = None
+            unit, self._fragment = bytes(self._fragment), None
+            yield unit

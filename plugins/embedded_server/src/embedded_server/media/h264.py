@@ -2,13 +2,17 @@
 
 from dataclasses import dataclass
 
-__all__ = ("MAX_SIDE", "BitReader", "BitstreamError", "Sps", "parse_sps", "without_emulation")
+__all__ = ("MAX_SIDE", "BitReader", "BitstreamError", "Sps", "is_b_slice", "parse_sps", "without_emulation")
 
 #: Profiles whose sets have the chroma and scaling fields (7.3.2.1.1).
 _HIGH = frozenset((100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135))
 _PROFILES = {66: "Baseline", 77: "Main", 88: "Extended", 100: "High", 110: "High 10", 122: "High 4:2:2"}
 _PROFILES |= {244: "High 4:4:4 Predictive"}
 _EXTENDED_ASPECT = 255
+#: `slice_type` of slices that predict from two lists (table 7-6), the second value if all slices of the picture do.
+_B_SLICES = (1, 6)
+#: First bytes of a slice, with its first two numbers.
+_SLICE_HEAD_BYTES = 12
 #: Pixels; far more than level 6.2 allows.
 MAX_SIDE = 32_768
 
@@ -80,6 +84,16 @@ class Sps:
     def level(self) -> str:
         whole, tenth = divmod(self.level_idc, 10)
         return f"{whole}.{tenth}" if tenth else str(whole)
+
+
+def is_b_slice(nalu: bytes) -> bool:
+    """Return whether a slice (7.3.3) may belong to a picture that is shown before pictures decoded earlier."""
+    reader = BitReader(nalu[1:_SLICE_HEAD_BYTES])
+    try:
+        reader.unsigned()
+        return reader.unsigned() in _B_SLICES
+    except BitstreamError:
+        return False
 
 
 def parse_sps(nalu: bytes) -> Sps:

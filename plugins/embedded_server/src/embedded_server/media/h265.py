@@ -11,7 +11,14 @@ _PROFILES = {1: "Main", 2: "Main 10", 3: "Main Still Picture", 4: "Rext"}
 
 @dataclass(frozen=True, slots=True)
 class Sps:
-    """Sequence parameter set; a container copies the 12 bytes of `profile_tier_level`, bit depths are minus 8."""
+    """Sequence parameter set.
+
+    Attributes:
+        profile_tier_level: the 12 bytes that a container copies.
+        luma_depth: bit depth minus 8, as `chroma_depth`.
+        reorder_frames: the most pictures that may precede a picture in decoding order and follow it in output order;
+            None if the set is truncated before this number.
+    """
 
     width: int
     height: int
@@ -21,6 +28,7 @@ class Sps:
     chroma_depth: int
     sub_layers: int
     nested: bool
+    reorder_frames: int | None = None
 
     @property
     def profile(self) -> str:
@@ -57,7 +65,22 @@ def parse_sps(nalu: bytes) -> Sps:
     depths = reader.unsigned(), reader.unsigned()
     if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE) or chroma > 3 or max(depths) > 7:
         raise BitstreamError("A parameter set has impossible values.")
-    return Sps(width, height, profile, chroma, *depths, sub_layers + 1, nested)
+    reorder = _reorder(reader, sub_layers)
+    return Sps(width, height, profile, chroma, *depths, sub_layers + 1, nested, reorder)
+
+
+def _reorder(reader: BitReader, sub_layers: int) -> int | None:
+    """Return `sps_max_num_reorder_pics` of the highest sub-layer."""
+    try:
+        reader.unsigned()
+        reorder = 0
+        for _ in range(sub_layers + 1 if reader.flag() else 1):
+            reader.unsigned()
+            reorder = reader.unsigned()
+            reader.unsigned()
+    except BitstreamError:
+        return None
+    return min(reorder, 16)
 
 
 def _skip_sub_layers(reader: BitReader, count: int) -> None:

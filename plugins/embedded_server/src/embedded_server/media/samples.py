@@ -2,20 +2,18 @@
 
 import heapq
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from embedded_server.media import h264
-from embedded_server.media.depacketize import AccessUnit, nalu_type
+from embedded_server.media import h264, h265, nal
+from embedded_server.media.depacketize import AccessUnit
+from embedded_server.media.timeline import Timeline
 
 __all__ = ("Sample", "Sampler")
 
-#: Types of the parameter sets, and of units that no container stores (delimiters, filler), by codec.
-_SETS = {"H264": (7, 8), "H265": (32, 33, 34)}
+#: Types of units that no container stores (delimiters, filler), by codec.
 _NOISE = {"H264": (9, 12), "H265": (35, 38)}
-#: A container has 16 bits for the length of a set; typical sets have about 50 bytes.
-_MAX_SET_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +30,13 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
-class _Timed:
-    unit: AccessUnit
-    dts: int
+class _Picture:
+    """Picture without the units that a container stores elsewhere or not at all; `time` is that of presentation."""
+
+    time: int
+    nalus: tuple[bytes, ...]
+    key: bool
+    arrived: datetime
     sets: tuple[bytes, ...]
 
 
@@ -43,24 +45,34 @@ class Sampler:
 
     RTP carries presentation times only: the n-th picture in decoding order gets the n-th smallest of them as decoding
     time. A picture is returned when the next one is known, because that determines its duration.
+
+    Args:
+        sets: the parameter sets known so far; each may be empty.
+        warn: is called with a sentence about times that had to be corrected.
     """
 
-    def __init__(self, codec: str, sets: tuple[bytes, ...], clock_rate_hz: int) -> None:
+    def __init__(
+        self, codec: str, sets: tuple[bytes, ...], clock_rate_hz: int, warn: Callable[[str], None]
+    ) -> None:
         self._codec = codec
-        self._sets = sets
-        self._reorder_frames = _reorder_frames(codec, sets)
-        self._waiting: deque[tuple[AccessUnit, tuple[bytes, ...]]] = deque()
+        self._sets = sets or (b"",) * len(nal.SETS[codec])
+        self._reorder_frames = _reorder_frames(codec, self._sets)
+        self._timeline = Timeline(clock_rate_hz, warn)
+        self._waiting: deque[_Picture] = deque()
         self._times: list[int] = []
-        self._held: _Timed | None = None
+        self._held: tuple[_Picture, int] | None = None
         self._last_duration = clock_rate_hz // 30
 
     def push(self, unit: AccessUnit) -> Iterator[Sample]:
         self._learn(unit)
         if not self._waiting and self._held is None and not unit.key:
             return
-        self._waiting.append((unit, self._sets))
-        heapq.heappush(self._times, unit.timestamp)
-        if len(self._waiting) > self._reorder_frames:
+        time = self._timeline.place(unit.timestamp, unit.arrived, may_go_back=self._may_go_back(unit))
+        unwanted = nal.SETS[self._codec] + _NOISE[self._codec]
+        nalus = tuple(nalu for nalu in unit.nalus if nal.nalu_type(self._codec, nalu) not in unwanted)
+        self._waiting.append(_Picture(time, nalus, unit.key, unit.arrived, self._sets))
+        heapq.heappush(self._times, time)
+        while len(self._waiting) > (self._reorder_frames or 0):
             yield from self._release()
 
     def flush(self) -> Iterator[Sample]:
@@ -68,41 +80,45 @@ class Sampler:
         while self._waiting:
             yield from self._release()
         if self._held is not None:
-            yield self._sample(self._held, self._last_duration)
+            yield _sample(*self._held, self._last_duration)
             self._held = None
 
     def _release(self) -> Iterator[Sample]:
-        unit, sets = self._waiting.popleft()
+        picture = self._waiting.popleft()
         dts = heapq.heappop(self._times)
-        held, self._held = self._held, None
-        if held is not None:
-            dts = max(dts, held.dts + 1)
-            self._last_duration = dts - held.dts
-            yield self._sample(held, self._last_duration)
-        self._held = _Timed(unit, dts, sets)
+        if self._held is not None:
+            held, held_dts = self._held
+            dts = max(dts, held_dts + 1)
+            self._last_duration = dts - held_dts
+            yield _sample(held, held_dts, self._last_duration)
+        self._held = (picture, dts)
 
-    def _sample(self, timed: _Timed, duration: int) -> Sample:
-        unit = timed.unit
-        unwanted = _SETS[self._codec] + _NOISE[self._codec]
-        nalus = tuple(nalu for nalu in unit.nalus if nalu_type(self._codec, nalu) not in unwanted)
-        return Sample(timed.dts, unit.timestamp, duration, nalus, unit.key, unit.arrived, timed.sets)
+    def _may_go_back(self, unit: AccessUnit) -> bool:
+        if self._reorder_frames is None and self._codec == "H264":
+            return any(nal.is_slice("H264", nalu) and h264.is_b_slice(nalu) for nalu in unit.nalus)
+        return self._reorder_frames != 0
 
     def _learn(self, unit: AccessUnit) -> None:
-        kinds = _SETS[self._codec]
-        sets = list(self._sets) or [b""] * len(kinds)
+        kinds = nal.SETS[self._codec]
+        sets = list(self._sets)
         for nalu in unit.nalus:
-            if (kind := nalu_type(self._codec, nalu)) in kinds and len(nalu) <= _MAX_SET_BYTES:
+            if (kind := nal.nalu_type(self._codec, nalu)) in kinds and len(nalu) <= nal.MAX_SET_BYTES:
                 sets[kinds.index(kind)] = nalu
-        if tuple(sets) != self._sets and all(sets):
+        if tuple(sets) != self._sets:
             self._sets = tuple(sets)
             self._reorder_frames = _reorder_frames(self._codec, self._sets)
 
 
-def _reorder_frames(codec: str, sets: tuple[bytes, ...]) -> int:
-    """Return the number of reordered pictures, 0 if unknown: cameras do not reorder, and waiting would delay the file."""
-    if codec != "H264" or not sets:
-        return 0
+def _sample(picture: _Picture, dts: int, duration: int) -> Sample:
+    return Sample(dts, picture.time, duration, picture.nalus, picture.key, picture.arrived, picture.sets)
+
+
+def _reorder_frames(codec: str, sets: tuple[bytes, ...]) -> int | None:
+    """Return the number of reordered pictures; None if unknown.
+
+    Pictures do not wait for an unknown number: cameras do not reorder, and waiting would delay the file.
+    """
     try:
-        return h264.parse_sps(sets[0]).reorder_frames or 0
+        return (h264.parse_sps(sets[0]) if codec == "H264" else h265.parse_sps(sets[1])).reorder_frames
     except h264.BitstreamError:
-        return 0
+        return None

@@ -8,14 +8,15 @@ from typing import Protocol
 from agent_core.plugin import Clock
 from agent_core.plugin.rtsp import MediaDescription, RtpInfo, SessionDescription
 from embedded_server.config.gotext import Json
-from embedded_server.media import rtp
+from embedded_server.media import nal, rtp
 from embedded_server.media.codecs import Codec, codec_of
 
 __all__ = ("Sink", "Stream", "Track")
 
 #: Bit that marks the last packet of a picture (RFC 6184, section 5.1).
 _MARKER = 0x80
-_SPS_H264, _PPS_H264, _STAP_A = 7, 8, 24
+#: Types of packets with several units, and where those begin.
+_AGGREGATION = {"H264": (24, 1), "H265": (48, 2)}
 
 
 class Sink(Protocol):
@@ -44,7 +45,7 @@ class Track:
         self._last_timestamp = int.from_bytes(packet[4:8], "big")
         self._last_s = now_s
         self.between_pictures = bool(packet[1] & _MARKER)
-        if self.codec.name == "H264":
+        if self.codec.is_video:
             self._learn(packet)
 
     def _learn(self, packet: bytes) -> None:
@@ -52,22 +53,23 @@ class Track:
         offset = 12 + 4 * (packet[0] & 0x0F)
         if packet[0] & 0x10 or len(packet) <= offset:
             return
-        kind = packet[offset] & 0x1F
-        if kind in (_SPS_H264, _PPS_H264):
-            self._learn_set(kind, packet[offset:])
-        elif kind == _STAP_A:
-            position = offset + 1
-            while position + 2 < len(packet):
-                size = int.from_bytes(packet[position : position + 2], "big")
-                nalu = packet[position + 2 : position + 2 + size]
-                if nalu and nalu[0] & 0x1F in (_SPS_H264, _PPS_H264):
-                    self._learn_set(nalu[0] & 0x1F, nalu)
-                position += 2 + size
+        name = self.codec.name
+        kind = nal.nalu_type(name, packet[offset : offset + 1])
+        aggregation, start = _AGGREGATION[name]
+        if kind == aggregation:
+            for unit, complete in nal.aggregated(packet[offset:], start):
+                self._learn_sets(unit if complete else b"")
+        elif kind in nal.SETS[name] or packet[offset : offset + 3] in (b"\0\0\0", b"\0\0\1"):
+            self._learn_sets(packet[offset:])
 
-    def _learn_set(self, kind: int, nalu: bytes) -> None:
-        sets = list(self.codec.parameter_sets or (b"", b""))
-        sets[kind - _SPS_H264] = nalu
-        if tuple(sets) != self.codec.parameter_sets:
+    def _learn_sets(self, data: bytes) -> None:
+        kinds = nal.SETS[self.codec.name]
+        sets = list(self.codec.parameter_sets or (b"",) * len(kinds))
+        for nalu in nal.split(self.codec.name, data):
+            kind = nal.nalu_type(self.codec.name, nalu)
+            if kind in kinds and len(nalu) <= nal.MAX_SET_BYTES:
+                sets[kinds.index(kind)] = nalu
+        if any(sets) and tuple(sets) != self.codec.parameter_sets:
             self.codec = self.codec.with_sets(tuple(sets))
 
     def info(self, base: str, now_s: float) -> RtpInfo:

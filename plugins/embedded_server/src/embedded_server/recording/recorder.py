@@ -6,10 +6,11 @@ end of a file are then exactly those of the API, nothing is probed, and no separ
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
@@ -17,7 +18,7 @@ import anyio
 from agent_core.plugin import WorkerPool
 from embedded_server.config.gotext import Json, parse_duration, parse_size
 from embedded_server.faults import Faults
-from embedded_server.media.depacketize import Depacketizer
+from embedded_server.media.depacketize import AccessUnit, Depacketizer
 from embedded_server.media.fmp4 import Fmp4
 from embedded_server.media.h264 import BitstreamError
 from embedded_server.media.mpegts import MpegTs
@@ -39,6 +40,8 @@ _MAX_REORDER_S = 10.0
 #: Packets that may wait for the disk; MediaMTX allows 512 per reader, too few for a 4K key frame.
 _QUEUE_PACKETS = 4096
 _CLOSE_S = 3.0
+#: Packets come, but no file: most cameras send a key picture every one to four seconds.
+_NOTHING_YET_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,31 @@ class RecordSettings:
 
 class _RecordingFailed(Exception):
     """Failure of the recording; the message is for the log and names no file."""
+
+
+@dataclass(slots=True)
+class _Search:
+    """Search for the picture with which a recording can begin; `overdue` says once why there is none."""
+
+    since: datetime | None = None
+    pictures: int = 0
+    keys: int = 0
+    said: bool = field(default=False, init=False)
+
+    def saw(self, unit: AccessUnit) -> None:
+        self.pictures += 1
+        self.keys += unit.key
+
+    def overdue(self, now: datetime) -> str | None:
+        self.since = self.since or now
+        if self.said or (now - self.since).total_seconds() < _NOTHING_YET_S:
+            return None
+        self.said = True
+        if not self.pictures:
+            return "packets arrive, but no complete picture"
+        return (
+            "pictures arrive, but no parameter sets" if self.keys else "pictures arrive, but no key picture"
+        )
 
 
 class _Segment:
@@ -189,18 +217,25 @@ class Recorder:
     async def _until_failure(self, track: Track, *, midway: bool) -> bool:
         """Record until `stop` or a failure; return whether it was a failure."""
         depacketizer = Depacketizer(track.codec.name, midway=midway)
-        sampler = Sampler(track.codec.name, track.codec.parameter_sets, track.codec.clock_rate_hz)
+        codec, warn = track.codec, partial(self._warn, "%s")
+        sampler = Sampler(codec.name, codec.parameter_sets, codec.clock_rate_hz, warn)
+        search = _Search()
+        rest: Iterable[Sample] = _rest(depacketizer, sampler)
         try:
             async for packet, arrived in self._receive:
                 for unit in depacketizer.push(packet, arrived):
+                    search.saw(unit)
                     for sample in sampler.push(unit):
                         await self._take(sample, track)
+                if self._segment is None and (why := search.overdue(arrived)):
+                    self._warn("nothing is recorded yet: %s", why)
         except (OSError, BitstreamError, _RecordingFailed) as error:
+            rest = ()
             await self._fail(error)
             return True
         finally:
             with anyio.CancelScope(shield=True):
-                await self._finish(sampler, track)
+                await self._finish(rest, track)
         return False
 
     async def _take(self, sample: Sample, track: Track) -> None:
@@ -219,18 +254,17 @@ class Recorder:
                 self._segment = None
                 await segment.close()
         if self._segment is None:
-            if not sample.key:
+            if not sample.key or not all(sample.sets):
                 return
             self._segment = _Segment(sample, track, self._settings, self._faults)
         await self._segment.add(sample)
 
-    async def _finish(self, sampler: Sampler, track: Track) -> None:
+    async def _finish(self, rest: Iterable[Sample], track: Track) -> None:
         """Write the pictures that still wait and complete the file, with a time-out for a hanging disk."""
         with suppress(OSError, BitstreamError, _RecordingFailed), anyio.move_on_after(_CLOSE_S):
             try:
-                if self._segment is not None:
-                    for sample in sampler.flush():
-                        await self._take(sample, track)
+                for sample in rest:
+                    await self._take(sample, track)
             finally:
                 segment, self._segment = self._segment, None
                 if segment is not None:
@@ -252,3 +286,10 @@ class Recorder:
 
     def _warn(self, message: str, *values: object) -> None:
         _log.warning(f"[path %s] [recorder] {message}", self._name, *values)
+
+
+def _rest(depacketizer: Depacketizer, sampler: Sampler) -> Iterator[Sample]:
+    """Return the pictures that wait for the next packet."""
+    for unit in depacketizer.flush():
+        yield from sampler.push(unit)
+    yield from sampler.flush()
