@@ -1,8 +1,8 @@
 """Operations of the media tests on a server, its API and FFmpeg."""
 
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -113,6 +113,18 @@ class Media:
     def started(self, file: Path) -> float:
         """Return the start in the name of the file, in seconds since the epoch."""
         return datetime.strptime(file.stem, "%Y-%m-%d_%H-%M-%S-%f").replace(tzinfo=UTC).timestamp()
+
+
+@pytest.fixture
+def media_of() -> Callable[[Any], AbstractAsyncContextManager[Media]]:
+    """Return a function that makes the same for a server that is not under test by parameter."""
+
+    @asynccontextmanager
+    async def make(server: Any) -> AsyncIterator[Media]:
+        async with httpx.AsyncClient(base_url=server.api_url, timeout=15) as api:
+            yield Media(server, api)
+
+    return make
 
 
 @pytest.fixture

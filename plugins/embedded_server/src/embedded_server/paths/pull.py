@@ -1,40 +1,28 @@
 """Pulled source of a path: a stream from another RTSP server, over TCP."""
 
+import ipaddress
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Protocol
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 import anyio
-from anyio.abc import ByteStream
+from anyio.abc import SocketAttribute, SocketStream
 
-from agent_core.plugin.rtsp import (
-    Credentials,
-    Headers,
-    Interleaved,
-    Message,
-    Request,
-    Response,
-    RtspError,
-    RtspParser,
-    SessionDescription,
-    SessionId,
-    Transport,
-    answer,
-    control_url,
-)
+from agent_core.plugin.rtsp import Credentials, RtspError, SessionDescription
 from embedded_server.context import ServerContext
 from embedded_server.media.stream import Stream
+from embedded_server.paths.camera_client import CameraClient, PullFailed, Redirected
 
-__all__ = ("RtspSource",)
+__all__ = ("RtspSource", "may_redirect")
 
 _log = logging.getLogger("camera_agent.embedded_server")
 
 _RETRY_S = 5.0
 _TIMEOUT_S = 10.0
-_KEEP_ALIVE_S = 25.0
+_RTSP_PORT = 554
 
 
 class _Path(Protocol):
@@ -46,10 +34,6 @@ class _Path(Protocol):
     def set_available(self, description: SessionDescription) -> Stream: ...
 
     def set_not_available(self) -> None: ...
-
-
-class _PullFailed(Exception):
-    """Failure of the other server; the message has no address and no credentials."""
 
 
 class RtspSource:
@@ -82,122 +66,109 @@ class RtspSource:
                     anyio.EndOfStream,
                     anyio.BrokenResourceError,
                     RtspError,
-                    _PullFailed,
+                    PullFailed,
                 ) as error:
-                    detail = (
-                        str(error) if isinstance(error, (RtspError, _PullFailed)) else type(error).__name__
-                    )
                     _log.warning(
                         "[path %s] the source failed, trying again in %.0f s: %s",
                         self._path.name,
                         _RETRY_S,
-                        detail,
+                        _detail(error),
                     )
                 if not scope.cancel_called:
                     self._path.set_not_available()
                 await self._context.clock.sleep(_RETRY_S)
 
     async def _pull(self) -> None:
-        async with _connection(self._url) as connection:
-            with anyio.fail_after(_TIMEOUT_S):
-                description = await connection.describe()
-                await connection.play(description)
-            stream = self._path.set_available(description)
-            await connection.relay(stream)
+        at = _address(self._url)
+        try:
+            async with _connection(at) as connection:
+                origin = _remote(connection)
+                await self._relay(connection, at)
+        except Redirected as redirected:
+            target = _address(redirected.location)
+            if (target.hostname, target.port) == (at.hostname, at.port):
+                target = target._replace(netloc=at.netloc)  # with its credentials, which no other server gets
+            else:
+                target = target._replace(netloc=target.netloc.rpartition("@")[2])
+            async with _connection(target) as connection:
+                if not may_redirect(origin, _remote(connection), _local(connection)):
+                    raise PullFailed("the server redirects to an address that it may not name") from None
+                await self._follow(connection, target)
+
+    async def _follow(self, connection: SocketStream, at: SplitResult) -> None:
+        try:
+            await self._relay(connection, at)
+        except Redirected:
+            raise PullFailed("the server redirects more than once") from None
+
+    async def _relay(self, connection: SocketStream, at: SplitResult) -> None:
+        credentials = None
+        if at.username is not None:
+            credentials = Credentials(unquote(at.username), unquote(at.password or ""))
+        url = urlunsplit(at._replace(netloc=at.netloc.rpartition("@")[2]))
+        client = CameraClient(connection, url, credentials, self._path.name)
+        description = await client.play(await client.describe())
+        await client.relay(self._path.set_available(description))
+
+
+def may_redirect(origin: str, target: str, local: str) -> bool:
+    """Return whether a server at `origin` may send its client on to `target`.
+
+    Any other camera may be named, but no address by which it could not reach a server itself: this host's, from where
+    the agent's own streams can be read, or link-local ones.
+
+    Args:
+        origin: address of the server that redirects.
+        target: address of the server that it names.
+        local: the client's end of the connection to `target`.
+    """
+    if origin == target:
+        return True
+    found = ipaddress.ip_address(target.partition("%")[0])
+    address = (isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped) or found
+    refused = address.is_loopback or address.is_link_local or address.is_unspecified or address.is_multicast
+    return not refused and target != local
+
+
+def _address(url: str) -> SplitResult:
+    """Split an address.
+
+    Raises:
+        PullFailed: it is not one of RTSP.
+    """
+    try:
+        parts = urlsplit(url)
+        has_host = parts.hostname and (parts.port is None or parts.port)
+    except ValueError:
+        raise PullFailed("the address of the source is not a URL") from None
+    if parts.scheme != "rtsp" or not has_host:
+        raise PullFailed("the source has an unsupported kind; only rtsp:// is supported here")
+    return parts
 
 
 @asynccontextmanager
-async def _connection(url: str) -> AsyncIterator["_Connection"]:
-    parts = urlsplit(url)
-    if parts.scheme != "rtsp" or not parts.hostname:
-        raise _PullFailed("the source has an unsupported kind; only rtsp:// is supported here")
-    with anyio.fail_after(_TIMEOUT_S):
-        stream = await anyio.connect_tcp(parts.hostname, parts.port or 554)
+async def _connection(at: SplitResult) -> AsyncIterator[SocketStream]:
+    assert at.hostname is not None  # noqa: S101 - `_address` checks it
+    with anyio.move_on_after(_TIMEOUT_S) as scope:
+        stream = await anyio.connect_tcp(at.hostname, at.port or _RTSP_PORT)
+    if scope.cancelled_caught:
+        raise PullFailed(f"the server does not accept the connection within {_TIMEOUT_S:.0f} s")
     async with stream:
-        credentials = None
-        if parts.username is not None:
-            credentials = Credentials(unquote(parts.username), unquote(parts.password or ""))
-        host = parts.netloc.rpartition("@")[2]
-        yield _Connection(stream, urlunsplit(parts._replace(netloc=host)), credentials)
+        yield stream
 
 
-class _Connection:
-    """RTSP client with the requests that pulling needs."""
+def _remote(connection: SocketStream) -> str:
+    return str(connection.extra(SocketAttribute.remote_address)[0])  # noqa: S610 - not Django
 
-    def __init__(self, stream: ByteStream, url: str, credentials: Credentials | None) -> None:
-        self._stream = stream
-        self._url = url
-        self._credentials = credentials
-        self._challenges: tuple[str, ...] = ()
-        self._parser = RtspParser()
-        self._messages: list[Message] = []
-        self._cseq = 0
-        self._session = ""
-        self._base = url
 
-    async def describe(self) -> SessionDescription:
-        response = await self._ask("DESCRIBE", self._url, {"Accept": "application/sdp"})
-        self._base = response.headers.get("Content-Base") or self._url
-        description = SessionDescription.parse(response.body)
-        return SessionDescription(
-            description.lines, tuple(m for m in description.media if m.rtpmap is not None)
-        )
+def _local(connection: SocketStream) -> str:
+    return str(connection.extra(SocketAttribute.local_address)[0])  # noqa: S610 - not Django
 
-    async def play(self, description: SessionDescription) -> None:
-        for index, media in enumerate(description.media):
-            transport = str(Transport(interleaved=(2 * index, 2 * index + 1)))
-            response = await self._ask(
-                "SETUP", control_url(self._base, media.control), {"Transport": transport}
-            )
-            self._session = SessionId.parse(response.headers.get("Session")).id
-        await self._ask("PLAY", control_url(self._base, description.control), {"Range": "npt=0.000-"})
 
-    async def relay(self, stream: Stream) -> None:
-        """Relay packets until the other server ends the stream.
-
-        Keep-alives are sent between packets, which are frequent enough for that.
-
-        Raises:
-            TimeoutError: no packet arrived for ten seconds.
-        """
-        keep_alive_at = anyio.current_time() + _KEEP_ALIVE_S
-        while True:
-            with anyio.fail_after(_TIMEOUT_S):
-                message = await self._next()
-            if isinstance(message, Interleaved) and message.channel < 2 * len(stream.tracks):
-                track, is_control = divmod(message.channel, 2)
-                (stream.rtcp if is_control else stream.rtp)(track, message.payload)
-            if anyio.current_time() >= keep_alive_at:
-                keep_alive_at += _KEEP_ALIVE_S
-                await self._send("OPTIONS", self._url, {})
-
-    async def _ask(self, method: str, url: str, headers: dict[str, str]) -> Response:
-        response = await self._exchange(method, url, headers)
-        if response.status == 401 and self._credentials is not None and not self._challenges:
-            self._challenges = response.headers.all("WWW-Authenticate")
-            response = await self._exchange(method, url, headers)
-        if response.status != 200:
-            raise _PullFailed(f"the server answers {response.status} to {method}")
-        return response
-
-    async def _exchange(self, method: str, url: str, headers: dict[str, str]) -> Response:
-        await self._send(method, url, headers)
-        while True:
-            message = await self._next()
-            if isinstance(message, Response) and message.cseq in ("", str(self._cseq)):
-                return message
-
-    async def _send(self, method: str, url: str, headers: dict[str, str]) -> None:
-        self._cseq += 1
-        fields = {"CSeq": str(self._cseq), "User-Agent": "camera-agent", **headers}
-        if self._session:
-            fields["Session"] = self._session
-        if self._challenges and self._credentials is not None:
-            fields["Authorization"] = answer(self._challenges, self._credentials, method, url)
-        await self._stream.send(Request(method, url, Headers(fields)).encode())
-
-    async def _next(self) -> Message:
-        while not self._messages:
-            self._messages = list(self._parser.feed(await self._stream.receive()))
-            self._messages.reverse()
-        return self._messages.pop()
+def _detail(error: Exception) -> str:
+    """Return the cause without addresses, which may contain credentials."""
+    if isinstance(error, (RtspError, PullFailed)):
+        return str(error)
+    if isinstance(error, (anyio.EndOfStream, anyio.BrokenResourceError)):
+        return "the server closed the connection"
+    return (isinstance(error, OSError) and error.strerror) or type(error).__name__
