@@ -15,6 +15,7 @@ import h11
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import Listener, SocketAttribute, SocketStream, TaskStatus
 
+from embedded_server.connections.peers import Endpoint
 from embedded_server.connections.places import Place, Places, accept_all
 from embedded_server.context import ServerContext
 
@@ -29,8 +30,8 @@ _BODY_LIMIT_BYTES = 1 << 20
 #: before the answer arrives.
 _DROP_LIMIT_BYTES = 256 << 10
 _RECEIVE_BYTES = 65_536
-#: Concurrent connections of other accounts and hosts.
-_MAX_CONNECTIONS = 128
+#: Concurrent connections of other accounts and hosts, and of each of them.
+_MAX_CONNECTIONS, _MAX_OF_ONE_PEER = 128, 64
 _MALFORMED = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n400 Bad Request"
 
 
@@ -101,7 +102,7 @@ class HttpServer:
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Serve until cancelled, which ends the connections."""
         task_status.started()
-        await accept_all(self._listener, Places(_MAX_CONNECTIONS), self._serve)
+        await accept_all(self._listener, Places(_MAX_CONNECTIONS, _MAX_OF_ONE_PEER), self._serve)
 
     def close_connections(self) -> None:
         """End all connections; those that are answering end after the answer."""
@@ -172,7 +173,8 @@ async def _receive_head(protocol: h11.Connection, stream: SocketStream) -> HttpR
     local = stream.extra(SocketAttribute.local_address, None)  # noqa: S610 - not Django
     if peer is None or local is None:  # the client has reset the connection
         return None
-    return _request(event, str(peer[0]), str(local[0]))
+    ends = [Endpoint.of(str(each[0]), int(each[1])).address for each in (peer, local)]
+    return _request(event, *ends)
 
 
 async def _receive_body(

@@ -18,7 +18,7 @@ from anyio.abc import SocketAttribute, SocketStream
 
 from agent_core.plugin import WorkerPool
 
-__all__ = ("Endpoint", "Peers", "owner_by_netlink", "owner_by_table")
+__all__ = ("Endpoint", "Peers", "ends_of", "is_own_account", "owner_by_netlink", "owner_by_table")
 
 _log = logging.getLogger("camera_agent.embedded_server")
 
@@ -61,6 +61,14 @@ class Endpoint:
     @property
     def family(self) -> socket.AddressFamily:
         return socket.AF_INET6 if ":" in self.address else socket.AF_INET
+
+    @property
+    def subscriber(self) -> str:
+        """Part of the address that one client has to itself: the IPv4 address, or the IPv6 network of 64 bits."""
+        address = ipaddress.ip_address(self.address)
+        if address.version == 4 or address.is_link_local or address.is_loopback:
+            return self.address
+        return str(ipaddress.ip_network((self.address, 64), strict=False))
 
     @property
     def packed(self) -> bytes:
@@ -128,27 +136,28 @@ class Peers:
         self._tables = tables
         self._threads = WorkerPool(1)
 
-    async def is_own_account(self, stream: SocketStream) -> bool:
-        """Return whether a process of the agent's own account or of root on this host is at the other end."""
-        ends = _ends(stream)
-        uid = None if ends is None else await self.owner(*ends)
-        return uid is not None and uid in (os.geteuid(), _ROOT)
-
     async def owner(self, client: Endpoint, server: Endpoint) -> int | None:
         """Find the owner of the client's socket; cancelling does not wait for a read that hangs.
-
-        A kernel without the module tcp_diag reports every socket as missing, so the tables are read then as well.
 
         Returns:
             The user id, or None if no process of this host has the socket.
         """
+        found = self.owner_at_once(client, server)
+        return await self.owner_in_tables(client, server) if found is None else found
+
+    def owner_at_once(self, client: Endpoint, server: Endpoint) -> int | None:
+        """Ask the kernel, which answers without waiting; None means unknown."""
         try:
-            found = self._ask(client, server)
+            return self._ask(client, server)
         except OSError as error:
             _log.debug("The kernel does not report the owner of a connection: %s.", error.strerror)
-            found = None
-        if found is not None:
-            return found
+            return None
+
+    async def owner_in_tables(self, client: Endpoint, server: Endpoint) -> int | None:
+        """Search the kernel's tables, as `owner` does if the kernel does not know the socket.
+
+        A kernel without the module tcp_diag reports every socket as missing.
+        """
         try:
             return await self._threads.run_abandonable(_look_up, self._tables, client, server)
         except OSError:
@@ -159,7 +168,12 @@ class Peers:
             return None
 
 
-def _ends(stream: SocketStream) -> tuple[Endpoint, Endpoint] | None:
+def is_own_account(owner: int | None) -> bool:
+    """Return whether the owner of a connection's other end is the agent's own account, or root."""
+    return owner is not None and owner in (os.geteuid(), _ROOT)
+
+
+def ends_of(stream: SocketStream) -> tuple[Endpoint, Endpoint] | None:
     """Return the client's and the server's end; None if the client has already gone."""
     remote = stream.extra(SocketAttribute.remote_address, None)  # noqa: S610 - not Django
     local = stream.extra(SocketAttribute.local_address, None)  # noqa: S610 - not Django

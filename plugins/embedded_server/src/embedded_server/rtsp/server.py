@@ -13,8 +13,8 @@ from embedded_server.rtsp.session import RtspSession
 
 __all__ = ("RtspServer",)
 
-#: Concurrent connections of other accounts and hosts.
-_MAX_CONNECTIONS = 128
+#: Concurrent connections of other accounts and hosts, and of each of them.
+_MAX_CONNECTIONS, _MAX_OF_ONE_PEER = 128, 64
 
 
 class RtspServer:
@@ -29,7 +29,7 @@ class RtspServer:
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Serve until cancelled, which ends the connections."""
         task_status.started()
-        await accept_all(self._listener, Places(_MAX_CONNECTIONS), self._serve)
+        await accept_all(self._listener, Places(_MAX_CONNECTIONS, _MAX_OF_ONE_PEER), self._serve)
 
     async def _serve(self, stream: SocketStream, place: Place) -> None:
         await self._context.guarded(partial(self._converse, stream, place))
