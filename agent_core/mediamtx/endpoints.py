@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
+from urllib.parse import urlsplit
 
 from agent_core.base.errors import PluginError
 from agent_core.base.field_rules import kind_of
@@ -36,7 +37,7 @@ class Endpoints:
         """
         for name in ("api_url", "rtsp_url"):
             url: object = getattr(value, name, None)
-            if not (isinstance(url, str) and "://" in url):
+            if not (isinstance(url, str) and _is_address(url)):
                 raise _wrong(value, f"{name} is not an address")
         from agent_core.plugin.rtsp import Credentials  # here: an agent without a media server never needs it
 
@@ -44,6 +45,15 @@ class Endpoints:
         if credentials is not None and not isinstance(credentials, Credentials):
             raise _wrong(value, "credentials are not Credentials")
         return cls(value.api_url, value.rtsp_url, credentials)
+
+
+def _is_address(url: str) -> bool:
+    try:
+        at = urlsplit(url)
+        at.port  # noqa: B018 - raises if it is not a number
+    except ValueError:
+        return False
+    return bool(at.hostname) or (at.scheme == "unix" and bool(at.path))
 
 
 def _wrong(value: object, fault: str) -> PluginError:

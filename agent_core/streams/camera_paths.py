@@ -66,11 +66,12 @@ class CameraPaths:
         server = self._link.require()
         self._ensured.add(camera.id)
         with suppress(PathDeferred):  # the stream has readers: leave it as it is
-            await server.paths.ensure(camera.id, self._desired(camera))
+            await server.paths.ensure(camera.id, self._desired(camera, server.endpoints.rtsp_url))
         return f"{server.endpoints.rtsp_url}/{camera.id}"
 
-    def _desired(self, camera: Camera) -> PathConf:
-        return self.plan.conf(camera, self._recording.get(camera.id, PathConf(record=False)))
+    def _desired(self, camera: Camera, rtsp_url: str) -> PathConf:
+        recording = self._recording.get(camera.id, PathConf(record=False))
+        return self.plan.conf(camera, recording, rtsp_url=rtsp_url)
 
     async def set_recording(self, camera: Camera, conf: PathConf | None) -> None:
         """Record the camera's path as `conf` says; None stops recording.

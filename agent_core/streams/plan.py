@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Callable
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 from agent_core.base.errors import AgentError, CaptureFailed, Unsupported
 from agent_core.base.models import Camera, CameraStatus, FrameSocket, MediaInput, Url
@@ -21,8 +22,9 @@ __all__ = (
     "recording_conf",
 )
 
+_LOOPBACK = "127.0.0.1"
 #: The server expands $RTSP_PORT and $MTX_PATH in every argument, quoted or not.
-OUTPUT = "rtsp://127.0.0.1:$RTSP_PORT/$MTX_PATH"
+OUTPUT = "rtsp://{host}:$RTSP_PORT/$MTX_PATH"
 
 
 def publish_mode(camera: Camera, settings: MediaServerConfig) -> PublishMode:
@@ -63,9 +65,17 @@ def no_media_input(camera: Camera) -> AgentError:
 
 
 def path_conf(
-    camera: Camera, publisher: Publisher | None, *, recording: PathConf, settings: MediaServerConfig
+    camera: Camera,
+    publisher: Publisher | None,
+    *,
+    recording: PathConf,
+    settings: MediaServerConfig,
+    host: str = _LOOPBACK,
 ) -> PathConf:
-    """Return `recording` with the stream's source added: `publisher`, or the camera's URL if it is None."""
+    """Return `recording` with the stream's source added: `publisher`, or the camera's URL if it is None.
+
+    A publisher that the server runs sends to `host`, which is written as in a URL.
+    """
     if publisher is None:
         assert isinstance(camera.media_input, Url)  # noqa: S101 - only these have no publisher
         return recording.model_copy(
@@ -81,7 +91,7 @@ def path_conf(
     return recording.model_copy(
         update={
             "source": "publisher",
-            "run_on_demand": shlex.join([*publisher.argv, OUTPUT]),
+            "run_on_demand": shlex.join([*publisher.argv, OUTPUT.format(host=host)]),
             "run_on_demand_restart": True,
             "run_on_demand_start_timeout_s": settings.start_timeout_s,
             "run_on_demand_close_after_s": settings.close_after_s,
@@ -153,13 +163,21 @@ class PathPlan:
             raise no_publisher(camera)
         return publisher
 
-    def conf(self, camera: Camera, recording: PathConf) -> PathConf:
+    def conf(self, camera: Camera, recording: PathConf, *, rtsp_url: str = "") -> PathConf:
         """Return the configuration of the camera's path with the settings of `recording`.
+
+        Args:
+            camera: the camera.
+            recording: the `record*` settings.
+            rtsp_url: address of the media server's RTSP as the agent reaches it.
 
         Raises:
             CaptureFailed, Unsupported: as `require_streamable`.
         """
-        return path_conf(camera, self.command(camera), recording=recording, settings=self._settings)
+        command, settings = self.command(camera), self._settings
+        # Other servers listen on the loopback address, or run on another host, which `rtsp_url` names.
+        host = _host(rtsp_url) if settings.mode == "embedded" else _LOOPBACK
+        return path_conf(camera, command, recording=recording, settings=settings, host=host)
 
     def _reporting(self, camera: Camera, publisher: Publisher) -> Publisher:
         """Return `publisher` with the arguments that make it report its progress.
@@ -172,3 +190,8 @@ class PathPlan:
         if any("$" in word for word in words):
             return publisher
         return replace(publisher, argv=(*publisher.argv, *words))
+
+
+def _host(url: str) -> str:
+    name = urlsplit(url).hostname or _LOOPBACK
+    return f"[{name}]" if ":" in name else name

@@ -15,6 +15,7 @@ _REASONS = {
     errno.EADDRINUSE: ("port_in_use", "Stop the program that uses it, or choose another server.port."),
     errno.EACCES: ("port_not_allowed", "Choose a server.port above 1023, or allow the agent low ports."),
     errno.EADDRNOTAVAIL: ("host_not_here", "Set server.host to an address of this machine."),
+    errno.EAFNOSUPPORT: ("host_not_here", "Set server.host to an IPv4 address: this machine has no IPv6."),
 }
 
 
@@ -43,11 +44,11 @@ def refuse_unusable(host: str, port: int) -> None:
         StartFailed: as `bind`.
     """
     for family, address in _addresses(host, port):
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            try:
+        try:
+            with socket.socket(family, socket.SOCK_STREAM) as probe:
                 _bind(probe, family, address)
-            except OSError as error:
-                raise _explain(error, host, port) from error
+        except OSError as error:
+            raise _explain(error, host, port) from error
 
 
 def tls_context(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:

@@ -38,6 +38,8 @@ def test_reported_endpoints_are_copied() -> None:
     [
         ({"api_url": None}, "api_url is not an address"),
         ({"rtsp_url": "host:8554"}, "rtsp_url is not an address"),
+        ({"api_url": "http://::1:9997"}, "api_url is not an address"),
+        ({"rtsp_url": "rtsp://host:x"}, "rtsp_url is not an address"),
         ({"credentials": ("agent", "secret")}, "credentials are not Credentials"),
     ],
 )

@@ -84,6 +84,25 @@ async def test_the_path_is_made_with_the_whole_command(progress: PublisherProgre
     assert plan(progress).command(camera("camera0", Url("rtsp://203.0.113.7/stream"))) is None
 
 
+@pytest.mark.parametrize(
+    ("mode", "rtsp_url", "host"),
+    [
+        ("embedded", "rtsp://127.0.0.1:8554", "127.0.0.1"),
+        ("embedded", "rtsp://[::1]:8554", "[::1]"),
+        ("embedded", "rtsp://192.0.2.7:8554", "192.0.2.7"),
+        ("external", "rtsp://192.0.2.7:8554", "127.0.0.1"),
+    ],
+)
+async def test_a_program_that_the_server_runs_publishes_where_the_server_listens(
+    progress: PublisherProgress, mode: str, rtsp_url: str, host: str
+) -> None:
+    settings = MediaServerConfig.model_validate({"mode": mode})
+    planned = PathPlan(lambda _: Publisher(ARGV, ""), progress=progress, settings=settings)
+    conf = planned.conf(camera("camera0", SOCKET), PathConf(record=False), rtsp_url=rtsp_url)
+    assert conf.run_on_demand is not None
+    assert shlex.split(conf.run_on_demand)[-1] == f"rtsp://{host}:$RTSP_PORT/$MTX_PATH"
+
+
 async def test_a_folder_whose_name_the_server_would_expand_is_not_reported_to(tmp_path: Path) -> None:
     folder = tmp_path / "$HOME"
     folder.mkdir()

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import os
 import signal
+import socket
 import sys
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -21,6 +22,7 @@ from agent_core.plugin.processes import child
 from agent_core.plugin.rtsp import Credentials, answer
 from agent_core.testing import FakeAgent
 from embedded_server import EmbeddedServer, EmbeddedServerPlugin, EmbeddedServerSettings, User, serving
+from embedded_server.connections.listening import listen
 
 FREE = {"api_port": 0, "rtsp_port": 0}
 OPERATOR = User(name="op", password=SecretStr("s3"))
@@ -79,6 +81,71 @@ async def test_a_port_in_use_is_reported(setting: str) -> None:
     assert caught.value.reason == "port_in_use"
     assert setting in str(caught.value.suggestion)
     assert str(port) in str(caught.value)
+
+
+@pytest.mark.parametrize("setting", ["api_port", "rtsp_port"])
+@pytest.mark.parametrize(
+    ("host", "reason", "step"),
+    [
+        ("192.0.2.1", "host_not_here", "plugins.embedded_server.host"),
+        ("no.such.host.invalid", "host_unknown", "plugins.embedded_server.host"),
+        ("a" * 64, "host_unknown", "plugins.embedded_server.host"),
+    ],
+)
+async def test_a_host_to_listen_on_that_is_not_here_is_reported_as_such(
+    setting: str, host: str, reason: str, step: str
+) -> None:
+    with pytest.raises(StartFailed) as caught:
+        await listen(host, 0, setting)
+    assert caught.value.reason == reason
+    assert step in caught.value.suggestion
+    assert "port" not in caught.value.suggestion
+    assert host in caught.value.details
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may use low ports")
+async def test_a_port_that_the_account_may_not_use_is_reported_as_such() -> None:
+    with pytest.raises(StartFailed) as caught:
+        await listen("127.0.0.1", 1, "rtsp_port")
+    assert caught.value.reason == "port_not_allowed"
+    assert "plugins.embedded_server.rtsp_port" in caught.value.suggestion
+
+
+@pytest.mark.parametrize(
+    ("host", "own", "reached"),
+    [
+        ("127.0.0.1", "127.0.0.1", ["127.0.0.1"]),
+        ("::1", "[::1]", ["::1"]),
+        ("::", "127.0.0.1", ["::1", "127.0.0.1"]),
+        ("0.0.0.0", "127.0.0.1", ["127.0.0.1"]),  # noqa: S104 - for the length of a test
+    ],
+)
+async def test_each_address_to_listen_on_is_reached(host: str, own: str, reached: list[str]) -> None:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    async with serving(EmbeddedServerSettings(host=host, **FREE), SystemClock()) as server:
+        endpoints = await server.wait_endpoints()
+        assert endpoints.api_url == f"http://{own}:{endpoints.api_port}"
+        assert endpoints.rtsp_url == f"rtsp://{own}:{endpoints.rtsp_port}"
+        async with api_of(server) as api:
+            assert (await api.post("/v3/config/paths/add/cam", json={})).status_code == 200
+            listed = (await api.get("/v3/config/global/get")).json()
+            assert listed["apiAddress"].rpartition(":")[0] == (f"[{host}]" if ":" in host else host)
+            for address in reached:
+                url = f"http://{f'[{address}]' if ':' in address else address}:{endpoints.api_port}/v3/info"
+                assert (await api.get(url)).status_code == 200
+                async with await anyio.connect_tcp(address, endpoints.rtsp_port) as stream:
+                    await stream.send(
+                        b"SETUP rtsp://h/cam/trackID=0 RTSP/1.0\r\nCSeq: 1\r\nTransport: RTP/AVP;unicast\r\n\r\n"
+                    )
+                    assert b"RTSP/1.0 461" in await stream.receive()
+                    (session,) = (await api.get("/v3/rtspsessions/list")).json()["items"]
+                    assert session["remoteAddr"].rpartition(":")[0].strip("[]") == address
+                with anyio.fail_after(10):
+                    while (await api.get("/v3/rtspsessions/list")).json()["items"]:
+                        await anyio.sleep(0.01)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ import anyio
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import Listener, SocketAttribute, SocketStream, TaskGroup, TaskStatus
 
-from agent_core.plugin import Clock, MediaServer, StartFailed
+from agent_core.plugin import Clock, MediaServer
+from embedded_server.connections.listening import host_in_url, listen, reachable_host
 from embedded_server.context import ServerContext
 from embedded_server.faults import Faults
 from embedded_server.settings import EmbeddedServerSettings
@@ -52,7 +53,7 @@ _RESTARTING = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """Addresses of the server, and the agent's own credentials for the API and for reading."""
+    """Addresses of the server for programs on this host, and the agent's own credentials for the API and for reading."""
 
     host: str
     api_port: int
@@ -62,12 +63,12 @@ class Endpoints:
     @property
     def api_url(self) -> str:
         """URL of the API, without a trailing slash."""
-        return f"http://{self.host}:{self.api_port}"
+        return f"http://{host_in_url(self.host)}:{self.api_port}"
 
     @property
     def rtsp_url(self) -> str:
         """URL of the RTSP server, without a trailing slash."""
-        return f"rtsp://{self.host}:{self.rtsp_port}"
+        return f"rtsp://{host_in_url(self.host)}:{self.rtsp_port}"
 
 
 class EmbeddedServer(MediaServer):
@@ -119,11 +120,11 @@ class EmbeddedServer(MediaServer):
         """Serve until cancelled, which ends commands, recordings and connections.
 
         Raises:
-            StartFailed: a port is in use (`port_in_use`).
+            StartFailed: as `listen`.
         """
         async with (
-            await _listen(self._settings.host, self._api_port, "api_port") as api,
-            await _listen(self._settings.host, self._rtsp_port, "rtsp_port") as rtsp,
+            await listen(self._settings.host, self._api_port, "api_port") as api,
+            await listen(self._settings.host, self._rtsp_port, "rtsp_port") as rtsp,
         ):
             try:
                 async with anyio.create_task_group() as tasks:
@@ -145,7 +146,8 @@ class EmbeddedServer(MediaServer):
         running = self._running = _Running(self._configuration(api, rtsp), rtsp, api, context, self._settings)
         await context.tasks.start(running.rtsp.run)
         await context.tasks.start(running.http.run)
-        self._endpoints = Endpoints(self._settings.host, self._api_port, self._rtsp_port, context.agent)
+        host = reachable_host(self._settings.host)
+        self._endpoints = Endpoints(host, self._api_port, self._rtsp_port, context.agent)
         self._serving.set()
         _log.info("serving the API on port %d and RTSP on port %d", self._api_port, self._rtsp_port)
         task_status.started()
@@ -165,12 +167,12 @@ class EmbeddedServer(MediaServer):
         from embedded_server.config.configuration import Configuration
         from embedded_server.config.users import DEFAULT_USERS
 
-        users = self._settings.auth_internal_users()
+        users, host = self._settings.auth_internal_users(), host_in_url(self._settings.host)
         server: dict[str, Json] = {
             **defaults.GLOBAL,
             "authInternalUsers": users or DEFAULT_USERS,
-            "apiAddress": f"{self._settings.host}:{_port(api)}",
-            "rtspAddress": f"{self._settings.host}:{_port(rtsp)}",
+            "apiAddress": f"{host}:{_port(api)}",
+            "rtspAddress": f"{host}:{_port(rtsp)}",
             "rtspAuthMethods": list(self._settings.rtsp_auth_methods),
         }
         return Configuration(server, {"recordPath": self._record_path})
@@ -216,18 +218,6 @@ class _Running:
             self.paths.close()
             self.http.close_connections()
         self.paths.apply(after)
-
-
-async def _listen(host: str, port: int, setting: str) -> Listener[SocketStream]:
-    try:
-        listener = await anyio.create_tcp_listener(local_host=host, local_port=port)
-    except OSError as error:
-        raise StartFailed(
-            f"The embedded media server cannot listen on {host}, port {port}.",
-            reason="port_in_use",
-            suggestion=f"Stop the program that uses the port, or set plugins.embedded_server.{setting} to another port.",
-        ) from error
-    return listener
 
 
 def _port(listener: Listener[SocketStream]) -> int:

@@ -36,7 +36,7 @@ class User(BaseModel):
 class EmbeddedServerSettings(Settings):
     """Settings of the embedded media server."""
 
-    host: str = Field(default="127.0.0.1", description="address to listen on")
+    host: str = Field(default="127.0.0.1", description="address to listen on; `::` for all of IPv6 and IPv4")
     api_port: int = Field(default=9997, ge=0, le=65535, description="port of the API, 0 for a free one")
     rtsp_port: int = Field(default=8554, ge=0, le=65535, description="port of RTSP, 0 for a free one")
     users: tuple[User, ...] = Field(

@@ -19,6 +19,8 @@ from agent_core.plugin.rtsp import (
     Transport,
 )
 from embedded_server.config.gotext import ConfigRefused
+from embedded_server.connections.listening import host_in_url
+from embedded_server.connections.peers import Endpoint
 from embedded_server.connections.places import Place
 from embedded_server.context import ServerContext
 from embedded_server.paths.path import NoStream, PathRefused
@@ -38,6 +40,8 @@ _log = logging.getLogger("camera_agent.embedded_server")
 
 _PUBLIC = "DESCRIBE, ANNOUNCE, SETUP, PLAY, RECORD, PAUSE, GET_PARAMETER, TEARDOWN"
 _IDLE_TIMEOUT_S = 60.0
+#: A client that connects has a request to send.
+_FIRST_REQUEST_S = 10.0
 _SILENT_PUBLISHER_S = 10.0
 #: RTSP over TCP has 256 channels, two for each medium.
 _MAX_MEDIA = 16
@@ -50,8 +54,10 @@ class RtspConnection:
         self.id = str(uuid.uuid4())
         self.created = context.clock.now()
         # A client that has already left has no address: `::` replaces it.
-        self.host = str(stream.extra(SocketAttribute.remote_address, ("::",))[0])  # noqa: S610 - not Django
-        self.address = f"{self.host}:{stream.extra(SocketAttribute.remote_port)}"  # noqa: S610 - not Django
+        remote = stream.extra(SocketAttribute.remote_address, ("::", 0))  # noqa: S610 - not Django
+        client = Endpoint.of(str(remote[0]), int(remote[1]))
+        self.host = client.address
+        self.address = f"{host_in_url(client.address)}:{client.port}"
         self.session: RtspSession | None = None
         self.received_bytes = 0
         self.outbox = Outbox()
@@ -112,6 +118,8 @@ class RtspConnection:
         state = self.session.state if self.session else State.INITIAL
         if state is State.PLAY:
             return None
+        if not self.received_bytes:
+            return _FIRST_REQUEST_S
         return _SILENT_PUBLISHER_S if state is State.RECORD else _IDLE_TIMEOUT_S
 
     async def _handle(self, message: Message) -> bool:
