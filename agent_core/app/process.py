@@ -3,7 +3,8 @@
 import logging
 import os
 import signal
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -16,6 +17,7 @@ from agent_core.base.containment import ContainedLoop
 from agent_core.base.descriptors import raise_descriptor_limit
 from agent_core.base.errors import AgentError, ConfigError
 from agent_core.base.systemd import notify_systemd
+from agent_core.base.tasks import OnStarted
 from agent_core.config import AgentConfig, load_config
 from agent_core.plugin_host.watchdog.timer import Watchdog, effective_timeout_s
 
@@ -25,7 +27,10 @@ _log = logging.getLogger("camera_agent.app")
 
 
 async def _run_with_signals(config: AgentConfig, files: Sequence[Path], reload: Callable[[], None]) -> None:
-    """Run the agent. SIGTERM and SIGINT end it, SIGHUP calls `reload`, SIGTSTP stops the process."""
+    """Run the agent. SIGTERM and SIGINT end it, SIGHUP calls `reload`, SIGTSTP stops the process.
+
+    All of them work while the agent starts, too: a start may be slow, or wait for a part that hangs.
+    """
     clock = SystemClock()
     watchdog = Watchdog(effective_timeout_s(config.health.watchdog_s, os.environ), clock=clock)
     agent = Agent(config, files=files, clock=clock, watchdog=watchdog)
@@ -35,20 +40,29 @@ async def _run_with_signals(config: AgentConfig, files: Sequence[Path], reload: 
         ) as signals:
             # The receiver handles SIGINT too, but only while the event loop runs; the watchdog also acts when it hangs.
             signal.signal(signal.SIGINT, watchdog.interrupted)
-            await tg.start(agent.run)
-            freeze_start_up_objects()
-            notify_systemd("READY=1")
-            async for number in signals:
-                if number == signal.SIGHUP:
-                    reload()
-                    continue
-                if number == signal.SIGTSTP:
-                    watchdog.stopped_by_user()
-                    continue
-                _log.info("ending on %s", signal.Signals(number).name)
-                notify_systemd("STOPPING=1")
-                tg.cancel_scope.cancel()
-                return
+            tg.start_soon(partial(agent.run, task_status=OnStarted(_started)))
+            await _until_told_to_end(signals, reload, watchdog)
+            tg.cancel_scope.cancel()
+
+
+def _started() -> None:
+    freeze_start_up_objects()
+    notify_systemd("READY=1")
+
+
+async def _until_told_to_end(
+    signals: AsyncIterator[signal.Signals], reload: Callable[[], None], watchdog: Watchdog
+) -> None:
+    """Obey signals; return after one that ends the agent."""
+    async for number in signals:
+        if number == signal.SIGHUP:
+            reload()
+        elif number == signal.SIGTSTP:
+            watchdog.stopped_by_user()
+        else:
+            _log.info("ending on %s", signal.Signals(number).name)
+            notify_systemd("STOPPING=1")
+            return
 
 
 def _reload(files: Sequence[Path]) -> None:

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
-from anyio.abc import TaskGroup, TaskStatus
+from anyio.abc import TaskGroup
 
 __all__ = ("OnStarted", "OwnedTasks", "ShieldedTasks")
 
@@ -55,29 +55,65 @@ class ShieldedTasks:
 
     def __init__(self, group: TaskGroup) -> None:
         self._group = group
-        self._tasks: list[tuple[anyio.CancelScope, anyio.Event]] = []
+        self._tasks: list[_ShieldedTask] = []
 
     async def start(self, work: Callable[..., Awaitable[None]], *args: object) -> None:
-        """Start `work(*args, task_status=...)` and wait for its `started()`. Raises what `work` raises before that."""
-        await self._group.start(self._run, work, *args)
+        """Start `work(*args, task_status=...)` and wait for its `started()`.
 
-    async def _run(
-        self, work: Callable[..., Awaitable[None]], *args: object, task_status: TaskStatus[None]
-    ) -> None:
-        scope, ended = anyio.CancelScope(shield=True), anyio.Event()
-        self._tasks.append((scope, ended))
+        A cancelled call ends the work and waits for its end. (anyio's `TaskGroup.start` would also wait, but cancels
+        only what is outside the shield: the work would run on, and the call would never return.)
+
+        Raises:
+            RuntimeError: `work` returned without `started()`.
+            BaseException: what `work` raised before `started()`.
+        """
+        task = _ShieldedTask()
+        self._tasks.append(task)
+        self._group.start_soon(task.run, work, args)
         try:
-            with scope:
-                await work(*args, task_status=task_status)
-        finally:
-            ended.set()
+            await task.decided.wait()
+        except BaseException:
+            task.is_awaited = False
+            task.scope.cancel()
+            with anyio.CancelScope(shield=True):
+                await task.ended.wait()
+            raise
+        if task.error is not None:
+            raise task.error
 
     async def stop(self) -> None:
         """Cancel all tasks at once and wait until each has ended."""
-        for scope, _ in self._tasks:
-            scope.cancel()
-        for _, ended in self._tasks:
-            await ended.wait()
+        for task in self._tasks:
+            task.scope.cancel()
+        for task in self._tasks:
+            await task.ended.wait()
+
+
+class _ShieldedTask:
+    """Task of `ShieldedTasks`. Its errors go to its starter before `started()`, and to its task group afterwards."""
+
+    def __init__(self) -> None:
+        self.scope = anyio.CancelScope(shield=True)
+        #: Set when the work has started, or has ended before that.
+        self.decided = anyio.Event()
+        self.ended = anyio.Event()
+        self.is_awaited = True
+        self.error: BaseException | None = None
+
+    async def run(self, work: Callable[..., Awaitable[None]], args: tuple[object, ...]) -> None:
+        """Run `work(*args, task_status=...)` until its end or until the scope is cancelled."""
+        try:
+            with self.scope:
+                await work(*args, task_status=OnStarted(self.decided.set))
+            if not self.decided.is_set() and not self.scope.cancelled_caught:
+                raise RuntimeError(f"{getattr(work, '__qualname__', work)} ended without started()")
+        except BaseException as error:
+            if self.decided.is_set() or not self.is_awaited:
+                raise
+            self.error = error
+        finally:
+            self.decided.set()
+            self.ended.set()
 
 
 class OnStarted:
@@ -86,6 +122,6 @@ class OnStarted:
     def __init__(self, callback: Callable[[], object]) -> None:
         self._callback = callback
 
-    def started(self, _value: None = None) -> None:
+    def started(self, _value: object = None) -> None:
         """Call the callback."""
         self._callback()

@@ -144,6 +144,86 @@ async def test_a_shielded_task_that_fails_before_it_has_started_fails_its_start(
         await tasks.stop()
 
 
+@pytest.mark.parametrize("started", [False, True])
+async def test_a_cancelled_start_ends_its_task(started: bool) -> None:
+    """With a task that starts in the turn in which its starter is cancelled, and with one that never does."""
+    ended = anyio.Event()
+
+    async def work(scope: anyio.CancelScope, *, task_status: TaskStatus[None]) -> None:
+        try:
+            scope.cancel()
+            if started:
+                task_status.started()
+            await anyio.sleep_forever()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await anyio.lowlevel.checkpoint()
+            ended.set()
+
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as group:
+            tasks = ShieldedTasks(group)
+            with anyio.CancelScope() as scope:
+                await tasks.start(work, scope)
+            assert scope.cancelled_caught
+            assert ended.is_set()
+            assert not group.cancel_scope.cancel_called
+            await tasks.stop()
+
+
+async def test_a_failure_cancels_a_start_that_waits() -> None:
+    """A part that failed ends the agent, although another part is still starting."""
+
+    async def failing(*, task_status: TaskStatus[None]) -> None:
+        task_status.started()
+        await anyio.wait_all_tasks_blocked()
+        raise LookupError
+
+    async def waiting(*, task_status: TaskStatus[None]) -> None:
+        await anyio.sleep_forever()
+
+    async def run() -> None:
+        async with anyio.create_task_group() as group:
+            tasks = ShieldedTasks(group)
+            try:
+                await tasks.start(failing)
+                await tasks.start(waiting)
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await tasks.stop()
+
+    with anyio.fail_after(10), pytest.raises(ExceptionGroup) as raised:
+        await run()
+    assert raised.group_contains(LookupError)
+
+
+async def test_the_error_of_a_start_that_was_cancelled_is_not_lost() -> None:
+    async def work(scope: anyio.CancelScope, *, task_status: TaskStatus[None]) -> None:
+        scope.cancel()
+        try:
+            await anyio.sleep_forever()
+        finally:
+            raise LookupError
+
+    async def run() -> None:
+        async with anyio.create_task_group() as group:
+            with anyio.CancelScope() as scope:
+                await ShieldedTasks(group).start(work, scope)
+
+    with pytest.raises(ExceptionGroup) as raised:
+        await run()
+    assert raised.group_contains(LookupError)
+
+
+async def test_a_task_that_ends_without_having_started_fails_its_start() -> None:
+    async def work(*, task_status: TaskStatus[None]) -> None:
+        pass
+
+    async with anyio.create_task_group() as group:
+        with pytest.raises(RuntimeError, match="without started"):
+            await ShieldedTasks(group).start(work)
+
+
 def test_each_start_is_told() -> None:
     told: list[str] = []
     status = OnStarted(lambda: told.append("started"))
