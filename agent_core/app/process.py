@@ -11,6 +11,7 @@ import anyio
 
 from agent_core.app.agent import Agent
 from agent_core.app.machine import freeze_start_up_objects, keep_files_private, keep_memory_compact
+from agent_core.app.reaper import reap_orphans
 from agent_core.base import logging as agent_logging
 from agent_core.base.clock import SystemClock
 from agent_core.base.containment import ContainedLoop
@@ -40,6 +41,8 @@ async def _run_with_signals(config: AgentConfig, files: Sequence[Path], reload: 
         ) as signals:
             # The receiver handles SIGINT too, but only while the event loop runs; the watchdog also acts when it hangs.
             signal.signal(signal.SIGINT, watchdog.interrupted)
+            if os.getpid() == 1:
+                tg.start_soon(reap_orphans, clock)
             tg.start_soon(partial(agent.run, task_status=OnStarted(_started)))
             await _until_told_to_end(signals, reload, watchdog)
             tg.cancel_scope.cancel()

@@ -2,14 +2,21 @@
 
 import argparse
 import gc
+import os
+import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
 from agent_core.base.errors import AgentError, ConfigError
 from agent_core.cli.exits import ExitCode, explain
 from agent_core.cli.loading import find_files
 from agent_core.cli.options import Commands, Parser, add_command
 from agent_core.cli.standard_streams import print_error
+
+if TYPE_CHECKING:
+    from types import FrameType
 
 __all__ = ("add", "run_agent")
 
@@ -19,10 +26,17 @@ def add(commands: "Commands[Parser]") -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    if os.getpid() == 1:  # the kernel drops a SIGTERM to PID 1 that has no handler; later the agent has one
+        signal.signal(signal.SIGTERM, _end)
     gc.disable()  # Imports make many lasting objects and little garbage; `main` enables it once the agent listens.
     from agent_core.app import main
 
     return run_agent(main, arguments.config, as_json=arguments.json)
+
+
+def _end(number: int, _frame: "FrameType | None") -> NoReturn:
+    """Exit as a shell reports a process that ended by this signal."""
+    sys.exit(128 + number)
 
 
 def run_agent(start: Callable[[tuple[Path, ...]], int], config: Path | None, *, as_json: bool) -> int:
