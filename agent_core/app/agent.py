@@ -109,8 +109,10 @@ class Agent:
                     await folder.keep(self._clock)
             finally:
                 with anyio.CancelScope(shield=True):
-                    await _announce_shutdown(parts)
-                    await tasks.stop()
+                    try:
+                        await _announce_shutdown(parts)
+                    finally:
+                        await tasks.stop()
 
     def _announcement(self, parts: AgentParts, url: str) -> Announcement:
         return Announcement(
