@@ -15,6 +15,7 @@ import pytest
 
 from agent_core.base.clock import SystemClock
 from agent_core.base.errors import AgentError, MediaServerRefused, MediaServerUnavailable, StartFailed
+from agent_core.base.line_limit import LineLimit
 from agent_core.config.sections import MediaServerConfig
 from agent_core.mediamtx.client import MediaServerClient
 from agent_core.mediamtx.managed import CONFIG_FILE, FOLDER, ManagedServer
@@ -418,7 +419,7 @@ async def test_its_lines_are_logged_with_their_level(caplog: pytest.LogCaptureFi
         async def receive(self, max_bytes: int = 65536) -> bytes:
             return await receive.receive()
 
-    log = ServerLog()
+    log = ServerLog(LineLimit(), clock=SimulatedClock())
     async with send, receive:
         for start in range(0, len(said), 1000):
             send.send_nowait(said[start : start + 1000]) if start < 9000 else None

@@ -24,6 +24,7 @@ from agent_core.base.errors import (
 )
 from agent_core.base.files import explain_os_error, write_atomic
 from agent_core.base.folders import own_folder
+from agent_core.base.line_limit import LineLimit
 from agent_core.base.locks import InstanceLock
 from agent_core.base.waiting import first_of
 from agent_core.base.workers import WorkerPool
@@ -84,6 +85,8 @@ class ManagedServer(MediaServer):
         self._ports: Ports | None = None
         self._serving = anyio.Event()
         self._threads = WorkerPool(1)
+        #: For all runs together: a program that prints much and ends is started again and again.
+        self._limit = LineLimit()
 
     @property
     def ports(self) -> Ports | None:
@@ -133,7 +136,7 @@ class ManagedServer(MediaServer):
 
     async def _run_program(self, program: str, ports: Ports, task_status: TaskStatus[None]) -> AgentError:
         """Run the program to its end; return the reason, which a task group would wrap if it were raised."""
-        log, reading = ServerLog(), CancelScope(shield=True)
+        log, reading = ServerLog(self._limit, clock=self._clock), CancelScope(shield=True)
         async with anyio.create_task_group() as tg:
             try:
                 async with processes.child(
