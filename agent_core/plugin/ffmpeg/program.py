@@ -19,6 +19,9 @@ _log = logging.getLogger("camera_agent.ffmpeg")
 #: First arguments of every run: no banner, errors only, no reading from the terminal.
 QUIET = ("-hide_banner", "-loglevel", "error", "-nostdin")
 
+#: The end of FFmpeg's words that is logged at a failure; it may repeat one line for each picture.
+_LOGGED_CHARACTERS = 1000
+
 _MISSING = (
     "Install FFmpeg, set ffmpeg.program in the configuration, or add the Python package imageio-ffmpeg."
 )
@@ -81,7 +84,8 @@ async def run(program: str, arguments: Sequence[str], *, output_limit_bytes: int
             suggestion="Check what the source sends.",
         )
     if finished.returncode != 0:
-        _log.info("FFmpeg ended with status %d: %s", finished.returncode, redact(finished.stderr, arguments))
+        said = redact(finished.stderr, arguments)[-_LOGGED_CHARACTERS:]
+        _log.info("FFmpeg ended with status %d: %s", finished.returncode, said)
         raise explain(finished.stderr, finished.returncode, arguments)
     return finished.stdout
 
