@@ -36,7 +36,7 @@ class _Dead:
 async def reap_orphans(clock: Clock) -> None:
     """Reap the orphans that this process adopts, until cancelled. Runs in the main thread.
 
-    Each child's exit status is left to whoever started it: a child is reaped only if it is still there
+    Each exit status is left to the code that started the child: a child is reaped only if it is still there
     `PATIENCE_S` after its death. One in this process's session was started by a plugin with means of its own, because
     `agent_core.base.processes` gives each child a session, and is never reaped: its status may be asked for later.
     """
