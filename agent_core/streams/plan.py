@@ -24,7 +24,7 @@ __all__ = (
 
 _LOOPBACK = "127.0.0.1"
 #: The server expands $RTSP_PORT and $MTX_PATH in every argument, quoted or not.
-OUTPUT = "rtsp://{host}:$RTSP_PORT/$MTX_PATH"
+_OUTPUT = "rtsp://{host}:$RTSP_PORT/$MTX_PATH"
 
 
 def publish_mode(camera: Camera, settings: MediaServerConfig) -> PublishMode:
@@ -91,7 +91,7 @@ def path_conf(
     return recording.model_copy(
         update={
             "source": "publisher",
-            "run_on_demand": shlex.join([*publisher.argv, OUTPUT.format(host=host)]),
+            "run_on_demand": shlex.join([*publisher.argv, _OUTPUT.format(host=host)]),
             "run_on_demand_restart": True,
             "run_on_demand_start_timeout_s": settings.start_timeout_s,
             "run_on_demand_close_after_s": settings.close_after_s,

@@ -14,7 +14,7 @@ from agent_core.base.models import CameraStatus, FfmpegInput, FrameSocket, Media
 from agent_core.config import MediaServerConfig, RecordingsConfig
 from agent_core.mediamtx.schema import PathConf
 from agent_core.plugin import Publisher
-from agent_core.streams.plan import OUTPUT, PathPlan, path_conf, recording_conf
+from agent_core.streams.plan import PathPlan, path_conf, recording_conf
 from agent_core.streams.publishers.progress import PublisherProgress
 from tests.media_plane import camera
 
@@ -167,7 +167,7 @@ def test_each_mode_has_its_own_source() -> None:
     ) == PathConf(
         record=True,
         source="publisher",
-        run_on_demand=shlex.join([*publisher.argv, OUTPUT]),
+        run_on_demand=shlex.join([*publisher.argv, "rtsp://127.0.0.1:$RTSP_PORT/$MTX_PATH"]),
         run_on_demand_restart=True,
         run_on_demand_start_timeout_s=7,
         run_on_demand_close_after_s=3,
