@@ -15,7 +15,7 @@ from agent_core.health import HealthMonitor, HealthReport
 from agent_core.media.downloads import Downloads, OpenedFile, ServedFile
 from agent_core.plugin_host.manager import PluginManager
 from agent_core.plugin_host.models import PluginState, PluginStatus
-from agent_core.plugin_host.supervisor import Supervisor
+from agent_core.plugin_host.supervisor import ComponentState, Supervisor
 from agent_core.recordings import RecordingManager, RecordingStore
 from agent_core.recordings.models import (
     ListedRecording,
@@ -98,6 +98,8 @@ class ServerInfo:
     """Capabilities and plugins of this agent."""
 
     has_snapshots: bool
+    has_streams: bool
+    has_recordings: bool
     plugins: tuple[PluginStatus, ...]
 
 
@@ -256,9 +258,16 @@ class Controller:
         uptime_s = self._services.clock.monotonic_s() - self._started_s
         return StatusReport(self._services.health.report, uptime_s)
 
-    def server_info(self) -> ServerInfo:
-        """Return the capabilities and plugins of this agent; from memory."""
-        return ServerInfo(bool(self._services.snapshots.tiers), tuple(self._services.plugins.statuses))
+    async def server_info(self) -> ServerInfo:
+        """Return the capabilities and plugins of this agent."""
+        services = self._services
+        has_streams = services.streams.has_server
+        return ServerInfo(
+            has_snapshots=bool(services.snapshots.tiers),
+            has_streams=has_streams,
+            has_recordings=has_streams and await services.recording_files.is_local(),
+            plugins=tuple(services.plugins.statuses),
+        )
 
     def ready(self) -> bool:
         """Return True once the agent is ready for clients; from memory."""
@@ -273,15 +282,18 @@ class Controller:
         services, discovery = self._services, self._services.monitor.discovery
         failed = [status for status in services.plugins.statuses if status.state is not PluginState.LOADED]
         components = (services.supervisor.problem(name) for name in services.supervisor.states)
-        problems = (*services.problems, *discovery.problems, *(each for each in components if each))
+        found = (*services.problems, *discovery.problems, *components, services.health.media_server_problem)
+        problems = tuple(each for each in found if each)
+        is_server_starting = services.health.media_server is ComponentState.STARTING
         available = tuple(each for each in services.cameras.list() if each.status is CameraStatus.CONNECTED)
         readiness = Readiness.READY
-        if failed or problems or discovery.active:
+        if failed or problems or discovery.active or is_server_starting:
             readiness = Readiness.PARTIAL
         if discovery.active and not available and not discovery.any_settled:
             readiness = Readiness.STARTING
         message = _message(
             active=discovery.active,
+            is_server_starting=is_server_starting,
             any_source=bool(discovery.sources),
             cameras=len(available),
             failed=failed,
@@ -293,6 +305,7 @@ class Controller:
 def _message(
     *,
     active: bool,
+    is_server_starting: bool,
     any_source: bool,
     cameras: int,
     failed: Sequence[PluginStatus],
@@ -304,6 +317,8 @@ def _message(
         said = [f"{cameras} camera{'' if cameras == 1 else 's'} connected."]
     if active:
         said.append("Looking for cameras.")
+    if is_server_starting:
+        said.append("Waiting for the media server.")
     said += [f"Plugin {each.name}: {each.details}" for each in failed]
     said += [each.details for each in problems]
     return " ".join(said)

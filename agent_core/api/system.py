@@ -9,12 +9,16 @@ from agent_core.api.schema import system as wire
 from agent_core.api.schema.params import NoParams
 from agent_core.auth.roles import Role
 from agent_core.base.models import PictureFormat, PluginEvent
-from agent_core.controller import Controller
+from agent_core.controller import Controller, ServerInfo
 from agent_core.health.models import SystemEvent
+from agent_core.recordings.models import RecordingFormat
 from agent_core.rpc.errors import code_of
 from agent_core.rpc.table import Caller, Method
 
 __all__ = ("plugin_event_form", "system_event_form", "system_methods")
+
+#: Cameras of one agent: Linux numbers at most 256 video devices (VIDEO_NUM_DEVICES in drivers/media/v4l2-core).
+MAX_CAMERAS = 256
 
 
 def system_event_form(event: SystemEvent, at: datetime) -> wire.SystemEventForm:
@@ -66,7 +70,7 @@ class _Handlers:
         )
 
     async def get_server_info(self, params: NoParams, caller: Caller) -> wire.ServerInfo:
-        info = self.controller.server_info()
+        info = await self.controller.server_info()
         return wire.ServerInfo(
             name="camera-agent",
             version=__version__,
@@ -74,9 +78,9 @@ class _Handlers:
             go_version="",
             python_version=platform.python_version(),
             architecture=platform.machine(),
-            capabilities=["snapshots", "events"] if info.has_snapshots else ["events"],
-            supported_formats=[form.value for form in PictureFormat],
-            max_cameras=0,
+            capabilities=_capabilities(info),
+            supported_formats=_formats(info),
+            max_cameras=MAX_CAMERAS,
             plugins=[
                 wire.PluginForm(
                     name=each.name,
@@ -88,6 +92,23 @@ class _Handlers:
                 for each in info.plugins
             ],
         )
+
+
+def _capabilities(info: ServerInfo) -> list[wire.Capability]:
+    """Return what clients can use of this agent, as it is configured."""
+    offered: dict[wire.Capability, bool] = {
+        "snapshots": info.has_snapshots,
+        "recording": info.has_recordings,
+        "streaming": info.has_streams,
+        "events": True,
+    }
+    return [name for name, is_offered in offered.items() if is_offered]
+
+
+def _formats(info: ServerInfo) -> list[str]:
+    """Return the formats of the pictures and recordings that this agent makes."""
+    pictures = [form.value for form in PictureFormat] if info.has_snapshots else []
+    return [*pictures, *([form.value for form in RecordingFormat] if info.has_recordings else [])]
 
 
 def system_methods(controller: Controller) -> list[Method]:
@@ -110,7 +131,6 @@ def system_methods(controller: Controller) -> list[Method]:
             NoParams,
             wire.ServerInfo,
             do.get_server_info,
-            prompt=True,
         ),
         Method(
             "get_status",

@@ -181,7 +181,7 @@ async def _announce_startup(
     status = parts.controller.system_status()
     _log.info("%s", status.message)
     parts.events.publish("system.startup", _system_event(parts, "system.startup"))
-    for each in parts.controller.server_info().plugins:
+    for each in (await parts.controller.server_info()).plugins:
         if each.state is PluginState.QUARANTINED:
             parts.events.publish("plugin.quarantined", PluginEvent(each.name, each.details))
 
@@ -195,5 +195,4 @@ async def _announce_shutdown(parts: AgentParts) -> None:
 
 def _system_event(parts: AgentParts, topic: str) -> SystemEvent:
     healthy = not parts.controller.system_status().problems
-    components = tuple((name, state.value) for name, state in parts.supervisor.states.items())
-    return SystemEvent(topic, "HEALTHY" if healthy else "DEGRADED", components)
+    return SystemEvent(topic, "HEALTHY" if healthy else "DEGRADED", parts.media.health.report.components)

@@ -73,7 +73,7 @@ def build_media(
     recordings = RecordingManager(
         streams, paths, files, settings=config.recordings, events=foundation.events, clock=clock
     )
-    health = _health(foundation, link, streams, states)
+    health = _health(foundation, link, streams, states, supervisor)
     return MediaParts(
         link=link,
         streams=streams,
@@ -134,10 +134,13 @@ def _health(
     link: ServerLink,
     streams: StreamLeases,
     states: Callable[[], Sequence[tuple[str, str]]],
+    supervisor: Supervisor,
 ) -> HealthMonitor:
+    server = _media_server(supervisor)
     return HealthMonitor(
         link,
         components=states,
+        component=lambda: supervisor.states[server.name] if server else None,
         is_live=lambda: bool(streams.held),
         folder=foundation.config.storage.recordings,
         settings=foundation.config.health,

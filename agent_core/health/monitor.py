@@ -11,7 +11,7 @@ from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
 from agent_core.base.clock import Clock
-from agent_core.base.errors import AgentError
+from agent_core.base.errors import AgentError, MediaServerUnavailable
 from agent_core.base.events import EventBus
 from agent_core.base.waiting import sleep_unless
 from agent_core.base.workers import WorkerPool
@@ -19,6 +19,7 @@ from agent_core.config import HealthConfig
 from agent_core.health.models import Check, CheckStatus, Health, HealthReport, SystemEvent
 from agent_core.mediamtx import ServerLink
 from agent_core.mediamtx.breaker import BreakerState
+from agent_core.plugin_host.supervisor import ComponentState
 
 __all__ = ("HealthMonitor", "Steady")
 
@@ -59,6 +60,7 @@ class HealthMonitor:
     Args:
         link: the media server; probes bypass its circuit breaker.
         components: returns names and states of the agent's parts, from memory.
+        component: returns the state of the component that runs the media server; None if the agent does not run it.
         is_live: returns True while anything is streamed or recorded; checks are more frequent then.
         folder: a folder on the disk whose free space is watched.
         free_bytes: returns the free space on a folder's disk; blocks, and may raise OSError.
@@ -70,6 +72,7 @@ class HealthMonitor:
         link: ServerLink,
         *,
         components: Callable[[], Sequence[tuple[str, str]]],
+        component: Callable[[], ComponentState | None] = lambda: None,
         is_live: Callable[[], bool],
         folder: Path,
         settings: HealthConfig,
@@ -80,6 +83,7 @@ class HealthMonitor:
     ) -> None:
         self._link = link
         self._components = components
+        self._component = component
         self._is_live = is_live
         self._folder = folder
         self._settings = settings
@@ -89,6 +93,8 @@ class HealthMonitor:
         self._disk_limit_s = disk_limit_s
         self._disk = WorkerPool(1)
         self._server = Steady(to_fail=settings.failures, to_recover=settings.successes)
+        #: The error of the last probe; None if it was answered, or before the first one.
+        self._server_error: AgentError | None = None
         self._probe_s: float | None = None
         self._checks: dict[str, Check] = {}
         self._announced = Health.HEALTHY
@@ -99,9 +105,33 @@ class HealthMonitor:
     @property
     def report(self) -> HealthReport:
         """Health of the agent, from memory."""
-        components = tuple(self._components())
+        # Clients know the media server by this name, whichever one it is.
+        components = tuple({**dict(self._components()), "mediamtx": self.media_server.value}.items())
         checks = tuple(self._checks.values())
         return HealthReport(_overall(components, checks), components, checks, self._probe_s)
+
+    @property
+    def media_server(self) -> ComponentState:
+        """State of the media server, by its component and by the probes; STOPPED if none is configured."""
+        if not self._link.is_configured:
+            return ComponentState.STOPPED
+        component = self._component()
+        if component is not None and component is not ComponentState.RUNNING:
+            return component
+        if self._is_lost:
+            return ComponentState.ERROR
+        has_answered = self._probe_s is not None
+        return ComponentState.RUNNING if has_answered or component else ComponentState.STARTING
+
+    @property
+    def media_server_problem(self) -> AgentError | None:
+        """Reason why probes of the media server fail; None while its component has failed, which has its own reason."""
+        return self._server_error if self.media_server is ComponentState.ERROR and self._is_lost else None
+
+    @property
+    def _is_lost(self) -> bool:
+        """True after a failed probe of a server that has never answered, and after several of one that has."""
+        return self._server_error is not None and (self._probe_s is None or not self._server.good)
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Check until cancelled."""
@@ -130,15 +160,14 @@ class HealthMonitor:
         except (AgentError, TimeoutError) as error:
             if isinstance(error, AgentError) and error.reason == "media_server_starting":
                 return
-            detail = (
-                error.details
-                if isinstance(error, AgentError)
-                else "It accepts connections, but does not answer."
-            )
+            self._server_error = error if isinstance(error, AgentError) else _silent()
             self._link.recovery.unanswered()
             self._link.breaker.unprobed()
-            self._note_server(good=False, detail=detail)
+            self._note_server(good=False, detail=self._server_error.details)
+            if self._is_lost:
+                self._link.lost()
             return
+        self._server_error = None
         self._probe_s = self._clock.monotonic_s() - began_s
         self._link.breaker.probed(self._clock.monotonic_s())
         self._link.recovery.answered()
@@ -196,6 +225,14 @@ class HealthMonitor:
     def _tell(self, report: HealthReport, reason: str) -> None:
         event = SystemEvent("system.health", report.status.value, report.components, reason)
         self._events.publish(event.topic, event)
+
+
+def _silent() -> MediaServerUnavailable:
+    return MediaServerUnavailable(
+        "The media server accepts connections, but does not answer.",
+        reason="timed_out",
+        suggestion="Check the load of the media server's host, and the media server's log.",
+    )
 
 
 def _free_bytes(folder: Path) -> int:

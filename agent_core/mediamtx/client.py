@@ -14,7 +14,15 @@ from agent_core.base.clock import Clock, SystemClock
 from agent_core.base.errors import ConfigError, MediaServerError, MediaServerRefused, MediaServerUnavailable
 from agent_core.mediamtx.breaker import CircuitBreaker
 from agent_core.mediamtx.redaction import without_addresses
-from agent_core.mediamtx.schema import Features, Page, PathConf, RecordedPath, RuntimePath, ServerInfo
+from agent_core.mediamtx.schema import (
+    Features,
+    GlobalConf,
+    Page,
+    PathConf,
+    RecordedPath,
+    RuntimePath,
+    ServerInfo,
+)
 from agent_core.plugin.rtsp import Credentials
 
 __all__ = ("CALL_TIMEOUT_S", "MediaServerClient", "open_transport")
@@ -134,6 +142,19 @@ class MediaServerClient:
         except MediaServerRefused:
             return Features()
         return Features.of_keys(frozenset(known) if isinstance(known, dict) else frozenset())
+
+    async def protocols(self) -> tuple[str, ...]:
+        """Return the names of the protocols that the server has switched on.
+
+        A server that keeps its configuration from the agent serves at least RTSP, which the agent itself uses.
+        """
+        try:
+            known = await self._get_or_none("/v3/config/global/get", GlobalConf)
+        except MediaServerUnavailable:
+            raise
+        except MediaServerError:
+            known = None
+        return known.protocols if known else ("rtsp",)
 
     async def path_config(self, name: str) -> PathConf | None:
         """Return the configuration of `name`, defaults included; None if it is not configured.

@@ -108,6 +108,8 @@ class ServerLink:
         self._clock = clock
         self._connected: Connected | None = None
         self._probing: MediaServerClient | None = None
+        #: Names of the protocols that clients can use now; empty until the server has answered, and while it is lost.
+        self.served: tuple[str, ...] = ()
         #: The last failure of `wait_endpoints`.
         self._unknown: AgentError | None = None
 
@@ -144,7 +146,7 @@ class ServerLink:
         return self._connected
 
     async def probe(self) -> None:
-        """Call the server once, bypassing the circuit breaker.
+        """Ask the server whether it lives and what it serves, bypassing the circuit breaker.
 
         Raises:
             MediaServerError: it did not answer as MediaMTX does.
@@ -152,6 +154,11 @@ class ServerLink:
         self.require()
         if self._probing is not None:
             await self._probing.info()
+            self.served = await self._probing.protocols()
+
+    def lost(self) -> None:
+        """Record that the server does not answer any more: until the next answered probe it serves nothing."""
+        self.served = ()
 
     def doubt_after(self, error: AgentError) -> None:
         """Request a probe if `error` may mean that the server is gone; an open circuit has requested one already."""
@@ -204,11 +211,13 @@ class ServerLink:
             self._probing = probing
             paths = PathManager(client, clock=self._clock)
             self._connected = Connected(client, paths, at)
+            self.recovery.doubt()  # what it serves is known after a probe
             _log.info("using the media server whose RTSP is at %s", at.rtsp_url)
             try:
                 await anyio.sleep_forever()
             finally:
                 self._connected = self._probing = None
+                self.lost()
 
 
 def _unexplained(error: Exception) -> MediaServerUnavailable:

@@ -15,6 +15,7 @@ __all__ = (
     "HOT_KEYS",
     "Endpoint",
     "Features",
+    "GlobalConf",
     "Page",
     "PathConf",
     "RecordedPath",
@@ -128,6 +129,19 @@ class ServerInfo(_Wire):
         """The version as numbers; None if it is unknown or has another form."""
         found = _VERSION.match(self.version)
         return (int(found[1]), int(found[2]), int(found[3])) if found else None
+
+
+class GlobalConf(_Wire):
+    """Protocols that the server has switched on; a server that does not know one does not serve it."""
+
+    rtsp: bool = False
+    hls: bool = False
+    webrtc: bool = False
+
+    @property
+    def protocols(self) -> tuple[str, ...]:
+        """The names of the protocols that are on."""
+        return tuple(name for name in type(self).model_fields if getattr(self, name))
 
 
 class RecordedSegment(_Wire):

@@ -110,6 +110,10 @@ class RecordingStore:
             raise
         return note
 
+    async def is_local(self) -> bool:
+        """Return True if the media server records on this host."""
+        return await self._reads.run(self._is_local)
+
     def require_local(self) -> None:
         """Raise Unsupported if the media server records on another host."""
         if not self._is_local():

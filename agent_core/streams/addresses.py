@@ -31,6 +31,11 @@ class StreamAddresses:
         self._settings = settings
         self._managed_ports = managed_ports
 
+    @property
+    def has_server(self) -> bool:
+        """True if a media server is configured, whether it runs or not."""
+        return self._link.is_configured
+
     def now(self) -> MediaAddresses:
         """Return the addresses, from memory."""
         ports, server = self._managed_ports(), self._link.current
@@ -40,11 +45,5 @@ class StreamAddresses:
             rtsp_port=urlsplit(rtsp_url).port or DEFAULT_RTSP_PORT,
             hls_port=(ports and ports.hls) or self._settings.hls_port,
             webrtc_port=(ports and ports.webrtc) or self._settings.webrtc_port,
-            served=self._served() if server else (),
+            served=self._link.served,
         )
-
-    def _served(self) -> tuple[str, ...]:
-        """Return the protocols served; assume MediaMTX's defaults for an external server."""
-        if self._settings.mode == "managed":
-            return ("rtsp", *sorted(set(self._settings.protocols)))
-        return ("rtsp",) if self._settings.mode == "embedded" else ("rtsp", "hls", "webrtc")

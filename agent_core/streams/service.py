@@ -57,6 +57,11 @@ class StreamService:
         """The addresses at which clients reach the media server now."""
         return self._addresses.now()
 
+    @property
+    def has_server(self) -> bool:
+        """True if a media server is configured, whether it runs or not."""
+        return self._addresses.has_server
+
     async def start(self, camera: Camera, holder: str) -> StartedStream:
         """Keep the camera's stream live for `holder`; return when it is live.
 

@@ -8,6 +8,7 @@ from agent_core.api.schema.params import Timestamp
 from agent_core.plugin import RpcResult
 
 __all__ = (
+    "Capability",
     "CheckForm",
     "PluginEventForm",
     "PluginForm",
@@ -17,6 +18,9 @@ __all__ = (
     "SystemEventForm",
     "SystemStatusForm",
 )
+
+#: Feature that an agent may offer.
+Capability = Literal["snapshots", "recording", "streaming", "events"]
 
 
 class ProblemForm(RpcResult):
@@ -78,7 +82,7 @@ class PluginForm(RpcResult):
 
 
 class ServerInfo(RpcResult):
-    """`build_date` is empty if the build recorded none; `max_cameras` 0 means no limit."""
+    """`build_date` is empty if the build recorded none."""
 
     name: str
     version: str
@@ -86,7 +90,7 @@ class ServerInfo(RpcResult):
     go_version: str = Field(description="always empty; kept for older clients")
     python_version: str
     architecture: str
-    capabilities: list[str]
-    supported_formats: list[str]
-    max_cameras: int
+    capabilities: list[Capability] = Field(description="features that this agent offers, as it is configured")
+    supported_formats: list[str] = Field(description="formats of pictures and recordings")
+    max_cameras: int = Field(description="most cameras that Linux numbers, which this agent can serve")
     plugins: list[PluginForm]
