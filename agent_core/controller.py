@@ -95,11 +95,12 @@ class StatusReport:
 
 @dataclass(frozen=True, slots=True)
 class ServerInfo:
-    """Capabilities and plugins of this agent."""
+    """Capabilities and plugins of this agent; `protocols` are those that the media server serves now."""
 
     has_snapshots: bool
     has_streams: bool
     has_recordings: bool
+    protocols: tuple[str, ...]
     plugins: tuple[PluginStatus, ...]
 
 
@@ -266,6 +267,7 @@ class Controller:
             has_snapshots=bool(services.snapshots.tiers),
             has_streams=has_streams,
             has_recordings=has_streams and await services.recording_files.is_local(),
+            protocols=services.streams.addresses.served,
             plugins=tuple(services.plugins.statuses),
         )
 

@@ -106,9 +106,10 @@ def _capabilities(info: ServerInfo) -> list[wire.Capability]:
 
 
 def _formats(info: ServerInfo) -> list[str]:
-    """Return the formats of the pictures and recordings that this agent makes."""
+    """Return the formats of pictures and recordings, and the protocols of streams."""
     pictures = [form.value for form in PictureFormat] if info.has_snapshots else []
-    return [*pictures, *([form.value for form in RecordingFormat] if info.has_recordings else [])]
+    recordings = [form.value for form in RecordingFormat] if info.has_recordings else []
+    return [*pictures, *recordings, *info.protocols]
 
 
 def system_methods(controller: Controller) -> list[Method]:
