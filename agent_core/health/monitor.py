@@ -120,8 +120,7 @@ class HealthMonitor:
             return component
         if self._is_lost:
             return ComponentState.ERROR
-        has_answered = self._probe_s is not None
-        return ComponentState.RUNNING if has_answered or component else ComponentState.STARTING
+        return ComponentState.STARTING if self._probe_s is None else ComponentState.RUNNING
 
     @property
     def media_server_problem(self) -> AgentError | None:
@@ -130,8 +129,9 @@ class HealthMonitor:
 
     @property
     def _is_lost(self) -> bool:
-        """True after a failed probe of a server that has never answered, and after several of one that has."""
-        return self._server_error is not None and (self._probe_s is None or not self._server.good)
+        """True after several failed probes; after one if the server has never answered and no component explains it."""
+        is_unknown = self._probe_s is None and self._component() is None
+        return self._server_error is not None and (is_unknown or not self._server.good)
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Check until cancelled."""

@@ -67,7 +67,7 @@ async def until_ready(client: AgentClient) -> None:
     async def is_ready() -> bool:
         return bool((await client.call("get_system_status"))["status"] == "ready")
 
-    await eventually(is_ready, timeout_s=20)
+    await eventually(is_ready, timeout_s=30)
 
 
 async def served(client: AgentClient) -> list[str]:
@@ -110,8 +110,9 @@ async def test_an_external_server_that_is_down_is_a_problem_until_it_answers(
             statuses.add(told["status"])
             return list(told["problems"])
 
-        (problem,) = await eventually(has_problem)
-        assert (problem["code"], problem["reason"]) == (-32050, "connection_refused")
+        (problem,) = await eventually(has_problem, timeout_s=30)
+        assert problem["code"] == -32050
+        assert problem["reason"] in {"connection_refused", "timed_out"}  # the probe is short for a loaded machine
         assert "ready" not in statuses
         assert await served(client) == []
         assert (await components(client))["mediamtx"] == "ERROR"
@@ -119,7 +120,7 @@ async def test_an_external_server_that_is_down_is_a_problem_until_it_answers(
             await until_ready(client)
             assert await served(client) == ["rtsp"]
             assert (await components(client))["mediamtx"] == "RUNNING"
-        (problem,) = await eventually(has_problem, timeout_s=20)
+        (problem,) = await eventually(has_problem, timeout_s=30)
         assert await served(client) == []
 
 
