@@ -111,15 +111,17 @@ class AgentClient(anyio.AsyncContextManagerMixin):
             ConnectionLost: the connection ended.
         """
         stream = EventStream(topics, device, capacity)
+        # The agent keeps a subscription for each name of a topic: streams with different names share the canonical one.
+        names = sorted(stream.topics)
         try:
             with self._subscriptions.add(stream):
                 async with self._subscriptions.changing:
-                    for wanted, names in self._subscriptions.filters(topics).items():
+                    for wanted, asked in self._subscriptions.filters(names).items():
                         filters = {"filters": {"device": wanted}} if wanted else {}
-                        await self.call("subscribe_events", topics=names, **filters)
+                        await self.call("subscribe_events", topics=asked, **filters)
                 yield stream
         finally:
-            await self._unsubscribe(topics)
+            await self._unsubscribe(names)
 
     async def _unsubscribe(self, topics: Sequence[str]) -> None:
         with anyio.move_on_after(_UNSUBSCRIBE_TIMEOUT_S, shield=True):

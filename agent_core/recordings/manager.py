@@ -40,6 +40,8 @@ _log = logging.getLogger("camera_agent.recordings")
 TELL_LIMIT_S, END_LIMIT_S = 5.0, 1.5
 HOLDER = "recording"
 ENDED_WITH_AGENT = "agent_ended"
+#: Reason of the start of a recording that goes on after an error.
+RECOVERED = "recovered"
 
 
 class RecordingManager:
@@ -306,8 +308,8 @@ class RecordingManager:
         elif not active.has_started:
             active.has_started = True
             self._publish("recording.start", active)
-        else:
-            self._publish("recording.state", active)
+        else:  # it fails no more
+            self._publish("recording.start", active, RECOVERED)
         active.decided.set()
         fields = {"camera": active.note.camera, "recording": active.note.id}
         _log.info("the recording is %s", state.value.lower(), extra={"fields": fields})

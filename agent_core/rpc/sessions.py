@@ -33,7 +33,7 @@ class Sessions:
         return sum(1 for session in self._open if session.topics)
 
     def topic_counts(self) -> dict[str, int]:
-        """Return the number of subscribed connections by canonical topic."""
+        """Return the number of subscribed connections by the name of the topic that they used."""
         counts: dict[str, int] = {}
         for session in self._open:
             for topic in session.topics:

@@ -13,6 +13,7 @@ from pydantic_core import to_json
 
 from agent_core.base.errors import InvalidParams, PluginError
 from agent_core.base.events import Event
+from agent_core.base.models import CameraId
 from agent_core.rpc.errors import without_device_paths
 from agent_core.rpc.params import nearest
 from agent_core.rpc.protocol import notification
@@ -54,7 +55,10 @@ _RECORDING = ("recording.start", "recording.stop", "recording.error")
 _SYSTEM = ("system.health", "system.startup", "system.shutdown")
 
 CORE_TOPICS: tuple[Topic, ...] = (
-    *(_same(name) for name in (*_CAMERA, *_RECORDING, "snapshot.taken", *_SYSTEM, "plugin.quarantined")),
+    *(_same(name) for name in ("camera.connected", "camera.disconnected")),
+    # A camera that appears or disappears changes its status as well.
+    Topic("camera.status_change", "camera.status_change", _CAMERA),
+    *(_same(name) for name in (*_RECORDING, "snapshot.taken", *_SYSTEM, "plugin.quarantined")),
     Topic("camera_status_update", "camera_status_update", _CAMERA),
     # `recording.state` exists on the bus only: states, such as STARTING, that have no topic of their own.
     Topic("recording_status_update", "recording_status_update", (*_RECORDING, "recording.state")),
@@ -88,6 +92,10 @@ class EventTopics:
     def __init__(self, topics: Sequence[Topic] = CORE_TOPICS) -> None:
         self._topics = {topic.name: topic for topic in topics}
         self._aliases = dict(ALIASES)
+        self._names = {
+            topic: (topic, *(alias for alias, canonical in ALIASES if canonical == topic))
+            for _, topic in ALIASES
+        }
         self._fed = _by_source(topics)
         self._renders: dict[str, Render] = {}
         #: Texts by topic, kept while a session's queue holds the event; None is a failure already logged.
@@ -125,8 +133,8 @@ class EventTopics:
         self._fed = _by_source(self._topics.values())
         self._renders[topic] = _own_fields
 
-    def resolve(self, names: Sequence[str]) -> tuple[str, ...]:
-        """Return the canonical topics for `names`, each once.
+    def check(self, names: Sequence[str]) -> None:
+        """Check that every one of `names` is a topic or another name of one.
 
         Raises:
             InvalidParams: a topic does not exist; the error lists those that do.
@@ -139,7 +147,10 @@ class EventTopics:
                     rule="unknown_topic",
                     hint=nearest(name, self.names, otherwise="Use one of the topics named in details."),
                 )
-        return tuple(dict.fromkeys(self._aliases.get(name, name) for name in names))
+
+    def names_of(self, topic: str) -> tuple[str, ...]:
+        """Return all names under which clients subscribe to `topic`, its own first."""
+        return self._names.get(topic, (topic,))
 
     def fed_by(self, source: str) -> tuple[str, ...]:
         """Return the topics that a bus topic feeds."""
@@ -179,7 +190,11 @@ def _own_fields(payload: object, _at: datetime) -> EventParams:
 
 
 class Subscriptions:
-    """Topics of one session with their filters; while `suspended`, they match no event."""
+    """Topics of one session with their filters, each under the name that the client used.
+
+    Two names of one topic are two subscriptions, of which either can end; an event that both want is sent once. While
+    `suspended`, they match no event.
+    """
 
     def __init__(self, topics: EventTopics) -> None:
         self._all = topics
@@ -191,21 +206,23 @@ class Subscriptions:
         return tuple(self._devices)
 
     def add(self, topics: Sequence[str], device: str | None) -> None:
-        """Subscribe to topics under any of their names; a topic subscribed to before gets the new filter.
+        """Subscribe to topics under any of their names; a name subscribed to before gets the new filter.
 
         Raises:
             InvalidParams: a topic does not exist.
         """
-        for topic in self._all.resolve(topics):
+        self._all.check(topics)
+        for topic in topics:
             self._devices[topic] = device
 
     def remove(self, topics: Sequence[str] | None) -> tuple[str, ...]:
-        """Unsubscribe from `topics`, or from all for None; return those that were subscribed to.
+        """End the subscriptions under the names `topics`, or all for None; return those that there were.
 
         Raises:
             InvalidParams: a topic does not exist.
         """
-        named = self.topics if topics is None else self._all.resolve(topics)
+        self._all.check(topics or ())
+        named = self.topics if topics is None else dict.fromkeys(topics)
         removed = tuple(topic for topic in named if topic in self._devices)
         for topic in removed:
             del self._devices[topic]
@@ -224,7 +241,9 @@ class Subscriptions:
         """Return the subscribed topics that `event` feeds; events about no single camera pass every filter."""
         if self.suspended:
             return ()
-        fed = (topic for topic in self._all.fed_by(event.topic) if topic in self._devices)
-        if event.camera is None:
-            return tuple(fed)
-        return tuple(topic for topic in fed if self._devices[topic] in (None, event.camera))
+        return tuple(topic for topic in self._all.fed_by(event.topic) if self._passes(topic, event.camera))
+
+    def _passes(self, topic: str, camera: CameraId | None) -> bool:
+        """Return True if a name of `topic` is subscribed to whose filter lets events about `camera` through."""
+        names = [name for name in self._all.names_of(topic) if name in self._devices]
+        return any(camera is None or self._devices[name] in (None, camera) for name in names)

@@ -112,7 +112,10 @@ async def test_an_external_server_that_is_down_is_a_problem_until_it_answers(
 
         (problem,) = await eventually(has_problem, timeout_s=30)
         assert problem["code"] == -32050
-        assert problem["reason"] in {"connection_refused", "timed_out"}  # the probe is short for a loaded machine
+        assert problem["reason"] in {
+            "connection_refused",
+            "timed_out",
+        }  # the probe is short for a loaded machine
         assert "ready" not in statuses
         assert await served(client) == []
         assert (await components(client))["mediamtx"] == "ERROR"

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from agent_core.base.errors import PluginError
 from agent_core.base.events import Event
 from agent_core.base.models import CameraId
-from agent_core.rpc.topics import CORE_TOPICS, EventTopics
+from agent_core.rpc.topics import ALIASES, CORE_TOPICS, EventTopics
 
 if TYPE_CHECKING:
     from tests.toy_server import Peer, Toy
@@ -104,10 +104,16 @@ async def test_unsubscribing_some_and_all(toy: "Toy") -> None:
             toy, peer, "camera.connected", "recording.started", "recording.start", "snapshot.taken"
         )
         stats = await peer.result("get_subscription_stats")
-        assert stats["client_topics"] == ["camera.connected", "recording.start", "snapshot.taken"]
+        assert stats["client_topics"] == [
+            "camera.connected",
+            "recording.started",
+            "recording.start",
+            "snapshot.taken",
+        ]
         gone = await peer.result("unsubscribe_events", topics=["recording.started", "system.health"])
-        assert gone == {"unsubscribed": True, "topics": ["recording.start"]}
-        assert (await peer.result("unsubscribe_events"))["topics"] == ["camera.connected", "snapshot.taken"]
+        assert gone == {"unsubscribed": True, "topics": ["recording.started"]}
+        left = (await peer.result("unsubscribe_events"))["topics"]
+        assert left == ["camera.connected", "recording.start", "snapshot.taken"]
         assert (await peer.result("unsubscribe_events"))["topics"] == []
 
 
@@ -281,4 +287,66 @@ def test_the_contracts_topics_are_all_there(topics: EventTopics) -> None:
         "camera_status_update", "recording_status_update", "system_health_update", "recording.started",
         "recording.stopped",
     }  # fmt: skip
-    assert topics.resolve(["recording.started", "recording.start"]) == ("recording.start",)
+
+
+#: Each topic with its own name and the others under which clients subscribe to it.
+NAMED = [(topic, alias) for alias, topic in ALIASES]
+
+
+@pytest.mark.parametrize(("topic", "alias"), NAMED)
+@pytest.mark.parametrize("is_own_name_first", [True, False])
+async def test_each_name_of_a_topic_is_a_subscription_of_its_own(
+    toy: "Toy", topic: str, alias: str, is_own_name_first: bool
+) -> None:
+    async with toy.peer() as peer:
+        kept, ended = (topic, alias) if is_own_name_first else (alias, topic)
+        await subscribed(toy, peer, kept, ended)
+        toy.bus.publish(topic, {"count": 1})
+        await peer.result("unsubscribe_events", topics=[ended])
+        toy.bus.publish(topic, {"count": 2})
+        await peer.result("unsubscribe_events", topics=[kept])
+        toy.bus.publish(topic, {"count": 3})
+        await subscribed(toy, peer, kept)
+        toy.bus.publish(topic, {"count": 4})
+        heard = [await peer.receive() for _ in range(3)]
+    assert [each["params"]["count"] for each in heard] == [
+        1,
+        2,
+        4,
+    ]  # the first one once, though two names want it
+    assert {each["method"] for each in heard} == {topic}
+
+
+@pytest.mark.parametrize(("topic", "alias"), NAMED)
+async def test_each_name_of_a_topic_has_its_own_filter(toy: "Toy", topic: str, alias: str) -> None:
+    async with toy.peer() as peer:
+        await subscribed(toy, peer, topic)
+        await subscribed(toy, peer, alias, device="camera1")
+        toy.bus.publish(topic, {"device": "camera0"}, camera=CameraId("camera0"))
+        await peer.result("unsubscribe_events", topics=[topic])
+        toy.bus.publish(topic, {"device": "camera0"}, camera=CameraId("camera0"))
+        toy.bus.publish(topic, {"device": "camera1"}, camera=CameraId("camera1"))
+        assert [(await peer.receive())["params"]["device"] for _ in range(2)] == ["camera0", "camera1"]
+
+
+@pytest.mark.parametrize("topic", [topic.name for topic in CORE_TOPICS])
+async def test_ending_one_topic_leaves_all_others(toy: "Toy", topic: str) -> None:
+    async with toy.peer() as peer:
+        others = [name for name in toy.topics.names if name != topic]
+        await subscribed(toy, peer, *others, topic)
+        await peer.result("unsubscribe_events", topics=[topic])
+        assert (await peer.result("get_subscription_stats"))["client_topics"] == others
+
+
+async def test_a_camera_that_appears_or_disappears_changes_its_status(toy: "Toy") -> None:
+    async with toy.peer() as peer:
+        await subscribed(toy, peer, "camera.status_change")
+        for source in ("camera.disconnected", "camera.connected", "camera.status_change"):
+            toy.bus.publish(source, {"source": source}, camera=CameraId("camera0"))
+        heard = [await peer.receive() for _ in range(3)]
+    assert {each["method"] for each in heard} == {"camera.status_change"}
+    assert [each["params"]["source"] for each in heard] == [
+        "camera.disconnected",
+        "camera.connected",
+        "camera.status_change",
+    ]

@@ -91,6 +91,8 @@ class ServerInfo(RpcResult):
     python_version: str
     architecture: str
     capabilities: list[Capability] = Field(description="features that this agent offers, as it is configured")
-    supported_formats: list[str] = Field(description="formats of pictures and recordings, and the protocols of streams that are served now")
+    supported_formats: list[str] = Field(
+        description="formats of pictures and recordings, and the protocols of streams that are served now"
+    )
     max_cameras: int = Field(description="most cameras that Linux numbers, which this agent can serve")
     plugins: list[PluginForm]
