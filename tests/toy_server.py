@@ -29,7 +29,7 @@ from agent_core.base.socket_place import SocketPlace
 from agent_core.config import AgentConfig, ServerConfig
 from agent_core.plugin.abc import RpcParams, RpcResult
 from agent_core.rpc.table import Caller, Method, MethodTable
-from agent_core.rpc.topics import EventTopics
+from agent_core.rpc.topics import CORE_TOPICS, EventTopics
 from agent_core.testing import SimulatedClock
 from agent_core.web.server import RpcServer
 
@@ -124,8 +124,8 @@ def toy_table(doors: Doors) -> MethodTable:
 def toy_topics() -> EventTopics:
     """Return the topics that tests publish on, rendered as they are."""
     topics = EventTopics()
-    for topic in ("camera.connected", "camera.disconnected", "camera_status_update", "system.health"):
-        topics.register(topic, lambda payload, _at: payload)
+    for topic in CORE_TOPICS:
+        topics.register(topic.name, lambda payload, _at: payload)
     return topics
 
 

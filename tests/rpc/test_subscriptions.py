@@ -302,18 +302,16 @@ async def test_each_name_of_a_topic_is_a_subscription_of_its_own(
         kept, ended = (topic, alias) if is_own_name_first else (alias, topic)
         await subscribed(toy, peer, kept, ended)
         toy.bus.publish(topic, {"count": 1})
-        await peer.result("unsubscribe_events", topics=[ended])
+        heard = [await peer.receive()]
+        await peer.result("unsubscribe_events", topics=[ended])  # a second event would come before the reply
         toy.bus.publish(topic, {"count": 2})
+        heard.append(await peer.receive())
         await peer.result("unsubscribe_events", topics=[kept])
         toy.bus.publish(topic, {"count": 3})
         await subscribed(toy, peer, kept)
         toy.bus.publish(topic, {"count": 4})
-        heard = [await peer.receive() for _ in range(3)]
-    assert [each["params"]["count"] for each in heard] == [
-        1,
-        2,
-        4,
-    ]  # the first one once, though two names want it
+        heard.append(await peer.receive())
+    assert [each["params"]["count"] for each in heard] == [1, 2, 4]
     assert {each["method"] for each in heard} == {topic}
 
 
@@ -323,10 +321,11 @@ async def test_each_name_of_a_topic_has_its_own_filter(toy: "Toy", topic: str, a
         await subscribed(toy, peer, topic)
         await subscribed(toy, peer, alias, device="camera1")
         toy.bus.publish(topic, {"device": "camera0"}, camera=CameraId("camera0"))
+        assert (await peer.receive())["params"]["device"] == "camera0"
         await peer.result("unsubscribe_events", topics=[topic])
         toy.bus.publish(topic, {"device": "camera0"}, camera=CameraId("camera0"))
         toy.bus.publish(topic, {"device": "camera1"}, camera=CameraId("camera1"))
-        assert [(await peer.receive())["params"]["device"] for _ in range(2)] == ["camera0", "camera1"]
+        assert (await peer.receive())["params"]["device"] == "camera1"
 
 
 @pytest.mark.parametrize("topic", [topic.name for topic in CORE_TOPICS])

@@ -1,6 +1,7 @@
 """Shared access to one camera: a broker runs one producer on demand and gives its frames to all readers."""
 
 from agent_core.plugin.frames.broker import FrameBroker
+from agent_core.plugin.frames.problem_reports import report_problems
 from agent_core.plugin.frames.producer import (
     BrokerSettings,
     BrokerState,
@@ -20,4 +21,5 @@ __all__ = (
     "FrameServer",
     "FrameSink",
     "as_capture_failed",
+    "report_problems",
 )

@@ -9,13 +9,14 @@ from agent_core.plugin import (
     CameraId,
     CameraMode,
     CameraReport,
+    CaptureFailed,
     Clock,
     DetectedCamera,
     Fingerprint,
     FrameSocket,
     Started,
 )
-from agent_core.plugin.frames import BrokerSettings, FrameBroker, FrameServer
+from agent_core.plugin.frames import BrokerSettings, FrameBroker, FrameServer, report_problems
 from virtual_camera.faults import Faults
 from virtual_camera.producer import PictureProducer
 from virtual_camera.settings import CameraSettings
@@ -66,12 +67,26 @@ class VirtualCamera:
             self._broker = broker
             report.connected(self._detected(broker))
             task_status.started()
+            tg.start_soon(self._report_problems, broker, report)
             try:
                 await self.faults.wait_vanished()
             finally:
                 self._broker = None
             report.disconnected(self.key, "The virtual camera was made to vanish.")
             tg.cancel_scope.cancel()
+
+    async def _report_problems(self, broker: FrameBroker, report: CameraReport) -> None:
+        """Report a camera that does not deliver, until cancelled; nothing more once it has vanished."""
+
+        def failed(error: CaptureFailed) -> None:
+            if self._broker is broker:
+                report.failed(self.key, f"{error.details} {error.suggestion}")
+
+        def connected() -> None:
+            if self._broker is broker:
+                report.connected(self._detected(broker))
+
+        await report_problems(broker, failed=failed, connected=connected, clock=self._clock)
 
     def _broker_settings(self) -> BrokerSettings:
         usual = BrokerSettings()

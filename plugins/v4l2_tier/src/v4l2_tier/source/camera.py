@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 
 import anyio
@@ -16,7 +15,7 @@ from agent_core.plugin import (
     GrowingPauses,
     WorkerPool,
 )
-from agent_core.plugin.frames import FrameBroker, FrameServer
+from agent_core.plugin.frames import FrameBroker, FrameServer, report_problems
 from v4l2_tier.capture.limits import broker_settings
 from v4l2_tier.device.capabilities import Capabilities
 from v4l2_tier.device.errors import explain
@@ -34,8 +33,6 @@ _log = logging.getLogger("camera_agent.v4l2_tier")
 #: Time for an answer before a camera is shown as failed: just above the 5 s that the kernel allows a USB control transfer.
 _PROBE_S = 6.0
 _FIRST_PROBE_PAUSE_S, _LONGEST_PROBE_PAUSE_S = 1.0, 60.0
-#: Pauses between trial pictures of a failed camera. Without trials its status would stay wrong until a client asks.
-_FIRST_TRIAL_PAUSE_S, _LONGEST_TRIAL_PAUSE_S = 10.0, 300.0
 
 
 class V4l2Camera:
@@ -165,34 +162,9 @@ class V4l2Camera:
             await tg.start(FrameServer(broker, path, clock=self._clock, fps=chosen.fps).run)
             self._connected(camera)
             on_examined()
-            await self._follow(broker, camera)
-
-    async def _follow(self, broker: FrameBroker, camera: DetectedCamera) -> None:
-        """Report the camera as failed while the broker has a problem, and as connected once it is solved."""
-        while True:
-            while broker.problem is None:
-                await broker.changed()
-            async with anyio.create_task_group() as tg:
-                tg.start_soon(self._try_repeatedly, broker)
-                await self._show_problems(broker)
-                tg.cancel_scope.cancel()
-            self._connected(camera)
-
-    async def _show_problems(self, broker: FrameBroker) -> None:
-        shown = ""
-        while (problem := broker.problem) is not None:
-            if problem.details != shown:
-                shown = problem.details
-                self._failed(problem)
-            await broker.changed()
-
-    async def _try_repeatedly(self, broker: FrameBroker) -> None:
-        """Request one picture after growing pauses. A client's own request makes the broker try sooner."""
-        pauses = GrowingPauses(_FIRST_TRIAL_PAUSE_S, _LONGEST_TRIAL_PAUSE_S)
-        while True:
-            await self._clock.sleep(pauses.next_s())
-            with suppress(CaptureFailed):
-                await broker.fresh(self._clock.monotonic_s())
+            await report_problems(
+                broker, failed=self._failed, connected=lambda: self._connected(camera), clock=self._clock
+            )
 
     # Reporting to the core.
 
