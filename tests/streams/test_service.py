@@ -74,6 +74,6 @@ async def test_only_a_holder_stops_and_the_stream_goes_on_for_others(
 async def test_addresses_are_those_of_the_server_in_use(plane: Plane, service: StreamService) -> None:
     port = plane.server.rtsp_url.rpartition(":")[2]
     assert service.addresses.rtsp_url(CAMERA) == f"rtsp://127.0.0.1:{port}/camera0"
-    assert service.addresses.served == ()  # not asked yet
+    assert not service.addresses.served  # not asked yet
     await plane.link.probe()
     assert service.addresses.served == ("rtsp",)  # each server of these tests has the others switched off
