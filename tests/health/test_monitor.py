@@ -349,7 +349,8 @@ async def test_the_disk_is_judged_by_its_free_space(
     if expected is None:
         assert events == [], "an agent that is healthy from the start says nothing"
     else:
-        payload = SystemEvent("system.health", expected, (("camera_monitor", "RUNNING"),), detail)
+        components = (("camera_monitor", "RUNNING"), ("mediamtx", "STOPPED"))
+        payload = SystemEvent("system.health", expected, components, detail)
         assert events == [("system.health", payload)], "told once"
 
 
