@@ -8,6 +8,7 @@ import pytest
 from agent_core.base.clock import SystemClock
 from agent_core.plugin import ffmpeg
 from agent_core.plugin.rtsp import SessionDescription
+from agent_core.testing import SimulatedClock
 from embedded_server.faults import Faults
 from embedded_server.media.stream import Stream
 from embedded_server.recording.record_path import RecordPath
@@ -94,3 +95,33 @@ async def test_a_recorder_that_joins_inside_a_picture_begins_with_the_next(
     pictures = await recorded(tmp_path, packets[:at], packets[at:])
     assert len(pictures) == PICTURES - 2
     assert all(min(picture) > 200 for picture in pictures), "a slice that is missing is not white"
+
+
+@pytest.mark.parametrize(
+    ("nalu", "cause"),
+    [
+        (b"\x7c\x05abc", "no complete picture"),  # the middle of a fragmented unit
+        (b"\x41\x80abc", "no key picture"),
+        (b"\x65\x80abc", "no parameter sets"),
+    ],
+)
+async def test_a_stream_with_which_no_recording_begins_is_logged_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, nalu: bytes, cause: str
+) -> None:
+    clock = SimulatedClock()
+    stream = Stream(SessionDescription.parse(_DESCRIPTION), clock)
+    record_path = RecordPath(f"{tmp_path}/%path/%s-%f", "mpegts", "cam")
+    settings = RecordSettings(record_path, RecordingRoots((tmp_path,)), 1, 1 << 20, 3600)
+    recorder = Recorder("cam", stream, settings, Faults())
+    async with anyio.create_task_group() as tg:
+        tg.start_soon(recorder.run)
+        await anyio.wait_all_tasks_blocked()
+        for second in range(30):
+            time = (_CLOCK_HZ * second).to_bytes(4, "big")
+            stream.rtp(0, b"\x80\xe0" + second.to_bytes(2, "big") + time + bytes(4) + nalu)
+            await clock.advance(1)
+        recorder.stop()
+    assert not list(tmp_path.rglob("*.ts"))
+    said = [line for line in caplog.text.splitlines() if "nothing is recorded yet" in line]
+    assert len(said) == 1
+    assert said[0].endswith(cause)
