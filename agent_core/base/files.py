@@ -1,5 +1,6 @@
 """Small files that survive a power cut: written to a temporary file, synced, renamed; state files keep a backup."""
 
+import errno
 import os
 import tempfile
 from contextlib import suppress
@@ -9,14 +10,16 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from agent_core.base.errors import StateCorrupt, StorageFailed
-from agent_core.base.small_files import UnsafeFile, read_small
+from agent_core.base.small_files import UnsafeFile, open_regular, read_small
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 M = TypeVar("M", bound=BaseModel)
 
-__all__ = ("StateFile", "explain_os_error", "make_folder", "write_atomic", "write_new")
+__all__ = ("StateFile", "explain_os_error", "make_folder", "write_atomic", "write_durable", "write_new")
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 _REASONS = {
     "ENOSPC": ("disk_full", "Free some space on this disk."),
@@ -32,8 +35,6 @@ _UNSAFE = ("unsafe_file", "Find out which program made it, then delete it.")
 
 def explain_os_error(error: OSError, doing: str) -> StorageFailed:
     """Return `error` as a sentence with reason and suggestion; `doing` names the failed action: "store a snapshot"."""
-    import errno
-
     name = errno.errorcode.get(error.errno or 0, "")
     reason, suggestion = _UNSAFE if isinstance(error, UnsafeFile) else _REASONS.get(name, _UNKNOWN)
     said = (error.strerror or str(error)).lower()
@@ -71,6 +72,37 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o640) -> None:
     Blocks on the disk: call it in a worker thread. Leaves `path` unchanged if it raises OSError.
     """
     _finish(_write_beside(path, data, mode), path, lambda temporary: temporary.replace(path))
+
+
+def write_durable(path: Path, data: bytes) -> None:
+    """Replace the content of `path` like `write_atomic`, but on a full disk overwrite an existing file in place.
+
+    File systems give a small file a whole block, so that it needs no new space to grow a little. A power cut in the
+    middle may leave a mixture; this is the last resort where the old content would be wrong.
+
+    Raises:
+        OSError: neither is possible; `path` is unchanged.
+    """
+    try:
+        write_atomic(path, data)
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        try:
+            _overwrite(path, data)
+        except FileNotFoundError:
+            raise error from None
+
+
+def _overwrite(path: Path, data: bytes) -> None:
+    descriptor = open_regular(path, os.O_WRONLY)
+    try:
+        os.posix_fallocate(descriptor, 0, len(data))  # fails before anything is changed
+        os.pwrite(descriptor, data, 0)
+        os.ftruncate(descriptor, len(data))
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def write_new(path: Path, data: bytes, *, mode: int = 0o640) -> None:

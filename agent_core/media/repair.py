@@ -1,8 +1,9 @@
-"""Repair of files whose writer stopped within the index of a part: players refuse such a file as a whole."""
+"""Repair of files whose writer stopped within a part: players refuse such a file, or show a damaged last picture."""
 
 import os
 from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from agent_core.base.files import explain_os_error
 from agent_core.base.small_files import open_regular
@@ -15,10 +16,10 @@ _HEADER_BYTES = 16
 
 
 def mend(path: Path) -> int:
-    """Cut a truncated `moof`, which a full disk leaves, off the end of a closed fragmented MP4; return its bytes.
+    """Cut a truncated part, which a full disk leaves, off the end of a closed fragmented MP4; return its bytes.
 
-    FFmpeg (seen with 5.1 and 9) does not open such a file. It plays one with a truncated `mdat`, so that stays. The
-    file keeps its modification time if this user owns it. Blocks on the disk.
+    FFmpeg (seen with 5.1 and 9) does not open a file with a truncated `moof`, and decodes the truncated last sample of
+    an incomplete `mdat`. The file keeps its modification time if this user owns it. Blocks on the disk.
 
     Raises:
         StorageFailed: the file cannot be read or written, or is not an MP4.
@@ -38,19 +39,32 @@ def mend(path: Path) -> int:
 
 
 def _torn_bytes(path: Path) -> int:
-    """Return the bytes of a truncated moof at the end; 0 without one, or without media before it."""
+    """Return the bytes of a truncated part at the end; 0 without one, or without media before it."""
     info = Fmp4Reader(path).update()
-    start = info.size_bytes - info.unread_bytes
     if not info.has_media or info.unread_bytes == 0:
         return 0
     try:
         with os.fdopen(open_regular(path), "rb") as file:
-            file.seek(start)
-            box = header(file.read(_HEADER_BYTES))
+            is_torn = _is_torn(file, info.size_bytes - info.unread_bytes, info.size_bytes)
     except OSError as error:
         raise explain_os_error(error, "read a recording") from error
-    is_torn = box is not None and box.kind == b"moof" and box.size > info.unread_bytes
     return info.unread_bytes if is_torn else 0
+
+
+def _is_torn(file: BinaryIO, start: int, end: int) -> bool:
+    """Return True if the boxes from `start` on are a part that goes beyond `end`; other bytes are not ours to cut."""
+    for kind in (b"moof", b"mdat"):
+        file.seek(start)
+        data = file.read(_HEADER_BYTES)
+        box = header(data)
+        if box is None:  # less than a header; at the end of a box, there is none of the next
+            return True
+        if box.kind != kind or box.size < box.header_size:
+            return False
+        start += box.size
+        if start > end:
+            return True
+    return False
 
 
 def _cut(descriptor: int, size_bytes: int) -> None:

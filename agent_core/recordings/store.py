@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from agent_core.base.errors import StorageFailed
-from agent_core.base.files import explain_os_error, make_folder, write_atomic
+from agent_core.base.files import explain_os_error, make_folder, write_durable
 from agent_core.base.listing import Lister, Page, newest_first
 from agent_core.base.models import CAMERA_ID, CameraId
 from agent_core.base.small_files import read_small
@@ -134,7 +134,7 @@ class RecordingStore:
             StorageFailed: the note cannot be written; the old one is unchanged.
         """
         try:
-            write_atomic(self.folder(note) / NOTE, note.model_dump_json(indent=2).encode() + b"\n")
+            write_durable(self.folder(note) / NOTE, note.model_dump_json(indent=2).encode() + b"\n")
         except OSError as error:
             raise explain_os_error(error, "save the recording's note") from error
 

@@ -2,13 +2,14 @@
 
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from pydantic import BaseModel
 
 from agent_core.base.errors import StorageFailed
-from agent_core.base.files import StateFile, explain_os_error, write_atomic, write_new
+from agent_core.base.files import StateFile, explain_os_error, write_atomic, write_durable, write_new
 
 
 class Thing(BaseModel):
@@ -22,6 +23,29 @@ def test_replacing_leaves_no_partial_file(tmp_path: Path) -> None:
     assert path.read_bytes() == b"two"
     assert path.stat().st_mode & 0o777 == 0o600
     assert [each.name for each in tmp_path.iterdir()] == ["a"]
+
+
+def test_on_a_full_disk_a_small_file_is_overwritten_in_place(tmpfs: Callable[[str], Path]) -> None:
+    path = tmpfs("size=64k") / "a"
+    write_durable(path, b"one")
+    (path.parent / "ballast").write_bytes(b"x" * _free_bytes(path.parent))
+    with pytest.raises(OSError, match="space"):
+        write_atomic(path, b"a longer one")
+    write_durable(path, b"a longer one")
+    assert path.read_bytes() == b"a longer one"
+    write_durable(path, b"two")
+    assert path.read_bytes() == b"two"
+    with pytest.raises(OSError, match="space"):
+        write_durable(path, b"x" * 10_000)
+    assert path.read_bytes() == b"two"
+    with pytest.raises(OSError, match="space"):
+        write_durable(path.with_name("b"), b"one")
+    assert sorted(each.name for each in path.parent.iterdir()) == ["a", "ballast"]
+
+
+def _free_bytes(folder: Path) -> int:
+    status = os.statvfs(folder)
+    return status.f_bavail * status.f_frsize
 
 
 def test_a_new_file_never_replaces(tmp_path: Path) -> None:

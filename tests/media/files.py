@@ -26,7 +26,7 @@ async def half_second_parts(path: Path, fps: int = 10, duration_s: float = 4) ->
 def boxes(data: bytes) -> list[tuple[bytes, int, int]]:
     """(type, start, end) of the file's top-level boxes; read here on our own, so that it can prove the reader wrong."""
     found, at = [], 0
-    while at < len(data):
+    while at + 8 <= len(data):
         size, kind = struct.unpack_from(">I4s", data, at)
         found.append((kind, at, at + size))
         at += size
@@ -46,3 +46,9 @@ async def torn_at(path: Path, kind: bytes, count: int, offset: int) -> None:
     data = (await half_second_parts(path)).read_bytes()
     start, end = [(start, end) for box, start, end in boxes(data) if box == kind][count]
     path.write_bytes(data[: offset + (start if offset >= 0 else end)])
+
+
+def whole_parts_end(path: Path) -> int:
+    """The offset after the last mdat that is all there."""
+    data = path.read_bytes()
+    return max(end for kind, _, end in boxes(data) if kind == b"mdat" and end <= len(data))

@@ -9,14 +9,26 @@ from agent_core.base.errors import StorageFailed
 from agent_core.media.fmp4 import segment_duration_s
 from agent_core.media.repair import mend
 
-from .files import boxes, plays, torn_at
+from .files import plays, torn_at, whole_parts_end
 
 
-async def test_a_file_torn_in_the_index_of_a_part_plays_once_it_is_mended(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("kind", "offset"),
+    [
+        (b"moof", -8),
+        (b"moof", 4),  # no whole header of a box
+        (b"mdat", 0),  # an index without pictures
+        (b"mdat", 50),
+        (b"mdat", -1),  # the last picture is not whole
+    ],
+)
+async def test_a_file_torn_within_a_part_plays_once_it_is_mended(
+    tmp_path: Path, kind: bytes, offset: int
+) -> None:
     path = tmp_path / "a.mp4"
-    await torn_at(path, b"moof", 3, -8)
-    torn_bytes = path.stat().st_size - boxes(path.read_bytes())[-1][1]
-    assert not await plays(path), "or nothing need be mended"
+    await torn_at(path, kind, 3, offset)
+    torn_bytes = path.stat().st_size - whole_parts_end(path)
+    assert torn_bytes > 0
     os.utime(path, (1_000_000, 1_000_000))
     assert mend(path) == torn_bytes
     assert await plays(path)
@@ -28,8 +40,6 @@ async def test_a_file_torn_in_the_index_of_a_part_plays_once_it_is_mended(tmp_pa
 @pytest.mark.parametrize(
     ("kind", "count", "offset"),
     [
-        (b"mdat", 3, 50),  # a part whose pictures are not all there plays up to them
-        (b"moof", 3, 4),  # no whole header of a box
         (b"moof", 3, 0),  # nothing is torn
         (b"moof", 0, 60),  # nothing whole before it
         (b"moov", 0, 60),
@@ -39,6 +49,15 @@ async def test_nothing_else_is_cut(tmp_path: Path, kind: bytes, count: int, offs
     path = tmp_path / "a.mp4"
     await torn_at(path, kind, count, offset)
     before = path.read_bytes()
+    assert mend(path) == 0
+    assert path.read_bytes() == before
+
+
+async def test_bytes_that_are_no_part_are_not_cut(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    await torn_at(path, b"moof", 3, 0)
+    before = path.read_bytes() + b"\0\0\0\0" + b"what is this?" * 10
+    path.write_bytes(before)
     assert mend(path) == 0
     assert path.read_bytes() == before
 
