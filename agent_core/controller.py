@@ -217,7 +217,9 @@ class Controller:
         active = self._services.recordings.active(CameraId(stored.note.camera))
         if active is None or active.note.id != stored.note.id:
             is_complete = stored.note.ended_at is not None
-            return RecordingDetails(stored, tuple(durations_s), is_complete, stored.note.reason)
+            waits = not is_complete and self._services.recordings.is_expected(stored)
+            reason = "suspended" if waits else stored.note.reason
+            return RecordingDetails(stored, tuple(durations_s), is_complete, reason)
         problem = active.problem if active.state is RecordingState.ERROR else None
         reason = stored.note.reason or (problem.reason if problem else "")
         return RecordingDetails(stored, tuple(durations_s), is_complete=False, reason=reason)

@@ -1,8 +1,9 @@
 """Streams and recordings over a media server, without an agent around them."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import anyio
 
@@ -35,21 +36,24 @@ class Plane:
     """Parts of streams and recordings, by the application's own builder, with two cameras.
 
     Attributes:
+        cameras: registry; a test may disconnect a camera, whose source is "test".
         argv: command of every publisher; a test may change it, and leave none with an empty one.
     """
 
-    def __init__(self, server: MediaServerUnderTest, folder: Path, clock: Clock | None = None) -> None:
+    def __init__(
+        self, server: MediaServerUnderTest, folder: Path, clock: Clock | None = None, **limits: Any
+    ) -> None:
         self.server = server
         self.argv = publisher_argv()
         clock = clock or SystemClock()
         self.bus = EventBus(clock)
-        config = _config(server, folder)
-        cameras = CameraRegistry(Ledger(folder / "cameras.json"), events=self.bus, clock=clock)
+        config = _config(server, folder, limits)
+        self.cameras = CameraRegistry(Ledger(folder / "cameras.json"), events=self.bus, clock=clock)
         for name in ("camera0", "camera1"):
-            cameras.connected("test", camera(name).detected)
+            self.cameras.connected("test", camera(name).detected)
         parts = build_media(
             Foundation(config, self.bus, clock),
-            cameras=cameras,
+            cameras=self.cameras,
             plugins=self._plugins(config),
             supervisor=Supervisor((), clock=clock),
             states=lambda: (),
@@ -72,7 +76,7 @@ class Plane:
         return plugins
 
 
-def _config(server: MediaServerUnderTest, folder: Path) -> AgentConfig:
+def _config(server: MediaServerUnderTest, folder: Path, limits: Mapping[str, Any]) -> AgentConfig:
     return AgentConfig.model_validate(
         {
             "storage": {
@@ -88,7 +92,7 @@ def _config(server: MediaServerUnderTest, folder: Path) -> AgentConfig:
                 "start_timeout_s": 3,
                 "close_after_s": 1,
             },
-            "recordings": {"start_timeout_s": 4, "stall_s": 3},
+            "recordings": {"start_timeout_s": 4, "stall_s": 3, **limits},
         }
     )
 
@@ -124,10 +128,13 @@ def camera(name: str, media_input: MediaInput | None = INPUT) -> Camera:
 
 @asynccontextmanager
 async def running_plane(
-    server: MediaServerUnderTest, folder: Path, clock: Clock | None = None
+    server: MediaServerUnderTest, folder: Path, clock: Clock | None = None, **limits: Any
 ) -> AsyncIterator[Plane]:
-    """Run the parts for as long as the context is open; recordings end first, as in the agent."""
-    plane = Plane(server, folder, clock)
+    """Run the parts for as long as the context is open; recordings end first, as in the agent.
+
+    `limits` are settings of recordings.
+    """
+    plane = Plane(server, folder, clock, **limits)
     async with anyio.create_task_group() as tg:
         await tg.start(plane.link.run)
         await tg.start(plane.streams.run)

@@ -89,8 +89,12 @@ class _Handlers:
             modified_time=stored.modified_at,
             duration=round(listed.duration_s, 3),
             format=stored.note.format,
-            download_url=self.download_url("recordings", stored.note.id),
+            download_url=self._url(stored),
         )
+
+    def _url(self, stored: StoredRecording) -> str | None:
+        """Return the link for downloads; None without media, for which a download would answer 404."""
+        return self.download_url("recordings", stored.note.id) if stored.segments else None
 
     async def get_recording_info(self, params: NameParams, caller: Caller) -> wire.RecordingInfo:
         return self._info(await self.controller.recording_info(params.filename))
@@ -107,7 +111,7 @@ class _Handlers:
             complete=details.is_complete,
             segments=self._segment_files(details),
             reason=details.reason or None,
-            download_url=self.download_url("recordings", stored.note.id),
+            download_url=self._url(stored),
         )
 
     def _segment_files(self, details: RecordingDetails) -> list[wire.SegmentFile]:

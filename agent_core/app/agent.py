@@ -30,7 +30,7 @@ __all__ = ("Agent", "Running")
 
 _log = logging.getLogger("camera_agent.app")
 
-#: Turns of the event loop that sessions get to write their last event to their sockets.
+#: Turns of the event loop that sessions get to write their last events to their sockets.
 SHUTDOWN_TURNS = 10
 
 
@@ -94,7 +94,11 @@ class Agent:
     async def _serve(
         self, parts: AgentParts, folder: RuntimeFolder, task_status: TaskStatus[Running]
     ) -> None:
-        """Run all parts until cancelled. The server ends first, while the parts that it serves from still run."""
+        """Run all parts until cancelled.
+
+        Recordings end first, while clients can still be told; then the server, while the parts that it serves from
+        still run.
+        """
         async with anyio.create_task_group() as group:
             tasks = _AgentTasks.of(group)
             try:
@@ -110,7 +114,9 @@ class Agent:
             finally:
                 with anyio.CancelScope(shield=True):
                     try:
-                        await _announce_shutdown(parts)
+                        parts.events.publish("system.shutdown", _system_event(parts, "system.shutdown"))
+                        await tasks.recordings.stop()
+                        await _let_sessions_write()
                     finally:
                         await tasks.stop()
 
@@ -124,8 +130,8 @@ class Agent:
 class _AgentTasks:
     """The tasks of a running agent, in the order in which they end."""
 
-    server: ShieldedTasks
     recordings: ShieldedTasks
+    server: ShieldedTasks
     media: ShieldedTasks
     services: ShieldedTasks
     watchdog: ShieldedTasks
@@ -136,7 +142,7 @@ class _AgentTasks:
 
     async def stop(self) -> None:
         """End the tasks in order, each kind after the one before has ended."""
-        for tasks in (self.server, self.recordings, self.media, self.services, self.watchdog):
+        for tasks in (self.recordings, self.server, self.media, self.services, self.watchdog):
             await tasks.stop()
 
 
@@ -186,9 +192,8 @@ async def _announce_startup(
             parts.events.publish("plugin.quarantined", PluginEvent(each.name, each.details))
 
 
-async def _announce_shutdown(parts: AgentParts) -> None:
-    """Publish the shutdown event and give the sessions time to send it before they close."""
-    parts.events.publish("system.shutdown", _system_event(parts, "system.shutdown"))
+async def _let_sessions_write() -> None:
+    """Give the sessions time to send the last events before they close."""
     for _ in range(SHUTDOWN_TURNS):
         await checkpoint()
 

@@ -83,7 +83,7 @@ def build_media(
         health=health,
         cleaner=_cleaner(foundation, recordings, files, health),
         keeper=PathKeeper(streams, paths, repairs=lambda: link.repairs, tell=health.tell, clock=clock),
-        resumption=Resumption(recordings, files, paths, recovered=link.recovery.wait, clock=clock),
+        resumption=_resumption(foundation, recordings, files, paths, link),
         service=StreamService(
             streams,
             paths,
@@ -170,6 +170,23 @@ def _cleaner(
         trust=ClockTrust(path, max_age_s=None if days is None else days * 86_400),
         events=foundation.events,
         tell=tell,
+        clock=foundation.clock,
+    )
+
+
+def _resumption(
+    foundation: Foundation,
+    recordings: RecordingManager,
+    files: RecordingStore,
+    paths: CameraPaths,
+    link: ServerLink,
+) -> Resumption:
+    return Resumption(
+        recordings,
+        files,
+        paths,
+        within_s=foundation.config.recordings.resume_within_s,
+        recovered=link.recovery.wait,
         clock=foundation.clock,
     )
 

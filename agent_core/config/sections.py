@@ -241,6 +241,14 @@ class RecordingsConfig(_Section):
     stall_s: Seconds = Field(
         8.0, description="time after which a recording that does not grow is reported by recording.error"
     )
+    on_stop: Literal["resume", "end"] = Field(
+        "resume",
+        description="recordings under way when the agent stops; resume: continue at the next start; end: end for good",
+    )
+    resume_within_s: Seconds = Field(
+        3600.0,
+        description="time within which an interrupted recording must continue; after that it is ended",
+    )
     max_age_days: Annotated[float, Field(gt=0)] | None = Field(
         None, description="age at which finished recordings are deleted; default: never"
     )

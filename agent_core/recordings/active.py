@@ -1,6 +1,7 @@
 """A recording under way, and its final files once the media server was told to stop."""
 
 import logging
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import anyio
@@ -10,10 +11,11 @@ from agent_core.base.errors import AgentError, StorageFailed
 from agent_core.base.models import CameraId
 from agent_core.recordings.growth import Growth, Measured
 from agent_core.recordings.models import RecordingEvent, RecordingNote, RecordingState, StoredRecording
+from agent_core.recordings.problems import DISK_FULL, why_empty
 from agent_core.recordings.segment_order import with_new
 from agent_core.recordings.store import RecordingStore
 
-__all__ = ("Active", "final_files")
+__all__ = ("Active", "final_files", "save_note", "why_cut_short")
 
 _log = logging.getLogger("camera_agent.recordings")
 
@@ -28,11 +30,13 @@ class Active:
     """A recording under way; its files determine `state` and `problem`.
 
     `decided` is set when it is no longer STARTING; `has_started` becomes True once media was recorded. `seen` are the
-    names of the files at the last look, in the order in which they appeared.
+    names of the files at the last look, in the order in which they appeared. `noted_s` is the monotonic time at which
+    its files or its note last showed that the agent runs it.
     """
 
     note: RecordingNote
     growth: Growth
+    noted_s: float
     state: RecordingState = RecordingState.STARTING
     problem: AgentError | None = None
     has_started: bool = False
@@ -54,6 +58,15 @@ class Active:
         return RecordingEvent(
             CameraId(self.note.camera), self.note.id, self.state, self.measured.duration_s, reason
         )
+
+
+async def save_note(store: RecordingStore, note: RecordingNote) -> None:
+    """Save the note. A full disk ends no recording and makes no stop fail: the media is on disk all the same."""
+    try:
+        await store.threads.run(store.save, note)
+    except StorageFailed as error:
+        fields = {"camera": note.camera, "recording": note.id}
+        _log.warning("cannot save the note of a recording: %s", error.details, extra={"fields": fields})
 
 
 async def final_files(store: RecordingStore, active: Active, *, clock: Clock) -> StoredRecording:
@@ -94,3 +107,18 @@ def _is_finished(stored: StoredRecording, is_still: bool) -> bool:  # noqa: FBT0
     from agent_core.media.fmp4 import is_finished
 
     return is_finished(stored.segments[-1].path)
+
+
+def why_cut_short(
+    store: RecordingStore, active: Active, stored: StoredRecording, problem: AgentError | None
+) -> str:
+    """Return the reason for media that is missing at the end, or altogether; empty if nothing is missing.
+
+    `problem` is that of the stream. Blocks on the disk.
+    """
+    if active.problem is not None and (active.state is RecordingState.ERROR or not stored.segments):
+        return active.problem.reason
+    with suppress(StorageFailed):
+        if store.is_full():
+            return DISK_FULL
+    return "" if stored.segments else why_empty(problem)

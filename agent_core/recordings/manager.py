@@ -1,6 +1,7 @@
 """Manager of recordings: starts, watches, resumes and stops them."""
 
 import logging
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
@@ -9,7 +10,7 @@ from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
 from agent_core.base.clock import Clock
-from agent_core.base.errors import AgentError, InvalidState, StorageFailed
+from agent_core.base.errors import AgentError, StorageFailed
 from agent_core.base.events import EventBus
 from agent_core.base.locks import KeyedLock
 from agent_core.base.models import Camera, CameraId
@@ -17,7 +18,7 @@ from agent_core.base.tasks import OwnedTasks
 from agent_core.base.waiting import first_of
 from agent_core.config import RecordingsConfig
 from agent_core.mediamtx.schema import PathConf
-from agent_core.recordings.active import Active, final_files
+from agent_core.recordings.active import Active, final_files, save_note, why_cut_short
 from agent_core.recordings.growth import Growth, GrowthLimits, Measured
 from agent_core.recordings.models import (
     RecordingFormat,
@@ -26,8 +27,16 @@ from agent_core.recordings.models import (
     Stopped,
     StoredRecording,
 )
-from agent_core.recordings.problems import already_recording, no_media, not_recording, why_empty
+from agent_core.recordings.problems import (
+    already_recording,
+    no_media,
+    not_recording,
+    stopped_early,
+    stopping,
+    suspended,
+)
 from agent_core.recordings.store import RecordingStore
+from agent_core.recordings.unfinished import INTERRUPTED, Unfinished
 from agent_core.streams import CameraPaths, StreamLeases
 from agent_core.streams.models import StreamState
 from agent_core.streams.plan import recording_conf
@@ -42,6 +51,9 @@ HOLDER = "recording"
 ENDED_WITH_AGENT = "agent_ended"
 #: Reason of the start of a recording that goes on after an error.
 RECOVERED = "recovered"
+SUSPENDED_WITH_AGENT = "agent_stopping"
+#: How often a recording into which nothing is written notes that the agent still runs it.
+SEEN_S = 300.0
 
 
 class RecordingManager:
@@ -65,22 +77,39 @@ class RecordingManager:
         self._clock = clock
         self._locks = KeyedLock()
         self._active: dict[CameraId, Active] = {}
+        self._unfinished = Unfinished(store, events)
+        self._is_stopping = False
         self._tasks = OwnedTasks()
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
-        """Own the watching tasks until cancelled; then stop all recordings, so that every file is complete."""
+        """Own the watching tasks until cancelled; then suspend or end all recordings, so that every file is complete."""
         async with self._tasks.open():
             try:
                 task_status.started()
                 await anyio.sleep_forever()
             finally:
+                self._is_stopping = True
                 with anyio.CancelScope(shield=True):
-                    await self._end_all()
+                    await self._leave_all()
 
-    async def _end_all(self) -> None:
+    async def _leave_all(self) -> None:
+        end = partial(self._stop_this, reason=ENDED_WITH_AGENT, limit_s=END_LIMIT_S)
         async with anyio.create_task_group() as tg:
             for active in self._active.values():
-                tg.start_soon(partial(self._stop_this, active, reason=ENDED_WITH_AGENT, limit_s=END_LIMIT_S))
+                tg.start_soon(self._suspend if self._settings.on_stop == "resume" else end, active)
+
+    async def _suspend(self, active: Active) -> None:
+        """Stop recording, and leave the note without an end, so that the next start continues the recording."""
+        async with self._locks.hold(CameraId(active.note.camera)):
+            if self._active.get(CameraId(active.note.camera)) is not active:
+                return
+            stored = await self._let_go(active, END_LIMIT_S)
+            await save_note(self._store, active.note.model_copy(update={"seen_at": self._clock.now()}))
+            durations_s = await self._store.threads.run(self._store.segment_durations_s, stored)
+            active.measured = Measured(stored.size_bytes, sum(durations_s))
+            active.state = RecordingState.SUSPENDED
+            self._publish("recording.state", active, SUSPENDED_WITH_AGENT)
+            active.decided.set()
 
     def active(self, camera: CameraId) -> Active | None:
         """Return the camera's recording; None if it is not recording."""
@@ -94,7 +123,8 @@ class RecordingManager:
         `duration_s` counts from the first picture; the recording then stops by itself.
 
         Raises:
-            InvalidState: the camera is already recording, or, with `wait`, the recording was stopped meanwhile.
+            InvalidState: the camera is already recording, the agent is stopping, or, with `wait`, the recording was
+                stopped meanwhile.
             StorageFailed: the recording's folder cannot be made, or the disk is full.
             MediaServerError, Unsupported, CaptureFailed: the media server cannot record it, or does so on another host.
             DependencyFailed: with `wait`, nothing was recorded in time; the attempt leaves no files.
@@ -102,6 +132,8 @@ class RecordingManager:
         async with self._locks.hold(camera.id):
             self._refuse_second(camera.id)
             active = await self._begin(camera, duration_s, form)
+            with suppress(StorageFailed):
+                await self._unfinished.end_waiting(camera.id, INTERRUPTED)
         if wait:
             await active.decided.wait()
             await self._require_media(active)
@@ -112,23 +144,22 @@ class RecordingManager:
         if active.has_started:
             return
         problem = active.problem
+        if active.state is RecordingState.SUSPENDED:
+            raise suspended()
         if problem is None:
-            raise InvalidState(
-                "The recording was stopped before its first picture.",
-                state="STOPPED",
-                allowed_states=("STARTING", "RECORDING"),
-                reason="stopped",
-                suggestion="Start it again.",
-            )
-        with anyio.CancelScope(shield=True):
-            await self._stop_this(active, reason=problem.reason)
-            await self._store.threads.run(self._store.discard, active.note)
+            raise stopped_early()
+        await self._stop_this(active, reason=problem.reason)
         raise problem
 
     def _refuse_second(self, camera: CameraId) -> None:
         active = self._active.get(camera)
         if active is not None:
             raise already_recording(camera, active.state)
+        self._refuse_while_stopping()
+
+    def _refuse_while_stopping(self) -> None:
+        if self._is_stopping:
+            raise stopping()
 
     async def _begin(self, camera: Camera, duration_s: float | None, form: RecordingFormat) -> Active:
         self._paths.plan.require_streamable(camera)
@@ -137,32 +168,56 @@ class RecordingManager:
         )
         try:
             await self._paths.set_recording(camera, self._conf(note))
+            self._refuse_while_stopping()
         except BaseException:
             with anyio.CancelScope(shield=True):
                 await self._undo(camera, note)
             raise
         return self._follow(camera.id, note, Growth(started_s=self._clock.monotonic_s(), **self._limits()))
 
-    async def resume(self, camera: Camera, stored: StoredRecording) -> None:
-        """Continue a recording that a killed agent left unfinished, in a new segment.
+    def expect(self, stored: StoredRecording) -> None:
+        """Let an unfinished recording wait for `resume` or `close`; meanwhile `stop` or a new recording ends it."""
+        self._unfinished.add(stored)
+
+    def is_expected(self, stored: StoredRecording) -> bool:
+        """Return True if the recording waits to continue."""
+        return self._unfinished.is_waiting(stored)
+
+    async def close(self, stored: StoredRecording, *, reason: str) -> None:
+        """End an unfinished recording of an earlier run; do nothing if it has ended or was deleted meanwhile.
 
         Raises:
-            InvalidState: the camera is already recording.
+            StorageFailed: it cannot be read.
+        """
+        async with self._locks.hold(CameraId(stored.note.camera)):
+            await self._unfinished.end(stored, reason)
+
+    async def resume(self, camera: Camera, stored: StoredRecording) -> None:
+        """Continue a recording that an earlier run of the agent left unfinished, in a new segment.
+
+        Raises:
+            InvalidState: the camera is already recording, or this recording has ended meanwhile.
             MediaServerError, Unsupported, CaptureFailed: the media server cannot record it now.
         """
         async with self._locks.hold(camera.id):
             self._refuse_second(camera.id)
             self._paths.plan.require_streamable(camera)
             await self._store.threads.run(self._store.require_local)
-            await self._paths.set_recording(camera, self._conf(stored.note))
-            recorded_s = sum(await self._store.threads.run(self._store.segment_durations_s, stored))
-            now_s = self._clock.monotonic_s()
-            # The clock may have been set back since the recording began.
-            age_s = max(recorded_s, (self._clock.now() - stored.note.started_at).total_seconds())
-            growth = Growth(
-                started_s=now_s, size_bytes=stored.size_bytes, first_sample_s=now_s - age_s, **self._limits()
-            )
-            self._follow(camera.id, stored.note, growth, seen=stored.names)
+            found = await self._unfinished.read(stored)
+            if found is None:
+                raise not_recording(camera.id)
+            await self._paths.set_recording(camera, self._conf(found.note))
+            growth = await self._growth_so_far(found)
+            self._follow(camera.id, found.note, growth, seen=found.names)
+            self._unfinished.forget(stored)
+
+    async def _growth_so_far(self, stored: StoredRecording) -> Growth:
+        recorded_s = sum(await self._store.threads.run(self._store.segment_durations_s, stored))
+        now_s = self._clock.monotonic_s()
+        # The clock may have been set back since the recording began.
+        age_s = max(recorded_s, (self._clock.now() - stored.note.started_at).total_seconds())
+        first_s = now_s - age_s if recorded_s else None
+        return Growth(started_s=now_s, size_bytes=stored.size_bytes, first_sample_s=first_s, **self._limits())
 
     def _limits(self) -> GrowthLimits:
         return {"start_timeout_s": self._settings.start_timeout_s, "stall_s": self._settings.stall_s}
@@ -170,7 +225,8 @@ class RecordingManager:
     def _follow(
         self, camera: CameraId, note: RecordingNote, growth: Growth, *, seen: tuple[str, ...] = ()
     ) -> Active:
-        active = self._active[camera] = Active(note, growth, seen=seen)
+        now_s = self._clock.monotonic_s()
+        active = self._active[camera] = Active(note, growth, noted_s=now_s, seen=seen)
         self._streams.acquire(camera, HOLDER)
         self._publish("recording.state", active)
         self._tasks.start_soon(self._watch, active)
@@ -191,9 +247,13 @@ class RecordingManager:
         """
         async with self._locks.hold(camera):
             active = self._active.get(camera)
-            if active is None:
+            if active is not None:
+                return await self._finish_shielded(active, reason, TELL_LIMIT_S)
+            with anyio.CancelScope(shield=True):
+                ended = await self._unfinished.end_waiting(camera, reason or INTERRUPTED)
+            if ended is None:
                 raise not_recording(camera)
-            return await self._finish_shielded(active, reason, TELL_LIMIT_S)
+            return ended
 
     async def _stop_this(self, active: Active, *, reason: str = "", limit_s: float = TELL_LIMIT_S) -> None:
         """Stop this recording, never a later one of the same camera; do nothing if it has ended."""
@@ -208,23 +268,29 @@ class RecordingManager:
         return stopped  # noqa: RET504 - mypy: a scope may swallow, so nothing returns inside it
 
     async def _finish(self, active: Active, reason: str, limit_s: float) -> Stopped:
-        camera = CameraId(active.note.camera)
-        del self._active[camera]
-        active.scope.cancel()
-        _, problem = self._streams.state(camera)
-        await self._tell_to_stop(camera, limit_s)
-        self._streams.release(camera, HOLDER)
-        stored = await final_files(self._store, active, clock=self._clock)
-        reason = reason or ("" if stored.segments else why_empty(active.problem or problem))
+        _, problem = self._streams.state(CameraId(active.note.camera))
+        stored = await self._let_go(active, limit_s)
+        reason = reason or await self._store.threads.run(why_cut_short, self._store, active, stored, problem)
         ended_at = self._clock.now()
         note = active.note.model_copy(update={"ended_at": ended_at, "reason": reason})
-        await self._note(note)
+        await save_note(self._store, note)
         durations_s = await self._store.threads.run(self._store.segment_durations_s, stored)
+        if not stored.segments:
+            await self._store.threads.run(self._store.discard, note)
         active.measured = Measured(stored.size_bytes, sum(durations_s))
         active.state = RecordingState.STOPPED
         self._publish("recording.stop", active, reason)
         active.decided.set()
         return Stopped(replace(stored, note=note), ended_at, tuple(durations_s), reason)
+
+    async def _let_go(self, active: Active, limit_s: float) -> StoredRecording:
+        """Forget the recording, tell the media server to stop, and return the final files."""
+        camera = CameraId(active.note.camera)
+        del self._active[camera]
+        active.scope.cancel()
+        await self._tell_to_stop(camera, limit_s)
+        self._streams.release(camera, HOLDER)
+        return await final_files(self._store, active, clock=self._clock)
 
     async def _tell_to_stop(self, camera: CameraId, limit_s: float) -> None:
         problem = "it did not answer in time"
@@ -241,14 +307,6 @@ class RecordingManager:
             extra={"fields": {"camera": camera}},
         )
 
-    async def _note(self, note: RecordingNote) -> None:
-        """Save the note. A full disk ends no recording and makes no stop fail: the media is on disk all the same."""
-        try:
-            await self._store.threads.run(self._store.save, note)
-        except StorageFailed as error:
-            fields = {"camera": note.camera, "recording": note.id}
-            _log.warning("cannot save the note of a recording: %s", error.details, extra={"fields": fields})
-
     # Watching.
 
     async def _watch(self, active: Active) -> None:
@@ -260,12 +318,22 @@ class RecordingManager:
                 await self._take_over(
                     active, active.growth.look(now_s, measured, is_down=self._is_down(active))
                 )
+                await self._note_seen(active, now_s)
                 left_s = active.growth.left_s(now_s, active.note.duration_s)
                 if left_s is not None and left_s <= 0:
                     break
                 await self._pause(active, now_s)
         if not active.scope.cancel_called:
             await self._stop_this(active)
+
+    async def _note_seen(self, active: Active, now_s: float) -> None:
+        """Save at intervals that the recording is wanted, while its files do not show it."""
+        if active.state is RecordingState.RECORDING:
+            active.noted_s = now_s
+        elif now_s - active.noted_s >= SEEN_S:
+            active.noted_s = now_s
+            active.note = active.note.model_copy(update={"seen_at": self._clock.now()})
+            await self._keep_note(active)
 
     async def _pause(self, active: Active, now_s: float) -> None:
         pause_s = active.growth.pause_s(now_s, active.note.duration_s, is_down=self._is_down(active))
@@ -284,19 +352,19 @@ class RecordingManager:
             return active.measured
         active.measured = measured
         if active.notice(stored):
-            await self._keep_order(active)
+            await self._keep_note(active)
         return measured
 
     def _measure(self, note: RecordingNote) -> tuple[StoredRecording, Measured]:
         stored = self._store.read(note)
         return stored, Measured(stored.size_bytes, sum(self._store.segment_durations_s(stored)))
 
-    async def _keep_order(self, active: Active) -> None:
+    async def _keep_note(self, active: Active) -> None:
         """Save the note, unless the recording has been stopped, which saves it for good."""
         camera = CameraId(active.note.camera)
         async with self._locks.hold(camera):
             if self._active.get(camera) is active:
-                await self._note(active.note)
+                await save_note(self._store, active.note)
 
     async def _take_over(self, active: Active, state: RecordingState) -> None:
         if state is active.state:

@@ -23,11 +23,15 @@ __all__ = (
 
 
 class RecordingState(StrEnum):
-    """State of a recording: STARTING until media is on disk, ERROR while its files should grow and do not."""
+    """State of a recording: STARTING until media is on disk, ERROR while its files should grow and do not.
+
+    SUSPENDED when the agent stops and the next start will continue the recording.
+    """
 
     STARTING = "STARTING"
     RECORDING = "RECORDING"
     ERROR = "ERROR"
+    SUSPENDED = "SUSPENDED"
     STOPPED = "STOPPED"
 
 
@@ -61,8 +65,10 @@ _Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 class RecordingNote(BaseModel):
     """Facts about a recording that its media files do not hold.
 
-    `ended_at` is None until the recording is stopped; `duration_s` is the requested duration. `order` names files whose
-    times are not in their order, because the clock was set back: see `segment_order.in_order`.
+    `ended_at` is None until the recording is stopped; `duration_s` is the requested duration. `seen_at` is a time at
+    which the agent was still running the recording: when it was suspended, or a while ago if nothing is written.
+    `order` names files whose times are not in their order, because the clock was set back: see
+    `segment_order.in_order`.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -73,6 +79,7 @@ class RecordingNote(BaseModel):
     started_at: _Moment
     duration_s: FiniteFloat | None = None
     ended_at: _Moment | None = None
+    seen_at: _Moment | None = None
     reason: str = ""
     order: tuple[str, ...] = ()
 
@@ -101,6 +108,11 @@ class StoredRecording:
     @property
     def modified_at(self) -> datetime:
         return max((segment.modified_at for segment in self.segments), default=self.note.started_at)
+
+    @property
+    def interrupted_at(self) -> datetime:
+        """The latest time at which the agent is known to have run this recording, which has not ended."""
+        return max(self.modified_at, self.note.seen_at or self.note.started_at)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,21 @@ from agent_core.base.errors import AgentError, DependencyFailed, InvalidState, N
 from agent_core.base.models import CameraId
 from agent_core.recordings.models import RecordingState
 
-__all__ = ("already_recording", "no_media", "no_recording", "not_local", "not_recording", "why_empty")
+__all__ = (
+    "DISK_FULL",
+    "already_recording",
+    "no_media",
+    "no_recording",
+    "not_local",
+    "not_recording",
+    "stopped_early",
+    "stopping",
+    "suspended",
+    "why_empty",
+)
+
+#: Reason of a recording that a full disk has cut short.
+DISK_FULL = "disk_full"
 
 
 def already_recording(camera: CameraId, state: RecordingState) -> InvalidState:
@@ -29,12 +43,45 @@ def not_recording(camera: CameraId) -> InvalidState:
     )
 
 
+def stopped_early() -> InvalidState:
+    """Return the error for a caller that waited for a recording which was stopped before its first picture."""
+    return InvalidState(
+        "The recording was stopped before its first picture.",
+        state="STOPPED",
+        allowed_states=("STARTING", "RECORDING"),
+        reason="stopped",
+        suggestion="Start it again.",
+    )
+
+
+def suspended() -> InvalidState:
+    """Return the error for a caller that waited for a recording which was suspended before its first picture."""
+    return InvalidState(
+        "The agent is stopping; the recording, which has no picture yet, continues at its next start.",
+        state="SUSPENDED",
+        allowed_states=("STARTING", "RECORDING"),
+        reason="suspended",
+        suggestion="Connect again when the agent runs, and see get_camera_status.",
+    )
+
+
+def stopping() -> InvalidState:
+    """Return the error for starting a recording while the agent stops."""
+    return InvalidState(
+        "The agent is stopping and starts no recording.",
+        state="STOPPING",
+        allowed_states=("RUNNING",),
+        reason="agent_stopping",
+        suggestion="Connect again when the agent runs, and start the recording then.",
+    )
+
+
 def no_media(problem: AgentError | None, *, is_disk_full: bool = False) -> DependencyFailed:
     """Return the error for a recording without media: a full disk, a stream's problem, or an unknown cause."""
     if is_disk_full:
         return DependencyFailed(
             "The disk for recordings is full.",
-            reason="disk_full",
+            reason=DISK_FULL,
             suggestion="Free some space on this disk; the recording then continues by itself.",
             dependency="storage",
         )

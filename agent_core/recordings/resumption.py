@@ -1,4 +1,4 @@
-"""Resumption of recordings that a killed agent left unfinished: each is continued or closed."""
+"""Resumption of recordings that an earlier run of the agent left unfinished: each is continued or closed."""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -14,22 +14,27 @@ from agent_core.base.waiting import GrowingPauses, first_of
 from agent_core.recordings.manager import ENDED_WITH_AGENT, RecordingManager
 from agent_core.recordings.models import StoredRecording
 from agent_core.recordings.store import RecordingStore
+from agent_core.recordings.unfinished import INTERRUPTED
 from agent_core.streams import CameraPaths
 
 __all__ = ("Resumption",)
 
 _log = logging.getLogger("camera_agent.recordings")
 
+#: Reason of a recording that could not continue within `recordings.resume_within_s`.
+NOT_RESUMED = "resume_timed_out"
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 10.0
 
 
 class Resumption:
-    """Continues, once at start, each camera's last unfinished recording, unless its duration has passed.
+    """Continues, once at start, each camera's last unfinished recording.
 
-    Closes the other unfinished ones, and tells the media server to stop them: it would record for as long as
+    Closes one whose duration has passed, or that could not continue within `within_s` of its interruption. Closes the
+    other unfinished ones, and tells the media server to stop them: it would record for as long as
     the stream has readers.
 
     Args:
+        within_s: seconds since the interruption within which a recording still continues.
         recovered: returns when the media server answers again, which ends a pause between attempts.
     """
 
@@ -39,12 +44,14 @@ class Resumption:
         store: RecordingStore,
         paths: CameraPaths,
         *,
+        within_s: float,
         recovered: Callable[[], Awaitable[None]],
         clock: Clock,
     ) -> None:
         self._recordings = recordings
         self._store = store
         self._paths = paths
+        self._within_s = within_s
         self._recovered = recovered
         self._clock = clock
 
@@ -61,8 +68,9 @@ class Resumption:
             for stored in known:  # newest first
                 note = stored.note
                 if note.ended_at is None and note.camera in seen:  # the camera has a later one
-                    await self._close(stored)
+                    await self._close(stored, INTERRUPTED)
                 elif note.ended_at is None:
+                    self._recordings.expect(stored)
                     tg.start_soon(self._bring_back, stored)
                 elif note.camera not in seen and note.reason == ENDED_WITH_AGENT:
                     tg.start_soon(self._correct_path, note.camera)
@@ -70,26 +78,28 @@ class Resumption:
 
     async def _bring_back(self, stored: StoredRecording) -> None:
         pauses = GrowingPauses(FIRST_PAUSE_S, LONGEST_PAUSE_S)
-        while not self._is_over(stored):
+        while not (reason := self._why_over(stored)):
             try:
                 await self._recordings.resume(self._paths.camera(stored.note.camera), stored)
             except InvalidState:
-                break  # a client has started another one meanwhile
-            except Unsupported as error:
-                _log.warning(
-                    "not resumed: %s", error.details, extra={"fields": {"recording": stored.note.id}}
-                )
-                break  # impossible with the current configuration
+                reason = INTERRUPTED  # a client has stopped it, or started another one meanwhile
+                break
+            except Unsupported as error:  # impossible with the current configuration
+                self._log_refusal("not resumed", stored, error)
+                reason = error.reason
+                break
             except AgentError as error:
-                _log.info(
-                    "not resumed yet: %s", error.details, extra={"fields": {"recording": stored.note.id}}
-                )
+                self._log_refusal("not resumed yet", stored, error)
             else:
                 _log.info("resumed", extra={"fields": {"recording": stored.note.id}})
                 return
             await self._pause(pauses)
-        await self._close(stored)
+        await self._close(stored, reason)
         await self._correct_path(stored.note.camera)
+
+    def _log_refusal(self, what: str, stored: StoredRecording, error: AgentError) -> None:
+        level = logging.WARNING if isinstance(error, Unsupported) else logging.INFO
+        _log.log(level, "%s: %s", what, error.details, extra={"fields": {"recording": stored.note.id}})
 
     async def _correct_path(self, camera: str) -> None:
         """Set the camera's path as it should be now, so that the media server stops a recording of the past.
@@ -113,16 +123,18 @@ class Resumption:
     async def _pause(self, pauses: GrowingPauses) -> None:
         await first_of(partial(self._clock.sleep, pauses.next_s()), self._recovered)
 
-    def _is_over(self, stored: StoredRecording) -> bool:
-        duration_s = stored.note.duration_s
-        age_s = (self._clock.now() - stored.note.started_at).total_seconds()
-        return duration_s is not None and age_s >= duration_s
+    def _why_over(self, stored: StoredRecording) -> str:
+        """Return the reason to close the recording; empty while it may continue."""
+        note, now = stored.note, self._clock.now()
+        is_due = note.duration_s is not None and (now - note.started_at).total_seconds() >= note.duration_s
+        if is_due and stored.segments:  # the duration counts from the first picture
+            return INTERRUPTED
+        if (now - stored.interrupted_at).total_seconds() > self._within_s:
+            return NOT_RESUMED
+        return ""
 
-    async def _close(self, stored: StoredRecording) -> None:
-        """Save the note with the time of the last write to the files as the end."""
-        note = stored.note.model_copy(update={"ended_at": stored.modified_at, "reason": "interrupted"})
+    async def _close(self, stored: StoredRecording, reason: str) -> None:
         try:
-            await self._store.threads.run(self._store.save, note)
-            await self._store.threads.run(self._store.mend, stored)
+            await self._recordings.close(stored, reason=reason)
         except AgentError as error:
             _log.error("%s %s", error.details, error.suggestion)

@@ -205,11 +205,34 @@ async def test_stopping_before_the_first_picture_gives_no_segments_and_says_why(
     assert started["status"] == "STARTING"
     assert (recording["segments"], recording["duration"], recording["file_size"]) == ([], 0, 0)
     assert recording["reason"] == "stopped_before_first_picture"
-    described = await info(rig, started)
-    assert described["complete"]
-    assert described["reason"] == recording["reason"]
+    assert (await rig.call("list_recordings", None))["files"] == []
+    error = await rig.refused("get_recording_info", None, filename=started["filename"])
+    assert error.code == -32010
+
+
+async def test_a_storm_of_starts_and_stops_leaves_only_what_can_be_downloaded(rig: Rig) -> None:
+    for _ in range(20):
+        await rig.call("start_recording")
+        while_it_starts = (await rig.call("list_recordings", None))["files"]
+        await rig.call("stop_recording")
+        await downloadable(rig, while_it_starts)
+    await downloadable(rig, (await rig.call("list_recordings", None))["files"])
+    assert (
+        len(list((rig.recordings / "camera0").iterdir()))
+        == (await rig.call("list_recordings", None))["total"]
+    )
+
+
+async def downloadable(rig: Rig, files: list[dict[str, Any]]) -> None:
+    """Each link leads to a file that is not empty; a recording without one has none yet."""
     async with httpx.AsyncClient(base_url=rig.agent.http_url) as http:
-        assert (await http.get(described["download_url"])).status_code == 404
+        for each in files:
+            if each.get("download_url"):
+                answer = await http.head(each["download_url"])
+                assert answer.status_code == 200, each
+                assert int(answer.headers["content-length"]) > 0, each
+            else:
+                assert each["file_size"] == 0
 
 
 async def test_a_second_of_recording_ends_by_itself(rig: Rig) -> None:

@@ -17,7 +17,18 @@ from agent_core.testing.agents import running_agent
 from tests.media_servers import running_server
 
 from .conftest import AgentProcess, AgentProcessFactory, descendants, is_running
-from .media import CAMERA, EMBEDDED_CONFIG, LOST, PLUGINS, connected, decoded, gone, is_gapless, publishers
+from .media import (
+    CAMERA,
+    EMBEDDED_CONFIG,
+    LOST,
+    PLUGINS,
+    connected,
+    decoded,
+    gone,
+    is_gapless,
+    next_event,
+    publishers,
+)
 
 Observe = Callable[[str], None]
 
@@ -72,24 +83,37 @@ async def test_the_end_of_the_agent_leaves_a_file_that_plays_and_no_process(
         assert is_gapless(marks)
         assert marks[-1].drawn_at >= ended_at - LOST
         note = json.loads((folder / "recording.json").read_text())
-        assert note["reason"] == ("agent_ended" if number is signal.SIGTERM else "")
+        assert (note["ended_at"], note["reason"]) == (None, "")
         async with agent_process(config) as agent, client_of(agent) as client:
-            if number is signal.SIGKILL:
-                await resumed(client, started["filename"])
-                return
+            await resumed(client, started["filename"])
+        assert await decoded(segment) == marks
+
+
+async def test_the_end_of_the_agent_ends_recordings_where_that_is_configured(
+    server_kind: str, tmp_path: Path, agent_process: AgentProcessFactory
+) -> None:
+    async with configured(server_kind, tmp_path) as rest:
+        config = f'[recordings]\non_stop = "end"\n{rest}'
+        async with agent_process(config) as agent:
+            async with client_of(agent) as client, client.subscribe(["recording.stop"]) as events:
+                started = await call(client, "start_recording", device="camera0", wait=True)
+                agent.process.send_signal(signal.SIGTERM)
+                told = await next_event(events, "recording.stop")
+                assert (told["filename"], told["reason"]) == (started["filename"], "agent_ended")
+            with anyio.fail_after(20):
+                assert await agent.process.wait() == 0
+        async with agent_process(config) as agent, client_of(agent) as client:
             info = await call(client, "get_recording_info", filename=started["filename"])
-            assert info["complete"]
-            assert info["duration"] > 1
+            assert (info["complete"], info["reason"]) == (True, "agent_ended")
+            assert info["duration"] > 0
             again = await call(client, "start_recording", device="camera0", wait=True)
             await call(client, "stop_recording", device="camera0")
             listed = await call(client, "list_recordings")
             assert [each["filename"] for each in listed["files"]] == [again["filename"], started["filename"]]
-            assert list(folder.glob("*.mp4")) == [segment]
-            assert await decoded(segment) == marks
 
 
 async def resumed(client: AgentClient, recording: str) -> None:
-    """The recording of an agent that was killed goes on as a new segment of the same recording."""
+    """The recording goes on as a new segment of the same recording."""
     with anyio.fail_after(30):
         while len((await call(client, "get_recording_info", filename=recording))["segments"]) < 2:
             await anyio.sleep(0.1)

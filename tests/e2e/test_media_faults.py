@@ -18,7 +18,6 @@ from .media import (
     LOST,
     Rig,
     decoded,
-    decoded_torn,
     gone,
     in_order,
     is_gapless,
@@ -150,6 +149,10 @@ async def test_a_disk_that_fills_up(
             await next_event(events, "recording_status_update", status="RECORDING")
             fill(disk)
             recording = await rig.call("stop_recording")
+            assert recording["reason"] == "disk_full"
+            assert (await next_event(events, "recording.stop"))["reason"] == "disk_full"
+            described = await rig.call("get_recording_info", None, filename=started["filename"])
+            assert (described["complete"], described["reason"]) == (True, "disk_full")
             assert all(each["file_size"] for each in recording["segments"])
             listed = {each["filename"]: each["duration"] for each in recording["segments"]}
             playable = [file for file in rig.segments(recording) if listed.get(file.name)]
@@ -159,7 +162,7 @@ async def test_a_disk_that_fills_up(
             assert (refused.code, refused.reason) == (-32050, "disk_full")
             assert refused.data["dependency"] == "storage"
             assert sorted(disk.rglob("*")) == before
-        assert in_order([await decoded_torn(each) for each in playable])
+        assert in_order([await decoded(each) for each in playable])
 
 
 async def test_a_folder_that_cannot_be_written(

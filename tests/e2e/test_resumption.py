@@ -1,4 +1,4 @@
-"""Recordings that a killed agent left: gone on with, ended on time, or closed."""
+"""Recordings that an agent left which was killed or stopped: gone on with, ended on time, or closed."""
 
 import json
 import signal
@@ -15,7 +15,7 @@ from agent_core.recordings.models import RecordingFormat
 from agent_core.recordings.store import RecordingStore
 
 from .conftest import AgentProcessFactory
-from .media import EMBEDDED_CONFIG
+from .media import EMBEDDED_CONFIG, next_event
 
 
 async def info(client: AgentClient, recording: str) -> dict[str, Any]:
@@ -31,19 +31,29 @@ async def complete(client: AgentClient, recording: str) -> dict[str, Any]:
 
 
 @pytest.mark.timeout(120)
-async def test_a_deadline_survives_the_agent(agent_process: AgentProcessFactory) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+async def test_a_deadline_survives_the_agent(
+    agent_process: AgentProcessFactory, number: signal.Signals
+) -> None:
     async with agent_process(EMBEDDED_CONFIG) as agent:
-        async with agent.client() as client:
+        async with agent.client() as client, client.subscribe(["recording_status_update"]) as events:
             with anyio.fail_after(30):
                 while not (await client.call("get_camera_list"))["cameras"][0]["served"]:
                     await anyio.sleep(0.05)
-            started = await client.call("start_recording", device="camera0", duration=12, wait=True)
-            await anyio.sleep(6)  # were it counted anew, 18 s and the agent's start would come of it
-        await agent.end(signal.SIGKILL)
-        (agent.folder / "state" / "endpoint.json").unlink()
+            started = await client.call("start_recording", device="camera0", duration=20, wait=True)
+            await anyio.sleep(8)  # were it counted anew, 28 s and the agent's start would come of it
+            agent.process.send_signal(number)
+            if number is signal.SIGTERM:
+                told = await next_event(events, "recording_status_update", status="SUSPENDED")
+                assert (told["filename"], told["reason"]) == (started["filename"], "agent_stopping")
+        with anyio.fail_after(20):
+            await agent.process.wait()
+        (agent.folder / "state" / "endpoint.json").unlink(missing_ok=True)
     async with agent_process(EMBEDDED_CONFIG) as agent, agent.client() as client:
         told = await complete(client, started["filename"])
-        assert told["duration"] <= 15
+        assert told["duration"] <= 23
+        assert len(told["segments"]) == 2
+        assert told.get("reason") is None
         listed = await client.call("list_recordings")
     assert [each["filename"] for each in listed["files"]] == [started["filename"]]
 
@@ -53,7 +63,10 @@ def left_behind(folder: Path, *ages: timedelta, duration_s: float | None) -> lis
     store = RecordingStore(folder / "state" / "recordings")
     now = datetime.now(UTC)
     camera = CameraId("camera0")
-    return [store.create(camera, RecordingFormat.FMP4, now - age, duration_s).id for age in ages]
+    notes = [store.create(camera, RecordingFormat.FMP4, now - age, duration_s) for age in ages]
+    for note in notes:
+        (store.folder(note) / "2026-11-22_00-00-00-000000.mp4").write_bytes(b"media")
+    return [note.id for note in notes]
 
 
 async def test_what_is_over_and_what_is_older_is_closed(

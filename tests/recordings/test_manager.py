@@ -1,7 +1,9 @@
 """Recordings over a real server: single-flight, evidence, ends of every kind."""
 
 import shutil
+import sys
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import anyio
@@ -10,13 +12,16 @@ import pytest
 
 from agent_core.base.errors import AgentError, InvalidState
 from agent_core.base.models import CameraId
+from agent_core.media.fmp4 import is_finished
 from agent_core.mediamtx.client import MediaServerClient
 from agent_core.recordings.active import Active
 from agent_core.recordings.models import RecordingFormat, RecordingState
 from agent_core.testing.mediamtx import MediaServerUnderTest
-from tests.media_plane import Plane, camera, next_state, running_plane
+from tests.media_plane import Plane, camera, next_state, publisher_argv, running_plane
 
 CAMERA = CameraId("camera0")
+#: A publisher that runs and publishes nothing.
+SILENT = (sys.executable, "-c", "import time; time.sleep(60)")
 
 
 @pytest.fixture
@@ -187,13 +192,97 @@ async def test_a_disk_that_goes_away_hurts_nobody_else(plane: Plane) -> None:
     assert second.state is RecordingState.RECORDING
 
 
-async def test_the_end_finishes_every_recording(media_server: MediaServerUnderTest, tmp_path: Path) -> None:
-    async with running_plane(media_server, tmp_path) as plane:
-        notes = [(await start(plane, name)).note for name in ("camera0", "camera1")]
+async def test_the_end_of_the_agent_suspends_every_recording(
+    media_server: MediaServerUnderTest, tmp_path: Path
+) -> None:
+    with ExitStack() as listening:
+        async with running_plane(media_server, tmp_path) as plane:
+            notes = [(await start(plane, name)).note for name in ("camera0", "camera1")]
+            events = listening.enter_context(
+                plane.bus.subscribe(lambda event: event.topic == "recording.state")
+            )
+        told = [await next_state(events, "recording.state") for _ in notes]
+    assert {each.recording for each in told} == {note.id for note in notes}
+    assert {(each.state, each.reason) for each in told} == {(RecordingState.SUSPENDED, "agent_stopping")}
     for note in notes:
         stored = await plane.files.find(note.id)
-        assert stored.note.reason == "agent_ended"
+        assert (stored.note.ended_at, stored.note.reason) == (None, "")
+        assert stored.note.seen_at
         assert sum(await plane.files.durations_s(stored)) > 0
+        assert is_finished(stored.segments[-1].path)
+
+
+async def test_the_end_of_the_agent_ends_every_recording_where_that_is_configured(
+    media_server: MediaServerUnderTest, tmp_path: Path
+) -> None:
+    with ExitStack() as listening:
+        async with running_plane(media_server, tmp_path, on_stop="end") as plane:
+            note = (await start(plane)).note
+            events = listening.enter_context(
+                plane.bus.subscribe(lambda event: event.topic == "recording.stop")
+            )
+        assert (await next_state(events, "recording.stop")).reason == "agent_ended"
+    stored = await plane.files.find(note.id)
+    assert stored.note.ended_at
+    assert stored.note.reason == "agent_ended"
+    assert sum(await plane.files.durations_s(stored)) > 0
+
+
+async def test_a_caller_that_waits_is_told_that_the_agent_stops(
+    media_server: MediaServerUnderTest, tmp_path: Path
+) -> None:
+    refusals: list[str | None] = []
+
+    async def wait(plane: Plane) -> None:
+        with pytest.raises(InvalidState) as caught:
+            await start(plane)
+        refusals.append(caught.value.reason)
+
+    async with anyio.create_task_group() as tg:
+        async with running_plane(media_server, tmp_path) as plane:
+            plane.argv = SILENT
+            with plane.bus.subscribe(lambda _: True) as events:
+                tg.start_soon(wait, plane)
+                await next_state(events, "recording.state")
+    assert refusals == ["suspended"]
+    (kept,) = await plane.files.all()
+    assert kept.note.ended_at is None
+    with pytest.raises(InvalidState) as caught:
+        await start(plane, "camera1")
+    assert caught.value.reason == "agent_stopping"
+
+
+async def test_starts_that_are_stopped_at_once_leave_nothing(plane: Plane) -> None:
+    plane.argv = SILENT
+    with plane.bus.subscribe(lambda event: event.topic == "recording.stop") as events:
+        for _ in range(8):
+            active = await start(plane, wait=False)
+            stopped = await plane.recordings.stop(CAMERA)
+            assert stopped.reason == "stopped_before_first_picture"
+            assert (await next_state(events, "recording.stop")).recording == active.note.id
+    assert await plane.files.all() == []
+    assert list((plane.files.root / "camera0").iterdir()) == []
+
+
+def once(marker: Path) -> tuple[str, ...]:
+    """A publisher that publishes for two seconds, and fails whenever it is started again."""
+    words = [each.replace("rate=15", "rate=15:duration=2") for each in publisher_argv()]
+    program = (
+        f"import os, sys; os.path.exists({str(marker)!r}) and sys.exit(1); open({str(marker)!r}, 'w').close(); "
+        f"os.execv({words[0]!r}, [*{words!r}, sys.argv[1]])"
+    )
+    return (sys.executable, "-c", program)
+
+
+async def test_a_recording_that_is_stopped_while_it_fails_says_why(plane: Plane, tmp_path: Path) -> None:
+    plane.argv = once(tmp_path / "marker")
+    with plane.bus.subscribe(lambda event: event.topic == "recording.error") as events:
+        active = await start(plane)
+        failed = await next_state(events, "recording.error")
+    stopped = await plane.recordings.stop(CAMERA)
+    assert stopped.stored.segments
+    assert stopped.reason == failed.reason
+    assert (await plane.files.find(active.note.id)).note.reason == failed.reason
 
 
 async def test_stopping_what_does_not_record(plane: Plane) -> None:

@@ -1,5 +1,6 @@
 """Recordings that a killed or hastily ended agent left on a real server that still records."""
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -37,6 +38,26 @@ def left_behind(plane: Plane, age: timedelta, **changes: object) -> RecordingNot
     return note
 
 
+def with_media(plane: Plane, note: RecordingNote, age: timedelta = timedelta()) -> RecordingNote:
+    """The note of a recording that has a file, written so long ago."""
+    segment = plane.files.folder(note) / "2026-11-22_00-00-00-000000.mp4"
+    segment.write_bytes(b"media")
+    written_s = (datetime.now(UTC) - age).timestamp()
+    os.utime(segment, (written_s, written_s))
+    return note
+
+
+def resumption(plane: Plane, *, within_s: float = 7200) -> Resumption:
+    return Resumption(
+        plane.recordings,
+        plane.files,
+        plane.paths,
+        within_s=within_s,
+        recovered=anyio.sleep_forever,
+        clock=SystemClock(),
+    )
+
+
 @asynccontextmanager
 async def watched(plane: Plane, client: MediaServerClient, note: RecordingNote) -> AsyncIterator[None]:
     """The server records, as it was told, because somebody reads the stream."""
@@ -60,16 +81,16 @@ async def test_what_is_over_is_not_recorded_on(
     age = timedelta(hours=1)
     said = {"ended_at": datetime.now(UTC) - age, "reason": "agent_ended"} if ended else {}
     note = left_behind(plane, age, **said)
-    resumption = Resumption(
-        plane.recordings, plane.files, plane.paths, recovered=anyio.sleep_forever, clock=SystemClock()
-    )
     async with watched(plane, media_client, note):
         with anyio.fail_after(20):
-            await resumption.run()
+            await resumption(plane).run()
         conf = await media_client.path_config(CAMERA)
         assert conf is not None
         assert conf.record is False
-    assert (await plane.files.find(note.id)).note.ended_at is not None
+    closed = (await plane.files.find(note.id)).note
+    assert closed.reason == ("agent_ended" if ended else "interrupted")
+    assert closed.ended_at is not None
+    assert not ended or closed == note, "what an older version closed stays as it was"
 
 
 async def test_a_clock_that_was_set_back_makes_no_recording_endless(plane: Plane) -> None:
@@ -82,12 +103,87 @@ async def test_a_clock_that_was_set_back_makes_no_recording_endless(plane: Plane
 
 async def test_one_before_a_later_one_is_not_gone_on_with(plane: Plane) -> None:
     """Its end was not noted, on a full disk; a camera has one recording at a time, so it has ended."""
-    note = left_behind(plane, timedelta(minutes=30), duration_s=None)
+    note = with_media(plane, left_behind(plane, timedelta(minutes=30), duration_s=None))
     left_behind(plane, timedelta(minutes=20), ended_at=datetime.now(UTC), reason="")
-    resumption = Resumption(
-        plane.recordings, plane.files, plane.paths, recovered=anyio.sleep_forever, clock=SystemClock()
-    )
     with anyio.fail_after(20):
-        await resumption.run()
+        await resumption(plane).run()
     assert plane.recordings.active(CAMERA) is None
     assert (await plane.files.find(note.id)).note.reason == "interrupted"
+
+
+async def test_one_that_was_interrupted_too_long_ago_is_ended(plane: Plane) -> None:
+    note = with_media(
+        plane, left_behind(plane, timedelta(hours=2), duration_s=None), age=timedelta(minutes=61)
+    )
+    with plane.bus.subscribe(lambda event: event.topic == "recording.stop") as events:
+        with anyio.fail_after(20):
+            await resumption(plane, within_s=3600).run()
+        told = await next_state(events, "recording.stop")
+    assert (told.recording, told.reason) == (note.id, "resume_timed_out")
+    closed = await plane.files.find(note.id)
+    assert closed.note.reason == "resume_timed_out"
+    assert closed.note.ended_at == closed.modified_at
+
+
+@pytest.mark.parametrize("seen", [True, False], ids=["suspended", "killed"])
+async def test_one_that_was_interrupted_lately_continues(plane: Plane, *, seen: bool) -> None:
+    """Of a camera that was silent for an hour before, only the note says how long ago the agent ran."""
+    lately = {"seen_at": datetime.now(UTC) - timedelta(minutes=1)} if seen else {}
+    note = left_behind(plane, timedelta(hours=3), duration_s=None, **lately)
+    with_media(plane, note, age=timedelta(hours=2) if seen else timedelta(minutes=1))
+    with anyio.fail_after(20):
+        await resumption(plane, within_s=3600).run()
+    active = plane.recordings.active(CAMERA)
+    assert active is not None
+    assert active.note.id == note.id
+
+
+async def test_a_duration_counts_from_the_first_picture_also_over_a_restart(plane: Plane) -> None:
+    note = left_behind(plane, timedelta(minutes=10), duration_s=60)
+    with anyio.fail_after(20):
+        await resumption(plane).run()
+    active = plane.recordings.active(CAMERA)
+    assert active is not None
+    assert active.note.id == note.id
+
+
+async def test_one_whose_camera_stays_away_is_ended_after_a_while(plane: Plane) -> None:
+    note = with_media(plane, left_behind(plane, timedelta(minutes=1), duration_s=None))
+    plane.cameras.disconnected("test", "camera0", "unplugged")
+    with plane.bus.subscribe(lambda event: event.topic == "recording.stop") as events:
+        async with anyio.create_task_group() as tg:
+            await tg.start(resumption(plane, within_s=2).run)
+            told = await next_state(events, "recording.stop")
+            tg.cancel_scope.cancel()
+    assert (told.recording, told.reason) == (note.id, "resume_timed_out")
+
+
+@pytest.mark.parametrize("by", ["stop", "start"])
+async def test_a_client_ends_one_that_waits_to_continue(plane: Plane, by: str) -> None:
+    note = with_media(plane, left_behind(plane, timedelta(minutes=1), duration_s=None))
+    plane.cameras.disconnected("test", "camera0", "unplugged")
+    async with anyio.create_task_group() as tg:
+        await tg.start(resumption(plane).run)
+        assert plane.recordings.is_expected(plane.files.read(note))
+        if by == "stop":
+            assert (await plane.recordings.stop(CAMERA)).stored.note.id == note.id
+        else:
+            await plane.recordings.start(
+                camera("camera0"), duration_s=None, form=RecordingFormat.FMP4, wait=False
+            )
+        closed = await plane.files.find(note.id)
+        assert closed.note.reason == "interrupted"
+        plane.cameras.connected("test", camera("camera0").detected)
+    active = plane.recordings.active(CAMERA)
+    assert (active is None) is (by == "stop")
+    assert (await plane.files.find(note.id)).note == closed.note
+
+
+async def test_one_without_media_that_is_over_is_deleted(plane: Plane) -> None:
+    note = left_behind(plane, timedelta(hours=2), duration_s=None)
+    with plane.bus.subscribe(lambda event: event.topic == "recording.stop") as events:
+        with anyio.fail_after(20):
+            await resumption(plane, within_s=3600).run()
+        assert (await next_state(events, "recording.stop")).recording == note.id
+    assert await plane.files.all() == []
+    assert list((plane.files.root / "camera0").iterdir()) == []

@@ -76,7 +76,7 @@ class RecordingFile(RpcResult):
     modified_time: Timestamp
     duration: float
     format: RecordingFormat
-    download_url: str
+    download_url: str | None = Field(None, description="left out while there is nothing to download")
 
 
 class RecordingFileList(RpcResult):
@@ -98,7 +98,7 @@ class RecordingInfo(RpcResult):
     complete: bool
     segments: list[SegmentFile]
     reason: str | None = None
-    download_url: str
+    download_url: str | None = Field(None, description="left out while there is nothing to download")
 
 
 class RecordingEventForm(RpcResult):

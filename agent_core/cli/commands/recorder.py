@@ -68,6 +68,8 @@ class Recorder:
             if error.reason != "not_recording":
                 raise
             return None
+        if not stopped["segments"]:
+            return stopped  # a recording without media is not kept
         return await self._look(stopped["filename"])
 
     async def _call(self, method: str, **params: object) -> Any:
