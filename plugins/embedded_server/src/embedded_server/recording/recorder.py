@@ -110,7 +110,7 @@ class _Segment:
         self._part: list[Sample] = []
         self._part_bytes = 0
         self.first = first
-        self._end = first.dts
+        self._end = self._written_end = first.dts
 
     def age_s(self, sample: Sample) -> float:
         return (sample.dts - self.first.dts) / self._clock_rate_hz
@@ -133,13 +133,17 @@ class _Segment:
             return
         data = self._container.part(self._part)
         self._part, self._part_bytes = [], 0
+        end = self._end
         await self._threads.run(self._write, data)
+        self._written_end = end
 
     async def close(self) -> None:
-        """Write the last part and the duration; the file stays readable if that fails."""
+        """Write the last part and the duration of what is written, also if the part no longer fits on the disk."""
         try:
-            await self.flush()
-            await self._threads.run(self._complete)
+            try:
+                await self.flush()
+            finally:
+                await self._threads.run(self._complete)
         finally:
             if self._descriptor is not None:
                 os.close(self._descriptor)
@@ -156,7 +160,7 @@ class _Segment:
             view = view[os.write(self._descriptor, view) :]
 
     def _complete(self) -> None:
-        correction = self._container.correction((self._end - self.first.dts) / self._clock_rate_hz)
+        correction = self._container.correction((self._written_end - self.first.dts) / self._clock_rate_hz)
         if correction is not None and self._descriptor is not None:
             os.pwrite(self._descriptor, correction[1], correction[0])
 
