@@ -81,7 +81,7 @@ def home(tmp_path: Path) -> Home:
 def cli(home: Home) -> Cli:
     async def run(*arguments: str, env: Mapping[str, str] | None = None, **options: Any) -> Ended:
         command = [sys.executable, "-m", "agent_core", *arguments]
-        with anyio.fail_after(30):
+        with anyio.fail_after(90):
             done = await anyio.run_process(
                 command, check=False, env=home.environment(env), cwd=home.path, **options
             )
