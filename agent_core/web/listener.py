@@ -11,6 +11,9 @@ from agent_core.base.errors import StartFailed
 __all__ = ("bind", "refuse_unusable", "tls_context")
 
 _BACKLOG = 512
+#: Ports below need a privilege.
+_FIRST_FREE_PORT = 1024
+_NOT_ALLOWED = "Allow the agent this port (net.ipv4.ip_unprivileged_port_start, SELinux, AppArmor), or choose another server.port."
 _REASONS = {
     errno.EADDRINUSE: ("port_in_use", "Stop the program that uses it, or choose another server.port."),
     errno.EACCES: ("port_not_allowed", "Choose a server.port above 1023, or allow the agent low ports."),
@@ -121,6 +124,8 @@ def _explain(error: OSError, host: str, port: int) -> StartFailed:
     reason, suggestion = _REASONS.get(
         error.errno or 0, ("listen_failed", "Check server.host and server.port.")
     )
+    if reason == "port_not_allowed" and port >= _FIRST_FREE_PORT:
+        suggestion = _NOT_ALLOWED
     cause = (error.strerror or str(error)).lower()
     return StartFailed(
         f"Cannot listen on {host}, port {port}: {cause}.", reason=reason, suggestion=suggestion

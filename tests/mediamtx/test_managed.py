@@ -334,11 +334,30 @@ async def test_a_program_that_runs_and_does_not_serve(tmp_path: Path, program: P
     assert not children()
 
 
-async def test_a_port_below_1024_that_is_not_allowed(tmp_path: Path, program: Program) -> None:
-    words = "2026/11/22 19:04:07 ERR listen tcp 127.0.0.1:554: bind: permission denied"
-    error = await failure(server(tmp_path, program(f"print({words!r}); sys.exit(1)"), rtsp_port=554))
-    assert error.reason == "port_not_allowed"
-    assert "media_server.rtsp_port" in error.suggestion
+@pytest.mark.parametrize(
+    ("port", "words", "reason", "step"),
+    [
+        (554, "bind: permission denied", "port_not_allowed", "media_server.rtsp_port to a port above 1023"),
+        (8554, "bind: permission denied", "port_not_allowed", "SELinux"),
+        (8554, "bind: cannot assign requested address", "host_not_here", "loopback interface"),
+        (
+            8554,
+            "bind: address already in use",
+            "port_in_use",
+            "Stop that program, or set media_server.rtsp_port",
+        ),
+        (8554, "socket: too many open files", "listen_failed", "media_server.rtsp_port"),
+    ],
+)
+async def test_the_advice_fits_the_cause(
+    tmp_path: Path, program: Program, port: int, words: str, reason: str, step: str
+) -> None:
+    said = f"2026/11/22 19:04:07 ERR listen tcp 127.0.0.1:{port}: {words}"
+    error = await failure(server(tmp_path, program(f"print({said!r}); sys.exit(1)"), rtsp_port=port))
+    assert error.reason == reason
+    assert str(port) in error.details
+    assert step in error.suggestion
+    assert ("above 1023" in error.suggestion) is (port < 1024)
 
 
 async def test_another_server_on_the_port_is_not_taken_for_ours(tmp_path: Path, program: Program) -> None:

@@ -1,4 +1,7 @@
+import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -41,6 +44,37 @@ def test_a_host_that_is_not_ours(host: str, reason: str) -> None:
     with pytest.raises(StartFailed) as caught:
         bind(host, 0)
     assert caught.value.reason == reason
+
+
+#: Runs a program without the privilege, on a host where ports below 20000 need it.
+_HIGH = "echo 20000 > /proc/sys/net/ipv4/ip_unprivileged_port_start"
+_DROP = 'exec setpriv --bounding-set=-net_bind_service "$@"'
+FEW_PORTS = ("unshare", "--net", "sh", "-ec", f"{_HIGH}; {_DROP}", "sh")
+BIND = """
+import sys
+from agent_core.base.errors import StartFailed
+from agent_core.web.listener import bind
+for port in (80, 8002):
+    try:
+        bind("127.0.0.1", port)
+    except StartFailed as error:
+        print(error.reason, error.suggestion)
+"""
+
+
+def test_the_advice_fits_the_port() -> None:
+    made = subprocess.run([*FEW_PORTS, "true"], check=False, capture_output=True)
+    if os.geteuid() != 0 or made.returncode != 0:
+        pytest.skip("a network of its own needs root, unshare(1) and setpriv(1)")
+    done = subprocess.run(
+        [*FEW_PORTS, sys.executable, "-c", BIND], check=True, capture_output=True, text=True
+    )
+    low, high = done.stdout.splitlines()
+    assert low.startswith("port_not_allowed")
+    assert "above 1023" in low
+    assert high.startswith("port_not_allowed")
+    assert "above 1023" not in high
+    assert "server.port" in high
 
 
 def test_tls_needs_both_files_and_good_ones(tmp_path: Path) -> None:

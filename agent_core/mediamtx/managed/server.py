@@ -2,7 +2,6 @@
 
 import logging
 import os
-import re
 import secrets
 import signal
 import subprocess
@@ -32,6 +31,7 @@ from agent_core.config.sections import MediaServerConfig
 from agent_core.mediamtx.client import MediaServerClient
 from agent_core.mediamtx.endpoints import Endpoints
 from agent_core.mediamtx.managed.config import Ports, configuration
+from agent_core.mediamtx.managed.listening import explain_listener, explain_no_port
 from agent_core.mediamtx.managed.log import ServerLog
 from agent_core.mediamtx.managed.program import environment, locate, version_of
 from agent_core.mediamtx.managed.watchdog import until_hung
@@ -55,7 +55,6 @@ STOP_GRACE_S = 8.0
 _POLL_S = 0.05
 #: Limit for reading the rest of an ended server's output: a command that survives it keeps the pipe open.
 _LAST_WORDS_S = 0.5
-_NO_LISTENER = re.compile(r"listen \w+ \S*:([0-9]{1,5}): bind: (.+)")
 
 
 class ManagedServer(MediaServer):
@@ -109,15 +108,15 @@ class ManagedServer(MediaServer):
 
         Raises:
             StartFailed: `program_missing`, `program_not_executable`, `not_mediamtx`, `mediamtx_too_old`,
-                `already_running`, `port_in_use`, `port_not_allowed`, `start_timed_out`, `media_server_ended`, or
-                a fault of the state folder.
+                `already_running`, `port_in_use`, `port_not_allowed`, `host_not_here`, `listen_failed`,
+                `start_timed_out`, `media_server_ended`, or a fault of the state folder.
             MediaServerUnavailable: `media_server_ended`, `media_server_hung`: it had served before.
         """
         program = locate(self._settings.program)
         version = await version_of(program)
         await self._threads.run(self._make_folder)
         with InstanceLock(self._folder, what="media server", shown=""):
-            ports = self.ports or Ports.of(self._settings)
+            ports = self.ports or _choose_ports(self._settings)
             content = configuration(self._settings, ports, self._credentials, version)
             await self._threads.run(self._write, content)
             _log.info("starting MediaMTX %s", ".".join(map(str, version)))
@@ -203,6 +202,13 @@ class ManagedServer(MediaServer):
                 await self._clock.sleep(_POLL_S)
 
 
+def _choose_ports(settings: MediaServerConfig) -> Ports:
+    try:
+        return Ports.of(settings)
+    except OSError as error:
+        raise explain_no_port(error) from error
+
+
 async def _refuses(stranger: MediaServerClient) -> bool:
     try:
         await stranger.info()
@@ -244,28 +250,13 @@ def _ending(returncode: int | None, last_error: str, ports: Ports, *, served: bo
             suggestion="The agent restarts it; see its lines in the agent's log.",
             detail=without_addresses(last_error),
         )
-    if port := _NO_LISTENER.fullmatch(last_error):
-        return _not_listening(int(port[1]), port[2], ports)
+    if (unopened := explain_listener(last_error, ports)) is not None:
+        return unopened
     words = f": {without_addresses(last_error)}" if last_error else ""
     return StartFailed(
         f"The media server ended {how} before it answered{words}.",
         reason="media_server_ended",
         suggestion="See its lines in the agent's log; `camera-agent check-config` checks the agent's side.",
-    )
-
-
-def _not_listening(port: int, words: str, ports: Ports) -> StartFailed:
-    key = f"media_server.{ports.setting(port)}"
-    if "in use" in words:
-        return StartFailed(
-            f"The media server cannot listen on port {port}: another program uses it.",
-            reason="port_in_use",
-            suggestion=f"Stop that program, or set {key}.",
-        )
-    return StartFailed(
-        f"The media server cannot listen on port {port}: {words}.",
-        reason="port_not_allowed",
-        suggestion=f"Set {key} to a port above 1023.",
     )
 
 
