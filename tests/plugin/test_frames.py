@@ -298,6 +298,20 @@ async def test_only_damaged_frames_are_no_sign_of_life() -> None:
         assert error.details == "The camera delivered only damaged pictures for 2 s."
 
 
+@pytest.mark.parametrize("stall_s", [1.0, 4.0])
+async def test_a_stall_right_after_the_first_frame_is_seen_as_early_as_any(stall_s: float) -> None:
+    """The longer limit of the first frame ends with the first frame, although a client waits all the time."""
+    async with running(BrokerSettings(first_frame_s=10, stall_s=stall_s)) as (bench, _):
+        with bench.broker.demand():
+            sink = await bench.producer.until_streaming()
+            await bench.clock.advance(0.3)
+            sink.offer(JPEG)
+            await bench.clock.advance(stall_s - 0.1)
+            assert bench.broker.stats.stalls == 0
+            await bench.clock.advance(0.2)
+            assert bench.broker.stats.stalls == 1
+
+
 async def test_frames_keep_a_stall_away() -> None:
     async with running(BrokerSettings(stall_s=4)) as (bench, _):
         with bench.broker.demand():

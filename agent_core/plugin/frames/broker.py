@@ -284,12 +284,14 @@ class FrameBroker:
             if now_s >= stalled_at_s:
                 self._stalls += 1
                 return self._stalled(limit_s)
+            # The first frame, during the wait, shortens the limit to `stall_s`.
+            look_at_s = min(stalled_at_s, now_s + settings.stall_s)
             if self._users:
-                await self._comes_before(self._released, stalled_at_s)
+                await self._comes_before(self._released, look_at_s)
             elif now_s >= expires_at_s:
                 return None
             else:
-                await self._clock.sleep(min(stalled_at_s, expires_at_s) - now_s)
+                await self._clock.sleep(min(look_at_s, expires_at_s) - now_s)
 
     def _stalled(self, limit_s: float) -> CaptureFailed:
         if self._bad_since_good:
