@@ -14,7 +14,7 @@ class ProgramWallClock:
     """Wall clock of the programs that `wrapped` returns; their monotonic clock stays real. Needs libfaketime.
 
     Args:
-        folder: an existing folder for the clock's files, without other content.
+        folder: existing folder for the clock's two files, `offset` and `with-wall-clock`.
     """
 
     def __init__(self, folder: Path) -> None:
