@@ -17,6 +17,8 @@ __all__ = ("Sink", "Stream", "Track")
 _MARKER = 0x80
 #: Types of packets with several units, and where those begin.
 _AGGREGATION = {"H264": (24, 1), "H265": (48, 2)}
+#: Beginnings of payloads in Annex B, of a start code of four bytes and of one of three.
+_START_CODES = (b"\0\0\0", b"\0\0\1")
 
 
 class Sink(Protocol):
@@ -53,13 +55,13 @@ class Track:
         offset = 12 + 4 * (packet[0] & 0x0F)
         if packet[0] & 0x10 or len(packet) <= offset:
             return
-        name = self.codec.name
-        kind = nal.nalu_type(name, packet[offset : offset + 1])
+        name, first = self.codec.name, packet[offset]
+        kind = first & 0x1F if name == "H264" else (first >> 1) & 0x3F
         aggregation, start = _AGGREGATION[name]
         if kind == aggregation:
             for unit, complete in nal.aggregated(packet[offset:], start):
                 self._learn_sets(unit if complete else b"")
-        elif kind in nal.SETS[name] or packet[offset : offset + 3] in (b"\0\0\0", b"\0\0\1"):
+        elif kind in nal.SETS[name] or (not first and packet[offset : offset + 3] in _START_CODES):
             self._learn_sets(packet[offset:])
 
     def _learn_sets(self, data: bytes) -> None:
