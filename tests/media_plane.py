@@ -50,7 +50,7 @@ class Plane:
         config = _config(server, folder, limits)
         self.cameras = CameraRegistry(Ledger(folder / "cameras.json"), events=self.bus, clock=clock)
         for name in ("camera0", "camera1"):
-            self.cameras.connected("test", camera(name).detected)
+            self.connect(name)
         parts = build_media(
             Foundation(config, self.bus, clock),
             cameras=self.cameras,
@@ -59,7 +59,15 @@ class Plane:
             states=lambda: (),
         )
         self.link, self.paths, self.streams = parts.link, parts.paths, parts.streams
-        self.files, self.recordings = parts.files, parts.recordings
+        self.files, self.recordings, self.keeper = parts.files, parts.recordings, parts.keeper
+
+    def connect(self, name: str, media_input: MediaInput | None = INPUT) -> None:
+        """Report a camera as its source does."""
+        self.cameras.connected("test", camera(name, media_input).detected)
+
+    def disconnect(self, name: str) -> None:
+        """Report that a camera is gone."""
+        self.cameras.disconnected("test", name, "It was unplugged.")
 
     def _plugins(self, config: AgentConfig) -> PluginManager:
         plane = self

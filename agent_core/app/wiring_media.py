@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from agent_core.app.foundation import Foundation
@@ -82,7 +83,7 @@ def build_media(
         files=files,
         health=health,
         cleaner=_cleaner(foundation, recordings, files, health),
-        keeper=PathKeeper(streams, paths, repairs=lambda: link.repairs, tell=health.tell, clock=clock),
+        keeper=_keeper(foundation, link, streams, paths, cameras=cameras, health=health),
         resumption=_resumption(foundation, recordings, files, paths, link),
         service=StreamService(
             streams,
@@ -103,6 +104,7 @@ def _link(config: AgentConfig, supervisor: Supervisor, clock: Clock) -> ServerLi
     return ServerLink(
         _endpoints(config.media_server, server),
         problem=lambda: supervisor.problem(server.name) if server else None,
+        began=partial(supervisor.wait_began, server.name) if server else None,
         breaker=_breaker(config.health),
         clock=clock,
     )
@@ -145,6 +147,26 @@ def _health(
         folder=foundation.config.storage.recordings,
         settings=foundation.config.health,
         events=foundation.events,
+        clock=foundation.clock,
+    )
+
+
+def _keeper(
+    foundation: Foundation,
+    link: ServerLink,
+    streams: StreamLeases,
+    paths: CameraPaths,
+    *,
+    cameras: CameraRegistry,
+    health: HealthMonitor,
+) -> PathKeeper:
+    return PathKeeper(
+        streams,
+        paths,
+        cameras=cameras.list,
+        link=link,
+        events=foundation.events,
+        tell=health.tell,
         clock=foundation.clock,
     )
 

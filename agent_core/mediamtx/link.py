@@ -33,7 +33,7 @@ class Recovery:
     """Wakes tasks that wait for the server's return at its first answer, before a long pause ends.
 
     An answer wakes them only after an unanswered probe. Streams also end for other reasons: while the server answers
-    every probe, pauses run to their end.
+    every probe, pauses run to their end. A server that has just begun to serve wakes them too: it has lost its paths.
     """
 
     def __init__(self) -> None:
@@ -67,11 +67,15 @@ class Recovery:
         """Record that the probe was answered; wake the waiting tasks if the probe before was not."""
         if self._is_silent:
             self._is_silent = False
-            self._recovered.set()
-            self._recovered = anyio.Event()
+            self.began()
+
+    def began(self) -> None:
+        """Wake the waiting tasks: the server has begun to serve, maybe between two probes."""
+        self._recovered.set()
+        self._recovered = anyio.Event()
 
     async def wait(self) -> None:
-        """Return when the server answers again after a silence."""
+        """Return when the server answers again after a silence, or has begun to serve."""
         await self._recovered.wait()
 
 
@@ -91,6 +95,7 @@ class ServerLink:
         endpoints: waits for the addresses; None if no media server is configured.
         breaker: guards the calls of all borrowers of the client.
         problem: returns the reason why the media server does not run, if it is known.
+        began: returns each time the media server begins to serve; None if that cannot be known.
     """
 
     def __init__(
@@ -99,12 +104,14 @@ class ServerLink:
         *,
         breaker: CircuitBreaker,
         problem: Callable[[], AgentError | None] = lambda: None,
+        began: Callable[[], Awaitable[None]] | None = None,
         clock: Clock,
     ) -> None:
         self.breaker = breaker
         self.recovery = Recovery()
         self._endpoints = endpoints
         self._problem = problem
+        self._began = began
         self._clock = clock
         self._connected: Connected | None = None
         self._probing: MediaServerClient | None = None
@@ -214,10 +221,18 @@ class ServerLink:
             self.recovery.doubt()  # what it serves is known after a probe
             _log.info("using the media server whose RTSP is at %s", at.rtsp_url)
             try:
-                await anyio.sleep_forever()
+                await self._watch_begins()
             finally:
                 self._connected = self._probing = None
                 self.lost()
+
+    async def _watch_begins(self) -> None:
+        """Wake the waiting tasks now, and whenever the server begins to serve again, until cancelled."""
+        self.recovery.began()
+        while self._began is not None:
+            await self._began()
+            self.recovery.began()
+        await anyio.sleep_forever()
 
 
 def _unexplained(error: Exception) -> MediaServerUnavailable:

@@ -25,7 +25,7 @@ from agent_core.mediamtx.schema import HOT_KEYS, PathConf
 if TYPE_CHECKING:
     from agent_core.mediamtx.client import MediaServerClient
 
-__all__ = ("PathCounters", "PathDeferred", "PathManager")
+__all__ = ("PathCounters", "PathDeferred", "PathManager", "without_recording")
 
 _log = logging.getLogger("camera_agent.paths")
 
@@ -88,18 +88,19 @@ class PathManager:
     def counters(self) -> PathCounters:
         return self._counters
 
-    async def ensure(self, name: str, conf: PathConf) -> None:
+    async def ensure(self, name: str, conf: PathConf, *, leave_recording: bool = False) -> None:
         """Create or change the path so that it has the settings of `conf`; return when the server shows them.
 
         A path that has them already is left alone. Hot settings are patched; other changes replace all settings of
-        the path except those for recording, and only while the path is unused.
+        the path except those for recording, and only while the path is unused. With `leave_recording`, the recording
+        settings of `conf` are used only if the path is created; those of an existing path stay.
 
         Raises:
             InvalidState: `path_in_use`: the change would end a stream; `PathDeferred` if its source would stay the same.
             MediaServerRefused: the server does not accept `conf`.
             MediaServerError: `not_applied`: the server accepted `conf`, but does not show it.
         """
-        await self._serialised(name, partial(self._ensure, name, conf))
+        await self._serialised(name, partial(self._ensure, name, conf, leave_recording=leave_recording))
 
     async def patch_record(self, name: str, conf: PathConf) -> None:
         """Change the recording settings of an existing path, without disturbing its publisher or readers.
@@ -121,6 +122,14 @@ class PathManager:
         """Remove the path and end its streams; succeeds if the path is absent."""
         await self._serialised(name, partial(self._remove, name))
 
+    async def withdraw(self, name: str) -> None:
+        """Remove the path unless it is live; succeeds if the path is absent.
+
+        Raises:
+            InvalidState: `path_in_use`: the path has a stream; nothing has changed.
+        """
+        await self._serialised(name, partial(self._withdraw, name))
+
     async def _serialised(self, name: str, attempt: Callable[[], Awaitable[None]]) -> None:
         _check_name(name)
         async with self._locks.hold(name):
@@ -140,8 +149,10 @@ class PathManager:
             now, writes=now.writes + writes, retries=now.retries + retries, repairs=now.repairs + repairs
         )
 
-    async def _ensure(self, name: str, conf: PathConf) -> None:
+    async def _ensure(self, name: str, conf: PathConf, *, leave_recording: bool) -> None:
         actual = await self._client.path_config(name) or await self._add(name, conf)
+        if actual is not None and leave_recording:
+            conf = without_recording(conf)
         if actual is None:
             await self._applied(name, conf)
             await self._until(partial(self._at_run_time, name))
@@ -207,16 +218,19 @@ class PathManager:
                 raise
         await self._until(partial(self._absent, name))
 
+    async def _withdraw(self, name: str) -> None:
+        path = await self._client.path(name)
+        if path is not None and path.live:
+            raise _in_use(InvalidState, f"Path {name} is in use, and removing it would end its stream.")
+        await self._remove(name)
+
     async def _check_unused(self, name: str, missing: PathConf) -> None:
         path = await self._client.path(name)
         if path is not None and (path.live or path.readers):
             keys = missing.wire().keys()
-            raise (InvalidState if keys & _FED_BY else PathDeferred)(
+            raise _in_use(
+                InvalidState if keys & _FED_BY else PathDeferred,
                 f"Path {name} is in use, and changing {', '.join(sorted(keys))} would end its stream.",
-                state="live",
-                allowed_states=("idle",),
-                reason="path_in_use",
-                suggestion="Stop the path's stream and recording first, or leave its configuration as it is.",
             )
 
     async def _applied(self, name: str, conf: PathConf) -> None:
@@ -266,6 +280,21 @@ def _check_name(name: str) -> None:
         rule="letters, digits, '_', '-' and '.', in parts between single slashes; not all_others",
         hint="camera0",
     )
+
+
+def _in_use(kind: type[InvalidState], details: str) -> InvalidState:
+    return kind(
+        details,
+        state="live",
+        allowed_states=("idle",),
+        reason="path_in_use",
+        suggestion="Stop the path's stream and recording first, or leave its configuration as it is.",
+    )
+
+
+def without_recording(conf: PathConf) -> PathConf:
+    """Return `conf` with all record* fields unset: recording is left as it is."""
+    return conf.model_copy(update=dict.fromkeys(_RECORD_FIELDS))
 
 
 def _with_recording_of(actual: PathConf, conf: PathConf) -> PathConf:

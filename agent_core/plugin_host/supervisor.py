@@ -44,6 +44,7 @@ class Supervisor:
         self._clock = clock
         self._problems: dict[str, AgentError] = {}
         self._states = {component.name: ComponentState.STOPPED for component in self._components}
+        self._began = {component.name: anyio.Event() for component in self._components}
 
     @property
     def components(self) -> tuple[Component, ...]:
@@ -58,10 +59,16 @@ class Supervisor:
         """Return the error that keeps the component from running; None while it runs."""
         return self._problems.get(name)
 
+    async def wait_began(self, name: str) -> None:
+        """Return when the component begins to serve next."""
+        await self._began[name].wait()
+
     def _set_state(self, name: str, state: ComponentState) -> None:
         self._states[name] = state
         if state is ComponentState.RUNNING:
             self._problems.pop(name, None)
+            self._began[name].set()
+            self._began[name] = anyio.Event()
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Run all components until cancelled. Reports started at once, without waiting for any component."""

@@ -1,15 +1,15 @@
 """Paths of the cameras at the media server: their configuration and their observed state."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from agent_core.base.clock import Clock
-from agent_core.base.errors import AgentError, MediaServerRefused
+from agent_core.base.errors import AgentError, MediaServerError, MediaServerRefused
 from agent_core.base.models import Camera, CameraId
 from agent_core.mediamtx import ServerLink
-from agent_core.mediamtx.paths import PathDeferred
+from agent_core.mediamtx.paths import PathDeferred, without_recording
 from agent_core.mediamtx.schema import PathConf, RuntimePath
 from agent_core.streams.bitrate import BitrateMeter
 from agent_core.streams.plan import PathPlan
@@ -48,30 +48,77 @@ class CameraPaths:
         #: Readers that are the agent itself, including those that are being torn down.
         self._own_readers: Counter[CameraId] = Counter()
         self._ensured: set[CameraId] = set()
+        #: Cameras whose recording this agent has decided on. Others may still record for an agent that was killed.
+        self._decided: set[CameraId] = set()
         self._meters: defaultdict[CameraId, BitrateMeter] = defaultdict(BitrateMeter)
         self._seen: dict[CameraId, tuple[RuntimePath | None, float]] = {}
 
     @property
     def ensured(self) -> frozenset[CameraId]:
-        """The cameras for which `ensure` has been called since the start."""
+        """The cameras whose paths this agent has made or checked since its start, and not removed."""
         return frozenset(self._ensured)
 
     async def ensure(self, camera: Camera) -> str:
         """Create or repair the camera's path at the server; return the stream's RTSP URL for this host.
 
+        A recording of the path that the agent has not started ends.
+
         Raises:
             MediaServerError: the server refused or does not answer.
             Unsupported, CaptureFailed: the camera cannot be streamed.
         """
+        self._link.require()
+        self._decided.add(camera.id)
+        return await self._ensure(camera)
+
+    async def _ensure(self, camera: Camera) -> str:
         server = self._link.require()
+        conf = self._desired(camera)
         self._ensured.add(camera.id)
         with suppress(PathDeferred):  # the stream has readers: leave it as it is
-            await server.paths.ensure(camera.id, self._desired(camera, server.endpoints.rtsp_url))
+            await server.paths.ensure(camera.id, conf, leave_recording=camera.id not in self._decided)
         return f"{server.endpoints.rtsp_url}/{camera.id}"
 
-    def _desired(self, camera: Camera, rtsp_url: str) -> PathConf:
+    async def configured(self) -> Mapping[str, PathConf]:
+        """Return the configuration of all paths of the server by name, read in one call.
+
+        Raises:
+            MediaServerError, Unsupported: no server answers.
+        """
+        try:
+            return {conf.name: conf for conf in await self._link.require().client.list_path_configs()}
+        except MediaServerError as error:
+            self._link.doubt_after(error)
+            raise
+
+    async def keep(self, camera: Camera, shown: PathConf | None) -> None:
+        """Create or repair the camera's path if `shown`, as the server returned it, is not as planned.
+
+        Calls the server only then. A recording that this agent has not decided on goes on.
+
+        Raises:
+            MediaServerError, Unsupported, CaptureFailed: as `ensure`.
+        """
+        wanted = self._desired(camera)
+        if camera.id not in self._decided:
+            wanted = without_recording(wanted)
+        if shown is None or wanted.missing_from(shown) != PathConf():
+            await self._ensure(camera)
+        self._ensured.add(camera.id)
+
+    async def withdraw(self, camera: CameraId) -> None:
+        """Remove the path of a camera that is gone, unless the path is still live.
+
+        Raises:
+            MediaServerError, Unsupported: no server answers.
+            InvalidState: the path is live.
+        """
+        await self._link.require().paths.withdraw(camera)
+        self._ensured.discard(camera)
+
+    def _desired(self, camera: Camera) -> PathConf:
         recording = self._recording.get(camera.id, PathConf(record=False))
-        return self.plan.conf(camera, recording, rtsp_url=rtsp_url)
+        return self.plan.conf(camera, recording, rtsp_url=self._link.require().endpoints.rtsp_url)
 
     async def set_recording(self, camera: Camera, conf: PathConf | None) -> None:
         """Record the camera's path as `conf` says; None stops recording.
@@ -82,6 +129,7 @@ class CameraPaths:
         Raises:
             MediaServerError: the server refused or does not answer.
         """
+        self._decided.add(camera.id)
         if conf is None:
             self._recording.pop(camera.id, None)
         else:

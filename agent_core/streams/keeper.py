@@ -1,16 +1,23 @@
-"""Repair of the cameras' paths: a restarted media server has lost them, and other clients may change them."""
+"""Keeper of the cameras' paths: each connected camera has one, so that a player can open its address at any time.
+
+A restarted media server has lost the paths, and other clients may change them.
+"""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 
+import anyio
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
 from agent_core.base.clock import Clock
 from agent_core.base.errors import AgentError
-from agent_core.base.models import CameraId
+from agent_core.base.events import EventBus
+from agent_core.base.models import Camera, CameraEvent, CameraId
 from agent_core.base.waiting import first_of
+from agent_core.mediamtx import ServerLink
+from agent_core.mediamtx.schema import PathConf
 from agent_core.streams.camera_paths import CameraPaths
 from agent_core.streams.leases import StreamLeases
 
@@ -18,17 +25,22 @@ __all__ = ("PathKeeper",)
 
 _log = logging.getLogger("camera_agent.streams")
 
-#: Pauses between two comparisons: of the held paths, and of all paths that the agent has made.
-LIVE_S, IDLE_S = 2.0, 10.0
+#: Pauses between two comparisons: of the held paths, and of all paths.
+LIVE_S, IDLE_S = 2.0, 5.0
+#: Wait after a change of the cameras, so that many that come at once are one comparison.
+SETTLE_S = 0.1
 
 
 class PathKeeper:
-    """Compares the paths with the plan at intervals and repairs them.
+    """Makes a path for each connected camera, compares all paths with the plan at intervals, and repairs them.
 
-    A hold notices a lost stream at once; the keeper finds changes that end no stream.
+    The path of a disconnected camera is removed as soon as it is not live. A path starts no camera: its stream begins
+    with the first reader. A comparison of all paths costs one call of the media server, and more only for paths that
+    differ. It comes at once when a camera changes and when the media server begins to serve. A hold notices a lost
+    stream at once; the keeper finds changes that end no stream.
 
     Args:
-        repairs: counts all repairs so far, including those by holds.
+        cameras: returns all cameras, disconnected ones included.
         tell: receives a sentence for clients after repairs.
     """
 
@@ -37,34 +49,59 @@ class PathKeeper:
         streams: StreamLeases,
         paths: CameraPaths,
         *,
-        repairs: Callable[[], int],
+        cameras: Callable[[], Sequence[Camera]],
+        link: ServerLink,
+        events: EventBus,
         tell: Callable[[str], None],
         clock: Clock,
     ) -> None:
         self._streams = streams
         self._paths = paths
-        self._count = repairs
+        self._cameras = cameras
+        self._link = link
+        self._events = events
         self._tell = tell
         self._clock = clock
         self._repairs = 0
+        #: Set when all paths are to be compared before the next interval ends.
+        self._hurry = anyio.Event()
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Compare until cancelled."""
-        task_status.started()
-        compared_all_s = self._clock.monotonic_s()
+        async with anyio.create_task_group() as tg:
+            await tg.start(self._follow_cameras)
+            tg.start_soon(self._follow_server)
+            tg.start_soon(self._keep)
+            task_status.started()
+
+    async def _follow_cameras(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
+        with self._events.subscribe(lambda event: isinstance(event.payload, CameraEvent)) as changes:
+            task_status.started()
+            while True:
+                await changes.receive()
+                self._hurry.set()
+
+    async def _follow_server(self) -> None:
         while True:
-            await self._pause()
-            wanted, now_s = self._streams.held, self._clock.monotonic_s()
-            if now_s - compared_all_s >= IDLE_S:
-                wanted, compared_all_s = wanted | self._paths.ensured, now_s
-            for camera in wanted:
-                await self._repair(camera)
+            await self._link.recovery.wait()
+            self._hurry.set()
+
+    async def _keep(self) -> None:
+        compared_all_s = -IDLE_S
+        while True:
+            now_s = self._clock.monotonic_s()
+            if self._hurry.is_set() or now_s - compared_all_s >= IDLE_S:
+                self._hurry, compared_all_s = anyio.Event(), now_s
+                await self._compare_all()
+            else:
+                await self._compare_held()
             if self._streams.held:
                 await self._look()
             self._tell_repairs()
+            await self._pause()
 
     def _tell_repairs(self) -> None:
-        repairs = self._count()
+        repairs = self._link.repairs
         if repairs > self._repairs:
             count = repairs - self._repairs
             self._tell(f"{count} path{'' if count == 1 else 's'} of the media server had to be repaired.")
@@ -73,9 +110,12 @@ class PathKeeper:
     async def _pause(self) -> None:
         """Wait for the next comparison; a new lease ends the long pause of an idle agent."""
         if not self._streams.held:
-            await first_of(partial(self._clock.sleep, IDLE_S), self._streams.wait_leased)
-        if self._streams.held:
-            await self._clock.sleep(LIVE_S)
+            idle = partial(self._clock.sleep, IDLE_S)
+            await first_of(idle, self._streams.wait_leased, self._hurry.wait)
+        if self._streams.held and not self._hurry.is_set():
+            await first_of(partial(self._clock.sleep, LIVE_S), self._hurry.wait)
+        if self._hurry.is_set():
+            await self._clock.sleep(SETTLE_S)
 
     async def _look(self) -> None:
         """Read the paths, so that their bit rates are known when a client asks."""
@@ -84,10 +124,37 @@ class PathKeeper:
         except AgentError as error:
             _log.debug("the paths could not be read: %s", error.details)
 
-    async def _repair(self, camera: CameraId) -> None:
+    async def _compare_held(self) -> None:
+        for each in self._cameras():
+            if each.id in self._streams.held:
+                await self._contained(each, partial(self._paths.ensure, each))
+
+    async def _compare_all(self) -> None:
+        cameras = [each for each in self._cameras() if self._is_ours(each)]
+        if not cameras:
+            return
         try:
-            await self._paths.ensure(self._paths.camera(camera))
+            shown = await self._paths.configured()
         except AgentError as error:
-            _log.debug(
-                "a path could not be compared: %s", error.details, extra={"fields": {"camera": camera}}
-            )
+            _log.debug("the paths could not be compared: %s", error.details)
+            return
+        for each in cameras:
+            await self._contained(each, partial(self._compare, each.id, shown))
+
+    def _is_ours(self, camera: Camera) -> bool:
+        """Return True if the camera should have a path, or has one that this agent has made."""
+        return camera.media_input is not None or camera.id in self._paths.ensured
+
+    async def _compare(self, id_: CameraId, shown: Mapping[str, PathConf]) -> None:
+        camera = self._paths.camera(id_)  # it may have changed since the paths were read
+        if camera.media_input is None:
+            await self._paths.withdraw(id_)
+        else:
+            await self._paths.keep(camera, shown.get(id_))
+
+    async def _contained(self, camera: Camera, compare: Callable[[], Awaitable[object]]) -> None:
+        try:
+            await compare()
+        except AgentError as error:
+            fields = {"camera": camera.id}
+            _log.debug("a path could not be compared: %s", error.details, extra={"fields": fields})

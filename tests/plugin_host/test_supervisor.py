@@ -32,6 +32,20 @@ class Scripted(Component):
             await anyio.sleep_forever()
 
 
+class Restarting(Scripted):
+    """Serves, and fails when `fall` is set for the first time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fall = anyio.Event()
+
+    async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
+        task_status.started()
+        await self.fall.wait()
+        self.fall = anyio.Event()
+        raise RuntimeError("it fell")
+
+
 class Steady(Scripted):
     @property
     def name(self) -> str:
@@ -61,6 +75,30 @@ async def test_states_follow_the_component() -> None:
             assert supervisor.states == {"scripted": state}
             tg.cancel_scope.cancel()
         assert supervisor.states == {"scripted": ComponentState.STOPPED}
+
+
+async def test_each_begin_of_service_can_be_waited_for() -> None:
+    component, clock = Restarting(), SimulatedClock()
+    supervisor = Supervisor([component], clock=clock)
+    begins = 0
+
+    async def count() -> None:
+        nonlocal begins
+        while True:
+            await supervisor.wait_began("scripted")
+            begins += 1
+
+    async with anyio.create_task_group() as tg:
+        tg.start_soon(count)
+        await anyio.wait_all_tasks_blocked()
+        await tg.start(supervisor.run)
+        await anyio.wait_all_tasks_blocked()
+        assert begins == 1
+        component.fall.set()
+        await clock.advance(1.0)
+        await anyio.wait_all_tasks_blocked()
+        assert begins == 2
+        tg.cancel_scope.cancel()
 
 
 async def test_why_a_component_does_not_run_is_known_until_it_does() -> None:

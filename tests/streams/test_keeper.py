@@ -1,0 +1,161 @@
+"""Paths of connected cameras: there without a call, few calls for many, gone with the camera."""
+
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import anyio
+import pytest
+
+from agent_core.base.models import CameraId
+from agent_core.mediamtx.client import MediaServerClient
+from agent_core.mediamtx.schema import PathConf
+from agent_core.testing.mediamtx import MediaServerUnderTest
+from agent_core.testing.waiting import eventually
+from tests.e2e.counting_proxy import CountingProxy, counting_proxy
+from tests.media_plane import Plane, camera, running_plane
+
+CAMERA = CameraId("camera0")
+#: The keeper compares idle paths every 5 s; a loaded machine gets some more.
+LIMIT_S = 20
+
+
+@asynccontextmanager
+async def kept(plane: Plane) -> AsyncIterator[None]:
+    """Keep the paths of the plane's cameras for as long as the context is open."""
+    async with anyio.create_task_group() as tg:
+        await tg.start(plane.keeper.run)
+        yield
+        tg.cancel_scope.cancel()
+
+
+@pytest.fixture
+async def plane(media_server: MediaServerUnderTest, tmp_path: Path) -> AsyncIterator[Plane]:
+    async with running_plane(media_server, tmp_path) as plane:
+        yield plane
+
+
+async def until(client: MediaServerClient, *names: str) -> None:
+    """Wait until the server has these paths at run time, and no others."""
+
+    async def so() -> bool:
+        return {path.name for path in await client.list_paths()} == set(names)
+
+    await eventually(so, timeout_s=LIMIT_S)
+
+
+async def test_a_connected_camera_has_a_path_that_starts_nothing(
+    plane: Plane, media_client: MediaServerClient
+) -> None:
+    plane.connect("camera2", None)
+    async with kept(plane):
+        await until(media_client, "camera0", "camera1")
+        plane.connect("camera3")
+        await until(media_client, "camera0", "camera1", "camera3")
+        paths = await media_client.list_paths()
+    assert [(path.live, path.source) for path in paths] == [(False, None)] * 3
+
+
+async def test_the_path_of_a_camera_goes_and_comes_with_it(
+    plane: Plane, media_client: MediaServerClient
+) -> None:
+    async with kept(plane):
+        await until(media_client, "camera0", "camera1")
+        plane.disconnect("camera0")
+        await until(media_client, "camera1")
+        plane.connect("camera0")
+        await until(media_client, "camera0", "camera1")
+
+
+async def test_a_live_path_of_a_camera_that_is_gone_stays_until_it_is_idle(
+    plane: Plane, media_client: MediaServerClient
+) -> None:
+    async with kept(plane):
+        with anyio.fail_after(60):
+            async with plane.streams.lease(CAMERA, "test"):
+                plane.disconnect("camera0")
+                plane.connect("camera2")
+                await until(
+                    media_client, "camera0", "camera1", "camera2"
+                )  # that comparison has passed camera0
+                path = await media_client.path("camera0")
+                assert path is not None
+                assert path.live
+            await until(media_client, "camera1", "camera2")
+
+
+async def test_lost_paths_come_back_without_a_reader(plane: Plane, media_client: MediaServerClient) -> None:
+    async with kept(plane):
+        await until(media_client, "camera0", "camera1")
+        for name in ("camera0", "camera1"):
+            await media_client.delete_path(name)
+        await until(media_client, "camera0", "camera1")
+        await eventually(lambda: counted_repairs(plane), timeout_s=LIMIT_S)
+
+
+async def counted_repairs(plane: Plane) -> bool:
+    return plane.link.repairs == 2
+
+
+async def test_a_recording_of_a_killed_agent_is_not_ended_before_that_is_decided(
+    plane: Plane, media_client: MediaServerClient
+) -> None:
+    """The next agent continues it, or tells the server to stop."""
+
+    async def recording(*, wanted: bool) -> None:
+        async def so() -> bool:
+            conf = await media_client.path_config("camera0")
+            return conf is not None and conf.record is wanted and conf.run_on_demand != "old"
+
+        await eventually(so, timeout_s=LIMIT_S)
+
+    await media_client.add_path("camera0", PathConf(record=True, run_on_demand="old"))
+    async with kept(plane):
+        await recording(wanted=True)
+        await plane.paths.ensure(camera("camera0"))
+        await recording(wanted=False)
+        await media_client.patch_path("camera0", PathConf(record=True))
+        await recording(wanted=False)
+
+
+@asynccontextmanager
+async def counted(server: MediaServerUnderTest, folder: Path) -> AsyncIterator[tuple[Plane, CountingProxy]]:
+    """Run a plane whose calls of the server go through a proxy that counts them."""
+    at = urlsplit(server.api_url)
+    assert at.hostname
+    assert at.port
+    async with counting_proxy(at.hostname, at.port) as proxy:
+        known = f"{at.username}:{at.password}@" if at.username else ""
+        api_url = proxy.url.replace("://", f"://{known}")
+        async with running_plane(replace(server, api_url=api_url), folder) as plane:
+            yield plane, proxy
+
+
+async def test_twenty_cameras_cost_few_calls_at_first_and_one_from_then_on(
+    media_server: MediaServerUnderTest, media_client: MediaServerClient, tmp_path: Path
+) -> None:
+    names = [f"camera{number}" for number in range(20)]
+    async with counted(media_server, tmp_path) as (plane, proxy):
+        async with kept(plane):
+            for name in names:
+                plane.connect(name)
+            await until(media_client, *names)
+            await idle_calls(proxy, 2)
+            calls = Counter(
+                path.partition("?")[0].removesuffix("/").split("camera")[0] for path in proxy.paths
+            )
+            assert calls["/v3/config/paths/add/"] == 20
+            assert calls.total() <= 8 * 20  # a loaded server shows a new path late and is asked again
+            proxy.paths.clear()
+            await idle_calls(proxy, 3)
+    assert {path.partition("?")[0] for path in proxy.paths} == {"/v3/config/paths/list"}
+
+
+async def idle_calls(proxy: CountingProxy, count: int) -> None:
+    """Wait until all paths have been compared that many times without a difference."""
+    with anyio.fail_after(2 * LIMIT_S):
+        while [path.partition("?")[0] for path in proxy.paths[-count:]] != count * ["/v3/config/paths/list"]:
+            await anyio.sleep(0.05)
