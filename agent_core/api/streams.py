@@ -27,6 +27,11 @@ def _holder(caller: Caller) -> str:
     return f"session:{caller.session.id}"
 
 
+def _duration(duration_s: float) -> str:
+    """Return a duration as clients read it, such as `10s` or `2.5s`."""
+    return f"{duration_s:.3f}".rstrip("0").rstrip(".") + "s"
+
+
 def _status_form(status: StreamStatus) -> StreamStatusForm:
     publisher, uptime_s = status.publisher, status.publisher.uptime_s
     return StreamStatusForm(
@@ -68,7 +73,7 @@ class _Handlers:
             stream_name=camera,
             stream_url=started.url,
             start_time=started.started_at,
-            auto_close_after=started.close_after_s,
+            auto_close_after=_duration(started.close_after_s),
             ffmpeg_command=started.command,
         )
 
@@ -89,7 +94,7 @@ class _Handlers:
             device=address.camera,
             stream_name=address.camera,
             stream_url=address.url,
-            available=address.is_live,
+            available=address.is_available,
             active_consumers=address.viewers,
             stream_status="READY" if address.is_live else "ERROR" if address.has_failed else "NOT_READY",
         )
@@ -151,7 +156,6 @@ def _status_methods(do: _Handlers) -> list[Method]:
             DeviceParams,
             StreamStatusForm,
             do.get_stream_status,
-            omit_none=False,
             errors=(Unsupported,),
         ),
         Method(
@@ -161,7 +165,6 @@ def _status_methods(do: _Handlers) -> list[Method]:
             NoParams,
             list[StreamEntry],
             do.get_streams,
-            omit_none=False,
             errors=(Unsupported,),
         ),
     ]

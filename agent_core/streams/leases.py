@@ -93,6 +93,10 @@ class StreamLeases:
         """Return the program with which the agent publishes the camera; None if the agent runs none."""
         return self._publishers.process(camera)
 
+    def reporting(self, camera: CameraId) -> PublisherProcess | None:
+        """Return the program that reports to the agent what it publishes of the camera, whichever program runs it."""
+        return self._progress.process(camera)
+
     def frames_sent(self, camera: CameraId) -> int | None:
         """Return the frames that the camera's publisher had sent at its last report; None without reports."""
         return self._progress.frames(camera)

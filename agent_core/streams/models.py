@@ -11,6 +11,7 @@ from agent_core.base.errors import AgentError
 from agent_core.base.models import CameraId
 
 __all__ = (
+    "AWAITED",
     "MODE_REASONS",
     "CameraTraffic",
     "MediaAddresses",
@@ -32,6 +33,9 @@ class StreamState(StrEnum):
     ACTIVE = "ACTIVE"
     ERROR = "ERROR"
 
+
+#: Source of a path that has none at the moment, in MediaMTX's configuration: it waits for a publisher.
+AWAITED = "publisher"
 
 ModeReason = Literal["server_on_this_host", "server_elsewhere", "camera_has_address"]
 
@@ -112,18 +116,23 @@ class StoppedStream:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamAddress:
-    """RTSP address of a camera's stream. `has_failed`: the agent holds the stream, but it does not become live."""
+    """RTSP address of a camera's stream.
+
+    `is_available`: opening the address gives the stream, because it is live or starts on demand. `has_failed`: the
+    agent holds the stream, but it does not become live.
+    """
 
     camera: CameraId
     url: str
     is_live: bool
+    is_available: bool
     has_failed: bool
     viewers: int
 
 
 @dataclass(frozen=True, slots=True)
 class PublisherStatus:
-    """Program that publishes a camera; `pid` and `uptime_s` are known only if the agent runs it."""
+    """Program that publishes a camera; `pid` and `uptime_s` are known if the agent runs it, or it reports to the agent."""
 
     is_running: bool
     pid: int | None = None
@@ -151,10 +160,10 @@ class StreamStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerStream:
-    """Stream of the media server. `source` is the server's type of its source; None without a source."""
+    """Stream of the media server. `source` is the server's type of its source; AWAITED without a source."""
 
     name: str
-    source: str | None
+    source: str
     is_live: bool
     viewers: int
     sent_bytes: int

@@ -4,12 +4,13 @@ from typing import TYPE_CHECKING
 
 from agent_core.base.clock import Clock
 from agent_core.base.errors import InvalidState
-from agent_core.base.models import Camera, CameraId
+from agent_core.base.models import Camera, CameraId, CameraStatus
 from agent_core.mediamtx.schema import RuntimePath
 from agent_core.streams.addresses import StreamAddresses
 from agent_core.streams.camera_paths import CameraPaths
 from agent_core.streams.leases import StreamLeases
 from agent_core.streams.models import (
+    AWAITED,
     CameraTraffic,
     MediaAddresses,
     PublisherStatus,
@@ -109,7 +110,7 @@ class StreamService:
         return StoppedStream(camera.id, started_at, ended_at, continues=is_held or traffic.viewers > 0)
 
     async def address(self, camera: Camera) -> StreamAddress:
-        """Return the stream's RTSP address; make a missing path, so that the address can be opened.
+        """Return the stream's RTSP address, and whether opening it works; make a missing path.
 
         Raises:
             MediaServerError, Unsupported, CaptureFailed: the path cannot be made or read.
@@ -119,13 +120,20 @@ class StreamService:
         if not is_live and camera.media_input is not None:
             await self._paths.ensure(camera)
         state, _ = self._streams.state(camera.id)
+        has_failed = state is StreamState.ERROR and not is_live
         return StreamAddress(
             camera=camera.id,
             url=self.addresses.rtsp_url(camera.id),
             is_live=is_live,
-            has_failed=state is StreamState.ERROR and not is_live,
+            is_available=is_live or (not has_failed and self._starts_on_demand(camera)),
+            has_failed=has_failed,
             viewers=self._paths.viewers(path),
         )
+
+    def _starts_on_demand(self, camera: Camera) -> bool:
+        """Return True if the media server starts the stream of the camera for a reader; it cannot ask the agent to."""
+        is_usable = camera.status is CameraStatus.CONNECTED and camera.media_input is not None
+        return is_usable and self._paths.plan.mode(camera) is not PublishMode.AGENT
 
     async def status(self, camera: Camera) -> StreamStatus:
         """Return the stream's status. Raises MediaServerError or Unsupported."""
@@ -153,12 +161,14 @@ class StreamService:
         )
 
     def _publisher(self, camera: Camera, path: RuntimePath | None) -> PublisherStatus:
-        """Return the publisher's status; a publisher of the media server is known by its session only."""
-        if self._paths.plan.mode(camera) is not PublishMode.AGENT:
-            return PublisherStatus(is_running=path is not None and path.live and _is_published(path))
-        process = self._streams.publisher(camera.id)
+        """Return the publisher's status; one of the media server that does not report is known by its session only."""
+        mode = self._paths.plan.mode(camera)
+        process = (self._streams.publisher if mode is PublishMode.AGENT else self._streams.reporting)(
+            camera.id
+        )
         if process is None:
-            return PublisherStatus(is_running=False)
+            is_published = path is not None and path.live and _is_published(path)
+            return PublisherStatus(is_running=is_published and mode is not PublishMode.AGENT)
         uptime_s = self._clock.monotonic_s() - process.started_s
         return PublisherStatus(is_running=True, pid=process.pid, uptime_s=uptime_s)
 
@@ -167,7 +177,7 @@ class StreamService:
         return tuple(
             ServerStream(
                 name=path.name,
-                source=path.source.type if path.source else None,
+                source=path.source.type if path.source else AWAITED,
                 is_live=path.live,
                 viewers=self._paths.viewers(path),
                 sent_bytes=path.outbound_bytes,

@@ -372,7 +372,7 @@ async def test_an_unknown_recording_leaves_no_file(announced: "ToyAgent", cli: "
 
 async def test_streams_have_their_addresses(announced: "ToyAgent", cli: "Cli") -> None:
     live = {"name": "camera0", "source": "rtspSession", "ready": True, "readers": 2, "bytes_sent": 1_500_000}
-    other = {"name": "door", "source": None, "ready": False, "readers": 0, "bytes_sent": 0}
+    other = {"name": "door", "source": "publisher", "ready": False, "readers": 0, "bytes_sent": 0}
 
     async def offer(params: DeviceParams, _caller: object) -> object:
         if params.device == "camera1":

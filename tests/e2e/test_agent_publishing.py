@@ -47,7 +47,8 @@ async def segments(rig: Rig, recording: Any, count: int) -> None:
 async def test_a_stream_plays_and_its_publisher_is_known(rig: Rig) -> None:
     idle = await rig.call("get_stream_status")
     assert (idle["mode"], idle["mode_reason"]) == ("agent", "server_elsewhere")
-    assert idle["ffmpeg_process"] == {"running": False, "pid": None, "uptime": None}
+    assert idle["ffmpeg_process"] == {"running": False}
+    assert not (await rig.call("get_stream_url"))["available"]  # the server cannot ask the agent to publish
     started = await rig.call("start_streaming")
     assert is_gapless(await read_stream(started["stream_url"], frames=30))
     (publisher,) = publishers()
@@ -79,10 +80,16 @@ async def test_a_server_that_runs_publishers_says_so(
     server_kind: str, tmp_path: Path, observe: Observe
 ) -> None:
     async with media_rig(server_kind, tmp_path, observe) as rig:
+        idle = await rig.call("get_stream_status")
+        assert idle["ffmpeg_process"] == {"running": False}
         await rig.call("start_streaming")
+        (publisher,) = publishers()
         status = await rig.call("get_stream_status")
         assert (status["mode"], status["mode_reason"]) == ("server", "server_on_this_host")
-        assert status["ffmpeg_process"] == {"running": True, "pid": None, "uptime": None}
+        assert (status["ffmpeg_process"]["running"], status["ffmpeg_process"]["pid"]) == (True, publisher)
+        assert status["ffmpeg_process"]["uptime"] > 0
+        await rig.call("stop_streaming")
+        await rig.until("get_stream_status", ready=False, ffmpeg_process=idle["ffmpeg_process"])
 
 
 async def test_a_killed_publisher_is_replaced_and_the_recording_goes_on(rig: Rig) -> None:

@@ -277,7 +277,7 @@ async def test_a_hold_belongs_to_who_took_it(rig: Rig) -> None:
         first = await rig.call("start_streaming")
         second = await call(other, "start_streaming")
         assert first["status"] == second["status"] == "STARTED"
-        assert first["auto_close_after"] == 1
+        assert first["auto_close_after"] == "1s"
         assert (await call(other, "stop_streaming"))["stream_continues"]
         error = None
         try:

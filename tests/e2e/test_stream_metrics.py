@@ -18,7 +18,7 @@ async def status_with_bitrate(rig: Rig) -> dict[str, Any]:
     with anyio.fail_after(20):
         while True:
             metrics: dict[str, Any] = (await rig.call("get_stream_status"))["metrics"]
-            if metrics["bitrate"] is not None and metrics["frames_sent"]:
+            if "bitrate" in metrics and metrics["frames_sent"]:
                 return metrics
             await anyio.sleep(0.2)
 
@@ -34,7 +34,7 @@ async def test_bitrate_and_frames_are_those_of_the_stream(
         MediaServerClient(media_server.api_url) as other,
     ):
         idle = (await rig.call("get_stream_status"))["metrics"]
-        assert (idle["bitrate"], idle["frames_sent"], idle["fps"]) == (None, None, None)
+        assert idle.keys() == {"bytes_sent"}
         await rig.call("start_streaming")
         before, began_s = await other.path("camera0"), time.monotonic()
         first = await status_with_bitrate(rig)
@@ -51,4 +51,4 @@ async def test_bitrate_and_frames_are_those_of_the_stream(
         await gone(publishers(), 20)
         await rig.until("get_stream_status", ready=False)
         ended = (await rig.call("get_stream_status"))["metrics"]
-        assert (ended["bitrate"], ended["frames_sent"]) == (None, None)
+        assert ended.keys() == {"bytes_sent"}

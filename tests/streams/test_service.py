@@ -1,6 +1,7 @@
 """Holds of clients over a real media server."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -8,8 +9,9 @@ import pytest
 
 from agent_core.base.clock import SystemClock
 from agent_core.base.errors import AgentError, InvalidState
-from agent_core.base.models import CameraId
+from agent_core.base.models import CameraId, CameraStatus
 from agent_core.config import MediaServerConfig
+from agent_core.plugin import ffmpeg
 from agent_core.streams import StreamService
 from agent_core.streams.addresses import StreamAddresses
 from agent_core.testing.mediamtx import MediaServerUnderTest
@@ -77,3 +79,33 @@ async def test_addresses_are_those_of_the_server_in_use(plane: Plane, service: S
     assert not service.addresses.served  # not asked yet
     await plane.link.probe()
     assert service.addresses.served == ("rtsp",)  # each server of these tests has the others switched off
+
+
+async def test_an_idle_stream_that_starts_when_it_is_opened_is_available(
+    plane: Plane, service: StreamService
+) -> None:
+    idle = await service.address(camera("camera0"))
+    gone = replace(camera("camera1", None), status=CameraStatus.DISCONNECTED)
+    assert (idle.is_live, idle.is_available) == (False, True)
+    assert await ffmpeg.run(ffmpeg.locate(), ["-i", idle.url, "-frames:v", "1", "-f", "framecrc", "-"])
+    assert not (await service.address(gone)).is_available
+    assert not (await service.address(replace(camera("camera1"), status=CameraStatus.ERROR))).is_available
+
+
+async def test_a_stream_that_its_holder_cannot_get_is_not_available(
+    plane: Plane, service: StreamService
+) -> None:
+    plane.argv = SILENT
+    plane.streams.acquire(CAMERA, "a")
+    with anyio.fail_after(60), pytest.raises(AgentError):
+        await plane.streams.wait_live(CAMERA)
+    address = await service.address(camera("camera0"))
+    assert (address.has_failed, address.is_available) == (True, False)
+
+
+async def test_every_stream_of_the_server_has_a_source(plane: Plane, service: StreamService) -> None:
+    await plane.paths.ensure(camera("camera0"))
+    (idle,) = await service.all()
+    await service.start(camera("camera0"), "a")
+    (live,) = await service.all()
+    assert (idle.source, live.source) == ("publisher", "rtspSession")

@@ -65,7 +65,7 @@ class CameraMetrics(RpcResult):
     readers: int
     uptime: float
     age_ms: int | None = Field(
-        description="age of bytes_sent and readers; absent if they were never read from a media server"
+        None, description="age of bytes_sent and readers; absent if they were never read from a media server"
     )
 
 

@@ -24,7 +24,9 @@ class StreamStarted(RpcResult):
     stream_url: str
     status: Literal["STARTED"] = "STARTED"
     start_time: Timestamp
-    auto_close_after: float = Field(description="seconds without readers until the stream ends")
+    auto_close_after: str = Field(
+        description="time without readers until the stream ends, in seconds with the unit, such as 10s or 2.5s"
+    )
     ffmpeg_command: str = Field(
         description="the publisher's command without its input; empty if the media server pulls"
     )
@@ -44,17 +46,21 @@ class StreamUrlForm(RpcResult):
     device: str
     stream_name: str
     stream_url: str
-    available: bool
+    available: bool = Field(
+        description="opening the address gives the stream: it is live, or the media server starts it on demand"
+    )
     active_consumers: int
-    stream_status: Literal["READY", "NOT_READY", "ERROR"]
+    stream_status: Literal["READY", "NOT_READY", "ERROR"] = Field(
+        description="READY: live; NOT_READY: not live now; ERROR: a client holds the stream, but it does not become live"
+    )
 
 
 class FfmpegProcess(RpcResult):
-    """Publisher of the camera. `pid` and `uptime` (seconds) are null unless the agent runs it."""
+    """Publisher of the camera. `pid` and `uptime` (seconds) are absent if it does not run, or does not report to the agent."""
 
     running: bool
-    pid: int | None
-    uptime: float | None
+    pid: int | None = None
+    uptime: float | None = None
 
 
 class PathForm(RpcResult):
@@ -64,17 +70,20 @@ class PathForm(RpcResult):
 
 
 class StreamMetrics(RpcResult):
-    """Unknown values are null."""
+    """Unknown values are absent."""
 
     bytes_sent: int = Field(description="bytes sent to readers since the stream began")
     frames_sent: int | None = Field(
-        description="frames that the publisher sent to the media server since its start, up to 2 s old; null if the server pulls, nothing is live, the publisher does not report, or the server runs it on input that does not come from the agent"
+        None,
+        description="frames that the publisher sent to the media server since its start, up to 2 s old; absent if the server pulls, nothing is live, the publisher does not report, or the server runs it on input that does not come from the agent",
     )
     bitrate: float | None = Field(
-        description="bits per second from the publisher or camera to the media server: the average of the last 5 to 7 s, or since the agent's last look at the path (every 2 s while it holds the stream); null while nothing is live and in the first seconds"
+        None,
+        description="bits per second from the publisher or camera to the media server: the average of the last 5 to 7 s, or since the agent's last look at the path (every 2 s while it holds the stream); absent while nothing is live and in the first seconds",
     )
     fps: float | None = Field(
-        description="frame rate of the camera, as configured or detected; null while nothing is live"
+        None,
+        description="frame rate of the camera, as configured or detected; absent while nothing is live",
     )
 
 
@@ -92,13 +101,15 @@ class StreamStatusForm(RpcResult):
     ffmpeg_process: FfmpegProcess
     mediamtx_path: PathForm
     metrics: StreamMetrics
-    start_time: Timestamp | None
+    start_time: Timestamp | None = Field(None, description="absent while nothing is live")
     reason: str | None = None
 
 
 class StreamEntry(RpcResult):
     name: str
-    source: str | None
+    source: str = Field(
+        description="type of its source in the media server, such as rtspSession; publisher while it waits for one"
+    )
     ready: bool
     readers: int
     bytes_sent: int

@@ -47,7 +47,7 @@ async def _fetch(arguments: argparse.Namespace) -> Any:
         reasons = {device: await _offer(agent, device) for device in urls}
         found = {stream["name"]: stream for stream in await agent.call("get_streams")}
     for device, reason in reasons.items():
-        missing = {"name": device, "source": None, "ready": False, "readers": 0, "bytes_sent": 0}
+        missing = {"name": device, "ready": False, "readers": 0, "bytes_sent": 0}
         found.setdefault(device, {**missing, "reason": reason or "no_stream"})
     return {"streams": [{**stream, "stream_url": urls.get(name, "")} for name, stream in found.items()]}
 

@@ -7,6 +7,8 @@ server counts bytes and packets.
 import logging
 import re
 import socket
+import struct
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from agent_core.base.models import CameraId
 from agent_core.base.socket_place import SocketPlace
 from agent_core.base.tasks import OwnedTasks
 from agent_core.base.waiting import first_of
+from agent_core.streams.publishers.runner import PublisherProcess
 
 __all__ = ("PERIOD_S", "PublisherProgress")
 
@@ -29,7 +32,22 @@ _log = logging.getLogger("camera_agent.publisher")
 PERIOD_S = 2
 #: A report has about 200 bytes.
 _READ_LIMIT_BYTES = 4096
+#: Process, user and group of a unix socket's other end, unix(7).
+_CREDENTIALS = struct.Struct("iII")
 _FRAMES = re.compile(rb"^frame= {0,20}([0-9]{1,19})$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class _Report:
+    """Last report on the connection that `connection` identifies.
+
+    `pid` is None for a process that this one cannot see, such as one in the container of a media server.
+    """
+
+    connection: object
+    pid: int | None
+    connected_s: float
+    frames: int = 0
 
 
 class PublisherProgress:
@@ -44,8 +62,8 @@ class PublisherProgress:
         self._clock = clock
         self._places: dict[CameraId, SocketPlace] = {}
         self._has_complained = False
-        #: For the publisher that connected last: an object that identifies its connection, and its frames.
-        self._frames: dict[CameraId, tuple[object, int]] = {}
+        #: From the publisher that connected last.
+        self._reports: dict[CameraId, _Report] = {}
         self._tasks = OwnedTasks()
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
@@ -61,8 +79,15 @@ class PublisherProgress:
 
     def frames(self, camera: CameraId) -> int | None:
         """Return the frames that the camera's publisher had sent at its last report; None without reports."""
-        found = self._frames.get(camera)
-        return found[1] if found else None
+        found = self._reports.get(camera)
+        return found.frames if found else None
+
+    def process(self, camera: CameraId) -> PublisherProcess | None:
+        """Return the program that reports for the camera now; None if none does, or none that this host can name."""
+        found = self._reports.get(camera)
+        if found is None or found.pid is None:
+            return None
+        return PublisherProcess(found.pid, found.connected_s)
 
     def words(self, camera: CameraId) -> tuple[str, ...]:
         """Return the arguments, before FFmpeg's output, that make it report; empty if there is no socket."""
@@ -107,18 +132,18 @@ class PublisherProgress:
     async def _follow(self, publisher: socket.socket, camera: CameraId) -> None:
         """Read reports until the publisher ends; its end leaves the count of a successor alone."""
         me = object()
-        self._frames[camera] = (me, 0)
+        self._reports[camera] = _Report(me, _peer_pid(publisher), self._clock.monotonic_s())
         try:
             with publisher:
                 await self._read(publisher, camera, me)
         finally:
             if self._is_last(camera, me):
-                del self._frames[camera]
+                del self._reports[camera]
 
     def _is_last(self, camera: CameraId, me: object) -> bool:
         """Return True unless another publisher has connected after `me`, even if it has ended since."""
-        found = self._frames.get(camera)
-        return found is not None and found[0] is me
+        found = self._reports.get(camera)
+        return found is not None and found.connection is me
 
     async def _read(self, publisher: socket.socket, camera: CameraId, me: object) -> None:
         text = b""
@@ -136,4 +161,11 @@ class PublisherProgress:
             text = text[-_READ_LIMIT_BYTES:]
             counts = _FRAMES.findall(whole[0]) if whole else ()
             if counts and self._is_last(camera, me):
-                self._frames[camera] = (me, int(counts[-1]))
+                self._reports[camera] = replace(self._reports[camera], frames=int(counts[-1]))
+
+
+def _peer_pid(publisher: socket.socket) -> int | None:
+    """Return the process that connected; None if it is outside this process's PID namespace."""
+    credentials = publisher.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    pid, _, _ = _CREDENTIALS.unpack(credentials)
+    return pid or None

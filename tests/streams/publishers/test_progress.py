@@ -1,6 +1,7 @@
 """Reports of publishers on their sockets."""
 
 import logging
+import os
 import stat
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -71,6 +72,20 @@ async def test_the_publisher_that_came_last_counts(tmp_path: Path) -> None:
         await shows(progress, 3)
         await second.aclose()
         await shows(progress, None)
+
+
+async def test_the_program_that_reports_is_known(tmp_path: Path) -> None:
+    async with reports(tmp_path) as progress:
+        assert progress.process(CAMERA) is None
+        stream = await connected(progress)
+        await shows(progress, 0)
+        process = progress.process(CAMERA)
+        assert process is not None
+        assert process.pid == os.getpid()
+        assert process.started_s <= SystemClock().monotonic_s()
+        await stream.aclose()
+        await shows(progress, None)
+        assert progress.process(CAMERA) is None
 
 
 async def test_a_publisher_may_outlive_its_successor(tmp_path: Path) -> None:
