@@ -3,6 +3,7 @@
 import logging
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import anyio
 
@@ -52,6 +53,12 @@ class Active:
         if order != before:
             self.note = self.note.model_copy(update={"order": order})
         return order != before
+
+    def seen_by(self, clock: Clock) -> RecordingNote:
+        """Return the note with the time as that at which the agent runs the recording, and the first picture's."""
+        now, first_s = clock.now(), self.growth.first_sample_s
+        first_at = None if first_s is None else now - timedelta(seconds=clock.monotonic_s() - first_s)
+        return self.note.model_copy(update={"seen_at": now, "first_at": self.note.first_at or first_at})
 
     def event(self, reason: str = "") -> RecordingEvent:
         """Return the event that describes the current state."""

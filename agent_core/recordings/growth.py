@@ -54,6 +54,11 @@ class Growth:
         self._has_grown = False
         self._has_failed = False
 
+    @property
+    def first_sample_s(self) -> float | None:
+        """The time of the first sample; None before it."""
+        return self._first_sample_s
+
     def look(self, now_s: float, measured: Measured, *, is_down: bool = False) -> RecordingState:
         """Return the state, given what is on disk at `now_s`. `is_down`: no stream reaches the media server."""
         # A smaller size counts too: an old segment was deleted. Recovery takes a picture, not just a new header.

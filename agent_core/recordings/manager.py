@@ -104,7 +104,7 @@ class RecordingManager:
             if self._active.get(CameraId(active.note.camera)) is not active:
                 return
             stored = await self._let_go(active, END_LIMIT_S)
-            await save_note(self._store, active.note.model_copy(update={"seen_at": self._clock.now()}))
+            await save_note(self._store, active.seen_by(self._clock))
             durations_s = await self._store.threads.run(self._store.segment_durations_s, stored)
             active.measured = Measured(stored.size_bytes, sum(durations_s))
             active.state = RecordingState.SUSPENDED
@@ -214,8 +214,9 @@ class RecordingManager:
     async def _growth_so_far(self, stored: StoredRecording) -> Growth:
         recorded_s = sum(await self._store.threads.run(self._store.segment_durations_s, stored))
         now_s = self._clock.monotonic_s()
+        begun_at = stored.note.first_at or stored.note.started_at
         # The clock may have been set back since the recording began.
-        age_s = max(recorded_s, (self._clock.now() - stored.note.started_at).total_seconds())
+        age_s = max(recorded_s, (self._clock.now() - begun_at).total_seconds())
         first_s = now_s - age_s if recorded_s else None
         return Growth(started_s=now_s, size_bytes=stored.size_bytes, first_sample_s=first_s, **self._limits())
 
@@ -332,7 +333,7 @@ class RecordingManager:
             active.noted_s = now_s
         elif now_s - active.noted_s >= SEEN_S:
             active.noted_s = now_s
-            active.note = active.note.model_copy(update={"seen_at": self._clock.now()})
+            active.note = active.seen_by(self._clock)
             await self._keep_note(active)
 
     async def _pause(self, active: Active, now_s: float) -> None:

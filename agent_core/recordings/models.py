@@ -67,6 +67,7 @@ class RecordingNote(BaseModel):
 
     `ended_at` is None until the recording is stopped; `duration_s` is the requested duration. `seen_at` is a time at
     which the agent was still running the recording: when it was suspended, or a while ago if nothing is written.
+    `first_at` is the time of the first picture, from which `duration_s` counts; known once `seen_at` is.
     `order` names files whose times are not in their order, because the clock was set back: see
     `segment_order.in_order`.
     """
@@ -80,6 +81,7 @@ class RecordingNote(BaseModel):
     duration_s: FiniteFloat | None = None
     ended_at: _Moment | None = None
     seen_at: _Moment | None = None
+    first_at: _Moment | None = None
     reason: str = ""
     order: tuple[str, ...] = ()
 

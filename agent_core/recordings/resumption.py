@@ -126,7 +126,8 @@ class Resumption:
     def _why_over(self, stored: StoredRecording) -> str:
         """Return the reason to close the recording; empty while it may continue."""
         note, now = stored.note, self._clock.now()
-        is_due = note.duration_s is not None and (now - note.started_at).total_seconds() >= note.duration_s
+        age_s = (now - (note.first_at or note.started_at)).total_seconds()
+        is_due = note.duration_s is not None and age_s >= note.duration_s
         if is_due and stored.segments:  # the duration counts from the first picture
             return INTERRUPTED
         if (now - stored.interrupted_at).total_seconds() > self._within_s:

@@ -208,6 +208,8 @@ async def test_the_end_of_the_agent_suspends_every_recording(
         stored = await plane.files.find(note.id)
         assert (stored.note.ended_at, stored.note.reason) == (None, "")
         assert stored.note.seen_at
+        assert stored.note.first_at
+        assert stored.note.started_at < stored.note.first_at < stored.note.seen_at
         assert sum(await plane.files.durations_s(stored)) > 0
         assert is_finished(stored.segments[-1].path)
 

@@ -147,6 +147,15 @@ async def test_a_duration_counts_from_the_first_picture_also_over_a_restart(plan
     assert active.note.id == note.id
 
 
+async def test_a_duration_counts_from_the_first_picture_that_the_note_tells(plane: Plane) -> None:
+    first_at = datetime.now(UTC) - timedelta(seconds=10)
+    note = left_behind(plane, timedelta(minutes=10), duration_s=60, first_at=first_at)
+    with_media(plane, note)
+    with anyio.fail_after(20):
+        await resumption(plane).run()
+    assert plane.recordings.active(CAMERA) is not None
+
+
 async def test_one_whose_camera_stays_away_is_ended_after_a_while(plane: Plane) -> None:
     note = with_media(plane, left_behind(plane, timedelta(minutes=1), duration_s=None))
     plane.cameras.disconnected("test", "camera0", "unplugged")
