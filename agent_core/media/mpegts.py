@@ -12,7 +12,7 @@ from agent_core.base.errors import StorageFailed
 from agent_core.base.files import explain_os_error
 from agent_core.base.small_files import open_regular
 
-__all__ = ("segment_duration_s",)
+__all__ = ("segment_duration_s", "torn_bytes")
 
 _PACKET = 188
 _SYNC = 0x47
@@ -52,6 +52,27 @@ def segment_duration_s(path: Path) -> float:
         raise StorageFailed("The recording's file is gone.", reason="not_found") from error
     except OSError as error:
         raise explain_os_error(error, "read a recording") from error
+
+
+def torn_bytes(fd: int) -> int:
+    """Return the bytes from the start of the last picture if the file ends within a packet; else 0.
+
+    Also 0 if no picture before it is found. Only a truncated file ends within a packet; the picture whose packet that
+    is, or the one before it, then lacks its end.
+    """
+    size = os.fstat(fd).st_size
+    first = _leading(tuple(_stamps(os.pread(fd, min(size, _HEAD_BYTES), 0))))
+    if size % _PACKET == 0 or first is None:
+        return 0
+    whole = size - size % _PACKET
+    start = max(0, whole - _TAIL_LIMIT_BYTES)
+    tail = os.pread(fd, whole - start, start)
+    starts = [
+        at
+        for at in range(0, len(tail), _PACKET)
+        if (stamp := next(_stamps(tail[at : at + _PACKET]), None)) is not None and stamp.pid == first.pid
+    ]
+    return size - start - starts[-1] if len(starts) > 1 else 0
 
 
 def _duration_s(fd: int) -> float:

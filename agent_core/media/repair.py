@@ -9,6 +9,7 @@ from agent_core.base.files import explain_os_error
 from agent_core.base.small_files import open_regular
 from agent_core.media.boxes import header
 from agent_core.media.fmp4 import Fmp4Reader
+from agent_core.media.mpegts import torn_bytes
 
 __all__ = ("mend",)
 
@@ -16,13 +17,15 @@ _HEADER_BYTES = 16
 
 
 def mend(path: Path) -> int:
-    """Cut a truncated part, which a full disk leaves, off the end of a closed fragmented MP4; return its bytes.
+    """Cut what a full disk has truncated off the end of a closed recording file; return its bytes.
+
+    That is a part of a fragmented MP4, or a picture of an MPEG transport stream (`.ts`).
 
     FFmpeg (seen with 5.1 and 9) does not open a file with a truncated `moof`, and decodes the truncated last sample of
     an incomplete `mdat`. The file keeps its modification time if this user owns it. Blocks on the disk.
 
     Raises:
-        StorageFailed: the file cannot be read or written, or is not an MP4.
+        StorageFailed: the file cannot be read or written, or is not what its name says.
     """
     torn = _torn_bytes(path)
     if torn == 0:
@@ -39,7 +42,9 @@ def mend(path: Path) -> int:
 
 
 def _torn_bytes(path: Path) -> int:
-    """Return the bytes of a truncated part at the end; 0 without one, or without media before it."""
+    """Return the bytes of a truncated part or picture at the end; 0 without one, or without media before it."""
+    if path.suffix == ".ts":
+        return _torn_ts_bytes(path)
     info = Fmp4Reader(path).update()
     if not info.has_media or info.unread_bytes == 0:
         return 0
@@ -49,6 +54,14 @@ def _torn_bytes(path: Path) -> int:
     except OSError as error:
         raise explain_os_error(error, "read a recording") from error
     return info.unread_bytes if is_torn else 0
+
+
+def _torn_ts_bytes(path: Path) -> int:
+    try:
+        with os.fdopen(open_regular(path), "rb", buffering=0) as file:
+            return torn_bytes(file.fileno())
+    except OSError as error:
+        raise explain_os_error(error, "read a recording") from error
 
 
 def _is_torn(file: BinaryIO, start: int, end: int) -> bool:

@@ -49,16 +49,19 @@ def media_files(folder: Path) -> Iterator[Segment]:
                     yield Segment(entry.name, entry, status.st_size, modified_at(status))
 
 
-def mend_closed(found: Sequence[Segment]) -> int:
-    """Repair closed files that a full disk truncated; return the number of bytes cut off. Blocks on the disk.
+def mend_closed(found: Sequence[Segment], *, is_disk_full: bool = False) -> int:
+    """Repair closed files, oldest first, that a full disk truncated; return the number of bytes cut off.
 
-    A file is closed if its header says so, or if a file follows it in `found`. A file without write permission stays as it is.
+    A file is closed if its header says so or a newer file exists. An MPEG transport stream has no such header: the
+    newest one counts as closed on a full disk. A file without write permission stays as it is. Blocks on the disk.
     """
     from agent_core.media.fmp4 import is_finished
 
-    files = [each.path for each in found if each.path.suffix == ".mp4"]
-    closed = [path for path in files if path != files[-1] or is_finished(path)]
-    return sum(map(_mended, closed))
+    def is_closed(path: Path) -> bool:
+        return is_disk_full if path.suffix == ".ts" else is_finished(path)
+
+    paths = [each.path for each in found]
+    return sum(_mended(path) for path in paths if path != paths[-1] or is_closed(path))
 
 
 def _mended(path: Path) -> int:

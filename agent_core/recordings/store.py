@@ -192,7 +192,10 @@ class RecordingStore:
         Raises:
             StorageFailed: the folder cannot be read.
         """
-        return self.read(stored.note) if mend_closed(stored.segments) else stored
+        is_disk_full = False
+        with suppress(StorageFailed):
+            is_disk_full = self.is_full()
+        return self.read(stored.note) if mend_closed(stored.segments, is_disk_full=is_disk_full) else stored
 
     def is_full(self) -> bool:
         """Return True if the disk has no room to record.

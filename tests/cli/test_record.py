@@ -200,6 +200,14 @@ async def test_nothing_recorded_is_code_1_with_the_reason(recording: Recording, 
         assert f"{ID} has no picture: stream_failed" in done.lines[0]
 
 
+async def test_a_recording_without_its_end_says_why(recording: Recording, cli: "Cli") -> None:
+    recording.is_active, recording.reason = True, "disk_full"
+    stopped = await cli("record", "stop", "camera0")
+    assert stopped.code == 0
+    assert stopped.out.startswith(f"{ID}/a.mp4: ".encode())
+    assert stopped.err == f"The recording {ID} is not complete: disk_full.\n"
+
+
 async def test_a_start_that_fails_later_is_told_in_the_agents_words(recording: Recording, cli: "Cli") -> None:
     recording.problem = CaptureFailed("The lens is on fire.", suggestion="Put it out.")
     recording.going_on.set()

@@ -8,8 +8,9 @@ import pytest
 from agent_core.base.errors import StorageFailed
 from agent_core.media.fmp4 import segment_duration_s
 from agent_core.media.repair import mend
+from agent_core.plugin import ffmpeg
 
-from .files import plays, torn_at, whole_parts_end
+from .files import H264, plays, source, torn_at, whole_parts_end
 
 
 @pytest.mark.parametrize(
@@ -51,6 +52,27 @@ async def test_nothing_else_is_cut(tmp_path: Path, kind: bytes, count: int, offs
     before = path.read_bytes()
     assert mend(path) == 0
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("lost_packets", [0.5, 3.5])
+async def test_a_transport_stream_torn_within_a_packet_loses_its_last_picture(
+    tmp_path: Path, lost_packets: float
+) -> None:
+    path = tmp_path / "a.ts"
+    await ffmpeg.run(ffmpeg.locate(), [*source(10, 2, "640x480"), *H264, "-f", "mpegts", str(path)])
+    pictures = await count_pictures(path)
+    os.truncate(path, path.stat().st_size - int(lost_packets * 188))
+    assert mend(path) > 0
+    assert await plays(path)
+    assert await count_pictures(path) == pictures - 1
+    assert mend(path) == 0
+
+
+async def count_pictures(path: Path) -> int:
+    sizes = await ffmpeg.run(
+        ffmpeg.locate(), ["-i", str(path), "-pix_fmt", "gray", "-vf", "scale=2:2", "-f", "rawvideo", "-"]
+    )
+    return len(sizes) // 4
 
 
 async def test_bytes_that_are_no_part_are_not_cut(tmp_path: Path) -> None:

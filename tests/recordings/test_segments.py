@@ -1,13 +1,15 @@
 """Repair of a recording's files: only of those that are complete."""
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from agent_core.media.fmp4 import is_finished
+from agent_core.plugin import ffmpeg
 from agent_core.recordings.segments import Segment, SegmentLengths, media_files, mend_closed
-from tests.media.files import plays, torn_at
+from tests.media.files import H264, plays, source, torn_at
 
 
 def listed(folder: Path) -> list[Segment]:
@@ -39,6 +41,14 @@ async def test_the_last_one_is_mended_once_its_header_is_complete(tmp_path: Path
     assert is_finished(torn[-1])
     mend_closed(listed(tmp_path))
     assert await plays(torn[-1])
+
+
+async def test_the_last_transport_stream_is_mended_on_a_full_disk_only(tmp_path: Path) -> None:
+    path = tmp_path / "2026-11-22_10-00-00-000000.ts"
+    await ffmpeg.run(ffmpeg.locate(), [*source(10, 1), *H264, "-f", "mpegts", str(path)])
+    os.truncate(path, path.stat().st_size - 100)
+    assert mend_closed(listed(tmp_path)) == 0
+    assert mend_closed(listed(tmp_path), is_disk_full=True) > 0
 
 
 async def test_one_that_cannot_be_mended_keeps_no_other_from_it(

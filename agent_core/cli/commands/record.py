@@ -9,6 +9,7 @@ from agent_core.cli.access import connected
 from agent_core.cli.exits import CommandFailed, ExitCode
 from agent_core.cli.options import Commands, Parser, add_agent_options, add_command, camera_name, number
 from agent_core.cli.output import duration, one_line, print_result, size
+from agent_core.cli.standard_streams import print_error
 
 __all__ = ("add",)
 
@@ -113,3 +114,5 @@ def _print_files(recording: Any, *, as_json: bool) -> None:
         for each in segments
     ]
     print_result(recording, lines, as_json=as_json)
+    if recording.get("reason") and not as_json:
+        print_error(one_line(f"The recording {name} is not complete: {recording['reason']}."))
