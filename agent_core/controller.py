@@ -12,7 +12,7 @@ from agent_core.base.listing import Page
 from agent_core.base.models import Camera, CameraId, CameraStatus
 from agent_core.cameras import CameraMonitor, CameraRegistry
 from agent_core.health import HealthMonitor, HealthReport
-from agent_core.media.downloads import Downloads, OpenedFile, ServedFile
+from agent_core.media.downloads import Downloads, Opened, Served
 from agent_core.plugin_host.manager import PluginManager
 from agent_core.plugin_host.models import PluginState, PluginStatus
 from agent_core.plugin_host.supervisor import ComponentState, Supervisor
@@ -277,7 +277,7 @@ class Controller:
         """Return True once the agent is ready for clients; from memory."""
         return self.system_status().readiness is not Readiness.STARTING
 
-    def open_download(self, kind: str, name: str) -> tuple[ServedFile, OpenedFile]:
+    def open_download(self, kind: str, name: str) -> tuple[Served, Opened]:
         """Open a file for sending. Raises as `Downloads.open`; blocks on the disk: call it in a worker thread."""
         return self._services.downloads.open(kind, name)
 

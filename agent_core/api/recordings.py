@@ -89,12 +89,14 @@ class _Handlers:
             modified_time=stored.modified_at,
             duration=round(listed.duration_s, 3),
             format=stored.note.format,
-            download_url=self._url(stored),
+            download_url=self._url(stored, listed.duration_s),
         )
 
-    def _url(self, stored: StoredRecording) -> str | None:
+    def _url(self, stored: StoredRecording, duration_s: float) -> str | None:
         """Return the link for downloads; None without media, for which a download would answer 404."""
-        return self.download_url("recordings", stored.note.id) if stored.segments else None
+        name = stored.note.whole_name
+        has_media = bool(stored.segments) if name == stored.note.id else duration_s > 0
+        return self.download_url("recordings", name) if has_media else None
 
     async def get_recording_info(self, params: NameParams, caller: Caller) -> wire.RecordingInfo:
         return self._info(await self.controller.recording_info(params.filename))
@@ -111,7 +113,7 @@ class _Handlers:
             complete=details.is_complete,
             segments=self._segment_files(details),
             reason=details.reason or None,
-            download_url=self._url(stored),
+            download_url=self._url(stored, sum(details.durations_s)),
         )
 
     def _segment_files(self, details: RecordingDetails) -> list[wire.SegmentFile]:

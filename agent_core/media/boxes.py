@@ -5,14 +5,28 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from struct import Struct, error, unpack_from
 
-__all__ = ("Damaged", "Header", "Movie", "Run", "Track", "fragment", "header", "movie")
+__all__ = (
+    "CONTAINERS",
+    "Damaged",
+    "Header",
+    "Movie",
+    "Run",
+    "Track",
+    "children",
+    "descend",
+    "fragment",
+    "header",
+    "movie",
+    "sequence_number",
+)
 
 _U32 = Struct(">I")
 _U64 = Struct(">Q")
 _HEADER = Struct(">I4s")
 #: Limit of nested containers; a movie has three. Each level costs a step for every box below it.
 _MAX_DEPTH = 8
-_CONTAINERS = frozenset((b"trak", b"mdia", b"mvex", b"traf", b"udta"))
+#: Boxes that `descend` opens: those of a fragment, and those of a movie that say how long its tracks are.
+CONTAINERS = frozenset((b"trak", b"mdia", b"mvex", b"traf", b"udta"))
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -65,8 +79,12 @@ def header(data: bytes, at: int = 0) -> Header | None:
     return Header(size, kind, 8)
 
 
-def _children(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Yield (type, payload start, payload end) of the boxes in `data[start:end]`."""
+def children(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """Yield (type, payload start, payload end) of the boxes in `data[start:end]`.
+
+    Raises:
+        Damaged: a box does not fit.
+    """
     while start < end:
         box = header(data, start)
         if box is None or box.size < box.header_size or start + box.size > end:
@@ -75,14 +93,20 @@ def _children(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, i
         start += box.size
 
 
-def _descend(data: bytes, start: int, end: int, depth: int = 0) -> Iterator[tuple[bytes, int, int]]:
-    """Yield all boxes at any depth, containers before their content."""
+def descend(
+    data: bytes, start: int, end: int, *, containers: frozenset[bytes] = CONTAINERS, depth: int = 0
+) -> Iterator[tuple[bytes, int, int]]:
+    """Yield all boxes in `data[start:end]` at any depth as `children` does, containers before their content.
+
+    Raises:
+        Damaged: a box does not fit its container.
+    """
     if depth > _MAX_DEPTH:
         raise Damaged
-    for kind, inner, outer in _children(data, start, end):
+    for kind, inner, outer in children(data, start, end):
         yield kind, inner, outer
-        if kind in _CONTAINERS:
-            yield from _descend(data, inner, outer, depth + 1)
+        if kind in containers:
+            yield from descend(data, inner, outer, containers=containers, depth=depth + 1)
 
 
 def movie(payload: bytes) -> Movie:
@@ -102,7 +126,7 @@ def _movie(payload: bytes) -> Movie:
     defaults: dict[int, int] = {}
     started_at: datetime | None = None
     number = timescale = 0
-    for kind, at, end in _descend(payload, 0, len(payload)):
+    for kind, at, end in descend(payload, 0, len(payload)):
         if kind == b"tkhd":
             number = _U32.unpack_from(payload, at + (20 if payload[at] else 12))[0]
         elif kind == b"mdhd":
@@ -128,17 +152,32 @@ def fragment(payload: bytes, tracks: dict[int, Track]) -> tuple[Run, ...]:
     try:
         return tuple(
             run
-            for kind, at, end in _children(payload, 0, len(payload))
+            for kind, at, end in children(payload, 0, len(payload))
             if kind == b"traf" and (run := _run(payload, at, end, tracks)) is not None
         )
     except (error, IndexError) as cause:
         raise Damaged from cause
 
 
+def sequence_number(payload: bytes) -> int:
+    """Return the sequence number in the payload of a moof box; 0 without one.
+
+    Raises:
+        Damaged: it cannot be parsed.
+    """
+    try:
+        for kind, at, _ in children(payload, 0, len(payload)):
+            if kind == b"mfhd":
+                return int(_U32.unpack_from(payload, at + 4)[0])
+    except error as cause:
+        raise Damaged from cause
+    return 0
+
+
 def _run(payload: bytes, start: int, end: int, tracks: dict[int, Track]) -> Run | None:
     number = ticks = length = 0
     decode_time: int | None = None
-    for kind, at, box_end in _children(payload, start, end):
+    for kind, at, box_end in children(payload, start, end):
         if kind == b"tfhd":
             number, ticks = _fragment_header(payload, at, tracks)
         elif kind == b"tfdt":

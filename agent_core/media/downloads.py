@@ -13,7 +13,16 @@ from typing import Protocol, Self
 from agent_core.base.errors import NotFound
 from agent_core.base.files import explain_os_error
 
-__all__ = ("DirectoryFiles", "Downloads", "FileResolver", "OpenedFile", "ServedFile", "open_beneath")
+__all__ = (
+    "DirectoryFiles",
+    "Downloads",
+    "FileResolver",
+    "Opened",
+    "OpenedFile",
+    "Served",
+    "ServedFile",
+    "open_beneath",
+)
 
 _TYPES = MappingProxyType(
     {".jpg": "image/jpeg", ".png": "image/png", ".mp4": "video/mp4", ".ts": "video/mp2t"}
@@ -43,11 +52,57 @@ class ServedFile:
     def download_name(self) -> str:
         return PurePosixPath(self.relative).name
 
+    def open(self) -> "OpenedFile | None":
+        return open_beneath(self)
+
+
+class Opened(Protocol):
+    """Open file of `size_bytes`; as a context manager it closes itself. `etag` names its content."""
+
+    @property
+    def size_bytes(self) -> int: ...
+
+    @property
+    def modified_s(self) -> float: ...
+
+    @property
+    def etag(self) -> str: ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_reason: object) -> None: ...
+
+    def read(self, offset: int, size_bytes: int) -> bytes:
+        """Return at most `size_bytes` from `offset` on; nothing if the file was truncated. Blocks on the disk."""
+        ...
+
+
+class Served(Protocol):
+    """File to serve for a name. `next_name` names its continuation, for a `Link` header: a recording's next segment."""
+
+    @property
+    def media_type(self) -> str: ...
+
+    @property
+    def download_name(self) -> str: ...
+
+    @property
+    def next_name(self) -> str | None: ...
+
+    def open(self) -> Opened | None:
+        """Open it, or return None if it does not exist. Blocks on the disk.
+
+        Raises:
+            OSError: the disk or the operating system refused.
+            Unsupported: it exists and cannot be served.
+        """
+        ...
+
 
 class FileResolver(Protocol):
     """Mapping of names to files, for one kind of file."""
 
-    def resolve(self, name: str) -> ServedFile | None:
+    def resolve(self, name: str) -> Served | None:
         """Return the file, or None for an unknown name.
 
         Runs in a worker thread; need not check that the file exists.
@@ -69,13 +124,14 @@ class DirectoryFiles:
 class OpenedFile:
     """Open file; as a context manager it closes itself.
 
-    The file may grow; the server sends `size_bytes`, the size at opening.
+    The file may grow; the server sends `size_bytes`, the size at opening. `inode` is the same as long as it is not replaced.
     """
 
     fd: int
     size_bytes: int
     modified_s: float
     etag: str
+    inode: tuple[int, int]
 
     def __enter__(self) -> Self:
         return self
@@ -131,7 +187,7 @@ def _checked(fd: int) -> OpenedFile | None:
     if not stat.S_ISREG(status.st_mode):
         return None
     etag = f'"{status.st_ino:x}-{status.st_mtime_ns:x}-{status.st_size:x}"'
-    return OpenedFile(fd, status.st_size, status.st_mtime, etag)
+    return OpenedFile(fd, status.st_size, status.st_mtime, etag, (status.st_dev, status.st_ino))
 
 
 class Downloads:
@@ -140,17 +196,18 @@ class Downloads:
     def __init__(self, files: Mapping[str, FileResolver]) -> None:
         self._files = dict(files)
 
-    def open(self, kind: str, name: str) -> tuple[ServedFile, OpenedFile]:
+    def open(self, kind: str, name: str) -> tuple[Served, Opened]:
         """Open a file for sending; the caller closes it. Blocks on the disk: call it in a worker thread.
 
         Raises:
             NotFound: there is no such kind or file.
             StorageFailed: no file descriptor is left.
+            Unsupported: the file exists and cannot be served.
         """
         resolver = self._files.get(kind)
         served = resolver.resolve(name) if resolver else None
         try:
-            opened = open_beneath(served) if served is not None else None
+            opened = served.open() if served is not None else None
         except OSError as error:
             raise explain_os_error(error, "open a file to send") from error
         if served is None or opened is None:

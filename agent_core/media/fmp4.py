@@ -13,9 +13,17 @@ from pathlib import Path
 from agent_core.base.errors import StorageFailed
 from agent_core.base.files import explain_os_error
 from agent_core.base.small_files import open_regular
-from agent_core.media.boxes import Damaged, Header, Movie, Run, fragment, header, movie
+from agent_core.media.boxes import Damaged, Header, Movie, Run, fragment, header, movie, sequence_number
 
-__all__ = ("Fmp4Info", "Fmp4Reader", "is_finished", "segment_duration_s")
+__all__ = (
+    "INDEX_LIMIT_BYTES",
+    "Fmp4Info",
+    "Fmp4Media",
+    "Fmp4Reader",
+    "is_finished",
+    "media_of",
+    "segment_duration_s",
+)
 
 #: With more unread bytes than this, the reader searches for the last parts from the end instead of walking there.
 _WALK_LIMIT_BYTES = 4 << 20
@@ -25,7 +33,7 @@ _TAIL_LIMIT_BYTES = 64 << 20
 #: The header's duration lies within these bytes; MediaMTX's moov is below 2 KiB.
 _HEAD_BYTES = 8192
 #: moov and moof have a few KiB; a larger size is damage.
-_INDEX_LIMIT_BYTES = 16 << 20
+INDEX_LIMIT_BYTES = 16 << 20
 _FIRST_BOXES = frozenset((b"ftyp", b"styp", b"moov", b"free", b"skip"))
 _TOP_LEVEL = frozenset(
     (b"moof", b"mdat", b"mfra", b"free", b"skip", b"styp", b"sidx", b"emsg", b"prft", b"uuid")
@@ -49,6 +57,19 @@ class Fmp4Info:
     unread_bytes: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Fmp4Media:
+    """Complete parts of a file: `end_offset` is where the last one ends, `last_sequence` its sequence number.
+
+    `spans` has the start and end of each track's samples, in the ticks of that track of `movie`.
+    """
+
+    movie: Movie
+    spans: dict[int, tuple[int, int]]
+    end_offset: int
+    last_sequence: int
+
+
 @dataclass
 class _Extent:
     """Range of a track's samples so far, in ticks."""
@@ -67,6 +88,7 @@ class _Progress:
     #: A moof whose mdat is not complete yet.
     pending: tuple[Run, ...] = ()
     complete_to: int = 0
+    sequence: int = 0
     stuck: bool = False
 
     def take(self, runs: tuple[Run, ...], end: int) -> None:
@@ -174,7 +196,8 @@ class _Walk:
         if box.kind == b"moov":
             known.movie = movie(self._payload(box))
         elif box.kind == b"moof" and known.movie:
-            known.pending = fragment(self._payload(box), known.movie.tracks)
+            payload = self._payload(box)
+            known.pending, known.sequence = fragment(payload, known.movie.tracks), sequence_number(payload)
         elif box.kind == b"mdat" and known.pending:
             known.take(known.pending, end)
         elif not known.pending:
@@ -182,7 +205,7 @@ class _Walk:
 
     def _payload(self, box: Header) -> bytes:
         length = box.size - box.header_size
-        if length > _INDEX_LIMIT_BYTES:
+        if length > INDEX_LIMIT_BYTES:
             raise Damaged
         return os.pread(self._fd, length, self._progress.offset + box.header_size)
 
@@ -239,6 +262,21 @@ class _Walk:
             return {run.track for run in fragment(payload, self._progress.movie.tracks)}
         except Damaged:
             return set()
+
+
+def media_of(fd: int, size_bytes: int) -> Fmp4Media | None:
+    """Return the complete parts in the first `size_bytes` of an open file; None without media.
+
+    Raises:
+        OSError: the file cannot be read.
+        StorageFailed: `not_fmp4`.
+    """
+    progress = _Progress()
+    _Walk(fd, size_bytes, progress).forward()
+    if progress.movie is None or not progress.extents:
+        return None
+    spans = {number: (extent.start, extent.end) for number, extent in progress.extents.items()}
+    return Fmp4Media(progress.movie, spans, progress.complete_to, progress.sequence)
 
 
 def segment_duration_s(path: Path) -> float:

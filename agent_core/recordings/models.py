@@ -10,6 +10,7 @@ from agent_core.base.models import CameraId
 from agent_core.recordings.segments import Segment
 
 __all__ = (
+    "WHOLE_SUFFIX",
     "ListedRecording",
     "RecordingDetails",
     "RecordingEvent",
@@ -20,6 +21,10 @@ __all__ = (
     "Stopped",
     "StoredRecording",
 )
+
+
+#: End of the name of a whole recording: its segments joined to one file.
+WHOLE_SUFFIX = ".mp4"
 
 
 class RecordingState(StrEnum):
@@ -84,6 +89,11 @@ class RecordingNote(BaseModel):
     first_at: _Moment | None = None
     reason: str = ""
     order: tuple[str, ...] = ()
+
+    @property
+    def whole_name(self) -> str:
+        """Name under which the whole recording is downloaded as one file, if its format has that; else its id."""
+        return f"{self.id}{WHOLE_SUFFIX}" if self.format is RecordingFormat.FMP4 else self.id
 
 
 @dataclass(frozen=True, slots=True)

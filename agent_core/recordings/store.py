@@ -9,6 +9,7 @@ from contextlib import suppress
 from datetime import datetime
 from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
@@ -18,11 +19,20 @@ from agent_core.base.listing import Lister, Page, newest_first
 from agent_core.base.models import CAMERA_ID, CameraId
 from agent_core.base.small_files import read_small
 from agent_core.base.workers import WorkerPool
-from agent_core.media.downloads import ServedFile
-from agent_core.recordings.models import ListedRecording, RecordingFormat, RecordingNote, StoredRecording
+from agent_core.media.downloads import Served, ServedFile
+from agent_core.recordings.models import (
+    WHOLE_SUFFIX,
+    ListedRecording,
+    RecordingFormat,
+    RecordingNote,
+    StoredRecording,
+)
 from agent_core.recordings.problems import no_recording, not_local
 from agent_core.recordings.segment_order import in_order
 from agent_core.recordings.segments import Segment, SegmentLengths, media_files, mend_closed
+
+if TYPE_CHECKING:
+    from agent_core.media.joined_files import Layouts
 
 __all__ = ("UTC_NAMES", "ZONED_NAMES", "RecordingStore")
 
@@ -69,6 +79,7 @@ class RecordingStore:
         self._is_local = is_local
         self._zone = zone
         self._lengths = SegmentLengths()
+        self._layouts: Layouts | None = None
         self.threads = WorkerPool(_THREADS)
         self._reads = WorkerPool(_READ_THREADS)
         self._lists = WorkerPool(1)
@@ -296,20 +307,38 @@ class RecordingStore:
         stored = self._look_up(self._root / known[1] / recording_id) if known else None
         return [segment.name for segment in stored.segments] if stored else []
 
-    def resolve(self, name: str) -> ServedFile | None:
-        """Return the first segment for a recording's id, or the segment named `<id>/<segment>`; None if unknown."""
+    def resolve(self, name: str) -> Served | None:
+        """Return the file for a name; None if it is unknown.
+
+        A name is `<id>/<segment>`; a recording's id, for its first segment; or `<id>.mp4`, for all its segments as one.
+        """
         recording_id, _, wanted = name.partition("/")
+        if not wanted and recording_id.endswith(WHOLE_SUFFIX):
+            return self._whole(recording_id.removesuffix(WHOLE_SUFFIX))
         names = self.segment_names(recording_id)
         if not names or (wanted and wanted not in names):
             return None
         at = names.index(wanted) if wanted else 0
         following = f"{recording_id}/{names[at + 1]}" if at + 1 < len(names) else None
-        camera = recording_id.partition("_")[0]
-        return ServedFile(self._root, f"{camera}/{recording_id}/{names[at]}", following)
+        return ServedFile(self._root, _relative(recording_id, names[at]), following)
+
+    def _whole(self, recording_id: str) -> Served | None:
+        from agent_core.media.joined_files import Layouts, ServedJoin
+
+        names = self.segment_names(recording_id)
+        if not all(name.endswith(WHOLE_SUFFIX) for name in names):
+            return None
+        relatives = tuple(_relative(recording_id, name) for name in names)
+        self._layouts = self._layouts or Layouts()
+        return ServedJoin(self._root, relatives, f"{recording_id}{WHOLE_SUFFIX}", self._layouts)
 
     def segment_durations_s(self, stored: StoredRecording) -> list[float]:
         """Return the seconds of media in each segment, 0 for a damaged one."""
         return [self._lengths.duration_s(each) for each in stored.segments]
+
+
+def _relative(recording_id: str, segment: str) -> str:
+    return f"{recording_id.partition('_')[0]}/{recording_id}/{segment}"
 
 
 def _empty(folder: Path) -> Iterator[Segment]:

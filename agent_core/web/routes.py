@@ -20,10 +20,11 @@ from agent_core.base.errors import (
     PermissionDenied,
     RateLimited,
     StorageFailed,
+    Unsupported,
 )
 from agent_core.base.waiting import first_of
 from agent_core.base.workers import WorkerPool
-from agent_core.media.downloads import OpenedFile, ServedFile
+from agent_core.media.downloads import Opened, Served
 from agent_core.web.ranges import Answer, answer_for
 
 __all__ = ("Gate", "OpenDownload", "metric_lines", "web_app")
@@ -40,8 +41,8 @@ _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 _Endpoint = Callable[[Request], Awaitable[Response]]
-#: Opens a file by kind and name; raises NotFound or StorageFailed. Runs in a worker thread.
-OpenDownload = Callable[[str, str], tuple[ServedFile, OpenedFile]]
+#: Opens a file by kind and name; raises NotFound, StorageFailed or Unsupported. Runs in a worker thread.
+OpenDownload = Callable[[str, str], tuple[Served, Opened]]
 
 
 class Gate(Protocol):
@@ -180,6 +181,8 @@ async def _error_response(_request: Request, error: Exception) -> Response:
             status = 403
         case NotFound():
             status = 404
+        case Unsupported():
+            status = 409
         case RateLimited():
             status, headers = 429, {"retry-after": str(-(-error.retry_after_ms // 1000))}
         case StorageFailed():
@@ -215,7 +218,7 @@ class _FileResponse(Response):
     """Response with the content that the file had when it was opened; a recording may grow meanwhile."""
 
     def __init__(
-        self, served: ServedFile, opened: OpenedFile, threads: WorkerPool, *, request: Request, kind: str
+        self, served: Served, opened: Opened, threads: WorkerPool, *, request: Request, kind: str
     ) -> None:
         self._opened = opened
         self._threads = threads
@@ -256,7 +259,7 @@ async def _wait_gone(receive: Receive) -> None:
         pass
 
 
-def _headers(served: ServedFile, opened: OpenedFile, answer: Answer, kind: str) -> dict[str, str]:
+def _headers(served: Served, opened: Opened, answer: Answer, kind: str) -> dict[str, str]:
     headers = {
         "accept-ranges": "bytes",
         "cache-control": "private, no-cache",

@@ -11,6 +11,7 @@ import pytest
 
 from agent_core.base.errors import NotFound, StorageFailed
 from agent_core.base.models import CameraId
+from agent_core.media.downloads import ServedFile
 from agent_core.media.fmp4 import is_finished
 from agent_core.plugin import ffmpeg
 from agent_core.recordings.models import RecordingFormat, RecordingNote
@@ -128,8 +129,8 @@ def test_a_download_names_the_next_segment(store: RecordingStore, root: Path) ->
     segment(root, note, "a.mp4")
     segment(root, note, "b.mp4")
     first, second = store.resolve(note.id), store.resolve(f"{note.id}/b.mp4")
-    assert first is not None
-    assert second is not None
+    assert isinstance(first, ServedFile)
+    assert isinstance(second, ServedFile)
     assert (first.relative, first.next_name) == (f"camera0/{note.id}/a.mp4", f"{note.id}/b.mp4")
     assert (second.relative, second.next_name) == (f"camera0/{note.id}/b.mp4", None)
 
