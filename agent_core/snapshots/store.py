@@ -94,7 +94,7 @@ class SnapshotStore:
         Raises:
             StorageFailed: the folder cannot be made.
         """
-        await self._writes.run(self._prepare)
+        await self._writes.run_abandonable(self._prepare)  # a start that waits for a disk can be ended
 
     def _prepare(self) -> None:
         try:

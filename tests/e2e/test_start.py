@@ -22,6 +22,29 @@ os.kill(os.getpid(), signal.SIGNAL)
 class ImpatientPlugin(Plugin[Settings]):
     Settings = Settings
 """
+#: Waits in a thread for a device that never answers.
+HANGING = """
+import threading
+
+import anyio.to_thread
+from agent_core.plugin import Component, Plugin, Settings, hookimpl
+
+
+class Hanging(Component):
+    name = "hanging"
+
+    async def run(self, *, task_status):
+        task_status.started()
+        await anyio.to_thread.run_sync(threading.Event().wait, abandon_on_cancel=True)
+
+
+class ImpatientPlugin(Plugin[Settings]):
+    Settings = Settings
+
+    @hookimpl
+    def agent_components(self):
+        return [Hanging()]
+"""
 UNSHARE = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
 
 
@@ -49,6 +72,19 @@ async def test_a_signal_during_the_start_ends_it(
             assert await agent.process.wait() == 0
     assert f"ending on {number.name}" in agent.log
     assert "listening on" not in agent.log
+    assert "Traceback" not in agent.log
+
+
+async def test_a_thread_that_hangs_does_not_keep_it_from_ending(
+    agent_process: AgentProcessFactory, packages: Path
+) -> None:
+    (packages / "impatient.py").write_text(HANGING)
+    async with agent_process(
+        '[plugins]\nenabled = ["impatient"]\n', environment={"PYTHONPATH": str(packages)}
+    ) as agent:
+        await agent.url()
+        assert await agent.end() == 0
+    assert "a disk or a device hangs" in agent.log
     assert "Traceback" not in agent.log
 
 

@@ -5,6 +5,8 @@ import gc
 import os
 import signal
 import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ("add", "run_agent")
 
+#: Time in which calls in worker threads end by themselves after the agent.
+_THREADS_END_S = 2.0
+
 
 def add(commands: "Commands[Parser]") -> None:
     add_command(commands, "run", _run, "Run the agent until a signal ends it.")
@@ -31,7 +36,25 @@ def _run(arguments: argparse.Namespace) -> int:
     gc.disable()  # Imports make many lasting objects and little garbage; `main` enables it once the agent listens.
     from agent_core.app import main
 
-    return run_agent(main, arguments.config, as_json=arguments.json)
+    code = run_agent(main, arguments.config, as_json=arguments.json)
+    _leave_hanging_threads(code)
+    return code
+
+
+def _leave_hanging_threads(code: int) -> None:
+    """End the process now if worker threads hang, as at a disk that does not answer: the interpreter would wait for them."""
+    ends_s = time.monotonic() + _THREADS_END_S
+    workers = [
+        each for each in threading.enumerate() if each is not threading.main_thread() and not each.daemon
+    ]
+    for each in workers:
+        each.join(max(0.0, ends_s - time.monotonic()))
+    hanging = sum(each.is_alive() for each in workers)
+    if hanging:
+        print_error(
+            f"camera-agent: the agent ends without waiting for calls that do not return ({hanging}): a disk or a device hangs."
+        )
+        os._exit(code)
 
 
 def _end(number: int, _frame: "FrameType | None") -> NoReturn:
