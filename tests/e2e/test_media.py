@@ -232,6 +232,20 @@ async def downloadable(rig: Rig, files: list[dict[str, Any]]) -> None:
                 assert each["file_size"] == 0
 
 
+async def test_the_end_of_the_third_recording_makes_the_first_go(
+    server_kind: str, tmp_path: Path, observe: Callable[[str], None]
+) -> None:
+    async with media_rig(server_kind, tmp_path, observe, recordings={"max_count": 2}) as rig:
+        made = []
+        for _ in range(3):
+            made.append((await rig.call("start_recording", wait=True))["filename"])
+            await rig.call("stop_recording")
+        with anyio.fail_after(20):
+            while (listed := await rig.call("list_recordings", None))["total"] > 2:
+                await anyio.sleep(0.05)
+        assert [each["filename"] for each in listed["files"]] == made[:0:-1]
+
+
 async def test_a_second_of_recording_ends_by_itself(rig: Rig) -> None:
     events: list[tuple[str, str]] = []
     async with rig.agent.client() as watcher:
