@@ -19,8 +19,10 @@ from agent_core.auth.roles import Role
 from agent_core.base.errors import AgentError, CaptureFailed, InvalidState, NotFound
 from agent_core.base.models import CameraId
 from agent_core.cli.output import Progress
+from agent_core.media.fmp4 import segment_duration_s
 from agent_core.recordings.models import RecordingFormat
 from agent_core.rpc.table import Method
+from tests.media.files import H264, half_second_parts, make, source
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -338,7 +340,7 @@ def stored(toy: "ToyAgent", *names: str) -> str:
     return note.id
 
 
-async def test_all_files_of_a_recording_are_downloaded(
+async def test_all_files_of_a_recording_that_cannot_be_joined_are_downloaded(
     announced: "ToyAgent", cli: "Cli", home: "Home"
 ) -> None:
     name = stored(announced, "1.mp4", "2.mp4", "3.mp4")
@@ -349,6 +351,29 @@ async def test_all_files_of_a_recording_are_downloaded(
     assert found == {"a.mp4": "1.mp4", "a-2.mp4": "2.mp4", "a-3.mp4": "3.mp4"}
     told = await cli("recordings", "get", name, "-o", "b", "--json")
     assert [each["output"] for each in told.value["files"]] == ["b", "b-2", "b-3"]
+
+
+async def test_a_recording_in_fmp4_becomes_one_file(announced: "ToyAgent", cli: "Cli", home: "Home") -> None:
+    name = stored(announced, "1.mp4", "2.mp4")
+    for each in ("1.mp4", "2.mp4"):
+        await half_second_parts(announced.recordings.root / "camera0" / name / each, duration_s=2)
+    ended = await cli("recordings", "get", name, "-o", "a.mp4", "--json")
+    assert [each["output"] for each in ended.value["files"]] == ["a.mp4"]
+    assert [path.name for path in home.path.glob("*.mp4")] == ["a.mp4"]
+    assert segment_duration_s(home.path / "a.mp4") == pytest.approx(4.0, abs=0.001)
+
+
+async def test_segments_that_differ_become_files_of_their_own(
+    announced: "ToyAgent", cli: "Cli", home: "Home"
+) -> None:
+    name = stored(announced, "1.mp4", "2.mp4")
+    folder = announced.recordings.root / "camera0" / name
+    await half_second_parts(folder / "1.mp4", duration_s=1)
+    await make(folder / "2.mp4", *source(10, 1, size="320x240"), *H264, "-g", "5")
+    ended = await cli("recordings", "get", name, "-o", "a.mp4")
+    assert ended.code == 0, ended.err
+    found = {path.name: path.read_bytes() for path in home.path.glob("*.mp4")}
+    assert found == {"a.mp4": (folder / "1.mp4").read_bytes(), "a-2.mp4": (folder / "2.mp4").read_bytes()}
 
 
 async def test_a_segment_can_be_named(announced: "ToyAgent", cli: "Cli", home: "Home") -> None:

@@ -86,7 +86,12 @@ async def test_the_end_of_the_agent_leaves_a_file_that_plays_and_no_process(
         assert (note["ended_at"], note["reason"]) == (None, "")
         async with agent_process(config) as agent, client_of(agent) as client:
             await resumed(client, started["filename"])
+            told = await call(client, "get_recording_info", filename=started["filename"])
+            await client.download_to(tmp_path / "whole.mp4", told["download_url"])
         assert await decoded(segment) == marks
+        whole = await decoded(tmp_path / "whole.mp4")
+        assert whole[: len(marks)] == marks
+        assert len(whole) > len(marks)  # the agent and its publisher are new, and the film goes on
 
 
 async def test_the_end_of_the_agent_ends_recordings_where_that_is_configured(

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 
 __all__ = ("add", "segment_path")
 
-#: HTTP status.
-_NOT_FOUND = 404
+#: HTTP statuses: no such file; segments that cannot be joined.
+_NOT_FOUND, _CONFLICT = 404, 409
+#: End of the name of a whole recording, docs/api.md; only recordings in fmp4 have it.
+_WHOLE_SUFFIX = ".mp4"
 _NONE = "No recordings. `camera-agent record start CAMERA` starts one."
 
 
@@ -36,7 +38,7 @@ def add(commands: "Commands[Parser]") -> None:
         "--output",
         required=True,
         metavar="FILE",
-        help="output file; the recording's further files become FILE-2 and so on",
+        help="output file; segments that cannot be joined to one file become FILE, FILE-2 and so on",
     )
 
 
@@ -79,6 +81,32 @@ def _get(arguments: argparse.Namespace) -> int:
 
 
 async def _download(arguments: argparse.Namespace, target: Path) -> list[dict[str, Any]]:
+    """Download the recording as one file, or, if it cannot be joined, one file for each segment."""
+    whole = None if "/" in arguments.id else await _whole(arguments, target)
+    if whole is not None:
+        return [_stored(target, whole.size_bytes)]
+    return await _all_segments(arguments, target)
+
+
+def _stored(path: Path, size_bytes: int) -> dict[str, Any]:
+    return {"output": str(path), "file_size": size_bytes}
+
+
+async def _whole(arguments: argparse.Namespace, path: Path) -> "Download | None":
+    """Download the joined segments; return None if the agent does not join them."""
+    from agent_core.client import DownloadFailed
+
+    try:
+        async with connected(arguments) as agent:
+            with writing(path):
+                return await agent.download_segment(path, f"{arguments.id}{_WHOLE_SUFFIX}")
+    except DownloadFailed as error:
+        if error.status not in {_NOT_FOUND, _CONFLICT}:
+            raise
+        return None
+
+
+async def _all_segments(arguments: argparse.Namespace, target: Path) -> list[dict[str, Any]]:
     """Download one file after the other, each over a new connection: a local token is valid for a minute only."""
     stored: list[dict[str, Any]] = []
     following: str | None = arguments.id
@@ -87,7 +115,7 @@ async def _download(arguments: argparse.Namespace, target: Path) -> list[dict[st
         async with connected(arguments) as agent:
             with writing(path):
                 got = await _segment(agent, path, following)
-        stored.append({"output": str(path), "file_size": got.size_bytes})
+        stored.append(_stored(path, got.size_bytes))
         following = got.next_url
     return stored
 
