@@ -78,7 +78,13 @@ class Agent:
         with claimed_folders(self._config.storage) as folder:
             found = _last_run(self._config)
             with self._guarded(found):
-                parts = build_agent(self._config, clock=self._clock, find=self._find, held=found.held())
+                parts = build_agent(
+                    self._config,
+                    clock=self._clock,
+                    find=self._find,
+                    held=found.held(),
+                    require_state=folder.require_state,
+                )
                 await parts.snapshots.store.prepare()
                 await self._serve(parts, folder, task_status)
 
@@ -155,7 +161,7 @@ async def _start_services(parts: AgentParts, tasks: _AgentTasks) -> None:
     # comparisons with the server's copy find no difference.
     await tasks.media.start(parts.media.streams.run)
     await tasks.media.start(parts.media.link.run)
-    for each in (parts.media.keeper, parts.media.health, parts.media.cleaner):
+    for each in (parts.media.keeper, parts.media.health, parts.media.disks, parts.media.cleaner):
         await tasks.media.start(each.run)
     await tasks.recordings.start(parts.media.recordings.run)
     await tasks.recordings.start(parts.media.resumption.run)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
 from agent_core.base.clock import Clock
+from agent_core.base.errors import StorageFailed
 from agent_core.base.folders import own_folder
 from agent_core.base.locks import InstanceLock, leads_to
 from agent_core.base.socket_place import LOOK_S
@@ -54,6 +55,19 @@ class RuntimeFolder:
                 is_ours = stat.S_ISSOCK(status.st_mode) and status.st_uid == os.geteuid()
                 if name.endswith(".sock") and is_ours:
                     os.unlink(name, dir_fd=self._folder)
+
+    def require_state(self) -> None:
+        """Check that the state folder is the one that this agent has locked. Blocks on the disk.
+
+        Raises:
+            StorageFailed: `state_missing`.
+        """
+        if not self._state.is_whole:
+            raise StorageFailed(
+                "The state folder, or the lock file in it, is not there.",
+                reason="state_missing",
+                suggestion="Mount it again if it is on a disk of its own; otherwise restart the agent.",
+            )
 
     async def keep(self, clock: Clock) -> None:
         """Claim the folder again whenever it or its lock is deleted or moved; run until cancelled.

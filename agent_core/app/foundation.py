@@ -1,18 +1,67 @@
 """Objects that all parts of one agent share."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 
 from agent_core.base.clock import Clock
 from agent_core.base.events import EventBus
+from agent_core.base.volumes import KnownVolumes, Volume
 from agent_core.config import AgentConfig
 
-__all__ = ("Foundation",)
+__all__ = ("VOLUMES_FILE", "Foundation", "Volumes")
+
+#: In the state folder.
+VOLUMES_FILE = "volumes.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Volumes:
+    """Volumes of the recordings and the snapshots, and the memory of both.
+
+    Args:
+        link: path by which the media server writes to the recordings; None if it may not be able to use a path
+            below the runtime folder.
+    """
+
+    known: KnownVolumes
+    recordings: Volume
+    snapshots: Volume
+    link: Path | None
+
+    @classmethod
+    def of(cls, config: AgentConfig, known: KnownVolumes) -> "Volumes":
+        """Return the volumes of the configured folders; nothing is read or written yet."""
+        storage = config.storage
+        # An external server may run under another account or in a container.
+        link = (
+            None if config.media_server.mode == "external" else storage.runtime_dir.absolute() / "recordings"
+        )
+        make = partial(Volume, known=known, state_dir=storage.state_dir)
+        return cls(
+            known,
+            make(storage.recordings, name="recordings", link=link),
+            make(storage.snapshots, name="snapshots"),
+            link,
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Foundation:
-    """Configuration, event bus and clock of one agent; made first and passed to everything that builds a part."""
+    """Configuration, event bus, clock and volumes of one agent; made first and passed to all that builds a part.
+
+    Args:
+        require_state: raises StorageFailed while the state folder is not there.
+    """
 
     config: AgentConfig
     events: EventBus
     clock: Clock
+    require_state: Callable[[], None] = lambda: None
+    volumes: Volumes = field(init=False)
+
+    def __post_init__(self) -> None:
+        file = self.config.storage.state_dir / VOLUMES_FILE
+        volumes = Volumes.of(self.config, KnownVolumes(file, require=self.require_state))
+        object.__setattr__(self, "volumes", volumes)

@@ -7,10 +7,9 @@ from itertools import chain
 from types import MappingProxyType
 
 from agent_core.api.provided import check_provided
-from agent_core.base.clock import Clock
+from agent_core.app.foundation import Foundation
 from agent_core.base.errors import PluginError
-from agent_core.base.events import EventBus
-from agent_core.config import AgentConfig, PluginsConfig
+from agent_core.config import PluginsConfig
 from agent_core.plugin import CameraSource, Component, SnapshotTier
 from agent_core.plugin.context import CameraDirectory
 from agent_core.plugin_host.context import PluginContext, PluginEvents
@@ -42,19 +41,18 @@ class LoadedPlugins:
         return tuple(chain.from_iterable(each.components for each in self.providers))
 
 
-def contexts(
-    config: AgentConfig, *, cameras: CameraDirectory, events: EventBus, clock: Clock
-) -> ContextMaker:
+def contexts(foundation: Foundation, *, cameras: CameraDirectory) -> ContextMaker:
     """Return a function that makes the context of each plugin."""
+    config, volumes = foundation.config, foundation.volumes
 
     def make(plugin: str, topics: Sequence[str]) -> PluginContext:
         return PluginContext(
-            clock=clock,
+            clock=foundation.clock,
             cameras=cameras,
-            events=PluginEvents(events, plugin, topics),
+            events=PluginEvents(foundation.events, plugin, topics),
             runtime_dir=config.storage.runtime_dir,
             state_dir=config.storage.state_dir,
-            recordings_dir=config.storage.recordings,
+            recordings_dir=volumes.link or config.storage.recordings,
             ffmpeg=config.ffmpeg.program,
         )
 

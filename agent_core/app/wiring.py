@@ -1,7 +1,7 @@
 """The parts of one agent, made and connected; nothing runs yet."""
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -13,6 +13,7 @@ from agent_core.auth.tokens import TokenAuthority
 from agent_core.base.clock import Clock
 from agent_core.base.errors import AgentError, FfmpegFailed, PluginError
 from agent_core.base.events import EventBus
+from agent_core.base.volumes import KnownVolumes
 from agent_core.cameras import CameraMonitor, CameraRegistry
 from agent_core.cameras.ledger import Ledger
 from agent_core.cameras.monitor import SourceState
@@ -80,6 +81,7 @@ def build_agent(
     clock: Clock,
     find: EntryPointFinder,
     held: Mapping[str, PluginError] = MappingProxyType({}),
+    require_state: Callable[[], None] = lambda: None,
 ) -> AgentParts:
     """Make and connect all parts. Blocks on small files of the state folder; the folders must exist.
 
@@ -88,19 +90,20 @@ def build_agent(
         clock: the clock of all parts.
         find: finds a plugin's class by name.
         held: the plugins in quarantine, each with the reason.
+        require_state: raises StorageFailed while the state folder is not there.
 
     Raises:
         StartFailed: the secret cannot be used.
         ConfigError: an enabled plugin does not accept its settings.
         PluginError: a plugin that is marked as required cannot be loaded.
     """
-    foundation = Foundation(config, EventBus(clock), clock)
-    ledger = Ledger(config.storage.state_dir / LEDGER_FILE)
-    problems = _initial_problems(config, ledger)
+    foundation = Foundation(config, EventBus(clock), clock, require_state)
+    ledger = Ledger(config.storage.state_dir / LEDGER_FILE, require=require_state)
+    problems = _initial_problems(config, ledger, foundation.volumes.known)
     cameras = CameraRegistry(ledger, events=foundation.events, clock=clock)
     plugins = load_plugins(
         config.plugins,
-        contexts(config, cameras=cameras, events=foundation.events, clock=clock),
+        contexts(foundation, cameras=cameras),
         find,
         held=held,
         spare_last_source=config.health.quarantine == "spare_last_source",
@@ -110,7 +113,7 @@ def build_agent(
         plugins=plugins.manager,
         cameras=cameras,
         monitor=CameraMonitor(plugins.sources, cameras, ledger, clock=clock),
-        supervisor=Supervisor(with_media_server(config, plugins.components, clock=clock), clock=clock),
+        supervisor=Supervisor(with_media_server(foundation, plugins.components), clock=clock),
         snapshots=_snapshots(foundation, plugins.tiers),
     )
     return _connect(foundation, parts, plugins.providers, problems)
@@ -176,16 +179,17 @@ def _snapshots(foundation: Foundation, provided: Iterable[SnapshotTier]) -> Snap
             [RingTier(clock), *provided], budgets_s=config.snapshots.tier_budget_s, clock=clock
         ),
         converter=PictureConverter(max_pixels=config.snapshots.max_pixels, clock=clock),
-        store=SnapshotStore(config.storage.snapshots),
+        store=SnapshotStore(config.storage.snapshots, volume=foundation.volumes.snapshots),
         defaults=config.snapshots,
         events=foundation.events,
         clock=clock,
     )
 
 
-def _initial_problems(config: AgentConfig, ledger: Ledger) -> tuple[AgentError, ...]:
-    """Load the ledger, look for FFmpeg, and log and return the problems of both."""
-    problems = tuple(each for each in (ledger.load(), _ffmpeg_problem(config.ffmpeg.program)) if each)
+def _initial_problems(config: AgentConfig, ledger: Ledger, known: KnownVolumes) -> tuple[AgentError, ...]:
+    """Load the files of the state folder, look for FFmpeg, and log and return the problems."""
+    found = (ledger.load(), known.load(), _ffmpeg_problem(config.ffmpeg.program))
+    problems = tuple(each for each in found if each)
     for problem in problems:
         _log.error("%s %s", problem.details, problem.suggestion)
     return problems

@@ -2,16 +2,19 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 from agent_core.app.foundation import Foundation
 from agent_core.base.clock import Clock
+from agent_core.base.errors import Unsupported
 from agent_core.base.models import CameraId
 from agent_core.cameras import CameraRegistry
 from agent_core.config import AgentConfig, HealthConfig, MediaServerConfig
 from agent_core.health import HealthMonitor
+from agent_core.health.disks import DiskWatch, WatchedFolder
 from agent_core.health.models import CheckStatus
 from agent_core.mediamtx import ServerLink
 from agent_core.mediamtx.breaker import BreakerSettings, CircuitBreaker
@@ -48,6 +51,7 @@ class MediaParts:
     recordings: RecordingManager
     files: RecordingStore
     health: HealthMonitor
+    disks: DiskWatch
     cleaner: RecordingCleaner
     keeper: PathKeeper
     resumption: Resumption
@@ -66,11 +70,7 @@ def build_media(
     config, clock = foundation.config, foundation.clock
     link = _link(config, supervisor, clock)
     streams, paths = _streams(foundation, link, cameras, plugins)
-    files = RecordingStore(
-        config.storage.recordings,
-        is_local=RecordingPlace(config.media_server).is_local,
-        zone=ZONED_NAMES if config.media_server.mode == "external" else UTC_NAMES,
-    )
+    files = _files(foundation)
     recordings = RecordingManager(
         streams, paths, files, settings=config.recordings, events=foundation.events, clock=clock
     )
@@ -82,6 +82,7 @@ def build_media(
         recordings=recordings,
         files=files,
         health=health,
+        disks=_disks(foundation, health, files),
         cleaner=_cleaner(foundation, recordings, files, health),
         keeper=_keeper(foundation, link, streams, paths, cameras=cameras, health=health),
         resumption=_resumption(foundation, recordings, files, paths, link),
@@ -92,6 +93,17 @@ def build_media(
             close_after_s=config.media_server.close_after_s,
             clock=clock,
         ),
+    )
+
+
+def _files(foundation: Foundation) -> RecordingStore:
+    config, volumes = foundation.config, foundation.volumes
+    return RecordingStore(
+        config.storage.recordings,
+        is_local=RecordingPlace(config.media_server).is_local,
+        zone=ZONED_NAMES if config.media_server.mode == "external" else UTC_NAMES,
+        volume=volumes.recordings,
+        written_at=volumes.link,
     )
 
 
@@ -144,7 +156,6 @@ def _health(
         components=states,
         component=lambda: supervisor.states[server.name] if server else None,
         is_live=lambda: bool(streams.held),
-        folder=foundation.config.storage.recordings,
         settings=foundation.config.health,
         events=foundation.events,
         clock=foundation.clock,
@@ -171,6 +182,25 @@ def _keeper(
     )
 
 
+def _disks(foundation: Foundation, health: HealthMonitor, files: RecordingStore) -> DiskWatch:
+    storage, volumes = foundation.config.storage, foundation.volumes
+
+    def require_recordings() -> None:
+        with suppress(Unsupported):  # they are on another host
+            files.require_place()
+
+    return DiskWatch(
+        (
+            WatchedFolder("recordings", storage.recordings, require_recordings),
+            WatchedFolder("snapshots", storage.snapshots, volumes.snapshots.claim),
+            WatchedFolder("state", storage.state_dir, foundation.require_state),
+        ),
+        health,
+        low_space_bytes=foundation.config.health.low_space_bytes,
+        clock=foundation.clock,
+    )
+
+
 def _cleaner(
     foundation: Foundation, recordings: RecordingManager, files: RecordingStore, health: HealthMonitor
 ) -> RecordingCleaner:
@@ -189,7 +219,11 @@ def _cleaner(
         files,
         settings=settings,
         in_use=in_use,
-        trust=ClockTrust(path, max_age_s=None if days is None else days * 86_400),
+        trust=ClockTrust(
+            path,
+            max_age_s=None if days is None else days * 86_400,
+            require=foundation.require_state,
+        ),
         events=foundation.events,
         tell=tell,
         clock=foundation.clock,
@@ -226,14 +260,20 @@ def _managed(config: MediaServerConfig, server: MediaServer | None) -> "ManagedS
     return server if isinstance(server, ManagedServer) else None
 
 
-def with_media_server(config: AgentConfig, offered: Iterable[Component], *, clock: Clock) -> list[Component]:
+def with_media_server(foundation: Foundation, offered: Iterable[Component]) -> list[Component]:
     """Return the components to run: `offered`, or in mode managed those except media servers, after our own."""
+    config = foundation.config
     if config.media_server.mode != "managed":
         return list(offered)
     from agent_core.mediamtx.managed import ManagedServer
 
     kept: list[Component] = [
-        ManagedServer(config.media_server, state_dir=config.storage.state_dir, clock=clock)
+        ManagedServer(
+            config.media_server,
+            state_dir=config.storage.state_dir,
+            clock=foundation.clock,
+            require_state=foundation.require_state,
+        )
     ]
     for each in offered:
         if isinstance(each, MediaServer):

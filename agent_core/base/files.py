@@ -127,13 +127,28 @@ def _finish(temporary: Path, path: Path, publish: "Callable[[Path], object]") ->
 
 
 class StateFile(Generic[M]):
-    """Pydantic model stored in a JSON file; the version before it is kept in `<name>.bak`."""
+    """Pydantic model stored in a JSON file; the version before it is kept in `<name>.bak`.
 
-    def __init__(self, path: Path, model: type[M], *, mode: int = 0o600) -> None:
+    Args:
+        path: the file; `save` does not make its folder, which may be on a disk that is not there.
+        model: type of the value.
+        mode: permissions of both files.
+        require: raises StorageFailed while the file must not be written.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        model: type[M],
+        *,
+        mode: int = 0o600,
+        require: "Callable[[], None]" = lambda: None,
+    ) -> None:
         self._path = path
         self._backup = path.with_name(path.name + ".bak")
         self._model = model
         self._mode = mode
+        self._require = require
 
     def load(self) -> tuple[M | None, StateCorrupt | None]:
         """Return the stored value and the fault of the file, each None if there is none.
@@ -156,8 +171,8 @@ class StateFile(Generic[M]):
         Raises:
             StorageFailed: the value cannot be stored; the file is unchanged.
         """
+        self._require()
         try:
-            make_folder(self._path.parent)
             with suppress(FileNotFoundError, UnsafeFile):
                 write_atomic(self._backup, read_small(self._path), mode=self._mode)
             write_atomic(self._path, value.model_dump_json(indent=2).encode() + b"\n", mode=self._mode)

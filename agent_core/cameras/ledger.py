@@ -1,5 +1,6 @@
 """Ledger of cameras: the id of each fingerprint, in one small file that survives restarts."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -34,10 +35,15 @@ class _Ledger(BaseModel):
 
 
 class Ledger:
-    """All cameras ever seen. Changes take effect in memory at once; `keep_saved` writes them."""
+    """All cameras ever seen. Changes take effect in memory at once; `keep_saved` writes them.
 
-    def __init__(self, path: Path) -> None:
-        self._file = StateFile(path, _Ledger)
+    Args:
+        path: the file.
+        require: raises StorageFailed while the file must not be written.
+    """
+
+    def __init__(self, path: Path, *, require: Callable[[], None] = lambda: None) -> None:
+        self._file = StateFile(path, _Ledger, require=require)
         self._threads = WorkerPool(1)
         self._known: dict[CameraId, Known] = {}
         self._unsaved: StorageFailed | None = None

@@ -78,6 +78,7 @@ def load_plugins(config: "AgentConfig") -> "tuple[PluginStatus, ...]":
 
 def loaded(config: "AgentConfig") -> "LoadedPlugins":
     """Load all enabled plugins like `load_plugins`; return them with their providers."""
+    from agent_core.app.foundation import Foundation
     from agent_core.app.plugins import contexts, load_plugins
     from agent_core.base.clock import SystemClock
     from agent_core.base.events import EventBus
@@ -88,7 +89,7 @@ def loaded(config: "AgentConfig") -> "LoadedPlugins":
     plugins = config.plugins
     settings = {name: dict(plugins.settings(name)) for name in plugins.enabled}
     unrequired = PluginsConfig.model_validate({"enabled": plugins.enabled, **settings})
-    make_context = contexts(config, cameras=_NoCameras(), events=EventBus(), clock=SystemClock())
+    make_context = contexts(Foundation(config, EventBus(), SystemClock()), cameras=_NoCameras())
     with quietly(), _limited(config):
         return load_plugins(
             unrequired,

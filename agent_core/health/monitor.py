@@ -1,10 +1,8 @@
-"""Monitor of the agent's health: checks the media server and the disk at intervals and keeps the results."""
+"""Monitor of the agent's health: checks the media server at intervals and keeps the results of all checks."""
 
 import logging
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import anyio
 from anyio import TASK_STATUS_IGNORED
@@ -14,7 +12,6 @@ from agent_core.base.clock import Clock
 from agent_core.base.errors import AgentError, MediaServerUnavailable
 from agent_core.base.events import EventBus
 from agent_core.base.waiting import sleep_unless
-from agent_core.base.workers import WorkerPool
 from agent_core.config import HealthConfig
 from agent_core.health.models import Check, CheckStatus, Health, HealthReport, SystemEvent
 from agent_core.mediamtx import ServerLink
@@ -55,16 +52,13 @@ class Steady:
 
 
 class HealthMonitor:
-    """Checks the media server and the disk at intervals and keeps the results.
+    """Checks the media server at intervals, and keeps these results and those of other checks.
 
     Args:
         link: the media server; probes bypass its circuit breaker.
         components: returns names and states of the agent's parts, from memory.
         component: returns the state of the component that runs the media server; None if the agent does not run it.
         is_live: returns True while anything is streamed or recorded; checks are more frequent then.
-        folder: a folder on the disk whose free space is watched.
-        free_bytes: returns the free space on a folder's disk; blocks, and may raise OSError.
-        disk_limit_s: longest time for a look at the disk; a sleeping disk needs some seconds.
     """
 
     def __init__(
@@ -74,24 +68,17 @@ class HealthMonitor:
         components: Callable[[], Sequence[tuple[str, str]]],
         component: Callable[[], ComponentState | None] = lambda: None,
         is_live: Callable[[], bool],
-        folder: Path,
         settings: HealthConfig,
         events: EventBus,
         clock: Clock,
-        free_bytes: Callable[[Path], int] | None = None,
-        disk_limit_s: float = 5.0,
     ) -> None:
         self._link = link
         self._components = components
         self._component = component
         self._is_live = is_live
-        self._folder = folder
         self._settings = settings
         self._events = events
         self._clock = clock
-        self._free_bytes = free_bytes or _free_bytes
-        self._disk_limit_s = disk_limit_s
-        self._disk = WorkerPool(1)
         self._server = Steady(to_fail=settings.failures, to_recover=settings.successes)
         #: The error of the last probe; None if it was answered, or before the first one.
         self._server_error: AgentError | None = None
@@ -138,8 +125,7 @@ class HealthMonitor:
         task_status.started()
         while True:
             await self._look_at_server()
-            await self._look_at_disk()
-            self._announce()
+            self.announce()
             await sleep_unless(self._clock, self._pause_s(), self._link.recovery.doubted)
 
     def _pause_s(self) -> float:
@@ -178,22 +164,8 @@ class HealthMonitor:
         certain = CheckStatus.OK if good else CheckStatus.FAILED
         self.note("media_server", certain if good is counts else CheckStatus.WARNING, detail)
 
-    async def _look_at_disk(self) -> None:
-        try:
-            with anyio.fail_after(self._disk_limit_s):
-                free = await self._disk.run_abandonable(self._free_bytes, self._folder)
-        except TimeoutError:
-            self.note("disk", CheckStatus.FAILED, "The disk for media does not answer.")
-            return
-        except OSError:
-            self.note("disk", CheckStatus.FAILED, "The folder for media cannot be read.")
-            return
-        low = free < self._settings.low_space_bytes
-        detail = f"{free >> 20} MiB free."
-        self.note("disk", CheckStatus.WARNING if low else CheckStatus.OK, detail)
-
     def note(self, name: str, status: CheckStatus, detail: str) -> None:
-        """Take the result of a check; `detail` is a sentence. Logs a change of `status`."""
+        """Take the result of a check; `detail` is a sentence. Logs a change of `status`; `announce` tells clients."""
         known = self._checks.get(name)
         if known is not None and known.status is status:
             self._checks[name] = replace(known, detail=detail)
@@ -214,7 +186,8 @@ class HealthMonitor:
         """Publish the agent's health with `reason`, a sentence."""
         self._tell(self.report, reason)
 
-    def _announce(self) -> None:
+    def announce(self) -> None:
+        """Publish the agent's health if it has changed since the last time."""
         report = self.report
         if report.status is self._announced:
             return
@@ -233,11 +206,6 @@ def _silent() -> MediaServerUnavailable:
         reason="timed_out",
         suggestion="Check the load of the media server's host, and the media server's log.",
     )
-
-
-def _free_bytes(folder: Path) -> int:
-    """Return the free space on the disk of `folder`, or of its nearest parent that exists. Blocks."""
-    return shutil.disk_usage(next(each for each in (folder, *folder.parents) if each.exists())).free
 
 
 def _overall(components: Sequence[tuple[str, str]], checks: Sequence[Check]) -> Health:

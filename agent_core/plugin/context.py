@@ -80,7 +80,10 @@ class AgentContext(Protocol):
 
     @property
     def recordings_dir(self) -> Path:
-        """Folder of recordings, with a subfolder per camera. The core lists, serves and deletes the files."""
+        """Folder of recordings, with a subfolder per camera. The core lists, serves and deletes the files.
+
+        It may be a link that leads nowhere while the disk for recordings is not there. Never make it.
+        """
         ...
 
     @property

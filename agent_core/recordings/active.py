@@ -16,7 +16,7 @@ from agent_core.recordings.problems import DISK_FULL, why_empty
 from agent_core.recordings.segment_order import with_new
 from agent_core.recordings.store import RecordingStore
 
-__all__ = ("Active", "final_files", "save_note", "why_cut_short")
+__all__ = ("Active", "final_files", "why_cut_short")
 
 _log = logging.getLogger("camera_agent.recordings")
 
@@ -32,7 +32,8 @@ class Active:
 
     `decided` is set when it is no longer STARTING; `has_started` becomes True once media was recorded. `seen` are the
     names of the files at the last look, in the order in which they appeared. `noted_s` is the monotonic time at which
-    its files or its note last showed that the agent runs it.
+    its files or its note last showed that the agent runs it. `is_withheld` is True while the media server was told not
+    to record because the disk is not there.
     """
 
     note: RecordingNote
@@ -41,6 +42,7 @@ class Active:
     state: RecordingState = RecordingState.STARTING
     problem: AgentError | None = None
     has_started: bool = False
+    is_withheld: bool = False
     measured: Measured = field(default_factory=Measured)
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     decided: anyio.Event = field(default_factory=anyio.Event)
@@ -65,15 +67,6 @@ class Active:
         return RecordingEvent(
             CameraId(self.note.camera), self.note.id, self.state, self.measured.duration_s, reason
         )
-
-
-async def save_note(store: RecordingStore, note: RecordingNote) -> None:
-    """Save the note. A full disk ends no recording and makes no stop fail: the media is on disk all the same."""
-    try:
-        await store.threads.run(store.save, note)
-    except StorageFailed as error:
-        fields = {"camera": note.camera, "recording": note.id}
-        _log.warning("cannot save the note of a recording: %s", error.details, extra={"fields": fields})
 
 
 async def final_files(store: RecordingStore, active: Active, *, clock: Clock) -> StoredRecording:

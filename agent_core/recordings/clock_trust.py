@@ -136,12 +136,18 @@ class ClockTrust:
         path: the file, in the state folder.
         times: reads the host's clocks.
         max_age_s: age at which recordings are deleted. By a wrong clock they lose at most a quarter of it without doubt.
+        require: raises StorageFailed while the file must not be written.
     """
 
     def __init__(
-        self, path: Path, *, max_age_s: float | None, times: Callable[[], HostTimes] = host_times
+        self,
+        path: Path,
+        *,
+        max_age_s: float | None,
+        times: Callable[[], HostTimes] = host_times,
+        require: Callable[[], None] = lambda: None,
     ) -> None:
-        self._file = StateFile(path, ClockRecord)
+        self._file = StateFile(path, ClockRecord, require=require)
         self._times = times
         self._longest_off_s = _LONGEST_OFF_S if max_age_s is None else min(_LONGEST_OFF_S, max_age_s / 4)
         self._known: ClockRecord | None = None

@@ -53,14 +53,20 @@ class Growth:
         self._first_sample_s = first_sample_s
         self._has_grown = False
         self._has_failed = False
+        self._was_lost = False
 
     @property
     def first_sample_s(self) -> float | None:
         """The time of the first sample; None before it."""
         return self._first_sample_s
 
-    def look(self, now_s: float, measured: Measured, *, is_down: bool = False) -> RecordingState:
-        """Return the state, given what is on disk at `now_s`. `is_down`: no stream reaches the media server."""
+    def look(
+        self, now_s: float, measured: Measured, *, is_down: bool = False, is_lost: bool = False
+    ) -> RecordingState:
+        """Return the state, given what is on disk at `now_s`.
+
+        With `is_down`, no stream reaches the media server; with `is_lost`, the disk has a fault, an ERROR at once.
+        """
         # A smaller size counts too: an old segment was deleted. Recovery takes a picture, not just a new header.
         grew = measured.size_bytes != self._size_bytes and measured.duration_s > 0
         if self._has_failed:
@@ -72,7 +78,8 @@ class Growth:
             self._has_grown = True
             if self._first_sample_s is None:
                 self._first_sample_s = now_s - measured.duration_s
-        self._has_failed = self._fails(now_s, grew=grew, is_down=is_down)
+        self._was_lost = is_lost or (self._was_lost and not grew)
+        self._has_failed = self._was_lost or self._fails(now_s, grew=grew, is_down=is_down)
         if self._has_failed:
             return RecordingState.ERROR
         return RecordingState.RECORDING if self._has_grown else RecordingState.STARTING

@@ -18,7 +18,7 @@ from agent_core.base.tasks import OwnedTasks
 from agent_core.base.waiting import first_of
 from agent_core.config import RecordingsConfig
 from agent_core.mediamtx.schema import PathConf
-from agent_core.recordings.active import Active, final_files, save_note, why_cut_short
+from agent_core.recordings.active import Active, final_files, why_cut_short
 from agent_core.recordings.growth import Growth, GrowthLimits, Measured
 from agent_core.recordings.models import (
     RecordingFormat,
@@ -37,6 +37,7 @@ from agent_core.recordings.problems import (
 )
 from agent_core.recordings.store import RecordingStore
 from agent_core.recordings.unfinished import INTERRUPTED, Unfinished
+from agent_core.recordings.upkeep import Notes, measure, withhold
 from agent_core.streams import CameraPaths, StreamLeases
 from agent_core.streams.models import StreamState
 from agent_core.streams.plan import recording_conf
@@ -80,6 +81,7 @@ class RecordingManager:
         self._unfinished = Unfinished(store, events)
         self._is_stopping = False
         self._tasks = OwnedTasks()
+        self._notes = Notes(store, self._tasks, clock)
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Own the watching tasks until cancelled; then suspend or end all recordings, so that every file is complete."""
@@ -104,7 +106,7 @@ class RecordingManager:
             if self._active.get(CameraId(active.note.camera)) is not active:
                 return
             stored = await self._let_go(active, END_LIMIT_S)
-            await save_note(self._store, active.seen_by(self._clock))
+            await self._notes.save(active.seen_by(self._clock))
             durations_s = await self._store.threads.run(self._store.segment_durations_s, stored)
             active.measured = Measured(stored.size_bytes, sum(durations_s))
             active.state = RecordingState.SUSPENDED
@@ -202,7 +204,7 @@ class RecordingManager:
         async with self._locks.hold(camera.id):
             self._refuse_second(camera.id)
             self._paths.plan.require_streamable(camera)
-            await self._store.threads.run(self._store.require_local)
+            await self._store.threads.run(self._store.require_place)
             found = await self._unfinished.read(stored)
             if found is None:
                 raise not_recording(camera.id)
@@ -274,7 +276,7 @@ class RecordingManager:
         reason = reason or await self._store.threads.run(why_cut_short, self._store, active, stored, problem)
         ended_at = self._clock.now()
         note = active.note.model_copy(update={"ended_at": ended_at, "reason": reason})
-        await save_note(self._store, note)
+        await self._notes.save(note)
         durations_s = await self._store.threads.run(self._store.segment_durations_s, stored)
         if not stored.segments:
             await self._store.threads.run(self._store.discard, note)
@@ -314,11 +316,13 @@ class RecordingManager:
         """Derive the state from the files until the recording is stopped."""
         with active.scope:
             while True:
-                measured = await self._look(active)
+                fault = await self._look(active)
+                await withhold(self._store, self._paths, active, self._conf(active.note), fault)
                 now_s = self._clock.monotonic_s()
-                await self._take_over(
-                    active, active.growth.look(now_s, measured, is_down=self._is_down(active))
+                state = active.growth.look(
+                    now_s, active.measured, is_down=self._is_down(active), is_lost=fault is not None
                 )
+                await self._take_over(active, state, fault)
                 await self._note_seen(active, now_s)
                 left_s = active.growth.left_s(now_s, active.note.duration_s)
                 if left_s is not None and left_s <= 0:
@@ -344,35 +348,30 @@ class RecordingManager:
     def _is_down(self, active: Active) -> bool:
         return self._streams.state(CameraId(active.note.camera))[0] is StreamState.ERROR
 
-    async def _look(self, active: Active) -> Measured:
-        """Return the size on disk. An unreadable disk counts as no growth."""
+    async def _look(self, active: Active) -> AgentError | None:
+        """Take over what is on disk; return the fault of the disk, which counts as no growth."""
         try:
-            stored, measured = await self._store.threads.run(self._measure, active.note)
-        except StorageFailed as error:
-            _log.warning("%s", error.details)
-            return active.measured
-        active.measured = measured
+            stored, active.measured = await self._store.threads.run(measure, self._store, active.note)
+        except AgentError as fault:
+            return fault
         if active.notice(stored):
             await self._keep_note(active)
-        return measured
-
-    def _measure(self, note: RecordingNote) -> tuple[StoredRecording, Measured]:
-        stored = self._store.read(note)
-        return stored, Measured(stored.size_bytes, sum(self._store.segment_durations_s(stored)))
+        return None
 
     async def _keep_note(self, active: Active) -> None:
         """Save the note, unless the recording has been stopped, which saves it for good."""
         camera = CameraId(active.note.camera)
         async with self._locks.hold(camera):
             if self._active.get(camera) is active:
-                await save_note(self._store, active.note)
+                await self._notes.save(active.note)
 
-    async def _take_over(self, active: Active, state: RecordingState) -> None:
-        if state is active.state:
+    async def _take_over(self, active: Active, state: RecordingState, fault: AgentError | None) -> None:
+        is_known = fault is None or (active.problem is not None and active.problem.reason == fault.reason)
+        if state is active.state and is_known:
             return
         active.state = state
         if state is RecordingState.ERROR:
-            active.problem = await self._why(CameraId(active.note.camera))
+            active.problem = fault or await self._why(CameraId(active.note.camera))
             self._publish("recording.error", active, active.problem.reason)
         elif not active.has_started:
             active.has_started = True
@@ -386,7 +385,7 @@ class RecordingManager:
     async def _why(self, camera: CameraId) -> AgentError:
         _, problem = self._streams.state(camera)
         try:
-            return no_media(problem, is_disk_full=await self._store.threads.run(self._store.is_full))
+            return await self._store.threads.run(self._store.why_full) or no_media(problem)
         except StorageFailed as error:
             return error
 

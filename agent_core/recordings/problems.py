@@ -1,12 +1,20 @@
 """Errors of recordings: each function makes one, with its reason and suggestion."""
 
-from agent_core.base.errors import AgentError, DependencyFailed, InvalidState, NotFound, Unsupported
+from agent_core.base.errors import (
+    AgentError,
+    DependencyFailed,
+    InvalidState,
+    NotFound,
+    StorageFailed,
+    Unsupported,
+)
 from agent_core.base.models import CameraId
 from agent_core.recordings.models import RecordingState
 
 __all__ = (
     "DISK_FULL",
     "already_recording",
+    "disk_full",
     "no_media",
     "no_recording",
     "not_local",
@@ -76,15 +84,8 @@ def stopping() -> InvalidState:
     )
 
 
-def no_media(problem: AgentError | None, *, is_disk_full: bool = False) -> DependencyFailed:
-    """Return the error for a recording without media: a full disk, a stream's problem, or an unknown cause."""
-    if is_disk_full:
-        return DependencyFailed(
-            "The disk for recordings is full.",
-            reason=DISK_FULL,
-            suggestion="Free some space on this disk; the recording then continues by itself.",
-            dependency="storage",
-        )
+def no_media(problem: AgentError | None) -> DependencyFailed:
+    """Return the error for a recording without media: a stream's problem, or an unknown cause."""
     if problem is not None:
         return DependencyFailed(
             f"No picture reaches the recording: {problem.details}",
@@ -97,6 +98,21 @@ def no_media(problem: AgentError | None, *, is_disk_full: bool = False) -> Depen
         reason="not_growing",
         suggestion="See the media server's log; its user must be able to write to the folder of recordings.",
         dependency="media_server",
+    )
+
+
+def disk_full(*, has_inodes: bool = True) -> StorageFailed:
+    """Return the error for a disk without room: for bytes, or, without inodes, for files."""
+    if not has_inodes:
+        return StorageFailed(
+            "The disk for recordings has no free inodes: no file can be made on it.",
+            reason=DISK_FULL,
+            suggestion="Delete files on this disk, however small; a recording then continues by itself.",
+        )
+    return StorageFailed(
+        "The disk for recordings is full.",
+        reason=DISK_FULL,
+        suggestion="Free some space on this disk; a recording then continues by itself.",
     )
 
 

@@ -10,6 +10,7 @@ from anyio.abc import TaskStatus
 
 from agent_core.base.clock import Clock
 from agent_core.base.errors import AgentError, InvalidState, Unsupported
+from agent_core.base.models import CameraId
 from agent_core.base.waiting import GrowingPauses, first_of
 from agent_core.recordings.manager import ENDED_WITH_AGENT, RecordingManager
 from agent_core.recordings.models import StoredRecording
@@ -57,17 +58,19 @@ class Resumption:
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Find the unfinished recordings and try each until it continues or is closed; return when all are done."""
-        try:
-            known = await self._store.all()
-        except AgentError as error:
-            _log.error("%s %s", error.details, error.suggestion)
-            known = []
+        known = await self._all()
         task_status.started()
+        pauses = GrowingPauses(FIRST_PAUSE_S, LONGEST_PAUSE_S)
+        while known is None:  # the disk may not be there yet
+            await self._pause(pauses)
+            known = await self._all()
         seen: set[str] = set()
         async with anyio.create_task_group() as tg:
             for stored in known:  # newest first
                 note = stored.note
-                if note.ended_at is None and note.camera in seen:  # the camera has a later one
+                if self._is_under_way(stored):
+                    pass  # a client has started it meanwhile
+                elif note.ended_at is None and note.camera in seen:  # the camera has a later one
                     await self._close(stored, INTERRUPTED)
                 elif note.ended_at is None:
                     self._recordings.expect(stored)
@@ -75,6 +78,18 @@ class Resumption:
                 elif note.camera not in seen and note.reason == ENDED_WITH_AGENT:
                     tg.start_soon(self._correct_path, note.camera)
                 seen.add(note.camera)
+
+    async def _all(self) -> list[StoredRecording] | None:
+        """Return all recordings, newest first; None if they cannot be read."""
+        try:
+            return await self._store.all()
+        except AgentError as error:
+            _log.warning("%s %s", error.details, error.suggestion)
+            return None
+
+    def _is_under_way(self, stored: StoredRecording) -> bool:
+        active = self._recordings.active(CameraId(stored.note.camera))
+        return active is not None and active.note.id == stored.note.id
 
     async def _bring_back(self, stored: StoredRecording) -> None:
         pauses = GrowingPauses(FIRST_PAUSE_S, LONGEST_PAUSE_S)

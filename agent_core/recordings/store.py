@@ -1,6 +1,5 @@
 """Store of recordings: `ROOT/<camera>/<id>/` with the segments and a note, `recording.json`."""
 
-import errno
 import os
 import re
 import stat
@@ -14,10 +13,12 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from agent_core.base.errors import StorageFailed
-from agent_core.base.files import explain_os_error, make_folder, write_durable
+from agent_core.base.files import explain_os_error, write_durable
 from agent_core.base.listing import Lister, Page, newest_first
 from agent_core.base.models import CAMERA_ID, CameraId
+from agent_core.base.room import Room
 from agent_core.base.small_files import read_small
+from agent_core.base.volumes import Volume
 from agent_core.base.workers import WorkerPool
 from agent_core.media.downloads import Served, ServedFile
 from agent_core.recordings.models import (
@@ -27,7 +28,7 @@ from agent_core.recordings.models import (
     RecordingNote,
     StoredRecording,
 )
-from agent_core.recordings.problems import no_recording, not_local
+from agent_core.recordings.problems import disk_full, no_recording, not_local
 from agent_core.recordings.segment_order import in_order
 from agent_core.recordings.segments import Segment, SegmentLengths, media_files, mend_closed
 
@@ -65,19 +66,32 @@ class RecordingStore:
     """Makes, lists and reads recordings. Methods that are not `async` block on the disk: call them in a thread.
 
     Args:
+        root: the folder of recordings.
         is_local: returns True if the media server writes below `root`; may block.
         zone: end of a segment's name that tells the zone of its time; default: `Z`, for a server in UTC.
+        volume: the volume with the folder; default: one without memory.
+        written_at: where the media server finds the folder; default: at `root`.
 
     Attributes:
         threads: for blocking calls about recordings under way; requests of clients have other threads.
     """
 
     def __init__(
-        self, root: Path, *, is_local: Callable[[], bool] = lambda: True, zone: str = UTC_NAMES
+        self,
+        root: Path,
+        *,
+        is_local: Callable[[], bool] = lambda: True,
+        zone: str = UTC_NAMES,
+        volume: Volume | None = None,
+        written_at: Path | None = None,
     ) -> None:
         self._root = root
         self._is_local = is_local
         self._zone = zone
+        self._volume = volume or Volume(root, name="recordings")
+        self._written_at = (written_at or root).absolute()
+        #: The media server writes through a link that leads nowhere while the volume is not there.
+        self.is_guarded = written_at is not None
         self._lengths = SegmentLengths()
         self._layouts: Layouts | None = None
         self.threads = WorkerPool(_THREADS)
@@ -91,7 +105,7 @@ class RecordingStore:
 
     def record_path(self, note: RecordingNote) -> str:
         """Return the media server's `recordPath` for this recording; it must contain %path, which is the camera."""
-        return f"{self._root.absolute()}/%path/{note.id}/%Y-%m-%d_%H-%M-%S-%f{self._zone}"
+        return f"{self._written_at}/%path/{note.id}/%Y-%m-%d_%H-%M-%S-%f{self._zone}"
 
     def create(
         self, camera: CameraId, form: RecordingFormat, started_at: datetime, duration_s: float | None = None
@@ -100,15 +114,16 @@ class RecordingStore:
 
         Raises:
             Unsupported: `recordings_not_local`.
-            StorageFailed: the folder or note cannot be written; no files are left.
+            StorageFailed: the folder or note cannot be written, or the disk is not there; no files are left.
         """
-        self.require_local()
+        self.require_place(make=True)
         base = f"{camera}_{started_at.strftime('%Y-%m-%d_%H-%M-%SZ')}"
+        folder = self._volume.place / camera
         try:
-            make_folder(self._root / camera, FOLDER_MODE)
-            if self.is_full():
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            recording_id = self._make_folder(self._root / camera, base)
+            folder.mkdir(mode=FOLDER_MODE, exist_ok=True)
+            if full := self.why_full():
+                raise full
+            recording_id = self._make_folder(folder, base)
         except OSError as error:
             raise explain_os_error(error, "make the recording's folder") from error
         note = RecordingNote(
@@ -126,9 +141,29 @@ class RecordingStore:
         return await self._reads.run(self._is_local)
 
     def require_local(self) -> None:
-        """Raise Unsupported if the media server records on another host."""
+        """Check that the recordings are here.
+
+        Raises:
+            Unsupported: the media server records on another host.
+            StorageFailed: the disk for recordings is not there.
+        """
         if not self._is_local():
             raise not_local()
+        self._volume.check()
+
+    def require_place(self, *, make: bool = False) -> None:
+        """Check that the media server can record here; prepare the volume for it.
+
+        Args:
+            make: make a missing folder of recordings.
+
+        Raises:
+            Unsupported: it records on another host.
+            StorageFailed: the disk for recordings is not there, or cannot be written.
+        """
+        if not self._is_local():
+            raise not_local()
+        self._volume.claim(make=make)
 
     def _make_folder(self, parent: Path, base: str) -> str:
         for number in count(1):
@@ -145,7 +180,7 @@ class RecordingStore:
             StorageFailed: the note cannot be written; the old one is unchanged.
         """
         try:
-            write_durable(self.folder(note) / NOTE, note.model_dump_json(indent=2).encode() + b"\n")
+            write_durable(self.written_folder(note) / NOTE, note.model_dump_json(indent=2).encode() + b"\n")
         except OSError as error:
             raise explain_os_error(error, "save the recording's note") from error
 
@@ -179,6 +214,10 @@ class RecordingStore:
         """Return the folder of the recording."""
         return self._root / note.camera / note.id
 
+    def written_folder(self, note: RecordingNote) -> Path:
+        """Return the folder of the recording by a path that leads nowhere while the volume is not there."""
+        return self._volume.place / note.camera / note.id
+
     def read(self, note: RecordingNote) -> StoredRecording:
         """Return the recording as it is on disk now.
 
@@ -209,22 +248,28 @@ class RecordingStore:
         return self.read(stored.note) if mend_closed(stored.segments, is_disk_full=is_disk_full) else stored
 
     def is_full(self) -> bool:
-        """Return True if the disk has no room to record.
+        """Return True if the disk has no room to record. Raises as `why_full`."""
+        return self.why_full() is not None
+
+    def why_full(self) -> StorageFailed | None:
+        """Return the error for a disk without room to record; None if there is room.
 
         Raises:
             StorageFailed: the folder of recordings is missing or cannot be read.
         """
         try:
-            status = os.statvfs(self._root)
+            room = Room.of(self._root)
         except OSError as error:
             raise explain_os_error(error, "read the free space of the folder of recordings") from error
-        return status.f_bavail * status.f_frsize < FULL_BYTES
+        if room.free_inodes == 0:
+            return disk_full(has_inodes=False)
+        return disk_full() if room.free_bytes < FULL_BYTES else None
 
     async def page(self, camera: CameraId | None, *, offset: int, limit: int) -> Page[ListedRecording]:
         """Return a page of all recordings, or of one camera's, newest first.
 
         Raises:
-            StorageFailed: the folder cannot be read.
+            StorageFailed: the folder cannot be read, or the disk is not there.
         """
         page = await self._lister.page(camera, offset=offset, limit=limit)
         return Page(await self._lists.run_abandonable(self._with_durations, page.items), page.total)
@@ -237,6 +282,7 @@ class RecordingStore:
         return await self._lister.all(camera)
 
     def _entries(self, camera: CameraId | None) -> list[_Entry]:
+        self._volume.check()
         found: list[_Entry] = []
         try:
             for folder in self._camera_folders(camera):

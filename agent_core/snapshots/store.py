@@ -1,5 +1,6 @@
 """Store of snapshots: names that cannot leave the folder, files that are complete or absent."""
 
+import logging
 import os
 import re
 import stat
@@ -8,16 +9,19 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
-from agent_core.base.errors import InvalidParams, InvalidState, NotFound
+from agent_core.base.errors import InvalidParams, InvalidState, NotFound, StorageFailed
 from agent_core.base.files import explain_os_error, make_folder, write_new
 from agent_core.base.listing import Lister, Page, newest_first
 from agent_core.base.models import CAMERA_ID, CameraId, PictureFormat
+from agent_core.base.volumes import Volume
 from agent_core.base.workers import WorkerPool
 from agent_core.media.entries import ListableNames, modified_at
 from agent_core.snapshots import images
 from agent_core.snapshots.models import StoredFile
 
 __all__ = ("SnapshotStore",)
+
+_log = logging.getLogger("camera_agent.snapshots")
 
 #: Letters, digits and `._-`, starting with a letter or digit; with a suffix, short enough for every file system.
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}", re.ASCII)
@@ -75,10 +79,15 @@ class SnapshotStore:
     """Stores snapshots as `ROOT/<camera>/<file>`, in threads of its own.
 
     Writing, reading and listing do not wait for each other.
+
+    Args:
+        root: the folder of snapshots.
+        volume: the volume with the folder; default: one without memory.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, volume: Volume | None = None) -> None:
         self._root = root
+        self._volume = volume or Volume(root, name="snapshots")
         self._writes = WorkerPool(_WRITE_THREADS)
         self._reads = WorkerPool(_READ_THREADS)
         self._lister = Lister(self._entries, self._load)
@@ -89,7 +98,7 @@ class SnapshotStore:
         return self._root
 
     async def prepare(self) -> None:
-        """Make the folder and remove the leftovers of interrupted writes.
+        """Make the folder and remove the leftovers of interrupted writes; leave them if the disk is not there.
 
         Raises:
             StorageFailed: the folder cannot be made.
@@ -97,6 +106,11 @@ class SnapshotStore:
         await self._writes.run_abandonable(self._prepare)  # a start that waits for a disk can be ended
 
     def _prepare(self) -> None:
+        try:
+            self._volume.check()
+        except StorageFailed as error:
+            _log.error("%s %s", error.details, error.suggestion)
+            return
         try:
             make_folder(self._root, _FOLDER_MODE)
             for left_over in self._root.glob("camera*/.partial-*"):
@@ -148,9 +162,11 @@ class SnapshotStore:
                 attempt += 1
 
     def _write(self, camera: CameraId, path: Path, data: bytes) -> StoredFile:
+        self._volume.claim(make=True)
+        folder = self._volume.place / camera
         try:
-            make_folder(path.parent, _FOLDER_MODE)
-            write_new(path, data)
+            folder.mkdir(mode=_FOLDER_MODE, exist_ok=True)
+            write_new(folder / path.name, data)
         except FileExistsError:
             raise
         except OSError as error:
@@ -176,7 +192,7 @@ class SnapshotStore:
         """Return a page of all snapshots, or of one camera's, newest first.
 
         Raises:
-            StorageFailed: the folder cannot be read.
+            StorageFailed: the folder cannot be read, or the disk is not there.
         """
         return await self._lister.page(camera, offset=offset, limit=limit)
 
@@ -185,6 +201,7 @@ class SnapshotStore:
         return await self._lister.all(camera)
 
     def _entries(self, camera: CameraId | None) -> list[_Entry]:
+        self._volume.check()
         found: list[_Entry] = []
         try:
             for folder in _camera_folders(self._root, camera):
@@ -215,6 +232,7 @@ class SnapshotStore:
 
         Raises:
             NotFound: there is none.
+            StorageFailed: the disk is not there.
         """
         folder, _, file = name.rpartition("/")
         camera = folder or file.partition("_")[0]
@@ -232,7 +250,8 @@ class SnapshotStore:
         return stored
 
     def _look_up(self, camera: CameraId, path: Path) -> StoredFile | None:
-        """Return `_stored`, but follow no link, like lists and downloads."""
+        """Return `_stored`, but follow no link, like lists and downloads. Raises StorageFailed without the disk."""
+        self._volume.check()
         return None if path.parent.is_symlink() else self._stored(camera, path)
 
     async def pixels(self, stored: StoredFile) -> tuple[int, int] | None:

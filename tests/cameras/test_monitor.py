@@ -101,8 +101,9 @@ async def test_a_ledger_that_cannot_be_written_is_a_problem_until_it_can(tmp_pat
     async with monitoring(folder, clock, source) as (monitor, _):
         while not monitor.discovery.problems:
             await anyio.sleep(0.001)
-        assert [each.reason for each in monitor.discovery.problems] == ["storage_failed"]
+        assert [each.reason for each in monitor.discovery.problems] == ["not_a_folder"]
         folder.unlink()
+        folder.mkdir()
         while monitor.discovery.problems:
             await clock.advance(1.0)
             await anyio.sleep(0.001)

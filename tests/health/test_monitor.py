@@ -1,6 +1,5 @@
 """Health: judged by several answers in a row, told once, asked for nothing."""
 
-import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -85,7 +84,6 @@ async def monitored(
         link,
         components=states,
         is_live=lambda: False,
-        folder=tmp_path / "not" / "yet",
         settings=settings,
         events=bus,
         clock=clock,
@@ -177,7 +175,6 @@ async def test_without_a_media_server_there_is_no_check_of_it(tmp_path: Path) ->
         link,
         components=list,
         is_live=lambda: False,
-        folder=tmp_path,
         settings=HealthConfig(low_space_bytes=0),
         events=EventBus(),
         clock=clock,
@@ -185,7 +182,7 @@ async def test_without_a_media_server_there_is_no_check_of_it(tmp_path: Path) ->
     async with anyio.create_task_group() as tg:
         await tg.start(monitor.run)
         await until(clock, monitor, Health.HEALTHY, 10.0)
-        assert [check.name for check in monitor.report.checks] in ([], ["disk"])
+        assert [check.name for check in monitor.report.checks] == []
         assert monitor.report.components == (("mediamtx", "STOPPED"),)
         tg.cancel_scope.cancel()
 
@@ -240,46 +237,6 @@ def test_only_errors_that_may_mean_a_server_that_is_gone_are_doubts() -> None:
     assert link.recovery.doubted.is_set()
 
 
-async def test_a_disk_that_hangs_is_said_and_holds_up_no_probe() -> None:
-    """One thread stays with it, however often it is looked at."""
-    mended = threading.Event()
-    asked: list[Path] = []
-
-    def hang(folder: Path) -> int:
-        asked.append(folder)
-        mended.wait()
-        return 1 << 30
-
-    clock = SimulatedClock()
-    monitor = HealthMonitor(
-        ServerLink(None, breaker=CircuitBreaker(BreakerSettings()), clock=clock),
-        components=list,
-        is_live=lambda: False,
-        folder=Path("media"),
-        settings=HealthConfig(low_space_bytes=0),
-        events=EventBus(),
-        clock=clock,
-        free_bytes=hang,
-        disk_limit_s=0.05,
-    )
-    try:
-        async with anyio.create_task_group() as tg:
-            await tg.start(monitor.run)
-            await until(clock, monitor, Health.UNHEALTHY, 10.0)
-            for _ in range(5):
-                seen = len(clock.sleeps)
-                await clock.advance(10.0)
-                await asleep(clock, seen + 1)
-            assert len(asked) == 1
-            (check,) = monitor.report.checks
-            assert (check.name, check.detail) == ("disk", "The disk for media does not answer.")
-            mended.set()
-            await until(clock, monitor, Health.HEALTHY, 10.0)
-            tg.cancel_scope.cancel()
-    finally:
-        mended.set()
-
-
 async def test_the_event_names_the_fault_and_a_recovery_is_logged_more_quietly(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -303,68 +260,14 @@ async def test_the_event_names_the_fault_and_a_recovery_is_logged_more_quietly(
     assert levels["media_server: ok. It answers."] == "INFO"
 
 
-@pytest.mark.parametrize(
-    ("free_bytes", "status", "detail"),
-    [
-        ((5 << 20) - 1, CheckStatus.WARNING, "4 MiB free."),
-        (5 << 20, CheckStatus.OK, "5 MiB free."),
-        (None, CheckStatus.FAILED, "The folder for media cannot be read."),
-    ],
-)
-async def test_the_disk_is_judged_by_its_free_space(
-    free_bytes: int | None, status: CheckStatus, detail: str
-) -> None:
-    def look(folder: Path) -> int:
-        if free_bytes is None:
-            raise PermissionError(folder)
-        return free_bytes
-
-    clock, bus, told = SimulatedClock(), EventBus(), list[Event]()
-    monitor = HealthMonitor(
-        ServerLink(None, breaker=CircuitBreaker(BreakerSettings()), clock=clock),
-        components=lambda: [("camera_monitor", "RUNNING")],
-        is_live=lambda: False,
-        folder=Path("media"),
-        settings=HealthConfig(low_space_bytes=5 << 20),
-        events=bus,
-        clock=clock,
-        free_bytes=look,
-    )
-
-    def keep(event: Event) -> bool:
-        told.append(event)
-        return False
-
-    with bus.subscribe(keep):
-        async with anyio.create_task_group() as tg:
-            await tg.start(monitor.run)
-            await asleep(clock, 1)
-            await clock.advance(10.0)
-            await asleep(clock, 2)
-            tg.cancel_scope.cancel()
-    (check,) = monitor.report.checks
-    assert (check.name, check.status, check.detail) == ("disk", status, detail)
-    expected = {CheckStatus.WARNING: "DEGRADED", CheckStatus.FAILED: "UNHEALTHY"}.get(status)
-    events = [(each.topic, each.payload) for each in told]
-    if expected is None:
-        assert events == [], "an agent that is healthy from the start says nothing"
-    else:
-        components = (("camera_monitor", "RUNNING"), ("mediamtx", "STOPPED"))
-        payload = SystemEvent("system.health", expected, components, detail)
-        assert events == [("system.health", payload)], "told once"
-
-
 @pytest.mark.parametrize(("is_live", "pause_s"), [(True, 2.0), (False, 7.0)])
-async def test_checks_are_more_frequent_while_anything_is_live(
-    tmp_path: Path, is_live: bool, pause_s: float
-) -> None:
+async def test_checks_are_more_frequent_while_anything_is_live(is_live: bool, pause_s: float) -> None:
     clock = SimulatedClock()
     monitor = HealthMonitor(
         ServerLink(None, breaker=CircuitBreaker(BreakerSettings()), clock=clock),
         components=list,
         is_live=lambda: is_live,
-        folder=tmp_path,
-        settings=HealthConfig(low_space_bytes=0, probe_live_s=2.0, probe_idle_s=7.0),
+        settings=HealthConfig(probe_live_s=2.0, probe_idle_s=7.0),
         events=EventBus(),
         clock=clock,
     )

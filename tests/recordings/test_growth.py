@@ -5,7 +5,7 @@ import pytest
 from agent_core.base.errors import MediaServerRefused
 from agent_core.recordings.growth import Growth, Measured
 from agent_core.recordings.models import RecordingState
-from agent_core.recordings.problems import no_media
+from agent_core.recordings.problems import disk_full, no_media
 
 STARTING, RECORDING, ERROR = RecordingState.STARTING, RecordingState.RECORDING, RecordingState.ERROR
 
@@ -73,15 +73,15 @@ def test_the_reason_is_the_disk_then_the_stream_then_unknown() -> None:
         status=400,
         reason="start_timed_out",
     )
-    full, stream, unknown = no_media(problem, is_disk_full=True), no_media(problem), no_media(None)
-    assert [each.reason for each in (full, stream, unknown)] == [
-        "disk_full",
-        "start_timed_out",
-        "not_growing",
-    ]
-    assert [each.dependency for each in (full, stream, unknown)] == ["storage", "stream", "media_server"]
+    full, files = disk_full(), disk_full(has_inodes=False)
+    stream, unknown = no_media(problem), no_media(None)
+    errors = (full, files, stream, unknown)
+    reasons = ["disk_full", "disk_full", "start_timed_out", "not_growing"]
+    assert [each.reason for each in errors] == reasons
+    assert [each.dependency for each in errors] == ["storage", "storage", "stream", "media_server"]
     assert "did not start in time" in stream.details
-    assert all(each.suggestion for each in (full, stream, unknown))
+    assert "inodes" in files.details
+    assert all(each.suggestion for each in errors)
 
 
 def test_the_files_are_looked_at_often_at_first_and_while_the_stream_is_down(growth: Growth) -> None:
@@ -91,6 +91,13 @@ def test_the_files_are_looked_at_often_at_first_and_while_the_stream_is_down(gro
     down_s = growth.pause_s(100.2, None, is_down=True)
     assert eager_s < down_s < steady_s
     assert growth.pause_s(104.5, 5.0, is_down=False) == pytest.approx(0.5)
+
+
+def test_a_fault_of_the_disk_is_an_error_at_once_and_growth_ends_it(growth: Growth) -> None:
+    growth.look(101.0, Measured(9000, 0.25))
+    assert growth.look(101.5, Measured(9000, 0.25), is_lost=True) is ERROR
+    assert growth.look(102.0, Measured(9000, 0.25)) is ERROR
+    assert growth.look(103.0, Measured(18000, 0.5)) is RECORDING
 
 
 def test_the_header_of_a_new_file_ends_no_error(growth: Growth) -> None:

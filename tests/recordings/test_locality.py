@@ -65,7 +65,7 @@ async def test_what_is_not_here_is_refused_and_what_is_here_stays(tmp_path: Path
     store = RecordingStore(tmp_path, is_local=lambda: False)
     with pytest.raises(Unsupported):
         store.create(CameraId("camera1"), RecordingFormat.FMP4, now)
-    assert [each.name for each in tmp_path.iterdir()] == ["camera0"]
+    assert [each.name for each in tmp_path.glob("[!.]*")] == ["camera0"]
     assert (await store.find(note.id)).note == note
     assert [each.note for each in await store.all()] == [note]
     with pytest.raises(Unsupported):

@@ -5,14 +5,13 @@ import pwd
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent_core.base.room import LOW_INODES, Room
 from agent_core.cli.output import size
 from agent_core.cli.running import lock_holder, program_name
 from agent_core.plugin import Finding, FindingStatus
 
 __all__ = ("Folder", "look_at_folder", "look_at_runtime_folder")
 
-#: A day of snapshots may need this many inodes; fewer free ones are a warning.
-_LOW_INODES = 1000
 #: sockaddr_un holds 108 bytes with the final zero (unix(7)); the name of a camera's socket has up to 24.
 _LONGEST_RUNTIME_DIR_BYTES = 107 - 24
 _FAILED, _WARNING, _OK = FindingStatus.FAILED, FindingStatus.WARNING, FindingStatus.OK
@@ -120,8 +119,8 @@ def _foreign(folder: Folder) -> Finding | None:
 
 
 def _room(folder: Folder, there: Path) -> Finding:
-    usage = os.statvfs(there)
-    free_bytes = usage.f_bavail * usage.f_frsize
+    room = Room.of(there)
+    free_bytes = room.free_bytes
     missing = "" if there == folder.path else f" {folder.path} will be made in it."
     detail = f"{there}: {size(free_bytes)} free.{missing}"
     more = (
@@ -129,10 +128,10 @@ def _room(folder: Folder, there: Path) -> Finding:
     )
     if not free_bytes:
         return folder.finding(_FAILED, f"{there}: the disk is full.", more)
-    if usage.f_files and not usage.f_favail:
+    if room.free_inodes == 0:
         return folder.finding(_FAILED, f"{there}: no free inodes on the file system.", more)
-    if usage.f_files and usage.f_favail < _LOW_INODES:
-        return folder.finding(_WARNING, f"{there}: free inodes on the file system: {usage.f_favail}.", more)
+    if room.free_inodes is not None and room.free_inodes < LOW_INODES:
+        return folder.finding(_WARNING, f"{there}: free inodes on the file system: {room.free_inodes}.", more)
     if free_bytes < folder.low_space_bytes:
         limit = f"health.low_space_bytes, {size(folder.low_space_bytes)}"
         return folder.finding(_WARNING, f"{there}: {size(free_bytes)} free, less than {limit}.", more)

@@ -5,6 +5,7 @@ import os
 import secrets
 import signal
 import subprocess
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -62,6 +63,7 @@ class ManagedServer(MediaServer):
 
     Args:
         state_dir: parent of the server's working folder.
+        require_state: raises StorageFailed while `state_dir` is not there.
         start_limit_s: longest time from the start until the API answers.
     """
 
@@ -73,11 +75,13 @@ class ManagedServer(MediaServer):
         *,
         state_dir: Path,
         clock: Clock,
+        require_state: Callable[[], None] = lambda: None,
         start_limit_s: float = START_LIMIT_S,
     ) -> None:
         self._settings = settings
         self._start_limit_s = start_limit_s
         self._folder = state_dir / FOLDER
+        self._require_state = require_state
         self._clock = clock
         #: New for each agent, and in memory only.
         self._credentials = Credentials(USER, secrets.token_urlsafe(32))
@@ -124,6 +128,7 @@ class ManagedServer(MediaServer):
 
     def _make_folder(self) -> None:
         """Claim the folder: an account with write access to it controls which commands the server runs."""
+        self._require_state()
         with own_folder(self._folder, "storage.state_dir", follow=False, shown=_SHOWN):
             pass
 

@@ -20,11 +20,17 @@ _FILE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLL
 class RecordingRoots:
     """Folders below which recordings may be written, listed and deleted; no symbolic link below them is followed.
 
-    All methods except `check` block on the disk: call them in a thread.
+    Such a folder may itself be a link. All methods except `check` block on the disk: call them in a thread.
+
+    Args:
+        folders: made, with their parents, when the first file is written. Later they may be missing because their disk is
+            not there, and a folder in their place would be on another disk.
+        given: folders like these that are never made.
     """
 
-    def __init__(self, folders: tuple[Path, ...]) -> None:
-        self._folders = tuple(dict.fromkeys(folder.absolute() for folder in folders))
+    def __init__(self, folders: tuple[Path, ...], *, given: tuple[Path, ...] = ()) -> None:
+        self._folders = tuple(dict.fromkeys(folder.absolute() for folder in (*given, *folders)))
+        self._unused = {folder.absolute() for folder in folders} - {folder.absolute() for folder in given}
 
     def check(self, pattern: str) -> None:
         """Check that a `recordPath` cannot lead outside the folders.
@@ -51,10 +57,10 @@ class RecordingRoots:
         return any(found.is_relative_to(root.resolve()) for root in self._folders)
 
     def create(self, file: Path) -> int:
-        """Open a new file for writing and create its folders; the caller owns the descriptor.
+        """Open a new file for writing and create its folders below the root; the caller owns the descriptor.
 
         Raises:
-            OSError: the disk fails, or `file` exists and is not a regular file.
+            OSError: the root does not exist, the disk fails, or `file` exists and is not a regular file.
         """
         with self._folder_of(file, make=True) as (folder, name):
             descriptor = os.open(name, _FILE_FLAGS, _FILE_MODE, dir_fd=folder)
@@ -83,8 +89,9 @@ class RecordingRoots:
         if split is None:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         root, parts = split
-        if make:
+        if make and root in self._unused:
             _make_root(root)
+            self._unused.discard(root)
         folder = os.open(root, _FOLDER_FLAGS)
         try:
             for part in parts[:-1]:

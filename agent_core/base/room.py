@@ -1,0 +1,28 @@
+"""Room on a disk: free bytes, and free inodes, without which no file can be made."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ("LOW_INODES", "Room")
+
+#: A day of snapshots may need this many inodes; fewer free ones are a warning.
+LOW_INODES = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Room that the agent's account may use; `free_inodes` is None on a file system without a fixed number of them."""
+
+    free_bytes: int
+    free_inodes: int | None
+
+    @classmethod
+    def of(cls, folder: Path) -> "Room":
+        """Return the room on the disk of `folder`. Blocks on the disk.
+
+        Raises:
+            OSError: the folder does not exist, or the disk fails.
+        """
+        status = os.statvfs(folder)
+        return cls(status.f_bavail * status.f_frsize, status.f_favail if status.f_files else None)

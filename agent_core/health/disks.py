@@ -1,0 +1,116 @@
+"""Watch over the disks of the agent's folders: they are there, can be written and have room."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+from anyio import TASK_STATUS_IGNORED
+from anyio.abc import TaskStatus
+
+from agent_core.base.clock import Clock
+from agent_core.base.errors import StorageFailed
+from agent_core.base.room import LOW_INODES, Room
+from agent_core.base.workers import WorkerPool
+from agent_core.health.models import CheckStatus
+from agent_core.health.monitor import HealthMonitor
+
+__all__ = ("DiskWatch", "WatchedFolder")
+
+CHECK = "disk"
+#: Pause between two looks. With the limit of a look it leaves a fault unnoticed for ten seconds at most.
+PAUSE_S = 4.0
+#: A sleeping disk needs some seconds to answer.
+LIMIT_S = 5.0
+
+_Finding = tuple[CheckStatus, str]
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedFolder:
+    """Folder whose disk is watched.
+
+    Args:
+        name: what is stored in it, for messages.
+        path: the folder; it need not exist yet.
+        require: checks, and prepares if needed, the place of the folder. Blocks on the disk; raises StorageFailed.
+    """
+
+    name: str
+    path: Path
+    require: Callable[[], None]
+
+
+class DiskWatch:
+    """Looks at the disks of some folders at intervals, and gives the health monitor the worst that it finds.
+
+    Args:
+        folders: the folders; the first one, with the recordings, needs much room, and its room is shown.
+        low_space_bytes: less free space than this in the first folder is a warning.
+        room: returns the room on a folder's disk; blocks, and may raise OSError.
+        limit_s: longest time of a look.
+    """
+
+    def __init__(
+        self,
+        folders: Sequence[WatchedFolder],
+        health: HealthMonitor,
+        *,
+        low_space_bytes: int,
+        clock: Clock,
+        room: Callable[[Path], Room] = Room.of,
+        limit_s: float = LIMIT_S,
+    ) -> None:
+        self._folders = folders
+        self._health = health
+        self._low_space_bytes = low_space_bytes
+        self._clock = clock
+        self._room = room
+        self._limit_s = limit_s
+        self._thread = WorkerPool(1)
+
+    async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
+        """Look until cancelled."""
+        task_status.started()
+        while True:
+            status, detail = await self._look()
+            self._health.note(CHECK, status, detail)
+            self._health.announce()
+            await self._clock.sleep(PAUSE_S)
+
+    async def _look(self) -> _Finding:
+        try:
+            with anyio.fail_after(self._limit_s):
+                return await self._thread.run_abandonable(self._worst)
+        except TimeoutError:
+            return CheckStatus.FAILED, "A disk for media does not answer."
+
+    def _worst(self) -> _Finding:
+        first, *others = [self._look_at(each) for each in self._folders]
+        failed = (each for each in (first, *others) if each[0] is CheckStatus.FAILED)
+        return next(failed, first)
+
+    def _look_at(self, folder: WatchedFolder) -> _Finding:
+        try:
+            folder.require()
+            room = self._room(_existing(folder.path))
+        except StorageFailed as error:
+            return CheckStatus.FAILED, error.details
+        except OSError:
+            return CheckStatus.FAILED, f"The folder for {folder.name} cannot be read."
+        if room.free_inodes == 0:
+            return CheckStatus.FAILED, f"The disk for {folder.name} has no free inodes: no file can be made."
+        return self._finding(room)
+
+    def _finding(self, room: Room) -> _Finding:
+        free = f"{room.free_bytes >> 20} MiB free."
+        if room.free_bytes < self._low_space_bytes:
+            return CheckStatus.WARNING, free
+        if room.free_inodes is not None and room.free_inodes < LOW_INODES:
+            return CheckStatus.WARNING, f"{free} Only {room.free_inodes} inodes free, one for each new file."
+        return CheckStatus.OK, free
+
+
+def _existing(folder: Path) -> Path:
+    """Return the folder, or its nearest parent that exists."""
+    return next(each for each in (folder, *folder.parents) if each.exists())

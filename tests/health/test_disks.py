@@ -1,0 +1,165 @@
+"""The watch over the disks: hanging, missing, without room for bytes or for files."""
+
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import pytest
+
+from agent_core.base.errors import StorageFailed
+from agent_core.base.events import Event, EventBus
+from agent_core.base.room import Room
+from agent_core.config import HealthConfig
+from agent_core.health import Check, CheckStatus, HealthMonitor, SystemEvent
+from agent_core.health.disks import PAUSE_S, DiskWatch, WatchedFolder
+from agent_core.mediamtx.breaker import BreakerSettings, CircuitBreaker
+from agent_core.mediamtx.link import ServerLink
+from agent_core.testing.clock import SimulatedClock
+
+LOW_BYTES = 1 << 20
+RECORDINGS, SNAPSHOTS = Path("/recordings"), Path("/snapshots")
+
+
+class Disks:
+    """The room in each folder, and the fault of its place."""
+
+    def __init__(self) -> None:
+        self.room = dict.fromkeys((RECORDINGS, SNAPSHOTS), Room(1 << 30, 1 << 20))
+        self.faults: dict[Path, StorageFailed] = {}
+        self.clock = SimulatedClock()
+        self.bus = EventBus()
+        self.health = HealthMonitor(
+            ServerLink(None, breaker=CircuitBreaker(BreakerSettings()), clock=self.clock),
+            components=list,
+            is_live=lambda: False,
+            settings=HealthConfig(),
+            events=self.bus,
+            clock=self.clock,
+        )
+
+    def folder(self, name: str, path: Path) -> WatchedFolder:
+        def require() -> None:
+            if fault := self.faults.get(path):
+                raise fault
+
+        return WatchedFolder(name, path, require)
+
+    async def look(self) -> Check:
+        """Return the result of the next look."""
+        slept = len(self.clock.sleeps)
+        await self.clock.advance(PAUSE_S)
+        with anyio.fail_after(20):
+            while len(self.clock.sleeps) == slept:
+                await anyio.sleep(0.01)
+        (check,) = self.health.report.checks
+        return check
+
+
+@asynccontextmanager
+async def watched(
+    disks: Disks, room: Callable[[Path], Room] | None = None, limit_s: float = 5.0
+) -> AsyncIterator[None]:
+    watch = DiskWatch(
+        (disks.folder("recordings", RECORDINGS), disks.folder("snapshots", SNAPSHOTS)),
+        disks.health,
+        low_space_bytes=LOW_BYTES,
+        clock=disks.clock,
+        room=room or (lambda _: disks.room[RECORDINGS]),
+        limit_s=limit_s,
+    )
+    async with anyio.create_task_group() as tg:
+        await tg.start(watch.run)
+        with anyio.fail_after(20):
+            while not disks.clock.sleeps:
+                await anyio.sleep(0.01)
+        yield
+        tg.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(
+    ("room", "status", "words"),
+    [
+        (Room(1 << 30, 1 << 20), CheckStatus.OK, "1024 MiB free."),
+        (Room(1 << 30, None), CheckStatus.OK, "1024 MiB free."),
+        (Room(LOW_BYTES, None), CheckStatus.OK, "1 MiB free."),
+        (Room(LOW_BYTES - 1, 1 << 20), CheckStatus.WARNING, "0 MiB free."),
+        (Room(1 << 30, 999), CheckStatus.WARNING, "999 inodes free"),
+        (Room(1 << 30, 0), CheckStatus.FAILED, "no free inodes"),
+    ],
+)
+async def test_a_disk_without_room_for_bytes_or_for_files_is_said(
+    room: Room, status: CheckStatus, words: str
+) -> None:
+    disks, told = Disks(), list[object]()
+    disks.room[RECORDINGS] = room
+
+    def keep(event: Event) -> bool:
+        told.append((event.topic, event.payload))
+        return False
+
+    with disks.bus.subscribe(keep):
+        async with watched(disks):
+            check = await disks.look()
+    assert (check.name, check.status) == ("disk", status)
+    assert words in check.detail
+    health = {CheckStatus.WARNING: "DEGRADED", CheckStatus.FAILED: "UNHEALTHY"}.get(status)
+    expected = (
+        SystemEvent("system.health", health, disks.health.report.components, check.detail) if health else None
+    )
+    assert told == ([("system.health", expected)] if health else []), "told once, if it is not healthy"
+
+
+async def test_a_folder_that_cannot_be_read_fails_the_check() -> None:
+    def forbidden(folder: Path) -> Room:
+        raise PermissionError(folder)
+
+    disks = Disks()
+    async with watched(disks, forbidden):
+        check = await disks.look()
+    assert (check.status, check.detail) == (
+        CheckStatus.FAILED,
+        "The folder for recordings cannot be read.",
+    )
+
+
+@pytest.mark.parametrize("folder", [RECORDINGS, SNAPSHOTS])
+async def test_each_folder_whose_disk_is_not_there_fails_the_check_until_it_is_back(folder: Path) -> None:
+    disks = Disks()
+    async with watched(disks):
+        disks.faults[folder] = StorageFailed("It is not mounted.", reason="disk_missing")
+        check = await disks.look()
+        assert (check.status, check.detail) == (CheckStatus.FAILED, "It is not mounted.")
+        del disks.faults[folder]
+        assert (await disks.look()).status is CheckStatus.OK
+
+
+def test_a_fault_goes_unnoticed_for_less_than_ten_seconds() -> None:
+    from agent_core.health.disks import LIMIT_S
+
+    assert PAUSE_S + LIMIT_S < 10
+
+
+async def test_a_disk_that_hangs_is_said_and_one_thread_stays_with_it() -> None:
+    mended = threading.Event()
+    asked: list[Path] = []
+
+    def hang(folder: Path) -> Room:
+        asked.append(folder)
+        mended.wait()
+        return Room(1 << 30, None)
+
+    disks = Disks()
+    try:
+        async with watched(disks, hang, limit_s=0.05):
+            for _ in range(5):
+                check = await disks.look()
+            assert len(asked) == 1
+            assert (check.name, check.detail) == ("disk", "A disk for media does not answer.")
+            mended.set()
+            with anyio.fail_after(20):
+                while (await disks.look()).status is not CheckStatus.OK:
+                    pass
+    finally:
+        mended.set()
