@@ -1,7 +1,8 @@
 """Fixtures for all tests of the workspace, and the watch over everything that clients are sent."""
 
+import logging
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,29 @@ def observe(transcript: Path) -> Callable[[str], None]:
             file.write(text + "\n")
 
     return keep
+
+
+class _Undeclared(logging.Handler):
+    """Keeps what the agent logs about errors that a method raises and `rpc.discover` does not declare."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if "does not declare" in record.msg:
+            self.messages.append(record.getMessage())
+
+
+@pytest.fixture(autouse=True)
+def undeclared() -> Iterator[list[str]]:
+    """Fail a test in which a method raised an error that `rpc.discover` does not declare, and that the test leaves here."""
+    logger, handler = logging.getLogger("camera_agent.rpc"), _Undeclared()
+    logger.addHandler(handler)
+    yield handler.messages
+    logger.removeHandler(handler)
+    if handler.messages:
+        pytest.fail("; ".join(handler.messages))
 
 
 def _add(config: pytest.Config, received: int, leaks: int) -> None:

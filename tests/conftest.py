@@ -125,7 +125,11 @@ class ToyAgent(Toy):
             ("wipe", Role.ADMIN, Nothing, self._list),
             ("break", Role.VIEWER, Nothing, self._break),
         ]
-        return [Method(name, role, name, params, Any, handler) for name, role, params, handler in rows]
+        errors = (NotFound, CaptureFailed)
+        return [
+            Method(name, role, name, params, Any, handler, errors=errors)
+            for name, role, params, handler in rows
+        ]
 
     def _camera(self, device: str, name: str) -> dict[str, object]:
         return {"device": device, "name": name, "status": "CONNECTED", "resolution": "640x480", "fps": 15.0}

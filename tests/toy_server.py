@@ -111,7 +111,9 @@ def toy_table(doors: Doors) -> MethodTable:
             Method("wrong", None, "Return what it should not.", Nothing, Echoed, _wrong),
             Method("bug", None, "Fail.", Nothing, Echoed, _bug),
             Method("refused", None, "Refuse.", Nothing, Echoed, _refused, errors=(InvalidState,)),
-            Method("grouped", None, "Fail in a task group.", Nothing, Echoed, _grouped),
+            Method(
+                "grouped", None, "Fail in a task group.", Nothing, Echoed, _grouped, errors=(CaptureFailed,)
+            ),
             Method("leak", None, "Tell too much.", Nothing, Echoed, _leak),
             Method("whoami", None, "Say who calls.", Nothing, Echoed, _whoami),
             Method("wipe", Role.ADMIN, "Only for admins.", Nothing, Echoed, _leak),
@@ -169,7 +171,7 @@ class Toy:
         self.table = table or toy_table(self.doors)
         self.topics = topics or toy_topics()
         self.sessions = build_sessions(foundation, self.auth, self.table, self.topics)
-        add_session_methods(self.table, self.sessions, title="toy", version="0")
+        add_session_methods(self.table, self.sessions, self.topics, title="toy", version="0")
 
     def token(self, role: Role = Role.ADMIN, lifetime_s: float = 3600) -> str:
         return self.tokens.create("someone", role, lifetime_s)

@@ -18,6 +18,7 @@ from agent_core.api.schema.cameras import (
 )
 from agent_core.api.schema.params import DeviceParams, NoParams, rfc3339
 from agent_core.auth.roles import Role
+from agent_core.base.errors import NotFound
 from agent_core.base.models import Camera, CameraEvent, CameraStatus, Control
 from agent_core.controller import CameraDetails, CameraView, Controller
 from agent_core.rpc.table import Caller, Method, Prepared
@@ -174,6 +175,7 @@ def camera_methods(controller: Controller) -> list[Method]:
             DeviceParams,
             CameraStatusForm,
             do.get_camera_status,
+            errors=(NotFound,),
         ),
         Method(
             "get_camera_capabilities",
@@ -182,6 +184,7 @@ def camera_methods(controller: Controller) -> list[Method]:
             DeviceParams,
             CameraCapabilities,
             do.get_camera_capabilities,
+            errors=(NotFound,),
             prompt=True,
         ),
     ]

@@ -1,16 +1,48 @@
 """Methods and topics of the core, collected from the modules by noun."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from pydantic import BaseModel
+
 from agent_core.api.cameras import camera_event_form, camera_methods
 from agent_core.api.placeholders import placeholders
 from agent_core.api.recordings import recording_event_form, recording_methods, recording_update_form
+from agent_core.api.schema.cameras import CameraEventForm
+from agent_core.api.schema.recordings import RecordingEventForm
+from agent_core.api.schema.snapshots import SnapshotForm
+from agent_core.api.schema.system import PluginEventForm, SystemEventForm
 from agent_core.api.snapshots import DownloadUrl, snapshot_form, snapshot_methods
 from agent_core.api.streams import stream_methods
 from agent_core.api.system import plugin_event_form, system_event_form, system_methods
 from agent_core.controller import Controller
 from agent_core.rpc.table import Method
-from agent_core.rpc.topics import EventTopics
+from agent_core.rpc.topics import EventTopics, Render
 
 __all__ = ("core_methods", "core_topics")
+
+
+#: Form and summary of the topics' notifications.
+_EVENTS: Mapping[str, tuple[type[BaseModel], str]] = MappingProxyType(
+    {
+        "camera.connected": (CameraEventForm, "Tell that a camera is connected."),
+        "camera.disconnected": (CameraEventForm, "Tell that a camera is no longer connected."),
+        "camera.status_change": (CameraEventForm, "Tell each change of a camera."),
+        "camera_status_update": (CameraEventForm, "Tell each change of a camera."),
+        "snapshot.taken": (SnapshotForm, "Tell that a snapshot was stored."),
+        "recording.start": (RecordingEventForm, "Tell that a recording has its first picture, or recovers."),
+        "recording.stop": (RecordingEventForm, "Tell that a recording has ended."),
+        "recording.error": (RecordingEventForm, "Tell that a recording does not grow."),
+        "system.health": (SystemEventForm, "Tell a change of the agent's health."),
+        "system.startup": (SystemEventForm, "Tell that every source has reported its cameras."),
+        "system.shutdown": (SystemEventForm, "Tell that the agent ends."),
+        "system_health_update": (SystemEventForm, "Tell a change of the agent's health."),
+        "plugin.quarantined": (
+            PluginEventForm,
+            "Tell that a plugin is not loaded because it froze the agent.",
+        ),
+    }
+)
 
 
 def core_methods(controller: Controller, download_url: DownloadUrl) -> list[Method]:
@@ -32,13 +64,19 @@ def core_methods(controller: Controller, download_url: DownloadUrl) -> list[Meth
 def core_topics(controller: Controller, download_url: DownloadUrl) -> EventTopics:
     """Return the core's topics, each with the function for the parameters of its notifications."""
     topics = EventTopics()
-    for topic in ("camera.connected", "camera.disconnected", "camera.status_change", "camera_status_update"):
-        topics.register(topic, lambda event, at: camera_event_form(controller, event, at))
-    topics.register("snapshot.taken", lambda snapshot, _at: snapshot_form(snapshot, download_url))
-    for topic in ("recording.start", "recording.stop", "recording.error"):
-        topics.register(topic, recording_event_form)
-    topics.register("recording_status_update", recording_update_form)
-    for topic in ("system.health", "system.startup", "system.shutdown", "system_health_update"):
-        topics.register(topic, system_event_form)
-    topics.register("plugin.quarantined", plugin_event_form)
+    renders: Mapping[type[BaseModel], Render] = {
+        CameraEventForm: lambda event, at: camera_event_form(controller, event, at),
+        SnapshotForm: lambda snapshot, _at: snapshot_form(snapshot, download_url),
+        RecordingEventForm: recording_event_form,
+        SystemEventForm: system_event_form,
+        PluginEventForm: plugin_event_form,
+    }
+    for topic, (form, summary) in _EVENTS.items():
+        topics.register(topic, renders[form], form=form, summary=summary)
+    topics.register(
+        "recording_status_update",
+        recording_update_form,
+        form=RecordingEventForm,
+        summary="Tell the new state of a recording.",
+    )
     return topics

@@ -6,7 +6,7 @@ from typing import Any
 
 from agent_core.api.placeholders import CONTRACT_METHODS
 from agent_core.auth.roles import Role
-from agent_core.base.errors import PluginError
+from agent_core.base.errors import AgentError, PluginError
 from agent_core.plugin.abc import RpcMethod, RpcParams, RpcResult
 from agent_core.plugin_host.models import Providers
 from agent_core.rpc.topics import CORE_TOPICS
@@ -68,6 +68,10 @@ def _method_name(plugin: str, method: RpcMethod[Any]) -> str:
     )
 
 
+def _is_error(value: object) -> bool:
+    return isinstance(value, type) and issubclass(value, AgentError)
+
+
 def _check_method(plugin: str, method: RpcMethod[Any]) -> None:
     name = method.name
     if not _is_own(plugin, name) and CONTRACT_METHODS.get(name) != plugin:
@@ -87,6 +91,12 @@ def _check_method(plugin: str, method: RpcMethod[Any]) -> None:
             f"The method {name} of the plugin {plugin} has no summary.",
             reason="no_summary",
             suggestion="Give it the class attribute summary, one sentence.",
+        )
+    errors: object = getattr(method, "errors", None)
+    if not (isinstance(errors, tuple) and all(map(_is_error, errors))):
+        raise PluginError(
+            f"errors of the method {name} of the plugin {plugin} is not a tuple of subclasses of AgentError.",
+            reason="wrong_type",
         )
     for attribute, base in (("Params", RpcParams), ("Result", RpcResult)):
         kind: object = getattr(method, attribute, None)

@@ -8,7 +8,7 @@ from agent_core.api.schema import recordings as wire
 from agent_core.api.schema.params import DeviceParams, ListParams, NameParams
 from agent_core.api.snapshots import DownloadUrl
 from agent_core.auth.roles import Role
-from agent_core.base.errors import InvalidState, StorageFailed, Unsupported
+from agent_core.base.errors import DependencyFailed, InvalidState, NotFound, Unsupported
 from agent_core.controller import Controller
 from agent_core.recordings.models import (
     ListedRecording,
@@ -163,7 +163,7 @@ def recording_methods(controller: Controller, download_url: DownloadUrl) -> list
             wire.StartRecordingParams,
             wire.RecordingStarted,
             do.start_recording,
-            errors=(InvalidState, StorageFailed, Unsupported),
+            errors=(NotFound, InvalidState, Unsupported, DependencyFailed),
         ),
         Method(
             "stop_recording",
@@ -172,7 +172,7 @@ def recording_methods(controller: Controller, download_url: DownloadUrl) -> list
             DeviceParams,
             wire.RecordingStopped,
             do.stop_recording,
-            errors=(InvalidState,),
+            errors=(NotFound, InvalidState, DependencyFailed),
         ),
         Method(
             "list_recordings",
@@ -181,6 +181,7 @@ def recording_methods(controller: Controller, download_url: DownloadUrl) -> list
             ListParams,
             wire.RecordingFileList,
             do.list_recordings,
+            errors=(NotFound, DependencyFailed),
         ),
         Method(
             "get_recording_info",
@@ -189,5 +190,6 @@ def recording_methods(controller: Controller, download_url: DownloadUrl) -> list
             NameParams,
             wire.RecordingInfo,
             do.get_recording_info,
+            errors=(NotFound, DependencyFailed),
         ),
     ]

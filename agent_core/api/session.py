@@ -12,6 +12,7 @@ from agent_core.base.models import CAMERA_ID
 from agent_core.plugin.abc import RpcParams, RpcResult
 from agent_core.rpc.sessions import Sessions
 from agent_core.rpc.table import Caller, Method, MethodTable, Prepared
+from agent_core.rpc.topics import EventTopics
 
 __all__ = ("add_session_methods",)
 
@@ -76,7 +77,9 @@ class SubscriptionStats(RpcResult):
     client_id: str
 
 
-def add_session_methods(table: MethodTable, sessions: Sessions, *, title: str, version: str) -> None:
+def add_session_methods(
+    table: MethodTable, sessions: Sessions, topics: EventTopics, *, title: str, version: str
+) -> None:
     """Add `ping`, `authenticate`, `rpc.discover` and the subscription methods.
 
     `title` and `version` are those of the document of `rpc.discover`, which is created at the first call.
@@ -84,7 +87,7 @@ def add_session_methods(table: MethodTable, sessions: Sessions, *, title: str, v
     for method in (
         _PING,
         _AUTHENTICATE,
-        _discover(table, title, version),
+        _discover(table, topics, title, version),
         _SUBSCRIBE,
         _UNSUBSCRIBE,
         _stats(sessions),
@@ -160,7 +163,7 @@ _UNSUBSCRIBE = Method(
 )
 
 
-def _discover(table: MethodTable, title: str, version: str) -> Method:
+def _discover(table: MethodTable, topics: EventTopics, title: str, version: str) -> Method:
     made: list[Prepared[_Document]] = []
 
     async def discover(_params: NoParams, _caller: Caller) -> Prepared[_Document]:
@@ -168,11 +171,11 @@ def _discover(table: MethodTable, title: str, version: str) -> Method:
         if not made:
             from agent_core.rpc.openrpc import openrpc_document
 
-            document = openrpc_document(table, title=title, version=version)
+            document = openrpc_document(table, topics, title=title, version=version)
             made.append(Prepared(_Document, json.dumps(document, separators=(",", ":"))))
         return made[0]
 
-    summary = "Return the description of all methods as an OpenRPC document."
+    summary = "Return the description of all methods and events as an OpenRPC document."
     return Method("rpc.discover", None, summary, NoParams, _Document, discover, omit_none=False)
 
 

@@ -13,7 +13,7 @@ from agent_core.api.schema.snapshots import (
     TierAttemptForm,
 )
 from agent_core.auth.roles import Role
-from agent_core.base.errors import InvalidState
+from agent_core.base.errors import DependencyFailed, InvalidState, NotFound
 from agent_core.controller import Controller
 from agent_core.rpc.table import Caller, Method
 from agent_core.snapshots.models import Snapshot, SnapshotDetails, SnapshotRequest, StoredFile
@@ -117,7 +117,7 @@ def snapshot_methods(controller: Controller, download_url: DownloadUrl) -> list[
             TakeSnapshotParams,
             SnapshotForm,
             do.take_snapshot,
-            errors=(InvalidState,),
+            errors=(NotFound, InvalidState, DependencyFailed),
         ),
         Method(
             "list_snapshots",
@@ -126,6 +126,7 @@ def snapshot_methods(controller: Controller, download_url: DownloadUrl) -> list[
             ListParams,
             FileList,
             do.list_snapshots,
+            errors=(NotFound, DependencyFailed),
         ),
         Method(
             "get_snapshot_info",
@@ -134,5 +135,6 @@ def snapshot_methods(controller: Controller, download_url: DownloadUrl) -> list[
             NameParams,
             SnapshotInfo,
             do.get_snapshot_info,
+            errors=(NotFound, DependencyFailed),
         ),
     ]

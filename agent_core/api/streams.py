@@ -14,7 +14,7 @@ from agent_core.api.schema.streams import (
     StreamUrlForm,
 )
 from agent_core.auth.roles import Role
-from agent_core.base.errors import InvalidState, Unsupported
+from agent_core.base.errors import DependencyFailed, InvalidState, NotFound, Unsupported
 from agent_core.controller import Controller
 from agent_core.rpc.table import Caller, Method
 from agent_core.streams.models import MODE_REASONS, StreamStatus
@@ -124,7 +124,7 @@ def _hold_methods(do: _Handlers) -> list[Method]:
             DeviceParams,
             StreamStarted,
             do.start_streaming,
-            errors=(Unsupported,),
+            errors=(NotFound, InvalidState, Unsupported, DependencyFailed),
         ),
         Method(
             "stop_streaming",
@@ -133,7 +133,7 @@ def _hold_methods(do: _Handlers) -> list[Method]:
             DeviceParams,
             StreamStopped,
             do.stop_streaming,
-            errors=(InvalidState,),
+            errors=(NotFound, InvalidState),
         ),
     ]
 
@@ -147,7 +147,7 @@ def _status_methods(do: _Handlers) -> list[Method]:
             DeviceParams,
             StreamUrlForm,
             do.get_stream_url,
-            errors=(Unsupported,),
+            errors=(NotFound, InvalidState, Unsupported, DependencyFailed),
         ),
         Method(
             "get_stream_status",
@@ -156,7 +156,7 @@ def _status_methods(do: _Handlers) -> list[Method]:
             DeviceParams,
             StreamStatusForm,
             do.get_stream_status,
-            errors=(Unsupported,),
+            errors=(NotFound, Unsupported, DependencyFailed),
         ),
         Method(
             "get_streams",
@@ -165,7 +165,7 @@ def _status_methods(do: _Handlers) -> list[Method]:
             NoParams,
             list[StreamEntry],
             do.get_streams,
-            errors=(Unsupported,),
+            errors=(Unsupported, DependencyFailed),
         ),
     ]
 

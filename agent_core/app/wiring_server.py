@@ -60,7 +60,7 @@ def build_server(
     table = MethodTable(core_methods(controller, access.links.sign))
     topics = core_topics(controller, access.links.sign)
     sessions = build_sessions(foundation, access.authenticator, table, topics)
-    add_session_methods(table, sessions, title="camera-agent", version=__version__)
+    add_session_methods(table, sessions, topics, title="camera-agent", version=__version__)
     _add_from_plugins(table, topics, providers)
     config = foundation.config
     return RpcServer(

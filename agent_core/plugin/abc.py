@@ -11,6 +11,7 @@ from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 from pydantic import BaseModel, ConfigDict
 
+from agent_core.base.errors import AgentError, DependencyFailed, InvalidState, NotFound, Unsupported
 from agent_core.base.models import Camera, Picture
 from agent_core.plugin.context import CameraReport
 
@@ -197,6 +198,8 @@ class RpcMethod(ABC, Generic[ParamsT]):
     summary: ClassVar[str]
     Params: ClassVar[type[RpcParams]] = RpcParams
     Result: ClassVar[type[RpcResult]] = RpcResult
+    #: Errors that `call` raises, for `rpc.discover`; those of any call, such as InvalidParams, need not be named.
+    errors: ClassVar[tuple[type[AgentError], ...]] = (NotFound, InvalidState, Unsupported, DependencyFailed)
 
     @abstractmethod
     async def call(self, params: ParamsT) -> RpcResult:

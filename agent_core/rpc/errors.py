@@ -28,6 +28,8 @@ __all__ = (
     "WireCode",
     "WireError",
     "code_of",
+    "only_agent_error",
+    "wire_code",
     "wire_error",
     "without_device_paths",
 )
@@ -113,8 +115,8 @@ class WireError:
 
 def wire_error(error: Exception, request_id: str) -> WireError:
     """Return `error` as clients see it; log an unexpected one under `request_id` and hide its text."""
-    known = _only_agent_error(error)
-    code = _code_of(type(known)) if known is not None else None
+    known = only_agent_error(error)
+    code = wire_code(type(known)) if known is not None else None
     if known is None or code is None:
         _LOG.error("unexpected error in a call", exc_info=error, extra={"fields": {"request_id": request_id}})
         return _internal(request_id)
@@ -124,14 +126,15 @@ def wire_error(error: Exception, request_id: str) -> WireError:
 
 def code_of(error: AgentError) -> int:
     """Return the code that clients get for `error`."""
-    return (_code_of(type(error)) or INTERNAL_ERROR).code
+    return (wire_code(type(error)) or INTERNAL_ERROR).code
 
 
-def _code_of(kind: type[AgentError]) -> WireCode | None:
+def wire_code(kind: type[AgentError]) -> WireCode | None:
+    """Return the code of errors of class `kind`; None for one that clients see as an internal error."""
     return next((CODES[each] for each in kind.__mro__ if each in CODES), None)
 
 
-def _only_agent_error(error: BaseException) -> AgentError | None:
+def only_agent_error(error: BaseException) -> AgentError | None:
     """Return the error, or the only one in a group: a handler's task group wraps the error of its child."""
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]

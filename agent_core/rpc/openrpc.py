@@ -1,25 +1,21 @@
 """OpenRPC document, generated from the types that validate calls."""
 
+from collections.abc import Iterable
 from typing import Literal
 
 from pydantic import JsonValue, TypeAdapter
+from pydantic.json_schema import GenerateJsonSchema
 
-from agent_core.base.errors import (
-    AgentError,
-    AuthenticationFailed,
-    InvalidParams,
-    PermissionDenied,
-    RateLimited,
-)
-from agent_core.rpc.errors import CODES, INTERNAL_ERROR, WireCode
+from agent_core.rpc.errors import WireCode
 from agent_core.rpc.table import Method, MethodTable
+from agent_core.rpc.topics import EventTopics, Notification
 
 __all__ = ("OPENRPC_VERSION", "Document", "openrpc_document")
 
 OPENRPC_VERSION = "1.3.2"
 
 Document = dict[str, JsonValue]
-_Part = Literal["params", "result"]
+_Part = Literal["params", "result", "event"]
 _Key = tuple[str, _Part]
 
 
@@ -27,9 +23,20 @@ _PROPERTIES = TypeAdapter(dict[str, JsonValue])
 _NAMES = TypeAdapter(list[str])
 
 
-def openrpc_document(table: MethodTable, *, title: str, version: str) -> Document:
-    """Return the description of all methods in `table`; shared and nested types are in `components`."""
-    schemas, components = _schemas(table)
+class _WithoutTitles(GenerateJsonSchema):
+    """Generator that gives members no titles: a generator of clients would take equal ones for one type."""
+
+    def field_title_should_be_set(self, schema: object) -> bool:
+        return False
+
+
+def openrpc_document(table: MethodTable, topics: EventTopics, *, title: str, version: str) -> Document:
+    """Return the description of all methods in `table` and of the events of `topics`.
+
+    Shared and nested types are in `components`, each under a title that no other has. OpenRPC knows no events: they are in
+    `x-events`, described like methods, with the names of the topic to subscribe to in `x-topics`.
+    """
+    schemas, components = _schemas(table, topics)
     methods: list[JsonValue] = [
         _method(method, schemas[method.name, "params"], schemas[method.name, "result"], components)
         for method in table
@@ -38,34 +45,61 @@ def openrpc_document(table: MethodTable, *, title: str, version: str) -> Documen
         "openrpc": OPENRPC_VERSION,
         "info": {"title": title, "version": version},
         "methods": methods,
+        "x-events": [
+            _event(each, schemas.get((each.method, "event"), {}), components) for each in topics.notifications
+        ],
         "components": {"schemas": components},
     }
 
 
-def _schemas(table: MethodTable) -> tuple[dict[_Key, Document], Document]:
+def _schemas(table: MethodTable, topics: EventTopics) -> tuple[dict[_Key, Document], Document]:
     inputs: list[tuple[_Key, Literal["validation", "serialization"], TypeAdapter[object]]] = []
     for method in table:
         inputs.append(((method.name, "params"), "validation", TypeAdapter(method.Params)))
         inputs.append(((method.name, "result"), "serialization", method.result_type))
-    found, shared = TypeAdapter.json_schemas(inputs, ref_template="#/components/schemas/{model}")
-    return {key: schema for (key, _), schema in found.items()}, shared.get("$defs", {})
+    inputs += [
+        ((each.method, "event"), "serialization", TypeAdapter(each.form))
+        for each in topics.notifications
+        if each.form is not None
+    ]
+    found, shared = TypeAdapter.json_schemas(
+        inputs, ref_template="#/components/schemas/{model}", schema_generator=_WithoutTitles
+    )
+    components = {name: {**schema, "title": name} for name, schema in shared.get("$defs", {}).items()}
+    return {key: schema for (key, _), schema in found.items()}, components
 
 
 def _method(method: Method, params: Document, result: Document, components: Document) -> Document:
-    model = _resolved(params, components)
-    properties = _PROPERTIES.validate_python(model.get("properties", {}))
-    required = _NAMES.validate_python(model.get("required", []))
     return {
         "name": method.name,
         "summary": method.summary,
-        "params": [
-            _descriptor(name, properties[name], required=name in required) for name in method.parameters.names
-        ],
+        "params": _params(params, components, names=method.parameters.names),
         "result": {"name": f"{method.name}_result", "schema": result},
-        "errors": [_error(code) for code in _codes(method)],
+        "errors": [_error(code) for code in method.codes],
         "paramStructure": "either" if method.parameters.takes_positions else "by-name",
         "x-role": str(method.role) if method.role is not None else "none",
     }
+
+
+def _event(notification: Notification, params: Document, components: Document) -> Document:
+    return {
+        "name": notification.method,
+        "summary": notification.summary,
+        "params": _params(params, components),
+        "paramStructure": "by-name",
+        "x-topics": [*notification.topics],
+    }
+
+
+def _params(schema: Document, components: Document, *, names: Iterable[str] | None = None) -> list[JsonValue]:
+    """Return a descriptor of each member of the object `schema`, in the order of `names` or of the schema."""
+    model = _resolved(schema, components)
+    properties = _PROPERTIES.validate_python(model.get("properties", {}))
+    required = _NAMES.validate_python(model.get("required", []))
+    return [
+        _descriptor(name, properties[name], required=name in required)
+        for name in (properties if names is None else names)
+    ]
 
 
 def _descriptor(name: str, schema: JsonValue, *, required: bool) -> Document:
@@ -81,17 +115,6 @@ def _resolved(schema: Document, components: Document) -> Document:
         return schema
     target = components[reference.rpartition("/")[2]]
     return target if isinstance(target, dict) else {}
-
-
-def _codes(method: Method) -> list[WireCode]:
-    """Return the codes of any call, those of protected methods, and the method's own."""
-    always: tuple[type[AgentError], ...] = (InvalidParams, RateLimited)
-    guarded: tuple[type[AgentError], ...] = (AuthenticationFailed, PermissionDenied) if method.role else ()
-    named = [
-        next(CODES[each] for each in kind.__mro__ if each in CODES)
-        for kind in (*always, *guarded, *method.errors)
-    ]
-    return list(dict.fromkeys((*named, INTERNAL_ERROR)))
 
 
 def _error(code: WireCode) -> Document:

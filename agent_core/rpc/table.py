@@ -1,5 +1,6 @@
 """Table of methods, each with its role, types and handler."""
 
+import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,13 +10,29 @@ from pydantic import BaseModel, TypeAdapter
 
 from agent_core.auth.roles import Principal, Role
 from agent_core.base.containment import contained
-from agent_core.base.errors import AgentError, AuthenticationFailed, PluginError
+from agent_core.base.errors import (
+    AgentError,
+    AuthenticationFailed,
+    InvalidParams,
+    PermissionDenied,
+    PluginError,
+    RateLimited,
+)
 from agent_core.plugin.abc import RpcMethod
-from agent_core.rpc.errors import MethodNotFound, without_device_paths
+from agent_core.rpc.errors import (
+    INTERNAL_ERROR,
+    MethodNotFound,
+    WireCode,
+    only_agent_error,
+    wire_code,
+    without_device_paths,
+)
 from agent_core.rpc.params import Parameters, nearest
 from agent_core.rpc.session_state import SessionState
 
 __all__ = ("Caller", "Method", "MethodTable", "Prepared")
+
+_LOG = logging.getLogger("camera_agent.rpc")
 
 ModelT = TypeVar("ModelT")
 
@@ -67,7 +84,8 @@ class Method:
         Result: any type that pydantic can serialize; the handler must return an instance, or `Prepared` of it.
         handler: `async (params, caller) -> result`, cancelled when the connection closes. The caller gets its
             `AgentError`s; any other error is a bug.
-        errors: error classes named in `rpc.discover`, beyond those that any method can raise.
+        errors: error classes that the handler raises, for `rpc.discover`, beyond those that any method can raise. Another
+            one reaches the client all the same, and is logged as a bug.
         omit_none: leave members that are None out of the result.
         provided_by: the plugin that implements the method, if the contract assigns it to one.
         prompt: the handler awaits nothing. The session answers such a call before it reads on, which saves a task
@@ -93,11 +111,31 @@ class Method:
     def result_type(self) -> TypeAdapter[object]:
         return TypeAdapter(self.Result)
 
+    @cached_property
+    def codes(self) -> tuple[WireCode, ...]:
+        """Codes of the errors that a call can end with: those of any call, of a protected method, and its own."""
+        always: tuple[type[AgentError], ...] = (InvalidParams, RateLimited)
+        guarded: tuple[type[AgentError], ...] = (AuthenticationFailed, PermissionDenied) if self.role else ()
+        named = (wire_code(kind) for kind in (*always, *guarded, *self.errors))
+        return tuple(dict.fromkeys((*(code for code in named if code), INTERNAL_ERROR)))
+
     async def call(self, params: Mapping[str, object] | Sequence[object], caller: Caller) -> str:
         """Return the result as JSON. Raises the errors of the check, the parameters and the handler."""
         caller.require(self.role)
-        result = await self.handler(self.parameters.validate(params), caller)
+        checked = self.parameters.validate(params)
+        try:
+            result = await self.handler(checked, caller)
+        except Exception as error:
+            self._log_undeclared(error)
+            raise
         return without_device_paths(self._as_json(result))
+
+    def _log_undeclared(self, error: Exception) -> None:
+        """Log an error whose code `rpc.discover` does not declare: generated clients do not expect it."""
+        known = only_agent_error(error)
+        code = wire_code(type(known)) if known is not None else None
+        if code is not None and code not in self.codes:
+            _LOG.error("%s raised an error that it does not declare: %s (%s)", self.name, code.message, known)
 
     def _as_json(self, result: object) -> str:
         """Return the result as JSON. Raises TypeError or a pydantic error, both bugs, for an undeclared type."""
@@ -201,5 +239,6 @@ def _plugin_row(plugin: str, method: RpcMethod[Any]) -> Method:
         method.Params,
         method.Result,
         answer,
+        errors=tuple(method.errors),
         provided_by=plugin,
     )

@@ -24,6 +24,8 @@ __all__ = (
     "AuthExpired",
     "EventTopics",
     "EventsDropped",
+    "Notification",
+    "Render",
     "Subscriptions",
     "Topic",
 )
@@ -35,6 +37,23 @@ _WORD = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
 EventParams = BaseModel | Mapping[str, object]
 #: Returns the parameters for an event's payload and its time of publication.
 Render = Callable[[Any, datetime], EventParams]
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """Notification as `rpc.discover` describes it.
+
+    Attributes:
+        method: its method.
+        topics: names of the topic that clients subscribe to; empty if every connection with a subscription gets it.
+        summary: one sentence.
+        form: type of its parameters; None if a plugin decides about them.
+    """
+
+    method: str
+    topics: tuple[str, ...]
+    summary: str
+    form: type[BaseModel] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +102,15 @@ class AuthExpired(BaseModel):
     details: str = "The credentials have expired; events and calls stop until authenticate is called again."
 
 
+#: Notifications that need no subscription to a topic of their own.
+_OF_CONNECTIONS = (
+    Notification(
+        "system.events_dropped", (), "Tell how many events this connection has lost.", EventsDropped
+    ),
+    Notification("system.auth_expired", (), "Tell that the credentials have expired.", AuthExpired),
+)
+
+
 class EventTopics:
     """Registry of topics, with the function that renders each topic's parameters.
 
@@ -98,6 +126,7 @@ class EventTopics:
         }
         self._fed = _by_source(topics)
         self._renders: dict[str, Render] = {}
+        self._described: dict[str, Notification] = {}
         #: Texts by topic, kept while a session's queue holds the event; None is a failure already logged.
         self._texts: WeakKeyDictionary[Event, dict[str, str | None]] = WeakKeyDictionary()
 
@@ -106,8 +135,16 @@ class EventTopics:
         """All names that `subscribe_events` accepts, aliases included."""
         return (*self._topics, *self._aliases)
 
-    def register(self, topic: str, render: Render) -> None:
+    def register(
+        self, topic: str, render: Render, *, form: type[BaseModel] | None = None, summary: str = ""
+    ) -> None:
         """Set the function for the parameters of `topic`; without one its events are logged as a bug and dropped.
+
+        Args:
+            topic: the topic's own name.
+            render: makes the parameters.
+            form: the type that `render` returns, for `rpc.discover`.
+            summary: what the topic tells, one sentence for `rpc.discover`.
 
         Raises:
             ValueError: the topic does not exist.
@@ -115,6 +152,13 @@ class EventTopics:
         if topic not in self._topics:
             raise ValueError(f"unknown topic {topic}")
         self._renders[topic] = render
+        method = self._topics[topic].method
+        self._described[topic] = Notification(method, self.names_of(topic), summary, form)
+
+    @property
+    def notifications(self) -> tuple[Notification, ...]:
+        """All notifications that a connection may receive, those about the connection itself included."""
+        return (*self._described.values(), *_OF_CONNECTIONS)
 
     def add_plugin_topic(self, plugin: str, topic: str) -> None:
         """Let clients subscribe to `<plugin>.<word>`; the payload's own fields are the parameters.
@@ -131,7 +175,7 @@ class EventTopics:
             )
         self._topics[topic] = _same(topic)
         self._fed = _by_source(self._topics.values())
-        self._renders[topic] = _own_fields
+        self.register(topic, _own_fields, summary=f"Tell what the plugin {plugin} has published.")
 
     def check(self, names: Sequence[str]) -> None:
         """Check that every one of `names` is a topic or another name of one.

@@ -42,6 +42,8 @@ class Twice:
         ((method(summary=...),), "no_summary"),
         ((method(Params=dict),), "wrong_type"),
         ((method(Result=None),), "wrong_type"),
+        ((method(errors=PluginError),), "wrong_type"),
+        ((method(errors=(ValueError,)),), "wrong_type"),
     ],
 )
 def test_a_method_that_cannot_be_added(methods: tuple[RpcMethod[Any], ...], reason: str) -> None:

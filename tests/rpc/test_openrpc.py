@@ -45,7 +45,7 @@ class Paint(RpcMethod[PaintParams]):
 @pytest.fixture
 def document(toy: "Toy") -> Any:
     toy.table.add_plugin_methods("painter", [Paint()])
-    return json.loads(json.dumps(openrpc_document(toy.table, title="toy", version="1.2.3")))
+    return json.loads(json.dumps(openrpc_document(toy.table, toy.topics, title="toy", version="1.2.3")))
 
 
 def references(value: Any) -> Iterator[str]:
@@ -60,7 +60,7 @@ def references(value: Any) -> Iterator[str]:
 
 
 def test_the_head(document: Any) -> None:
-    assert set(document) == {"openrpc", "info", "methods", "components"}
+    assert set(document) == {"openrpc", "info", "methods", "x-events", "components"}
     assert document["openrpc"].startswith("1.3.")
     assert document["info"] == {"title": "toy", "version": "1.2.3"}
 

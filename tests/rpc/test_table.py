@@ -2,7 +2,14 @@ from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
-from agent_core.base.errors import PluginError
+from agent_core.base.errors import (
+    AgentError,
+    DependencyFailed,
+    FfmpegFailed,
+    NotFound,
+    PluginError,
+    RateLimited,
+)
 from agent_core.plugin.abc import RpcMethod, RpcParams, RpcResult
 
 if TYPE_CHECKING:
@@ -38,6 +45,41 @@ class Clash(Plugged):
 
 class BadRole(Plugged):
     role: ClassVar[str] = "root"
+
+
+class Failing(Plugged):
+    """Fails with `error`."""
+
+    errors: ClassVar[tuple[type[AgentError], ...]] = (DependencyFailed,)
+
+    def __init__(self, error: AgentError) -> None:
+        self.error = error
+
+    async def call(self, params: RpcParams) -> RpcResult:
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "logged"),
+    [
+        (FfmpegFailed("No."), []),
+        (RateLimited("No.", retry_after_ms=1), []),  # any call may be
+        (PluginError("No."), []),  # an internal error for clients
+        (
+            NotFound("No.", resource="word", id="x"),
+            ["external_discovery.say raised an error that it does not declare: Not found (No.)"],
+        ),
+    ],
+)
+async def test_an_error_that_is_not_declared_is_logged_as_a_bug(
+    toy: "Toy", undeclared: list[str], error: AgentError, logged: list[str]
+) -> None:
+    toy.table.add_plugin_methods("external_discovery", [Failing(error)])
+    async with toy.peer() as peer:
+        await peer.call("authenticate", auth_token=toy.token())
+        assert (await peer.error("external_discovery.say"))["code"] <= -32010
+    assert undeclared == logged
+    undeclared.clear()
 
 
 async def test_a_plugins_methods_answer_like_the_cores(toy: "Toy") -> None:

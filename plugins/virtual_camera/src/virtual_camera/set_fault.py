@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from agent_core.plugin import CameraDirectory, NotFound, RpcMethod, RpcParams, RpcResult
+from agent_core.plugin import AgentError, CameraDirectory, NotFound, RpcMethod, RpcParams, RpcResult
 from virtual_camera.camera import SOURCE, VirtualCamera
 
 __all__ = ("SetFault", "SetFaultParams", "SetFaultResult")
@@ -37,6 +37,7 @@ class SetFault(RpcMethod[SetFaultParams]):
     summary = "Make a virtual camera stall, send damaged frames or vanish, or end such a fault."
     Params: ClassVar[type[RpcParams]] = SetFaultParams
     Result: ClassVar[type[RpcResult]] = SetFaultResult
+    errors: ClassVar[tuple[type[AgentError], ...]] = (NotFound,)
 
     def __init__(self, cameras: Sequence[VirtualCamera], directory: CameraDirectory) -> None:
         self._cameras = tuple(cameras)
