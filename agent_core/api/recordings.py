@@ -151,14 +151,11 @@ def _stopped(stopped: Stopped) -> wire.RecordingStopped:
     )
 
 
-def recording_methods(controller: Controller, download_url: DownloadUrl) -> list[Method]:
-    """Return the rows of the method table."""
-    do = _Handlers(controller, download_url)
-    viewer, operator = Role.VIEWER, Role.OPERATOR
+def _control_methods(do: _Handlers) -> list[Method]:
     return [
         Method(
             "start_recording",
-            operator,
+            Role.OPERATOR,
             "Start recording a camera.",
             wire.StartRecordingParams,
             wire.RecordingStarted,
@@ -167,16 +164,21 @@ def recording_methods(controller: Controller, download_url: DownloadUrl) -> list
         ),
         Method(
             "stop_recording",
-            operator,
+            Role.OPERATOR,
             "Stop recording a camera.",
             DeviceParams,
             wire.RecordingStopped,
             do.stop_recording,
             errors=(NotFound, InvalidState, DependencyFailed),
         ),
+    ]
+
+
+def _file_methods(do: _Handlers) -> list[Method]:
+    return [
         Method(
             "list_recordings",
-            viewer,
+            Role.VIEWER,
             "List the stored recordings, newest first.",
             ListParams,
             wire.RecordingFileList,
@@ -185,7 +187,7 @@ def recording_methods(controller: Controller, download_url: DownloadUrl) -> list
         ),
         Method(
             "get_recording_info",
-            viewer,
+            Role.VIEWER,
             "Return one stored recording with its segments.",
             NameParams,
             wire.RecordingInfo,
@@ -193,3 +195,9 @@ def recording_methods(controller: Controller, download_url: DownloadUrl) -> list
             errors=(NotFound, DependencyFailed),
         ),
     ]
+
+
+def recording_methods(controller: Controller, download_url: DownloadUrl) -> list[Method]:
+    """Return the rows of the method table."""
+    do = _Handlers(controller, download_url)
+    return [*_control_methods(do), *_file_methods(do)]
