@@ -65,7 +65,9 @@ def _schemas(table: MethodTable, topics: EventTopics) -> tuple[dict[_Key, Docume
     found, shared = TypeAdapter.json_schemas(
         inputs, ref_template="#/components/schemas/{model}", schema_generator=_WithoutTitles
     )
-    components: Document = {name: {**schema, "title": name} for name, schema in shared.get("$defs", {}).items()}
+    components: Document = {
+        name: {**schema, "title": name} for name, schema in shared.get("$defs", {}).items()
+    }
     return {key: schema for (key, _), schema in found.items()}, components
 
 
