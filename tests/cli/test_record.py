@@ -16,7 +16,7 @@ from anyio.abc import Process
 from agent_core.api.schema.params import DeviceParams, ListParams, NameParams, NoParams
 from agent_core.api.schema.recordings import StartRecordingParams
 from agent_core.auth.roles import Role
-from agent_core.base.errors import AgentError, CaptureFailed, InvalidState, NotFound
+from agent_core.base.errors import AgentError, CaptureFailed, DependencyFailed, InvalidState, NotFound
 from agent_core.base.models import CameraId
 from agent_core.cli.output import Progress
 from agent_core.media.fmp4 import segment_duration_s
@@ -107,7 +107,9 @@ def recording(announced: "ToyAgent") -> Recording:
         ("get_recording_info", NameParams, made.info),
     ]
     for name, params, handler in rows:
-        announced.table.add(Method(name, Role.OPERATOR, name, params, Any, handler))
+        announced.table.add(
+            Method(name, Role.OPERATOR, name, params, Any, handler, errors=(InvalidState, DependencyFailed))
+        )
     return made
 
 
@@ -415,7 +417,9 @@ async def test_streams_have_their_addresses(announced: "ToyAgent", cli: "Cli") -
     async def every(_params: object, _caller: object) -> object:
         return [live, other]
 
-    announced.table.add(Method("get_stream_url", Role.VIEWER, "url", DeviceParams, Any, offer))
+    announced.table.add(
+        Method("get_stream_url", Role.VIEWER, "url", DeviceParams, Any, offer, errors=(DependencyFailed,))
+    )
     announced.table.add(Method("get_streams", Role.VIEWER, "all", NoParams, Any, every))
     for camera in announced.cameras:
         camera["stream_url"] = f"rtsp://127.0.0.1:8554/{camera['device']}"
