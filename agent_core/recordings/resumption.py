@@ -58,12 +58,12 @@ class Resumption:
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Find the unfinished recordings and try each until it continues or is closed; return when all are done."""
-        known = await self._all()
+        known = await self._all(logging.ERROR)
         task_status.started()
         pauses = GrowingPauses(FIRST_PAUSE_S, LONGEST_PAUSE_S)
         while known is None:  # the disk may not be there yet
             await self._pause(pauses)
-            known = await self._all()
+            known = await self._all(logging.DEBUG)
         seen: set[str] = set()
         async with anyio.create_task_group() as tg:
             for stored in known:  # newest first
@@ -79,12 +79,12 @@ class Resumption:
                     tg.start_soon(self._correct_path, note.camera)
                 seen.add(note.camera)
 
-    async def _all(self) -> list[StoredRecording] | None:
-        """Return all recordings, newest first; None if they cannot be read."""
+    async def _all(self, level: int) -> list[StoredRecording] | None:
+        """Return all recordings, newest first; None if they cannot be read, which is logged at `level`."""
         try:
             return await self._store.all()
         except AgentError as error:
-            _log.warning("%s %s", error.details, error.suggestion)
+            _log.log(level, "%s %s", error.details, error.suggestion)
             return None
 
     def _is_under_way(self, stored: StoredRecording) -> bool:
