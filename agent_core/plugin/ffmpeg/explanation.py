@@ -60,7 +60,8 @@ _EXPLANATIONS = (
         "Look at the log of the stream's server.",
     ),
     _Explanation(
-        r"timed out|Connection timeout",
+        # "Read error" is the Matroska reader's message about a silent frame socket.
+        r"timed out|Connection timeout|Read error at pos",
         "timed_out",
         "The source did not answer in time.",
         "Check the network and the load of the camera.",

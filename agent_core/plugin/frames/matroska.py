@@ -6,7 +6,7 @@ segment has an unknown size because a live stream has no end. A reader may start
 
 from agent_core.plugin.frames.timeline import Timeline
 
-__all__ = ("MatroskaWriter",)
+__all__ = ("START", "MatroskaWriter")
 
 _EBML, _SEGMENT, _INFO, _TRACKS, _CLUSTER = 0x1A45DFA3, 0x18538067, 0x1549A966, 0x1654AE6B, 0x1F43B675
 _EBML_VERSION, _EBML_READ_VERSION, _EBML_MAX_ID_LENGTH, _EBML_MAX_SIZE_LENGTH = 0x4286, 0x42F7, 0x42F2, 0x42F3
@@ -26,17 +26,25 @@ _BLOCK_START = b"\x81\x00\x00\x80"
 
 
 class MatroskaWriter:
-    """Writer of one stream. `header` comes first, then each frame as `before_frame` and its JPEG.
+    """Writer of one stream: `START`, then `track` once, then each frame as `before_frame` and its JPEG.
 
     Args:
-        width: width of all frames in pixels.
-        height: height of all frames in pixels.
         fps: nominal frames per second. The frames' own times may differ; an encoder plans with this rate.
     """
 
-    def __init__(self, width: int, height: int, *, fps: float) -> None:
-        self.header = _header(width, height, round(1e9 / fps))
+    def __init__(self, fps: float) -> None:
+        self._frame_ns = round(1e9 / fps)
         self._timeline = Timeline(fps)
+
+    def track(self, width: int, height: int) -> bytes:
+        """Return the description of the track, whose frames all have this size in pixels."""
+        entry = (
+            *(_number(_TRACK_NUMBER, 1), _number(_TRACK_UID, 1), _number(_TRACK_TYPE, _TRACK_TYPE_VIDEO)),
+            *(_number(_FLAG_LACING, 0), _element(_CODEC_ID, b"V_MJPEG")),
+            _number(_DEFAULT_DURATION, self._frame_ns),
+            _element(_VIDEO, _number(_PIXEL_WIDTH, width), _number(_PIXEL_HEIGHT, height)),
+        )
+        return _element(_TRACKS, _element(_TRACK_ENTRY, *entry))
 
     def before_frame(self, size_bytes: int, captured_s: float) -> bytes:
         """Return what precedes a JPEG of `size_bytes`, exposed at `captured_s` (monotonic)."""
@@ -63,7 +71,7 @@ def _bytes(number: int) -> bytes:
     return number.to_bytes(max(1, (number.bit_length() + 7) // 8), "big")
 
 
-def _header(width: int, height: int, frame_ns: int) -> bytes:
+def _beginning() -> bytes:
     versions = (
         *(_number(_EBML_VERSION, 1), _number(_EBML_READ_VERSION, 1)),
         *(_number(_EBML_MAX_ID_LENGTH, 4), _number(_EBML_MAX_SIZE_LENGTH, 8)),
@@ -74,11 +82,9 @@ def _header(width: int, height: int, frame_ns: int) -> bytes:
         _number(_TIMESTAMP_SCALE, _MICROSECOND_NS),
         *(_element(_MUXING_APP, _APPLICATION), _element(_WRITING_APP, _APPLICATION)),
     )
-    track = (
-        *(_number(_TRACK_NUMBER, 1), _number(_TRACK_UID, 1), _number(_TRACK_TYPE, _TRACK_TYPE_VIDEO)),
-        *(_number(_FLAG_LACING, 0), _element(_CODEC_ID, b"V_MJPEG"), _number(_DEFAULT_DURATION, frame_ns)),
-        _element(_VIDEO, _number(_PIXEL_WIDTH, width), _number(_PIXEL_HEIGHT, height)),
-    )
-    segment = _bytes(_SEGMENT) + _UNKNOWN_SIZE
-    tracks = _element(_TRACKS, _element(_TRACK_ENTRY, *track))
-    return _element(_EBML, *versions) + segment + _element(_INFO, *info) + tracks
+    return _element(_EBML, *versions) + _bytes(_SEGMENT) + _UNKNOWN_SIZE + _element(_INFO, *info)
+
+
+#: Beginning of every stream. A reader that has it waits longer for the rest: without it, FFmpeg 9 gives up at its first
+#: time-out, which a camera that has just been started may need.
+START = _beginning()

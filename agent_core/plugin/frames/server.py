@@ -17,7 +17,7 @@ from agent_core.base.listening import accept_clients
 from agent_core.base.socket_place import SocketPlace
 from agent_core.base.waiting import first_of
 from agent_core.plugin.frames.broker import FrameBroker
-from agent_core.plugin.frames.matroska import MatroskaWriter
+from agent_core.plugin.frames.matroska import START, MatroskaWriter
 
 __all__ = ("FrameServer",)
 
@@ -110,10 +110,12 @@ class FrameServer:
 
     async def _send_frames(self, client: socket.socket) -> None:
         with self._broker.demand(), suppress(CaptureFailed, OSError):
-            frame = await self._broker.fresh(self._clock.monotonic_s())
+            connected_s = self._clock.monotonic_s()
+            await _send_all(client, START)
+            frame = await self._broker.fresh(connected_s)
             width, height = frame.width, frame.height
-            stream = MatroskaWriter(width, height, fps=self._fps)
-            await _send_all(client, stream.header)
+            stream = MatroskaWriter(self._fps)
+            await _send_all(client, stream.track(width, height))
             while (frame.width, frame.height) == (width, height):
                 await _send_all(client, stream.before_frame(len(frame.data), frame.captured_s))
                 await _send_all(client, frame.data)

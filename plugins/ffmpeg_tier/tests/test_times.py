@@ -123,6 +123,15 @@ async def test_each_frame_is_published_at_once_with_its_own_time(
     stream.assert_exact()
 
 
+async def test_a_camera_that_is_slow_to_start_is_waited_for(program: str, tmp_path: Path) -> None:
+    """FFmpeg 9 leaves at its first time-out, here a sixth of a second, if it has not got the stream's beginning."""
+    async with published(program, tmp_path, 30, network_timeout_s=0.5) as stream:
+        await anyio.sleep(1)
+        for interval_s in intervals(30, 3):
+            await stream.shoot(interval_s)
+    stream.assert_exact()
+
+
 @pytest.mark.parametrize("server_fps", [True, False])
 async def test_an_uneven_rate_keeps_its_times(program: str, tmp_path: Path, server_fps: bool) -> None:
     async with published(program, tmp_path, 30, server_fps=server_fps) as stream:
