@@ -140,8 +140,25 @@ async def test_a_wall_clock_that_is_set_back_and_forth_stops_no_frame(program: s
     assert [mark.counter for mark in marks] == list(range(1, 41))
     behind = [mark.drawn_at < before - timedelta(minutes=50) for mark in marks]
     assert [key for key, _ in groupby(behind)] == [False, True, False]
-    assert {captured_s for _, captured_s in frames[10:25]} == {None}  # no time of drawing is known then
-    assert frames[-1][1] is not None
+    assert None not in {captured_s for _, captured_s in frames[:10]}
+    assert {captured_s for _, captured_s in frames[10:]} == {None}
+
+
+async def test_a_time_from_before_the_clock_was_set_back_is_never_taken_for_a_time_of_drawing(
+    program: str, tmp_path: Path
+) -> None:
+    """Even if only FFmpeg has a new clock: a time that stood still would stop the stream."""
+    ffmpegs = ProgramWallClock(tmp_path)
+    camera = SMALL.model_copy(update={"fps": 20.0})
+    producer = PictureProducer(camera, Faults(), program=ffmpegs.wrapped(program), clock=SystemClock())
+    before = datetime.now(UTC)
+    frames = await stream(producer, 30, lambda number: ffmpegs.set(-3600) if number == 10 else None)
+    marks = [burnt_in.read(data) for data, _ in frames]
+    behind = [mark.drawn_at < before - timedelta(minutes=50) for mark in marks]
+    assert behind[-1]
+    assert {captured_s for (_, captured_s), is_behind in zip(frames, behind, strict=True) if is_behind} == {
+        None
+    }
 
 
 async def test_a_missing_ffmpeg_is_an_error_with_a_suggestion() -> None:

@@ -12,9 +12,12 @@ _IMAGES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 #: one millisecond. The container rounds to the nearest millisecond; half a millisecond is subtracted, so that it never
 #: gives a time later than the true one. The 3 avoids ties in rounding, so that strip and container always agree.
 _DRAWN_NOW = "settb=1/1000000,setpts=floor((time(0)*1000000-500)/10)*10+3"
-#: Times after the drawing. An encoder ends at a time that is not later than the last one, so after the wall clock was
-#: set back, the frame's own time only creeps, by a millisecond per frame, until the clock has caught up with it.
-_NEVER_BACK = "setpts='if(isnan(PREV_OUTPTS)+gt(PTS,PREV_OUTPTS),PTS,PREV_OUTPTS+1000)'"
+#: Times after the drawing. An encoder ends at a time that is not later than the last one. After the wall clock was set
+#: back by more than a second, a frame's time is a day ahead, which cannot be mistaken for a time of drawing.
+_NEVER_BACK = (
+    "setpts='if(isnan(PREV_OUTPTS)+gt(PTS,PREV_OUTPTS),PTS,"
+    "max(PREV_OUTPTS+1000,PTS+86400000000*gt(PREV_OUTPTS-PTS,1000000)))'"
+)
 
 
 def _input(camera: CameraSettings) -> tuple[str, ...]:
