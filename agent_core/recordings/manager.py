@@ -380,7 +380,7 @@ class RecordingManager:
             self._publish("recording.start", active, RECOVERED)
         active.decided.set()
         fields = {"camera": active.note.camera, "recording": active.note.id}
-        _log.info("the recording is %s", state.value.lower(), extra={"fields": fields})
+        _log.info("state of the recording: %s", state.value.lower(), extra={"fields": fields})
 
     async def _why(self, camera: CameraId) -> AgentError:
         _, problem = self._streams.state(camera)

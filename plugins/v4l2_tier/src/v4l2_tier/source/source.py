@@ -75,9 +75,9 @@ def open_watcher(kind: HotplugKind, clock: Clock) -> "HotplugWatcher":
             watcher = opened()
         except (OSError, ImportError) as error:
             level = logging.INFO if kind == "auto" else logging.WARNING
-            _log.log(level, "cannot watch for devices by %s: %s", name, error)
+            _log.log(level, "cannot watch for devices by %s events: %s", name, error)
         else:
-            _log.info("watching for devices by %s", name)
+            _log.info("watching for devices by %s events", name)
             return watcher
     _log.info("watching for devices by polling")
     return PollWatcher(clock)
