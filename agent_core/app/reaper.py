@@ -21,7 +21,7 @@ __all__ = ("reap_orphans",)
 _log = logging.getLogger("camera_agent.processes")
 
 _PROC = Path("/proc")
-#: Time in which those who started a child collect its exit status. asyncio does so in the next turn of the event loop.
+#: Time in which the code that started a child collects its exit status. asyncio does so in the next turn of the event loop.
 PATIENCE_S = 2.0
 
 

@@ -36,7 +36,7 @@ class VolumeRecord(BaseModel):
     def may_be_replaced(self, mount_point: str) -> bool:
         """Return True if an unknown volume at the root, now below `mount_point`, may be used instead.
 
-        That is so where no disk can be missing: the folder was emptied, or a disk was mounted where none was.
+        True where no disk can be missing: the folder was emptied, or a disk was mounted where none was.
         """
         if mount_point == self.mount_point:
             return not self.is_separate

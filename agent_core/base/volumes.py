@@ -1,7 +1,7 @@
 """Volumes: folders of stored files that may be on a disk of their own, and the proof that this disk is there.
 
-A folder below a mount point is also there while its disk is not: what is written then lands on the disk below, where
-it is never listed or deleted, and disappears once the disk is mounted again. So a volume has a UUID in a file in its
+The folder that is a mount point exists even while its disk is not mounted. Files written then land on the disk below,
+where they are never listed or deleted, and disappear once the disk is mounted again. So a volume has a UUID in a file in its
 root. Device numbers change when a disk is connected again, and an open descriptor would keep it from being unmounted.
 """
 

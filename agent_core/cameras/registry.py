@@ -140,7 +140,7 @@ class CameraRegistry:
         return identity
 
     def _doubt_serial_of(self, camera: Camera) -> None:
-        """Mark all connected cameras with this serial number as ambiguous: it never told them apart."""
+        """Mark all connected cameras with this serial number as ambiguous: it does not distinguish them."""
         serial, source = camera.detected.fingerprint.serial, camera.detected.fingerprint.source
         if serial is None or not camera.ambiguous:
             return

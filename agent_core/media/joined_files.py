@@ -70,7 +70,7 @@ def _read(opened: OpenedFile) -> Layout | None:
 
 
 def _first(opened: OpenedFile, kind: bytes, at: int) -> tuple[int, bytes, int]:
-    """Return the start, payload and end of the first box of that kind from `at` on; another box is at `at`."""
+    """Return the start, payload and end of the first box of `kind`; `at` is the start of a box of any kind."""
     while (box := _header_at(opened, at)).kind != kind:
         at += box.size
     if box.size > INDEX_LIMIT_BYTES:
@@ -224,7 +224,7 @@ class _PieceReader:
         return bytes(data)
 
     def _edit(self, box: Header, at: int, data: bytearray) -> None:
-        """Put what the joined file has instead of `box` into `data`, which was read at `at`."""
+        """Replace the part of `box` in `data`, which was read at `at`, by the bytes of the joined file."""
         if box.kind == b"moof" and box.size > INDEX_LIMIT_BYTES:
             raise Damaged
         read_bytes = box.size if box.kind == b"moof" else box.header_size

@@ -62,7 +62,7 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """Change of a part: what is added to decode times, by track, to sequence numbers, and to offsets in the file."""
+    """Change of a part: summands for decode times, by track, for sequence numbers and for offsets in the file."""
 
     ticks: dict[int, int]
     sequence: int
@@ -144,9 +144,9 @@ def _described(moov: bytes) -> Iterator[bytes]:
 
 
 def _with_duration(head: bytes, duration_s: Fraction) -> bytes:
-    """Return `head` with this duration, which its writer knew for the first file only.
+    """Return `head` with the duration of the joined file in place of the first file's.
 
-    A duration of 0 in a box other than `mvhd` says that the fragments tell, and stays.
+    A duration of 0 in a box other than `mvhd` stays: it means that the fragments have the durations.
     """
     data = bytearray(head)
     timescale = 0

@@ -1,8 +1,9 @@
 """Trust in the wall clock: recordings are deleted by age only while their ages are certain.
 
-Hosts without a battery start with any time, and a wrong time would make every recording old at once. The clock is trusted
-while it agrees with the time since boot (CLOCK_BOOTTIME), and after a restart of the host while the host was not off
-for too long by it. One that disagrees is doubted until it has been steady for `STEADY_S`.
+A host whose clock has no battery may start with any time, and a wrong time could make every recording look old. While the
+host runs, the clock is trusted if it agrees with the time since boot (CLOCK_BOOTTIME). After a restart of the host, it is
+trusted if the time that the host was off, according to it, is not too long. Otherwise the clock is doubted until it
+has run for `STEADY_S` without a step.
 """
 
 import logging

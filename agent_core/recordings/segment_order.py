@@ -56,8 +56,8 @@ def in_order(
 
     Args:
         found: the files of one recording.
-        seen: names in the order in which they appeared, although their times differ: after its predecessor in `seen`
-            a file comes even if its own time is earlier. From `with_new`.
+        seen: names in the order in which they appeared, from `with_new`. A file follows its predecessor in `seen`
+            even if its own time is earlier.
         times: reads a file; called only if names without a zone and times of modification do not show the same order.
     """
     files = sorted(found, key=lambda each: each.name)
@@ -86,7 +86,7 @@ def _starts_s(files: Sequence[Segment], times: Callable[[Segment], MediaTimes]) 
         by_name = sorted(timed, key=lambda each: starts[each.name])
         if any(one.modified_at >= other.modified_at for one, other in pairwise(by_name)):
             zoneless = [each for each in timed if not named[each.name].has_zone]
-            starts |= _told_by_files(zoneless, named, times)
+            starts |= _starts_from_files(zoneless, named, times)
     return starts
 
 
@@ -116,12 +116,12 @@ def _zone(text: str | None) -> timezone | None:
     return timezone(-offset if text[0] == "-" else offset)
 
 
-def _told_by_files(
+def _starts_from_files(
     files: Sequence[Segment], named: Mapping[str, _Start], times: Callable[[Segment], MediaTimes]
 ) -> dict[str, float]:
-    """Return the starts that the files tell, by name: some have it inside, others end when they were last written.
+    """Return the starts by name: from the content, or from the time of modification less the duration.
 
-    The time of modification counts only if it makes sense for each file: a copied file has another one.
+    Times of modification count only if they are plausible for each file: that of a copied file may be any time.
     """
     starts: dict[str, float] = {}
     offsets: dict[str, int] = {}
@@ -151,8 +151,8 @@ def with_new(
         now: the names at this look, in the order that `in_order` gives.
 
     Returns:
-        The new `seen`, and `now` in its order. A new file that does not come last by its time was made after the clock
-        was set back: it is the newest all the same.
+        The new `seen`, and `now` in its order. A new file whose time is not the latest was made after the clock was set
+        back; it counts as the newest nevertheless.
     """
     present = set(now)
     remaining = [name for name in before if name in present]

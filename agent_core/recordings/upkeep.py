@@ -60,7 +60,7 @@ def _complete(store: RecordingStore, note: RecordingNote) -> None:
 async def withhold(
     store: RecordingStore, paths: CameraPaths, active: Active, conf: PathConf, fault: AgentError | None
 ) -> None:
-    """Let a media server that would make a missing folder itself record, by `conf`, only while the disk is there."""
+    """With a media server that makes missing folders itself, apply `conf` only while the disk is there."""
     is_gone = fault is not None and fault.reason in _GONE
     if store.is_guarded or is_gone is active.is_withheld:
         return

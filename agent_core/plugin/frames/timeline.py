@@ -10,9 +10,9 @@ class Timeline:
     """Increasing times of one stream's frames. A frame's time is its capture time, as long as these increase.
 
     If a capture time is not after the last time, the frame comes right after the last one. If it is earlier by a frame
-    interval or more, the source has changed its idea of time, and the stream goes on in the new pace, one interval
-    after the last frame: a stream whose times stood still would stop players and recordings. When capture times have
-    overtaken the stream, they count again.
+    interval or more, the source has begun to measure time differently. The stream then continues one interval after the last
+    frame, at the pace of the new times: a stream whose times stood still would stop players and recordings. Capture
+    times count again once they are later than those of the stream.
     """
 
     def __init__(self, fps: float) -> None:
