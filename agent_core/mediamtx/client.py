@@ -229,6 +229,10 @@ class MediaServerClient:
             return await self._ask(method, path, body)
 
     async def _ask(self, method: str, path: str, body: object) -> httpx.Response:
+        if (
+            self._http.is_closed
+        ):  # the agent ends: a task may get its last answer and call again before it is cancelled
+            raise MediaServerUnavailable("The agent is ending.", reason="connection_lost")
         try:
             with anyio.fail_after(self._timeout_s):
                 response = await self._send(method, path, body)

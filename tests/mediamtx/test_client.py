@@ -412,3 +412,11 @@ async def test_addresses_are_used_as_they_are_meant(url: str, asked: str) -> Non
         await client.info()
     assert [str(request.url) for request in seen] == [asked]
     assert ("Authorization" in seen[0].headers) is ("u:p" in url)
+
+
+async def test_a_call_after_the_end_fails_as_others_do() -> None:
+    """At the agent's end a task may call once more before its cancellation reaches it."""
+    async with MediaServerClient("http://127.0.0.1:9") as client:
+        pass
+    with pytest.raises(MediaServerUnavailable):
+        await client.info()
