@@ -21,7 +21,7 @@ from agent_core.auth.roles import Role
 from agent_core.base.errors import NotFound
 from agent_core.base.models import Camera, CameraEvent, CameraStatus, Control
 from agent_core.controller import CameraDetails, CameraView, Controller
-from agent_core.rpc.table import Caller, Method, Prepared
+from agent_core.rpc.table import Caller, Method, SerializedResult
 
 __all__ = ("CameraListText", "camera_event_form", "camera_form", "camera_methods")
 
@@ -122,12 +122,12 @@ class CameraListText:
         self._basis: Sequence[CameraView] | None = None
         self._start = ""
 
-    def at(self, now: datetime, cameras: Sequence[CameraView]) -> Prepared[CameraList]:
+    def at(self, now: datetime, cameras: Sequence[CameraView]) -> SerializedResult[CameraList]:
         """Return the list of `cameras` with the timestamp `now`."""
         if cameras != self._basis:
             self._start = _without_time(now, cameras).removesuffix("}")
             self._basis = cameras
-        return Prepared(CameraList, f'{self._start},"timestamp":"{rfc3339(now)}"}}')
+        return SerializedResult(CameraList, f'{self._start},"timestamp":"{rfc3339(now)}"}}')
 
 
 def _without_time(now: datetime, cameras: Sequence[CameraView]) -> str:
@@ -145,7 +145,7 @@ class _Handlers:
     controller: Controller
     list_text: CameraListText
 
-    async def get_camera_list(self, params: NoParams, caller: Caller) -> Prepared[CameraList]:
+    async def get_camera_list(self, params: NoParams, caller: Caller) -> SerializedResult[CameraList]:
         return self.list_text.at(self.controller.now(), self.controller.cameras())
 
     async def get_camera_status(self, params: DeviceParams, caller: Caller) -> CameraStatusForm:

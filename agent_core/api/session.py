@@ -11,7 +11,7 @@ from agent_core.base.errors import AuthenticationFailed, InvalidParams, RateLimi
 from agent_core.base.models import CAMERA_ID
 from agent_core.plugin.abc import RpcParams, RpcResult
 from agent_core.rpc.sessions import Sessions
-from agent_core.rpc.table import Caller, Method, MethodTable, Prepared
+from agent_core.rpc.table import Caller, Method, MethodTable, SerializedResult
 from agent_core.rpc.topics import EventTopics
 
 __all__ = ("add_session_methods",)
@@ -164,15 +164,15 @@ _UNSUBSCRIBE = Method(
 
 
 def _discover(table: MethodTable, topics: EventTopics, title: str, version: str) -> Method:
-    made: list[Prepared[_Document]] = []
+    made: list[SerializedResult[_Document]] = []
 
-    async def discover(_params: NoParams, _caller: Caller) -> Prepared[_Document]:
+    async def discover(_params: NoParams, _caller: Caller) -> SerializedResult[_Document]:
         """Return the document, cached because anonymous peers may call this without limit."""
         if not made:
             from agent_core.rpc.openrpc import openrpc_document
 
             document = openrpc_document(table, topics, title=title, version=version)
-            made.append(Prepared(_Document, json.dumps(document, separators=(",", ":"))))
+            made.append(SerializedResult(_Document, json.dumps(document, separators=(",", ":"))))
         return made[0]
 
     summary = "Return the description of all methods and events as an OpenRPC document."

@@ -30,7 +30,7 @@ from agent_core.rpc.errors import (
 from agent_core.rpc.params import Parameters, nearest
 from agent_core.rpc.session_state import SessionState
 
-__all__ = ("Caller", "Method", "MethodTable", "Prepared")
+__all__ = ("Caller", "Method", "MethodTable", "SerializedResult")
 
 _LOG = logging.getLogger("camera_agent.rpc")
 
@@ -38,7 +38,7 @@ ModelT = TypeVar("ModelT")
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared(Generic[ModelT]):
+class SerializedResult(Generic[ModelT]):
     """Serialized instance of `model`, which a handler may return instead of an instance.
 
     Accepted only if `model` is the method's declared result, so that the schema holds for the text.
@@ -81,7 +81,7 @@ class Method:
         role: the lowest role that may call it; None if it needs no authentication.
         summary: one sentence for `rpc.discover`.
         Params: the model that validates the params; unknown names are refused if it forbids extras.
-        Result: any type that pydantic can serialize; the handler must return an instance, or `Prepared` of it.
+        Result: any type that pydantic can serialize; the handler must return an instance, or `SerializedResult` of it.
         handler: `async (params, caller) -> result`, cancelled when the connection closes. The caller gets its
             `AgentError`s; any other error is a bug.
         errors: error classes that the handler raises, for `rpc.discover`, beyond those that any method can raise. Another
@@ -139,7 +139,7 @@ class Method:
 
     def _as_json(self, result: object) -> str:
         """Return the result as JSON. Raises TypeError or a pydantic error, both bugs, for an undeclared type."""
-        if isinstance(result, Prepared):
+        if isinstance(result, SerializedResult):
             if result.model != self.Result:
                 raise TypeError(f"{self.name} is not declared to return {result.model.__name__}")
             return result.text

@@ -10,7 +10,7 @@ from agent_core.api.schema.cameras import CameraList, StreamUrls
 from agent_core.base.models import Camera, CameraId, CameraMode, CameraStatus, DetectedCamera, Fingerprint
 from agent_core.controller import CameraView
 from agent_core.plugin.abc import RpcParams
-from agent_core.rpc.table import Caller, Method, Prepared
+from agent_core.rpc.table import Caller, Method, SerializedResult
 from agent_core.streams.models import MediaAddresses
 from agent_core.testing import running_agent
 
@@ -117,7 +117,7 @@ async def test_a_camera_that_goes_is_gone_in_the_next_list() -> None:
 
 async def test_what_was_prepared_as_something_else_is_a_bug() -> None:
     async def answer(_params: RpcParams, _caller: Caller) -> object:
-        return Prepared(StreamUrls, "{}")
+        return SerializedResult(StreamUrls, "{}")
 
     wrong = Method("wrong", None, "Wrong.", RpcParams, CameraList, answer)
     right = Method("right", None, "Right.", RpcParams, StreamUrls, answer)
