@@ -186,10 +186,12 @@ class PathPlan:
         only if its input comes from the agent too: without the agent it would have no stream anyway.
         """
         is_ours = self.mode(camera) is PublishMode.AGENT or isinstance(camera.media_input, FrameSocket)
-        words = self._progress.words(camera.id) if publisher.reports_progress and is_ours else ()
-        if any("$" in word for word in words):
+        if not (publisher.reports_progress and is_ours):
             return publisher
-        return replace(publisher, argv=(*publisher.argv, *words))
+        arguments = self._progress.reporting_arguments(camera.id)
+        if any("$" in each for each in arguments):
+            return publisher
+        return replace(publisher, argv=(*publisher.argv, *arguments))
 
 
 def _host(url: str) -> str:

@@ -89,7 +89,7 @@ class PublisherProgress:
             return None
         return PublisherProcess(found.pid, found.connected_s)
 
-    def words(self, camera: CameraId) -> tuple[str, ...]:
+    def reporting_arguments(self, camera: CameraId) -> tuple[str, ...]:
         """Return the arguments, before FFmpeg's output, that make it report; empty if there is no socket."""
         if not self._tasks.is_open:
             return ()

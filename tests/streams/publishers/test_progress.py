@@ -32,7 +32,7 @@ async def reports(folder: Path) -> AsyncIterator[PublisherProgress]:
 
 
 async def connected(progress: PublisherProgress) -> SocketStream:
-    return await anyio.connect_unix(progress.words(CAMERA)[-1].removeprefix("unix:"))
+    return await anyio.connect_unix(progress.reporting_arguments(CAMERA)[-1].removeprefix("unix:"))
 
 
 async def shows(progress: PublisherProgress, frames: int | None) -> None:
@@ -44,8 +44,8 @@ async def shows(progress: PublisherProgress, frames: int | None) -> None:
 
 async def test_an_ffmpeg_reports_its_frames(tmp_path: Path) -> None:
     async with reports(tmp_path) as progress:
-        words = progress.words(CAMERA)
-        assert words == progress.words(CAMERA)
+        words = progress.reporting_arguments(CAMERA)
+        assert words == progress.reporting_arguments(CAMERA)
         source = ["-re", "-f", "lavfi", "-i", "testsrc2=size=64x48:rate=10"]
         async with anyio.create_task_group() as tg:
             tg.start_soon(ffmpeg.run, ffmpeg.locate(), [*source, "-f", "null", *words, "-"])
@@ -118,11 +118,11 @@ async def test_what_is_no_report_changes_nothing(tmp_path: Path) -> None:
 async def test_the_sockets_are_for_the_group_and_gone_with_the_agent(tmp_path: Path) -> None:
     (tmp_path / "camera0.progress.sock").write_text("left over")
     async with reports(tmp_path) as progress:
-        path = Path(progress.words(CAMERA)[-1].removeprefix("unix:"))
+        path = Path(progress.reporting_arguments(CAMERA)[-1].removeprefix("unix:"))
         assert stat.S_ISSOCK(path.stat().st_mode)
         assert path.stat().st_mode & 0o777 == 0o660
     assert not path.exists()
-    assert progress.words(CAMERA) == ()
+    assert progress.reporting_arguments(CAMERA) == ()
 
 
 @pytest.mark.parametrize("name", ["a_file", 120 * "x"])
@@ -132,7 +132,7 @@ async def test_a_socket_that_cannot_be_made_costs_the_number_only(
     (tmp_path / "a_file").write_text("")
     with caplog.at_level(logging.WARNING):
         async with reports(tmp_path / name) as progress:
-            assert progress.words(CAMERA) == ()
+            assert progress.reporting_arguments(CAMERA) == ()
             assert progress.frames(CAMERA) is None
     assert "cannot report" in caplog.text
 
@@ -144,7 +144,7 @@ async def test_a_socket_that_vanishes_is_made_again(tmp_path: Path) -> None:
         await tg.start(progress.run)
         early = await connected(progress)
         await shows(progress, 0)  # it has been accepted
-        Path(progress.words(CAMERA)[-1].removeprefix("unix:")).unlink()
+        Path(progress.reporting_arguments(CAMERA)[-1].removeprefix("unix:")).unlink()
         await clock.advance(LOOK_S)
         await early.send(b"frame=7\n")
         await shows(progress, 7)
