@@ -1,4 +1,7 @@
-"""Mount points of this host, read from the kernel's list."""
+"""Mount points of this host, read from the kernel's list.
+
+Apart from `volumes`, so that the parsing is tested with any list.
+"""
 
 import os
 import re

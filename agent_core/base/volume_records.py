@@ -1,4 +1,7 @@
-"""Records of volumes: what the agent remembers of each, and the decision whether another may take its place."""
+"""Records of volumes: what the agent remembers of each, and the decision whether another may take its place.
+
+Apart from `volumes`, so that the decision is tested without a disk.
+"""
 
 from pathlib import PurePosixPath
 from typing import Literal

@@ -1,4 +1,7 @@
-"""Reports of a camera's problems, as its broker meets them."""
+"""Reports of a camera's problems, as its broker meets them.
+
+Apart from `broker`, which knows no status of a camera: each source runs this beside it.
+"""
 
 from collections.abc import Callable
 from contextlib import suppress

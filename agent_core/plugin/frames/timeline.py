@@ -1,4 +1,7 @@
-"""Times of a stream's frames, derived from their capture times. Without I/O."""
+"""Times of a stream's frames, derived from their capture times, without I/O.
+
+Apart from `matroska`, so that the decision is tested without a stream.
+"""
 
 __all__ = ("Timeline",)
 

@@ -1,4 +1,4 @@
-"""FFmpeg arguments of one camera."""
+"""FFmpeg arguments of one camera, apart from `producer`: tests draw pictures with them without a broker."""
 
 from virtual_camera import marks
 from virtual_camera.settings import CameraSettings

@@ -258,7 +258,10 @@ class CameraClient:
 
 
 def _is_back_channel(media: MediaDescription, offered: tuple[MediaDescription, ...]) -> bool:
-    """Return whether the camera expects audio: `sendonly` is what the client does, unless the camera means itself."""
+    """Return whether the camera expects audio from the client.
+
+    `sendonly` describes the client, unless all media have it: the camera then describes itself.
+    """
     others_receive = any(one.attribute("sendonly") is None for one in offered)
     return media.kind == "audio" and media.attribute("sendonly") is not None and others_receive
 

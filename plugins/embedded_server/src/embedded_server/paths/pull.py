@@ -114,8 +114,8 @@ class RtspSource:
 def may_redirect(origin: str, target: str, local: str) -> bool:
     """Return whether a server at `origin` may send its client on to `target`.
 
-    Any other camera may be named, but no address by which it could not reach a server itself: this host's, from where
-    the agent's own streams can be read, or link-local ones.
+    Refused are addresses that mean another server to the agent than to `origin`: link-local ones and those of this
+    host, which serves the agent's own streams.
 
     Args:
         origin: address of the server that redirects.
@@ -134,7 +134,7 @@ def _address(url: str) -> SplitResult:
     """Split an address.
 
     Raises:
-        PullFailed: it is not one of RTSP.
+        PullFailed: it is not an RTSP address.
     """
     try:
         parts = urlsplit(url)
