@@ -187,12 +187,12 @@ def _disks(foundation: Foundation, health: HealthMonitor, files: RecordingStore)
 
     def require_recordings() -> None:
         with suppress(Unsupported):  # they are on another host
-            files.require_place()
+            files.require_place(make=True)
 
     return DiskWatch(
         (
             WatchedFolder("recordings", storage.recordings, require_recordings),
-            WatchedFolder("snapshots", storage.snapshots, volumes.snapshots.claim),
+            WatchedFolder("snapshots", storage.snapshots, partial(volumes.snapshots.claim, make=True)),
             WatchedFolder("state", storage.state_dir, foundation.require_state),
         ),
         health,

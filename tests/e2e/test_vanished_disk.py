@@ -268,6 +268,19 @@ async def test_another_disk_is_not_used_until_the_operator_accepts_it(
         assert (usb.point / "camera0" / recording["filename"] / "recording.json").is_file()
 
 
+async def test_a_disk_that_vanishes_before_its_first_recording_was_noticed_at_the_start(
+    usb: Usb, agent_process: AgentProcessFactory
+) -> None:
+    """The folder, which is not there at the first start, is known from then on."""
+    config = f'recordings_dir = "{usb.point}/recordings"\n{SMALL}{EMBEDDED_CONFIG}'
+    async with agent_process(config) as agent, ready(agent) as client:
+        await until_disk(client, "OK")
+        usb.pull()
+        assert "not mounted" in await until_disk(client, "FAILED")
+        assert (await refused(client, "start_recording", device="camera0")).reason == "disk_missing"
+        assert list(usb.point.iterdir()) == []
+
+
 async def test_a_disk_that_becomes_read_only_fails_the_check_and_refuses_recordings(
     usb: Usb, agent_process: AgentProcessFactory
 ) -> None:
