@@ -192,7 +192,7 @@ def _file_methods(do: _Handlers) -> list[Method]:
             NameParams,
             wire.RecordingInfo,
             do.get_recording_info,
-            errors=(NotFound, DependencyFailed),
+            errors=(NotFound, Unsupported, DependencyFailed),
         ),
     ]
 
