@@ -183,16 +183,19 @@ class RecordingManager:
 
     def is_expected(self, stored: StoredRecording) -> bool:
         """Return True if the recording waits to continue."""
-        return self._unfinished.is_waiting(stored)
+        return self._unfinished.is_waiting(stored.note)
 
     async def close(self, stored: StoredRecording, *, reason: str) -> None:
-        """End an unfinished recording of an earlier run; do nothing if it has ended or was deleted meanwhile.
+        """End an unfinished recording of an earlier run; do nothing if it has ended, was deleted, or is under way.
 
         Raises:
             StorageFailed: it cannot be read.
         """
-        async with self._locks.hold(CameraId(stored.note.camera)):
-            await self._unfinished.end(stored, reason)
+        camera = CameraId(stored.note.camera)
+        async with self._locks.hold(camera):
+            active = self._active.get(camera)
+            if active is None or active.note.id != stored.note.id:
+                await self._unfinished.end(stored, reason)
 
     async def resume(self, camera: Camera, stored: StoredRecording) -> None:
         """Continue a recording that an earlier run of the agent left unfinished, in a new segment.
@@ -211,7 +214,6 @@ class RecordingManager:
             await self._paths.set_recording(camera, self._conf(found.note))
             growth = await self._growth_so_far(found)
             self._follow(camera.id, found.note, growth, seen=found.names)
-            self._unfinished.forget(stored)
 
     async def _growth_so_far(self, stored: StoredRecording) -> Growth:
         recorded_s = sum(await self._store.threads.run(self._store.segment_durations_s, stored))
@@ -230,6 +232,7 @@ class RecordingManager:
     ) -> Active:
         now_s = self._clock.monotonic_s()
         active = self._active[camera] = Active(note, growth, noted_s=now_s, seen=seen)
+        self._unfinished.forget(note)
         self._streams.acquire(camera, HOLDER)
         self._publish("recording.state", active)
         self._tasks.start_soon(self._watch, active)

@@ -6,7 +6,13 @@ from dataclasses import replace
 from agent_core.base.errors import NotFound, StorageFailed
 from agent_core.base.events import EventBus
 from agent_core.base.models import CameraId
-from agent_core.recordings.models import RecordingEvent, RecordingState, Stopped, StoredRecording
+from agent_core.recordings.models import (
+    RecordingEvent,
+    RecordingNote,
+    RecordingState,
+    Stopped,
+    StoredRecording,
+)
 from agent_core.recordings.store import RecordingStore
 
 __all__ = ("INTERRUPTED", "Unfinished")
@@ -29,15 +35,15 @@ class Unfinished:
         """Let a recording wait until it continues."""
         self._waiting[CameraId(stored.note.camera)] = stored
 
-    def is_waiting(self, stored: StoredRecording) -> bool:
+    def is_waiting(self, note: RecordingNote) -> bool:
         """Return True if the recording waits to continue."""
-        waiting = self._waiting.get(CameraId(stored.note.camera))
-        return waiting is not None and waiting.note.id == stored.note.id
+        waiting = self._waiting.get(CameraId(note.camera))
+        return waiting is not None and waiting.note.id == note.id
 
-    def forget(self, stored: StoredRecording) -> None:
+    def forget(self, note: RecordingNote) -> None:
         """Let the recording wait no longer."""
-        if self.is_waiting(stored):
-            del self._waiting[CameraId(stored.note.camera)]
+        if self.is_waiting(note):
+            del self._waiting[CameraId(note.camera)]
 
     async def read(self, stored: StoredRecording) -> StoredRecording | None:
         """Return the recording as it is on disk now; None if it has ended or was deleted.
@@ -62,7 +68,7 @@ class Unfinished:
         Raises:
             StorageFailed: it cannot be read.
         """
-        self.forget(stored)
+        self.forget(stored.note)
         found = await self.read(stored)
         return None if found is None else await self._close(found, reason)
 

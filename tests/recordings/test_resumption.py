@@ -1,13 +1,16 @@
 """Recordings that a killed or hastily ended agent left on a real server that still records."""
 
 import os
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import anyio
 import pytest
+from anyio import to_thread
 
 from agent_core.base.clock import SystemClock
 from agent_core.base.models import CameraId
@@ -15,8 +18,10 @@ from agent_core.config.sections import RecordingsConfig
 from agent_core.mediamtx.client import MediaServerClient
 from agent_core.mediamtx.paths import PathManager
 from agent_core.mediamtx.rtsp_hold import Hold
+from agent_core.recordings.manager import RecordingManager
 from agent_core.recordings.models import RecordingFormat, RecordingNote
 from agent_core.recordings.resumption import Resumption
+from agent_core.recordings.store import RecordingStore
 from agent_core.streams.plan import recording_conf
 from agent_core.testing.mediamtx import MediaServerUnderTest
 from agent_core.testing.waiting import eventually
@@ -47,9 +52,11 @@ def with_media(plane: Plane, note: RecordingNote, age: timedelta = timedelta()) 
     return note
 
 
-def resumption(plane: Plane, *, within_s: float = 7200) -> Resumption:
+def resumption(
+    plane: Plane, recordings: RecordingManager | None = None, *, within_s: float = 7200
+) -> Resumption:
     return Resumption(
-        plane.recordings,
+        recordings or plane.recordings,
         plane.files,
         plane.paths,
         within_s=within_s,
@@ -186,6 +193,47 @@ async def test_a_client_ends_one_that_waits_to_continue(plane: Plane, by: str) -
     active = plane.recordings.active(CAMERA)
     assert (active is None) is (by == "stop")
     assert (await plane.files.find(note.id)).note == closed.note
+
+
+class Held(RecordingStore):
+    """A store on a slow disk: a recording's note is there before `create` returns."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.is_made, self.may_return = threading.Event(), threading.Event()
+
+    def create(
+        self, camera: CameraId, form: RecordingFormat, started_at: datetime, duration_s: float | None = None
+    ) -> RecordingNote:
+        note = super().create(camera, form, started_at, duration_s)
+        self.is_made.set()
+        assert self.may_return.wait(20)
+        return note
+
+
+async def test_one_that_a_client_is_starting_is_not_taken_for_one_left_behind(plane: Plane) -> None:
+    """Its note is on disk before the media server has answered: the search at start finds it."""
+    files = Held(plane.files.root)
+    recordings = RecordingManager(
+        plane.streams, plane.paths, files, settings=RecordingsConfig(), events=plane.bus, clock=SystemClock()
+    )
+    start = partial(
+        recordings.start, camera("camera0"), duration_s=None, form=RecordingFormat.FMP4, wait=False
+    )
+    async with anyio.create_task_group() as manager:
+        await manager.start(recordings.run)
+        with anyio.fail_after(20):
+            async with anyio.create_task_group() as tg:
+                tg.start_soon(start)
+                await to_thread.run_sync(files.is_made.wait)
+                await tg.start(resumption(plane, recordings).run)
+                files.may_return.set()
+        active = recordings.active(CAMERA)
+        assert active is not None
+        found = await files.find(active.note.id)
+        assert found.note.ended_at is None
+        assert not recordings.is_expected(found)
+        manager.cancel_scope.cancel()
 
 
 async def test_one_without_media_that_is_over_is_deleted(plane: Plane) -> None:
