@@ -79,6 +79,8 @@ def _first(opened: OpenedFile, kind: bytes, at: int) -> tuple[int, bytes, int]:
 
 
 def _header_at(opened: OpenedFile, at: int) -> Header:
+    if at >= opened.size_bytes:
+        raise Damaged
     box = header(opened.read(at, _HEADER_BYTES))
     if box is None or box.size < box.header_size:
         raise Damaged

@@ -136,8 +136,11 @@ def description(moov: bytes) -> bytes:
 
 def _described(moov: bytes) -> Iterator[bytes]:
     for kind, at, end in descend(moov, 0, len(moov), containers=_DESCRIBING):
+        is_wide = moov[at : at + 1] == b"\1"
+        if kind in _DURATIONS and end - at < _DURATIONS[kind][is_wide] + (8 if is_wide else 4):
+            raise Damaged
         if kind in {b"tkhd", b"mdhd"}:
-            place = at + (20 if moov[at : at + 1] == b"\1" else 12)
+            place = at + (20 if is_wide else 12)
             yield kind + moov[place : place + 4]
         elif kind in {b"hdlr", b"stsd", b"trex"}:
             yield kind + _U32.pack(end - at) + moov[at:end]

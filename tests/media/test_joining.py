@@ -243,6 +243,33 @@ def test_a_damaged_file_is_left_out_and_a_missing_one_is_not_hidden(tmp_path: Pa
     assert ServedJoin(tmp_path, ("a.mp4", "c.mp4"), "whole.mp4", Layouts()).open() is None
 
 
+@pytest.mark.parametrize("seed", range(200))
+def test_damage_stops_a_download_and_nothing_else(tmp_path: Path, seed: int) -> None:
+    """Bytes that are wrong anywhere: no more than the announced bytes, and no error that is a bug."""
+    rng = random.Random(seed)
+    names = ["a.mp4", "b.mp4"]
+    for name in names:
+        (tmp_path / name).write_bytes(
+            Made(rng).content(short=rng.random() < 0.5, absolute=rng.random() < 0.5)
+        )
+    damaged = tmp_path / rng.choice(names)
+    data = bytearray(damaged.read_bytes())
+    for _ in range(rng.randrange(1, 6)):
+        # Mostly where it hurts: the header and the beginnings of boxes.
+        at = rng.choice(
+            [rng.randrange(len(data)), data.find(rng.choice([b"moof", b"mdat", b"mvhd", b"tfdt"])) - 4]
+        )
+        data[max(at, 0) : max(at, 0) + 4] = rng.choice([rng.randbytes(4), b"\0\0\0\1", b"\xff" * 4])
+    damaged.write_bytes(data)
+    try:
+        opened = ServedJoin(tmp_path, ("a.mp4", "b.mp4"), "whole.mp4", Layouts()).open()
+    except Unsupported:
+        return
+    if opened is not None:
+        with opened:
+            assert len(whole(opened)) <= opened.size_bytes
+
+
 def test_a_file_that_is_replaced_ends_the_download(tmp_path: Path) -> None:
     for name in ("a.mp4", "b.mp4"):
         (tmp_path / name).write_bytes(Made(random.Random(1)).content(short=False, absolute=False))
