@@ -94,9 +94,7 @@ class _Handlers:
 
     def _url(self, stored: StoredRecording, duration_s: float) -> str | None:
         """Return the link for downloads; None without media, for which a download would answer 404."""
-        name = stored.note.whole_name
-        has_media = bool(stored.segments) if name == stored.note.id else duration_s > 0
-        return self.download_url("recordings", name) if has_media else None
+        return self.download_url("recordings", stored.note.whole_name) if duration_s > 0 else None
 
     async def get_recording_info(self, params: NameParams, caller: Caller) -> wire.RecordingInfo:
         return self._info(await self.controller.recording_info(params.filename))

@@ -21,6 +21,7 @@ __all__ = (
     "OpenedFile",
     "Served",
     "ServedFile",
+    "media_type",
     "open_beneath",
 )
 
@@ -46,7 +47,11 @@ class ServedFile:
 
     @property
     def media_type(self) -> str:
-        return _TYPES.get(PurePosixPath(self.relative).suffix, "application/octet-stream")
+        return media_type(self.relative)
+
+    @property
+    def suffix(self) -> str:
+        return PurePosixPath(self.relative).suffix
 
     @property
     def download_name(self) -> str:
@@ -54,6 +59,11 @@ class ServedFile:
 
     def open(self) -> "OpenedFile | None":
         return open_beneath(self)
+
+
+def media_type(name: str) -> str:
+    """Return the media type by the end of a file's name."""
+    return _TYPES.get(PurePosixPath(name).suffix, "application/octet-stream")
 
 
 class Opened(Protocol):

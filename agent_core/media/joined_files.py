@@ -10,10 +10,22 @@ from pathlib import Path
 from typing import Self
 
 from agent_core.base.errors import StorageFailed
+from agent_core.media import mpegts
 from agent_core.media.boxes import Damaged, Header, header, sequence_number
-from agent_core.media.downloads import OpenedFile, ServedFile, open_beneath
+from agent_core.media.downloads import OpenedFile, ServedFile, media_type, open_beneath
 from agent_core.media.fmp4 import INDEX_LIMIT_BYTES, media_of
-from agent_core.media.joining import Layout, Piece, Plan, description, edited, has_short_times, plan
+from agent_core.media.joining import (
+    Layout,
+    Piece,
+    Plan,
+    Shift,
+    description,
+    edited,
+    has_short_times,
+    plan,
+    plan_packets,
+)
+from agent_core.media.packets import PACKET_BYTES, PacketLayout, PacketShift, counters, moved
 
 __all__ = ("JoinedFile", "Layouts", "ServedJoin")
 
@@ -21,6 +33,8 @@ _log = logging.getLogger("camera_agent.recordings")
 
 #: Number of cached layouts, of some KiB each; a larger number empties the cache.
 _KEPT = 1000
+#: Every stream of a file has a packet within so many bytes of its start and its end: a second of 16 Mbit/s.
+_COUNTED_BYTES = 10_000 * PACKET_BYTES
 #: Longest header of a box.
 _HEADER_BYTES = 16
 
@@ -30,10 +44,10 @@ class Layouts:
 
     def __init__(self) -> None:
         #: By `OpenedFile.etag`.
-        self._known: dict[str, Layout | None] = {}
+        self._known: dict[str, Layout | PacketLayout | None] = {}
 
-    def of(self, opened: OpenedFile) -> Layout | None:
-        """Return the layout of an open file; None for a damaged file or one without media.
+    def of(self, opened: OpenedFile, suffix: str) -> Layout | PacketLayout | None:
+        """Return the layout of an open file, `.mp4` or `.ts`; None for a damaged file or one without media.
 
         Raises:
             OSError: it cannot be read.
@@ -41,7 +55,7 @@ class Layouts:
         if opened.etag in self._known:
             return self._known[opened.etag]
         try:
-            layout = _read(opened)
+            layout = _read_packets(opened) if suffix == ".ts" else _read(opened)
         except (Damaged, StorageFailed):
             layout = None
         if len(self._known) >= _KEPT:
@@ -66,6 +80,22 @@ def _read(opened: OpenedFile) -> Layout | None:
         end_offset=media.end_offset,
         sequences=(sequence_number(moof), media.last_sequence),
         has_short_times=has_short_times(moof),
+    )
+
+
+def _read_packets(opened: OpenedFile) -> PacketLayout | None:
+    media = mpegts.media_of(opened.fd)
+    if media is None:
+        return None
+    end = opened.size_bytes - opened.size_bytes % PACKET_BYTES
+    head = opened.read(0, min(_COUNTED_BYTES, end))
+    tail = opened.read(max(0, end - _COUNTED_BYTES), min(_COUNTED_BYTES, end))
+    return PacketLayout(
+        end_offset=end,
+        start_ticks=media.start_ticks,
+        length_ticks=media.length_ticks,
+        first_counters=dict(reversed(list(counters(head)))),
+        last_counters=dict(counters(tail)),
     )
 
 
@@ -98,7 +128,7 @@ class ServedJoin:
 
     @property
     def media_type(self) -> str:
-        return "video/mp4"
+        return media_type(self.download_name)
 
     @property
     def next_name(self) -> None:
@@ -118,7 +148,7 @@ class ServedJoin:
             if opened is None:
                 return None
             with opened:
-                layout = self.layouts.of(opened)
+                layout = self.layouts.of(opened, served.suffix)
             if layout is not None:
                 parts.append(_Part(served, opened, layout))
         return JoinedFile(parts) if parts else None
@@ -130,7 +160,14 @@ class _Part:
 
     served: ServedFile
     seen: OpenedFile
-    layout: Layout
+    layout: Layout | PacketLayout
+
+
+def _planned(parts: Sequence[_Part]) -> Plan:
+    streams = [each.layout for each in parts if isinstance(each.layout, PacketLayout)]
+    if streams:
+        return plan_packets(streams)
+    return plan([each.layout for each in parts if isinstance(each.layout, Layout)])
 
 
 class JoinedFile:
@@ -141,9 +178,9 @@ class JoinedFile:
 
     def __init__(self, parts: Sequence[_Part]) -> None:
         self._parts = parts
-        self._plan: Plan = plan([each.layout for each in parts])
+        self._plan = _planned(parts)
         self._starts = [each.at for each in self._plan.pieces]
-        self._current: _PieceReader | None = None
+        self._current: _BoxReader | _PacketReader | None = None
         self.size_bytes = self._plan.size_bytes
         self.modified_s = max(each.seen.modified_s for each in parts)
         tags = ",".join(each.seen.etag for each in parts)
@@ -181,10 +218,15 @@ class JoinedFile:
             )
             return b""
 
-    def _reader(self, piece: Piece) -> "_PieceReader":
+    def _reader(self, piece: Piece) -> "_BoxReader | _PacketReader":
         if self._current is None or self._current.piece is not piece:
             self._close()
-            self._current = _PieceReader(self._reopened(piece), piece)
+            opened, shift = self._reopened(piece), piece.shift
+            self._current = (
+                _PacketReader(opened, piece, shift)
+                if isinstance(shift, PacketShift)
+                else _BoxReader(opened, piece, shift)
+            )
         return self._current
 
     def _reopened(self, piece: Piece) -> OpenedFile:
@@ -198,11 +240,33 @@ class JoinedFile:
         return opened
 
 
-class _PieceReader:
-    """Reader of one piece; owns `opened`. It remembers a box, so that reading on does not start over."""
+class _PacketReader:
+    """Reader of one piece of packets; owns `opened`."""
 
-    def __init__(self, opened: OpenedFile, piece: Piece) -> None:
+    def __init__(self, opened: OpenedFile, piece: Piece, shift: PacketShift) -> None:
         self.piece = piece
+        self._shift = shift
+        self._opened = opened
+
+    def close(self) -> None:
+        os.close(self._opened.fd)
+
+    def read(self, at: int, size_bytes: int) -> bytes:
+        """Return the edited bytes at `at` of the file. Raises Damaged and OSError."""
+        start = at - at % PACKET_BYTES
+        wanted = -(-(at + size_bytes - start) // PACKET_BYTES) * PACKET_BYTES
+        data = self._opened.read(start, wanted)
+        if len(data) != wanted:
+            raise Damaged
+        return moved(data, self._shift)[at - start : at - start + size_bytes]
+
+
+class _BoxReader:
+    """Reader of one piece of boxes; owns `opened`. It remembers a box, so that reading on does not start over."""
+
+    def __init__(self, opened: OpenedFile, piece: Piece, shift: Shift) -> None:
+        self.piece = piece
+        self._shift = shift
         self._opened = opened
         self._box_at = piece.start
 
@@ -230,7 +294,7 @@ class _PieceReader:
         if box.kind == b"moof" and box.size > INDEX_LIMIT_BYTES:
             raise Damaged
         read_bytes = box.size if box.kind == b"moof" else box.header_size
-        new = edited(box.kind, self._opened.read(self._box_at, read_bytes), self.piece.shift)
+        new = edited(box.kind, self._opened.read(self._box_at, read_bytes), self._shift)
         start, end = max(at, self._box_at), min(at + len(data), self._box_at + len(new))
         if start < end:
             data[start - at : end - at] = new[start - self._box_at : end - self._box_at]

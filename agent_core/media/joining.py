@@ -13,8 +13,19 @@ from struct import Struct, error, unpack_from
 
 from agent_core.base.errors import Unsupported
 from agent_core.media.boxes import CONTAINERS, Damaged, children, descend, header
+from agent_core.media.packets import PacketLayout, PacketShift, shifts
 
-__all__ = ("Layout", "Piece", "Plan", "Shift", "description", "edited", "has_short_times", "plan")
+__all__ = (
+    "Layout",
+    "Piece",
+    "Plan",
+    "Shift",
+    "description",
+    "edited",
+    "has_short_times",
+    "plan",
+    "plan_packets",
+)
 
 _U32 = Struct(">I")
 _U64 = Struct(">Q")
@@ -77,17 +88,26 @@ class Piece:
     at: int
     start: int
     end: int
-    shift: Shift
+    shift: Shift | PacketShift
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Joined file: `head`, then `pieces`; `duration_s` is the end of its last sample."""
+    """Joined file: `head`, then `pieces`."""
 
     head: bytes
     pieces: tuple[Piece, ...]
     size_bytes: int
-    duration_s: Fraction
+
+
+def plan_packets(layouts: Sequence[PacketLayout]) -> Plan:
+    """Return the joined file of these transport streams; codecs may differ, as each file names its own."""
+    pieces: list[Piece] = []
+    at = 0
+    for number, (each, shift) in enumerate(zip(layouts, shifts(layouts), strict=True)):
+        pieces.append(Piece(number, at, 0, each.end_offset, shift))
+        at += each.end_offset
+    return Plan(b"", tuple(pieces), at)
 
 
 def plan(layouts: Sequence[Layout]) -> Plan:
@@ -113,7 +133,7 @@ def plan(layouts: Sequence[Layout]) -> Plan:
         at, sequence, end_s = at + each.end_offset - start, last + moved, each.ends_s(ticks)
         if each.has_short_times and any(end + ticks[n] >= _U32_END for n, (_, end) in each.spans.items()):
             raise _cannot_join("The recording is too long for the times in its files.", "recording_too_long")
-    return Plan(_with_duration(layouts[0].head, end_s), tuple(pieces), at, end_s)
+    return Plan(_with_duration(layouts[0].head, end_s), tuple(pieces), at)
 
 
 def _cannot_join(details: str, reason: str) -> Unsupported:

@@ -12,7 +12,7 @@ from agent_core.base.errors import StorageFailed
 from agent_core.base.files import explain_os_error
 from agent_core.base.small_files import open_regular
 
-__all__ = ("segment_duration_s", "torn_bytes")
+__all__ = ("TsMedia", "media_of", "segment_duration_s", "torn_bytes")
 
 _PACKET = 188
 _SYNC = 0x47
@@ -37,6 +37,14 @@ class _Stamp:
     pts: int
 
 
+@dataclass(frozen=True, slots=True)
+class TsMedia:
+    """Measured stream of a file: its first time and its duration, in ticks of 90 kHz."""
+
+    start_ticks: int
+    length_ticks: int
+
+
 def segment_duration_s(path: Path) -> float:
     """Return the duration of one recording file in seconds; 0.0 without time stamps.
 
@@ -47,7 +55,8 @@ def segment_duration_s(path: Path) -> float:
     """
     try:
         with os.fdopen(open_regular(path), "rb", buffering=0) as file:
-            return _duration_s(file.fileno())
+            media = media_of(file.fileno())
+            return media.length_ticks / _CLOCK_HZ if media else 0.0
     except FileNotFoundError as error:
         raise StorageFailed("The recording's file is gone.", reason="not_found") from error
     except OSError as error:
@@ -75,11 +84,17 @@ def torn_bytes(fd: int) -> int:
     return size - start - starts[-1] if len(starts) > 1 else 0
 
 
-def _duration_s(fd: int) -> float:
+def media_of(fd: int) -> TsMedia | None:
+    """Return what `segment_duration_s` measures of an open file; None without time stamps.
+
+    Raises:
+        OSError: it cannot be read.
+        StorageFailed: `not_mpegts`.
+    """
     size = os.fstat(fd).st_size
     head = os.pread(fd, min(size, _HEAD_BYTES), 0)
     if len(head) < _PACKET:
-        return 0.0
+        return None
     if any(head[at] != _SYNC for at in range(0, min(len(head), 4 * _PACKET), _PACKET)):
         raise StorageFailed(
             "The file is not an MPEG transport stream.",
@@ -87,7 +102,7 @@ def _duration_s(fd: int) -> float:
             suggestion="Move files that are not recordings out of the recordings folder.",
         )
     first = _leading(tuple(_stamps(head)))
-    return _span(fd, size - size % _PACKET, first) / _CLOCK_HZ if first else 0.0
+    return TsMedia(first.pts, _span(fd, size - size % _PACKET, first)) if first else None
 
 
 def _leading(stamps: tuple[_Stamp, ...]) -> _Stamp | None:

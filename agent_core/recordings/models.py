@@ -10,7 +10,6 @@ from agent_core.base.models import CameraId
 from agent_core.recordings.segments import Segment
 
 __all__ = (
-    "WHOLE_SUFFIX",
     "ListedRecording",
     "RecordingDetails",
     "RecordingEvent",
@@ -21,10 +20,6 @@ __all__ = (
     "Stopped",
     "StoredRecording",
 )
-
-
-#: End of the name of a whole recording: its segments joined to one file.
-WHOLE_SUFFIX = ".mp4"
 
 
 class RecordingState(StrEnum):
@@ -54,6 +49,11 @@ class RecordingEvent:
 class RecordingFormat(StrEnum):
     FMP4 = "fmp4"
     MPEGTS = "mpegts"
+
+    @property
+    def suffix(self) -> str:
+        """End of the names of its files."""
+        return ".mp4" if self is RecordingFormat.FMP4 else ".ts"
 
 
 def _in_utc(moment: datetime) -> datetime:
@@ -92,8 +92,8 @@ class RecordingNote(BaseModel):
 
     @property
     def whole_name(self) -> str:
-        """Name under which the whole recording is downloaded as one file, if its format has that; else its id."""
-        return f"{self.id}{WHOLE_SUFFIX}" if self.format is RecordingFormat.FMP4 else self.id
+        """Name under which the whole recording is downloaded as one file."""
+        return f"{self.id}{self.format.suffix}"
 
 
 @dataclass(frozen=True, slots=True)

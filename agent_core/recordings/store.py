@@ -22,7 +22,6 @@ from agent_core.base.volumes import Volume
 from agent_core.base.workers import WorkerPool
 from agent_core.media.downloads import Served, ServedFile
 from agent_core.recordings.models import (
-    WHOLE_SUFFIX,
     ListedRecording,
     RecordingFormat,
     RecordingNote,
@@ -356,11 +355,13 @@ class RecordingStore:
     def resolve(self, name: str) -> Served | None:
         """Return the file for a name; None if it is unknown.
 
-        A name is `<id>/<segment>`; a recording's id, for its first segment; or `<id>.mp4`, for all its segments as one.
+        A name is `<id>/<segment>`; a recording's id, for its first segment; or `<id>.mp4` or `<id>.ts`, for all
+        segments as one.
         """
         recording_id, _, wanted = name.partition("/")
-        if not wanted and recording_id.endswith(WHOLE_SUFFIX):
-            return self._whole(recording_id.removesuffix(WHOLE_SUFFIX))
+        stem, dot, end = recording_id.partition(".")
+        if dot and not wanted:
+            return self._whole(stem, f"{dot}{end}")
         names = self.segment_names(recording_id)
         if not names or (wanted and wanted not in names):
             return None
@@ -368,15 +369,15 @@ class RecordingStore:
         following = f"{recording_id}/{names[at + 1]}" if at + 1 < len(names) else None
         return ServedFile(self._root, _relative(recording_id, names[at]), following)
 
-    def _whole(self, recording_id: str) -> Served | None:
+    def _whole(self, recording_id: str, suffix: str) -> Served | None:
         from agent_core.media.joined_files import Layouts, ServedJoin
 
         names = self.segment_names(recording_id)
-        if not all(name.endswith(WHOLE_SUFFIX) for name in names):
+        if not names or not all(name.endswith(suffix) for name in names):
             return None
         relatives = tuple(_relative(recording_id, name) for name in names)
         self._layouts = self._layouts or Layouts()
-        return ServedJoin(self._root, relatives, f"{recording_id}{WHOLE_SUFFIX}", self._layouts)
+        return ServedJoin(self._root, relatives, f"{recording_id}{suffix}", self._layouts)
 
     def segment_durations_s(self, stored: StoredRecording) -> list[float]:
         """Return the seconds of media in each segment, 0 for a damaged one."""

@@ -18,9 +18,9 @@ from .media import Rig, decoded, in_order, is_gapless, media_rig
 Observe = Callable[[str], None]
 
 
-async def recorded(rig: Rig, segments: int) -> dict[str, Any]:
+async def recorded(rig: Rig, segments: int, **wanted: str) -> dict[str, Any]:
     """The info of a recording that has ended with at least so many segments."""
-    started = await rig.call("start_recording", wait=True)
+    started = await rig.call("start_recording", wait=True, **wanted)
     with anyio.fail_after(40):
         while len(rig.segments(started)) < segments:
             await anyio.sleep(0.05)
@@ -41,21 +41,25 @@ async def probed(path: Path) -> tuple[float, list[int]]:
     return float(told["format"]["duration"]), [int(each["dts"]) for each in told["packets"]]
 
 
+FORMATS = [("fmp4", "video/mp4", ".mp4"), ("mpegts", "video/mp2t", ".ts")]
+
+
+@pytest.mark.parametrize(("form", "media_type", "suffix"), FORMATS, ids=["fmp4", "mpegts"])
 async def test_a_recording_of_several_segments_is_one_film(
-    server_kind: str, tmp_path: Path, observe: Observe
+    server_kind: str, tmp_path: Path, observe: Observe, form: str, media_type: str, suffix: str
 ) -> None:
     async with media_rig(server_kind, tmp_path, observe, recordings={"segment_duration_s": 2}) as rig:
-        info = await recorded(rig, 3)
+        info = await recorded(rig, 3, format=form)
         listed = await rig.call("list_recordings")
         files = rig.segments(info)
         async with httpx.AsyncClient(base_url=rig.agent.http_url) as http:
             whole = await http.get(listed["files"][0]["download_url"])
             resumed = await in_ranges(http, info["download_url"], 5)
-    assert (whole.status_code, whole.headers["content-type"]) == (200, "video/mp4")
-    assert f"{info['filename']}.mp4" in whole.headers["content-disposition"]
+    assert (whole.status_code, whole.headers["content-type"]) == (200, media_type)
+    assert f"{info['filename']}{suffix}" in whole.headers["content-disposition"]
     assert "link" not in whole.headers
     assert resumed == whole.content
-    path = tmp_path / "whole.mp4"
+    path = tmp_path / f"whole{suffix}"
     path.write_bytes(resumed)
     marks = await decoded(path)
     assert len(files) >= 3

@@ -19,8 +19,8 @@ __all__ = ("add", "segment_path")
 
 #: HTTP statuses: no such file; segments that cannot be joined.
 _NOT_FOUND, _CONFLICT = 404, 409
-#: End of the name of a whole recording, docs/api.md; only recordings in fmp4 have it.
-_WHOLE_SUFFIX = ".mp4"
+#: Ends of the name of a whole recording, docs/api.md; its format decides which one it has.
+_WHOLE_SUFFIXES = (".mp4", ".ts")
 _NONE = "No recordings. `camera-agent record start CAMERA` starts one."
 
 
@@ -82,9 +82,10 @@ def _get(arguments: argparse.Namespace) -> int:
 
 async def _download(arguments: argparse.Namespace, target: Path) -> list[dict[str, Any]]:
     """Download the recording as one file, or, if it cannot be joined, one file for each segment."""
-    whole = None if "/" in arguments.id else await _whole(arguments, target)
-    if whole is not None:
-        return [_stored(target, whole.size_bytes)]
+    for suffix in () if "/" in arguments.id else _WHOLE_SUFFIXES:
+        whole = await _whole(arguments, target, suffix)
+        if whole is not None:
+            return [_stored(target, whole.size_bytes)]
     return await _all_segments(arguments, target)
 
 
@@ -92,14 +93,14 @@ def _stored(path: Path, size_bytes: int) -> dict[str, Any]:
     return {"output": str(path), "file_size": size_bytes}
 
 
-async def _whole(arguments: argparse.Namespace, path: Path) -> "Download | None":
+async def _whole(arguments: argparse.Namespace, path: Path, suffix: str) -> "Download | None":
     """Download the joined segments; return None if the agent does not join them."""
     from agent_core.client import DownloadFailed
 
     try:
         async with connected(arguments) as agent:
             with writing(path):
-                return await agent.download_segment(path, f"{arguments.id}{_WHOLE_SUFFIX}")
+                return await agent.download_segment(path, f"{arguments.id}{suffix}")
     except DownloadFailed as error:
         if error.status not in {_NOT_FOUND, _CONFLICT}:
             raise
