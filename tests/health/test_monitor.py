@@ -288,3 +288,9 @@ async def test_a_change_of_the_circuit_is_told_in_words(tmp_path: Path) -> None:
 def test_failing_and_recovering_have_limits_of_their_own() -> None:
     steady = Steady(to_fail=3, to_recover=1)
     assert [steady.take(good=good) for good in (False, False, False, True)] == [True, True, False, True]
+
+
+async def test_the_report_has_the_duration_of_the_last_answered_probe(tmp_path: Path) -> None:
+    async with monitored(tmp_path, Server()) as (monitor, _link, clock, _seen):
+        await asleep(clock, 1)
+        assert monitor.report.probe_s == 0, "this clock stands still during a probe"

@@ -15,7 +15,7 @@ from agent_core.base.models import CameraId
 from agent_core.config import RecordingsConfig
 from agent_core.recordings.clock_trust import CLOCK_FILE, STEADY_S, ClockTrust
 from agent_core.recordings.models import RecordingFormat, StoredRecording
-from agent_core.recordings.retention import RecordingCleaner, expired
+from agent_core.recordings.retention import RecordingCleaner, contradiction, expired
 from agent_core.recordings.store import RecordingStore
 from agent_core.testing import SimulatedClock
 
@@ -79,6 +79,7 @@ class Cleaning:
         self.host = Host(self.clock)
         self.bus = EventBus(self.clock)
         self.told: list[str] = []
+        self.in_use: list[tuple[str, str]] = []
         self.cleaner = self.restarted()
 
     def restarted(self) -> RecordingCleaner:
@@ -87,7 +88,7 @@ class Cleaning:
         self.cleaner = RecordingCleaner(
             self.store,
             settings=self.settings,
-            in_use=lambda camera, recording: False,
+            in_use=lambda camera, recording: (camera, recording) in self.in_use,
             trust=ClockTrust(path, max_age_s=None if days is None else days * 86_400, times=self.host.times),
             events=self.bus,
             tell=self.told.append,
@@ -351,3 +352,34 @@ async def test_a_recording_that_ends_starts_a_cleanup(shelf: Shelf) -> None:
             while await shelf.ids() != [new, kept[1]]:
                 await anyio.sleep(0.01)
         tg.cancel_scope.cancel()
+
+
+async def test_a_recording_is_kept_for_exactly_its_age(shelf: Shelf) -> None:
+    shelf.put("camera0", timedelta(days=7))
+    old = shelf.put("camera1", timedelta(days=7, seconds=0.5))
+    assert await shelf.expired(days=7) == [old]
+
+
+async def test_the_cleaner_spares_the_recording_of_a_camera_that_is_in_use(shelf: Shelf) -> None:
+    used, old = shelf.put("camera0", timedelta(days=9)), shelf.put("camera1", timedelta(days=9))
+    shelf.put("camera0", timedelta(days=1))
+    cleaning = Cleaning(shelf.store, max_age_days=7)
+    cleaning.in_use = [("camera0", used), ("camera0", old), ("camera1", used)]
+    assert await cleaning.cleaner.clean() == [old]
+
+
+async def test_the_age_in_days_is_exact(shelf: Shelf) -> None:
+    shelf.put("camera0", timedelta(days=1))
+    old = shelf.put("camera0", timedelta(days=1, seconds=0.5))
+    cleaning = Cleaning(shelf.store, max_age_days=1)
+    assert await cleaning.cleaner.clean() == [old]
+
+
+async def test_a_minute_ahead_is_no_doubt_about_the_clock_and_more_is(shelf: Shelf) -> None:
+    ahead = shelf.put("camera0", timedelta(seconds=-60))
+    kept = shelf.put("camera0", timedelta(days=1))
+    assert await shelf.expired(count=1) == [kept], "the one ahead counts as the newest"
+    assert contradiction(await shelf.store.all(), [], now=NOW) == ""
+    shelf.put("camera1", timedelta(seconds=-61))
+    assert contradiction(await shelf.store.all(), [], now=NOW) != ""
+    assert ahead in await shelf.ids()
