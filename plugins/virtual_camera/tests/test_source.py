@@ -21,6 +21,7 @@ from agent_core.plugin import (
     jpeg,
 )
 from agent_core.plugin.frames import FrameBroker
+from agent_core.testing.contracts import children
 from virtual_camera import VirtualCameraPlugin, burnt_in
 from virtual_camera.settings import VirtualCameraSettings
 
@@ -34,14 +35,6 @@ def broker_of(watched: Any, number: int = 0) -> FrameBroker:
     broker = watched.source.cameras[number].broker
     assert isinstance(broker, FrameBroker)
     return broker
-
-
-def children() -> set[int]:
-    return {
-        int(child)
-        for task in Path("/proc/self/task").iterdir()
-        for child in (task / "children").read_text().split()
-    }
 
 
 async def test_a_camera_is_reported_with_all_that_is_known(watch: Watch) -> None:
