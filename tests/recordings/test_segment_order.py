@@ -1,8 +1,6 @@
 """The order of a recording's files: names of any zone, hours that come twice, clocks that are set back."""
 
-import os
 import random
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,6 +9,7 @@ import pytest
 
 from agent_core.recordings.segment_order import MOST_NAMES, in_order, with_new
 from agent_core.recordings.segments import MediaTimes, Segment
+from agent_core.testing.local_time import local_time_zone
 
 #: In Berlin the hour from 2 to 3 o'clock comes twice: summer time ends at 01:00 UTC.
 END = datetime(2026, 10, 25, 1, tzinfo=UTC)
@@ -21,15 +20,8 @@ STARTS = [END + LENGTH * number for number in range(-6, 7)]
 @pytest.fixture(params=["Europe/Berlin", "UTC", "America/New_York"])
 def zone(request: pytest.FixtureRequest) -> Iterator[None]:
     """Another local time of this host."""
-    before = os.environ.get("TZ")
-    os.environ["TZ"] = request.param
-    time.tzset()
-    yield
-    if before is None:
-        del os.environ["TZ"]
-    else:
-        os.environ["TZ"] = before
-    time.tzset()
+    with local_time_zone(request.param):
+        yield
 
 
 def berlin(start: datetime) -> str:

@@ -1,11 +1,10 @@
-import os
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 
+from agent_core.testing.local_time import local_time_zone
 from embedded_server.recording.record_path import RecordPath
 
 MOMENT = datetime(2026, 3, 4, 5, 6, 7, 89, tzinfo=UTC)
@@ -15,15 +14,8 @@ PATTERN = "/srv/rec/%path/%Y-%m-%d_%H-%M-%S-%f"
 @pytest.fixture(params=["UTC0", "XYZ-2", "ABC5"])
 def zone(request: pytest.FixtureRequest) -> Iterator[None]:
     """Set another local time zone for a test; `time.tzset` applies it to the process."""
-    before = os.environ.get("TZ")
-    os.environ["TZ"] = request.param
-    time.tzset()
-    yield
-    if before is None:
-        del os.environ["TZ"]
-    else:
-        os.environ["TZ"] = before
-    time.tzset()
+    with local_time_zone(request.param):
+        yield
 
 
 @pytest.mark.parametrize(
