@@ -14,6 +14,7 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from agent_core.base import processes
+from agent_core.testing.contracts import children
 
 SLEEPER = "import time; time.sleep(60)"
 
@@ -25,10 +26,6 @@ def is_alive(pid: int) -> bool:
     except FileNotFoundError:
         return False
     return stat.rpartition(")")[2].split()[0] not in "ZX"
-
-
-def children() -> str:
-    return "".join(path.read_text() for path in Path("/proc/self/task").glob("*/children"))
 
 
 async def gone(pid: int, within_s: float = 2.0) -> None:

@@ -1,5 +1,4 @@
 import os
-from pathlib import Path
 
 import anyio
 import imageio_ffmpeg
@@ -7,18 +6,11 @@ import pytest
 
 from agent_core.base.errors import FfmpegFailed
 from agent_core.plugin.ffmpeg import stream
+from agent_core.testing.contracts import children
 
 FFMPEG = str(imageio_ffmpeg.get_ffmpeg_exe())
 ENDLESS = ("-re", "-f", "lavfi", "-i", "testsrc2=s=64x48:r=30", "-f", "rawvideo", "pipe:1")
 SHORT = ("-f", "lavfi", "-i", "testsrc2=s=64x48:r=30:d=1", "-pix_fmt", "gray", "-f", "rawvideo", "pipe:1")
-
-
-def children() -> set[int]:
-    return {
-        int(child)
-        for task in Path("/proc/self/task").iterdir()
-        for child in (task / "children").read_text().split()
-    }
 
 
 async def test_all_output_arrives_in_order_until_the_end() -> None:
