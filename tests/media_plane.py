@@ -80,7 +80,7 @@ class Plane:
                 return Publisher(plane.argv, "ffmpeg ...") if plane.argv else None
 
         plugins = PluginManager()
-        plugins.load(config.plugins, lambda _name: [(Publishing, "0")])
+        plugins.load(config.plugins, lambda _name: [Publishing])
         return plugins
 
 

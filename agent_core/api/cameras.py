@@ -142,6 +142,8 @@ def _without_time(now: datetime, cameras: Sequence[CameraView]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Handlers:
+    """Methods about cameras."""
+
     controller: Controller
     list_text: CameraListText
 

@@ -49,6 +49,8 @@ def _event_form(event: RecordingEvent, status: str, at: datetime) -> wire.Record
 
 @dataclass(frozen=True, slots=True)
 class _Handlers:
+    """Methods about recordings."""
+
     controller: Controller
     download_url: DownloadUrl
 

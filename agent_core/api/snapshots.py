@@ -53,6 +53,8 @@ def snapshot_form(snapshot: Snapshot, download_url: DownloadUrl) -> SnapshotForm
 
 @dataclass(frozen=True, slots=True)
 class _Handlers:
+    """Methods about snapshots."""
+
     controller: Controller
     download_url: DownloadUrl
 

@@ -60,6 +60,8 @@ def _status_form(status: StreamStatus) -> StreamStatusForm:
 
 @dataclass(frozen=True, slots=True)
 class _Handlers:
+    """Methods about streams."""
+
     controller: Controller
 
     async def start_streaming(self, params: DeviceParams, caller: Caller) -> StreamStarted:

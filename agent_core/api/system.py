@@ -35,6 +35,8 @@ def plugin_event_form(event: PluginEvent, at: datetime) -> wire.PluginEventForm:
 
 @dataclass(frozen=True, slots=True)
 class _Handlers:
+    """Methods about the agent itself."""
+
     controller: Controller
 
     async def get_system_status(self, params: NoParams, caller: Caller) -> wire.SystemStatusForm:

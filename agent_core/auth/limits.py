@@ -22,6 +22,8 @@ _MOST = 8192
 
 @dataclass(slots=True)
 class _Bucket:
+    """Tokens in a bucket at one time of the monotonic clock."""
+
     level: float
     at_s: float
 

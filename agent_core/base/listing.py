@@ -44,6 +44,8 @@ class Page(Generic[ItemT]):
 
 @dataclass(frozen=True, slots=True)
 class _Read(Generic[T]):
+    """Value of the reading with the number `began`."""
+
     began: int
     value: T
 

@@ -19,6 +19,8 @@ __all__ = ("InstanceLock", "KeyedLock", "leads_to")
 
 @dataclass
 class _Entry:
+    """Lock of one key, and how many callers hold it or wait for it."""
+
     lock: anyio.Lock = field(default_factory=anyio.Lock)
     users: int = 0
 

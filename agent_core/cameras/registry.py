@@ -32,6 +32,8 @@ def parse_camera_id(text: str) -> CameraId:
 
 @dataclass(frozen=True, slots=True)
 class _Key:
+    """Identity of a camera within its source."""
+
     source: str
     key: str
 

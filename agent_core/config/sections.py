@@ -26,7 +26,8 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # `AgentConfig` builds the schemas of all sections at once; each on its own would cost as much again at every start.
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class ServerConfig(_Section):

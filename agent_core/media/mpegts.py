@@ -32,6 +32,8 @@ _PRIVATE = range(0xBD, 0xBE)
 
 @dataclass(frozen=True, slots=True)
 class _Stamp:
+    """Presentation time of one packet, in ticks of 90 kHz."""
+
     pid: int
     stream_id: int
     pts: int

@@ -34,7 +34,7 @@ from agent_core.plugin_host.selection import (
     EntryPointFinder,
     check_class,
     installed,
-    installed_version,
+    installed_versions,
     plugin_class,
     select,
 )
@@ -145,6 +145,7 @@ class PluginManager:
         self._pluggy.add_hookspecs(spec)
         self._statuses: dict[str, PluginStatus] = {}
         self._broken_publishers: set[str] = set()
+        self._versions: dict[str, str] = {}
 
     @property
     def statuses(self) -> tuple[PluginStatus, ...]:
@@ -174,17 +175,20 @@ class PluginManager:
             PluginError: a plugin marked `required` cannot be loaded.
         """
         loaded: list[tuple[str, Plugin[Settings]]] = []
+        self._versions = installed_versions()
         for name in config.enabled:
             try:
                 if name in held:
                     raise held[name]
-                found, version = select(name, find)
-                loaded.append((name, _construct(name, check_class(name, found), config)))
-                self._statuses[name] = PluginStatus(name, version, PluginState.LOADED)
+                loaded.append((name, _construct(name, check_class(name, select(name, find)), config)))
+                self._statuses[name] = PluginStatus(name, self._version(name), PluginState.LOADED)
             except Exception as error:  # noqa: BLE001 - foreign code; only this plugin fails
                 self._fail(name, error, required=config.required(name))
         for name, plugin in reversed(loaded):  # pluggy calls the last registered first
             self._register(name, plugin, required=config.required(name))
+
+    def _version(self, name: str) -> str:
+        return self._versions.get(name, "")
 
     def _register(self, name: str, plugin: Plugin[Settings], *, required: bool) -> None:
         try:
@@ -203,11 +207,9 @@ class PluginManager:
     def _fail(self, name: str, error: Exception, *, required: bool) -> None:
         if not isinstance(error, AgentError):
             error = PluginError(f"The plugin '{name}' failed: {describe(error)}.", reason="plugin_failed")
-        known = self._statuses.get(name)
-        version = known.version if known else installed_version(name)
         state = PluginState.QUARANTINED if error.reason == "quarantined" else PluginState.FAILED
         self._statuses[name] = PluginStatus(
-            name, version, state, error.reason, error.details, error.suggestion
+            name, self._version(name), state, error.reason, error.details, error.suggestion
         )
         _log.error("%s %s", error.details, error.suggestion, extra={"fields": {"plugin": name}})
         if required:

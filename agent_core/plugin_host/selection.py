@@ -19,7 +19,7 @@ __all__ = (
     "EntryPointFinder",
     "check_class",
     "installed",
-    "installed_version",
+    "installed_versions",
     "plugin_class",
     "select",
     "version_of",
@@ -29,12 +29,12 @@ ENTRY_POINT_GROUP = "camera_agent.plugins"
 
 
 class EntryPointFinder(Protocol):
-    """Seam for tests: returns the classes installed as `name`, each with the version of its distribution."""
+    """Seam for tests: returns the classes installed as `name`."""
 
-    def __call__(self, name: str) -> Sequence[tuple[object, str]]: ...
+    def __call__(self, name: str) -> Sequence[object]: ...
 
 
-def installed(name: str) -> list[tuple[object, str]]:
+def installed(name: str) -> list[object]:
     """Import the plugins installed as `name`. Raises any exception of the import, `SystemExit` included."""
     failures: list[BaseException] = []
 
@@ -49,23 +49,19 @@ def installed(name: str) -> list[tuple[object, str]]:
     )
     if failures:
         raise failures[0]
-    versions = _versions(name) if manager.extensions else {}
-    return [(each.plugin, versions.get(each.entry_point.value, "")) for each in manager.extensions]
+    return [each.plugin for each in manager.extensions]
 
 
-def installed_version(name: str) -> str:
-    """Return the version of the distribution that offers the plugin `name`; empty if none or several do."""
-    versions = [*_versions(name).values()]
-    return versions[0] if len(versions) == 1 else ""
+def installed_versions() -> dict[str, str]:
+    """Map the name of each installed plugin to the version of its distribution; empty if several offer that name.
 
-
-def _versions(name: str) -> dict[str, str]:
-    """Map the value of each entry point `name` to the version of its distribution.
-
-    Stevedore's entry points come from its cache, which does not know their distributions.
+    Stevedore's entry points come from its cache, which does not know their distributions. The look-up reads the
+    metadata of every distribution: make it once for all plugins.
     """
-    found = entry_points(group=ENTRY_POINT_GROUP, name=name)
-    return {each.value: version_of(each.dist) for each in found}
+    found: dict[str, str] = {}
+    for each in entry_points(group=ENTRY_POINT_GROUP):
+        found[each.name] = "" if each.name in found else version_of(each.dist)
+    return found
 
 
 def version_of(dist: Distribution | None) -> str:
@@ -79,8 +75,8 @@ def version_of(dist: Distribution | None) -> str:
     return version or ""
 
 
-def select(name: str, find: EntryPointFinder) -> tuple[object, str]:
-    """Return the object installed as `name`, and its version. Raises PluginError if there is not exactly one."""
+def select(name: str, find: EntryPointFinder) -> object:
+    """Return the object installed as `name`. Raises PluginError if there is not exactly one."""
     try:
         with contained(f"The import of the plugin '{name}'"):
             found = find(name)
@@ -138,5 +134,4 @@ def check_class(name: str, plugin: object) -> type[Plugin[Settings]]:
 
 def plugin_class(name: str, find: EntryPointFinder = installed) -> type[Plugin[Settings]]:
     """Return the class installed as `name`, to inspect its settings. Raises PluginError."""
-    found, _ = select(name, find)
-    return check_class(name, found)
+    return check_class(name, select(name, find))

@@ -54,8 +54,8 @@ class RunningAgent:
 
 
 def _finder(plugins: Mapping[str, object]) -> EntryPointFinder:
-    def find(name: str) -> Sequence[tuple[object, str]]:
-        return [(plugins[name], "0")] if name in plugins else installed(name)
+    def find(name: str) -> Sequence[object]:
+        return [plugins[name]] if name in plugins else installed(name)
 
     return find
 

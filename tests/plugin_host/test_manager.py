@@ -215,11 +215,11 @@ class Exploding(Plugin[Settings]):
 
 
 def find(**classes: object) -> Any:
-    def finder(name: str) -> Sequence[tuple[object, str]]:
+    def finder(name: str) -> Sequence[object]:
         found = classes.get(name, ())
         if isinstance(found, BaseException):
             raise found
-        return [(each, "1.0") for each in (found if isinstance(found, tuple) else (found,))]
+        return found if isinstance(found, tuple) else (found,)
 
     return finder
 

@@ -62,6 +62,8 @@ class HttpRequest:
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
+    """Answer to one request; `status` is an HTTP status code."""
+
     status: int
     body: bytes = b""
     content_type: str = ""
@@ -82,6 +84,8 @@ class HttpHandler(Protocol):
 
 @dataclass(eq=False, slots=True)
 class _Connection:
+    """Accepted connection; `last` is set once no further request will be read from it."""
+
     stream: SocketStream
     place: Place
     answering: bool = False

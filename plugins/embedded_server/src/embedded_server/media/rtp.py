@@ -12,6 +12,8 @@ _REPORT = struct.Struct(">BBHIQIII")
 
 @dataclass(frozen=True, slots=True)
 class RtpPacket:
+    """RTP packet without its extensions and padding (RFC 3550, section 5.1)."""
+
     marker: bool
     payload_type: int
     sequence: int

@@ -45,6 +45,8 @@ class ChosenMode:
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
+    """Mode that the device offers."""
+
     pixel_format: str
     width: int
     height: int

@@ -13,6 +13,8 @@ _LONGEST = 10
 
 @dataclass(slots=True)
 class _Pending:
+    """Device node that has not settled; times of the monotonic clock."""
+
     node: DeviceNode
     first_s: float
     last_s: float
