@@ -7,7 +7,7 @@ from typing import Any
 
 import anyio
 
-ALL_PLUGINS = ("embedded_server", "ffmpeg_tier", "v4l2_tier", "virtual_camera")
+ALL_PLUGINS = ("embedded_server", "ffmpeg_tier", "rtsp_tier", "v4l2_tier", "virtual_camera")
 #: Runs an agent; prints what was loaded when it listened, and when its sources and its media server were ready.
 PROGRAM = """
 import json
@@ -56,6 +56,7 @@ async def test_what_a_picture_or_a_device_needs_waits_for_it(tmp_path: Path) -> 
     seen = await loaded(tmp_path, plugins=plugins)
     large = {
         "PIL",
+        "av",
         "numpy",
         "simplejpeg",
         "linuxpy",

@@ -1,0 +1,36 @@
+"""Settings: descriptions equal to the README's, and refusal of values that cannot work."""
+
+import json
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from rtsp_tier import RtspTierSettings
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+def test_each_setting_is_a_row_of_the_readme() -> None:
+    for name, field in RtspTierSettings.model_fields.items():
+        default = "" if field.default is None else f"`{json.dumps(field.default)}` "
+        assert f"| `{name}` | {default}| {field.description} |" in README.read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("latency_s", -1),
+        ("connect_timeout_s", 0),
+        ("jpeg_quality", 0),
+        ("resident_readers", -1),
+        ("resident_ttl_s", 0),
+        ("worker_mb", 1),
+        ("resident_reader", 1),
+    ],
+)
+def test_a_wrong_setting_is_refused_by_name(name: str, value: object) -> None:
+    with pytest.raises(ValidationError) as caught:
+        RtspTierSettings.model_validate({name: value})
+
+    assert caught.value.errors()[0]["loc"] == (name,)
