@@ -53,6 +53,7 @@ from agent_core.plugin.abc import (
     RpcResult,
     Settings,
     SnapshotTier,
+    TierNeed,
 )
 from agent_core.plugin.checks import Check, Finding, FindingStatus
 from agent_core.plugin.context import AgentContext, CameraDirectory, CameraReport, EventPublisher
@@ -110,6 +111,7 @@ __all__ = (
     "SnapshotTier",
     "StartFailed",
     "Started",
+    "TierNeed",
     "TierUnavailable",
     "Unsupported",
     "Url",

@@ -5,6 +5,7 @@ The core calls and cancels providers. A provider starts tasks only in task group
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING, ClassVar, Generic, Protocol, TypeVar
 
 from anyio import TASK_STATUS_IGNORED
@@ -32,6 +33,7 @@ __all__ = (
     "RpcResult",
     "Settings",
     "SnapshotTier",
+    "TierNeed",
 )
 
 #: Version of the hooks and of the classes below. A plugin declares the range that it supports.
@@ -97,8 +99,25 @@ class CaptureRequest:
     deadline_s: float
 
 
+class TierNeed(StrEnum):
+    """Resource that a tier's captures depend on: the core skips the tier while it knows that the resource is missing."""
+
+    #: Frames of the camera's broker, so the device.
+    FRAMES = "frames"
+    #: The camera's `media_input`, which the tier opens itself. For a `FrameSocket` that is the broker's device.
+    INPUT = "input"
+    #: A stream that is live already; the tier starts none.
+    LIVE_STREAM = "live_stream"
+    #: The media server: the tier starts the stream if it is not live.
+    STREAM = "stream"
+    #: Nothing that the core knows about; the tier is tried by its rank.
+    NOTHING = "nothing"
+
+
 class SnapshotTier(ABC):
     """Way to take a still, one rung of the snapshot ladder."""
+
+    needs: ClassVar[TierNeed] = TierNeed.NOTHING
 
     @property
     @abstractmethod

@@ -25,6 +25,7 @@ from agent_core.plugin.abc import (
     RpcMethod,
     Settings,
     SnapshotTier,
+    TierNeed,
 )
 from agent_core.plugin.checks import Check
 from agent_core.plugin.context import AgentContext
@@ -102,7 +103,7 @@ def _topics(name: str, topics: object) -> tuple[str, ...]:
 
 
 def _check_names(providers: Providers, others: Sequence[Providers]) -> None:
-    """Raise PluginError for a provider with an invalid or duplicate name, or an invalid rank.
+    """Raise PluginError for a provider with an invalid or duplicate name, or a tier with an invalid rank or need.
 
     The ledger of cameras and the statuses identify sources and components by their names.
     """
@@ -119,13 +120,24 @@ def _check_names(providers: Providers, others: Sequence[Providers]) -> None:
             taken.append(each.name)
     for tier in providers.tiers:
         _check_name(providers.plugin, "snapshot tier", tier.name)
-        rank: object = tier.rank
-        if not isinstance(rank, int) or isinstance(rank, bool) or not 0 <= rank <= _HIGHEST_RANK:
-            raise PluginError(
-                f"The snapshot tier {tier.name} of the plugin '{providers.plugin}' has the invalid rank {rank!r}.",
-                reason="wrong_rank",
-                suggestion=f"Use a whole number from 0 (fastest) to {_HIGHEST_RANK}.",
-            )
+        _check_tier(providers.plugin, tier)
+
+
+def _check_tier(plugin: str, tier: SnapshotTier) -> None:
+    rank: object = tier.rank
+    if not isinstance(rank, int) or isinstance(rank, bool) or not 0 <= rank <= _HIGHEST_RANK:
+        raise PluginError(
+            f"The snapshot tier {tier.name} of the plugin '{plugin}' has the invalid rank {rank!r}.",
+            reason="wrong_rank",
+            suggestion=f"Use a whole number from 0 (fastest) to {_HIGHEST_RANK}.",
+        )
+    needs: object = tier.needs
+    if not isinstance(needs, TierNeed):
+        raise PluginError(
+            f"The snapshot tier {tier.name} of the plugin '{plugin}' has the invalid need {needs!r}.",
+            reason="wrong_need",
+            suggestion="Set needs to a TierNeed.",
+        )
 
 
 def _check_name(plugin: str, kind: str, name: object) -> None:

@@ -8,7 +8,7 @@ import anyio
 from agent_core.base.clock import Clock
 from agent_core.base.errors import TierUnavailable
 from agent_core.base.models import Camera, Frame, FrameReader, Picture, PictureFormat
-from agent_core.plugin.abc import CaptureRequest, SnapshotTier
+from agent_core.plugin.abc import CaptureRequest, SnapshotTier, TierNeed
 
 __all__ = ("RingTier",)
 
@@ -22,6 +22,8 @@ class RingTier(SnapshotTier):
     After a camera has started, waits for its exposure to settle; at the deadline it takes the picture as it is, with
     `settled` False.
     """
+
+    needs = TierNeed.FRAMES
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock

@@ -15,7 +15,7 @@ import pytest
 from agent_core.base.clock import SystemClock
 from agent_core.base.models import Camera, CameraId, CameraStatus, CapturedAtSource, DetectedCamera
 from agent_core.cameras.reports import checked_camera
-from agent_core.plugin import AgentError, CameraSource, CaptureRequest, PictureFormat, SnapshotTier
+from agent_core.plugin import AgentError, CameraSource, CaptureRequest, PictureFormat, SnapshotTier, TierNeed
 from agent_core.plugin.jpeg import inspect
 from agent_core.snapshots.captured import checked_picture
 from agent_core.testing.context import RecordingReport
@@ -160,10 +160,11 @@ class TierContract(ABC):
     def camera(self) -> Camera:
         """Return a camera that the tier supports and can photograph now."""
 
-    async def test_it_has_a_name_and_a_rank(self) -> None:
+    async def test_it_has_a_name_and_a_rank_and_says_what_it_needs(self) -> None:
         tier = self.make_tier()
         assert tier.name.strip()
         assert 0 <= tier.rank <= 3
+        assert isinstance(tier.needs, TierNeed)
 
     async def test_it_supports_its_camera_and_refuses_an_empty_one_quietly(self) -> None:
         tier, camera = self.make_tier(), self.camera()

@@ -201,6 +201,17 @@ class WrongRank(Plugin[Settings]):
         return [Ranked()]
 
 
+class NeedsAWord(Ranked):
+    needs = "frames"  # type: ignore[assignment]
+    rank = 1
+
+
+class WrongNeed(Plugin[Settings]):
+    @hookimpl
+    def agent_snapshot_tiers(self) -> list[SnapshotTier]:
+        return [NeedsAWord()]
+
+
 class OldApi(Plugin[Settings]):
     hookspec_api = ">=2,<3"
 
@@ -265,6 +276,7 @@ def reasons(manager: PluginManager) -> dict[str, str]:
         (NameOfAnother, "name_clash"),
         (WrongTopics, "topic_refused"),
         (WrongRank, "wrong_rank"),
+        (WrongNeed, "wrong_need"),
     ],
 )
 def test_a_broken_plugin_costs_only_itself(broken: object, reason: str) -> None:

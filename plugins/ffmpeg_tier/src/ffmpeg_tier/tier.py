@@ -11,6 +11,7 @@ from agent_core.plugin import (
     Picture,
     PictureFormat,
     SnapshotTier,
+    TierNeed,
     TierUnavailable,
     WorkerPool,
     ffmpeg,
@@ -46,6 +47,7 @@ class FfmpegTier(SnapshotTier):
 
     name = "ffmpeg"
     rank = 1
+    needs = TierNeed.INPUT
 
     def __init__(self, settings: FfmpegTierSettings, *, program: str | None, clock: Clock) -> None:
         self._settings = settings
