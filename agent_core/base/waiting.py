@@ -11,7 +11,13 @@ __all__ = ("GrowingPauses", "first_of", "sleep_unless")
 
 
 async def first_of(*waits: Callable[[], Awaitable[object]]) -> None:
-    """Run `waits` until the first one returns; cancel the others."""
+    """Run `waits` until the first one returns; cancel the others.
+
+    Two may end in the same turn of the event loop, so each keeps its own result, for example in a `nonlocal` variable.
+
+    Raises:
+        ExceptionGroup: one of them raised an exception.
+    """
     async with anyio.create_task_group() as tg:
 
         async def one(wait: Callable[[], Awaitable[object]]) -> None:

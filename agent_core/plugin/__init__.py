@@ -37,7 +37,7 @@ from agent_core.base.models import (
     PictureFormat,
     Url,
 )
-from agent_core.base.waiting import GrowingPauses
+from agent_core.base.waiting import GrowingPauses, first_of
 from agent_core.base.workers import WorkerPool
 from agent_core.plugin.abc import (
     HOOKSPEC_API,
@@ -116,5 +116,6 @@ __all__ = (
     "Unsupported",
     "Url",
     "WorkerPool",
+    "first_of",
     "hookimpl",
 )

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import anyio
 
-from agent_core.plugin import CaptureFailed, Clock, WorkerPool
+from agent_core.plugin import CaptureFailed, Clock, WorkerPool, first_of
 from agent_core.plugin.frames import FrameProducer, FrameSink
 from v4l2_tier.capture.delivery import Delivery, FilledBuffers
 from v4l2_tier.capture.exposure import ExposureClock
@@ -190,10 +190,9 @@ class V4l2Producer(FrameProducer):
         async def watch() -> None:
             nonlocal problem
             problem = await delivery.until_silent(self._silence, first_s)
-            tg.cancel_scope.cancel()
 
-        async with anyio.create_task_group() as tg:
-            tg.start_soon(watch)
+        async def deliver() -> None:
+            nonlocal problem
             try:
                 while True:
                     await anyio.wait_readable(device.fileno())
@@ -201,7 +200,8 @@ class V4l2Producer(FrameProducer):
                         await self._clock.sleep(_NOTHING_READY_PAUSE_S)
             except CaptureFailed as error:
                 problem = error
-            tg.cancel_scope.cancel()
+
+        await first_of(watch, deliver)
         if problem is not None:
             raise problem
 

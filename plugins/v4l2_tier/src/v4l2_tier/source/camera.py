@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import anyio
 
@@ -14,6 +15,7 @@ from agent_core.plugin import (
     FrameSocket,
     GrowingPauses,
     WorkerPool,
+    first_of,
 )
 from agent_core.plugin.frames import FrameBroker, FrameServer, report_problems
 from v4l2_tier.capture.limits import broker_settings
@@ -110,18 +112,21 @@ class V4l2Camera:
         time-outs end a call that hangs.
         """
         found: Capabilities | NoCamera | OSError
-        async with anyio.create_task_group() as tg:
-            tg.start_soon(self._tell_if_slow, on_examined)
+
+        async def probe() -> None:
+            nonlocal found
             try:
                 found = await self._threads.run_abandonable(self._context.probe, self.node.path)
             except OSError as error:
                 found = error
-            tg.cancel_scope.cancel()
+
+        await first_of(probe, partial(self._tell_if_slow, on_examined))
         if isinstance(found, OSError):
             raise explain(found, "reading the camera's capabilities") from found
         return found
 
     async def _tell_if_slow(self, on_examined: Callable[[], None]) -> None:
+        """Report the camera as failed once it is slow, then wait until cancelled."""
         await self._clock.sleep(_PROBE_S)
         self._probe_failed(
             CaptureFailed(
@@ -131,6 +136,7 @@ class V4l2Camera:
             )
         )
         on_examined()
+        await anyio.sleep_forever()
 
     def _probe_failed(self, error: CaptureFailed) -> None:
         _log.warning("%s: %s %s", self.node.shown_name, error.details, error.suggestion)

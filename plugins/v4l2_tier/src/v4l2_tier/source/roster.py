@@ -1,12 +1,12 @@
 """Roster of device nodes: starts a camera for each settled node, and ends it when the node is gone."""
 
+from functools import partial
 from typing import TYPE_CHECKING
 
-import anyio
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskGroup, TaskStatus
 
-from agent_core.plugin import Clock, GrowingPauses
+from agent_core.plugin import Clock, GrowingPauses, first_of
 from v4l2_tier.source.context import CameraContext
 from v4l2_tier.source.debounce import Debounce
 from v4l2_tier.source.hotplug.watcher import HotplugWatcher, NodeChanges
@@ -87,10 +87,6 @@ class DeviceRoster:
         async def notice() -> None:
             nonlocal changes
             changes = await self._watcher.wait()
-            tg.cancel_scope.cancel()
 
-        async with anyio.create_task_group() as tg:
-            tg.start_soon(notice)
-            await self._clock.sleep(max(due_s - self._clock.monotonic_s(), 0.0))
-            tg.cancel_scope.cancel()
+        await first_of(notice, partial(self._clock.sleep, max(due_s - self._clock.monotonic_s(), 0.0)))
         return changes
