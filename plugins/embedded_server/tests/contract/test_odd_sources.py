@@ -1,135 +1,14 @@
 """Sources that deviate as cameras do: a stream, or a line in the log that says what was refused."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import anyio
 import pytest
-from anyio.abc import SocketAttribute, SocketStream, TaskGroup
 
-from agent_core.plugin.rtsp import (
-    Authorization,
-    Challenge,
-    Credentials,
-    Headers,
-    Interleaved,
-    Request,
-    Response,
-    RtspParser,
-    Transport,
-)
 from embedded_server.paths.pull import may_redirect
-
-VIDEO = (
-    "m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=fmtp:96 packetization-mode=1; "
-    "sprop-parameter-sets=Z0LAH9oBQBbsBEAAAAMAQAAADyPGDKg=,aM4PyA==\r\na=control:trackID=0\r\n"
-)
-BACK_CHANNEL = "m=audio 0 RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\na=control:trackID=1\r\na=sendonly\r\n"
-METADATA = "m=application 0 RTP/AVP 107\r\na=rtpmap:107 vnd.onvif.metadata/90000\r\na=control:trackID=1\r\na=recvonly\r\n"
-PACKET = b"\x80\xe0\0\1\0\0\0\0\0\0\0\1\x65\x88\x80\x10"
-
-
-@dataclass(slots=True)
-class Camera:
-    """Server of one stream; the attributes are its oddities.
-
-    Attributes:
-        media: media of its description.
-        answers: status by method, or by method and last part of the address; 200 otherwise.
-        fields: additional fields by method.
-        channel: first channel that it uses, whatever was asked for; None to use what was asked for.
-        transport: value of its Transport field, `{}` for the channels; empty to send none.
-        stray: bytes before each frame.
-        early: sends frames before it answers PLAY, and none afterwards.
-        redirect: value of the Location field of an answer 302 to DESCRIBE of `/`, with `{port}`.
-        sign_of_life: the only method that counts; once it arrives the event `alive` is set.
-        password: the camera asks for it, with a new nonce for each method.
-    """
-
-    media: str = VIDEO
-    answers: Mapping[str, int] = field(default_factory=dict)
-    fields: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    channel: int | None = None
-    transport: str = "RTP/AVP/TCP;unicast;interleaved={}"
-    stray: bytes = b""
-    early: bool = False
-    redirect: str = ""
-    sign_of_life: str = "OPTIONS"
-    password: str = ""
-    asked: list[str] = field(default_factory=list, init=False)
-    alive: anyio.Event = field(default_factory=anyio.Event, init=False)
-    first_channel: int = field(default=0, init=False)
-    writing: anyio.Lock = field(default_factory=anyio.Lock, init=False)
-
-    @asynccontextmanager
-    async def serving(self) -> AsyncIterator[int]:
-        """Serve while the context is open; yield the port."""
-        listener = await anyio.create_tcp_listener(local_host="127.0.0.1", local_port=0)
-        async with listener, anyio.create_task_group() as tg:
-            tg.start_soon(listener.serve, self._serve)
-            yield int(listener.extra(SocketAttribute.local_port))  # noqa: S610 - not Django
-            tg.cancel_scope.cancel()
-
-    async def _serve(self, stream: SocketStream) -> None:
-        parser = RtspParser()
-        async with stream, anyio.create_task_group() as tg:
-            try:
-                while True:
-                    for message in parser.feed(await stream.receive()):
-                        if isinstance(message, Request):
-                            await self._answer(stream, message, tg)
-            except (anyio.EndOfStream, anyio.BrokenResourceError):
-                tg.cancel_scope.cancel()
-
-    async def _answer(self, stream: SocketStream, request: Request, tg: TaskGroup) -> None:
-        method, last = request.method, request.uri.rpartition("/")[2]
-        playing = "PLAY" in self.asked
-        self.asked.append(method)
-        if playing and method == self.sign_of_life:
-            self.alive.set()
-        status = self.answers.get(f"{method} {last}", self.answers.get(method, 200))
-        fields = {"CSeq": request.cseq, "Session": "77;timeout=1", **self.fields.get(method, {})}
-        body = b""
-        if method == "DESCRIBE":
-            fields["Content-Type"] = "application/sdp"
-            body = f"v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=x\r\nt=0 0\r\n{self.media}".encode()
-        if method == "DESCRIBE" and self.redirect and request.uri.endswith("/cam"):
-            port = stream.extra(SocketAttribute.local_port)  # noqa: S610 - not Django
-            status, body, fields["Location"] = 302, b"", self.redirect.format(port=port)
-        if method == "SETUP":
-            fields |= self._transport(request, last)
-        if self.password and not self._is_allowed(request):
-            status, body = 401, b""
-            fields["WWW-Authenticate"] = str(Challenge("digest", "cam", f"nonce for {method}"))
-        if method == "PLAY" and self.early:
-            await self._send(stream, 5)
-        data = Response(status, Headers(fields), body).encode()
-        async with self.writing:
-            await stream.send(data.replace("\u00e9".encode(), b"\xe9"))  # in Latin-1
-        if method == "PLAY" and not self.early:
-            tg.start_soon(self._send, stream)
-
-    def _transport(self, request: Request, last: str) -> Mapping[str, str]:
-        (asked,) = Transport.parse(request.headers.get("Transport"))
-        assert asked.interleaved is not None
-        first = asked.interleaved[0] if self.channel is None else self.channel
-        if last == "trackID=0":
-            self.first_channel = first
-        return {"Transport": self.transport.format(f"{first}-{first + 1}")} if self.transport else {}
-
-    def _is_allowed(self, request: Request) -> bool:
-        text = request.headers.get("Authorization")
-        challenge = Challenge("digest", "cam", f"nonce for {request.method}")
-        known = Credentials("op", self.password)
-        return bool(text) and Authorization.parse(text).proves(known, challenge, request.method)
-
-    async def _send(self, stream: SocketStream, count: int = 1000) -> None:
-        for _ in range(count):
-            async with self.writing:
-                await stream.send(self.stray + Interleaved(self.first_channel, PACKET).encode())
-            await anyio.sleep(0.02)
+from tests.odd.camera import BACK_CHANNEL, METADATA, PACKET, VIDEO, Camera
 
 
 async def pulled(media: Any, camera: Camera, *, credentials: str = "") -> None:

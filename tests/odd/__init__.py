@@ -1,0 +1,1 @@
+"""Cameras that deviate from the standards, or fail: what they send, and the RTSP server that sends it."""
