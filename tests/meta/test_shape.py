@@ -3,6 +3,7 @@
 import ast
 import importlib
 import pkgutil
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +23,11 @@ LABORATORY = sorted((ROOT / "tests/vm").rglob("*.py"))
 PLUGIN_SOURCES = [path for path in SOURCES if "plugins" in path.parts and "src" in path.parts]
 #: What plugins may import of the agent, besides agent_core.testing.
 PUBLIC_TOOLS = {"ffmpeg", "frames", "jpeg", "processes", "rtsp"}
+
+#: Small modules that each plugin or command has by their role.
+ROLES = {"__init__", "__main__", "plugin", "settings"}
+#: How a module's docstring states that it is small on purpose.
+REASON = re.compile(r"\bapart from\b|\ba module of its own\b", re.IGNORECASE)
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -73,6 +79,29 @@ def test_plugins_see_only_the_public_face(path: Path) -> None:
             if rest[:1] == ["plugin"] and len(rest) > 1:
                 allowed = rest[1] in PUBLIC_TOOLS or rest[1] in agent_core.plugin.__all__
             assert allowed, f"{own}: {name}"
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[parts.index("src") + 1 :] if "src" in parts else parts)
+
+
+def test_a_small_module_with_one_importer_states_its_reason() -> None:
+    """Test tools of `agent_core.testing` are imported by tests, which count only there."""
+    tests = [*(ROOT / "tests").rglob("*.py"), *(ROOT / "plugins").glob("*/tests/**/*.py")]
+    imported = {path: set(imports(ast.parse(path.read_text()))) for path in [*SOURCES, *tests]}
+    silent = []
+    for path in SOURCES:
+        text, name = path.read_text(), module_name(path)
+        if len(text.splitlines()) >= 60 or path.stem in ROLES or "commands" in path.parts:
+            continue
+        users = SOURCES if "testing" not in path.parts else [*SOURCES, *tests]
+        importers = [
+            each for each in users if any(f"{used}.".startswith(f"{name}.") for used in imported[each])
+        ]
+        if len(importers) == 1 and not REASON.search(ast.get_docstring(ast.parse(text)) or ""):
+            silent.append(f"{path.relative_to(ROOT)}, imported by {importers[0].relative_to(ROOT)}")
+    assert not silent, "merge each with its importer, or let its docstring say `Apart from ..., so that ...`"
 
 
 def modules() -> list[str]:

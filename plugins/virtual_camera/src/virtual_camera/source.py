@@ -1,4 +1,7 @@
-"""Source of the configured cameras."""
+"""Source of the configured cameras.
+
+Apart from `plugin`, so that the source is tested and run without hooks.
+"""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,7 @@
-"""Watcher that polls sysfs: the fallback where no events are available."""
+"""Watcher that polls sysfs: the fallback where no events are available.
+
+A module of its own, as each watcher has one: the source knows watchers only by their interface.
+"""
 
 import os
 from contextlib import suppress
