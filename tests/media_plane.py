@@ -27,6 +27,7 @@ from agent_core.plugin import Plugin, Publisher, Settings, ffmpeg, hookimpl
 from agent_core.plugin_host.manager import PluginManager
 from agent_core.plugin_host.supervisor import Supervisor
 from agent_core.recordings.models import RecordingEvent
+from agent_core.streams.lent import LentStreams
 from agent_core.testing.mediamtx import MediaServerUnderTest
 
 INPUT = FfmpegInput(("-re", "-f", "lavfi", "-i", "testsrc2=size=160x120:rate=15"))
@@ -60,6 +61,8 @@ class Plane:
         )
         self.link, self.paths, self.streams = parts.link, parts.paths, parts.streams
         self.files, self.recordings, self.keeper = parts.files, parts.recordings, parts.keeper
+        self.lent = LentStreams()
+        self.lent.open(parts.lender)
 
     def connect(self, name: str, media_input: MediaInput | None = INPUT) -> None:
         """Report a camera as its source does."""

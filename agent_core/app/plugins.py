@@ -15,6 +15,7 @@ from agent_core.plugin.context import CameraDirectory
 from agent_core.plugin_host.context import PluginContext, PluginEvents
 from agent_core.plugin_host.manager import ContextMaker, EntryPointFinder, PluginManager
 from agent_core.plugin_host.models import Providers
+from agent_core.streams.lent import LentStreams
 
 __all__ = ("LoadedPlugins", "contexts", "load_plugins")
 
@@ -41,7 +42,7 @@ class LoadedPlugins:
         return tuple(chain.from_iterable(each.components for each in self.providers))
 
 
-def contexts(foundation: Foundation, *, cameras: CameraDirectory) -> ContextMaker:
+def contexts(foundation: Foundation, *, cameras: CameraDirectory, streams: LentStreams) -> ContextMaker:
     """Return a function that makes the context of each plugin."""
     config, volumes = foundation.config, foundation.volumes
 
@@ -50,6 +51,7 @@ def contexts(foundation: Foundation, *, cameras: CameraDirectory) -> ContextMake
             clock=foundation.clock,
             cameras=cameras,
             events=PluginEvents(foundation.events, plugin, topics),
+            streams=streams.to(plugin),
             runtime_dir=config.storage.runtime_dir,
             state_dir=config.storage.state_dir,
             recordings_dir=volumes.link or config.storage.recordings,

@@ -29,6 +29,7 @@ from agent_core.snapshots import SnapshotService, SnapshotStore
 from agent_core.snapshots.converter import PictureConverter
 from agent_core.snapshots.ladder import SnapshotLadder
 from agent_core.snapshots.ring_tier import RingTier
+from agent_core.streams.lent import LentStreams
 from agent_core.web.server import RpcServer
 
 __all__ = ("LEDGER_FILE", "AgentParts", "build_agent")
@@ -101,9 +102,10 @@ def build_agent(
     ledger = Ledger(config.storage.state_dir / LEDGER_FILE, require=require_state)
     problems = _initial_problems(config, ledger, foundation.volumes.known)
     cameras = CameraRegistry(ledger, events=foundation.events, clock=clock)
+    streams = LentStreams()
     plugins = load_plugins(
         config.plugins,
-        contexts(foundation, cameras=cameras),
+        contexts(foundation, cameras=cameras, streams=streams),
         find,
         held=held,
         spare_last_source=config.health.quarantine == "spare_last_source",
@@ -116,7 +118,9 @@ def build_agent(
         supervisor=Supervisor(with_media_server(foundation, plugins.components), clock=clock),
         snapshots=_snapshots(foundation, plugins.tiers),
     )
-    return _connect(foundation, parts, plugins.providers, problems)
+    agent = _connect(foundation, parts, plugins.providers, problems)
+    streams.open(agent.media.lender)
+    return agent
 
 
 def _connect(

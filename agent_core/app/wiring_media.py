@@ -30,6 +30,7 @@ from agent_core.recordings.retention import RecordingCleaner
 from agent_core.recordings.store import UTC_NAMES, ZONED_NAMES
 from agent_core.streams import CameraPaths, StreamAddresses, StreamLeases, StreamService
 from agent_core.streams.keeper import PathKeeper
+from agent_core.streams.lent import StreamLender
 from agent_core.streams.plan import PathPlan
 from agent_core.streams.publishers.progress import PublisherProgress
 
@@ -56,6 +57,7 @@ class MediaParts:
     keeper: PathKeeper
     resumption: Resumption
     service: StreamService
+    lender: StreamLender
 
 
 def build_media(
@@ -93,6 +95,7 @@ def build_media(
             close_after_s=config.media_server.close_after_s,
             clock=clock,
         ),
+        lender=StreamLender(link, streams, paths, clock=clock),
     )
 
 

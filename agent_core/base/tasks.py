@@ -1,13 +1,16 @@
 """Groups of tasks with an owner, and reports of their start."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager
-from typing import Any
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
 
-__all__ = ("OnStarted", "OwnedTasks", "ShieldedTasks")
+__all__ = ("OnStarted", "OwnedTasks", "ShieldedTasks", "at_the_end_of_the_task", "in_own_task")
+
+T = TypeVar("T")
 
 
 class OwnedTasks:
@@ -125,3 +128,40 @@ class OnStarted:
     def started(self, _value: object = None) -> None:
         """Call the callback."""
         self._callback()
+
+
+async def in_own_task(work: Callable[[], Awaitable[T]]) -> T:
+    """Await `work()` in a task of its own, and return its result or raise its exception as it is.
+
+    What is bound to a task (`at_the_end_of_the_task`) ends with the work, although the caller's task goes on.
+    """
+    results: list[T] = []
+    errors: list[Exception] = []
+
+    async def run() -> None:
+        try:
+            results.append(await work())
+        except Exception as error:  # noqa: BLE001 - raised below, outside the task group, unchanged
+            errors.append(error)
+
+    async with anyio.create_task_group() as tg:
+        tg.start_soon(run)
+    if errors:
+        raise errors[0]
+    return results[0]
+
+
+@contextmanager
+def at_the_end_of_the_task(left: Callable[[], object]) -> Iterator[None]:
+    """Call `left` if the task that enters the context ends without leaving it, as only faulty code does."""
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101 - the agent's code runs in tasks
+
+    def ended(_task: object) -> None:
+        left()
+
+    task.add_done_callback(ended)
+    try:
+        yield
+    finally:
+        task.remove_done_callback(ended)

@@ -13,7 +13,7 @@ from anyio.abc import TaskStatus
 from agent_core.base.clock import Clock
 from agent_core.base.containment import contained
 from agent_core.base.errors import AgentError, DependencyFailed
-from agent_core.base.tasks import OnStarted
+from agent_core.base.tasks import OnStarted, in_own_task
 from agent_core.base.waiting import GrowingPauses
 from agent_core.cameras.ledger import Ledger
 from agent_core.cameras.registry import CameraRegistry, SourceReport
@@ -95,9 +95,7 @@ class CameraMonitor:
         pauses = GrowingPauses(FIRST_PAUSE_S, LONGEST_PAUSE_S)
         while True:
             try:
-                with contained(f"The camera source {source.name}"):
-                    inventory = OnStarted(partial(self._set_state, source, SourceState.WATCHING))
-                    await source.watch(SourceReport(self._registry, source.name), task_status=inventory)
+                await in_own_task(partial(self._watch_once, source))
             except Exception as error:  # noqa: BLE001 - foreign code; only its own cameras are affected
                 _log.exception("the source %s failed", source.name)
                 self._registry.source_failed(source.name, "Its source failed.")
@@ -106,6 +104,11 @@ class CameraMonitor:
                 self._set_state(source, SourceState.ENDED)
                 return
             await self._clock.sleep(pauses.next_s())
+
+    async def _watch_once(self, source: CameraSource) -> None:
+        with contained(f"The camera source {source.name}"):
+            inventory = OnStarted(partial(self._set_state, source, SourceState.WATCHING))
+            await source.watch(SourceReport(self._registry, source.name), task_status=inventory)
 
     async def _keep_ledger(self) -> None:
         pauses = GrowingPauses(FIRST_PAUSE_S, LONGEST_PAUSE_S)

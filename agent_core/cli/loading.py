@@ -85,11 +85,13 @@ def loaded(config: "AgentConfig") -> "LoadedPlugins":
     from agent_core.config import PluginsConfig
     from agent_core.plugin_host.manager import installed
     from agent_core.plugin_host.watchdog.records import host_times, review
+    from agent_core.streams.lent import LentStreams
 
     plugins = config.plugins
     settings = {name: dict(plugins.settings(name)) for name in plugins.enabled}
     unrequired = PluginsConfig.model_validate({"enabled": plugins.enabled, **settings})
-    make_context = contexts(Foundation(config, EventBus(), SystemClock()), cameras=_NoCameras())
+    foundation = Foundation(config, EventBus(), SystemClock())
+    make_context = contexts(foundation, cameras=_NoCameras(), streams=LentStreams())
     with quietly(), _limited(config):
         return load_plugins(
             unrequired,

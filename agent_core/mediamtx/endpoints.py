@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from agent_core.base.errors import PluginError
 from agent_core.base.field_rules import kind_of
@@ -45,6 +45,16 @@ class Endpoints:
         if credentials is not None and not isinstance(credentials, Credentials):
             raise _wrong(value, "credentials are not Credentials")
         return cls(value.api_url, value.rtsp_url, credentials)
+
+    def reading(self, path: str) -> "tuple[str, Credentials | None]":
+        """Return the RTSP address of `path` without credentials, and the credentials to read it."""
+        at = urlsplit(f"{self.rtsp_url}/{path}")
+        credentials = self.credentials
+        if credentials is None and at.username:
+            from agent_core.plugin.rtsp import Credentials
+
+            credentials = Credentials(unquote(at.username), unquote(at.password or ""))
+        return at._replace(netloc=at.netloc.rpartition("@")[2]).geturl(), credentials
 
 
 def _is_address(url: str) -> bool:

@@ -14,6 +14,7 @@ from agent_core.base.errors import (
     FfmpegFailed,
     InvalidParams,
     InvalidState,
+    MediaServerError,
     NotFound,
     StartFailed,
     TierUnavailable,
@@ -56,7 +57,14 @@ from agent_core.plugin.abc import (
     TierNeed,
 )
 from agent_core.plugin.checks import Check, Finding, FindingStatus
-from agent_core.plugin.context import AgentContext, CameraDirectory, CameraReport, EventPublisher
+from agent_core.plugin.context import (
+    AgentContext,
+    CameraDirectory,
+    CameraReport,
+    CameraStreams,
+    EventPublisher,
+    LiveStream,
+)
 from agent_core.plugin.spec import MARKER, hookimpl
 
 #: Type of `task_status`: a provider calls `started()` when it is up. `NOT_ASKED` is a default that ignores the call.
@@ -75,6 +83,7 @@ __all__ = (
     "CameraReport",
     "CameraSource",
     "CameraStatus",
+    "CameraStreams",
     "CaptureFailed",
     "CaptureRequest",
     "CapturedAtSource",
@@ -96,9 +105,11 @@ __all__ = (
     "GrowingPauses",
     "InvalidParams",
     "InvalidState",
+    "LiveStream",
     "MediaInput",
     "MediaServer",
     "MediaServerEndpoints",
+    "MediaServerError",
     "NotFound",
     "Picture",
     "PictureFormat",

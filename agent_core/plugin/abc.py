@@ -36,8 +36,9 @@ __all__ = (
     "TierNeed",
 )
 
-#: Version of the hooks and of the classes below. A plugin declares the range that it supports.
-HOOKSPEC_API = "1.0"
+#: Version of the hooks, of the classes below and of what the core lends. A plugin declares the range that it supports.
+#: 1.1 added `AgentContext.streams`.
+HOOKSPEC_API = "1.1"
 
 
 class Settings(BaseModel):

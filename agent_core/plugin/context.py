@@ -1,13 +1,25 @@
 """Protocols of the objects that the core lends to plugins. They are small, so that a test can implement them."""
 
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from agent_core.base.clock import Clock
-from agent_core.base.models import Camera, DetectedCamera
+from agent_core.base.models import Camera, CameraId, DetectedCamera
 
-__all__ = ("AgentContext", "CameraDirectory", "CameraReport", "EventPublisher")
+if TYPE_CHECKING:
+    from agent_core.plugin.rtsp import Credentials
+
+__all__ = (
+    "AgentContext",
+    "CameraDirectory",
+    "CameraReport",
+    "CameraStreams",
+    "EventPublisher",
+    "LiveStream",
+)
 
 
 class CameraReport(Protocol):
@@ -56,6 +68,87 @@ class EventPublisher(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class LiveStream:
+    """Stream of one camera at the media server, as a reader opens it.
+
+    Attributes:
+        since_s: time (monotonic) from which the agent knows the stream to be live without a break; it may have been live
+            before. The agent takes it from its own observation, so changes of the wall clock do not affect it. None
+            if the stream is not live, or not known to be live.
+        url: RTSP address to read, over TCP, without credentials. It is the one that the agent itself uses, for example
+            on the loopback address; clients are given another one.
+        credentials: credentials for Basic or Digest, as the server asks; None if it needs none. Never put them into a
+            command line, an environment or a log.
+    """
+
+    since_s: float | None
+    url: str
+    credentials: "Credentials | None" = None
+
+
+class CameraStreams(Protocol):
+    """Streams of the cameras, for readers in plugins. Safe to call from any task of the agent's event loop.
+
+    A reader that opens the address of a stream that is not live may start it. To start nothing, read only what `look`
+    calls live.
+    """
+
+    def known(self, camera: CameraId) -> LiveStream | None:
+        """Return what the agent last saw of the stream, without I/O.
+
+        A stream that the agent holds is known at any time. Others are seen every few seconds: a stream may have begun
+        or ended since. What was seen longer ago is forgotten, and `since_s` is None.
+
+        Returns:
+            The stream; None if the media server has no path for the camera, does not answer, or does not exist.
+        """
+        ...
+
+    async def look(self, camera: CameraId) -> LiveStream:
+        """Ask the media server for the stream's state now. Starts nothing.
+
+        Returns:
+            The stream; its `since_s` is None if it is not live.
+
+        Raises:
+            NotFound: the agent has no such camera.
+            CaptureFailed: the stream is not live, and the camera is not connected or does not work.
+            MediaServerError: the media server does not answer, has failed too often a moment ago, or is starting.
+            Unsupported: there is no media server, or the camera can never be streamed.
+        """
+        ...
+
+    def lease(self, camera: CameraId, holder: str) -> AbstractAsyncContextManager[LiveStream]:
+        """Start the stream, wait until it is live, and keep it live while the context is open.
+
+        A stream that ends meanwhile is started again; `look` tells when. Any number of leases may be open at a time,
+        those of one holder included: the stream ends after the last one, and the media server's `close_after_s`.
+        A lease ends with its context, and at the latest with the task that entered it. Enter it in a task that lives
+        as long as the lease, such as one of a component.
+
+        Args:
+            camera: the camera.
+            holder: the lease's purpose, for logs. The core makes it unique to the plugin and the lease.
+
+        Raises:
+            NotFound: the agent has no such camera.
+            CaptureFailed: the camera is not connected or does not work.
+            MediaServerError: the media server refused, does not answer, or the stream did not start in time
+                (`media_server.start_timeout_s`).
+            Unsupported: there is no media server, or the camera can never be streamed.
+        """
+        ...
+
+    def reading(self, camera: CameraId) -> AbstractContextManager[None]:
+        """Count one reader of the plugin as the agent's own, not as a viewer, while the context is open.
+
+        Open it before the reader connects, and close it after the reader has disconnected. Without it clients see one
+        viewer more, and a stream that only the agent reads is kept as if a client watched it.
+        """
+        ...
+
+
 class AgentContext(Protocol):
     """Agent as seen by a plugin. Valid from the first hook call until the plugin's tasks have ended."""
 
@@ -67,6 +160,11 @@ class AgentContext(Protocol):
 
     @property
     def events(self) -> EventPublisher: ...
+
+    @property
+    def streams(self) -> CameraStreams:
+        """Live streams of the cameras, to read them. New in 1.1; not usable in a hook, where nothing runs yet."""
+        ...
 
     @property
     def runtime_dir(self) -> Path:

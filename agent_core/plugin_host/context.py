@@ -1,4 +1,4 @@
-"""`AgentContext` of one plugin. Plugins share its parts except `events`, which knows the plugin's topics."""
+"""`AgentContext` of one plugin. Plugins share its parts except `events` and `streams`, which know the plugin."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, is_dataclass
@@ -11,7 +11,7 @@ from agent_core.base.errors import PluginError
 from agent_core.base.events import EventBus
 from agent_core.base.field_rules import kind_of
 from agent_core.base.models import CameraId
-from agent_core.plugin.context import CameraDirectory
+from agent_core.plugin.context import CameraDirectory, CameraStreams
 
 __all__ = ("PluginContext", "PluginEvents", "checked_payload")
 
@@ -77,6 +77,7 @@ class PluginContext:
     clock: Clock
     cameras: CameraDirectory
     events: PluginEvents
+    streams: CameraStreams
     runtime_dir: Path
     state_dir: Path
     recordings_dir: Path

@@ -12,7 +12,7 @@ from anyio.abc import TaskStatus
 from agent_core.base.clock import Clock
 from agent_core.base.containment import contained
 from agent_core.base.errors import AgentError, DependencyFailed
-from agent_core.base.tasks import OnStarted
+from agent_core.base.tasks import OnStarted, in_own_task
 from agent_core.base.waiting import GrowingPauses
 from agent_core.plugin import Component
 
@@ -84,10 +84,7 @@ class Supervisor:
             self._set_state(name, ComponentState.STARTING)
             began_s = self._clock.monotonic_s()
             try:
-                with contained(f"The component {name}"):
-                    await component.run(
-                        task_status=OnStarted(partial(self._set_state, name, ComponentState.RUNNING))
-                    )
+                await in_own_task(partial(self._run, component))
             except Exception as error:  # noqa: BLE001 - foreign code; only this component fails
                 self._failed(name, error)
             except anyio.get_cancelled_exc_class():
@@ -99,6 +96,11 @@ class Supervisor:
             if self._clock.monotonic_s() - began_s >= STEADY_S:
                 pauses.reset()
             await self._clock.sleep(pauses.next_s())
+
+    async def _run(self, component: Component) -> None:
+        name = component.name
+        with contained(f"The component {name}"):
+            await component.run(task_status=OnStarted(partial(self._set_state, name, ComponentState.RUNNING)))
 
     def _failed(self, name: str, error: Exception) -> None:
         """Log `error`, and keep it as the component's problem until the component serves again."""

@@ -13,6 +13,7 @@ from agent_core.mediamtx.paths import PathDeferred, without_recording
 from agent_core.mediamtx.schema import PathConf, RuntimePath
 from agent_core.streams.bitrate import BitrateMeter
 from agent_core.streams.plan import PathPlan
+from agent_core.streams.sightings import Sightings
 
 __all__ = ("CameraPaths", "SeenPath")
 
@@ -52,6 +53,7 @@ class CameraPaths:
         self._decided: set[CameraId] = set()
         self._meters: defaultdict[CameraId, BitrateMeter] = defaultdict(BitrateMeter)
         self._seen: dict[CameraId, tuple[RuntimePath | None, float]] = {}
+        self.sightings = Sightings()
 
     @property
     def ensured(self) -> frozenset[CameraId]:
@@ -152,6 +154,7 @@ class CameraPaths:
         path = await self._link.require().client.path(camera)
         now_s = self._clock.monotonic_s()
         self._meters[camera].saw(now_s, path)
+        self.sightings.saw(camera, path, now_s)
         return path
 
     async def last_seen(self, camera: CameraId) -> SeenPath:
@@ -174,9 +177,11 @@ class CameraPaths:
             MediaServerError, Unsupported: no server answers.
         """
         paths = await self._link.require().client.list_paths()
+        now_s = self._clock.monotonic_s()
+        self.sightings.saw_all(paths, now_s)
         for path in paths:
             if self._own_readers[camera := CameraId(path.name)] > 0:
-                self._meters[camera].saw(self._clock.monotonic_s(), path)
+                self._meters[camera].saw(now_s, path)
         return paths
 
     def bitrate(self, camera: CameraId) -> float | None:

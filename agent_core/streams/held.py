@@ -25,7 +25,7 @@ START_MARGIN_S = 2.0
 class HeldStream:
     """One camera's hold. `changed` is set and replaced whenever `state` or `problem` changes.
 
-    The state is INACTIVE once the last lease is released. Setting `wanted` ends the pause before the next attempt:
+    `live_s` (monotonic) is the time of the last change to ACTIVE. The state is INACTIVE once the last lease is released. Setting `wanted` ends the pause before the next attempt:
     a holder joined, the stream is published again, or the server answers again.
     """
 
@@ -33,6 +33,7 @@ class HeldStream:
     holders: set[str] = field(default_factory=set)
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     state: StreamState = StreamState.STARTING
+    live_s: float = 0.0
     problem: AgentError | None = None
     changed: anyio.Event = field(default_factory=anyio.Event)
     wanted: anyio.Event = field(default_factory=anyio.Event)

@@ -35,8 +35,8 @@ class PathKeeper:
     """Makes a path for each connected camera, compares all paths with the plan at intervals, and repairs them.
 
     The path of a disconnected camera is removed as soon as it is not live. A path starts no camera: its stream begins
-    with the first reader. A comparison of all paths costs one call of the media server, and more only for paths that
-    differ. It comes at once when a camera changes and when the media server begins to serve. A hold notices a lost
+    with the first reader. A comparison of all paths costs one call of the media server, one more to see which are
+    live, and more only for paths that differ. It comes at once when a camera changes and when the media server begins to serve. A hold notices a lost
     stream at once; the keeper finds changes that end no stream.
 
     Args:
@@ -95,7 +95,7 @@ class PathKeeper:
                 await self._compare_all()
             else:
                 await self._compare_held()
-            if self._streams.held:
+            if self._streams.held or self._paths.ensured:
                 await self._look()
             self._tell_repairs()
             await self._pause()
@@ -118,7 +118,7 @@ class PathKeeper:
             await self._clock.sleep(SETTLE_S)
 
     async def _look(self) -> None:
-        """Read the paths, so that their bit rates are known when a client asks."""
+        """Read the paths, so that their bit rates, and which are live, are known when it is asked for."""
         try:
             await self._paths.all_runtime()
         except AgentError as error:

@@ -84,6 +84,16 @@ class StreamLeases:
         held = self._held.get(camera)
         return (held.state, held.problem) if held else (StreamState.INACTIVE, None)
 
+    def live_since_s(self, camera: CameraId) -> float | None:
+        """Return the time (monotonic) since when the stream is held live without a break; None if it is not."""
+        held = self._held.get(camera)
+        return held.live_s if held is not None and held.state is StreamState.ACTIVE else None
+
+    @property
+    def is_running(self) -> bool:
+        """True while `run` runs; only then streams can be leased."""
+        return self._tasks.is_open
+
     @property
     def held(self) -> frozenset[CameraId]:
         """The cameras with a leased stream."""
@@ -189,6 +199,7 @@ class StreamLeases:
             def live() -> None:
                 nonlocal was_live
                 was_live = True
+                held.live_s = self._clock.monotonic_s()
                 reading.enter_context(self._paths.own_reader(held.camera))
                 held.became(StreamState.ACTIVE)
 
@@ -198,6 +209,7 @@ class StreamLeases:
                 fields = {"camera": held.camera, "reason": error.reason}
                 _log.warning("the stream is not live: %s", error.details, extra={"fields": fields})
                 held.became(StreamState.ERROR, error)
+                self._paths.sightings.ended(held.camera)
                 self._link.doubt_after(error)
         return was_live
 

@@ -11,12 +11,17 @@ from agent_core.testing.contracts import (
     children,
     responsive,
 )
+from agent_core.testing.stream_contract import CameraStreamsContract
+from agent_core.testing.streams import FakeStream, FakeStreams
 
 __all__ = (
     "CameraSourceContract",
+    "CameraStreamsContract",
     "FakeAgent",
     "FakeCameras",
     "FakeEvents",
+    "FakeStream",
+    "FakeStreams",
     "RecordingReport",
     "RunningAgent",
     "SimulatedClock",

@@ -8,6 +8,7 @@ import anyio
 
 from agent_core.base.clock import Clock, SystemClock
 from agent_core.base.models import Camera, DetectedCamera
+from agent_core.testing.streams import FakeStreams
 
 __all__ = ("FakeAgent", "FakeCameras", "FakeEvents", "RecordingReport")
 
@@ -44,6 +45,10 @@ class FakeAgent:
     clock: Clock = field(default_factory=SystemClock)
     cameras: FakeCameras = field(default_factory=FakeCameras)
     events: FakeEvents = field(default_factory=FakeEvents)
+    streams: FakeStreams = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.streams = FakeStreams(self.clock)
 
     @property
     def state_dir(self) -> Path:
