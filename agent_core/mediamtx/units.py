@@ -33,7 +33,7 @@ def parse_duration_s(text: str) -> float:
         ValueError: `text` is not such a duration.
     """
     sign, rest = (-1, text[1:]) if text.startswith("-") else (1, text)
-    if rest in ("", "0"):
+    if rest == "0":
         return 0.0
     total_ns = position = 0
     while position < len(rest):

@@ -52,8 +52,8 @@ class Growth:
         self._grew_s = started_s
         self._first_sample_s = first_sample_s
         self._has_grown = False
-        self._has_failed = False
         self._was_lost = False
+        self._state = RecordingState.STARTING
 
     @property
     def first_sample_s(self) -> float | None:
@@ -69,7 +69,7 @@ class Growth:
         """
         # A smaller size counts too: an old segment was deleted. Recovery takes a picture, not just a new header.
         grew = measured.size_bytes != self._size_bytes and measured.duration_s > 0
-        if self._has_failed:
+        if self._state is RecordingState.ERROR:
             grew = grew and measured.duration_s > self._duration_s
         self._duration_s = measured.duration_s
         if grew:
@@ -79,23 +79,23 @@ class Growth:
             if self._first_sample_s is None:
                 self._first_sample_s = now_s - measured.duration_s
         self._was_lost = is_lost or (self._was_lost and not grew)
-        self._has_failed = self._was_lost or self._fails(now_s, grew=grew, is_down=is_down)
-        if self._has_failed:
-            return RecordingState.ERROR
-        return RecordingState.RECORDING if self._has_grown else RecordingState.STARTING
+        if self._was_lost or self._fails(now_s, grew=grew, is_down=is_down):
+            self._state = RecordingState.ERROR
+        else:
+            self._state = RecordingState.RECORDING if self._has_grown else RecordingState.STARTING
+        return self._state
 
     def _fails(self, now_s: float, *, grew: bool, is_down: bool) -> bool:
         if not self._has_grown:
             return now_s - self._started_s >= self._start_timeout_s
         if is_down:
             # When a stream ends, the server still writes what it has buffered: that is not a recovery.
-            return self._has_failed or not grew
+            return self._state is RecordingState.ERROR or not grew
         return now_s - self._grew_s >= self._stall_s
 
     def pause_s(self, now_s: float, duration_s: float | None, *, is_down: bool) -> float:
         """Return the seconds until the next look at the files, unless the stream changes before."""
-        is_recording = self._has_grown and not self._has_failed
-        eager = not is_recording and now_s - self._started_s < EAGER_FOR_S
+        eager = self._state is not RecordingState.RECORDING and now_s - self._started_s < EAGER_FOR_S
         pause_s = EAGER_S if eager else DOWN_S if is_down else STEADY_S
         left_s = self.left_s(now_s, duration_s)
         return pause_s if left_s is None else min(pause_s, left_s)

@@ -85,14 +85,11 @@ class MediaTimes:
     started_s: float | None = None
 
 
-#: Number of cached entries; a larger number empties the cache.
-_KEPT = 10_000
-
-
 class SegmentLengths:
-    """Cache of the times in segments. Blocks on the disk."""
+    """Cache of the times in up to `most` segments; one more empties it. Blocks on the disk."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = 10_000) -> None:
+        self._most = most
         #: Size (bytes) and times by path; a str takes a fifth of the memory of a Path.
         self._known: dict[str, tuple[int, MediaTimes]] = {}
 
@@ -110,7 +107,7 @@ class SegmentLengths:
             times = _read_times(segment.path)
         except StorageFailed:
             return MediaTimes()
-        if len(self._known) >= _KEPT:
+        if len(self._known) >= self._most:
             self._known.clear()
         self._known[name] = (segment.size_bytes, times)
         return times

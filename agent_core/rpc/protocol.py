@@ -114,8 +114,9 @@ def _load(text: str, max_values: int) -> object:
     try:
         return _DECODER.decode(text)
     except _DuplicateKey as error:
-        hint = "Give each member of an object once."
-        raise InvalidRequest(str(error), hint=hint, reason="duplicate_key") from error
+        raise InvalidRequest(
+            str(error), hint="Give each member of an object once.", reason="duplicate_key"
+        ) from error
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         raise ParseFailed(f"The message is not JSON: {error.msg} at {where}.") from error
@@ -138,7 +139,7 @@ def _follow_marks(text: str, max_values: int, *, is_batch: bool) -> None:
     while found := _NEXT_MARK.match(text, at):
         at = found.end()
         mark = found[1]
-        if mark in "]}":
+        if mark in ("]", "}"):
             depth -= 1
             if depth <= 0:
                 return  # The rest is not part of the value; the decoder reports it.

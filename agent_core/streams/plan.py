@@ -163,7 +163,7 @@ class PathPlan:
             raise no_publisher(camera)
         return publisher
 
-    def conf(self, camera: Camera, recording: PathConf, *, rtsp_url: str = "") -> PathConf:
+    def conf(self, camera: Camera, recording: PathConf, *, rtsp_url: str) -> PathConf:
         """Return the configuration of the camera's path with the settings of `recording`.
 
         Args:

@@ -32,8 +32,9 @@ def answer_for(headers: Mapping[str, str], *, size_bytes: int, etag: str, modifi
     """Return the answer (200, 206, 304 or 416) to a GET of a file; `headers` looks names up in lower case."""
     if _is_unchanged(headers, etag, modified_s):
         return Answer(304, 0, 0)
-    wanted = _RANGE.fullmatch(headers.get("range", ""))
-    if wanted is None or wanted[0].endswith("=-") or not _range_applies(headers, etag, modified_s):
+    asked = headers.get("range")
+    wanted = None if asked is None else _RANGE.fullmatch(asked)
+    if wanted is None or not _range_applies(headers, etag, modified_s):
         return Answer(200, 0, size_bytes)
     return _part(wanted[1], wanted[2], size_bytes)
 

@@ -95,3 +95,13 @@ def test_the_wait_is_for_what_is_missing_only(clock: SimulatedClock) -> None:
     clock.jump(0.04)
     assert buckets.wait_s("a") == pytest.approx(0.06)
     assert buckets.wait_s("b") == 0
+
+
+def test_the_bucket_that_was_used_last_stays_longest(clock: SimulatedClock) -> None:
+    buckets: Buckets[int] = Buckets(1, 2, clock)
+    for key in range(8 * 1024):
+        buckets.take(key)
+    buckets.take(5)
+    for key in range(6):
+        buckets.take(-1 - key)
+    assert (buckets.wait_s(5), len(buckets)) == (1, 8 * 1024)

@@ -119,7 +119,7 @@ def test_an_id_that_the_operator_changed_is_forgotten(registry: Registry) -> Non
 
 def test_a_failed_source_takes_its_cameras_with_it(registry: Registry) -> None:
     registry.report.connected(FRONT)
-    SourceReport(registry.cameras, "network").connected(replace(FRONT, number_hint=None))
+    SourceReport(registry.cameras, "network").connected(replace(FRONT, key="n0", number_hint=None))
     registry.cameras.source_failed("usb", "Its source failed.")
     assert [(each.id, each.status.value, each.problem) for each in registry.cameras.list()] == [
         ("camera0", "DISCONNECTED", "Its source failed."),

@@ -283,6 +283,10 @@ async def test_a_change_of_the_circuit_is_told_in_words(tmp_path: Path) -> None:
         link.breaker.failed(clock.monotonic_s())
         told = [each.payload for each in seen if isinstance(each.payload, SystemEvent)]
         assert [each.reason for each in told] == ["The circuit to the media server is open."]
+        link.breaker.probed(clock.monotonic_s())
+        link.breaker.admit(clock.monotonic_s())
+        told = [each.payload for each in seen if isinstance(each.payload, SystemEvent)]
+        assert told[-1].reason == "The circuit to the media server is half-open."
 
 
 def test_failing_and_recovering_have_limits_of_their_own() -> None:

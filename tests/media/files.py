@@ -1,6 +1,7 @@
 """Fragmented MP4 files that FFmpeg writes, whole and torn."""
 
 import struct
+from datetime import datetime
 from pathlib import Path
 
 from agent_core.base.errors import FfmpegFailed
@@ -31,6 +32,14 @@ def boxes(data: bytes) -> list[tuple[bytes, int, int]]:
         found.append((kind, at, at + size))
         at += size
     return found
+
+
+def started(data: bytes, start: datetime) -> bytes:
+    """The file with MediaMTX's box of the first sample's time (nanoseconds) at the end of its moov."""
+    _, at, end = next(each for each in boxes(data) if each[0] == b"moov")
+    box = struct.pack(">I4s36xq", 52, b"mtxi", int(start.timestamp()) * 10**9)
+    size = struct.pack(">I", end - at + len(box))
+    return data[:at] + size + data[at + 4 : end] + box + data[end:]
 
 
 async def plays(path: Path) -> bool:

@@ -257,6 +257,10 @@ def test_without_the_header_of_a_movie_no_file_is_finished(tmp_path: Path) -> No
     assert not is_finished(path)
     path.write_bytes(bytes(3) + b"\0" + b"\1" * 64)
     assert not is_finished(path)
+    path.write_bytes(b"mvhd" + bytes(32) + b"mvhd" + b"\1" * 40)
+    assert not is_finished(path), "the first header counts"
+    path.write_bytes(bytes(8192) + b"mvhd" + b"\1" * 40)
+    assert not is_finished(path), "no header stands so far from the start"
 
 
 async def test_decode_times_that_begin_late_do_not_lengthen_it(tmp_path: Path) -> None:

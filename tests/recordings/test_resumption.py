@@ -69,7 +69,9 @@ def resumption(
 async def watched(plane: Plane, client: MediaServerClient, note: RecordingNote) -> AsyncIterator[None]:
     """The server records, as it was told, because somebody reads the stream."""
     recording = recording_conf("fmp4", plane.files.record_path(note), RecordingsConfig())
-    await PathManager(client).ensure(CAMERA, plane.paths.plan.conf(camera(CAMERA), recording))
+    await PathManager(client).ensure(
+        CAMERA, plane.paths.plan.conf(camera(CAMERA), recording, rtsp_url="rtsp://127.0.0.1:1")
+    )
     async with anyio.create_task_group() as viewers:
         await viewers.start(Hold(f"{plane.server.rtsp_url}/{CAMERA}").run)
 

@@ -383,3 +383,33 @@ async def test_a_minute_ahead_is_no_doubt_about_the_clock_and_more_is(shelf: She
     shelf.put("camera1", timedelta(seconds=-61))
     assert contradiction(await shelf.store.all(), [], now=NOW) != ""
     assert ahead in await shelf.ids()
+
+
+async def test_any_number_of_ends_during_a_cleanup_start_one_more(shelf: Shelf) -> None:
+    class Slow(RecordingStore):
+        """Each listing waits for a permit."""
+
+        begun, permits = 0, anyio.Semaphore(0)
+
+        async def all(self) -> list[StoredRecording]:
+            self.begun += 1
+            await self.permits.acquire()
+            return await super().all()
+
+    store = Slow(shelf.store.root)
+    cleaning = Cleaning(store, max_count=2)
+    async with anyio.create_task_group() as tg:
+        await tg.start(cleaning.cleaner.run)
+        await anyio.wait_all_tasks_blocked()
+        for _ in range(3):
+            cleaning.bus.publish("recording.stop", None)
+        with anyio.fail_after(20):
+            for begun in (1, 2):
+                while store.begun < begun:
+                    await anyio.sleep(0.01)
+                store.permits.release()
+            while not cleaning.clock.sleeps:
+                await anyio.sleep(0.01)
+        await anyio.wait_all_tasks_blocked()
+        assert store.begun == 2
+        tg.cancel_scope.cancel()

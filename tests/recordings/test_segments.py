@@ -8,8 +8,12 @@ import pytest
 
 from agent_core.media.fmp4 import is_finished
 from agent_core.plugin import ffmpeg
-from agent_core.recordings.segments import Segment, SegmentLengths, media_files, mend_closed
-from tests.media.files import H264, plays, source, torn_at
+from agent_core.recordings.segments import MediaTimes, Segment, SegmentLengths, media_files, mend_closed
+from tests.media.files import H264, half_second_parts, plays, source, started, torn_at
+
+
+def sized(path: Path, size_bytes: int) -> Segment:
+    return Segment(path.name, path, size_bytes, datetime.now(UTC))
 
 
 def listed(folder: Path) -> list[Segment]:
@@ -60,12 +64,15 @@ async def test_one_that_cannot_be_mended_keeps_no_other_from_it(
     assert torn[0].name in caplog.text
 
 
+def test_a_file_that_cannot_be_mended_has_lost_no_bytes(tmp_path: Path) -> None:
+    (tmp_path / "2026-11-22_10-00-00-000000.mp4").write_bytes(b"something that is no recording")
+    (tmp_path / "2026-11-22_10-01-00-000000.mp4").touch()
+    assert mend_closed(listed(tmp_path)) == 0
+
+
 async def test_lengths_are_cached_by_file_and_read_again_when_the_size_changes(
     tmp_path: Path, torn: list[Path]
 ) -> None:
-    def sized(path: Path, size_bytes: int) -> Segment:
-        return Segment(path.name, path, size_bytes, datetime.now(UTC))
-
     lengths = SegmentLengths()
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(b"something that is no recording")
@@ -74,3 +81,25 @@ async def test_lengths_are_cached_by_file_and_read_again_when_the_size_changes(
     torn[0].write_bytes(b"")
     assert lengths.duration_s(sized(torn[0], 1000)) > 0, "not read again"
     assert lengths.duration_s(sized(torn[0], 0)) == 0
+
+
+async def test_a_full_cache_is_emptied_for_the_next_file(tmp_path: Path) -> None:
+    lengths = SegmentLengths(most=2)
+    paths = [await half_second_parts(tmp_path / f"{name}.mp4", duration_s=1) for name in "abc"]
+    for path in paths[:2]:
+        lengths.times(sized(path, 1000))
+    for path in paths:
+        path.write_bytes(b"")
+    assert [lengths.duration_s(sized(path, 1000)) for path in paths[:2]] == [1.0, 1.0], "both are kept"
+    lengths.times(sized(paths[2], 1000))
+    assert lengths.duration_s(sized(paths[0], 1000)) == 0, "read again"
+
+
+async def test_a_file_of_either_format_has_its_times(tmp_path: Path) -> None:
+    fmp4, ts = await half_second_parts(tmp_path / "a.mp4", duration_s=1), tmp_path / "a.ts"
+    start = datetime(2026, 11, 22, 10, tzinfo=UTC)
+    fmp4.write_bytes(started(fmp4.read_bytes(), start))
+    await ffmpeg.run(ffmpeg.locate(), [*source(10, 1), *H264, "-f", "mpegts", str(ts)])
+    lengths = SegmentLengths()
+    assert lengths.times(sized(fmp4, 1)) == MediaTimes(1.0, start.timestamp())
+    assert lengths.times(sized(ts, 1)) == MediaTimes(pytest.approx(1.0))

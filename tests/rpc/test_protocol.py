@@ -245,3 +245,11 @@ def test_depth_is_counted_exactly_beside_other_brackets(brackets: int, fits: boo
 def test_what_follows_a_complete_value_is_not_measured() -> None:
     text = '{"jsonrpc":"2.0","method":"m"}' + "[" * 200
     assert "Extra data" in refusal(text)["error"]["data"]["details"]
+
+
+def test_what_is_not_json_says_where() -> None:
+    assert "at line 2, column 3." in refusal("{\n  a: 1}")["error"]["data"]["details"]
+
+
+def test_a_member_that_comes_twice_is_named_as_the_fault() -> None:
+    assert refusal('{"id":5,"id":6}')["error"]["data"]["reason"] == "duplicate_key"

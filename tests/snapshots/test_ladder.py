@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 
 import anyio
 import anyio.lowlevel
@@ -374,13 +375,13 @@ async def test_the_error_lists_each_attempt_and_has_the_suggestion_of_the_last()
     clock = SimulatedClock()
 
     async def fails(_: CaptureRequest) -> Picture:
-        clock.jump(0.25)
+        clock.jump(2.5)
         raise CaptureFailed("Dark.", reason="dark", suggestion="Switch on the light.")
 
     ladder = SnapshotLadder([Scripted(1, fails)], budgets_s=(20.0,) * 4, clock=clock)
     with pytest.raises(AllTiersFailed) as caught:
         await take(ladder)
-    assert caught.value.data()["tiers_tried"] == [{"tier": 1, "name": "tier1", "reason": "dark", "ms": 250}]
+    assert caught.value.data()["tiers_tried"] == [{"tier": 1, "name": "tier1", "reason": "dark", "ms": 2500}]
     assert caught.value.suggestion == "Switch on the light."
 
 
@@ -439,3 +440,20 @@ async def test_a_caller_that_cannot_get_its_turn_in_time_is_told() -> None:
             await take(snapshots, deadline_s=0.05)
         release.set()
     assert caught.value.reason == "deadline_exceeded"
+
+
+async def test_a_picture_serves_calls_of_the_moment_at_which_it_is_exposed_and_finished() -> None:
+    release, clock = anyio.Event(), SimulatedClock()
+
+    async def gated(_: CaptureRequest) -> Picture:
+        await release.wait()
+        return picture(clock.monotonic_s())
+
+    tier = Scripted(0, gated)
+    snapshots = SnapshotLadder([tier], budgets_s=(20.0,) * 4, clock=clock)
+    async with anyio.create_task_group() as tg:
+        for _ in range(5):
+            tg.start_soon(partial(take, snapshots, max_age_s=0))
+        await anyio.wait_all_tasks_blocked()
+        release.set()
+    assert len(tier.requests) == 1

@@ -75,7 +75,7 @@ async def test_a_stream_that_others_read_is_used_as_it_is(
     plane: Plane, media_client: MediaServerClient
 ) -> None:
     """What differs would end it for them, so that waits until nobody reads it; who asks for it now gets it."""
-    conf = plane.paths.plan.conf(camera("camera0"), PathConf(record=False))
+    conf = plane.paths.plan.conf(camera("camera0"), PathConf(record=False), rtsp_url="rtsp://127.0.0.1:1")
     other = conf.model_copy(update={"run_on_demand_close_after_s": 2.0})
     await PathManager(media_client).ensure("camera0", other)
     with anyio.fail_after(30):

@@ -14,7 +14,7 @@ from agent_core.base.models import CameraStatus, FfmpegInput, FrameSocket, Media
 from agent_core.config import MediaServerConfig, RecordingsConfig
 from agent_core.mediamtx.schema import PathConf
 from agent_core.plugin import Publisher
-from agent_core.streams.plan import PathPlan, path_conf, recording_conf
+from agent_core.streams.plan import PathPlan, no_media_input, path_conf, recording_conf
 from agent_core.streams.publishers.progress import PublisherProgress
 from tests.media_plane import camera
 
@@ -78,7 +78,7 @@ async def test_another_program_is_told_nothing(progress: PublisherProgress) -> N
 
 async def test_the_path_is_made_with_the_whole_command(progress: PublisherProgress) -> None:
     planned = plan(progress)
-    conf = planned.conf(camera("camera0", SOCKET), PathConf(record=False))
+    conf = planned.conf(camera("camera0", SOCKET), PathConf(record=False), rtsp_url="rtsp://127.0.0.1:8554")
     assert conf.run_on_demand is not None
     assert tuple(shlex.split(conf.run_on_demand)[:-1]) == argv(planned, SOCKET)
     assert plan(progress).command(camera("camera0", Url("rtsp://203.0.113.7/stream"))) is None
@@ -130,6 +130,13 @@ def test_the_error_for_no_media_input_fits_the_camera(
         planned.require_streamable(without)
     assert caught.value.reason == reason
     assert ("Its lens fell off." in caught.value.details) is (status is CameraStatus.ERROR)
+    if isinstance(caught.value, Unsupported):
+        assert caught.value.feature == "media_input"
+
+
+def test_a_camera_without_an_explanation_has_a_whole_sentence() -> None:
+    failed = replace(camera("camera0", None), status=CameraStatus.ERROR, problem="")
+    assert no_media_input(failed).details == "camera0 does not work now."
 
 
 @pytest.mark.parametrize("argv", [None, ("ffmpeg", "$HOME/in")])

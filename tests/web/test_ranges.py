@@ -3,6 +3,7 @@ from random import Random
 
 import pytest
 
+from agent_core.testing.local_time import local_time_zone
 from agent_core.web.ranges import Answer, answer_for
 
 ETAG = '"1-2-3"'
@@ -109,6 +110,18 @@ def test_conditions(headers: dict[str, str], expected: Answer) -> None:
 def test_what_is_no_date_makes_no_condition(date: str) -> None:
     assert answered({"if-modified-since": date}) == ALL
     assert answered({"if-range": date, "range": "bytes=0-0"}) == ALL
+
+
+def test_a_date_may_have_spaces_up_to_a_length() -> None:
+    assert answered({"if-modified-since": DATE.ljust(64)}) == NONE
+    assert answered({"if-modified-since": DATE.ljust(65)}) == ALL
+
+
+@pytest.mark.parametrize("zone", ["Asia/Tokyo", "America/New_York"])
+def test_a_date_without_a_zone_is_in_utc_wherever_the_agent_runs(zone: str) -> None:
+    with local_time_zone(zone):
+        assert answered({"if-modified-since": "Tue, 14 Nov 2023 22:13:20 -0000"}) == NONE
+        assert answered({"if-modified-since": "Tue, 14 Nov 2023 22:13:19 -0000"}) == ALL
 
 
 def test_no_text_is_more_than_the_date_parser_can_take() -> None:

@@ -38,7 +38,7 @@ class Liveness:
     def __init__(self, now_s: float, *, start_timeout_s: float) -> None:
         self._start_timeout_s = start_timeout_s
         self._started_s = self._progress_s = now_s
-        self._inbound_bytes = -1
+        self._inbound_bytes: int | None = None
         self._live_from_s: float | None = None
         self.health = PublisherHealth.STARTING
 

@@ -95,3 +95,15 @@ def test_what_started_nothing_does_not_lengthen_the_pauses() -> None:
 def test_two_seconds_after_the_start_looks_become_rarer(liveness: Liveness) -> None:
     assert liveness.next_look_s(101.9) == 0.1
     assert liveness.next_look_s(102.0) == 0.5
+
+
+def test_a_live_stream_is_silent_long_before_a_slow_start_is_over() -> None:
+    liveness = Liveness(100.0, start_timeout_s=60.0)
+    liveness.saw(101.0, live=True, inbound_bytes=7000)
+    assert liveness.saw(106.9, live=True, inbound_bytes=7000) is LIVE
+    assert liveness.saw(107.0, live=True, inbound_bytes=7000) is SILENT
+
+
+def test_a_stream_is_live_before_its_first_byte_is_counted(liveness: Liveness) -> None:
+    liveness.saw(101.0, live=True, inbound_bytes=0)
+    assert liveness.saw(105.0, live=True, inbound_bytes=0) is LIVE
