@@ -391,10 +391,10 @@ async def test_any_number_of_ends_during_a_cleanup_start_one_more(shelf: Shelf) 
 
         begun, permits = 0, anyio.Semaphore(0)
 
-        async def all(self) -> list[StoredRecording]:
+        async def all(self, camera: CameraId | None = None) -> list[StoredRecording]:
             self.begun += 1
             await self.permits.acquire()
-            return await super().all()
+            return await super().all(camera)
 
     store = Slow(shelf.store.root)
     cleaning = Cleaning(store, max_count=2)
