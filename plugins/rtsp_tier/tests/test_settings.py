@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from rtsp_tier import RtspTierSettings
+from rtsp_tier.settings import RtspTierSettings
 
 README = Path(__file__).parents[1] / "README.md"
 

@@ -1,6 +1,5 @@
-"""Snapshot tiers that read RTSP streams of the media server: one for live streams, one that starts them."""
+"""Snapshot tiers that read RTSP streams of the media server: one for live streams, one that starts them.
 
-from rtsp_tier.plugin import RtspTierPlugin
-from rtsp_tier.settings import RtspTierSettings
-
-__all__ = ("RtspTierPlugin", "RtspTierSettings")
+The package imports nothing here, because its worker process must not load the plugin and the agent's API: the entry
+point names `rtsp_tier.plugin`.
+"""

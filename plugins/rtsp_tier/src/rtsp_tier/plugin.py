@@ -1,6 +1,7 @@
 """Plugin class with its hooks."""
 
-from agent_core.plugin import Plugin
+from agent_core.plugin import AgentContext, Component, Plugin, SnapshotTier, hookimpl
+from rtsp_tier.component import RtspTierComponent
 from rtsp_tier.settings import RtspTierSettings
 
 __all__ = ("RtspTierPlugin",)
@@ -10,3 +11,23 @@ class RtspTierPlugin(Plugin[RtspTierSettings]):
     """Plugin with two tiers and the component that owns their worker process."""
 
     Settings = RtspTierSettings
+    hookspec_api = ">=1.1,<2"
+
+    def __init__(self, settings: RtspTierSettings) -> None:
+        super().__init__(settings)
+        self._component: RtspTierComponent | None = None
+
+    @hookimpl
+    def agent_snapshot_tiers(self, agent: AgentContext) -> list[SnapshotTier]:
+        component = self._assembled(agent)
+        return [component.reuse, component.activation]
+
+    @hookimpl
+    def agent_components(self, agent: AgentContext) -> list[Component]:
+        return [self._assembled(agent)]
+
+    def _assembled(self, agent: AgentContext) -> RtspTierComponent:
+        """Return the component, which both hooks share; the core does not promise their order."""
+        if self._component is None:
+            self._component = RtspTierComponent.assemble(agent, self.settings)
+        return self._component

@@ -45,7 +45,7 @@ class RtspTierSettings(Settings):
         30.0, ge=0.1, le=3600, description="time without work after which the decoding process ends"
     )
     worker_mb: int = Field(
-        400, ge=64, le=16_384, description="resident memory beyond which the decoding process is replaced"
+        400, ge=128, le=16_384, description="resident memory beyond which the decoding process is replaced"
     )
     worker_silence_s: float = Field(
         5.0, ge=0.2, le=60, description="silence after which the decoding process is replaced"

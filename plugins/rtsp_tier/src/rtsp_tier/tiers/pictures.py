@@ -1,0 +1,176 @@
+"""Pictures of live streams, by a reader of their own or by one that is kept open."""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+
+import anyio
+from anyio.abc import TaskStatus
+
+from agent_core.plugin import (
+    NOT_ASKED,
+    CameraId,
+    CameraStreams,
+    CapturedAtSource,
+    CaptureRequest,
+    Clock,
+    LiveStream,
+    Picture,
+    PictureFormat,
+    first_of,
+)
+from rtsp_tier.decoder import DecoderClient, ReaderGone
+from rtsp_tier.messages import Taken
+from rtsp_tier.tiers.residents import Residents, ResidentsPolicy
+
+__all__ = ("StreamPictures",)
+
+
+@dataclass
+class _OpenReader:
+    """Resident reader of one camera; `reading` is open as long as it."""
+
+    number: int
+    stream: LiveStream
+    reading: ExitStack
+
+
+class StreamPictures:
+    """Takes pictures of streams that are live. `run` closes readers that are not used.
+
+    Args:
+        decoder: client of the worker process; its owner runs it.
+        streams: the core's streams, to which each reader is reported.
+        policy: limits of the resident readers.
+        clock: the agent's clock.
+    """
+
+    def __init__(
+        self,
+        decoder: DecoderClient,
+        streams: CameraStreams,
+        *,
+        policy: ResidentsPolicy,
+        clock: Clock,
+    ) -> None:
+        self._decoder = decoder
+        self._streams = streams
+        self._clock = clock
+        self._residents = Residents(policy)
+        self._readers: dict[CameraId, _OpenReader] = {}
+        self._busy: Counter[CameraId] = Counter()
+        self._changed = anyio.Event()
+
+    async def run(self, *, task_status: TaskStatus[None] = NOT_ASKED) -> None:
+        """Close each reader some time after its last picture, until cancelled."""
+        task_status.started()
+        try:
+            while True:
+                self._changed = anyio.Event()
+                await self._wait_expiry()
+                self._close_expired(self._clock.monotonic_s())
+        finally:
+            for camera in list(self._readers):
+                self._close(camera)
+
+    async def take_resident(self, camera: CameraId, request: CaptureRequest) -> Picture | None:
+        """Take a picture with the camera's resident reader; None without one, or if it ends meanwhile.
+
+        Raises:
+            TierUnavailable, CaptureFailed: the reader has no such picture in time.
+        """
+        if (reader := self._readers.get(camera)) is None:
+            return None
+        self._residents.photographed(camera, self._clock.monotonic_s())
+        with self._use(camera):
+            try:
+                return _picture(await self._decoder.take_resident(reader.number, request))
+            except ReaderGone:
+                return None
+
+    async def take(self, camera: CameraId, stream: LiveStream, request: CaptureRequest) -> Picture:
+        """Take a picture of a stream that is live, with the best reader for it.
+
+        Raises:
+            TierUnavailable, CaptureFailed: the stream gives no such picture in time.
+        """
+        if self._is_ready(camera, stream) and (picture := await self.take_resident(camera, request)):
+            return picture
+        self._residents.photographed(camera, self._clock.monotonic_s())
+        with self._use(camera), self._streams.reading(camera):
+            return _picture(await self._decoder.take_once(stream, request))
+
+    def _is_ready(self, camera: CameraId, stream: LiveStream) -> bool:
+        """Return True if the camera has a resident reader of `stream`; open one if it deserves it."""
+        reader = self._readers.get(camera)
+        if reader is not None:
+            if (reader.stream.url, reader.stream.credentials) == (stream.url, stream.credentials):
+                return True
+            self._close(camera)
+        admission = self._residents.admission(camera, self._clock.monotonic_s(), busy=self._busy)
+        if admission.instead_of is not None:
+            self._close(admission.instead_of)
+        if admission.is_admitted:
+            self._open(camera, stream)
+        return admission.is_admitted
+
+    def _close_expired(self, now_s: float) -> None:
+        for camera in self._residents.expired(now_s):
+            if camera in self._busy:
+                self._residents.photographed(camera, now_s)  # it is waiting for a picture
+            else:
+                self._close(camera)
+
+    @contextmanager
+    def _use(self, camera: CameraId) -> Iterator[None]:
+        self._busy[camera] += 1
+        try:
+            yield
+        finally:
+            self._busy[camera] -= 1
+            if not self._busy[camera]:
+                del self._busy[camera]
+            self._changed.set()
+
+    async def _wait_expiry(self) -> None:
+        """Return at the next expiry, or when a reader was opened or used."""
+        expires_s = self._residents.next_expiry_s()
+        if expires_s is None:
+            await self._changed.wait()
+            return
+        pause_s = max(expires_s - self._clock.monotonic_s(), 0.0)
+        await first_of(self._changed.wait, partial(self._clock.sleep, pause_s))
+
+    def _open(self, camera: CameraId, stream: LiveStream) -> None:
+        reading = ExitStack()
+        reading.enter_context(self._streams.reading(camera))
+        number = self._decoder.open_reader(stream, lambda: self._ended(camera, number))
+        self._readers[camera] = _OpenReader(number, stream, reading)
+        self._residents.opened(camera)
+
+    def _close(self, camera: CameraId) -> None:
+        self._decoder.close_reader(self._readers[camera].number)
+        self._forget(camera)
+
+    def _ended(self, camera: CameraId, number: int) -> None:
+        reader = self._readers.get(camera)
+        if reader is not None and reader.number == number:
+            self._forget(camera)
+
+    def _forget(self, camera: CameraId) -> None:
+        self._readers.pop(camera).reading.close()
+        self._residents.closed(camera)
+        self._changed.set()
+
+
+def _picture(taken: Taken) -> Picture:
+    return Picture(
+        taken.data,
+        PictureFormat.JPG,
+        taken.width,
+        taken.height,
+        taken.captured_s,
+        CapturedAtSource.ESTIMATED,
+    )

@@ -1,0 +1,53 @@
+"""The choice of resident readers, told the time."""
+
+from agent_core.plugin import CameraId
+from rtsp_tier.tiers import Residents, ResidentsPolicy
+
+A, B, C = (CameraId(f"camera{number}") for number in range(3))
+POLICY = ResidentsPolicy(limit=2, within_s=10, ttl_s=30)
+
+
+def photograph(residents: Residents, camera: CameraId, at_s: float) -> bool:
+    """Photograph the camera as the tiers do; return True if it was given a reader."""
+    admission = residents.admission(camera, at_s, busy=())
+    if admission.instead_of is not None:
+        residents.closed(admission.instead_of)
+    if admission.is_admitted:
+        residents.opened(camera)
+    residents.photographed(camera, at_s)
+    return admission.is_admitted
+
+
+def test_the_second_picture_within_the_time_makes_a_reader() -> None:
+    residents = Residents(POLICY)
+    assert [photograph(residents, A, at_s) for at_s in (0, 11, 21)] == [False, False, True]
+
+
+def test_the_least_recently_photographed_camera_gives_up_its_reader() -> None:
+    residents = Residents(POLICY)
+    for camera, at_s in ((A, 0), (A, 1), (B, 2), (B, 3), (C, 4)):
+        photograph(residents, camera, at_s)
+    residents.photographed(A, 5)
+    assert residents.admission(C, 6, busy=()).instead_of == B
+    assert residents.admission(C, 6, busy={B}).instead_of == A
+    assert not residents.admission(C, 6, busy={A, B}).is_admitted
+
+
+def test_a_reader_expires_after_its_last_picture() -> None:
+    residents = Residents(POLICY)
+    for camera, at_s in ((A, 0), (A, 1), (B, 2), (B, 3)):
+        photograph(residents, camera, at_s)
+    residents.photographed(A, 20)
+    assert residents.next_expiry_s() == 33
+    assert residents.expired(32.9) == []
+    assert residents.expired(33) == [B]
+    residents.closed(B)
+    assert residents.next_expiry_s() == 50
+
+
+def test_without_readers_nothing_expires_and_old_pictures_are_forgotten() -> None:
+    residents = Residents(ResidentsPolicy(limit=0, within_s=10, ttl_s=30))
+    for number in range(1000):
+        assert not photograph(residents, CameraId(f"camera{number}"), number)
+    assert residents.next_expiry_s() is None
+    assert len(residents._photographed_s) < 50  # no other sign of unbounded memory
