@@ -78,6 +78,8 @@ class Worker:
             case "large" | "huge":
                 self._rss_bytes = (300 if fault == "large" else 900) * MB
                 self._picked(message)
+            case "ends" if isinstance(message, TakeResident):
+                self._send(Failed(message.request, Reason.NO_READER, "It had ended.", "Try again."))
             case reason if reason in set(Reason):
                 self._send(Failed(message.request, Reason(reason), "It failed.", "Try again."))
             case _:

@@ -1,4 +1,4 @@
-"""What the plugin consists of, and the component that owns its tasks."""
+"""Component that owns the tasks of the plugin, with all its parts."""
 
 import sys
 from collections.abc import Sequence

@@ -90,7 +90,9 @@ class WarmLeases:
         Raises:
             AgentError: the stream did not start.
         """
-        lease = self._leases.get(camera) or self._start(camera)
+        lease = self._leases.get(camera)
+        if lease is None or lease.error is not None:
+            lease = self._start(camera)
         lease.users += 1
         has_worked = False
         try:
@@ -115,16 +117,15 @@ class WarmLeases:
 
     async def _keep(self, camera: CameraId, lease: _Lease) -> None:
         """Hold the lease until it is not needed."""
-        try:
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._hold, camera, lease)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._hold, camera, lease)
+            try:
                 await self._wait_unneeded(camera, lease)
-                del self._leases[camera]
-                tasks.cancel_scope.cancel()
-        finally:
-            if self._leases.get(camera) is lease:
-                del self._leases[camera]
-            lease.decided.set()
+            finally:
+                lease.decided.set()
+                if self._leases.get(camera) is lease:
+                    del self._leases[camera]
+            tasks.cancel_scope.cancel()
 
     async def _hold(self, camera: CameraId, lease: _Lease) -> None:
         try:
