@@ -17,6 +17,7 @@ from agent_core.plugin_host.manager import PluginManager
 from agent_core.plugin_host.models import PluginState, PluginStatus
 from agent_core.plugin_host.supervisor import ComponentState, Supervisor
 from agent_core.recordings import RecordingManager, RecordingStore
+from agent_core.recordings.deletion import delete_recording
 from agent_core.recordings.models import (
     ListedRecording,
     RecordingDetails,
@@ -24,6 +25,7 @@ from agent_core.recordings.models import (
     RecordingState,
     StartedRecording,
     Stopped,
+    StoredRecording,
 )
 from agent_core.snapshots import SnapshotService
 from agent_core.snapshots.models import Snapshot, SnapshotDetails, SnapshotRequest, StoredFile
@@ -191,6 +193,10 @@ class Controller:
         """Return one stored snapshot."""
         return await self._services.snapshots.details(name)
 
+    async def delete_snapshot(self, name: str) -> StoredFile:
+        """Delete one stored snapshot; return it as it was."""
+        return await self._services.snapshots.delete(name)
+
     # Recordings.
 
     async def start_recording(
@@ -223,6 +229,10 @@ class Controller:
         problem = active.problem if active.state is RecordingState.ERROR else None
         reason = stored.note.reason or (problem.reason if problem else "")
         return RecordingDetails(stored, tuple(durations_s), is_complete=False, reason=reason)
+
+    async def delete_recording(self, recording_id: str) -> StoredRecording:
+        """Delete one recording that has ended; return it as it was. Raises as `recordings.deletion`."""
+        return await delete_recording(self._services.recordings, self._services.recording_files, recording_id)
 
     # Streams.
 

@@ -15,8 +15,6 @@ __all__ = ("CONTRACT_METHODS", "contract_placeholder", "placeholders")
 
 #: Methods of the contract that this version does not implement yet, with their roles.
 _LATER: tuple[tuple[str, Role, str], ...] = (
-    ("delete_recording", Role.ADMIN, "Delete a recording."),
-    ("delete_snapshot", Role.ADMIN, "Delete a snapshot."),
     ("get_metrics", Role.ADMIN, "Return counters and gauges."),
     ("get_storage_info", Role.ADMIN, "Return the used and free space."),
     ("set_retention_policy", Role.ADMIN, "Set when stored media are deleted."),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from agent_core.api.schema import recordings as wire
-from agent_core.api.schema.params import DeviceParams, ListParams, NameParams
+from agent_core.api.schema.params import Deleted, DeviceParams, ListParams, NameParams
 from agent_core.api.snapshots import DownloadUrl
 from agent_core.auth.roles import Role
 from agent_core.base.errors import DependencyFailed, InvalidState, NotFound, Unsupported
@@ -97,6 +97,10 @@ class _Handlers:
     def _url(self, stored: StoredRecording, duration_s: float) -> str | None:
         """Return the link for downloads; None without media, for which a download would answer 404."""
         return self.download_url("recordings", stored.note.whole_name) if duration_s > 0 else None
+
+    async def delete_recording(self, params: NameParams, caller: Caller) -> Deleted:
+        deleted = await self.controller.delete_recording(params.filename)
+        return Deleted(filename=deleted.note.id, message="The recording was deleted.")
 
     async def get_recording_info(self, params: NameParams, caller: Caller) -> wire.RecordingInfo:
         return self._info(await self.controller.recording_info(params.filename))
@@ -193,6 +197,15 @@ def _file_methods(do: _Handlers) -> list[Method]:
             wire.RecordingInfo,
             do.get_recording_info,
             errors=(NotFound, Unsupported, DependencyFailed),
+        ),
+        Method(
+            "delete_recording",
+            Role.ADMIN,
+            "Delete a recording that has ended, with all its files.",
+            NameParams,
+            Deleted,
+            do.delete_recording,
+            errors=(NotFound, InvalidState, Unsupported, DependencyFailed),
         ),
     ]
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from agent_core.api.schema.params import ListParams, NameParams
+from agent_core.api.schema.params import Deleted, ListParams, NameParams
 from agent_core.api.schema.snapshots import (
     FileForm,
     FileList,
@@ -90,6 +90,10 @@ class _Handlers:
             download_url=self.download_url("snapshots", stored.name),
         )
 
+    async def delete_snapshot(self, params: NameParams, caller: Caller) -> Deleted:
+        deleted = await self.controller.delete_snapshot(params.filename)
+        return Deleted(filename=deleted.name, message="The snapshot was deleted.")
+
     async def get_snapshot_info(self, params: NameParams, caller: Caller) -> SnapshotInfo:
         return self._info(await self.controller.snapshot_info(params.filename))
 
@@ -137,6 +141,15 @@ def snapshot_methods(controller: Controller, download_url: DownloadUrl) -> list[
             NameParams,
             SnapshotInfo,
             do.get_snapshot_info,
+            errors=(NotFound, DependencyFailed),
+        ),
+        Method(
+            "delete_snapshot",
+            Role.ADMIN,
+            "Delete a stored snapshot.",
+            NameParams,
+            Deleted,
+            do.delete_snapshot,
             errors=(NotFound, DependencyFailed),
         ),
     ]

@@ -76,7 +76,8 @@ class RecordingManager:
         self._settings = settings
         self._events = events
         self._clock = clock
-        self._locks = KeyedLock()
+        #: By camera; held while its recording starts, ends or is deleted.
+        self.locks = KeyedLock()
         self._active: dict[CameraId, Active] = {}
         self._unfinished = Unfinished(store, events)
         self._is_stopping = False
@@ -102,7 +103,7 @@ class RecordingManager:
 
     async def _suspend(self, active: Active) -> None:
         """Stop recording, and leave the note without an end, so that the next start continues the recording."""
-        async with self._locks.hold(CameraId(active.note.camera)):
+        async with self.locks.hold(CameraId(active.note.camera)):
             if self._active.get(CameraId(active.note.camera)) is not active:
                 return
             stored = await self._let_go(active, END_LIMIT_S)
@@ -131,7 +132,7 @@ class RecordingManager:
             MediaServerError, Unsupported, CaptureFailed: the media server cannot record it, or does so on another host.
             DependencyFailed: with `wait`, nothing was recorded in time; the attempt leaves no files.
         """
-        async with self._locks.hold(camera.id):
+        async with self.locks.hold(camera.id):
             self._refuse_second(camera.id)
             active = await self._begin(camera, duration_s, form)
             with suppress(StorageFailed):
@@ -192,7 +193,7 @@ class RecordingManager:
             StorageFailed: it cannot be read.
         """
         camera = CameraId(stored.note.camera)
-        async with self._locks.hold(camera):
+        async with self.locks.hold(camera):
             active = self._active.get(camera)
             if active is None or active.note.id != stored.note.id:
                 await self._unfinished.end(stored, reason)
@@ -204,7 +205,7 @@ class RecordingManager:
             InvalidState: the camera is already recording, or this recording has ended meanwhile.
             MediaServerError, Unsupported, CaptureFailed: the media server cannot record it now.
         """
-        async with self._locks.hold(camera.id):
+        async with self.locks.hold(camera.id):
             self._refuse_second(camera.id)
             self._paths.plan.require_streamable(camera)
             await self._store.threads.run(self._store.require_place)
@@ -251,7 +252,7 @@ class RecordingManager:
         Raises:
             InvalidState: the camera is not recording.
         """
-        async with self._locks.hold(camera):
+        async with self.locks.hold(camera):
             active = self._active.get(camera)
             if active is not None:
                 return await self._finish_shielded(active, reason, TELL_LIMIT_S)
@@ -264,7 +265,7 @@ class RecordingManager:
     async def _stop_this(self, active: Active, *, reason: str = "", limit_s: float = TELL_LIMIT_S) -> None:
         """Stop this recording, never a later one of the same camera; do nothing if it has ended."""
         camera = CameraId(active.note.camera)
-        async with self._locks.hold(camera):
+        async with self.locks.hold(camera):
             if self._active.get(camera) is active:
                 await self._finish_shielded(active, reason, limit_s)
 
@@ -364,7 +365,7 @@ class RecordingManager:
     async def _keep_note(self, active: Active) -> None:
         """Save the note, unless the recording has been stopped, which saves it for good."""
         camera = CameraId(active.note.camera)
-        async with self._locks.hold(camera):
+        async with self.locks.hold(camera):
             if self._active.get(camera) is active:
                 await self._notes.save(active.note)
 

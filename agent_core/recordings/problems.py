@@ -15,6 +15,7 @@ __all__ = (
     "DISK_FULL",
     "already_recording",
     "disk_full",
+    "in_use",
     "no_media",
     "no_recording",
     "not_local",
@@ -48,6 +49,17 @@ def not_recording(camera: CameraId) -> InvalidState:
         allowed_states=("STARTING", "RECORDING", "ERROR"),
         reason="not_recording",
         suggestion="Start a recording first.",
+    )
+
+
+def in_use(state: RecordingState) -> InvalidState:
+    """Return the error for deleting a recording that is under way or will continue."""
+    return InvalidState(
+        "This recording has not ended, so it cannot be deleted.",
+        state=state.value,
+        allowed_states=("STOPPED",),
+        reason="in_use",
+        suggestion="Stop the camera's recording first.",
     )
 
 

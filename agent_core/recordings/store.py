@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from agent_core.base.beneath import folder_beneath, remove_regular
 from agent_core.base.errors import StorageFailed
 from agent_core.base.files import explain_os_error, write_durable
 from agent_core.base.listing import Lister, Page, newest_first
@@ -186,15 +187,21 @@ class RecordingStore:
     def delete(self, stored: StoredRecording) -> None:
         """Delete the listed segments, the empty ones, the note, and the folder if it is then empty.
 
+        Follows no link below the root. A folder that vanished meanwhile counts as deleted.
+
         Raises:
             StorageFailed: a file cannot be deleted; the files after it are kept.
         """
+        names = [each.name for each in (*stored.segments, *_empty(stored.folder))]
         try:
-            for segment in (*stored.segments, *_empty(stored.folder)):
-                segment.path.unlink(missing_ok=True)
-            (stored.folder / NOTE).unlink(missing_ok=True)
-            with suppress(OSError):  # a foreign file stays, and its folder with it
-                stored.folder.rmdir()
+            with folder_beneath(self._volume.place, (stored.note.camera,)) as parent:
+                with folder_beneath(self._volume.place, (stored.note.camera, stored.note.id)) as folder:
+                    for name in (*names, NOTE):
+                        remove_regular(name, folder)
+                with suppress(OSError):  # a foreign file stays, and its folder with it
+                    os.rmdir(stored.note.id, dir_fd=parent)
+        except FileNotFoundError:
+            return
         except OSError as error:
             raise explain_os_error(error, "delete a recording") from error
 

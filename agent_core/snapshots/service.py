@@ -94,6 +94,10 @@ class SnapshotService:
         """Return a page of all snapshots, or of one camera's, newest first. Raises StorageFailed."""
         return await self.store.page(camera, offset=offset, limit=limit)
 
+    async def delete(self, name: str) -> StoredFile:
+        """Delete a stored snapshot; return it as it was. Raises as `SnapshotStore.delete`."""
+        return await self.store.delete(name)
+
     async def details(self, name: str) -> SnapshotDetails:
         """Return a stored snapshot with its size in pixels. Raises NotFound."""
         stored = await self.store.find(name)

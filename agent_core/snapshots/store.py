@@ -9,6 +9,7 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
+from agent_core.base.beneath import folder_beneath, remove_regular
 from agent_core.base.errors import InvalidParams, InvalidState, NotFound, StorageFailed
 from agent_core.base.files import explain_os_error, make_folder, write_new
 from agent_core.base.listing import Lister, Page, newest_first
@@ -73,6 +74,15 @@ def _checked_file_name(name: str, form: PictureFormat) -> str:
             hint="front-door.jpg",
         )
     return full
+
+
+def _no_snapshot(name: str) -> NotFound:
+    return NotFound(
+        "There is no snapshot of that name.",
+        resource="snapshot",
+        id=name,
+        suggestion="Call list_snapshots for the names.",
+    )
 
 
 class SnapshotStore:
@@ -241,18 +251,36 @@ class SnapshotStore:
             path = self._root / camera / file
             stored = await self._reads.run_abandonable(self._look_up, CameraId(camera), path)
         if stored is None:
-            raise NotFound(
-                "There is no snapshot of that name.",
-                resource="snapshot",
-                id=name,
-                suggestion="Call list_snapshots for the names.",
-            )
+            raise _no_snapshot(name)
         return stored
 
     def _look_up(self, camera: CameraId, path: Path) -> StoredFile | None:
         """Return `_stored`, but follow no link, like lists and downloads. Raises StorageFailed without the disk."""
         self._volume.check()
         return None if path.parent.is_symlink() else self._stored(camera, path)
+
+    async def delete(self, name: str) -> StoredFile:
+        """Delete the snapshot of that name; return it as it was. Runs to its end even if cancelled.
+
+        Raises:
+            NotFound: there is none.
+            StorageFailed: it cannot be deleted, or the disk is not there.
+        """
+        stored = await self.find(name)
+        if not await self._writes.run(self._remove, stored):
+            raise _no_snapshot(name)
+        return stored
+
+    def _remove(self, stored: StoredFile) -> bool:
+        """Delete the file; return False if it is gone. Follows no link below the root."""
+        self._volume.check()
+        try:
+            with folder_beneath(self._volume.place, (stored.camera,)) as folder:
+                return remove_regular(stored.path.name, folder)
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise explain_os_error(error, "delete a snapshot") from error
 
     async def pixels(self, stored: StoredFile) -> tuple[int, int] | None:
         """Return width and height (pixels) from the file's header; None if it is not a picture."""

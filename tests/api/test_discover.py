@@ -93,6 +93,8 @@ FAILING: dict[str, list[tuple[int, dict[str, Any]]]] = {
     "stop_recording": [(-32010, {"device": "camera9"}), (-32020, {"device": "camera0"})],
     "list_recordings": [(-32010, {"device": "camera9"})],
     "get_recording_info": [(-32010, {"filename": "camera0_2026-01-01_00-00-00Z"})],
+    "delete_recording": [(-32010, {"filename": "camera0_2026-01-01_00-00-00Z"})],
+    "delete_snapshot": [(-32010, {"filename": "camera0/none.jpg"})],
     "start_streaming": [(-32010, {"device": "camera9"})],
     "stop_streaming": [(-32010, {"device": "camera9"}), (-32020, {"device": "camera0"})],
     "get_stream_url": [(-32010, {"device": "camera9"})],

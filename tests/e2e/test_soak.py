@@ -163,7 +163,7 @@ async def no_leaks(rig: Rig, server: KillableServer) -> None:
     media = rig.agent.parts.media
     assert media.link.current is not None
     # No one can see a lock from outside; one that is left would show only when its path hangs.
-    locks = (media.link.current.paths._locks, media.recordings._locks)
+    locks = (media.link.current.paths._locks, media.recordings.locks)
     await eventually(lambda: nobody(lambda: [len(each) for each in locks if len(each)]), timeout_s=20)
     assert not media.streams.held
     await eventually(lambda: nobody(lambda: publishers_at(server.rtsp_port)), timeout_s=20)

@@ -12,6 +12,27 @@ from agent_core.snapshots.store import SnapshotStore
 
 CAMERA = CameraId("camera0")
 AT = datetime(2026, 11, 22, 17, 3, 54, 123456, UTC)
+#: Names of no snapshot; TMP is the folder above the store's.
+HOSTILE_NAMES = (
+    "../kept.jpg",
+    "camera0/../../kept.jpg",
+    "camera0/../camera0/link.jpg",
+    "TMP/kept.jpg",
+    "camera7/kept.jpg",
+    "camera0/link.jpg",
+    "camera0/folder.jpg",
+    "camera0/fifo.jpg",
+    "camera0/.jpg",
+    "camera0/..",
+    "camera0/",
+    "camera0",
+    "camera0/none.jpg\0.jpg",
+    "camera0/\ud800.jpg",
+    "camera0/\udcff.jpg",
+    "camera\u0660/none.jpg",
+    f"camera0/{'x' * 5000}.jpg",
+    f"{'camera0/' * 500}kept.jpg",
+)
 
 
 @pytest.fixture
@@ -202,3 +223,34 @@ async def test_a_camera_folder_that_is_a_link_is_as_unknown_to_find_as_to_lists(
     assert await store.all() == []
     with pytest.raises(NotFound):
         await store.find(name)
+
+
+async def test_a_deleted_snapshot_is_gone_and_the_others_stay(store: SnapshotStore) -> None:
+    gone, kept = await save(store), await save(store, "kept")
+    assert (await store.delete(gone)).name == gone
+    assert [each.name for each in await store.all()] == [kept]
+    with pytest.raises(NotFound):
+        await store.delete(gone)
+
+
+async def test_a_name_that_the_agent_made_is_deleted_without_its_folder(store: SnapshotStore) -> None:
+    name = await save(store)
+    assert (await store.delete(name.partition("/")[2])).name == name
+    assert await store.all() == []
+
+
+@pytest.mark.parametrize("name", HOSTILE_NAMES)
+async def test_no_name_deletes_anything_outside(store: SnapshotStore, name: str, tmp_path: Path) -> None:
+    await save(store)
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "kept.jpg").write_bytes(b"x")
+    (tmp_path / "kept.jpg").write_bytes(b"x")
+    (store.root / "camera7").symlink_to(outside)
+    (store.root / "camera0" / "link.jpg").symlink_to(outside / "kept.jpg")
+    (store.root / "camera0" / "folder.jpg").mkdir()
+    os.mkfifo(store.root / "camera0" / "fifo.jpg")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(NotFound):
+        await store.delete(name.replace("TMP", str(tmp_path)))
+    assert sorted(tmp_path.rglob("*")) == before

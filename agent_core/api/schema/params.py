@@ -1,17 +1,26 @@
-"""Parameters shared by methods. The types that validate calls also describe them in `rpc.discover`.
+"""Parameters and results shared by methods. The types that validate calls also describe them in `rpc.discover`.
 
 No field can hold a device path: the wire identifies a camera by its id.
 """
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
 from agent_core.base.models import CAMERA_ID
-from agent_core.plugin import RpcParams
+from agent_core.plugin import RpcParams, RpcResult
 
-__all__ = ("AnyParams", "DeviceParams", "ListParams", "NameParams", "NoParams", "Timestamp", "rfc3339")
+__all__ = (
+    "AnyParams",
+    "Deleted",
+    "DeviceParams",
+    "ListParams",
+    "NameParams",
+    "NoParams",
+    "Timestamp",
+    "rfc3339",
+)
 
 
 DeviceName = Annotated[
@@ -31,6 +40,12 @@ class AnyParams(BaseModel):
 
 class DeviceParams(RpcParams):
     device: DeviceName
+
+
+class Deleted(RpcResult):
+    filename: str
+    deleted: Literal[True] = True
+    message: str
 
 
 class NameParams(RpcParams):
