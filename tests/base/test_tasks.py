@@ -1,11 +1,20 @@
 """Tasks of a service end with it; shielded tasks end when their owner stops them, kind after kind."""
 
+from contextlib import ExitStack
+from functools import partial
+
 import anyio
 import pytest
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
-from agent_core.base.tasks import OnStarted, OwnedTasks, ShieldedTasks
+from agent_core.base.tasks import (
+    OnStarted,
+    OwnedTasks,
+    ShieldedTasks,
+    at_the_end_of_the_task,
+    in_own_task,
+)
 
 
 async def test_a_task_starts_only_while_the_group_is_open() -> None:
@@ -230,3 +239,51 @@ def test_each_start_is_told() -> None:
     status.started()
     status.started(None)
     assert told == ["started", "started"]
+
+
+async def test_work_in_a_task_of_its_own_gives_its_result_or_its_error_as_it_is() -> None:
+    async def seven() -> int:
+        return 7
+
+    async def fails() -> None:
+        raise KeyError("as it is")
+
+    assert await in_own_task(seven) == 7
+    with pytest.raises(KeyError, match="as it is"):
+        await in_own_task(fails)
+
+
+async def test_work_in_a_task_of_its_own_is_cancelled_with_its_caller() -> None:
+    ended = anyio.Event()
+
+    async def work() -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            ended.set()
+
+    async with anyio.create_task_group() as tg:
+        tg.start_soon(in_own_task, work)
+        await anyio.wait_all_tasks_blocked()
+        tg.cancel_scope.cancel()
+    assert ended.is_set()
+
+
+async def test_what_is_left_open_is_told_when_its_task_ends_and_not_otherwise() -> None:
+    told: list[str] = []
+    left = ExitStack()
+
+    async def leave(name: str) -> None:
+        left.enter_context(at_the_end_of_the_task(lambda: told.append(name)))
+
+    async def close(name: str) -> None:
+        with at_the_end_of_the_task(lambda: told.append(name)):
+            await anyio.lowlevel.checkpoint()
+
+    await in_own_task(partial(close, "closed"))
+    await in_own_task(partial(leave, "left open"))
+    with anyio.fail_after(5):
+        while not told:
+            await anyio.lowlevel.checkpoint()
+    left.close()
+    assert told == ["left open"]
