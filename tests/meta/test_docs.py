@@ -20,12 +20,12 @@ from agent_core import plugin as api
 from agent_core.base import errors
 from agent_core.cli.main import _parser
 from agent_core.client import AgentClient, CallFailed
-from agent_core.plugin import frames
+from agent_core.plugin import frames, rtsp
 from agent_core.plugin.frames import producer as frame_producer
 from agent_core.plugin.frames import server as frame_server
 from agent_core.rpc.errors import CODES, INTERNAL_ERROR
 from agent_core.rpc.topics import ALIASES, CORE_TOPICS
-from agent_core.testing import running_agent
+from agent_core.testing import FakeAgent, running_agent
 from agent_core.testing.scripted_producer import a_jpeg
 
 ROOT = Path(__file__).parents[2]
@@ -225,7 +225,7 @@ async def test_the_test_in_the_plugin_guide(observe: Callable[[str], None]) -> N
 
 
 async def test_the_source_with_frames_in_the_plugin_guide(observe: Callable[[str], None]) -> None:
-    (source,) = blocks((ROOT / "docs/plugins.md").read_text(), "py")
+    source, _ = blocks((ROOT / "docs/plugins.md").read_text(), "py")
 
     async def next_jpeg() -> bytes:
         await anyio.sleep(0.01)
@@ -244,6 +244,24 @@ async def test_the_source_with_frames_in_the_plugin_guide(observe: Callable[[str
         snapshot = await client.call("take_snapshot", device=camera["device"])
         assert (snapshot["tier_name"], snapshot["resolution"]) == ("frames", "640x480")
         assert (agent.folder / "run" / "lamp.sock").is_socket()
+
+
+async def test_the_reader_of_a_stream_in_the_plugin_guide(tmp_path: Path) -> None:
+    _, source = blocks((ROOT / "docs/plugins.md").read_text(), "py")
+    agent, read = FakeAgent(tmp_path), list[tuple[str, rtsp.Credentials | None]]()
+    stream = agent.streams.serve(
+        api.CameraId("camera0"), "rtsp://127.0.0.1/camera0", rtsp.Credentials("user", "secret")
+    )
+
+    async def read_until_it_ends(url: str, credentials: rtsp.Credentials | None) -> None:
+        assert (stream.leases, agent.streams.readers[camera]) == (["watching"], 1)
+        read.append((url, credentials))
+
+    scope: dict[str, Any] = {"api": api, "read_until_it_ends": read_until_it_ends}
+    exec(compile(source, "docs/plugins.md", "exec"), scope)  # noqa: S102 - our own document
+    await scope["Watcher"](agent).run()
+    assert read == [(stream.url, stream.credentials)]
+    assert (stream.leases, agent.streams.readers[camera]) == ([], 0)
 
 
 async def test_what_is_said_to_be_missing_is_missing(observe: Callable[[str], None]) -> None:
