@@ -249,9 +249,8 @@ async def test_the_source_with_frames_in_the_plugin_guide(observe: Callable[[str
 async def test_the_reader_of_a_stream_in_the_plugin_guide(tmp_path: Path) -> None:
     _, source = blocks((ROOT / "docs/plugins.md").read_text(), "py")
     agent, read = FakeAgent(tmp_path), list[tuple[str, rtsp.Credentials | None]]()
-    stream = agent.streams.serve(
-        api.CameraId("camera0"), "rtsp://127.0.0.1/camera0", rtsp.Credentials("user", "secret")
-    )
+    camera = api.CameraId("camera0")
+    stream = agent.streams.serve(camera, "rtsp://127.0.0.1/camera0", rtsp.Credentials("user", "secret"))
 
     async def read_until_it_ends(url: str, credentials: rtsp.Credentials | None) -> None:
         assert (stream.leases, agent.streams.readers[camera]) == (["watching"], 1)
