@@ -119,6 +119,17 @@ class CameraStreams(Protocol):
         """
         ...
 
+    async def has_other_users(self, camera: CameraId) -> bool:
+        """Ask the media server if the stream has users besides this plugin: viewers, or leases of others.
+
+        The plugin's own leases and the readers that it counts by `reading` are not among them. A reader that stays
+        connected without a purpose of its own can therefore leave with the last user instead of keeping a camera on.
+
+        Raises:
+            NotFound, MediaServerError, Unsupported: as `look`.
+        """
+        ...
+
     def lease(self, camera: CameraId, holder: str) -> AbstractAsyncContextManager[LiveStream]:
         """Start the stream, wait until it is live, and keep it live while the context is open.
 

@@ -99,6 +99,11 @@ class StreamLeases:
         """The cameras with a leased stream."""
         return frozenset(self._held)
 
+    def holders(self, camera: CameraId) -> frozenset[str]:
+        """Return the holders of leases on the camera's stream."""
+        held = self._held.get(camera)
+        return frozenset(held.holders) if held else frozenset()
+
     def publisher(self, camera: CameraId) -> PublisherProcess | None:
         """Return the program with which the agent publishes the camera; None if the agent runs none."""
         return self._publishers.process(camera)

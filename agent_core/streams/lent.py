@@ -52,6 +52,17 @@ class StreamLender:
             return self._at(camera, None)
         return self._stream(camera)
 
+    async def has_users(self, camera: CameraId, *, besides: str) -> bool:
+        """Ask if the stream has viewers or leases; see `CameraStreams.has_other_users`.
+
+        Args:
+            camera: the camera.
+            besides: beginning of the holders whose leases do not count.
+        """
+        path = await self._paths.runtime(self._paths.camera(camera).id)
+        others = [each for each in self._streams.holders(camera) if not each.startswith(besides)]
+        return bool(others) or self._paths.viewers(path) > 0
+
     @asynccontextmanager
     async def lease(self, camera: CameraId, holder: str) -> AsyncIterator[LiveStream]:
         """Keep the stream live while the context is open; see `CameraStreams.lease`.
@@ -129,11 +140,18 @@ class PluginStreams:
         """Ask the media server for the stream's state now."""
         return await self._require().look(camera)
 
+    async def has_other_users(self, camera: CameraId) -> bool:
+        """Ask if the stream has viewers, or leases that are not the plugin's."""
+        return await self._require().has_users(camera, besides=self._holder(""))
+
     @asynccontextmanager
     async def lease(self, camera: CameraId, holder: str) -> AsyncIterator[LiveStream]:
         """Start the stream, wait until it is live, and keep it live while the context is open."""
-        async with self._require().lease(camera, f"plugin {self._plugin}: {holder}") as stream:
+        async with self._require().lease(camera, self._holder(holder)) as stream:
             yield stream
+
+    def _holder(self, purpose: str) -> str:
+        return f"plugin {self._plugin}: {purpose}"
 
     def reading(self, camera: CameraId) -> AbstractContextManager[None]:
         """Count one reader as the agent's own while the context is open."""

@@ -117,6 +117,14 @@ class CameraStreamsContract(ABC):
                 async with streams.lease(self.unknown, "test"):
                     raise AssertionError("a stream of a camera that does not exist")
 
+    async def test_the_users_do_not_include_the_leases_of_the_plugin(self) -> None:
+        async with self._streams() as streams:
+            assert not await streams.has_other_users(self.camera)
+            async with streams.lease(self.camera, "test"):
+                assert not await streams.has_other_users(self.camera)
+            with pytest.raises(NotFound):
+                await streams.has_other_users(self.unknown)
+
     async def test_a_reader_is_counted_while_its_context_is_open(self) -> None:
         async with self._streams() as streams:
             with streams.reading(self.camera), streams.reading(self.camera):

@@ -27,6 +27,7 @@ class FakeStream:
         credentials: credentials to read with.
         problem: error of each `look` and `lease` from now on, for example an `agent_core.plugin.MediaServerError`.
         starts: event for which each `lease` waits; a stream starts at once by default.
+        is_watched: True while `watch` makes the stream live: it has a user besides the plugin.
         leases: holders of the open leases, in the order in which they were opened.
     """
 
@@ -35,7 +36,7 @@ class FakeStream:
     problem: AgentError | None = None
     starts: anyio.Event | None = None
     leases: list[str] = field(default_factory=list)
-    _is_watched: bool = False
+    is_watched: bool = False
     _since_s: float | None = None
 
     def seen(self) -> LiveStream:
@@ -44,12 +45,12 @@ class FakeStream:
 
     def watch(self, now_s: float, *, watched: bool = True) -> None:
         """Make the stream live from `now_s` on as by a client who watches it, or stop that."""
-        self._is_watched = watched
+        self.is_watched = watched
         self.update(now_s)
 
     def update(self, now_s: float) -> None:
         """Begin or end the stream, as leases and the client want it."""
-        is_live = self._is_watched or bool(self.leases)
+        is_live = self.is_watched or bool(self.leases)
         if not is_live:
             self._since_s = None
         elif self._since_s is None:
@@ -86,6 +87,10 @@ class FakeStreams:
         self.looks[camera] += 1
         await checkpoint()
         return self._require(camera).seen()
+
+    async def has_other_users(self, camera: CameraId) -> bool:
+        await checkpoint()
+        return self._require(camera).is_watched
 
     @asynccontextmanager
     async def lease(self, camera: CameraId, holder: str) -> AsyncIterator[LiveStream]:

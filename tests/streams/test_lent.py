@@ -17,7 +17,8 @@ from agent_core.base.errors import (
 )
 from agent_core.mediamtx.breaker import BreakerState, CircuitOpen
 from agent_core.mediamtx.rtsp_hold import Hold
-from agent_core.plugin import CameraId, CameraStreams
+from agent_core.plugin import CameraId, CameraStreams, LiveStream
+from agent_core.streams.held import hold_of
 from agent_core.streams.models import StreamState
 from agent_core.testing import CameraStreamsContract, FakeStreams, SystemClock
 from agent_core.testing.mediamtx import MediaServerUnderTest
@@ -194,3 +195,31 @@ async def test_a_probe_without_an_answer_makes_nothing_known(one_plane: Plane) -
     assert streams.known(CAMERA) is None
     one_plane.link.recovery.answered()
     assert streams.known(CAMERA) is not None
+
+
+async def test_viewers_and_leases_of_others_are_users_and_own_readers_are_not(
+    media_server: MediaServerUnderTest, tmp_path: Path
+) -> None:
+    camera = CameraId("camera0")
+    with anyio.fail_after(50):
+        async with running_plane(media_server, tmp_path) as plane:
+            ours, others = plane.lent.to("ours"), plane.lent.to("others")
+            async with ours.lease(camera, "test") as stream:
+                async with others.lease(camera, "test"):
+                    assert await ours.has_other_users(camera)
+                assert not await ours.has_other_users(camera)
+                with ours.reading(camera):
+                    async with viewed(stream):
+                        assert not await ours.has_other_users(camera)
+                async with viewed(stream):
+                    assert await ours.has_other_users(camera)
+
+
+@asynccontextmanager
+async def viewed(stream: LiveStream) -> AsyncIterator[None]:
+    """A reader of the stream, of which the agent knows nothing."""
+    hold = hold_of(stream.url, stream.credentials, server_timeout_s=20)
+    async with anyio.create_task_group() as tg:
+        await tg.start(hold.run)
+        yield
+        tg.cancel_scope.cancel()
