@@ -4,7 +4,7 @@ from agent_core.plugin import CameraId
 from rtsp_tier.tiers import Residents, ResidentsPolicy
 
 A, B, C = (CameraId(f"camera{number}") for number in range(3))
-POLICY = ResidentsPolicy(limit=2, within_s=10, ttl_s=30)
+POLICY = ResidentsPolicy(limit=2, within_s=10, ttl_s=30, alone_s=5)
 
 
 def photograph(residents: Residents, camera: CameraId, at_s: float) -> bool:
@@ -13,7 +13,7 @@ def photograph(residents: Residents, camera: CameraId, at_s: float) -> bool:
     if admission.instead_of is not None:
         residents.closed(admission.instead_of)
     if admission.is_admitted:
-        residents.opened(camera)
+        residents.opened(camera, at_s)
     residents.photographed(camera, at_s)
     return admission.is_admitted
 
@@ -33,21 +33,38 @@ def test_the_least_recently_photographed_camera_gives_up_its_reader() -> None:
     assert not residents.admission(C, 6, busy={A, B}).is_admitted
 
 
-def test_a_reader_expires_after_its_last_picture() -> None:
+def test_a_reader_is_checked_from_time_to_time_and_stays_only_for_so_long_after_its_last_picture() -> None:
     residents = Residents(POLICY)
     for camera, at_s in ((A, 0), (A, 1), (B, 2), (B, 3)):
         photograph(residents, camera, at_s)
     residents.photographed(A, 20)
-    assert residents.next_expiry_s() == 33
-    assert residents.expired(32.9) == []
-    assert residents.expired(33) == [B]
+    assert residents.next_check_s() == 8
+    assert residents.due(7.9) == []
+    for now_s, again_s in ((8, 13), (13, 18), (28, 33)):
+        assert residents.due(now_s)[-1] == B
+        assert residents.may_stay(B, now_s)
+        residents.keep(B, now_s)
+        residents.photographed(A, now_s)
+        assert residents.next_check_s() == again_s
+    assert residents.due(33) == [A, B]
+    assert residents.may_stay(A, 33)
+    assert not residents.may_stay(B, 33)
     residents.closed(B)
-    assert residents.next_expiry_s() == 50
+    assert residents.due(33) == [A]
+
+
+def test_a_reader_that_must_not_be_alone_is_not_checked_all_the_time() -> None:
+    residents = Residents(ResidentsPolicy(limit=1, within_s=10, ttl_s=30, alone_s=0))
+    photograph(residents, A, 0)
+    photograph(residents, A, 1)
+    assert residents.due(1) == [A]
+    residents.keep(A, 1)
+    assert residents.next_check_s() == 2
 
 
 def test_without_readers_nothing_expires_and_old_pictures_are_forgotten() -> None:
-    residents = Residents(ResidentsPolicy(limit=0, within_s=10, ttl_s=30))
+    residents = Residents(ResidentsPolicy(limit=0, within_s=10, ttl_s=30, alone_s=5))
     for number in range(1000):
         assert not photograph(residents, CameraId(f"camera{number}"), number)
-    assert residents.next_expiry_s() is None
+    assert residents.next_check_s() is None
     assert len(residents._photographed_s) < 50  # no other sign of unbounded memory

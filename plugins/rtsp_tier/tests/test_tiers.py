@@ -165,6 +165,18 @@ async def test_a_resident_reader_is_closed_some_time_after_its_last_picture(tmp_
         await until(lambda: it.told("CloseReader") == 1)
 
 
+async def test_a_resident_reader_is_never_the_reason_why_a_stream_is_live(tmp_path: Path) -> None:
+    async with rig(tmp_path) as it:
+        stream = it.serve()
+        await it.reuse()
+        await it.reuse()
+        stream.is_watched = False  # the last viewer leaves; our reader keeps the stream live
+        await it.clock.advance(KEEP_WARM_S - 1)
+        assert it.readers() == 1
+        await it.clock.advance(2)
+        assert it.readers() == 0
+
+
 async def test_the_number_of_resident_readers_is_bounded(tmp_path: Path) -> None:
     async with rig(tmp_path, resident_readers=2) as it:
         cameras = [numbered(number) for number in range(4)]

@@ -51,7 +51,10 @@ class RtspTierComponent(Component):
         clock, streams = agent.clock, agent.streams
         decoder = DecoderClient(worker, configure=_configure(settings), limits=_limits(settings), clock=clock)
         policy = ResidentsPolicy(
-            settings.resident_readers, settings.resident_within_s, settings.resident_ttl_s
+            limit=settings.resident_readers,
+            within_s=settings.resident_within_s,
+            ttl_s=settings.resident_ttl_s,
+            alone_s=settings.keep_warm_s,
         )
         pictures = StreamPictures(decoder, streams, policy=policy, clock=clock)
 

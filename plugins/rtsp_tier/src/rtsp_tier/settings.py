@@ -33,7 +33,10 @@ class RtspTierSettings(Settings):
         description="a stream is kept open when its camera is photographed again within this time",
     )
     resident_ttl_s: float = Field(
-        30.0, ge=0.1, le=3600, description="time after its last picture at which a stream is closed"
+        30.0,
+        ge=0.1,
+        le=3600,
+        description="time after its last picture at which an open stream is closed; `keep_warm_s` if nothing else uses it",
     )
     resident_mb: int = Field(
         8, ge=1, le=256, description="memory for one open stream's newest group of pictures"

@@ -11,6 +11,7 @@ from anyio.abc import TaskStatus
 
 from agent_core.plugin import (
     NOT_ASKED,
+    AgentError,
     CameraId,
     CameraStreams,
     CapturedAtSource,
@@ -64,13 +65,14 @@ class StreamPictures:
         self._changed = anyio.Event()
 
     async def run(self, *, task_status: TaskStatus[None] = NOT_ASKED) -> None:
-        """Close each reader some time after its last picture, until cancelled."""
+        """Close each reader some time after its last picture, sooner if nothing else uses its stream."""
         task_status.started()
         try:
             while True:
                 self._changed = anyio.Event()
-                await self._wait_expiry()
-                self._close_expired(self._clock.monotonic_s())
+                await self._wait_due()
+                for camera in self._residents.due(self._clock.monotonic_s()):
+                    await self._check(camera)
         finally:
             for camera in list(self._readers):
                 self._close(camera)
@@ -116,12 +118,24 @@ class StreamPictures:
             self._open(camera, stream)
         return admission.is_admitted
 
-    def _close_expired(self, now_s: float) -> None:
-        for camera in self._residents.expired(now_s):
-            if camera in self._busy:
-                self._residents.photographed(camera, now_s)  # it is waiting for a picture
-            else:
-                self._close(camera)
+    async def _check(self, camera: CameraId) -> None:
+        may_stay = self._residents.may_stay(camera, self._clock.monotonic_s())
+        may_stay = may_stay and await self._has_other_users(camera)
+        now_s = self._clock.monotonic_s()
+        if camera not in self._residents.due(now_s):
+            return  # it was photographed or closed meanwhile
+        if camera in self._busy:
+            self._residents.photographed(camera, now_s)
+        elif may_stay:
+            self._residents.keep(camera, now_s)
+        else:
+            self._close(camera)
+
+    async def _has_other_users(self, camera: CameraId) -> bool:
+        try:
+            return await self._streams.has_other_users(camera)
+        except AgentError:
+            return False
 
     @contextmanager
     def _use(self, camera: CameraId) -> Iterator[None]:
@@ -134,13 +148,13 @@ class StreamPictures:
                 del self._busy[camera]
             self._changed.set()
 
-    async def _wait_expiry(self) -> None:
-        """Return at the next expiry, or when a reader was opened or used."""
-        expires_s = self._residents.next_expiry_s()
-        if expires_s is None:
+    async def _wait_due(self) -> None:
+        """Return when a reader is due, or when one was opened or used."""
+        due_s = self._residents.next_check_s()
+        if due_s is None:
             await self._changed.wait()
             return
-        pause_s = max(expires_s - self._clock.monotonic_s(), 0.0)
+        pause_s = max(due_s - self._clock.monotonic_s(), 0.0)
         await first_of(self._changed.wait, partial(self._clock.sleep, pause_s))
 
     def _open(self, camera: CameraId, stream: LiveStream) -> None:
@@ -148,7 +162,7 @@ class StreamPictures:
         reading.enter_context(self._streams.reading(camera))
         number = self._decoder.open_reader(stream, lambda: self._ended(camera, number))
         self._readers[camera] = _OpenReader(number, stream, reading)
-        self._residents.opened(camera)
+        self._residents.opened(camera, self._clock.monotonic_s())
 
     def _close(self, camera: CameraId) -> None:
         self._decoder.close_reader(self._readers[camera].number)

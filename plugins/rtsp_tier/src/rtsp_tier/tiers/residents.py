@@ -7,6 +7,9 @@ from agent_core.plugin import CameraId
 
 __all__ = ("Admission", "Residents", "ResidentsPolicy")
 
+#: Shortest time between two checks of one reader.
+_CHECK_S = 1.0
+
 
 @dataclass(frozen=True, slots=True)
 class ResidentsPolicy:
@@ -16,11 +19,14 @@ class ResidentsPolicy:
         limit: most readers at a time.
         within_s: a camera gets a reader when it is photographed again within this time.
         ttl_s: a reader is closed this long after its last picture.
+        alone_s: the same for a reader whose stream has no other user. It would otherwise keep the camera on, and be
+            the reason why the stream is live.
     """
 
     limit: int
     within_s: float
     ttl_s: float
+    alone_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +43,20 @@ class Residents:
     def __init__(self, policy: ResidentsPolicy) -> None:
         self._policy = policy
         self._photographed_s: dict[CameraId, float] = {}
-        self._resident: set[CameraId] = set()
+        #: Time of the next check of each camera that has a reader.
+        self._check_s: dict[CameraId, float] = {}
 
     def photographed(self, camera: CameraId, now_s: float) -> None:
         """Note that a picture of the camera was asked for. What no decision needs any more is forgotten."""
-        keep_s = max(self._policy.within_s, self._policy.ttl_s)
+        keep_s = self._policy.within_s
         self._photographed_s = {
             each: at_s
             for each, at_s in self._photographed_s.items()
-            if each in self._resident or now_s - at_s <= keep_s
+            if each in self._check_s or now_s - at_s <= keep_s
         }
         self._photographed_s[camera] = now_s
+        if camera in self._check_s:
+            self._check_s[camera] = now_s + min(self._policy.alone_s, self._policy.ttl_s)
 
     def admission(self, camera: CameraId, now_s: float, *, busy: Collection[CameraId]) -> Admission:
         """Decide about a reader for a camera that has none, before `photographed` is called for this picture.
@@ -57,28 +66,35 @@ class Residents:
         last_s = self._photographed_s.get(camera)
         if self._policy.limit == 0 or last_s is None or now_s - last_s > self._policy.within_s:
             return Admission(is_admitted=False)
-        if len(self._resident) < self._policy.limit:
+        if len(self._check_s) < self._policy.limit:
             return Admission(is_admitted=True)
-        free = [each for each in self._resident if each not in busy]
+        free = [each for each in self._check_s if each not in busy]
         if not free:
             return Admission(is_admitted=False)
         return Admission(is_admitted=True, instead_of=min(free, key=lambda each: self._photographed_s[each]))
 
-    def opened(self, camera: CameraId) -> None:
+    def opened(self, camera: CameraId, now_s: float) -> None:
         """Note that the camera has a reader now."""
-        self._resident.add(camera)
+        self._check_s[camera] = now_s
+        self.photographed(camera, now_s)
 
     def closed(self, camera: CameraId) -> None:
         """Note that the camera has none any more."""
-        self._resident.discard(camera)
+        self._check_s.pop(camera, None)
 
-    def expired(self, now_s: float) -> list[CameraId]:
-        """Return the cameras whose readers have to be closed now."""
-        return [each for each in self._resident if self._expires_s(each) <= now_s]
+    def due(self, now_s: float) -> list[CameraId]:
+        """Return the cameras whose readers have to be checked now: closed, or `keep` called."""
+        return [each for each, at_s in self._check_s.items() if at_s <= now_s]
 
-    def next_expiry_s(self) -> float | None:
-        """Return when the next reader expires, on the same clock; None without readers."""
-        return min(map(self._expires_s, self._resident), default=None)
+    def next_check_s(self) -> float | None:
+        """Return when the next reader is due, on the same clock; None without readers."""
+        return min(self._check_s.values(), default=None)
 
-    def _expires_s(self, camera: CameraId) -> float:
-        return self._photographed_s[camera] + self._policy.ttl_s
+    def may_stay(self, camera: CameraId, now_s: float) -> bool:
+        """Return True if the camera's reader may stay open, provided that its stream has other users."""
+        return now_s < self._photographed_s[camera] + self._policy.ttl_s
+
+    def keep(self, camera: CameraId, now_s: float) -> None:
+        """Note that the reader stays open, because its stream has other users."""
+        again_s = now_s + max(self._policy.alone_s, _CHECK_S)
+        self._check_s[camera] = min(again_s, self._photographed_s[camera] + self._policy.ttl_s)
