@@ -1,0 +1,83 @@
+"""Failures of streams and requests, and the reasons behind libav's errors."""
+
+import errno
+
+import av
+
+from rtsp_tier.messages import Reason
+
+__all__ = ("StreamFailure", "failure_at_open", "failure_at_read")
+
+_SUGGESTIONS = {
+    Reason.CREDENTIALS: "Check the user and password for reading, and whether this address may read.",
+    Reason.NOT_LIVE: "Start the stream first.",
+    Reason.MEDIA_SERVER_DOWN: "Check that the media server runs and that its RTSP address is right.",
+    Reason.TIMED_OUT: "Allow more time, or check what the camera sends.",
+    Reason.STREAM_ENDED: "Take the picture again when the stream is live.",
+    Reason.STREAM_DAMAGED: "Check the network between the camera and the media server.",
+    Reason.UNSUPPORTED_STREAM: "Use an RTSP stream with H.264, H.265 or Motion JPEG.",
+    Reason.NO_READER: "Open the reader again.",
+    Reason.BUSY: "Try again when other pictures are done.",
+    Reason.WORKER_FAILED: "See the agent's log for more.",
+}
+_UNREACHABLE = frozenset(
+    {
+        errno.ECONNREFUSED,
+        errno.ECONNRESET,
+        errno.ECONNABORTED,
+        errno.EHOSTUNREACH,
+        errno.ENETUNREACH,
+        errno.EADDRNOTAVAIL,
+        errno.EPIPE,
+        errno.EIO,  # also of a name that cannot be resolved
+    }
+)
+
+
+class StreamFailure(Exception):
+    """Failure for the plugin. It quotes no message of libav, because those name URLs with their passwords."""
+
+    def __init__(self, reason: Reason, details: str) -> None:
+        super().__init__(details)
+        self.reason = reason
+        self.details = details
+
+    @property
+    def suggestion(self) -> str:
+        return _SUGGESTIONS[self.reason]
+
+
+def failure_at_open(error: Exception) -> StreamFailure:
+    """Return the failure behind an error of opening a stream."""
+    if isinstance(error, av.error.HTTPUnauthorizedError | av.error.HTTPForbiddenError):
+        return StreamFailure(Reason.CREDENTIALS, "The media server refused the credentials.")
+    if isinstance(error, av.error.HTTPClientError):
+        return StreamFailure(Reason.NOT_LIVE, "The media server has no such stream now.")
+    if _is_timeout(error):
+        return StreamFailure(Reason.TIMED_OUT, "The stream could not be opened in time.")
+    if isinstance(error, OSError) and error.errno in _UNREACHABLE:
+        return StreamFailure(Reason.MEDIA_SERVER_DOWN, "The media server cannot be reached.")
+    if isinstance(error, EOFError | av.error.HTTPError):
+        return StreamFailure(Reason.NOT_LIVE, "The media server closed the connection.")
+    return StreamFailure(
+        Reason.STREAM_DAMAGED, f"The media server's answer was not understood ({_kind(error)})."
+    )
+
+
+def failure_at_read(error: Exception) -> StreamFailure:
+    """Return the failure behind an error of reading an open stream."""
+    if _is_timeout(error):
+        return StreamFailure(Reason.TIMED_OUT, "The stream was silent for too long.")
+    if isinstance(error, EOFError) or (isinstance(error, OSError) and error.errno in _UNREACHABLE):
+        return StreamFailure(Reason.STREAM_ENDED, "The stream ended.")
+    return StreamFailure(Reason.STREAM_DAMAGED, f"The stream could not be read further ({_kind(error)}).")
+
+
+def _is_timeout(error: Exception) -> bool:
+    """Return True if PyAV interrupted the call, or the socket's own limit passed."""
+    is_late = isinstance(error, OSError) and error.errno in {errno.ETIMEDOUT, errno.EAGAIN}
+    return isinstance(error, av.error.ExitError) or is_late
+
+
+def _kind(error: Exception) -> str:
+    return type(error).__name__

@@ -1,0 +1,39 @@
+"""Reader that is opened for one picture.
+
+Apart from `program`, so that both kinds of readers are beside each other.
+"""
+
+import time
+
+from rtsp_tier.messages import Configure, Reason
+from rtsp_tier.worker.faults import StreamFailure
+from rtsp_tier.worker.live import LiveGroup
+from rtsp_tier.worker.picking import Picker
+from rtsp_tier.worker.requests import Request, Requests
+from rtsp_tier.worker.streams import Address, Stream, opened
+
+__all__ = ("take_once",)
+
+
+def take_once(request: Request, address: Address, settings: Configure, requests: Requests) -> None:
+    """Open the stream, answer `request` with the first picture that is new enough, and close it.
+
+    A cancelled request ends it at the next picture, or when the stream's time-out passes.
+    """
+    failure = StreamFailure(Reason.WORKER_FAILED, "The reader of the stream failed.")
+    try:
+        with opened(address, settings, limit_s=request.deadline_s - time.monotonic()) as stream:
+            _take(request, stream, settings, requests)
+    except StreamFailure as ended:
+        failure = ended
+    finally:
+        requests.fail(request, failure)
+
+
+def _take(request: Request, stream: Stream, settings: Configure, requests: Requests) -> None:
+    live = LiveGroup(settings)
+    picker = Picker(stream.codec, stream.parameter_sets, live, settings, requests)
+    for entry in stream.entries():
+        live.add(entry)
+        if picker.serve(request):
+            return

@@ -1,0 +1,96 @@
+"""Choice of the picture that satisfies a request at the least work."""
+
+from rtsp_tier.messages import Configure, Reason
+from rtsp_tier.worker.decoding import Decoded, GroupDecoder
+from rtsp_tier.worker.faults import StreamFailure
+from rtsp_tier.worker.live import LiveGroup
+from rtsp_tier.worker.pictures import Still, still
+from rtsp_tier.worker.requests import Request, Requests
+
+__all__ = ("Picker",)
+
+_NO_KEY_FRAME = StreamFailure(Reason.TIMED_OUT, "No key frame came in time.")
+_TOO_OLD = StreamFailure(Reason.TIMED_OUT, "No picture that is new enough came in time.")
+_DAMAGED = StreamFailure(Reason.STREAM_DAMAGED, "The pictures that came in time are damaged or incomplete.")
+
+
+class Picker:
+    """Decoder of a stream and its newest picture, for one thread.
+
+    Args:
+        codec: libav's name of the codec.
+        parameter_sets: those of the stream's description.
+        live: the stream's newest group.
+        settings: limits.
+        requests: for the answers.
+    """
+
+    def __init__(
+        self, codec: str, parameter_sets: bytes, live: LiveGroup, settings: Configure, requests: Requests
+    ) -> None:
+        self._codec = codec
+        self._decoder = GroupDecoder(codec, parameter_sets)
+        self._live = live
+        self._quality = settings.jpeg_quality
+        self._requests = requests
+        self._newest: Decoded | None = None
+        self._encoded: tuple[int, Still] | None = None
+
+    @property
+    def decoded_pictures(self) -> int:
+        """Number of pictures decoded so far."""
+        return self._decoder.decoded_pictures
+
+    def serve(self, request: Request) -> bool:
+        """Answer `request` if a picture is new enough; return False if a later picture must come first."""
+        if not self._requests.is_open(request):
+            return True
+        found = self._cheapest(request) or self._latest(request)
+        if found is None:
+            request.why = self._why()
+            return False
+        self._requests.answer(request, self._still(found), self._live.exposed_s(found.entry))
+        return True
+
+    def follow(self) -> None:
+        """Decode all pictures that have come."""
+        entries = self._live.after(self._decoder.last)
+        for each in entries or []:
+            found = self._decoder.feed(each)
+            self._newest = found[-1] if found else self._newest
+
+    def stop(self) -> None:
+        """Release the decoder's memory, and the newest picture."""
+        self._decoder.stop()
+        self._newest = self._encoded = None
+
+    def _cheapest(self, request: Request) -> Decoded | None:
+        """Return a picture that needs no decoding of more than a key frame; None if none is new enough."""
+        if not request.key_frame_is_enough:
+            return None
+        if self._is_new_enough(self._newest, request):
+            return self._newest
+        key, last = self._live.key, self._decoder.last
+        if key is None or (last is not None and last >= key.number):
+            return None
+        if self._live.exposed_s(key) < request.not_before_s:
+            return None
+        return self._decoder.only(key)
+
+    def _latest(self, request: Request) -> Decoded | None:
+        self.follow()
+        return self._newest if self._is_new_enough(self._newest, request) else None
+
+    def _is_new_enough(self, decoded: Decoded | None, request: Request) -> bool:
+        return decoded is not None and self._live.exposed_s(decoded.entry) >= request.not_before_s
+
+    def _still(self, decoded: Decoded) -> Still:
+        if self._encoded is None or self._encoded[0] != decoded.entry.number:
+            self._encoded = (decoded.entry.number, still(decoded, self._codec, self._quality))
+        return self._encoded[1]
+
+    def _why(self) -> StreamFailure:
+        """Return the failure of a request that is still waiting when its deadline passes."""
+        if self._live.key is None:
+            return _NO_KEY_FRAME
+        return _DAMAGED if self._decoder.is_damaged else _TOO_OLD
