@@ -113,7 +113,13 @@ class CameraRegistry:
             identity = self._identify(detected)
             self._ids[key] = identity.id
             camera = Camera(
-                identity.id, status, 0.0, detected, problem, identity.ambiguous, moved=identity.moved
+                identity.id,
+                status,
+                self._clock.monotonic_s(),
+                detected,
+                problem,
+                identity.ambiguous,
+                moved=identity.moved,
             )
         self._ledger.remember(Known(camera.id, detected.fingerprint, detected.name))
         self._change(camera)

@@ -32,6 +32,8 @@ _TAIL_WINDOW_BYTES = 1 << 20
 _TAIL_LIMIT_BYTES = 64 << 20
 #: The header's duration lies within these bytes; MediaMTX's moov is below 2 KiB.
 _HEAD_BYTES = 8192
+#: A box header has 8 bytes, or 16 with a 64-bit size.
+_LONGEST_HEADER_BYTES = 16
 #: moov and moof have a few KiB; a larger size is damage.
 INDEX_LIMIT_BYTES = 16 << 20
 _FIRST_BOXES = frozenset((b"ftyp", b"styp", b"moov", b"free", b"skip"))
@@ -156,28 +158,34 @@ class _Walk:
         self._fd = fd
         self._size = size
         self._progress = progress
-        self._may_jump = True
 
     def forward(self) -> None:
-        """Take box after box, up to the first incomplete one."""
+        """Take box after box, up to the first incomplete one; skip the middle of a large file."""
         known = self._progress
-        while not known.stuck and (box := self._header_at(known.offset)) is not None:
-            end = known.offset + box.size
-            if end > self._size or box.size == 0:
-                return
-            try:
-                self._take(box, end)
-            except Damaged:
-                known.stuck = True
-                return
-            known.offset = end
-            if known.extents and self._may_jump and self._size - end > _WALK_LIMIT_BYTES:
-                self._jump()
+        while not known.extents and self._step():
+            pass
+        if known.extents and self._size - known.offset > _WALK_LIMIT_BYTES:
+            self._jump()
+        while self._step():
+            pass
+
+    def _step(self) -> bool:
+        """Take the next box; return False if it is incomplete or damaged."""
+        known = self._progress
+        box = None if known.stuck else self._header_at(known.offset)
+        if box is None or known.offset + box.size > self._size:
+            return False
+        try:
+            self._take(box, known.offset + box.size)
+        except Damaged:
+            known.stuck = True
+            return False
+        known.offset += box.size
+        return True
 
     def _header_at(self, offset: int) -> Header | None:
-        box = (
-            header(os.pread(self._fd, min(16, self._size - offset), offset)) if offset < self._size else None
-        )
+        """Return the header at `offset`; None if it is incomplete, not written yet, or damaged."""
+        box = header(os.pread(self._fd, _LONGEST_HEADER_BYTES, offset))
         if box is None:
             return None
         if offset == 0 and box.kind not in _FIRST_BOXES:
@@ -186,10 +194,7 @@ class _Walk:
                 reason="not_fmp4",
                 suggestion="Move files that are not recordings out of the recordings folder.",
             )
-        if 0 < box.size < box.header_size:
-            self._progress.stuck = True
-            return None
-        return box
+        return None if box.size < box.header_size else box
 
     def _take(self, box: Header, end: int) -> None:
         known = self._progress
@@ -211,7 +216,6 @@ class _Walk:
 
     def _jump(self) -> None:
         """Skip to a part near the end, if one is found there: the parts between cannot change the duration."""
-        self._may_jump = False
         window = _TAIL_WINDOW_BYTES
         while window <= _TAIL_LIMIT_BYTES and window < self._size - self._progress.offset:
             start = self._size - window

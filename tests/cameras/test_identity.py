@@ -106,3 +106,15 @@ def test_a_connected_camera_is_never_given_away() -> None:
 
 def test_sources_do_not_recognise_each_others_cameras() -> None:
     assert identify(seen("S1", number=4), [known("camera0", "S1", source="network")], []).id == "camera4"
+
+
+def test_a_serial_is_recognised_although_the_camera_describes_itself_anew() -> None:
+    identity = identify(
+        seen("S1", "1-1", descriptor="maker:model:new firmware"), [known("camera0", "S1", "1-1")]
+    )
+    assert identity == Identity(CameraId("camera0"))
+
+
+def test_without_a_serial_another_make_on_the_same_port_is_another_camera() -> None:
+    identity = identify(seen(None, "1-1", descriptor="another:maker"), [known("camera0", None, "1-1")])
+    assert identity == Identity(CameraId("camera1"))

@@ -8,7 +8,15 @@ import pytest
 
 from agent_core.base.errors import InvalidParams, NotFound, PluginError
 from agent_core.base.events import Event, EventBus
-from agent_core.base.models import CameraEvent, CameraId, CameraStatus, DetectedCamera, Fingerprint, Url
+from agent_core.base.models import (
+    CameraEvent,
+    CameraId,
+    CameraStatus,
+    DetectedCamera,
+    Fingerprint,
+    FrameReader,
+    Url,
+)
 from agent_core.cameras.ledger import Ledger
 from agent_core.cameras.registry import CameraRegistry, SourceReport
 from agent_core.testing.clock import SimulatedClock
@@ -131,7 +139,8 @@ def test_known_cameras_are_listed_before_they_are_seen(registry: Registry, tmp_p
     registry.report.connected(FRONT)
     later = CameraRegistry(registry.ledger, events=EventBus(), clock=SimulatedClock())
     later.restore(["usb"])
-    assert later.get("camera0").detected.fingerprint == FRONT.fingerprint
+    assert later.get("camera0").detected == DetectedCamera("", "Front", FRONT.fingerprint, None)
+    assert later.get("camera0").since_s == SimulatedClock().monotonic_s()
     assert [(each.id, each.name, each.status.value) for each in later.list()] == [
         ("camera0", "Front", "DISCONNECTED")
     ]
@@ -199,9 +208,12 @@ def test_a_wrong_name_is_explained(registry: Registry) -> None:
 
 
 def test_a_camera_that_is_gone_offers_nothing(registry: Registry) -> None:
-    registry.report.connected(replace(FRONT, media_input=Url("rtsp://203.0.113.7/s")))
+    frames = cast("FrameReader", object())
+    registry.report.connected(replace(FRONT, media_input=Url("rtsp://203.0.113.7/s"), frames=frames))
+    assert registry.cameras.get("camera0").frames is frames
     registry.report.disconnected("k0", "Unplugged.")
     assert registry.cameras.get("camera0").detected == FRONT
+    assert registry.cameras.get("camera0").frames is None
 
 
 def test_a_camera_has_the_source_that_reports_it(registry: Registry) -> None:

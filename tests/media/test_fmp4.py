@@ -1,5 +1,6 @@
 """The length of fragmented MP4 files that FFmpeg writes: whole, torn at any place, growing, large, damaged."""
 
+import os
 import struct
 from pathlib import Path
 
@@ -272,3 +273,149 @@ async def test_decode_times_that_begin_late_do_not_lengthen_it(tmp_path: Path) -
         data[place] = (int.from_bytes(data[place]) + 1_000_000).to_bytes(wide)
     path.write_bytes(data)
     assert segment_duration_s(path) == pytest.approx(4.0, abs=0.001)
+
+
+class Pieces:
+    """Parts of a file that FFmpeg wrote, to be put together anew; an mdat may be of any size."""
+
+    def __init__(self, whole: bytes) -> None:
+        found = boxes(whole)
+        first = next(start for kind, start, _ in found if kind == b"moof")
+        self.head = whole[:first]
+        self._moofs = [whole[start:end] for kind, start, end in found if kind == b"moof"]
+        self._mdats = [whole[start:end] for kind, start, end in found if kind == b"mdat"]
+
+    def part(self, number: int, size_bytes: int = 0, between: bytes = b"") -> bytes:
+        """Part `number`, of at least that size."""
+        moof, media = self._moofs[number], self._mdats[number][8:]
+        media += bytes(max(0, size_bytes - len(moof) - 8 - len(media)))
+        return moof + between + struct.pack(">I4s", 8 + len(media), b"mdat") + media
+
+
+#: Where a walk ends: no box begins with zeros.
+DAMAGE = bytes(5 << 20)
+MIB = 1 << 20
+
+
+def box(kind: bytes, payload: bytes = b"") -> bytes:
+    return struct.pack(">I4s", 8 + len(payload), kind) + payload
+
+
+@pytest.fixture
+async def pieces(tmp_path: Path) -> Pieces:
+    return Pieces((await half_second_parts(tmp_path / "pieces.mp4")).read_bytes())
+
+
+def parts_read(path: Path, *data: bytes) -> float:
+    """Half-second parts up to the last one that is found in these bytes."""
+    path.write_bytes(b"".join(data))
+    return 2 * segment_duration_s(path)
+
+
+async def test_the_last_parts_are_found_behind_damage(tmp_path: Path, pieces: Pieces) -> None:
+    path, before = tmp_path / "a.mp4", (pieces.head, pieces.part(0), DAMAGE)
+    for tail, count in (
+        ([pieces.part(6)], 7),
+        ([pieces.part(5), pieces.part(6)], 7),
+        ([pieces.part(6), box(b"free")], 7),  # an empty box has a size as well
+        ([box(b"free", bytes(90)), pieces.part(6), box(b"mfra", bytes(9))], 7),
+        ([box(b"free", b"mfhd and mfhd"), pieces.part(6)], 7),
+        ([pieces.part(5), pieces.part(6)[:-1]], 6),
+        ([pieces.part(5), pieces.part(6)[:40]], 6),
+        ([pieces.part(6)[:-1]], 1),
+        ([pieces.part(5), box(b"what", bytes(90))], 1),  # not a chain of boxes of this format
+        ([pieces.part(5), box(b"what", bytes(90)), pieces.part(6)], 7),
+        ([pieces.part(5), struct.pack(">I4s", 7, b"free"), bytes(90)], 1),
+        ([pieces.part(5), struct.pack(">I4s", 7, b"free"), pieces.part(6)], 7),
+    ):
+        assert parts_read(path, *before, *tail) == pytest.approx(count, abs=0.001), (tail, count)
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "count"), [(MIB, 7), (3 * MIB, 7), (40 * MIB, 7), (64 * MIB, 7), (65 * MIB, 1)]
+)
+async def test_the_windows_in_which_the_last_parts_are_searched_have_a_limit(
+    tmp_path: Path, pieces: Pieces, size_bytes: int, count: int
+) -> None:
+    path, part = tmp_path / "a.mp4", pieces.part(6, size_bytes)
+    with path.open("wb") as file:
+        file.write(pieces.head + pieces.part(0))
+        file.seek(70 * MIB, os.SEEK_CUR)  # where a walk ends
+        file.write(part[: 64 << 10])
+        file.truncate(file.tell() + len(part) - (64 << 10))
+    assert segment_duration_s(path) == pytest.approx(count / 2, abs=0.001)
+
+
+async def test_a_torn_last_part_alone_in_a_window_hides_none_before_it(
+    tmp_path: Path, pieces: Pieces
+) -> None:
+    large = [pieces.part(number, 3 * MIB // 2) for number in range(1, 7)]
+    data = (pieces.head, pieces.part(0), *large[:-1], large[-1][: 9 * MIB // 10])
+    assert parts_read(tmp_path / "a.mp4", *data) == pytest.approx(6, abs=0.001)
+
+
+async def test_a_short_unread_rest_is_walked_and_a_long_one_is_not(tmp_path: Path, pieces: Pieces) -> None:
+    path, tail = tmp_path / "a.mp4", pieces.part(6)
+    for unread_bytes, count in ((4 * MIB, 1), (4 * MIB + 1, 7)):
+        damage = bytes(unread_bytes - len(tail))
+        found = parts_read(path, pieces.head, pieces.part(0), damage, tail)
+        assert found == pytest.approx(count, abs=0.001)
+
+
+async def test_no_window_is_larger_than_what_is_unread(tmp_path: Path, pieces: Pieces) -> None:
+    parts = pieces.part(0, 11 * MIB // 2), pieces.part(1, 13 * MIB // 2)
+    assert parts_read(tmp_path / "a.mp4", pieces.head, *parts) == pytest.approx(2, abs=0.001)
+
+
+async def test_the_last_part_of_each_track_is_looked_for(tmp_path: Path) -> None:
+    path, made = tmp_path / "a.mp4", []
+    sound = ("-f", "lavfi", "-i", "sine=duration=4", "-c:a", "aac")
+    for more in ("", "+separate_moof"):  # each part has both tracks, or one
+        flags = ("-movflags", f"frag_keyframe+empty_moov+default_base_moof{more}", "-f", "mp4")
+        argv = ["-y", *source(10, 4), *sound, *H264, "-g", "5", *flags, str(path)]
+        await ffmpeg.run(ffmpeg.locate(), argv)
+        made.append(Pieces(path.read_bytes()))
+    both, (video, audio) = made[0], (made[1].part(14), made[1].part(15))
+    for tail, is_found in (([video, audio], True), ([video], False), ([audio], False)):
+        path.write_bytes(b"".join((both.head, both.part(0), DAMAGE, *tail)))
+        assert segment_duration_s(path) == pytest.approx(4.0 if is_found else 0.5, abs=0.03)
+
+
+async def test_a_part_counts_with_its_media_only(tmp_path: Path, pieces: Pieces) -> None:
+    path, free = tmp_path / "a.mp4", box(b"free", bytes(30))
+    whole = pieces.part(1, between=free)
+    assert parts_read(path, pieces.head, pieces.part(0), whole[:-1]) == pytest.approx(1, abs=0.001)
+    assert parts_read(path, pieces.head, pieces.part(0), whole) == pytest.approx(2, abs=0.001)
+    assert parts_read(path, pieces.head, box(b"free"), pieces.part(0), box(b"free")) == pytest.approx(
+        1, abs=0.001
+    )
+
+
+async def test_a_box_that_is_not_written_yet_is_read_later_and_damage_never(
+    tmp_path: Path, pieces: Pieces
+) -> None:
+    path, start = tmp_path / "a.mp4", pieces.head + pieces.part(0)
+    for unwritten in (bytes(30), pieces.part(1)[:5]):
+        path.write_bytes(start + unwritten)
+        reader = Fmp4Reader(path)
+        assert reader.update().unread_bytes == len(unwritten)
+        path.write_bytes(start + pieces.part(1))
+        assert reader.update().duration_s == pytest.approx(1.0, abs=0.001)
+    path.write_bytes(start + box(b"moof", box(b"traf", b"damage")) + pieces.part(1))
+    reader = Fmp4Reader(path)
+    assert reader.update().duration_s == pytest.approx(0.5, abs=0.001)
+    with path.open("r+b") as file:
+        file.seek(len(start) + 4)
+        file.write(b"free")
+    assert reader.update().duration_s == pytest.approx(0.5, abs=0.001), "it is not read again and again"
+
+
+@pytest.mark.parametrize(("more_bytes", "is_damage"), [(0, False), (1, True)])
+async def test_an_index_has_a_largest_size(
+    tmp_path: Path, pieces: Pieces, more_bytes: int, is_damage: bool
+) -> None:
+    at = pieces.head.index(b"moov") - 4
+    room = fmp4.INDEX_LIMIT_BYTES - (len(pieces.head) - at - 8) + more_bytes
+    moov = box(b"moov", pieces.head[at + 8 :] + box(b"free", bytes(room - 8)))
+    path = tmp_path / "a.mp4"
+    assert parts_read(path, pieces.head[:at], moov, pieces.part(0)) == (0 if is_damage else 1)

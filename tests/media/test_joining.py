@@ -218,7 +218,7 @@ def test_files_of_different_codecs_are_not_joined(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(made.content(short=False, absolute=False))
     with pytest.raises(Unsupported) as caught:
         joined(tmp_path, "a.mp4", "b.mp4")
-    assert caught.value.reason == "segments_differ"
+    assert (caught.value.reason, caught.value.feature) == ("segments_differ", "joined_recording")
     assert "download_url" in str(caught.value.suggestion)
 
 

@@ -56,3 +56,13 @@ def test_a_capture_time_before_the_clock_began_is_no_negative_time() -> None:
     times = times_us([-0.2, -0.1, 0.0, 0.1])
     assert times[0] == 0
     assert_increasing(times)
+
+
+def test_a_frame_interval_back_is_a_step_and_less_is_not() -> None:
+    assert times_us([100.0, 99.9]) == [100_000_000, 100_100_000]
+    assert times_us([100.0, 99.901]) == [100_000_000, 100_000_012]
+    assert times_us([100.0, 40.0], fps=1) == [100_000_000, 101_000_000]
+
+
+def test_the_exact_times_count_again_one_tick_after_those_of_the_stream() -> None:
+    assert times_us([100.0, 40.0, 100.100_012]) == [100_000_000, 100_100_000, 100_100_012]

@@ -181,3 +181,31 @@ def test_the_list_in_the_note_has_an_end() -> None:
         order, seen = with_new(order, seen, names)
     assert MOST_NAMES - 1000 < len(order) <= MOST_NAMES
     assert len(seen) == len(files)
+
+
+def offset(start: datetime, apart_s: float) -> Segment:
+    """A file whose name in UTC is `apart_s` after the start that its time of modification tells."""
+    return file(f"{start:%Y-%m-%d_%H-%M-%S-%f}", start - timedelta(seconds=apart_s) + LENGTH)
+
+
+@pytest.mark.parametrize(
+    ("one_s", "other_s", "by_times"),
+    [
+        (0, 3600, True),  # summer time ended between them
+        (0, 3600 + 900, False),  # no zone changes by so much
+        (-60, 3600 - 60, True),  # closed a minute after its last picture
+        (-61, 3600 - 61, False),
+        (60, 3600 + 60, True),
+        (61, 3600 + 61, False),
+        (420, 3600 + 420, False),  # 7 minutes are no zone
+        (13 * 3600, 14 * 3600, True),  # the zone farthest east
+        (13 * 3600 + 900, 14 * 3600 + 900, False),
+        (-11 * 3600, -10 * 3600, True),
+    ],
+)
+def test_times_of_modification_count_if_they_fit_a_zone(
+    zone: None, one_s: float, other_s: float, by_times: bool
+) -> None:
+    start = datetime(2026, 11, 22, 10, tzinfo=UTC)
+    one, other = offset(start, one_s), offset(start + LENGTH, other_s)
+    assert in_order([one, other], (), whole) == ([other, one] if by_times else [one, other])

@@ -68,3 +68,20 @@ def test_what_is_not_live_has_none() -> None:
         assert meter.bits_per_s == 8000
         meter.saw(3, gone)
         assert meter.bits_per_s is None
+
+
+def test_a_look_counts_a_quarter_of_a_second_after_the_last_one() -> None:
+    meter = BitrateMeter()
+    meter.saw(0, path(0))
+    meter.saw(1, path(1000))
+    meter.saw(1.125, path(9000))
+    assert meter.bits_per_s == 8000
+    meter.saw(1.25, path(10_000))
+    assert meter.bits_per_s == 64_000
+
+
+def test_the_average_starts_at_the_latest_look_of_five_seconds_ago() -> None:
+    meter = BitrateMeter()
+    for now_s, inbound_bytes in ((0, 0), (1, 1000), (6, 1000)):
+        meter.saw(now_s, path(inbound_bytes))
+    assert meter.bits_per_s == 0

@@ -1,5 +1,6 @@
 """Decisions about quarantine, without I/O and with the time as an argument."""
 
+import math
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -123,7 +124,7 @@ class SuspendWatch:
 
     def __init__(self, monotonic_s: float, boottime_s: float) -> None:
         self._offset_s = boottime_s - monotonic_s
-        self._resumed_at_s = float("-inf")
+        self._resumed_at_s = -math.inf
 
     @property
     def offset_s(self) -> float:

@@ -77,10 +77,19 @@ def test_a_suspended_host_is_known_by_its_two_clocks() -> None:
     assert watch.is_fresh(110.0, 160.0) is False
     assert watch.is_fresh(120.0, 3770.0) is True  # an hour between the two readings
     assert watch.is_fresh(239.0, 3889.0) is True
-    assert watch.is_fresh(241.0, 3891.0) is False
+    assert watch.is_fresh(240.0, 3890.0) is False
     assert watch.offset_s == 3650.0
 
 
 @pytest.mark.parametrize(("boottime_s", "expected"), [(150.0, False), (150.4, False), (160.0, True)])
 def test_whether_it_was_suspended_since(boottime_s: float, *, expected: bool) -> None:
     assert was_suspended(50.0, 100.0, boottime_s) is expected
+
+
+def test_freezes_of_the_same_plugin_are_counted() -> None:
+    quarantine = after(freeze(0), freeze(1), freeze(2, "other"), freeze(3, version="0.9"))
+    assert [quarantine.count(each) for each in (freeze(9), freeze(9, "other"), freeze(9, "third"))] == [
+        2,
+        1,
+        0,
+    ]
