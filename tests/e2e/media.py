@@ -93,18 +93,22 @@ async def media_rig(
     *,
     cameras: tuple[Mapping[str, Any], ...] = (CAMERA,),
     server: MediaServerUnderTest | None = None,
+    also: tuple[str, ...] = (),
     **sections: Mapping[str, Any],
 ) -> AsyncIterator[Rig]:
-    """An agent with a media server of that kind: `embedded` in the agent, `mediamtx` beside it; or with `server`."""
+    """An agent with a media server of that kind: `embedded` in the agent, `mediamtx` beside it; or with `server`.
+
+    `also` are plugins that are enabled besides.
+    """
     if kind == "embedded" and server is None:
-        async with _rig(_config(folder, cameras, sections, None), observe) as rig:
+        async with _rig(_config(folder, cameras, sections, None, also), observe) as rig:
             yield rig
     elif server is None:
         async with running_server(kind, folder / "media_server") as beside:
-            async with _rig(_config(folder, cameras, sections, beside), observe) as rig:
+            async with _rig(_config(folder, cameras, sections, beside, also), observe) as rig:
                 yield rig
     else:
-        async with _rig(_config(folder, cameras, sections, server), observe) as rig:
+        async with _rig(_config(folder, cameras, sections, server, also), observe) as rig:
             yield rig
 
 
@@ -113,9 +117,10 @@ def _config(
     cameras: tuple[Mapping[str, Any], ...],
     sections: Mapping[str, Mapping[str, Any]],
     server: MediaServerUnderTest | None,
+    also: tuple[str, ...],
 ) -> dict[str, Any]:
     plugins: dict[str, Any] = {
-        "enabled": [*PLUGINS],
+        "enabled": [*PLUGINS, *also],
         "virtual_camera": {"cameras": [dict(each) for each in cameras], "faults": True},
     }
     media_server = dict(sections.get("media_server", {}))

@@ -89,7 +89,7 @@ def _limits(settings: RtspTierSettings) -> WorkerLimits:
     return WorkerLimits(
         start_s=_START_LIMIT_S,
         silence_s=settings.worker_silence_s,
-        check_s=settings.worker_silence_s,
+        check_s=settings.worker_silence_s / 2,
         memory_bytes=settings.worker_mb << 20,
         idle_s=settings.worker_idle_s,
     )
