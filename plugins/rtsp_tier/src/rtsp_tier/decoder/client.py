@@ -203,7 +203,7 @@ class DecoderClient:
             raise TierUnavailable(
                 "The decoding process failed a moment ago, and is started again only later.",
                 reason="recently_failed",
-                suggestion="Read the agent's log; run `camera-agent plugins check`.",
+                suggestion="Read the agent's log for the reason.",
             )
 
     # The worker's life.
