@@ -43,7 +43,11 @@ def snapshot_form(snapshot: Snapshot, download_url: DownloadUrl) -> SnapshotForm
         settled=snapshot.settled,
         tiers_tried=[
             TierAttemptForm(
-                tier=each.rank, name=each.name, reason=each.reason, ms=round(each.duration_s * 1000)
+                tier=each.rank,
+                name=each.name,
+                reason=each.reason,
+                details=each.details,
+                ms=round(each.duration_s * 1000),
             )
             for each in snapshot.tiers_tried
         ],

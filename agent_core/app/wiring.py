@@ -27,6 +27,7 @@ from agent_core.plugin_host.supervisor import Supervisor
 from agent_core.plugin_host.wrong_settings import refuse_wrong_settings
 from agent_core.snapshots import SnapshotService, SnapshotStore
 from agent_core.snapshots.converter import PictureConverter
+from agent_core.snapshots.facts import FactSource
 from agent_core.snapshots.ladder import SnapshotLadder
 from agent_core.snapshots.ring_tier import RingTier
 from agent_core.streams.lent import LentStreams
@@ -116,7 +117,7 @@ def build_agent(
         cameras=cameras,
         monitor=CameraMonitor(plugins.sources, cameras, ledger, clock=clock),
         supervisor=Supervisor(with_media_server(foundation, plugins.components), clock=clock),
-        snapshots=_snapshots(foundation, plugins.tiers),
+        snapshots=_snapshots(foundation, plugins.tiers, streams),
     )
     agent = _connect(foundation, parts, plugins.providers, problems)
     streams.open(agent.media.lender)
@@ -176,11 +177,16 @@ def _services(
     )
 
 
-def _snapshots(foundation: Foundation, provided: Iterable[SnapshotTier]) -> SnapshotService:
+def _snapshots(
+    foundation: Foundation, provided: Iterable[SnapshotTier], streams: LentStreams
+) -> SnapshotService:
     config, clock = foundation.config, foundation.clock
     return SnapshotService(
         ladder=SnapshotLadder(
-            [RingTier(clock), *provided], budgets_s=config.snapshots.tier_budget_s, clock=clock
+            [RingTier(clock), *provided],
+            budgets_s=config.snapshots.tier_budget_s,
+            clock=clock,
+            facts=FactSource(streams),
         ),
         converter=PictureConverter(max_pixels=config.snapshots.max_pixels, clock=clock),
         store=SnapshotStore(config.storage.snapshots, volume=foundation.volumes.snapshots),

@@ -6,6 +6,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import NewType, Protocol
 
+from agent_core.base.errors import CaptureFailed
+
 __all__ = (
     "CAMERA_ID",
     "Camera",
@@ -16,6 +18,8 @@ __all__ = (
     "CapturedAtSource",
     "Control",
     "DetectedCamera",
+    "DeviceReporter",
+    "DeviceState",
     "FfmpegInput",
     "Fingerprint",
     "Frame",
@@ -138,6 +142,34 @@ class FrameReader(Protocol):
         Raises:
             CaptureFailed: the camera cannot deliver.
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceState:
+    """State of the device behind a frame broker, as its last use showed it. Times are monotonic seconds.
+
+    Attributes:
+        is_streaming: frames arrive now.
+        newest_s: exposure of the newest frame, if its exposure had settled; None before such a frame.
+        problem: why the device delivered no frames; None once frames arrive again, and before the first use.
+        since_s: time when `problem` appeared or was solved; None if there has not been one.
+        is_refusing: the broker pauses after `problem`, and refuses frames without trying the device.
+    """
+
+    is_streaming: bool = False
+    newest_s: float | None = None
+    problem: CaptureFailed | None = None
+    since_s: float | None = None
+    is_refusing: bool = False
+
+
+class DeviceReporter(Protocol):
+    """Optional part of a `FrameReader`: with it, no capture is tried while the device is known to refuse."""
+
+    @property
+    def device(self) -> DeviceState:
+        """State of the device, without I/O."""
         ...
 
 

@@ -158,7 +158,8 @@ class SnapshotsConfig(_Section):
         description="most pixels of a picture to convert, and of all pictures that are converted at once",
     )
     tier_budget_s: tuple[Seconds, Seconds, Seconds, Seconds] = Field(
-        (5.0, 6.0, 6.0, 10.0), description="time limits of tiers of rank 0, 1, 2, 3"
+        (5.0, 6.0, 6.0, 10.0),
+        description="longest time for one capture by tiers of rank 0, 1, 2, 3; less while other tiers need the rest of the deadline",
     )
 
 

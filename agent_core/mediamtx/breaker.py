@@ -74,16 +74,22 @@ class CircuitBreaker:
     def state(self) -> BreakerState:
         return self._state
 
+    def is_refusing(self, now_s: float) -> bool:
+        """Return True if `admit` would refuse a call at `now_s`. Changes nothing."""
+        if self._state is BreakerState.OPEN:
+            return now_s < self._test_at_s
+        return self._state is BreakerState.HALF_OPEN and self._testing
+
     def admit(self, now_s: float) -> None:
         """Let a caller through, or raise. A caller that is let through must report `succeeded` or `failed`.
 
         Raises:
             CircuitOpen: the call must not be sent now.
         """
-        if self._state is BreakerState.OPEN and now_s >= self._test_at_s:
-            self._become(BreakerState.HALF_OPEN)
-        if self._state is BreakerState.OPEN or (self._state is BreakerState.HALF_OPEN and self._testing):
+        if self.is_refusing(now_s):
             raise CircuitOpen("The media server does not answer, so the agent pauses its calls to it.")
+        if self._state is BreakerState.OPEN:
+            self._become(BreakerState.HALF_OPEN)
         self._testing = self._state is BreakerState.HALF_OPEN
 
     def succeeded(self) -> None:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 import anyio
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from agent_core.mediamtx.client import MediaServerClient
     from agent_core.mediamtx.paths import PathManager
 
-__all__ = ("Connected", "Recovery", "ServerLink")
+__all__ = ("Connected", "Recovery", "ServerLink", "ServerState")
 
 _log = logging.getLogger("camera_agent.media_server")
 
@@ -88,6 +89,14 @@ class Connected:
     endpoints: Endpoints
 
 
+class ServerState(StrEnum):
+    """State of the media server as the agent's calls and probes have shown it."""
+
+    UP = "up"
+    DOWN = "down"
+    ABSENT = "absent"
+
+
 class ServerLink:
     """Opens the client once the server's addresses are known, and lends it.
 
@@ -123,6 +132,14 @@ class ServerLink:
     @property
     def is_configured(self) -> bool:
         return self._endpoints is not None
+
+    @property
+    def state(self) -> ServerState:
+        """State of the server, without I/O: DOWN while it starts, while it is silent, and while calls are refused."""
+        if not self.is_configured:
+            return ServerState.ABSENT
+        is_lost = self.recovery.is_silent or self.breaker.is_refusing(self._clock.monotonic_s())
+        return ServerState.DOWN if is_lost or self._connected is None else ServerState.UP
 
     @property
     def current(self) -> Connected | None:

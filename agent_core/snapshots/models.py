@@ -11,13 +11,18 @@ __all__ = ("Snapshot", "SnapshotDetails", "SnapshotRequest", "StoredFile", "Tier
 
 @dataclass(frozen=True, slots=True)
 class TierAttempt:
-    """Failed attempt of a tier, with its reason; it took `duration_s`."""
+    """Tier that gave no picture, with the reason: it failed after `duration_s`, or was not tried.
+
+    `details` is a sentence, `suggestion` the next step for the operator.
+    """
 
     rank: int
     name: str
     reason: str
     details: str
-    duration_s: float
+    duration_s: float = 0.0
+    suggestion: str = ""
+    was_tried: bool = True
 
 
 @dataclass(frozen=True, slots=True)

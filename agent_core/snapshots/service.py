@@ -12,6 +12,7 @@ from agent_core.plugin import SnapshotTier, jpeg
 from agent_core.snapshots.converter import PictureConverter
 from agent_core.snapshots.images import Wanted
 from agent_core.snapshots.ladder import SnapshotLadder, Still
+from agent_core.snapshots.metrics import TierMetrics
 from agent_core.snapshots.models import Snapshot, SnapshotDetails, SnapshotRequest, StoredFile
 from agent_core.snapshots.store import SnapshotStore
 
@@ -23,7 +24,7 @@ class SnapshotService:
     """Takes, stores and finds snapshots. The composition root prepares `store` and runs `converter`.
 
     Args:
-        ladder: captures stills by the fastest tier that works.
+        ladder: captures stills by the cheapest tier that works in time.
         converter: changes format, size and quality.
         store: keeps the files.
         defaults: values for settings that a request leaves out.
@@ -38,8 +39,13 @@ class SnapshotService:
 
     @property
     def tiers(self) -> tuple[SnapshotTier, ...]:
-        """Return the tiers of the ladder, fastest first."""
+        """Return the tiers of the ladder, lowest rank first."""
         return self.ladder.tiers
+
+    @property
+    def metrics(self) -> tuple[TierMetrics, ...]:
+        """Return the counters and durations of each tier, lowest rank first; from memory."""
+        return self.ladder.metrics
 
     async def take(self, camera: Camera, request: SnapshotRequest) -> Snapshot:
         """Capture, convert and store a picture; publish `snapshot.taken`.

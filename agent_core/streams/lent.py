@@ -11,6 +11,7 @@ from agent_core.base.models import CameraId
 from agent_core.base.tasks import at_the_end_of_the_task
 from agent_core.mediamtx import ServerLink
 from agent_core.mediamtx.breaker import BreakerState
+from agent_core.mediamtx.link import ServerState
 from agent_core.plugin import LiveStream
 from agent_core.streams.camera_paths import CameraPaths
 from agent_core.streams.leases import StreamLeases
@@ -35,6 +36,11 @@ class StreamLender:
         self._paths = paths
         self._clock = clock
         self._leases = count(1)
+
+    @property
+    def server_state(self) -> ServerState:
+        """State of the media server, without I/O."""
+        return self._link.state
 
     def known(self, camera: CameraId) -> LiveStream | None:
         """Return what was last seen of the stream; see `CameraStreams.known`."""
@@ -105,7 +111,10 @@ class StreamLender:
 
 
 class LentStreams:
-    """Streams of the cameras for all plugins. Plugins receive theirs before the parts that serve them exist."""
+    """Streams of the cameras for all plugins and for the planner of snapshots.
+
+    They receive theirs before the parts that serve them exist.
+    """
 
     def __init__(self) -> None:
         self._lender: StreamLender | None = None
@@ -113,6 +122,15 @@ class LentStreams:
     def open(self, lender: StreamLender) -> None:
         """Serve from `lender` from now on."""
         self._lender = lender
+
+    @property
+    def server_state(self) -> ServerState:
+        """State of the media server, without I/O; ABSENT before `open`."""
+        return self._lender.server_state if self._lender else ServerState.ABSENT
+
+    def known(self, camera: CameraId) -> LiveStream | None:
+        """Return what was last seen of the stream, without I/O; None before `open`."""
+        return self._lender.known(camera) if self._lender else None
 
     def to(self, plugin: str) -> "PluginStreams":
         """Return the streams of one plugin."""

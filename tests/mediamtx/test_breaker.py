@@ -29,11 +29,15 @@ class Watched:
 
 
 def refused(breaker: CircuitBreaker, now_s: float) -> bool:
+    announced, state = breaker.is_refusing(now_s), breaker.state
+    assert breaker.state is state, "to ask changes nothing"
     try:
         breaker.admit(now_s)
     except CircuitOpen as error:
         assert error.suggestion
+        assert announced
         return True
+    assert not announced
     return False
 
 

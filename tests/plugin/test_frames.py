@@ -6,7 +6,7 @@ import pytest
 from anyio.abc import TaskGroup
 
 from agent_core.base.errors import CaptureFailed, FfmpegFailed
-from agent_core.base.models import CapturedAtSource, Frame
+from agent_core.base.models import CapturedAtSource, DeviceState, Frame
 from agent_core.plugin.frames import BrokerSettings, BrokerState, FrameBroker, FrameSink
 from agent_core.testing import SimulatedClock
 from agent_core.testing.scripted_producer import ScriptedProducer, a_jpeg
@@ -528,3 +528,47 @@ async def test_whatever_a_producer_raises_is_a_failure_of_its_camera(error: Base
                 await broker.fresh(clock.monotonic_s())
             assert producer.calls.count("stream") >= 2
             tg.cancel_scope.cancel()
+
+
+async def test_the_device_is_described_without_touching_it() -> None:
+    async with running(BrokerSettings(backoff_s=0.25, warm_ttl_s=5)) as (bench, _):
+        assert bench.broker.device == DeviceState()
+        bench.producer.park_error = CaptureFailed("Busy.", reason="device_busy")
+        await bench.read()
+        failed_s, problem = bench.now_s, bench.broker.problem
+        assert bench.broker.device == DeviceState(problem=problem, since_s=failed_s, is_refusing=True)
+        await bench.clock.advance(0.3)
+        assert bench.broker.device == DeviceState(problem=problem, since_s=failed_s)
+        assert bench.producer.calls == ["park", "close"]
+        await bench.warm()
+        solved_s = bench.now_s
+        assert bench.broker.device == DeviceState(is_streaming=True, newest_s=solved_s, since_s=solved_s)
+        await bench.clock.advance(1)
+        bench.producer.sink.offer(JPEG, captured_s=bench.now_s, settled=False)
+        assert bench.broker.device.newest_s is None
+        assert bench.broker.device.since_s == solved_s
+        await bench.clock.advance(10)
+        assert not bench.broker.device.is_streaming
+
+
+async def test_a_device_streams_from_its_first_frame_after_each_start() -> None:
+    async with running(BrokerSettings(warm_ttl_s=5)) as (bench, tg):
+        await bench.warm()
+        await bench.clock.advance(10)
+        tg.start_soon(bench.read, bench.now_s)
+        sink = await bench.producer.until_streaming()
+        assert not bench.broker.device.is_streaming
+        sink.offer(JPEG, captured_s=bench.now_s)
+        assert bench.broker.device.is_streaming
+
+
+async def test_another_problem_does_not_count_as_a_change_of_the_device() -> None:
+    async with running(BrokerSettings(backoff_s=0.25)) as (bench, _):
+        bench.producer.park_error = CaptureFailed("Busy.", reason="device_busy")
+        await bench.read()
+        since_s = bench.broker.device.since_s
+        await bench.clock.advance(1)
+        bench.producer.park_error = CaptureFailed("Mute.", reason="camera_silent")
+        await bench.read()
+        assert bench.errors[-1].reason == "camera_silent"
+        assert bench.broker.device.since_s == since_s

@@ -147,9 +147,15 @@ async def test_a_disconnected_camera_is_not_tried() -> None:
 
 async def test_the_deadline_bounds_all_tiers_together() -> None:
     tiers = [Scripted(rank, hanging) for rank in range(3)]
+    snapshots, called_s = manager(*tiers, budget_s=0.2), CLOCK.monotonic_s()
     with pytest.raises(AllTiersFailed) as caught:
-        await take(manager(*tiers, budget_s=0.2), deadline_s=0.3)
-    assert {each.reason for each in caught.value.attempts} == {"timed_out", "deadline_exceeded"}
+        await take(snapshots, deadline_s=0.3)
+    assert [each.rank for each in caught.value.attempts] == [0, 1, 2]
+    assert {each.reason for each in caught.value.attempts} <= {"timed_out", "deadline_exceeded"}
+    budgets_s = [request.deadline_s - called_s for tier in tiers for request in tier.requests]
+    assert len(budgets_s) >= 2
+    assert budgets_s == sorted(budgets_s)
+    assert budgets_s[0] <= 0.21
 
 
 async def test_fifty_callers_need_two_captures_and_each_gets_a_fresh_enough_picture() -> None:
@@ -381,7 +387,9 @@ async def test_the_error_lists_each_attempt_and_has_the_suggestion_of_the_last()
     ladder = SnapshotLadder([Scripted(1, fails)], budgets_s=(20.0,) * 4, clock=clock)
     with pytest.raises(AllTiersFailed) as caught:
         await take(ladder)
-    assert caught.value.data()["tiers_tried"] == [{"tier": 1, "name": "tier1", "reason": "dark", "ms": 2500}]
+    assert caught.value.data()["tiers_tried"] == [
+        {"tier": 1, "name": "tier1", "reason": "dark", "details": "Dark.", "ms": 2500}
+    ]
     assert caught.value.suggestion == "Switch on the light."
 
 

@@ -43,7 +43,8 @@ class TierAttemptForm(RpcResult):
     tier: int
     name: str
     reason: str
-    ms: int
+    details: str = Field(description="why the tier gave no picture, as a sentence")
+    ms: int = Field(description="duration of the attempt; 0 if the tier was not tried")
 
 
 class SnapshotForm(RpcResult):

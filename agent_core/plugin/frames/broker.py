@@ -17,7 +17,7 @@ from anyio.abc import TaskStatus
 from agent_core.base.clock import Clock
 from agent_core.base.containment import contained
 from agent_core.base.errors import AgentError, CaptureFailed
-from agent_core.base.models import CapturedAtSource, Frame
+from agent_core.base.models import CapturedAtSource, DeviceState, Frame
 from agent_core.base.waiting import first_of, sleep_unless
 from agent_core.plugin import jpeg
 from agent_core.plugin.frames.producer import (
@@ -56,12 +56,13 @@ class FrameBroker:
         self._last_use_s = float("-inf")
         self._last_good_s = float("-inf")
         self._bad_since_good = 0
-        self._sequence = 0
+        self._sequence = self._sequence_at_start = 0
         self._starts = self._stalls = self._failures = 0
         self._consecutive_failures = 0
         self._dropped: Counter[str] = Counter()
         self._problem: CaptureFailed | None = None
         self._state = BrokerState.COLD
+        self._problem_changed_s: float | None = None
         self._backing_off = False
         self._closed = False
 
@@ -73,6 +74,18 @@ class FrameBroker:
     def problem(self) -> CaptureFailed | None:
         """Reason for the producer's failure; None once frames arrive again."""
         return self._problem
+
+    @property
+    def device(self) -> DeviceState:
+        """State of the producer's device, by which a snapshot is planned."""
+        frame = self.latest()
+        return DeviceState(
+            is_streaming=self._state is BrokerState.WARM and self._sequence > self._sequence_at_start,
+            newest_s=frame.captured_s if frame is not None and frame.settled else None,
+            problem=self._problem,
+            since_s=self._problem_changed_s,
+            is_refusing=self._backing_off,
+        )
 
     @property
     def stats(self) -> BrokerStats:
@@ -150,6 +163,11 @@ class FrameBroker:
         if self._closed:
             raise CaptureFailed("The camera was removed.", reason="camera_removed")
 
+    def _note_problem(self, problem: CaptureFailed | None) -> None:
+        if (problem is None) is not (self._problem is None):
+            self._problem_changed_s = self._clock.monotonic_s()
+        self._problem = problem
+
     def _announce(self) -> None:
         self._changed.set()
         self._changed = anyio.Event()
@@ -169,7 +187,7 @@ class FrameBroker:
         self._sequence += 1
         self._last_good_s = arrived_s
         self._bad_since_good = self._consecutive_failures = 0
-        self._problem = None
+        self._note_problem(None)
         exposed_s = min(captured_s, arrived_s)  # a device clock may run ahead of ours
         whole = data[: info.size_bytes]  # padding might look like the start of another frame
         self._ring.append(Frame(whole, self._sequence, exposed_s, source, info.width, info.height, settled))
@@ -263,6 +281,7 @@ class FrameBroker:
             with contained("The camera's producer"):
                 await self._producer.park()
                 self._state = BrokerState.WARM
+                self._sequence_at_start = self._sequence
                 self._starts += 1
                 await self._producer.stream(self)
         except AgentError:
@@ -306,7 +325,7 @@ class FrameBroker:
         """Fail the waiting readers, close the producer and pause before demand may start it again."""
         self._failures += 1
         self._consecutive_failures += 1
-        self._problem = as_capture_failed(error)
+        self._note_problem(as_capture_failed(error))
         exponent = min(self._consecutive_failures - 1, 16)
         pause_s = min(self._settings.backoff_s * 2**exponent, self._settings.backoff_limit_s)
         self._backing_off = True

@@ -1,0 +1,79 @@
+"""Facts about one camera by which a snapshot is planned, gathered from memory without I/O."""
+
+import logging
+from dataclasses import dataclass
+from typing import Protocol
+
+from agent_core.base.containment import contained
+from agent_core.base.models import Camera, CameraId, CameraStatus, DeviceState, FrameReader, FrameSocket
+from agent_core.mediamtx.link import ServerState
+from agent_core.plugin import LiveStream
+
+__all__ = ("CameraFacts", "FactSource", "StreamFacts")
+
+_log = logging.getLogger("camera_agent.snapshots")
+
+
+class StreamFacts(Protocol):
+    """Streams and media server as the agent last saw them, without I/O."""
+
+    @property
+    def server_state(self) -> ServerState:
+        """State of the media server."""
+        ...
+
+    def known(self, camera: CameraId) -> LiveStream | None:
+        """Return what was last seen of the stream; see `CameraStreams.known`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class CameraFacts:
+    """Knowledge about a camera, its device and its stream at one moment. Times are monotonic seconds.
+
+    Attributes:
+        connected_s: time when the camera was connected or began to work again; None while it does not work.
+        device: state of the device behind the frame broker; None if there is no broker or it does not tell.
+        input_is_broker: `media_input` leads to the broker, so that opening it opens the same device.
+        live_since_s: time since when the stream is known to be live; None if it is not.
+        server: state of the media server.
+    """
+
+    connected_s: float | None = None
+    device: DeviceState | None = None
+    input_is_broker: bool = False
+    live_since_s: float | None = None
+    server: ServerState = ServerState.UP
+
+
+class FactSource:
+    """Gathers the facts about cameras.
+
+    Args:
+        streams: the streams as the agent last saw them; None without a media server.
+    """
+
+    def __init__(self, streams: StreamFacts | None = None) -> None:
+        self._streams = streams
+
+    def about(self, camera: Camera) -> CameraFacts:
+        """Return what is known about `camera` now."""
+        live = self._streams.known(camera.id) if self._streams else None
+        return CameraFacts(
+            connected_s=camera.since_s if camera.status is CameraStatus.CONNECTED else None,
+            device=_device(camera.frames),
+            input_is_broker=isinstance(camera.media_input, FrameSocket),
+            live_since_s=live.since_s if live else None,
+            server=self._streams.server_state if self._streams else ServerState.ABSENT,
+        )
+
+
+def _device(frames: FrameReader | None) -> DeviceState | None:
+    """Return the state of the device behind `frames`, which is foreign code; None if it does not tell."""
+    try:
+        with contained("The camera's frame broker"):
+            state: object = getattr(frames, "device", None)
+    except Exception:  # noqa: BLE001 - foreign code; the camera is photographed without it
+        _log.exception("a frame broker could not tell the state of its device")
+        return None
+    return state if isinstance(state, DeviceState) else None

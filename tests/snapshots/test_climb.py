@@ -1,0 +1,313 @@
+"""Steps of the ladder as planned: each tier can fail and the next serves, and nothing impossible is tried."""
+
+import itertools
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from agent_core.base.errors import CaptureFailed
+from agent_core.base.models import (
+    Camera,
+    CameraId,
+    CameraStatus,
+    CapturedAtSource,
+    DetectedCamera,
+    Fingerprint,
+    FrameReader,
+    FrameSocket,
+    Picture,
+    PictureFormat,
+)
+from agent_core.mediamtx.link import ServerState
+from agent_core.plugin import CaptureRequest, LiveStream, SnapshotTier, TierNeed
+from agent_core.plugin.frames import BrokerSettings, FrameBroker, FrameServer
+from agent_core.snapshots.facts import FactSource
+from agent_core.snapshots.ladder import AllTiersFailed, SnapshotLadder, Still
+from agent_core.snapshots.ring_tier import RingTier
+from agent_core.testing import SimulatedClock
+from agent_core.testing.scripted_producer import ScriptedProducer, a_jpeg
+from ffmpeg_tier import FfmpegTier, FfmpegTierSettings
+
+JPEG = a_jpeg()
+NEEDS = (TierNeed.FRAMES, TierNeed.INPUT, TierNeed.LIVE_STREAM, TierNeed.STREAM)
+
+
+@dataclass
+class Streams:
+    """Knowledge about the stream and the media server, which a test changes."""
+
+    live_since_s: float | None = 1.0
+    server_state: ServerState = ServerState.UP
+
+    def known(self, camera: CameraId) -> LiveStream | None:
+        return LiveStream(self.live_since_s, "rtsp://127.0.0.1/camera0")
+
+
+class Counted(SnapshotTier):
+    """Tier that counts its captures, and fails with `error` while there is one."""
+
+    def __init__(self, rank: int, needs: TierNeed = TierNeed.NOTHING) -> None:
+        self._rank = rank
+        self.needs = needs  # type: ignore[misc]
+        self.error: Exception | None = None
+        self.captures = 0
+        self.requests: list[CaptureRequest] = []
+
+    @property
+    def name(self) -> str:
+        return f"tier{self._rank}"
+
+    @property
+    def rank(self) -> int:
+        return self._rank
+
+    def supports(self, camera: Camera) -> bool:
+        return True
+
+    async def capture(self, camera: Camera, request: CaptureRequest) -> Picture:
+        self.captures += 1
+        self.requests.append(request)
+        await anyio.lowlevel.checkpoint()
+        if self.error is not None:
+            raise self.error
+        captured_s = max(request.not_before_s, request.deadline_s - 100)
+        return Picture(JPEG, PictureFormat.JPG, 64, 48, captured_s, CapturedAtSource.DEVICE)
+
+
+def camera(frames: FrameReader | None = None, socket: Path = Path("/nonexistent")) -> Camera:
+    media_input = FrameSocket(socket, 64, 48, 15.0)
+    detected = DetectedCamera("k", "Front", Fingerprint("x"), media_input, frames=frames)
+    return Camera(CameraId("camera0"), CameraStatus.CONNECTED, 0.0, detected)
+
+
+def ladder(*tiers: SnapshotTier, clock: SimulatedClock, streams: Streams) -> SnapshotLadder:
+    return SnapshotLadder(tiers, budgets_s=(5.0, 6.0, 6.0, 10.0), clock=clock, facts=FactSource(streams))
+
+
+def summary(still: Still | AllTiersFailed) -> list[tuple[int, str, bool]]:
+    return [(each.rank, each.reason, each.was_tried) for each in still.attempts]
+
+
+SUBSETS = [set(each) for count in range(5) for each in itertools.combinations(range(4), count)]
+
+
+@pytest.mark.parametrize("broken", SUBSETS, ids=lambda each: "".join(map(str, sorted(each))) or "none")
+async def test_any_tiers_may_fail_and_the_next_one_serves(broken: set[int]) -> None:
+    clock = SimulatedClock()
+    tiers = [Counted(rank, needs) for rank, needs in enumerate(NEEDS)]
+    for rank in broken:
+        tiers[rank].error = CaptureFailed(f"{rank} failed.", reason=f"reason_{rank}")
+    snapshots = ladder(*tiers, clock=clock, streams=Streams())
+    deadline_s = clock.monotonic_s() + 10
+    try:
+        outcome: Still | AllTiersFailed = await snapshots.take(camera(), max_age_s=0.5, deadline_s=10)
+    except AllTiersFailed as error:
+        outcome = error
+    working = sorted(set(range(4)) - broken)
+    before = working[0] if working else 4
+    assert summary(outcome) == [(rank, f"reason_{rank}", True) for rank in range(before)]
+    if isinstance(outcome, Still):
+        assert outcome.rank == before
+    else:
+        assert outcome.reason == "reason_3"
+        assert [each["details"] for each in _tried(outcome)] == [f"{rank} failed." for rank in range(4)]
+    asked = [request for tier in tiers for request in tier.requests]
+    assert all(request.deadline_s <= deadline_s for request in asked)
+
+
+def _tried(error: AllTiersFailed) -> list[dict[str, object]]:
+    tried = error.data()["tiers_tried"]
+    assert isinstance(tried, list)
+    return tried
+
+
+async def test_a_tier_that_failed_comes_last_until_its_pause_is_over() -> None:
+    clock = SimulatedClock()
+    first, second = Counted(0), Counted(1)
+    snapshots = ladder(first, second, clock=clock, streams=Streams())
+    first.error = CaptureFailed("Dark.", reason="dark")
+    for _ in range(5):
+        still = await snapshots.take(camera(), max_age_s=0.5, deadline_s=10)
+        assert still.rank == 1
+    assert summary(still) == [(0, "recently_failed", False)]
+    assert (first.captures, second.captures) == (1, 5)
+    first.error = None
+    await clock.advance(1.0)
+    assert (await snapshots.take(camera(), max_age_s=0.5, deadline_s=10)).rank == 0
+
+
+async def test_a_tier_that_failed_is_tried_if_nothing_else_is_left() -> None:
+    clock = SimulatedClock()
+    first, second = Counted(0), Counted(1)
+    snapshots = ladder(first, second, clock=clock, streams=Streams())
+    first.error = second.error = CaptureFailed("Dark.", reason="dark")
+    for _ in range(3):
+        with pytest.raises(AllTiersFailed):
+            await snapshots.take(camera(), max_age_s=0.5, deadline_s=10)
+    assert (first.captures, second.captures) == (3, 3)
+    first.error = None
+    assert (await snapshots.take(camera(), max_age_s=0.5, deadline_s=10)).rank == 0
+
+
+async def test_counters_tell_what_each_tier_did() -> None:
+    clock = SimulatedClock()
+    first, second = Counted(0), Counted(2, TierNeed.LIVE_STREAM)
+    streams = Streams(live_since_s=None)
+    snapshots = ladder(first, second, clock=clock, streams=streams)
+    first.error = CaptureFailed("Dark.", reason="dark")
+    with pytest.raises(AllTiersFailed) as caught:
+        await snapshots.take(camera(), max_age_s=0.5, deadline_s=10)
+    assert summary(caught.value) == [(0, "dark", True), (2, "not_live", False)]
+    assert caught.value.reason == "dark"
+    streams.live_since_s = clock.monotonic_s()
+    await snapshots.take(camera(), max_age_s=0.5, deadline_s=10)
+    failing, serving = snapshots.metrics
+    assert (failing.attempts, failing.failures, failing.durations) == (1, (("dark", 1),), None)
+    assert failing.skips == (("recently_failed", 1),)
+    assert (serving.attempts, serving.pictures, serving.skips) == (1, 1, (("not_live", 1),))
+    assert serving.durations
+
+
+async def test_a_tier_that_cannot_say_what_it_supports_counts_as_failed() -> None:
+    class Unsure(Counted):
+        def supports(self, camera: Camera) -> bool:
+            raise ValueError
+
+    snapshots = ladder(Unsure(0), clock=SimulatedClock(), streams=Streams())
+    with pytest.raises(AllTiersFailed) as caught:
+        await snapshots.take(camera(), max_age_s=0.5, deadline_s=10)
+    assert summary(caught.value) == [(0, "tier_error", True)]
+    assert snapshots.metrics[0].failures == (("tier_error", 1),)
+
+
+async def test_a_broker_that_cannot_tell_its_state_costs_nothing() -> None:
+    class Silent:
+        @property
+        def device(self) -> object:
+            raise SystemExit
+
+        fresh = FrameBroker.fresh
+
+    tier = Counted(0, TierNeed.FRAMES)
+    snapshots = ladder(tier, clock=SimulatedClock(), streams=Streams())
+    still = await snapshots.take(camera(Silent()), max_age_s=0.5, deadline_s=10)
+    assert still.rank == 0
+
+
+# A camera that another program holds: real broker, frame socket and FFmpeg tier, with a counted FFmpeg.
+
+
+@dataclass
+class HeldCamera:
+    """Camera whose device another program holds, and what was started for it."""
+
+    snapshots: SnapshotLadder
+    camera: Camera
+    producer: ScriptedProducer
+    clock: SimulatedClock
+    streams: Streams
+    stream_tier: Counted
+    activation: Counted
+    _log: Path
+
+    @property
+    def ffmpegs(self) -> int:
+        return len(self._log.read_text().splitlines()) if self._log.exists() else 0
+
+    @property
+    def opens(self) -> int:
+        return self.producer.calls.count("park")
+
+    async def take(self) -> Still:
+        self.producer.park_error = CaptureFailed("Another program uses it.", reason="device_busy")
+        with anyio.fail_after(20):
+            return await self.snapshots.take(self.camera, max_age_s=0.5, deadline_s=10.0)
+
+
+@asynccontextmanager
+async def held_camera(tmp_path: Path, script: Callable[[Path], str]) -> AsyncIterator[HeldCamera]:
+    clock, producer, streams, log = SimulatedClock(), ScriptedProducer(), Streams(), tmp_path / "log"
+    broker = FrameBroker(producer, clock=clock, settings=BrokerSettings())
+    socket = tmp_path / "camera0.sock"
+    ffmpeg = FfmpegTier(FfmpegTierSettings(), program=script(log), clock=clock)
+    stream_tier, activation = Counted(2, TierNeed.LIVE_STREAM), Counted(3, TierNeed.STREAM)
+    snapshots = ladder(RingTier(clock), ffmpeg, stream_tier, activation, clock=clock, streams=streams)
+    async with anyio.create_task_group() as tg:
+        await tg.start(broker.run)
+        await tg.start(FrameServer(broker, socket, clock=clock).run)
+        yield HeldCamera(
+            snapshots, camera(broker, socket), producer, clock, streams, stream_tier, activation, log
+        )
+        tg.cancel_scope.cancel()
+
+
+@pytest.fixture
+def counted_ffmpeg(tmp_path: Path) -> Callable[[Path], str]:
+    def made(log: Path) -> str:
+        program = tmp_path / "counted-ffmpeg"
+        program.write_text(f"#!/bin/sh\necho started >> {log}\nexit 1\n")
+        program.chmod(0o755)
+        return str(program)
+
+    return made
+
+
+async def test_a_held_camera_is_photographed_from_its_live_stream_and_left_alone(
+    tmp_path: Path, counted_ffmpeg: Callable[[Path], str]
+) -> None:
+    async with held_camera(tmp_path, counted_ffmpeg) as held:
+        stills = [await held.take() for _ in range(10)]
+        assert [still.rank for still in stills] == [2] * 10
+        assert summary(stills[0]) == [(0, "device_busy", True), (1, "device_busy", False)]
+        assert summary(stills[9]) == [(0, "device_busy", False), (1, "device_busy", False)]
+        assert stills[9].attempts[0].details == "Another program uses it."
+        assert (held.opens, held.ffmpegs, held.activation.captures) == (1, 0, 0)
+        await held.clock.advance(0.9)  # the broker itself would try again, the pause is not over
+        await held.take()
+        assert (held.opens, held.ffmpegs) == (1, 0)
+        await held.clock.advance(0.2)
+        assert (await held.take()).rank == 2
+        assert (held.opens, held.ffmpegs) == (2, 0), "one look after the pause"
+
+
+async def test_a_held_camera_without_a_live_stream_starts_nothing(
+    tmp_path: Path, counted_ffmpeg: Callable[[Path], str]
+) -> None:
+    async with held_camera(tmp_path, counted_ffmpeg) as held:
+        held.streams.live_since_s = None
+        for _ in range(10):
+            with pytest.raises(AllTiersFailed) as caught:
+                await held.take()
+            assert caught.value.reason == "device_busy"
+        assert summary(caught.value) == [
+            (0, "device_busy", False),
+            (1, "device_busy", False),
+            (2, "not_live", False),
+            (3, "device_busy", False),
+        ]
+        assert (held.opens, held.ffmpegs) == (1, 0)
+        assert held.stream_tier.captures == held.activation.captures == 0
+
+
+async def test_a_camera_is_used_as_soon_as_the_broker_knows_that_it_is_free(
+    tmp_path: Path, counted_ffmpeg: Callable[[Path], str]
+) -> None:
+    async with held_camera(tmp_path, counted_ffmpeg) as held:
+        await held.take()
+        held.producer.park_error = None
+        frames = held.camera.frames
+        assert isinstance(frames, FrameBroker)
+        await held.clock.advance(0.3)  # the broker's own pause
+        with frames.demand():
+            await held.producer.until_streaming()
+            await held.clock.advance(0.1)
+            held.producer.sink.offer(JPEG, captured_s=held.clock.monotonic_s())
+            still = await held.snapshots.take(held.camera, max_age_s=0.5, deadline_s=10.0)
+        assert still.rank == 0
+        assert still.attempts == ()
+        assert frames.device.problem is None
