@@ -153,7 +153,7 @@ class ClockTrust:
         self._longest_off_s = _LONGEST_OFF_S if max_age_s is None else min(_LONGEST_OFF_S, max_age_s / 4)
         self._known: ClockRecord | None = None
 
-    def judge(self, contradiction: str = "") -> str:
+    def judge(self, contradiction: str) -> str:
         """Return a sentence if the clock is doubted, else "".
 
         A reading that cannot be stored is only remembered: a full disk must not keep recordings from being deleted.

@@ -16,6 +16,7 @@ from agent_core.base.errors import Unsupported
 from agent_core.media.downloads import Opened
 from agent_core.media.fmp4 import segment_duration_s
 from agent_core.media.joined_files import Layouts, ServedJoin
+from agent_core.media.joining import Shift, edited
 
 from .files import H264, boxes, half_second_parts, make, plays, source
 
@@ -329,3 +330,31 @@ async def test_a_large_file_is_found_from_its_end_and_joined_as_a_whole(tmp_path
     _, stamps = await probed(tmp_path / "whole.mp4")
     assert len(stamps) == 80
     assert stamps == sorted(set(stamps))
+
+
+SHIFT = Shift(ticks={1: 100, 0x8000_0001: 7}, sequence=5, offset_bytes=1000)
+
+
+def moof(*fields: bytes, sequence: int = 3) -> bytes:
+    return box(b"moof", full(b"mfhd", 0, 0, struct.pack(">I", sequence)), box(b"traf", *fields))
+
+
+@pytest.mark.parametrize(("track", "expected"), [(1, 150), (2, 50), (0x8000_0001, 57)])
+def test_the_times_of_each_track_have_a_shift_of_their_own(track: int, expected: int) -> None:
+    def part(sequence: int, time: int, offset: int) -> bytes:
+        head = full(b"tfhd", 0, 1, struct.pack(">IQ", track, offset))
+        return moof(head, full(b"tfdt", 0, 0, struct.pack(">I", time)), sequence=sequence)
+
+    assert edited(b"moof", part(3, 50, 20), SHIFT) == part(8, expected, 1020)
+
+
+def test_times_of_no_track_stay() -> None:
+    before = moof(full(b"tfdt", 0, 0, struct.pack(">I", 50)))
+    after = edited(b"moof", before, SHIFT)
+    assert after[-4:] == before[-4:]
+
+
+@pytest.mark.parametrize("kind", [b"sidx", b"ssix", b"mfra"])
+def test_an_index_becomes_free_space_of_its_size(kind: bytes) -> None:
+    assert edited(kind, box(kind, b"offsets"), SHIFT) == box(b"free", b"offsets")
+    assert edited(b"mdat", box(b"mdat", b"media"), SHIFT) == box(b"mdat", b"media")

@@ -1,11 +1,19 @@
 """Doubt about the clock, at the edges of what is allowed; with recordings in `test_retention`."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
-from agent_core.base.host_times import UNKNOWN_BOOT
-from agent_core.recordings.clock_trust import FIRST_VERSION, STEADY_S, ClockRecord, Reading, judged
+from agent_core.base.host_times import UNKNOWN_BOOT, HostTimes
+from agent_core.recordings.clock_trust import (
+    FIRST_VERSION,
+    STEADY_S,
+    ClockRecord,
+    ClockTrust,
+    Reading,
+    judged,
+)
 
 BEFORE = datetime(2026, 11, 22, 12, tzinfo=UTC)
 TRUSTED = ClockRecord(trusted=Reading(boot_id="b", boottime_s=1000.0, now=BEFORE))
@@ -95,3 +103,21 @@ def test_a_boot_counts_the_seconds_that_the_host_has_run_since() -> None:
     doubted = judged(TRUSTED, reading(9000), contradiction="", longest_off_s=0).record
     booted = judged(doubted, reading(9500, boottime_s=30, boot_id="c"), contradiction="", longest_off_s=0)
     assert booted.record.steady_s == 30
+
+
+def test_a_reading_that_cannot_be_stored_is_remembered(tmp_path: Path) -> None:
+    (tmp_path / "clock.json.bak").mkdir()  # where the backup would be
+    now = [HostTimes("b", 0.0, 1000.0, BEFORE), HostTimes("b", 0.0, 1000.0, BEFORE + timedelta(days=9))]
+    trust = ClockTrust(tmp_path / "clock.json", max_age_s=None, times=lambda: now.pop(0))
+    assert [trust.judge(""), trust.judge("")] == ["", "The clock was set forward by 9 days."]
+
+
+@pytest.mark.parametrize(("max_age_s", "doubted"), [(None, False), (28 * 86_400, False), (24 * 86_400, True)])
+def test_a_host_is_off_for_a_week_or_a_quarter_of_the_age_without_doubt(
+    tmp_path: Path, max_age_s: float | None, doubted: bool
+) -> None:
+    later = BEFORE + timedelta(days=7)
+    now = [HostTimes("b", 0.0, 1000.0, BEFORE), HostTimes("c", 0.0, 0.0, later)]
+    trust = ClockTrust(tmp_path / "clock.json", max_age_s=max_age_s, times=lambda: now.pop(0))
+    assert trust.judge("") == ""
+    assert bool(trust.judge("")) is doubted

@@ -209,3 +209,16 @@ def test_times_of_modification_count_if_they_fit_a_zone(
     start = datetime(2026, 11, 22, 10, tzinfo=UTC)
     one, other = offset(start, one_s), offset(start + LENGTH, other_s)
     assert in_order([one, other], (), whole) == ([other, one] if by_times else [one, other])
+
+
+def test_a_late_file_is_noted_behind_the_one_that_it_follows() -> None:
+    order, seen = with_new((), ("b", "c", "d"), ("a", "b", "c", "d"))
+    assert (order, seen) == (("d", "a"), ("b", "c", "d", "a"))
+    again = with_new(("x", *order), seen, ("0", *seen))
+    assert again == (("x", "d", "a", "0"), (*seen, "0")), "no name is noted twice"
+
+
+@pytest.mark.parametrize(("noted", "more"), [(MOST_NAMES - 2, 2), (MOST_NAMES - 1, 0)])
+def test_a_note_is_added_to_up_to_its_limit(noted: int, more: int) -> None:
+    order = tuple(f"{number}" for number in range(noted))
+    assert len(with_new(order, ("b",), ("a", "b"))[0]) == noted + more

@@ -81,7 +81,10 @@ def test_a_suspended_host_is_known_by_its_two_clocks() -> None:
     assert watch.offset_s == 3650.0
 
 
-@pytest.mark.parametrize(("boottime_s", "expected"), [(150.0, False), (150.4, False), (160.0, True)])
+@pytest.mark.parametrize(
+    ("boottime_s", "expected"),
+    [(150.0, False), (150.4, False), (151.0, False), (149.0, False), (160.0, True), (140.0, True)],
+)
 def test_whether_it_was_suspended_since(boottime_s: float, *, expected: bool) -> None:
     assert was_suspended(50.0, 100.0, boottime_s) is expected
 
@@ -93,3 +96,21 @@ def test_freezes_of_the_same_plugin_are_counted() -> None:
         1,
         0,
     ]
+
+
+def test_a_quarantine_leaves_the_state_of_other_plugins() -> None:
+    other, later = freeze(1, "other"), freeze(4, "third")
+    quarantine = after(freeze(0), other, freeze(2), freeze(3)).after(later, NOW)
+    assert quarantine.freezes == (other, later)
+    assert [each.plugin for each in quarantine.held] == ["hello"]
+    both = quarantine.after(freeze(5, "other"), NOW).after(freeze(6, "other"), NOW)
+    assert [each.plugin for each in both.held] == ["hello", "other"]
+
+
+def test_a_plugin_is_held_once_with_its_last_place() -> None:
+    quarantine = after(freeze(0), freeze(1), freeze(2))
+    for at_s in (10, 11, 12):
+        quarantine = quarantine.after(freeze(at_s, version="2.0", place="hello.py, line 9, in run"), NOW)
+    (held,) = quarantine.held
+    assert held.identity == ("hello", "2.0", "s")
+    assert (held.place, held.since) == ("hello.py, line 9, in run", NOW)
