@@ -118,3 +118,7 @@ def test_a_serial_is_recognised_although_the_camera_describes_itself_anew() -> N
 def test_without_a_serial_another_make_on_the_same_port_is_another_camera() -> None:
     identity = identify(seen(None, "1-1", descriptor="another:maker"), [known("camera0", None, "1-1")])
     assert identity == Identity(CameraId("camera1"))
+
+
+def test_instead_of_a_taken_number_the_lowest_free_one_is_given() -> None:
+    assert identify(seen("S2", number=3), [known("camera3", "S1")], []).id == "camera0"

@@ -13,10 +13,11 @@ import pytest
 
 from agent_core.base import processes
 from agent_core.base.errors import Unsupported
+from agent_core.media.boxes import Damaged
 from agent_core.media.downloads import Opened
 from agent_core.media.fmp4 import segment_duration_s
 from agent_core.media.joined_files import Layouts, ServedJoin
-from agent_core.media.joining import Shift, edited
+from agent_core.media.joining import Layout, Shift, description, edited, has_short_times, plan
 
 from .files import H264, boxes, half_second_parts, make, plays, source
 
@@ -358,3 +359,110 @@ def test_times_of_no_track_stay() -> None:
 def test_an_index_becomes_free_space_of_its_size(kind: bytes) -> None:
     assert edited(kind, box(kind, b"offsets"), SHIFT) == box(b"free", b"offsets")
     assert edited(b"mdat", box(b"mdat", b"media"), SHIFT) == box(b"mdat", b"media")
+
+
+def movie_head(version: int, *, durations: dict[bytes, int], codec: bytes = b"avc1", track: int = 1) -> bytes:
+    """A header in which each box of `durations` has that duration."""
+    number = ">Q" if version else ">I"
+
+    def timed(kind: bytes, *before: int) -> bytes:
+        fields = [struct.pack(">I", each) for each in before]
+        wide = [bytes(8) if version else bytes(4)] * 2 if kind != b"mehd" else []
+        return full(kind, version, 7, *wide, *fields, struct.pack(number, durations[kind]), b"\7" * 60)
+
+    media = box(
+        b"mdia",
+        timed(b"mdhd", 90_000),
+        full(b"hdlr", 0, 0, bytes(4), b"vide", bytes(13)),
+        box(b"minf", box(b"stbl", full(b"stsd", 0, 0, struct.pack(">I", 1), box(codec, b"x")))),
+    )
+    extends = box(b"mvex", timed(b"mehd"), full(b"trex", 0, 0, struct.pack(">IIIII", track, 1, 0, 0, 0)))
+    trak = box(b"trak", timed(b"tkhd", track, 0xABCD), media)
+    return box(b"ftyp", b"isom") + box(b"moov", box(b"free", b"x"), timed(b"mvhd", 1000), trak, extends)
+
+
+def layout(head: bytes, end_ticks: int, *, short: bool = False) -> Layout:
+    return Layout(
+        head=head,
+        description=b"the same",
+        timescales={1: 90_000},
+        spans={1: (0, end_ticks)},
+        end_offset=len(head) + 100,
+        sequences=(1, 1),
+        has_short_times=short,
+    )
+
+
+#: 10.0006 s in the units of each box: those of the movie, and those of the track.
+WHOLE = {b"mvhd": 10_001, b"mehd": 10_001, b"tkhd": 10_001, b"mdhd": 900_054}
+
+
+@pytest.mark.parametrize("version", [0, 1])
+def test_the_header_has_the_duration_of_the_whole_where_it_had_one(version: int) -> None:
+    ones = dict.fromkeys(WHOLE, 1)
+    for before in (ones, *(ones | {kind: 0} for kind in WHOLE), dict.fromkeys(WHOLE, 0)):
+        expected = {kind: WHOLE[kind] if before[kind] or kind == b"mvhd" else 0 for kind in WHOLE}
+        joined_head = plan([layout(movie_head(version, durations=before), 900_054)]).head
+        assert joined_head == movie_head(version, durations=expected)
+
+
+def test_a_duration_that_does_not_fit_is_the_largest_that_does() -> None:
+    ones = dict.fromkeys(WHOLE, 1)
+    fits = {b"mvhd": 47_721_859, b"mehd": 47_721_859, b"tkhd": 47_721_859, b"mdhd": (1 << 32) - 1}
+    for end_ticks in ((1 << 32) - 1, 1 << 32, (1 << 32) + 9):
+        joined_head = plan([layout(movie_head(0, durations=ones), end_ticks)]).head
+        assert joined_head == movie_head(0, durations=fits)
+
+
+def test_short_times_fit_up_to_their_last_tick() -> None:
+    head = movie_head(0, durations=dict.fromkeys(WHOLE, 1))
+    assert plan([layout(head, (1 << 32) - 1, short=True)]).pieces
+    assert plan([layout(head, 1 << 32, short=False)]).pieces
+    with pytest.raises(Unsupported):
+        plan([layout(head, 1 << 32, short=True)])
+
+
+def moov_of(head: bytes) -> bytes:
+    return head[head.index(b"moov") + 4 :]
+
+
+def test_a_description_is_about_the_samples_alone() -> None:
+    ones = dict.fromkeys(WHOLE, 1)
+    same = description(moov_of(movie_head(0, durations=ones)))
+    assert same == description(moov_of(movie_head(0, durations=WHOLE)))
+    assert same == description(moov_of(movie_head(1, durations=WHOLE)))
+    assert same != description(moov_of(movie_head(0, durations=ones, codec=b"hvc1")))
+    assert same != description(moov_of(movie_head(0, durations=ones, track=2)))
+    for before, after in ((90_000, 90_001), (b"vide", b"soun"), (b"stsd", b"free"), (b"trex", b"free")):
+        one, other = (struct.pack(">I", each) if isinstance(each, int) else each for each in (before, after))
+        changed = movie_head(0, durations=ones).replace(one, other)
+        assert same != description(moov_of(changed)), before
+
+
+@pytest.mark.parametrize(
+    ("kind", "version", "size_bytes"),
+    [
+        (b"mvhd", 0, 20),
+        (b"mvhd", 1, 32),
+        (b"tkhd", 0, 24),
+        (b"tkhd", 1, 36),
+        (b"mdhd", 0, 20),
+        (b"mehd", 0, 8),
+        (b"mehd", 1, 12),
+    ],
+)
+def test_a_box_without_room_for_its_duration_is_damage(kind: bytes, version: int, size_bytes: int) -> None:
+    description(full(kind, version, 0, bytes(size_bytes - 4)))
+    with pytest.raises(Damaged):
+        description(full(kind, version, 0, bytes(size_bytes - 5)))
+
+
+@pytest.mark.parametrize(("version", "expected"), [(0, True), (1, False)])
+def test_the_version_of_the_times_tells_if_they_are_short(version: int, expected: bool) -> None:
+    part = moof(full(b"tfhd", 0, 0, bytes(4)), full(b"tfdt", version, 0, bytes(8)))
+    assert has_short_times(part[8:]) is expected
+    assert not has_short_times(moof(full(b"tfhd", 0, 0, bytes(4)))[8:])
+
+
+def test_sequence_numbers_wrap() -> None:
+    assert edited(b"moof", moof(sequence=(1 << 32) - 1), SHIFT) == moof(sequence=4)

@@ -253,3 +253,9 @@ def test_what_is_not_json_says_where() -> None:
 
 def test_a_member_that_comes_twice_is_named_as_the_fault() -> None:
     assert refusal('{"id":5,"id":6}')["error"]["data"]["reason"] == "duplicate_key"
+
+
+def test_only_the_spaces_of_json_may_stand_before_a_batch() -> None:
+    calls = "[" + '{"jsonrpc":"2.0","id":1,"method":"ping"},' * 60
+    assert refusal(f" \t\r\n{calls}")["error"]["data"]["reason"] == "batch_too_large"
+    assert refusal(f"\f{calls}")["error"]["data"]["reason"] == "not_json"
