@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import NewType, Protocol
+from urllib.parse import quote
 
 from agent_core.base.errors import CaptureFailed
 
@@ -65,10 +66,21 @@ class FrameSocket:
 
 @dataclass(frozen=True, slots=True)
 class Url:
-    """Network stream that the media server pulls, without a publisher. Its `repr` hides the address."""
+    """Network stream that the media server pulls, without a publisher. Its `repr` hides the address.
+
+    User and password are part of the address, percent-encoded; only the media server is given them. A camera with
+    `has_credentials` is never opened by a program whose command line would show the address.
+    """
 
     url: str = field(repr=False)
     has_credentials: bool = False
+
+    @classmethod
+    def with_credentials(cls, url: str, user: str, password: str) -> "Url":
+        """Return the stream at `url`, which names no user, with these credentials in any characters."""
+        scheme, mark, rest = url.partition("://")
+        known = f"{quote(user, safe='')}:{quote(password, safe='')}"
+        return cls(f"{scheme}{mark}{known}@{rest}", has_credentials=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,12 @@ HOT_KEYS = frozenset(
 
 class _Wire(BaseModel):
     model_config = ConfigDict(
-        frozen=True, extra="ignore", validate_by_name=True, validate_by_alias=True, defer_build=True
+        frozen=True,
+        extra="ignore",
+        validate_by_name=True,
+        validate_by_alias=True,
+        defer_build=True,
+        hide_input_in_errors=True,  # a path's source has the camera's password
     )
 
     @model_validator(mode="before")

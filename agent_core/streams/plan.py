@@ -1,5 +1,6 @@
 """Plan of a camera's path: the publisher, the process that runs it, and the path's configuration."""
 
+import re
 import shlex
 from collections.abc import Callable
 from dataclasses import replace
@@ -23,6 +24,8 @@ __all__ = (
 )
 
 _LOOPBACK = "127.0.0.1"
+#: Characters that end an address amid the texts of the server, whose credentials could then not be found and hidden.
+_ENDS_ADDRESS = re.compile(r"[\s'\"]", re.ASCII)
 #: The server expands $RTSP_PORT and $MTX_PATH in every argument, quoted or not.
 _OUTPUT = "rtsp://{host}:$RTSP_PORT/$MTX_PATH"
 
@@ -80,7 +83,7 @@ def path_conf(
         assert isinstance(camera.media_input, Url)  # noqa: S101 - only these have no publisher
         return recording.model_copy(
             update={
-                "source": camera.media_input.url,
+                "source": _ENDS_ADDRESS.sub(_percent_encoded, camera.media_input.url),
                 "source_on_demand": True,
                 "source_on_demand_start_timeout_s": settings.start_timeout_s,
                 "source_on_demand_close_after_s": settings.close_after_s,
@@ -97,6 +100,10 @@ def path_conf(
             "run_on_demand_close_after_s": settings.close_after_s,
         }
     )
+
+
+def _percent_encoded(found: re.Match[str]) -> str:
+    return f"%{ord(found[0]):02X}"
 
 
 def recording_conf(form: str, record_path: str, settings: RecordingsConfig) -> PathConf:

@@ -65,7 +65,8 @@ class Camera:
         early: sends frames before it answers PLAY, and none afterwards.
         redirect: value of the Location field of an answer 302 to DESCRIBE of `/`, with `{port}`.
         sign_of_life: the only method that counts; once it arrives the event `alive` is set.
-        password: the camera asks for it, with a new nonce for each method.
+        password: the camera asks for it.
+        one_nonce: it always gives the same nonce, instead of another one for each method.
         scheme: `digest` or `basic`.
         video: pictures that it sends at their rate; one invalid packet again and again by default.
         pictures: number of pictures of `video` before `then`; all by default.
@@ -86,6 +87,7 @@ class Camera:
     redirect: str = ""
     sign_of_life: str = "OPTIONS"
     password: str = ""
+    one_nonce: bool = False
     scheme: str = "digest"
     video: Video | None = None
     pictures: int | None = None
@@ -194,7 +196,8 @@ class _Connection:
         return {"Transport": camera.transport.format(f"{first}-{first + 1}")} if camera.transport else {}
 
     def _challenge(self, method: str) -> Challenge:
-        return Challenge(self._camera.scheme, "cam", f"nonce for {method}")
+        nonce = "nonce" if self._camera.one_nonce else f"nonce for {method}"
+        return Challenge(self._camera.scheme, "cam", nonce)
 
     def _is_allowed(self, request: Request) -> bool:
         text = request.headers.get("Authorization")

@@ -3,12 +3,14 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlsplit
 
 import anyio
 import pytest
 
+from agent_core.plugin import Url
 from embedded_server.paths.pull import may_redirect
-from tests.odd.camera import BACK_CHANNEL, METADATA, PACKET, VIDEO, Camera
+from tests.odd.camera import BACK_CHANNEL, METADATA, PACKET, USER, VIDEO, Camera
 
 
 async def pulled(media: Any, camera: Camera, *, credentials: str = "") -> None:
@@ -48,6 +50,32 @@ async def pulled(media: Any, camera: Camera, *, credentials: str = "") -> None:
 )
 async def test_a_deviating_source_is_pulled(media: Any, camera: Camera) -> None:
     await pulled(media, camera)
+
+
+@pytest.mark.parametrize("password", ["s3cret", "p@ss/w:rd?#%&é'\""])
+@pytest.mark.parametrize("scheme", ["basic", "digest"])
+async def test_a_source_is_given_the_password_that_it_asks_for(
+    media: Any, scheme: str, password: str
+) -> None:
+    camera = Camera(password=password, scheme=scheme, one_nonce=True)
+    source = urlsplit(Url.with_credentials("rtsp://127.0.0.1/cam", USER, password).url)
+    await pulled(media, camera, credentials=f"{source.username}:{source.password}@")
+
+
+@pytest.mark.parametrize("password", ["", "wrong"])
+async def test_a_wrong_password_of_a_source_is_said_in_the_log(
+    embedded: Any,
+    media_of: Callable[[Any], Any],
+    caplog: pytest.LogCaptureFixture,
+    password: str,
+) -> None:
+    async with media_of(embedded) as media, Camera(password="right").serving() as port:
+        known = f"op:{password}@" if password else ""
+        await media.add("cam", source=f"rtsp://{known}127.0.0.1:{port}/cam")
+        with anyio.fail_after(20):
+            while "the source failed" not in caplog.text:
+                await anyio.sleep(0.02)
+    assert "answers 401 to DESCRIBE: it needs another user or password" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from embedded_server.api.views import (
 from embedded_server.config.configuration import Configuration, NotConfigured, PathOptions
 from embedded_server.config.gotext import ConfigRefused, Json, dumps, time_text
 from embedded_server.config.options import global_options, path_options
+from embedded_server.config.secrets import SourceSecrets
 from embedded_server.config.validation import refuse_commands
 from embedded_server.config.writer import Writer
 from embedded_server.context import ServerContext
@@ -65,6 +66,7 @@ class Api:
         self._paths = paths
         self._rtsp = rtsp
         self._context = context
+        self._secrets = SourceSecrets()
         self._disk = WorkerPool(1)
         self._started = context.clock.now()
         self._routes = self._make_routes()
@@ -199,29 +201,40 @@ class Api:
 
     async def _list_options(self, request: HttpRequest, _name: str) -> Json:
         current = self._writer.current
-        return page(request.query, [self._options_of(current, name) for name in sorted(current.overrides)])
+        shown = [self._shown(request, current.path(name), name) for name in sorted(current.overrides)]
+        return page(request.query, shown)
 
-    def _options_of(self, current: Configuration, name: str) -> Json:
-        return path_options_view(name, current.path(name), legacy=self._context.legacy)
+    def _shown(self, request: HttpRequest, options: PathOptions, name: str) -> Json:
+        if not self._is_agent(request):
+            options = self._secrets.shown(options)
+        return path_options_view(name, options, legacy=self._context.legacy)
 
-    async def _path_options(self, _request: HttpRequest, name: str) -> Json:
+    async def _path_options(self, request: HttpRequest, name: str) -> Json:
         try:
-            return self._options_of(self._writer.current, _named(name))
+            return self._shown(request, self._writer.current.path(_named(name)), name)
         except NotConfigured:
             raise _NotFound("path configuration not found") from None
 
-    async def _add_path(self, request: HttpRequest, name: str) -> Json:
+    def _asked(self, request: HttpRequest, name: str) -> PathOptions:
+        """Return the options of the path `name` that the request sets."""
         options = path_options(_named_body(name, request), legacy=self._context.legacy)
+        if not self._is_agent(request):
+            return self._secrets.meant(options, self._writer.current.overrides.get(name, {}))
+        self._secrets.keep(options)
+        return options
+
+    async def _add_path(self, request: HttpRequest, name: str) -> Json:
+        options = self._asked(request, name)
         await self._write(request, options, lambda current: current.with_path(name, options, new=True), name)
         return None
 
     async def _patch_path(self, request: HttpRequest, name: str) -> Json:
-        options = path_options(_named_body(name, request), legacy=self._context.legacy)
+        options = self._asked(request, name)
         await self._write(request, options, lambda current: current.with_patched_path(name, options), name)
         return None
 
     async def _replace_path(self, request: HttpRequest, name: str) -> Json:
-        options = path_options(_named_body(name, request), legacy=self._context.legacy)
+        options = self._asked(request, name)
         await self._write(request, options, lambda current: current.with_path(name, options), name)
         return None
 

@@ -215,6 +215,8 @@ class CameraClient:
     def _require(self, method: str, response: Response) -> Response:
         if response.status in _REDIRECTS and response.headers.get("Location"):
             raise Redirected(response.headers.get("Location"))
+        if response.status == 401:
+            raise PullFailed(f"the server answers 401 to {method}: it needs another user or password")
         if response.status != 200:
             raise PullFailed(f"the server answers {response.status} to {method}")
         return response
