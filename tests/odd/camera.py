@@ -179,8 +179,10 @@ class _Connection:
         if method == "DESCRIBE" and camera.redirect and request.uri.endswith("/cam"):
             port = self._stream.extra(SocketAttribute.local_port)  # noqa: S610 - not Django
             status, body, fields["Location"] = 302, b"", camera.redirect.format(port=port)
-        if method == "SETUP":
+        if method == "SETUP" and _is_over_tcp(request):
             fields |= self._transport(request, last)
+        elif method == "SETUP":
+            status = 461
         if camera.password and not self._is_allowed(request):
             status, body = 401, b""
             fields["WWW-Authenticate"] = str(self._challenge(method))
@@ -269,3 +271,7 @@ class _Connection:
             head = bytes([0x80, 0xE0]) + number.to_bytes(2, "big") + bytes(4) + b"\0\0\0\1"
             await (self._send_packet(head + noise) if is_framed else self._write(noise))
             await anyio.sleep(_PAUSE_S)
+
+
+def _is_over_tcp(request: Request) -> bool:
+    return any(one.interleaved for one in Transport.parse(request.headers.get("Transport")))

@@ -4,14 +4,17 @@ import shlex
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import anyio
 import pytest
+from pydantic import ValidationError
 
 from agent_core.base.clock import SystemClock
 from agent_core.base.errors import AgentError, CaptureFailed, Unsupported
 from agent_core.base.models import CameraStatus, FfmpegInput, FrameSocket, MediaInput, Url
 from agent_core.config import MediaServerConfig, RecordingsConfig
+from agent_core.mediamtx.redaction import without_addresses, without_credentials
 from agent_core.mediamtx.schema import PathConf
 from agent_core.plugin import Publisher
 from agent_core.streams.plan import PathPlan, no_media_input, path_conf, recording_conf
@@ -152,6 +155,44 @@ def test_without_a_program_that_the_server_can_run_there_is_no_publisher(
     with pytest.raises(Unsupported) as caught:
         planned.require_streamable(camera("camera0", SOCKET))
     assert (caught.value.reason, caught.value.feature) == ("no_publisher", "publisher")
+
+
+@pytest.mark.parametrize(
+    ("url", "source"),
+    [
+        ("rtsp://u:it's@203.0.113.7/s", "rtsp://u:it%27s@203.0.113.7/s"),
+        ('rtsp://u:a "b"@203.0.113.7/s', "rtsp://u:a%20%22b%22@203.0.113.7/s"),
+        ("rtsp://u:p%40%2F@203.0.113.7/s?a=b&c=d#e", "rtsp://u:p%40%2F@203.0.113.7/s?a=b&c=d#e"),
+    ],
+)
+def test_the_servers_texts_can_hide_the_password_in_an_address(url: str, source: str) -> None:
+    """A quote or a space would end the address amid the password."""
+    planned = path_conf(camera("camera0", Url(url)), None, recording=PathConf(), settings=MediaServerConfig())
+    assert planned.source == source
+    said = f"the source '{planned.source}' failed"
+    assert without_credentials(said).startswith("the source 'rtsp://***@203.0.113.7/s")
+    assert without_addresses(said) == "the source '<address>' failed"
+
+
+def test_credentials_of_any_characters_fit_into_an_address() -> None:
+    password = "p@ss/w:rd?#%&é'\" \u00a0"
+    made = Url.with_credentials("rtsp://camera.local:8554/live?channel=1", "op@home", password)
+    parts = urlsplit(made.url)
+    assert (unquote(parts.username or ""), unquote(parts.password or "")) == ("op@home", password)
+    assert (parts.hostname, parts.port, parts.path, parts.query) == (
+        "camera.local",
+        8554,
+        "/live",
+        "channel=1",
+    )
+    assert made.has_credentials
+    assert "p%40" not in repr(made)
+
+
+def test_an_answer_that_cannot_be_read_is_not_quoted_with_its_password() -> None:
+    with pytest.raises(ValidationError) as caught:
+        PathConf.model_validate({"source": ["rtsp://u:s3cret@203.0.113.7/s"]})
+    assert "s3cret" not in str(caught.value)
 
 
 def test_each_mode_has_its_own_source() -> None:

@@ -101,7 +101,7 @@ async def test_a_user_who_replaces_an_address_is_not_told_the_old_one_before_tha
 )
 def test_what_is_hidden_of_an_address(address: str, shown: str) -> None:
     secrets = SourceSecrets()
-    options = {"source": address, "record": True}
+    options: dict[str, Any] = {"source": address, "record": True}
     assert secrets.shown(options) == options
     secrets.keep(options)
     assert secrets.shown(options) == {"source": shown, "record": True}
