@@ -1,7 +1,7 @@
 """RTSP server of one stream that deviates as cameras do, or fails at a chosen point."""
 
 import random
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -64,6 +64,7 @@ class Camera:
         stray: bytes before each frame.
         early: sends frames before it answers PLAY, and none afterwards.
         redirect: value of the Location field of an answer 302 to DESCRIBE of `/`, with `{port}`.
+        timeout_s: time-out of its sessions.
         sign_of_life: the only method that counts; once it arrives the event `alive` is set.
         password: the camera asks for it.
         one_nonce: it always gives the same nonce, instead of another one for each method.
@@ -71,6 +72,7 @@ class Camera:
         video: pictures that it sends at their rate; one invalid packet again and again by default.
         pictures: number of pictures of `video` before `then`; all by default.
         then: what follows them.
+        is_lost: is asked for the number of each packet of `video` if it does not arrive.
         other: pictures that follow them instead, and are repeated.
         closes_at: method instead of whose answer it closes the connection; `accept` to close it at once.
         silent_at: method from which on it answers nothing; `accept` to answer nothing at all.
@@ -85,6 +87,7 @@ class Camera:
     stray: bytes = b""
     early: bool = False
     redirect: str = ""
+    timeout_s: int = 1
     sign_of_life: str = "OPTIONS"
     password: str = ""
     one_nonce: bool = False
@@ -92,6 +95,7 @@ class Camera:
     video: Video | None = None
     pictures: int | None = None
     then: Then = Then.REPEAT
+    is_lost: Callable[[int], bool] = field(default=lambda _number: False)
     other: Video | None = None
     closes_at: str = ""
     silent_at: str = ""
@@ -137,6 +141,7 @@ class _Connection:
         self._writing = anyio.Lock()
         self._first_channel = 0
         self._is_silent = False
+        self._packets = 0
 
     async def run(self) -> None:
         """Answer requests until one of both sides closes the connection."""
@@ -172,7 +177,11 @@ class _Connection:
     def _response(self, request: Request) -> Response:
         camera, method, last = self._camera, request.method, request.uri.rpartition("/")[2]
         status = camera.answers.get(f"{method} {last}", camera.answers.get(method, 200))
-        fields = {"CSeq": request.cseq, "Session": "77;timeout=1", **camera.fields.get(method, {})}
+        fields = {
+            "CSeq": request.cseq,
+            "Session": f"77;timeout={camera.timeout_s}",
+            **camera.fields.get(method, {}),
+        }
         body = b""
         if method == "DESCRIBE":
             fields["Content-Type"], body = "application/sdp", camera.description
@@ -248,7 +257,9 @@ class _Connection:
     ) -> None:
         for nalus, time in video.pictures[:pictures]:
             for packet in packetizer.packets(nalus, at + time):
-                await self._send_packet(packet)
+                if not self._camera.is_lost(self._packets):
+                    await self._send_packet(packet)
+                self._packets += 1
             await anyio.sleep(1 / RATE)
 
     async def _misbehave(self) -> None:

@@ -50,6 +50,11 @@ class Video:
         return described(self.media)
 
     @property
+    def stream(self) -> bytes:
+        """All units as a byte stream, for a decoder."""
+        return b"".join(START + unit for nalus, _ in self.pictures for unit in nalus)
+
+    @property
     def length(self) -> int:
         """Time from the first picture to the first of a repetition, in units of the RTP clock."""
         return len(self.pictures) * CLOCK_HZ // RATE

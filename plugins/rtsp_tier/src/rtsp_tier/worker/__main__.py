@@ -12,13 +12,11 @@ def main() -> int:
     sink = os.dup(1)
     os.dup2(2, 1)  # what a library prints must not look like a message
 
-    import av.logging
-
     from rtsp_tier.messages import MessageError
     from rtsp_tier.worker.program import Program
     from rtsp_tier.worker.threads import report
 
-    av.logging.set_libav_level(-8)  # AV_LOG_QUIET: its messages name URLs with their passwords
+    _log_to_captures_only()
     try:
         Program(0, sink).run()
     except MessageError as error:
@@ -28,6 +26,20 @@ def main() -> int:
         sys.stderr.write(report(error) + "\n")
         return 1
     return 0
+
+
+def _log_to_captures_only() -> None:
+    """Let `av.logging.Capture` see libav's warnings. They go nowhere else: they name URLs with their passwords."""
+    import logging
+
+    import av.logging
+
+    av.logging.set_libav_level(av.logging.WARNING)
+    av.logging.set_level(av.logging.WARNING)
+    av.logging.set_skip_repeated(False)
+    logger = logging.getLogger("libav")
+    logger.propagate = False
+    logger.addHandler(logging.NullHandler())
 
 
 if __name__ == "__main__":

@@ -59,6 +59,7 @@ class GroupDecoder:
         if self._numbers is not None and (self._numbers.is_gap(bytes(entry.packet)) and not entry.is_key):
             self._is_damaged = True
         self._last = entry.number
+        self._is_damaged |= entry.is_torn
         if self._is_damaged:
             return []
         self._fed[entry.number] = entry

@@ -17,7 +17,10 @@ _PACKET_LIMIT = 3000
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Compressed picture. `number` counts the pictures of the stream; its packet has it as `pts`."""
+    """Compressed picture. `number` counts the pictures of the stream; its packet has it as `pts`.
+
+    `is_torn`: packets were lost in it or directly before it, so it must not be decoded.
+    """
 
     number: int
     packet: VideoPacket
@@ -25,6 +28,7 @@ class Entry:
     size_bytes: int
     arrival_s: float
     stream_s: float | None
+    is_torn: bool = False
 
 
 class Group:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from urllib.parse import quote
 
 import av
+import av.logging
 
 from rtsp_tier.messages import Configure, Reason
 from rtsp_tier.worker.faults import StreamFailure, failure_at_open, failure_at_read
@@ -22,7 +23,13 @@ _OPTIONS = {
     "analyzeduration": "0",
     "probesize": "32",
     "fpsprobesize": "0",
+    # Over TCP nothing has to be reordered, and libav then says nothing of gaps. With a queue it does.
+    "reorder_queue_size": "2",
 }
+#: Start of what libav logs about a gap.
+_GAP = "RTP: missed"
+#: Part of the time limit after which any error means that the time was over.
+_LATE = 0.9
 #: Protocols that libav may use for a scheme. None reaches the disk.
 _PROTOCOLS = {"rtsp": "tcp", "rtsps": "tcp,tls"}
 #: Codecs that are decoded. For all but MJPEG, libav knows a picture's end by the start of the next.
@@ -66,11 +73,18 @@ class Stream:
     """Open stream with one video track. Only the thread that opened it may use it."""
 
     def __init__(
-        self, container: av.container.InputContainer, track: av.VideoStream, opened_s: float
+        self,
+        container: av.container.InputContainer,
+        track: av.VideoStream,
+        opened_s: float,
+        *,
+        has_gap: bool,
     ) -> None:
+        """Read the track, opened at `opened_s`; with `has_gap` packets were lost meanwhile."""
         self._container = container
         self._track = track
         self._opened_s = opened_s
+        self._has_gap = has_gap
         self.codec = track.codec_context.name
         self.parameter_sets = track.codec_context.extradata or b""
 
@@ -79,32 +93,38 @@ class Stream:
 
         `arrival_s` is never later than the arrival of the picture's first bytes in this process: libav gives out an
         H.264 or H.265 picture when the next one begins, so the time is that at which the previous one was given out.
-        For the first picture it is the time before the stream was opened.
+        For the first picture it is the time before the stream was opened. For the same reason a gap may be in the
+        picture that is given out or in the next one: both are torn.
 
         Raises:
             StreamFailure: the stream ended or was silent.
         """
         previous_s = self._opened_s
         packets = self._container.demux(self._track)
-        number = 0
+        number, had_gap = 0, self._has_gap
         while True:
             try:
-                packet = next(packets, None)
+                with av.logging.Capture() as log:
+                    packet = next(packets, None)
             except (av.FFmpegError, OSError, ValueError) as error:
                 raise failure_at_read(error) from None
             if packet is None or packet.size == 0:
                 raise failure_at_read(EOFError())
             now_s = time.monotonic()
-            is_late = number == 0 or self.codec != "mjpeg"
-            yield _entry(packet, number, previous_s if is_late else now_s)
-            previous_s = now_s
+            is_late, has_gap = number == 0 or self.codec != "mjpeg", _has_gap(log)
+            yield _entry(packet, number, previous_s if is_late else now_s, is_torn=had_gap or has_gap)
+            previous_s, had_gap = now_s, has_gap
             number += 1
 
 
-def _entry(packet: VideoPacket, number: int, arrival_s: float) -> Entry:
+def _has_gap(log: list[tuple[int, str, str]]) -> bool:
+    return any(text.startswith(_GAP) for _, _, text in log)
+
+
+def _entry(packet: VideoPacket, number: int, arrival_s: float, *, is_torn: bool) -> Entry:
     stream_s = None if packet.pts is None else float(packet.pts * packet.time_base)
     packet.pts = packet.dts = number
-    return Entry(number, packet, packet.is_keyframe, packet.size, arrival_s, stream_s)
+    return Entry(number, packet, packet.is_keyframe, packet.size, arrival_s, stream_s, is_torn)
 
 
 @contextmanager
@@ -128,11 +148,13 @@ def opened(address: Address, settings: Configure, *, limit_s: float) -> Iterator
     options["timeout"] = str(int(1e6 * max(connect_s, silence_s)))
     opened_s = time.monotonic()
     try:
-        container = av.open(url, "r", format="rtsp", options=options, timeout=(connect_s, silence_s))
+        with av.logging.Capture() as log:
+            container = av.open(url, "r", format="rtsp", options=options, timeout=(connect_s, silence_s))
     except (av.FFmpegError, OSError, ValueError) as error:
-        raise failure_at_open(error) from None
+        is_late = time.monotonic() - opened_s >= _LATE * connect_s
+        raise failure_at_open(error, is_late=is_late) from None
     with container:
-        yield Stream(container, _track(container), opened_s)
+        yield Stream(container, _track(container), opened_s, has_gap=_has_gap(log))
 
 
 def _track(container: av.container.InputContainer) -> av.VideoStream:
