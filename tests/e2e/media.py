@@ -3,7 +3,7 @@
 import itertools
 import os
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -93,23 +93,18 @@ async def media_rig(
     *,
     cameras: tuple[Mapping[str, Any], ...] = (CAMERA,),
     server: MediaServerUnderTest | None = None,
-    also: tuple[str, ...] = (),
+    added: Mapping[str, object] | None = None,
     **sections: Mapping[str, Any],
 ) -> AsyncIterator[Rig]:
     """An agent with a media server of that kind: `embedded` in the agent, `mediamtx` beside it; or with `server`.
 
-    `also` are plugins that are enabled besides.
+    `added` are further plugin classes by name; `plugins` among the sections has the settings of further installed ones.
     """
-    if kind == "embedded" and server is None:
-        async with _rig(_config(folder, cameras, sections, None, also), observe) as rig:
-            yield rig
-    elif server is None:
-        async with running_server(kind, folder / "media_server") as beside:
-            async with _rig(_config(folder, cameras, sections, beside, also), observe) as rig:
-                yield rig
-    else:
-        async with _rig(_config(folder, cameras, sections, server, also), observe) as rig:
-            yield rig
+    async with AsyncExitStack() as stack:
+        if kind != "embedded" and server is None:
+            server = await stack.enter_async_context(running_server(kind, folder / "media_server"))
+        config = _config(folder, cameras, sections, server)
+        yield await stack.enter_async_context(_rig(config, observe, added or {}))
 
 
 def _config(
@@ -117,10 +112,11 @@ def _config(
     cameras: tuple[Mapping[str, Any], ...],
     sections: Mapping[str, Mapping[str, Any]],
     server: MediaServerUnderTest | None,
-    also: tuple[str, ...],
 ) -> dict[str, Any]:
+    further = sections.get("plugins", {})
     plugins: dict[str, Any] = {
-        "enabled": [*PLUGINS, *also],
+        **further,
+        "enabled": [*PLUGINS, *(name for name in further if name not in PLUGINS)],
         "virtual_camera": {"cameras": [dict(each) for each in cameras], "faults": True},
     }
     media_server = dict(sections.get("media_server", {}))
@@ -134,8 +130,11 @@ def _config(
 
 
 @asynccontextmanager
-async def _rig(config: Mapping[str, Any], observe: Callable[[str], None]) -> AsyncIterator[Rig]:
-    async with running_agent(config=config, observe=observe) as agent, agent.client("admin") as client:
+async def _rig(
+    config: Mapping[str, Any], observe: Callable[[str], None], added: Mapping[str, object]
+) -> AsyncIterator[Rig]:
+    running = running_agent(config=config, observe=observe, plugins=added)
+    async with running as agent, agent.client("admin") as client:
         await connected(client)
         yield Rig(agent, client, Path(config["storage"]["recordings_dir"]))
 

@@ -73,7 +73,7 @@ def _command(pid: int) -> bytes:
 @asynccontextmanager
 async def tiers_on(kind: str, folder: Path, observe: Callable[[str], None]) -> AsyncIterator[Tiers]:
     media_server = {"close_after_s": 1.0}
-    async with media_rig(kind, folder, observe, also=("rtsp_tier",), media_server=media_server) as rig:
+    async with media_rig(kind, folder, observe, plugins={"rtsp_tier": {}}, media_server=media_server) as rig:
         yield Tiers(rig)
 
 
