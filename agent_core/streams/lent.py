@@ -77,9 +77,9 @@ class StreamLender:
             camera: the camera.
             holder: name in the log; the lease gets a number, so that it is not shared with another one.
         """
-        await self._paths.ensure(
-            self._paths.camera(camera)
-        )  # its errors come before a hold that would be retried
+        found = self._paths.camera(camera)
+        if self._streams.live_since_s(camera) is None:
+            await self._paths.ensure(found)  # its errors come before a hold that would be retried
         if not self._streams.is_running:
             raise MediaServerUnavailable("The agent is ending.", reason="connection_lost")
         name = f"{holder} {next(self._leases)}"

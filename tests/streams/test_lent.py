@@ -188,6 +188,19 @@ async def test_a_server_that_is_down_is_said_at_once_and_nothing_is_held(
             assert plane.streams.held == frozenset()
 
 
+async def test_a_held_stream_is_leased_although_the_servers_api_does_not_answer(one_plane: Plane) -> None:
+    streams, breaker = one_plane.lent.to("test"), one_plane.link.breaker
+    with anyio.fail_after(LIMIT_S):
+        async with streams.lease(CAMERA, "first") as first:
+            while breaker.state is BreakerState.CLOSED:
+                breaker.failed(SystemClock().monotonic_s())
+            async with streams.lease(CAMERA, "second") as second:
+                assert second == first
+            with pytest.raises(CircuitOpen):
+                async with streams.lease(CameraId("camera1"), "third"):
+                    raise AssertionError("it is leased")
+
+
 async def test_a_probe_without_an_answer_makes_nothing_known(one_plane: Plane) -> None:
     streams = one_plane.lent.to("test")
     await one_plane.paths.ensure(one_plane.paths.camera(CAMERA))
