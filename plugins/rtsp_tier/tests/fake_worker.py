@@ -45,6 +45,7 @@ class Worker:
         self._rss_bytes = 50 * MB
         self._urls: dict[int, str] = {}
         self._picture = jpeg()
+        self._has_refused = False
 
     def note(self, line: str) -> None:
         with self._log.open("a") as log:
@@ -78,6 +79,9 @@ class Worker:
             case "large" | "huge":
                 self._rss_bytes = (300 if fault == "large" else 900) * MB
                 self._picked(message)
+            case "late" if not self._has_refused:
+                self._has_refused = True
+                self._send(Failed(message.request, Reason.NOT_LIVE, "It is not live.", "Try again."))
             case "ends" if isinstance(message, TakeResident):
                 self._send(Failed(message.request, Reason.NO_READER, "It had ended.", "Try again."))
             case reason if reason in set(Reason):

@@ -236,6 +236,31 @@ async def test_a_stream_is_started_photographed_kept_warm_and_released(tmp_path:
         assert stream.leases == []
 
 
+async def test_the_reader_connects_while_the_stream_starts(tmp_path: Path) -> None:
+    async with rig(tmp_path) as it:
+        stream = it.serve(live=False)
+        stream.starts = anyio.Event()
+        await it.activate()
+        assert stream.leases == []
+        stream.starts.set()
+        await until(lambda: len(stream.leases) == 1)  # it is kept warm for the next picture
+        await it.clock.advance(KEEP_WARM_S + 1)
+        assert stream.leases == []
+
+
+async def test_a_reader_that_is_refused_while_the_stream_starts_tries_again_when_it_is_live(
+    tmp_path: Path,
+) -> None:
+    async with rig(tmp_path) as it:
+        stream = it.serve(fault="late", live=False)
+        stream.starts = anyio.Event()
+        async with anyio.create_task_group() as tg:
+            tg.start_soon(it.activate)
+            await until(lambda: it.told("TakeOnce") == 1)
+            stream.starts.set()
+        assert it.told("TakeOnce") == 2
+
+
 async def test_while_a_stream_is_warm_tier_2_serves_from_it(tmp_path: Path) -> None:
     async with rig(tmp_path) as it:
         it.serve(live=False)
@@ -276,7 +301,7 @@ async def test_a_stream_that_does_not_start_gives_its_reason(
 
 async def test_a_cancelled_capture_releases_a_stream_that_is_still_starting(tmp_path: Path) -> None:
     async with rig(tmp_path) as it:
-        stream = it.serve(live=False)
+        stream = it.serve(fault="slow", live=False)
         stream.starts = anyio.Event()
         with anyio.move_on_after(0.05):
             await it.activate()
@@ -285,13 +310,21 @@ async def test_a_cancelled_capture_releases_a_stream_that_is_still_starting(tmp_
         assert stream.leases == []
 
 
+async def too_late(it: Rig) -> None:
+    with pytest.raises(CaptureFailed) as caught:
+        await it.activate(limit_s=0.3)
+    assert caught.value.reason == "timed_out"
+
+
 async def test_a_stream_that_starts_too_slowly_is_live_for_the_next_attempt(tmp_path: Path) -> None:
     async with rig(tmp_path) as it:
-        stream = it.serve(live=False)
+        stream = it.serve(fault="slow", live=False)
         stream.starts = anyio.Event()
-        with pytest.raises(CaptureFailed) as caught:
-            await it.activate(limit_s=0)
-        assert caught.value.reason == "timed_out"
+        async with anyio.create_task_group() as tg:
+            tg.start_soon(too_late, it)
+            await until(lambda: it.agent.streams.looks[CAMERA.id] == 1)
+            it.clock.jump(0.3)
+        stream.url = stream.url.replace("slow", "camera0")
         stream.starts.set()
         await until(lambda: len(stream.leases) == 1)
         await it.activate()

@@ -63,7 +63,7 @@ class RtspTierComponent(Component):
             return any(each.status is CameraStatus.CONNECTED for each in known)
 
         leases = WarmLeases(streams, keep_warm_s=settings.keep_warm_s, is_connected=is_connected, clock=clock)
-        activation = RtspActivationTier(pictures, leases, clock)
+        activation = RtspActivationTier(pictures, leases, streams, clock)
         return cls(decoder, pictures, leases, RtspReuseTier(pictures, streams), activation)
 
     async def run(self, *, task_status: TaskStatus[None] = NOT_ASKED) -> None:

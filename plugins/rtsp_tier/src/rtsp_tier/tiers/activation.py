@@ -1,5 +1,6 @@
 """Tier 3: a picture of a stream that is started for it."""
 
+from contextlib import suppress
 from typing import ClassVar
 
 import anyio
@@ -7,10 +8,13 @@ import anyio
 from agent_core.plugin import (
     AgentError,
     Camera,
+    CameraId,
+    CameraStreams,
     CaptureFailed,
     CaptureRequest,
     Clock,
     DependencyFailed,
+    LiveStream,
     Picture,
     SnapshotTier,
     TierNeed,
@@ -18,13 +22,17 @@ from agent_core.plugin import (
     Unsupported,
 )
 from rtsp_tier.tiers.pictures import StreamPictures
-from rtsp_tier.tiers.warm import WarmLeases
+from rtsp_tier.tiers.warm import WarmLease, WarmLeases
 
 __all__ = ("RtspActivationTier",)
 
 
 class RtspActivationTier(SnapshotTier):
     """Tier that starts the camera's stream, reads it and releases it; it stays live for a while for the next picture.
+
+    A reader that connects when the stream is live has missed its first key frame, and waits for the next one. Therefore
+    the tier connects its reader while the stream starts, and again when it is live if the first one was refused: a
+    path that is not started by its readers has no stream for them before.
 
     The source of `captured_s` is always `ESTIMATED`, as in `RtspReuseTier`.
     """
@@ -33,9 +41,12 @@ class RtspActivationTier(SnapshotTier):
     rank = 3
     needs: ClassVar[TierNeed] = TierNeed.STREAM
 
-    def __init__(self, pictures: StreamPictures, leases: WarmLeases, clock: Clock) -> None:
+    def __init__(
+        self, pictures: StreamPictures, leases: WarmLeases, streams: CameraStreams, clock: Clock
+    ) -> None:
         self._pictures = pictures
         self._leases = leases
+        self._streams = streams
         self._clock = clock
 
     def supports(self, camera: Camera) -> bool:
@@ -50,8 +61,9 @@ class RtspActivationTier(SnapshotTier):
         """
         with anyio.move_on_after(max(0.0, request.deadline_s - self._clock.monotonic_s())):
             try:
-                async with self._leases.hold(camera.id, deadline_s=request.deadline_s) as stream:
-                    return await self._pictures.take(camera.id, stream, request)
+                stream = await self._streams.look(camera.id)
+                async with self._leases.hold(camera.id, deadline_s=request.deadline_s) as lease:
+                    return await self._take(camera.id, stream, lease, request)
             except CaptureFailed:
                 raise
             except AgentError as error:
@@ -61,6 +73,31 @@ class RtspActivationTier(SnapshotTier):
             reason="timed_out",
             suggestion="Allow a larger deadline_ms; the stream stays live for a while, so a second call may be in time.",
         )
+
+    async def _take(
+        self, camera: CameraId, starting: LiveStream, lease: WarmLease, request: CaptureRequest
+    ) -> Picture:
+        picture: Picture | None = None
+        problem: AgentError | None = None
+
+        async def read_early() -> None:
+            nonlocal picture
+            with suppress(CaptureFailed):  # the stream may not have been there yet
+                picture = await self._pictures.take(camera, starting, request)
+                tasks.cancel_scope.cancel()
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(read_early)
+            try:
+                await lease.wait_live()
+            except AgentError as error:
+                problem = error
+                tasks.cancel_scope.cancel()
+        if picture is not None:
+            return picture
+        if problem is not None:
+            raise problem
+        return await self._pictures.take(camera, await lease.wait_live(), request)
 
 
 def _not_started(error: AgentError) -> CaptureFailed:

@@ -85,12 +85,13 @@ class StreamPictures:
         """
         if (reader := self._readers.get(camera)) is None:
             return None
-        self._residents.photographed(camera, self._clock.monotonic_s())
         with self._use(camera):
             try:
-                return _picture(await self._decoder.take_resident(reader.number, request))
+                taken = await self._decoder.take_resident(reader.number, request)
             except ReaderGone:
                 return None
+            self._residents.photographed(camera, self._clock.monotonic_s())
+        return _picture(taken)
 
     async def take(self, camera: CameraId, stream: LiveStream, request: CaptureRequest) -> Picture:
         """Take a picture of a stream that is live, with the best reader for it.
@@ -100,9 +101,10 @@ class StreamPictures:
         """
         if self._is_ready(camera, stream) and (picture := await self.take_resident(camera, request)):
             return picture
-        self._residents.photographed(camera, self._clock.monotonic_s())
         with self._use(camera), self._streams.reading(camera):
-            return _picture(await self._decoder.take_once(stream, request))
+            taken = await self._decoder.take_once(stream, request)
+            self._residents.photographed(camera, self._clock.monotonic_s())
+        return _picture(taken)
 
     def _is_ready(self, camera: CameraId, stream: LiveStream) -> bool:
         """Return True if the camera has a resident reader of `stream`; open one if it deserves it."""

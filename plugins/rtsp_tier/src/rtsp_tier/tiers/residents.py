@@ -47,7 +47,7 @@ class Residents:
         self._check_s: dict[CameraId, float] = {}
 
     def photographed(self, camera: CameraId, now_s: float) -> None:
-        """Note that a picture of the camera was asked for. What no decision needs any more is forgotten."""
+        """Note that a picture of the camera was taken, or still is. What no decision needs any more is forgotten."""
         keep_s = self._policy.within_s
         self._photographed_s = {
             each: at_s

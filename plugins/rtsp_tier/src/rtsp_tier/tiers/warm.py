@@ -19,7 +19,7 @@ from agent_core.plugin import (
     first_of,
 )
 
-__all__ = ("WarmLeases",)
+__all__ = ("WarmLease", "WarmLeases")
 
 _HOLDER = "snapshot"
 #: Time between two looks if the camera of a stream that is kept warm is still connected.
@@ -27,7 +27,7 @@ _LOOK_S = 1.0
 
 
 @dataclass
-class _Lease:
+class WarmLease:
     """Lease of one camera's stream. `decided` is set when it is live, or has failed with `error`."""
 
     users: int = 0
@@ -36,6 +36,17 @@ class _Lease:
     error: AgentError | None = None
     decided: anyio.Event = field(default_factory=anyio.Event)
     changed: anyio.Event = field(default_factory=anyio.Event)
+
+    async def wait_live(self) -> LiveStream:
+        """Return the stream when it is live.
+
+        Raises:
+            AgentError: it did not start.
+        """
+        await self.decided.wait()
+        if self.stream is None:
+            raise self.error or _ended()
+        return self.stream
 
     def change(self) -> None:
         self.changed.set()
@@ -66,7 +77,7 @@ class WarmLeases:
         self._keep_warm_s = keep_warm_s
         self._is_connected = is_connected
         self._clock = clock
-        self._leases: dict[CameraId, _Lease] = {}
+        self._leases: dict[CameraId, WarmLease] = {}
         self._tasks: TaskGroup | None = None
 
     async def run(self, *, task_status: TaskStatus[None] = NOT_ASKED) -> None:
@@ -80,15 +91,15 @@ class WarmLeases:
             self._tasks = None
 
     @asynccontextmanager
-    async def hold(self, camera: CameraId, *, deadline_s: float) -> AsyncIterator[LiveStream]:
-        """Start the camera's stream unless it is held, and keep it while the context is open.
+    async def hold(self, camera: CameraId, *, deadline_s: float) -> AsyncIterator[WarmLease]:
+        """Start the camera's stream unless it is held, and keep it while the context is open; do not wait for it.
 
         The stream stays live for `keep_warm_s` after a context that ended without an error, or at `deadline_s`: a
         stream that starts slowly is then live for the next attempt. After any other error or cancellation it ends,
         unless an earlier use keeps it.
 
         Raises:
-            AgentError: the stream did not start.
+            TierUnavailable: `run` does not run.
         """
         lease = self._leases.get(camera)
         if lease is None or lease.error is not None:
@@ -96,10 +107,7 @@ class WarmLeases:
         lease.users += 1
         has_worked = False
         try:
-            await lease.decided.wait()
-            if lease.stream is None:
-                raise lease.error or _ended()
-            yield lease.stream
+            yield lease
             has_worked = True
         finally:
             now_s = self._clock.monotonic_s()
@@ -108,14 +116,14 @@ class WarmLeases:
             lease.users -= 1
             lease.change()
 
-    def _start(self, camera: CameraId) -> _Lease:
+    def _start(self, camera: CameraId) -> WarmLease:
         if self._tasks is None:
             raise _ended()
-        self._leases[camera] = lease = _Lease()
+        self._leases[camera] = lease = WarmLease()
         self._tasks.start_soon(self._keep, camera, lease)
         return lease
 
-    async def _keep(self, camera: CameraId, lease: _Lease) -> None:
+    async def _keep(self, camera: CameraId, lease: WarmLease) -> None:
         """Hold the lease until it is not needed."""
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._hold, camera, lease)
@@ -127,7 +135,7 @@ class WarmLeases:
                     del self._leases[camera]
             tasks.cancel_scope.cancel()
 
-    async def _hold(self, camera: CameraId, lease: _Lease) -> None:
+    async def _hold(self, camera: CameraId, lease: WarmLease) -> None:
         try:
             async with self._streams.lease(camera, _HOLDER) as lease.stream:
                 lease.decided.set()
@@ -137,7 +145,7 @@ class WarmLeases:
             lease.decided.set()
             lease.change()
 
-    async def _wait_unneeded(self, camera: CameraId, lease: _Lease) -> None:
+    async def _wait_unneeded(self, camera: CameraId, lease: WarmLease) -> None:
         """Return when the lease has failed, or has no user and is not to be kept warm."""
         while lease.error is None:
             if lease.users:
