@@ -12,6 +12,7 @@ import statistics
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -54,6 +55,14 @@ async def run(argv: list[str]) -> None:
     await anyio.run_process(argv, stderr=None)
 
 
+async def capture(rig: Rig, tier: SnapshotTier, max_age_s: float) -> None:
+    await tier.capture(rig.camera, request(max_age_s))
+
+
+async def take_once(rig: Rig, name: str) -> None:
+    await rig.tiers.decoder.take_once(rig.stream(name), request(60))
+
+
 async def one_stream(rig: Rig, kept: RtspTierComponent, rounds: int) -> None:
     """Print tiers 0 to 2 and FFmpeg, asked in turns of one stream that is live."""
     tiers: dict[str, tuple[SnapshotTier, float]] = {
@@ -67,9 +76,9 @@ async def one_stream(rig: Rig, kept: RtspTierComponent, rounds: int) -> None:
     async with rig.agent.parts.media.lender.lease(rig.camera.id, "bench"):
         for number in range(rounds + 2):
             for name, (tier, age_s) in tiers.items():
-                took = await timed_ms(lambda tier=tier, age_s=age_s: tier.capture(rig.camera, request(age_s)))
+                took = await timed_ms(partial(capture, rig, tier, age_s))
                 taken[name] += [took] if number > 1 else []  # the first two fill caches and open the reader
-            took = await timed_ms(lambda: run(argv))
+            took = await timed_ms(partial(run, argv))
             taken["FFmpeg at its best"] += [took] if number > 1 else []
     best_ms = statistics.median(taken["FFmpeg at its best"])
     print(
@@ -100,15 +109,10 @@ async def groups(rig: Rig, rounds: int) -> None:
             async with published(rig, name, codec, group):
                 await anyio.sleep(seconds)
                 argv = rig.ffmpeg_argv(name, "-frames:v", "1", "-f", "mjpeg", "pipe:1")
-                best = [await timed_ms(lambda argv=argv: run(argv)) for _ in range(rounds)]
+                best = [await timed_ms(partial(run, argv)) for _ in range(rounds)]
                 best_ms = statistics.median(best)
                 row("  FFmpeg at its best", best, best_ms)
-                once = [
-                    await timed_ms(
-                        lambda name=name: rig.tiers.decoder.take_once(rig.stream(name), request(60))
-                    )
-                    for _ in range(rounds)
-                ]
+                once = [await timed_ms(partial(take_once, rig, name)) for _ in range(rounds)]
                 row("  one-shot", once, best_ms, f"  (aim: < {seconds * 1000 + 100:.0f} ms)")
                 old = await resident(rig, name, rounds, 60, 0.2)
                 row("  resident, any age", old, best_ms)
