@@ -1,6 +1,6 @@
 """Health: judged by several answers in a row, told once, asked for nothing."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from agent_core.health import CheckStatus, Health, HealthMonitor, SystemEvent
 from agent_core.health.monitor import Steady
 from agent_core.mediamtx.breaker import BreakerSettings, BreakerState, CircuitBreaker, CircuitOpen
 from agent_core.mediamtx.link import ServerLink
+from agent_core.plugin_host.supervisor import ComponentState
 from agent_core.testing.clock import SimulatedClock
 
 
@@ -298,3 +299,56 @@ async def test_the_report_has_the_duration_of_the_last_answered_probe(tmp_path: 
     async with monitored(tmp_path, Server()) as (monitor, _link, clock, _seen):
         await asleep(clock, 1)
         assert monitor.report.probe_s == 0, "this clock stands still during a probe"
+
+
+@asynccontextmanager
+async def watching(endpoints: Callable[[], Awaitable[Server]]) -> AsyncIterator[HealthMonitor]:
+    """A monitor that has looked once at the server of these endpoints."""
+    clock = SimulatedClock()
+    link = ServerLink(endpoints, breaker=CircuitBreaker(BreakerSettings()), clock=clock)
+    monitor = HealthMonitor(
+        link,
+        components=list,
+        is_live=lambda: False,
+        settings=HealthConfig(probe_timeout_s=0.3),
+        events=EventBus(),
+        clock=clock,
+    )
+    async with anyio.create_task_group() as tg:
+        await tg.start(link.run)
+        await anyio.wait_all_tasks_blocked()
+        await tg.start(monitor.run)
+        with anyio.fail_after(20):
+            while not clock.sleeps:
+                await anyio.sleep(0.01)
+        yield monitor
+        tg.cancel_scope.cancel()
+
+
+async def test_a_server_that_is_not_there_yet_is_no_problem() -> None:
+    async def never() -> Server:
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    async with watching(never) as monitor:
+        assert monitor.media_server is ComponentState.STARTING
+        assert monitor.media_server_problem is None
+        assert monitor.report.checks == ()
+
+
+async def test_a_server_that_refuses_connections_is_told_from_one_that_is_silent() -> None:
+    server = Server()
+    async with anyio.create_task_group() as tg:
+        await tg.start(server.run)
+        server.answers = False
+
+        async def endpoints() -> Server:
+            return server
+
+        async with watching(endpoints) as monitor:
+            assert monitor.media_server_problem is not None
+            assert monitor.media_server_problem.reason == "timed_out"
+        tg.cancel_scope.cancel()
+    async with watching(endpoints) as monitor:
+        assert monitor.media_server_problem is not None
+        assert monitor.media_server_problem.reason == "connection_refused"

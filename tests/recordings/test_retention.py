@@ -13,7 +13,7 @@ from agent_core.base.events import EventBus
 from agent_core.base.host_times import HostTimes
 from agent_core.base.models import CameraId
 from agent_core.config import RecordingsConfig
-from agent_core.recordings.clock_trust import CLOCK_FILE, STEADY_S, ClockTrust
+from agent_core.recordings.clock_trust import CLOCK_FILE, FIRST_VERSION, STEADY_S, ClockTrust
 from agent_core.recordings.models import RecordingFormat, StoredRecording
 from agent_core.recordings.retention import RecordingCleaner, contradiction, expired
 from agent_core.recordings.store import RecordingStore
@@ -413,3 +413,18 @@ async def test_any_number_of_ends_during_a_cleanup_start_one_more(shelf: Shelf) 
         await anyio.wait_all_tasks_blocked()
         assert store.begun == 2
         tg.cancel_scope.cancel()
+
+
+async def test_a_recording_of_the_first_day_of_this_agent_has_an_age(shelf: Shelf) -> None:
+    first = shelf.put("camera0", NOW - FIRST_VERSION)
+    shelf.put("camera1", NOW - FIRST_VERSION + timedelta(seconds=1))
+    assert await shelf.expired(days=7) == [first]
+
+
+async def test_a_contradiction_is_a_sentence(shelf: Shelf) -> None:
+    shelf.put("camera0", timedelta(days=9))
+    found = await shelf.store.all()
+    assert contradiction(found, found, now=NOW) == "By the clock, every recording is too old."
+    assert contradiction(found, [], now=NOW) == ""
+    later = NOW - timedelta(days=10)
+    assert contradiction(found, [], now=later) == "The clock is behind the time of a recording."

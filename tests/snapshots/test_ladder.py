@@ -465,3 +465,47 @@ async def test_a_picture_serves_calls_of_the_moment_at_which_it_is_exposed_and_f
         await anyio.wait_all_tasks_blocked()
         release.set()
     assert len(tier.requests) == 1
+
+
+async def test_a_picture_that_is_as_old_as_a_waiting_caller_allows_is_shared() -> None:
+    release, clock = anyio.Event(), SimulatedClock()
+
+    async def exposed_at_once(_: CaptureRequest) -> Picture:
+        captured_s = clock.monotonic_s()
+        await release.wait()
+        return picture(captured_s)
+
+    tier = Scripted(0, exposed_at_once)
+    snapshots = SnapshotLadder([tier], budgets_s=(20.0,) * 4, clock=clock)
+    async with anyio.create_task_group() as tg:
+        tg.start_soon(partial(take, snapshots, max_age_s=0.5))
+        await anyio.wait_all_tasks_blocked()
+        clock.jump(0.25)
+        tg.start_soon(partial(take, snapshots, max_age_s=0.5))
+        await anyio.wait_all_tasks_blocked()
+        release.set()
+    assert len(tier.requests) == 1
+
+
+async def test_a_caller_that_is_cancelled_alone_leaves_nothing_behind() -> None:
+    tier = Scripted(0, hanging)
+    snapshots = manager(tier)
+    async with anyio.create_task_group() as tg:
+        tg.start_soon(take, snapshots)
+        await anyio.wait_all_tasks_blocked()
+        tg.cancel_scope.cancel()
+    assert len(tier.requests) == 1
+
+
+async def test_a_camera_that_hangs_keeps_no_other_from_its_picture() -> None:
+    class OneHangs(Scripted):
+        async def capture(self, camera: Camera, request: CaptureRequest) -> Picture:
+            return await (hanging if camera.id == "camera0" else good)(request)
+
+    snapshots = manager(OneHangs(0, good), budget_s=20.0)
+    async with anyio.create_task_group() as tg:
+        tg.start_soon(take, snapshots)
+        await anyio.wait_all_tasks_blocked()
+        with anyio.fail_after(10):
+            await snapshots.take(replace(camera(), id=CameraId("camera1")), max_age_s=0.5, deadline_s=9.0)
+        tg.cancel_scope.cancel()
