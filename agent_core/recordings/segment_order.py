@@ -82,11 +82,10 @@ def _starts_s(files: Sequence[Segment], times: Callable[[Segment], MediaTimes]) 
     named = {each.name: start for each in files if (start := _start(each.name)) is not None}
     starts = {each.name: _UNKNOWN_S for each in files} | {name: each.posix_s for name, each in named.items()}
     timed = [each for each in files if each.name in named]
-    if len(timed) > 1 and any(not each.has_zone for each in named.values()):
-        by_name = sorted(timed, key=lambda each: starts[each.name])
-        if any(one.modified_at >= other.modified_at for one, other in pairwise(by_name)):
-            zoneless = [each for each in timed if not named[each.name].has_zone]
-            starts |= _starts_from_files(zoneless, named, times)
+    by_name = sorted(timed, key=lambda each: starts[each.name])
+    if any(one.modified_at >= other.modified_at for one, other in pairwise(by_name)):
+        zoneless = [each for each in timed if not named[each.name].has_zone]
+        starts |= _starts_from_files(zoneless, named, times)
     return starts
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from agent_core.base.errors import StorageFailed
 from agent_core.base.host_times import UNKNOWN_BOOT, HostTimes
 from agent_core.recordings.clock_trust import (
     FIRST_VERSION,
@@ -105,11 +106,15 @@ def test_a_boot_counts_the_seconds_that_the_host_has_run_since() -> None:
     assert booted.record.steady_s == 30
 
 
-def test_a_reading_that_cannot_be_stored_is_remembered(tmp_path: Path) -> None:
-    (tmp_path / "clock.json.bak").mkdir()  # where the backup would be
+def test_a_reading_that_must_not_be_stored_is_remembered(tmp_path: Path) -> None:
+    def missing() -> None:
+        raise StorageFailed("The disk is missing.")
+
     now = [HostTimes("b", 0.0, 1000.0, BEFORE), HostTimes("b", 0.0, 1000.0, BEFORE + timedelta(days=9))]
-    trust = ClockTrust(tmp_path / "clock.json", max_age_s=None, times=lambda: now.pop(0))
+    path = tmp_path / "clock.json"
+    trust = ClockTrust(path, max_age_s=None, times=lambda: now.pop(0), require=missing)
     assert [trust.judge(""), trust.judge("")] == ["", "The clock was set forward by 9 days."]
+    assert not path.exists()
 
 
 @pytest.mark.parametrize(("max_age_s", "doubted"), [(None, False), (28 * 86_400, False), (24 * 86_400, True)])

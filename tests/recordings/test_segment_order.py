@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -222,3 +222,18 @@ def test_a_late_file_is_noted_behind_the_one_that_it_follows() -> None:
 def test_a_note_is_added_to_up_to_its_limit(noted: int, more: int) -> None:
     order = tuple(f"{number}" for number in range(noted))
     assert len(with_new(order, ("b",), ("a", "b"))[0]) == noted + more
+
+
+@pytest.mark.parametrize("hours", [5.5, 12.75, -3.5, -11, 14, 0])
+def test_any_zone_in_a_name_counts(zone: None, hours: float) -> None:
+    """A file named in that zone has its place between two named in UTC, a minute before and after."""
+    local = timezone(timedelta(hours=hours))
+    minutes = [timedelta(minutes=each) for each in range(-1, 2)]
+    early, late = (file(in_utc(END + each), END) for each in (minutes[0], minutes[2]))
+    middle = file(f"{END.astimezone(local):%Y-%m-%d_%H-%M-%S-%f%z}", END)
+    assert in_order(shuffled([early, middle, late]), (), unread) == [early, middle, late]
+
+
+def test_of_two_files_with_one_start_the_one_not_noted_is_first(zone: None) -> None:
+    noted, other = file(in_berlin(STARTS[0]), END), file(in_utc(STARTS[0]), END)
+    assert in_order([noted, other], (noted.name,), unread) == [other, noted]
