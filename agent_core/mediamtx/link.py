@@ -16,6 +16,7 @@ from agent_core.base.errors import AgentError, MediaServerUnavailable, Unsupport
 from agent_core.base.waiting import GrowingPauses
 from agent_core.mediamtx.breaker import CircuitBreaker, CircuitOpen
 from agent_core.mediamtx.endpoints import Endpoints
+from agent_core.mediamtx.redaction import without_credentials
 from agent_core.plugin import MediaServerEndpoints
 
 if TYPE_CHECKING:
@@ -236,7 +237,7 @@ class ServerLink:
             paths = PathManager(client, clock=self._clock)
             self._connected = Connected(client, paths, at)
             self.recovery.doubt()  # what it serves is known after a probe
-            _log.info("using the media server whose RTSP is at %s", at.rtsp_url)
+            _log.info("using the media server whose RTSP is at %s", without_credentials(at.rtsp_url))
             try:
                 await self._watch_begins()
             finally:

@@ -34,6 +34,23 @@ def test_reported_endpoints_are_copied() -> None:
 
 
 @pytest.mark.parametrize(
+    ("rtsp_url", "credentials", "url", "known"),
+    [
+        ("rtsp://127.0.0.1:8554", None, "rtsp://127.0.0.1:8554/camera0", None),
+        ("rtsp://[::1]:8554", ("a", "b"), "rtsp://[::1]:8554/camera0", ("a", "b")),
+        ("rtsp://me:p%40ss@host/live", None, "rtsp://host/live/camera0", ("me", "p@ss")),
+        ("rtsp://me@host", None, "rtsp://host/camera0", ("me", "")),
+        ("rtsp://me:old@host", ("a", "b"), "rtsp://host/camera0", ("a", "b")),
+    ],
+)
+def test_the_address_to_read_has_no_credentials_in_it(
+    rtsp_url: str, credentials: tuple[str, str] | None, url: str, known: tuple[str, str] | None
+) -> None:
+    at = Endpoints("http://127.0.0.1:1", rtsp_url, Credentials(*credentials) if credentials else None)
+    assert at.reading("camera0") == (url, Credentials(*known) if known else None)
+
+
+@pytest.mark.parametrize(
     ("wrong", "fault"),
     [
         ({"api_url": None}, "api_url is not an address"),
