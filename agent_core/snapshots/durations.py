@@ -34,6 +34,11 @@ class RecentDurations:
         self._forget_after_s = forget_after_s
         self._samples: deque[tuple[float, float]] = deque(maxlen=size)
 
+    @property
+    def newest_s(self) -> float:
+        """Return the time (monotonic) of the newest duration; minus infinity before the first."""
+        return self._samples[-1][0] if self._samples else float("-inf")
+
     def add(self, duration_s: float, now_s: float) -> None:
         """Remember `duration_s`, measured at `now_s` (monotonic)."""
         self._samples.append((now_s, duration_s))

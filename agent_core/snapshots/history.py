@@ -13,9 +13,11 @@ __all__ = ("Attempt", "Conditions", "TierHistories")
 
 #: Cameras that are remembered; those photographed longest ago are forgotten first.
 MAX_CAMERAS = 128
-#: Captures that are remembered of each tier, camera and condition, and the time after which they no longer count: a
-#: tier that other tiers have displaced is then tried again at the place of its rank.
-_CAPTURES, FORGET_AFTER_S = 8, 300.0
+#: Captures that are remembered of each tier, camera and condition, and the age at which they no longer count.
+_CAPTURES, FORGET_AFTER_S = 5, 3600.0
+#: Time without a capture after which nothing is said about a tier, so that it is tried once at the place of its rank:
+#: it may have become faster.
+PROBE_AFTER_S = 600.0
 #: Captures without which nothing is said about a tier.
 _ENOUGH = 3
 #: First pause after a failure, at least and as a multiple of the attempt's duration; it doubles with each failure in a
@@ -87,7 +89,9 @@ class TierHistories:
         """Return the durations of the latest captures under these conditions; None if there are too few."""
         known = self._known(camera, tier)
         captures = known.captures.get(conditions.kind) if known else None
-        return captures.summary(now_s, at_least=_ENOUGH) if captures else None
+        if captures is None or now_s - captures.newest_s > PROBE_AFTER_S:
+            return None
+        return captures.summary(now_s, at_least=_ENOUGH)
 
     def failure(self, camera: CameraId, tier: int) -> Failure | None:
         """Return the tier's last attempt at the camera, if that failed."""
@@ -109,7 +113,7 @@ class TierHistories:
         A tier that says that it is not available has tried nothing: its pauses do not grow.
         """
         history = self._touched(attempt.camera, attempt.tier)
-        if history.failure is not None and attempt.ended_s - history.failure.at_s > FORGET_AFTER_S:
+        if history.failure is not None and attempt.ended_s - history.failure.at_s > PROBE_AFTER_S:
             history.failures = 0
         is_refusal = isinstance(error, TierUnavailable)
         history.failures += not is_refusal

@@ -34,6 +34,9 @@ _DOUBTFUL_SHARE = 0.25
 _LARGEST_RESERVE = 0.5
 #: Lead of a tier that moves ahead of one of lower rank, so that noise does not change the order.
 _LEAD_FACTOR, _LEAD_S = 1.5, 0.05
+#: Time (s) that a capture through a stream usually takes. A stream that has not been measured passes a tier that has
+#: been clearly slower than that; otherwise it would never be measured while that tier works.
+_USUAL_STREAM_S = {TierNeed.LIVE_STREAM: 0.3, TierNeed.STREAM: 3.0}
 #: Time beyond the budget of a timed-out attempt, as a factor, with which the attempt is worth another try; and the
 #: age beyond the one that an attempt's picture exceeded.
 _MORE_TIME, _MORE_AGE_S = 1.5, 0.05
@@ -299,12 +302,20 @@ def _ordered(placed: Sequence[_Placed], facts: CameraFacts, limits: Limits) -> l
 def _passes(faster: _Placed, slower: _Placed, facts: CameraFacts, limits: Limits) -> bool:
     if faster.place is not slower.place or is_at_hand(slower.candidate, facts, limits):
         return False
-    mine, theirs = faster.candidate.learned, slower.candidate.learned
-    return mine is not None and theirs is not None and mine.p95_s * _LEAD_FACTOR + _LEAD_S < theirs.p50_s
+    if faster.candidate.needs is TierNeed.INPUT and facts.input_is_broker:
+        return False  # a long way round to the same frames
+    mine_s, theirs = _expected_s(faster.candidate), slower.candidate.learned
+    return mine_s is not None and theirs is not None and mine_s * _LEAD_FACTOR + _LEAD_S < theirs.p50_s
+
+
+def _expected_s(candidate: Candidate) -> float | None:
+    """Return the duration that few captures exceed; None if nothing is known about it."""
+    learned = candidate.learned
+    return learned.p95_s if learned is not None else _USUAL_STREAM_S.get(candidate.needs)
 
 
 def _with_note(passed: _Placed, by: Candidate) -> _Placed:
-    note = Skip("slower", f"The tier {by.name} has lately been faster.")
+    note = Skip("slower", f"It has lately been slower than the tier {by.name} probably is.")
     return passed if passed.note else replace(passed, note=note)
 
 

@@ -12,6 +12,7 @@ from agent_core.snapshots.history import (
     LONGEST_PAUSE_S,
     LONGEST_REFUSAL_S,
     MAX_CAMERAS,
+    PROBE_AFTER_S,
     Attempt,
     Conditions,
     TierHistories,
@@ -75,8 +76,8 @@ def test_a_success_and_a_long_time_end_the_row() -> None:
     failure = histories.failure(CAMERA, 1)
     assert failure
     assert failure.until_s == 103.0
-    assert after(DARK, DARK, every_s=FORGET_AFTER_S).until_s == 102.0
-    assert after(DARK, DARK, every_s=FORGET_AFTER_S + 1).until_s == 101.0
+    assert after(DARK, DARK, every_s=PROBE_AFTER_S).until_s == 102.0
+    assert after(DARK, DARK, every_s=PROBE_AFTER_S + 1).until_s == 101.0
 
 
 def test_a_tier_that_is_not_available_pauses_no_longer_than_it_cost() -> None:
@@ -108,10 +109,21 @@ def test_three_captures_under_like_conditions_teach_a_duration() -> None:
     assert histories.learned(CameraId("camera1"), 1, WARM, 103.0) is None
 
 
-def test_old_captures_are_forgotten() -> None:
+def test_a_tier_without_a_capture_for_a_while_is_due_for_one_try() -> None:
     histories = TierHistories()
     for number in range(3):
-        histories.succeeded(attempt(at_s=100.0 + number))
+        histories.succeeded(attempt(at_s=98.0 + number, duration_s=1.0))
+    assert histories.learned(CAMERA, 1, WARM, 100.0 + PROBE_AFTER_S)
+    assert histories.learned(CAMERA, 1, WARM, 100.1 + PROBE_AFTER_S) is None
+    histories.succeeded(attempt(at_s=101.0 + PROBE_AFTER_S, duration_s=0.5))
+    assert histories.learned(CAMERA, 1, WARM, 101.0 + PROBE_AFTER_S) == Durations(0.5, 1.0, 1.0)
+
+
+def test_old_captures_are_forgotten() -> None:
+    histories = TierHistories()
+    ends_s = (100.0, 101.0, 100.0 + FORGET_AFTER_S)
+    for at_s in ends_s:
+        histories.succeeded(attempt(at_s=at_s))
     assert histories.learned(CAMERA, 1, WARM, 100.0 + FORGET_AFTER_S)
     assert histories.learned(CAMERA, 1, WARM, 100.1 + FORGET_AFTER_S) is None
 

@@ -214,6 +214,31 @@ def test_a_clearly_faster_tier_passes_and_the_slower_one_says_so() -> None:
     made = plan([slow, learned(FFMPEG, 0.5, 0.5, 0.9), fast], LIVE, limits())
     assert order(made) == ["rtsp", "frames", "ffmpeg"]
     assert notes(made) == {"frames": "slower", "ffmpeg": "slower"}
+    note = made.steps[1].note
+    assert note
+    assert note.details == "It has lately been slower than the tier rtsp probably is."
+
+
+@pytest.mark.parametrize(
+    ("tier", "p50_s", "first"),
+    [
+        (RTSP, 0.51, "rtsp"),
+        (RTSP, 0.49, "ffmpeg"),
+        (ACTIVATION, 4.56, "rtsp_activation"),
+        (ACTIVATION, 4.54, "ffmpeg"),
+        (replace(RTSP, needs=TierNeed.NOTHING), 9.0, "ffmpeg"),
+    ],
+)
+def test_a_stream_is_tried_before_a_slow_tier_although_nothing_is_known_of_it(
+    tier: Candidate, p50_s: float, first: str
+) -> None:
+    assert order(plan([learned(FFMPEG, 0.1, p50_s, 9.0), tier], LIVE, limits()))[0] == first
+
+
+def test_another_way_to_the_same_frames_never_passes_the_broker() -> None:
+    tiers = [learned(RING, 2.0, 2.5, 3.0), learned(FFMPEG, 0.1, 0.1, 0.1)]
+    assert order(plan(tiers, LIVE, limits())) == ["frames", "ffmpeg"]
+    assert order(plan(tiers, replace(LIVE, input_is_broker=False), limits())) == ["ffmpeg", "frames"]
 
 
 @pytest.mark.parametrize(("p95_s", "first"), [(0.09, "rtsp"), (0.11, "frames")])
@@ -254,7 +279,7 @@ def test_time_is_kept_for_the_steps_that_follow() -> None:
 
 
 def test_a_tier_that_has_proved_its_need_gets_it() -> None:
-    given = budgets_s(plan([learned(RING, 0.5, 0.6, 0.6), RTSP], LIVE, limits(left_s=1.0)))
+    given = budgets_s(plan([learned(RING, 0.4, 0.45, 0.6), RTSP], LIVE, limits(left_s=1.0)))
     assert given == pytest.approx({"frames": 0.8, "rtsp": 0.2})
 
 
