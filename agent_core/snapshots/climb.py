@@ -30,7 +30,8 @@ _UNTELLING = frozenset({"tier_unavailable", "not_live", "no_media_server", "dead
 class AllTiersFailed(CaptureFailed):
     """No tier took a picture; `attempts` has the reason of each.
 
-    `reason` is that of the last tier that was tried or, if none was, of the first one with a telling reason.
+    `reason` is that of the last tier that was tried; if none was, of the first tier that was left out. Reasons that only
+    say that a tier or a stream is not available come after others.
     """
 
     def __init__(self, camera: CameraId, attempts: Sequence[TierAttempt]) -> None:
@@ -60,11 +61,9 @@ class AllTiersFailed(CaptureFailed):
 
 def _main(attempts: Sequence[TierAttempt]) -> TierAttempt | None:
     """Return the attempt that tells most about the failure of all."""
-    tried = [each for each in attempts if each.was_tried and each.reason != "tier_unavailable"]
-    if tried:
-        return tried[-1]
     telling = [each for each in attempts if each.reason not in _UNTELLING]
-    return next(iter([*telling, *attempts]), None)
+    tried = [each for each in telling if each.was_tried]
+    return next(iter([*reversed(tried), *telling, *reversed(attempts)]), None)
 
 
 @dataclass(frozen=True, slots=True)

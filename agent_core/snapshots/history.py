@@ -18,8 +18,8 @@ _CAPTURES, FORGET_AFTER_S = 5, 3600.0
 #: Time without a capture after which nothing is said about a tier, so that it is tried once at the place of its rank:
 #: it may have become faster.
 PROBE_AFTER_S = 600.0
-#: Captures without which nothing is said about a tier.
-_ENOUGH = 3
+#: Captures without which nothing is said about a tier: the first ones may take longer, while a tier warms up.
+_ENOUGH = 5
 #: First pause after a failure, at least and as a multiple of the attempt's duration; it doubles with each failure in a
 #: row. So a tier that fails slowly costs a small part of the callers' time.
 _FIRST_PAUSE_S, _PAUSE_FACTOR = 1.0, 4.0

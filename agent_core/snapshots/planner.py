@@ -36,7 +36,7 @@ _LARGEST_RESERVE = 0.5
 _LEAD_FACTOR, _LEAD_S = 1.5, 0.05
 #: Time (s) that a capture through a stream usually takes. A stream that has not been measured passes a tier that has
 #: been clearly slower than that; otherwise it would never be measured while that tier works.
-_USUAL_STREAM_S = {TierNeed.LIVE_STREAM: 0.3, TierNeed.STREAM: 3.0}
+_USUAL_STREAM_S = {TierNeed.LIVE_STREAM: 0.1, TierNeed.STREAM: 3.0}
 #: Time beyond the budget of a timed-out attempt, as a factor, with which the attempt is worth another try; and the
 #: age beyond the one that an attempt's picture exceeded.
 _MORE_TIME, _MORE_AGE_S = 1.5, 0.05
@@ -309,9 +309,9 @@ def _passes(faster: _Placed, slower: _Placed, facts: CameraFacts, limits: Limits
 
 
 def _expected_s(candidate: Candidate) -> float | None:
-    """Return the duration that few captures exceed; None if nothing is known about it."""
+    """Return the duration of most captures; None if nothing is known about it."""
     learned = candidate.learned
-    return learned.p95_s if learned is not None else _USUAL_STREAM_S.get(candidate.needs)
+    return learned.p50_s if learned is not None else _USUAL_STREAM_S.get(candidate.needs)
 
 
 def _with_note(passed: _Placed, by: Candidate) -> _Placed:

@@ -92,9 +92,9 @@ def test_a_held_device_is_refused_for_a_while_and_other_failures_are_not() -> No
     assert after(*[BUSY] * 9).refused_until_s == 100.0 + LONGEST_REFUSAL_S
 
 
-def test_three_captures_under_like_conditions_teach_a_duration() -> None:
+def test_five_captures_under_like_conditions_teach_a_duration() -> None:
     histories = TierHistories()
-    for number, duration_s in enumerate((0.75, 0.25, 0.5)):
+    for number, duration_s in enumerate((0.75, 0.25, 0.5, 0.25, 0.625)):
         assert histories.learned(CAMERA, 1, WARM, 100.0) is None
         histories.succeeded(attempt(at_s=100.0 + number, duration_s=duration_s))
     assert histories.learned(CAMERA, 1, WARM, 103.0) == Durations(0.25, 0.5, 0.75)
@@ -111,8 +111,8 @@ def test_three_captures_under_like_conditions_teach_a_duration() -> None:
 
 def test_a_tier_without_a_capture_for_a_while_is_due_for_one_try() -> None:
     histories = TierHistories()
-    for number in range(3):
-        histories.succeeded(attempt(at_s=98.0 + number, duration_s=1.0))
+    for number in range(5):
+        histories.succeeded(attempt(at_s=96.0 + number, duration_s=1.0))
     assert histories.learned(CAMERA, 1, WARM, 100.0 + PROBE_AFTER_S)
     assert histories.learned(CAMERA, 1, WARM, 100.1 + PROBE_AFTER_S) is None
     histories.succeeded(attempt(at_s=101.0 + PROBE_AFTER_S, duration_s=0.5))
@@ -121,7 +121,7 @@ def test_a_tier_without_a_capture_for_a_while_is_due_for_one_try() -> None:
 
 def test_old_captures_are_forgotten() -> None:
     histories = TierHistories()
-    ends_s = (100.0, 101.0, 100.0 + FORGET_AFTER_S)
+    ends_s = (100.0, 101.0, 102.0, 103.0, 100.0 + FORGET_AFTER_S)
     for at_s in ends_s:
         histories.succeeded(attempt(at_s=at_s))
     assert histories.learned(CAMERA, 1, WARM, 100.0 + FORGET_AFTER_S)
