@@ -17,9 +17,8 @@ class Durations:
 
 
 def percentile(ordered: Sequence[float], share: float) -> float:
-    """Return the smallest value of `ordered` (ascending, not empty) that `share` of the values do not exceed."""
-    above = int(len(ordered) * share)
-    return ordered[min(above, len(ordered) - 1)]
+    """Return the value of `ordered` (ascending, not empty) below which `share` of the values lie; 0 <= share < 1."""
+    return ordered[int(len(ordered) * share)]
 
 
 class RecentDurations:

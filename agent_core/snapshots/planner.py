@@ -113,6 +113,20 @@ class Skip:
     suggestion: str = ""
 
 
+_TIME_IS_UP = Skip("deadline_exceeded", "The deadline had passed.", "Allow a larger deadline_ms.")
+_NOT_LIVE = Skip("not_live", "No stream of the camera is live.", "Start one with start_streaming.")
+_NO_SERVER = Skip(
+    "no_media_server",
+    "There is no media server.",
+    "Enable the plugin embedded_server, or set media_server.mode to managed or external.",
+)
+_SERVER_DOWN = Skip(
+    "media_server_down",
+    "The media server does not answer.",
+    "Wait; the agent asks it again by itself and continues when it answers.",
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """Attempt of one tier with its time budget; `note` says why it comes later than its rank would have it."""
@@ -165,7 +179,7 @@ def plan(candidates: Iterable[Candidate], facts: CameraFacts, limits: Limits) ->
 
 def _judge(candidate: Candidate, facts: CameraFacts, limits: Limits) -> Skip | _Placed:
     if limits.left_s <= 0:
-        return Skip("deadline_exceeded", "The deadline had passed.", "Allow a larger deadline_ms.")
+        return _TIME_IS_UP
     if obstacle := _obstacle(candidate, facts, limits):
         return obstacle
     if is_at_hand(candidate, facts, limits):
@@ -214,17 +228,11 @@ def is_at_hand(candidate: Candidate, facts: CameraFacts, limits: Limits) -> bool
 def _obstacle(candidate: Candidate, facts: CameraFacts, limits: Limits) -> Skip | None:
     if candidate.needs in (TierNeed.LIVE_STREAM, TierNeed.STREAM):
         if facts.server is ServerState.ABSENT:
-            return Skip(
-                "no_media_server", "There is no media server.", "Enable embedded_server, or configure one."
-            )
+            return _NO_SERVER
         if facts.server is ServerState.DOWN:
-            return Skip(
-                "media_server_down",
-                "The media server does not answer.",
-                "Wait; the agent asks it again by itself and goes on when it answers.",
-            )
+            return _SERVER_DOWN
     if candidate.needs is TierNeed.LIVE_STREAM and facts.live_since_s is None:
-        return Skip("not_live", "No stream of the camera is live.")
+        return _NOT_LIVE
     refusing = facts.device is not None and facts.device.is_refusing and _opens_device(candidate, facts)
     if refusing and not is_at_hand(candidate, facts, limits):
         return _device_problem(facts)

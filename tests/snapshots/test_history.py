@@ -83,6 +83,7 @@ def test_a_success_and_a_long_time_end_the_row() -> None:
 def test_a_tier_that_is_not_available_pauses_no_longer_than_it_cost() -> None:
     nothing = TierUnavailable("No stream.")
     assert after(nothing, nothing, nothing, duration_s=0.01).until_s == pytest.approx(100.04)
+    assert after(DARK, nothing, duration_s=0.01).until_s == pytest.approx(100.04)
     assert after(nothing, DARK).until_s == 101.0, "it has tried nothing, so the first failure is the first"
 
 
@@ -99,6 +100,8 @@ def test_five_captures_under_like_conditions_teach_a_duration() -> None:
         histories.succeeded(attempt(at_s=100.0 + number, duration_s=duration_s))
     assert histories.learned(CAMERA, 1, WARM, 103.0) == Durations(0.25, 0.5, 0.75)
     assert histories.learned(CAMERA, 1, Conditions(is_running=True, max_age_s=0.9), 103.0)
+    histories.succeeded(attempt(at_s=105.0, duration_s=0.5))
+    assert histories.learned(CAMERA, 1, WARM, 105.0) == Durations(0.25, 0.5, 0.625), "only five count"
     for other in (
         Conditions(is_running=False, max_age_s=0.5),
         Conditions(is_running=True, max_age_s=0.0),
@@ -155,7 +158,9 @@ def test_a_tier_counts_pictures_failures_and_skips() -> None:
     meter = TierMeter(2, "rtsp")
     empty = meter.metrics(0.0)
     assert (empty.attempts, empty.pictures, empty.failures, empty.durations) == (0, 0, (), None)
-    for duration_s in (0.1, 0.2, 0.3):
+    meter.took_picture(0.1, 0.0)
+    assert meter.metrics(0.0).durations == Durations(0.1, 0.1, 0.1)
+    for duration_s in (0.2, 0.3):
         meter.took_picture(duration_s, 0.0)
     for reason in ("timed_out", "dark", "dark"):
         meter.failed(reason)

@@ -10,7 +10,7 @@ from agent_core.mediamtx.link import ServerState
 from agent_core.plugin import TierNeed
 from agent_core.snapshots.durations import Durations
 from agent_core.snapshots.facts import CameraFacts
-from agent_core.snapshots.planner import Candidate, Failure, Limits, Plan, is_running, plan
+from agent_core.snapshots.planner import Candidate, Failure, Limits, Plan, Skip, is_running, plan
 
 NOW_S = 1000.0
 RING = Candidate(0, 0, "frames", TierNeed.FRAMES, 5.0)
@@ -117,21 +117,25 @@ def test_a_stream_that_is_not_live_can_only_be_activated() -> None:
     assert reasons(made) == {"rtsp": "not_live"}
 
 
+def test_a_broker_that_does_not_tell_its_state_is_tried() -> None:
+    assert order(plan([RING, FFMPEG], replace(IDLE, device=None), limits())) == ["frames", "ffmpeg"]
+
+
 # What failed a moment ago.
 
 
 def test_a_tier_that_just_failed_comes_last_and_says_why() -> None:
-    made = plan([failed(RING), failed(FFMPEG), RTSP], LIVE, limits())
+    made = plan([failed(RING, suggestion="Wait."), failed(FFMPEG), RTSP], LIVE, limits())
     assert order(made) == ["rtsp", "frames", "ffmpeg"]
     assert notes(made) == {"frames": "recently_failed", "ffmpeg": "recently_failed"}
     note = made.steps[1].note
     assert note
-    assert note.details == "It failed 1.0 s ago (camera_silent): It was dark."
+    assert (note.details, note.suggestion) == ("It failed 1.0 s ago (camera_silent): It was dark.", "Wait.")
 
 
 def test_a_tier_is_refused_while_its_failure_is_sure_to_last() -> None:
-    tier = failed(FFMPEG, "device_busy", refused_until_s=NOW_S + 0.1)
-    assert reasons(plan([tier], LIVE, limits())) == {"ffmpeg": "device_busy"}
+    tier = failed(FFMPEG, "device_busy", refused_until_s=NOW_S + 0.1, suggestion="Wait.")
+    assert plan([tier], LIVE, limits()).skipped == ((tier, Skip("device_busy", "It was dark.", "Wait.")),)
     tier = failed(FFMPEG, "device_busy", refused_until_s=NOW_S)
     assert order(plan([tier], LIVE, limits())) == ["ffmpeg"]
 
@@ -198,13 +202,15 @@ def test_what_has_never_been_fast_enough_is_not_tried() -> None:
 
 
 def test_what_is_seldom_fast_enough_comes_after_what_may_be() -> None:
-    made = plan([learned(RING, 0.5, 0.7, 1.0), FFMPEG], LIVE, limits(left_s=0.6))
-    assert order(made) == ["ffmpeg", "frames"]
-    assert notes(made) == {"frames": "too_slow"}
-    assert order(plan([learned(RING, 0.5, 0.7, 1.0), FFMPEG], LIVE, limits(left_s=0.7))) == [
-        "frames",
-        "ffmpeg",
-    ]
+    ring = learned(RING, 0.5, 0.75, 1.0)
+    assert order(plan([ring, FFMPEG], LIVE, limits(left_s=0.75))) == ["frames", "ffmpeg"]
+    for left_s in (0.74, 0.5):
+        made = plan([ring, FFMPEG], LIVE, limits(left_s=left_s))
+        assert order(made) == ["ffmpeg", "frames"]
+        assert notes(made) == {"frames": "too_slow"}
+    made = plan([learned(RING, 0.5, 2.0, 3.0), learned(RTSP, 0.1, 0.8, 0.8)], LIVE, limits(left_s=0.75))
+    assert order(made) == ["rtsp", "frames"]
+    assert notes(made) == {"rtsp": "too_slow", "frames": "too_slow"}
 
 
 def test_a_clearly_faster_tier_passes_and_the_slower_one_says_so() -> None:
@@ -281,6 +287,7 @@ def test_time_is_kept_for_the_steps_that_follow() -> None:
 def test_a_tier_that_has_proved_its_need_gets_it() -> None:
     given = budgets_s(plan([learned(RING, 0.1, 0.15, 0.6), RTSP], LIVE, limits(left_s=1.0)))
     assert given == pytest.approx({"frames": 0.8, "rtsp": 0.2})
+    assert budgets_s(plan([learned(RING, 0.1, 0.15, 4.0)], LIVE, limits(left_s=1.0))) == {"frames": 1.0}
 
 
 def test_no_time_is_kept_for_another_way_to_the_same_device() -> None:
