@@ -1,4 +1,8 @@
-"""Decoding of groups of pictures. Damaged pictures, and those that depend on them, are not given out."""
+"""Decoding of groups of pictures. Damaged pictures, and those that depend on them, are not given out.
+
+One kind of damage is not recognised: an H.265 picture that lost a part of itself, if libav finds the rest plausible.
+RTP would tell by its sequence numbers, but libav does not give them out over TCP.
+"""
 
 from dataclasses import dataclass
 
@@ -11,6 +15,8 @@ __all__ = ("Decoded", "GroupDecoder")
 
 #: Most pixels of a picture: room for 8K. A damaged size beyond it would cost the memory of the host.
 _PIXEL_LIMIT = 40_000_000
+#: Pictures after which one that is still not shown never will be, such as the second field of two.
+_REORDERED_PICTURES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +40,8 @@ class GroupDecoder:
         self._parameter_sets = parameter_sets
         self._codec: av.VideoCodecContext | None = None
         self._numbers = FrameNumbers(parameter_sets) if codec == "h264" else None
-        self._fed: dict[int, Entry] = {}
+        self._fed: dict[int, Entry] = {}  # not yet shown
+        self._held: list[Decoded] = []
         self._last: int | None = None
         self._is_damaged = False
         self.decoded_pictures = 0
@@ -54,19 +61,18 @@ class GroupDecoder:
 
         Feed a group's pictures in order, from its key frame on.
         """
-        if entry.is_key:
-            self._is_damaged = False
-        if self._numbers is not None and (self._numbers.is_gap(bytes(entry.packet)) and not entry.is_key):
-            self._is_damaged = True
+        self._is_damaged = self._has_gap(entry) or self._is_damaged
+        if entry.is_key and self._is_damaged:
+            # What is left of the damaged group must neither be shown nor referred to, and libav's H.264 decoder decodes
+            # less exactly after damage, even when it is flushed.
+            self.stop()
+            self._has_gap(entry)
         self._last = entry.number
         self._is_damaged |= entry.is_torn
         if self._is_damaged:
             return []
         self._fed[entry.number] = entry
-        found = self._decode(entry.packet)
-        if found:
-            self._forget_until(found[-1].entry.number)
-        return found
+        return self._released(self._decode(entry.packet))
 
     def only(self, key: Entry) -> Decoded | None:
         """Decode a key frame alone, also if the codec would wait for later pictures; None if it is damaged.
@@ -76,7 +82,7 @@ class GroupDecoder:
         self.restart()
         found = self.feed(key)
         if not found and not self._is_damaged:
-            found = self._decode(None)
+            found = [*self._held, *self._decode(None)]
         self.restart()
         return found[0] if found else None
 
@@ -87,6 +93,7 @@ class GroupDecoder:
         if self._numbers is not None:
             self._numbers.restart()
         self._fed.clear()
+        self._held.clear()
         self._last = None
         self._is_damaged = False
 
@@ -94,6 +101,9 @@ class GroupDecoder:
         """Release the codec and its memory."""
         self.restart()
         self._codec = None
+
+    def _has_gap(self, entry: Entry) -> bool:
+        return self._numbers is not None and self._numbers.is_gap(bytes(entry.packet))
 
     def _decode(self, packet: "VideoPacket | None") -> list[Decoded]:
         codec = self._codec = self._codec or self._new_codec()
@@ -106,13 +116,27 @@ class GroupDecoder:
         if any(frame.is_corrupt for frame in frames):
             self._is_damaged = True
             return []
-        shown = ((self._fed.get(-1 if frame.pts is None else frame.pts), frame) for frame in frames)
+        shown = ((self._fed.pop(-1 if frame.pts is None else frame.pts, None), frame) for frame in frames)
         return [Decoded(entry, frame) for entry, frame in shown if entry is not None]
 
-    def _forget_until(self, number: int) -> None:
-        """Drop what no later frame is of: in practice everything older than the newest shown, less the reordering."""
-        for each in [fed for fed in self._fed if fed < number - 32]:
-            del self._fed[each]
+    def _released(self, shown: list[Decoded]) -> list[Decoded]:
+        """Return the pictures that all pictures decoded before them have proved to be whole.
+
+        Where pictures are reordered, one may be shown before a damaged picture that it refers to.
+        """
+        if self._is_damaged:
+            self._held.clear()
+            return []
+        self._held += shown
+        last = self._last or 0
+        is_reordered = self._codec is not None and self._codec.reorder_depth > 0
+        self._fed = {
+            number: each for number, each in self._fed.items() if number >= last - _REORDERED_PICTURES
+        }
+        oldest = min(self._fed, default=last) if is_reordered else last
+        found = [each for each in self._held if each.entry.number <= oldest]
+        self._held = [each for each in self._held if each.entry.number > oldest]
+        return found
 
     def _new_codec(self) -> av.VideoCodecContext:
         codec = av.CodecContext.create(self._name, "r")

@@ -1,0 +1,87 @@
+"""Bounds of exposures and of memory, without a stream."""
+
+import random
+
+import av
+import pytest
+
+from rtsp_tier.worker.arrival import ArrivalClock
+from rtsp_tier.worker.group import Entry, Group
+
+
+def test_a_packet_that_waited_is_dated_back_by_its_wait() -> None:
+    clock = ArrivalClock()
+    for number in range(20):
+        clock.note(100 + number / 25, number / 25)
+    clock.note(102.0, 0.8)  # the reader did not run for more than a second
+    assert clock.earliest_s(102.0, 0.8) == pytest.approx(100.8)
+
+
+def test_a_burst_of_old_pictures_is_dated_back_as_soon_as_its_end_is_known() -> None:
+    clock = ArrivalClock()
+    for number in range(50):
+        clock.note(100.0, number / 25)
+    assert clock.earliest_s(100.0, 0.0) == pytest.approx(100.0 - 49 / 25)
+    assert clock.earliest_s(100.0, 49 / 25) == 100.0
+
+
+def test_times_that_jump_and_packets_without_times_count_by_their_arrival() -> None:
+    clock = ArrivalClock()
+    clock.note(100.0, None)
+    assert clock.earliest_s(100.0, None) == 100.0
+    for arrival_s, stream_s in ((100.0, 50.0), (100.1, 0.1), (100.2, 90_000.0), (100.3, 90_000.1)):
+        clock.note(arrival_s, stream_s)
+        assert clock.earliest_s(arrival_s, stream_s) == pytest.approx(arrival_s)
+
+
+def test_a_camera_whose_clock_is_wrong_costs_at_most_the_drift_of_two_seconds() -> None:
+    clock = ArrivalClock()
+    for number in range(2000):
+        arrival_s, stream_s = 100 + number / 20, number / 25  # it claims 25 pictures per second and sends 20
+        clock.note(arrival_s, stream_s)
+        assert 0 <= arrival_s - clock.earliest_s(arrival_s, stream_s) <= 2.0 * 0.2 + 0.01
+
+
+def test_the_bound_is_never_later_than_the_true_arrival_while_one_packet_in_two_seconds_is_on_time() -> None:
+    chance = random.Random(12)
+    for _ in range(50):
+        clock, now_s = ArrivalClock(), 1000.0
+        for number in range(300):
+            sent_s = 1000.0 + number / 15
+            is_on_time = number % 15 == 0
+            read_s = max(now_s, sent_s + (0.0 if is_on_time else chance.choice((0.0, 0.02, 0.5, 0.9))))
+            now_s = sent_s if is_on_time else read_s
+            clock.note(max(now_s, sent_s), number / 15)
+            if number >= 15:
+                assert clock.earliest_s(now_s, number / 15) <= sent_s + 1e-6
+
+
+def entry(number: int, size_bytes: int, *, is_key: bool = False) -> Entry:
+    return Entry(number, av.Packet(b""), is_key, size_bytes, 0.0, None)
+
+
+def test_a_group_is_bounded_and_keeps_its_key_frame() -> None:
+    group = Group(1000)
+    group.add(entry(0, 300))
+    assert group.key is None
+    assert group.newest is None
+    group.add(entry(1, 500, is_key=True))
+    for number in range(2, 50):
+        group.add(entry(number, 100))
+        assert group.size_bytes <= 1000
+    assert group.key is not None
+    assert (group.key.number, group.newest and group.newest.number) == (1, 49)
+    assert group.after(None) is None  # a decoder that starts needs what was dropped
+    assert [each.number for each in group.after(47) or []] == [48, 49]  # one that has kept up goes on
+    group.add(entry(50, 5000, is_key=True))
+    assert [each.number for each in group.after(47) or []] == [50]
+    assert group.size_bytes == 5000
+
+
+def test_a_group_of_tiny_pictures_is_bounded_by_their_number() -> None:
+    group = Group(1 << 30)
+    group.add(entry(0, 1, is_key=True))
+    for number in range(1, 5000):
+        group.add(entry(number, 1))
+    assert group.size_bytes <= 3000
+    assert group.after(None) is None
