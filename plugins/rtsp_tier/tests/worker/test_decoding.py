@@ -2,6 +2,7 @@
 
 import subprocess
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import av
 import pytest
@@ -48,7 +49,7 @@ def entries(pictures: Iterable[bytes | None], keys: list[bool]) -> list[Entry]:
     found: list[Entry] = []
     for data, is_key in zip(pictures, keys, strict=True):
         if data is not None:
-            packet = av.Packet(data)
+            packet: Any = av.Packet(data)
             packet.pts = packet.dts = len(found)
             found.append(Entry(len(found), packet, is_key, len(data), 0.0, None))
     return found

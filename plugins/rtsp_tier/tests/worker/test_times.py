@@ -1,6 +1,7 @@
 """Bounds of exposures and of memory, without a stream."""
 
 import random
+from typing import Any
 
 import av
 import pytest
@@ -57,24 +58,28 @@ def test_the_bound_is_never_later_than_the_true_arrival_while_one_packet_in_two_
 
 
 def entry(number: int, size_bytes: int, *, is_key: bool = False) -> Entry:
-    return Entry(number, av.Packet(b""), is_key, size_bytes, 0.0, None)
+    packet: Any = av.Packet(b"")
+    return Entry(number, packet, is_key, size_bytes, 0.0, None)
+
+
+def numbers_after(group: Group, number: int | None) -> list[int] | None:
+    found = group.after(number)
+    return None if found is None else [each.number for each in found]
 
 
 def test_a_group_is_bounded_and_keeps_its_key_frame() -> None:
     group = Group(1000)
     group.add(entry(0, 300))
-    assert group.key is None
-    assert group.newest is None
+    assert numbers_after(group, None) == []
     group.add(entry(1, 500, is_key=True))
     for number in range(2, 50):
         group.add(entry(number, 100))
         assert group.size_bytes <= 1000
-    assert group.key is not None
-    assert (group.key.number, group.newest and group.newest.number) == (1, 49)
-    assert group.after(None) is None  # a decoder that starts needs what was dropped
-    assert [each.number for each in group.after(47) or []] == [48, 49]  # one that has kept up goes on
+    assert (group.key and group.key.number, group.newest and group.newest.number) == (1, 49)
+    assert numbers_after(group, None) is None  # a decoder that starts needs what was dropped
+    assert numbers_after(group, 47) == [48, 49]  # one that has kept up goes on
     group.add(entry(50, 5000, is_key=True))
-    assert [each.number for each in group.after(47) or []] == [50]
+    assert numbers_after(group, 47) == [50]
     assert group.size_bytes == 5000
 
 

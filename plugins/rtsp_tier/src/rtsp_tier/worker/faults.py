@@ -51,27 +51,21 @@ def failure_at_open(error: Exception, *, is_late: bool) -> StreamFailure:
     """Return the failure behind an error of opening a stream.
 
     Args:
-        error: the error.
-        is_late: it came when the time was over. libav then tells any error, such as invalid data.
+        error: libav's error. It has the same one for a connection that was closed and for one that was silent.
+        is_late: True if the time for opening had passed.
     """
     if isinstance(error, av.error.HTTPUnauthorizedError | av.error.HTTPForbiddenError):
         return StreamFailure(Reason.CREDENTIALS, "The media server refused the credentials.")
-    if isinstance(error, av.error.HTTPClientError):
+    if isinstance(error, av.error.HTTPClientError | av.error.HTTPError):
         return StreamFailure(Reason.NOT_LIVE, "The media server has no such stream now.")
     if is_late or _is_timeout(error):
         return StreamFailure(Reason.TIMED_OUT, "The stream could not be opened in time.")
     if isinstance(error, OSError) and error.errno in _UNREACHABLE:
         return StreamFailure(Reason.MEDIA_SERVER_DOWN, "The media server cannot be reached.")
-    if isinstance(error, EOFError | av.error.HTTPError):
-        return StreamFailure(Reason.NOT_LIVE, "The media server closed the connection.")
-    return _failure_of_answer(error)
-
-
-def _failure_of_answer(error: Exception) -> StreamFailure:
     if isinstance(error, OSError) and error.errno == errno.EPROTONOSUPPORT:
         return StreamFailure(Reason.UNSUPPORTED_STREAM, "The stream is not offered over TCP.")
     return StreamFailure(
-        Reason.STREAM_DAMAGED, f"The media server's answer was not understood ({_kind(error)})."
+        Reason.STREAM_DAMAGED, "The media server closed the connection, or its answer was not understood."
     )
 
 
