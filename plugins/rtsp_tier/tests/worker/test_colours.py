@@ -53,7 +53,7 @@ def ours(codec: str, stream: bytes) -> bytes:
     parser = av.CodecContext.create(codec, "r")
     packet: Any = [*parser.parse(stream), *parser.parse(None)][0]
     packet.pts = packet.dts = 0
-    decoded = GroupDecoder(codec, b"").only(Entry(0, packet, True, packet.size, 0.0, None))  # type: ignore[arg-type]
+    decoded = GroupDecoder(codec, b"").only(Entry(0, packet, True, packet.size, 0.0, None))
     assert decoded is not None
     return still(decoded, codec, 90).data
 

@@ -97,7 +97,7 @@ def test_after_damage_no_wrong_picture_is_shown_until_the_next_key_frame(
 ) -> None:
     codec, pictures = stream
     if codec == "hevc" and damage(b"x" * 100):
-        pytest.skip("libav does not always recognise it, as the module says")
+        pytest.skip("libav does not always recognise it; the reader does")
     keys = key_frames(codec, pictures)
     right = {pixels(each) for each in shown(GroupDecoder(codec, b""), entries(pictures, keys))}
     given: list[bytes | None] = list(pictures)

@@ -1,7 +1,7 @@
 """Decoding of groups of pictures. Damaged pictures, and those that depend on them, are not given out.
 
-One kind of damage is not recognised: an H.265 picture that lost a part of itself, if libav finds the rest plausible.
-RTP would tell by its sequence numbers, but libav does not give them out over TCP.
+The decoder does not recognise each H.265 picture that lost a part of itself; `Stream` does, by a gap in RTP's numbers
+(`Entry.is_torn`).
 """
 
 from dataclasses import dataclass
