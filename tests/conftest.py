@@ -107,6 +107,7 @@ class ToyAgent(Toy):
             metrics=lambda: (),
             gate=self.auth,
             links=self.links,
+            live=self.live,
             open_download=downloads.open,
         )
         server = RpcServer(ServerConfig(port=0), self.sessions, http)
@@ -137,7 +138,7 @@ class ToyAgent(Toy):
     async def _list(self, _params: object, _caller: Caller) -> object:
         return {"cameras": self.cameras, "total": len(self.cameras), "connected": len(self.cameras)}
 
-    async def _take(self, params: Wanted, _caller: Caller) -> object:
+    async def _take(self, params: Wanted, caller: Caller) -> object:
         self.asked.append(params.model_dump(exclude_none=True))
         if params.device != "camera0":
             raise NotFound("There is no such camera.", resource="camera", id=params.device)
@@ -152,7 +153,7 @@ class ToyAgent(Toy):
             "format": params.format,
             "tier_name": "toy",
             "age_ms": 12,
-            "download_url": self.snapshot_url or self.links.sign("snapshots", name),
+            "download_url": self.snapshot_url or self.links.of(caller.user)("snapshots", name),
         }
 
     async def _missing(self, params: Device, _caller: Caller) -> object:

@@ -165,12 +165,13 @@ class Toy:
         foundation = Foundation(config, self.bus, self.clock)
         access = ClientAccess.load(foundation)
         self.tokens, self.auth, self.links = access.tokens, access.authenticator, access.links
+        self.live, self.files = access.live, access.files
         #: Another process's view of the same file.
         self.keys = ApiKeys(config.storage.api_keys_file, self.clock)
         self.doors = Doors()
         self.table = table or toy_table(self.doors)
         self.topics = topics or toy_topics()
-        self.sessions = build_sessions(foundation, self.auth, self.table, self.topics)
+        self.sessions = build_sessions(foundation, access, self.table, self.topics)
         add_session_methods(self.table, self.sessions, self.topics, title="toy", version="0")
 
     def token(self, role: Role = Role.ADMIN, lifetime_s: float = 3600) -> str:
@@ -216,6 +217,9 @@ class _MemoryStream:
         pass
 
     def dismiss(self) -> None:
+        pass
+
+    def revoke(self) -> None:
         pass
 
 

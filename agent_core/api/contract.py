@@ -1,6 +1,7 @@
 """Methods and topics of the core, collected from the modules by noun."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from types import MappingProxyType
 
 from pydantic import BaseModel
@@ -12,12 +13,15 @@ from agent_core.api.schema.cameras import CameraEventForm
 from agent_core.api.schema.recordings import RecordingEventForm
 from agent_core.api.schema.snapshots import SnapshotForm
 from agent_core.api.schema.system import PluginEventForm, SystemEventForm
-from agent_core.api.snapshots import DownloadUrl, snapshot_form, snapshot_methods
+from agent_core.api.snapshots import snapshot_form, snapshot_methods
 from agent_core.api.streams import stream_methods
 from agent_core.api.system import plugin_event_form, system_event_form, system_methods
+from agent_core.auth.links import DownloadLinks
+from agent_core.auth.roles import Principal
 from agent_core.controller import Controller
 from agent_core.rpc.table import Method
 from agent_core.rpc.topics import EventTopics, Render
+from agent_core.snapshots.models import Snapshot
 
 __all__ = ("core_methods", "core_topics")
 
@@ -45,9 +49,9 @@ _EVENTS: Mapping[str, tuple[type[BaseModel], str]] = MappingProxyType(
 )
 
 
-def core_methods(controller: Controller, download_url: DownloadUrl) -> list[Method]:
+def core_methods(controller: Controller, links: DownloadLinks) -> list[Method]:
     """Return all methods of the contract, in the order of `rpc.discover`; placeholders stand for missing ones."""
-    take_snapshot, *snapshots = snapshot_methods(controller, download_url)
+    take_snapshot, *snapshots = snapshot_methods(controller, links)
     *system, get_status = system_methods(controller)
     return [
         *camera_methods(controller),
@@ -56,23 +60,29 @@ def core_methods(controller: Controller, download_url: DownloadUrl) -> list[Meth
         take_snapshot,
         get_status,
         *placeholders(),
-        *recording_methods(controller, download_url),
+        *recording_methods(controller, links),
         *stream_methods(controller),
     ]
 
 
-def core_topics(controller: Controller, download_url: DownloadUrl) -> EventTopics:
+def core_topics(controller: Controller, links: DownloadLinks) -> EventTopics:
     """Return the core's topics, each with the function for the parameters of its notifications."""
     topics = EventTopics()
+
+    def taken(snapshot: Snapshot, _at: datetime, receiver: Principal) -> SnapshotForm:
+        return snapshot_form(snapshot, links.of(receiver))
+
     renders: Mapping[type[BaseModel], Render] = {
         CameraEventForm: lambda event, at: camera_event_form(controller, event, at),
-        SnapshotForm: lambda snapshot, _at: snapshot_form(snapshot, download_url),
         RecordingEventForm: recording_event_form,
         SystemEventForm: system_event_form,
         PluginEventForm: plugin_event_form,
     }
     for topic, (form, summary) in _EVENTS.items():
-        topics.register(topic, renders[form], form=form, summary=summary)
+        if form is SnapshotForm:
+            topics.register_personal(topic, taken, form=form, summary=summary)
+        else:
+            topics.register(topic, renders[form], form=form, summary=summary)
     topics.register(
         "recording_status_update",
         recording_update_form,

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from agent_core.api.schema import recordings as wire
 from agent_core.api.schema.params import Deleted, DeviceParams, ListParams, NameParams
-from agent_core.api.snapshots import DownloadUrl
+from agent_core.auth.links import DownloadLinks, DownloadUrl
 from agent_core.auth.roles import Role
 from agent_core.base.errors import DependencyFailed, InvalidState, NotFound, Unsupported
 from agent_core.controller import Controller
@@ -52,7 +52,7 @@ class _Handlers:
     """Methods about recordings."""
 
     controller: Controller
-    download_url: DownloadUrl
+    links: DownloadLinks
 
     async def start_recording(
         self, params: wire.StartRecordingParams, caller: Caller
@@ -75,14 +75,15 @@ class _Handlers:
 
     async def list_recordings(self, params: ListParams, caller: Caller) -> wire.RecordingFileList:
         page = await self.controller.list_recordings(params.device, offset=params.offset, limit=params.limit)
+        download_url = self.links.of(caller.user)
         return wire.RecordingFileList(
-            files=[self._file(each) for each in page.items],
+            files=[self._file(each, download_url) for each in page.items],
             total=page.total,
             limit=params.limit,
             offset=params.offset,
         )
 
-    def _file(self, listed: ListedRecording) -> wire.RecordingFile:
+    def _file(self, listed: ListedRecording, download_url: DownloadUrl) -> wire.RecordingFile:
         stored = listed.stored
         return wire.RecordingFile(
             filename=stored.note.id,
@@ -91,21 +92,18 @@ class _Handlers:
             modified_time=stored.modified_at,
             duration=round(listed.duration_s, 3),
             format=stored.note.format,
-            download_url=self._url(stored, listed.duration_s),
+            download_url=_url(stored, listed.duration_s, download_url),
         )
-
-    def _url(self, stored: StoredRecording, duration_s: float) -> str | None:
-        """Return the link for downloads; None without media, for which a download would answer 404."""
-        return self.download_url("recordings", stored.note.whole_name) if duration_s > 0 else None
 
     async def delete_recording(self, params: NameParams, caller: Caller) -> Deleted:
         deleted = await self.controller.delete_recording(params.filename)
         return Deleted(filename=deleted.note.id, message="The recording was deleted.")
 
     async def get_recording_info(self, params: NameParams, caller: Caller) -> wire.RecordingInfo:
-        return self._info(await self.controller.recording_info(params.filename))
+        details = await self.controller.recording_info(params.filename)
+        return self._info(details, self.links.of(caller.user))
 
-    def _info(self, details: RecordingDetails) -> wire.RecordingInfo:
+    def _info(self, details: RecordingDetails, download_url: DownloadUrl) -> wire.RecordingInfo:
         stored = details.stored
         return wire.RecordingInfo(
             filename=stored.note.id,
@@ -115,22 +113,28 @@ class _Handlers:
             created_time=stored.note.started_at,
             format=stored.note.format,
             complete=details.is_complete,
-            segments=self._segment_files(details),
+            segments=_segment_files(details, download_url),
             reason=details.reason or None,
-            download_url=self._url(stored, sum(details.durations_s)),
+            download_url=_url(stored, sum(details.durations_s), download_url),
         )
 
-    def _segment_files(self, details: RecordingDetails) -> list[wire.SegmentFile]:
-        recording = details.stored.note.id
-        return [
-            wire.SegmentFile(
-                filename=each.filename,
-                file_size=each.file_size,
-                duration=each.duration,
-                download_url=self.download_url("recordings", f"{recording}/{each.filename}"),
-            )
-            for each in _segments(details.stored, details.durations_s)
-        ]
+
+def _url(stored: StoredRecording, duration_s: float, download_url: DownloadUrl) -> str | None:
+    """Return the link for downloads; None without media, for which a download would answer 404."""
+    return download_url("recordings", stored.note.whole_name) if duration_s > 0 else None
+
+
+def _segment_files(details: RecordingDetails, download_url: DownloadUrl) -> list[wire.SegmentFile]:
+    recording = details.stored.note.id
+    return [
+        wire.SegmentFile(
+            filename=each.filename,
+            file_size=each.file_size,
+            duration=each.duration,
+            download_url=download_url("recordings", f"{recording}/{each.filename}"),
+        )
+        for each in _segments(details.stored, details.durations_s)
+    ]
 
 
 def _segments(stored: StoredRecording, durations_s: Sequence[float]) -> list[wire.SegmentForm]:
@@ -210,7 +214,7 @@ def _file_methods(do: _Handlers) -> list[Method]:
     ]
 
 
-def recording_methods(controller: Controller, download_url: DownloadUrl) -> list[Method]:
+def recording_methods(controller: Controller, links: DownloadLinks) -> list[Method]:
     """Return the rows of the method table."""
-    do = _Handlers(controller, download_url)
+    do = _Handlers(controller, links)
     return [*_control_methods(do), *_file_methods(do)]

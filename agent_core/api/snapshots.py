@@ -1,6 +1,5 @@
 """Methods about snapshots, and the wire form of snapshots."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from agent_core.api.schema.params import Deleted, ListParams, NameParams
@@ -12,16 +11,14 @@ from agent_core.api.schema.snapshots import (
     TakeSnapshotParams,
     TierAttemptForm,
 )
+from agent_core.auth.links import DownloadLinks, DownloadUrl
 from agent_core.auth.roles import Role
 from agent_core.base.errors import DependencyFailed, InvalidState, NotFound
 from agent_core.controller import Controller
 from agent_core.rpc.table import Caller, Method
 from agent_core.snapshots.models import Snapshot, SnapshotDetails, SnapshotRequest, StoredFile
 
-__all__ = ("DownloadUrl", "snapshot_form", "snapshot_methods")
-
-#: Signs a link to a file, by kind (`snapshots`, `recordings`) and name.
-DownloadUrl = Callable[[str, str], str]
+__all__ = ("snapshot_form", "snapshot_methods")
 
 
 def snapshot_form(snapshot: Snapshot, download_url: DownloadUrl) -> SnapshotForm:
@@ -60,7 +57,7 @@ class _Handlers:
     """Methods about snapshots."""
 
     controller: Controller
-    download_url: DownloadUrl
+    links: DownloadLinks
 
     async def take_snapshot(self, params: TakeSnapshotParams, caller: Caller) -> SnapshotForm:
         request = SnapshotRequest(
@@ -73,25 +70,27 @@ class _Handlers:
             deadline_ms=params.deadline_ms,
             user=caller.principal.user_id if caller.principal else "",
         )
-        return snapshot_form(await self.controller.take_snapshot(params.device, request), self.download_url)
+        snapshot = await self.controller.take_snapshot(params.device, request)
+        return snapshot_form(snapshot, self.links.of(caller.user))
 
     async def list_snapshots(self, params: ListParams, caller: Caller) -> FileList:
         page = await self.controller.list_snapshots(params.device, offset=params.offset, limit=params.limit)
+        download_url = self.links.of(caller.user)
         return FileList(
-            files=[self._file(stored) for stored in page.items],
+            files=[self._file(stored, download_url) for stored in page.items],
             total=page.total,
             limit=params.limit,
             offset=params.offset,
         )
 
-    def _file(self, stored: StoredFile) -> FileForm:
+    def _file(self, stored: StoredFile, download_url: DownloadUrl) -> FileForm:
         return FileForm(
             filename=stored.name,
             device=stored.camera,
             file_size=stored.size_bytes,
             modified_time=stored.modified_at,
             format=stored.format,
-            download_url=self.download_url("snapshots", stored.name),
+            download_url=download_url("snapshots", stored.name),
         )
 
     async def delete_snapshot(self, params: NameParams, caller: Caller) -> Deleted:
@@ -99,9 +98,10 @@ class _Handlers:
         return Deleted(filename=deleted.name, message="The snapshot was deleted.")
 
     async def get_snapshot_info(self, params: NameParams, caller: Caller) -> SnapshotInfo:
-        return self._info(await self.controller.snapshot_info(params.filename))
+        details = await self.controller.snapshot_info(params.filename)
+        return self._info(details, self.links.of(caller.user))
 
-    def _info(self, details: SnapshotDetails) -> SnapshotInfo:
+    def _info(self, details: SnapshotDetails, download_url: DownloadUrl) -> SnapshotInfo:
         stored, size = details.stored, details.size
         return SnapshotInfo(
             filename=stored.name,
@@ -112,13 +112,13 @@ class _Handlers:
             resolution=f"{size[0]}x{size[1]}" if size else "",
             format=stored.format,
             file_path=str(stored.path),
-            download_url=self.download_url("snapshots", stored.name),
+            download_url=download_url("snapshots", stored.name),
         )
 
 
-def snapshot_methods(controller: Controller, download_url: DownloadUrl) -> list[Method]:
+def snapshot_methods(controller: Controller, links: DownloadLinks) -> list[Method]:
     """Return the rows of the method table, `take_snapshot` first."""
-    do = _Handlers(controller, download_url)
+    do = _Handlers(controller, links)
     return [
         Method(
             "take_snapshot",

@@ -9,6 +9,7 @@ from agent_core.app.foundation import Foundation
 from agent_core.app.plugins import contexts, load_plugins
 from agent_core.app.wiring_media import MediaParts, build_media, with_media_server
 from agent_core.app.wiring_server import ClientAccess, build_server
+from agent_core.auth.live import CredentialFiles
 from agent_core.auth.tokens import TokenAuthority
 from agent_core.base.clock import Clock
 from agent_core.base.errors import AgentError, FfmpegFailed, PluginError
@@ -54,6 +55,7 @@ class AgentParts:
     controller: Controller
     events: EventBus
     tokens: TokenAuthority
+    credentials: CredentialFiles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +152,7 @@ def _connect(
         controller=controller,
         events=foundation.events,
         tokens=access.tokens,
+        credentials=access.files,
     )
 
 

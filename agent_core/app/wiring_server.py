@@ -6,13 +6,16 @@ from typing import TYPE_CHECKING
 
 from agent_core import __version__
 from agent_core.api.contract import core_methods, core_topics
+from agent_core.api.keys import key_methods
 from agent_core.api.session import add_session_methods
 from agent_core.app.foundation import Foundation
 from agent_core.auth.api_keys import ApiKeys
 from agent_core.auth.authenticator import Authenticator
 from agent_core.auth.limits import FailureThrottle, RateLimiter
 from agent_core.auth.links import DownloadLinks
-from agent_core.auth.secret import Secret
+from agent_core.auth.live import CredentialFiles, LiveAccess
+from agent_core.auth.revocations import RevokedTokens
+from agent_core.auth.secret import SecretFile
 from agent_core.auth.tokens import TokenAuthority
 from agent_core.base.socket_place import SocketPlace
 from agent_core.controller import Controller
@@ -36,6 +39,9 @@ class ClientAccess:
     tokens: TokenAuthority
     authenticator: Authenticator
     links: DownloadLinks
+    keys: ApiKeys
+    live: LiveAccess
+    files: CredentialFiles
 
     @classmethod
     def load(cls, foundation: Foundation) -> "ClientAccess":
@@ -43,24 +49,37 @@ class ClientAccess:
 
         Raises:
             StartFailed: the secret cannot be used.
+        StorageFailed: the state folder is not there.
         """
-        config, clock = foundation.config, foundation.clock
-        secret = Secret.load(config.storage.secret_file)
-        tokens = TokenAuthority(secret, clock)
-        links = DownloadLinks(secret.derive("download links"), clock)
-        keys = ApiKeys(config.storage.api_keys_file, clock)
-        throttle = FailureThrottle(config.auth.failures_per_minute, clock)
-        return cls(tokens, Authenticator(tokens, keys, throttle), links)
+        storage, clock, require = foundation.config.storage, foundation.clock, foundation.require_state
+        secret = SecretFile(storage.secret_file, require=require)
+        secret.ensure()
+        revoked = RevokedTokens(storage.revoked_tokens_file, clock, require=require)
+        tokens = TokenAuthority(secret, clock, revoked)
+        keys = ApiKeys(storage.api_keys_file, clock, require=require)
+        throttle = FailureThrottle(foundation.config.auth.failures_per_minute, clock)
+        authenticator = Authenticator(tokens, keys, throttle)
+        live = LiveAccess()
+        return cls(
+            tokens,
+            authenticator,
+            DownloadLinks(secret, clock, is_current=authenticator.is_current),
+            keys,
+            live,
+            CredentialFiles(secret, keys, revoked, live=live, clock=clock),
+        )
 
 
 def build_server(
     foundation: Foundation, controller: Controller, access: ClientAccess, providers: Sequence[Providers]
 ) -> RpcServer:
     """Return the server with all its methods and topics; the providers' names must have been checked."""
-    table = MethodTable(core_methods(controller, access.links.sign))
-    topics = core_topics(controller, access.links.sign)
-    sessions = build_sessions(foundation, access.authenticator, table, topics)
+    table = MethodTable(core_methods(controller, access.links))
+    topics = core_topics(controller, access.links)
+    sessions = build_sessions(foundation, access, table, topics)
     add_session_methods(table, sessions, topics, title="camera-agent", version=__version__)
+    for method in key_methods(access.keys, over_network=foundation.config.auth.keys_over_network):
+        table.add(method)
     _add_from_plugins(table, topics, providers)
     config = foundation.config
     return RpcServer(
@@ -72,18 +91,19 @@ def build_server(
 
 
 def build_sessions(
-    foundation: Foundation, authenticator: Authenticator, table: MethodTable, topics: EventTopics
+    foundation: Foundation, access: ClientAccess, table: MethodTable, topics: EventTopics
 ) -> Sessions:
     """Return the sessions of clients that call the methods of `table`, limited as configured."""
     config = foundation.config
     return Sessions(
         SharedParts(
             table=table,
-            authenticator=authenticator,
+            authenticator=access.authenticator,
             limiter=RateLimiter(config.auth.calls_per_s, config.auth.calls_burst, foundation.clock),
             bus=foundation.events,
             topics=topics,
             clock=foundation.clock,
+            live=access.live,
             max_calls=config.server.max_calls,
             max_queued_events=config.server.max_queued_events,
         )
@@ -98,6 +118,7 @@ def _web_app(controller: Controller, access: ClientAccess, sessions: Sessions) -
         metrics=lambda: metric_lines(cameras=controller.cameras_by_status(), connections=len(sessions)),
         gate=access.authenticator,
         links=access.links,
+        live=access.live,
         open_download=controller.open_download,
     )
 

@@ -1,25 +1,27 @@
 """API keys: random strings that identify a user; only their hashes are stored."""
 
 import hashlib
-import logging
 import re
 import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from agent_core.auth.roles import Principal, Role
+from agent_core.auth.stored_view import StoredView, no_check
 from agent_core.base.clock import Clock
 from agent_core.base.errors import AuthenticationFailed, InvalidState, NotFound, StateCorrupt
-from agent_core.base.files import explain_os_error, make_folder, write_atomic
-from agent_core.base.small_files import UnsafeFile, read_small
+from agent_core.base.files import explain_os_error
 
 __all__ = ("API_KEY_PREFIX", "ApiKey", "ApiKeys")
 
 API_KEY_PREFIX = "ck_"
 
-_LOG = logging.getLogger("camera_agent.rpc")
+#: Hex digits of an id; two of a million keys share one with a probability of 1 in 30 million.
+_ID_CHARS = 16
 #: 32 random bytes in URL-safe base64.
 _FORM = re.compile(rf"{API_KEY_PREFIX}[A-Za-z0-9_-]{{43}}", re.ASCII)
 
@@ -35,6 +37,17 @@ class ApiKey(BaseModel):
     created_at: datetime
     expires_at: datetime | None = None
 
+    @property
+    def id(self) -> str:
+        """The key's public name: a part of its hash, which reveals nothing of the key."""
+        return self.sha256[:_ID_CHARS]
+
+    @property
+    def credential(self) -> str:
+        """`Principal.credential` of this key; a key with another role or end is another credential."""
+        end = "" if self.expires_at is None else self.expires_at.astimezone(UTC).isoformat()
+        return f"key:{self.id}.{self.role}.{end}"
+
 
 class _File(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -48,11 +61,22 @@ class ApiKeys:
     The file deliberately has no backup, which could restore revoked keys. If it is unreadable, no key is valid.
     """
 
-    def __init__(self, path: Path, clock: Clock) -> None:
-        self._path = path
+    def __init__(self, path: Path, clock: Clock, *, require: Callable[[], None] = no_check) -> None:
+        """Keep the arguments; nothing is read yet. `require` is that of `StoredView`."""
         self._clock = clock
-        self._seen: tuple[int, ...] | None = None
-        self._keys: tuple[ApiKey, ...] = ()
+        self._view: StoredView[tuple[ApiKey, ...]] = StoredView(
+            path,
+            lambda content: _File.model_validate_json(content).keys,
+            missing=(),
+            unusable=(),
+            consequence="no API key is valid",
+            require=require,
+        )
+
+    @property
+    def version(self) -> int:
+        """Number of changes of the file so far."""
+        return self._view.version
 
     def create(self, user_id: str, role: Role, *, expires_at: datetime | None = None) -> str:
         """Create a key for `user_id` and return it, which is possible only once. Blocks on the disk.
@@ -62,11 +86,6 @@ class ApiKeys:
             StateCorrupt: the file is not a file of API keys; it is left unchanged.
             StorageFailed: the file could not be read or written.
         """
-        keys = self.stored()
-        if any(each.user_id == user_id for each in keys):
-            raise InvalidState(
-                "This user already has an API key.", state="exists", allowed_states=("absent",)
-            )
         key = API_KEY_PREFIX + secrets.token_urlsafe(32)
         stored = ApiKey(
             user_id=user_id,
@@ -75,20 +94,55 @@ class ApiKeys:
             created_at=self._clock.now().astimezone(UTC),
             expires_at=expires_at,
         )
-        self._store((*keys, stored))
+        with self._changing() as keys:
+            if any(each.user_id == user_id for each in keys):
+                raise InvalidState(
+                    "This user already has an API key.", state="exists", allowed_states=("absent",)
+                )
+            self._store((*keys, stored))
         return key
 
     def revoke(self, user_id: str) -> None:
         """Delete the key of `user_id`. Raises NotFound, StateCorrupt, StorageFailed. Blocks on the disk."""
-        keys = self.stored()
-        left = tuple(each for each in keys if each.user_id != user_id)
-        if len(left) == len(keys):
-            raise NotFound("This user has no API key.", resource="api_key", id=user_id)
-        self._store(left)
+        with self._changing() as keys:
+            self._replace(keys, _of_user(keys, user_id), ())
+
+    def revoke_id(self, key_id: str) -> ApiKey:
+        """Delete a key by its id and return it. Raises NotFound, StateCorrupt, StorageFailed. Blocks on the disk."""
+        with self._changing() as keys:
+            found = next((each for each in keys if each.id == key_id), None)
+            if found is None:
+                raise NotFound("There is no API key with this id.", resource="api_key", id=key_id)
+            self._replace(keys, found, ())
+        return found
+
+    def change_role(self, user_id: str, role: Role) -> None:
+        """Give the key of `user_id` another role; its connections end. Blocks on the disk.
+
+        Raises:
+            NotFound, StateCorrupt, StorageFailed: as for `revoke`.
+        """
+        with self._changing() as keys:
+            old = _of_user(keys, user_id)
+            self._replace(keys, old, (old.model_copy(update={"role": role}),))
+
+    def _replace(self, keys: tuple[ApiKey, ...], old: ApiKey, new: tuple[ApiKey, ...]) -> None:
+        at = keys.index(old)
+        self._store((*keys[:at], *new, *keys[at + 1 :]))
+
+    @contextmanager
+    def _changing(self) -> Iterator[tuple[ApiKey, ...]]:
+        """Yield the stored keys while no other process or thread changes them."""
+        with self._view.changing("the API keys"):
+            yield self.stored()
 
     def list(self) -> tuple[ApiKey, ...]:
-        self._refresh()
-        return self._keys
+        """Return the keys that the file has now; none while it is unusable. Blocks on the disk."""
+        return self._view.refresh()
+
+    def is_current(self, credential: str) -> bool:
+        """Return True if the key of a `Principal` is still in the file, unchanged. Blocks on the disk."""
+        return any(each.credential == credential for each in self.list())
 
     def verify(self, key: str) -> Principal:
         """Return the user of `key`. Raises AuthenticationFailed: `api_key_invalid` or `api_key_expired`."""
@@ -99,22 +153,7 @@ class ApiKeys:
             raise AuthenticationFailed("This API key is unknown.", reason="api_key_invalid")
         if found.expires_at is not None and found.expires_at <= self._clock.now():
             raise AuthenticationFailed("This API key has expired.", reason="api_key_expired")
-        return Principal(found.user_id, found.role, found.expires_at)
-
-    def _refresh(self) -> None:
-        try:
-            status = self._path.lstat()
-            now = (status.st_ino, status.st_ctime_ns, status.st_mtime_ns, status.st_size)
-            if now != self._seen:
-                self._keys, self._seen = (), now  # log an unusable file once, until it changes
-                self._keys = self._read()
-        except FileNotFoundError:
-            self._keys, self._seen = (), None
-        except (UnsafeFile, ValidationError) as error:
-            _LOG.error("no API key is valid: %s is unusable (%s)", self._path.name, _why(error))
-        except OSError as error:
-            _LOG.error("no API key is valid: %s cannot be read (%s)", self._path.name, error.strerror)
-            self._seen = None
+        return Principal(found.user_id, found.role, found.expires_at, found.credential)
 
     def stored(self) -> tuple[ApiKey, ...]:
         """Read the stored keys. Unlike `list`, this raises if the file is unreadable. Blocks on the disk.
@@ -124,31 +163,25 @@ class ApiKeys:
             StorageFailed: the file cannot be read.
         """
         try:
-            return self._read()
-        except FileNotFoundError:
-            return ()
+            content = self._view.content()
+            return () if content is None else _File.model_validate_json(content).keys
         except OSError as error:
             raise explain_os_error(error, "read the API keys") from error
         except ValidationError as error:
             raise StateCorrupt(
-                f"{self._path.name} in the state folder is not a file of API keys.",
+                f"{self._view.path.name} in the state folder is not a file of API keys.",
                 suggestion="Restore it from a copy, or delete it and create new keys.",
             ) from error
 
-    def _read(self) -> tuple[ApiKey, ...]:
-        return _File.model_validate_json(read_small(self._path, private=True)).keys
-
     def _store(self, keys: tuple[ApiKey, ...]) -> None:
-        try:
-            make_folder(self._path.parent)
-            write_atomic(self._path, _File(keys=keys).model_dump_json(indent=2).encode() + b"\n", mode=0o600)
-        except OSError as error:
-            raise explain_os_error(error, "store the API keys") from error
-        self._seen = None
+        self._view.replace(_File(keys=keys).model_dump_json(indent=2).encode() + b"\n", "the API keys")
 
 
-def _why(error: UnsafeFile | ValidationError) -> str:
-    return str(error.strerror) if isinstance(error, UnsafeFile) else "it is not a file of API keys"
+def _of_user(keys: tuple[ApiKey, ...], user_id: str) -> ApiKey:
+    found = next((each for each in keys if each.user_id == user_id), None)
+    if found is None:
+        raise NotFound("This user has no API key.", resource="api_key", id=user_id)
+    return found
 
 
 def _hash(key: str) -> str:

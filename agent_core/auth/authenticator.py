@@ -24,7 +24,7 @@ class Authenticator:
         """Return the user of `credentials`.
 
         Raises:
-            AuthenticationFailed: the credentials are invalid or have expired.
+            AuthenticationFailed: the credentials are invalid, revoked or have expired.
             RateLimited: the same, but `address` has failed too often to be told the reason.
         """
         try:
@@ -33,9 +33,15 @@ class Authenticator:
             self._throttle.failed(address)
             raise
 
-    def require(self, credentials: str, address: str, role: str) -> None:
+    def require(self, credentials: str, address: str, role: str) -> Principal:
         """Check an HTTP request. Raises as `authenticate`, and PermissionDenied for a role below `role`."""
-        self.authenticate(credentials, address).role.require(Role(role))
+        principal = self.authenticate(credentials, address)
+        principal.role.require(Role(role))
+        return principal
+
+    def is_current(self, credential: str) -> bool:
+        """Return True unless the credentials of a `Principal` have been revoked or changed; ignores their end."""
+        return self._keys.is_current(credential) or self._tokens.is_current(credential)
 
     def _judge(self, credentials: str) -> Principal:
         if not credentials:

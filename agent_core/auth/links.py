@@ -1,4 +1,4 @@
-"""Signed download links, which need no token until they expire.
+"""Signed download links, which need no token until they end.
 
 A module of its own: methods sign links, the HTTP routes check them.
 """
@@ -6,41 +6,95 @@ A module of its own: methods sign links, the HTTP routes check them.
 import hashlib
 import hmac
 from base64 import urlsafe_b64encode
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from urllib.parse import quote
 
+from agent_core.auth.roles import Principal
+from agent_core.auth.secret import SecretSource
 from agent_core.base.clock import Clock
+from agent_core.base.errors import AuthenticationFailed
 
-__all__ = ("DownloadLinks",)
+__all__ = ("DownloadLinks", "DownloadUrl", "Link")
+
+#: Signs a link to a file, by kind (`snapshots`, `recordings`) and name.
+DownloadUrl = Callable[[str, str], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Link to the file `name` of a kind, as a request gives it. `credential` is that of the user that it was made for."""
+
+    kind: str
+    name: str
+    expires: str
+    credential: str
+    signature: str
 
 
 class DownloadLinks:
-    """Signer and verifier of `download_url`s.
+    """Signer and verifier of `download_url`s. A link belongs to a user and ends with the user's credentials.
 
     Args:
-        key: 32 bytes derived from the agent's secret, so that a new secret invalidates all links.
+        secret: a key derived from it signs the links, so that a new secret invalidates all of them.
+        clock: tells when a link expires.
+        is_current: returns True unless the credentials of a user have been revoked or changed.
+        lifetime_s: longest validity of a link; it also ends when the credentials expire.
         base_url: prefix of the path; empty for relative links, which clients resolve against the agent's address.
     """
 
-    def __init__(self, key: bytes, clock: Clock, *, lifetime_s: float = 3600.0, base_url: str = "") -> None:
-        self._key = key
+    def __init__(
+        self,
+        secret: SecretSource,
+        clock: Clock,
+        *,
+        is_current: Callable[[str], bool],
+        lifetime_s: float = 3600.0,
+        base_url: str = "",
+    ) -> None:
+        self._secret = secret
         self._clock = clock
+        self._is_current = is_current
         self._lifetime_s = lifetime_s
         self._base_url = base_url.rstrip("/")
 
-    def sign(self, kind: str, name: str) -> str:
-        """Return a link to the file `name` of the kind `snapshots` or `recordings`."""
-        expires = str(int(self._clock.now().timestamp() + self._lifetime_s))
-        signature = self._signature(kind, name, expires)
-        return f"{self._base_url}/files/{kind}/{quote(name)}?expires={expires}&sig={signature}"
+    def of(self, principal: Principal) -> DownloadUrl:
+        """Return the signer of links for `principal`.
 
-    def is_valid(self, kind: str, name: str, expires: str, signature: str) -> bool:
-        """Return True if the signature is that of `sign` for this file, and the link has not expired."""
-        if not (expires.isascii() and expires.isdigit() and len(expires) <= 12):
+        Raises:
+            AuthenticationFailed: the agent's secret is missing or unusable.
+        """
+        end_s = self._clock.now().timestamp() + self._lifetime_s
+        if principal.expires_at is not None:
+            end_s = min(end_s, principal.expires_at.timestamp())
+        return partial(self._sign, self._key(), str(int(end_s)), principal.credential)
+
+    def is_valid(self, link: Link) -> bool:
+        """Return True if the link is one of `of`, has not expired, and its user's credentials are current."""
+        if not (link.expires.isascii() and link.expires.isdigit() and len(link.expires) <= 12):
             return False
-        good = hmac.compare_digest(self._signature(kind, name, expires).encode(), signature.encode())
-        return good and int(expires) > self._clock.now().timestamp()
+        return self.is_live(link) and int(link.expires) > self._clock.now().timestamp()
 
-    def _signature(self, kind: str, name: str, expires: str) -> str:
-        # None of the three can hold a line feed unescaped: kind and expires are ours, and name comes last.
-        text = f"{kind}\n{expires}\n{name}".encode(errors="surrogatepass")
-        return urlsafe_b64encode(hmac.digest(self._key, text, hashlib.sha256)).rstrip(b"=").decode()
+    def is_live(self, link: Link) -> bool:
+        """Return True for a valid link, or one that has only expired: a running download may take longer."""
+        try:
+            good = _signature(self._key(), link.kind, link.name, link.expires, link.credential)
+        except AuthenticationFailed:
+            return False
+        is_signed = hmac.compare_digest(good.encode(), link.signature.encode(errors="surrogatepass"))
+        return is_signed and self._is_current(link.credential)
+
+    def _key(self) -> bytes:
+        return self._secret.current().derive("download links")
+
+    def _sign(self, key: bytes, expires: str, credential: str, kind: str, name: str) -> str:
+        signature = _signature(key, kind, name, expires, credential)
+        query = f"expires={expires}&by={quote(credential, safe=':')}&sig={signature}"
+        return f"{self._base_url}/files/{kind}/{quote(name)}?{query}"
+
+
+def _signature(key: bytes, kind: str, name: str, expires: str, credential: str) -> str:
+    # None of the four can hold a line feed unescaped: all but the name are ours, and the name comes last.
+    text = f"{kind}\n{expires}\n{credential}\n{name}".encode(errors="surrogatepass")
+    return urlsafe_b64encode(hmac.digest(key, text, hashlib.sha256)).rstrip(b"=").decode()

@@ -40,8 +40,16 @@ _ORDER = tuple(Role)
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Authenticated user. `expires_at` is None if the credentials do not expire."""
+    """Authenticated user.
+
+    Attributes:
+        user_id: the user's name.
+        role: the user's role.
+        expires_at: the end of the credentials; None if they do not expire.
+        credential: identifies the credentials, for `Authenticator.is_current`; not secret.
+    """
 
     user_id: str
     role: Role
     expires_at: datetime | None
+    credential: str

@@ -3,13 +3,17 @@ import hmac
 import re
 import secrets
 import stat
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Protocol
 
-from agent_core.base.errors import StartFailed
+from agent_core.auth.stored_view import StoredView, no_check
+from agent_core.base.errors import AuthenticationFailed, StartFailed
 from agent_core.base.files import explain_os_error, make_folder, write_new
 from agent_core.base.small_files import read_small
 
-__all__ = ("Secret",)
+__all__ = ("Secret", "SecretFile", "SecretSource")
 
 #: HS256 requires a key at least as long as its hash (RFC 7518, 3.2).
 _MIN_SECRET_BYTES = 32
@@ -40,6 +44,10 @@ class Secret:
         """Return a key for another purpose than tokens; neither can replace the other."""
         return hmac.digest(self._value, purpose.encode(), hashlib.sha256)
 
+    def current(self) -> "Secret":
+        """Return this secret, which does not change; see `SecretSource`."""
+        return self
+
     @classmethod
     def load(cls, path: Path) -> "Secret":
         """Read the secret; on the first start generate one, readable only by this user. Blocks.
@@ -51,11 +59,74 @@ class Secret:
         try:
             if not path.exists():
                 _generate(path)
-            _refuse_exposed(path)
-            return cls(read_small(path, private=True).strip(), path)
+            return _parsed(path, read_small(path, private=True))
         except OSError as error:
             why = explain_os_error(error, f"read the agent's secret, {path}")
             raise StartFailed(why.details, reason="secret_unreadable", suggestion=why.suggestion) from error
+
+
+class SecretSource(Protocol):
+    """Source of the secret: a `Secret`, or a `SecretFile`, whose secret may change."""
+
+    def current(self) -> Secret:
+        """Return the secret. Raises AuthenticationFailed if there is none."""
+        ...
+
+
+class SecretFile:
+    """Secret as its file has it now: a new file invalidates all that the old secret has signed.
+
+    Args:
+        path: the file.
+        require: as for `StoredView`.
+    """
+
+    def __init__(self, path: Path, *, require: Callable[[], None] = no_check) -> None:
+        self._view: StoredView[Secret | None] = StoredView(
+            path,
+            partial(_parsed, path),
+            missing=None,
+            unusable=None,
+            consequence="no token is valid",
+            require=require,
+        )
+        self._require = require
+
+    @property
+    def version(self) -> int:
+        """Number of changes of the file so far."""
+        return self._view.version
+
+    def refresh(self) -> Secret | None:
+        """Return the secret that the file has now; None if it is missing or unusable. Blocks on the disk."""
+        return self._view.refresh()
+
+    def current(self) -> Secret:
+        """Return the secret that the file has now. Raises AuthenticationFailed if it is missing or unusable."""
+        secret = self.refresh()
+        if secret is None:
+            raise AuthenticationFailed(
+                "The agent's secret is missing or unusable, so no token is valid.",
+                reason="no_secret",
+                suggestion="See the agent's log; an API key can still be used.",
+            )
+        return secret
+
+    def ensure(self) -> None:
+        """Generate a secret if there is no file, as `Secret.load` does. Blocks on the disk.
+
+        Raises:
+            StartFailed: the secret is unusable, or cannot be generated.
+            StorageFailed: the state folder is not there.
+        """
+        self._require()
+        Secret.load(self._view.path)
+
+
+def _parsed(path: Path, content: bytes) -> Secret:
+    """Return the secret in the file's content. Raises StartFailed if it is weak, or other users can read the file."""
+    _refuse_exposed(path)
+    return Secret(content.strip(), path)
 
 
 def _generate(path: Path) -> None:

@@ -2,8 +2,8 @@
 
 import fcntl
 import os
-from collections.abc import AsyncIterator, Hashable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Hashable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -14,7 +14,7 @@ from agent_core.base.errors import StartFailed
 from agent_core.base.files import explain_os_error
 from agent_core.base.small_files import open_regular, refuse_foreign
 
-__all__ = ("InstanceLock", "KeyedLock", "leads_to")
+__all__ = ("InstanceLock", "KeyedLock", "leads_to", "lock_file")
 
 
 @dataclass
@@ -55,6 +55,23 @@ def leads_to(path: Path, descriptor: int) -> bool:
     with suppress(OSError):
         return os.path.samestat(path.lstat(), os.fstat(descriptor))
     return False
+
+
+@contextmanager
+def lock_file(path: Path) -> Iterator[None]:
+    """Hold the lock of a file, made if there is none, against other processes and threads. Waits for the lock.
+
+    For changes of a file that is replaced, and so cannot be locked itself: read, change, write. The lock file stays.
+
+    Raises:
+        OSError: the file cannot be made, opened or locked.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 class InstanceLock:

@@ -21,7 +21,16 @@ if TYPE_CHECKING:
     from agent_core.client import AgentClient
     from agent_core.config import AgentConfig, ServerConfig, StorageConfig
 
-__all__ = ("Access", "configured_url", "connected", "find_access", "renew", "running_socket", "running_url")
+__all__ = (
+    "Access",
+    "configured_url",
+    "connected",
+    "find_access",
+    "read_token",
+    "renew",
+    "running_socket",
+    "running_url",
+)
 
 #: Addresses that mean "all interfaces" when listening, with the address to connect to.
 _ANY = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
@@ -187,6 +196,11 @@ def _checked_url(text: str) -> str:
 def _given_token(file: Path | None, environment: Mapping[str, str]) -> str | None:
     if file is None:
         return environment.get("CAMERA_AGENT_TOKEN", "").strip() or None
+    return read_token(file)
+
+
+def read_token(file: Path) -> str:
+    """Return the token in a file that contains only that. Raises UsageFailed if it cannot be read or is empty."""
     try:
         token = file.read_text().strip()
     except (OSError, UnicodeDecodeError) as error:

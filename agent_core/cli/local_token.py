@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from agent_core.auth.tokens import TokenAuthority
     from agent_core.config import StorageConfig
 
-__all__ = ("is_foreign", "local_token", "token_authority")
+__all__ = ("is_foreign", "local_token", "refuse_foreign_state", "token_authority")
 
 _LIFETIME_S = 60.0
 
@@ -57,6 +57,20 @@ def token_authority(storage: "StorageConfig") -> "TokenAuthority":
 def is_foreign(state_dir: Path) -> bool:
     """Return True if the folder exists and belongs to another user, whose agent could not read our files."""
     return state_dir.exists() and state_dir.stat().st_uid != os.geteuid()
+
+
+def refuse_foreign_state(storage: "StorageConfig") -> None:
+    """Refuse to write a file of the state folder that another user's agent could not read.
+
+    Raises:
+        AuthenticationFailed: the state folder belongs to another user.
+    """
+    if is_foreign(storage.state_dir):
+        raise AuthenticationFailed(
+            "The agent's state folder belongs to another user.",
+            reason="state_foreign",
+            suggestion="Run this as the agent's user.",
+        )
 
 
 def _refuse_foreign(storage: "StorageConfig") -> None:

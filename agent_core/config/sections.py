@@ -73,6 +73,10 @@ class AuthConfig(_Section):
     """Lifetime of tokens, limits on calls and failed authentication."""
 
     token_lifetime_s: Seconds = Field(86_400.0, description="validity of tokens made by `token create`")
+    keys_over_network: bool = Field(
+        default=False,
+        description="true: admins may create API keys with create_api_key, not only on this host",
+    )
     calls_per_s: float = Field(
         100.0, gt=0, description="sustained calls per second of one user at one address"
     )
@@ -138,6 +142,11 @@ class StorageConfig(_Section):
     def api_keys_file(self) -> Path:
         """Hashes of the API keys, with the role of each."""
         return self.state_dir / "api-keys.json"
+
+    @property
+    def revoked_tokens_file(self) -> Path:
+        """Ids of the tokens that are valid no longer."""
+        return self.state_dir / "revoked-tokens.json"
 
     @property
     def endpoint_file(self) -> Path:

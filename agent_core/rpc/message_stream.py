@@ -23,6 +23,10 @@ class MessageStream(Protocol):
         """Accept messages of the full size and keep the connection's slot: the peer has authenticated."""
         ...
 
+    def revoke(self) -> None:
+        """Close the connection at once: the peer's credentials were revoked."""
+        ...
+
     def dismiss(self) -> None:
         """Accept only short messages, as before `admit`; the connection may lose its slot to another."""
         ...

@@ -9,6 +9,7 @@ from anyio.abc import TaskGroup
 
 from agent_core.auth.authenticator import Authenticator
 from agent_core.auth.limits import RateLimiter
+from agent_core.auth.live import LiveAccess
 from agent_core.auth.roles import Principal
 from agent_core.base.clock import Clock
 from agent_core.base.errors import AuthenticationFailed, RateLimited
@@ -45,6 +46,7 @@ class SharedParts:
     bus: EventBus
     topics: EventTopics
     clock: Clock
+    live: LiveAccess
     max_calls: int = 32
     max_queued_events: int = 256
 
@@ -79,7 +81,10 @@ class Session:
         """Serve until the peer leaves or this task is cancelled; running calls are cancelled then."""
         shared, wants = self._shared, self._state.subscriptions.wants
         try:
-            with shared.bus.subscribe(wants, capacity=shared.max_queued_events) as events:
+            with (
+                shared.live.hold(lambda: self._state.is_current, self._revoke),
+                shared.bus.subscribe(wants, capacity=shared.max_queued_events) as events,
+            ):
                 async with anyio.create_task_group() as tasks:
                     self._tasks = tasks
                     tasks.start_soon(self._deliver, events)
@@ -234,6 +239,12 @@ class Session:
         if self._state.topics:
             await self._send(protocol.notification("system.auth_expired", AuthExpired().model_dump_json()))
 
+    def _revoke(self) -> None:
+        """End the session and its running calls: its credentials were revoked."""
+        self._stream.revoke()
+        if self._tasks is not None:
+            self._tasks.cancel_scope.cancel()
+
     async def _deliver(self, events: Subscription) -> None:
         subscriptions = self._state.subscriptions
         while True:
@@ -244,7 +255,7 @@ class Session:
             if dropped and not subscriptions.suspended:
                 notice = EventsDropped(count=dropped).model_dump_json()
                 await self._send(protocol.notification("system.events_dropped", notice))
-            for text in subscriptions.notifications(event):
+            for text in subscriptions.notifications(event, self._state.principal):
                 if not subscriptions.suspended:
                     await self._send(text)
 

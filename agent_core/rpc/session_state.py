@@ -58,6 +58,11 @@ class SessionState:
         return None if self.principal is None else self.principal.expires_at
 
     @property
+    def is_current(self) -> bool:
+        """False if the connection was authenticated with credentials that have been revoked or changed since."""
+        return self.principal is None or self._authenticator.is_current(self.principal.credential)
+
+    @property
     def user_id(self) -> str | None:
         """The user; None before `authenticate` and again after the credentials have expired."""
         return None if self.principal is None or self.has_expired else self.principal.user_id

@@ -59,17 +59,21 @@ class Caller:
     principal: Principal | None
     request_id: str
 
+    @property
+    def user(self) -> Principal:
+        """The authenticated caller. Raises AuthenticationFailed before `authenticate`."""
+        if self.principal is None:
+            raise AuthenticationFailed("This call needs an authenticated connection.")
+        return self.principal
+
     def require(self, role: Role | None) -> None:
         """Check that the caller has `role` or a higher one; None needs no authentication.
 
         Raises:
             AuthenticationFailed, PermissionDenied: the caller does not.
         """
-        if role is None:
-            return
-        if self.principal is None:
-            raise AuthenticationFailed("This call needs an authenticated connection.")
-        self.principal.role.require(role)
+        if role is not None:
+            self.user.role.require(role)
 
 
 @dataclass(frozen=True)

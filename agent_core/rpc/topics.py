@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 from pydantic import BaseModel
 from pydantic_core import to_json
 
+from agent_core.auth.roles import Principal
 from agent_core.base.errors import InvalidParams, PluginError
 from agent_core.base.events import Event
 from agent_core.base.models import CameraId
@@ -25,6 +26,7 @@ __all__ = (
     "EventTopics",
     "EventsDropped",
     "Notification",
+    "PersonalRender",
     "Render",
     "Subscriptions",
     "Topic",
@@ -37,6 +39,8 @@ _WORD = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
 EventParams = BaseModel | Mapping[str, object]
 #: Returns the parameters for an event's payload and its time of publication.
 Render = Callable[[Any, datetime], EventParams]
+#: The same for one receiver, whose links the parameters contain.
+PersonalRender = Callable[[Any, datetime, Principal], EventParams]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +118,8 @@ _OF_CONNECTIONS = (
 class EventTopics:
     """Registry of topics, with the function that renders each topic's parameters.
 
-    Filled while the agent starts. An event is rendered at its first delivery, once for each topic, for all sessions.
+    Filled while the agent starts. An event is rendered at its first delivery, once for each topic, for all sessions; with
+    links, once for all sessions of the same credentials.
     """
 
     def __init__(self, topics: Sequence[Topic] = CORE_TOPICS) -> None:
@@ -126,9 +131,11 @@ class EventTopics:
         }
         self._fed = _by_source(topics)
         self._renders: dict[str, Render] = {}
+        self._personal: dict[str, PersonalRender] = {}
         self._described: dict[str, Notification] = {}
-        #: Texts by topic, kept while a session's queue holds the event; None is a failure already logged.
-        self._texts: WeakKeyDictionary[Event, dict[str, str | None]] = WeakKeyDictionary()
+        #: Texts by topic and, for personal ones, credential, kept while a session's queue holds the event; None is a
+        #: failure already logged.
+        self._texts: WeakKeyDictionary[Event, dict[tuple[str, str], str | None]] = WeakKeyDictionary()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -152,6 +159,18 @@ class EventTopics:
         if topic not in self._topics:
             raise ValueError(f"unknown topic {topic}")
         self._renders[topic] = render
+        self._describe(topic, form, summary)
+
+    def register_personal(
+        self, topic: str, render: PersonalRender, *, form: type[BaseModel] | None = None, summary: str = ""
+    ) -> None:
+        """Do as `register`, for parameters with links, which belong to the receiver. Raises ValueError."""
+        if topic not in self._topics:
+            raise ValueError(f"unknown topic {topic}")
+        self._personal[topic] = render
+        self._describe(topic, form, summary)
+
+    def _describe(self, topic: str, form: type[BaseModel] | None, summary: str) -> None:
         method = self._topics[topic].method
         self._described[topic] = Notification(method, self.names_of(topic), summary, form)
 
@@ -200,18 +219,23 @@ class EventTopics:
         """Return the topics that a bus topic feeds."""
         return self._fed.get(source, ())
 
-    def render(self, topic: str, event: Event) -> str | None:
+    def render(self, topic: str, event: Event, receiver: Principal | None = None) -> str | None:
         """Return the text of the notification for subscribers of `topic`; None, logged once, if rendering fails."""
         texts = self._texts.get(event)
         if texts is None:
             texts = self._texts[event] = {}
-        if topic not in texts:
-            texts[topic] = self._try_render(self._topics[topic], event)
-        return texts[topic]
+        key = (topic, receiver.credential if receiver is not None and topic in self._personal else "")
+        if key not in texts:
+            texts[key] = self._try_render(self._topics[topic], event, receiver)
+        return texts[key]
 
-    def _try_render(self, topic: Topic, event: Event) -> str | None:
+    def _try_render(self, topic: Topic, event: Event, receiver: Principal | None) -> str | None:
+        personal = self._personal.get(topic.name)
         try:
-            params = self._renders[topic.name](event.payload, event.at)
+            if personal is not None and receiver is not None:
+                params = personal(event.payload, event.at, receiver)
+            else:
+                params = self._renders[topic.name](event.payload, event.at)
             text = to_json(params, by_alias=True, exclude_none=True).decode()
         except Exception:  # noqa: BLE001 - a faulty payload loses its event, never the session
             _LOG.exception("cannot render an event of the topic %s for clients", topic.name)
@@ -276,9 +300,9 @@ class Subscriptions:
         """Return True if `event` feeds a subscribed topic and passes its filter; renders nothing."""
         return bool(self._devices) and bool(self._matching(event))
 
-    def notifications(self, event: Event) -> tuple[str, ...]:
-        """Return the texts to send for `event`: one per subscribed topic that it feeds."""
-        texts = (self._all.render(topic, event) for topic in self._matching(event))
+    def notifications(self, event: Event, receiver: Principal | None = None) -> tuple[str, ...]:
+        """Return the texts to send to `receiver` for `event`: one per subscribed topic that it feeds."""
+        texts = (self._all.render(topic, event, receiver) for topic in self._matching(event))
         return tuple(text for text in texts if text is not None)
 
     def _matching(self, event: Event) -> tuple[str, ...]:

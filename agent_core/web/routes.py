@@ -1,6 +1,7 @@
 """HTTP routes for health, metrics and files."""
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from email.utils import formatdate
 from functools import partial
 from typing import Protocol
@@ -12,7 +13,9 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from agent_core.auth.links import DownloadLinks
+from agent_core.auth.links import DownloadLinks, Link
+from agent_core.auth.live import LiveAccess
+from agent_core.auth.roles import Principal
 from agent_core.base.errors import (
     AgentError,
     AuthenticationFailed,
@@ -25,6 +28,7 @@ from agent_core.base.errors import (
 from agent_core.base.waiting import first_of
 from agent_core.base.workers import WorkerPool
 from agent_core.media.downloads import Opened, Served
+from agent_core.web.peer import Peer
 from agent_core.web.ranges import Answer, answer_for
 
 __all__ = ("Gate", "OpenDownload", "metric_lines", "web_app")
@@ -48,8 +52,12 @@ OpenDownload = Callable[[str, str], tuple[Served, Opened]]
 class Gate(Protocol):
     """Checks credentials. `agent_core.auth.authenticator.Authenticator` implements it, and the test of the routes."""
 
-    def require(self, credentials: str, address: str, role: str) -> None:
+    def require(self, credentials: str, address: str, role: str) -> Principal:
         """Check credentials. Raises AuthenticationFailed, PermissionDenied or RateLimited."""
+        ...
+
+    def is_current(self, credential: str) -> bool:
+        """Return True unless the credentials of a `Principal` have been revoked or changed."""
         ...
 
 
@@ -59,6 +67,7 @@ def web_app(
     metrics: Callable[[], Iterable[str]],
     gate: Gate,
     links: DownloadLinks,
+    live: LiveAccess,
     open_download: OpenDownload,
 ) -> Starlette:
     """Return the application with `/healthz`, `/readyz`, `/metrics` and `/files/<kind>/<name>`.
@@ -68,9 +77,10 @@ def web_app(
         metrics: returns the lines of `/metrics`, which only admins may read.
         gate: checks credentials; files need the role viewer or a signed link.
         links: checks signed links.
+        live: ends downloads whose credentials are revoked.
         open_download: opens a file by kind, `snapshots` or `recordings`, and name; may block.
     """
-    served = _FileRoute(gate, links, open_download)
+    served = _FileRoute(_Access(gate, links, live), open_download)
     app = Starlette(
         routes=[
             Route("/healthz", _healthz),
@@ -125,18 +135,18 @@ def metric_lines(*, cameras: Mapping[str, int], connections: int) -> Iterator[st
 class _FileRoute:
     """Route of `/files/<kind>/<name>`. A refusal does not reveal if the file exists."""
 
-    def __init__(self, gate: Gate, links: DownloadLinks, open_download: OpenDownload) -> None:
-        self._gate = gate
-        self._links = links
+    def __init__(self, access: "_Access", open_download: OpenDownload) -> None:
+        self._access = access
         self._open = open_download
         self._threads = {kind: WorkerPool(_THREADS) for kind in _KINDS}
 
     async def answer(self, request: Request) -> Response:
         kind, name = request.path_params["kind"], request.path_params["name"]
-        _require_file(request, self._gate, self._links, kind, name)
+        is_current = self._access.require(request, kind, name)
         if kind not in self._threads:
             raise NotFound(f"There is no such file: {name[:100]!r}.", resource="file", id=name)
-        return _Download(self._open, self._threads[kind], request=request, kind=kind, name=name)
+        download = _Download(self._open, self._threads[kind], request=request, kind=kind, name=name)
+        return _Revocable(download, self._access.live, is_current)
 
 
 def _credentials(request: Request) -> str | None:
@@ -146,7 +156,7 @@ def _credentials(request: Request) -> str | None:
     return request.headers.get("x-api-key")
 
 
-def _require(request: Request, gate: Gate, role: str) -> None:
+def _require(request: Request, gate: Gate, role: str) -> Principal:
     credentials = _credentials(request)
     if credentials is None:
         raise AuthenticationFailed(
@@ -154,19 +164,48 @@ def _require(request: Request, gate: Gate, role: str) -> None:
             reason="missing_credentials",
             suggestion="Send Authorization: Bearer TOKEN, or X-API-Key.",
         )
-    gate.require(credentials, request.client.host if request.client else "", role)
+    return gate.require(credentials, _peer(request.scope).address, role)
 
 
-def _require_file(request: Request, gate: Gate, links: DownloadLinks, kind: str, name: str) -> None:
-    expires, signature = request.query_params.get("expires"), request.query_params.get("sig")
-    if _credentials(request) is not None or expires is None or signature is None:
-        _require(request, gate, "viewer")
-    elif not links.is_valid(kind, name, expires, signature):
-        raise AuthenticationFailed(
-            "This link is invalid or has expired.",
-            reason="link_invalid",
-            suggestion="Get a new download_url, for example with get_snapshot_info.",
-        )
+def _peer(scope: Scope) -> Peer:
+    peer: Peer = scope["state"]["peer"]
+    return peer
+
+
+def _link(request: Request, kind: str, name: str) -> Link | None:
+    """Return the signed link of the request; None without a signature."""
+    query = request.query_params
+    expires, signature = query.get("expires"), query.get("sig")
+    if expires is None or signature is None:
+        return None
+    return Link(kind, name, expires, query.get("by", ""), signature)
+
+
+@dataclass(frozen=True, slots=True)
+class _Access:
+    """Access to files by credentials or links, and its end."""
+
+    gate: Gate
+    links: DownloadLinks
+    live: LiveAccess
+
+    def require(self, request: Request, kind: str, name: str) -> Callable[[], bool]:
+        """Check the request's credentials, or else its link; return the check that they have not been revoked.
+
+        Raises:
+            AuthenticationFailed, PermissionDenied, RateLimited: the request has no access to files.
+        """
+        link = _link(request, kind, name)
+        if _credentials(request) is not None or link is None:
+            principal = _require(request, self.gate, "viewer")
+            return partial(self.gate.is_current, principal.credential)
+        if not self.links.is_valid(link):
+            raise AuthenticationFailed(
+                "This link is invalid or has expired.",
+                reason="link_invalid",
+                suggestion="Get a new download_url, for example with get_snapshot_info.",
+            )
+        return partial(self.links.is_live, link)
 
 
 async def _error_response(_request: Request, error: Exception) -> Response:
@@ -191,6 +230,20 @@ async def _error_response(_request: Request, error: Exception) -> Response:
             raise error
     body = {"reason": error.reason, "details": error.details, "suggestion": error.suggestion}
     return JSONResponse(body, status_code=status, headers=headers)
+
+
+class _Revocable(Response):
+    """Response that ends with its connection when the credentials for it are revoked."""
+
+    def __init__(self, response: Response, live: LiveAccess, is_current: Callable[[], bool]) -> None:
+        super().__init__()
+        self._response = response
+        self._live = live
+        self._is_current = is_current
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._live.hold(self._is_current, _peer(scope).end):
+            await self._response(scope, receive, send)
 
 
 class _Download(Response):

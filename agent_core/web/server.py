@@ -238,6 +238,7 @@ class _SocketStream:
         self._send = send
         self.admit = trust.admit
         self.dismiss = trust.dismiss
+        self.revoke = trust.revoke
 
     async def receive(self) -> str:
         message = await self._receive()

@@ -1,6 +1,7 @@
 """WebSocket protocol of one peer, with limits that change when it authenticates."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -16,15 +17,20 @@ from agent_core.web.refusal import refusal
 __all__ = ("SocketProtocol", "Trust")
 
 #: From the registry of close codes.
+_POLICY_VIOLATION = 1008
 _TRY_AGAIN_LATER = 1013
 
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """Limits of a connection that change when its peer authenticates; `trust` in the ASGI scope's state."""
+    """Limits of a connection that change when its peer authenticates; `trust` in the ASGI scope's state.
+
+    `close` closes the connection at once, with a code and a reason.
+    """
 
     peer: Peer
     size_limit: SizeLimit
+    close: Callable[[int, str], None]
 
     @property
     def address(self) -> str:
@@ -34,6 +40,10 @@ class Trust:
         """Accept long messages and keep the connection's slot."""
         self.size_limit.lift()
         self.peer.set_known(is_known=True)
+
+    def revoke(self) -> None:
+        """Close the connection: the credentials of its peer were revoked."""
+        self.close(_POLICY_VIOLATION, "the credentials were revoked; authenticate with others")
 
     def dismiss(self) -> None:
         """Treat the connection as anonymous again."""
@@ -56,7 +66,7 @@ class SocketProtocol(LimitedProtocol):
     ) -> None:
         state: dict[str, object] = {"peer": peer}
         super().__init__(config, server_state, state, untrusted_bytes=untrusted_bytes)
-        self.app_state["trust"] = Trust(peer, self.size_limit)
+        self.app_state["trust"] = Trust(peer, self.size_limit, self._close_at_once)
         self._peer = peer
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -109,14 +119,17 @@ class SocketProtocol(LimitedProtocol):
             self.handshake_complete = True  # uvicorn would log this refusal as an error.
 
     def give_way(self) -> None:
-        """Close the connection at once to free its slot; unread data is lost."""
+        """Close the connection at once to free its slot."""
+        self._close_at_once(
+            _TRY_AGAIN_LATER, "the connection is needed for another client; authenticate, or reconnect later"
+        )
+
+    def _close_at_once(self, code: int, reason: str) -> None:
+        """Close the connection; unread data is lost."""
         if self.handshake_complete and not self.close_sent and not self.transport.is_closing():
-            reason = "the connection is needed for another client; authenticate, or reconnect later"
-            self.queue.put_nowait(
-                {"type": "websocket.disconnect", "code": _TRY_AGAIN_LATER, "reason": reason}
-            )
+            self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
             self.close_sent = True
-            self.conn.send_close(_TRY_AGAIN_LATER, reason)
+            self.conn.send_close(code, reason)
             self.transport.write(b"".join(self.conn.data_to_send()))
             if not self.transport.get_write_buffer_size() and self.scheme == "ws":
                 self.transport.close()

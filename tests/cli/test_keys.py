@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agent_core.auth.api_keys import ApiKeys
+from agent_core.auth.revocations import RevokedTokens
 from agent_core.auth.roles import Role
+from agent_core.auth.secret import SecretFile
+from agent_core.auth.tokens import TokenAuthority
 from agent_core.base.clock import SystemClock
 from agent_core.base.errors import AuthenticationFailed
 
@@ -68,3 +71,55 @@ async def test_no_key_is_made_in_a_folder_of_another_account(cli: "Cli", home: "
     assert ended.code == 4
     assert "belongs to another user" in ended.lines[0]
     assert list(home.state_dir.iterdir()) == []
+
+
+async def test_a_key_gets_another_role(cli: "Cli", home: "Home") -> None:
+    key = (await cli("key", "create", "--role", "viewer", "--user", "wall")).text.strip()
+    keys = ApiKeys(home.state_dir / "api-keys.json", SystemClock())
+    before = keys.verify(key)
+    assert (await cli("key", "change", "wall", "--role", "operator")).text == "Changed.\n"
+    after = keys.verify(key)
+    assert (before.role, after.role) == (Role.VIEWER, Role.OPERATOR)
+    assert not keys.is_current(before.credential)
+    assert keys.is_current(after.credential)
+    assert (await cli("key", "change", "nobody", "--role", "admin")).code == 1
+
+
+async def test_a_listed_id_is_the_one_that_the_agent_revokes(cli: "Cli", home: "Home") -> None:
+    await cli("key", "create", "--role", "viewer", "--user", "wall")
+    await cli("key", "create", "--role", "viewer", "--user", "door")
+    listed = (await cli("key", "list", "--json")).value
+    keys = ApiKeys(home.state_dir / "api-keys.json", SystemClock())
+    keys.revoke_id(next(each["id"] for each in listed if each["user"] == "wall"))
+    assert [each.user_id for each in keys.list()] == ["door"]
+
+
+@pytest.mark.parametrize("by", ["id", "file", "standard input"])
+async def test_a_token_is_revoked(cli: "Cli", home: "Home", by: str) -> None:
+    made = (await cli("token", "create", "--role", "viewer", "--json")).value
+    other = (await cli("token", "create", "--role", "viewer", "--json")).value
+    file = home.path / "token"
+    file.write_text(made["token"] + "\n")
+    if by == "id":
+        ended = await cli("token", "revoke", made["id"])
+    elif by == "file":
+        ended = await cli("token", "revoke", "--file", str(file))
+    else:
+        ended = await cli("token", "revoke", "--file", "-", input=file.read_bytes())
+    assert (ended.code, ended.text) == (0, "Revoked.\n")
+    clock = SystemClock()
+    revoked = RevokedTokens(home.state_dir / "revoked-tokens.json", clock)
+    tokens = TokenAuthority(SecretFile(home.state_dir / "secret"), clock, revoked)
+    with pytest.raises(AuthenticationFailed) as caught:
+        tokens.verify(made["token"])
+    assert caught.value.reason == "token_revoked"
+    assert tokens.verify(other["token"]).role is Role.VIEWER
+
+
+async def test_what_is_no_token_of_this_agent_is_not_revoked(cli: "Cli", home: "Home") -> None:
+    file = home.path / "token"
+    file.write_text("eyJhbGciOiJIUzI1NiJ9.e30.x\n")
+    assert (await cli("token", "revoke", "--file", str(file))).code == 4
+    assert (await cli("token", "revoke")).code == 2
+    assert (await cli("token", "revoke", "a b")).code == 2
+    assert not (home.state_dir / "revoked-tokens.json").exists()

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 async def test_prompt_methods_await_nothing(toy: "Toy") -> None:
     async with running_agent() as agent:
-        core = core_methods(agent.parts.controller, lambda kind, name: f"/files/{kind}/{name}")
+        core = core_methods(agent.parts.controller, toy.links)
     prompt = [method for method in (*core, *toy.table) if method.prompt]
     assert {"get_camera_list", "get_system_status", "ping", "subscribe_events"} <= {
         method.name for method in prompt

@@ -144,6 +144,9 @@ class _AlwaysReady:
     def dismiss(self) -> None:
         pass
 
+    def revoke(self) -> None:
+        pass
+
 
 async def test_a_burst_of_prompt_calls_lets_others_have_a_turn(toy: Toy) -> None:
     stream = _AlwaysReady(1000)

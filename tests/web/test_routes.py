@@ -12,6 +12,9 @@ import httpx
 import pytest
 
 from agent_core.auth.links import DownloadLinks
+from agent_core.auth.live import LiveAccess
+from agent_core.auth.roles import Principal, Role
+from agent_core.auth.secret import Secret
 from agent_core.base.clock import SystemClock
 from agent_core.base.errors import AuthenticationFailed, PermissionDenied, RateLimited
 from agent_core.config import ServerConfig
@@ -20,19 +23,30 @@ from agent_core.web.routes import web_app
 from agent_core.web.server import RpcServer
 from tests.toy_server import Toy
 
+SECRET = b"kJ3n_fz8Q2xY0vB6tLr5wPq9sHd1mCg7"
 BODY = bytes(range(256)) * 4
+
+
+USER = Principal("someone", Role.VIEWER, None, "someone")
 
 
 class Tokens:
     """A gate that knows two words."""
 
-    def require(self, credentials: str, address: str, role: str) -> None:
+    def __init__(self) -> None:
+        self.revoked: set[str] = set()
+
+    def is_current(self, credential: str) -> bool:
+        return credential not in self.revoked
+
+    def require(self, credentials: str, address: str, role: str) -> Principal:
         if credentials == "busy":
             raise RateLimited("Too many.", retry_after_ms=1500)
         if credentials not in {"viewer", "admin"}:
             raise AuthenticationFailed("No.", reason="token_invalid")
         if role == "admin" and credentials == "viewer":
             raise PermissionDenied("No.", required_role="admin", have_role="viewer")
+        return USER
 
 
 class Recordings:
@@ -65,12 +79,15 @@ class Agent:
         (base / "outside.jpg").write_bytes(b"outside")
         (self.snapshots / "link.jpg").symlink_to(base / "outside.jpg")
         self.hanging = Recordings(self.recordings)
-        self.links = DownloadLinks(b"k" * 32, SystemClock())
+        self.gate = Tokens()
+        self.live = LiveAccess()
+        self.links = DownloadLinks(Secret(SECRET), SystemClock(), is_current=self.gate.is_current)
         self.app = web_app(
             ready=lambda: self.is_ready,
             metrics=lambda: ["# TYPE up gauge", "up 1"],
-            gate=Tokens(),
+            gate=self.gate,
             links=self.links,
+            live=self.live,
             open_download=Downloads(
                 {"snapshots": DirectoryFiles(self.snapshots), "recordings": self.hanging}
             ).open,
@@ -165,7 +182,7 @@ async def test_head_has_the_headers_only(http: httpx.AsyncClient) -> None:
 
 
 async def test_a_signed_link_needs_no_token(http: httpx.AsyncClient, agent: Agent) -> None:
-    link = agent.links.sign("snapshots", "camera0/é a.jpg")
+    link = agent.links.of(USER)("snapshots", "camera0/é a.jpg")
     assert (await http.get(link)).content == BODY
     assert (await http.head(link)).status_code == 200
     for bad in (link[:-1], link.replace("camera0", "camera1"), link.replace("expires=", "expires=1")):
@@ -253,7 +270,7 @@ async def test_a_peer_that_leaves_ends_its_download(http: httpx.AsyncClient, age
 
 async def test_no_condition_leaves_a_file_open(http: httpx.AsyncClient, agent: Agent) -> None:
     path = agent.snapshots / "camera0" / "é a.jpg"
-    link = agent.links.sign("snapshots", "camera0/é a.jpg")
+    link = agent.links.of(USER)("snapshots", "camera0/é a.jpg")
     dates = ["Mon, 01 Jan 99999999999 00:00:00 GMT", "Mon, 01 Jan 0001 00:00:00 +2359", "1" * 5000]
     for header in ("If-Modified-Since", "If-Range", "If-None-Match", "Range"):
         for date in dates:

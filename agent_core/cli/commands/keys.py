@@ -1,13 +1,12 @@
-"""Commands `key create`, `key list` and `key revoke`."""
+"""Commands `key create`, `key list`, `key change` and `key revoke`."""
 
 import argparse
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from agent_core.base.errors import AuthenticationFailed
 from agent_core.cli.commands.tokens import add_lifetime, add_role, user_name
 from agent_core.cli.loading import load_settings
-from agent_core.cli.local_token import is_foreign
+from agent_core.cli.local_token import refuse_foreign_state
 from agent_core.cli.options import Commands, Parser, add_command
 from agent_core.cli.output import iso_time, print_result, table
 
@@ -18,7 +17,7 @@ __all__ = ("add",)
 
 
 def add(commands: "Commands[Parser]") -> None:
-    text = "Create, list and revoke API keys; run on the agent's host as its user."
+    text = "Create, list, change and revoke API keys; run on the agent's host as its user."
     parser: Parser = commands.add_parser("key", help=text, description=text)
     below = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     create = add_command(below, "create", _create, "Create and print an API key; it is not shown again.")
@@ -26,7 +25,10 @@ def add(commands: "Commands[Parser]") -> None:
     create.add_argument("--user", type=user_name, required=True, help="user name; one key per user")
     add_lifetime(create, "unlimited")
     add_command(below, "list", _list, "List the users with keys; the keys themselves are not stored.")
-    revoke = add_command(below, "revoke", _revoke, "Revoke a user's key; a running agent refuses it at once.")
+    change = add_command(below, "change", _change, "Give a user's key another role; its connections end.")
+    change.add_argument("user", type=user_name, help="user name")
+    add_role(change)
+    revoke = add_command(below, "revoke", _revoke, "Revoke a user's key; its connections and downloads end.")
     revoke.add_argument("user", type=user_name, help="user name")
 
 
@@ -44,9 +46,20 @@ def _create(arguments: argparse.Namespace) -> int:
 
 def _list(arguments: argparse.Namespace) -> int:
     found = [_described(each) for each in _keys(arguments).stored()]
-    rows = [(each["user"], each["role"], each["created_at"], each["expires_at"] or "never") for each in found]
-    lines = table(("USER", "ROLE", "MADE", "EXPIRES"), rows) if rows else ["There are no API keys."]
+    rows = [
+        (each["user"], each["role"], each["created_at"], each["expires_at"] or "never", each["id"])
+        for each in found
+    ]
+    lines = table(("USER", "ROLE", "MADE", "EXPIRES", "ID"), rows) if rows else ["There are no API keys."]
     print_result(found, lines, as_json=arguments.json)
+    return 0
+
+
+def _change(arguments: argparse.Namespace) -> int:
+    from agent_core.auth.roles import Role
+
+    _keys(arguments).change_role(arguments.user, Role(arguments.role))
+    print_result({"user": arguments.user, "role": arguments.role}, ["Changed."], as_json=arguments.json)
     return 0
 
 
@@ -58,6 +71,7 @@ def _revoke(arguments: argparse.Namespace) -> int:
 
 def _described(key: "ApiKey") -> dict[str, str | None]:
     return {
+        "id": key.id,
         "user": key.user_id,
         "role": str(key.role),
         "created_at": iso_time(key.created_at),
@@ -75,10 +89,5 @@ def _keys(arguments: argparse.Namespace) -> "ApiKeys":
 
     storage = load_settings(arguments.config).storage
     # The file is replaced: an agent of another user could not read the new one, so it would accept no key.
-    if is_foreign(storage.state_dir):
-        raise AuthenticationFailed(
-            "The agent's state folder belongs to another user.",
-            reason="state_foreign",
-            suggestion="Run this as the agent's user.",
-        )
+    refuse_foreign_state(storage)
     return ApiKeys(storage.api_keys_file, SystemClock())

@@ -1,12 +1,16 @@
-"""Command `token create`."""
+"""Commands `token create` and `token revoke`."""
 
 import argparse
 import getpass
 import os
+import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
+from agent_core.base.small_files import LIMIT_BYTES
+from agent_core.cli.access import read_token
 from agent_core.cli.loading import load_settings
-from agent_core.cli.local_token import token_authority
+from agent_core.cli.local_token import refuse_foreign_state, token_authority
 from agent_core.cli.options import Commands, Parser, add_command, number
 from agent_core.cli.output import iso_time, print_result
 
@@ -36,7 +40,8 @@ def add_lifetime(parser: argparse.ArgumentParser, default: str) -> None:
 
 
 def add(commands: "Commands[Parser]") -> None:
-    parser: Parser = commands.add_parser("token", help="Create tokens.", description="Create tokens.")
+    text = "Create and revoke tokens; run on the agent's host as its user."
+    parser: Parser = commands.add_parser("token", help=text, description=text)
     below = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     create = add_command(
         below, "create", _create, "Create and print a token; run on the agent's host as its user."
@@ -44,6 +49,12 @@ def add(commands: "Commands[Parser]") -> None:
     add_role(create)
     create.add_argument("--user", type=user_name, help="user name; default: yours")
     add_lifetime(create, "auth.token_lifetime_s of the configuration")
+    revoke = add_command(
+        below, "revoke", _revoke, "Revoke a token, by its id or a file; its connections and downloads end."
+    )
+    which = revoke.add_mutually_exclusive_group(required=True)
+    which.add_argument("id", nargs="?", type=_token_id, help="id of the token, its claim jti")
+    which.add_argument("--file", type=Path, help="file that contains only the token; - for standard input")
 
 
 def _own_name() -> str:
@@ -53,19 +64,51 @@ def _own_name() -> str:
         return str(os.getuid())  # a user in a container need not have a name
 
 
+def _token_id(text: str) -> str:
+    """Return `text`, an argument, if it is a token's id."""
+    from agent_core.auth.revocations import TOKEN_ID
+
+    if not TOKEN_ID.fullmatch(text):
+        raise argparse.ArgumentTypeError("a token's id has 1 to 128 letters, digits and ._:~-")
+    return text
+
+
 def _create(arguments: argparse.Namespace) -> int:
     from agent_core.auth.roles import Role
 
     config = load_settings(arguments.config)
     lifetime_s = arguments.lifetime_s or int(config.auth.token_lifetime_s)
     user, role = arguments.user or _own_name(), Role(arguments.role)
-    token = token_authority(config.storage).create(user, role, lifetime_s)
+    authority = token_authority(config.storage)
+    token = authority.create(user, role, lifetime_s)
     expires_at = datetime.now(UTC) + timedelta(seconds=lifetime_s)
     value = {
         "token": token,
         "user": user,
         "role": str(role),
         "expires_at": iso_time(expires_at),
+        "id": authority.examine(token)[0].id,
     }
     print_result(value, [token], as_json=arguments.json)
     return 0
+
+
+def _revoke(arguments: argparse.Namespace) -> int:
+    from agent_core.auth.revocations import RevokedTokens
+    from agent_core.base.clock import SystemClock
+
+    storage = load_settings(arguments.config).storage
+    refuse_foreign_state(storage)
+    token_id, expires_at = arguments.id, None
+    if arguments.file is not None:
+        claims, _ = token_authority(storage).examine(_token_in(arguments.file))
+        token_id, expires_at = claims.id, claims.expires_at
+    RevokedTokens(storage.revoked_tokens_file, SystemClock()).revoke(token_id, expires_at)
+    print_result({"revoked": token_id}, ["Revoked."], as_json=arguments.json)
+    return 0
+
+
+def _token_in(file: Path) -> str:
+    if file == Path("-"):
+        return sys.stdin.read(LIMIT_BYTES).strip()
+    return read_token(file)

@@ -1,0 +1,119 @@
+"""Revoked tokens, kept in the state folder."""
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from agent_core.auth.stored_view import StoredView, no_check
+from agent_core.base.clock import Clock
+from agent_core.base.errors import InvalidState, StateCorrupt
+from agent_core.base.files import explain_os_error
+
+__all__ = ("MOST_REVOKED", "TOKEN_ID", "RevokedTokens")
+
+#: Form of a token's id, the claim `jti`.
+TOKEN_ID = re.compile(r"[A-Za-z0-9._:~-]{1,128}", re.ASCII)
+#: Most entries; with the longest ids they stay below the size limit of state files.
+MOST_REVOKED = 4096
+
+
+class _Revoked(BaseModel):
+    """Entry of a token. `expires_at` is None if the token's end is unknown."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str
+    expires_at: datetime | None = None
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    tokens: tuple[_Revoked, ...] = ()
+
+    def ids(self) -> frozenset[str]:
+        return frozenset(each.id for each in self.tokens)
+
+
+class RevokedTokens:
+    """Ids of revoked tokens in one file, read again when it changes.
+
+    Like the file of API keys it has no backup, which could restore a token. While it is unusable, no token is valid.
+
+    Args:
+        path: the file.
+        clock: tells which tokens have expired.
+        require: as for `StoredView`.
+    """
+
+    def __init__(self, path: Path, clock: Clock, *, require: Callable[[], None] = no_check) -> None:
+        self._clock = clock
+        self._view: StoredView[frozenset[str] | None] = StoredView(
+            path,
+            lambda content: _File.model_validate_json(content).ids(),
+            missing=frozenset(),
+            unusable=None,
+            consequence="no token is valid",
+            require=require,
+        )
+
+    @property
+    def version(self) -> int:
+        """Number of changes of the file so far."""
+        return self._view.version
+
+    def refresh(self) -> None:
+        """Read the file if it has changed. Blocks on the disk."""
+        self._view.refresh()
+
+    def covers(self, token_id: str) -> bool:
+        """Return True if the token is revoked, or the file is unusable. Blocks on the disk."""
+        ids = self._view.refresh()
+        return ids is None or token_id in ids
+
+    def revoke(self, token_id: str, expires_at: datetime | None = None) -> None:
+        """Revoke a token until its end, or for good if that is None. Blocks on the disk.
+
+        Entries of expired tokens make room for new ones only when there are `MOST_REVOKED`: a clock that is set
+        back makes an expired token valid again.
+
+        Raises:
+            InvalidState: there are `MOST_REVOKED` tokens that have not expired.
+            StateCorrupt: the file is not a file of revoked tokens; it is left unchanged.
+            StorageFailed: the file could not be read or written.
+        """
+        end = None if expires_at is None else expires_at.astimezone(UTC)
+        with self._view.changing("the revoked tokens"):
+            kept = self._with_room(token_id)
+            content = _File(tokens=(*kept, _Revoked(id=token_id, expires_at=end)))
+            self._view.replace(content.model_dump_json(indent=1).encode() + b"\n", "the revoked tokens")
+
+    def _with_room(self, token_id: str) -> "list[_Revoked]":
+        """Return the other entries to keep. Raises as `revoke`."""
+        kept = [each for each in self._stored().tokens if each.id != token_id]
+        if len(kept) >= MOST_REVOKED:
+            now = self._clock.now()
+            kept = [each for each in kept if each.expires_at is None or each.expires_at > now]
+        if len(kept) >= MOST_REVOKED:
+            raise InvalidState(
+                f"{MOST_REVOKED} tokens are revoked already, the limit.",
+                state="full",
+                allowed_states=("not_full",),
+                suggestion="Delete the agent's secret: the agent generates a new one, and no older token is valid.",
+            )
+        return kept
+
+    def _stored(self) -> _File:
+        try:
+            content = self._view.content()
+            return _File() if content is None else _File.model_validate_json(content)
+        except OSError as error:
+            raise explain_os_error(error, "read the revoked tokens") from error
+        except ValidationError as error:
+            raise StateCorrupt(
+                f"{self._view.path.name} in the state folder is not a file of revoked tokens.",
+                suggestion="Restore it from a copy, or delete it and the secret, so that no older token is valid.",
+            ) from error

@@ -1,0 +1,142 @@
+"""View of a small private file that other processes replace."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from agent_core.base.errors import AgentError, StorageFailed
+from agent_core.base.files import explain_os_error, make_folder, write_atomic
+from agent_core.base.locks import lock_file
+from agent_core.base.small_files import UnsafeFile, read_small
+
+__all__ = ("StoredView", "no_check")
+
+T = TypeVar("T")
+
+_LOG = logging.getLogger("camera_agent.rpc")
+#: Fingerprint of a file about which nothing is known; differs from every other one.
+_UNKNOWN: tuple[int, ...] = ()
+
+
+def no_check() -> None:
+    """Accept the state folder as it is; for programs that do not hold its lock."""
+
+
+class StoredView(Generic[T]):
+    """Value in a file, read again when the file changes, so that a change needs no restart.
+
+    Args:
+        path: the file. It is trusted only if no other user can have written it.
+        parse: makes the value; raises ValueError or AgentError if the content is unusable.
+        missing: the value without a file.
+        unusable: the value while the file is unusable. It must grant nothing.
+        consequence: begins the log message about an unusable file.
+        require: raises StorageFailed while the state folder is not there. The last value stays then: a disk that is
+            not mounted revokes nothing.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        parse: Callable[[bytes], T],
+        *,
+        missing: T,
+        unusable: T,
+        consequence: str,
+        require: Callable[[], None] = no_check,
+    ) -> None:
+        self.path = path
+        self._parse = parse
+        self._missing = missing
+        self._unusable = unusable
+        self._consequence = consequence
+        self._require = require
+        self._seen: tuple[int, ...] | None = None
+        self._value = missing
+        self._version = 0
+        self._fault = ""
+
+    @property
+    def version(self) -> int:
+        """Number of changes of the file so far."""
+        return self._version
+
+    def refresh(self) -> T:
+        """Read the file if it has changed, and return the value. Blocks on the disk."""
+        now = _fingerprint(self.path)
+        if now == self._seen and now != _UNKNOWN:
+            return self._value
+        try:
+            self._require()
+        except StorageFailed:
+            return self._value
+        self._seen = now
+        self._version += 1
+        try:
+            content = self.content()
+            self._value = self._missing if content is None else self._parse(content)
+            self._fault = ""
+        except (OSError, ValueError, AgentError) as error:
+            self._value = self._unusable
+            self._note(error)
+        return self._value
+
+    def content(self) -> bytes | None:
+        """Read the file; None without one. Raises OSError if it cannot be read or trusted. Blocks on the disk."""
+        try:
+            return read_small(self.path, private=True)
+        except FileNotFoundError:
+            return None
+
+    @contextmanager
+    def changing(self, what: str) -> Iterator[None]:
+        """Keep other processes and threads from changing the file meanwhile. Blocks on the disk, and for them.
+
+        Raises:
+            StorageFailed: the state folder is not there, or the lock beside the file cannot be made; `what` names the
+                content.
+        """
+        self._require()
+        with ExitStack() as held:
+            try:
+                make_folder(self.path.parent)
+                held.enter_context(lock_file(self.path.with_name(f".{self.path.name}.lock")))
+            except OSError as error:
+                raise explain_os_error(error, f"lock {what}") from error
+            yield
+
+    def replace(self, content: bytes, what: str) -> None:
+        """Store a new content, readable only by this user. Raises StorageFailed. Blocks on the disk."""
+        try:
+            write_atomic(self.path, content, mode=0o600)
+        except OSError as error:
+            raise explain_os_error(error, f"store {what}") from error
+
+    def _note(self, error: Exception) -> None:
+        """Log the fault once; read again later if it may pass without a change of the file."""
+        if isinstance(error, OSError) and not isinstance(error, UnsafeFile):
+            self._seen = _UNKNOWN
+        fault = _why(error)
+        if fault != self._fault:
+            _LOG.error("%s: %s is unusable (%s)", self._consequence, self.path.name, fault)
+        self._fault = fault
+
+
+def _fingerprint(path: Path) -> tuple[int, ...] | None:
+    """Return what differs between two versions of a file; None without one."""
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return None
+    except OSError:
+        return _UNKNOWN
+    return (status.st_ino, status.st_ctime_ns, status.st_mtime_ns, status.st_size)
+
+
+def _why(error: Exception) -> str:
+    """Return the fault without the content of the file, which may be a secret."""
+    if isinstance(error, OSError):
+        return error.strerror or type(error).__name__
+    return error.details if isinstance(error, AgentError) else "its content is invalid"
