@@ -19,7 +19,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from agent_core.base.socket_place import LOOK_S, SocketPlace
-from agent_core.web.peer import Peer
+from agent_core.web.peer import Peer, network_of
 from agent_core.web.slots import Slots
 
 __all__ = ("Acceptor", "Door", "LocalDoor")
@@ -90,7 +90,9 @@ class Acceptor:
             if door.is_local and not _is_own(client):
                 client.close()
                 continue
-            tasks.start_soon(self._connect, door, client, "" if door.is_local else str(address[0]))
+            tasks.start_soon(
+                self._connect, door, client, "" if door.is_local else network_of(str(address[0]))
+            )
 
     async def keep(self, local: LocalDoor, tasks: TaskGroup) -> None:
         """Accept at `local` until cancelled; create its socket again if it is lost. Closes the listening socket."""

@@ -1,6 +1,7 @@
 """Accepted connection: its slot, its end, and its progress in reading."""
 
 import asyncio
+import ipaddress
 import socket
 import struct
 from collections.abc import Callable
@@ -8,10 +9,23 @@ from contextlib import suppress
 
 from agent_core.web.slots import Slots
 
-__all__ = ("Peer", "Progress")
+__all__ = ("Peer", "Progress", "network_of")
 
 #: `tcpi_bytes_acked` of struct tcp_info, <linux/tcp.h>; since Linux 4.1.
 _BYTES_ACKED, _BYTES_ACKED_AT, _TCP_INFO_BYTES = struct.Struct("=Q"), 120, 128
+
+
+def network_of(address: str) -> str:
+    """Return what limits count an address as: an IPv4 address itself, of IPv6 the /64 network.
+
+    A host gets a whole /64 from its router and can use a new address of it for each connection.
+    """
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(ip, ipaddress.IPv4Address):
+        return str(ip)
+    if ip.ipv4_mapped is not None:
+        return str(ip.ipv4_mapped)
+    return str(ipaddress.IPv6Network((ip, 64), strict=False))
 
 
 class Progress:
@@ -52,7 +66,7 @@ class Peer:
     """Connection from acceptance to end, across the change of protocol.
 
     Args:
-        address: its IP address; empty for the local socket.
+        address: its IP address, or the network that it is counted as; empty for the local socket.
         slots: the slots of which it takes one, as an anonymous peer.
         end: ends the connection when it loses its slot; protocols replace it.
         when_gone: called once, when the connection is closed.
