@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from tests.canary import SECRET, SecretWatch
+
 pytest_plugins = ("tests.media_servers",)
 
 _TRANSCRIPT = pytest.StashKey[Path]()
@@ -40,7 +42,7 @@ def transcript(tmp_path_factory: pytest.TempPathFactory, request: pytest.Fixture
 
 @pytest.fixture(scope="session")
 def observe(transcript: Path) -> Callable[[str], None]:
-    """Give it to every client: what they receive is searched for device paths at the end of the run."""
+    """Give it to every client: what they receive is searched for device paths and secrets at the end of the run."""
 
     def keep(text: str) -> None:
         with transcript.open("a") as file:
@@ -72,6 +74,17 @@ def undeclared() -> Iterator[list[str]]:
         pytest.fail("; ".join(handler.messages))
 
 
+@pytest.fixture(autouse=True)
+def no_secret_in_a_log() -> Iterator[None]:
+    """Fail a test in which a secret, a token, an API key or a signed link was logged."""
+    logger, watch = logging.getLogger(), SecretWatch()
+    logger.addHandler(watch)
+    yield
+    logger.removeHandler(watch)
+    if watch.found:
+        pytest.fail(f"{len(watch.found)} records with a secret were logged, the first: {watch.found[0]}")
+
+
 def _add(config: pytest.Config, received: int, leaks: int) -> None:
     total = config.stash[_RECEIVED]
     total[0] += received
@@ -85,12 +98,12 @@ def pytest_testnodedown(node: Any, error: object) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """No reply, error or event of the whole run may hold a device path."""
+    """No reply, error or event of the whole run may hold a device path or a secret."""
     config = session.config
     path = config.stash.get(_TRANSCRIPT, None)
     if path is not None:
         texts = path.read_text().splitlines()
-        _add(config, len(texts), sum("/dev/" in text for text in texts))
+        _add(config, len(texts), sum("/dev/" in text or bool(SECRET.search(text)) for text in texts))
     if hasattr(config, "workeroutput"):
         config.workeroutput[_KEY] = config.stash[_RECEIVED]
     elif config.stash[_RECEIVED][1]:
@@ -102,6 +115,10 @@ def pytest_terminal_summary(
 ) -> None:
     received, leaks = config.stash[_RECEIVED]
     if leaks:
-        terminalreporter.write_line(f"FAILED: {leaks} texts with a device path reached clients", red=True)
+        terminalreporter.write_line(
+            f"FAILED: {leaks} texts with a device path or a secret reached clients", red=True
+        )
     elif received:
-        terminalreporter.write_line(f"{received} texts received by clients, none with a device path")
+        terminalreporter.write_line(
+            f"{received} texts received by clients, none with a device path or a secret"
+        )
