@@ -130,29 +130,38 @@ async def running_rig(kind: str, folder: Path) -> AsyncIterator[Rig]:
             tasks.cancel_scope.cancel()
 
 
-async def encoded(folder: Path, codec: str, group: int) -> Path:
+async def encoded(folder: Path, codec: str, group: int, noise: int) -> Path:
     """Encode a test picture of 1280x720 before the measurement, so that no encoder competes with it."""
-    file = folder / f"{codec}-{group}.mkv"
+    file = folder / f"{codec}-{group}-{noise}.mkv"
     if file.exists():
         return file
     encoder = {
-        "h264": ("libx264", "-g", str(group), "-keyint_min", str(group), "-sc_threshold", "0", "-bf", "0"),
+        # As cameras do, with an entropy coding and a filter that the fastest preset leaves out.
+        "h264": (
+            "libx264",
+            *("-preset", "veryfast", "-g", str(group), "-keyint_min", str(group)),
+            *("-sc_threshold", "0", "-bf", "0"),
+        ),
         "h265": (
             "libx265",
+            *("-preset", "ultrafast"),
             "-x265-params",
             f"keyint={group}:min-keyint={group}:scenecut=0:bframes=0:open-gop=0:log-level=none",
         ),
     }[codec]
-    source = ("-f", "lavfi", "-i", f"testsrc2=size=1280x720:rate={FPS}")
+    source = ("-f", "lavfi", "-i", f"testsrc2=size=1280x720:rate={FPS},noise=alls={noise}:allf=t")
     words = [ffmpeg.locate(), *ffmpeg.QUIET, *source, "-frames:v", str(max(group * 4, 100)), "-c:v", *encoder]
-    await anyio.run_process([*words, "-preset", "ultrafast", "-pix_fmt", "yuv420p", str(file)], stderr=None)
+    await anyio.run_process([*words, "-pix_fmt", "yuv420p", str(file)], stderr=None)
     return file
 
 
 @asynccontextmanager
-async def published(rig: Rig, name: str, codec: str, group: int) -> AsyncIterator[None]:
-    """Publish a test picture of 1280x720 with `group` pictures per key frame, in a loop."""
-    file = await encoded(rig.server.folder, codec, group)
+async def published(rig: Rig, name: str, codec: str, group: int, *, noise: int = 0) -> AsyncIterator[None]:
+    """Publish a test picture of 1280x720 with `group` pictures per key frame, in a loop.
+
+    With `noise` (up to 100) it is as hard to decode as the picture of a real camera.
+    """
+    file = await encoded(rig.server.folder, codec, group, noise)
     await rig.api.add_path(name, PathConf(source="publisher"))
     words = [ffmpeg.locate(), *ffmpeg.QUIET, "-re", "-stream_loop", "-1", "-i", str(file), "-c", "copy"]
     words += ["-f", "rtsp", "-rtsp_transport", "tcp", f"{rig.server.rtsp_url}/{name}"]
