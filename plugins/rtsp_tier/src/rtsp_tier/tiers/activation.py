@@ -1,6 +1,5 @@
 """Tier 3: a picture of a stream that is started for it."""
 
-from contextlib import suppress
 from typing import ClassVar
 
 import anyio
@@ -31,8 +30,8 @@ class RtspActivationTier(SnapshotTier):
     """Tier that starts the camera's stream, reads it and releases it; it stays live for a while for the next picture.
 
     A reader that connects when the stream is live has missed its first key frame, and waits for the next one. Therefore
-    the tier connects its reader while the stream starts, and again when it is live if the first one was refused: a
-    path that is not started by its readers has no stream for them before.
+    the tier connects its reader while the stream starts, and again when it is live if the first one failed before: a
+    path that is not started by its readers has no stream for them until then.
 
     The source of `captured_s` is always `ESTIMATED`, as in `RtspReuseTier`.
     """
@@ -81,10 +80,13 @@ class RtspActivationTier(SnapshotTier):
         problem: AgentError | None = None
 
         async def read_early() -> None:
-            nonlocal picture
-            with suppress(CaptureFailed):  # the stream may not have been there yet
+            nonlocal picture, problem
+            try:
                 picture = await self._pictures.take(camera, starting, request)
                 tasks.cancel_scope.cancel()
+            except CaptureFailed as error:
+                if lease.is_live and error.reason != "not_live":
+                    problem = error  # otherwise the stream was not there yet
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(read_early)

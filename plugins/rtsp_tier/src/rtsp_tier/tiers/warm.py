@@ -37,6 +37,10 @@ class WarmLease:
     decided: anyio.Event = field(default_factory=anyio.Event)
     changed: anyio.Event = field(default_factory=anyio.Event)
 
+    @property
+    def is_live(self) -> bool:
+        return self.stream is not None
+
     async def wait_live(self) -> LiveStream:
         """Return the stream when it is live.
 
