@@ -136,11 +136,14 @@ class ServerLink:
 
     @property
     def state(self) -> ServerState:
-        """State of the server, without I/O: DOWN while it starts, while it is silent, and while calls are refused."""
+        """State of the server, without I/O: DOWN while it starts, and while the breaker refuses calls.
+
+        A single unanswered probe does not count: on a busy device a server answers late.
+        """
         if not self.is_configured:
             return ServerState.ABSENT
-        is_lost = self.recovery.is_silent or self.breaker.is_refusing(self._clock.monotonic_s())
-        return ServerState.DOWN if is_lost or self._connected is None else ServerState.UP
+        is_refusing = self.breaker.is_refusing(self._clock.monotonic_s())
+        return ServerState.DOWN if is_refusing or self._connected is None else ServerState.UP
 
     @property
     def current(self) -> Connected | None:

@@ -44,7 +44,7 @@ class StreamLender:
 
     def known(self, camera: CameraId) -> LiveStream | None:
         """Return what was last seen of the stream; see `CameraStreams.known`."""
-        is_lost = self._link.recovery.is_silent or self._link.breaker.state is not BreakerState.CLOSED
+        is_lost = self._link.breaker.state is not BreakerState.CLOSED
         if self._link.current is None or is_lost or camera not in self._paths.ensured:
             return None
         return self._stream(camera)

@@ -201,13 +201,15 @@ async def test_a_held_stream_is_leased_although_the_servers_api_does_not_answer(
                     raise AssertionError("it is leased")
 
 
-async def test_a_probe_without_an_answer_makes_nothing_known(one_plane: Plane) -> None:
+async def test_a_late_answer_makes_nothing_unknown_and_failed_calls_do(one_plane: Plane) -> None:
     streams = one_plane.lent.to("test")
     await one_plane.paths.ensure(one_plane.paths.camera(CAMERA))
     one_plane.link.recovery.unanswered()
-    assert streams.known(CAMERA) is None
-    one_plane.link.recovery.answered()
     assert streams.known(CAMERA) is not None
+    breaker = one_plane.link.breaker
+    while breaker.state is BreakerState.CLOSED:
+        breaker.failed(SystemClock().monotonic_s())
+    assert streams.known(CAMERA) is None
 
 
 async def test_viewers_and_leases_of_others_are_users_and_own_readers_are_not(
