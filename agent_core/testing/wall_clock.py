@@ -31,15 +31,19 @@ class ProgramWallClock:
         new.write_text(f"{offset_s:+f}")
         new.replace(self._offset)
 
-    def wrapped(self, program: str) -> str:
-        """Return the path of a program that runs `program` with this clock."""
-        settings = {
+    @property
+    def environment(self) -> dict[str, str]:
+        """Environment variables of a program with this clock; its children have the clock, too."""
+        return {
             "LD_PRELOAD": self._library,
             "FAKETIME_TIMESTAMP_FILE": str(self._offset),
             "FAKETIME_NO_CACHE": "1",
             "DONT_FAKE_MONOTONIC": "1",
         }
-        words = shlex.join([f"{name}={value}" for name, value in settings.items()])
+
+    def wrapped(self, program: str) -> str:
+        """Return the path of a program that runs `program` with this clock."""
+        words = shlex.join([f"{name}={value}" for name, value in self.environment.items()])
         path = self._folder / "with-wall-clock"
         path.write_text(f'#!/bin/sh\nexec env {words} {shlex.quote(program)} "$@"\n')
         path.chmod(0o755)
