@@ -13,7 +13,7 @@ def main() -> int:
     os.dup2(2, 1)  # what a library prints must not look like a message
 
     from rtsp_tier.messages import MessageError
-    from rtsp_tier.worker.program import Program
+    from rtsp_tier.worker.program import Program, WorkerStuck
     from rtsp_tier.worker.threads import report
 
     _log_to_captures_only()
@@ -22,7 +22,7 @@ def main() -> int:
     except MessageError as error:
         sys.stderr.write(f"rtsp_tier.worker: {error}\n")
         return 2
-    except OSError as error:
+    except (OSError, WorkerStuck) as error:
         sys.stderr.write(report(error) + "\n")
         return 1
     return 0

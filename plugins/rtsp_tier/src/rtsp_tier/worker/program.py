@@ -30,11 +30,17 @@ from rtsp_tier.worker.resident import ResidentReader
 from rtsp_tier.worker.streams import Address
 from rtsp_tier.worker.threads import Threads
 
-__all__ = ("Program",)
+__all__ = ("Program", "WorkerStuck")
 
 _READ_BYTES = 64 << 10
 #: Most one-shot readers at once. Each has a thread, a connection and a decoder.
 _ONE_SHOTS = 16
+#: Time beyond all limits of a stream after which a thread counts as stuck, for example in a name server's answer.
+_GRACE_S = 15.0
+
+
+class WorkerStuck(Exception):
+    """A thread does not come back from the library, which only the end of the process helps."""
 
 
 class Program:
@@ -43,16 +49,19 @@ class Program:
     Args:
         source: descriptor of messages from the plugin.
         sink: descriptor of messages to it.
+        grace_s: time beyond the limits of a stream after which its thread is stuck.
     """
 
-    def __init__(self, source: int, sink: int) -> None:
+    def __init__(self, source: int, sink: int, *, grace_s: float = _GRACE_S) -> None:
         self._source = source
         self._outbox = Outbox(sink)
         self._requests = Requests(self._outbox)
         self._threads = Threads()
         self._settings: Configure | None = None
+        self._grace_s = grace_s
         self._readers: dict[int, ResidentReader] = {}
-        self._one_shots: set[int] = set()
+        self._closing: list[ResidentReader] = []
+        self._one_shots: dict[int, Request] = {}
 
     def run(self) -> None:
         """Serve until the source ends.
@@ -60,6 +69,7 @@ class Program:
         Raises:
             MessageError: the source is not a stream of messages, or `Configure` does not come first.
             OSError: the plugin has closed the sink.
+            WorkerStuck: a thread hangs, which is noticed at a `Ping`.
         """
         messages = Decoder(TO_WORKER)
         try:
@@ -98,6 +108,7 @@ class Program:
             case Cancel(request=number):
                 self._requests.cancel(number)
             case Ping(number=number):
+                self._check_threads(self._settings, time.monotonic())
                 self._outbox.send(Pong(number, resident_bytes()))
 
     def _open(self, message: OpenReader, settings: Configure) -> None:
@@ -111,6 +122,16 @@ class Program:
         reader = self._readers.pop(number, None)
         if reader is not None:
             reader.close()
+            self._closing.append(reader)
+
+    def _check_threads(self, settings: Configure, now_s: float) -> None:
+        """Raise WorkerStuck if a thread is out for longer than the limits of a stream allow."""
+        limit_s = 2 * settings.connect_timeout_s + settings.silence_timeout_s + self._grace_s
+        self._closing = [each for each in self._closing if not each.has_ended]
+        readers = [*self._readers.values(), *self._closing]
+        is_stuck = any(each.silent_s(now_s) > limit_s for each in readers if not each.has_ended)
+        if is_stuck or any(now_s - each.deadline_s > limit_s for each in list(self._one_shots.values())):
+            raise WorkerStuck
 
     def _take_resident(self, message: TakeResident) -> None:
         request = Request(
@@ -133,11 +154,11 @@ class Program:
             self._requests.fail(request, StreamFailure(Reason.BUSY, "Too many streams are being opened."))
             return
         address = Address(message.url, message.user, message.password)
-        self._one_shots.add(request.number)
+        self._one_shots[request.number] = request
         self._threads.run(partial(self._run_once, request, partial(take_once, request, address, settings)))
 
     def _run_once(self, request: Request, take: Callable[[Requests], None]) -> None:
         try:
             take(self._requests)
         finally:
-            self._one_shots.discard(request.number)
+            self._one_shots.pop(request.number, None)

@@ -49,6 +49,7 @@ class ResidentReader:
         self._asked_s = self._follow_until_s = float("-inf")
         self._failure: StreamFailure | None = None
         self._is_closed = False
+        self._alive_s = time.monotonic()
 
     def start(self, run: Callable[[Callable[[], None]], None]) -> None:
         """Start the two threads with `run`."""
@@ -58,6 +59,10 @@ class ResidentReader:
     @property
     def has_ended(self) -> bool:
         return self._failure is not None
+
+    def silent_s(self, now_s: float) -> float:
+        """Return the time since the stream was opened or its last picture came; 0 for a reader that has ended."""
+        return 0.0 if self.has_ended else now_s - self._alive_s
 
     @property
     def decoded_pictures(self) -> int:
@@ -99,6 +104,7 @@ class ResidentReader:
             self._end(failure)
 
     def _set_open(self, stream: Stream) -> None:
+        self._alive_s = time.monotonic()
         picker = Picker(stream.codec, stream.parameter_sets, self._live, self._settings, self._requests)
         with self._changed:
             self._picker = picker
@@ -109,6 +115,7 @@ class ResidentReader:
 
     def _add(self, entry: Entry) -> bool:
         """Keep a picture; return False if the reader is closed."""
+        self._alive_s = time.monotonic()
         self._live.add(entry)
         with self._changed:
             if self._waiting or entry.arrival_s < self._follow_until_s:
