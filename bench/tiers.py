@@ -53,7 +53,7 @@ def row(name: str, values: list[float], best_ms: float, note: str = "") -> None:
 
 
 async def run(argv: list[str]) -> None:
-    await anyio.run_process(argv, stderr=None)
+    await anyio.run_process(argv)  # what it says of pictures without their key frame is not shown
 
 
 async def capture(rig: Rig, tier: SnapshotTier, max_age_s: float) -> None:

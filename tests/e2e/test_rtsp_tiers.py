@@ -107,6 +107,17 @@ async def test_a_reader_is_no_viewer(tiers: Tiers) -> None:
         assert (await tiers.rig.call("get_stream_url"))["active_consumers"] == 0
 
 
+async def test_pictures_do_not_keep_a_stream_live_that_nothing_else_uses(tiers: Tiers) -> None:
+    with anyio.fail_after(55):
+        await tiers.rig.call("start_streaming")
+        for _ in range(3):
+            await tiers.take(REUSE, max_age_s=2)
+        await tiers.rig.call("stop_streaming")
+        assert await tiers.is_live()  # by the resident reader
+        while await tiers.is_live():
+            await anyio.sleep(0.05)
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
 async def test_a_worker_that_is_killed_or_stopped_is_replaced(
     tmp_path: Path, observe: Callable[[str], None], number: signal.Signals

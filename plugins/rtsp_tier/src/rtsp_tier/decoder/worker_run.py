@@ -18,7 +18,7 @@ __all__ = ("WorkerFailed", "WorkerLimits", "WorkerRun")
 _log = logging.getLogger("camera_agent.rtsp_tier")
 
 #: Messages that may wait for the worker to read them. Pipes hold some hundred more.
-_QUEUED_MESSAGES = 256
+_QUEUED_MESSAGES = 1024
 #: Wait for the exit status of a worker that has closed its output.
 _STATUS_WAIT_S = 1.0
 
