@@ -28,13 +28,46 @@ ENCODERS = {
     "h265": ("hevc", (*X265, "-x265-params", "log-level=none:bframes=0")),
     "h265 reordered": ("hevc", (*X265, "-x265-params", "log-level=none:bframes=2")),
 }
-Damage = Callable[[int, bytes], bytes | None]
 
 
-@pytest.fixture(scope="module", params=ENCODERS)
-def stream(request: pytest.FixtureRequest) -> tuple[str, list[bytes]]:
-    """Return a codec and the pictures of a stream as packets."""
-    codec, encoder = ENCODERS[request.param]
+def lost(_: bytes) -> bytes | None:
+    return None
+
+
+def halved(data: bytes) -> bytes | None:
+    return data[: len(data) // 2]
+
+
+#: A picture that is lost, and one of which half is left. libav does not recognise each such H.265 picture; that is the
+#: reader's work.
+DAMAGES = [
+    *((name, lost) for name in ENCODERS),
+    *((name, halved) for name, (codec, _) in ENCODERS.items() if codec == "h264"),
+]
+
+
+Stream = tuple[str, list[bytes]]
+
+
+@pytest.fixture(scope="module")
+def streams() -> Callable[[str], Stream]:
+    """Return a function that returns a codec and the pictures of a stream as packets, encoded once."""
+    made: dict[str, Stream] = {}
+
+    def make(name: str) -> Stream:
+        if name not in made:
+            made[name] = encoded(*ENCODERS[name])
+        return made[name]
+
+    return make
+
+
+@pytest.fixture(params=ENCODERS)
+def stream(request: pytest.FixtureRequest, streams: Callable[[str], Stream]) -> Stream:
+    return streams(request.param)
+
+
+def encoded(codec: str, encoder: tuple[str, ...]) -> Stream:
     source = ("-f", "lavfi", "-i", "testsrc2=size=320x192:rate=15", "-frames:v", str(PICTURES))
     argv = [ffmpeg.locate(), *ffmpeg.QUIET, *source, *encoder, "-g", str(GROUP), "-f", codec, "-"]
     done = subprocess.run(argv, capture_output=True, check=False)
@@ -76,7 +109,7 @@ def pixels(decoded: Decoded) -> bytes:
     return b"".join(rows)
 
 
-def test_a_whole_stream_has_no_gap_and_all_its_pictures_are_shown(stream: tuple[str, list[bytes]]) -> None:
+def test_a_whole_stream_has_no_gap_and_all_its_pictures_are_shown(stream: Stream) -> None:
     codec, pictures = stream
     found = shown(GroupDecoder(codec, b""), entries(pictures, key_frames(codec, pictures)))
     assert len(found) >= PICTURES - 6  # without the last, which wait for reordering
@@ -86,18 +119,12 @@ def test_a_whole_stream_has_no_gap_and_all_its_pictures_are_shown(stream: tuple[
         assert not any(numbers.is_gap(each) for each in pictures)
 
 
-@pytest.mark.parametrize("damaged", [0, 1, 5, GROUP - 1, GROUP, GROUP + 3])
-@pytest.mark.parametrize(
-    "damage",
-    [lambda _: None, lambda data: data[: len(data) // 2], lambda data: data[:40]],
-    ids=["lost", "half", "torn"],
-)
+@pytest.mark.parametrize(("stream", "damage"), DAMAGES, indirect=["stream"])
+@pytest.mark.parametrize("damaged", [0, 5, GROUP - 1, GROUP + 3])
 def test_after_damage_no_wrong_picture_is_shown_until_the_next_key_frame(
-    stream: tuple[str, list[bytes]], damaged: int, damage: Callable[[bytes], bytes | None]
+    stream: Stream, damaged: int, damage: Callable[[bytes], bytes | None]
 ) -> None:
     codec, pictures = stream
-    if codec == "hevc" and damage(b"x" * 100):
-        pytest.skip("libav does not always recognise it; the reader does")
     keys = key_frames(codec, pictures)
     right = {pixels(each) for each in shown(GroupDecoder(codec, b""), entries(pictures, keys))}
     given: list[bytes | None] = list(pictures)
@@ -107,7 +134,7 @@ def test_after_damage_no_wrong_picture_is_shown_until_the_next_key_frame(
     assert len(found) >= PICTURES - 2 * GROUP - 6  # the last group is whole
 
 
-def test_a_key_frame_alone_is_decoded_though_the_codec_reorders(stream: tuple[str, list[bytes]]) -> None:
+def test_a_key_frame_alone_is_decoded_though_the_codec_reorders(stream: Stream) -> None:
     codec, pictures = stream
     given = entries(pictures, key_frames(codec, pictures))
     decoder = GroupDecoder(codec, b"")
@@ -118,7 +145,7 @@ def test_a_key_frame_alone_is_decoded_though_the_codec_reorders(stream: tuple[st
     assert decoder.last is None
 
 
-def test_parameter_sets_of_the_description_are_enough(stream: tuple[str, list[bytes]]) -> None:
+def test_parameter_sets_of_the_description_are_enough(stream: Stream) -> None:
     codec, pictures = stream
     starts = b"\0\0\0\1"
     sets = {7, 8} if codec == "h264" else {32, 33, 34}
