@@ -87,8 +87,9 @@ class _Progress:
     offset: int = 0
     movie: Movie | None = None
     extents: dict[int, _Extent] = field(default_factory=dict)
-    #: A moof whose mdat is not complete yet.
+    #: A moof whose mdat is not complete yet, and its sequence number.
     pending: tuple[Run, ...] = ()
+    pending_sequence: int = 0
     complete_to: int = 0
     sequence: int = 0
     stuck: bool = False
@@ -98,6 +99,7 @@ class _Progress:
             extent = self.extents.setdefault(run.track, _Extent(run.start, run.end))
             extent.end = max(extent.end, run.end)
         self.pending = ()
+        self.sequence = self.pending_sequence
         self.complete_to = end
 
 
@@ -202,7 +204,8 @@ class _Walk:
             known.movie = movie(self._payload(box))
         elif box.kind == b"moof" and known.movie:
             payload = self._payload(box)
-            known.pending, known.sequence = fragment(payload, known.movie.tracks), sequence_number(payload)
+            known.pending = fragment(payload, known.movie.tracks)
+            known.pending_sequence = sequence_number(payload)
         elif box.kind == b"mdat" and known.pending:
             known.take(known.pending, end)
         elif not known.pending:

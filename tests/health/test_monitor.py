@@ -352,3 +352,14 @@ async def test_a_server_that_refuses_connections_is_told_from_one_that_is_silent
     async with watching(endpoints) as monitor:
         assert monitor.media_server_problem is not None
         assert monitor.media_server_problem.reason == "connection_refused"
+
+
+async def test_a_check_with_the_same_status_has_its_new_detail_and_the_old_time() -> None:
+    async def never() -> Server:
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    async with watching(never) as monitor:
+        monitor.note("disk", CheckStatus.OK, "90 % are free.")
+        monitor.note("disk", CheckStatus.OK, "80 % are free.")
+        assert [(each.name, each.detail) for each in monitor.report.checks] == [("disk", "80 % are free.")]

@@ -419,3 +419,18 @@ async def test_an_index_has_a_largest_size(
     moov = box(b"moov", pieces.head[at + 8 :] + box(b"free", bytes(room - 8)))
     path = tmp_path / "a.mp4"
     assert parts_read(path, pieces.head[:at], moov, pieces.part(0)) == (0 if is_damage else 1)
+
+
+async def test_the_media_of_a_file_end_where_its_reader_is_told(tmp_path: Path, pieces: Pieces) -> None:
+    path = tmp_path / "a.mp4"
+    path.write_bytes(pieces.head + pieces.part(0) + pieces.part(1))
+    end, whole = len(pieces.head + pieces.part(0)), path.stat().st_size
+    with path.open("rb") as file:
+        for size_bytes, parts in ((whole, 2), (whole - 1, 1), (end, 1)):
+            media = fmp4.media_of(file.fileno(), size_bytes)
+            assert media is not None
+            assert (media.end_offset, media.last_sequence) == (whole if parts == 2 else end, parts)
+            scale = media.movie.tracks[1].timescale
+            assert media.spans == {1: (0, parts * scale // 2)}
+        assert fmp4.media_of(file.fileno(), end - 1) is None
+        assert fmp4.media_of(file.fileno(), len(pieces.head)) is None

@@ -5,7 +5,7 @@ import random
 import shutil
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from agent_core.media.boxes import Damaged
 from agent_core.media.downloads import Opened
 from agent_core.media.fmp4 import segment_duration_s
 from agent_core.media.joined_files import Layouts, ServedJoin
-from agent_core.media.joining import Layout, Shift, description, edited, has_short_times, plan
+from agent_core.media.joining import Layout, Piece, Shift, description, edited, has_short_times, plan
 
 from .files import H264, boxes, half_second_parts, make, plays, source
 
@@ -466,3 +466,21 @@ def test_the_version_of_the_times_tells_if_they_are_short(version: int, expected
 
 def test_sequence_numbers_wrap() -> None:
     assert edited(b"moof", moof(sequence=(1 << 32) - 1), SHIFT) == moof(sequence=4)
+
+
+def test_the_first_file_stays_as_it_is() -> None:
+    """Also if it begins late, or in the middle of a numbering."""
+    head = movie_head(0, durations=dict.fromkeys(WHOLE, 1))
+    late = replace(layout(head, 900_000), spans={1: (90_000, 900_000)}, sequences=(7, 9))
+    first, second = plan([late, late]).pieces
+    assert first == Piece(0, len(head), len(head), len(head) + 100, Shift({1: 0}, 0, 0))
+    assert second == Piece(1, len(head) + 100, len(head), len(head) + 100, Shift({1: 810_000}, 3, 100))
+
+
+def test_a_track_and_its_clock_are_part_of_the_description() -> None:
+    head = movie_head(0, durations=dict.fromkeys(WHOLE, 1))
+    one, other = (struct.pack(">II", track, 0xABCD) for track in (1, 2))
+    assert head.count(one) == 1, "of tkhd alone"
+    assert description(moov_of(head)) != description(moov_of(head.replace(one, other)))
+    long = movie_head(0, durations=dict.fromkeys(WHOLE, 0x7FFF_FFFF))
+    assert description(moov_of(head)) == description(moov_of(long))

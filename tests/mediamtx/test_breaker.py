@@ -227,3 +227,9 @@ def test_a_success_makes_the_pause_short_again_and_probes_count_again() -> None:
     watched.fail(10, 10, 10)
     assert refused(watched.breaker, 11.9)
     assert not refused(watched.breaker, 12)
+
+
+def test_failures_of_long_ago_do_not_hide_those_of_now() -> None:
+    watched = Watched()
+    watched.fail(0, 20, 40, 41, 42)
+    assert watched.breaker.state is BreakerState.OPEN

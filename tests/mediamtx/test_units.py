@@ -3,7 +3,14 @@
 import pytest
 from pydantic import TypeAdapter
 
-from agent_core.mediamtx.units import Size, format_duration, format_size, parse_duration_s, parse_size_bytes
+from agent_core.mediamtx.units import (
+    Duration,
+    Size,
+    format_duration,
+    format_size,
+    parse_duration_s,
+    parse_size_bytes,
+)
 
 
 @pytest.mark.parametrize(
@@ -64,3 +71,15 @@ def test_a_size_is_taken_as_text_and_as_a_number() -> None:
     size = TypeAdapter(Size)
     assert (size.validate_python("50M"), size.validate_python(7)) == (50 << 20, 7)
     assert size.dump_python(50 << 20) == "50M"
+
+
+def test_a_duration_is_taken_as_text_and_as_a_number_of_whole_nanoseconds() -> None:
+    duration = TypeAdapter(Duration)
+    assert (duration.validate_python("1m"), duration.validate_python(7)) == (60, 7)
+    assert duration.validate_python(0.123_456_789_4) == 0.123_456_789
+    assert duration.dump_python(90.0) == "90s"
+
+
+def test_a_duration_is_written_in_its_largest_fitting_unit() -> None:
+    written = [format_duration(each) for each in (0.0, 90.0, 0.25, 0.000_015, 7e-9)]
+    assert written == ["0s", "90s", "250ms", "15us", "7ns"]

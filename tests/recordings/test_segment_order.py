@@ -235,5 +235,5 @@ def test_any_zone_in_a_name_counts(zone: None, hours: float) -> None:
 
 
 def test_of_two_files_with_one_start_the_one_not_noted_is_first(zone: None) -> None:
-    noted, other = file(in_berlin(STARTS[0]), END), file(in_utc(STARTS[0]), END)
+    noted, other = file(in_utc(STARTS[0]), END), file(in_berlin(STARTS[0]), END)
     assert in_order([noted, other], (noted.name,), unread) == [other, noted]
