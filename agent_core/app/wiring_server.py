@@ -63,7 +63,7 @@ class ClientAccess:
         return cls(
             tokens,
             authenticator,
-            DownloadLinks(secret, clock, is_current=authenticator.is_current),
+            DownloadLinks(secret, clock, is_current=authenticator.is_current, is_revoked=revoked.covers),
             keys,
             live,
             CredentialFiles(secret, keys, revoked, live=live, clock=clock),

@@ -9,7 +9,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from agent_core.auth.roles import Principal
 from agent_core.auth.secret import SecretSource
@@ -32,6 +32,22 @@ class Link:
     credential: str
     signature: str
 
+    @classmethod
+    def parse(cls, url: str) -> "Link":
+        """Return the link of a `download_url`. Raises ValueError if it is not one."""
+        try:
+            parts = urlsplit(url)
+            query = dict(parse_qsl(parts.query))
+            kind, _, name = parts.path.removeprefix("/files/").partition("/")
+            return cls(kind, unquote(name), query["expires"], query["by"], query["sig"])
+        except (ValueError, KeyError) as error:
+            raise ValueError("not a download_url") from error
+
+    @property
+    def id(self) -> str:
+        """Id of this link in the list of revoked tokens."""
+        return f"link:{self.signature}"
+
 
 class DownloadLinks:
     """Signer and verifier of `download_url`s. A link belongs to a user and ends with the user's credentials.
@@ -40,6 +56,7 @@ class DownloadLinks:
         secret: a key derived from it signs the links, so that a new secret invalidates all of them.
         clock: tells when a link expires.
         is_current: returns True unless the credentials of a user have been revoked or changed.
+        is_revoked: returns True for the id of a link that was revoked by itself.
         lifetime_s: longest validity of a link; it also ends when the credentials expire.
         base_url: prefix of the path; empty for relative links, which clients resolve against the agent's address.
     """
@@ -50,12 +67,14 @@ class DownloadLinks:
         clock: Clock,
         *,
         is_current: Callable[[str], bool],
+        is_revoked: Callable[[str], bool] = lambda _id: False,
         lifetime_s: float = 3600.0,
         base_url: str = "",
     ) -> None:
         self._secret = secret
         self._clock = clock
         self._is_current = is_current
+        self._is_revoked = is_revoked
         self._lifetime_s = lifetime_s
         self._base_url = base_url.rstrip("/")
 
@@ -83,7 +102,7 @@ class DownloadLinks:
         except AuthenticationFailed:
             return False
         is_signed = hmac.compare_digest(good.encode(), link.signature.encode(errors="surrogatepass"))
-        return is_signed and self._is_current(link.credential)
+        return is_signed and self._is_current(link.credential) and not self._is_revoked(link.id)
 
     def _key(self) -> bytes:
         return self._secret.current().derive("download links")

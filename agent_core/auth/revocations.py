@@ -1,4 +1,4 @@
-"""Revoked tokens, kept in the state folder."""
+"""Revoked tokens and links, kept in the state folder."""
 
 import re
 from collections.abc import Callable
@@ -39,7 +39,7 @@ class _File(BaseModel):
 
 
 class RevokedTokens:
-    """Ids of revoked tokens in one file, read again when it changes.
+    """Ids of revoked tokens and of links, revoked by themselves, in one file, read again when it changes.
 
     Like the file of API keys it has no backup, which could restore a token. While it is unusable, no token is valid.
 
@@ -75,7 +75,7 @@ class RevokedTokens:
         return ids is None or token_id in ids
 
     def revoke(self, token_id: str, expires_at: datetime | None = None) -> None:
-        """Revoke a token until its end, or for good if that is None. Blocks on the disk.
+        """Revoke a token or link until its end, or for good if that is None. Blocks on the disk.
 
         Entries of expired tokens make room for new ones only when there are `MOST_REVOKED`: a clock that is set
         back makes an expired token valid again.

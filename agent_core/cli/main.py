@@ -11,6 +11,7 @@ from agent_core.cli.commands import (
     cameras,
     doctor,
     keys,
+    links,
     plugins,
     record,
     recordings,
@@ -95,6 +96,7 @@ def _parser() -> Parser:
         calls,
         tokens,
         keys,
+        links,
         plugins,
         doctor,
     ):

@@ -1,9 +1,9 @@
 from datetime import timedelta
-from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 
 from agent_core.auth.links import DownloadLinks, Link
+from agent_core.auth.revocations import TOKEN_ID
 from agent_core.auth.roles import Principal, Role
 from agent_core.auth.secret import Secret
 from agent_core.testing import SimulatedClock
@@ -39,20 +39,13 @@ def links(clock: SimulatedClock, current: Current) -> DownloadLinks:
     return DownloadLinks(SECRET, clock, is_current=current, lifetime_s=60)
 
 
-def parsed(url: str) -> Link:
-    split = urlsplit(url)
-    _, _, kind, name = unquote(split.path).split("/", 3)
-    query = parse_qs(split.query)
-    return Link(kind, name, query["expires"][0], query["by"][0], query["sig"][0])
-
-
 def changed(link: Link, **changes: str) -> Link:
     fields = {name: getattr(link, name) for name in Link.__dataclass_fields__}
     return Link(**(fields | changes))
 
 
 def test_a_link_opens_its_file_for_a_while(links: DownloadLinks, clock: SimulatedClock) -> None:
-    link = parsed(links.of(USER)("snapshots", NAME))
+    link = Link.parse(links.of(USER)("snapshots", NAME))
     assert (link.kind, link.name, link.credential) == ("snapshots", NAME, USER.credential)
     assert links.is_valid(link)
     clock.jump(60)
@@ -61,7 +54,7 @@ def test_a_link_opens_its_file_for_a_while(links: DownloadLinks, clock: Simulate
 
 
 def test_a_link_opens_nothing_else(links: DownloadLinks, clock: SimulatedClock, current: Current) -> None:
-    link = parsed(links.of(USER)("snapshots", NAME))
+    link = Link.parse(links.of(USER)("snapshots", NAME))
     for wrong in (
         changed(link, kind="recordings"),
         changed(link, name=NAME + "x"),
@@ -78,22 +71,39 @@ def test_a_link_opens_nothing_else(links: DownloadLinks, clock: SimulatedClock, 
 
 def test_a_link_ends_with_the_credentials_of_its_user(links: DownloadLinks, current: Current) -> None:
     sign = links.of(USER)
-    link = parsed(sign("snapshots", NAME))
+    link = Link.parse(sign("snapshots", NAME))
     current.revoked.add(USER.credential)
     assert not links.is_valid(link)
     assert not links.is_live(link)
-    assert not links.is_valid(parsed(sign("snapshots", NAME))), "a signer made before signs nothing valid"
+    assert not links.is_valid(Link.parse(sign("snapshots", NAME))), "a signer made before signs nothing valid"
 
 
 def test_a_link_is_not_valid_for_longer_than_the_credentials(
     links: DownloadLinks, clock: SimulatedClock
 ) -> None:
     soon = Principal("someone", Role.VIEWER, clock.now() + timedelta(seconds=30), "token:abc.1")
-    link = parsed(links.of(soon)("snapshots", NAME))
+    link = Link.parse(links.of(soon)("snapshots", NAME))
     clock.jump(29)
     assert links.is_valid(link)
     clock.jump(1)
     assert not links.is_valid(link)
+
+
+def test_one_link_is_revoked_and_no_other(clock: SimulatedClock, current: Current) -> None:
+    revoked: set[str] = set()
+    links = DownloadLinks(SECRET, clock, is_current=current, is_revoked=revoked.__contains__)
+    link, other = (Link.parse(links.of(USER)("snapshots", name)) for name in (NAME, "a.jpg"))
+    assert TOKEN_ID.fullmatch(link.id)
+    revoked.add(link.id)
+    assert not links.is_valid(link)
+    assert not links.is_live(link)
+    assert links.is_valid(other)
+
+
+@pytest.mark.parametrize("url", ["", "/", "/files/a/b?expires=1&sig=c", "/files/a/b?by=b&sig=c", "http://[/"])
+def test_what_is_no_link(url: str) -> None:
+    with pytest.raises(ValueError, match="not a download_url"):
+        Link.parse(url)
 
 
 @pytest.mark.parametrize("expires", ["", "-1", "1e9", "9" * 13, "x", "\u0661", " 1"])

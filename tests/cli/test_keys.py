@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agent_core.auth.api_keys import ApiKeys
+from agent_core.auth.links import DownloadLinks, Link
 from agent_core.auth.revocations import RevokedTokens
-from agent_core.auth.roles import Role
-from agent_core.auth.secret import SecretFile
+from agent_core.auth.roles import Principal, Role
+from agent_core.auth.secret import Secret, SecretFile
 from agent_core.auth.tokens import TokenAuthority
 from agent_core.base.clock import SystemClock
 from agent_core.base.errors import AuthenticationFailed
@@ -114,6 +115,25 @@ async def test_a_token_is_revoked(cli: "Cli", home: "Home", by: str) -> None:
         tokens.verify(made["token"])
     assert caught.value.reason == "token_revoked"
     assert tokens.verify(other["token"]).role is Role.VIEWER
+
+
+async def test_a_link_is_revoked(cli: "Cli", home: "Home") -> None:
+    clock = SystemClock()
+    secret = Secret.load(home.state_dir / "secret")
+    revoked = RevokedTokens(home.state_dir / "revoked-tokens.json", clock)
+    links = DownloadLinks(secret, clock, is_current=lambda _: True, is_revoked=revoked.covers)
+    user = Principal("someone", Role.VIEWER, None, "key:abc")
+    url, other = (links.of(user)("snapshots", name) for name in ("camera0/é a.jpg", "b.jpg"))
+    file = home.path / "link"
+    file.write_text(f"http://box:8002{url}\n")
+    assert (await cli("link", "revoke", "--file", str(file))).text == "Revoked.\n"
+    assert not links.is_valid(Link.parse(url))
+    assert links.is_valid(Link.parse(other))
+    for wrong in (url[:-1], "nothing", other.replace("b.jpg", "c.jpg")):
+        ended = await cli("link", "revoke", "--file", "-", input=wrong.encode())
+        assert ended.code == 2
+        assert "not a link" in ended.lines[0]
+    assert links.is_valid(Link.parse(other))
 
 
 async def test_what_is_no_token_of_this_agent_is_not_revoked(cli: "Cli", home: "Home") -> None:

@@ -14,7 +14,7 @@ from agent_core.cli.local_token import refuse_foreign_state, token_authority
 from agent_core.cli.options import Commands, Parser, add_command, number
 from agent_core.cli.output import iso_time, print_result
 
-__all__ = ("ROLES", "add", "add_lifetime", "add_role", "user_name")
+__all__ = ("ROLES", "add", "add_lifetime", "add_role", "credential_in", "user_name")
 
 ROLES = ("viewer", "operator", "admin")
 
@@ -101,14 +101,19 @@ def _revoke(arguments: argparse.Namespace) -> int:
     refuse_foreign_state(storage)
     token_id, expires_at = arguments.id, None
     if arguments.file is not None:
-        claims, _ = token_authority(storage).examine(_token_in(arguments.file))
+        claims, _ = token_authority(storage).examine(credential_in(arguments.file))
         token_id, expires_at = claims.id, claims.expires_at
     RevokedTokens(storage.revoked_tokens_file, SystemClock()).revoke(token_id, expires_at)
     print_result({"revoked": token_id}, ["Revoked."], as_json=arguments.json)
     return 0
 
 
-def _token_in(file: Path) -> str:
+def credential_in(file: Path) -> str:
+    """Return the token or link that the file, or for `-` standard input, contains.
+
+    Raises:
+        UsageFailed: the file cannot be read or is empty.
+    """
     if file == Path("-"):
         return sys.stdin.read(LIMIT_BYTES).strip()
     return read_token(file)
