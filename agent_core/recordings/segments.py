@@ -85,10 +85,14 @@ class MediaTimes:
     started_s: float | None = None
 
 
+#: Entries that a cache of the agent keeps.
+_MOST = 10_000
+
+
 class SegmentLengths:
     """Cache of the times in up to `most` segments; one more empties it. Blocks on the disk."""
 
-    def __init__(self, most: int = 10_000) -> None:
+    def __init__(self, most: int = _MOST) -> None:
         self._most = most
         #: Size (bytes) and times by path; a str takes a fifth of the memory of a Path.
         self._known: dict[str, tuple[int, MediaTimes]] = {}
