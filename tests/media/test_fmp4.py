@@ -346,6 +346,16 @@ async def test_the_windows_in_which_the_last_parts_are_searched_have_a_limit(
     assert segment_duration_s(path) == pytest.approx(count / 2, abs=0.001)
 
 
+@pytest.mark.parametrize("at", range(13))
+async def test_bytes_like_a_part_at_the_edge_of_a_window_are_none(
+    tmp_path: Path, pieces: Pieces, at: int
+) -> None:
+    part = pieces.part(6)
+    tail = bytes(at) + b"mfhd" + bytes(MIB - at - 4 - len(part)) + part
+    found = parts_read(tmp_path / "a.mp4", pieces.head, pieces.part(0), DAMAGE, tail)
+    assert found == pytest.approx(7, abs=0.001)
+
+
 async def test_a_torn_last_part_alone_in_a_window_hides_none_before_it(
     tmp_path: Path, pieces: Pieces
 ) -> None:
