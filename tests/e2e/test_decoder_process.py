@@ -45,6 +45,11 @@ fps = 15
 """
 
 
+def slow(value: object) -> Any:
+    """Return a parameter that only a release is tested with."""
+    return pytest.param(value, marks=pytest.mark.release)
+
+
 @pytest.fixture
 def packages(tmp_path: Path) -> dict[str, str]:
     """An environment in which the plugin of network cameras is installed."""
@@ -117,7 +122,9 @@ async def test_the_agent_loads_no_decoder_and_idles_without_a_worker(
         assert await agent.end() == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM, signal.SIGSTOP])
+@pytest.mark.parametrize(
+    "number", [signal.SIGKILL, signal.SIGSTOP, *map(slow, (signal.SIGSEGV, signal.SIGTERM))]
+)
 async def test_a_worker_that_dies_or_hangs_costs_at_most_the_attempts_in_flight(
     agent_process: AgentProcessFactory, packages: dict[str, str], number: signal.Signals
 ) -> None:
@@ -204,7 +211,7 @@ async def test_two_agents_at_once_have_a_worker_each(
         assert workers(other) == {other_worker}
 
 
-@pytest.mark.parametrize("offset_s", [-7200, 300])
+@pytest.mark.parametrize("offset_s", [-7200, slow(300)])
 async def test_a_wall_clock_that_is_set_changes_nothing(
     agent_process: AgentProcessFactory, packages: dict[str, str], tmp_path: Path, offset_s: float
 ) -> None:

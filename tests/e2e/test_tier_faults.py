@@ -113,7 +113,7 @@ async def scene(
 
 
 @pytest.mark.parametrize("tier", [2, 3])
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+@pytest.mark.parametrize("number", [signal.SIGSTOP, pytest.param(signal.SIGKILL, marks=pytest.mark.release)])
 async def test_the_media_server_dies_or_hangs_meanwhile(
     server_kind: str, tmp_path: Path, observe: Observe, video: Video, tier: int, number: signal.Signals
 ) -> None:
