@@ -321,6 +321,7 @@ async def test_the_last_parts_are_found_behind_damage(tmp_path: Path, pieces: Pi
         ([box(b"free", bytes(90)), pieces.part(6), box(b"mfra", bytes(9))], 7),
         ([box(b"free", b"mfhd and mfhd"), pieces.part(6)], 7),
         ([pieces.part(5), pieces.part(6)[:-1]], 6),
+        ([box(b"free", b"mfhd and mfhd"), pieces.part(5), pieces.part(6)[:-1]], 6),
         ([pieces.part(5), pieces.part(6)[:40]], 6),
         ([pieces.part(6)[:-1]], 1),
         ([pieces.part(5), box(b"what", bytes(90))], 1),  # not a chain of boxes of this format
