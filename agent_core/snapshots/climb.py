@@ -170,7 +170,8 @@ class Climber:
         except AgentError as error:
             failure = error
         ended_s = self._clock.monotonic_s()
-        attempt = Attempt(camera.id, number, conditions, started_s, ended_s, step.budget_s)
+        left_s = min(step.candidate.limit_s, request.deadline_s - started_s)
+        attempt = Attempt(camera.id, number, conditions, started_s, ended_s, left_s)
         if failure is None:
             meter.took_picture(attempt.duration_s, ended_s)
             self._histories.succeeded(attempt)

@@ -54,7 +54,7 @@ class Conditions:
 class Attempt:
     """Attempt of one tier at one camera, which began at `started_s` and ended at `ended_s` (monotonic).
 
-    `budget_s` is the time that it was given.
+    `left_s` is the time that was left at its beginning, at most the tier's limit.
     """
 
     camera: CameraId
@@ -62,7 +62,7 @@ class Attempt:
     conditions: Conditions
     started_s: float
     ended_s: float
-    budget_s: float
+    left_s: float
 
     @property
     def duration_s(self) -> float:
@@ -126,7 +126,7 @@ class TierHistories:
             at_s=attempt.ended_s,
             until_s=attempt.ended_s + pause_s,
             refused_until_s=attempt.ended_s + refusal_s,
-            ran_out_of_s=attempt.budget_s if error.reason == "timed_out" else None,
+            ran_out_of_s=attempt.left_s if error.reason == "timed_out" else None,
             older_than_s=attempt.conditions.max_age_s if error.reason == "too_old" else None,
         )
 

@@ -37,7 +37,7 @@ _LEAD_FACTOR, _LEAD_S = 1.5, 0.05
 #: Time (s) that a capture through a stream usually takes. A stream that has not been measured passes a tier that has
 #: been clearly slower than that; otherwise it would never be measured while that tier works.
 _USUAL_STREAM_S = {TierNeed.LIVE_STREAM: 0.1, TierNeed.STREAM: 3.0}
-#: Time beyond the budget of a timed-out attempt, as a factor, with which the attempt is worth another try; and the
+#: Time beyond that of a timed-out attempt, as a factor, with which the attempt is worth another try; and the
 #: age beyond the one that an attempt's picture exceeded.
 _MORE_TIME, _MORE_AGE_S = 1.5, 0.05
 
@@ -53,7 +53,8 @@ class Failure:
         at_s: end of the attempt.
         until_s: end of the pause in which other tiers are preferred.
         refused_until_s: end of the pause in which the tier is not tried at all.
-        ran_out_of_s: budget that the attempt used up; None if it failed by itself.
+        ran_out_of_s: time left at the beginning of an attempt that timed out, at most the tier's limit; None if it
+            failed by itself. Not its budget, which depends on the tiers that follow.
         older_than_s: `max_age_s` that the attempt's picture exceeded; None if it failed for another reason.
     """
 
@@ -274,8 +275,8 @@ def _standing_failure(candidate: Candidate, facts: CameraFacts, limits: Limits) 
     failure = candidate.failure
     if failure is None or limits.now_s >= failure.until_s or _changed_s(candidate, facts) > failure.at_s:
         return None
-    budget_s = min(candidate.limit_s, limits.left_s)
-    if failure.ran_out_of_s is not None and budget_s > failure.ran_out_of_s * _MORE_TIME:
+    left_s = min(candidate.limit_s, limits.left_s)
+    if failure.ran_out_of_s is not None and left_s > failure.ran_out_of_s * _MORE_TIME:
         return None
     if failure.older_than_s is not None and limits.max_age_s > failure.older_than_s + _MORE_AGE_S:
         return None

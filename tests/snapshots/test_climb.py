@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import anyio
@@ -17,9 +17,12 @@ from agent_core.base.models import (
     CameraStatus,
     CapturedAtSource,
     DetectedCamera,
+    DeviceState,
+    FfmpegInput,
     Fingerprint,
     FrameReader,
     FrameSocket,
+    MediaInput,
     Picture,
     PictureFormat,
 )
@@ -49,13 +52,16 @@ class Streams:
 
 
 class Counted(SnapshotTier):
-    """Tier that counts its captures, and fails with `error` while there is one."""
+    """Tier that counts its captures, and fails with `error` while there is one; with a `clock` it takes `takes_s`."""
 
     def __init__(self, rank: int, needs: TierNeed = TierNeed.NOTHING) -> None:
         self._rank = rank
         self.needs = needs  # type: ignore[misc]
         self.error: Exception | None = None
         self.captures = 0
+        self.clock: SimulatedClock | None = None
+        self.takes_s = 0.0
+        self.hangs = False
         self.requests: list[CaptureRequest] = []
 
     @property
@@ -73,14 +79,30 @@ class Counted(SnapshotTier):
         self.captures += 1
         self.requests.append(request)
         await anyio.lowlevel.checkpoint()
+        if self.clock is not None:
+            self.clock.jump(self.takes_s)
+        if self.hangs:
+            await anyio.sleep_forever()
         if self.error is not None:
             raise self.error
         captured_s = max(request.not_before_s, request.deadline_s - 100)
         return Picture(JPEG, PictureFormat.JPG, 64, 48, captured_s, CapturedAtSource.DEVICE)
 
 
-def camera(frames: FrameReader | None = None, socket: Path = Path("/nonexistent")) -> Camera:
-    media_input = FrameSocket(socket, 64, 48, 15.0)
+class Reporting:
+    """Frame reader whose device a test describes."""
+
+    def __init__(self, broker: FrameBroker) -> None:
+        self.device = DeviceState()
+        self.fresh = broker.fresh
+
+
+def camera(
+    frames: FrameReader | None = None,
+    socket: Path = Path("/nonexistent"),
+    media_input: MediaInput | None = None,
+) -> Camera:
+    media_input = media_input or FrameSocket(socket, 64, 48, 15.0)
     detected = DetectedCamera("k", "Front", Fingerprint("x"), media_input, frames=frames)
     return Camera(CameraId("camera0"), CameraStatus.CONNECTED, 0.0, detected)
 
@@ -154,6 +176,55 @@ async def test_a_tier_that_failed_is_tried_if_nothing_else_is_left() -> None:
     assert (await snapshots.take(camera(), max_age_s=0.5, deadline_s=10)).rank == 0
 
 
+async def test_a_live_stream_passes_a_tier_that_proved_to_be_slow() -> None:
+    clock, streams = SimulatedClock(), Streams(live_since_s=None)
+    slow, live = Counted(1, TierNeed.INPUT), Counted(2, TierNeed.LIVE_STREAM)
+    slow.clock, slow.takes_s = clock, 0.75
+    snapshots = ladder(slow, live, clock=clock, streams=streams)
+    network = camera(media_input=FfmpegInput(("-i", "x")))
+
+    async def rank(max_age_s: float = 0.5) -> int:
+        return (await snapshots.take(network, max_age_s=max_age_s, deadline_s=10)).rank
+
+    assert [await rank() for _ in range(5)] == [1] * 5
+    streams.live_since_s = clock.monotonic_s()
+    still = await snapshots.take(network, max_age_s=0.5, deadline_s=10)
+    assert (still.rank, still.tier, summary(still)) == (2, "tier2", [(1, "slower", False)])
+    assert still.attempts[0].name == "tier1"
+    assert "tier2" in still.attempts[0].details
+    assert await rank(max_age_s=0.0) == 1, "a new exposure is another matter"
+    assert await rank(max_age_s=5.0) == 1
+    slow.takes_s = 0.0
+    other = replace(network, id=CameraId("camera1"))
+    assert (await snapshots.take(other, max_age_s=0.5, deadline_s=10)).rank == 1, "so is another camera"
+
+
+async def test_a_device_that_runs_already_is_measured_apart() -> None:
+    clock = SimulatedClock()
+    broker = FrameBroker(ScriptedProducer(), clock=clock, settings=BrokerSettings())
+    cold = Reporting(broker)
+    ring, live = Counted(0, TierNeed.FRAMES), Counted(2, TierNeed.LIVE_STREAM)
+    ring.clock, ring.takes_s = clock, 0.75
+    snapshots = ladder(ring, live, clock=clock, streams=Streams())
+    for _ in range(5):
+        await snapshots.take(camera(cold), max_age_s=0.5, deadline_s=10)
+    assert (await snapshots.take(camera(cold), max_age_s=0.5, deadline_s=10)).rank == 2
+    cold.device = DeviceState(is_streaming=True)
+    assert (await snapshots.take(camera(cold), max_age_s=0.5, deadline_s=10)).rank == 0
+
+
+async def test_a_time_out_counts_for_as_little_time_as_it_had() -> None:
+    first, second = Counted(0), Counted(1)
+    first.hangs = True
+    snapshots = ladder(first, second, clock=SimulatedClock(), streams=Streams())
+    still = await snapshots.take(camera(), max_age_s=0.5, deadline_s=1.0)
+    assert summary(still) == [(0, "timed_out", True)]
+    first.hangs = False
+    still = await snapshots.take(camera(), max_age_s=0.5, deadline_s=1.0)
+    assert (still.rank, summary(still)) == (1, [(0, "recently_failed", False)])
+    assert (await snapshots.take(camera(), max_age_s=0.5, deadline_s=10)).rank == 0
+
+
 async def test_counters_tell_what_each_tier_did() -> None:
     clock = SimulatedClock()
     first, second = Counted(0), Counted(2, TierNeed.LIVE_STREAM)
@@ -167,6 +238,7 @@ async def test_counters_tell_what_each_tier_did() -> None:
     streams.live_since_s = clock.monotonic_s()
     await snapshots.take(camera(), max_age_s=0.5, deadline_s=10)
     failing, serving = snapshots.metrics
+    assert [(each.rank, each.name) for each in snapshots.metrics] == [(0, "tier0"), (2, "tier2")]
     assert (failing.attempts, failing.failures, failing.durations) == (1, (("dark", 1),), None)
     assert failing.skips == (("recently_failed", 1),)
     assert (serving.attempts, serving.pictures, serving.skips) == (1, 1, (("not_live", 1),))

@@ -29,7 +29,7 @@ BUSY = CaptureFailed("Held.", reason="device_busy")
 def attempt(
     *, at_s: float = 100.0, duration_s: float = 0.1, camera: CameraId = CAMERA, conditions: Conditions = WARM
 ) -> Attempt:
-    return Attempt(camera, 1, conditions, at_s - duration_s, at_s, budget_s=3.0)
+    return Attempt(camera, 1, conditions, at_s - duration_s, at_s, left_s=3.0)
 
 
 def after(*errors: AgentError, duration_s: float = 0.1, every_s: float = 1.0) -> Failure:
