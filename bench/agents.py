@@ -4,7 +4,7 @@ import contextlib
 import json
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -52,15 +52,19 @@ class AgentProcess:
 
 
 @contextlib.asynccontextmanager
-async def agent_process(plugins: str) -> AsyncIterator[AgentProcess]:
+async def agent_process(
+    plugins: str, prepare: Callable[[Path], None] = lambda _state: None
+) -> AsyncIterator[AgentProcess]:
     """Run an agent with limits too high for a benchmark to reach.
 
-    `plugins` is the table `[plugins]` with its subtables, as TOML.
+    `plugins` is the table `[plugins]` with its subtables, as TOML; `prepare` is called with the empty state folder.
     """
     with TemporaryDirectory(prefix="bench-") as temporary:
         folder = Path(temporary)
         config = folder / "config.toml"
         config.write_text(CONFIG.format(folder=folder) + plugins)
+        (folder / "state").mkdir(mode=0o700)
+        prepare(folder / "state")
         words = [sys.executable, "-m", "agent_core", "run", "--config", str(config)]
         process = await anyio.open_process(words, stdout=None, stderr=None, cwd=folder)
         try:

@@ -9,6 +9,7 @@ from agent_core.base.clock import Clock
 from agent_core.base.events import EventBus
 from agent_core.base.volumes import KnownVolumes, Volume
 from agent_core.config import AgentConfig
+from agent_core.media.index import INDEX_FILE, MediaIndex
 
 __all__ = ("VOLUMES_FILE", "Foundation", "Volumes")
 
@@ -60,8 +61,12 @@ class Foundation:
     clock: Clock
     require_state: Callable[[], None] = lambda: None
     volumes: Volumes = field(init=False)
+    index: MediaIndex = field(init=False)
 
     def __post_init__(self) -> None:
         file = self.config.storage.state_dir / VOLUMES_FILE
         volumes = Volumes.of(self.config, KnownVolumes(file, require=self.require_state))
         object.__setattr__(self, "volumes", volumes)
+        path = self.config.storage.state_dir / INDEX_FILE
+        index = MediaIndex(path, clock=self.clock, require=self.require_state)
+        object.__setattr__(self, "index", index)

@@ -21,6 +21,7 @@ from agent_core.cameras.monitor import SourceState
 from agent_core.config import AgentConfig
 from agent_core.controller import Controller, Services
 from agent_core.media.downloads import DirectoryFiles, Downloads
+from agent_core.media.index import MediaIndex
 from agent_core.plugin import SnapshotTier, ffmpeg
 from agent_core.plugin_host.manager import EntryPointFinder, PluginManager
 from agent_core.plugin_host.models import Providers
@@ -56,6 +57,7 @@ class AgentParts:
     events: EventBus
     tokens: TokenAuthority
     credentials: CredentialFiles
+    index: MediaIndex
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +155,7 @@ def _connect(
         events=foundation.events,
         tokens=access.tokens,
         credentials=access.files,
+        index=foundation.index,
     )
 
 
@@ -192,7 +195,9 @@ def _snapshots(
             facts=FactSource(streams),
         ),
         converter=PictureConverter(max_pixels=config.snapshots.max_pixels, clock=clock),
-        store=SnapshotStore(config.storage.snapshots, volume=foundation.volumes.snapshots),
+        store=SnapshotStore(
+            config.storage.snapshots, volume=foundation.volumes.snapshots, index=foundation.index
+        ),
         defaults=config.snapshots,
         events=foundation.events,
         clock=clock,

@@ -107,6 +107,7 @@ def _files(foundation: Foundation) -> RecordingStore:
         zone=ZONED_NAMES if config.media_server.mode == "external" else UTC_NAMES,
         volume=volumes.recordings,
         written_at=volumes.link,
+        index=foundation.index,
     )
 
 

@@ -21,6 +21,8 @@ T = TypeVar("T")
 
 #: Entries sorted in one call of `sorted`, which then takes some milliseconds.
 _RUN = 4096
+#: Items loaded at once from a list of which few are kept.
+_LOADED = 256
 
 
 def newest_first(entries: Iterable[tuple[EntryKeyT, str]]) -> list[tuple[EntryKeyT, str]]:
@@ -114,10 +116,20 @@ class Lister(Generic[EntryT, ItemT]):
         entries = await self._read(camera)
         return await self._page(entries, entries[offset : offset + limit])
 
-    async def all(self, camera: CameraId | None) -> list[ItemT]:
-        """Return the whole list, for the agent's own use. Raises what `scan` and `load` raise."""
+    async def all(self, camera: CameraId | None, keep: Callable[[ItemT], bool] | None = None) -> list[ItemT]:
+        """Return the whole list, for the agent's own use. Raises what `scan` and `load` raise.
+
+        Args:
+            camera: as for `page`.
+            keep: called in the thread with each item, in order; those for which it returns False are left out, so
+                that few of many items need memory.
+        """
         entries = await self._read(camera)
-        return list((await self._page(entries, entries)).items)
+        return await self._thread.run_abandonable(self._kept, entries, keep or (lambda _item: True))
+
+    def _kept(self, entries: Sequence[EntryT], keep: Callable[[ItemT], bool]) -> list[ItemT]:
+        starts = range(0, len(entries), _LOADED)
+        return [each for at in starts for each in self._load(entries[at : at + _LOADED]) if keep(each)]
 
     async def _read(self, camera: CameraId | None) -> Sequence[EntryT]:
         return await self._entries.get(camera, lambda: self._thread.run_abandonable(self._scan, camera))

@@ -80,9 +80,19 @@ class Resumption:
                 seen.add(note.camera)
 
     async def _all(self, level: int) -> list[StoredRecording] | None:
-        """Return all recordings, newest first; None if they cannot be read, which is logged at `level`."""
+        """Return the unfinished recordings and each camera's latest, newest first.
+
+        None if they cannot be read, which is logged at `level`.
+        """
+        seen: set[str] = set()
+
+        def decides(stored: StoredRecording) -> bool:
+            is_latest = stored.note.camera not in seen
+            seen.add(stored.note.camera)
+            return is_latest or stored.note.ended_at is None
+
         try:
-            return await self._store.all()
+            return await self._store.all(keep=decides)
         except AgentError as error:
             _log.log(level, "%s %s", error.details, error.suggestion)
             return None

@@ -1,8 +1,6 @@
 """Store of recordings: `ROOT/<camera>/<id>/` with the segments and a note, `recording.json`."""
 
 import os
-import re
-import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -10,18 +8,16 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
-
 from agent_core.base.beneath import folder_beneath, remove_regular
 from agent_core.base.errors import StorageFailed
 from agent_core.base.files import explain_os_error, write_durable
 from agent_core.base.listing import Lister, Page, newest_first
-from agent_core.base.models import CAMERA_ID, CameraId
+from agent_core.base.models import CameraId
 from agent_core.base.room import Room
-from agent_core.base.small_files import read_small
 from agent_core.base.volumes import Volume
 from agent_core.base.workers import WorkerPool
 from agent_core.media.downloads import Served, ServedFile
+from agent_core.media.index import IndexedLister, MediaIndex, Totals
 from agent_core.recordings.models import (
     ListedRecording,
     RecordingFormat,
@@ -31,6 +27,7 @@ from agent_core.recordings.models import (
 from agent_core.recordings.problems import disk_full, no_recording, not_local
 from agent_core.recordings.segment_order import in_order
 from agent_core.recordings.segments import Segment, SegmentLengths, media_files, mend_closed
+from agent_core.recordings.shelf import NOTE, RECORDING_ID, RecordingShelf
 
 if TYPE_CHECKING:
     from agent_core.media.joined_files import Layouts
@@ -41,23 +38,12 @@ __all__ = ("UTC_NAMES", "ZONED_NAMES", "RecordingStore")
 #: leaves the latter as it is.
 UTC_NAMES, ZONED_NAMES = "Z", "%z"
 
-#: The media server takes a file whose name starts like a segment's for a segment; this name does not.
-NOTE = "recording.json"
 #: With less free space than this the disk counts as full: a fragment of a recording would not fit.
 FULL_BYTES = 1 << 20
 #: For recordings under way, which make one call per camera at a time; and for requests of clients.
 _THREADS, _READ_THREADS = 8, 2
 #: Reduced by the umask: with umask 0002, a media server of another user in the same group may write.
 FOLDER_MODE = 0o770
-#: Room for the longest `RecordingNote.order`.
-_NOTE_LIMIT_BYTES = 1 << 20
-#: Form of the ids that `create` makes. Other names are refused, so no name leads out of the folder.
-_ID = re.compile(
-    r"(camera(?:0|[1-9][0-9]{0,8}))_[0-9]{4}-[0-9]{2}-[0-9]{2}_[0-9]{2}-[0-9]{2}-[0-9]{2}Z(?:-[1-9][0-9]{0,8})?",
-    re.ASCII,
-)
-
-
 #: Entry of a list while it is sorted: the POSIX time of the recording's start, and its id.
 _Entry = tuple[float, str]
 
@@ -71,6 +57,7 @@ class RecordingStore:
         zone: end of a segment's name that tells the zone of its time; default: `Z`, for a server in UTC.
         volume: the volume with the folder; default: one without memory.
         written_at: where the media server finds the folder; default: at `root`.
+        index: makes lists cheap; without it, they are read from the folder.
 
     Attributes:
         threads: for blocking calls about recordings under way; requests of clients have other threads.
@@ -84,6 +71,7 @@ class RecordingStore:
         zone: str = UTC_NAMES,
         volume: Volume | None = None,
         written_at: Path | None = None,
+        index: MediaIndex | None = None,
     ) -> None:
         self._root = root
         self._is_local = is_local
@@ -97,7 +85,10 @@ class RecordingStore:
         self.threads = WorkerPool(_THREADS)
         self._reads = WorkerPool(_READ_THREADS)
         self._lists = WorkerPool(1)
-        self._lister = Lister(self._entries, self._load, thread=self._lists)
+        self._shelf = RecordingShelf(root, self._volume.check)
+        self._indexed = index.add(self._shelf, self._lists) if index else None
+        folders = Lister(self._entries, self._load, thread=self._lists)
+        self._lister = IndexedLister(self._indexed, folders, self._load_files, thread=self._lists)
 
     @property
     def root(self) -> Path:
@@ -183,6 +174,11 @@ class RecordingStore:
             write_durable(self.written_folder(note) / NOTE, note.model_dump_json(indent=2).encode() + b"\n")
         except OSError as error:
             raise explain_os_error(error, "save the recording's note") from error
+        self._tell(note)
+
+    def _tell(self, note: RecordingNote) -> None:
+        if self._indexed is not None:
+            self._indexed.tell(CameraId(note.camera), note.id)
 
     def delete(self, stored: StoredRecording) -> None:
         """Delete the listed segments, the empty ones, the note, and the folder if it is then empty.
@@ -204,6 +200,8 @@ class RecordingStore:
             return
         except OSError as error:
             raise explain_os_error(error, "delete a recording") from error
+        finally:
+            self._tell(stored.note)
 
     def discard(self, note: RecordingNote) -> None:
         """Remove the recording's folder unless it has a segment with media."""
@@ -215,6 +213,7 @@ class RecordingStore:
                     segment.path.unlink(missing_ok=True)
                 (folder / NOTE).unlink(missing_ok=True)
                 folder.rmdir()
+        self._tell(note)
 
     def folder(self, note: RecordingNote) -> Path:
         """Return the folder of the recording."""
@@ -283,17 +282,27 @@ class RecordingStore:
     def _with_durations(self, found: Sequence[StoredRecording]) -> tuple[ListedRecording, ...]:
         return tuple(ListedRecording(each, sum(self.segment_durations_s(each))) for each in found)
 
-    async def all(self, camera: CameraId | None = None) -> list[StoredRecording]:
-        """Return all recordings, or one camera's, newest first. Raises as `page`."""
-        return await self._lister.all(camera)
+    async def totals(self, camera: CameraId | None = None) -> Totals | None:
+        """Return the number and size of all recordings, or of one camera's; None while the index is not settled.
+
+        Raises:
+            StorageFailed: the disk is not there.
+        """
+        return await self._lister.totals(camera)
+
+    async def all(
+        self, camera: CameraId | None = None, *, keep: Callable[[StoredRecording], bool] | None = None
+    ) -> list[StoredRecording]:
+        """Return all recordings, or one camera's, newest first; with `keep`, as `Lister.all`. Raises as `page`."""
+        return await self._lister.all(camera, keep)
 
     def _entries(self, camera: CameraId | None) -> list[_Entry]:
         self._volume.check()
         found: list[_Entry] = []
         try:
-            for folder in self._camera_folders(camera):
+            for folder in self._shelf.folders(camera):
                 with suppress(FileNotFoundError):  # deleted meanwhile
-                    notes = map(self._note, Path(folder).iterdir())
+                    notes = map(self._shelf.note_in, Path(folder).iterdir())
                     found += ((note.started_at.timestamp(), note.id) for note in notes if note)
         except FileNotFoundError:
             return []
@@ -301,30 +310,18 @@ class RecordingStore:
             raise explain_os_error(error, "list the recordings") from error
         return newest_first(found)
 
-    def _camera_folders(self, camera: CameraId | None) -> Iterator[str]:
-        with os.scandir(self._root) as folders:
-            for folder in folders:
-                is_wanted = CAMERA_ID.fullmatch(folder.name) and camera in {None, folder.name}
-                if is_wanted and folder.is_dir(follow_symlinks=False):  # downloads follow no link either
-                    yield folder.path
+    def _load_files(self, files: Sequence[tuple[CameraId, str]]) -> list[StoredRecording]:
+        self._volume.check()
+        found = (self._look_up(self._root / camera / file) for camera, file in files)
+        return [each for each in found if each is not None]
 
     def _load(self, entries: Sequence[_Entry]) -> list[StoredRecording]:
         found = (self._stored(self._root / name.partition("_")[0] / name) for _, name in entries)
         return [each for each in found if each is not None]
 
-    def _note(self, folder: Path) -> RecordingNote | None:
-        """Return the note in `folder`; None if it is not a folder of this store."""
-        try:
-            if not (_ID.fullmatch(folder.name) and stat.S_ISDIR(folder.lstat().st_mode)):
-                return None
-            note = RecordingNote.model_validate_json(read_small(folder / NOTE, limit_bytes=_NOTE_LIMIT_BYTES))
-        except (OSError, ValidationError):
-            return None
-        return note if (note.camera, note.id) == (folder.parent.name, folder.name) else None
-
     def _stored(self, folder: Path) -> StoredRecording | None:
         """Return the recording in `folder`; None if it is not a folder of this store."""
-        note = self._note(folder)
+        note = self._shelf.note_in(folder)
         return None if note is None else self.read(note)
 
     def _look_up(self, folder: Path) -> StoredRecording | None:
@@ -340,7 +337,7 @@ class RecordingStore:
             Unsupported: `recordings_not_local`: the media server keeps recordings on another host.
         """
         stored = None
-        if known := _ID.fullmatch(recording_id):
+        if known := RECORDING_ID.fullmatch(recording_id):
             folder = self._root / known[1] / recording_id
             stored = await self._reads.run_abandonable(self._look_up, folder)
         if stored is None:
@@ -355,7 +352,7 @@ class RecordingStore:
 
     def segment_names(self, recording_id: str) -> list[str]:
         """Return the names of a recording's segments, oldest first; empty if the id is unknown."""
-        known = _ID.fullmatch(recording_id)
+        known = RECORDING_ID.fullmatch(recording_id)
         stored = self._look_up(self._root / known[1] / recording_id) if known else None
         return [segment.name for segment in stored.segments] if stored else []
 

@@ -16,9 +16,11 @@ from agent_core.base.listing import Lister, Page, newest_first
 from agent_core.base.models import CAMERA_ID, CameraId, PictureFormat
 from agent_core.base.volumes import Volume
 from agent_core.base.workers import WorkerPool
-from agent_core.media.entries import ListableNames, modified_at
+from agent_core.media.entries import modified_at
+from agent_core.media.index import IndexedLister, MediaIndex, Totals
 from agent_core.snapshots import images
 from agent_core.snapshots.models import StoredFile
+from agent_core.snapshots.shelf import SUFFIXES, SnapshotShelf, form_of
 
 __all__ = ("SnapshotStore",)
 
@@ -30,24 +32,8 @@ _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}", re.ASCII)
 _WRITE_THREADS, _READ_THREADS = 4, 2
 #: Reduced by the umask.
 _FOLDER_MODE = 0o770
-_SUFFIXES = {f".{form.value}": form for form in PictureFormat} | {".jpeg": PictureFormat.JPG}
-
 #: Entry of a list while it is sorted: the file's modification time (ns) and its name.
 _Entry = tuple[int, str]
-
-
-def _form_of(file_name: str) -> PictureFormat | None:
-    """Return the format by the suffix of a file name; None for another suffix."""
-    stem, _, suffix = file_name.rpartition(".")
-    return _SUFFIXES.get(f".{suffix.lower()}") if stem else None
-
-
-def _camera_folders(root: Path, camera: CameraId | None) -> Iterator["os.DirEntry[str]"]:
-    with os.scandir(root) as folders:
-        for folder in folders:
-            wanted = camera is None or folder.name == camera
-            if wanted and CAMERA_ID.fullmatch(folder.name) and folder.is_dir(follow_symlinks=False):
-                yield folder
 
 
 def _timestamp(taken_at: datetime) -> str:
@@ -57,14 +43,14 @@ def _timestamp(taken_at: datetime) -> str:
 def _checked_file_name(name: str, form: PictureFormat) -> str:
     """Return `name` with the suffix of `form`. Raises InvalidParams for a path, a hidden file or other characters."""
     suffix = Path(name).suffix.lower()
-    if suffix in _SUFFIXES and _SUFFIXES[suffix] is not form:
+    if suffix in SUFFIXES and SUFFIXES[suffix] is not form:
         raise InvalidParams(
             f"The name ends in {suffix}, the format is {form}.",
             param="filename",
             rule="suffix",
             hint=f".{form}",
         )
-    full = name if suffix in _SUFFIXES else f"{name}.{form}"
+    full = name if suffix in SUFFIXES else f"{name}.{form}"
     if not _FILE_NAME.fullmatch(full):
         raise InvalidParams(
             "A file name has up to 200 letters, digits, dots, dashes and underscores, and starts with one of the "
@@ -93,15 +79,19 @@ class SnapshotStore:
     Args:
         root: the folder of snapshots.
         volume: the volume with the folder; default: one without memory.
+        index: makes lists cheap; without it, they are read from the folder.
     """
 
-    def __init__(self, root: Path, *, volume: Volume | None = None) -> None:
+    def __init__(self, root: Path, *, volume: Volume | None = None, index: MediaIndex | None = None) -> None:
         self._root = root
         self._volume = volume or Volume(root, name="snapshots")
         self._writes = WorkerPool(_WRITE_THREADS)
         self._reads = WorkerPool(_READ_THREADS)
-        self._lister = Lister(self._entries, self._load)
-        self._names = ListableNames()
+        self._lists = WorkerPool(1)
+        self._shelf = SnapshotShelf(root, self._volume.check)
+        self._indexed = index.add(self._shelf, self._lists) if index else None
+        folders = Lister(self._entries, self._load, thread=self._lists)
+        self._lister = IndexedLister(self._indexed, folders, self._load_files, thread=self._lists)
 
     @property
     def root(self) -> Path:
@@ -181,14 +171,15 @@ class SnapshotStore:
             raise
         except OSError as error:
             raise explain_os_error(error, "store the snapshot") from error
+        self._tell(camera, path.name)
         stored = self._stored(camera, path)
         assert stored is not None  # noqa: S101 - written above
         return stored
 
     def _stored(self, camera: CameraId, path: Path) -> StoredFile | None:
         """Return the snapshot at `path`; None unless it is a regular file with a picture's suffix."""
-        form = _form_of(path.name)
-        if form is None or not self._names.fits(path.name):
+        form = form_of(path.name)
+        if form is None or not self._shelf.names.fits(path.name):
             return None
         try:
             status = path.lstat()
@@ -206,6 +197,14 @@ class SnapshotStore:
         """
         return await self._lister.page(camera, offset=offset, limit=limit)
 
+    async def totals(self, camera: CameraId | None = None) -> Totals | None:
+        """Return the number and size of all snapshots, or of one camera's; None while the index is not settled.
+
+        Raises:
+            StorageFailed: the disk is not there.
+        """
+        return await self._lister.totals(camera)
+
     async def all(self, camera: CameraId | None = None) -> list[StoredFile]:
         """Return all snapshots, or one camera's, newest first. Raises as `page`."""
         return await self._lister.all(camera)
@@ -214,7 +213,7 @@ class SnapshotStore:
         self._volume.check()
         found: list[_Entry] = []
         try:
-            for folder in _camera_folders(self._root, camera):
+            for folder in self._shelf.folders(camera):
                 with suppress(FileNotFoundError):  # deleted meanwhile
                     found += self._entries_in(folder)
         except FileNotFoundError:
@@ -226,12 +225,24 @@ class SnapshotStore:
     def _entries_in(self, folder: "os.DirEntry[str]") -> Iterator[_Entry]:
         with os.scandir(folder.path) as entries:
             for entry in entries:
-                if _form_of(entry.name) is None or not self._names.fits(entry.name):
+                if form_of(entry.name) is None or not self._shelf.names.fits(entry.name):
                     continue
                 with suppress(FileNotFoundError):
                     status = entry.stat(follow_symlinks=False)
                     if stat.S_ISREG(status.st_mode):
                         yield status.st_mtime_ns, f"{folder.name}/{entry.name}"
+
+    def _load_files(self, files: Sequence[tuple[CameraId, str]]) -> list[StoredFile]:
+        self._volume.check()
+        linked = {camera for camera in {each for each, _ in files} if (self._root / camera).is_symlink()}
+        found = (
+            self._stored(camera, self._root / camera / file) for camera, file in files if camera not in linked
+        )
+        return [each for each in found if each is not None]
+
+    def _tell(self, camera: CameraId, file: str) -> None:
+        if self._indexed is not None:
+            self._indexed.tell(camera, file)
 
     def _load(self, entries: Sequence[_Entry]) -> list[StoredFile]:
         found = (self._stored(CameraId(name.partition("/")[0]), self._root / name) for _, name in entries)
@@ -281,6 +292,8 @@ class SnapshotStore:
             return False
         except OSError as error:
             raise explain_os_error(error, "delete a snapshot") from error
+        finally:
+            self._tell(stored.camera, stored.path.name)
 
     async def pixels(self, stored: StoredFile) -> tuple[int, int] | None:
         """Return width and height (pixels) from the file's header; None if it is not a picture."""

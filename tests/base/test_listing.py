@@ -110,3 +110,16 @@ async def test_clients_that_leave_a_hanging_disk_take_no_more_than_its_thread() 
 def test_newest_first_is_the_falling_order(count: int) -> None:
     entries = [(random.Random(number).randrange(1000), f"camera0/{number}") for number in range(count)]
     assert newest_first(iter(entries)) == sorted(entries, reverse=True)
+
+
+async def test_of_a_whole_list_only_what_is_kept_needs_memory() -> None:
+    steps: list[int] = []
+
+    def load(entries: Sequence[int]) -> list[int]:
+        steps.append(len(entries))
+        return list(entries)
+
+    lister = Lister(lambda _camera: range(10_000), load)
+    assert await lister.all(None, lambda item: item % 1000 == 0) == list(range(0, 10_000, 1000))
+    assert max(steps) < 1000
+    assert await lister.all(None) == list(range(10_000))

@@ -1,6 +1,7 @@
 """Which recordings go, and that nothing else does."""
 
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -391,10 +392,15 @@ async def test_any_number_of_ends_during_a_cleanup_start_one_more(shelf: Shelf) 
 
         begun, permits = 0, anyio.Semaphore(0)
 
-        async def all(self, camera: CameraId | None = None) -> list[StoredRecording]:
+        async def all(
+            self,
+            camera: CameraId | None = None,
+            *,
+            keep: Callable[[StoredRecording], bool] | None = None,
+        ) -> list[StoredRecording]:
             self.begun += 1
             await self.permits.acquire()
-            return await super().all(camera)
+            return await super().all(camera, keep=keep)
 
     store = Slow(shelf.store.root)
     cleaning = Cleaning(store, max_count=2)

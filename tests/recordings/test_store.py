@@ -15,7 +15,8 @@ from agent_core.media.downloads import ServedFile
 from agent_core.media.fmp4 import is_finished
 from agent_core.plugin import ffmpeg
 from agent_core.recordings.models import RecordingFormat, RecordingNote
-from agent_core.recordings.store import NOTE, RecordingStore
+from agent_core.recordings.shelf import NOTE
+from agent_core.recordings.store import RecordingStore
 
 CAMERA = CameraId("camera0")
 AT = datetime(2026, 11, 22, 17, 3, 54, 123456, UTC)

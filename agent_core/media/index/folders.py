@@ -1,0 +1,77 @@
+"""The folders of cameras below a shelf's root, each with its watch and its time. All functions block on the disk."""
+
+import logging
+import os
+from pathlib import Path
+
+from agent_core.base.models import CAMERA_ID, CameraId
+from agent_core.media.index.notices import WatchedFolder, WatchedFolders
+from agent_core.media.index.watches import FolderWatches
+
+__all__ = ("changed_ns", "find_folders")
+
+_log = logging.getLogger("camera_agent.storage")
+
+
+def changed_ns(path: Path) -> int | None:
+    """Return the time of modification (ns) of a file or folder; None if it is not there."""
+    try:
+        return path.lstat().st_mtime_ns
+    except (OSError, ValueError):
+        return None
+
+
+def find_folders(
+    root: Path, known: WatchedFolders, watches: FolderWatches | None
+) -> tuple[WatchedFolders, dict[CameraId, int]]:
+    """Watch the root and the cameras' folders that are not watched yet, and end the watches of folders that are gone.
+
+    Follows no link below the root. Each time was read after the folder's watch began.
+
+    Returns:
+        The folders, and their times of modification (ns).
+
+    Raises:
+        OSError: the root cannot be read; a missing one has no folders.
+    """
+    try:
+        status = root.stat()
+    except FileNotFoundError:
+        return WatchedFolders(), {}
+    top = _watched(root, status, known.root, watches, follow=True)
+    cameras: dict[CameraId, WatchedFolder] = {}
+    times: dict[CameraId, int] = {}
+    with os.scandir(root) as entries:
+        for entry in entries:
+            if CAMERA_ID.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
+                camera, path = CameraId(entry.name), root / entry.name
+                folder = _watched(path, path.lstat(), known.camera(camera), watches)
+                if (time_ns := changed_ns(path)) is not None:
+                    cameras[camera], times[camera] = folder, time_ns
+    if watches is not None:
+        used = {each.watch for each in (top, *cameras.values())}
+        for each in (known.cameras or {}).values():
+            if each.watch is not None and each.watch not in used:
+                watches.remove(each.watch)
+    return WatchedFolders(top, cameras), times
+
+
+def _watched(
+    path: Path,
+    status: os.stat_result,
+    known: WatchedFolder | None,
+    watches: FolderWatches | None,
+    *,
+    follow: bool = False,
+) -> WatchedFolder:
+    """Return the folder with its watch, a new one if another folder is in its place."""
+    identity = (status.st_dev, status.st_ino)
+    if known is not None and known.identity == identity:
+        return known
+    watch = None
+    if watches is not None:
+        try:
+            watch = watches.add(path, follow=follow)
+        except OSError as error:  # the limit of watches, which belongs to the account
+            _log.debug("%s is not watched, and only compared at intervals: %s", path, error)
+    return WatchedFolder(watch, identity)

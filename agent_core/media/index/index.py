@@ -1,0 +1,141 @@
+"""The index of all stored media: opens its file, runs its shelves, and begins anew after a failure."""
+
+import logging
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import anyio
+from anyio import TASK_STATUS_IGNORED
+from anyio.abc import TaskStatus
+
+from agent_core.base.clock import Clock
+from agent_core.base.errors import StorageFailed
+from agent_core.base.workers import WorkerPool
+from agent_core.media.index.database import IndexDatabase
+from agent_core.media.index.entries import Shelf
+from agent_core.media.index.shelves import IndexedShelf
+from agent_core.media.index.watches import FolderWatches, Noticed
+
+__all__ = ("MediaIndex",)
+
+_log = logging.getLogger("camera_agent.storage")
+
+#: Pause before the index is opened again after a failure, such as that of a full disk.
+RETRY_S = 60.0
+#: Notices of this time are taken over together.
+GATHER_S = 0.25
+
+
+class MediaIndex:
+    """Index in the file at `path`, which only this process uses: the lock of its folder guards it.
+
+    While it is not open, or was not yet compared with the folders, its shelves give no pages.
+
+    Args:
+        path: the file; removed and made anew if it cannot be used.
+        clock: for pauses.
+        require: raises StorageFailed while nothing may be written beside the file.
+    """
+
+    def __init__(self, path: Path, *, clock: Clock, require: Callable[[], None] = lambda: None) -> None:
+        self._path = path
+        self._require = require
+        self._clock = clock
+        self.thread = WorkerPool(1)
+        self.database: IndexDatabase | None = None
+        self.watches: FolderWatches | None = None
+        self._shelves: list[IndexedShelf] = []
+        self._has_told = False
+
+    @property
+    def is_settled(self) -> bool:
+        """True while lists come from the index, and not from the folders."""
+        return self.database is not None and all(each.is_settled for each in self._shelves)
+
+    def add(self, shelf: Shelf, disk: WorkerPool) -> IndexedShelf:
+        """Add a kind of media before `run`; `disk` is the thread for its disk."""
+        self._shelves.append(IndexedShelf(shelf, self, disk, self._clock))
+        return self._shelves[-1]
+
+    async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
+        """Keep the index right until cancelled, then close it. Starts at once; everything slow happens afterwards."""
+        task_status.started()
+        while True:
+            try:
+                await self._serve()
+            except* (sqlite3.Error, OSError, StorageFailed) as errors:
+                self._tell(errors)
+            await self._clock.sleep(RETRY_S)
+
+    def _tell(self, errors: BaseExceptionGroup[BaseException]) -> None:
+        if not self._has_told:
+            self._has_told = True
+            _log.warning(
+                "the index of stored media cannot be used, so lists are read from the folders: %s",
+                "; ".join(str(each) for each in errors.exceptions),
+            )
+
+    async def _serve(self) -> None:
+        is_whole = False
+        try:
+            await self.thread.run(self._open)
+            for shelf in self._shelves:
+                shelf.forget()
+            async with anyio.create_task_group() as tasks:
+                for shelf in self._shelves:
+                    tasks.start_soon(shelf.run)
+                if self.watches is not None:
+                    tasks.start_soon(self._listen, self.watches)
+        except anyio.get_cancelled_exc_class():
+            is_whole = True
+            raise
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self.collect()
+                await self.thread.run(self._close, is_whole)
+
+    def _open(self) -> None:
+        self._require()
+        self.database = IndexDatabase(self._path)
+        try:
+            self.watches = FolderWatches()
+        except OSError as error:
+            _log.warning("folders are not watched, and only compared at intervals: %s", error)
+
+    def _close(self, is_whole: bool) -> None:  # noqa: FBT001 - for run
+        database, self.database = self.database, None
+        if database is not None:
+            try:
+                for shelf in self._shelves:
+                    shelf.leave(database)
+            except sqlite3.Error:
+                is_whole = False
+            if is_whole:
+                database.close()
+            else:
+                database.abandon()
+        watches, self.watches = self.watches, None
+        if watches is not None:
+            watches.close()
+
+    async def _listen(self, watches: FolderWatches) -> None:
+        """Take over what inotify notices, soon after it."""
+        while True:
+            await anyio.wait_readable(watches.fd)
+            await self._clock.sleep(GATHER_S)
+            for shelf in self._shelves:
+                try:
+                    await shelf.refresh()
+                except StorageFailed as error:
+                    _log.debug("the index waits: %s", error)
+
+    async def collect(self) -> None:
+        """Hand what inotify has noticed to all shelves; what was read is never lost to a cancellation."""
+        with anyio.CancelScope(shield=True):
+            noticed = await self.thread.run(self._read)
+            for shelf in self._shelves:
+                shelf.notice(noticed)
+
+    def _read(self) -> Noticed:
+        return Noticed({}, set(), overflowed=False) if self.watches is None else self.watches.read()

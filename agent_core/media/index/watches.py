@@ -1,0 +1,94 @@
+"""Watches of folders by inotify(7): the thinnest binding of libc, as the standard library has none."""
+
+import ctypes
+import os
+import struct
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+__all__ = ("FolderWatches", "Noticed")
+
+# From <sys/inotify.h>.
+_ATTRIB, _CLOSE_WRITE, _MOVED_FROM, _MOVED_TO = 0x4, 0x8, 0x40, 0x80
+_CREATE, _DELETE, _DELETE_SELF, _MOVE_SELF = 0x100, 0x200, 0x400, 0x800
+_UNMOUNT, _Q_OVERFLOW, _IGNORED = 0x2000, 0x4000, 0x8000
+_ONLYDIR, _DONT_FOLLOW = 0x1000000, 0x2000000
+_ENTRIES = _ATTRIB | _CLOSE_WRITE | _MOVED_FROM | _MOVED_TO | _CREATE | _DELETE
+_LOST = _DELETE_SELF | _MOVE_SELF | _UNMOUNT | _IGNORED
+_EVENT = struct.Struct("iIII")
+_READ_BYTES = 65536
+
+
+class Noticed(NamedTuple):
+    """Changes since the last look: names by watch, lost watches, and True if the kernel dropped some."""
+
+    names: dict[int, set[str]]
+    lost: set[int]
+    overflowed: bool
+
+
+class FolderWatches:
+    """Watches of the entries of folders, not of what is below them.
+
+    Raises:
+        OSError: inotify is unavailable, or the limit of instances is reached.
+    """
+
+    def __init__(self) -> None:
+        self._libc = ctypes.CDLL(None, use_errno=True)
+        self._fd = _checked(self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
+
+    @property
+    def fd(self) -> int:
+        """Descriptor that becomes readable when something changes."""
+        return self._fd
+
+    def add(self, folder: Path, *, follow: bool = False) -> int:
+        """Watch a folder and return the watch's number; blocks on the disk.
+
+        Raises:
+            OSError: the folder is missing, or the limit of watches is reached.
+        """
+        mask = _ENTRIES | _DELETE_SELF | _MOVE_SELF | _ONLYDIR | (0 if follow else _DONT_FOLLOW)
+        return _checked(self._libc.inotify_add_watch(self._fd, os.fsencode(folder), mask))
+
+    def remove(self, watch: int) -> None:
+        """End a watch, if it still exists."""
+        with suppress(OSError):
+            _checked(self._libc.inotify_rm_watch(self._fd, watch))
+
+    def read(self) -> Noticed:
+        """Return what has changed, without waiting."""
+        noticed = Noticed({}, set(), overflowed=False)
+        with suppress(BlockingIOError):
+            while data := os.read(self._fd, _READ_BYTES):
+                for watch, mask, name in _events(data):
+                    if mask & _Q_OVERFLOW:
+                        noticed = noticed._replace(overflowed=True)
+                    elif mask & _LOST:
+                        noticed.lost.add(watch)
+                    elif name:
+                        noticed.names.setdefault(watch, set()).add(name)
+        return noticed
+
+    def close(self) -> None:
+        """Close the descriptor and end all watches; a task that waits for it must have ended."""
+        os.close(self._fd)
+
+
+def _checked(result: int) -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return result
+
+
+def _events(data: bytes) -> Iterator[tuple[int, int, str]]:
+    """Yield the watch, mask and name of each event."""
+    at = 0
+    while at < len(data):
+        watch, mask, _, length = _EVENT.unpack_from(data, at)
+        at += _EVENT.size + length
+        yield watch, mask, os.fsdecode(data[at - length : at].rstrip(b"\0"))

@@ -1,0 +1,102 @@
+"""Folders of recordings below the root, as the index keeps them.
+
+Apart from the store, so that the program that scans needs none.
+"""
+
+import os
+import re
+import stat
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from agent_core.base.models import CAMERA_ID, CameraId
+from agent_core.base.small_files import read_small
+from agent_core.media.index.entries import LATEST_NS, IndexEntry
+from agent_core.recordings.models import RecordingNote
+from agent_core.recordings.segments import media_files
+
+__all__ = ("NOTE", "RECORDING_ID", "RecordingShelf")
+
+#: The media server takes a file whose name starts like a segment's for a segment; this name does not.
+NOTE = "recording.json"
+#: Form of the ids that the store makes, the camera in a group. Other names are refused, so no name leads out of the folder.
+RECORDING_ID = re.compile(
+    r"(camera(?:0|[1-9][0-9]{0,8}))_[0-9]{4}-[0-9]{2}-[0-9]{2}_[0-9]{2}-[0-9]{2}-[0-9]{2}Z(?:-[1-9][0-9]{0,8})?",
+    re.ASCII,
+)
+#: Room for the longest `RecordingNote.order`.
+_NOTE_LIMIT_BYTES = 1 << 20
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class RecordingShelf:
+    """Shelf of the recordings below `root`. Every method blocks on the disk.
+
+    Args:
+        root: the folder of recordings.
+        check: raises StorageFailed while the disk is not there.
+    """
+
+    kind = "recordings"
+    has_contents = True
+
+    def __init__(self, root: Path, check: Callable[[], None] = lambda: None) -> None:
+        self.root = root
+        self.check = check
+
+    @property
+    def scanner(self) -> Sequence[str]:
+        """Program that scans one camera, with its arguments; the camera's id is the last argument."""
+        return (sys.executable, "-P", "-m", "agent_core.recordings.scan", os.fspath(self.root.absolute()))
+
+    def folders(self, camera: CameraId | None) -> Iterator[str]:
+        """Yield the paths of the folders of all cameras, or of one. Raises OSError."""
+        with os.scandir(self.root) as folders:
+            for folder in folders:
+                is_wanted = CAMERA_ID.fullmatch(folder.name) and camera in {None, folder.name}
+                if is_wanted and folder.is_dir(follow_symlinks=False):  # downloads follow no link either
+                    yield folder.path
+
+    def note_in(self, folder: Path) -> RecordingNote | None:
+        """Return the note in `folder`; None if it is not the folder of a recording."""
+        try:
+            if not (RECORDING_ID.fullmatch(folder.name) and stat.S_ISDIR(folder.lstat().st_mode)):
+                return None
+            note = RecordingNote.model_validate_json(read_small(folder / NOTE, limit_bytes=_NOTE_LIMIT_BYTES))
+        except (OSError, ValidationError):
+            return None
+        return note if (note.camera, note.id) == (folder.parent.name, folder.name) else None
+
+    def files(self, camera: CameraId) -> Iterator[str]:
+        """Yield the names of the folders that may be recordings. Raises OSError."""
+        with os.scandir(self.root / camera) as entries:
+            yield from (each.name for each in entries if RECORDING_ID.fullmatch(each.name))
+
+    def look(self, camera: CameraId, file: str) -> IndexEntry | None:
+        """Return the entry as it is now; None unless it is a folder. Raises OSError if the disk fails.
+
+        A folder without a note is not listed, and open: it may be a copy that is not complete.
+        """
+        folder = self.root / camera / file
+        try:
+            status = folder.lstat()
+        except (FileNotFoundError, NotADirectoryError, ValueError):
+            return None
+        if not (RECORDING_ID.fullmatch(file) and stat.S_ISDIR(status.st_mode)):
+            return None
+        note, changed_ns = self.note_in(folder), min(max(status.st_mtime_ns, -LATEST_NS), LATEST_NS)
+        if note is None:
+            return IndexEntry(file, file, 0, 0, changed_ns, is_listed=False, is_open=True)
+        size_bytes = sum(each.size_bytes for each in media_files(folder))
+        return IndexEntry(
+            file, note.id, _posix_ns(note.started_at), size_bytes, changed_ns, is_open=note.ended_at is None
+        )
+
+
+def _posix_ns(moment: datetime) -> int:
+    at_ns = (moment - _EPOCH) // timedelta(microseconds=1) * 1000
+    return min(max(at_ns, -LATEST_NS), LATEST_NS)

@@ -1,0 +1,435 @@
+"""The index of stored media: the same lists as from the folders, whatever other programs do to the files."""
+
+import os
+import shutil
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from random import Random
+
+import anyio
+import pytest
+
+from agent_core.base.clock import SystemClock
+from agent_core.base.errors import StorageFailed
+from agent_core.base.models import PictureFormat
+from agent_core.base.volumes import Volume
+from agent_core.media.index import INDEX_FILE, Totals
+from agent_core.media.index.database import VERSION
+from agent_core.media.index.shelves import ROUND_S
+from tests.media.indexed import AT, CAMERA, Library
+
+HOUR_NS = 3600 * 10**9
+#: More than a process scans itself, so that a child does.
+MANY = 1500
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Library:
+    return Library.at(tmp_path)
+
+
+def scattered(library: Library) -> None:
+    """Write snapshots of three cameras: some at one time, others hours and years apart."""
+    rng = Random(1)
+    for number in range(60):
+        camera = f"camera{number % 3}"
+        library.put(f"{number:02d}.jpg", camera=camera)
+        at_ns = 1_800_000_000 * 10**9 + rng.choice((0, 1, HOUR_NS - 1, HOUR_NS, 9000 * HOUR_NS)) * number
+        at_ns = {5: -9000 * HOUR_NS, 7: 12_000_000_000 * 10**9}.get(number, at_ns if number % 4 else -1)
+        os.utime(library.snapshots.root / camera / f"{number:02d}.jpg", ns=(0, at_ns))
+
+
+async def test_every_page_is_that_of_the_folders(library: Library) -> None:
+    scattered(library)
+    for camera in (None, CAMERA):
+        whole = tuple(await library.snapshots.all(camera))
+        async with library.running():
+            await library.settled()
+            for offset in range(len(whole) + 2):
+                page = await library.snapshots.page(camera, offset=offset, limit=7)
+                assert page.items == whole[offset : offset + 7]
+                assert page.total == len(whole)
+
+
+async def test_recordings_are_listed_as_from_the_folders(library: Library) -> None:
+    notes = [library.record(number, ended=number != 2) for number in range(5)]
+    (library.recordings.root / "camera0" / "foreign").mkdir()
+    (library.recordings.root / "camera0" / "camera0_2026-11-22_17-03-59Z").mkdir()
+    async with library.running():
+        await library.settled()
+        page = await library.recordings.page(None, offset=1, limit=3)
+        assert [each.stored.note.id for each in page.items] == [each.id for each in notes[3:0:-1]]
+        assert page.total == 5
+        assert await library.recordings.totals() == Totals(5, 25)
+
+
+async def test_what_the_agent_writes_and_deletes_is_in_the_next_list(library: Library) -> None:
+    async with library.running():
+        await library.settled()
+        names = [
+            (await library.snapshots.save(CAMERA, None, b"12345", PictureFormat.JPG, AT)).name
+            for _ in range(3)
+        ]
+        assert sorted(await library.names()) == sorted(names)
+        await library.settled()
+        await library.snapshots.delete(names[0])
+        assert sorted(await library.names()) == sorted(names[1:])
+        assert await library.snapshots.totals() == Totals(2, 10)
+        note = library.record()
+        assert (await library.recordings.page(None, offset=0, limit=1)).total == 1
+        await library.settled()
+        library.recordings.delete(await library.recordings.find(note.id))
+        assert (await library.recordings.page(None, offset=0, limit=1)).total == 0
+
+
+async def test_files_of_other_programs_come_and_go(library: Library) -> None:
+    library.put("a.jpg", "b.jpg")
+    async with library.running():
+        await library.settled()
+        library.put("c.jpg", "no picture.txt", ".hidden.jpg")
+        (library.snapshots.root / "camera0" / "a.jpg").unlink()
+        (library.snapshots.root / "camera0" / "b.jpg").rename(library.snapshots.root / "camera0" / "d.jpg")
+        assert sorted(await library.names()) == ["camera0/c.jpg", "camera0/d.jpg"]
+        assert await library.snapshots.totals() == Totals(2, 10)
+
+
+async def test_a_folder_that_is_deleted_takes_its_files_out_of_the_totals(library: Library) -> None:
+    library.put(*(f"{number}.jpg" for number in range(MANY)))
+    library.put("kept.jpg", camera="camera1")
+    async with library.running():
+        await library.settled()
+        shutil.rmtree(library.snapshots.root / "camera0")
+        assert await library.names() == ["camera1/kept.jpg"]
+        await library.until_totals(library.snapshots, Totals(1, 5))
+
+
+async def test_a_folder_that_is_moved_takes_its_files_along(library: Library) -> None:
+    library.put("a.jpg", "b.jpg")
+    async with library.running():
+        await library.settled()
+        (library.snapshots.root / "camera0").rename(library.snapshots.root / "camera5")
+        assert sorted(await library.names()) == ["camera5/a.jpg", "camera5/b.jpg"]
+        await library.settled()
+        library.put("c.jpg", camera="camera5")
+        assert sorted(await library.names()) == ["camera5/a.jpg", "camera5/b.jpg", "camera5/c.jpg"]
+        await library.until_totals(library.snapshots, Totals(3, 15))
+
+
+async def test_files_restored_with_their_old_times_are_where_these_belong(library: Library) -> None:
+    library.put("new.jpg", "old.jpg")
+    root = library.snapshots.root / "camera0"
+    os.utime(root / "old.jpg", (1000, 1000))
+    saved = library.folder / "saved"
+    shutil.copytree(root, saved)
+    async with library.running():
+        await library.settled()
+        for each in list(root.iterdir()):
+            each.unlink()
+        assert await library.names() == []
+        for each in saved.iterdir():
+            shutil.copy2(each, root)
+        assert await library.names() == ["camera0/new.jpg", "camera0/old.jpg"]
+        os.utime(root / "new.jpg", (500, 500))
+        assert await library.names() == ["camera0/old.jpg", "camera0/new.jpg"]
+
+
+async def test_after_a_queue_that_overflows_the_folders_are_scanned(library: Library) -> None:
+    limit = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
+    if limit > 100_000:
+        pytest.skip("this host's queue is too long to fill")
+    library.put("a.jpg")
+    root = library.snapshots.root / "camera0"
+    async with library.running():
+        await library.settled()
+        for _ in range(limit // 2 + 1):  # nothing reads the queue meanwhile
+            (root / "a.jpg").rename(root / "b.jpg")
+            (root / "b.jpg").rename(root / "a.jpg")
+        library.put("dropped.jpg")
+        assert sorted(await library.names()) == ["camera0/a.jpg", "camera0/dropped.jpg"]
+        await library.until_totals(library.snapshots, Totals(2, 10))
+
+
+async def test_a_link_in_the_place_of_a_folder_is_not_followed(library: Library) -> None:
+    library.put("a.jpg")
+    async with library.running():
+        await library.settled()
+        (library.snapshots.root / "camera0").rename(library.folder / "elsewhere")
+        (library.snapshots.root / "camera0").symlink_to(library.folder / "elsewhere")
+        assert await library.names() == []
+        await library.until_totals(library.snapshots, Totals())
+
+
+# Runs after another.
+
+
+async def test_the_next_run_finds_the_index_and_what_happened_meanwhile(library: Library) -> None:
+    library.put("a.jpg")
+    library.put("b.jpg", camera="camera1")
+    async with library.running():
+        await library.settled()
+    library.put("c.jpg", camera="camera1")
+    shutil.rmtree(library.snapshots.root / "camera0")
+    again = Library.at(library.folder)
+    async with again.running():
+        await again.settled()
+        assert await again.names() == ["camera1/c.jpg", "camera1/b.jpg"]
+        assert await again.snapshots.totals() == Totals(2, 10)
+
+
+async def test_an_unchanged_folder_is_not_scanned_again(library: Library) -> None:
+    library.put("a.jpg", "b.jpg")
+    async with library.running():
+        await library.settled()
+    unchanged = (library.snapshots.root / "camera0").stat()
+    (library.snapshots.root / "camera0" / "b.jpg").write_bytes(
+        b"a change that the folder's time does not show"
+    )
+    assert (library.snapshots.root / "camera0").stat().st_mtime_ns == unchanged.st_mtime_ns
+    again = Library.at(library.folder)
+    async with again.running():
+        await again.settled()
+        assert await again.snapshots.totals() == Totals(2, 10)
+
+
+async def test_a_change_that_was_noticed_and_not_taken_over_is_found_by_the_next_run(
+    library: Library,
+) -> None:
+    library.put("a.jpg")
+    async with library.running():
+        await library.settled()
+        (library.snapshots.root / "camera0" / "a.jpg").write_bytes(b"does not change the folder's time")
+    again = Library.at(library.folder)
+    async with again.running():
+        await again.settled()
+        assert await again.snapshots.totals() == Totals(1, 33)
+
+
+def damage(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xff" * 8192)
+
+
+def not_a_database(path: Path) -> None:
+    path.write_text("not a database at all" * 1000)
+
+
+def make_older(path: Path) -> None:
+    with sqlite3.connect(path) as database:
+        database.execute("DROP TABLE entries")
+        database.execute(f"PRAGMA user_version = {VERSION - 1}")
+    database.close()
+
+
+def make_newer(path: Path) -> None:
+    with sqlite3.connect(path) as database:
+        database.execute(f"PRAGMA user_version = {VERSION + 1}")
+    database.close()
+
+
+def link_it(path: Path) -> None:
+    path.rename(path.with_name("elsewhere"))
+    path.symlink_to("elsewhere")
+
+
+def make_fifo(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+@pytest.mark.parametrize(
+    "change", [damage, not_a_database, make_older, make_newer, link_it, make_fifo, Path.unlink]
+)
+async def test_a_file_that_cannot_be_used_is_made_anew(library: Library, change: object) -> None:
+    library.put("a.jpg", "b.jpg")
+    async with library.running():
+        await library.settled()
+    assert callable(change)
+    change(library.folder / INDEX_FILE)
+    again = Library.at(library.folder)
+    async with again.running():
+        await again.settled()
+        assert await again.snapshots.totals() == Totals(2, 10)
+        assert len(await again.names()) == 2
+    assert (library.folder / INDEX_FILE).stat().st_mode & 0o777 == 0o600
+    assert not (library.folder / INDEX_FILE).is_symlink()
+
+
+async def test_a_file_that_a_crash_left_is_made_anew(library: Library) -> None:
+    library.put("a.jpg")
+    async with library.running():
+        await library.settled()
+        shutil.copy(library.folder / INDEX_FILE, library.folder / "crashed")
+    (library.folder / "crashed").replace(library.folder / INDEX_FILE)
+    (library.snapshots.root / "camera0" / "a.jpg").write_bytes(
+        b"a change that the folder's time does not show"
+    )
+    again = Library.at(library.folder)
+    async with again.running():
+        await again.settled()
+        assert await again.snapshots.totals() == Totals(1, 45)
+
+
+# Disks that fail.
+
+
+async def test_without_a_place_for_the_index_lists_come_from_the_folders(library: Library) -> None:
+    (library.folder / INDEX_FILE).mkdir()
+    library.put("a.jpg")
+    async with library.running():
+        assert await library.names() == ["camera0/a.jpg"]
+        assert await library.snapshots.totals() is None
+        assert not library.index.is_settled
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+async def test_in_a_read_only_state_folder_lists_come_from_the_folders(library: Library) -> None:
+    library.put("a.jpg")
+    library.folder.chmod(0o500)
+    try:
+        async with library.running():
+            assert await library.names() == ["camera0/a.jpg"]
+            assert await library.snapshots.totals() is None
+    finally:
+        library.folder.chmod(0o700)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """Return a folder on a disk of 64 KiB."""
+    point = tmp_path / "small"
+    point.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "camera-agent-test", str(point)]
+    if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("mounting a small disk needs root, and an environment that lets it")
+    yield point
+    subprocess.run(["umount", "--lazy", str(point)], check=True)
+
+
+async def test_on_a_full_disk_lists_come_from_the_folders(
+    tmp_path: Path, small_disk: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    library = Library.at(tmp_path, state=small_disk)
+    library.put(*(f"{number:04d}.jpg" for number in range(900)))
+    async with library.running():
+        await library.until(lambda: "index of stored media cannot be used" in caplog.text)
+        assert (await library.page(limit=1000)).total == 900
+        assert await library.snapshots.totals() is None
+
+
+class HastyClock(SystemClock):
+    """Clock whose pauses are a hundredth of those asked for."""
+
+    async def sleep(self, duration_s: float) -> None:
+        await anyio.sleep(duration_s / 100)
+
+
+class Disk(Volume):
+    """A disk that is there or not, as the test says."""
+
+    is_there = True
+    looks = 0
+
+    def check(self) -> None:
+        self.looks += 1
+        if not self.is_there:
+            raise StorageFailed("The disk is not mounted.", reason="disk_missing")
+
+
+async def test_a_vanished_disk_deletes_nothing_and_is_said(tmp_path: Path) -> None:
+    disk = Disk(tmp_path / "snapshots")
+    library = Library.at(tmp_path, volume=disk)
+    library.put("a.jpg", "b.jpg")
+    async with library.running():
+        await library.settled()
+        disk.is_there = False
+        library.snapshots.root.rename(tmp_path / "pulled")
+        with pytest.raises(StorageFailed) as caught:
+            await library.names()
+        assert caught.value.reason == "disk_missing"
+        library.snapshots.root.mkdir()
+        with pytest.raises(StorageFailed):
+            await library.names()
+        library.snapshots.root.rmdir()
+        (tmp_path / "pulled").rename(library.snapshots.root)
+        disk.is_there = True
+        assert sorted(await library.names()) == ["camera0/a.jpg", "camera0/b.jpg"]
+        await library.until_totals(library.snapshots, Totals(2, 10))
+
+
+async def test_a_disk_that_is_missing_at_the_start_keeps_its_entries(tmp_path: Path) -> None:
+    library = Library.at(tmp_path)
+    library.put("a.jpg")
+    async with library.running():
+        await library.settled()
+    disk = Disk(tmp_path / "snapshots")
+    disk.is_there = False
+    library.snapshots.root.rename(tmp_path / "pulled")
+    (tmp_path / "pulled" / "camera0" / "a.jpg").write_bytes(b"a change that only a scan would find")
+    again = Library.at(tmp_path, clock=HastyClock(), volume=disk)
+    async with again.running():
+        with pytest.raises(StorageFailed):
+            await again.names()
+        library.snapshots.root.mkdir()
+        looks = disk.looks
+        await again.until(lambda: disk.looks > looks + 5)
+        library.snapshots.root.rmdir()
+        (tmp_path / "pulled").rename(again.snapshots.root)
+        disk.is_there = True
+        assert await again.names() == ["camera0/a.jpg"]
+        await again.until_totals(again.snapshots, Totals(1, 5))
+
+
+# Scans and sweeps.
+
+
+async def test_a_large_folder_is_scanned_by_a_child(library: Library) -> None:
+    library.put(*(f"{number}.jpg" for number in range(MANY)))
+    notes = [library.record(number) for number in range(3)]
+    async with library.running():
+        await library.settled()
+        assert await library.snapshots.totals() == Totals(MANY, 5 * MANY)
+        assert (await library.page(limit=1000)).items == tuple(await library.snapshots.all())[:1000]
+        assert await library.recordings.totals() == Totals(len(notes), 15)
+
+
+async def test_totals_are_right_within_a_minute_of_what_inotify_cannot_see() -> None:
+    assert ROUND_S <= 45
+
+
+async def test_a_segment_that_is_deleted_leaves_the_totals_within_a_round(tmp_path: Path) -> None:
+    library = Library.at(tmp_path, clock=HastyClock())
+    note = library.record()
+    folder = library.recordings.folder(note)
+    (folder / "b.mp4").write_bytes(b"12345")
+    async with library.running():
+        await library.until_totals(library.recordings, Totals(1, 10))
+        (folder / "b.mp4").unlink()
+        await library.until_totals(library.recordings, Totals(1, 5))
+
+
+async def test_a_copy_that_gets_its_note_last_is_listed_within_a_round(tmp_path: Path) -> None:
+    library = Library.at(tmp_path, clock=HastyClock())
+    note = library.record()
+    saved = library.folder / "saved"
+    library.recordings.folder(note).rename(saved)
+    async with library.running():
+        await library.settled()
+        shutil.copytree(saved, library.recordings.folder(note), ignore=lambda *_: ["recording.json"])
+        assert (await library.recordings.page(None, offset=0, limit=1)).total == 0
+        shutil.copy(saved / "recording.json", library.recordings.folder(note))
+        await library.until_totals(library.recordings, Totals(1, 5))
+
+
+async def test_a_file_that_vanishes_while_it_is_listed_is_not_on_the_page(library: Library) -> None:
+    library.put(*(f"{number}.jpg" for number in range(20)))
+    async with library.running():
+        await library.settled()
+        with suppress(FileNotFoundError):
+            for number in range(10):
+                (library.snapshots.root / "camera0" / f"{number}.jpg").unlink()
+        page = await library.page(limit=10)
+        assert (len(page.items), page.total) == (10, 10)
