@@ -163,8 +163,9 @@ class _Placed:
 def plan(candidates: Iterable[Candidate], facts: CameraFacts, limits: Limits) -> Plan:
     """Return the steps for one snapshot.
 
-    A tier that cannot work or cannot finish in time is skipped. A tier that failed a moment ago comes last, until its
-    pause is over or the facts have changed. The others are ordered by rank, except that a measured tier passes those
+    A tier that cannot work or cannot finish in time is skipped; if that leaves none, a tier of live streams is tried, as
+    another program may have started one since. A tier that failed a moment ago comes last, until its pause is over or
+    the facts have changed. The others are ordered by rank, except that a measured tier passes those
     that it has clearly been faster than. The budgets together fit into the time left.
     """
     placed: list[_Placed] = []
@@ -175,6 +176,9 @@ def plan(candidates: Iterable[Candidate], facts: CameraFacts, limits: Limits) ->
             skipped.append((candidate, judged))
         else:
             placed.append(judged)
+    if not placed:
+        placed = [_Placed(each, _Place.LAST_RESORT, skip) for each, skip in skipped if skip is _NOT_LIVE]
+        skipped = [(each, skip) for each, skip in skipped if skip is not _NOT_LIVE]
     return Plan(_budgeted(_ordered(placed, facts, limits), facts, limits), tuple(skipped))
 
 

@@ -27,7 +27,7 @@ from agent_core.base.models import (
     PictureFormat,
 )
 from agent_core.mediamtx.link import ServerState
-from agent_core.plugin import CaptureRequest, LiveStream, SnapshotTier, TierNeed
+from agent_core.plugin import CaptureRequest, LiveStream, SnapshotTier, TierNeed, TierUnavailable
 from agent_core.plugin.frames import BrokerSettings, FrameBroker, FrameServer
 from agent_core.snapshots.facts import FactSource
 from agent_core.snapshots.ladder import AllTiersFailed, SnapshotLadder, Still
@@ -37,6 +37,7 @@ from agent_core.testing.scripted_producer import ScriptedProducer, a_jpeg
 from ffmpeg_tier import FfmpegTier, FfmpegTierSettings
 
 JPEG = a_jpeg()
+NOT_LIVE = TierUnavailable("The stream is not live.", reason="not_live")
 NEEDS = (TierNeed.FRAMES, TierNeed.INPUT, TierNeed.LIVE_STREAM, TierNeed.STREAM)
 
 
@@ -231,17 +232,19 @@ async def test_counters_tell_what_each_tier_did() -> None:
     streams = Streams(live_since_s=None)
     snapshots = ladder(first, second, clock=clock, streams=streams)
     first.error = CaptureFailed("Dark.", reason="dark")
+    second.error = NOT_LIVE
     with pytest.raises(AllTiersFailed) as caught:
         await snapshots.take(camera(), max_age_s=0.5, deadline_s=10)
-    assert summary(caught.value) == [(0, "dark", True), (2, "not_live", False)]
+    assert summary(caught.value) == [(0, "dark", True), (2, "not_live", True)]
     assert caught.value.reason == "dark"
+    second.error = None
     streams.live_since_s = clock.monotonic_s()
     await snapshots.take(camera(), max_age_s=0.5, deadline_s=10)
     failing, serving = snapshots.metrics
     assert [(each.rank, each.name) for each in snapshots.metrics] == [(0, "tier0"), (2, "tier2")]
     assert (failing.attempts, failing.failures, failing.durations) == (1, (("dark", 1),), None)
     assert failing.skips == (("recently_failed", 1),)
-    assert (serving.attempts, serving.pictures, serving.skips) == (1, 1, (("not_live", 1),))
+    assert (serving.attempts, serving.pictures, serving.failures) == (2, 1, (("not_live", 1),))
     assert serving.durations
 
 
@@ -351,19 +354,19 @@ async def test_a_held_camera_without_a_live_stream_starts_nothing(
     tmp_path: Path, counted_ffmpeg: Callable[[Path], str]
 ) -> None:
     async with held_camera(tmp_path, counted_ffmpeg) as held:
-        held.streams.live_since_s = None
+        held.streams.live_since_s, held.stream_tier.error = None, NOT_LIVE
         for _ in range(10):
             with pytest.raises(AllTiersFailed) as caught:
                 await held.take()
             assert caught.value.reason == "device_busy"
         assert summary(caught.value) == [
+            (2, "not_live", True),
             (0, "device_busy", False),
             (1, "device_busy", False),
-            (2, "not_live", False),
             (3, "device_busy", False),
         ]
-        assert (held.opens, held.ffmpegs) == (1, 0)
-        assert held.stream_tier.captures == held.activation.captures == 0
+        assert (held.opens, held.ffmpegs, held.activation.captures) == (1, 0, 0)
+        assert held.stream_tier.captures == 10, "it asks the media server, and starts nothing"
 
 
 async def test_a_camera_is_used_as_soon_as_the_broker_knows_that_it_is_free(

@@ -63,16 +63,25 @@ def test_without_knowledge_the_rank_decides() -> None:
 
 
 def test_a_refusing_device_rules_out_every_way_to_it() -> None:
-    made = plan(ALL, replace(IDLE, device=held()), limits())
+    made = plan(ALL, replace(IDLE, device=held(), server=ServerState.DOWN), limits())
     assert order(made) == []
     assert reasons(made) == {
         "frames": "device_busy",
         "ffmpeg": "device_busy",
-        "rtsp": "not_live",
-        "rtsp_activation": "device_busy",
+        "rtsp": "media_server_down",
+        "rtsp_activation": "media_server_down",
     }
     (_, skip), *_ = made.skipped
     assert (skip.details, skip.suggestion) == (BUSY.details, BUSY.suggestion)
+
+
+def test_a_stream_is_asked_for_when_nothing_else_can_serve() -> None:
+    """The program that holds the device may publish it, which the agent has not seen yet."""
+    made = plan(ALL, replace(IDLE, device=held()), limits())
+    assert order(made) == ["rtsp"]
+    assert notes(made) == {"rtsp": "not_live"}
+    assert reasons(made) == dict.fromkeys(("frames", "ffmpeg", "rtsp_activation"), "device_busy")
+    assert order(plan(ALL, replace(IDLE, device=held()), limits(left_s=0))) == []
 
 
 def test_a_live_stream_serves_while_the_device_refuses() -> None:
