@@ -129,6 +129,9 @@ async def test_a_replaced_or_shortened_file_is_read_anew(tmp_path: Path) -> None
     other = await half_second_parts(tmp_path / "b.mp4", duration_s=2)
     other.replace(path)
     assert reader.update().duration_s == pytest.approx(2.0, abs=0.001)
+    longer = await half_second_parts(tmp_path / "c.mp4", duration_s=6)
+    longer.replace(path)
+    assert reader.update().duration_s == pytest.approx(6.0, abs=0.001)
     path.write_bytes(b"")
     assert reader.update() == Fmp4Info()
 

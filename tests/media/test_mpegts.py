@@ -268,3 +268,7 @@ def test_a_torn_picture_is_searched_near_the_end_of_a_large_file(tmp_path: Path)
         file.write(packet(2) + packet(3) + NOTHING + NOTHING[:50])
     with path.open("rb") as file:
         assert mpegts.torn_bytes(file.fileno()) == 2 * 188 + 50
+
+
+def test_what_looks_like_a_packet_within_one_is_none() -> None:
+    assert stamps(NOTHING[:4] + packet(9)[:184], packet(2)) == [(0x100, 0xE0, 2)]
