@@ -23,7 +23,7 @@ from agent_core.mediamtx.schema import PathConf
 from agent_core.plugin import CaptureFailed, CaptureRequest, SnapshotTier
 from agent_core.plugin.processes import child
 from bench.agents import cpu_s
-from bench.tier_rig import FPS, Rig, published, rss_mb, running_rig, worker_of
+from bench.tiers_rig import FPS, Rig, published, rss_mb, running_rig, worker_of
 from rtsp_tier.component import RtspTierComponent
 
 LIMIT_S = 30.0
