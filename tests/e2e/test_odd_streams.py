@@ -284,7 +284,10 @@ async def test_attempts_that_are_given_up_leave_nothing(
     """A stream without a key frame would hold its readers for as long as they may wait, if nothing ended them."""
     camera = Camera(video=videos.short, timeout_s=60, pictures=0, then=Then.STALL)
     settings = {**PATIENT, "keep_warm_s": 0, "resident_readers": resident_readers, "resident_ttl_s": 0.5}
-    settings |= {"silence_timeout_s": 5}  # the longest that a reader which nothing waits for stays open
+    settings |= {
+        "connect_timeout_s": 5,
+        "silence_timeout_s": 2,
+    }  # the longest that a reader which nothing waits for stays open
     async with photographer(tmp_path, **settings) as taken, camera.serving() as port:
         await outcomes(taken, good(videos)[:2], deadline_s=LIMIT_S - 10)
         (worker,) = workers()
@@ -294,7 +297,7 @@ async def test_attempts_that_are_given_up_leave_nothing(
         taken.agent.cameras.known.append(known)
         await all_closed([*taken.cameras, camera])
         before = Held.now(worker)
-        for number in range(20):
+        for number in range(12):
             now_s = taken.agent.clock.monotonic_s()
             request = CaptureRequest(now_s, now_s + LIMIT_S)
             async with anyio.create_task_group() as tg:

