@@ -121,17 +121,26 @@ class StreamPictures:
         return admission.is_admitted
 
     async def _check(self, camera: CameraId) -> None:
+        if not self._is_unused(camera):
+            return
         may_stay = self._residents.may_stay(camera, self._clock.monotonic_s())
         may_stay = may_stay and await self._has_other_users(camera)
-        now_s = self._clock.monotonic_s()
-        if camera not in self._residents.due(now_s):
-            return  # it was photographed or closed meanwhile
-        if camera in self._busy:
-            self._residents.photographed(camera, now_s)
-        elif may_stay:
-            self._residents.keep(camera, now_s)
+        if not self._is_unused(camera):
+            return
+        if may_stay:
+            self._residents.keep(camera, self._clock.monotonic_s())
         else:
             self._close(camera)
+
+    def _is_unused(self, camera: CameraId) -> bool:
+        """Return True if the camera's reader is due and idle. Both may change while the media server is asked."""
+        now_s = self._clock.monotonic_s()
+        if camera not in self._residents.due(now_s):
+            return False
+        if camera in self._busy:
+            self._residents.in_use(camera, now_s)
+            return False
+        return True
 
     async def _has_other_users(self, camera: CameraId) -> bool:
         try:

@@ -47,7 +47,7 @@ class Residents:
         self._check_s: dict[CameraId, float] = {}
 
     def photographed(self, camera: CameraId, now_s: float) -> None:
-        """Note that a picture of the camera was taken, or still is. What no decision needs any more is forgotten."""
+        """Note that a picture of the camera was taken. What no decision needs any more is forgotten."""
         keep_s = self._policy.within_s
         self._photographed_s = {
             each: at_s
@@ -57,6 +57,11 @@ class Residents:
         self._photographed_s[camera] = now_s
         if camera in self._check_s:
             self._check_s[camera] = now_s + min(self._policy.alone_s, self._policy.ttl_s)
+
+    def in_use(self, camera: CameraId, now_s: float) -> None:
+        """Note that a picture is being taken with the camera's reader, which is checked again after a pause."""
+        self.photographed(camera, now_s)
+        self._check_s[camera] = max(self._check_s[camera], now_s + _CHECK_S)
 
     def admission(self, camera: CameraId, now_s: float, *, busy: Collection[CameraId]) -> Admission:
         """Decide about a reader for a camera that has none, before `photographed` is called for this picture.
