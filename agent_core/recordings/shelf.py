@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from agent_core.base.models import CAMERA_ID, CameraId
 from agent_core.base.small_files import read_small
-from agent_core.media.index.entries import LATEST_NS, IndexEntry
+from agent_core.media.index.entries import IndexEntry, limited_ns
 from agent_core.recordings.models import RecordingNote
 from agent_core.recordings.segments import media_files
 
@@ -88,7 +88,7 @@ class RecordingShelf:
             return None
         if not (RECORDING_ID.fullmatch(file) and stat.S_ISDIR(status.st_mode)):
             return None
-        note, changed_ns = self.note_in(folder), min(max(status.st_mtime_ns, -LATEST_NS), LATEST_NS)
+        note, changed_ns = self.note_in(folder), limited_ns(status.st_mtime_ns)
         if note is None:
             return IndexEntry(file, file, 0, 0, changed_ns, is_listed=False, is_open=True)
         size_bytes = sum(each.size_bytes for each in media_files(folder))
@@ -98,5 +98,4 @@ class RecordingShelf:
 
 
 def _posix_ns(moment: datetime) -> int:
-    at_ns = (moment - _EPOCH) // timedelta(microseconds=1) * 1000
-    return min(max(at_ns, -LATEST_NS), LATEST_NS)
+    return limited_ns((moment - _EPOCH) // timedelta(microseconds=1) * 1000)

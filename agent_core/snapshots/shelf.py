@@ -11,7 +11,7 @@ from pathlib import Path
 
 from agent_core.base.models import CAMERA_ID, CameraId, PictureFormat
 from agent_core.media.entries import ListableNames
-from agent_core.media.index.entries import LATEST_NS, IndexEntry
+from agent_core.media.index.entries import IndexEntry, limited_ns
 
 __all__ = ("SUFFIXES", "SnapshotShelf", "form_of")
 
@@ -72,5 +72,5 @@ class SnapshotShelf:
             return None
         if not stat.S_ISREG(status.st_mode):
             return None
-        changed_ns = min(max(status.st_mtime_ns, -LATEST_NS), LATEST_NS)
+        changed_ns = limited_ns(status.st_mtime_ns)
         return IndexEntry(file, f"{camera}/{file}", changed_ns, status.st_size, changed_ns)

@@ -96,6 +96,30 @@ async def test_files_of_other_programs_come_and_go(library: Library) -> None:
         assert await library.snapshots.totals() == Totals(2, 10)
 
 
+async def test_a_name_that_is_not_utf_8_is_as_unlisted_as_without_the_index(
+    library: Library, caplog: pytest.LogCaptureFixture
+) -> None:
+    library.put("a.jpg")
+    async with library.running():
+        await library.settled()
+        library.put(os.fsdecode(b"\xff.jpg"), "b.jpg")
+        assert sorted(await library.names()) == ["camera0/a.jpg", "camera0/b.jpg"]
+        await library.until_totals(library.snapshots, Totals(2, 10))
+        (library.snapshots.root / "camera0" / os.fsdecode(b"\xff.jpg")).unlink()
+        assert (await library.page()).total == 2
+    assert "is not UTF-8" in caplog.text
+
+
+async def test_a_folder_from_a_year_that_sqlite_cannot_hold_is_indexed(library: Library) -> None:
+    library.put("a.jpg")
+    library.put(*(f"{number}.jpg" for number in range(MANY)), camera="camera1")
+    for camera in ("camera0", "camera1"):  # the second is scanned by a child
+        os.utime(library.snapshots.root / camera, ns=(0, 12_000_000_000 * 10**9))
+    async with library.running():
+        await library.settled()
+        assert await library.snapshots.totals() == Totals(MANY + 1, 5 * (MANY + 1))
+
+
 async def test_a_folder_that_is_deleted_takes_its_files_out_of_the_totals(library: Library) -> None:
     library.put(*(f"{number}.jpg" for number in range(MANY)))
     library.put("kept.jpg", camera="camera1")
@@ -358,6 +382,36 @@ async def test_a_vanished_disk_deletes_nothing_and_is_said(tmp_path: Path) -> No
         disk.is_there = True
         assert sorted(await library.names()) == ["camera0/a.jpg", "camera0/b.jpg"]
         await library.until_totals(library.snapshots, Totals(2, 10))
+
+
+class FaultyDisk(Volume):
+    """A disk whose next look has a fault that no code foresees, if the test says so."""
+
+    has_fault = False
+
+    def check(self) -> None:
+        if self.has_fault:
+            self.has_fault = False
+            raise RuntimeError("a fault of the agent itself")
+
+
+async def test_a_fault_of_the_index_itself_ends_neither_a_list_nor_the_agent(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    disk = FaultyDisk(tmp_path / "snapshots")
+    library = Library.at(tmp_path, clock=HastyClock(), volume=disk)
+    library.put("a.jpg")
+    async with library.running():
+        await library.settled()
+        disk.has_fault = True
+        library.put("b.jpg")
+        assert sorted(await library.names()) == ["camera0/a.jpg", "camera0/b.jpg"]
+        await library.until_totals(library.snapshots, Totals(2, 10))
+        disk.has_fault = True
+        library.put("c.jpg")
+        await library.until(lambda: not disk.has_fault)  # without any list
+        await library.until_totals(library.snapshots, Totals(3, 15))
+    assert "a fault of the agent itself" in caplog.text
 
 
 async def test_a_disk_that_is_missing_at_the_start_keeps_its_entries(tmp_path: Path) -> None:

@@ -156,14 +156,14 @@ class IndexDatabase:
     def put(
         self, kind: str, camera: CameraId, files: Iterable[str], looked: Iterable[IndexEntry | None]
     ) -> None:
-        """Take over what was seen of some files of a camera; None for one that is not there."""
+        """Take over what was seen of some files of a camera; None for one that is not there, or is not listed."""
         with self._db:
             for file, entry in zip(files, looked, strict=True):
-                if entry is None:
+                if entry is None and _is_unicode(file):  # no other name was ever put
                     self._db.execute(
                         "DELETE FROM entries WHERE kind = ? AND camera = ? AND file = ?", (kind, camera, file)
                     )
-                else:
+                elif entry is not None:
                     self._db.execute(_PUT, _row(kind, camera, entry))
 
     def reconcile(
@@ -307,6 +307,15 @@ def _row(kind: str, camera: CameraId, entry: IndexEntry) -> tuple[object, ...]:
         entry.is_listed,
         entry.is_open,
     )
+
+
+def _is_unicode(name: str) -> bool:
+    """Return False for a name with bytes that are not UTF-8, which SQLite takes as no text."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_regular(path: Path) -> bool:

@@ -7,10 +7,15 @@ from typing import Protocol
 
 from agent_core.base.models import CameraId
 
-__all__ = ("LATEST_NS", "IndexEntry", "Shelf", "Totals")
+__all__ = ("LATEST_NS", "IndexEntry", "Shelf", "Totals", "limited_ns")
 
 #: Times are limited to this, the year 2116, so that the sum of two fits an SQLite integer (64 bits).
 LATEST_NS = (1 << 62) - 1
+
+
+def limited_ns(at_ns: int) -> int:
+    """Return a time (ns) limited to `-LATEST_NS` and `LATEST_NS`; file systems have earlier and later times."""
+    return min(max(at_ns, -LATEST_NS), LATEST_NS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from agent_core.base.models import CAMERA_ID, CameraId
+from agent_core.media.index.entries import limited_ns
 from agent_core.media.index.notices import WatchedFolder, WatchedFolders
 from agent_core.media.index.watches import FolderWatches
 
@@ -14,9 +15,9 @@ _log = logging.getLogger("camera_agent.storage")
 
 
 def changed_ns(path: Path) -> int | None:
-    """Return the time of modification (ns) of a file or folder; None if it is not there."""
+    """Return the time of modification (ns) of a file or folder, limited as in the index; None if it is not there."""
     try:
-        return path.lstat().st_mtime_ns
+        return limited_ns(path.lstat().st_mtime_ns)
     except (OSError, ValueError):
         return None
 

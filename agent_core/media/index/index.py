@@ -25,6 +25,8 @@ _log = logging.getLogger("camera_agent.storage")
 RETRY_S = 60.0
 #: Notices of this time are taken over together.
 GATHER_S = 0.25
+#: Failures of a disk, which need no stack in the log.
+_FORESEEN = (sqlite3.Error, OSError, StorageFailed)
 
 
 class MediaIndex:
@@ -64,7 +66,7 @@ class MediaIndex:
         while True:
             try:
                 await self._serve()
-            except* (sqlite3.Error, OSError, StorageFailed) as errors:
+            except* Exception as errors:  # noqa: BLE001 - the index is a cache: its faults must not end the agent
                 self._tell(errors)
             await self._clock.sleep(RETRY_S)
 
@@ -73,7 +75,8 @@ class MediaIndex:
             self._has_told = True
             _log.warning(
                 "the index of stored media cannot be used, so lists are read from the folders: %s",
-                "; ".join(str(each) for each in errors.exceptions),
+                "; ".join(str(each) or type(each).__name__ for each in errors.exceptions),
+                exc_info=None if errors.split(_FORESEEN)[1] is None else errors,
             )
 
     async def _serve(self) -> None:
@@ -92,8 +95,10 @@ class MediaIndex:
             raise
         finally:
             with anyio.CancelScope(shield=True):
-                await self.collect()
-                await self.thread.run(self._close, is_whole)
+                try:
+                    await self.collect()
+                finally:
+                    await self.thread.run(self._close, is_whole)
 
     def _open(self) -> None:
         self._require()
@@ -109,11 +114,11 @@ class MediaIndex:
             try:
                 for shelf in self._shelves:
                     shelf.leave(database)
-            except sqlite3.Error:
-                is_whole = False
-            if is_whole:
-                database.close()
-            else:
+                if is_whole:
+                    database.close()
+            except sqlite3.Error as error:
+                _log.debug("the index is made anew at the next start: %s", error)
+            finally:
                 database.abandon()
         watches, self.watches = self.watches, None
         if watches is not None:

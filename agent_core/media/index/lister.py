@@ -1,10 +1,10 @@
 """Lists of stored media by the index, and from the folders while the index is not settled."""
 
 import logging
-import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
+from agent_core.base.errors import StorageFailed
 from agent_core.base.listing import Lister, Page
 from agent_core.base.models import CameraId
 from agent_core.base.workers import WorkerPool
@@ -53,8 +53,10 @@ class IndexedLister(Generic[EntryT, ItemT]):
         """
         try:
             page = await self._indexed_page(camera, offset, limit)
-        except sqlite3.Error as error:
-            _log.debug("the index failed: %s", error)
+        except StorageFailed:
+            raise
+        except Exception as error:  # noqa: BLE001 - the index is a cache: the folders have the list all the same
+            _log.debug("the index failed: %r", error)
             page = None
         return await self._folders.page(camera, offset=offset, limit=limit) if page is None else page
 
@@ -80,6 +82,8 @@ class IndexedLister(Generic[EntryT, ItemT]):
         """Return the totals of all items, or of one camera's; None while the index is not settled. Raises as `page`."""
         try:
             return await self._shelf.totals(camera) if self._shelf else None
-        except sqlite3.Error as error:
-            _log.debug("the index failed: %s", error)
+        except StorageFailed:
+            raise
+        except Exception as error:  # noqa: BLE001 - as for `page`
+            _log.debug("the index failed: %r", error)
             return None

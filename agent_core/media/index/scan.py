@@ -16,7 +16,7 @@ from anyio.abc import ByteReceiveStream
 
 from agent_core.base.models import CAMERA_ID, CameraId
 from agent_core.base.processes import child
-from agent_core.media.index.entries import IndexEntry, Shelf
+from agent_core.media.index.entries import IndexEntry, Shelf, limited_ns
 
 __all__ = ("ScanFailed", "print_scan", "scan")
 
@@ -38,7 +38,7 @@ def print_scan(shelf: Shelf, camera: str) -> None:
         os.nice(_NICENESS)
     folder = shelf.root / camera
     try:
-        changed_ns: int | None = folder.lstat().st_mtime_ns
+        changed_ns: int | None = limited_ns(folder.lstat().st_mtime_ns)
         files = sorted(shelf.files(CameraId(camera)))
     except (FileNotFoundError, NotADirectoryError):
         changed_ns, files = None, []
