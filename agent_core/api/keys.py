@@ -4,12 +4,13 @@ from functools import partial
 from typing import Annotated, Literal
 
 from anyio.to_thread import run_sync
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from agent_core.api.schema.params import NoParams, Timestamp
 from agent_core.auth.api_keys import ApiKey, ApiKeys
 from agent_core.auth.roles import Role
 from agent_core.base.errors import DependencyFailed, InvalidState, NotFound
+from agent_core.base.moments import UtcMoment
 from agent_core.plugin.abc import RpcParams, RpcResult
 from agent_core.rpc.table import Caller, Method
 
@@ -26,7 +27,7 @@ class KeyParams(RpcParams):
 class CreateKeyParams(RpcParams):
     role: Role
     user: _UserName = Field(description="name of the user; one key per user")
-    expires_at: AwareDatetime | None = Field(None, description="end of the key; default: no end")
+    expires_at: UtcMoment | None = Field(None, description="end of the key; default: no end")
 
 
 class KeyEntry(RpcResult):

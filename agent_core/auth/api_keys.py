@@ -5,7 +5,7 @@ import re
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -15,6 +15,7 @@ from agent_core.auth.stored_view import StoredView, no_check
 from agent_core.base.clock import Clock
 from agent_core.base.errors import AuthenticationFailed, InvalidState, NotFound, StateCorrupt
 from agent_core.base.files import explain_os_error
+from agent_core.base.moments import UtcMoment
 
 __all__ = ("API_KEY_PREFIX", "ApiKey", "ApiKeys")
 
@@ -34,8 +35,8 @@ class ApiKey(BaseModel):
     user_id: str
     role: Role
     sha256: str
-    created_at: datetime
-    expires_at: datetime | None = None
+    created_at: UtcMoment
+    expires_at: UtcMoment | None = None
 
     @property
     def id(self) -> str:
@@ -45,7 +46,7 @@ class ApiKey(BaseModel):
     @property
     def credential(self) -> str:
         """`Principal.credential` of this key; a key with another role or end is another credential."""
-        end = "" if self.expires_at is None else self.expires_at.astimezone(UTC).isoformat()
+        end = "" if self.expires_at is None else self.expires_at.isoformat()
         return f"key:{self.id}.{self.role}.{end}"
 
 
@@ -91,7 +92,7 @@ class ApiKeys:
             user_id=user_id,
             role=role,
             sha256=_hash(key),
-            created_at=self._clock.now().astimezone(UTC),
+            created_at=self._clock.now(),
             expires_at=expires_at,
         )
         with self._changing() as keys:

@@ -1,5 +1,6 @@
 """Connections and responses that run on credentials, and their end when the credentials are revoked."""
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from agent_core.base.clock import Clock
 from agent_core.base.errors import AuthenticationFailed, StartFailed, StorageFailed
 
 __all__ = ("CredentialFiles", "LiveAccess")
+
+_LOG = logging.getLogger("camera_agent.rpc")
 
 #: Interval of looks at the files: revocation must take effect within a second.
 _LOOK_S = 0.4
@@ -53,9 +56,18 @@ class LiveAccess:
 
     def recheck(self) -> None:
         """End all that runs on credentials which are no longer current."""
-        for held in [each for each in self._held if not each.is_current()]:
+        for held in [each for each in self._held if not _is_current(each)]:
             self._held.discard(held)
             held.end()
+
+
+def _is_current(held: _Held) -> bool:
+    """Ask `held`; a fault grants nothing, and must not keep the others from being checked."""
+    try:
+        return held.is_current()
+    except Exception:  # noqa: BLE001 - one faulty check must not spare the others
+        _LOG.exception("a credential could not be checked: what runs on it ends")
+        return False
 
 
 class CredentialFiles:

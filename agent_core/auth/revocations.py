@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -11,6 +11,7 @@ from agent_core.auth.stored_view import StoredView, no_check
 from agent_core.base.clock import Clock
 from agent_core.base.errors import InvalidState, StateCorrupt
 from agent_core.base.files import explain_os_error
+from agent_core.base.moments import UtcMoment
 
 __all__ = ("MOST_REVOKED", "TOKEN_ID", "RevokedTokens")
 
@@ -26,7 +27,7 @@ class _Revoked(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     id: str
-    expires_at: datetime | None = None
+    expires_at: UtcMoment | None = None
 
 
 class _File(BaseModel):
@@ -85,10 +86,9 @@ class RevokedTokens:
             StateCorrupt: the file is not a file of revoked tokens; it is left unchanged.
             StorageFailed: the file could not be read or written.
         """
-        end = None if expires_at is None else expires_at.astimezone(UTC)
         with self._view.changing("the revoked tokens"):
             kept = self._with_room(token_id)
-            content = _File(tokens=(*kept, _Revoked(id=token_id, expires_at=end)))
+            content = _File(tokens=(*kept, _Revoked(id=token_id, expires_at=expires_at)))
             self._view.replace(content.model_dump_json(indent=1).encode() + b"\n", "the revoked tokens")
 
     def _with_room(self, token_id: str) -> "list[_Revoked]":

@@ -1,12 +1,12 @@
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, FiniteFloat
+from pydantic import BaseModel, ConfigDict, FiniteFloat
 
 from agent_core.base.models import CameraId
+from agent_core.base.moments import UtcMoment
 from agent_core.recordings.segments import Segment
 
 __all__ = (
@@ -56,17 +56,6 @@ class RecordingFormat(StrEnum):
         return ".mp4" if self is RecordingFormat.FMP4 else ".ts"
 
 
-def _in_utc(moment: datetime) -> datetime:
-    try:
-        return moment.astimezone(UTC)
-    except OverflowError as error:
-        raise ValueError("it is outside the years 1 to 9999") from error
-
-
-#: Converted to UTC, so that times of any offset compare and are sent alike.
-_Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
-
-
 class RecordingNote(BaseModel):
     """Facts about a recording that its media files do not hold.
 
@@ -82,11 +71,11 @@ class RecordingNote(BaseModel):
     id: str
     camera: str
     format: RecordingFormat
-    started_at: _Moment
+    started_at: UtcMoment
     duration_s: FiniteFloat | None = None
-    ended_at: _Moment | None = None
-    seen_at: _Moment | None = None
-    first_at: _Moment | None = None
+    ended_at: UtcMoment | None = None
+    seen_at: UtcMoment | None = None
+    first_at: UtcMoment | None = None
     reason: str = ""
     order: tuple[str, ...] = ()
 

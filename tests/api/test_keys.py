@@ -100,6 +100,8 @@ async def test_keys_are_created_over_the_network_if_that_is_configured() -> None
             {"user": ""},
             {"role": "root"},
             {"expires_at": "2999-01-01T00:00:00"},
+            {"expires_at": "9999-12-31T23:59:59-01:00"},
+            {"expires_at": "0001-01-01T00:00:00+01:00"},
         ):
             with pytest.raises(CallFailed) as caught:
                 await admin.call("create_api_key", **{"role": "viewer", "user": "x", **wrong})

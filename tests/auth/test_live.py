@@ -93,6 +93,14 @@ CHANGES: dict[str, tuple[Callable[[Room], object], set[str]]] = {
         lambda room: (room.toy.state_dir / "api-keys.json").write_text("{"),
         {"key", "other_key"},
     ),
+    "an end is set by hand that no UTC time can express": (
+        lambda room: edit_keys(room.toy, '"expires_at": null', '"expires_at": "9999-12-31T23:59:59-01:00"'),
+        {"key", "other_key"},
+    ),
+    "an end is set by hand without an offset": (
+        lambda room: edit_keys(room.toy, '"expires_at": null', '"expires_at": "2030-01-01T00:00:00"'),
+        {"key", "other_key"},
+    ),
     "the secret is deleted": (
         lambda room: (room.toy.state_dir / "secret").unlink(),
         {"token", "other_token"},
@@ -208,3 +216,26 @@ def test_the_end_is_called_once() -> None:
         live.recheck()
     assert ends == [1]
     assert len(live) == 0
+
+
+def test_a_credential_that_cannot_be_checked_ends_and_the_others_are_checked(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def broken() -> bool:
+        if live_now:
+            return True
+        raise OverflowError
+
+    live, live_now, ends = LiveAccess(), True, []
+    with (
+        live.hold(lambda: True, lambda: ends.append("good")),
+        live.hold(broken, lambda: ends.append("broken")),
+        live.hold(lambda: live_now, lambda: ends.append("revoked")),
+    ):
+        live_now = False
+        live.recheck()
+        assert sorted(ends) == ["broken", "revoked"]
+        assert len(live) == 1
+    assert [each.message for each in caplog.records] == [
+        "a credential could not be checked: what runs on it ends"
+    ]
