@@ -186,10 +186,11 @@ class RecordingStore:
         Follows no link below the root. A folder that vanished meanwhile counts as deleted.
 
         Raises:
-            StorageFailed: a file cannot be deleted; the files after it are kept.
+            StorageFailed: a file cannot be deleted, and the files after it are kept; or the disk is not there.
         """
-        names = [each.name for each in (*stored.segments, *_empty(stored.folder))]
+        self._volume.check()
         try:
+            names = [each.name for each in (*stored.segments, *_empty(stored.folder))]
             with folder_beneath(self._volume.place, (stored.note.camera,)) as parent:
                 with folder_beneath(self._volume.place, (stored.note.camera, stored.note.id)) as folder:
                     for name in (*names, NOTE):
@@ -197,7 +198,7 @@ class RecordingStore:
                 with suppress(OSError):  # a foreign file stays, and its folder with it
                     os.rmdir(stored.note.id, dir_fd=parent)
         except FileNotFoundError:
-            return
+            self._volume.check()  # a vanished disk looks like a deleted folder
         except OSError as error:
             raise explain_os_error(error, "delete a recording") from error
         finally:

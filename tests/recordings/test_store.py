@@ -11,6 +11,7 @@ import pytest
 
 from agent_core.base.errors import NotFound, StorageFailed
 from agent_core.base.models import CameraId
+from agent_core.base.volumes import Volume
 from agent_core.media.downloads import ServedFile
 from agent_core.media.fmp4 import is_finished
 from agent_core.plugin import ffmpeg
@@ -244,6 +245,39 @@ async def test_a_file_with_nothing_in_it_is_no_segment_and_goes_with_the_recordi
     store.discard(only)
     store.delete(stored)
     assert list((root / "camera0").iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_read_is_said_when_it_is_to_be_deleted(
+    store: RecordingStore, root: Path
+) -> None:
+    stored = store.read(make(store))
+    stored.folder.rename(root / "elsewhere")
+    stored.folder.symlink_to(stored.folder)  # a loop, which even root cannot read
+    with pytest.raises(StorageFailed):
+        store.delete(stored)
+
+
+class VanishedDisk(Volume):
+    """A disk that looks as if it were there `looks` times, then is missing."""
+
+    looks = 0
+
+    def check(self) -> None:
+        self.looks -= 1
+        if self.looks < 0:
+            raise StorageFailed("The disk is not mounted.", reason="disk_missing")
+
+
+@pytest.mark.parametrize("looks", [0, 1], ids=["before", "meanwhile"])
+def test_on_a_vanished_disk_nothing_counts_as_deleted(root: Path, looks: int) -> None:
+    disk = VanishedDisk(root)
+    store = RecordingStore(root, volume=disk)
+    stored = store.read(make(store))
+    root.rename(root.with_name("pulled"))
+    disk.looks = looks
+    with pytest.raises(StorageFailed) as caught:
+        store.delete(stored)
+    assert caught.value.reason == "disk_missing"
 
 
 async def test_a_file_is_finished_when_its_header_has_a_duration(tmp_path: Path) -> None:
