@@ -37,7 +37,7 @@ __all__ = (
 )
 
 #: Version of the hooks, of the classes below and of what the core lends. A plugin declares the range that it supports.
-#: 1.1 added `AgentContext.streams`.
+#: 1.1 added `AgentContext.streams`, `SnapshotTier.needs` and `SnapshotTier.latency_s`.
 HOOKSPEC_API = "1.1"
 
 
@@ -136,6 +136,14 @@ class SnapshotTier(ABC):
 
         Must be pure and quick. Temporary obstacles do not count: `capture` reports them.
         """
+
+    def latency_s(self, camera: Camera) -> float:
+        """Return the least age (s) of this camera's pictures when they arrive, as the tier dates them; default: 0.
+
+        No picture exposed after a moment arrives sooner than this after it, so the core skips the tier if the deadline
+        is earlier. Must be pure and quick.
+        """
+        return 0.0
 
     @abstractmethod
     async def capture(self, camera: Camera, request: CaptureRequest) -> Picture:

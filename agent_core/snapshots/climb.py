@@ -1,9 +1,10 @@
 """One climb of the ladder: planned, tried step by step, and planned again after each failure."""
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import anyio
 
@@ -113,7 +114,7 @@ class Climber:
             if not made.steps:
                 break
             step = made.steps[0]
-            untried.remove(step.candidate.key)
+            del untried[step.candidate.key]
             outcome = await self._try(step, facts, camera, request)
             if isinstance(outcome, Picture):
                 return self._still(outcome, step, made, attempts, started_s)
@@ -121,25 +122,31 @@ class Climber:
         attempts += [self._skipped(candidate, skip) for candidate, skip in made.skipped]
         raise AllTiersFailed(camera.id, attempts)
 
-    def _supporting(self, camera: Camera) -> tuple[list[int], list[TierAttempt]]:
-        """Return the numbers of the tiers that support the camera, and the failures of those that cannot say."""
-        numbers: list[int] = []
+    def _supporting(self, camera: Camera) -> tuple[dict[int, float], list[TierAttempt]]:
+        """Return the latencies (s) by number of the tiers that support the camera, and the failures of the others.
+
+        A failure is that of a tier that cannot say what it supports or how old its pictures are.
+        """
+        latencies_s: dict[int, float] = {}
         failures: list[TierAttempt] = []
         for number, tier in enumerate(self._tiers):
             try:
                 if _supports(tier, camera):
-                    numbers.append(number)
+                    latencies_s[number] = _latency_s(tier, camera)
             except AgentError as error:
                 self._meters[number].failed(error.reason)
                 failures.append(_attempt(tier, error, 0.0))
-        return numbers, failures
+        return latencies_s, failures
 
     def _plan(
-        self, untried: Sequence[int], camera: Camera, request: CaptureRequest
+        self, untried: Mapping[int, float], camera: Camera, request: CaptureRequest
     ) -> tuple[CameraFacts, Plan]:
         limits = Limits(self._clock.monotonic_s(), request.not_before_s, request.deadline_s)
         facts = self._facts.about(camera)
-        candidates = [self._candidate(number, camera.id, facts, limits) for number in untried]
+        candidates = [
+            replace(self._candidate(number, camera.id, facts, limits), latency_s=latency_s)
+            for number, latency_s in untried.items()
+        ]
         return facts, plan(candidates, facts, limits)
 
     def _candidate(self, number: int, camera: CameraId, facts: CameraFacts, limits: Limits) -> Candidate:
@@ -244,6 +251,18 @@ def _supports(tier: SnapshotTier, camera: Camera) -> bool:
             return answer
         raise CaptureFailed(
             f"The tier {tier.name} failed: its supports() returned {type(answer).__name__} instead of a bool.",
+            reason="tier_error",
+            suggestion="Tell the plugin's author.",
+        )
+
+
+def _latency_s(tier: SnapshotTier, camera: Camera) -> float:
+    with _explained(tier, camera):
+        answer: object = tier.latency_s(camera)
+        if isinstance(answer, int | float) and 0 <= answer < math.inf:
+            return answer
+        raise CaptureFailed(
+            f"The tier {tier.name} failed: its latency_s() did not return a number of seconds from 0.",
             reason="tier_error",
             suggestion="Tell the plugin's author.",
         )

@@ -75,6 +75,7 @@ class Candidate:
     Attributes:
         key: number by which the caller knows the tier.
         limit_s: configured limit of one capture.
+        latency_s: least age of its pictures when they arrive, as it dates them.
         learned: durations of its latest captures under the present conditions; None if there are too few.
         failure: its last attempt at this camera, if that failed.
     """
@@ -84,6 +85,7 @@ class Candidate:
     name: str
     needs: TierNeed
     limit_s: float
+    latency_s: float = 0.0
     learned: Durations | None = None
     failure: Failure | None = None
 
@@ -187,7 +189,7 @@ def _judge(candidate: Candidate, facts: CameraFacts, limits: Limits) -> Skip | _
         return _TIME_IS_UP
     if obstacle := _obstacle(candidate, facts, limits):
         return obstacle
-    if is_at_hand(candidate, facts, limits):
+    if _is_at_hand(candidate, facts, limits):
         return _Placed(candidate, _Place.NORMAL)
     if failure := _standing_failure(candidate, facts, limits):
         return _judge_failed(candidate, failure, limits.now_s)
@@ -224,13 +226,29 @@ def _judge_speed(candidate: Candidate, limits: Limits) -> Skip | _Placed:
 # What cannot work now.
 
 
-def is_at_hand(candidate: Candidate, facts: CameraFacts, limits: Limits) -> bool:
+def _too_late(candidate: Candidate, limits: Limits) -> Skip | None:
+    """Return the reason if no picture of the tier can be fresh enough and arrive in time."""
+    wait_s = limits.not_before_s + candidate.latency_s - limits.now_s
+    left_s = min(candidate.limit_s, limits.left_s)
+    if wait_s <= left_s:
+        return None
+    return Skip(
+        "too_slow",
+        f"Its pictures are {candidate.latency_s:.2f} s old when they arrive, so the first one that is fresh enough "
+        f"would arrive in {wait_s:.2f} s; {left_s:.2f} s were left.",
+        "Allow a larger max_age_ms or deadline_ms.",
+    )
+
+
+def _is_at_hand(candidate: Candidate, facts: CameraFacts, limits: Limits) -> bool:
     """Return True if the broker has a frame already that is fresh enough."""
     newest_s = facts.device.newest_s if facts.device is not None else None
     return candidate.needs is TierNeed.FRAMES and newest_s is not None and newest_s >= limits.not_before_s
 
 
 def _obstacle(candidate: Candidate, facts: CameraFacts, limits: Limits) -> Skip | None:
+    if late := _too_late(candidate, limits):
+        return late
     if candidate.needs in (TierNeed.LIVE_STREAM, TierNeed.STREAM):
         if facts.server is ServerState.ABSENT:
             return _NO_SERVER
@@ -239,7 +257,7 @@ def _obstacle(candidate: Candidate, facts: CameraFacts, limits: Limits) -> Skip 
     if candidate.needs is TierNeed.LIVE_STREAM and facts.live_since_s is None:
         return _NOT_LIVE
     refusing = facts.device is not None and facts.device.is_refusing and _opens_device(candidate, facts)
-    if refusing and not is_at_hand(candidate, facts, limits):
+    if refusing and not _is_at_hand(candidate, facts, limits):
         return _device_problem(facts)
     return None
 
@@ -313,7 +331,7 @@ def _ordered(placed: Sequence[_Placed], facts: CameraFacts, limits: Limits) -> l
 
 
 def _passes(faster: _Placed, slower: _Placed, facts: CameraFacts, limits: Limits) -> bool:
-    if faster.place is not slower.place or is_at_hand(slower.candidate, facts, limits):
+    if faster.place is not slower.place or _is_at_hand(slower.candidate, facts, limits):
         return False
     if faster.candidate.needs is TierNeed.INPUT and facts.input_is_broker:
         return False  # a long way round to the same frames

@@ -25,6 +25,7 @@ from agent_core.base.models import (
     MediaInput,
     Picture,
     PictureFormat,
+    Url,
 )
 from agent_core.mediamtx.link import ServerState
 from agent_core.plugin import CaptureRequest, LiveStream, SnapshotTier, TierNeed, TierUnavailable
@@ -224,6 +225,39 @@ async def test_a_time_out_counts_for_as_little_time_as_it_had() -> None:
     still = await snapshots.take(camera(), max_age_s=0.5, deadline_s=1.0)
     assert (still.rank, summary(still)) == (1, [(0, "recently_failed", False)])
     assert (await snapshots.take(camera(), max_age_s=0.5, deadline_s=10)).rank == 0
+
+
+async def test_a_network_stream_whose_pictures_would_be_too_late_costs_no_ffmpeg(
+    tmp_path: Path, counted_ffmpeg: Callable[[Path], str]
+) -> None:
+    clock, log = SimulatedClock(), tmp_path / "log"
+    tier = FfmpegTier(FfmpegTierSettings(network_latency_s=0.5), program=counted_ffmpeg(log), clock=clock)
+    snapshots = ladder(tier, clock=clock, streams=Streams())
+    network = camera(media_input=Url("rtsp://192.0.2.1/front"))
+    with pytest.raises(AllTiersFailed) as caught:
+        await snapshots.take(network, max_age_s=0, deadline_s=0.3)
+    assert summary(caught.value) == [(1, "too_slow", False)]
+    assert not log.exists()
+    with pytest.raises(AllTiersFailed):
+        await snapshots.take(network, max_age_s=0, deadline_s=20)
+    assert log.exists(), "it is started when its picture can be in time"
+    assert tier.latency_s(camera()) == 0, "a frame socket sends new frames"
+
+
+@pytest.mark.parametrize("answer", [None, "0.5", -0.1, float("nan"), float("inf"), ValueError("bug")])
+async def test_a_tier_that_cannot_say_how_old_its_pictures_are_costs_only_its_attempt(answer: object) -> None:
+    class Unsure(Counted):
+        def latency_s(self, camera: Camera) -> float:
+            if isinstance(answer, Exception):
+                raise answer
+            return answer  # type: ignore[return-value]
+
+    first = Unsure(0)
+    still = await ladder(first, Counted(1), clock=SimulatedClock(), streams=Streams()).take(
+        camera(), max_age_s=0.5, deadline_s=10
+    )
+    assert (still.rank, summary(still), first.captures) == (1, [(0, "tier_error", True)], 0)
+    assert "The tier tier0 failed" in still.attempts[0].details
 
 
 async def test_counters_tell_what_each_tier_did() -> None:

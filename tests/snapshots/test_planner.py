@@ -130,6 +130,33 @@ def test_a_broker_that_does_not_tell_its_state_is_tried() -> None:
     assert order(plan([RING, FFMPEG], replace(IDLE, device=None), limits())) == ["frames", "ffmpeg"]
 
 
+@pytest.mark.parametrize(
+    ("max_age_s", "left_s", "limit_s", "tries"),
+    [
+        (0.0, 0.3, 6.0, False),
+        (0.0, 0.5, 6.0, True),
+        (0.25, 0.3, 6.0, True),
+        (0.0, 10.0, 0.4, False),
+        (5.0, 0.01, 6.0, True),
+    ],
+)
+def test_a_tier_whose_pictures_arrive_too_old_is_not_tried(
+    max_age_s: float, left_s: float, limit_s: float, tries: bool
+) -> None:
+    late = replace(FFMPEG, latency_s=0.5, limit_s=limit_s)
+    made = plan([late], LIVE, limits(left_s=left_s, max_age_s=max_age_s))
+    assert order(made) == (["ffmpeg"] if tries else [])
+    assert reasons(made) == ({} if tries else {"ffmpeg": "too_slow"})
+
+
+def test_a_stream_that_may_be_live_is_not_asked_for_a_picture_that_would_be_too_late() -> None:
+    made = plan([replace(RTSP, latency_s=0.5)], IDLE, limits(left_s=0.3, max_age_s=0.0))
+    assert (order(made), reasons(made)) == ([], {"rtsp": "too_slow"})
+    (_, skip), *_ = made.skipped
+    assert "in 0.50 s; 0.30 s were left" in skip.details
+    assert skip.suggestion == "Allow a larger max_age_ms or deadline_ms."
+
+
 # What failed a moment ago.
 
 

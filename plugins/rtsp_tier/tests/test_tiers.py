@@ -9,6 +9,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from agent_core.mediamtx.link import ServerState
 from agent_core.plugin import (
     Camera,
     CameraId,
@@ -19,12 +20,15 @@ from agent_core.plugin import (
     Fingerprint,
     FrameSocket,
     InvalidState,
+    LiveStream,
     Picture,
     SnapshotTier,
     TierUnavailable,
     Unsupported,
 )
 from agent_core.plugin.rtsp import Credentials
+from agent_core.snapshots.facts import FactSource
+from agent_core.snapshots.ladder import AllTiersFailed, SnapshotLadder
 from agent_core.testing import FakeAgent, FakeStream, SimulatedClock, as_camera
 from rtsp_tier.component import RtspTierComponent
 from rtsp_tier.settings import RtspTierSettings
@@ -83,6 +87,17 @@ class Rig:
         return self.agent.streams.readers[camera.id]
 
 
+@dataclass
+class _Seen:
+    """The agent's streams, as the core would have seen them."""
+
+    agent: FakeAgent
+    server_state: ServerState = ServerState.UP
+
+    def known(self, camera: CameraId) -> LiveStream | None:
+        return self.agent.streams.known(camera)
+
+
 @asynccontextmanager
 async def rig(folder: Path, **settings: float) -> AsyncIterator[Rig]:
     clock, log = SimulatedClock(), folder / "worker.log"
@@ -103,6 +118,24 @@ async def rig(folder: Path, **settings: float) -> AsyncIterator[Rig]:
             await tasks.start(component.run)
             yield Rig(component, agent, clock, log, tasks)
             tasks.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("is_live", [True, False])
+async def test_a_picture_that_would_be_too_late_costs_no_process_and_starts_no_stream(
+    tmp_path: Path, is_live: bool
+) -> None:
+    async with rig(tmp_path, latency_s=0.5) as it:
+        stream = it.serve(live=is_live)
+        tiers = (it.component.reuse, it.component.activation)
+        ladder = SnapshotLadder(tiers, budgets_s=(10.0,), clock=it.clock, facts=FactSource(_Seen(it.agent)))
+        with pytest.raises(AllTiersFailed) as caught:
+            await ladder.take(CAMERA, max_age_s=0.0, deadline_s=0.3)
+        assert [(each.name, each.reason) for each in caught.value.attempts] == [
+            ("rtsp", "too_slow"),
+            ("rtsp_activation", "too_slow"),
+        ]
+        assert it.component.decoder.starts == 0
+        assert (it.agent.streams.looks[CAMERA.id], stream.leases) == (0, [])
 
 
 # Tier 2.

@@ -58,6 +58,12 @@ class FfmpegTier(SnapshotTier):
     def supports(self, camera: Camera) -> bool:
         return camera.media_input is not None and inputs.can_open(camera.media_input)
 
+    def latency_s(self, camera: Camera) -> float:
+        """Return the configured latency of a network stream; other inputs send frames exposed after FFmpeg's start."""
+        media_input = camera.media_input
+        is_late = media_input is not None and inputs.is_network(media_input)
+        return self._settings.network_latency_s if is_late else 0.0
+
     async def capture(self, camera: Camera, request: CaptureRequest) -> Picture:
         """Run FFmpeg once.
 

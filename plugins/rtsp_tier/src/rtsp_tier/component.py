@@ -63,8 +63,10 @@ class RtspTierComponent(Component):
             return any(each.status is CameraStatus.CONNECTED for each in known)
 
         leases = WarmLeases(streams, keep_warm_s=settings.keep_warm_s, is_connected=is_connected, clock=clock)
-        activation = RtspActivationTier(pictures, leases, streams, clock)
-        return cls(decoder, pictures, leases, RtspReuseTier(pictures, streams), activation)
+        latency_s = settings.latency_s
+        reuse = RtspReuseTier(pictures, streams, latency_s=latency_s)
+        activation = RtspActivationTier(pictures, leases, streams, clock, latency_s=latency_s)
+        return cls(decoder, pictures, leases, reuse, activation)
 
     async def run(self, *, task_status: TaskStatus[None] = NOT_ASKED) -> None:
         """Own the worker process, the readers and the leases until cancelled."""

@@ -41,15 +41,26 @@ class RtspActivationTier(SnapshotTier):
     needs: ClassVar[TierNeed] = TierNeed.STREAM
 
     def __init__(
-        self, pictures: StreamPictures, leases: WarmLeases, streams: CameraStreams, clock: Clock
+        self,
+        pictures: StreamPictures,
+        leases: WarmLeases,
+        streams: CameraStreams,
+        clock: Clock,
+        *,
+        latency_s: float,
     ) -> None:
         self._pictures = pictures
         self._leases = leases
         self._streams = streams
         self._clock = clock
+        self._latency_s = latency_s
 
     def supports(self, camera: Camera) -> bool:
         return camera.media_input is not None
+
+    def latency_s(self, camera: Camera) -> float:
+        """Return the configured latency, by which arrivals are dated back."""
+        return self._latency_s
 
     async def capture(self, camera: Camera, request: CaptureRequest) -> Picture:
         """Start the stream, take a picture, release it.

@@ -30,12 +30,17 @@ class RtspReuseTier(SnapshotTier):
     rank = 2
     needs: ClassVar[TierNeed] = TierNeed.LIVE_STREAM
 
-    def __init__(self, pictures: StreamPictures, streams: CameraStreams) -> None:
+    def __init__(self, pictures: StreamPictures, streams: CameraStreams, *, latency_s: float) -> None:
         self._pictures = pictures
         self._streams = streams
+        self._latency_s = latency_s
 
     def supports(self, camera: Camera) -> bool:
         return camera.media_input is not None
+
+    def latency_s(self, camera: Camera) -> float:
+        """Return the configured latency, by which arrivals are dated back."""
+        return self._latency_s
 
     async def capture(self, camera: Camera, request: CaptureRequest) -> Picture:
         """Take a picture with the camera's resident reader, or else look if its stream is live and read it.
