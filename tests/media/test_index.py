@@ -437,6 +437,24 @@ async def test_a_disk_that_is_missing_at_the_start_keeps_its_entries(tmp_path: P
         await again.until_totals(again.snapshots, Totals(1, 5))
 
 
+async def test_a_snapshot_of_the_agent_hides_no_change_from_before_the_watch(tmp_path: Path) -> None:
+    library = Library.at(tmp_path)
+    library.put("a.jpg")
+    async with library.running():
+        await library.settled()
+    library.put("b.jpg")
+    disk = Disk(tmp_path / "snapshots")
+    disk.is_there = False
+    again = Library.at(tmp_path, clock=HastyClock(), volume=disk)
+    async with again.running():
+        await again.until(lambda: again.index.database is not None)
+        await again.snapshots.save(CAMERA, "c", b"12345", PictureFormat.JPG, AT)
+        disk.is_there = True
+        await again.settled()
+        assert sorted(await again.names()) == ["camera0/a.jpg", "camera0/b.jpg", "camera0/c.jpg"]
+        assert await again.snapshots.totals() == Totals(3, 15)
+
+
 # Scans and sweeps.
 
 

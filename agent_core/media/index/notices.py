@@ -38,13 +38,13 @@ class Notices:
 
     Attributes:
         dirty: cameras whose folders must be scanned.
-        explained: cameras in whose folders something was noticed since `explained` was cleared.
+        noticed: cameras in whose folders something was told or noticed since `noticed` was cleared.
         folders: the folders as they are watched.
     """
 
     def __init__(self) -> None:
         self.dirty: set[CameraId] = set()
-        self.explained: set[CameraId] = set()
+        self.noticed: set[CameraId] = set()
         self.folders = WatchedFolders()
         self._told: deque[tuple[CameraId, str]] = deque()
         self._changed: dict[CameraId, set[str]] = {}
@@ -52,6 +52,8 @@ class Notices:
         self._early: set[int] = set()
         self._doubts = 1
         self._compared = 0
+        #: The folders as they were watched at the last comparison.
+        self._compared_folders = WatchedFolders()
 
     @property
     def are_taken(self) -> bool:
@@ -78,7 +80,16 @@ class Notices:
 
     def compared(self, doubts: int) -> None:
         """Take note that the folders were compared, which settles the doubts up to `doubts`."""
-        self._compared = doubts
+        self._compared, self._compared_folders = doubts, self.folders
+
+    def explain(self, camera: CameraId) -> bool:
+        """Return True if notices explain that the time of a camera's folder has changed since the last comparison.
+
+        What the agent tells explains nothing: without a watch since then, others may have changed the folder too.
+        """
+        folder = self.folders.camera(camera)
+        is_watched = folder is not None and folder.watch is not None
+        return is_watched and folder == self._compared_folders.camera(camera) and camera in self.noticed
 
     def install(self, folders: WatchedFolders) -> None:
         """Replace the watched folders; a folder with an early notice must be scanned."""
@@ -123,7 +134,7 @@ class Notices:
             self.doubt()
 
     def _add(self, camera: CameraId, files: set[str]) -> None:
-        self.explained.add(camera)
+        self.noticed.add(camera)
         if camera in self.dirty:
             return
         waiting = self._changed.setdefault(camera, set())

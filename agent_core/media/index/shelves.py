@@ -230,13 +230,11 @@ class IndexedShelf:
         for camera, time_ns in times.items():
             if known.get(camera) == time_ns:
                 continue
-            folder = notices.folders.camera(camera)
-            is_explained = folder is not None and folder.watch is not None and camera in notices.explained
-            if camera in known and is_explained:
+            if camera in known and notices.explain(camera):
                 await self._parts.thread.run(self._keep_folder, camera, time_ns)
             else:
                 notices.dirty.add(camera)
-        notices.explained.clear()
+        notices.noticed.clear()
         for camera in cameras - times.keys():
             notices.drop(camera)
             while await self._parts.thread.run(self._clear_some, camera):
