@@ -1,5 +1,6 @@
 """The methods about API keys, over a whole agent."""
 
+import shutil
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -106,3 +107,22 @@ async def test_keys_are_created_over_the_network_if_that_is_configured() -> None
             with pytest.raises(CallFailed) as caught:
                 await admin.call("create_api_key", **{"role": "viewer", "user": "x", **wrong})
             assert caught.value.code == -32602
+
+
+@pytest.mark.parametrize("damage", ["the lock file is deleted", "the folder is replaced by a copy"])
+async def test_a_key_revoked_on_the_host_ends_although_the_state_folder_has_changed(
+    agent: RunningAgent, damage: str
+) -> None:
+    key = keys_of(agent).create("robot", Role.VIEWER)
+    state = agent.folder / "state"
+    async with AgentClient(agent.url, key) as robot:
+        if "lock" in damage:
+            for each in state.glob("*.lock"):
+                each.unlink()
+        else:
+            old = state.rename(agent.folder / "old")
+            shutil.copytree(old, state, ignore=shutil.ignore_patterns("*.sock"))
+        await robot.call("get_system_status")
+        keys_of(agent).revoke("robot")
+        with anyio.fail_after(20), pytest.raises(ConnectionLost):
+            await call_until_cut(robot)

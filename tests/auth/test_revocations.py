@@ -94,3 +94,23 @@ def test_a_state_folder_that_is_not_there_restores_no_token(path: Path, clock: S
     assert revoked.covers("a")
     problems.clear()
     assert not revoked.covers("a")
+
+
+def test_a_revocation_counts_although_the_state_folder_seems_not_to_be_there(
+    path: Path, clock: SimulatedClock
+) -> None:
+    problems: list[AgentError] = []
+
+    def require() -> None:
+        if problems:
+            raise problems[0]
+
+    revoked = RevokedTokens(path, clock, require=require)
+    assert not revoked.covers("a")
+    problems.append(StorageFailed("The lock file of the state folder is not there."))
+    RevokedTokens(path, clock).revoke("a")
+    assert revoked.covers("a")
+    path.write_text("{")
+    assert revoked.covers("b"), "an unusable file grants nothing"
+    path.unlink()
+    assert revoked.covers("b")
