@@ -11,6 +11,7 @@ import anyio
 from agent_core.base.clock import Clock, SystemClock
 from agent_core.base.listing import Page
 from agent_core.base.models import CameraId
+from agent_core.base.mounts import is_local
 from agent_core.base.volumes import Volume
 from agent_core.media.index import INDEX_FILE, MediaIndex, Totals
 from agent_core.recordings.models import RecordingFormat, RecordingNote
@@ -39,8 +40,9 @@ class Library:
         clock: Clock | None = None,
         volume: Volume | None = None,
         state: Path | None = None,
+        is_local: Callable[[Path], bool] = is_local,
     ) -> "Library":
-        index = MediaIndex((state or folder) / INDEX_FILE, clock=clock or SystemClock())
+        index = MediaIndex((state or folder) / INDEX_FILE, clock=clock or SystemClock(), is_local=is_local)
         return cls(
             folder,
             index,

@@ -19,6 +19,7 @@ from agent_core.base.volumes import Volume
 from agent_core.media.index import INDEX_FILE, Totals
 from agent_core.media.index.database import VERSION
 from agent_core.media.index.shelves import ROUND_S
+from agent_core.media.index.watches import Noticed
 from tests.media.indexed import AT, CAMERA, Library
 
 HOUR_NS = 3600 * 10**9
@@ -453,6 +454,29 @@ async def test_a_snapshot_of_the_agent_hides_no_change_from_before_the_watch(tmp
         await again.settled()
         assert sorted(await again.names()) == ["camera0/a.jpg", "camera0/b.jpg", "camera0/c.jpg"]
         assert await again.snapshots.totals() == Totals(3, 15)
+
+
+class Far:
+    """Says that other machines change every folder."""
+
+    asked = 0
+
+    def is_local(self, folder: Path) -> bool:
+        self.asked += 1
+        return False
+
+
+async def test_a_folder_that_other_machines_change_is_compared_and_not_watched(tmp_path: Path) -> None:
+    far = Far()
+    library = Library.at(tmp_path, clock=HastyClock(), is_local=far.is_local)
+    library.put("a.jpg")
+    async with library.running():
+        await library.settled()
+        assert far.asked == 2  # root and camera
+        library.put("b.jpg")
+        assert library.index.watches is not None
+        assert library.index.watches.read() == Noticed({}, set(), overflowed=False)
+        await library.until_totals(library.snapshots, Totals(2, 10))
 
 
 # Scans and sweeps.

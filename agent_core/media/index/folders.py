@@ -73,6 +73,6 @@ def _watched(
     if watches is not None:
         try:
             watch = watches.add(path, follow=follow)
-        except OSError as error:  # the limit of watches, which belongs to the account
+        except OSError as error:  # a network disk, or the account's limit of watches
             _log.debug("%s is not watched, and only compared at intervals: %s", path, error)
     return WatchedFolder(watch, identity)

@@ -11,6 +11,7 @@ from anyio.abc import TaskStatus
 
 from agent_core.base.clock import Clock
 from agent_core.base.errors import StorageFailed
+from agent_core.base.mounts import is_local
 from agent_core.base.workers import WorkerPool
 from agent_core.media.index.database import IndexDatabase
 from agent_core.media.index.entries import Shelf
@@ -38,11 +39,20 @@ class MediaIndex:
         path: the file; removed and made anew if it cannot be used.
         clock: for pauses.
         require: raises StorageFailed while nothing may be written beside the file.
+        is_local: returns True for a folder that no other machine changes; others are compared at intervals only.
     """
 
-    def __init__(self, path: Path, *, clock: Clock, require: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        clock: Clock,
+        require: Callable[[], None] = lambda: None,
+        is_local: Callable[[Path], bool] = is_local,
+    ) -> None:
         self._path = path
         self._require = require
+        self._is_local = is_local
         self._clock = clock
         self.thread = WorkerPool(1)
         self.database: IndexDatabase | None = None
@@ -104,7 +114,7 @@ class MediaIndex:
         self._require()
         self.database = IndexDatabase(self._path)
         try:
-            self.watches = FolderWatches()
+            self.watches = FolderWatches(self._is_local)
         except OSError as error:
             _log.warning("folders are not watched, and only compared at intervals: %s", error)
 

@@ -1,12 +1,15 @@
 """Watches of folders by inotify(7): the thinnest binding of libc, as the standard library has none."""
 
 import ctypes
+import errno
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
+
+from agent_core.base.mounts import is_local
 
 __all__ = ("FolderWatches", "Noticed")
 
@@ -32,11 +35,15 @@ class Noticed(NamedTuple):
 class FolderWatches:
     """Watches of the entries of folders, not of what is below them.
 
+    Args:
+        is_local: returns True for a folder that no other machine changes; inotify misses changes by others.
+
     Raises:
         OSError: inotify is unavailable, or the limit of instances is reached.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, is_local: Callable[[Path], bool] = is_local) -> None:
+        self._is_local = is_local
         self._libc = ctypes.CDLL(None, use_errno=True)
         self._fd = _checked(self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
 
@@ -49,8 +56,10 @@ class FolderWatches:
         """Watch a folder and return the watch's number; blocks on the disk.
 
         Raises:
-            OSError: the folder is missing, or the limit of watches is reached.
+            OSError: the folder is missing or not on a disk of this host, or the limit of watches is reached.
         """
+        if not self._is_local(folder):
+            raise OSError(errno.EOPNOTSUPP, "another machine may change it unnoticed")
         mask = _ENTRIES | _DELETE_SELF | _MOVE_SELF | _ONLYDIR | (0 if follow else _DONT_FOLLOW)
         return _checked(self._libc.inotify_add_watch(self._fd, os.fsencode(folder), mask))
 
