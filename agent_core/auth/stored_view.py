@@ -33,8 +33,9 @@ class StoredView(Generic[T]):
         missing: the value without a file.
         unusable: the value while the file is unusable. It must grant nothing.
         consequence: begins the log message about an unusable file.
-        require: raises StorageFailed while the state folder is not there. The last value stays then: a disk that is
-            not mounted revokes nothing.
+        require: raises StorageFailed while the state folder is not there. A missing file leaves the last value then: a
+            disk that is not mounted revokes nothing. A file that is there counts always: `require` also fails if only
+            the folder's lock file was deleted, and a revocation must take effect nevertheless.
     """
 
     def __init__(
@@ -68,20 +69,29 @@ class StoredView(Generic[T]):
         now = _fingerprint(self.path)
         if now == self._seen and now != _UNKNOWN:
             return self._value
+        if not (now or self._may_be_missing()):
+            return self._value
+        try:
+            content = self.content()
+            if content is None and not self._may_be_missing():
+                return self._value  # it has vanished since, with its folder
+            self._value = self._missing if content is None else self._parse(content)
+            self._fault = ""
+            self._seen = now
+        except (OSError, ValueError, AgentError) as error:
+            self._value = self._unusable
+            self._seen = now
+            self._note(error)
+        self._version += 1
+        return self._value
+
+    def _may_be_missing(self) -> bool:
+        """Return False while the state folder is not there; its files say nothing then by their absence."""
         try:
             self._require()
         except StorageFailed:
-            return self._value
-        self._seen = now
-        self._version += 1
-        try:
-            content = self.content()
-            self._value = self._missing if content is None else self._parse(content)
-            self._fault = ""
-        except (OSError, ValueError, AgentError) as error:
-            self._value = self._unusable
-            self._note(error)
-        return self._value
+            return False
+        return True
 
     def content(self) -> bytes | None:
         """Read the file; None without one. Raises OSError if it cannot be read or trusted. Blocks on the disk."""

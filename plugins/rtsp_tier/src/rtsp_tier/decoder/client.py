@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -28,7 +27,6 @@ from rtsp_tier.messages import (
     ReaderEnded,
     ReaderOpen,
     Reason,
-    StreamOpen,
     Taken,
     TakeOnce,
     TakeResident,
@@ -53,34 +51,11 @@ class ReaderGone(CaptureFailed):
     """The resident reader had ended when it was asked, or ended before it had a picture."""
 
 
-#: Returns a context that counts a reader as the agent's own.
-Reading = Callable[[], AbstractContextManager[None]]
-
-
-class _Connection:
-    """Counter of one reader, from the worker's report that it has connected until it may have left.
-
-    A reader that is counted too early hides a viewer, whose stream could then be ended.
-    """
-
-    def __init__(self, reading: Reading) -> None:
-        self._reading = reading
-        self._open = ExitStack()
-
-    def opened(self) -> None:
-        self._open.close()
-        self._open.enter_context(self._reading())
-
-    def closed(self) -> None:
-        self._open.close()
-
-
 @dataclass
 class _Attempt:
-    """Request that waits for its answer. `connection` is that of its own reader, if it has one."""
+    """Request that waits for its answer."""
 
     message: TakeOnce | TakeResident
-    connection: _Connection | None = None
     answered: anyio.Event = field(default_factory=anyio.Event)
     answer: Taken | CaptureFailed | None = None
 
@@ -95,7 +70,6 @@ class _Reader:
 
     message: OpenReader
     ended: Callable[[], None]
-    connection: _Connection
     losses: int = 0
 
 
@@ -151,8 +125,8 @@ class DecoderClient:
             self._end_attempts("The plugin ends.")
             self._end_readers(list(self._readers))
 
-    async def take_once(self, stream: LiveStream, request: CaptureRequest, *, reading: Reading) -> Taken:
-        """Open the stream, take one picture, close it. `reading` counts the reader while it is connected.
+    async def take_once(self, stream: LiveStream, request: CaptureRequest) -> Taken:
+        """Open the stream, take one picture, close it.
 
         Raises:
             TierUnavailable, CaptureFailed: as the worker says, or because it failed.
@@ -161,7 +135,7 @@ class DecoderClient:
         number, deadline_s = next(self._numbers), self._worker_deadline_s(request)
         not_before_s = max(0.0, request.not_before_s)
         message = TakeOnce(number, stream.url, user, password, not_before_s, deadline_s)
-        return await self._take(_Attempt(message, _Connection(reading)), request.deadline_s)
+        return await self._take(_Attempt(message), request.deadline_s)
 
     async def take_resident(self, reader: int, request: CaptureRequest) -> Taken:
         """Take a picture from a resident reader: the cheapest one that is new enough.
@@ -179,30 +153,25 @@ class DecoderClient:
             self._readers[reader].losses = 0
         return taken
 
-    def open_reader(self, stream: LiveStream, ended: Callable[[], None], *, reading: Reading) -> int:
+    def open_reader(self, stream: LiveStream, ended: Callable[[], None]) -> int:
         """Open a resident reader and return its number. Requests are possible at once.
 
         Args:
             stream: what to read.
             ended: called once if the reader ends, except by `close_reader`. Must not wait.
-            reading: counts the reader while it is connected.
         """
         number = next(self._numbers)
         user, password = _credentials(stream)
-        message = OpenReader(number, stream.url, user, password)
-        self._readers[number] = _Reader(message, ended, _Connection(reading))
+        self._readers[number] = _Reader(OpenReader(number, stream.url, user, password), ended)
         if self._worker is not None:
-            self._worker.send(message)
+            self._worker.send(self._readers[number].message)
         self._wanted.set()
         return number
 
     def close_reader(self, reader: int) -> None:
         """Close the reader, if it has not ended."""
         self._used_s = self._clock.monotonic_s()
-        if (closed := self._readers.pop(reader, None)) is None:
-            return
-        closed.connection.closed()
-        if self._worker is not None:
+        if self._readers.pop(reader, None) is not None and self._worker is not None:
             self._worker.send(CloseReader(reader))
 
     def _worker_deadline_s(self, request: CaptureRequest) -> float:
@@ -221,8 +190,6 @@ class DecoderClient:
                 await attempt.answered.wait()
         finally:
             self._used_s = self._clock.monotonic_s()
-            if attempt.connection is not None:
-                attempt.connection.closed()
             if self._attempts.pop(number, None) is not None and self._worker is not None:
                 self._worker.send(Cancel(number))
         if isinstance(attempt.answer, Taken):
@@ -264,8 +231,6 @@ class DecoderClient:
             await worker.run()
         finally:
             self._worker = None
-            for reader in self._readers.values():
-                reader.connection.closed()
 
     def _is_unneeded(self, rss_bytes: int) -> bool:
         """Return True if nothing waits for the worker and it is idle or too large; readers are then opened again."""
@@ -297,9 +262,7 @@ class DecoderClient:
 
     def _end_readers(self, readers: Sequence[int]) -> None:
         for number in readers:
-            reader = self._readers.pop(number)
-            reader.connection.closed()
-            reader.ended()
+            self._readers.pop(number).ended()
 
     # Messages of the worker.
 
@@ -313,12 +276,8 @@ class DecoderClient:
                 _log.info("a resident reader ended: %s", details)
                 if number in self._readers:
                     self._end_readers([number])
-            case ReaderOpen(reader=number):
-                if (reader := self._readers.get(number)) is not None:
-                    reader.connection.opened()
-            case StreamOpen(request=number):
-                if (attempt := self._attempts.get(number)) is not None and attempt.connection is not None:
-                    attempt.connection.opened()
+            case ReaderOpen():
+                _log.debug("a resident reader is open")
 
 
 def _credentials(stream: LiveStream) -> tuple[str | None, str | None]:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -31,10 +31,11 @@ __all__ = ("StreamPictures",)
 
 @dataclass
 class _OpenReader:
-    """Resident reader of one camera."""
+    """Resident reader of one camera; `reading` is open as long as it."""
 
     number: int
     stream: LiveStream
+    reading: ExitStack
 
 
 class StreamPictures:
@@ -42,7 +43,7 @@ class StreamPictures:
 
     Args:
         decoder: client of the worker process; its owner runs it.
-        streams: the core's streams, to which each reader is reported while it is connected.
+        streams: the core's streams, to which each reader is reported.
         policy: limits of the resident readers.
         clock: the agent's clock.
     """
@@ -100,9 +101,8 @@ class StreamPictures:
         """
         if self._is_ready(camera, stream) and (picture := await self.take_resident(camera, request)):
             return picture
-        with self._use(camera):
-            reading = partial(self._streams.reading, camera)
-            taken = await self._decoder.take_once(stream, request, reading=reading)
+        with self._use(camera), self._streams.reading(camera):
+            taken = await self._decoder.take_once(stream, request)
             self._residents.photographed(camera, self._clock.monotonic_s())
         return _picture(taken)
 
@@ -169,9 +169,10 @@ class StreamPictures:
         await first_of(self._changed.wait, partial(self._clock.sleep, pause_s))
 
     def _open(self, camera: CameraId, stream: LiveStream) -> None:
-        reading = partial(self._streams.reading, camera)
-        number = self._decoder.open_reader(stream, lambda: self._ended(camera, number), reading=reading)
-        self._readers[camera] = _OpenReader(number, stream)
+        reading = ExitStack()
+        reading.enter_context(self._streams.reading(camera))
+        number = self._decoder.open_reader(stream, lambda: self._ended(camera, number))
+        self._readers[camera] = _OpenReader(number, stream, reading)
         self._residents.opened(camera, self._clock.monotonic_s())
 
     def _close(self, camera: CameraId) -> None:
@@ -184,7 +185,7 @@ class StreamPictures:
             self._forget(camera)
 
     def _forget(self, camera: CameraId) -> None:
-        del self._readers[camera]
+        self._readers.pop(camera).reading.close()
         self._residents.closed(camera)
         self._changed.set()
 
