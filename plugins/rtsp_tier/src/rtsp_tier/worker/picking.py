@@ -42,15 +42,20 @@ class Picker:
         return self._decoder.decoded_pictures
 
     def serve(self, request: Request) -> bool:
-        """Answer `request` if a picture is new enough; return False if a later picture must come first."""
+        """Answer `request` if a picture is new enough; return False if a later picture must come first.
+
+        A packet that is read while a picture is decoded may show that the picture waited, so the time is judged last.
+        """
         if not self._requests.is_open(request):
             return True
         found = self._cheapest(request) or self._latest(request)
-        if found is None:
-            request.why = self._why()
-            return False
-        self._requests.answer(request, self._still(found), self._live.exposed_s(found.entry))
-        return True
+        if found is not None:
+            picture, captured_s = self._still(found), self._live.exposed_s(found.entry)
+            if captured_s >= request.not_before_s:
+                self._requests.answer(request, picture, captured_s)
+                return True
+        request.why = self._why()
+        return False
 
     def follow(self) -> None:
         """Decode all pictures that have come."""
