@@ -19,21 +19,50 @@ from agent_core.snapshots.metrics import TierMetrics
 __all__ = ("AllTiersFailed", "SnapshotLadder", "Still")
 
 
+#: Time beyond that of a failed climb, as a factor, with which a caller climbs again instead of sharing the failure.
+_MORE_TIME = 1.5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Caller:
+    """Caller that waits for a picture. Times are monotonic seconds."""
+
+    called_s: float
+    max_age_s: float
+    deadline_s: float
+
+    @property
+    def not_before_s(self) -> float:
+        return self.called_s - self.max_age_s
+
+    def would_ask(self, not_before_s: float, now_s: float) -> bool:
+        """Return True if the caller would accept no older pictures than that if it called now."""
+        return not_before_s <= now_s - self.max_age_s
+
+
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """Result of one climb, shared with the callers that waited for it."""
+    """Result of one climb for `request`, shared with the callers that waited for it."""
 
     started_s: float
+    request: CaptureRequest
     value: Still | AllTiersFailed
 
-    def serves(self, called_s: float, not_before_s: float) -> bool:
-        """Return True if a caller may share this result.
+    def serves(self, caller: _Caller, now_s: float) -> bool:
+        """Return True if the caller may share this result.
 
-        A picture must have been finished after the call and be fresh enough; a failed climb must have begun after it.
+        A picture must have been finished after the call and be fresh enough. A failed climb must have begun after it,
+        asked for nothing fresher than the caller would have, and had about the time that the caller still has.
         """
-        if isinstance(self.value, AllTiersFailed):
-            return self.started_s >= called_s
-        return self.value.finished_s >= called_s and self.value.picture.captured_s >= not_before_s
+        if isinstance(self.value, Still):
+            still = self.value
+            return still.finished_s >= caller.called_s and still.picture.captured_s >= caller.not_before_s
+        had_s = self.request.deadline_s - self.started_s
+        return (
+            self.started_s >= caller.called_s
+            and caller.would_ask(self.request.not_before_s, self.started_s)
+            and caller.deadline_s - now_s <= had_s * _MORE_TIME
+        )
 
     def result(self) -> Still:
         if isinstance(self.value, AllTiersFailed):
@@ -44,7 +73,9 @@ class _Outcome:
 class SnapshotLadder:
     """Takes stills by the cheapest tier that works in time, one capture per camera at a time.
 
-    Waiting callers share a capture that is fresh enough for them: any number of callers needs at most two captures.
+    Waiting callers share a capture that is fresh enough for them: any number of callers needs at most two captures of
+    new exposures. A caller that allows older pictures than the others do is not made to wait for a new exposure, as that
+    may take longer than it has.
 
     Args:
         tiers: the tiers, in any order.
@@ -64,7 +95,7 @@ class SnapshotLadder:
         self._climber = Climber(tiers, budgets_s=budgets_s, clock=clock, facts=facts or FactSource())
         self._clock = clock
         self._locks = KeyedLock()
-        self._waiting: dict[CameraId, list[float]] = defaultdict(list)
+        self._waiting: dict[CameraId, list[_Caller]] = defaultdict(list)
         self._last: dict[CameraId, _Outcome] = {}
 
     @property
@@ -91,25 +122,26 @@ class SnapshotLadder:
                 suggestion="Connect the camera; the event camera.connected reports its return.",
             )
         now_s = self._clock.monotonic_s()
+        caller = _Caller(now_s, max_age_s, now_s + deadline_s)
         waiting = self._waiting[camera.id]
-        waiting.append(now_s - max_age_s)
+        waiting.append(caller)
         try:
-            return await self._shared(camera, now_s, now_s - max_age_s, now_s + deadline_s)
+            return await self._shared(camera, caller)
         finally:
-            waiting.remove(now_s - max_age_s)
+            waiting.remove(caller)
             if not waiting:
                 del self._waiting[camera.id]
                 self._last.pop(camera.id, None)
 
-    async def _shared(self, camera: Camera, called_s: float, not_before_s: float, deadline_s: float) -> Still:
+    async def _shared(self, camera: Camera, caller: _Caller) -> Still:
         """Wait for the camera's lock, then share the last result if it is fresh enough, or else climb."""
-        with anyio.move_on_after(deadline_s - called_s) as scope:
+        with anyio.move_on_after(caller.deadline_s - caller.called_s) as scope:
             async with self._locks.hold(camera.id):
                 scope.deadline = math.inf  # from here each tier has its own limit
-                last = self._last.get(camera.id)
-                if last is not None and last.serves(called_s, not_before_s):
+                last, now_s = self._last.get(camera.id), self._clock.monotonic_s()
+                if last is not None and last.serves(caller, now_s):
                     return last.result()
-                request = CaptureRequest(max(self._waiting[camera.id]), deadline_s)
+                request = CaptureRequest(self._common_bound_s(camera.id, caller, now_s), caller.deadline_s)
                 outcome = await self._outcome(camera, request)
                 self._last[camera.id] = outcome
                 return outcome.result()
@@ -119,10 +151,15 @@ class SnapshotLadder:
             suggestion="Allow a larger deadline_ms.",
         )
 
+    def _common_bound_s(self, camera: CameraId, caller: _Caller, now_s: float) -> float:
+        """Return the latest `not_before_s` of those that wait, as far as the caller would ask for it now."""
+        bounds = (each.not_before_s for each in self._waiting[camera])
+        return max(bound_s for bound_s in bounds if caller.would_ask(bound_s, now_s))
+
     async def _outcome(self, camera: Camera, request: CaptureRequest) -> "_Outcome":
         started_s = self._clock.monotonic_s()
         try:
             still = await self._climber.climb(camera, request)
         except AllTiersFailed as error:
-            return _Outcome(started_s, error)
-        return _Outcome(started_s, still)
+            return _Outcome(started_s, request, error)
+        return _Outcome(started_s, request, still)

@@ -2,9 +2,10 @@
 
 import os
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from threading import Event
 from typing import Any
 
 import anyio
@@ -14,6 +15,7 @@ import pytest
 from agent_core.testing.waiting import eventually
 from rtsp_tier.messages import (
     TO_PLUGIN,
+    CloseReader,
     Configure,
     Decoder,
     Message,
@@ -24,6 +26,7 @@ from rtsp_tier.messages import (
     encode,
 )
 from rtsp_tier.worker.outbox import Outbox
+from rtsp_tier.worker.pictures import Still
 from rtsp_tier.worker.program import Program, WorkerStuck
 from rtsp_tier.worker.requests import Request, Requests
 from rtsp_tier.worker.resident import ResidentReader
@@ -93,10 +96,12 @@ class Rig:
 
 
 @asynccontextmanager
-async def rig(camera: Camera, **settings: Any) -> AsyncIterator[Rig]:
+async def rig(
+    camera: Camera, *, make_requests: Callable[[Outbox], Requests] = Requests, **settings: Any
+) -> AsyncIterator[Rig]:
     reading, writing = os.pipe()
     outbox, threads = Outbox(writing), Threads()
-    requests = Requests(outbox)
+    requests = make_requests(outbox)
     async with camera.serving() as port:
         address = Address(f"rtsp://127.0.0.1:{port}/cam")
         reader = ResidentReader(1, address, replace(SETTINGS, **settings), outbox, requests)
@@ -164,6 +169,53 @@ async def test_a_group_beyond_the_limit_costs_no_memory_and_still_gives_pictures
         assert taken.captured_s < now_s <= newer.captured_s
 
 
+class StuckRequests(Requests):
+    """Register in which the thread that decodes hangs, as it could in the library, until `is_over` is set."""
+
+    def __init__(self, outbox: Outbox) -> None:
+        super().__init__(outbox)
+        self.hung_s: float | None = None
+        self.is_over = Event()
+
+    def answer(self, request: Request, picture: Still, captured_s: float) -> None:
+        self.hung_s = self.hung_s or time.monotonic()
+        self.is_over.wait(60)
+        super().answer(request, picture, captured_s)
+
+
+async def test_a_thread_that_hangs_while_it_decodes_is_noticed_while_the_stream_goes_on_and_after_its_end(
+    video: Video,
+) -> None:
+    camera = Camera(video=video)
+    async with rig(camera, make_requests=StuckRequests) as bench:
+        requests, reader = bench.requests, bench.reader
+        assert isinstance(requests, StuckRequests)
+        try:
+            request = Request(1, 0.0, time.monotonic() + 60)
+            requests.add(request)
+            reader.take(request)
+            await until(lambda: requests.hung_s is not None)
+            await bench.until_came(bench.newest + GROUP)
+            now_s, hung_s = time.monotonic(), requests.hung_s or 0.0
+            assert reader.silent_s(now_s) >= now_s - hung_s
+            reader.close()
+            await until(lambda: camera.open == 0)
+            now_s = time.monotonic()
+            assert reader.is_in_library
+            assert reader.silent_s(now_s) >= now_s - hung_s
+        finally:
+            requests.is_over.set()
+        await until(lambda: not reader.is_in_library)
+        assert reader.silent_s(time.monotonic() + 1000) == 0
+
+
+async def until(is_true: Callable[[], bool]) -> None:
+    async def ask() -> bool:
+        return is_true()
+
+    await eventually(ask, timeout_s=40)
+
+
 @pytest.fixture
 def pipes() -> Iterator[tuple[int, int, int, int]]:
     ends = (*os.pipe(), *os.pipe())
@@ -172,7 +224,7 @@ def pipes() -> Iterator[tuple[int, int, int, int]]:
         os.close(each)
 
 
-@pytest.mark.parametrize("kind", ["resident", "once"])
+@pytest.mark.parametrize("kind", ["resident", "closed", "once"])
 async def test_a_thread_that_is_stuck_ends_the_worker_at_the_next_ping(
     pipes: tuple[int, int, int, int], kind: str
 ) -> None:
@@ -183,8 +235,9 @@ async def test_a_thread_that_is_stuck_ends_the_worker_at_the_next_ping(
         url, now_s = f"rtsp://127.0.0.1:{port}/cam", time.monotonic()
         settings = replace(SETTINGS, connect_timeout_s=0.5, silence_timeout_s=0.5)
         once = TakeOnce(1, url, None, None, now_s, now_s + 60)
-        opening: Message = OpenReader(1, url) if kind == "resident" else once
-        for message in (settings, opening, Ping(1)):
+        opening: Message = once if kind == "once" else OpenReader(1, url)
+        closing: list[Message] = [CloseReader(1)] if kind == "closed" else []
+        for message in (settings, opening, *closing, Ping(1)):
             os.write(given, encode(message))
         program = Program(source, sink, grace_s=-1000.0)
         with pytest.raises(WorkerStuck):
