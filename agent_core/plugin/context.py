@@ -154,8 +154,9 @@ class CameraStreams(Protocol):
     def reading(self, camera: CameraId) -> AbstractContextManager[None]:
         """Count one reader of the plugin as the agent's own, not as a viewer, while the context is open.
 
-        Open it before the reader connects, and close it after the reader has disconnected. Without it clients see one
-        viewer more, and a stream that only the agent reads is kept as if a client watched it.
+        Open it when the reader has connected, and close it before the reader disconnects. Otherwise it hides a viewer
+        for that time, and a stream that a client watches may end. Without it clients see one viewer more, and a stream
+        that only the agent reads is kept as if a client watched it.
         """
         ...
 

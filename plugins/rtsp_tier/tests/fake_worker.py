@@ -24,6 +24,7 @@ from rtsp_tier.messages import (
     ReaderEnded,
     ReaderOpen,
     Reason,
+    StreamOpen,
     Taken,
     TakeOnce,
     TakeResident,
@@ -59,9 +60,14 @@ class Worker:
             case OpenReader(reader=reader, url=url):
                 self._urls[reader] = url
                 ended = ReaderEnded(reader, Reason.STREAM_ENDED, "It ended.")
-                self._send(ended if "ends" in url else ReaderOpen(reader))
-            case TakeOnce(url=url) | TakeResident(reader=url):
-                self._take(message, url if isinstance(url, str) else self._urls[url])
+                if "unconnected" not in url:
+                    self._send(ended if "ends" in url else ReaderOpen(reader))
+            case TakeOnce(request=request, url=url):
+                if "unconnected" not in url:
+                    self._send(StreamOpen(request))
+                self._take(message, url)
+            case TakeResident(reader=reader):
+                self._take(message, self._urls[reader])
             case Configure():
                 pass
 
@@ -74,7 +80,7 @@ class Worker:
                 self._write(b"HTTP/1.1 200 OK\r\n\r\n")
             case "stop":
                 os.kill(os.getpid(), signal.SIGSTOP)
-            case "slow":
+            case "slow" | "unconnected":
                 pass
             case "large" | "huge":
                 self._rss_bytes = (300 if fault == "large" else 900) * MB

@@ -1,4 +1,4 @@
-"""Checks of resident readers while other things happen: evictions, requests under way."""
+"""Readers while other things happen: checks during evictions and requests, and what counts as the agent's own."""
 
 import sys
 from collections.abc import AsyncIterator
@@ -101,3 +101,21 @@ async def test_while_a_picture_is_taken_its_reader_is_left_alone_and_looked_at_r
             assert it.streams.asked == []
             assert len(it.clock.sleeps) - sleeps <= 11
             tg.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(("fault", "readers"), [("unconnected", 0), ("slow", 1)])
+@pytest.mark.parametrize("is_resident", [False, True])
+async def test_a_reader_is_the_agents_own_only_while_it_is_connected(
+    tmp_path: Path, fault: str, readers: int, *, is_resident: bool
+) -> None:
+    """One that is counted earlier hides a viewer, and the stream that the viewer watches could end."""
+    async with bench(tmp_path, ResidentsPolicy(limit=1, within_s=10, ttl_s=60, alone_s=5)) as it:
+        if is_resident:
+            await it.take(A)
+        async with anyio.create_task_group() as tg:
+            tg.start_soon(it.take, A, fault)
+            await anyio.wait_all_tasks_blocked()
+            await it.take(B)  # the worker answers in order
+            assert it.streams.readers[A] == readers
+            tg.cancel_scope.cancel()
+        assert it.streams.readers[A] == (readers if is_resident else 0)

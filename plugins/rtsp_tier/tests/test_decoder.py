@@ -3,8 +3,8 @@
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -44,16 +44,25 @@ class Bench:
     log: Path
     clock: Clock
     ended: list[str] = field(default_factory=list)
+    counted: list[int] = field(default_factory=list)
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        self.counted.append(1)
+        try:
+            yield
+        finally:
+            self.counted.append(-1)
 
     def request(self, limit_s: float = 20.0) -> CaptureRequest:
         now_s = self.clock.monotonic_s()
         return CaptureRequest(now_s, now_s + limit_s)
 
     async def once(self, fault: str = "camera0", limit_s: float = 20.0) -> Taken:
-        return await self.client.take_once(stream(fault), self.request(limit_s))
+        return await self.client.take_once(stream(fault), self.request(limit_s), reading=self.reading)
 
     def open(self, name: str) -> int:
-        return self.client.open_reader(stream(name), lambda: self.ended.append(name))
+        return self.client.open_reader(stream(name), lambda: self.ended.append(name), reading=self.reading)
 
     async def resident(self, reader: int, limit_s: float = 20.0) -> Taken:
         return await self.client.take_resident(reader, self.request(limit_s))
@@ -195,6 +204,9 @@ async def test_a_worker_that_is_killed_is_replaced_and_its_readers_opened_again_
         os.kill(it.pids[-1], signal.SIGKILL)
         await it.until_told("OpenReader", 2)
         await it.resident(reader)
+        assert it.counted == [1, -1, 1]
+        it.client.close_reader(reader)
+        assert sum(it.counted) == 0
 
 
 async def test_a_stream_that_ends_each_worker_loses_its_reader(tmp_path: Path) -> None:

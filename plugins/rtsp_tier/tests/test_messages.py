@@ -24,6 +24,7 @@ from rtsp_tier.messages import (
     ReaderEnded,
     ReaderOpen,
     Reason,
+    StreamOpen,
     Taken,
     TakeOnce,
     TakeResident,
@@ -40,6 +41,7 @@ TO_WORKER_EXAMPLES: list[Message] = [
     Ping(0),
 ]
 TO_PLUGIN_EXAMPLES: list[Message] = [
+    StreamOpen(4),
     ReaderOpen(1),
     ReaderEnded(1, Reason.CREDENTIALS, "The media server refused the password."),
     Taken(7, 1920, 1080, 1234.25, b"\xff\xd8" + bytes(range(256)) * 500 + b"\xff\xd9"),

@@ -5,7 +5,7 @@ object with the message's class as `type` and its fields) and the payload. Only 
 seconds of CLOCK_MONOTONIC, which is common to all processes of a host.
 
 The worker answers each `TakeResident` and `TakeOnce` with one `Taken` or `Failed`; a cancelled request may stay without
-an answer. It reports each `OpenReader` with `ReaderOpen` or `ReaderEnded`, and the end of an open reader with
+an answer. `StreamOpen` tells that the reader of a `TakeOnce` has connected. It reports each `OpenReader` with `ReaderOpen` or `ReaderEnded`, and the end of an open reader with
 `ReaderEnded`, unless `CloseReader` came first. `Configure` is the first message to the worker.
 
 Both processes import this module, so it needs the standard library only.
@@ -33,6 +33,7 @@ __all__ = (
     "ReaderEnded",
     "ReaderOpen",
     "Reason",
+    "StreamOpen",
     "TakeOnce",
     "TakeResident",
     "Taken",
@@ -138,6 +139,11 @@ class Ping:
 
 
 @dataclass(frozen=True, slots=True)
+class StreamOpen:
+    request: int
+
+
+@dataclass(frozen=True, slots=True)
 class ReaderOpen:
     """Report that the stream of a resident reader is open. Requests are possible before it."""
 
@@ -181,7 +187,7 @@ class Pong:
 
 
 ToWorker = Configure | OpenReader | CloseReader | TakeResident | TakeOnce | Cancel | Ping
-ToPlugin = ReaderOpen | ReaderEnded | Taken | Failed | Pong
+ToPlugin = StreamOpen | ReaderOpen | ReaderEnded | Taken | Failed | Pong
 Message = ToWorker | ToPlugin
 
 #: Classes of the messages that each side receives.
@@ -194,7 +200,7 @@ TO_WORKER: tuple[type[Message], ...] = (
     Cancel,
     Ping,
 )
-TO_PLUGIN: tuple[type[Message], ...] = (ReaderOpen, ReaderEnded, Taken, Failed, Pong)
+TO_PLUGIN: tuple[type[Message], ...] = (StreamOpen, ReaderOpen, ReaderEnded, Taken, Failed, Pong)
 
 
 def encode(message: Message) -> bytes:

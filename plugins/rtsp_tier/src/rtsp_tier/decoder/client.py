@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -27,6 +28,7 @@ from rtsp_tier.messages import (
     ReaderEnded,
     ReaderOpen,
     Reason,
+    StreamOpen,
     Taken,
     TakeOnce,
     TakeResident,
@@ -51,11 +53,34 @@ class ReaderGone(CaptureFailed):
     """The resident reader had ended when it was asked, or ended before it had a picture."""
 
 
+#: Returns a context that counts a reader as the agent's own.
+Reading = Callable[[], AbstractContextManager[None]]
+
+
+class _Connection:
+    """Counter of one reader, from the worker's report that it has connected until it may have left.
+
+    A reader that is counted too early hides a viewer, whose stream could then be ended.
+    """
+
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
+        self._open = ExitStack()
+
+    def opened(self) -> None:
+        self._open.close()
+        self._open.enter_context(self._reading())
+
+    def closed(self) -> None:
+        self._open.close()
+
+
 @dataclass
 class _Attempt:
-    """Request that waits for its answer."""
+    """Request that waits for its answer. `connection` is that of its own reader, if it has one."""
 
     message: TakeOnce | TakeResident
+    connection: _Connection | None = None
     answered: anyio.Event = field(default_factory=anyio.Event)
     answer: Taken | CaptureFailed | None = None
 
@@ -70,6 +95,7 @@ class _Reader:
 
     message: OpenReader
     ended: Callable[[], None]
+    connection: _Connection
     losses: int = 0
 
 
@@ -125,8 +151,10 @@ class DecoderClient:
             self._end_attempts("The plugin ends.")
             self._end_readers(list(self._readers))
 
-    async def take_once(self, stream: LiveStream, request: CaptureRequest) -> Taken:
-        """Open the stream, take one picture, close it.
+    async def take_once(
+        self, stream: LiveStream, request: CaptureRequest, *, reading: Reading = nullcontext
+    ) -> Taken:
+        """Open the stream, take one picture, close it. `reading` counts the reader while it is connected.
 
         Raises:
             TierUnavailable, CaptureFailed: as the worker says, or because it failed.
@@ -135,7 +163,7 @@ class DecoderClient:
         number, deadline_s = next(self._numbers), self._worker_deadline_s(request)
         not_before_s = max(0.0, request.not_before_s)
         message = TakeOnce(number, stream.url, user, password, not_before_s, deadline_s)
-        return await self._take(_Attempt(message), request.deadline_s)
+        return await self._take(_Attempt(message, _Connection(reading)), request.deadline_s)
 
     async def take_resident(self, reader: int, request: CaptureRequest) -> Taken:
         """Take a picture from a resident reader: the cheapest one that is new enough.
@@ -153,25 +181,32 @@ class DecoderClient:
             self._readers[reader].losses = 0
         return taken
 
-    def open_reader(self, stream: LiveStream, ended: Callable[[], None]) -> int:
+    def open_reader(
+        self, stream: LiveStream, ended: Callable[[], None], *, reading: Reading = nullcontext
+    ) -> int:
         """Open a resident reader and return its number. Requests are possible at once.
 
         Args:
             stream: what to read.
             ended: called once if the reader ends, except by `close_reader`. Must not wait.
+            reading: counts the reader while it is connected.
         """
         number = next(self._numbers)
         user, password = _credentials(stream)
-        self._readers[number] = _Reader(OpenReader(number, stream.url, user, password), ended)
+        message = OpenReader(number, stream.url, user, password)
+        self._readers[number] = _Reader(message, ended, _Connection(reading))
         if self._worker is not None:
-            self._worker.send(self._readers[number].message)
+            self._worker.send(message)
         self._wanted.set()
         return number
 
     def close_reader(self, reader: int) -> None:
         """Close the reader, if it has not ended."""
         self._used_s = self._clock.monotonic_s()
-        if self._readers.pop(reader, None) is not None and self._worker is not None:
+        if (closed := self._readers.pop(reader, None)) is None:
+            return
+        closed.connection.closed()
+        if self._worker is not None:
             self._worker.send(CloseReader(reader))
 
     def _worker_deadline_s(self, request: CaptureRequest) -> float:
@@ -190,6 +225,8 @@ class DecoderClient:
                 await attempt.answered.wait()
         finally:
             self._used_s = self._clock.monotonic_s()
+            if attempt.connection is not None:
+                attempt.connection.closed()
             if self._attempts.pop(number, None) is not None and self._worker is not None:
                 self._worker.send(Cancel(number))
         if isinstance(attempt.answer, Taken):
@@ -231,6 +268,8 @@ class DecoderClient:
             await worker.run()
         finally:
             self._worker = None
+            for reader in self._readers.values():
+                reader.connection.closed()
 
     def _is_unneeded(self, rss_bytes: int) -> bool:
         """Return True if nothing waits for the worker and it is idle or too large; readers are then opened again."""
@@ -262,7 +301,9 @@ class DecoderClient:
 
     def _end_readers(self, readers: Sequence[int]) -> None:
         for number in readers:
-            self._readers.pop(number).ended()
+            reader = self._readers.pop(number)
+            reader.connection.closed()
+            reader.ended()
 
     # Messages of the worker.
 
@@ -276,8 +317,12 @@ class DecoderClient:
                 _log.info("a resident reader ended: %s", details)
                 if number in self._readers:
                     self._end_readers([number])
-            case ReaderOpen():
-                _log.debug("a resident reader is open")
+            case ReaderOpen(reader=number):
+                if (reader := self._readers.get(number)) is not None:
+                    reader.connection.opened()
+            case StreamOpen(request=number):
+                if (attempt := self._attempts.get(number)) is not None and attempt.connection is not None:
+                    attempt.connection.opened()
 
 
 def _credentials(stream: LiveStream) -> tuple[str | None, str | None]:

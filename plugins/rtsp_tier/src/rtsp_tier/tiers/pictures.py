@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -31,11 +31,10 @@ __all__ = ("StreamPictures",)
 
 @dataclass
 class _OpenReader:
-    """Resident reader of one camera; `reading` is open as long as it."""
+    """Resident reader of one camera."""
 
     number: int
     stream: LiveStream
-    reading: ExitStack
 
 
 class StreamPictures:
@@ -43,7 +42,7 @@ class StreamPictures:
 
     Args:
         decoder: client of the worker process; its owner runs it.
-        streams: the core's streams, to which each reader is reported.
+        streams: the core's streams, to which each reader is reported while it is connected.
         policy: limits of the resident readers.
         clock: the agent's clock.
     """
@@ -101,8 +100,9 @@ class StreamPictures:
         """
         if self._is_ready(camera, stream) and (picture := await self.take_resident(camera, request)):
             return picture
-        with self._use(camera), self._streams.reading(camera):
-            taken = await self._decoder.take_once(stream, request)
+        with self._use(camera):
+            reading = partial(self._streams.reading, camera)
+            taken = await self._decoder.take_once(stream, request, reading=reading)
             self._residents.photographed(camera, self._clock.monotonic_s())
         return _picture(taken)
 
@@ -169,10 +169,9 @@ class StreamPictures:
         await first_of(self._changed.wait, partial(self._clock.sleep, pause_s))
 
     def _open(self, camera: CameraId, stream: LiveStream) -> None:
-        reading = ExitStack()
-        reading.enter_context(self._streams.reading(camera))
-        number = self._decoder.open_reader(stream, lambda: self._ended(camera, number))
-        self._readers[camera] = _OpenReader(number, stream, reading)
+        reading = partial(self._streams.reading, camera)
+        number = self._decoder.open_reader(stream, lambda: self._ended(camera, number), reading=reading)
+        self._readers[camera] = _OpenReader(number, stream)
         self._residents.opened(camera, self._clock.monotonic_s())
 
     def _close(self, camera: CameraId) -> None:
@@ -185,7 +184,7 @@ class StreamPictures:
             self._forget(camera)
 
     def _forget(self, camera: CameraId) -> None:
-        self._readers.pop(camera).reading.close()
+        del self._readers[camera]
         self._residents.closed(camera)
         self._changed.set()
 

@@ -23,6 +23,7 @@ def take_once(request: Request, address: Address, settings: Configure, requests:
     failure = StreamFailure(Reason.WORKER_FAILED, "The reader of the stream failed.")
     try:
         with opened(address, settings, limit_s=request.deadline_s - time.monotonic()) as stream:
+            requests.opened(request)
             _take(request, stream, settings, requests)
     except StreamFailure as ended:
         failure = ended

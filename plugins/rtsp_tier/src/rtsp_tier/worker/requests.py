@@ -2,7 +2,7 @@
 
 from threading import Lock
 
-from rtsp_tier.messages import Failed, Reason, Taken
+from rtsp_tier.messages import Failed, Reason, StreamOpen, Taken
 from rtsp_tier.worker.faults import StreamFailure
 from rtsp_tier.worker.outbox import Outbox
 from rtsp_tier.worker.pictures import Still
@@ -47,6 +47,10 @@ class Requests:
         """Forget a request. It gets no answer, unless that is under way."""
         with self._lock:
             self._open.pop(number, None)
+
+    def opened(self, request: Request) -> None:
+        """Report that the request's own reader has connected."""
+        self._outbox.send(StreamOpen(request.number))
 
     def answer(self, request: Request, picture: Still, captured_s: float) -> None:
         """Send the picture if the request is still open."""
