@@ -1,7 +1,8 @@
 """The ladder of tiers, and one capture for many callers."""
 
-from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 
 import anyio
@@ -239,6 +240,88 @@ async def test_a_failure_is_shared_by_those_who_called_before_it_began() -> None
         release.set()
     assert len(failures) == 20
     assert len(tier.requests) <= 2
+
+
+@dataclass
+class Queue:
+    """Callers behind a capture that holds the camera until `release`; a tier whose picture is as old as it may be.
+
+    A picture exposed after `new_s` never comes, unless the request has more than 5 s.
+    """
+
+    clock: SimulatedClock
+    release: anyio.Event
+    requests: list[CaptureRequest]
+    results: dict[str, str]
+    snapshots: SnapshotLadder
+    tasks: anyio.abc.TaskGroup
+
+    async def call(self, name: str, *, max_age_s: float, deadline_s: float) -> None:
+        async def run() -> None:
+            try:
+                await self.snapshots.take(camera(), max_age_s=max_age_s, deadline_s=deadline_s)
+                self.results[name] = "picture"
+            except CaptureFailed as error:
+                self.results[name] = error.reason
+
+        self.tasks.start_soon(run)
+        await anyio.wait_all_tasks_blocked()
+        await self.clock.advance(0.01)
+
+
+@asynccontextmanager
+async def queue() -> AsyncIterator[Queue]:
+    """Give a queue whose first caller has just begun; afterwards release it and wait for all."""
+    clock, release, requests = SimulatedClock(), anyio.Event(), list[CaptureRequest]()
+    new_s = clock.monotonic_s() - 1.0
+
+    async def old_soon_or_new_late(request: CaptureRequest) -> Picture:
+        requests.append(request)
+        await release.wait()
+        if request.not_before_s > new_s and request.deadline_s - clock.monotonic_s() < 5.0:
+            clock.jump(request.deadline_s - clock.monotonic_s())
+            raise CaptureFailed("No new frame came.", reason="camera_silent")
+        return picture(request.not_before_s)
+
+    snapshots = SnapshotLadder([Scripted(0, old_soon_or_new_late)], budgets_s=(60.0,), clock=clock)
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as tasks:
+            made = Queue(clock, release, requests, {}, snapshots, tasks)
+            await made.call("first", max_age_s=20.0, deadline_s=60.0)
+            yield made
+            release.set()
+
+
+async def test_a_caller_that_allows_old_pictures_does_not_fail_for_one_that_does_not() -> None:
+    async with queue() as it:
+        await it.call("lenient", max_age_s=5.0, deadline_s=0.3)
+        await it.call("strict", max_age_s=0.0, deadline_s=30.0)
+    assert it.results == {"first": "picture", "lenient": "picture", "strict": "picture"}
+    assert len(it.requests) == 3
+
+
+async def test_the_failure_of_a_strict_or_hasty_caller_is_its_own() -> None:
+    async with queue() as it:
+        await it.call("strict", max_age_s=0.0, deadline_s=2.0)
+        await it.call("lenient", max_age_s=5.0, deadline_s=3.0)
+        await it.call("hasty", max_age_s=0.0, deadline_s=4.0)
+        await it.call("patient", max_age_s=0.0, deadline_s=30.0)
+    assert it.results == {
+        "first": "picture",
+        "strict": "camera_silent",
+        "lenient": "picture",
+        "hasty": "camera_silent",
+        "patient": "picture",
+    }
+
+
+@pytest.mark.parametrize("deadline_s", [2.0, 30.0])
+async def test_callers_of_one_kind_share_a_capture_whatever_becomes_of_it(deadline_s: float) -> None:
+    async with queue() as it:
+        for number in range(20):
+            await it.call(str(number), max_age_s=0.0, deadline_s=deadline_s)
+    assert len(set(it.results.values()) - {"picture"}) == (deadline_s == 2.0)
+    assert len(it.requests) == 2
 
 
 async def test_a_cancelled_caller_does_not_take_the_others_with_it() -> None:
