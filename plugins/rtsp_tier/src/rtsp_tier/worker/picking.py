@@ -1,5 +1,7 @@
 """Choice of the picture that satisfies a request at the least work."""
 
+import time
+
 from rtsp_tier.messages import Configure, Reason
 from rtsp_tier.worker.decoding import Decoded, GroupDecoder
 from rtsp_tier.worker.faults import StreamFailure
@@ -35,6 +37,7 @@ class Picker:
         self._requests = requests
         self._newest: Decoded | None = None
         self._encoded: tuple[int, Still] | None = None
+        self.fed_s = float("-inf")  # when the decoder was fed last, for who watches this thread
 
     @property
     def decoded_pictures(self) -> int:
@@ -61,6 +64,7 @@ class Picker:
         """Decode all pictures that have come."""
         entries = self._live.after(self._decoder.last)
         for each in entries or []:
+            self.fed_s = time.monotonic()
             found = self._decoder.feed(each)
             self._newest = found[-1] if found else self._newest
 

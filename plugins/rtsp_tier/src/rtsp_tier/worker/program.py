@@ -127,9 +127,8 @@ class Program:
     def _check_threads(self, settings: Configure, now_s: float) -> None:
         """Raise WorkerStuck if a thread is out for longer than the limits of a stream allow."""
         limit_s = 2 * settings.connect_timeout_s + settings.silence_timeout_s + self._grace_s
-        self._closing = [each for each in self._closing if not each.has_ended]
-        readers = [*self._readers.values(), *self._closing]
-        is_stuck = any(each.silent_s(now_s) > limit_s for each in readers if not each.has_ended)
+        self._closing = [each for each in self._closing if each.is_in_library]
+        is_stuck = any(each.silent_s(now_s) > limit_s for each in (*self._readers.values(), *self._closing))
         if is_stuck or any(now_s - each.deadline_s > limit_s for each in list(self._one_shots.values())):
             raise WorkerStuck
 

@@ -49,7 +49,8 @@ class ResidentReader:
         self._asked_s = self._follow_until_s = float("-inf")
         self._failure: StreamFailure | None = None
         self._is_closed = False
-        self._alive_s = time.monotonic()
+        self._reading_s: float | None = time.monotonic()  # last sign of life; None: the thread has ended
+        self._working_s: float | None = None  # start of what the other thread decodes; None: nothing
 
     def start(self, run: Callable[[Callable[[], None]], None]) -> None:
         """Start the two threads with `run`."""
@@ -60,9 +61,20 @@ class ResidentReader:
     def has_ended(self) -> bool:
         return self._failure is not None
 
+    @property
+    def is_in_library(self) -> bool:
+        """Return True while a thread reads or decodes, so it may hang there."""
+        return self._reading_s is not None or self._working_s is not None
+
     def silent_s(self, now_s: float) -> float:
-        """Return the time since the stream was opened or its last picture came; 0 for a reader that has ended."""
-        return 0.0 if self.has_ended else now_s - self._alive_s
+        """Return the longest time for which a thread has given no sign of life, 0 if none is in the library.
+
+        Reading, the sign is that the stream was opened or that its next picture came; decoding, that a picture was fed.
+        """
+        working_s = self._working_s
+        if working_s is not None and self._picker is not None:
+            working_s = max(working_s, self._picker.fed_s)
+        return max((now_s - each for each in (self._reading_s, working_s) if each is not None), default=0.0)
 
     @property
     def decoded_pictures(self) -> int:
@@ -101,10 +113,11 @@ class ResidentReader:
         except StreamFailure as ended:
             failure = ended
         finally:
+            self._reading_s = None
             self._end(failure)
 
     def _set_open(self, stream: Stream) -> None:
-        self._alive_s = time.monotonic()
+        self._reading_s = time.monotonic()
         picker = Picker(stream.codec, stream.parameter_sets, self._live, self._settings, self._requests)
         with self._changed:
             self._picker = picker
@@ -115,7 +128,7 @@ class ResidentReader:
 
     def _add(self, entry: Entry) -> bool:
         """Keep a picture; return False if the reader is closed."""
-        self._alive_s = time.monotonic()
+        self._reading_s = time.monotonic()
         self._live.add(entry)
         with self._changed:
             if self._waiting or entry.arrival_s < self._follow_until_s:
@@ -141,8 +154,10 @@ class ResidentReader:
         try:
             while (picker := self._next_work(done)) is not None:
                 done = self._work(picker)
+                self._working_s = None
             failure = StreamFailure(Reason.STREAM_ENDED, "The reader was closed.")
         finally:
+            self._working_s = None
             self._end(failure)
 
     def _next_work(self, done: int | None) -> Picker | None:
@@ -155,6 +170,7 @@ class ResidentReader:
                 left_s = self._follow_until_s - time.monotonic()
                 if self._picker is not None and self._has_work(done, left_s):
                     self._is_asked = False
+                    self._working_s = time.monotonic()
                     return self._picker
                 self._changed.wait(max(left_s, 0.0) if self._is_following else None)
         return None
