@@ -1,5 +1,7 @@
 """The choice of resident readers, told the time."""
 
+import pytest
+
 from agent_core.plugin import CameraId
 from rtsp_tier.tiers import Residents, ResidentsPolicy
 
@@ -27,10 +29,29 @@ def test_the_least_recently_photographed_camera_gives_up_its_reader() -> None:
     residents = Residents(POLICY)
     for camera, at_s in ((A, 0), (A, 1), (B, 2), (B, 3), (C, 4)):
         photograph(residents, camera, at_s)
-    residents.photographed(A, 5)
+    residents.photographed(A, 3.5)
     assert residents.admission(C, 6, busy=()).instead_of == B
     assert residents.admission(C, 6, busy={B}).instead_of == A
     assert not residents.admission(C, 6, busy={A, B}).is_admitted
+
+
+@pytest.mark.parametrize("cameras", [3, 5, 20])
+def test_cameras_that_are_photographed_in_turn_do_not_take_the_readers_from_each_other(cameras: int) -> None:
+    residents = Residents(POLICY)
+    turns = [CameraId(f"camera{number}") for number in range(cameras)]
+    opened = [photograph(residents, turns[i % cameras], i * 5 / cameras) for i in range(10 * cameras)]
+    assert opened.count(True) == POLICY.limit
+
+
+def test_a_camera_that_is_no_longer_photographed_gives_up_its_reader() -> None:
+    residents = Residents(POLICY)
+    for at_s in range(3):
+        for camera in (A, B, C):
+            photograph(residents, camera, at_s)
+    opened = {camera: photograph(residents, camera, 4) for camera in (B, C)}
+    assert opened == {B: False, C: False}
+    residents.photographed(B, 5)
+    assert residents.admission(C, 5, busy=()).instead_of == A
 
 
 def test_a_reader_is_checked_from_time_to_time_and_stays_only_for_so_long_after_its_last_picture() -> None:

@@ -66,14 +66,16 @@ class Residents:
     def admission(self, camera: CameraId, now_s: float, *, busy: Collection[CameraId]) -> Admission:
         """Decide about a reader for a camera that has none, before `photographed` is called for this picture.
 
-        The least recently photographed camera gives up its reader, unless it is in `busy`.
+        The least recently photographed camera that is not in `busy` gives up its reader, if it has not been photographed
+        since this one was. Cameras that are photographed in turn would otherwise take the readers from each other,
+        each just before it is of use.
         """
         last_s = self._photographed_s.get(camera)
         if self._policy.limit == 0 or last_s is None or now_s - last_s > self._policy.within_s:
             return Admission(is_admitted=False)
         if len(self._check_s) < self._policy.limit:
             return Admission(is_admitted=True)
-        free = [each for each in self._check_s if each not in busy]
+        free = [each for each in self._check_s if each not in busy and self._photographed_s[each] < last_s]
         if not free:
             return Admission(is_admitted=False)
         return Admission(is_admitted=True, instead_of=min(free, key=lambda each: self._photographed_s[each]))
