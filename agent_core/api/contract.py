@@ -70,7 +70,7 @@ def core_topics(controller: Controller, links: DownloadLinks) -> EventTopics:
     topics = EventTopics()
 
     def taken(snapshot: Snapshot, _at: datetime, receiver: Principal) -> SnapshotForm:
-        return snapshot_form(snapshot, links.of(receiver))
+        return snapshot_form(snapshot, links.offered_to(receiver))
 
     renders: Mapping[type[BaseModel], Render] = {
         CameraEventForm: lambda event, at: camera_event_form(controller, event, at),

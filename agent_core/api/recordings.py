@@ -75,7 +75,7 @@ class _Handlers:
 
     async def list_recordings(self, params: ListParams, caller: Caller) -> wire.RecordingFileList:
         page = await self.controller.list_recordings(params.device, offset=params.offset, limit=params.limit)
-        download_url = self.links.of(caller.user)
+        download_url = self.links.offered_to(caller.user)
         return wire.RecordingFileList(
             files=[self._file(each, download_url) for each in page.items],
             total=page.total,
@@ -101,7 +101,7 @@ class _Handlers:
 
     async def get_recording_info(self, params: NameParams, caller: Caller) -> wire.RecordingInfo:
         details = await self.controller.recording_info(params.filename)
-        return self._info(details, self.links.of(caller.user))
+        return self._info(details, self.links.offered_to(caller.user))
 
     def _info(self, details: RecordingDetails, download_url: DownloadUrl) -> wire.RecordingInfo:
         stored = details.stored

@@ -71,11 +71,11 @@ class _Handlers:
             user=caller.principal.user_id if caller.principal else "",
         )
         snapshot = await self.controller.take_snapshot(params.device, request)
-        return snapshot_form(snapshot, self.links.of(caller.user))
+        return snapshot_form(snapshot, self.links.offered_to(caller.user))
 
     async def list_snapshots(self, params: ListParams, caller: Caller) -> FileList:
         page = await self.controller.list_snapshots(params.device, offset=params.offset, limit=params.limit)
-        download_url = self.links.of(caller.user)
+        download_url = self.links.offered_to(caller.user)
         return FileList(
             files=[self._file(stored, download_url) for stored in page.items],
             total=page.total,
@@ -99,7 +99,7 @@ class _Handlers:
 
     async def get_snapshot_info(self, params: NameParams, caller: Caller) -> SnapshotInfo:
         details = await self.controller.snapshot_info(params.filename)
-        return self._info(details, self.links.of(caller.user))
+        return self._info(details, self.links.offered_to(caller.user))
 
     def _info(self, details: SnapshotDetails, download_url: DownloadUrl) -> SnapshotInfo:
         stored, size = details.stored, details.size

@@ -18,8 +18,8 @@ from agent_core.base.errors import AuthenticationFailed
 
 __all__ = ("DownloadLinks", "DownloadUrl", "Link")
 
-#: Signs a link to a file, by kind (`snapshots`, `recordings`) and name.
-DownloadUrl = Callable[[str, str], str]
+#: Returns the link to a file, by kind (`snapshots`, `recordings`) and name; None if the agent can sign none.
+DownloadUrl = Callable[[str, str], str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,14 @@ class DownloadLinks:
         self._lifetime_s = lifetime_s
         self._base_url = base_url.rstrip("/")
 
-    def of(self, principal: Principal) -> DownloadUrl:
+    def offered_to(self, principal: Principal) -> DownloadUrl:
+        """Return `of`, or without a usable secret a function that returns None: an API key is valid nevertheless."""
+        try:
+            return self.of(principal)
+        except AuthenticationFailed:
+            return _no_link
+
+    def of(self, principal: Principal) -> Callable[[str, str], str]:
         """Return the signer of links for `principal`.
 
         Raises:
@@ -111,6 +118,10 @@ class DownloadLinks:
         signature = _signature(key, kind, name, expires, credential)
         query = f"expires={expires}&by={quote(credential, safe=':')}&sig={signature}"
         return f"{self._base_url}/files/{kind}/{quote(name)}?{query}"
+
+
+def _no_link(_kind: str, _name: str) -> None:
+    return None
 
 
 def _signature(key: bytes, kind: str, name: str, expires: str, credential: str) -> str:

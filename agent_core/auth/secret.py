@@ -108,7 +108,7 @@ class SecretFile:
             raise AuthenticationFailed(
                 "The agent's secret is missing or unusable, so no token is valid.",
                 reason="no_secret",
-                suggestion="See the agent's log; an API key can still be used.",
+                suggestion="See the agent's log. An API key can still be used; results then have no download_url.",
             )
         return secret
 

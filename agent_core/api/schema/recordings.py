@@ -51,7 +51,7 @@ class SegmentForm(RpcResult):
 
 
 class SegmentFile(SegmentForm):
-    download_url: str
+    download_url: str | None = Field(None, description="left out while the agent's secret is unusable")
 
 
 class RecordingStopped(RpcResult):
@@ -76,7 +76,9 @@ class RecordingFile(RpcResult):
     modified_time: Timestamp
     duration: float
     format: RecordingFormat
-    download_url: str | None = Field(None, description="left out while there is nothing to download")
+    download_url: str | None = Field(
+        None, description="left out without media, or while the agent's secret is unusable"
+    )
 
 
 class RecordingFileList(RpcResult):
@@ -98,7 +100,9 @@ class RecordingInfo(RpcResult):
     complete: bool
     segments: list[SegmentFile]
     reason: str | None = None
-    download_url: str | None = Field(None, description="left out while there is nothing to download")
+    download_url: str | None = Field(
+        None, description="left out without media, or while the agent's secret is unusable"
+    )
 
 
 class RecordingEventForm(RpcResult):

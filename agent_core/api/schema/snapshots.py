@@ -68,7 +68,7 @@ class SnapshotForm(RpcResult):
         description="false: the camera had just started and was still adjusting its exposure"
     )
     tiers_tried: list[TierAttemptForm]
-    download_url: str
+    download_url: str | None = Field(None, description="left out while the agent's secret is unusable")
 
 
 class FileForm(RpcResult):
@@ -77,7 +77,7 @@ class FileForm(RpcResult):
     file_size: int
     modified_time: Timestamp
     format: str
-    download_url: str
+    download_url: str | None = Field(None, description="left out while the agent's secret is unusable")
 
 
 class FileList(RpcResult):
@@ -99,4 +99,4 @@ class SnapshotInfo(RpcResult):
     format: PictureFormat
     status: Literal["SUCCESS"] = "SUCCESS"
     file_path: str
-    download_url: str
+    download_url: str | None = Field(None, description="left out while the agent's secret is unusable")

@@ -78,7 +78,9 @@ async def _take(arguments: argparse.Namespace, target: Path | None) -> Any:
     async with connected(arguments) as agent:
         taken = await agent.call("take_snapshot", device=arguments.camera, **wanted)
         if target is None:
-            content = await agent.download(taken["download_url"], size_bytes=taken["file_size"])
+            content = await agent.download(
+                taken.get("download_url", taken["filename"]), size_bytes=taken["file_size"]
+            )
             with writing_output():
                 sys.stdout.buffer.write(content)
         else:
@@ -88,7 +90,9 @@ async def _take(arguments: argparse.Namespace, target: Path | None) -> Any:
 
 async def _store(agent: "AgentClient", taken: Any, target: Path) -> None:
     with writing(target):
-        await agent.download_to(target, taken["download_url"], size_bytes=taken["file_size"])
+        await agent.download_to(
+            target, taken.get("download_url", taken["filename"]), size_bytes=taken["file_size"]
+        )
 
 
 def _summary(taken: Any, target: Path) -> str:
