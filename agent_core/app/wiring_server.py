@@ -49,7 +49,7 @@ class ClientAccess:
 
         Raises:
             StartFailed: the secret cannot be used.
-        StorageFailed: the state folder is not there.
+            StorageFailed: the state folder is not there.
         """
         storage, clock, require = foundation.config.storage, foundation.clock, foundation.require_state
         secret = SecretFile(storage.secret_file, require=require)

@@ -102,7 +102,10 @@ class RevokedTokens:
                 f"{MOST_REVOKED} tokens are revoked already, the limit.",
                 state="full",
                 allowed_states=("not_full",),
-                suggestion="Delete the agent's secret: the agent generates a new one, and no older token is valid.",
+                suggestion=(
+                    "Delete the agent's secret, so that it generates a new one and no older token is valid; "
+                    f"then delete {self._view.path.name} beside it, which only older tokens need."
+                ),
             )
         return kept
 

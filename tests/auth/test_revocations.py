@@ -45,10 +45,14 @@ def test_expired_tokens_make_room_only_when_there_is_none(path: Path, clock: Sim
     assert revoked.covers("soon"), "a clock that is set back would make it valid again"
     revoked.revoke("later")
     assert not revoked.covers("soon")
-    with pytest.raises(InvalidState):
+    with pytest.raises(InvalidState) as caught:
         revoked.revoke("last")
     assert all(revoked.covers(each) for each in (*ids, "late", "later"))
     assert path.stat().st_size < LIMIT_BYTES
+    assert path.name in str(caught.value.suggestion), "the list stays full when only the secret is replaced"
+    path.unlink()
+    revoked.revoke("last")
+    assert revoked.covers("last")
 
 
 def test_a_revocation_repeated_takes_no_room(path: Path, clock: SimulatedClock) -> None:
