@@ -46,7 +46,7 @@ class Worker:
         self._rss_bytes = 50 * MB
         self._urls: dict[int, str] = {}
         self._picture = jpeg()
-        self._has_refused = False
+        self._refusals = 0
 
     def note(self, line: str) -> None:
         with self._log.open("a") as log:
@@ -85,9 +85,12 @@ class Worker:
             case "large" | "huge":
                 self._rss_bytes = (300 if fault == "large" else 900) * MB
                 self._picked(message)
-            case "late" if not self._has_refused:
-                self._has_refused = True
+            case "late" if not self._refusals:
+                self._refusals += 1
                 self._send(Failed(message.request, Reason.NOT_LIVE, "It is not live.", "Try again."))
+            case "starts" if self._refusals < 2:
+                self._refusals += 1
+                self._send(Failed(message.request, Reason.TIMED_OUT, "It could not be opened.", "Try again."))
             case "ends" if isinstance(message, TakeResident):
                 self._send(Failed(message.request, Reason.NO_READER, "It had ended.", "Try again."))
             case reason if reason in set(Reason):

@@ -294,6 +294,26 @@ async def test_a_reader_that_is_refused_while_the_stream_starts_tries_again_when
         assert it.told("TakeOnce") == 2
 
 
+async def test_a_reader_that_waited_in_vain_connects_again_while_the_stream_still_starts(
+    tmp_path: Path,
+) -> None:
+    async with rig(tmp_path) as it:
+        stream = it.serve(fault="starts", live=False)
+        stream.starts = anyio.Event()
+        await it.activate()  # the third reader is the one for which it starts
+        assert it.told("TakeOnce") == 3
+        stream.starts.set()
+
+
+async def test_a_live_stream_that_gives_no_picture_in_time_is_not_read_again(tmp_path: Path) -> None:
+    async with rig(tmp_path) as it:
+        it.serve(fault="timed_out")
+        with pytest.raises(CaptureFailed) as caught:
+            await it.activate()
+        assert caught.value.reason == "timed_out"
+        assert it.told("TakeOnce") <= 2
+
+
 async def test_while_a_stream_is_warm_tier_2_serves_from_it(tmp_path: Path) -> None:
     async with rig(tmp_path) as it:
         it.serve(live=False)

@@ -25,13 +25,17 @@ from rtsp_tier.tiers.warm import WarmLease, WarmLeases
 
 __all__ = ("RtspActivationTier",)
 
+#: Time before the deadline below which no other reader connects while the stream starts.
+_AGAIN_S = 0.5
+
 
 class RtspActivationTier(SnapshotTier):
     """Tier that starts the camera's stream, reads it and releases it; it stays live for a while for the next picture.
 
     A reader that connects when the stream is live has missed its first key frame, and waits for the next one. Therefore
-    the tier connects its reader while the stream starts, and again when it is live if the first one failed before: a
-    path that is not started by its readers has no stream for them until then.
+    the tier connects its reader while the stream starts, and again when that one waited in vain for the limit of opening
+    a stream. If it failed otherwise, the tier connects when the stream is live: a path that is not started by its
+    readers has no stream for them until then.
 
     The source of `captured_s` is always `ESTIMATED`, as in `RtspReuseTier`.
     """
@@ -92,12 +96,17 @@ class RtspActivationTier(SnapshotTier):
 
         async def read_early() -> None:
             nonlocal picture, problem
-            try:
-                picture = await self._pictures.take(camera, starting, request)
-                tasks.cancel_scope.cancel()
-            except CaptureFailed as error:
-                if lease.is_live and error.reason != "not_live":
-                    problem = error  # otherwise the stream was not there yet
+            while picture is None:
+                was_live = lease.is_live
+                try:
+                    picture = await self._pictures.take(camera, starting, request)
+                except CaptureFailed as error:
+                    if error.reason == "timed_out" and not was_live and self._has_time(request):
+                        continue
+                    if lease.is_live and error.reason != "not_live":
+                        problem = error  # otherwise the stream was not there yet
+                    return
+            tasks.cancel_scope.cancel()
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(read_early)
@@ -111,6 +120,9 @@ class RtspActivationTier(SnapshotTier):
         if problem is not None:
             raise problem
         return await self._pictures.take(camera, await lease.wait_live(), request)
+
+    def _has_time(self, request: CaptureRequest) -> bool:
+        return request.deadline_s - self._clock.monotonic_s() >= _AGAIN_S
 
 
 def _not_started(error: AgentError) -> CaptureFailed:
