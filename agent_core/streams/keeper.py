@@ -36,8 +36,8 @@ class PathKeeper:
 
     The path of a disconnected camera is removed as soon as it is not live. A path starts no camera: its stream begins
     with the first reader. A comparison of all paths costs one call of the media server, one more to see which are
-    live, and more only for paths that differ. It comes at once when a camera changes and when the media server begins to serve. A hold notices a lost
-    stream at once; the keeper finds changes that end no stream.
+    live, and more only for paths that differ. It comes at once when a camera changes and when the media server begins
+    to serve. A hold notices a lost stream at once; the keeper finds changes that end no stream.
 
     Args:
         cameras: returns all cameras, disconnected ones included.

@@ -91,7 +91,7 @@ class StreamLeases:
 
     @property
     def is_running(self) -> bool:
-        """True while `run` runs; only then streams can be leased."""
+        """Return True while `run` runs; only then streams can be leased."""
         return self._tasks.is_open
 
     @property

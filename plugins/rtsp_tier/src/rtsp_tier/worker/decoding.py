@@ -53,7 +53,7 @@ class GroupDecoder:
 
     @property
     def is_damaged(self) -> bool:
-        """True from a damaged picture to the next key frame."""
+        """Return True from a damaged picture to the next key frame."""
         return self._is_damaged
 
     def feed(self, entry: Entry) -> list[Decoded]:
