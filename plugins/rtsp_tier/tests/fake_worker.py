@@ -59,6 +59,8 @@ class Worker:
                 self._send(Pong(number, self._rss_bytes))
             case OpenReader(reader=reader, url=url):
                 self._urls[reader] = url
+                if "heavy" in url:
+                    self._rss_bytes = 300 * MB
                 ended = ReaderEnded(reader, Reason.STREAM_ENDED, "It ended.")
                 if "unconnected" not in url:
                     self._send(ended if "ends" in url else ReaderOpen(reader))

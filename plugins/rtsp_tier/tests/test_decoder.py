@@ -254,6 +254,20 @@ async def test_a_large_worker_is_replaced_while_nothing_waits_and_its_readers_ar
         assert it.told("OpenReader") == 2
 
 
+async def test_a_worker_whose_readers_are_too_large_is_replaced_less_and_less_often(tmp_path: Path) -> None:
+    clock = SimulatedClock()
+    async with bench(tmp_path, clock=clock, limits=replace(LIMITS, check_s=0.02)) as it:
+        it.open("heavy")
+        for starts, pause_s in ((2, 0.25), (3, 0.5), (4, 1.0)):
+            await until(lambda starts=starts: it.client.starts == starts)
+            clock.jump(pause_s - 0.1)
+            await it.until_told("Ping", it.told("Ping") + 5)
+            assert it.client.starts == starts
+            clock.jump(0.2)
+        await until(lambda: it.client.starts == 5)
+        assert it.ended == []
+
+
 async def test_a_huge_worker_is_replaced_at_once(tmp_path: Path) -> None:
     async with bench(tmp_path) as it:
         await it.once("huge")

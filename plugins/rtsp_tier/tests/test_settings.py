@@ -18,6 +18,22 @@ def test_each_setting_is_a_row_of_the_readme() -> None:
 
 
 @pytest.mark.parametrize(
+    ("readers", "reader_mb", "worker_mb", "is_enough"),
+    [(4, 8, 128, True), (64, 8, 400, False), (64, 4, 400, True), (2, 256, 500, False), (0, 256, 128, True)],
+)
+def test_the_process_has_room_for_its_readers(
+    readers: int, reader_mb: int, worker_mb: int, *, is_enough: bool
+) -> None:
+    given = {"resident_readers": readers, "resident_mb": reader_mb, "worker_mb": worker_mb}
+    if is_enough:
+        assert RtspTierSettings.model_validate(given).worker_mb == worker_mb
+        return
+    with pytest.raises(ValidationError, match="worker_mb") as caught:
+        RtspTierSettings.model_validate(given)
+    assert str(readers * reader_mb + 64) in str(caught.value)
+
+
+@pytest.mark.parametrize(
     ("name", "value"),
     [
         ("latency_s", -1),

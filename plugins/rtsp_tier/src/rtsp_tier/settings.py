@@ -1,10 +1,13 @@
 """Settings of `[plugins.rtsp_tier]`."""
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from agent_core.plugin import Settings
 
 __all__ = ("RtspTierSettings",)
+
+#: Memory of the decoding process without resident readers: 45 MB on x86-64 without a stream, the rest to decode one.
+_PROCESS_MB = 64
 
 
 class RtspTierSettings(Settings):
@@ -53,3 +56,15 @@ class RtspTierSettings(Settings):
     worker_silence_s: float = Field(
         5.0, ge=0.2, le=60, description="silence after which the decoding process is replaced"
     )
+
+    @model_validator(mode="after")
+    def _readers_fit_into_the_process(self) -> "RtspTierSettings":
+        """Refuse limits that the readers exceed as intended: the process would be replaced again and again."""
+        needed_mb = self.resident_readers * self.resident_mb + _PROCESS_MB
+        if self.resident_readers and needed_mb > self.worker_mb:
+            msg = (
+                f"resident_readers * resident_mb and {_PROCESS_MB} MB for the process are {needed_mb} MB, more than worker_mb "
+                f"({self.worker_mb}); raise worker_mb, or lower one of the others"
+            )
+            raise ValueError(msg)
+        return self

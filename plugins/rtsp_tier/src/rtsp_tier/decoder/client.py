@@ -104,7 +104,8 @@ class DecoderClient:
 
     `run` owns the process and all tasks; the other methods may be called from any task. When the worker crashes, hangs
     or needs too much memory, the attempts in flight fail and the resident readers are opened in the next one. A worker
-    that has given a picture is replaced at once, others after growing pauses.
+    that has given a picture is replaced at once, others after growing pauses. One that is too large lives for a pause
+    that grows, too.
 
     Args:
         argv: the worker's command.
@@ -129,6 +130,8 @@ class DecoderClient:
         self._has_delivered = False
         self._paused_until_s = 0.0
         self._used_s = 0.0
+        self._replacements = GrowingPauses(_FIRST_PAUSE_S, _LONGEST_PAUSE_S)
+        self._started_s = self._replaceable_s = 0.0
         #: Number of workers started so far.
         self.starts = 0
 
@@ -253,7 +256,7 @@ class DecoderClient:
     async def _serve(self) -> None:
         """Run one worker until it is not needed. Raises WorkerFailed."""
         self._has_delivered = False
-        self._used_s = self._clock.monotonic_s()
+        self._started_s = self._used_s = self._clock.monotonic_s()
         worker = WorkerRun(
             self._argv, limits=self._limits, receive=self._receive, is_unneeded=self._is_unneeded
         )
@@ -275,10 +278,14 @@ class DecoderClient:
         """Return True if nothing waits for the worker and it is idle or too large; readers are then opened again."""
         if self._attempts:
             return False
-        if rss_bytes > self._limits.memory_bytes:
+        now_s = self._clock.monotonic_s()
+        if rss_bytes > self._limits.memory_bytes and now_s >= self._replaceable_s:
             _log.info("the decoding process is replaced: it needs %d MB", rss_bytes >> 20)
+            if now_s - self._started_s > 2 * _LONGEST_PAUSE_S:
+                self._replacements.reset()
+            self._replaceable_s = now_s + self._replacements.next_s()
             return True
-        return not self._readers and self._clock.monotonic_s() - self._used_s >= self._limits.idle_s
+        return not self._readers and now_s - self._used_s >= self._limits.idle_s
 
     async def _pause(self, pauses: GrowingPauses) -> None:
         if self._has_delivered:
