@@ -42,7 +42,6 @@ class RecordingShelf:
     """
 
     kind = "recordings"
-    has_contents = True
 
     def __init__(self, root: Path, check: Callable[[], None] = lambda: None) -> None:
         self.root = root

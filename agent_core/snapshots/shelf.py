@@ -33,7 +33,6 @@ class SnapshotShelf:
     """
 
     kind = "snapshots"
-    has_contents = False
 
     def __init__(self, root: Path, check: Callable[[], None] = lambda: None) -> None:
         self.root = root

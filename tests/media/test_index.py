@@ -204,14 +204,19 @@ async def test_the_next_run_finds_the_index_and_what_happened_meanwhile(library:
         assert await again.snapshots.totals() == Totals(2, 10)
 
 
+def rewrite(path: Path, data: bytes) -> None:
+    """Write over a file without a change of its time."""
+    at_ns = path.stat().st_mtime_ns
+    path.write_bytes(data)
+    os.utime(path, ns=(at_ns, at_ns))
+
+
 async def test_an_unchanged_folder_is_not_scanned_again(library: Library) -> None:
     library.put("a.jpg", "b.jpg")
     async with library.running():
         await library.settled()
     unchanged = (library.snapshots.root / "camera0").stat()
-    (library.snapshots.root / "camera0" / "b.jpg").write_bytes(
-        b"a change that the folder's time does not show"
-    )
+    rewrite(library.snapshots.root / "camera0" / "b.jpg", b"a change that only a scan would find")
     assert (library.snapshots.root / "camera0").stat().st_mtime_ns == unchanged.st_mtime_ns
     again = Library.at(library.folder)
     async with again.running():
@@ -423,7 +428,7 @@ async def test_a_disk_that_is_missing_at_the_start_keeps_its_entries(tmp_path: P
     disk = Disk(tmp_path / "snapshots")
     disk.is_there = False
     library.snapshots.root.rename(tmp_path / "pulled")
-    (tmp_path / "pulled" / "camera0" / "a.jpg").write_bytes(b"a change that only a scan would find")
+    rewrite(tmp_path / "pulled" / "camera0" / "a.jpg", b"a change that only a scan would find")
     again = Library.at(tmp_path, clock=HastyClock(), volume=disk)
     async with again.running():
         with pytest.raises(StorageFailed):
@@ -505,6 +510,42 @@ async def test_a_segment_that_is_deleted_leaves_the_totals_within_a_round(tmp_pa
         await library.until_totals(library.recordings, Totals(1, 10))
         (folder / "b.mp4").unlink()
         await library.until_totals(library.recordings, Totals(1, 5))
+
+
+async def test_a_snapshot_that_was_written_over_while_the_agent_was_stopped_is_found_within_a_round(
+    library: Library,
+) -> None:
+    library.put("a.jpg", "b.jpg")
+    root = library.snapshots.root / "camera0"
+    os.utime(root / "b.jpg", (1000, 1000))
+    async with library.running():
+        await library.settled()
+    (root / "b.jpg").write_bytes(b"a change that the folder's time does not show")
+    os.utime(root / "a.jpg", (2000, 2000))
+    again = Library.at(library.folder, clock=HastyClock())
+    async with again.running():
+        await again.until_totals(again.snapshots, Totals(2, 50))
+        assert await again.names() == ["camera0/b.jpg", "camera0/a.jpg"]
+
+
+async def test_doubts_in_short_succession_do_not_keep_the_sweep_from_the_last_files(tmp_path: Path) -> None:
+    library = Library.at(tmp_path, clock=HastyClock(), is_local=lambda folder: folder.name == "snapshots")
+    library.put(*(f"{number:03d}.jpg" for number in range(300)))
+    changed = library.snapshots.root / "camera0" / "299.jpg"
+    async with library.running():
+        await library.settled()
+        changed.write_bytes(b"123456")
+        os.utime(changed, (1000, 1000))
+        with anyio.fail_after(30):
+            while await indexed_bytes(library) != 1501:  # more often than there is a slice
+                (library.snapshots.root / "doubtful").mkdir()
+                (library.snapshots.root / "doubtful").rmdir()
+                await anyio.sleep(0.05)
+
+
+async def indexed_bytes(library: Library) -> int | None:
+    database = library.index.database
+    return (await library.index.thread.run(database.totals, "snapshots")).size_bytes if database else None
 
 
 async def test_a_copy_that_gets_its_note_last_is_listed_within_a_round(tmp_path: Path) -> None:

@@ -61,11 +61,6 @@ class Shelf(Protocol):
     def root(self) -> Path: ...
 
     @property
-    def has_contents(self) -> bool:
-        """True if entries are folders, whose content changes without a change of the camera's folder."""
-        ...
-
-    @property
     def scanner(self) -> Sequence[str]:
         """Program that scans one camera, with its arguments; the camera's id is the last argument. See `scan`."""
         ...

@@ -29,13 +29,13 @@ __all__ = ("Found", "IndexParts", "IndexedShelf")
 
 _log = logging.getLogger("camera_agent.storage")
 
-#: Time for one look at all folders of a shelf: what inotify cannot see is in the index after it, within 60 s.
+#: Time for one look at all folders and files of a shelf: what inotify cannot see is in the index after it, within 60 s.
 ROUND_S = 40.0
 #: Pauses between attempts while the disk is not there, or scans fail.
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 2.0, ROUND_S
 #: Pause before folders that changed again while they were compared are compared once more.
 SETTLE_S = 0.25
-#: Entries whose folders are looked at in one slice: some milliseconds.
+#: Entries whose times are looked at in one slice: some milliseconds.
 _SLICE = 256
 #: Changed files that are looked at in one go.
 _LOOKS = 250
@@ -88,6 +88,8 @@ class IndexedShelf:
         self._scanning: CameraId | None = None
         #: Files of the folder that is being scanned which were looked at meanwhile.
         self._fresh: set[str] = set()
+        #: Last entry that the sweep has looked at.
+        self._swept_to: tuple[str, str] = ("", "")
         self._refreshing = anyio.Lock()
         self._wake = anyio.Event()
 
@@ -117,6 +119,7 @@ class IndexedShelf:
         """Begin anew, with another database."""
         self._is_complete = False
         self._notices = Notices()
+        self._swept_to = ("", "")
 
     async def page(self, camera: CameraId | None, *, offset: int, limit: int) -> Found | None:
         """Return a page, newest first; None while the index is not settled, or there is none.
@@ -331,29 +334,26 @@ class IndexedShelf:
         return database.reconcile(self._shelf.kind, camera, found, after=after, to=to, fresh=self._fresh)
 
     async def _sweep(self) -> None:
-        """Wait for one round, unless something is doubted; meanwhile look at the times of the entries' folders."""
-        if not self._shelf.has_contents:
-            await sleep_unless(self._clock, ROUND_S, self._wake)
-            return
+        """Look at the times of all entries within one round, from where the last sweep was interrupted by a doubt."""
         totals = await self._parts.thread.run(self._totals, None)
         pause_s = ROUND_S / (1 + (totals.count if totals else 0) // _SLICE)
-        after = ("", "")
         while not self._wake.is_set():
-            entries = await self._parts.thread.run(self._swept, after)
+            entries = await self._parts.thread.run(self._swept, self._swept_to)
             for camera, file in await self._disk.run_abandonable(self._stale, entries):
                 self.tell(camera, file)
             await self.refresh()
+            is_last = len(entries) < _SLICE
+            self._swept_to = ("", "") if is_last else entries[-1][:2]
             await sleep_unless(self._clock, pause_s, self._wake)
-            if len(entries) < _SLICE:
+            if is_last:
                 return
-            after = entries[-1][:2]
 
     def _swept(self, after: tuple[str, str]) -> list[SweptEntry]:
         database = self._parts.database
         return [] if database is None else database.swept(self._shelf.kind, after=after, limit=_SLICE)
 
     def _stale(self, entries: Sequence[SweptEntry]) -> list[tuple[CameraId, str]]:
-        """Return the entries whose folders have changed, and those that are open."""
+        """Return the entries whose files or folders have changed, and those that are open."""
         root = self._shelf.root
         return [
             (camera, file)
