@@ -4,6 +4,7 @@ import os
 import shutil
 import sqlite3
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +19,7 @@ from agent_core.base.models import PictureFormat
 from agent_core.base.volumes import Volume
 from agent_core.media.index import INDEX_FILE, Totals
 from agent_core.media.index.database import VERSION
+from agent_core.media.index.scan import ScanFailed, scan
 from agent_core.media.index.shelves import ROUND_S
 from agent_core.media.index.watches import Noticed
 from tests.media.indexed import AT, CAMERA, Library
@@ -495,6 +497,23 @@ async def test_a_large_folder_is_scanned_by_a_child(library: Library) -> None:
         assert await library.snapshots.totals() == Totals(MANY, 5 * MANY)
         assert (await library.page(limit=1000)).items == tuple(await library.snapshots.all())[:1000]
         assert await library.recordings.totals() == Totals(len(notes), 15)
+
+
+async def take_none(value: object) -> None:
+    pytest.fail(f"nothing was scanned, and yet there is {value}")
+
+
+async def test_a_scan_for_which_no_process_can_be_started_has_failed() -> None:
+    with pytest.raises(ScanFailed):
+        await scan([sys.executable, "x" * (1 << 20)], CAMERA, take_none)  # longer than an argument may be
+
+
+async def test_what_fails_with_the_result_of_a_scan_is_not_the_scan() -> None:
+    async def take(value: object) -> None:
+        raise FileNotFoundError(value)
+
+    with pytest.raises(FileNotFoundError):
+        await scan(["sh", "-c", "echo 12"], CAMERA, take)
 
 
 async def test_totals_are_right_within_a_minute_of_what_inotify_cannot_see() -> None:

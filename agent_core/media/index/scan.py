@@ -9,8 +9,9 @@ import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from dataclasses import astuple
+from typing import Literal
 
 from anyio.abc import ByteReceiveStream
 
@@ -64,17 +65,31 @@ async def scan(
     Raises:
         ScanFailed: it cannot be started, or ended early.
     """
-    try:
-        async with child([*argv, camera], stderr=subprocess.DEVNULL) as process:
-            assert process.stdout is not None  # noqa: S101 - a pipe by default
-            async for line in _lines(process.stdout):
-                value = json.loads(line)
-                if value == "end":
-                    return
-                await take([IndexEntry(*each) for each in value] if isinstance(value, list) else value)
-    except (FileNotFoundError, ValueError, TypeError) as error:  # the child's output was cut off
-        raise ScanFailed(str(error)) from error
+    async with AsyncExitStack() as started:
+        try:
+            process = await started.enter_async_context(child([*argv, camera], stderr=subprocess.DEVNULL))
+        except OSError as error:  # no memory, descriptors or processes are left
+            raise ScanFailed(f"the scan cannot be started: {error}") from error
+        assert process.stdout is not None  # noqa: S101 - a pipe by default
+        async for line in _lines(process.stdout):
+            value = _parsed(line)
+            if value == "end":
+                return
+            await take(value)
     raise ScanFailed("it ended early")
+
+
+def _parsed(line: bytes) -> int | list[IndexEntry] | Literal["end"] | None:
+    """Return what a line says. Raises ScanFailed: it was cut off."""
+    try:
+        value = json.loads(line)
+        if isinstance(value, list):
+            return [IndexEntry(*each) for each in value]
+    except (ValueError, TypeError) as error:
+        raise ScanFailed(str(error)) from error
+    if value == "end":
+        return "end"
+    return value if isinstance(value, int) else None
 
 
 async def _lines(stream: ByteReceiveStream) -> AsyncIterator[bytes]:
