@@ -81,6 +81,9 @@ class Bench:
         lines = self.log.read_text().splitlines() if self.log.exists() else []
         return [int(line.removeprefix("pid ")) for line in lines if line.startswith("pid ")]
 
+    async def until_started(self, workers: int) -> None:
+        await until(lambda: self.client.starts == workers)
+
     async def until_told(self, word: str, count: int = 1) -> None:
         await until(lambda: self.told(word) >= count)
 
@@ -151,7 +154,9 @@ async def test_a_caller_who_leaves_cancels_the_request(tmp_path: Path) -> None:
 
 async def test_the_deadline_is_kept_although_the_worker_does_not_answer(tmp_path: Path) -> None:
     async with bench(tmp_path) as it:
-        assert (await it.fails("slow", limit_s=0.1)).reason == "timed_out"
+        error = await it.fails("slow", limit_s=0.1)
+        assert error.reason == "timed_out"
+        assert "deadline" in (error.suggestion or "")
         await it.until_told("Cancel")
 
 
@@ -259,12 +264,12 @@ async def test_a_worker_whose_readers_are_too_large_is_replaced_less_and_less_of
     async with bench(tmp_path, clock=clock, limits=replace(LIMITS, check_s=0.02)) as it:
         it.open("heavy")
         for starts, pause_s in ((2, 0.25), (3, 0.5), (4, 1.0)):
-            await until(lambda starts=starts: it.client.starts == starts)
+            await it.until_started(starts)
             clock.jump(pause_s - 0.1)
             await it.until_told("Ping", it.told("Ping") + 5)
             assert it.client.starts == starts
             clock.jump(0.2)
-        await until(lambda: it.client.starts == 5)
+        await it.until_started(5)
         assert it.ended == []
 
 

@@ -2,8 +2,10 @@
 
 import json
 import random
+import re
 import struct
 import tracemalloc
+from pathlib import Path
 
 import pytest
 
@@ -183,3 +185,11 @@ def test_secrets_are_in_no_repr_and_no_error() -> None:
     with pytest.raises(MessageError) as caught:
         list(Decoder(TO_WORKER).feed(raw({"type": "Ping", "hidden": "hidden"})))
     assert "hidden" not in str(caught.value)
+
+
+def test_each_reason_that_a_caller_sees_is_a_row_of_the_readme() -> None:
+    """`no_reader` only makes a tier open a reader."""
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    table = readme.partition("## Why there is no picture")[2].partition("## ")[0]
+    _, *said = re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
+    assert sorted(said) == sorted({*Reason, "recently_failed"} - {Reason.NO_READER})

@@ -234,7 +234,11 @@ class DecoderClient:
                 self._worker.send(Cancel(number))
         if isinstance(attempt.answer, Taken):
             return attempt.answer
-        raise attempt.answer or CaptureFailed("No picture came before the deadline.", reason=Reason.TIMED_OUT)
+        raise attempt.answer or CaptureFailed(
+            "No picture came before the deadline.",
+            reason=Reason.TIMED_OUT,
+            suggestion="Allow a larger deadline_ms.",
+        )
 
     def _check_accepts(self) -> None:
         if not self._is_running:
