@@ -216,10 +216,15 @@ async def _capture(tier: SnapshotTier, camera: Camera, request: CaptureRequest, 
         with _explained(tier, camera):
             picture = checked_picture(tier.name, await tier.capture(camera, request))
         if picture.captured_s < request.not_before_s:
-            raise CaptureFailed("Its picture was older than allowed.", reason="too_old")
+            raise CaptureFailed(
+                f"The tier {tier.name} gave a picture of {camera.id} that was "
+                f"{request.not_before_s - picture.captured_s:.3f} s older than allowed.",
+                reason="too_old",
+                suggestion="Allow a larger max_age_ms; if that does not help, check that the camera sends new pictures.",
+            )
         return picture
     raise CaptureFailed(
-        f"No picture within {budget_s:.1f} s.",
+        f"The tier {tier.name} gave no picture of {camera.id} within {budget_s:.1f} s.",
         reason="timed_out",
         suggestion="Allow a larger deadline_ms.",
     )
@@ -240,7 +245,9 @@ def _explained(tier: SnapshotTier, camera: Camera) -> Iterator[None]:
     except Exception as error:
         _log.exception("the tier %s failed", tier.name, extra={"fields": {"camera": camera.id}})
         raise CaptureFailed(
-            f"The tier {tier.name} failed: it raised {type(error).__name__}.", reason="tier_error"
+            f"The tier {tier.name} failed: it raised {type(error).__name__}.",
+            reason="tier_error",
+            suggestion="Tell the plugin's author; the agent's log has the error.",
         ) from error
 
 

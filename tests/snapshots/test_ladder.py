@@ -132,6 +132,23 @@ async def test_when_none_serves_the_error_says_why_each_did_not() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("script", "fault", "next_step"),
+    [
+        (stale, "gave a picture of camera0 that was 0.001 s older than allowed.", "max_age_ms"),
+        (hanging, "gave no picture of camera0 within 0.1 s.", "deadline_ms"),
+        (buggy, "failed: it raised ZeroDivisionError.", "plugin's author"),
+    ],
+)
+async def test_a_failure_names_the_tier_the_fault_and_the_next_step(
+    script: Script, fault: str, next_step: str
+) -> None:
+    with pytest.raises(AllTiersFailed) as caught:
+        await take(manager(Scripted(0, script), budget_s=0.1))
+    assert caught.value.details == f"camera0 gave no picture: The tier tier0 {fault}"
+    assert next_step in (caught.value.suggestion or "")
+
+
 async def test_no_tier_at_all_is_said() -> None:
     with pytest.raises(AllTiersFailed) as caught:
         await take(manager())
