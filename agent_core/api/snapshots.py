@@ -129,6 +129,13 @@ def snapshot_methods(controller: Controller, links: DownloadLinks) -> list[Metho
             do.take_snapshot,
             errors=(NotFound, InvalidState, DependencyFailed),
         ),
+        *_file_methods(do),
+    ]
+
+
+def _file_methods(do: _Handlers) -> list[Method]:
+    """Return the rows of the methods about stored snapshots."""
+    return [
         Method(
             "list_snapshots",
             Role.VIEWER,

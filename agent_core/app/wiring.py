@@ -106,15 +106,10 @@ def build_agent(
     foundation = Foundation(config, EventBus(clock), clock, require_state)
     ledger = Ledger(config.storage.state_dir / LEDGER_FILE, require=require_state)
     problems = _initial_problems(config, ledger, foundation.volumes.known)
-    cameras = CameraRegistry(ledger, events=foundation.events, clock=clock)
-    streams = LentStreams()
-    plugins = load_plugins(
-        config.plugins,
-        contexts(foundation, cameras=cameras, streams=streams),
-        find,
-        held=held,
-        spare_last_source=config.health.quarantine == "spare_last_source",
-    )
+    cameras, streams = CameraRegistry(ledger, events=foundation.events, clock=clock), LentStreams()
+    lent = contexts(foundation, cameras=cameras, streams=streams)
+    spare_last_source = config.health.quarantine == "spare_last_source"
+    plugins = load_plugins(config.plugins, lent, find, held=held, spare_last_source=spare_last_source)
     refuse_wrong_settings(plugins.manager.statuses)
     parts = _PluginParts(
         plugins=plugins.manager,
