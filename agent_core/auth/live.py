@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
-from anyio.to_thread import run_sync
 
 from agent_core.auth.api_keys import ApiKeys
 from agent_core.auth.revocations import RevokedTokens
 from agent_core.auth.secret import SecretFile
 from agent_core.base.clock import Clock
 from agent_core.base.errors import AuthenticationFailed, StartFailed, StorageFailed
+from agent_core.base.workers import WorkerPool
 
 __all__ = ("CredentialFiles", "LiveAccess")
 
@@ -89,6 +89,7 @@ class CredentialFiles:
         self._revoked = revoked
         self._live = live
         self._clock = clock
+        self._threads = WorkerPool(1)
         self._seen = -1
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
@@ -99,19 +100,27 @@ class CredentialFiles:
             await self._clock.sleep(_LOOK_S)
 
     async def look(self) -> None:
-        """Read changed files, replace a deleted secret, and end what runs on revoked credentials."""
-        if self._secret.refresh() is None:
+        """Read changed files, replace a deleted secret, and end what runs on revoked credentials.
+
+        A disk that stalls delays this alone; cancellation abandons the reading.
+        """
+        if not await self._threads.run_abandonable(self._refresh):
             await self._ensure_secret()
-        self._keys.list()
-        self._revoked.refresh()
         version = self._secret.version + self._keys.version + self._revoked.version
         if version != self._seen:
             self._seen = version
             self._live.recheck()
 
+    def _refresh(self) -> bool:
+        """Read changed files and return True if there is a usable secret. Blocks on the disk."""
+        secret = self._secret.refresh()
+        self._keys.list()
+        self._revoked.refresh()
+        return secret is not None
+
     async def _ensure_secret(self) -> None:
         try:
-            await run_sync(self._secret.ensure)
+            await self._threads.run(self._secret.ensure)
         except (StartFailed, StorageFailed):
             return  # `SecretFile` has logged an unusable file; no token is valid until it is replaced
-        self._secret.refresh()
+        await self._threads.run_abandonable(self._secret.refresh)

@@ -1,6 +1,7 @@
 """View of a small private file that other processes replace."""
 
 import logging
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -58,6 +59,7 @@ class StoredView(Generic[T]):
         self._value = missing
         self._version = 0
         self._fault = ""
+        self._lock = threading.Lock()
 
     @property
     def version(self) -> int:
@@ -65,7 +67,11 @@ class StoredView(Generic[T]):
         return self._version
 
     def refresh(self) -> T:
-        """Read the file if it has changed, and return the value. Blocks on the disk."""
+        """Read the file if it has changed, and return the value. Blocks on the disk; may be called in any thread."""
+        with self._lock:
+            return self._refreshed()
+
+    def _refreshed(self) -> T:
         now = _fingerprint(self.path)
         if now == self._seen and now != _UNKNOWN:
             return self._value
