@@ -21,7 +21,7 @@ async def delete_recording(
     The camera's lock keeps it from being continued meanwhile. Runs to its end even if cancelled.
 
     Raises:
-        InvalidState: `in_use`: it is under way, or waits to continue.
+        InvalidState: `in_use`: it is under way, or waits to continue, or may do so: without an end, before the agent knows.
         NotFound: there is no such recording.
         StorageFailed: a file cannot be deleted; the files after it are kept.
         Unsupported: the media server keeps recordings on another host.

@@ -178,12 +178,12 @@ class RecordingManager:
             raise
         return self._follow(camera.id, note, Growth(started_s=self._clock.monotonic_s(), **self._limits()))
 
-    def expect(self, stored: StoredRecording) -> None:
-        """Let an unfinished recording wait for `resume` or `close`; meanwhile `stop` or a new recording ends it."""
-        self._unfinished.add(stored)
+    def expect(self, *stored: StoredRecording) -> None:
+        """Let unfinished recordings wait for `resume` or `close`; meanwhile `stop` or a new recording ends each."""
+        self._unfinished.add(*stored)
 
     def is_expected(self, stored: StoredRecording) -> bool:
-        """Return True if the recording waits to continue."""
+        """Return True if the recording waits to continue; until `expect` tells which ones do, all without an end may."""
         return self._unfinished.is_waiting(stored.note)
 
     async def close(self, stored: StoredRecording, *, reason: str) -> None:

@@ -1,7 +1,7 @@
 """Resumption of recordings that an earlier run of the agent left unfinished: each is continued or closed."""
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 import anyio
@@ -64,6 +64,7 @@ class Resumption:
         while known is None:  # the disk may not be there yet
             await self._pause(pauses)
             known = await self._all(logging.DEBUG)
+        self._recordings.expect(*self._to_continue(known))
         seen: set[str] = set()
         async with anyio.create_task_group() as tg:
             for stored in known:  # newest first
@@ -73,11 +74,17 @@ class Resumption:
                 elif note.ended_at is None and note.camera in seen:  # the camera has a later one
                     await self._close(stored, INTERRUPTED)
                 elif note.ended_at is None:
-                    self._recordings.expect(stored)
                     tg.start_soon(self._bring_back, stored)
                 elif note.camera not in seen and note.reason == ENDED_WITH_AGENT:
                     tg.start_soon(self._correct_path, note.camera)
                 seen.add(note.camera)
+
+    def _to_continue(self, known: Sequence[StoredRecording]) -> list[StoredRecording]:
+        """Return each camera's latest recording if it is unfinished; `known` are newest first."""
+        latest = {stored.note.camera: stored for stored in reversed(known)}
+        return [
+            each for each in latest.values() if each.note.ended_at is None and not self._is_under_way(each)
+        ]
 
     async def _all(self, level: int) -> list[StoredRecording] | None:
         """Return the unfinished recordings and each camera's latest, newest first.

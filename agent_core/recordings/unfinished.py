@@ -30,19 +30,24 @@ class Unfinished:
         self._store = store
         self._events = events
         self._waiting: dict[CameraId, StoredRecording] = {}
+        self._are_known = False
 
-    def add(self, stored: StoredRecording) -> None:
-        """Let a recording wait until it continues."""
-        self._waiting[CameraId(stored.note.camera)] = stored
+    def add(self, *stored: StoredRecording) -> None:
+        """Let these recordings wait until they continue, and no others."""
+        self._are_known = True
+        self._waiting |= {CameraId(each.note.camera): each for each in stored}
 
     def is_waiting(self, note: RecordingNote) -> bool:
-        """Return True if the recording waits to continue."""
+        """Return True if the recording waits to continue, or may do so while it is not known which ones do."""
+        return self._waits(note) or (not self._are_known and note.ended_at is None)
+
+    def _waits(self, note: RecordingNote) -> bool:
         waiting = self._waiting.get(CameraId(note.camera))
         return waiting is not None and waiting.note.id == note.id
 
     def forget(self, note: RecordingNote) -> None:
         """Let the recording wait no longer."""
-        if self.is_waiting(note):
+        if self._waits(note):
             del self._waiting[CameraId(note.camera)]
 
     async def read(self, stored: StoredRecording) -> StoredRecording | None:

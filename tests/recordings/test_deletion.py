@@ -43,6 +43,7 @@ HOSTILE_NAMES = (
 @pytest.fixture
 async def plane(media_server: MediaServerUnderTest, tmp_path: Path) -> AsyncIterator[Plane]:
     async with running_plane(media_server, tmp_path) as plane:
+        plane.recordings.expect()
         yield plane
 
 
@@ -68,6 +69,20 @@ async def test_a_recording_that_waits_to_continue_is_refused(plane: Plane) -> No
         await delete_recording(plane.recordings, plane.files, ID)
     assert (caught.value.reason, caught.value.state) == ("in_use", "SUSPENDED")
     assert stored.folder.is_dir()
+
+
+async def test_one_without_an_end_is_refused_until_it_is_known_which_ones_continue(
+    media_server: MediaServerUnderTest, tmp_path: Path
+) -> None:
+    async with running_plane(media_server, tmp_path) as plane:
+        stored = await plane.files.find(plane.files.create(CAMERA, RecordingFormat.FMP4, AT).id)
+        with pytest.raises(InvalidState) as caught:
+            await delete_recording(plane.recordings, plane.files, ID)
+        assert (caught.value.reason, caught.value.state) == ("in_use", "SUSPENDED")
+        assert stored.folder.is_dir()
+        plane.recordings.expect()
+        await delete_recording(plane.recordings, plane.files, ID)
+        assert not stored.folder.exists()
 
 
 async def test_files_that_are_not_of_the_recording_stay(plane: Plane) -> None:
