@@ -1,5 +1,7 @@
 """The index of stored media: the same lists as from the folders, whatever other programs do to the files."""
 
+import errno
+import json
 import os
 import shutil
 import sqlite3
@@ -15,13 +17,15 @@ import pytest
 
 from agent_core.base.clock import SystemClock
 from agent_core.base.errors import StorageFailed
-from agent_core.base.models import PictureFormat
+from agent_core.base.models import CameraId, PictureFormat
 from agent_core.base.volumes import Volume
-from agent_core.media.index import INDEX_FILE, Totals
+from agent_core.base.workers import WorkerPool
+from agent_core.media.index import INDEX_FILE, IndexEntry, MediaIndex, Totals
 from agent_core.media.index.database import VERSION
-from agent_core.media.index.scan import ScanFailed, scan
+from agent_core.media.index.scan import ScanFailed, print_scan, scan
 from agent_core.media.index.shelves import ROUND_S
 from agent_core.media.index.watches import Noticed
+from agent_core.snapshots.shelf import SnapshotShelf
 from tests.media.indexed import AT, CAMERA, Library
 
 HOUR_NS = 3600 * 10**9
@@ -497,6 +501,48 @@ async def test_a_large_folder_is_scanned_by_a_child(library: Library) -> None:
         assert await library.snapshots.totals() == Totals(MANY, 5 * MANY)
         assert (await library.page(limit=1000)).items == tuple(await library.snapshots.all())[:1000]
         assert await library.recordings.totals() == Totals(len(notes), 15)
+
+
+class DamagedShelf(SnapshotShelf):
+    """A shelf on a disk with one bad block, which the test may mend."""
+
+    is_damaged = True
+
+    def look(self, camera: CameraId, file: str) -> IndexEntry | None:
+        if self.is_damaged and file == "bad.jpg":
+            raise OSError(errno.EIO, "a bad block")
+        return super().look(camera, file)
+
+
+async def test_one_unreadable_file_keeps_no_other_out_of_the_index(tmp_path: Path) -> None:
+    (tmp_path / "camera0").mkdir()
+    for name in ("a.jpg", "bad.jpg"):
+        (tmp_path / "camera0" / name).write_bytes(b"12345")
+    index, damaged = MediaIndex(tmp_path / INDEX_FILE, clock=HastyClock()), DamagedShelf(tmp_path)
+    shelf = index.add(damaged, WorkerPool(1))
+    async with anyio.create_task_group() as tasks:
+        await tasks.start(index.run)
+        await Library.until(lambda: index.is_settled)
+        assert await shelf.page(None, offset=0, limit=9) == (((CAMERA, "a.jpg"),), 1)
+        assert await shelf.totals() == Totals(1, 5)
+        damaged.is_damaged = False
+        with anyio.fail_after(30):
+            while await shelf.totals() != Totals(2, 10):
+                await anyio.sleep(0.01)
+        tasks.cancel_scope.cancel()
+
+
+def test_one_unreadable_file_ends_no_scan(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "camera0").mkdir()
+    for name in ("a.jpg", "bad.jpg"):
+        (tmp_path / "camera0" / name).write_bytes(b"12345")
+    print_scan(DamagedShelf(tmp_path), "camera0")
+    _time, entries, end = map(json.loads, capsys.readouterr().out.splitlines())
+    assert [(each[0], each[-2:]) for each in entries] == [
+        ("a.jpg", [True, False]),
+        ("bad.jpg", [False, True]),
+    ]
+    assert end == "end"
 
 
 async def take_none(value: object) -> None:

@@ -1,5 +1,6 @@
 """Entries of the index, and the kinds of media that it knows: each kind is a shelf, a root with one folder per camera."""
 
+import errno
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,10 +8,13 @@ from typing import Protocol
 
 from agent_core.base.models import CameraId
 
-__all__ = ("LATEST_NS", "IndexEntry", "Shelf", "Totals", "limited_ns")
+__all__ = ("LATEST_NS", "IndexEntry", "Shelf", "Totals", "limited_ns", "looked")
 
 #: Times are limited to this, the year 2116, so that the sum of two fits an SQLite integer (64 bits).
 LATEST_NS = (1 << 62) - 1
+
+#: Errors of a file with a wrong owner or a bad block, which others on its disk need not have.
+_UNREADABLE = frozenset((errno.EACCES, errno.EPERM, errno.EIO, errno.EUCLEAN, errno.EBADMSG))
 
 
 def limited_ns(at_ns: int) -> int:
@@ -76,3 +80,20 @@ class Shelf(Protocol):
     def look(self, camera: CameraId, file: str) -> IndexEntry | None:
         """Return the entry as it is now; None if there is none. Raises OSError if the disk fails."""
         ...
+
+
+def looked(shelf: Shelf, camera: CameraId, file: str) -> IndexEntry | None:
+    """Return the entry as it is now; None if there is none. Blocks on the disk.
+
+    One that cannot be read is not listed, and open, so that every sweep looks at it again: it must not keep the others
+    out of the index.
+
+    Raises:
+        OSError: another fault, such as too many open files.
+    """
+    try:
+        return shelf.look(camera, file)
+    except OSError as error:
+        if error.errno not in _UNREADABLE:
+            raise
+        return IndexEntry(file, file, 0, 0, 0, is_listed=False, is_open=True)

@@ -17,7 +17,7 @@ from anyio.abc import ByteReceiveStream
 
 from agent_core.base.models import CAMERA_ID, CameraId
 from agent_core.base.processes import child
-from agent_core.media.index.entries import IndexEntry, Shelf, limited_ns
+from agent_core.media.index.entries import IndexEntry, Shelf, limited_ns, looked
 
 __all__ = ("ScanFailed", "print_scan", "scan")
 
@@ -45,8 +45,8 @@ def print_scan(shelf: Shelf, camera: str) -> None:
         changed_ns, files = None, []
     _print(changed_ns)
     for start in range(0, len(files), _BATCH):
-        looked = (shelf.look(CameraId(camera), file) for file in files[start : start + _BATCH])
-        _print([astuple(each) for each in looked if each is not None])
+        entries = (looked(shelf, CameraId(camera), file) for file in files[start : start + _BATCH])
+        _print([astuple(each) for each in entries if each is not None])
     _print("end")
 
 

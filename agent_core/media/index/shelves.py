@@ -19,7 +19,7 @@ from agent_core.base.models import CameraId
 from agent_core.base.waiting import GrowingPauses, sleep_unless
 from agent_core.base.workers import WorkerPool
 from agent_core.media.index.database import IndexDatabase, SweptEntry
-from agent_core.media.index.entries import IndexEntry, Shelf, Totals
+from agent_core.media.index.entries import IndexEntry, Shelf, Totals, looked
 from agent_core.media.index.folders import changed_ns, find_folders
 from agent_core.media.index.notices import Notices, WatchedFolders
 from agent_core.media.index.scan import ScanFailed, scan
@@ -186,11 +186,11 @@ class IndexedShelf:
     def _looked(self, camera: CameraId, files: Sequence[str]) -> list[IndexEntry | None]:
         """Look at files. Raises StorageFailed if the disk is not there, or vanished meanwhile."""
         try:
-            looked = [self._shelf.look(camera, each) for each in files]
+            found = [looked(self._shelf, camera, each) for each in files]
         except OSError as error:
             raise explain_os_error(error, f"read the {self._shelf.kind}") from error
-        self._shelf.check()
-        return looked
+        self._shelf.check()  # a vanished disk looks like an empty folder
+        return found
 
     def _put(self, camera: CameraId, files: Sequence[str], looked: Sequence[IndexEntry | None]) -> None:
         if (database := self._parts.database) is not None:
