@@ -2,12 +2,13 @@
 
 import json
 import os
+import random
 import shutil
 import signal
 import socket
 import subprocess
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,9 +67,17 @@ def publisher_command(fps: int = 30, *, key_frame_s: float = 0.5) -> str:
 
 
 def free_ports() -> tuple[int, int]:
-    """Return two different free ports; another process may take one before it is used."""
-    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
-        return one.getsockname()[1], other.getsockname()[1]
+    """Return two different free ports; another process may take one before it is used.
+
+    They are below those that Linux gives to port 0 and to outgoing connections: a server that is down for a while, to
+    come back on the same ports, would else find them taken.
+    """
+    while True:
+        one, other = random.SystemRandom().sample(range(10_000, 32_000), 2)
+        with suppress(OSError), ExitStack() as bound:
+            for port in (one, other):
+                bound.enter_context(socket.create_server(("127.0.0.1", port)))
+            return one, other
 
 
 def _configuration(folder: Path, api: str, rtsp: str, extra: Mapping[str, object]) -> str:
