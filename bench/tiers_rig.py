@@ -1,7 +1,6 @@
 """Media server, agent, tiers and streams for `bench.tiers`, all in one run."""
 
 import subprocess
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -19,12 +18,12 @@ from agent_core.plugin.processes import child
 from agent_core.plugin.rtsp import Credentials
 from agent_core.streams.lent import PluginStreams
 from agent_core.testing import RunningAgent, SystemClock, children, running_agent
-from agent_core.testing.mediamtx import MediaServerUnderTest, find_mediamtx, free_ports, running_mediamtx
+from agent_core.testing.mediamtx import MediaServerUnderTest, find_mediamtx, running_mediamtx
+from bench.media import running_embedded
 from rtsp_tier.component import RtspTierComponent
 from rtsp_tier.settings import RtspTierSettings
 from tests.embedded_program import CREDENTIALS
 
-EMBEDDED = Path(__file__).parents[1] / "tests/embedded_program.py"
 FPS = 25
 PLUGINS = {
     "enabled": ["virtual_camera", "ffmpeg_tier"],
@@ -86,15 +85,8 @@ async def server_of(
         async with running_mediamtx(program, folder) as server:
             yield server, None
         return
-    api_port, rtsp_port = free_ports()
-    words = [sys.executable, str(EMBEDDED), str(api_port), str(rtsp_port), str(folder)]
-    async with child(words, stderr=subprocess.DEVNULL) as process:
-        assert process.stdout is not None
-        with anyio.fail_after(20):
-            await process.stdout.receive()
-        own = f"{CREDENTIALS.user}:{CREDENTIALS.password}@"
-        urls = f"http://{own}127.0.0.1:{api_port}", f"rtsp://127.0.0.1:{rtsp_port}"
-        yield MediaServerUnderTest("embedded", *urls, folder, process), CREDENTIALS
+    async with running_embedded(folder / "embedded") as server:
+        yield server, CREDENTIALS
 
 
 def component(agent: RunningAgent, **settings: float) -> RtspTierComponent:

@@ -8,19 +8,20 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from agent_core.auth.roles import Principal, Role
 from agent_core.auth.stored_view import StoredView, no_check
 from agent_core.base.clock import Clock
-from agent_core.base.errors import AuthenticationFailed, InvalidState, NotFound, StateCorrupt
-from agent_core.base.files import explain_os_error
+from agent_core.base.errors import AuthenticationFailed, InvalidState, NotFound
 from agent_core.base.moments import UtcMoment
 
 __all__ = ("API_KEY_PREFIX", "ApiKey", "ApiKeys")
 
 API_KEY_PREFIX = "ck_"
 
+#: Name of the file's content in messages.
+_KEYS = "API keys"
 #: Hex digits of an id; two of a million keys share one with a probability of 1 in 30 million.
 _ID_CHARS = 16
 #: 32 random bytes in URL-safe base64.
@@ -134,7 +135,7 @@ class ApiKeys:
     @contextmanager
     def _changing(self) -> Iterator[tuple[ApiKey, ...]]:
         """Yield the stored keys while no other process or thread changes them."""
-        with self._view.changing("the API keys"):
+        with self._view.changing(_KEYS):
             yield self.stored()
 
     def list(self) -> tuple[ApiKey, ...]:
@@ -163,19 +164,12 @@ class ApiKeys:
             StateCorrupt: the file is not a file of API keys.
             StorageFailed: the file cannot be read.
         """
-        try:
-            content = self._view.content()
-            return () if content is None else _File.model_validate_json(content).keys
-        except OSError as error:
-            raise explain_os_error(error, "read the API keys") from error
-        except ValidationError as error:
-            raise StateCorrupt(
-                f"{self._view.path.name} in the state folder is not a file of API keys.",
-                suggestion="Restore it from a copy, or delete it and create new keys.",
-            ) from error
+        return self._view.stored(
+            _File, _KEYS, suggestion="Restore it from a copy, or delete it and create new keys."
+        ).keys
 
     def _store(self, keys: tuple[ApiKey, ...]) -> None:
-        self._view.replace(_File(keys=keys).model_dump_json(indent=2).encode() + b"\n", "the API keys")
+        self._view.replace(_File(keys=keys).model_dump_json(indent=2).encode() + b"\n", _KEYS)
 
 
 def _of_user(keys: tuple[ApiKey, ...], user_id: str) -> ApiKey:

@@ -5,16 +5,17 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from agent_core.auth.stored_view import StoredView, no_check
 from agent_core.base.clock import Clock
-from agent_core.base.errors import InvalidState, StateCorrupt
-from agent_core.base.files import explain_os_error
+from agent_core.base.errors import InvalidState
 from agent_core.base.moments import UtcMoment
 
 __all__ = ("MOST_REVOKED", "TOKEN_ID", "RevokedTokens")
 
+#: Name of the file's content in messages.
+_TOKENS = "revoked tokens"
 #: Form of a token's id, the claim `jti`.
 TOKEN_ID = re.compile(r"[A-Za-z0-9._:~-]{1,128}", re.ASCII)
 #: Most entries; with the longest ids they stay below the size limit of state files.
@@ -86,10 +87,10 @@ class RevokedTokens:
             StateCorrupt: the file is not a file of revoked tokens; it is left unchanged.
             StorageFailed: the file could not be read or written.
         """
-        with self._view.changing("the revoked tokens"):
+        with self._view.changing(_TOKENS):
             kept = self._with_room(token_id)
             content = _File(tokens=(*kept, _Revoked(id=token_id, expires_at=expires_at)))
-            self._view.replace(content.model_dump_json(indent=1).encode() + b"\n", "the revoked tokens")
+            self._view.replace(content.model_dump_json(indent=1).encode() + b"\n", _TOKENS)
 
     def _with_room(self, token_id: str) -> "list[_Revoked]":
         """Return the other entries to keep. Raises as `revoke`."""
@@ -110,13 +111,8 @@ class RevokedTokens:
         return kept
 
     def _stored(self) -> _File:
-        try:
-            content = self._view.content()
-            return _File() if content is None else _File.model_validate_json(content)
-        except OSError as error:
-            raise explain_os_error(error, "read the revoked tokens") from error
-        except ValidationError as error:
-            raise StateCorrupt(
-                f"{self._view.path.name} in the state folder is not a file of revoked tokens.",
-                suggestion="Restore it from a copy, or delete it and the secret, so that no older token is valid.",
-            ) from error
+        return self._view.stored(
+            _File,
+            _TOKENS,
+            suggestion="Restore it from a copy, or delete it and the secret, so that no older token is valid.",
+        )

@@ -7,7 +7,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from agent_core.base.errors import AgentError, StorageFailed
+from pydantic import BaseModel, ValidationError
+
+from agent_core.base.errors import AgentError, StateCorrupt, StorageFailed
 from agent_core.base.files import explain_os_error, make_folder, write_atomic
 from agent_core.base.locks import lock_file
 from agent_core.base.small_files import UnsafeFile, read_small
@@ -15,6 +17,7 @@ from agent_core.base.small_files import UnsafeFile, read_small
 __all__ = ("StoredView", "no_check")
 
 T = TypeVar("T")
+M = TypeVar("M", bound=BaseModel)
 
 _LOG = logging.getLogger("camera_agent.rpc")
 #: Fingerprint of a file about which nothing is known; differs from every other one.
@@ -99,6 +102,28 @@ class StoredView(Generic[T]):
             return False
         return True
 
+    def stored(self, model: type[M], what: str, *, suggestion: str) -> M:
+        """Read the file as a `model`; without a file, its default. Unlike `refresh`, this raises. Blocks on the disk.
+
+        Args:
+            model: form of the content.
+            what: name of the content in messages.
+            suggestion: what to do about a file with another content.
+
+        Raises:
+            StateCorrupt: the content is not a `model`.
+            StorageFailed: the file cannot be read.
+        """
+        try:
+            content = self.content()
+            return model() if content is None else model.model_validate_json(content)
+        except OSError as error:
+            raise explain_os_error(error, f"read the {what}") from error
+        except ValidationError as error:
+            raise StateCorrupt(
+                f"{self.path.name} in the state folder is not a file of {what}.", suggestion=suggestion
+            ) from error
+
     def content(self) -> bytes | None:
         """Read the file; None without one. Raises OSError if it cannot be read or trusted. Blocks on the disk."""
         try:
@@ -120,15 +145,15 @@ class StoredView(Generic[T]):
                 make_folder(self.path.parent)
                 held.enter_context(lock_file(self.path.with_name(f".{self.path.name}.lock")))
             except OSError as error:
-                raise explain_os_error(error, f"lock {what}") from error
+                raise explain_os_error(error, f"lock the {what}") from error
             yield
 
     def replace(self, content: bytes, what: str) -> None:
-        """Store a new content, readable only by this user. Raises StorageFailed. Blocks on the disk."""
+        """Store a new content, readable only by this user; `what` names it in messages. Raises StorageFailed. Blocks on the disk."""
         try:
             write_atomic(self.path, content, mode=0o600)
         except OSError as error:
-            raise explain_os_error(error, f"store {what}") from error
+            raise explain_os_error(error, f"store the {what}") from error
 
     def _note(self, error: Exception) -> None:
         """Log the fault once; read again later if it may pass without a change of the file."""

@@ -3,9 +3,13 @@
 import logging
 import os
 import unicodedata
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
-__all__ = ("ListableNames", "is_listable", "modified_at")
+from agent_core.base.models import CAMERA_ID, CameraId
+
+__all__ = ("ListableNames", "camera_folders", "is_listable", "modified_at")
 
 _log = logging.getLogger("camera_agent.storage")
 
@@ -42,6 +46,15 @@ class ListableNames:
                 ascii(name),
             )
         return False
+
+
+def camera_folders(root: Path, camera: CameraId | None = None) -> Iterator["os.DirEntry[str]"]:
+    """Yield the folders of all cameras below `root`, or of one; no links, as downloads follow none. Raises OSError."""
+    with os.scandir(root) as entries:
+        for entry in entries:
+            is_wanted = CAMERA_ID.fullmatch(entry.name) and camera in {None, entry.name}
+            if is_wanted and entry.is_dir(follow_symlinks=False):
+                yield entry
 
 
 def modified_at(status: os.stat_result) -> datetime:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from agent_core.base.models import CAMERA_ID, CameraId
+from agent_core.base.models import CameraId
 from agent_core.base.small_files import read_small
 from agent_core.media.index.entries import IndexEntry, limited_ns
 from agent_core.recordings.models import RecordingNote
@@ -51,14 +51,6 @@ class RecordingShelf:
     def scanner(self) -> Sequence[str]:
         """Program that scans one camera, with its arguments; the camera's id is the last argument."""
         return (sys.executable, "-P", "-m", "agent_core.recordings.scan", os.fspath(self.root.absolute()))
-
-    def folders(self, camera: CameraId | None) -> Iterator[str]:
-        """Yield the paths of the folders of all cameras, or of one. Raises OSError."""
-        with os.scandir(self.root) as folders:
-            for folder in folders:
-                is_wanted = CAMERA_ID.fullmatch(folder.name) and camera in {None, folder.name}
-                if is_wanted and folder.is_dir(follow_symlinks=False):  # downloads follow no link either
-                    yield folder.path
 
     def note_in(self, folder: Path) -> RecordingNote | None:
         """Return the note in `folder`; None if it is not the folder of a recording."""

@@ -17,6 +17,7 @@ from agent_core.base.room import Room
 from agent_core.base.volumes import Volume
 from agent_core.base.workers import WorkerPool
 from agent_core.media.downloads import Served, ServedFile
+from agent_core.media.entries import camera_folders
 from agent_core.media.index import IndexedLister, MediaIndex, Totals
 from agent_core.recordings.models import (
     ListedRecording,
@@ -301,7 +302,7 @@ class RecordingStore:
         self._volume.check()
         found: list[_Entry] = []
         try:
-            for folder in self._shelf.folders(camera):
+            for folder in camera_folders(self._shelf.root, camera):
                 with suppress(FileNotFoundError):  # deleted meanwhile
                     notes = map(self._shelf.note_in, Path(folder).iterdir())
                     found += ((note.started_at.timestamp(), note.id) for note in notes if note)

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from agent_core.base.models import CAMERA_ID, CameraId, PictureFormat
+from agent_core.base.models import CameraId, PictureFormat
 from agent_core.media.entries import ListableNames
 from agent_core.media.index.entries import IndexEntry, limited_ns
 
@@ -43,14 +43,6 @@ class SnapshotShelf:
     def scanner(self) -> Sequence[str]:
         """Program that scans one camera, with its arguments; the camera's id is the last argument."""
         return (sys.executable, "-P", "-m", "agent_core.snapshots.scan", os.fspath(self.root.absolute()))
-
-    def folders(self, camera: CameraId | None) -> Iterator["os.DirEntry[str]"]:
-        """Yield the folders of all cameras, or of one. Raises OSError."""
-        with os.scandir(self.root) as folders:
-            for folder in folders:
-                wanted = camera is None or folder.name == camera
-                if wanted and CAMERA_ID.fullmatch(folder.name) and folder.is_dir(follow_symlinks=False):
-                    yield folder
 
     def fits(self, file: str) -> bool:
         """Return True for the name of a picture that a client can request."""

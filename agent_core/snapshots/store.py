@@ -16,7 +16,7 @@ from agent_core.base.listing import Lister, Page, newest_first
 from agent_core.base.models import CAMERA_ID, CameraId, PictureFormat
 from agent_core.base.volumes import Volume
 from agent_core.base.workers import WorkerPool
-from agent_core.media.entries import modified_at
+from agent_core.media.entries import camera_folders, modified_at
 from agent_core.media.index import IndexedLister, MediaIndex, Totals
 from agent_core.snapshots import images
 from agent_core.snapshots.models import StoredFile
@@ -213,7 +213,7 @@ class SnapshotStore:
         self._volume.check()
         found: list[_Entry] = []
         try:
-            for folder in self._shelf.folders(camera):
+            for folder in camera_folders(self._shelf.root, camera):
                 with suppress(FileNotFoundError):  # deleted meanwhile
                     found += self._entries_in(folder)
         except FileNotFoundError:
@@ -225,7 +225,7 @@ class SnapshotStore:
     def _entries_in(self, folder: "os.DirEntry[str]") -> Iterator[_Entry]:
         with os.scandir(folder.path) as entries:
             for entry in entries:
-                if form_of(entry.name) is None or not self._shelf.names.fits(entry.name):
+                if not self._shelf.fits(entry.name):
                     continue
                 with suppress(FileNotFoundError):
                     status = entry.stat(follow_symlinks=False)

@@ -37,6 +37,8 @@ from agent_core.testing import SimulatedClock
 from agent_core.testing.scripted_producer import ScriptedProducer, a_jpeg
 from ffmpeg_tier import FfmpegTier, FfmpegTierSettings
 
+from .ranked_tier import RankedTier
+
 JPEG = a_jpeg()
 NOT_LIVE = TierUnavailable("The stream is not live.", reason="not_live")
 NEEDS = (TierNeed.FRAMES, TierNeed.INPUT, TierNeed.LIVE_STREAM, TierNeed.STREAM)
@@ -53,11 +55,11 @@ class Streams:
         return LiveStream(self.live_since_s, "rtsp://127.0.0.1/camera0")
 
 
-class Counted(SnapshotTier):
+class Counted(RankedTier):
     """Tier that counts its captures, and fails with `error` while there is one; with a `clock` it takes `takes_s`."""
 
     def __init__(self, rank: int, needs: TierNeed = TierNeed.NOTHING) -> None:
-        self._rank = rank
+        super().__init__(rank)
         self.needs = needs  # type: ignore[misc]
         self.error: Exception | None = None
         self.captures = 0
@@ -65,17 +67,6 @@ class Counted(SnapshotTier):
         self.takes_s = 0.0
         self.hangs = False
         self.requests: list[CaptureRequest] = []
-
-    @property
-    def name(self) -> str:
-        return f"tier{self._rank}"
-
-    @property
-    def rank(self) -> int:
-        return self._rank
-
-    def supports(self, camera: Camera) -> bool:
-        return True
 
     async def capture(self, camera: Camera, request: CaptureRequest) -> Picture:
         self.captures += 1

@@ -31,11 +31,13 @@ from agent_core.base.models import (
     PictureFormat,
 )
 from agent_core.mediamtx.link import ServerState
-from agent_core.plugin import CaptureRequest, LiveStream, SnapshotTier, TierNeed, TierUnavailable
+from agent_core.plugin import CaptureRequest, LiveStream, TierNeed, TierUnavailable
 from agent_core.snapshots.facts import FactSource
 from agent_core.snapshots.history import FORGET_AFTER_S, PROBE_AFTER_S
 from agent_core.snapshots.ladder import AllTiersFailed, SnapshotLadder, Still
 from agent_core.testing.scripted_producer import a_jpeg
+
+from .ranked_tier import RankedTier
 
 CAMERA = CameraId("camera0")
 JPEG = a_jpeg()
@@ -121,7 +123,7 @@ class TruePicture(Picture):
     exposed_s: float = 0.0
 
 
-class RandomTier(SnapshotTier):
+class RandomTier(RankedTier):
     """Tier whose duration and failures are random; its pictures are as old as buffers make them.
 
     A tier of our own camera knows the exposure. A foreign one estimates it: arrival less the allowance, while the true
@@ -135,7 +137,7 @@ class RandomTier(SnapshotTier):
     """
 
     def __init__(self, rank: int, needs: TierNeed, world: World, *, is_foreign: bool) -> None:
-        self._rank = rank
+        super().__init__(rank)
         self.needs = needs  # type: ignore[misc]
         self._world = world
         self._is_foreign = is_foreign
@@ -143,17 +145,6 @@ class RandomTier(SnapshotTier):
         self.failing = self.staleness = 0.2
         self.reasons = ["dark", "device_busy", "timed_out"]
         self.started_s: list[float] = []
-
-    @property
-    def name(self) -> str:
-        return f"tier{self._rank}"
-
-    @property
-    def rank(self) -> int:
-        return self._rank
-
-    def supports(self, camera: Camera) -> bool:
-        return True
 
     async def capture(self, camera: Camera, request: CaptureRequest) -> Picture:
         now_s, rng = CLOCK.monotonic_s(), self._world.rng

@@ -26,6 +26,8 @@ from agent_core.snapshots.ladder import AllTiersFailed, SnapshotLadder, Still
 from agent_core.testing import SimulatedClock
 from agent_core.testing.scripted_producer import a_jpeg
 
+from .ranked_tier import RankedTier
+
 CLOCK = SystemClock()
 JPEG = a_jpeg()
 Script = Callable[[CaptureRequest], Awaitable[Picture]]
@@ -39,20 +41,12 @@ def picture(captured_s: float) -> Picture:
     return Picture(JPEG, PictureFormat.JPG, 4, 3, captured_s, CapturedAtSource.DEVICE)
 
 
-class Scripted(SnapshotTier):
+class Scripted(RankedTier):
     def __init__(self, rank: int, script: Script, *, supports: bool = True) -> None:
-        self._rank = rank
+        super().__init__(rank)
         self._script = script
         self._supports = supports
         self.requests: list[CaptureRequest] = []
-
-    @property
-    def name(self) -> str:
-        return f"tier{self._rank}"
-
-    @property
-    def rank(self) -> int:
-        return self._rank
 
     def supports(self, camera: Camera) -> bool:
         return self._supports

@@ -4,7 +4,8 @@ import logging
 import os
 from pathlib import Path
 
-from agent_core.base.models import CAMERA_ID, CameraId
+from agent_core.base.models import CameraId
+from agent_core.media.entries import camera_folders
 from agent_core.media.index.entries import limited_ns
 from agent_core.media.index.notices import WatchedFolder, WatchedFolders
 from agent_core.media.index.watches import FolderWatches
@@ -42,13 +43,11 @@ def find_folders(
     top = _watched(root, status, known.root, watches, follow=True)
     cameras: dict[CameraId, WatchedFolder] = {}
     times: dict[CameraId, int] = {}
-    with os.scandir(root) as entries:
-        for entry in entries:
-            if CAMERA_ID.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
-                camera, path = CameraId(entry.name), root / entry.name
-                folder = _watched(path, path.lstat(), known.camera(camera), watches)
-                if (time_ns := changed_ns(path)) is not None:
-                    cameras[camera], times[camera] = folder, time_ns
+    for entry in camera_folders(root):
+        camera, path = CameraId(entry.name), root / entry.name
+        folder = _watched(path, path.lstat(), known.camera(camera), watches)
+        if (time_ns := changed_ns(path)) is not None:
+            cameras[camera], times[camera] = folder, time_ns
     if watches is not None:
         used = {each.watch for each in (top, *cameras.values())}
         for each in (known.cameras or {}).values():
