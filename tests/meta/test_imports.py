@@ -7,7 +7,14 @@ from typing import Any
 
 import anyio
 
-ALL_PLUGINS = ("embedded_server", "ffmpeg_tier", "rtsp_tier", "v4l2_tier", "virtual_camera")
+ALL_PLUGINS = (
+    "embedded_server",
+    "external_discovery",
+    "ffmpeg_tier",
+    "rtsp_tier",
+    "v4l2_tier",
+    "virtual_camera",
+)
 #: Runs an agent; prints what was loaded when it listened, and when its sources and its media server were ready.
 PROGRAM = """
 import json
