@@ -4,14 +4,21 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
 from agent_core.base.clock import Clock
 from agent_core.base.errors import AgentError
 from agent_core.base.listing import Page
 from agent_core.base.models import Camera, CameraId, CameraStatus
 from agent_core.cameras import CameraMonitor, CameraRegistry
-from agent_core.health import HealthMonitor, HealthReport
+from agent_core.controller.models import (
+    CameraDetails,
+    CameraView,
+    Readiness,
+    ServerInfo,
+    StatusReport,
+    SystemStatus,
+)
+from agent_core.health import HealthMonitor
 from agent_core.media.downloads import Downloads, Opened, Served
 from agent_core.plugin_host.manager import PluginManager
 from agent_core.plugin_host.models import PluginState, PluginStatus
@@ -31,8 +38,6 @@ from agent_core.snapshots import SnapshotService
 from agent_core.snapshots.models import Snapshot, SnapshotDetails, SnapshotRequest, StoredFile
 from agent_core.streams import StreamService
 from agent_core.streams.models import (
-    CameraTraffic,
-    MediaAddresses,
     ServerStream,
     StartedStream,
     StoppedStream,
@@ -40,70 +45,7 @@ from agent_core.streams.models import (
     StreamStatus,
 )
 
-__all__ = (
-    "CameraDetails",
-    "CameraView",
-    "Controller",
-    "Readiness",
-    "ServerInfo",
-    "Services",
-    "StatusReport",
-    "SystemStatus",
-)
-
-
-class Readiness(StrEnum):
-    STARTING = "starting"
-    PARTIAL = "partial"
-    READY = "ready"
-
-
-@dataclass(frozen=True, slots=True)
-class SystemStatus:
-    """Progress of the agent at start; each of `problems` keeps it from being ready."""
-
-    readiness: Readiness
-    message: str
-    available: tuple[Camera, ...]
-    discovery_active: bool
-    problems: tuple[AgentError, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class CameraView:
-    """Camera with its addresses, as clients see it; equal views look the same to clients."""
-
-    camera: Camera
-    media: MediaAddresses
-    is_recording: bool
-
-
-@dataclass(frozen=True, slots=True)
-class CameraDetails:
-    """Camera with the media server's counters for it, and the seconds since it was connected."""
-
-    view: CameraView
-    traffic: CameraTraffic
-    uptime_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class StatusReport:
-    """Health of the agent, and the seconds since it was started."""
-
-    health: HealthReport
-    uptime_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class ServerInfo:
-    """Capabilities and plugins of this agent; `protocols` are those that the media server serves now."""
-
-    has_snapshots: bool
-    has_streams: bool
-    has_recordings: bool
-    protocols: tuple[str, ...]
-    plugins: tuple[PluginStatus, ...]
+__all__ = ("Controller", "Services")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,73 @@
+"""Values of the controller's answers: cameras as clients see them, the agent's progress, health and capabilities."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from agent_core.base.errors import AgentError
+from agent_core.base.models import Camera
+from agent_core.health import HealthReport
+from agent_core.plugin_host.models import PluginStatus
+from agent_core.streams.models import CameraTraffic, MediaAddresses
+
+__all__ = (
+    "CameraDetails",
+    "CameraView",
+    "Readiness",
+    "ServerInfo",
+    "StatusReport",
+    "SystemStatus",
+)
+
+
+class Readiness(StrEnum):
+    STARTING = "starting"
+    PARTIAL = "partial"
+    READY = "ready"
+
+
+@dataclass(frozen=True, slots=True)
+class SystemStatus:
+    """Progress of the agent at start; each of `problems` keeps it from being ready."""
+
+    readiness: Readiness
+    message: str
+    available: tuple[Camera, ...]
+    discovery_active: bool
+    problems: tuple[AgentError, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CameraView:
+    """Camera with its addresses, as clients see it; equal views look the same to clients."""
+
+    camera: Camera
+    media: MediaAddresses
+    is_recording: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CameraDetails:
+    """Camera with the media server's counters for it, and the seconds since it was connected."""
+
+    view: CameraView
+    traffic: CameraTraffic
+    uptime_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class StatusReport:
+    """Health of the agent, and the seconds since it was started."""
+
+    health: HealthReport
+    uptime_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ServerInfo:
+    """Capabilities and plugins of this agent; `protocols` are those that the media server serves now."""
+
+    has_snapshots: bool
+    has_streams: bool
+    has_recordings: bool
+    protocols: tuple[str, ...]
+    plugins: tuple[PluginStatus, ...]
