@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from tests.canary import CANARY
 
 from .lan import Address, Host
 
-__all__ = ("USER", "Camera", "running_camera", "running_uav")
+__all__ = ("USER", "Camera", "running_camera", "running_klv_camera", "running_uav")
 
 #: The account of the cameras that ask for a password; no client of the agent may ever receive it.
 USER = Credentials("operator", f"{CANARY}@home#1&x")
@@ -79,8 +79,10 @@ async def running_camera(
     """
     folder.mkdir(exist_ok=True, parents=True)
     files = clips if len(clips) == len(paths) else clips[:1] * len(paths)
-    argv = _mediamtx(folder, port, paths, password) if server == "mediamtx" else None
-    argv = argv or [sys.executable, str(_PROGRAM), str(port), str(folder), password or "none", *paths]
+    if server == "mediamtx":
+        argv = _mediamtx(folder, port, {path: {} for path in paths}, password)
+    else:
+        argv = [sys.executable, str(_PROGRAM), str(port), str(folder), password or "none", *paths]
     async with AsyncExitStack() as stack:
         log = folder / "server.log"
         await stack.enter_async_context(_running(host, argv, log))
@@ -96,6 +98,21 @@ async def running_camera(
 
 
 @asynccontextmanager
+async def running_klv_camera(
+    host: Host, folder: Path, clip: Path, *, port: int = 554, path: str = "stream1"
+) -> AsyncIterator[Camera]:
+    """Run a MediaMTX whose one stream has the tracks of an MPEG-TS, pictures and KLV, as `running_camera`."""
+    folder.mkdir(exist_ok=True, parents=True)
+    source = {"source": "udp+mpegts://127.0.0.1:9000"}
+    log = folder / "server.log"
+    async with _running(host, _mediamtx(folder, port, {path: source}, None), log):
+        await _listening(log, "[RTSP] started")
+        async with running_uav(host, clip, "udp://127.0.0.1:9000?pkt_size=1316", folder):
+            await _live(host, port, path, None)
+            yield Camera(host, port, (path,), "mediamtx")
+
+
+@asynccontextmanager
 async def running_uav(host: Host, clip: Path, url: str, folder: Path) -> AsyncIterator[None]:
     """Send an MPEG-TS with KLV from the host to `url`, of scheme `udp` or `srt`, for as long as the context is open."""
     folder.mkdir(exist_ok=True, parents=True)
@@ -103,7 +120,9 @@ async def running_uav(host: Host, clip: Path, url: str, folder: Path) -> AsyncIt
         yield
 
 
-def _mediamtx(folder: Path, port: int, paths: Sequence[str], password: str | None) -> list[str]:
+def _mediamtx(
+    folder: Path, port: int, paths: Mapping[str, Mapping[str, str]], password: str | None
+) -> list[str]:
     program = find_mediamtx()
     if program is None:
         pytest.skip("no MediaMTX here: set MEDIAMTX_BIN or put mediamtx on PATH")
@@ -117,7 +136,7 @@ def _mediamtx(folder: Path, port: int, paths: Sequence[str], password: str | Non
             _account(USER if password else _ANYONE, "read"),
             {**_account(_ANYONE, "publish"), "ips": ["127.0.0.1"]},
         ],
-        "paths": {path: {} for path in paths},
+        "paths": paths,
     }
     file = folder / "mediamtx.yml"
     file.write_text(json.dumps(config))  # JSON is YAML

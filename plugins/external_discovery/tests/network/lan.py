@@ -2,6 +2,7 @@
 
 import socket
 import struct
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
@@ -101,6 +102,7 @@ class Wire:
                 commands.append(f"address add {address}/{network.prefixlen} dev {interface}")
                 host.addresses.append(address)
         host.ip(*commands)
+        _wait_heard(host, interface)
         host.plugged_in(self._switch, port)
 
     def add_silent(self, number: int) -> list[IPv4Address]:
@@ -204,6 +206,20 @@ def _destination(packet: bytes) -> str | None:
 
 def _port(packet: bytes, offset: int) -> int:
     return int.from_bytes(packet[offset + 2 : offset + 4], "big")
+
+
+def _wait_heard(host: Host, interface: str) -> None:
+    """Wait until the host hears who asks for its IPv6 address, which takes the kernel a moment.
+
+    A question that is lost is repeated after a second.
+    """
+    group = f"ff02::1:ff{host.v6.exploded[-7:]}"
+    short = str(IPv6Address(group))
+    for _ in range(500):
+        if f"inet6 {short}" in host.ip(f"maddress show dev {interface}"):
+            return
+        time.sleep(0.01)
+    raise TimeoutError(f"{host.name} does not join {short}")
 
 
 @contextmanager
