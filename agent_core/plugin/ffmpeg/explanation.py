@@ -103,6 +103,13 @@ _EXPLANATIONS = (
         "Free memory, or use a smaller picture.",
     ),
     _Explanation(
+        r"corrupt decoded frame|error while decoding MB|concealing \d+|Decoding error|Error submitting packet to decoder"
+        r"|Error while decoding stream",
+        "damaged_picture",
+        "The source sent a damaged picture, or parts of it were lost.",
+        "Take another snapshot; check the network and the load of the camera.",
+    ),
+    _Explanation(
         r"Invalid data found|does not contain any stream|matches no streams|Output file (?:#\d+ )?is empty"
         r"|moov atom not found|dimensions not set|Is a directory",
         "no_picture",

@@ -1,6 +1,7 @@
 """Stills taken by real FFmpeg from real sources."""
 
 import io
+import itertools
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
@@ -208,20 +209,32 @@ STREAMS = {
 CONTENT_TYPES = {"mpegts": "video/mp2t", "mpjpeg": "multipart/x-mixed-replace;boundary=ffmpeg"}
 
 
+SOURCE = ("-re", "-f", "lavfi", "-i", "testsrc2=size=320x240:rate=15")
+
+
 @asynccontextmanager
 async def http_stream(program: str, kind: str) -> AsyncIterator[str]:
     """Run an HTTP server that sends each client the output of its own FFmpeg, in real time."""
-    source = ("-re", "-f", "lavfi", "-i", "testsrc2=size=320x240:rate=15", *STREAMS[kind])
     head = f"HTTP/1.0 200 OK\r\nContent-Type: {CONTENT_TYPES[kind]}\r\n\r\n".encode()
+    async with streams(lambda _client: [program, *SOURCE, *STREAMS[kind]], head=head) as port:
+        yield f"http://127.0.0.1:{port}/live"
+
+
+@asynccontextmanager
+async def streams(command: Callable[[int], list[str]], *, head: bytes) -> AsyncIterator[int]:
+    """Send each client `head` once it has spoken, and then the output of `command(number of the client)`."""
+    numbers = itertools.count()
 
     async def serve(client: SocketStream) -> None:
+        program, *arguments = command(next(numbers))
         async with (
             client,
-            await anyio.open_process([program, "-loglevel", "quiet", *source], stderr=None) as process,
+            await anyio.open_process([program, "-loglevel", "quiet", *arguments], stderr=None) as process,
         ):
             assert process.stdout is not None
             try:
-                await client.receive()
+                if head:
+                    await client.receive()
                 await client.send(head)
                 async for chunk in process.stdout:
                     await client.send(chunk)
@@ -233,8 +246,7 @@ async def http_stream(program: str, kind: str) -> AsyncIterator[str]:
     listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
     async with listener, anyio.create_task_group() as tg:
         tg.start_soon(listener.serve, serve)
-        port = listener.extra(SocketAttribute.local_port)  # noqa: S610 - not Django
-        yield f"http://127.0.0.1:{port}/live"
+        yield listener.extra(SocketAttribute.local_port)  # noqa: S610 - not Django
         tg.cancel_scope.cancel()
 
 
@@ -260,6 +272,34 @@ async def test_a_network_stream_asked_for_what_comes_after_the_request(
     assert decoded(picture).size == (320, 240)
     assert picture.captured_s == pytest.approx(request.not_before_s, abs=1e-6)
     assert time.monotonic() >= request.not_before_s + 1.0  # a frame read earlier would be too old
+
+
+def lossy_stream(program: str, damaged_clients: int) -> AbstractAsyncContextManager[int]:
+    """Send MPEG-TS over TCP, damaged throughout for the first clients, as a network that loses parts does."""
+
+    def command(client: int) -> list[str]:
+        damage = ("-bsf:v", "noise=amount=500") if client < damaged_clients else ()
+        return [program, *SOURCE, "-c:v", "mpeg2video", "-g", "5", *damage, "-f", "mpegts", "pipe:1"]
+
+    return streams(command, head=b"")
+
+
+async def test_a_damaged_picture_of_a_network_stream_is_taken_again(
+    tier: Tiers, camera: Cameras, program: str
+) -> None:
+    async with lossy_stream(program, damaged_clients=1) as port:
+        picture = await still(tier(), camera(Url(f"tcp://127.0.0.1:{port}")), any_age())
+
+    assert decoded(picture).size == (320, 240)
+
+
+async def test_a_network_stream_that_stays_damaged_is_no_picture(
+    tier: Tiers, camera: Cameras, program: str
+) -> None:
+    async with lossy_stream(program, damaged_clients=1_000) as port:
+        error = await failure(tier(), camera(Url(f"tcp://127.0.0.1:{port}")))
+
+    assert error.reason in {"damaged_picture", "ffmpeg_failed"}  # FFmpeg 5.1 does not say why it ends
 
 
 def colour(name: str) -> bytes:

@@ -38,6 +38,11 @@ _JPEG_OPTIONS = {
 #: A still needs no frame rate and no second stream, so half a second of analysis is enough; a transport stream uses up
 #: the default of 5 s. Only key frames are decoded, because the frames before the first one are grey.
 _NETWORK = ("-analyzeduration", "500000", "-fpsprobesize", "0", "-skip_frame", "nokey")
+#: FFmpeg conceals lost parts of a picture without a word. With `-xerror` a picture that its decoder marks as damaged is
+#: an error; the decoders of H.265 and MPEG-2 mark none, but end at a fault with `explode`.
+_WHOLE = ("-xerror", "-err_detect", "explode")
+#: HTTP cameras send JPEGs, and `explode` also refuses those with odd but harmless headers.
+_WHOLE_HTTP = ("-xerror",)
 
 #: Number of times that FFmpeg's Matroska reader reads again after a time-out (measured, FFmpeg 5.1 and 9).
 _SOCKET_READS = 3
@@ -128,6 +133,7 @@ def arguments(media_input: MediaInput, *, timeout_s: float) -> tuple[str, ...]:
         case Url(url=url):
             scheme, _, rest = url.partition(":")
             scheme = scheme.lower()  # FFmpeg compares schemes with case
-            return (*_timeout(scheme, microseconds), *_NETWORK, "-i", f"{scheme}:{rest}")
+            whole = _WHOLE_HTTP if scheme in ("http", "https") else _WHOLE
+            return (*_timeout(scheme, microseconds), *_NETWORK, *whole, "-i", f"{scheme}:{rest}")
         case FfmpegInput(args=args):
             return args

@@ -24,6 +24,10 @@ __all__ = ("FfmpegTier",)
 
 #: Room for a still of 100 megapixels.
 _PICTURE_LIMIT_BYTES = 64 << 20
+#: Attempts at a whole picture: a loss is over at the next key frame, a camera that sends damage sends it again.
+_TRIES = 2
+#: Reasons that FFmpeg gives for a damaged picture. FFmpeg 5.1 ends at one without saying why.
+_DAMAGED = frozenset(["damaged_picture", FfmpegFailed.default_reason])
 #: Change of the wall clock against the monotonic one, in seconds, that means that it was set. Slewing is far slower.
 _SET_S = 0.1
 
@@ -40,7 +44,7 @@ class FfmpegTier(SnapshotTier):
       the first frame while it analyses the stream, for seconds in some cases. If the request asks for a later
       exposure, frames read before `not_before_s + network_latency_s` are skipped and `not_before_s` is the bound.
       The bound is only as good as the setting. FFmpeg skips by the wall clock, so if that was set meanwhile, the tier
-      takes another picture.
+      takes another picture. It does so once more if FFmpeg says that the picture is damaged, which it would conceal.
 
     The core enforces the deadline: cancellation kills FFmpeg.
     """
@@ -87,11 +91,18 @@ class FfmpegTier(SnapshotTier):
     async def _capture_network(
         self, program: str, media_input: MediaInput, request: CaptureRequest
     ) -> Picture:
+        tries_left = _TRIES
         while True:
             bound_s = self._clock.monotonic_s() - self._settings.network_latency_s
             wall_ahead_s = self._wall_ahead_s()
             skip_s = max(request.not_before_s - bound_s, 0.0)
-            data = await self._run(program, self._arguments(media_input, skip_s=skip_s))
+            tries_left -= 1
+            try:
+                data = await self._run(program, self._arguments(media_input, skip_s=skip_s))
+            except CaptureFailed as error:
+                if error.reason not in _DAMAGED or tries_left == 0:
+                    raise
+                continue
             if skip_s == 0 or abs(self._wall_ahead_s() - wall_ahead_s) < _SET_S:
                 return _picture(data, bound_s + skip_s)
 
