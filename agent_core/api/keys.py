@@ -1,9 +1,9 @@
 """Methods about API keys. Keys are created on the host, unless the configuration allows it over the network."""
 
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Annotated, Literal
 
-from anyio.to_thread import run_sync
 from pydantic import Field
 
 from agent_core.api.schema.params import NoParams, Timestamp
@@ -11,6 +11,7 @@ from agent_core.auth.api_keys import ApiKey, ApiKeys
 from agent_core.auth.roles import Role
 from agent_core.base.errors import DependencyFailed, InvalidState, NotFound
 from agent_core.base.moments import UtcMoment
+from agent_core.base.workers import WorkerPool
 from agent_core.plugin.abc import RpcParams, RpcResult
 from agent_core.rpc.table import Caller, Method
 
@@ -53,15 +54,25 @@ class KeyCreated(KeyEntry):
     key: str = Field(description="the key itself; shown only here")
 
 
-def key_methods(keys: ApiKeys, *, over_network: bool) -> list[Method]:
-    """Return the rows of the method table; with `over_network`, also the one that creates keys."""
+def key_methods(
+    keys: ApiKeys, catch_up: Callable[[], Awaitable[None]], *, over_network: bool
+) -> list[Method]:
+    """Return the rows of the method table.
+
+    Args:
+        keys: the API keys.
+        catch_up: has what a change revokes ended; see `CredentialFiles.catch_up`.
+        over_network: add the method that creates keys.
+    """
+    threads = WorkerPool(1)
 
     async def list_keys(_params: NoParams, _caller: Caller) -> KeyList:
-        stored = await run_sync(keys.stored)
+        stored = await threads.run(keys.stored)
         return KeyList(keys=[_entry(each) for each in stored], total=len(stored))
 
     async def revoke(params: KeyParams, _caller: Caller) -> KeyRevoked:
-        revoked = await run_sync(keys.revoke_id, params.id)
+        revoked = await threads.run(keys.revoke_id, params.id)
+        await catch_up()
         return KeyRevoked(id=revoked.id, user=revoked.user_id, revoked=True)
 
     methods = [
@@ -85,13 +96,14 @@ def key_methods(keys: ApiKeys, *, over_network: bool) -> list[Method]:
             errors=(NotFound, DependencyFailed),
         ),
     ]
-    return [*methods, _create_method(keys)] if over_network else methods
+    return [*methods, _create_method(keys, threads)] if over_network else methods
 
 
-def _create_method(keys: ApiKeys) -> Method:
+def _create_method(keys: ApiKeys, threads: WorkerPool) -> Method:
     async def create(params: CreateKeyParams, _caller: Caller) -> KeyCreated:
-        key = await run_sync(partial(keys.create, params.user, params.role, expires_at=params.expires_at))
-        stored = next(each for each in await run_sync(keys.stored) if each.user_id == params.user)
+        made = partial(keys.create, params.user, params.role, expires_at=params.expires_at)
+        key = await threads.run(made)
+        stored = next(each for each in await threads.run(keys.stored) if each.user_id == params.user)
         return KeyCreated(key=key, **_entry(stored).model_dump())
 
     return Method(

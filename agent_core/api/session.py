@@ -100,7 +100,7 @@ async def _ping(_params: NoParams, _caller: Caller) -> str:
 
 
 async def _authenticate(params: AuthenticateParams, caller: Caller) -> Authenticated:
-    principal = caller.session.authenticate(params.auth_token)
+    principal = await caller.session.authenticate(params.auth_token)
     return Authenticated(
         authenticated=True,
         role=principal.role,

@@ -9,7 +9,7 @@ from agent_core.app.foundation import Foundation
 from agent_core.app.plugins import contexts, load_plugins
 from agent_core.app.wiring_media import MediaParts, build_media, with_media_server
 from agent_core.app.wiring_server import ClientAccess, build_server
-from agent_core.auth.live import CredentialFiles
+from agent_core.auth.files import CredentialFiles
 from agent_core.auth.tokens import TokenAuthority
 from agent_core.base.clock import Clock
 from agent_core.base.errors import AgentError, FfmpegFailed, PluginError

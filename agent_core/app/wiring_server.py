@@ -11,9 +11,10 @@ from agent_core.api.session import add_session_methods
 from agent_core.app.foundation import Foundation
 from agent_core.auth.api_keys import ApiKeys
 from agent_core.auth.authenticator import Authenticator
+from agent_core.auth.files import CredentialFiles
 from agent_core.auth.limits import FailureThrottle, RateLimiter
 from agent_core.auth.links import DownloadLinks
-from agent_core.auth.live import CredentialFiles, LiveAccess
+from agent_core.auth.live import LiveAccess
 from agent_core.auth.revocations import RevokedTokens
 from agent_core.auth.secret import SecretFile
 from agent_core.auth.tokens import TokenAuthority
@@ -57,16 +58,18 @@ class ClientAccess:
         revoked = RevokedTokens(storage.revoked_tokens_file, clock, require=require)
         tokens = TokenAuthority(secret, clock, revoked)
         keys = ApiKeys(storage.api_keys_file, clock, require=require)
-        throttle = FailureThrottle(foundation.config.auth.failures_per_minute, clock)
-        authenticator = Authenticator(tokens, keys, throttle)
         live = LiveAccess()
+        files = CredentialFiles(secret, keys, revoked, live=live, clock=clock)
+        files.read()
+        throttle = FailureThrottle(foundation.config.auth.failures_per_minute, clock)
+        authenticator = Authenticator(tokens, keys, throttle, catch_up=files.catch_up)
         return cls(
             tokens,
             authenticator,
             DownloadLinks(secret, clock, is_current=authenticator.is_current, is_revoked=revoked.covers),
             keys,
             live,
-            CredentialFiles(secret, keys, revoked, live=live, clock=clock),
+            files,
         )
 
 
@@ -78,7 +81,8 @@ def build_server(
     topics = core_topics(controller, access.links)
     sessions = build_sessions(foundation, access, table, topics)
     add_session_methods(table, sessions, topics, title="camera-agent", version=__version__)
-    for method in key_methods(access.keys, over_network=foundation.config.auth.keys_over_network):
+    over_network = foundation.config.auth.keys_over_network
+    for method in key_methods(access.keys, access.files.catch_up, over_network=over_network):
         table.add(method)
     _add_from_plugins(table, topics, providers)
     config = foundation.config

@@ -58,8 +58,9 @@ class _File(BaseModel):
 
 
 class ApiKeys:
-    """Keys in one file, read again when it changes, so that revoking one needs no restart.
+    """Keys in one file, read again when it has changed, so that revoking one needs no restart.
 
+    Credentials are judged by what `refresh` has read last, without the disk.
     The file deliberately has no backup, which could restore revoked keys. If it is unreadable, no key is valid.
     """
 
@@ -74,6 +75,11 @@ class ApiKeys:
             consequence="no API key is valid",
             require=require,
         )
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._view.path
 
     @property
     def version(self) -> int:
@@ -138,17 +144,17 @@ class ApiKeys:
         with self._view.changing(_KEYS):
             yield self.stored()
 
-    def list(self) -> tuple[ApiKey, ...]:
+    def refresh(self) -> tuple[ApiKey, ...]:
         """Return the keys that the file has now; none while it is unusable. Blocks on the disk."""
         return self._view.refresh()
 
     def is_current(self, credential: str) -> bool:
-        """Return True if the key of a `Principal` is still in the file, unchanged. Blocks on the disk."""
-        return any(each.credential == credential for each in self.list())
+        """Return True if the key of a `Principal` is still in the file, unchanged."""
+        return any(each.credential == credential for each in self._view.value)
 
     def verify(self, key: str) -> Principal:
         """Return the user of `key`. Raises AuthenticationFailed: `api_key_invalid` or `api_key_expired`."""
-        known = self.list() if _FORM.fullmatch(key) else ()
+        known = self._view.value if _FORM.fullmatch(key) else ()
         hashed = _hash(key) if known else ""
         found = next((each for each in known if each.sha256 == hashed), None)
         if found is None:
@@ -158,7 +164,7 @@ class ApiKeys:
         return Principal(found.user_id, found.role, found.expires_at, found.credential)
 
     def stored(self) -> tuple[ApiKey, ...]:
-        """Read the stored keys. Unlike `list`, this raises if the file is unreadable. Blocks on the disk.
+        """Read the stored keys. Unlike `refresh`, this raises if the file is unreadable. Blocks on the disk.
 
         Raises:
             StateCorrupt: the file is not a file of API keys.

@@ -1,3 +1,5 @@
+from collections.abc import Awaitable, Callable
+
 from agent_core.auth.api_keys import API_KEY_PREFIX, ApiKeys
 from agent_core.auth.limits import FailureThrottle
 from agent_core.auth.roles import Principal, Role
@@ -13,29 +15,48 @@ class Authenticator:
     Valid credentials are accepted from every address, however often others failed there; otherwise an attacker at a
     shared address (a proxy, a household, 127.0.0.1) could lock their owner out. This does not help an attacker: both
     kinds of credentials have 256 random bits, and verifying one costs no more than a small call.
+
+    Args:
+        tokens: judges tokens, from memory.
+        keys: judges API keys, from memory.
+        throttle: counts failures by address.
+        catch_up: has changed files of credentials read; see `CredentialFiles.catch_up`.
     """
 
-    def __init__(self, tokens: TokenAuthority, keys: ApiKeys, throttle: FailureThrottle) -> None:
+    def __init__(
+        self,
+        tokens: TokenAuthority,
+        keys: ApiKeys,
+        throttle: FailureThrottle,
+        *,
+        catch_up: Callable[[], Awaitable[None]],
+    ) -> None:
         self._tokens = tokens
         self._keys = keys
         self._throttle = throttle
+        self._catch_up = catch_up
 
-    def authenticate(self, credentials: str, address: str) -> Principal:
-        """Return the user of `credentials`.
+    async def catch_up(self) -> None:
+        """Have changed files read, so that `is_current` and the check of a link know the latest changes."""
+        await self._catch_up()
+
+    async def authenticate(self, credentials: str, address: str) -> Principal:
+        """Return the user of `credentials`, by the latest changes of the files.
 
         Raises:
             AuthenticationFailed: the credentials are invalid, revoked or have expired.
             RateLimited: the same, but `address` has failed too often to be told the reason.
         """
+        await self._catch_up()
         try:
             return self._judge(credentials)
         except AuthenticationFailed:
             self._throttle.failed(address)
             raise
 
-    def require(self, credentials: str, address: str, role: str) -> Principal:
+    async def require(self, credentials: str, address: str, role: str) -> Principal:
         """Check an HTTP request. Raises as `authenticate`, and PermissionDenied for a role below `role`."""
-        principal = self.authenticate(credentials, address)
+        principal = await self.authenticate(credentials, address)
         principal.role.require(Role(role))
         return principal
 

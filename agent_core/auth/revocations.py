@@ -41,7 +41,7 @@ class _File(BaseModel):
 
 
 class RevokedTokens:
-    """Ids of revoked tokens and of links, revoked by themselves, in one file, read again when it changes.
+    """Ids of revoked tokens and of links, revoked by themselves, in one file, read again when it has changed.
 
     Like the file of API keys it has no backup, which could restore a token. While it is unusable, no token is valid.
 
@@ -63,6 +63,11 @@ class RevokedTokens:
         )
 
     @property
+    def path(self) -> Path:
+        """The file."""
+        return self._view.path
+
+    @property
     def version(self) -> int:
         """Number of changes of the file so far."""
         return self._view.version
@@ -72,8 +77,8 @@ class RevokedTokens:
         self._view.refresh()
 
     def covers(self, token_id: str) -> bool:
-        """Return True if the token is revoked, or the file is unusable. Blocks on the disk."""
-        ids = self._view.refresh()
+        """Return True if the token was revoked, or the file unusable, at the last `refresh`."""
+        ids = self._view.value
         return ids is None or token_id in ids
 
     def revoke(self, token_id: str, expires_at: datetime | None = None) -> None:

@@ -74,7 +74,7 @@ class SecretSource(Protocol):
 
 
 class SecretFile:
-    """Secret as its file has it now: a new file invalidates all that the old secret has signed.
+    """Secret in a file, read again when it has changed: a new file invalidates all that the old secret has signed.
 
     Args:
         path: the file.
@@ -93,6 +93,11 @@ class SecretFile:
         self._require = require
 
     @property
+    def path(self) -> Path:
+        """The file."""
+        return self._view.path
+
+    @property
     def version(self) -> int:
         """Number of changes of the file so far."""
         return self._view.version
@@ -102,8 +107,12 @@ class SecretFile:
         return self._view.refresh()
 
     def current(self) -> Secret:
-        """Return the secret that the file has now. Raises AuthenticationFailed if it is missing or unusable."""
-        secret = self.refresh()
+        """Return the secret that the file had at the last `refresh`.
+
+        Raises:
+            AuthenticationFailed: the file was missing or unusable.
+        """
+        secret = self._view.value
         if secret is None:
             raise AuthenticationFailed(
                 "The agent's secret is missing or unusable, so no token is valid.",

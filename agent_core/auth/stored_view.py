@@ -29,7 +29,9 @@ def no_check() -> None:
 
 
 class StoredView(Generic[T]):
-    """Value in a file, read again when the file changes, so that a change needs no restart.
+    """Value in a file, read again when the file has changed, so that a change needs no restart.
+
+    `value` and `version` are in memory, for the event loop; all methods block on the disk.
 
     Args:
         path: the file. It is trusted only if no other user can have written it.
@@ -68,6 +70,11 @@ class StoredView(Generic[T]):
     def version(self) -> int:
         """Number of changes of the file so far."""
         return self._version
+
+    @property
+    def value(self) -> T:
+        """The value at the last `refresh`; that of a missing file before the first one."""
+        return self._value
 
     def refresh(self) -> T:
         """Read the file if it has changed, and return the value. Blocks on the disk; may be called in any thread."""
@@ -149,11 +156,16 @@ class StoredView(Generic[T]):
             yield
 
     def replace(self, content: bytes, what: str) -> None:
-        """Store a new content, readable only by this user; `what` names it in messages. Raises StorageFailed. Blocks on the disk."""
+        """Store a new content, readable only by this user, and read it; `what` names it in messages.
+
+        Raises:
+            StorageFailed: the file cannot be written.
+        """
         try:
             write_atomic(self.path, content, mode=0o600)
         except OSError as error:
             raise explain_os_error(error, f"store the {what}") from error
+        self.refresh()
 
     def _note(self, error: Exception) -> None:
         """Log the fault once; read again later if it may pass without a change of the file."""

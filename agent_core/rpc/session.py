@@ -183,6 +183,7 @@ class Session:
         request_id = f"{self._state.id}-{self._calls_seen}"
         with fields(request_id=request_id):
             try:
+                await self._state.settled()
                 self._allowance.charge(self._state.user_id, entry.method)
                 caller = Caller(self._state, self._live_principal(entry.method), request_id)
                 result = await self._shared.table.call(entry.method, entry.params, caller)

@@ -4,6 +4,8 @@ import secrets
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
+import anyio
+
 from agent_core.auth.authenticator import Authenticator
 from agent_core.auth.roles import Principal
 from agent_core.base.clock import Clock
@@ -39,6 +41,7 @@ class SessionState:
         self._authenticator = authenticator
         self._clock = clock
         self._when_authenticated = when_authenticated
+        self._authenticating = anyio.Lock()
         self._closing: dict[str, Callable[[], object]] = {}
 
     @property
@@ -67,17 +70,24 @@ class SessionState:
         """The user; None before `authenticate` and again after the credentials have expired."""
         return None if self.principal is None or self.has_expired else self.principal.user_id
 
-    def authenticate(self, token: str) -> Principal:
-        """Replace the connection's credentials and resume its events.
+    async def authenticate(self, token: str) -> Principal:
+        """Replace the connection's credentials and resume its events; `settled` waits for this.
 
         Raises:
             AuthenticationFailed, RateLimited: as `Authenticator.authenticate`; the previous credentials stay.
         """
-        principal = self._authenticator.authenticate(token, self.address)
-        self.principal = principal
-        self.subscriptions.suspended = False
-        self._when_authenticated(principal)
+        async with self._authenticating:
+            principal = await self._authenticator.authenticate(token, self.address)
+            self.principal = principal
+            self.subscriptions.suspended = False
+            self._when_authenticated(principal)
         return principal
+
+    async def settled(self) -> None:
+        """Wait for a call of `authenticate` that has begun, which a later call of a batch may rely on."""
+        if self._authenticating.locked():
+            async with self._authenticating:
+                pass
 
     def subscribe(self, topics: Sequence[str], device: str | None) -> None:
         """Deliver `topics` from now on; with a `device`, leave out events about other cameras.

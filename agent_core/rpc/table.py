@@ -92,8 +92,8 @@ class Method:
             one reaches the client all the same, and is logged as a bug.
         omit_none: leave members that are None out of the result.
         provided_by: the plugin that implements the method, if the contract assigns it to one.
-        prompt: the handler awaits nothing. The session answers such a call before it reads on, which saves a task
-            switch; a handler that did wait would delay the calls behind it.
+        prompt: the handler awaits nothing, or what the calls behind it depend on. The session answers such a call
+            before it reads on, which saves a task switch, and delays the calls behind it.
     """
 
     name: str

@@ -52,8 +52,12 @@ OpenDownload = Callable[[str, str], tuple[Served, Opened]]
 class Gate(Protocol):
     """Checks credentials. `agent_core.auth.authenticator.Authenticator` implements it, and the test of the routes."""
 
-    def require(self, credentials: str, address: str, role: str) -> Principal:
+    async def require(self, credentials: str, address: str, role: str) -> Principal:
         """Check credentials. Raises AuthenticationFailed, PermissionDenied or RateLimited."""
+        ...
+
+    async def catch_up(self) -> None:
+        """Have the latest revocations taken over, before a link is checked."""
         ...
 
     def is_current(self, credential: str) -> bool:
@@ -110,7 +114,7 @@ def _readyz(ready: Callable[[], bool]) -> _Endpoint:
 
 def _metrics(metrics: Callable[[], Iterable[str]], gate: Gate) -> _Endpoint:
     async def answer(request: Request) -> Response:
-        _require(request, gate, "admin")
+        await _require(request, gate, "admin")
         return PlainTextResponse("".join(f"{line}\n" for line in metrics()), media_type=_METRICS_TYPE)
 
     return answer
@@ -142,7 +146,7 @@ class _FileRoute:
 
     async def answer(self, request: Request) -> Response:
         kind, name = request.path_params["kind"], request.path_params["name"]
-        is_current = self._access.require(request, kind, name)
+        is_current = await self._access.require(request, kind, name)
         if kind not in self._threads:
             raise NotFound(f"There is no such file: {name[:100]!r}.", resource="file", id=name)
         download = _Download(self._open, self._threads[kind], request=request, kind=kind, name=name)
@@ -156,7 +160,7 @@ def _credentials(request: Request) -> str | None:
     return request.headers.get("x-api-key")
 
 
-def _require(request: Request, gate: Gate, role: str) -> Principal:
+async def _require(request: Request, gate: Gate, role: str) -> Principal:
     credentials = _credentials(request)
     if credentials is None:
         raise AuthenticationFailed(
@@ -164,7 +168,7 @@ def _require(request: Request, gate: Gate, role: str) -> Principal:
             reason="missing_credentials",
             suggestion="Send Authorization: Bearer TOKEN, or X-API-Key.",
         )
-    return gate.require(credentials, _peer(request.scope).address, role)
+    return await gate.require(credentials, _peer(request.scope).address, role)
 
 
 def _peer(scope: Scope) -> Peer:
@@ -189,7 +193,7 @@ class _Access:
     links: DownloadLinks
     live: LiveAccess
 
-    def require(self, request: Request, kind: str, name: str) -> Callable[[], bool]:
+    async def require(self, request: Request, kind: str, name: str) -> Callable[[], bool]:
         """Check the request's credentials, or else its link; return the check that they have not been revoked.
 
         Raises:
@@ -197,8 +201,9 @@ class _Access:
         """
         link = _link(request, kind, name)
         if _credentials(request) is not None or link is None:
-            principal = _require(request, self.gate, "viewer")
+            principal = await _require(request, self.gate, "viewer")
             return partial(self.gate.is_current, principal.credential)
+        await self.gate.catch_up()
         if not self.links.is_valid(link):
             raise AuthenticationFailed(
                 "This link is invalid or has expired.",

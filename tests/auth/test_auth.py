@@ -68,7 +68,7 @@ def test_an_unusable_state_folder_is_explained(tmp_path: Path) -> None:
     assert caught.value.reason == "secret_unreadable"
 
 
-def test_api_keys_are_stored_as_hashes_only(toy: "Toy", tmp_path: Path) -> None:
+async def test_api_keys_are_stored_as_hashes_only(toy: "Toy", tmp_path: Path) -> None:
     key = toy.keys.create("robot", Role.OPERATOR)
     path = tmp_path / "state" / "api-keys.json"
     assert key.startswith("ck_")
@@ -76,19 +76,19 @@ def test_api_keys_are_stored_as_hashes_only(toy: "Toy", tmp_path: Path) -> None:
     assert key not in path.read_text()
     assert key[3:] not in path.read_text()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    principal = toy.auth.authenticate(key, "a")
+    principal = await toy.auth.authenticate(key, "a")
     assert (principal.user_id, principal.role, principal.expires_at) == ("robot", Role.OPERATOR, None)
 
 
-def test_a_key_revoked_elsewhere_ends_at_once(toy: "Toy", tmp_path: Path) -> None:
+async def test_a_key_revoked_elsewhere_ends_at_once(toy: "Toy", tmp_path: Path) -> None:
     from agent_core.auth.api_keys import ApiKeys
 
     key = toy.keys.create("robot", Role.OPERATOR)
-    toy.auth.authenticate(key, "a")
+    await toy.auth.authenticate(key, "a")
     elsewhere = ApiKeys(tmp_path / "state" / "api-keys.json", toy.clock)
     elsewhere.revoke("robot")
     with pytest.raises(AuthenticationFailed) as caught:
-        toy.auth.authenticate(key, "a")
+        await toy.auth.authenticate(key, "a")
     assert caught.value.reason == "api_key_invalid"
     with pytest.raises(NotFound):
         elsewhere.revoke("robot")
@@ -107,12 +107,13 @@ def test_keys_expire_and_a_broken_file_holds_none(
         toy.keys.verify(key)
     assert caught.value.reason == "api_key_expired"
     (tmp_path / "state" / "api-keys.json").write_text('{"keys": [' + key)
+    toy.keys.refresh()
     with pytest.raises(AuthenticationFailed) as caught:
         toy.keys.verify(key)
     assert caught.value.reason == "api_key_invalid"
     assert key not in caplog.text
     (tmp_path / "state" / "api-keys.json").unlink()
-    assert toy.keys.list() == ()
+    assert toy.keys.refresh() == ()
 
 
 @pytest.mark.parametrize(
@@ -124,33 +125,33 @@ def test_wrong_keys(toy: "Toy", key: str) -> None:
     assert caught.value.reason == "api_key_invalid"
 
 
-def test_an_address_that_fails_too_often_is_not_told_why(toy: "Toy") -> None:
+async def test_an_address_that_fails_too_often_is_not_told_why(toy: "Toy") -> None:
     expired = toy.token(lifetime_s=0)
     for _ in range(10):
         with pytest.raises(AuthenticationFailed):
-            toy.auth.authenticate("wrong", "a")
+            await toy.auth.authenticate("wrong", "a")
     for wrong in ("wrong", "", expired, "ck_" + "a" * 43):
         with pytest.raises(RateLimited) as caught:
-            toy.auth.authenticate(wrong, "a")
+            await toy.auth.authenticate(wrong, "a")
         assert (caught.value.reason, caught.value.retry_after_ms) == ("too_many_failures", 6000)
     with pytest.raises(AuthenticationFailed):
-        toy.auth.authenticate("wrong", "b")
+        await toy.auth.authenticate("wrong", "b")
     toy.clock.jump(6)
     with pytest.raises(AuthenticationFailed):
-        toy.auth.authenticate("", "a")
+        await toy.auth.authenticate("", "a")
 
 
-def test_failures_of_others_at_an_address_lock_nobody_out(toy: "Toy") -> None:
+async def test_failures_of_others_at_an_address_lock_nobody_out(toy: "Toy") -> None:
     key = toy.keys.create("robot", Role.OPERATOR)
     for _ in range(100):
         with pytest.raises((AuthenticationFailed, RateLimited)):
-            toy.auth.authenticate("wrong", "a")
-    assert toy.auth.authenticate(toy.token(), "a").user_id == "someone"
-    assert toy.auth.authenticate(key, "a").user_id == "robot"
-    toy.auth.require(toy.token(Role.ADMIN), "a", "admin")
+            await toy.auth.authenticate("wrong", "a")
+    assert (await toy.auth.authenticate(toy.token(), "a")).user_id == "someone"
+    assert (await toy.auth.authenticate(key, "a")).user_id == "robot"
+    await toy.auth.require(toy.token(Role.ADMIN), "a", "admin")
 
 
-def test_one_request_needs_its_role(toy: "Toy") -> None:
-    toy.auth.require(toy.token(Role.ADMIN), "a", "viewer")
+async def test_one_request_needs_its_role(toy: "Toy") -> None:
+    await toy.auth.require(toy.token(Role.ADMIN), "a", "viewer")
     with pytest.raises(PermissionDenied):
-        toy.auth.require(toy.token(Role.VIEWER), "a", "admin")
+        await toy.auth.require(toy.token(Role.VIEWER), "a", "admin")

@@ -125,7 +125,7 @@ def test_a_planted_file_of_keys_holds_none_and_is_told_of_once(
 ) -> None:
     plant(tmp_path / "api-keys.json")
     keys = ApiKeys(tmp_path / "api-keys.json", SystemClock())
-    assert keys.list() == keys.list() == ()
+    assert keys.refresh() == keys.refresh() == ()
     assert [record.message for record in caplog.records if "no API key is valid" in record.message] == [
         record.message for record in caplog.records
     ]
@@ -158,8 +158,9 @@ def test_what_others_may_write_is_not_trusted(tmp_path: Path, mode: int) -> None
     key = keys.create("me", Role.ADMIN)
     assert keys.verify(key).user_id == "me"
     (tmp_path / "api-keys.json").chmod(mode)
-    assert keys.list() == ()
+    assert keys.refresh() == ()
     (tmp_path / "api-keys.json").chmod(0o600)
+    keys.refresh()
     assert keys.verify(key).user_id == "me"
 
 

@@ -27,6 +27,7 @@ async def test_a_key_is_good_until_it_is_revoked(cli: "Cli", home: "Home") -> No
     assert file.stat().st_mode & 0o777 == 0o600
     assert key not in file.read_text()
     keys = ApiKeys(file, SystemClock())
+    keys.refresh()
     assert (keys.verify(key).user_id, keys.verify(key).role) == ("wall", Role.VIEWER)
     again = await cli("key", "create", "--role", "admin", "--user", "wall")
     assert (again.code, again.out) == (1, b"")
@@ -34,6 +35,7 @@ async def test_a_key_is_good_until_it_is_revoked(cli: "Cli", home: "Home") -> No
     (listed,) = (await cli("key", "list", "--json")).value
     assert (listed["user"], listed["role"], listed["expires_at"]) == ("wall", "viewer", None)
     assert (await cli("key", "revoke", "wall")).code == 0
+    keys.refresh()
     with pytest.raises(AuthenticationFailed):
         keys.verify(key)
     assert (await cli("key", "revoke", "wall")).code == 1
@@ -42,7 +44,7 @@ async def test_a_key_is_good_until_it_is_revoked(cli: "Cli", home: "Home") -> No
 
 async def test_a_key_ends_when_it_was_told_to(cli: "Cli", home: "Home") -> None:
     made = await cli("key", "create", "--role", "admin", "--user", "cron", "--lifetime-s", "90", "--json")
-    (stored,) = ApiKeys(home.state_dir / "api-keys.json", SystemClock()).list()
+    (stored,) = ApiKeys(home.state_dir / "api-keys.json", SystemClock()).refresh()
     assert stored.expires_at is not None
     assert made.value["expires_at"] == stored.expires_at.isoformat(timespec="seconds").replace("+00:00", "Z")
     assert timedelta(seconds=85) < stored.expires_at - stored.created_at <= timedelta(seconds=91)
@@ -77,8 +79,10 @@ async def test_no_key_is_made_in_a_folder_of_another_account(cli: "Cli", home: "
 async def test_a_key_gets_another_role(cli: "Cli", home: "Home") -> None:
     key = (await cli("key", "create", "--role", "viewer", "--user", "wall")).text.strip()
     keys = ApiKeys(home.state_dir / "api-keys.json", SystemClock())
+    keys.refresh()
     before = keys.verify(key)
     assert (await cli("key", "change", "wall", "--role", "operator")).text == "Changed.\n"
+    keys.refresh()
     after = keys.verify(key)
     assert (before.role, after.role) == (Role.VIEWER, Role.OPERATOR)
     assert not keys.is_current(before.credential)
@@ -92,7 +96,7 @@ async def test_a_listed_id_is_the_one_that_the_agent_revokes(cli: "Cli", home: "
     listed = (await cli("key", "list", "--json")).value
     keys = ApiKeys(home.state_dir / "api-keys.json", SystemClock())
     keys.revoke_id(next(each["id"] for each in listed if each["user"] == "wall"))
-    assert [each.user_id for each in keys.list()] == ["door"]
+    assert [each.user_id for each in keys.refresh()] == ["door"]
 
 
 @pytest.mark.parametrize("by", ["id", "file", "standard input"])
@@ -110,7 +114,10 @@ async def test_a_token_is_revoked(cli: "Cli", home: "Home", by: str) -> None:
     assert (ended.code, ended.text) == (0, "Revoked.\n")
     clock = SystemClock()
     revoked = RevokedTokens(home.state_dir / "revoked-tokens.json", clock)
-    tokens = TokenAuthority(SecretFile(home.state_dir / "secret"), clock, revoked)
+    secret = SecretFile(home.state_dir / "secret")
+    secret.refresh()
+    revoked.refresh()
+    tokens = TokenAuthority(secret, clock, revoked)
     with pytest.raises(AuthenticationFailed) as caught:
         tokens.verify(made["token"])
     assert caught.value.reason == "token_revoked"
@@ -127,6 +134,7 @@ async def test_a_link_is_revoked(cli: "Cli", home: "Home") -> None:
     file = home.path / "link"
     file.write_text(f"http://box:8002{url}\n")
     assert (await cli("link", "revoke", "--file", str(file))).text == "Revoked.\n"
+    revoked.refresh()
     assert not links.is_valid(Link.parse(url))
     assert links.is_valid(Link.parse(other))
     for wrong in (url[:-1], "nothing", other.replace("b.jpg", "c.jpg")):

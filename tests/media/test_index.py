@@ -24,7 +24,7 @@ from agent_core.media.index import INDEX_FILE, IndexEntry, MediaIndex, Totals
 from agent_core.media.index.database import VERSION
 from agent_core.media.index.scan import ScanFailed, print_scan, scan
 from agent_core.media.index.shelves import ROUND_S
-from agent_core.media.index.watches import Noticed
+from agent_core.base.inotify import Noticed
 from agent_core.snapshots.shelf import SnapshotShelf
 from tests.media.indexed import AT, CAMERA, Library
 

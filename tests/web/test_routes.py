@@ -39,7 +39,10 @@ class Tokens:
     def is_current(self, credential: str) -> bool:
         return credential not in self.revoked
 
-    def require(self, credentials: str, address: str, role: str) -> Principal:
+    async def catch_up(self) -> None:
+        pass
+
+    async def require(self, credentials: str, address: str, role: str) -> Principal:
         if credentials == "busy":
             raise RateLimited("Too many.", retry_after_ms=1500)
         if credentials not in {"viewer", "admin"}:

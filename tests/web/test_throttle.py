@@ -105,7 +105,7 @@ async def test_a_connection_counts_as_its_network(serve: Serve, toy: Toy, routes
     async with serve(http=routes, host="::1") as server:
         for _ in range(FAILURES):
             with pytest.raises(AuthenticationFailed):
-                toy.auth.authenticate("wrong", network_of("::2"))
+                await toy.auth.authenticate("wrong", network_of("::2"))
         async with connect(f"ws://[::1]:{server.port}/ws") as client:
             reason = (await call(client, "authenticate", auth_token="wrong"))["error"]["data"]["reason"]
         assert reason == "too_many_failures"

@@ -4,11 +4,11 @@ import logging
 import os
 from pathlib import Path
 
+from agent_core.base.inotify import FolderWatches
 from agent_core.base.models import CameraId
 from agent_core.media.entries import camera_folders
 from agent_core.media.index.entries import limited_ns
 from agent_core.media.index.notices import WatchedFolder, WatchedFolders
-from agent_core.media.index.watches import FolderWatches
 
 __all__ = ("changed_ns", "find_folders")
 

@@ -11,12 +11,12 @@ from anyio.abc import TaskStatus
 
 from agent_core.base.clock import Clock
 from agent_core.base.errors import StorageFailed
+from agent_core.base.inotify import FolderWatches, Noticed
 from agent_core.base.mounts import is_local
 from agent_core.base.workers import WorkerPool
 from agent_core.media.index.database import IndexDatabase
 from agent_core.media.index.entries import Shelf
 from agent_core.media.index.shelves import IndexedShelf
-from agent_core.media.index.watches import FolderWatches, Noticed
 
 __all__ = ("MediaIndex",)
 

@@ -4,8 +4,8 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from agent_core.base.inotify import Noticed
 from agent_core.base.models import CameraId
-from agent_core.media.index.watches import Noticed
 
 __all__ = ("Notices", "WatchedFolder", "WatchedFolders")
 

@@ -15,6 +15,7 @@ import anyio
 from agent_core.base.clock import Clock
 from agent_core.base.errors import StorageFailed
 from agent_core.base.files import explain_os_error
+from agent_core.base.inotify import FolderWatches, Noticed
 from agent_core.base.models import CameraId
 from agent_core.base.waiting import GrowingPauses, sleep_unless
 from agent_core.base.workers import WorkerPool
@@ -23,7 +24,6 @@ from agent_core.media.index.entries import IndexEntry, Shelf, Totals, looked
 from agent_core.media.index.folders import changed_ns, find_folders
 from agent_core.media.index.notices import Notices, WatchedFolders
 from agent_core.media.index.scan import ScanFailed, scan
-from agent_core.media.index.watches import FolderWatches, Noticed
 
 __all__ = ("Found", "IndexParts", "IndexedShelf")
 

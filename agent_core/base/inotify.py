@@ -4,8 +4,9 @@ import ctypes
 import errno
 import os
 import struct
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -45,6 +46,9 @@ class FolderWatches:
     def __init__(self, is_local: Callable[[Path], bool] = is_local) -> None:
         self._is_local = is_local
         self._libc = ctypes.CDLL(None, use_errno=True)
+        self._guard = threading.Lock()
+        self._users = 0
+        self._is_closed = False
         self._fd = _checked(self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
 
     @property
@@ -53,15 +57,17 @@ class FolderWatches:
         return self._fd
 
     def add(self, folder: Path, *, follow: bool = False) -> int:
-        """Watch a folder and return the watch's number; blocks on the disk.
+        """Watch a folder and return the watch's number, the same for one that is watched. Blocks on the disk.
 
         Raises:
-            OSError: the folder is missing or not on a disk of this host, or the limit of watches is reached.
+            OSError: the folder is missing or not on a disk of this host, the limit of watches is reached, or `close`
+                was called.
         """
         if not self._is_local(folder):
             raise OSError(errno.EOPNOTSUPP, "another machine may change it unnoticed")
         mask = _ENTRIES | _DELETE_SELF | _MOVE_SELF | _ONLYDIR | (0 if follow else _DONT_FOLLOW)
-        return _checked(self._libc.inotify_add_watch(self._fd, os.fsencode(folder), mask))
+        with self._used():
+            return _checked(self._libc.inotify_add_watch(self._fd, os.fsencode(folder), mask))
 
     def remove(self, watch: int) -> None:
         """End a watch, if it still exists."""
@@ -83,8 +89,33 @@ class FolderWatches:
         return noticed
 
     def close(self) -> None:
-        """Close the descriptor and end all watches; a task that waits for it must have ended."""
-        os.close(self._fd)
+        """End all watches; a task that waits for the descriptor must have ended.
+
+        A thread that a stalled disk still keeps in `add` closes the descriptor when it returns: another file could get
+        its number meanwhile.
+        """
+        with self._guard:
+            self._is_closed = True
+            self._release()
+
+    @contextmanager
+    def _used(self) -> Iterator[None]:
+        """Keep the descriptor open."""
+        with self._guard:
+            if self._is_closed:
+                raise OSError(errno.EBADF, "the watches were closed")
+            self._users += 1
+        try:
+            yield
+        finally:
+            with self._guard:
+                self._users -= 1
+                self._release()
+
+    def _release(self) -> None:
+        if self._is_closed and not self._users and self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
 
 
 def _checked(result: int) -> int:
