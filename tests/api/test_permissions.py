@@ -76,7 +76,7 @@ NOT_AUTHENTICATED, DENIED = -32001, -32002
 
 def real_table() -> MethodTable:
     """Return the core's methods, which cannot do anything: the role and the parameters are checked before."""
-    rows = (*key_methods(None, over_network=True), *core_methods(None, None))  # type: ignore[arg-type]
+    rows = (*key_methods(None, None, over_network=True), *core_methods(None, None))  # type: ignore[arg-type]
     return MethodTable(rows)
 
 

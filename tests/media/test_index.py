@@ -17,6 +17,7 @@ import pytest
 
 from agent_core.base.clock import SystemClock
 from agent_core.base.errors import StorageFailed
+from agent_core.base.inotify import Noticed
 from agent_core.base.models import CameraId, PictureFormat
 from agent_core.base.volumes import Volume
 from agent_core.base.workers import WorkerPool
@@ -24,7 +25,6 @@ from agent_core.media.index import INDEX_FILE, IndexEntry, MediaIndex, Totals
 from agent_core.media.index.database import VERSION
 from agent_core.media.index.scan import ScanFailed, print_scan, scan
 from agent_core.media.index.shelves import ROUND_S
-from agent_core.base.inotify import Noticed
 from agent_core.snapshots.shelf import SnapshotShelf
 from tests.media.indexed import AT, CAMERA, Library
 
