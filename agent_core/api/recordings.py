@@ -93,6 +93,7 @@ class _Handlers:
             duration=round(listed.duration_s, 3),
             format=stored.note.format,
             download_url=_url(stored, listed.duration_s, download_url),
+            thumbnail_url=self._thumbnail_url(stored, listed.duration_s, download_url),
         )
 
     async def delete_recording(self, params: NameParams, caller: Caller) -> Deleted:
@@ -116,7 +117,14 @@ class _Handlers:
             segments=_segment_files(details, download_url),
             reason=details.reason or None,
             download_url=_url(stored, sum(details.durations_s), download_url),
+            thumbnail_url=self._thumbnail_url(stored, sum(details.durations_s), download_url),
         )
+
+    def _thumbnail_url(
+        self, stored: StoredRecording, duration_s: float, download_url: DownloadUrl
+    ) -> str | None:
+        has_one = duration_s > 0 and self.controller.has_recording_thumbnails()
+        return download_url("thumbnails", f"recordings/{stored.note.id}.jpg") if has_one else None
 
 
 def _url(stored: StoredRecording, duration_s: float, download_url: DownloadUrl) -> str | None:

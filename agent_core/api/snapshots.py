@@ -91,6 +91,7 @@ class _Handlers:
             modified_time=stored.modified_at,
             format=stored.format,
             download_url=download_url("snapshots", stored.name),
+            thumbnail_url=download_url("thumbnails", f"snapshots/{stored.name}.jpg"),
         )
 
     async def delete_snapshot(self, params: NameParams, caller: Caller) -> Deleted:
@@ -113,6 +114,7 @@ class _Handlers:
             format=stored.format,
             file_path=str(stored.path),
             download_url=download_url("snapshots", stored.name),
+            thumbnail_url=download_url("thumbnails", f"snapshots/{stored.name}.jpg"),
         )
 
 

@@ -10,7 +10,7 @@ from agent_core.api.provided import check_provided
 from agent_core.app.foundation import Foundation
 from agent_core.base.errors import PluginError
 from agent_core.config import PluginsConfig
-from agent_core.plugin import CameraSource, Component, SnapshotTier
+from agent_core.plugin import CameraSource, Component, RecordingStills, SnapshotTier
 from agent_core.plugin.context import CameraDirectory
 from agent_core.plugin_host.context import PluginContext, PluginEvents
 from agent_core.plugin_host.manager import ContextMaker, EntryPointFinder, PluginManager
@@ -40,6 +40,11 @@ class LoadedPlugins:
     @property
     def components(self) -> tuple[Component, ...]:
         return tuple(chain.from_iterable(each.components for each in self.providers))
+
+    @property
+    def stills(self) -> RecordingStills | None:
+        """The first plugin's decoder of recorded files."""
+        return next((each.stills for each in self.providers if each.stills is not None), None)
 
 
 def contexts(foundation: Foundation, *, cameras: CameraDirectory, streams: LentStreams) -> ContextMaker:

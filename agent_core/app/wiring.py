@@ -22,16 +22,20 @@ from agent_core.config import AgentConfig
 from agent_core.controller import Controller, Services
 from agent_core.media.downloads import DirectoryFiles, Downloads
 from agent_core.media.index import MediaIndex
-from agent_core.plugin import SnapshotTier, ffmpeg
+from agent_core.media.thumbnails import THUMBNAILS_FOLDER, ThumbnailCache, Thumbnails
+from agent_core.plugin import RecordingStills, SnapshotTier, ffmpeg
 from agent_core.plugin_host.manager import EntryPointFinder, PluginManager
 from agent_core.plugin_host.models import Providers
 from agent_core.plugin_host.supervisor import Supervisor
 from agent_core.plugin_host.wrong_settings import refuse_wrong_settings
+from agent_core.recordings import RecordingStore
+from agent_core.recordings.thumbnails import Decoding, RecordingOriginals
 from agent_core.snapshots import SnapshotService, SnapshotStore
 from agent_core.snapshots.converter import PictureConverter
 from agent_core.snapshots.facts import FactSource
 from agent_core.snapshots.ladder import SnapshotLadder
 from agent_core.snapshots.ring_tier import RingTier
+from agent_core.snapshots.thumbnails import PictureScaler, SnapshotOriginals
 from agent_core.streams.lent import LentStreams
 from agent_core.web.server import RpcServer
 
@@ -58,6 +62,7 @@ class AgentParts:
     tokens: TokenAuthority
     credentials: CredentialFiles
     index: MediaIndex
+    thumbnails: Thumbnails
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +74,7 @@ class _PluginParts:
     monitor: CameraMonitor
     supervisor: Supervisor
     snapshots: SnapshotService
+    stills: RecordingStills | None
 
     def states(self) -> list[tuple[str, str]]:
         """Return the name and the state of each part, named as clients know it."""
@@ -117,6 +123,7 @@ def build_agent(
         monitor=CameraMonitor(plugins.sources, cameras, ledger, clock=clock),
         supervisor=Supervisor(with_media_server(foundation, plugins.components), clock=clock),
         snapshots=_snapshots(foundation, plugins.tiers, streams),
+        stills=plugins.stills,
     )
     agent = _connect(foundation, parts, plugins.providers, problems)
     streams.open(agent.media.lender)
@@ -137,7 +144,8 @@ def _connect(
         supervisor=parts.supervisor,
         states=parts.states,
     )
-    controller = Controller(_services(foundation.clock, parts, media, problems))
+    thumbnails = _thumbnails(foundation, parts, media.files)
+    controller = Controller(_services(foundation.clock, parts, media, thumbnails, problems))
     access = ClientAccess.load(foundation)
     return AgentParts(
         server=build_server(foundation, controller, access, providers),
@@ -151,11 +159,16 @@ def _connect(
         tokens=access.tokens,
         credentials=access.files,
         index=foundation.index,
+        thumbnails=thumbnails,
     )
 
 
 def _services(
-    clock: Clock, parts: _PluginParts, media: MediaParts, problems: tuple[AgentError, ...]
+    clock: Clock,
+    parts: _PluginParts,
+    media: MediaParts,
+    thumbnails: Thumbnails,
+    problems: tuple[AgentError, ...],
 ) -> Services:
     return Services(
         cameras=parts.cameras,
@@ -170,6 +183,7 @@ def _services(
                 "recordings": media.files,
             }
         ),
+        thumbnails=thumbnails,
         health=media.health,
         supervisor=parts.supervisor,
         plugins=parts.plugins,
@@ -197,6 +211,29 @@ def _snapshots(
         events=foundation.events,
         clock=clock,
     )
+
+
+def _thumbnails(foundation: Foundation, parts: _PluginParts, recordings: RecordingStore) -> Thumbnails:
+    config, clock = foundation.config, foundation.clock
+    width, max_pixels = config.thumbnails.width, config.snapshots.max_pixels
+    scaler = PictureScaler(parts.snapshots.converter, clock, width)
+    thumbnails = Thumbnails(
+        {
+            "snapshots": SnapshotOriginals(parts.snapshots.store, scaler),
+            "recordings": RecordingOriginals(
+                recordings, Decoding(parts.stills, scaler.scaled, width=width, max_pixels=max_pixels)
+            ),
+        },
+        ThumbnailCache(
+            config.storage.state_dir / THUMBNAILS_FOLDER,
+            max_bytes=config.thumbnails.max_bytes,
+            require=foundation.require_state,
+        ),
+        width=width,
+        clock=clock,
+    )
+    foundation.index.tell_gone = thumbnails.gone
+    return thumbnails
 
 
 def _initial_problems(config: AgentConfig, ledger: Ledger, known: KnownVolumes) -> tuple[AgentError, ...]:

@@ -124,6 +124,7 @@ def _web_app(controller: Controller, access: ClientAccess, sessions: Sessions) -
         links=access.links,
         live=access.live,
         open_download=controller.open_download,
+        open_thumbnail=controller.open_thumbnail,
     )
 
 

@@ -206,11 +206,14 @@ async def child(
             await _end(process, stop_signal, grace_s)
 
 
-async def run(argv: Sequence[str], *, output_limit_bytes: int = 64 << 20) -> Finished:
+async def run(
+    argv: Sequence[str], *, stdin: int = subprocess.DEVNULL, output_limit_bytes: int = 64 << 20
+) -> Finished:
     """Run `argv` to its end and collect its output; cancelling kills it.
 
     Args:
         argv: the program and its arguments; never a shell string.
+        stdin: an open descriptor that the child reads; by default nothing.
         output_limit_bytes: a child that prints more than this is killed with its group.
 
     Raises:
@@ -218,7 +221,7 @@ async def run(argv: Sequence[str], *, output_limit_bytes: int = 64 << 20) -> Fin
     """
     tail = Tail()
     output = bytearray()
-    async with child(argv) as process:
+    async with child(argv, stdin=stdin) as process:
         assert process.stdout is not None  # noqa: S101 - PIPE was asked for
         assert process.stderr is not None  # noqa: S101
         async with anyio.create_task_group() as readers:

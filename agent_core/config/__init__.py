@@ -13,6 +13,7 @@ from agent_core.config.sections import (
     ServerConfig,
     SnapshotsConfig,
     StorageConfig,
+    ThumbnailsConfig,
 )
 
 __all__ = (
@@ -27,6 +28,7 @@ __all__ = (
     "ServerConfig",
     "SnapshotsConfig",
     "StorageConfig",
+    "ThumbnailsConfig",
     "config_files",
     "explain_validation",
     "load_config",

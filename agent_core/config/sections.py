@@ -19,6 +19,7 @@ __all__ = (
     "ServerConfig",
     "SnapshotsConfig",
     "StorageConfig",
+    "ThumbnailsConfig",
 )
 
 Seconds = Annotated[float, Field(gt=0)]
@@ -169,6 +170,17 @@ class SnapshotsConfig(_Section):
     tier_budget_s: tuple[Seconds, Seconds, Seconds, Seconds] = Field(
         (5.0, 6.0, 6.0, 10.0),
         description="longest time for one capture by tiers of rank 0, 1, 2, 3; less while other tiers need the rest of the deadline",
+    )
+
+
+class ThumbnailsConfig(_Section):
+    """Thumbnails of stored snapshots and recordings."""
+
+    width: int = Field(320, ge=16, le=1920, description="width in pixels; smaller pictures are not enlarged")
+    max_bytes: int = Field(
+        64 << 20,
+        ge=0,
+        description="limit of all stored thumbnails; beyond it, the one that was used least recently is removed",
     )
 
 
@@ -332,6 +344,7 @@ class AgentConfig(_Section):
     logging: LoggingConfig = LoggingConfig()
     storage: StorageConfig = Field(default_factory=StorageConfig)
     snapshots: SnapshotsConfig = SnapshotsConfig()
+    thumbnails: ThumbnailsConfig = ThumbnailsConfig()
     ffmpeg: FfmpegConfig = FfmpegConfig()
     media_server: MediaServerConfig = MediaServerConfig()
     recordings: RecordingsConfig = RecordingsConfig()

@@ -19,7 +19,8 @@ from agent_core.controller.models import (
     SystemStatus,
 )
 from agent_core.health import HealthMonitor
-from agent_core.media.downloads import Downloads, Opened, Served
+from agent_core.media.downloads import Described, Downloads, Opened, Served
+from agent_core.media.thumbnails import Thumbnails
 from agent_core.plugin_host.manager import PluginManager
 from agent_core.plugin_host.models import PluginState, PluginStatus
 from agent_core.plugin_host.supervisor import ComponentState, Supervisor
@@ -59,6 +60,7 @@ class Services:
     recordings: RecordingManager
     recording_files: RecordingStore
     downloads: Downloads
+    thumbnails: Thumbnails
     health: HealthMonitor
     supervisor: Supervisor
     plugins: PluginManager
@@ -232,6 +234,14 @@ class Controller:
     def open_download(self, kind: str, name: str) -> tuple[Served, Opened]:
         """Open a file for sending. Raises as `Downloads.open`; blocks on the disk: call it in a worker thread."""
         return self._services.downloads.open(kind, name)
+
+    def has_recording_thumbnails(self) -> bool:
+        """Return True if a plugin decodes recordings."""
+        return self._services.thumbnails.can_make("recordings")
+
+    async def open_thumbnail(self, name: str) -> tuple[Described, Opened]:
+        """Open a thumbnail, or make it. Raises as `Thumbnails.open`."""
+        return await self._services.thumbnails.open(name)
 
     def system_status(self) -> SystemStatus:
         """Return the agent's progress at start; from memory."""

@@ -14,6 +14,7 @@ from agent_core.base.errors import NotFound
 from agent_core.base.files import explain_os_error
 
 __all__ = (
+    "Described",
     "DirectoryFiles",
     "Downloads",
     "FileResolver",
@@ -87,8 +88,8 @@ class Opened(Protocol):
         ...
 
 
-class Served(Protocol):
-    """File to serve for a name. `next_name` names its continuation, for a `Link` header: a recording's next segment."""
+class Described(Protocol):
+    """Description of a download. `next_name` names its continuation, for a `Link` header: a recording's next segment."""
 
     @property
     def media_type(self) -> str: ...
@@ -98,6 +99,10 @@ class Served(Protocol):
 
     @property
     def next_name(self) -> str | None: ...
+
+
+class Served(Described, Protocol):
+    """File to serve for a name."""
 
     def open(self) -> Opened | None:
         """Open it, or return None if it does not exist. Blocks on the disk.

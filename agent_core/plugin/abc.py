@@ -28,17 +28,20 @@ __all__ = (
     "MediaServerEndpoints",
     "Plugin",
     "Publisher",
+    "RecordingStills",
     "RpcMethod",
     "RpcParams",
     "RpcResult",
     "Settings",
     "SnapshotTier",
+    "StillRequest",
     "TierNeed",
 )
 
 #: Version of the hooks, of the classes below and of what the core lends. A plugin declares the range that it supports.
 #: 1.1 added `AgentContext.streams`, `SnapshotTier.needs` and `SnapshotTier.latency_s`.
-HOOKSPEC_API = "1.1"
+#: 1.2 added `agent_recording_stills`.
+HOOKSPEC_API = "1.2"
 
 
 class Settings(BaseModel):
@@ -154,6 +157,41 @@ class SnapshotTier(ABC):
         Raises:
             TierUnavailable: the tier cannot take a picture now. The core tries the next tier.
             CaptureFailed: the attempt failed. The core tries the next tier.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class StillRequest:
+    """File of a recording from which a picture is wanted.
+
+    Attributes:
+        descriptor: the file, open for reading at its beginning; the core closes it after the call. The path is not told:
+            nothing else can be opened in its place, and no name can be taken for an option or an address.
+        suffix: `.mp4` for fragmented MP4, `.ts` for an MPEG transport stream.
+        width: wanted width in pixels; the core scales a wider picture.
+        max_pixels: most pixels of a picture that may be decoded.
+    """
+
+    descriptor: int
+    suffix: str
+    width: int
+    max_pixels: int
+
+
+class RecordingStills(ABC):
+    """Decoder of pictures from recorded files, for thumbnails. Since version 1.2 of the hooks."""
+
+    @abstractmethod
+    async def first(self, request: StillRequest) -> bytes:
+        """Return the first key frame of the file as a JPEG.
+
+        The file may be damaged, hostile, or still written. The core limits the time and may cancel this at any `await`;
+        no process may remain.
+
+        Raises:
+            CaptureFailed: `no_picture` or `picture_damaged` if the file has no usable picture, `picture_too_large` if
+                it has too many pixels: the core does not ask again while the file stays the same.
+            DependencyFailed: another failure, after which the core may ask again.
         """
 
 

@@ -10,7 +10,15 @@ from collections.abc import Iterable
 import pluggy
 
 from agent_core.base.models import MediaInput
-from agent_core.plugin.abc import CameraSource, Component, Publisher, RpcMethod, RpcParams, SnapshotTier
+from agent_core.plugin.abc import (
+    CameraSource,
+    Component,
+    Publisher,
+    RecordingStills,
+    RpcMethod,
+    RpcParams,
+    SnapshotTier,
+)
 from agent_core.plugin.checks import Check
 from agent_core.plugin.context import AgentContext
 
@@ -41,6 +49,11 @@ def agent_components(agent: AgentContext) -> Iterable[Component] | None:
 @hookspec
 def agent_rpc_methods(agent: AgentContext) -> Iterable[RpcMethod[RpcParams]] | None:
     """Return JSON-RPC methods to add. A name that is already taken is an error of this plugin."""
+
+
+@hookspec(firstresult=True)
+def agent_recording_stills(agent: AgentContext) -> RecordingStills | None:
+    """Return a decoder of recorded files. The agent uses that of the first plugin, in the order of `plugins.enabled`."""
 
 
 @hookspec(firstresult=True)

@@ -22,6 +22,7 @@ from agent_core.plugin.abc import (
     Component,
     Plugin,
     Publisher,
+    RecordingStills,
     RpcMethod,
     Settings,
     SnapshotTier,
@@ -280,7 +281,13 @@ class PluginManager:
             self._ask_one(name, "agent_components", Component, agent=agent),
             self._ask_one(name, "agent_rpc_methods", RpcMethod, agent=agent),
             topics,
+            self._ask_single(name, "agent_recording_stills", RecordingStills, agent=agent),
         )
+
+    def _ask_single(self, name: str, hook: str, kind: type[T], **arguments: object) -> T | None:
+        """Return the one provider that a hook offers, or None."""
+        offered = self._answer(name, hook, **arguments)
+        return None if offered is None else _typed(name, hook, kind, (offered,))[0]
 
     def _ask_one(self, name: str, hook: str, kind: type[T], **arguments: object) -> tuple[T, ...]:
         return _typed(name, hook, kind, self._answer(name, hook, **arguments))

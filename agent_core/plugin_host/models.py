@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from agent_core.plugin.abc import CameraSource, Component, RpcMethod, SnapshotTier
+from agent_core.plugin.abc import CameraSource, Component, RecordingStills, RpcMethod, SnapshotTier
 
 __all__ = ("PluginState", "PluginStatus", "Providers")
 
@@ -40,3 +40,4 @@ class Providers:
     components: tuple[Component, ...] = ()
     methods: tuple[RpcMethod[Any], ...] = ()
     topics: tuple[str, ...] = ()
+    stills: RecordingStills | None = None

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from agent_core.base.errors import CaptureFailed
-from agent_core.base.models import Picture, PictureFormat
+from agent_core.base.models import CapturedAtSource, Picture, PictureFormat
 from agent_core.base.small_files import open_regular
 
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ("ConversionAbandoned", "Wanted", "render", "size_of")
+__all__ = ("ConversionAbandoned", "Wanted", "picture_in", "render", "size_of")
 
 #: The formats that we store. Without a list Pillow tries all formats, and starts Ghostscript for EPS.
 _PILLOW_NAMES = {PictureFormat.JPG: "JPEG", PictureFormat.PNG: "PNG"}
@@ -161,6 +161,19 @@ def _damaged(detail: str) -> CaptureFailed:
     return CaptureFailed(
         "The camera's picture could not be decoded.", reason="picture_damaged", detail=detail
     )
+
+
+def picture_in(data: bytes) -> Picture:
+    """Return the JPEG or PNG in `data`, with the size of its header; nothing is decoded, and its age is not known.
+
+    Raises:
+        CaptureFailed: `picture_damaged`: it is neither.
+    """
+    size = _size_in(io.BytesIO(data))
+    if size is None:
+        raise _damaged("its header")
+    form = PictureFormat.JPG if data.startswith(b"\xff\xd8") else PictureFormat.PNG
+    return Picture(data, form, *size, 0.0, CapturedAtSource.ESTIMATED)
 
 
 def size_of(path: Path) -> tuple[int, int] | None:

@@ -282,6 +282,21 @@ class SnapshotStore:
             raise _no_snapshot(name)
         return stored
 
+    def existing(self, names: Sequence[str]) -> set[str]:
+        """Return those of the snapshots that exist. Blocks on the disk.
+
+        Raises:
+            StorageFailed: the folder cannot be read, or the disk is not there.
+        """
+        self._volume.check()
+        pairs = ((name, *name.split("/", 1)) for name in names)
+        try:
+            found = {name for name, camera, file in pairs if self._shelf.look(CameraId(camera), file)}
+        except OSError as error:
+            raise explain_os_error(error, "read the snapshots") from error
+        self._volume.check()  # a vanished disk looks like an empty folder
+        return found
+
     def _remove(self, stored: StoredFile) -> bool:
         """Delete the file; return False if it is gone. Follows no link below the root."""
         self._volume.check()

@@ -11,6 +11,7 @@ from agent_core.testing.contracts import (
     children,
     responsive,
 )
+from agent_core.testing.stills_contract import RecordingStillsContract
 from agent_core.testing.stream_contract import CameraStreamsContract
 from agent_core.testing.streams import FakeStream, FakeStreams
 
@@ -23,6 +24,7 @@ __all__ = (
     "FakeStream",
     "FakeStreams",
     "RecordingReport",
+    "RecordingStillsContract",
     "RunningAgent",
     "SimulatedClock",
     "SystemClock",

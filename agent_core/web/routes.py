@@ -27,14 +27,16 @@ from agent_core.base.errors import (
 )
 from agent_core.base.waiting import first_of
 from agent_core.base.workers import WorkerPool
-from agent_core.media.downloads import Opened, Served
+from agent_core.media.downloads import Described, Opened, Served
 from agent_core.web.peer import Peer
 from agent_core.web.ranges import Answer, answer_for
 
-__all__ = ("Gate", "OpenDownload", "metric_lines", "web_app")
+__all__ = ("Gate", "OpenDownload", "OpenThumbnail", "metric_lines", "web_app")
 
+#: Kind of the files that may have to be made first.
+_THUMBNAILS = "thumbnails"
 #: Kinds of files; each may be on a disk of its own.
-_KINDS = ("snapshots", "recordings")
+_KINDS = ("snapshots", "recordings", _THUMBNAILS)
 #: Worker threads for files of one kind.
 _THREADS = 8
 #: Bytes read from a file at once, in a worker thread.
@@ -47,6 +49,9 @@ _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _Endpoint = Callable[[Request], Awaitable[Response]]
 #: Opens a file by kind and name; raises NotFound, StorageFailed or Unsupported. Runs in a worker thread.
 OpenDownload = Callable[[str, str], tuple[Served, Opened]]
+#: Opens a thumbnail by name, and makes it if there is none; raises as `OpenDownload`, and RateLimited.
+OpenThumbnail = Callable[[str], Awaitable[tuple[Described, Opened]]]
+_OpenFile = Callable[[], Awaitable[tuple[Described, Opened]]]
 
 
 class Gate(Protocol):
@@ -73,6 +78,7 @@ def web_app(
     links: DownloadLinks,
     live: LiveAccess,
     open_download: OpenDownload,
+    open_thumbnail: OpenThumbnail | None = None,
 ) -> Starlette:
     """Return the application with `/healthz`, `/readyz`, `/metrics` and `/files/<kind>/<name>`.
 
@@ -83,8 +89,10 @@ def web_app(
         links: checks signed links.
         live: ends downloads whose credentials are revoked.
         open_download: opens a file by kind, `snapshots` or `recordings`, and name; may block.
+        open_thumbnail: opens or makes a thumbnail, of the kind `thumbnails`; cancelled when the client leaves. Default:
+            there are none.
     """
-    served = _FileRoute(_Access(gate, links, live), open_download)
+    served = _FileRoute(_Access(gate, links, live), open_download, open_thumbnail or _no_thumbnail)
     app = Starlette(
         routes=[
             Route("/healthz", _healthz),
@@ -97,6 +105,10 @@ def web_app(
     # A redirect would lead to the host that the request names, which may be any.
     app.router.redirect_slashes = False
     return app
+
+
+async def _no_thumbnail(name: str) -> tuple[Described, Opened]:
+    raise NotFound(f"There is no such file: {name[:100]!r}.", resource="file", id=name)
 
 
 async def _healthz(_request: Request) -> Response:
@@ -139,9 +151,10 @@ def metric_lines(*, cameras: Mapping[str, int], connections: int) -> Iterator[st
 class _FileRoute:
     """Route of `/files/<kind>/<name>`. A refusal does not reveal if the file exists."""
 
-    def __init__(self, access: "_Access", open_download: OpenDownload) -> None:
+    def __init__(self, access: "_Access", open_download: OpenDownload, open_thumbnail: OpenThumbnail) -> None:
         self._access = access
-        self._open = open_download
+        self._open_download = open_download
+        self._open_thumbnail = open_thumbnail
         self._threads = {kind: WorkerPool(_THREADS) for kind in _KINDS}
 
     async def answer(self, request: Request) -> Response:
@@ -149,7 +162,12 @@ class _FileRoute:
         is_current = await self._access.require(request, kind, name)
         if kind not in self._threads:
             raise NotFound(f"There is no such file: {name[:100]!r}.", resource="file", id=name)
-        download = _Download(self._open, self._threads[kind], request=request, kind=kind, name=name)
+        threads = self._threads[kind]
+        if kind == _THUMBNAILS:
+            open_file: _OpenFile = partial(self._open_thumbnail, name)
+        else:
+            open_file = partial(threads.run, self._open_download, kind, name)
+        download = _Download(open_file, threads, request=request, kind=kind)
         return _Revocable(download, self._access.live, is_current)
 
 
@@ -254,29 +272,47 @@ class _Revocable(Response):
 class _Download(Response):
     """Response to a request for a file, open while the response lasts."""
 
-    def __init__(
-        self, open_download: OpenDownload, threads: WorkerPool, *, request: Request, kind: str, name: str
-    ) -> None:
+    def __init__(self, open_file: _OpenFile, threads: WorkerPool, *, request: Request, kind: str) -> None:
         super().__init__()
-        self._open = open_download
+        self._open = open_file
         self._threads = threads
         self._request = request
         self._kind = kind
-        self._name = name
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        # anyio delivers no cancellation between the thread's end and the next line, so the file always has an owner.
-        served, opened = await self._threads.run(self._open, self._kind, self._name)
+        found = await _unless_gone(self._open, receive)
+        if found is None:
+            return
+        served, opened = found
         with opened:
             answer = _FileResponse(served, opened, self._threads, request=self._request, kind=self._kind)
             await answer(scope, receive, send)
+
+
+async def _unless_gone(open_file: _OpenFile, receive: Receive) -> tuple[Described, Opened] | None:
+    """Return the open file; None if the client has left before."""
+    found: tuple[Described, Opened] | None = None
+    problem: AgentError | None = None
+
+    async def opening() -> None:
+        nonlocal found, problem
+        # anyio delivers no cancellation between the thread's end and the next line, so the file always has an owner.
+        try:
+            found = await open_file()
+        except AgentError as error:
+            problem = error  # a task group would wrap it
+
+    await first_of(partial(_wait_gone, receive), opening)
+    if problem is not None:
+        raise problem
+    return found
 
 
 class _FileResponse(Response):
     """Response with the content that the file had when it was opened; a recording may grow meanwhile."""
 
     def __init__(
-        self, served: Served, opened: Opened, threads: WorkerPool, *, request: Request, kind: str
+        self, served: Described, opened: Opened, threads: WorkerPool, *, request: Request, kind: str
     ) -> None:
         self._opened = opened
         self._threads = threads
@@ -317,7 +353,7 @@ async def _wait_gone(receive: Receive) -> None:
         pass
 
 
-def _headers(served: Served, opened: Opened, answer: Answer, kind: str) -> dict[str, str]:
+def _headers(served: Described, opened: Opened, answer: Answer, kind: str) -> dict[str, str]:
     headers = {
         "accept-ranges": "bytes",
         "cache-control": "private, no-cache",

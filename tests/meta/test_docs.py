@@ -20,13 +20,14 @@ from agent_core import plugin as api
 from agent_core.base import errors
 from agent_core.cli.main import _parser
 from agent_core.client import AgentClient, CallFailed
-from agent_core.plugin import frames, rtsp
+from agent_core.plugin import ffmpeg, frames, jpeg, rtsp
 from agent_core.plugin.frames import producer as frame_producer
 from agent_core.plugin.frames import server as frame_server
 from agent_core.rpc.errors import CODES, INTERNAL_ERROR
 from agent_core.rpc.topics import ALIASES, CORE_TOPICS
 from agent_core.testing import FakeAgent, running_agent
 from agent_core.testing.scripted_producer import a_jpeg
+from tests.media.files import half_second_parts
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted(
@@ -225,7 +226,7 @@ async def test_the_test_in_the_plugin_guide(observe: Callable[[str], None]) -> N
 
 
 async def test_the_source_with_frames_in_the_plugin_guide(observe: Callable[[str], None]) -> None:
-    source, _ = blocks((ROOT / "docs/plugins.md").read_text(), "py")
+    _, source, _ = blocks((ROOT / "docs/plugins.md").read_text(), "py")
 
     async def next_jpeg() -> bytes:
         await anyio.sleep(0.01)
@@ -246,8 +247,18 @@ async def test_the_source_with_frames_in_the_plugin_guide(observe: Callable[[str
         assert (agent.folder / "run" / "lamp.sock").is_socket()
 
 
+async def test_the_decoder_of_recordings_in_the_plugin_guide(tmp_path: Path) -> None:
+    source, *_ = blocks((ROOT / "docs/plugins.md").read_text(), "py")
+    scope: dict[str, Any] = {"api": api, "ffmpeg": ffmpeg}
+    exec(compile(source, "docs/plugins.md", "exec"), scope)  # noqa: S102 - our own document
+    path = await half_second_parts(tmp_path / "a.mp4")
+    with path.open("rb") as file:
+        data = await scope["LampStills"]().first(api.StillRequest(file.fileno(), ".mp4", 320, 1 << 20))
+    assert jpeg.inspect(data).width == 160
+
+
 async def test_the_reader_of_a_stream_in_the_plugin_guide(tmp_path: Path) -> None:
-    _, source = blocks((ROOT / "docs/plugins.md").read_text(), "py")
+    *_, source = blocks((ROOT / "docs/plugins.md").read_text(), "py")
     agent, read = FakeAgent(tmp_path), list[tuple[str, rtsp.Credentials | None]]()
     camera = api.CameraId("camera0")
     stream = agent.streams.serve(camera, "rtsp://127.0.0.1/camera0", rtsp.Credentials("user", "secret"))

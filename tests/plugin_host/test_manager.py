@@ -10,6 +10,7 @@ import pytest
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
+from agent_core.app.plugins import LoadedPlugins
 from agent_core.base.errors import FfmpegFailed, PluginError
 from agent_core.base.models import FfmpegInput, MediaInput
 from agent_core.config import PluginsConfig
@@ -22,11 +23,13 @@ from agent_core.plugin import (
     Picture,
     Plugin,
     Publisher,
+    RecordingStills,
     RpcMethod,
     RpcParams,
     RpcResult,
     Settings,
     SnapshotTier,
+    StillRequest,
     hookimpl,
 )
 from agent_core.plugin_host.manager import PluginManager, installed, plugin_class
@@ -82,6 +85,23 @@ class Good(Plugin[Settings]):
 
 class Better(Good):
     pass
+
+
+class Stills(RecordingStills):
+    async def first(self, request: StillRequest) -> bytes:
+        raise AssertionError
+
+
+class Decoding(Plugin[Settings]):
+    @hookimpl
+    def agent_recording_stills(self, agent: AgentContext) -> RecordingStills:
+        return Stills()
+
+
+class NotDecoding(Plugin[Settings]):
+    @hookimpl
+    def agent_recording_stills(self) -> object:
+        return Source()
 
 
 class Nothing(Plugin[Settings]):
@@ -266,6 +286,7 @@ def reasons(manager: PluginManager) -> dict[str, str]:
         (WrongArguments, "plugin_failed"),
         (Raising, "plugin_failed"),
         (WrongProvider, "wrong_provider"),
+        (NotDecoding, "wrong_provider"),
         (Exiting, "provider_raised"),
         (ExitingWhenMade, "provider_raised"),
         (ExitingLater, "provider_raised"),
@@ -299,6 +320,14 @@ def test_required_makes_it_fatal() -> None:
         load({"broken": OldApi}, {"broken": {"required": True}})
     with pytest.raises(PluginError):
         load({"broken": Raising}, {"broken": {"required": True}})
+
+
+def test_the_first_enabled_plugin_that_decodes_recordings_is_used() -> None:
+    manager, providers = load({"good": Good, "decoding": Decoding, "other": Decoding})
+    offered = [each.stills for each in providers]
+    assert offered[0] is None
+    assert LoadedPlugins(manager, tuple(providers)).stills is offered[1] is not offered[2]
+    assert isinstance(offered[1], Stills)
 
 
 def test_the_first_enabled_plugin_publishes() -> None:

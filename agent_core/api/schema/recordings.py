@@ -79,6 +79,9 @@ class RecordingFile(RpcResult):
     download_url: str | None = Field(
         None, description="left out without media, or while the agent's secret is unusable"
     )
+    thumbnail_url: str | None = Field(
+        None, description="small JPEG, made at the first request; only if a plugin decodes recordings"
+    )
 
 
 class RecordingFileList(RpcResult):
@@ -102,6 +105,9 @@ class RecordingInfo(RpcResult):
     reason: str | None = None
     download_url: str | None = Field(
         None, description="left out without media, or while the agent's secret is unusable"
+    )
+    thumbnail_url: str | None = Field(
+        None, description="small JPEG, made at the first request; only if a plugin decodes recordings"
     )
 
 

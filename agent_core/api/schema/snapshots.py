@@ -78,6 +78,7 @@ class FileForm(RpcResult):
     modified_time: Timestamp
     format: str
     download_url: str | None = Field(None, description="left out while the agent's secret is unusable")
+    thumbnail_url: str | None = Field(None, description="small JPEG, made at the first request")
 
 
 class FileList(RpcResult):
@@ -100,3 +101,4 @@ class SnapshotInfo(RpcResult):
     status: Literal["SUCCESS"] = "SUCCESS"
     file_path: str
     download_url: str | None = Field(None, description="left out while the agent's secret is unusable")
+    thumbnail_url: str | None = Field(None, description="small JPEG, made at the first request")

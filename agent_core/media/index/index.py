@@ -2,8 +2,9 @@
 
 import logging
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anyio
 from anyio import TASK_STATUS_IGNORED
@@ -17,6 +18,9 @@ from agent_core.base.workers import WorkerPool
 from agent_core.media.index.database import IndexDatabase
 from agent_core.media.index.entries import Shelf
 from agent_core.media.index.shelves import IndexedShelf
+
+if TYPE_CHECKING:
+    from agent_core.base.models import CameraId
 
 __all__ = ("MediaIndex",)
 
@@ -59,6 +63,8 @@ class MediaIndex:
         self.watches: FolderWatches | None = None
         self._shelves: list[IndexedShelf] = []
         self._has_told = False
+        #: Called with the kind, the camera and the names of files that turned out to be gone.
+        self.tell_gone: Callable[[str, CameraId, Sequence[str]], None] = lambda _kind, _camera, _files: None
 
     @property
     def is_settled(self) -> bool:

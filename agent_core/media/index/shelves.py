@@ -6,7 +6,7 @@ inotify saw nothing; a child process then scans the folder.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Protocol
 
@@ -61,6 +61,11 @@ class IndexParts(Protocol):
     @property
     def thread(self) -> WorkerPool:
         """The one thread that uses the database."""
+        ...
+
+    @property
+    def tell_gone(self) -> Callable[[str, CameraId, Sequence[str]], None]:
+        """Receiver of the kind, the camera and the names of files that turned out to be gone."""
         ...
 
     async def collect(self) -> None:
@@ -177,6 +182,8 @@ class IndexedShelf:
                 looked = await self._disk.run_abandonable(self._looked, camera, chosen)
                 if camera == self._scanning:
                     self._fresh.update(chosen)
+                if gone := [file for file, entry in zip(chosen, looked, strict=True) if entry is None]:
+                    self._parts.tell_gone(self._shelf.kind, camera, gone)
                 await self._parts.thread.run(self._put, camera, chosen, looked)
         except BaseException:
             self._notices.dirty.add(camera)

@@ -103,6 +103,12 @@ _EXPLANATIONS = (
         "Free memory, or use a smaller picture.",
     ),
     _Explanation(
+        r"exceeds specified max pixel count",
+        "picture_too_large",
+        "The pictures have too many pixels.",
+        "Lower the camera's resolution.",
+    ),
+    _Explanation(
         r"corrupt decoded frame|error while decoding MB|concealing \d+|Decoding error|Error submitting packet to decoder"
         r"|Error while decoding stream",
         "damaged_picture",

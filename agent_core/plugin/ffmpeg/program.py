@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -67,14 +68,28 @@ def _missing(what: str = "FFmpeg") -> FfmpegFailed:
     return FfmpegFailed(f"{what} was not found.", reason="ffmpeg_missing", suggestion=_MISSING)
 
 
-async def run(program: str, arguments: Sequence[str], *, output_limit_bytes: int = 64 << 20) -> bytes:
+async def run(
+    program: str,
+    arguments: Sequence[str],
+    *,
+    stdin: int = subprocess.DEVNULL,
+    output_limit_bytes: int = 64 << 20,
+) -> bytes:
     """Run FFmpeg to its end and return its standard output. Cancellation kills it.
+
+    Args:
+        program: path of FFmpeg.
+        arguments: its arguments, after `QUIET`.
+        stdin: an open descriptor, which the input `pipe:0` reads; by default there is nothing to read.
+        output_limit_bytes: most bytes of output.
 
     Raises:
         FfmpegFailed: FFmpeg is missing, ended with an error, or wrote more than `output_limit_bytes`.
     """
     try:
-        finished = await processes.run([program, *QUIET, *arguments], output_limit_bytes=output_limit_bytes)
+        finished = await processes.run(
+            [program, *QUIET, *arguments], stdin=stdin, output_limit_bytes=output_limit_bytes
+        )
     except FileNotFoundError as error:
         raise _missing() from error
     if finished.overflowed:

@@ -1,15 +1,25 @@
 """Plugin class with its hooks."""
 
-from agent_core.plugin import AgentContext, MediaInput, Plugin, Publisher, SnapshotTier, ffmpeg, hookimpl
+from agent_core.plugin import (
+    AgentContext,
+    MediaInput,
+    Plugin,
+    Publisher,
+    RecordingStills,
+    SnapshotTier,
+    ffmpeg,
+    hookimpl,
+)
 from ffmpeg_tier.publisher import publisher
 from ffmpeg_tier.settings import FfmpegTierSettings
+from ffmpeg_tier.stills import FfmpegStills
 from ffmpeg_tier.tier import FfmpegTier
 
 __all__ = ("FfmpegTierPlugin",)
 
 
 class FfmpegTierPlugin(Plugin[FfmpegTierSettings]):
-    """Plugin with one tier and one publisher. It looks for FFmpeg on each use, so FFmpeg may be installed later."""
+    """Plugin with one tier, one publisher and one decoder of recordings. It looks for FFmpeg on each use, so FFmpeg may be installed later."""
 
     Settings = FfmpegTierSettings
 
@@ -21,6 +31,10 @@ class FfmpegTierPlugin(Plugin[FfmpegTierSettings]):
     def agent_snapshot_tiers(self, agent: AgentContext) -> list[SnapshotTier]:
         self._program = self.settings.program or agent.ffmpeg
         return [FfmpegTier(self.settings, program=self._program, clock=agent.clock)]
+
+    @hookimpl
+    def agent_recording_stills(self, agent: AgentContext) -> RecordingStills:
+        return FfmpegStills(program=self.settings.program or agent.ffmpeg)
 
     @hookimpl
     def agent_publisher(self, media_input: MediaInput) -> Publisher | None:
