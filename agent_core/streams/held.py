@@ -26,8 +26,8 @@ class HeldStream:
     """One camera's hold. `changed` is set and replaced whenever `state` or `problem` changes.
 
     `live_s` (monotonic) is the time of the last change to ACTIVE. The state is INACTIVE once the last lease is released.
-    Setting `wanted` ends the pause before the next attempt: a holder joined, the stream is published again, or the
-    server answers again.
+    Setting `wanted` ends the pause before the next attempt: a holder joined, the stream is published again, the
+    camera is connected again, or the server answers again.
     """
 
     camera: CameraId

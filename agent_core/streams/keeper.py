@@ -14,7 +14,7 @@ from anyio.abc import TaskStatus
 from agent_core.base.clock import Clock
 from agent_core.base.errors import AgentError
 from agent_core.base.events import EventBus
-from agent_core.base.models import Camera, CameraEvent, CameraId
+from agent_core.base.models import Camera, CameraEvent, CameraId, CameraStatus
 from agent_core.base.waiting import first_of
 from agent_core.mediamtx import ServerLink
 from agent_core.mediamtx.schema import PathConf
@@ -37,7 +37,8 @@ class PathKeeper:
     The path of a disconnected camera is removed as soon as it is not live. A path starts no camera: its stream begins
     with the first reader. A comparison of all paths costs one call of the media server, one more to see which are
     live, and more only for paths that differ. It comes at once when a camera changes and when the media server begins
-    to serve. A hold notices a lost stream at once; the keeper finds changes that end no stream.
+    to serve. A hold notices a lost stream at once; the keeper finds changes that end no stream. A lost stream of a camera
+    that is connected again is retried at once.
 
     Args:
         cameras: returns all cameras, disconnected ones included.
@@ -78,8 +79,10 @@ class PathKeeper:
         with self._events.subscribe(lambda event: isinstance(event.payload, CameraEvent)) as changes:
             task_status.started()
             while True:
-                await changes.receive()
+                payload = (await changes.receive()).payload
                 self._hurry.set()
+                if isinstance(payload, CameraEvent) and payload.camera.status is CameraStatus.CONNECTED:
+                    self._streams.retry(payload.camera.id)
 
     async def _follow_server(self) -> None:
         while True:

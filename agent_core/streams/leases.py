@@ -79,6 +79,12 @@ class StreamLeases:
             for held in self._held.values():
                 held.wanted.set()
 
+    def retry(self, camera: CameraId) -> None:
+        """Try to start the camera's leased stream at once if it waits after a failure: the camera is back."""
+        self._publishers.hurry_one(camera)
+        if (held := self._held.get(camera)) is not None:
+            held.wanted.set()
+
     def state(self, camera: CameraId) -> tuple[StreamState, AgentError | None]:
         """Return the state of the hold and its problem; INACTIVE without a lease."""
         held = self._held.get(camera)

@@ -10,9 +10,11 @@ from urllib.parse import urlsplit
 import anyio
 import pytest
 
+from agent_core.base.clock import SystemClock
 from agent_core.base.models import CameraId
 from agent_core.mediamtx.client import MediaServerClient
 from agent_core.mediamtx.schema import PathConf
+from agent_core.streams.models import StreamState
 from agent_core.testing.mediamtx import MediaServerUnderTest
 from agent_core.testing.waiting import eventually
 from tests.e2e.counting_proxy import CountingProxy, counting_proxy
@@ -70,6 +72,35 @@ async def test_the_path_of_a_camera_goes_and_comes_with_it(
         await until(media_client, "camera1")
         plane.connect("camera0")
         await until(media_client, "camera0", "camera1")
+
+
+class EndlessPause(SystemClock):
+    """Clock whose pauses of one second, the third of a hold, do not end by themselves; `begun` is set by the first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun = anyio.Event()
+
+    async def sleep(self, duration_s: float) -> None:
+        if duration_s == 1.0:
+            self.begun.set()
+            await anyio.sleep_forever()
+        await super().sleep(duration_s)
+
+
+async def test_a_held_stream_starts_as_soon_as_its_camera_is_back(
+    media_server: MediaServerUnderTest, tmp_path: Path
+) -> None:
+    clock = EndlessPause()
+    async with running_plane(media_server, tmp_path, clock) as plane, kept(plane):
+        plane.disconnect(CAMERA)
+        plane.streams.acquire(CAMERA, "test")
+        with anyio.fail_after(40):
+            await clock.begun.wait()
+            assert plane.streams.state(CAMERA)[0] is StreamState.ERROR
+            plane.connect(CAMERA)
+            while plane.streams.state(CAMERA)[0] is not StreamState.ACTIVE:
+                await plane.streams.wait_change(CAMERA)
 
 
 async def test_a_live_path_of_a_camera_that_is_gone_stays_until_it_is_idle(

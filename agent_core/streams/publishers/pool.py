@@ -72,6 +72,11 @@ class Publishers:
         for slot in self._slots.values():
             slot.runner.hurry()
 
+    def hurry_one(self, camera: CameraId) -> None:
+        """End the pause of the camera's publisher, if it has one: the camera is back."""
+        if (slot := self._slots.get(camera)) is not None:
+            slot.runner.hurry()
+
     @contextmanager
     def lease(self, camera: CameraId) -> Iterator[None]:
         """Publish the camera from the first `wait_live` on, while the context is open."""
