@@ -24,7 +24,7 @@ from agent_core.rpc.topics import EventTopics
 from agent_core.testing import SimulatedClock
 from agent_core.web.routes import web_app
 from agent_core.web.server import RpcServer
-from tests.toy_server import Toy
+from tests.toy_server import Toy, no_metrics
 
 PICTURE = b"\xff\xd8" + bytes(range(256)) * 400 + b"\xff\xd9"
 
@@ -104,7 +104,7 @@ class ToyAgent(Toy):
         downloads = Downloads({"snapshots": DirectoryFiles(self.snapshots), "recordings": self.recordings})
         http = web_app(
             ready=lambda: True,
-            metrics=lambda: (),
+            metrics=no_metrics,
             gate=self.auth,
             links=self.links,
             live=self.live,

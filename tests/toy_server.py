@@ -3,7 +3,7 @@
 import json
 import math
 import shutil
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +25,7 @@ from agent_core.auth.api_keys import ApiKeys
 from agent_core.auth.roles import Role
 from agent_core.base.errors import CaptureFailed, InvalidState
 from agent_core.base.events import EventBus
+from agent_core.base.metrics import Collected
 from agent_core.base.socket_place import SocketPlace
 from agent_core.config import AgentConfig, ServerConfig
 from agent_core.plugin.abc import RpcParams, RpcResult
@@ -254,6 +255,11 @@ class Peer:
 
     async def close(self) -> None:
         await self._to_agent.aclose()
+
+
+async def no_metrics() -> Sequence[Collected]:
+    """Answer `/metrics` with the process's own numbers only."""
+    return ()
 
 
 async def hello(_scope: Scope, _receive: Receive, send: Send) -> None:

@@ -15,7 +15,6 @@ __all__ = ("CONTRACT_METHODS", "contract_placeholder", "placeholders")
 
 #: Methods of the contract that this version does not implement yet, with their roles.
 _LATER: tuple[tuple[str, Role, str], ...] = (
-    ("get_metrics", Role.ADMIN, "Return counters and gauges."),
     ("get_storage_info", Role.ADMIN, "Return the used and free space."),
     ("set_retention_policy", Role.ADMIN, "Set when stored media are deleted."),
     ("cleanup_old_files", Role.ADMIN, "Apply the retention policy now."),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from agent_core.base.clock import Clock
 from agent_core.base.events import EventBus
+from agent_core.base.metrics import MetricRegistry
 from agent_core.base.volumes import KnownVolumes, Volume
 from agent_core.config import AgentConfig
 from agent_core.media.index import INDEX_FILE, MediaIndex
@@ -50,7 +51,7 @@ class Volumes:
 
 @dataclass(frozen=True, slots=True)
 class Foundation:
-    """Configuration, event bus, clock and volumes of one agent; made first and passed to all that builds a part.
+    """Configuration, event bus, clock, volumes and metrics of one agent; made first, passed to all that builds a part.
 
     Args:
         require_state: raises StorageFailed while the state folder is not there.
@@ -62,6 +63,7 @@ class Foundation:
     require_state: Callable[[], None] = lambda: None
     volumes: Volumes = field(init=False)
     index: MediaIndex = field(init=False)
+    metrics: MetricRegistry = field(init=False, default_factory=MetricRegistry)
 
     def __post_init__(self) -> None:
         file = self.config.storage.state_dir / VOLUMES_FILE

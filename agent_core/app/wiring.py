@@ -1,10 +1,12 @@
 """The parts of one agent, made and connected; nothing runs yet."""
 
 import logging
+import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from agent_core import __version__
 from agent_core.app.foundation import Foundation
 from agent_core.app.plugins import contexts, load_plugins
 from agent_core.app.wiring_media import MediaParts, build_media, with_media_server
@@ -14,6 +16,7 @@ from agent_core.auth.tokens import TokenAuthority
 from agent_core.base.clock import Clock
 from agent_core.base.errors import AgentError, FfmpegFailed, PluginError
 from agent_core.base.events import EventBus
+from agent_core.base.metrics import MetricRegistry
 from agent_core.base.volumes import KnownVolumes
 from agent_core.cameras import CameraMonitor, CameraRegistry
 from agent_core.cameras.ledger import Ledger
@@ -63,6 +66,7 @@ class AgentParts:
     credentials: CredentialFiles
     index: MediaIndex
     thumbnails: Thumbnails
+    metrics: MetricRegistry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +149,8 @@ def _connect(
         states=parts.states,
     )
     thumbnails = _thumbnails(foundation, parts, media.files)
-    controller = Controller(_services(foundation.clock, parts, media, thumbnails, problems))
+    controller = Controller(_services(foundation, parts, media, thumbnails, problems))
+    _add_metrics(foundation, parts, media)
     access = ClientAccess.load(foundation)
     return AgentParts(
         server=build_server(foundation, controller, access, providers),
@@ -160,11 +165,36 @@ def _connect(
         credentials=access.files,
         index=foundation.index,
         thumbnails=thumbnails,
+        metrics=foundation.metrics,
     )
 
 
+def _add_metrics(foundation: Foundation, parts: _PluginParts, media: MediaParts) -> None:
+    """Let each service describe its numbers; the server adds its own."""
+    registry, cameras = foundation.metrics, parts.cameras
+    registry.gauge(
+        "camera_agent_build_info",
+        "Always 1; the labels tell the versions of the agent and of Python.",
+        lambda: {(__version__, platform.python_version()): 1},
+        labels=("version", "python_version"),
+    )
+    for each in (
+        foundation.events,
+        cameras,
+        parts.plugins,
+        parts.snapshots,
+        media.link,
+        media.recordings.meter,
+        media.health,
+        media.disks,
+        media.host,
+    ):
+        each.add_metrics(registry)
+    media.service.add_metrics(registry, lambda: (each.id for each in cameras.list()))
+
+
 def _services(
-    clock: Clock,
+    foundation: Foundation,
     parts: _PluginParts,
     media: MediaParts,
     thumbnails: Thumbnails,
@@ -185,9 +215,12 @@ def _services(
         ),
         thumbnails=thumbnails,
         health=media.health,
+        disks=media.disks,
+        host=media.host,
+        events=foundation.events,
         supervisor=parts.supervisor,
         plugins=parts.plugins,
-        clock=clock,
+        clock=foundation.clock,
         problems=problems,
     )
 

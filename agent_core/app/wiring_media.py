@@ -15,6 +15,7 @@ from agent_core.cameras import CameraRegistry
 from agent_core.config import AgentConfig, HealthConfig, MediaServerConfig
 from agent_core.health import HealthMonitor
 from agent_core.health.disks import DiskWatch, WatchedFolder
+from agent_core.health.host import HostSampler
 from agent_core.health.models import CheckStatus
 from agent_core.mediamtx import ServerLink
 from agent_core.mediamtx.breaker import BreakerSettings, CircuitBreaker
@@ -53,6 +54,7 @@ class MediaParts:
     files: RecordingStore
     health: HealthMonitor
     disks: DiskWatch
+    host: HostSampler
     cleaner: RecordingCleaner
     keeper: PathKeeper
     resumption: Resumption
@@ -77,6 +79,7 @@ def build_media(
         streams, paths, files, settings=config.recordings, events=foundation.events, clock=clock
     )
     health = _health(foundation, link, streams, states, supervisor)
+    host = HostSampler(clock)
     return MediaParts(
         link=link,
         streams=streams,
@@ -84,7 +87,8 @@ def build_media(
         recordings=recordings,
         files=files,
         health=health,
-        disks=_disks(foundation, health, files),
+        disks=_disks(foundation, health, files, host),
+        host=host,
         cleaner=_cleaner(foundation, recordings, files, health),
         keeper=_keeper(foundation, link, streams, paths, cameras=cameras, health=health),
         resumption=_resumption(foundation, recordings, files, paths, link),
@@ -186,7 +190,9 @@ def _keeper(
     )
 
 
-def _disks(foundation: Foundation, health: HealthMonitor, files: RecordingStore) -> DiskWatch:
+def _disks(
+    foundation: Foundation, health: HealthMonitor, files: RecordingStore, host: HostSampler
+) -> DiskWatch:
     storage, volumes = foundation.config.storage, foundation.volumes
 
     def require_recordings() -> None:
@@ -202,6 +208,7 @@ def _disks(foundation: Foundation, health: HealthMonitor, files: RecordingStore)
         health,
         low_space_bytes=foundation.config.health.low_space_bytes,
         clock=foundation.clock,
+        beside=host.come_by,
     )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from agent_core import __version__
 from agent_core.api.contract import core_methods, core_topics
 from agent_core.api.keys import key_methods
+from agent_core.api.metrics import metrics_methods
 from agent_core.api.session import add_session_methods
 from agent_core.app.foundation import Foundation
 from agent_core.auth.api_keys import ApiKeys
@@ -18,6 +19,7 @@ from agent_core.auth.live import LiveAccess
 from agent_core.auth.revocations import RevokedTokens
 from agent_core.auth.secret import SecretFile
 from agent_core.auth.tokens import TokenAuthority
+from agent_core.base.metrics import Collected, MetricRegistry
 from agent_core.base.socket_place import SocketPlace
 from agent_core.controller import Controller
 from agent_core.plugin_host.models import Providers
@@ -82,14 +84,16 @@ def build_server(
     sessions = build_sessions(foundation, access, table, topics)
     add_session_methods(table, sessions, topics, title="camera-agent", version=__version__)
     over_network = foundation.config.auth.keys_over_network
-    for method in key_methods(access.keys, access.files.catch_up, over_network=over_network):
+    keys = key_methods(access.keys, access.files.catch_up, over_network=over_network)
+    for method in (*keys, *metrics_methods(controller, sessions)):
         table.add(method)
     _add_from_plugins(table, topics, providers)
+    sessions.add_metrics(foundation.metrics)
     config = foundation.config
     return RpcServer(
         config.server,
         sessions,
-        LazyApp(lambda: _web_app(controller, access, sessions)),
+        LazyApp(lambda: _web_app(foundation.metrics, controller, access)),
         local=SocketPlace(config.storage.local_socket, clock=foundation.clock, mode=0o600),
     )
 
@@ -114,12 +118,16 @@ def build_sessions(
     )
 
 
-def _web_app(controller: Controller, access: ClientAccess, sessions: Sessions) -> "ASGIApp":
-    from agent_core.web.routes import metric_lines, web_app
+def _web_app(metrics: MetricRegistry, controller: Controller, access: ClientAccess) -> "ASGIApp":
+    from agent_core.web.routes import web_app
+
+    async def collect() -> Sequence[Collected]:
+        await controller.prepare_metrics()
+        return metrics.collect()
 
     return web_app(
         ready=controller.ready,
-        metrics=lambda: metric_lines(cameras=controller.cameras_by_status(), connections=len(sessions)),
+        metrics=collect,
         gate=access.authenticator,
         links=access.links,
         live=access.live,

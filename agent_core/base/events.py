@@ -9,6 +9,7 @@ from datetime import datetime
 import anyio
 
 from agent_core.base.clock import Clock, SystemClock
+from agent_core.base.metrics import MetricRegistry
 from agent_core.base.models import CameraId
 
 __all__ = ("Event", "EventBus", "Subscription")
@@ -40,14 +41,15 @@ class Subscription:
         self._arrived = anyio.Event()
         self._dropped = 0
 
-    def offer(self, event: Event) -> None:
-        """Queue `event` if the subscriber wants it."""
+    def offer(self, event: Event) -> bool:
+        """Queue `event` if the subscriber wants it; return True if that has dropped another."""
         if not self._wanted(event):
-            return
-        if len(self._queue) == self._queue.maxlen:
-            self._dropped += 1
+            return False
+        is_full = len(self._queue) == self._queue.maxlen
+        self._dropped += is_full
         self._queue.append(event)
         self._arrived.set()
+        return is_full
 
     async def receive(self) -> Event:
         """Remove and return the oldest queued event; wait if there is none. Cancelling loses no event."""
@@ -63,12 +65,18 @@ class Subscription:
 
 
 class EventBus:
-    """Bus that queues events for its subscriptions in the order of publishing; publishing neither waits nor fails."""
+    """Bus that queues events for its subscriptions in the order of publishing; publishing neither waits nor fails.
+
+    Attributes:
+        published: number of events published.
+        dropped: number of events that subscribers lost by reading too slowly, each counted once for each of them.
+    """
 
     def __init__(self, clock: Clock | None = None) -> None:
         """Take the events' times from `clock`; default: the system's clock."""
         self._clock = clock or SystemClock()
         self._subscriptions: list[Subscription] = []
+        self.published = self.dropped = 0
 
     def __len__(self) -> int:
         return len(self._subscriptions)
@@ -82,8 +90,22 @@ class EventBus:
             camera: the camera that the event is about, compared with subscribers' filters.
         """
         event = Event(topic, payload, self._clock.now(), camera)
+        self.published += 1
         for subscription in self._subscriptions:
-            subscription.offer(event)
+            self.dropped += subscription.offer(event)
+
+    def add_metrics(self, registry: MetricRegistry) -> None:
+        """Describe the numbers of events."""
+        registry.counter(
+            "camera_agent_events_published_total",
+            "Events published in the agent.",
+            lambda: self.published,
+        )
+        registry.counter(
+            "camera_agent_events_dropped_total",
+            "Events that subscribers lost by reading too slowly.",
+            lambda: self.dropped,
+        )
 
     @contextmanager
     def subscribe(self, wanted: Callable[[Event], bool], *, capacity: int = 256) -> Iterator[Subscription]:

@@ -16,6 +16,12 @@ class Room:
 
     free_bytes: int
     free_inodes: int | None
+    used_bytes: int = 0
+
+    @property
+    def used_ratio(self) -> float:
+        """Used part of what can be used, 0 to 1, as `df` shows it: space kept for root counts as neither."""
+        return self.used_bytes / max(1, self.used_bytes + self.free_bytes)
 
     @classmethod
     def of(cls, folder: Path) -> "Room":
@@ -25,4 +31,8 @@ class Room:
             OSError: the folder does not exist, or the disk fails.
         """
         status = os.statvfs(folder)
-        return cls(status.f_bavail * status.f_frsize, status.f_favail if status.f_files else None)
+        return cls(
+            status.f_bavail * status.f_frsize,
+            status.f_favail if status.f_files else None,
+            (status.f_blocks - status.f_bfree) * status.f_frsize,
+        )

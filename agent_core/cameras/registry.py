@@ -1,12 +1,14 @@
 """Registry of cameras: the only place that maps between public ids and the reports of sources."""
 
 import logging
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from agent_core.base.clock import Clock
 from agent_core.base.errors import InvalidParams, NotFound
 from agent_core.base.events import EventBus
+from agent_core.base.metrics import MetricRegistry
 from agent_core.base.models import CAMERA_ID, Camera, CameraEvent, CameraId, CameraStatus, DetectedCamera
 from agent_core.cameras.identity import Identity, Known, identify
 from agent_core.cameras.ledger import Ledger
@@ -52,6 +54,34 @@ class CameraRegistry:
     def list(self) -> list[Camera]:
         """Return all cameras, including disconnected ones, in the order of their numbers."""
         return [*self._cameras.values()]
+
+    def add_metrics(self, registry: MetricRegistry) -> None:
+        """Describe the cameras; a camera's series end when it is no longer listed."""
+        statuses: dict[tuple[str, ...], float] = dict.fromkeys(((each.value,) for each in CameraStatus), 0)
+        registry.gauge(
+            "camera_agent_cameras",
+            "Cameras by status.",
+            lambda: {**statuses, **Counter((each.status.value,) for each in self._cameras.values())},
+            labels=("status",),
+        )
+        registry.gauge(
+            "camera_agent_camera_connected",
+            "1 while a camera is connected and works, else 0.",
+            lambda: {
+                (each.id,): int(each.status is CameraStatus.CONNECTED) for each in self._cameras.values()
+            },
+            labels=("camera",),
+        )
+        registry.gauge(
+            "camera_agent_camera_uptime_seconds",
+            "Time since a camera was connected; absent while it is not.",
+            lambda: {
+                (each.id,): self._clock.monotonic_s() - each.since_s
+                for each in self._cameras.values()
+                if each.status is CameraStatus.CONNECTED
+            },
+            labels=("camera",),
+        )
 
     def get(self, text: str) -> Camera:
         """Return the camera named `text`.

@@ -2,7 +2,9 @@
 
 from agent_core.controller.controller import Controller, Services
 from agent_core.controller.models import (
+    AgentMetrics,
     CameraDetails,
+    CameraMetrics,
     CameraView,
     Readiness,
     ServerInfo,
@@ -11,7 +13,9 @@ from agent_core.controller.models import (
 )
 
 __all__ = (
+    "AgentMetrics",
     "CameraDetails",
+    "CameraMetrics",
     "CameraView",
     "Controller",
     "Readiness",

@@ -1,17 +1,19 @@
 """Controller of the agent: one method per use case of `api` and `web`, which use nothing else of it."""
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from agent_core.base.clock import Clock
 from agent_core.base.errors import AgentError
+from agent_core.base.events import EventBus
 from agent_core.base.listing import Page
 from agent_core.base.models import Camera, CameraId, CameraStatus
 from agent_core.cameras import CameraMonitor, CameraRegistry
 from agent_core.controller.models import (
+    AgentMetrics,
     CameraDetails,
+    CameraMetrics,
     CameraView,
     Readiness,
     ServerInfo,
@@ -19,6 +21,8 @@ from agent_core.controller.models import (
     SystemStatus,
 )
 from agent_core.health import HealthMonitor
+from agent_core.health.disks import DiskWatch
+from agent_core.health.host import HostSampler
 from agent_core.media.downloads import Described, Downloads, Opened, Served
 from agent_core.media.thumbnails import Thumbnails
 from agent_core.plugin_host.manager import PluginManager
@@ -62,6 +66,9 @@ class Services:
     downloads: Downloads
     thumbnails: Thumbnails
     health: HealthMonitor
+    disks: DiskWatch
+    host: HostSampler
+    events: EventBus
     supervisor: Supervisor
     plugins: PluginManager
     clock: Clock
@@ -108,17 +115,15 @@ class Controller:
         """Return one camera with the media server's counters for it, the last known ones if it does not answer."""
         camera = self._services.cameras.get(device)
         traffic = await self._services.streams.traffic(camera.id)
+        return CameraDetails(self.view_of(camera), traffic, self._uptime_s(camera))
+
+    def _uptime_s(self, camera: Camera) -> float:
         connected = camera.status is CameraStatus.CONNECTED
-        uptime_s = self._services.clock.monotonic_s() - camera.since_s if connected else 0.0
-        return CameraDetails(self.view_of(camera), traffic, uptime_s)
+        return self._services.clock.monotonic_s() - camera.since_s if connected else 0.0
 
     def camera_capabilities(self, device: str) -> Camera:
         """Return one camera; its capabilities are the detected modes and controls."""
         return self._services.cameras.get(device)
-
-    def cameras_by_status(self) -> Mapping[str, int]:
-        """Return the number of cameras by status, for metrics."""
-        return Counter(camera.status.value for camera in self._services.cameras.list())
 
     def _camera_id(self, device: str | None) -> CameraId | None:
         return self._services.cameras.get(device).id if device else None
@@ -214,6 +219,41 @@ class Controller:
         """Return the agent's health; from memory."""
         uptime_s = self._services.clock.monotonic_s() - self._started_s
         return StatusReport(self._services.health.report, uptime_s)
+
+    async def prepare_metrics(self) -> None:
+        """Have a sample of the host's load, taken in a worker thread if the last one is of long ago."""
+        await self._services.host.prepare()
+
+    def metrics(self) -> AgentMetrics:
+        """Return the numbers of all services; from memory."""
+        services = self._services
+        return AgentMetrics(
+            host=services.host.load,
+            disk=services.disks.rooms.get("recordings"),
+            cameras=self._camera_metrics(),
+            totals=services.streams.totals,
+            recordings=services.recordings.meter.metrics,
+            tiers=services.snapshots.metrics,
+            paths=services.streams.path_counters,
+            health=services.health.report,
+            breaker=services.health.breaker,
+            events_published=services.events.published,
+            events_dropped=services.events.dropped,
+        )
+
+    def _camera_metrics(self) -> tuple[CameraMetrics, ...]:
+        services = self._services
+        cameras = services.cameras.list()
+        traffic = services.streams.traffic_of(each.id for each in cameras)
+        return tuple(
+            CameraMetrics(
+                each,
+                services.recordings.active(each.id) is not None,
+                traffic[each.id],
+                self._uptime_s(each),
+            )
+            for each in cameras
+        )
 
     async def server_info(self) -> ServerInfo:
         """Return the capabilities and plugins of this agent."""

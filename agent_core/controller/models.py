@@ -1,16 +1,26 @@
 """Values of the controller's answers: cameras as clients see them, the agent's progress, health and capabilities."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 from agent_core.base.errors import AgentError
 from agent_core.base.models import Camera
+from agent_core.base.room import Room
 from agent_core.health import HealthReport
+from agent_core.health.host import HostLoad
+from agent_core.health.models import BreakerMetrics
+from agent_core.mediamtx.paths import PathCounters
 from agent_core.plugin_host.models import PluginStatus
+from agent_core.recordings.meter import RecordingMetrics
+from agent_core.snapshots.metrics import TierMetrics
 from agent_core.streams.models import CameraTraffic, MediaAddresses
+from agent_core.streams.traffic import PathTraffic, TrafficTotals
 
 __all__ = (
+    "AgentMetrics",
     "CameraDetails",
+    "CameraMetrics",
     "CameraView",
     "Readiness",
     "ServerInfo",
@@ -60,6 +70,39 @@ class StatusReport:
 
     health: HealthReport
     uptime_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class CameraMetrics:
+    """Numbers of one camera; `uptime_s` is the time since it was connected, 0 while it is not."""
+
+    camera: Camera
+    is_recording: bool
+    traffic: PathTraffic
+    uptime_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentMetrics:
+    """Numbers of the agent and its services, all from memory.
+
+    Attributes:
+        host: the last sample of the host's load; None if the kernel hides its counters.
+        disk: room on the disk of the recordings; None while that does not answer.
+        paths: counters of the path of each camera at the media server.
+    """
+
+    host: HostLoad | None
+    disk: Room | None
+    cameras: tuple[CameraMetrics, ...]
+    totals: TrafficTotals
+    recordings: RecordingMetrics
+    tiers: tuple[TierMetrics, ...]
+    paths: Mapping[str, PathCounters]
+    health: HealthReport
+    breaker: BreakerMetrics
+    events_published: int
+    events_dropped: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Watch over the disks of the agent's folders: they are there, can be written and have room."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from anyio.abc import TaskStatus
 
 from agent_core.base.clock import Clock
 from agent_core.base.errors import StorageFailed
+from agent_core.base.metrics import MetricRegistry
 from agent_core.base.room import LOW_INODES, Room
 from agent_core.base.workers import WorkerPool
 from agent_core.health.models import CheckStatus
@@ -49,6 +50,7 @@ class DiskWatch:
         low_space_bytes: less free space than this in the first folder is a warning.
         room: returns the room on a folder's disk; blocks, and may raise OSError.
         limit_s: longest time of a look.
+        beside: called after each look, for work that should not wake an idle processor by itself.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class DiskWatch:
         clock: Clock,
         room: Callable[[Path], Room] = Room.of,
         limit_s: float = LIMIT_S,
+        beside: Callable[[], None] = lambda: None,
     ) -> None:
         self._folders = folders
         self._health = health
@@ -67,33 +70,60 @@ class DiskWatch:
         self._clock = clock
         self._room = room
         self._limit_s = limit_s
+        self._beside = beside
         self._thread = WorkerPool(1)
+        self._rooms: dict[str, Room] = {}
+
+    @property
+    def rooms(self) -> Mapping[str, Room]:
+        """Room for each kind of files, as the last look found it; a disk that did not answer then is left out."""
+        return self._rooms
+
+    def add_metrics(self, registry: MetricRegistry) -> None:
+        """Describe the room on the disks."""
+        registry.gauge(
+            "camera_agent_disk_used_ratio",
+            "Used part of the disk of a kind of files, 0 to 1.",
+            lambda: {(name,): room.used_ratio for name, room in self._rooms.items()},
+            labels=("files",),
+        )
+        registry.gauge(
+            "camera_agent_disk_free_bytes",
+            "Free bytes on the disk of a kind of files.",
+            lambda: {(name,): room.free_bytes for name, room in self._rooms.items()},
+            labels=("files",),
+        )
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Look until cancelled."""
         task_status.started()
         while True:
             status, detail = await self._look()
+            self._beside()
             self._health.note(CHECK, status, detail)
             self._health.announce()
             await self._clock.sleep(PAUSE_S)
 
     async def _look(self) -> _Finding:
+        rooms: dict[str, Room] = {}
         try:
             with anyio.fail_after(self._limit_s):
-                return await self._thread.run_abandonable(self._worst)
+                finding = await self._thread.run_abandonable(self._worst, rooms)
         except TimeoutError:
+            self._rooms = {}
             return CheckStatus.FAILED, "A disk for media does not answer."
+        self._rooms = rooms
+        return finding
 
-    def _worst(self) -> _Finding:
-        first, *others = [self._look_at(each) for each in self._folders]
+    def _worst(self, rooms: dict[str, Room]) -> _Finding:
+        first, *others = [self._look_at(each, rooms) for each in self._folders]
         failed = (each for each in (first, *others) if each[0] is CheckStatus.FAILED)
         return next(failed, first)
 
-    def _look_at(self, folder: WatchedFolder) -> _Finding:
+    def _look_at(self, folder: WatchedFolder, rooms: dict[str, Room]) -> _Finding:
         try:
             folder.require()
-            room = self._room(_existing(folder.path))
+            room = rooms[folder.name] = self._room(_existing(folder.path))
         except StorageFailed as error:
             return CheckStatus.FAILED, error.details
         except OSError:

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-__all__ = ("Check", "CheckStatus", "Health", "HealthReport", "SystemEvent")
+from agent_core.mediamtx.breaker import BreakerState
+
+__all__ = ("BreakerMetrics", "Check", "CheckStatus", "Health", "HealthReport", "SystemEvent")
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +17,14 @@ class SystemEvent:
     status: str
     components: tuple[tuple[str, str], ...]
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerMetrics:
+    """State of the circuit to the media server, and how often it has opened since the agent's start."""
+
+    state: BreakerState
+    openings: int
 
 
 class Health(StrEnum):

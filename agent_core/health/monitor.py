@@ -11,9 +11,10 @@ from anyio.abc import TaskStatus
 from agent_core.base.clock import Clock
 from agent_core.base.errors import AgentError, MediaServerUnavailable
 from agent_core.base.events import EventBus
+from agent_core.base.metrics import MetricRegistry
 from agent_core.base.waiting import sleep_unless
 from agent_core.config import HealthConfig
-from agent_core.health.models import Check, CheckStatus, Health, HealthReport, SystemEvent
+from agent_core.health.models import BreakerMetrics, Check, CheckStatus, Health, HealthReport, SystemEvent
 from agent_core.mediamtx import ServerLink
 from agent_core.mediamtx.breaker import BreakerState
 from agent_core.plugin_host.supervisor import ComponentState
@@ -119,6 +120,31 @@ class HealthMonitor:
         """True after several failed probes; after one if the server has never answered and no component explains it."""
         is_unknown = self._probe_s is None and self._component() is None
         return self._server_error is not None and (is_unknown or not self._server.good)
+
+    def add_metrics(self, registry: MetricRegistry) -> None:
+        """Describe the agent's health, its components and the probes of the media server."""
+        registry.gauge(
+            "camera_agent_health",
+            "1 for the agent's health, 0 for the others.",
+            lambda: {(each.value,): int(each is self.report.status) for each in Health},
+            labels=("status",),
+        )
+        registry.gauge(
+            "camera_agent_component_up",
+            "1 while a part of the agent runs, else 0.",
+            lambda: {(name,): int(state == "RUNNING") for name, state in self.report.components},
+            labels=("component",),
+        )
+        registry.gauge(
+            "camera_agent_media_server_probe_seconds",
+            "Duration of the last answered probe of the media server.",
+            lambda: self._probe_s,
+        )
+
+    @property
+    def breaker(self) -> BreakerMetrics:
+        """State of the circuit to the media server, from memory."""
+        return BreakerMetrics(self._link.breaker.state, self._link.breaker.openings)
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Check until cancelled."""

@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from agent_core.base.clock import Clock
 from agent_core.base.errors import MediaServerError, MediaServerUnavailable
+from agent_core.base.metrics import MetricRegistry
 
 __all__ = ("BreakerSettings", "BreakerState", "CircuitBreaker", "CircuitOpen")
 
@@ -73,6 +74,20 @@ class CircuitBreaker:
     @property
     def state(self) -> BreakerState:
         return self._state
+
+    def add_metrics(self, registry: MetricRegistry) -> None:
+        """Describe the circuit."""
+        registry.gauge(
+            "camera_agent_breaker_state",
+            "1 for the state of the circuit to the media server, 0 for the others.",
+            lambda: {(each.value,): int(each is self._state) for each in BreakerState},
+            labels=("state",),
+        )
+        registry.counter(
+            "camera_agent_breaker_openings_total",
+            "Times that the circuit to the media server has opened.",
+            lambda: self.openings,
+        )
 
     def is_refusing(self, now_s: float) -> bool:
         """Return True if `admit` would refuse a call at `now_s`. Changes nothing."""

@@ -1,7 +1,7 @@
 """Connection to the media server: its endpoints, its client, and its return after a silence."""
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from anyio.abc import TaskStatus
 from agent_core.base.clock import Clock
 from agent_core.base.containment import contained
 from agent_core.base.errors import AgentError, MediaServerUnavailable, Unsupported
+from agent_core.base.metrics import MetricRegistry
 from agent_core.base.waiting import GrowingPauses
 from agent_core.mediamtx.breaker import CircuitBreaker, CircuitOpen
 from agent_core.mediamtx.endpoints import Endpoints
@@ -21,7 +22,7 @@ from agent_core.plugin import MediaServerEndpoints
 
 if TYPE_CHECKING:
     from agent_core.mediamtx.client import MediaServerClient
-    from agent_core.mediamtx.paths import PathManager
+    from agent_core.mediamtx.paths import PathCounters, PathManager
 
 __all__ = ("Connected", "Recovery", "ServerLink", "ServerState")
 
@@ -153,7 +154,45 @@ class ServerLink:
     @property
     def repairs(self) -> int:
         """Number of repaired paths since the server was connected."""
-        return self._connected.paths.counters.repairs if self._connected else 0
+        return self._connected.paths.total.repairs if self._connected else 0
+
+    @property
+    def path_counters(self) -> "Mapping[str, PathCounters]":
+        """The counters of each configured path since the server was connected."""
+        return self._connected.paths.counters if self._connected else {}
+
+    def add_metrics(self, registry: MetricRegistry) -> None:
+        """Describe the server's state and the configuration of its paths."""
+        registry.gauge(
+            "camera_agent_media_server_up",
+            "1 if the media server is used, 0 while it starts or calls to it are paused.",
+            lambda: int(self.state is ServerState.UP) if self.is_configured else None,
+        )
+        self.breaker.add_metrics(registry)
+        self._add_by_path(registry)
+
+    def _add_by_path(self, registry: MetricRegistry) -> None:
+        def by_path(read: "Callable[[PathCounters], int]") -> Callable[[], dict[tuple[str, ...], float]]:
+            return lambda: {(name,): read(each) for name, each in self.path_counters.items()}
+
+        registry.counter(
+            "camera_agent_path_writes_total",
+            "Changes of a path sent to the media server.",
+            by_path(lambda counters: counters.writes),
+            labels=("path",),
+        )
+        registry.counter(
+            "camera_agent_path_retries_total",
+            "Changes of a path sent again because the media server did not answer.",
+            by_path(lambda counters: counters.retries),
+            labels=("path",),
+        )
+        registry.counter(
+            "camera_agent_path_repairs_total",
+            "Repairs of a path that differed from its plan.",
+            by_path(lambda counters: counters.repairs),
+            labels=("path",),
+        )
 
     def require(self) -> Connected:
         """Return the server.

@@ -5,8 +5,8 @@ Touches named paths only; never `all_others`, a regular expression or a global s
 
 import logging
 import re
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -52,6 +52,11 @@ class PathCounters:
     retries: int = 0
     repairs: int = 0
 
+    def __add__(self, other: "PathCounters") -> "PathCounters":
+        return PathCounters(
+            self.writes + other.writes, self.retries + other.retries, self.repairs + other.repairs
+        )
+
 
 class PathDeferred(InvalidState):
     """Error of a change that would end a stream in use; until it is made the stream has the same source."""
@@ -78,15 +83,21 @@ class PathManager:
         self._clock = clock or SystemClock()
         self._retry_delays_s = retry_delays_s
         self._locks = KeyedLock()
-        self._counters = PathCounters()
+        self._counters: dict[str, PathCounters] = {}
         #: Paths that the server had when last asked: if one is absent now, the server has lost it.
         self._known: set[str] = set()
         #: The keys that were last logged as different, by path.
         self._differing: dict[str, str] = {}
 
     @property
-    def counters(self) -> PathCounters:
+    def counters(self) -> Mapping[str, PathCounters]:
+        """The counters of each path that a caller has named."""
         return self._counters
+
+    @property
+    def total(self) -> PathCounters:
+        """The sums over all paths."""
+        return sum(self._counters.values(), PathCounters())
 
     async def ensure(self, name: str, conf: PathConf, *, leave_recording: bool = False) -> None:
         """Create or change the path so that it has the settings of `conf`; return when the server shows them.
@@ -139,15 +150,13 @@ class PathManager:
                 except CircuitOpen:
                     raise
                 except MediaServerUnavailable:
-                    self._count(retries=1)
+                    self._count(name, retries=1)
                     await self._clock.sleep(delay_s)
             return await attempt()
 
-    def _count(self, *, writes: int = 0, retries: int = 0, repairs: int = 0) -> None:
-        now = self._counters
-        self._counters = replace(
-            now, writes=now.writes + writes, retries=now.retries + retries, repairs=now.repairs + repairs
-        )
+    def _count(self, name: str, *, writes: int = 0, retries: int = 0, repairs: int = 0) -> None:
+        so_far = self._counters.get(name, PathCounters())
+        self._counters[name] = so_far + PathCounters(writes, retries, repairs)
 
     async def _ensure(self, name: str, conf: PathConf, *, leave_recording: bool) -> None:
         actual = await self._client.path_config(name) or await self._add(name, conf)
@@ -164,7 +173,7 @@ class PathManager:
 
     def _note_made(self, name: str) -> None:
         if name in self._known:
-            self._count(repairs=1)
+            self._count(name, repairs=1)
             _log.warning("the media server had lost path %s; it is configured again", name)
 
     async def _add(self, name: str, conf: PathConf) -> PathConf | None:
@@ -172,7 +181,7 @@ class PathManager:
 
         A cancelled call of ours may have created it after all, so it may not have appeared yet.
         """
-        self._count(writes=1)
+        self._count(name, writes=1)
         try:
             await self._client.add_path(name, conf)
         except MediaServerRefused:
@@ -184,11 +193,11 @@ class PathManager:
     async def _change(self, name: str, conf: PathConf, missing: PathConf, actual: PathConf) -> None:
         self._log_difference(name, ", ".join(sorted(missing.wire())))
         if missing.wire().keys() <= (await self._client.features()).hot_keys:
-            self._count(writes=1, repairs=1)
+            self._count(name, writes=1, repairs=1)
             await self._client.patch_path(name, missing)
         else:
             await self._check_unused(name, missing)
-            self._count(writes=1, repairs=1)
+            self._count(name, writes=1, repairs=1)
             await self._client.replace_path(name, _with_recording_of(actual, conf))
         await self._applied(name, conf)
 
@@ -204,13 +213,13 @@ class PathManager:
             missing = conf.missing_from(actual) if actual else conf
             if not missing.wire().keys() <= {"record"}:
                 await self._check_unused(name, missing)
-        self._count(writes=1)
+        self._count(name, writes=1)
         await self._client.patch_path(name, conf)
         await self._applied(name, conf)
 
     async def _remove(self, name: str) -> None:
         self._known.discard(name)
-        self._count(writes=1)
+        self._count(name, writes=1)
         try:
             await self._client.delete_path(name)
         except MediaServerRefused as refused:

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from agent_core.base.containment import contained, describe
 from agent_core.base.errors import AgentError, PluginError
 from agent_core.base.field_rules import Rule, first_breach, kind_of, tuple_of
+from agent_core.base.metrics import MetricRegistry
 from agent_core.base.models import MediaInput
 from agent_core.config import PluginsConfig, explain_validation
 from agent_core.plugin import spec
@@ -164,6 +165,18 @@ class PluginManager:
     def statuses(self) -> tuple[PluginStatus, ...]:
         """Statuses in the order of `plugins.enabled`."""
         return tuple(self._statuses.values())
+
+    def add_metrics(self, registry: MetricRegistry) -> None:
+        """Describe the enabled plugins."""
+        registry.gauge(
+            "camera_agent_plugin_loaded",
+            "1 for an enabled plugin that is loaded, 0 for one that is not.",
+            lambda: {
+                (each.name, each.version): int(each.state is PluginState.LOADED)
+                for each in self._statuses.values()
+            },
+            labels=("plugin", "version"),
+        )
 
     def is_loaded(self, name: str) -> bool:
         """Return True if the plugin is loaded and in use."""

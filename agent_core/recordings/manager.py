@@ -20,6 +20,7 @@ from agent_core.config import RecordingsConfig
 from agent_core.mediamtx.schema import PathConf
 from agent_core.recordings.active import Active, final_files, why_cut_short
 from agent_core.recordings.growth import Growth, GrowthLimits, Measured
+from agent_core.recordings.meter import RECOVERED, RecordingMeter
 from agent_core.recordings.models import (
     RecordingFormat,
     RecordingNote,
@@ -50,8 +51,6 @@ _log = logging.getLogger("camera_agent.recordings")
 TELL_LIMIT_S, END_LIMIT_S = 5.0, 1.5
 HOLDER = "recording"
 ENDED_WITH_AGENT = "agent_ended"
-#: Reason of the start of a recording that goes on after an error.
-RECOVERED = "recovered"
 SUSPENDED_WITH_AGENT = "agent_stopping"
 #: How often a recording into which nothing is written notes that the agent still runs it.
 SEEN_S = 300.0
@@ -79,6 +78,7 @@ class RecordingManager:
         #: By camera; held while its recording starts, ends or is deleted.
         self.locks = KeyedLock()
         self._active: dict[CameraId, Active] = {}
+        self.meter = RecordingMeter(self._active)
         self._unfinished = Unfinished(store, events)
         self._is_stopping = False
         self._tasks = OwnedTasks()
@@ -394,5 +394,6 @@ class RecordingManager:
             return error
 
     def _publish(self, topic: str, active: Active, reason: str = "") -> None:
+        self.meter.saw(topic, reason)
         event = active.event(reason)
         self._events.publish(topic, event, camera=event.camera)

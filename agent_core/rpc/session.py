@@ -1,7 +1,7 @@
 """Session of one connection: runs its calls and delivers its events, independent of other connections."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import anyio
 import anyio.lowlevel
@@ -17,6 +17,7 @@ from agent_core.base.events import EventBus, Subscription
 from agent_core.base.logging import fields
 from agent_core.rpc import protocol
 from agent_core.rpc.allowance import Allowance
+from agent_core.rpc.call_meter import UNKNOWN, CallMeter
 from agent_core.rpc.errors import wire_error
 from agent_core.rpc.message_stream import MessageStream
 from agent_core.rpc.protocol import Call, Message, Refusal
@@ -49,6 +50,7 @@ class SharedParts:
     live: LiveAccess
     max_calls: int = 32
     max_queued_events: int = 256
+    calls: CallMeter = field(default_factory=CallMeter)
 
 
 class Session:
@@ -181,6 +183,7 @@ class Session:
             return entry.reply
         self._calls_seen += 1
         request_id = f"{self._state.id}-{self._calls_seen}"
+        began_s, failed = self._shared.clock.monotonic_s(), False
         with fields(request_id=request_id):
             try:
                 await self._state.settled()
@@ -190,6 +193,9 @@ class Session:
                 reply = protocol.result_reply(entry.id, result)
             except Exception as error:  # noqa: BLE001 - any error of a call becomes its reply
                 reply = protocol.error_reply(entry.id, wire_error(error, request_id))
+                failed = True
+        method = entry.method if entry.method in self._shared.table else UNKNOWN
+        self._shared.calls.ended(method, self._shared.clock.monotonic_s() - began_s, failed=failed)
         return reply if entry.wants_reply else None
 
     def _refuse(self, entry: Call | Refusal) -> str | None:

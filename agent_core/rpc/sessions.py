@@ -3,6 +3,8 @@
 A module of its own: the server serves connections by it, and methods count subscriptions by it.
 """
 
+from agent_core.base.metrics import MetricRegistry
+from agent_core.rpc.call_meter import CallMeter
 from agent_core.rpc.message_stream import MessageStream
 from agent_core.rpc.session import Session, SharedParts
 
@@ -18,6 +20,16 @@ class Sessions:
 
     def __len__(self) -> int:
         return len(self._open)
+
+    @property
+    def calls(self) -> CallMeter:
+        """The meter of all sessions' calls."""
+        return self._parts.calls
+
+    def add_metrics(self, registry: MetricRegistry) -> None:
+        """Describe the open connections and their calls."""
+        registry.gauge("camera_agent_connections", "Open WebSocket connections.", lambda: len(self._open))
+        self.calls.add_metrics(registry)
 
     async def serve(self, stream: MessageStream, address: str) -> None:
         """Serve one peer until it leaves; its running calls are cancelled then."""

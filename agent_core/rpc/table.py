@@ -167,6 +167,9 @@ class MethodTable:
     def __len__(self) -> int:
         return len(self._methods)
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._methods
+
     def add(self, method: Method) -> None:
         """Add a method of the core. Raises ValueError if the name is taken, which is a bug."""
         if method.name in self._methods:

@@ -6,13 +6,14 @@ from datetime import timedelta
 from agent_core.base.clock import Clock
 from agent_core.base.events import EventBus
 from agent_core.base.listing import Page
+from agent_core.base.metrics import MetricRegistry
 from agent_core.base.models import Camera, CameraId, Picture, PictureFormat
 from agent_core.config import SnapshotsConfig
 from agent_core.plugin import SnapshotTier, jpeg
 from agent_core.snapshots.converter import PictureConverter
 from agent_core.snapshots.images import Wanted
 from agent_core.snapshots.ladder import SnapshotLadder, Still
-from agent_core.snapshots.metrics import TierMetrics
+from agent_core.snapshots.metrics import TierMetrics, add_tier_metrics
 from agent_core.snapshots.models import Snapshot, SnapshotDetails, SnapshotRequest, StoredFile
 from agent_core.snapshots.store import SnapshotStore
 
@@ -46,6 +47,10 @@ class SnapshotService:
     def metrics(self) -> tuple[TierMetrics, ...]:
         """Return the counters and durations of each tier, lowest rank first; from memory."""
         return self.ladder.metrics
+
+    def add_metrics(self, registry: MetricRegistry) -> None:
+        """Describe what the tiers did."""
+        add_tier_metrics(registry, lambda: self.metrics)
 
     async def take(self, camera: Camera, request: SnapshotRequest) -> Snapshot:
         """Capture, convert and store a picture; publish `snapshot.taken`.

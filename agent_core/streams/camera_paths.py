@@ -9,11 +9,12 @@ from agent_core.base.clock import Clock
 from agent_core.base.errors import AgentError, MediaServerError, MediaServerRefused
 from agent_core.base.models import Camera, CameraId
 from agent_core.mediamtx import ServerLink
-from agent_core.mediamtx.paths import PathDeferred, without_recording
+from agent_core.mediamtx.paths import PathCounters, PathDeferred, without_recording
 from agent_core.mediamtx.schema import PathConf, RuntimePath
 from agent_core.streams.bitrate import BitrateMeter
 from agent_core.streams.plan import PathPlan
 from agent_core.streams.sightings import Sightings
+from agent_core.streams.traffic import TrafficMeter
 
 __all__ = ("CameraPaths", "SeenPath")
 
@@ -54,11 +55,17 @@ class CameraPaths:
         self._meters: defaultdict[CameraId, BitrateMeter] = defaultdict(BitrateMeter)
         self._seen: dict[CameraId, tuple[RuntimePath | None, float]] = {}
         self.sightings = Sightings()
+        self.traffic = TrafficMeter(viewers=self.viewers, is_ours=self._ensured.__contains__)
 
     @property
     def ensured(self) -> frozenset[CameraId]:
         """The cameras whose paths this agent has made or checked since its start, and not removed."""
         return frozenset(self._ensured)
+
+    @property
+    def counters(self) -> Mapping[str, PathCounters]:
+        """The counters of each path that this agent has configured; from memory."""
+        return self._link.path_counters
 
     async def ensure(self, camera: Camera) -> str:
         """Create or repair the camera's path at the server; return the stream's RTSP URL for this host.
@@ -155,6 +162,7 @@ class CameraPaths:
         now_s = self._clock.monotonic_s()
         self._meters[camera].saw(now_s, path)
         self.sightings.saw(camera, path, now_s)
+        self.traffic.saw(camera, path, now_s)
         return path
 
     async def last_seen(self, camera: CameraId) -> SeenPath:
@@ -179,6 +187,7 @@ class CameraPaths:
         paths = await self._link.require().client.list_paths()
         now_s = self._clock.monotonic_s()
         self.sightings.saw_all(paths, now_s)
+        self.traffic.saw_all(paths, now_s)
         for path in paths:
             if self._own_readers[camera := CameraId(path.name)] > 0:
                 self._meters[camera].saw(now_s, path)

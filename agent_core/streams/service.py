@@ -1,10 +1,13 @@
 """Service of streams for clients: holds, addresses, status."""
 
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from agent_core.base.clock import Clock
 from agent_core.base.errors import InvalidState
+from agent_core.base.metrics import MetricRegistry
 from agent_core.base.models import Camera, CameraId, CameraStatus
+from agent_core.mediamtx.paths import PathCounters
 from agent_core.mediamtx.schema import RuntimePath
 from agent_core.streams.addresses import StreamAddresses
 from agent_core.streams.camera_paths import CameraPaths
@@ -22,6 +25,7 @@ from agent_core.streams.models import (
     StreamState,
     StreamStatus,
 )
+from agent_core.streams.traffic import PathTraffic, TrafficTotals
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -62,6 +66,60 @@ class StreamService:
     def has_server(self) -> bool:
         """True if a media server is configured, whether it runs or not."""
         return self._addresses.has_server
+
+    @property
+    def totals(self) -> TrafficTotals:
+        """The numbers of the media server's streams and viewers at its last answer; from memory."""
+        return self._paths.traffic.totals(self._clock.monotonic_s())
+
+    @property
+    def path_counters(self) -> Mapping[str, PathCounters]:
+        """The counters of each path that the agent has configured; from memory."""
+        return self._paths.counters
+
+    def traffic_of(self, cameras: Iterable[CameraId]) -> Mapping[CameraId, PathTraffic]:
+        """Return the traffic of each of `cameras`, as the media server's last answers showed it; from memory."""
+        return self._paths.traffic.by_camera(cameras, self._clock.monotonic_s())
+
+    def add_metrics(self, registry: MetricRegistry, cameras: Callable[[], Iterable[CameraId]]) -> None:
+        """Describe the streams; `cameras` returns the cameras whose series are shown."""
+        registry.gauge("camera_agent_streams", "Paths of the media server.", lambda: self.totals.paths)
+        registry.gauge(
+            "camera_agent_streams_live", "Paths of the media server with a stream.", lambda: self.totals.live
+        )
+        registry.gauge(
+            "camera_agent_viewers", "Readers of all streams of the media server.", lambda: self.totals.viewers
+        )
+        self._add_by_camera(registry, cameras)
+
+    def _add_by_camera(self, registry: MetricRegistry, cameras: Callable[[], Iterable[CameraId]]) -> None:
+        def by_camera(read: Callable[[PathTraffic], int]) -> Callable[[], dict[tuple[str, ...], float]]:
+            return lambda: {(name,): read(each) for name, each in self.traffic_of(cameras()).items()}
+
+        registry.gauge(
+            "camera_agent_stream_live",
+            "1 while a camera's stream can be read, 0 if not or if that is unknown.",
+            by_camera(lambda traffic: int(traffic.is_live)),
+            labels=("camera",),
+        )
+        registry.gauge(
+            "camera_agent_stream_viewers",
+            "Readers of a camera's stream without the agent's own.",
+            by_camera(lambda traffic: traffic.viewers),
+            labels=("camera",),
+        )
+        registry.counter(
+            "camera_agent_stream_received_bytes_total",
+            "Bytes that the media server received of a camera's streams.",
+            by_camera(lambda traffic: traffic.received_bytes),
+            labels=("camera",),
+        )
+        registry.counter(
+            "camera_agent_stream_sent_bytes_total",
+            "Bytes that the media server sent of a camera's streams.",
+            by_camera(lambda traffic: traffic.sent_bytes),
+            labels=("camera",),
+        )
 
     async def start(self, camera: Camera, holder: str) -> StartedStream:
         """Keep the camera's stream live for `holder`; return when it is live.

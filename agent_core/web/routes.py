@@ -1,6 +1,6 @@
 """HTTP routes for health, metrics and files."""
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from email.utils import formatdate
 from functools import partial
@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
@@ -25,13 +25,14 @@ from agent_core.base.errors import (
     StorageFailed,
     Unsupported,
 )
+from agent_core.base.metrics import Collected
 from agent_core.base.waiting import first_of
 from agent_core.base.workers import WorkerPool
 from agent_core.media.downloads import Described, Opened, Served
 from agent_core.web.peer import Peer
 from agent_core.web.ranges import Answer, answer_for
 
-__all__ = ("Gate", "OpenDownload", "OpenThumbnail", "metric_lines", "web_app")
+__all__ = ("CollectMetrics", "Gate", "OpenDownload", "OpenThumbnail", "web_app")
 
 #: Kind of the files that may have to be made first.
 _THUMBNAILS = "thumbnails"
@@ -43,10 +44,10 @@ _THREADS = 8
 _CHUNK_BYTES = 256 * 1024
 #: Delay proposed to a client when the agent has no file descriptor left.
 _BUSY_RETRY_S = 5
-_METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-
 
 _Endpoint = Callable[[Request], Awaitable[Response]]
+#: Returns the present values of all metrics, from memory.
+CollectMetrics = Callable[[], Awaitable[Sequence[Collected]]]
 #: Opens a file by kind and name; raises NotFound, StorageFailed or Unsupported. Runs in a worker thread.
 OpenDownload = Callable[[str, str], tuple[Served, Opened]]
 #: Opens a thumbnail by name, and makes it if there is none; raises as `OpenDownload`, and RateLimited.
@@ -73,7 +74,7 @@ class Gate(Protocol):
 def web_app(
     *,
     ready: Callable[[], bool],
-    metrics: Callable[[], Iterable[str]],
+    metrics: CollectMetrics,
     gate: Gate,
     links: DownloadLinks,
     live: LiveAccess,
@@ -84,7 +85,7 @@ def web_app(
 
     Args:
         ready: returns True once the agent is ready; called for each `/readyz`, must not block.
-        metrics: returns the lines of `/metrics`, which only admins may read.
+        metrics: returns the values for `/metrics`, which only admins may read.
         gate: checks credentials; files need the role viewer or a signed link.
         links: checks signed links.
         live: ends downloads whose credentials are revoked.
@@ -124,28 +125,25 @@ def _readyz(ready: Callable[[], bool]) -> _Endpoint:
     return answer
 
 
-def _metrics(metrics: Callable[[], Iterable[str]], gate: Gate) -> _Endpoint:
+def _metrics(metrics: CollectMetrics, gate: Gate) -> _Endpoint:
+    # One at a time: a second scraper waits, and neither holds up the event loop.
+    thread = WorkerPool(1)
+
     async def answer(request: Request) -> Response:
         await _require(request, gate, "admin")
-        return PlainTextResponse("".join(f"{line}\n" for line in metrics()), media_type=_METRICS_TYPE)
+        accept = ",".join(request.headers.getlist("accept"))
+        body, media_type = await thread.run(_rendered, await metrics(), accept)
+        headers = {"content-type": media_type, "cache-control": "no-store", "vary": "accept"}
+        return Response(body, headers=headers)
 
     return answer
 
 
-def metric_lines(*, cameras: Mapping[str, int], connections: int) -> Iterator[str]:
-    """Yield the lines of `/metrics` in the Prometheus text format, without line ends.
+def _rendered(collected: Sequence[Collected], accept: str) -> tuple[bytes, str]:
+    """Return body and media type of `/metrics`. The first call loads prometheus-client."""
+    from agent_core.web.exposition import render
 
-    Args:
-        cameras: number of cameras by status.
-        connections: number of open WebSocket connections.
-    """
-    yield "# HELP camera_agent_cameras Cameras by status."
-    yield "# TYPE camera_agent_cameras gauge"
-    for status, count in sorted(cameras.items()):
-        yield f'camera_agent_cameras{{status="{status}"}} {count}'
-    yield "# HELP camera_agent_connections Open WebSocket connections."
-    yield "# TYPE camera_agent_connections gauge"
-    yield f"camera_agent_connections {connections}"
+    return render(collected, accept)
 
 
 class _FileRoute:

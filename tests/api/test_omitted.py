@@ -5,10 +5,11 @@ from typing import Any
 import pytest
 
 from agent_core.api.contract import core_methods, core_topics
+from agent_core.api.metrics import metrics_methods
 from agent_core.rpc.openrpc import openrpc_document
 from agent_core.rpc.table import Method, MethodTable
 
-METHODS = core_methods(None, None)  # type: ignore[arg-type]
+METHODS = [*core_methods(None, None), *metrics_methods(None, None)]  # type: ignore[arg-type]
 TOPICS = core_topics(None, None)  # type: ignore[arg-type]
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from agent_core.api.contract import core_methods
 from agent_core.api.keys import key_methods
+from agent_core.api.metrics import metrics_methods
 from agent_core.auth.roles import Role
 from agent_core.rpc.table import MethodTable
 from agent_core.testing import RunningAgent, running_agent
@@ -77,7 +78,7 @@ NOT_AUTHENTICATED, DENIED = -32001, -32002
 def real_table() -> MethodTable:
     """Return the core's methods, which cannot do anything: the role and the parameters are checked before."""
     rows = (*key_methods(None, None, over_network=True), *core_methods(None, None))  # type: ignore[arg-type]
-    return MethodTable(rows)
+    return MethodTable((*rows, *metrics_methods(None, None)))  # type: ignore[arg-type]
 
 
 def expected(needed: Role | None, caller: Role | None) -> set[int]:

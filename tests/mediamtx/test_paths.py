@@ -106,7 +106,7 @@ async def test_a_path_that_is_so_is_left_alone_in_whatever_units(
     watched.requests.clear()
     await paths.ensure("camera0", conf)
     assert watched.requests == [("GET", "/v3/config/paths/get/camera0")]
-    assert (paths.counters.writes, paths.counters.repairs) == (1, 0)
+    assert (paths.total.writes, paths.total.repairs) == (1, 0)
 
 
 async def test_a_hot_difference_is_patched_alone(
@@ -116,7 +116,7 @@ async def test_a_hot_difference_is_patched_alone(
     await paths.ensure("camera0", ON_DEMAND.model_copy(update={"record_part_duration_s": 0.25}))
     assert watched.writes[1:] == [("PATCH", "/v3/config/paths/patch/camera0")]
     assert (await _conf(client)).record_part_duration_s == 0.25
-    assert paths.counters.repairs == 1
+    assert paths.total.repairs == 1
 
 
 async def test_a_path_that_was_lost_is_made_again_and_counted(
@@ -126,10 +126,10 @@ async def test_a_path_that_was_lost_is_made_again_and_counted(
     await client.delete_path("camera0")
     await _until_gone(client)
     await paths.ensure("camera0", ON_DEMAND)
-    assert paths.counters.repairs == 1
+    assert paths.total.repairs == 1
     await paths.remove("camera0")
     await paths.ensure("camera0", ON_DEMAND)
-    assert paths.counters.repairs == 1
+    assert paths.total.repairs == 1
 
 
 async def _until_gone(client: MediaServerClient) -> None:
@@ -196,7 +196,7 @@ async def test_what_the_server_does_not_accept_is_refused_at_once(
         await paths.ensure("camera0", PathConf(record_format="mkv"))
     assert caught.value.server_text == "invalid record format 'mkv'"
     assert len(watched.writes) == 1
-    assert paths.counters.retries == 0
+    assert paths.total.retries == 0
 
 
 async def test_remove_is_idempotent(paths: PathManager, client: MediaServerClient) -> None:
@@ -435,7 +435,7 @@ async def test_forty_paths_at_once_are_forty_writes(
             tasks.start_soon(paths.ensure, name, ON_DEMAND)
     assert {conf.name for conf in await client.list_path_configs()} == names
     # A loaded machine's server can take longer than a call may; only then a write is repeated.
-    assert 40 <= len(watched.writes) <= 40 + paths.counters.retries
+    assert 40 <= len(watched.writes) <= 40 + paths.total.retries
 
 
 class _Impatient(SystemClock):
@@ -471,7 +471,7 @@ async def test_a_server_that_comes_back_is_worth_the_wait() -> None:
     async with _scripted(handler) as (paths, clock):
         await paths.ensure("camera0", PathConf(max_readers=1))
     assert clock.slept_s == [0.1, 0.3]
-    assert paths.counters.retries == 2
+    assert paths.total.retries == 2
 
 
 async def test_a_server_that_stays_away_is_given_up() -> None:
@@ -507,7 +507,7 @@ async def test_a_path_that_exists_already_but_shows_late_is_found() -> None:
 
     async with _scripted(handler) as (paths, _):
         await paths.ensure("camera0", PathConf(max_readers=1))
-    assert paths.counters.writes == 1
+    assert paths.total.writes == 1
 
 
 def _old_server(*, live: bool) -> Callable[[httpx.Request], httpx.Response]:

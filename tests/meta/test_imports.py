@@ -68,6 +68,8 @@ async def test_what_a_picture_or_a_device_needs_waits_for_it(tmp_path: Path) -> 
         "simplejpeg",
         "linuxpy",
         "imageio_ffmpeg",
+        "prometheus_client",
+        "psutil",
         "pytest",
         "starlette.applications",
         "websockets.asyncio.client",

@@ -14,7 +14,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from agent_core.auth.roles import Role
 from agent_core.media.downloads import DirectoryFiles, Downloads
 from agent_core.web.routes import web_app
-from tests.toy_server import Serve, Toy, call, close_code, url
+from tests.toy_server import Serve, Toy, call, close_code, no_metrics, url
 
 #: Would take for ever to download.
 ENDLESS_BYTES = 1 << 40
@@ -29,7 +29,7 @@ def files(toy: Toy, tmp_path: Path) -> ASGIApp:
         file.truncate(ENDLESS_BYTES)
     return web_app(
         ready=lambda: True,
-        metrics=lambda: (),
+        metrics=no_metrics,
         gate=toy.auth,
         links=toy.links,
         live=toy.live,

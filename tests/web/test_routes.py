@@ -2,7 +2,7 @@
 
 import resource
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from agent_core.auth.roles import Principal, Role
 from agent_core.auth.secret import Secret
 from agent_core.base.clock import SystemClock
 from agent_core.base.errors import AuthenticationFailed, PermissionDenied, RateLimited
+from agent_core.base.metrics import Collected, MetricRegistry
 from agent_core.config import ServerConfig
 from agent_core.media.downloads import DirectoryFiles, Downloads, ServedFile
 from agent_core.web.routes import web_app
@@ -72,6 +73,9 @@ class Recordings:
 class Agent:
     is_ready = False
 
+    async def collect(self) -> Sequence[Collected]:
+        return self.registry.collect()
+
     def __init__(self, base: Path) -> None:
         self.snapshots = base / "snapshots"
         self.recordings = base / "recordings"
@@ -82,12 +86,14 @@ class Agent:
         (base / "outside.jpg").write_bytes(b"outside")
         (self.snapshots / "link.jpg").symlink_to(base / "outside.jpg")
         self.hanging = Recordings(self.recordings)
+        self.registry = MetricRegistry()
+        self.registry.gauge("up", "It is up.", lambda: 1)
         self.gate = Tokens()
         self.live = LiveAccess()
         self.links = DownloadLinks(Secret(SECRET), SystemClock(), is_current=self.gate.is_current)
         self.app = web_app(
             ready=lambda: self.is_ready,
-            metrics=lambda: ["# TYPE up gauge", "up 1"],
+            metrics=self.collect,
             gate=self.gate,
             links=self.links,
             live=self.live,
@@ -134,7 +140,7 @@ async def test_metrics_are_for_admins(http: httpx.AsyncClient, headers: dict[str
     response = await http.get("/metrics", headers=headers)
     assert response.status_code == status
     if status == 200:
-        assert response.text == "# TYPE up gauge\nup 1\n"
+        assert response.text.startswith("# HELP up It is up.\n# TYPE up gauge\nup 1.0\n")
         assert response.headers["content-type"].startswith("text/plain; version=0.0.4")
 
 

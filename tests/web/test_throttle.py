@@ -14,7 +14,7 @@ from agent_core.media.downloads import Downloads
 from agent_core.web.peer import network_of
 from agent_core.web.routes import web_app
 from agent_core.web.server import RpcServer
-from tests.toy_server import Serve, Toy, call, url
+from tests.toy_server import Serve, Toy, call, no_metrics, url
 
 #: `auth.failures_per_minute` of the toy.
 FAILURES = 10
@@ -24,7 +24,7 @@ FAILURES = 10
 def routes(toy: Toy) -> ASGIApp:
     return web_app(
         ready=lambda: True,
-        metrics=lambda: (),
+        metrics=no_metrics,
         gate=toy.auth,
         links=toy.links,
         live=toy.live,
