@@ -27,6 +27,7 @@ __all__ = ("USER", "Camera", "running_camera", "running_klv_camera", "running_ua
 USER = Credentials("operator", f"{CANARY}@home#1&x")
 
 _ANYONE = Credentials("any", "")
+_RTSP_PORT = 554
 _START_TIMEOUT_S = 20.0
 _PROGRAM = Path(__file__).with_name("embedded_camera.py")
 _UAV = Path(__file__).with_name("uav.py")
@@ -42,7 +43,7 @@ class Camera:
     server: str
 
     def url(self, path: str | None = None, *, address: Address | str | None = None, user: str = "") -> str:
-        """Return the URL of the stream, by default of the first path at the host's first IPv4 address.
+        """Return the URL of the stream as the agent writes it, by default of the first path at the first IPv4 address.
 
         Args:
             path: one of the paths.
@@ -51,7 +52,8 @@ class Camera:
         """
         at = address or self.host.v4
         host = f"[{at}]" if ":" in str(at) else str(at)
-        return f"rtsp://{f'{user}@' if user else ''}{host}:{self.port}/{path or self.paths[0]}"
+        port = "" if self.port == _RTSP_PORT else f":{self.port}"
+        return f"rtsp://{f'{user}@' if user else ''}{host}{port}/{path or self.paths[0]}"
 
 
 @asynccontextmanager
@@ -60,7 +62,7 @@ async def running_camera(
     folder: Path,
     *clips: Path,
     server: str = "mediamtx",
-    port: int = 554,
+    port: int = _RTSP_PORT,
     paths: Sequence[str] = ("stream1",),
     password: str | None = None,
 ) -> AsyncIterator[Camera]:
@@ -99,7 +101,7 @@ async def running_camera(
 
 @asynccontextmanager
 async def running_klv_camera(
-    host: Host, folder: Path, clip: Path, *, port: int = 554, path: str = "stream1"
+    host: Host, folder: Path, clip: Path, *, port: int = _RTSP_PORT, path: str = "stream1"
 ) -> AsyncIterator[Camera]:
     """Run a MediaMTX whose one stream has the tracks of an MPEG-TS, pictures and KLV, as `running_camera`."""
     folder.mkdir(exist_ok=True, parents=True)
