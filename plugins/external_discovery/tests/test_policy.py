@@ -92,6 +92,8 @@ def test_classes_of_addresses_without_configuration(ip: str, word: str) -> None:
         (["192.0.2.0/24"], "::ffff:192.0.2.9", "allowed"),
         (["192.0.2.0/24"], "64:ff9b::192.0.2.9", "allowed"),
         (["192.0.2.0/24"], "2001:db8::1", "network_not_allowed"),
+        (["192.0.2.0/24"], "2001:db8::5efe:c000:209", "network_not_allowed"),  # ISATAP's form of 192.0.2.9
+        (["192.0.2.0/24"], "2002:c000:209::1", "network_not_allowed"),  # 6to4's
         (["0.0.0.0/0", "::/0"], "127.0.0.1", "loopback"),
         (["0.0.0.0/0", "::/0"], "::1", "loopback"),
         (["0.0.0.0/0"], "169.254.169.254", "metadata_address"),

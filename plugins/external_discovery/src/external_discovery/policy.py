@@ -102,10 +102,10 @@ class AddressPolicy:
             AddressRefused: the reason is the word of the class that it is in.
         """
         ip = _plain(ip)
-        related = (ip, *_embedded(ip))
-        for each in related:
+        for each in (ip, *_embedded(ip)):
             self._require_unforbidden(each)
-        if self.allowed and not any(_contains(network, each) for network in self.allowed for each in related):
+        reached = (ip, *_translated(ip))
+        if self.allowed and not any(_contains(network, each) for network in self.allowed for each in reached):
             raise AddressRefused(
                 "network_not_allowed",
                 f"{ip} is in none of the networks that the configuration allows.",
@@ -206,9 +206,7 @@ def _embedded(ip: IpAddress) -> tuple[IpAddress, ...]:
     """Return the IPv4 addresses that packets to `ip` may reach, by mapping or through gateways."""
     if isinstance(ip, IPv4Address):
         return ()
-    value, found = int(ip), []
-    if any(_contains(network, ip) for network in _LAST_32_BITS) and value > 1:
-        found.append(IPv4Address(value & 0xFFFF_FFFF))
+    value, found = int(ip), [*_translated(ip)]
     if (value >> 32) & 0xFFFF_FFFF in _ISATAP:
         found.append(IPv4Address(value & 0xFFFF_FFFF))
     if ip.sixtofour is not None:
@@ -216,6 +214,16 @@ def _embedded(ip: IpAddress) -> tuple[IpAddress, ...]:
     if ip.teredo is not None:
         found.extend(ip.teredo)
     return tuple(found)
+
+
+def _translated(ip: IpAddress) -> tuple[IpAddress, ...]:
+    """Return the IPv4 address that packets to `ip` certainly reach.
+
+    Tunnels' forms, such as ISATAP's, are not among them: any network may have such addresses.
+    """
+    if any(_contains(network, ip) for network in _LAST_32_BITS) and int(ip) > 1:
+        return (IPv4Address(int(ip) & 0xFFFF_FFFF),)
+    return ()
 
 
 def _contains(network: Network, ip: IpAddress) -> bool:
