@@ -5,6 +5,7 @@ from ipaddress import IPv4Network, IPv6Network
 from pydantic import Field
 
 from agent_core.plugin import Settings
+from external_discovery.discovery.settings import DiscoverySettings
 
 __all__ = ("ExternalDiscoverySettings",)
 
@@ -20,3 +21,4 @@ class ExternalDiscoverySettings(Settings):
     forbidden_networks: tuple[IPv4Network | IPv6Network, ...] = Field(
         (), description="networks that no stream may come from"
     )
+    discovery: DiscoverySettings = Field(DiscoverySettings(), description="searches for streams; see below")
