@@ -1,7 +1,6 @@
 """Methods about API keys. Keys are created on the host, unless the configuration allows it over the network."""
 
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Annotated, Literal
 
@@ -56,13 +55,13 @@ class KeyCreated(KeyEntry):
 
 
 def key_methods(
-    keys: ApiKeys, changing: Callable[[], AbstractAsyncContextManager[None]], *, over_network: bool
+    keys: ApiKeys, catch_up: Callable[[], Awaitable[None]], *, over_network: bool
 ) -> list[Method]:
     """Return the rows of the method table.
 
     Args:
         keys: the API keys.
-        changing: ends what a change in it revokes; see `CredentialFiles.changing`.
+        catch_up: has what a change revokes ended; see `CredentialFiles.catch_up`.
         over_network: add the method that creates keys.
     """
     threads = WorkerPool(1)
@@ -72,8 +71,8 @@ def key_methods(
         return KeyList(keys=[_entry(each) for each in stored], total=len(stored))
 
     async def revoke(params: KeyParams, _caller: Caller) -> KeyRevoked:
-        async with changing():
-            revoked = await threads.run(keys.revoke_id, params.id)
+        revoked = await threads.run(keys.revoke_id, params.id)
+        await catch_up()
         return KeyRevoked(id=revoked.id, user=revoked.user_id, revoked=True)
 
     methods = [

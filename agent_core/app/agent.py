@@ -25,6 +25,7 @@ from agent_core.plugin_host.models import PluginState
 from agent_core.plugin_host.watchdog.quarantine import TIMES
 from agent_core.plugin_host.watchdog.records import Review, host_times, keep, review, stack_file
 from agent_core.plugin_host.watchdog.timer import Watchdog
+from agent_core.recordings.removals import end_recordings_of_removed
 
 __all__ = ("Agent", "Running")
 
@@ -167,6 +168,7 @@ async def _start_services(parts: AgentParts, tasks: _AgentTasks) -> None:
     for each in (parts.media.keeper, parts.media.health, parts.media.disks, parts.media.cleaner):
         await tasks.media.start(each.run)
     await tasks.recordings.start(parts.media.recordings.run)
+    await tasks.recordings.start(end_recordings_of_removed, parts.media.recordings, parts.events)
     await tasks.recordings.start(parts.media.resumption.run)
     await tasks.services.start(_announce_startup, parts)
 

@@ -182,7 +182,7 @@ def _keeper(
     return PathKeeper(
         streams,
         paths,
-        cameras=cameras.list,
+        cameras=cameras.with_removed,
         link=link,
         events=foundation.events,
         tell=health.tell,

@@ -30,6 +30,7 @@ __all__ = (
     "Picture",
     "PictureFormat",
     "PluginEvent",
+    "StreamGate",
     "Url",
 )
 
@@ -185,13 +186,25 @@ class DeviceReporter(Protocol):
         ...
 
 
+class StreamGate(Protocol):
+    """Check of a camera's address, as its source makes it each time before the agent opens the camera."""
+
+    async def admit(self) -> MediaInput:
+        """Return the input at which the camera may be opened now; the source also reports it if it has changed.
+
+        Raises:
+            CaptureFailed: it must not be opened now.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class DetectedCamera:
     """Camera as its source reports it; the core assigns the id.
 
     `key` is the source's own handle, unique within the source while the camera is connected. `number_hint` is the
-    number of the device node, `configured_id` the id that the operator chose, `frames` the camera's broker; each may
-    be None.
+    number of the device node, `configured_id` the id that the operator chose, `frames` the camera's broker, `gate` the
+    check before the agent opens a network camera; each may be None.
     """
 
     key: str
@@ -205,6 +218,7 @@ class DetectedCamera:
     number_hint: int | None = None
     configured_id: CameraId | None = None
     frames: FrameReader | None = field(default=None, compare=False, repr=False)
+    gate: StreamGate | None = field(default=None, compare=False, repr=False)
 
 
 class CameraStatus(StrEnum):
@@ -218,6 +232,7 @@ class Camera:
     """Camera under its public id. `since_s` (monotonic) is the time of its last change of status.
 
     `ambiguous`: it may be another camera of the same make. `moved`: it was on another port when last connected.
+    `removed`: its source has given it up; it is not listed, and keeps its id, its recordings and its snapshots.
     """
 
     id: CameraId
@@ -227,6 +242,7 @@ class Camera:
     problem: str = ""
     ambiguous: bool = False
     moved: bool = False
+    removed: bool = False
 
     @property
     def name(self) -> str:

@@ -24,11 +24,12 @@ FIRST_UNNUMBERED = 100
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """Camera in the ledger."""
+    """Camera in the ledger. `removed`: its source has given it up; its id stays for its return."""
 
     id: CameraId
     fingerprint: Fingerprint
     name: str
+    removed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

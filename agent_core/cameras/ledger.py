@@ -25,6 +25,7 @@ class _Entry(BaseModel):
     serial: str | None = None
     port: str | None = None
     descriptor: str | None = None
+    removed: bool = False
 
 
 class _Ledger(BaseModel):
@@ -54,7 +55,9 @@ class Ledger:
         stored, problem = self._file.load()
         for entry in stored.cameras if stored else ():
             fingerprint = Fingerprint(entry.source, entry.serial, entry.port, entry.descriptor)
-            self._known[CameraId(entry.id)] = Known(CameraId(entry.id), fingerprint, entry.name)
+            self._known[CameraId(entry.id)] = Known(
+                CameraId(entry.id), fingerprint, entry.name, entry.removed
+            )
         return problem
 
     @property
@@ -96,7 +99,8 @@ class Ledger:
     async def _save(self) -> None:
         self._changed = anyio.Event()
         entries = tuple(
-            _Entry(id=each.id, name=each.name, **_fields(each.fingerprint)) for each in self._known.values()
+            _Entry(id=each.id, name=each.name, removed=each.removed, **_fields(each.fingerprint))
+            for each in self._known.values()
         )
         try:
             await self._threads.run(self._file.save, _Ledger(cameras=entries))

@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from agent_core.base.clock import Clock
@@ -52,7 +52,11 @@ class CameraRegistry:
         self._ids: dict[_Key, CameraId] = {}
 
     def list(self) -> list[Camera]:
-        """Return all cameras, including disconnected ones, in the order of their numbers."""
+        """Return all cameras, including disconnected ones and without removed ones, in the order of their numbers."""
+        return [each for each in self._cameras.values() if not each.removed]
+
+    def with_removed(self) -> Sequence[Camera]:
+        """Return all cameras like `list`, and those that were removed and may still have paths and files."""
         return [*self._cameras.values()]
 
     def add_metrics(self, registry: MetricRegistry) -> None:
@@ -61,15 +65,13 @@ class CameraRegistry:
         registry.gauge(
             "camera_agent_cameras",
             "Cameras by status.",
-            lambda: {**statuses, **Counter((each.status.value,) for each in self._cameras.values())},
+            lambda: {**statuses, **Counter((each.status.value,) for each in self.list())},
             labels=("status",),
         )
         registry.gauge(
             "camera_agent_camera_connected",
             "1 while a camera is connected and works, else 0.",
-            lambda: {
-                (each.id,): int(each.status is CameraStatus.CONNECTED) for each in self._cameras.values()
-            },
+            lambda: {(each.id,): int(each.status is CameraStatus.CONNECTED) for each in self.list()},
             labels=("camera",),
         )
         registry.gauge(
@@ -112,7 +114,8 @@ class CameraRegistry:
                         CameraStatus.DISCONNECTED,
                         self._clock.monotonic_s(),
                         detected,
-                        "Not seen yet.",
+                        "It was removed." if known.removed else "Not seen yet.",
+                        removed=known.removed,
                     )
                 )
 
@@ -130,10 +133,30 @@ class CameraRegistry:
     def failed(self, source: str, key: str, reason: str, detected: DetectedCamera | None = None) -> None:
         """Set a camera's status to ERROR; with `detected`, also that of a camera not reported before."""
         camera_id = self._ids.get(_Key(source, key))
-        if camera_id is not None:
-            self._change(replace(self._cameras[camera_id], status=CameraStatus.ERROR, problem=reason))
-        elif detected is not None:
+        if detected is not None:
             self._seen(source, detected, CameraStatus.ERROR, reason)
+        elif camera_id is not None:
+            self._change(replace(self._cameras[camera_id], status=CameraStatus.ERROR, problem=reason))
+
+    def removed(self, source: str, key: str, reason: str) -> None:
+        """Give up a camera that its source reports no more; its id stays for its return."""
+        before = self._reported(source, key)
+        if before is None:
+            return
+        self._ids.pop(_Key(source, key), None)
+        camera_id = before.id
+        gone = replace(before.detected, frames=None, media_input=None, gate=None)
+        self._ledger.remember(Known(camera_id, gone.fingerprint, gone.name, removed=True))
+        self._change(
+            replace(before, status=CameraStatus.DISCONNECTED, detected=gone, problem=reason, removed=True)
+        )
+
+    def _reported(self, source: str, key: str) -> Camera | None:
+        """Return the camera that the source last reported with this key, connected or not."""
+        for each in self._cameras.values():
+            if (each.detected.fingerprint.source, each.detected.key) == (source, key) and not each.removed:
+                return each
+        return None
 
     def _seen(self, source: str, detected: DetectedCamera, status: CameraStatus, problem: str = "") -> None:
         key = _Key(source, detected.key)
@@ -182,7 +205,7 @@ class CameraRegistry:
         serial, source = camera.detected.fingerprint.serial, camera.detected.fingerprint.source
         if serial is None or not camera.ambiguous:
             return
-        for each in self.list():
+        for each in self.with_removed():
             known = each.detected.fingerprint
             if each.status is not CameraStatus.DISCONNECTED and (known.serial, known.source) == (
                 serial,
@@ -244,6 +267,9 @@ class SourceReport:
     def failed(self, key: str, reason: str, camera: DetectedCamera | None = None) -> None:
         detected = None if camera is None else self._ours(camera)
         self._registry.failed(self._source, key, checked_reason(self._source, reason), detected)
+
+    def removed(self, key: str, reason: str) -> None:
+        self._registry.removed(self._source, key, checked_reason(self._source, reason))
 
     def _ours(self, camera: DetectedCamera) -> DetectedCamera:
         camera = checked_camera(self._source, camera)

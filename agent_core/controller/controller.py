@@ -10,6 +10,7 @@ from agent_core.base.events import EventBus
 from agent_core.base.listing import Page
 from agent_core.base.models import Camera, CameraId, CameraStatus
 from agent_core.cameras import CameraMonitor, CameraRegistry
+from agent_core.cameras.gates import admitted
 from agent_core.controller.models import (
     AgentMetrics,
     CameraDetails,
@@ -128,11 +129,19 @@ class Controller:
     def _camera_id(self, device: str | None) -> CameraId | None:
         return self._services.cameras.get(device).id if device else None
 
+    async def _to_open(self, device: str) -> Camera:
+        """Return one camera. One that does not work is looked at anew: it may be well again, or tell why it is not."""
+        camera = self._services.cameras.get(device)
+        if camera.status is CameraStatus.CONNECTED or camera.detected.gate is None:
+            return camera
+        await admitted(camera)
+        return self._services.cameras.get(device)
+
     # Snapshots.
 
     async def take_snapshot(self, device: str, request: SnapshotRequest) -> Snapshot:
         """Take, convert, store and announce a picture. Raises as `SnapshotService.take`."""
-        return await self._services.snapshots.take(self._services.cameras.get(device), request)
+        return await self._services.snapshots.take(await self._to_open(device), request)
 
     async def list_snapshots(self, device: str | None, *, offset: int, limit: int) -> Page[StoredFile]:
         """Return a page of all snapshots, or of one camera's, newest first."""
@@ -153,7 +162,7 @@ class Controller:
     ) -> StartedRecording:
         """Start recording a camera; with `wait`, return when bytes are on disk. Raises as `RecordingManager.start`."""
         active = await self._services.recordings.start(
-            self._services.cameras.get(device), duration_s=duration_s, form=form, wait=wait
+            await self._to_open(device), duration_s=duration_s, form=form, wait=wait
         )
         return StartedRecording(active.note, active.state)
 
@@ -187,7 +196,7 @@ class Controller:
 
     async def start_streaming(self, device: str, *, holder: str) -> StartedStream:
         """Keep the camera's stream live for `holder`. Raises as `StreamService.start`."""
-        return await self._services.streams.start(self._services.cameras.get(device), holder)
+        return await self._services.streams.start(await self._to_open(device), holder)
 
     async def stop_streaming(self, device: str, *, holder: str) -> StoppedStream:
         """End the hold of `holder`. Raises InvalidState if it has none."""

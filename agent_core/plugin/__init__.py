@@ -1,6 +1,7 @@
 """The agent's public API for plugins. Every name here is stable within one major version of `HOOKSPEC_API`.
 
-Tools for plugins are in submodules: `agent_core.plugin.ffmpeg`, `.frames`, `.jpeg`, `.processes`, `.rtsp`.
+Tools for plugins are in submodules: `agent_core.plugin.ffmpeg`, `.frames`, `.jpeg`, `.processes`, `.rtsp`,
+`.state`.
 """
 
 from anyio import TASK_STATUS_IGNORED as NOT_ASKED
@@ -38,6 +39,7 @@ from agent_core.base.models import (
     MediaInput,
     Picture,
     PictureFormat,
+    StreamGate,
     Url,
 )
 from agent_core.base.waiting import GrowingPauses, first_of
@@ -130,6 +132,7 @@ __all__ = (
     "StartFailed",
     "Started",
     "StillRequest",
+    "StreamGate",
     "TierNeed",
     "TierUnavailable",
     "Unsupported",

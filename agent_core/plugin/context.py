@@ -39,8 +39,17 @@ class CameraReport(Protocol):
         Args:
             key: the camera's key.
             reason: a sentence for the operator, without device paths.
-            camera: description of a camera that was never reported as connected. With it the core lists the camera
-                as failed.
+            camera: description of the camera as it is now. With it the core lists also a camera that was never
+                reported as connected. Without a `media_input` the camera is not opened, and loses its path at the
+                media server as soon as that is not live.
+        """
+        ...
+
+    def removed(self, key: str, reason: str) -> None:
+        """Report that the source gives the camera up: an operator has removed it. New in 1.2.
+
+        The core stops its recording, ends its stream and lists it no more. Its id stays for a camera with the same
+        fingerprint, and its recordings and snapshots stay. `reason` is as for `disconnected`.
         """
         ...
 

@@ -12,7 +12,8 @@ from agent_core.base.clock import Clock
 from agent_core.base.containment import contained
 from agent_core.base.errors import AgentError, CaptureFailed, PluginError
 from agent_core.base.models import Camera, CameraId, Picture
-from agent_core.plugin import CaptureRequest, SnapshotTier
+from agent_core.cameras.gates import admitted
+from agent_core.plugin import CaptureRequest, SnapshotTier, TierNeed
 from agent_core.snapshots.captured import checked_picture
 from agent_core.snapshots.facts import CameraFacts, FactSource
 from agent_core.snapshots.history import Attempt, Conditions, TierHistories
@@ -214,6 +215,8 @@ async def _capture(tier: SnapshotTier, camera: Camera, request: CaptureRequest, 
     """Capture with one tier within its budget; turn any error of the tier into an AgentError."""
     with anyio.move_on_after(budget_s):
         with _explained(tier, camera):
+            if tier.needs is TierNeed.INPUT:
+                camera = await admitted(camera)
             picture = checked_picture(tier.name, await tier.capture(camera, request))
         if picture.captured_s < request.not_before_s:
             raise CaptureFailed(

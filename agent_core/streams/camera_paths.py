@@ -125,6 +125,15 @@ class CameraPaths:
         await self._link.require().paths.withdraw(camera)
         self._ensured.discard(camera)
 
+    async def remove(self, camera: CameraId) -> None:
+        """Remove the path of a camera that was removed, and end its stream.
+
+        Raises:
+            MediaServerError, Unsupported: no server answers.
+        """
+        await self._link.require().paths.remove(camera)
+        self._ensured.discard(camera)
+
     def _desired(self, camera: Camera) -> PathConf:
         recording = self._recording.get(camera.id, PathConf(record=False))
         return self.plan.conf(camera, recording, rtsp_url=self._link.require().endpoints.rtsp_url)

@@ -7,7 +7,7 @@ import anyio
 
 from agent_core.base.clock import Clock
 from agent_core.base.errors import AgentError, InvalidState
-from agent_core.base.models import CameraId
+from agent_core.base.models import CameraId, MediaInput
 from agent_core.base.waiting import sleep_unless
 from agent_core.streams.models import StreamState
 
@@ -28,6 +28,7 @@ class HeldStream:
     `live_s` (monotonic) is the time of the last change to ACTIVE. The state is INACTIVE once the last lease is released.
     Setting `wanted` ends the pause before the next attempt: a holder joined, the stream is published again, the
     camera is connected again, or the server answers again.
+    `attempt` is the current or last attempt, `opened` the camera's input as that attempt found it.
     """
 
     camera: CameraId
@@ -38,6 +39,8 @@ class HeldStream:
     problem: AgentError | None = None
     changed: anyio.Event = field(default_factory=anyio.Event)
     wanted: anyio.Event = field(default_factory=anyio.Event)
+    attempt: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    opened: MediaInput | None = None
 
     def became(self, state: StreamState, problem: AgentError | None = None) -> None:
         """Set the state and wake the tasks that wait for `changed`."""
@@ -57,6 +60,11 @@ class HeldStream:
             if self.state is StreamState.ERROR and self.problem is not None:
                 raise self.problem
             await self.changed.wait()
+
+    def try_again(self) -> None:
+        """End the attempt or the pause, and begin the next attempt at once."""
+        self.attempt.cancel()
+        self.wanted.set()
 
     async def pause(self, pause_s: float, clock: Clock) -> bool:
         """Sleep for `pause_s` or until `wanted`; return True if `wanted` ended it."""

@@ -14,7 +14,7 @@ from anyio.abc import TaskStatus
 from agent_core.base.clock import Clock
 from agent_core.base.errors import AgentError
 from agent_core.base.events import EventBus
-from agent_core.base.models import Camera, CameraEvent, CameraId, CameraStatus
+from agent_core.base.models import Camera, CameraEvent, CameraId
 from agent_core.base.waiting import first_of
 from agent_core.mediamtx import ServerLink
 from agent_core.mediamtx.schema import PathConf
@@ -38,7 +38,7 @@ class PathKeeper:
     with the first reader. A comparison of all paths costs one call of the media server, one more to see which are
     live, and more only for paths that differ. It comes at once when a camera changes and when the media server begins
     to serve. A hold notices a lost stream at once; the keeper finds changes that end no stream. A lost stream of a camera
-    that is connected again is retried at once.
+    that is connected again is retried at once. A camera that was removed loses its stream and its path.
 
     Args:
         cameras: returns all cameras, disconnected ones included.
@@ -81,8 +81,8 @@ class PathKeeper:
             while True:
                 payload = (await changes.receive()).payload
                 self._hurry.set()
-                if isinstance(payload, CameraEvent) and payload.camera.status is CameraStatus.CONNECTED:
-                    self._streams.retry(payload.camera.id)
+                if isinstance(payload, CameraEvent):
+                    self._streams.follow(payload.camera)
 
     async def _follow_server(self) -> None:
         while True:
@@ -150,7 +150,9 @@ class PathKeeper:
 
     async def _compare(self, id_: CameraId, shown: Mapping[str, PathConf]) -> None:
         camera = self._paths.camera(id_)  # it may have changed since the paths were read
-        if camera.media_input is None:
+        if camera.removed:
+            await self._paths.remove(id_)
+        elif camera.media_input is None:
             await self._paths.withdraw(id_)
         else:
             await self._paths.keep(camera, shown.get(id_))

@@ -10,9 +10,10 @@ from anyio.abc import TaskStatus
 
 from agent_core.base.clock import Clock
 from agent_core.base.errors import AgentError
-from agent_core.base.models import CameraId
+from agent_core.base.models import Camera, CameraId, CameraStatus
 from agent_core.base.tasks import OnStarted, OwnedTasks
 from agent_core.base.waiting import GrowingPauses
+from agent_core.cameras.gates import admitted
 from agent_core.config import MediaServerConfig
 from agent_core.mediamtx import ServerLink
 from agent_core.streams.camera_paths import CameraPaths
@@ -79,10 +80,24 @@ class StreamLeases:
             for held in self._held.values():
                 held.wanted.set()
 
-    def retry(self, camera: CameraId) -> None:
-        """Try to start the camera's leased stream at once if it waits after a failure: the camera is back."""
-        self._publishers.hurry_one(camera)
-        if (held := self._held.get(camera)) is not None:
+    def follow(self, camera: Camera) -> None:
+        """Take a change of the camera into account.
+
+        A lost stream is tried again at once if its camera is connected again or has another address; an attempt at the
+        former address ends. The leases of a camera that was removed end.
+        """
+        is_back = camera.status is CameraStatus.CONNECTED
+        if is_back:
+            self._publishers.hurry_one(camera.id)
+        held = self._held.get(camera.id)
+        if held is None:
+            return
+        if camera.removed:
+            for holder in [*held.holders]:
+                self.release(camera.id, holder)
+        elif held.state is not StreamState.ACTIVE and camera.media_input != held.opened:
+            held.try_again()
+        elif is_back:
             held.wanted.set()
 
     def state(self, camera: CameraId) -> tuple[StreamState, AgentError | None]:
@@ -197,9 +212,10 @@ class StreamLeases:
         pauses = GrowingPauses(FIRST_PAUSE_S, LONGEST_PAUSE_S)
         with held.scope, self._publishers.lease(held.camera):
             while True:
-                if await self._hold(held):
-                    pauses.reset()
-                if await held.pause(pauses.next_s(), self._clock):
+                with anyio.CancelScope() as held.attempt:
+                    if await self._hold(held):
+                        pauses.reset()
+                if held.attempt.cancel_called or await held.pause(pauses.next_s(), self._clock):
                     pauses.reset()
 
     async def _hold(self, held: HeldStream) -> bool:
@@ -215,7 +231,7 @@ class StreamLeases:
                 held.became(StreamState.ACTIVE)
 
             try:
-                await self._open_and_hold(held.camera, OnStarted(live))
+                await self._open_and_hold(held, OnStarted(live))
             except AgentError as error:
                 fields = {"camera": held.camera, "reason": error.reason}
                 _log.warning("the stream is not live: %s", error.details, extra={"fields": fields})
@@ -224,8 +240,13 @@ class StreamLeases:
                 self._link.doubt_after(error)
         return was_live
 
-    async def _open_and_hold(self, id_: CameraId, live: OnStarted) -> None:
-        camera = self._paths.camera(id_)
+    async def _open_and_hold(self, held: HeldStream, live: OnStarted) -> None:
+        camera = self._paths.camera(held.camera)
+        if camera.detected.gate is not None:
+            held.opened = camera.media_input
+            await admitted(camera)
+            camera = self._paths.camera(held.camera)
+        held.opened = camera.media_input
         url = await self._paths.ensure(camera)
         hold = hold_of(url, self._link.require().endpoints.credentials, self._settings.start_timeout_s)
         if self._paths.plan.mode(camera) is PublishMode.AGENT:

@@ -99,6 +99,11 @@ class RecordingReport:
             self.cameras[key] = camera
         self._keep("failed", key, reason)
 
+    def removed(self, key: str, reason: str) -> None:
+        _check(reason)
+        self.cameras.pop(key, None)
+        self._keep("removed", key, reason)
+
     async def wait_count(self, count: int) -> None:
         """Wait until `count` calls have come in all.
 

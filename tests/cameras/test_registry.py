@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
+import anyio
 import pytest
 
 from agent_core.base.errors import InvalidParams, NotFound, PluginError
@@ -246,3 +247,47 @@ def test_only_a_configured_id_that_another_camera_has_is_an_error(
     assert "camera7" in error.getMessage()
     given = registry.cameras.list()[0].id
     assert error.__dict__["fields"] == {"camera": given}
+
+
+def test_a_removed_camera_is_listed_no_more_and_keeps_its_id(registry: Registry, tmp_path: Path) -> None:
+    registry.report.connected(replace(FRONT, media_input=Url("rtsp://192.0.2.1/")))
+    registry.report.removed("k0", "It was removed.")
+    gone = registry.cameras.get("camera0")
+    assert (gone.removed, gone.status, gone.media_input) == (True, CameraStatus.DISCONNECTED, None)
+    assert registry.cameras.list() == []
+    assert [each.id for each in registry.cameras.with_removed()] == ["camera0"]
+    registry.report.connected(replace(FRONT, key="k9", fingerprint=Fingerprint("usb", "S2"), number_hint=0))
+    registry.report.connected(replace(FRONT, key="k1"))
+    assert [each.id for each in registry.cameras.list()] == ["camera0", "camera1"]
+    assert not registry.cameras.get("camera0").removed
+    assert registry.events[:2] == ["camera.connected camera0", "camera.disconnected camera0"]
+
+
+@pytest.mark.parametrize("how", ["disconnected", "failed"])
+def test_a_camera_that_is_gone_can_be_removed(registry: Registry, how: str) -> None:
+    registry.report.connected(FRONT)
+    getattr(registry.report, how)("k0", "Gone.")
+    registry.report.removed("k0", "It was removed.")
+    registry.report.removed("k0", "It was removed.")
+    registry.report.removed("unknown", "It was removed.")
+    assert registry.cameras.list() == []
+
+
+async def test_a_removed_camera_stays_removed_over_a_restart(registry: Registry, tmp_path: Path) -> None:
+    registry.report.connected(FRONT)
+    registry.report.removed("k0", "It was removed.")
+    with anyio.move_on_after(0.01):
+        await registry.ledger.keep_saved()
+    again = Registry(tmp_path / "cameras.json")
+    again.cameras.restore(["usb"])
+    assert again.cameras.list() == []
+    assert again.cameras.get("camera0").removed
+    again.report.connected(FRONT)
+    assert [each.id for each in again.cameras.list()] == ["camera0"]
+
+
+def test_a_failure_with_a_description_takes_it_over(registry: Registry) -> None:
+    registry.report.connected(replace(FRONT, media_input=Url("rtsp://192.0.2.1/")))
+    registry.report.failed("k0", "It redirects.", replace(FRONT, media_input=None))
+    failed = registry.cameras.get("camera0")
+    assert (failed.status, failed.media_input) == (CameraStatus.ERROR, None)
