@@ -172,9 +172,14 @@ async def resolve(name: str) -> Sequence[IpAddress]:
 
 
 async def resolve_and_pin(
-    address: StreamAddress, policy: AddressPolicy, *, resolver: Resolver = resolve, timeout_s: float = 5.0
+    address: StreamAddress,
+    policy: AddressPolicy,
+    *,
+    resolver: Resolver = resolve,
+    preferred: IpAddress | None = None,
+    timeout_s: float = 5.0,
 ) -> Pinned:
-    """Resolve the host of `address`, check all its addresses and choose the first one.
+    """Resolve the host of `address`, check all its addresses and choose `preferred` if it is one of them, or the first.
 
     Raises:
         AddressRefused: one of the addresses is forbidden; then none is used, because others may be chosen later.
@@ -194,7 +199,8 @@ async def resolve_and_pin(
         )
     for each in found:
         policy.require(each)
-    return Pinned(address, _plain(found[0]))
+    plain = [_plain(each) for each in found]
+    return Pinned(address, preferred if preferred in plain else plain[0])
 
 
 def _plain(ip: IpAddress) -> IpAddress:

@@ -101,9 +101,7 @@ async def test_a_redirect_is_reported_and_not_followed() -> None:
 
 async def test_a_server_that_asks_for_a_password() -> None:
     script = always(unauthorized(BASIC))
-    found = await outcome(script)
-    assert found.outcome is ProbeOutcome.NEEDS_CREDENTIALS
-    assert found.realm == "cam"
+    assert (await outcome(script)).outcome is ProbeOutcome.NEEDS_CREDENTIALS
     assert len(script.requests) == 2
 
 

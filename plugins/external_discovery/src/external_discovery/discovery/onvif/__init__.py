@@ -1,1 +1,0 @@
-"""ONVIF: cameras that answer a search, and the addresses of their streams."""
