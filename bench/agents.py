@@ -98,6 +98,13 @@ def cpu_s(pid: int) -> float:
     return time.clock_gettime(clock_of_process)
 
 
+def memory_kb(pid: int) -> tuple[int, int]:
+    """Return the resident memory, and the part of it that is not shared with other processes."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
+    kb = {line.split(":")[0]: int(line.split()[1]) for line in lines}
+    return kb["Rss"], kb["Private_Clean"] + kb["Private_Dirty"]
+
+
 def spread(values: list[float]) -> str:
     """Return median, minimum and maximum."""
     ordered = sorted(values)

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import mkdtemp
 
-from bench.agents import cpu_s
+from bench.agents import cpu_s, memory_kb
 
 PLUGINS = ("embedded_server", "ffmpeg_tier", "v4l2_tier", "virtual_camera")
 CONFIG = """\
@@ -102,9 +102,8 @@ class Process:
 
     def memory_mb(self) -> tuple[float, float]:
         """Return the resident memory, and the part of it that is not shared with other processes."""
-        lines = Path(f"/proc/{self.pid}/smaps_rollup").read_text().splitlines()[1:]
-        kb = {line.split(":")[0]: int(line.split()[1]) for line in lines}
-        return kb["Rss"] / 1024, (kb["Private_Clean"] + kb["Private_Dirty"]) / 1024
+        rss_kb, own_kb = memory_kb(self.pid)
+        return rss_kb / 1024, own_kb / 1024
 
     def end(self, number: signal.Signals = signal.SIGKILL) -> int:
         """End the process; return the kernel's count of all its context switches."""
