@@ -42,6 +42,7 @@ class RecordingShelf:
     """
 
     kind = "recordings"
+    is_flat = False
 
     def __init__(self, root: Path, check: Callable[[], None] = lambda: None) -> None:
         self.root = root

@@ -33,6 +33,7 @@ class SnapshotShelf:
     """
 
     kind = "snapshots"
+    is_flat = True
 
     def __init__(self, root: Path, check: Callable[[], None] = lambda: None) -> None:
         self.root = root

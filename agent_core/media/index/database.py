@@ -19,7 +19,7 @@ __all__ = ("INDEX_FILE", "VERSION", "IndexDatabase", "SweptEntry")
 #: In the state folder.
 INDEX_FILE = "index.sqlite"
 #: Of the tables below. A file of another version is removed and built anew.
-VERSION = 1
+VERSION = 2
 _HOUR_NS = 3600 * 10**9
 _DAY_NS = 24 * _HOUR_NS
 #: Entries compared or deleted in one step, so that lists need not wait for a whole folder.
@@ -34,6 +34,7 @@ CREATE TABLE entries (
 ) WITHOUT ROWID;
 CREATE INDEX newest ON entries (kind, at_ns, name) WHERE is_listed;
 CREATE INDEX newest_of_camera ON entries (kind, camera, at_ns, name) WHERE is_listed;
+CREATE INDEX open ON entries (kind, camera) WHERE is_open;
 CREATE TABLE totals (
     kind TEXT NOT NULL, camera TEXT NOT NULL, span_ns INTEGER NOT NULL, span INTEGER NOT NULL,
     count INTEGER NOT NULL, size_bytes INTEGER NOT NULL,
@@ -89,6 +90,12 @@ _PAGE, _PAGE_OF_CAMERA = (
     for chosen in (_OF_KIND, _OF_CAMERA)
 )
 _SUM = "SELECT sum(count), sum(size_bytes) FROM totals WHERE kind = ? AND camera = ? AND span_ns = ?"
+
+_SWEPT, _SWEPT_OPEN = (
+    f"SELECT camera, file, changed_ns, is_open FROM entries WHERE kind = ? AND (camera, file) > (?, ?){chosen} "  # noqa: S608 - constants
+    "ORDER BY camera, file LIMIT ?"
+    for chosen in ("", " AND is_open")
+)
 
 #: Camera and file of an entry, its `changed_ns`, and True if it is open.
 SweptEntry = tuple[CameraId, str, int, bool]
@@ -235,11 +242,11 @@ class IndexDatabase:
         self, kind: str, camera: CameraId | None, *, offset: int, limit: int
     ) -> tuple[list[tuple[CameraId, str]], int]:
         """Return camera and file of up to `limit` entries from `offset` on, newest first; and the number of all."""
-        day, passed, total = self._span_at(kind, camera, _DAY_NS, offset, 0, LATEST_NS)
-        if day is None:
+        total = self.totals(kind, camera).count
+        if offset >= total:
             return [], total
-        hour, more, _ = self._span_at(kind, camera, _HOUR_NS, offset - passed, 24 * day, 24 * day + 24)
-        assert hour is not None  # noqa: S101 - a day has what its hours have
+        day, passed = self._span_at(kind, camera, _DAY_NS, offset, 0, LATEST_NS)
+        hour, more = self._span_at(kind, camera, _HOUR_NS, offset - passed, 24 * day, 24 * day + 24)
         wanted = {
             "kind": kind,
             "camera": camera,
@@ -252,28 +259,26 @@ class IndexDatabase:
 
     def _span_at(
         self, kind: str, camera: CameraId | None, span_ns: int, offset: int, first: int, end: int
-    ) -> tuple[int | None, int, int]:
-        """Return the span with the entry at `offset`, newest first, the entries before that span, and those in all."""
+    ) -> tuple[int, int]:
+        """Return the span with the entry at `offset`, newest first, and the number of entries before that span."""
         chosen = {"kind": kind, "scope": camera or "", "span_ns": span_ns, "first": first, "end": end}
-        found, passed, total = None, 0, 0
+        passed = 0
         for span, count in self._db.execute(_SPANS, chosen):
-            if found is None and total + count > offset:
-                found, passed = span, total
-            total += count
-        return found, passed, total
+            if passed + count > offset:
+                return span, passed
+            passed += count
+        raise sqlite3.DatabaseError("the totals do not fit the entries")
 
     def totals(self, kind: str, camera: CameraId | None = None) -> Totals:
         """Return the totals of a kind, or of one camera's files of it."""
         count, size_bytes = self._db.execute(_SUM, (kind, camera or "", _DAY_NS)).fetchone()
         return Totals(count or 0, size_bytes or 0)
 
-    def swept(self, kind: str, *, after: tuple[str, str], limit: int) -> list[SweptEntry]:
-        """Return up to `limit` entries after a camera and file, in their order."""
-        rows = self._db.execute(
-            "SELECT camera, file, changed_ns, is_open FROM entries WHERE kind = ? AND (camera, file) > (?, ?) "
-            "ORDER BY camera, file LIMIT ?",
-            (kind, *after, limit),
-        )
+    def swept(
+        self, kind: str, *, after: tuple[str, str], limit: int, only_open: bool = False
+    ) -> list[SweptEntry]:
+        """Return up to `limit` entries after a camera and file, in their order; only those that are open, if so asked."""
+        rows = self._db.execute(_SWEPT_OPEN if only_open else _SWEPT, (kind, *after, limit))
         return [(CameraId(row[0]), row[1], row[2], bool(row[3])) for row in rows]
 
     def folders(self, kind: str) -> dict[CameraId, int]:

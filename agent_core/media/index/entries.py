@@ -65,6 +65,11 @@ class Shelf(Protocol):
     def root(self) -> Path: ...
 
     @property
+    def is_flat(self) -> bool:
+        """True if an entry is a file; False for a folder, in which things change that a watch above does not see."""
+        ...
+
+    @property
     def scanner(self) -> Sequence[str]:
         """Program that scans one camera, with its arguments; the camera's id is the last argument. See `scan`."""
         ...

@@ -2,6 +2,7 @@
 
 import logging
 import os
+from itertools import islice
 from pathlib import Path
 
 from agent_core.base.inotify import FolderWatches
@@ -10,9 +11,28 @@ from agent_core.media.entries import camera_folders
 from agent_core.media.index.entries import limited_ns
 from agent_core.media.index.notices import WatchedFolder, WatchedFolders
 
-__all__ = ("changed_ns", "find_folders")
+__all__ = ("changed_ns", "find_folders", "is_large")
 
 _log = logging.getLogger("camera_agent.storage")
+
+
+#: Entries from which on lists come from the index even if it lags behind: the folders would take seconds to read, while
+#: which they would slow down everything else.
+LARGE = 2000
+
+
+def is_large(root: Path) -> bool:
+    """Return True if the cameras' folders have many entries; counts no further than it must."""
+    left = LARGE
+    try:
+        for folder in camera_folders(root):
+            with os.scandir(folder) as entries:
+                left -= sum(1 for _ in islice(entries, left))
+            if not left:
+                return True
+    except OSError:
+        return False
+    return False
 
 
 def changed_ns(path: Path) -> int | None:

@@ -63,6 +63,8 @@ class MediaIndex:
         self.watches: FolderWatches | None = None
         self._shelves: list[IndexedShelf] = []
         self._has_told = False
+        #: True after a failure, until the index is open again.
+        self.has_failed = False
         #: Called with the kind, the camera and the names of files that turned out to be gone.
         self.tell_gone: Callable[[str, CameraId, Sequence[str]], None] = lambda _kind, _camera, _files: None
 
@@ -83,7 +85,10 @@ class MediaIndex:
             try:
                 await self._serve()
             except* Exception as errors:  # noqa: BLE001 - the index is a cache: its faults must not end the agent
+                self.has_failed = True
                 self._tell(errors)
+            for shelf in self._shelves:
+                shelf.forget()
             await self._clock.sleep(RETRY_S)
 
     def _tell(self, errors: BaseExceptionGroup[BaseException]) -> None:
@@ -99,6 +104,7 @@ class MediaIndex:
         is_whole = False
         try:
             await self.thread.run(self._open)
+            self.has_failed = False
             for shelf in self._shelves:
                 shelf.forget()
             async with anyio.create_task_group() as tasks:

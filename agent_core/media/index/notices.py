@@ -9,8 +9,9 @@ from agent_core.base.models import CameraId
 
 __all__ = ("Notices", "WatchedFolder", "WatchedFolders")
 
-#: Changed files of a folder beyond which the whole folder is scanned instead of each of them.
-MANY = 1000
+#: Changed files of a folder beyond which the whole folder is scanned instead of each of them. 10,000 files that retention
+#: deletes at once are less work one by one than a scan of the 100,000 that stay.
+MANY = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,12 @@ class WatchedFolders:
 
     root: WatchedFolder | None = None
     cameras: Mapping[CameraId, WatchedFolder] | None = None
+
+    @property
+    def are_watched(self) -> bool:
+        """True if inotify tells of every change in the root and in the folders."""
+        folders = (self.root, *(self.cameras or {}).values())
+        return all(each is not None and each.watch is not None for each in folders)
 
     def camera(self, camera: CameraId) -> WatchedFolder | None:
         """Return the camera's folder, if it is known."""
@@ -114,7 +121,8 @@ class Notices:
         """Sort out what was told, and what inotify has noticed."""
         while self._told:
             camera, file = self._told.popleft()
-            self._add(camera, {file})
+            self.noticed.add(camera)
+            self._changed.setdefault(camera, set()).add(file)  # also if it is dirty: a scan may take long
         root = self.folders.root
         watches = {each.watch: camera for camera, each in (self.folders.cameras or {}).items()}
         for watch, files in noticed.names.items():

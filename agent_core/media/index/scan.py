@@ -23,8 +23,8 @@ __all__ = ("ScanFailed", "print_scan", "scan")
 
 #: Entries in one line; the agent compares and writes them in one go of a few milliseconds.
 _BATCH = 250
-#: The child leaves the processor to everything else.
-_NICENESS = 19
+#: The child leaves the processor to everything else, but not all of it: lists may wait for its result.
+_NICENESS = 10
 
 
 class ScanFailed(Exception):

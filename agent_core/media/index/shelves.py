@@ -6,26 +6,27 @@ inotify saw nothing; a child process then scans the folder.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import islice
-from typing import Protocol
 
 import anyio
 
 from agent_core.base.clock import Clock
 from agent_core.base.errors import StorageFailed
 from agent_core.base.files import explain_os_error
-from agent_core.base.inotify import FolderWatches, Noticed
+from agent_core.base.inotify import Noticed
 from agent_core.base.models import CameraId
 from agent_core.base.waiting import GrowingPauses, sleep_unless
 from agent_core.base.workers import WorkerPool
 from agent_core.media.index.database import IndexDatabase, SweptEntry
 from agent_core.media.index.entries import IndexEntry, Shelf, Totals, looked
-from agent_core.media.index.folders import changed_ns, find_folders
+from agent_core.media.index.folders import changed_ns, find_folders, is_large
 from agent_core.media.index.notices import Notices, WatchedFolders
+from agent_core.media.index.parts import IndexParts
 from agent_core.media.index.scan import ScanFailed, scan
+from agent_core.media.index.sweep import SLICE, Round, stale
 
-__all__ = ("Found", "IndexParts", "IndexedShelf")
+__all__ = ("Found", "IndexedShelf")
 
 _log = logging.getLogger("camera_agent.storage")
 
@@ -35,42 +36,14 @@ ROUND_S = 40.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 2.0, ROUND_S
 #: Pause before folders that changed again while they were compared are compared once more.
 SETTLE_S = 0.25
-#: Entries whose times are looked at in one slice: some milliseconds.
-_SLICE = 256
+#: Longest wait for the index of a large folder before the folder is read all the same.
+WAIT_S = 60.0
 #: Changed files that are looked at in one go.
 _LOOKS = 250
 #: Largest number of files in a folder that this process scans itself: less work than to start another.
 _FEW = 1000
 #: Page of an indexed list: camera and file of each entry, newest first, and the number of all.
 Found = tuple[tuple[tuple[CameraId, str], ...], int]
-
-
-class IndexParts(Protocol):
-    """Parts that the shelves of one index share."""
-
-    @property
-    def database(self) -> IndexDatabase | None:
-        """The open index; None while there is none."""
-        ...
-
-    @property
-    def watches(self) -> FolderWatches | None:
-        """None where inotify is unavailable."""
-        ...
-
-    @property
-    def thread(self) -> WorkerPool:
-        """The one thread that uses the database."""
-        ...
-
-    @property
-    def tell_gone(self) -> Callable[[str, CameraId, Sequence[str]], None]:
-        """Receiver of the kind, the camera and the names of files that turned out to be gone."""
-        ...
-
-    async def collect(self) -> None:
-        """Hand what inotify has noticed to all shelves."""
-        ...
 
 
 class IndexedShelf:
@@ -93,8 +66,9 @@ class IndexedShelf:
         self._scanning: CameraId | None = None
         #: Files of the folder that is being scanned which were looked at meanwhile.
         self._fresh: set[str] = set()
-        #: Last entry that the sweep has looked at.
-        self._swept_to: tuple[str, str] = ("", "")
+        self._round = Round(shelf)
+        #: Set when all folders are in the index.
+        self._completed = anyio.Event()
         self._refreshing = anyio.Lock()
         self._wake = anyio.Event()
 
@@ -121,19 +95,23 @@ class IndexedShelf:
             database.keep_folder(self._shelf.kind, camera, None)
 
     def forget(self) -> None:
-        """Begin anew, with another database."""
+        """Begin anew, with another database or none."""
         self._is_complete = False
         self._notices = Notices()
-        self._swept_to = ("", "")
+        self._round = Round(self._shelf)
+        self._completed.set()  # who waits for it must not do so for ever
+        self._completed = anyio.Event()
 
     async def page(self, camera: CameraId | None, *, offset: int, limit: int) -> Found | None:
-        """Return a page, newest first; None while the index is not settled, or there is none.
+        """Return a page, newest first; None while the index is not settled and the folders are small, or there is none.
+
+        Where the folders are large, it may lag behind what other programs do, by as long as a scan takes.
 
         Raises:
             sqlite3.Error: the index failed.
             StorageFailed: the disk is not there.
         """
-        if not await self._is_current():
+        if not (await self._is_current() or await self._is_better_than_the_folders()):
             return None
         return await self._parts.thread.run(self._page, camera, offset, limit)
 
@@ -148,6 +126,17 @@ class IndexedShelf:
             return False
         await self.refresh()
         return self.is_settled
+
+    async def _is_better_than_the_folders(self) -> bool:
+        """Return True if the index is complete, or was after a wait, and the folders are large."""
+        if self._parts.has_failed or not await self._disk.run_abandonable(is_large, self._shelf.root):
+            return False
+        if not self._is_complete:
+            with anyio.move_on_after(WAIT_S):
+                await self._completed.wait()
+        if self._is_complete and self._parts.database is not None:
+            await self.refresh()
+        return self._is_complete
 
     def _page(self, camera: CameraId | None, offset: int, limit: int) -> Found | None:
         if (database := self._parts.database) is None:
@@ -217,6 +206,7 @@ class IndexedShelf:
                 for camera in sorted(self._notices.dirty):
                     await self._scan(camera)
                 self._is_complete = True
+                self._completed.set()
                 pauses.reset()
                 if self.is_settled:
                     await self._sweep()
@@ -341,29 +331,20 @@ class IndexedShelf:
         return database.reconcile(self._shelf.kind, camera, found, after=after, to=to, fresh=self._fresh)
 
     async def _sweep(self) -> None:
-        """Look at the times of all entries within one round, from where the last sweep was interrupted by a doubt."""
+        """Look at the times of all entries within one round, from where the last was interrupted by a doubt."""
         totals = await self._parts.thread.run(self._totals, None)
-        pause_s = ROUND_S / (1 + (totals.count if totals else 0) // _SLICE)
+        pause_s = ROUND_S / (1 + (totals.count if totals else 0) // SLICE)
+        self._round.begin(self._notices.folders)
         while not self._wake.is_set():
-            entries = await self._parts.thread.run(self._swept, self._swept_to)
-            for camera, file in await self._disk.run_abandonable(self._stale, entries):
-                self.tell(camera, file)
-            await self.refresh()
-            is_last = len(entries) < _SLICE
-            self._swept_to = ("", "") if is_last else entries[-1][:2]
+            entries = await self._parts.thread.run(self._swept)
+            if changed := await self._disk.run_abandonable(stale, self._shelf.root, entries):
+                for camera, file in changed:
+                    self.tell(camera, file)
+                await self.refresh()
+            is_last = self._round.passed(entries, self._notices.folders)
             await sleep_unless(self._clock, pause_s, self._wake)
             if is_last:
                 return
 
-    def _swept(self, after: tuple[str, str]) -> list[SweptEntry]:
-        database = self._parts.database
-        return [] if database is None else database.swept(self._shelf.kind, after=after, limit=_SLICE)
-
-    def _stale(self, entries: Sequence[SweptEntry]) -> list[tuple[CameraId, str]]:
-        """Return the entries whose files or folders have changed, and those that are open."""
-        root = self._shelf.root
-        return [
-            (camera, file)
-            for camera, file, known_ns, is_open in entries
-            if is_open or changed_ns(root / camera / file) != known_ns
-        ]
+    def _swept(self) -> list[SweptEntry]:
+        return [] if (database := self._parts.database) is None else self._round.next(database)
