@@ -63,8 +63,8 @@ class MediaIndex:
         self.watches: FolderWatches | None = None
         self._shelves: list[IndexedShelf] = []
         self._has_told = False
-        #: True after a failure, until the index is open again.
-        self.has_failed = False
+        #: False after a failure, until the index is open again, and after the end.
+        self.is_working = True
         #: Called with the kind, the camera and the names of files that turned out to be gone.
         self.tell_gone: Callable[[str, CameraId, Sequence[str]], None] = lambda _kind, _camera, _files: None
 
@@ -85,10 +85,7 @@ class MediaIndex:
             try:
                 await self._serve()
             except* Exception as errors:  # noqa: BLE001 - the index is a cache: its faults must not end the agent
-                self.has_failed = True
                 self._tell(errors)
-            for shelf in self._shelves:
-                shelf.forget()
             await self._clock.sleep(RETRY_S)
 
     def _tell(self, errors: BaseExceptionGroup[BaseException]) -> None:
@@ -104,7 +101,7 @@ class MediaIndex:
         is_whole = False
         try:
             await self.thread.run(self._open)
-            self.has_failed = False
+            self.is_working = True
             for shelf in self._shelves:
                 shelf.forget()
             async with anyio.create_task_group() as tasks:
@@ -121,6 +118,9 @@ class MediaIndex:
                     await self.collect()
                 finally:
                     await self.thread.run(self._close, is_whole)
+                    self.is_working = False
+                    for shelf in self._shelves:
+                        shelf.forget()
 
     def _open(self) -> None:
         self._require()

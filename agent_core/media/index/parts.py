@@ -33,8 +33,8 @@ class IndexParts(Protocol):
         ...
 
     @property
-    def has_failed(self) -> bool:
-        """True after a failure, until the index is open again."""
+    def is_working(self) -> bool:
+        """False after a failure, until the index is open again, and after the end."""
         ...
 
     @property

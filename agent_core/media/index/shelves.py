@@ -129,10 +129,10 @@ class IndexedShelf:
 
     async def _is_better_than_the_folders(self) -> bool:
         """Return True if the index is complete, or was after a wait, and the folders are large."""
-        if self._parts.has_failed or not await self._disk.run_abandonable(is_large, self._shelf.root):
+        if not self._parts.is_working or not await self._disk.run_abandonable(is_large, self._shelf.root):
             return False
-        if not self._is_complete:
-            with anyio.move_on_after(WAIT_S):
+        with anyio.move_on_after(WAIT_S):
+            while self._parts.is_working and not self._is_complete:
                 await self._completed.wait()
         if self._is_complete and self._parts.database is not None:
             await self.refresh()
