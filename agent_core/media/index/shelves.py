@@ -127,16 +127,20 @@ class IndexedShelf:
         await self.refresh()
         return self.is_settled
 
+    def _will_be_complete(self) -> bool:
+        return self._parts.is_working and not self._is_complete
+
     async def _is_better_than_the_folders(self) -> bool:
         """Return True if the index is complete, or was after a wait, and the folders are large."""
         if not self._parts.is_working or not await self._disk.run_abandonable(is_large, self._shelf.root):
             return False
         with anyio.move_on_after(WAIT_S):
-            while self._parts.is_working and not self._is_complete:
+            while self._will_be_complete():
                 await self._completed.wait()
-        if self._is_complete and self._parts.database is not None:
-            await self.refresh()
-        return self._is_complete
+        if not self._is_complete:
+            return False
+        await self.refresh()
+        return True
 
     def _page(self, camera: CameraId | None, offset: int, limit: int) -> Found | None:
         if (database := self._parts.database) is None:
