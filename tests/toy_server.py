@@ -148,6 +148,7 @@ class Toy:
         topics: topics; those of `toy_topics` by default.
         sections: sections of the configuration.
         clock: a simulated clock by default.
+        require_state: called in the thread that reads the files of credentials when one is missing.
     """
 
     def __init__(
@@ -158,12 +159,13 @@ class Toy:
         topics: EventTopics | None = None,
         sections: Mapping[str, Mapping[str, Any]] = NARROW,
         clock: SimulatedClock | None = None,
+        require_state: Callable[[], None] = lambda: None,
     ) -> None:
         self.state_dir = state_dir
         self.clock = clock or SimulatedClock()
         self.bus = EventBus(self.clock)
         config = AgentConfig.model_validate({**sections, "storage": {"state_dir": state_dir}})
-        foundation = Foundation(config, self.bus, self.clock)
+        foundation = Foundation(config, self.bus, self.clock, require_state)
         access = ClientAccess.load(foundation)
         self.tokens, self.auth, self.links = access.tokens, access.authenticator, access.links
         self.live, self.files = access.live, access.files
