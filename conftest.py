@@ -2,18 +2,20 @@
 
 import logging
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.canary import SECRET, SecretWatch
+from tests.canary import SECRET, ArgumentWatch, ReceivedWatch, SecretWatch
 
 pytest_plugins = ("tests.media_servers",)
 
 _TRANSCRIPT = pytest.StashKey[Path]()
 _RECEIVED = pytest.StashKey[list[int]]()
+_WATCHES = pytest.StashKey[tuple[ReceivedWatch, ArgumentWatch]]()
 
 #: What a worker of pytest-xdist tells the process that started it, under this key of its `workeroutput`.
 _KEY = "received_and_leaks"
@@ -26,6 +28,13 @@ def anyio_backend() -> str:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_RECEIVED] = [0, 0]
+    received, given = ReceivedWatch(), ArgumentWatch()
+    config.stash[_WATCHES] = (received, given)
+    sys.addaudithook(given.look)
+    frames = logging.getLogger("websockets.client")
+    frames.setLevel(logging.DEBUG)
+    frames.propagate = False
+    frames.addHandler(received)
     # A shell starts what goes on in the background with SIGINT ignored, and children would inherit that.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -74,15 +83,27 @@ def undeclared() -> Iterator[list[str]]:
         pytest.fail("; ".join(handler.messages))
 
 
+@pytest.fixture
+def watches(request: pytest.FixtureRequest) -> tuple[ReceivedWatch, ArgumentWatch]:
+    """The watches over all that WebSocket clients of this process receive, and over the programs that it starts."""
+    return request.config.stash[_WATCHES]
+
+
 @pytest.fixture(autouse=True)
-def no_secret_in_a_log() -> Iterator[None]:
-    """Fail a test in which a secret, a token, an API key or a signed link was logged."""
-    logger, watch = logging.getLogger(), SecretWatch()
-    logger.addHandler(watch)
+def no_secret_anywhere(watches: tuple[ReceivedWatch, ArgumentWatch]) -> Iterator[None]:
+    """Fail a test in which a secret, a token or an API key was logged, sent to a client or given as an argument.
+
+    The signature of a link must not be logged either.
+    """
+    logger, logged = logging.getLogger(), SecretWatch()
+    received, given = watches
+    logger.addHandler(logged)
     yield
-    logger.removeHandler(watch)
-    if watch.found:
-        pytest.fail(f"{len(watch.found)} records with a secret were logged, the first: {watch.found[0]}")
+    logger.removeHandler(logged)
+    for where, found in (("logged", logged.found), ("received", received.found), ("arguments", given.found)):
+        texts, found[:] = [*found], []
+        if texts:
+            pytest.fail(f"{len(texts)} texts with a secret were {where}, the first: {texts[0]}")
 
 
 def _add(config: pytest.Config, received: int, leaks: int) -> None:

@@ -33,6 +33,7 @@ from agent_core.rpc.table import Caller, Method, MethodTable
 from agent_core.rpc.topics import CORE_TOPICS, EventTopics
 from agent_core.testing import SimulatedClock
 from agent_core.web.server import RpcServer
+from tests.canary import secret_in
 
 
 class EchoParams(RpcParams):
@@ -242,7 +243,9 @@ class Peer:
 
     async def receive(self) -> Any:
         with anyio.fail_after(5):
-            return json.loads(await self._from_agent.receive())
+            text = await self._from_agent.receive()
+        assert not secret_in(text)
+        return json.loads(text)
 
     async def call(self, method: str, **params: object) -> Any:
         """The whole reply; only for peers with nothing else under way."""

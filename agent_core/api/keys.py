@@ -1,6 +1,7 @@
 """Methods about API keys. Keys are created on the host, unless the configuration allows it over the network."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Annotated, Literal
 
@@ -55,13 +56,13 @@ class KeyCreated(KeyEntry):
 
 
 def key_methods(
-    keys: ApiKeys, catch_up: Callable[[], Awaitable[None]], *, over_network: bool
+    keys: ApiKeys, changing: Callable[[], AbstractAsyncContextManager[None]], *, over_network: bool
 ) -> list[Method]:
     """Return the rows of the method table.
 
     Args:
         keys: the API keys.
-        catch_up: has what a change revokes ended; see `CredentialFiles.catch_up`.
+        changing: ends what a change in it revokes; see `CredentialFiles.changing`.
         over_network: add the method that creates keys.
     """
     threads = WorkerPool(1)
@@ -71,8 +72,8 @@ def key_methods(
         return KeyList(keys=[_entry(each) for each in stored], total=len(stored))
 
     async def revoke(params: KeyParams, _caller: Caller) -> KeyRevoked:
-        revoked = await threads.run(keys.revoke_id, params.id)
-        await catch_up()
+        async with changing():
+            revoked = await threads.run(keys.revoke_id, params.id)
         return KeyRevoked(id=revoked.id, user=revoked.user_id, revoked=True)
 
     methods = [

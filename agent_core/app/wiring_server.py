@@ -84,7 +84,7 @@ def build_server(
     sessions = build_sessions(foundation, access, table, topics)
     add_session_methods(table, sessions, topics, title="camera-agent", version=__version__)
     over_network = foundation.config.auth.keys_over_network
-    keys = key_methods(access.keys, access.files.catch_up, over_network=over_network)
+    keys = key_methods(access.keys, access.files.changing, over_network=over_network)
     for method in (*keys, *metrics_methods(controller, sessions)):
         table.add(method)
     _add_from_plugins(table, topics, providers)

@@ -3,8 +3,9 @@
 import hashlib
 import re
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -57,6 +58,20 @@ class _File(BaseModel):
     keys: tuple[ApiKey, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """Keys for quick checks: thousands of connections may have to be checked after a change."""
+
+    keys: tuple[ApiKey, ...] = ()
+    by_hash: Mapping[str, ApiKey] = field(default_factory=dict)
+    credentials: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, keys: tuple[ApiKey, ...]) -> "_Known":
+        by_hash = {each.sha256: each for each in reversed(keys)}  # of two with one hash the first counts
+        return cls(keys, by_hash, frozenset(each.credential for each in keys))
+
+
 class ApiKeys:
     """Keys in one file, read again when it has changed, so that revoking one needs no restart.
 
@@ -67,11 +82,11 @@ class ApiKeys:
     def __init__(self, path: Path, clock: Clock, *, require: Callable[[], None] = no_check) -> None:
         """Keep the arguments; nothing is read yet. `require` is that of `StoredView`."""
         self._clock = clock
-        self._view: StoredView[tuple[ApiKey, ...]] = StoredView(
+        self._view: StoredView[_Known] = StoredView(
             path,
-            lambda content: _File.model_validate_json(content).keys,
-            missing=(),
-            unusable=(),
+            lambda content: _Known.of(_File.model_validate_json(content).keys),
+            missing=_Known(),
+            unusable=_Known(),
             consequence="no API key is valid",
             require=require,
         )
@@ -146,17 +161,15 @@ class ApiKeys:
 
     def refresh(self) -> tuple[ApiKey, ...]:
         """Return the keys that the file has now; none while it is unusable. Blocks on the disk."""
-        return self._view.refresh()
+        return self._view.refresh().keys
 
     def is_current(self, credential: str) -> bool:
         """Return True if the key of a `Principal` is still in the file, unchanged."""
-        return any(each.credential == credential for each in self._view.value)
+        return credential in self._view.value.credentials
 
     def verify(self, key: str) -> Principal:
         """Return the user of `key`. Raises AuthenticationFailed: `api_key_invalid` or `api_key_expired`."""
-        known = self._view.value if _FORM.fullmatch(key) else ()
-        hashed = _hash(key) if known else ""
-        found = next((each for each in known if each.sha256 == hashed), None)
+        found = self._view.value.by_hash.get(_hash(key)) if _FORM.fullmatch(key) else None
         if found is None:
             raise AuthenticationFailed("This API key is unknown.", reason="api_key_invalid")
         if found.expires_at is not None and found.expires_at <= self._clock.now():

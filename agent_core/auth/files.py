@@ -1,8 +1,8 @@
 """Watch over the files of credentials, which the command line and administrators change as well."""
 
 import logging
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -103,6 +103,19 @@ class CredentialFiles:
         self._collect()
         if self._watch is None or self._is_behind or self._looking.locked():
             await first_of(self.look, partial(self._clock.sleep, _PATIENCE_S))
+
+    @asynccontextmanager
+    async def changing(self) -> AsyncIterator[None]:
+        """Take over what is changed in this context right after it, whatever inotify says.
+
+        Nothing ends before: a caller that revokes its own credentials is answered.
+        """
+        async with self._looking:
+            try:
+                yield
+            finally:
+                self._is_behind = True
+                self._wake.set()
 
     async def look(self) -> None:
         """Read changed files, replace a deleted secret, and end what runs on revoked credentials.

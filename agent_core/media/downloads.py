@@ -32,6 +32,8 @@ _TYPES = MappingProxyType(
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 #: With O_NONBLOCK, opening a FIFO does not wait for a writer.
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+#: Media files have the first of these rights, unless the agent's umask is 0077.
+_READABLE_BY_OTHERS = stat.S_IRGRP | stat.S_IROTH
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 
@@ -161,7 +163,8 @@ class OpenedFile:
 def open_beneath(file: ServedFile) -> OpenedFile | None:
     """Open a regular file below its root without following symbolic links; return None for anything else.
 
-    Hidden names count as absent: unfinished files have them. The root itself may be a link, as the operator chose it.
+    Hidden names count as absent: unfinished files have them. So do files with another hard link that only their owner
+    may read: a link to the agent's secret leads out of the root. The root itself may be a link, as the operator chose it.
 
     Raises:
         OSError: this process or this host has no file descriptor left.
@@ -199,7 +202,8 @@ def _owned(fd: int, owner: ExitStack) -> int:
 
 def _checked(fd: int) -> OpenedFile | None:
     status = os.fstat(fd)
-    if not stat.S_ISREG(status.st_mode):
+    is_private_elsewhere = status.st_nlink > 1 and not status.st_mode & _READABLE_BY_OTHERS
+    if not stat.S_ISREG(status.st_mode) or is_private_elsewhere:
         return None
     etag = f'"{status.st_ino:x}-{status.st_mtime_ns:x}-{status.st_size:x}"'
     return OpenedFile(fd, status.st_size, status.st_mtime, etag, (status.st_dev, status.st_ino))

@@ -22,7 +22,8 @@ def mend(path: Path) -> int:
     That is a part of a fragmented MP4, or a picture of an MPEG transport stream (`.ts`).
 
     FFmpeg (seen with 5.1 and 9) does not open a file with a truncated `moof`, and decodes the truncated last sample of
-    an incomplete `mdat`. The file keeps its modification time if this user owns it. Blocks on the disk.
+    an incomplete `mdat`. The file keeps its modification time if this user owns it. One with another hard link stays as
+    it is, because the cut would change the file elsewhere, for example in a backup. Blocks on the disk.
 
     Raises:
         StorageFailed: the file cannot be read or written, or is not what its name says.
@@ -33,6 +34,8 @@ def mend(path: Path) -> int:
     try:
         descriptor = open_regular(path, os.O_RDWR)
         try:
+            if os.fstat(descriptor).st_nlink > 1:
+                return 0
             _cut(descriptor, torn)
         finally:
             os.close(descriptor)

@@ -364,12 +364,12 @@ class RecordingStore:
         A name is `<id>/<segment>`; a recording's id, for its first segment; or `<id>.mp4` or `<id>.ts`, for all
         segments as one.
         """
-        recording_id, _, wanted = name.partition("/")
+        recording_id, slash, wanted = name.partition("/")
         stem, dot, end = recording_id.partition(".")
-        if dot and not wanted:
+        if dot and not slash:
             return self._whole(stem, f"{dot}{end}")
         names = self.segment_names(recording_id)
-        if not names or (wanted and wanted not in names):
+        if not names or (slash and wanted not in names):
             return None
         at = names.index(wanted) if wanted else 0
         following = f"{recording_id}/{names[at + 1]}" if at + 1 < len(names) else None

@@ -186,7 +186,8 @@ class Session:
         began_s, failed = self._shared.clock.monotonic_s(), False
         with fields(request_id=request_id):
             try:
-                await self._state.settled()
+                if not self._shared.table.is_public(entry.method):
+                    await self._state.settled()
                 self._allowance.charge(self._state.user_id, entry.method)
                 caller = Caller(self._state, self._live_principal(entry.method), request_id)
                 result = await self._shared.table.call(entry.method, entry.params, caller)

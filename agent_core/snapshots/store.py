@@ -16,7 +16,7 @@ from agent_core.base.listing import Lister, Page, newest_first
 from agent_core.base.models import CAMERA_ID, CameraId, PictureFormat
 from agent_core.base.volumes import Volume
 from agent_core.base.workers import WorkerPool
-from agent_core.media.entries import camera_folders, modified_at
+from agent_core.media.entries import camera_folders, is_listable, modified_at
 from agent_core.media.index import IndexedLister, MediaIndex, Totals
 from agent_core.snapshots import images
 from agent_core.snapshots.models import StoredFile
@@ -187,7 +187,7 @@ class SnapshotStore:
     def _stored(self, camera: CameraId, path: Path) -> StoredFile | None:
         """Return the snapshot at `path`; None unless it is a regular file with a picture's suffix."""
         form = form_of(path.name)
-        if form is None or not self._shelf.names.fits(path.name):
+        if form is None or not is_listable(path.name):
             return None
         try:
             status = path.lstat()

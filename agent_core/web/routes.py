@@ -157,8 +157,11 @@ class _FileRoute:
 
     async def answer(self, request: Request) -> Response:
         kind, name = request.path_params["kind"], request.path_params["name"]
+        is_whole = (
+            request.scope["path"] == f"/files/{kind}/{name}"
+        )  # the pattern of a route leaves out a last line feed
         is_current = await self._access.require(request, kind, name)
-        if kind not in self._threads:
+        if kind not in self._threads or not is_whole:
             raise NotFound(f"There is no such file: {name[:100]!r}.", resource="file", id=name)
         threads = self._threads[kind]
         if kind == _THUMBNAILS:

@@ -7,12 +7,14 @@ from typing import Any
 
 import anyio
 import pytest
+from websockets.asyncio.client import connect
 
 from agent_core.auth.api_keys import ApiKeys
 from agent_core.auth.roles import Role
 from agent_core.base.clock import SystemClock
 from agent_core.client import AgentClient, CallFailed, ConnectionLost
 from agent_core.testing import RunningAgent, running_agent
+from tests.toy_server import call, close_code
 
 
 @pytest.fixture
@@ -69,6 +71,16 @@ async def test_a_revoked_key_ends_its_connection_and_no_other(agent: RunningAgen
         async with AgentClient(agent.url, robot):
             pass
     assert caught.value.reason == "api_key_invalid"
+
+
+async def test_a_key_that_revokes_itself_is_answered(agent: RunningAgent) -> None:
+    for _ in range(10):
+        key = keys_of(agent).create("robot", Role.ADMIN)
+        async with connect(agent.url) as socket:
+            await call(socket, "authenticate", auth_token=key)
+            (own,) = (await call(socket, "list_api_keys"))["result"]["keys"]
+            assert (await call(socket, "revoke_api_key", id=own["id"]))["result"]["revoked"] is True
+            assert await close_code(socket) == 1008
 
 
 async def test_keys_are_created_on_the_host_only(agent: RunningAgent) -> None:

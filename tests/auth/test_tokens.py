@@ -1,6 +1,7 @@
 """Tokens: which are accepted, until when, and which forgeries are not."""
 
 import base64
+import hmac
 import json
 import random
 from datetime import timedelta
@@ -125,6 +126,45 @@ def test_only_our_algorithm_and_our_key(tokens: TokenAuthority, clock: Simulated
         with pytest.raises(AuthenticationFailed) as caught:
             tokens.verify(token)
         assert caught.value.reason == "token_invalid"
+
+
+def forged(header: str, claims: str) -> str:
+    """Return a token with these texts, signed with the right key."""
+    signed_part = ".".join(
+        base64.urlsafe_b64encode(each.encode()).rstrip(b"=").decode() for each in (header, claims)
+    )
+    signature = hmac.digest(GOOD, signed_part.encode(), "sha256")
+    return f"{signed_part}.{base64.urlsafe_b64encode(signature).rstrip(b'=').decode()}"
+
+
+CLAIMS = '{"user_id": "u", "role": "viewer", "iat": %s, "exp": %s}'
+
+
+@pytest.mark.parametrize(
+    ("header", "claims"),
+    [
+        ('{"alg": "HS256"}', CLAIMS % (0, "Infinity")),
+        ('{"alg": "HS256"}', CLAIMS % (0, "NaN")),
+        ('{"alg": "HS256"}', CLAIMS % ("-Infinity", 9999999999)),
+        ('{"alg": "HS256"}', CLAIMS % (0, "1e999")),
+        ('{"alg": "HS256"}', CLAIMS % (0, "9" * 4000)),
+        ('{"alg": "HS256"}', CLAIMS % (0, "9" * 5)),
+        ('{"alg": "HS256"}', CLAIMS % (0, '"9999999999"')),
+        ('{"alg": "HS256", "crit": ["exp"], "exp": 0}', CLAIMS % (0, 9999999999)),
+        ('{"alg": "HS256", "crit": ["b64"], "b64": false}', CLAIMS % (0, 9999999999)),
+        ('{"alg": "HS256", "kid": null}', "[]"),
+        ('{"alg": ["HS256"]}', CLAIMS % (0, 9999999999)),
+        ('{"alg": "hs256"}', CLAIMS % (0, 9999999999)),
+        ("[]", CLAIMS % (0, 9999999999)),
+        ('{"alg": "HS256"}', '"' + "x" * 100 + '"'),
+    ],
+)
+def test_a_signature_alone_makes_no_token(
+    tokens: TokenAuthority, clock: SimulatedClock, header: str, claims: str
+) -> None:
+    """The signature is right: what only a careless issuer makes grants nothing either, and is no crash."""
+    assert tokens.verify(forged('{"alg": "HS256"}', CLAIMS % (0, 9999999999))).user_id == "u"
+    assert refusal(tokens, forged(header, claims)) in {"token_invalid", "token_expired"}
 
 
 def test_noise_is_never_a_crash(tokens: TokenAuthority, clock: SimulatedClock) -> None:

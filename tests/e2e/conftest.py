@@ -20,6 +20,7 @@ from agent_core.auth.secret import Secret
 from agent_core.auth.tokens import TokenAuthority
 from agent_core.base.clock import SystemClock
 from agent_core.client import AgentClient
+from tests.canary import SECRET, SECRET_IN_LOG
 
 #: Unprivileged files stand where the machine's own configuration might be.
 CLEAN = {"CAMERA_AGENT__SERVER__PORT": "0"}
@@ -101,7 +102,10 @@ def agent_process(tmp_path: Path, observe: Callable[[str], None]) -> AgentProces
                 umask=umask,
             )
         try:
-            yield AgentProcess(process, folder, observe)
+            agent = AgentProcess(process, folder, observe)
+            yield agent
+            assert not SECRET.search(_shown(process.pid)), "a secret is in a command line"
+            assert not SECRET_IN_LOG.search(agent.log), "a secret is in the log"
         finally:
             with anyio.CancelScope(shield=True):
                 if process.returncode is None:
@@ -109,6 +113,15 @@ def agent_process(tmp_path: Path, observe: Callable[[str], None]) -> AgentProces
                 await process.wait()
 
     return start
+
+
+def _shown(pid: int) -> str:
+    """Return the command lines of a process and those below it."""
+    lines = []
+    for each in (pid, *descendants(pid)):
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+            lines.append(Path(f"/proc/{each}/cmdline").read_text(errors="replace"))
+    return "\n".join(lines)
 
 
 def descendants(pid: int) -> set[int]:

@@ -83,7 +83,9 @@ async def wrong_calls(socket: ClientConnection, planted: Planted) -> None:
     await socket.recv()
 
 
-async def wrong_requests(agent: AgentProcess, planted: Planted) -> None:
+async def wrong_requests(agent: AgentProcess, planted: Planted) -> list[str]:
+    """Return the answers, with their heads."""
+    answers: list[httpx.Response] = []
     base = (await agent.url()).replace("ws:", "http:").removesuffix("/ws")
     async with httpx.AsyncClient(base_url=base) as http:
         for headers in (
@@ -92,10 +94,16 @@ async def wrong_requests(agent: AgentProcess, planted: Planted) -> None:
             {"X-API-Key": planted.key[:-1] + "_"},
             {"Origin": f"http://{planted.key}.example"},
         ):
-            await http.get(f"/files/snapshots/{planted.key}.jpg", headers=headers)
+            answers.append(await http.get("/files/snapshots/none.jpg", headers=headers))
+            await http.get(
+                f"/files/snapshots/{planted.key}.jpg", headers=headers
+            )  # its answer names what it asked for
         for query in ({"token": planted.token}, {"expires": "9", "by": planted.key, "sig": planted.token}):
-            await http.get("/metrics", params=query)
-            await http.get("/files/recordings/x", params=query)
+            answers.append(await http.get("/metrics", params=query))
+            answers.append(await http.get("/files/recordings/x", params=query))
+        answers.append(await http.get("/metrics", headers={"X-API-Key": planted.key}))
+        answers.append(await http.get("/metrics", headers={"Authorization": f"Bearer {planted.token}"}))
+    return [f"{each.headers}{each.text}" for each in answers]
 
 
 async def ordinary_calls(client: AgentClient) -> None:
@@ -146,7 +154,7 @@ async def test_no_secret_is_found_outside_its_own_file(
             await ordinary_calls(client)
             async with connect(url) as socket, AgentClient(url, planted.key, observe=received.append):
                 await wrong_calls(socket, planted)
-            await wrong_requests(agent, planted)
+            received += await wrong_requests(agent, planted)
             programs = of_processes(descendants(agent.pid))
             programs["cmdline of the agent"] = Path(f"/proc/{agent.pid}/cmdline").read_bytes()
             await client.call("stop_recording", device="camera0")

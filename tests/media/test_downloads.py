@@ -55,6 +55,21 @@ def test_whatever_else_is_not_there(root: Path, name: str) -> None:
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
+@pytest.mark.parametrize(
+    ("mode", "served"), [(0o600, None), (0o400, None), (0o640, b"elsewhere"), (0o444, b"elsewhere")]
+)
+def test_a_hard_link_to_a_private_file_is_not_there(
+    root: Path, tmp_path: Path, mode: int, served: bytes | None
+) -> None:
+    """A backup by hard links keeps the mode of media files, which others may read."""
+    (tmp_path / "elsewhere").write_bytes(b"elsewhere")
+    (tmp_path / "elsewhere").chmod(mode)
+    (root / "camera0" / "hard.jpg").hardlink_to(tmp_path / "elsewhere")
+    assert content(root, "camera0/hard.jpg") == served
+    (tmp_path / "elsewhere").unlink()
+    assert content(root, "camera0/hard.jpg") == b"elsewhere"
+
+
 def test_a_missing_root_has_no_files(tmp_path: Path) -> None:
     assert content(tmp_path / "none", "a.jpg") is None
 

@@ -100,3 +100,14 @@ def test_a_file_that_is_gone_or_no_mp4_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_bytes(b"not a recording at all")
     with pytest.raises(StorageFailed):
         mend(tmp_path / "a.mp4")
+
+
+async def test_a_file_with_another_hard_link_is_not_cut(tmp_path: Path) -> None:
+    path, elsewhere = tmp_path / "a.mp4", tmp_path / "backup.mp4"
+    await torn_at(path, b"mdat", 3, 50)
+    elsewhere.hardlink_to(path)
+    before = elsewhere.read_bytes()
+    assert mend(path) == 0
+    assert elsewhere.read_bytes() == before
+    elsewhere.unlink()
+    assert mend(path) > 0

@@ -1,15 +1,18 @@
 """The search for secrets finds what it looks for."""
 
 import logging
+import subprocess
 
+import anyio
 import pytest
+from websockets.asyncio.client import connect
 
 from agent_core.auth.api_keys import ApiKeys
 from agent_core.auth.roles import Role
-from tests.canary import CANARY, SECRET, SECRET_IN_LOG, SecretWatch
-from tests.toy_server import Toy, toy
+from tests.canary import CANARY, SECRET, SECRET_IN_LOG, ArgumentWatch, ReceivedWatch, SecretWatch, secret_in
+from tests.toy_server import Serve, Toy, call, serve, toy, url
 
-__all__ = ("toy",)
+__all__ = ("serve", "toy")
 
 
 @pytest.fixture
@@ -40,3 +43,28 @@ def test_a_traceback_is_searched_too(secrets: list[str]) -> None:
         logger.removeHandler(watch)
         logger.propagate = True
     assert len(watch.found) == 1
+
+
+def test_a_created_key_is_the_only_one_that_is_sent(secrets: list[str]) -> None:
+    assert not secret_in(f'{{"id": "0", "key": "{secrets[1]}", "role": "viewer"}}')
+    assert secret_in(f'{{"id": "{secrets[1]}", "key": "{secrets[1]}"}}')
+    assert secret_in(f'{{"key": "{secrets[2]}"}}')
+
+
+async def test_what_any_client_receives_is_searched(
+    serve: Serve, secrets: list[str], watches: tuple[ReceivedWatch, ArgumentWatch]
+) -> None:
+    async with serve() as server, connect(url(server)) as client:
+        await call(client, "authenticate", auth_token=secrets[2])
+        await call(client, "echo", text=f"x{secrets[1]}")
+    assert [secrets[1] in each for each in watches[0].found] == [True]
+    watches[0].found.clear()
+
+
+async def test_the_arguments_of_every_program_are_searched(
+    secrets: list[str], watches: tuple[ReceivedWatch, ArgumentWatch]
+) -> None:
+    await anyio.run_process(["true", f"--token={secrets[1]}"])
+    subprocess.run(["true", "no secret"], check=True)
+    assert [secrets[1] in each for each in watches[1].found] == [True]
+    watches[1].found.clear()

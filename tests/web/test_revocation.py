@@ -11,6 +11,8 @@ import pytest
 from starlette.types import ASGIApp
 from websockets.asyncio.client import ClientConnection, connect
 
+from agent_core.auth.links import Link
+from agent_core.auth.revocations import RevokedTokens
 from agent_core.auth.roles import Role
 from agent_core.media.downloads import DirectoryFiles, Downloads
 from agent_core.web.routes import web_app
@@ -96,7 +98,7 @@ async def receive_until_cut(response: httpx.Response, begun: anyio.Event) -> Non
         await read()
 
 
-@pytest.mark.parametrize("by", ["key", "link", "link of a deleted secret"])
+@pytest.mark.parametrize("by", ["key", "link", "link of a deleted secret", "link alone"])
 async def test_a_running_download_is_cut(
     serve: Serve, toy: Toy, keys: dict[str, str], files: ASGIApp, by: str
 ) -> None:
@@ -117,6 +119,9 @@ async def test_a_running_download_is_cut(
                 await begun.wait()
             if by == "link of a deleted secret":
                 (toy.state_dir / "secret").unlink()
+            elif by == "link alone":
+                file = toy.state_dir / "revoked-tokens.json"
+                RevokedTokens(file, toy.clock).revoke(Link.parse(path).id)
             else:
                 toy.keys.revoke("robot")
             await toy.files.look()
