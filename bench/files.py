@@ -335,10 +335,9 @@ async def main(number: int) -> None:
         row("first index", f"{few.index_s:.1f} s", f"{many.index_s:.1f} s", "")
         await list_rows(few, many)
         await ping_rows(few, many)
+        memory_row("memory after lists", few, many)
         await deletion_rows(few, many)
-        row(
-            "memory", f"{memory_mib(few.agent):.0f} MiB", f"{memory_mib(many.agent):.0f} MiB", "", "< 100 MiB"
-        )
+        memory_row("memory after deletions", few, many)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from random import Random
 
@@ -292,6 +292,18 @@ async def test_a_file_that_cannot_be_used_is_made_anew(library: Library, change:
         assert len(await again.names()) == 2
     assert (library.folder / INDEX_FILE).stat().st_mode & 0o777 == 0o600
     assert not (library.folder / INDEX_FILE).is_symlink()
+
+
+async def test_a_file_that_another_program_has_locked_is_made_anew(library: Library) -> None:
+    library.put("a.jpg")
+    async with library.running():
+        await library.settled()
+    with closing(sqlite3.connect(library.folder / INDEX_FILE)) as other:  # such as a backup
+        other.execute("BEGIN EXCLUSIVE")
+        again = Library.at(library.folder)
+        async with again.running():
+            await again.settled()
+            assert await again.snapshots.totals() == Totals(1, 5)
 
 
 async def test_a_file_that_a_crash_left_is_made_anew(library: Library) -> None:

@@ -214,6 +214,17 @@ async def test_a_name_too_long_for_the_cache_is_served_all_the_same(shop: Shop) 
     assert await shop.get("n" * 250) == b"TEXT"
 
 
+async def test_a_thumbnail_that_was_cut_off_is_made_anew(shop: Shop) -> None:
+    shop.put("a")
+    await shop.get("a")
+    (kept,) = shop.cache.rglob("a~*")
+    kept.write_bytes(b"TE")
+    assert await shop.get("a") == b"TEXT"
+    kept.write_bytes(b"")
+    shop.thumbnails = shop.anew()
+    assert await shop.get("a") == b"TEXT"
+
+
 async def test_a_link_in_the_cache_is_not_followed(shop: Shop) -> None:
     shop.put("a")
     await shop.get("a")

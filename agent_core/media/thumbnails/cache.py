@@ -65,7 +65,10 @@ class ThumbnailCache:
             opened = open_beneath(ServedFile(self._folder, _relative(key, kept.digest)))
         except OSError as error:
             raise explain_os_error(error, "open a thumbnail") from error
-        if opened is None:  # another program deleted it
+        if opened is not None and opened.size_bytes != kept.size_bytes:
+            os.close(opened.fd)
+            opened = None
+        if opened is None:  # another program, or a broken disk, changed or deleted it
             self._drop(key)
         else:
             known.move_to_end(key)
@@ -150,7 +153,7 @@ def _entries(folder: Path) -> list["os.DirEntry[str]"]:
 def _described(key: str, digest: str, file: "os.DirEntry[str]") -> Iterator[tuple[int, str, _Kept]]:
     with suppress(OSError):
         status = file.stat(follow_symlinks=False)
-        if stat.S_ISREG(status.st_mode):
+        if stat.S_ISREG(status.st_mode) and status.st_size:
             yield status.st_atime_ns, key, _Kept(digest, status.st_size)
 
 

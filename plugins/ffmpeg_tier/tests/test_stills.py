@@ -1,6 +1,7 @@
 """Pictures from recorded files: real files, whole, odd and hostile."""
 
 import os
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -88,6 +89,22 @@ async def test_the_argument_list_has_no_name_and_allows_no_protocol_but_the_pipe
     words = (tmp_path / "arguments").read_text()
     assert "-protocol_whitelist pipe" in words
     assert "secret-name" not in words
+
+
+async def test_a_picture_that_claims_gigabytes_takes_no_such_memory(
+    tmp_path: Path, program: str, script: Callable[[str], str]
+) -> None:
+    path = await made(tmp_path / "a.mp4")
+    data = bytearray(path.read_bytes())
+    run, media = data.index(b"trun"), data.index(b"mdat")
+    assert data[run + 5 : run + 8] == b"\x00\x02\x05"  # offset of the data, flags of the first, then sizes
+    struct.pack_into(">I", data, run + 20, 1_500_000_000)
+    struct.pack_into(">I", data, media - 4, 1_600_000_000)
+    path.write_bytes(data[: media + 5000])
+    os.truncate(path, 1_700_000_000)  # a sparse file
+    limited = script(f'ulimit -v 800000; exec {program} "$@"')
+    with pytest.raises(CaptureFailed):
+        await first(path, program=limited)
 
 
 async def test_endless_output_is_cut_off(tmp_path: Path, script: Callable[[str], str]) -> None:

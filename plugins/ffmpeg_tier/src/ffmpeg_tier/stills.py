@@ -10,6 +10,8 @@ _FORMATS = {".mp4": "mov", ".ts": "mpegts"}
 _SEARCH_S = 20
 #: Bytes that FFmpeg reads to find the streams; a transport stream without pictures ends there.
 _PROBE_BYTES = 5_000_000
+#: Least limit of one allocation. A file may claim a picture of gigabytes; FFmpeg would read it into memory.
+_LEAST_ALLOCATION_BYTES = 32 << 20
 _JPEG_QSCALE = 3
 _OUTPUT_LIMIT_BYTES = 8 << 20
 #: Failures of the host, not of the file.
@@ -57,7 +59,10 @@ def _arguments(request: StillRequest) -> tuple[str, ...]:
     reading = ("-protocol_whitelist", "pipe", "-f", _FORMATS[request.suffix], "-probesize", str(_PROBE_BYTES))
     decoding = ("-threads", "1", "-skip_frame", "nokey", "-max_pixels", str(request.max_pixels))
     scaled = f"scale='min({request.width},iw)':-2,format=yuvj420p"
+    # The largest allocation that a picture needs is one plane: a byte per pixel, and some rows more.
+    largest_bytes = max(_LEAST_ALLOCATION_BYTES, request.max_pixels * 5 // 4)
     return (
+        *("-max_alloc", str(largest_bytes)),
         *reading,
         *decoding,
         *("-t", str(_SEARCH_S), "-i", "pipe:0"),
