@@ -2,6 +2,7 @@
 
 import os
 import struct
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -102,9 +103,15 @@ async def test_a_picture_that_claims_gigabytes_takes_no_such_memory(
     struct.pack_into(">I", data, media - 4, 1_600_000_000)
     path.write_bytes(data[: media + 5000])
     os.truncate(path, 1_700_000_000)  # a sparse file
-    limited = script(f'ulimit -v 800000; exec {program} "$@"')
+    measure = (
+        "import pathlib, resource, subprocess, sys; status = subprocess.run(sys.argv[2:]).returncode; "
+        "pathlib.Path(sys.argv[1]).write_text(str(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)); "
+        "sys.exit(status)"
+    )
+    measured = script(f"exec {sys.executable} -c '{measure}' {tmp_path}/peak_kib {program} \"$@\"")
     with pytest.raises(CaptureFailed):
-        await first(path, program=limited)
+        await first(path, program=measured)
+    assert int((tmp_path / "peak_kib").read_text()) < 400_000
 
 
 async def test_endless_output_is_cut_off(tmp_path: Path, script: Callable[[str], str]) -> None:
