@@ -141,6 +141,8 @@ def _resized(image: "Image.Image", size: tuple[int, int]) -> "Image.Image":
     from PIL.Image import Resampling
 
     image.draft("RGB", size)  # lets the JPEG decoder skip detail that a smaller picture does not need
+    if image.mode == "P" and "transparency" in image.info:  # Pillow warns about the direct way
+        image = image.convert("RGBA")
     plain = image if image.mode == "RGB" else image.convert("RGB")
     return plain if plain.size == size else plain.resize(size, Resampling.LANCZOS, reducing_gap=3.0)
 

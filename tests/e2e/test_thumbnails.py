@@ -225,6 +225,36 @@ async def test_a_bad_picture_has_a_reason(tmp_path: Path, name: str) -> None:
         assert size_of(await viewer.get(f"snapshots/camera0/{name}.jpg")) == (320, 240)
 
 
+def odd_picture(mode: str, size: tuple[int, int], form: str, **options: Any) -> bytes:
+    output = BytesIO()
+    Image.new(mode, size, 1).save(output, form, **options)
+    return output.getvalue()
+
+
+ODD_PICTURES: dict[str, tuple[bytes, tuple[int, int]]] = {
+    "cmyk.jpg": (odd_picture("CMYK", (640, 480), "JPEG"), (320, 240)),
+    "grey.jpg": (odd_picture("L", (640, 480), "JPEG"), (320, 240)),
+    "progressive.jpg": (odd_picture("RGB", (641, 3), "JPEG", progressive=True), (320, 1)),
+    "palette.png": (odd_picture("P", (640, 480), "PNG", transparency=1), (320, 240)),
+    "deep.png": (odd_picture("I;16", (640, 480), "PNG"), (320, 240)),
+    "bits.png": (odd_picture("1", (640, 480), "PNG"), (320, 240)),
+    "alpha.png": (odd_picture("RGBA", (30_000, 1), "PNG"), (320, 1)),
+    "dot.jpg": (odd_picture("RGB", (1, 1), "JPEG"), (1, 1)),
+    "a png.jpeg": (odd_picture("RGB", (640, 480), "PNG"), (320, 240)),
+    "\N{SNOWMAN} a+b%2F#?.JPG": (odd_picture("RGB", (640, 480), "JPEG"), (320, 240)),
+}
+
+
+@pytest.mark.parametrize("name", ODD_PICTURES)
+async def test_an_odd_picture_is_shown(tmp_path: Path, name: str) -> None:
+    data, size = ODD_PICTURES[name]
+    state(tmp_path)
+    put_snapshot(tmp_path, name, data)
+    async with running_agent(folder=tmp_path) as agent, client(agent) as http:
+        (listed,) = (await Viewer(agent, http).call("list_snapshots"))["files"]
+        assert size_of(await http.get(listed["thumbnail_url"])) == size
+
+
 class Counting(RecordingStills):
     def __init__(self) -> None:
         self.calls = 0
@@ -296,6 +326,33 @@ async def test_whatever_a_plugin_does_costs_one_answer(
             found = await Viewer(agent, http).get(f"recordings/{ID}.jpg")
             assert (found.status_code, found.json()["reason"]) == (409, reason)
         assert stills.calls == 1
+
+
+async def test_a_client_that_leaves_ends_the_decoding(tmp_path: Path) -> None:
+    state(tmp_path)
+    await put_recording(tmp_path, data=b"data of a recording")
+    began, ended = anyio.Event(), anyio.Event()
+
+    class Endless(Counting):
+        async def first(self, request: StillRequest) -> bytes:
+            began.set()
+            try:
+                await anyio.sleep_forever()
+            finally:
+                ended.set()
+            raise AssertionError
+
+    async with (
+        running_agent(folder=tmp_path, plugins={"decoder": plugin_of(Endless())}) as agent,
+        client(agent) as http,
+    ):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(Viewer(agent, http).get, f"recordings/{ID}.jpg")
+            with anyio.fail_after(20):
+                await began.wait()
+            tasks.cancel_scope.cancel()
+        with anyio.fail_after(20):
+            await ended.wait()
 
 
 async def test_a_thumbnail_goes_with_its_file(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from random import Random
 
@@ -345,16 +345,59 @@ async def test_in_a_read_only_state_folder_lists_come_from_the_folders(library: 
         library.folder.chmod(0o700)
 
 
+class HastyClock(SystemClock):
+    """Clock whose pauses are a hundredth of those asked for."""
+
+    async def sleep(self, duration_s: float) -> None:
+        await anyio.sleep(duration_s / 100)
+
+
+@contextmanager
+def mounted(point: Path, options: str) -> Iterator[Path]:
+    """Yield a folder on a disk of its own."""
+    point.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", options, "camera-agent-test", str(point)]
+    if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("mounting a small disk needs root, and an environment that lets it")
+    try:
+        yield point
+    finally:
+        subprocess.run(["umount", "--lazy", str(point)], check=True)
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """Return a folder on a disk of 64 KiB."""
-    point = tmp_path / "small"
-    point.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "camera-agent-test", str(point)]
-    if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode:
-        pytest.skip("mounting a small disk needs root, and an environment that lets it")
-    yield point
-    subprocess.run(["umount", "--lazy", str(point)], check=True)
+    with mounted(tmp_path / "small", "size=64k") as point:
+        yield point
+
+
+async def test_on_a_read_only_disk_lists_come_from_the_folders(tmp_path: Path) -> None:
+    with mounted(tmp_path / "read-only", "ro") as state:
+        library = Library.at(tmp_path, state=state)
+        library.put("a.jpg")
+        async with library.running():
+            await library.until(lambda: not library.index.is_working)
+            assert await library.names() == ["camera0/a.jpg"]
+            assert await library.snapshots.totals() is None
+
+
+async def test_an_index_whose_disk_was_full_comes_back(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with mounted(tmp_path / "state", "size=256k") as state:
+        library = Library.at(tmp_path, state=state, clock=HastyClock())
+        library.put("a.jpg")
+        async with library.running():
+            await library.settled()
+            with suppress(OSError), (state / "ballast").open("wb", buffering=0) as ballast:
+                while ballast.write(bytes(1024)):
+                    pass
+            library.put(*(f"{number:03d}.jpg" for number in range(200)))
+            await library.until(lambda: "index of stored media cannot be used" in caplog.text)
+            assert (await library.page()).total == 201
+            (state / "ballast").unlink()
+            await library.until_totals(library.snapshots, Totals(201, 5 * 201))
 
 
 async def test_on_a_full_disk_lists_come_from_the_folders(
@@ -366,13 +409,6 @@ async def test_on_a_full_disk_lists_come_from_the_folders(
         await library.until(lambda: "index of stored media cannot be used" in caplog.text)
         assert (await library.page(limit=1000)).total == 900
         assert await library.snapshots.totals() is None
-
-
-class HastyClock(SystemClock):
-    """Clock whose pauses are a hundredth of those asked for."""
-
-    async def sleep(self, duration_s: float) -> None:
-        await anyio.sleep(duration_s / 100)
 
 
 class Disk(Volume):
