@@ -27,6 +27,8 @@ FEW, MANY = 100, 100_000
 #: Calls that are measured together, and how often.
 CALLS, ROUNDS = 60, 5
 PINGS = 300
+#: Time of rest.
+REST_S = 40
 #: Recordings and snapshots begin so far apart.
 APART = timedelta(minutes=3)
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -278,6 +280,17 @@ def memory_row(what: str, few: Rig, many: Rig) -> None:
     row(what, few_mib, many_mib, "", "< 100 MiB")
 
 
+async def rest_row(few: Rig, many: Rig) -> None:
+    """Show what the looks for changes cost that inotify cannot see, which are spread evenly over 40 s."""
+    before_s = [cpu_s(each.agent.pid) for each in (few, many)]
+    await anyio.sleep(REST_S)
+    after_s = [cpu_s(each.agent.pid) for each in (few, many)]
+    few_share, many_share = (
+        f"{(after - before) / REST_S:.2%}" for before, after in zip(before_s, after_s, strict=True)
+    )
+    row("CPU at rest, of one processor", few_share, many_share, "")
+
+
 async def list_rows(few: Rig, many: Rig) -> None:
     for method in METHODS:
         for what, share in (("first page", 0.0), ("page at nine tenths", 0.9)):
@@ -333,6 +346,7 @@ async def main(number: int) -> None:
         row("---", "---", "---", "---", "---")
         times_row("CPU until it listens", few.start_s, many.start_s, "about 1")
         row("first index", f"{few.index_s:.1f} s", f"{many.index_s:.1f} s", "")
+        await rest_row(few, many)
         await list_rows(few, many)
         await ping_rows(few, many)
         memory_row("memory after lists", few, many)
