@@ -1,5 +1,6 @@
 """The watch over the disks: hanging, missing, without room for bytes or for files."""
 
+import os
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -10,6 +11,7 @@ import pytest
 
 from agent_core.base.errors import StorageFailed
 from agent_core.base.events import Event, EventBus
+from agent_core.base.metrics import MetricRegistry
 from agent_core.base.room import Room
 from agent_core.config import HealthConfig
 from agent_core.health import Check, CheckStatus, HealthMonitor, SystemEvent
@@ -29,6 +31,7 @@ class Disks:
         self.room = dict.fromkeys((RECORDINGS, SNAPSHOTS), Room(1 << 30, 1 << 20))
         self.faults: dict[Path, StorageFailed] = {}
         self.clock = SimulatedClock()
+        self.looks = 0
         self.bus = EventBus()
         self.health = HealthMonitor(
             ServerLink(None, breaker=CircuitBreaker(BreakerSettings()), clock=self.clock),
@@ -46,6 +49,9 @@ class Disks:
 
         return WatchedFolder(name, path, require)
 
+    def come_by(self) -> None:
+        self.looks += 1
+
     async def look(self) -> Check:
         """Return the result of the next look."""
         slept = len(self.clock.sleeps)
@@ -60,7 +66,7 @@ class Disks:
 @asynccontextmanager
 async def watched(
     disks: Disks, room: Callable[[Path], Room] | None = None, limit_s: float = 5.0
-) -> AsyncIterator[None]:
+) -> AsyncIterator[DiskWatch]:
     watch = DiskWatch(
         (disks.folder("recordings", RECORDINGS), disks.folder("snapshots", SNAPSHOTS)),
         disks.health,
@@ -68,13 +74,14 @@ async def watched(
         clock=disks.clock,
         room=room or (lambda _: disks.room[RECORDINGS]),
         limit_s=limit_s,
+        beside=disks.come_by,
     )
     async with anyio.create_task_group() as tg:
         await tg.start(watch.run)
         with anyio.fail_after(20):
             while not disks.clock.sleeps:
                 await anyio.sleep(0.01)
-        yield
+        yield watch
         tg.cancel_scope.cancel()
 
 
@@ -163,3 +170,58 @@ async def test_a_disk_that_hangs_is_said_and_one_thread_stays_with_it() -> None:
                     pass
     finally:
         mended.set()
+
+
+async def test_work_beside_the_looks_is_done_once_after_each_also_of_a_disk_that_hangs() -> None:
+    mended, disks = threading.Event(), Disks()
+    try:
+        async with watched(disks, lambda _: Room(1 << 30 if mended.wait() else 0, None), limit_s=0.05):
+            for _ in range(3):
+                await disks.look()
+            assert disks.looks == len(disks.clock.sleeps)
+            mended.set()
+    finally:
+        mended.set()
+
+
+async def test_the_room_on_a_disk_that_hangs_is_not_told_until_it_answers_again() -> None:
+    """An old number would look as if the disk worked; a late answer is that of a look long ago."""
+    working = threading.Event()
+    working.set()
+    registry, disks, room = MetricRegistry(), Disks(), Room(250, None, used_bytes=750)
+
+    def answer(_folder: Path) -> Room:
+        working.wait()
+        return room
+
+    def ratios() -> dict[object, object]:
+        return {
+            labels: value for each in registry.collect() for labels, value in each.series if value == 0.75
+        }
+
+    try:
+        async with watched(disks, answer, limit_s=0.2) as watch:
+            watch.add_metrics(registry)
+            await disks.look()
+            assert watch.rooms == {"recordings": room, "snapshots": room}
+            assert ratios() == {("recordings",): 0.75, ("snapshots",): 0.75}
+            working.clear()
+            while (await disks.look()).status is not CheckStatus.FAILED:
+                pass
+            assert watch.rooms == {}
+            assert ratios() == {}
+            working.set()
+            with anyio.fail_after(20):
+                while (await disks.look()).status is not CheckStatus.WARNING:
+                    pass
+            assert ratios() == {("recordings",): 0.75, ("snapshots",): 0.75}
+    finally:
+        working.set()
+
+
+def test_the_used_part_of_a_disk_is_that_of_df(tmp_path: Path) -> None:
+    status = os.statvfs(tmp_path)
+    used = status.f_blocks - status.f_bfree
+    assert Room.of(tmp_path).used_ratio == pytest.approx(used / (used + status.f_bavail), abs=0.01)
+    assert Room(0, None).used_ratio == 0
+    assert Room(0, None, used_bytes=5).used_ratio == 1

@@ -74,6 +74,7 @@ class Agent:
     is_ready = False
 
     async def collect(self) -> Sequence[Collected]:
+        await self.collecting.wait()
         return self.registry.collect()
 
     def __init__(self, base: Path) -> None:
@@ -86,6 +87,8 @@ class Agent:
         (base / "outside.jpg").write_bytes(b"outside")
         (self.snapshots / "link.jpg").symlink_to(base / "outside.jpg")
         self.hanging = Recordings(self.recordings)
+        self.collecting = anyio.Event()
+        self.collecting.set()
         self.registry = MetricRegistry()
         self.registry.gauge("up", "It is up.", lambda: 1)
         self.gate = Tokens()
@@ -142,6 +145,44 @@ async def test_metrics_are_for_admins(http: httpx.AsyncClient, headers: dict[str
     if status == 200:
         assert response.text.startswith("# HELP up It is up.\n# TYPE up gauge\nup 1.0\n")
         assert response.headers["content-type"].startswith("text/plain; version=0.0.4")
+
+
+ADMIN = {"Authorization": "Bearer admin"}
+
+
+async def test_the_format_of_metrics_is_negotiated_over_all_accept_headers(http: httpx.AsyncClient) -> None:
+    accepts = [("accept", "text/plain;q=0.1"), ("accept", "application/openmetrics-text")]
+    response = await http.get("/metrics", headers=[*ADMIN.items(), *accepts])
+    assert response.headers["content-type"] == "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    assert response.headers["vary"] == "accept"
+    assert response.headers["cache-control"] == "no-store"
+    assert response.text.endswith("# EOF\n")
+
+
+async def test_head_of_metrics_has_no_body_and_post_is_refused(http: httpx.AsyncClient) -> None:
+    response = await http.head("/metrics", headers=ADMIN)
+    assert (response.status_code, response.content) == (200, b"")
+    assert int(response.headers["content-length"]) > 0
+    assert (await http.head("/metrics")).status_code == 401
+    assert (await http.post("/metrics", headers=ADMIN)).status_code == 405
+
+
+async def test_a_scrape_that_takes_long_holds_up_nobody_else(http: httpx.AsyncClient, agent: Agent) -> None:
+    agent.collecting = anyio.Event()
+    answers: list[httpx.Response] = []
+
+    async def keep() -> None:
+        answers.append(await http.get("/metrics", headers=ADMIN))
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(3):
+            tasks.start_soon(keep)
+        for _ in range(20):
+            assert (await http.get("/healthz")).status_code == 200
+            assert (await http.get(URL, headers=VIEWER)).content == BODY
+        assert answers == []
+        agent.collecting.set()
+    assert [each.status_code for each in answers] == [200] * 3
 
 
 @pytest.mark.parametrize(
