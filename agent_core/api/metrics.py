@@ -132,7 +132,8 @@ def _paths(seen: AgentMetrics) -> wire.PathMetricsForm:
         repairs=sum(each.repairs for each in counters.values()),
         paths={
             name: wire.PathCountersForm(writes=each.writes, retries=each.retries, repairs=each.repairs)
-            for name, each in counters.items()
+            for camera in seen.cameras
+            if (each := counters.get(name := camera.camera.id)) is not None
         },
     )
 

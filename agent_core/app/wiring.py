@@ -183,14 +183,14 @@ def _add_metrics(foundation: Foundation, parts: _PluginParts, media: MediaParts)
         cameras,
         parts.plugins,
         parts.snapshots,
-        media.link,
         media.recordings.meter,
         media.health,
         media.disks,
         media.host,
     ):
         each.add_metrics(registry)
-    media.service.add_metrics(registry, lambda: (each.id for each in cameras.list()))
+    for each_by_camera in (media.link, media.service):
+        each_by_camera.add_metrics(registry, lambda: [each.id for each in cameras.list()])
 
 
 def _services(

@@ -79,7 +79,7 @@ class CameraRegistry:
             "Time since a camera was connected; absent while it is not.",
             lambda: {
                 (each.id,): self._clock.monotonic_s() - each.since_s
-                for each in self._cameras.values()
+                for each in self.list()
                 if each.status is CameraStatus.CONNECTED
             },
             labels=("camera",),

@@ -1,7 +1,7 @@
 """Connection to the media server: its endpoints, its client, and its return after a silence."""
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -161,19 +161,23 @@ class ServerLink:
         """The counters of each configured path since the server was connected."""
         return self._connected.paths.counters if self._connected else {}
 
-    def add_metrics(self, registry: MetricRegistry) -> None:
-        """Describe the server's state and the configuration of its paths."""
+    def add_metrics(self, registry: MetricRegistry, paths: Callable[[], Iterable[str]]) -> None:
+        """Describe the server's state, and the configuration of those `paths` whose series are shown."""
         registry.gauge(
             "camera_agent_media_server_up",
             "1 if the media server is used, 0 while it starts or calls to it are paused.",
             lambda: int(self.state is ServerState.UP) if self.is_configured else None,
         )
         self.breaker.add_metrics(registry)
-        self._add_by_path(registry)
+        self._add_by_path(registry, paths)
 
-    def _add_by_path(self, registry: MetricRegistry) -> None:
+    def _add_by_path(self, registry: MetricRegistry, paths: Callable[[], Iterable[str]]) -> None:
         def by_path(read: "Callable[[PathCounters], int]") -> Callable[[], dict[tuple[str, ...], float]]:
-            return lambda: {(name,): read(each) for name, each in self.path_counters.items()}
+            def by_name() -> dict[tuple[str, ...], float]:
+                known = self.path_counters
+                return {(name,): read(known[name]) for name in paths() if name in known}
+
+            return by_name
 
         registry.counter(
             "camera_agent_path_writes_total",

@@ -3,6 +3,7 @@
 import anyio
 
 from agent_core.base.events import Event, EventBus
+from agent_core.base.metrics import MetricRegistry
 
 
 def everything(_event: Event) -> bool:
@@ -48,3 +49,19 @@ def test_a_closed_subscription_is_forgotten() -> None:
     with bus.subscribe(everything):
         assert len(bus) == 1
     assert len(bus) == 0
+
+
+async def test_what_was_published_and_dropped_is_counted_over_all_subscribers() -> None:
+    bus, registry = EventBus(), MetricRegistry()
+    bus.add_metrics(registry)
+    with bus.subscribe(lambda _: True, capacity=2) as slow, bus.subscribe(lambda _: False, capacity=1):
+        for number in range(5):
+            bus.publish("numbers", number)
+        assert slow.take_dropped() == 3
+        bus.publish("numbers", 5)
+    bus.publish("numbers", 6)  # nobody there to lose it
+    values = {each.metric.name: dict(each.series) for each in registry.collect()}
+    assert values == {
+        "camera_agent_events_published_total": {(): 7},
+        "camera_agent_events_dropped_total": {(): 4},
+    }

@@ -9,6 +9,7 @@ import pytest
 
 from agent_core.base.errors import InvalidParams, NotFound, PluginError
 from agent_core.base.events import Event, EventBus
+from agent_core.base.metrics import MetricRegistry
 from agent_core.base.models import (
     CameraEvent,
     CameraId,
@@ -291,3 +292,32 @@ def test_a_failure_with_a_description_takes_it_over(registry: Registry) -> None:
     registry.report.failed("k0", "It redirects.", replace(FRONT, media_input=None))
     failed = registry.cameras.get("camera0")
     assert (failed.status, failed.media_input) == (CameraStatus.ERROR, None)
+
+
+def test_the_series_of_a_camera_end_when_it_is_removed_and_not_when_it_is_unplugged(
+    registry: Registry,
+) -> None:
+    metrics = MetricRegistry()
+    registry.cameras.add_metrics(metrics)
+
+    def shown() -> dict[str, dict[object, object]]:
+        return {each.metric.name: dict(each.series) for each in metrics.collect()}
+
+    registry.report.connected(FRONT)
+    assert shown() == {
+        "camera_agent_cameras": {("CONNECTED",): 1, ("DISCONNECTED",): 0, ("ERROR",): 0},
+        "camera_agent_camera_connected": {("camera0",): 1},
+        "camera_agent_camera_uptime_seconds": {("camera0",): 0.0},
+    }
+    registry.report.disconnected("k0", "Unplugged.")
+    assert shown() == {
+        "camera_agent_cameras": {("CONNECTED",): 0, ("DISCONNECTED",): 1, ("ERROR",): 0},
+        "camera_agent_camera_connected": {("camera0",): 0},
+        "camera_agent_camera_uptime_seconds": {},
+    }
+    registry.report.removed("k0", "It was removed.")
+    assert shown() == {
+        "camera_agent_cameras": {("CONNECTED",): 0, ("DISCONNECTED",): 0, ("ERROR",): 0},
+        "camera_agent_camera_connected": {},
+        "camera_agent_camera_uptime_seconds": {},
+    }

@@ -12,7 +12,21 @@ from typing import Any
 import anyio
 import httpx
 import pytest
+from anyio import TASK_STATUS_IGNORED
+from anyio.abc import TaskStatus
 
+from agent_core.plugin import (
+    AgentContext,
+    CameraId,
+    CameraReport,
+    CameraSource,
+    DetectedCamera,
+    FfmpegInput,
+    Fingerprint,
+    Plugin,
+    Settings,
+    hookimpl,
+)
 from agent_core.testing import running_agent
 from agent_core.testing.mediamtx import MediaServerUnderTest
 
@@ -163,6 +177,78 @@ async def test_a_hanging_media_server_holds_up_neither_output(
             assert seen.get("stream_live", camera="camera0") == 0
         finally:
             any_media_server.signal(signal.SIGCONT)
+
+
+class Removable(CameraSource):
+    """One camera that the test takes away."""
+
+    name = "removable"
+
+    def __init__(self) -> None:
+        self.camera = DetectedCamera(
+            "one",
+            "One",
+            Fingerprint("removable", serial="1"),
+            FfmpegInput(("-re", "-f", "lavfi", "-i", "testsrc2=size=160x120:rate=15")),
+            configured_id=CameraId("camera40"),
+        )
+        self.report: CameraReport | None = None
+
+    async def watch(
+        self, report: CameraReport, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED
+    ) -> None:
+        self.report = report
+        report.connected(self.camera)
+        task_status.started()
+        await anyio.sleep_forever()
+
+    def plugin(self) -> type[Plugin[Settings]]:
+        source = self
+
+        class RemovablePlugin(Plugin[Settings]):
+            Settings = Settings
+
+            @hookimpl
+            def agent_camera_sources(self, agent: AgentContext) -> list[CameraSource]:
+                return [source]
+
+        return RemovablePlugin
+
+
+@pytest.mark.timeout(120)
+async def test_all_series_of_a_camera_end_when_it_is_removed_and_go_on_when_it_returns(
+    tmp_path: Path, observe: Observe
+) -> None:
+    source = Removable()
+    async with (
+        media_rig("embedded", tmp_path, observe, added={"removable": source.plugin()}) as rig,
+        httpx.AsyncClient() as http,
+    ):
+        assert source.report is not None
+
+        async def series() -> dict[str, float]:
+            seen = await scrape(http, rig.agent)
+            of_camera = ("camera", "camera40"), ("path", "camera40")
+            return {name: value for (name, has), value in seen.samples.items() if has & set(of_camera)}
+
+        async def has_path() -> bool:
+            return "camera_agent_path_writes_total" in await series()
+
+        await until(has_path)
+        before, told = await series(), await numbers(rig)
+        assert {"camera_agent_camera_connected", "camera_agent_stream_live"} <= before.keys()
+        source.report.removed("one", "It was removed.")
+        assert await series() == {}
+        after = await numbers(rig)
+        assert "camera40" not in after["camera_metrics"]["cameras"]
+        assert "camera40" not in after["path_metrics"]["paths"]
+        assert after["path_metrics"]["writes"] >= told["path_metrics"]["writes"]
+        source.report.connected(source.camera)
+        await until(has_path)
+        again = await series()
+        name = "camera_agent_path_writes_total"
+        assert again[name] >= before[name]
+        assert again.keys() == before.keys()
 
 
 #: Runs an agent, and prints what the two outputs open, list or connect to while they are collected.

@@ -21,10 +21,10 @@ SCRAPE, RULES = re.findall(r"^```yaml\n(.*?)^```", PAGE, re.DOTALL | re.MULTILIN
 
 
 def rows(registry: MetricRegistry) -> list[str]:
-    return [
+    return sorted(
         f"| `{each.name}` | {each.kind} | {', '.join(f'`{label}`' for label in each.labels)} | {each.text} |"
         for each in registry
-    ]
+    )
 
 
 def setting(name: str) -> str:

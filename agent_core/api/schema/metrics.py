@@ -110,7 +110,7 @@ class PathCountersForm(RpcResult):
 
 
 class PathMetricsForm(PathCountersForm):
-    """Sums over all paths, and each path by its name, which is the camera's id."""
+    """Sums over all paths, those of removed cameras included, and each listed camera's path by its name, the id."""
 
     paths: dict[str, PathCountersForm]
 
