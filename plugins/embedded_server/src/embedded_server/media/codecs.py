@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from agent_core.plugin.rtsp import MediaDescription
 from embedded_server.config.gotext import Json
 from embedded_server.media import h264, h265, nal
+from embedded_server.media.aac import AacFormat, aac_format
 
-__all__ = ("Codec", "codec_of")
+__all__ = ("Codec", "codec_of", "parameters_of")
 
 _NAMES: Mapping[str, str] = {
     "AV1": "AV1",
@@ -31,6 +32,7 @@ _NAMES: Mapping[str, str] = {
     "PCMA": "G711",
     "L16": "LPCM",
     "MP2T": "MPEG-TS",
+    "SMPTE336M": "KLV",
 }
 #: Attributes for the parameter sets in a description, by codec, in the order of a stream.
 _SETS: Mapping[str, tuple[str, ...]] = {
@@ -41,13 +43,19 @@ _SETS: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Codec:
-    """Codec of a track; `parameter_sets`, if known, are (SPS, PPS) for H.264 and (VPS, SPS, PPS) for H.265."""
+    """Codec of a track.
+
+    Attributes:
+        parameter_sets: (SPS, PPS) for H.264 and (VPS, SPS, PPS) for H.265, if they are known.
+        aac: format of `MPEG-4 Audio`, if it is usable.
+    """
 
     name: str
     encoding: str
     clock_rate_hz: int
     channels: int
     parameter_sets: tuple[bytes, ...] = ()
+    aac: AacFormat | None = None
 
     def with_sets(self, sets: tuple[bytes, ...]) -> "Codec":
         return replace(self, parameter_sets=sets)
@@ -56,15 +64,21 @@ class Codec:
     def is_video(self) -> bool:
         return self.name in ("H264", "H265")
 
+    @property
+    def is_mu_law(self) -> bool:
+        """True for the mu-law of G.711, False for its A-law."""
+        return self.encoding == "PCMU"
+
     def properties(self) -> Json:
         """Return the `codecProps` of the API."""
         if self.is_video:
             return self._video_properties()
         if self.name == "Opus":
             return {"channelCount": self.channels}
+        if self.aac is not None:
+            return {"sampleRate": self.aac.sample_rate_hz, "channelCount": self.aac.channels}
         if self.name == "G711":
-            mu_law = self.encoding == "PCMU"
-            return {"muLaw": mu_law, "sampleRate": self.clock_rate_hz, "channelCount": self.channels}
+            return {"muLaw": self.is_mu_law, "sampleRate": self.clock_rate_hz, "channelCount": self.channels}
         if self.name in ("MPEG-4 Audio", "AC3"):
             return {"sampleRate": self.clock_rate_hz, "channelCount": self.channels}
         return None
@@ -85,12 +99,31 @@ def codec_of(media: MediaDescription) -> Codec:
         return Codec("Generic", "", 90_000, 1)
     encoding = known.encoding.upper()
     name = _NAMES.get(encoding, "Generic")
-    return Codec(name, encoding, known.clock_rate_hz or 90_000, known.channels, _sets(name, media))
+    clock_rate_hz = known.clock_rate_hz or 90_000
+    aac = None
+    if name == "MPEG-4 Audio":
+        aac = aac_format(parameters_of(media), clock_rate_hz, known.channels)
+    return Codec(name, encoding, clock_rate_hz, known.channels, _sets(name, media), aac)
+
+
+def parameters_of(media: MediaDescription) -> Mapping[str, str]:
+    """Return the parameters of a medium's first format.
+
+    Cameras (seen with Hikvision's media server) write the number of another format before the parameters of the only one.
+    """
+    if media.fmtp or len(media.formats) > 1:
+        return media.fmtp
+    lines = (
+        ("a", f"fmtp:{media.formats[0]} {value.partition(' ')[2]}") for value in media.attributes("fmtp")
+    )
+    return replace(media, lines=tuple(lines)).fmtp
 
 
 def _sets(name: str, media: MediaDescription) -> tuple[bytes, ...]:
     """Return the parameter sets of the description; empty if one is missing, unreadable or too long to store."""
-    texts = [text for key in _SETS.get(name, ()) for text in media.fmtp.get(key, "").split(",") if text]
+    texts = [
+        text for key in _SETS.get(name, ()) for text in parameters_of(media).get(key, "").split(",") if text
+    ]
     found: dict[int, bytes] = {}
     try:
         for text in texts:

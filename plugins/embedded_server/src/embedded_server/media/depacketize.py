@@ -54,6 +54,11 @@ class Depacketizer:
         self._timestamp = 0
         self._arrived: datetime | None = None
 
+    @property
+    def first_timestamp(self) -> int | None:
+        """RTP time stamp that `AccessUnit.timestamp` counts from; None before the first packet."""
+        return None if self._raw_timestamp is None else (self._raw_timestamp - self._timestamp) & 0xFFFF_FFFF
+
     def push(self, data: bytes, arrived: datetime) -> Iterator[AccessUnit]:
         """Take a packet, and return the pictures that it proves to be complete."""
         packet = rtp.parse(data)
@@ -110,8 +115,7 @@ class Depacketizer:
 
     def _advance(self, raw: int) -> None:
         if self._raw_timestamp is not None:
-            step = (raw - self._raw_timestamp) & 0xFFFF_FFFF
-            self._timestamp += step - (1 << 32) if step >= 1 << 31 else step
+            self._timestamp += rtp.ticks_between(self._raw_timestamp, raw)
         self._raw_timestamp = raw
 
     def _add(self, nalu: bytes, arrived: datetime) -> Iterator[AccessUnit]:

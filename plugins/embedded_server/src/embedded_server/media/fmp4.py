@@ -1,10 +1,14 @@
-"""Fragmented MP4 with one video track (ISO/IEC 14496-12, -15)."""
+"""Fragmented MP4 with one video track and sound (ISO/IEC 14496-12)."""
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import accumulate, pairwise
 
-from embedded_server.media import h264, h265
+from embedded_server.media.codecs import Codec
 from embedded_server.media.container import Container
+from embedded_server.media.g711 import linear
+from embedded_server.media.mp4_boxes import box, full_box
+from embedded_server.media.sample_entries import SampleEntry, sample_entry
 from embedded_server.media.samples import Sample
 
 __all__ = ("Fmp4",)
@@ -16,31 +20,19 @@ _OTHER_FLAGS = 0x0101_0000  # depends on others, is not a sync sample
 _MVHD_DURATION_OFFSET = 4 + 4 + 12  # after the type: version and flags, two times, the timescale
 
 
-def _box(kind: bytes, *parts: bytes) -> bytes:
-    body = b"".join(parts)
-    return struct.pack(">I", 8 + len(body)) + kind + body
-
-
-def _full(kind: bytes, version: int, flags: int, *parts: bytes) -> bytes:
-    return _box(kind, struct.pack(">I", version << 24 | flags), *parts)
-
-
-def _prefixed(nalus: Sequence[bytes]) -> bytes:
-    return b"".join(struct.pack(">I", len(nalu)) + nalu for nalu in nalus)
-
-
 class Fmp4(Container):
-    def __init__(self, codec: str, clock_rate_hz: int) -> None:
-        self._codec = codec
-        self._timescale = clock_rate_hz
+    holds = frozenset(("H264", "H265", "MPEG-4 Audio", "Opus", "G711"))
+
+    def __init__(self, tracks: Mapping[int, Codec]) -> None:
+        super().__init__(tracks)
+        self._numbers = {index: number for number, index in enumerate(tracks, start=1)}
         self._sequence = 0
-        self._zero = 0
         self._duration_offset = 0
 
     def header(self, sample: Sample) -> bytes:
-        self._zero = sample.dts
+        self._start(sample)
         brands = struct.pack(">4sI4s4s4s", b"mp42", 1, b"mp41", b"mp42", b"isom")
-        data = _box(b"ftyp", brands) + self._moov(sample.sets)
+        data = box(b"ftyp", brands) + self._moov(sample.sets)
         self._duration_offset = data.index(b"mvhd") + _MVHD_DURATION_OFFSET
         return data
 
@@ -51,85 +43,86 @@ class Fmp4(Container):
 
     def part(self, samples: Sequence[Sample]) -> bytes:
         self._sequence += 1
-        media = [_prefixed(sample.nalus) for sample in samples]
-        moof = self._moof(samples, media, 0)
-        moof = self._moof(samples, media, len(moof) + 8)
-        return moof + _box(b"mdat", *media)
+        runs = {index: [sample for sample in samples if sample.track == index] for index in self._tracks}
+        runs = {index: run for index, run in runs.items() if run}
+        media = {index: [self._stored(sample) for sample in run] for index, run in runs.items()}
+        sizes = [sum(map(len, chunks)) for chunks in media.values()]
+        moof = self._moof(runs, media, [0] * len(runs))
+        starts = accumulate(sizes[:-1], initial=len(moof) + 8)
+        moof = self._moof(runs, media, list(starts))
+        return moof + box(b"mdat", *(chunk for chunks in media.values() for chunk in chunks))
 
-    def _moof(self, samples: Sequence[Sample], media: Sequence[bytes], data_offset: int) -> bytes:
+    def _stored(self, sample: Sample) -> bytes:
+        codec = self._tracks[sample.track]
+        if codec.is_video:
+            return b"".join(struct.pack(">I", len(nalu)) + nalu for nalu in sample.units)
+        (data,) = sample.units
+        return linear(data, mu_law=codec.is_mu_law) if codec.name == "G711" else data
+
+    def _moof(
+        self,
+        runs: Mapping[int, Sequence[Sample]],
+        media: Mapping[int, Sequence[bytes]],
+        starts: Sequence[int],
+    ) -> bytes:
+        trafs = [
+            self._traf(index, run, media[index], start)
+            for (index, run), start in zip(runs.items(), starts, strict=True)
+        ]
+        return box(b"moof", full_box(b"mfhd", 0, 0, struct.pack(">I", self._sequence)), *trafs)
+
+    def _traf(self, index: int, run: Sequence[Sample], media: Sequence[bytes], start: int) -> bytes:
         entries = b"".join(
             struct.pack(
                 ">IIIi",
-                sample.duration,
+                duration,
                 len(data),
                 _SYNC_FLAGS if sample.key else _OTHER_FLAGS,
                 sample.pts - sample.dts,
             )
-            for sample, data in zip(samples, media, strict=True)
+            for sample, data, duration in zip(run, media, _durations(run), strict=True)
         )
-        traf = _box(
+        return box(
             b"traf",
-            _full(b"tfhd", 0, 0x020000, struct.pack(">I", 1)),  # default-base-is-moof
-            _full(b"tfdt", 1, 0, struct.pack(">Q", samples[0].dts - self._zero)),
+            full_box(b"tfhd", 0, 0x020000, struct.pack(">I", self._numbers[index])),  # default-base-is-moof
+            full_box(b"tfdt", 1, 0, struct.pack(">Q", self._ticks(run[0]))),
             # offset, duration, size, flags and composition time of each
-            _full(b"trun", 1, 0x000F01, struct.pack(">Ii", len(samples), data_offset), entries),
+            full_box(b"trun", 1, 0x000F01, struct.pack(">Ii", len(run), start), entries),
         )
-        return _box(b"moof", _full(b"mfhd", 0, 0, struct.pack(">I", self._sequence)), traf)
 
     def _moov(self, sets: tuple[bytes, ...]) -> bytes:
-        width, height, entry = self._sample_entry(sets)
+        count = len(self._tracks)
         mvhd = struct.pack(">IIIIIHHII", 0, 0, _MOVIE_TIMESCALE, 0, 0x10000, 0x100, 0, 0, 0)
-        mvhd += _IDENTITY + bytes(24) + struct.pack(">I", 2)
-        trex = _full(b"trex", 0, 0, struct.pack(">IIIII", 1, 1, 0, 0, 0))
-        return _box(
-            b"moov", _full(b"mvhd", 0, 0, mvhd), self._trak(width, height, entry), _box(b"mvex", trex)
-        )
-
-    def _trak(self, width: int, height: int, entry: bytes) -> bytes:
-        tkhd = struct.pack(">IIIIIIIHHHH", 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0)
-        tkhd += _IDENTITY + struct.pack(">II", width << 16, height << 16)
-        empty = [_full(kind, 0, 0, bytes(4)) for kind in (b"stts", b"stsc", b"stco")]
-        stbl = _box(b"stbl", _full(b"stsd", 0, 0, struct.pack(">I", 1), entry), *empty[:2], _stsz(), empty[2])
-        dref = _full(b"dref", 0, 0, struct.pack(">I", 1), _full(b"url ", 0, 1))
-        minf = _box(b"minf", _full(b"vmhd", 0, 1, bytes(8)), _box(b"dinf", dref), stbl)
-        mdhd = _full(b"mdhd", 0, 0, struct.pack(">IIIIHH", 0, 0, self._timescale, 0, 0x55C4, 0))
-        hdlr = _full(b"hdlr", 0, 0, bytes(4), b"vide", bytes(12), b"VideoHandler\0")
-        return _box(b"trak", _full(b"tkhd", 0, 3, tkhd), _box(b"mdia", mdhd, hdlr, minf))
-
-    def _sample_entry(self, sets: tuple[bytes, ...]) -> tuple[int, int, bytes]:
-        if not sets:
-            raise h264.BitstreamError("The parameter sets of the stream are unknown.")
-        if self._codec == "H264":
-            sps = h264.parse_sps(sets[0])
-            return sps.width, sps.height, _visual(b"avc1", sps.width, sps.height, _avcc(sets, sps))
-        sps_h265 = h265.parse_sps(sets[1])
-        size = sps_h265.width, sps_h265.height
-        return *size, _visual(b"hvc1", *size, _hvcc(sets, sps_h265))
+        mvhd += _IDENTITY + bytes(24) + struct.pack(">I", count + 1)
+        traks = [
+            _trak(number, codec, sample_entry(codec, sets))
+            for number, codec in enumerate(self._tracks.values(), start=1)
+        ]
+        trexs = [
+            full_box(b"trex", 0, 0, struct.pack(">IIIII", number, 1, 0, 0, 0))
+            for number in range(1, count + 1)
+        ]
+        return box(b"moov", full_box(b"mvhd", 0, 0, mvhd), *traks, box(b"mvex", *trexs))
 
 
-def _stsz() -> bytes:
-    return _full(b"stsz", 0, 0, bytes(8))
+def _durations(run: Sequence[Sample]) -> list[int]:
+    """Return the durations that lead from each sample to the next, also over a gap; the last one has its own."""
+    steps = [max(0, after.dts - before.dts) for before, after in pairwise(run)]
+    return [*steps, run[-1].duration]
 
 
-def _visual(kind: bytes, width: int, height: int, configuration: bytes) -> bytes:
-    head = bytes(6) + struct.pack(">H", 1) + bytes(16) + struct.pack(">HH", width, height)
-    head += struct.pack(">IIIH", 0x480000, 0x480000, 0, 1) + bytes(32) + struct.pack(">Hh", 24, -1)
-    return _box(kind, head, configuration)
-
-
-def _avcc(sets: tuple[bytes, ...], parsed: h264.Sps) -> bytes:
-    sps, pps = sets
-    arrays = b"\xe1" + struct.pack(">H", len(sps)) + sps + b"\x01" + struct.pack(">H", len(pps)) + pps
-    data = b"\x01" + sps[1:4] + b"\xff" + arrays
-    if sps[1] in (100, 110, 122, 144, 244):
-        data += bytes([0xFC | parsed.chroma, 0xF8 | parsed.luma_depth, 0xF8 | parsed.chroma_depth, 0])
-    return _box(b"avcC", data)
-
-
-def _hvcc(sets: tuple[bytes, ...], sps: h265.Sps) -> bytes:
-    data = b"\x01" + sps.profile_tier_level + b"\xf0\x00\xfc"
-    data += bytes([0xFC | sps.chroma, 0xF8 | sps.luma_depth, 0xF8 | sps.chroma_depth]) + bytes(2)
-    data += bytes([sps.sub_layers << 3 | sps.nested << 2 | 3, len(sets)])
-    for kind, nalu in zip((32, 33, 34), sets, strict=True):
-        data += struct.pack(">BHH", 0x80 | kind, 1, len(nalu)) + nalu
-    return _box(b"hvcC", data)
+def _trak(number: int, codec: Codec, entry: SampleEntry) -> bytes:
+    tkhd = struct.pack(">IIIIIIIHHHH", 0, 0, number, 0, 0, 0, 0, 0, 0, 0 if codec.is_video else 0x0100, 0)
+    tkhd += _IDENTITY + struct.pack(">II", entry.width << 16, entry.height << 16)
+    empty = [full_box(kind, 0, 0, bytes(4)) for kind in (b"stts", b"stsc", b"stco")]
+    stsz = full_box(b"stsz", 0, 0, bytes(8))
+    stsd = full_box(b"stsd", 0, 0, struct.pack(">I", 1), entry.data)
+    dref = full_box(b"dref", 0, 0, struct.pack(">I", 1), full_box(b"url ", 0, 1))
+    if codec.is_video:
+        head, handler = full_box(b"vmhd", 0, 1, bytes(8)), (b"vide", b"VideoHandler\0")
+    else:
+        head, handler = full_box(b"smhd", 0, 0, bytes(4)), (b"soun", b"SoundHandler\0")
+    minf = box(b"minf", head, box(b"dinf", dref), box(b"stbl", stsd, *empty[:2], stsz, empty[2]))
+    mdhd = full_box(b"mdhd", 0, 0, struct.pack(">IIIIHH", 0, 0, codec.clock_rate_hz, 0, 0x55C4, 0))
+    hdlr = full_box(b"hdlr", 0, 0, bytes(4), handler[0], bytes(12), handler[1])
+    return box(b"trak", full_box(b"tkhd", 0, 3, tkhd), box(b"mdia", mdhd, hdlr, minf))

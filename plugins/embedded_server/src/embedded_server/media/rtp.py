@@ -3,7 +3,15 @@
 import struct
 from dataclasses import dataclass
 
-__all__ = ("RtpPacket", "parse", "sender_report", "with_ssrc")
+__all__ = (
+    "ReportedTime",
+    "RtpPacket",
+    "parse",
+    "reported_time",
+    "sender_report",
+    "ticks_between",
+    "with_ssrc",
+)
 
 _HEAD = struct.Struct(">BBHII")
 _SENDER_REPORT = 200
@@ -35,6 +43,12 @@ def parse(data: bytes) -> RtpPacket | None:
     return RtpPacket(bool(second & 0x80), second & 0x7F, sequence, timestamp, data[start:end])
 
 
+def ticks_between(before: int, after: int) -> int:
+    """Return the ticks from one time stamp to another, at most half of the range of 32 bits in either direction."""
+    step = (after - before) & 0xFFFF_FFFF
+    return step - (1 << 32) if step >= 1 << 31 else step
+
+
 def with_ssrc(data: bytes, ssrc: bytes) -> bytes:
     """Return the RTP packet with another sender's SSRC."""
     return data[:8] + ssrc + data[12:]
@@ -45,3 +59,17 @@ def sender_report(data: bytes, ssrc: bytes) -> bytes | None:
     if len(data) < _REPORT.size or data[1] != _SENDER_REPORT or data[0] >> 6 != 2:
         return None
     return b"\x80\xc8\x00\x06" + ssrc + data[8 : _REPORT.size]
+
+
+@dataclass(frozen=True, slots=True)
+class ReportedTime:
+    """Time of the sender's clock (s, NTP) at a time stamp of the RTP clock, from a sender report (RFC 3550, 6.4.1)."""
+
+    ntp_s: float
+    timestamp: int
+
+
+def reported_time(report: bytes) -> ReportedTime | None:
+    """Return the time in a packet of `sender_report`; None if the sender has no clock."""
+    _, _, _, _, ntp, timestamp, _, _ = _REPORT.unpack_from(report)
+    return ReportedTime(ntp / (1 << 32), timestamp) if ntp else None

@@ -10,23 +10,39 @@ from embedded_server.media import h264, h265, nal
 from embedded_server.media.depacketize import AccessUnit
 from embedded_server.media.timeline import Timeline
 
-__all__ = ("Sample", "Sampler")
+__all__ = ("Placed", "Sample", "Sampler")
 
 #: Types of units that no container stores (delimiters, filler), by codec.
 _NOISE = {"H264": (9, 12), "H265": (35, 38)}
+#: `max_num_reorder_frames` is at most the size of the picture buffer (ITU-T H.264, E.2.1).
+_MOST_REORDERED = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Picture for a container; times are in units of the track's clock, `sets` are the parameter sets in force."""
+    """Picture or frame for a container.
+
+    Times are in units of the track's clock. They count from the same moment in all tracks of a recording. `units` are
+    the NAL units of a picture, or one frame; `sets` are the parameter sets in force.
+    """
 
     dts: int
     pts: int
     duration: int
-    nalus: tuple[bytes, ...]
+    units: tuple[bytes, ...]
     key: bool
     arrived: datetime
-    sets: tuple[bytes, ...]
+    sets: tuple[bytes, ...] = ()
+    track: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """Unwrapped RTP time stamp, the time that it got, and the arrival of its packet."""
+
+    timestamp: int
+    time: int
+    arrived: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,18 +62,32 @@ class Sampler:
     RTP carries presentation times only: the n-th picture in decoding order gets the n-th smallest of them as decoding
     time. A picture is returned when the next one is known, because that determines its duration.
 
+    Pictures wait for as many others as the parameter sets say. Sets that say nothing mean none, because cameras do not
+    reorder and waiting would delay the file; each picture that shows the contrary adds one.
+
     Args:
         sets: the parameter sets known so far; each may be empty.
+        track: index of the track in the stream.
         warn: is called with a sentence about times that had to be corrected.
     """
 
     def __init__(
-        self, codec: str, sets: tuple[bytes, ...], clock_rate_hz: int, warn: Callable[[str], None]
+        self,
+        codec: str,
+        sets: tuple[bytes, ...],
+        clock_rate_hz: int,
+        warn: Callable[[str], None],
+        *,
+        track: int = 0,
     ) -> None:
         self._codec = codec
+        self._track = track
         self._sets = sets or (b"",) * len(nal.SETS[codec])
         self._reorder_frames = _reorder_frames(codec, self._sets)
+        self._seen_reordering = 0
         self._timeline = Timeline(clock_rate_hz, warn)
+        #: The last picture; None before the first one.
+        self.placed: Placed | None = None
         self._waiting: deque[_Picture] = deque()
         self._times: list[int] = []
         self._held: tuple[_Picture, int] | None = None
@@ -68,11 +98,15 @@ class Sampler:
         if not self._waiting and self._held is None and not unit.key:
             return
         time = self._timeline.place(unit.timestamp, unit.arrived, may_go_back=self._may_go_back(unit))
+        self.placed = Placed(unit.timestamp, time, unit.arrived)
         unwanted = nal.SETS[self._codec] + _NOISE[self._codec]
         nalus = tuple(nalu for nalu in unit.nalus if nal.nalu_type(self._codec, nalu) not in unwanted)
         self._waiting.append(_Picture(time, nalus, unit.key, unit.arrived, self._sets))
         heapq.heappush(self._times, time)
-        while len(self._waiting) > (self._reorder_frames or 0):
+        if self._reorder_frames is None and self._held is not None and time < self._held[0].time:
+            self._seen_reordering = min(self._seen_reordering + 1, _MOST_REORDERED)
+        reordered = self._seen_reordering if self._reorder_frames is None else self._reorder_frames
+        while len(self._waiting) > reordered:
             yield from self._release()
 
     def flush(self) -> Iterator[Sample]:
@@ -80,7 +114,7 @@ class Sampler:
         while self._waiting:
             yield from self._release()
         if self._held is not None:
-            yield _sample(*self._held, self._last_duration)
+            yield self._sample(*self._held, self._last_duration)
             self._held = None
 
     def _release(self) -> Iterator[Sample]:
@@ -90,8 +124,12 @@ class Sampler:
             held, held_dts = self._held
             dts = max(dts, held_dts + 1)
             self._last_duration = dts - held_dts
-            yield _sample(held, held_dts, self._last_duration)
+            yield self._sample(held, held_dts, self._last_duration)
         self._held = (picture, dts)
+
+    def _sample(self, picture: _Picture, dts: int, duration: int) -> Sample:
+        units, key, arrived = picture.nalus, picture.key, picture.arrived
+        return Sample(dts, picture.time, duration, units, key, arrived, picture.sets, self._track)
 
     def _may_go_back(self, unit: AccessUnit) -> bool:
         if self._reorder_frames is None and self._codec == "H264":
@@ -109,15 +147,8 @@ class Sampler:
             self._reorder_frames = _reorder_frames(self._codec, self._sets)
 
 
-def _sample(picture: _Picture, dts: int, duration: int) -> Sample:
-    return Sample(dts, picture.time, duration, picture.nalus, picture.key, picture.arrived, picture.sets)
-
-
 def _reorder_frames(codec: str, sets: tuple[bytes, ...]) -> int | None:
-    """Return the number of reordered pictures; None if unknown.
-
-    Pictures do not wait for an unknown number: cameras do not reorder, and waiting would delay the file.
-    """
+    """Return the number of reordered pictures; None if unknown."""
     try:
         return (h264.parse_sps(sets[0]) if codec == "H264" else h265.parse_sps(sets[1])).reorder_frames
     except h264.BitstreamError:

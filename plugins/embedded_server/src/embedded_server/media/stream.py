@@ -41,6 +41,13 @@ class Track:
         self._last_timestamp = 0
         self._last_s = 0.0
         self.between_pictures = True
+        #: From the last report of the publisher that had one.
+        self.reported: rtp.ReportedTime | None = None
+
+    @property
+    def payload_type(self) -> int | None:
+        """Payload type of the format that is relayed; None if the description has no number for it."""
+        return self.media.payload_type
 
     def seen(self, packet: bytes, now_s: float) -> None:
         self._next_sequence = (int.from_bytes(packet[2:4], "big") + 1) & 0xFFFF
@@ -131,8 +138,10 @@ class Stream:
 
     def rtcp(self, index: int, packet: bytes) -> None:
         self.inbound_bytes += len(packet)
-        report = rtp.sender_report(packet, self.tracks[index].ssrc)
+        track = self.tracks[index]
+        report = rtp.sender_report(packet, track.ssrc)
         if report is not None:
+            track.reported = rtp.reported_time(report) or track.reported
             for sink in tuple(self._sinks):
                 sink.rtcp(index, report)
 

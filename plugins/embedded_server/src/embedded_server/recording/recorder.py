@@ -6,7 +6,7 @@ end of a file are then exactly those of the API, nothing is probed, and no separ
 
 import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -18,12 +18,16 @@ import anyio
 from agent_core.plugin import WorkerPool
 from embedded_server.config.gotext import Json, parse_duration, parse_size
 from embedded_server.faults import Faults
-from embedded_server.media.depacketize import AccessUnit, Depacketizer
+from embedded_server.media.codecs import Codec
+from embedded_server.media.depacketize import AccessUnit
 from embedded_server.media.fmp4 import Fmp4
+from embedded_server.media.frames import frame_reader
 from embedded_server.media.h264 import BitstreamError
 from embedded_server.media.mpegts import MpegTs
-from embedded_server.media.samples import Sample, Sampler
+from embedded_server.media.samples import Sample
 from embedded_server.media.stream import Stream, Track
+from embedded_server.recording.intakes import FrameIntake, Intake, LeadingTime, VideoIntake
+from embedded_server.recording.mixer import Mixer
 from embedded_server.recording.record_path import RecordPath
 from embedded_server.recording.roots import RecordingRoots
 
@@ -97,12 +101,13 @@ class _Search:
 class _Segment:
     """Segment, one file of a recording; the file is created with its first part."""
 
-    def __init__(self, first: Sample, track: Track, settings: RecordSettings, faults: Faults) -> None:
+    def __init__(
+        self, first: Sample, codecs: Mapping[int, Codec], settings: RecordSettings, faults: Faults
+    ) -> None:
         self._settings = settings
         self._faults = faults
-        self._clock_rate_hz = track.codec.clock_rate_hz
-        container: type[Fmp4 | MpegTs] = Fmp4 if settings.path.format == "fmp4" else MpegTs
-        self._container: Container = container(track.codec.name, self._clock_rate_hz)
+        self._clock_rates_hz = {index: codec.clock_rate_hz for index, codec in codecs.items()}
+        self._container: Container = container_of(settings)(codecs)
         self._header = self._container.header(first)
         self._file = settings.path.file(first.arrived)
         self._descriptor: int | None = None
@@ -113,20 +118,25 @@ class _Segment:
         self._end = self._written_end = first.dts
 
     def age_s(self, sample: Sample) -> float:
-        return (sample.dts - self.first.dts) / self._clock_rate_hz
+        """Return the time of a sample from the start of the segment; negative if it belongs before it."""
+        return self._seconds(sample) - self._seconds(self.first)
+
+    def _seconds(self, sample: Sample) -> float:
+        return sample.dts / self._clock_rates_hz[sample.track]
 
     def drift_s(self, sample: Sample) -> float:
         """Return by how much the time of the media lags behind the clock."""
         return (sample.arrived - self.first.arrived).total_seconds() - self.age_s(sample)
 
     async def add(self, sample: Sample) -> None:
-        if self._part and (sample.dts - self._part[0].dts) / self._clock_rate_hz >= self._settings.part_s:
+        if self._part and self._seconds(sample) - self._seconds(self._part[0]) >= self._settings.part_s:
             await self.flush()
         self._part.append(sample)
-        self._part_bytes += sum(map(len, sample.nalus))
+        self._part_bytes += sum(map(len, sample.units))
         if self._part_bytes > self._settings.max_part_bytes:
             raise _RecordingFailed("reached maximum part size")
-        self._end = sample.dts + sample.duration
+        if sample.track == self.first.track:
+            self._end = sample.dts + sample.duration
 
     async def flush(self) -> None:
         if not self._part:
@@ -160,13 +170,22 @@ class _Segment:
             view = view[os.write(self._descriptor, view) :]
 
     def _complete(self) -> None:
-        correction = self._container.correction((self._written_end - self.first.dts) / self._clock_rate_hz)
+        ticks = self._written_end - self.first.dts
+        correction = self._container.correction(ticks / self._clock_rates_hz[self.first.track])
         if correction is not None and self._descriptor is not None:
             os.pwrite(self._descriptor, correction[1], correction[0])
 
 
+def container_of(settings: RecordSettings) -> type[Fmp4 | MpegTs]:
+    """Return the container of the files."""
+    return Fmp4 if settings.path.format == "fmp4" else MpegTs
+
+
 class Recorder:
     """Recorder of one stream of one path; a change of the `record*` options requires a new recorder.
+
+    It records the first video track, or the first sound track of a stream without video, and all others that the
+    container can hold besides it.
 
     Call `run` in the server's task group. After `stop` it writes the packets it has and returns.
     """
@@ -176,16 +195,19 @@ class Recorder:
         self._stream = stream
         self._settings = settings
         self._faults = faults
-        self._send, self._receive = anyio.create_memory_object_stream[tuple[bytes, datetime]](_QUEUE_PACKETS)
-        self._track: Track | None = next((one for one in stream.tracks if one.codec.is_video), None)
+        self._send, self._receive = anyio.create_memory_object_stream[tuple[int, bytes, datetime]](
+            _QUEUE_PACKETS
+        )
+        #: By index in the stream; the first one is the track that the others follow.
+        self._tracks = _recorded(stream.tracks, container_of(settings).holds)
         self._segment: _Segment | None = None
         self._discarded = 0
 
     def rtp(self, track: int, packet: bytes, arrived: datetime) -> None:
-        if self._track is None or track != self._track.index:
+        if track not in self._tracks:
             return
         try:
-            self._send.send_nowait((packet, arrived))
+            self._send.send_nowait((track, packet, arrived))
         except anyio.WouldBlock:
             self._discarded += 1
             if self._discarded % 1000 == 1:
@@ -194,7 +216,7 @@ class Recorder:
             pass
 
     def rtcp(self, track: int, packet: bytes) -> None:
-        """Ignore sender reports, which the file does not need."""
+        """Ignore sender reports: the stream's tracks keep the last ones."""
 
     def stop(self) -> None:
         self._stream.leave(self)
@@ -203,34 +225,41 @@ class Recorder:
     async def run(self) -> None:
         """Record until `stop`, and restart two seconds after a failure; cancelling also completes the file."""
         for track in self._stream.tracks:
-            if track is not self._track:
+            if track.index not in self._tracks:
                 self._warn("skipping track %d (%s)", track.index + 1, track.codec.name)
-        if self._track is None:
+        if not self._tracks:
             self._warn("no supported tracks found, skipping recording")
             return
-        midway = not self._track.between_pictures
+        leading = next(iter(self._tracks.values()))
+        midway = not leading.between_pictures
         self._stream.join(self)
         try:
             with self._receive:
-                while await self._until_failure(self._track, midway=midway):
+                while await self._until_failure(leading, midway=midway):
                     await self._pause()
                     midway = True
         finally:
             self._stream.leave(self)
 
-    async def _until_failure(self, track: Track, *, midway: bool) -> bool:
+    def _mixer(self, leading: Track, *, midway: bool, search: _Search) -> Mixer:
+        time, warn = LeadingTime(leading), partial(self._warn, "%s")
+        intakes: dict[int, Intake] = {}
+        for index, track in self._tracks.items():
+            if track.codec.is_video:
+                intakes[index] = VideoIntake(time, midway=midway, saw=search.saw, warn=warn)
+            elif intake := FrameIntake.of(track, time, warn):
+                intakes[index] = intake
+        return Mixer(intakes, {index: track.codec.clock_rate_hz for index, track in self._tracks.items()})
+
+    async def _until_failure(self, leading: Track, *, midway: bool) -> bool:
         """Record until `stop` or a failure; return whether it was a failure."""
-        depacketizer = Depacketizer(track.codec.name, midway=midway)
-        codec, warn = track.codec, partial(self._warn, "%s")
-        sampler = Sampler(codec.name, codec.parameter_sets, codec.clock_rate_hz, warn)
         search = _Search()
-        rest: Iterable[Sample] = _rest(depacketizer, sampler)
+        mixer = self._mixer(leading, midway=midway, search=search)
+        rest: Iterable[Sample] = mixer.flush()
         try:
-            async for packet, arrived in self._receive:
-                for unit in depacketizer.push(packet, arrived):
-                    search.saw(unit)
-                    for sample in sampler.push(unit):
-                        await self._take(sample, track)
+            async for track, packet, arrived in self._receive:
+                for sample in mixer.push(track, packet, arrived):
+                    await self._take(sample, leading)
                 if self._segment is None and (why := search.overdue(arrived)):
                     self._warn("nothing is recorded yet: %s", why)
         except (OSError, BitstreamError, _RecordingFailed) as error:
@@ -239,10 +268,17 @@ class Recorder:
             return True
         finally:
             with anyio.CancelScope(shield=True):
-                await self._finish(rest, track)
+                await self._finish(rest, leading)
         return False
 
-    async def _take(self, sample: Sample, track: Track) -> None:
+    async def _take(self, sample: Sample, leading: Track) -> None:
+        """Write a sample; those of other tracks never begin a segment."""
+        if sample.track == leading.index:
+            await self._lead(sample, leading)
+        elif self._segment is not None and self._segment.age_s(sample) >= 0:
+            await self._segment.add(sample)
+
+    async def _lead(self, sample: Sample, track: Track) -> None:
         if abs(sample.pts - sample.dts) > _MAX_REORDER_S * track.codec.clock_rate_hz:
             raise _RecordingFailed("unable to extract DTS: the stream's times jump")
         segment = self._segment
@@ -260,15 +296,16 @@ class Recorder:
         if self._segment is None:
             if not sample.key or not all(sample.sets):
                 return
-            self._segment = _Segment(sample, track, self._settings, self._faults)
+            codecs = {index: each.codec for index, each in self._tracks.items()}
+            self._segment = _Segment(sample, codecs, self._settings, self._faults)
         await self._segment.add(sample)
 
-    async def _finish(self, rest: Iterable[Sample], track: Track) -> None:
+    async def _finish(self, rest: Iterable[Sample], leading: Track) -> None:
         """Write the pictures that still wait and complete the file, with a time-out for a hanging disk."""
         with suppress(OSError, BitstreamError, _RecordingFailed), anyio.move_on_after(_CLOSE_S):
             try:
                 for sample in rest:
-                    await self._take(sample, track)
+                    await self._take(sample, leading)
             finally:
                 segment, self._segment = self._segment, None
                 if segment is not None:
@@ -292,8 +329,15 @@ class Recorder:
         _log.warning(f"[path %s] [recorder] {message}", self._name, *values)
 
 
-def _rest(depacketizer: Depacketizer, sampler: Sampler) -> Iterator[Sample]:
-    """Return the pictures that wait for the next packet."""
-    for unit in depacketizer.flush():
-        yield from sampler.push(unit)
-    yield from sampler.flush()
+def _recorded(tracks: Sequence[Track], holds: frozenset[str]) -> dict[int, Track]:
+    """Return the tracks that are recorded, by index: the one that the others follow first."""
+    held = [track for track in tracks if track.codec.name in holds and _is_read(track)]
+    videos = [track for track in held if track.codec.is_video]
+    sounds = [track for track in held if not track.codec.is_video and track.codec.name != "KLV"]
+    leading = (videos or sounds)[:1]
+    others = [track for track in held if not track.codec.is_video and track not in leading]
+    return {track.index: track for track in (*leading, *others)} if leading else {}
+
+
+def _is_read(track: Track) -> bool:
+    return track.codec.is_video or frame_reader(track.codec, track.payload_type) is not None
