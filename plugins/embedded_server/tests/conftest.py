@@ -159,12 +159,14 @@ class RtspClient:
         transport = {"Transport": "RTP/AVP/TCP;unicast;interleaved=0-1"}
         assert (await self.ask("SETUP", f"{path}/trackID=0", transport)).status == 200
 
-    async def publish(self, path: str) -> None:
-        """Become the publisher of a stream without packets."""
+    async def publish(self, path: str, description: bytes | None = None, tracks: int = 1) -> None:
+        """Become the publisher of a stream, whose packets the caller sends; track n is on channel 2n."""
         headers = {"Content-Type": "application/sdp"}
-        assert (await self.ask("ANNOUNCE", path, headers, DESCRIPTION)).status == 200
-        transport = {"Transport": "RTP/AVP/TCP;unicast;interleaved=0-1;mode=record"}
-        assert (await self.ask("SETUP", f"{path}/streamid=0", transport)).status == 200
+        assert (await self.ask("ANNOUNCE", path, headers, description or DESCRIPTION)).status == 200
+        for number in range(tracks):
+            channels = f"{2 * number}-{2 * number + 1}"
+            transport = {"Transport": f"RTP/AVP/TCP;unicast;interleaved={channels};mode=record"}
+            assert (await self.ask("SETUP", f"{path}/streamid={number}", transport)).status == 200
         assert (await self.ask("RECORD", path)).status == 200
 
     async def ended(self, within_s: float = 10) -> None:

@@ -100,10 +100,12 @@ def codec_of(media: MediaDescription) -> Codec:
     encoding = known.encoding.upper()
     name = _NAMES.get(encoding, "Generic")
     clock_rate_hz = known.clock_rate_hz or 90_000
-    aac = None
+    aac, channels = None, known.channels
+    if name == "Opus" and parameters_of(media).get("sprop-stereo") != "1":
+        channels = 1  # the description has two in any case (RFC 7587, section 7)
     if name == "MPEG-4 Audio":
         aac = aac_format(parameters_of(media), clock_rate_hz, known.channels)
-    return Codec(name, encoding, clock_rate_hz, known.channels, _sets(name, media), aac)
+    return Codec(name, encoding, clock_rate_hz, channels, _sets(name, media), aac)
 
 
 def parameters_of(media: MediaDescription) -> Mapping[str, str]:

@@ -12,7 +12,8 @@ from embedded_server.media.opus import packet_ticks
 
 __all__ = ("Frame", "FrameReader", "frame_reader")
 
-_MAX_FRAME_BYTES = 1 << 20
+#: A packet of a transport stream that holds no video has at most 65 535 bytes with its header.
+_MAX_FRAME_BYTES = 65_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,6 @@
 """Conversion of access units to samples with decoding times, durations and parameter sets."""
 
 import heapq
-from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -59,11 +58,12 @@ class _Picture:
 class Sampler:
     """Converter of access units to samples.
 
-    RTP carries presentation times only: the n-th picture in decoding order gets the n-th smallest of them as decoding
-    time. A picture is returned when the next one is known, because that determines its duration.
+    RTP carries presentation times only. If n pictures may be reordered, a picture is decoded at the presentation time
+    that is n places before its own in ascending order: never later than it is shown, and known without waiting. The
+    first n pictures have no such time; they are decoded one tick after another. A picture is returned when the next one
+    is known, because that determines its duration.
 
-    Pictures wait for as many others as the parameter sets say. Sets that say nothing mean none, because cameras do not
-    reorder and waiting would delay the file; each picture that shows the contrary adds one.
+    Parameter sets that do not tell n mean 0, because cameras do not reorder; each picture that shows the contrary adds one.
 
     Args:
         sets: the parameter sets known so far; each may be empty.
@@ -88,44 +88,48 @@ class Sampler:
         self._timeline = Timeline(clock_rate_hz, warn)
         #: The last picture; None before the first one.
         self.placed: Placed | None = None
-        self._waiting: deque[_Picture] = deque()
+        #: Presentation times that no picture has been decoded at.
         self._times: list[int] = []
         self._held: tuple[_Picture, int] | None = None
         self._last_duration = clock_rate_hz // 30
+        self._newest = 0
 
     def push(self, unit: AccessUnit) -> Iterator[Sample]:
         self._learn(unit)
-        if not self._waiting and self._held is None and not unit.key:
+        if self._held is None and not unit.key:
             return
         time = self._timeline.place(unit.timestamp, unit.arrived, may_go_back=self._may_go_back(unit))
         self.placed = Placed(unit.timestamp, time, unit.arrived)
         unwanted = nal.SETS[self._codec] + _NOISE[self._codec]
         nalus = tuple(nalu for nalu in unit.nalus if nal.nalu_type(self._codec, nalu) not in unwanted)
-        self._waiting.append(_Picture(time, nalus, unit.key, unit.arrived, self._sets))
-        heapq.heappush(self._times, time)
-        if self._reorder_frames is None and self._held is not None and time < self._held[0].time:
+        picture = _Picture(time, nalus, unit.key, unit.arrived, self._sets)
+        dts = self._decoded_at(time)
+        if self._held is not None:
+            self._last_duration = dts - self._held[1]
+            yield self._sample(*self._held, self._last_duration)
+            self._newest = max(self._newest, time)
+        else:
+            self._newest = time
+        self._held = (picture, dts)
+
+    def _decoded_at(self, time: int) -> int:
+        """Return the decoding time of the next picture, which is shown at `time`."""
+        earliest = time if self._held is None else self._held[1] + 1
+        if self._reorder_frames is None and time < earliest:
             self._seen_reordering = min(self._seen_reordering + 1, _MOST_REORDERED)
         reordered = self._seen_reordering if self._reorder_frames is None else self._reorder_frames
-        while len(self._waiting) > reordered:
-            yield from self._release()
+        heapq.heappush(self._times, time)
+        found = earliest
+        while len(self._times) > reordered:
+            found = heapq.heappop(self._times)
+        return max(found, earliest)
 
     def flush(self) -> Iterator[Sample]:
-        """Return the pictures that still wait; the last one gets the duration of the one before."""
-        while self._waiting:
-            yield from self._release()
+        """Return the last picture; it lasts until the one that is shown last has the duration of the one before."""
         if self._held is not None:
-            yield self._sample(*self._held, self._last_duration)
+            duration = max(0, self._newest - self._held[1]) + self._last_duration
+            yield self._sample(*self._held, duration)
             self._held = None
-
-    def _release(self) -> Iterator[Sample]:
-        picture = self._waiting.popleft()
-        dts = heapq.heappop(self._times)
-        if self._held is not None:
-            held, held_dts = self._held
-            dts = max(dts, held_dts + 1)
-            self._last_duration = dts - held_dts
-            yield self._sample(held, held_dts, self._last_duration)
-        self._held = (picture, dts)
 
     def _sample(self, picture: _Picture, dts: int, duration: int) -> Sample:
         units, key, arrived = picture.nalus, picture.key, picture.arrived

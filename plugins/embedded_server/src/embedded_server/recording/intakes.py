@@ -1,6 +1,7 @@
 """Conversion of the packets of one track to samples on the time scale of the recording."""
 
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +19,8 @@ __all__ = ("FrameIntake", "Intake", "LeadingTime", "VideoIntake")
 _MAX_APART_S = 2.0
 #: Sound and picture that are less apart are in step for people (ITU-R BT.1359).
 _IN_STEP_S = 0.1
+#: Frames that may come before the first picture is known: over a second of AAC or Opus.
+_EARLY_FRAMES = 64
 
 
 @dataclass(slots=True)
@@ -124,6 +127,7 @@ class FrameIntake(Intake):
         self._timeline = Timeline(self._clock_rate_hz, warn)
         self._shift: int | None = None
         self._next: int | None = None
+        self._early: deque[Frame] = deque(maxlen=_EARLY_FRAMES)
 
     @classmethod
     def of(cls, track: Track, leading: LeadingTime, warn: Callable[[str], None]) -> "FrameIntake | None":
@@ -132,7 +136,7 @@ class FrameIntake(Intake):
         return None if reader is None else cls(track, reader, leading, warn)
 
     def push(self, packet: bytes, arrived: datetime) -> Iterator[Sample]:
-        for frame in self._reader.push(packet, arrived):
+        for frame in self._placeable(self._reader.push(packet, arrived)):
             time = self._time(frame)
             if time is not None:
                 yield Sample(
@@ -148,11 +152,16 @@ class FrameIntake(Intake):
     def flush(self) -> Iterator[Sample]:
         yield from ()
 
+    def _placeable(self, frames: Iterator[Frame]) -> Iterator[Frame]:
+        """Hold frames back until the leading track has begun: a picture is known when the next one begins."""
+        self._early.extend(frames)
+        while self._early and (self._leading.track is self._track or self._leading.arrived is not None):
+            yield self._early.popleft()
+
     def _time(self, frame: Frame) -> int | None:
-        """Return the time of a frame; None if it is before the first picture, or before the frame before it."""
+        """Return the time of a frame; None if it is before that of the frame before it."""
         first, is_leading = self._reader.first_timestamp, self._leading.track is self._track
-        if first is None or not (is_leading or self._leading.arrived):
-            return None
+        assert first is not None  # noqa: S101 - there is a frame
         raw = (first + frame.timestamp) & 0xFFFF_FFFF
         placed = self._timeline.place(frame.timestamp, frame.arrived, may_go_back=False)
         if is_leading:
