@@ -7,7 +7,6 @@ from itertools import pairwise
 from pathlib import Path
 
 import anyio
-import av
 import pytest
 
 from agent_core.plugin.rtsp import SessionDescription
@@ -20,6 +19,7 @@ from embedded_server.media.stream import Stream
 from embedded_server.recording.record_path import RecordPath
 from embedded_server.recording.recorder import Recorder, RecordSettings
 from embedded_server.recording.roots import RecordingRoots
+from tests.odd.contents import packets, times_of
 from tests.odd.video import CLOCK_HZ, RATE, Habits, Packetizer, Video, described, encode
 
 SOUND_HZ = 8000
@@ -80,10 +80,8 @@ async def record(
 def late_by(file: Path, start_s: float) -> list[float]:
     """Return by how much (s) each piece of sound in a file, which starts at `start_s` of the video, is late."""
     numbers = {linear(bytes([number]), mu_law=True): number for number in range(100)}
-    with av.open(file) as container:
-        packets = [packet for packet in container.demux(audio=0) if packet.size]
-        times = [(numbers[bytes(one)[:2]], float(one.pts * one.time_base)) for one in packets]
-    late_s = [start_s + time_s - number * PIECE_S for number, time_s in times]
+    found = [(numbers[bytes(packet)[:2]], times_of(packet)[1]) for packet in packets(file, "audio")]
+    late_s = [start_s + time_s - number * PIECE_S for number, time_s in found]
     return [(one + 1) % 2 - 1 for one in late_s]  # a content comes again after 100 pieces, 2 s
 
 
@@ -145,8 +143,7 @@ async def test_no_sound_is_lost_or_doubled_between_segments(tmp_path: Path, vide
     numbers: list[int] = []
     known = {linear(bytes([number]), mu_law=True): number for number in range(100)}
     for file in await record(tmp_path, video):
-        with av.open(file) as container:
-            numbers += [known[bytes(one)[:2]] for one in container.demux(audio=0) if one.size]
+        numbers += [known[bytes(packet)[:2]] for packet in packets(file, "audio")]
     assert numbers == [number % 100 for number in range(numbers[0], numbers[0] + len(numbers))]
     assert numbers[0] == 0
     assert len(numbers) * PIECE_S == pytest.approx(len(video.pictures) / RATE, abs=0.1)
@@ -177,9 +174,7 @@ async def test_reordered_pictures_are_never_shown_before_they_are_decoded(
 ) -> None:
     moved = encode(tmp_path, "H264", *X264, "-bf", "2", "-b_strategy", "0")
     for file in await record(tmp_path, moved, file_format=file_format):
-        with av.open(file) as container:
-            packets = [packet for packet in container.demux(video=0) if packet.size]
-        assert all(packet.dts <= packet.pts for packet in packets)
-        decoded = [packet.dts for packet in packets]
-        assert decoded == sorted(set(decoded))
-        assert any(packet.dts < packet.pts for packet in packets)
+        times = [times_of(packet) for packet in packets(file, "video")]
+        assert all(decoded <= shown for decoded, shown in times)
+        assert [decoded for decoded, _ in times] == sorted({decoded for decoded, _ in times})
+        assert any(decoded < shown for decoded, shown in times)

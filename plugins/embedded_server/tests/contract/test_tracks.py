@@ -13,7 +13,7 @@ import pytest
 from agent_core.plugin import ffmpeg
 from agent_core.plugin.processes import child
 from agent_core.plugin.rtsp import Interleaved
-from tests.beeps import beeps, flashes
+from tests.odd.contents import beeps, flashes, packets, times_of
 from tests.odd.video import CLOCK_HZ, RATE, Habits, Packetizer, Video, described, encode
 
 pytestmark = pytest.mark.timeout(120)
@@ -63,9 +63,9 @@ async def recorded(
     return file
 
 
-def codecs(file: Path) -> list[str]:
+def codecs(file: Path) -> list[str | None]:
     with av.open(file) as container:
-        return [stream.codec_context.name if stream.codec_context else "" for stream in container.streams]
+        return [stream.name for stream in container.streams]
 
 
 @pytest.mark.parametrize(
@@ -159,14 +159,6 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Video:
     return encode(tmp_path_factory.mktemp("video"), "H264", *H264[:-2], "-bf", "0")
 
 
-def klv_of(file: Path) -> list[tuple[float, bytes]]:
-    with av.open(file) as container:
-        (stream,) = (one for one in container.streams if one.type == "data")
-        assert stream.type == "data"
-        packets = [packet for packet in container.demux(stream) if packet.size]
-        return [(float(packet.pts * stream.time_base), bytes(packet)) for packet in packets]
-
-
 @pytest.mark.parametrize("form", ["mpegts", "fmp4"])
 async def test_klv_is_relayed_and_recorded_to_mpegts_only(
     media: Any, rtsp: Any, pictures: Video, form: str
@@ -186,8 +178,53 @@ async def test_klv_is_relayed_and_recorded_to_mpegts_only(
     if form == "fmp4":
         assert codecs(file) == ["h264"]
         return
-    found = klv_of(file)
+    found = [(times_of(packet)[1], bytes(packet)) for packet in packets(file, "data")]
     sent = [klv_unit(number) for number in range(len(pictures.pictures))]
     assert len(found) >= len(sent) - 1
     assert {data for _, data in found} <= set(sent)
     assert all(0 < after - before < 0.2 for (before, _), (after, _) in pairwise(found))
+
+
+NO_CONFIG = "m=audio 0 RTP/AVP 97\r\na=rtpmap:97 MPEG4-GENERIC/16000\r\na=control:streamid=1\r\n"
+OTHER_NUMBER = (
+    f"{NO_CONFIG}a=fmtp:104 mode=AAC-hbr;sizelength=13;indexlength=3;indexdeltalength=3;config=1408\r\n"
+)
+
+
+@pytest.mark.parametrize("sound", [NO_CONFIG, OTHER_NUMBER], ids=["no-config", "number-of-another-format"])
+async def test_aac_without_a_usable_configuration(media: Any, rtsp: Any, pictures: Video, sound: str) -> None:
+    """Seen with Hikvision; see https://github.com/bluenviron/mediacommon/issues/144."""
+    await media.add("cam")
+    description = described(pictures.media_with_sets.replace("trackID", "streamid") + sound)
+    async with rtsp() as client:
+        if media.server.kind == "real":
+            headers = {"Content-Type": "application/sdp"}
+            assert (await client.ask("ANNOUNCE", "cam", headers, description)).status == 400
+            return
+        await client.publish("cam", description, 2)
+        path = await media.until("/v3/paths/get/cam", {"ready": True})
+    assert path["tracks"] == ["H264", "MPEG-4 Audio"]
+    assert path["tracks2"][1]["codecProps"] == {"sampleRate": 16_000, "channelCount": 1}
+
+
+async def test_what_the_container_cannot_hold_is_left_out(
+    media: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = await recorded(media, "mpegts", H264, MU_LAW, length_s=1)
+    assert codecs(file) == ["h264"]
+    if media.server.kind == "embedded":
+        assert "skipping track 2 (G711)" in caplog.text
+
+
+async def test_sound_alone_is_recorded(media: Any) -> None:
+    await media.add("cam", record=True, recordPartDuration="250ms")
+    output = ("-f", "rtsp", "-rtsp_transport", "tcp", f"{media.server.rtsp_url}/cam")
+    async with child((ffmpeg.locate(), *ffmpeg.QUIET, "-f", "lavfi", "-i", BEEP, *AAC, *output)):
+        (file,) = await media.recorded("cam")
+        await anyio.sleep(2.5)
+        await media.patch("cam", record=False)
+        await media.finished(file)
+    assert codecs(file) == ["aac"]
+    heard = beeps(file)
+    assert [round(after - before, 1) for before, after in pairwise(heard)] == [1.0] * (len(heard) - 1)
+    assert len(heard) >= 2

@@ -1,4 +1,7 @@
-"""G.711 decoded to 16 bits (ITU-T G.711), because MP4 has no box for it."""
+"""G.711 decoded to 16 bits (ITU-T G.711), because MP4 has no box for it.
+
+Apart from `fmp4`, so that every code is compared with FFmpeg's decoder without a file.
+"""
 
 from collections.abc import Callable
 

@@ -1,4 +1,7 @@
-"""KLV data (SMPTE ST 336), as far as its packets need it: where a unit begins and ends."""
+"""KLV data (SMPTE ST 336), as far as its packets need it: where a unit begins and ends.
+
+Apart from `frames`, so that the rules of KLV are in one place, without those of RTP.
+"""
 
 __all__ = ("begins_unit", "is_whole")
 

@@ -28,6 +28,8 @@ class LeadingTime:
     """Latest time of the track that the others follow, in seconds of the recording, and its raw RTP time stamp."""
 
     track: Track
+    #: The sender's last report on each track, by its index.
+    reported: dict[int, rtp.ReportedTime]
     timestamp: int | None = None
     time_s: float = 0.0
     arrived: datetime | None = None
@@ -43,7 +45,8 @@ class LeadingTime:
 
     def by_reports(self, track: Track, timestamp: int, arrived: datetime) -> float | None:
         """Return the time of a raw time stamp of another track by the sender's reports; None if they do not tell it."""
-        estimated_s, own, other = self.by_arrival(arrived), self.track.reported, track.reported
+        own, other = self.reported.get(self.track.index), self.reported.get(track.index)
+        estimated_s = self.by_arrival(arrived)
         if estimated_s is None or self.timestamp is None or own is None or other is None:
             return None
         own_s = _ntp_s(own, self.timestamp, self.track)

@@ -1,4 +1,7 @@
-"""Order of the samples of several tracks in a file."""
+"""Order of the samples of several tracks in a file.
+
+Apart from `recorder`, so that the order is decided without files and tasks.
+"""
 
 import heapq
 from collections.abc import Iterator, Mapping

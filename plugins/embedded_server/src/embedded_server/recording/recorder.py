@@ -18,6 +18,7 @@ import anyio
 from agent_core.plugin import WorkerPool
 from embedded_server.config.gotext import Json, parse_duration, parse_size
 from embedded_server.faults import Faults
+from embedded_server.media import rtp
 from embedded_server.media.codecs import Codec
 from embedded_server.media.depacketize import AccessUnit
 from embedded_server.media.fmp4 import Fmp4
@@ -46,6 +47,8 @@ _QUEUE_PACKETS = 4096
 _CLOSE_S = 3.0
 #: Packets come, but no file: most cameras send a key picture every one to four seconds.
 _NOTHING_YET_S = 10.0
+#: Track, and a packet with its arrival, or the time of a sender report.
+_Received = tuple[int, bytes, datetime] | tuple[int, rtp.ReportedTime]
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,28 +198,30 @@ class Recorder:
         self._stream = stream
         self._settings = settings
         self._faults = faults
-        self._send, self._receive = anyio.create_memory_object_stream[tuple[int, bytes, datetime]](
-            _QUEUE_PACKETS
-        )
+        self._send, self._receive = anyio.create_memory_object_stream[_Received](_QUEUE_PACKETS)
         #: By index in the stream; the first one is the track that the others follow.
         self._tracks = _recorded(stream.tracks, container_of(settings).holds)
         self._segment: _Segment | None = None
         self._discarded = 0
 
     def rtp(self, track: int, packet: bytes, arrived: datetime) -> None:
-        if track not in self._tracks:
-            return
+        if track in self._tracks:
+            self._queue((track, packet, arrived))
+
+    def rtcp(self, track: int, packet: bytes) -> None:
+        """Queue the time of a sender report, which belongs to the packets around it."""
+        if track in self._tracks and (reported := rtp.reported_time(packet)):
+            self._queue((track, reported))
+
+    def _queue(self, received: _Received) -> None:
         try:
-            self._send.send_nowait((track, packet, arrived))
+            self._send.send_nowait(received)
         except anyio.WouldBlock:
             self._discarded += 1
             if self._discarded % 1000 == 1:
                 self._warn("the disk is too slow, discarding packets")
         except (anyio.ClosedResourceError, anyio.BrokenResourceError):
             pass
-
-    def rtcp(self, track: int, packet: bytes) -> None:
-        """Ignore sender reports: the stream's tracks keep the last ones."""
 
     def stop(self) -> None:
         self._stream.leave(self)
@@ -241,8 +246,8 @@ class Recorder:
         finally:
             self._stream.leave(self)
 
-    def _mixer(self, leading: Track, *, midway: bool, search: _Search) -> Mixer:
-        time, warn = LeadingTime(leading), partial(self._warn, "%s")
+    def _mixer(self, time: LeadingTime, *, midway: bool, search: _Search) -> Mixer:
+        warn = partial(self._warn, "%s")
         intakes: dict[int, Intake] = {}
         for index, track in self._tracks.items():
             if track.codec.is_video:
@@ -254,10 +259,16 @@ class Recorder:
     async def _until_failure(self, leading: Track, *, midway: bool) -> bool:
         """Record until `stop` or a failure; return whether it was a failure."""
         search = _Search()
-        mixer = self._mixer(leading, midway=midway, search=search)
+        known = {index: track.reported for index, track in self._tracks.items() if track.reported}
+        time = LeadingTime(leading, known)
+        mixer = self._mixer(time, midway=midway, search=search)
         rest: Iterable[Sample] = mixer.flush()
         try:
-            async for track, packet, arrived in self._receive:
+            async for received in self._receive:
+                if len(received) == 2:
+                    time.reported[received[0]] = received[1]
+                    continue
+                track, packet, arrived = received
                 for sample in mixer.push(track, packet, arrived):
                     await self._take(sample, leading)
                 if self._segment is None and (why := search.overdue(arrived)):

@@ -1,12 +1,27 @@
-"""Flashes and beeps in a file, decoded by PyAV."""
+"""Contents of files, as PyAV finds them: packets, and the flashes and beeps that it decodes."""
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 
-__all__ = ("beeps", "flashes")
+__all__ = ("beeps", "flashes", "packets", "times_of")
+
+
+def packets(file: Path, kind: str) -> "list[av.Packet[Any]]":
+    """Return the packets of the only stream of a kind: `video`, `audio` or `data`."""
+    with av.open(file) as container:
+        (stream,) = (one for one in container.streams if one.type == kind)
+        return [packet for packet in container.demux(stream) if packet.size]
+
+
+def times_of(packet: "av.Packet[Any]") -> tuple[float, float]:
+    """Return the decoding and the presentation time (s)."""
+    assert packet.pts is not None
+    assert packet.dts is not None
+    return float(packet.dts * packet.time_base), float(packet.pts * packet.time_base)
 
 
 def flashes(file: Path) -> list[float]:
