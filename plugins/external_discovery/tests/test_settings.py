@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from external_discovery.discovery.settings import DiscoverySettings
 from external_discovery.settings import ExternalDiscoverySettings
 
 README = Path(__file__).parents[1] / "README.md"
@@ -12,9 +13,16 @@ README = Path(__file__).parents[1] / "README.md"
 
 def test_the_readme_describes_each_setting() -> None:
     text = README.read_text()
-    for name, field in ExternalDiscoverySettings.model_fields.items():
-        assert f"| `{name}` |" in text, name
-        assert f"| {field.description} |" in text, name
+    prefixed = (("", ExternalDiscoverySettings), ("discovery.", DiscoverySettings))
+    for prefix, model in prefixed:
+        for name, field in model.model_fields.items():
+            row = f"| `{prefix}{name}` | {_shown(field.default)} | {field.description} |"
+            assert name == "discovery" or row in text, row
+
+
+def _shown(default: object) -> str:
+    value = str(default).lower() if isinstance(default, bool) else default
+    return f"`{value}`"
 
 
 @pytest.mark.parametrize("network", ["192.0.2.1/24", "192.0.2.0/33", "camera.example", "0x7f000001"])

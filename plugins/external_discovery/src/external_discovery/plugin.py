@@ -1,17 +1,33 @@
 """Plugin class with its hooks."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import anyio
 
-from agent_core.plugin import AgentContext, CameraSource, Plugin, RpcMethod, hookimpl
+from agent_core.plugin import AgentContext, CameraSource, Component, Plugin, RpcMethod, hookimpl
 from external_discovery.camera import Prober
 from external_discovery.configured import configured_streams
-from external_discovery.methods import AddExternalStream, GetExternalStreams, RemoveExternalStream
+from external_discovery.discovery import (
+    PROGRESS,
+    DiscoverExternalStreams,
+    DiscoveryComponent,
+    SetDiscoveryInterval,
+    shown,
+)
+from external_discovery.methods import (
+    AddExternalStream,
+    GetExternalStreams,
+    RemoveExternalStream,
+    added_form,
+)
 from external_discovery.policy import AddressPolicy, resolve
 from external_discovery.settings import ExternalDiscoverySettings
 from external_discovery.source import ExternalSource
 from external_discovery.streams import StreamFiles
+
+if TYPE_CHECKING:
+    from external_discovery.discovery.results import FoundStream
+    from external_discovery.wire import ExternalStream
 
 __all__ = ("ExternalDiscoveryPlugin",)
 
@@ -24,22 +40,36 @@ class ExternalDiscoveryPlugin(Plugin[ExternalDiscoverySettings]):
 
     Settings = ExternalDiscoverySettings
     hookspec_api = ">=1.2,<2"
+    topics: ClassVar[tuple[str, ...]] = (PROGRESS,)
 
     def __init__(self, settings: ExternalDiscoverySettings) -> None:
         super().__init__(settings)
         self._made: ExternalSource | None = None
+        self._discovery: DiscoveryComponent | None = None
 
     @hookimpl
     def agent_camera_sources(self, agent: AgentContext) -> list[CameraSource]:
         return [self._source(agent)]
 
     @hookimpl
+    def agent_components(self, agent: AgentContext) -> list[Component]:
+        return [self._searches(agent)]
+
+    @hookimpl
     def agent_rpc_methods(self, agent: AgentContext) -> list[RpcMethod[Any]]:
-        source = self._source(agent)
+        source, discovery = self._source(agent), self._searches(agent)
+
+        def form(found: "FoundStream") -> "ExternalStream":
+            """Return a found stream as clients see it: with its camera if it was added."""
+            added = (added_form(each) for each in source.cameras() if each.stream.url == found.url)
+            return next(added, None) or shown(found)
+
         return [
             AddExternalStream(source, agent.clock),
             RemoveExternalStream(source, agent.clock),
-            GetExternalStreams(source, list, agent.clock),
+            GetExternalStreams(source, lambda: [*map(shown, discovery.streams())], agent.clock),
+            DiscoverExternalStreams(discovery, agent.clock, form),
+            SetDiscoveryInterval(discovery, agent.clock),
         ]
 
     def _source(self, agent: AgentContext) -> ExternalSource:
@@ -47,10 +77,7 @@ class ExternalDiscoveryPlugin(Plugin[ExternalDiscoverySettings]):
         if self._made is None:
             settings = self.settings
             prober = Prober(
-                AddressPolicy(settings.allowed_networks, settings.forbidden_networks),
-                resolve,
-                settings.probe_timeout_s,
-                anyio.CapacityLimiter(_PROBES_AT_ONCE),
+                self._policy(), resolve, settings.probe_timeout_s, anyio.CapacityLimiter(_PROBES_AT_ONCE)
             )
             self._made = ExternalSource(
                 agent,
@@ -60,3 +87,12 @@ class ExternalDiscoveryPlugin(Plugin[ExternalDiscoverySettings]):
                 most=settings.max_streams,
             )
         return self._made
+
+    def _searches(self, agent: AgentContext) -> DiscoveryComponent:
+        """Return the component of scans, the same one for each hook."""
+        if self._discovery is None:
+            self._discovery = DiscoveryComponent(agent, self.settings.discovery, self._policy)
+        return self._discovery
+
+    def _policy(self) -> AddressPolicy:
+        return AddressPolicy(self.settings.allowed_networks, self.settings.forbidden_networks)

@@ -3,14 +3,14 @@
 import errno
 import re
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
 
 import anyio
 from anyio.abc import ByteStream
 
-from agent_core.plugin.rtsp import Credentials, Response, RtspError
+from agent_core.plugin.rtsp import Challenge, Credentials, Response, RtspError
 from external_discovery.conversation import Conversation, ConversationEnded
 from external_discovery.tracks import Track, printable, tracks_of
 
@@ -92,12 +92,14 @@ class Probe:
         tracks: media of the stream; empty unless `outcome` is `STREAM`.
         server: name that the server gives itself, shortened; empty if it gives none.
         details: one sentence for the operator, without credentials.
+        realm: realm of the server's first request for a password, shortened; often it names the maker.
     """
 
     outcome: ProbeOutcome
     tracks: tuple[Track, ...]
     server: str
     details: str
+    realm: str = ""
 
 
 async def probe(
@@ -191,7 +193,7 @@ class _Probing:
         if status in _REDIRECTS:
             return self._redirected(described)
         if status == _UNAUTHORIZED:
-            return self._unauthorized()
+            return replace(self._unauthorized(), realm=_realm(described))
         if status == _FORBIDDEN and self._credentials is not None:
             details = "The server does not let this user have the stream (403): give another user."
             return self._result(ProbeOutcome.WRONG_CREDENTIALS, details)
@@ -248,6 +250,13 @@ class _Probing:
 
     def _result(self, outcome: ProbeOutcome, details: str) -> Probe:
         return Probe(outcome, (), self._server, details)
+
+
+def _realm(refused: Response) -> str:
+    try:
+        return printable(Challenge.parse(refused.headers.get("WWW-Authenticate")).realm)
+    except RtspError:
+        return ""
 
 
 def _tls_reason(errors: list[OSError]) -> str:

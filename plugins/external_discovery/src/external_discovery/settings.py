@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field, SecretStr, field_validator, model_valida
 
 from agent_core.plugin import Settings
 from external_discovery.address import AddressRefused, StreamAddress
+from external_discovery.discovery.settings import DiscoverySettings
 from external_discovery.wire import StreamType
 
 __all__ = ("ConfiguredStream", "ExternalDiscoverySettings")
@@ -76,6 +77,7 @@ class ExternalDiscoverySettings(Settings):
     streams: tuple[ConfiguredStream, ...] = Field(
         (), max_length=1000, description="streams that are always there, one table per stream"
     )
+    discovery: DiscoverySettings = Field(DiscoverySettings(), description="searches for streams; see below")
 
     @field_validator("streams")
     @classmethod

@@ -101,7 +101,9 @@ async def test_a_redirect_is_reported_and_not_followed() -> None:
 
 async def test_a_server_that_asks_for_a_password() -> None:
     script = always(unauthorized(BASIC))
-    assert (await outcome(script)).outcome is ProbeOutcome.NEEDS_CREDENTIALS
+    found = await outcome(script)
+    assert found.outcome is ProbeOutcome.NEEDS_CREDENTIALS
+    assert found.realm == "cam"
     assert len(script.requests) == 2
 
 

@@ -1,0 +1,58 @@
+"""Interval of scans, which a client may set and which survives a restart."""
+
+import json
+import os
+from pathlib import Path
+
+import anyio.to_thread
+
+__all__ = ("StoredInterval",)
+
+_FILE = "external_discovery-interval.json"
+_LONGEST_S = 604_800
+
+
+class StoredInterval:
+    """Seconds between two scans; 0: no scans by themselves.
+
+    A value that was set holds until the configured one changes: who edits the configuration means it.
+
+    Args:
+        folder: folder of the file.
+        configured_s: configured interval.
+    """
+
+    def __init__(self, folder: Path, configured_s: int) -> None:
+        self._path = folder / _FILE
+        self._configured_s = configured_s
+        self.value_s = configured_s
+
+    async def load(self) -> None:
+        """Take the stored value. A file that is missing or damaged counts as none."""
+        self.value_s = await anyio.to_thread.run_sync(self._read)
+
+    async def store(self) -> None:
+        """Store `value_s`, which a client has set.
+
+        Raises:
+            OSError: it could not be stored; it holds all the same.
+        """
+        await anyio.to_thread.run_sync(self._write, self.value_s)
+
+    def _read(self) -> int:
+        try:
+            stored = json.loads(self._path.read_bytes())
+            configured_s, value_s = stored["configured_s"], stored["value_s"]
+        except (OSError, ValueError, TypeError, KeyError):
+            return self._configured_s
+        is_usable = type(value_s) is int and 0 <= value_s <= _LONGEST_S
+        return value_s if is_usable and configured_s == self._configured_s else self._configured_s
+
+    def _write(self, value_s: int) -> None:
+        text = json.dumps({"configured_s": self._configured_s, "value_s": value_s})
+        new = self._path.with_suffix(".new")
+        with new.open("w") as file:
+            file.write(text + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(self._path)

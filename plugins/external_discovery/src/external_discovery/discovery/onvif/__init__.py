@@ -1,0 +1,1 @@
+"""ONVIF: cameras that answer a search, and the addresses of their streams."""
