@@ -5,6 +5,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from agent_core.cli.access import connected
+from agent_core.cli.commands.external_streams import add_below
 from agent_core.cli.options import Commands, Parser, add_agent_options, add_command
 from agent_core.cli.output import print_result, size, table
 
@@ -17,9 +18,11 @@ _NONE = "No streams and no cameras. `camera-agent plugins list` shows the plugin
 
 
 def add(commands: "Commands[Parser]") -> None:
-    add_agent_options(
-        add_command(commands, "streams", _streams, "List the live streams and their addresses.")
+    parser = add_command(
+        commands, "streams", _streams, "List the live streams and their addresses, or manage external ones."
     )
+    add_agent_options(parser)
+    add_below(parser.add_subparsers(title="commands", metavar="COMMAND"))
 
 
 def _streams(arguments: argparse.Namespace) -> int:
