@@ -65,6 +65,7 @@ async def test_a_camera_serves_pictures_at_all_its_addresses(
         socket.create_connection((str(host.v4), 554), timeout=5)
 
 
+@pytest.mark.secret_arguments
 @pytest.mark.parametrize("server", ["mediamtx", "embedded"])
 @pytest.mark.parametrize("method", ["basic", "digest"])
 async def test_a_camera_asks_for_the_password(
@@ -133,6 +134,7 @@ def test_networks_do_not_see_each_other() -> None:
             socket.create_connection((str(camera.v4), 554), timeout=5).close()
 
 
+@pytest.mark.secret_arguments
 @pytest.mark.parametrize(
     ("scheme", "option"), [("Basic", "--basic"), ("MD5", "--digest"), ("SHA-256", "--digest")]
 )

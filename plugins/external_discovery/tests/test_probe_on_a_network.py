@@ -80,6 +80,7 @@ async def _locked(host: Host, clips: Clips, folder: Path, server: str, method: s
         yield
 
 
+@pytest.mark.secret_arguments
 @pytest.mark.parametrize(
     ("server", "method"),
     [
