@@ -5,6 +5,8 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import anyio
+
 from agent_core.base.clock import Clock
 from agent_core.base.metrics import MetricRegistry, Rising
 from agent_core.base.workers import WorkerPool
@@ -15,6 +17,8 @@ _log = logging.getLogger("camera_agent.health")
 
 #: Age at which a sample is replaced, if other work comes by: with the disks' looks it gets at most 15 s old.
 SAMPLE_S = 10.0
+#: The disk of the agent's own program rarely takes longer, and a reader should not wait longer.
+LIMIT_S = 2.0
 #: Sampling goes on for this long after the last reader: the usual intervals of monitoring are shorter.
 WANTED_FOR_S = 300.0
 
@@ -77,6 +81,7 @@ class HostSampler:
     Args:
         read: reads the host's counters; may raise OSError.
         count_tasks: returns the number of running tasks; called in the event loop.
+        limit_s: longest wait for the first sample.
     """
 
     def __init__(
@@ -85,11 +90,17 @@ class HostSampler:
         *,
         read: Callable[[], Readings] = read_host,
         count_tasks: Callable[[], int] = lambda: len(asyncio.all_tasks()),
+        limit_s: float = LIMIT_S,
     ) -> None:
         self._clock = clock
         self._read = read
         self._count_tasks = count_tasks
+        self._limit_s = limit_s
         self._thread = WorkerPool(1)
+        #: The first sample has ended: reading needs no disk any more.
+        self._is_loaded = False
+        #: The kernel refused to show a counter, which was logged.
+        self._is_hidden = False
         self._load: HostLoad | None = None
         self._sampled_s = self._wanted_s = float("-inf")
         self._cpu_s = (0.0, 0.0)
@@ -103,22 +114,27 @@ class HostSampler:
     async def prepare(self) -> None:
         """Let samples be taken for the next minutes; return at once unless there is none that is fit to show.
 
-        The first one, after a long time without readers, is taken now, in a worker thread.
+        The first one, after a long time without readers, is taken now, in a worker thread: it loads psutil from the
+        disk. If that does not answer in time, the numbers stay unknown.
         """
         now_s = self._clock.monotonic_s()
-        is_stale = now_s - self._wanted_s > WANTED_FOR_S
+        is_needed = not self._is_loaded or now_s - self._wanted_s > WANTED_FOR_S
         self._wanted_s = now_s
-        if is_stale and now_s - self._sampled_s > SAMPLE_S:
-            self._sampled_s = now_s
+        if not is_needed or now_s - self._sampled_s <= SAMPLE_S:
+            return
+        self._sampled_s = now_s
+        with anyio.move_on_after(self._limit_s):
             try:
-                self._take(await self._thread.run(self._read))
+                self._take(await self._thread.run_abandonable(self._read))
             except OSError as error:
                 self._cannot_read(error)
+            self._is_loaded = True
 
     def come_by(self) -> None:
         """Take a sample if one is wanted and the last one is old. Never blocks, raises nothing."""
         now_s = self._clock.monotonic_s()
-        if now_s - self._wanted_s > WANTED_FOR_S or now_s - self._sampled_s < SAMPLE_S:
+        is_wanted = now_s - self._wanted_s <= WANTED_FOR_S
+        if not (self._is_loaded and is_wanted) or now_s - self._sampled_s < SAMPLE_S:
             return
         self._sampled_s = now_s
         try:
@@ -143,7 +159,9 @@ class HostSampler:
 
     def _cannot_read(self, error: OSError) -> None:
         self._load = None
-        _log.warning("cannot read the host's load: %s", error.strerror or error)
+        if not self._is_hidden:
+            self._is_hidden = True
+            _log.warning("cannot read the host's load, and leave it out: %s", error.strerror or error)
 
     def add_metrics(self, registry: MetricRegistry) -> None:
         """Describe the last sample."""

@@ -1,5 +1,8 @@
 """The sampler of the host's load: it runs only for readers, and its counters never fall."""
 
+import threading
+
+import anyio
 import pytest
 
 from agent_core.base.metrics import MetricRegistry
@@ -97,13 +100,21 @@ async def test_the_busy_share_stays_between_0_and_1(host: Host, passed: tuple[fl
     assert 0 <= host.sampler.load.cpu_ratio <= 1
 
 
-async def test_a_kernel_that_hides_its_counters_leaves_them_out(host: Host) -> None:
+async def test_a_kernel_that_hides_its_counters_leaves_them_out(
+    host: Host, caplog: pytest.LogCaptureFixture
+) -> None:
     registry = MetricRegistry()
     host.sampler.add_metrics(registry)
     host.fault = PermissionError(13, "Permission denied", "/proc/stat")
     await host.sampler.prepare()
+    await passing(host, 60)
+    assert host.reads > 2
     assert host.sampler.load is None
     assert not any(each.series for each in registry.collect())
+    assert len(caplog.records) == 1
+    host.fault = None
+    await passing(host, 12)
+    assert host.sampler.load is not None
 
 
 def test_the_counters_of_this_host_are_read() -> None:
@@ -112,3 +123,31 @@ def test_the_counters_of_this_host_are_read() -> None:
     assert 0 < seen.memory_ratio < 1
     assert "lo" not in {name for name, _, _ in seen.network}
     assert read_host().busy_s + read_host().idle_s >= seen.busy_s + seen.idle_s
+
+
+async def test_a_disk_that_hangs_while_the_first_sample_is_taken_holds_up_neither_readers_nor_the_loop() -> (
+    None
+):
+    mended, asked, clock = threading.Event(), list[int](), SimulatedClock()
+
+    def read() -> Readings:
+        asked.append(threading.get_ident())
+        mended.wait()
+        return Readings(1.0, 1.0, 0.5, 0.0, ())
+
+    sampler = HostSampler(clock, read=read, limit_s=0.05)
+    try:
+        with anyio.fail_after(20):
+            await sampler.prepare()
+            await sampler.prepare()
+        await clock.advance(SAMPLE_S * 2)
+        sampler.come_by()
+        assert (len(asked), sampler.load) == (1, None)
+        assert threading.get_ident() not in asked
+        mended.set()
+        with anyio.fail_after(20):
+            while sampler.load is None:  # soon, although it is read all the time
+                await clock.advance(SAMPLE_S / 2 + 0.1)
+                await sampler.prepare()
+    finally:
+        mended.set()
