@@ -139,7 +139,6 @@ class StreamCamera:
         self._pinned = pinned
         if found is not None:
             self._take(found)
-            self._next_s = self._agent.clock.monotonic_s() + self._health.pause_s(Pace.IDLE)
         else:
             self._health.details = _NOT_SEEN
             self._fail()
@@ -216,6 +215,7 @@ class StreamCamera:
     def _take(self, found: Probe) -> None:
         verdict = self._health.saw(found.outcome, found.details)
         self._reason = found.outcome.value
+        self._next_s = self._agent.clock.monotonic_s() + self._health.pause_s(Pace.IDLE)
         if found.outcome is ProbeOutcome.STREAM:
             self.tracks, self.server = found.tracks, found.server
         if found.outcome is not ProbeOutcome.UNREACHABLE:
