@@ -33,8 +33,7 @@ def pytest_configure(config: pytest.Config) -> None:
     sys.addaudithook(given.look)
     frames = logging.getLogger("websockets.client")
     frames.setLevel(logging.DEBUG)
-    frames.propagate = False
-    frames.addHandler(received)
+    frames.addFilter(received)
     # A shell starts what goes on in the background with SIGINT ignored, and children would inherit that.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -37,18 +37,22 @@ def secret_in(text: str) -> bool:
     return bool(SECRET.search(_CREATED.sub("", text)))
 
 
-class ReceivedWatch(logging.Handler):
-    """Handler for the log of WebSocket clients, which has each frame: keeps the ones received that hold a secret."""
+class ReceivedWatch(logging.Filter):
+    """Filter of the log of WebSocket clients, which has each frame: keeps the ones received that hold a secret.
+
+    Nothing else sees what that log has below INFO.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.found: list[str] = []
 
-    def emit(self, record: logging.LogRecord) -> None:
+    def filter(self, record: logging.LogRecord) -> bool:
         if record.msg == "< %s" and isinstance(record.args, tuple):
             text = bytes(getattr(record.args[0], "data", b"")).decode(errors="replace")
             if secret_in(text):
                 self.found.append(text)
+        return record.levelno >= logging.INFO
 
 
 class ArgumentWatch:
