@@ -18,9 +18,16 @@ run: .venv/.installed
 # Most of the tests wait for other processes, so more of them than there are cores go at a time.
 TEST_WORKERS ?= 4
 
-test: .venv/.installed
+test: .venv/.installed .cache/onvif/.installed
 	.venv/bin/pytest -m "alone and not release"
 	.venv/bin/pytest -m "not alone and not release" --numprocesses $(TEST_WORKERS) --dist worksteal
+
+# Independent parts that judge our ONVIF, in an environment of their own; without it those tests are skipped.
+ONVIF_LOCK := plugins/external_discovery/tests/onvif/requirements.lock
+.cache/onvif/.installed: $(UV) $(ONVIF_LOCK)
+	$(UV) venv --quiet --allow-existing --python "$$(command -v $(PYTHON))" .cache/onvif
+	$(UV) pip sync --quiet --python .cache/onvif/bin/python --require-hashes $(ONVIF_LOCK)
+	touch $@
 
 # With real V4L2 devices, udev and systemd, in a virtual machine: tests/vm/README.md.
 VM_SUITE ?= bookworm
@@ -60,6 +67,8 @@ $(UV):
 # All versions with their hashes, for every Python and platform that we support.
 lock: $(UV)
 	scripts/lock
+	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+		--no-emit-index-url --output-file $(ONVIF_LOCK) $(ONVIF_LOCK:.lock=.in)
 
 clean:
 	rm -rf .venv .tools .cache dist build .pytest_cache .mypy_cache .ruff_cache

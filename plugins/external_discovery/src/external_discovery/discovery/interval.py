@@ -1,10 +1,11 @@
 """Interval of scans, which a client may set and which survives a restart."""
 
 import json
-import os
 from pathlib import Path
 
 import anyio.to_thread
+
+from agent_core.plugin.state import UnsafeFile, read_small, write_atomic
 
 __all__ = ("StoredInterval",)
 
@@ -41,18 +42,13 @@ class StoredInterval:
 
     def _read(self) -> int:
         try:
-            stored = json.loads(self._path.read_bytes())
+            stored = json.loads(read_small(self._path))
             configured_s, value_s = stored["configured_s"], stored["value_s"]
-        except (OSError, ValueError, TypeError, KeyError):
+        except (OSError, UnsafeFile, ValueError, TypeError, KeyError):
             return self._configured_s
         is_usable = type(value_s) is int and 0 <= value_s <= _LONGEST_S
         return value_s if is_usable and configured_s == self._configured_s else self._configured_s
 
     def _write(self, value_s: int) -> None:
-        text = json.dumps({"configured_s": self._configured_s, "value_s": value_s})
-        new = self._path.with_suffix(".new")
-        with new.open("w") as file:
-            file.write(text + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(self._path)
+        stored = {"configured_s": self._configured_s, "value_s": value_s}
+        write_atomic(self._path, json.dumps(stored).encode() + b"\n")

@@ -141,14 +141,15 @@ class SoapClient:
 def _content(status: int, data: bytes) -> Element:
     try:
         body = parse(data).find("Body")
+        problem = "Its answer is no SOAP message."
     except XmlRefused as error:
-        if status >= 400:
-            raise DeviceFailed(f"It answers {status} on its service's port.") from error
-        raise DeviceFailed(f"Its answer cannot be read. {error}") from error
-    if body is None:
-        raise DeviceFailed("Its answer is no SOAP message.")
-    if (fault := body.find("Fault")) is not None:
+        body, problem = None, f"Its answer cannot be read. {error}"
+    if body is not None and (fault := body.find("Fault")) is not None:
         raise _fault(fault)
+    if status >= 400:
+        raise DeviceFailed(f"It answers {status} on its service's port.")
+    if body is None:
+        raise DeviceFailed(problem)
     return body
 
 

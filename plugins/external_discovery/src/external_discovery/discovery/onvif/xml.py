@@ -4,6 +4,7 @@ expat does the parsing. A document type is refused as soon as it begins, so ther
 nothing is ever loaded from elsewhere.
 """
 
+import codecs
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from xml.parsers import expat
@@ -76,8 +77,7 @@ def parse(data: bytes) -> Element:
     parser.EndElementHandler = builder.end
     parser.CharacterDataHandler = builder.characters
     try:
-        # Cameras send line ends before the declaration and zero bytes after the end.
-        parser.Parse(data.strip(b"\0 \t\r\n"), True)  # noqa: FBT003 # its only name for the argument is a position
+        parser.Parse(_trimmed(data), True)  # noqa: FBT003 # its only name for the argument is a position
     except (expat.ExpatError, LookupError, ValueError) as error:
         if isinstance(error, XmlRefused):
             raise
@@ -85,6 +85,11 @@ def parse(data: bytes) -> Element:
     if builder.root is None:
         raise XmlRefused("The document is empty.")
     return builder.root
+
+
+def _trimmed(data: bytes) -> bytes:
+    """Return the document without the line ends before it and the zero bytes after it, which some cameras send."""
+    return data if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else data.strip(b"\0 \t\r\n")
 
 
 def _refuse_document_type(*_: object) -> None:
