@@ -180,7 +180,8 @@ class ThumbnailsConfig(_Section):
     max_bytes: int = Field(
         64 << 20,
         ge=0,
-        description="limit of all stored thumbnails; beyond it, the one that was used least recently is removed",
+        le=1 << 28,
+        description="limit of the space of all stored thumbnails; beyond it, the one that was used least recently is removed",
     )
 
 

@@ -167,7 +167,7 @@ async def test_a_file_that_grows_keeps_its_thumbnail_until_it_ends(shop: Shop) -
 
 
 async def test_the_least_recently_used_are_removed_beyond_the_limit(shop: Shop) -> None:
-    shop.thumbnails = shop.anew(max_bytes=12)
+    shop.thumbnails = shop.anew(max_bytes=3 * 4096)
     for name in "abc":
         shop.put(name)
         await shop.get(name)
@@ -184,7 +184,7 @@ async def test_the_limit_holds_for_what_an_earlier_run_left(shop: Shop) -> None:
         (kept,) = shop.cache.rglob(f"{name}~*")
         os.utime(kept, ns=(number, 0))
     (shop.cache / "files" / CAMERA / ".partial-x").write_bytes(b"a write that a power cut ended")
-    shop.thumbnails = shop.anew(max_bytes=8)
+    shop.thumbnails = shop.anew(max_bytes=2 * 4096)
     shop.put("d")
     await shop.get("d")
     assert shop.stored == ["c", "d"]

@@ -24,12 +24,18 @@ THUMBNAILS_FOLDER = "thumbnails"
 _MARK = "~"
 _NAME = re.compile(r"(.+)~([0-9a-f]{16})", re.DOTALL)
 _PARTIAL = ".partial-"
+#: Smallest space of a file on common file systems. It also bounds the number of thumbnails, and so the memory for them.
+_BLOCK_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
     digest: str
     size_bytes: int
+
+    @property
+    def space_bytes(self) -> int:
+        return -(-self.size_bytes // _BLOCK_BYTES) * _BLOCK_BYTES
 
 
 class ThumbnailCache:
@@ -39,7 +45,7 @@ class ThumbnailCache:
 
     Args:
         folder: the cache, in a folder that only this agent uses; made when needed.
-        max_bytes: limit of all thumbnails.
+        max_bytes: limit of the space of all thumbnails.
         require: raises StorageFailed while nothing may be written in the folder above.
     """
 
@@ -93,7 +99,7 @@ class ThumbnailCache:
         if old is not None and old.digest != digest:
             self._unlink(key, old)
         known[key] = _Kept(digest, len(data))
-        self._bytes += len(data)
+        self._bytes += known[key].space_bytes
         while self._bytes > self._max_bytes:
             self.remove((next(iter(known)),))
 
@@ -110,7 +116,7 @@ class ThumbnailCache:
 
     def _drop(self, key: str) -> _Kept | None:
         kept = self._loaded().pop(key, None)
-        self._bytes -= kept.size_bytes if kept else 0
+        self._bytes -= kept.space_bytes if kept else 0
         return kept
 
     def _unlink(self, key: str, kept: _Kept) -> None:
@@ -124,7 +130,7 @@ class ThumbnailCache:
         if self._known is None:
             found = sorted(self._stored(), key=lambda each: each[0])
             self._known = OrderedDict((key, kept) for _, key, kept in found)
-            self._bytes = sum(each.size_bytes for each in self._known.values())
+            self._bytes = sum(each.space_bytes for each in self._known.values())
         return self._known
 
     def _stored(self) -> Iterator[tuple[int, str, _Kept]]:
