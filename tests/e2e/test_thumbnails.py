@@ -20,6 +20,8 @@ from agent_core.plugin import Plugin, RecordingStills, Settings, StillRequest, h
 from agent_core.testing import RunningAgent, running_agent
 from tests.media.files import H264, make, source
 
+from .media import media_rig
+
 AT = datetime(2026, 11, 22, 17, 3, 54, tzinfo=UTC)
 ID = "camera0_2026-11-22_17-03-54Z"
 FFMPEG = {"plugins": {"enabled": ["ffmpeg_tier"]}}
@@ -186,6 +188,21 @@ async def test_a_recording_is_shown_by_its_first_key_frame(tmp_path: Path, ended
         if not ended:  # what is written later changes nothing
             segment.write_bytes(segment.read_bytes() + b"a part")
             assert (await http.get(info["thumbnail_url"])).headers["etag"] == answer.headers["etag"]
+
+
+@pytest.mark.parametrize("form", ["fmp4", "mpegts"])
+async def test_a_recording_under_way_is_shown_from_what_is_on_disk(
+    server_kind: str, tmp_path: Path, observe: Callable[[str], None], form: str
+) -> None:
+    async with media_rig(server_kind, tmp_path, observe) as rig:
+        started = await rig.call("start_recording", wait=True, format=form)
+        async with httpx.AsyncClient(base_url=rig.agent.http_url, timeout=30) as http:
+            (listed,) = (await rig.call("list_recordings"))["files"]
+            width, height = size_of(await http.get(listed["thumbnail_url"]))
+            assert 0 < height <= width <= 320
+            await rig.call("stop_recording")
+            info = await rig.call("get_recording_info", None, filename=started["filename"])
+            assert size_of(await http.get(info["thumbnail_url"])) == (width, height)
 
 
 async def test_without_a_decoder_the_answer_says_what_to_enable(tmp_path: Path) -> None:
