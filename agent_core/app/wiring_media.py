@@ -254,6 +254,7 @@ def _resumption(
         paths,
         within_s=foundation.config.recordings.resume_within_s,
         recovered=link.recovery.wait,
+        open_files=partial(foundation.index.open_files, "recordings"),
         clock=foundation.clock,
     )
 

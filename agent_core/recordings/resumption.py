@@ -1,7 +1,8 @@
 """Resumption of recordings that an earlier run of the agent left unfinished: each is continued or closed."""
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextlib import suppress
 from functools import partial
 
 import anyio
@@ -9,11 +10,12 @@ from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
 from agent_core.base.clock import Clock
-from agent_core.base.errors import AgentError, InvalidState, Unsupported
+from agent_core.base.errors import AgentError, InvalidState, NotFound, Unsupported
 from agent_core.base.models import CameraId
 from agent_core.base.waiting import GrowingPauses, first_of
 from agent_core.recordings.manager import ENDED_WITH_AGENT, RecordingManager
 from agent_core.recordings.models import StoredRecording
+from agent_core.recordings.newest import newest
 from agent_core.recordings.store import RecordingStore
 from agent_core.recordings.unfinished import INTERRUPTED
 from agent_core.streams import CameraPaths
@@ -37,6 +39,8 @@ class Resumption:
     Args:
         within_s: seconds since the interruption within which a recording still continues.
         recovered: returns when the media server answers again, which ends a pause between attempts.
+        open_files: returns camera and id of each recording without an end, as the index knows them; None if there is
+            no index. May wait for the index. Default: there is none.
     """
 
     def __init__(
@@ -47,8 +51,10 @@ class Resumption:
         *,
         within_s: float,
         recovered: Callable[[], Awaitable[None]],
+        open_files: Callable[[], Awaitable[Sequence[tuple[CameraId, str]] | None]] | None = None,
         clock: Clock,
     ) -> None:
+        self._open_files = open_files
         self._recordings = recordings
         self._store = store
         self._paths = paths
@@ -58,12 +64,13 @@ class Resumption:
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Find the unfinished recordings and try each until it continues or is closed; return when all are done."""
-        known = await self._all(logging.ERROR)
+        found = await self._newest(logging.ERROR)
         task_status.started()
         pauses = GrowingPauses(FIRST_PAUSE_S, LONGEST_PAUSE_S)
-        while known is None:  # the disk may not be there yet
+        while found is None:  # the disk may not be there yet
             await self._pause(pauses)
-            known = await self._all(logging.DEBUG)
+            found = await self._newest(logging.DEBUG)
+        known, are_all = found
         self._recordings.expect(*self._to_continue(known))
         seen: set[str] = set()
         async with anyio.create_task_group() as tg:
@@ -78,6 +85,8 @@ class Resumption:
                 elif note.camera not in seen and note.reason == ENDED_WITH_AGENT:
                     tg.start_soon(self._correct_path, note.camera)
                 seen.add(note.camera)
+            if not are_all:
+                tg.start_soon(self._close_older, {stored.note.id for stored in known})
 
     def _to_continue(self, known: Sequence[StoredRecording]) -> list[StoredRecording]:
         """Return each camera's latest recording if it is unfinished; `known` are newest first."""
@@ -86,23 +95,34 @@ class Resumption:
             each for each in latest.values() if each.note.ended_at is None and not self._is_under_way(each)
         ]
 
-    async def _all(self, level: int) -> list[StoredRecording] | None:
-        """Return the unfinished recordings and each camera's latest, newest first.
-
-        None if they cannot be read, which is logged at `level`.
-        """
-        seen: set[str] = set()
-
-        def decides(stored: StoredRecording) -> bool:
-            is_latest = stored.note.camera not in seen
-            seen.add(stored.note.camera)
-            return is_latest or stored.note.ended_at is None
-
+    async def _newest(self, level: int) -> tuple[list[StoredRecording], bool] | None:
+        """Return the newest recordings as `newest.newest`; None if they cannot be read, which is logged at `level`."""
         try:
-            return await self._store.all(keep=decides)
+            return await newest(self._store)
         except AgentError as error:
             _log.log(level, "%s %s", error.details, error.suggestion)
             return None
+
+    async def _close_older(self, known: Collection[str]) -> None:
+        """Close the unfinished recordings that are not `known`, each of which has many later ones."""
+        for stored in await self._older():
+            is_over = stored.note.ended_at is None and not self._is_under_way(stored)
+            if is_over and stored.note.id not in known:
+                await self._close(stored, INTERRUPTED)
+
+    async def _older(self) -> list[StoredRecording]:
+        """Return the unfinished recordings, and others; none if they cannot be read, which is logged."""
+        found: list[StoredRecording] = []
+        try:
+            files = await self._open_files() if self._open_files else None
+            if files is None:
+                return await self._store.all(keep=lambda stored: stored.note.ended_at is None)
+            for _, recording in files:
+                with suppress(NotFound):
+                    found.append(await self._store.find(recording))
+        except AgentError as error:
+            _log.error("%s %s", error.details, error.suggestion)
+        return found
 
     def _is_under_way(self, stored: StoredRecording) -> bool:
         active = self._recordings.active(CameraId(stored.note.camera))

@@ -281,6 +281,11 @@ class IndexDatabase:
         rows = self._db.execute(_SWEPT_OPEN if only_open else _SWEPT, (kind, *after, limit))
         return [(CameraId(row[0]), row[1], row[2], bool(row[3])) for row in rows]
 
+    def open_files(self, kind: str) -> list[tuple[CameraId, str]]:
+        """Return camera and file of each open entry."""
+        rows = self._db.execute("SELECT camera, file FROM entries WHERE kind = ? AND is_open", (kind,))
+        return [(CameraId(camera), file) for camera, file in rows]
+
     def folders(self, kind: str) -> dict[CameraId, int]:
         """Return the times of modification (ns) of the cameras' folders, as they were when their entries were right."""
         rows = self._db.execute("SELECT camera, changed_ns FROM folders WHERE kind = ?", (kind,))

@@ -78,6 +78,17 @@ class MediaIndex:
         self._shelves.append(IndexedShelf(shelf, self, disk, self._clock))
         return self._shelves[-1]
 
+    async def open_files(self, kind: str) -> "list[tuple[CameraId, str]] | None":
+        """Return camera and file of each entry that may change unnoticed; None if there is no index.
+
+        Waits until the folders are in the index, for as long as it works.
+        """
+        shelf = next(each for each in self._shelves if each.kind == kind)
+        try:
+            return await shelf.open_files()
+        except sqlite3.Error:
+            return None
+
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Keep the index right until cancelled, then close it. Starts at once; everything slow happens afterwards."""
         task_status.started()

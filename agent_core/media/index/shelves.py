@@ -73,6 +73,10 @@ class IndexedShelf:
         self._wake = anyio.Event()
 
     @property
+    def kind(self) -> str:
+        return self._shelf.kind
+
+    @property
     def is_settled(self) -> bool:
         """True while the index has all that the agent knows or was told of."""
         return self._is_complete and self._scanning is None and self._notices.are_taken
@@ -120,6 +124,19 @@ class IndexedShelf:
         if not await self._is_current():
             return None
         return await self._parts.thread.run(self._totals, camera)
+
+    async def open_files(self) -> list[tuple[CameraId, str]] | None:
+        """Return camera and file of each open entry, once the index is complete; None if there is none.
+
+        Raises:
+            sqlite3.Error: the index failed.
+        """
+        while self._will_be_complete():
+            await self._completed.wait()
+        database = self._parts.database if self._is_complete else None
+        return (
+            None if database is None else await self._parts.thread.run(database.open_files, self._shelf.kind)
+        )
 
     async def _is_current(self) -> bool:
         if not self.is_settled or self._parts.database is None:
