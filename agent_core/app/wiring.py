@@ -4,6 +4,7 @@ import logging
 import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 
 from agent_core import __version__
@@ -17,6 +18,7 @@ from agent_core.base.clock import Clock
 from agent_core.base.errors import AgentError, FfmpegFailed, PluginError
 from agent_core.base.events import EventBus
 from agent_core.base.metrics import MetricRegistry
+from agent_core.base.models import CameraId
 from agent_core.base.volumes import KnownVolumes
 from agent_core.cameras import CameraMonitor, CameraRegistry
 from agent_core.cameras.ledger import Ledger
@@ -91,6 +93,17 @@ class _PluginParts:
         ]
 
 
+@dataclass(frozen=True, slots=True)
+class _FileFolders:
+    """Folders of recordings and of snapshots, each with a folder per camera."""
+
+    roots: tuple[Path, ...]
+
+    def may_have(self, camera: CameraId) -> bool:
+        """Return True unless the camera has no folder in any root; a root that is not there may have one."""
+        return any((root / camera).exists() or not root.exists() for root in self.roots)
+
+
 def build_agent(
     config: AgentConfig,
     *,
@@ -116,7 +129,9 @@ def build_agent(
     foundation = Foundation(config, EventBus(clock), clock, require_state)
     ledger = Ledger(config.storage.state_dir / LEDGER_FILE, require=require_state)
     problems = _initial_problems(config, ledger, foundation.volumes.known)
-    cameras, streams = CameraRegistry(ledger, events=foundation.events, clock=clock), LentStreams()
+    files = _FileFolders((config.storage.recordings, config.storage.snapshots))
+    cameras = CameraRegistry(ledger, events=foundation.events, clock=clock, has_files=files.may_have)
+    streams = LentStreams()
     lent = contexts(foundation, cameras=cameras, streams=streams)
     spare_last_source = config.health.quarantine == "spare_last_source"
     plugins = load_plugins(config.plugins, lent, find, held=held, spare_last_source=spare_last_source)

@@ -78,7 +78,14 @@ class Ledger:
         for each in former:
             del self._known[each]
         if former or self._known.get(known.id) != known:
+            if known.removed:
+                self._known.pop(known.id, None)  # the removed ones stand in the order of their removal
             self._known[known.id] = known
+            self._changed.set()
+
+    def forget(self, camera: CameraId) -> None:
+        """Forget a removed camera; its id may be given to another one."""
+        if self._known.pop(camera, None) is not None:
             self._changed.set()
 
     async def keep_saved(self) -> None:

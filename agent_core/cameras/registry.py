@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from agent_core.base.clock import Clock
@@ -14,9 +14,14 @@ from agent_core.cameras.identity import Identity, Known, identify
 from agent_core.cameras.ledger import Ledger
 from agent_core.cameras.reports import checked_camera, checked_reason
 
-__all__ = ("CameraRegistry", "SourceReport", "parse_camera_id")
+__all__ = ("REMOVED_KEPT", "CameraRegistry", "SourceReport", "parse_camera_id")
 
 _log = logging.getLogger("camera_agent.cameras")
+
+#: Removed cameras whose ids wait for their return; a ledger with as many more has a few 10 kB.
+REMOVED_KEPT = 200
+#: Bounds the look at folders when many removed cameras have files.
+_FORGOTTEN_AT_ONCE = 8
 
 
 def parse_camera_id(text: str) -> CameraId:
@@ -41,10 +46,25 @@ class _Key:
 
 
 class CameraRegistry:
-    """All cameras that the agent knows, by id. Publishes each change as an event, in order."""
+    """All cameras that the agent knows, by id. Publishes each change as an event, in order.
 
-    def __init__(self, ledger: Ledger, *, events: EventBus, clock: Clock) -> None:
+    Args:
+        ledger: the ids of all cameras ever seen, except removed ones that were forgotten.
+        events: receives the changes.
+        clock: gives the times of changes.
+        has_files: returns True if the camera may have recordings or snapshots. Looks at folders; called for few cameras.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        *,
+        events: EventBus,
+        clock: Clock,
+        has_files: Callable[[CameraId], bool] = lambda _: False,
+    ) -> None:
         self._ledger = ledger
+        self._has_files = has_files
         self._events = events
         self._clock = clock
         #: Kept in the order of their numbers: lists are requested far more often than cameras are added.
@@ -150,6 +170,18 @@ class CameraRegistry:
         self._change(
             replace(before, status=CameraStatus.DISCONNECTED, detected=gone, problem=reason, removed=True)
         )
+        self._forget_oldest()
+
+    def _forget_oldest(self) -> None:
+        """Forget the cameras that were removed longest ago and have no files, so that their number is bounded.
+
+        A camera with files is never forgotten: another one with its id would seem to have recorded them.
+        """
+        removed = [each.id for each in self._ledger.known if each.removed]
+        for each in removed[: max(0, min(len(removed) - REMOVED_KEPT, _FORGOTTEN_AT_ONCE))]:
+            if not self._has_files(each):
+                self._ledger.forget(each)
+                self._cameras.pop(each, None)
 
     def _reported(self, source: str, key: str) -> Camera | None:
         """Return the camera that the source last reported with this key, connected or not."""

@@ -20,7 +20,7 @@ from agent_core.base.models import (
     Url,
 )
 from agent_core.cameras.ledger import Ledger
-from agent_core.cameras.registry import CameraRegistry, SourceReport
+from agent_core.cameras.registry import REMOVED_KEPT, CameraRegistry, SourceReport
 from agent_core.testing.clock import SimulatedClock
 
 FRONT = DetectedCamera("k0", "Front", Fingerprint("usb", "S1", "1-1"), None, number_hint=0)
@@ -321,3 +321,20 @@ def test_the_series_of_a_camera_end_when_it_is_removed_and_not_when_it_is_unplug
         "camera_agent_camera_connected": {},
         "camera_agent_camera_uptime_seconds": {},
     }
+
+
+def test_the_number_of_removed_cameras_is_bounded_without_mixing_files(tmp_path: Path) -> None:
+    kept = {CameraId("camera100"), CameraId("camera101")}
+    bus, clock = EventBus(), SimulatedClock()
+    ledger = Ledger(tmp_path / "cameras.json")
+    registry = CameraRegistry(ledger, events=bus, clock=clock, has_files=kept.__contains__)
+    report = SourceReport(registry, "network")
+    for number in range(REMOVED_KEPT + 50):
+        serial = f"S{number}"
+        report.connected(DetectedCamera(serial, serial, Fingerprint("network", serial), None))
+        report.removed(serial, "It was removed.")
+    known = {each.id: each.fingerprint.serial for each in ledger.known}
+    assert len(known) <= REMOVED_KEPT + len(kept)
+    assert (known[CameraId("camera100")], known[CameraId("camera101")]) == ("S0", "S1")
+    assert max(int(each.removeprefix("camera")) for each in known) <= 101 + REMOVED_KEPT + len(kept)
+    assert len(registry.with_removed()) == len(known)
