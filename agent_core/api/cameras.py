@@ -42,7 +42,7 @@ def camera_form(view: CameraView) -> CameraForm:
             rtsp=media.rtsp_url(camera.id), hls=media.hls_url(camera.id), webrtc=media.webrtc_url(camera.id)
         ),
         stream_url=media.rtsp_url(camera.id),
-        served=list(media.served),
+        served=list(view.served),
         is_recording=view.is_recording,
         ambiguous=camera.ambiguous,
         moved=camera.moved,
@@ -53,7 +53,11 @@ def camera_form(view: CameraView) -> CameraForm:
 def _status_form(details: CameraDetails) -> CameraStatusForm:
     camera, traffic = details.view.camera, details.traffic
     listed = camera_form(details.view).model_dump()
-    listed["capabilities"] = FormatsAndSizes(formats=_formats(camera), resolutions=_resolutions(camera))
+    listed["capabilities"] = FormatsAndSizes(
+        formats=_formats(camera),
+        resolutions=_resolutions(camera),
+        tracks=list(details.view.tracks) or None,
+    )
     metrics = CameraMetrics(
         bytes_sent=traffic.sent_bytes,
         readers=traffic.viewers,
@@ -63,7 +67,8 @@ def _status_form(details: CameraDetails) -> CameraStatusForm:
     return CameraStatusForm(**listed, metrics=metrics)
 
 
-def _capabilities(camera: Camera) -> CameraCapabilities:
+def _capabilities(view: CameraView) -> CameraCapabilities:
+    camera = view.camera
     modes = camera.detected.modes
     validation = "NONE" if not modes else "CONFIRMED"
     if camera.status is CameraStatus.DISCONNECTED:
@@ -79,6 +84,7 @@ def _capabilities(camera: Camera) -> CameraCapabilities:
         ],
         controls=[_control(control) for control in camera.detected.controls],
         validation_status=validation,
+        tracks=list(view.tracks) or None,
     )
 
 
@@ -154,7 +160,7 @@ class _Handlers:
         return _status_form(await self.controller.camera_details(params.device))
 
     async def get_camera_capabilities(self, params: DeviceParams, caller: Caller) -> CameraCapabilities:
-        return _capabilities(self.controller.camera_capabilities(params.device))
+        return _capabilities(self.controller.camera(params.device))
 
 
 def camera_methods(controller: Controller) -> list[Method]:

@@ -68,6 +68,7 @@ class _Handlers:
             format=started.note.format,
             duration=params.duration,
             auto_stop=params.duration is not None,
+            notes=list(started.notes) or None,
         )
 
     async def stop_recording(self, params: DeviceParams, caller: Caller) -> wire.RecordingStopped:

@@ -204,7 +204,8 @@ class DetectedCamera:
 
     `key` is the source's own handle, unique within the source while the camera is connected. `number_hint` is the
     number of the device node, `configured_id` the id that the operator chose, `frames` the camera's broker, `gate` the
-    check before the agent opens a network camera; each may be None.
+    check before the agent opens a network camera; each may be None. `tracks` are the codecs of the stream, such as H264,
+    AAC or KLV, if the source knows them.
     """
 
     key: str
@@ -219,6 +220,7 @@ class DetectedCamera:
     configured_id: CameraId | None = None
     frames: FrameReader | None = field(default=None, compare=False, repr=False)
     gate: StreamGate | None = field(default=None, compare=False, repr=False)
+    tracks: tuple[str, ...] = ()
 
 
 class CameraStatus(StrEnum):

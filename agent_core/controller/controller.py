@@ -40,6 +40,7 @@ from agent_core.recordings.models import (
     Stopped,
     StoredRecording,
 )
+from agent_core.recordings.tracks import RecordingChoice, chosen
 from agent_core.snapshots import SnapshotService
 from agent_core.snapshots.models import Snapshot, SnapshotDetails, SnapshotRequest, StoredFile
 from agent_core.streams import StreamService
@@ -94,12 +95,13 @@ class Controller:
         """Return all cameras, disconnected ones included; from memory."""
         cameras, media = self._services.cameras.list(), self._services.streams.addresses
         recording = [self._services.recordings.active(camera.id) is not None for camera in cameras]
-        basis = cameras, media, recording
+        tracks = [self._services.streams.tracks(camera) for camera in cameras]
+        basis = cameras, media, recording, tracks
         if basis != self._basis:  # clients ask often, and this rarely changes
             self._basis = basis
             self._views = tuple(
-                CameraView(camera, media, is_recording=is_recording)
-                for camera, is_recording in zip(cameras, recording, strict=True)
+                CameraView(camera, media, is_recording, known)
+                for camera, is_recording, known in zip(cameras, recording, tracks, strict=True)
             )
         return self._views
 
@@ -110,7 +112,8 @@ class Controller:
     def view_of(self, camera: Camera) -> CameraView:
         """Return `camera`, for example from an event, as clients see it now."""
         is_recording = self._services.recordings.active(camera.id) is not None
-        return CameraView(camera, self._services.streams.addresses, is_recording)
+        tracks = self._services.streams.tracks(camera)
+        return CameraView(camera, self._services.streams.addresses, is_recording, tracks)
 
     async def camera_details(self, device: str) -> CameraDetails:
         """Return one camera with the media server's counters for it, the last known ones if it does not answer."""
@@ -121,10 +124,6 @@ class Controller:
     def _uptime_s(self, camera: Camera) -> float:
         connected = camera.status is CameraStatus.CONNECTED
         return self._services.clock.monotonic_s() - camera.since_s if connected else 0.0
-
-    def camera_capabilities(self, device: str) -> Camera:
-        """Return one camera; its capabilities are the detected modes and controls."""
-        return self._services.cameras.get(device)
 
     def _camera_id(self, device: str | None) -> CameraId | None:
         return self._services.cameras.get(device).id if device else None
@@ -158,13 +157,29 @@ class Controller:
     # Recordings.
 
     async def start_recording(
-        self, device: str, *, duration_s: float | None, form: RecordingFormat, wait: bool
+        self, device: str, *, duration_s: float | None, form: RecordingFormat | None, wait: bool
     ) -> StartedRecording:
-        """Start recording a camera; with `wait`, return when bytes are on disk. Raises as `RecordingManager.start`."""
+        """Start recording a camera; with `wait`, return when bytes are on disk. Raises as `RecordingManager.start`.
+
+        Without `form`, the format is the one that holds the data of the camera.
+        """
+        camera = await self._to_open(device)
+        choice = self._choice(camera, form)
         active = await self._services.recordings.start(
-            await self._to_open(device), duration_s=duration_s, form=form, wait=wait
+            camera, duration_s=duration_s, form=choice.format, wait=wait
         )
-        return StartedRecording(active.note, active.state)
+        # A stream that has become live has shown its tracks.
+        notes = choice.notes or self._choice(camera, choice.format).notes
+        return StartedRecording(active.note, active.state, notes)
+
+    def _choice(self, camera: Camera, wanted: RecordingFormat | None) -> RecordingChoice:
+        streams = self._services.streams
+        return chosen(
+            wanted,
+            streams.tracks(camera),
+            offered=streams.offered_tracks(camera),
+            is_embedded=streams.has_embedded_server,
+        )
 
     async def stop_recording(self, device: str) -> Stopped:
         """Stop recording a camera. Raises InvalidState if it is not recording."""

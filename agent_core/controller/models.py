@@ -15,6 +15,7 @@ from agent_core.plugin_host.models import PluginStatus
 from agent_core.recordings.meter import RecordingMetrics
 from agent_core.snapshots.metrics import TierMetrics
 from agent_core.streams.models import CameraTraffic, MediaAddresses
+from agent_core.streams.tracks import served_for
 from agent_core.streams.traffic import PathTraffic, TrafficTotals
 
 __all__ = (
@@ -48,11 +49,20 @@ class SystemStatus:
 
 @dataclass(frozen=True, slots=True)
 class CameraView:
-    """Camera with its addresses, as clients see it; equal views look the same to clients."""
+    """Camera with its addresses, as clients see it; equal views look the same to clients.
+
+    `tracks` are the codecs of its stream, empty while they are unknown.
+    """
 
     camera: Camera
     media: MediaAddresses
     is_recording: bool
+    tracks: tuple[str, ...] = ()
+
+    @property
+    def served(self) -> tuple[str, ...]:
+        """Protocols by which the media server serves the stream."""
+        return served_for(self.media.served, self.tracks)
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,10 +136,11 @@ class Stopped:
 
 @dataclass(frozen=True, slots=True)
 class StartedRecording:
-    """Recording that was just started, and its state at that moment."""
+    """Recording that was just started, and its state at that moment; `notes` are sentences about the tracks in it."""
 
     note: RecordingNote
     state: RecordingState
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,6 +137,11 @@ class PathPlan:
         self._progress = progress
         self._settings = settings
 
+    @property
+    def has_embedded_server(self) -> bool:
+        """True if the media server is the embedded one, which records fewer codecs than MediaMTX."""
+        return self._settings.mode == "embedded"
+
     def mode(self, camera: Camera) -> PublishMode:
         """Return the mode of the camera's path."""
         return publish_mode(camera, self._settings)

@@ -25,6 +25,7 @@ from agent_core.streams.models import (
     StreamState,
     StreamStatus,
 )
+from agent_core.streams.tracks import codec_name
 from agent_core.streams.traffic import PathTraffic, TrafficTotals
 
 if TYPE_CHECKING:
@@ -147,6 +148,19 @@ class StreamService:
             close_after_s=self._close_after_s,
             command=publisher.redacted if publisher else "",
         )
+
+    def tracks(self, camera: Camera) -> tuple[str, ...]:
+        """Return the codecs of the camera's stream: those that the media server has shown, else those of its source."""
+        return self._paths.sightings.tracks(camera.id) or self.offered_tracks(camera)
+
+    def offered_tracks(self, camera: Camera) -> tuple[str, ...]:
+        """Return the codecs that the camera's source reports; the media server may not carry all of them."""
+        return tuple(map(codec_name, camera.detected.tracks))
+
+    @property
+    def has_embedded_server(self) -> bool:
+        """True if the media server is the embedded one, which records fewer codecs than MediaMTX."""
+        return self._paths.plan.has_embedded_server
 
     def release(self, camera: CameraId, holder: str) -> bool:
         """Give the lease of `holder` back, if it has one; return True if others keep the stream live."""

@@ -6,11 +6,14 @@ from datetime import datetime
 
 from agent_core.base.models import CameraId
 from agent_core.mediamtx.schema import RuntimePath
+from agent_core.streams.tracks import codec_name
 
 __all__ = ("FORGOTTEN_AFTER_S", "Sightings")
 
 #: Age at which a sighting says nothing any more: two intervals of the keeper's comparison of all paths.
 FORGOTTEN_AFTER_S = 10.0
+#: Streams whose tracks are kept, many times the cameras of one agent.
+_KEPT_TRACKS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,7 @@ class Sightings:
 
     def __init__(self) -> None:
         self._last: dict[CameraId, _Sighting] = {}
+        self._tracks: dict[CameraId, tuple[str, ...]] = {}
 
     def saw(self, camera: CameraId, path: RuntimePath | None, now_s: float) -> None:
         """Record an answer of the server for one path; None if it has no such path."""
@@ -41,6 +45,14 @@ class Sightings:
         is_same = last is not None and last.server_since == path.live_since
         since_s = last.since_s if last is not None and is_same else now_s
         self._last[camera] = _Sighting(since_s, now_s, path.live_since)
+        if path.tracks:
+            self._tracks[camera] = tuple(map(codec_name, path.tracks))
+            if len(self._tracks) > _KEPT_TRACKS:
+                del self._tracks[next(iter(self._tracks))]
+
+    def tracks(self, camera: CameraId) -> tuple[str, ...]:
+        """Return the codecs of the camera's stream when it was last live; empty if it was not seen live."""
+        return self._tracks.get(camera, ())
 
     def saw_all(self, paths: Iterable[RuntimePath], now_s: float) -> None:
         """Record an answer of the server that has all its paths."""

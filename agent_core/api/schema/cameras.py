@@ -39,7 +39,7 @@ class CameraForm(RpcResult):
     streams: StreamUrls
     stream_url: str = Field(description="same as streams.rtsp")
     served: list[str] = Field(
-        description="protocols that the media server serves; empty without a connected server"
+        description="protocols by which the media server serves this camera's codecs; empty without a connected server"
     )
     is_recording: bool
     ambiguous: bool = Field(description="true: may be another camera of the same model")
@@ -70,8 +70,11 @@ class CameraMetrics(RpcResult):
 
 
 class FormatsAndSizes(RpcResult):
+    """`tracks` are the codecs of the stream, such as H264, AAC or KLV, once they are known."""
+
     formats: list[str]
     resolutions: list[str]
+    tracks: list[str] | None = None
 
 
 class CameraStatusForm(RpcResult):
@@ -120,3 +123,6 @@ class CameraCapabilities(RpcResult):
     modes: list[ModeForm]
     controls: list[ControlForm]
     validation_status: Literal["NONE", "DISCONNECTED", "CONFIRMED"]
+    tracks: list[str] | None = Field(
+        None, description="codecs of the stream, such as H264, AAC or KLV, once they are known"
+    )

@@ -26,11 +26,16 @@ class StartRecordingParams(RpcParams):
     duration: int | None = Field(
         None, ge=1, le=86_400, description="length in seconds, from the first picture"
     )
-    format: Literal["fmp4", "mpegts", "mp4"] = Field("fmp4", description="mp4 is another name for fmp4")
+    format: Literal["fmp4", "mpegts", "mp4"] | None = Field(
+        None,
+        description="default: fmp4, or mpegts for a camera with KLV data, which fmp4 cannot hold; mp4 is another name for fmp4",
+    )
     wait: bool = Field(default=False, description="true: answer only when bytes are on disk")
 
     @property
-    def recording_format(self) -> RecordingFormat:
+    def recording_format(self) -> RecordingFormat | None:
+        if self.format is None:
+            return None
         return RecordingFormat("fmp4" if self.format == "mp4" else self.format)
 
 
@@ -42,6 +47,9 @@ class RecordingStarted(RpcResult):
     format: RecordingFormat
     duration: int | None = None
     auto_stop: bool
+    notes: list[str] | None = Field(
+        None, description="sentences about tracks that are left out, or that have decided the format"
+    )
 
 
 class SegmentForm(RpcResult):

@@ -30,7 +30,9 @@ def add(commands: "Commands[Parser]") -> None:
         metavar="S",
         help="seconds from the first picture to the end",
     )
-    start.add_argument("--format", choices=("fmp4", "mpegts"), help="default: fmp4")
+    start.add_argument(
+        "--format", choices=("fmp4", "mpegts"), help="default: fmp4, or mpegts for a camera with KLV data"
+    )
     start.add_argument(
         "--wait",
         action="store_true",

@@ -268,6 +268,7 @@ class StreamCamera:
             media_input=media_input,
             configured_id=None if chosen is None else CameraId(chosen),
             gate=self,
+            tracks=tuple(each.codec for each in self.tracks),
         )
 
     def _input(self, pinned: Pinned) -> Url:
