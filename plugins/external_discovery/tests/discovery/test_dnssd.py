@@ -125,3 +125,22 @@ async def test_it_is_switched_off_by_default(network: Network, tmp_path: Path) -
     async with running_odd(host, describes()) as server, announced(host, tmp_path, ("cam", 554, ())):
         found, report = await search(tmp_path, dnssd=False)
     assert (found, report.errors, server.connections) == ({}, (), 0)
+
+
+async def test_only_the_configured_interfaces_are_searched(network: Network, tmp_path: Path) -> None:
+    near, far = network.add_host("near"), network.add_host("far", wire=network.add_wire())
+    for name in ("near", "far"):
+        (tmp_path / name).mkdir()
+    async with (
+        running_odd(near, describes()),
+        running_odd(far, describes()),
+        announced(near, tmp_path / "near", ("near", 554, ())),
+        announced(far, tmp_path / "far", ("far", 554, ())),
+    ):
+        both, _ = await search(tmp_path, networks=["10.77.0.0/16"], interfaces=[])
+        one, _ = await search(tmp_path, networks=["10.77.0.0/16"], interfaces=["eth1"])
+        none, report = await search(tmp_path, interfaces=["eth7"])
+    assert {stream.name for stream in both.values()} == {"near", "far"}
+    assert {stream.name for stream in one.values()} == {"far"}
+    assert none == {}
+    assert any("no such interface" in each for each in report.errors)

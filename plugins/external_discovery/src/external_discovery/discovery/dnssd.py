@@ -1,6 +1,7 @@
 """Search for RTSP streams that announce themselves by DNS-SD (`_rtsp._tcp`)."""
 
-from collections.abc import Callable
+import errno
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from external_discovery.probe import ProbeOutcome, ProbeTarget, probe
 from external_discovery.tracks import printable
 
 if TYPE_CHECKING:
+    from zeroconf import InterfaceChoice
     from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
 
 __all__ = ("DnssdSearch",)
@@ -29,10 +31,11 @@ _SERVICES_AT_ONCE = 8
 
 @dataclass(slots=True)
 class DnssdSearch:
-    """Search by multicast DNS on all interfaces.
+    """Search by multicast DNS.
 
     Attributes:
         area: networks whose announcements count.
+        interfaces: names of the only interfaces to search on; empty: all.
         wait_s: time in which announcements are awaited.
         answer_timeout_s: limit of each question about a service, and of each stream's answer.
         pacer: pace of connections.
@@ -41,6 +44,7 @@ class DnssdSearch:
     """
 
     area: SearchArea
+    interfaces: Sequence[str]
     wait_s: float
     answer_timeout_s: float
     pacer: Pacer
@@ -59,9 +63,9 @@ class DnssdSearch:
                 names[name] = None
 
         try:
-            responder = AsyncZeroconf()
-        except OSError as error:
-            self.remarks.append(f"No search by DNS-SD could be sent ({error.strerror or 'no interface'}).")
+            responder = AsyncZeroconf(interfaces=_interfaces(self.interfaces))
+        except (OSError, RuntimeError) as error:  # the latter if no interface has an address
+            self.remarks.append(f"No search by DNS-SD could be sent: {error}.")
             return
         try:
             browser = AsyncServiceBrowser(responder.zeroconf, _TYPE, handlers=[changed])
@@ -111,6 +115,24 @@ class DnssdSearch:
             return
         needs_credentials = found.outcome is ProbeOutcome.NEEDS_CREDENTIALS
         self.seen(Sighting(address, label, StreamKind.DNSSD, found.tracks, needs_credentials, found.server))
+
+
+def _interfaces(names: Sequence[str]) -> "list[str] | InterfaceChoice":
+    """Return the interfaces as zeroconf names them, by their IPv4 addresses.
+
+    Raises:
+        OSError: none of them has one.
+    """
+    import ifaddr
+    from zeroconf import InterfaceChoice
+
+    if not names:
+        return InterfaceChoice.All
+    adapters = [each for each in ifaddr.get_adapters() if each.name in names]
+    found = [str(each.ip) for adapter in adapters for each in adapter.ips if each.is_IPv4]
+    if not found:
+        raise OSError(errno.ENODEV, "no such interface with an IPv4 address")
+    return found
 
 
 def _addresses(service: "AsyncServiceInfo") -> list[IpAddress]:

@@ -117,6 +117,7 @@ class Scan:
         settings = self.settings
         return DnssdSearch(
             self.area,
+            settings.interfaces,
             settings.multicast_wait_s,
             settings.answer_timeout_s,
             pacer,

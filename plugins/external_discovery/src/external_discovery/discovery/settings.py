@@ -32,7 +32,7 @@ class DiscoverySettings(Settings):
     scan_limit_s: float = Field(60.0, ge=1, le=3600, description="longest scan")
     hosts_at_once: int = Field(64, ge=1, le=1024, description="hosts that are tried at the same time")
     connections_per_s: float = Field(
-        200.0, ge=1, le=10_000, description="new connections per second, of all hosts together"
+        500.0, ge=1, le=10_000, description="new connections per second, of all hosts together"
     )
     connect_timeout_s: float = Field(
         1.0,
