@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import anyio
@@ -411,3 +411,40 @@ async def test_a_camera_is_used_as_soon_as_the_broker_knows_that_it_is_free(
         assert still.rank == 0
         assert still.attempts == ()
         assert frames.device.problem is None
+
+
+@dataclass
+class Gate:
+    """Gate of a camera's source; it gives another input than the camera was reported with."""
+
+    problem: CaptureFailed | None = None
+    media_input: MediaInput = field(default_factory=lambda: Url("rtsp://192.0.2.2/"))
+
+    async def admit(self) -> MediaInput:
+        if self.problem is not None:
+            raise self.problem
+        return self.media_input
+
+
+class Opening(Counted):
+    """Tier that keeps the input of the cameras that it opens."""
+
+    opened: MediaInput | None = None
+
+    async def capture(self, camera: Camera, request: CaptureRequest) -> Picture:
+        self.opened = camera.media_input
+        return await super().capture(camera, request)
+
+
+async def test_a_tier_opens_the_input_that_the_source_admits() -> None:
+    gate, direct = Gate(), Opening(1, TierNeed.INPUT)
+    given = camera(media_input=Url("rtsp://192.0.2.1/"))
+    given = replace(given, detected=replace(given.detected, gate=gate))
+    snapshots = ladder(direct, clock=SimulatedClock(), streams=Streams())
+    await snapshots.take(given, max_age_s=0.5, deadline_s=10)
+    assert direct.opened == Url("rtsp://192.0.2.2/")
+    gate.problem = CaptureFailed("It redirects.", reason="redirected")
+    with pytest.raises(AllTiersFailed) as failed:
+        await snapshots.take(given, max_age_s=0.5, deadline_s=10)
+    assert failed.value.reason == "redirected"
+    assert direct.captures == 1

@@ -11,14 +11,15 @@ import anyio
 import pytest
 
 from agent_core.base.clock import SystemClock
-from agent_core.base.models import CameraId
+from agent_core.base.errors import CaptureFailed
+from agent_core.base.models import CameraId, FfmpegInput, MediaInput
 from agent_core.mediamtx.client import MediaServerClient
 from agent_core.mediamtx.schema import PathConf
 from agent_core.streams.models import StreamState
 from agent_core.testing.mediamtx import MediaServerUnderTest
 from agent_core.testing.waiting import eventually
 from tests.e2e.counting_proxy import CountingProxy, counting_proxy
-from tests.media_plane import Plane, camera, running_plane
+from tests.media_plane import INPUT, Plane, camera, running_plane
 
 CAMERA = CameraId("camera0")
 #: The keeper compares idle paths every 5 s; a loaded machine gets some more.
@@ -192,3 +193,83 @@ async def idle_calls(proxy: CountingProxy, count: int) -> None:
     with anyio.fail_after(2 * LIMIT_S):
         while [path.partition("?")[0] for path in proxy.paths[-2 * count :]] != [*IDLE_CALLS] * count:
             await anyio.sleep(0.05)
+
+
+async def test_a_removed_camera_loses_its_live_stream_and_its_path(
+    plane: Plane, media_client: MediaServerClient
+) -> None:
+    async with kept(plane):
+        with anyio.fail_after(60):
+            async with plane.streams.lease(CAMERA, "test"):
+                plane.cameras.removed("test", "camera0", "It was removed.")
+                await until(media_client, "camera1")
+                assert plane.streams.holders(CAMERA) == frozenset()
+            plane.connect("camera0")
+            await until(media_client, "camera0", "camera1")
+
+
+class Gate:
+    """Gate of a source, which a test closes; `admitted` counts the openings."""
+
+    def __init__(self, media_input: MediaInput) -> None:
+        self.media_input = media_input
+        self.problem: Exception | None = None
+        self.admitted = 0
+        self.hangs = False
+
+    async def admit(self) -> MediaInput:
+        if self.hangs:
+            await anyio.sleep_forever()
+        if self.problem is not None:
+            raise self.problem
+        self.admitted += 1
+        return self.media_input
+
+
+def gated(plane: Plane, gate: Gate) -> None:
+    detected = replace(camera("camera0", gate.media_input).detected, gate=gate)
+    plane.cameras.connected("test", detected)
+
+
+@pytest.mark.parametrize(
+    ("problem", "reason"),
+    [
+        (CaptureFailed("It redirects.", reason="redirected"), "redirected"),
+        (ValueError("a fault of the plugin"), "source_error"),
+    ],
+)
+async def test_a_stream_is_started_only_if_its_source_admits_it(
+    plane: Plane, problem: Exception, reason: str
+) -> None:
+    gate = Gate(INPUT)
+    gated(plane, gate)
+    with anyio.fail_after(60):
+        async with plane.streams.lease(CAMERA, "test"):
+            assert gate.admitted == 1
+        gate.problem = problem
+        with pytest.raises(CaptureFailed) as refused:
+            async with plane.streams.lease(CAMERA, "test"):
+                pass
+        assert refused.value.reason == reason
+        gate.problem = None
+        async with plane.streams.lease(CAMERA, "test"):
+            assert gate.admitted == 2
+
+
+async def test_an_attempt_at_a_former_address_ends_when_the_source_reports_another(plane: Plane) -> None:
+    gate = Gate(INPUT)
+    gate.hangs = True
+    gated(plane, gate)
+    async with kept(plane):
+        with anyio.fail_after(60):
+            async with anyio.create_task_group() as tasks:
+
+                async def hold() -> None:
+                    async with plane.streams.lease(CAMERA, "test"):
+                        tasks.cancel_scope.cancel()
+
+                tasks.start_soon(hold)
+                while CAMERA not in plane.streams.held:
+                    await anyio.sleep(0.01)
+                gated(plane, Gate(FfmpegInput((*INPUT.args[:-1], "testsrc2=size=176x144:rate=15"))))
+                await anyio.sleep_forever()
