@@ -8,10 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from agent_core.plugin import InvalidParams
-from agent_core.plugin.rtsp import Credentials
+
+if TYPE_CHECKING:
+    from agent_core.plugin.rtsp import Credentials
 
 __all__ = ("SCHEMES", "AddressRefused", "IpAddress", "StreamAddress")
 
@@ -163,7 +166,10 @@ def _split_path(rest: str) -> tuple[str, str]:
     return authority, path if path.startswith("/") else f"/{path}"
 
 
-def _credentials(userinfo: str) -> Credentials:
+def _credentials(userinfo: str) -> "Credentials":
+    # RTSP is loaded after the agent listens.
+    from agent_core.plugin.rtsp import Credentials
+
     raw_user, _, raw_password = userinfo.partition(":")
     if ":" in raw_password:
         raise AddressRefused(

@@ -20,7 +20,6 @@ from agent_core.plugin import (
     Url,
     first_of,
 )
-from agent_core.plugin.rtsp import Credentials
 from external_discovery.health import Health, Pace, Verdict
 from external_discovery.policy import (
     AddressPolicy,
@@ -36,6 +35,7 @@ from external_discovery.streams import AddedStream
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from agent_core.plugin.rtsp import Credentials
     from external_discovery.tracks import Track
 
 __all__ = ("SOURCE", "Prober", "StreamCamera")
@@ -76,7 +76,7 @@ class Prober:
         preferred = None if former is None else former.ip
         return await resolve_and_pin(address, self.policy, resolver=self.resolver, preferred=preferred)
 
-    async def look(self, pinned: Pinned, credentials: Credentials | None) -> Probe:
+    async def look(self, pinned: Pinned, credentials: "Credentials | None") -> Probe:
         """Probe the stream; one of a scheme that cannot be asked counts as there."""
         address = pinned.address
         if address.scheme not in _PROBED:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from agent_core.plugin import DependencyFailed
-from agent_core.plugin.rtsp import Credentials
 from agent_core.plugin.state import read_small
 from external_discovery.address import StreamAddress
 from external_discovery.settings import ConfiguredStream
@@ -23,6 +22,9 @@ def configured_streams(settings: Sequence[ConfiguredStream], now: datetime) -> t
 
 
 def _stream(settings: ConfiguredStream, now: datetime) -> AddedStream:
+    # RTSP is loaded after the agent listens.
+    from agent_core.plugin.rtsp import Credentials
+
     address, credentials = StreamAddress.parse(settings.url.get_secret_value())
     if settings.user is not None:
         credentials = Credentials(settings.user, _password(settings))

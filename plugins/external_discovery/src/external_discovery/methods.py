@@ -1,7 +1,7 @@
 """The three methods of the API about added streams, and the form in which clients see streams."""
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from agent_core.plugin import (
     AgentError,
@@ -15,7 +15,6 @@ from agent_core.plugin import (
     RpcParams,
     RpcResult,
 )
-from agent_core.plugin.rtsp import Credentials
 from external_discovery.address import StreamAddress
 from external_discovery.camera import StreamCamera
 from external_discovery.health import Verdict
@@ -32,6 +31,9 @@ from external_discovery.wire import (
     StreamCapabilities,
     StreamTrack,
 )
+
+if TYPE_CHECKING:
+    from agent_core.plugin.rtsp import Credentials
 
 __all__ = (
     "AddExternalStream",
@@ -77,7 +79,10 @@ class AddExternalStream(RpcMethod[AddParams]):
         )
 
 
-def _account(params: AddParams, in_url: Credentials | None) -> Credentials | None:
+def _account(params: AddParams, in_url: "Credentials | None") -> "Credentials | None":
+    # RTSP is loaded after the agent listens.
+    from agent_core.plugin.rtsp import Credentials
+
     if params.user is None and params.password is None:
         return in_url
     if in_url is not None or not params.user:

@@ -8,14 +8,16 @@ import json
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agent_core.plugin import DependencyFailed, InvalidState, WorkerPool
-from agent_core.plugin.rtsp import Credentials
 from agent_core.plugin.state import explain_os_error, read_small, write_atomic
 from external_discovery.address import AddressRefused, StreamAddress
+
+if TYPE_CHECKING:
+    from agent_core.plugin.rtsp import Credentials
 
 __all__ = ("AddedStream", "StreamFiles", "stream_id")
 
@@ -50,7 +52,7 @@ class AddedStream:
     name: str
     kind: str
     added_at: datetime
-    credentials: Credentials | None = field(default=None, repr=False)
+    credentials: "Credentials | None" = field(default=None, repr=False)
     is_configured: bool = False
     camera_id: str | None = None
 
@@ -148,6 +150,9 @@ class StreamFiles:
             return None
         known = None
         if secret is not None:
+            # RTSP is loaded after the agent listens.
+            from agent_core.plugin.rtsp import Credentials
+
             address = replace(address, path=secret.path or address.path)
             known = None if secret.user is None else Credentials(secret.user, secret.password or "")
         return AddedStream(

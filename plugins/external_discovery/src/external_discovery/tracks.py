@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from agent_core.plugin.rtsp import MediaDescription, SessionDescription
+if TYPE_CHECKING:
+    from agent_core.plugin.rtsp import MediaDescription
 
 __all__ = ("Track", "printable", "tracks_of")
 
@@ -47,10 +49,13 @@ def tracks_of(description: bytes) -> tuple[Track, ...]:
     Raises:
         RtspError: the description is malformed, too large or has no medium.
     """
+    # RTSP is loaded after the agent listens.
+    from agent_core.plugin.rtsp import SessionDescription
+
     return tuple(_track(media) for media in SessionDescription.parse(description).media)
 
 
-def _track(media: MediaDescription) -> Track:
+def _track(media: "MediaDescription") -> Track:
     kind = printable(media.kind).lower()
     known = media.rtpmap
     if known is None:
