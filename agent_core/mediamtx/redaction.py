@@ -6,6 +6,11 @@ __all__ = ("without_addresses", "without_credentials")
 
 #: Searches for a scheme at the start of a word only; from each letter it would take quadratic time on a long word.
 _ADDRESSES = re.compile(r"(?<![a-z0-9+.-])[a-z0-9+.-]++://[^\s'\"]+|(?<![\w.])/[^\s'\":,]+", re.IGNORECASE)
+#: Parameters of cameras' addresses whose values are secret.
+_PARAMETERS = re.compile(
+    r"(?<![a-z0-9])((?:password|passphrase|passwd|pass|pwd|psw|token|secret|auth|api_?key)=)[^\s&;'\"]+",
+    re.IGNORECASE,
+)
 _AUTHORITY = re.compile(r"://[^\s'\"]*")
 
 
@@ -15,8 +20,8 @@ def without_addresses(text: str) -> str:
 
 
 def without_credentials(text: str) -> str:
-    """Return `text` for logs: without the text between `://` and the last `@` of a word."""
-    return _AUTHORITY.sub(_without_user, text)
+    """Return `text` for logs: without the text between `://` and the last `@` of a word, and secret parameters."""
+    return _PARAMETERS.sub(r"\1***", _AUTHORITY.sub(_without_user, text))
 
 
 def _without_user(found: re.Match[str]) -> str:

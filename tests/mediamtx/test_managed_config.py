@@ -128,3 +128,7 @@ def test_words_for_others() -> None:
     said = "open /srv/x.mp4 from rtsp://u:p@ss@cam/1: no"
     assert without_addresses(said) == "open <address> from <address> no"
     assert without_credentials(said) == "open /srv/x.mp4 from rtsp://***@cam/1: no"
+    asked = "dial rtsp://cam/user=a&password=s3cret&channel=1?token=t0k3n: no, compass=n"
+    assert (
+        without_credentials(asked) == "dial rtsp://cam/user=a&password=***&channel=1?token=*** no, compass=n"
+    )

@@ -26,6 +26,8 @@ _log = logging.getLogger("camera_agent.external_discovery")
 
 #: Longest wait for the first look at all streams, before the agent counts this source as ready.
 _FIRST_LOOK_S = 6.0
+#: Pause before a stream whose task failed, by a fault of this plugin, is watched again.
+_FAULT_PAUSE_S = 60.0
 _SUGGESTIONS = {
     ProbeOutcome.NEEDS_CREDENTIALS: "Give the user and the password of the camera.",
     ProbeOutcome.WRONG_CREDENTIALS: "Check user and password; cameras lock accounts after a few wrong ones.",
@@ -163,7 +165,12 @@ class ExternalSource(CameraSource):
 
     async def _watch(self, camera: StreamCamera, scope: anyio.CancelScope) -> None:
         with scope:
-            await camera.watch()
+            while True:
+                try:
+                    await camera.watch()
+                except Exception:  # noqa: BLE001 - a fault of one camera must not end the others
+                    _log.exception("the stream %s cannot be watched", camera.stream.name)
+                await self._agent.clock.sleep(_FAULT_PAUSE_S)
 
     async def _tried(self, stream: AddedStream, pinned: Pinned) -> Probe:
         found = await self._prober.look(pinned, stream.credentials)
