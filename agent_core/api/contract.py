@@ -14,6 +14,7 @@ from agent_core.api.schema.recordings import RecordingEventForm
 from agent_core.api.schema.snapshots import SnapshotForm
 from agent_core.api.schema.system import PluginEventForm, SystemEventForm
 from agent_core.api.snapshots import snapshot_form, snapshot_methods
+from agent_core.api.storage import storage_methods
 from agent_core.api.streams import stream_methods
 from agent_core.api.system import plugin_event_form, system_event_form, system_methods
 from agent_core.auth.links import DownloadLinks
@@ -61,6 +62,7 @@ def core_methods(controller: Controller, links: DownloadLinks) -> list[Method]:
         get_status,
         *placeholders(),
         *recording_methods(controller, links),
+        *storage_methods(controller),
         *stream_methods(controller),
     ]
 

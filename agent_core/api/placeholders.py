@@ -5,21 +5,12 @@ from types import MappingProxyType
 
 from pydantic import ConfigDict
 
-from agent_core.api.schema import params as wire
 from agent_core.auth.roles import Role
 from agent_core.base.errors import Unsupported
 from agent_core.plugin.abc import RpcParams
 from agent_core.rpc.table import Caller, Method
 
 __all__ = ("CONTRACT_METHODS", "contract_placeholder", "placeholders")
-
-#: Methods of the contract that this version does not implement yet, with their roles.
-_LATER: tuple[tuple[str, Role, str], ...] = (
-    ("get_storage_info", Role.ADMIN, "Return the used and free space."),
-    ("set_retention_policy", Role.ADMIN, "Set when stored media are deleted."),
-    ("cleanup_old_files", Role.ADMIN, "Apply the retention policy now."),
-)
-
 
 #: Methods of the contract that the plugin external_discovery implements, with their roles.
 _EXTERNAL: tuple[tuple[str, Role, str], ...] = (
@@ -39,20 +30,7 @@ CONTRACT_METHODS: Mapping[str, str] = MappingProxyType(
 
 def placeholders() -> list[Method]:
     """Return the placeholders; every call of one raises Unsupported."""
-    external = [contract_placeholder(*row, plugin=CONTRACT_METHODS[row[0]]) for row in _EXTERNAL]
-    return [*(_later(*row) for row in _LATER), *external]
-
-
-def _later(name: str, role: Role, summary: str) -> Method:
-    async def refuse(params: object, caller: Caller) -> object:
-        raise Unsupported(
-            f"This version of the agent does not implement {name} yet.",
-            feature=name,
-            reason="not_available",
-            suggestion="Upgrade the agent once a release implements it.",
-        )
-
-    return Method(name, role, summary, wire.AnyParams, object, refuse, errors=(Unsupported,))
+    return [contract_placeholder(*row, plugin=CONTRACT_METHODS[row[0]]) for row in _EXTERNAL]
 
 
 def contract_placeholder(name: str, role: Role, summary: str, *, plugin: str) -> Method:

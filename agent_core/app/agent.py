@@ -165,7 +165,8 @@ async def _start_services(parts: AgentParts, tasks: _AgentTasks) -> None:
     # comparisons with the server's copy find no difference.
     await tasks.media.start(parts.media.streams.run)
     await tasks.media.start(parts.media.link.run)
-    for each in (parts.media.keeper, parts.media.health, parts.media.disks, parts.media.cleaner):
+    media, storage = parts.media, parts.storage
+    for each in (media.keeper, media.health, media.disks, storage.retention, storage.storage):
         await tasks.media.start(each.run)
     await tasks.recordings.start(parts.media.recordings.run)
     await tasks.recordings.start(end_recordings_of_removed, parts.media.recordings, parts.events)

@@ -12,6 +12,7 @@ from agent_core.app.foundation import Foundation
 from agent_core.app.plugins import contexts, load_plugins
 from agent_core.app.wiring_media import MediaParts, build_media, with_media_server
 from agent_core.app.wiring_server import ClientAccess, build_server
+from agent_core.app.wiring_storage import StorageParts, build_storage
 from agent_core.auth.files import CredentialFiles
 from agent_core.auth.tokens import TokenAuthority
 from agent_core.base.clock import Clock
@@ -25,7 +26,6 @@ from agent_core.cameras.ledger import Ledger
 from agent_core.cameras.monitor import SourceState
 from agent_core.config import AgentConfig
 from agent_core.controller import Controller, Services
-from agent_core.media.downloads import DirectoryFiles, Downloads
 from agent_core.media.index import MediaIndex
 from agent_core.media.thumbnails import THUMBNAILS_FOLDER, ThumbnailCache, Thumbnails
 from agent_core.plugin import RecordingStills, SnapshotTier, ffmpeg
@@ -60,6 +60,7 @@ class AgentParts:
     supervisor: Supervisor
     monitor: CameraMonitor
     media: MediaParts
+    storage: StorageParts
     snapshots: SnapshotService
     cameras: CameraRegistry
     controller: Controller
@@ -164,7 +165,8 @@ def _connect(
         states=parts.states,
     )
     thumbnails = _thumbnails(foundation, parts, media.files)
-    controller = Controller(_services(foundation, parts, media, thumbnails, problems))
+    storage = build_storage(foundation, media, parts.snapshots.store)
+    controller = Controller(_services(foundation, parts, media, storage, thumbnails, problems))
     _add_metrics(foundation, parts, media)
     access = ClientAccess.load(foundation)
     return AgentParts(
@@ -172,6 +174,7 @@ def _connect(
         supervisor=parts.supervisor,
         monitor=parts.monitor,
         media=media,
+        storage=storage,
         snapshots=parts.snapshots,
         cameras=parts.cameras,
         controller=controller,
@@ -212,6 +215,7 @@ def _services(
     foundation: Foundation,
     parts: _PluginParts,
     media: MediaParts,
+    storage: StorageParts,
     thumbnails: Thumbnails,
     problems: tuple[AgentError, ...],
 ) -> Services:
@@ -222,12 +226,9 @@ def _services(
         streams=media.service,
         recordings=media.recordings,
         recording_files=media.files,
-        downloads=Downloads(
-            {
-                "snapshots": DirectoryFiles(parts.snapshots.store.root),
-                "recordings": media.files,
-            }
-        ),
+        downloads=storage.downloads,
+        storage=storage.storage,
+        retention=storage.retention,
         thumbnails=thumbnails,
         health=media.health,
         disks=media.disks,

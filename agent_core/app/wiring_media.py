@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING
 from agent_core.app.foundation import Foundation
 from agent_core.base.clock import Clock
 from agent_core.base.errors import Unsupported
-from agent_core.base.models import CameraId
 from agent_core.cameras import CameraRegistry
 from agent_core.config import AgentConfig, HealthConfig, MediaServerConfig
 from agent_core.health import HealthMonitor
 from agent_core.health.disks import DiskWatch, WatchedFolder
 from agent_core.health.host import HostSampler
-from agent_core.health.models import CheckStatus
 from agent_core.mediamtx import ServerLink
 from agent_core.mediamtx.breaker import BreakerSettings, CircuitBreaker
 from agent_core.mediamtx.endpoints import Endpoints
@@ -24,10 +22,8 @@ from agent_core.plugin import Component, MediaServer, MediaServerEndpoints
 from agent_core.plugin_host.manager import PluginManager
 from agent_core.plugin_host.supervisor import Supervisor
 from agent_core.recordings import RecordingManager, RecordingStore
-from agent_core.recordings.clock_trust import CLOCK_FILE, ClockTrust
 from agent_core.recordings.locality import RecordingPlace
 from agent_core.recordings.resumption import Resumption
-from agent_core.recordings.retention import RecordingCleaner
 from agent_core.recordings.store import UTC_NAMES, ZONED_NAMES
 from agent_core.streams import CameraPaths, StreamAddresses, StreamLeases, StreamService
 from agent_core.streams.keeper import PathKeeper
@@ -55,7 +51,6 @@ class MediaParts:
     health: HealthMonitor
     disks: DiskWatch
     host: HostSampler
-    cleaner: RecordingCleaner
     keeper: PathKeeper
     resumption: Resumption
     service: StreamService
@@ -89,7 +84,6 @@ def build_media(
         health=health,
         disks=_disks(foundation, health, files, host),
         host=host,
-        cleaner=_cleaner(foundation, recordings, files, health),
         keeper=_keeper(foundation, link, streams, paths, cameras=cameras, health=health),
         resumption=_resumption(foundation, recordings, files, paths, link),
         service=StreamService(
@@ -112,6 +106,7 @@ def _files(foundation: Foundation) -> RecordingStore:
         volume=volumes.recordings,
         written_at=volumes.link,
         index=foundation.index,
+        min_free_bytes=config.storage.min_free_bytes,
     )
 
 
@@ -209,35 +204,6 @@ def _disks(
         low_space_bytes=foundation.config.health.low_space_bytes,
         clock=foundation.clock,
         beside=host.come_by,
-    )
-
-
-def _cleaner(
-    foundation: Foundation, recordings: RecordingManager, files: RecordingStore, health: HealthMonitor
-) -> RecordingCleaner:
-    settings, days = foundation.config.recordings, foundation.config.recordings.max_age_days
-    path = foundation.config.storage.state_dir / CLOCK_FILE
-
-    def in_use(camera: CameraId, recording_id: str) -> bool:
-        active = recordings.active(camera)
-        return active is not None and active.note.id == recording_id
-
-    def tell(problem: str) -> None:
-        status = CheckStatus.WARNING if problem else CheckStatus.OK
-        health.note("clock", status, problem or "It is trusted: old recordings are deleted.")
-
-    return RecordingCleaner(
-        files,
-        settings=settings,
-        in_use=in_use,
-        trust=ClockTrust(
-            path,
-            max_age_s=None if days is None else days * 86_400,
-            require=foundation.require_state,
-        ),
-        events=foundation.events,
-        tell=tell,
-        clock=foundation.clock,
     )
 
 

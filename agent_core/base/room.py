@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ("LOW_INODES", "Room")
+__all__ = ("LOW_INODES", "Room", "nearest_folder")
 
 #: A day of snapshots may need this many inodes; fewer free ones are a warning.
 LOW_INODES = 1000
@@ -12,11 +12,15 @@ LOW_INODES = 1000
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """Room that the agent's account may use; `free_inodes` is None on a file system without a fixed number of them."""
+    """Room that the agent's account may use; `free_inodes` is None on a file system without a fixed number of them.
+
+    `used_bytes` and the room reserved for root are the rest of `total_bytes`.
+    """
 
     free_bytes: int
     free_inodes: int | None
     used_bytes: int = 0
+    total_bytes: int = 0
 
     @property
     def used_ratio(self) -> float:
@@ -32,7 +36,13 @@ class Room:
         """
         status = os.statvfs(folder)
         return cls(
-            status.f_bavail * status.f_frsize,
-            status.f_favail if status.f_files else None,
-            (status.f_blocks - status.f_bfree) * status.f_frsize,
+            free_bytes=status.f_bavail * status.f_frsize,
+            free_inodes=status.f_favail if status.f_files else None,
+            total_bytes=status.f_blocks * status.f_frsize,
+            used_bytes=(status.f_blocks - status.f_bfree) * status.f_frsize,
         )
+
+
+def nearest_folder(folder: Path) -> Path:
+    """Return the folder, or its nearest parent that exists. Blocks on the disk."""
+    return next(each for each in (folder, *folder.parents) if each.exists())

@@ -22,6 +22,7 @@ __all__ = (
     "ThumbnailsConfig",
 )
 
+Gigabytes = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(gt=0)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
@@ -120,6 +121,10 @@ class StorageConfig(_Section):
     recordings_dir: Path | None = Field(
         None, description="folder of recordings; default: recordings in the state folder"
     )
+    min_free_bytes: Annotated[int, Field(ge=0)] | None = Field(
+        None,
+        description="free space on the disk for recordings below which no recording starts; default: 256 MiB, or 5 % of a disk smaller than 5 GiB; 0: no floor",
+    )
 
     @property
     def snapshots(self) -> Path:
@@ -170,6 +175,16 @@ class SnapshotsConfig(_Section):
     tier_budget_s: tuple[Seconds, Seconds, Seconds, Seconds] = Field(
         (5.0, 6.0, 6.0, 10.0),
         description="longest time for one capture by tiers of rank 0, 1, 2, 3; less while other tiers need the rest of the deadline",
+    )
+    max_age_days: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="age at which stored snapshots are deleted; default: never"
+    )
+    max_count: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="most stored snapshots per camera; the oldest are deleted; default: no limit"
+    )
+    max_size_gb: Gigabytes | None = Field(
+        None,
+        description="most gigabytes (10^9 bytes) of all snapshots; the oldest are deleted; default: no limit",
     )
 
 
@@ -278,6 +293,10 @@ class RecordingsConfig(_Section):
     )
     max_count: Annotated[int, Field(ge=1)] | None = Field(
         None, description="most finished recordings per camera; the oldest are deleted; default: no limit"
+    )
+    max_size_gb: Gigabytes | None = Field(
+        None,
+        description="most gigabytes (10^9 bytes) of all recordings; the oldest finished ones are deleted; default: no limit",
     )
 
 

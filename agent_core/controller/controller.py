@@ -25,6 +25,7 @@ from agent_core.health import HealthMonitor
 from agent_core.health.disks import DiskWatch
 from agent_core.health.host import HostSampler
 from agent_core.media.downloads import Described, Downloads, Opened, Served
+from agent_core.media.retention import Plan, RetentionPolicy
 from agent_core.media.thumbnails import Thumbnails
 from agent_core.plugin_host.manager import PluginManager
 from agent_core.plugin_host.models import PluginState, PluginStatus
@@ -32,14 +33,18 @@ from agent_core.plugin_host.supervisor import ComponentState, Supervisor
 from agent_core.recordings import RecordingManager, RecordingStore
 from agent_core.recordings.deletion import delete_recording
 from agent_core.recordings.models import (
+    Cleanup,
     ListedRecording,
     RecordingDetails,
     RecordingFormat,
     RecordingState,
     StartedRecording,
     Stopped,
+    StorageInfo,
     StoredRecording,
 )
+from agent_core.recordings.retention import Retention
+from agent_core.recordings.storage import Storage
 from agent_core.recordings.tracks import RecordingChoice, chosen
 from agent_core.snapshots import SnapshotService
 from agent_core.snapshots.models import Snapshot, SnapshotDetails, SnapshotRequest, StoredFile
@@ -66,6 +71,8 @@ class Services:
     recordings: RecordingManager
     recording_files: RecordingStore
     downloads: Downloads
+    storage: Storage
+    retention: Retention
     thumbnails: Thumbnails
     health: HealthMonitor
     disks: DiskWatch
@@ -161,9 +168,11 @@ class Controller:
     ) -> StartedRecording:
         """Start recording a camera; with `wait`, return when bytes are on disk. Raises as `RecordingManager.start`.
 
-        Without `form`, the format is the one that holds the data of the camera.
+        Without `form`, the format is the one that holds the data of the camera. Old files go first if the disk is below its
+        floor.
         """
         camera = await self._to_open(device)
+        await self._services.storage.make_room()
         choice = self._choice(camera, form)
         active = await self._services.recordings.start(
             camera, duration_s=duration_s, form=choice.format, wait=wait
@@ -206,6 +215,20 @@ class Controller:
     async def delete_recording(self, recording_id: str) -> StoredRecording:
         """Delete one recording that has ended; return it as it was. Raises as `recordings.deletion`."""
         return await delete_recording(self._services.recordings, self._services.recording_files, recording_id)
+
+    # Storage.
+
+    async def storage_info(self) -> StorageInfo:
+        """Return the room for recordings, and the totals of stored media. Raises StorageFailed."""
+        return await self._services.storage.info()
+
+    async def set_retention_policy(self, policy: RetentionPolicy) -> Plan:
+        """Set the policy; return the limits that are in force now. Raises StorageFailed if it cannot be stored."""
+        return await self._services.retention.set_policy(policy)
+
+    async def clean_up(self) -> Cleanup:
+        """Delete what the limits exclude. Raises as `Retention.cleanup`."""
+        return await self._services.retention.cleanup()
 
     # Streams.
 

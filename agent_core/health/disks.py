@@ -11,7 +11,7 @@ from anyio.abc import TaskStatus
 from agent_core.base.clock import Clock
 from agent_core.base.errors import StorageFailed
 from agent_core.base.metrics import MetricRegistry
-from agent_core.base.room import LOW_INODES, Room
+from agent_core.base.room import LOW_INODES, Room, nearest_folder
 from agent_core.base.workers import WorkerPool
 from agent_core.health.models import CheckStatus
 from agent_core.health.monitor import HealthMonitor
@@ -123,7 +123,7 @@ class DiskWatch:
     def _look_at(self, folder: WatchedFolder, rooms: dict[str, Room]) -> _Finding:
         try:
             folder.require()
-            room = rooms[folder.name] = self._room(_existing(folder.path))
+            room = rooms[folder.name] = self._room(nearest_folder(folder.path))
         except StorageFailed as error:
             return CheckStatus.FAILED, error.details
         except OSError:
@@ -139,8 +139,3 @@ class DiskWatch:
         if room.free_inodes is not None and room.free_inodes < LOW_INODES:
             return CheckStatus.WARNING, f"{free} Only {room.free_inodes} inodes free, one for each new file."
         return CheckStatus.OK, free
-
-
-def _existing(folder: Path) -> Path:
-    """Return the folder, or its nearest parent that exists."""
-    return next(each for each in (folder, *folder.parents) if each.exists())

@@ -201,6 +201,13 @@ class HealthMonitor:
             level = logging.INFO if status is CheckStatus.OK else logging.WARNING
             _log.log(level, "%s: %s. %s", name, status.value.lower(), detail)
 
+    def change(self, name: str, status: CheckStatus, detail: str) -> None:
+        """Take the result of a check as `note`, and tell clients once, even if the agent's health stays the same."""
+        self.note(name, status, detail)
+        report = self.report
+        self._announced = report.status
+        self._tell(report, detail)
+
     def _circuit_changed(self, state: BreakerState) -> None:
         """Tell clients of the circuit's state, even if the agent's health stays the same."""
         if state is BreakerState.OPEN and not self._was_tested:

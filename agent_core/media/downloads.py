@@ -3,6 +3,8 @@
 import errno
 import os
 import stat
+import threading
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -209,11 +211,58 @@ def _checked(fd: int) -> OpenedFile | None:
     return OpenedFile(fd, status.st_size, status.st_mtime, etag, (status.st_dev, status.st_ino))
 
 
+class _Running:
+    """Open file that counts as being sent until it is closed."""
+
+    def __init__(self, opened: Opened, leave: ExitStack) -> None:
+        self._opened = opened
+        self._leave = leave
+
+    @property
+    def size_bytes(self) -> int:
+        return self._opened.size_bytes
+
+    @property
+    def modified_s(self) -> float:
+        return self._opened.modified_s
+
+    @property
+    def etag(self) -> str:
+        return self._opened.etag
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *reason: object) -> None:
+        with self._leave:
+            self._opened.__exit__(*reason)
+
+    def read(self, offset: int, size_bytes: int) -> bytes:
+        return self._opened.read(offset, size_bytes)
+
+
 class Downloads:
     """Files that clients may download, by kind (`snapshots`, `recordings`) and name."""
 
     def __init__(self, files: Mapping[str, FileResolver]) -> None:
         self._files = dict(files)
+        #: Downloads by kind and name. See `_count`.
+        self._running: Counter[tuple[str, str]] = Counter()
+        self._lock = threading.Lock()
+
+    def is_running(self, kind: str, name: str) -> bool:
+        """Return True while a file of that name is being sent, or one below it: a recording's segment. Any thread may call it."""
+        with self._lock:
+            return self._running[kind, name] > 0
+
+    def _count(self, kind: str, name: str, step: int) -> None:
+        """Count a download for its name, for the part before the first `/`, and for that without an end such as `.mp4`."""
+        top = name.partition("/")[0]
+        with self._lock:
+            for each in {name, top, top.partition(".")[0]}:
+                self._running[kind, each] += step
+                if not self._running[kind, each]:
+                    del self._running[kind, each]
 
     def open(self, kind: str, name: str) -> tuple[Served, Opened]:
         """Open a file for sending; the caller closes it. Blocks on the disk: call it in a worker thread.
@@ -223,6 +272,17 @@ class Downloads:
             StorageFailed: no file descriptor is left.
             Unsupported: the file exists and cannot be served.
         """
+        self._count(kind, name, 1)
+        try:
+            served, opened = self._opened(kind, name)
+        except BaseException:
+            self._count(kind, name, -1)
+            raise
+        leave = ExitStack()
+        leave.callback(self._count, kind, name, -1)
+        return served, _Running(opened, leave)
+
+    def _opened(self, kind: str, name: str) -> tuple[Served, Opened]:
         resolver = self._files.get(kind)
         served = resolver.resolve(name) if resolver else None
         try:

@@ -8,7 +8,6 @@ has run for `STEADY_S` without a step.
 
 import logging
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -17,6 +16,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, FiniteFloat
 from agent_core.base.errors import StorageFailed
 from agent_core.base.files import StateFile
 from agent_core.base.host_times import UNKNOWN_BOOT, HostTimes, host_times
+from agent_core.media.retention.limits import FIRST_VERSION
 
 __all__ = (
     "CLOCK_FILE",
@@ -35,8 +35,6 @@ _log = logging.getLogger("camera_agent.retention")
 CLOCK_FILE = "clock.json"
 #: Seconds for which a doubted clock must run without a step until it is trusted.
 STEADY_S = 24 * 3600.0
-#: Before the first version of this agent: an older time is that of a clock that has not been set.
-FIRST_VERSION = datetime(2026, 1, 1, tzinfo=UTC)
 #: Difference between two clocks that is no step: corrections at start, and the drift of a quartz (200 ppm).
 _STEP_S, _DRIFT = 60.0, 2e-4
 #: Longest time for which a host is off without doubt about its clock.
@@ -136,7 +134,6 @@ class ClockTrust:
     Args:
         path: the file, in the state folder.
         times: reads the host's clocks.
-        max_age_s: age at which recordings are deleted. By a wrong clock they lose at most a quarter of it without doubt.
         require: raises StorageFailed while the file must not be written.
     """
 
@@ -144,24 +141,34 @@ class ClockTrust:
         self,
         path: Path,
         *,
-        max_age_s: float | None,
         times: Callable[[], HostTimes] = host_times,
         require: Callable[[], None] = lambda: None,
     ) -> None:
         self._file = StateFile(path, ClockRecord, require=require)
         self._times = times
-        self._longest_off_s = _LONGEST_OFF_S if max_age_s is None else min(_LONGEST_OFF_S, max_age_s / 4)
         self._known: ClockRecord | None = None
 
-    def judge(self, contradiction: str) -> str:
+    def has_measure(self) -> bool:
+        """Return True if the clock was trusted once: later readings are compared with that, and not with recordings."""
+        return self._record().trusted is not None
+
+    def _record(self) -> ClockRecord:
+        if self._known is None:
+            self._known = self._file.load()[0] or ClockRecord()
+        return self._known
+
+    def judge(self, contradiction: str, max_age_s: float) -> str:
         """Return a sentence if the clock is doubted, else "".
+
+        Args:
+            contradiction: as for `judged`.
+            max_age_s: age at which files are deleted. By a wrong clock they lose at most a quarter of it without doubt.
 
         A reading that cannot be stored is only remembered: a full disk must not keep recordings from being deleted.
         """
-        if self._known is None:
-            self._known = self._file.load()[0] or ClockRecord()
-        reading = Reading.of(self._times())
-        verdict = judged(self._known, reading, contradiction=contradiction, longest_off_s=self._longest_off_s)
+        known, reading = self._record(), Reading.of(self._times())
+        longest_off_s = min(_LONGEST_OFF_S, max_age_s / 4)
+        verdict = judged(known, reading, contradiction=contradiction, longest_off_s=longest_off_s)
         self._known = verdict.record
         try:
             self._file.save(verdict.record)

@@ -114,6 +114,10 @@ class RecordingManager:
             self._publish("recording.state", active, SUSPENDED_WITH_AGENT)
             active.decided.set()
 
+    @property
+    def under_way(self) -> tuple[Active, ...]:
+        return tuple(self._active.values())
+
     def active(self, camera: CameraId) -> Active | None:
         """Return the camera's recording; None if it is not recording."""
         return self._active.get(camera)
@@ -308,11 +312,8 @@ class RecordingManager:
                 problem = error.details
             else:
                 return
-        _log.warning(
-            "cannot tell the media server to stop recording: %s",
-            problem,
-            extra={"fields": {"camera": camera}},
-        )
+        fields = {"camera": camera}
+        _log.warning("cannot tell the media server to stop recording: %s", problem, extra={"fields": fields})
 
     # Watching.
 

@@ -7,9 +7,12 @@ from pydantic import BaseModel, ConfigDict, FiniteFloat
 
 from agent_core.base.models import CameraId
 from agent_core.base.moments import UtcMoment
+from agent_core.base.room import Room
+from agent_core.media.retention import Cleaned, Plan
 from agent_core.recordings.segments import Segment
 
 __all__ = (
+    "Cleanup",
     "ListedRecording",
     "RecordingDetails",
     "RecordingEvent",
@@ -18,6 +21,7 @@ __all__ = (
     "RecordingState",
     "StartedRecording",
     "Stopped",
+    "StorageInfo",
     "StoredRecording",
 )
 
@@ -154,3 +158,30 @@ class RecordingDetails:
     durations_s: tuple[float, ...]
     is_complete: bool
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cleanup:
+    """Result of a cleanup that was asked for; `doubt` is a sentence if nothing was deleted by age, else empty."""
+
+    plan: Plan
+    cleaned: Cleaned
+    doubt: str
+
+
+@dataclass(frozen=True, slots=True)
+class StorageInfo:
+    """Room on the disk for recordings, and the bytes of all stored media.
+
+    Attributes:
+        room: the disk for recordings.
+        recordings_bytes, snapshots_bytes: None while they are counted, or their disk is not there.
+        is_low: True if the disk for recordings or that for snapshots has little room.
+        hours_left: hours until the disk for recordings is full at the present rate; None while nothing is recorded.
+    """
+
+    room: Room
+    recordings_bytes: int | None
+    snapshots_bytes: int | None
+    is_low: bool
+    hours_left: float | None

@@ -13,9 +13,11 @@ from agent_core.recordings.models import RecordingState
 
 __all__ = (
     "DISK_FULL",
+    "LOW_SPACE",
     "already_recording",
     "disk_full",
     "in_use",
+    "low_space",
     "no_media",
     "no_recording",
     "not_local",
@@ -28,6 +30,8 @@ __all__ = (
 
 #: Reason of a recording that a full disk has cut short.
 DISK_FULL = "disk_full"
+#: Reason of a recording that does not start because the disk is below its floor.
+LOW_SPACE = "low_space"
 
 
 def already_recording(camera: CameraId, state: RecordingState) -> InvalidState:
@@ -125,6 +129,17 @@ def disk_full(*, has_inodes: bool = True) -> StorageFailed:
         "The disk for recordings is full.",
         reason=DISK_FULL,
         suggestion="Free some space on this disk; a recording then continues by itself.",
+    )
+
+
+def low_space(free_bytes: int, floor_bytes: int) -> StorageFailed:
+    """Return the error for starting a recording on a disk below its floor."""
+    return StorageFailed(
+        f"The disk for recordings has {free_bytes >> 20} MiB free, less than its floor of {floor_bytes >> 20} MiB, "
+        "so no recording starts.",
+        reason=LOW_SPACE,
+        suggestion="Delete recordings or other files on this disk, or let set_retention_policy delete old ones; "
+        "storage.min_free_bytes sets the floor.",
     )
 
 

@@ -1,176 +1,248 @@
-"""Retention of recordings by age and number: a decision without I/O, and the loop that applies it."""
+"""Retention of recordings and snapshots: the policy in force, and the loop that applies it."""
 
 import logging
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import partial
 
+import anyio
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
 from agent_core.base.clock import Clock
-from agent_core.base.errors import AgentError, StorageFailed
+from agent_core.base.errors import StorageFailed
 from agent_core.base.events import Event, EventBus
-from agent_core.base.models import CameraId
 from agent_core.base.waiting import first_of
-from agent_core.config import RecordingsConfig
-from agent_core.recordings.clock_trust import FIRST_VERSION, STEADY_S, ClockTrust
-from agent_core.recordings.models import RecordingNote, StoredRecording
-from agent_core.recordings.store import RecordingStore
+from agent_core.base.workers import WorkerPool
+from agent_core.media.retention import (
+    Cleaned,
+    Limits,
+    MediaCleaner,
+    Plan,
+    PolicyFile,
+    RetentionPolicy,
+    planned,
+)
+from agent_core.media.retention.limits import AHEAD, age_limit, is_expired
+from agent_core.recordings.clock_trust import STEADY_S, ClockTrust
+from agent_core.recordings.models import Cleanup, RecordingNote
+from agent_core.recordings.stock import noted_at
 
-__all__ = ("RecordingCleaner", "contradiction", "expired")
+__all__ = ("Retention", "Told", "contradiction")
 
 _log = logging.getLogger("camera_agent.retention")
 
-#: Follows the reason for which nothing is deleted.
-_SUSPENDED = f"No recording is deleted until the clock is right, or has run for {STEADY_S / 3600:.0f} hours without a step."
-#: Pause between two cleanups, unless a recording ends.
+#: Follows the reason for which nothing is deleted by age.
+_SUSPENDED = f"Nothing is deleted by age until the clock is right, or has run for {STEADY_S / 3600:.0f} hours without a step."
+#: Pause between two cleanups by all limits.
 PAUSE_S = 900.0
-#: A note may be this much later than now without doubt about the clock.
-_AHEAD = timedelta(seconds=60)
+#: Pause between two looks at the total size, while it is limited: a recording under way grows.
+WATCH_S = 15.0
+#: Pause between two attempts while the index is not settled; and the time after which the folders are read instead.
+RETRY_S, PATIENCE_S = 2.0, 60.0
+#: The same time for an administrator who waits for the answer.
+ASKED_PATIENCE_S = 10.0
+#: Events after which a number or a size may be passed.
+_TOPICS = frozenset({"recording.stop", "snapshot.taken"})
 
 
-def _noted_at(note: RecordingNote) -> datetime:
-    """Return the newest time in the note, from which a recording's age counts."""
-    return max(note.started_at, note.ended_at or note.started_at)
-
-
-def expired(
-    recordings: Iterable[StoredRecording],
-    *,
-    now: datetime,
-    max_age_s: float | None,
-    max_count: int | None,
-    in_use: Callable[[StoredRecording], bool],
-) -> list[StoredRecording]:
-    """Return the recordings to delete, oldest first.
-
-    A recording is deleted when the newest time in its note is older than `max_age_s`, or when its camera has
-    `max_count` newer ones. One from the future was made before the clock was put right, so it counts as older than the
-    others. A recording that is in use, or was never ended, is neither deleted nor counted.
-    """
-    finished = [each for each in recordings if each.note.ended_at is not None and not in_use(each)]
-    newest_first = sorted(
-        finished,
-        key=lambda each: (_noted_at(each.note) <= now + _AHEAD, each.note.started_at, each.note.id),
-        reverse=True,
-    )
-    counts: defaultdict[str, int] = defaultdict(int)
-    gone = []
-    for each in newest_first:
-        counts[each.note.camera] += 1
-        too_many = max_count is not None and counts[each.note.camera] > max_count
-        if too_many or (max_age_s is not None and _is_older(each.note, now, max_age_s)):
-            gone.append(each)
-    return gone[::-1]
-
-
-def _is_older(note: RecordingNote, now: datetime, max_age_s: float) -> bool:
-    at = _noted_at(note)
-    return at >= FIRST_VERSION and now - at > timedelta(seconds=max_age_s)
-
-
-def contradiction(
-    recordings: Sequence[StoredRecording], gone: Sequence[StoredRecording], *, now: datetime
-) -> str:
-    """Return a sentence if the recordings say that the clock is wrong, else ""."""
-    finished = [each for each in recordings if each.note.ended_at is not None]
-    if any(_noted_at(each.note) > now + _AHEAD for each in finished):
+def contradiction(newest: Iterable[RecordingNote], *, now: datetime, max_age_s: float) -> str:
+    """Return a sentence if the newest recordings say that the clock is wrong, else ""."""
+    finished = [noted_at(each) for each in newest if each.ended_at is not None]
+    if any(at > now + AHEAD for at in finished):
         return "The clock is behind the time of a recording."
-    if gone and len(gone) == len(finished):
+    limit = age_limit(now, max_age_s)
+    if finished and all(is_expired(at, limit) for at in finished):
         return "By the clock, every recording is too old."
     return ""
 
 
-class RecordingCleaner:
-    """Deletes recordings that the configured limits exclude, while the clock is trusted.
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Receivers of what an operator should know; each gets a sentence, or "" when it is over.
 
     Args:
-        in_use: returns True for a recording under way.
-        trust: judges the clock before each deletion.
-        events: a `recording.stop` on it starts a cleanup.
-        tell: called with a sentence when deletion is suspended, and with "" when it goes on.
+        clock: deletion by age is suspended.
+        policy: the stored policy cannot be read.
+    """
+
+    clock: Callable[[str], None]
+    policy: Callable[[str], None]
+
+
+class Retention:
+    """Deletes stored media by the policy, or else by the configured limits: at once where these are passed, and on schedule.
+
+    A doubted clock suspends deletion by age only: the order of files, which decides for the other limits, stays right
+    when all times are wrong by the same amount, and a full disk stops all recordings.
+
+    Args:
+        cleaner: deletes what a plan excludes.
+        configured: limits of the configuration, by kind.
+        file: keeps the policy.
+        trust: judges the clock before each deletion by age.
+        newest: returns the notes of the newest recordings; used until the clock was trusted once.
+        events: a `recording.stop` or `snapshot.taken` on it starts a cleanup.
     """
 
     def __init__(
         self,
-        store: RecordingStore,
+        cleaner: MediaCleaner,
         *,
-        settings: RecordingsConfig,
-        in_use: Callable[[CameraId, str], bool],
+        configured: Mapping[str, Limits],
+        file: PolicyFile,
         trust: ClockTrust,
+        newest: Callable[[], Awaitable[Sequence[RecordingNote]]],
         events: EventBus,
-        tell: Callable[[str], None],
+        told: Told,
         clock: Clock,
     ) -> None:
-        self._store = store
-        self._settings = settings
-        self._in_use = in_use
+        self._cleaner = cleaner
+        self._configured = configured
+        self._file = file
         self._trust = trust
+        self._newest = newest
         self._events = events
-        self._tell = tell
+        self._told = told
         self._clock = clock
-        self._problem = ""
+        self._thread = WorkerPool(1)
+        self._policy: RetentionPolicy | None = None
+        self._is_loaded = False
+        self._doubt = ""
+        self._problems: tuple[str, ...] = ()
+        self._cleaning = anyio.Lock()
+        self._changing = anyio.Lock()
+        self._changed = anyio.Event()
 
-    async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
-        """Clean now, when a recording ends and every quarter of an hour; return at once if no limit is configured."""
-        task_status.started()
-        if self._settings.max_age_days is None and self._settings.max_count is None:
-            return
-        with self._events.subscribe(_is_end, capacity=1) as ends:
-            while True:
-                try:
-                    await self.clean()
-                except AgentError as error:
-                    _log.error("%s %s", error.details, error.suggestion)
-                await first_of(partial(self._clock.sleep, PAUSE_S), ends.receive)
+    async def policy(self) -> RetentionPolicy | None:
+        """Return the policy, enabled or not; None if none was ever set."""
+        async with self._changing:
+            if not self._is_loaded:
+                self._policy, problem = await self._thread.run(self._file.load)
+                self._is_loaded = True
+                if problem is not None:
+                    _log.error("%s %s", problem.details, problem.suggestion)
+                    self._told.policy(f"{problem.details} {problem.suggestion}")
+            return self._policy
 
-    async def clean(self) -> list[str]:
-        """Delete the expired recordings and return their ids; log each that cannot be deleted, and continue.
-
-        Deletes nothing while the clock is doubted.
+    async def set_policy(self, policy: RetentionPolicy) -> Plan:
+        """Store the policy and apply it soon; return the limits that are in force from now on.
 
         Raises:
-            StorageFailed: the folder cannot be read.
+            StorageFailed: it cannot be stored; the one before stays in force.
         """
-        days = self._settings.max_age_days
-        recordings = await self._store.all()
-        now = self._clock.now()
-        gone = expired(
-            recordings,
-            now=now,
-            max_age_s=None if days is None else days * 86_400,
-            max_count=self._settings.max_count,
-            in_use=lambda each: self._in_use(CameraId(each.note.camera), each.note.id),
-        )
-        doubt = contradiction(recordings, gone, now=now)
-        self._note(await self._store.threads.run(self._trust.judge, doubt))
-        if self._problem:
-            return []
-        return [each.note.id for each in gone if await self._delete(each)]
+        async with self._changing:
+            await self._thread.run(self._file.save, policy)
+            self._policy, self._is_loaded = policy, True
+            self._told.policy("")
+        _log.info("the retention policy was set: %s", policy.model_dump_json(exclude_none=True))
+        self._changed.set()
+        return await self.plan()
+
+    async def plan(self, *, asked: bool = False) -> Plan:
+        """Return the limits in force; with `asked`, those that an administrator's cleanup applies."""
+        return planned(self._configured, await self.policy(), asked=asked)
+
+    async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
+        """Clean now, when a limit may be passed, when the policy changes, and every quarter of an hour; until cancelled."""
+        task_status.started()
+        due_s = self._clock.monotonic_s()
+        with self._events.subscribe(_matters, capacity=1) as happened:
+            while True:
+                self._changed = anyio.Event()
+                plan = await self.plan()
+                now_s = self._clock.monotonic_s()
+                is_due = now_s >= due_s
+                is_late = now_s >= due_s + PATIENCE_S
+                cleaned = await self._clean(plan, by_age=is_due, from_folders=is_late)
+                if is_due and cleaned.is_settled:
+                    due_s = now_s + PAUSE_S
+                pause_s = _pause_s(plan, cleaned, due_s - now_s)
+                await first_of(partial(self._clock.sleep, pause_s), happened.receive, self._changed.wait)
+                if self._changed.is_set():
+                    due_s = self._clock.monotonic_s()
+
+    async def make_room(self) -> None:
+        """Apply the limits in force once, as the index knows the files; for a disk that is nearly full."""
+        await self._clean(await self.plan(), by_age=True, from_folders=False)
+
+    async def cleanup(self) -> Cleanup:
+        """Apply the limits for an administrator who asks for it; return what was done.
+
+        Raises:
+            StorageFailed: nothing could be deleted because of a disk.
+        """
+        plan = await self.plan(asked=True)
+        give_up_s = self._clock.monotonic_s() + ASKED_PATIENCE_S
+        cleaned = await self._clean(plan, by_age=True, from_folders=False)
+        while not cleaned.is_settled:
+            await self._clock.sleep(RETRY_S)
+            is_late = self._clock.monotonic_s() >= give_up_s
+            more = await self._clean(plan, by_age=True, from_folders=is_late)
+            more.freed += cleaned.freed
+            cleaned = more
+        if cleaned.problems and not cleaned.freed.files:
+            raise cleaned.problems[0]
+        return Cleanup(plan, cleaned, self._doubt if plan.ages_s else "")
+
+    async def _clean(self, plan: Plan, *, by_age: bool, from_folders: bool) -> Cleaned:
+        """Apply a plan, one caller at a time; leave out the limits by age unless `by_age`, or while the clock is doubted."""
+        async with self._cleaning:
+            now = self._clock.now()
+            problems: list[StorageFailed] = []
+            if plan.ages_s and not (by_age and await self._is_trusted(plan, problems)):
+                plan = replace(plan, ages_s=())
+            cleaned = await self._cleaner.clean(plan, now=now, from_folders=from_folders)
+            cleaned.problems += problems
+        freed = cleaned.freed
+        if freed.files:
+            _log.info("deleted %s files of %s bytes by the limits", freed.files, freed.size_bytes)
+        self._log_problems(cleaned)
+        return cleaned
+
+    def _log_problems(self, cleaned: Cleaned) -> None:
+        """Log the faults of disks once each, as long as they last."""
+        found = tuple(f"{each.details} {each.suggestion}" for each in cleaned.problems)
+        for each in found:
+            if each not in self._problems:
+                _log.error("%s", each)
+        self._problems = found
+
+    async def _is_trusted(self, plan: Plan, problems: list[StorageFailed]) -> bool:
+        """Judge the clock; return False, without deletion by age, while it is doubted or the recordings cannot be read."""
+        max_age_s = plan.max_age_s
+        assert max_age_s is not None  # noqa: S101 - the plan has ages
+        said = ""
+        if not await self._thread.run(self._trust.has_measure):
+            try:
+                newest = await self._newest()
+            except StorageFailed as error:
+                problems.append(error)
+                return False
+            said = contradiction(newest, now=self._clock.now(), max_age_s=max_age_s)
+        self._note(await self._thread.run(self._trust.judge, said, max_age_s))
+        return not self._doubt
 
     def _note(self, problem: str) -> None:
-        """Log and tell that deletion is suspended, or goes on, once each."""
-        if problem == self._problem:
+        """Log and tell that deletion by age is suspended, or goes on, once each."""
+        if problem == self._doubt:
             return
-        self._problem = problem
+        self._doubt = problem
         if problem:
             problem = f"{problem} {_SUSPENDED}"
             _log.warning("%s", problem)
         else:
-            _log.info("the clock is trusted: old recordings are deleted again")
-        self._tell(problem)
-
-    async def _delete(self, stored: StoredRecording) -> bool:
-        try:
-            await self._store.threads.run(self._store.delete, stored)
-        except StorageFailed as error:
-            _log.error("%s: %s %s", stored.note.id, error.details, error.suggestion)
-            return False
-        _log.info("deleted the recording %s", stored.note.id)
-        return True
+            _log.info("the clock is trusted: old files are deleted again")
+        self._told.clock(problem)
 
 
-def _is_end(event: Event) -> bool:
-    return event.topic == "recording.stop"
+def _matters(event: Event) -> bool:
+    return event.topic in _TOPICS
+
+
+def _pause_s(plan: Plan, cleaned: Cleaned, due_in_s: float) -> float:
+    """Return the seconds until the next cleanup, unless something happens before."""
+    if not cleaned.is_settled:
+        return RETRY_S
+    return min(WATCH_S, due_in_s) if plan.sizes else due_in_s

@@ -13,22 +13,23 @@ from agent_core.base.errors import StorageFailed
 from agent_core.base.files import explain_os_error, write_durable
 from agent_core.base.listing import Lister, Page, newest_first
 from agent_core.base.models import CameraId
-from agent_core.base.room import Room
 from agent_core.base.volumes import Volume
 from agent_core.base.workers import WorkerPool
 from agent_core.media.downloads import Served, ServedFile
 from agent_core.media.entries import camera_folders
 from agent_core.media.index import IndexedLister, MediaIndex, Totals
+from agent_core.media.retention import StoredMedia
 from agent_core.recordings.models import (
     ListedRecording,
     RecordingFormat,
     RecordingNote,
     StoredRecording,
 )
-from agent_core.recordings.problems import disk_full, no_recording, not_local
+from agent_core.recordings.problems import no_recording, not_local
 from agent_core.recordings.segment_order import in_order
 from agent_core.recordings.segments import Segment, SegmentLengths, media_files, mend_closed
 from agent_core.recordings.shelf import NOTE, RECORDING_ID, RecordingShelf
+from agent_core.recordings.space import why_full, why_low
 
 if TYPE_CHECKING:
     from agent_core.media.joined_files import Layouts
@@ -39,8 +40,6 @@ __all__ = ("UTC_NAMES", "ZONED_NAMES", "RecordingStore")
 #: leaves the latter as it is.
 UTC_NAMES, ZONED_NAMES = "Z", "%z"
 
-#: With less free space than this the disk counts as full: a fragment of a recording would not fit.
-FULL_BYTES = 1 << 20
 #: For recordings under way, which make one call per camera at a time; and for requests of clients.
 _THREADS, _READ_THREADS = 8, 2
 #: Reduced by the umask: with umask 0002, a media server of another user in the same group may write.
@@ -59,9 +58,11 @@ class RecordingStore:
         volume: the volume with the folder; default: one without memory.
         written_at: where the media server finds the folder; default: at `root`.
         index: makes lists cheap; without it, they are read from the folder.
+        min_free_bytes: as for `space.floor_bytes`; with less free space no recording starts.
 
     Attributes:
         threads: for blocking calls about recordings under way; requests of clients have other threads.
+        media: the stored files, for retention.
     """
 
     def __init__(
@@ -73,7 +74,9 @@ class RecordingStore:
         volume: Volume | None = None,
         written_at: Path | None = None,
         index: MediaIndex | None = None,
+        min_free_bytes: int | None = 0,
     ) -> None:
+        self._min_free_bytes = min_free_bytes
         self._root = root
         self._is_local = is_local
         self._zone = zone
@@ -88,6 +91,7 @@ class RecordingStore:
         self._lists = WorkerPool(1)
         self._shelf = RecordingShelf(root, self._volume.check)
         self._indexed = index.add(self._shelf, self._lists) if index else None
+        self.media = StoredMedia(self._shelf, self._indexed, self._lists)
         folders = Lister(self._entries, self._load, thread=self._lists)
         self._lister = IndexedLister(self._indexed, folders, self._load_files, thread=self._lists)
 
@@ -113,8 +117,8 @@ class RecordingStore:
         folder = self._volume.place / camera
         try:
             folder.mkdir(mode=FOLDER_MODE, exist_ok=True)
-            if full := self.why_full():
-                raise full
+            if refusal := self.why_full() or why_low(self._root, self._min_free_bytes):
+                raise refusal
             recording_id = self._make_folder(folder, base)
         except OSError as error:
             raise explain_os_error(error, "make the recording's folder") from error
@@ -264,13 +268,7 @@ class RecordingStore:
         Raises:
             StorageFailed: the folder of recordings is missing or cannot be read.
         """
-        try:
-            room = Room.of(self._root)
-        except OSError as error:
-            raise explain_os_error(error, "read the free space of the folder of recordings") from error
-        if room.free_inodes == 0:
-            return disk_full(has_inodes=False)
-        return disk_full() if room.free_bytes < FULL_BYTES else None
+        return why_full(self._root)
 
     async def page(self, camera: CameraId | None, *, offset: int, limit: int) -> Page[ListedRecording]:
         """Return a page of all recordings, or of one camera's, newest first.
@@ -314,7 +312,7 @@ class RecordingStore:
 
     def _load_files(self, files: Sequence[tuple[CameraId, str]]) -> list[StoredRecording]:
         self._volume.check()
-        found = (self._look_up(self._root / camera / file) for camera, file in files)
+        found = (self.look_up(camera, file) for camera, file in files)
         return [each for each in found if each is not None]
 
     def _load(self, entries: Sequence[_Entry]) -> list[StoredRecording]:
@@ -326,8 +324,9 @@ class RecordingStore:
         note = self._shelf.note_in(folder)
         return None if note is None else self.read(note)
 
-    def _look_up(self, folder: Path) -> StoredRecording | None:
-        """Return `_stored`, but follow no link, like lists and downloads."""
+    def look_up(self, camera: CameraId, recording_id: str) -> StoredRecording | None:
+        """Return a recording; None if there is none. Follows no link, like lists and downloads. Raises StorageFailed."""
+        folder = self._root / camera / recording_id
         return None if folder.parent.is_symlink() else self._stored(folder)
 
     async def find(self, recording_id: str) -> StoredRecording:
@@ -340,8 +339,7 @@ class RecordingStore:
         """
         stored = None
         if known := RECORDING_ID.fullmatch(recording_id):
-            folder = self._root / known[1] / recording_id
-            stored = await self._reads.run_abandonable(self._look_up, folder)
+            stored = await self._reads.run_abandonable(self.look_up, CameraId(known[1]), recording_id)
         if stored is None:
             if known:
                 await self._reads.run_abandonable(self.require_local)
@@ -355,7 +353,7 @@ class RecordingStore:
     def segment_names(self, recording_id: str) -> list[str]:
         """Return the names of a recording's segments, oldest first; empty if the id is unknown."""
         known = RECORDING_ID.fullmatch(recording_id)
-        stored = self._look_up(self._root / known[1] / recording_id) if known else None
+        stored = self.look_up(CameraId(known[1]), recording_id) if known else None
         return [segment.name for segment in stored.segments] if stored else []
 
     def resolve(self, name: str) -> Served | None:

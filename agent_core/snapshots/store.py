@@ -18,6 +18,7 @@ from agent_core.base.volumes import Volume
 from agent_core.base.workers import WorkerPool
 from agent_core.media.entries import camera_folders, is_listable, modified_at
 from agent_core.media.index import IndexedLister, MediaIndex, Totals
+from agent_core.media.retention import StoredMedia
 from agent_core.snapshots import images
 from agent_core.snapshots.models import StoredFile
 from agent_core.snapshots.shelf import SUFFIXES, SnapshotShelf, form_of
@@ -89,6 +90,9 @@ class SnapshotStore:
         root: the folder of snapshots.
         volume: the volume with the folder; default: one without memory.
         index: makes lists cheap; without it, they are read from the folder.
+
+    Attributes:
+        media: the stored files, for retention.
     """
 
     def __init__(self, root: Path, *, volume: Volume | None = None, index: MediaIndex | None = None) -> None:
@@ -99,6 +103,7 @@ class SnapshotStore:
         self._lists = WorkerPool(1)
         self._shelf = SnapshotShelf(root, self._volume.check)
         self._indexed = index.add(self._shelf, self._lists) if index else None
+        self.media = StoredMedia(self._shelf, self._indexed, self._lists)
         folders = Lister(self._entries, self._load, thread=self._lists)
         self._lister = IndexedLister(self._indexed, folders, self._load_files, thread=self._lists)
 
@@ -267,15 +272,15 @@ class SnapshotStore:
         camera = folder or file.partition("_")[0]
         stored = None
         if CAMERA_ID.fullmatch(camera):
-            path = self._root / camera / file
-            stored = await self._reads.run_abandonable(self._look_up, CameraId(camera), path)
+            stored = await self._reads.run_abandonable(self.look_up, CameraId(camera), file)
         if stored is None:
             raise _no_snapshot(name)
         return stored
 
-    def _look_up(self, camera: CameraId, path: Path) -> StoredFile | None:
-        """Return `_stored`, but follow no link, like lists and downloads. Raises StorageFailed without the disk."""
+    def look_up(self, camera: CameraId, file: str) -> StoredFile | None:
+        """Return a snapshot; None if there is none. Follows no link below the root. Blocks; raises StorageFailed without the disk."""
         self._volume.check()
+        path = self._root / camera / file
         return None if path.parent.is_symlink() else self._stored(camera, path)
 
     async def delete(self, name: str) -> StoredFile:
@@ -286,7 +291,7 @@ class SnapshotStore:
             StorageFailed: it cannot be deleted, or the disk is not there.
         """
         stored = await self.find(name)
-        if not await self._writes.run(self._remove, stored):
+        if not await self._writes.run(self.remove, stored):
             raise _no_snapshot(name)
         return stored
 
@@ -305,8 +310,8 @@ class SnapshotStore:
         self._volume.check()  # a vanished disk looks like an empty folder
         return found
 
-    def _remove(self, stored: StoredFile) -> bool:
-        """Delete the file; return False if it is gone. Follows no link below the root."""
+    def remove(self, stored: StoredFile) -> bool:
+        """Delete the file; return False if it is gone. Follows no link below the root. Blocks; raises StorageFailed."""
         self._volume.check()
         try:
             with folder_beneath(self._volume.place, (stored.camera,)) as folder:

@@ -172,7 +172,7 @@ async def test_a_corrupt_ledger(tmp_path: Path, observe: Observe) -> None:
 
 async def test_methods_of_later_versions_say_so(observe: Observe) -> None:
     async with running_agent(observe=observe) as agent, agent.client("admin") as client:
-        for method in ("set_retention_policy", "cleanup_old_files", "add_external_stream"):
+        for method in ("discover_external_streams", "add_external_stream"):
             with pytest.raises(CallFailed) as caught:
                 await client.call(method, anything="at all")
             assert caught.value.code == -32030

@@ -6,13 +6,12 @@ No field can hold a device path: the wire identifies a camera by its id.
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import Field, PlainSerializer, WithJsonSchema
 
 from agent_core.base.models import CAMERA_ID
 from agent_core.plugin import RpcParams, RpcResult
 
 __all__ = (
-    "AnyParams",
     "Deleted",
     "DeviceParams",
     "ListParams",
@@ -30,12 +29,6 @@ DeviceName = Annotated[
 
 class NoParams(RpcParams):
     pass
-
-
-class AnyParams(BaseModel):
-    """Any parameters, for methods that this version does not implement."""
-
-    model_config = ConfigDict(frozen=True, extra="allow")
 
 
 class DeviceParams(RpcParams):

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from agent_core.base.models import CameraId
-from agent_core.media.index.entries import LATEST_NS, IndexEntry, Totals
+from agent_core.media.index.entries import LATEST_NS, CameraTotals, IndexEntry, OldEntry, Totals
 
 __all__ = ("INDEX_FILE", "VERSION", "IndexDatabase", "SweptEntry")
 
@@ -87,6 +87,12 @@ _SPANS = (
 _PAGE, _PAGE_OF_CAMERA = (
     f"SELECT camera, file FROM entries WHERE {chosen} AND is_listed AND at_ns < :before "  # noqa: S608 - constants
     "ORDER BY at_ns DESC, name DESC LIMIT :limit OFFSET :offset"
+    for chosen in (_OF_KIND, _OF_CAMERA)
+)
+_OLDEST, _OLDEST_OF_CAMERA = (
+    "SELECT at_ns, name, camera, file, size_bytes, is_open FROM entries "  # noqa: S608 - constants
+    f"WHERE {chosen} AND is_listed AND (at_ns, name) > (:at_ns, :name) AND at_ns < :before "
+    "ORDER BY at_ns, name LIMIT :limit"
     for chosen in (_OF_KIND, _OF_CAMERA)
 )
 _SUM = "SELECT sum(count), sum(size_bytes) FROM totals WHERE kind = ? AND camera = ? AND span_ns = ?"
@@ -273,6 +279,31 @@ class IndexDatabase:
         """Return the totals of a kind, or of one camera's files of it."""
         count, size_bytes = self._db.execute(_SUM, (kind, camera or "", _DAY_NS)).fetchone()
         return Totals(count or 0, size_bytes or 0)
+
+    def camera_totals(self, kind: str) -> dict[CameraId, CameraTotals]:
+        """Return the totals of each camera that has files of a kind."""
+        query = (
+            "SELECT camera, count(*) FROM entries WHERE kind = ? AND is_open AND is_listed GROUP BY camera"
+        )
+        opened: dict[str, int] = dict(self._db.execute(query, (kind,)))
+        query = "SELECT camera, sum(count) FROM totals WHERE kind = ? AND camera <> '' AND span_ns = ? GROUP BY camera"
+        rows = self._db.execute(query, (kind, _DAY_NS))
+        return {CameraId(camera): CameraTotals(count, opened.get(camera, 0)) for camera, count in rows}
+
+    def oldest(
+        self, kind: str, camera: CameraId | None, *, after: tuple[int, str], before_ns: int, limit: int
+    ) -> list[OldEntry]:
+        """Return up to `limit` entries in the order of time, then name: those after `after`, earlier than `before_ns`."""
+        wanted = {
+            "kind": kind,
+            "camera": camera,
+            "at_ns": after[0],
+            "name": after[1],
+            "before": before_ns,
+            "limit": limit,
+        }
+        rows = self._db.execute(_OLDEST_OF_CAMERA if camera else _OLDEST, wanted)
+        return [OldEntry(*row) for row in rows]
 
     def swept(
         self, kind: str, *, after: tuple[str, str], limit: int, only_open: bool = False

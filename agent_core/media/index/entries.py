@@ -4,11 +4,11 @@ import errno
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from agent_core.base.models import CameraId
 
-__all__ = ("LATEST_NS", "IndexEntry", "Shelf", "Totals", "limited_ns", "looked")
+__all__ = ("LATEST_NS", "CameraTotals", "IndexEntry", "OldEntry", "Shelf", "Totals", "limited_ns", "looked")
 
 #: Times are limited to this, the year 2116, so that the sum of two fits an SQLite integer (64 bits).
 LATEST_NS = (1 << 62) - 1
@@ -51,6 +51,25 @@ class Totals:
 
     count: int = 0
     size_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CameraTotals:
+    """Number of a camera's listed files, and of those of them that are open."""
+
+    count: int
+    open_count: int
+
+
+class OldEntry(NamedTuple):
+    """Listed entry, as retention reads it; the fields are those of `IndexEntry`."""
+
+    at_ns: int
+    name: str
+    camera: CameraId
+    file: str
+    size_bytes: int
+    is_open: bool
 
 
 class Shelf(Protocol):

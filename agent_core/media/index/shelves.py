@@ -7,6 +7,7 @@ inotify saw nothing; a child process then scans the folder.
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 from itertools import islice
 
 import anyio
@@ -19,7 +20,7 @@ from agent_core.base.models import CameraId
 from agent_core.base.waiting import GrowingPauses, sleep_unless
 from agent_core.base.workers import WorkerPool
 from agent_core.media.index.database import IndexDatabase, SweptEntry
-from agent_core.media.index.entries import IndexEntry, Shelf, Totals, looked
+from agent_core.media.index.entries import CameraTotals, IndexEntry, OldEntry, Shelf, Totals, looked
 from agent_core.media.index.folders import changed_ns, find_folders, is_large
 from agent_core.media.index.notices import Notices, WatchedFolders
 from agent_core.media.index.parts import IndexParts
@@ -137,6 +138,23 @@ class IndexedShelf:
         return (
             None if database is None else await self._parts.thread.run(database.open_files, self._shelf.kind)
         )
+
+    async def camera_totals(self) -> dict[CameraId, CameraTotals] | None:
+        """Return the totals of each camera with files. None and errors are as for `page`."""
+        database = self._parts.database if await self._is_current() else None
+        if database is None:
+            return None
+        return await self._parts.thread.run(database.camera_totals, self._shelf.kind)
+
+    async def oldest(
+        self, camera: CameraId | None, *, after: tuple[int, str], before_ns: int, limit: int
+    ) -> list[OldEntry] | None:
+        """Return entries as `IndexDatabase.oldest`, of all cameras or of one. None and errors are as for `page`."""
+        database = self._parts.database if await self._is_current() else None
+        if database is None:
+            return None
+        read = partial(database.oldest, after=after, before_ns=before_ns, limit=limit)
+        return await self._parts.thread.run(read, self._shelf.kind, camera)
 
     async def _is_current(self) -> bool:
         if not self.is_settled or self._parts.database is None:

@@ -1,0 +1,147 @@
+"""Methods about stored media as a whole: their room, and their retention."""
+
+from dataclasses import dataclass
+
+from agent_core.api.schema import storage as wire
+from agent_core.api.schema.params import NoParams
+from agent_core.auth.roles import Role
+from agent_core.base.errors import DependencyFailed, InvalidParams
+from agent_core.controller import Controller
+from agent_core.media.retention import Plan, RetentionPolicy
+from agent_core.media.retention.policy import DAY_S, GB, PolicyType
+from agent_core.recordings.models import Cleanup, StorageInfo
+from agent_core.rpc.table import Caller, Method
+
+__all__ = ("storage_methods",)
+
+#: The limit that each type of policy has; the other one has no meaning for it.
+_LIMITS = {PolicyType.AGE: ("max_age_days", "max_size_gb"), PolicyType.SIZE: ("max_size_gb", "max_age_days")}
+
+
+@dataclass(frozen=True, slots=True)
+class _Handlers:
+    """Methods about storage."""
+
+    controller: Controller
+
+    async def get_storage_info(self, params: NoParams, caller: Caller) -> wire.StorageInfoForm:
+        return _storage_info(await self.controller.storage_info())
+
+    async def set_retention_policy(self, params: wire.RetentionParams, caller: Caller) -> wire.RetentionForm:
+        _check(params)
+        policy = RetentionPolicy.model_validate(params.model_dump())
+        plan = await self.controller.set_retention_policy(policy)
+        return wire.RetentionForm(message=_said_of(policy, plan), **policy.model_dump())
+
+    async def cleanup_old_files(self, params: NoParams, caller: Caller) -> wire.CleanupForm:
+        cleanup = await self.controller.clean_up()
+        return wire.CleanupForm(
+            cleanup_executed=not cleanup.plan.is_empty,
+            files_deleted=cleanup.cleaned.freed.files,
+            space_freed=cleanup.cleaned.freed.size_bytes,
+            message=_said_of_cleanup(cleanup),
+        )
+
+
+def _check(params: wire.RetentionParams) -> None:
+    """Check that the limits fit the type. Raises InvalidParams."""
+    if params.policy_type not in _LIMITS:
+        return
+    needed, other = _LIMITS[params.policy_type]
+    if getattr(params, other) is not None:
+        raise InvalidParams(
+            f"A policy of the type {params.policy_type} has no {other}.",
+            param=other,
+            rule=f"policy_type {params.policy_type}",
+            hint=needed,
+            suggestion=f"Leave out {other}, or choose the type that it belongs to.",
+        )
+    if params.enabled and getattr(params, needed) is None:
+        raise InvalidParams(
+            f"An enabled policy of the type {params.policy_type} needs {needed}.",
+            param=needed,
+            rule="required",
+            suggestion=f"Add {needed}, or disable the policy.",
+        )
+
+
+def _storage_info(info: StorageInfo) -> wire.StorageInfoForm:
+    room = info.room
+    usable_bytes = room.used_bytes + room.free_bytes
+    return wire.StorageInfoForm(
+        total_space=room.total_bytes,
+        used_space=room.used_bytes,
+        available_space=room.free_bytes,
+        usage_percentage=round(100 * room.used_bytes / usable_bytes, 2) if usable_bytes else 100.0,
+        recordings_size=info.recordings_bytes,
+        snapshots_size=info.snapshots_bytes,
+        low_space_warning=info.is_low,
+        hours_left=None if info.hours_left is None else round(info.hours_left, 2),
+    )
+
+
+def _said_of(policy: RetentionPolicy, plan: Plan) -> str:
+    if not policy.enabled:
+        return f"The policy is stored, but disabled: the limits of the configuration apply. {_said(plan)}"
+    if policy.policy_type is PolicyType.MANUAL:
+        return "Nothing is deleted by itself; cleanup_old_files deletes."
+    return f"The policy replaces the limits of the configuration. {_said(plan)}"
+
+
+def _said(plan: Plan) -> str:
+    """Return the limits in force as sentences."""
+    said = [f"{kind} older than {age_s / DAY_S:g} days" for kind, age_s in plan.ages_s]
+    said += [f"{kind} beyond {count} per camera" for kind, count in plan.counts]
+    said += [
+        f"the oldest {' and '.join(each.kinds)} beyond {each.max_bytes / GB:g} GB" for each in plan.sizes
+    ]
+    return f"Deleted are {', '.join(said)}." if said else "There is no limit, so nothing is deleted."
+
+
+def _said_of_cleanup(cleanup: Cleanup) -> str:
+    if cleanup.plan.is_empty:
+        return (
+            "There is no limit to apply: set one with set_retention_policy, or recordings.max_age_days and "
+            "similar keys of the configuration."
+        )
+    freed = cleanup.cleaned.freed
+    said = [f"{freed.files} files were deleted. {_said(cleanup.plan)}"]
+    if freed.failed:
+        said.append(f"{freed.failed} could not be deleted; the log has the reason.")
+    if cleanup.doubt:
+        said.append(f"{cleanup.doubt} So nothing was deleted by age.")
+    return " ".join((*said, *(each.details for each in cleanup.cleaned.problems)))
+
+
+def storage_methods(controller: Controller) -> list[Method]:
+    """Return the rows of the method table."""
+    do = _Handlers(controller)
+    return [
+        Method(
+            "get_storage_info",
+            Role.ADMIN,
+            "Return the used and free space.",
+            NoParams,
+            wire.StorageInfoForm,
+            do.get_storage_info,
+            errors=(DependencyFailed,),
+        ),
+        Method(
+            "set_retention_policy",
+            Role.ADMIN,
+            "Set when stored media are deleted.",
+            wire.RetentionParams,
+            wire.RetentionForm,
+            do.set_retention_policy,
+            errors=(InvalidParams, DependencyFailed),
+        ),
+        Method(
+            "cleanup_old_files",
+            Role.ADMIN,
+            "Delete at once what the limits in force exclude.",
+            NoParams,
+            wire.CleanupForm,
+            do.cleanup_old_files,
+            errors=(DependencyFailed,),
+        ),
+    ]

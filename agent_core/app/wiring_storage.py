@@ -1,0 +1,114 @@
+"""The parts that keep stored media within limits and tell their room, made and connected."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from agent_core.app.foundation import Foundation
+from agent_core.app.wiring_media import MediaParts
+from agent_core.config import RecordingsConfig, SnapshotsConfig
+from agent_core.health import CheckStatus, HealthMonitor
+from agent_core.media.downloads import DirectoryFiles, Downloads
+from agent_core.media.retention import Limits, MediaCleaner, PolicyFile
+from agent_core.media.retention.policy import DAY_S, GB, POLICY_FILE
+from agent_core.recordings.clock_trust import CLOCK_FILE, ClockTrust
+from agent_core.recordings.models import RecordingNote
+from agent_core.recordings.retention import Retention, Told
+from agent_core.recordings.stock import RecordingStock
+from agent_core.recordings.storage import Place, Storage, StorageSettings
+from agent_core.recordings.store import RecordingStore
+from agent_core.snapshots import SnapshotStore
+from agent_core.snapshots.stock import SnapshotStock
+
+__all__ = ("StorageParts", "build_storage")
+
+#: Newest recordings that are asked for the time.
+_NEWEST = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StorageParts:
+    """Downloads, retention and the watch over the room, connected."""
+
+    downloads: Downloads
+    retention: Retention
+    storage: Storage
+
+
+def build_storage(foundation: Foundation, media: MediaParts, snapshots: SnapshotStore) -> StorageParts:
+    """Make and connect the parts; nothing runs yet."""
+    downloads = Downloads({"snapshots": DirectoryFiles(snapshots.root), "recordings": media.files})
+    cleaner = MediaCleaner(
+        (
+            RecordingStock(
+                media.files, media.recordings, lambda name: downloads.is_running("recordings", name)
+            ),
+            SnapshotStock(snapshots, lambda name: downloads.is_running("snapshots", name)),
+        )
+    )
+    retention = _retention(foundation, cleaner, media.files, media.health)
+    return StorageParts(
+        downloads=downloads,
+        retention=retention,
+        storage=_storage(foundation, media, snapshots, retention),
+    )
+
+
+def _limits(settings: RecordingsConfig | SnapshotsConfig) -> Limits:
+    days, gigabytes = settings.max_age_days, settings.max_size_gb
+    return Limits(
+        max_age_s=None if days is None else days * DAY_S,
+        max_count=settings.max_count,
+        max_bytes=None if gigabytes is None else int(gigabytes * GB),
+    )
+
+
+def _retention(
+    foundation: Foundation, cleaner: MediaCleaner, files: RecordingStore, health: HealthMonitor
+) -> Retention:
+    config, state_dir = foundation.config, foundation.config.storage.state_dir
+
+    async def newest() -> Sequence[RecordingNote]:
+        page = await files.page(None, offset=0, limit=_NEWEST)
+        return [each.stored.note for each in page.items]
+
+    return Retention(
+        cleaner,
+        configured={"recordings": _limits(config.recordings), "snapshots": _limits(config.snapshots)},
+        file=PolicyFile(state_dir / POLICY_FILE, require=foundation.require_state),
+        trust=ClockTrust(state_dir / CLOCK_FILE, require=foundation.require_state),
+        newest=newest,
+        events=foundation.events,
+        told=_told(health),
+        clock=foundation.clock,
+    )
+
+
+def _told(health: HealthMonitor) -> Told:
+    def clock(problem: str) -> None:
+        status = CheckStatus.WARNING if problem else CheckStatus.OK
+        health.note("clock", status, problem or "It is trusted: old files are deleted.")
+
+    def policy(problem: str) -> None:
+        status = CheckStatus.WARNING if problem else CheckStatus.OK
+        health.note("retention", status, problem or "The policy was set.")
+
+    return Told(clock, policy)
+
+
+def _storage(
+    foundation: Foundation, media: MediaParts, snapshots: SnapshotStore, retention: Retention
+) -> Storage:
+    config, volumes = foundation.config, foundation.volumes
+
+    def sizes() -> Mapping[str, int]:
+        return {each.note.id: each.measured.size_bytes for each in media.recordings.under_way}
+
+    return Storage(
+        Place(media.files.root, volumes.recordings.check, media.files.totals),
+        Place(snapshots.root, volumes.snapshots.check, snapshots.totals),
+        sizes=sizes,
+        make_room=retention.make_room,
+        health=media.health,
+        settings=StorageSettings(config.storage.min_free_bytes, config.health.low_space_bytes),
+        clock=foundation.clock,
+    )

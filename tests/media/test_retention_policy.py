@@ -1,0 +1,172 @@
+"""The policy of an administrator: which limits it gives, and its file through restarts and damage."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from agent_core.base.errors import StorageFailed
+from agent_core.media.index import CameraTotals
+from agent_core.media.retention import Limits, Plan, RetentionPolicy, Rule, planned
+from agent_core.media.retention.limits import age_limit, is_expired, surplus
+from agent_core.media.retention.policy import POLICY_FILE, PolicyFile, PolicyType
+from tests.media.kept import NOW, Kept, unindexed
+
+DAY_S = 86_400
+CONFIGURED: Mapping[str, Limits] = {
+    "recordings": Limits(max_age_s=7.0 * DAY_S, max_count=5, max_bytes=100),
+    "snapshots": Limits(max_count=9),
+}
+FROM_CONFIGURATION = Plan(
+    ages_s=(("recordings", 7.0 * DAY_S),),
+    counts=(("recordings", 5), ("snapshots", 9)),
+    sizes=(Rule(("recordings",), 100),),
+)
+BY_AGE = Plan(ages_s=(("recordings", 2.0 * DAY_S), ("snapshots", 2.0 * DAY_S)))
+
+
+def policy(kind: str, *, enabled: bool = True, **limits: float) -> RetentionPolicy:
+    return RetentionPolicy.model_validate({"policy_type": kind, "enabled": enabled, **limits})
+
+
+@pytest.mark.parametrize(
+    ("chosen", "by_itself", "asked"),
+    [
+        (None, FROM_CONFIGURATION, FROM_CONFIGURATION),
+        (policy("age", max_age_days=2), BY_AGE, BY_AGE),
+        (policy("age", max_age_days=2, enabled=False), FROM_CONFIGURATION, FROM_CONFIGURATION),
+        (policy("manual"), Plan(), FROM_CONFIGURATION),
+        (policy("manual", max_age_days=2), Plan(), BY_AGE),
+        (policy("manual", enabled=False), FROM_CONFIGURATION, FROM_CONFIGURATION),
+    ],
+)
+def test_the_limits_in_force(chosen: RetentionPolicy | None, by_itself: Plan, asked: Plan) -> None:
+    assert planned(CONFIGURED, chosen, asked=False) == by_itself
+    assert planned(CONFIGURED, chosen, asked=True) == asked
+
+
+def test_a_size_is_for_all_media_together_in_gigabytes_of_a_thousand_million() -> None:
+    found = planned(CONFIGURED, policy("size", max_size_gb=1.5), asked=False)
+    assert found == Plan(sizes=(Rule(("recordings", "snapshots"), 1_500_000_000),))
+
+
+def test_no_limit_is_no_plan() -> None:
+    assert planned({"recordings": Limits()}, None, asked=True).is_empty
+    assert not BY_AGE.is_empty
+    assert (Plan().max_age_s, FROM_CONFIGURATION.max_age_s) == (None, 7.0 * DAY_S)
+
+
+def test_an_age_is_exact_and_one_before_all_dates_excludes_nothing() -> None:
+    limit = age_limit(NOW, 7.0 * DAY_S)
+    assert not is_expired(NOW - timedelta(days=7), limit)
+    assert is_expired(NOW - timedelta(days=7, seconds=1), limit)
+    assert not is_expired(datetime(1970, 1, 2, tzinfo=UTC), limit), "made by a clock that was never set"
+    assert not is_expired(NOW, age_limit(NOW, 1e300))
+
+
+@pytest.mark.parametrize(
+    ("count", "opened", "too_many"), [(5, 0, 3), (5, 1, 2), (2, 0, 0), (0, 0, 0), (3, 3, 0)]
+)
+def test_open_ones_are_not_counted(count: int, opened: int, too_many: int) -> None:
+    assert surplus(CameraTotals(count, opened), 2) == too_many
+
+
+# The file.
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Kept:
+    """Recordings of which the configured number excludes one."""
+    kept = Kept(unindexed(tmp_path), recordings=Limits(max_count=1))
+    for hours in (48, 1):
+        kept.record("camera0", timedelta(hours=hours))
+    return kept
+
+
+async def test_a_policy_survives_a_restart_and_the_way_back_is_to_disable_it(
+    kept: Kept, tmp_path: Path
+) -> None:
+    await kept.policy("age", max_age_days=30)
+    kept.restarted()
+    assert await kept.clean() == 0, "the policy replaces the configuration"
+    assert json.loads((tmp_path / POLICY_FILE).read_text())["version"] == 1
+    await kept.retention.set_policy(policy("age", enabled=False))
+    kept.restarted()
+    stored = await kept.retention.policy()
+    assert stored is not None
+    assert (stored.policy_type, stored.enabled) == (PolicyType.AGE, False)
+    assert await kept.clean() == 1
+
+
+async def test_manual_deletes_nothing_by_itself(kept: Kept) -> None:
+    await kept.policy("manual")
+    async with kept.running():
+        kept.bus.publish("recording.stop", None)
+        await kept.clock.advance(10_000)
+        assert len(await kept.recorded()) == 2
+    assert await kept.clean() == 1
+
+
+async def test_a_policy_is_applied_as_soon_as_it_is_set(kept: Kept) -> None:
+    await kept.policy("manual")
+    async with kept.running():
+        cleaned = len(kept.clock.sleeps)
+        await kept.policy("age", max_age_days=1)
+        while len(kept.clock.sleeps) == cleaned:
+            await kept.clock.advance(0)
+        assert len(await kept.recorded()) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"{", "retention_corrupt"),
+        (b"", "retention_corrupt"),
+        (b"\xff\0", "retention_corrupt"),
+        (
+            b'{"version": 1, "policy": {"policy_type": "age", "enabled": true, "max_age_days": -1}}',
+            "retention_corrupt",
+        ),
+        (
+            b'{"version": 1, "policy": {"policy_type": "age", "enabled": true, "max_age_days": NaN}}',
+            "retention_corrupt",
+        ),
+        (b'{"version": 2, "policy": {"policy_type": "tiers"}}', "retention_later_version"),
+    ],
+)
+async def test_a_policy_that_cannot_be_read_keeps_everything_until_it_is_set_anew(
+    kept: Kept, tmp_path: Path, content: bytes, reason: str
+) -> None:
+    await kept.policy(
+        "age", max_age_days=1
+    )  # not even the one before applies: it may have been replaced by `manual`
+    await kept.policy("age", max_age_days=30)
+    (tmp_path / POLICY_FILE).write_bytes(content)
+    _, problem = PolicyFile(tmp_path / POLICY_FILE).load()
+    assert problem is not None
+    assert problem.reason == reason
+    for _ in range(2):
+        kept.restarted()
+        kept.told_of_policy.clear()
+        async with kept.running():
+            assert len(await kept.recorded()) == 2
+        (told,) = kept.told_of_policy
+        assert "set_retention_policy" in told
+    is_kept = (tmp_path / POLICY_FILE).exists()
+    assert is_kept is (reason == "retention_later_version"), "a later version's file is left alone"
+    await kept.policy("age", max_age_days=1)
+    assert kept.told_of_policy[-1] == ""
+    kept.restarted()
+    assert await kept.clean() == 1
+
+
+async def test_a_policy_that_cannot_be_stored_changes_nothing(kept: Kept, tmp_path: Path) -> None:
+    """A folder stands in the place of the file, as root can write to any other."""
+    (tmp_path / POLICY_FILE).mkdir()
+    with pytest.raises(StorageFailed) as caught:
+        await kept.policy("manual")
+    assert caught.value.details.startswith("The policy was not set:")
+    assert caught.value.suggestion
+    assert await kept.clean() == 1
