@@ -683,3 +683,24 @@ async def test_a_file_that_vanishes_while_it_is_listed_is_not_on_the_page(librar
                 (library.snapshots.root / "camera0" / f"{number}.jpg").unlink()
         page = await library.page(limit=10)
         assert (len(page.items), page.total) == (10, 10)
+
+
+async def test_a_first_file_that_is_told_while_the_folders_are_compared_is_kept(tmp_path: Path) -> None:
+    class Late(Volume):
+        """A volume on which a camera's first snapshot is stored right after its folders were read."""
+
+        checks = 0
+
+        def check(self) -> None:
+            super().check()
+            self.checks += 1
+            if self.checks == 2:
+                stores.put("a.jpg")
+                indexed = stores.snapshots.media.indexed
+                assert indexed is not None
+                indexed.tell(CAMERA, "a.jpg")
+
+    stores = Library.at(tmp_path, volume=Late(tmp_path / "snapshots", name="snapshots"))
+    async with stores.running():
+        await stores.settled()
+        assert await stores.snapshots.totals() == Totals(1, 5)

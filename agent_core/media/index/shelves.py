@@ -262,10 +262,11 @@ class IndexedShelf:
             StorageFailed: the disk is not there, or cannot be read.
         """
         notices, doubts = self._notices, self._notices.doubts
+        _, before = await self._parts.thread.run(self._known_folders)
         folders, times = await self._disk.run_abandonable(self._find_folders, notices.folders)
         notices.install(folders)
         await self.refresh()
-        known, cameras = await self._parts.thread.run(self._known_folders)
+        known, _ = await self._parts.thread.run(self._known_folders)
         for camera, time_ns in times.items():
             if known.get(camera) == time_ns:
                 continue
@@ -274,7 +275,7 @@ class IndexedShelf:
             else:
                 notices.dirty.add(camera)
         notices.noticed.clear()
-        for camera in cameras - times.keys():
+        for camera in before - times.keys():  # not those that the agent has told since: their folders are new
             notices.drop(camera)
             while await self._parts.thread.run(self._clear_some, camera):
                 pass
