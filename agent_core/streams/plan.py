@@ -168,6 +168,8 @@ class PathPlan:
         if camera.media_input is None:
             raise no_media_input(camera)
         if isinstance(camera.media_input, Url):
+            if self.has_embedded_server:
+                _require_rtsp(camera, camera.media_input)
             return None
         publisher = self._publisher(camera.media_input)
         is_expanded = self.mode(camera) is PublishMode.SERVER
@@ -204,6 +206,17 @@ class PathPlan:
         if any("$" in each for each in arguments):
             return publisher
         return replace(publisher, argv=(*publisher.argv, *arguments))
+
+
+def _require_rtsp(camera: Camera, source: Url) -> None:
+    scheme = urlsplit(source.url).scheme
+    if scheme != "rtsp":
+        raise Unsupported(
+            f"The stream of {camera.id} has the scheme {scheme}://, and the embedded media server pulls rtsp:// only.",
+            feature="stream_scheme",
+            reason="scheme_not_supported",
+            suggestion="Use MediaMTX: set media_server.mode to managed or external.",
+        )
 
 
 def _host(url: str) -> str:

@@ -137,6 +137,20 @@ def test_the_error_for_no_media_input_fits_the_camera(
         assert caught.value.feature == "media_input"
 
 
+@pytest.mark.parametrize("scheme", ["srt", "udp+mpegts", "rtsps"])
+def test_the_embedded_server_refuses_a_scheme_that_mediamtx_takes(tmp_path: Path, scheme: str) -> None:
+    source = camera("camera0", Url(f"{scheme}://192.0.2.1:5000/live"))
+    progress = PublisherProgress(tmp_path, clock=SystemClock())
+    with pytest.raises(Unsupported) as caught:
+        plan(progress).require_streamable(source)
+    assert caught.value.reason == "scheme_not_supported"
+    assert f"{scheme}://" in caught.value.details
+    assert "MediaMTX" in caught.value.suggestion
+    settings = MediaServerConfig.model_validate({"mode": "managed", "program": "/usr/bin/mediamtx"})
+    PathPlan(lambda _: None, progress=progress, settings=settings).require_streamable(source)
+    plan(progress).require_streamable(camera("camera0", Url("rtsp://192.0.2.1/live")))
+
+
 def test_a_camera_without_an_explanation_has_a_whole_sentence() -> None:
     failed = replace(camera("camera0", None), status=CameraStatus.ERROR, problem="")
     assert no_media_input(failed).details == "camera0 does not work now."

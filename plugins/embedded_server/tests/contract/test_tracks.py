@@ -1,7 +1,9 @@
 """Sound, data and video in one stream: what is relayed, and what the files of a recording hold."""
 
+import time
 from collections.abc import Sequence
 from contextlib import asynccontextmanager
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -10,9 +12,13 @@ import anyio
 import av
 import pytest
 
+from agent_core.media.fmp4 import segment_duration_s
+from agent_core.media.joined_files import Layouts, ServedJoin
+from agent_core.media.mpegts import segment_duration_s as ts_duration_s
 from agent_core.plugin import ffmpeg
 from agent_core.plugin.processes import child
 from agent_core.plugin.rtsp import Interleaved
+from agent_core.testing.mediamtx import free_ports
 from tests.odd.contents import beeps, flashes, packets, times_of
 from tests.odd.video import CLOCK_HZ, RATE, Habits, Packetizer, Video, described, encode
 
@@ -118,6 +124,32 @@ async def test_sound_and_pictures_are_in_step(
     assert all(abs(one - other) < step_s for one, other in pairs), pairs
 
 
+@pytest.mark.parametrize("form", ["fmp4", "mpegts"])
+async def test_segments_joined_by_the_agent_stay_in_step(media: Any, tmp_path: Path, form: str) -> None:
+    await media.add(
+        "cam", record=True, recordFormat=form, recordPartDuration="250ms", recordSegmentDuration="2s"
+    )
+    async with showing(media, "cam", REORDERED, AAC):
+        files = (await media.recorded("cam", 4))[:3]
+    names = tuple(str(file.relative_to(media.server.recordings)) for file in files)
+    opened = ServedJoin(media.server.recordings, names, f"whole{files[0].suffix}", Layouts()).open()
+    assert opened is not None
+    whole = tmp_path / f"whole{files[0].suffix}"
+    with opened, whole.open("wb") as out:
+        while piece := opened.read(out.tell(), 1 << 20) if out.tell() < opened.size_bytes else b"":
+            out.write(piece)
+    # MediaMTX's sound starts later than its pictures and ends later: each join adds the difference.
+    is_exact = media.server.kind == "embedded"
+    measure = segment_duration_s if form == "fmp4" else ts_duration_s
+    assert measure(whole) == pytest.approx(sum(map(measure, files)), abs=0.1 if is_exact else 0.7)
+    seen, heard = flashes(whole), beeps(whole)
+    assert len(seen) >= 5
+    steps_s = [after - before for before, after in pairwise(seen)]
+    assert all(abs(step - 1) < (0.1 if is_exact else 0.5) for step in steps_s), steps_s
+    step_s = 0.12 if is_exact else 0.7
+    assert all(min(abs(one - other) for other in heard) < step_s for one in seen[1:-1]), (seen, heard)
+
+
 #: Key of the UAS Datalink Local Set (MISB ST 0601).
 KEY = bytes.fromhex("060e2b34020b01010e01030101000000")
 KLV = "m=application 0 RTP/AVP 98\r\na=rtpmap:98 SMPTE336M/90000\r\na=control:streamid=1\r\n"
@@ -145,8 +177,8 @@ def klv_packets(number: int, timestamp: int, sequence: int) -> list[bytes]:
 async def send_with_klv(client: Any, video: Video) -> None:
     """Send the pictures at their pace, each with a unit of KLV."""
     camera, sequence = Packetizer("H264", Habits(), first_timestamp=0), 0
-    for number, (nalus, time) in enumerate(video.pictures):
-        for packet in camera.packets(nalus, time):
+    for number, (nalus, shown) in enumerate(video.pictures):
+        for packet in camera.packets(nalus, shown):
             await client.send(Interleaved(0, packet).encode())
         for packet in klv_packets(number, 500_000 + number * CLOCK_HZ // RATE, sequence):
             sequence += 1
@@ -228,3 +260,51 @@ async def test_sound_alone_is_recorded(media: Any) -> None:
     heard = beeps(file)
     assert [round(after - before, 1) for before, after in pairwise(heard)] == [1.0] * (len(heard) - 1)
     assert len(heard) >= 2
+
+
+def uav(address: str) -> None:
+    """Send H.264 and KLV as MPEG-TS over UDP for some seconds, made by PyAV; blocks."""
+    with av.open(address, "w", format="mpegts", options={"pkt_size": "1316"}) as out:
+        pictures, data = out.add_stream("h264", RATE), out.add_data_stream("klv")
+        pictures.width, pictures.height, pictures.pix_fmt = 128, 96, "yuv420p"
+        pictures.options = {"preset": "ultrafast", "tune": "zerolatency", "g": "8"}
+        for number in range(5 * RATE):
+            frame = av.VideoFrame(128, 96, "yuv420p")
+            frame.pts, frame.time_base = number, Fraction(1, RATE)
+            out.mux(pictures.encode(frame))
+            packet = av.Packet(klv_unit(number % 100))
+            packet.stream, packet.time_base = data, Fraction(1, RATE)
+            packet.pts = packet.dts = number
+            out.mux(packet)
+            time.sleep(1 / RATE)
+        out.mux(pictures.encode(None))
+
+
+async def test_a_udp_source_is_silent_until_packets_come_and_has_klv(
+    media: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, port = free_ports()
+    address = f"127.0.0.1:{port}"
+    await media.add(
+        "cam",
+        source=f"udp+mpegts://{address}",
+        record=True,
+        recordFormat="mpegts",
+        recordPartDuration="250ms",
+    )
+    if media.server.kind == "embedded":
+        assert (
+            "an unsupported kind, udp+mpegts://; this server pulls rtsp:// only, MediaMTX others too"
+            in caplog.text
+        )
+        return
+    assert not (await media.api.get("/v3/paths/get/cam")).json()["ready"]
+    async with anyio.create_task_group() as tg:
+        tg.start_soon(anyio.to_thread.run_sync, uav, f"udp://{address}")
+        path = await media.until("/v3/paths/get/cam", {"ready": True})
+        assert path["tracks"] == ["H264", "KLV"]
+        (file,) = await media.recorded("cam")
+    await media.patch("cam", record=False)
+    found = [bytes(packet) for packet in packets(file, "data")]
+    assert len(found) > 2 * RATE
+    assert set(found) <= {klv_unit(number) for number in range(100)}

@@ -15,7 +15,7 @@ from embedded_server.context import ServerContext
 from embedded_server.media.stream import Stream
 from embedded_server.paths.command import HookCommand
 from embedded_server.paths.ondemand import OnDemand
-from embedded_server.paths.pull import RtspSource
+from embedded_server.paths.pull import RtspSource, unsupported
 from embedded_server.recording.recorder import Recorder, RecordSettings
 
 if TYPE_CHECKING:
@@ -234,9 +234,7 @@ class Path:
         if source == "publisher":
             return None
         if not source.startswith(_PULLED):
-            _log.warning(
-                "[path %s] the source has an unsupported kind; only rtsp:// is supported here", self.name
-            )
+            _log.warning("[path %s] %s", self.name, unsupported(source.partition("://")[0]))
         return RtspSource(source, self, self._context)
 
     def _make_on_demand(self) -> OnDemand | None:

@@ -16,7 +16,7 @@ from embedded_server.context import ServerContext
 from embedded_server.media.stream import Stream
 from embedded_server.paths.camera_client import CameraClient, PullFailed, Redirected
 
-__all__ = ("RtspSource", "may_redirect")
+__all__ = ("RtspSource", "may_redirect", "unsupported")
 
 _log = logging.getLogger("camera_agent.embedded_server")
 
@@ -111,6 +111,11 @@ class RtspSource:
         await client.relay(self._path.set_available(description))
 
 
+def unsupported(scheme: str) -> str:
+    """Return why a source with this scheme is refused, with the alternative."""
+    return f"the source has an unsupported kind, {scheme}://; this server pulls rtsp:// only, MediaMTX others too"
+
+
 def may_redirect(origin: str, target: str, local: str) -> bool:
     """Return whether a server at `origin` may send its client on to `target`.
 
@@ -142,7 +147,7 @@ def _address(url: str) -> SplitResult:
     except ValueError:
         raise PullFailed("the address of the source is not a URL") from None
     if parts.scheme != "rtsp" or not has_host:
-        raise PullFailed("the source has an unsupported kind; only rtsp:// is supported here")
+        raise PullFailed(unsupported(parts.scheme))
     return parts
 
 
