@@ -29,3 +29,22 @@ def _shown(default: object) -> str:
 def test_what_is_no_network_is_refused(network: str) -> None:
     with pytest.raises(ValidationError):
         ExternalDiscoverySettings.model_validate({"allowed_networks": [network]})
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        {"user": "admin"},
+        {"user": "admin", "password": ""},
+        {"password": "secret"},
+        {"url": "rtsp://admin:secret@192.0.2.1/", "user": "admin", "password": "secret"},
+        {"url": "rtsp://admin@192.0.2.1/"},
+        {"user": "admin", "password": "secret", "password_file": "/run/secret"},
+    ],
+)
+def test_half_an_account_of_a_stream_is_refused(stream: dict[str, str]) -> None:
+    with pytest.raises(ValidationError) as refused:
+        ExternalDiscoverySettings.model_validate(
+            {"streams": [{"url": "rtsp://192.0.2.1/", "name": "Gate", **stream}]}
+        )
+    assert "secret" not in str(refused.value)

@@ -180,6 +180,12 @@ def _credentials(userinfo: str) -> "Credentials":
     user, password = unquote(raw_user, errors="replace"), unquote(raw_password, errors="replace")
     if not user or max(len(user), len(password)) > _LONGEST_CREDENTIAL:
         raise AddressRefused("bad_credentials", "The user name is empty, or it or the password is too long.")
+    if not password:
+        raise AddressRefused(
+            "empty_password",
+            "The address has a user without a password, with which no media server opens a camera.",
+            hint="Give the user a password at the camera, or leave the user out.",
+        )
     if _CONTROL.search(user + password) or "\ufffd" in user + password:
         raise AddressRefused(
             "bad_credentials", "The user name or the password has a control character or is not UTF-8."

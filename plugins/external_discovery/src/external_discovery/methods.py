@@ -85,14 +85,15 @@ def _account(params: AddParams, in_url: "Credentials | None") -> "Credentials | 
 
     if params.user is None and params.password is None:
         return in_url
-    if in_url is not None or not params.user:
+    password = params.password.get_secret_value() if params.password else ""
+    if in_url is not None or not params.user or not password:
         raise InvalidParams(
-            "A password needs a user, and both stand either in the address or beside it.",
+            "A user and a password need each other, and both stand either in the address or beside it.",
             param="user",
             rule="user and password together, once",
             hint="",
         )
-    return Credentials(params.user, params.password.get_secret_value() if params.password else "")
+    return Credentials(params.user, password)
 
 
 class RemoveExternalStream(RpcMethod[RemoveParams]):

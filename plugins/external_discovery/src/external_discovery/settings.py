@@ -29,7 +29,7 @@ class ConfiguredStream(Settings):
         description="public id, such as camera7; default: numbered from camera100",
     )
     user: str | None = Field(None, min_length=1, max_length=256, description="user name at the camera")
-    password: SecretStr | None = Field(None, max_length=256, description="password of the user")
+    password: SecretStr | None = Field(None, min_length=1, max_length=256, description="password of the user")
     password_file: Path | None = Field(
         None, description="file with the password on its first line, instead of password"
     )
@@ -47,7 +47,7 @@ class ConfiguredStream(Settings):
     def _one_password(self) -> Self:
         given = [each for each in (self.password, self.password_file) if each is not None]
         _, credentials = StreamAddress.parse(self.url.get_secret_value())
-        if len(given) > 1 or (given and self.user is None) or (self.user and credentials is not None):
+        if len(given) != (self.user is not None) or (self.user and credentials is not None):
             msg = "set user with password or with password_file, or put both into the url, or neither"
             raise ValueError(msg)
         return self
