@@ -5,9 +5,14 @@ from functools import cache
 
 import pytest
 
+from tests.e2e.conftest import agent_process
+
 from .network.clips import Clips
 from .network.lan import Network, running_network
 from .network.namespaces import why_unavailable
+
+#: A fixture of the agent's own tests.
+__all__ = ("agent_process",)
 
 
 @cache

@@ -80,7 +80,6 @@ async def _locked(host: Host, clips: Clips, folder: Path, server: str, method: s
         yield
 
 
-@pytest.mark.secret_arguments
 @pytest.mark.parametrize(
     ("server", "method"),
     [

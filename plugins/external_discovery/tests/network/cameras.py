@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+import anyio.to_thread
+import av
 import pytest
 
 from agent_core.base import processes
@@ -175,32 +177,20 @@ async def _listening(log: Path, word: str) -> None:
 
 
 async def _live(host: Host, port: int, path: str, password: str | None) -> None:
-    """Wait until the stream has media. FFmpeg asks, because `DESCRIBE` of a camera with a password needs one."""
+    """Wait until the stream has media, in this process: a program's arguments would show the password to everyone."""
     user = f"{quote(USER.user, safe='')}:{quote(USER.password, safe='')}@" if password else ""
-    words = [
-        "-analyzeduration",
-        "100000",
-        "-rtsp_transport",
-        "tcp",
-        "-i",
-        f"rtsp://{user}127.0.0.1:{port}/{path}",
-    ]
-    argv = [
-        ffmpeg.locate(),
-        *ffmpeg.QUIET,
-        *words,
-        "-map",
-        "0:v",
-        "-frames:v",
-        "1",
-        "-c",
-        "copy",
-        "-f",
-        "null",
-        "-",
-    ]
+    url = f"rtsp://{user}{host.v4}:{port}/{path}"
 
-    async def answers() -> bool:
-        return (await processes.run(host.command(*argv))).returncode == 0
+    async def sends() -> bool:
+        return await anyio.to_thread.run_sync(_has_packet, url)
 
-    await eventually(answers, timeout_s=_START_TIMEOUT_S, every_s=0.05)
+    await eventually(sends, timeout_s=_START_TIMEOUT_S, every_s=0.05)
+
+
+def _has_packet(url: str) -> bool:
+    options = {"rtsp_transport": "tcp", "analyzeduration": "100000"}
+    try:
+        with av.open(url, options=options, timeout=5.0) as stream:
+            return next(stream.demux()).size > 0
+    except (av.error.FFmpegError, StopIteration):
+        return False
