@@ -51,7 +51,7 @@ async def test_streams_are_found_and_stay_listed_while_they_are_offline(
         gone = await client.call("discover_external_streams", **options)
         kept = await client.call("discover_external_streams", include_offline=True, generic_enabled=True)
     assert found["total_found"] == 3
-    assert [each["name"] for each in found["generic_streams"]] == [f"Hikvision {camera.v4}"]
+    assert [each["name"] for each in found["generic_streams"]] == [f"camera {camera.v4}"]
     assert {each["url"] for each in found["skydio_streams"]} == {
         f"rtsp://{drone.v4}:5554/{path}" for path in paths
     }

@@ -110,10 +110,24 @@ async def test_a_host_that_asks_for_a_password_is_asked_once_and_gets_none(
     assert stream.tracks == ()
 
 
+async def test_a_password_without_a_sign_of_the_maker_names_none(network: Network, tmp_path: Path) -> None:
+    async def unknown(conversation: Conversation) -> None:
+        while True:
+            _, _, cseq = await conversation.request()
+            challenge = 'WWW-Authenticate: Basic realm="LIVE555 Streaming Media"'
+            await conversation.answer(cseq, "401 Unauthorized", challenge)
+
+    host = network.add_host("camera")
+    async with running_odd(host, unknown), scanner(tmp_path) as scan:
+        await scan.service.scan(GENERIC)
+        (stream,) = scan.found.values()
+    assert (stream.url, stream.name) == (f"rtsp://{host.v4}/", f"camera {host.v4}")
+
+
 async def test_a_host_that_answers_at_any_path_is_listed_once(network: Network, tmp_path: Path) -> None:
     async with running_odd(network.add_host("any"), describes()), scanner(tmp_path) as scan:
         await scan.service.scan(GENERIC)
-        assert len(scan.found) == 1
+        assert [stream.address.path for stream in scan.found.values()] == ["/"]
 
 
 async def test_silent_hosts_take_their_time_out_side_by_side(network: Network, tmp_path: Path) -> None:

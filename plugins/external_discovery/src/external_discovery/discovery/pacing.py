@@ -7,7 +7,7 @@ from agent_core.plugin import Clock
 __all__ = ("Pacer",)
 
 #: Time whose packets may go at once after a pause.
-_BURST_S = 0.1
+_BURST_S = 0.25
 
 
 class Pacer:

@@ -62,6 +62,8 @@ GENERIC = StreamProfile(
     kind=StreamKind.GENERIC,
     ports=(554, 8554),
     paths=(
+        # First, so that cameras that describe a stream at any path, or ask for a password at any, are given no maker's name.
+        CameraPath("/", "camera"),
         # Hikvision, "How to get the RTSP URL"; also HiLook, Annke, Ezviz. The realm is the device's name or "IP Camera(...)".
         CameraPath("/Streaming/Channels/101", "Hikvision", _hint(r"^(IP Camera\(|DS-)|Hikvision")),
         # Dahua's wiki, "RTSP via VLC"; also Amcrest, Lorex, Imou. The realm is "Login to" and the serial number.
@@ -105,6 +107,5 @@ GENERIC = StreamProfile(
         CameraPath("/mystream", "stream"),
         CameraPath("/unicast", "stream"),
         CameraPath("/live/0/MAIN", "Ruision"),
-        CameraPath("/", "camera"),
     ),
 )
