@@ -177,7 +177,8 @@ class Controller:
         active = await self._services.recordings.start(
             camera, duration_s=duration_s, form=choice.format, wait=wait
         )
-        # A stream that has become live has shown its tracks.
+        if wait and not choice.notes:
+            await self._services.streams.traffic(camera.id)  # the answer has the tracks of what is live now
         notes = choice.notes or self._choice(camera, choice.format).notes
         return StartedRecording(active.note, active.state, notes)
 
