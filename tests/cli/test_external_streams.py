@@ -109,8 +109,9 @@ async def test_no_password_stands_in_the_arguments(
 async def test_a_password_file_that_cannot_be_read_is_named_as_such(asked: Asked, cli: "Cli") -> None:
     ended = await cli("streams", "add", URL, "Yard", "--user", "a", "--password-file", "/nowhere/password")
     assert ended.code == 2
-    ended = await cli("streams", "add", URL, "Yard", "--password-file", "/nowhere/password")
-    assert ended.code == 2
+    for alone in (("--password-file", "/nowhere/password"), ("--user", "admin")):
+        ended = await cli("streams", "add", URL, "Yard", *alone)
+        assert ended.code == 2
     assert asked.calls == []
 
 

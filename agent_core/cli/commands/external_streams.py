@@ -82,8 +82,11 @@ def _state(stream: Any) -> str:
 
 def _add(arguments: argparse.Namespace) -> int:
     _refuse_secret(arguments.stream)
-    if arguments.password_file is not None and not arguments.user:
-        raise UsageFailed("A password needs a user.", suggestion="Give the user with --user.")
+    if (arguments.password_file is None) == bool(arguments.user):
+        raise UsageFailed(
+            "A user and a password need each other.",
+            suggestion="Give the user with --user, and the password with --password-file FILE or -.",
+        )
     given: dict[str, Any] = {"stream_url": arguments.stream, "stream_name": arguments.name}
     if arguments.type:
         given["stream_type"] = arguments.type
@@ -114,9 +117,7 @@ def _refuse_secret(url: str) -> None:
         )
 
 
-def _password(file: str | None) -> str:
-    if file is None:
-        return ""
+def _password(file: str) -> str:
     try:
         if file == "-":
             return _from_standard_input()

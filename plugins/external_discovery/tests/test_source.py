@@ -339,7 +339,7 @@ async def test_a_wrong_password_is_not_tried_again_by_those_who_ask(world: World
             with pytest.raises(CaptureFailed) as refused:
                 await gate.admit()
             assert refused.value.reason == "wrong_credentials"
-            await world.clock.advance(2)
+            await world.clock.advance(1)  # with the last step of `until`, less than the shortest pause
         assert len(world.server.requests) == logins
         world.script.password = PASSWORD
         await world.until(device, CameraStatus.CONNECTED, step_s=200)
@@ -391,9 +391,12 @@ async def test_streams_of_the_configuration_stay(world: World, tmp_path: Path) -
 
 async def test_a_missing_password_file_is_told(world: World, tmp_path: Path) -> None:
     given = {"url": world.url(), "name": "Gate", "user": "admin", "password_file": str(tmp_path / "missing")}
-    with pytest.raises(AgentError) as failed:
-        configured_streams((ConfiguredStream.model_validate(given),), world.clock.now())
-    assert failed.value.reason == "password_file"
+    for content in (None, b"", b"\nsecond line", b"\xff"):
+        if content is not None:
+            (tmp_path / "missing").write_bytes(content)
+        with pytest.raises(AgentError) as failed:
+            configured_streams((ConfiguredStream.model_validate(given),), world.clock.now())
+        assert failed.value.reason == "password_file"
 
 
 @pytest.mark.parametrize(

@@ -54,4 +54,11 @@ def _password(settings: ConfiguredStream) -> str:
             dependency="configuration",
             suggestion="Give the agent's account read permission on it, and write the password as UTF-8 text.",
         ) from error
+    if not first:
+        raise DependencyFailed(
+            f"The password file of the stream {settings.name} has no password on its first line.",
+            reason="password_file",
+            dependency="configuration",
+            suggestion="Write the password to it.",
+        )
     return first
