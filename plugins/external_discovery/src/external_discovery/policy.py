@@ -32,6 +32,9 @@ Network = IPv4Network | IPv6Network
 Resolver = Callable[[str], Awaitable[Sequence[IpAddress]]]
 
 
+_ALLOW = "Allow it by a network in plugins.external_discovery.allowed_networks."
+
+
 def _networks(*texts: str) -> tuple[Network, ...]:
     return tuple(ip_network(each) for each in texts)
 
@@ -109,7 +112,7 @@ class AddressPolicy:
             raise AddressRefused(
                 "network_not_allowed",
                 f"{ip} is in none of the networks that the configuration allows.",
-                hint="plugins.external_discovery.allowed_networks",
+                hint=_ALLOW,
             )
 
     def _require_unforbidden(self, ip: IpAddress) -> None:
@@ -124,7 +127,7 @@ class AddressPolicy:
                     raise AddressRefused(
                         reason,
                         f"{ip} is {name}, from which streams are refused.",
-                        hint="plugins.external_discovery.allowed_networks",
+                        hint=_ALLOW,
                     )
         if not ip.is_loopback and self.is_own(ip):  # of loopback addresses their class has decided
             raise AddressRefused(
