@@ -426,3 +426,16 @@ async def test_an_ended_source_admits_nothing_and_says_why_it_adds_nothing(world
     with pytest.raises(InvalidState) as refused:
         await world.add(source, world.url("other"), "Other")
     assert refused.value.reason == "source_not_running"
+
+
+async def test_a_camera_stays_while_its_name_does_not_resolve(world: World) -> None:
+    async with world.running() as source:
+        device = (await world.add(source, world.url(host="cam.test"))).device
+        gate = world.camera(device).detected.gate
+        assert gate is not None
+        world.names["cam.test"] = []
+        assert await gate.admit() == Url(world.url())
+        assert world.camera(device).status is CameraStatus.CONNECTED
+        with pytest.raises(CaptureFailed) as failed:
+            await world.add(source, world.url("other", host="cam.test"), "Other")
+        assert failed.value.reason == "name_not_resolved"

@@ -70,11 +70,19 @@ class Prober:
     async def pin(self, address: StreamAddress, former: Pinned | None = None) -> Pinned:
         """Return the address with a checked IP address; `former`, if its IP address is still one of the host's.
 
+        While the name does not resolve, `former` is checked and used: name servers of small networks fail more often
+        than cameras move.
+
         Raises:
             AddressRefused, CaptureFailed: as `resolve_and_pin`.
         """
-        preferred = None if former is None else former.ip
-        return await resolve_and_pin(address, self.policy, resolver=self.resolver, preferred=preferred)
+        if former is None:
+            return await resolve_and_pin(address, self.policy, resolver=self.resolver)
+        try:
+            return await resolve_and_pin(address, self.policy, resolver=self.resolver, preferred=former.ip)
+        except CaptureFailed:
+            self.policy.require(former.ip)
+            return former
 
     async def look(self, pinned: Pinned, credentials: "Credentials | None") -> Probe:
         """Probe the stream; one of a scheme that cannot be asked counts as there."""
