@@ -18,6 +18,7 @@ _ETH_P_ALL = 3
 _ETH_P_IP = 0x0800
 _ETH_P_IPV6 = 0x86DD
 _ICMPV6 = 58
+_HOP_BY_HOP = 0
 
 
 class Host(Namespace):
@@ -196,6 +197,8 @@ def _destination(packet: bytes) -> str | None:
         return f"{address} protocol {protocol} port {_port(packet, 14 + (packet[14] & 15) * 4)}"
     if kind == _ETH_P_IPV6:
         protocol = packet[20]
+        if protocol == _HOP_BY_HOP:  # reports of multicast groups have a router alert before them
+            protocol = packet[54]
         return (
             None
             if protocol == _ICMPV6
