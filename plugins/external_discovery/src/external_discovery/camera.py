@@ -59,7 +59,7 @@ class Prober:
         policy: addresses that may be opened.
         resolver: resolves host names.
         timeout_s: limit of a probe.
-        limiter: bounds the probes that run at the same time.
+        limiter: bounds the looks that nothing waits for and that run at the same time.
     """
 
     policy: AddressPolicy
@@ -92,8 +92,7 @@ class Prober:
         target = ProbeTarget(
             pinned.ip, address.port, address.path, address.host, tls=address.scheme == "rtsps"
         )
-        async with self.limiter:
-            return await probe(target, credentials=credentials, timeout_s=self.timeout_s)
+        return await probe(target, credentials=credentials, timeout_s=self.timeout_s)
 
 
 class StreamCamera:
@@ -159,7 +158,11 @@ class StreamCamera:
                 self._changed = changed = anyio.Event()
                 await first_of(partial(self._agent.clock.sleep, pause_s), changed.wait)
                 continue
-            await self.look()
+            if await self._is_wanted():
+                await self.look()
+            else:  # outside the lock: whoever wants the camera meanwhile does not queue behind cameras that are gone
+                async with self._prober.limiter:
+                    await self.look()
             await self._schedule()
             self.seen.set()
 
