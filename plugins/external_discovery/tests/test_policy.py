@@ -13,8 +13,8 @@ from external_discovery.policy import (
     AddressRefused,
     IpAddress,
     StreamAddress,
+    SystemResolver,
     is_own_address,
-    resolve,
     resolve_and_pin,
 )
 
@@ -226,6 +226,6 @@ async def test_a_name_without_an_answer_is_a_fault_of_the_network() -> None:
 
 
 async def test_the_system_s_resolver_gives_addresses() -> None:
-    assert any(each.is_loopback for each in await resolve("localhost"))
+    assert any(each.is_loopback for each in await SystemResolver()("localhost"))
     with pytest.raises(CaptureFailed):
-        await resolve("a" * 64)
+        await SystemResolver()("a" * 64)

@@ -20,7 +20,7 @@ from external_discovery.methods import (
     RemoveExternalStream,
     added_form,
 )
-from external_discovery.policy import AddressPolicy, resolve
+from external_discovery.policy import AddressPolicy, SystemResolver
 from external_discovery.settings import ExternalDiscoverySettings
 from external_discovery.source import ExternalSource
 from external_discovery.streams import StreamFiles
@@ -77,7 +77,10 @@ class ExternalDiscoveryPlugin(Plugin[ExternalDiscoverySettings]):
         if self._made is None:
             settings = self.settings
             prober = Prober(
-                self._policy(), resolve, settings.probe_timeout_s, anyio.CapacityLimiter(_PROBES_AT_ONCE)
+                self._policy(),
+                SystemResolver(),
+                settings.probe_timeout_s,
+                anyio.CapacityLimiter(_PROBES_AT_ONCE),
             )
             self._made = ExternalSource(
                 agent,

@@ -11,7 +11,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 
 import anyio
 
-from agent_core.plugin import CaptureFailed
+from agent_core.plugin import CaptureFailed, WorkerPool
 from external_discovery.address import AddressRefused, IpAddress, StreamAddress
 
 __all__ = (
@@ -22,12 +22,14 @@ __all__ = (
     "Pinned",
     "Resolver",
     "StreamAddress",
+    "SystemResolver",
     "is_own_address",
-    "resolve",
     "resolve_and_pin",
 )
 
 Network = IPv4Network | IPv6Network
+#: Lookups of names that run at the same time; each holds a thread until the name servers answer or all have timed out.
+_NAMES_AT_ONCE = 32
 #: Returns the addresses of a name; raises CaptureFailed if there are none.
 Resolver = Callable[[str], Awaitable[Sequence[IpAddress]]]
 
@@ -157,20 +159,30 @@ class Pinned:
         return self.address.url_at(None if is_named else self.ip)
 
 
-async def resolve(name: str) -> Sequence[IpAddress]:
-    """Return the addresses of `name`, in the order of the system's resolver.
+class SystemResolver:
+    """The system's resolver, which may wait for a silent name server for a minute. It delays no stop of the agent."""
 
-    Raises:
-        CaptureFailed: the name does not resolve.
-    """
-    try:
-        found = await anyio.getaddrinfo(name, None, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
-        raise CaptureFailed(
-            "The host name of the stream does not resolve.",
-            reason="name_not_resolved",
-            suggestion="Check the name and this host's name server, or use the camera's IP address.",
-        ) from error
+    def __init__(self) -> None:
+        self._threads = WorkerPool(_NAMES_AT_ONCE)
+
+    async def __call__(self, name: str) -> Sequence[IpAddress]:
+        """Return the addresses of `name`, in the resolver's order; a cancelled caller returns at once.
+
+        Raises:
+            CaptureFailed: the name does not resolve.
+        """
+        try:
+            return await self._threads.run_abandonable(_resolve, name)
+        except (OSError, UnicodeError) as error:
+            raise CaptureFailed(
+                "The host name of the stream does not resolve.",
+                reason="name_not_resolved",
+                suggestion="Check the name and this host's name server, or use the camera's IP address.",
+            ) from error
+
+
+def _resolve(name: str) -> Sequence[IpAddress]:
+    found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
     return [ip_address(str(place[0]).partition("%")[0]) for *_, place in found]
 
 
@@ -178,7 +190,7 @@ async def resolve_and_pin(
     address: StreamAddress,
     policy: AddressPolicy,
     *,
-    resolver: Resolver = resolve,
+    resolver: Resolver,
     preferred: IpAddress | None = None,
     timeout_s: float = 5.0,
 ) -> Pinned:
