@@ -22,8 +22,10 @@ _HELD: Mapping[RecordingFormat, frozenset[str]] = MappingProxyType(
 )
 _HELD_BY_MEDIAMTX: Mapping[RecordingFormat, frozenset[str]] = MappingProxyType(
     {
-        RecordingFormat.FMP4: frozenset(("AV1", "VP9", "MPEG4", "MPEG2", "MJPEG", "MP2", "AC3", "LPCM")),
-        RecordingFormat.MPEGTS: frozenset(("MPEG4", "MPEG2", "MP2", "AC3")),
+        RecordingFormat.FMP4: frozenset(
+            ("AV1", "VP9", "MPEG4", "MPEG2", "MJPEG", "MP2", "AC3", "LPCM", "AAC-LATM")
+        ),
+        RecordingFormat.MPEGTS: frozenset(("MPEG4", "MPEG2", "MP2", "AC3", "AAC-LATM")),
     }
 )
 

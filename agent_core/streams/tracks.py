@@ -13,9 +13,9 @@ _NAMES: Mapping[str, str] = MappingProxyType(
     {
         "HEVC": "H265",
         "MPEG-4 AUDIO": "AAC",
-        "MPEG-4 AUDIO LATM": "AAC",
+        "MPEG-4 AUDIO LATM": "AAC-LATM",
         "MPEG4-GENERIC": "AAC",
-        "MP4A-LATM": "AAC",
+        "MP4A-LATM": "AAC-LATM",
         "PCMU": "G711",
         "PCMA": "G711",
         "L16": "LPCM",

@@ -1,6 +1,7 @@
 """Frames of sound and data in RTP packets, as FFmpeg and cameras send them."""
 
 import array
+import random
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -154,3 +155,31 @@ def test_units_of_klv_are_joined_and_those_with_a_lost_packet_dropped() -> None:
         packet(7, 450, other),
     ]
     assert frames(reader_of(found), sent) == [(0, 1, one), (90, 1, other), (360, 1, one), (450, 1, other)]
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("name", ["aac", "opus", "g711", "klv"])
+def test_packets_of_a_broken_sender_raise_nothing_and_keep_nothing(name: str, seed: int) -> None:
+    chance = random.Random(seed)
+    found = {
+        "aac": aac(f"{CONFIG};sizelength={chance.choice((6, 13, 32))}"),
+        "opus": codec("m=audio 0 RTP/AVP 97\r\na=rtpmap:97 opus/48000/2"),
+        "g711": codec("m=audio 0 RTP/AVP 97\r\na=rtpmap:97 PCMA/8000"),
+        "klv": codec("m=application 0 RTP/AVP 97\r\na=rtpmap:97 SMPTE336M/90000"),
+    }[name]
+    reader, sequence = reader_of(found), 0
+    starts = (b"", KEY, au_headers(1400), au_headers(8191), b"\xff\xff")
+    for _ in range(300):
+        sequence += chance.choice((1, 1, 1, 2, 40_000))
+        data = chance.choice(starts) + chance.randbytes(chance.randrange(1400))
+        marker = chance.random() < 0.1
+        for frame in reader.push(packet(sequence, chance.getrandbits(32), data, marker=marker), NOW):
+            assert frame.duration > 0
+            assert 0 < len(frame.data) <= 65_000
+
+
+def test_a_frame_of_aac_that_no_transport_stream_holds_is_dropped() -> None:
+    parts = [au_headers(8190) + bytes(1400)] * 6
+    sent = [packet(number, 0, data) for number, data in enumerate(parts)]
+    sent.append(packet(6, 1024, au_headers(1) + b"x"))
+    assert frames(reader_of(aac()), sent) == [(1024, 1024, b"x")]

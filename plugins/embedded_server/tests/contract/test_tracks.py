@@ -248,6 +248,18 @@ async def test_what_the_container_cannot_hold_is_left_out(
         assert "skipping track 2 (G711)" in caplog.text
 
 
+@pytest.mark.parametrize("form", ["fmp4", "mpegts"])
+async def test_aac_in_latm_is_recorded_by_mediamtx_only(
+    media: Any, form: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = await recorded(media, form, H264, AAC, "-rtpflags", "latm", length_s=1.5)
+    if media.server.kind == "real":
+        assert codecs(file) == ["h264", "aac"]
+        return
+    assert codecs(file) == ["h264"]
+    assert "skipping track 2 (MPEG-4 Audio LATM)" in caplog.text
+
+
 async def test_sound_alone_is_recorded(media: Any) -> None:
     await media.add("cam", record=True, recordPartDuration="250ms")
     output = ("-f", "rtsp", "-rtsp_transport", "tcp", f"{media.server.rtsp_url}/cam")

@@ -14,6 +14,8 @@ __all__ = ("Frame", "FrameReader", "frame_reader")
 
 #: A packet of a transport stream that holds no video has at most 65 535 bytes with its header.
 _MAX_FRAME_BYTES = 65_000
+#: The header of a transport stream has 13 bits for the size of an AAC frame; eight channels need 6144 bytes.
+_MAX_AAC_BYTES = 8184
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,9 @@ class _Aac(FrameReader):
             self._lost()
             return
         for data, size in units:
-            if len(units) > 1 or len(data) == size:
+            if size > _MAX_AAC_BYTES:
+                self._lost()
+            elif len(units) > 1 or len(data) == size:
                 yield data, ticks
             else:
                 yield from self._assembled(data, size, ticks)
