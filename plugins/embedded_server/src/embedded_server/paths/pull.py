@@ -2,6 +2,7 @@
 
 import ipaddress
 import logging
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -23,6 +24,12 @@ _log = logging.getLogger("camera_agent.embedded_server")
 _RETRY_S = 5.0
 _TIMEOUT_S = 10.0
 _RTSP_PORT = 554
+#: The kernel asks after 1 s of silence, then each second. Silence itself is for the limit of packets to judge.
+_KEEPALIVE = (
+    (socket.TCP_KEEPIDLE, 1),
+    (socket.TCP_KEEPINTVL, 1),
+    (socket.TCP_KEEPCNT, 30),
+)
 
 
 class _Path(Protocol):
@@ -159,7 +166,16 @@ async def _connection(at: SplitResult) -> AsyncIterator[SocketStream]:
     if scope.cancelled_caught:
         raise PullFailed(f"the server does not accept the connection within {_TIMEOUT_S:.0f} s")
     async with stream:
+        _ask_if_alive(stream)
         yield stream
+
+
+def _ask_if_alive(connection: SocketStream) -> None:
+    """Let the kernel ask a camera that sends nothing: one that was restarted meanwhile denies the connection at once."""
+    raw = connection.extra(SocketAttribute.raw_socket)  # noqa: S610 - not Django
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in _KEEPALIVE:
+        raw.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def _remote(connection: SocketStream) -> str:
