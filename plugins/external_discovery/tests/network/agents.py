@@ -21,7 +21,12 @@ __all__ = ("SETTINGS", "ExternalAgent", "external_agent", "settings_for", "useri
 Observe = Callable[[str], None]
 
 #: Short pauses and limits, for a network without distance.
-SETTINGS: Mapping[str, Any] = {"connect_timeout_s": 0.5, "answer_timeout_s": 10.0, "hosts_at_once": 32}
+SETTINGS: Mapping[str, Any] = {
+    "connect_timeout_s": 0.5,
+    "answer_timeout_s": 5.0,
+    "hosts_at_once": 32,
+    "multicast_wait_s": 1.0,
+}
 
 
 def userinfo(credentials: Credentials = USER) -> str:
