@@ -157,7 +157,18 @@ def test_no_refusal_repeats_a_secret(url: str) -> None:
         ("/live?Token=hunter2", "/live?Token=***"),
         ("/live?username=a&pwd=hunter2&x=1", "/live?username=a&pwd=***&x=1"),
         ("/live?streamid=read:x&passphrase=hunter2", "/live?streamid=read:x&passphrase=***"),
+        ("/live?token=hun/ter2==&x=1", "/live?token=***&x=1"),
+        ("/live?token=hun?ter2", "/live?token=***"),
+        ("/live?password=hun;ter2&x=1", "/live?password=***&x=1"),
+        ("/live?password=hunter2;channel=1", "/live?password=***;channel=1"),
+        ("/live?accessToken=hunter2&jwt=hunter2", "/live?accessToken=***&jwt=***"),
+        ("/password=hunter2/live?x=1", "/password=***/live?x=1"),
+        ("/?streamid=read:x:admin:hunter2&latency=9", "/?streamid=read:x:***&latency=9"),
+        ("/?streamid=read%3Ax%3Aadmin%3Ahunter2", "/?streamid=read%3Ax%3A***"),
+        ("/?streamid=read:a/b", "/?streamid=read:a/b"),
+        ("/user=admin&password=&channel=1", "/user=admin&password=***&channel=1"),
         ("/bypass=1", "/bypass=1"),
+        ("/live?compass=1", "/live?compass=1"),
         ("/live?author=me", "/live?author=me"),
     ],
 )
@@ -167,7 +178,9 @@ def test_secrets_in_the_path_are_hidden_and_used(path: str, public: str) -> None
     assert address.url_at() == f"rtsp://192.0.2.1{path}"
     assert address.has_secrets is (path != public)
     assert "hunter2" not in repr(address)
-    assert not StreamAddress.parse(address.url)[0].has_secrets
+    shown, _ = StreamAddress.parse(address.url)
+    assert not shown.has_secrets
+    assert shown.is_masked is address.has_secrets
 
 
 def numeric_host(dice: random.Random) -> str:

@@ -92,6 +92,21 @@ async def test_a_stored_address_is_read_as_strictly_as_a_new_one(tmp_path: Path)
     assert "Open" in files.problems[0]
 
 
+async def test_an_empty_password_in_the_address_survives_a_restart(tmp_path: Path) -> None:
+    empty = stream("rtsp://192.0.2.4/user=admin&password=&channel=1.sdp", "Empty")
+    await StreamFiles(tmp_path).save((empty,))
+    assert await StreamFiles(tmp_path).load() == (empty,)
+
+
+async def test_a_stream_without_its_secret_parameters_is_left_out(tmp_path: Path) -> None:
+    """With `***` as its password it could lock the camera's account."""
+    await StreamFiles(tmp_path).save((OPEN, SECRET))
+    (tmp_path / SECRETS_FILE).unlink()
+    files = StreamFiles(tmp_path)
+    assert await files.load() == (OPEN,)
+    assert "Secret" in files.problems[0]
+
+
 async def test_what_cannot_be_stored_is_told(tmp_path: Path) -> None:
     with pytest.raises(DependencyFailed) as failed:
         await StreamFiles(tmp_path / "missing").save((OPEN,))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from agent_core.plugin import InvalidParams
+from external_discovery.parameters import HIDDEN, hide_secrets, secret_values
 
 if TYPE_CHECKING:
     from agent_core.plugin.rtsp import Credentials
@@ -37,13 +38,6 @@ _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?", re.IGNORECASE)
 #: A last label that resolvers read as a number: then the whole host is an IPv4 address (WHATWG URL, 3.5).
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.IGNORECASE)
 _PORT = re.compile(r"[1-9][0-9]{0,4}")
-#: Parameters of cameras' addresses whose values are secret, in queries and in paths.
-_SECRETS = re.compile(
-    r"(?<![a-z0-9])((?:(?:user|login|admin)_?)?(?:password|passphrase|passwd|pass|pwd|psw|token|secret|auth|api_?key)=)([^&;/?]*?)"
-    r"(?=[&;/?]|_channel=|\Z)",
-    re.IGNORECASE,
-)
-_HIDDEN = "***"
 
 
 class AddressRefused(InvalidParams):
@@ -118,12 +112,17 @@ class StreamAddress:
     @property
     def url(self) -> str:
         """Public form, for clients and logs: without credentials, and with secret parameters hidden."""
-        return self._at(self.host, _SECRETS.sub(rf"\1{_HIDDEN}", self.path))
+        return self._at(self.host, hide_secrets(self.path))
 
     @property
     def has_secrets(self) -> bool:
         """Return True if the path or the query has secret parameters; then `url` does not open the stream."""
-        return any(found[2] not in ("", _HIDDEN) for found in _SECRETS.finditer(self.path))
+        return any(value != HIDDEN for value in secret_values(self.path))
+
+    @property
+    def is_masked(self) -> bool:
+        """Return True if a secret parameter is hidden in the address itself, which therefore opens no stream."""
+        return HIDDEN in secret_values(self.path)
 
     def url_at(self, ip: IpAddress | None = None) -> str:
         """Return the URL that opens the stream, with `ip` in place of the host if it is given. It may be secret."""

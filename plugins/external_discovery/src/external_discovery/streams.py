@@ -148,12 +148,19 @@ class StreamFiles:
         except AddressRefused as refused:
             self.problems.append(f"The stored stream {stored.name} was left out: {refused.details}")
             return None
+        if secret is not None and secret.path is not None:
+            address = replace(address, path=secret.path)
+        if address.is_masked:
+            self.problems.append(
+                f"The stored stream {stored.name} was left out: {SECRETS_FILE} has no secret parameters for it. "
+                "Add the stream again with its full address."
+            )
+            return None
         known = None
         if secret is not None:
             # RTSP is loaded after the agent listens.
             from agent_core.plugin.rtsp import Credentials
 
-            address = replace(address, path=secret.path or address.path)
             known = None if secret.user is None else Credentials(secret.user, secret.password or "")
         return AddedStream(
             stored.id, address, stored.name, stored.kind, stored.added_at.astimezone(UTC), known
