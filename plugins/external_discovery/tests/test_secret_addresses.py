@@ -12,7 +12,8 @@ from agent_core.client import CallFailed
 from tests.canary import CANARY
 from tests.e2e.media import next_event
 
-from .network.agents import external_agent
+from .discovery.test_dnssd import announced
+from .network.agents import external_agent, settings_for
 from .network.cameras import running_camera
 from .network.clips import Clips
 from .network.lan import Network
@@ -68,3 +69,29 @@ async def test_a_stream_with_a_password_in_its_query_survives_a_restart(
     listed = tmp_path / "state" / "external_discovery-streams.json"
     assert CANARY not in listed.read_text()
     assert listed.stat().st_mode & 0o777 == 0o600
+
+
+async def test_a_found_stream_with_a_secret_is_added_by_its_shown_address(
+    network: Network, tmp_path: Path, observe: Observe
+) -> None:
+    host = network.add_host("camera")
+    search = {"dnssd": True, "onvif": False, "interfaces": ["eth0"], "multicast_wait_s": 3}
+    settings = settings_for(network, discovery=search)
+    secret = "T0ken/of=the?camera"
+    service = ("Yard", 8554, (f"path=live?token={secret}",))
+    async with (
+        running_odd(host, describes(), port=8554) as odd,
+        announced(host, tmp_path, service),
+        external_agent("embedded", tmp_path, observe, settings) as agent,
+    ):
+        unknown = await agent.try_to_add(f"rtsp://{host.v4}:8554/live?token=***")
+        assert unknown is not None
+        assert unknown.data["rule"] == "hidden_parameter"
+        found = await agent.call("discover_external_streams", None, generic_enabled=True)
+        assert secret not in str(found)
+        (shown,) = (each["url"] for each in found["discovered_streams"] if "token=" in each["url"])
+        odd.asked.clear()
+        device = await agent.add(shown, "Yard")
+        assert all(f"/live?token={secret} " in each for each in odd.asked)
+        assert len(odd.asked) >= 2
+        assert (await agent.known())[shown]["device"] == device

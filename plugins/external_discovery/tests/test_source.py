@@ -98,7 +98,7 @@ class World:
 
     async def add(self, source: ExternalSource, url: str, name: str = "Yard", **params: Any) -> Any:
         given = AddParams(stream_url=url, stream_name=name, **params)
-        return await AddExternalStream(source, self.clock).call(given)
+        return await AddExternalStream(source, self.clock, lambda _: None).call(given)
 
     async def remove(self, source: ExternalSource, url: str) -> Any:
         return await RemoveExternalStream(source, self.clock).call(RemoveParams(stream_url=url))

@@ -15,7 +15,7 @@ from agent_core.plugin import (
     RpcParams,
     RpcResult,
 )
-from external_discovery.address import StreamAddress
+from external_discovery.address import AddressRefused, StreamAddress
 from external_discovery.camera import StreamCamera
 from external_discovery.health import Verdict
 from external_discovery.source import ExternalSource
@@ -45,7 +45,13 @@ __all__ = (
 
 
 class AddExternalStream(RpcMethod[AddParams]):
-    """Method `add_external_stream`."""
+    """Method `add_external_stream`.
+
+    Args:
+        source: the added streams.
+        clock: wall clock.
+        found: returns the address of the found stream that clients see at this public address; None if there is none.
+    """
 
     name = "add_external_stream"
     role = "operator"
@@ -54,12 +60,17 @@ class AddExternalStream(RpcMethod[AddParams]):
     Result: ClassVar[type[RpcResult]] = Added
     errors: ClassVar[tuple[type[AgentError], ...]] = (InvalidState, CaptureFailed, DependencyFailed)
 
-    def __init__(self, source: ExternalSource, clock: Clock) -> None:
+    def __init__(
+        self, source: ExternalSource, clock: Clock, found: Callable[[str], StreamAddress | None]
+    ) -> None:
         self._source = source
         self._clock = clock
+        self._found = found
 
     async def call(self, params: AddParams) -> Added:
         address, credentials = StreamAddress.parse(params.stream_url)
+        if address.is_masked:
+            address = self._unmasked(address)
         now = self._clock.now()
         stream = AddedStream(
             stream_id(address.url),
@@ -77,6 +88,17 @@ class AddExternalStream(RpcMethod[AddParams]):
             device=camera.device or "",
             timestamp=now,
         )
+
+    def _unmasked(self, address: StreamAddress) -> StreamAddress:
+        """Return the address that `address` shows, of a stream that a scan has found."""
+        known = self._found(address.url)
+        if known is None:
+            raise AddressRefused(
+                "hidden_parameter",
+                "The address has *** in place of a secret parameter, and no scan has found such a stream.",
+                hint="Give the parameter's true value, or search again: found streams are forgotten at a restart.",
+            )
+        return known
 
 
 def _account(params: AddParams, in_url: "Credentials | None") -> "Credentials | None":

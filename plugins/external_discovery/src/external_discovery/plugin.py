@@ -26,6 +26,7 @@ from external_discovery.source import ExternalSource
 from external_discovery.streams import StreamFiles
 
 if TYPE_CHECKING:
+    from external_discovery.address import StreamAddress
     from external_discovery.discovery.results import FoundStream
     from external_discovery.wire import ExternalStream
 
@@ -64,8 +65,12 @@ class ExternalDiscoveryPlugin(Plugin[ExternalDiscoverySettings]):
             added = (added_form(each) for each in source.cameras() if each.stream.url == found.url)
             return next(added, None) or shown(found)
 
+        def address_of(url: str) -> "StreamAddress | None":
+            """Return the true address of a found stream by its public one."""
+            return next((each.address for each in discovery.streams() if each.url == url), None)
+
         return [
-            AddExternalStream(source, agent.clock),
+            AddExternalStream(source, agent.clock, address_of),
             RemoveExternalStream(source, agent.clock),
             GetExternalStreams(source, lambda: [*map(shown, discovery.streams())], agent.clock),
             DiscoverExternalStreams(discovery, agent.clock, form),
