@@ -1,4 +1,4 @@
-"""Secret parameters in the paths and queries of streams' addresses."""
+"""Secret parameters in the paths and queries of streams' addresses. Apart from the address, because cameras' parameters grow in number."""
 
 import re
 from collections.abc import Iterator
