@@ -22,7 +22,8 @@ __all__ = (
     "ThumbnailsConfig",
 )
 
-Gigabytes = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+#: No disk is larger than the maximum, and the bytes of a much larger number overflow.
+Gigabytes = Annotated[float, Field(gt=0, le=10**9, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(gt=0)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 

@@ -45,6 +45,8 @@ def test_required_is_the_agents_key_not_the_plugins() -> None:
         ("[server]\nport = ", "config_unreadable", "config.toml"),
         ("[plugins]\nenable = 1", "invalid_value", "plugins"),
         ("[logging]\nlevel = 'loud'", "invalid_value", "logging.level"),
+        ("[recordings]\nmax_size_gb = 1e300", "invalid_value", "recordings.max_size_gb"),
+        ("[snapshots]\nmax_age_days = nan", "invalid_value", "snapshots.max_age_days"),
     ],
 )
 def test_mistakes_are_named(tmp_path: Path, text: str, reason: str, said: str) -> None:

@@ -125,6 +125,11 @@ async def test_a_policy_is_applied_as_soon_as_it_is_set(kept: Kept) -> None:
         (b"{", "retention_corrupt"),
         (b"", "retention_corrupt"),
         (b"\xff\0", "retention_corrupt"),
+        *((content, "retention_corrupt") for content in (b"{}", b"[]", b"null", b"5", b'"version"')),
+        (
+            b'{"version": 1, "policy": {"policy_type": "size", "enabled": true, "max_size_gb": 1e300}}',
+            "retention_corrupt",
+        ),
         (
             b'{"version": 1, "policy": {"policy_type": "age", "enabled": true, "max_age_days": -1}}',
             "retention_corrupt",

@@ -4,13 +4,13 @@ from typing import Annotated
 
 from pydantic import Field, FiniteFloat
 
-from agent_core.media.retention.policy import PolicyType
+from agent_core.media.retention.policy import MAX_GB, PolicyType
 from agent_core.plugin import RpcParams, RpcResult
 
 __all__ = ("CleanupForm", "RetentionForm", "RetentionParams", "StorageInfoForm")
 
-#: Beyond these, no date and no disk exists.
-_MAX_DAYS, _MAX_GB = 36_500, 10**9
+#: Beyond this, no date exists.
+_MAX_DAYS = 36_500
 
 
 class StorageInfoForm(RpcResult):
@@ -37,13 +37,13 @@ class StorageInfoForm(RpcResult):
 
 class RetentionParams(RpcParams):
     policy_type: PolicyType = Field(
-        description="age: needs max_age_days; size: needs max_size_gb; manual: only cleanup_old_files deletes"
+        description="age: needs max_age_days; size: needs max_size_gb; manual: only cleanup_old_files deletes; the limit of another type is accepted and not applied"
     )
     enabled: bool = Field(description="false: the limits of the configuration apply, and not this policy")
     max_age_days: Annotated[FiniteFloat, Field(gt=0, le=_MAX_DAYS)] | None = Field(
         None, description="age at which recordings and snapshots are deleted"
     )
-    max_size_gb: Annotated[FiniteFloat, Field(gt=0, le=_MAX_GB)] | None = Field(
+    max_size_gb: Annotated[FiniteFloat, Field(gt=0, le=MAX_GB)] | None = Field(
         None, description="most gigabytes (10^9 bytes) of recordings and snapshots together"
     )
 

@@ -14,7 +14,7 @@ from agent_core.base.files import StateFile
 from agent_core.base.small_files import read_small
 from agent_core.media.retention.limits import Limits, Plan, Rule
 
-__all__ = ("GB", "POLICY_FILE", "PolicyFile", "PolicyType", "RetentionPolicy", "planned")
+__all__ = ("GB", "MAX_GB", "POLICY_FILE", "PolicyFile", "PolicyType", "RetentionPolicy", "planned")
 
 #: In the state folder.
 POLICY_FILE = "retention.json"
@@ -22,6 +22,8 @@ POLICY_FILE = "retention.json"
 VERSION: Literal[1] = 1
 #: Bytes of a gigabyte in the configuration and the policy.
 GB = 10**9
+#: Most gigabytes that a limit may have: no disk is larger, and the bytes of more may be no number.
+MAX_GB = 10**9
 DAY_S = 86_400
 
 
@@ -42,7 +44,7 @@ class RetentionPolicy(BaseModel):
     policy_type: PolicyType
     enabled: bool
     max_age_days: Annotated[FiniteFloat, Field(gt=0)] | None = None
-    max_size_gb: Annotated[FiniteFloat, Field(gt=0)] | None = None
+    max_size_gb: Annotated[FiniteFloat, Field(gt=0, le=MAX_GB)] | None = None
 
 
 #: Takes the place of a policy that cannot be read.
@@ -128,7 +130,8 @@ class PolicyFile:
 
     def _later_version(self) -> int | None:
         with suppress(OSError, ValueError, RecursionError):
-            version = json.loads(read_small(self._path, private=True))["version"]
+            stored = json.loads(read_small(self._path, private=True))
+            version = stored.get("version") if isinstance(stored, dict) else None
             if isinstance(version, int) and version > VERSION:
                 return version
         return None
