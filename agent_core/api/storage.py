@@ -14,7 +14,7 @@ from agent_core.rpc.table import Caller, Method
 
 __all__ = ("storage_methods",)
 
-#: The limit that each type of policy has; the other one has no meaning for it.
+#: The limit of each type of policy, then the one that it does not apply; `manual` applies both.
 _LIMITS = {PolicyType.AGE: ("max_age_days", "max_size_gb"), PolicyType.SIZE: ("max_size_gb", "max_age_days")}
 
 
@@ -29,9 +29,13 @@ class _Handlers:
 
     async def set_retention_policy(self, params: wire.RetentionParams, caller: Caller) -> wire.RetentionForm:
         _check(params)
-        policy = RetentionPolicy.model_validate(params.model_dump())
+        unapplied = _unapplied(params)
+        policy = RetentionPolicy.model_validate(params.model_dump(exclude={unapplied} if unapplied else None))
         plan = await self.controller.set_retention_policy(policy)
-        return wire.RetentionForm(message=_said_of(policy, plan), **policy.model_dump())
+        said = _said_of(policy, plan)
+        if unapplied:
+            said += f" {unapplied} is not applied: it does not belong to the policy_type {policy.policy_type}."
+        return wire.RetentionForm(message=said, **policy.model_dump())
 
     async def cleanup_old_files(self, params: NoParams, caller: Caller) -> wire.CleanupForm:
         cleanup = await self.controller.clean_up()
@@ -44,25 +48,23 @@ class _Handlers:
 
 
 def _check(params: wire.RetentionParams) -> None:
-    """Check that the limits fit the type. Raises InvalidParams."""
-    if params.policy_type not in _LIMITS:
+    """Check that an enabled policy has the limit of its type. Raises InvalidParams."""
+    if not params.enabled or params.policy_type not in _LIMITS:
         return
-    needed, other = _LIMITS[params.policy_type]
-    if getattr(params, other) is not None:
-        raise InvalidParams(
-            f"A policy of the type {params.policy_type} has no {other}.",
-            param=other,
-            rule=f"policy_type {params.policy_type}",
-            hint=needed,
-            suggestion=f"Leave out {other}, or choose the type that it belongs to.",
-        )
-    if params.enabled and getattr(params, needed) is None:
+    needed, _ = _LIMITS[params.policy_type]
+    if getattr(params, needed) is None:
         raise InvalidParams(
             f"An enabled policy of the type {params.policy_type} needs {needed}.",
             param=needed,
             rule="required",
             suggestion=f"Add {needed}, or disable the policy.",
         )
+
+
+def _unapplied(params: wire.RetentionParams) -> str:
+    """Return the limit that was sent and does not belong to the type, else "": some clients always send both."""
+    _, other = _LIMITS.get(params.policy_type, ("", ""))
+    return other if other and getattr(params, other) is not None else ""
 
 
 def _storage_info(info: StorageInfo) -> wire.StorageInfoForm:

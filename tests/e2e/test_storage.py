@@ -54,8 +54,8 @@ async def test_the_room_the_policy_and_a_cleanup(tmp_path: Path) -> None:
     [
         ({"policy_type": "age", "enabled": True}, "max_age_days"),
         ({"policy_type": "size", "enabled": True}, "max_size_gb"),
-        ({"policy_type": "age", "enabled": True, "max_age_days": 1, "max_size_gb": 1}, "max_size_gb"),
-        ({"policy_type": "size", "enabled": False, "max_age_days": 1}, "max_age_days"),
+        ({"policy_type": "size", "enabled": True, "max_age_days": 1}, "max_size_gb"),
+        ({"policy_type": "age", "enabled": True, "max_age_days": 1, "max_size_gb": 0}, "max_size_gb"),
         ({"policy_type": "age", "enabled": True, "max_age_days": 0}, "max_age_days"),
         ({"policy_type": "size", "enabled": True, "max_size_gb": -1}, "max_size_gb"),
         ({"policy_type": "never", "enabled": True}, "policy_type"),
@@ -70,6 +70,32 @@ async def test_a_policy_without_sense_is_refused(
             await client.call("set_retention_policy", **params)
     assert caught.value.code == -32602
     assert caught.value.data["param"] == param
+
+
+@pytest.mark.parametrize(
+    ("kind", "applied", "other", "enabled"),
+    [
+        ("age", "max_age_days", "max_size_gb", True),
+        ("size", "max_size_gb", "max_age_days", True),
+        ("age", "max_age_days", "max_size_gb", False),
+    ],
+)
+async def test_the_limit_of_another_type_is_accepted_and_not_applied(
+    agent: RunningAgent, kind: str, applied: str, other: str, *, enabled: bool
+) -> None:
+    params = {"policy_type": kind, "enabled": enabled, applied: 30, other: 20}
+    async with agent.client("admin") as client:
+        answer = await client.call("set_retention_policy", **params)
+    assert (answer[applied], answer.get(other)) == (30, None)
+    assert f"{other} is not applied" in answer["message"]
+    assert "20" not in answer["message"]
+
+
+async def test_a_manual_policy_keeps_both_limits(agent: RunningAgent) -> None:
+    params = {"policy_type": "manual", "enabled": True, "max_age_days": 30, "max_size_gb": 20}
+    async with agent.client("admin") as client:
+        answer = await client.call("set_retention_policy", **params)
+    assert answer == {**params, "message": "Nothing is deleted by itself; cleanup_old_files deletes."}
 
 
 @pytest.fixture
