@@ -34,7 +34,9 @@ class _Handlers:
         plan = await self.controller.set_retention_policy(policy)
         said = _said_of(policy, plan)
         if unapplied:
-            said += f" {unapplied} is not applied: it does not belong to the policy_type {policy.policy_type}."
+            said += (
+                f" {unapplied} is not applied: it does not belong to the policy_type {policy.policy_type}."
+            )
         return wire.RetentionForm(message=said, **policy.model_dump())
 
     async def cleanup_old_files(self, params: NoParams, caller: Caller) -> wire.CleanupForm:
@@ -109,7 +111,7 @@ def _said_of_cleanup(cleanup: Cleanup) -> str:
     freed = cleanup.cleaned.freed
     said = [f"{freed.files} files were deleted. {_said(cleanup.plan)}"]
     if freed.failed:
-        said.append(f"{freed.failed} could not be deleted; the log has the reason.")
+        said.append(f"{freed.failed} could not be deleted, the first because of: {freed.fault}")
     if cleanup.doubt:
         said.append(f"{cleanup.doubt} So nothing was deleted by age.")
     return " ".join((*said, *(each.details for each in cleanup.cleaned.problems)))

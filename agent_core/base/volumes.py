@@ -135,6 +135,21 @@ class Volume:
         """
         self._find()
 
+    def check_writable(self) -> None:
+        """Check the volume as `check` does, and that its disk is not mounted read-only. Changes nothing.
+
+        Raises:
+            StorageFailed: as `check`; `read_only`; or the disk fails.
+        """
+        self._find()
+        try:
+            if os.statvfs(self._root).f_flag & os.ST_RDONLY:
+                raise self._read_only()
+        except FileNotFoundError:  # not made yet
+            return
+        except OSError as error:
+            raise explain_os_error(error, f"read the folder of {self._name}") from error
+
     def claim(self, *, make: bool = False) -> None:
         """Check the volume as `check` does, and that it can be written; on first use give it a UUID.
 

@@ -202,8 +202,10 @@ class Retention:
         return cleaned
 
     def _log_problems(self, cleaned: Cleaned) -> None:
-        """Log the faults of disks once each, as long as they last."""
+        """Log the faults of disks, and one file that cannot be deleted, once each as long as they last."""
         found = tuple(f"{each.details} {each.suggestion}" for each in cleaned.problems)
+        if cleaned.freed.fault:
+            found = (*found, f"Not all old files can be deleted. {cleaned.freed.fault}")
         for each in found:
             if each not in self._problems:
                 _log.error("%s", each)

@@ -65,7 +65,7 @@ class RecordingStock:
         return await self._store.media.view(from_folders=from_folders)
 
     async def delete(self, entries: Sequence[OldEntry], *, older_than: datetime | None) -> Freed:
-        await self._thread.run(self._store.media.shelf.check)
+        await self._thread.run(self._store.media.check_writable)
         freed = Freed()
         for each in entries:
             async with self._recordings.locks.hold(each.camera):
@@ -87,7 +87,6 @@ class RecordingStock:
                 return Freed()
             self._store.delete(stored)
         except StorageFailed as error:
-            _log.error("%s: %s %s", entry.name, error.details, error.suggestion)
-            return Freed(failed=1)
+            return Freed.failure(entry, error)
         _log.debug("deleted the recording %s", entry.name)
         return Freed(1, stored.size_bytes)

@@ -3,7 +3,6 @@
 Apart from the store, so that it need not know retention.
 """
 
-import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
@@ -15,8 +14,6 @@ from agent_core.media.retention.limits import is_expired
 from agent_core.snapshots.store import SnapshotStore
 
 __all__ = ("SnapshotStock",)
-
-_log = logging.getLogger("camera_agent.retention")
 
 
 class SnapshotStock:
@@ -41,17 +38,15 @@ class SnapshotStock:
         return await self._thread.run(self._delete, entries, older_than)
 
     def _delete(self, entries: Sequence[OldEntry], older_than: datetime | None) -> Freed:
-        self._store.media.shelf.check()
-        freed, fault = Freed(), None
+        self._store.media.check_writable()
+        freed = Freed()
         for each in entries:
             if self._is_running(each.name):
                 continue
             try:
                 freed += self._delete_one(each, older_than)
             except StorageFailed as error:
-                freed, fault = freed + Freed(failed=1), error
-        if fault is not None:
-            _log.error("%s snapshots: %s %s", freed.failed, fault.details, fault.suggestion)
+                freed += Freed.failure(each, error)
         return freed
 
     def _delete_one(self, entry: OldEntry, older_than: datetime | None) -> Freed:

@@ -103,7 +103,7 @@ class SnapshotStore:
         self._lists = WorkerPool(1)
         self._shelf = SnapshotShelf(root, self._volume.check)
         self._indexed = index.add(self._shelf, self._lists) if index else None
-        self.media = StoredMedia(self._shelf, self._indexed, self._lists)
+        self.media = StoredMedia(self._shelf, self._indexed, self._lists, self._volume.check_writable)
         folders = Lister(self._entries, self._load, thread=self._lists)
         self._lister = IndexedLister(self._indexed, folders, self._load_files, thread=self._lists)
 

@@ -21,7 +21,7 @@ from agent_core.recordings.active import Active
 from agent_core.recordings.clock_trust import CLOCK_FILE, ClockTrust
 from agent_core.recordings.growth import Growth
 from agent_core.recordings.models import RecordingFormat, RecordingNote
-from agent_core.recordings.retention import Retention, Told
+from agent_core.recordings.retention import RETRY_S, Retention, Told
 from agent_core.recordings.stock import RecordingStock
 from agent_core.recordings.store import RecordingStore
 from agent_core.snapshots.stock import SnapshotStock
@@ -172,11 +172,12 @@ class Kept:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Run retention; when this begins, the first cleanup is done."""
+        """Run retention; when this begins, the first cleanup is done, however often it waited for the index."""
         async with anyio.create_task_group() as tasks:
             await tasks.start(self.retention.run)
             with anyio.fail_after(20):
-                while not self.clock.sleeps:
+                while self.clock.sleeps[-1:] in ([], [RETRY_S]):
+                    await self.clock.advance(RETRY_S if self.clock.sleeps else 0)
                     await anyio.sleep(0.01)
             yield
             tasks.cancel_scope.cancel()

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -205,22 +206,73 @@ async def test_only_our_files_are_deleted(library: Library, tmp_path: Path) -> N
     assert outside.read_text() == "not ours"
 
 
-async def test_one_that_cannot_be_deleted_keeps_no_other(tmp_path: Path) -> None:
-    class Busy(RecordingStore):
-        """The kernel's no to deleting a file."""
+class Stuck(RecordingStore):
+    """Store of recordings of which the kernel lets some not be deleted."""
 
-        def delete(self, stored: StoredRecording) -> None:
-            if stored.note.id == stuck:
-                raise StorageFailed("Could not delete a recording: permission denied.", reason="not_writable")
-            super().delete(stored)
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.stuck: set[str] = set()
 
+    def delete(self, stored: StoredRecording) -> None:
+        if stored.note.id in self.stuck:
+            raise StorageFailed("Could not delete a recording: permission denied.", reason="not_writable")
+        super().delete(stored)
+
+
+@pytest.mark.parametrize("limits", [Limits(max_count=2), Limits(max_bytes=10)], ids=["count", "size"])
+async def test_those_that_cannot_be_deleted_do_not_raise_the_limit(tmp_path: Path, limits: Limits) -> None:
     library = unindexed(tmp_path)
-    library.recordings = Busy(tmp_path / "recordings")
+    library.recordings = store = Stuck(tmp_path / "recordings")
+    kept = Kept(library, recordings=limits)
+    ids = [kept.record("camera0", hours * HOURS) for hours in (5, 4, 3, 2, 1)]
+    store.stuck = {ids[0]}
+    assert (await kept.clean_all()).files == 3
+    assert await kept.recorded() == {ids[0], ids[4]}
+
+
+async def test_a_file_that_cannot_be_deleted_is_logged_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    library = unindexed(tmp_path)
+    library.recordings = store = Stuck(tmp_path / "recordings")
+    kept = Kept(library, recordings=Limits(max_bytes=5))
+    store.stuck = {kept.record("camera0", hours * HOURS) for hours in (3, 2)}
+    kept.record("camera0", HOURS)
+    for _ in range(3):
+        await kept.clean()
+    errors = [each.message for each in caplog.records if each.levelname == "ERROR"]
+    assert len(errors) == 1
+    assert "permission denied" in errors[0]
+
+
+async def test_on_a_read_only_disk_nothing_is_tried(library: Library) -> None:
+    kept = Kept(library, recordings=Limits(max_count=1), snapshots=Limits(max_count=1))
+    for hours in (3, 2, 1):
+        kept.shoot("camera0", hours * HOURS)
+        kept.record("camera0", hours * HOURS)
+    await kept.settled()
+
+    def refuse() -> None:
+        raise StorageFailed("The disk for recordings is mounted read-only.", reason="read_only")
+
+    kept.recordings.media = replace(kept.recordings.media, check_writable=refuse)
+    cleaned = (await kept.retention.cleanup()).cleaned
+    assert [each.reason for each in cleaned.problems] == ["read_only"]
+    assert (cleaned.freed.files, cleaned.freed.failed) == (2, 0), "the snapshots are on another disk"
+    assert len(await kept.recorded()) == 3
+
+
+async def test_one_that_cannot_be_deleted_keeps_no_other(tmp_path: Path) -> None:
+    library = unindexed(tmp_path)
+    library.recordings = store = Stuck(tmp_path / "recordings")
     kept = by_age(library, 7)
     stuck = kept.record("camera0", 10 * DAYS)
+    store.stuck = {stuck}
     kept.record("camera1", 9 * DAYS)
     stays = kept.record("camera0", DAYS)
-    assert await kept.clean_all() == Freed(1, 5, failed=1)
+    cleaned = await kept.clean_all()
+    assert (cleaned.files, cleaned.size_bytes, cleaned.failed) == (1, 5, 1)
+    assert cleaned.fault.startswith(f"{stuck}: Could not delete a recording: permission denied.")
     assert await kept.recorded() == {stuck, stays}
 
 
@@ -236,6 +288,7 @@ async def test_a_missing_disk_of_one_kind_keeps_nothing_of_the_other(library: Li
 
     shelf = kept.recordings.media.shelf
     shelf.check = gone  # type: ignore[method-assign]
+    kept.recordings.media = replace(kept.recordings.media, check_writable=gone)
     cleanup = await kept.retention.cleanup()
     assert cleanup.cleaned.freed.files == 1
     assert [each.reason for each in cleanup.cleaned.problems] == ["disk_missing"]

@@ -51,7 +51,7 @@ class MediaCleaner:
         self.stocks: Mapping[str, Stock] = {each.kind: each for each in stocks}
 
     async def clean(self, plan: Plan, *, now: datetime, from_folders: bool = False) -> Cleaned:
-        """Delete what `plan` excludes at the time `now`; log what cannot be deleted, and continue.
+        """Delete what `plan` excludes at the time `now`; pass over what cannot be deleted.
 
         Args:
             plan: limits; leave out those by age while the clock is doubted.
@@ -140,7 +140,7 @@ async def _by_age(walk: _Walk, limit: datetime, cleaned: Cleaned) -> None:
 
 
 async def _by_count(stock: Stock, view: MediaView, max_count: int, now: datetime, cleaned: Cleaned) -> None:
-    """Delete each camera's oldest finished files but `max_count`."""
+    """Delete each camera's oldest finished files but `max_count`. Counts them as `_by_size`."""
     for camera, totals in (await view.camera_totals()).items():
         left = surplus(totals, max_count)
         walk = _Walk(stock, view, now, camera)
@@ -148,14 +148,16 @@ async def _by_count(stock: Stock, view: MediaView, max_count: int, now: datetime
             batch = await _batch([walk], count=left)
             if not batch:
                 break
-            left -= len(batch)
-            cleaned.freed += await stock.delete([each for _, each in batch], older_than=None)
+            freed = await stock.delete([each for _, each in batch], older_than=None)
+            left -= len(batch) - freed.failed
+            cleaned.freed += freed
 
 
 async def _by_size(walks: Sequence[_Walk], max_bytes: int, now: datetime, cleaned: Cleaned) -> None:
     """Delete the oldest finished files of all `walks` until they have `max_bytes` together.
 
-    A file in use counts as deleted: it goes once it is free, and no newer one goes in its place.
+    A file in use counts as deleted: it goes once it is free, and no newer one goes in its place. For one that cannot be
+    deleted the next one goes: else such files would add up until the disk is full.
     """
     left = sum([(await each.view.totals()).size_bytes for each in walks]) - max_bytes
     while left > 0:
@@ -166,7 +168,9 @@ async def _by_size(walks: Sequence[_Walk], max_bytes: int, now: datetime, cleane
         for walk in walks:
             chosen = [each for owner, each in batch if owner is walk]
             if chosen:
-                cleaned.freed += await walk.stock.delete(chosen, older_than=None)
+                freed = await walk.stock.delete(chosen, older_than=None)
+                left += freed.failed_bytes
+                cleaned.freed += freed
 
 
 async def _batch(

@@ -4,7 +4,7 @@ import heapq
 import sqlite3
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Awaitable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -136,11 +136,15 @@ def _found(shelf: Shelf) -> Iterator[OldEntry]:
 
 @dataclass(frozen=True, slots=True)
 class StoredMedia:
-    """One kind of stored media: its shelf on disk and in the index, None without an index; and a thread for it."""
+    """One kind of stored media: its shelf on disk and in the index, None without an index; and a thread for it.
+
+    `check_writable` raises StorageFailed while its disk is not there, or mounted read-only; it blocks on the disk.
+    """
 
     shelf: Shelf
     indexed: IndexedShelf | None
     thread: WorkerPool
+    check_writable: Callable[[], None]
 
     async def view(self, *, from_folders: bool) -> MediaView | None:
         """Return what there is. See `Stock.view`."""
