@@ -25,6 +25,7 @@ from agent_core.recordings import RecordingManager, RecordingStore
 from agent_core.recordings.locality import RecordingPlace
 from agent_core.recordings.resumption import Resumption
 from agent_core.recordings.store import UTC_NAMES, ZONED_NAMES
+from agent_core.recordings.write_rate import WriteRate
 from agent_core.streams import CameraPaths, StreamAddresses, StreamLeases, StreamService
 from agent_core.streams.keeper import PathKeeper
 from agent_core.streams.lent import StreamLender
@@ -50,6 +51,7 @@ class MediaParts:
     files: RecordingStore
     health: HealthMonitor
     disks: DiskWatch
+    write_rate: WriteRate
     host: HostSampler
     keeper: PathKeeper
     resumption: Resumption
@@ -74,7 +76,7 @@ def build_media(
         streams, paths, files, settings=config.recordings, events=foundation.events, clock=clock
     )
     health = _health(foundation, link, streams, states, supervisor)
-    host = HostSampler(clock)
+    host, write_rate = HostSampler(clock), WriteRate()
     return MediaParts(
         link=link,
         streams=streams,
@@ -82,7 +84,8 @@ def build_media(
         recordings=recordings,
         files=files,
         health=health,
-        disks=_disks(foundation, health, files, host),
+        disks=_disks(foundation, health, files, host, write_rate),
+        write_rate=write_rate,
         host=host,
         keeper=_keeper(foundation, link, streams, paths, cameras=cameras, health=health),
         resumption=_resumption(foundation, recordings, files, paths, link),
@@ -186,7 +189,11 @@ def _keeper(
 
 
 def _disks(
-    foundation: Foundation, health: HealthMonitor, files: RecordingStore, host: HostSampler
+    foundation: Foundation,
+    health: HealthMonitor,
+    files: RecordingStore,
+    host: HostSampler,
+    write_rate: WriteRate,
 ) -> DiskWatch:
     storage, volumes = foundation.config.storage, foundation.volumes
 
@@ -203,6 +210,7 @@ def _disks(
         health,
         low_space_bytes=foundation.config.health.low_space_bytes,
         clock=foundation.clock,
+        forecast=write_rate.forecast,
         beside=host.come_by,
     )
 

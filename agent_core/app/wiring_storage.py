@@ -110,5 +110,6 @@ def _storage(
         make_room=retention.make_room,
         health=media.health,
         settings=StorageSettings(config.storage.min_free_bytes, config.health.low_space_bytes),
+        rate=media.write_rate,
         clock=foundation.clock,
     )

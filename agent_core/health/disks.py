@@ -50,6 +50,7 @@ class DiskWatch:
         low_space_bytes: less free space than this in the first folder is a warning.
         room: returns the room on a folder's disk; blocks, and may raise OSError.
         limit_s: longest time of a look.
+        forecast: returns a sentence that tells how long so many free bytes of the first folder last; empty if unknown.
         beside: called after each look, for work that should not wake an idle processor by itself.
     """
 
@@ -62,6 +63,7 @@ class DiskWatch:
         clock: Clock,
         room: Callable[[Path], Room] = Room.of,
         limit_s: float = LIMIT_S,
+        forecast: Callable[[int], str] = lambda _: "",
         beside: Callable[[], None] = lambda: None,
     ) -> None:
         self._folders = folders
@@ -70,6 +72,7 @@ class DiskWatch:
         self._clock = clock
         self._room = room
         self._limit_s = limit_s
+        self._forecast = forecast
         self._beside = beside
         self._thread = WorkerPool(1)
         self._rooms: dict[str, Room] = {}
@@ -113,7 +116,14 @@ class DiskWatch:
             self._rooms = {}
             return CheckStatus.FAILED, "A disk for media does not answer."
         self._rooms = rooms
-        return finding
+        return self._with_forecast(finding, rooms)
+
+    def _with_forecast(self, finding: _Finding, rooms: Mapping[str, Room]) -> _Finding:
+        """Return the finding, with the time left if it is a warning: only the first folder gives warnings."""
+        status, detail = finding
+        if status is not CheckStatus.WARNING:
+            return finding
+        return status, f"{detail} {self._forecast(rooms[self._folders[0].name].free_bytes)}".rstrip()
 
     def _worst(self, rooms: dict[str, Room]) -> _Finding:
         first, *others = [self._look_at(each, rooms) for each in self._folders]

@@ -11,6 +11,7 @@ from anyio.abc import TaskStatus
 
 from agent_core.base.clock import Clock
 from agent_core.base.errors import StorageFailed
+from agent_core.base.files import explain_os_error
 from agent_core.base.room import Room, nearest_folder
 from agent_core.base.workers import WorkerPool
 from agent_core.health import CheckStatus, HealthMonitor
@@ -56,13 +57,14 @@ class StorageSettings:
 class Storage:
     """Watches the room for recordings, and answers questions about it.
 
-    Below the floor, retention is applied; if that does not help, the check `storage` warns and an event tells it once.
-    The store refuses new recordings meanwhile. Those under way go on: nothing else would start them again.
+    Below the floor, retention is applied; if that does not help, the check `storage` warns and an event tells it once,
+    and again as soon as the hours left are known if they were not. The store refuses new recordings meanwhile. Those under way go on: nothing else would start them again.
 
     Args:
         recordings, snapshots: the folders.
         sizes: returns the bytes of the recordings under way by id; from memory.
         make_room: applies retention.
+        rate: the rate of the recordings under way; this object measures it.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class Storage:
         make_room: Callable[[], Awaitable[None]],
         health: HealthMonitor,
         settings: StorageSettings,
+        rate: WriteRate,
         clock: Clock,
         room: Callable[[Path], Room] = room_of,
     ) -> None:
@@ -86,13 +89,10 @@ class Storage:
         self._clock = clock
         self._room = room
         self._thread = WorkerPool(2)
-        self._rate = WriteRate()
+        self._rate = rate
         self._was_low = False
-
-    @property
-    def forecast(self) -> WriteRate:
-        """The rate at which the recordings under way are written."""
-        return self._rate
+        #: Clients were told of the floor before a rate was known.
+        self._owes_hours = False
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Look until cancelled."""
@@ -102,7 +102,7 @@ class Storage:
             try:
                 await self._look()
             except StorageFailed as error:  # the check `disk` tells it
-                _log.debug("%s", error.details)
+                self._note(f"The room for recordings is not known: {error.details}")
             await self._clock.sleep(PAUSE_S)
 
     async def _look(self) -> None:
@@ -111,12 +111,20 @@ class Storage:
             await self.make_room()
             room = await self._room_in(self._recordings)
         was_low, self._was_low = self._was_low, self._is_low(room)
-        status = CheckStatus.WARNING if self._was_low else CheckStatus.OK
         detail = self._detail(room)
-        if self._was_low is was_low:
-            self._health.note(CHECK, status, detail)
+        is_known = self._rate.bytes_per_s is not None
+        if self._was_low is not was_low or (self._owes_hours and is_known):
+            self._owes_hours = self._was_low and not is_known
+            self._health.change(CHECK, self._status, detail)
         else:
-            self._health.change(CHECK, status, detail)
+            self._note(detail)
+
+    @property
+    def _status(self) -> CheckStatus:
+        return CheckStatus.WARNING if self._was_low else CheckStatus.OK
+
+    def _note(self, detail: str) -> None:
+        self._health.note(CHECK, self._status, detail)
 
     def _floor(self, room: Room) -> int:
         return floor_bytes(room.total_bytes, self._settings.min_free_bytes)
@@ -129,15 +137,15 @@ class Storage:
         said = [f"{free}."]
         if self._was_low:
             said = [f"Only {free}, and the floor is {self._floor(room) >> 20} MiB: no recording starts."]
-        hours = self._rate.hours_left(room.free_bytes)
-        if hours is not None:
-            said.append(f"At the present rate it is full in {hours:.1f} hours.")
-        return " ".join(said)
+        return " ".join((*said, self._rate.forecast(room.free_bytes))).rstrip()
 
     async def _room_in(self, place: Place) -> Room:
         def look() -> Room:
             place.check()  # the empty mount point shows the room of another disk
-            return self._room(nearest_folder(place.root))
+            try:
+                return self._room(nearest_folder(place.root))
+            except OSError as error:  # a dead disk, or a server of network folders that is gone
+                raise explain_os_error(error, "read the free space of a disk for media") from error
 
         try:
             with anyio.fail_after(LIMIT_S):

@@ -10,6 +10,8 @@ __all__ = ("WriteRate",)
 
 #: The rate of a recording is its average over this time, and known after the shortest one.
 WINDOW_S, SHORTEST_S = 120.0, 10.0
+#: Fewer hours are told as less than this: 0.0 looks like no number at all.
+SHORTEST_SAID_HOURS = 0.1
 
 
 class WriteRate:
@@ -39,6 +41,14 @@ class WriteRate:
         """Return the hours until `free_bytes` are written at this rate; None while no rate is known."""
         rate = self.bytes_per_s
         return None if rate is None else free_bytes / rate / 3600
+
+    def forecast(self, free_bytes: int) -> str:
+        """Return `hours_left` as a sentence; empty while no rate is known."""
+        hours = self.hours_left(free_bytes)
+        if hours is None:
+            return ""
+        said = f"{hours:.1f}" if hours >= SHORTEST_SAID_HOURS else f"less than {SHORTEST_SAID_HOURS}"
+        return f"At the present rate it is full in {said} hours."
 
 
 def _rate(looks: deque[tuple[float, int]]) -> float | None:

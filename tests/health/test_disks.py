@@ -74,6 +74,7 @@ async def watched(
         clock=disks.clock,
         room=room or (lambda _: disks.room[RECORDINGS]),
         limit_s=limit_s,
+        forecast=lambda free_bytes: f"{free_bytes} bytes last for 2.0 hours.",
         beside=disks.come_by,
     )
     async with anyio.create_task_group() as tg:
@@ -111,6 +112,7 @@ async def test_a_disk_without_room_for_bytes_or_for_files_is_said(
             check = await disks.look()
     assert (check.name, check.status) == ("disk", status)
     assert words in check.detail
+    assert (f"{room.free_bytes} bytes last for 2.0 hours." in check.detail) is (status is CheckStatus.WARNING)
     health = {CheckStatus.WARNING: "DEGRADED", CheckStatus.FAILED: "UNHEALTHY"}.get(status)
     expected = (
         SystemEvent("system.health", health, disks.health.report.components, check.detail) if health else None

@@ -106,28 +106,29 @@ class Disk:
             clock=self.clock,
         )
         self.storage = Storage(
-            self._place(RECORDINGS),
-            self._place(SNAPSHOTS),
+            self.place(RECORDINGS),
+            self.place(SNAPSHOTS),
             sizes=lambda: self.sizes,
-            make_room=self._clean,
+            make_room=self.clean,
             health=self.health,
             settings=StorageSettings(FLOOR, LOW),
+            rate=WriteRate(),
             clock=self.clock,
             room=lambda _: Room(self.free_bytes, None, 8 * LOW, 20 * LOW),
         )
 
-    def _place(self, root: Path) -> Place:
+    def place(self, root: Path) -> Place:
         def check() -> None:
             if fault := self.faults.get(root):
                 raise fault
 
         async def totals() -> Totals | None:
             check()
-            return self.totals[root]
+            return self.totals.get(root)
 
         return Place(root, check, totals)
 
-    async def _clean(self) -> None:
+    async def clean(self) -> None:
         self.cleanups += 1
         self.free_bytes += self.deletable_bytes
 
@@ -177,7 +178,7 @@ async def test_a_disk_below_its_floor_is_told_once_with_the_hours_left() -> None
         assert (told.topic, told.status) == ("system.health", "DEGRADED")
         assert "Only 89 MiB free" in told.reason
         assert "the floor is 100 MiB: no recording starts." in told.reason
-        assert "full in 0.0 hours" in told.reason
+        assert "full in less than 0.1 hours." in told.reason
         await disk.look(FLOOR + 5 * MIB)
         assert len(disk.told) == 1, "too little above the floor"
         disk.sizes = {}
@@ -187,6 +188,36 @@ async def test_a_disk_below_its_floor_is_told_once_with_the_hours_left() -> None
         await disk.look(5 * LOW)
         await disk.look(FLOOR - 1)
         assert len(disk.told) == 3, "each crossing is told"
+
+
+async def test_the_hours_left_are_told_afterwards_if_they_were_not_known() -> None:
+    disk = Disk()
+    async with disk.watched():
+        for step in range(5):  # the recording begins on a disk that is low already
+            disk.sizes = {"a": step * int(PAUSE_S) * MIB}
+            await disk.look(FLOOR - 1)
+    first, second = (each.reason for each in disk.told)
+    assert "hours" not in first
+    assert "full in less than 0.1 hours." in second
+
+
+async def test_a_disk_that_cannot_be_read_ends_nothing() -> None:
+    """`Path.exists` passes on errors of dead disks, such as EIO; a name that is too long is another such error."""
+    disk = Disk()
+    storage = Storage(
+        disk.place(Path("/" + "x" * 300)),
+        disk.place(SNAPSHOTS),
+        sizes=dict,
+        make_room=disk.clean,
+        health=disk.health,
+        settings=StorageSettings(FLOOR, LOW),
+        rate=WriteRate(),
+        clock=disk.clock,
+    )
+    with pytest.raises(StorageFailed) as caught:
+        await storage.info()
+    assert caught.value.details.startswith("Could not read the free space")
+    await storage.make_room()
 
 
 async def test_retention_that_makes_room_keeps_the_floor_from_being_told() -> None:
@@ -212,6 +243,7 @@ async def test_a_disk_that_vanishes_is_left_to_the_check_of_the_disks() -> None:
         disk.faults[RECORDINGS] = StorageFailed("It is not mounted.", reason="disk_missing")
         await disk.look(0)  # the room of the empty mount point
         assert (disk.told, disk.cleanups, disk.check[0]) == ([], 0, CheckStatus.OK)
+        assert disk.check[1] == "The room for recordings is not known: It is not mounted."
         await disk.storage.make_room()
         with pytest.raises(StorageFailed) as caught:
             await disk.storage.info()
