@@ -43,6 +43,8 @@ WATCH_S = 15.0
 RETRY_S, PATIENCE_S = 2.0, 60.0
 #: The same time for an administrator who waits for the answer.
 ASKED_PATIENCE_S = 10.0
+#: Longest wait of a new policy for the last step of a cleanup by the one before.
+LAST_STEP_S = 5.0
 #: Events after which a number or a size may be passed.
 _TOPICS = frozenset({"recording.stop", "snapshot.taken"})
 
@@ -114,6 +116,8 @@ class Retention:
         self._cleaning = anyio.Lock()
         self._changing = anyio.Lock()
         self._changed = anyio.Event()
+        #: Number of policies that were set; a cleanup ends once it is another than at its beginning.
+        self._policies = 0
 
     async def policy(self) -> RetentionPolicy | None:
         """Return the policy, enabled or not; None if none was ever set."""
@@ -129,15 +133,21 @@ class Retention:
     async def set_policy(self, policy: RetentionPolicy) -> Plan:
         """Store the policy and apply it soon; return the limits that are in force from now on.
 
+        A cleanup by the policy before ends first, after its present step; on a hanging disk only some seconds are waited.
+
         Raises:
             StorageFailed: it cannot be stored; the one before stays in force.
         """
         async with self._changing:
             await self._thread.run(self._file.save, policy)
             self._policy, self._is_loaded = policy, True
+            self._policies += 1
             self._told.policy("")
         _log.info("the retention policy was set: %s", policy.model_dump_json(exclude_none=True))
         self._changed.set()
+        with anyio.move_on_after(LAST_STEP_S):
+            async with self._cleaning:
+                pass
         return await self.plan()
 
     async def plan(self, *, asked: bool = False) -> Plan:
@@ -151,11 +161,10 @@ class Retention:
         with self._events.subscribe(_matters, capacity=1) as happened:
             while True:
                 self._changed = anyio.Event()
-                plan = await self.plan()
                 now_s = self._clock.monotonic_s()
                 is_due = now_s >= due_s
                 is_late = now_s >= due_s + PATIENCE_S
-                cleaned = await self._clean(plan, by_age=is_due, from_folders=is_late)
+                plan, cleaned = await self._clean(by_age=is_due, from_folders=is_late)
                 if is_due and cleaned.is_settled:
                     due_s = now_s + PAUSE_S
                 pause_s = _pause_s(plan, cleaned, due_s - now_s)
@@ -165,7 +174,7 @@ class Retention:
 
     async def make_room(self) -> None:
         """Apply the limits in force once, as the index knows the files; for a disk that is nearly full."""
-        await self._clean(await self.plan(), by_age=True, from_folders=False)
+        await self._clean(by_age=True, from_folders=False)
 
     async def cleanup(self) -> Cleanup:
         """Apply the limits for an administrator who asks for it; return what was done.
@@ -173,32 +182,44 @@ class Retention:
         Raises:
             StorageFailed: nothing could be deleted because of a disk.
         """
-        plan = await self.plan(asked=True)
         give_up_s = self._clock.monotonic_s() + ASKED_PATIENCE_S
-        cleaned = await self._clean(plan, by_age=True, from_folders=False)
+        plan, cleaned = await self._clean(by_age=True, from_folders=False, asked=True)
         while not cleaned.is_settled:
             await self._clock.sleep(RETRY_S)
             is_late = self._clock.monotonic_s() >= give_up_s
-            more = await self._clean(plan, by_age=True, from_folders=is_late)
+            plan, more = await self._clean(by_age=True, from_folders=is_late, asked=True)
             more.freed += cleaned.freed
             cleaned = more
         if cleaned.problems and not cleaned.freed.files:
             raise cleaned.problems[0]
         return Cleanup(plan, cleaned, self._doubt if plan.ages_s else "")
 
-    async def _clean(self, plan: Plan, *, by_age: bool, from_folders: bool) -> Cleaned:
-        """Apply a plan, one caller at a time; leave out the limits by age unless `by_age`, or while the clock is doubted."""
+    async def _clean(self, *, by_age: bool, from_folders: bool, asked: bool = False) -> tuple[Plan, Cleaned]:
+        """Apply the limits in force, one caller at a time; return them, and what was done.
+
+        Leaves out the limits by age unless `by_age`, or while the clock is doubted.
+        """
         async with self._cleaning:
-            now = self._clock.now()
-            problems: list[StorageFailed] = []
-            if plan.ages_s and not (by_age and await self._is_trusted(plan, problems)):
-                plan = replace(plan, ages_s=())
-            cleaned = await self._cleaner.clean(plan, now=now, from_folders=from_folders)
-            cleaned.problems += problems
+            policies = self._policies
+            plan = await self.plan(asked=asked)
+            cleaned = await self._apply(
+                plan, by_age=by_age, from_folders=from_folders, is_wanted=lambda: self._policies == policies
+            )
         freed = cleaned.freed
         if freed.files:
             _log.info("deleted %s files of %s bytes by the limits", freed.files, freed.size_bytes)
         self._log_problems(cleaned)
+        return plan, cleaned
+
+    async def _apply(
+        self, plan: Plan, *, by_age: bool, from_folders: bool, is_wanted: Callable[[], bool]
+    ) -> Cleaned:
+        now = self._clock.now()
+        problems: list[StorageFailed] = []
+        if plan.ages_s and not (by_age and await self._is_trusted(plan, problems)):
+            plan = replace(plan, ages_s=())
+        cleaned = await self._cleaner.clean(plan, now=now, from_folders=from_folders, is_wanted=is_wanted)
+        cleaned.problems += problems
         return cleaned
 
     def _log_problems(self, cleaned: Cleaned) -> None:

@@ -1,17 +1,23 @@
 """The policy of an administrator: which limits it gives, and its file through restarts and damage."""
 
 import json
+import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import anyio
+import anyio.to_thread
 import pytest
 
 from agent_core.base.errors import StorageFailed
 from agent_core.media.index import CameraTotals
 from agent_core.media.retention import Limits, Plan, RetentionPolicy, Rule, planned
+from agent_core.media.retention.cleaner import BATCH
 from agent_core.media.retention.limits import age_limit, is_expired, surplus
 from agent_core.media.retention.policy import POLICY_FILE, PolicyFile, PolicyType
+from agent_core.snapshots.models import StoredFile
+from agent_core.snapshots.store import SnapshotStore
 from tests.media.kept import NOW, Kept, unindexed
 
 DAY_S = 86_400
@@ -165,6 +171,36 @@ async def test_a_policy_that_cannot_be_read_keeps_everything_until_it_is_set_ane
     assert kept.told_of_policy[-1] == ""
     kept.restarted()
     assert await kept.clean() == 1
+
+
+async def test_a_new_policy_ends_the_deletion_by_the_one_before(tmp_path: Path) -> None:
+    """A step of the cleanup is held until the policy is set: what is in the step goes, and no more."""
+    began, held = threading.Event(), threading.Event()
+
+    class Slow(SnapshotStore):
+        def remove(self, stored: StoredFile) -> bool:
+            began.set()
+            assert held.wait(30)
+            return super().remove(stored)
+
+    library = unindexed(tmp_path)
+    library.snapshots = Slow(tmp_path / "snapshots")
+    kept = Kept(library)
+    for hours in range(3 * BATCH):
+        kept.shoot("camera0", timedelta(days=9, hours=hours))
+    await kept.policy("age", max_age_days=8)
+    async with anyio.create_task_group() as tasks:
+        await tasks.start(kept.retention.run)
+        with anyio.fail_after(60):
+            await anyio.to_thread.run_sync(began.wait)
+            tasks.start_soon(kept.policy, "manual")
+            while b"manual" not in (tmp_path / POLICY_FILE).read_bytes():
+                await anyio.sleep(0.01)
+            held.set()
+            while len(await kept.shot()) > 2 * BATCH or not kept.clock.sleeps:
+                await anyio.sleep(0.01)
+        tasks.cancel_scope.cancel()
+    assert len(await kept.shot()) == 2 * BATCH
 
 
 async def test_a_policy_that_cannot_be_stored_changes_nothing(kept: Kept, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import logging
 from collections import deque
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -19,7 +19,7 @@ from agent_core.media.retention.limits import (
     surplus,
 )
 from agent_core.media.retention.stock import Freed, Stock
-from agent_core.media.retention.views import MediaView, Unsettled
+from agent_core.media.retention.views import MediaView, Unsettled, WantedView
 
 __all__ = ("Cleaned", "MediaCleaner")
 
@@ -36,7 +36,7 @@ class Cleaned:
     Attributes:
         freed: what was deleted.
         problems: faults of disks; media on other disks were cleaned all the same.
-        is_settled: False if the index was not settled, so that a limit may still be passed.
+        is_settled: False if the index was not settled, or the plan was replaced, so that a limit may still be passed.
     """
 
     freed: Freed = field(default_factory=Freed)
@@ -50,16 +50,25 @@ class MediaCleaner:
     def __init__(self, stocks: Iterable[Stock]) -> None:
         self.stocks: Mapping[str, Stock] = {each.kind: each for each in stocks}
 
-    async def clean(self, plan: Plan, *, now: datetime, from_folders: bool = False) -> Cleaned:
+    async def clean(
+        self,
+        plan: Plan,
+        *,
+        now: datetime,
+        from_folders: bool = False,
+        is_wanted: Callable[[], bool] = lambda: True,
+    ) -> Cleaned:
         """Delete what `plan` excludes at the time `now`; pass over what cannot be deleted.
 
         Args:
             plan: limits; leave out those by age while the clock is doubted.
             now: time by the wall clock.
             from_folders: read the folders, and not the index.
+            is_wanted: returns False once the plan was replaced; it is asked before each page.
         """
         cleaned = Cleaned()
-        views = await self._views(_kinds(plan), cleaned, from_folders=from_folders)
+        found = await self._views(_kinds(plan), cleaned, from_folders=from_folders)
+        views = {kind: WantedView(view, is_wanted) for kind, view in found.items()}
         for kind, max_age_s in plan.ages_s:
             if kind in views:
                 walk = _Walk(self.stocks[kind], views[kind], now)

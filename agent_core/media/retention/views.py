@@ -17,7 +17,7 @@ from agent_core.media.entries import camera_folders
 from agent_core.media.index import CameraTotals, IndexedShelf, OldEntry, Shelf, Totals
 from agent_core.media.index.entries import looked
 
-__all__ = ("FolderView", "IndexView", "MediaView", "StoredMedia", "Unsettled")
+__all__ = ("FolderView", "IndexView", "MediaView", "StoredMedia", "Unsettled", "WantedView")
 
 T = TypeVar("T")
 
@@ -26,7 +26,7 @@ _RUN = 4096
 
 
 class Unsettled(Exception):
-    """Sign that the index is being compared with the folders, or has failed."""
+    """Sign that the index is being compared with the folders, or has failed, or that the plan was replaced."""
 
 
 class MediaView(Protocol):
@@ -132,6 +132,27 @@ def _found(shelf: Shelf) -> Iterator[OldEntry]:
                     yield OldEntry(
                         entry.at_ns, entry.name, camera, file, entry.size_bytes, is_open=entry.is_open
                     )
+
+
+@dataclass(frozen=True, slots=True)
+class WantedView:
+    """View that ends the deletion under way: it raises Unsettled for a further page once `is_wanted` returns False."""
+
+    view: MediaView
+    is_wanted: Callable[[], bool]
+
+    async def totals(self) -> Totals:
+        return await self.view.totals()
+
+    async def camera_totals(self) -> Mapping[CameraId, CameraTotals]:
+        return await self.view.camera_totals()
+
+    async def oldest(
+        self, camera: CameraId | None, *, after: tuple[int, str], before_ns: int, limit: int
+    ) -> Sequence[OldEntry]:
+        if not self.is_wanted():
+            raise Unsettled
+        return await self.view.oldest(camera, after=after, before_ns=before_ns, limit=limit)
 
 
 @dataclass(frozen=True, slots=True)
