@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 from agent_core.base.clock import Clock
@@ -33,18 +32,26 @@ class Volumes:
     link: Path | None
 
     @classmethod
-    def of(cls, config: AgentConfig, known: KnownVolumes) -> "Volumes":
+    def of(
+        cls, config: AgentConfig, known: KnownVolumes, *, require_state: Callable[[], None] = lambda: None
+    ) -> "Volumes":
         """Return the volumes of the configured folders; nothing is read or written yet."""
         storage = config.storage
         # An external server may run under another account or in a container.
         link = (
             None if config.media_server.mode == "external" else storage.runtime_dir.absolute() / "recordings"
         )
-        make = partial(Volume, known=known, state_dir=storage.state_dir)
+
+        def volume(root: Path, name: str, link: Path | None = None) -> Volume:
+            # The state folder is never made again, so nothing in it is while it is gone.
+            is_inside = root.absolute().is_relative_to(storage.state_dir.absolute())
+            guard = require_state if is_inside else lambda: None
+            return Volume(root, name=name, known=known, state_dir=storage.state_dir, require=guard, link=link)
+
         return cls(
             known,
-            make(storage.recordings, name="recordings", link=link),
-            make(storage.snapshots, name="snapshots"),
+            volume(storage.recordings, "recordings", link),
+            volume(storage.snapshots, "snapshots"),
             link,
         )
 
@@ -67,7 +74,11 @@ class Foundation:
 
     def __post_init__(self) -> None:
         file = self.config.storage.state_dir / VOLUMES_FILE
-        volumes = Volumes.of(self.config, KnownVolumes(file, require=self.require_state))
+        volumes = Volumes.of(
+            self.config,
+            KnownVolumes(file, require=self.require_state),
+            require_state=self.require_state,
+        )
         object.__setattr__(self, "volumes", volumes)
         path = self.config.storage.state_dir / INDEX_FILE
         index = MediaIndex(path, clock=self.clock, require=self.require_state)

@@ -84,6 +84,7 @@ class Volume:
         name: what is stored in it, for messages.
         known: remembers the volume; default: only as long as this object.
         state_dir: a folder that vanishes only together with a volume on the same disk.
+        require: raises StorageFailed while a folder in which the root is must not be made again.
         link: a path to keep as a symbolic link to the root that leads nowhere while the volume is not there.
         mount_point: returns the mount point of a folder.
         device: returns the number of a folder's device.
@@ -96,6 +97,7 @@ class Volume:
         name: str = "files",
         known: KnownVolumes | None = None,
         state_dir: Path | None = None,
+        require: Callable[[], None] = lambda: None,
         link: Path | None = None,
         mount_point: Callable[[Path], Path] = mount_point_of,
         device: Callable[[Path], int] = lambda folder: folder.stat().st_dev,
@@ -104,6 +106,7 @@ class Volume:
         self._name = name
         self._known = known or KnownVolumes()
         self._state_dir = state_dir
+        self._require = require
         self._link = link
         self._mount_point = mount_point
         self._device = device
@@ -157,7 +160,8 @@ class Volume:
             make: make a missing root; without it, a first use waits until the root exists.
 
         Raises:
-            StorageFailed: as `check`; `read_only`; or the disk fails.
+            StorageFailed: as `check`; `read_only`; the root would have to be made, and `require` refuses; or the disk
+                fails.
         """
         found = self._find()
         try:
@@ -166,10 +170,11 @@ class Volume:
             raise explain_os_error(error, f"prepare the folder of {self._name}") from error
 
     def _claim(self, found: str, *, make: bool) -> None:
-        if make:
+        if not self._root.is_dir():
+            if not make:
+                return
+            self._require()
             make_folder(self._root, _FOLDER_MODE)
-        elif not self._root.is_dir():
-            return
         if os.statvfs(self._root).f_flag & os.ST_RDONLY:
             raise self._read_only()
         found = found or self._mark()

@@ -211,6 +211,26 @@ def test_a_memory_that_cannot_be_written_is_logged_once_and_written_later(
     assert str(disks.root) in file.read_text()
 
 
+def test_a_root_is_not_made_again_while_the_folder_around_it_must_not_be(tmp_path: Path) -> None:
+    faults: list[StorageFailed] = []
+
+    def require() -> None:
+        if faults:
+            raise faults[0]
+
+    state = tmp_path / "state"
+    volume = Volume(state / "recordings", state_dir=state, require=require)
+    volume.claim(make=True)
+    state.rename(tmp_path / "away")
+    faults.append(StorageFailed("The state folder is not there.", reason="state_missing"))
+    with pytest.raises(StorageFailed) as refused:
+        volume.claim(make=True)
+    assert refused.value.reason == "state_missing"
+    assert not state.exists()
+    (tmp_path / "away").rename(state)
+    volume.claim(make=True)  # the root is there
+
+
 def test_only_the_newest_volumes_are_remembered() -> None:
     uuids = tuple(map(str, range(20)))
     record = VolumeRecord.of("/r", "/", (*uuids, "5"), is_separate=False)

@@ -348,6 +348,22 @@ async def test_nothing_is_written_in_the_place_of_a_state_folder_that_is_gone(
             await until_disk(client, "OK")
 
 
+async def test_a_state_folder_that_was_moved_is_not_made_again_by_its_media(
+    agent_process: AgentProcessFactory, tmp_path: Path
+) -> None:
+    """No disk vanishes here, which the media would notice themselves; what they made would keep it from moving back."""
+    async with agent_process(SMALL + EMBEDDED_CONFIG) as agent, ready(agent) as client:
+        await until_disk(client, "OK")
+        state = agent.folder / "state"
+        state.rename(tmp_path / "away")
+        assert "state folder" in await until_disk(client, "FAILED")
+        assert (await refused(client, "take_snapshot", device="camera0")).reason == "state_missing"
+        assert not state.exists()
+        (tmp_path / "away").rename(state)
+        await until_disk(client, "OK")
+        await client.call("take_snapshot", device="camera0")
+
+
 async def test_no_inodes_left_is_said_as_a_full_disk(
     usb_of: Callable[[str], Usb], server_config: str, agent_process: AgentProcessFactory
 ) -> None:
