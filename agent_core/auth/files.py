@@ -102,7 +102,12 @@ class CredentialFiles:
         """
         self._collect()
         if self._watch is None or self._is_behind or self._looking.locked():
-            await first_of(self.look, partial(self._clock.sleep, _PATIENCE_S))
+            try:
+                await first_of(self.look, partial(self._clock.sleep, _PATIENCE_S))
+            finally:
+                # A caller that was cancelled may have taken what inotify told `run` of, and not have looked.
+                if self._is_behind:
+                    self._wake.set()
 
     @asynccontextmanager
     async def changing(self) -> AsyncIterator[None]:

@@ -159,6 +159,20 @@ async def test_a_change_is_noticed_although_no_time_passes(
         await files.until_ended()
 
 
+async def test_a_change_that_a_leaving_client_was_told_of_first_is_noticed(
+    folder: Path, clock: SimulatedClock
+) -> None:
+    """It takes what inotify tells, and is cancelled before it has looked."""
+    files = Files(folder, clock)
+    async with files.running():
+        files.other.revoke("robot")
+        with anyio.CancelScope() as leaving:
+            leaving.cancel()
+            await files.watched.catch_up()
+        assert not files.ended.is_set()
+        await files.until_ended()
+
+
 async def test_a_folder_that_was_replaced_is_watched_again(folder: Path, clock: SimulatedClock) -> None:
     elsewhere = folder.with_name("elsewhere")
 
