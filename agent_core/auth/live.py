@@ -47,7 +47,7 @@ class LiveAccess:
         """End all that runs on credentials which are no longer current."""
         for held in [each for each in self._held if not _is_current(each)]:
             self._held.discard(held)
-            held.end()
+            _end(held)
 
 
 def _is_current(held: _Held) -> bool:
@@ -57,3 +57,11 @@ def _is_current(held: _Held) -> bool:
     except Exception:  # noqa: BLE001 - one faulty check must not spare the others
         _LOG.exception("a credential could not be checked: what runs on it ends")
         return False
+
+
+def _end(held: _Held) -> None:
+    """End `held`; a fault must not spare the others."""
+    try:
+        held.end()
+    except Exception:  # noqa: BLE001 - see above
+        _LOG.exception("what runs on revoked credentials could not be ended")

@@ -1,6 +1,7 @@
 """What runs on credentials, and its end when a file of the state folder changes."""
 
 from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack
 from datetime import timedelta
 
 import anyio
@@ -229,3 +230,21 @@ def test_a_credential_that_cannot_be_checked_ends_and_the_others_are_checked(
     assert [each.message for each in caplog.records] == [
         "a credential could not be checked: what runs on it ends"
     ]
+
+
+def test_what_cannot_be_ended_does_not_spare_the_others(caplog: pytest.LogCaptureFixture) -> None:
+    live, ended = LiveAccess(), list[str]()
+    current = True
+
+    def cannot_end() -> None:
+        ended.append("tried")
+        raise RuntimeError("the connection is in an odd state")
+
+    with ExitStack() as held:
+        for end in (cannot_end, lambda: ended.append("ended"), cannot_end):
+            held.enter_context(live.hold(lambda: current, end))
+        current = False
+        live.recheck()
+        assert sorted(ended) == ["ended", "tried", "tried"]
+        assert len(live) == 0
+    assert [each.levelname for each in caplog.records] == ["ERROR"] * 2
