@@ -98,7 +98,7 @@ def web_app(
         routes=[
             Route("/healthz", _healthz),
             Route("/readyz", _readyz(ready)),
-            Route("/metrics", _metrics(metrics, gate)),
+            Route("/metrics", _metrics(metrics, gate, live)),
             Route("/files/{kind}/{name:path}", served.answer),
         ],
         exception_handlers={AgentError: _error_response},
@@ -125,18 +125,30 @@ def _readyz(ready: Callable[[], bool]) -> _Endpoint:
     return answer
 
 
-def _metrics(metrics: CollectMetrics, gate: Gate) -> _Endpoint:
+def _metrics(metrics: CollectMetrics, gate: Gate, live: LiveAccess) -> _Endpoint:
     # One at a time: a second scraper waits, and neither holds up the event loop.
     thread = WorkerPool(1)
 
     async def answer(request: Request) -> Response:
-        await _require(request, gate, "admin")
-        accept = ",".join(request.headers.getlist("accept"))
-        body, media_type = await thread.run(_rendered, await metrics(), accept)
-        headers = {"content-type": media_type, "cache-control": "no-store", "vary": "accept"}
-        return Response(body, headers=headers)
+        principal = await _require(request, gate, "admin")
+        return _Revocable(_Metrics(metrics, thread), live, partial(gate.is_current, principal.credential))
 
     return answer
+
+
+class _Metrics(Response):
+    """Response to `/metrics`, whose values are collected once it is sent."""
+
+    def __init__(self, metrics: CollectMetrics, thread: WorkerPool) -> None:
+        super().__init__()
+        self._metrics = metrics
+        self._thread = thread
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        accept = ",".join(Request(scope).headers.getlist("accept"))
+        body, media_type = await self._thread.run(_rendered, await self._metrics(), accept)
+        headers = {"content-type": media_type, "cache-control": "no-store", "vary": "accept"}
+        await Response(body, headers=headers)(scope, receive, send)
 
 
 def _rendered(collected: Sequence[Collected], accept: str) -> tuple[bytes, str]:

@@ -1,6 +1,6 @@
 """Connections and downloads over real sockets end when their credentials are revoked, and others go on."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from agent_core.auth.links import Link
 from agent_core.auth.revocations import RevokedTokens
 from agent_core.auth.roles import Role
+from agent_core.base.metrics import Collected
 from agent_core.media.downloads import DirectoryFiles, Downloads
 from agent_core.web.routes import web_app
 from tests.toy_server import Serve, Toy, call, close_code, no_metrics, url
@@ -130,6 +131,35 @@ async def test_a_running_download_is_cut(
             assert await anext(chunks)
         assert (await http.get(path, headers=headers)).status_code == 401
         assert len(toy.live) == 1
+
+
+async def test_a_scrape_that_waits_is_cut(serve: Serve, toy: Toy) -> None:
+    """As in a queue of scrapers, or for the first sample of the host's load."""
+    waits, goes_on = anyio.Event(), anyio.Event()
+
+    async def metrics() -> Sequence[Collected]:
+        waits.set()
+        await goes_on.wait()
+        return ()
+
+    key = toy.keys.create("prometheus", Role.ADMIN)
+    routes = web_app(
+        ready=lambda: True,
+        metrics=metrics,
+        gate=toy.auth,
+        links=toy.links,
+        live=toy.live,
+        open_download=Downloads({}).open,
+    )
+    async with serve(http=routes) as server, await anyio.connect_tcp("127.0.0.1", server.port) as client:
+        await client.send(f"GET /metrics HTTP/1.1\r\nHost: a\r\nX-API-Key: {key}\r\n\r\n".encode())
+        with anyio.fail_after(20):
+            await waits.wait()
+            toy.keys.revoke("prometheus")
+            await toy.files.look()
+            with pytest.raises((anyio.BrokenResourceError, anyio.EndOfStream)):
+                await client.receive()
+        goes_on.set()
 
 
 async def test_a_download_that_the_client_does_not_read_is_cut(
