@@ -71,7 +71,7 @@ class FolderWatches:
 
     def remove(self, watch: int) -> None:
         """End a watch, if it still exists."""
-        with suppress(OSError):
+        with suppress(OSError), self._used():
             _checked(self._libc.inotify_rm_watch(self._fd, watch))
 
     def read(self) -> Noticed:

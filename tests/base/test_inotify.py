@@ -30,6 +30,7 @@ def test_names_are_told_and_a_closed_one_watches_nothing(tmp_path: Path) -> None
     assert not is_open(fd)
     with pytest.raises(OSError, match="closed"):
         watches.add(tmp_path)
+    watches.remove(watch)
 
 
 async def test_watches_closed_while_a_disk_stalls_add_none_to_the_next_ones(tmp_path: Path) -> None:
