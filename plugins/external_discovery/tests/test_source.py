@@ -230,6 +230,12 @@ async def test_what_exists_already_is_refused(world: World) -> None:
         assert refused.value.reason == "too_many_streams"
 
 
+@pytest.mark.parametrize("name", ["", "   ", "a\nb", "x" * 101])
+def test_a_name_that_shows_nothing_is_refused(name: str) -> None:
+    with pytest.raises(ValidationError):
+        AddParams(stream_url="rtsp://192.0.2.1/", stream_name=name)
+
+
 async def test_two_calls_at_once_add_one_stream(world: World) -> None:
     outcomes: list[str] = []
 

@@ -93,7 +93,12 @@ class AddParams(RpcParams):
         max_length=4096,
         description="address; user and password in it are split off and never returned",
     )
-    stream_name: str = Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")
+    stream_name: str = Field(
+        min_length=1,
+        max_length=100,
+        pattern=r"^[^\x00-\x1f\x7f]*[^\x00-\x1f\x7f\s][^\x00-\x1f\x7f]*$",
+        description="name of the camera, without control characters and not blank; unique",
+    )
     stream_type: StreamType = "generic_rtsp"
     user: str | None = Field(None, max_length=256, description="instead of a user in the address")
     password: SecretStr | None = Field(

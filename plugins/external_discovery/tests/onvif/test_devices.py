@@ -8,6 +8,7 @@ import pytest
 from external_discovery.discovery.kinds import StreamKind
 from external_discovery.discovery.results import FoundStream, ScanReport
 from external_discovery.tracks import Track
+from external_discovery.wire import AddParams
 from plugins.external_discovery.tests.discovery.scanner import scanner
 from plugins.external_discovery.tests.network.cameras import running_camera
 from plugins.external_discovery.tests.network.clips import Clips
@@ -73,6 +74,20 @@ async def test_a_stream_that_needs_a_password_has_the_codec_of_its_profile(
     (stream,) = found.values()
     assert stream.needs_credentials
     assert [track.codec for track in stream.tracks] == ["H265"]
+
+
+async def test_names_of_streams_are_different_and_short_enough_to_add(
+    network: Network, tmp_path: Path
+) -> None:
+    host = network.add_host("camera")
+    profiles = [Profile("main", f"rtsp://{host.v4}/a"), Profile("x" * 200, f"rtsp://{host.v4}/b")]
+    scopes = ["onvif://www.onvif.org/name/" + "y" * 200]
+    async with running_odd(host, describes()), running_onvif(host, *profiles, scopes=scopes):
+        found, _ = await search(tmp_path)
+    names = {stream.name for stream in found.values()}
+    assert len(names) == 2
+    for name in names:
+        AddParams(stream_url="rtsp://192.0.2.1/", stream_name=name)
 
 
 async def test_a_device_from_before_get_services(network: Network, tmp_path: Path) -> None:

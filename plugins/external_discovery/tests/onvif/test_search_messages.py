@@ -102,3 +102,7 @@ def test_texts_of_a_device_are_short_and_on_one_line() -> None:
     (device,) = answers_of(answer(match(scopes=scopes, endpoint="y" * 500)), frozenset((OURS,)))
     assert device.name.isprintable()
     assert max(len(device.name), len(device.endpoint)) <= 80
+    long = match(endpoint="", addresses="http://192.0.2.7/onvif\u2028" + "x" * 500)
+    (device,) = answers_of(answer(long), frozenset((OURS,)))
+    assert device.endpoint.isprintable()
+    assert len(device.endpoint) <= 80

@@ -120,7 +120,8 @@ async def _profiles(client: SoapClient, media: _Media) -> list[OnvifProfile]:
         uri = await client.ask(media.url, media.get_uri.format(token=escape(token)))
         url = next((each.text for each in uri.all("Uri")), "")
         if url:
-            found.append(OnvifProfile(printable(profile.value("Name")) or token, url, _tracks(profile)))
+            name = printable(profile.value("Name")) or printable(token)
+            found.append(OnvifProfile(name, url, _tracks(profile)))
     if not found:
         raise DeviceFailed("It has no profile with a stream.")
     return found

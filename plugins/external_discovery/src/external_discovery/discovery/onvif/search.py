@@ -74,7 +74,7 @@ def _device(match: Element) -> DeviceAnswer | None:
     if not addresses or not any("onvif" in sign or "networkvideotransmitter" in sign for sign in signs):
         return None  # a printer or a computer
     endpoint = printable(match.value("EndpointReference", "Address"))
-    return DeviceAnswer(endpoint or addresses[0], _name(scopes), addresses)
+    return DeviceAnswer(endpoint or printable(addresses[0]), _name(scopes), addresses)
 
 
 def _name(scopes: str) -> str:

@@ -27,6 +27,8 @@ __all__ = ("OnvifAccount", "OnvifLimits", "OnvifSearch")
 _DEVICES_AT_ONCE = 8
 #: Longest conversation with one device, in times of one answer: a device with two profiles is asked about ten questions.
 _DEVICE_LIMIT_ANSWERS = 5
+#: Length of each half of a stream's name; names of added streams have up to 100 characters.
+_MOST_NAME_CHARS = 49
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +131,7 @@ class OnvifSearch:
             if address is None:
                 self.remarks.append(f"The ONVIF device at {host} names no usable address for {profile.name}.")
                 continue
-            await self._confirm(address, profile, f"{name or host} {profile.name}")
+            await self._confirm(address, profile, _stream_name(name or str(host), profile))
 
     def _stream(self, profile: OnvifProfile, host: IpAddress) -> StreamAddress | None:
         """Return the address of a profile's stream at an allowed host; None if it is no RTSP address.
@@ -156,6 +158,11 @@ class OnvifSearch:
         needs_credentials = found.outcome is ProbeOutcome.NEEDS_CREDENTIALS
         tracks = found.tracks or profile.tracks
         self.seen(Sighting(address, name, StreamKind.ONVIF, tracks, needs_credentials, found.server))
+
+
+def _stream_name(device: str, profile: OnvifProfile) -> str:
+    """Return a name that differs between the profiles of a device, and that `add_external_stream` takes."""
+    return f"{device[:_MOST_NAME_CHARS]} {profile.name[:_MOST_NAME_CHARS]}"
 
 
 def _host(url: str) -> IpAddress | None:
