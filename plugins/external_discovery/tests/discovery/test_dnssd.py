@@ -1,6 +1,8 @@
 """Streams announced by DNS-SD. Debian's Avahi is the announcer."""
 
 import shutil
+import socket
+import struct
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -144,3 +146,49 @@ async def test_only_the_configured_interfaces_are_searched(network: Network, tmp
     assert {stream.name for stream in one.values()} == {"far"}
     assert none == {}
     assert any("no such interface" in each for each in report.errors)
+
+
+def _name(*labels: bytes) -> bytes:
+    return b"".join(bytes((len(each),)) + each for each in labels) + b"\0"
+
+
+def _announcement(*labels: bytes) -> bytes:
+    """Return a message of multicast DNS that announces a stream of that name."""
+    target = _name(*labels)
+    record = _name(b"_rtsp", b"_tcp", b"local") + struct.pack(">HHIH", 12, 1, 4500, len(target)) + target
+    return struct.pack(">6H", 0, 0x8400, 0, 1, 0, 0) + record
+
+
+async def test_impossible_names_do_not_end_a_search(
+    network: Network, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The library raises an error for them; it once ended the component of scans."""
+    evil, camera = network.add_host("evil"), network.add_host("camera")
+    names = (
+        (b"no dots", b"and no type"),
+        (b"printer", b"_http", b"_tcp", b"local"),
+        (b"_rtsp", b"_tcp", b"local"),
+    )
+    with evil.entered():
+        sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with sender:
+        sender.bind((str(evil.v4), 5353))
+
+        async def announce() -> None:
+            while True:
+                for labels in names:
+                    sender.sendto(_announcement(*labels), ("224.0.0.251", 5353))
+                await anyio.sleep(0.1)
+
+        async with (
+            running_odd(camera, describes()),
+            announced(camera, tmp_path, ("Yard", 554, ())),
+            anyio.create_task_group() as tasks,
+        ):
+            tasks.start_soon(announce)
+            found, report = await search(tmp_path, answer_timeout_s=2)
+            tasks.cancel_scope.cancel()
+    assert [stream.name for stream in found.values()] == ["Yard"]
+    assert any("could not be resolved" in each for each in report.errors)
+    assert not any("by a fault" in each for each in report.errors)
+    assert not caplog.records, caplog.text

@@ -114,6 +114,20 @@ async def test_a_web_server_that_wants_http_digest_gets_it_once() -> None:
     assert [b"Authorization: Digest" in each for each in requests] == [False, True]
 
 
+@pytest.mark.parametrize(
+    "challenge",
+    [
+        'realm="cam", nonce="n", qop="auth-int"',
+        'realm="cam", nonce="n", algorithm=SHA3',
+        'realm="cam", nonce="n", stale',
+        'realm="cam"',
+        "",
+    ],
+)
+async def test_a_digest_that_cannot_be_answered_is_a_failure_of_the_device(challenge: str) -> None:
+    await failure(http("401 Unauthorized", b"", f"WWW-Authenticate: Digest {challenge}"))
+
+
 async def test_basic_is_never_answered() -> None:
     requests: list[bytes] = []
     challenge = http("401 Unauthorized", b"", 'WWW-Authenticate: Basic realm="cam"')
@@ -169,6 +183,8 @@ def test_a_clock_that_is_nonsense_is_ignored() -> None:
     assert utc_of(parse(moment % (23, 28))) == datetime(2026, 2, 28, 23, 5, 59, tzinfo=UTC)
     assert utc_of(parse(moment % (23, 30))) is None
     assert utc_of(parse(moment % (99, 1))) is None
+    for year in (b"1", b"9999", b"99999"):  # times near the ends of the calendar cannot be added to
+        assert utc_of(parse((moment % (23, 28)).replace(b"2026", year))) is None
     assert utc_of(parse(b"<r><UTCDateTime/></r>")) is None
     assert utc_of(parse(b"<r/>")) is None
 

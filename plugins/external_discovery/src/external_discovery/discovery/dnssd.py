@@ -86,12 +86,10 @@ class DnssdSearch:
                 tasks.start_soon(self._service, name, responder, places)
 
     async def _service(self, name: str, responder: "AsyncZeroconf", places: anyio.CapacityLimiter) -> None:
-        from zeroconf.asyncio import AsyncServiceInfo
-
         label = printable(name.removesuffix(f".{_TYPE}")) or "without a name"
         async with places:
-            service = AsyncServiceInfo(_TYPE, name)
-            if not await service.async_request(responder.zeroconf, self.answer_timeout_s * 1000):
+            service = await self._resolved(name, responder)
+            if service is None:
                 self.remarks.append(f"The announced stream {label} could not be resolved.")
                 return
             hosts = [host for host in _addresses(service) if self.area.allows(host)]
@@ -99,6 +97,18 @@ class DnssdSearch:
                 self.remarks.append(f"The announced stream {label} is in none of the networks to search.")
                 return
             await self._confirm(hosts[0], service, label)
+
+    async def _resolved(self, name: str, responder: "AsyncZeroconf") -> "AsyncServiceInfo | None":
+        """Return the service; None if it does not answer, or has a name that no service of this type can have."""
+        import zeroconf
+        from zeroconf.asyncio import AsyncServiceInfo
+
+        try:
+            service = AsyncServiceInfo(_TYPE, name)
+            answered = await service.async_request(responder.zeroconf, self.answer_timeout_s * 1000)
+        except zeroconf.Error:
+            return None
+        return service if answered else None
 
     async def _confirm(self, host: IpAddress, service: "AsyncServiceInfo", label: str) -> None:
         place = f"[{host}]" if host.version == 6 else str(host)

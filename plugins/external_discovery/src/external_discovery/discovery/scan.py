@@ -1,6 +1,7 @@
 """One scan: what it searches for, where, and how far it is."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import anyio
@@ -20,6 +21,8 @@ from external_discovery.discovery.settings import DiscoverySettings
 from external_discovery.discovery.sweep import Sweep, SweepLimits
 
 __all__ = ("Scan",)
+
+_log = logging.getLogger("camera_agent.external_discovery")
 
 _PROFILES = (SKYDIO, GENERIC)
 #: Most sentences about what could not be searched; a network of odd devices would give hundreds.
@@ -53,6 +56,7 @@ class Scan:
     hosts_done: int = 0
     is_complete: bool = False
     errors: list[str] = field(default_factory=list)
+    _has_failed: bool = False
     _guesses: list[Sighting] = field(default_factory=list)
     _known_hosts: set[str] = field(default_factory=set)
 
@@ -72,7 +76,7 @@ class Scan:
                 await self._search()
         finally:
             self._report_guesses()
-        self.is_complete = not limit.cancelled_caught
+        self.is_complete = not (limit.cancelled_caught or self._has_failed)
         if limit.cancelled_caught:
             left = self.hosts_total - self.hosts_done
             self.errors.append(
@@ -89,11 +93,23 @@ class Scan:
         profiles = [each for each in _PROFILES if each.kind in self.kinds]
         async with anyio.create_task_group() as tasks:
             if profiles:
-                tasks.start_soon(self._sweep(pacer).run, plan.hosts, profiles)
+                sweep = self._sweep(pacer)
+                tasks.start_soon(self._contained, "of hosts", lambda: sweep.run(plan.hosts, profiles))
             if StreamKind.ONVIF in self.kinds and self.settings.onvif:
-                tasks.start_soon(self._onvif(pacer).run)
+                tasks.start_soon(self._contained, "by ONVIF", self._onvif(pacer).run)
             if StreamKind.DNSSD in self.kinds and self.settings.dnssd:
-                tasks.start_soon(self._dnssd(pacer).run)
+                tasks.start_soon(self._contained, "by DNS-SD", self._dnssd(pacer).run)
+
+    async def _contained(self, name: str, search: Callable[[], Awaitable[None]]) -> None:
+        """Run one search; a fault of it, which another host may have provoked, does not end the others."""
+        try:
+            await search()
+        except Exception:  # noqa: BLE001 - whatever it is
+            _log.exception("the search %s failed", name)
+            self._has_failed = True
+            self.errors.append(
+                f"The search {name} ended before its time by a fault, which the agent's log has."
+            )
 
     def _sweep(self, pacer: Pacer) -> Sweep:
         limits = SweepLimits(

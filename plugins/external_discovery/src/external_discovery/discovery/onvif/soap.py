@@ -19,6 +19,8 @@ from external_discovery.tracks import printable
 __all__ = ("DeviceFailed", "SoapClient", "service_at", "utc_of")
 
 _MOST_BYTES = 512 << 10
+#: Years of clocks. Those of cameras without a battery begin with 1970; times near the year 9999 cannot be added to.
+_FIRST_YEAR, _LAST_YEAR = 1970, 2999
 _ENVELOPE = """\
 <?xml version="1.0" encoding="UTF-8"?>\
 <s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope">{header}<s:Body>{body}</s:Body></s:Envelope>"""
@@ -106,6 +108,12 @@ class SoapClient:
             raise DeviceFailed(
                 f"It does not answer on its service's port ({type(error).__name__})."
             ) from error
+        except (
+            KeyError,
+            ValueError,
+            NotImplementedError,
+        ) as error:  # httpx, of challenges that it cannot answer
+            raise DeviceFailed("It asks for the password in an unknown way.", not_authorized=True) from error
         if status == 401:
             raise DeviceFailed("It refuses the user and password.", not_authorized=True)
         if 300 <= status < 400:
@@ -173,6 +181,8 @@ def utc_of(answer: Element) -> datetime | None:
             for name in names
         ]
         year, month, day, hour, minute, second = numbers
+        if not _FIRST_YEAR <= year <= _LAST_YEAR:
+            return None
         return datetime(year, month, day, hour, minute, min(second, 59), tzinfo=UTC)
     except (ValueError, OverflowError):
         return None
