@@ -9,7 +9,7 @@ __all__ = ("HIDDEN", "hide_secrets", "secret_values")
 HIDDEN = "***"
 #: Names of secret parameters. Those of the first group may follow letters, as in `accessToken` and `userpwd`.
 _NAMES = (
-    r"(?<![a-z0-9])(?:[a-z0-9]*(?:password|passphrase|passwd|pwd|token|secret(?:_?key)?|access_?key|stream_?key)"
+    r"(?<![a-z0-9])(?:[a-z0-9]{0,20}(?:password|passphrase|passwd|pwd|token|secret(?:_?key)?|access_?key|stream_?key)"
     r"|(?:(?:user|login|admin)_?)?(?:pass|psw|auth)|api_?key|jwt|bearer|psk|sig|signature|loginpas)="
 )
 #: Beginnings of what ends a value: another parameter, and Xiongmai's, which are joined by `_`.

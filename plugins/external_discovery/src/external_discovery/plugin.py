@@ -26,6 +26,8 @@ from external_discovery.source import ExternalSource
 from external_discovery.streams import StreamFiles
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from external_discovery.address import StreamAddress
     from external_discovery.discovery.results import FoundStream
     from external_discovery.wire import ExternalStream
@@ -60,10 +62,11 @@ class ExternalDiscoveryPlugin(Plugin[ExternalDiscoverySettings]):
     def agent_rpc_methods(self, agent: AgentContext) -> list[RpcMethod[Any]]:
         source, discovery = self._source(agent), self._searches(agent)
 
-        def form(found: "FoundStream") -> "ExternalStream":
-            """Return a found stream as clients see it: with its camera if it was added."""
-            added = (added_form(each) for each in source.cameras() if each.stream.url == found.url)
-            return next(added, None) or shown(found)
+        def forms(found: "Iterable[FoundStream]") -> "list[ExternalStream]":
+            """Return found streams as clients see them: each with its camera if it was added."""
+            added = {each.stream.url: each for each in source.cameras()}
+            pairs = ((each, added.get(each.url)) for each in found)
+            return [shown(each) if camera is None else added_form(camera) for each, camera in pairs]
 
         def address_of(url: str) -> "StreamAddress | None":
             """Return the true address of a found stream by its public one."""
@@ -73,7 +76,7 @@ class ExternalDiscoveryPlugin(Plugin[ExternalDiscoverySettings]):
             AddExternalStream(source, agent.clock, address_of),
             RemoveExternalStream(source, agent.clock),
             GetExternalStreams(source, lambda: [*map(shown, discovery.streams())], agent.clock),
-            DiscoverExternalStreams(discovery, agent.clock, form),
+            DiscoverExternalStreams(discovery, agent.clock, forms),
             SetDiscoveryInterval(discovery, agent.clock),
         ]
 

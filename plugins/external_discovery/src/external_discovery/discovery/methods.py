@@ -1,6 +1,6 @@
 """The two methods of the API that search for streams."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, ClassVar
 
 from agent_core.plugin import (
@@ -35,7 +35,7 @@ class DiscoverExternalStreams(RpcMethod[DiscoverParams]):
     Args:
         discovery: component of scans.
         clock: wall clock.
-        shown: returns the stream as clients see it, with its camera if it was added.
+        shown: returns streams as clients see them, each with its camera if it was added.
     """
 
     name = "discover_external_streams"
@@ -49,7 +49,7 @@ class DiscoverExternalStreams(RpcMethod[DiscoverParams]):
         self,
         discovery: DiscoveryComponent,
         clock: Clock,
-        shown: Callable[["FoundStream"], ExternalStream],
+        shown: Callable[[Iterable["FoundStream"]], list[ExternalStream]],
     ) -> None:
         self._discovery = discovery
         self._clock = clock
@@ -60,11 +60,11 @@ class DiscoverExternalStreams(RpcMethod[DiscoverParams]):
         if params.generic_enabled:
             kinds |= CAMERAS
         report = await self._discovery.scan(kinds, force=params.force_rescan) if kinds else None
-        found = [
-            self._shown(each)
+        found = self._shown(
+            each
             for each in self._discovery.streams()
             if each.kind in kinds and (each.online or params.include_offline)
-        ]
+        )
         skydio = [each for each in found if each.type == StreamKind.SKYDIO]
         return Discovered(
             discovered_streams=found,
