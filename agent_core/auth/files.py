@@ -132,16 +132,16 @@ class CredentialFiles:
             old = self._watch
             try:
                 self._watch = await self._threads.run_abandonable(self._refresh, self._watches)
+                if self._watches is not None and old is not None and old != self._watch:
+                    self._watches.remove(old)
+                version = self._secret.version + self._keys.version + self._revoked.version
+                if version != self._seen:
+                    await self._live.recheck()
+                    self._seen = version
             except BaseException:
                 self._is_behind = True
                 self._wake.set()
                 raise
-            if self._watches is not None and old is not None and old != self._watch:
-                self._watches.remove(old)
-            version = self._secret.version + self._keys.version + self._revoked.version
-            if version != self._seen:
-                self._seen = version
-                self._live.recheck()
 
     def _refresh(self, watches: FolderWatches | None) -> int | None:
         """Watch the folder, then read changed files; return the watch. Blocks on the disk."""

@@ -5,9 +5,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import anyio.lowlevel
+
 from agent_core.base.errors import AuthenticationFailed
 
 __all__ = ("LiveAccess",)
+
+#: Connections and responses checked in a row before others get a turn.
+_TURN = 16
 
 _LOG = logging.getLogger("camera_agent.rpc")
 
@@ -43,11 +48,17 @@ class LiveAccess:
         finally:
             self._held.discard(held)
 
-    def recheck(self) -> None:
-        """End all that runs on credentials which are no longer current."""
-        for held in [each for each in self._held if not _is_current(each)]:
-            self._held.discard(held)
-            _end(held)
+    async def recheck(self) -> None:
+        """End all that runs on credentials which are no longer current. Cancellation leaves the rest.
+
+        Others get turns in between: ending a thousand connections takes most of a second.
+        """
+        for number, held in enumerate(tuple(self._held), 1):
+            if held in self._held and not _is_current(held):
+                self._held.discard(held)
+                _end(held)
+            if number % _TURN == 0:
+                await anyio.lowlevel.checkpoint()
 
 
 def _is_current(held: _Held) -> bool:

@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from datetime import timedelta
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from agent_core.auth.api_keys import ApiKeys
@@ -197,19 +198,19 @@ def test_what_begins_on_revoked_credentials_does_not_begin() -> None:
     assert len(live) == 0
 
 
-def test_the_end_is_called_once() -> None:
+async def test_the_end_is_called_once() -> None:
     live, current, ends = LiveAccess(), True, []
     with live.hold(lambda: current, lambda: ends.append(1)):
-        live.recheck()
+        await live.recheck()
         assert ends == []
         current = False
-        live.recheck()
-        live.recheck()
+        await live.recheck()
+        await live.recheck()
     assert ends == [1]
     assert len(live) == 0
 
 
-def test_a_credential_that_cannot_be_checked_ends_and_the_others_are_checked(
+async def test_a_credential_that_cannot_be_checked_ends_and_the_others_are_checked(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     def broken() -> bool:
@@ -224,7 +225,7 @@ def test_a_credential_that_cannot_be_checked_ends_and_the_others_are_checked(
         live.hold(lambda: live_now, lambda: ends.append("revoked")),
     ):
         live_now = False
-        live.recheck()
+        await live.recheck()
         assert sorted(ends) == ["broken", "revoked"]
         assert len(live) == 1
     assert [each.message for each in caplog.records] == [
@@ -232,7 +233,28 @@ def test_a_credential_that_cannot_be_checked_ends_and_the_others_are_checked(
     ]
 
 
-def test_what_cannot_be_ended_does_not_spare_the_others(caplog: pytest.LogCaptureFixture) -> None:
+async def test_others_get_turns_while_many_connections_are_ended() -> None:
+    live, order = LiveAccess(), list[str]()
+    is_current = True
+
+    async def other() -> None:
+        while True:
+            order.append("other")
+            await anyio.lowlevel.checkpoint()
+
+    with ExitStack() as held:
+        for _ in range(100):
+            held.enter_context(live.hold(lambda: is_current, lambda: order.append("end")))
+        is_current = False
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(other)
+            await live.recheck()
+            tasks.cancel_scope.cancel()
+    assert order.count("end") == 100
+    assert max(len(ends) for ends in "".join(each[0] for each in order).split("o")) <= 16
+
+
+async def test_what_cannot_be_ended_does_not_spare_the_others(caplog: pytest.LogCaptureFixture) -> None:
     live, ended = LiveAccess(), list[str]()
     current = True
 
@@ -244,7 +266,7 @@ def test_what_cannot_be_ended_does_not_spare_the_others(caplog: pytest.LogCaptur
         for end in (cannot_end, lambda: ended.append("ended"), cannot_end):
             held.enter_context(live.hold(lambda: current, end))
         current = False
-        live.recheck()
+        await live.recheck()
         assert sorted(ended) == ["ended", "tried", "tried"]
         assert len(live) == 0
     assert [each.levelname for each in caplog.records] == ["ERROR"] * 2
