@@ -11,10 +11,21 @@ import anyio.to_thread
 import pytest
 
 from agent_core.base.errors import StorageFailed
+from agent_core.base.models import CameraId
 from agent_core.media.index import CameraTotals
+from agent_core.media.index.entries import LATEST_NS, OldEntry
 from agent_core.media.retention import Limits, Plan, RetentionPolicy, Rule, planned
 from agent_core.media.retention.cleaner import BATCH
-from agent_core.media.retention.limits import age_limit, is_expired, surplus
+from agent_core.media.retention.limits import (
+    AHEAD,
+    FIRST_VERSION,
+    age_limit,
+    is_expired,
+    order_of,
+    posix_ns,
+    spans,
+    surplus,
+)
 from agent_core.media.retention.policy import POLICY_FILE, PolicyFile, PolicyType
 from agent_core.snapshots.models import StoredFile
 from agent_core.snapshots.store import SnapshotStore
@@ -70,6 +81,34 @@ def test_an_age_is_exact_and_one_before_all_dates_excludes_nothing() -> None:
     assert is_expired(NOW - timedelta(days=7, seconds=1), limit)
     assert not is_expired(datetime(1970, 1, 2, tzinfo=UTC), limit), "made by a clock that was never set"
     assert not is_expired(NOW, age_limit(NOW, 1e300))
+    assert is_expired(FIRST_VERSION, limit)
+    assert not is_expired(FIRST_VERSION - timedelta(microseconds=1), limit)
+
+
+def test_a_time_is_in_nanoseconds_and_limited_as_in_the_index() -> None:
+    assert posix_ns(datetime(1970, 1, 1, 0, 0, 1, 5, UTC)) == 1_000_005_000
+    assert posix_ns(datetime.min.replace(tzinfo=UTC)) == -LATEST_NS
+
+
+def test_files_from_the_future_go_first_and_each_file_is_read_once() -> None:
+    """Up to `AHEAD` is no future. The spans of time in which the index is read give the same order."""
+    edge_ns = posix_ns(NOW + AHEAD)
+    future = [edge_ns + 1, edge_ns + 2, edge_ns + 10**12, LATEST_NS]
+    past = [-LATEST_NS, 0, posix_ns(NOW - AHEAD), posix_ns(NOW), edge_ns - 1, edge_ns]
+    entries = [
+        OldEntry(at_ns, name, CameraId("camera0"), name, 1, is_open=False)
+        for at_ns in [*future, *past]
+        for name in ("camera0_a", "camera0_é")
+    ]
+    mixed = entries[::-1]
+    assert sorted(mixed, key=lambda each: order_of(each, NOW)) == entries
+    read = [
+        each
+        for after, before_ns in spans(NOW)
+        for each in sorted(entries)
+        if (each.at_ns, each.name) > after and each.at_ns < before_ns
+    ]
+    assert read == entries
 
 
 @pytest.mark.parametrize(
