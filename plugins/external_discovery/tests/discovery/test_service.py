@@ -12,7 +12,7 @@ from external_discovery.discovery.kinds import ALL as ALL_KINDS
 from external_discovery.discovery.kinds import StreamKind
 from plugins.external_discovery.tests.discovery.scanner import Scanner, scanner
 from plugins.external_discovery.tests.network.lan import Network
-from plugins.external_discovery.tests.network.odd import describes, running_odd
+from plugins.external_discovery.tests.network.odd import describes, is_silent, running_odd
 
 pytestmark = pytest.mark.anyio
 
@@ -104,6 +104,22 @@ async def test_a_camera_that_goes_is_offline_and_is_forgotten_later(network: Net
         assert (stream.online, stream.last_seen) == (False, seen_at)
         clock.jump(51)
         assert scan.service.streams() == ()
+
+
+async def test_a_scan_that_its_limit_ends_calls_streams_of_tried_hosts_offline(
+    network: Network, tmp_path: Path
+) -> None:
+    first, stuck, last = (network.add_host(name) for name in ("first", "stuck", "last"))
+    networks = [f"{host.v4}/32" for host in (first, stuck, last)]
+    given = {"networks": networks, "hosts_at_once": 1, "scan_limit_s": 8}
+    async with scanner(tmp_path, given=given) as scan, running_odd(last, describes()):
+        async with running_odd(first, describes()):
+            assert (await scan.service.scan(GENERIC)).errors == ()
+        async with running_odd(stuck, is_silent):
+            report = await scan.service.scan(GENERIC, force=True)
+        found = {stream.address.host: stream.online for stream in scan.service.streams()}
+    assert "were not tried" in report.errors[-1]
+    assert found == {str(first.v4): False, str(last.v4): True}
 
 
 async def test_a_cancelled_scan_calls_nothing_offline(network: Network, tmp_path: Path) -> None:

@@ -35,15 +35,19 @@ class Catalogue:
         while len(self._streams) > _MOST_STREAMS:
             del self._streams[min(self._streams, key=lambda url: self._streams[url].last_seen)]
 
-    def missed(self, kinds: frozenset[StreamKind], seen: Container[str]) -> None:
-        """Take the end of a scan that searched everywhere: what it did not see is offline.
+    def missed(
+        self, kinds: frozenset[StreamKind], seen: Container[str], hosts: Container[str] | None = None
+    ) -> None:
+        """Take the end of a scan: what it did not see is offline.
 
         Args:
             kinds: kinds of streams that it searched for.
             seen: URLs that it saw.
+            hosts: the only hosts that it tried; None: it searched everywhere.
         """
         for url, stream in self._streams.items():
-            if stream.kind in kinds and url not in seen:
+            was_tried = hosts is None or stream.address.host in hosts
+            if was_tried and stream.kind in kinds and url not in seen:
                 self._streams[url] = replace(stream, online=False)
 
     def expire(self, now: datetime) -> None:

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-__all__ = ("ALL", "CAMERAS", "StreamKind")
+__all__ = ("ALL", "CAMERAS", "SWEPT", "StreamKind")
 
 
 class StreamKind(StrEnum):
@@ -14,6 +14,8 @@ class StreamKind(StrEnum):
     DNSSD = "dnssd"
 
 
+#: Kinds that are found by trying hosts one by one.
+SWEPT = frozenset((StreamKind.SKYDIO, StreamKind.GENERIC))
 #: Kinds that the option `generic_enabled` searches for.
 CAMERAS = frozenset((StreamKind.GENERIC, StreamKind.ONVIF, StreamKind.DNSSD))
 #: Kinds that a scan by interval searches for.

@@ -9,6 +9,7 @@ import anyio.to_thread
 
 from agent_core.plugin import Clock
 from agent_core.plugin.rtsp import Credentials
+from external_discovery.address import IpAddress
 from external_discovery.discovery.area import SearchArea
 from external_discovery.discovery.dnssd import DnssdSearch
 from external_discovery.discovery.kinds import StreamKind
@@ -42,6 +43,7 @@ class Scan:
         advanced: is called whenever a host has been tried.
         hosts_total: hosts to try; 0 until that is known.
         hosts_done: hosts that have been tried.
+        tried: hosts that have been tried, as they stand in addresses.
         is_complete: everything was searched.
         errors: sentences about what could not be searched, and about answers that led to no stream.
     """
@@ -54,6 +56,7 @@ class Scan:
     advanced: Callable[[], None]
     hosts_total: int = 0
     hosts_done: int = 0
+    tried: set[str] = field(default_factory=set)
     is_complete: bool = False
     errors: list[str] = field(default_factory=list)
     _has_failed: bool = False
@@ -154,6 +157,7 @@ class Scan:
             if sighting.address.host not in self._known_hosts:
                 self.seen(sighting)
 
-    def _host_done(self) -> None:
+    def _host_done(self, host: IpAddress) -> None:
+        self.tried.add(str(host))
         self.hosts_done += 1
         self.advanced()

@@ -12,7 +12,7 @@ from agent_core.plugin import NOT_ASKED, Clock, InvalidState, first_of
 from external_discovery.discovery.area import SearchArea
 from external_discovery.discovery.catalogue import Catalogue
 from external_discovery.discovery.interval import StoredInterval
-from external_discovery.discovery.kinds import ALL, StreamKind
+from external_discovery.discovery.kinds import ALL, SWEPT, StreamKind
 from external_discovery.discovery.progress import ProgressReports, ScanProgress
 from external_discovery.discovery.results import FoundStream, ScanReport, Sighting
 from external_discovery.discovery.scan import Scan
@@ -187,5 +187,7 @@ class Discovery:
         reports.tell("FINISHED", scan)
         if scan.is_complete:
             self._catalogue.missed(kinds, urls)
+        else:  # a network that is too large for the limit would never have a stream that is offline
+            self._catalogue.missed(kinds & SWEPT, urls, scan.tried)
         ended_s = self._clock.monotonic_s()
         return ScanReport(began, ended_s - began_s, ended_s, kinds, tuple(scan.errors))

@@ -41,7 +41,7 @@ class Sweep:
         limits: limits of all searches together.
         pacer: pace of new connections.
         seen: receives each stream as soon as it is found.
-        done: is called for each host that has been searched.
+        done: receives each host that has been searched.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Sweep:
         pacer: Pacer,
         *,
         seen: Callable[[Sighting], None],
-        done: Callable[[], None],
+        done: Callable[[IpAddress], None],
     ) -> None:
         self._limits = limits
         self._pacer = pacer
@@ -74,7 +74,7 @@ class Sweep:
                 for profile in profiles:
                     for port in profile.ports:
                         tasks.start_soon(self._search_port, host, port, profile)
-            self._done()
+            self._done(host)
 
     async def _search_port(self, host: IpAddress, port: int, profile: StreamProfile) -> None:
         with anyio.move_on_after(_PORT_LIMIT_ANSWERS * self._limits.answer_timeout_s):
