@@ -68,7 +68,7 @@ def key_methods(
     threads = WorkerPool(1)
 
     async def list_keys(_params: NoParams, _caller: Caller) -> KeyList:
-        stored = await threads.run(keys.stored)
+        stored = await threads.run_abandonable(keys.stored)
         return KeyList(keys=[_entry(each) for each in stored], total=len(stored))
 
     async def revoke(params: KeyParams, _caller: Caller) -> KeyRevoked:
