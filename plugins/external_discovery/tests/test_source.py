@@ -212,6 +212,14 @@ async def test_an_error_about_an_address_has_no_password(world: World) -> None:
             assert PASSWORD not in f"{error.details} {error.suggestion} {error.data()}"
 
 
+@pytest.mark.parametrize("user", ["a\r\nb", "\x7f", "a\u2028b"])
+async def test_a_user_with_control_characters_is_refused(world: World, user: str) -> None:
+    async with world.running() as source:
+        with pytest.raises(InvalidParams) as refused:
+            await world.add(source, world.url(), user=user, password=PASSWORD)
+    assert refused.value.data()["rule"] == "bad_credentials"
+
+
 async def test_what_exists_already_is_refused(world: World) -> None:
     async with world.running() as source:
         await world.add(source, world.url())

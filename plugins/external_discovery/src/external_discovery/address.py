@@ -17,7 +17,7 @@ from external_discovery.parameters import HIDDEN, hide_secrets, secret_values
 if TYPE_CHECKING:
     from agent_core.plugin.rtsp import Credentials
 
-__all__ = ("SCHEMES", "AddressRefused", "IpAddress", "StreamAddress")
+__all__ = ("SCHEMES", "AddressRefused", "IpAddress", "StreamAddress", "checked_credentials")
 
 IpAddress = IPv4Address | IPv6Address
 
@@ -166,9 +166,6 @@ def _split_path(rest: str) -> tuple[str, str]:
 
 
 def _credentials(userinfo: str) -> "Credentials":
-    # RTSP is loaded after the agent listens.
-    from agent_core.plugin.rtsp import Credentials
-
     raw_user, _, raw_password = userinfo.partition(":")
     if ":" in raw_password:
         raise AddressRefused(
@@ -176,7 +173,18 @@ def _credentials(userinfo: str) -> "Credentials":
             "The address has several colons before the @.",
             hint="Write : in a password as %3A.",
         )
-    user, password = unquote(raw_user, errors="replace"), unquote(raw_password, errors="replace")
+    return checked_credentials(unquote(raw_user, errors="replace"), unquote(raw_password, errors="replace"))
+
+
+def checked_credentials(user: str, password: str) -> "Credentials":
+    """Return user and password, if cameras and media servers can be given them.
+
+    Raises:
+        AddressRefused: one of them is empty, too long, or has control characters.
+    """
+    # RTSP is loaded after the agent listens.
+    from agent_core.plugin.rtsp import Credentials
+
     if not user or max(len(user), len(password)) > _LONGEST_CREDENTIAL:
         raise AddressRefused("bad_credentials", "The user name is empty, or it or the password is too long.")
     if not password:

@@ -15,7 +15,7 @@ from agent_core.plugin import (
     RpcParams,
     RpcResult,
 )
-from external_discovery.address import AddressRefused, StreamAddress
+from external_discovery.address import AddressRefused, StreamAddress, checked_credentials
 from external_discovery.camera import StreamCamera
 from external_discovery.health import Verdict
 from external_discovery.source import ExternalSource
@@ -102,9 +102,6 @@ class AddExternalStream(RpcMethod[AddParams]):
 
 
 def _account(params: AddParams, in_url: "Credentials | None") -> "Credentials | None":
-    # RTSP is loaded after the agent listens.
-    from agent_core.plugin.rtsp import Credentials
-
     if params.user is None and params.password is None:
         return in_url
     password = params.password.get_secret_value() if params.password else ""
@@ -115,7 +112,7 @@ def _account(params: AddParams, in_url: "Credentials | None") -> "Credentials | 
             rule="user and password together, once",
             hint="",
         )
-    return Credentials(params.user, password)
+    return checked_credentials(params.user, password)
 
 
 class RemoveExternalStream(RpcMethod[RemoveParams]):

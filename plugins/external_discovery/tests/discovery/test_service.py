@@ -8,6 +8,7 @@ import pytest
 
 from agent_core.plugin import InvalidState
 from agent_core.testing import SimulatedClock
+from external_discovery.discovery.interval import StoredInterval
 from external_discovery.discovery.kinds import ALL as ALL_KINDS
 from external_discovery.discovery.kinds import StreamKind
 from plugins.external_discovery.tests.discovery.scanner import Scanner, scanner
@@ -182,6 +183,22 @@ async def test_a_damaged_file_counts_as_none(text: str, tmp_path: Path) -> None:
     (tmp_path / "external_discovery-interval.json").write_text(text)
     async with scanner(tmp_path, networks=[], scan_interval_s=0) as scan:
         assert scan.service.interval_s == 0
+
+
+async def test_of_intervals_set_at_once_the_last_one_is_stored(tmp_path: Path) -> None:
+    interval = StoredInterval(tmp_path, 0)
+
+    async def set_to(value_s: int) -> None:
+        interval.value_s = value_s
+        await interval.store()
+
+    for _ in range(20):
+        async with anyio.create_task_group() as tasks:
+            for value_s in range(8):
+                tasks.start_soon(set_to, value_s)
+        restarted = StoredInterval(tmp_path, 0)
+        await restarted.load()
+        assert restarted.value_s == interval.value_s
 
 
 async def test_an_interval_that_cannot_be_stored_is_in_effect(tmp_path: Path) -> None:

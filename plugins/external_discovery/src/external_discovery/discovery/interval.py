@@ -3,8 +3,7 @@
 import json
 from pathlib import Path
 
-import anyio.to_thread
-
+from agent_core.plugin import WorkerPool
 from agent_core.plugin.state import UnsafeFile, read_small, write_atomic
 
 __all__ = ("StoredInterval",)
@@ -27,10 +26,11 @@ class StoredInterval:
         self._path = folder / _FILE
         self._configured_s = configured_s
         self.value_s = configured_s
+        self._threads = WorkerPool(1)  # the value that was set last is also written last
 
     async def load(self) -> None:
         """Take the stored value. A file that is missing or damaged counts as none."""
-        self.value_s = await anyio.to_thread.run_sync(self._read)
+        self.value_s = await self._threads.run(self._read)
 
     async def store(self) -> None:
         """Store `value_s`, which a client has set.
@@ -38,7 +38,7 @@ class StoredInterval:
         Raises:
             OSError: it could not be stored; it holds all the same.
         """
-        await anyio.to_thread.run_sync(self._write, self.value_s)
+        await self._threads.run(self._write, self.value_s)
 
     def _read(self) -> int:
         try:
