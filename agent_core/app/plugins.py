@@ -11,7 +11,7 @@ from agent_core.app.foundation import Foundation
 from agent_core.base.errors import PluginError
 from agent_core.config import PluginsConfig
 from agent_core.plugin import CameraSource, Component, RecordingStills, SnapshotTier
-from agent_core.plugin.context import CameraDirectory
+from agent_core.plugin.context import CameraDirectory, CameraRedirects
 from agent_core.plugin_host.context import PluginContext, PluginEvents
 from agent_core.plugin_host.manager import ContextMaker, EntryPointFinder, PluginManager
 from agent_core.plugin_host.models import Providers
@@ -47,7 +47,9 @@ class LoadedPlugins:
         return next((each.stills for each in self.providers if each.stills is not None), None)
 
 
-def contexts(foundation: Foundation, *, cameras: CameraDirectory, streams: LentStreams) -> ContextMaker:
+def contexts(
+    foundation: Foundation, *, cameras: CameraDirectory, redirects: CameraRedirects, streams: LentStreams
+) -> ContextMaker:
     """Return a function that makes the context of each plugin."""
     config, volumes = foundation.config, foundation.volumes
 
@@ -55,6 +57,7 @@ def contexts(foundation: Foundation, *, cameras: CameraDirectory, streams: LentS
         return PluginContext(
             clock=foundation.clock,
             cameras=cameras,
+            redirects=redirects,
             events=PluginEvents(foundation.events, plugin, topics),
             streams=streams.to(plugin),
             runtime_dir=config.storage.runtime_dir,

@@ -22,6 +22,7 @@ from agent_core.base.metrics import MetricRegistry
 from agent_core.base.models import CameraId
 from agent_core.base.volumes import KnownVolumes
 from agent_core.cameras import CameraMonitor, CameraRegistry
+from agent_core.cameras.gates import CameraRedirects
 from agent_core.cameras.ledger import Ledger
 from agent_core.cameras.monitor import SourceState
 from agent_core.config import AgentConfig
@@ -133,7 +134,7 @@ def build_agent(
     files = _FileFolders((config.storage.recordings, config.storage.snapshots))
     cameras = CameraRegistry(ledger, events=foundation.events, clock=clock, has_files=files.may_have)
     streams = LentStreams()
-    lent = contexts(foundation, cameras=cameras, streams=streams)
+    lent = contexts(foundation, cameras=cameras, redirects=CameraRedirects(cameras.get), streams=streams)
     spare_last_source = config.health.quarantine == "spare_last_source"
     plugins = load_plugins(config.plugins, lent, find, held=held, spare_last_source=spare_last_source)
     refuse_wrong_settings(plugins.manager.statuses)

@@ -197,6 +197,14 @@ class StreamGate(Protocol):
         """
         ...
 
+    async def admit_redirect(self, url: str) -> str:
+        """Return the URL to open in place of `url`, to which the camera redirects: without user, with a fixed address.
+
+        Raises:
+            AgentError: it must not be opened. The message must not repeat `url`, which may be secret.
+        """
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class DetectedCamera:

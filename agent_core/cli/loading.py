@@ -33,6 +33,13 @@ class _NoCameras:
         return ()
 
 
+class _NoRedirects:
+    """Judge of redirects of an agent that does not run."""
+
+    async def admit(self, path: str, url: str) -> str | None:
+        return None
+
+
 @contextmanager
 def quietly() -> Iterator[None]:
     """Redirect a plugin's output to standard error, and suppress the manager's log: the command reports it."""
@@ -91,7 +98,7 @@ def loaded(config: "AgentConfig") -> "LoadedPlugins":
     settings = {name: dict(plugins.settings(name)) for name in plugins.enabled}
     unrequired = PluginsConfig.model_validate({"enabled": plugins.enabled, **settings})
     foundation = Foundation(config, EventBus(), SystemClock())
-    make_context = contexts(foundation, cameras=_NoCameras(), streams=LentStreams())
+    make_context = contexts(foundation, cameras=_NoCameras(), redirects=_NoRedirects(), streams=LentStreams())
     with quietly(), _limited(config):
         return load_plugins(
             unrequired,

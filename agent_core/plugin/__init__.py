@@ -66,6 +66,7 @@ from agent_core.plugin.checks import Check, Finding, FindingStatus
 from agent_core.plugin.context import (
     AgentContext,
     CameraDirectory,
+    CameraRedirects,
     CameraReport,
     CameraStreams,
     EventPublisher,
@@ -86,6 +87,7 @@ __all__ = (
     "CameraDirectory",
     "CameraId",
     "CameraMode",
+    "CameraRedirects",
     "CameraReport",
     "CameraSource",
     "CameraStatus",

@@ -41,7 +41,7 @@ __all__ = (
 #: Version of the hooks, of the classes below and of what the core lends. A plugin declares the range that it supports.
 #: 1.1 added `AgentContext.streams`, `SnapshotTier.needs` and `SnapshotTier.latency_s`.
 #: 1.2 added `agent_recording_stills`, `CameraReport.removed`, `DetectedCamera.gate`,
-#: `DetectedCamera.tracks` and `agent_core.plugin.state`.
+#: `DetectedCamera.tracks`, `AgentContext.redirects` and `agent_core.plugin.state`.
 HOOKSPEC_API = "1.2"
 
 

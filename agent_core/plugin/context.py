@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = (
     "AgentContext",
     "CameraDirectory",
+    "CameraRedirects",
     "CameraReport",
     "CameraStreams",
     "EventPublisher",
@@ -58,6 +59,28 @@ class CameraDirectory(Protocol):
     """Cameras known to the agent."""
 
     def list(self) -> Sequence[Camera]: ...
+
+
+class CameraRedirects(Protocol):
+    """Judgement of the cameras' sources on redirects, for media servers in plugins."""
+
+    async def admit(self, path: str, url: str) -> str | None:
+        """Return the URL that the media server may open in place of `url`, to which the camera of a path redirects.
+
+        Ask before the connection is made. The address in the URL is fixed, and it has no user and no password.
+
+        Args:
+            path: name of the path at the media server, which is the camera's id.
+            url: URL that the camera names.
+
+        Returns:
+            The URL; None if the path is no camera's, or the camera's source judges no redirects. The media server then
+            decides by itself.
+
+        Raises:
+            AgentError: it must not be opened. `details` is a sentence for the log and names no secret.
+        """
+        ...
 
 
 class EventPublisher(Protocol):
@@ -178,6 +201,11 @@ class AgentContext(Protocol):
 
     @property
     def cameras(self) -> CameraDirectory: ...
+
+    @property
+    def redirects(self) -> CameraRedirects:
+        """Judgement on redirects of cameras. New in 1.2."""
+        ...
 
     @property
     def events(self) -> EventPublisher: ...

@@ -11,7 +11,7 @@ from agent_core.base.errors import PluginError
 from agent_core.base.events import EventBus
 from agent_core.base.field_rules import kind_of
 from agent_core.base.models import CameraId
-from agent_core.plugin.context import CameraDirectory, CameraStreams
+from agent_core.plugin.context import CameraDirectory, CameraRedirects, CameraStreams
 
 __all__ = ("PluginContext", "PluginEvents", "checked_payload")
 
@@ -76,6 +76,7 @@ class PluginContext:
 
     clock: Clock
     cameras: CameraDirectory
+    redirects: CameraRedirects
     events: PluginEvents
     streams: CameraStreams
     runtime_dir: Path

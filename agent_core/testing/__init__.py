@@ -3,7 +3,7 @@
 from agent_core.base.clock import SystemClock
 from agent_core.testing.agents import RunningAgent, running_agent
 from agent_core.testing.clock import SimulatedClock
-from agent_core.testing.context import FakeAgent, FakeCameras, FakeEvents, RecordingReport
+from agent_core.testing.context import FakeAgent, FakeCameras, FakeEvents, FakeRedirects, RecordingReport
 from agent_core.testing.contracts import (
     CameraSourceContract,
     TierContract,
@@ -21,6 +21,7 @@ __all__ = (
     "FakeAgent",
     "FakeCameras",
     "FakeEvents",
+    "FakeRedirects",
     "FakeStream",
     "FakeStreams",
     "RecordingReport",

@@ -7,10 +7,11 @@ from pathlib import Path
 import anyio
 
 from agent_core.base.clock import Clock, SystemClock
+from agent_core.base.errors import AgentError
 from agent_core.base.models import Camera, DetectedCamera
 from agent_core.testing.streams import FakeStreams
 
-__all__ = ("FakeAgent", "FakeCameras", "FakeEvents", "RecordingReport")
+__all__ = ("FakeAgent", "FakeCameras", "FakeEvents", "FakeRedirects", "RecordingReport")
 
 #: Limit of each wait for a report, generous for a loaded machine.
 _WAIT_LIMIT_S = 20.0
@@ -24,6 +25,24 @@ class FakeCameras:
 
     def list(self) -> Sequence[Camera]:
         return self.known
+
+
+@dataclass
+class FakeRedirects:
+    """`CameraRedirects` that answers for each path with what `answers` has, and with None for others.
+
+    `asked` has each path and URL, in order.
+    """
+
+    answers: dict[str, str | AgentError] = field(default_factory=dict)
+    asked: list[tuple[str, str]] = field(default_factory=list)
+
+    async def admit(self, path: str, url: str) -> str | None:
+        self.asked.append((path, url))
+        answer = self.answers.get(path)
+        if isinstance(answer, AgentError):
+            raise answer
+        return answer
 
 
 @dataclass
@@ -44,6 +63,7 @@ class FakeAgent:
     ffmpeg: str | None = None
     clock: Clock = field(default_factory=SystemClock)
     cameras: FakeCameras = field(default_factory=FakeCameras)
+    redirects: FakeRedirects = field(default_factory=FakeRedirects)
     events: FakeEvents = field(default_factory=FakeEvents)
     streams: FakeStreams = field(init=False)
 

@@ -425,6 +425,9 @@ class Gate:
             raise self.problem
         return self.media_input
 
+    async def admit_redirect(self, url: str) -> str:
+        return url
+
 
 class Opening(Counted):
     """Tier that keeps the input of the cameras that it opens."""

@@ -225,6 +225,9 @@ class Gate:
         self.admitted += 1
         return self.media_input
 
+    async def admit_redirect(self, url: str) -> str:
+        return url
+
 
 def gated(plane: Plane, gate: Gate) -> None:
     detected = replace(camera("camera0", gate.media_input).detected, gate=gate)

@@ -24,7 +24,7 @@ from agent_core.testing.clock import SimulatedClock
 from external_discovery.camera import SOURCE, Prober
 from external_discovery.configured import configured_streams
 from external_discovery.methods import AddExternalStream, GetExternalStreams, RemoveExternalStream
-from external_discovery.policy import AddressPolicy, IpAddress
+from external_discovery.policy import AddressPolicy, AddressRefused, IpAddress
 from external_discovery.settings import ConfiguredStream, ExternalDiscoverySettings
 from external_discovery.source import ExternalSource
 from external_discovery.streams import StreamFiles
@@ -338,6 +338,28 @@ async def test_a_camera_that_begins_to_redirect_loses_its_input(world: World) ->
         world.script.answer = Response(200, Headers(), H264)
         assert await gate.admit() == Url(world.url())
         assert world.camera(device).status is CameraStatus.CONNECTED
+
+
+async def test_a_redirect_is_judged_and_pinned_like_an_added_address(world: World) -> None:
+    async with world.running() as source:
+        device = (await world.add(source, world.url())).device
+        gate = world.camera(device).detected.gate
+        assert gate is not None
+        world.names |= {"near.test": [ip_address("127.0.0.1")], "far.test": [ip_address("192.0.2.7")]}
+        assert await gate.admit_redirect("rtsp://a:b@near.test/x?y=1") == "rtsp://127.0.0.1/x?y=1"
+        for url, reason in (
+            ("rtsp://127.0.0.2/x", "loopback"),
+            ("rtsp://192.0.2.7/x", "network_not_allowed"),
+            ("rtsp://far.test/x?token=s", "network_not_allowed"),
+            ("rtsp://2130706433/x", "odd_address"),
+            ("http://127.0.0.1/x", "scheme_not_allowed"),
+        ):
+            with pytest.raises(AddressRefused) as refused:
+                await gate.admit_redirect(url)
+            assert refused.value.reason == reason
+        await world.remove(source, world.url())
+        with pytest.raises(CaptureFailed):
+            await gate.admit_redirect("rtsp://near.test/x")
 
 
 async def test_a_wrong_password_is_not_tried_again_by_those_who_ask(world: World) -> None:

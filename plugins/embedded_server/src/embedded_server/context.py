@@ -12,6 +12,7 @@ from agent_core.plugin import Clock
 from embedded_server.faults import Faults
 
 if TYPE_CHECKING:
+    from agent_core.plugin import CameraRedirects
     from agent_core.plugin.rtsp import Credentials
     from embedded_server.recording.roots import RecordingRoots
 
@@ -27,6 +28,7 @@ class ServerContext:
     Attributes:
         tasks: the server's task group; its tasks end with the server.
         agent: the agent's own credentials, for reading and for the API, where they alone may set commands.
+        redirects: judge of the redirects of cameras; None outside an agent.
         rtsp_port: the bound port.
     """
 
@@ -35,6 +37,7 @@ class ServerContext:
     faults: Faults
     roots: "RecordingRoots"
     agent: "Credentials"
+    redirects: "CameraRedirects | None" = None
     rtsp_port: int = 0
     legacy: bool = False
 

@@ -14,4 +14,7 @@ class EmbeddedServerPlugin(Plugin[EmbeddedServerSettings]):
 
     @hookimpl
     def agent_components(self, agent: AgentContext) -> Sequence[Component]:
-        return [EmbeddedServer(self.settings, agent.clock, recordings=agent.recordings_dir)]
+        server = EmbeddedServer(
+            self.settings, agent.clock, recordings=agent.recordings_dir, redirects=agent.redirects
+        )
+        return [server]

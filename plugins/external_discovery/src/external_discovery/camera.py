@@ -204,6 +204,22 @@ class StreamCamera:
             )
         return self._input(self._pinned)
 
+    async def admit_redirect(self, url: str) -> str:
+        """Return the address to open in place of `url`, to which the camera redirects; it is judged as an added one.
+
+        Raises:
+            AddressRefused: the policy refuses it.
+            CaptureFailed: its name does not resolve, or the stream is no camera any more.
+        """
+        if self._is_over:
+            raise CaptureFailed(
+                "The stream was removed, or its source has ended.",
+                reason="source_not_running",
+                suggestion="Add the stream again.",
+            )
+        address, _ = StreamAddress.parse(url)
+        return (await self._prober.pin(address)).url
+
     def _is_locked_out(self) -> bool:
         """Return True while another login with the wrong password could lock the account."""
         waits = self._next_s > self._agent.clock.monotonic_s()

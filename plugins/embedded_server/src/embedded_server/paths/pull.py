@@ -12,6 +12,7 @@ from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 import anyio
 from anyio.abc import SocketAttribute, SocketStream
 
+from agent_core.plugin import AgentError
 from agent_core.plugin.rtsp import Credentials, RtspError, SessionDescription
 from embedded_server.context import ServerContext
 from embedded_server.media.stream import Stream
@@ -92,15 +93,28 @@ class RtspSource:
                 origin = _remote(connection)
                 await self._relay(connection, at)
         except Redirected as redirected:
-            target = _address(redirected.location)
-            if (target.hostname, target.port) == (at.hostname, at.port):
-                target = target._replace(netloc=at.netloc)  # with its credentials, which no other server gets
-            else:
-                target = target._replace(netloc=target.netloc.rpartition("@")[2])
+            target = await self._target(redirected.location, at)
             async with _connection(target) as connection:
                 if not may_redirect(origin, _remote(connection), _local(connection)):
                     raise PullFailed("the server redirects to an address that it may not name") from None
                 await self._follow(connection, target)
+
+    async def _target(self, location: str, at: SplitResult) -> SplitResult:
+        """Return the address to open for a redirect from `at`, as the camera's source admits it.
+
+        Raises:
+            PullFailed: it is not an RTSP address, or the source refuses it.
+        """
+        target, judge = _address(location), self._context.redirects
+        try:
+            admitted = None if judge is None else await judge.admit(self._path.name, location)
+        except AgentError as refused:
+            raise PullFailed(f"the server redirects, which is refused: {refused.details}") from None
+        if admitted is not None:
+            target = _address(admitted)
+        if _place(target) == _place(at):
+            return target._replace(netloc=at.netloc)  # with its credentials, which no other server gets
+        return target._replace(netloc=target.netloc.rpartition("@")[2])
 
     async def _follow(self, connection: SocketStream, at: SplitResult) -> None:
         try:
@@ -156,6 +170,10 @@ def _address(url: str) -> SplitResult:
     if parts.scheme != "rtsp" or not has_host:
         raise PullFailed(unsupported(parts.scheme))
     return parts
+
+
+def _place(at: SplitResult) -> tuple[str | None, int]:
+    return at.hostname, at.port or _RTSP_PORT
 
 
 @asynccontextmanager
