@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import count
 from pathlib import Path
 
 import anyio
@@ -10,11 +11,11 @@ import pytest
 from agent_core.client import AgentClient, CallFailed
 from tests.e2e.conftest import AgentProcess, AgentProcessFactory
 
-from .network.agents import external_agent
+from .network.agents import ExternalAgent, external_agent
 from .network.cameras import running_camera
 from .network.clips import Clips
 from .network.lan import Network
-from .network.odd import OddServer, describes, redirects, running_odd
+from .network.odd import Conversation, OddServer, Talk, describes, redirects, running_odd
 
 Observe = Callable[[str], None]
 
@@ -184,6 +185,50 @@ async def test_a_redirect_that_comes_later_leads_nowhere(
         assert [each.connections for each in services] == [0, 0, 0]
     log = (tmp_path / "inside" / "server.log").read_text()
     assert log.count("is reading from path") == 1, "the kit itself"
+
+
+def _redirects_every_second(location: str) -> Talk:
+    """Return a camera that answers well on one connection, as to the agent's look, and redirects on the next one."""
+    well, elsewhere = describes(), redirects(location)
+    turn = count()
+
+    async def talk(conversation: Conversation) -> None:
+        await (elsewhere if next(turn) % 2 else well)(conversation)
+
+    return talk
+
+
+@pytest.mark.timeout(120)
+async def test_the_embedded_server_follows_a_redirect_only_through_the_policy(
+    network: Network, clips: Clips, tmp_path: Path, observe: Observe
+) -> None:
+    """The camera deceives the agent's look and redirects the media server."""
+    host, other, outside = (network.add_host(each) for each in ("camera", "other", "outside"))
+    allowed = {"allowed_networks": [str(host.v4), str(other.v4)]}
+    async with running_odd(outside, describes()) as forbidden:
+        async with external_agent("embedded", tmp_path, observe, allowed) as agent:
+            async with running_odd(host, _redirects_every_second(f"rtsp://{outside.v4}/x")) as odd:
+                added = await agent.call(
+                    "add_external_stream", None, stream_url=f"rtsp://{host.v4}/x", stream_name="odd"
+                )
+                for _ in range(3):
+                    with anyio.move_on_after(10), pytest.raises(CallFailed):
+                        await agent.call("start_streaming", added["device"])
+                assert odd.connections > 3, "nothing was tried"
+            assert forbidden.connections == 0
+            inside = running_camera(other, tmp_path / "other", clips.h264())
+            async with inside as camera, running_odd(host, _redirects_every_second(camera.url())):
+                with anyio.fail_after(60):
+                    while not await _starts(agent, added["device"]):
+                        await anyio.sleep(0.5)
+
+
+async def _starts(agent: ExternalAgent, device: str) -> bool:
+    try:
+        await agent.call("start_streaming", device)
+    except CallFailed:
+        return False
+    return True
 
 
 #: Runs a program with other names than the machine's.

@@ -11,6 +11,7 @@ from anyio.abc import SocketListener, SocketStream
 from .lan import Host
 
 __all__ = (
+    "Conversation",
     "OddServer",
     "Talk",
     "answers_http",
