@@ -107,6 +107,7 @@ async def test_the_embedded_server_pulls_what_mediamtx_does_not(
         (Camera(media=VIDEO + METADATA, channel=4), "two media the same channel"),
         (Camera(redirect="rtsp://127.0.0.1:{port}/cam"), "redirects more than once"),
         (Camera(redirect="http://127.0.0.1:{port}/cam"), "unsupported kind"),
+        (Camera(redirect="rtsp://-\u00e9-.x/cam"), "is not a name"),
     ],
 )
 async def test_a_refusal_is_in_the_log(

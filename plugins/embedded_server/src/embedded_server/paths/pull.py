@@ -180,7 +180,10 @@ def _place(at: SplitResult) -> tuple[str | None, int]:
 async def _connection(at: SplitResult) -> AsyncIterator[SocketStream]:
     assert at.hostname is not None  # noqa: S101 - `_address` checks it
     with anyio.move_on_after(_TIMEOUT_S) as scope:
-        stream = await anyio.connect_tcp(at.hostname, at.port or _RTSP_PORT)
+        try:
+            stream = await anyio.connect_tcp(at.hostname, at.port or _RTSP_PORT)
+        except UnicodeError:  # of the name's encoding for the name servers
+            raise PullFailed("the host in the address is not a name") from None
     if scope.cancelled_caught:
         raise PullFailed(f"the server does not accept the connection within {_TIMEOUT_S:.0f} s")
     async with stream:
