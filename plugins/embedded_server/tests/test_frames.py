@@ -4,6 +4,7 @@ import array
 import random
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import av
 import pytest
@@ -13,6 +14,7 @@ from agent_core.plugin.rtsp import SessionDescription
 from embedded_server.media.codecs import Codec, codec_of
 from embedded_server.media.frames import FrameReader, frame_reader
 from embedded_server.media.g711 import linear
+from embedded_server.media.klv import whole_until
 from embedded_server.media.opus import packet_ticks
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -183,3 +185,49 @@ def test_a_frame_of_aac_that_no_transport_stream_holds_is_dropped() -> None:
     sent = [packet(number, 0, data) for number, data in enumerate(parts)]
     sent.append(packet(6, 1024, au_headers(1) + b"x"))
     assert frames(reader_of(aac()), sent) == [(1024, 1024, b"x")]
+
+
+def test_a_packet_of_aac_with_thousands_of_tiny_units_is_no_sound() -> None:
+    """A packet of 64 kB would be 57 000 frames, each of which is work for the recorder."""
+    tiny = aac("config=1190;sizelength=1;indexlength=0;indexdeltalength=0")
+    data = (57_000).to_bytes(2, "big") + b"\xff" * (57_000 // 8 + 57_000)
+    assert frames(reader_of(tiny), [packet(0, 0, data)]) == []
+    assert len(frames(reader_of(aac()), [packet(0, 0, au_headers(*[20] * 40) + bytes(800))])) == 40
+
+
+class Looked(bytearray):
+    """Data that counts how many of its bytes are looked at one by one."""
+
+    looks = 0
+
+    def __getitem__(self, at: Any) -> Any:
+        self.looks += isinstance(at, int)
+        return super().__getitem__(at)
+
+
+def test_the_items_of_a_unit_of_klv_are_looked_at_once() -> None:
+    """A unit may consist of thousands of items and of as many packets."""
+    item = b"\x06\x0e\x2b\x34" + bytes(12) + b"\x01x"
+    data, at = Looked(item[:-1]), 0
+    for _ in range(500):
+        at = whole_until(data, at)
+        data += item[-1:] + item[:-1]
+    assert at == 499 * len(item)
+    assert data.looks <= 3 * 500
+
+
+@pytest.mark.parametrize(
+    ("media", "is_read"),
+    [
+        ("m=audio 0 RTP/AVP 97\r\na=rtpmap:97 PCMU/8000/2", True),
+        ("m=audio 0 RTP/AVP 97\r\na=rtpmap:97 PCMU/8000/0", False),
+        ("m=audio 0 RTP/AVP 97\r\na=rtpmap:97 PCMU/999999999", False),
+        ("m=audio 0 RTP/AVP 97\r\na=rtpmap:97 opus/48000/999\r\na=fmtp:97 sprop-stereo=1", False),
+        ("m=audio 0 RTP/AVP 97\r\na=rtpmap:97 MPEG4-GENERIC/48000/200", False),
+        ("m=audio 0 RTP/AVP 97\r\na=rtpmap:97 MPEG4-GENERIC/48000/0", False),
+        ("m=application 0 RTP/AVP 97\r\na=rtpmap:97 smpte336m/999999999", False),
+    ],
+)
+def test_a_track_whose_numbers_no_file_can_hold_is_left_out(media: str, *, is_read: bool) -> None:
+    found = codec(media)
+    assert (frame_reader(found, 97) is not None) is is_read

@@ -31,6 +31,8 @@ _FRAME_SAMPLES, _SHORT_FRAME_SAMPLES = 1024, 960
 #: Field sizes of `AAC-hbr` (RFC 3640, section 3.3.6), which a description without them means.
 _SIZE_BITS, _INDEX_BITS = 13, 3
 _MAX_FIELD_BITS = 32
+#: Units of a packet: 64 of the shortest fill 1.3 s.
+_MAX_UNITS = 64
 #: Channels of the configuration 7 (table 1.19); the others have as many as their number.
 _CHANNELS_OF_7 = 8
 
@@ -88,6 +90,8 @@ def aac_format(parameters: Mapping[str, str], clock_rate_hz: int, channels: int)
         ]
     except (BitstreamError, ValueError):
         return None
+    if found[3] > _CHANNELS_OF_7:
+        return None
     if not (0 < sizes[0] <= _MAX_FIELD_BITS and all(0 <= size <= _MAX_FIELD_BITS for size in sizes)):
         return None
     return AacFormat(*found, *sizes)
@@ -106,6 +110,8 @@ def _parsed(config: bytes) -> tuple[bytes, int, int, int, int]:
 
 
 def _assumed(clock_rate_hz: int, channels: int) -> tuple[bytes, int, int, int, int]:
+    if not 0 < channels < _CHANNELS_OF_7:
+        raise BitstreamError("An AAC track without a configuration has no usual number of channels.")
     bits = _LOW_COMPLEXITY << 11 | _RATES_HZ.index(clock_rate_hz) << 7 | channels << 3
     return bits.to_bytes(2, "big"), _LOW_COMPLEXITY, clock_rate_hz, channels, _FRAME_SAMPLES
 
@@ -132,12 +138,14 @@ def access_units(payload: bytes, form: AacFormat) -> Iterator[tuple[bytes, int]]
     """Yield the units of a packet, each with its whole size, which is larger than a fragment.
 
     Raises:
-        BitstreamError: the headers are truncated.
+        BitstreamError: the headers are truncated, or have more units than any sender puts into a packet.
     """
     header_bits = int.from_bytes(payload[:2], "big")
     end = 2 + (header_bits + 7) // 8
     if end > len(payload):
         raise BitstreamError("The headers of an AAC packet are truncated.")
+    if header_bits // (form.size_bits + min(form.index_bits, form.delta_bits)) > _MAX_UNITS:
+        raise BitstreamError("An AAC packet has too many units.")
     reader = BitReader(payload[2:end])
     index_bits = form.index_bits
     while header_bits >= form.size_bits + index_bits:

@@ -41,6 +41,11 @@ _SETS: Mapping[str, tuple[str, ...]] = {
 }
 
 
+#: Clocks of media are far slower, and sound of cameras has fewer channels; files have no room for any number.
+_FASTEST_CLOCK_HZ = 1_000_000
+_MOST_CHANNELS = {"Opus": 2, "G711": 8}
+
+
 @dataclass(frozen=True, slots=True)
 class Codec:
     """Codec of a track.
@@ -63,6 +68,12 @@ class Codec:
     @property
     def is_video(self) -> bool:
         return self.name in ("H264", "H265")
+
+    @property
+    def is_plausible(self) -> bool:
+        """Return True if files can hold the numbers that the description gives."""
+        most = _MOST_CHANNELS.get(self.name, self.channels)
+        return self.clock_rate_hz <= _FASTEST_CLOCK_HZ and (self.is_video or 0 < self.channels <= most)
 
     @property
     def is_mu_law(self) -> bool:

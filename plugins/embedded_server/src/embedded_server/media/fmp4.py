@@ -106,9 +106,13 @@ class Fmp4(Container):
 
 
 def _durations(run: Sequence[Sample]) -> list[int]:
-    """Return the durations that lead from each sample to the next, also over a gap; the last one has its own."""
+    """Return the durations that lead from each sample to the next, also over a gap; the last one has its own.
+
+    The field has 32 bits: a picture that stood for 13 hours is said to have stood for as long as fits. The next part has
+    its own time.
+    """
     steps = [max(0, after.dts - before.dts) for before, after in pairwise(run)]
-    return [*steps, run[-1].duration]
+    return [min(each, 0xFFFF_FFFF) for each in (*steps, run[-1].duration)]
 
 
 def _trak(number: int, codec: Codec, entry: SampleEntry) -> bytes:

@@ -116,17 +116,21 @@ class _Klv(FrameReader):
     def __init__(self, codec: Codec, payload_type: int | None) -> None:
         super().__init__(codec, payload_type)
         self._unit = bytearray()
+        #: Start of the item in it that is not whole.
+        self._item = 0
         self._unit_timestamp: int | None = None
         self._is_damaged = False
 
     def _frames(self, packet: rtp.RtpPacket) -> Iterator[tuple[bytes, int]]:
         if self._unit_timestamp != packet.timestamp:
             self._unit, self._unit_timestamp, self._is_damaged = bytearray(), packet.timestamp, False
+            self._item = 0
         if not self._unit and not klv.begins_unit(packet.payload):
             self._is_damaged = True  # the packet before it was lost
         self._unit += packet.payload
-        if packet.marker or len(self._unit) > _MAX_FRAME_BYTES or klv.is_whole(self._unit):
-            unit, self._unit = bytes(self._unit), bytearray()
+        self._item = klv.whole_until(self._unit, self._item)
+        if packet.marker or len(self._unit) > _MAX_FRAME_BYTES or self._item == len(self._unit):
+            unit, self._unit, self._item = bytes(self._unit), bytearray(), 0
             if not self._is_damaged and len(unit) <= _MAX_FRAME_BYTES:
                 yield unit, 1
             self._is_damaged = False
@@ -139,8 +143,8 @@ _READERS: dict[str, type[FrameReader]] = {"MPEG-4 Audio": _Aac, "Opus": _Opus, "
 
 
 def frame_reader(codec: Codec, payload_type: int | None) -> FrameReader | None:
-    """Return a reader of the track's frames; None for video, and for a codec that is not read."""
+    """Return a reader of the track's frames; None for video, and for a codec that is not read or cannot be stored."""
     reader = _READERS.get(codec.name)
-    if reader is None or (reader is _Aac and codec.aac is None):
+    if not codec.is_plausible or reader is None or (reader is _Aac and codec.aac is None):
         return None
     return reader(codec, payload_type)

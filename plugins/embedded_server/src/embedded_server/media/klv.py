@@ -3,7 +3,7 @@
 Apart from `frames`, so that the rules of KLV are in one place, without those of RTP.
 """
 
-__all__ = ("begins_unit", "is_whole")
+__all__ = ("begins_unit", "whole_until")
 
 #: First bytes of each universal label (SMPTE ST 298).
 _LABEL = b"\x06\x0e\x2b\x34"
@@ -15,15 +15,20 @@ def begins_unit(data: bytes) -> bool:
     return bytes(data[:4]) == _LABEL
 
 
-def is_whole(data: bytes | bytearray) -> bool:
-    """Return whether data, which begins with a key, has exactly the bytes that the lengths in it specify."""
-    at = 0
+def whole_until(data: bytes | bytearray, at: int) -> int:
+    """Return the end of the whole items in data, of which the first one begins at `at`.
+
+    Whoever appends to data and passes the former result looks at no item twice.
+    """
     while at < len(data):
-        at += _KEY_BYTES
-        if at >= len(data):
-            return False
-        first = data[at]
+        end = at + _KEY_BYTES
+        if end >= len(data):
+            return at
+        first = data[end]
         size_bytes = first & 0x7F if first & 0x80 else 0
-        length = int.from_bytes(data[at + 1 : at + 1 + size_bytes], "big") if size_bytes else first
-        at += 1 + size_bytes + length
-    return at == len(data)
+        length = int.from_bytes(data[end + 1 : end + 1 + size_bytes], "big") if size_bytes else first
+        end += 1 + size_bytes + length
+        if end > len(data):
+            return at
+        at = end
+    return at

@@ -351,4 +351,6 @@ def _recorded(tracks: Sequence[Track], holds: frozenset[str]) -> dict[int, Track
 
 
 def _is_read(track: Track) -> bool:
-    return track.codec.is_video or frame_reader(track.codec, track.payload_type) is not None
+    if track.codec.is_video:
+        return track.codec.is_plausible
+    return frame_reader(track.codec, track.payload_type) is not None
