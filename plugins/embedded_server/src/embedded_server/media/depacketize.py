@@ -9,6 +9,8 @@ from embedded_server.media import nal, rtp
 __all__ = ("AccessUnit", "Depacketizer")
 
 _MAX_UNIT_BYTES = 16 << 20
+#: Units of a picture, which may be tiny: more than the slices of the largest picture with one per row of blocks.
+_MAX_UNITS = 8192
 #: Units without a picture that are kept for the next picture; typical are two sets, a delimiter and a supplement.
 _MAX_PREFIX_UNITS = 32
 _MAX_PREFIX_UNIT_BYTES = 4096
@@ -129,7 +131,7 @@ class Depacketizer:
 
     def _units(self, payload: bytes) -> Iterator[bytes]:
         """Return the units that the packet completes."""
-        if self._size_bytes > _MAX_UNIT_BYTES:
+        if self._size_bytes > _MAX_UNIT_BYTES or len(self._nalus) > _MAX_UNITS:
             self._damaged = True
             self._nalus, self._fragment = [], None
             return

@@ -36,7 +36,7 @@ _KEEP_ALIVE_SHARE = 0.4
 _LONGEST_KEEP_ALIVE_S = 25.0
 _SHORTEST_KEEP_ALIVE_S = 1.0
 #: Frames that may arrive before the answer to PLAY; they often contain the first key picture.
-_EARLY_FRAMES = 2048
+_EARLY_FRAMES, _EARLY_BYTES = 2048, 8 << 20
 _REDIRECTS = frozenset((301, 302, 303, 305, 307, 308))
 
 
@@ -68,7 +68,8 @@ class CameraClient:
         self._challenges: tuple[str, ...] = ()
         self._parser = RtspParser()
         self._messages: deque[Message] = deque()
-        self._early: deque[Interleaved] = deque(maxlen=_EARLY_FRAMES)
+        self._early: deque[Interleaved] = deque()
+        self._early_bytes = 0
         self._cseq = 0
         self._session = ""
         self._base = url
@@ -163,8 +164,8 @@ class CameraClient:
         Raises:
             PullFailed: no packet of the stream arrived for ten seconds.
         """
-        for frame in self._early:
-            self._relay_frame(frame, stream)
+        while self._early:
+            self._relay_frame(self._early.popleft(), stream)
         now_s = anyio.current_time()
         keep_alive_at, ends_at = now_s + self._keep_alive_s, now_s + _TIMEOUT_S
         strangers: set[int] = set()
@@ -228,10 +229,16 @@ class CameraClient:
             if isinstance(message, Response) and message.cseq in ("", str(self._cseq)):
                 return message
             if isinstance(message, Interleaved):
-                self._early.append(message)
+                self._keep_early(message)
             elif isinstance(message, Request):
                 await self._converse(message)
         raise PullFailed(f"the server does not answer {method} within {_TIMEOUT_S:.0f} s")
+
+    def _keep_early(self, frame: Interleaved) -> None:
+        self._early.append(frame)
+        self._early_bytes += len(frame.payload)
+        while len(self._early) > _EARLY_FRAMES or self._early_bytes > _EARLY_BYTES:
+            self._early_bytes -= len(self._early.popleft().payload)
 
     async def _send(self, method: str, url: str, headers: Mapping[str, str]) -> None:
         self._cseq += 1

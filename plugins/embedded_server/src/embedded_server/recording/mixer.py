@@ -14,6 +14,8 @@ __all__ = ("Mixer",)
 
 #: Sound is written without a picture when it is this much newer: the video may have stopped.
 _MAX_AHEAD_S = 5.0
+#: Samples that wait: over ten seconds of usual sound. A sender's clock that stands still must not fill the memory.
+_MAX_HELD, _MAX_HELD_BYTES = 1024, 8 << 20
 
 
 class Mixer:
@@ -30,6 +32,7 @@ class Mixer:
         self._leading = next(iter(intakes))
         #: Samples of the other tracks that wait for a picture, by time; the number keeps their order.
         self._held: list[tuple[float, int, Sample]] = []
+        self._held_bytes = 0
         self._count = 0
 
     def push(self, track: int, packet: bytes, arrived: datetime) -> Iterator[Sample]:
@@ -51,9 +54,17 @@ class Mixer:
             yield sample
             return
         heapq.heappush(self._held, (time_s, self._count, sample))
+        self._held_bytes += sum(map(len, sample.units))
         self._count += 1
         yield from self._released_before(time_s - _MAX_AHEAD_S)
+        while len(self._held) > _MAX_HELD or self._held_bytes > _MAX_HELD_BYTES:
+            yield self._oldest()
 
     def _released_before(self, time_s: float) -> Iterator[Sample]:
         while self._held and self._held[0][0] < time_s:
-            yield heapq.heappop(self._held)[2]
+            yield self._oldest()
+
+    def _oldest(self) -> Sample:
+        sample = heapq.heappop(self._held)[2]
+        self._held_bytes -= sum(map(len, sample.units))
+        return sample
