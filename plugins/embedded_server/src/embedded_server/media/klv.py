@@ -18,7 +18,7 @@ def begins_unit(data: bytes) -> bool:
 def whole_until(data: bytes | bytearray, at: int) -> int:
     """Return the end of the whole items in data, of which the first one begins at `at`.
 
-    Whoever appends to data and passes the former result looks at no item twice.
+    A caller that appends to data and passes the former result looks at no item twice.
     """
     while at < len(data):
         end = at + _KEY_BYTES
