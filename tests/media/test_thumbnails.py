@@ -2,10 +2,12 @@
 
 import os
 import shutil
+import threading
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 import pytest
 
 from agent_core.base.clock import SystemClock
@@ -32,6 +34,9 @@ class Files:
         self.may_end = anyio.Event()
         self.may_end.set()
         self.is_growing = False
+        self.looks_may_end = threading.Event()
+        self.looks_may_end.set()
+        self.looking = threading.Event()
         self.making = 0
         self.most_at_once = 0
 
@@ -54,6 +59,8 @@ class Files:
         return original.opened.read(0, original.opened.size_bytes).upper()
 
     def remaining(self, items: Sequence[str]) -> Collection[str]:
+        self.looking.set()
+        assert self.looks_may_end.wait(60)
         if isinstance(self.problem, StorageFailed):
             raise self.problem
         return {each for each in items if (self.root / each).exists()}
@@ -137,6 +144,24 @@ async def test_another_takes_over_from_a_client_that_leaves(shop: Shop) -> None:
         shop.files.may_end.set()
     assert answers == [b"TEXT"]
     assert shop.files.making == 0
+
+
+async def test_a_disk_of_originals_that_hangs_keeps_no_stored_thumbnail(shop: Shop) -> None:
+    shop.put("a")
+    await shop.get("a")
+    shop.files.looks_may_end.clear()
+    try:
+        async with anyio.create_task_group() as tasks:
+            await tasks.start(shop.thumbnails.run)
+            with anyio.fail_after(30):
+                await anyio.wait_all_tasks_blocked()
+                await shop.clock.advance(ROUND_S)
+                assert await anyio.to_thread.run_sync(shop.files.looking.wait, 20)
+                assert await shop.get("a") == b"TEXT"
+            tasks.cancel_scope.cancel()
+    finally:
+        shop.files.looks_may_end.set()
+    assert shop.files.made == ["camera0/a"]
 
 
 async def test_a_changed_file_gets_a_new_thumbnail_in_the_place_of_the_old(shop: Shop) -> None:

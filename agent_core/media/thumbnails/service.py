@@ -101,6 +101,8 @@ class Thumbnails:
         self._clock = clock
         self._failures = Failures(clock)
         self._disk = WorkerPool(1)
+        #: For looks at the originals: their disks may hang, and the cache's does not.
+        self._looks = WorkerPool(1)
         self._locks = KeyedLock()
         self._makers = anyio.Semaphore(MAKERS)
         self._waiting = 0
@@ -211,7 +213,7 @@ class Thumbnails:
         for start in range(0, len(items), _SLICE):
             chosen = items[start : start + _SLICE]
             try:
-                left = await self._disk.run_abandonable(originals.remaining, chosen)
+                left = await self._looks.run_abandonable(originals.remaining, chosen)
             except StorageFailed as error:
                 _log.debug("the originals of thumbnails cannot be looked at: %s", error)
                 return
