@@ -92,7 +92,11 @@ def _told(health: HealthMonitor) -> Told:
         status = CheckStatus.WARNING if problem else CheckStatus.OK
         health.note("retention", status, problem or "The policy was set.")
 
-    return Told(clock, policy)
+    def failure(problem: str) -> None:
+        status = CheckStatus.WARNING if problem else CheckStatus.OK
+        health.note("cleanup", status, problem or "Old files can be deleted again.")
+
+    return Told(clock, policy, failure)
 
 
 def _storage(

@@ -67,10 +67,12 @@ class Told:
     Args:
         clock: deletion by age is suspended.
         policy: the stored policy cannot be read.
+        failure: old files cannot be deleted, so that limits do not hold.
     """
 
     clock: Callable[[str], None]
     policy: Callable[[str], None]
+    failure: Callable[[str], None]
 
 
 class Retention:
@@ -208,7 +210,7 @@ class Retention:
         freed = cleaned.freed
         if freed.files:
             _log.info("deleted %s files of %s bytes by the limits", freed.files, freed.size_bytes)
-        self._log_problems(cleaned)
+        self._note_problems(cleaned, is_whole=cleaned.is_settled and (by_age or not plan.ages_s))
         return plan, cleaned
 
     async def _apply(
@@ -222,14 +224,21 @@ class Retention:
         cleaned.problems += problems
         return cleaned
 
-    def _log_problems(self, cleaned: Cleaned) -> None:
-        """Log the faults of disks, and one file that cannot be deleted, once each as long as they last."""
+    def _note_problems(self, cleaned: Cleaned, *, is_whole: bool) -> None:
+        """Log the faults of disks, and one file that cannot be deleted, once each as long as they last; tell one.
+
+        Those of before are over if a cleanup by all limits, `is_whole`, did not find them.
+        """
         found = tuple(f"{each.details} {each.suggestion}" for each in cleaned.problems)
         if cleaned.freed.fault:
             found = (*found, f"Not all old files can be deleted. {cleaned.freed.fault}")
+        if not is_whole:
+            found = tuple(dict.fromkeys((*self._problems, *found)))
         for each in found:
             if each not in self._problems:
                 _log.error("%s", each)
+        if found != self._problems:
+            self._told.failure(found[0] if found else "")
         self._problems = found
 
     async def _is_trusted(self, plan: Plan, problems: list[StorageFailed]) -> bool:

@@ -230,7 +230,7 @@ async def test_those_that_cannot_be_deleted_do_not_raise_the_limit(tmp_path: Pat
     assert await kept.recorded() == {ids[0], ids[4]}
 
 
-async def test_a_file_that_cannot_be_deleted_is_logged_once(
+async def test_a_file_that_cannot_be_deleted_is_told_and_logged_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     library = unindexed(tmp_path)
@@ -240,9 +240,25 @@ async def test_a_file_that_cannot_be_deleted_is_logged_once(
     kept.record("camera0", HOURS)
     for _ in range(3):
         await kept.clean()
-    errors = [each.message for each in caplog.records if each.levelname == "ERROR"]
-    assert len(errors) == 1
-    assert "permission denied" in errors[0]
+    (error,) = [each.message for each in caplog.records if each.levelname == "ERROR"]
+    assert "permission denied" in error
+    assert kept.told_of_failures == [error]
+    store.stuck.clear()
+    await kept.clean()
+    assert kept.told_of_failures == [error, ""]
+
+
+async def test_a_cleanup_without_the_limit_by_age_does_not_end_what_that_found(tmp_path: Path) -> None:
+    library = unindexed(tmp_path)
+    library.recordings = store = Stuck(tmp_path / "recordings")
+    kept = Kept(library, recordings=Limits(max_age_s=7 * 86_400.0, max_bytes=10**9))
+    store.stuck = {kept.record("camera0", 9 * DAYS)}
+    kept.record("camera0", HOURS)
+    async with kept.running():
+        for _ in range(3):
+            await kept.clock.advance(WATCH_S)
+            await kept.settled()
+    assert len(kept.told_of_failures) == 1
 
 
 async def test_on_a_read_only_disk_nothing_is_tried(library: Library) -> None:
