@@ -205,7 +205,18 @@ async def test_no_token_is_in_any_output(announced: "ToyAgent", cli: "Cli", home
 
 
 def test_values_are_json_where_they_read_as_json() -> None:
-    words = ["a=1", "b=true", 'c={"d": []}', "e=camera0", "f=", "g=x=y", "h=NaN", 'i="1"', "j=null"]
+    words = [
+        "a=1",
+        "b=true",
+        'c={"d": []}',
+        "e=camera0",
+        "f=",
+        "g=x=y",
+        "h=NaN",
+        'i="1"',
+        "j=null",
+        "k=1e400",
+    ]
     assert parse_params(words) == {
         "a": 1,
         "b": True,
@@ -214,6 +225,7 @@ def test_values_are_json_where_they_read_as_json() -> None:
         "f": "",
         "g": "x=y",
         "h": "NaN",
+        "k": "1e400",
         "i": "1",
         "j": None,
     }

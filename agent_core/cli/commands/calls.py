@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -51,9 +52,15 @@ def parse_params(words: list[str]) -> dict[str, object]:
 
 def _value(text: str) -> object:
     try:
-        return json.loads(text, parse_constant=_no_constant)
+        return json.loads(text, parse_constant=_no_constant, parse_float=_finite)
     except (ValueError, RecursionError):
         return text
+
+
+def _finite(text: str) -> float:
+    if math.isinf(number := float(text)):
+        raise ValueError(text)
+    return number
 
 
 def _no_constant(name: str) -> NoReturn:
