@@ -2,7 +2,7 @@
 
 import base64
 import gc
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
@@ -27,7 +27,7 @@ from external_discovery.methods import AddExternalStream, GetExternalStreams, Re
 from external_discovery.policy import AddressPolicy, AddressRefused, IpAddress
 from external_discovery.settings import ConfiguredStream, ExternalDiscoverySettings
 from external_discovery.source import ExternalSource
-from external_discovery.streams import StreamFiles
+from external_discovery.streams import AddedStream, StreamFiles
 from external_discovery.wire import AddParams, RemoveParams
 
 from .odd_servers import H264, LOOPBACK, Script, served
@@ -360,6 +360,47 @@ async def test_a_redirect_is_judged_and_pinned_like_an_added_address(world: Worl
         await world.remove(source, world.url())
         with pytest.raises(CaptureFailed):
             await gate.admit_redirect("rtsp://near.test/x")
+
+
+class _SlowFiles(StreamFiles):
+    """Files of a disk that is slow once `ends` is set: the source ends before they are written."""
+
+    ends: anyio.CancelScope | None = None
+
+    async def save(self, streams: tuple[AddedStream, ...]) -> None:
+        if self.ends is not None:
+            self.ends.cancel()
+            await anyio.wait_all_tasks_blocked()
+        await super().save(streams)
+
+
+async def test_a_source_that_ends_while_streams_are_stored_neither_fails_nor_forgets(world: World) -> None:
+    agent = FakeAgent(world.folder, clock=world.clock, cameras=cast("Any", world.registry))
+    prober = Prober(
+        AddressPolicy((ip_network("127.0.0.1/32"),)), world.resolve, 5.0, anyio.CapacityLimiter(4)
+    )
+    files = _SlowFiles(world.folder)
+    source = ExternalSource(agent, prober, files, tuple, most=5)
+
+    async def during(change: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        files.ends = None
+        async with anyio.create_task_group() as outer, anyio.create_task_group() as tasks:
+            await tasks.start(source.watch, SourceReport(world.registry, SOURCE))
+            files.ends = tasks.cancel_scope
+            outer.start_soon(change)
+
+    async def add() -> None:
+        with pytest.raises(InvalidState):
+            await world.add(source, world.url())
+
+    async def remove() -> None:
+        await world.remove(source, world.url())
+
+    await during(add)
+    assert len(await files.load()) == 1
+    await during(remove)
+    assert await files.load() == ()
+    assert [each.removed for each in world.registry.list()] in ([], [True])
 
 
 async def test_a_wrong_password_is_not_tried_again_by_those_who_ask(world: World) -> None:

@@ -119,6 +119,7 @@ class ExternalSource(CameraSource):
         async with self._changing:
             self._require_new(stream)
             await self._files.save((*self._streams(), stream))
+            self._require_running()  # it may have ended meanwhile; the stream comes with its next start
             camera = self._start(stream)
             camera.begin(pinned, found)
             return camera
@@ -150,8 +151,9 @@ class ExternalSource(CameraSource):
                     suggestion="Remove its table [[plugins.external_discovery.streams]] and restart the agent.",
                 )
             await self._files.save(tuple(each for each in self._streams() if each.url != url))
-            self._scopes.pop(url).cancel()
-            del self._cameras[url]
+            self._cameras.pop(url, None)
+            if scope := self._scopes.pop(url, None):  # none if the source has ended meanwhile
+                scope.cancel()
             camera.end("It was removed.")
             return camera.stream
 
