@@ -9,7 +9,7 @@ import av
 import pytest
 
 from .network.agents import ExternalAgent, external_agent
-from .network.cameras import running_klv_camera, running_uav
+from .network.cameras import SRT_PORT, running_klv_camera, running_uav
 from .network.clips import Clips, klv_packet
 from .network.lan import Network
 
@@ -49,6 +49,28 @@ async def test_a_drone_sends_to_this_host(
             assert refused is not None
             assert refused.reason == "own_address"
         async with external_agent(server_kind, tmp_path, observe, settings) as agent:
+            device = await agent.add(url, "Drone")
+            recording = await agent.call("start_recording", device, format="mpegts", wait=True)
+            await anyio.sleep(3)
+            await agent.call("stop_recording", device)
+            await _has_data(agent, recording)
+
+
+@pytest.mark.real_mediamtx
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("server_kind", ["mediamtx"], indirect=True)
+async def test_a_drone_is_called_by_srt(
+    network: Network, clips: Clips, server_kind: str, tmp_path: Path, observe: Observe
+) -> None:
+    host = network.add_host("drone")
+    async with running_klv_camera(host, tmp_path / "drone", clips.klv()) as drone:
+        url = f"srt://{host.v4}:{SRT_PORT}?streamid=read:{drone.paths[0]}"
+        settings = {"forbidden_networks": [f"{host.v4}/32"]}
+        async with external_agent(server_kind, tmp_path, observe, settings) as agent:
+            refused = await agent.try_to_add(url)
+            assert refused is not None
+            assert refused.reason == "network_forbidden"
+        async with external_agent(server_kind, tmp_path, observe, {}) as agent:
             device = await agent.add(url, "Drone")
             recording = await agent.call("start_recording", device, format="mpegts", wait=True)
             await anyio.sleep(3)

@@ -23,13 +23,15 @@ from tests.canary import CANARY
 
 from .lan import Address, Host
 
-__all__ = ("USER", "Camera", "running_camera", "running_klv_camera", "running_uav")
+__all__ = ("SRT_PORT", "USER", "Camera", "running_camera", "running_klv_camera", "running_uav")
 
 #: The account of the cameras that ask for a password; no client of the agent may ever receive it.
 USER = Credentials("operator", f"{CANARY}@home#1&x")
 
 _ANYONE = Credentials("any", "")
 _RTSP_PORT = 554
+#: Where cameras of the kind MediaMTX serve SRT as well.
+SRT_PORT = 8890
 _START_TIMEOUT_S = 20.0
 _PROGRAM = Path(__file__).with_name("embedded_camera.py")
 _UAV = Path(__file__).with_name("uav.py")
@@ -135,7 +137,8 @@ def _mediamtx(
         "rtspAddress": f":{port}",
         "rtspTransports": ["tcp"],
         "rtspAuthMethods": [password or "basic"],
-        **dict.fromkeys(("rtmp", "srt", "moq", "hls", "webrtc"), False),
+        **dict.fromkeys(("rtmp", "moq", "hls", "webrtc"), False),
+        "srtAddress": f":{SRT_PORT}",
         "authInternalUsers": [
             _account(USER if password else _ANYONE, "read"),
             {**_account(_ANYONE, "publish"), "ips": ["127.0.0.1"]},
