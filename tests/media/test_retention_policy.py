@@ -233,7 +233,7 @@ async def test_a_new_policy_ends_the_deletion_by_the_one_before(tmp_path: Path) 
         with anyio.fail_after(60):
             await anyio.to_thread.run_sync(began.wait)
             tasks.start_soon(kept.policy, "manual")
-            while b"manual" not in (tmp_path / POLICY_FILE).read_bytes():
+            while await kept.retention.policy() != policy("manual"):
                 await anyio.sleep(0.01)
             held.set()
             while len(await kept.shot()) > 2 * BATCH or not kept.clock.sleeps:
