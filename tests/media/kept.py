@@ -20,7 +20,7 @@ from agent_core.media.retention.views import FolderView
 from agent_core.recordings.active import Active
 from agent_core.recordings.clock_trust import CLOCK_FILE, ClockTrust
 from agent_core.recordings.growth import Growth
-from agent_core.recordings.models import RecordingFormat, RecordingNote
+from agent_core.recordings.models import Cleanup, RecordingFormat, RecordingNote
 from agent_core.recordings.retention import RETRY_S, Retention, Told
 from agent_core.recordings.stock import RecordingStock
 from agent_core.recordings.store import RecordingStore
@@ -150,14 +150,22 @@ class Kept:
 
     async def clean_all(self) -> Freed:
         await self.settled()
+        return (await self.cleanup()).cleaned.freed
+
+    async def cleanup(self) -> Cleanup:
+        """Apply the limits as for an administrator who asks for it."""
+        async with self.retried():
+            return await self.retention.cleanup()
+
+    @asynccontextmanager
+    async def retried(self) -> AsyncIterator[None]:
+        """Let the time pass that retention waits for an index which is unsettled again, as on a loaded machine."""
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._pass_retries)
-            cleanup = await self.retention.cleanup()
+            yield
             tasks.cancel_scope.cancel()
-        return cleanup.cleaned.freed
 
     async def _pass_retries(self) -> None:
-        """Let the time pass that a cleanup waits for an index which is unsettled again, as on a loaded machine."""
         seen = len(self.clock.sleeps)
         while True:
             await anyio.sleep(0.05)
