@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.canary import SECRET, ArgumentWatch, ReceivedWatch, SecretWatch
+from tests.canary import ArgumentWatch, ReceivedWatch, SecretWatch, secret_in
 
 pytest_plugins = ("tests.media_servers",)
 
@@ -128,7 +128,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     path = config.stash.get(_TRANSCRIPT, None)
     if path is not None:
         texts = path.read_text().splitlines()
-        _add(config, len(texts), sum("/dev/" in text or bool(SECRET.search(text)) for text in texts))
+        _add(config, len(texts), sum("/dev/" in text or secret_in(text) for text in texts))
     if hasattr(config, "workeroutput"):
         config.workeroutput[_KEY] = config.stash[_RECEIVED]
     elif config.stash[_RECEIVED][1]:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from agent_core.api.examples import cameras as examples
 from agent_core.api.schema.cameras import (
     CameraCapabilities,
     CameraEventForm,
@@ -175,6 +176,7 @@ def camera_methods(controller: Controller) -> list[Method]:
             CameraList,
             do.get_camera_list,
             prompt=True,
+            example=examples.get_camera_list,
         ),
         Method(
             "get_camera_status",
@@ -184,6 +186,7 @@ def camera_methods(controller: Controller) -> list[Method]:
             CameraStatusForm,
             do.get_camera_status,
             errors=(NotFound,),
+            example=examples.get_camera_status,
         ),
         Method(
             "get_camera_capabilities",
@@ -194,5 +197,6 @@ def camera_methods(controller: Controller) -> list[Method]:
             do.get_camera_capabilities,
             errors=(NotFound,),
             prompt=True,
+            example=examples.get_camera_capabilities,
         ),
     ]

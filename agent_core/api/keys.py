@@ -3,56 +3,17 @@
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from functools import partial
-from typing import Annotated, Literal
 
-from pydantic import Field
-
-from agent_core.api.schema.params import NoParams, Timestamp
+from agent_core.api.examples import keys as examples
+from agent_core.api.schema.keys import CreateKeyParams, KeyCreated, KeyEntry, KeyList, KeyParams, KeyRevoked
+from agent_core.api.schema.params import NoParams
 from agent_core.auth.api_keys import ApiKey, ApiKeys
 from agent_core.auth.roles import Role
 from agent_core.base.errors import DependencyFailed, InvalidState, NotFound
-from agent_core.base.moments import UtcMoment
 from agent_core.base.workers import WorkerPool
-from agent_core.plugin.abc import RpcParams, RpcResult
 from agent_core.rpc.table import Caller, Method
 
 __all__ = ("key_methods",)
-
-#: Printable on one line: users' names appear in lists and logs.
-_UserName = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
-
-
-class KeyParams(RpcParams):
-    id: str = Field(min_length=1, max_length=100, description="id of a key, as returned by list_api_keys")
-
-
-class CreateKeyParams(RpcParams):
-    role: Role
-    user: _UserName = Field(description="name of the user; one key per user")
-    expires_at: UtcMoment | None = Field(None, description="end of the key; default: no end")
-
-
-class KeyEntry(RpcResult):
-    id: str
-    user: str
-    role: Role
-    created_at: Timestamp
-    expires_at: Timestamp | None = Field(description="null if the key does not expire")
-
-
-class KeyList(RpcResult):
-    keys: list[KeyEntry]
-    total: int
-
-
-class KeyRevoked(RpcResult):
-    id: str
-    user: str
-    revoked: Literal[True]
-
-
-class KeyCreated(KeyEntry):
-    key: str = Field(description="the key itself; shown only here")
 
 
 def key_methods(
@@ -86,6 +47,7 @@ def key_methods(
             list_keys,
             errors=(DependencyFailed,),
             omit_none=False,
+            example=examples.list_api_keys,
         ),
         Method(
             "revoke_api_key",
@@ -95,6 +57,7 @@ def key_methods(
             KeyRevoked,
             revoke,
             errors=(NotFound, DependencyFailed),
+            example=examples.revoke_api_key,
         ),
     ]
     return [*methods, _create_method(keys, threads)] if over_network else methods
@@ -116,6 +79,7 @@ def _create_method(keys: ApiKeys, threads: WorkerPool) -> Method:
         create,
         errors=(InvalidState, DependencyFailed),
         omit_none=False,
+        example=examples.create_api_key,
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from agent_core.api.examples import metrics as examples
 from agent_core.api.schema import metrics as wire
 from agent_core.api.schema.params import NoParams
 from agent_core.auth.roles import Role
@@ -162,5 +163,6 @@ def metrics_methods(controller: Controller, sessions: Sessions) -> list[Method]:
             NoParams,
             wire.MetricsForm,
             do.get_metrics,
+            example=examples.get_metrics,
         )
     ]

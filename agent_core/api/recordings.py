@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from agent_core.api.examples import recordings as examples
 from agent_core.api.schema import recordings as wire
 from agent_core.api.schema.params import Deleted, DeviceParams, ListParams, NameParams
 from agent_core.auth.links import DownloadLinks, DownloadUrl
@@ -178,6 +179,7 @@ def _control_methods(do: _Handlers) -> list[Method]:
             wire.RecordingStarted,
             do.start_recording,
             errors=(NotFound, InvalidState, Unsupported, DependencyFailed),
+            example=examples.start_recording,
         ),
         Method(
             "stop_recording",
@@ -187,6 +189,7 @@ def _control_methods(do: _Handlers) -> list[Method]:
             wire.RecordingStopped,
             do.stop_recording,
             errors=(NotFound, InvalidState, DependencyFailed),
+            example=examples.stop_recording,
         ),
     ]
 
@@ -201,6 +204,7 @@ def _file_methods(do: _Handlers) -> list[Method]:
             wire.RecordingFileList,
             do.list_recordings,
             errors=(NotFound, DependencyFailed),
+            example=examples.list_recordings,
         ),
         Method(
             "get_recording_info",
@@ -210,6 +214,7 @@ def _file_methods(do: _Handlers) -> list[Method]:
             wire.RecordingInfo,
             do.get_recording_info,
             errors=(NotFound, Unsupported, DependencyFailed),
+            example=examples.get_recording_info,
         ),
         Method(
             "delete_recording",
@@ -219,6 +224,7 @@ def _file_methods(do: _Handlers) -> list[Method]:
             Deleted,
             do.delete_recording,
             errors=(NotFound, InvalidState, Unsupported, DependencyFailed),
+            example=examples.delete_recording,
         ),
     ]
 

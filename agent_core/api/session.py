@@ -1,15 +1,25 @@
 """Methods about the connection itself."""
 
 import json
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field, JsonValue
+from pydantic import JsonValue
 
-from agent_core.api.schema.params import Timestamp
+from agent_core.api.examples import session as examples
+from agent_core.api.schema.params import NoParams
+from agent_core.api.schema.session import (
+    Authenticated,
+    AuthenticateParams,
+    GlobalStats,
+    Subscribed,
+    SubscribeParams,
+    SubscriptionStats,
+    Unsubscribed,
+    UnsubscribeParams,
+)
+from agent_core.api.schema.system import CONTRACT_VERSION
 from agent_core.auth.roles import Role
 from agent_core.base.errors import AuthenticationFailed, InvalidParams, RateLimited
-from agent_core.base.models import CAMERA_ID
-from agent_core.plugin.abc import RpcParams, RpcResult
 from agent_core.rpc.sessions import Sessions
 from agent_core.rpc.table import Caller, Method, MethodTable, SerializedResult
 from agent_core.rpc.topics import EventTopics
@@ -17,64 +27,6 @@ from agent_core.rpc.topics import EventTopics
 __all__ = ("add_session_methods",)
 
 _Document = dict[str, JsonValue]
-
-
-class NoParams(RpcParams):
-    pass
-
-
-class AuthenticateParams(RpcParams):
-    auth_token: str = Field(description="token (JWT) or API key")
-
-
-class Authenticated(RpcResult):
-    authenticated: Literal[True]
-    role: Role
-    permissions: tuple[str, ...]
-    expires_at: Timestamp | None = Field(description="null if the API key does not expire")
-    session_id: str
-
-
-class Filters(RpcParams):
-    device: str | None = Field(
-        None, pattern=f"^{CAMERA_ID.pattern}$", description="deliver only events about this camera"
-    )
-
-
-class SubscribeParams(RpcParams):
-    topics: Annotated[tuple[str, ...], Field(min_length=1, max_length=100)] = Field(
-        description="topics of the agent or of a plugin"
-    )
-    filters: Filters | None = None
-
-
-class Subscribed(RpcResult):
-    subscribed: Literal[True]
-    topics: tuple[str, ...]
-    filters: dict[str, str]
-
-
-class UnsubscribeParams(RpcParams):
-    topics: Annotated[tuple[str, ...], Field(max_length=100)] | None = Field(
-        None, description="default: all topics"
-    )
-
-
-class Unsubscribed(RpcResult):
-    unsubscribed: Literal[True]
-    topics: tuple[str, ...] = Field(description="topics that were subscribed to")
-
-
-class GlobalStats(RpcResult):
-    total_subscriptions: int
-    active_clients: int
-    topic_counts: dict[str, int]
-
-
-class SubscriptionStats(RpcResult):
-    global_stats: GlobalStats
-    client_topics: tuple[str, ...]
-    client_id: str
 
 
 def add_session_methods(
@@ -129,6 +81,7 @@ _PING = Method(
     Literal["pong"],
     _ping,
     prompt=True,
+    example=examples.ping,
 )
 _AUTHENTICATE = Method(
     "authenticate",
@@ -140,6 +93,7 @@ _AUTHENTICATE = Method(
     errors=(AuthenticationFailed, RateLimited),
     omit_none=False,
     prompt=True,
+    example=examples.authenticate,
 )
 _SUBSCRIBE = Method(
     "subscribe_events",
@@ -150,6 +104,7 @@ _SUBSCRIBE = Method(
     _subscribe,
     errors=(InvalidParams,),
     prompt=True,
+    example=examples.subscribe_events,
 )
 _UNSUBSCRIBE = Method(
     "unsubscribe_events",
@@ -160,6 +115,7 @@ _UNSUBSCRIBE = Method(
     _unsubscribe,
     errors=(InvalidParams,),
     prompt=True,
+    example=examples.unsubscribe_events,
 )
 
 
@@ -171,12 +127,23 @@ def _discover(table: MethodTable, topics: EventTopics, title: str, version: str)
         if not made:
             from agent_core.rpc.openrpc import openrpc_document
 
-            document = openrpc_document(table, topics, title=title, version=version)
+            document = openrpc_document(
+                table, topics, title=title, version=version, contract_version=CONTRACT_VERSION
+            )
             made.append(SerializedResult(_Document, json.dumps(document, separators=(",", ":"))))
         return made[0]
 
     summary = "Return the description of all methods and events as an OpenRPC document."
-    return Method("rpc.discover", None, summary, NoParams, _Document, discover, omit_none=False)
+    return Method(
+        "rpc.discover",
+        None,
+        summary,
+        NoParams,
+        _Document,
+        discover,
+        omit_none=False,
+        example=examples.rpc_discover,
+    )
 
 
 def _stats(sessions: Sessions) -> Method:
@@ -194,5 +161,12 @@ def _stats(sessions: Sessions) -> Method:
 
     summary = "Return the number of subscriptions, and the topics of this connection."
     return Method(
-        "get_subscription_stats", Role.VIEWER, summary, NoParams, SubscriptionStats, answer, prompt=True
+        "get_subscription_stats",
+        Role.VIEWER,
+        summary,
+        NoParams,
+        SubscriptionStats,
+        answer,
+        prompt=True,
+        example=examples.get_subscription_stats,
     )

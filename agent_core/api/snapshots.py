@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from agent_core.api.examples import snapshots as examples
 from agent_core.api.schema.params import Deleted, ListParams, NameParams
 from agent_core.api.schema.snapshots import (
     FileForm,
@@ -130,6 +131,7 @@ def snapshot_methods(controller: Controller, links: DownloadLinks) -> list[Metho
             SnapshotForm,
             do.take_snapshot,
             errors=(NotFound, InvalidState, DependencyFailed),
+            example=examples.take_snapshot,
         ),
         *_file_methods(do),
     ]
@@ -146,6 +148,7 @@ def _file_methods(do: _Handlers) -> list[Method]:
             FileList,
             do.list_snapshots,
             errors=(NotFound, DependencyFailed),
+            example=examples.list_snapshots,
         ),
         Method(
             "get_snapshot_info",
@@ -155,6 +158,7 @@ def _file_methods(do: _Handlers) -> list[Method]:
             SnapshotInfo,
             do.get_snapshot_info,
             errors=(NotFound, DependencyFailed),
+            example=examples.get_snapshot_info,
         ),
         Method(
             "delete_snapshot",
@@ -164,5 +168,6 @@ def _file_methods(do: _Handlers) -> list[Method]:
             Deleted,
             do.delete_snapshot,
             errors=(NotFound, DependencyFailed),
+            example=examples.delete_snapshot,
         ),
     ]

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from agent_core.api.examples import storage as examples
 from agent_core.api.schema import storage as wire
 from agent_core.api.schema.params import NoParams
 from agent_core.auth.roles import Role
@@ -129,6 +130,7 @@ def storage_methods(controller: Controller) -> list[Method]:
             wire.StorageInfoForm,
             do.get_storage_info,
             errors=(DependencyFailed,),
+            example=examples.get_storage_info,
         ),
         Method(
             "set_retention_policy",
@@ -138,6 +140,7 @@ def storage_methods(controller: Controller) -> list[Method]:
             wire.RetentionForm,
             do.set_retention_policy,
             errors=(InvalidParams, DependencyFailed),
+            example=examples.set_retention_policy,
         ),
         Method(
             "cleanup_old_files",
@@ -147,5 +150,6 @@ def storage_methods(controller: Controller) -> list[Method]:
             wire.CleanupForm,
             do.cleanup_old_files,
             errors=(DependencyFailed,),
+            example=examples.cleanup_old_files,
         ),
     ]

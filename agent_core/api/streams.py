@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from agent_core.api.examples import streams as examples
 from agent_core.api.schema.params import DeviceParams, NoParams
 from agent_core.api.schema.streams import (
     FfmpegProcess,
@@ -127,6 +128,7 @@ def _hold_methods(do: _Handlers) -> list[Method]:
             StreamStarted,
             do.start_streaming,
             errors=(NotFound, InvalidState, Unsupported, DependencyFailed),
+            example=examples.start_streaming,
         ),
         Method(
             "stop_streaming",
@@ -136,6 +138,7 @@ def _hold_methods(do: _Handlers) -> list[Method]:
             StreamStopped,
             do.stop_streaming,
             errors=(NotFound, InvalidState),
+            example=examples.stop_streaming,
         ),
     ]
 
@@ -150,6 +153,7 @@ def _status_methods(do: _Handlers) -> list[Method]:
             StreamUrlForm,
             do.get_stream_url,
             errors=(NotFound, InvalidState, Unsupported, DependencyFailed),
+            example=examples.get_stream_url,
         ),
         Method(
             "get_stream_status",
@@ -159,6 +163,7 @@ def _status_methods(do: _Handlers) -> list[Method]:
             StreamStatusForm,
             do.get_stream_status,
             errors=(NotFound, Unsupported, DependencyFailed),
+            example=examples.get_stream_status,
         ),
         Method(
             "get_streams",
@@ -168,6 +173,7 @@ def _status_methods(do: _Handlers) -> list[Method]:
             list[StreamEntry],
             do.get_streams,
             errors=(Unsupported, DependencyFailed),
+            example=examples.get_streams,
         ),
     ]
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from agent_core import __version__
+from agent_core.api.examples import system as examples
 from agent_core.api.schema import system as wire
 from agent_core.api.schema.params import NoParams
 from agent_core.auth.roles import Role
@@ -76,6 +77,7 @@ class _Handlers:
         return wire.ServerInfo(
             name="camera-agent",
             version=__version__,
+            contract_version=wire.CONTRACT_VERSION,
             build_date="",
             go_version="",
             python_version=platform.python_version(),
@@ -126,6 +128,7 @@ def system_methods(controller: Controller) -> list[Method]:
             wire.SystemStatusForm,
             do.get_system_status,
             prompt=True,
+            example=examples.get_system_status,
         ),
         Method(
             "get_server_info",
@@ -134,6 +137,7 @@ def system_methods(controller: Controller) -> list[Method]:
             NoParams,
             wire.ServerInfo,
             do.get_server_info,
+            example=examples.get_server_info,
         ),
         Method(
             "get_status",
@@ -142,5 +146,6 @@ def system_methods(controller: Controller) -> list[Method]:
             NoParams,
             wire.StatusForm,
             do.get_status,
+            example=examples.get_status,
         ),
     ]

@@ -26,6 +26,7 @@ __all__ = (
     "Component",
     "MediaServer",
     "MediaServerEndpoints",
+    "MethodExample",
     "Plugin",
     "Publisher",
     "RecordingStills",
@@ -42,7 +43,8 @@ __all__ = (
 #: 1.1 added `AgentContext.streams`, `SnapshotTier.needs` and `SnapshotTier.latency_s`.
 #: 1.2 added `agent_recording_stills`, `CameraReport.removed`, `DetectedCamera.gate`,
 #: `DetectedCamera.tracks`, `AgentContext.redirects` and `agent_core.plugin.state`.
-HOOKSPEC_API = "1.2"
+#: 1.3 added `RpcMethod.example` and `RpcMethod.deprecated`.
+HOOKSPEC_API = "1.3"
 
 
 class Settings(BaseModel):
@@ -251,6 +253,24 @@ class RpcResult(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
+@dataclass(frozen=True, slots=True)
+class MethodExample:
+    """Call of a method with its result, for `rpc.discover`. A test runs the examples of all methods.
+
+    The examples of an agent tell one story: the same value, such as the name of a recording, stands for the same thing
+    in each of them. A test replaces values that an agent makes by those that it got from the calls of `after`.
+
+    Attributes:
+        params: the parameters; only those that are set explicitly are sent.
+        result: an instance of the method's result.
+        after: methods whose examples are called before, in this order, each on the same connection.
+    """
+
+    params: BaseModel
+    result: object
+    after: tuple[str, ...] = ()
+
+
 ParamsT = TypeVar("ParamsT", bound=RpcParams)
 
 
@@ -267,6 +287,13 @@ class RpcMethod(ABC, Generic[ParamsT]):
     Result: ClassVar[type[RpcResult]] = RpcResult
     #: Errors that `call` raises, for `rpc.discover`; those of any call, such as InvalidParams, need not be named.
     errors: ClassVar[tuple[type[AgentError], ...]] = (NotFound, InvalidState, Unsupported, DependencyFailed)
+    #: True once another method should be used; `rpc.discover` tells it, and the method keeps working.
+    deprecated: ClassVar[bool] = False
+
+    @classmethod
+    def example(cls) -> MethodExample | None:
+        """Return a call with its result for `rpc.discover`; None by default. Called at the first `rpc.discover`."""
+        return None
 
     @abstractmethod
     async def call(self, params: ParamsT) -> RpcResult:

@@ -30,22 +30,35 @@ class _WithoutTitles(GenerateJsonSchema):
         return False
 
 
-def openrpc_document(table: MethodTable, topics: EventTopics, *, title: str, version: str) -> Document:
+def openrpc_document(
+    table: MethodTable, topics: EventTopics, *, title: str, version: str, contract_version: str = ""
+) -> Document:
     """Return the description of all methods in `table` and of the events of `topics`.
 
     Shared and nested types are in `components`, each under a title that no other has. OpenRPC knows no events: they are in
-    `x-events`, described like methods, with the names of the topic to subscribe to in `x-topics`.
+    `x-notifications`, described like methods, with the names of the topic to subscribe to in `x-topics`.
+
+    Args:
+        table: the methods.
+        topics: the topics.
+        title: name of the program.
+        version: version of the program.
+        contract_version: version of the contract, "MAJOR.MINOR"; left out if empty.
     """
     schemas, components = _schemas(table, topics)
     methods: list[JsonValue] = [
         _method(method, schemas[method.name, "params"], schemas[method.name, "result"], components)
+        | _example(method, table)
         for method in table
     ]
+    info: Document = {"title": title, "version": version}
+    if contract_version:
+        info["x-contract-version"] = contract_version
     return {
         "openrpc": OPENRPC_VERSION,
-        "info": {"title": title, "version": version},
+        "info": info,
         "methods": methods,
-        "x-events": [
+        "x-notifications": [
             _event(each, schemas.get((each.method, "event"), {}), components) for each in topics.notifications
         ],
         "components": {"schemas": components},
@@ -72,7 +85,7 @@ def _schemas(table: MethodTable, topics: EventTopics) -> tuple[dict[_Key, Docume
 
 
 def _method(method: Method, params: Document, result: Document, components: Document) -> Document:
-    return {
+    described: Document = {
         "name": method.name,
         "summary": method.summary,
         "params": _params(params, components, names=method.parameters.names),
@@ -81,6 +94,30 @@ def _method(method: Method, params: Document, result: Document, components: Docu
         "paramStructure": "either" if method.parameters.takes_positions else "by-name",
         "x-role": str(method.role) if method.role is not None else "none",
     }
+    if method.deprecated:
+        described["deprecated"] = True
+    if method.provided_by is not None:
+        described["x-plugin"] = method.provided_by
+    return described
+
+
+def _example(method: Method, table: MethodTable) -> Document:
+    """Return the member `examples` of a method; `x-after` names the methods to call before, each by its example."""
+    example = method.example() if method.example is not None else None
+    if example is None:
+        return {}
+    params = _PROPERTIES.validate_python(
+        example.params.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    )
+    pairing: Document = {
+        "name": method.name,
+        "params": [{"name": name, "value": value} for name, value in params.items()],
+        "result": {"name": f"{method.name}_result", "value": method.result_value(example.result)},
+    }
+    before: list[JsonValue] = [name for name in example.after if name in table]
+    if before:
+        pairing["x-after"] = before
+    return {"examples": [pairing]}
 
 
 def _event(notification: Notification, params: Document, components: Document) -> Document:

@@ -1,12 +1,13 @@
 """Table of methods, each with its role, types and handler."""
 
+import json
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel, JsonValue, TypeAdapter
 
 from agent_core.auth.roles import Principal, Role
 from agent_core.base.containment import contained
@@ -18,7 +19,7 @@ from agent_core.base.errors import (
     PluginError,
     RateLimited,
 )
-from agent_core.plugin.abc import RpcMethod
+from agent_core.plugin.abc import MethodExample, RpcMethod
 from agent_core.rpc.errors import (
     INTERNAL_ERROR,
     MethodNotFound,
@@ -94,6 +95,9 @@ class Method:
         provided_by: the plugin that implements the method, if the contract assigns it to one.
         prompt: the handler awaits nothing, or what the calls behind it depend on. The session answers such a call
             before it reads on, which saves a task switch, and delays the calls behind it.
+        example: returns a call with its result for `rpc.discover`; it is called when the document is made, so that the
+            start builds no models for it. Only a placeholder has none.
+        deprecated: another method should be used; see the policy in docs/api.md.
     """
 
     name: str
@@ -106,6 +110,8 @@ class Method:
     omit_none: bool = True
     provided_by: str | None = None
     prompt: bool = False
+    example: Callable[[], MethodExample | None] | None = None
+    deprecated: bool = False
 
     @cached_property
     def parameters(self) -> Parameters[Any]:
@@ -133,6 +139,11 @@ class Method:
             self._log_undeclared(error)
             raise
         return without_device_paths(self._as_json(result))
+
+    def result_value(self, result: object) -> JsonValue:
+        """Return a result as clients get it, parsed. Raises as `call` for an undeclared type."""
+        value: JsonValue = json.loads(self._as_json(result))
+        return value
 
     def _log_undeclared(self, error: Exception) -> None:
         """Log an error whose code `rpc.discover` does not declare: generated clients do not expect it."""
@@ -248,4 +259,21 @@ def _plugin_row(plugin: str, method: RpcMethod[Any]) -> Method:
         answer,
         errors=tuple(method.errors),
         provided_by=plugin,
+        example=lambda: _plugin_example(plugin, method),
+        deprecated=method.deprecated,
     )
+
+
+def _plugin_example(plugin: str, method: RpcMethod[Any]) -> MethodExample | None:
+    """Return the example of a plugin's method; None if there is none, or it is unusable, which is logged."""
+    try:
+        with contained(f"The example of {method.name} of the plugin {plugin}"):
+            example = method.example()
+        if example is not None and not (
+            isinstance(example.params, method.Params) and isinstance(example.result, method.Result)
+        ):
+            raise TypeError("the types of the example are not those of the method")
+    except Exception:  # noqa: BLE001 - foreign code; its example is left out
+        _LOG.exception("the plugin %s gives no usable example of %s", plugin, method.name)
+        return None
+    return example

@@ -44,7 +44,7 @@ def schemas(value: Any) -> Iterator[dict[str, Any]]:
 
 async def test_no_title_stands_for_two_schemas(document: Any) -> None:
     titled = defaultdict(set)
-    for schema in schemas([document["methods"], document["x-events"], document["components"]]):
+    for schema in schemas([document["methods"], document["x-notifications"], document["components"]]):
         if isinstance(schema.get("title"), str):
             titled[schema["title"]].add(json.dumps(schema, sort_keys=True))
     assert titled
@@ -60,7 +60,7 @@ async def test_only_shared_types_have_titles(document: Any) -> None:
 
 
 async def test_every_topic_is_described(document: Any) -> None:
-    events = {each["name"]: each for each in document["x-events"]}
+    events = {each["name"]: each for each in document["x-notifications"]}
     for topic in CORE_TOPICS:
         aliases = [alias for alias, canonical in ALIASES if canonical == topic.name]
         assert events[topic.method]["x-topics"] == [topic.name, *aliases]
@@ -73,7 +73,7 @@ async def test_every_topic_is_described(document: Any) -> None:
 
 
 async def test_an_event_has_the_params_that_are_described(client: AgentClient, document: Any) -> None:
-    (described,) = (each for each in document["x-events"] if each["name"] == "camera.status_change")
+    (described,) = (each for each in document["x-notifications"] if each["name"] == "camera.status_change")
     async with client.subscribe(["camera.status_change"]) as events:
         await client.call("virtual_camera.set_fault", device="camera0", fault="vanish", enabled=True)
         event = await anext(aiter(events))

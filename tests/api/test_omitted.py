@@ -41,7 +41,7 @@ def test_what_may_be_left_out_is_not_required(method: Method) -> None:
 
 def test_what_events_leave_out_is_not_required() -> None:
     document: Any = openrpc_document(MethodTable(), TOPICS, title="", version="")
-    for event in document["x-events"]:
+    for event in document["x-notifications"]:
         required = [each["name"] for each in event["params"] if each["required"]]
         nullable = [each["name"] for each in event["params"] if allows_null(each["schema"])]
         assert not set(required) & set(nullable), event["name"]

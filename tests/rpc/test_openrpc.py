@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
+from agent_core.api.schema.system import CONTRACT_VERSION
 from agent_core.plugin.abc import RpcMethod, RpcParams, RpcResult
 from agent_core.rpc.openrpc import openrpc_document
 
@@ -60,7 +61,7 @@ def references(value: Any) -> Iterator[str]:
 
 
 def test_the_head(document: Any) -> None:
-    assert set(document) == {"openrpc", "info", "methods", "x-events", "components"}
+    assert set(document) == {"openrpc", "info", "methods", "x-notifications", "components"}
     assert document["openrpc"].startswith("1.3.")
     assert document["info"] == {"title": "toy", "version": "1.2.3"}
 
@@ -75,7 +76,7 @@ def test_every_method_of_the_table_is_in_it_once(document: Any, toy: "Toy") -> N
 def test_methods_have_the_meta_schemas_form(document: Any) -> None:
     allowed = {"name", "summary", "params", "result", "errors", "paramStructure", "x-role"}
     for method in document["methods"]:
-        assert set(method) == allowed
+        assert set(method) - {"examples", "x-plugin"} == allowed
         assert method["paramStructure"] in {"by-name", "either"}
         assert method["x-role"] in {"none", "viewer", "operator", "admin"}
         assert method["summary"]
@@ -126,5 +127,5 @@ async def test_discover_answers_with_it_to_anybody(toy: "Toy") -> None:
     async with toy.peer() as peer:
         first = await peer.result("rpc.discover")
         assert first == await peer.result("rpc.discover")
-    assert first["info"] == {"title": "toy", "version": "0"}
+    assert first["info"] == {"title": "toy", "version": "0", "x-contract-version": CONTRACT_VERSION}
     assert {each["name"] for each in first["methods"]} == {method.name for method in toy.table}

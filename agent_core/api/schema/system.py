@@ -8,6 +8,7 @@ from agent_core.api.schema.params import Timestamp
 from agent_core.plugin import RpcResult
 
 __all__ = (
+    "CONTRACT_VERSION",
     "Capability",
     "CheckForm",
     "PluginEventForm",
@@ -18,6 +19,9 @@ __all__ = (
     "SystemEventForm",
     "SystemStatusForm",
 )
+
+#: Version of the wire contract, "MAJOR.MINOR"; docs/api.md has the policy, and a test compares with the last release.
+CONTRACT_VERSION = "1.0"
 
 #: Feature that an agent may offer.
 Capability = Literal["snapshots", "recording", "streaming", "events"]
@@ -86,6 +90,9 @@ class ServerInfo(RpcResult):
 
     name: str
     version: str
+    contract_version: str = Field(
+        description="version of the methods and events, MAJOR.MINOR: a larger MINOR adds, another MAJOR breaks"
+    )
     build_date: str
     go_version: str = Field(description="always empty; kept for older clients")
     python_version: str

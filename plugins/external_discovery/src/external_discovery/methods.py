@@ -10,11 +10,13 @@ from agent_core.plugin import (
     DependencyFailed,
     InvalidParams,
     InvalidState,
+    MethodExample,
     NotFound,
     RpcMethod,
     RpcParams,
     RpcResult,
 )
+from external_discovery import examples
 from external_discovery.address import AddressRefused, StreamAddress, checked_credentials
 from external_discovery.camera import StreamCamera
 from external_discovery.health import Verdict
@@ -59,6 +61,10 @@ class AddExternalStream(RpcMethod[AddParams]):
     Params: ClassVar[type[RpcParams]] = AddParams
     Result: ClassVar[type[RpcResult]] = Added
     errors: ClassVar[tuple[type[AgentError], ...]] = (InvalidState, CaptureFailed, DependencyFailed)
+
+    @classmethod
+    def example(cls) -> MethodExample:
+        return examples.add_external_stream()
 
     def __init__(
         self, source: ExternalSource, clock: Clock, found: Callable[[str], StreamAddress | None]
@@ -125,6 +131,10 @@ class RemoveExternalStream(RpcMethod[RemoveParams]):
     Result: ClassVar[type[RpcResult]] = Removed
     errors: ClassVar[tuple[type[AgentError], ...]] = (NotFound, InvalidState, DependencyFailed)
 
+    @classmethod
+    def example(cls) -> MethodExample:
+        return examples.remove_external_stream()
+
     def __init__(self, source: ExternalSource, clock: Clock) -> None:
         self._source = source
         self._clock = clock
@@ -150,6 +160,10 @@ class GetExternalStreams(RpcMethod[RpcParams]):
     Params: ClassVar[type[RpcParams]] = RpcParams
     Result: ClassVar[type[RpcResult]] = ExternalStreams
     errors: ClassVar[tuple[type[AgentError], ...]] = ()
+
+    @classmethod
+    def example(cls) -> MethodExample:
+        return examples.get_external_streams()
 
     def __init__(
         self, source: ExternalSource, found: Callable[[], Sequence[ExternalStream]], clock: Clock

@@ -75,7 +75,9 @@ class ExternalStream(RpcResult):
         description="DISCOVERED: found, not added; ADDED: a camera; ERROR: a camera that does not work now"
     )
     discovered_at: Timestamp = Field(description="time of the first sight, or of adding")
-    last_seen: Timestamp | None = Field(description="time at which the camera last answered; null: never")
+    last_seen: Timestamp | None = Field(
+        None, description="time at which the camera last answered; absent: never"
+    )
     online: bool = Field(description="the camera answered when it was last looked at")
     details: str = Field(default="", description="why it does not work, one sentence; empty otherwise")
     removable: bool = Field(

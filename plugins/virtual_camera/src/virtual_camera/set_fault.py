@@ -5,7 +5,15 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from agent_core.plugin import AgentError, CameraDirectory, NotFound, RpcMethod, RpcParams, RpcResult
+from agent_core.plugin import (
+    AgentError,
+    CameraDirectory,
+    MethodExample,
+    NotFound,
+    RpcMethod,
+    RpcParams,
+    RpcResult,
+)
 from virtual_camera.camera import SOURCE, VirtualCamera
 
 __all__ = ("SetFault", "SetFaultParams", "SetFaultResult")
@@ -42,6 +50,13 @@ class SetFault(RpcMethod[SetFaultParams]):
     def __init__(self, cameras: Sequence[VirtualCamera], directory: CameraDirectory) -> None:
         self._cameras = tuple(cameras)
         self._directory = directory
+
+    @classmethod
+    def example(cls) -> MethodExample:
+        return MethodExample(
+            SetFaultParams(device="camera0", fault="stall", enabled=True),
+            SetFaultResult(device="camera0", fault="stall", enabled=True),
+        )
 
     async def call(self, params: SetFaultParams) -> SetFaultResult:
         faults = self._find(params.device).faults

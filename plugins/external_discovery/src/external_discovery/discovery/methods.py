@@ -8,10 +8,12 @@ from agent_core.plugin import (
     Clock,
     DependencyFailed,
     InvalidState,
+    MethodExample,
     RpcMethod,
     RpcParams,
     RpcResult,
 )
+from external_discovery import examples
 from external_discovery.discovery.component import DiscoveryComponent
 from external_discovery.discovery.kinds import CAMERAS, StreamKind
 from external_discovery.wire import (
@@ -44,6 +46,10 @@ class DiscoverExternalStreams(RpcMethod[DiscoverParams]):
     Params: ClassVar[type[RpcParams]] = DiscoverParams
     Result: ClassVar[type[RpcResult]] = Discovered
     errors: ClassVar[tuple[type[AgentError], ...]] = (InvalidState,)
+
+    @classmethod
+    def example(cls) -> MethodExample:
+        return examples.discover_external_streams()
 
     def __init__(
         self,
@@ -87,6 +93,10 @@ class SetDiscoveryInterval(RpcMethod[IntervalParams]):
     Params: ClassVar[type[RpcParams]] = IntervalParams
     Result: ClassVar[type[RpcResult]] = IntervalSet
     errors: ClassVar[tuple[type[AgentError], ...]] = (InvalidState, DependencyFailed)
+
+    @classmethod
+    def example(cls) -> MethodExample:
+        return examples.set_discovery_interval()
 
     def __init__(self, discovery: DiscoveryComponent, clock: Clock) -> None:
         self._discovery = discovery

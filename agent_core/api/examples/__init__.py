@@ -1,0 +1,1 @@
+"""Examples of the core's methods, by noun: one function per method, called when `rpc.discover` makes its document."""
