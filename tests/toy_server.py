@@ -24,7 +24,7 @@ from agent_core.app.wiring_server import ClientAccess, build_sessions
 from agent_core.auth.api_keys import ApiKeys
 from agent_core.auth.roles import Role
 from agent_core.base.errors import CaptureFailed, InvalidState
-from agent_core.base.events import EventBus
+from agent_core.base.events import EventBus, Stamp
 from agent_core.base.metrics import Collected
 from agent_core.base.socket_place import SocketPlace
 from agent_core.config import AgentConfig, ServerConfig
@@ -126,11 +126,22 @@ def toy_table(doors: Doors) -> MethodTable:
 
 
 def toy_topics() -> EventTopics:
-    """Return the topics that tests publish on, rendered as they are."""
+    """Return the topics that tests publish on, rendered as they are, with the number of the event."""
     topics = EventTopics()
     for topic in CORE_TOPICS:
-        topics.register(topic.name, lambda payload, _at: payload)
+        topics.register(topic.name, numbered)
     return topics
+
+
+def numbered(payload: Mapping[str, object], stamp: Stamp) -> Mapping[str, object]:
+    return {**payload, "sequence": stamp.sequence}
+
+
+def without_number(notification: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the params of a notification as the test has published them."""
+    params = dict(notification["params"])
+    assert isinstance(params.pop("sequence"), int)
+    return params
 
 
 #: Limits of the tests that reach limits.

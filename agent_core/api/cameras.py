@@ -20,6 +20,7 @@ from agent_core.api.schema.cameras import (
 from agent_core.api.schema.params import DeviceParams, NoParams, rfc3339
 from agent_core.auth.roles import Role
 from agent_core.base.errors import NotFound
+from agent_core.base.events import Stamp
 from agent_core.base.models import Camera, CameraEvent, CameraStatus, Control
 from agent_core.controller import CameraDetails, CameraView, Controller
 from agent_core.rpc.table import Caller, Method, SerializedResult
@@ -114,9 +115,10 @@ def _control(control: Control) -> ControlForm:
     )
 
 
-def camera_event_form(controller: Controller, event: CameraEvent, at: datetime) -> CameraEventForm:
+def camera_event_form(controller: Controller, event: CameraEvent, stamp: Stamp) -> CameraEventForm:
     """Return the parameters of a notification about a camera."""
-    return CameraEventForm(**camera_form(controller.view_of(event.camera)).model_dump(), timestamp=at)
+    camera = camera_form(controller.view_of(event.camera)).model_dump()
+    return CameraEventForm(**camera, timestamp=stamp.at, sequence=stamp.sequence)
 
 
 class CameraListText:

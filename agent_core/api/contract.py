@@ -1,7 +1,6 @@
 """Methods and topics of the core, collected from the modules by noun."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from types import MappingProxyType
 
 from pydantic import BaseModel
@@ -11,14 +10,15 @@ from agent_core.api.placeholders import placeholders
 from agent_core.api.recordings import recording_event_form, recording_methods, recording_update_form
 from agent_core.api.schema.cameras import CameraEventForm
 from agent_core.api.schema.recordings import RecordingEventForm
-from agent_core.api.schema.snapshots import SnapshotForm
+from agent_core.api.schema.snapshots import SnapshotEventForm
 from agent_core.api.schema.system import PluginEventForm, SystemEventForm
 from agent_core.api.snapshots import snapshot_form, snapshot_methods
 from agent_core.api.storage import storage_methods
 from agent_core.api.streams import stream_methods
 from agent_core.api.system import plugin_event_form, system_event_form, system_methods
-from agent_core.auth.links import DownloadLinks
+from agent_core.auth.links import DownloadLinks, no_link
 from agent_core.auth.roles import Principal
+from agent_core.base.events import Stamp
 from agent_core.controller import Controller
 from agent_core.rpc.table import Method
 from agent_core.rpc.topics import EventTopics, Render
@@ -34,7 +34,7 @@ _EVENTS: Mapping[str, tuple[type[BaseModel], str]] = MappingProxyType(
         "camera.disconnected": (CameraEventForm, "Tell that a camera is no longer connected."),
         "camera.status_change": (CameraEventForm, "Tell each change of a camera."),
         "camera_status_update": (CameraEventForm, "Tell each change of a camera."),
-        "snapshot.taken": (SnapshotForm, "Tell that a snapshot was stored."),
+        "snapshot.taken": (SnapshotEventForm, "Tell that a snapshot was stored."),
         "recording.start": (RecordingEventForm, "Tell that a recording has its first picture, or recovers."),
         "recording.stop": (RecordingEventForm, "Tell that a recording has ended."),
         "recording.error": (RecordingEventForm, "Tell that a recording does not grow."),
@@ -71,17 +71,18 @@ def core_topics(controller: Controller, links: DownloadLinks) -> EventTopics:
     """Return the core's topics, each with the function for the parameters of its notifications."""
     topics = EventTopics()
 
-    def taken(snapshot: Snapshot, _at: datetime, receiver: Principal) -> SnapshotForm:
-        return snapshot_form(snapshot, links.offered_to(receiver))
+    def taken(snapshot: Snapshot, stamp: Stamp, receiver: Principal | None) -> SnapshotEventForm:
+        taken = snapshot_form(snapshot, no_link if receiver is None else links.offered_to(receiver))
+        return SnapshotEventForm(**dict(taken), sequence=stamp.sequence)
 
     renders: Mapping[type[BaseModel], Render] = {
-        CameraEventForm: lambda event, at: camera_event_form(controller, event, at),
+        CameraEventForm: lambda event, stamp: camera_event_form(controller, event, stamp),
         RecordingEventForm: recording_event_form,
         SystemEventForm: system_event_form,
         PluginEventForm: plugin_event_form,
     }
     for topic, (form, summary) in _EVENTS.items():
-        if form is SnapshotForm:
+        if form is SnapshotEventForm:
             topics.register_personal(topic, taken, form=form, summary=summary)
         else:
             topics.register(topic, renders[form], form=form, summary=summary)

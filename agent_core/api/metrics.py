@@ -42,7 +42,12 @@ class _Handlers:
                 openings=seen.breaker.openings,
                 probe_ms=_ms(seen.health.probe_s),
             ),
-            event_metrics=wire.EventMetricsForm(published=seen.events_published, dropped=seen.events_dropped),
+            event_metrics=wire.EventMetricsForm(
+                published=seen.events_published,
+                dropped=seen.events_dropped,
+                journal_events=len(self.sessions.journal),
+                journal_bytes=self.sessions.journal.size_bytes,
+            ),
             rpc_metrics=_rpc(self.sessions.calls.methods),
         )
 

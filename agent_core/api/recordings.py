@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from agent_core.api.examples import recordings as examples
 from agent_core.api.schema import recordings as wire
@@ -10,6 +9,7 @@ from agent_core.api.schema.params import Deleted, DeviceParams, ListParams, Name
 from agent_core.auth.links import DownloadLinks, DownloadUrl
 from agent_core.auth.roles import Role
 from agent_core.base.errors import DependencyFailed, InvalidState, NotFound, Unsupported
+from agent_core.base.events import Stamp
 from agent_core.controller import Controller
 from agent_core.recordings.models import (
     ListedRecording,
@@ -27,24 +27,25 @@ __all__ = ("recording_event_form", "recording_methods", "recording_update_form")
 _CHANGES = {RecordingState.RECORDING: "STARTED", RecordingState.STARTING: "STARTED"}
 
 
-def recording_event_form(event: RecordingEvent, at: datetime) -> wire.RecordingEventForm:
+def recording_event_form(event: RecordingEvent, stamp: Stamp) -> wire.RecordingEventForm:
     """Return the parameters of a notification whose status names the change: started, stopped, failed."""
-    return _event_form(event, _CHANGES.get(event.state, event.state.value), at)
+    return _event_form(event, _CHANGES.get(event.state, event.state.value), stamp)
 
 
-def recording_update_form(event: RecordingEvent, at: datetime) -> wire.RecordingEventForm:
+def recording_update_form(event: RecordingEvent, stamp: Stamp) -> wire.RecordingEventForm:
     """Return the parameters of a notification whose status names the state."""
-    return _event_form(event, event.state.value, at)
+    return _event_form(event, event.state.value, stamp)
 
 
-def _event_form(event: RecordingEvent, status: str, at: datetime) -> wire.RecordingEventForm:
+def _event_form(event: RecordingEvent, status: str, stamp: Stamp) -> wire.RecordingEventForm:
     return wire.RecordingEventForm(
         device=event.camera,
         status=status,
         filename=event.recording,
         duration=round(event.duration_s, 3),
         reason=event.reason or None,
-        timestamp=at,
+        timestamp=stamp.at,
+        sequence=stamp.sequence,
     )
 
 

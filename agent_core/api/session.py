@@ -20,6 +20,7 @@ from agent_core.api.schema.session import (
 from agent_core.api.schema.system import CONTRACT_VERSION
 from agent_core.auth.roles import Role
 from agent_core.base.errors import AuthenticationFailed, InvalidParams, RateLimited
+from agent_core.rpc.feed import Place
 from agent_core.rpc.sessions import Sessions
 from agent_core.rpc.table import Caller, Method, MethodTable, SerializedResult
 from agent_core.rpc.topics import EventTopics
@@ -64,9 +65,16 @@ async def _authenticate(params: AuthenticateParams, caller: Caller) -> Authentic
 
 async def _subscribe(params: SubscribeParams, caller: Caller) -> Subscribed:
     device = params.filters.device if params.filters is not None else None
-    caller.session.subscribe(params.topics, device)
-    filters = {"device": device} if device is not None else {}
-    return Subscribed(subscribed=True, topics=params.topics, filters=filters)
+    since = params.replay_since
+    place = Place(since.boot_id, since.sequence) if since is not None else None
+    newest = caller.session.subscribe(params.topics, device, place)
+    return Subscribed(
+        subscribed=True,
+        topics=params.topics,
+        filters={"device": device} if device is not None else {},
+        boot_id=newest.boot_id,
+        sequence=newest.sequence,
+    )
 
 
 async def _unsubscribe(params: UnsubscribeParams, caller: Caller) -> Unsubscribed:

@@ -2,13 +2,13 @@
 
 import platform
 from dataclasses import dataclass
-from datetime import datetime
 
 from agent_core import __version__
 from agent_core.api.examples import system as examples
 from agent_core.api.schema import system as wire
 from agent_core.api.schema.params import NoParams
 from agent_core.auth.roles import Role
+from agent_core.base.events import Stamp
 from agent_core.base.models import PictureFormat, PluginEvent
 from agent_core.controller import Controller, ServerInfo
 from agent_core.health.models import SystemEvent
@@ -22,16 +22,22 @@ __all__ = ("plugin_event_form", "system_event_form", "system_methods")
 MAX_CAMERAS = 256
 
 
-def system_event_form(event: SystemEvent, at: datetime) -> wire.SystemEventForm:
+def system_event_form(event: SystemEvent, stamp: Stamp) -> wire.SystemEventForm:
     """Return the parameters of a notification about the agent as a whole."""
     return wire.SystemEventForm(
-        status=event.status, components=dict(event.components), reason=event.reason or None, timestamp=at
+        status=event.status,
+        components=dict(event.components),
+        reason=event.reason or None,
+        timestamp=stamp.at,
+        sequence=stamp.sequence,
     )
 
 
-def plugin_event_form(event: PluginEvent, at: datetime) -> wire.PluginEventForm:
+def plugin_event_form(event: PluginEvent, stamp: Stamp) -> wire.PluginEventForm:
     """Return the parameters of a notification about a plugin."""
-    return wire.PluginEventForm(plugin=event.plugin, reason=event.reason, timestamp=at)
+    return wire.PluginEventForm(
+        plugin=event.plugin, reason=event.reason, timestamp=stamp.at, sequence=stamp.sequence
+    )
 
 
 @dataclass(frozen=True, slots=True)

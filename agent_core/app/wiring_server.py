@@ -23,6 +23,8 @@ from agent_core.base.metrics import Collected, MetricRegistry
 from agent_core.base.socket_place import SocketPlace
 from agent_core.controller import Controller
 from agent_core.plugin_host.models import Providers
+from agent_core.rpc.feed import EventSource
+from agent_core.rpc.journal import EventJournal
 from agent_core.rpc.session import SharedParts
 from agent_core.rpc.sessions import Sessions
 from agent_core.rpc.table import MethodTable
@@ -103,17 +105,16 @@ def build_sessions(
 ) -> Sessions:
     """Return the sessions of clients that call the methods of `table`, limited as configured."""
     config = foundation.config
+    journal = EventJournal(foundation.events, topics, max_bytes=config.server.event_journal_bytes)
     return Sessions(
         SharedParts(
             table=table,
             authenticator=access.authenticator,
             limiter=RateLimiter(config.auth.calls_per_s, config.auth.calls_burst, foundation.clock),
-            bus=foundation.events,
-            topics=topics,
+            events=EventSource(foundation.events, journal, topics, config.server.max_queued_events),
             clock=foundation.clock,
             live=access.live,
             max_calls=config.server.max_calls,
-            max_queued_events=config.server.max_queued_events,
         )
     )
 

@@ -16,7 +16,7 @@ from agent_core.auth.secret import SecretSource
 from agent_core.base.clock import Clock
 from agent_core.base.errors import AuthenticationFailed
 
-__all__ = ("DownloadLinks", "DownloadUrl", "Link")
+__all__ = ("DownloadLinks", "DownloadUrl", "Link", "no_link")
 
 #: Returns the link to a file, by kind (`snapshots`, `recordings`) and name; None if the agent can sign none.
 DownloadUrl = Callable[[str, str], str | None]
@@ -83,7 +83,7 @@ class DownloadLinks:
         try:
             return self.of(principal)
         except AuthenticationFailed:
-            return _no_link
+            return no_link
 
     def of(self, principal: Principal) -> Callable[[str, str], str]:
         """Return the signer of links for `principal`.
@@ -120,8 +120,9 @@ class DownloadLinks:
         return f"{self._base_url}/files/{kind}/{quote(name)}?{query}"
 
 
-def _no_link(_kind: str, _name: str) -> None:
-    return None
+def no_link(_kind: str, _name: str) -> None:
+    """Return no link, as a `DownloadUrl`."""
+    return
 
 
 def _signature(key: bytes, kind: str, name: str, expires: str, credential: str) -> str:

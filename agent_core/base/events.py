@@ -1,10 +1,12 @@
 """Event bus with bounded queues: a slow subscriber delays neither the publisher nor other subscribers."""
 
+import secrets
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 import anyio
 
@@ -12,7 +14,20 @@ from agent_core.base.clock import Clock, SystemClock
 from agent_core.base.metrics import MetricRegistry
 from agent_core.base.models import CameraId
 
-__all__ = ("Event", "EventBus", "Subscription")
+__all__ = ("Dropped", "Event", "EventBus", "Keeper", "Stamp", "Subscription")
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """Number and time that an event gets when it is published.
+
+    Attributes:
+        sequence: 1 for the first event after the agent's start, one more for each later event of any topic.
+        at: wall time of publishing, in UTC.
+    """
+
+    sequence: int
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
@@ -22,14 +37,34 @@ class Event:
     Attributes:
         topic: name on the bus.
         payload: a frozen value whose type the topic fixes.
-        at: wall time of publishing, in UTC.
+        stamp: number and time of publishing.
         camera: the camera that the event is about; None for an event about no single camera.
     """
 
     topic: str
     payload: object
-    at: datetime
+    stamp: Stamp
     camera: CameraId | None = None
+
+    @property
+    def sequence(self) -> int:
+        return self.stamp.sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """Events that a full queue has dropped: how many, and the number of the last of them."""
+
+    count: int = 0
+    sequence: int = 0
+
+
+class Keeper(Protocol):
+    """Receiver of all events, on the publisher's stack."""
+
+    def keep(self, event: Event) -> None:
+        """Take over an event. Must be quick and must not raise."""
+        ...
 
 
 class Subscription:
@@ -39,14 +74,20 @@ class Subscription:
         self._wanted = wanted
         self._queue: deque[Event] = deque(maxlen=capacity)
         self._arrived = anyio.Event()
-        self._dropped = 0
+        self._dropped = Dropped()
+
+    @property
+    def oldest(self) -> Event | None:
+        """The event that `take` returns; None if the queue is empty."""
+        return self._queue[0] if self._queue else None
 
     def offer(self, event: Event) -> bool:
         """Queue `event` if the subscriber wants it; return True if that has dropped another."""
         if not self._wanted(event):
             return False
         is_full = len(self._queue) == self._queue.maxlen
-        self._dropped += is_full
+        if is_full:
+            self._dropped = Dropped(self._dropped.count + 1, self._queue[0].sequence)
         self._queue.append(event)
         self._arrived.set()
         return is_full
@@ -54,13 +95,25 @@ class Subscription:
     async def receive(self) -> Event:
         """Remove and return the oldest queued event; wait if there is none. Cancelling loses no event."""
         while not self._queue:
-            self._arrived = anyio.Event()
-            await self._arrived.wait()
+            await self.wait()
+        return self.take()
+
+    def take(self) -> Event:
+        """Remove and return the oldest queued event. Raises IndexError if there is none."""
         return self._queue.popleft()
 
-    def take_dropped(self) -> int:
-        """Return the number of events dropped since the last call."""
-        dropped, self._dropped = self._dropped, 0
+    async def wait(self) -> None:
+        """Wait until the next event is queued, or `wake` is called."""
+        self._arrived = anyio.Event()
+        await self._arrived.wait()
+
+    def wake(self) -> None:
+        """End `wait`."""
+        self._arrived.set()
+
+    def take_dropped(self) -> Dropped:
+        """Return the events dropped since the last call."""
+        dropped, self._dropped = self._dropped, Dropped()
         return dropped
 
 
@@ -68,7 +121,8 @@ class EventBus:
     """Bus that queues events for its subscriptions in the order of publishing; publishing neither waits nor fails.
 
     Attributes:
-        published: number of events published.
+        boot_id: name of this start of the agent, by which clients recognize that the numbers have started again.
+        published: number of events published, and the number of the newest.
         dropped: number of events that subscribers lost by reading too slowly, each counted once for each of them.
     """
 
@@ -76,6 +130,8 @@ class EventBus:
         """Take the events' times from `clock`; default: the system's clock."""
         self._clock = clock or SystemClock()
         self._subscriptions: list[Subscription] = []
+        self._keepers: list[Keeper] = []
+        self.boot_id = secrets.token_hex(8)
         self.published = self.dropped = 0
 
     def __len__(self) -> int:
@@ -89,8 +145,10 @@ class EventBus:
             payload: a frozen value; it is rendered later, in the subscribers' tasks.
             camera: the camera that the event is about, compared with subscribers' filters.
         """
-        event = Event(topic, payload, self._clock.now(), camera)
         self.published += 1
+        event = Event(topic, payload, Stamp(self.published, self._clock.now()), camera)
+        for keeper in self._keepers:
+            keeper.keep(event)
         for subscription in self._subscriptions:
             self.dropped += subscription.offer(event)
 
@@ -114,8 +172,18 @@ class EventBus:
         `wanted` runs on the publisher's stack for every event: it must be quick and must not raise.
         """
         subscription = Subscription(wanted, capacity)
+        with self.serve(subscription):
+            yield subscription
+
+    def keep_in(self, keeper: Keeper) -> None:
+        """Hand each event to `keeper`, before the subscriptions, for as long as the bus exists."""
+        self._keepers.append(keeper)
+
+    @contextmanager
+    def serve(self, subscription: Subscription) -> Iterator[None]:
+        """Offer events to `subscription` for as long as the context is open."""
         self._subscriptions.append(subscription)
         try:
-            yield subscription
+            yield
         finally:
             self._subscriptions.remove(subscription)

@@ -61,6 +61,9 @@ class ServerConfig(_Section):
     max_queued_events: int = Field(
         256, ge=1, description="events queued for a slow client; beyond this, the oldest are dropped"
     )
+    event_journal_bytes: int = Field(
+        1 << 20, ge=0, description="memory for the newest events, which clients get after a lost connection"
+    )
     ping_interval_s: Seconds = Field(20.0, description="interval of keep-alive pings to each client")
     first_request_s: Seconds = Field(
         10.0, description="time after which a connection without a complete request is closed"

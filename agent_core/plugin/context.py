@@ -92,10 +92,10 @@ class EventPublisher(Protocol):
         Args:
             topic: one of the plugin's `topics`.
             payload: a frozen dataclass instance, a mapping or a pydantic model. Its fields are the event's params;
-                filters by camera compare the field `device`.
+                filters by camera compare the field `device`. The agent adds the field `sequence`, the event's number.
 
         Raises:
-            PluginError: the plugin does not declare the topic, or the payload has no fields.
+            PluginError: the plugin does not declare the topic, or the payload has no fields, or has a field `sequence`.
         """
         ...
 

@@ -1,6 +1,6 @@
 """`AgentContext` of one plugin. Plugins share its parts except `events` and `streams`, which know the plugin."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 
@@ -14,6 +14,9 @@ from agent_core.base.models import CameraId
 from agent_core.plugin.context import CameraDirectory, CameraRedirects, CameraStreams
 
 __all__ = ("PluginContext", "PluginEvents", "checked_payload")
+
+#: Field of all events, which the agent sets.
+_SEQUENCE = "sequence"
 
 
 class PluginEvents:
@@ -41,16 +44,33 @@ def checked_payload(topic: str, value: object) -> object:
     """Return `value`, the payload of an event, if it is a dataclass instance, a mapping or a pydantic model.
 
     Raises:
-        PluginError: the value is anything else. Clients would receive an event without fields.
+        PluginError: the value is anything else, or has a field `sequence`. Clients would receive an event without fields,
+            or with a field of two meanings.
     """
     is_record = is_dataclass(value) and not isinstance(value, type)
-    if is_record or isinstance(value, Mapping | BaseModel):
-        return value
-    raise PluginError(
-        f"The payload of {topic} is {kind_of(value)}, which has no fields.",
-        reason="wrong_payload",
-        suggestion="Publish a frozen dataclass, a mapping or a pydantic model.",
-    )
+    if not is_record and not isinstance(value, Mapping | BaseModel):
+        raise PluginError(
+            f"The payload of {topic} is {kind_of(value)}, which has no fields.",
+            reason="wrong_payload",
+            suggestion="Publish a frozen dataclass, a mapping or a pydantic model.",
+        )
+    if _SEQUENCE in _field_names(value):
+        raise PluginError(
+            f"The payload of {topic} has the field {_SEQUENCE}, in which the agent numbers events.",
+            reason="wrong_payload",
+            suggestion="Give the field another name.",
+        )
+    return value
+
+
+def _field_names(payload: object) -> Collection[object]:
+    if isinstance(payload, Mapping):
+        return payload
+    if isinstance(payload, BaseModel):
+        model = type(payload)
+        aliases = {field.serialization_alias or field.alias for field in model.model_fields.values()}
+        return {*model.model_fields, *model.model_computed_fields, *(payload.model_extra or ()), *aliases}
+    return getattr(payload, "__dataclass_fields__", ())
 
 
 def _copied(payload: object) -> object:

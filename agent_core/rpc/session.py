@@ -13,17 +13,18 @@ from agent_core.auth.live import LiveAccess
 from agent_core.auth.roles import Principal
 from agent_core.base.clock import Clock
 from agent_core.base.errors import AuthenticationFailed, RateLimited
-from agent_core.base.events import EventBus, Subscription
+from agent_core.base.events import Event
 from agent_core.base.logging import fields
 from agent_core.rpc import protocol
 from agent_core.rpc.allowance import Allowance
 from agent_core.rpc.call_meter import UNKNOWN, CallMeter
 from agent_core.rpc.errors import wire_error
+from agent_core.rpc.feed import EventSource, Feed
 from agent_core.rpc.message_stream import MessageStream
+from agent_core.rpc.notices import AuthExpired, EventsDropped
 from agent_core.rpc.protocol import Call, Message, Refusal
 from agent_core.rpc.session_state import SessionState
 from agent_core.rpc.table import Caller, MethodTable
-from agent_core.rpc.topics import AuthExpired, EventsDropped, EventTopics
 
 __all__ = ("Session", "SharedParts")
 
@@ -31,7 +32,7 @@ __all__ = ("Session", "SharedParts")
 _LONGEST_SLEEP_S = 3600.0
 #: Workers of a connection that wait to read; with only one, each call would start a new task.
 _SPARE_WORKERS = 2
-#: Calls answered in a row before other connections get a turn; one read of the socket can bring many.
+#: Calls answered, or events sent, in a row before other connections get a turn; one read of the socket can bring many.
 _TURN = 8
 #: Delay proposed to a client with too many running calls; one of them may have ended by then.
 _BUSY_RETRY_MS = 100
@@ -44,12 +45,10 @@ class SharedParts:
     table: MethodTable
     authenticator: Authenticator
     limiter: RateLimiter
-    bus: EventBus
-    topics: EventTopics
+    events: EventSource
     clock: Clock
     live: LiveAccess
     max_calls: int = 32
-    max_queued_events: int = 256
     calls: CallMeter = field(default_factory=CallMeter)
 
 
@@ -59,13 +58,16 @@ class Session:
     def __init__(self, shared: SharedParts, stream: MessageStream, address: str) -> None:
         self._shared = shared
         self._stream = stream
+        self._feed = Feed(shared.events)
         self._state = SessionState(
             shared.authenticator,
-            shared.topics,
+            self._feed,
             shared.clock,
             address,
             when_authenticated=self._note_authenticated,
         )
+        #: Number of the last event that was sent, or told as lost.
+        self._sent = shared.events.newest.sequence
         self._calls_seen = 0
         self._running = 0
         self._readers = 0
@@ -81,15 +83,14 @@ class Session:
 
     async def run(self) -> None:
         """Serve until the peer leaves or this task is cancelled; running calls are cancelled then."""
-        shared, wants = self._shared, self._state.subscriptions.wants
         try:
             with (
-                shared.live.hold(lambda: self._state.is_current, self._revoke),
-                shared.bus.subscribe(wants, capacity=shared.max_queued_events) as events,
+                self._shared.live.hold(lambda: self._state.is_current, self._revoke),
+                self._feed.open(),
             ):
                 async with anyio.create_task_group() as tasks:
                     self._tasks = tasks
-                    tasks.start_soon(self._deliver, events)
+                    tasks.start_soon(self._deliver)
                     tasks.start_soon(self._work, tasks)
         finally:
             self._state.close()
@@ -243,9 +244,11 @@ class Session:
         if self._state.subscriptions.suspended:
             return
         self._state.subscriptions.suspended = True
+        self._feed.end_replay()
         self._stream.dismiss()
         if self._state.topics:
-            await self._send(protocol.notification("system.auth_expired", AuthExpired().model_dump_json()))
+            notice = AuthExpired(sequence=self._sent).model_dump_json()
+            await self._send(protocol.notification("system.auth_expired", notice))
 
     def _revoke(self) -> None:
         """End the session and its running calls: its credentials were revoked."""
@@ -253,19 +256,25 @@ class Session:
         if self._tasks is not None:
             self._tasks.cancel_scope.cancel()
 
-    async def _deliver(self, events: Subscription) -> None:
-        subscriptions = self._state.subscriptions
+    async def _deliver(self) -> None:
+        sent = 0
         while True:
-            event = await events.receive()
+            event = await self._feed.receive()
             if self._state.has_expired:
                 await self._expire()
-            dropped = events.take_dropped()
-            if dropped and not subscriptions.suspended:
-                notice = EventsDropped(count=dropped).model_dump_json()
-                await self._send(protocol.notification("system.events_dropped", notice))
-            for text in subscriptions.notifications(event, self._state.principal):
-                if not subscriptions.suspended:
+            for text in self._texts(event):
+                if not self._state.subscriptions.suspended:
                     await self._send(text)
+                    self._sent = event.sequence
+                    sent += 1
+            if sent >= _TURN:
+                await anyio.lowlevel.checkpoint()
+                sent = 0
+
+    def _texts(self, event: Event | EventsDropped) -> Sequence[str]:
+        if isinstance(event, EventsDropped):
+            return (protocol.notification("system.events_dropped", event.model_dump_json()),)
+        return self._state.subscriptions.notifications(event, self._state.principal)
 
     async def _send_replies(self, message: Message, replies: Sequence[str | None]) -> None:
         texts = [reply for reply in replies if reply is not None]

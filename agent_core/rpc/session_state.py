@@ -9,7 +9,8 @@ import anyio
 from agent_core.auth.authenticator import Authenticator
 from agent_core.auth.roles import Principal
 from agent_core.base.clock import Clock
-from agent_core.rpc.topics import EventTopics, Subscriptions
+from agent_core.rpc.feed import Feed, Place
+from agent_core.rpc.subscriptions import Subscriptions
 
 __all__ = ("SessionState",)
 
@@ -19,7 +20,7 @@ class SessionState:
 
     Args:
         authenticator: judges the credentials.
-        topics: the topics that exist.
+        feed: the events for the connection.
         clock: tells when credentials have expired.
         address: the peer's address, without its port.
         when_authenticated: called after each successful `authenticate`.
@@ -28,7 +29,7 @@ class SessionState:
     def __init__(
         self,
         authenticator: Authenticator,
-        topics: EventTopics,
+        feed: Feed,
         clock: Clock,
         address: str,
         *,
@@ -37,12 +38,16 @@ class SessionState:
         self.id = secrets.token_hex(8)
         self.address = address
         self.principal: Principal | None = None
-        self.subscriptions = Subscriptions(topics)
+        self._feed = feed
         self._authenticator = authenticator
         self._clock = clock
         self._when_authenticated = when_authenticated
         self._authenticating = anyio.Lock()
         self._closing: dict[str, Callable[[], object]] = {}
+
+    @property
+    def subscriptions(self) -> Subscriptions:
+        return self._feed.subscriptions
 
     @property
     def topics(self) -> tuple[str, ...]:
@@ -89,13 +94,9 @@ class SessionState:
             async with self._authenticating:
                 pass
 
-    def subscribe(self, topics: Sequence[str], device: str | None) -> None:
-        """Deliver `topics` from now on; with a `device`, leave out events about other cameras.
-
-        Raises:
-            InvalidParams: a topic does not exist.
-        """
-        self.subscriptions.add(topics, device)
+    def subscribe(self, topics: Sequence[str], device: str | None, replay_since: Place | None) -> Place:
+        """Deliver `topics`; see `Feed.subscribe`. Raises InvalidParams."""
+        return self._feed.subscribe(topics, device, replay_since)
 
     def unsubscribe(self, topics: Sequence[str] | None) -> tuple[str, ...]:
         """Stop delivering `topics`, or all for None; return those that were subscribed to.

@@ -5,6 +5,7 @@ A module of its own: the server serves connections by it, and methods count subs
 
 from agent_core.base.metrics import MetricRegistry
 from agent_core.rpc.call_meter import CallMeter
+from agent_core.rpc.journal import EventJournal
 from agent_core.rpc.message_stream import MessageStream
 from agent_core.rpc.session import Session, SharedParts
 
@@ -30,6 +31,16 @@ class Sessions:
         """Describe the open connections and their calls."""
         registry.gauge("camera_agent_connections", "Open WebSocket connections.", lambda: len(self._open))
         self.calls.add_metrics(registry)
+        self.journal.add_metrics(registry)
+
+    @property
+    def journal(self) -> EventJournal:
+        """The journal of events, from which any session may get a replay."""
+        return self._parts.events.journal
+
+    async def run(self) -> None:
+        """Do what all sessions need, such as filling the journal; until cancelled."""
+        await self.journal.run()
 
     async def serve(self, stream: MessageStream, address: str) -> None:
         """Serve one peer until it leaves; its running calls are cancelled then."""

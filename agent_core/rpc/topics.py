@@ -2,45 +2,46 @@
 
 import logging
 import re
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import ReferenceType, WeakKeyDictionary, ref
 
 from pydantic import BaseModel
 from pydantic_core import to_json
 
 from agent_core.auth.roles import Principal
 from agent_core.base.errors import InvalidParams, PluginError
-from agent_core.base.events import Event
-from agent_core.base.models import CameraId
+from agent_core.base.events import Event, Stamp
 from agent_core.rpc.errors import without_device_paths
+from agent_core.rpc.notices import AuthExpired, EventForm, EventsDropped
 from agent_core.rpc.params import nearest
 from agent_core.rpc.protocol import notification
 
 __all__ = (
     "ALIASES",
     "CORE_TOPICS",
-    "AuthExpired",
     "EventTopics",
-    "EventsDropped",
     "Notification",
     "PersonalRender",
     "Render",
-    "Subscriptions",
     "Topic",
 )
 
 _LOG = logging.getLogger("camera_agent.rpc")
 _WORD = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
+#: Newest events whose whole texts are kept, because sessions deliver them at about the same time.
+_RECENT = 64
+#: Texts kept of one event: one per topic and, with links, per credential.
+_TEXTS_OF_EVENT = 64
 
-#: Parameters of a notification, as they are serialized.
-EventParams = BaseModel | Mapping[str, object]
-#: Returns the parameters for an event's payload and its time of publication.
-Render = Callable[[Any, datetime], EventParams]
-#: The same for one receiver, whose links the parameters contain.
-PersonalRender = Callable[[Any, datetime, Principal], EventParams]
+#: Parameters of a notification, as they are serialized; a mapping has `sequence` as well.
+EventParams = EventForm | Mapping[str, object]
+#: Returns the parameters for an event's payload, with its number and time.
+Render = Callable[[Any, Stamp], EventParams]
+#: The same for one receiver, whose links the parameters contain; without links for None.
+PersonalRender = Callable[[Any, Stamp, Principal | None], EventParams]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,18 +95,6 @@ ALIASES: tuple[tuple[str, str], ...] = (
 )
 
 
-class EventsDropped(BaseModel):
-    """Params of `system.events_dropped`: number of events that this client lost by reading too slowly."""
-
-    count: int
-
-
-class AuthExpired(BaseModel):
-    """Params of `system.auth_expired`, the last event until the connection authenticates again."""
-
-    details: str = "The credentials have expired; events and calls stop until authenticate is called again."
-
-
 #: Notifications that need no subscription to a topic of their own.
 _OF_CONNECTIONS = (
     Notification(
@@ -118,8 +107,9 @@ _OF_CONNECTIONS = (
 class EventTopics:
     """Registry of topics, with the function that renders each topic's parameters.
 
-    Filled while the agent starts. An event is rendered at its first delivery, once for each topic, for all sessions; with
-    links, once for all sessions of the same credentials.
+    Filled while the agent starts. Topics with the same function share the parameters of an event: they are rendered once,
+    for all sessions, and kept as long as the event. With links, they are rendered once for all sessions of the same
+    credentials.
     """
 
     def __init__(self, topics: Sequence[Topic] = CORE_TOPICS) -> None:
@@ -133,9 +123,9 @@ class EventTopics:
         self._renders: dict[str, Render] = {}
         self._personal: dict[str, PersonalRender] = {}
         self._described: dict[str, Notification] = {}
-        #: Texts by topic and, for personal ones, credential, kept while a session's queue holds the event; None is a
-        #: failure already logged.
-        self._texts: WeakKeyDictionary[Event, dict[tuple[str, str], str | None]] = WeakKeyDictionary()
+        self._rendered: WeakKeyDictionary[Event, _Rendered] = WeakKeyDictionary()
+        #: Events whose texts are kept, the oldest first.
+        self._recent: deque[ReferenceType[Event]] = deque()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -215,32 +205,91 @@ class EventTopics:
         """Return all names under which clients subscribe to `topic`, its own first."""
         return self._names.get(topic, (topic,))
 
+    def sources_of(self, name: str) -> tuple[str, ...]:
+        """Return the bus topics that feed the topic with this name; none if it does not exist."""
+        topic = self._topics.get(self._aliases.get(name, name))
+        return () if topic is None else topic.sources
+
     def fed_by(self, source: str) -> tuple[str, ...]:
         """Return the topics that a bus topic feeds."""
         return self._fed.get(source, ())
 
     def render(self, topic: str, event: Event, receiver: Principal | None = None) -> str | None:
         """Return the text of the notification for subscribers of `topic`; None, logged once, if rendering fails."""
-        texts = self._texts.get(event)
-        if texts is None:
-            texts = self._texts[event] = {}
+        rendered = self._rendering(event)
         key = (topic, receiver.credential if receiver is not None and topic in self._personal else "")
-        if key not in texts:
-            texts[key] = self._try_render(self._topics[topic], event, receiver)
-        return texts[key]
+        if key in rendered.texts:
+            return rendered.texts[key]
+        params = self._params(topic, event, receiver, rendered)
+        text = None if params is None else notification(self._topics[topic].method, params)
+        if rendered.keeps_texts and len(rendered.texts) < _TEXTS_OF_EVENT:
+            rendered.texts[key] = text
+        return text
 
-    def _try_render(self, topic: Topic, event: Event, receiver: Principal | None) -> str | None:
-        personal = self._personal.get(topic.name)
-        try:
-            if personal is not None and receiver is not None:
-                params = personal(event.payload, event.at, receiver)
-            else:
-                params = self._renders[topic.name](event.payload, event.at)
-            text = to_json(params, by_alias=True, exclude_none=True).decode()
-        except Exception:  # noqa: BLE001 - a faulty payload loses its event, never the session
-            _LOG.exception("cannot render an event of the topic %s for clients", topic.name)
-            return None
-        return notification(topic.method, without_device_paths(text))
+    def measure(self, event: Event) -> int:
+        """Render what the topics fed by `event` share, and return its size in bytes."""
+        rendered = self._rendering(event)
+        found = {
+            id(params): params
+            for topic in self.fed_by(event.topic)
+            if (params := self._params(topic, event, None, rendered))
+        }
+        return sum(len(params.encode()) for params in found.values())
+
+    def _rendering(self, event: Event) -> "_Rendered":
+        """Return what is kept of `event`; only the newest events keep their texts."""
+        rendered = self._rendered.get(event)
+        if rendered is None:
+            rendered = self._rendered[event] = _Rendered()
+            self._recent.append(ref(event))
+            if len(self._recent) > _RECENT:
+                aged = self._recent.popleft()()
+                if aged is not None:
+                    self._rendered[aged].drop_texts()
+        return rendered
+
+    def _params(
+        self, topic: str, event: Event, receiver: Principal | None, rendered: "_Rendered"
+    ) -> str | None:
+        personal = self._personal.get(topic)
+        if personal is not None:
+            return _try_render(topic, lambda: personal(event.payload, event.stamp, receiver))
+        render = self._renders.get(topic, _unregistered)
+        if render not in rendered.params:
+            rendered.params[render] = _try_render(topic, lambda: render(event.payload, event.stamp))
+        return rendered.params[render]
+
+
+@dataclass(slots=True)
+class _Rendered:
+    """Rendered parts of one event; None is a failure already logged.
+
+    Attributes:
+        params: parameters by the function that has rendered them.
+        texts: notifications by topic and, for personal ones, credential.
+        keeps_texts: False for an event that is only kept for replays.
+    """
+
+    params: dict[Render, str | None] = field(default_factory=dict)
+    texts: dict[tuple[str, str], str | None] = field(default_factory=dict)
+    keeps_texts: bool = True
+
+    def drop_texts(self) -> None:
+        self.keeps_texts = False
+        self.texts.clear()
+
+
+def _try_render(topic: str, render: Callable[[], EventParams]) -> str | None:
+    try:
+        text = to_json(render(), by_alias=True, exclude_none=True).decode()
+    except Exception:  # noqa: BLE001 - a faulty payload loses its event, never the session
+        _LOG.exception("cannot render an event of the topic %s for clients", topic)
+        return None
+    return without_device_paths(text)
+
+
+def _unregistered(_payload: object, _stamp: Stamp) -> EventParams:
+    raise LookupError("the topic has no function for its parameters")
 
 
 def _by_source(topics: Iterable[Topic]) -> dict[str, tuple[str, ...]]:
@@ -251,67 +300,11 @@ def _by_source(topics: Iterable[Topic]) -> dict[str, tuple[str, ...]]:
     return fed
 
 
-def _own_fields(payload: object, _at: datetime) -> EventParams:
-    if isinstance(payload, BaseModel | Mapping):
-        return payload
-    return {name: getattr(payload, name) for name in getattr(payload, "__dataclass_fields__", ())}
-
-
-class Subscriptions:
-    """Topics of one session with their filters, each under the name that the client used.
-
-    Two names of one topic are two subscriptions, of which either can end; an event that both want is sent once. While
-    `suspended`, they match no event.
-    """
-
-    def __init__(self, topics: EventTopics) -> None:
-        self._all = topics
-        self._devices: dict[str, str | None] = {}
-        self.suspended = False
-
-    @property
-    def topics(self) -> tuple[str, ...]:
-        return tuple(self._devices)
-
-    def add(self, topics: Sequence[str], device: str | None) -> None:
-        """Subscribe to topics under any of their names; a name subscribed to before gets the new filter.
-
-        Raises:
-            InvalidParams: a topic does not exist.
-        """
-        self._all.check(topics)
-        for topic in topics:
-            self._devices[topic] = device
-
-    def remove(self, topics: Sequence[str] | None) -> tuple[str, ...]:
-        """End the subscriptions under the names `topics`, or all for None; return those that there were.
-
-        Raises:
-            InvalidParams: a topic does not exist.
-        """
-        self._all.check(topics or ())
-        named = self.topics if topics is None else dict.fromkeys(topics)
-        removed = tuple(topic for topic in named if topic in self._devices)
-        for topic in removed:
-            del self._devices[topic]
-        return removed
-
-    def wants(self, event: Event) -> bool:
-        """Return True if `event` feeds a subscribed topic and passes its filter; renders nothing."""
-        return bool(self._devices) and bool(self._matching(event))
-
-    def notifications(self, event: Event, receiver: Principal | None = None) -> tuple[str, ...]:
-        """Return the texts to send to `receiver` for `event`: one per subscribed topic that it feeds."""
-        texts = (self._all.render(topic, event, receiver) for topic in self._matching(event))
-        return tuple(text for text in texts if text is not None)
-
-    def _matching(self, event: Event) -> tuple[str, ...]:
-        """Return the subscribed topics that `event` feeds; events about no single camera pass every filter."""
-        if self.suspended:
-            return ()
-        return tuple(topic for topic in self._all.fed_by(event.topic) if self._passes(topic, event.camera))
-
-    def _passes(self, topic: str, camera: CameraId | None) -> bool:
-        """Return True if a name of `topic` is subscribed to whose filter lets events about `camera` through."""
-        names = [name for name in self._all.names_of(topic) if name in self._devices]
-        return any(camera is None or self._devices[name] in (None, camera) for name in names)
+def _own_fields(payload: object, stamp: Stamp) -> EventParams:
+    if isinstance(payload, Mapping):
+        own = payload
+    elif isinstance(payload, BaseModel):
+        own = payload.model_dump(mode="json", by_alias=True, exclude_none=True)
+    else:
+        own = {name: getattr(payload, name) for name in getattr(payload, "__dataclass_fields__", ())}
+    return {**own, "sequence": stamp.sequence}

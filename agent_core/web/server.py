@@ -70,6 +70,7 @@ class RpcServer:
         descriptors: int | None = None,
     ) -> None:
         self._config = config
+        self._sessions = sessions
         self._front = _Front(config, sessions, http)
         self._local = local
         wanted = SlotLimits(
@@ -120,7 +121,7 @@ class RpcServer:
                 try:
                     await server.listening.wait()
                     task_status.started()
-                    await anyio.sleep_forever()
+                    await self._sessions.run()
                 finally:
                     server.stop()
 

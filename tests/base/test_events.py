@@ -2,7 +2,7 @@
 
 import anyio
 
-from agent_core.base.events import Event, EventBus
+from agent_core.base.events import Dropped, Event, EventBus
 from agent_core.base.metrics import MetricRegistry
 
 
@@ -24,8 +24,8 @@ async def test_a_full_queue_loses_the_oldest_and_counts() -> None:
     with bus.subscribe(everything, capacity=2) as subscription:
         for number in range(5):
             bus.publish("a", number)
-        assert subscription.take_dropped() == 3
-        assert subscription.take_dropped() == 0
+        assert subscription.take_dropped() == Dropped(3, sequence=3)
+        assert subscription.take_dropped() == Dropped()
         assert [(await subscription.receive()).payload for _ in range(2)] == [3, 4]
 
 
@@ -57,7 +57,7 @@ async def test_what_was_published_and_dropped_is_counted_over_all_subscribers() 
     with bus.subscribe(lambda _: True, capacity=2) as slow, bus.subscribe(lambda _: False, capacity=1):
         for number in range(5):
             bus.publish("numbers", number)
-        assert slow.take_dropped() == 3
+        assert slow.take_dropped().count == 3
         bus.publish("numbers", 5)
     bus.publish("numbers", 6)  # nobody there to lose it
     values = {each.metric.name: dict(each.series) for each in registry.collect()}

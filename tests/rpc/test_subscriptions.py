@@ -1,16 +1,18 @@
 import gc
 import weakref
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
-from pydantic import BaseModel
 
 from agent_core.base.errors import PluginError
-from agent_core.base.events import Event
+from agent_core.base.events import Event, Stamp
 from agent_core.base.models import CameraId
+from agent_core.rpc.notices import EventForm
 from agent_core.rpc.topics import ALIASES, CORE_TOPICS, EventTopics
+from tests.toy_server import numbered, without_number
 
 if TYPE_CHECKING:
     from tests.toy_server import Peer, Toy
@@ -28,6 +30,8 @@ async def subscribed(toy: "Toy", peer: "Peer", *topics: str, device: str | None 
         "subscribed": True,
         "topics": list(topics),
         "filters": {"device": device} if device else {},
+        "boot_id": toy.bus.boot_id,
+        "sequence": toy.bus.published,
     }
 
 
@@ -42,7 +46,7 @@ async def test_only_subscribers_hear_in_order(toy: "Toy") -> None:
         assert await other.receive() == {
             "jsonrpc": "2.0",
             "method": "camera.disconnected",
-            "params": {"device": "camera0"},
+            "params": {"device": "camera0", "sequence": 2},
         }
         assert await other.result("ping") == "pong"
 
@@ -52,8 +56,10 @@ async def test_one_event_feeds_its_aliases(toy: "Toy") -> None:
         await subscribed(toy, peer, "camera_status_update", "camera.connected")
         toy.bus.publish("camera.connected", {"device": "camera0"}, camera=CameraId("camera0"))
         toy.bus.publish("camera.disconnected", {"device": "camera0"})
-        methods = [(await peer.receive())["method"] for _ in range(3)]
+        heard = [await peer.receive() for _ in range(3)]
+        methods = [each["method"] for each in heard]
         assert methods == ["camera.connected", "camera_status_update", "camera_status_update"]
+        assert [each["params"]["sequence"] for each in heard] == [1, 1, 2]
 
 
 async def test_a_filter_is_about_cameras(toy: "Toy") -> None:
@@ -62,11 +68,11 @@ async def test_a_filter_is_about_cameras(toy: "Toy") -> None:
         toy.bus.publish("camera.connected", {"device": "camera0"}, camera=CameraId("camera0"))
         toy.bus.publish("camera.connected", {"device": "camera1"}, camera=CameraId("camera1"))
         toy.bus.publish("system.health", {"status": "HEALTHY"})
-        assert (await peer.receive())["params"] == {"device": "camera1"}
-        assert (await peer.receive())["params"] == {"status": "HEALTHY"}
+        assert without_number(await peer.receive()) == {"device": "camera1"}
+        assert without_number(await peer.receive()) == {"status": "HEALTHY"}
         await subscribed(toy, peer, "camera.connected")
         toy.bus.publish("camera.connected", {"device": "camera0"}, camera=CameraId("camera0"))
-        assert (await peer.receive())["params"] == {"device": "camera0"}
+        assert without_number(await peer.receive()) == {"device": "camera0"}
 
 
 @pytest.mark.parametrize(
@@ -136,10 +142,10 @@ async def test_subscribing_needs_a_viewer(toy: "Toy") -> None:
         assert (await peer.error("subscribe_events", topics=["camera.connected"]))["code"] == -32001
 
 
-PUBLISHED_AT = datetime(2026, 11, 22, 12, tzinfo=UTC)
+STAMP = Stamp(7, datetime(2026, 11, 22, 12, tzinfo=UTC))
 
 
-class Shown(BaseModel):
+class Shown(EventForm):
     device: str
     note: str | None = None
 
@@ -151,35 +157,35 @@ class Fault:
 
 
 def camera_event(topic: str, payload: object) -> Event:
-    return Event(topic, payload, PUBLISHED_AT, CameraId("camera0"))
+    return Event(topic, payload, STAMP, CameraId("camera0"))
 
 
-def test_an_event_is_rendered_once_for_each_topic(topics: EventTopics) -> None:
-    made: list[tuple[str, datetime]] = []
+def test_an_event_is_rendered_once_for_all_its_topics(topics: EventTopics) -> None:
+    made: list[tuple[str, Stamp]] = []
 
-    def render(payload: str, at: datetime) -> Shown:
-        made.append((payload, at))
-        return Shown(device=payload)
+    def render(payload: str, stamp: Stamp) -> Shown:
+        made.append((payload, stamp))
+        return Shown(device=payload, sequence=stamp.sequence)
 
     for topic in ("camera.connected", "camera_status_update"):
         topics.register(topic, render)
     event = camera_event("camera.connected", "camera0")
     first = topics.render("camera.connected", event)
-    assert first == '{"jsonrpc":"2.0","method":"camera.connected","params":{"device":"camera0"}}'
-    others = [camera_event("camera.connected", f"camera{number}") for number in range(200)]
+    assert first == '{"jsonrpc":"2.0","method":"camera.connected","params":{"sequence":7,"device":"camera0"}}'
+    others = [camera_event("camera.connected", f"camera{number}") for number in range(20)]
     for other in others:
         topics.render("camera.connected", other)
     assert first is topics.render("camera.connected", event)
-    assert len(made) == 201
+    assert made[0] == ("camera0", STAMP)
+    assert len(made) == 21
     again = topics.render("camera_status_update", event)
     assert again is not None
     assert '"method":"camera_status_update"' in again
-    assert made[-1] == ("camera0", PUBLISHED_AT)
-    assert len(made) == 202
+    assert len(made) == 21
 
 
 def test_a_rendered_text_goes_with_its_event(topics: EventTopics) -> None:
-    topics.register("camera.connected", lambda payload, _at: {"device": payload})
+    topics.register("camera.connected", lambda payload, _stamp: {"device": payload})
     event = camera_event("camera.connected", "camera0")
     topics.render("camera.connected", event)
     held = weakref.ref(event)
@@ -192,9 +198,9 @@ def test_a_rendered_text_goes_with_its_event(topics: EventTopics) -> None:
 async def test_publishing_renders_nothing(toy: "Toy", device: str | None) -> None:
     rendered: list[object] = []
 
-    def render(payload: dict[str, object], at: datetime) -> dict[str, object]:
+    def render(payload: dict[str, object], stamp: Stamp) -> dict[str, object]:
         rendered.append(payload)
-        return {**payload, "at": at.isoformat()}
+        return {**payload, "at": stamp.at.isoformat()}
 
     toy.topics.register("camera.connected", render)
     async with toy.peer() as one, toy.peer() as two:
@@ -214,21 +220,21 @@ async def test_publishing_renders_nothing(toy: "Toy", device: str | None) -> Non
 async def test_a_filtered_event_is_never_rendered(toy: "Toy") -> None:
     rendered: list[object] = []
 
-    def render(payload: dict[str, object], _at: datetime) -> dict[str, object]:
+    def render(payload: dict[str, object], stamp: Stamp) -> Mapping[str, object]:
         rendered.append(payload)
-        return payload
+        return numbered(payload, stamp)
 
     toy.topics.register("camera.connected", render)
     async with toy.peer() as peer:
         await subscribed(toy, peer, "camera.connected", device="camera1")
         toy.bus.publish("camera.connected", {"device": "camera0"}, camera=CameraId("camera0"))
         toy.bus.publish("camera.connected", {"device": "camera1"}, camera=CameraId("camera1"))
-        assert (await peer.receive())["params"] == {"device": "camera1"}
+        assert without_number(await peer.receive()) == {"device": "camera1"}
     assert rendered == [{"device": "camera1"}]
 
 
 async def test_an_event_that_cannot_be_rendered_does_not_end_the_session(toy: "Toy") -> None:
-    toy.topics.register("camera.connected", lambda payload, _at: payload.no_such)
+    toy.topics.register("camera.connected", lambda payload, _stamp: payload.no_such)
     async with toy.peer() as peer:
         await subscribed(toy, peer, "camera.connected", "camera.disconnected")
         toy.bus.publish("camera.connected", {"device": "camera0"}, camera=CameraId("camera0"))
@@ -239,7 +245,7 @@ async def test_an_event_that_cannot_be_rendered_does_not_end_the_session(toy: "T
 def test_a_form_that_fails_costs_only_its_event(
     topics: EventTopics, caplog: pytest.LogCaptureFixture
 ) -> None:
-    topics.register("camera.connected", lambda payload, _at: payload.no_such)
+    topics.register("camera.connected", lambda payload, _stamp: payload.no_such)
     event = camera_event("camera.connected", object())
     assert topics.render("camera.connected", event) is None
     assert topics.render("camera.connected", event) is None
@@ -249,7 +255,7 @@ def test_a_form_that_fails_costs_only_its_event(
 
 def test_no_device_path_in_an_event(topics: EventTopics) -> None:
     topics.register(
-        "camera.connected", lambda payload, _at: {"device": payload, "why": "/dev/video0 is gone"}
+        "camera.connected", lambda payload, _stamp: {"device": payload, "why": "/dev/video0 is gone"}
     )
     rendered = topics.render("camera.connected", camera_event("camera.connected", "camera0"))
     assert rendered is not None
@@ -261,7 +267,7 @@ def test_plugins_add_topics_of_their_own(topics: EventTopics) -> None:
     event = camera_event("virtual_camera.fault", Fault("camera0", "stall"))
     rendered = topics.render("virtual_camera.fault", event)
     assert rendered is not None
-    assert rendered.endswith('"params":{"device":"camera0","kind":"stall"}}')
+    assert rendered.endswith('"params":{"device":"camera0","kind":"stall","sequence":7}}')
     assert topics.fed_by("virtual_camera.fault") == ("virtual_camera.fault",)
     for topic in (
         "virtual_camera.fault",
@@ -276,7 +282,7 @@ def test_plugins_add_topics_of_their_own(topics: EventTopics) -> None:
 
 def test_only_known_topics_have_forms(topics: EventTopics) -> None:
     with pytest.raises(ValueError, match="unknown topic"):
-        topics.register("camera.conected", lambda payload, _at: payload)
+        topics.register("camera.conected", lambda payload, _stamp: payload)
 
 
 def test_the_contracts_topics_are_all_there(topics: EventTopics) -> None:

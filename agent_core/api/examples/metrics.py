@@ -51,7 +51,7 @@ def get_metrics() -> MethodExample:
         snapshot_metrics=wire.SnapshotMetricsForm(tiers=[tier]),
         path_metrics=wire.PathMetricsForm(writes=3, retries=0, repairs=0, paths={CAMERA: path}),
         health_metrics=wire.HealthMetricsForm(status="HEALTHY", breaker="closed", openings=0, probe_ms=2.4),
-        event_metrics=wire.EventMetricsForm(published=6, dropped=0),
+        event_metrics=wire.EventMetricsForm(published=6, dropped=0, journal_events=6, journal_bytes=13824),
         rpc_metrics=wire.RpcMetricsForm(calls=1, errors=0, methods={"get_camera_list": call}),
     )
     return MethodExample(NoParams(), metrics)

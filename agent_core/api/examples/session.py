@@ -19,6 +19,7 @@ __all__ = (
 
 _TOPICS = ("camera.status_change", "recording.start")
 _SESSION = "184316143445c6c5"
+_BOOT = "9f0c3f6d0a1be4c2"
 
 
 def ping() -> MethodExample:
@@ -50,10 +51,15 @@ def rpc_discover() -> MethodExample:
 
 
 def subscribe_events() -> MethodExample:
-    subscribed = wire.Subscribed(subscribed=True, topics=_TOPICS, filters={"device": CAMERA})
-    return MethodExample(
-        wire.SubscribeParams(topics=_TOPICS, filters=wire.Filters(device=CAMERA)), subscribed
+    subscribed = wire.Subscribed(
+        subscribed=True, topics=_TOPICS, filters={"device": CAMERA}, boot_id=_BOOT, sequence=1215
     )
+    params = wire.SubscribeParams(
+        topics=_TOPICS,
+        filters=wire.Filters(device=CAMERA),
+        replay_since=wire.ReplaySince(boot_id=_BOOT, sequence=1207),
+    )
+    return MethodExample(params, subscribed)
 
 
 def unsubscribe_events() -> MethodExample:

@@ -5,6 +5,7 @@ from pydantic import Field
 from agent_core.api.schema.params import Timestamp
 from agent_core.base.models import CameraStatus
 from agent_core.plugin import RpcResult
+from agent_core.rpc.notices import EventForm
 
 __all__ = (
     "CameraCapabilities",
@@ -47,7 +48,7 @@ class CameraForm(RpcResult):
     problem: str = Field(description="reason if the status is not CONNECTED")
 
 
-class CameraEventForm(CameraForm):
+class CameraEventForm(CameraForm, EventForm):
     timestamp: Timestamp
 
 

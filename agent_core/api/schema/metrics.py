@@ -129,6 +129,8 @@ class HealthMetricsForm(RpcResult):
 class EventMetricsForm(RpcResult):
     published: int
     dropped: int = Field(description="events that subscribers lost by reading too slowly")
+    journal_events: int = Field(description="events kept for clients that reconnect")
+    journal_bytes: int = Field(description="memory that these take")
 
 
 class MethodMetricsForm(RpcResult):

@@ -7,6 +7,7 @@ from pydantic import Field
 from agent_core.api.schema.params import DeviceName, Timestamp
 from agent_core.plugin import RpcParams, RpcResult
 from agent_core.recordings.models import RecordingFormat
+from agent_core.rpc.notices import EventForm
 
 __all__ = (
     "RecordingEventForm",
@@ -119,7 +120,7 @@ class RecordingInfo(RpcResult):
     )
 
 
-class RecordingEventForm(RpcResult):
+class RecordingEventForm(EventForm):
     device: str
     status: str
     filename: str

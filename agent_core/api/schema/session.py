@@ -14,6 +14,7 @@ __all__ = (
     "Authenticated",
     "Filters",
     "GlobalStats",
+    "ReplaySince",
     "SubscribeParams",
     "Subscribed",
     "SubscriptionStats",
@@ -40,17 +41,29 @@ class Filters(RpcParams):
     )
 
 
+class ReplaySince(RpcParams):
+    """Last event that the client has got, on this or on an earlier connection."""
+
+    boot_id: str = Field(max_length=100, description="from the answer of subscribe_events")
+    sequence: int = Field(ge=0, le=2**53 - 1, description="number of that event")
+
+
 class SubscribeParams(RpcParams):
     topics: Annotated[tuple[str, ...], Field(min_length=1, max_length=100)] = Field(
         description="topics of the agent or of a plugin"
     )
     filters: Filters | None = None
+    replay_since: ReplaySince | None = Field(
+        None, description="deliver first, from the agent's journal, the events since this one"
+    )
 
 
 class Subscribed(RpcResult):
     subscribed: Literal[True]
     topics: tuple[str, ...]
     filters: dict[str, str]
+    boot_id: str = Field(description="start of the agent that the numbers of its events belong to")
+    sequence: int = Field(description="number of the newest event; those published from now on are higher")
 
 
 class UnsubscribeParams(RpcParams):

@@ -5,8 +5,17 @@ from pydantic import Field
 from agent_core.api.schema.params import DeviceName, Timestamp
 from agent_core.base.models import CapturedAtSource, PictureFormat
 from agent_core.plugin import RpcParams, RpcResult
+from agent_core.rpc.notices import EventForm
 
-__all__ = ("FileForm", "FileList", "SnapshotForm", "SnapshotInfo", "TakeSnapshotParams", "TierAttemptForm")
+__all__ = (
+    "FileForm",
+    "FileList",
+    "SnapshotEventForm",
+    "SnapshotForm",
+    "SnapshotInfo",
+    "TakeSnapshotParams",
+    "TierAttemptForm",
+)
 
 Pixels = Annotated[int, Field(ge=1, le=8192)]
 
@@ -69,6 +78,10 @@ class SnapshotForm(RpcResult):
     )
     tiers_tried: list[TierAttemptForm]
     download_url: str | None = Field(None, description="left out while the agent's secret is unusable")
+
+
+class SnapshotEventForm(SnapshotForm, EventForm):
+    pass
 
 
 class FileForm(RpcResult):

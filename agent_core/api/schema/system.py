@@ -6,6 +6,7 @@ from pydantic import Field
 
 from agent_core.api.schema.params import Timestamp
 from agent_core.plugin import RpcResult
+from agent_core.rpc.notices import EventForm
 
 __all__ = (
     "CONTRACT_VERSION",
@@ -42,14 +43,14 @@ class SystemStatusForm(RpcResult):
     problems: list[ProblemForm]
 
 
-class SystemEventForm(RpcResult):
+class SystemEventForm(EventForm):
     status: str
     components: dict[str, str]
     reason: str | None = None
     timestamp: Timestamp
 
 
-class PluginEventForm(RpcResult):
+class PluginEventForm(EventForm):
     plugin: str
     reason: str
     timestamp: Timestamp
