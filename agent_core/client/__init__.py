@@ -7,12 +7,19 @@ from agent_core.client.errors import (
     PERMISSION_DENIED,
     AgentUnreachable,
     CallFailed,
+    CallInterrupted,
     ClientError,
     ConnectionLost,
     DownloadFailed,
+    NotConnected,
+    TokenUnavailable,
+    UnexpectedResult,
 )
 from agent_core.client.events import CORE_TOPICS, Event, EventStream
+from agent_core.client.login import TokenSource
 from agent_core.client.protocol import JsonObject
+from agent_core.client.reconnect import Reconnect
+from agent_core.client.sync import SyncAgentClient, SyncEventStream
 
 __all__ = (
     "AUTHENTICATION_FAILED",
@@ -21,6 +28,7 @@ __all__ = (
     "AgentClient",
     "AgentUnreachable",
     "CallFailed",
+    "CallInterrupted",
     "ClientError",
     "ConnectionLost",
     "Download",
@@ -28,4 +36,11 @@ __all__ = (
     "Event",
     "EventStream",
     "JsonObject",
+    "NotConnected",
+    "Reconnect",
+    "SyncAgentClient",
+    "SyncEventStream",
+    "TokenSource",
+    "TokenUnavailable",
+    "UnexpectedResult",
 )

@@ -1,20 +1,26 @@
-"""Client of an agent: one connection, concurrent calls, events, downloads."""
+"""Client of an agent: concurrent calls, events, downloads, over one connection at a time."""
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 from ssl import SSLContext
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import anyio
-from websockets.asyncio.client import ClientConnection
-from websockets.exceptions import ConnectionClosed
 
-from agent_core.client.connection import explain_closed, open_socket
+from agent_core.client.connection import Dial
 from agent_core.client.downloads import Download, Downloads, FileKind
-from agent_core.client.errors import AgentUnreachable, ClientError, ConnectionLost
-from agent_core.client.events import Event, EventStream, Subscriptions
-from agent_core.client.protocol import PendingCalls, decode, encode
+from agent_core.client.errors import ClientError, ConnectionLost
+from agent_core.client.events import EventStream, Subscriptions
+from agent_core.client.link import Link
+from agent_core.client.login import Login, TokenSource
+from agent_core.client.methods import READS, AgentMethods
+from agent_core.client.protocol import JsonObject
+from agent_core.client.reconnect import Reconnect
+from agent_core.client.typed import ResultT, typed
+
+if TYPE_CHECKING:
+    from agent_core.client.results import Authenticated
 
 __all__ = ("AgentClient",)
 
@@ -22,83 +28,102 @@ __all__ = ("AgentClient",)
 _UNSUBSCRIBE_TIMEOUT_S = 1.0
 
 
-class AgentClient(anyio.AsyncContextManagerMixin):
-    """Connection to one agent; enter it once: `async with AgentClient(url, token) as agent`.
+class AgentClient(AgentMethods, anyio.AsyncContextManagerMixin):
+    """Client of one agent; enter it once: `async with AgentClient(url, token) as agent`.
 
-    Any number of tasks may call at the same time. An exception in the block is raised as it is, not in a group.
+    Any number of tasks may call at the same time. An exception in the block is raised as it is, not in a group. Each
+    method of the contract is a method of the client and returns an object of `agent_core.client.results`; `call` calls
+    any method by its name.
 
     Args:
         url: `ws://HOST:8002/ws`, `wss://` for an agent with a certificate, or `unix:///PATH` for the agent's socket on
             this host.
-        token: a token or an API key; without one, only public methods can be called.
+        token: a token or an API key; without one, only public methods can be called. A function `async () -> token` is
+            called for each login and when the token has expired.
         ssl: trusted certificates for `wss://`; None trusts those of the system.
         observe: called with the text of every received message; must not raise or block.
-        connect_timeout_s: limit for connecting and for authenticating.
+        connect_timeout_s: limit for connecting, and for authenticating with the subscriptions.
+        ping_interval_s: time between two pings; an agent that does not answer one for as long again counts as lost.
+        reconnect: connect again after a break, by this policy; None ends the client at the first break.
 
     Raises:
         AgentUnreachable: on entering, no agent answers.
         CallFailed: on entering, the agent refuses the token.
+        TokenUnavailable: on entering, the function for tokens failed.
     """
 
     def __init__(
         self,
         url: str,
-        token: str | None = None,
+        token: str | TokenSource | None = None,
         *,
         ssl: SSLContext | None = None,
         observe: Callable[[str], None] | None = None,
         connect_timeout_s: float = 10.0,
+        ping_interval_s: float = 20.0,
+        reconnect: Reconnect | None = None,
     ) -> None:
-        self._url = url
-        self._token = token
-        self._ssl = ssl
-        self._observe = observe
-        self._connect_timeout_s = connect_timeout_s
-        self._socket: ClientConnection | None = None
-        self._ended: ClientError | None = None
-        self._calls = PendingCalls()
+        login = Login(token)
+        dial = Dial(url, ssl, connect_timeout_s, ping_interval_s)
         self._subscriptions = Subscriptions()
-        self._downloads = Downloads(url, token, ssl)
+        self._link = Link(dial, login, self._subscriptions, reconnect=reconnect, observe=observe)
+        self._was_entered = False
+        self._downloads = Downloads(url, login, ssl)
 
     @asynccontextmanager
     async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
         failure: Exception | None = None
-        async with (
-            aclosing(self._downloads),
-            open_socket(self._url, self._ssl, self._connect_timeout_s) as socket,
-            anyio.create_task_group() as tasks,
-        ):
-            self._socket = socket
-            tasks.start_soon(self._receive, socket)
+        self._was_entered = True
+        async with aclosing(self._downloads), anyio.create_task_group() as tasks:
             try:
-                await self._authenticate()
+                await tasks.start(self._link.run)
                 yield self
             except Exception as error:  # noqa: BLE001 - raised again below, outside the task group, which would wrap it
                 failure = error
             finally:
-                self._end(ConnectionLost("This client has been closed.", reason="closed"))
+                self._link.end(ConnectionLost("This client has been closed.", reason="closed"))
             tasks.cancel_scope.cancel()
         if failure is not None:
             raise failure
 
-    async def _authenticate(self) -> None:
-        if self._token is None:
-            return
-        with anyio.move_on_after(self._connect_timeout_s):
-            await self.call("authenticate", auth_token=self._token)
-            return
-        raise AgentUnreachable("The agent accepts connections but does not answer.", reason="timeout")
+    @property
+    def is_connected(self) -> bool:
+        """True while calls can be sent; false during a break."""
+        return self._link.is_open
+
+    async def wait_connected(self) -> None:
+        """Wait until calls can be sent.
+
+        Raises:
+            ConnectionLost: the client has given up or is closed.
+            CallFailed: the agent refuses the credentials.
+        """
+        await self._link.wait_open()
 
     async def call(self, method: str, /, **params: object) -> Any:
         """Call `method` and return its result as plain JSON values. Cancelling drops only the reply, not the call.
 
         Raises:
             CallFailed: the agent answered with an error.
-            ConnectionLost: the connection ended before the reply arrived.
+            CallInterrupted: the connection ended before the reply arrived; the call may have taken effect.
+            NotConnected: the client is connecting again; the call was not sent.
+            ConnectionLost: the client has given up or is closed.
         """
-        with self._calls.expect() as (call_id, reply):
-            await self._send(encode(call_id, method, params))
-            return await reply.wait()
+        if not self._was_entered:
+            raise RuntimeError("enter the client's context first")
+        return await self._link.call(method, params, reads=method in READS)
+
+    async def authenticate(self, token: str) -> "Authenticated":
+        """Log in with another token, which the client uses from now on, also after a break.
+
+        Raises as `call`.
+        """
+        from agent_core.client.results import Authenticated
+
+        return typed(Authenticated, await self._link.authenticate(token))
+
+    async def _invoke(self, form: type[ResultT], method: str, params: JsonObject) -> ResultT:
+        return typed(form, await self.call(method, **params))
 
     @asynccontextmanager
     async def subscribe(
@@ -116,9 +141,12 @@ class AgentClient(anyio.AsyncContextManagerMixin):
         try:
             with self._subscriptions.add(stream):
                 async with self._subscriptions.changing:
+                    begins_after = []
                     for wanted, asked in self._subscriptions.filters(names).items():
                         filters = {"filters": {"device": wanted}} if wanted else {}
-                        await self.call("subscribe_events", topics=asked, **filters)
+                        answer = await self.call("subscribe_events", topics=asked, **filters)
+                        begins_after.append(self._link.note_subscription(answer))
+                    stream.begins_after = min(begins_after, default=0)
                 yield stream
         finally:
             await self._unsubscribe(names)
@@ -127,7 +155,7 @@ class AgentClient(anyio.AsyncContextManagerMixin):
         with anyio.move_on_after(_UNSUBSCRIBE_TIMEOUT_S, shield=True):
             async with self._subscriptions.changing:
                 names = self._subscriptions.unused(topics)
-                if names and self._ended is None:
+                if names and self._link.is_open:
                     with suppress(ClientError):
                         await self.call("unsubscribe_events", topics=names)
 
@@ -158,39 +186,3 @@ class AgentClient(anyio.AsyncContextManagerMixin):
         Raises as `download_to`.
         """
         return await self._downloads.save(path, url_or_name, "recordings", None)
-
-    async def _send(self, text: str) -> None:
-        if self._ended is not None:
-            raise self._ended
-        if self._socket is None:
-            raise RuntimeError("enter the client's context first")
-        try:
-            await self._socket.send(text)
-        except ConnectionClosed as error:
-            raise explain_closed(error) from error
-
-    async def _receive(self, socket: ClientConnection) -> None:
-        try:
-            while True:
-                text = await socket.recv()
-                if self._observe is not None and isinstance(text, str):
-                    self._observe(text)
-                self._dispatch(decode(text))
-        except ConnectionClosed as error:
-            self._end(explain_closed(error))
-        except AgentUnreachable as error:
-            self._end(error)
-
-    def _dispatch(self, message: dict[str, Any]) -> None:
-        method, params = message.get("method"), message.get("params")
-        if isinstance(method, str):
-            self._subscriptions.offer(Event(method, params if isinstance(params, dict) else {}))
-        else:
-            self._calls.settle(message)
-
-    def _end(self, error: ClientError) -> None:
-        """End all calls and streams, also later ones, with `error`; the first error counts."""
-        if self._ended is None:
-            self._ended = error
-            self._calls.fail_all(error)
-            self._subscriptions.end(error)

@@ -3,6 +3,7 @@
 import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from ssl import SSLContext, SSLError
 from types import MappingProxyType
 from typing import Any
@@ -14,7 +15,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 from agent_core.client.address import AgentAddress
 from agent_core.client.errors import AgentUnreachable, ConnectionLost
 
-__all__ = ("explain_closed", "open_socket")
+__all__ = ("Dial", "explain_closed", "open_socket")
 
 #: Limit of one message; the largest reply, a list of 1000 files, has less than 1 MiB.
 _MAX_MESSAGE_BYTES = 16 << 20
@@ -27,6 +28,19 @@ _SERVICE_RESTART, _MESSAGE_TOO_BIG = 1012, 1009
 _NO_TLS = MappingProxyType({"WRONG_VERSION_NUMBER": "the server there does not speak TLS"})
 
 
+@dataclass(frozen=True, slots=True)
+class Dial:
+    """Address of an agent, trusted certificates, and the limits of a connection to it.
+
+    A connection counts as lost when a ping, one every `ping_interval_s`, is not answered for as long.
+    """
+
+    url: str
+    ssl: SSLContext | None
+    connect_timeout_s: float
+    ping_interval_s: float
+
+
 class _Connect(connect):
     def process_redirect(self, exc: Exception) -> Exception | str:
         """Refuse redirects: the token is for the agent at this address only."""
@@ -34,15 +48,15 @@ class _Connect(connect):
 
 
 @asynccontextmanager
-async def open_socket(url: str, ssl: SSLContext | None, timeout_s: float) -> AsyncGenerator[ClientConnection]:
-    """Connect to the agent at `url`; the connection closes with the context, also on cancellation.
+async def open_socket(dial: Dial) -> AsyncGenerator[ClientConnection]:
+    """Connect to the agent; the connection closes with the context, also on cancellation.
 
     Ignores the environment's proxies: agents are on local networks.
 
     Raises:
         AgentUnreachable: no server answers, or it does not speak WebSocket.
     """
-    socket = await _connect(url, ssl, timeout_s)
+    socket = await _connect(dial)
     try:
         yield socket
     finally:
@@ -50,15 +64,17 @@ async def open_socket(url: str, ssl: SSLContext | None, timeout_s: float) -> Asy
             await socket.close()
 
 
-async def _connect(url: str, ssl: SSLContext | None, timeout_s: float) -> ClientConnection:
-    more: dict[str, Any] = {"ssl": ssl} if ssl is not None else {}
-    address = AgentAddress.parse(url)
+async def _connect(dial: Dial) -> ClientConnection:
+    more: dict[str, Any] = {"ssl": dial.ssl} if dial.ssl is not None else {}
+    address = AgentAddress.parse(dial.url)
     if address.socket_path is not None:
         more = {"unix": True, "path": address.socket_path}
     try:
         return await _Connect(
             address.web_socket,
-            open_timeout=timeout_s,
+            open_timeout=dial.connect_timeout_s,
+            ping_interval=dial.ping_interval_s,
+            ping_timeout=dial.ping_interval_s,
             close_timeout=_CLOSE_TIMEOUT_S,
             compression=None,
             proxy=None,

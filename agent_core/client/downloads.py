@@ -14,6 +14,7 @@ import anyio.to_thread
 
 from agent_core.client.address import AgentAddress
 from agent_core.client.errors import AgentUnreachable, DownloadFailed
+from agent_core.client.login import Login
 
 if TYPE_CHECKING:
     import httpx
@@ -39,11 +40,11 @@ class Download:
 class Downloads:
     """Downloads from the agent at `url`. `aclose` closes the connections."""
 
-    def __init__(self, url: str, token: str | None, ssl: SSLContext | None) -> None:
+    def __init__(self, url: str, login: Login, ssl: SSLContext | None) -> None:
         address = AgentAddress.parse(url)
         self._origin = address.origin
         self._socket_path = address.socket_path
-        self._token = token
+        self._login = login
         self._ssl = ssl
         self._http: httpx.AsyncClient | None = None
 
@@ -80,8 +81,9 @@ class Downloads:
         """Return the headers; they carry the token only to the agent, and only if the link is not signed."""
         headers = {"Accept-Encoding": "identity"}
         is_signed = "sig" in parse_qs(urlsplit(url).query)
-        if self._token is not None and not is_signed and url.startswith(f"{self._origin}/"):
-            headers["Authorization"] = f"Bearer {self._token}"
+        token = self._login.token
+        if token is not None and not is_signed and url.startswith(f"{self._origin}/"):
+            headers["Authorization"] = f"Bearer {token}"
         return headers
 
     def _client(self) -> "httpx.AsyncClient":

@@ -11,7 +11,15 @@ import anyio
 from agent_core.client.errors import ClientError
 from agent_core.client.protocol import JsonObject
 
-__all__ = ("CORE_TOPICS", "Event", "EventStream", "Subscriptions", "canonical")
+__all__ = (
+    "CORE_TOPICS",
+    "EVENTS_DROPPED",
+    "OF_CONNECTIONS",
+    "Event",
+    "EventStream",
+    "Subscriptions",
+    "canonical",
+)
 
 #: Topics of the wire contract, without summaries of other topics.
 CORE_TOPICS = (
@@ -27,17 +35,23 @@ CORE_TOPICS = (
     "system.shutdown",
 )
 _ALIASES = MappingProxyType({"recording.started": "recording.start", "recording.stopped": "recording.stop"})
-_DROPPED = "system.events_dropped"
+EVENTS_DROPPED = "system.events_dropped"
 #: Topics about the connection, which every stream gets.
-_FOR_ALL = frozenset({_DROPPED, "system.auth_expired"})
+OF_CONNECTIONS = frozenset({EVENTS_DROPPED, "system.auth_expired"})
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Notification. `system.events_dropped` has in `count` how many events were lost, in the agent or here."""
+    """Notification. `system.events_dropped` tells of lost events: `count` and `reason`, see `docs/client.md`."""
 
     topic: str
     params: JsonObject
+
+    @property
+    def sequence(self) -> int | None:
+        """Number of the event since the agent started; None from an agent that does not number its events."""
+        number = self.params.get("sequence")
+        return number if type(number) is int else None
 
 
 def canonical(topics: Iterable[str]) -> frozenset[str]:
@@ -48,7 +62,8 @@ def canonical(topics: Iterable[str]) -> frozenset[str]:
 class EventStream:
     """Async iterator of events. Holds the newest `capacity` unread ones and counts those it dropped.
 
-    Iterating raises ConnectionLost once the connection has ended and all held events were delivered.
+    Iterating raises ConnectionLost once the connection has ended for good and all held events were delivered, or
+    CallFailed if the agent, after a break, refuses the credentials or a topic.
     """
 
     def __init__(self, topics: Sequence[str], device: str | None, capacity: int) -> None:
@@ -56,6 +71,8 @@ class EventStream:
             raise ValueError("capacity must be at least 1")
         self.topics = canonical(topics)
         self.device = device
+        #: Number of the newest event that precedes the subscription.
+        self.begins_after = 0
         self._held: deque[Event] = deque(maxlen=capacity)
         self._dropped = 0
         self._ended: ClientError | None = None
@@ -74,9 +91,11 @@ class EventStream:
         self._changed.set()
 
     def _wants(self, event: Event) -> bool:
-        if event.topic in _FOR_ALL:
+        if event.topic in OF_CONNECTIONS:
             return True
-        about = event.params.get("device")
+        about, sequence = event.params.get("device"), event.sequence
+        if sequence is not None and sequence <= self.begins_after:
+            return False
         return event.topic in self.topics and (self.device is None or about in (None, self.device))
 
     def __aiter__(self) -> "EventStream":
@@ -86,11 +105,12 @@ class EventStream:
         while not self._held:
             if self._ended is not None:
                 raise self._ended
-            self._changed = anyio.Event()
+            if self._changed.is_set():
+                self._changed = anyio.Event()
             await self._changed.wait()
         if self._dropped:
             dropped, self._dropped = self._dropped, 0
-            return Event(_DROPPED, {"count": dropped})
+            return Event(EVENTS_DROPPED, {"count": dropped})
         return self._held.popleft()
 
 
@@ -117,6 +137,22 @@ class Subscriptions:
     def end(self, error: ClientError) -> None:
         for stream in self._streams:
             stream.end(error)
+
+    def refuse(self, topic: str, error: ClientError) -> None:
+        """End the streams of a topic that the agent does not offer any more."""
+        for stream in self._of(topic):
+            stream.end(error)
+
+    def begin_anew(self) -> None:
+        """Let all streams take the first event of another start of the agent, which numbers its events again."""
+        for stream in self._streams:
+            stream.begins_after = 0
+
+    def all_wanted(self) -> tuple[list[str], str | None]:
+        """Return the topics of all streams, and the device if all want the same one."""
+        devices = {stream.device for stream in self._streams}
+        topics = sorted({topic for stream in self._streams for topic in stream.topics})
+        return topics, devices.pop() if len(devices) == 1 else None
 
     def filters(self, topics: Iterable[str]) -> dict[str | None, list[str]]:
         """Return the subscriptions to request: `topics` by the one device that all their streams want, None for any."""

@@ -3,11 +3,18 @@
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 import anyio
 
-from agent_core.client.errors import AgentUnreachable, CallFailed, ClientError
+from agent_core.client.errors import (
+    AgentUnreachable,
+    CallFailed,
+    CallInterrupted,
+    ClientError,
+    ConnectionLost,
+)
 
 __all__ = ("JsonObject", "PendingCalls", "Reply", "decode", "encode")
 
@@ -16,9 +23,20 @@ JsonObject = dict[str, Any]
 
 
 def encode(call_id: int, method: str, params: Mapping[str, object]) -> str:
-    """Return the text of a request. Raises TypeError or ValueError for params that JSON cannot express."""
+    """Return the text of a request. Raises TypeError or ValueError for params that JSON cannot express.
+
+    A datetime, which must be aware, is sent in its ISO form.
+    """
     request = {"jsonrpc": "2.0", "id": call_id, "method": method, "params": params}
-    return json.dumps(request, allow_nan=False, separators=(",", ":"))
+    return json.dumps(request, allow_nan=False, separators=(",", ":"), default=_iso)
+
+
+def _iso(value: object) -> str:
+    if not isinstance(value, datetime):
+        raise TypeError(f"{type(value).__name__} cannot be sent as JSON")
+    if value.tzinfo is None:
+        raise ValueError("a datetime needs a time zone")
+    return value.isoformat()
 
 
 def decode(text: str | bytes) -> JsonObject:
@@ -37,9 +55,10 @@ def decode(text: str | bytes) -> JsonObject:
 
 
 class Reply:
-    """Answer to one call, to wait for."""
+    """Answer to one call of `method`, to wait for."""
 
-    def __init__(self) -> None:
+    def __init__(self, method: str) -> None:
+        self.method = method
         self._arrived = anyio.Event()
         self._result: Any = None
         self._error: ClientError | None = None
@@ -70,10 +89,10 @@ class PendingCalls:
         return len(self._waiting)
 
     @contextmanager
-    def expect(self) -> Iterator[tuple[int, Reply]]:
+    def expect(self, method: str) -> Iterator[tuple[int, Reply]]:
         """Yield a new id and the reply to it; a reply after the end of the context is dropped."""
         self._last_id += 1
-        call_id, reply = self._last_id, Reply()
+        call_id, reply = self._last_id, Reply(method)
         self._waiting[call_id] = reply
         try:
             yield call_id, reply
@@ -92,9 +111,11 @@ class PendingCalls:
         else:
             reply.fail(_call_failed(error))
 
-    def fail_all(self, error: ClientError) -> None:
+    def interrupt_all(self, error: ClientError) -> None:
+        """End all calls because of `error`; after a break, each with a CallInterrupted of its own."""
         for reply in self._waiting.values():
-            reply.fail(error)
+            is_break = isinstance(error, ConnectionLost)
+            reply.fail(CallInterrupted(reply.method, error) if is_break else error)
 
 
 def _call_failed(error: Any) -> CallFailed:

@@ -1,0 +1,30 @@
+"""Words of the contract; a later agent may add some.
+
+Apart from the rest of the client, because `scripts/py-client` writes it from the method table; do not edit it.
+"""
+
+from typing import Literal, TypeAlias
+
+__all__ = (
+    "CameraStatus",
+    "CapturedAtSource",
+    "PictureFormat",
+    "PolicyType",
+    "PublishMode",
+    "RecordingFormat",
+    "Role",
+)
+
+Role: TypeAlias = Literal["viewer", "operator", "admin"] | str
+
+CameraStatus: TypeAlias = Literal["CONNECTED", "DISCONNECTED", "ERROR"] | str
+
+PictureFormat: TypeAlias = Literal["jpg", "png"] | str
+
+CapturedAtSource: TypeAlias = Literal["device", "arrival", "estimated"] | str
+
+RecordingFormat: TypeAlias = Literal["fmp4", "mpegts"] | str
+
+PolicyType: TypeAlias = Literal["age", "size", "manual"] | str
+
+PublishMode: TypeAlias = Literal["server", "agent", "pull"] | str
