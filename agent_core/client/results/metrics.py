@@ -175,6 +175,10 @@ class EventMetricsForm:
     published: int
     #: events that subscribers lost by reading too slowly
     dropped: int
+    #: events kept for clients that reconnect
+    journal_events: int
+    #: memory that these take
+    journal_bytes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

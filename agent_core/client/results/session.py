@@ -26,6 +26,10 @@ class Subscribed:
     subscribed: bool
     topics: list[str]
     filters: dict[str, str]
+    #: start of the agent that the numbers of its events belong to
+    boot_id: str
+    #: number of the newest event; those published from now on are higher
+    sequence: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

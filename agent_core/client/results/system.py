@@ -44,6 +44,8 @@ class ServerInfo:
 
     name: str
     version: str
+    #: version of the methods and events, MAJOR.MINOR: a larger MINOR adds, another MAJOR breaks
+    contract_version: str
     build_date: str
     #: always empty; kept for older clients
     go_version: str
