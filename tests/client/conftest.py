@@ -82,7 +82,7 @@ class Network:
                 return
             link = (anyio.CancelScope(), anyio.Event())
             self._links.append(link)
-            with link[0]:
+            with link[0], suppress(OSError):  # the agent is gone
                 where = urlsplit(self.target)
                 async with (
                     await anyio.connect_tcp(where.hostname or "", where.port or 0) as agent,

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -56,7 +57,8 @@ async def following(events: EventStream, topic: str = "") -> Event:
 
 
 def publish(toy: "ToyAgent", number: int) -> None:
-    toy.bus.publish("camera.connected", {"device": "camera0", "number": number}, camera=CameraId("camera0"))
+    payload = {"device": "camera0", "number": number, "sequence": toy.bus.published + 1}
+    toy.bus.publish("camera.connected", payload, camera=CameraId("camera0"))
 
 
 async def back(agent: AgentClient, between: "Network", number: int = 2) -> None:
@@ -346,3 +348,50 @@ async def test_another_login_is_used_after_a_break_too(toy: "ToyAgent", between:
         between.break_off()
         await back(agent, between)
         assert (await agent.call("wipe"))["total"] == 2
+
+
+async def test_all_events_of_a_break_are_delivered_once_and_in_order(
+    toy: "ToyAgent", between: "Network"
+) -> None:
+    got: list[object] = []
+    async with (
+        AgentClient(between.url, toy.token(), reconnect=SOON) as agent,
+        agent.subscribe(["camera.connected"], device="camera0") as events,
+    ):
+        for number in range(1, 201):
+            publish(toy, number)
+            if number % 40 == 0:
+                between.break_off()
+                await anyio.lowlevel.checkpoint()
+        while len(got) < 200:
+            got.append((await following(events)).params["number"])
+    assert got == list(range(1, 201))
+
+
+async def test_a_restarted_agent_is_told_and_its_events_go_on(
+    toy: "ToyAgent", between: "Network", tmp_path: Path
+) -> None:
+    running = [toy]
+
+    async def token() -> str:
+        return running[-1].token()
+
+    async with (
+        AgentClient(between.url, token, reconnect=SOON) as agent,
+        agent.subscribe(["camera.connected"]) as events,
+        anyio.create_task_group() as tasks,
+    ):
+        for number in range(1, 4):
+            publish(toy, number)
+            assert (await following(events)).params["number"] == number
+        again = type(toy)(tmp_path / "again")
+        await tasks.start(again.run)
+        for number in range(101, 103):
+            publish(again, number)
+        between.target = again.url
+        running.append(again)
+        between.break_off()
+        told = await following(events)
+        assert (told.topic, told.params["reason"]) == ("system.events_dropped", "agent_restarted")
+        assert [(await following(events)).params["number"] for _ in range(2)] == [101, 102]
+        tasks.cancel_scope.cancel()
