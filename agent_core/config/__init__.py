@@ -1,6 +1,13 @@
 """Configuration: its sections, and loading them from files and environment."""
 
-from agent_core.config.loading import config_files, explain_validation, load_config
+from agent_core.config.hot import HOT, KeyChange, changes, is_hot, with_keys
+from agent_core.config.loading import (
+    ConfigSource,
+    LoadedConfig,
+    config_files,
+    explain_validation,
+    load_config,
+)
 from agent_core.config.sections import (
     AgentConfig,
     AuthConfig,
@@ -17,10 +24,14 @@ from agent_core.config.sections import (
 )
 
 __all__ = (
+    "HOT",
     "AgentConfig",
     "AuthConfig",
+    "ConfigSource",
     "FfmpegConfig",
     "HealthConfig",
+    "KeyChange",
+    "LoadedConfig",
     "LoggingConfig",
     "MediaServerConfig",
     "PluginsConfig",
@@ -29,7 +40,10 @@ __all__ = (
     "SnapshotsConfig",
     "StorageConfig",
     "ThumbnailsConfig",
+    "changes",
     "config_files",
     "explain_validation",
+    "is_hot",
     "load_config",
+    "with_keys",
 )

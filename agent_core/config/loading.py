@@ -6,7 +6,8 @@
 import difflib
 import os
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -19,7 +20,7 @@ from agent_core.config.sections import AgentConfig
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
-__all__ = ("config_files", "explain_validation", "load_config")
+__all__ = ("ConfigSource", "LoadedConfig", "config_files", "explain_validation", "load_config")
 
 ENVIRONMENT_PREFIX = "CAMERA_AGENT__"
 SYSTEM_CONFIG = Path("/etc/camera-agent/config.toml")
@@ -124,23 +125,99 @@ def explain_validation(
     return ConfigError(f"There is no configuration key '{key}'.", reason="unknown_key", suggestion=hint)
 
 
+@dataclass(frozen=True, slots=True)
+class LoadedConfig:
+    """Configuration with the places that its values come from.
+
+    Attributes:
+        config: the validated configuration.
+        files: the files that were read, in order.
+        layers: a name and the values of each place; later ones override earlier ones.
+    """
+
+    config: AgentConfig
+    files: tuple[Path, ...] = ()
+    layers: tuple[tuple[str, Mapping[str, Any]], ...] = ()
+
+    def located(self, error: ConfigError, location: Sequence[int | str]) -> ConfigError:
+        """Return `error` with the place of the value at `location`, as `explain_validation` described it."""
+        return _located(error, self.layers, location)
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigSource:
+    """Places that the configuration of one agent comes from, to read it again.
+
+    Args:
+        main: the main file; None looks for one at each reading.
+        environment: the variables.
+    """
+
+    main: Path | None
+    environment: Mapping[str, str]
+
+    def read(self) -> LoadedConfig:
+        """Read the main file, the files of `conf.d` that are there now, and the variables. Blocks.
+
+        Raises:
+            ConfigError: as `config_files` and `load_config`, or the folder `conf.d` cannot be read.
+        """
+        try:
+            files = config_files(self.main)
+        except OSError as error:
+            raise ConfigError(
+                f"{error.filename} cannot be read: {(error.strerror or str(error)).lower()}.",
+                reason="config_unreadable",
+            ) from error
+        return _loaded(files, self.environment)
+
+
 def load_config(files: Iterable[Path] = (), environment: Mapping[str, str] | None = None) -> AgentConfig:
     """Read `files`, override them by `CAMERA_AGENT__SECTION__KEY` in `environment`, and validate the result.
 
     Raises:
         ConfigError: a file cannot be read, a key is unknown, or a value is out of range.
     """
+    return _loaded(tuple(files), environment or {}).config
+
+
+def _loaded(files: tuple[Path, ...], environment: Mapping[str, str]) -> LoadedConfig:
+    layers = tuple((str(path), _read(path)) for path in files)
+    layers += (("the environment", _from_environment(environment)),)
     tree: dict[str, Any] = {}
-    for path in files:
-        tree = _merge(tree, _read(path))
-    tree = _merge(tree, _from_environment(environment or {}))
+    for _, values in layers:
+        tree = _merge(tree, values)
     try:
-        return AgentConfig.model_validate(tree)
+        return LoadedConfig(AgentConfig.model_validate(tree), files, layers)
     except ValidationError as error:
-        raise explain_validation(error) from error
+        raise _located(explain_validation(error), layers, error.errors()[0]["loc"]) from error
     except RuntimeError as error:  # from Path.home
         raise ConfigError(
             "storage.state_dir is not set, and this account has no home folder for the default.",
             reason="no_home",
             suggestion="Set storage.state_dir, or HOME in the environment.",
         ) from error
+
+
+def _located(
+    error: ConfigError, layers: Sequence[tuple[str, Mapping[str, Any]]], location: Sequence[int | str]
+) -> ConfigError:
+    """Return `error` with the last place that has the key at `location`, or most of the tables above it."""
+    depths = [(_depth(values, location), number) for number, (_, values) in enumerate(layers)]
+    depth, number = max(depths, default=(0, 0))
+    if depth == 0:
+        return error
+    details = f"{error.details.removesuffix('.')} (in {layers[number][0]})."
+    return ConfigError(details, reason=error.reason, suggestion=error.suggestion)
+
+
+def _depth(values: object, location: Sequence[int | str]) -> int:
+    """Return how many parts of `location` lead into `values`."""
+    depth = 0
+    for part in location:
+        try:
+            values = values[part]  # type: ignore[index]
+        except (KeyError, IndexError, TypeError):
+            break
+        depth += 1
+    return depth

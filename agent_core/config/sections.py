@@ -1,4 +1,7 @@
-"""Sections of the configuration: frozen models with default and meaning of each key. Unknown keys are refused."""
+"""Sections of the configuration: frozen models with default and meaning of each key. Unknown keys are refused.
+
+The keys marked HOT are those that `agent_core.app.reload` changes while the agent runs; the others need a restart.
+"""
 
 import os
 from collections.abc import Mapping
@@ -6,6 +9,8 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+
+from agent_core.config.hot import HOT
 
 __all__ = (
     "AgentConfig",
@@ -38,37 +43,43 @@ class ServerConfig(_Section):
 
     host: str = Field("127.0.0.1", description="address to listen on; use TLS for any but loopback")
     port: Port = Field(8002, description="port for WebSocket and HTTP; 0 takes a free port")
-    allowed_origins: tuple[str, ...] = Field(
+    allowed_origins: Annotated[tuple[str, ...], HOT] = Field(
         (),
         description='allowed browser origins besides the agent\'s own; a trailing "*" matches any rest; "null" is a local file',
     )
-    max_connections: int = Field(
+    max_connections: Annotated[int, HOT] = Field(
         1000, ge=1, description="open connections at once; fewer if the limit of file descriptors is low"
     )
-    max_connections_per_address: int = Field(100, ge=1, description="open connections from one address")
-    max_unauthenticated_connections: int = Field(
+    max_connections_per_address: Annotated[int, HOT] = Field(
+        100, ge=1, description="open connections from one address"
+    )
+    max_unauthenticated_connections: Annotated[int, HOT] = Field(
         100,
         ge=1,
         description="open connections without authentication; beyond this, the oldest of them is closed",
     )
-    max_message_bytes: int = Field(1 << 20, ge=1024, description="size limit of one message")
-    max_unauthenticated_message_bytes: int = Field(
+    max_message_bytes: Annotated[int, HOT] = Field(1 << 20, ge=1024, description="size limit of one message")
+    max_unauthenticated_message_bytes: Annotated[int, HOT] = Field(
         32_768,
         ge=8192,
         description="size limit of one message before authenticate",
     )
-    max_calls: int = Field(32, ge=1, description="calls that run at once on one connection")
-    max_queued_events: int = Field(
+    max_calls: Annotated[int, HOT] = Field(32, ge=1, description="calls that run at once on one connection")
+    max_queued_events: Annotated[int, HOT] = Field(
         256, ge=1, description="events queued for a slow client; beyond this, the oldest are dropped"
     )
     event_journal_bytes: int = Field(
         1 << 20, ge=0, description="memory for the newest events, which clients get after a lost connection"
     )
-    ping_interval_s: Seconds = Field(20.0, description="interval of keep-alive pings to each client")
-    first_request_s: Seconds = Field(
+    ping_interval_s: Annotated[Seconds, HOT] = Field(
+        20.0, description="interval of keep-alive pings to each client"
+    )
+    first_request_s: Annotated[Seconds, HOT] = Field(
         10.0, description="time after which a connection without a complete request is closed"
     )
-    stall_s: Seconds = Field(10.0, description="time after which a client that reads nothing is disconnected")
+    stall_s: Annotated[Seconds, HOT] = Field(
+        10.0, description="time after which a client that reads nothing is disconnected"
+    )
     tls_certificate: Path | None = Field(
         None, description="PEM file of the certificate; with tls_key, the server uses wss and https"
     )
@@ -78,16 +89,18 @@ class ServerConfig(_Section):
 class AuthConfig(_Section):
     """Lifetime of tokens, limits on calls and failed authentication."""
 
-    token_lifetime_s: Seconds = Field(86_400.0, description="validity of tokens made by `token create`")
+    token_lifetime_s: Annotated[Seconds, HOT] = Field(
+        86_400.0, description="validity of tokens made by `token create`"
+    )
     keys_over_network: bool = Field(
         default=False,
         description="true: admins may create API keys with create_api_key, not only on this host",
     )
-    calls_per_s: float = Field(
+    calls_per_s: Annotated[float, HOT] = Field(
         100.0, gt=0, description="sustained calls per second of one user at one address"
     )
-    calls_burst: int = Field(200, ge=1, description="largest burst of calls above that rate")
-    failures_per_minute: int = Field(
+    calls_burst: Annotated[int, HOT] = Field(200, ge=1, description="largest burst of calls above that rate")
+    failures_per_minute: Annotated[int, HOT] = Field(
         10, ge=1, description="failed attempts from one address before it must wait"
     )
 
@@ -95,10 +108,12 @@ class AuthConfig(_Section):
 class LoggingConfig(_Section):
     """Log on standard error."""
 
-    level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="lowest level that is logged; SIGHUP reloads it"
+    level: Annotated[Literal["debug", "info", "warning", "error"], HOT] = Field(
+        "info", description="lowest level that is logged"
     )
-    format: Literal["text", "json"] = Field("text", description="one line, or one JSON object, per record")
+    format: Annotated[Literal["text", "json"], HOT] = Field(
+        "text", description="one line, or one JSON object, per record"
+    )
 
 
 def _state_home() -> Path:
@@ -125,7 +140,7 @@ class StorageConfig(_Section):
     recordings_dir: Path | None = Field(
         None, description="folder of recordings; default: recordings in the state folder"
     )
-    min_free_bytes: Annotated[int, Field(ge=0)] | None = Field(
+    min_free_bytes: Annotated[Annotated[int, Field(ge=0)] | None, HOT] = Field(
         None,
         description="free space on the disk for recordings below which no recording starts; default: 256 MiB, or 5 % of a disk smaller than 5 GiB; 0: no floor",
     )
@@ -167,9 +182,13 @@ class StorageConfig(_Section):
 class SnapshotsConfig(_Section):
     """Defaults and limits of snapshots."""
 
-    max_age_ms: int = Field(500, ge=0, description="default of take_snapshot's max_age_ms")
-    deadline_ms: int = Field(10_000, ge=1, description="default of take_snapshot's deadline_ms")
-    quality: int = Field(90, ge=1, le=100, description="JPEG quality of pictures that the agent encodes")
+    max_age_ms: Annotated[int, HOT] = Field(500, ge=0, description="default of take_snapshot's max_age_ms")
+    deadline_ms: Annotated[int, HOT] = Field(
+        10_000, ge=1, description="default of take_snapshot's deadline_ms"
+    )
+    quality: Annotated[int, HOT] = Field(
+        90, ge=1, le=100, description="JPEG quality of pictures that the agent encodes"
+    )
     max_pixels: int = Field(
         1 << 26,
         ge=1,
@@ -180,13 +199,13 @@ class SnapshotsConfig(_Section):
         (5.0, 6.0, 6.0, 10.0),
         description="longest time for one capture by tiers of rank 0, 1, 2, 3; less while other tiers need the rest of the deadline",
     )
-    max_age_days: Annotated[float, Field(gt=0)] | None = Field(
+    max_age_days: Annotated[Annotated[float, Field(gt=0)] | None, HOT] = Field(
         None, description="age at which stored snapshots are deleted; default: never"
     )
-    max_count: Annotated[int, Field(ge=1)] | None = Field(
+    max_count: Annotated[Annotated[int, Field(ge=1)] | None, HOT] = Field(
         None, description="most stored snapshots per camera; the oldest are deleted; default: no limit"
     )
-    max_size_gb: Gigabytes | None = Field(
+    max_size_gb: Annotated[Gigabytes | None, HOT] = Field(
         None,
         description="most gigabytes (10^9 bytes) of all snapshots; the oldest are deleted; default: no limit",
     )
@@ -253,9 +272,11 @@ class MediaServerConfig(_Section):
     )
     user: str | None = Field(None, description="external: user for the API and for reading streams")
     password: SecretStr | None = Field(None, description="external: password of user")
-    host: str = Field("127.0.0.1", description="host in stream URLs")
-    hls_port: Port = Field(8888, description="port in HLS URLs; managed: 0 takes a free port")
-    webrtc_port: Port = Field(8889, description="port in WebRTC URLs; managed: 0 takes a free port")
+    host: Annotated[str, HOT] = Field("127.0.0.1", description="host in stream URLs")
+    hls_port: Annotated[Port, HOT] = Field(8888, description="port in HLS URLs; managed: 0 takes a free port")
+    webrtc_port: Annotated[Port, HOT] = Field(
+        8889, description="port in WebRTC URLs; managed: 0 takes a free port"
+    )
     close_after_s: Seconds = Field(10.0, description="time after which a stream without readers ends")
     start_timeout_s: Seconds = Field(
         10.0, description="time after which a stream that is not live has failed"
@@ -292,13 +313,13 @@ class RecordingsConfig(_Section):
         3600.0,
         description="time within which an interrupted recording must continue; after that it is ended",
     )
-    max_age_days: Annotated[float, Field(gt=0)] | None = Field(
+    max_age_days: Annotated[Annotated[float, Field(gt=0)] | None, HOT] = Field(
         None, description="age at which finished recordings are deleted; default: never"
     )
-    max_count: Annotated[int, Field(ge=1)] | None = Field(
+    max_count: Annotated[Annotated[int, Field(ge=1)] | None, HOT] = Field(
         None, description="most finished recordings per camera; the oldest are deleted; default: no limit"
     )
-    max_size_gb: Gigabytes | None = Field(
+    max_size_gb: Annotated[Gigabytes | None, HOT] = Field(
         None,
         description="most gigabytes (10^9 bytes) of all recordings; the oldest finished ones are deleted; default: no limit",
     )
@@ -325,7 +346,9 @@ class HealthConfig(_Section):
     probe_idle_s: Seconds = Field(10.0, description="time between probes while no stream is live")
     probe_live_s: Seconds = Field(2.0, description="time between probes while a stream is live")
     probe_open_s: Seconds = Field(1.0, description="time between probes while the media server is broken")
-    low_space_bytes: int = Field(1 << 30, ge=0, description="free space below which health reports a warning")
+    low_space_bytes: Annotated[int, HOT] = Field(
+        1 << 30, ge=0, description="free space below which health reports a warning"
+    )
     breaker_failures: int = Field(5, ge=1, description="failed calls that open the circuit breaker")
     breaker_window_s: Seconds = Field(10.0, description="time within which these calls must fail")
     breaker_first_open_s: Seconds = Field(
