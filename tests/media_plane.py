@@ -8,6 +8,7 @@ from typing import Any
 import anyio
 
 from agent_core.app.foundation import Foundation
+from agent_core.app.reload import Reloads
 from agent_core.app.wiring_media import build_media
 from agent_core.base.clock import Clock, SystemClock
 from agent_core.base.events import EventBus, Subscription
@@ -53,7 +54,7 @@ class Plane:
         for name in ("camera0", "camera1"):
             self.connect(name)
         parts = build_media(
-            Foundation(config, self.bus, clock),
+            Foundation(config, self.bus, clock, reloads=Reloads.fixed(config)),
             cameras=self.cameras,
             plugins=self._plugins(config),
             supervisor=Supervisor((), clock=clock),

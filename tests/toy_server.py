@@ -20,6 +20,7 @@ from websockets.exceptions import ConnectionClosed
 from agent_core.api.placeholders import contract_placeholder
 from agent_core.api.session import add_session_methods
 from agent_core.app.foundation import Foundation
+from agent_core.app.reload import Reloads
 from agent_core.app.wiring_server import ClientAccess, build_sessions
 from agent_core.auth.api_keys import ApiKeys
 from agent_core.auth.roles import Role
@@ -177,7 +178,7 @@ class Toy:
         self.clock = clock or SimulatedClock()
         self.bus = EventBus(self.clock)
         config = AgentConfig.model_validate({**sections, "storage": {"state_dir": state_dir}})
-        foundation = Foundation(config, self.bus, self.clock, require_state)
+        foundation = Foundation(config, self.bus, self.clock, require_state, reloads=Reloads.fixed(config))
         access = ClientAccess.load(foundation)
         self.tokens, self.auth, self.links = access.tokens, access.authenticator, access.links
         self.live, self.files = access.live, access.files

@@ -53,13 +53,14 @@ _EVENTS: Mapping[str, tuple[type[BaseModel], str]] = MappingProxyType(
 def core_methods(controller: Controller, links: DownloadLinks) -> list[Method]:
     """Return all methods of the contract, in the order of `rpc.discover`; placeholders stand for missing ones."""
     take_snapshot, *snapshots = snapshot_methods(controller, links)
-    *system, get_status = system_methods(controller)
+    *system, get_status, reload_configuration = system_methods(controller)
     return [
         *camera_methods(controller),
         *snapshots,
         *system,
         take_snapshot,
         get_status,
+        reload_configuration,
         *placeholders(),
         *recording_methods(controller, links),
         *storage_methods(controller),

@@ -1,7 +1,7 @@
 """The agent's life: start the parts in order, run them, end them in order."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -14,11 +14,12 @@ from anyio.lowlevel import checkpoint
 from agent_core import __version__
 from agent_core.app.folders import RuntimeFolder, claimed_folders
 from agent_core.app.machine import Announcement
+from agent_core.app.reload import Reloads
 from agent_core.app.wiring import AgentParts, build_agent
 from agent_core.base.clock import Clock, SystemClock
 from agent_core.base.models import PluginEvent
 from agent_core.base.tasks import ShieldedTasks
-from agent_core.config import AgentConfig
+from agent_core.config import AgentConfig, LoadedConfig
 from agent_core.health import SystemEvent
 from agent_core.plugin_host.manager import EntryPointFinder, installed
 from agent_core.plugin_host.models import PluginState
@@ -51,19 +52,25 @@ class Agent:
         config: AgentConfig,
         *,
         files: Sequence[Path] = (),
+        read: Callable[[], LoadedConfig] | None = None,
         clock: Clock | None = None,
         find: EntryPointFinder = installed,
         watchdog: Watchdog | None = None,
+        notify: Callable[[str], None] = lambda _: None,
     ) -> None:
         """Keep the arguments; nothing runs yet.
 
         Args:
             config: the agent's configuration.
             files: the files that `config` was read from; `doctor` compares them with those that it reads.
+            read: reads the configuration again for a reload; blocks. Default: it stays `config`.
             clock: default: the system's clock.
             find: finds a plugin's class by name.
             watchdog: ends the process when the event loop stands still; default: none.
+            notify: tells the service manager of reloads.
         """
+        #: Reloads of the configuration; `request` may be called at any time.
+        self.reloads = Reloads(config, read or (lambda: LoadedConfig(config, tuple(files))), notify=notify)
         self._config = config
         self._files = files
         self._clock = clock or SystemClock()
@@ -83,6 +90,7 @@ class Agent:
                     self._config,
                     clock=self._clock,
                     find=self._find,
+                    reloads=self.reloads,
                     held=found.held(),
                     require_state=folder.require_state,
                 )
@@ -113,10 +121,13 @@ class Agent:
                     await tasks.watchdog.start(self._watchdog.run)
                 await tasks.server.start(parts.server.run)
                 url = f"{parts.server.scheme}://{_host(self._config.server.host)}:{parts.server.port}/ws"
-                with self._announcement(parts, url):
+                announcement = self._announcement(parts, url)
+                with announcement:
                     await _start_services(parts, tasks)
                     _log.info("listening on %s, version %s", url, __version__)
                     task_status.started(Running(url, parts))
+                    self.reloads.when_read(announcement.update)
+                    await tasks.services.start(self.reloads.run)
                     await folder.keep(self._clock)
             finally:
                 with anyio.CancelScope(shield=True):

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from agent_core.app.reload import Reloads
 from agent_core.base.clock import Clock
 from agent_core.base.events import EventBus
 from agent_core.base.metrics import MetricRegistry
@@ -58,16 +59,18 @@ class Volumes:
 
 @dataclass(frozen=True, slots=True)
 class Foundation:
-    """Configuration, event bus, clock, volumes and metrics of one agent; made first, passed to all that builds a part.
+    """Configuration and its reloads, event bus, clock, volumes and metrics of one agent; made first, passed to all that builds a part.
 
     Args:
         require_state: raises StorageFailed while the state folder is not there.
+        reloads: gets what each part does at a reload of the configuration.
     """
 
     config: AgentConfig
     events: EventBus
     clock: Clock
     require_state: Callable[[], None] = lambda: None
+    reloads: Reloads = field(kw_only=True)
     volumes: Volumes = field(init=False)
     index: MediaIndex = field(init=False)
     metrics: MetricRegistry = field(init=False, default_factory=MetricRegistry)

@@ -52,6 +52,16 @@ class Announcement:
         self._config_files = config_files
         self._local_socket = local_socket
 
+    def update(self, config_files: Sequence[Path]) -> None:
+        """Tell of other files, which a reload has read. Blocks; what cannot be written stays as it was."""
+        if tuple(config_files) == tuple(self._config_files):
+            return
+        self._config_files = config_files
+        try:
+            self.__enter__()
+        except StartFailed as error:
+            _log.error("%s %s", error.details, error.suggestion)
+
     def __enter__(self) -> None:
         files = [str(path.absolute()) for path in self._config_files]
         where = {"socket": str(self._local_socket)} if self._local_socket is not None else {}

@@ -3,7 +3,7 @@
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -12,14 +12,15 @@ import anyio
 from agent_core.app.agent import Agent
 from agent_core.app.machine import freeze_start_up_objects, keep_files_private, keep_memory_compact
 from agent_core.app.reaper import reap_orphans
+from agent_core.app.reload import Reloads
 from agent_core.base import logging as agent_logging
 from agent_core.base.clock import SystemClock
 from agent_core.base.containment import ContainedLoop
 from agent_core.base.descriptors import raise_descriptor_limit
-from agent_core.base.errors import AgentError, ConfigError
+from agent_core.base.errors import AgentError
 from agent_core.base.systemd import notify_systemd
 from agent_core.base.tasks import OnStarted
-from agent_core.config import AgentConfig, load_config
+from agent_core.config import AgentConfig, ConfigSource, load_config
 from agent_core.plugin_host.watchdog.timer import Watchdog, effective_timeout_s
 
 __all__ = ("main",)
@@ -27,25 +28,29 @@ __all__ = ("main",)
 _log = logging.getLogger("camera_agent.app")
 
 
-async def _run_with_signals(config: AgentConfig, files: Sequence[Path], reload: Callable[[], None]) -> None:
-    """Run the agent. SIGTERM and SIGINT end it, SIGHUP calls `reload`, SIGTSTP stops the process.
+async def _run_with_signals(config: AgentConfig, source: ConfigSource, files: Sequence[Path]) -> None:
+    """Run the agent. SIGTERM and SIGINT end it, SIGHUP reloads the configuration, SIGTSTP stops the process.
 
-    All of them work while the agent starts, too: a start may be slow, or wait for a part that hangs.
+    All of them work while the agent starts, too: a start may be slow, or wait for a part that hangs. SIGHUP is
+    received until the very end, where it does nothing: by default it would kill the agent before it has stopped.
     """
     clock = SystemClock()
     watchdog = Watchdog(effective_timeout_s(config.health.watchdog_s, os.environ), clock=clock)
-    agent = Agent(config, files=files, clock=clock, watchdog=watchdog)
-    async with anyio.create_task_group() as tg:
-        with anyio.open_signal_receiver(
-            signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGTSTP
-        ) as signals:
-            # The receiver handles SIGINT too, but only while the event loop runs; the watchdog also acts when it hangs.
-            signal.signal(signal.SIGINT, watchdog.interrupted)
-            if os.getpid() == 1:
-                tg.start_soon(reap_orphans, clock)
-            tg.start_soon(partial(agent.run, task_status=OnStarted(_started)))
-            await _until_told_to_end(signals, reload, watchdog)
-            tg.cancel_scope.cancel()
+    agent = Agent(
+        config, files=files, read=source.read, clock=clock, watchdog=watchdog, notify=notify_systemd
+    )
+    with anyio.open_signal_receiver(signal.SIGHUP) as hangups:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
+        async with anyio.create_task_group() as tg:
+            tg.start_soon(_reload_at_each, hangups, agent.reloads)
+            with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGTSTP) as signals:
+                # The receiver handles SIGINT too, but only while the event loop runs; the watchdog also acts when it hangs.
+                signal.signal(signal.SIGINT, watchdog.interrupted)
+                if os.getpid() == 1:
+                    tg.start_soon(reap_orphans, clock)
+                tg.start_soon(partial(agent.run, task_status=OnStarted(_started)))
+                await _until_told_to_end(signals, watchdog)
+                tg.cancel_scope.cancel()
 
 
 def _started() -> None:
@@ -53,32 +58,20 @@ def _started() -> None:
     notify_systemd("READY=1")
 
 
-async def _until_told_to_end(
-    signals: AsyncIterator[signal.Signals], reload: Callable[[], None], watchdog: Watchdog
-) -> None:
+async def _reload_at_each(hangups: AsyncIterator[signal.Signals], reloads: Reloads) -> None:
+    async for _ in hangups:
+        reloads.request()
+
+
+async def _until_told_to_end(signals: AsyncIterator[signal.Signals], watchdog: Watchdog) -> None:
     """Obey signals; return after one that ends the agent."""
     async for number in signals:
-        if number == signal.SIGHUP:
-            reload()
-        elif number == signal.SIGTSTP:
+        if number == signal.SIGTSTP:
             watchdog.stopped_by_user()
         else:
             _log.info("ending on %s", signal.Signals(number).name)
             notify_systemd("STOPPING=1")
             return
-
-
-def _reload(files: Sequence[Path]) -> None:
-    """Read the configuration again and apply its log level; all other settings need a restart."""
-    try:
-        config = load_config(files, os.environ)
-    except ConfigError as error:
-        _log.error("cannot reload the configuration: %s %s", error.details, error.suggestion)
-        return
-    agent_logging.set_level(config.logging.level)
-    _log.info(
-        "reloaded the configuration: the log level is %s; other changes need a restart", config.logging.level
-    )
 
 
 def main(files: Iterable[Path]) -> int:
@@ -88,8 +81,11 @@ def main(files: Iterable[Path]) -> int:
         ConfigError: the configuration cannot be used.
         AgentError: the agent cannot start.
     """
+    # Until the agent receives it: a change of the files while it starts is not missed, and does not kill it.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     files = tuple(files)
     config = load_config(files, os.environ)
+    source = ConfigSource(files[0] if files else None, os.environ)
     agent_logging.configure(config.logging.level, config.logging.format)
     keep_files_private()
     keep_memory_compact()
@@ -98,8 +94,8 @@ def main(files: Iterable[Path]) -> int:
         anyio.run(
             _run_with_signals,
             config,
+            source,
             files,
-            lambda: _reload(files),
             backend_options={"loop_factory": ContainedLoop},
         )
     except BaseExceptionGroup as group:

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from agent_core import __version__
 from agent_core.app.foundation import Foundation
 from agent_core.app.plugins import contexts, load_plugins
+from agent_core.app.reload import Reloads
 from agent_core.app.wiring_media import MediaParts, build_media, with_media_server
 from agent_core.app.wiring_server import ClientAccess, build_server
 from agent_core.app.wiring_storage import StorageParts, build_storage
@@ -18,6 +19,7 @@ from agent_core.auth.tokens import TokenAuthority
 from agent_core.base.clock import Clock
 from agent_core.base.errors import AgentError, FfmpegFailed, PluginError
 from agent_core.base.events import EventBus
+from agent_core.base.logging import set_format, set_level
 from agent_core.base.metrics import MetricRegistry
 from agent_core.base.models import CameraId
 from agent_core.base.volumes import KnownVolumes
@@ -32,6 +34,7 @@ from agent_core.media.thumbnails import THUMBNAILS_FOLDER, ThumbnailCache, Thumb
 from agent_core.plugin import RecordingStills, SnapshotTier, ffmpeg
 from agent_core.plugin_host.manager import EntryPointFinder, PluginManager
 from agent_core.plugin_host.models import Providers
+from agent_core.plugin_host.reload import PluginReload
 from agent_core.plugin_host.supervisor import Supervisor
 from agent_core.plugin_host.wrong_settings import refuse_wrong_settings
 from agent_core.recordings import RecordingStore
@@ -111,6 +114,7 @@ def build_agent(
     *,
     clock: Clock,
     find: EntryPointFinder,
+    reloads: Reloads,
     held: Mapping[str, PluginError] = MappingProxyType({}),
     require_state: Callable[[], None] = lambda: None,
 ) -> AgentParts:
@@ -120,6 +124,7 @@ def build_agent(
         config: the agent's configuration.
         clock: the clock of all parts.
         find: finds a plugin's class by name.
+        reloads: gets what each part does at a reload of the configuration.
         held: the plugins in quarantine, each with the reason.
         require_state: raises StorageFailed while the state folder is not there.
 
@@ -128,7 +133,7 @@ def build_agent(
         ConfigError: an enabled plugin does not accept its settings.
         PluginError: a plugin that is marked as required cannot be loaded.
     """
-    foundation = Foundation(config, EventBus(clock), clock, require_state)
+    foundation = Foundation(config, EventBus(clock), clock, require_state, reloads=reloads)
     ledger = Ledger(config.storage.state_dir / LEDGER_FILE, require=require_state)
     problems = _initial_problems(config, ledger, foundation.volumes.known)
     files = _FileFolders((config.storage.recordings, config.storage.snapshots))
@@ -138,6 +143,8 @@ def build_agent(
     spare_last_source = config.health.quarantine == "spare_last_source"
     plugins = load_plugins(config.plugins, lent, find, held=held, spare_last_source=spare_last_source)
     refuse_wrong_settings(plugins.manager.statuses)
+    reloads.include_plugins(PluginReload(plugins.manager, config.plugins))
+    reloads.on_change("logging", _apply_logging)
     parts = _PluginParts(
         plugins=plugins.manager,
         cameras=cameras,
@@ -237,6 +244,7 @@ def _services(
         events=foundation.events,
         supervisor=parts.supervisor,
         plugins=parts.plugins,
+        reload=foundation.reloads.reload,
         clock=foundation.clock,
         problems=problems,
     )
@@ -246,7 +254,7 @@ def _snapshots(
     foundation: Foundation, provided: Iterable[SnapshotTier], streams: LentStreams
 ) -> SnapshotService:
     config, clock = foundation.config, foundation.clock
-    return SnapshotService(
+    service = SnapshotService(
         ladder=SnapshotLadder(
             [RingTier(clock), *provided],
             budgets_s=config.snapshots.tier_budget_s,
@@ -261,6 +269,17 @@ def _snapshots(
         events=foundation.events,
         clock=clock,
     )
+
+    def apply(config: AgentConfig) -> None:
+        service.defaults = config.snapshots
+
+    foundation.reloads.on_change("snapshots", apply)
+    return service
+
+
+def _apply_logging(config: AgentConfig) -> None:
+    set_level(config.logging.level)
+    set_format(config.logging.format)
 
 
 def _thumbnails(foundation: Foundation, parts: _PluginParts, recordings: RecordingStore) -> Thumbnails:

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from agent_core.app.foundation import Foundation
+from agent_core.app.reload import Reloads, Taken
 from agent_core.base.clock import Clock
 from agent_core.base.errors import Unsupported
 from agent_core.cameras import CameraRegistry
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
 __all__ = ("MediaParts", "build_media", "with_media_server")
 
 _log = logging.getLogger("camera_agent.media_server")
+
+#: Hot keys that are written into the configuration of a managed server when it is started.
+_SERVED_BY_MANAGED = frozenset({"media_server.host", "media_server.hls_port", "media_server.webrtc_port"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +96,7 @@ def build_media(
         service=StreamService(
             streams,
             paths,
-            _addresses(config.media_server, link, supervisor),
+            _addresses(config.media_server, link, supervisor, foundation.reloads),
             close_after_s=config.media_server.close_after_s,
             clock=clock,
         ),
@@ -233,9 +237,20 @@ def _resumption(
     )
 
 
-def _addresses(config: MediaServerConfig, link: ServerLink, supervisor: Supervisor) -> StreamAddresses:
+def _addresses(
+    config: MediaServerConfig, link: ServerLink, supervisor: Supervisor, reloads: Reloads
+) -> StreamAddresses:
     managed = _managed(config, _media_server(supervisor))
-    return StreamAddresses(link, config, managed_ports=lambda: managed.ports if managed else None)
+    addresses = StreamAddresses(link, config, managed_ports=lambda: managed.ports if managed else None)
+
+    def apply(config: AgentConfig) -> Taken:
+        if managed is not None:  # it runs with the former ones
+            return Taken(_SERVED_BY_MANAGED)
+        addresses.configure(config.media_server)
+        return Taken()
+
+    reloads.on_change("media_server", apply)
+    return addresses
 
 
 def _managed(config: MediaServerConfig, server: MediaServer | None) -> "ManagedServer | None":

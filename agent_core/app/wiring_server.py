@@ -21,6 +21,7 @@ from agent_core.auth.secret import SecretFile
 from agent_core.auth.tokens import TokenAuthority
 from agent_core.base.metrics import Collected, MetricRegistry
 from agent_core.base.socket_place import SocketPlace
+from agent_core.config import AgentConfig
 from agent_core.controller import Controller
 from agent_core.plugin_host.models import Providers
 from agent_core.rpc.feed import EventSource
@@ -47,6 +48,7 @@ class ClientAccess:
     keys: ApiKeys
     live: LiveAccess
     files: CredentialFiles
+    throttle: FailureThrottle
 
     @classmethod
     def load(cls, foundation: Foundation) -> "ClientAccess":
@@ -74,6 +76,7 @@ class ClientAccess:
             keys,
             live,
             files,
+            throttle,
         )
 
 
@@ -92,12 +95,23 @@ def build_server(
     _add_from_plugins(table, topics, providers)
     sessions.add_metrics(foundation.metrics)
     config = foundation.config
-    return RpcServer(
+    server = RpcServer(
         config.server,
         sessions,
         LazyApp(lambda: _web_app(foundation.metrics, controller, access)),
         local=SocketPlace(config.storage.local_socket, clock=foundation.clock, mode=0o600),
     )
+
+    def apply(config: AgentConfig) -> None:
+        server.configure(config.server)
+        sessions.configure(
+            max_calls=config.server.max_calls,
+            max_queued_events=config.server.max_queued_events,
+            event_journal_bytes=config.server.event_journal_bytes,
+        )
+
+    foundation.reloads.on_change("server", apply)
+    return server
 
 
 def build_sessions(
@@ -106,11 +120,18 @@ def build_sessions(
     """Return the sessions of clients that call the methods of `table`, limited as configured."""
     config = foundation.config
     journal = EventJournal(foundation.events, topics, max_bytes=config.server.event_journal_bytes)
+    limiter = RateLimiter(config.auth.calls_per_s, config.auth.calls_burst, foundation.clock)
+
+    def apply(config: AgentConfig) -> None:
+        limiter.configure(config.auth.calls_per_s, config.auth.calls_burst)
+        access.throttle.configure(config.auth.failures_per_minute)
+
+    foundation.reloads.on_change("auth", apply)
     return Sessions(
         SharedParts(
             table=table,
             authenticator=access.authenticator,
-            limiter=RateLimiter(config.auth.calls_per_s, config.auth.calls_burst, foundation.clock),
+            limiter=limiter,
             events=EventSource(foundation.events, journal, topics, config.server.max_queued_events),
             clock=foundation.clock,
             live=access.live,

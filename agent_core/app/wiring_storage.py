@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from agent_core.app.foundation import Foundation
+from agent_core.app.reload import Reloads, Taken
 from agent_core.app.wiring_media import MediaParts
-from agent_core.config import RecordingsConfig, SnapshotsConfig
+from agent_core.config import AgentConfig, RecordingsConfig, SnapshotsConfig
 from agent_core.health import CheckStatus, HealthMonitor
 from agent_core.media.downloads import DirectoryFiles, Downloads
 from agent_core.media.retention import Limits, MediaCleaner, PolicyFile
@@ -46,11 +47,32 @@ def build_storage(foundation: Foundation, media: MediaParts, snapshots: Snapshot
         )
     )
     retention = _retention(foundation, cleaner, media.files, media.health)
-    return StorageParts(
-        downloads=downloads,
-        retention=retention,
-        storage=_storage(foundation, media, snapshots, retention),
-    )
+    storage = _storage(foundation, media, snapshots, retention)
+    _reload_storage(foundation.reloads, media, retention, storage)
+    return StorageParts(downloads=downloads, retention=retention, storage=storage)
+
+
+def _reload_storage(reloads: Reloads, media: MediaParts, retention: Retention, storage: Storage) -> None:
+    def apply_limits(config: AgentConfig) -> Taken:
+        return Taken(note=retention.configure(_configured(config)))
+
+    def apply_floors(config: AgentConfig) -> None:
+        media.files.min_free_bytes = config.storage.min_free_bytes
+        media.disks.configure(low_space_bytes=config.health.low_space_bytes)
+        storage.configure(_storage_settings(config))
+
+    for section in ("recordings", "snapshots"):
+        reloads.on_change(section, apply_limits)
+    for section in ("storage", "health"):
+        reloads.on_change(section, apply_floors)
+
+
+def _configured(config: AgentConfig) -> Mapping[str, Limits]:
+    return {"recordings": _limits(config.recordings), "snapshots": _limits(config.snapshots)}
+
+
+def _storage_settings(config: AgentConfig) -> StorageSettings:
+    return StorageSettings(config.storage.min_free_bytes, config.health.low_space_bytes)
 
 
 def _limits(settings: RecordingsConfig | SnapshotsConfig) -> Limits:
@@ -73,7 +95,7 @@ def _retention(
 
     return Retention(
         cleaner,
-        configured={"recordings": _limits(config.recordings), "snapshots": _limits(config.snapshots)},
+        configured=_configured(config),
         file=PolicyFile(state_dir / POLICY_FILE, require=foundation.require_state),
         trust=ClockTrust(state_dir / CLOCK_FILE, require=foundation.require_state),
         newest=newest,
@@ -113,7 +135,7 @@ def _storage(
         sizes=sizes,
         make_room=retention.make_room,
         health=media.health,
-        settings=StorageSettings(config.storage.min_free_bytes, config.health.low_space_bytes),
+        settings=_storage_settings(config),
         rate=media.write_rate,
         clock=foundation.clock,
     )

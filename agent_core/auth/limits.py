@@ -121,6 +121,10 @@ class FailureThrottle:
     def __init__(self, failures_per_minute: int, clock: Clock) -> None:
         self._buckets: Buckets[str] = Buckets(failures_per_minute / 60.0, failures_per_minute, clock)
 
+    def configure(self, failures_per_minute: int) -> None:
+        """Apply a new limit at once; failures before it count on."""
+        self._buckets.configure(failures_per_minute / 60.0, failures_per_minute)
+
     def failed(self, address: str) -> None:
         """Count a failure.
 

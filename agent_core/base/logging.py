@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 
-__all__ = ("configure", "fields", "set_level")
+__all__ = ("configure", "fields", "set_format", "set_level")
 
 #: Characters that JSON leaves unescaped but terminals interpret (C1, direction marks, line separators), and
 #: surrogates, which UTF-8 cannot encode.
@@ -82,9 +82,20 @@ def _json_escape(found: re.Match[str]) -> str:
 def configure(level: str, form: str) -> None:
     """Send all logging to standard error; `form` is `text` or `json`. Called once, by the agent's process."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_JsonFormatter() if form == "json" else _TextFormatter())
+    handler.setFormatter(_formatter(form))
     logging.basicConfig(handlers=[handler], force=True, level=logging.WARNING)
     set_level(level)
+
+
+def _formatter(form: str) -> logging.Formatter:
+    return _JsonFormatter() if form == "json" else _TextFormatter()
+
+
+def set_format(form: str) -> None:
+    """Change the form of the log that `configure` began; handlers of others stay as they are."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler.formatter, _JsonFormatter | _TextFormatter):
+            handler.setFormatter(_formatter(form))
 
 
 def set_level(level: str) -> None:

@@ -2,9 +2,10 @@
 
 import os
 import socket
+import time
 from contextlib import suppress
 
-__all__ = ("notify_systemd",)
+__all__ = ("notify_systemd", "reload_begins", "reload_ends")
 
 
 def notify_systemd(state: str) -> None:
@@ -15,3 +16,13 @@ def notify_systemd(state: str) -> None:
     with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
         sender.connect(address.replace("@", "\0", 1) if address.startswith("@") else address)
         sender.sendall(state.encode())
+
+
+def reload_begins() -> str:
+    """Return the notification that a reload begins now, as `Type=notify-reload` needs it."""
+    return f"RELOADING=1\nMONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}"
+
+
+def reload_ends(problem: str = "") -> str:
+    """Return the notification that the service runs on; `problem`, one line, is shown by `systemctl status`."""
+    return f"READY=1\nSTATUS={' '.join(problem.split())}"

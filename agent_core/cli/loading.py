@@ -87,6 +87,7 @@ def loaded(config: "AgentConfig") -> "LoadedPlugins":
     """Load all enabled plugins like `load_plugins`; return them with their providers."""
     from agent_core.app.foundation import Foundation
     from agent_core.app.plugins import contexts, load_plugins
+    from agent_core.app.reload import Reloads
     from agent_core.base.clock import SystemClock
     from agent_core.base.events import EventBus
     from agent_core.config import PluginsConfig
@@ -97,7 +98,7 @@ def loaded(config: "AgentConfig") -> "LoadedPlugins":
     plugins = config.plugins
     settings = {name: dict(plugins.settings(name)) for name in plugins.enabled}
     unrequired = PluginsConfig.model_validate({"enabled": plugins.enabled, **settings})
-    foundation = Foundation(config, EventBus(), SystemClock())
+    foundation = Foundation(config, EventBus(), SystemClock(), reloads=Reloads.fixed(config))
     make_context = contexts(foundation, cameras=_NoCameras(), redirects=_NoRedirects(), streams=LentStreams())
     with quietly(), _limited(config):
         return load_plugins(

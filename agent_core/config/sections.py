@@ -68,7 +68,7 @@ class ServerConfig(_Section):
     max_queued_events: Annotated[int, HOT] = Field(
         256, ge=1, description="events queued for a slow client; beyond this, the oldest are dropped"
     )
-    event_journal_bytes: int = Field(
+    event_journal_bytes: Annotated[int, HOT] = Field(
         1 << 20, ge=0, description="memory for the newest events, which clients get after a lost connection"
     )
     ping_interval_s: Annotated[Seconds, HOT] = Field(

@@ -1,6 +1,6 @@
 """Controller of the agent: one method per use case of `api` and `web`, which use nothing else of it."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -17,6 +17,7 @@ from agent_core.controller.models import (
     CameraMetrics,
     CameraView,
     Readiness,
+    Reloaded,
     ServerInfo,
     StatusReport,
     SystemStatus,
@@ -62,7 +63,7 @@ __all__ = ("Controller", "Services")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """Services that the controller uses. `problems` were found before anything ran."""
+    """Services that the controller uses. `reload` reloads the configuration; `problems` were found before anything ran."""
 
     cameras: CameraRegistry
     monitor: CameraMonitor
@@ -80,6 +81,7 @@ class Services:
     events: EventBus
     supervisor: Supervisor
     plugins: PluginManager
+    reload: Callable[[], Awaitable[Reloaded]]
     clock: Clock
     problems: tuple[AgentError, ...] = ()
 
@@ -330,6 +332,10 @@ class Controller:
     async def open_thumbnail(self, name: str) -> tuple[Described, Opened]:
         """Open a thumbnail, or make it. Raises as `Thumbnails.open`."""
         return await self._services.thumbnails.open(name)
+
+    async def reload_configuration(self) -> Reloaded:
+        """Apply changes of the configuration. Raises ConfigError, and then nothing has changed."""
+        return await self._services.reload()
 
     def system_status(self) -> SystemStatus:
         """Return the agent's progress at start; from memory."""

@@ -24,10 +24,28 @@ __all__ = (
     "CameraMetrics",
     "CameraView",
     "Readiness",
+    "Reloaded",
     "ServerInfo",
     "StatusReport",
     "SystemStatus",
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Reloaded:
+    """Result of a reload of the configuration.
+
+    Attributes:
+        changed: keys whose new values are in effect.
+        needs_restart: keys whose new values take effect at the next start of the agent.
+        notes: sentences about settings that take effect and do not decide at the moment.
+        errors: sentences about parts that failed to take over their settings.
+    """
+
+    changed: tuple[str, ...] = ()
+    needs_restart: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    errors: tuple[str, ...] = ()
 
 
 class Readiness(StrEnum):

@@ -97,6 +97,10 @@ class DiskWatch:
             labels=("files",),
         )
 
+    def configure(self, *, low_space_bytes: int) -> None:
+        """Apply another limit from the next look on."""
+        self._low_space_bytes = low_space_bytes
+
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Look until cancelled."""
         task_status.started()

@@ -44,6 +44,7 @@ from agent_core.base.models import (
 )
 from agent_core.base.waiting import GrowingPauses, first_of
 from agent_core.base.workers import WorkerPool
+from agent_core.config.hot import HOT
 from agent_core.plugin.abc import (
     HOOKSPEC_API,
     CameraSource,
@@ -80,6 +81,7 @@ Started = TaskStatus[None]
 
 __all__ = (
     "HOOKSPEC_API",
+    "HOT",
     "MARKER",
     "NOT_ASKED",
     "AgentContext",

@@ -1,8 +1,8 @@
 """Hooks that a plugin may implement.
 
 Hooks are synchronous. They return providers, which do the work, or None if there is nothing to offer on this machine.
-The agent calls each hook once, at start, with two exceptions: it calls `agent_publisher` for each media input, and
-never calls `agent_checks`, which belongs to `camera-agent doctor`.
+The agent calls each hook once, at start, with three exceptions: it calls `agent_publisher` for each media input,
+`agent_reload` at each reload of the configuration, and never calls `agent_checks`, which belongs to `camera-agent doctor`.
 """
 
 from collections.abc import Iterable
@@ -17,6 +17,7 @@ from agent_core.plugin.abc import (
     RecordingStills,
     RpcMethod,
     RpcParams,
+    Settings,
     SnapshotTier,
 )
 from agent_core.plugin.checks import Check
@@ -67,3 +68,14 @@ def agent_publisher(media_input: MediaInput) -> Publisher | None:
 @hookspec
 def agent_checks() -> Iterable[Check] | None:
     """Return checks of this host for `camera-agent doctor`, which runs them with or without a running agent."""
+
+
+@hookspec
+def agent_reload(settings: Settings) -> Iterable[str] | None:
+    """Apply other settings to the running providers; return the keys of those that need a restart instead. New in 1.3.
+
+    The agent calls it at each reload of the configuration, after the other hooks, whether the plugin's settings have
+    changed or not: files that they name may have. `settings` is a valid instance of the plugin's class, with the new
+    values of the fields marked `HOT` and the former values of all others. What it does must not wait; if it raises, all
+    changed keys of the plugin are reported as needing a restart.
+    """

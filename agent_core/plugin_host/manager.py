@@ -313,6 +313,23 @@ class PluginManager:
             return found[0] if found else None
         return found
 
+    def settings_class(self, name: str) -> type[Settings]:
+        """Return the class of a loaded plugin's settings."""
+        plugin = self._pluggy.get_plugin(name)
+        assert isinstance(plugin, Plugin)  # noqa: S101 - only plugins are registered
+        return plugin.Settings
+
+    def reload(self, name: str, settings: Settings) -> tuple[str, ...] | None:
+        """Call a loaded plugin's `agent_reload`; return its keys that need a restart, or None if it has no such hook.
+
+        Raises an Exception if the hook raises anything.
+        """
+        callers = self._pluggy.get_hookcallers(self._pluggy.get_plugin(name)) or ()
+        if all(each.name != "agent_reload" for each in callers):
+            return None
+        with contained(f"The hook agent_reload of the plugin '{name}'"):
+            return self._ask_one(name, "agent_reload", str, settings=settings)
+
     def checks(self, name: str) -> tuple[Check, ...]:
         """Return a loaded plugin's checks for `doctor`. Raises an Exception if the hook raises anything."""
         with contained(f"The hook agent_checks of the plugin '{name}'"):

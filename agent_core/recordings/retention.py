@@ -118,7 +118,7 @@ class Retention:
         self._cleaning = anyio.Lock()
         self._changing = anyio.Lock()
         self._changed = anyio.Event()
-        #: Number of policies that were set; a cleanup ends once it is another than at its beginning.
+        #: Number of changes of the policy or of the limits; a cleanup ends once it is another than at its beginning.
         self._policies = 0
 
     async def policy(self) -> RetentionPolicy | None:
@@ -151,6 +151,21 @@ class Retention:
             async with self._cleaning:
                 pass
         return await self.plan()
+
+    def configure(self, limits: Mapping[str, Limits]) -> str:
+        """Apply other limits of the configuration soon, unless a policy replaces them.
+
+        Returns:
+            A sentence if a policy does; else "".
+        """
+        if limits == self._configured:
+            return ""
+        self._configured = limits
+        self._policies += 1
+        self._changed.set()
+        if self._policy is None or not self._policy.enabled:
+            return ""
+        return "The policy set by set_retention_policy goes on replacing the limits of retention in the configuration."
 
     async def plan(self, *, asked: bool = False) -> Plan:
         """Return the limits in force; with `asked`, those that an administrator's cleanup applies."""

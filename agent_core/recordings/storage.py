@@ -94,6 +94,10 @@ class Storage:
         #: Clients were told of the floor before a rate was known.
         self._owes_hours = False
 
+    def configure(self, settings: StorageSettings) -> None:
+        """Apply other limits from the next look on."""
+        self._settings = settings
+
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Look until cancelled."""
         task_status.started()

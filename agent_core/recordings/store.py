@@ -58,9 +58,9 @@ class RecordingStore:
         volume: the volume with the folder; default: one without memory.
         written_at: where the media server finds the folder; default: at `root`.
         index: makes lists cheap; without it, they are read from the folder.
-        min_free_bytes: as for `space.floor_bytes`; with less free space no recording starts.
 
     Attributes:
+        min_free_bytes: as for `space.floor_bytes`; with less free space no recording starts. May be changed.
         threads: for blocking calls about recordings under way; requests of clients have other threads.
         media: the stored files, for retention.
     """
@@ -76,7 +76,7 @@ class RecordingStore:
         index: MediaIndex | None = None,
         min_free_bytes: int | None = 0,
     ) -> None:
-        self._min_free_bytes = min_free_bytes
+        self.min_free_bytes = min_free_bytes
         self._root = root
         self._is_local = is_local
         self._zone = zone
@@ -117,7 +117,7 @@ class RecordingStore:
         folder = self._volume.place / camera
         try:
             folder.mkdir(mode=FOLDER_MODE, exist_ok=True)
-            if refusal := self.why_full() or why_low(self._root, self._min_free_bytes):
+            if refusal := self.why_full() or why_low(self._root, self.min_free_bytes):
                 raise refusal
             recording_id = self._make_folder(folder, base)
         except OSError as error:

@@ -22,7 +22,7 @@ class Place:
     sequence: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class EventSource:
     """Events of the agent, shared by the sessions of one server.
 
@@ -30,7 +30,7 @@ class EventSource:
         bus: publishes them.
         journal: keeps the newest of them.
         topics: name and render them.
-        capacity: most events that wait for one session.
+        capacity: most events that wait for one session; a change counts for sessions that begin later.
     """
 
     bus: EventBus

@@ -58,6 +58,11 @@ class EventJournal:
     def __len__(self) -> int:
         return len(self._kept)
 
+    def configure(self, max_bytes: int) -> None:
+        """Apply another limit at once."""
+        self._max_bytes = max_bytes
+        self._drop_excess()
+
     def keep(self, event: Event) -> None:
         """Add the newest event, and drop the oldest ones if there is no room."""
         self._newest = event.sequence
@@ -108,6 +113,9 @@ class EventJournal:
         entry = self._kept[sequence]
         self.size_bytes += size_bytes - entry.size_bytes
         entry.size_bytes = size_bytes
+        self._drop_excess()
+
+    def _drop_excess(self) -> None:
         while self.size_bytes > self._max_bytes:
             self._drop_oldest()
 

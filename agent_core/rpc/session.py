@@ -38,9 +38,9 @@ _TURN = 8
 _BUSY_RETRY_MS = 100
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class SharedParts:
-    """Services and limits that the sessions of one server share."""
+    """Services and limits that the sessions of one server share. `max_calls` may be changed at any time."""
 
     table: MethodTable
     authenticator: Authenticator

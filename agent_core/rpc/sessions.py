@@ -22,6 +22,12 @@ class Sessions:
     def __len__(self) -> int:
         return len(self._open)
 
+    def configure(self, *, max_calls: int, max_queued_events: int, event_journal_bytes: int) -> None:
+        """Apply other limits: to calls and the journal at once, to the queues of sessions that begin from now on."""
+        self._parts.max_calls = max_calls
+        self._parts.events.capacity = max_queued_events
+        self._parts.events.journal.configure(event_journal_bytes)
+
     @property
     def calls(self) -> CallMeter:
         """The meter of all sessions' calls."""

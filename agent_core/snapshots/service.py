@@ -20,7 +20,7 @@ from agent_core.snapshots.store import SnapshotStore
 __all__ = ("SnapshotService",)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(eq=False, slots=True, kw_only=True)
 class SnapshotService:
     """Takes, stores and finds snapshots. The composition root prepares `store` and runs `converter`.
 
@@ -28,7 +28,7 @@ class SnapshotService:
         ladder: captures stills by the cheapest tier that works in time.
         converter: changes format, size and quality.
         store: keeps the files.
-        defaults: values for settings that a request leaves out.
+        defaults: values for settings that a request leaves out; may be replaced at any time.
     """
 
     ladder: SnapshotLadder

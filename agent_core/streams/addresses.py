@@ -31,6 +31,10 @@ class StreamAddresses:
         self._settings = settings
         self._managed_ports = managed_ports
 
+    def configure(self, settings: MediaServerConfig) -> None:
+        """Answer with another host and other ports from now on; those of a media server in use count more."""
+        self._settings = settings
+
     @property
     def has_server(self) -> bool:
         """True if a media server is configured, whether it runs or not."""

@@ -13,7 +13,7 @@ from agent_core.app.wiring import AgentParts
 from agent_core.auth.roles import Role
 from agent_core.base.clock import Clock
 from agent_core.client import AgentClient
-from agent_core.config import AgentConfig
+from agent_core.config import AgentConfig, LoadedConfig
 from agent_core.plugin_host.manager import EntryPointFinder, installed
 
 __all__ = ("RunningAgent", "running_agent")
@@ -69,6 +69,7 @@ async def running_agent(
     clock: Clock | None = None,
     settled: bool = True,
     observe: Callable[[str], None] | None = None,
+    reread: Callable[[], Mapping[str, Any]] | None = None,
 ) -> AsyncIterator[RunningAgent]:
     """Run an agent for as long as the context is open.
 
@@ -79,12 +80,17 @@ async def running_agent(
         clock: clock of all parts; the system's by default.
         settled: wait until every source has reported its first inventory.
         observe: receives every text that the clients of `RunningAgent.client` receive.
+        reread: returns the configuration sections of each reload; default: those of `config`.
     """
     with TemporaryDirectory(prefix="ca-") as temporary:
         root = folder or Path(temporary)
-        agent = Agent(
-            _configuration(config or {}, plugins or {}, root), clock=clock, find=_finder(plugins or {})
-        )
+
+        def read() -> LoadedConfig:
+            sections = reread() if reread is not None else config or {}
+            return LoadedConfig(_configuration(sections, plugins or {}, root))
+
+        first = _configuration(config or {}, plugins or {}, root)
+        agent = Agent(first, read=read, clock=clock, find=_finder(plugins or {}))
         async with anyio.create_task_group() as tg:
             with anyio.fail_after(START_LIMIT_S):
                 running: Running = await tg.start(agent.run)

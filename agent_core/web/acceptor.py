@@ -63,12 +63,12 @@ class Acceptor:
 
     Args:
         protocol: returns the protocol for a new peer.
-        tls_deadline_s: time limit of a TLS handshake.
+        tls_deadline_s: time limit of a TLS handshake; may be changed.
     """
 
     def __init__(self, protocol: Callable[[Peer], asyncio.Protocol], *, tls_deadline_s: float) -> None:
         self._protocol = protocol
-        self._tls_deadline_s = tls_deadline_s
+        self.tls_deadline_s = tls_deadline_s
         self._refused: set[Peer] = set()
         self._is_exhausted = False
         self._left = anyio.Event()
@@ -132,7 +132,7 @@ class Acceptor:
 
     async def _hand_over(self, door: Door, client: socket.socket, peer: Peer) -> None:
         """Give the socket to asyncio, which then owns and closes it; on a failure the peer is gone."""
-        tls = {"ssl_handshake_timeout": self._tls_deadline_s, "ssl_shutdown_timeout": _TLS_END_S}
+        tls = {"ssl_handshake_timeout": self.tls_deadline_s, "ssl_shutdown_timeout": _TLS_END_S}
         connected = False
         try:
             await asyncio.get_running_loop().connect_accepted_socket(

@@ -13,6 +13,7 @@ from agent_core.config import ServerConfig
 from agent_core.web.acceptor import Acceptor, Door, LocalDoor
 from agent_core.web.guard import DoorProtocol
 from agent_core.web.peer import Peer
+from agent_core.web.socket_protocol import SocketProtocol
 
 __all__ = ("Engine",)
 
@@ -69,11 +70,25 @@ class Engine(uvicorn.Server):
         super().__init__(_settings(limits, app))
         self.listening = anyio.Event()
         self._stopping = anyio.Event()
+        self._changed = anyio.Event()
         self._limits = limits
         self._cut_requests = cut_requests
         self._doors = doors
         self._local = local
         self._acceptor = Acceptor(self._protocol, tls_deadline_s=limits.first_request_s)
+
+    def configure(self, limits: ServerConfig) -> None:
+        """Apply other sizes of messages to all connections, and other times to those that come from now on."""
+        self._limits = limits
+        self._changed.set()
+        self.config.ws_max_size = limits.max_message_bytes
+        self.config.ws_ping_interval = self.config.ws_ping_timeout = limits.ping_interval_s
+        self._acceptor.tls_deadline_s = limits.first_request_s
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, SocketProtocol):
+                connection.size_limit.configure(
+                    limits.max_message_bytes, limits.max_unauthenticated_message_bytes
+                )
 
     def stop(self) -> None:
         self.should_exit = True
@@ -118,9 +133,14 @@ class Engine(uvicorn.Server):
 
     async def _watch(self) -> None:
         """Drop peers that do not read: a graceful close would wait for them forever."""
-        least_bytes = int(_LEAST_BYTES_PER_S * self._limits.stall_s)
         while True:
-            await anyio.sleep(self._limits.stall_s)
+            stall_s = self._limits.stall_s
+            least_bytes = int(_LEAST_BYTES_PER_S * stall_s)
+            self._changed = changed = anyio.Event()
+            with anyio.move_on_after(stall_s) as pause:
+                await changed.wait()
+            if not pause.cancelled_caught:
+                continue
             for connection in list(self.server_state.connections):
                 connection.app_state["peer"].look(connection.transport, least_bytes)
 

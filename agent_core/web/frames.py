@@ -31,12 +31,19 @@ class SizeLimit:
         self._untrusted = untrusted_bytes if self._full is None else min(self._full, untrusted_bytes)
         self.restore()
 
+    def configure(self, full_bytes: int, untrusted_bytes: int) -> None:
+        """Apply other limits from the next frame on."""
+        self._full, self._untrusted = full_bytes, min(full_bytes, untrusted_bytes)
+        self._connection.max_message_size = self._full if self._is_lifted else self._untrusted
+
     def lift(self) -> None:
         """Accept messages up to the full size from the next frame on."""
+        self._is_lifted = True
         self._connection.max_message_size = self._full
 
     def restore(self) -> None:
         """Accept only short messages from the next frame on."""
+        self._is_lifted = False
         self._connection.max_message_size = self._untrusted
 
 

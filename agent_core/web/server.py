@@ -73,14 +73,9 @@ class RpcServer:
         self._sessions = sessions
         self._front = _Front(config, sessions, http)
         self._local = local
-        wanted = SlotLimits(
-            config.max_connections, config.max_connections_per_address, config.max_unauthenticated_connections
-        )
-        descriptors = descriptor_limit() if descriptors is None else descriptors
-        limits = wanted.within(descriptors)
-        self._slots = Slots(limits)
-        if limits.total < wanted.total:
-            _LOG.warning(_FEWER, limits.total, wanted.total, descriptors)
+        self._descriptors = descriptors
+        self._slots = Slots(self._slot_limits())
+        self._engine: Engine | None = None
         self._port: int | None = None
         self._has_local_socket = False
 
@@ -90,6 +85,29 @@ class RpcServer:
         if self._port is None:
             raise RuntimeError("the server is not listening yet")
         return self._port
+
+    def configure(self, config: ServerConfig) -> None:
+        """Apply other limits and origins at once; host, port and certificate stay until the server runs again.
+
+        Connections that are open stay open, and keep the times that they began with.
+        """
+        self._config = config
+        self._front.configure(config)
+        self._slots.configure(self._slot_limits())
+        if self._engine is not None:
+            self._engine.configure(config)
+
+    def _slot_limits(self) -> SlotLimits:
+        """Return the configured limits, lowered to what the process may have open; log if they are."""
+        config = self._config
+        wanted = SlotLimits(
+            config.max_connections, config.max_connections_per_address, config.max_unauthenticated_connections
+        )
+        descriptors = descriptor_limit() if self._descriptors is None else self._descriptors
+        limits = wanted.within(descriptors)
+        if limits.total < wanted.total:
+            _LOG.warning(_FEWER, limits.total, wanted.total, descriptors)
+        return limits
 
     @property
     def scheme(self) -> str:
@@ -113,7 +131,7 @@ class RpcServer:
             held.enter_context(limit_repetitions(_STRANGERS_LOGS, anyio.current_time))
             doors = self._open_doors(tls, held)
             local = self._open_local(held)
-            server = Engine(
+            server = self._engine = Engine(
                 self._config, self._front, doors, local=local, cut_requests=self._front.cut_requests
             )
             async with anyio.create_task_group() as tasks:
@@ -182,6 +200,10 @@ class _Front:
             await self._socket(scope, receive, send)
         else:
             await self._request(scope, receive, send)
+
+    def configure(self, config: ServerConfig) -> None:
+        """Judge handshakes that come from now on by other origins."""
+        self._config = config
 
     def cut_requests(self) -> None:
         for request in self._requests:

@@ -53,6 +53,10 @@ class Slots:
         #: Ordered by when they became anonymous.
         self._anonymous: dict[Slot, None] = {}
 
+    def configure(self, limits: SlotLimits) -> None:
+        """Apply new limits to connections that come from now on; those beyond them stay until they end."""
+        self._limits = limits
+
     def __len__(self) -> int:
         return len(self._open)
 
