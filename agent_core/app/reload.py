@@ -122,12 +122,13 @@ class Reloads:
             problem = "The reload was interrupted."
             try:
                 reloaded = await self._reload()
-                problem = " ".join(reloaded.errors)
-                return reloaded
             except ConfigError as error:
                 problem = f"The configuration was not reloaded: {error.details}"
                 _log.error("%s %s", problem, error.suggestion)
                 raise
+            else:
+                problem = " ".join(reloaded.errors)
+                return reloaded
             finally:
                 self._notify(reload_ends(problem))
 
@@ -159,7 +160,7 @@ class Reloads:
                 continue
             try:
                 taken = apply(config) or Taken()
-            except Exception:
+            except Exception:  # noqa: BLE001 - a fault of one part must not keep the others from theirs
                 _log.exception("the settings of %s could not be applied", section)
                 result.errors.append(f"The settings of {section} could not be applied; see the agent's log.")
                 taken = Taken(frozenset(keys))

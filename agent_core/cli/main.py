@@ -15,6 +15,7 @@ from agent_core.cli.commands import (
     plugins,
     record,
     recordings,
+    reload,
     run,
     snapshot,
     streams,
@@ -87,6 +88,7 @@ def _parser() -> Parser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for module in (
         run,
+        reload,
         configuration,
         cameras,
         snapshot,
