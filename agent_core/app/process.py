@@ -3,7 +3,8 @@
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -39,8 +40,7 @@ async def _run_with_signals(config: AgentConfig, source: ConfigSource, files: Se
     agent = Agent(
         config, files=files, read=source.read, clock=clock, watchdog=watchdog, notify=notify_systemd
     )
-    with anyio.open_signal_receiver(signal.SIGHUP) as hangups:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
+    with anyio.open_signal_receiver(signal.SIGHUP) as hangups, _unblocked(signal.SIGHUP):
         async with anyio.create_task_group() as tg:
             tg.start_soon(_reload_at_each, hangups, agent.reloads)
             with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGTSTP) as signals:
@@ -51,6 +51,16 @@ async def _run_with_signals(config: AgentConfig, source: ConfigSource, files: Se
                 tg.start_soon(partial(agent.run, task_status=OnStarted(_started)))
                 await _until_told_to_end(signals, watchdog)
                 tg.cancel_scope.cancel()
+
+
+@contextmanager
+def _unblocked(number: signal.Signals) -> Iterator[None]:
+    """Receive a blocked signal while the context is open."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {number})
 
 
 def _started() -> None:

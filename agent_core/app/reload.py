@@ -74,6 +74,11 @@ class Reloads:
         self._requested = anyio.Event()
         self._serving = anyio.Event()
 
+    @property
+    def current(self) -> AgentConfig:
+        """The configuration in effect, except for the tables of plugins, which are those of the start."""
+        return self._current
+
     @classmethod
     def fixed(cls, config: AgentConfig) -> "Reloads":
         """Return one that always reads `config`, of which nothing changes."""

@@ -74,6 +74,7 @@ class AgentParts:
     index: MediaIndex
     thumbnails: Thumbnails
     metrics: MetricRegistry
+    reloads: Reloads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,6 +193,7 @@ def _connect(
         index=foundation.index,
         thumbnails=thumbnails,
         metrics=foundation.metrics,
+        reloads=foundation.reloads,
     )
 
 

@@ -1,5 +1,6 @@
 """Start and shutdown: progress during the start, and nothing left after the end."""
 
+import json
 import os
 import signal
 from collections.abc import Callable
@@ -198,18 +199,58 @@ async def test_after_kill_9_it_starts_again(agent_process: AgentProcessFactory) 
         assert (await client.call("list_snapshots"))["total"] == 2
 
 
-async def test_the_log_level_changes_on_sighup(agent_process: AgentProcessFactory) -> None:
+async def test_the_log_changes_on_sighup(agent_process: AgentProcessFactory) -> None:
     async with agent_process(VIRTUAL) as agent:
         await agent.url()
         config = agent.folder / "config.toml"
         good = config.read_text()
         config.write_text(good + '[logging]\nlevel = "shout"\n')
         agent.process.send_signal(signal.SIGHUP)
-        await logged(agent, "cannot reload the configuration")
-        config.write_text(good + '[logging]\nlevel = "debug"\n')
+        await logged(agent, "The configuration was not reloaded: logging.level")
+        config.write_text(good + '[logging]\nlevel = "debug"\nformat = "json"\n')
         agent.process.send_signal(signal.SIGHUP)
-        await logged(agent, "the log level is debug")
+        await logged(agent, "changed: logging.level, logging.format")
+        last = json.loads(agent.log.splitlines()[-1])
+        assert last["logger"] == "camera_agent.app"
         assert await agent.end() == 0
+
+
+async def test_sighup_before_the_start_is_obeyed_after_it(agent_process: AgentProcessFactory) -> None:
+    async with agent_process(VIRTUAL) as agent:
+        blocked = Path(f"/proc/{agent.pid}/status")
+        with anyio.fail_after(20):
+            while not handles_hangups(blocked.read_text()):  # Python itself has begun
+                await anyio.sleep(0.001)
+        for _ in range(20):
+            agent.process.send_signal(signal.SIGHUP)
+        await logged(agent, "reloaded the configuration; changed: nothing")
+        assert agent.log.index("listening on") < agent.log.index("reloaded the configuration")
+        assert await agent.end() == 0
+
+
+def handles_hangups(status: str) -> bool:
+    """Whether a process blocks or catches SIGHUP, by /proc/PID/status."""
+    fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+    return any(int(fields[name], 16) & 1 << signal.SIGHUP - 1 for name in ("SigBlk", "SigCgt"))
+
+
+async def test_sighup_does_not_kill_an_agent_that_ends(agent_process: AgentProcessFactory) -> None:
+    async with agent_process(VIRTUAL) as agent:
+        async with agent.client() as client:
+            await client.call("take_snapshot", device="camera0")
+        agent.process.terminate()
+        with anyio.fail_after(20), anyio.CancelScope() as scope:
+            async with anyio.create_task_group() as tasks:
+
+                async def hang_up() -> None:
+                    while is_running(agent.pid):
+                        os.kill(agent.pid, signal.SIGHUP)
+                        await anyio.sleep(0.005)
+
+                tasks.start_soon(hang_up)
+                assert await agent.process.wait() == 0
+                scope.cancel()
+        assert not (agent.folder / "state/endpoint.json").exists()
 
 
 async def logged(agent: AgentProcess, words: str) -> None:
