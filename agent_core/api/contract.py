@@ -6,6 +6,7 @@ from types import MappingProxyType
 from pydantic import BaseModel
 
 from agent_core.api.cameras import camera_event_form, camera_methods
+from agent_core.api.configuration import configuration_methods
 from agent_core.api.placeholders import placeholders
 from agent_core.api.recordings import recording_event_form, recording_methods, recording_update_form
 from agent_core.api.schema.cameras import CameraEventForm
@@ -53,14 +54,14 @@ _EVENTS: Mapping[str, tuple[type[BaseModel], str]] = MappingProxyType(
 def core_methods(controller: Controller, links: DownloadLinks) -> list[Method]:
     """Return all methods of the contract, in the order of `rpc.discover`; placeholders stand for missing ones."""
     take_snapshot, *snapshots = snapshot_methods(controller, links)
-    *system, get_status, reload_configuration = system_methods(controller)
+    *system, get_status = system_methods(controller)
     return [
         *camera_methods(controller),
         *snapshots,
         *system,
         take_snapshot,
         get_status,
-        reload_configuration,
+        *configuration_methods(controller),
         *placeholders(),
         *recording_methods(controller, links),
         *storage_methods(controller),

@@ -8,7 +8,6 @@ from agent_core.api.examples import system as examples
 from agent_core.api.schema import system as wire
 from agent_core.api.schema.params import NoParams
 from agent_core.auth.roles import Role
-from agent_core.base.errors import ConfigError, InvalidState
 from agent_core.base.events import Stamp
 from agent_core.base.models import PictureFormat, PluginEvent
 from agent_core.controller import Controller, ServerInfo
@@ -77,24 +76,6 @@ class _Handlers:
                 for each in report.health.checks
             ],
             timestamp=self.controller.now(),
-        )
-
-    async def reload_configuration(self, params: NoParams, caller: Caller) -> wire.ReloadForm:
-        try:
-            found = await self.controller.reload_configuration()
-        except ConfigError as error:
-            raise InvalidState(
-                f"{error.details} The former configuration stays in effect.",
-                state="INVALID",
-                allowed_states=("VALID",),
-                reason=error.reason,
-                suggestion=error.suggestion,
-            ) from error
-        return wire.ReloadForm(
-            changed=list(found.changed),
-            needs_restart=list(found.needs_restart),
-            notes=list(found.notes),
-            errors=list(found.errors),
         )
 
     async def get_server_info(self, params: NoParams, caller: Caller) -> wire.ServerInfo:
@@ -172,14 +153,5 @@ def system_methods(controller: Controller) -> list[Method]:
             wire.StatusForm,
             do.get_status,
             example=examples.get_status,
-        ),
-        Method(
-            "reload_configuration",
-            Role.ADMIN,
-            "Read the configuration again, apply what needs no restart, and return what became of each changed key.",
-            NoParams,
-            wire.ReloadForm,
-            do.reload_configuration,
-            errors=(InvalidState,),
         ),
     ]

@@ -1,19 +1,21 @@
 """Process of an agent: configuration, signals and exit code."""
 
+import asyncio
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from types import FrameType
+from typing import Self
 
 import anyio
 
 from agent_core.app.agent import Agent
 from agent_core.app.machine import freeze_start_up_objects, keep_files_private, keep_memory_compact
 from agent_core.app.reaper import reap_orphans
-from agent_core.app.reload import Reloads
 from agent_core.base import logging as agent_logging
 from agent_core.base.clock import SystemClock
 from agent_core.base.containment import ContainedLoop
@@ -29,48 +31,63 @@ __all__ = ("main",)
 _log = logging.getLogger("camera_agent.app")
 
 
-async def _run_with_signals(config: AgentConfig, source: ConfigSource, files: Sequence[Path]) -> None:
+class _Hangups:
+    """Receiver of SIGHUP from before the configuration is read to the end of the process, which it never ends.
+
+    A receiver of the event loop would leave the default action, which kills the process, before and after the loop.
+    """
+
+    def __init__(self) -> None:
+        self._is_pending = False
+        self._request: Callable[[], object] | None = None
+
+    def __enter__(self) -> Self:
+        signal.signal(signal.SIGHUP, self._received)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    def obey(self, request: Callable[[], None]) -> None:
+        """Call `request` in the running event loop at each signal from now on, and once if there was one before."""
+        self._request = partial(asyncio.get_running_loop().call_soon_threadsafe, request)
+        if self._is_pending:
+            request()
+
+    def _received(self, _number: int, _frame: FrameType | None) -> None:
+        self._is_pending = True
+        if self._request is not None:
+            with suppress(RuntimeError):  # the loop is closed: the agent has ended
+                self._request()
+
+
+async def _run_with_signals(
+    config: AgentConfig, source: ConfigSource, files: Sequence[Path], hangups: _Hangups
+) -> None:
     """Run the agent. SIGTERM and SIGINT end it, SIGHUP reloads the configuration, SIGTSTP stops the process.
 
-    All of them work while the agent starts, too: a start may be slow, or wait for a part that hangs. SIGHUP is
-    received until the very end, where it does nothing: by default it would kill the agent before it has stopped.
+    All of them work while the agent starts, too: a start may be slow, or wait for a part that hangs.
     """
     clock = SystemClock()
     watchdog = Watchdog(effective_timeout_s(config.health.watchdog_s, os.environ), clock=clock)
     agent = Agent(
         config, files=files, read=source.read, clock=clock, watchdog=watchdog, notify=notify_systemd
     )
-    with anyio.open_signal_receiver(signal.SIGHUP) as hangups, _unblocked(signal.SIGHUP):
-        async with anyio.create_task_group() as tg:
-            tg.start_soon(_reload_at_each, hangups, agent.reloads)
-            with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGTSTP) as signals:
-                # The receiver handles SIGINT too, but only while the event loop runs; the watchdog also acts when it hangs.
-                signal.signal(signal.SIGINT, watchdog.interrupted)
-                if os.getpid() == 1:
-                    tg.start_soon(reap_orphans, clock)
-                tg.start_soon(partial(agent.run, task_status=OnStarted(_started)))
-                await _until_told_to_end(signals, watchdog)
-                tg.cancel_scope.cancel()
-
-
-@contextmanager
-def _unblocked(number: signal.Signals) -> Iterator[None]:
-    """Receive a blocked signal while the context is open."""
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_BLOCK, {number})
+    hangups.obey(agent.reloads.request)
+    async with anyio.create_task_group() as tg:
+        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGTSTP) as signals:
+            # The receiver handles SIGINT too, but only while the event loop runs; the watchdog also acts when it hangs.
+            signal.signal(signal.SIGINT, watchdog.interrupted)
+            if os.getpid() == 1:
+                tg.start_soon(reap_orphans, clock)
+            tg.start_soon(partial(agent.run, task_status=OnStarted(_started)))
+            await _until_told_to_end(signals, watchdog)
+            tg.cancel_scope.cancel()
 
 
 def _started() -> None:
     freeze_start_up_objects()
     notify_systemd("READY=1")
-
-
-async def _reload_at_each(hangups: AsyncIterator[signal.Signals], reloads: Reloads) -> None:
-    async for _ in hangups:
-        reloads.request()
 
 
 async def _until_told_to_end(signals: AsyncIterator[signal.Signals], watchdog: Watchdog) -> None:
@@ -91,29 +108,23 @@ def main(files: Iterable[Path]) -> int:
         ConfigError: the configuration cannot be used.
         AgentError: the agent cannot start.
     """
-    # Until the agent receives it: a change of the files while it starts is not missed, and does not kill it.
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     files = tuple(files)
-    config = load_config(files, os.environ)
-    source = ConfigSource(files[0] if files else None, os.environ)
-    agent_logging.configure(config.logging.level, config.logging.format)
-    keep_files_private()
-    keep_memory_compact()
-    raise_descriptor_limit()
-    try:
-        anyio.run(
-            _run_with_signals,
-            config,
-            source,
-            files,
-            backend_options={"loop_factory": ContainedLoop},
-        )
-    except BaseExceptionGroup as group:
-        # Not `except*`: before Python 3.11.4 (Debian 12 has 3.11.2) it wraps an error raised in its body in a group.
-        ours, others = group.split(AgentError)
-        if ours is None or others is not None:
-            raise
-        raise _first(ours) from None
+    with _Hangups() as hangups:
+        config = load_config(files, os.environ)
+        source = ConfigSource(files[0] if files else None, os.environ)
+        agent_logging.configure(config.logging.level, config.logging.format)
+        keep_files_private()
+        keep_memory_compact()
+        raise_descriptor_limit()
+        work = partial(_run_with_signals, config, source, files, hangups)
+        try:
+            anyio.run(work, backend_options={"loop_factory": ContainedLoop})
+        except BaseExceptionGroup as group:
+            # Not `except*`: before Python 3.11.4 (Debian 12 has 3.11.2) it wraps an error raised in its body in a group.
+            ours, others = group.split(AgentError)
+            if ours is None or others is not None:
+                raise
+            raise _first(ours) from None
     return 0
 
 

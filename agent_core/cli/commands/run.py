@@ -33,6 +33,9 @@ def add(commands: "Commands[Parser]") -> None:
 def _run(arguments: argparse.Namespace) -> int:
     if os.getpid() == 1:  # the kernel drops a SIGTERM to PID 1 that has no handler; later the agent has one
         signal.signal(signal.SIGTERM, _end)
+    signal.signal(
+        signal.SIGHUP, signal.SIG_IGN
+    )  # until `main` receives it, before it reads the configuration
     gc.disable()  # Imports make many lasting objects and little garbage; `main` enables it once the agent listens.
     from agent_core.app import main
 
