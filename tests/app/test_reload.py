@@ -107,8 +107,11 @@ USED: Mapping[str, Callable[[AgentParts], Any]] = {
     "server.max_unauthenticated_message_bytes": (
         lambda parts: parts.server._engine._limits.max_unauthenticated_message_bytes  # type: ignore[union-attr]
     ),
-    "server.max_calls": lambda parts: parts.server._front._sessions.limits.max_calls,
-    "server.max_queued_events": lambda parts: parts.server._front._sessions.limits.max_queued_events,
+    "server.max_calls": lambda parts: parts.server._front._sessions._parts.max_calls,
+    "server.max_queued_events": lambda parts: parts.server._front._sessions._parts.events.capacity,
+    "server.event_journal_bytes": lambda parts: (
+        parts.server._front._sessions._parts.events.journal._max_bytes
+    ),
     "server.ping_interval_s": lambda parts: parts.server._engine.config.ws_ping_interval,  # type: ignore[union-attr]
     "server.first_request_s": lambda parts: parts.server._engine._acceptor.tls_deadline_s,  # type: ignore[union-attr]
     "server.stall_s": lambda parts: parts.server._engine._limits.stall_s,  # type: ignore[union-attr]
