@@ -67,7 +67,6 @@ LATER = {
     "create_view_link",
     "list_view_links",
     "revoke_view_link",
-    "reload_configuration",
 }
 CALLERS: tuple[Role | None, ...] = (None, *Role)
 #: Answers to a caller who may call the method: the parameter is refused, or the method is a placeholder.

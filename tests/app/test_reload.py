@@ -76,6 +76,7 @@ def started(sections: Sections | None = None, **more: Any) -> tuple[Reloading, A
     return mine, running_agent(config=deepcopy(mine.sections), reread=lambda: mine.sections, **more)
 
 
+@pytest.mark.usefixtures("log_levels")
 async def test_every_key_is_reported_once_and_as_it_is_declared() -> None:
     mine, context = started(BASE)
     async with context as mine.agent, mine.agent.client("admin") as client:
@@ -157,26 +158,33 @@ def test_each_hot_key_has_a_place_where_it_is_used() -> None:
     assert hot == USED.keys() | ELSEWHERE
 
 
+@pytest.fixture
+def log_levels() -> Iterator[None]:
+    """Restore the levels of the loggers that a reload of `logging.level` changes."""
+    loggers = [logging.getLogger(), logging.getLogger("camera_agent")]
+    levels = [each.level for each in loggers]
+    yield
+    for each, level in zip(loggers, levels, strict=True):
+        each.setLevel(level)
+
+
+@pytest.mark.usefixtures("log_levels")
 async def test_each_hot_key_is_used_after_the_reload() -> None:
     mine, context = started()
-    level = logging.getLogger("camera_agent").level
-    try:
-        async with context as mine.agent:
-            for section, name, kind in keys():
-                if f"{section}.{name}" not in USED:
-                    continue
-                value = getattr(getattr(mine.agent.parts.reloads.current, section), name)
-                mine.sections.setdefault(section, {})[name] = other(kind, value)
-            mine.sections["server"] |= {"max_connections": 60, "max_connections_per_address": 50}
-            mine.sections["server"]["max_unauthenticated_connections"] = 40
-            told = await mine.reload()
-            assert set(told["changed"]) == set(USED)
-            current = mine.agent.parts.reloads.current
-            for key, used in USED.items():
-                section, name = key.split(".")
-                assert used(mine.agent.parts) == getattr(getattr(current, section), name), key
-    finally:
-        logging.getLogger("camera_agent").setLevel(level)
+    async with context as mine.agent:
+        for section, name, kind in keys():
+            if f"{section}.{name}" not in USED:
+                continue
+            value = getattr(getattr(mine.agent.parts.reloads.current, section), name)
+            mine.sections.setdefault(section, {})[name] = other(kind, value)
+        mine.sections["server"] |= {"max_connections": 60, "max_connections_per_address": 50}
+        mine.sections["server"]["max_unauthenticated_connections"] = 40
+        told = await mine.reload()
+        assert set(told["changed"]) == set(USED)
+        current = mine.agent.parts.reloads.current
+        for key, used in USED.items():
+            section, name = key.split(".")
+            assert used(mine.agent.parts) == getattr(getattr(current, section), name), key
 
 
 async def test_limits_hold_for_connections_that_are_open() -> None:
