@@ -4,6 +4,7 @@ Apart from the rest of the client, because `scripts/py-client` writes it from th
 """
 
 from agent_core.client.methods.cameras import CamerasMethods, SyncCamerasMethods
+from agent_core.client.methods.configuration import ConfigurationMethods, SyncConfigurationMethods
 from agent_core.client.methods.keys import KeysMethods, SyncKeysMethods
 from agent_core.client.methods.metrics import MetricsMethods, SyncMetricsMethods
 from agent_core.client.methods.recordings import RecordingsMethods, SyncRecordingsMethods
@@ -46,6 +47,7 @@ READS = frozenset(
 
 class AgentMethods(
     CamerasMethods,
+    ConfigurationMethods,
     KeysMethods,
     MetricsMethods,
     RecordingsMethods,
@@ -60,6 +62,7 @@ class AgentMethods(
 
 class SyncAgentMethods(
     SyncCamerasMethods,
+    SyncConfigurationMethods,
     SyncKeysMethods,
     SyncMetricsMethods,
     SyncRecordingsMethods,

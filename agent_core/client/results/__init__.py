@@ -14,6 +14,7 @@ from agent_core.client.results.cameras import (
     ModeForm,
     StreamUrls,
 )
+from agent_core.client.results.configuration import ReloadForm
 from agent_core.client.results.keys import KeyCreated, KeyEntry, KeyList, KeyRevoked
 from agent_core.client.results.metrics import (
     CameraMetricsForm,
@@ -129,6 +130,7 @@ __all__ = (
     "RecordingMetricsForm",
     "RecordingStarted",
     "RecordingStopped",
+    "ReloadForm",
     "RetentionForm",
     "Role",
     "RpcMetricsForm",
