@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import JsonValue, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
+from pydantic_core.core_schema import DataclassField, ModelField, TypedDictField
 
 from agent_core.rpc.errors import WireCode
 from agent_core.rpc.table import Method, MethodTable
@@ -19,6 +20,8 @@ _Part = Literal["params", "result", "event"]
 _Key = tuple[str, _Part]
 
 
+_Field = ModelField | DataclassField | TypedDictField
+
 _PROPERTIES = TypeAdapter(dict[str, JsonValue])
 _NAMES = TypeAdapter(list[str])
 
@@ -28,6 +31,13 @@ class _WithoutTitles(GenerateJsonSchema):
 
     def field_title_should_be_set(self, schema: object) -> bool:
         return False
+
+    def field_is_required(self, field: _Field, total: bool) -> bool:  # noqa: FBT001 - the signature of pydantic
+        """Require members of results and events that have a default: only those without a value are left out."""
+        inner = field["schema"]
+        if self.mode == "serialization" and inner["type"] == "default" and "default" in inner:
+            return inner["default"] is not None
+        return super().field_is_required(field, total)
 
 
 def openrpc_document(

@@ -11,11 +11,13 @@ from agent_core.testing.contracts import (
     children,
     responsive,
 )
+from agent_core.testing.documents import WHOLE_CONTRACT, document_of
 from agent_core.testing.stills_contract import RecordingStillsContract
 from agent_core.testing.stream_contract import CameraStreamsContract
 from agent_core.testing.streams import FakeStream, FakeStreams
 
 __all__ = (
+    "WHOLE_CONTRACT",
     "CameraSourceContract",
     "CameraStreamsContract",
     "FakeAgent",
@@ -32,6 +34,7 @@ __all__ = (
     "TierContract",
     "as_camera",
     "children",
+    "document_of",
     "responsive",
     "running_agent",
 )
