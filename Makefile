@@ -10,7 +10,7 @@ endif
 PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 LOCKED_FROM := pyproject.toml $(addsuffix /pyproject.toml,$(PLUGINS))
 
-.PHONY: run test test-vm vm-image test-release check lock format clean
+.PHONY: run test node test-vm vm-image test-release check lock format clean
 
 run: .venv/.installed
 	@scripts/run
@@ -18,7 +18,7 @@ run: .venv/.installed
 # Most of the tests wait for other processes, so more of them than there are cores go at a time.
 TEST_WORKERS ?= 4
 
-test: .venv/.installed .cache/onvif/.installed
+test: .venv/.installed .cache/onvif/.installed node
 	.venv/bin/pytest -m "alone and not release"
 	.venv/bin/pytest -m "not alone and not release" --numprocesses $(TEST_WORKERS) --dist worksteal
 
@@ -28,6 +28,15 @@ ONVIF_LOCK := plugins/external_discovery/tests/onvif/requirements.lock
 	$(UV) venv --quiet --allow-existing --python "$$(command -v $(PYTHON))" .cache/onvif
 	$(UV) pip sync --quiet --python .cache/onvif/bin/python --require-hashes $(ONVIF_LOCK)
 	touch $@
+
+# WebSockets for Node and the compiler that judges client.d.ts; without npm, or its registry, those tests are skipped.
+NODE_LOCK := clients/javascript/tests/package-lock.json
+node: .cache/node/.installed
+.cache/node/.installed: $(NODE_LOCK)
+	@mkdir -p .cache/node
+	@cp clients/javascript/tests/package.json $(NODE_LOCK) .cache/node/
+	@if npm --prefix .cache/node ci --ignore-scripts --no-audit --no-fund --silent 2>/dev/null; then touch $@; \
+		else echo "npm installs nothing here: the tests of the JavaScript client will be skipped"; fi
 
 # With real V4L2 devices, udev and systemd, in a virtual machine: tests/vm/README.md.
 VM_SUITE ?= bookworm

@@ -7,7 +7,7 @@ from pydantic import JsonValue, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core.core_schema import DataclassField, ModelField, TypedDictField
 
-from agent_core.rpc.errors import WireCode
+from agent_core.rpc.errors import CODES, INTERNAL_ERROR, WireCode
 from agent_core.rpc.table import Method, MethodTable
 from agent_core.rpc.topics import EventTopics, Notification
 
@@ -71,8 +71,14 @@ def openrpc_document(
         "x-notifications": [
             _event(each, schemas.get((each.method, "event"), {}), components) for each in topics.notifications
         ],
-        "components": {"schemas": components},
+        "components": {"schemas": components, "errors": _errors()},
     }
+
+
+def _errors() -> Document:
+    """Return all errors by name, those that any call can end with before a method is found included."""
+    codes = (*CODES.values(), INTERNAL_ERROR)
+    return {"".join(each.capitalize() for each in code.message.split()): _error(code) for code in codes}
 
 
 def _schemas(table: MethodTable, topics: EventTopics) -> tuple[dict[_Key, Document], Document]:

@@ -1,0 +1,407 @@
+/** Base of all errors of this client. */
+export class AgentClientError extends Error {
+  constructor(message) {
+    super(message);
+    this.name = new.target.name;
+  }
+}
+
+/** There is no connection, or it ended before the reply; the agent may have done what was asked. */
+export class ConnectionLost extends AgentClientError {}
+
+/** The reply did not arrive in time; the agent may still do what was asked. */
+export class CallTimeout extends AgentClientError {
+  constructor(method, timeoutMs) {
+    super(`${method} was not answered within ${timeoutMs} ms.`);
+    this.method = method;
+    this.timeoutMs = timeoutMs;
+  }
+}
+
+/** The agent answered with an error. `reason` is a stable word, `suggestion` the next step, `data` has all members. */
+export class CallFailed extends AgentClientError {
+  constructor(error) {
+    const data = error.data ?? {};
+    super(data.details ?? error.message);
+    this.code = error.code;
+    this.reason = data.reason ?? "";
+    this.suggestion = data.suggestion ?? "";
+    this.data = data;
+  }
+}
+
+const DEFAULTS = {
+  token: undefined,
+  WebSocket: globalThis.WebSocket,
+  callTimeoutMs: 30_000,
+  connectTimeoutMs: 10_000,
+  keepaliveMs: 20_000,
+  firstPauseMs: 500,
+  longestPauseMs: 30_000,
+  random: Math.random,
+};
+
+function failure(error) {
+  const Kind = ERRORS[error?.code] ?? CallFailed;
+  return new Kind(error ?? {});
+}
+
+function report(error) {
+  if (typeof globalThis.reportError === "function") globalThis.reportError(error);
+  else console.error(error);
+}
+
+/** A promise with its two functions; a rejection that nothing waits for is no error of the program. */
+function deferred() {
+  const made = {};
+  made.promise = new Promise((resolve, reject) => Object.assign(made, { resolve, reject }));
+  made.promise.catch(() => {});
+  return made;
+}
+
+/** Connection to an agent that is opened again when it is lost. */
+class Connection {
+  #url;
+  #options;
+  #token;
+  #socket = null;
+  #opened = deferred();
+  #state = "new";
+  #ready = deferred();
+  #pending = new Map();
+  #lastId = 0;
+  #listeners = new Map();
+  #subscriptions = new Set();
+  #changing = Promise.resolve();
+  #bootId = null;
+  #sequence = 0;
+  #held = null;
+  #attempts = 0;
+  #connectedAt = 0;
+  #retry = null;
+  #keepalive = null;
+
+  /** `url` is ws://HOST:8002/ws or wss://HOST:8002/ws; the options are described in client.d.ts. */
+  constructor(url, options = {}) {
+    this.#url = String(url);
+    this.#options = { ...DEFAULTS, ...options };
+    this.#token = this.#options.token;
+    if (typeof this.#options.WebSocket !== "function") {
+      throw new TypeError("There is no global WebSocket here: give one, such as that of npm's ws, as an option.");
+    }
+  }
+
+  /** "new", "connecting", "connected", "waiting" (for the next attempt) or "closed". */
+  get state() {
+    return this.#state;
+  }
+
+  /** Connect and authenticate. Rejects if the first attempt fails; later losses are repaired without a call. */
+  async connect() {
+    if (this.#state !== "new") throw new AgentClientError(`This client is ${this.#state}: make another one.`);
+    try {
+      await this.#open();
+    } catch (error) {
+      this.#end(error);
+      throw error;
+    }
+    return this;
+  }
+
+  /** Close the connection for good; calls under way reject with ConnectionLost. */
+  async close() {
+    const socket = this.#socket;
+    this.#end(new ConnectionLost("This client was closed."));
+    if (socket === null || socket.readyState === 3) return;
+    await new Promise((resolve) => {
+      const timer = setTimeout(resolve, 1_000);
+      socket.addEventListener("close", () => (clearTimeout(timer), resolve()));
+    });
+  }
+
+  /** Use another token from now on, and authenticate with it if there is a connection. */
+  async setToken(token) {
+    this.#token = token;
+    if (this.#state === "connected") await this.#authenticate();
+  }
+
+  /** Return the address of a `download_url` or `thumbnail_url`. */
+  fileUrl(path) {
+    return new URL(path, this.#url.replace(/^ws/, "http")).href;
+  }
+
+  /**
+   * Call a method by its name. While the connection is being opened again, the call waits for it, within its time limit.
+   * `options.timeoutMs` replaces `callTimeoutMs`, `options.signal` gives the call up.
+   */
+  call(method, params = {}, options = {}) {
+    const timeoutMs = options.timeoutMs ?? this.#options.callTimeoutMs;
+    return this.#limited(method, timeoutMs, options.signal, async (task) => {
+      await this.#ready.promise;
+      return task.isOver ? undefined : this.#send(method, params, task);
+    });
+  }
+
+  /** Listen to "connected", "disconnected", "closed" or a notification's method; returns a function that ends it. */
+  on(name, listener) {
+    const listeners = this.#listeners.get(name) ?? new Set();
+    this.#listeners.set(name, listeners.add(listener));
+    return () => listeners.delete(listener);
+  }
+
+  /**
+   * Receive the events of `topics`, also over lost connections: what the agent still has of the events in between is
+   * delivered, and "system.events_dropped" tells what is not. `options.device` leaves out events about other cameras.
+   */
+  async subscribe(topics, listener, options = {}) {
+    const names = (typeof topics === "string" ? [topics] : [...topics]).map((name) => ALIASES[name] ?? name);
+    const subscription = { names: new Set(names), device: options.device, listener };
+    this.#subscriptions.add(subscription);
+    try {
+      await this.#change(() => this.#announce(names));
+    } catch (error) {
+      this.#subscriptions.delete(subscription);
+      throw error;
+    }
+    return { close: () => this.#unsubscribe(subscription) };
+  }
+
+  async #unsubscribe(subscription) {
+    if (!this.#subscriptions.delete(subscription) || this.#state === "closed") return;
+    await this.#change(async () => {
+      const names = [...subscription.names];
+      const unused = names.filter((name) => this.#filter(name) === null);
+      if (unused.length > 0) await this.call("unsubscribe_events", { topics: unused });
+      await this.#announce(names.filter((name) => !unused.includes(name)));
+    });
+  }
+
+  /** Do one change of the agent's subscriptions after the other. */
+  #change(change) {
+    const changed = this.#changing.then(change);
+    this.#changing = changed.catch(() => {});
+    return changed;
+  }
+
+  /** Return the filter that all subscriptions to a topic allow: null if there is no subscription, "" for no filter. */
+  #filter(name) {
+    const devices = new Set();
+    for (const each of this.#subscriptions) if (each.names.has(name)) devices.add(each.device ?? "");
+    if (devices.size === 0) return null;
+    return devices.size === 1 ? [...devices][0] : "";
+  }
+
+  /** Subscribe to topics, those with the same filter in one call. */
+  async #announce(names, ask = (params) => this.call("subscribe_events", params)) {
+    const groups = new Map();
+    for (const name of new Set(names)) {
+      const device = this.#filter(name);
+      if (device !== null) groups.set(device, [...(groups.get(device) ?? []), name]);
+    }
+    let answer = null;
+    for (const [device, topics] of groups) {
+      answer = await ask({ topics, ...(device === "" ? {} : { filters: { device } }) });
+      if (answer.boot_id !== this.#bootId && this.#held === null) this.#noteBoot(answer);
+    }
+    return answer;
+  }
+
+  #noteBoot(answer) {
+    this.#bootId = answer.boot_id ?? null;
+    this.#sequence = answer.sequence ?? 0;
+  }
+
+  #open() {
+    this.#state = "connecting";
+    const socket = new this.#options.WebSocket(this.#url);
+    const opened = (this.#opened = deferred());
+    const timer = setTimeout(
+      () => this.#lose(socket, new ConnectionLost("The agent does not answer.")),
+      this.#options.connectTimeoutMs,
+    );
+    this.#socket = socket;
+    this.#held = [];
+    socket.onmessage = (event) => this.#receive(socket, event.data);
+    socket.onerror = () => {}; // A close follows.
+    socket.onclose = (event) => this.#lose(socket, new ConnectionLost(closed(event)));
+    socket.onopen = () => this.#greet(socket).catch((error) => this.#lose(socket, error));
+    return opened.promise.finally(() => clearTimeout(timer));
+  }
+
+  /** Authenticate and subscribe again, on a socket that has just opened; then let calls and events through. */
+  async #greet(socket) {
+    await this.#authenticate();
+    const names = [...this.#subscriptions].flatMap((each) => [...each.names]);
+    const since = this.#bootId === null ? {} : { replay_since: { boot_id: this.#bootId, sequence: this.#sequence } };
+    const answer = await this.#announce(names, (params) => this.#limitedSend("subscribe_events", { ...params, ...since }));
+    if (socket !== this.#socket) return;
+    if (answer !== null && answer.boot_id !== this.#bootId) this.#noteBoot(answer);
+    const held = this.#held.sort((one, other) => (one.params?.sequence ?? 0) - (other.params?.sequence ?? 0));
+    this.#held = null;
+    this.#state = "connected";
+    this.#connectedAt = Date.now();
+    this.#watch(socket);
+    this.#ready.resolve();
+    this.#opened.resolve();
+    this.#emit("connected", { attempts: this.#attempts });
+    for (const each of held) this.#deliver(each);
+  }
+
+  async #authenticate() {
+    const token = typeof this.#token === "function" ? await this.#token() : this.#token;
+    if (token !== undefined) await this.#limitedSend("authenticate", { auth_token: token });
+  }
+
+  /** Close a connection that does not answer; without this a cable that was pulled would go unnoticed. */
+  #watch(socket) {
+    const everyMs = this.#options.keepaliveMs;
+    if (!everyMs) return;
+    clearInterval(this.#keepalive);
+    this.#keepalive = setInterval(() => {
+      this.#limitedSend("ping", {}, everyMs).catch((error) => {
+        if (error instanceof CallTimeout) this.#lose(socket, new ConnectionLost("The agent has stopped answering."));
+      });
+    }, everyMs);
+  }
+
+  #lose(socket, error) {
+    if (socket !== this.#socket) return;
+    const wasConnected = this.#state === "connected";
+    this.#drop(error);
+    if (wasConnected) {
+      this.#ready = deferred();
+      if (Date.now() - this.#connectedAt > this.#pauseMs(1)) this.#attempts = 0;
+    }
+    this.#opened.reject(error);
+    if (this.#connectedAt === 0) return; // `connect` rejects.
+    if (isFinal(error) && typeof this.#token !== "function") this.#end(error);
+    else this.#waitAndOpen(error);
+  }
+
+  #pauseMs(random) {
+    const { firstPauseMs, longestPauseMs } = this.#options;
+    return Math.min(longestPauseMs, firstPauseMs * 2 ** Math.min(this.#attempts, 30)) * (0.5 + random / 2);
+  }
+
+  #waitAndOpen(error) {
+    const pauseMs = Math.max(this.#pauseMs(this.#options.random()), error.data?.retry_after_ms ?? 0);
+    this.#attempts += 1;
+    this.#state = "waiting";
+    this.#retry = setTimeout(() => this.#open().catch(() => {}), pauseMs);
+    this.#emit("disconnected", { error, pauseMs });
+  }
+
+  #end(error) {
+    if (this.#state === "closed") return;
+    this.#state = "closed";
+    clearTimeout(this.#retry);
+    this.#drop(error);
+    this.#ready.reject(error);
+    const ready = deferred();
+    ready.reject(error);
+    this.#ready = ready;
+    this.#emit("closed", { error });
+  }
+
+  /** Let go of the socket and fail the calls that wait on it. */
+  #drop(error) {
+    const socket = this.#socket;
+    clearInterval(this.#keepalive);
+    this.#socket = null;
+    this.#held = null;
+    socket?.close();
+    const failed = error instanceof ConnectionLost ? error : new ConnectionLost(error.message);
+    for (const reply of this.#pending.values()) reply.reject(failed);
+    this.#pending.clear();
+  }
+
+  /** Send a request on the present socket and return the promise of its result; `task` gets the id. */
+  #send(method, params, task) {
+    if (this.#socket === null || this.#socket.readyState !== 1) {
+      return Promise.reject(new ConnectionLost("There is no connection to the agent."));
+    }
+    const reply = deferred();
+    task.id = this.#lastId += 1;
+    this.#pending.set(task.id, reply);
+    this.#socket.send(JSON.stringify({ jsonrpc: "2.0", id: task.id, method, params }));
+    return reply.promise;
+  }
+
+  #limitedSend(method, params, timeoutMs = this.#options.callTimeoutMs) {
+    return this.#limited(method, timeoutMs, undefined, (task) => this.#send(method, params, task));
+  }
+
+  /** Return what `work` returns, unless the time is over or the signal aborts before. */
+  async #limited(method, timeoutMs, signal, work) {
+    signal?.throwIfAborted();
+    const over = deferred();
+    const task = { isOver: false, id: null };
+    const abort = () => over.reject(signal.reason);
+    const timer = setTimeout(() => over.reject(new CallTimeout(method, timeoutMs)), timeoutMs);
+    signal?.addEventListener("abort", abort);
+    try {
+      return await Promise.race([work(task), over.promise]);
+    } finally {
+      task.isOver = true;
+      this.#pending.delete(task.id);
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", abort);
+    }
+  }
+
+  #receive(socket, text) {
+    if (socket !== this.#socket) return;
+    let message = null;
+    try {
+      message = JSON.parse(text);
+    } catch {
+      // Not an agent, or a damaged message: below.
+    }
+    if (message === null || typeof message !== "object") {
+      this.#lose(socket, new ConnectionLost("The server does not speak JSON-RPC."));
+    } else if (typeof message.method === "string") {
+      if (this.#held !== null && message.method !== "system.auth_expired") this.#held.push(message);
+      else this.#deliver(message);
+    } else {
+      const reply = this.#pending.get(message.id);
+      if ("error" in message) reply?.reject(failure(message.error));
+      else reply?.resolve(message.result);
+    }
+  }
+
+  #deliver({ method, params }) {
+    if (typeof params?.sequence === "number" && params.sequence > this.#sequence) this.#sequence = params.sequence;
+    if (method === "system.auth_expired" && typeof this.#token === "function") {
+      this.#authenticate().catch(report);
+    }
+    const event = { method, params };
+    for (const each of [...this.#subscriptions]) {
+      const isMeant = each.device === undefined || params?.device === undefined || params.device === each.device;
+      if (isMeant && each.names.has(method)) this.#hand(each.listener, event);
+    }
+    this.#emit(method, event);
+  }
+
+  #emit(name, value) {
+    for (const listener of [...(this.#listeners.get(name) ?? [])]) this.#hand(listener, value);
+  }
+
+  #hand(listener, value) {
+    try {
+      listener(value);
+    } catch (error) {
+      report(error); // A listener's error ends neither the connection nor the delivery to others.
+    }
+  }
+}
+
+function closed(event) {
+  if (event.code === 1012) return "The agent is stopping or restarting.";
+  if (event.code === 1008) return "The agent closed the connection: its credentials were revoked, or it was too fast.";
+  return `The connection to the agent was lost (${event.code}).`;
+}
+
+/** Return true if another attempt with the same credentials would fail too. */
+function isFinal(error) {
+  return error instanceof CallFailed && (error.code === -32001 || error.code === -32002);
+}

@@ -1,0 +1,69 @@
+// Steps of tests/client/test_javascript.py: reads the address and the token, then one step per line, each answered by one.
+import { createRequire } from "node:module";
+import { createInterface } from "node:readline";
+import { pathToFileURL } from "node:url";
+
+const [clientPath, modulesPath] = process.argv.slice(2);
+const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
+const [url, token] = JSON.parse((await lines.next()).value);
+const { WebSocket } = createRequire(modulesPath)("ws");
+const module = await import(pathToFileURL(clientPath));
+const { AgentClient } = module;
+
+const OPTIONS = { WebSocket, firstPauseMs: 20, longestPauseMs: 200, keepaliveMs: 0 };
+const client = new AgentClient(url, { ...OPTIONS, token });
+const seen = { events: [], connection: [] };
+for (const name of ["connected", "disconnected", "closed"]) client.on(name, () => seen.connection.push(name));
+client.on("system.events_dropped", ({ params }) => seen.events.push({ method: "system.events_dropped", params }));
+let subscription = null;
+let waiting = null;
+
+/** Return what an attempt ended with: its class is what programs decide by. */
+async function outcome(attempt) {
+  try {
+    return { result: await attempt };
+  } catch (error) {
+    const kinds = Object.keys(module).filter((name) => typeof module[name] === "function" && error instanceof module[name]);
+    return { kinds, code: error.code, reason: error.reason, message: error.message };
+  }
+}
+
+const STEPS = {
+  connect: () => outcome(client.connect().then(() => client.state)),
+  call: ([method, params, options]) => outcome(client[method](params, options)),
+  begin: ([method, params, options]) => {
+    waiting = outcome(client[method](params, options));
+    return "begun";
+  },
+  finish: () => waiting,
+  abort: async ([method, params]) => {
+    const controller = new AbortController();
+    const call = client[method](params, { signal: controller.signal });
+    controller.abort(new Error("enough"));
+    return outcome(call);
+  },
+  subscribe: ([topics, options]) =>
+    outcome(
+      client.subscribe(topics, (event) => seen.events.push(event), options).then((made) => {
+        subscription = made;
+        return "subscribed";
+      }),
+    ),
+  unsubscribe: () => outcome(subscription.close().then(() => "closed")),
+  seen: () => ({ ...seen, state: client.state }),
+  url: ([path]) => client.fileUrl(path),
+  other: async ([where, secret]) => {
+    const other = new AgentClient(where, { ...OPTIONS, token: secret });
+    const ended = await outcome(other.connect().then(() => other.state));
+    const state = other.state;
+    await other.close();
+    return { ...ended, state };
+  },
+  close: () => outcome(client.close().then(() => client.state)),
+};
+
+for await (const line of lines) {
+  const [step, ...rest] = JSON.parse(line);
+  process.stdout.write(`${JSON.stringify((await STEPS[step](rest)) ?? null)}\n`);
+}
+process.exit(0);
