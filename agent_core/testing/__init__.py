@@ -1,7 +1,7 @@
 """Test kit for authors of plugins and clients, with which the agent also tests itself; needs pytest."""
 
 from agent_core.base.clock import SystemClock
-from agent_core.testing.agents import RunningAgent, running_agent
+from agent_core.testing.agents import WHOLE_CONTRACT, RunningAgent, document_of, running_agent
 from agent_core.testing.clock import SimulatedClock
 from agent_core.testing.context import FakeAgent, FakeCameras, FakeEvents, FakeRedirects, RecordingReport
 from agent_core.testing.contracts import (
@@ -11,7 +11,6 @@ from agent_core.testing.contracts import (
     children,
     responsive,
 )
-from agent_core.testing.documents import WHOLE_CONTRACT, document_of
 from agent_core.testing.stills_contract import RecordingStillsContract
 from agent_core.testing.stream_contract import CameraStreamsContract
 from agent_core.testing.streams import FakeStream, FakeStreams

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 from typing import Any
 
 import anyio
@@ -16,9 +17,19 @@ from agent_core.client import AgentClient
 from agent_core.config import AgentConfig, LoadedConfig
 from agent_core.plugin_host.manager import EntryPointFinder, installed
 
-__all__ = ("RunningAgent", "running_agent")
+__all__ = ("WHOLE_CONTRACT", "RunningAgent", "document_of", "running_agent")
 
 START_LIMIT_S = 30.0
+#: Configuration of an agent that offers every method of this repository: each plugin that adds some, and keys.
+WHOLE_CONTRACT: Mapping[str, Any] = MappingProxyType(
+    {
+        "auth": {"keys_over_network": True},
+        "plugins": {
+            "enabled": ["virtual_camera", "external_discovery"],
+            "virtual_camera": {"faults": True},
+        },
+    }
+)
 
 
 class RunningAgent:
@@ -112,3 +123,10 @@ def _configuration(config: Mapping[str, Any], plugins: Mapping[str, object], roo
     table = sections.setdefault("plugins", {})
     table["enabled"] = [*plugins, *(name for name in table.get("enabled", ()) if name not in plugins)]
     return AgentConfig.model_validate(sections)
+
+
+async def document_of(config: Mapping[str, Any] = WHOLE_CONTRACT) -> dict[str, Any]:
+    """Return the answer to `rpc.discover` of an agent with these sections, which runs only meanwhile."""
+    async with running_agent(config=config, settled=False) as agent, agent.client(None) as client:
+        document: dict[str, Any] = await client.call("rpc.discover")
+        return document

@@ -385,6 +385,8 @@ export interface Methods {
       /** topics of the agent or of a plugin */
       topics: string[];
       filters?: Filters;
+      /** deliver first, from the agent's journal, the events since this one */
+      replay_since?: ReplaySince;
     };
     result: Subscribed;
   };
@@ -440,6 +442,8 @@ export interface Methods {
 /** Params of each notification, by its method. */
 export interface Notifications {
   "camera.connected": {
+    /** number of the event; each start of the agent counts from 1, over all topics */
+    sequence: number;
     device: string;
     name: string;
     status: Open<CameraStatus>;
@@ -463,6 +467,8 @@ export interface Notifications {
     timestamp: string;
   };
   "camera.disconnected": {
+    /** number of the event; each start of the agent counts from 1, over all topics */
+    sequence: number;
     device: string;
     name: string;
     status: Open<CameraStatus>;
@@ -486,6 +492,8 @@ export interface Notifications {
     timestamp: string;
   };
   "camera.status_change": {
+    /** number of the event; each start of the agent counts from 1, over all topics */
+    sequence: number;
     device: string;
     name: string;
     status: Open<CameraStatus>;
@@ -509,6 +517,8 @@ export interface Notifications {
     timestamp: string;
   };
   camera_status_update: {
+    /** number of the event; each start of the agent counts from 1, over all topics */
+    sequence: number;
     device: string;
     name: string;
     status: Open<CameraStatus>;
@@ -532,6 +542,8 @@ export interface Notifications {
     timestamp: string;
   };
   "snapshot.taken": {
+    /** number of the event; each start of the agent counts from 1, over all topics */
+    sequence: number;
     device: string;
     filename: string;
     file_path: string;
@@ -553,6 +565,8 @@ export interface Notifications {
     download_url?: string;
   };
   "recording.start": {
+    /** number of the event; each start of the agent counts from 1, over all topics */
+    sequence: number;
     device: string;
     status: string;
     filename: string;
@@ -561,6 +575,8 @@ export interface Notifications {
     timestamp: string;
   };
   "recording.stop": {
+    /** number of the event; each start of the agent counts from 1, over all topics */
+    sequence: number;
     device: string;
     status: string;
     filename: string;
@@ -569,6 +585,8 @@ export interface Notifications {
     timestamp: string;
   };
   "recording.error": {
+    /** number of the event; each start of the agent counts from 1, over all topics */
+    sequence: number;
     device: string;
     status: string;
     filename: string;
@@ -577,35 +595,47 @@ export interface Notifications {
     timestamp: string;
   };
   "system.health": {
+    /** number of the event; each start of the agent counts from 1, over all topics */
+    sequence: number;
     status: string;
     components: Record<string, string>;
     reason?: string;
     timestamp: string;
   };
   "system.startup": {
+    /** number of the event; each start of the agent counts from 1, over all topics */
+    sequence: number;
     status: string;
     components: Record<string, string>;
     reason?: string;
     timestamp: string;
   };
   "system.shutdown": {
+    /** number of the event; each start of the agent counts from 1, over all topics */
+    sequence: number;
     status: string;
     components: Record<string, string>;
     reason?: string;
     timestamp: string;
   };
   system_health_update: {
+    /** number of the event; each start of the agent counts from 1, over all topics */
+    sequence: number;
     status: string;
     components: Record<string, string>;
     reason?: string;
     timestamp: string;
   };
   "plugin.quarantined": {
+    /** number of the event; each start of the agent counts from 1, over all topics */
+    sequence: number;
     plugin: string;
     reason: string;
     timestamp: string;
   };
   recording_status_update: {
+    /** number of the event; each start of the agent counts from 1, over all topics */
+    sequence: number;
     device: string;
     status: string;
     filename: string;
@@ -615,9 +645,20 @@ export interface Notifications {
   };
   "external_discovery.progress": Record<string, unknown>;
   "system.events_dropped": {
+    /** number of the last lost event; all later ones follow */
+    sequence: number;
+    /** events lost; from the journal, at most so many, as only their numbers are known */
     count: number;
+    /** slow_reader: the queue was full; journal_overflow: the journal no longer has them; agent_restarted, unknown_sequence: replay_since names another start, or a number not given yet, so the whole journal follows */
+    reason: Open<"slow_reader" | "journal_overflow" | "agent_restarted" | "unknown_sequence">;
+    /** the start of the agent that the numbers belong to */
+    boot_id: string;
+    /** number of the last event before the lost ones */
+    after: number;
   };
   "system.auth_expired": {
+    /** number of the last event that was sent, or told as lost, before */
+    sequence: number;
     details: string;
   };
 }
@@ -904,6 +945,10 @@ export interface EventMetricsForm {
   published: number;
   /** events that subscribers lost by reading too slowly */
   dropped: number;
+  /** events kept for clients that reconnect */
+  journal_events: number;
+  /** memory that these take */
+  journal_bytes: number;
 }
 
 /** External stream, found or added. `device` is its camera, once it was added. */
@@ -1196,6 +1241,14 @@ export interface Removed {
   timestamp: string;
 }
 
+/** Last event that the client has got, on this or on an earlier connection. */
+export interface ReplaySince {
+  /** from the answer of subscribe_events */
+  boot_id: string;
+  /** number of that event */
+  sequence: number;
+}
+
 /** The policy as it was stored. */
 export interface RetentionForm {
   policy_type: Open<PolicyType>;
@@ -1460,6 +1513,10 @@ export interface Subscribed {
   subscribed: true;
   topics: string[];
   filters: Record<string, string>;
+  /** start of the agent that the numbers of its events belong to */
+  boot_id: string;
+  /** number of the newest event; those published from now on are higher */
+  sequence: number;
 }
 
 export interface SubscriptionStats {

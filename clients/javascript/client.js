@@ -76,7 +76,8 @@ class Connection {
   #subscriptions = new Set();
   #changing = Promise.resolve();
   #bootId = null;
-  #sequence = 0;
+  /** Number of the last event of each topic, or of the newest one when the topic was subscribed to. */
+  #seen = new Map();
   #held = null;
   #attempts = 0;
   #connectedAt = 0;
@@ -173,6 +174,7 @@ class Connection {
     await this.#change(async () => {
       const names = [...subscription.names];
       const unused = names.filter((name) => this.#filter(name) === null);
+      for (const name of unused) this.#seen.delete(name);
       if (unused.length > 0) await this.call("unsubscribe_events", { topics: unused });
       await this.#announce(names.filter((name) => !unused.includes(name)));
     });
@@ -193,24 +195,32 @@ class Connection {
     return devices.size === 1 ? [...devices][0] : "";
   }
 
-  /** Subscribe to topics, those with the same filter in one call. */
-  async #announce(names, ask = (params) => this.call("subscribe_events", params)) {
+  /** Subscribe to topics, those with the same filter in one call; `isBack`: ask for what was missed meanwhile. */
+  async #announce(names, isBack = false) {
     const groups = new Map();
     for (const name of new Set(names)) {
-      const device = this.#filter(name);
-      if (device !== null) groups.set(device, [...(groups.get(device) ?? []), name]);
+      const filter = this.#filter(name);
+      if (filter === null) continue;
+      const key = `${isBack && this.#seen.has(name)} ${filter}`;
+      if (!groups.has(key)) groups.set(key, { filter, topics: [] });
+      groups.get(key).topics.push(name);
     }
-    let answer = null;
-    for (const [device, topics] of groups) {
-      answer = await ask({ topics, ...(device === "" ? {} : { filters: { device } }) });
-      if (answer.boot_id !== this.#bootId && this.#held === null) this.#noteBoot(answer);
+    for (const { filter, topics } of groups.values()) {
+      const params = { topics, ...(filter === "" ? {} : { filters: { device: filter } }) };
+      if (isBack && this.#bootId !== null && this.#seen.has(topics[0])) {
+        const sequence = Math.min(...topics.map((name) => this.#seen.get(name)));
+        params.replay_since = { boot_id: this.#bootId, sequence };
+      }
+      const ask = isBack ? this.#limitedSend("subscribe_events", params) : this.call("subscribe_events", params);
+      this.#note(await ask, topics);
     }
-    return answer;
   }
 
-  #noteBoot(answer) {
-    this.#bootId = answer.boot_id ?? null;
-    this.#sequence = answer.sequence ?? 0;
+  /** Note where the events of new topics begin; another start of the agent counts from the beginning. */
+  #note(answer, topics) {
+    if (answer.boot_id !== this.#bootId) for (const name of this.#seen.keys()) this.#seen.set(name, 0);
+    this.#bootId = answer.boot_id;
+    for (const name of topics) if (!this.#seen.has(name)) this.#seen.set(name, answer.sequence);
   }
 
   #open() {
@@ -234,11 +244,9 @@ class Connection {
   async #greet(socket) {
     await this.#authenticate();
     const names = [...this.#subscriptions].flatMap((each) => [...each.names]);
-    const since = this.#bootId === null ? {} : { replay_since: { boot_id: this.#bootId, sequence: this.#sequence } };
-    const answer = await this.#announce(names, (params) => this.#limitedSend("subscribe_events", { ...params, ...since }));
+    await this.#announce(names, true);
     if (socket !== this.#socket) return;
-    if (answer !== null && answer.boot_id !== this.#bootId) this.#noteBoot(answer);
-    const held = this.#held.sort((one, other) => (one.params?.sequence ?? 0) - (other.params?.sequence ?? 0));
+    const held = this.#held;
     this.#held = null;
     this.#state = "connected";
     this.#connectedAt = Date.now();
@@ -372,7 +380,10 @@ class Connection {
   }
 
   #deliver({ method, params }) {
-    if (typeof params?.sequence === "number" && params.sequence > this.#sequence) this.#sequence = params.sequence;
+    if (this.#seen.has(method) && typeof params?.sequence === "number") {
+      if (params.sequence <= this.#seen.get(method)) return; // Another topic of the same call needed it.
+      this.#seen.set(method, params.sequence);
+    }
     if (method === "system.auth_expired" && typeof this.#token === "function") {
       this.#authenticate().catch(report);
     }
