@@ -222,6 +222,10 @@ export interface Methods {
     params: Record<string, never>;
     result: StatusForm;
   };
+  reload_configuration: {
+    params: Record<string, never>;
+    result: ReloadForm;
+  };
   discover_external_streams: {
     params: {
       /** search for Skydio's streams */
@@ -706,6 +710,8 @@ export class AgentClient extends Connection {
   takeSnapshot(params: Methods["take_snapshot"]["params"], options?: CallOptions): Promise<Methods["take_snapshot"]["result"]>;
   /** Return the health of the agent and its components, from memory. Role: admin. */
   getStatus(params?: Methods["get_status"]["params"], options?: CallOptions): Promise<Methods["get_status"]["result"]>;
+  /** Read the configuration again, apply what needs no restart, and return what became of each changed key. Role: admin. */
+  reloadConfiguration(params?: Methods["reload_configuration"]["params"], options?: CallOptions): Promise<Methods["reload_configuration"]["result"]>;
   /** Search the configured networks for streams of UAVs and cameras. Role: operator. */
   discoverExternalStreams(params?: Methods["discover_external_streams"]["params"], options?: CallOptions): Promise<Methods["discover_external_streams"]["result"]>;
   /** Add a network stream as a camera, after a look at it; it is kept over restarts. Role: operator. */
@@ -1232,6 +1238,18 @@ export interface RecordingStopped {
   format: Open<RecordingFormat>;
   segments: SegmentForm[];
   reason?: string;
+}
+
+/** Result of a reload; keys have their tables, such as `server.max_calls`. */
+export interface ReloadForm {
+  /** keys whose new values are in effect */
+  changed: string[];
+  /** keys whose new values take effect at the next start of the agent */
+  needs_restart: string[];
+  /** sentences about settings that take effect and do not decide at the moment */
+  notes: string[];
+  /** sentences about parts that failed to take over their settings; the others have done so */
+  errors: string[];
 }
 
 /** Result of remove_external_stream. */

@@ -531,6 +531,11 @@ export class AgentClient extends Connection {
     return this.call("get_status", params, options);
   }
 
+  /** Read the configuration again, apply what needs no restart, and return what became of each changed key. */
+  reloadConfiguration(params = {}, options = {}) {
+    return this.call("reload_configuration", params, options);
+  }
+
   /** Search the configured networks for streams of UAVs and cameras. */
   discoverExternalStreams(params = {}, options = {}) {
     return this.call("discover_external_streams", params, options);
