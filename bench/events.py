@@ -2,6 +2,7 @@
 
 Delays are measured from the cause of the event: an RPC call makes a virtual camera vanish or return, and a message
 makes the bare server send the same text. The sockets are in a process of their own, which only notes arrival times.
+The CPU time of the two servers is the work for an event, which other load on the machine changes less than the delays.
 
 scripts/bench events [sockets] [events]
 """
@@ -28,7 +29,7 @@ from websockets.protocol import State
 from websockets.uri import parse_uri
 
 from agent_core.auth.roles import Role
-from bench.agents import agent_process, connected
+from bench.agents import agent_process, connected, cpu_s
 
 TOPIC = "camera_status_update"
 TEXT_FRAME = 0x81
@@ -119,6 +120,7 @@ async def serve_bare(port: int) -> None:
 class Side:
     """Server under test: `cause` makes it send an event, `lines` are the output of its sockets' process."""
 
+    pid: int
     cause: Callable[[], Awaitable[None]]
     lines: BufferedByteReceiveStream
 
@@ -143,11 +145,11 @@ async def child(*argv: str) -> AsyncIterator[Process]:
 
 @contextlib.asynccontextmanager
 async def side(
-    cause: Callable[[], Awaitable[None]], url: str, sockets: int, *greetings: str
+    pid: int, cause: Callable[[], Awaitable[None]], url: str, sockets: int, *greetings: str
 ) -> AsyncIterator[Side]:
     async with child(__file__, "--listen", url, str(sockets), *greetings) as process:
         assert process.stdout is not None
-        made = Side(cause, BufferedByteReceiveStream(process.stdout))
+        made = Side(pid, cause, BufferedByteReceiveStream(process.stdout))
         assert (await made.line()).strip() == "ready"
         yield made
 
@@ -183,7 +185,7 @@ async def agent_side(sockets: int) -> AsyncIterator[tuple[Side, str]]:
         await admin.recv()
         await call(request("unsubscribe_events"))
         subscribe = request("subscribe_events", topics=[TOPIC])
-        async with side(cause, url, sockets, greeting, subscribe) as made:
+        async with side(agent.pid, cause, url, sockets, greeting, subscribe) as made:
             yield made, event
 
 
@@ -191,10 +193,10 @@ async def agent_side(sockets: int) -> AsyncIterator[tuple[Side, str]]:
 async def bare_side(event: str, sockets: int) -> AsyncIterator[Side]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    async with child(__file__, "--bare", str(port)):
+    async with child(__file__, "--bare", str(port)) as process:
         url = f"ws://127.0.0.1:{port}/"
         teller = await connected(url)
-        async with side(lambda: teller.send(event), url, sockets) as made:
+        async with side(process.pid, lambda: teller.send(event), url, sockets) as made:
             yield made
 
 
@@ -209,15 +211,22 @@ async def compare(sockets: int, events: int) -> None:
     ):
         ours: list[float] = []
         plain: list[float] = []
+        began_s = dict.fromkeys((agent.pid, bare.pid), 0.0)
         for number in range(WARM_UP + events):
+            if number == WARM_UP:
+                began_s = {pid: cpu_s(pid) for pid in began_s}
             for one, into in ((bare, plain), (agent, ours)):
                 delays_ms = await one.delays_ms()
                 if number >= WARM_UP:
                     into.extend(delays_ms)
+        agent_us, bare_us = (
+            (cpu_s(pid) - before_s) * 1e6 / events / sockets for pid, before_s in began_s.items()
+        )
     print(f"{events} events of {len(event)} bytes to {sockets} sockets: agent / bare broadcast")
     for percent, aim in ((50, ""), (99, "  (aim < 50 ms)")):
         mine_ms, bare_ms = percentile(ours, percent), percentile(plain, percent)
         print(f"  p{percent}: ratio {mine_ms / bare_ms:.2f}, {mine_ms:.1f} ms against {bare_ms:.1f} ms{aim}")
+    print(f"  CPU of each event and socket: ratio {agent_us / bare_us:.2f}, {agent_us:.0f} us against {bare_us:.0f} us")
 
 
 def many_files() -> None:
