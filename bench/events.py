@@ -226,7 +226,9 @@ async def compare(sockets: int, events: int) -> None:
     for percent, aim in ((50, ""), (99, "  (aim < 50 ms)")):
         mine_ms, bare_ms = percentile(ours, percent), percentile(plain, percent)
         print(f"  p{percent}: ratio {mine_ms / bare_ms:.2f}, {mine_ms:.1f} ms against {bare_ms:.1f} ms{aim}")
-    print(f"  CPU of each event and socket: ratio {agent_us / bare_us:.2f}, {agent_us:.0f} us against {bare_us:.0f} us")
+    print(
+        f"  CPU of each event and socket: ratio {agent_us / bare_us:.2f}, {agent_us:.0f} us against {bare_us:.0f} us"
+    )
 
 
 def many_files() -> None:

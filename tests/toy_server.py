@@ -12,6 +12,7 @@ from typing import Any
 import anyio
 import anyio.abc
 import pytest
+from anyio.streams.memory import MemoryObjectSendStream
 from pydantic import Field
 from starlette.types import ASGIApp, Receive, Scope, Send
 from websockets.asyncio.client import ClientConnection
@@ -218,10 +219,17 @@ def limited(state_dir: Path, *, calls_per_s: float, burst: int) -> Toy:
 
 class _MemoryStream:
     def __init__(
-        self, incoming: anyio.abc.ObjectReceiveStream[str], outgoing: anyio.abc.ObjectSendStream[str]
+        self, incoming: anyio.abc.ObjectReceiveStream[str], outgoing: MemoryObjectSendStream[str]
     ) -> None:
         self._incoming = incoming
         self._outgoing = outgoing
+
+    @property
+    def takes_more(self) -> bool:
+        return self._outgoing.statistics().max_buffer_size == math.inf
+
+    def send_now(self, text: str) -> None:
+        self._outgoing.send_nowait(text)
 
     async def receive(self) -> str:
         return await self._incoming.receive()

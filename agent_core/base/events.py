@@ -68,12 +68,25 @@ class Keeper(Protocol):
 
 
 class Subscription:
-    """Queue of at most `capacity` events for one subscriber; a full queue drops and counts its oldest event."""
+    """Queue of at most `capacity` events for one subscriber; a full queue drops and counts its oldest event.
 
-    def __init__(self, wanted: Callable[[Event], bool], capacity: int) -> None:
+    Args:
+        wanted: as for `EventBus.subscribe`.
+        capacity: most events in the queue.
+        notify: called for each event that is queued, on the publisher's stack; `wake` by default.
+    """
+
+    def __init__(
+        self,
+        wanted: Callable[[Event], bool],
+        capacity: int,
+        *,
+        notify: Callable[[], None] | None = None,
+    ) -> None:
         self._wanted = wanted
         self._queue: deque[Event] = deque(maxlen=capacity)
         self._arrived = anyio.Event()
+        self._notify = notify or self.wake
         self._dropped = Dropped()
 
     @property
@@ -89,7 +102,7 @@ class Subscription:
         if is_full:
             self._dropped = Dropped(self._dropped.count + 1, self._queue[0].sequence)
         self._queue.append(event)
-        self._arrived.set()
+        self._notify()
         return is_full
 
     async def receive(self) -> Event:
@@ -103,13 +116,18 @@ class Subscription:
         return self._queue.popleft()
 
     async def wait(self) -> None:
-        """Wait until the next event is queued, or `wake` is called."""
+        """Wait until `wake` is called, which the next event does unless there is a `notify`."""
         self._arrived = anyio.Event()
         await self._arrived.wait()
 
     def wake(self) -> None:
         """End `wait`."""
         self._arrived.set()
+
+    @property
+    def has_dropped(self) -> bool:
+        """True if events were dropped since the last call of `take_dropped`."""
+        return self._dropped.count > 0
 
     def take_dropped(self) -> Dropped:
         """Return the events dropped since the last call."""

@@ -1,7 +1,7 @@
 """Events of one session in the order of their numbers: those replayed from the journal, then those that arrive."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -50,20 +50,25 @@ class Feed:
     A replay reads the journal at the pace of the peer. Events published meanwhile wait in the session's queue, as
     always; those published before the replay was requested, but not delivered yet, keep their places in the order.
 
+    Args:
+        source: the events.
+        notify: called on the publisher's stack for each event that has to be delivered.
+
     Attributes:
         subscriptions: the topics; change them by `subscribe` only.
     """
 
-    def __init__(self, source: EventSource) -> None:
+    def __init__(self, source: EventSource, notify: Callable[[], None]) -> None:
         self._source = source
         self.subscriptions = Subscriptions(source.topics)
-        self._live = Subscription(self.subscriptions.wants, source.capacity)
+        self._live = Subscription(self.subscriptions.wants, source.capacity, notify=notify)
         self._notices: deque[EventsDropped] = deque()
         #: The replay has dealt with the events up to `_replayed`, and ends behind `_until`; None if there is none.
         self._replayed = source.bus.published
         self._until: int | None = None
         #: Number of the last event that was returned, or told as lost.
         self._position = source.bus.published
+        self._is_awaited = False
 
     def open(self) -> AbstractContextManager[None]:
         """Queue events for as long as the context is open."""
@@ -99,9 +104,33 @@ class Feed:
     async def receive(self) -> Event | EventsDropped:
         """Return the next event, or a notice of lost ones in their place; wait if there is none."""
         while (found := self._next()) is None:
-            await self._live.wait()
+            self._is_awaited = True
+            try:
+                await self._live.wait()
+            finally:
+                self._is_awaited = False
         self._position = found.sequence
         return found
+
+    def wake(self) -> None:
+        """Let `receive` look for events."""
+        self._live.wake()
+
+    @property
+    def has_arrived(self) -> bool:
+        """True if an event has arrived that is not delivered."""
+        return self._live.oldest is not None
+
+    @property
+    def is_plain(self) -> bool:
+        """True if a task waits in `receive`, and nothing comes before the events that have arrived."""
+        return self._is_awaited and self._until is None and not self._notices and not self._live.has_dropped
+
+    def take(self) -> Event:
+        """Return the next event that has arrived, instead of `receive`; only while `is_plain`."""
+        event = self._live.take()
+        self._position = event.sequence
+        return event
 
     def _done(self) -> int:
         """Return the number up to which the present subscriptions have got everything."""

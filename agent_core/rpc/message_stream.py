@@ -15,6 +15,15 @@ class MessageStream(Protocol):
         """Return the next message. Raises anyio.EndOfStream if the peer has left."""
         ...
 
+    @property
+    def takes_more(self) -> bool:
+        """True if `send_now` may be called: the peer is there, and has read nearly all that was sent."""
+        ...
+
+    def send_now(self, text: str) -> None:
+        """Send a message without waiting; several at once are possible."""
+        ...
+
     async def send(self, text: str) -> None:
         """Send a message. Raises anyio.BrokenResourceError if the peer has left."""
         ...

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import anyio
 import anyio.lowlevel
@@ -18,6 +19,7 @@ from agent_core.base.logging import fields
 from agent_core.rpc import protocol
 from agent_core.rpc.allowance import Allowance
 from agent_core.rpc.call_meter import UNKNOWN, CallMeter
+from agent_core.rpc.courier import Courier
 from agent_core.rpc.errors import wire_error
 from agent_core.rpc.feed import EventSource, Feed
 from agent_core.rpc.message_stream import MessageStream
@@ -50,6 +52,7 @@ class SharedParts:
     live: LiveAccess
     max_calls: int = 32
     calls: CallMeter = field(default_factory=CallMeter)
+    courier: Courier = field(default_factory=Courier)
 
 
 class Session:
@@ -58,7 +61,7 @@ class Session:
     def __init__(self, shared: SharedParts, stream: MessageStream, address: str) -> None:
         self._shared = shared
         self._stream = stream
-        self._feed = Feed(shared.events)
+        self._feed = Feed(shared.events, partial(shared.courier.call, self))
         self._state = SessionState(
             shared.authenticator,
             self._feed,
@@ -255,6 +258,26 @@ class Session:
         self._stream.revoke()
         if self._tasks is not None:
             self._tasks.cancel_scope.cancel()
+
+    def deliver_now(self) -> None:
+        """Send the events that wait, unless its own task is needed for that; see `Recipient`."""
+        feed = self._feed
+        while feed.has_arrived:
+            if not (feed.is_plain and self._takes_events_now):
+                feed.wake()
+                return
+            event = feed.take()
+            for text in self._texts(event):
+                self._stream.send_now(text)
+            self._sent = event.sequence
+
+    def deliver_later(self) -> None:
+        """Leave the events that wait to its own task."""
+        self._feed.wake()
+
+    @property
+    def _takes_events_now(self) -> bool:
+        return self._stream.takes_more and not self._sending.locked() and not self._state.has_expired
 
     async def _deliver(self) -> None:
         sent = 0

@@ -3,6 +3,8 @@
 A module of its own: the server serves connections by it, and methods count subscriptions by it.
 """
 
+import anyio
+
 from agent_core.base.metrics import MetricRegistry
 from agent_core.rpc.call_meter import CallMeter
 from agent_core.rpc.journal import EventJournal
@@ -45,8 +47,10 @@ class Sessions:
         return self._parts.events.journal
 
     async def run(self) -> None:
-        """Do what all sessions need, such as filling the journal; until cancelled."""
-        await self.journal.run()
+        """Send events and fill the journal; until cancelled."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._parts.courier.run)
+            tasks.start_soon(self.journal.run)
 
     async def serve(self, stream: MessageStream, address: str) -> None:
         """Serve one peer until it leaves; its running calls are cancelled then."""

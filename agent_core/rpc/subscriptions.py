@@ -1,6 +1,6 @@
 """Topics that one session has subscribed to."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from agent_core.auth.roles import Principal
@@ -33,6 +33,8 @@ class Subscriptions:
     def __init__(self, topics: EventTopics) -> None:
         self._all = topics
         self._wishes: dict[str, _Wish] = {}
+        #: The subscribed topics that a bus topic feeds, each with its subscriptions; events are compared with nothing else.
+        self._fed: dict[str, tuple[tuple[str, tuple[_Wish, ...]], ...]] = {}
         self.suspended = False
 
     @property
@@ -42,7 +44,7 @@ class Subscriptions:
     @property
     def sources(self) -> frozenset[str]:
         """The bus topics that feed the subscribed topics."""
-        return frozenset(source for name in self._wishes for source in self._all.sources_of(name))
+        return frozenset(self._fed)
 
     def check(self, topics: Sequence[str]) -> None:
         """Raise InvalidParams if one of `topics` does not exist."""
@@ -56,12 +58,14 @@ class Subscriptions:
         for topic in topics:
             before = self._wishes.get(topic)
             self._wishes[topic] = _Wish(device, after if before is None else min(after, before.after))
+        self._sort()
 
     def begin_after(self, sequence: int) -> None:
         """Leave out, from all subscriptions, events up to `sequence`: they have been dealt with."""
         self._wishes = {
             name: replace(wish, after=max(sequence, wish.after)) for name, wish in self._wishes.items()
         }
+        self._sort()
 
     def remove(self, topics: Sequence[str] | None) -> tuple[str, ...]:
         """End the subscriptions under the names `topics`, or all for None; return those that there were.
@@ -74,24 +78,37 @@ class Subscriptions:
         removed = tuple(topic for topic in named if topic in self._wishes)
         for topic in removed:
             del self._wishes[topic]
+        self._sort()
         return removed
 
     def wants(self, event: Event) -> bool:
         """Return True if `event` feeds a subscribed topic and passes its filter; renders nothing."""
-        return bool(self._wishes) and bool(self._matching(event))
-
-    def notifications(self, event: Event, receiver: Principal | None = None) -> tuple[str, ...]:
-        """Return the texts to send to `receiver` for `event`: one per subscribed topic that it feeds."""
-        texts = (self._all.render(topic, event, receiver) for topic in self._matching(event))
-        return tuple(text for text in texts if text is not None)
-
-    def _matching(self, event: Event) -> tuple[str, ...]:
-        """Return the subscribed topics that `event` feeds; events about no single camera pass every filter."""
         if self.suspended:
-            return ()
-        return tuple(topic for topic in self._all.fed_by(event.topic) if self._passes(topic, event))
+            return False
+        for _, wishes in self._fed.get(event.topic, ()):
+            for wish in wishes:
+                if wish.includes(event):
+                    return True
+        return False
 
-    def _passes(self, topic: str, event: Event) -> bool:
-        """Return True if a name of `topic` is subscribed to whose filter lets `event` through."""
-        wishes = self._wishes
-        return any(name in wishes and wishes[name].includes(event) for name in self._all.names_of(topic))
+    def notifications(self, event: Event, receiver: Principal | None = None) -> list[str]:
+        """Return the texts to send to `receiver` for `event`: one per subscribed topic that it feeds."""
+        if self.suspended:
+            return []
+        texts = [
+            self._all.render(topic, event, receiver)
+            for topic, wishes in self._fed.get(event.topic, ())
+            if any(wish.includes(event) for wish in wishes)
+        ]
+        return [text for text in texts if text is not None]
+
+    def _sort(self) -> None:
+        """Look up once what each event would have to look up again."""
+        sources = {source for name in self._wishes for source in self._all.sources_of(name)}
+        self._fed = {source: tuple(self._subscribed(self._all.fed_by(source))) for source in sources}
+
+    def _subscribed(self, topics: Iterable[str]) -> Iterator[tuple[str, tuple[_Wish, ...]]]:
+        for topic in topics:
+            wishes = [self._wishes[name] for name in self._all.names_of(topic) if name in self._wishes]
+            if wishes:
+                yield topic, tuple(wishes)

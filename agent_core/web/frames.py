@@ -6,10 +6,11 @@ from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
 from uvicorn.config import Config
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
-from websockets.frames import CloseCode, Frame
+from websockets.frames import CloseCode, Frame, Opcode
+from websockets.protocol import State
 from websockets.server import ServerProtocol
 
-__all__ = ("LimitedProtocol", "SizeLimit")
+__all__ = ("LimitedProtocol", "SizeLimit", "text_frame")
 
 #: Bytes parsed at once. A frame can be as small as 6 bytes; all frames of one read would be queued before a reply.
 _SLICE_BYTES: Final = 4096
@@ -20,6 +21,11 @@ _FRAMES_PER_S: Final = 256
 #: and dropped until the peer has been quiet for `_QUIET_S`, at most for `_LINGER_S`.
 _QUIET_S: Final = 0.1
 _LINGER_S: Final = 1.0
+
+
+def text_frame(text: str) -> bytes:
+    """Return the frame of a message to a client: without mask and compression, it is the same for all clients."""
+    return Frame(Opcode.TEXT, text.encode()).serialize(mask=False)
 
 
 class SizeLimit:
@@ -82,6 +88,15 @@ class LimitedProtocol(WebSocketsSansIOProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._unread.clear()
         super().connection_lost(exc)
+
+    @property
+    def takes_more(self) -> bool:
+        """True if a frame can be sent now: the connection is open, and the peer has read nearly all before it."""
+        return self.writable.is_set() and self.conn.state is State.OPEN and not self.transport.is_closing()
+
+    def send_frame(self, frame: bytes) -> None:
+        """Send a whole frame, made by `text_frame`, at once; only while `takes_more`, or right after another."""
+        self.transport.write(frame)
 
     async def receive(self) -> ASGIReceiveEvent:
         message = await self.queue.get()

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable
 from contextlib import ExitStack
 from email.utils import formatdate
+from functools import lru_cache
 from ssl import SSLContext
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from agent_core.config import ServerConfig
 from agent_core.rpc.sessions import Sessions
 from agent_core.web.acceptor import Door, LocalDoor
 from agent_core.web.engine import Engine
+from agent_core.web.frames import text_frame
 from agent_core.web.listener import bind, tls_context
 from agent_core.web.log_limit import limit_repetitions
 from agent_core.web.origin import origin_allowed
@@ -35,6 +37,8 @@ _LOG = logging.getLogger("camera_agent.rpc.door")
 #: Logs whose messages unauthenticated peers can cause.
 _STRANGERS_LOGS = ("camera_agent.rpc.door", "uvicorn.error")
 _UNSUPPORTED_DATA = 1003
+#: Frames kept while they are sent: an event feeds at most three topics, and several events may follow each other.
+_FRAMES_KEPT = 16
 _FEWER = (
     "only %d instead of %d connections are allowed, because this process may have only %d files open;"
     " raise LimitNOFILE of its unit, or `ulimit -n`"
@@ -194,6 +198,8 @@ class _Front:
         self._http = http
         self._requests: set[anyio.CancelScope] = set()
         self.port = config.port
+        #: The text of an event is sent to one client after another.
+        self._frame_of = lru_cache(_FRAMES_KEPT)(text_frame)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -231,7 +237,7 @@ class _Front:
             return
         await send({"type": "websocket.accept"})
         trust: Trust = scope["state"]["trust"]
-        await self._sessions.serve(_SocketStream(receive, send, trust), trust.address)
+        await self._sessions.serve(_SocketStream(receive, send, trust, self._frame_of), trust.address)
 
     def _refusal(self, scope: Scope) -> tuple[int, str] | None:
         if scope["path"] != "/ws":
@@ -256,9 +262,13 @@ class _Front:
 class _SocketStream:
     """Stream of messages over an accepted WebSocket."""
 
-    def __init__(self, receive: Receive, send: Send, trust: "Trust") -> None:
+    def __init__(
+        self, receive: Receive, send: Send, trust: "Trust", frame_of: Callable[[str], bytes]
+    ) -> None:
         self._receive = receive
         self._send = send
+        self._frames = trust.frames
+        self._frame_of = frame_of
         self.admit = trust.admit
         self.dismiss = trust.dismiss
         self.revoke = trust.revoke
@@ -275,6 +285,13 @@ class _SocketStream:
                 )
             raise anyio.EndOfStream
         return text
+
+    @property
+    def takes_more(self) -> bool:
+        return self._frames.takes_more
+
+    def send_now(self, text: str) -> None:
+        self._frames.send_frame(self._frame_of(text))
 
     async def send(self, text: str) -> None:
         await self._try({"type": "websocket.send", "text": text})

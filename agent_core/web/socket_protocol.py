@@ -25,12 +25,13 @@ _TRY_AGAIN_LATER = 1013
 class Trust:
     """Limits of a connection that change when its peer authenticates; `trust` in the ASGI scope's state.
 
-    `close` closes the connection at once, with a code and a reason.
+    `close` closes the connection at once, with a code and a reason. `frames` sends frames without waiting.
     """
 
     peer: Peer
     size_limit: SizeLimit
     close: Callable[[int, str], None]
+    frames: LimitedProtocol
 
     @property
     def address(self) -> str:
@@ -66,7 +67,7 @@ class SocketProtocol(LimitedProtocol):
     ) -> None:
         state: dict[str, object] = {"peer": peer}
         super().__init__(config, server_state, state, untrusted_bytes=untrusted_bytes)
-        self.app_state["trust"] = Trust(peer, self.size_limit, self._close_at_once)
+        self.app_state["trust"] = Trust(peer, self.size_limit, self._close_at_once, self)
         self._peer = peer
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -1,5 +1,6 @@
 """Replay of missed events: in order, without gap or double, from a journal that is bounded."""
 
+import math
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -60,7 +61,7 @@ async def follow(
 
 
 @asynccontextmanager
-async def viewer(toy: Toy, *, buffer: float = 10_000, lifetime_s: float = 3600) -> AsyncIterator["Peer"]:
+async def viewer(toy: Toy, *, buffer: float = math.inf, lifetime_s: float = 3600) -> AsyncIterator["Peer"]:
     async with toy.peer(buffer=buffer) as peer:
         await peer.call("authenticate", auth_token=toy.token(lifetime_s=lifetime_s))
         yield peer

@@ -135,6 +135,11 @@ class _AlwaysReady:
         self.left -= 1
         return '{"jsonrpc":"2.0","id":1,"method":"ping"}'
 
+    takes_more = True
+
+    def send_now(self, text: str) -> None:
+        self.replies.append(text)
+
     async def send(self, text: str) -> None:
         self.replies.append(text)
 
