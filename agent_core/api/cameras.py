@@ -1,9 +1,10 @@
 """Methods about cameras, and the wire form of cameras."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from agent_core.api.controls import control_form
 from agent_core.api.examples import cameras as examples
 from agent_core.api.schema.cameras import (
     CameraCapabilities,
@@ -12,16 +13,16 @@ from agent_core.api.schema.cameras import (
     CameraList,
     CameraMetrics,
     CameraStatusForm,
-    ControlForm,
     FormatsAndSizes,
     ModeForm,
     StreamUrls,
 )
 from agent_core.api.schema.params import DeviceParams, NoParams, rfc3339
 from agent_core.auth.roles import Role
+from agent_core.base.controls import ControlValue
 from agent_core.base.errors import NotFound
 from agent_core.base.events import Stamp
-from agent_core.base.models import Camera, CameraEvent, CameraStatus, Control
+from agent_core.base.models import Camera, CameraEvent, CameraStatus
 from agent_core.controller import CameraDetails, CameraView, Controller
 from agent_core.rpc.table import Caller, Method, SerializedResult
 
@@ -69,7 +70,7 @@ def _status_form(details: CameraDetails) -> CameraStatusForm:
     return CameraStatusForm(**listed, metrics=metrics)
 
 
-def _capabilities(view: CameraView) -> CameraCapabilities:
+def _capabilities(view: CameraView, kept: Mapping[str, ControlValue]) -> CameraCapabilities:
     camera = view.camera
     modes = camera.detected.modes
     validation = "NONE" if not modes else "CONFIRMED"
@@ -84,7 +85,7 @@ def _capabilities(view: CameraView) -> CameraCapabilities:
             ModeForm(format=mode.format, width=mode.width, height=mode.height, fps=list(mode.fps))
             for mode in modes
         ],
-        controls=[_control(control) for control in camera.detected.controls],
+        controls=[control_form(control, kept.get(control.name)) for control in camera.detected.controls],
         validation_status=validation,
         tracks=list(view.tracks) or None,
     )
@@ -100,19 +101,6 @@ def _resolutions(camera: Camera) -> list[str]:
 
 def _unique(values: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(values))
-
-
-def _control(control: Control) -> ControlForm:
-    return ControlForm(
-        name=control.name,
-        kind=control.kind,
-        minimum=control.minimum,
-        maximum=control.maximum,
-        step=control.step,
-        default=control.default,
-        value=control.value,
-        choices={str(value): label for value, label in control.choices},
-    )
 
 
 def camera_event_form(controller: Controller, event: CameraEvent, stamp: Stamp) -> CameraEventForm:
@@ -163,7 +151,8 @@ class _Handlers:
         return _status_form(await self.controller.camera_details(params.device))
 
     async def get_camera_capabilities(self, params: DeviceParams, caller: Caller) -> CameraCapabilities:
-        return _capabilities(self.controller.camera(params.device))
+        kept = self.controller.kept_controls(params.device)
+        return _capabilities(self.controller.camera(params.device), kept)
 
 
 def camera_methods(controller: Controller) -> list[Method]:

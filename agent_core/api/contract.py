@@ -7,9 +7,11 @@ from pydantic import BaseModel
 
 from agent_core.api.cameras import camera_event_form, camera_methods
 from agent_core.api.configuration import configuration_methods
+from agent_core.api.controls import control_methods, controls_event_form
 from agent_core.api.placeholders import placeholders
 from agent_core.api.recordings import recording_event_form, recording_methods, recording_update_form
 from agent_core.api.schema.cameras import CameraEventForm
+from agent_core.api.schema.controls import ControlsEventForm
 from agent_core.api.schema.recordings import RecordingEventForm
 from agent_core.api.schema.snapshots import SnapshotEventForm
 from agent_core.api.schema.system import PluginEventForm, SystemEventForm
@@ -34,6 +36,7 @@ _EVENTS: Mapping[str, tuple[type[BaseModel], str]] = MappingProxyType(
         "camera.connected": (CameraEventForm, "Tell that a camera is connected."),
         "camera.disconnected": (CameraEventForm, "Tell that a camera is no longer connected."),
         "camera.status_change": (CameraEventForm, "Tell each change of a camera."),
+        "camera.controls": (ControlsEventForm, "Tell new values of a camera's controls."),
         "camera_status_update": (CameraEventForm, "Tell each change of a camera."),
         "snapshot.taken": (SnapshotEventForm, "Tell that a snapshot was stored."),
         "recording.start": (RecordingEventForm, "Tell that a recording has its first picture, or recovers."),
@@ -57,6 +60,7 @@ def core_methods(controller: Controller, links: DownloadLinks) -> list[Method]:
     *system, get_status = system_methods(controller)
     return [
         *camera_methods(controller),
+        *control_methods(controller),
         *snapshots,
         *system,
         take_snapshot,
@@ -79,6 +83,7 @@ def core_topics(controller: Controller, links: DownloadLinks) -> EventTopics:
 
     renders: Mapping[type[BaseModel], Render] = {
         CameraEventForm: lambda event, stamp: camera_event_form(controller, event, stamp),
+        ControlsEventForm: controls_event_form,
         RecordingEventForm: recording_event_form,
         SystemEventForm: system_event_form,
         PluginEventForm: plugin_event_form,

@@ -168,6 +168,7 @@ async def _start_services(parts: AgentParts, tasks: _AgentTasks) -> None:
     """Start everything behind the server."""
     await tasks.services.start(parts.credentials.run)
     await tasks.services.start(parts.supervisor.run)
+    await tasks.services.start(parts.controls.run)
     await tasks.services.start(parts.monitor.run)
     await tasks.services.start(parts.snapshots.converter.run)
     await tasks.services.start(parts.index.run)

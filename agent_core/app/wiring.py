@@ -22,9 +22,9 @@ from agent_core.base.events import EventBus
 from agent_core.base.logging import set_format, set_level
 from agent_core.base.metrics import MetricRegistry
 from agent_core.base.models import CameraId
-from agent_core.base.volumes import KnownVolumes
-from agent_core.cameras import CameraMonitor, CameraRegistry
+from agent_core.cameras import CameraControls, CameraMonitor, CameraRegistry
 from agent_core.cameras.gates import CameraRedirects
+from agent_core.cameras.kept_controls import KeptControls
 from agent_core.cameras.ledger import Ledger
 from agent_core.cameras.monitor import SourceState
 from agent_core.config import AgentConfig
@@ -48,10 +48,10 @@ from agent_core.snapshots.thumbnails import PictureScaler, SnapshotOriginals
 from agent_core.streams.lent import LentStreams
 from agent_core.web.server import RpcServer
 
-__all__ = ("LEDGER_FILE", "AgentParts", "build_agent")
+__all__ = ("CONTROLS_FILE", "LEDGER_FILE", "AgentParts", "build_agent")
 
 #: In the state folder.
-LEDGER_FILE = "cameras.json"
+LEDGER_FILE, CONTROLS_FILE = "cameras.json", "camera-controls.json"
 
 _log = logging.getLogger("camera_agent.app")
 
@@ -63,6 +63,7 @@ class AgentParts:
     server: RpcServer
     supervisor: Supervisor
     monitor: CameraMonitor
+    controls: CameraControls
     media: MediaParts
     storage: StorageParts
     snapshots: SnapshotService
@@ -84,6 +85,7 @@ class _PluginParts:
     plugins: PluginManager
     cameras: CameraRegistry
     monitor: CameraMonitor
+    controls: CameraControls
     supervisor: Supervisor
     snapshots: SnapshotService
     stills: RecordingStills | None
@@ -136,9 +138,11 @@ def build_agent(
     """
     foundation = Foundation(config, EventBus(clock), clock, require_state, reloads=reloads)
     ledger = Ledger(config.storage.state_dir / LEDGER_FILE, require=require_state)
-    problems = _initial_problems(config, ledger, foundation.volumes.known)
+    kept = KeptControls(config.storage.state_dir / CONTROLS_FILE, is_known=ledger.has, require=require_state)
+    problems = _initial_problems(config, (ledger.load, kept.load, foundation.volumes.known.load))
     files = _FileFolders((config.storage.recordings, config.storage.snapshots))
-    cameras = CameraRegistry(ledger, events=foundation.events, clock=clock, has_files=files.may_have)
+    events = foundation.events
+    cameras = CameraRegistry(ledger, events=events, clock=clock, has_files=files.may_have, kept=kept)
     streams = LentStreams()
     lent = contexts(foundation, cameras=cameras, redirects=CameraRedirects(cameras.get), streams=streams)
     spare_last_source = config.health.quarantine == "spare_last_source"
@@ -150,6 +154,7 @@ def build_agent(
         plugins=plugins.manager,
         cameras=cameras,
         monitor=CameraMonitor(plugins.sources, cameras, ledger, clock=clock),
+        controls=CameraControls(cameras, kept, events=events, clock=clock),
         supervisor=Supervisor(with_media_server(foundation, plugins.components), clock=clock),
         snapshots=_snapshots(foundation, plugins.tiers, streams),
         stills=plugins.stills,
@@ -182,6 +187,7 @@ def _connect(
         server=build_server(foundation, controller, access, providers),
         supervisor=parts.supervisor,
         monitor=parts.monitor,
+        controls=parts.controls,
         media=media,
         storage=storage,
         snapshots=parts.snapshots,
@@ -232,6 +238,7 @@ def _services(
     return Services(
         cameras=parts.cameras,
         monitor=parts.monitor,
+        controls=parts.controls,
         snapshots=parts.snapshots,
         streams=media.service,
         recordings=media.recordings,
@@ -307,9 +314,11 @@ def _thumbnails(foundation: Foundation, parts: _PluginParts, recordings: Recordi
     return thumbnails
 
 
-def _initial_problems(config: AgentConfig, ledger: Ledger, known: KnownVolumes) -> tuple[AgentError, ...]:
+def _initial_problems(
+    config: AgentConfig, loads: Iterable[Callable[[], AgentError | None]]
+) -> tuple[AgentError, ...]:
     """Load the files of the state folder, look for FFmpeg, and log and return the problems."""
-    found = (ledger.load(), known.load(), _ffmpeg_problem(config.ffmpeg.program))
+    found = (*(load() for load in loads), _ffmpeg_problem(config.ffmpeg.program))
     problems = tuple(each for each in found if each)
     for problem in problems:
         _log.error("%s %s", problem.details, problem.suggestion)

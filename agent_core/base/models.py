@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NewType, Protocol
 from urllib.parse import quote
 
+from agent_core.base.controls import Control, ControlOutcome, ControlPanel
 from agent_core.base.errors import CaptureFailed
 
 __all__ = (
@@ -17,7 +18,8 @@ __all__ = (
     "CameraMode",
     "CameraStatus",
     "CapturedAtSource",
-    "Control",
+    "ControlCause",
+    "ControlsEvent",
     "DetectedCamera",
     "DeviceReporter",
     "DeviceState",
@@ -102,20 +104,6 @@ class CameraMode:
     width: int
     height: int
     fps: tuple[float, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Control:
-    """Image control as the driver describes it; `choices` pairs values with labels if it is a menu."""
-
-    name: str
-    kind: str
-    minimum: int
-    maximum: int
-    step: int
-    default: int
-    value: int
-    choices: tuple[tuple[int, str], ...] = ()
 
 
 class CapturedAtSource(StrEnum):
@@ -212,8 +200,9 @@ class DetectedCamera:
 
     `key` is the source's own handle, unique within the source while the camera is connected. `number_hint` is the
     number of the device node, `configured_id` the id that the operator chose, `frames` the camera's broker, `gate` the
-    check before the agent opens a network camera; each may be None. `tracks` are the codecs of the stream, such as H264,
-    AAC or KLV, if the source knows them.
+    check before the agent opens a network camera, `panel` the access to its controls; each may be None. `tracks` are the
+    codecs of the stream, such as H264, AAC or KLV, if the source knows them. A new value of a control does not make it
+    another camera, so `controls` do not count in comparisons.
     """
 
     key: str
@@ -221,7 +210,7 @@ class DetectedCamera:
     fingerprint: Fingerprint
     media_input: MediaInput | None
     modes: tuple[CameraMode, ...] = ()
-    controls: tuple[Control, ...] = ()
+    controls: tuple[Control, ...] = field(default=(), compare=False)
     resolution: tuple[int, int] | None = None
     fps: float | None = None
     number_hint: int | None = None
@@ -229,6 +218,7 @@ class DetectedCamera:
     frames: FrameReader | None = field(default=None, compare=False, repr=False)
     gate: StreamGate | None = field(default=None, compare=False, repr=False)
     tracks: tuple[str, ...] = ()
+    panel: ControlPanel | None = field(default=None, compare=False, repr=False)
 
 
 class CameraStatus(StrEnum):
@@ -295,6 +285,23 @@ class CameraEvent:
 
     topic: str
     camera: Camera
+
+
+class ControlCause(StrEnum):
+    """Cause of new control values: a client's call, a client's reset, or the return of a camera with kept values."""
+
+    SET = "set"
+    RESET = "reset"
+    KEPT = "kept"
+
+
+@dataclass(frozen=True, slots=True)
+class ControlsEvent:
+    """New values of a camera's controls, with the outcome of each."""
+
+    camera: CameraId
+    outcomes: tuple[ControlOutcome, ...]
+    cause: ControlCause
 
 
 @dataclass(frozen=True, slots=True)

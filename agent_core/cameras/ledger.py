@@ -64,6 +64,10 @@ class Ledger:
     def known(self) -> tuple[Known, ...]:
         return tuple(self._known.values())
 
+    def has(self, camera: CameraId) -> bool:
+        """Return True if the ledger knows the camera."""
+        return camera in self._known
+
     @property
     def problem(self) -> StorageFailed | None:
         """Error of the last write; None after a successful one."""

@@ -6,13 +6,24 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from agent_core.base.clock import Clock
+from agent_core.base.controls import ChangedControls, Control, ControlStatus
 from agent_core.base.errors import InvalidParams, NotFound
 from agent_core.base.events import EventBus
 from agent_core.base.metrics import MetricRegistry
-from agent_core.base.models import CAMERA_ID, Camera, CameraEvent, CameraId, CameraStatus, DetectedCamera
+from agent_core.base.models import (
+    CAMERA_ID,
+    Camera,
+    CameraEvent,
+    CameraId,
+    CameraStatus,
+    ControlCause,
+    ControlsEvent,
+    DetectedCamera,
+)
 from agent_core.cameras.identity import Identity, Known, identify
+from agent_core.cameras.kept_controls import KeptControls
 from agent_core.cameras.ledger import Ledger
-from agent_core.cameras.reports import checked_camera, checked_reason
+from agent_core.cameras.reports import checked_camera, checked_controls, checked_reason
 
 __all__ = ("REMOVED_KEPT", "CameraRegistry", "SourceReport", "parse_camera_id")
 
@@ -53,6 +64,7 @@ class CameraRegistry:
         events: receives the changes.
         clock: gives the times of changes.
         has_files: returns True if the camera may have recordings or snapshots. Looks at folders; called for few cameras.
+        kept: the control values that each camera gets when it is reported.
     """
 
     def __init__(
@@ -62,9 +74,11 @@ class CameraRegistry:
         events: EventBus,
         clock: Clock,
         has_files: Callable[[CameraId], bool] = lambda _: False,
+        kept: KeptControls | None = None,
     ) -> None:
         self._ledger = ledger
         self._has_files = has_files
+        self._kept = kept
         self._events = events
         self._clock = clock
         #: Kept in the order of their numbers: lists are requested far more often than cameras are added.
@@ -147,7 +161,7 @@ class CameraRegistry:
         camera_id = self._ids.pop(_Key(source, key), None)
         if camera_id is not None:
             before = self._cameras[camera_id]
-            gone = replace(before.detected, frames=None, media_input=None)
+            gone = replace(before.detected, frames=None, media_input=None, panel=None)
             self._change(replace(before, status=CameraStatus.DISCONNECTED, detected=gone, problem=reason))
 
     def failed(self, source: str, key: str, reason: str, detected: DetectedCamera | None = None) -> None:
@@ -165,12 +179,36 @@ class CameraRegistry:
             return
         self._ids.pop(_Key(source, key), None)
         camera_id = before.id
-        gone = replace(before.detected, frames=None, media_input=None, gate=None)
+        gone = replace(before.detected, frames=None, media_input=None, gate=None, panel=None)
         self._ledger.remember(Known(camera_id, gone.fingerprint, gone.name, removed=True))
         self._change(
             replace(before, status=CameraStatus.DISCONNECTED, detected=gone, problem=reason, removed=True)
         )
         self._forget_oldest()
+
+    def controls_read(self, camera: CameraId, controls: tuple[Control, ...]) -> None:
+        """Take over the controls of a camera as they were read last."""
+        before = self._cameras.get(camera)
+        if before is not None:
+            self._put(replace(before, detected=replace(before.detected, controls=controls)))
+
+    def controls_reported(self, source: str, key: str, changed: ChangedControls) -> None:
+        """Take over what a source tells about a camera's controls; publish the outcomes of kept values."""
+        camera = self._ids.get(_Key(source, key))
+        if camera is None:
+            return
+        self.controls_read(camera, changed.controls)
+        for each in changed.outcomes:
+            if each.status is not ControlStatus.APPLIED:
+                _log.warning(
+                    "the kept value of the control %s: %s",
+                    each.name,
+                    each.reason,
+                    extra={"fields": {"camera": camera}},
+                )
+        if changed.outcomes:
+            event = ControlsEvent(camera, changed.outcomes, ControlCause.KEPT)
+            self._events.publish("camera.controls", event, camera=camera)
 
     def _forget_oldest(self) -> None:
         """Forget the cameras that were removed longest ago and have no files, so that their number is bounded.
@@ -207,6 +245,8 @@ class CameraRegistry:
                 moved=identity.moved,
             )
         self._ledger.remember(Known(camera.id, detected.fingerprint, detected.name))
+        if detected.panel is not None and self._kept is not None:
+            self._kept.give(camera.id, detected.panel)  # before a client can know of the camera
         self._change(camera)
         self._doubt_serial_of(camera)
 
@@ -302,6 +342,9 @@ class SourceReport:
 
     def removed(self, key: str, reason: str) -> None:
         self._registry.removed(self._source, key, checked_reason(self._source, reason))
+
+    def controls(self, key: str, changed: ChangedControls) -> None:
+        self._registry.controls_reported(self._source, key, checked_controls(self._source, changed))
 
     def _ours(self, camera: DetectedCamera) -> DetectedCamera:
         camera = checked_camera(self._source, camera)

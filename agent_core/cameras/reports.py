@@ -1,8 +1,15 @@
 """Checks of the reports of camera sources: foreign code may report anything."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
+from agent_core.base.controls import (
+    ChangedControls,
+    Control,
+    ControlFlag,
+    ControlOutcome,
+    ControlStatus,
+)
 from agent_core.base.errors import PluginError
 from agent_core.base.field_rules import (
     Rule,
@@ -17,7 +24,6 @@ from agent_core.base.field_rules import (
 )
 from agent_core.base.models import (
     CameraMode,
-    Control,
     DetectedCamera,
     FfmpegInput,
     Fingerprint,
@@ -25,7 +31,7 @@ from agent_core.base.models import (
     Url,
 )
 
-__all__ = ("checked_camera", "checked_reason")
+__all__ = ("checked_camera", "checked_controls", "checked_reason")
 
 
 def _is_resolution(value: object) -> bool:
@@ -36,6 +42,51 @@ def _is_input(value: object) -> bool:
     return isinstance(value, FrameSocket | Url) or (
         isinstance(value, FfmpegInput) and tuple_of(str)(value.args)
     )
+
+
+def _is_panel(value: object) -> bool:
+    return all(callable(getattr(value, name, None)) for name in ("keep", "change"))
+
+
+def _is_value(value: object) -> bool:
+    return isinstance(value, bool | str) or is_number(value)
+
+
+def _are_choices(value: object) -> bool:
+    return isinstance(value, tuple) and all(
+        isinstance(each, tuple) and len(each) == 2 and is_whole(each[0]) and isinstance(each[1], str)
+        for each in value
+    )
+
+
+_CONTROL: Mapping[str, Rule] = MappingProxyType(
+    {
+        **dict.fromkeys(("name", "kind"), ("a text", is_text)),
+        **dict.fromkeys(("minimum", "maximum", "step", "default", "value"), ("a whole number", is_whole)),
+        "choices": ("a tuple of numbers with labels", _are_choices),
+        "flags": (
+            "a frozenset of ControlFlag",
+            lambda value: isinstance(value, frozenset) and value <= set(ControlFlag),
+        ),
+        "unsettable": ("a text", lambda value: isinstance(value, str)),
+    }
+)
+_OUTCOME: Mapping[str, Rule] = MappingProxyType(
+    {
+        "name": ("a text", is_text),
+        "requested": ("a number, a boolean or a text", _is_value),
+        "status": ("a ControlStatus", lambda value: isinstance(value, ControlStatus)),
+        "value": ("a number, a boolean, a text or None", optional(_is_value)),
+        **{name: ("a text", lambda value: isinstance(value, str)) for name in ("reason", "asked")},
+        "is_kept": ("a boolean", lambda value: isinstance(value, bool)),
+    }
+)
+_CHANGED: Mapping[str, Rule] = MappingProxyType(
+    {
+        "outcomes": ("a tuple of ControlOutcome", tuple_of(ControlOutcome)),
+        "controls": ("a tuple of Control", tuple_of(Control)),
+    }
+)
 
 
 _CAMERA: Mapping[str, Rule] = MappingProxyType(
@@ -50,6 +101,7 @@ _CAMERA: Mapping[str, Rule] = MappingProxyType(
         "fps": ("a number or None", optional(is_number)),
         "number_hint": ("a whole number or None", optional(is_whole)),
         "configured_id": ("a camera's id or None", optional(is_text)),
+        "panel": ("a ControlPanel or None", optional(_is_panel)),
     }
 )
 _FINGERPRINT: Mapping[str, Rule] = MappingProxyType(
@@ -69,9 +121,34 @@ def checked_camera(source: str, value: object) -> DetectedCamera:
         fault = f"a DetectedCamera {breach}"
     elif breach := first_breach(value.fingerprint, _FINGERPRINT):
         fault = f"a Fingerprint {breach}"
+    elif breach := _first_breach_of(value.controls, _CONTROL):
+        fault = f"a Control {breach}"
     else:
         return value
     raise PluginError(f"The camera source {source} reported {fault}.", reason="wrong_report")
+
+
+def checked_controls(source: str, value: object) -> ChangedControls:
+    """Return `value`, which the source or its panel tells about a camera's controls, if it is usable.
+
+    Raises:
+        PluginError: it is not a usable `ChangedControls`.
+    """
+    if not isinstance(value, ChangedControls):
+        fault = f"{kind_of(value)} instead of ChangedControls"
+    elif breach := first_breach(value, _CHANGED):
+        fault = f"a ChangedControls {breach}"
+    elif breach := _first_breach_of(value.outcomes, _OUTCOME):
+        fault = f"a ControlOutcome {breach}"
+    elif breach := _first_breach_of(value.controls, _CONTROL):
+        fault = f"a Control {breach}"
+    else:
+        return value
+    raise PluginError(f"The camera source {source} reported {fault}.", reason="wrong_report")
+
+
+def _first_breach_of(values: Iterable[object], rules: Mapping[str, Rule]) -> str:
+    return next((breach for each in values if (breach := first_breach(each, rules))), "")
 
 
 def checked_reason(source: str, value: object) -> str:

@@ -9,6 +9,7 @@ from agent_core.base.errors import AgentError
 from agent_core.cli.commands import (
     calls,
     cameras,
+    controls,
     doctor,
     keys,
     links,
@@ -91,6 +92,7 @@ def _parser() -> Parser:
         reload,
         configuration,
         cameras,
+        controls,
         snapshot,
         record,
         recordings,

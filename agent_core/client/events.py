@@ -26,6 +26,7 @@ CORE_TOPICS = (
     "camera.connected",
     "camera.disconnected",
     "camera.status_change",
+    "camera.controls",
     "recording.start",
     "recording.stop",
     "recording.error",

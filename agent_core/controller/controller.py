@@ -1,21 +1,23 @@
 """Controller of the agent: one method per use case of `api` and `web`, which use nothing else of it."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from agent_core.base.clock import Clock
+from agent_core.base.controls import ControlChange, ControlValue
 from agent_core.base.errors import AgentError
 from agent_core.base.events import EventBus
 from agent_core.base.listing import Page
 from agent_core.base.models import Camera, CameraId, CameraStatus
-from agent_core.cameras import CameraMonitor, CameraRegistry
+from agent_core.cameras import CameraControls, CameraMonitor, CameraRegistry
 from agent_core.cameras.gates import admitted
 from agent_core.controller.models import (
     AgentMetrics,
     CameraDetails,
     CameraMetrics,
     CameraView,
+    ChangedCameraControls,
     Readiness,
     Reloaded,
     ServerInfo,
@@ -67,6 +69,7 @@ class Services:
 
     cameras: CameraRegistry
     monitor: CameraMonitor
+    controls: CameraControls
     snapshots: SnapshotService
     streams: StreamService
     recordings: RecordingManager
@@ -129,6 +132,16 @@ class Controller:
         camera = self._services.cameras.get(device)
         traffic = await self._services.streams.traffic(camera.id)
         return CameraDetails(self.view_of(camera), traffic, self._uptime_s(camera))
+
+    def kept_controls(self, device: str) -> Mapping[str, ControlValue]:
+        """Return the control values that the agent keeps for a camera; from memory."""
+        return self._services.controls.kept(self._services.cameras.get(device).id)
+
+    async def set_controls(self, device: str, change: ControlChange) -> ChangedCameraControls:
+        """Set a camera's controls, and keep the values. Raises as `CameraControls.change`."""
+        camera = self._services.cameras.get(device)
+        done = await self._services.controls.change(camera.id, change)
+        return ChangedCameraControls(camera.id, done.changed.outcomes, done.is_stored)
 
     def _uptime_s(self, camera: Camera) -> float:
         connected = camera.status is CameraStatus.CONNECTED
@@ -342,7 +355,8 @@ class Controller:
         services, discovery = self._services, self._services.monitor.discovery
         failed = [status for status in services.plugins.statuses if status.state is not PluginState.LOADED]
         components = (services.supervisor.problem(name) for name in services.supervisor.states)
-        found = (*services.problems, *discovery.problems, *components, services.health.media_server_problem)
+        stores = (services.controls.problem, services.health.media_server_problem)
+        found = (*services.problems, *discovery.problems, *components, *stores)
         problems = tuple(each for each in found if each)
         is_server_starting = services.health.media_server is ComponentState.STARTING
         available = tuple(each for each in services.cameras.list() if each.status is CameraStatus.CONNECTED)

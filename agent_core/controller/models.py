@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from agent_core.base.controls import ControlOutcome
 from agent_core.base.errors import AgentError
-from agent_core.base.models import Camera
+from agent_core.base.models import Camera, CameraId
 from agent_core.base.room import Room
 from agent_core.health import HealthReport
 from agent_core.health.host import HostLoad
@@ -23,6 +24,7 @@ __all__ = (
     "CameraDetails",
     "CameraMetrics",
     "CameraView",
+    "ChangedCameraControls",
     "Readiness",
     "Reloaded",
     "ServerInfo",
@@ -90,6 +92,15 @@ class CameraDetails:
     view: CameraView
     traffic: CameraTraffic
     uptime_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedCameraControls:
+    """Outcomes of a change of a camera's controls. `is_stored`: what is kept will survive a restart of the agent."""
+
+    camera: CameraId
+    outcomes: tuple[ControlOutcome, ...]
+    is_stored: bool
 
 
 @dataclass(frozen=True, slots=True)

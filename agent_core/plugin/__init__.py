@@ -1,13 +1,24 @@
 """The agent's public API for plugins. Every name here is stable within one major version of `HOOKSPEC_API`.
 
-Tools for plugins are in submodules: `agent_core.plugin.ffmpeg`, `.frames`, `.jpeg`, `.processes`, `.rtsp`,
-`.state`.
+Tools for plugins are in submodules: `agent_core.plugin.controls`, `.ffmpeg`, `.frames`, `.jpeg`, `.processes`,
+`.rtsp`, `.state`.
 """
 
 from anyio import TASK_STATUS_IGNORED as NOT_ASKED
 from anyio.abc import TaskStatus
 
 from agent_core.base.clock import Clock
+from agent_core.base.controls import (
+    ChangedControls,
+    Control,
+    ControlChange,
+    ControlFlag,
+    ControlOutcome,
+    ControlPanel,
+    ControlStatus,
+    ControlValue,
+    kept_after,
+)
 from agent_core.base.errors import (
     AgentError,
     CaptureFailed,
@@ -27,7 +38,6 @@ from agent_core.base.models import (
     CameraMode,
     CameraStatus,
     CapturedAtSource,
-    Control,
     DetectedCamera,
     DeviceReporter,
     DeviceState,
@@ -98,10 +108,17 @@ __all__ = (
     "CaptureFailed",
     "CaptureRequest",
     "CapturedAtSource",
+    "ChangedControls",
     "Check",
     "Clock",
     "Component",
     "Control",
+    "ControlChange",
+    "ControlFlag",
+    "ControlOutcome",
+    "ControlPanel",
+    "ControlStatus",
+    "ControlValue",
     "DependencyFailed",
     "DetectedCamera",
     "DeviceReporter",
@@ -146,4 +163,5 @@ __all__ = (
     "WorkerPool",
     "first_of",
     "hookimpl",
+    "kept_after",
 )

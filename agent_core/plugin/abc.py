@@ -43,7 +43,8 @@ __all__ = (
 #: 1.1 added `AgentContext.streams`, `SnapshotTier.needs` and `SnapshotTier.latency_s`.
 #: 1.2 added `agent_recording_stills`, `CameraReport.removed`, `DetectedCamera.gate`,
 #: `DetectedCamera.tracks`, `AgentContext.redirects` and `agent_core.plugin.state`.
-#: 1.3 added `RpcMethod.example`, `RpcMethod.deprecated`, `agent_reload` and `HOT`.
+#: 1.3 added `RpcMethod.example`, `RpcMethod.deprecated`, `agent_reload`, `HOT`, `DetectedCamera.panel`,
+#: `CameraReport.controls`, `Control.flags`, `Control.unsettable` and `agent_core.plugin.controls`.
 HOOKSPEC_API = "1.3"
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from agent_core.base.clock import Clock
+from agent_core.base.controls import ChangedControls
 from agent_core.base.models import Camera, CameraId, DetectedCamera
 
 if TYPE_CHECKING:
@@ -51,6 +52,14 @@ class CameraReport(Protocol):
 
         The core stops its recording, ends its stream and lists it no more. Its id stays for a camera with the same
         fingerprint, and its recordings and snapshots stay. `reason` is as for `disconnected`.
+        """
+        ...
+
+    def controls(self, key: str, changed: ChangedControls) -> None:
+        """Report the values of a camera's controls as they were last read. New in 1.3.
+
+        `changed.outcomes` are those of kept values that were set again, or could not be; clients are told of each. A
+        change of values alone has no outcomes. Not for the result of `ControlPanel.change`, which the core has already.
         """
         ...
 

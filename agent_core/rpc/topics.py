@@ -82,6 +82,7 @@ CORE_TOPICS: tuple[Topic, ...] = (
     *(_same(name) for name in ("camera.connected", "camera.disconnected")),
     # A camera that appears or disappears changes its status as well.
     Topic("camera.status_change", "camera.status_change", _CAMERA),
+    _same("camera.controls"),
     *(_same(name) for name in (*_RECORDING, "snapshot.taken", *_SYSTEM, "plugin.quarantined")),
     Topic("camera_status_update", "camera_status_update", _CAMERA),
     # `recording.state` exists on the bus only: states, such as STARTING, that have no topic of their own.

@@ -11,6 +11,7 @@ from agent_core.testing.contracts import (
     children,
     responsive,
 )
+from agent_core.testing.controls_contract import ControlPanelContract, PanelUnderTest
 from agent_core.testing.stills_contract import RecordingStillsContract
 from agent_core.testing.stream_contract import CameraStreamsContract
 from agent_core.testing.streams import FakeStream, FakeStreams
@@ -19,12 +20,14 @@ __all__ = (
     "WHOLE_CONTRACT",
     "CameraSourceContract",
     "CameraStreamsContract",
+    "ControlPanelContract",
     "FakeAgent",
     "FakeCameras",
     "FakeEvents",
     "FakeRedirects",
     "FakeStream",
     "FakeStreams",
+    "PanelUnderTest",
     "RecordingReport",
     "RecordingStillsContract",
     "RunningAgent",

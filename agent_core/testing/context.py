@@ -1,5 +1,6 @@
 """Stand-ins for the objects that the core lends to plugins."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import anyio
 
 from agent_core.base.clock import Clock, SystemClock
+from agent_core.base.controls import ChangedControls
 from agent_core.base.errors import AgentError
 from agent_core.base.models import Camera, DetectedCamera
 from agent_core.testing.streams import FakeStreams
@@ -80,18 +82,20 @@ class FakeAgent:
 
 
 class RecordingReport:
-    """`CameraReport` that keeps every call.
+    """`CameraReport` that keeps every call; those of `controls` apart from the others.
 
     Attributes:
         cameras: cameras by key that were reported and not disconnected since, failed ones included.
         history: name of the method and key of the camera, for each call in order.
         reasons: reason of each call in order, empty for `connected`.
+        changed_controls: what was reported by `controls`, in order, by the camera's key.
     """
 
     def __init__(self) -> None:
         self.cameras: dict[str, DetectedCamera] = {}
         self.history: list[tuple[str, str]] = []
         self.reasons: list[str] = []
+        self.changed_controls: defaultdict[str, list[ChangedControls]] = defaultdict(list)
         self._changed = anyio.Event()
 
     @property
@@ -124,6 +128,20 @@ class RecordingReport:
         self.cameras.pop(key, None)
         self._keep("removed", key, reason)
 
+    def controls(self, key: str, changed: ChangedControls) -> None:
+        self.changed_controls[key].append(changed)
+        self._announce()
+
+    async def wait_controls(self, key: str, count: int) -> None:
+        """Wait until `controls` was called `count` times for a camera.
+
+        Raises:
+            TimeoutError: fewer came within 20 s.
+        """
+        with anyio.fail_after(_WAIT_LIMIT_S):
+            while len(self.changed_controls[key]) < count:
+                await self._changed.wait()
+
     async def wait_count(self, count: int) -> None:
         """Wait until `count` calls have come in all.
 
@@ -142,6 +160,9 @@ class RecordingReport:
     def _keep(self, method: str, key: str, reason: str) -> None:
         self.history.append((method, key))
         self.reasons.append(reason)
+        self._announce()
+
+    def _announce(self) -> None:
         self._changed.set()
         self._changed = anyio.Event()
 

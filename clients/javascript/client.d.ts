@@ -167,6 +167,17 @@ export interface Methods {
     };
     result: CameraCapabilities;
   };
+  set_camera_controls: {
+    params: {
+      /** id of a camera, such as camera0 */
+      device: string;
+      /** values by name, as in get_camera_capabilities; a menu entry by number or label */
+      controls?: Record<string, boolean | number | string>;
+      /** first set the defaults of all controls, and forget what is kept */
+      reset?: boolean;
+    };
+    result: ControlsSet;
+  };
   list_snapshots: {
     params: {
       limit?: number;
@@ -520,6 +531,15 @@ export interface Notifications {
     problem: string;
     timestamp: string;
   };
+  "camera.controls": {
+    /** number of the event; each start of the agent counts from 1, over all topics */
+    sequence: number;
+    device: string;
+    controls: Record<string, ControlOutcomeForm>;
+    /** set or reset: by a client; kept: values set again because the camera was connected */
+    cause: Open<ControlCause>;
+    timestamp: string;
+  };
   camera_status_update: {
     /** number of the event; each start of the agent counts from 1, over all topics */
     sequence: number;
@@ -672,6 +692,7 @@ export interface Topics {
   "camera.connected": Notifications["camera.connected"];
   "camera.disconnected": Notifications["camera.disconnected"];
   "camera.status_change": Notifications["camera.status_change"];
+  "camera.controls": Notifications["camera.controls"];
   camera_status_update: Notifications["camera_status_update"];
   "snapshot.taken": Notifications["snapshot.taken"];
   "recording.start": Notifications["recording.start"];
@@ -696,6 +717,8 @@ export class AgentClient extends Connection {
   getCameraStatus(params: Methods["get_camera_status"]["params"], options?: CallOptions): Promise<Methods["get_camera_status"]["result"]>;
   /** Return the formats, modes and controls of a camera. Role: viewer. */
   getCameraCapabilities(params: Methods["get_camera_capabilities"]["params"], options?: CallOptions): Promise<Methods["get_camera_capabilities"]["result"]>;
+  /** Set image controls of a camera, read them back, and keep the values over replugs and restarts. Role: operator. */
+  setCameraControls(params: Methods["set_camera_controls"]["params"], options?: CallOptions): Promise<Methods["set_camera_controls"]["result"]>;
   /** List the stored snapshots, newest first. Role: viewer. */
   listSnapshots(params?: Methods["list_snapshots"]["params"], options?: CallOptions): Promise<Methods["list_snapshots"]["result"]>;
   /** Return one stored snapshot. Role: viewer. */
@@ -907,6 +930,12 @@ export interface CleanupForm {
   message: string;
 }
 
+/** Cause of new control values: a client's call, a client's reset, or the return of a camera with kept values. */
+export type ControlCause = "set" | "reset" | "kept";
+
+/** State of a control, as the driver reports it. `INACTIVE`: another control, such as an automatic mode, determines the value now. `GRABBED`: another program, or the running stream, has locked it. `DISABLED`: the driver has switched it off for good. `VOLATILE`: the camera changes the value by itself. `UNREADABLE`: the camera did not answer when the value was read; `value` is the default. */
+export type ControlFlag = "read_only" | "write_only" | "inactive" | "disabled" | "grabbed" | "volatile" | "unreadable";
+
 export interface ControlForm {
   name: string;
   kind: string;
@@ -917,6 +946,35 @@ export interface ControlForm {
   value: number;
   /** labels by value, if the control is a menu */
   choices: Record<string, string>;
+  /** inactive: another control, such as an automatic mode, determines the value now */
+  flags: Open<ControlFlag>[];
+  /** false: never, for the reason in `reason` */
+  settable: boolean;
+  /** why the control cannot be set */
+  reason?: string;
+  /** value that the agent sets again after a replug or a restart, if there is one */
+  kept?: boolean | number | string;
+}
+
+/** Outcome for one control. `value` is absent if the value in effect is unknown. */
+export interface ControlOutcomeForm {
+  /** value in effect, in the form of the request: a menu entry by number or label */
+  value?: boolean | number | string;
+  requested: boolean | number | string;
+  /** APPLIED; ADJUSTED: another value was set, for example the nearest possible; REFUSED: none was set */
+  status: Open<ControlStatus>;
+  /** a sentence, unless the status is APPLIED */
+  reason?: string;
+}
+
+export type ControlStatus = "APPLIED" | "ADJUSTED" | "REFUSED";
+
+/** Outcome for each requested control by its requested name, and with `reset` for each one that was reset. */
+export interface ControlsSet {
+  device: string;
+  controls: Record<string, ControlOutcomeForm>;
+  /** true: the values survive a restart of the agent; false: they cannot be stored now, see get_status */
+  stored: boolean;
 }
 
 export interface Deleted {

@@ -496,6 +496,11 @@ export class AgentClient extends Connection {
     return this.call("get_camera_capabilities", params, options);
   }
 
+  /** Set image controls of a camera, read them back, and keep the values over replugs and restarts. */
+  setCameraControls(params = {}, options = {}) {
+    return this.call("set_camera_controls", params, options);
+  }
+
   /** List the stored snapshots, newest first. */
   listSnapshots(params = {}, options = {}) {
     return this.call("list_snapshots", params, options);

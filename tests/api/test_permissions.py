@@ -63,7 +63,6 @@ PERMISSIONS: Mapping[str, Role | None] = {
 }
 #: Methods of the contract that this version does not have.
 LATER = {
-    "set_camera_controls",
     "create_view_link",
     "list_view_links",
     "revoke_view_link",

@@ -13,6 +13,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from agent_core.api.schema.cameras import CameraEventForm
+from agent_core.api.schema.controls import ControlsEventForm
 from agent_core.api.schema.recordings import RecordingEventForm
 from agent_core.api.schema.snapshots import SnapshotEventForm
 from agent_core.api.schema.system import SystemEventForm
@@ -31,6 +32,7 @@ METHODS = {
     **dict(ALIASES),
 }
 FORMS: dict[str, type[BaseModel]] = {
+    "camera.controls": ControlsEventForm,
     "camera": CameraEventForm,
     "recording": RecordingEventForm,
     "snapshot": SnapshotEventForm,
@@ -105,6 +107,8 @@ async def live(rig: Rig, everything: Listener) -> None:
     await everything.until("camera.disconnected")
     await rig.fault("vanish", enabled=False)
     await everything.until("camera.connected", status="CONNECTED")
+    await rig.call("set_camera_controls", controls={"brightness": 5})
+    await everything.until("camera.controls", cause="set")
     started = await rig.call("start_recording", wait=True)
     await everything.until("recording.start", filename=started["filename"])
     await rig.call("take_snapshot")
@@ -144,7 +148,8 @@ async def test_every_topic_tells_its_events_in_order_and_again_in_a_replay(
 
 def _are_of_their_form(heard: Sequence[dict[str, Any]]) -> None:
     for each in heard:
-        form = FORMS[each["method"].replace("_", ".").partition(".")[0]]
+        family = each["method"].replace("_", ".").partition(".")[0]
+        form = FORMS.get(each["method"]) or FORMS[family]
         form.model_validate(each["params"])
 
 

@@ -287,8 +287,8 @@ def test_only_known_topics_have_forms(topics: EventTopics) -> None:
 
 def test_the_contracts_topics_are_all_there(topics: EventTopics) -> None:
     assert set(topics.names) == {
-        "camera.connected", "camera.disconnected", "camera.status_change", "recording.start", "recording.stop",
-        "recording.error", "snapshot.taken", "system.health", "system.startup", "system.shutdown",
+        "camera.connected", "camera.disconnected", "camera.status_change", "camera.controls",
+        "recording.start", "recording.stop", "recording.error", "snapshot.taken", "system.health", "system.startup", "system.shutdown",
         "plugin.quarantined",
         "camera_status_update", "recording_status_update", "system_health_update", "recording.started",
         "recording.stopped",

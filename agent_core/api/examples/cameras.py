@@ -13,6 +13,7 @@ from agent_core.api.schema.cameras import (
     ModeForm,
     StreamUrls,
 )
+from agent_core.api.schema.controls import ControlForm
 from agent_core.api.schema.params import DeviceParams, NoParams
 from agent_core.base.models import CameraStatus
 from agent_core.plugin import MethodExample
@@ -82,7 +83,20 @@ def get_camera_capabilities() -> MethodExample:
         resolutions=["640x480"],
         fps_options=[15],
         modes=[ModeForm(format="MJPG", width=640, height=480, fps=[15.0])],
-        controls=[],
+        controls=[
+            ControlForm(
+                name="brightness",
+                kind="integer",
+                minimum=-64,
+                maximum=64,
+                step=1,
+                default=0,
+                value=0,
+                choices={},
+                flags=[],
+                settable=True,
+            )
+        ],
         validation_status="CONFIRMED",
     )
     return MethodExample(DeviceParams(device=CAMERA), capabilities)

@@ -2,6 +2,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from agent_core.api.schema.controls import ControlForm
 from agent_core.api.schema.params import Timestamp
 from agent_core.base.models import CameraStatus
 from agent_core.plugin import RpcResult
@@ -14,7 +15,6 @@ __all__ = (
     "CameraList",
     "CameraMetrics",
     "CameraStatusForm",
-    "ControlForm",
     "FormatsAndSizes",
     "ModeForm",
     "StreamUrls",
@@ -103,17 +103,6 @@ class ModeForm(RpcResult):
     width: int
     height: int
     fps: list[float]
-
-
-class ControlForm(RpcResult):
-    name: str
-    kind: str
-    minimum: int
-    maximum: int
-    step: int
-    default: int
-    value: int
-    choices: dict[str, str] = Field(description="labels by value, if the control is a menu")
 
 
 class CameraCapabilities(RpcResult):

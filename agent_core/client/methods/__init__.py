@@ -5,6 +5,7 @@ Apart from the rest of the client, because `scripts/py-client` writes it from th
 
 from agent_core.client.methods.cameras import CamerasMethods, SyncCamerasMethods
 from agent_core.client.methods.configuration import ConfigurationMethods, SyncConfigurationMethods
+from agent_core.client.methods.controls import ControlsMethods, SyncControlsMethods
 from agent_core.client.methods.keys import KeysMethods, SyncKeysMethods
 from agent_core.client.methods.metrics import MetricsMethods, SyncMetricsMethods
 from agent_core.client.methods.recordings import RecordingsMethods, SyncRecordingsMethods
@@ -48,6 +49,7 @@ READS = frozenset(
 class AgentMethods(
     CamerasMethods,
     ConfigurationMethods,
+    ControlsMethods,
     KeysMethods,
     MetricsMethods,
     RecordingsMethods,
@@ -63,6 +65,7 @@ class AgentMethods(
 class SyncAgentMethods(
     SyncCamerasMethods,
     SyncConfigurationMethods,
+    SyncControlsMethods,
     SyncKeysMethods,
     SyncMetricsMethods,
     SyncRecordingsMethods,

@@ -9,12 +9,12 @@ from agent_core.client.results.cameras import (
     CameraList,
     CameraMetrics,
     CameraStatusForm,
-    ControlForm,
     FormatsAndSizes,
     ModeForm,
     StreamUrls,
 )
 from agent_core.client.results.configuration import ReloadForm
+from agent_core.client.results.controls import ControlForm, ControlOutcomeForm, ControlsSet
 from agent_core.client.results.keys import KeyCreated, KeyEntry, KeyList, KeyRevoked
 from agent_core.client.results.metrics import (
     CameraMetricsForm,
@@ -79,6 +79,8 @@ from agent_core.client.results.system import (
 from agent_core.client.results.words import (
     CameraStatus,
     CapturedAtSource,
+    ControlFlag,
+    ControlStatus,
     PictureFormat,
     PolicyType,
     PublishMode,
@@ -99,7 +101,11 @@ __all__ = (
     "CapturedAtSource",
     "CheckForm",
     "CleanupForm",
+    "ControlFlag",
     "ControlForm",
+    "ControlOutcomeForm",
+    "ControlStatus",
+    "ControlsSet",
     "Deleted",
     "EventMetricsForm",
     "FfmpegProcess",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from agent_core.client.results.controls import ControlForm
 from agent_core.client.results.words import CameraStatus
 
 __all__ = (
@@ -15,7 +16,6 @@ __all__ = (
     "CameraList",
     "CameraMetrics",
     "CameraStatusForm",
-    "ControlForm",
     "FormatsAndSizes",
     "ModeForm",
     "StreamUrls",
@@ -110,19 +110,6 @@ class ModeForm:
     width: int
     height: int
     fps: list[float]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ControlForm:
-    name: str
-    kind: str
-    minimum: int
-    maximum: int
-    step: int
-    default: int
-    value: int
-    #: labels by value, if the control is a menu
-    choices: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

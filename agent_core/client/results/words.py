@@ -8,6 +8,8 @@ from typing import Literal, TypeAlias
 __all__ = (
     "CameraStatus",
     "CapturedAtSource",
+    "ControlFlag",
+    "ControlStatus",
     "PictureFormat",
     "PolicyType",
     "PublishMode",
@@ -18,6 +20,12 @@ __all__ = (
 Role: TypeAlias = Literal["viewer", "operator", "admin"] | str
 
 CameraStatus: TypeAlias = Literal["CONNECTED", "DISCONNECTED", "ERROR"] | str
+
+ControlFlag: TypeAlias = (
+    Literal["read_only", "write_only", "inactive", "disabled", "grabbed", "volatile", "unreadable"] | str
+)
+
+ControlStatus: TypeAlias = Literal["APPLIED", "ADJUSTED", "REFUSED"] | str
 
 PictureFormat: TypeAlias = Literal["jpg", "png"] | str
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from subprocess import DEVNULL
 
@@ -16,12 +17,15 @@ from linuxpy.video import device
 from agent_core.base.clock import SystemClock
 from agent_core.base.errors import CaptureFailed
 from agent_core.base.models import Frame
+from agent_core.plugin.controls import DevicePanel
 from agent_core.plugin.frames import FrameBroker
 from tests.vm.cameras.layout import Continuous, FrameSize, Layout
 from v4l2_tier.capture.limits import broker_settings
 from v4l2_tier.capture.producer import V4l2Producer
 from v4l2_tier.device.capabilities import Capabilities, DeviceControl, Intervals, PixelFormat, Span
 from v4l2_tier.device.capabilities import FrameSize as OfferedSize
+from v4l2_tier.device.controls import open_controls
+from v4l2_tier.device.offered import controls_of
 from v4l2_tier.settings import CaptureSettings
 
 __all__ = (
@@ -33,6 +37,7 @@ __all__ = (
     "failure",
     "offered",
     "other_program",
+    "panel_of",
 )
 
 #: Time limit of any step on an emulated processor on a busy host.
@@ -67,13 +72,24 @@ class Captured:
         return dict(self.producer.recoveries)
 
 
+def panel_of(node: Path, capabilities: Capabilities, settings: CaptureSettings) -> DevicePanel:
+    """Return a control panel as the source makes it, which tells no one."""
+    return DevicePanel(
+        controls_of(capabilities),
+        partial(open_controls, node, capabilities),
+        report=lambda _: None,
+        configured=settings.controls,
+    )
+
+
 @asynccontextmanager
 async def captured(
     node: Path, formats: tuple[PixelFormat, ...], settings: CaptureSettings | None = None
 ) -> AsyncIterator[Captured]:
     settings = settings or CaptureSettings()
     clock = SystemClock()
-    producer = V4l2Producer(node, capabilities_of(node, formats), settings, clock=clock)
+    capabilities = capabilities_of(node, formats)
+    producer = V4l2Producer(node, capabilities, settings, panel_of(node, capabilities, settings), clock=clock)
     broker = FrameBroker(producer, clock=clock, settings=broker_settings(settings, producer.chosen))
     before = descriptors()
     async with anyio.create_task_group() as tasks:

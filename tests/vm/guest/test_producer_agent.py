@@ -16,7 +16,7 @@ from agent_core.plugin.frames import FrameBroker
 from agent_core.testing import running_agent
 from tests.vm.cameras.layout import FrameSize, Layout
 from tests.vm.guest.cameras import PlugWebcam
-from tests.vm.guest.captured import PATIENCE_S, capabilities_of, offered
+from tests.vm.guest.captured import PATIENCE_S, capabilities_of, offered, panel_of
 from v4l2_tier.capture.limits import broker_settings
 from v4l2_tier.capture.producer import V4l2Producer
 from v4l2_tier.settings import CaptureSettings
@@ -32,7 +32,9 @@ class OneNode(api.CameraSource):
 
     def __init__(self, node: Path, clock: api.Clock) -> None:
         settings = CaptureSettings()
-        producer = V4l2Producer(node, capabilities_of(node, offered(LAYOUT)), settings, clock=clock)
+        capabilities = capabilities_of(node, offered(LAYOUT))
+        panel = panel_of(node, capabilities, settings)
+        producer = V4l2Producer(node, capabilities, settings, panel, clock=clock)
         self._broker = FrameBroker(producer, clock=clock, settings=broker_settings(settings, producer.chosen))
 
     async def watch(

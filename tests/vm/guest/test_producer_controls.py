@@ -6,13 +6,16 @@ from pathlib import Path
 import anyio
 import pytest
 
+from agent_core.plugin import ControlStatus
+from agent_core.plugin.controls import set_controls, wishes_of
 from tests.vm.cameras.layout import FrameSize, Layout
 from tests.vm.guest.cameras import PlugWebcam
 from tests.vm.guest.captured import captured, failure, offered
 from tests.vm.guest.vivid import LoadVivid
 from v4l2_tier.device.capabilities import Capabilities
 from v4l2_tier.device.capture_device import CaptureDevice
-from v4l2_tier.device.controls import apply, plan
+from v4l2_tier.device.controls import DeviceControls
+from v4l2_tier.device.offered import controls_of
 from v4l2_tier.device.probe import probe
 from v4l2_tier.settings import CaptureSettings
 
@@ -60,7 +63,7 @@ async def test_a_wish_for_a_control_that_fails_is_logged_and_pictures_come(
         await camera.fresh()
     said = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert any("exposure_time_absolute: it is inactive" in each for each in said)
-    assert any("brightness: 1000 is out of range (-64 to 64)" in each for each in said)
+    assert any("brightness: 1000 is out of range (-64 to 64); 64 was set" in each for each in said)
 
 
 async def test_values_of_more_than_31_bits_are_set_and_read_back(vivid: LoadVivid) -> None:
@@ -69,7 +72,9 @@ async def test_values_of_more_than_31_bits_are_set_and_read_back(vivid: LoadVivi
         device = CaptureDevice.open(camera.node, found)
         try:
             wanted = {"integer_64_bits": 1 << 40, "bitmask": 0x80000000}
-            assert apply(plan(found.controls, wanted), device) == []
+            wishes, _ = wishes_of(controls_of(found), wanted)
+            settled = set_controls(wishes.values(), DeviceControls(device, found.controls))
+            assert {each.status for each in settled.outcomes} == {ControlStatus.APPLIED}
         finally:
             device.close()
         values = {each.name: each.value for each in read(camera.node).controls}

@@ -6,7 +6,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +16,8 @@ import pytest
 from anyio.abc import TaskGroup
 from PIL import Image
 
-from agent_core.plugin import CapturedAtSource, CaptureFailed, Frame, WorkerPool
+from agent_core.plugin import CapturedAtSource, CaptureFailed, ChangedControls, Frame, WorkerPool
+from agent_core.plugin.controls import DevicePanel
 from agent_core.plugin.frames import FrameBroker
 from agent_core.testing import SimulatedClock
 from agent_core.testing.scripted_producer import a_jpeg
@@ -24,8 +25,9 @@ from v4l2_tier.capture.limits import broker_settings
 from v4l2_tier.capture.producer import V4l2Producer
 from v4l2_tier.device.capabilities import Capabilities, DeviceControl
 from v4l2_tier.device.capture_device import FilledBuffer, PictureLayout
-from v4l2_tier.device.controls import ControlState
+from v4l2_tier.device.controls import DeviceControls
 from v4l2_tier.device.modes import ChosenMode
+from v4l2_tier.device.offered import controls_of
 from v4l2_tier.device.raw_formats import RawLayout
 from v4l2_tier.settings import CaptureSettings
 
@@ -68,8 +70,8 @@ class Device:
         interval = mode.interval * (2 if self._bench.answers else self._bench.slower)
         return PictureLayout(mode.pixel_format, width, height, interval, layout)
 
-    def read_control(self, control: DeviceControl) -> ControlState:
-        return ControlState(control.value, control.inactive)
+    def read_control(self, control: DeviceControl) -> DeviceControl:
+        return control
 
     def write_control(self, control: DeviceControl, value: int) -> None:
         self._bench.call(f"{control.name}={value}")
@@ -119,10 +121,17 @@ class Bench:
         self.open_slowly: threading.Event | None = None
         self._changed = anyio.Event()
         self.threads = WorkerPool(1)
+        self.reports: list[ChangedControls] = []
         self.producer = V4l2Producer(
             Path("node"),
             capabilities,
             settings,
+            DevicePanel(
+                controls_of(capabilities),
+                lambda: nullcontext(DeviceControls(Device(self), capabilities.controls)),
+                report=self.reports.append,
+                configured=settings.controls,
+            ),
             clock=self.clock,
             open_device=self._open,
             threads=self.threads,

@@ -11,6 +11,7 @@ import anyio
 import pytest
 
 from agent_core.plugin import Clock
+from agent_core.plugin.controls import DevicePanel
 from agent_core.testing import RecordingReport, SimulatedClock
 from agent_core.testing.scripted_producer import ScriptedProducer
 from v4l2_tier.device.capabilities import Capabilities, FrameSize, Intervals, PixelFormat, Span
@@ -60,6 +61,7 @@ class Devices(HotplugWatcher):
         self.waiting = False
         self.answers: dict[str, Capabilities | NoCamera | OSError] = {}
         self.producers: dict[str, ScriptedProducer] = {}
+        self.panels: dict[str, DevicePanel] = {}
         self.probes: list[str] = []
         #: Replaces the answers; for a device that answers late.
         self.slow: Callable[[Path], Capabilities] | None = None
@@ -110,8 +112,14 @@ class Devices(HotplugWatcher):
         return answer
 
     def make_producer(
-        self, node: DeviceNode, capabilities: Capabilities, settings: CaptureSettings, clock: Clock
+        self,
+        node: DeviceNode,
+        capabilities: Capabilities,
+        settings: CaptureSettings,
+        panel: DevicePanel,
+        clock: Clock,
     ) -> Any:
+        self.panels[node.name] = panel
         producer = self.producers[node.name] = ScriptedProducer()
         return producer, choose(capabilities, settings)
 

@@ -1,5 +1,6 @@
 """One virtual camera with its broker and frame socket."""
 
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -10,6 +11,7 @@ from agent_core.plugin import (
     CameraMode,
     CameraReport,
     CaptureFailed,
+    ChangedControls,
     Clock,
     DetectedCamera,
     Fingerprint,
@@ -17,6 +19,7 @@ from agent_core.plugin import (
     Started,
 )
 from agent_core.plugin.frames import BrokerSettings, FrameBroker, FrameServer, report_problems
+from virtual_camera.controls import PictureControls, PicturePanel
 from virtual_camera.faults import Faults
 from virtual_camera.producer import PictureProducer
 from virtual_camera.settings import CameraSettings
@@ -37,9 +40,12 @@ class VirtualCamera:
     ) -> None:
         self.settings = settings
         self.faults = Faults()
+        self.controls = PictureControls()
         self._socket_path = socket_path
         self._clock = clock
-        self._producer = PictureProducer(settings, self.faults, program=program, clock=clock)
+        self._producer = PictureProducer(
+            settings, self.faults, program=program, clock=clock, controls=self.controls
+        )
         self._broker: FrameBroker | None = None
 
     @property
@@ -61,21 +67,28 @@ class VirtualCamera:
     async def _be_present(self, report: CameraReport, task_status: Started) -> None:
         broker = FrameBroker(self._producer, clock=self._clock, settings=self._broker_settings())
         server = FrameServer(broker, self._socket_path, clock=self._clock, fps=self.settings.fps)
+        panel = self.controls.appear(partial(self._controls_set, report))
         async with anyio.create_task_group() as tg:
             await tg.start(broker.run)
             await tg.start(server.run)
+            tg.start_soon(panel.run)
             self._broker = broker
-            report.connected(self._detected(broker))
+            report.connected(self._detected(broker, panel))
             task_status.started()
-            tg.start_soon(self._report_problems, broker, report)
+            tg.start_soon(self._report_problems, broker, panel, report)
             try:
                 await self.faults.wait_vanished()
             finally:
                 self._broker = None
+                self.controls.vanish()
             report.disconnected(self.key, "The virtual camera was made to vanish.")
             tg.cancel_scope.cancel()
 
-    async def _report_problems(self, broker: FrameBroker, report: CameraReport) -> None:
+    def _controls_set(self, report: CameraReport, changed: ChangedControls) -> None:
+        if self._broker is not None:
+            report.controls(self.key, changed)
+
+    async def _report_problems(self, broker: FrameBroker, panel: PicturePanel, report: CameraReport) -> None:
         """Report a camera that does not deliver, until cancelled; nothing more once it has vanished."""
 
         def failed(error: CaptureFailed) -> None:
@@ -84,7 +97,7 @@ class VirtualCamera:
 
         def connected() -> None:
             if self._broker is broker:
-                report.connected(self._detected(broker))
+                report.connected(self._detected(broker, panel))
 
         await report_problems(broker, failed=failed, connected=connected, clock=self._clock)
 
@@ -92,7 +105,7 @@ class VirtualCamera:
         usual = BrokerSettings()
         return BrokerSettings(stall_s=max(usual.stall_s, _STALL_FRAMES / self.settings.fps))
 
-    def _detected(self, broker: FrameBroker) -> DetectedCamera:
+    def _detected(self, broker: FrameBroker, panel: PicturePanel) -> DetectedCamera:
         camera = self.settings
         return DetectedCamera(
             key=self.key,
@@ -104,4 +117,6 @@ class VirtualCamera:
             fps=camera.fps,
             configured_id=CameraId(camera.id) if camera.id else None,
             frames=broker,
+            controls=panel.controls,
+            panel=panel,
         )

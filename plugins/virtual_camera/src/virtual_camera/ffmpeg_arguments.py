@@ -1,10 +1,12 @@
 """FFmpeg arguments of one camera, apart from `producer`: tests draw pictures with them without a broker."""
 
 from virtual_camera import marks
+from virtual_camera.controls import Look
 from virtual_camera.settings import CameraSettings
 
 __all__ = ("arguments",)
 
+_PLAIN = Look()
 #: Formats that FFmpeg reads as one still (its image2 demuxer); every other format counts as a video.
 _IMAGES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 
@@ -32,14 +34,15 @@ def _input(camera: CameraSettings) -> tuple[str, ...]:
     return ("-stream_loop", "-1", "-re", *name)
 
 
-def _filters(camera: CameraSettings, first_counter: int) -> str:
+def _filters(camera: CameraSettings, first_counter: int, look: Look) -> str:
     size = f"{camera.width}:{camera.height}"
     prepare = "" if camera.file is None else f"fps={camera.fps},scale={size},setsar=1,"
     draw = marks.drawing(camera.width, camera.height, first_counter)
-    return f"{prepare}format={camera.pixel_format},{_DRAWN_NOW},{draw},{_NEVER_BACK}"
+    # The marks are drawn last, so that they stay readable with any look.
+    return f"{prepare}format={camera.pixel_format},{look.filter}{_DRAWN_NOW},{draw},{_NEVER_BACK}"
 
 
-def arguments(camera: CameraSettings, first_counter: int) -> tuple[str, ...]:
+def arguments(camera: CameraSettings, first_counter: int, look: Look = _PLAIN) -> tuple[str, ...]:
     """Return FFmpeg's arguments to write the camera's pictures, with the time of each, to standard output.
 
     The container is SMJPEG, the only one for MJPEG that writes each frame at once and with a time. The encoder uses
@@ -48,7 +51,7 @@ def arguments(camera: CameraSettings, first_counter: int) -> tuple[str, ...]:
     return (
         *("-filter_threads", "1"),
         *_input(camera),
-        *("-map", "0:v:0", "-vf", _filters(camera, first_counter)),
+        *("-map", "0:v:0", "-vf", _filters(camera, first_counter, look)),
         *("-fps_mode", "passthrough", "-enc_time_base", "1/1000000"),
         *("-c:v", "mjpeg", "-threads", "1", "-q:v", "3"),
         *("-flush_packets", "1", "-f", "smjpeg", "pipe:1"),

@@ -1,11 +1,13 @@
 """Producer of one camera: the FFmpeg behind its frame broker."""
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from random import Random
 
-from agent_core.plugin import CaptureFailed, Clock, WorkerPool, ffmpeg
+from agent_core.plugin import AgentError, CaptureFailed, Clock, WorkerPool, ffmpeg, first_of
 from agent_core.plugin.ffmpeg import stream
 from agent_core.plugin.frames import FrameProducer, FrameSink
+from virtual_camera.controls import Look, PictureControls
 from virtual_camera.faults import Faults
 from virtual_camera.ffmpeg_arguments import arguments
 from virtual_camera.settings import CameraSettings
@@ -28,11 +30,23 @@ def age_s(time_ms: int, now: datetime) -> float | None:
 
 
 class PictureProducer(FrameProducer):
-    """Producer that runs FFmpeg on demand. The burnt-in counter continues from one FFmpeg to the next."""
+    """Producer that runs FFmpeg on demand. The burnt-in counter continues from one FFmpeg to the next.
 
-    def __init__(self, camera: CameraSettings, faults: Faults, *, program: str | None, clock: Clock) -> None:
+    New values of `controls` start another FFmpeg.
+    """
+
+    def __init__(
+        self,
+        camera: CameraSettings,
+        faults: Faults,
+        *,
+        program: str | None,
+        clock: Clock,
+        controls: PictureControls | None = None,
+    ) -> None:
         self._camera = camera
         self._faults = faults
+        self._controls = controls or PictureControls()
         self._program = program
         self._clock = clock
         self._located = ""
@@ -43,11 +57,36 @@ class PictureProducer(FrameProducer):
     async def park(self) -> None:
         # In a thread: it may import imageio-ffmpeg and run its program once.
         self._located = await self._threads.run(ffmpeg.locate, self._program)
+        await self._threads.run(self._controls.settle)
+        self._controls.tell()
 
     async def stream(self, sink: FrameSink) -> None:
+        problem: AgentError | None = None
+        has_ended = False
+
+        async def draw(look: Look) -> None:
+            nonlocal problem, has_ended
+            try:
+                await self._draw(sink, look)
+            except AgentError as error:
+                problem = error
+            has_ended = True
+
+        while not has_ended:
+            look = self._controls.look
+            await first_of(partial(draw, look), partial(self._controls.until_other, look))
+        if problem is not None:
+            raise problem
+
+    async def _draw(self, sink: FrameSink, look: Look) -> None:
+        """Run one FFmpeg until it ends. Raises CaptureFailed."""
         reader = SmjpegReader()
 
         def receive(chunk: bytes) -> None:
+            if (
+                self._controls.look != look
+            ):  # a client that has set a control sees no older picture afterwards
+                return
             for picture in reader.feed(chunk):
                 # Pictures that FFmpeg drew but did not deliver were never seen, so counting those that arrive is
                 # enough to keep the counter from going back.
@@ -55,7 +94,7 @@ class PictureProducer(FrameProducer):
                 self._deliver(picture, sink)
 
         try:
-            await stream(self._located, arguments(self._camera, self._next_counter), receive)
+            await stream(self._located, arguments(self._camera, self._next_counter, look), receive)
         except SmjpegError as error:
             raise CaptureFailed("FFmpeg's output was damaged.", reason="damaged_output") from error
 

@@ -9,13 +9,14 @@ from typing import Protocol
 import anyio
 
 from agent_core.plugin import CaptureFailed, Clock, WorkerPool, first_of
+from agent_core.plugin.controls import DevicePanel
 from agent_core.plugin.frames import FrameProducer, FrameSink
 from v4l2_tier.capture.delivery import Delivery, FilledBuffers
 from v4l2_tier.capture.exposure import ExposureClock
 from v4l2_tier.capture.limits import RecoveryLadder, Silence, Step
 from v4l2_tier.device.capabilities import Capabilities
 from v4l2_tier.device.capture_device import CaptureDevice, PictureLayout
-from v4l2_tier.device.controls import ControlPlan, ControlPort, apply, plan
+from v4l2_tier.device.controls import ControlDevice, DeviceControls
 from v4l2_tier.device.modes import ChosenMode, choose
 from v4l2_tier.settings import CaptureSettings
 
@@ -24,7 +25,7 @@ __all__ = ("OpenDevice", "Opener", "V4l2Producer")
 _log = logging.getLogger("camera_agent.v4l2_tier")
 
 
-class OpenDevice(FilledBuffers, ControlPort, Protocol):
+class OpenDevice(FilledBuffers, ControlDevice, Protocol):
     """Part of `CaptureDevice` that the producer needs; see there."""
 
     def fileno(self) -> int: ...
@@ -58,7 +59,8 @@ class V4l2Producer(FrameProducer):
     Args:
         device_path: the device node.
         capabilities: capabilities of this device; opening another device behind the same node fails.
-        settings: format, size, rate and controls.
+        settings: format, size and rate.
+        panel: sets the controls, each time the device is opened and its stream started.
         clock: the monotonic clock, which V4L2 uses for its time stamps.
         open_device: opener of the device; tests replace it.
         threads: pool for this device's system calls and encoding, not shared with other devices; default: one thread.
@@ -72,6 +74,7 @@ class V4l2Producer(FrameProducer):
         device_path: Path,
         capabilities: Capabilities,
         settings: CaptureSettings,
+        panel: DevicePanel,
         *,
         clock: Clock,
         open_device: Opener = CaptureDevice.open,
@@ -84,7 +87,7 @@ class V4l2Producer(FrameProducer):
         self._open_device = open_device
         self._threads = threads or WorkerPool(1)
         self.chosen = choose(capabilities, settings)
-        self._controls: ControlPlan = plan(capabilities.controls, settings.controls)
+        self._panel = panel
         self._silence = Silence.of(self.chosen.interval)
         self._device: OpenDevice | None = None
         self._layout: PictureLayout | None = None
@@ -105,28 +108,33 @@ class V4l2Producer(FrameProducer):
         if self._device is not None:
             try:
                 await self._threads.run(self._set_up, self._device)
+                self._panel.tell()
             except CaptureFailed as error:  # it was unplugged or taken while parked
                 _log.debug("reopening the parked camera: %s", error.details)
                 await self.close()
             else:
                 return
         await self._threads.run(self._open)
+        self._panel.tell()
 
     def _open(self) -> None:
         # Stored at once, in the thread: later steps may fail, and the caller may have been cancelled.
         self._device = device = self._open_device(self._path, self._capabilities)
-        self._set_up(device)
+        self._set_up(device, is_new=True)
 
-    def _set_up(self, device: OpenDevice) -> None:
+    def _set_up(self, device: OpenDevice, *, is_new: bool = False) -> None:
         self._layout = layout = device.configure(self.chosen)
         # A driver may report no rate, or deliver far fewer frames than it offered.
         self._silence = Silence.of(max(self.chosen.interval, layout.interval or self.chosen.interval))
         notes = [*self.chosen.notes, *_changes(self.chosen, layout)]
-        notes += apply(self._controls, device)
+        notes += self._panel.settle(self._port(device), rewrite=is_new)
         if tuple(notes) != self._told:
             self._told = tuple(notes)
             for note in notes:
                 _log.warning("%s: %s", self._capabilities.card, note)
+
+    def _port(self, device: OpenDevice) -> DeviceControls:
+        return DeviceControls(device, self._capabilities.controls)
 
     async def stream(self, sink: FrameSink) -> None:
         ladder = RecoveryLadder()
@@ -162,11 +170,18 @@ class V4l2Producer(FrameProducer):
             raise RuntimeError("stream without park")
         try:
             started_s = self._clock.monotonic_s()
-            await self._threads.run(device.start, self._settings.buffers)
+            await self._threads.run(self._start, device)
+            self._panel.tell()
             await self._pump(device, self._delivery(device, layout, sink, started_s), first_s)
         finally:
             with anyio.CancelScope(shield=True):
                 await self._threads.run(_stop, device)
+
+    def _start(self, device: OpenDevice) -> None:
+        """Start the stream. Some cameras and drivers return to their defaults then, so the controls are compared again."""
+        device.start(self._settings.buffers)
+        if self._panel.has_wishes:
+            self._panel.settle(self._port(device), rewrite=False)
 
     def _delivery(
         self, device: OpenDevice, layout: PictureLayout, sink: FrameSink, started_s: float

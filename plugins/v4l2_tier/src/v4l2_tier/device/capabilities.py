@@ -52,8 +52,10 @@ class PixelFormat:
 class DeviceControl:
     """Image control. `name` is the driver's name in lower case with underscores, as `v4l2-ctl` prints it.
 
-    `kind` is `integer`, `boolean`, `menu`, `integer_menu`, `button`, `bitmask` or `integer64`; `choices` pairs the
-    values of a menu with their labels. `inactive`: another control (an automatic mode) currently determines the value.
+    `kind` is `integer`, `boolean`, `menu`, `integer_menu`, `button`, `bitmask` or `integer64`, and for one that cannot be
+    set `string`, `compound` or `unknown`, with the reason in `unsettable`. `choices` pairs the values of a menu with their
+    labels. `inactive`: another control (an automatic mode) currently determines the value. `unreadable`: the device did
+    not answer when the value was read; `value` is the default.
     """
 
     id: int
@@ -68,11 +70,16 @@ class DeviceControl:
     inactive: bool = False
     read_only: bool = False
     write_only: bool = False
+    disabled: bool = False
+    grabbed: bool = False
+    volatile: bool = False
+    unreadable: bool = False
+    unsettable: str = ""
 
     @property
     def is_readable(self) -> bool:
         """True if reading the control returns a meaningful value."""
-        return self.kind != "button" and not self.write_only
+        return self.kind != "button" and not (self.write_only or self.disabled or self.unsettable)
 
 
 @dataclass(frozen=True, slots=True)

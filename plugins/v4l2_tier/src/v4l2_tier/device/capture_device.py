@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Self
 
 from agent_core.plugin import CaptureFailed
 from v4l2_tier.device.capabilities import Capabilities, DeviceControl
-from v4l2_tier.device.control_values import get_value, set_value
-from v4l2_tier.device.controls import ControlState
-from v4l2_tier.device.errors import explained
+from v4l2_tier.device.control_values import set_value
+from v4l2_tier.device.errors import explained, explained_control
 from v4l2_tier.device.modes import ChosenMode
+from v4l2_tier.device.probe_controls import reread
 from v4l2_tier.device.raw_formats import RawLayout
 
 if TYPE_CHECKING:
@@ -152,19 +152,13 @@ class CaptureDevice:
         answer = device.set_fps(self._descriptor, device.BufferType.VIDEO_CAPTURE, 1 / wanted)
         return _interval(answer.parm.capture.timeperframe)
 
-    def read_control(self, control: DeviceControl) -> ControlState:
-        """Return the control's value, and whether another control currently determines it."""
-        from linuxpy.video import device
-
-        query = device.raw.v4l2_queryctrl(id=control.id)
-        with explained(f"reading the control {control.name}", self._node):
-            device.ioctl(self._descriptor, device.IOC.QUERYCTRL, query)
-            inactive = bool(query.flags & device.ControlFlag.INACTIVE)
-            value = get_value(self._descriptor, control.id, control.kind) if control.is_readable else 0
-        return ControlState(value, inactive)
+    def read_control(self, control: DeviceControl) -> DeviceControl:
+        """Return the control with its value, range and flags as they are now."""
+        with explained_control(f"reading the control {control.name}", self._node):
+            return reread(self._descriptor, control)
 
     def write_control(self, control: DeviceControl, value: int) -> None:
-        with explained(f"setting the control {control.name}", self._node):
+        with explained_control(f"setting the control {control.name}", self._node):
             set_value(self._descriptor, control.id, control.kind, value)
 
     def start(self, buffers: int) -> None:

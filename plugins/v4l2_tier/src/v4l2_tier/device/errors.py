@@ -11,9 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from agent_core.plugin import CaptureFailed
+from agent_core.plugin.controls import CONTROL_SILENT
 from v4l2_tier.device.holders import Holder, holders_of
 
-__all__ = ("explain", "explained")
+__all__ = ("explain", "explained", "explained_control")
 
 _log = logging.getLogger("camera_agent.v4l2_tier")
 
@@ -49,6 +50,21 @@ _MEANINGS = (
         "The agent has no file descriptors left for the camera.",
         "Raise the limit (LimitNOFILE in the agent's unit) or connect fewer clients.",
     ),
+)
+
+#: Errors of a single control, with the sentence about it; see VIDIOC_G_CTRL and VIDIOC_S_EXT_CTRLS in the V4L2 manual.
+#: Older kernels report a control in an automatic mode as EIO, EILSEQ or EPIPE.
+_CONTROL_MEANINGS = (
+    (
+        frozenset({errno.EACCES, errno.EPERM}),
+        "The driver refuses it: it is read-only, or an automatic mode controls it now",
+    ),
+    (frozenset({errno.EBUSY}), "It is locked by another program or by the running stream"),
+    (
+        frozenset({errno.EINVAL, errno.ERANGE}),
+        "The camera does not accept the value, or has the control no more",
+    ),
+    (frozenset({errno.ENOTTY}), "The camera has the control no more"),
 )
 
 
@@ -90,3 +106,38 @@ def explained(doing: str, node: Path) -> Iterator[None]:
         for holder in holders:
             _log.warning("the camera is held by %s (process %d)", holder.program, holder.pid)
         raise explain(error, doing, holders=holders) from error
+
+
+@contextmanager
+def explained_control(doing: str, node: Path) -> Iterator[None]:
+    """Raise an OSError of the block, which uses one control, as `CaptureFailed`; `doing` names the control.
+
+    The reason is `camera_gone` if the device is gone, `control_silent` if it did not answer within the driver's limit
+    (5 s for USB), else `control_refused`.
+    """
+    try:
+        yield
+    except OSError as error:
+        gone = explain(error, doing)
+        if gone.reason == "camera_gone":
+            raise gone from error
+        raise _control_error(error, doing, node) from error
+
+
+def _control_error(error: OSError, doing: str, node: Path) -> CaptureFailed:
+    number = error.errno or 0
+    name = errno.errorcode.get(number, f"error {number}")
+    detail = f"{doing}: {name}"
+    if number == errno.ETIMEDOUT:
+        return CaptureFailed(
+            "The camera did not answer in time.",
+            reason=CONTROL_SILENT,
+            suggestion="Unplug the camera and plug it in again.",
+            detail=detail,
+        )
+    meaning = next(
+        (text for numbers, text in _CONTROL_MEANINGS if number in numbers), "The camera refused it"
+    )
+    holders = sorted({each.program for each in holders_of(node)}) if number == errno.EBUSY else []
+    who = f"; {', '.join(holders)} has the camera open" if holders else ""
+    return CaptureFailed(f"{meaning} ({name}){who}.", reason="control_refused", detail=detail)

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from agent_core.plugin import CameraMode, Control
+from agent_core.plugin import CameraMode, Control, ControlFlag
 from v4l2_tier.device.capabilities import Capabilities, DeviceControl, FrameSize, Intervals, Span
 
-__all__ = ("controls_of", "modes_of")
+__all__ = ("controls_of", "modes_of", "offered_control")
 
 #: Values listed of a range, besides its ends.
 _USUAL_SIZES = ((640, 480), (1280, 720), (1920, 1080), (3840, 2160))
@@ -24,10 +24,20 @@ def modes_of(capabilities: Capabilities) -> tuple[CameraMode, ...]:
 
 
 def controls_of(capabilities: Capabilities) -> tuple[Control, ...]:
-    return tuple(_control(each) for each in capabilities.controls)
+    return tuple(offered_control(each) for each in capabilities.controls)
 
 
-def _control(control: DeviceControl) -> Control:
+def offered_control(control: DeviceControl) -> Control:
+    """Return a device's control as clients see it."""
+    flags = {
+        ControlFlag.READ_ONLY: control.read_only,
+        ControlFlag.WRITE_ONLY: control.write_only,
+        ControlFlag.INACTIVE: control.inactive,
+        ControlFlag.DISABLED: control.disabled,
+        ControlFlag.GRABBED: control.grabbed,
+        ControlFlag.VOLATILE: control.volatile,
+        ControlFlag.UNREADABLE: control.unreadable,
+    }
     return Control(
         name=control.name,
         kind=control.kind,
@@ -37,6 +47,8 @@ def _control(control: DeviceControl) -> Control:
         default=control.default,
         value=control.value,
         choices=control.choices,
+        flags=frozenset(flag for flag, is_set in flags.items() if is_set),
+        unsettable=control.unsettable,
     )
 
 

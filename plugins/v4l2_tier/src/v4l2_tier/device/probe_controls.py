@@ -4,6 +4,7 @@ import errno
 import logging
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from v4l2_tier.device.capabilities import DeviceControl
@@ -12,113 +13,211 @@ from v4l2_tier.device.control_values import get_value
 if TYPE_CHECKING:
     from linuxpy.video import raw
 
-__all__ = ("read_controls",)
+__all__ = ("read_controls", "reread")
 
 _log = logging.getLogger("camera_agent.v4l2_tier")
 
-#: V4L2_CTRL_TYPE_*; other types (strings, classes, structures) do not affect the picture.
+#: V4L2_CTRL_TYPE_*.
 _KINDS = {
     1: "integer",
     2: "boolean",
     3: "menu",
     4: "button",
     5: "integer64",
+    7: "string",
     8: "bitmask",
     9: "integer_menu",
 }
+#: A heading among the controls, without a value.
+_CONTROL_CLASS = 6
 _MENUS = ("menu", "integer_menu")
 # V4L2_CTRL_FLAG_*
-_DISABLED, _READ_ONLY, _INACTIVE, _WRITE_ONLY, _NEXT = 0x1, 0x4, 0x10, 0x40, 0x80000000
+_DISABLED, _GRABBED, _READ_ONLY, _INACTIVE, _WRITE_ONLY = 0x1, 0x2, 0x4, 0x10, 0x40
+_VOLATILE, _HAS_PAYLOAD, _NEXT = 0x80, 0x100, 0x80000000
 #: Most controls read: a faulty driver may enumerate without end.
 _MOST = 1024
 #: Most entries read of a menu: a driver may report a wrong range.
 _MOST_CHOICES = 256
-#: Errors of a device that is gone or does not answer.
-_NO_ANSWER = frozenset({errno.ENODEV, errno.ENXIO, errno.ETIMEDOUT})
+#: Errors of a device that is gone.
+_GONE = frozenset({errno.ENODEV, errno.ENXIO})
+#: Errors that mean that there is no such control.
+_NONE = frozenset({errno.EINVAL, errno.ENOTTY, errno.ENOENT})
+#: Most questions that stay without an answer, each for the 5 s of the USB driver. Then no more values are read.
+_MOST_SILENT = 2
+#: First numbers of the classes user, camera, image source and image processing, and how many of each are asked for by
+#: number when the enumeration fails: standard controls of cameras are there.
+_CLASSES = (0x00980900, 0x009A0900, 0x009E0900, 0x009F0900)
+_NUMBERS = 0x40
 
 
 def read_controls(descriptor: int) -> Iterator[DeviceControl]:
-    """Yield all controls of known types; a control that cannot be read does not affect the others.
+    """Yield all controls except headings; a control that cannot be read does not affect the others.
 
     Raises:
-        OSError: the device is gone, or does not answer.
+        OSError: the device is gone.
     """
-    for control in _each(descriptor):
-        kind = _KINDS.get(control.type)
-        if kind is None or control.flags & _DISABLED:
-            continue
-        yield DeviceControl(
-            id=control.id,
-            name=_variable_name(control.name.decode(errors="replace")),
-            kind=kind,
-            minimum=control.minimum,
-            maximum=control.maximum,
-            step=control.step,
-            default=control.default_value,
-            value=_value(descriptor, control, kind),
-            choices=tuple(_choices(descriptor, control, kind)) if kind in _MENUS else (),
-            inactive=bool(control.flags & _INACTIVE),
-            read_only=bool(control.flags & _READ_ONLY),
-            write_only=bool(control.flags & _WRITE_ONLY),
-        )
+    yield from _Reader(descriptor).controls()
 
 
-def _each(descriptor: int) -> Iterator["raw.v4l2_query_ext_ctrl"]:
+def reread(descriptor: int, control: DeviceControl) -> DeviceControl:
+    """Return `control` with its present value, range and flags.
+
+    Raises:
+        OSError: the driver refused, did not answer, or the device is gone.
+    """
     from linuxpy.ioctl import ioctl
     from linuxpy.video import raw
 
-    control_id = 0
-    for _ in range(_MOST):
-        control = raw.v4l2_query_ext_ctrl()
-        control.id = control_id | _NEXT
+    query = raw.v4l2_query_ext_ctrl()
+    query.id = control.id
+    ioctl(descriptor, raw.IOC.QUERY_EXT_CTRL, query)
+    found = replace(_described(query), name=control.name, choices=control.choices)
+    if not found.is_readable:
+        return found
+    return replace(found, value=get_value(descriptor, control.id, control.kind))
+
+
+class _Reader:
+    """One reading of all controls of a device."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._silent = 0
+
+    def controls(self) -> Iterator[DeviceControl]:
+        for query in self._each():
+            if isinstance(query, DeviceControl):
+                yield query
+            elif query.type != _CONTROL_CLASS:
+                yield self._read(query)
+
+    def _read(self, query: "raw.v4l2_query_ext_ctrl") -> DeviceControl:
+        control = _described(query)
+        if control.kind in _MENUS:
+            control = replace(control, choices=tuple(self._choices(control)))
+        if not control.is_readable:
+            return control
+        if self._is_silent:
+            return replace(control, unreadable=True)
         try:
-            ioctl(descriptor, raw.IOC.QUERY_EXT_CTRL, control)
+            return replace(control, value=get_value(self._descriptor, control.id, control.kind))
         except OSError as error:
-            _check_there(error)
-            if error.errno not in (errno.EINVAL, errno.ENOTTY):
-                _log.info(
-                    "skipping the controls after %#x, which cannot be read: %s", control_id, error.strerror
-                )
-            return
-        if control.id <= control_id:
-            return
-        control_id = control.id
-        yield control
+            self._note(error, control.name)
+            return replace(control, unreadable=error.errno == errno.ETIMEDOUT)
+
+    @property
+    def _is_silent(self) -> bool:
+        return self._silent >= _MOST_SILENT
+
+    def _note(self, error: OSError, name: str) -> None:
+        """Note an error of one control. Raises it if the device is gone."""
+        if error.errno in _GONE:
+            raise error
+        if error.errno == errno.ETIMEDOUT:
+            self._silent += 1
+        _log.info("the control %s cannot be read: %s", name, error.strerror)
+
+    def _each(self) -> "Iterator[raw.v4l2_query_ext_ctrl | DeviceControl]":
+        """Yield the driver's descriptions; by number if the driver fails to enumerate them."""
+        control_id = 0
+        for _ in range(_MOST):
+            try:
+                query = self._query(control_id | _NEXT)
+            except OSError as error:
+                if error.errno not in _NONE:
+                    self._note(error, f"after {control_id:#x}")
+                    yield from self._by_number(control_id)
+                return
+            if query.id <= control_id:
+                return
+            control_id = query.id
+            yield query
+
+    def _by_number(self, after: int) -> "Iterator[raw.v4l2_query_ext_ctrl | DeviceControl]":
+        """Yield the controls numbered above `after`: the enumeration ends at the first control that fails."""
+        numbers = (number for first in _CLASSES for number in range(first, first + _NUMBERS))
+        for number in numbers:
+            if number <= after or self._is_silent:
+                continue
+            try:
+                yield self._query(number)
+            except OSError as error:
+                if error.errno not in _NONE:
+                    self._note(error, f"{number:#x}")
+                    yield from _undescribed(number, error)
+
+    def _query(self, number: int) -> "raw.v4l2_query_ext_ctrl":
+        from linuxpy.ioctl import ioctl
+        from linuxpy.video import raw
+
+        query = raw.v4l2_query_ext_ctrl()
+        query.id = number
+        ioctl(self._descriptor, raw.IOC.QUERY_EXT_CTRL, query)
+        return query
+
+    def _choices(self, control: DeviceControl) -> Iterator[tuple[int, str]]:
+        """Yield the entries of a menu, which may have gaps: the driver refuses an unused number with EINVAL."""
+        from linuxpy.ioctl import ioctl
+        from linuxpy.video import raw
+
+        last = min(control.maximum, control.minimum + _MOST_CHOICES)
+        for number in range(max(control.minimum, 0), last + 1):
+            entry = raw.v4l2_querymenu()
+            entry.id, entry.index = control.id, number
+            try:
+                ioctl(self._descriptor, raw.IOC.QUERYMENU, entry)
+            except OSError as error:
+                if error.errno in _GONE:
+                    raise
+                continue
+            is_number = control.kind == "integer_menu"
+            yield number, str(entry.value) if is_number else entry.name.decode(errors="replace")
 
 
-def _check_there(error: OSError) -> None:
-    if error.errno in _NO_ANSWER:
-        raise error
+def _described(query: "raw.v4l2_query_ext_ctrl") -> DeviceControl:
+    """Return the driver's description, with the default as value."""
+    kind, unsettable = _kind(query)
+    return DeviceControl(
+        id=query.id,
+        name=_variable_name(query.name.decode(errors="replace")),
+        kind=kind,
+        minimum=query.minimum,
+        maximum=query.maximum,
+        step=query.step,
+        default=query.default_value,
+        value=query.default_value,
+        inactive=bool(query.flags & _INACTIVE),
+        read_only=bool(query.flags & _READ_ONLY),
+        write_only=bool(query.flags & _WRITE_ONLY),
+        disabled=bool(query.flags & _DISABLED),
+        grabbed=bool(query.flags & _GRABBED),
+        volatile=bool(query.flags & _VOLATILE),
+        unsettable=unsettable,
+    )
+
+
+def _kind(query: "raw.v4l2_query_ext_ctrl") -> tuple[str, str]:
+    """Return the kind, and the reason if controls of it cannot be set. An array has the type of its elements."""
+    kind = _KINDS.get(query.type, "compound")
+    if kind == "string":
+        return kind, "It holds a text, which cannot be set here."
+    if kind == "compound" or query.flags & _HAS_PAYLOAD:
+        return "compound", "It holds an array or a structure, which cannot be set here."
+    return kind, ""
+
+
+def _undescribed(number: int, error: OSError) -> Iterator[DeviceControl]:
+    """Yield a standard control that the device has but does not describe."""
+    from linuxpy.video import raw
+
+    names = (name for name, each in raw.ControlID.__members__.items() if each.value == number)
+    name = next((each.lower() for each in names if not each.endswith("BASE")), "")
+    if name:
+        reason = (
+            f"The camera does not describe it ({errno.errorcode.get(error.errno or 0, 'unknown error')})."
+        )
+        yield DeviceControl(number, name, "unknown", 0, 0, 1, 0, 0, unsettable=reason)
 
 
 def _variable_name(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")
-
-
-def _value(descriptor: int, control: "raw.v4l2_query_ext_ctrl", kind: str) -> int:
-    """Return the control's value, or its default if it cannot be read."""
-    if kind == "button" or control.flags & _WRITE_ONLY:
-        return int(control.default_value)
-    try:
-        return get_value(descriptor, control.id, kind)
-    except OSError as error:
-        _check_there(error)
-        return int(control.default_value)
-
-
-def _choices(descriptor: int, control: "raw.v4l2_query_ext_ctrl", kind: str) -> Iterator[tuple[int, str]]:
-    """Yield the entries of a menu, which may have gaps: the driver refuses an unused number with EINVAL."""
-    from linuxpy.ioctl import ioctl
-    from linuxpy.video import raw
-
-    last = min(control.maximum, control.minimum + _MOST_CHOICES)
-    for number in range(max(control.minimum, 0), last + 1):
-        entry = raw.v4l2_querymenu()
-        entry.id, entry.index = control.id, number
-        try:
-            ioctl(descriptor, raw.IOC.QUERYMENU, entry)
-        except OSError as error:
-            _check_there(error)
-            continue
-        label = str(entry.value) if kind == "integer_menu" else entry.name.decode(errors="replace")
-        yield number, label

@@ -11,19 +11,21 @@ from agent_core.plugin import (
     AgentError,
     CameraId,
     CaptureFailed,
+    ChangedControls,
     DetectedCamera,
     FrameSocket,
     GrowingPauses,
     WorkerPool,
     first_of,
 )
+from agent_core.plugin.controls import DevicePanel
 from agent_core.plugin.frames import FrameBroker, FrameServer, report_problems
 from v4l2_tier.capture.limits import broker_settings
 from v4l2_tier.device.capabilities import Capabilities
 from v4l2_tier.device.errors import explain
 from v4l2_tier.device.offered import controls_of, modes_of
 from v4l2_tier.device.probe import NoCamera
-from v4l2_tier.settings import CameraSettings
+from v4l2_tier.settings import CameraSettings, CaptureSettings
 from v4l2_tier.source.context import CameraContext, settings_of
 from v4l2_tier.source.fingerprint import fingerprint
 from v4l2_tier.source.inventory import DeviceNode
@@ -147,12 +149,15 @@ class V4l2Camera:
 
     async def _serve(self, capabilities: Capabilities, on_examined: Callable[[], None]) -> None:
         settings = self._table(capabilities) or self._context.settings.defaults
-        known = self._known_of(capabilities)
+        panel = self._panel_of(capabilities, settings)
+        known = replace(self._known_of(capabilities), panel=panel)
         self._capabilities = capabilities
         try:
-            producer, chosen = self._context.make_producer(self.node, capabilities, settings, self._clock)
+            producer, chosen = self._context.make_producer(
+                self.node, capabilities, settings, panel, self._clock
+            )
         except CaptureFailed as error:  # permanent until the camera is unplugged
-            self._failed(error, known)
+            self._failed(error, replace(known, panel=None))
             return
         path = self._context.sockets.path(known.fingerprint, self.node.name)
         broker = FrameBroker(producer, clock=self._clock, settings=broker_settings(settings, chosen))
@@ -166,11 +171,22 @@ class V4l2Camera:
         async with self._context.sockets.held(path), anyio.create_task_group() as tg:
             await tg.start(broker.run)
             await tg.start(FrameServer(broker, path, clock=self._clock, fps=chosen.fps).run)
-            self._connected(camera)
+            tg.start_soon(panel.run)
+
+            def connected() -> None:
+                self._connected(replace(camera, controls=panel.controls))
+
+            connected()
             on_examined()
-            await report_problems(
-                broker, failed=self._failed, connected=lambda: self._connected(camera), clock=self._clock
-            )
+            await report_problems(broker, failed=self._failed, connected=connected, clock=self._clock)
+
+    def _panel_of(self, capabilities: Capabilities, settings: CaptureSettings) -> DevicePanel:
+        return DevicePanel(
+            controls_of(capabilities),
+            partial(self._context.open_controls, self.node.path, capabilities),
+            report=self._controls_set,
+            configured=settings.controls,
+        )
 
     # Reporting to the core.
 
@@ -214,6 +230,10 @@ class V4l2Camera:
             return
         self._reported = True
         self._report.connected(camera)
+
+    def _controls_set(self, changed: ChangedControls) -> None:
+        if self._reported and not self._unplugged:
+            self._report.controls(self.node.name, changed)
 
     def _failed(self, error: AgentError, camera: DetectedCamera | None = None) -> None:
         if self._unplugged or not (self._reported or camera):

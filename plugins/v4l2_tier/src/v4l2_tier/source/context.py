@@ -1,17 +1,21 @@
 """Settings and services that all cameras of the source share, and the settings of a single camera."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Union
 
 from agent_core.plugin import CameraReport, Clock, Fingerprint
+from agent_core.plugin.controls import ControlPort
+from v4l2_tier.device.controls import open_controls
 from v4l2_tier.settings import CameraSettings, CaptureSettings, V4l2TierSettings
 from v4l2_tier.source.inventory import DeviceNode
 from v4l2_tier.source.sockets import SocketPaths
 
 if TYPE_CHECKING:
+    from agent_core.plugin.controls import DevicePanel
     from agent_core.plugin.frames import FrameProducer
     from v4l2_tier.device.capabilities import Capabilities
     from v4l2_tier.device.modes import ChosenMode
@@ -21,8 +25,10 @@ __all__ = ("CameraContext", "MakeProducer", "make_producer", "settings_of")
 
 
 MakeProducer = Callable[
-    [DeviceNode, "Capabilities", CaptureSettings, Clock], tuple["FrameProducer", "ChosenMode"]
+    [DeviceNode, "Capabilities", CaptureSettings, "DevicePanel", Clock],
+    tuple["FrameProducer", "ChosenMode"],
 ]
+OpenControls = Callable[[Path, "Capabilities"], AbstractContextManager[ControlPort]]
 Probe = Callable[[Path], Union["Capabilities", "NoCamera"]]
 
 
@@ -34,7 +40,11 @@ def probe_device(node: Path) -> "Capabilities | NoCamera":
 
 
 def make_producer(
-    node: DeviceNode, capabilities: "Capabilities", settings: CaptureSettings, clock: Clock
+    node: DeviceNode,
+    capabilities: "Capabilities",
+    settings: CaptureSettings,
+    panel: "DevicePanel",
+    clock: Clock,
 ) -> "tuple[FrameProducer, ChosenMode]":
     """Return the producer of the real device, and the mode that it chose.
 
@@ -43,7 +53,7 @@ def make_producer(
     """
     from v4l2_tier.capture.producer import V4l2Producer
 
-    producer = V4l2Producer(node.path, capabilities, settings, clock=clock)
+    producer = V4l2Producer(node.path, capabilities, settings, panel, clock=clock)
     return producer, producer.chosen
 
 
@@ -51,7 +61,7 @@ def make_producer(
 class CameraContext:
     """Settings and services that all cameras of a source share.
 
-    `report` is the core's. Tests replace `probe` and `make_producer`, the parts that need a device.
+    `report` is the core's. Tests replace `probe`, `make_producer` and `open_controls`, the parts that need a device.
     """
 
     settings: V4l2TierSettings
@@ -60,6 +70,7 @@ class CameraContext:
     sockets: SocketPaths
     probe: Probe = probe_device
     make_producer: MakeProducer = make_producer
+    open_controls: OpenControls = open_controls
 
 
 def settings_of(
