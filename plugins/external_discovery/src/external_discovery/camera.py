@@ -51,9 +51,9 @@ _NOT_SEEN = "It was not seen yet."
 _PROBED = frozenset({"rtsp", "rtsps"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class Prober:
-    """Means to look at a stream.
+    """Means to look at a stream. The policy and the limit may be changed at any time; they count for the next look.
 
     Attributes:
         policy: addresses that may be opened.
@@ -224,6 +224,11 @@ class StreamCamera:
         """Return True while another login with the wrong password could lock the account."""
         waits = self._next_s > self._agent.clock.monotonic_s()
         return waits and self._reason in (ProbeOutcome.WRONG_CREDENTIALS, ProbeOutcome.NEEDS_CREDENTIALS)
+
+    def judge_anew(self) -> None:
+        """Look at the stream soon, whatever the pause: other addresses are allowed now."""
+        self._next_s = self._agent.clock.monotonic_s()
+        self._changed.set()
 
     def retire(self) -> None:
         """Report nothing more, and admit nothing: the source ends."""

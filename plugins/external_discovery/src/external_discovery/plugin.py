@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import anyio
 
-from agent_core.plugin import AgentContext, CameraSource, Component, Plugin, RpcMethod, hookimpl
+from agent_core.plugin import AgentContext, CameraId, CameraSource, Component, Plugin, RpcMethod, hookimpl
 from external_discovery.camera import Prober
 from external_discovery.configured import configured_streams
 from external_discovery.discovery import (
@@ -21,7 +21,7 @@ from external_discovery.methods import (
     added_form,
 )
 from external_discovery.policy import AddressPolicy, SystemResolver
-from external_discovery.settings import ExternalDiscoverySettings
+from external_discovery.settings import ConfiguredStream, ExternalDiscoverySettings
 from external_discovery.source import ExternalSource
 from external_discovery.streams import StreamFiles
 
@@ -42,11 +42,12 @@ class ExternalDiscoveryPlugin(Plugin[ExternalDiscoverySettings]):
     """Plugin with a source of network cameras and the methods of the contract for external streams."""
 
     Settings = ExternalDiscoverySettings
-    hookspec_api = ">=1.2,<2"
+    hookspec_api = ">=1.3,<2"
     topics: ClassVar[tuple[str, ...]] = (PROGRESS,)
 
     def __init__(self, settings: ExternalDiscoverySettings) -> None:
         super().__init__(settings)
+        self._prober: Prober | None = None
         self._made: ExternalSource | None = None
         self._discovery: DiscoveryComponent | None = None
 
@@ -80,22 +81,39 @@ class ExternalDiscoveryPlugin(Plugin[ExternalDiscoverySettings]):
             SetDiscoveryInterval(discovery, agent.clock),
         ]
 
+    @hookimpl
+    def agent_reload(self, settings: ExternalDiscoverySettings) -> list[str]:
+        """Take over all settings; a camera that exists under another id than the new one gets it at the next start."""
+        former, self.settings = self.settings, settings
+        is_judged_anew = _networks(former) != _networks(settings)
+        if self._discovery is not None and (is_judged_anew or former.discovery != settings.discovery):
+            self._discovery.configure(settings.discovery)
+        if self._made is None or self._prober is None:
+            return []
+        self._prober.policy, self._prober.timeout_s = self._policy(), settings.probe_timeout_s
+        if is_judged_anew:
+            for camera in self._made.cameras():
+                camera.judge_anew()
+        self._made.reconfigure(most=settings.max_streams)
+        devices = {each.stream.url: each.device for each in self._made.cameras()}
+        wrong = [each for each in settings.streams if _has_other_id(each, devices.get(each.address.url))]
+        return ["streams"] if wrong else []
+
     def _source(self, agent: AgentContext) -> ExternalSource:
         """Return the source, the same one for each hook."""
         if self._made is None:
-            settings = self.settings
-            prober = Prober(
+            self._prober = Prober(
                 self._policy(),
                 SystemResolver(),
-                settings.probe_timeout_s,
+                self.settings.probe_timeout_s,
                 anyio.CapacityLimiter(_PROBES_AT_ONCE),
             )
             self._made = ExternalSource(
                 agent,
-                prober,
+                self._prober,
                 StreamFiles(agent.state_dir),
-                lambda: configured_streams(settings.streams, agent.clock.now()),
-                most=settings.max_streams,
+                lambda: configured_streams(self.settings.streams, agent.clock.now()),
+                most=self.settings.max_streams,
             )
         return self._made
 
@@ -107,3 +125,11 @@ class ExternalDiscoveryPlugin(Plugin[ExternalDiscoverySettings]):
 
     def _policy(self) -> AddressPolicy:
         return AddressPolicy(self.settings.allowed_networks, self.settings.forbidden_networks)
+
+
+def _networks(settings: ExternalDiscoverySettings) -> tuple[object, object]:
+    return settings.allowed_networks, settings.forbidden_networks
+
+
+def _has_other_id(stream: ConfiguredStream, device: CameraId | None) -> bool:
+    return stream.id is not None and device is not None and device != stream.id

@@ -2,11 +2,11 @@
 
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
 
-from agent_core.plugin import Settings
+from agent_core.plugin import HOT, Settings
 from external_discovery.address import AddressRefused, StreamAddress
 from external_discovery.discovery.settings import DiscoverySettings
 from external_discovery.wire import StreamType
@@ -62,19 +62,21 @@ class ExternalDiscoverySettings(Settings):
 
     model_config = ConfigDict(hide_input_in_errors=True)
 
-    allowed_networks: tuple[IPv4Network | IPv6Network, ...] = Field(
+    allowed_networks: Annotated[tuple[IPv4Network | IPv6Network, ...], HOT] = Field(
         (),
         description="the only networks that streams may come from, such as 192.0.2.0/24; "
         "empty: all but the always forbidden ones",
     )
-    forbidden_networks: tuple[IPv4Network | IPv6Network, ...] = Field(
+    forbidden_networks: Annotated[tuple[IPv4Network | IPv6Network, ...], HOT] = Field(
         (), description="networks that no stream may come from"
     )
-    max_streams: int = Field(64, ge=1, le=1000, description="number of streams that may be added")
-    probe_timeout_s: float = Field(
+    max_streams: Annotated[int, HOT] = Field(
+        64, ge=1, le=1000, description="number of streams that may be added"
+    )
+    probe_timeout_s: Annotated[float, HOT] = Field(
         5.0, ge=0.2, le=60, description="limit of a look at a camera, when it is added and later"
     )
-    streams: tuple[ConfiguredStream, ...] = Field(
+    streams: Annotated[tuple[ConfiguredStream, ...], HOT] = Field(
         (), max_length=1000, description="streams that are always there, one table per stream"
     )
     discovery: DiscoverySettings = Field(DiscoverySettings(), description="searches for streams; see below")

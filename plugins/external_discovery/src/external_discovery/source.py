@@ -1,7 +1,8 @@
 """Source of the added streams: keeps them over restarts, adds and removes them, and owns their cameras' tasks."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import anyio
 from anyio.abc import TaskGroup, TaskStatus
@@ -12,6 +13,7 @@ from agent_core.plugin import (
     CameraReport,
     CameraSource,
     CaptureFailed,
+    DependencyFailed,
     InvalidState,
     NotFound,
 )
@@ -68,6 +70,7 @@ class ExternalSource(CameraSource):
         self._tasks: TaskGroup | None = None
         self._report: CameraReport | None = None
         self._changing = anyio.Lock()
+        self._reconfigured = anyio.Event()
 
     @property
     def name(self) -> str:
@@ -85,6 +88,7 @@ class ExternalSource(CameraSource):
             _log.error("%s", problem)
         async with anyio.create_task_group() as tasks:
             self._tasks, self._report = tasks, report
+            tasks.start_soon(self._follow_configuration)
             try:
                 for stream in {each.url: each for each in (*stored, *configured)}.values():
                     self._start(stream)
@@ -148,14 +152,54 @@ class ExternalSource(CameraSource):
                     state="CONFIGURED",
                     allowed_states=("ADDED",),
                     reason="configured_stream",
-                    suggestion="Remove its table [[plugins.external_discovery.streams]] and restart the agent.",
+                    suggestion="Remove its table [[plugins.external_discovery.streams]] and run `camera-agent reload`.",
                 )
             await self._files.save(tuple(each for each in self._streams() if each.url != url))
-            self._cameras.pop(url, None)
-            if scope := self._scopes.pop(url, None):  # none if the source has ended meanwhile
-                scope.cancel()
+            self._drop(url)
             camera.end("It was removed.")
             return camera.stream
+
+    def reconfigure(self, *, most: int) -> None:
+        """Take over another limit, and soon the streams that the configuration has now."""
+        self._most = most
+        self._reconfigured.set()
+
+    async def _follow_configuration(self) -> None:
+        while True:
+            await self._reconfigured.wait()
+            self._reconfigured = anyio.Event()
+            try:
+                configured = await anyio.to_thread.run_sync(self._configured)
+            except DependencyFailed as error:
+                _log.error("the streams stay as they were: %s %s", error.details, error.suggestion)
+                continue
+            async with self._changing:
+                self._take_over({each.url: each for each in configured})
+
+    def _take_over(self, wanted: Mapping[str, AddedStream]) -> None:
+        """End the configured streams that are not in `wanted`, and begin those in it that are new or different.
+
+        A camera that goes on under its id is not reported as removed, so that its recording goes on, too.
+        """
+        for url, camera in list(self._cameras.items()):
+            if camera.stream.is_configured and url not in wanted:
+                self._drop(url)
+                camera.end("It was removed from the configuration.")
+        for url, stream in wanted.items():
+            former = self._cameras.get(url)
+            if former is None:
+                self._start(stream)
+                continue
+            kept = replace(stream, added_at=former.stream.added_at)
+            if kept != former.stream:
+                self._drop(url)
+                former.retire()
+                self._start(kept)
+
+    def _drop(self, url: str) -> None:
+        self._cameras.pop(url, None)
+        if scope := self._scopes.pop(url, None):  # none if the source has ended meanwhile
+            scope.cancel()
 
     def _start(self, stream: AddedStream) -> StreamCamera:
         assert self._tasks is not None  # noqa: S101 - the callers have checked it

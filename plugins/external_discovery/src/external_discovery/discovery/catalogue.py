@@ -19,11 +19,11 @@ class Catalogue:
     """Found streams by their URL. Told the time; no I/O.
 
     Args:
-        keep_offline: time after its last sighting for which a stream stays listed as offline.
+        keep_offline: time after its last sighting for which a stream stays listed as offline; may be changed.
     """
 
     def __init__(self, keep_offline: timedelta) -> None:
-        self._keep_offline = keep_offline
+        self.keep_offline = keep_offline
         self._streams: dict[str, FoundStream] = {}
 
     def saw(self, sighting: Sighting, now: datetime) -> None:
@@ -52,7 +52,7 @@ class Catalogue:
 
     def expire(self, now: datetime) -> None:
         """Forget streams that have been offline for too long."""
-        oldest = now - self._keep_offline
+        oldest = now - self.keep_offline
         self._streams = {
             url: each for url, each in self._streams.items() if each.online or each.last_seen >= oldest
         }

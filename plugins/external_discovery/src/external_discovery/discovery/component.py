@@ -10,6 +10,7 @@ from agent_core.plugin import NOT_ASKED, AgentContext, Component, InvalidState
 from external_discovery.discovery.kinds import StreamKind
 
 if TYPE_CHECKING:
+    from external_discovery.discovery.area import SearchArea
     from external_discovery.discovery.results import FoundStream, ScanReport
     from external_discovery.discovery.service import Discovery
     from external_discovery.discovery.settings import DiscoverySettings
@@ -27,7 +28,7 @@ class DiscoveryComponent(Component):
     Args:
         agent: what the core lends.
         settings: networks and limits.
-        policy: returns the policy of addresses; called when the component first runs.
+        policy: returns the policy of addresses; called when the component first runs, and when its settings change.
     """
 
     def __init__(
@@ -48,14 +49,24 @@ class DiscoveryComponent(Component):
             self._service = self._assemble()
         await self._service.run(task_status=task_status)
 
-    def _assemble(self) -> "Discovery":
+    def configure(self, settings: "DiscoverySettings") -> None:
+        """Take over other settings and the policy as it is now; a scan under way ends with the former ones."""
+        self._settings = settings
+        if self._service is not None:
+            self._service.configure(settings, self._area())
+
+    def _area(self) -> "SearchArea":
         from external_discovery.discovery.area import SearchArea
+
+        return SearchArea(self._settings.networks, self._policy())
+
+    def _assemble(self) -> "Discovery":
         from external_discovery.discovery.interval import StoredInterval
         from external_discovery.discovery.service import Discovery
 
         return Discovery(
             self._settings,
-            SearchArea(self._settings.networks, self._policy()),
+            self._area(),
             StoredInterval(self._agent.state_dir, self._settings.scan_interval_s),
             self._agent.clock,
             partial(self._agent.events.publish, PROGRESS),

@@ -32,6 +32,13 @@ class StoredInterval:
         """Take the stored value. A file that is missing or damaged counts as none."""
         self.value_s = await self._threads.run(self._read)
 
+    def configure(self, configured_s: int) -> bool:
+        """Take over another configured value, which replaces one that was set; return False if it is the same."""
+        if configured_s == self._configured_s:
+            return False
+        self._configured_s = self.value_s = configured_s
+        return True
+
     async def store(self) -> None:
         """Store `value_s`, which a client has set.
 

@@ -107,6 +107,17 @@ class Discovery:
         self._interval_changed.set()
         await self._interval.store()
 
+    def configure(self, settings: DiscoverySettings, area: SearchArea) -> None:
+        """Take over other settings and networks; a scan under way ends with the former ones.
+
+        An interval that a client has set goes on unless the configured one has changed.
+        """
+        self._settings, self._area = settings, area
+        self._catalogue.keep_offline = timedelta(seconds=settings.keep_offline_s)
+        self._reports.clear()  # they are about the former networks
+        if self._interval.configure(settings.scan_interval_s):
+            self._interval_changed.set()
+
     @property
     def interval_s(self) -> int:
         return self._interval.value_s
