@@ -466,3 +466,25 @@ async def test_a_part_that_fails_is_told_and_tried_again() -> None:
         second = await reloads.reload()
         assert (second.changed, second.needs_restart, second.errors) == (("server.max_calls",), (), ())
         tasks.cancel_scope.cancel()
+
+
+async def test_the_error_of_a_wrong_value_does_not_show_it(tmp_path: Path) -> None:
+    secret = "hunter2-hunter2"
+    main = write(tmp_path / "config.toml", "")
+    source = ConfigSource(main, {})
+    reloads = Reloads(source.read().config, source.read)
+    async with anyio.create_task_group() as tasks:
+        await tasks.start(reloads.run)
+        for text in (
+            f"[media_server]\nread_user = 'a b'\nread_password = '{secret}'",
+            f"[media_server]\nread_password = '{secret}'",
+            f"[media_server]\npassword = ['{secret}']",
+            f"[server]\nport = '{secret}'",
+            f"[logging]\nlevel = '{secret}'",
+            f"[server]\nport = {secret}",
+        ):
+            main.write_text(text)
+            with pytest.raises(ConfigError) as caught:
+                await reloads.reload()
+            assert secret not in f"{caught.value.details} {caught.value.suggestion}"
+        tasks.cancel_scope.cancel()
