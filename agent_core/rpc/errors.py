@@ -100,6 +100,9 @@ CODES: Mapping[type[AgentError], WireCode] = MappingProxyType(
     }
 )
 
+#: Errors that quote the call: a device path in them is the client's own, and no bug of the agent.
+_QUOTING = frozenset(CODES[each] for each in (InvalidRequest, MethodNotFound, InvalidParams, NotFound))
+
 
 @dataclass(frozen=True, slots=True)
 class WireError:
@@ -110,7 +113,8 @@ class WireError:
 
     def json(self) -> str:
         body = {"code": self.code.code, "message": self.code.message, "data": dict(self.data)}
-        return without_device_paths(json.dumps(body, default=str))
+        text = json.dumps(body, default=str)
+        return _DEVICE_PATH.sub("[device]", text) if self.code in _QUOTING else without_device_paths(text)
 
 
 def wire_error(error: Exception, request_id: str) -> WireError:

@@ -81,6 +81,24 @@ def test_device_paths_are_blanked_and_logged(caplog: pytest.LogCaptureFixture) -
 
 
 @pytest.mark.parametrize(
+    "error",
+    [
+        errors.InvalidParams("x", param="/dev/video0", rule="unknown", hint="x"),
+        errors.NotFound("There is no /dev/video0.", resource="snapshot", id="/dev/video0"),
+        MethodNotFound("This agent does not provide '/dev/video0'.", hint="x"),
+    ],
+)
+def test_a_device_path_that_a_call_has_named_is_no_bug(
+    error: errors.AgentError, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Otherwise any client could fill the log with errors."""
+    text = wire_error(error, "").json()
+    assert "[device]" in text
+    assert "/dev/" not in text
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize(
     "path",
     ["/dev/shm/state/snapshots/a.jpg", "/home/me/dev/agent/a.jpg", "/srv/K\u00fcche/dev/a.jpg"],  # noqa: S108
 )
