@@ -100,8 +100,9 @@ CODES: Mapping[type[AgentError], WireCode] = MappingProxyType(
     }
 )
 
-#: Errors that quote the call: a device path in them is the client's own, and no bug of the agent.
-_QUOTING = frozenset(CODES[each] for each in (InvalidRequest, MethodNotFound, InvalidParams, NotFound))
+#: Code of errors that tell what something else has said. Others quote the call at most: a device path in them is the
+#: client's own, and no bug of the agent.
+_TELLS_OTHERS = CODES[DependencyFailed]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,9 @@ class WireError:
     def json(self) -> str:
         body = {"code": self.code.code, "message": self.code.message, "data": dict(self.data)}
         text = json.dumps(body, default=str)
-        return _DEVICE_PATH.sub("[device]", text) if self.code in _QUOTING else without_device_paths(text)
+        if self.code == _TELLS_OTHERS:
+            return without_device_paths(text)
+        return _DEVICE_PATH.sub("[device]", text)
 
 
 def wire_error(error: Exception, request_id: str) -> WireError:
@@ -155,9 +158,15 @@ def _internal(request_id: str) -> WireError:
     return WireError(INTERNAL_ERROR, data)
 
 
-def without_device_paths(text: str) -> str:
-    """Return JSON text with device paths replaced; log an error for one, which is a bug."""
-    if "/dev/" not in text or not _DEVICE_PATH.search(text):
+def without_device_paths(text: str, *, call: object = None) -> str:
+    """Return JSON text with device paths replaced; log an error for one, which is a bug.
+
+    `call` are the params that `text` answers: a path that they name is the client's own, and no bug.
+    """
+    found = _DEVICE_PATH.findall(text) if "/dev/" in text else ()
+    if not found:
         return text
-    _LOG.error("a message for a client contained a device path, which was removed")
+    named = json.dumps(call, default=str, ensure_ascii=False)
+    if not all(path.rstrip(".:") in named for path in found):
+        _LOG.error("a message for a client contained a device path, which was removed")
     return _DEVICE_PATH.sub("[device]", text)

@@ -138,7 +138,7 @@ class Method:
         except Exception as error:
             self._log_undeclared(error)
             raise
-        return without_device_paths(self._as_json(result))
+        return without_device_paths(self._as_json(result), call=params)
 
     def result_value(self, result: object) -> JsonValue:
         """Return a result as clients get it, parsed. Raises as `call` for an undeclared type."""

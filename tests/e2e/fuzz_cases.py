@@ -100,7 +100,8 @@ class Messages:
             "object": self._object,
             "string": _strings,
         }
-        return kinds.get(schema.get("type", ""), lambda _: ANYTHING)(schema)
+        make = kinds.get(schema.get("type", ""))
+        return ANYTHING if make is None else make(schema)
 
     def _array(self, schema: Schema) -> Json:
         items = self._right(schema.get("items", {}))
@@ -118,8 +119,8 @@ class Messages:
 
 
 def _numbers(schema: Schema) -> Json:
-    low = max(schema.get("minimum", schema.get("exclusiveMinimum", -1000)), -1000)
-    return st.integers(int(low), int(max(low, min(schema.get("maximum", 1000), 1000))))
+    low = max(int(schema.get("minimum") or schema.get("exclusiveMinimum") or -1000), -1000)
+    return st.integers(low, max(low, min(int(schema.get("maximum", 1000)), 1000)))
 
 
 def _strings(schema: Schema) -> Json:

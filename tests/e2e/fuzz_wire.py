@@ -211,7 +211,7 @@ class Wire:
             self._check_error(message["error"])
             return message["id"] is None
         self.replies[0] += 1
-        method = methods.get(str(message["id"]))
+        method = methods.get(str(message["id"]), "")
         if method in self.results:
             found = [str(each.message) for each in self.results[method].iter_errors(message["result"])]
             assert found == [], (method, message["result"])

@@ -86,6 +86,7 @@ def test_device_paths_are_blanked_and_logged(caplog: pytest.LogCaptureFixture) -
         errors.InvalidParams("x", param="/dev/video0", rule="unknown", hint="x"),
         errors.NotFound("There is no /dev/video0.", resource="snapshot", id="/dev/video0"),
         MethodNotFound("This agent does not provide '/dev/video0'.", hint="x"),
+        errors.Unsupported("There is no control /dev/video0.", feature="/dev/video0"),
     ],
 )
 def test_a_device_path_that_a_call_has_named_is_no_bug(
@@ -96,6 +97,20 @@ def test_a_device_path_that_a_call_has_named_is_no_bug(
     assert "[device]" in text
     assert "/dev/" not in text
     assert caplog.records == []
+    told = wire_error(errors.CaptureFailed("No picture.", detail="cannot open /dev/video3: busy"), "").json()
+    assert "/dev/" not in told
+    assert len(caplog.records) == 1
+
+
+def test_a_device_path_that_the_call_has_named_is_no_bug_in_a_result(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    text = '{"refused":"there is no value /dev/video0."}'
+    clean = '{"refused":"there is no value [device]"}'
+    assert without_device_paths(text, call={"controls": {"a": "/dev/video0"}}) == clean
+    assert caplog.records == []
+    assert without_device_paths(text, call={"controls": {"a": "/dev/video1"}}) == clean
+    assert len(caplog.records) == 1
 
 
 @pytest.mark.parametrize(
