@@ -54,13 +54,16 @@ class AgentProcess:
     async def client(self, role: str = "operator", *, ready: bool = True) -> AsyncIterator[AgentClient]:
         """A client; with `ready` only once every source has reported its cameras."""
         url = await self.url()
-        secret = Secret.load(self.folder / "state" / "secret")
-        token = TokenAuthority(secret, SystemClock()).create("test", Role(role), 600)
-        async with AgentClient(url, token=token, observe=self.observe) as client:
+        async with AgentClient(url, token=self.token(role), observe=self.observe) as client:
             with anyio.fail_after(20):
                 while ready and (await client.call("get_system_status"))["discovery_active"]:
                     await anyio.sleep(0.01)
             yield client
+
+    def token(self, role: str) -> str:
+        """Return a token of the agent, which must have written its secret."""
+        secret = Secret.load(self.folder / "state" / "secret")
+        return TokenAuthority(secret, SystemClock()).create("test", Role(role), 600)
 
     async def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         self.process.send_signal(number)
