@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import anyio
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
+from anyio.lowlevel import checkpoint
 
 from agent_core.base.events import Event, EventBus
 from agent_core.base.metrics import MetricRegistry
@@ -82,6 +83,7 @@ class EventJournal:
                 if sequence in self._kept:
                     size_bytes = self._topics.measure(self._kept[sequence].event)
                     self._resize(sequence, _OVERHEAD_BYTES + size_bytes)
+                    await checkpoint()
             self._arrived = anyio.Event()
             await self._arrived.wait()
 

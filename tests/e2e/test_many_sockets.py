@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import anyio
 import pytest
+from anyio import Event
 from anyio.to_thread import run_sync
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.client import ClientProtocol
@@ -16,7 +17,7 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 from websockets.uri import parse_uri
 
-from agent_core.plugin import AgentContext, Plugin, RpcMethod, RpcParams, RpcResult, Settings, hookimpl
+from agent_core.plugin import Plugin, RpcMethod, RpcParams, RpcResult, Settings, hookimpl
 from agent_core.testing import running_agent
 
 from .conftest import AgentProcessFactory
@@ -90,7 +91,7 @@ class Stalled:
         while not self._received:
             self._protocol.receive_data(self._socket.recv(65536))
             self._received += [
-                json.loads(event.data)
+                json.loads(bytes(event.data))
                 for event in self._protocol.events_received()
                 if isinstance(event, Frame) and event.opcode is Opcode.TEXT
             ]
@@ -208,14 +209,15 @@ class Wait(RpcMethod[Nothing]):
     async def call(self, params: Nothing) -> Waited:
         Wait.entered += 1
         try:
-            await anyio.sleep_forever()
+            await Event().wait()
+            return Waited()
         finally:
             Wait.ended.append("cancelled")
 
 
 class Hello(Plugin[Settings]):
     @hookimpl
-    def agent_rpc_methods(self, agent: AgentContext) -> list[RpcMethod[Any]]:
+    def agent_rpc_methods(self) -> list[RpcMethod[Any]]:
         return [Wait()]
 
 
