@@ -5,7 +5,7 @@ import struct
 import pytest
 
 from tests.vm.cameras import usbip
-from tests.vm.cameras.controls import GET_CUR, GET_INFO, SET_CUR, Controls
+from tests.vm.cameras.controls import GET_CUR, GET_INFO, GET_MAX, SET_CUR, Controls, NoAnswer
 from tests.vm.cameras.descriptors import Descriptors
 from tests.vm.cameras.layout import Continuous, FrameSize, Layout
 from tests.vm.cameras.negotiation import COMMIT, PROBE, Negotiation
@@ -15,7 +15,6 @@ LAYOUT = Layout(
     mjpeg=(FrameSize(640, 480, (15, 30)), FrameSize(320, 240, Continuous(5, 10))),
     yuyv=(FrameSize(160, 120, (5,)),),
 )
-ALL_CONTROLS = Layout().controls
 
 
 def parsed(data: bytes) -> list[bytes]:
@@ -29,7 +28,7 @@ def parsed(data: bytes) -> list[bytes]:
 
 @pytest.mark.parametrize("layout", [LAYOUT, Layout(transfer="isochronous"), Layout(mjpeg=(), serial=None)])
 def test_descriptors_add_up(layout: Layout) -> None:
-    data = Descriptors(layout, Controls(layout.controls)).find(2, 0)
+    data = Descriptors(layout, Controls(layout)).find(2, 0)
     assert data is not None
     assert struct.unpack_from("<H", data, 2) == (len(data),)
     blocks = parsed(data)
@@ -44,7 +43,7 @@ def test_descriptors_add_up(layout: Layout) -> None:
 
 
 def test_without_a_serial_there_is_no_text_for_one() -> None:
-    device = Descriptors(Layout(serial=None), Controls(())).find(1, 0)
+    device = Descriptors(Layout(serial=None), Controls(Layout(controls=()))).find(1, 0)
     assert device is not None
     assert len(device) == 18
     assert device[16] == 0
@@ -74,7 +73,7 @@ def test_what_is_asked_for_becomes_the_nearest_that_there_is(
 
 
 def test_a_control_that_another_governs_is_refused_with_the_reason() -> None:
-    controls = Controls(ALL_CONTROLS)
+    controls = Controls(Layout())
     exposure, mode = (1, 0x04), (1, 0x02)
     assert controls.request(*exposure, GET_INFO, b"") == bytes([1 | 2 | 4])
     assert controls.request(*exposure, SET_CUR, (9).to_bytes(4, "little")) is None
@@ -121,3 +120,16 @@ def test_packets_of_an_isochronous_transfer() -> None:
         (100, 100, 2, 0),
         (200, 100, 0, 0),
     ]
+
+
+def test_a_control_is_silent_undescribed_or_has_another_range_as_the_layout_says() -> None:
+    layout = Layout(mute=("gain",), undescribed=("contrast",), ranges=(("brightness", -5, 5),))
+    assert Layout.from_json(layout.to_json()) == layout
+    controls = Controls(layout)
+    gain, contrast, brightness = ((2, selector) for selector in (0x04, 0x03, 0x02))
+    with pytest.raises(NoAnswer):
+        controls.request(*gain, GET_CUR, b"")
+    assert controls.request(*gain, GET_INFO, b"") == b"\3"
+    assert controls.request(*contrast, GET_MAX, b"") is None
+    assert controls.request(*contrast, GET_CUR, b"") is not None
+    assert controls.request(*brightness, GET_MAX, b"") == (5).to_bytes(2, "little")

@@ -1,8 +1,10 @@
 """Controls of a webcam, with the dependencies of real ones."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-__all__ = ("CONTROLS", "Control", "Controls")
+from tests.vm.cameras.layout import Layout
+
+__all__ = ("CONTROLS", "Control", "Controls", "NoAnswer")
 
 CAMERA_TERMINAL = 1
 PROCESSING_UNIT = 2
@@ -11,8 +13,13 @@ REQUEST_ERROR_CODE = 2
 WRONG_STATE, OUT_OF_RANGE, INVALID_CONTROL, INVALID_REQUEST = 2, 4, 6, 7
 
 SET_CUR, GET_CUR, GET_MIN, GET_MAX, GET_RES, GET_LEN, GET_INFO, GET_DEF = 1, *range(0x81, 0x88)
+_RANGE = (GET_MIN, GET_MAX, GET_RES, GET_DEF)
 #: Bits of GET_INFO.
 CAN_GET, CAN_SET, DISABLED_BY_AUTOMATIC = 1, 2, 4
+
+
+class NoAnswer(Exception):
+    """Silence of a camera that a request meets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +71,11 @@ CONTROLS = (
 class Controls:
     """State of one camera's controls; unplugging resets it, as in a real camera."""
 
-    def __init__(self, names: tuple[str, ...]) -> None:
-        self._known = {each.name: each for each in CONTROLS if each.name in names}
+    def __init__(self, layout: Layout) -> None:
+        self._mute, self._undescribed = layout.mute, layout.undescribed
+        self._known = {each.name: each for each in CONTROLS if each.name in layout.controls}
+        for name, low, high in layout.ranges:
+            self._known[name] = replace(self._known[name], minimum=low, maximum=high)
         self.values = {name: control.default for name, control in self._known.items()}
         #: All values set, in order.
         self.history: list[tuple[str, int]] = []
@@ -75,12 +85,20 @@ class Controls:
         return sum(1 << each.bit for each in self._known.values() if each.unit == unit)
 
     def request(self, unit: int, selector: int, code: int, data: bytes) -> bytes | None:
-        """Return the answer to a control request, empty for SET_CUR, or None to refuse it with a stall."""
+        """Return the answer to a control request, empty for SET_CUR, or None to refuse it with a stall.
+
+        Raises:
+            NoAnswer: the camera never answers this request.
+        """
         if unit == 0 and selector == REQUEST_ERROR_CODE:
             return {GET_CUR: bytes([self._error]), GET_INFO: b"\1", GET_LEN: b"\1\0"}.get(code)
         wanted = [c for c in self._known.values() if (c.unit, c.selector) == (unit, selector)]
         if not wanted:
             return self._refuse(INVALID_CONTROL)
+        if code == GET_CUR and wanted[0].name in self._mute:
+            raise NoAnswer
+        if code in _RANGE and wanted[0].name in self._undescribed:
+            return self._refuse(INVALID_REQUEST)
         if code == SET_CUR:
             return self._set(wanted[0], data)
         return self._get(wanted[0], code)

@@ -64,6 +64,8 @@ class Layout:
 
     The first size of each list is the default. `frames` is a folder of JPEG files, `WIDTHxHEIGHT/*.jpg`, served
     unchanged in the order of their names. The first `dark_frames` of each stream come from `WIDTHxHEIGHT/dark/*.jpg`.
+    The values of `mute` controls are never answered, `undescribed` ones refuse to tell their range, and `ranges` has the
+    least and the greatest values of controls that have others than usual.
     """
 
     serial: str | None = "CAM-A"
@@ -88,6 +90,9 @@ class Layout:
             "white_balance_temperature",
         )
     )
+    mute: tuple[str, ...] = ()
+    undescribed: tuple[str, ...] = ()
+    ranges: tuple[tuple[str, int, int], ...] = ()
 
     @property
     def formats(self) -> list[tuple[str, tuple[FrameSize, ...]]]:
@@ -102,7 +107,9 @@ class Layout:
         values: dict[str, Any] = json.loads(text)
         for name in ("mjpeg", "yuyv"):
             values[name] = tuple(_frame_size(each) for each in values[name])
-        values["controls"] = tuple(values["controls"])
+        for name in ("controls", "mute", "undescribed"):
+            values[name] = tuple(values[name])
+        values["ranges"] = tuple(tuple(each) for each in values["ranges"])
         assert values.keys() == {each.name for each in fields(cls)}
         return cls(**values)
 

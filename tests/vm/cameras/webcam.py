@@ -13,7 +13,7 @@ from anyio.abc import ByteStream
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from tests.vm.cameras import usbip
-from tests.vm.cameras.controls import Controls
+from tests.vm.cameras.controls import Controls, NoAnswer
 from tests.vm.cameras.descriptors import Descriptors
 from tests.vm.cameras.layout import Layout
 from tests.vm.cameras.negotiation import COMMIT, Negotiation
@@ -62,7 +62,7 @@ class Webcam:
     def __init__(self, layout: Layout, stream: ByteStream) -> None:
         self._stream = stream
         self._send_lock = anyio.Lock()
-        self.controls = Controls(layout.controls)
+        self.controls = Controls(layout)
         self.negotiation = Negotiation(layout)
         self.sent: deque[SentFrame] = deque(maxlen=KEPT_FRAMES)
         self.fault: Fault | None = None
@@ -116,7 +116,10 @@ class Webcam:
             # The kernel's virtual host has unlimited bandwidth, but forwards the status of this request.
             await self._send(usbip.submit_reply(submit, status=-ENOSPC))
             return
-        answer = self._control(kind & 0x60, request, value, index, data)
+        try:
+            answer = self._control(kind & 0x60, request, value, index, data)
+        except NoAnswer:
+            return
         if answer is None:
             await self._send(usbip.submit_reply(submit, status=-EPIPE))
         else:

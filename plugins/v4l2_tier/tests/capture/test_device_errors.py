@@ -7,7 +7,7 @@ import anyio
 import pytest
 
 from agent_core.plugin import CaptureFailed
-from v4l2_tier.device.errors import explain, explained
+from v4l2_tier.device.errors import explain, explained, explained_control
 from v4l2_tier.device.holders import Holder, holders_of
 
 
@@ -69,3 +69,29 @@ async def test_another_process_that_has_a_device_open_is_found() -> None:
 def test_what_is_no_device_is_held_by_nobody(tmp_path: Path) -> None:
     assert holders_of(tmp_path) == ()
     assert holders_of(tmp_path / "missing") == ()
+
+
+@pytest.mark.parametrize(
+    ("number", "reason", "said"),
+    [
+        (errno.ENODEV, "camera_gone", "no longer connected"),
+        (errno.ETIMEDOUT, "control_silent", "did not answer in time"),
+        (errno.EACCES, "control_refused", "read-only, or an automatic mode controls it now (EACCES)"),
+        (errno.EBUSY, "control_refused", "locked by another program or by the running stream (EBUSY)"),
+        (errno.ERANGE, "control_refused", "does not accept the value"),
+        (errno.EINVAL, "control_refused", "or has the control no more (EINVAL)"),
+        (errno.EILSEQ, "control_refused", "The camera refused it (EILSEQ)."),
+        (errno.EPIPE, "control_refused", "The camera refused it (EPIPE)."),
+    ],
+)
+def test_an_error_of_one_control_says_what_it_means_for_a_control(
+    number: int, reason: str, said: str
+) -> None:
+    with (
+        pytest.raises(CaptureFailed) as caught,
+        explained_control("setting the control gain", Path("/nowhere")),
+    ):
+        raise OSError(number, "text", "/dev/video0")
+    assert caught.value.reason == reason
+    assert said in caught.value.details
+    assert "/dev" not in f"{caught.value.details}{caught.value.detail}"

@@ -71,12 +71,15 @@ class Device:
         return PictureLayout(mode.pixel_format, width, height, interval, layout)
 
     def read_control(self, control: DeviceControl) -> DeviceControl:
-        return control
+        return replace(control, value=self._bench.values.get(control.name, control.value))
 
     def write_control(self, control: DeviceControl, value: int) -> None:
         self._bench.call(f"{control.name}={value}")
+        if self._bench.sets_controls:
+            self._bench.values[control.name] = value
 
     def start(self, buffers: int) -> None:
+        self._bench.values |= self._bench.at_start
         self._bench.call("start")
 
     def stop(self) -> None:
@@ -122,6 +125,10 @@ class Bench:
         self._changed = anyio.Event()
         self.threads = WorkerPool(1)
         self.reports: list[ChangedControls] = []
+        self.sets_controls = False
+        self.values: dict[str, int] = {}
+        #: Values that the camera has after each start of its stream.
+        self.at_start: dict[str, int] = {}
         self.producer = V4l2Producer(
             Path("node"),
             capabilities,
@@ -471,3 +478,38 @@ async def test_what_is_not_as_configured_is_logged_once(
     assert "60 frames per second were requested; the driver set 30" in said[2]
     assert "control zoom" in said[3]
     assert "control gain: 3 was requested; the camera set 0" in said[4]
+
+
+async def test_controls_are_written_at_each_opening_and_compared_at_each_start(webcam: Capabilities) -> None:
+    settings = CaptureSettings(controls={"brightness": 128, "gain": 3}, warm_ttl_s=1, parked_ttl_s=20)
+    async with running(webcam, settings) as (bench, tg):
+        bench.sets_controls = True
+        tg.start_soon(bench.read)
+        # The driver reports 128 already, but the camera may have lost it.
+        await bench.until("open", "configure", "brightness=128", "gain=3", "start")
+        bench.device.send(PICTURES[0])
+        await bench.seen(1)
+        await bench.clock.advance(1)
+        await bench.until("start", "stop")
+        bench.at_start = {"gain": 0}
+        tg.start_soon(bench.read)
+        await bench.until("stop", "configure", "start", "gain=3")
+        assert bench.values["gain"] == 3
+        assert {each.name: each.value for each in bench.reports[-1].controls}["gain"] == 3
+
+
+async def test_a_silent_control_delays_the_first_opening_only_and_pictures_come(webcam: Capabilities) -> None:
+    settings = CaptureSettings(controls={"gain": 3}, warm_ttl_s=1, parked_ttl_s=1)
+    async with running(webcam, settings) as (bench, tg):
+        bench.failures["gain=3"] = CaptureFailed("It did not answer.", reason="control_silent")
+        for count in (1, 2):
+            tg.start_soon(bench.read)
+            await bench.until("start")
+            bench.device.send(PICTURES[0])
+            await bench.seen(count)
+            await bench.clock.advance(1)
+            await bench.until("stop")
+            await bench.clock.advance(1)
+            await bench.until("close")
+    assert bench.calls.count("gain=3") == 1
+    assert len(bench.frames) == 2

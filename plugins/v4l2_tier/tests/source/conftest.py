@@ -1,8 +1,8 @@
 """Nodes as pyudev reports them, and a source with simulated devices."""
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,15 @@ from agent_core.plugin import Clock
 from agent_core.plugin.controls import DevicePanel
 from agent_core.testing import RecordingReport, SimulatedClock
 from agent_core.testing.scripted_producer import ScriptedProducer
-from v4l2_tier.device.capabilities import Capabilities, FrameSize, Intervals, PixelFormat, Span
+from v4l2_tier.device.capabilities import (
+    Capabilities,
+    DeviceControl,
+    FrameSize,
+    Intervals,
+    PixelFormat,
+    Span,
+)
+from v4l2_tier.device.controls import DeviceControls
 from v4l2_tier.device.modes import choose
 from v4l2_tier.device.probe import NoCamera
 from v4l2_tier.settings import CaptureSettings, V4l2TierSettings
@@ -35,6 +43,7 @@ WEBCAM = Capabilities(
             (FrameSize(Span(640, 640), Span(480, 480), (Intervals(Fraction(1, 30), Fraction(1, 30)),)),),
         ),
     ),
+    (DeviceControl(0x00980900, "brightness", "integer", -64, 64, 1, 0, 0),),
 )
 
 
@@ -62,6 +71,7 @@ class Devices(HotplugWatcher):
         self.answers: dict[str, Capabilities | NoCamera | OSError] = {}
         self.producers: dict[str, ScriptedProducer] = {}
         self.panels: dict[str, DevicePanel] = {}
+        self.values: dict[str, int] = {}
         self.probes: list[str] = []
         #: Replaces the answers; for a device that answers late.
         self.slow: Callable[[Path], Capabilities] | None = None
@@ -123,6 +133,15 @@ class Devices(HotplugWatcher):
         producer = self.producers[node.name] = ScriptedProducer()
         return producer, choose(capabilities, settings)
 
+    def open_controls(self, path: Path, capabilities: Capabilities) -> AbstractContextManager[DeviceControls]:
+        return nullcontext(DeviceControls(self, capabilities.controls))
+
+    def read_control(self, control: DeviceControl) -> DeviceControl:
+        return replace(control, value=self.values.get(control.name, control.value))
+
+    def write_control(self, control: DeviceControl, value: int) -> None:
+        self.values[control.name] = value
+
 
 @dataclass
 class Bench:
@@ -154,6 +173,7 @@ def watch(tmp_path: Path) -> Watch:
             SocketPaths(tmp_path),
             devices.probe,
             devices.make_producer,
+            devices.open_controls,
         )
         with anyio.fail_after(50):
             async with anyio.create_task_group() as tg:
