@@ -9,8 +9,9 @@ from typing import Literal
 import anyio
 from pydantic import BaseModel, ConfigDict
 
+from agent_core.base.containment import contained, describe
 from agent_core.base.controls import ControlPanel, ControlValue
-from agent_core.base.errors import StateCorrupt, StorageFailed
+from agent_core.base.errors import AgentError, PluginError, StateCorrupt, StorageFailed
 from agent_core.base.files import StateFile
 from agent_core.base.models import CameraId
 from agent_core.base.workers import WorkerPool
@@ -86,9 +87,23 @@ class KeptControls:
         self._changed.set()
 
     def give(self, camera: CameraId, panel: ControlPanel) -> None:
-        """Give a camera's kept values to its panel, unless a change is under way there, which ends with that."""
-        if self._changing.get(camera) is not panel:
-            panel.keep(self.of(camera))
+        """Give a camera's kept values to its panel, unless a change is under way there, which ends with that.
+
+        Raises:
+            PluginError: the panel, which is foreign code, failed.
+        """
+        if self._changing.get(camera) is panel:
+            return
+        try:
+            with contained(f"The control panel of {camera}"):
+                panel.keep(self.of(camera))
+        except AgentError:
+            raise
+        except Exception as error:
+            raise PluginError(
+                f"The control panel of {camera} did not take its kept values: {describe(error)}.",
+                reason="provider_raised",
+            ) from error
 
     @contextmanager
     def changing(self, camera: CameraId, panel: ControlPanel) -> Iterator[None]:

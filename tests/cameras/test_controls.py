@@ -281,6 +281,26 @@ async def test_a_panel_that_fails_ends_the_call_and_nothing_is_kept(
         await bench.change(brightness=1)
 
 
+@pytest.mark.parametrize("error", [ZeroDivisionError("no"), SystemExit(1)])
+async def test_a_panel_that_does_not_take_its_values_costs_its_source_only(
+    tmp_path: Path, error: BaseException
+) -> None:
+    class Faulty(Panel):
+        def keep(self, values: Mapping[str, ControlValue]) -> None:
+            if values or self.kept:
+                raise error
+            super().keep(values)
+
+    async with running(Bench(tmp_path)) as bench:
+        bench.connect(panel := Faulty())
+        with pytest.raises(PluginError):
+            await bench.change(brightness=1)
+        with pytest.raises(PluginError):
+            bench.connect(panel)
+        bench.connect(Panel(), key="k2", serial="S2", number=1)
+        await bench.controls.change(CameraId("camera1"), ControlChange({"brightness": 3}))
+
+
 async def test_a_panel_that_hangs_ends_after_the_limit(tmp_path: Path) -> None:
     async with running(Bench(tmp_path, longest_s=0.05)) as bench:
         bench.connect(Panel(before=anyio.sleep_forever))
