@@ -33,7 +33,9 @@ _CONTROL_CLASS = 6
 _MENUS = ("menu", "integer_menu")
 # V4L2_CTRL_FLAG_*
 _DISABLED, _GRABBED, _READ_ONLY, _INACTIVE, _WRITE_ONLY = 0x1, 0x2, 0x4, 0x10, 0x40
-_VOLATILE, _HAS_PAYLOAD, _NEXT = 0x80, 0x100, 0x80000000
+_VOLATILE, _HAS_PAYLOAD = 0x80, 0x100
+#: V4L2_CTRL_FLAG_NEXT_CTRL and _NEXT_COMPOUND: the next control of any type.
+_NEXT = 0xC0000000
 #: Most controls read: a faulty driver may enumerate without end.
 _MOST = 1024
 #: Most entries read of a menu: a driver may report a wrong range.
