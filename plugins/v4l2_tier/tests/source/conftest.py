@@ -43,7 +43,11 @@ WEBCAM = Capabilities(
             (FrameSize(Span(640, 640), Span(480, 480), (Intervals(Fraction(1, 30), Fraction(1, 30)),)),),
         ),
     ),
-    (DeviceControl(0x00980900, "brightness", "integer", -64, 64, 1, 0, 0),),
+    (
+        DeviceControl(0x00980900, "brightness", "integer", -64, 64, 1, 0, 0),
+        DeviceControl(0x009A0901, "auto_exposure", "menu", 0, 3, 1, 3, 3, ((1, "Manual"), (3, "Automatic"))),
+        DeviceControl(0x009A0902, "exposure_time_absolute", "integer", 3, 99, 1, 50, 50, inactive=True),
+    ),
 )
 
 
@@ -137,7 +141,8 @@ class Devices(HotplugWatcher):
         return nullcontext(DeviceControls(self, capabilities.controls))
 
     def read_control(self, control: DeviceControl) -> DeviceControl:
-        return replace(control, value=self.values.get(control.name, control.value))
+        is_ruled = control.name == "exposure_time_absolute" and self.values.get("auto_exposure") != 1
+        return replace(control, value=self.values.get(control.name, control.value), inactive=is_ruled)
 
     def write_control(self, control: DeviceControl, value: int) -> None:
         self.values[control.name] = value
