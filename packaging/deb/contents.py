@@ -54,11 +54,14 @@ def distribution(wheel: Path, python_version: str) -> Distribution:
         ValueError: the wheel has no metadata.
     """
     with zipfile.ZipFile(wheel) as archive:
-        name = next((each for each in archive.namelist() if re.fullmatch(r"[^/]+\.dist-info/METADATA", each)), None)
+        name = next(
+            (each for each in archive.namelist() if re.fullmatch(r"[^/]+\.dist-info/METADATA", each)), None
+        )
         if name is None:
             raise ValueError(f"{wheel.name} has no metadata.")
         metadata = Parser().parsestr(archive.read(name).decode())
-    environment = default_environment() | {
+    environment: dict[str, str] = {
+        **{key: str(value) for key, value in default_environment().items()},
         "extra": "",
         "platform_system": "Linux",
         "python_full_version": f"{python_version}.0",

@@ -47,7 +47,9 @@ def _control(found: Sequence[Package], debian: Path) -> None:
     agent, *plugins = found
     text = (debian / "control.in").read_text().replace("@DEPENDS@", _listed(agent))
     for each in plugins:
-        text += _PLUGIN.format(name=each.name, summary=each.summary[:1].lower() + each.summary[1:], depends=_listed(each))
+        text += _PLUGIN.format(
+            name=each.name, summary=each.summary[:1].lower() + each.summary[1:], depends=_listed(each)
+        )
     (debian / "control").write_text(text)
     (debian / "control.in").unlink()
 
