@@ -5,13 +5,15 @@ A plugin is part of the package `camera-agent` unless its `pyproject.toml` says 
     [tool.camera-agent]
     deb = "own"
 
-It then has a package named like its distribution, with the libraries that only it needs.
+It then has a package named like its distribution, with the libraries that only it needs, and is switched on while that
+package is installed.
 """
 
 import re
 import tomllib
 import zipfile
 from collections.abc import Iterable, Mapping
+from configparser import ConfigParser
 from dataclasses import dataclass
 from email.parser import Parser
 from pathlib import Path
@@ -35,6 +37,7 @@ class Distribution:
     version: str
     summary: str
     requires: frozenset[str]
+    plugins: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,7 @@ class Package:
     summary: str
     distributions: frozenset[str]
     depends: frozenset[str]
+    plugins: tuple[str, ...]
 
 
 def distribution(wheel: Path, python_version: str) -> Distribution:
@@ -60,6 +64,7 @@ def distribution(wheel: Path, python_version: str) -> Distribution:
         if name is None:
             raise ValueError(f"{wheel.name} has no metadata.")
         metadata = Parser().parsestr(archive.read(name).decode())
+        plugins = _plugins(archive, name.replace("METADATA", "entry_points.txt"))
     environment: dict[str, str] = {
         **{key: str(value) for key, value in default_environment().items()},
         "extra": "",
@@ -78,7 +83,17 @@ def distribution(wheel: Path, python_version: str) -> Distribution:
             for each in required
             if each.marker is None or each.marker.evaluate(environment)
         ),
+        plugins=plugins,
     )
+
+
+def _plugins(archive: zipfile.ZipFile, entry_points: str) -> tuple[str, ...]:
+    """Return the names of the plugins that a wheel has."""
+    if entry_points not in archive.namelist():
+        return ()
+    parser = ConfigParser(delimiters=("=",))
+    parser.read_string(archive.read(entry_points).decode())
+    return tuple(sorted(parser["camera_agent.plugins"])) if "camera_agent.plugins" in parser else ()
 
 
 def plugins_apart(root: Path) -> frozenset[str]:
@@ -103,26 +118,25 @@ def packages(available: Iterable[Distribution], own: Iterable[str], apart: Itera
         ValueError: a library that one of them needs is not available.
     """
     needs: dict[str, frozenset[str]] = {}
-    summaries: dict[str, str] = {}
+    described: dict[str, Distribution] = {}
     for each in available:
         needs[each.name] = needs.get(each.name, frozenset()) | each.requires
-        summaries[each.name] = each.summary
+        described[each.name] = each
     apart = sorted(apart)
     inside = _closure(set(own) - set(apart), needs)
-    agent = _package(AGENT, summaries[AGENT], inside, frozenset())
     return [
-        agent,
-        *(_package(name, summaries[name], _closure({name}, needs), inside) for name in apart),
+        _package(described[AGENT], inside),
+        *(_package(described[name], _closure({name}, needs) - inside) for name in apart),
     ]
 
 
-def _package(name: str, summary: str, wanted: frozenset[str], present: frozenset[str]) -> Package:
-    added = wanted - present
+def _package(main: Distribution, wanted: frozenset[str]) -> Package:
     return Package(
-        name=name,
-        summary=summary,
-        distributions=added - FROM_DEBIAN.keys(),
-        depends=frozenset(FROM_DEBIAN[each] for each in added & FROM_DEBIAN.keys()),
+        name=main.name,
+        summary=main.summary,
+        distributions=wanted - FROM_DEBIAN.keys(),
+        depends=frozenset(FROM_DEBIAN[each] for each in wanted & FROM_DEBIAN.keys()),
+        plugins=main.plugins,
     )
 
 
