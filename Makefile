@@ -10,7 +10,7 @@ endif
 PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 LOCKED_FROM := pyproject.toml $(addsuffix /pyproject.toml,$(PLUGINS))
 
-.PHONY: run test test-vm vm-image test-release check lock format clean
+.PHONY: run test test-vm vm-image test-release check deb lock format clean
 
 run: .venv/.installed
 	@scripts/run
@@ -63,6 +63,11 @@ $(UV):
 	$(UV) pip sync --quiet --python .venv/bin/python --require-hashes requirements.lock
 	$(UV) pip install --quiet --python .venv/bin/python --no-deps $(addprefix -e ,. $(PLUGINS))
 	touch $@
+
+# Debian packages for amd64 and arm64 into dist/deb: packaging/deb/README.md. DEB_ARCHS=amd64 builds only those.
+DEB_ARCHS ?= amd64 arm64
+deb: .venv/.installed
+	packaging/deb/build $(DEB_ARCHS)
 
 # All versions with their hashes, for every Python and platform that we support.
 lock: $(UV)

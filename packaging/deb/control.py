@@ -35,7 +35,7 @@ def write_control(found: Sequence[Package], needed: Mapping[str, frozenset[str]]
             DEPENDS=_listed(each, needed),
             LIBRARIES=_libraries(each),
         )
-        for name in ("postinst", "prerm", "README.Debian"):
+        for name in ("postinst", "prerm", "README.Debian", "lintian-overrides"):
             (debian / f"{each.name}.{name}").write_text(filled(_TEMPLATES / name, PACKAGE=each.name))
     (debian / "control").write_text(text)
     (debian / "control.in").unlink()

@@ -33,6 +33,10 @@ _LICENCE_FILE = re.compile(
 _COMMON_TEXT = re.compile(
     r"GNU (LESSER |LIBRARY )?GENERAL PUBLIC LICENSE|Apache License|Mozilla Public License", re.IGNORECASE
 )
+#: Occurs in other licence files, for parts of a library.
+_WHOLE_APACHE = re.compile(
+    r"^ *Apache License\s+Version 2\.0, January 2004.*?END OF TERMS AND CONDITIONS", re.DOTALL | re.MULTILINE
+)
 _HOLDER = re.compile(r"^\W*(Copyright\b.*\d{4}.*|Copyright (?:\(c\)|©).+)$", re.IGNORECASE | re.MULTILINE)
 _LIBRARY = re.compile(r"[^/]+\.libs/(.+?)(?:-[0-9a-f]{8})?\.so(?:\.[\d.]+)?")
 
@@ -160,7 +164,7 @@ class _Wheel:
             if not _COMMON_TEXT.search(text[:400]):
                 below = name.partition(".dist-info/")[2].removeprefix("licenses/")
                 heading = f"{below}:\n\n" if len(self.texts) > 1 else ""
-                parts.append(f"{heading}{text}")
+                parts.append(heading + _WHOLE_APACHE.sub(_common_text("Apache-2.0"), text))
         return "\n\n".join(parts)
 
 
