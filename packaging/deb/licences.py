@@ -31,12 +31,18 @@ _LICENCE_FILE = re.compile(
     r"[^/]+\.dist-info/(licen[cs]es/.*|)(LICEN[CS]E|COPYING|NOTICE)[^/]*", re.IGNORECASE
 )
 _COMMON_TEXT = re.compile(
-    r"GNU (LESSER |LIBRARY )?GENERAL PUBLIC LICENSE|Apache License|Mozilla Public License", re.IGNORECASE
+    r"\s*(GNU (LESSER |LIBRARY )?GENERAL PUBLIC LICENSE|Apache License|Mozilla Public License)", re.IGNORECASE
 )
-#: Occurs in other licence files, for parts of a library.
-_WHOLE_APACHE = re.compile(
-    r"^ *Apache License\s+Version 2\.0, January 2004.*?END OF TERMS AND CONDITIONS", re.DOTALL | re.MULTILINE
-)
+#: Whole licences that occur within other licence files, by the licence.
+_WHOLE = {
+    licence: re.compile(
+        rf"^\s*{title}.*?END OF TERMS AND CONDITIONS", re.DOTALL | re.MULTILINE | re.IGNORECASE
+    )
+    for licence, title in (
+        ("Apache-2.0", r"Apache License\s+Version 2\.0, January 2004"),
+        ("LGPL-2.1-or-later", r"GNU Lesser General Public License\s+Version 2\.1, February 1999"),
+    )
+}
 _HOLDER = re.compile(r"^\W*(Copyright\b.*\d{4}.*|Copyright (?:\(c\)|©).+)$", re.IGNORECASE | re.MULTILINE)
 _LIBRARY = re.compile(r"[^/]+\.libs/(.+?)(?:-[0-9a-f]{8})?\.so(?:\.[\d.]+)?")
 
@@ -72,22 +78,29 @@ class Licences:
         return cls(content["distributions"], tuple(libraries))
 
 
-def copyright_file(package: str, wheels: Sequence[Path], own: Iterable[str], licences: Licences) -> str:
+def copyright_file(
+    package: str,
+    wheels: Sequence[Path],
+    own: Iterable[str],
+    licences: Licences,
+    bundled: Sequence[Path] = (),
+) -> str:
     """Return the text of debian/copyright for a package.
 
     Args:
         package: name of the Debian package.
-        wheels: what is in it.
+        wheels: what is unpacked in it.
         own: canonical names of this project's distributions, which need no entry in licences.toml.
         licences: content of licences.toml.
+        bundled: wheels that it contains as they are.
 
     Raises:
         ValueError: a distribution or a bundled library has no entry, or a wheel contradicts its entry.
     """
     own = frozenset(own)
     described: dict[str, _Wheel] = {}
-    for path in sorted(wheels):
-        read = _Wheel.read(path)
+    for path in sorted((*wheels, *bundled)):
+        read = _Wheel.read(path, is_unpacked=path not in bundled)
         described.setdefault(read.name, read)
     paragraphs = [_header(package)]
     for name, wheel in sorted(described.items(), key=lambda item: (item[0] not in own, item[0])):
@@ -109,12 +122,14 @@ class _Wheel:
 
     name: str
     metadata: Message
+    path: Path
+    is_unpacked: bool
     names: tuple[str, ...]
     texts: Mapping[str, str]
     linked: tuple[str, ...]
 
     @classmethod
-    def read(cls, path: Path) -> "_Wheel":
+    def read(cls, path: Path, *, is_unpacked: bool) -> "_Wheel":
         with zipfile.ZipFile(path) as archive:
             names = tuple(archive.namelist())
             description = next(each for each in names if each.endswith(".dist-info/METADATA"))
@@ -125,7 +140,15 @@ class _Wheel:
                 if _LICENCE_FILE.fullmatch(each)
             }
             boms = [json.loads(archive.read(each)) for each in names if each.endswith(".cyclonedx.json")]
-        return cls(canonicalize_name(metadata["Name"]), metadata, names, texts, tuple(_components(boms)))
+        return cls(
+            name=canonicalize_name(metadata["Name"]),
+            metadata=metadata,
+            path=path,
+            is_unpacked=is_unpacked,
+            names=names,
+            texts=texts,
+            linked=tuple(_components(boms)),
+        )
 
     @property
     def expression(self) -> str | None:
@@ -134,37 +157,43 @@ class _Wheel:
         return expression
 
     def paragraph(self, expression: str) -> str:
-        tops = sorted({each.partition("/")[0] for each in self.names})
-        patterns = [
-            f"{_SITE}/{each}/*"
-            if any(name.startswith(f"{each}/") for name in self.names)
-            else f"{_SITE}/{each}"
-            for each in tops
-            if not each.endswith(".libs")
-        ]
         comment = [f"{self.metadata['Name']} {self.metadata['Version']}."]
         source = _source(self.metadata)
         if source:
             comment.append(f"Source: {source}")
         if self.linked:
             comment.append(f"Linked in: {', '.join(self.linked)}.")
-        return _paragraph(patterns, self._holders(), expression, self._text(expression), comment)
+        return _paragraph(self._patterns(), self._holders(), expression, self._text(expression), comment)
+
+    def _patterns(self) -> list[str]:
+        """Return where the wheel's files are in the package, without its shared libraries."""
+        if not self.is_unpacked:
+            return [f"usr/lib/camera-agent/wheels/{self.path.name}"]
+        tops = sorted({each.partition("/")[0] for each in self.names})
+        folders = {each.partition("/")[0] for each in self.names if "/" in each}
+        return [
+            f"{_SITE}/{each}/*" if each in folders else f"{_SITE}/{each}"
+            for each in tops
+            if not each.endswith(".libs")
+        ]
 
     def _holders(self) -> list[str]:
         found: dict[str, None] = {}
         for text in self.texts.values():
-            if not _COMMON_TEXT.search(text[:400]):
-                found.update(dict.fromkeys(" ".join(each.split()) for each in _HOLDER.findall(text)))
+            if not _COMMON_TEXT.match(text):
+                found.update(
+                    dict.fromkeys(" ".join(each.split()) for each in _HOLDER.findall(_abridged(text)))
+                )
         authors = [self.metadata[key] for key in ("Author", "Author-email", "Maintainer", "Maintainer-email")]
         return list(found) or [f"the authors: {each}" for each in authors if each][:1] or ["the authors"]
 
     def _text(self, expression: str) -> str:
         parts = [_common_text(each) for each in _identifiers(expression) if each in _COMMON]
         for name, text in self.texts.items():
-            if not _COMMON_TEXT.search(text[:400]):
+            if not _COMMON_TEXT.match(text):
                 below = name.partition(".dist-info/")[2].removeprefix("licenses/")
                 heading = f"{below}:\n\n" if len(self.texts) > 1 else ""
-                parts.append(heading + _WHOLE_APACHE.sub(_common_text("Apache-2.0"), text))
+                parts.append(heading + _abridged(text))
         return "\n\n".join(parts)
 
 
@@ -203,6 +232,13 @@ def _common_text(identifier: str) -> str:
     return (
         f"On Debian systems, the text of this licence is in /usr/share/common-licenses/{_COMMON[identifier]}."
     )
+
+
+def _abridged(text: str) -> str:
+    """Return `text` with a reference for each whole licence in it that Debian has."""
+    for identifier, whole in _WHOLE.items():
+        text = whole.sub(_common_text(identifier), text)
+    return text
 
 
 def _known_text(identifier: str) -> str:

@@ -55,10 +55,10 @@ def prepare(
     for each in found:
         chosen = [path for path, read in wheels.items() if read.name in each.distributions]
         assemble(chosen, trees[each.name] / _SITE)
-        described = chosen if each != agent else [*chosen, *_bundled(wheels)]
-        text = copyright_file(each.name, described, names, licences)
+        whole = _bundled(wheels) if each == agent else []
+        text = copyright_file(each.name, chosen, names, licences, whole)
         (source / f"debian/{each.name}.copyright").write_text(text)
-    add_agent_files(trees[agent.name], wheels.values(), list(_bundled(wheels)), date)
+    add_agent_files(trees[agent.name], wheels.values(), _bundled(wheels), date)
     for each in plugins:
         add_plugin_files(trees[each.name], each)
     present = trees[agent.name]
