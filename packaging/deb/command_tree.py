@@ -47,12 +47,12 @@ class Command:
 
     @property
     def arguments(self) -> tuple[Option, ...]:
-        """What is given by its place."""
+        """Those that are given by their place."""
         return tuple(each for each in self.options if not each.flags)
 
     @property
     def flagged(self) -> tuple[Option, ...]:
-        """What is given by a flag."""
+        """Those that are given by a flag."""
         return tuple(each for each in self.options if each.flags)
 
 
