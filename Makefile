@@ -45,6 +45,7 @@ vm-image: .venv/.installed
 test-release: .venv/.installed
 	.venv/bin/pytest -m "release or alone"
 	scripts/mutation
+	packaging/deb/test/reproducible amd64 arm64
 	$(MAKE) test-vm VM_USERS=camera,root VM_SUITE=trixie VM_OPTIONS=--release
 
 check: .venv/.installed
