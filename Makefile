@@ -46,6 +46,7 @@ test-release: .venv/.installed
 	.venv/bin/pytest -m "release or alone"
 	scripts/mutation
 	packaging/deb/test/reproducible amd64 arm64
+	packaging/deb/test/lint
 	$(MAKE) test-vm VM_USERS=camera,root VM_SUITE=trixie VM_OPTIONS=--release
 
 check: .venv/.installed
