@@ -1,6 +1,6 @@
 """Configuration: its sections, and loading them from files and environment."""
 
-from agent_core.config.loading import config_files, explain_validation, load_config
+from agent_core.config.loading import config_files, explain_validation, load_config, main_file
 from agent_core.config.sections import (
     AgentConfig,
     AuthConfig,
@@ -32,4 +32,5 @@ __all__ = (
     "config_files",
     "explain_validation",
     "load_config",
+    "main_file",
 )

@@ -23,6 +23,7 @@ from agent_core.cli.checks.media_server import look_at_media_server
 from agent_core.cli.loading import loaded, quietly
 from agent_core.cli.output import duration
 from agent_core.cli.running import RunningAgent, announced, lock_holder, program_name, running_agents
+from agent_core.config import main_file
 from agent_core.plugin import Check, Finding, FindingStatus
 
 if TYPE_CHECKING:
@@ -90,9 +91,10 @@ def configuration(
 
 def _another(read: str, agent: RunningAgent) -> Finding:
     files = ", ".join(map(str, agent.config_files)) or "no configuration file"
+    main = main_file(agent.config_files)
     step = (
-        f"Run `camera-agent doctor --config {agent.config_files[0]}`"
-        if agent.config_files
+        f"Run `camera-agent doctor --config {main}`"
+        if main is not None
         else "Run it without --config, with the environment of that agent"
     )
     return Finding(
