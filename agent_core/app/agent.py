@@ -21,7 +21,7 @@ from agent_core.base.tasks import ShieldedTasks
 from agent_core.config import AgentConfig
 from agent_core.health import SystemEvent
 from agent_core.plugin_host.manager import EntryPointFinder, installed
-from agent_core.plugin_host.models import PluginState
+from agent_core.plugin_host.models import NORMAL_START, PluginState, StartMode
 from agent_core.plugin_host.watchdog.quarantine import TIMES
 from agent_core.plugin_host.watchdog.records import Review, host_times, keep, review, stack_file
 from agent_core.plugin_host.watchdog.timer import Watchdog
@@ -54,6 +54,7 @@ class Agent:
         clock: Clock | None = None,
         find: EntryPointFinder = installed,
         watchdog: Watchdog | None = None,
+        mode: StartMode = NORMAL_START,
     ) -> None:
         """Keep the arguments; nothing runs yet.
 
@@ -63,12 +64,14 @@ class Agent:
             clock: default: the system's clock.
             find: finds a plugin's class by name.
             watchdog: ends the process when the event loop stands still; default: none.
+            mode: safe mode, and the problems of installed plugins.
         """
         self._config = config
         self._files = files
         self._clock = clock or SystemClock()
         self._find = find
         self._watchdog = watchdog
+        self._mode = mode
 
     async def run(self, *, task_status: TaskStatus[Running] = TASK_STATUS_IGNORED) -> None:
         """Serve until cancelled; report `started`, with the address, once the agent listens.
@@ -85,6 +88,7 @@ class Agent:
                     find=self._find,
                     held=found.held(),
                     require_state=folder.require_state,
+                    mode=self._mode,
                 )
                 await parts.snapshots.store.prepare()
                 await self._serve(parts, folder, task_status)

@@ -20,6 +20,10 @@ from agent_core.base.errors import AgentError, ConfigError
 from agent_core.base.systemd import notify_systemd
 from agent_core.base.tasks import OnStarted
 from agent_core.config import AgentConfig, load_config
+from agent_core.plugin_host.models import StartMode
+from agent_core.plugin_host.overlay.place import agents_place
+from agent_core.plugin_host.overlay.wanted import find_problems
+from agent_core.plugin_host.provenance import barred_in_safe_mode
 from agent_core.plugin_host.watchdog.timer import Watchdog, effective_timeout_s
 
 __all__ = ("main",)
@@ -27,14 +31,16 @@ __all__ = ("main",)
 _log = logging.getLogger("camera_agent.app")
 
 
-async def _run_with_signals(config: AgentConfig, files: Sequence[Path], reload: Callable[[], None]) -> None:
+async def _run_with_signals(
+    config: AgentConfig, files: Sequence[Path], mode: StartMode, reload: Callable[[], None]
+) -> None:
     """Run the agent. SIGTERM and SIGINT end it, SIGHUP calls `reload`, SIGTSTP stops the process.
 
     All of them work while the agent starts, too: a start may be slow, or wait for a part that hangs.
     """
     clock = SystemClock()
     watchdog = Watchdog(effective_timeout_s(config.health.watchdog_s, os.environ), clock=clock)
-    agent = Agent(config, files=files, clock=clock, watchdog=watchdog)
+    agent = Agent(config, files=files, clock=clock, watchdog=watchdog, mode=mode)
     async with anyio.create_task_group() as tg:
         with anyio.open_signal_receiver(
             signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGTSTP
@@ -81,8 +87,24 @@ def _reload(files: Sequence[Path]) -> None:
     )
 
 
-def main(files: Iterable[Path]) -> int:
+def _start_mode(config: AgentConfig, *, safe_mode: bool) -> StartMode:
+    """Look at the installed plugins, and log what is wrong with them."""
+    place = agents_place()
+    if safe_mode:
+        _log.warning("safe mode: only plugins that came with the agent are loaded")
+        return StartMode(safe_mode=True, barred=barred_in_safe_mode(config.plugins.enabled, place))
+    problems = find_problems(place)
+    for each in problems:
+        _log.error("%s %s", each.details, each.suggestion)
+    return StartMode(problems=problems)
+
+
+def main(files: Iterable[Path], *, safe_mode: bool = False) -> int:
     """Run the agent in this process until a signal ends it; return the exit code.
+
+    Args:
+        files: the configuration files.
+        safe_mode: load only plugins that came with the agent.
 
     Raises:
         ConfigError: the configuration cannot be used.
@@ -99,6 +121,7 @@ def main(files: Iterable[Path]) -> int:
             _run_with_signals,
             config,
             files,
+            _start_mode(config, safe_mode=safe_mode),
             lambda: _reload(files),
             backend_options={"loop_factory": ContainedLoop},
         )

@@ -31,7 +31,7 @@ from agent_core.media.index import MediaIndex
 from agent_core.media.thumbnails import THUMBNAILS_FOLDER, ThumbnailCache, Thumbnails
 from agent_core.plugin import RecordingStills, SnapshotTier, ffmpeg
 from agent_core.plugin_host.manager import EntryPointFinder, PluginManager
-from agent_core.plugin_host.models import Providers
+from agent_core.plugin_host.models import NORMAL_START, Providers, StartMode
 from agent_core.plugin_host.supervisor import Supervisor
 from agent_core.plugin_host.wrong_settings import refuse_wrong_settings
 from agent_core.recordings import RecordingStore
@@ -83,6 +83,7 @@ class _PluginParts:
     supervisor: Supervisor
     snapshots: SnapshotService
     stills: RecordingStills | None
+    mode: StartMode
 
     def states(self) -> list[tuple[str, str]]:
         """Return the name and the state of each part, named as clients know it."""
@@ -113,6 +114,7 @@ def build_agent(
     find: EntryPointFinder,
     held: Mapping[str, PluginError] = MappingProxyType({}),
     require_state: Callable[[], None] = lambda: None,
+    mode: StartMode = NORMAL_START,
 ) -> AgentParts:
     """Make and connect all parts. Blocks on small files of the state folder; the folders must exist.
 
@@ -122,6 +124,7 @@ def build_agent(
         find: finds a plugin's class by name.
         held: the plugins in quarantine, each with the reason.
         require_state: raises StorageFailed while the state folder is not there.
+        mode: safe mode, and the problems of installed plugins.
 
     Raises:
         StartFailed: the secret cannot be used.
@@ -130,13 +133,15 @@ def build_agent(
     """
     foundation = Foundation(config, EventBus(clock), clock, require_state)
     ledger = Ledger(config.storage.state_dir / LEDGER_FILE, require=require_state)
-    problems = _initial_problems(config, ledger, foundation.volumes.known)
+    problems = (*mode.problems, *_initial_problems(config, ledger, foundation.volumes.known))
     files = _FileFolders((config.storage.recordings, config.storage.snapshots))
     cameras = CameraRegistry(ledger, events=foundation.events, clock=clock, has_files=files.may_have)
     streams = LentStreams()
     lent = contexts(foundation, cameras=cameras, redirects=CameraRedirects(cameras.get), streams=streams)
     spare_last_source = config.health.quarantine == "spare_last_source"
-    plugins = load_plugins(config.plugins, lent, find, held=held, spare_last_source=spare_last_source)
+    plugins = load_plugins(
+        config.plugins, lent, find, held=held, barred=mode.barred, spare_last_source=spare_last_source
+    )
     refuse_wrong_settings(plugins.manager.statuses)
     parts = _PluginParts(
         plugins=plugins.manager,
@@ -145,6 +150,7 @@ def build_agent(
         supervisor=Supervisor(with_media_server(foundation, plugins.components), clock=clock),
         snapshots=_snapshots(foundation, plugins.tiers, streams),
         stills=plugins.stills,
+        mode=mode,
     )
     agent = _connect(foundation, parts, plugins.providers, problems)
     streams.open(agent.media.lender)
@@ -238,6 +244,7 @@ def _services(
         supervisor=parts.supervisor,
         plugins=parts.plugins,
         clock=foundation.clock,
+        safe_mode=parts.mode.safe_mode,
         problems=problems,
     )
 

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -27,7 +28,8 @@ _THREADS_END_S = 2.0
 
 
 def add(commands: "Commands[Parser]") -> None:
-    add_command(commands, "run", _run, "Run the agent until a signal ends it.")
+    parser = add_command(commands, "run", _run, "Run the agent until a signal ends it.")
+    parser.add_argument("--safe-mode", action="store_true", help="load only plugins that came with the agent")
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -36,7 +38,8 @@ def _run(arguments: argparse.Namespace) -> int:
     gc.disable()  # Imports make many lasting objects and little garbage; `main` enables it once the agent listens.
     from agent_core.app import main
 
-    code = run_agent(main, arguments.config, as_json=arguments.json)
+    start = partial(main, safe_mode=arguments.safe_mode)
+    code = run_agent(start, arguments.config, as_json=arguments.json)
     _leave_hanging_threads(code)
     return code
 
