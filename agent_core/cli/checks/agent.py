@@ -41,6 +41,8 @@ async def examine(
     arguments: argparse.Namespace, config: "AgentConfig", files: Sequence[Path]
 ) -> list[Finding]:
     """Run all checks and return the findings, basic ones first."""
+    from agent_core.plugin_host.overlay.place import agents_place
+    from agent_core.plugin_host.overlay.wanted import find_problems
     from agent_core.plugin_host.watchdog.records import host_times, review
 
     plugins = loaded(config)
@@ -58,6 +60,7 @@ async def examine(
     if ended := review(config, host_times()).ended:
         step = "Update the plugin, change its settings or remove it from plugins.enabled."
         findings.append(Finding("last run", FindingStatus.FAILED, ended, step))
+    findings += [finding_of("installed plugins", each) for each in find_problems(agents_place())]
     for status in plugins.manager.statuses:
         findings += await _plugin(plugins.manager, status)
     return [*findings, *await _agent(arguments, config)]
