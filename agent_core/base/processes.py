@@ -211,6 +211,7 @@ async def run(
     *,
     stdin: int = subprocess.DEVNULL,
     output_limit_bytes: int = 64 << 20,
+    launcher: Sequence[str] | None = None,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
 ) -> Finished:
@@ -220,7 +221,8 @@ async def run(
         argv: the program and its arguments; never a shell string.
         stdin: an open descriptor that the child reads; by default nothing.
         output_limit_bytes: a child that prints more than this is killed with its group.
-        env: as for `child`, as is `cwd`.
+        launcher: as for `child`, as are `env` and `cwd`.
+        env: by default this process's environment.
         cwd: by default this process's folder.
 
     Raises:
@@ -228,7 +230,7 @@ async def run(
     """
     tail = Tail()
     output = bytearray()
-    async with child(argv, stdin=stdin, env=env, cwd=cwd) as process:
+    async with child(argv, stdin=stdin, launcher=launcher, env=env, cwd=cwd) as process:
         assert process.stdout is not None  # noqa: S101 - PIPE was asked for
         assert process.stderr is not None  # noqa: S101
         async with anyio.create_task_group() as readers:

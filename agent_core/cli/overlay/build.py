@@ -24,7 +24,15 @@ from agent_core.cli.overlay import pip
 from agent_core.plugin_host.overlay.place import Place
 from agent_core.plugin_host.overlay.wanted import overlay_distributions, wanted_text
 
-__all__ = ("Build", "library_folders", "new_build", "reachable", "remove_leftovers", "swap_in")
+__all__ = (
+    "Build",
+    "library_folders",
+    "new_build",
+    "reachable",
+    "remove_leftovers",
+    "remove_other_tags",
+    "swap_in",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +161,14 @@ def remove_leftovers(place: Place) -> None:
     for folder in place.root.glob(".cp*-*"):
         if not _is_used(place, folder):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_other_tags(place: Place) -> None:
+    """Remove the builds for other versions of Python. Call it with the lock only."""
+    for link in place.root.glob("cp*"):
+        if link != place.link:
+            link.unlink()
+    remove_leftovers(place)
 
 
 def swap_in(build: Build, wanted: Iterable[Requirement]) -> None:

@@ -12,7 +12,14 @@ from packaging.utils import NormalizedName, canonicalize_name
 
 from agent_core.base.files import make_folder
 from agent_core.cli.exits import CommandFailed, UsageFailed
-from agent_core.cli.overlay.build import Build, new_build, reachable, remove_leftovers, swap_in
+from agent_core.cli.overlay.build import (
+    Build,
+    new_build,
+    reachable,
+    remove_leftovers,
+    remove_other_tags,
+    swap_in,
+)
 from agent_core.cli.overlay.contents import agents_versions, offered_plugins, refuse_replacements
 from agent_core.cli.overlay.pip import Sources
 from agent_core.cli.overlay.trial import Trial, try_plugins
@@ -139,6 +146,7 @@ class PluginChanges:
             with new_build(self._place) as build:
                 outcome = await self._fill(build, wanted, versions)
                 self._adopt(build, wanted)
+            remove_other_tags(self._place)
         return outcome
 
     async def remove(self, names: Sequence[str]) -> tuple[str, ...]:
@@ -168,7 +176,7 @@ class PluginChanges:
     def _requested(self, items: Sequence[str], versions: Mapping[NormalizedName, str]) -> Wanted:
         found: Wanted = {}
         for item in items:
-            is_file = item.endswith(".whl") or "/" in item
+            is_file = (item.endswith(".whl") or "/" in item) and "://" not in item
             each = keep_wheel(self._place, Path(item)) if is_file else _requirement(item)
             name = canonicalize_name(each.name)
             if name in versions:

@@ -7,16 +7,17 @@ names the package index of the site.
 
 import os
 import re
+import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent_core.base.processes import Finished, run
+from agent_core.base.processes import Finished, find_launcher, run
 from agent_core.cli.exits import CommandFailed
 from agent_core.plugin_host.overlay.place import Place
 
-__all__ = ("Sources", "base_python", "install", "plain_environment")
+__all__ = ("Sources", "base_python", "install", "run_plainly")
 
 #: Variables that reach a child besides those of the locale: proxies, and the authorities that are trusted.
 _KEPT = re.compile(r"(https?|all|no)_proxy|SSL_CERT_(FILE|DIR)|LANG|LC_\w+|TZ", re.IGNORECASE)
@@ -51,16 +52,23 @@ class Sources:
         return words
 
 
+async def run_plainly(argv: Sequence[str], folder: Path, *, stdin: int = subprocess.DEVNULL) -> Finished:
+    """Run `argv` in `folder`, with few variables of the environment and no other PATH than the system's."""
+    environment = _plain(os.environ, folder)
+    launcher = find_launcher(environment["PATH"])
+    return await run(argv, stdin=stdin, launcher=launcher, env=environment, cwd=folder)
+
+
 def base_python() -> str:
     """Return the path of the interpreter outside any virtual environment."""
     return str(getattr(sys, "_base_executable", None) or sys.executable)
 
 
-def plain_environment(environment: Mapping[str, str], folder: Path) -> dict[str, str]:
+def _plain(environment: Mapping[str, str], folder: Path) -> dict[str, str]:
     """Return the environment of a child: only what it needs of `environment`, and `folder` for its own files."""
     kept = {name: value for name, value in environment.items() if _KEPT.fullmatch(name)}
-    place = {"HOME": str(folder), "TMPDIR": str(folder)}
-    return {**kept, **place, "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "PYTHONDONTWRITEBYTECODE": "1"}
+    own = {"HOME": str(folder), "TMPDIR": str(folder), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+    return {**kept, **own, "PYTHONDONTWRITEBYTECODE": "1", "PYDANTIC_DISABLE_PLUGINS": "__all__"}
 
 
 def _program(place: Place) -> list[str]:
@@ -90,7 +98,7 @@ async def install(
     )
     options = "--no-compile --no-warn-script-location --root-user-action=ignore"
     files = [f"--constraint={constraints}", f"--requirement={requirements}"]
-    finished = await run(
+    finished = await run_plainly(
         [
             *_program(place),
             *("--python", str(python)),
@@ -100,8 +108,7 @@ async def install(
             *sources.words(),
             *files,
         ],
-        env=plain_environment(os.environ, requirements.parent),
-        cwd=requirements.parent,
+        requirements.parent,
     )
     if finished.returncode:
         raise _explained(finished, sources)

@@ -82,6 +82,9 @@ def _foreign(path: Path, fault: str) -> CommandFailed:
 
 
 def _write(path: Path, enable: Mapping[str, bool]) -> None:
+    if not enable:
+        path.unlink(missing_ok=True)
+        return
     make_folder(path.parent, 0o755)
     lines = (f"{_key(name)} = {str(on).lower()}\n" for name, on in sorted(enable.items()))
     write_atomic(path, (_HEAD + "".join(lines)).encode(), mode=0o644)

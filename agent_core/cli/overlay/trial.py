@@ -14,9 +14,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from agent_core.base.processes import run
 from agent_core.cli.exits import CommandFailed
-from agent_core.cli.overlay.pip import base_python, plain_environment
+from agent_core.cli.overlay.pip import base_python, run_plainly
 from agent_core.plugin_host.models import PluginStatus
 from agent_core.plugin_host.overlay.place import Place
 
@@ -24,6 +23,7 @@ __all__ = ("Trial", "try_plugins")
 
 #: Account of the service in the Debian package.
 ACCOUNT = "camera-agent"
+PACKAGE = Path("/usr/lib/camera-agent")
 #: Gives up root's rights before anything of the overlay can be imported.
 _STUB = """
 import json, os, sys
@@ -78,12 +78,11 @@ async def try_plugins(place: Place, overlay: Path, names: Sequence[str], files: 
         CommandFailed: the process ended without a result.
     """
     with tempfile.TemporaryDirectory(prefix="camera-agent-") as home, tempfile.TemporaryFile() as question:
-        account = _account(Path(home))
+        account = _account(place, Path(home))
         question.write(json.dumps(_question(place, overlay, names, files, account)).encode())
         question.seek(0)
         argv = [base_python(), "-I", "-S", "-c", _STUB]
-        environment = plain_environment(os.environ, Path(home)) | {"PYDANTIC_DISABLE_PLUGINS": "__all__"}
-        finished = await run(argv, stdin=question.fileno(), env=environment, cwd=Path(home))
+        finished = await run_plainly(argv, Path(home), stdin=question.fileno())
     try:
         found = json.loads(finished.stdout)
         return Trial(tuple(PluginStatus(**each) for each in found["statuses"]), tuple(found["unmet"]))
@@ -117,9 +116,9 @@ def _question(
     }
 
 
-def _account(home: Path) -> tuple[int, int, list[int]] | None:
-    """Return the ids of the service's account and give it `home`; None if this process is not root, or without one."""
-    if os.geteuid() != 0:
+def _account(place: Place, home: Path) -> tuple[int, int, list[int]] | None:
+    """Return the ids of the service's account, and give it `home`; None for another user than root, or in a checkout."""
+    if os.geteuid() != 0 or place.base != PACKAGE:
         return None
     try:
         found = pwd.getpwnam(ACCOUNT)
