@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from agent_core.base.files import explain_os_error
 from agent_core.cli.exits import CommandFailed
 from agent_core.cli.loading import find_files, load_settings
 from agent_core.cli.options import Commands, Parser, add_command
@@ -180,7 +179,9 @@ def _carried_out(change: Callable[[], Coroutine[None, None, T]]) -> T:
 
 
 def _blocking(change: Callable[[], T]) -> T:
-    """Call `change`; return an error of the disk as a sentence."""
+    """Call `change`; raise an error of the disk as a sentence."""
+    from agent_core.base.files import explain_os_error
+
     try:
         return change()
     except OSError as error:

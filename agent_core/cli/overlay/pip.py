@@ -72,9 +72,7 @@ def _plain(environment: Mapping[str, str], folder: Path) -> dict[str, str]:
 
 
 def _program(place: Place) -> list[str]:
-    wheels = (
-        sorted([*place.base.glob("pip-*.whl"), *place.base.glob("*/pip-*.whl")]) if place.is_packaged else []
-    )
+    wheels = sorted(place.base.glob("wheels/pip-*.whl")) if place.is_packaged else []
     return [base_python(), "-I", *([str(wheels[-1] / "pip")] if wheels else ["-m", "pip"])]
 
 
