@@ -168,6 +168,8 @@ def box(tmp_path: Path) -> Box:
     made = Box(tmp_path / "box")
     fill_base(made, "0.1.0")
     made.overlay.mkdir(parents=True)
+    for folder in (made.overlay, made.overlay.parent):
+        folder.chmod(0o755)  # whatever the umask
     made.config.parent.mkdir(parents=True)
     made.config.write_text(
         f'[storage]\nstate_dir = "{tmp_path}/state"\nruntime_dir = "{tmp_path}/run"\n[server]\nport = 0\n'
