@@ -1,5 +1,6 @@
 """Where plugins come from, and which of them safe mode leaves out, in a checkout."""
 
+import os
 from dataclasses import replace
 from importlib.metadata import distribution, distributions
 from pathlib import Path
@@ -25,7 +26,7 @@ def add_metadata(folder: Path, name: str, more: str = "") -> None:
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
     """The checkout's place, with an overlay below the test's folder."""
-    found = replace(agents_place(), root=tmp_path / "plugins")
+    found = replace(agents_place(), root=tmp_path / "plugins", owners=frozenset({0, os.geteuid()}))
     found.site_packages.mkdir(parents=True)
     for folder in (found.root, found.link, found.site_packages):
         folder.chmod(0o755)  # whatever the umask
@@ -94,9 +95,10 @@ def test_an_overlay_that_others_may_write_to_is_not_used(place: Place) -> None:
 def test_only_requirements_that_apply_can_be_unmet(place: Place) -> None:
     needs = (
         "Requires-Dist: pydantic<2\nRequires-Dist: never-published\nRequires-Dist: other; sys_platform == 'win32'\n"
-        "Requires-Dist: more; extra == 'more'\nRequires-Dist: pytest>=8\n"
+        "Requires-Dist: more; extra == 'more'\nRequires-Dist: pytest>=8\nRequires-Dist: !!\n"
     )
     add_metadata(place.site_packages, "lamp", needs)
-    pydantic, missing = unmet_requirements(distributions(path=[str(place.site_packages)]))
+    invalid, pydantic, missing = unmet_requirements(distributions(path=[str(place.site_packages)]))
+    assert invalid == "lamp 1.0 has the invalid requirement '!!'"
     assert pydantic.startswith("lamp 1.0 needs pydantic<2, but pydantic is 2.")
     assert missing == "lamp 1.0 needs never-published, which is not installed"

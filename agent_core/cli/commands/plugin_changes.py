@@ -110,12 +110,12 @@ def _enable(arguments: argparse.Namespace) -> int:
     from agent_core.plugin_host.overlay.place import agents_place
 
     files, name, place = find_files(arguments.config), arguments.name, agents_place()
-    load_settings(arguments.config)
+    enabled = load_settings(arguments.config).plugins.enabled
     require_owner(place)
-    trial = anyio.run(partial(try_plugins, place, place.site_packages, [name], files))
-    for status in trial.statuses:
-        if status.reason:
-            raise CommandFailed(status.details, reason=status.reason, suggestion=status.suggestion)
+    together = list(dict.fromkeys((*enabled, name)))  # its providers must not clash with those of the others
+    status = anyio.run(partial(try_plugins, place, place.site_packages, together, files)).status(name)
+    if status is not None and status.reason:
+        raise CommandFailed(status.details, reason=status.reason, suggestion=status.suggestion)
     path = _blocking(partial(switch, files, name, on=True))
     _require_switched(arguments, on=True)
     print_result(

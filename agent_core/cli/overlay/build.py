@@ -22,7 +22,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 from agent_core.base.files import write_atomic
 from agent_core.cli.overlay import pip
 from agent_core.plugin_host.overlay.place import Place
-from agent_core.plugin_host.overlay.wanted import overlay_distributions, wanted_text
+from agent_core.plugin_host.overlay.wanted import overlay_distributions, requirements_of, wanted_text
 
 __all__ = (
     "Build",
@@ -131,12 +131,7 @@ def reachable(
             continue
         found.add(name)
         seen.add((name, extras))
-        required = (Requirement(text) for text in present[name].requires or ())
-        waiting += [
-            need
-            for need in required
-            if need.marker is None or any(need.marker.evaluate({"extra": extra}) for extra in ("", *extras))
-        ]
+        waiting += requirements_of(present[name], extras)[0]
     return found
 
 

@@ -85,15 +85,20 @@ def _changing(place: Place) -> Iterator[None]:
         )
     descriptor = os.open(place.root / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock(descriptor)
         remove_leftovers(place)
         yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         raise CommandFailed(
             "Another command changes the plugins.", reason="plugins_busy", suggestion="Wait for its end."
         ) from error
-    finally:
-        os.close(descriptor)
 
 
 class PluginChanges:

@@ -1,16 +1,15 @@
 """Rules for the contents of the overlay: nothing in it may stand in for the agent's own libraries."""
 
 from collections.abc import Iterable, Mapping
-from importlib.metadata import Distribution, distributions
+from importlib.metadata import Distribution
 from pathlib import Path
 
-from packaging.requirements import Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 
 from agent_core.cli.exits import CommandFailed
 from agent_core.cli.overlay.build import library_folders
 from agent_core.plugin_host.overlay.place import Place
-from agent_core.plugin_host.overlay.wanted import overlay_distributions
+from agent_core.plugin_host.overlay.wanted import overlay_distributions, requirements_of
 from agent_core.plugin_host.selection import ENTRY_POINT_GROUP
 
 __all__ = ("agents_versions", "offered_plugins", "refuse_replacements")
@@ -25,8 +24,8 @@ def agents_versions(place: Place) -> dict[NormalizedName, str]:
     These are the ones of the packages, installed or not, and what they need of the system's.
     """
     installed: dict[NormalizedName, Distribution] = {}
-    for each in distributions(path=library_folders(place)):
-        installed.setdefault(canonicalize_name(each.name), each)
+    for folder in reversed(library_folders(place)):
+        installed |= overlay_distributions(Path(folder))
     waiting = [name for name in installed if name == "camera-agent" or _is_ours(name, place)]
     found: dict[NormalizedName, str] = {}
     while waiting:
@@ -34,12 +33,7 @@ def agents_versions(place: Place) -> dict[NormalizedName, str]:
         if name in found or name not in installed:
             continue
         found[name] = installed[name].version
-        required = (Requirement(text) for text in installed[name].requires or ())
-        waiting += [
-            canonicalize_name(each.name)
-            for each in required
-            if each.marker is None or each.marker.evaluate({"extra": ""})
-        ]
+        waiting += [canonicalize_name(each.name) for each in requirements_of(installed[name])[0]]
     return found | _packaged(place)
 
 

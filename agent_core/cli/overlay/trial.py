@@ -14,6 +14,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import anyio
+
 from agent_core.cli.exits import CommandFailed
 from agent_core.cli.overlay.pip import base_python, run_plainly
 from agent_core.plugin_host.models import PluginStatus
@@ -24,6 +26,8 @@ __all__ = ("Trial", "try_plugins")
 #: Account of the service in the Debian package.
 ACCOUNT = "camera-agent"
 PACKAGE = Path("/usr/lib/camera-agent")
+#: Limit for plugins whose code cannot be interrupted as `agent_core.cli.loading` does it.
+LIMIT_S = 120.0
 #: Gives up root's rights before anything of the overlay can be imported.
 _STUB = """
 import json, os, sys
@@ -82,7 +86,14 @@ async def try_plugins(place: Place, overlay: Path, names: Sequence[str], files: 
         question.write(json.dumps(_question(place, overlay, names, files, account)).encode())
         question.seek(0)
         argv = [base_python(), "-I", "-S", "-c", _STUB]
-        finished = await run_plainly(argv, Path(home), stdin=question.fileno())
+        with anyio.move_on_after(LIMIT_S) as limit:
+            finished = await run_plainly(argv, Path(home), stdin=question.fileno())
+    if limit.cancelled_caught:
+        raise CommandFailed(
+            f"The plugins could not be tried: this took longer than {LIMIT_S:g} s.",
+            reason="trial_failed",
+            suggestion="A plugin's code does not return; tell its author.",
+        )
     try:
         found = json.loads(finished.stdout)
         return Trial(tuple(PluginStatus(**each) for each in found["statuses"]), tuple(found["unmet"]))

@@ -5,6 +5,7 @@
 
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from importlib.metadata import Distribution, PackageNotFoundError, distribution, distributions
 from pathlib import Path
 
@@ -21,6 +22,7 @@ __all__ = (
     "overlay_distributions",
     "parse_wanted",
     "read_wanted",
+    "requirements_of",
     "unmet_requirements",
     "wanted_text",
 )
@@ -73,29 +75,52 @@ def built_for(folder: Path) -> frozenset[str]:
 
 def overlay_distributions(folder: Path) -> dict[NormalizedName, Distribution]:
     """Return the distributions in a folder of libraries, by canonical name."""
-    found = distributions(path=[str(folder)])
-    return {canonicalize_name(each.name): each for each in found if each.metadata["Name"]}
+    found = {}
+    for each in distributions(path=[str(folder)]):
+        with suppress(
+            KeyError, TypeError, ValueError, AttributeError
+        ):  # of damaged metadata; depends on the Python version
+            found[canonicalize_name(each.name)] = each
+    return found
+
+
+def requirements_of(found: Distribution, extras: Iterable[str] = ()) -> tuple[list[Requirement], list[str]]:
+    """Return the requirements of a distribution that apply on this host, and the lines that are none."""
+    applying, invalid = [], []
+    for text in found.requires or ():
+        try:
+            each = Requirement(text)
+            marker = each.marker
+            if marker is None or any(marker.evaluate({"extra": extra}) for extra in ("", *extras)):
+                applying.append(each)
+        except ValueError:
+            invalid.append(text)
+    return applying, invalid
 
 
 def unmet_requirements(found: Iterable[Distribution]) -> list[str]:
     """Return a clause for each requirement of `found` that the search path of this process does not meet."""
     unmet = []
     for each in found:
-        for text in each.requires or ():
-            required = Requirement(text)
-            if required.marker is not None and not required.marker.evaluate({"extra": ""}):
-                continue
-            try:
-                version = distribution(required.name).version
-            except PackageNotFoundError:
-                unmet.append(f"{each.name} {each.version} needs {_shown(required)}, which is not installed")
-                continue
-            if not required.specifier.contains(version, prereleases=True):
-                said = (
-                    f"{each.name} {each.version} needs {_shown(required)}, but {required.name} is {version}"
-                )
-                unmet.append(said)
+        applying, invalid = requirements_of(each)
+        unmet += [f"{each.name} {each.version} has the invalid requirement '{text}'" for text in invalid]
+        for required in applying:
+            fault = _fault(required)
+            if fault:
+                unmet.append(f"{each.name} {each.version} needs {_shown(required)}, {fault}")
     return unmet
+
+
+def _fault(required: Requirement) -> str:
+    try:
+        version = distribution(required.name).version
+        if required.specifier.contains(version, prereleases=True):
+            return ""
+    except PackageNotFoundError:
+        return "which is not installed"
+    except ValueError:
+        return f"and the version of {required.name} is invalid"
+    return f"but {required.name} is {version}"
 
 
 def _shown(required: Requirement) -> str:
