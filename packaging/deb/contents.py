@@ -6,15 +6,16 @@ A plugin is part of the package `camera-agent` unless its `pyproject.toml` says 
     deb = "own"
 
 It then has a package named like its distribution, with the libraries that only it needs, and is switched on while that
-package is installed.
+package is installed. A library that two such plugins need has a package too, `camera-agent-lib-NAME`.
 """
 
 import re
 import tomllib
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from configparser import ConfigParser
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.parser import Parser
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from packaging.utils import canonicalize_name
 __all__ = ("FROM_DEBIAN", "Distribution", "Package", "distribution", "packages", "plugins_apart")
 
 AGENT = "camera-agent"
+_MACHINES = ("x86_64", "aarch64")
 #: Libraries that Debian provides, and the package of each. Extension modules built for numpy 2 run with 1.24 as well.
 FROM_DEBIAN: Mapping[str, str] = {"numpy": "python3-numpy"}
 
@@ -52,7 +54,9 @@ class Package:
 
 
 def distribution(wheel: Path, python_version: str) -> Distribution:
-    """Read a wheel's metadata; `requires` are the names that it needs on Linux under `python_version`, without extras.
+    """Read a wheel's metadata.
+
+    `requires` are the names that it needs on Linux under `python_version` on any of our machines, without extras.
 
     Raises:
         ValueError: the wheel has no metadata.
@@ -65,14 +69,18 @@ def distribution(wheel: Path, python_version: str) -> Distribution:
             raise ValueError(f"{wheel.name} has no metadata.")
         metadata = Parser().parsestr(archive.read(name).decode())
         plugins = _plugins(archive, name.replace("METADATA", "entry_points.txt"))
-    environment: dict[str, str] = {
-        **{key: str(value) for key, value in default_environment().items()},
-        "extra": "",
-        "platform_system": "Linux",
-        "python_full_version": f"{python_version}.0",
-        "python_version": python_version,
-        "sys_platform": "linux",
-    }
+    environments: list[dict[str, str]] = [
+        {
+            **{key: str(value) for key, value in default_environment().items()},
+            "extra": "",
+            "platform_machine": machine,
+            "platform_system": "Linux",
+            "python_full_version": f"{python_version}.0",
+            "python_version": python_version,
+            "sys_platform": "linux",
+        }
+        for machine in _MACHINES
+    ]
     required = (Requirement(text) for text in metadata.get_all("Requires-Dist", []))
     return Distribution(
         name=canonicalize_name(metadata["Name"]),
@@ -81,7 +89,7 @@ def distribution(wheel: Path, python_version: str) -> Distribution:
         requires=frozenset(
             canonicalize_name(each.name)
             for each in required
-            if each.marker is None or each.marker.evaluate(environment)
+            if each.marker is None or any(map(each.marker.evaluate, environments))
         ),
         plugins=plugins,
     )
@@ -122,20 +130,41 @@ def packages(available: Iterable[Distribution], own: Iterable[str], apart: Itera
     for each in available:
         needs[each.name] = needs.get(each.name, frozenset()) | each.requires
         described[each.name] = each
-    apart = sorted(apart)
     inside = _closure(set(own) - set(apart), needs)
-    return [
-        _package(described[AGENT], inside),
-        *(_package(described[name], _closure({name}, needs) - inside) for name in apart),
-    ]
+    needed = {name: _closure({name}, needs) - inside for name in sorted(apart)}
+    return [_package(described[AGENT], inside), *_apart(needed, described)]
 
 
-def _package(main: Distribution, wanted: frozenset[str]) -> Package:
+def _apart(needed: Mapping[str, frozenset[str]], described: Mapping[str, Distribution]) -> Iterator[Package]:
+    """Yield a package for each plugin in `needed`, and for each library that several of them would contain.
+
+    Two packages cannot contain the same file.
+    """
+    contents, plugins = {}, {}
+    for name, wanted in needed.items():
+        plugins[name] = (wanted & needed.keys()) - {name}
+        contents[name] = wanted.difference(*(needed[each] for each in plugins[name]))
+    counted = Counter(library for each in contents.values() for library in each)
+    shared = frozenset(library for library, count in counted.items() if count > 1) - FROM_DEBIAN.keys()
+    for name, wanted in contents.items():
+        others = {*plugins[name], *(_library_package(each) for each in wanted & shared)}
+        yield _package(described[name], wanted - shared, others)
+    for name in sorted(shared):
+        yield replace(_package(described[name], frozenset({name})), name=_library_package(name))
+
+
+def _library_package(library: str) -> str:
+    return f"{AGENT}-lib-{library}"
+
+
+def _package(main: Distribution, wanted: frozenset[str], others: Iterable[str] = ()) -> Package:
+    """Return a package with `wanted` that depends on the packages `others` in the same version."""
     return Package(
         name=main.name,
         summary=main.summary,
         distributions=wanted - FROM_DEBIAN.keys(),
-        depends=frozenset(FROM_DEBIAN[each] for each in wanted & FROM_DEBIAN.keys()),
+        depends=frozenset(FROM_DEBIAN[each] for each in wanted & FROM_DEBIAN.keys())
+        | {f"{each} (= ${{binary:Version}})" for each in others},
         plugins=main.plugins,
     )
 

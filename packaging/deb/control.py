@@ -9,6 +9,8 @@ from contents import Package
 __all__ = ("filled", "write_control")
 
 _TEMPLATES = Path(__file__).parent / "plugin.in"
+_PLUGIN = "Plugin of the camera agent. It is switched on while this package is installed."
+_LIBRARY = "Library of plugins of the camera agent. They depend on it."
 #: Debian's longest synopsis.
 _SYNOPSIS_LENGTH = 80
 
@@ -25,18 +27,22 @@ def write_control(found: Sequence[Package], needed: Mapping[str, frozenset[str]]
         ValueError: a plugin's summary is too long for a package's synopsis.
     """
     agent, *plugins = found
-    recommends = ", ".join(f"{each.name} (= ${{binary:Version}})" for each in plugins)
+    recommends = ", ".join(f"{each.name} (= ${{binary:Version}})" for each in plugins if each.plugins)
     text = filled(debian / "control.in", DEPENDS=_listed(agent, needed), RECOMMENDS=recommends)
     for each in plugins:
+        role = _PLUGIN if each.plugins else _LIBRARY
         text += filled(
             _TEMPLATES / "control",
             PACKAGE=each.name,
             SUMMARY=_synopsis(each),
             DEPENDS=_listed(each, needed),
             LIBRARIES=_libraries(each),
+            ROLE=role,
         )
         for name in ("postinst", "prerm", "README.Debian", "lintian-overrides"):
-            (debian / f"{each.name}.{name}").write_text(filled(_TEMPLATES / name, PACKAGE=each.name))
+            (debian / f"{each.name}.{name}").write_text(
+                filled(_TEMPLATES / name, PACKAGE=each.name, ROLE=role)
+            )
     (debian / "control").write_text(text)
     (debian / "control.in").unlink()
 

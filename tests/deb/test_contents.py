@@ -34,6 +34,15 @@ def test_a_wheels_metadata(make_wheel: MakeWheel) -> None:
     assert distribution(wheel, "3.13").requires == {"anyio"}
 
 
+def test_what_one_machine_needs_is_included_on_every_building_machine(make_wheel: MakeWheel) -> None:
+    requires = (
+        "neon; platform_machine == 'aarch64'",
+        "sse; platform_machine == 'x86_64'",
+        "alti; platform_machine == 'ppc64'",
+    )
+    assert distribution(make_wheel("fast", requires=requires), "3.11").requires == {"neon", "sse"}
+
+
 def test_a_file_without_metadata_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "odd-1.0-py3-none-any.whl"
     with zipfile.ZipFile(path, "w") as archive:
@@ -56,6 +65,33 @@ def test_a_package_of_its_own_has_only_what_the_agents_lacks() -> None:
     assert agent.distributions == {"camera-agent", "anyio", "idna"}
     assert own.distributions == {"camera-agent-lamp-tier", "lamps"}
     assert (own.name, own.plugins, own.summary) == (lamp.name, ("lamp_tier",), lamp.summary)
+
+
+def test_a_library_of_two_packages_has_its_own() -> None:
+    lamp = made("camera-agent-lamp-tier", "camera-agent", "glow", "lamps", "numpy", plugins=("lamp_tier",))
+    bell = made("camera-agent-bell-tier", "camera-agent", "glow", "numpy", plugins=("bell_tier",))
+    available = [AGENT, ANYIO, IDNA, lamp, bell, made("glow"), made("lamps")]
+    names = ["camera-agent", lamp.name, bell.name]
+    found = {each.name: each for each in packages(available, names, names[1:])}
+    library = "camera-agent-lib-glow (= ${binary:Version})"
+    assert found[lamp.name].distributions == {lamp.name, "lamps"}
+    assert found[bell.name].distributions == {bell.name}
+    assert found[lamp.name].depends == found[bell.name].depends == {library, "python3-numpy"}
+    assert found["camera-agent-lib-glow"].distributions == {"glow"}
+    assert not found["camera-agent-lib-glow"].plugins
+
+
+def test_a_plugin_that_needs_another_depends_on_its_package() -> None:
+    lamp = made("camera-agent-lamp-tier", "camera-agent", "glow", plugins=("lamp_tier",))
+    bell = made("camera-agent-bell-tier", "camera-agent", lamp.name, plugins=("bell_tier",))
+    names = ["camera-agent", lamp.name, bell.name]
+    found = {
+        each.name: each for each in packages([AGENT, ANYIO, IDNA, lamp, bell, made("glow")], names, names[1:])
+    }
+    assert found[bell.name].distributions == {bell.name}
+    assert found[bell.name].depends == {f"{lamp.name} (= ${{binary:Version}})"}
+    assert found[lamp.name].distributions == {lamp.name, "glow"}
+    assert len(found) == 3
 
 
 def test_what_debian_provides_becomes_a_dependency() -> None:
