@@ -16,7 +16,7 @@ from agent_core.app.wiring_storage import StorageParts, build_storage
 from agent_core.auth.files import CredentialFiles
 from agent_core.auth.tokens import TokenAuthority
 from agent_core.base.clock import Clock
-from agent_core.base.errors import AgentError, FfmpegFailed, PluginError
+from agent_core.base.errors import AgentError, FfmpegFailed, LaterState, PluginError, StartFailed
 from agent_core.base.events import EventBus
 from agent_core.base.metrics import MetricRegistry
 from agent_core.base.models import CameraId
@@ -127,7 +127,7 @@ def build_agent(
         mode: safe mode, and the problems of installed plugins.
 
     Raises:
-        StartFailed: the secret cannot be used.
+        StartFailed: the secret cannot be used, or a later version of the agent has written the state.
         ConfigError: an enabled plugin does not accept its settings.
         PluginError: a plugin that is marked as required cannot be loaded.
     """
@@ -294,8 +294,17 @@ def _thumbnails(foundation: Foundation, parts: _PluginParts, recordings: Recordi
 
 
 def _initial_problems(config: AgentConfig, ledger: Ledger, known: KnownVolumes) -> tuple[AgentError, ...]:
-    """Load the files of the state folder, look for FFmpeg, and log and return the problems."""
-    found = (ledger.load(), known.load(), _ffmpeg_problem(config.ffmpeg.program))
+    """Load the files of the state folder, look for FFmpeg, and log and return the problems.
+
+    Raises:
+        StartFailed: a later version of the agent has written which camera has which id, or which disk belongs where:
+            without that, recordings would land under another camera's id or below the mount point of a missing disk.
+    """
+    stored = (ledger.load(), known.load())
+    for each in stored:
+        if isinstance(each, LaterState):
+            raise StartFailed(each.details, reason=each.reason, suggestion=each.suggestion) from each
+    found = (*stored, _ffmpeg_problem(config.ffmpeg.program))
     problems = tuple(each for each in found if each)
     for problem in problems:
         _log.error("%s %s", problem.details, problem.suggestion)
