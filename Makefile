@@ -10,7 +10,7 @@ endif
 PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 LOCKED_FROM := pyproject.toml $(addsuffix /pyproject.toml,$(PLUGINS))
 
-.PHONY: run test test-vm vm-image test-release check deb lock format clean
+.PHONY: run test test-vm vm-image test-release check deb test-deb lock format clean
 
 run: .venv/.installed
 	@scripts/run
@@ -70,6 +70,11 @@ $(UV):
 DEB_ARCHS ?= amd64 arm64
 deb: .venv/.installed
 	packaging/deb/build $(DEB_ARCHS)
+
+# The packages of this architecture in fresh chroots of Debian 12 and 13; what the units expose.
+test-deb:
+	packaging/deb/test/security
+	packaging/deb/test/chroot $(DEB_SUITES)
 
 # All versions with their hashes, for every Python and platform that we support.
 lock: $(UV)
