@@ -167,8 +167,8 @@ class StateFile(Generic[M]):
         if problem is not None:
             with suppress(OSError):  # the new name may be taken, by something that is not ours either
                 self._path.replace(self._path.with_name(self._path.name + ".corrupt"))
-        backup, _ = self._read(self._backup)
-        return backup, problem
+        backup, fault = self._read(self._backup)
+        return backup, fault if isinstance(fault, LaterState) else problem
 
     def save(self, value: M, *, over_later: bool = False) -> None:
         """Store `value` and keep the content before as backup. Blocks on the disk.
@@ -182,22 +182,23 @@ class StateFile(Generic[M]):
         """
         self._require()
         try:
+            if not over_later:
+                self._keep_later()
             with suppress(FileNotFoundError, UnsafeFile):
-                before = read_small(self._path)
-                if not over_later:
-                    self._keep_later(before)
-                write_atomic(self._backup, before, mode=self._mode)
+                write_atomic(self._backup, read_small(self._path), mode=self._mode)
             write_atomic(self._path, value.model_dump_json(indent=2).encode() + b"\n", mode=self._mode)
         except OSError as error:
             raise explain_os_error(error, f"store the agent's state ({self._path.name})") from error
 
-    def _keep_later(self, content: bytes) -> None:
-        try:
-            refuse_later(self._path.name, content, self._version)
-        except LaterState as error:
-            raise StorageFailed(
-                error.details, reason=error.reason, suggestion=error.suggestion, detail=error.detail
-            ) from error
+    def _keep_later(self) -> None:
+        for path in (self._path, self._backup):
+            try:
+                with suppress(FileNotFoundError, UnsafeFile):
+                    refuse_later(path.name, read_small(path), self._version)
+            except LaterState as error:
+                raise StorageFailed(
+                    error.details, reason=error.reason, suggestion=error.suggestion, detail=error.detail
+                ) from error
 
     def _read(self, path: Path) -> tuple[M | None, StateCorrupt | None]:
         try:

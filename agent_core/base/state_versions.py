@@ -32,7 +32,7 @@ def refuse_later(name: str, content: bytes, known: int) -> None:
         raise LaterState(
             f"The state file {name} is of a later version of the agent (file version {later}; this agent knows {known}). "
             "It is neither used nor changed.",
-            reason=f"{name.partition('.')[0]}_later_version",
+            reason=f"{name.partition('.')[0].replace('-', '_')}_later_version",
             suggestion="Upgrade the agent, or put back a copy of the state folder that this version has made.",
             detail=f"file version {later}",
         )

@@ -155,7 +155,23 @@ async def test_the_agent_does_not_start_without_knowing_its_cameras_and_disks(
     assert (state / name).read_bytes() == LATER
 
 
-def test_a_recording_of_a_later_version_is_not_taken_for_one_of_ours(tmp_path: Path) -> None:
+def test_a_backup_of_a_later_version_counts_too(tmp_path: Path) -> None:
+    """The file itself is damaged or deleted: beginning anew would replace the backup in the end."""
+    backup = tmp_path / "cameras.json.bak"
+    backup.write_bytes(LATER)
+    backup.chmod(0o600)
+    known = KnownVolumes(tmp_path / "cameras.json")
+    problem = known.load()
+    assert problem is not None
+    assert "cameras.json.bak is of a later version" in problem.details
+    known.keep(VolumeRecord(root="/srv", mount_point="/", is_separate=False, uuids=()))
+    assert [each.name for each in tmp_path.iterdir()] == ["cameras.json.bak"]
+    assert backup.read_bytes() == LATER
+
+
+def test_a_recording_of_a_later_version_is_not_taken_for_one_of_ours(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     folder = tmp_path / "camera0" / "camera0_2026-11-22_17-03-54Z"
     folder.mkdir(parents=True)
     note = {
@@ -167,5 +183,8 @@ def test_a_recording_of_a_later_version_is_not_taken_for_one_of_ours(tmp_path: P
     assert shelf.note_in(folder) is not None, "a note without a version is of the first"
     later = json.dumps(note | {"version": 2})
     (folder / NOTE).write_text(later)
-    assert shelf.note_in(folder) is None
+    for _ in range(2):
+        assert shelf.note_in(folder) is None
+    (told,) = caplog.messages
+    assert f"recording.json of {folder.name} is of a later version" in told
     assert (folder / NOTE).read_text() == later
