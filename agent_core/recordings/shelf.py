@@ -7,7 +7,6 @@ import logging
 import os
 import re
 import stat
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,6 +15,7 @@ from pydantic import ValidationError
 
 from agent_core.base.errors import LaterState
 from agent_core.base.models import CameraId
+from agent_core.base.python_module import python_module
 from agent_core.base.small_files import read_small
 from agent_core.base.state_versions import refuse_later, version_of
 from agent_core.media.index.entries import IndexEntry, limited_ns
@@ -57,7 +57,7 @@ class RecordingShelf:
     @property
     def scanner(self) -> Sequence[str]:
         """Program that scans one camera, with its arguments; the camera's id is the last argument."""
-        return (sys.executable, "-P", "-m", "agent_core.recordings.scan", os.fspath(self.root.absolute()))
+        return python_module("agent_core.recordings.scan", os.fspath(self.root.absolute()))
 
     def note_in(self, folder: Path) -> RecordingNote | None:
         """Return the note in `folder`; None if it is not the folder of a recording, or of a later version of the agent."""
