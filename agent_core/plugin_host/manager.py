@@ -326,6 +326,11 @@ class PluginManager:
         with contained(f"The hook agent_checks of the plugin '{name}'"):
             return self._ask_one(name, "agent_checks", Check)
 
+    def settings_of(self, name: str) -> Settings | None:
+        """Return the validated settings of a loaded plugin, as it keeps them; None if it keeps none."""
+        kept = getattr(self._pluggy.get_plugin(name), "settings", None)
+        return kept if isinstance(kept, Settings) else None
+
     def publisher(self, media_input: MediaInput) -> Publisher | None:
         """Return the first plugin's publisher for `media_input`, in the order of `plugins.enabled`.
 

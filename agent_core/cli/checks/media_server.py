@@ -7,6 +7,7 @@ import anyio
 
 from agent_core.base.errors import AgentError
 from agent_core.cli.checks.host import finding_of
+from agent_core.cli.checks.media_server_versions import RECOMMENDED, Version, shortcomings
 from agent_core.plugin import Component, Finding, FindingStatus, MediaServer
 from agent_core.streams.models import MODE_REASONS, PublishMode
 
@@ -32,6 +33,7 @@ async def look_at_media_server(settings: "MediaServerConfig", offered: Sequence[
     mode = PublishMode(settings.publishers)
     reason = MODE_REASONS[mode].replace("_", " ")
     feeding = f"publishers are run by the {mode} ({reason})."
+    version: Version | None = None
     try:
         match settings.mode:
             case "embedded":
@@ -40,25 +42,36 @@ async def look_at_media_server(settings: "MediaServerConfig", offered: Sequence[
                     return _NONE
                 what = f"Mode embedded, {server.name}"
             case "managed":
-                what = f"Mode managed, {await _program(settings.program)}"
+                path, version = await _program(settings.program)
+                what = f"Mode managed, {path}"
             case "external":
-                await _answer(settings)
+                version = await _answer(settings)
                 what = f"Mode external, {settings.api_url.rpartition('@')[2]} answers"
     except AgentError as error:
         return finding_of(_NAME, error)
-    return Finding(_NAME, FindingStatus.OK, f"{what}; {feeding}")
+    return _of_version(f"{what}; {feeding}", version, is_external=settings.mode == "external")
 
 
-async def _program(program: str) -> str:
+def _of_version(detail: str, version: Version | None, *, is_external: bool) -> Finding:
+    """Return the finding for a server that works, with a warning about the shortcomings of its version."""
+    if version is None or not (known := shortcomings(version, is_external=is_external)):
+        return Finding(_NAME, FindingStatus.OK, detail)
+    detail = f"{detail} MediaMTX {'.'.join(map(str, version))} has shortcomings: {'; '.join(known)}."
+    if version >= RECOMMENDED:
+        return Finding(_NAME, FindingStatus.OK, detail)
+    step = f"Install {'.'.join(map(str, RECOMMENDED))} or newer: docs/mediamtx.md, Versions."
+    return Finding(_NAME, FindingStatus.WARNING, detail, step)
+
+
+async def _program(program: str) -> tuple[str, Version]:
     from agent_core.mediamtx.managed.program import locate, version_of
 
     path = locate(program)
-    await version_of(path)
-    return path
+    return path, await version_of(path)
 
 
-async def _answer(settings: "MediaServerConfig") -> None:
-    """Send one request to the API. Raises MediaServerError."""
+async def _answer(settings: "MediaServerConfig") -> Version | None:
+    """Return the version that the API states, if any. Raises MediaServerError."""
     from agent_core.base.errors import MediaServerUnavailable
     from agent_core.mediamtx.client import MediaServerClient
     from agent_core.plugin.rtsp import Credentials
@@ -67,6 +80,5 @@ async def _answer(settings: "MediaServerConfig") -> None:
     credentials = Credentials(settings.user, password) if settings.user else None
     with anyio.move_on_after(_ANSWER_S):
         async with MediaServerClient(settings.api_url, credentials=credentials) as client:
-            await client.info()
-            return
+            return (await client.info()).version_numbers
     raise MediaServerUnavailable("The media server accepts connections but does not answer.")
