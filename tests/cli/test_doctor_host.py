@@ -13,7 +13,7 @@ import pytest
 
 from agent_core.cli.checks.clock_source import ClockReading, look_at_synchronisation, read_clock
 from agent_core.cli.checks.forecast import look_at_forecast
-from agent_core.cli.checks.media_server_versions import RECOMMENDED, shortcomings
+from agent_core.cli.checks.media_server import RECOMMENDED, shortcomings
 from agent_core.cli.checks.ports import TcpPort, look_at_foreign_listeners, look_at_free_ports
 from agent_core.cli.checks.state_files import look_at_state_files
 from agent_core.cli.running import is_descendant

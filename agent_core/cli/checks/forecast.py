@@ -1,4 +1,4 @@
-"""Finding for the disk of recordings by the running agent's own numbers: free space, and hours until it is full."""
+"""Finding for the disk of recordings by the running agent's own numbers; apart from the calls of the agent, so that it does no I/O."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""Checks of an installed agent: its packages, its service, and the account of the service."""
+"""Checks of an installed agent: its packages, its service and its account; apart from those that every agent has."""
 
 import argparse
 import os

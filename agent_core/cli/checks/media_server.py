@@ -1,4 +1,4 @@
-"""Check of the media server, with or without a running agent."""
+"""Check of the media server and its version, with or without a running agent."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -7,17 +7,31 @@ import anyio
 
 from agent_core.base.errors import AgentError
 from agent_core.cli.checks.host import finding_of
-from agent_core.cli.checks.media_server_versions import RECOMMENDED, Version, shortcomings
 from agent_core.plugin import Component, Finding, FindingStatus, MediaServer
 from agent_core.streams.models import MODE_REASONS, PublishMode
 
 if TYPE_CHECKING:
     from agent_core.config import MediaServerConfig
 
-__all__ = ("look_at_media_server",)
+__all__ = ("RECOMMENDED", "look_at_media_server", "shortcomings")
+
+Version = tuple[int, int, int]
 
 _NAME = "media server"
 _ANSWER_S = 5.0
+#: The oldest version without a shortcoming that loses something.
+RECOMMENDED: Version = (1, 15, 2)
+
+#: From docs/mediamtx.md: the version that removes a shortcoming, and the shortcoming.
+_UNTIL: tuple[tuple[Version, str], ...] = (
+    ((1, 15, 1), "a camera that has viewers cannot be recorded"),
+    ((1, 15, 2), "a restart of the server is noticed late"),
+    ((1, 20, 1), "its API shows the passwords of its users"),
+)
+#: As above, for a server whose time zone the agent does not set.
+_UNTIL_IF_EXTERNAL: tuple[tuple[Version, str], ...] = (
+    ((1, 13, 0), "files have no offset in their names, unless it runs with TZ=UTC"),
+)
 #: Finding in mode embedded without a server; whether a server answers is in the running agent's report.
 _NONE = Finding(
     _NAME,
@@ -61,6 +75,12 @@ def _of_version(detail: str, version: Version | None, *, is_external: bool) -> F
         return Finding(_NAME, FindingStatus.OK, detail)
     step = f"Install {'.'.join(map(str, RECOMMENDED))} or newer: docs/mediamtx.md, Versions."
     return Finding(_NAME, FindingStatus.WARNING, detail, step)
+
+
+def shortcomings(version: Version, *, is_external: bool) -> list[str]:
+    """Return the shortcomings of a version, as clauses."""
+    known = (*(_UNTIL_IF_EXTERNAL if is_external else ()), *_UNTIL)
+    return [text for until, text in known if version < until]
 
 
 async def _program(program: str) -> tuple[str, Version]:

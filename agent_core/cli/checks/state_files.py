@@ -1,4 +1,4 @@
-"""Check of the files in the state folder: none was written by a newer version of the agent."""
+"""Check of the versions of files in the state folder; apart from the checks of the folder, whose files it alone reads."""
 
 import json
 from contextlib import suppress

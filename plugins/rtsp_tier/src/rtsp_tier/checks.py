@@ -1,4 +1,4 @@
-"""Check of `camera-agent doctor` for the decoder: PyAV can be loaded by the interpreter that runs the worker."""
+"""Check of `camera-agent doctor` for the decoder, PyAV; apart from the plugin, because only `doctor` imports it."""
 
 from collections.abc import Sequence
 
