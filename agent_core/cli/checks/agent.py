@@ -224,8 +224,8 @@ async def _agent(
     try:
         with anyio.fail_after(LOOK_S):
             async with connected(arguments) as agent:
-                findings = await _reported(agent)
-                version = (await agent.call("get_status"))["version"]
+                status = await agent.call("get_status")
+                findings = await _reported(agent, status)
     except AgentUnreachable as error:
         return [_unreachable(error.details, config, service), *_ports(arguments, config, ports)]
     except TimeoutError:
@@ -237,16 +237,15 @@ async def _agent(
         return [finding_of("agent", error)]
     running = announced(config.storage.state_dir) if is_of_this_host(arguments) else None
     if running is not None:
-        findings += look_at_running_version(version, agent_core.__version__)
+        findings += look_at_running_version(status["version"], agent_core.__version__)
         findings += look_at_foreign_listeners(ports, running.pid)
     return findings
 
 
-async def _reported(agent: "AgentClient") -> list[Finding]:
-    """Return the findings that the running agent reports itself."""
+async def _reported(agent: "AgentClient", status: Mapping[str, Any]) -> list[Finding]:
+    """Return the findings that the running agent reports itself, with its `status`."""
     from agent_core.client.errors import CallFailed
 
-    status = await agent.call("get_status")
     known = await agent.call("get_system_status")
     cameras = await agent.call("get_camera_list")
     findings = [

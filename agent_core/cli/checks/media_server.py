@@ -25,12 +25,12 @@ RECOMMENDED: Version = (1, 15, 2)
 #: From docs/mediamtx.md: the version that removes a shortcoming, and the shortcoming.
 _UNTIL: tuple[tuple[Version, str], ...] = (
     ((1, 15, 1), "a camera that has viewers cannot be recorded"),
-    ((1, 15, 2), "a restart of the server is noticed late"),
-    ((1, 20, 1), "its API shows the passwords of its users"),
+    ((1, 15, 2), "its restart is noticed only by the paths that it has lost"),
 )
-#: As above, for a server whose time zone the agent does not set.
+#: As above, for a server whose time zone and users the agent does not set.
 _UNTIL_IF_EXTERNAL: tuple[tuple[Version, str], ...] = (
-    ((1, 13, 0), "files have no offset in their names, unless it runs with TZ=UTC"),
+    ((1, 13, 0), "its files have no offset of the time zone in their names, unless it runs with TZ=UTC"),
+    ((1, 20, 1), "its API shows the passwords of its users to all who may use it"),
 )
 #: Finding in mode embedded without a server; whether a server answers is in the running agent's report.
 _NONE = Finding(
@@ -79,7 +79,7 @@ def _of_version(detail: str, version: Version | None, *, is_external: bool) -> F
 
 def shortcomings(version: Version, *, is_external: bool) -> list[str]:
     """Return the shortcomings of a version, as clauses."""
-    known = (*(_UNTIL_IF_EXTERNAL if is_external else ()), *_UNTIL)
+    known = (*_UNTIL, *(_UNTIL_IF_EXTERNAL if is_external else ()))
     return [text for until, text in known if version < until]
 
 
