@@ -77,7 +77,6 @@ def test_the_files_and_folders_of_the_package_exist() -> None:
         assert (ROOT / "packaging/deb/examples" / each).is_file(), each
     drop_in = (ROOT / "packaging/deb/examples/systemd/recordings-elsewhere.conf").read_text()
     assert "RequiresMountsFor=/data" in drop_in
-    assert "RequiresMountsFor=/var/lib/camera-agent" in UNIT
     writable = re.findall(r"^ReadWritePaths=(.*)", UNIT, re.MULTILINE)[0].replace("-", "").split()
     assert [each for each in writable if f"`{each}`" not in section("Recordings on another disk")] == []
 
