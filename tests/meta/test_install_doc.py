@@ -168,7 +168,7 @@ def test_the_offline_command_finds_what_the_board_lacks(tmp_path: Path) -> None:
         pytest.skip("no apt here")
     done = subprocess.run(
         ["sh", "-c", line.removeprefix("sudo ")],
-        env={**os.environ, "PWD": str(tmp_path)},
+        env={**os.environ, "PWD": str(tmp_path), "LC_ALL": "C"},
         cwd=tmp_path,
         capture_output=True,
         text=True,
