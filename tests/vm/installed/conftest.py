@@ -1,0 +1,71 @@
+"""The one machine that all these tests share, in the order of their files; each leaves it without a camera and with its service active."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.vm.host.folders import CHECKOUT, locked
+from tests.vm.host.image import ensure_image
+from tests.vm.host.machine import Machine
+from tests.vm.host.prerequisites import CannotRunHere, ensure_installed
+from tests.vm.host.sites import checkout_disk, ensure_site_disk
+from tests.vm.installed.box import CABLES, COMMANDS, Box
+from tests.vm.installed.disk import own_disk
+
+SUITE = os.environ.get("CAMERA_AGENT_VM_SUITE", "bookworm")
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def debs() -> list[Path]:
+    """Return the packages for amd64 in the folder CAMERA_AGENT_DEBS."""
+    found = sorted(Path(os.environ["CAMERA_AGENT_DEBS"]).glob("camera-agent*_amd64.deb"))
+    assert found, "no packages: run make deb DEB_ARCHS=amd64"
+    return found
+
+
+@pytest.fixture(scope="session")
+async def box(debs: list[Path]) -> AsyncIterator[Box]:
+    """Boot a machine whose share has the packages in `debs`; nothing is installed yet."""
+    try:
+        ensure_installed()
+    except CannotRunHere as reason:
+        pytest.skip(str(reason))
+    # Sockets have short names.
+    with (
+        tempfile.TemporaryDirectory(prefix="debvm-") as sockets,
+        tempfile.TemporaryDirectory(dir=CHECKOUT / ".cache") as name,
+    ):
+        work = Path(name)
+        share = CHECKOUT / f".cache/vm/runs/{SUITE}-installed"
+        with locked(share):
+            shutil.rmtree(share / "debs", ignore_errors=True)
+            (share / "debs").mkdir(parents=True)
+            for deb in debs:
+                shutil.copy(deb, share / "debs")
+            image = ensure_image(SUITE)
+            site = ensure_site_disk(image)
+            checkout_disk(image, work / "checkout.ext4")
+            own_disk(image, work / "root.ext4")
+            machine = Machine(
+                image,
+                site,
+                work / "checkout.ext4",
+                share,
+                root_disk=work / "root.ext4",
+                ports={each: Path(sockets) / each for each in (COMMANDS, *CABLES)},
+            )
+            box = Box(machine)
+            try:
+                await box.boot()
+                yield box
+            finally:
+                await box.cut_power()
