@@ -10,7 +10,7 @@ endif
 PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 LOCKED_FROM := pyproject.toml $(addsuffix /pyproject.toml,$(PLUGINS))
 
-.PHONY: run test test-vm vm-image test-release check deb test-deb lock format clean
+.PHONY: run test test-vm vm-image test-release check deb test-deb test-deb-vm lock format clean
 
 run: .venv/.installed
 	@scripts/run
@@ -47,6 +47,7 @@ test-release: .venv/.installed
 	scripts/mutation
 	packaging/deb/test/reproducible amd64 arm64
 	packaging/deb/test/lint
+	$(MAKE) test-deb-vm
 	$(MAKE) test-vm VM_USERS=camera,root VM_SUITE=trixie VM_OPTIONS=--release
 
 check: .venv/.installed
@@ -75,6 +76,10 @@ deb: .venv/.installed
 test-deb:
 	packaging/deb/test/security
 	packaging/deb/test/chroot $(DEB_SUITES)
+
+# The packages for amd64 in a virtual machine with systemd and cameras: installation, faults, upgrade. DEB_VM_TESTS passes words to pytest.
+test-deb-vm: .venv/.installed
+	packaging/deb/test/vm $(DEB_VM_TESTS)
 
 # All versions with their hashes, for every Python and platform that we support.
 lock: $(UV)

@@ -39,6 +39,9 @@ __all__ = ("MediaParts", "build_media", "with_media_server")
 
 _log = logging.getLogger("camera_agent.media_server")
 
+#: Free space for the files in the state folder, which are small, and replaced as a whole.
+STATE_LEAST_BYTES = 1 << 16
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MediaParts:
@@ -205,7 +208,7 @@ def _disks(
         (
             WatchedFolder("recordings", storage.recordings, require_recordings),
             WatchedFolder("snapshots", storage.snapshots, partial(volumes.snapshots.claim, make=True)),
-            WatchedFolder("state", storage.state_dir, foundation.require_state),
+            WatchedFolder("state", storage.state_dir, foundation.require_state, STATE_LEAST_BYTES),
         ),
         health,
         low_space_bytes=foundation.config.health.low_space_bytes,

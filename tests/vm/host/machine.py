@@ -27,7 +27,8 @@ class Machine:
 
     `share` is /mnt/share in the machine; its folder `.vm` contains the console, the output and the journal. A `root_disk` of the
     machine's own, made from the image's, persists as well, as far as the machine wrote to it. `ports` are serial lines,
-    /dev/virtio-ports/NAME in the machine: QEMU listens at the unix socket for one connection at a time.
+    /dev/virtio-ports/NAME in the machine: QEMU listens at the unix socket for one connection at a time. `spare_disks` are
+    /dev/vdd and so on.
     """
 
     image: Image
@@ -39,6 +40,7 @@ class Machine:
     environment: dict[str, str] = field(default_factory=dict)
     root_disk: Path | None = None
     ports: dict[str, Path] = field(default_factory=dict)
+    spare_disks: tuple[Path, ...] = ()
 
     @property
     def control(self) -> Path:
@@ -90,6 +92,7 @@ class Machine:
             *self._root_disk(),
             *_disk("site", self.site_disk, "readonly=on"),
             *_disk("checkout", self.checkout_disk, "readonly=on"),
+            *(word for path in self.spare_disks for word in _disk(path.stem, path, "cache=unsafe")),
             *(
                 "-chardev",
                 f"file,id=console,path={self.control / 'console.log'}",

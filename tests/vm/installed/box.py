@@ -115,13 +115,32 @@ class Box:
         log = await self.run("journalctl", "--no-pager", "--boot", "--lines=60", "--unit=camera-agent")
         raise AssertionError(f"{line}: never succeeded; at last:\n{output}\n{log}")
 
+    async def properties(self, *names: str, unit: str = "camera-agent") -> dict[str, str]:
+        """Return properties of a unit, by the names of `systemctl show`."""
+        shown = await self.run("systemctl", "show", f"--property={','.join(names)}", unit)
+        return dict(line.split("=", 1) for line in shown.splitlines())
+
+    async def said(self, text: str, *, unit: str = "camera-agent", limit_s: float = LIMIT_S) -> None:
+        """Wait until the unit's journal of this boot has `text`."""
+        await self.until(
+            f"journalctl --boot --unit={unit} --output=cat --no-pager | grep --fixed-strings --max-count=1 -- '{text}'",
+            limit_s=limit_s,
+        )
+
     async def call(self, method: str, **params: Any) -> Any:
         """Make a call to the agent with the command line."""
         words = [f"{name}={json.dumps(value)}" for name, value in params.items()]
         return json.loads(await self.run("camera-agent", "call", method, *words))
 
     async def until_camera(self, name: str = "camera0", status: str = "CONNECTED") -> None:
-        await self.until(f"camera-agent cameras | grep -E '^{name} .*{status}'")
+        await self.until(f"camera-agent cameras | grep -E '^{name} .* {status}'")
+
+    async def until_check(self, name: str, words: str) -> None:
+        """Wait until a check of the agent's health has words like the extended regular expression in its line."""
+        shown = "for each in json.load(sys.stdin)['checks']: print(*each.values())"
+        await self.until(
+            f"camera-agent call get_status | python3 -c \"import json, sys\n{shown}\" | grep -E '{name} .*{words}'"
+        )
 
     @asynccontextmanager
     async def plugged(self, layout: Layout = LAYOUT, *, cable: int = 0) -> AsyncIterator[Cable]:

@@ -16,6 +16,8 @@ from tests.vm.host.sites import checkout_disk, ensure_site_disk
 from tests.vm.installed.box import CABLES, COMMANDS, Box
 from tests.vm.installed.disk import own_disk
 
+#: An empty disk, for the state.
+SPARE_BYTES = 64 << 20
 SUITE = os.environ.get("CAMERA_AGENT_VM_SUITE", "bookworm")
 
 
@@ -55,12 +57,15 @@ async def box(debs: list[Path]) -> AsyncIterator[Box]:
             site = ensure_site_disk(image)
             checkout_disk(image, work / "checkout.ext4")
             own_disk(image, work / "root.ext4")
+            with (work / "spare.img").open("wb") as spare:
+                spare.truncate(SPARE_BYTES)
             machine = Machine(
                 image,
                 site,
                 work / "checkout.ext4",
                 share,
                 root_disk=work / "root.ext4",
+                spare_disks=(work / "spare.img",),
                 ports={each: Path(sockets) / each for each in (COMMANDS, *CABLES)},
             )
             box = Box(machine)
