@@ -45,7 +45,7 @@ class Box:
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
         self._process: Process | None = None
-        self._root: Root | None = None
+        self._roots: list[Root] = []
         self.cables: list[Cable] = []
 
     @property
@@ -60,9 +60,8 @@ class Box:
             self._process = await anyio.open_process(
                 self._machine.argv(), stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
-        roots = [await self._connected(name) for name in names]
-        self._root = roots[0]
-        self.cables = [Cable(root, port) for port, root in enumerate(roots[1:])]
+        self._roots = [await self._connected(name) for name in names]
+        self.cables = [Cable(root, port) for port, root in enumerate(self._roots[1:])]
         await self.run("true")
 
     async def _connected(self, name: str) -> Root:
@@ -83,14 +82,15 @@ class Box:
             await self._process.wait()
             await self._process.aclose()
         self._process = None
+        for root in self._roots:
+            await root.aclose()
         for path in self._machine.ports.values():
             path.unlink(missing_ok=True)
 
     async def ask(self, *argv: str, limit_s: float = LIMIT_S) -> tuple[int, str]:
         """Run a command as root; return its exit status, and what it wrote."""
-        assert self._root is not None
         with anyio.fail_after(limit_s):
-            answer = await self._root.ask(do="run", argv=argv)
+            answer = await self._roots[0].ask(do="run", argv=argv)
         return int(answer["status"]), str(answer["output"])
 
     async def run(self, *argv: str, limit_s: float = LIMIT_S) -> str:
