@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from agent_core.cli.exits import CommandFailed
+from agent_core.cli.exits import CommandFailed, ExitCode
 from agent_core.cli.loading import find_files, load_settings
 from agent_core.cli.options import Commands, Parser, add_command
 from agent_core.cli.output import one_line, print_result
@@ -43,6 +43,11 @@ def add(commands: "Commands[Parser]") -> None:
         _sync,
         "Build the installed plugins anew, as root: after a change of Python, or to update them.",
     )
+    sync.add_argument(
+        "--check",
+        action="store_true",
+        help="change nothing: say why it is needed, with exit code 1, or that it is not; as any user",
+    )
     for each in (remove, sync):
         _add_sources(each)
     for name, run, text in (
@@ -75,6 +80,8 @@ def _install(arguments: argparse.Namespace) -> int:
 
 
 def _sync(arguments: argparse.Namespace) -> int:
+    if arguments.check:
+        return _show_problems(as_json=arguments.json)
     _, changes = _prepared(arguments)
     outcome = _carried_out(changes.sync)
     _show(outcome, load_settings(arguments.config).plugins.enabled, as_json=arguments.json)
@@ -86,6 +93,20 @@ def _sync(arguments: argparse.Namespace) -> int:
             suggestion="Follow the suggestion for each, or remove it.",
         )
     return 0
+
+
+def _show_problems(*, as_json: bool) -> int:
+    """Print why the plugins must be built anew. Reads metadata only: the package's scripts call it as root."""
+    from agent_core.plugin_host.overlay.place import agents_place
+    from agent_core.plugin_host.overlay.wanted import find_problems
+
+    problems = find_problems(agents_place())
+    rows = [
+        {"reason": each.reason, "details": each.details, "suggestion": each.suggestion} for each in problems
+    ]
+    lines = [one_line(f"{each.details} {each.suggestion}") for each in problems]
+    print_result(rows, lines or ["The installed plugins fit the agent."], as_json=as_json)
+    return ExitCode.FAILED if problems else ExitCode.DONE
 
 
 def _remove(arguments: argparse.Namespace) -> int:

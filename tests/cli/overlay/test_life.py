@@ -97,6 +97,7 @@ def test_safe_mode_loads_only_what_came_with_the_agent(box: Box, hello: Path) ->
 def test_wanted_plugins_are_missed_after_a_change_of_python_and_built_anew(box: Box, tmp_path: Path) -> None:
     lamp, lens = (make_wheel(tmp_path / "wheels", name) for name in ("lamp", "lens"))
     assert box.plugins("install", str(lamp), str(lens)).code == 0
+    assert box.plugins("sync", "--check").code == 0
     (box.overlay / TAG).rename(box.overlay / "cp310")
     box.config.write_text(box.config.read_text() + '[plugins]\nenabled = ["lamp"]\n')
     with running(box) as log:
@@ -113,6 +114,10 @@ def test_wanted_plugins_are_missed_after_a_change_of_python_and_built_anew(box: 
     found = {row["name"]: row for row in box.run("doctor").value}
     assert found["installed plugins"]["status"] == "FAILED"
     assert box.listed()["lamp"]["state"] == "FAILED"
+    before = box.contents()
+    told = box.plugins("sync", "--check")
+    assert (told.code, [each["reason"] for each in told.value]) == (1, ["plugins_not_built"])
+    assert box.contents() == before
     assert {row["name"] for row in box.plugins("sync").value} == {"lamp", "lens"}
     assert box.listed()["lamp"]["state"] == "LOADED"
     assert not (box.overlay / "cp310").exists(), "the builds for other versions of Python are of no use"
@@ -124,6 +129,8 @@ def test_an_agent_that_a_plugin_does_not_fit_is_said(box: Box, hello: Path) -> N
     fill_base(box, "0.2.0")
     text = box.plugins("list", json=False).out
     assert "camera-agent-hello-plugin 0.1.0 needs camera-agent<0.2,>=0.1, but camera-agent is 0.2.0" in text
+    told = box.plugins("sync", "--check", json=False)
+    assert (told.code, told.out) == (1, text.splitlines()[-1] + "\n")
 
 
 def test_each_stays_as_it_is_while_another_comes_and_goes(box: Box, tmp_path: Path) -> None:
