@@ -5,7 +5,7 @@ import re
 import tomllib
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.message import Message
 from email.parser import Parser
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 
 from packaging.utils import canonicalize_name
 
-__all__ = ("Bundled", "Licences", "copyright_file")
+__all__ = ("LIBRARY", "Bundled", "Licences", "Recipe", "copyright_file")
 
 _HERE = Path(__file__).parent
 _SITE = "usr/lib/camera-agent/site-packages"
@@ -44,12 +44,25 @@ _WHOLE = {
     )
 }
 _HOLDER = re.compile(r"^\W*(Copyright\b.*\d{4}.*|Copyright (?:\(c\)|©).+)$", re.IGNORECASE | re.MULTILINE)
-_LIBRARY = re.compile(r"[^/]+\.libs/(.+?)(?:-[0-9a-f]{8})?\.so(?:\.[\d.]+)?")
+#: Path of a shared library in a wheel; the group is its name up to the hash.
+LIBRARY = re.compile(r"[^/]+\.libs/(.+?)(?:-[0-9a-f]{8})?\.so(?:\.[\d.]+)?")
 
 
 @dataclass(frozen=True, slots=True)
 class Bundled:
-    """Shared libraries of one project that a wheel brings along."""
+    """Shared libraries of one project that a wheel brings along.
+
+    Attributes:
+        wheel: canonical name of the distribution.
+        files: names of the libraries, up to the hash.
+        licence: SPDX expression.
+        source: address of the source, of the very version if `sha256` is given.
+        holders: those of the copyright.
+        texts_in: the wheel whose licence file has the texts.
+        note: more for the copyright file.
+        sha256: of what `source` names.
+        marks: words that the compiled files of this version contain, by library.
+    """
 
     wheel: str
     files: tuple[str, ...]
@@ -58,6 +71,25 @@ class Bundled:
     holders: tuple[str, ...]
     texts_in: str | None = None
     note: str = ""
+    sha256: str = ""
+    marks: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Recipe that the shared libraries of a wheel were built by.
+
+    Attributes:
+        version: that of the wheel.
+        source: address of the recipe.
+        named_by: place that names the recipe.
+        others: sources that the recipe uses besides those of the libraries, as pairs of address and SHA-256.
+    """
+
+    version: str
+    source: str
+    named_by: str
+    others: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +98,7 @@ class Licences:
 
     distributions: Mapping[str, str]
     libraries: tuple[Bundled, ...]
+    recipes: Mapping[str, Recipe] = field(default_factory=dict)
 
     @classmethod
     def read(cls, path: Path = _HERE / "licences.toml") -> "Licences":
@@ -75,7 +108,13 @@ class Licences:
             Bundled(**{**each, "files": tuple(each["files"]), "holders": tuple(each["holders"])})
             for each in content["libraries"]
         )
-        return cls(content["distributions"], tuple(libraries))
+        recipes = {
+            name: Recipe(
+                **{**each, "others": tuple((other["source"], other["sha256"]) for other in each["others"])}
+            )
+            for name, each in content.get("recipes", {}).items()
+        }
+        return cls(content["distributions"], tuple(libraries), recipes)
 
 
 def copyright_file(
@@ -199,7 +238,7 @@ class _Wheel:
 
 def _library_paragraphs(wheel: _Wheel, licences: Licences) -> Iterator[str]:
     """Yield the paragraphs of the shared libraries that `wheel` brings along. Raises ValueError."""
-    present = {match[1] for name in wheel.names if (match := _LIBRARY.fullmatch(name))}
+    present = {match[1] for name in wheel.names if (match := LIBRARY.fullmatch(name))}
     entries = [each for each in licences.libraries if each.wheel == wheel.name]
     unknown = sorted(present - {name for each in entries for name in each.files})
     if unknown:
@@ -217,6 +256,8 @@ def _library_paragraphs(wheel: _Wheel, licences: Licences) -> Iterator[str]:
             text = f"The text is in the licence file of {each.texts_in}, above."
         holders = [f"Copyright {holder}" for holder in each.holders]
         comment = [*([each.note] if each.note else []), f"Source: {each.source}"]
+        if each.sha256:
+            comment.append(f"SHA-256 of the source: {each.sha256}")
         yield _paragraph(patterns, holders, each.licence, text, comment)
 
 

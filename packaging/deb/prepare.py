@@ -10,6 +10,7 @@ from control import write_control
 from licences import Licences, copyright_file
 from native import system_packages
 from shipped import add_agent_files, add_plugin_files
+from sources import require_marks
 
 __all__ = ("prepare",)
 
@@ -45,8 +46,9 @@ def prepare(
         date: day of the release.
 
     Raises:
-        ValueError: the wheels do not fit together, something is missing, or a licence is unknown.
+        ValueError: the wheels do not fit together, something is missing, or a licence or a source is unknown.
     """
+    require_marks(locked, licences)
     wheels = {path: distribution(path, _python(path)) for path in (*locked, *own)}
     names = frozenset(wheels[path].name for path in own)
     found = packages(wheels.values(), names, apart)
