@@ -47,6 +47,9 @@ test-release: .venv/.installed
 	scripts/mutation
 	packaging/deb/test/reproducible amd64 arm64
 	packaging/deb/test/lint
+	packaging/deb/test/dist-upgrade
+	packaging/deb/test/arm64
+	packaging/container/test/chroot
 	$(MAKE) test-deb-vm
 	$(MAKE) test-vm VM_USERS=camera,root VM_SUITE=trixie VM_OPTIONS=--release
 
