@@ -20,11 +20,21 @@ from urllib.parse import urlsplit
 from contents import distribution
 from licences import LIBRARY, Licences
 
-__all__ = ("Archive", "archives_of", "collect", "copyleft", "require_marks", "requirement")
+__all__ = ("Archive", "archives_of", "collect", "copyleft", "has_source", "require_marks", "requirement")
 
 _HERE = Path(__file__).parent
 _ROOT = _HERE.parents[1]
 _TIMEOUT_S = 60.0
+_PIP = (
+    "python3",
+    "-m",
+    "pip",
+    "download",
+    "--quiet",
+    "--disable-pip-version-check",
+    "--require-hashes",
+    "--no-deps",
+)
 _COPYLEFT = re.compile(r"\b(A?GPL|LGPL|MPL)-")
 
 
@@ -138,38 +148,37 @@ def _fetch(url: str) -> bytes:
     return content
 
 
+def has_source(name: str, folder: Path, lock: str) -> bool:
+    """Return True if the locked source distribution of a library is in `folder`. Raises as `requirement`."""
+    lines = requirement(name, lock)
+    version = lines.split()[0].partition("==")[2]
+    path = folder / f"{name}-{version}.tar.gz"
+    return path.exists() and hashlib.sha256(path.read_bytes()).hexdigest() in lines
+
+
 def _source_distributions(names: Iterable[str], folder: Path, lock: str) -> list[str]:
-    """Let pip fetch the locked source distributions. pip asks each for its metadata, which some give only where they can be built."""
+    """Let pip fetch the locked source distributions that `folder` lacks. Return a line for each that could not be had.
+
+    pip asks each for its metadata, which some give only where they can be built.
+    """
     missing = []
     for name in names:
+        if has_source(name, folder, lock):
+            continue
         lines = requirement(name, lock)
-        version = lines.split()[0].partition("==")[2]
         with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
             file.write(lines)
             file.flush()
-            words = (
-                "--quiet",
-                "--disable-pip-version-check",
-                "--require-hashes",
-                "--no-deps",
-                "--no-binary=:all:",
+            done = subprocess.run(
+                [*_PIP, f"--no-binary={name}", f"--requirement={file.name}", f"--dest={folder}"],
+                check=False,
+                capture_output=True,
+                text=True,
             )
-            argv = [
-                "python3",
-                "-m",
-                "pip",
-                "download",
-                *words,
-                "--requirement",
-                file.name,
-                "--dest",
-                str(folder),
-            ]
-            done = subprocess.run(argv, check=False, capture_output=True, text=True)
         if done.returncode:
             reason = next((line for line in done.stderr.splitlines() if line.strip()), "").strip()
             missing.append(
-                f"{name}-{version}.tar.gz, among the files of {name} in the package index: pip cannot fetch it: {reason}"
+                f"{lines.split()[0]}: pip cannot fetch its source, a .tar.gz in the package index: {reason}"
             )
     return missing
 
@@ -183,6 +192,8 @@ def _own(folder: Path) -> list[str]:
         text=True,
     )
     name = f"camera-agent-{described.stdout.strip()}"
+    for path in folder.glob("camera-agent-*.tar.gz"):
+        path.unlink()
     argv = [
         "git",
         "-C",
@@ -199,7 +210,7 @@ def _own(folder: Path) -> list[str]:
 
 def _manifest(archives: Sequence[Archive], folder: Path, missing: Sequence[str]) -> str:
     lines = ["Sources of what the packages contain.", ""]
-    lines += [f"{each.name}: {each.use}. {each.url} SHA-256 {each.sha256 or 'unknown'}" for each in archives]
+    lines += [f"{each.name}: {each.use}. {each.url} SHA-256 {each.sha256 or 'not known; the address names the commit'}" for each in archives]
     here = sorted(path for path in folder.iterdir() if path.name not in ("SOURCES.txt", "SHA256SUMS"))
     lines += [
         "",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from licences import Bundled, Licences, Recipe
-from sources import Archive, archives_of, collect, copyleft, require_marks, requirement
+from sources import Archive, archives_of, collect, copyleft, has_source, require_marks, requirement
 from tests.deb.conftest import MakeWheel
 
 ROOT = Path(__file__).parents[2]
@@ -86,3 +86,12 @@ def test_a_source_is_taken_only_as_it_was_named(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["a-1.tar"]
     (tmp_path / "c-1.tar").write_bytes(b"c")  # by hand
     assert len(collect(wanted, tmp_path, fetch)) == 1
+
+
+def test_a_source_distribution_that_was_put_there_is_checked_by_the_lock(tmp_path: Path) -> None:
+    lock = f"fast==1.0 \\\n    --hash=sha256:{hashlib.sha256(b'source').hexdigest()}\nslow==2\n"
+    assert not has_source("fast", tmp_path, lock)
+    (tmp_path / "fast-1.0.tar.gz").write_bytes(b"something else")
+    assert not has_source("fast", tmp_path, lock)
+    (tmp_path / "fast-1.0.tar.gz").write_bytes(b"source")
+    assert has_source("fast", tmp_path, lock)
