@@ -210,7 +210,10 @@ def _own(folder: Path) -> list[str]:
 
 def _manifest(archives: Sequence[Archive], folder: Path, missing: Sequence[str]) -> str:
     lines = ["Sources of what the packages contain.", ""]
-    lines += [f"{each.name}: {each.use}. {each.url} SHA-256 {each.sha256 or 'not known; the address names the commit'}" for each in archives]
+    lines += [
+        f"{each.name}: {each.use}. {each.url} SHA-256 {each.sha256 or 'not known; the address names the commit'}"
+        for each in archives
+    ]
     here = sorted(path for path in folder.iterdir() if path.name not in ("SOURCES.txt", "SHA256SUMS"))
     lines += [
         "",
