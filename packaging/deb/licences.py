@@ -150,7 +150,7 @@ def copyright_file(
             raise ValueError(
                 f"{name} is now under {wheel.expression}, not {expression}. Read it and change licences.toml."
             )
-        paragraphs.append(wheel.paragraph(expression))
+        paragraphs.append(wheel.paragraph(expression, licences.recipes.get(name)))
         paragraphs.extend(_library_paragraphs(wheel, licences))
     return "\n".join(paragraphs)
 
@@ -195,13 +195,17 @@ class _Wheel:
         expression: str | None = self.metadata["License-Expression"]
         return expression
 
-    def paragraph(self, expression: str) -> str:
+    def paragraph(self, expression: str, recipe: Recipe | None) -> str:
         comment = [f"{self.metadata['Name']} {self.metadata['Version']}."]
         source = _source(self.metadata)
         if source:
             comment.append(f"Source: {source}")
         if self.linked:
             comment.append(f"Linked in: {', '.join(self.linked)}.")
+        if recipe is not None:
+            comment.append(f"Recipe of its shared libraries, with patches: {recipe.source}")
+            comment.append(f"Which recipe it is says {recipe.named_by}.")
+            comment.extend(f"Compiled in: {url}" for url, _ in recipe.others)
         return _paragraph(self._patterns(), self._holders(), expression, self._text(expression), comment)
 
     def _patterns(self) -> list[str]:

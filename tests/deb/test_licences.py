@@ -51,6 +51,10 @@ def test_the_codecs_are_called_what_they_are(make_wheel: MakeWheel) -> None:
     text = copyright_file("camera-agent-rtsp-tier", [wheel], [], LICENCES)
     assert re.search(r"libavcodec-\*\n(.+\n)+License: GPL-3\.0-or-later\n", text)
     assert "without --enable-gpl" in text
+    assert re.search(
+        r"Source: https://ffmpeg.org/releases/ffmpeg-[\d.]+\.tar\.xz\n SHA-256 of the source: \w{64}\n", text
+    )
+    assert f"Recipe of its shared libraries, with patches: {LICENCES.recipes['av'].source}\n" in text
     assert re.search(r"libx264-\*\n(.+\n)+License: GPL-2\.0-or-later\n", text)
 
 
