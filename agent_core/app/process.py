@@ -74,10 +74,10 @@ async def _until_told_to_end(
             return
 
 
-def _reload(files: Sequence[Path]) -> None:
-    """Read the configuration again and apply its log level; all other settings need a restart."""
+def _reload(find_files: Callable[[], Iterable[Path]]) -> None:
+    """Find and read the configuration again and apply its log level; all other settings need a restart."""
     try:
-        config = load_config(files, os.environ)
+        config = load_config(find_files(), os.environ)
     except ConfigError as error:
         _log.error("cannot reload the configuration: %s %s", error.details, error.suggestion)
         return
@@ -99,18 +99,18 @@ def _start_mode(config: AgentConfig, *, safe_mode: bool) -> StartMode:
     return StartMode(problems=problems)
 
 
-def main(files: Iterable[Path], *, safe_mode: bool = False) -> int:
+def main(find_files: Callable[[], Iterable[Path]], *, safe_mode: bool = False) -> int:
     """Run the agent in this process until a signal ends it; return the exit code.
 
     Args:
-        files: the configuration files.
+        find_files: returns the configuration files; raises ConfigError. Called again for a reload, because files come and go.
         safe_mode: load only plugins that came with the agent.
 
     Raises:
         ConfigError: the configuration cannot be used.
         AgentError: the agent cannot start.
     """
-    files = tuple(files)
+    files = tuple(find_files())
     config = load_config(files, os.environ)
     agent_logging.configure(config.logging.level, config.logging.format)
     keep_files_private()
@@ -122,7 +122,7 @@ def main(files: Iterable[Path], *, safe_mode: bool = False) -> int:
             config,
             files,
             _start_mode(config, safe_mode=safe_mode),
-            lambda: _reload(files),
+            lambda: _reload(find_files),
             backend_options={"loop_factory": ContainedLoop},
         )
     except BaseExceptionGroup as group:

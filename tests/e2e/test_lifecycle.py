@@ -209,10 +209,19 @@ async def test_the_log_level_changes_on_sighup(agent_process: AgentProcessFactor
         config.write_text(good + '[logging]\nlevel = "debug"\n')
         agent.process.send_signal(signal.SIGHUP)
         await logged(agent, "the log level is debug")
+        # A file that was not there at the start counts too.
+        (agent.folder / "conf.d").mkdir()
+        (agent.folder / "conf.d/90-level.toml").write_text('[logging]\nlevel = "info"\n')
+        agent.process.send_signal(signal.SIGHUP)
+        await logged(agent, "the log level is info")
+        (agent.folder / "conf.d/90-level.toml").unlink()
+        config.write_text(good)
+        agent.process.send_signal(signal.SIGHUP)
+        await logged(agent, "the log level is", count=3)
         assert await agent.end() == 0
 
 
-async def logged(agent: AgentProcess, words: str) -> None:
+async def logged(agent: AgentProcess, words: str, *, count: int = 1) -> None:
     with anyio.fail_after(10):
-        while words not in agent.log:
+        while agent.log.count(words) < count:
             await anyio.sleep(0.02)

@@ -65,10 +65,12 @@ def _end(number: int, _frame: "FrameType | None") -> NoReturn:
     sys.exit(128 + number)
 
 
-def run_agent(start: Callable[[tuple[Path, ...]], int], config: Path | None, *, as_json: bool) -> int:
-    """Call `start` with the configuration files and return the exit code; report errors of the start."""
+def run_agent(
+    start: Callable[[Callable[[], tuple[Path, ...]]], int], config: Path | None, *, as_json: bool
+) -> int:
+    """Call `start` with what finds the configuration files and return the exit code; report errors of the start."""
     try:
-        return start(find_files(config))
+        return start(partial(find_files, config))
     except ConfigError:
         raise
     except AgentError as error:
