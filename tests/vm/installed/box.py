@@ -111,7 +111,7 @@ class Box:
                 status, output = await self.ask("bash", "-c", line)
                 if status == 0:
                     return output
-                await anyio.sleep(0.5)
+                await anyio.sleep(1)
         log = await self.run("journalctl", "--no-pager", "--boot", "--lines=60", "--unit=camera-agent")
         raise AssertionError(f"{line}: never succeeded; at last:\n{output}\n{log}")
 
@@ -132,15 +132,32 @@ class Box:
         words = [f"{name}={json.dumps(value)}" for name, value in params.items()]
         return json.loads(await self.run("camera-agent", "call", method, *words))
 
-    async def until_camera(self, name: str = "camera0", status: str = "CONNECTED") -> None:
-        await self.until(f"camera-agent cameras | grep -E '^{name} .* {status}'")
+    async def configure(self, name: str, text: str, *, do: str = "restart") -> None:
+        """Write the settings file conf.d/NAME.toml, or remove it if `text` is empty; restart or reload the service."""
+        path = f"/etc/camera-agent/conf.d/{name}.toml"
+        if text:
+            (self.share / "settings.toml").write_text(text)
+            await self.run("install", "-D", "-m", "0644", "/mnt/share/settings.toml", path)
+        else:
+            await self.run("rm", path)
+        await self.run("systemctl", do, "camera-agent")
 
-    async def until_check(self, name: str, words: str) -> None:
-        """Wait until a check of the agent's health has words like the extended regular expression in its line."""
-        shown = "for each in json.load(sys.stdin)['checks']: print(*each.values())"
+    async def until_camera(self, status: str = "connected") -> None:
+        """Wait until the newest record about camera0 in the journal, of the service's present run, has `status`."""
+        run = "_SYSTEMD_INVOCATION_ID=$(systemctl show --property=InvocationID --value camera-agent)"
+        fields = "CAMERA_AGENT_LOGGER=camera_agent.cameras CAMERA_AGENT_CAMERA=camera0"
+        await self.until(f"journalctl --output=cat --lines=1 {fields} {run} | grep ': {status}'")
+
+    async def until_check(self, name: str, status: str) -> None:
+        """Wait until a check of the agent's health has a status, an extended regular expression."""
+        shown = "for each in json.load(sys.stdin)['checks']: print(each['name'], each['status'])"
         await self.until(
-            f"camera-agent call get_status | python3 -c \"import json, sys\n{shown}\" | grep -E '{name} .*{words}'"
+            f"camera-agent call get_status | python3 -c \"import json, sys\n{shown}\" | grep -E '^{name} ({status})$'"
         )
+
+    async def diagnosis(self, name: str) -> str:
+        """Return the line of a check of `camera-agent doctor`: its status, name and detail."""
+        return await self.sh(f"camera-agent doctor | grep -E '^[A-Z]+ +{name} '")
 
     @asynccontextmanager
     async def plugged(self, layout: Layout = LAYOUT, *, cable: int = 0) -> AsyncIterator[Cable]:

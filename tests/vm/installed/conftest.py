@@ -18,6 +18,15 @@ from tests.vm.installed.disk import own_disk
 
 #: An empty disk, for the state.
 SPARE_BYTES = 64 << 20
+#: An emulated processor on a busy host needs more time than the defaults give the media server.
+PATIENCE = """\
+[health]
+probe_timeout_s = 20.0
+[media_server]
+start_timeout_s = 120.0
+[recordings]
+start_timeout_s = 120.0
+"""
 SUITE = os.environ.get("CAMERA_AGENT_VM_SUITE", "bookworm")
 
 
@@ -74,3 +83,9 @@ async def box(debs: list[Path]) -> AsyncIterator[Box]:
                 yield box
             finally:
                 await box.cut_power()
+
+
+@pytest.fixture(scope="session")
+async def patient(box: Box) -> None:
+    """Give the installed agent the settings for a slow machine."""
+    await box.configure("80-patience", PATIENCE)
