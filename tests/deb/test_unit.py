@@ -68,3 +68,13 @@ def test_systemd_understands_every_line(tmp_path: Path, unit: Path) -> None:
     )  # fmt: skip
     said = [line for line in judged.stderr.splitlines() if name in line and "is not executable" not in line]
     assert said == []
+
+
+def test_setpriv_starts_programs_in_the_sandbox() -> None:
+    """The agent's launcher of other programs calls capset(2) even if there is nothing to set, and fails without it."""
+    filters = re.findall(r"^SystemCallFilter=(.*)$", UNIT.read_text(), re.MULTILINE)
+    denied = [number for number, each in enumerate(filters) if each.startswith("~") and "@privileged" in each]
+    allowed = [
+        number for number, each in enumerate(filters) if not each.startswith("~") and "capset" in each.split()
+    ]
+    assert allowed > denied > []
