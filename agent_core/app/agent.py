@@ -18,6 +18,7 @@ from agent_core.app.wiring import AgentParts, build_agent
 from agent_core.base.clock import Clock, SystemClock
 from agent_core.base.models import PluginEvent
 from agent_core.base.tasks import ShieldedTasks
+from agent_core.base.tenancy import Tenancy
 from agent_core.config import AgentConfig
 from agent_core.health import SystemEvent
 from agent_core.plugin_host.manager import EntryPointFinder, installed
@@ -79,7 +80,11 @@ class Agent:
         Raises:
             StartFailed, ConfigError, PluginError, StorageFailed: the agent cannot start.
         """
-        with claimed_folders(self._config.storage) as folder:
+        storage = self._config.storage
+        with (
+            claimed_folders(storage) as folder,
+            Tenancy(storage.recordings, name="recordings", setting="storage.recordings_dir") as tenancy,
+        ):
             found = _last_run(self._config)
             with self._guarded(found):
                 parts = build_agent(
@@ -88,6 +93,7 @@ class Agent:
                     find=self._find,
                     held=found.held(),
                     require_state=folder.require_state,
+                    tenancy=tenancy,
                     mode=self._mode,
                 )
                 await parts.snapshots.store.prepare()

@@ -20,6 +20,7 @@ from agent_core.base.errors import AgentError, FfmpegFailed, LaterState, PluginE
 from agent_core.base.events import EventBus
 from agent_core.base.metrics import MetricRegistry
 from agent_core.base.models import CameraId
+from agent_core.base.tenancy import Tenancy
 from agent_core.base.volumes import KnownVolumes
 from agent_core.cameras import CameraMonitor, CameraRegistry
 from agent_core.cameras.gates import CameraRedirects
@@ -114,6 +115,7 @@ def build_agent(
     find: EntryPointFinder,
     held: Mapping[str, PluginError] = MappingProxyType({}),
     require_state: Callable[[], None] = lambda: None,
+    tenancy: Tenancy | None = None,
     mode: StartMode = NORMAL_START,
 ) -> AgentParts:
     """Make and connect all parts. Blocks on small files of the state folder; the folders must exist.
@@ -124,16 +126,19 @@ def build_agent(
         find: finds a plugin's class by name.
         held: the plugins in quarantine, each with the reason.
         require_state: raises StorageFailed while the state folder is not there.
+        tenancy: keeps other agents out of the recordings; the caller releases it.
         mode: safe mode, and the problems of installed plugins.
 
     Raises:
-        StartFailed: the secret cannot be used, or a later version of the agent has written the state.
+        StartFailed: the secret cannot be used, a later version of the agent has written the state, or another agent
+            uses the folder of recordings.
         ConfigError: an enabled plugin does not accept its settings.
         PluginError: a plugin that is marked as required cannot be loaded.
     """
-    foundation = Foundation(config, EventBus(clock), clock, require_state)
+    foundation = Foundation(config, EventBus(clock), clock, require_state, tenancy)
     ledger = Ledger(config.storage.state_dir / LEDGER_FILE, require=require_state)
     problems = (*mode.problems, *_initial_problems(config, ledger, foundation.volumes.known))
+    foundation.volumes.recordings.claim_at_start()
     files = _FileFolders((config.storage.recordings, config.storage.snapshots))
     cameras = CameraRegistry(ledger, events=foundation.events, clock=clock, has_files=files.may_have)
     streams = LentStreams()

@@ -87,7 +87,7 @@ def build_media(
         recordings=recordings,
         files=files,
         health=health,
-        disks=_disks(foundation, health, files, host, write_rate),
+        disks=_disks(foundation, health, files, recordings, host, write_rate),
         write_rate=write_rate,
         host=host,
         keeper=_keeper(foundation, link, streams, paths, cameras=cameras, health=health),
@@ -195,6 +195,7 @@ def _disks(
     foundation: Foundation,
     health: HealthMonitor,
     files: RecordingStore,
+    recordings: RecordingManager,
     host: HostSampler,
     write_rate: WriteRate,
 ) -> DiskWatch:
@@ -203,6 +204,8 @@ def _disks(
     def require_recordings() -> None:
         with suppress(Unsupported):  # they are on another host
             files.require_place(make=True)
+            if not recordings.under_way:
+                volumes.recordings.leave_if_separate()
 
     return DiskWatch(
         (
