@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from agent_core.cli.exits import ExitCode
+
 DEB = Path(__file__).parents[2] / "packaging/deb"
 UNIT = DEB / "debian/camera-agent.service"
 MEDIAMTX = DEB / "debian/camera-agent.camera-agent-mediamtx.service"
@@ -78,3 +80,8 @@ def test_setpriv_starts_programs_in_the_sandbox() -> None:
         number for number, each in enumerate(filters) if not each.startswith("~") and "capset" in each.split()
     ]
     assert allowed > denied > []
+
+
+def test_only_what_no_restart_can_mend_is_final() -> None:
+    (line,) = re.findall(r"^RestartPreventExitStatus=(.*)$", UNIT.read_text(), re.MULTILINE)
+    assert {int(each) for each in line.split()} == {ExitCode.USAGE, ExitCode.CONFIG}

@@ -72,7 +72,7 @@ def test_the_files_and_folders_of_the_package_exist() -> None:
     named = set(re.findall(rf"{EXAMPLES}/([\w./-]+)", TEXT)) | {
         f"conf.d/{each}" for each in re.findall(r"the example `([\w.-]+)`", TEXT)
     }
-    assert len(named) == 3
+    assert len(named) == 4
     for each in named:
         assert (ROOT / "packaging/deb/examples" / each).is_file(), each
     drop_in = (ROOT / "packaging/deb/examples/systemd/recordings-elsewhere.conf").read_text()

@@ -150,6 +150,23 @@ def test_each_stays_as_it_is_while_another_comes_and_goes(box: Box, tmp_path: Pa
     assert [path.name for path in site.glob("*.py")] == ["lens.py"], "what only the lamp needed went with it"
 
 
+def test_a_check_names_what_another_python_lacks_and_changes_nothing(box: Box, tmp_path: Path) -> None:
+    """The package's postinst asks it, also with a configuration that is damaged."""
+    assert (box.plugins("sync", "--check").code, box.contents()) == (0, set())
+    box.plugins("install", str(make_wheel(tmp_path, "lamp", files={"lamp.py": PLUGIN_TEXT})))
+    assert box.plugins("sync", "--check").value == []
+    (box.overlay / TAG).unlink()
+    box.config.write_text("[nonsense")
+    before = box.contents()
+    found = box.plugins("sync", "--check")
+    assert (found.code, found.value[0]["reason"]) == (1, "plugins_not_built")
+    assert "lamp" in found.value[0]["details"]
+    assert TAG in found.value[0]["details"]
+    said = box.plugins("sync", "--check", json=False)
+    assert "Run `camera-agent plugins sync` as root." in said.out
+    assert box.contents() == before
+
+
 def test_another_wheel_of_the_same_version_replaces_it(box: Box, tmp_path: Path) -> None:
     box.plugins("install", str(make_wheel(tmp_path, "lamp", files={"lamp.py": "# first\n" + PLUGIN_TEXT})))
     second = make_wheel(tmp_path, "lamp", files={"lamp.py": "# second\n" + PLUGIN_TEXT})
