@@ -29,7 +29,7 @@ ADDED = {
 
 
 def own_disk(image: Image, to: Path) -> None:
-    """Write a disk that outlives a power cut: with a journal, and without caches of the host that would end with QEMU."""
+    """Write a root disk that stands a power cut: with the journal of ext4, which the image lacks."""
     run("cp", "--sparse=always", "--reflink=auto", image.disk, to)
     run("tune2fs", "-O", "has_journal", to)
     scratch = to.with_suffix(".files")
