@@ -10,7 +10,7 @@ endif
 PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 LOCKED_FROM := pyproject.toml $(addsuffix /pyproject.toml,$(PLUGINS))
 
-.PHONY: run test node test-vm vm-image test-release check lock format clean
+.PHONY: run test node test-vm vm-image test-release check deb test-deb test-deb-vm lock format clean
 
 run: .venv/.installed
 	@scripts/run
@@ -54,6 +54,12 @@ vm-image: .venv/.installed
 test-release: .venv/.installed
 	.venv/bin/pytest -m "release or alone"
 	scripts/mutation
+	packaging/deb/test/reproducible amd64 arm64
+	packaging/deb/test/lint
+	packaging/deb/test/dist-upgrade
+	packaging/deb/test/arm64
+	packaging/container/test/chroot
+	$(MAKE) test-deb-vm
 	$(MAKE) test-vm VM_USERS=camera,root VM_SUITE=trixie VM_OPTIONS=--release
 
 check: .venv/.installed
@@ -72,6 +78,20 @@ $(UV):
 	$(UV) pip sync --quiet --python .venv/bin/python --require-hashes requirements.lock
 	$(UV) pip install --quiet --python .venv/bin/python --no-deps $(addprefix -e ,. $(PLUGINS))
 	touch $@
+
+# Debian packages for amd64 and arm64 into dist/deb: packaging/deb/README.md. DEB_ARCHS=amd64 builds only those.
+DEB_ARCHS ?= amd64 arm64
+deb: .venv/.installed
+	packaging/deb/build $(DEB_ARCHS)
+
+# The packages of this architecture in fresh chroots of Debian 12 and 13; what the units expose.
+test-deb:
+	packaging/deb/test/security
+	packaging/deb/test/chroot $(DEB_SUITES)
+
+# The packages for amd64 in a virtual machine with systemd and cameras: installation, faults, upgrade. DEB_VM_TESTS passes words to pytest.
+test-deb-vm: .venv/.installed
+	packaging/deb/test/vm $(DEB_VM_TESTS)
 
 # All versions with their hashes, for every Python and platform that we support.
 lock: $(UV)

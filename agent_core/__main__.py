@@ -8,12 +8,15 @@ import sys
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 from agent_core.cli import main as command_line
+from agent_core.plugin_host.overlay.place import agents_place, use_overlay
 
 __all__ = ("main",)
 
 
 def main() -> int:
     """Run the command line on this process's arguments; returns the exit code."""
+    if "--safe-mode" not in sys.argv[1:]:
+        use_overlay(agents_place(), sys.path)
     return command_line(sys.argv[1:])
 
 

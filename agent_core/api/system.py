@@ -75,6 +75,7 @@ class _Handlers:
                 wire.CheckForm(name=each.name, status=each.status.value, detail=each.detail, since=each.since)
                 for each in report.health.checks
             ],
+            safe_mode=report.safe_mode,
             timestamp=self.controller.now(),
         )
 
@@ -101,6 +102,7 @@ class _Handlers:
                 )
                 for each in info.plugins
             ],
+            safe_mode=info.safe_mode,
         )
 
 

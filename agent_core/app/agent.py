@@ -19,10 +19,11 @@ from agent_core.app.wiring import AgentParts, build_agent
 from agent_core.base.clock import Clock, SystemClock
 from agent_core.base.models import PluginEvent
 from agent_core.base.tasks import ShieldedTasks
+from agent_core.base.tenancy import Tenancy
 from agent_core.config import AgentConfig, LoadedConfig
 from agent_core.health import SystemEvent
 from agent_core.plugin_host.manager import EntryPointFinder, installed
-from agent_core.plugin_host.models import PluginState
+from agent_core.plugin_host.models import NORMAL_START, PluginState, StartMode
 from agent_core.plugin_host.watchdog.quarantine import TIMES
 from agent_core.plugin_host.watchdog.records import Review, host_times, keep, review, stack_file
 from agent_core.plugin_host.watchdog.timer import Watchdog
@@ -56,6 +57,7 @@ class Agent:
         clock: Clock | None = None,
         find: EntryPointFinder = installed,
         watchdog: Watchdog | None = None,
+        mode: StartMode = NORMAL_START,
         notify: Callable[[str], None] = lambda _: None,
     ) -> None:
         """Keep the arguments; nothing runs yet.
@@ -67,6 +69,7 @@ class Agent:
             clock: default: the system's clock.
             find: finds a plugin's class by name.
             watchdog: ends the process when the event loop stands still; default: none.
+            mode: safe mode, and the problems of installed plugins.
             notify: tells the service manager of reloads.
         """
         #: Reloads of the configuration; `request` may be called at any time.
@@ -76,6 +79,7 @@ class Agent:
         self._clock = clock or SystemClock()
         self._find = find
         self._watchdog = watchdog
+        self._mode = mode
 
     async def run(self, *, task_status: TaskStatus[Running] = TASK_STATUS_IGNORED) -> None:
         """Serve until cancelled; report `started`, with the address, once the agent listens.
@@ -83,7 +87,11 @@ class Agent:
         Raises:
             StartFailed, ConfigError, PluginError, StorageFailed: the agent cannot start.
         """
-        with claimed_folders(self._config.storage) as folder:
+        storage = self._config.storage
+        with (
+            claimed_folders(storage) as folder,
+            Tenancy(storage.recordings, name="recordings", setting="storage.recordings_dir") as tenancy,
+        ):
             found = _last_run(self._config)
             with self._guarded(found):
                 parts = build_agent(
@@ -93,6 +101,8 @@ class Agent:
                     reloads=self.reloads,
                     held=found.held(),
                     require_state=folder.require_state,
+                    tenancy=tenancy,
+                    mode=self._mode,
                 )
                 await parts.snapshots.store.prepare()
                 await self._serve(parts, folder, task_status)

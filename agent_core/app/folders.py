@@ -4,11 +4,12 @@ import fcntl
 import logging
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 
 from agent_core.base.clock import Clock
-from agent_core.base.errors import StorageFailed
+from agent_core.base.errors import StartFailed, StorageFailed
 from agent_core.base.folders import own_folder
 from agent_core.base.locks import InstanceLock, leads_to
 from agent_core.base.socket_place import LOOK_S
@@ -22,11 +23,27 @@ _log = logging.getLogger("camera_agent.app")
 class RuntimeFolder:
     """Folder for sockets, locked while the exit stack `held` is open."""
 
-    def __init__(self, storage: StorageConfig, *, state: InstanceLock, held: ExitStack) -> None:
-        """Keep the arguments; `claim` makes the folder. `state` is the held lock of the state folder."""
+    def __init__(
+        self,
+        storage: StorageConfig,
+        *,
+        state: InstanceLock,
+        held: ExitStack,
+        device: Callable[[Path], int] = lambda folder: folder.stat().st_dev,
+    ) -> None:
+        """Keep the arguments; `claim` makes the folder.
+
+        Args:
+            storage: names the folders.
+            state: held lock of the state folder.
+            held: the locks of the runtime folder.
+            device: returns the number of a folder's device.
+        """
         self._path = storage.runtime_dir
         self._state, self._state_dir = state, storage.state_dir
         self._has_state = True
+        self._device = device
+        self._devices = frozenset(self._devices_above())
         self._held = held
         self._folder = -1
         self._lock = InstanceLock(
@@ -73,7 +90,7 @@ class RuntimeFolder:
         """Claim the folder again whenever it or its lock is deleted or moved; run until cancelled.
 
         Raises:
-            StartFailed: another agent has claimed the folder meanwhile.
+            StartFailed: another agent has claimed the folder meanwhile, or a disk was mounted over the state folder.
         """
         while True:
             await clock.sleep(LOOK_S)
@@ -83,8 +100,19 @@ class RuntimeFolder:
                 self.claim()
 
     def _check_state_folder(self) -> None:
-        """Log when the state folder vanishes or returns. It is never made again: its disk may be unmounted."""
+        """Log when the state folder vanishes or returns. It is never made again: its disk may be unmounted.
+
+        Raises:
+            StartFailed: `state_replaced`: a disk is in its place that was not there, so the agent must start with that.
+        """
         before, self._has_state = self._has_state, self._state.is_whole
+        device = next(self._devices_above(), None)
+        if not self._has_state and device is not None and device not in self._devices:
+            raise StartFailed(
+                f"A disk was mounted over the state folder {self._state_dir} after the agent had started.",
+                reason="state_replaced",
+                suggestion="Start the agent again, which then uses the state on that disk; systemd does so by itself.",
+            )
         if before and not self._has_state:
             _log.error(
                 "the state folder %s or its lock file has vanished, and another agent could start with it; "
@@ -93,6 +121,13 @@ class RuntimeFolder:
             )
         elif self._has_state and not before:
             _log.warning("the state folder %s is back", self._state_dir)
+
+    def _devices_above(self) -> Iterator[int]:
+        """Yield the devices of the state folder and the folders above it, as far as they are there."""
+        path = self._state_dir.absolute()
+        for folder in (path, *path.parents):
+            with suppress(OSError):
+                yield self._device(folder)
 
 
 @contextmanager

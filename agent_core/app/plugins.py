@@ -75,6 +75,7 @@ def load_plugins(
     find: EntryPointFinder,
     *,
     held: Mapping[str, PluginError] = MappingProxyType({}),
+    barred: Mapping[str, PluginError] = MappingProxyType({}),
     spare_last_source: bool = True,
 ) -> LoadedPlugins:
     """Load the enabled plugins and call their hooks.
@@ -84,15 +85,16 @@ def load_plugins(
         make_context: makes the context of each plugin.
         find: finds a plugin's class by name.
         held: quarantined plugins, each with the reason.
+        barred: plugins that safe mode leaves out, each with the reason; never loaded.
         spare_last_source: load quarantined plugins that provide camera sources if no other plugin provides one.
 
     Raises:
         PluginError: a plugin marked `required` cannot be used.
     """
-    found = _load(config, make_context, find, held)
+    found = _load(config, make_context, find, held, barred)
     if not held or not spare_last_source or any(each.sources for each in found.providers):
         return found
-    everything = _load(config, make_context, find, {})
+    everything = _load(config, make_context, find, {}, barred)
     for each in everything.providers:
         if each.plugin in held and not each.sources:
             everything.manager.reject(each.plugin, held[each.plugin], config)
@@ -111,7 +113,8 @@ def _load(
     make_context: ContextMaker,
     find: EntryPointFinder,
     held: Mapping[str, PluginError],
+    barred: Mapping[str, PluginError],
 ) -> LoadedPlugins:
     manager = PluginManager()
-    manager.load(config, find, held=held)
+    manager.load(config, find, held=held, barred=barred)
     return LoadedPlugins(manager, tuple(manager.collect(make_context, config, check=check_provided)))

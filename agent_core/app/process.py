@@ -23,7 +23,11 @@ from agent_core.base.descriptors import raise_descriptor_limit
 from agent_core.base.errors import AgentError
 from agent_core.base.systemd import notify_systemd
 from agent_core.base.tasks import OnStarted
-from agent_core.config import AgentConfig, ConfigSource, load_config
+from agent_core.config import AgentConfig, ConfigSource, load_config, main_file
+from agent_core.plugin_host.models import StartMode
+from agent_core.plugin_host.overlay.place import agents_place
+from agent_core.plugin_host.overlay.wanted import find_problems
+from agent_core.plugin_host.provenance import barred_in_safe_mode
 from agent_core.plugin_host.watchdog.timer import Watchdog, effective_timeout_s
 
 __all__ = ("main",)
@@ -62,7 +66,7 @@ class _Hangups:
 
 
 async def _run_with_signals(
-    config: AgentConfig, source: ConfigSource, files: Sequence[Path], hangups: _Hangups
+    config: AgentConfig, files: Sequence[Path], mode: StartMode, hangups: _Hangups
 ) -> None:
     """Run the agent. SIGTERM and SIGINT end it, SIGHUP reloads the configuration, SIGTSTP stops the process.
 
@@ -71,7 +75,13 @@ async def _run_with_signals(
     clock = SystemClock()
     watchdog = Watchdog(effective_timeout_s(config.health.watchdog_s, os.environ), clock=clock)
     agent = Agent(
-        config, files=files, read=source.read, clock=clock, watchdog=watchdog, notify=notify_systemd
+        config,
+        files=files,
+        read=ConfigSource(main_file(files), os.environ).read,
+        clock=clock,
+        watchdog=watchdog,
+        notify=notify_systemd,
+        mode=mode,
     )
     hangups.obey(agent.reloads.request)
     async with anyio.create_task_group() as tg:
@@ -101,24 +111,46 @@ async def _until_told_to_end(signals: AsyncIterator[signal.Signals], watchdog: W
             return
 
 
-def main(files: Iterable[Path]) -> int:
+def _start_mode(config: AgentConfig, *, safe_mode: bool) -> StartMode:
+    """Look at the installed plugins, and log what is wrong with them."""
+    place = agents_place()
+    if safe_mode:
+        _log.warning("safe mode: only plugins that came with the agent are loaded")
+        return StartMode(safe_mode=True, barred=barred_in_safe_mode(config.plugins.enabled, place))
+    problems = find_problems(place)
+    for each in problems:
+        _log.error("%s %s", each.details, each.suggestion)
+    return StartMode(problems=problems)
+
+
+def main(find_files: Callable[[], Iterable[Path]], *, safe_mode: bool = False) -> int:
     """Run the agent in this process until a signal ends it; return the exit code.
+
+    Args:
+        find_files: returns the configuration files; raises ConfigError. Called again for a reload, because files come and go.
+        safe_mode: load only plugins that came with the agent.
 
     Raises:
         ConfigError: the configuration cannot be used.
         AgentError: the agent cannot start.
     """
-    files = tuple(files)
+    files = tuple(find_files())
     with _Hangups() as hangups:
         config = load_config(files, os.environ)
-        source = ConfigSource(files[0] if files else None, os.environ)
         agent_logging.configure(config.logging.level, config.logging.format)
         keep_files_private()
         keep_memory_compact()
         raise_descriptor_limit()
-        work = partial(_run_with_signals, config, source, files, hangups)
+        mode = _start_mode(config, safe_mode=safe_mode)
         try:
-            anyio.run(work, backend_options={"loop_factory": ContainedLoop})
+            anyio.run(
+                _run_with_signals,
+                config,
+                files,
+                mode,
+                hangups,
+                backend_options={"loop_factory": ContainedLoop},
+            )
         except BaseExceptionGroup as group:
             # Not `except*`: before Python 3.11.4 (Debian 12 has 3.11.2) it wraps an error raised in its body in a group.
             ours, others = group.split(AgentError)

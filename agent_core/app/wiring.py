@@ -17,11 +17,19 @@ from agent_core.app.wiring_storage import StorageParts, build_storage
 from agent_core.auth.files import CredentialFiles
 from agent_core.auth.tokens import TokenAuthority
 from agent_core.base.clock import Clock
-from agent_core.base.errors import AgentError, FfmpegFailed, PluginError
+from agent_core.base.errors import (
+    AgentError,
+    FfmpegFailed,
+    LaterState,
+    PluginError,
+    StartFailed,
+    StateCorrupt,
+)
 from agent_core.base.events import EventBus
 from agent_core.base.logging import set_format, set_level
 from agent_core.base.metrics import MetricRegistry
 from agent_core.base.models import CameraId
+from agent_core.base.tenancy import Tenancy
 from agent_core.cameras import CameraControls, CameraMonitor, CameraRegistry
 from agent_core.cameras.gates import CameraRedirects
 from agent_core.cameras.kept_controls import KeptControls
@@ -33,7 +41,7 @@ from agent_core.media.index import MediaIndex
 from agent_core.media.thumbnails import THUMBNAILS_FOLDER, ThumbnailCache, Thumbnails
 from agent_core.plugin import RecordingStills, SnapshotTier, ffmpeg
 from agent_core.plugin_host.manager import EntryPointFinder, PluginManager
-from agent_core.plugin_host.models import Providers
+from agent_core.plugin_host.models import NORMAL_START, Providers, StartMode
 from agent_core.plugin_host.reload import PluginReload
 from agent_core.plugin_host.supervisor import Supervisor
 from agent_core.plugin_host.wrong_settings import refuse_wrong_settings
@@ -89,6 +97,7 @@ class _PluginParts:
     supervisor: Supervisor
     snapshots: SnapshotService
     stills: RecordingStills | None
+    mode: StartMode
 
     def states(self) -> list[tuple[str, str]]:
         """Return the name and the state of each part, named as clients know it."""
@@ -120,6 +129,8 @@ def build_agent(
     reloads: Reloads,
     held: Mapping[str, PluginError] = MappingProxyType({}),
     require_state: Callable[[], None] = lambda: None,
+    tenancy: Tenancy | None = None,
+    mode: StartMode = NORMAL_START,
 ) -> AgentParts:
     """Make and connect all parts. Blocks on small files of the state folder; the folders must exist.
 
@@ -130,23 +141,30 @@ def build_agent(
         reloads: gets what each part does at a reload of the configuration.
         held: the plugins in quarantine, each with the reason.
         require_state: raises StorageFailed while the state folder is not there.
+        tenancy: keeps other agents out of the recordings; the caller releases it.
+        mode: safe mode, and the problems of installed plugins.
 
     Raises:
-        StartFailed: the secret cannot be used.
+        StartFailed: the secret cannot be used, a later version of the agent has written the state, or another agent
+            uses the folder of recordings.
         ConfigError: an enabled plugin does not accept its settings.
         PluginError: a plugin that is marked as required cannot be loaded.
     """
-    foundation = Foundation(config, EventBus(clock), clock, require_state, reloads=reloads)
+    foundation = Foundation(config, EventBus(clock), clock, require_state, tenancy, reloads=reloads)
     ledger = Ledger(config.storage.state_dir / LEDGER_FILE, require=require_state)
     kept = KeptControls(config.storage.state_dir / CONTROLS_FILE, is_known=ledger.has, require=require_state)
-    problems = _initial_problems(config, (ledger.load, kept.load, foundation.volumes.known.load))
+    loaded = (_usable(ledger.load()), kept.load(), _usable(foundation.volumes.known.load()))
+    problems = (*mode.problems, *_initial_problems(config, loaded))
+    foundation.volumes.recordings.claim_at_start()
     files = _FileFolders((config.storage.recordings, config.storage.snapshots))
     events = foundation.events
     cameras = CameraRegistry(ledger, events=events, clock=clock, has_files=files.may_have, kept=kept)
     streams = LentStreams()
     lent = contexts(foundation, cameras=cameras, redirects=CameraRedirects(cameras.get), streams=streams)
     spare_last_source = config.health.quarantine == "spare_last_source"
-    plugins = load_plugins(config.plugins, lent, find, held=held, spare_last_source=spare_last_source)
+    plugins = load_plugins(
+        config.plugins, lent, find, held=held, barred=mode.barred, spare_last_source=spare_last_source
+    )
     refuse_wrong_settings(plugins.manager.statuses)
     reloads.include_plugins(PluginReload(plugins.manager, config.plugins))
     reloads.on_change("logging", _apply_logging)
@@ -158,6 +176,7 @@ def build_agent(
         supervisor=Supervisor(with_media_server(foundation, plugins.components), clock=clock),
         snapshots=_snapshots(foundation, plugins.tiers, streams),
         stills=plugins.stills,
+        mode=mode,
     )
     agent = _connect(foundation, parts, plugins.providers, problems)
     streams.open(agent.media.lender)
@@ -255,6 +274,7 @@ def _services(
         plugins=parts.plugins,
         reload=foundation.reloads.reload,
         clock=foundation.clock,
+        safe_mode=parts.mode.safe_mode,
         problems=problems,
     )
 
@@ -314,11 +334,21 @@ def _thumbnails(foundation: Foundation, parts: _PluginParts, recordings: Recordi
     return thumbnails
 
 
-def _initial_problems(
-    config: AgentConfig, loads: Iterable[Callable[[], AgentError | None]]
-) -> tuple[AgentError, ...]:
-    """Load the files of the state folder, look for FFmpeg, and log and return the problems."""
-    found = (*(load() for load in loads), _ffmpeg_problem(config.ffmpeg.program))
+def _usable(problem: StateCorrupt | None) -> StateCorrupt | None:
+    """Return the problem of a state file that the agent can do without.
+
+    Raises:
+        StartFailed: a later version of the agent has written which camera has which id, or which disk belongs where:
+            without that, recordings would land under another camera's id or below the mount point of a missing disk.
+    """
+    if isinstance(problem, LaterState):
+        raise StartFailed(problem.details, reason=problem.reason, suggestion=problem.suggestion) from problem
+    return problem
+
+
+def _initial_problems(config: AgentConfig, loaded: Iterable[AgentError | None]) -> tuple[AgentError, ...]:
+    """Look for FFmpeg; log and return its problem after those of the files of the state folder."""
+    found = (*loaded, _ffmpeg_problem(config.ffmpeg.program))
     problems = tuple(each for each in found if each)
     for problem in problems:
         _log.error("%s %s", problem.details, problem.suggestion)

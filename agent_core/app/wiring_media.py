@@ -42,6 +42,8 @@ _log = logging.getLogger("camera_agent.media_server")
 
 #: Hot keys that are written into the configuration of a managed server when it is started.
 _SERVED_BY_MANAGED = frozenset({"media_server.host", "media_server.hls_port", "media_server.webrtc_port"})
+#: Free space for the files in the state folder, which are small, and replaced as a whole.
+STATE_LEAST_BYTES = 1 << 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +90,7 @@ def build_media(
         recordings=recordings,
         files=files,
         health=health,
-        disks=_disks(foundation, health, files, host, write_rate),
+        disks=_disks(foundation, health, files, recordings, host, write_rate),
         write_rate=write_rate,
         host=host,
         keeper=_keeper(foundation, link, streams, paths, cameras=cameras, health=health),
@@ -196,6 +198,7 @@ def _disks(
     foundation: Foundation,
     health: HealthMonitor,
     files: RecordingStore,
+    recordings: RecordingManager,
     host: HostSampler,
     write_rate: WriteRate,
 ) -> DiskWatch:
@@ -204,12 +207,14 @@ def _disks(
     def require_recordings() -> None:
         with suppress(Unsupported):  # they are on another host
             files.require_place(make=True)
+            if not recordings.under_way:
+                volumes.recordings.leave_if_separate()
 
     return DiskWatch(
         (
             WatchedFolder("recordings", storage.recordings, require_recordings),
             WatchedFolder("snapshots", storage.snapshots, partial(volumes.snapshots.claim, make=True)),
-            WatchedFolder("state", storage.state_dir, foundation.require_state),
+            WatchedFolder("state", storage.state_dir, foundation.require_state, STATE_LEAST_BYTES),
         ),
         health,
         low_space_bytes=foundation.config.health.low_space_bytes,

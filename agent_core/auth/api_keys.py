@@ -8,11 +8,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from agent_core.auth.roles import Principal, Role
-from agent_core.auth.stored_view import StoredView, no_check
+from agent_core.auth.stored_view import StoredView, no_check, parsed
 from agent_core.base.clock import Clock
 from agent_core.base.errors import AuthenticationFailed, InvalidState, NotFound
 from agent_core.base.moments import UtcMoment
@@ -55,6 +56,7 @@ class ApiKey(BaseModel):
 class _File(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    version: Literal[1] = 1
     keys: tuple[ApiKey, ...] = ()
 
 
@@ -84,7 +86,7 @@ class ApiKeys:
         self._clock = clock
         self._view: StoredView[_Known] = StoredView(
             path,
-            lambda content: _Known.of(_File.model_validate_json(content).keys),
+            lambda content: _Known.of(parsed(_File, content, path.name).keys),
             missing=_Known(),
             unusable=_Known(),
             consequence="no API key is valid",

@@ -4,10 +4,11 @@ import re
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from agent_core.auth.stored_view import StoredView, no_check
+from agent_core.auth.stored_view import StoredView, no_check, parsed
 from agent_core.base.clock import Clock
 from agent_core.base.errors import InvalidState
 from agent_core.base.moments import UtcMoment
@@ -34,6 +35,7 @@ class _Revoked(BaseModel):
 class _File(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    version: Literal[1] = 1
     tokens: tuple[_Revoked, ...] = ()
 
     def ids(self) -> frozenset[str]:
@@ -55,7 +57,7 @@ class RevokedTokens:
         self._clock = clock
         self._view: StoredView[frozenset[str] | None] = StoredView(
             path,
-            lambda content: _File.model_validate_json(content).ids(),
+            lambda content: parsed(_File, content, path.name).ids(),
             missing=frozenset(),
             unusable=None,
             consequence="no token is valid",

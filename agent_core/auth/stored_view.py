@@ -13,8 +13,9 @@ from agent_core.base.errors import AgentError, StateCorrupt, StorageFailed
 from agent_core.base.files import explain_os_error, make_folder, write_atomic
 from agent_core.base.locks import lock_file
 from agent_core.base.small_files import UnsafeFile, read_small
+from agent_core.base.state_versions import refuse_later, version_of
 
-__all__ = ("StoredView", "no_check")
+__all__ = ("StoredView", "no_check", "parsed")
 
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
@@ -26,6 +27,17 @@ _UNKNOWN: tuple[int, ...] = ()
 
 def no_check() -> None:
     """Accept the state folder as it is; for programs that do not hold its lock."""
+
+
+def parsed(model: type[M], content: bytes, name: str) -> M:
+    """Return the content of the file `name` as a `model`.
+
+    Raises:
+        ValidationError: the content is another.
+        LaterState: a later version of the agent has written it.
+    """
+    refuse_later(name, content, version_of(model))
+    return model.model_validate_json(content)
 
 
 class StoredView(Generic[T]):
@@ -118,12 +130,12 @@ class StoredView(Generic[T]):
             suggestion: what to do about a file with another content.
 
         Raises:
-            StateCorrupt: the content is not a `model`.
+            StateCorrupt: the content is not a `model`, or of a later version of the agent.
             StorageFailed: the file cannot be read.
         """
         try:
             content = self.content()
-            return model() if content is None else model.model_validate_json(content)
+            return model() if content is None else parsed(model, content, self.path.name)
         except OSError as error:
             raise explain_os_error(error, f"read the {what}") from error
         except ValidationError as error:

@@ -15,6 +15,7 @@
     - FfmpegFailed              FFmpeg is missing or ended with an error
     - StorageFailed             a disk or folder refused
     - StateCorrupt              one of the agent's own state files cannot be read
+      - LaterState              a later version of the agent has written it
     + MediaServerError          the media server gave an unusable answer
       - MediaServerUnavailable  unreachable, too slow, or answered 5xx: the same call may work later
       - MediaServerRefused      answered 4xx: the same call will be refused again
@@ -36,6 +37,7 @@ __all__ = (
     "FfmpegFailed",
     "InvalidParams",
     "InvalidState",
+    "LaterState",
     "MediaServerError",
     "MediaServerRefused",
     "MediaServerUnavailable",
@@ -222,6 +224,10 @@ class StorageFailed(DependencyFailed):
 class StateCorrupt(DependencyFailed):
     default_reason = "state_corrupt"
     dependency = "state"
+
+
+class LaterState(StateCorrupt):
+    default_reason = "state_later_version"
 
 
 class MediaServerError(DependencyFailed):

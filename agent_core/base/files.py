@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from agent_core.base.errors import StateCorrupt, StorageFailed
+from agent_core.base.errors import LaterState, StateCorrupt, StorageFailed
 from agent_core.base.small_files import UnsafeFile, open_regular, read_small
+from agent_core.base.state_versions import refuse_later, version_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -127,11 +128,13 @@ def _finish(temporary: Path, path: Path, publish: "Callable[[Path], object]") ->
 
 
 class StateFile(Generic[M]):
-    """Pydantic model stored in a JSON file; the version before it is kept in `<name>.bak`.
+    """Pydantic model stored in a JSON file; the content before it is kept in `<name>.bak`.
+
+    A file of a later version of the agent, as a downgrade leaves behind, is not used, moved or replaced.
 
     Args:
         path: the file; `save` does not make its folder, which may be on a disk that is not there.
-        model: type of the value.
+        model: type of the value; its field `version` has the version of the file as its default.
         mode: permissions of both files.
         require: raises StorageFailed while the file must not be written.
     """
@@ -147,6 +150,7 @@ class StateFile(Generic[M]):
         self._path = path
         self._backup = path.with_name(path.name + ".bak")
         self._model = model
+        self._version = version_of(model)
         self._mode = mode
         self._require = require
 
@@ -154,36 +158,57 @@ class StateFile(Generic[M]):
         """Return the stored value and the fault of the file, each None if there is none.
 
         An unreadable file is renamed to `<name>.corrupt`, never deleted, and the backup is read instead. The result is
-        `(None, None)` if there is no file, `(None, error)` if neither is usable.
+        `(None, None)` if there is no file, `(None, error)` if neither is usable, and `(None, LaterState)` if the file is of
+        a later version.
         """
         value, problem = self._read(self._path)
-        if problem is None and value is not None:
-            return value, None
+        if (problem is None and value is not None) or isinstance(problem, LaterState):
+            return value, problem
         if problem is not None:
             with suppress(OSError):  # the new name may be taken, by something that is not ours either
                 self._path.replace(self._path.with_name(self._path.name + ".corrupt"))
-        backup, _ = self._read(self._backup)
-        return backup, problem
+        backup, fault = self._read(self._backup)
+        return backup, fault if isinstance(fault, LaterState) else problem
 
-    def save(self, value: M) -> None:
-        """Store `value` and keep the version before as backup. Blocks on the disk.
+    def save(self, value: M, *, over_later: bool = False) -> None:
+        """Store `value` and keep the content before as backup. Blocks on the disk.
+
+        Args:
+            value: the value.
+            over_later: replace even a file of a later version, because a person wants it.
 
         Raises:
-            StorageFailed: the value cannot be stored; the file is unchanged.
+            StorageFailed: the value cannot be stored, or the file is of a later version; it is unchanged.
         """
         self._require()
         try:
+            if not over_later:
+                self._keep_later()
             with suppress(FileNotFoundError, UnsafeFile):
                 write_atomic(self._backup, read_small(self._path), mode=self._mode)
             write_atomic(self._path, value.model_dump_json(indent=2).encode() + b"\n", mode=self._mode)
         except OSError as error:
             raise explain_os_error(error, f"store the agent's state ({self._path.name})") from error
 
+    def _keep_later(self) -> None:
+        for path in (self._path, self._backup):
+            try:
+                with suppress(FileNotFoundError, UnsafeFile):
+                    refuse_later(path.name, read_small(path), self._version)
+            except LaterState as error:
+                raise StorageFailed(
+                    error.details, reason=error.reason, suggestion=error.suggestion, detail=error.detail
+                ) from error
+
     def _read(self, path: Path) -> tuple[M | None, StateCorrupt | None]:
         try:
-            return self._model.model_validate_json(read_small(path, private=True)), None
+            content = read_small(path, private=True)
+            refuse_later(path.name, content, self._version)
+            return self._model.model_validate_json(content), None
         except FileNotFoundError:
             return None, None
+        except LaterState as error:
+            return None, error
         except (ValidationError, OSError) as error:
             return None, StateCorrupt(
                 f"The state file {path.name} cannot be read; it was renamed to {path.name}.corrupt.",

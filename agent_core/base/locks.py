@@ -2,7 +2,7 @@
 
 import fcntl
 import os
-from collections.abc import AsyncIterator, Hashable, Iterator
+from collections.abc import AsyncIterator, Callable, Hashable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,6 +84,7 @@ class InstanceLock:
         kind: kind of folder, for messages.
         setting: the configuration key of the folder, for messages.
         shown: the folder's name in messages; default: its path.
+        flock: locks a descriptor, as `fcntl.flock`.
     """
 
     def __init__(
@@ -95,12 +96,14 @@ class InstanceLock:
         kind: str = "state folder",
         setting: str = "storage.state_dir",
         shown: str | None = None,
+        flock: Callable[[int, int], None] = fcntl.flock,
     ) -> None:
         self._path = folder / f"{name or what.replace(' ', '_')}.lock"
         self._what = what
         shown = str(folder) if shown is None else shown
         self._place = f"{kind}, {shown}" if shown else kind
         self._setting = setting
+        self._flock = flock
         self._fd = -1
 
     @property
@@ -112,7 +115,7 @@ class InstanceLock:
         try:
             self._fd = self._open()
             try:
-                fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self._flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 os.close(self._fd)
                 raise
@@ -129,7 +132,9 @@ class InstanceLock:
     def _open(self) -> int:
         """Open or make the lock file, closed to the group: an account that can read a file can lock it."""
         with suppress(FileExistsError):
-            return os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            made = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            self._give_to_owner(made)
+            return made
         descriptor = open_regular(self._path, os.O_RDWR)
         try:
             refuse_foreign(self._path, os.fstat(descriptor))
@@ -138,6 +143,13 @@ class InstanceLock:
             os.close(descriptor)
             raise
         return descriptor
+
+    def _give_to_owner(self, made: int) -> None:
+        """Give root's lock file to the folder's account, which could otherwise not lock it afterwards."""
+        if os.geteuid() == 0:
+            owner = self._path.parent.stat()
+            with suppress(OSError):  # file systems without accounts
+                os.fchown(made, owner.st_uid, owner.st_gid)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

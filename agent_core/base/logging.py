@@ -1,13 +1,24 @@
-"""Logging to standard error: one line per record with `camera=` and `request_id=`, or one JSON object per line."""
+"""Logging to standard error: one line per record with `camera=` and `request_id=`, or one JSON object per line.
+
+Where standard error leads to systemd's journal, records go there directly, with these as fields of the journal.
+"""
 
 import json
 import logging
+import os
 import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agent_core.base.journal import JOURNAL_SOCKET, JournalHandler, leads_to_journal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ("configure", "fields", "set_format", "set_level")
 
@@ -17,6 +28,7 @@ _UNFIT = re.compile(
     "[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff\U000e0000-\U000e0fff]"
 )
 
+_STDERR_FD = 2
 _FIELDS: ContextVar[tuple[tuple[str, str], ...]] = ContextVar("log_fields", default=())
 
 
@@ -49,16 +61,22 @@ def _escaped(text: str) -> str:
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
-class _TextFormatter(logging.Formatter):
+class _MessageFormatter(logging.Formatter):
+    """Text without the time and the level, which the journal keeps by itself."""
+
     def format(self, record: logging.LogRecord) -> str:
         context = "".join(f" {name}={value}" for name, value in _context(record).items())
-        line = f"{_timestamp(record)} {record.levelname:<7} {record.name}: "
-        line += _escaped(f"{record.getMessage()}{context}")
+        line = f"{record.name}: {_escaped(f'{record.getMessage()}{context}')}"
         if not record.exc_info:
             return line
         # Indented, because lines of an exception's message may look like log records.
         trace = self.formatException(record.exc_info).split("\n")
         return "\n".join([line, *(f"  {_escaped(each)}" for each in trace)])
+
+
+class _TextFormatter(_MessageFormatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return f"{_timestamp(record)} {record.levelname:<7} {super().format(record)}"
 
 
 class _JsonFormatter(logging.Formatter):
@@ -79,10 +97,28 @@ def _json_escape(found: re.Match[str]) -> str:
     return json.dumps(found[0])[1:-1]
 
 
-def configure(level: str, form: str) -> None:
-    """Send all logging to standard error; `form` is `text` or `json`. Called once, by the agent's process."""
-    handler = logging.StreamHandler(sys.stderr)
+def configure(
+    level: str,
+    form: str,
+    *,
+    environment: "Mapping[str, str]" = os.environ,
+    descriptor: int = _STDERR_FD,
+    journal: Path = JOURNAL_SOCKET,
+) -> None:
+    """Send all logging to standard error, or to the journal if that reads it. Called once, by the agent's process.
+
+    Args:
+        level: as for `set_level`.
+        form: `text` or `json`.
+        environment: in which systemd names the stream that the journal reads.
+        descriptor: standard error.
+        journal: the journal's socket.
+    """
+    handler: logging.Handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_formatter(form))
+    if leads_to_journal(descriptor, environment):
+        handler = JournalHandler(journal, _context, handler)
+        handler.setFormatter(_journal_formatter(form))
     logging.basicConfig(handlers=[handler], force=True, level=logging.WARNING)
     set_level(level)
 
@@ -91,10 +127,17 @@ def _formatter(form: str) -> logging.Formatter:
     return _JsonFormatter() if form == "json" else _TextFormatter()
 
 
+def _journal_formatter(form: str) -> logging.Formatter:
+    return _JsonFormatter() if form == "json" else _MessageFormatter()
+
+
 def set_format(form: str) -> None:
     """Change the form of the log that `configure` began; handlers of others stay as they are."""
     for handler in logging.getLogger().handlers:
-        if isinstance(handler.formatter, _JsonFormatter | _TextFormatter):
+        if isinstance(handler, JournalHandler):
+            handler.setFormatter(_journal_formatter(form))
+            handler.otherwise.setFormatter(_formatter(form))
+        elif isinstance(handler.formatter, _JsonFormatter | _TextFormatter):
             handler.setFormatter(_formatter(form))
 
 

@@ -207,7 +207,13 @@ async def child(
 
 
 async def run(
-    argv: Sequence[str], *, stdin: int = subprocess.DEVNULL, output_limit_bytes: int = 64 << 20
+    argv: Sequence[str],
+    *,
+    stdin: int = subprocess.DEVNULL,
+    output_limit_bytes: int = 64 << 20,
+    launcher: Sequence[str] | None = None,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
 ) -> Finished:
     """Run `argv` to its end and collect its output; cancelling kills it.
 
@@ -215,13 +221,16 @@ async def run(
         argv: the program and its arguments; never a shell string.
         stdin: an open descriptor that the child reads; by default nothing.
         output_limit_bytes: a child that prints more than this is killed with its group.
+        launcher: as for `child`, as are `env` and `cwd`.
+        env: by default this process's environment.
+        cwd: by default this process's folder.
 
     Raises:
         FileNotFoundError: the program does not exist, or is not executable.
     """
     tail = Tail()
     output = bytearray()
-    async with child(argv, stdin=stdin) as process:
+    async with child(argv, stdin=stdin, launcher=launcher, env=env, cwd=cwd) as process:
         assert process.stdout is not None  # noqa: S101 - PIPE was asked for
         assert process.stderr is not None  # noqa: S101
         async with anyio.create_task_group() as readers:

@@ -14,13 +14,14 @@ LOW_INODES = 1000
 class Room:
     """Room that the agent's account may use; `free_inodes` is None on a file system without a fixed number of them.
 
-    `used_bytes` and the room reserved for root are the rest of `total_bytes`.
+    `used_bytes` and the room reserved for root are the rest of `total_bytes`. `is_read_only`: the disk is mounted so.
     """
 
     free_bytes: int
     free_inodes: int | None
     used_bytes: int = 0
     total_bytes: int = 0
+    is_read_only: bool = False
 
     @property
     def used_ratio(self) -> float:
@@ -40,6 +41,7 @@ class Room:
             free_inodes=status.f_favail if status.f_files else None,
             total_bytes=status.f_blocks * status.f_frsize,
             used_bytes=(status.f_blocks - status.f_bfree) * status.f_frsize,
+            is_read_only=bool(status.f_flag & os.ST_RDONLY),
         )
 
 

@@ -13,10 +13,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from agent_core.base.errors import StateCorrupt, StorageFailed
+from agent_core.base.errors import StartFailed, StateCorrupt, StorageFailed
 from agent_core.base.files import StateFile, explain_os_error, make_folder
 from agent_core.base.mounts import mount_point_of
 from agent_core.base.small_files import UnsafeFile, read_small
+from agent_core.base.tenancy import IN_USE, Tenancy
 from agent_core.base.volume_records import VolumeRecord, VolumeRecords
 
 __all__ = ("MARK", "KnownVolumes", "Volume")
@@ -86,6 +87,7 @@ class Volume:
         state_dir: a folder that vanishes only together with a volume on the same disk.
         require: raises StorageFailed while a folder in which the root is must not be made again.
         link: a path to keep as a symbolic link to the root that leads nowhere while the volume is not there.
+        tenancy: keeps other agents out of the volume; default: they are not noticed.
         mount_point: returns the mount point of a folder.
         device: returns the number of a folder's device.
     """
@@ -99,6 +101,7 @@ class Volume:
         state_dir: Path | None = None,
         require: Callable[[], None] = lambda: None,
         link: Path | None = None,
+        tenancy: Tenancy | None = None,
         mount_point: Callable[[Path], Path] = mount_point_of,
         device: Callable[[Path], int] = lambda folder: folder.stat().st_dev,
     ) -> None:
@@ -108,6 +111,8 @@ class Volume:
         self._state_dir = state_dir
         self._require = require
         self._link = link
+        self._tenancy = tenancy
+        self._refusal: StorageFailed | None = None
         self._mount_point = mount_point
         self._device = device
         self._uuid: str | None = None
@@ -133,10 +138,10 @@ class Volume:
         """Check that the volume is there, or that this is its first use. Changes nothing.
 
         Raises:
-            StorageFailed: `disk_missing`: nothing is mounted in its place; `disk_changed`: another disk is; or the
-                root cannot be read.
+            StorageFailed: `disk_missing`: nothing is mounted in its place; `disk_changed`: another disk is;
+                `folder_in_use`: at the last `claim`, another agent used it; or the root cannot be read.
         """
-        self._find()
+        self._look()
 
     def check_writable(self) -> None:
         """Check the volume as `check` does, and that its disk is not mounted read-only. Changes nothing.
@@ -144,7 +149,7 @@ class Volume:
         Raises:
             StorageFailed: as `check`; `read_only`; or the disk fails.
         """
-        self._find()
+        self._look()
         try:
             if os.statvfs(self._root).f_flag & os.ST_RDONLY:
                 raise self._read_only()
@@ -163,11 +168,59 @@ class Volume:
             StorageFailed: as `check`; `read_only`; the root would have to be made, and `require` refuses; or the disk
                 fails.
         """
-        found = self._find()
+        try:
+            found = self._find()
+        except StorageFailed:
+            self._leave()  # a lock on a disk that was pulled would keep the system from unmounting it
+            raise
         try:
             self._claim(found, make=make)
         except OSError as error:
             raise explain_os_error(error, f"prepare the folder of {self._name}") from error
+
+    def claim_at_start(self) -> None:
+        """Keep other agents out of the volume, if it is there and can be written. Changes nothing else.
+
+        Raises:
+            StartFailed: `already_running`: another agent uses it.
+        """
+        try:
+            self.check_writable()
+            if self._root.is_dir():
+                self._enter()
+        except StorageFailed as error:  # every other fault is told once the agent runs
+            if error.reason == IN_USE:
+                raise StartFailed(
+                    f"Another agent uses the folder of {self._name}, {self._root}.",
+                    reason="already_running",
+                    suggestion=error.suggestion,
+                ) from error
+
+    def leave_if_separate(self) -> None:
+        """Let other agents in if the volume is a disk of its own, which can then be unmounted, until the next `claim`."""
+        record = self._known.get(self._root)
+        if record is not None and record.is_separate:
+            self._leave()
+
+    def _enter(self) -> None:
+        try:
+            if self._tenancy is not None:
+                self._tenancy.take()
+        except StorageFailed as error:
+            self._refusal = error
+            raise
+        self._refusal = None
+
+    def _leave(self) -> None:
+        if self._tenancy is not None:
+            self._tenancy.let_go()
+
+    def _look(self) -> None:
+        self._find()
+        if self._refusal is not None:
+            raise StorageFailed(
+                self._refusal.details, reason=self._refusal.reason, suggestion=self._refusal.suggestion
+            )
 
     def _claim(self, found: str, *, make: bool) -> None:
         if not self._root.is_dir():
@@ -177,6 +230,7 @@ class Volume:
             make_folder(self._root, _FOLDER_MODE)
         if os.statvfs(self._root).f_flag & os.ST_RDONLY:
             raise self._read_only()
+        self._enter()
         found = found or self._mark()
         self._anchor(found).mkdir(mode=_FOLDER_MODE, exist_ok=True)
         self._point(found)

@@ -9,7 +9,16 @@ from pathlib import Path
 
 from agent_core.base.small_files import read_small
 
-__all__ = ("RunningAgent", "announced", "listener_pid", "lock_holder", "program_name", "running_agents")
+__all__ = (
+    "RunningAgent",
+    "announced",
+    "is_descendant",
+    "listener_pid",
+    "listener_pids",
+    "lock_holder",
+    "program_name",
+    "running_agents",
+)
 
 _PROC = Path("/proc")
 _LOCK_FILE = "agent.lock"
@@ -72,8 +81,36 @@ def lock_holder(path: Path) -> int | None:
 
 def listener_pid(port: int) -> int | None:
     """Return the process that listens on a TCP port of this host, if it is visible to this user."""
+    return next(_listeners(port), None)
+
+
+def listener_pids(port: int) -> frozenset[int]:
+    """Return the processes that listen on a TCP port of this host, on any address, if visible to this user."""
+    return frozenset(_listeners(port))
+
+
+def _listeners(port: int) -> Iterator[int]:
     sockets = {f"socket:[{inode}]" for inode in _listening_inodes(port)}
-    return next((pid for pid, target in _open_files() if target in sockets), None)
+    return (pid for pid, target in _open_files() if target in sockets) if sockets else iter(())
+
+
+def is_descendant(pid: int, ancestor: int) -> bool:
+    """Return True if a process is `ancestor` or was started below it, as far as its parents still run."""
+    seen = set()
+    while pid not in seen and pid > 0:
+        if pid == ancestor:
+            return True
+        seen.add(pid)
+        pid = _parent(pid)
+    return False
+
+
+def _parent(pid: int) -> int:
+    """Return the parent of a process; 0 if the process is gone."""
+    with suppress(OSError, ValueError, IndexError):
+        # After the name, which may contain anything: state, parent.
+        return int((_PROC / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2].split()[1])
+    return 0
 
 
 def program_name(pid: int) -> str:

@@ -7,6 +7,7 @@ from agent_core.config.loading import (
     config_files,
     explain_validation,
     load_config,
+    main_file,
 )
 from agent_core.config.sections import (
     AgentConfig,
@@ -45,5 +46,6 @@ __all__ = (
     "explain_validation",
     "is_hot",
     "load_config",
+    "main_file",
     "with_keys",
 )

@@ -20,26 +20,42 @@ from agent_core.config.sections import AgentConfig
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
-__all__ = ("ConfigSource", "LoadedConfig", "config_files", "explain_validation", "load_config")
+__all__ = ("ConfigSource", "LoadedConfig", "config_files", "explain_validation", "load_config", "main_file")
 
 ENVIRONMENT_PREFIX = "CAMERA_AGENT__"
 SYSTEM_CONFIG = Path("/etc/camera-agent/config.toml")
+#: Files of packages: that of a plugin switches it on while it is installed.
+VENDOR_FOLDER = Path("/usr/share/camera-agent/conf.d")
 
 
-def config_files(explicit: Path | None) -> tuple[Path, ...]:
+def config_files(
+    explicit: Path | None, *, system: Path = SYSTEM_CONFIG, vendor: Path = VENDOR_FOLDER
+) -> tuple[Path, ...]:
     """Return the files to read, in order; later files override earlier ones.
 
     The main file is `explicit`, else the system's, else the user's (XDG). The files `conf.d/*.toml` beside it follow.
+    Those of packages come before the system's main file, and are not read with any other.
+
+    Args:
+        explicit: the main file that was asked for.
+        system: the main file of the system.
+        vendor: the folder of the packages' files.
 
     Raises:
         ConfigError: `explicit` does not exist.
     """
     if explicit is not None and not explicit.is_file():
         raise ConfigError(f"The configuration file {explicit} does not exist.", reason="config_missing")
-    main = explicit or next((path for path in (SYSTEM_CONFIG, *_user_config()) if path.is_file()), None)
+    main = explicit or next((path for path in (system, *_user_config()) if path.is_file()), None)
     if main is None:
         return ()
-    return (main, *sorted((main.parent / "conf.d").glob("*.toml")))
+    packaged = sorted(vendor.glob("*.toml")) if main == system else ()
+    return (*packaged, main, *sorted((main.parent / "conf.d").glob("*.toml")))
+
+
+def main_file(files: Iterable[Path], vendor: Path = VENDOR_FOLDER) -> Path | None:
+    """Return the main one of the files that `config_files` returned; None if there is none."""
+    return next((path for path in files if path.parent != vendor), None)
 
 
 def _user_config() -> tuple[Path, ...]:

@@ -86,6 +86,7 @@ class Services:
     plugins: PluginManager
     reload: Callable[[], Awaitable[Reloaded]]
     clock: Clock
+    safe_mode: bool = False
     problems: tuple[AgentError, ...] = ()
 
 
@@ -281,7 +282,7 @@ class Controller:
     def status(self) -> StatusReport:
         """Return the agent's health; from memory."""
         uptime_s = self._services.clock.monotonic_s() - self._started_s
-        return StatusReport(self._services.health.report, uptime_s)
+        return StatusReport(self._services.health.report, uptime_s, self._services.safe_mode)
 
     async def prepare_metrics(self) -> None:
         """Have a sample of the host's load, taken in a worker thread if the last one is of long ago."""
@@ -328,6 +329,7 @@ class Controller:
             has_recordings=has_streams and await services.recording_files.is_local(),
             protocols=services.streams.addresses.served,
             plugins=tuple(services.plugins.statuses),
+            safe_mode=services.safe_mode,
         )
 
     def ready(self) -> bool:

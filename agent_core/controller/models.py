@@ -105,10 +105,11 @@ class ChangedCameraControls:
 
 @dataclass(frozen=True, slots=True)
 class StatusReport:
-    """Health of the agent, and the seconds since it was started."""
+    """Health of the agent, and the seconds since it was started; `safe_mode` is that of `ServerInfo`."""
 
     health: HealthReport
     uptime_s: float
+    safe_mode: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,10 +147,14 @@ class AgentMetrics:
 
 @dataclass(frozen=True, slots=True)
 class ServerInfo:
-    """Capabilities and plugins of this agent; `protocols` are those that the media server serves now."""
+    """Capabilities and plugins of this agent; `protocols` are those that the media server serves now.
+
+    In `safe_mode` only the plugins that came with the agent are loaded.
+    """
 
     has_snapshots: bool
     has_streams: bool
     has_recordings: bool
     protocols: tuple[str, ...]
     plugins: tuple[PluginStatus, ...]
+    safe_mode: bool = False

@@ -35,11 +35,14 @@ class WatchedFolder:
         name: what is stored in it, for messages.
         path: the folder; it need not exist yet.
         require: checks, and prepares if needed, the place of the folder. Blocks on the disk; raises StorageFailed.
+        least_bytes: free space without which the agent cannot work; less of it, or a disk that is mounted read-only, is a
+            failure. Default: `require` alone judges that.
     """
 
     name: str
     path: Path
     require: Callable[[], None]
+    least_bytes: int = 0
 
 
 class DiskWatch:
@@ -142,6 +145,10 @@ class DiskWatch:
             return CheckStatus.FAILED, error.details
         except OSError:
             return CheckStatus.FAILED, f"The folder for {folder.name} cannot be read."
+        if folder.least_bytes and room.is_read_only:
+            return CheckStatus.FAILED, f"The disk for {folder.name} is mounted read-only."
+        if room.free_bytes < folder.least_bytes:
+            return CheckStatus.FAILED, f"The disk for {folder.name} is full."
         if room.free_inodes == 0:
             return CheckStatus.FAILED, f"The disk for {folder.name} has no free inodes: no file can be made."
         return self._finding(room)

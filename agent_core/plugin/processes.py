@@ -4,5 +4,6 @@ Plugins import these names from here because they may not import `agent_core.bas
 """
 
 from agent_core.base.processes import Finished, Tail, child, handed_on, run
+from agent_core.base.python_module import python_module
 
-__all__ = ("Finished", "Tail", "child", "handed_on", "run")
+__all__ = ("Finished", "Tail", "child", "handed_on", "python_module", "run")

@@ -66,6 +66,9 @@ _PUBLISHER: Mapping[str, Rule] = MappingProxyType(
 )
 
 
+#: States of plugins that were not imported, by the reason.
+_UNTRIED = MappingProxyType({"quarantined": PluginState.QUARANTINED, "safe_mode": PluginState.SKIPPED})
+
 #: Makes the `AgentContext` of the plugin with this name and these topics.
 ContextMaker = Callable[[str, Sequence[str]], AgentContext]
 
@@ -189,6 +192,7 @@ class PluginManager:
         find: EntryPointFinder = installed,
         *,
         held: Mapping[str, PluginError] = MappingProxyType({}),
+        barred: Mapping[str, PluginError] = MappingProxyType({}),
     ) -> None:
         """Load the enabled plugins.
 
@@ -196,6 +200,7 @@ class PluginManager:
             config: names and settings of the plugins.
             find: imports the classes.
             held: quarantined plugins with their errors; they are not imported.
+            barred: plugins that safe mode leaves out, with their errors; not imported even if they are required.
 
         Raises:
             PluginError: a plugin marked `required` cannot be loaded.
@@ -203,6 +208,9 @@ class PluginManager:
         loaded: list[tuple[str, Plugin[Settings]]] = []
         self._versions = installed_versions()
         for name in config.enabled:
+            if name in barred:
+                self._fail(name, barred[name], required=False)
+                continue
             try:
                 if name in held:
                     raise held[name]
@@ -233,7 +241,7 @@ class PluginManager:
     def _fail(self, name: str, error: Exception, *, required: bool) -> None:
         if not isinstance(error, AgentError):
             error = PluginError(f"The plugin '{name}' failed: {describe(error)}.", reason="plugin_failed")
-        state = PluginState.QUARANTINED if error.reason == "quarantined" else PluginState.FAILED
+        state = _UNTRIED.get(error.reason, PluginState.FAILED)
         self._statuses[name] = PluginStatus(
             name, self._version(name), state, error.reason, error.details, error.suggestion
         )
@@ -334,6 +342,11 @@ class PluginManager:
         """Return a loaded plugin's checks for `doctor`. Raises an Exception if the hook raises anything."""
         with contained(f"The hook agent_checks of the plugin '{name}'"):
             return self._ask_one(name, "agent_checks", Check)
+
+    def settings_of(self, name: str) -> Settings | None:
+        """Return the validated settings of a loaded plugin, as it keeps them; None if it keeps none."""
+        kept = getattr(self._pluggy.get_plugin(name), "settings", None)
+        return kept if isinstance(kept, Settings) else None
 
     def publisher(self, media_input: MediaInput) -> Publisher | None:
         """Return the first plugin's publisher for `media_input`, in the order of `plugins.enabled`.

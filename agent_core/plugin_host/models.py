@@ -1,12 +1,14 @@
 """State of a plugin, and the providers that it offers."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from agent_core.base.errors import PluginError
 from agent_core.plugin.abc import CameraSource, Component, RecordingStills, RpcMethod, SnapshotTier
 
-__all__ = ("PluginState", "PluginStatus", "Providers")
+__all__ = ("NORMAL_START", "PluginState", "PluginStatus", "Providers", "StartMode")
 
 
 class PluginState(StrEnum):
@@ -16,6 +18,8 @@ class PluginState(StrEnum):
     FAILED = "FAILED"
     #: Not imported because it blocked the agent's event loop several times.
     QUARANTINED = "QUARANTINED"
+    #: Not imported because it did not come with the agent, which runs in safe mode.
+    SKIPPED = "SKIPPED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,24 @@ class PluginStatus:
     reason: str = ""
     details: str = ""
     suggestion: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StartMode:
+    """Circumstances of the agent's start that concern plugins.
+
+    Attributes:
+        safe_mode: only plugins that came with the agent are loaded.
+        barred: enabled plugins that safe mode leaves out, each with the reason.
+        problems: reasons why installed plugins are missing or may fail.
+    """
+
+    safe_mode: bool = False
+    barred: Mapping[str, PluginError] = field(default_factory=dict)
+    problems: tuple[PluginError, ...] = ()
+
+
+NORMAL_START = StartMode()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ has run for `STEADY_S` without a step.
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, FiniteFloat
 
@@ -64,6 +64,7 @@ class ClockRecord(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
+    version: Literal[1] = 1
     trusted: Reading | None = None
     doubted: Reading | None = None
     steady_s: Annotated[FiniteFloat, Field(ge=0)] = 0.0
@@ -154,7 +155,10 @@ class ClockTrust:
 
     def _record(self) -> ClockRecord:
         if self._known is None:
-            self._known = self._file.load()[0] or ClockRecord()
+            stored, problem = self._file.load()
+            if problem is not None:
+                _log.warning("%s %s", problem.details, problem.suggestion)
+            self._known = stored or ClockRecord()
         return self._known
 
     def judge(self, contradiction: str, max_age_s: float) -> str:

@@ -2,6 +2,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, FiniteFloat
 
@@ -72,6 +73,7 @@ class RecordingNote(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
+    version: Literal[1] = 1
     id: str
     camera: str
     format: RecordingFormat

@@ -3,23 +3,28 @@
 Apart from the store, so that the program that scans needs none.
 """
 
+import logging
 import os
 import re
 import stat
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from pydantic import ValidationError
 
+from agent_core.base.errors import LaterState
 from agent_core.base.models import CameraId
+from agent_core.base.python_module import python_module
 from agent_core.base.small_files import read_small
+from agent_core.base.state_versions import refuse_later, version_of
 from agent_core.media.index.entries import IndexEntry, limited_ns
 from agent_core.recordings.models import RecordingNote
 from agent_core.recordings.segments import media_files
 
 __all__ = ("NOTE", "RECORDING_ID", "RecordingShelf")
+
+_log = logging.getLogger("camera_agent.recordings")
 
 #: The media server takes a file whose name starts like a segment's for a segment; this name does not.
 NOTE = "recording.json"
@@ -47,21 +52,37 @@ class RecordingShelf:
     def __init__(self, root: Path, check: Callable[[], None] = lambda: None) -> None:
         self.root = root
         self.check = check
+        self._has_told_later = False
 
     @property
     def scanner(self) -> Sequence[str]:
         """Program that scans one camera, with its arguments; the camera's id is the last argument."""
-        return (sys.executable, "-P", "-m", "agent_core.recordings.scan", os.fspath(self.root.absolute()))
+        return python_module("agent_core.recordings.scan", os.fspath(self.root.absolute()))
 
     def note_in(self, folder: Path) -> RecordingNote | None:
-        """Return the note in `folder`; None if it is not the folder of a recording."""
+        """Return the note in `folder`; None if it is not the folder of a recording, or of a later version of the agent."""
         try:
             if not (RECORDING_ID.fullmatch(folder.name) and stat.S_ISDIR(folder.lstat().st_mode)):
                 return None
-            note = RecordingNote.model_validate_json(read_small(folder / NOTE, limit_bytes=_NOTE_LIMIT_BYTES))
-        except (OSError, ValidationError):
+            content = read_small(folder / NOTE, limit_bytes=_NOTE_LIMIT_BYTES)
+            note = RecordingNote.model_validate_json(content)
+        except ValidationError:
+            self._tell_later(folder.name, content)
+            return None
+        except OSError:
             return None
         return note if (note.camera, note.id) == (folder.parent.name, folder.name) else None
+
+    def _tell_later(self, name: str, content: bytes) -> None:
+        """Log, for the first one only, that a recording is of a later version of the agent."""
+        try:
+            refuse_later(f"{NOTE} of {name}", content, version_of(RecordingNote))
+        except LaterState as later:
+            if not self._has_told_later:
+                _log.warning(
+                    "%s Such recordings are not listed, and not deleted. %s", later.details, later.suggestion
+                )
+            self._has_told_later = True
 
     def files(self, camera: CameraId) -> Iterator[str]:
         """Yield the names of the folders that may be recordings. Raises OSError."""

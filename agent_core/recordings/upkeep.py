@@ -6,6 +6,7 @@ from agent_core.base.clock import Clock
 from agent_core.base.errors import AgentError, StorageFailed
 from agent_core.base.files import explain_os_error
 from agent_core.base.tasks import OwnedTasks
+from agent_core.base.tenancy import IN_USE
 from agent_core.mediamtx.schema import PathConf
 from agent_core.recordings.active import Active
 from agent_core.recordings.growth import Measured
@@ -17,8 +18,8 @@ __all__ = ("Notes", "measure", "withhold")
 
 _log = logging.getLogger("camera_agent.recordings")
 
-#: Reasons of a disk in whose place nothing must be written.
-_GONE = frozenset(("disk_missing", "disk_changed"))
+#: Reasons of a disk in whose place nothing must be written, or of one that another agent uses.
+_GONE = frozenset(("disk_missing", "disk_changed", IN_USE))
 #: Pause between two attempts to save a note.
 PAUSE_S = 5.0
 

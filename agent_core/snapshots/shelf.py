@@ -5,11 +5,11 @@ Apart from the store, so that the program that scans needs none.
 
 import os
 import stat
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from agent_core.base.models import CameraId, PictureFormat
+from agent_core.base.python_module import python_module
 from agent_core.media.entries import ListableNames
 from agent_core.media.index.entries import IndexEntry, limited_ns
 
@@ -43,7 +43,7 @@ class SnapshotShelf:
     @property
     def scanner(self) -> Sequence[str]:
         """Program that scans one camera, with its arguments; the camera's id is the last argument."""
-        return (sys.executable, "-P", "-m", "agent_core.snapshots.scan", os.fspath(self.root.absolute()))
+        return python_module("agent_core.snapshots.scan", os.fspath(self.root.absolute()))
 
     def fits(self, file: str) -> bool:
         """Return True for the name of a picture that a client can request."""

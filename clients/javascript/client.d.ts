@@ -1387,6 +1387,8 @@ export interface ServerInfo {
   /** most cameras that Linux numbers, which this agent can serve */
   max_cameras: number;
   plugins: PluginForm[];
+  /** true: only plugins that came with the agent are loaded */
+  safe_mode: boolean;
 }
 
 /** Result of `virtual_camera.set_fault`: the parameters. */
@@ -1448,6 +1450,8 @@ export interface StatusForm {
   version: string;
   components: Record<string, string>;
   checks: CheckForm[];
+  /** true: only plugins that came with the agent are loaded */
+  safe_mode: boolean;
   timestamp: string;
 }
 

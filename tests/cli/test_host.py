@@ -16,6 +16,8 @@ from agent_core.cli.commands.run import run_agent
 from agent_core.cli.commands.tokens import ROLES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.cli.conftest import Cli, Home
 
 PLUGINS = """
@@ -211,7 +213,7 @@ async def test_no_secret_is_made_in_a_folder_of_another_account(cli: "Cli", home
 def test_an_agent_that_cannot_start_is_code_6(
     error: Exception, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    def start(_files: tuple[Path, ...]) -> int:
+    def start(_find: "Callable[[], tuple[Path, ...]]") -> int:
         raise error
 
     file = tmp_path / "agent.toml"
@@ -227,8 +229,8 @@ def test_run_hands_over_the_files_and_the_code(tmp_path: Path) -> None:
     file.touch()
     seen: list[tuple[Path, ...]] = []
 
-    def start(files: tuple[Path, ...]) -> int:
-        seen.append(files)
+    def start(find: "Callable[[], tuple[Path, ...]]") -> int:
+        seen.append(find())
         return 0
 
     assert run_agent(start, file, as_json=False) == 0

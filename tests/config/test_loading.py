@@ -6,7 +6,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from agent_core.base.errors import ConfigError
-from agent_core.config import config_files, explain_validation, load_config
+from agent_core.config import config_files, explain_validation, load_config, main_file
 
 
 def write(path: Path, text: str) -> Path:
@@ -30,6 +30,34 @@ def test_later_files_and_the_environment_win(tmp_path: Path) -> None:
     assert config.plugins.settings("a") == {"size": 3, "name": "x y"}
 
 
+def test_single_plugins_are_switched_in_any_file(tmp_path: Path) -> None:
+    main = write(
+        tmp_path / "config.toml", '[plugins]\nenabled = ["a", "b"]\n[plugins.enable]\nc = true\nd = true'
+    )
+    write(tmp_path / "conf.d/10.toml", "[plugins.enable]\nb = false\na = true")
+    write(tmp_path / "conf.d/20.toml", "[plugins.enable]\nd = false\n[plugins.c]\nsize = 3")
+    plugins = load_config(config_files(main)).plugins
+    assert plugins.enabled == ("a", "c")
+    assert plugins.settings("c") == {"size": 3}
+    switched = load_config(config_files(main), {"CAMERA_AGENT__PLUGINS__ENABLE__B": "true"}).plugins
+    assert switched.enabled == ("a", "b", "c")
+
+
+def test_files_of_packages_come_before_the_systems_and_only_with_it(tmp_path: Path) -> None:
+    system = write(tmp_path / "etc/config.toml", '[plugins]\nenabled = ["a"]\n[server]\nport = 2')
+    local = write(tmp_path / "etc/conf.d/60.toml", "[plugins.enable]\nb = false")
+    vendor = write(tmp_path / "share/50-b.toml", "[plugins.enable]\nb = true\nc = true\n[server]\nport = 1")
+    found = config_files(None, system=system, vendor=vendor.parent)
+    assert found == (vendor, system, local)
+    assert main_file(found, vendor.parent) == system
+    config = load_config(found)
+    assert (config.plugins.enabled, config.server.port) == (("a", "c"), 2)
+    other = write(tmp_path / "other/config.toml", "")
+    assert config_files(other, system=system, vendor=vendor.parent) == (other,)
+    named = config_files(system, system=system, vendor=vendor.parent)
+    assert named == found, "--config with the system's file is the same configuration"
+
+
 def test_required_is_the_agents_key_not_the_plugins() -> None:
     config = load_config((), {"CAMERA_AGENT__PLUGINS__A__REQUIRED": "true"})
     assert config.plugins.required("a")
@@ -43,7 +71,9 @@ def test_required_is_the_agents_key_not_the_plugins() -> None:
         ("[sever]\nport = 1", "unknown_key", "sever"),
         ("[server]\nport = 70000", "invalid_value", "server.port"),
         ("[server]\nport = ", "config_unreadable", "config.toml"),
-        ("[plugins]\nenable = 1", "invalid_value", "plugins"),
+        ("[plugins]\nenable = 1", "invalid_value", "plugins.enable"),
+        ("[plugins.enable]\na = 3", "invalid_value", "plugins.enable.a"),
+        ("[plugins]\nenabel = 1", "invalid_value", "'enabel'"),
         ("[logging]\nlevel = 'loud'", "invalid_value", "logging.level"),
         ("[recordings]\nmax_size_gb = 1e300", "invalid_value", "recordings.max_size_gb"),
         ("[snapshots]\nmax_age_days = nan", "invalid_value", "snapshots.max_age_days"),

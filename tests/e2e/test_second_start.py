@@ -1,5 +1,6 @@
 """An agent that starts beside a running one, and files that an agent leaves accessible to other users."""
 
+import json
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -73,6 +74,28 @@ async def test_the_second_is_refused_and_the_first_goes_on_recording(
         await client.call("stop_recording", device="camera0")
         await client.call("start_recording", device="camera0", wait=True)
         await grows(first.folder / "state" / "recordings")
+
+
+async def test_a_second_with_the_same_recordings_is_refused_and_touches_none(
+    agent_process: AgentProcessFactory, tmp_path: Path
+) -> None:
+    """Their state and sockets are apart, as those of the service and of one in a container."""
+    recordings = tmp_path / "recordings"
+    recordings.mkdir()
+    shared = f'recordings_dir = "{recordings}"\n{EMBEDDED_CONFIG}'
+    async with agent_process(shared) as first, recording(first):
+        async with agent_process(shared, name="second") as second:
+            with anyio.fail_after(30):
+                assert await second.process.wait() == ExitCode.START
+        assert f"Another agent uses the folder of recordings, {recordings}." in second.log
+        assert "What to do: Stop it, or set storage.recordings_dir to another folder." in second.log
+        assert "Traceback" not in second.log
+        await grows(recordings)
+        (note,) = recordings.rglob("recording.json")
+        assert json.loads(note.read_text())["ended_at"] is None
+    # The kernel has released the lock of the first; its recording was ended, and the next one is the second's.
+    async with agent_process(shared, name="second") as second, recording(second):
+        assert len(list(recordings.rglob("recording.json"))) == 2
 
 
 async def test_sockets_that_are_deleted_cost_no_recording_that_starts_later(

@@ -4,6 +4,7 @@ import os
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -142,6 +143,36 @@ async def test_each_folder_whose_disk_is_not_there_fails_the_check_until_it_is_b
         assert (check.status, check.detail) == (CheckStatus.FAILED, "It is not mounted.")
         del disks.faults[folder]
         assert (await disks.look()).status is CheckStatus.OK
+
+
+@pytest.mark.parametrize(
+    ("room", "words"),
+    [
+        (Room(4095, 1 << 20), "The disk for snapshots is full."),
+        (Room(1 << 30, 1 << 20, is_read_only=True), "The disk for snapshots is mounted read-only."),
+        (Room(4096, 1 << 20), ""),
+    ],
+)
+async def test_a_folder_that_the_agent_cannot_do_without_needs_room_on_a_writable_disk(
+    room: Room, words: str
+) -> None:
+    disks = Disks()
+    watch = DiskWatch(
+        (
+            disks.folder("recordings", RECORDINGS),
+            replace(disks.folder("snapshots", SNAPSHOTS), least_bytes=4096),
+        ),
+        disks.health,
+        low_space_bytes=0,
+        clock=disks.clock,
+        room=lambda _: room,
+    )
+    async with anyio.create_task_group() as tg:
+        await tg.start(watch.run)
+        check = await disks.look()
+        tg.cancel_scope.cancel()
+    assert check.status is (CheckStatus.FAILED if words else CheckStatus.OK)
+    assert words in check.detail
 
 
 def test_a_fault_goes_unnoticed_for_less_than_ten_seconds() -> None:

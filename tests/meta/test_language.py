@@ -13,7 +13,7 @@ DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 def sources(root: Path) -> Iterator[Path]:
     """Yield the Python files whose English is checked, scripts without a suffix included."""
-    for folder in ("agent_core", "bench", "scripts", "examples", "plugins"):
+    for folder in ("agent_core", "bench", "scripts", "examples", "packaging", "plugins"):
         for path in sorted((root / folder).rglob("*")):
             inside = path.relative_to(root).parts
             if (folder == "plugins" and "src" not in inside) or not path.is_file():

@@ -86,8 +86,9 @@ async def test_no_public_attribute_and_no_result_is_a_service() -> None:
                 continue
             asked += 1
             for value in reached(method()):
-                # An empty tuple is one object for all; `problems` is a value anyway.
-                assert parts.get(id(value), "problems") == "problems", f"{name} gives away {parts[id(value)]}"
+                # An empty tuple and False are one object for all; these two are values anyway.
+                service = parts.get(id(value), "problems")
+                assert service in {"problems", "safe_mode"}, f"{name} gives away {service}"
         assert asked >= 6
 
 

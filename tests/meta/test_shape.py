@@ -19,7 +19,7 @@ SOURCES = sorted(
     for path in (ROOT / folder).rglob("*.py")
     if not {".venv", "build", "tests"} & set(path.parts)
 )
-LABORATORY = sorted((ROOT / "tests/vm").rglob("*.py"))
+LABORATORY = sorted(path for folder in ("tests/vm", "packaging") for path in (ROOT / folder).rglob("*.py"))
 PLUGIN_SOURCES = [path for path in SOURCES if "plugins" in path.parts and "src" in path.parts]
 #: What plugins may import of the agent, besides agent_core.testing.
 PUBLIC_TOOLS = {"controls", "ffmpeg", "frames", "jpeg", "processes", "rtsp", "state"}

@@ -33,6 +33,7 @@ def get_server_info() -> MethodExample:
         supported_formats=["jpg", "png", "fmp4", "mpegts", "rtsp"],
         max_cameras=256,
         plugins=[plugin],
+        safe_mode=False,
     )
     return MethodExample(NoParams(), info)
 
@@ -42,6 +43,7 @@ def get_status() -> MethodExample:
     status = wire.StatusForm(
         status="HEALTHY",
         uptime=61.5,
+        safe_mode=False,
         version="0.1.0",
         components={"websocket_server": "RUNNING", "camera_monitor": "RUNNING", "mediamtx": "RUNNING"},
         checks=[check],

@@ -73,6 +73,7 @@ class StatusForm(RpcResult):
     version: str
     components: dict[str, str]
     checks: list[CheckForm]
+    safe_mode: bool = Field(description="true: only plugins that came with the agent are loaded")
     timestamp: Timestamp
 
 
@@ -104,3 +105,4 @@ class ServerInfo(RpcResult):
     )
     max_cameras: int = Field(description="most cameras that Linux numbers, which this agent can serve")
     plugins: list[PluginForm]
+    safe_mode: bool = Field(description="true: only plugins that came with the agent are loaded")

@@ -3,15 +3,20 @@
 import argparse
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
 
+import agent_core
 from agent_core.base.containment import contained
-from agent_core.base.errors import AgentError, PluginError
+from agent_core.base.errors import AgentError, AuthenticationFailed, PluginError
 from agent_core.cli.access import connected
+from agent_core.cli.checks.account import account_of
+from agent_core.cli.checks.clock_source import look_at_synchronisation, read_clock
 from agent_core.cli.checks.folders import Folder, look_at_folder, look_at_runtime_folder
+from agent_core.cli.checks.forecast import look_at_forecast
 from agent_core.cli.checks.host import (
     finding_of,
     look_at_clock,
@@ -19,13 +24,21 @@ from agent_core.cli.checks.host import (
     look_at_port,
     look_at_secrets,
 )
+from agent_core.cli.checks.installation import is_of_this_host, look_at_installation, meant_service
 from agent_core.cli.checks.media_server import look_at_media_server
+from agent_core.cli.checks.packages import look_at_running_version
+from agent_core.cli.checks.ports import TcpPort, look_at_foreign_listeners, look_at_free_ports, media_ports
+from agent_core.cli.checks.service import UNIT
+from agent_core.cli.checks.state_files import look_at_state_files
 from agent_core.cli.loading import loaded, quietly
 from agent_core.cli.output import duration
 from agent_core.cli.running import RunningAgent, announced, lock_holder, program_name, running_agents
+from agent_core.config import main_file
 from agent_core.plugin import Check, Finding, FindingStatus
 
 if TYPE_CHECKING:
+    from agent_core.cli.checks.service import Service
+    from agent_core.client import AgentClient
     from agent_core.config import AgentConfig
     from agent_core.plugin_host.manager import PluginManager
     from agent_core.plugin_host.models import PluginStatus
@@ -40,15 +53,21 @@ async def examine(
     arguments: argparse.Namespace, config: "AgentConfig", files: Sequence[Path]
 ) -> list[Finding]:
     """Run all checks and return the findings, basic ones first."""
+    from agent_core.plugin_host.overlay.place import agents_place
+    from agent_core.plugin_host.overlay.wanted import find_problems
     from agent_core.plugin_host.watchdog.records import host_times, review
 
+    service = await meant_service(arguments)
     plugins = loaded(config)
     offered = [each for provider in plugins.providers for each in provider.components]
     findings = [
         configuration(files, announced(config.storage.state_dir), running_agents()),
-        *_folders(config),
+        *await look_at_installation(service),
+        *_folders(config, service),
+        *look_at_state_files(config.storage.state_dir),
         *look_at_secrets(config.storage, config.server),
         look_at_clock(config.storage),
+        *look_at_synchronisation(read_clock()),
         await _limited("ffmpeg", look_at_ffmpeg, config.ffmpeg.program),
         await look_at_media_server(config.media_server, offered),
     ]
@@ -57,9 +76,11 @@ async def examine(
     if ended := review(config, host_times()).ended:
         step = "Update the plugin, change its settings or remove it from plugins.enabled."
         findings.append(Finding("last run", FindingStatus.FAILED, ended, step))
+    findings += [finding_of("installed plugins", each) for each in find_problems(agents_place())]
     for status in plugins.manager.statuses:
         findings += await _plugin(plugins.manager, status)
-    return [*findings, *await _agent(arguments, config)]
+    ports = media_ports(config.media_server, plugins.providers, plugins.manager.settings_of)
+    return [*findings, *await _agent(arguments, config, service, ports)]
 
 
 def configuration(
@@ -90,9 +111,10 @@ def configuration(
 
 def _another(read: str, agent: RunningAgent) -> Finding:
     files = ", ".join(map(str, agent.config_files)) or "no configuration file"
+    main = main_file(agent.config_files)
     step = (
-        f"Run `camera-agent doctor --config {agent.config_files[0]}`"
-        if agent.config_files
+        f"Run `camera-agent doctor --config {main}`"
+        if main is not None
         else "Run it without --config, with the environment of that agent"
     )
     return Finding(
@@ -103,9 +125,10 @@ def _another(read: str, agent: RunningAgent) -> Finding:
     )
 
 
-def _folders(config: "AgentConfig") -> list[Finding]:
+def _folders(config: "AgentConfig", service: "Service | None") -> list[Finding]:
     storage, low = config.storage, config.health.low_space_bytes
-    account = _owner(storage.state_dir)
+    of_service = account_of(service)
+    account = _owner(storage.state_dir) if of_service is None else of_service
 
     def folder(name: str, path: Path, key: str, *, is_private: bool = False) -> Folder:
         return Folder(name, path, f"storage.{key}", low, account, is_private)
@@ -189,7 +212,12 @@ def _broken(name: str, error: Exception) -> Finding:
     )
 
 
-async def _agent(arguments: argparse.Namespace, config: "AgentConfig") -> list[Finding]:
+async def _agent(
+    arguments: argparse.Namespace,
+    config: "AgentConfig",
+    service: "Service | None",
+    ports: Sequence[TcpPort],
+) -> list[Finding]:
     """Return the findings for the running agent, by its own report; no answer is a failure."""
     from agent_core.client.errors import AgentUnreachable, ClientError
 
@@ -197,16 +225,30 @@ async def _agent(arguments: argparse.Namespace, config: "AgentConfig") -> list[F
         with anyio.fail_after(LOOK_S):
             async with connected(arguments) as agent:
                 status = await agent.call("get_status")
-                known = await agent.call("get_system_status")
-                cameras = await agent.call("get_camera_list")
+                findings = await _reported(agent, status)
     except AgentUnreachable as error:
-        return [_unreachable(error.details, config), *_port(arguments, config)]
+        return [_unreachable(error.details, config, service), *_ports(arguments, config, ports)]
     except TimeoutError:
         details = f"The agent has not answered for {LOOK_S:g} s."
-        return [_unreachable(details, config), *_port(arguments, config)]
+        return [_unreachable(details, config, service), *_ports(arguments, config, ports)]
+    except AuthenticationFailed as error:
+        return [_refused(error, service)]
     except (AgentError, ClientError) as error:
         return [finding_of("agent", error)]
-    return [
+    running = announced(config.storage.state_dir) if is_of_this_host(arguments) else None
+    if running is not None:
+        findings += look_at_running_version(status["version"], agent_core.__version__)
+        findings += look_at_foreign_listeners(ports, running.pid)
+    return findings
+
+
+async def _reported(agent: "AgentClient", status: Mapping[str, Any]) -> list[Finding]:
+    """Return the findings that the running agent reports itself, with its `status`."""
+    from agent_core.client.errors import CallFailed
+
+    known = await agent.call("get_system_status")
+    cameras = await agent.call("get_camera_list")
+    findings = [
         _overall(status),
         *[
             _component(name, state, known["problems"])
@@ -216,12 +258,26 @@ async def _agent(arguments: argparse.Namespace, config: "AgentConfig") -> list[F
         *[_check(each) for each in status["checks"]],
         *[_camera(each) for each in cameras["cameras"]],
     ]
+    with suppress(CallFailed):  # a token that is not an admin's, or a disk that is not there
+        findings.append(look_at_forecast(await agent.call("get_storage_info")))
+    return findings
 
 
-def _unreachable(details: str, config: "AgentConfig") -> Finding:
+def _refused(error: AuthenticationFailed, service: "Service | None") -> Finding:
+    """Return the finding for a user who has no access to the agent; with an active service, no fault of the agent."""
+    if service is None or not service.is_active or error.reason != "state_unreadable":
+        return finding_of("agent", error)
+    details = f"{error.details} The agent's own report is left out."
+    step = "Run `sudo camera-agent doctor`, or give a token with --token-file or in CAMERA_AGENT_TOKEN."
+    return Finding("agent", FindingStatus.WARNING, details, step)
+
+
+def _unreachable(details: str, config: "AgentConfig", service: "Service | None") -> Finding:
     holder = lock_holder(config.storage.state_dir / "agent.lock")
     if holder is None:
         step = "Start it with `camera-agent run` and the same --config, or name another agent with --url."
+        if service is not None:
+            step = f"Follow the finding for the service, or run `systemctl restart {UNIT}`."
         return Finding("agent", FindingStatus.FAILED, f"{details} No agent uses this state folder.", step)
     return Finding(
         "agent",
@@ -231,12 +287,12 @@ def _unreachable(details: str, config: "AgentConfig") -> Finding:
     )
 
 
-def _port(arguments: argparse.Namespace, config: "AgentConfig") -> list[Finding]:
-    """Check whether another program uses the port, if no agent runs here."""
-    is_other = arguments.url or os.environ.get("CAMERA_AGENT_URL")
-    if is_other or lock_holder(config.storage.state_dir / "agent.lock") is not None:
+def _ports(arguments: argparse.Namespace, config: "AgentConfig", ports: Sequence[TcpPort]) -> list[Finding]:
+    """Check whether other programs use the ports of the agent and its media server, if no agent runs here."""
+    if not is_of_this_host(arguments) or lock_holder(config.storage.state_dir / "agent.lock") is not None:
         return []
-    return look_at_port("port", config.server.host, config.server.port, "server.port")
+    own = look_at_port("port", config.server.host, config.server.port, "server.port")
+    return own + look_at_free_ports(ports)
 
 
 def _overall(status: Mapping[str, Any]) -> Finding:

@@ -48,6 +48,9 @@ def look_at_folder(folder: Folder) -> Finding:
     try:
         return _fault(folder, there) or _room(folder, there)
     except OSError as error:
+        if isinstance(error, PermissionError) and not _sees_as_the_agent(folder):
+            detail = f"{folder.path} is left out: this user may not enter {there}."
+            return folder.finding(_WARNING, detail, "Run this as root or as the agent's user.")
         said = (error.strerror or str(error)).lower()
         return folder.finding(_FAILED, f"{there} cannot be read: {said}.", _elsewhere(folder))
 
@@ -91,7 +94,7 @@ def _fault(folder: Folder, there: Path) -> Finding | None:
             f"{there} is on a file system that is mounted read-only.",
             f"Mount it writable (`dmesg` shows disk errors), or {instead}",
         )
-    if not os.access(there, os.W_OK | os.X_OK):
+    if _sees_as_the_agent(folder) and not os.access(there, os.W_OK | os.X_OK):
         me, owner = _account(os.geteuid()), _account(there.stat().st_uid)
         return folder.finding(
             _FAILED,
@@ -99,6 +102,11 @@ def _fault(folder: Folder, there: Path) -> Finding | None:
             f"Run this as the agent's user; if that fails too, give it the folder: `chown USER {there}`.",
         )
     return _foreign(folder) if there == folder.path else None
+
+
+def _sees_as_the_agent(folder: Folder) -> bool:
+    """Return True unless this process has fewer rights than the agent's account."""
+    return os.geteuid() in {0, folder.account}
 
 
 def _foreign(folder: Folder) -> Finding | None:

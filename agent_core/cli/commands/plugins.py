@@ -1,9 +1,10 @@
-"""Commands `plugins list` and `plugins check`."""
+"""Commands `plugins list` and `plugins check`; the others below `plugins` change something."""
 
 import argparse
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from agent_core.cli.commands import plugin_changes
 from agent_core.cli.exits import CommandFailed
 from agent_core.cli.loading import load_plugins, load_settings
 from agent_core.cli.options import Commands, Parser, add_command
@@ -21,13 +22,15 @@ Row = dict[str, str]
 
 
 def add(commands: "Commands[Parser]") -> None:
-    parser: Parser = commands.add_parser("plugins", help="Inspect plugins.", description="Inspect plugins.")
+    parser: Parser = commands.add_parser(
+        "plugins", help="Inspect and install plugins.", description="Inspect and install plugins."
+    )
     below = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     add_command(
         below,
         "list",
         _list,
-        "Load the enabled plugins without running them; list the other installed ones too.",
+        "Load the enabled plugins without running them; list the other installed ones too, and where each comes from.",
     )
     add_command(
         below,
@@ -35,6 +38,7 @@ def add(commands: "Commands[Parser]") -> None:
         _check,
         "Load the enabled plugins and query what they provide, without running it; fail if one is unusable.",
     )
+    plugin_changes.add(below)
 
 
 def _list(arguments: argparse.Namespace) -> int:
@@ -59,22 +63,32 @@ def _check(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _installed() -> dict[str, str]:
-    """Return the versions by name from the metadata, without importing plugins."""
+def _installed() -> dict[str, Row]:
+    """Return version, distribution and origin by name from the metadata, without importing plugins."""
     from importlib.metadata import entry_points
 
     from agent_core.plugin_host.manager import ENTRY_POINT_GROUP
+    from agent_core.plugin_host.overlay.place import agents_place
+    from agent_core.plugin_host.provenance import find_origin
     from agent_core.plugin_host.selection import version_of
 
-    found = entry_points(group=ENTRY_POINT_GROUP)
-    return {each.name: version_of(each.dist) for each in found}
+    place = agents_place()
+    return {
+        each.name: {
+            "version": version_of(each.dist),
+            "distribution": each.dist.name if each.dist is not None else "",
+            "origin": str(find_origin(each.dist, place)),
+        }
+        for each in entry_points(group=ENTRY_POINT_GROUP)
+    }
 
 
-def _enabled(config: "AgentConfig", installed: dict[str, str]) -> list[Row]:
+def _enabled(config: "AgentConfig", installed: dict[str, Row]) -> list[Row]:
+    missing = {"version": "", "distribution": "", "origin": ""}
     return [
         {
             "name": status.name,
-            "version": status.version or installed.get(status.name, ""),
+            **installed.get(status.name, missing),
             "state": str(status.state),
             "reason": status.reason,
             "details": status.details,
@@ -84,20 +98,23 @@ def _enabled(config: "AgentConfig", installed: dict[str, str]) -> list[Row]:
     ]
 
 
-def _others(config: "PluginsConfig", installed: dict[str, str]) -> list[Row]:
+def _others(config: "PluginsConfig", installed: dict[str, Row]) -> list[Row]:
     nothing = {"reason": "", "details": "", "suggestion": ""}
     return [
-        {"name": name, "version": version, "state": _NOT_ENABLED, **nothing}
-        for name, version in sorted(installed.items())
+        {"name": name, **found, "state": _NOT_ENABLED, **nothing}
+        for name, found in sorted(installed.items())
         if name not in config.enabled
     ]
 
 
 def _show(rows: list[Row], config: "AgentConfig", *, as_json: bool) -> None:
-    """Print the rows, and, except as JSON, how the watchdog ended the last run."""
+    """Print the rows, and, except as JSON, problems of the overlay and how the watchdog ended the last run."""
+    from agent_core.plugin_host.overlay.place import agents_place
+    from agent_core.plugin_host.overlay.wanted import find_problems
     from agent_core.plugin_host.watchdog.records import host_times, review
 
     lines = list(_lines(rows)) if rows else ["No plugins."]
+    lines += [one_line(f"{each.details} {each.suggestion}") for each in find_problems(agents_place())]
     if ended := review(config, host_times()).ended:
         lines.append(one_line(ended))
     print_result(rows, lines, as_json=as_json)
@@ -105,8 +122,8 @@ def _show(rows: list[Row], config: "AgentConfig", *, as_json: bool) -> None:
 
 def _lines(rows: list[Row]) -> Iterable[str]:
     yield from table(
-        ("NAME", "VERSION", "STATE", "REASON"),
-        [(row["name"], row["version"], row["state"], row["reason"]) for row in rows],
+        ("NAME", "VERSION", "FROM", "STATE", "REASON"),
+        [(row["name"], row["version"], row["origin"], row["state"], row["reason"]) for row in rows],
     )
     for row in rows:
         if row["reason"]:

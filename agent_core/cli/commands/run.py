@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -27,7 +28,8 @@ _THREADS_END_S = 2.0
 
 
 def add(commands: "Commands[Parser]") -> None:
-    add_command(commands, "run", _run, "Run the agent until a signal ends it.")
+    parser = add_command(commands, "run", _run, "Run the agent until a signal ends it.")
+    parser.add_argument("--safe-mode", action="store_true", help="load only plugins that came with the agent")
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -39,7 +41,8 @@ def _run(arguments: argparse.Namespace) -> int:
     gc.disable()  # Imports make many lasting objects and little garbage; `main` enables it once the agent listens.
     from agent_core.app import main
 
-    code = run_agent(main, arguments.config, as_json=arguments.json)
+    start = partial(main, safe_mode=arguments.safe_mode)
+    code = run_agent(start, arguments.config, as_json=arguments.json)
     _leave_hanging_threads(code)
     return code
 
@@ -65,10 +68,12 @@ def _end(number: int, _frame: "FrameType | None") -> NoReturn:
     sys.exit(128 + number)
 
 
-def run_agent(start: Callable[[tuple[Path, ...]], int], config: Path | None, *, as_json: bool) -> int:
-    """Call `start` with the configuration files and return the exit code; report errors of the start."""
+def run_agent(
+    start: Callable[[Callable[[], tuple[Path, ...]]], int], config: Path | None, *, as_json: bool
+) -> int:
+    """Call `start` with what finds the configuration files and return the exit code; report errors of the start."""
     try:
-        return start(find_files(config))
+        return start(partial(find_files, config))
     except ConfigError:
         raise
     except AgentError as error:

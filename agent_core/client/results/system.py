@@ -58,6 +58,8 @@ class ServerInfo:
     #: most cameras that Linux numbers, which this agent can serve
     max_cameras: int
     plugins: list[PluginForm]
+    #: true: only plugins that came with the agent are loaded
+    safe_mode: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,4 +81,6 @@ class StatusForm:
     version: str
     components: dict[str, str]
     checks: list[CheckForm]
+    #: true: only plugins that came with the agent are loaded
+    safe_mode: bool
     timestamp: datetime

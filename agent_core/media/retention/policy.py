@@ -1,25 +1,20 @@
 """The retention policy that an administrator sets at run time, its file, and the limits that follow from it."""
 
-import json
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
-from agent_core.base.errors import StateCorrupt, StorageFailed
+from agent_core.base.errors import LaterState, StateCorrupt, StorageFailed
 from agent_core.base.files import StateFile
-from agent_core.base.small_files import read_small
 from agent_core.media.retention.limits import Limits, Plan, Rule
 
 __all__ = ("GB", "MAX_GB", "POLICY_FILE", "PolicyFile", "PolicyType", "RetentionPolicy", "planned")
 
 #: In the state folder.
 POLICY_FILE = "retention.json"
-#: Version of the file. One of a later version is left alone.
-VERSION: Literal[1] = 1
 #: Bytes of a gigabyte in the configuration and the policy.
 GB = 10**9
 #: Most gigabytes that a limit may have: no disk is larger, and the bytes of more may be no number.
@@ -54,7 +49,7 @@ UNKNOWN = RetentionPolicy(policy_type=PolicyType.MANUAL, enabled=True)
 class _Stored(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    version: Literal[1] = VERSION
+    version: Literal[1] = 1
     policy: RetentionPolicy
 
 
@@ -108,18 +103,18 @@ class PolicyFile:
         """Return the stored policy, None if there is none, and the fault of the file, if any.
 
         A policy that cannot be read may have been one to keep everything, so `UNKNOWN` takes its place. A file of a
-        later version of the agent is left as it is.
+        later version of the agent is left as it is until a policy is set.
         """
-        if later := self._later_version():
-            return UNKNOWN, StateCorrupt(
-                f"The retention policy in {self._path.name} is of a later version of the agent (file version {later}), "
-                "so nothing is deleted by itself.",
-                reason="retention_later_version",
-                suggestion="Upgrade the agent, or set the policy anew with set_retention_policy.",
-            )
         if self._is_damaged():
             return UNKNOWN, _damaged(self._path)
         stored, problem = self._file.load()
+        if isinstance(problem, LaterState):
+            return UNKNOWN, StateCorrupt(
+                f"The retention policy in {self._path.name} is of a later version of the agent ({problem.detail}), "
+                "so nothing is deleted by itself.",
+                reason=problem.reason,
+                suggestion="Upgrade the agent, or set the policy anew with set_retention_policy.",
+            )
         if problem is None:
             return (stored.policy if stored else None), None
         return UNKNOWN, _damaged(self._path)
@@ -128,22 +123,14 @@ class PolicyFile:
         """Return True if an earlier run has moved the damaged file away, and the policy was not set since."""
         return not self._path.exists() and self._path.with_name(f"{self._path.name}.corrupt").exists()
 
-    def _later_version(self) -> int | None:
-        with suppress(OSError, ValueError, RecursionError):
-            stored = json.loads(read_small(self._path, private=True))
-            version = stored.get("version") if isinstance(stored, dict) else None
-            if isinstance(version, int) and version > VERSION:
-                return version
-        return None
-
     def save(self, policy: RetentionPolicy) -> None:
-        """Store the policy.
+        """Store the policy, which an administrator sets: it also replaces one of a later version.
 
         Raises:
             StorageFailed: it cannot be stored; the file is unchanged.
         """
         try:
-            self._file.save(_Stored(policy=policy))
+            self._file.save(_Stored(policy=policy), over_later=True)
         except StorageFailed as error:
             raise StorageFailed(
                 f"The policy was not set: {error.details}",

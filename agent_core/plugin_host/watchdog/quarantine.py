@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -70,6 +71,7 @@ class Quarantine(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
+    version: Literal[1] = 1
     freezes: tuple[Freeze, ...] = ()
     held: tuple[Held, ...] = ()
 

@@ -3,15 +3,16 @@
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from agent_core.base.errors import AgentError, PluginError, StartFailed
+from agent_core.base.errors import AgentError, LaterState, PluginError, StartFailed
 from agent_core.base.files import StateFile, explain_os_error
 from agent_core.base.host_times import HostTimes, host_times
+from agent_core.base.state_versions import refuse_later, version_of
 from agent_core.config.sections import AgentConfig
 from agent_core.plugin_host.watchdog.origins import PluginOrigin, enabled_origins
 from agent_core.plugin_host.watchdog.quarantine import Freeze, Quarantine, was_suspended
@@ -78,8 +79,13 @@ def review(config: AgentConfig, times: HostTimes) -> Review:
 
 
 def keep(config: AgentConfig, found: Review) -> AgentError | None:
-    """Store the quarantine if it has changed. Return the error if that fails."""
+    """Store the quarantine if it has changed. Return the error if that fails, or a later version has written the file."""
     path = config.storage.state_dir / QUARANTINE_NAME
+    with suppress(OSError):
+        try:
+            refuse_later(path.name, _read(path), version_of(Quarantine))
+        except LaterState as error:
+            return error
     if found.quarantine == _stored(path):
         return None
     try:

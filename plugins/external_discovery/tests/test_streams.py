@@ -76,7 +76,7 @@ async def test_a_newer_file_is_neither_used_nor_changed(tmp_path: Path, file: st
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     files = StreamFiles(tmp_path)
     await files.load()
-    assert "newer" in files.problems[0]
+    assert f"{file} is of a later version" in files.problems[0]
     with pytest.raises(InvalidState) as refused:
         await files.save((OPEN,))
     assert refused.value.reason == "newer_state_file"

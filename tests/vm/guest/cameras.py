@@ -43,6 +43,10 @@ class Root:
         async with stream:
             yield cls(stream)
 
+    async def aclose(self) -> None:
+        """Close the connection, which unplugs its camera."""
+        await self._stream.aclose()
+
     async def ask(self, **request: object) -> dict[str, Any]:
         async with self._lock:
             await self._stream.send(json.dumps(request).encode() + b"\n")

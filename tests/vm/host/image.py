@@ -119,10 +119,11 @@ def _install_system(suite: str, root: Path, scratch: Path) -> None:
         "--dpkgopt=force-unsafe-io",
         *excluded,
         f"--customize-hook={IMAGE_SOURCES / 'fetch-kernel'}",
+        f"--customize-hook={IMAGE_SOURCES / 'fetch-available'}",
         suite,
         root,
         sources,
-        environment={"VM_KERNEL_DIR": str(scratch / "kernel")},
+        environment={"VM_KERNEL_DIR": str(scratch / "kernel"), "VM_AVAILABLE": " ".join(_names("available"))},
     )
 
 

@@ -25,7 +25,10 @@ TIMED_OUT = 124
 class Machine:
     """Virtual machine that starts from the image at each boot; only files in the share persist.
 
-    `share` is /mnt/share in the machine; its folder `.vm` contains the console, the output and the journal.
+    `share` is /mnt/share in the machine; its folder `.vm` contains the console, the output and the journal. A `root_disk` of the
+    machine's own, made from the image's, persists as well, as far as the machine wrote to it. `ports` are serial lines,
+    /dev/virtio-ports/NAME in the machine: QEMU listens at the unix socket for one connection at a time. `spare_disks` are
+    /dev/vdd and so on.
     """
 
     image: Image
@@ -35,6 +38,9 @@ class Machine:
     memory_mb: int = 1536
     processors: int = 2
     environment: dict[str, str] = field(default_factory=dict)
+    root_disk: Path | None = None
+    ports: dict[str, Path] = field(default_factory=dict)
+    spare_disks: tuple[Path, ...] = ()
 
     @property
     def control(self) -> Path:
@@ -49,13 +55,10 @@ class Machine:
             VmError: the machine ended without a status; the text has the end of the console's log.
         """
         control = self.control
-        shutil.rmtree(control, ignore_errors=True)
-        control.mkdir(parents=True)
-        exports = "".join(f"export {name}={_quoted(value)}\n" for name, value in self.environment.items())
-        (control / "command").write_text(f"{exports}{command}\n")
+        self.leave(command)
         watch = Stopwatch()
         try:
-            subprocess.run(self._argv(), stdin=subprocess.DEVNULL, timeout=timeout_s, check=False)
+            subprocess.run(self.argv(), stdin=subprocess.DEVNULL, timeout=timeout_s, check=False)
         except subprocess.TimeoutExpired:
             say(f"timed out after {timeout_s:.0f} s; see {control / 'console.log'}")
             return TIMED_OUT
@@ -68,7 +71,15 @@ class Machine:
         say(f"booted in {booted:.1f} s, ran for {ended - booted:.1f} s, {watch.elapsed_s:.1f} s in all")
         return int(status.read_text())
 
-    def _argv(self) -> list[str]:
+    def leave(self, command: str) -> None:
+        """Leave the shell command for the next boot in the share, without the results of the last one."""
+        shutil.rmtree(self.control, ignore_errors=True)
+        self.control.mkdir(parents=True)
+        exports = "".join(f"export {name}={_quoted(value)}\n" for name, value in self.environment.items())
+        (self.control / "command").write_text(f"{exports}{command}\n")
+
+    def argv(self) -> list[str]:
+        """Return the command line of QEMU, which ends when the process that starts it does."""
         accelerator, processor = _acceleration()
         return [
             *("setpriv", "--pdeathsig", "KILL", "--"),  # ends the machine if the run is killed
@@ -78,9 +89,10 @@ class Machine:
             *("-smp", str(self.processors), "-m", str(self.memory_mb)),
             *("-kernel", str(self.image.kernel), "-initrd", str(self.image.initrd)),
             *("-append", KERNEL_ARGUMENTS),
-            *_disk("root", self.image.disk, "snapshot=on,cache=unsafe"),
+            *self._root_disk(),
             *_disk("site", self.site_disk, "readonly=on"),
             *_disk("checkout", self.checkout_disk, "readonly=on"),
+            *(word for path in self.spare_disks for word in _disk(path.stem, path, "cache=unsafe")),
             *(
                 "-chardev",
                 f"file,id=console,path={self.control / 'console.log'}",
@@ -91,13 +103,25 @@ class Machine:
             *("-device", "virtconsole,chardev=output"),
             *("-fsdev", f"local,id=share,path={self.share},security_model=none"),
             *("-device", "virtio-9p-pci,fsdev=share,mount_tag=share", "-device", "virtio-rng-pci"),
+            *(word for name, path in self.ports.items() for word in _port(name, path)),
         ]
+
+    def _root_disk(self) -> list[str]:
+        if self.root_disk is None:
+            return _disk("root", self.image.disk, "snapshot=on,cache=unsafe")
+        # What the machine wrote is in the host's cache, and so survives QEMU's end even without being flushed.
+        return _disk("root", self.root_disk, "cache=unsafe")
 
 
 def _disk(name: str, path: Path, options: str) -> list[str]:
     # The order of the calls determines /dev/vda, /dev/vdb, /dev/vdc.
     drive = f"if=none,id={name},file={path},format=raw,{options}"
     return ["-drive", drive, "-device", f"virtio-blk-pci,drive={name}"]
+
+
+def _port(name: str, path: Path) -> list[str]:
+    chardev = f"socket,id={name},path={path},server=on,wait=off"
+    return ["-chardev", chardev, "-device", f"virtserialport,chardev={name},name={name}"]
 
 
 def _acceleration() -> tuple[str, str]:

@@ -4,7 +4,6 @@ Credentials and secret parameters have a file of their own, so that the list can
 """
 
 import hashlib
-import json
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agent_core.plugin import DependencyFailed, InvalidState, WorkerPool
-from agent_core.plugin.state import explain_os_error, read_small, write_atomic
+from agent_core.plugin.state import LaterState, explain_os_error, read_small, refuse_later, write_atomic
 from external_discovery.address import AddressRefused, StreamAddress
 
 if TYPE_CHECKING:
@@ -169,14 +168,13 @@ class StreamFiles:
     def _read(self, path: Path, model: type[M]) -> M:
         try:
             data = read_small(path, private=True)
-            if _version(data) > _VERSION:
-                self._is_newer = True
-                self.problems.append(
-                    f"The file {path.name} is of a newer version of the plugin. It is not used and not changed."
-                )
-                return model()
+            refuse_later(path.name, data, _VERSION)
             return model.model_validate_json(data)
         except FileNotFoundError:
+            return model()
+        except LaterState as later:
+            self._is_newer = True
+            self.problems.append(f"{later.details} {later.suggestion}")
             return model()
         except (ValidationError, ValueError, OSError) as error:
             self._set_aside(path, error)
@@ -224,9 +222,3 @@ def _secret(stream: AddedStream) -> _Secret | None:
     if known is None:
         return None if path is None else _Secret(id=stream.id, path=path)
     return _Secret(id=stream.id, user=known.user, password=known.password, path=path)
-
-
-def _version(data: bytes) -> int:
-    content: object = json.loads(data)
-    version = content.get("version", 1) if isinstance(content, dict) else 1
-    return version if isinstance(version, int) else 1

@@ -1,6 +1,5 @@
 """Component that owns the tasks of the plugin, with all its parts."""
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -8,6 +7,7 @@ import anyio
 from anyio.abc import TaskStatus
 
 from agent_core.plugin import NOT_ASKED, AgentContext, CameraId, CameraStatus, Component
+from agent_core.plugin.processes import python_module
 from rtsp_tier.decoder import DecoderClient, WorkerLimits
 from rtsp_tier.messages import Configure
 from rtsp_tier.settings import RtspTierSettings
@@ -21,8 +21,6 @@ from rtsp_tier.tiers import (
 
 __all__ = ("RtspTierComponent",)
 
-#: `-P` keeps the working directory off the worker's module path.
-_WORKER = (sys.executable, "-P", "-m", "rtsp_tier.worker")
 _START_LIMIT_S = 20.0
 
 
@@ -39,17 +37,18 @@ class RtspTierComponent(Component):
 
     @classmethod
     def assemble(
-        cls, agent: AgentContext, settings: RtspTierSettings, *, worker: Sequence[str] = _WORKER
+        cls, agent: AgentContext, settings: RtspTierSettings, *, worker: Sequence[str] | None = None
     ) -> "RtspTierComponent":
         """Build all parts.
 
         Args:
             agent: what the core lends.
             settings: the plugin's settings.
-            worker: command of the worker process.
+            worker: command of the worker process; default: that of `rtsp_tier.worker`.
         """
         clock, streams = agent.clock, agent.streams
-        decoder = DecoderClient(worker, configure=_configure(settings), limits=_limits(settings), clock=clock)
+        words = python_module("rtsp_tier.worker") if worker is None else worker
+        decoder = DecoderClient(words, configure=_configure(settings), limits=_limits(settings), clock=clock)
         policy = ResidentsPolicy(
             limit=settings.resident_readers,
             within_s=settings.resident_within_s,

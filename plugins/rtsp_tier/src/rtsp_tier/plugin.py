@@ -1,6 +1,6 @@
 """Plugin class with its hooks."""
 
-from agent_core.plugin import AgentContext, Component, Plugin, SnapshotTier, hookimpl
+from agent_core.plugin import AgentContext, Check, Component, Plugin, SnapshotTier, hookimpl
 from rtsp_tier.component import RtspTierComponent
 from rtsp_tier.settings import RtspTierSettings
 
@@ -8,7 +8,7 @@ __all__ = ("RtspTierPlugin",)
 
 
 class RtspTierPlugin(Plugin[RtspTierSettings]):
-    """Plugin with two tiers and the component that owns their worker process."""
+    """Plugin with two tiers, the component that owns their worker process, and a check of the decoder."""
 
     Settings = RtspTierSettings
     hookspec_api = ">=1.1,<2"
@@ -25,6 +25,12 @@ class RtspTierPlugin(Plugin[RtspTierSettings]):
     @hookimpl
     def agent_components(self, agent: AgentContext) -> list[Component]:
         return [self._assembled(agent)]
+
+    @hookimpl
+    def agent_checks(self) -> list[Check]:
+        from rtsp_tier.checks import DecoderCheck  # only `doctor` needs it
+
+        return [DecoderCheck()]
 
     def _assembled(self, agent: AgentContext) -> RtspTierComponent:
         """Return the component, which both hooks share; the core does not promise their order."""
