@@ -7,18 +7,28 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
+from agent_core.testing import document_of
 from tests.canary import ArgumentWatch, ReceivedWatch, SecretWatch, secret_in
+from tests.contract_watch import Contract, ContractWatch, Outcome
 
 pytest_plugins = ("tests.media_servers",)
 
 _TRANSCRIPT = pytest.StashKey[Path]()
 _RECEIVED = pytest.StashKey[list[int]]()
 _WATCHES = pytest.StashKey[tuple[ReceivedWatch, ArgumentWatch]]()
+_CONTRACT_WATCH = pytest.StashKey[ContractWatch]()
+_CONTRACT = pytest.StashKey[Contract]()
+#: Fixtures of servers that are no agents: their methods have names of the contract, and answers of their own.
+_OTHER_SERVERS = frozenset({"toy", "raw", "cut_off"})
 
 #: What a worker of pytest-xdist tells the process that started it, under this key of its `workeroutput`.
 _KEY = "received_and_leaks"
+_OUTCOMES_KEY = "outcomes"
+#: Methods that a run must have called with success before its table says more about the tests than about their selection.
+_MANY_METHODS = 30
 
 
 @pytest.fixture
@@ -33,6 +43,9 @@ def pytest_configure(config: pytest.Config) -> None:
     sys.addaudithook(given.look)
     frames = logging.getLogger("websockets.client")
     frames.setLevel(logging.DEBUG)
+    # Before the other filter, which lets nothing through.
+    config.stash[_CONTRACT_WATCH] = ContractWatch()
+    frames.addFilter(config.stash[_CONTRACT_WATCH])
     frames.addFilter(received)
     # A shell starts what goes on in the background with SIGINT ignored, and children would inherit that.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -82,6 +95,32 @@ def undeclared() -> Iterator[list[str]]:
         pytest.fail("; ".join(handler.messages))
 
 
+def _contract(config: pytest.Config) -> Contract:
+    """Return the document, which an agent of this process has made; once a process, and only if a client was answered."""
+    if _CONTRACT not in config.stash:
+        config.stash[_CONTRACT] = Contract(anyio.run(document_of))
+    return config.stash[_CONTRACT]
+
+
+@pytest.fixture(autouse=True)
+def valid_by_the_document(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test in which a client got a result, an error or an event that the document does not describe.
+
+    The mark `other_server` is for tests of servers that are no agents.
+    """
+    watch = request.config.stash[_CONTRACT_WATCH]
+    watch.take()
+    yield
+    received = watch.take()
+    is_other = _OTHER_SERVERS & {*request.fixturenames} or request.node.get_closest_marker("other_server")
+    if not received or is_other:
+        return
+    contract = _contract(request.config)
+    faults = [fault for name, value in received for fault in contract.faults(name, value)]
+    if faults:
+        pytest.fail(f"{len(faults)} texts are not valid by rpc.discover, the first: {faults[0]}")
+
+
 @pytest.fixture
 def watches(request: pytest.FixtureRequest) -> tuple[ReceivedWatch, ArgumentWatch]:
     """The watches over all that WebSocket clients of this process receive, and over the programs that it starts."""
@@ -110,6 +149,18 @@ def no_secret_anywhere(
             pytest.fail(f"{len(texts)} texts with a secret were {where}, the first: {texts[0]}")
 
 
+def _tell_outcomes(config: pytest.Config, found: set[Outcome]) -> list[str]:
+    """Return the table of methods and what the tests have seen of each; empty unless most of the tests ran."""
+    called = {method for method, _, code in found if code == 0}
+    if len(called) < _MANY_METHODS:
+        return []
+    return [
+        "",
+        "method, its role, outcomes (in brackets: not seen) | roles that called it",
+        *_contract(config).table(found),
+    ]
+
+
 def _add(config: pytest.Config, received: int, leaks: int) -> None:
     total = config.stash[_RECEIVED]
     total[0] += received
@@ -119,7 +170,9 @@ def _add(config: pytest.Config, received: int, leaks: int) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any, error: object) -> None:
     """A worker of pytest-xdist has ended; one that died has told nothing, and its test has failed."""
-    _add(node.config, *getattr(node, "workeroutput", {}).get(_KEY, (0, 0)))
+    told = getattr(node, "workeroutput", {})
+    _add(node.config, *told.get(_KEY, (0, 0)))
+    node.config.stash[_CONTRACT_WATCH].outcomes |= {tuple(each) for each in told.get(_OUTCOMES_KEY, ())}
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -131,6 +184,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         _add(config, len(texts), sum("/dev/" in text or secret_in(text) for text in texts))
     if hasattr(config, "workeroutput"):
         config.workeroutput[_KEY] = config.stash[_RECEIVED]
+        config.workeroutput[_OUTCOMES_KEY] = [list(each) for each in config.stash[_CONTRACT_WATCH].outcomes]
     elif config.stash[_RECEIVED][1]:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
@@ -138,6 +192,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config
 ) -> None:
+    for line in _tell_outcomes(config, config.stash[_CONTRACT_WATCH].outcomes):
+        terminalreporter.write_line(line)
     received, leaks = config.stash[_RECEIVED]
     if leaks:
         terminalreporter.write_line(

@@ -1,5 +1,6 @@
 """One task that sends new events to all sessions whose peers take them at once."""
 
+import logging
 from collections import OrderedDict
 from typing import Protocol
 
@@ -10,6 +11,7 @@ from anyio.lowlevel import checkpoint
 
 __all__ = ("Courier", "Recipient")
 
+_LOG = logging.getLogger("camera_agent.rpc")
 #: Recipients served in a row before other tasks get a turn.
 _TURN = 64
 
@@ -23,6 +25,10 @@ class Recipient(Protocol):
 
     def deliver_later(self) -> None:
         """Leave the events that wait to the session's own task."""
+        ...
+
+    def end(self) -> None:
+        """End the session: an event could not be delivered because of a bug."""
         ...
 
 
@@ -66,4 +72,8 @@ class Courier:
 
     def _serve_next(self) -> None:
         recipient, _ = self._waiting.popitem(last=False)
-        recipient.deliver_now()
+        try:
+            recipient.deliver_now()
+        except Exception:  # noqa: BLE001 - a fault of one session must not keep events from the others
+            _LOG.exception("cannot deliver an event; the connection ends")
+            recipient.end()

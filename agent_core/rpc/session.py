@@ -256,8 +256,7 @@ class Session:
     def _revoke(self) -> None:
         """End the session and its running calls: its credentials were revoked."""
         self._stream.revoke()
-        if self._tasks is not None:
-            self._tasks.cancel_scope.cancel()
+        self.end()
 
     def deliver_now(self) -> None:
         """Send the events that wait, unless its own task is needed for that; see `Recipient`."""
@@ -274,6 +273,11 @@ class Session:
     def deliver_later(self) -> None:
         """Leave the events that wait to its own task."""
         self._feed.wake()
+
+    def end(self) -> None:
+        """End the session and its running calls; its peer can connect again."""
+        if self._tasks is not None:
+            self._tasks.cancel_scope.cancel()
 
     @property
     def _takes_events_now(self) -> bool:
@@ -315,7 +319,6 @@ class Session:
         try:
             await self._stream.send(text)
         except anyio.BrokenResourceError:
-            if self._tasks is not None:
-                self._tasks.cancel_scope.cancel()
+            self.end()
         finally:
             self._sending.release()

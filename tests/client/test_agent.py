@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 Serve = Callable[[Callable[[ServerConnection], Awaitable[None]]], AbstractAsyncContextManager[str]]
 
 
+#: Most of them talk to servers that answer what a test wants.
+pytestmark = pytest.mark.other_server
+
+
 async def test_a_call_returns_the_methods_result(toy: "ToyAgent") -> None:
     async with AgentClient(toy.url, toy.token()) as agent:
         assert (await agent.call("get_camera_list"))["total"] == 2

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 Serve = Callable[[Callable[[ServerConnection], Awaitable[None]]], AbstractAsyncContextManager[str]]
 
 
+#: Most of them talk to servers that answer what a test wants.
+pytestmark = pytest.mark.other_server
+
+
 async def following(events: EventStream) -> Event:
     with anyio.fail_after(5):
         return await anext(events)

@@ -10,6 +10,10 @@ from agent_core.client import AgentClient, CallFailed, Event, EventStream, Recon
 if TYPE_CHECKING:
     from tests.client.conftest import ScriptedAgent
 
+#: Most of them talk to servers that answer what a test wants.
+pytestmark = pytest.mark.other_server
+
+
 SOON = Reconnect(first_pause_s=0.01, longest_pause_s=0.05)
 
 

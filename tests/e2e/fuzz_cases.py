@@ -119,7 +119,8 @@ class Messages:
 
 
 def _numbers(schema: Schema) -> Json:
-    low = max(int(schema.get("minimum") or schema.get("exclusiveMinimum") or -1000), -1000)
+    bounds = [int(schema[name]) for name in ("minimum", "exclusiveMinimum") if name in schema]
+    low = max([*bounds, -1000])
     return st.integers(low, max(low, min(int(schema.get("maximum", 1000)), 1000)))
 
 

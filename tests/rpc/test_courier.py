@@ -31,6 +31,14 @@ class Noted:
     def deliver_later(self) -> None:
         self._notes.append(f"{self._name} later")
 
+    def end(self) -> None:
+        self._notes.append(f"{self._name} ended")
+
+
+class Faulty(Noted):
+    def deliver_now(self) -> None:
+        raise ZeroDivisionError
+
 
 @asynccontextmanager
 async def running(courier: Courier) -> AsyncIterator[None]:
@@ -60,6 +68,16 @@ async def test_without_a_running_courier_recipients_serve_themselves() -> None:
         courier.call(Noted("last", notes))
     courier.call(Noted("after", notes))
     assert notes == ["before later", "last now", "after later"]
+
+
+async def test_a_fault_of_one_recipient_ends_only_that_one(caplog: pytest.LogCaptureFixture) -> None:
+    courier, notes = Courier(), list[str]()
+    async with running(courier):
+        courier.call(Faulty("one", notes))
+        courier.call(Noted("two", notes))
+        await anyio.wait_all_tasks_blocked()
+    assert notes == ["one ended", "two now"]
+    assert "cannot deliver an event" in caplog.text
 
 
 async def test_others_get_a_turn_while_many_are_served() -> None:

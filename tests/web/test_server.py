@@ -207,12 +207,17 @@ async def test_a_download_under_way_does_not_hold_up_the_end(
     assert "Traceback" not in caplog.text
 
 
-async def test_tls_when_configured(serve: Serve, certificate: tuple[Path, Path]) -> None:
+async def test_tls_when_configured(toy: Toy, serve: Serve, certificate: tuple[Path, Path]) -> None:
     pem, key = certificate
     trust = ssl.create_default_context(cafile=str(pem))
     async with serve(tls_certificate=pem, tls_key=key) as server:
         assert server.scheme == "wss"
         async with connect(url(server, scheme="wss"), ssl=trust) as client:
             assert (await call(client, "ping"))["result"] == "pong"
+            await call(client, "authenticate", auth_token=toy.token())
+            await call(client, "subscribe_events", topics=["camera.connected"])
+            toy.bus.publish("camera.connected", {"device": "camera0"})
+            with anyio.fail_after(10):
+                assert json.loads(await client.recv())["params"] == {"device": "camera0", "sequence": 1}
             async with httpx.AsyncClient(verify=trust) as http:
                 assert (await http.get(url(server, "/", "https"))).text == "hi"

@@ -1,3 +1,4 @@
+import io
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import groupby, pairwise
@@ -5,11 +6,13 @@ from pathlib import Path
 
 import anyio
 import pytest
+from PIL import Image
 
 from agent_core.plugin import CaptureFailed, DependencyFailed
 from agent_core.testing import SimulatedClock, SystemClock
 from agent_core.testing.wall_clock import ProgramWallClock
 from virtual_camera import burnt_in
+from virtual_camera.controls import PictureControls
 from virtual_camera.faults import Faults
 from virtual_camera.producer import PictureProducer, age_s
 from virtual_camera.settings import CameraSettings
@@ -207,3 +210,22 @@ async def test_lost_frames_leave_gaps_of_varying_length(program: str) -> None:
     gaps = {after - before for before, after in pairwise(counters)}
     assert min(gaps) == 1
     assert len(gaps) >= 3
+
+
+def luma(picture: bytes) -> int:
+    """Return the brightness in the middle, below the strip of marks."""
+    with Image.open(io.BytesIO(picture)) as image:
+        grey = image.convert("L")
+    return grey.tobytes()[grey.height // 2 * grey.width + grey.width // 2]
+
+
+async def test_kept_values_are_in_every_picture_from_the_very_first(program: str, tmp_path: Path) -> None:
+    """Only the producer sets them here: the panel's own task does not run."""
+    Image.new("RGB", (160, 120), (100, 100, 100)).save(tmp_path / "grey.png")
+    camera = CameraSettings(name="a", width=160, height=120, fps=60, file=tmp_path / "grey.png")
+    controls = PictureControls()
+    panel = controls.appear(lambda _: None)
+    panel.keep({"brightness": 60})
+    producer = PictureProducer(camera, Faults(), program=program, clock=SystemClock(), controls=controls)
+    seen = [luma(data) for data, _ in await stream(producer, 5)]
+    assert seen == [pytest.approx(160, abs=4)] * len(seen)  # FFmpeg may write many at once
