@@ -191,13 +191,13 @@ class HealthMonitor:
         self.note("media_server", certain if good is counts else CheckStatus.WARNING, detail)
 
     def note(self, name: str, status: CheckStatus, detail: str) -> None:
-        """Take the result of a check; `detail` is a sentence. Logs a change of `status`; `announce` tells clients."""
+        """Take the result of a check; `detail` is a sentence. Logs a change of `status`, and a first failure; `announce` tells clients."""
         known = self._checks.get(name)
         if known is not None and known.status is status:
             self._checks[name] = replace(known, detail=detail)
             return
         self._checks[name] = Check(name, status, detail, self._clock.now())
-        if known is not None:
+        if known is not None or status is CheckStatus.FAILED:
             level = logging.INFO if status is CheckStatus.OK else logging.WARNING
             _log.log(level, "%s: %s. %s", name, status.value.lower(), detail)
 

@@ -101,6 +101,7 @@ def test_little_space_is_a_warning_by_the_configured_limit(tmp_path: Path) -> No
         ("nr_inodes=2", 0, FindingStatus.WARNING, "free inodes on the file system: 1"),
         ("nr_inodes=3", 2, FindingStatus.FAILED, "no free inodes"),
         ("size=4096", 1, FindingStatus.FAILED, "the disk is full"),
+        ("size=65536", 1, FindingStatus.FAILED, "the disk is full"),
     ],
 )
 def test_a_disk_that_takes_nothing_is_told_apart(

@@ -154,7 +154,7 @@ async def test_each_folder_whose_disk_is_not_there_fails_the_check_until_it_is_b
     ],
 )
 async def test_a_folder_that_the_agent_cannot_do_without_needs_room_on_a_writable_disk(
-    room: Room, words: str
+    room: Room, words: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     disks = Disks()
     watch = DiskWatch(
@@ -173,6 +173,8 @@ async def test_a_folder_that_the_agent_cannot_do_without_needs_room_on_a_writabl
         tg.cancel_scope.cancel()
     assert check.status is (CheckStatus.FAILED if words else CheckStatus.OK)
     assert words in check.detail
+    # Also an agent that starts with the fault says so.
+    assert [each.getMessage() for each in caplog.records] == ([f"disk: failed. {words}"] if words else [])
 
 
 def test_a_fault_goes_unnoticed_for_less_than_ten_seconds() -> None:

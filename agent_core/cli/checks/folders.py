@@ -16,6 +16,9 @@ __all__ = ("Folder", "look_at_folder", "look_at_runtime_folder")
 _LONGEST_RUNTIME_DIR_BYTES = 107 - 24
 _FAILED, _WARNING, _OK = FindingStatus.FAILED, FindingStatus.WARNING, FindingStatus.OK
 
+#: Less free space is as good as none: the agent's small files are replaced as a whole.
+_FULL_BYTES = 1 << 16
+
 
 @dataclass(frozen=True, slots=True)
 class Folder:
@@ -134,7 +137,7 @@ def _room(folder: Folder, there: Path) -> Finding:
     more = (
         f"Delete recordings, set recordings.max_age_days or max_count, or {_elsewhere(folder, start='set')}"
     )
-    if not free_bytes:
+    if free_bytes < _FULL_BYTES:
         return folder.finding(_FAILED, f"{there}: the disk is full.", more)
     if room.free_inodes == 0:
         return folder.finding(_FAILED, f"{there}: no free inodes on the file system.", more)
