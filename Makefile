@@ -10,7 +10,7 @@ endif
 PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 LOCKED_FROM := pyproject.toml $(addsuffix /pyproject.toml,$(PLUGINS))
 
-.PHONY: run test node test-vm vm-image test-release check deb test-deb test-deb-vm lock format clean
+.PHONY: run test node test-vm vm-image test-release check deb deb-roots test-deb test-deb-vm lock format clean
 
 run: .venv/.installed
 	@scripts/run
@@ -83,6 +83,10 @@ $(UV):
 DEB_ARCHS ?= amd64 arm64
 deb: .venv/.installed
 	packaging/deb/build $(DEB_ARCHS)
+
+# What `make test-deb` unpacks, kept for a day. It takes minutes, which `.ci/run` spends beside the checks.
+deb-roots:
+	packaging/deb/test/roots $(DEB_SUITES)
 
 # The packages of this architecture in fresh chroots of Debian 12 and 13; what the units expose.
 test-deb:

@@ -9,6 +9,7 @@ from agent_core.config.loading import (
     load_config,
     main_file,
 )
+from agent_core.config.plugins import PluginsConfig
 from agent_core.config.sections import (
     AgentConfig,
     AuthConfig,
@@ -16,7 +17,6 @@ from agent_core.config.sections import (
     HealthConfig,
     LoggingConfig,
     MediaServerConfig,
-    PluginsConfig,
     RecordingsConfig,
     ServerConfig,
     SnapshotsConfig,

@@ -4,7 +4,7 @@ A failure affects one plugin, and its reason is kept. For the composition root o
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -13,7 +13,6 @@ from pydantic import ValidationError
 
 from agent_core.base.containment import contained, describe
 from agent_core.base.errors import AgentError, PluginError
-from agent_core.base.field_rules import Rule, first_breach, kind_of, tuple_of
 from agent_core.base.metrics import MetricRegistry
 from agent_core.base.models import MediaInput
 from agent_core.config import PluginsConfig, explain_validation
@@ -27,11 +26,11 @@ from agent_core.plugin.abc import (
     RpcMethod,
     Settings,
     SnapshotTier,
-    TierNeed,
 )
 from agent_core.plugin.checks import Check
 from agent_core.plugin.context import AgentContext
 from agent_core.plugin_host.models import PluginState, PluginStatus, Providers
+from agent_core.plugin_host.offers import check_names, checked_publisher, checked_topics, typed
 from agent_core.plugin_host.selection import (
     ENTRY_POINT_GROUP,
     EntryPointFinder,
@@ -55,17 +54,6 @@ _log = logging.getLogger("camera_agent.plugins")
 
 T = TypeVar("T")
 
-#: Highest rank of a snapshot tier; `snapshots.tier_budget_s` has a budget for each rank.
-_HIGHEST_RANK = 3
-_PUBLISHER: Mapping[str, Rule] = MappingProxyType(
-    {
-        "argv": ("a tuple of words", lambda value: bool(value) and tuple_of(str)(value)),
-        "redacted": ("a text", lambda value: isinstance(value, str)),
-        "reports_progress": ("a bool", lambda value: isinstance(value, bool)),
-    }
-)
-
-
 #: States of plugins that were not imported, by the reason.
 _UNTRIED = MappingProxyType({"quarantined": PluginState.QUARANTINED, "safe_mode": PluginState.SKIPPED})
 
@@ -83,75 +71,6 @@ def _construct(name: str, plugin: type[Plugin[Settings]], config: PluginsConfig)
         ) from error
     with contained(f"The plugin '{name}'"):
         return plugin(settings)
-
-
-def _typed(name: str, hook: str, kind: type[T], offered: Iterable[object] | None) -> tuple[T, ...]:
-    with contained(f"The hook {hook} of the plugin '{name}'"):
-        found = tuple(offered or ())
-    for each in found:
-        if not isinstance(each, kind):
-            raise PluginError(
-                f"The hook {hook} of the plugin '{name}' returned a {type(each).__name__}, not a {kind.__name__}.",
-                reason="wrong_provider",
-            )
-    return found  # type: ignore[return-value] # checked above
-
-
-def _topics(name: str, topics: object) -> tuple[str, ...]:
-    if isinstance(topics, tuple | list) and all(isinstance(each, str) for each in topics):
-        return tuple(topics)
-    raise PluginError(
-        f"The topics of the plugin '{name}' are not a tuple of strings.",
-        reason="topic_refused",
-        suggestion=f'Write topics = ("{name}.word",).',
-    )
-
-
-def _check_names(providers: Providers, others: Sequence[Providers]) -> None:
-    """Raise PluginError for a provider with an invalid or duplicate name, or a tier with an invalid rank or need.
-
-    The ledger of cameras and the statuses identify sources and components by their names.
-    """
-    for kind, hook in (("sources", "camera source"), ("components", "component")):
-        taken = [each.name for other in others for each in getattr(other, kind)]
-        for each in getattr(providers, kind):
-            _check_name(providers.plugin, hook, each.name)
-            if each.name in taken:
-                raise PluginError(
-                    f"The plugin '{providers.plugin}' provides a {hook} {each.name}, but that name is taken.",
-                    reason="name_clash",
-                    suggestion=f"Give it a unique name, for example {providers.plugin}.",
-                )
-            taken.append(each.name)
-    for tier in providers.tiers:
-        _check_name(providers.plugin, "snapshot tier", tier.name)
-        _check_tier(providers.plugin, tier)
-
-
-def _check_tier(plugin: str, tier: SnapshotTier) -> None:
-    rank: object = tier.rank
-    if not isinstance(rank, int) or isinstance(rank, bool) or not 0 <= rank <= _HIGHEST_RANK:
-        raise PluginError(
-            f"The snapshot tier {tier.name} of the plugin '{plugin}' has the invalid rank {rank!r}.",
-            reason="wrong_rank",
-            suggestion=f"Use a whole number from 0 (fastest) to {_HIGHEST_RANK}.",
-        )
-    needs: object = tier.needs
-    if not isinstance(needs, TierNeed):
-        raise PluginError(
-            f"The snapshot tier {tier.name} of the plugin '{plugin}' has the invalid need {needs!r}.",
-            reason="wrong_need",
-            suggestion="Set needs to a TierNeed.",
-        )
-
-
-def _check_name(plugin: str, kind: str, name: object) -> None:
-    if not (isinstance(name, str) and name.strip() and name.isprintable()):
-        raise PluginError(
-            f"A {kind} of the plugin '{plugin}' has the invalid name {name!r}.",
-            reason="wrong_name",
-            suggestion="Use a short printable word.",
-        )
 
 
 class PluginManager:
@@ -273,7 +192,7 @@ class PluginManager:
             try:
                 with contained(f"The plugin '{status.name}'"):
                     providers = self._ask(status.name, make_context)
-                    _check_names(providers, collected)
+                    check_names(providers, collected)
                 check(providers)
             except Exception as error:  # noqa: BLE001 - foreign code; only this plugin is dropped
                 self.reject(status.name, error, config)
@@ -293,7 +212,7 @@ class PluginManager:
     def _ask(self, name: str, make_context: ContextMaker) -> Providers:
         plugin = self._pluggy.get_plugin(name)
         assert isinstance(plugin, Plugin)  # noqa: S101 - only plugins are registered
-        topics = _topics(name, plugin.topics)
+        topics = checked_topics(name, plugin.topics)
         agent = make_context(name, topics)
         return Providers(
             name,
@@ -308,10 +227,10 @@ class PluginManager:
     def _ask_single(self, name: str, hook: str, kind: type[T], **arguments: object) -> T | None:
         """Return the one provider that a hook offers, or None."""
         offered = self._answer(name, hook, **arguments)
-        return None if offered is None else _typed(name, hook, kind, (offered,))[0]
+        return None if offered is None else typed(name, hook, kind, (offered,))[0]
 
     def _ask_one(self, name: str, hook: str, kind: type[T], **arguments: object) -> tuple[T, ...]:
-        return _typed(name, hook, kind, self._answer(name, hook, **arguments))
+        return typed(name, hook, kind, self._answer(name, hook, **arguments))
 
     def _answer(self, name: str, hook: str, **arguments: object) -> Any:
         """Call a hook of one plugin and return its result; None if the plugin does not implement it."""
@@ -373,7 +292,7 @@ class PluginManager:
         try:
             with contained(f"The hook agent_publisher of the plugin '{name}'"):
                 answer = self._answer(name, "agent_publisher", media_input=media_input)
-            return None if answer is None else _checked_publisher(name, answer)
+            return None if answer is None else checked_publisher(name, answer)
         except PluginError as error:
             self._note_broken_publisher(name, error)
         except AgentError:
@@ -386,18 +305,3 @@ class PluginManager:
         if name not in self._broken_publishers:
             self._broken_publishers.add(name)
             _log.error("the hook agent_publisher of %s failed", name, exc_info=error)
-
-
-def _checked_publisher(plugin: str, value: object) -> Publisher:
-    """Return `value`, which the hook `agent_publisher` of `plugin` returned.
-
-    Raises:
-        PluginError: it is not a usable `Publisher`.
-    """
-    breach = first_breach(value, _PUBLISHER) if isinstance(value, Publisher) else ""
-    if isinstance(value, Publisher) and not breach:
-        return value
-    fault = f"a Publisher {breach}" if breach else f"{kind_of(value)} instead of a Publisher"
-    raise PluginError(
-        f"The hook agent_publisher of the plugin '{plugin}' returned {fault}.", reason="wrong_provider"
-    )

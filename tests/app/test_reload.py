@@ -34,6 +34,7 @@ def keys() -> Iterator[tuple[str, str, Any]]:
 #: Keys whose values must fit others.
 SPECIAL: Mapping[tuple[str, str], object] = {
     ("plugins", "enabled"): ["lamp", "horn"],
+    ("plugins", "enable"): {"lamp": False},
     ("media_server", "protocols"): ["hls"],
     ("media_server", "read_password"): "other",
     ("snapshots", "tier_budget_s"): [1.0, 2.0, 3.0, 4.0],
