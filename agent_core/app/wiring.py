@@ -151,10 +151,8 @@ def build_agent(
         PluginError: a plugin that is marked as required cannot be loaded.
     """
     foundation = Foundation(config, EventBus(clock), clock, require_state, tenancy, reloads=reloads)
-    ledger = Ledger(config.storage.state_dir / LEDGER_FILE, require=require_state)
-    kept = KeptControls(config.storage.state_dir / CONTROLS_FILE, is_known=ledger.has, require=require_state)
-    loaded = (_usable(ledger.load()), kept.load(), _usable(foundation.volumes.known.load()))
-    problems = (*mode.problems, *_initial_problems(config, loaded))
+    ledger, kept, problems = _loaded_state(foundation)
+    problems = (*mode.problems, *problems)
     foundation.volumes.recordings.claim_at_start()
     files = _FileFolders((config.storage.recordings, config.storage.snapshots))
     events = foundation.events
@@ -334,6 +332,23 @@ def _thumbnails(foundation: Foundation, parts: _PluginParts, recordings: Recordi
     return thumbnails
 
 
+def _loaded_state(foundation: Foundation) -> tuple[Ledger, KeptControls, tuple[AgentError, ...]]:
+    """Return the ledger, the kept controls, and the problems of the state's files and of FFmpeg, which are logged.
+
+    Raises:
+        StartFailed: as `_usable`.
+    """
+    folder, require = foundation.config.storage.state_dir, foundation.require_state
+    ledger = Ledger(folder / LEDGER_FILE, require=require)
+    kept = KeptControls(folder / CONTROLS_FILE, is_known=ledger.has, require=require)
+    loaded = (_usable(ledger.load()), kept.load(), _usable(foundation.volumes.known.load()))
+    found = (*loaded, _ffmpeg_problem(foundation.config.ffmpeg.program))
+    problems = tuple(each for each in found if each)
+    for problem in problems:
+        _log.error("%s %s", problem.details, problem.suggestion)
+    return ledger, kept, problems
+
+
 def _usable(problem: StateCorrupt | None) -> StateCorrupt | None:
     """Return the problem of a state file that the agent can do without.
 
@@ -344,15 +359,6 @@ def _usable(problem: StateCorrupt | None) -> StateCorrupt | None:
     if isinstance(problem, LaterState):
         raise StartFailed(problem.details, reason=problem.reason, suggestion=problem.suggestion) from problem
     return problem
-
-
-def _initial_problems(config: AgentConfig, loaded: Iterable[AgentError | None]) -> tuple[AgentError, ...]:
-    """Look for FFmpeg; log and return its problem after those of the files of the state folder."""
-    found = (*loaded, _ffmpeg_problem(config.ffmpeg.program))
-    problems = tuple(each for each in found if each)
-    for problem in problems:
-        _log.error("%s %s", problem.details, problem.suggestion)
-    return problems
 
 
 def _ffmpeg_problem(program: str | None) -> FfmpegFailed | None:
