@@ -111,6 +111,8 @@ class Reloads:
                 await self.reload()
             except ConfigError:  # it is logged
                 continue
+            except Exception:  # noqa: BLE001 - a fault of the reload must not end the agent, which can go on without
+                _log.exception("the configuration was not reloaded")
 
     async def reload(self) -> Reloaded:
         """Read the configuration, apply the hot keys that have changed, and return what became of each changed key.

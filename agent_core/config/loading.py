@@ -5,7 +5,6 @@
 
 import difflib
 import os
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 from agent_core.base.errors import ConfigError
 from agent_core.base.small_files import read_small
 from agent_core.config.sections import AgentConfig
+from agent_core.config.toml import parse_toml
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -69,8 +69,8 @@ def _user_config() -> tuple[Path, ...]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(read_small(path, follow=True).decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        return parse_toml(read_small(path, follow=True).decode())
+    except (ValueError, OSError) as error:
         raise ConfigError(
             f"The configuration file {path} cannot be read: {error}.", reason="config_unreadable"
         ) from error
@@ -88,8 +88,8 @@ def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 def _literal(text: str) -> object:
     """Return `text` as the TOML value that it spells (`8002`, `true`, `["a"]`), else `text` itself."""
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        return parse_toml(f"value = {text}")["value"]
+    except ValueError:
         return text
 
 

@@ -26,15 +26,18 @@ __all__ = (
     "ThumbnailsConfig",
 )
 
-#: No disk is larger than the maximum, and the bytes of a much larger number overflow.
-Gigabytes = Annotated[float, Field(gt=0, le=10**9, allow_inf_nan=False)]
-Seconds = Annotated[float, Field(gt=0)]
+#: No disk is larger than the maximum, and the bytes of a much larger number overflow. The same holds for times: 10^9 seconds
+#: are 31 years, and what is derived from much longer ones overflows.
+_MOST = 10**9
+Gigabytes = Annotated[float, Field(gt=0, le=_MOST)]
+Seconds = Annotated[float, Field(gt=0, le=_MOST)]
+Days = Annotated[float, Field(gt=0, le=36_500)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
 class _Section(BaseModel):
     # `AgentConfig` builds the schemas of all sections at once; each on its own would cost as much again at every start.
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, allow_inf_nan=False)
 
 
 class ServerConfig(_Section):
@@ -96,7 +99,7 @@ class AuthConfig(_Section):
         description="true: admins may create API keys with create_api_key, not only on this host",
     )
     calls_per_s: Annotated[float, HOT] = Field(
-        100.0, gt=0, description="sustained calls per second of one user at one address"
+        100.0, gt=0, le=_MOST, description="sustained calls per second of one user at one address"
     )
     calls_burst: Annotated[int, HOT] = Field(200, ge=1, description="largest burst of calls above that rate")
     failures_per_minute: Annotated[int, HOT] = Field(
@@ -198,7 +201,7 @@ class SnapshotsConfig(_Section):
         (5.0, 6.0, 6.0, 10.0),
         description="longest time for one capture by tiers of rank 0, 1, 2, 3; less while other tiers need the rest of the deadline",
     )
-    max_age_days: Annotated[Annotated[float, Field(gt=0)] | None, HOT] = Field(
+    max_age_days: Annotated[Days | None, HOT] = Field(
         None, description="age at which stored snapshots are deleted; default: never"
     )
     max_count: Annotated[Annotated[int, Field(ge=1)] | None, HOT] = Field(
@@ -312,7 +315,7 @@ class RecordingsConfig(_Section):
         3600.0,
         description="time within which an interrupted recording must continue; after that it is ended",
     )
-    max_age_days: Annotated[Annotated[float, Field(gt=0)] | None, HOT] = Field(
+    max_age_days: Annotated[Days | None, HOT] = Field(
         None, description="age at which finished recordings are deleted; default: never"
     )
     max_count: Annotated[Annotated[int, Field(ge=1)] | None, HOT] = Field(

@@ -55,7 +55,7 @@ def other(kind: Any, value: Any) -> Any:
     if first is bool:
         return not value
     if first in (int, float):
-        return (10_000_000 if value is None else value) + 1
+        return (10_000 if value is None else value) + 1
     return f"{value}-2"
 
 
@@ -447,6 +447,27 @@ async def test_requests_before_the_start_make_one_reload() -> None:
         await anyio.wait_all_tasks_blocked()
         tasks.cancel_scope.cancel()
     assert slow.reads == 1
+
+
+async def test_a_request_that_fails_for_any_reason_ends_neither_the_agent_nor_later_requests() -> None:
+    faults: list[Exception] = [RuntimeError("a bug"), RecursionError()]
+    read = anyio.Event()
+
+    def failing() -> LoadedConfig:
+        if faults:
+            raise faults.pop()
+        anyio.from_thread.run_sync(read.set)
+        return LoadedConfig(AgentConfig())
+
+    reloads = Reloads(AgentConfig(), failing)
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as tasks:
+            await tasks.start(reloads.run)
+            while not read.is_set():
+                reloads.request()
+                await anyio.sleep(0.01)
+            tasks.cancel_scope.cancel()
+    assert not faults
 
 
 async def test_a_part_that_fails_is_told_and_tried_again() -> None:

@@ -77,6 +77,19 @@ def test_required_is_the_agents_key_not_the_plugins() -> None:
         ("[logging]\nlevel = 'loud'", "invalid_value", "logging.level"),
         ("[recordings]\nmax_size_gb = 1e300", "invalid_value", "recordings.max_size_gb"),
         ("[snapshots]\nmax_age_days = nan", "invalid_value", "snapshots.max_age_days"),
+        ("[snapshots]\nmax_age_days = 1e308", "invalid_value", "snapshots.max_age_days"),
+        ("[server]\nstall_s = inf", "invalid_value", "server.stall_s: Input should be a finite number"),
+        ("[server]\nstall_s = 1e300", "invalid_value", "server.stall_s"),
+        ("[auth]\ncalls_per_s = inf", "invalid_value", "auth.calls_per_s"),
+        (
+            "[auth]\ncalls_burst = 1" + 400 * "0",
+            "config_unreadable",
+            "auth.calls_burst has more than 64 bits",
+        ),
+        ("[plugins.x]\na = [{b = 9223372036854775808}]", "config_unreadable", "plugins.x.a.b has more"),
+        ("[auth]\ncalls_burst = 1" + 5000 * "0", "config_unreadable", "a number has more than 64 bits"),
+        ("[plugins.x]\na = " + 50_000 * "[", "config_unreadable", "nested deeper than 64 levels"),
+        ("[plugins." + 100 * "a." + "a]", "config_unreadable", "nested deeper than 64 levels"),
     ],
 )
 def test_mistakes_are_named(tmp_path: Path, text: str, reason: str, said: str) -> None:
@@ -124,6 +137,13 @@ def test_a_mistake_in_a_list_of_tables_is_told_as_well(
     told = explain_validation(caught.value, "plugins.x", Tables)
     assert told.details == details
     assert suggestion in told.suggestion
+
+
+def test_a_variable_that_cannot_be_a_value_is_text() -> None:
+    texts = {"DEEP": 50_000 * "[", "LONG": 5000 * "1", "LARGE": 400 * "1", "LARGEST": "9223372036854775807"}
+    config = load_config((), {f"CAMERA_AGENT__PLUGINS__A__{name}": text for name, text in texts.items()})
+    expected = {name.lower(): text for name, text in texts.items()}
+    assert config.plugins.settings("a") == {**expected, "largest": (1 << 63) - 1}
 
 
 def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
