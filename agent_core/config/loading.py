@@ -5,6 +5,7 @@
 
 import difflib
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ("ConfigSource", "LoadedConfig", "config_files", "explain_validation", "load_config", "main_file")
 
 ENVIRONMENT_PREFIX = "CAMERA_AGENT__"
+#: Part of a location that names no key, but one of several types that pydantic has tried.
+_TRIED = re.compile(r"^[a-z-]+\[.+\]$", re.DOTALL)
 SYSTEM_CONFIG = Path("/etc/camera-agent/config.toml")
 #: Files of packages: that of a plugin switches it on while it is installed.
 VENDOR_FOLDER = Path("/usr/share/camera-agent/conf.d")
@@ -43,14 +46,23 @@ def config_files(
 
     Raises:
         ConfigError: `explicit` does not exist.
+        OSError: a folder or file cannot be looked at; its values would be lost without notice.
     """
-    if explicit is not None and not explicit.is_file():
+    if explicit is not None and not explicit.exists():
         raise ConfigError(f"The configuration file {explicit} does not exist.", reason="config_missing")
     main = explicit or next((path for path in (system, *_user_config()) if path.is_file()), None)
     if main is None:
         return ()
-    packaged = sorted(vendor.glob("*.toml")) if main == system else ()
-    return (*packaged, main, *sorted((main.parent / "conf.d").glob("*.toml")))
+    packaged = _toml_files(vendor) if main == system else ()
+    return (*packaged, main, *_toml_files(main.parent / "conf.d"))
+
+
+def _toml_files(folder: Path) -> Sequence[Path]:
+    """Return the paths of a folder that may not exist. `Path.glob` returns none of one that cannot be read, either."""
+    try:
+        return sorted(each for each in folder.iterdir() if each.name.endswith(".toml"))
+    except FileNotFoundError:
+        return ()
 
 
 def main_file(files: Iterable[Path], vendor: Path = VENDOR_FOLDER) -> Path | None:
@@ -71,8 +83,10 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         return parse_toml(read_small(path, follow=True).decode())
     except (ValueError, OSError) as error:
+        said = error.strerror if isinstance(error, OSError) else None
+        fault = said.lower() if said else str(error)
         raise ConfigError(
-            f"The configuration file {path} cannot be read: {error}.", reason="config_unreadable"
+            f"The configuration file {path} cannot be read: {fault}.", reason="config_unreadable"
         ) from error
 
 
@@ -132,7 +146,8 @@ def explain_validation(
         root: the validated model.
     """
     first = error.errors()[0]
-    key = ".".join(str(part) for part in (*([prefix] if prefix else []), *first["loc"]))
+    parts = (str(part) for part in first["loc"])
+    key = ".".join([*([prefix] if prefix else []), *(each for each in parts if not _TRIED.search(each))])
     if first["type"] != "extra_forbidden":
         said = first["msg"].removeprefix("Value error, ")
         return ConfigError(f"{key}: {said}.", reason="invalid_value")

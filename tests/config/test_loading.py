@@ -1,12 +1,14 @@
 """Configuration from files and the environment, and messages about mistakes."""
 
+import os
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 
 import pytest
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from agent_core.base.errors import ConfigError
-from agent_core.config import config_files, explain_validation, load_config, main_file
+from agent_core.config import ConfigSource, config_files, explain_validation, load_config, main_file
 
 
 def write(path: Path, text: str) -> Path:
@@ -150,6 +152,48 @@ def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         config_files(tmp_path / "none.toml")
     assert caught.value.reason == "config_missing"
+
+
+@pytest.mark.parametrize("kind", ["folder", "fifo"])
+def test_a_main_file_that_is_something_else_is_told_as_such(tmp_path: Path, kind: str) -> None:
+    main = tmp_path / "config.toml"
+    (Path.mkdir if kind == "folder" else os.mkfifo)(main)
+    with pytest.raises(ConfigError) as caught:
+        ConfigSource(main, {}).read()
+    assert caught.value.details == f"The configuration file {main} cannot be read: it is not a regular file."
+
+
+@pytest.mark.parametrize("kind", ["file", "loop", "closed"])
+def test_a_folder_that_cannot_be_listed_is_an_error(tmp_path: Path, kind: str) -> None:
+    """Its values, such as a limit of retention, would be gone without a word."""
+    main = write(tmp_path / "config.toml", "")
+    folder = tmp_path / "conf.d"
+    if kind == "file":
+        folder.write_text("")
+    elif kind == "loop":
+        folder.symlink_to(folder)
+    else:
+        if os.geteuid() == 0:
+            pytest.skip("root may list all folders")
+        write(folder / "10.toml", "[server]\nport = 1")
+        folder.chmod(0)
+    with pytest.raises(ConfigError) as caught:
+        ConfigSource(main, {}).read()
+    if kind == "closed":
+        folder.chmod(0o755)
+    assert caught.value.reason == "config_unreadable"
+    assert str(folder) in caught.value.details
+
+
+class Networks(BaseModel):
+    allowed: tuple[IPv4Network | IPv6Network, ...] = ()
+
+
+def test_a_key_has_no_names_of_types() -> None:
+    with pytest.raises(ValidationError) as caught:
+        Networks.model_validate({"allowed": ["here"]})
+    told = explain_validation(caught.value, "plugins.x", Networks)
+    assert told.details.startswith("plugins.x.allowed.0: ")
 
 
 def test_binary_rubbish_is_an_error(tmp_path: Path) -> None:
