@@ -29,8 +29,13 @@ def is_text(value: object) -> bool:
 
 
 def is_number(value: object) -> bool:
-    """Return True for a finite number; bools do not count as numbers."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    """Return True for a finite number that a float can hold; bools do not count as numbers."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def is_whole(value: object) -> bool:

@@ -49,7 +49,7 @@ def _is_panel(value: object) -> bool:
 
 
 def _is_value(value: object) -> bool:
-    return isinstance(value, bool | str) or is_number(value)
+    return isinstance(value, bool | str | int) or is_number(value)
 
 
 def _are_choices(value: object) -> bool:

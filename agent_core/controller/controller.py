@@ -359,7 +359,7 @@ class Controller:
         components = (services.supervisor.problem(name) for name in services.supervisor.states)
         stores = (services.controls.problem, services.health.media_server_problem)
         found = (*services.problems, *discovery.problems, *components, *stores)
-        problems = tuple(each for each in found if each)
+        problems = tuple({each.details: each for each in found if each}.values())  # each fault once
         is_server_starting = services.health.media_server is ComponentState.STARTING
         available = tuple(each for each in services.cameras.list() if each.status is CameraStatus.CONNECTED)
         readiness = Readiness.READY

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Generic, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from agent_core.base.errors import InvalidParams
 
@@ -51,7 +52,7 @@ class Parameters(Generic[P]):
         try:
             return self._model.model_validate_json(json.dumps(named) if named else "{}", strict=True)
         except ValidationError as error:
-            raise _explained(self._model, error) from error
+            raise _explained(self._model, error, named) from error
 
     def _named(self, values: Sequence[object]) -> dict[str, object]:
         names = self.names
@@ -129,8 +130,11 @@ def _unknown(name: str, known: Sequence[str], within: str) -> InvalidParams:
     )
 
 
-def _explained(model: type[BaseModel], error: ValidationError) -> InvalidParams:
-    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+def _explained(model: type[BaseModel], error: ValidationError, params: Mapping[str, object]) -> InvalidParams:
+    errors = error.errors(include_url=False, include_input=False, include_context=False)
+    first = errors[0]
+    if first["type"] != "missing":
+        first = _of_all_types(errors, params)
     param = (".".join(str(part) for part in first["loc"]) or "params")[:_SHOWN_CHARS]
     if first["type"] == "missing":
         return InvalidParams(
@@ -146,6 +150,33 @@ def _explained(model: type[BaseModel], error: ValidationError) -> InvalidParams:
         )
     message = first["msg"].removeprefix("Value error, ").removesuffix(".")
     return InvalidParams(f"{param}: {message}.", param=param, rule=first["type"], hint=message)
+
+
+def _of_all_types(errors: Sequence[ErrorDetails], params: Mapping[str, object]) -> ErrorDetails:
+    """Return the first error; for a value that may have several types, that of its own type, or one about all types.
+
+    Pydantic then has one error for each type, with the type behind the place.
+    """
+    location = _place(params, errors[0]["loc"])
+    if location == errors[0]["loc"]:
+        return errors[0]
+    found = [each for each in errors if each["loc"][: len(location)] == location]
+    own = next((each for each in found if not each["type"].endswith("_type")), None)
+    kinds = " or ".join(each["msg"].removeprefix("Input should be ") for each in found)
+    message = own["msg"] if own else f"Input should be {kinds}"
+    return {**(own or errors[0]), "type": own["type"] if own else "type", "loc": location, "msg": message}
+
+
+def _place(value: object, location: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    """Return the part of `location` that leads into `value`, or names a key of its objects."""
+    for depth, part in enumerate(location):
+        if part == "[key]":
+            continue
+        try:
+            value = value[part]  # type: ignore[index]
+        except (KeyError, IndexError, TypeError):
+            return location[:depth]
+    return location
 
 
 def _description(model: type[BaseModel], location: Sequence[int | str]) -> str | None:

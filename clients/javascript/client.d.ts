@@ -973,7 +973,7 @@ export type ControlStatus = "APPLIED" | "ADJUSTED" | "REFUSED";
 export interface ControlsSet {
   device: string;
   controls: Record<string, ControlOutcomeForm>;
-  /** true: the values survive a restart of the agent; false: they cannot be stored now, see get_status */
+  /** true: the values survive a restart of the agent; false: they cannot be stored now, see get_system_status */
   stored: boolean;
 }
 

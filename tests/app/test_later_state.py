@@ -16,6 +16,7 @@ from agent_core.base.models import CameraId, Fingerprint
 from agent_core.base.volume_records import VolumeRecord
 from agent_core.base.volumes import KnownVolumes
 from agent_core.cameras.identity import Known
+from agent_core.cameras.kept_controls import KeptControls
 from agent_core.cameras.ledger import Ledger
 from agent_core.config import AgentConfig
 from agent_core.media.retention.policy import UNKNOWN, PolicyFile
@@ -106,10 +107,19 @@ async def _interval(path: Path) -> None:
         await interval.store()
 
 
+async def _controls(path: Path) -> None:
+    kept = KeptControls(path)
+    _said(kept.load())
+    kept.put(CameraId("camera0"), {"brightness": 1})
+    with pytest.raises(AgentError):
+        await kept.keep_saved()
+
+
 @pytest.mark.parametrize(
     ("name", "meet"),
     [
         ("cameras.json", _ledger),
+        ("camera-controls.json", _controls),
         ("volumes.json", _volumes),
         ("clock.json", _clock),
         ("retention.json", _policy),

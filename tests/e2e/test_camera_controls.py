@@ -1,6 +1,7 @@
 """Camera controls through the whole agent: in the picture, over replugs and restarts, for several clients."""
 
 import io
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -151,6 +152,33 @@ async def test_one_wrong_control_does_not_fail_the_others(tmp_path: Path) -> Non
         assert "the nearest are brightness" in outcomes["brigtness"]["reason"]
         assert (outcomes["contrast"]["value"], outcomes["contrast"]["requested"]) == (64, 1000)
         assert outcomes["brightness"]["value"] == 0
+
+
+async def test_a_number_beyond_floating_point_is_adjusted_and_a_stored_one_harms_nothing(
+    tmp_path: Path,
+) -> None:
+    large = 10**400
+    async with virtual(tmp_path) as (_, client):
+        assert await put(client, brightness=large) == {"brightness": "ADJUSTED"}
+        assert (await capability(client, "brightness"))["kept"] == 64
+        file = tmp_path / "state/camera-controls.json"
+    file.write_text(json.dumps({"version": 1, "cameras": {"camera0": {"brightness": large, "contrast": 7}}}))
+    async with virtual(tmp_path) as (_, client):
+        while (await capability(client, "contrast"))["value"] != 7:
+            await anyio.sleep(0.01)
+        assert (await capability(client, "brightness"))["value"] == 64
+
+
+async def test_a_file_of_later_values_is_one_problem(tmp_path: Path) -> None:
+    async with virtual(tmp_path):
+        file = tmp_path / "state/camera-controls.json"
+    file.write_text('{"version": 2}')
+    async with virtual(tmp_path) as (_, client):
+        done = await client.call("set_camera_controls", device="camera0", controls={"brightness": 3})
+        assert done["stored"] is False
+        problems = (await client.call("get_system_status"))["problems"]
+    assert [each["reason"] for each in problems] == ["camera_controls_later_version"]
+    assert file.read_text() == '{"version": 2}'
 
 
 @pytest.mark.parametrize(

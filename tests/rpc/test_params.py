@@ -38,6 +38,10 @@ class Outer(RpcParams):
     inner: Inner | None = None
 
 
+class Values(RpcParams):
+    values: dict[str, bool | int | Annotated[str, Field(max_length=3)]]
+
+
 class Lists(RpcParams):
     topics: list[str]
 
@@ -83,6 +87,21 @@ def test_what_does_not_fit_is_named(params: dict[str, object] | list[object], pa
         assert error.rule == rule
     assert error.param == param
     assert error.hint
+
+
+@pytest.mark.parametrize(
+    ("value", "rule", "hint"),
+    [
+        (None, "type", "Input should be a valid boolean or a valid integer or a valid string"),
+        ([1], "type", "Input should be a valid boolean or a valid integer or a valid string"),
+        ("long", "string_too_long", "String should have at most 3 characters"),
+    ],
+)
+def test_of_a_value_that_may_have_several_types_the_place_and_all_types_are_named(
+    value: object, rule: str, hint: str
+) -> None:
+    error = refused({"values": {"first": 1, "second": value}}, Values)
+    assert (error.param, error.rule, error.hint) == ("values.second", rule, hint)
 
 
 def test_unknown_names_get_the_nearest() -> None:

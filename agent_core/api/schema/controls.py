@@ -50,7 +50,7 @@ class ControlsSet(RpcResult):
     device: str
     controls: dict[str, ControlOutcomeForm]
     stored: bool = Field(
-        description="true: the values survive a restart of the agent; false: they cannot be stored now, see get_status"
+        description="true: the values survive a restart of the agent; false: they cannot be stored now, see get_system_status"
     )
 
 

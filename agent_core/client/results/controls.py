@@ -50,5 +50,5 @@ class ControlsSet:
 
     device: str
     controls: dict[str, ControlOutcomeForm]
-    #: true: the values survive a restart of the agent; false: they cannot be stored now, see get_status
+    #: true: the values survive a restart of the agent; false: they cannot be stored now, see get_system_status
     stored: bool

@@ -72,7 +72,8 @@ def wishes_of(
         try:
             control = find(known, name)
             if control.name in wishes:
-                raise ValueError(f"it is the same control as {control.name}, which is set in the same call")
+                other = wishes[control.name].asked or control.name
+                raise ValueError(f"it is the same control as {other}, which is set in the same call")
         except ValueError as error:
             refused.append(ControlOutcome(name, value, ControlStatus.REFUSED, None, _sentence(str(error))))
         else:
