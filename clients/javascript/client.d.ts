@@ -10,7 +10,7 @@ export interface ClientOptions {
   token?: string | (() => string | Promise<string>);
   /** Default: the global WebSocket. Node before version 22 has none: give that of npm's `ws`. */
   WebSocket?: WebSocketConstructor;
-  /** Time limit of a call, the wait for a lost connection included; default 30000. */
+  /** Time limit of a call, the wait for a lost connection included; default 30000, Infinity for none. */
   callTimeoutMs?: number;
   /** Time limit of connecting, authenticating and subscribing again; default 10000. */
   connectTimeoutMs?: number;
@@ -45,6 +45,8 @@ export interface ConnectionEvents {
   connected: { attempts: number };
   disconnected: { error: Error; pauseMs: number };
   closed: { error: Error };
+  /** The agent does not offer this topic any more: after a lost connection, its subscriptions have ended. */
+  refused: { topic: string; error: CallFailed };
 }
 
 export type ConnectionState = "new" | "connecting" | "connected" | "waiting" | "closed";

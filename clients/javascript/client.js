@@ -32,6 +32,9 @@ export class CallFailed extends AgentClientError {
   }
 }
 
+/** Longest time of a timer in all browsers and in Node, almost 25 days. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
 const DEFAULTS = {
   token: undefined,
   WebSocket: globalThis.WebSocket,
@@ -76,6 +79,8 @@ class Connection {
   #subscriptions = new Set();
   #changing = Promise.resolve();
   #bootId = null;
+  /** Number of the last event of all: what precedes it has arrived, because events come in the order of their numbers. */
+  #newest = 0;
   /** Number of the last event of each topic, or of the newest one when the topic was subscribed to. */
   #seen = new Map();
   #held = null;
@@ -124,8 +129,15 @@ class Connection {
 
   /** Use another token from now on, and authenticate with it if there is a connection. */
   async setToken(token) {
+    const before = this.#token;
     this.#token = token;
-    if (this.#state === "connected") await this.#authenticate();
+    if (this.#state !== "connected") return;
+    try {
+      await this.#authenticate();
+    } catch (error) {
+      if (error instanceof CallFailed && this.#token === token) this.#token = before;
+      throw error;
+    }
   }
 
   /** Return the address of a `download_url` or `thumbnail_url`. */
@@ -158,10 +170,11 @@ class Connection {
    */
   async subscribe(topics, listener, options = {}) {
     const names = (typeof topics === "string" ? [topics] : [...topics]).map((name) => ALIASES[name] ?? name);
-    const subscription = { names: new Set(names), device: options.device, listener };
+    const subscription = { names: new Set(names), device: options.device, listener, refusal: null };
     this.#subscriptions.add(subscription);
     try {
       await this.#change(() => this.#announce(names));
+      if (subscription.refusal) throw subscription.refusal;
     } catch (error) {
       this.#subscriptions.delete(subscription);
       throw error;
@@ -195,32 +208,69 @@ class Connection {
     return devices.size === 1 ? [...devices][0] : "";
   }
 
-  /** Subscribe to topics, those with the same filter in one call; `isBack`: ask for what was missed meanwhile. */
-  async #announce(names, isBack = false) {
+  /** Subscribe to topics, those with the same filter in one call. */
+  async #announce(names) {
     const groups = new Map();
     for (const name of new Set(names)) {
       const filter = this.#filter(name);
-      if (filter === null) continue;
-      const key = `${isBack && this.#seen.has(name)} ${filter}`;
-      if (!groups.has(key)) groups.set(key, { filter, topics: [] });
-      groups.get(key).topics.push(name);
+      if (filter !== null) groups.set(filter, [...(groups.get(filter) ?? []), name]);
     }
-    for (const { filter, topics } of groups.values()) {
-      const params = { topics, ...(filter === "" ? {} : { filters: { device: filter } }) };
-      if (isBack && this.#bootId !== null && this.#seen.has(topics[0])) {
-        const sequence = Math.min(...topics.map((name) => this.#seen.get(name)));
-        params.replay_since = { boot_id: this.#bootId, sequence };
+    for (const [filter, topics] of groups) {
+      this.#note(await this.call("subscribe_events", { topics, ...filters(filter) }), topics);
+    }
+  }
+
+  /**
+   * Subscribe to everything again, and ask for what was missed meanwhile: in one call, because two replays would not
+   * come in one order. The last event is asked for once more: it may feed several topics, of which the loss came between.
+   */
+  async #restore() {
+    const topics = [...new Set([...this.#subscriptions].flatMap((each) => [...each.names]))];
+    if (topics.length === 0) return;
+    const devices = new Set(topics.map((name) => this.#filter(name)));
+    const more = devices.size === 1 ? filters([...devices][0]) : {};
+    if (this.#bootId !== null && this.#seen.size > 0) {
+      more.replay_since = { boot_id: this.#bootId, sequence: Math.max(0, this.#newest - 1) };
+    }
+    for (const [answer, names] of await this.#subscribeAgain(topics, more)) this.#note(answer, names);
+  }
+
+  /** Return the answers with their topics. Topics that the agent does not offer any more are told, and given up. */
+  async #subscribeAgain(topics, more) {
+    try {
+      return [[await this.#limitedSend("subscribe_events", { topics, ...more }), topics]];
+    } catch (error) {
+      if (!(error instanceof InvalidParams)) throw error;
+      if (topics.length === 1) {
+        this.#refuse(topics[0], error);
+        return [];
       }
-      const ask = isBack ? this.#limitedSend("subscribe_events", params) : this.call("subscribe_events", params);
-      this.#note(await ask, topics);
     }
+    const answers = [];
+    for (const name of topics) answers.push(...(await this.#subscribeAgain([name], more)));
+    return answers;
+  }
+
+  #refuse(topic, error) {
+    for (const each of this.#subscriptions) {
+      if (!each.names.delete(topic)) continue;
+      each.refusal = error;
+      if (each.names.size === 0) this.#subscriptions.delete(each);
+    }
+    this.#seen.delete(topic);
+    this.#emit("refused", { topic, error });
   }
 
   /** Note where the events of new topics begin; another start of the agent counts from the beginning. */
   #note(answer, topics) {
-    if (answer.boot_id !== this.#bootId) for (const name of this.#seen.keys()) this.#seen.set(name, 0);
-    this.#bootId = answer.boot_id;
-    for (const name of topics) if (!this.#seen.has(name)) this.#seen.set(name, answer.sequence);
+    const { boot_id: bootId = null, sequence = 0 } = answer; // An older agent tells neither.
+    if (this.#seen.size === 0) this.#newest = sequence;
+    else if (bootId !== this.#bootId) {
+      this.#newest = 0;
+      for (const name of this.#seen.keys()) this.#seen.set(name, 0);
+    }
+    this.#bootId = bootId;
+    for (const name of topics) if (!this.#seen.has(name)) this.#seen.set(name, sequence);
   }
 
   #open() {
@@ -234,8 +284,9 @@ class Connection {
     this.#socket = socket;
     this.#held = [];
     socket.onmessage = (event) => this.#receive(socket, event.data);
-    socket.onerror = () => {}; // A close follows.
-    socket.onclose = (event) => this.#lose(socket, new ConnectionLost(closed(event)));
+    let cause = ""; // Only Node tells it.
+    socket.onerror = (event) => (cause = event?.message ?? ""); // A close follows.
+    socket.onclose = (event) => this.#lose(socket, new ConnectionLost(closed(event, cause)));
     socket.onopen = () => this.#greet(socket).catch((error) => this.#lose(socket, error));
     return opened.promise.finally(() => clearTimeout(timer));
   }
@@ -243,8 +294,7 @@ class Connection {
   /** Authenticate and subscribe again, on a socket that has just opened; then let calls and events through. */
   async #greet(socket) {
     await this.#authenticate();
-    const names = [...this.#subscriptions].flatMap((each) => [...each.names]);
-    await this.#announce(names, true);
+    await this.#restore();
     if (socket !== this.#socket) return;
     const held = this.#held;
     this.#held = null;
@@ -259,7 +309,7 @@ class Connection {
 
   async #authenticate() {
     const token = typeof this.#token === "function" ? await this.#token() : this.#token;
-    if (token !== undefined) await this.#limitedSend("authenticate", { auth_token: token });
+    if (token !== undefined && token !== null) await this.#limitedSend("authenticate", { auth_token: token });
   }
 
   /** Close a connection that does not answer; without this a cable that was pulled would go unnoticed. */
@@ -306,6 +356,7 @@ class Connection {
     this.#state = "closed";
     clearTimeout(this.#retry);
     this.#drop(error);
+    this.#opened.reject(error);
     this.#ready.reject(error);
     const ready = deferred();
     ready.reject(error);
@@ -347,7 +398,8 @@ class Connection {
     const over = deferred();
     const task = { isOver: false, id: null };
     const abort = () => over.reject(signal.reason);
-    const timer = setTimeout(() => over.reject(new CallTimeout(method, timeoutMs)), timeoutMs);
+    const limitMs = Math.min(timeoutMs, LONGEST_TIMER_MS); // A timer with a longer time would end at once.
+    const timer = setTimeout(() => over.reject(new CallTimeout(method, limitMs)), limitMs);
     signal?.addEventListener("abort", abort);
     try {
       return await Promise.race([work(task), over.promise]);
@@ -384,6 +436,8 @@ class Connection {
       if (params.sequence <= this.#seen.get(method)) return; // Another topic of the same call needed it.
       this.#seen.set(method, params.sequence);
     }
+    const isPassed = this.#seen.has(method) || method === "system.events_dropped";
+    if (isPassed && typeof params?.sequence === "number") this.#newest = Math.max(this.#newest, params.sequence);
     if (method === "system.auth_expired" && typeof this.#token === "function") {
       this.#authenticate().catch(report);
     }
@@ -400,18 +454,25 @@ class Connection {
   }
 
   #hand(listener, value) {
+    // A listener's error, also that of an async one, ends neither the connection nor the delivery to others.
     try {
-      listener(value);
+      const result = listener(value);
+      if (typeof result?.then === "function") result.then(undefined, report);
     } catch (error) {
-      report(error); // A listener's error ends neither the connection nor the delivery to others.
+      report(error);
     }
   }
 }
 
-function closed(event) {
+/** Return the filters of subscribe_events: none for "". */
+function filters(device) {
+  return device === "" ? {} : { filters: { device } };
+}
+
+function closed(event, cause) {
   if (event.code === 1012) return "The agent is stopping or restarting.";
   if (event.code === 1008) return "The agent closed the connection: its credentials were revoked, or it was too fast.";
-  return `The connection to the agent was lost (${event.code}).`;
+  return `The connection to the agent was lost (${event.code}${cause === "" ? "" : `: ${cause}`}).`;
 }
 
 /** Return true if another attempt with the same credentials would fail too. */

@@ -20,10 +20,12 @@ CLIENT = ROOT / "clients/javascript"
 #: `make node` makes it.
 MODULES = ROOT / ".cache/node/node_modules"
 CONFIG = {
+    # Room for a few events only.
+    "server": {"event_journal_bytes": 30_000},
     "plugins": {
         "enabled": ["virtual_camera"],
         "virtual_camera": {"cameras": [{"name": "Test", "id": "camera0"}], "faults": True},
-    }
+    },
 }
 STATUS = "camera.status_change"
 
@@ -214,6 +216,87 @@ async def test_calls_under_way_end_with_the_connection(agent: RunningAgent) -> N
         assert "ConnectionLost" in (await script("finish"))["kinds"]
         assert await script("close") == {"result": "closed"}
         assert "ConnectionLost" in (await script("call", "ping"))["kinds"]
+
+
+async def test_events_that_have_arrived_are_never_told_as_lost(agent: RunningAgent) -> None:
+    """A quiet topic beside a busy one must not let the client ask from where the quiet one began."""
+    async with cable(agent) as (wire, url), scenario(url, agent.token("admin")) as script:
+        async with agent.client("admin") as other:
+            await script("connect")
+            await script("subscribe", ["camera.controls", "camera.connected"])
+            for value in range(40):
+                await other.set_camera_controls("camera0", controls={"brightness": value})
+            await script.until(lambda seen: len(seen["events"]) == 40)
+            wire.cut()
+            await script.until(lambda seen: "disconnected" in seen["connection"])
+            await other.set_camera_controls("camera0", controls={"brightness": 50})
+            wire.is_cut = False
+            seen = await script.until(lambda seen: len(seen["events"]) > 40)
+    assert {each["method"] for each in seen["events"]} == {"camera.controls"}
+    numbers = [each["params"]["sequence"] for each in seen["events"]]
+    assert numbers == sorted(set(numbers))
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+async def test_a_topic_that_the_agent_refuses_does_not_keep_the_client_away(
+    agent: RunningAgent, is_known: bool
+) -> None:
+    async with cable(agent) as (wire, url), scenario(url, agent.token("admin")) as script:
+        await script("connect")
+        await script("subscribe", [STATUS])
+        wire.cut()
+        await script.until(lambda seen: "disconnected" in seen["connection"])
+        await script("beginSubscribe", ["snapshot.taken" if is_known else "no.topic"])
+        wire.is_cut = False
+        ended = await script("finish")
+        assert await script("call", "ping") == {"result": "pong"}
+        stats = (await script("call", "getSubscriptionStats"))["result"]
+        seen = await script("seen")
+    if is_known:
+        assert ended == {"result": "subscribed"}
+        assert stats["client_topics"] == [STATUS, "snapshot.taken"]
+    else:
+        assert "InvalidParams" in ended["kinds"]
+        assert stats["client_topics"] == [STATUS]
+        assert "refused no.topic" in seen["connection"]
+
+
+async def test_a_client_closed_while_it_connects_leaves_nothing_waiting(agent: RunningAgent) -> None:
+    async with scenario(agent.url, agent.token("viewer")) as script:
+        connecting, called, state = await script("closeWhileConnecting", agent.url)
+    assert "ConnectionLost" in connecting["kinds"]
+    assert "ConnectionLost" in called["kinds"]
+    assert state == "closed"
+
+
+async def test_an_async_listener_that_fails_does_not_end_the_program(agent: RunningAgent) -> None:
+    async with scenario(agent.url, agent.token("admin")) as script:
+        await script("connect")
+        await script("subscribeAsync", ["camera.controls"])
+        for value in (1, 2):
+            await script(
+                "call", "setCameraControls", {"device": "camera0", "controls": {"brightness": value}}
+            )
+        await script.until(lambda seen: len(seen["events"]) == 2)
+
+
+async def test_a_refused_token_leaves_the_last_one_in_use(agent: RunningAgent) -> None:
+    async with cable(agent) as (wire, url), scenario(url, agent.token("viewer")) as script:
+        await script("connect")
+        assert "AuthenticationFailed" in (await script("setToken", "wrong"))["kinds"]
+        wire.cut()
+        await script.until(lambda seen: "disconnected" in seen["connection"])
+        wire.is_cut = False
+        assert "result" in await script("call", "getCameraList")
+        assert await script("endless") == {"result": "pong"}
+
+
+async def test_the_reason_of_a_failed_connection_is_told(agent: RunningAgent) -> None:
+    async with scenario(agent.url, agent.token("viewer")) as script:
+        nowhere = await script("other", "ws://127.0.0.1:9/ws", "wrong")
+        assert "ECONNREFUSED" in nowhere["message"]
+        no_socket = await script("other", agent.url.replace("/ws", "/healthz"), "wrong")
+        assert "404" in no_socket["message"]
 
 
 async def test_the_types_are_accepted_by_the_compiler(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ const OPTIONS = { WebSocket, firstPauseMs: 20, longestPauseMs: 200, keepaliveMs:
 const client = new AgentClient(url, { ...OPTIONS, token });
 const seen = { events: [], connection: [] };
 for (const name of ["connected", "disconnected", "closed"]) client.on(name, () => seen.connection.push(name));
+client.on("refused", ({ topic }) => seen.connection.push(`refused ${topic}`));
 client.on("system.events_dropped", ({ params }) => seen.events.push({ method: "system.events_dropped", params }));
 let subscription = null;
 let waiting = null;
@@ -49,6 +50,26 @@ const STEPS = {
         return "subscribed";
       }),
     ),
+  beginSubscribe: ([topics]) => {
+    waiting = outcome(client.subscribe(topics, (event) => seen.events.push(event)).then(() => "subscribed"));
+    return "begun";
+  },
+  subscribeAsync: ([topics]) =>
+    outcome(
+      client.subscribe(topics, async (event) => {
+        seen.events.push(event);
+        throw new Error("a mistake in the listener");
+      }).then(() => "subscribed"),
+    ),
+  closeWhileConnecting: async ([where]) => {
+    const other = new AgentClient(where, OPTIONS);
+    const ended = outcome(other.connect());
+    const called = outcome(other.ping());
+    await other.close();
+    return [await ended, await called, other.state];
+  },
+  setToken: ([secret]) => outcome(client.setToken(secret).then(() => "set")),
+  endless: () => outcome(client.ping({}, { timeoutMs: Infinity })),
   unsubscribe: () => outcome(subscription.close().then(() => "closed")),
   seen: () => ({ ...seen, state: client.state }),
   url: ([path]) => client.fileUrl(path),
