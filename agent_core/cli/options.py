@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from agent_core.cli.exits import UsageFailed
 
@@ -33,7 +33,22 @@ N = TypeVar("N", int, float)
 
 
 class Parser(argparse.ArgumentParser):
-    """Parser that raises UsageFailed instead of ending the process, so that all errors look alike."""
+    """Parser that raises UsageFailed instead of ending the process, so that all errors look alike.
+
+    Options may also stand before the last words of a list: `controls camera0 --reset brightness=3`.
+    """
+
+    _is_mixing = False
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse `args`, see argparse; it takes a list of no words for complete at the first option."""
+        if self._is_mixing or not any(each.nargs == "*" for each in self._get_positional_actions()):
+            return super().parse_known_args(args, namespace)
+        self._is_mixing = True  # the next call calls this method
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._is_mixing = False
 
     def error(self, message: str) -> NoReturn:
         raise UsageFailed(f"{message[:1].upper()}{message[1:]}.", suggestion=f"See `{self.prog} --help`.")

@@ -50,6 +50,19 @@ async def test_controls_are_listed_set_and_reset(agent: None, cli: "Cli") -> Non
     assert reset.value["controls"]["brightness"] == {"value": 0, "requested": 0, "status": "APPLIED"}
 
 
+async def test_options_may_stand_before_the_values(agent: None, cli: "Cli") -> None:
+    done = await cli("controls", "camera0", "contrast=7", "--reset", "brightness=3", "--json", "saturation=4")
+    assert done.code == 0, done.err
+    values = {name: each["value"] for name, each in done.value["controls"].items()}
+    assert values == {
+        "contrast": 7, "brightness": 3, "saturation": 4, "auto_exposure": 3,
+    }  # fmt: skip
+    called = await cli("call", "get_camera_status", "--json", "device=camera0")
+    assert called.value["device"] == "camera0"
+    wrong = await cli("controls", "camera0", "--rest", "brightness=3")
+    assert (wrong.code, "--rest" in wrong.err) == (2, True)
+
+
 async def test_a_refused_control_is_code_1(agent: None, cli: "Cli") -> None:
     refused = await cli("controls", "camera0", "brigtness=1", "contrast=5")
     assert refused.code == 1
