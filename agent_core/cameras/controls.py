@@ -105,7 +105,7 @@ class CameraControls:
         pauses = GrowingPauses(_FIRST_PAUSE_S, _LONGEST_PAUSE_S)
         while True:
             try:
-                await self._kept.keep_saved()
+                await self._kept.keep_saved(pauses.reset)
             except AgentError as error:
                 _log.error("%s %s", error.details, error.suggestion)
             await self._clock.sleep(pauses.next_s())

@@ -123,8 +123,11 @@ class KeptControls:
                 await self._tried.wait()
         return self._stored >= wanted
 
-    async def keep_saved(self) -> None:
+    async def keep_saved(self, tell_stored: Callable[[], None] = lambda: None) -> None:
         """Write the file after each change until cancelled, and the last changes then.
+
+        Args:
+            tell_stored: called after each write.
 
         Raises:
             StorageFailed: the file could not be written; the next call tries again.
@@ -133,10 +136,12 @@ class KeptControls:
             while True:
                 await self._changed.wait()
                 await self._save()
-        finally:
+                tell_stored()
+        except anyio.get_cancelled_exc_class():
             if self._changed.is_set():
                 with anyio.CancelScope(shield=True):
                     await self._save()
+            raise
 
     async def _save(self) -> None:
         self._changed, change = anyio.Event(), self._change

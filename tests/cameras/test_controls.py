@@ -7,8 +7,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import pytest
 
+from agent_core.base.clock import Clock
 from agent_core.base.errors import (
     AgentError,
     CaptureFailed,
@@ -67,7 +69,12 @@ class Panel:
 
 class Bench:
     def __init__(
-        self, folder: Path, *, longest_s: float = 20.0, require: Callable[[], None] = lambda: None
+        self,
+        folder: Path,
+        *,
+        longest_s: float = 20.0,
+        require: Callable[[], None] = lambda: None,
+        clock: Clock | None = None,
     ) -> None:
         self.path = folder / "camera-controls.json"
         self.ledger = Ledger(folder / "cameras.json")
@@ -77,7 +84,7 @@ class Bench:
         self.cameras = CameraRegistry(self.ledger, events=self.bus, clock=SimulatedClock(), kept=self.kept)
         self.report = SourceReport(self.cameras, "lab")
         self.controls = CameraControls(
-            self.cameras, self.kept, events=self.bus, clock=SystemClock(), longest_s=longest_s
+            self.cameras, self.kept, events=self.bus, clock=clock or SystemClock(), longest_s=longest_s
         )
         self.events: list[ControlsEvent] = []
         self.topics: list[str] = []
@@ -381,6 +388,41 @@ def test_a_file_that_cannot_be_used_is_told_and_kept_aside(tmp_path: Path, text:
     assert problem.reason == "camera-controls_corrupt"
     assert (tmp_path / "camera-controls.json.corrupt").read_text() == text
     assert dict(bench.kept.of(CAMERA)) == {}
+
+
+class Pauses(SimulatedClock):
+    """Clock whose sleeps are over at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.slept_s: list[float] = []
+
+    async def sleep(self, duration_s: float) -> None:
+        self.slept_s.append(duration_s)
+        await anyio.lowlevel.checkpoint()
+
+
+async def test_after_a_success_the_pauses_between_attempts_to_store_are_short_again(tmp_path: Path) -> None:
+    faults = 3
+
+    def require() -> None:
+        nonlocal faults
+        faults -= 1
+        if faults >= 0:
+            raise StorageFailed("The state folder is not there.")
+
+    clock = Pauses()
+    async with running(Bench(tmp_path, require=require, clock=clock)) as bench:
+        bench.connect(Panel())
+        await bench.controls.change(CAMERA, ControlChange({"brightness": 5}))
+        while bench.controls.problem is not None:
+            await anyio.sleep(0.01)
+        assert clock.slept_s == [1.0, 2.0, 4.0]
+        faults = 1
+        await bench.controls.change(CAMERA, ControlChange({"brightness": 6}))
+        while len(clock.slept_s) < 4:
+            await anyio.sleep(0.01)
+        assert clock.slept_s[3:] == [1.0]
 
 
 async def test_values_of_a_camera_that_the_ledger_has_forgotten_are_dropped(tmp_path: Path) -> None:
