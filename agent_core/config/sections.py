@@ -27,10 +27,11 @@ __all__ = (
 )
 
 #: No disk is larger than the maximum, and the bytes of a much larger number overflow. The same holds for times: 10^9 seconds
-#: are 31 years, and what is derived from much longer ones overflows.
-_MOST = 10**9
+#: are 31 years, and what is derived from much longer ones overflows, as do the waits for a much lower rate. Loops would not rest
+#: between much shorter times.
+_MOST, _LEAST = 10**9, 0.001
 Gigabytes = Annotated[float, Field(gt=0, le=_MOST)]
-Seconds = Annotated[float, Field(gt=0, le=_MOST)]
+Seconds = Annotated[float, Field(ge=_LEAST, le=_MOST)]
 Days = Annotated[float, Field(gt=0, le=36_500)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
@@ -99,7 +100,7 @@ class AuthConfig(_Section):
         description="true: admins may create API keys with create_api_key, not only on this host",
     )
     calls_per_s: Annotated[float, HOT] = Field(
-        100.0, gt=0, le=_MOST, description="sustained calls per second of one user at one address"
+        100.0, ge=_LEAST, le=_MOST, description="sustained calls per second of one user at one address"
     )
     calls_burst: Annotated[int, HOT] = Field(200, ge=1, description="largest burst of calls above that rate")
     failures_per_minute: Annotated[int, HOT] = Field(

@@ -82,6 +82,8 @@ def test_required_is_the_agents_key_not_the_plugins() -> None:
         ("[snapshots]\nmax_age_days = 1e308", "invalid_value", "snapshots.max_age_days"),
         ("[server]\nstall_s = inf", "invalid_value", "server.stall_s: Input should be a finite number"),
         ("[server]\nstall_s = 1e300", "invalid_value", "server.stall_s"),
+        ("[auth]\ncalls_per_s = 1e-320", "invalid_value", "auth.calls_per_s"),
+        ("[server]\nstall_s = 1e-9", "invalid_value", "server.stall_s"),
         ("[auth]\ncalls_per_s = inf", "invalid_value", "auth.calls_per_s"),
         (
             "[auth]\ncalls_burst = 1" + 400 * "0",
