@@ -149,6 +149,8 @@ def _explained(model: type[BaseModel], error: ValidationError, params: Mapping[s
             hint=form,
         )
     message = first["msg"].removeprefix("Value error, ").removesuffix(".")
+    if message.startswith("Tuple "):  # pydantic's word for a list that is not changed
+        message = f"List {message.removeprefix('Tuple ')}"
     return InvalidParams(f"{param}: {message}.", param=param, rule=first["type"], hint=message)
 
 

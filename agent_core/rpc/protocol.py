@@ -41,6 +41,11 @@ RequestId = str | int | None
 #: extends to the end of the text.
 _NEXT_MARK: Final = re.compile(r'(?:[^"\[\]{},]++|"(?:[^"\\]++|\\.)*+"?)*+([\[\]{},])', re.DOTALL)
 _JSON_SPACE: Final = " \t\r\n"
+#: Id of a request whose params, which may be large, come after it, as all known clients send it.
+_ID_AT_START: Final = re.compile(
+    r'[ \t\r\n]*+\{(?:\s*+"(?:jsonrpc|method)"\s*+:\s*+"[^"\\]{0,200}+"\s*+,)*+\s*+'
+    r'"id"\s*+:\s*+(-?(?:0|[1-9][0-9]{0,17}+)|"[^"\\\x00-\x1f]{0,200}+")\s*+,'
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +87,8 @@ def parse(text: str, max_values: int = MAX_VALUES) -> Message:
         if isinstance(value, list):
             return Message(tuple(_entry(each) for each in _checked_batch(value)), is_batch=True)
     except AgentError as error:
-        return Message((_refusal(None, error),), is_batch=False)
+        request_id = _id_of(text) if error.reason == "too_many_values" else None
+        return Message((_refusal(request_id, error),), is_batch=False)
     return Message((_entry(value),), is_batch=False)
 
 
@@ -215,6 +221,13 @@ def _entry(value: object) -> Call | Refusal:
         return Call(request_id, _method(value), _params(value), wants_reply="id" in value)
     except InvalidRequest as error:
         return _refusal(request_id, error)
+
+
+def _id_of(text: str) -> RequestId:
+    """Return the id at the start of a request that is not decoded, so that its caller does not wait; None if there is none."""
+    found = _ID_AT_START.match(text)
+    request_id: object = json.loads(found[1]) if found else None
+    return request_id if _is_id(request_id) else None
 
 
 def _is_id(value: object) -> TypeGuard[RequestId]:

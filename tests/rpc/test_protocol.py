@@ -174,6 +174,21 @@ def test_values_are_limited_and_text_that_looks_like_them_is_not() -> None:
     most = call(holding(MAX_VALUES - 5))
     assert len(most.params) == MAX_VALUES - 5
     assert refusal(holding(MAX_VALUES))["error"]["data"]["reason"] == "too_many_values"
+
+
+@pytest.mark.parametrize(
+    "start", ['"jsonrpc":"2.0","id":%s,"method":"ping"', ' "method" : "ping", "id" : %s ']
+)
+@pytest.mark.parametrize("request_id", [7, -1, 0, "seven", "", 10**18 - 1])
+def test_a_caller_learns_which_of_its_calls_is_too_large(start: str, request_id: int | str) -> None:
+    text = "{" + start % json.dumps(request_id) + ',"params":{"a":[' + "0," * MAX_VALUES + "0]}}"
+    reply = refusal(text)
+    assert (reply["id"], reply["error"]["data"]["reason"]) == (request_id, "too_many_values")
+
+
+@pytest.mark.parametrize("request_id", ["007", "1.5", "true", "null", '"\\u0041"', '"a\nb"', "[1]", "1e3"])
+def test_an_id_that_cannot_be_told_from_the_start_is_null(request_id: str) -> None:
+    assert refusal(f'{{"id":{request_id},"params":[' + "0," * MAX_VALUES + "0]}")["id"] is None
     long_text = '[{,"' * MAX_VALUES
     assert call(json.dumps({"jsonrpc": "2.0", "method": "x", "params": [long_text]})).params == [long_text]
 
