@@ -34,6 +34,7 @@ CORE_TOPICS = (
     "system.health",
     "system.startup",
     "system.shutdown",
+    "plugin.quarantined",
 )
 _ALIASES = MappingProxyType({"recording.started": "recording.start", "recording.stopped": "recording.stop"})
 EVENTS_DROPPED = "system.events_dropped"
@@ -70,7 +71,7 @@ class EventStream:
     def __init__(self, topics: Sequence[str], device: str | None, capacity: int) -> None:
         if capacity < 1:
             raise ValueError("capacity must be at least 1")
-        self.topics = canonical(topics)
+        self.topics = canonical((topics,) if isinstance(topics, str) else topics)
         self.device = device
         #: Number of the newest event that precedes the subscription.
         self.begins_after = 0

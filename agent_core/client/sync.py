@@ -1,5 +1,7 @@
 """Client for programs without an event loop: its calls block the calling thread."""
 
+import atexit
+import os
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future
 from contextlib import AbstractAsyncContextManager, ExitStack, contextmanager
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import anyio
 from anyio import to_thread
 from anyio.from_thread import BlockingPortal, start_blocking_portal
+from anyio.lowlevel import checkpoint
 
 from agent_core.client.agent import AgentClient
 from agent_core.client.downloads import Download, FileKind
@@ -35,14 +38,16 @@ class _Waiting:
 
     def __init__(self, portal: BlockingPortal) -> None:
         self._portal = portal
+        self._process_id = os.getpid()
 
     def run(self, work: Callable[[], Awaitable[T]], timeout_s: float | None = None) -> T:
         """Run `work` in the event loop and return its result; an exception here, such as Ctrl-C, cancels it.
 
         Raises:
             TimeoutError: it takes longer than `timeout_s`.
-            ConnectionLost: the client is closed.
+            ConnectionLost: the client is closed, or belongs to the process from which this one was forked.
         """
+        self._check_process()
 
         async def limited() -> T:
             with anyio.fail_after(timeout_s):
@@ -62,12 +67,37 @@ class _Waiting:
     @contextmanager
     def entered(self, context: AbstractAsyncContextManager[T]) -> Iterator[T]:
         """Keep `context` open in the event loop; an exception of the block ends it like the end of the block."""
+        self._check_process()
         inside = self._portal.wrap_async_context_manager(context)
         value = inside.__enter__()
         try:
             yield value
         finally:
-            inside.__exit__(None, None, None)
+            if self._is_running:
+                inside.__exit__(None, None, None)
+
+    @property
+    def is_of_this_process(self) -> bool:
+        """False in a child process that was forked since."""
+        return os.getpid() == self._process_id
+
+    @property
+    def _is_running(self) -> bool:
+        """False once the client is closed, or the interpreter ends without that: the context has ended with the thread."""
+        try:
+            self._portal.start_task_soon(checkpoint)
+        except RuntimeError:
+            return False
+        return True
+
+    def _check_process(self) -> None:
+        """Raise ConnectionLost after a fork: the child has no thread with the event loop, and would wait for ever."""
+        if not self.is_of_this_process:
+            raise ConnectionLost(
+                "This client belongs to the parent process.",
+                reason="closed",
+                suggestion="Make another client after the fork.",
+            )
 
     def stop(self) -> None:
         """End all that still runs."""
@@ -153,12 +183,19 @@ class SyncAgentClient(SyncAgentMethods):
             stack.enter_context(waiting.entered(self._agent))
             self._waiting = waiting
             self._stack = stack.pop_all()
+        atexit.register(self._close_at_exit)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        atexit.unregister(self._close_at_exit)
         self._stack.close()
+
+    def _close_at_exit(self) -> None:
+        """Close a client that the program has left open: later, the interpreter would wait for its thread for ever."""
+        if self._entered().is_of_this_process:
+            self._stack.close()
 
     @property
     def is_connected(self) -> bool:

@@ -1,5 +1,7 @@
 """The client for programs without an event loop: calls, events, threads, ends. Each test runs it in a thread."""
 
+import os
+import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -154,6 +156,55 @@ async def test_the_end_of_the_block_ends_the_calls_of_other_threads(toy: "ToyAge
     before = threading.active_count()
     await in_thread(program)
     assert not [each for each in threading.enumerate() if "portal" in each.name], before
+
+
+#: Programs of their own: a fork of the tests' process would copy its threads' locks.
+AFTER_A_FORK = """
+import os
+from agent_core.client import ConnectionLost, SyncAgentClient
+
+with SyncAgentClient(os.environ["URL"], os.environ["TOKEN"]) as agent, agent.subscribe(["camera.connected"]) as events:
+    child = os.fork()
+    if not child:
+        refused = 0
+        for attempt in (agent.ping, events.next, lambda: agent.subscribe(["snapshot.taken"]).__enter__()):
+            try:
+                attempt()
+            except ConnectionLost:
+                refused += 1
+        os._exit(refused)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), agent.ping())
+"""
+NEVER_CLOSED = """
+import os
+from agent_core.client import SyncAgentClient
+
+agent = SyncAgentClient(os.environ["URL"], os.environ["TOKEN"]).__enter__()
+subscribed = agent.subscribe(["camera.connected"])
+subscribed.__enter__()
+print(agent.ping())
+"""
+
+
+@pytest.mark.parametrize(("program", "said"), [(AFTER_A_FORK, "3 pong\n"), (NEVER_CLOSED, "pong\n")])
+async def test_forked_and_careless_programs_end(toy: "ToyAgent", program: str, said: str) -> None:
+    with anyio.fail_after(60):
+        variables = {**os.environ, "URL": toy.url, "TOKEN": toy.token()}
+        done = await anyio.run_process([sys.executable, "-c", program], check=False, env=variables)
+    assert (done.returncode, done.stdout.decode(), done.stderr.decode()) == (0, said, "")
+
+
+async def test_a_stream_may_be_left_after_its_client(toy: "ToyAgent") -> None:
+    def program() -> None:
+        agent = SyncAgentClient(toy.url, toy.token())
+        with agent:
+            subscribed = agent.subscribe("camera.connected")
+            events = subscribed.__enter__()
+        with pytest.raises(ConnectionLost):
+            events.next()
+        subscribed.__exit__(None, None, None)
+
+    await in_thread(program)
 
 
 async def test_it_reconnects(toy: "ToyAgent", between: "Network") -> None:
