@@ -8,6 +8,7 @@ from typing import Any
 import anyio
 import pytest
 
+from agent_core.base.errors import ConfigError
 from agent_core.client import AgentClient, CallFailed
 from agent_core.testing import WHOLE_CONTRACT, document_of, running_agent
 
@@ -30,6 +31,7 @@ MEDIA = {
     },
 }
 DOWN = {"mode": "external", "api_url": "http://127.0.0.1:9", "rtsp_url": "rtsp://127.0.0.1:9"}
+INTERVAL_FILE = "external_discovery-interval.json"
 #: Required params of all methods.
 PLAUSIBLE: Mapping[str, Any] = {
     "controls": {"brightness": 1},
@@ -53,22 +55,14 @@ ELSEWHERE = {
         (name, DEPENDENCY)
         for name in ("get_snapshot_info", "delete_snapshot", "get_recording_info", "delete_recording")
     ),
-    *(
-        (name, DEPENDENCY)
-        for name in ("get_storage_info", "set_retention_policy", "cleanup_old_files", "stop_recording")
-    ),
-    *(
-        (name, DEPENDENCY)
-        for name in ("remove_external_stream", "set_discovery_interval", "set_camera_controls")
-    ),
+    *((name, DEPENDENCY) for name in ("get_storage_info", "cleanup_old_files", "stop_recording")),
+    *((name, DEPENDENCY) for name in ("remove_external_stream", "set_camera_controls")),
     *(
         (name, STATE)
         for name in ("add_external_stream", "remove_external_stream", "discover_external_streams")
     ),
     *((name, STATE) for name in ("set_discovery_interval", "get_stream_url", "start_streaming")),
-    *((name, STATE) for name in ("reload_configuration", "set_camera_controls")),
     *((name, UNSUPPORTED) for name in ("get_recording_info", "delete_recording", "set_camera_controls")),
-    ("set_camera_controls", MISSING),
 }
 
 
@@ -166,6 +160,7 @@ async def provoke_missing_things(cells: Cells, client: AgentClient) -> None:
     await cells.call_all(client, device="camera9", filename="camera9_2026-01-01_00-00-00Z")
     for method in ("list_snapshots", "list_recordings"):
         await cells.call(client, method, device="camera9")
+    await cells.call(client, "set_camera_controls", device="camera9", controls={"brightness": 1})
 
 
 async def provoke_states(cells: Cells, client: AgentClient) -> None:
@@ -181,20 +176,39 @@ async def provoke_without_server(cells: Cells, client: AgentClient) -> None:
     for is_gone in (False, True):
         await client.call("virtual_camera.set_fault", device="camera0", fault="vanish", enabled=is_gone)
         await cells.call_all(client, device="camera0", fault="vanish", enabled=is_gone)
+        await cells.call(client, "set_camera_controls", device="camera0", controls={"brightness": 1})
 
 
 async def provoke_storage(cells: Cells, client: AgentClient, folder: Path) -> None:
-    """Put files where the folders of media should be, and nonsense into the file of keys."""
+    """Put files where the folders of media should be, and folders where stored files should be."""
     for name in ("snapshots", "recordings"):
         with anyio.fail_after(20):
             while not (folder / "state" / name).is_dir():
                 await anyio.sleep(0.02)
         shutil.rmtree(folder / "state" / name)
         (folder / "state" / name).write_text("not a folder")
-    (folder / "state/api-keys.json").mkdir()
+    for name in ("api-keys.json", "camera-controls.json", "retention.json", INTERVAL_FILE):
+        (folder / "state" / name).unlink(missing_ok=True)
+        (folder / "state" / name).mkdir()
     await cells.call_all(client)
+    await cells.call(client, "set_camera_controls", device="camera0", controls={"brightness": 1})
+    await cells.call(client, "set_retention_policy", policy_type="age", max_age_days=3)
+    await cells.call(client, "set_discovery_interval", scan_interval=77)
     for method in ("list_snapshots", "list_recordings"):
         await cells.call(client, method, device="camera0")
+
+
+async def provoke_invalid_configuration(cells: Cells, observe: Callable[[str], None]) -> None:
+    sections: dict[str, Any] = {}
+
+    def reread() -> Mapping[str, Any]:
+        if sections:
+            raise ConfigError("server.max_calls must be above 0.")
+        return sections
+
+    async with running_agent(reread=reread, observe=observe) as agent, agent.client("admin") as client:
+        sections["server"] = {"max_calls": 0}
+        await cells.call(client, "reload_configuration")
 
 
 async def test_every_declared_code_of_a_method_is_produced(
@@ -211,5 +225,6 @@ async def test_every_declared_code_of_a_method_is_produced(
                 await each(cells, client)
     async with running_agent(config=BARE, observe=observe) as agent, agent.client("admin") as client:
         await provoke_storage(cells, client, agent.folder)
+    await provoke_invalid_configuration(cells, observe)
     own = {(name, code) for name, method in methods.items() for code in declared(method) - OF_ANY_CALL}
     assert own - cells.seen <= ELSEWHERE, sorted(own - cells.seen - ELSEWHERE)
