@@ -93,6 +93,8 @@ def expected(seen: Scrape, told: Any) -> dict[str, float | None]:
         "health_metrics.probe_ms": _times(seen.get("media_server_probe_seconds"), 1000),
         "event_metrics.published": seen.get("events_published_total"),
         "event_metrics.dropped": seen.get("events_dropped_total"),
+        "event_metrics.journal_events": seen.get("event_journal_events"),
+        "event_metrics.journal_bytes": seen.get("event_journal_bytes"),
         "rpc_metrics.calls": seen.sum("rpc_duration_seconds_count"),
         "rpc_metrics.errors": seen.sum("rpc_errors_total"),
         **{
