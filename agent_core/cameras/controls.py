@@ -22,7 +22,6 @@ from agent_core.base.errors import AgentError, CaptureFailed, InvalidState, Stor
 from agent_core.base.events import EventBus
 from agent_core.base.models import Camera, CameraId, CameraStatus, ControlCause, ControlsEvent
 from agent_core.base.tasks import OwnedTasks
-from agent_core.base.waiting import GrowingPauses
 from agent_core.cameras.kept_controls import KeptControls
 from agent_core.cameras.registry import CameraRegistry
 from agent_core.cameras.reports import checked_controls
@@ -33,7 +32,6 @@ _log = logging.getLogger("camera_agent.cameras")
 
 #: Longest change: several times the 5 s that the kernel allows a USB camera for an answer.
 CHANGE_S = 30.0
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,18 +95,9 @@ class CameraControls:
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Make changes and store the kept values until cancelled."""
         async with self._tasks.open() as tasks:
-            tasks.start_soon(self._keep_saved)
+            tasks.start_soon(self._kept.keep_saved, self._clock)
             task_status.started()
             await anyio.sleep_forever()
-
-    async def _keep_saved(self) -> None:
-        pauses = GrowingPauses(_FIRST_PAUSE_S, _LONGEST_PAUSE_S)
-        while True:
-            try:
-                await self._kept.keep_saved(pauses.reset)
-            except AgentError as error:
-                _log.error("%s %s", error.details, error.suggestion)
-            await self._clock.sleep(pauses.next_s())
 
     async def change(self, camera: CameraId, change: ControlChange) -> SetControls:
         """Change a camera's controls, after the changes that were asked for before, and keep the new values.

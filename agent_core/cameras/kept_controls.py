@@ -6,15 +6,15 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
-import anyio
 from pydantic import BaseModel, ConfigDict
 
+from agent_core.base.clock import Clock
 from agent_core.base.containment import contained, describe
 from agent_core.base.controls import ControlPanel, ControlValue
 from agent_core.base.errors import AgentError, PluginError, StateCorrupt, StorageFailed
 from agent_core.base.files import StateFile
 from agent_core.base.models import CameraId
-from agent_core.base.workers import WorkerPool
+from agent_core.base.state_saver import StateSaver
 
 __all__ = ("KeptControls",)
 
@@ -49,15 +49,10 @@ class KeptControls:
         require: Callable[[], None] = lambda: None,
     ) -> None:
         self._file = StateFile(path, _Stored, require=require)
-        self._threads = WorkerPool(1)
+        self._saver = StateSaver(self._file, self._stored)
         self._is_known = is_known
         self._values: dict[CameraId, Mapping[str, ControlValue]] = {}
         self._changing: dict[CameraId, ControlPanel] = {}
-        self._unsaved: StorageFailed | None = None
-        self._changed = anyio.Event()
-        self._tried = anyio.Event()
-        #: Numbers of the newest change, and of the newest one that is stored.
-        self._change = self._stored = 0
 
     def load(self) -> StateCorrupt | None:
         """Read the file (blocking), as far as it is valid; return its fault, if any."""
@@ -70,7 +65,7 @@ class KeptControls:
     @property
     def problem(self) -> StorageFailed | None:
         """Error of the last write; None after a successful one."""
-        return self._unsaved
+        return self._saver.problem
 
     def of(self, camera: CameraId) -> Mapping[str, ControlValue]:
         """Return the kept values of a camera by the names of its controls."""
@@ -83,8 +78,7 @@ class KeptControls:
         self._values.pop(camera, None)
         if values:
             self._values[camera] = MappingProxyType(dict(values))
-        self._change += 1
-        self._changed.set()
+        self._saver.changed()
 
     def give(self, camera: CameraId, panel: ControlPanel) -> None:
         """Give a camera's kept values to its panel, unless a change is under way there, which ends with that.
@@ -117,43 +111,12 @@ class KeptControls:
 
     async def wait_saved(self) -> bool:
         """Wait up to 5 s until the last change is stored; return False if it is not."""
-        wanted = self._change
-        with anyio.move_on_after(_STORE_S):
-            while self._stored < wanted and self._unsaved is None:
-                await self._tried.wait()
-        return self._stored >= wanted
+        return await self._saver.wait_stored(_STORE_S)
 
-    async def keep_saved(self, tell_stored: Callable[[], None] = lambda: None) -> None:
-        """Write the file after each change until cancelled, and the last changes then.
+    async def keep_saved(self, clock: Clock) -> None:
+        """Write the file after each change until cancelled, and the last changes then; `clock` times the attempts."""
+        await self._saver.run(clock)
 
-        Args:
-            tell_stored: called after each write.
-
-        Raises:
-            StorageFailed: the file could not be written; the next call tries again.
-        """
-        try:
-            while True:
-                await self._changed.wait()
-                await self._save()
-                tell_stored()
-        except anyio.get_cancelled_exc_class():
-            if self._changed.is_set():
-                with anyio.CancelScope(shield=True):
-                    await self._save()
-            raise
-
-    async def _save(self) -> None:
-        self._changed, change = anyio.Event(), self._change
+    def _stored(self) -> _Stored:
         known = {str(camera): dict(each) for camera, each in self._values.items() if self._is_known(camera)}
-        try:
-            await self._threads.run(self._file.save, _Stored(cameras=known))
-        except BaseException as error:
-            self._changed.set()
-            self._unsaved = error if isinstance(error, StorageFailed) else self._unsaved
-            raise
-        else:
-            self._unsaved, self._stored = None, change
-        finally:
-            self._tried.set()
-            self._tried = anyio.Event()
+        return _Stored(cameras=known)

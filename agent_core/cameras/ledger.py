@@ -4,13 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
-import anyio
 from pydantic import BaseModel, ConfigDict, Field
 
+from agent_core.base.clock import Clock
 from agent_core.base.errors import StateCorrupt, StorageFailed
 from agent_core.base.files import StateFile
 from agent_core.base.models import CAMERA_ID, CameraId, Fingerprint
-from agent_core.base.workers import WorkerPool
+from agent_core.base.state_saver import StateSaver
 from agent_core.cameras.identity import Known
 
 __all__ = ("Ledger",)
@@ -45,10 +45,8 @@ class Ledger:
 
     def __init__(self, path: Path, *, require: Callable[[], None] = lambda: None) -> None:
         self._file = StateFile(path, _Ledger, require=require)
-        self._threads = WorkerPool(1)
+        self._saver = StateSaver(self._file, self._stored)
         self._known: dict[CameraId, Known] = {}
-        self._unsaved: StorageFailed | None = None
-        self._changed = anyio.Event()
 
     def load(self) -> StateCorrupt | None:
         """Read the file (blocking), as far as it is valid; return its fault, if any."""
@@ -71,7 +69,7 @@ class Ledger:
     @property
     def problem(self) -> StorageFailed | None:
         """Error of the last write; None after a successful one."""
-        return self._unsaved
+        return self._saver.problem
 
     def remember(self, known: Known) -> None:
         """Store a new camera, or the changes of a known one.
@@ -85,41 +83,23 @@ class Ledger:
             if known.removed:
                 self._known.pop(known.id, None)  # the removed ones stand in the order of their removal
             self._known[known.id] = known
-            self._changed.set()
+            self._saver.changed()
 
     def forget(self, camera: CameraId) -> None:
         """Forget a removed camera; its id may be given to another one."""
         if self._known.pop(camera, None) is not None:
-            self._changed.set()
+            self._saver.changed()
 
-    async def keep_saved(self) -> None:
-        """Write the file after each change until cancelled, and the last changes then.
+    async def keep_saved(self, clock: Clock) -> None:
+        """Write the file after each change until cancelled, and the last changes then; `clock` times the attempts."""
+        await self._saver.run(clock)
 
-        Raises:
-            StorageFailed: the file could not be written; the next call tries again.
-        """
-        try:
-            while True:
-                await self._changed.wait()
-                await self._save()
-        finally:
-            if self._changed.is_set():
-                with anyio.CancelScope(shield=True):
-                    await self._save()
-
-    async def _save(self) -> None:
-        self._changed = anyio.Event()
-        entries = tuple(
+    def _stored(self) -> _Ledger:
+        entries = (
             _Entry(id=each.id, name=each.name, removed=each.removed, **_fields(each.fingerprint))
             for each in self._known.values()
         )
-        try:
-            await self._threads.run(self._file.save, _Ledger(cameras=entries))
-        except BaseException as error:
-            self._changed.set()
-            self._unsaved = error if isinstance(error, StorageFailed) else self._unsaved
-            raise
-        self._unsaved = None
+        return _Ledger(cameras=tuple(entries))
 
 
 def _is_former(other: Known, known: Known) -> bool:

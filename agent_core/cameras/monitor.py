@@ -79,7 +79,7 @@ class CameraMonitor:
         self._registry.restore(source.name for source in self._sources)
         task_status.started()
         async with anyio.create_task_group() as tg:
-            tg.start_soon(self._keep_ledger)
+            tg.start_soon(self._ledger.keep_saved, self._clock)
             for source in self._sources:
                 tg.start_soon(self._watch, source)
 
@@ -109,15 +109,6 @@ class CameraMonitor:
         with contained(f"The camera source {source.name}"):
             inventory = OnStarted(partial(self._set_state, source, SourceState.WATCHING))
             await source.watch(SourceReport(self._registry, source.name), task_status=inventory)
-
-    async def _keep_ledger(self) -> None:
-        pauses = GrowingPauses(FIRST_PAUSE_S, LONGEST_PAUSE_S)
-        while True:
-            try:
-                await self._ledger.keep_saved()
-            except AgentError as error:
-                _log.error("%s %s", error.details, error.suggestion)
-            await self._clock.sleep(pauses.next_s())
 
 
 def _explained(source: CameraSource, error: Exception) -> AgentError:

@@ -114,7 +114,7 @@ class Bench:
 async def running(bench: Bench) -> AsyncIterator[Bench]:
     with anyio.fail_after(20):
         async with anyio.create_task_group() as tg:
-            tg.start_soon(bench.ledger.keep_saved)
+            tg.start_soon(bench.ledger.keep_saved, SystemClock())
             await tg.start(bench.controls.run)
             yield bench
             tg.cancel_scope.cancel()

@@ -5,6 +5,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from agent_core.base.clock import SystemClock
 from agent_core.base.models import CameraId, Fingerprint
 from agent_core.cameras.identity import Known
 from agent_core.cameras.ledger import Ledger
@@ -18,7 +19,7 @@ async def save(path: Path, *cameras: Known) -> None:
     ledger.load()
     for camera in cameras:
         async with anyio.create_task_group() as tg:
-            tg.start_soon(ledger.keep_saved)
+            tg.start_soon(ledger.keep_saved, SystemClock())
             ledger.remember(camera)
             tg.cancel_scope.cancel()
 

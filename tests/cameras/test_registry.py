@@ -278,7 +278,7 @@ async def test_a_removed_camera_stays_removed_over_a_restart(registry: Registry,
     registry.report.connected(FRONT)
     registry.report.removed("k0", "It was removed.")
     with anyio.move_on_after(0.01):
-        await registry.ledger.keep_saved()
+        await registry.ledger.keep_saved(SimulatedClock())
     again = Registry(tmp_path / "cameras.json")
     again.cameras.restore(["usb"])
     assert again.cameras.list() == []

@@ -78,7 +78,7 @@ async def watching(ledger: Path | None = None, **settings: object) -> AsyncItera
         source = V4l2Source(V4l2TierSettings.model_validate(settings), FakeAgent(folder))
         with bus.subscribe(seen.hear):
             async with anyio.create_task_group() as tg:
-                tg.start_soon(known.keep_saved)
+                tg.start_soon(known.keep_saved, clock)
                 with anyio.fail_after(LIMIT_S):
                     await tg.start(source.watch, SourceReport(seen.registry, source.name))
                 yield seen
