@@ -12,6 +12,7 @@ from agent_core.base.clock import Clock
 from agent_core.base.errors import StartFailed, StorageFailed
 from agent_core.base.folders import own_folder
 from agent_core.base.locks import InstanceLock, leads_to
+from agent_core.base.partial_files import remove_abandoned
 from agent_core.base.socket_place import LOOK_S
 from agent_core.config import StorageConfig
 
@@ -132,7 +133,7 @@ class RuntimeFolder:
 
 @contextmanager
 def claimed_folders(storage: StorageConfig) -> Iterator[RuntimeFolder]:
-    """Make the state folder and the runtime folder, lock both, then clear the runtime folder of old sockets.
+    """Make the state folder and the runtime folder, lock both, then remove old sockets and files of interrupted writes.
 
     Nothing is removed before both locks are held, so an agent that already runs in either folder is not disturbed.
     The kernel releases the locks however the agent ends.
@@ -150,4 +151,13 @@ def claimed_folders(storage: StorageConfig) -> Iterator[RuntimeFolder]:
         folder = RuntimeFolder(storage, state=state, held=held)
         folder.claim()
         folder.clear()
+        _tidy(storage.state_dir)
         yield folder
+
+
+def _tidy(state_dir: Path) -> None:
+    """Remove what a kill in the middle of a write left in the state folder."""
+    try:
+        remove_abandoned(state_dir)
+    except OSError as error:
+        _log.warning("the state folder %s cannot be tidied: %s", state_dir, error.strerror)

@@ -20,10 +20,10 @@ from agent_core.base import logging as agent_logging
 from agent_core.base.clock import SystemClock
 from agent_core.base.containment import ContainedLoop
 from agent_core.base.descriptors import raise_descriptor_limit
-from agent_core.base.errors import AgentError
+from agent_core.base.errors import AgentError, ConfigError
 from agent_core.base.systemd import notify_systemd
 from agent_core.base.tasks import OnStarted
-from agent_core.config import AgentConfig, ConfigSource, load_config, main_file
+from agent_core.config import AgentConfig, ConfigSource, load_layers, main_file
 from agent_core.plugin_host.models import StartMode
 from agent_core.plugin_host.overlay.place import agents_place
 from agent_core.plugin_host.overlay.wanted import find_problems
@@ -136,7 +136,8 @@ def main(find_files: Callable[[], Iterable[Path]], *, safe_mode: bool = False) -
     """
     files = tuple(find_files())
     with _Hangups() as hangups:
-        config = load_config(files, os.environ)
+        loaded = load_layers(files, os.environ)
+        config = loaded.config
         agent_logging.configure(config.logging.level, config.logging.format)
         keep_files_private()
         keep_memory_compact()
@@ -156,7 +157,8 @@ def main(find_files: Callable[[], Iterable[Path]], *, safe_mode: bool = False) -
             ours, others = group.split(AgentError)
             if ours is None or others is not None:
                 raise
-            raise _first(ours) from None
+            error = _first(ours)
+            raise (loaded.located(error) if isinstance(error, ConfigError) else error) from None
     return 0
 
 

@@ -77,8 +77,21 @@ class AgentError(Exception):
 
 
 class ConfigError(AgentError):
+    """Fault of the configuration; `location` leads to the value, table by table, and is empty for no single value."""
+
     default_reason = "invalid_configuration"
     default_suggestion = "Run `camera-agent check-config` after correcting the file."
+
+    def __init__(
+        self,
+        details: str,
+        *,
+        reason: str | None = None,
+        suggestion: str | None = None,
+        location: Sequence[int | str] = (),
+    ) -> None:
+        super().__init__(details, reason=reason, suggestion=suggestion)
+        self.location = tuple(location)
 
 
 class StartFailed(AgentError):

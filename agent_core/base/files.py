@@ -2,7 +2,6 @@
 
 import errno
 import os
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from agent_core.base.errors import LaterState, StateCorrupt, StorageFailed
+from agent_core.base.partial_files import written_beside
 from agent_core.base.small_files import UnsafeFile, open_regular, read_small
 from agent_core.base.state_versions import refuse_later, version_of
 
@@ -53,26 +53,14 @@ def make_folder(path: Path, mode: int = 0o700) -> None:
             folder.mkdir(mode=mode, exist_ok=True)
 
 
-def _write_beside(path: Path, data: bytes, mode: int) -> Path:
-    fd, temporary = tempfile.mkstemp(dir=path.parent, prefix=".partial-")
-    try:
-        with os.fdopen(fd, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fchmod(file.fileno(), mode)
-            os.fsync(file.fileno())
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    return Path(temporary)
-
-
 def write_atomic(path: Path, data: bytes, *, mode: int = 0o640) -> None:
     """Replace the content of `path` by `data`. Readers and power cuts see the old or the new content, never a mixture.
 
     Blocks on the disk: call it in a worker thread. Leaves `path` unchanged if it raises OSError.
     """
-    _finish(_write_beside(path, data, mode), path, lambda temporary: temporary.replace(path))
+    with written_beside(path, data, mode) as temporary:
+        temporary.replace(path)
+    _sync_folder(path)
 
 
 def write_durable(path: Path, data: bytes) -> None:
@@ -108,18 +96,12 @@ def _overwrite(path: Path, data: bytes) -> None:
 
 def write_new(path: Path, data: bytes, *, mode: int = 0o640) -> None:
     """Write a new file like `write_atomic`; raise FileExistsError if `path` exists."""
-
-    def link(temporary: Path) -> None:
+    with written_beside(path, data, mode) as temporary:
         path.hardlink_to(temporary)
+    _sync_folder(path)
 
-    _finish(_write_beside(path, data, mode), path, link)
 
-
-def _finish(temporary: Path, path: Path, publish: "Callable[[Path], object]") -> None:
-    try:
-        publish(temporary)
-    finally:
-        temporary.unlink(missing_ok=True)
+def _sync_folder(path: Path) -> None:
     directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(directory)
@@ -212,7 +194,7 @@ class StateFile(Generic[M]):
         except (ValidationError, OSError) as error:
             return None, StateCorrupt(
                 f"The state file {path.name} cannot be read; it was renamed to {path.name}.corrupt.",
-                reason=f"{path.stem}_corrupt",
+                reason=f"{path.stem.replace('-', '_')}_corrupt",
                 suggestion=f"Compare {path.name}.corrupt with {path.name}, then delete it.",
                 detail=getattr(error, "strerror", None) or type(error).__name__,
             )

@@ -7,6 +7,7 @@ from agent_core.config.loading import (
     config_files,
     explain_validation,
     load_config,
+    load_layers,
     main_file,
 )
 from agent_core.config.plugins import PluginsConfig
@@ -46,6 +47,7 @@ __all__ = (
     "explain_validation",
     "is_hot",
     "load_config",
+    "load_layers",
     "main_file",
     "with_keys",
 )

@@ -21,7 +21,15 @@ from agent_core.config.toml import parse_toml
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
-__all__ = ("ConfigSource", "LoadedConfig", "config_files", "explain_validation", "load_config", "main_file")
+__all__ = (
+    "ConfigSource",
+    "LoadedConfig",
+    "config_files",
+    "explain_validation",
+    "load_config",
+    "load_layers",
+    "main_file",
+)
 
 ENVIRONMENT_PREFIX = "CAMERA_AGENT__"
 #: Part of a location that names no key, but one of several types that pydantic has tried.
@@ -136,24 +144,25 @@ def _fields(model: Any) -> "Mapping[str, FieldInfo]":
 
 
 def explain_validation(
-    error: ValidationError, prefix: str = "", root: type[BaseModel] = AgentConfig
+    error: ValidationError, table: Sequence[str] = (), root: type[BaseModel] = AgentConfig
 ) -> ConfigError:
     """Return the first problem as a sentence that names the key and, if it is unknown, the nearest valid key.
 
     Args:
         error: the result of the validation.
-        prefix: the table of the validated model in the file.
+        table: where the validated model is in the file: the names of the tables, outermost first.
         root: the validated model.
     """
     first = error.errors()[0]
-    parts = (str(part) for part in first["loc"])
-    key = ".".join([*([prefix] if prefix else []), *(each for each in parts if not _TRIED.search(each))])
+    location = (*table, *first["loc"])
+    key = ".".join(each for each in map(str, location) if not _TRIED.search(each))
     if first["type"] != "extra_forbidden":
         said = first["msg"].removeprefix("Value error, ")
-        return ConfigError(f"{key}: {said}.", reason="invalid_value")
+        return ConfigError(f"{key}: {said}.", reason="invalid_value", location=location)
     near = difflib.get_close_matches(str(first["loc"][-1]), list(_known_keys(root, first["loc"][:-1])), n=1)
     hint = f"Did you mean '{near[0]}'?" if near else "Run `camera-agent config schema` for all keys."
-    return ConfigError(f"There is no configuration key '{key}'.", reason="unknown_key", suggestion=hint)
+    details = f"There is no configuration key '{key}'."
+    return ConfigError(details, reason="unknown_key", suggestion=hint, location=location)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,9 +179,9 @@ class LoadedConfig:
     files: tuple[Path, ...] = ()
     layers: tuple[tuple[str, Mapping[str, Any]], ...] = ()
 
-    def located(self, error: ConfigError, location: Sequence[int | str]) -> ConfigError:
-        """Return `error` with the place of the value at `location`, as `explain_validation` described it."""
-        return _located(error, self.layers, location)
+    def located(self, error: ConfigError) -> ConfigError:
+        """Return `error` with the place of the value that it is about, if there is one."""
+        return _located(error, self.layers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +209,7 @@ class ConfigSource:
                 f"{error.filename} cannot be read: {(error.strerror or str(error)).lower()}.",
                 reason="config_unreadable",
             ) from error
-        return _loaded(files, self.environment)
+        return load_layers(files, self.environment)
 
 
 def load_config(files: Iterable[Path] = (), environment: Mapping[str, str] | None = None) -> AgentConfig:
@@ -209,10 +218,16 @@ def load_config(files: Iterable[Path] = (), environment: Mapping[str, str] | Non
     Raises:
         ConfigError: a file cannot be read, a key is unknown, or a value is out of range.
     """
-    return _loaded(tuple(files), environment or {}).config
+    return load_layers(files, environment or {}).config
 
 
-def _loaded(files: tuple[Path, ...], environment: Mapping[str, str]) -> LoadedConfig:
+def load_layers(files: Iterable[Path], environment: Mapping[str, str]) -> LoadedConfig:
+    """Read the configuration like `load_config`, and keep the places that its values come from.
+
+    Raises:
+        ConfigError: as `load_config`.
+    """
+    files = tuple(files)
     layers = tuple((str(path), _read(path)) for path in files)
     layers += (("the environment", _from_environment(environment)),)
     tree: dict[str, Any] = {}
@@ -221,7 +236,7 @@ def _loaded(files: tuple[Path, ...], environment: Mapping[str, str]) -> LoadedCo
     try:
         return LoadedConfig(AgentConfig.model_validate(tree), files, layers)
     except ValidationError as error:
-        raise _located(explain_validation(error), layers, error.errors()[0]["loc"]) from error
+        raise _located(explain_validation(error), layers) from error
     except RuntimeError as error:  # from Path.home
         raise ConfigError(
             "storage.state_dir is not set, and this account has no home folder for the default.",
@@ -230,11 +245,9 @@ def _loaded(files: tuple[Path, ...], environment: Mapping[str, str]) -> LoadedCo
         ) from error
 
 
-def _located(
-    error: ConfigError, layers: Sequence[tuple[str, Mapping[str, Any]]], location: Sequence[int | str]
-) -> ConfigError:
-    """Return `error` with the last place that has the key at `location`, or most of the tables above it."""
-    depths = [(_depth(values, location), number) for number, (_, values) in enumerate(layers)]
+def _located(error: ConfigError, layers: Sequence[tuple[str, Mapping[str, Any]]]) -> ConfigError:
+    """Return `error` with the last place that has the key at its location, or most of the tables above it."""
+    depths = [(_depth(values, error.location), number) for number, (_, values) in enumerate(layers)]
     depth, number = max(depths, default=(0, 0))
     if depth == 0:
         return error

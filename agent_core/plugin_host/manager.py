@@ -12,7 +12,7 @@ import pluggy
 from pydantic import ValidationError
 
 from agent_core.base.containment import contained, describe
-from agent_core.base.errors import AgentError, PluginError
+from agent_core.base.errors import AgentError, ConfigError, PluginError
 from agent_core.base.metrics import MetricRegistry
 from agent_core.base.models import MediaInput
 from agent_core.config import PluginsConfig, explain_validation
@@ -65,9 +65,12 @@ def _construct(name: str, plugin: type[Plugin[Settings]], config: PluginsConfig)
     try:
         settings = plugin.Settings.model_validate(config.settings(name))
     except ValidationError as error:
-        explained = explain_validation(error, f"plugins.{name}", plugin.Settings)
-        raise PluginError(
-            explained.details, reason="wrong_settings", suggestion=explained.suggestion
+        explained = explain_validation(error, ("plugins", name), plugin.Settings)
+        raise ConfigError(
+            explained.details,
+            reason="wrong_settings",
+            suggestion=explained.suggestion,
+            location=explained.location,
         ) from error
     with contained(f"The plugin '{name}'"):
         return plugin(settings)
@@ -122,7 +125,7 @@ class PluginManager:
             barred: plugins that safe mode leaves out, with their errors; not imported even if they are required.
 
         Raises:
-            PluginError: a plugin marked `required` cannot be loaded.
+            AgentError: a plugin marked `required` cannot be loaded.
         """
         loaded: list[tuple[str, Plugin[Settings]]] = []
         self._versions = installed_versions()
@@ -162,7 +165,13 @@ class PluginManager:
             error = PluginError(f"The plugin '{name}' failed: {describe(error)}.", reason="plugin_failed")
         state = _UNTRIED.get(error.reason, PluginState.FAILED)
         self._statuses[name] = PluginStatus(
-            name, self._version(name), state, error.reason, error.details, error.suggestion
+            name,
+            self._version(name),
+            state,
+            error.reason,
+            error.details,
+            error.suggestion,
+            error.location if isinstance(error, ConfigError) else (),
         )
         _log.error("%s %s", error.details, error.suggestion, extra={"fields": {"plugin": name}})
         if required:

@@ -24,7 +24,10 @@ class PluginState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PluginStatus:
-    """Status of one enabled plugin. `reason`, `details` and `suggestion` explain why it is not loaded."""
+    """Status of one enabled plugin. `reason`, `details` and `suggestion` explain why it is not loaded.
+
+    `location` leads to a wrong value in the configuration, table by table.
+    """
 
     name: str
     version: str
@@ -32,6 +35,7 @@ class PluginStatus:
     reason: str = ""
     details: str = ""
     suggestion: str = ""
+    location: tuple[int | str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

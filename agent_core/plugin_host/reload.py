@@ -60,9 +60,7 @@ class PluginReload:
             with contained(f"The check of the settings of the plugin '{name}'"):
                 return model.model_validate(loaded.config.plugins.settings(name))
         except ValidationError as error:
-            explained = explain_validation(error, f"plugins.{name}", model)
-            location = ("plugins", name, *error.errors()[0]["loc"])
-            raise loaded.located(explained, location) from error
+            raise loaded.located(explain_validation(error, ("plugins", name), model)) from error
         except Exception as error:
             raise ConfigError(
                 f"plugins.{name}: the plugin failed to check its settings ({type(error).__name__}).",

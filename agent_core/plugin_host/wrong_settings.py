@@ -14,8 +14,10 @@ def refuse_wrong_settings(statuses: Iterable[PluginStatus]) -> None:
     `run` and `check-config` both call this after loading the plugins, so that they accept the same configurations.
 
     Raises:
-        ConfigError: an enabled plugin does not accept its settings.
+        ConfigError: an enabled plugin does not accept its settings; `LoadedConfig.located` adds the file.
     """
     for status in statuses:
         if status.reason == "wrong_settings":
-            raise ConfigError(status.details, reason=status.reason, suggestion=status.suggestion)
+            raise ConfigError(
+                status.details, reason=status.reason, suggestion=status.suggestion, location=status.location
+            )

@@ -13,6 +13,7 @@ from agent_core.base.errors import StorageFailed
 from agent_core.base.files import explain_os_error, write_durable
 from agent_core.base.listing import Lister, Page, newest_first
 from agent_core.base.models import CameraId
+from agent_core.base.partial_files import partial_names, remove_abandoned
 from agent_core.base.volumes import Volume
 from agent_core.base.workers import WorkerPool
 from agent_core.media.downloads import Served, ServedFile
@@ -186,7 +187,7 @@ class RecordingStore:
             self._indexed.tell(CameraId(note.camera), note.id)
 
     def delete(self, stored: StoredRecording) -> None:
-        """Delete the listed segments, the empty ones, the note, and the folder if it is then empty.
+        """Delete the listed segments, the empty ones, the note and what its interrupted writes left, and the folder if it is then empty.
 
         Follows no link below the root. A folder that vanished meanwhile counts as deleted.
 
@@ -198,7 +199,7 @@ class RecordingStore:
             names = [each.name for each in (*stored.segments, *_empty(stored.folder))]
             with folder_beneath(self._volume.place, (stored.note.camera,)) as parent:
                 with folder_beneath(self._volume.place, (stored.note.camera, stored.note.id)) as folder:
-                    for name in (*names, NOTE):
+                    for name in (*names, *partial_names(folder), NOTE):
                         remove_regular(name, folder)
                 with suppress(OSError):  # a foreign file stays, and its folder with it
                     os.rmdir(stored.note.id, dir_fd=parent)
@@ -218,6 +219,7 @@ class RecordingStore:
                 for segment in files:
                     segment.path.unlink(missing_ok=True)
                 (folder / NOTE).unlink(missing_ok=True)
+                remove_abandoned(folder)
                 folder.rmdir()
         self._tell(note)
 

@@ -385,7 +385,7 @@ def test_a_file_that_cannot_be_used_is_told_and_kept_aside(tmp_path: Path, text:
     bench = Bench(tmp_path)
     problem = bench.problems[1]
     assert problem is not None
-    assert problem.reason == "camera-controls_corrupt"
+    assert problem.reason == "camera_controls_corrupt"
     assert (tmp_path / "camera-controls.json.corrupt").read_text() == text
     assert dict(bench.kept.of(CAMERA)) == {}
 

@@ -108,6 +108,23 @@ async def test_run_refuses_the_settings_that_check_config_refuses(
     assert said in f"{told['details']} {told['suggestion']}"
 
 
+@pytest.mark.parametrize("required", ["", "required = true\n"])
+async def test_the_file_with_wrong_settings_of_a_plugin_is_named(
+    cli: "Cli", home: "Home", with_plugins: dict[str, str], required: str
+) -> None:
+    main, other = home.path / "agent.toml", home.path / "conf.d" / "good.toml"
+    main.write_text(f"[plugins.good]\nsize = 3\n{required}")
+    other.parent.mkdir()
+    for wrong, key in (("size = 0", "size"), ("sise = 1", "sise")):
+        other.write_text(f"[plugins.good]\n{wrong}\n")
+        for command in ("check-config", "run"):
+            ended = await cli(command, "--config", str(main), "--json", env=with_plugins)
+            error = json.loads(ended.err.splitlines()[-1])["error"]  # the plugin prints, and the agent logs
+            assert (ended.code, error["reason"]) == (5, "wrong_settings")
+            assert f"plugins.good.{key}" in error["details"]
+            assert error["details"].endswith(f"(in {other}).")
+
+
 async def test_a_plugin_that_cannot_be_loaded_is_a_warning_unless_required(
     cli: "Cli", with_plugins: dict[str, str]
 ) -> None:

@@ -138,7 +138,7 @@ def test_a_mistake_in_a_list_of_tables_is_told_as_well(
 ) -> None:
     with pytest.raises(ValidationError) as caught:
         Tables.model_validate({"tables": [{}, table]})
-    told = explain_validation(caught.value, "plugins.x", Tables)
+    told = explain_validation(caught.value, ("plugins", "x"), Tables)
     assert told.details == details
     assert suggestion in told.suggestion
 
@@ -194,7 +194,7 @@ class Networks(BaseModel):
 def test_a_key_has_no_names_of_types() -> None:
     with pytest.raises(ValidationError) as caught:
         Networks.model_validate({"allowed": ["here"]})
-    told = explain_validation(caught.value, "plugins.x", Networks)
+    told = explain_validation(caught.value, ("plugins", "x"), Networks)
     assert told.details.startswith("plugins.x.allowed.0: ")
 
 

@@ -247,6 +247,18 @@ async def test_a_file_with_nothing_in_it_is_no_segment_and_goes_with_the_recordi
     assert list((root / "camera0").iterdir()) == []
 
 
+async def test_interrupted_writes_of_the_note_keep_no_folder_from_going(
+    store: RecordingStore, root: Path
+) -> None:
+    note, empty = make(store), make(store)
+    segment(root, note, "a.mp4")
+    for each in (note, empty):
+        segment(root, each, ".partial-x1", b"{")
+    store.discard(empty)
+    store.delete(await store.find(note.id))
+    assert list((root / "camera0").iterdir()) == []
+
+
 def test_a_folder_that_cannot_be_read_is_said_when_it_is_to_be_deleted(
     store: RecordingStore, root: Path
 ) -> None:

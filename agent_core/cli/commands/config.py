@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -32,12 +33,17 @@ def add(commands: "Commands[Parser]") -> None:
 
 
 def _check(arguments: argparse.Namespace) -> int:
+    from agent_core.config import load_layers
     from agent_core.plugin_host.wrong_settings import refuse_wrong_settings
 
     files = find_files(arguments.config)
-    config = load_settings(arguments.config)
+    loaded = load_layers(files, os.environ)
+    config = loaded.config
     statuses = load_plugins(config)
-    refuse_wrong_settings(statuses)
+    try:
+        refuse_wrong_settings(statuses)
+    except ConfigError as error:
+        raise loaded.located(error) from error
     failed = [status for status in statuses if status.reason]
     for status in failed:
         if config.plugins.required(status.name):

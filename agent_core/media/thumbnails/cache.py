@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent_core.base.files import explain_os_error, write_atomic
+from agent_core.base.partial_files import remove_abandoned
 from agent_core.media.downloads import OpenedFile, ServedFile, open_beneath
 
 __all__ = ("THUMBNAILS_FOLDER", "ThumbnailCache")
@@ -23,7 +24,6 @@ THUMBNAILS_FOLDER = "thumbnails"
 #: Between the name of the original and the digest of its version, in the name of a thumbnail.
 _MARK = "~"
 _NAME = re.compile(r"(.+)~([0-9a-f]{16})", re.DOTALL)
-_PARTIAL = ".partial-"
 #: Smallest space of a file on common file systems. It also bounds the number of thumbnails, and so the memory for them.
 _BLOCK_BYTES = 4096
 
@@ -137,11 +137,10 @@ class ThumbnailCache:
         """Yield the time of the last use (ns), the key and the description of each thumbnail on disk."""
         for kind in _entries(self._folder):
             for camera in _entries(Path(kind)):
+                with suppress(OSError):
+                    remove_abandoned(Path(camera))
                 for file in _entries(Path(camera)):
-                    if file.name.startswith(_PARTIAL):  # of a write that a power cut ended
-                        with suppress(OSError):
-                            Path(file).unlink()
-                    elif named := _NAME.fullmatch(file.name):
+                    if named := _NAME.fullmatch(file.name):
                         yield from _described(f"{kind.name}/{camera.name}/{named[1]}", named[2], file)
 
 

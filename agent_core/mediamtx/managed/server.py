@@ -26,6 +26,7 @@ from agent_core.base.files import explain_os_error, write_atomic
 from agent_core.base.folders import own_folder
 from agent_core.base.line_limit import LineLimit
 from agent_core.base.locks import InstanceLock
+from agent_core.base.partial_files import remove_abandoned
 from agent_core.base.waiting import first_of
 from agent_core.base.workers import WorkerPool
 from agent_core.config.sections import MediaServerConfig
@@ -134,6 +135,7 @@ class ManagedServer(MediaServer):
 
     def _write(self, content: bytes) -> None:
         try:
+            remove_abandoned(self._folder)  # it holds passwords
             write_atomic(self._folder / CONFIG_FILE, content, mode=0o600)
         except OSError as error:
             raise _folder_failed(error) from error
