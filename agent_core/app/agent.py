@@ -188,7 +188,14 @@ async def _start_services(parts: AgentParts, tasks: _AgentTasks) -> None:
     await tasks.media.start(parts.media.streams.run)
     await tasks.media.start(parts.media.link.run)
     media, storage = parts.media, parts.storage
-    for each in (media.keeper, media.health, media.disks, storage.retention, storage.storage):
+    for each in (
+        media.keeper,
+        media.health,
+        media.disks,
+        media.flusher,
+        storage.retention,
+        storage.storage,
+    ):
         await tasks.media.start(each.run)
     await tasks.recordings.start(parts.media.recordings.run)
     await tasks.recordings.start(end_recordings_of_removed, parts.media.recordings, parts.events)

@@ -23,6 +23,7 @@ from agent_core.plugin import Component, MediaServer, MediaServerEndpoints
 from agent_core.plugin_host.manager import PluginManager
 from agent_core.plugin_host.supervisor import Supervisor
 from agent_core.recordings import RecordingManager, RecordingStore
+from agent_core.recordings.flushing import Flusher
 from agent_core.recordings.locality import RecordingPlace
 from agent_core.recordings.resumption import Resumption
 from agent_core.recordings.store import UTC_NAMES, ZONED_NAMES
@@ -55,6 +56,7 @@ class MediaParts:
     paths: CameraPaths
     recordings: RecordingManager
     files: RecordingStore
+    flusher: Flusher
     health: HealthMonitor
     disks: DiskWatch
     write_rate: WriteRate
@@ -89,6 +91,7 @@ def build_media(
         paths=paths,
         recordings=recordings,
         files=files,
+        flusher=Flusher(files.root, lambda: recordings.under_way, clock=clock),
         health=health,
         disks=_disks(foundation, health, files, recordings, host, write_rate),
         write_rate=write_rate,

@@ -301,7 +301,10 @@ class RecordingsConfig(_Section):
     """Files and limits of recordings."""
 
     segment_duration_s: Seconds = Field(3600.0, description="length of one file of a recording")
-    part_duration_s: Seconds = Field(0.25, description="length of a fragment: the most that a crash loses")
+    part_duration_s: Seconds = Field(
+        0.25,
+        description="length of a fragment: the most that a crash of the agent or of the media server loses",
+    )
     start_timeout_s: Seconds = Field(
         15.0, description="time after which a recording without a picture is reported by recording.error"
     )

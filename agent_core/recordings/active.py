@@ -31,9 +31,9 @@ class Active:
     """A recording under way; its files determine `state` and `problem`.
 
     `decided` is set when it is no longer STARTING; `has_started` becomes True once media was recorded. `seen` are the
-    names of the files at the last look, in the order in which they appeared. `noted_s` is the monotonic time at which
-    its files or its note last showed that the agent runs it. `is_withheld` is True while the media server was told not
-    to record because the disk is not there.
+    names of the files at the last look, in the order in which they appeared; `flushed` is the newest one, if any, that
+    the last flush wrote to the disk. `noted_s` is the monotonic time at which its files or its note last showed that
+    the agent runs it. `is_withheld` is True while the media server was told not to record because the disk is not there.
     """
 
     note: RecordingNote
@@ -47,6 +47,13 @@ class Active:
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     decided: anyio.Event = field(default_factory=anyio.Event)
     seen: tuple[str, ...] = ()
+    flushed: tuple[str, ...] = ()
+
+    @property
+    def unflushed(self) -> tuple[str, ...]:
+        """Names of the files that may have grown since the last flush: the newest one of then, and all after it."""
+        known = [each for each in self.flushed if each in self.seen]
+        return self.seen[self.seen.index(known[0]) :] if known else self.seen
 
     def notice(self, stored: StoredRecording) -> bool:
         """Take in the files of a look at the disk; return True if `note.order` has changed."""

@@ -236,7 +236,7 @@ class RecordingManager:
         self, camera: CameraId, note: RecordingNote, growth: Growth, *, seen: tuple[str, ...] = ()
     ) -> Active:
         now_s = self._clock.monotonic_s()
-        active = self._active[camera] = Active(note, growth, noted_s=now_s, seen=seen)
+        active = self._active[camera] = Active(note, growth, noted_s=now_s, seen=seen, flushed=seen[-1:])
         self._unfinished.forget(note)
         self._streams.acquire(camera, HOLDER)
         self._publish("recording.state", active)
