@@ -2,7 +2,7 @@
 
 anyio ends a child whose scope is cancelled, but a child survives an agent that is killed by SIGKILL. Therefore every
 child is started through a launcher that requests a signal on the parent's death (prctl(2), PR_SET_PDEATHSIG):
-`setpriv --pdeathsig` of util-linux if installed, this interpreter otherwise. The kernel sends that signal when the
+`setpriv --pdeathsig` of util-linux if installed and not forbidden, this interpreter otherwise. The kernel sends that signal when the
 thread that started the child ends, and only to the child. So the thread of the event loop must last, and a program
 that starts children must end them itself if it is not ended by its scope.
 """
@@ -76,6 +76,8 @@ def find_launcher(search_path: str | None = None) -> tuple[str, ...]:
     inherited = inherited_descriptor_limit()
     is_raised = descriptor_limit() != inherited
     setpriv, prlimit = (_util_linux(name, search_path) for name in ("setpriv", "prlimit"))
+    if setpriv and not _works(setpriv):
+        setpriv = None
     if setpriv and not is_raised:
         return (setpriv, "--pdeathsig", "KILL", "--")
     if setpriv and prlimit:
@@ -88,6 +90,30 @@ def _util_linux(name: str, search_path: str | None) -> str | None:
     """Return the path of a util-linux program, or None; BusyBox has a `setpriv` without --pdeathsig."""
     found = shutil.which(name, path=search_path)
     return found if found and Path(found).resolve().name == name else None
+
+
+def _works(setpriv: str) -> bool:
+    """Try `setpriv`, which takes milliseconds; log and return False if it fails.
+
+    It calls capset(2) even if nothing is to be set, and filters of system calls, such as a container's, may forbid that.
+    """
+    argv = (setpriv, "--pdeathsig", "KILL", "--", setpriv, "--version")
+    quiet = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in range(3)]
+    try:
+        pid = os.posix_spawn(setpriv, argv, handed_on(os.environ), file_actions=quiet)
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    except OSError as error:
+        how = f"cannot be started: {error.strerror}"
+    else:
+        if code == 0:
+            return True
+        how = f"ends with status {code}" if code > 0 else f"is ended by signal {-code}"
+    _log.warning(
+        "%s %s; perhaps a filter of system calls forbids capset(2). Other programs are started by Python instead, which is slower.",
+        setpriv,
+        how,
+    )
+    return False
 
 
 @cache

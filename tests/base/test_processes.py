@@ -219,6 +219,22 @@ def test_busybox_setpriv_is_not_used(tmp_path: Path) -> None:
     assert processes.find_launcher(str(tmp_path))[0] == sys.executable
 
 
+@pytest.mark.parametrize(
+    ("script", "how"), [("exit 127", "ends with status 127"), ("kill -SYS $$", "is ended by signal 31")]
+)
+async def test_a_setpriv_that_must_not_call_capset_is_said_and_not_used(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, script: str, how: str
+) -> None:
+    (tmp_path / "setpriv").write_text(f"#!/bin/sh\n{script}\n")
+    (tmp_path / "setpriv").chmod(0o755)
+
+    launcher = fallback(tmp_path)
+    assert launcher[0] == sys.executable
+    assert how in caplog.text
+    async with processes.child(["sh", "-c", "exit 7"], launcher=launcher) as process:
+        assert await process.wait() == 7
+
+
 async def test_the_fallback_becomes_the_program_with_its_signals_as_they_were(tmp_path: Path) -> None:
     async with processes.child(
         ["grep", "-E", "Name|SigIgn", "/proc/self/status"], launcher=fallback(tmp_path)
