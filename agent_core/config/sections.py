@@ -348,7 +348,7 @@ class HealthConfig(_Section):
         2, ge=1, description="failed probes in a row after which the media server is broken"
     )
     successes: int = Field(2, ge=1, description="successful probes in a row after which it is healthy again")
-    probe_timeout_s: Seconds = Field(0.3, description="time limit of a probe")
+    probe_timeout_s: Seconds = Field(1.0, description="time limit of a probe")
     probe_idle_s: Seconds = Field(10.0, description="time between probes while no stream is live")
     probe_live_s: Seconds = Field(2.0, description="time between probes while a stream is live")
     probe_open_s: Seconds = Field(1.0, description="time between probes while the media server is broken")
