@@ -39,8 +39,30 @@ async def test_a_camera_stays_the_same_through_cables_and_a_restart(box: Box) ->
 
 async def test_reload_applies_the_log_level_to_the_same_process(box: Box) -> None:
     before = await box.properties("MainPID", "NRestarts")
-    await box.configure("90-level", '[logging]\nlevel = "debug"\n', do="reload")
-    await box.said("reloaded the configuration: the log level is debug")
+    await box.configure("90-level", '[logging]\nlevel = "warning"\n', do="reload")
+    # The output of `camera-agent reload`; at this level the agent itself says nothing.
+    await box.said("changed:       logging.level")
+    assert await _reloads(box) == 0
     await box.configure("90-level", "", do="reload")
-    await box.said("reloaded the configuration: the log level is info")
+    assert await _reloads(box) == 1
     assert await box.properties("MainPID", "NRestarts") == before
+
+
+async def test_reload_of_a_broken_file_fails_and_the_service_goes_on(box: Box) -> None:
+    before = await box.properties("MainPID", "NRestarts", "ActiveState")
+    await box.sh("printf '[logging]\\nlevle = 1\\n' > /etc/camera-agent/conf.d/90-broken.toml")
+    status, said = await box.ask("systemctl", "reload", "camera-agent")
+    assert status != 0
+    assert "camera-agent.service failed" in said
+    await box.said("90-broken.toml")
+    await box.said("levle")
+    await box.configure("90-broken", "", do="reload")
+    await box.call("ping")
+    assert await box.properties("MainPID", "NRestarts", "ActiveState") == before
+
+
+async def _reloads(box: Box) -> int:
+    """Return the number of reloads that the agent itself has logged."""
+    await box.run("journalctl", "--sync")
+    found = "journalctl --unit=camera-agent --output=cat --no-pager CAMERA_AGENT_LOGGER=camera_agent.app"
+    return int(await box.sh(f"{found} | grep --count 'reloaded the configuration' || true"))
