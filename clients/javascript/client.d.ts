@@ -184,7 +184,7 @@ export interface Methods {
     params: {
       limit?: number;
       offset?: number;
-      /** list only files of this camera */
+      /** list only files of this camera, such as camera0 */
       device?: string;
     };
     result: FileList;
@@ -224,9 +224,9 @@ export interface Methods {
       width?: number;
       /** pixels; width or height alone keeps the aspect ratio; pictures are never enlarged */
       height?: number;
-      /** largest age of the picture; 0: exposed after this request; default 500 */
+      /** largest age of the picture; 0: exposed after this request; default: snapshots.max_age_ms */
       max_age_ms?: number;
-      /** time limit of the call; default 10000 */
+      /** time limit of the call; default: snapshots.deadline_ms */
       deadline_ms?: number;
     };
     result: SnapshotForm;
@@ -310,7 +310,7 @@ export interface Methods {
     params: {
       limit?: number;
       offset?: number;
-      /** list only files of this camera */
+      /** list only files of this camera, such as camera0 */
       device?: string;
     };
     result: RecordingFileList;
@@ -468,6 +468,7 @@ export interface Notifications {
     fps: number;
     /** same as fps */
     frame_rate: number;
+    /** formats of its pictures, such as MJPG */
     capabilities: string[];
     streams: StreamUrls;
     /** same as streams.rtsp */
@@ -493,6 +494,7 @@ export interface Notifications {
     fps: number;
     /** same as fps */
     frame_rate: number;
+    /** formats of its pictures, such as MJPG */
     capabilities: string[];
     streams: StreamUrls;
     /** same as streams.rtsp */
@@ -518,6 +520,7 @@ export interface Notifications {
     fps: number;
     /** same as fps */
     frame_rate: number;
+    /** formats of its pictures, such as MJPG */
     capabilities: string[];
     streams: StreamUrls;
     /** same as streams.rtsp */
@@ -552,6 +555,7 @@ export interface Notifications {
     fps: number;
     /** same as fps */
     frame_rate: number;
+    /** formats of its pictures, such as MJPG */
     capabilities: string[];
     streams: StreamUrls;
     /** same as streams.rtsp */
@@ -580,6 +584,7 @@ export interface Notifications {
     tier_used: number;
     tier_name: string;
     capture_time: number;
+    /** time to which age_ms refers, just before it was stored */
     timestamp: string;
     captured_at: string;
     captured_at_source: Open<CapturedAtSource>;
@@ -594,8 +599,11 @@ export interface Notifications {
     /** number of the event; each start of the agent counts from 1, over all topics */
     sequence: number;
     device: string;
+    /** STARTED, STOPPED or ERROR; of recording_status_update: STARTING, RECORDING, ERROR, SUSPENDED or STOPPED */
     status: string;
+    /** id of the recording */
     filename: string;
+    /** seconds of media */
     duration: number;
     reason?: string;
     timestamp: string;
@@ -604,8 +612,11 @@ export interface Notifications {
     /** number of the event; each start of the agent counts from 1, over all topics */
     sequence: number;
     device: string;
+    /** STARTED, STOPPED or ERROR; of recording_status_update: STARTING, RECORDING, ERROR, SUSPENDED or STOPPED */
     status: string;
+    /** id of the recording */
     filename: string;
+    /** seconds of media */
     duration: number;
     reason?: string;
     timestamp: string;
@@ -614,8 +625,11 @@ export interface Notifications {
     /** number of the event; each start of the agent counts from 1, over all topics */
     sequence: number;
     device: string;
+    /** STARTED, STOPPED or ERROR; of recording_status_update: STARTING, RECORDING, ERROR, SUSPENDED or STOPPED */
     status: string;
+    /** id of the recording */
     filename: string;
+    /** seconds of media */
     duration: number;
     reason?: string;
     timestamp: string;
@@ -623,7 +637,9 @@ export interface Notifications {
   "system.health": {
     /** number of the event; each start of the agent counts from 1, over all topics */
     sequence: number;
+    /** HEALTHY, DEGRADED or UNHEALTHY */
     status: string;
+    /** as in get_status */
     components: Record<string, string>;
     reason?: string;
     timestamp: string;
@@ -631,7 +647,9 @@ export interface Notifications {
   "system.startup": {
     /** number of the event; each start of the agent counts from 1, over all topics */
     sequence: number;
+    /** HEALTHY, DEGRADED or UNHEALTHY */
     status: string;
+    /** as in get_status */
     components: Record<string, string>;
     reason?: string;
     timestamp: string;
@@ -639,7 +657,9 @@ export interface Notifications {
   "system.shutdown": {
     /** number of the event; each start of the agent counts from 1, over all topics */
     sequence: number;
+    /** HEALTHY, DEGRADED or UNHEALTHY */
     status: string;
+    /** as in get_status */
     components: Record<string, string>;
     reason?: string;
     timestamp: string;
@@ -647,7 +667,9 @@ export interface Notifications {
   system_health_update: {
     /** number of the event; each start of the agent counts from 1, over all topics */
     sequence: number;
+    /** HEALTHY, DEGRADED or UNHEALTHY */
     status: string;
+    /** as in get_status */
     components: Record<string, string>;
     reason?: string;
     timestamp: string;
@@ -663,8 +685,11 @@ export interface Notifications {
     /** number of the event; each start of the agent counts from 1, over all topics */
     sequence: number;
     device: string;
+    /** STARTED, STOPPED or ERROR; of recording_status_update: STARTING, RECORDING, ERROR, SUSPENDED or STOPPED */
     status: string;
+    /** id of the recording */
     filename: string;
+    /** seconds of media */
     duration: number;
     reason?: string;
     timestamp: string;
@@ -823,6 +848,7 @@ export interface CameraCapabilities {
   fps_options: number[];
   modes: ModeForm[];
   controls: ControlForm[];
+  /** NONE: no modes are known */
   validation_status: Open<"NONE" | "DISCONNECTED" | "CONFIRMED">;
   /** codecs of the stream, such as H264, AAC or KLV, once they are known */
   tracks?: string[];
@@ -837,6 +863,7 @@ export interface CameraForm {
   fps: number;
   /** same as fps */
   frame_rate: number;
+  /** formats of its pictures, such as MJPG */
   capabilities: string[];
   streams: StreamUrls;
   /** same as streams.rtsp */
@@ -940,6 +967,7 @@ export type ControlFlag = "read_only" | "write_only" | "inactive" | "disabled" |
 
 export interface ControlForm {
   name: string;
+  /** integer, integer64, boolean, menu, integer_menu, button, bitmask, or another */
   kind: string;
   minimum: number;
   maximum: number;
@@ -1202,6 +1230,7 @@ export type PictureFormat = "jpg" | "png";
 export interface PluginForm {
   name: string;
   version: string;
+  /** LOADED, FAILED, QUARANTINED (it froze the agent) or SKIPPED (safe mode) */
   status: string;
   reason: string;
   details: string;
@@ -1412,6 +1441,7 @@ export interface SnapshotForm {
   tier_used: number;
   tier_name: string;
   capture_time: number;
+  /** time to which age_ms refers, just before it was stored */
   timestamp: string;
   captured_at: string;
   captured_at_source: Open<CapturedAtSource>;
@@ -1450,6 +1480,7 @@ export interface StatusForm {
   status: Open<"HEALTHY" | "DEGRADED" | "UNHEALTHY">;
   uptime: number;
   version: string;
+  /** STARTING, RUNNING, STOPPING, STOPPED or ERROR, by the component's name */
   components: Record<string, string>;
   checks: CheckForm[];
   /** true: only plugins that came with the agent are loaded */

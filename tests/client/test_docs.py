@@ -1,5 +1,6 @@
 """The examples of `docs/client.md` run."""
 
+import inspect
 import re
 import sys
 from pathlib import Path
@@ -15,7 +16,11 @@ from agent_core.testing import running_agent
 if TYPE_CHECKING:
     from tests.conftest import ToyAgent
 
-DOCS = (Path(__file__).parents[2] / "docs/client.md").read_text()
+ROOT = Path(__file__).parents[2]
+DOCS = (ROOT / "docs/client.md").read_text()
+API = (ROOT / "docs/api.md").read_text()
+#: Methods of the contract that the client has in another form, as the text says.
+OTHERWISE = {"rpc.discover", "authenticate", "subscribe_events", "unsubscribe_events"}
 
 
 async def test_the_python_example(toy: "ToyAgent", tmp_path: Path) -> None:
@@ -74,3 +79,36 @@ def test_the_names_in_the_text_exist() -> None:
     assert shown <= known
     policy = re.findall(r"`([a-z_]+_s|factor|jitter|attempts|repeat_reads)`", DOCS)
     assert set(policy) >= set(client.Reconnect.__dataclass_fields__) - {"repeat_reads"}
+
+
+@pytest.mark.parametrize("kind", [client.AgentClient, client.SyncAgentClient])
+def test_each_method_of_the_agent_is_one_of_the_client_with_the_same_parameters(kind: type) -> None:
+    methods = re.findall(
+        r"^\| `([a-z_.]+)` \| (?:none|viewer|operator|admin) \|.*\|.*\|.*\|$", API, re.MULTILINE
+    )
+    of_plugins = re.findall(r"^\| `([a-z_]+)` \| \w+ \| `external_discovery` \|", API, re.MULTILINE)
+    params = re.findall(r"^\| `([a-z_.]+)` \| `([a-z_]+)` \|", API, re.MULTILINE)
+    own = {*methods} - {*of_plugins} - OTHERWISE
+    assert len(own) > 25
+    for name in own:
+        wanted = {param for method, param in params if method == name}
+        assert {*inspect.signature(getattr(kind, name)).parameters} - {"self"} == wanted, name
+    assert callable(getattr(kind, "discover", None))
+    assert "token" in inspect.signature(kind.authenticate).parameters  # type: ignore[attr-defined]
+
+
+def test_the_defaults_in_the_text_are_those_of_the_code() -> None:
+    shown = {name: float(value) for name, value in re.findall(r"`([a-z_]+)` \(([0-9.]+)\)", DOCS)}
+    policy = {name: getattr(client.Reconnect(), name) for name in client.Reconnect.__dataclass_fields__}
+    arguments = {
+        name: each.default for name, each in inspect.signature(client.AgentClient.__init__).parameters.items()
+    }
+    assert len(shown) > 5
+    assert shown.items() <= {**policy, **arguments}.items()
+    in_script = dict(
+        re.findall(
+            r"^  ([a-zA-Z]+Ms): ([0-9_]+),", (ROOT / "clients/javascript/client.js").read_text(), re.MULTILINE
+        )
+    )
+    for name, value in re.findall(r"`([a-z]+[A-Za-z]*Ms)`\s*\(([0-9]+)", DOCS):
+        assert in_script[name].replace("_", "") == value

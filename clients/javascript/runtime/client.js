@@ -35,7 +35,6 @@ const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 const DEFAULTS = {
   token: undefined,
-  WebSocket: globalThis.WebSocket,
   callTimeoutMs: 30_000,
   connectTimeoutMs: 10_000,
   keepaliveMs: 20_000,
@@ -90,7 +89,8 @@ class Connection {
   /** `url` is ws://HOST:8002/ws or wss://HOST:8002/ws; the options are described in client.d.ts. */
   constructor(url, options = {}) {
     this.#url = String(url);
-    this.#options = { ...DEFAULTS, ...options };
+    // Looked up now: a program may have set it after this module was loaded.
+    this.#options = { ...DEFAULTS, WebSocket: globalThis.WebSocket, ...options };
     this.#token = this.#options.token;
     if (typeof this.#options.WebSocket !== "function") {
       throw new TypeError("There is no global WebSocket here: give one, such as that of npm's ws, as an option.");
