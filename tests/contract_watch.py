@@ -9,6 +9,8 @@ from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
+from tests.error_table import ErrorTable
+
 if TYPE_CHECKING:
     from uuid import UUID
 
@@ -23,6 +25,7 @@ class Contract:
 
     def __init__(self, document: Any) -> None:
         self.methods = {each["name"]: each for each in document["methods"]}
+        self._errors = ErrorTable()
         parts = {f"result {name}": each["result"]["schema"] for name, each in self.methods.items()}
         parts |= {f"event {each['name']}": _object(each) for each in document["x-notifications"]}
         resource = Resource.from_contents({**document, "x-parts": parts}, default_specification=DRAFT202012)
@@ -54,7 +57,8 @@ class Contract:
             found.append(f"{method} answered {error['code']}, which it does not declare")
         data = error.get("data", {})
         wrong = [each for each in ("reason", "details", "suggestion") if not isinstance(data.get(each), str)]
-        return [*found, *(f"{method}: its error has no {each}" for each in wrong)]
+        found += [f"{method}: its error has no {each}" for each in wrong]
+        return [*found, *(f"{method}: {each}" for each in self._errors.faults(error))]
 
     def codes(self, method: str) -> list[int]:
         return [each["code"] for each in self.methods[method]["errors"]]

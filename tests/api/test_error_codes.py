@@ -203,7 +203,7 @@ async def provoke_invalid_configuration(cells: Cells, observe: Callable[[str], N
 
     def reread() -> Mapping[str, Any]:
         if sections:
-            raise ConfigError("server.max_calls must be above 0.")
+            raise ConfigError("server.max_calls must be above 0.", reason="invalid_value")
         return sections
 
     async with running_agent(reread=reread, observe=observe) as agent, agent.client("admin") as client:

@@ -36,7 +36,7 @@ class CameraForm(RpcResult):
     resolution: str
     fps: float
     frame_rate: float = Field(description="same as fps")
-    capabilities: list[str]
+    capabilities: list[str] = Field(description="formats of its pictures, such as MJPG")
     streams: StreamUrls
     stream_url: str = Field(description="same as streams.rtsp")
     served: list[str] = Field(
@@ -112,7 +112,9 @@ class CameraCapabilities(RpcResult):
     fps_options: list[int]
     modes: list[ModeForm]
     controls: list[ControlForm]
-    validation_status: Literal["NONE", "DISCONNECTED", "CONFIRMED"]
+    validation_status: Literal["NONE", "DISCONNECTED", "CONFIRMED"] = Field(
+        description="NONE: no modes are known"
+    )
     tracks: list[str] | None = Field(
         None, description="codecs of the stream, such as H264, AAC or KLV, once they are known"
     )

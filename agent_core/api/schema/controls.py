@@ -67,7 +67,9 @@ class ControlsEventForm(EventForm):
 
 class ControlForm(RpcResult):
     name: str
-    kind: str
+    kind: str = Field(
+        description="integer, integer64, boolean, menu, integer_menu, button, bitmask, or another"
+    )
     minimum: int
     maximum: int
     step: int

@@ -48,7 +48,7 @@ class NameParams(RpcParams):
 class ListParams(RpcParams):
     limit: int = Field(50, ge=1, le=1000)
     offset: int = Field(0, ge=0)
-    device: DeviceName | None = Field(None, description="list only files of this camera")
+    device: DeviceName | None = Field(None, description="list only files of this camera, such as camera0")
 
 
 def rfc3339(when: datetime) -> str:

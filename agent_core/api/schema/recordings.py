@@ -122,8 +122,10 @@ class RecordingInfo(RpcResult):
 
 class RecordingEventForm(EventForm):
     device: str
-    status: str
-    filename: str
-    duration: float
+    status: str = Field(
+        description="STARTED, STOPPED or ERROR; of recording_status_update: STARTING, RECORDING, ERROR, SUSPENDED or STOPPED"
+    )
+    filename: str = Field(description="id of the recording")
+    duration: float = Field(description="seconds of media")
     reason: str | None = None
     timestamp: Timestamp

@@ -41,10 +41,10 @@ class TakeSnapshotParams(RpcParams):
         None,
         ge=0,
         le=3_600_000,
-        description="largest age of the picture; 0: exposed after this request; default 500",
+        description="largest age of the picture; 0: exposed after this request; default: snapshots.max_age_ms",
     )
     deadline_ms: int | None = Field(
-        None, ge=1, le=120_000, description="time limit of the call; default 10000"
+        None, ge=1, le=120_000, description="time limit of the call; default: snapshots.deadline_ms"
     )
 
 
@@ -69,7 +69,7 @@ class SnapshotForm(RpcResult):
     tier_used: int = Field(ge=0, le=3)
     tier_name: str
     capture_time: float
-    timestamp: Timestamp
+    timestamp: Timestamp = Field(description="time to which age_ms refers, just before it was stored")
     captured_at: Timestamp
     captured_at_source: CapturedAtSource
     age_ms: int

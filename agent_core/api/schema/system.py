@@ -44,8 +44,8 @@ class SystemStatusForm(RpcResult):
 
 
 class SystemEventForm(EventForm):
-    status: str
-    components: dict[str, str]
+    status: str = Field(description="HEALTHY, DEGRADED or UNHEALTHY")
+    components: dict[str, str] = Field(description="as in get_status")
     reason: str | None = None
     timestamp: Timestamp
 
@@ -71,7 +71,9 @@ class StatusForm(RpcResult):
     status: Literal["HEALTHY", "DEGRADED", "UNHEALTHY"]
     uptime: float
     version: str
-    components: dict[str, str]
+    components: dict[str, str] = Field(
+        description="STARTING, RUNNING, STOPPING, STOPPED or ERROR, by the component's name"
+    )
     checks: list[CheckForm]
     safe_mode: bool = Field(description="true: only plugins that came with the agent are loaded")
     timestamp: Timestamp
@@ -82,7 +84,7 @@ class PluginForm(RpcResult):
 
     name: str
     version: str
-    status: str
+    status: str = Field(description="LOADED, FAILED, QUARANTINED (it froze the agent) or SKIPPED (safe mode)")
     reason: str
     details: str
 

@@ -62,7 +62,7 @@ class RecordingsMethods(Invokes):
         Args:
             limit: default 50
             offset: default 0
-            device: list only files of this camera
+            device: list only files of this camera, such as camera0
         """
         from agent_core.client.results.recordings import RecordingFileList
 
@@ -134,7 +134,7 @@ class SyncRecordingsMethods(InvokesInThread):
         Args:
             limit: default 50
             offset: default 0
-            device: list only files of this camera
+            device: list only files of this camera, such as camera0
         """
         from agent_core.client.results.recordings import RecordingFileList
 

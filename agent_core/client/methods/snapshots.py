@@ -23,7 +23,7 @@ class SnapshotsMethods(Invokes):
         Args:
             limit: default 50
             offset: default 0
-            device: list only files of this camera
+            device: list only files of this camera, such as camera0
         """
         from agent_core.client.results.snapshots import FileList
 
@@ -72,8 +72,8 @@ class SnapshotsMethods(Invokes):
             quality: JPEG quality; by default the camera's JPEG is kept unchanged
             width: pixels; width or height alone keeps the aspect ratio; pictures are never enlarged
             height: pixels; width or height alone keeps the aspect ratio; pictures are never enlarged
-            max_age_ms: largest age of the picture; 0: exposed after this request; default 500
-            deadline_ms: time limit of the call; default 10000
+            max_age_ms: largest age of the picture; 0: exposed after this request; default: snapshots.max_age_ms
+            deadline_ms: time limit of the call; default: snapshots.deadline_ms
         """
         from agent_core.client.results.snapshots import SnapshotForm
 
@@ -102,7 +102,7 @@ class SyncSnapshotsMethods(InvokesInThread):
         Args:
             limit: default 50
             offset: default 0
-            device: list only files of this camera
+            device: list only files of this camera, such as camera0
         """
         from agent_core.client.results.snapshots import FileList
 
@@ -149,8 +149,8 @@ class SyncSnapshotsMethods(InvokesInThread):
             quality: JPEG quality; by default the camera's JPEG is kept unchanged
             width: pixels; width or height alone keeps the aspect ratio; pictures are never enlarged
             height: pixels; width or height alone keeps the aspect ratio; pictures are never enlarged
-            max_age_ms: largest age of the picture; 0: exposed after this request; default 500
-            deadline_ms: time limit of the call; default 10000
+            max_age_ms: largest age of the picture; 0: exposed after this request; default: snapshots.max_age_ms
+            deadline_ms: time limit of the call; default: snapshots.deadline_ms
         """
         from agent_core.client.results.snapshots import SnapshotForm
 

@@ -40,6 +40,7 @@ class CameraForm:
     fps: float
     #: same as fps
     frame_rate: float
+    #: formats of its pictures, such as MJPG
     capabilities: list[str]
     streams: StreamUrls
     #: same as streams.rtsp
@@ -120,6 +121,7 @@ class CameraCapabilities:
     fps_options: list[int]
     modes: list[ModeForm]
     controls: list[ControlForm]
+    #: NONE: no modes are known
     validation_status: Literal["NONE", "DISCONNECTED", "CONFIRMED"] | str
     #: codecs of the stream, such as H264, AAC or KLV, once they are known
     tracks: list[str] | None = None

@@ -13,6 +13,7 @@ __all__ = ("ControlForm", "ControlOutcomeForm", "ControlsSet")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControlForm:
     name: str
+    #: integer, integer64, boolean, menu, integer_menu, button, bitmask, or another
     kind: str
     minimum: int
     maximum: int

@@ -76,6 +76,7 @@ class SnapshotForm:
     tier_used: int
     tier_name: str
     capture_time: float
+    #: time to which age_ms refers, just before it was stored
     timestamp: datetime
     captured_at: datetime
     captured_at_source: CapturedAtSource

@@ -33,6 +33,7 @@ class PluginForm:
 
     name: str
     version: str
+    #: LOADED, FAILED, QUARANTINED (it froze the agent) or SKIPPED (safe mode)
     status: str
     reason: str
     details: str
@@ -79,6 +80,7 @@ class StatusForm:
     status: Literal["HEALTHY", "DEGRADED", "UNHEALTHY"] | str
     uptime: float
     version: str
+    #: STARTING, RUNNING, STOPPING, STOPPED or ERROR, by the component's name
     components: dict[str, str]
     checks: list[CheckForm]
     #: true: only plugins that came with the agent are loaded
