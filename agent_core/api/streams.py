@@ -152,7 +152,7 @@ def _status_methods(do: _Handlers) -> list[Method]:
             DeviceParams,
             StreamUrlForm,
             do.get_stream_url,
-            errors=(NotFound, InvalidState, Unsupported, DependencyFailed),
+            errors=(NotFound, Unsupported, DependencyFailed),
             example=examples.get_stream_url,
         ),
         Method(

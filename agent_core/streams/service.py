@@ -190,7 +190,7 @@ class StreamService:
         path = await self._paths.runtime(camera.id)
         is_live = path is not None and path.live
         if not is_live and camera.media_input is not None:
-            await self._paths.ensure(camera)
+            is_live = await self._is_live_after_all(camera)
         state, _ = self._streams.state(camera.id)
         has_failed = state is StreamState.ERROR and not is_live
         return StreamAddress(
@@ -201,6 +201,14 @@ class StreamService:
             has_failed=has_failed,
             viewers=self._paths.viewers(path),
         )
+
+    async def _is_live_after_all(self, camera: Camera) -> bool:
+        """Make a missing path; return True if another program feeds it, and has begun to since the path was read."""
+        try:
+            await self._paths.ensure(camera)
+        except InvalidState:
+            return True
+        return False
 
     def _starts_on_demand(self, camera: Camera) -> bool:
         """Return True if the media server starts the stream of the camera for a reader; it cannot ask the agent to."""

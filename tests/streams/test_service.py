@@ -11,10 +11,12 @@ from agent_core.base.clock import SystemClock
 from agent_core.base.errors import AgentError, InvalidState
 from agent_core.base.models import CameraId, CameraStatus
 from agent_core.config import MediaServerConfig
+from agent_core.mediamtx.rtsp_hold import Hold
+from agent_core.mediamtx.schema import PathConf
 from agent_core.plugin import ffmpeg
-from agent_core.streams import StreamService
+from agent_core.streams import CameraPaths, StreamService
 from agent_core.streams.addresses import StreamAddresses
-from agent_core.testing.mediamtx import MediaServerUnderTest
+from agent_core.testing.mediamtx import MediaServerUnderTest, publisher_command
 from tests.media_plane import Plane, camera, running_plane
 
 CAMERA = CameraId("camera0")
@@ -30,8 +32,12 @@ async def plane(media_server: MediaServerUnderTest, tmp_path: Path) -> AsyncIter
 
 @pytest.fixture
 def service(plane: Plane) -> StreamService:
+    return service_of(plane, plane.paths)
+
+
+def service_of(plane: Plane, paths: CameraPaths) -> StreamService:
     addresses = StreamAddresses(plane.link, MediaServerConfig(), managed_ports=lambda: None)
-    return StreamService(plane.streams, plane.paths, addresses, close_after_s=1, clock=SystemClock())
+    return StreamService(plane.streams, paths, addresses, close_after_s=1, clock=SystemClock())
 
 
 @pytest.mark.parametrize("had_lease", [False, True])
@@ -90,6 +96,29 @@ async def test_an_idle_stream_that_starts_when_it_is_opened_is_available(
     assert await ffmpeg.run(ffmpeg.locate(), ["-i", idle.url, "-frames:v", "1", "-f", "framecrc", "-"])
     assert not (await service.address(gone)).is_available
     assert not (await service.address(replace(camera("camera1"), status=CameraStatus.ERROR))).is_available
+
+
+class NotLiveYet(CameraPaths):
+    """Paths as they were before any stream was live."""
+
+    async def runtime(self, camera: CameraId) -> None:
+        return None
+
+
+async def test_a_stream_of_another_program_that_begins_meanwhile_is_live(plane: Plane) -> None:
+    """It began between the two looks at its path, which the agent must not change now."""
+    foreign = PathConf(run_on_demand=publisher_command(), run_on_demand_close_after_s=10)
+    await plane.link.require().paths.ensure(CAMERA, foreign)
+    paths = NotLiveYet(plane.link, camera=plane.cameras.get, plan=plane.paths.plan, clock=SystemClock())
+    service = service_of(plane, paths)
+    with anyio.fail_after(60):
+        async with anyio.create_task_group() as tasks:
+            url = f"{plane.server.rtsp_url}/{CAMERA}"
+            await tasks.start(Hold(url, start_timeout_s=20).run)
+            address = await service.address(camera("camera0"))
+            tasks.cancel_scope.cancel()
+    assert (address.is_live, address.is_available, address.has_failed) == (True, True, False)
+    assert address.url.endswith(f"/{CAMERA}")
 
 
 async def test_a_stream_that_its_holder_cannot_get_is_not_available(
