@@ -480,7 +480,7 @@ export interface Notifications {
     ambiguous: boolean;
     /** true: recognized on another port than before */
     moved: boolean;
-    /** reason if the status is not CONNECTED */
+    /** a sentence, if the status is not CONNECTED */
     problem: string;
     timestamp: string;
   };
@@ -506,7 +506,7 @@ export interface Notifications {
     ambiguous: boolean;
     /** true: recognized on another port than before */
     moved: boolean;
-    /** reason if the status is not CONNECTED */
+    /** a sentence, if the status is not CONNECTED */
     problem: string;
     timestamp: string;
   };
@@ -532,7 +532,7 @@ export interface Notifications {
     ambiguous: boolean;
     /** true: recognized on another port than before */
     moved: boolean;
-    /** reason if the status is not CONNECTED */
+    /** a sentence, if the status is not CONNECTED */
     problem: string;
     timestamp: string;
   };
@@ -567,7 +567,7 @@ export interface Notifications {
     ambiguous: boolean;
     /** true: recognized on another port than before */
     moved: boolean;
-    /** reason if the status is not CONNECTED */
+    /** a sentence, if the status is not CONNECTED */
     problem: string;
     timestamp: string;
   };
@@ -875,7 +875,7 @@ export interface CameraForm {
   ambiguous: boolean;
   /** true: recognized on another port than before */
   moved: boolean;
-  /** reason if the status is not CONNECTED */
+  /** a sentence, if the status is not CONNECTED */
   problem: string;
 }
 
@@ -1251,6 +1251,7 @@ export type PublishMode = "server" | "agent" | "pull";
 export interface RecordingFile {
   filename: string;
   device: string;
+  /** bytes of all segments; those of the joined file may differ */
   file_size: number;
   modified_time: string;
   duration: number;
@@ -1274,6 +1275,7 @@ export type RecordingFormat = "fmp4" | "mpegts";
 export interface RecordingInfo {
   filename: string;
   device: string;
+  /** bytes of all segments; those of the joined file may differ */
   file_size: number;
   duration: number;
   created_time: string;
@@ -1323,6 +1325,7 @@ export interface RecordingStopped {
   end_time: string;
   /** length of the media in whole seconds */
   duration: number;
+  /** bytes of all segments */
   file_size: number;
   format: Open<RecordingFormat>;
   segments: SegmentForm[];

@@ -45,7 +45,7 @@ class CameraForm(RpcResult):
     is_recording: bool
     ambiguous: bool = Field(description="true: may be another camera of the same model")
     moved: bool = Field(description="true: recognized on another port than before")
-    problem: str = Field(description="reason if the status is not CONNECTED")
+    problem: str = Field(description="a sentence, if the status is not CONNECTED")
 
 
 class CameraEventForm(CameraForm, EventForm):

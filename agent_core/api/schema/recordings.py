@@ -72,7 +72,7 @@ class RecordingStopped(RpcResult):
     start_time: Timestamp
     end_time: Timestamp
     duration: int = Field(description="length of the media in whole seconds")
-    file_size: int
+    file_size: int = Field(description="bytes of all segments")
     format: RecordingFormat
     segments: list[SegmentForm]
     reason: str | None = None
@@ -81,7 +81,7 @@ class RecordingStopped(RpcResult):
 class RecordingFile(RpcResult):
     filename: str
     device: str
-    file_size: int
+    file_size: int = Field(description="bytes of all segments; those of the joined file may differ")
     modified_time: Timestamp
     duration: float
     format: RecordingFormat
@@ -105,7 +105,7 @@ class RecordingInfo(RpcResult):
 
     filename: str
     device: str
-    file_size: int
+    file_size: int = Field(description="bytes of all segments; those of the joined file may differ")
     duration: float
     created_time: Timestamp
     format: RecordingFormat

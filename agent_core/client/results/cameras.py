@@ -52,7 +52,7 @@ class CameraForm:
     ambiguous: bool
     #: true: recognized on another port than before
     moved: bool
-    #: reason if the status is not CONNECTED
+    #: a sentence, if the status is not CONNECTED
     problem: str
 
 

@@ -52,6 +52,7 @@ class RecordingStopped:
     end_time: datetime
     #: length of the media in whole seconds
     duration: int
+    #: bytes of all segments
     file_size: int
     format: RecordingFormat
     segments: list[SegmentForm]
@@ -62,6 +63,7 @@ class RecordingStopped:
 class RecordingFile:
     filename: str
     device: str
+    #: bytes of all segments; those of the joined file may differ
     file_size: int
     modified_time: datetime
     duration: float
@@ -95,6 +97,7 @@ class RecordingInfo:
 
     filename: str
     device: str
+    #: bytes of all segments; those of the joined file may differ
     file_size: int
     duration: float
     created_time: datetime
