@@ -10,19 +10,20 @@ _WORD = re.compile(r"`([a-z][a-z0-9_]*)`")
 #: Members that each error has.
 _ALWAYS = frozenset({"reason", "details", "suggestion"})
 #: Failures of what the agent depends on have the words of cameras, FFmpeg and media servers, of which the table lists none.
-_OPEN = frozenset({-32050})
+OPEN_CODES = frozenset({-32050})
 
 
 class ErrorTable:
     """Messages, reasons and further members of `data` by code, as a client author reads them.
 
-    Reasons may also stand in another part of docs/api.md or in the README of a plugin.
+    Attributes:
+        reasons: words that are told; they may also stand in another part of docs/api.md or in the README of a plugin.
     """
 
     def __init__(self) -> None:
         text = (ROOT / "docs/api.md").read_text()
         more = [path.read_text() for path in sorted((ROOT / "plugins").glob("*/README.md"))]
-        self._reasons = frozenset(_WORD.findall("\n".join((text, *more))))
+        self.reasons = frozenset(_WORD.findall("\n".join((text, *more))))
         self._rows = {
             int(code): (message, _ALWAYS | {*_WORD.findall(members)})
             for code, message, _, members in _ROW.findall(
@@ -43,6 +44,6 @@ class ErrorTable:
             f"{code} has {name} in its data, which its row does not name"
             for name in sorted({*data} - members)
         ]
-        if code not in _OPEN and data.get("reason") not in self._reasons:
+        if code not in OPEN_CODES and data.get("reason") not in self.reasons:
             found.append(f"{code} has the reason {data.get('reason')}, which no document names")
         return found

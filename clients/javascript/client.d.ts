@@ -335,7 +335,7 @@ export interface Methods {
   };
   set_retention_policy: {
     params: {
-      /** age: needs max_age_days; size: needs max_size_gb; manual: only cleanup_old_files deletes; the limit of another type is accepted and not applied */
+      /** enabled, age needs max_age_days and size max_size_gb; manual: only cleanup_old_files deletes; the limit of another type is accepted and not applied */
       policy_type: PolicyType;
       /** false: the limits of the configuration apply, and not this policy */
       enabled: boolean;
@@ -641,6 +641,7 @@ export interface Notifications {
     status: string;
     /** as in get_status */
     components: Record<string, string>;
+    /** a sentence */
     reason?: string;
     timestamp: string;
   };
@@ -651,6 +652,7 @@ export interface Notifications {
     status: string;
     /** as in get_status */
     components: Record<string, string>;
+    /** a sentence */
     reason?: string;
     timestamp: string;
   };
@@ -661,6 +663,7 @@ export interface Notifications {
     status: string;
     /** as in get_status */
     components: Record<string, string>;
+    /** a sentence */
     reason?: string;
     timestamp: string;
   };
@@ -671,6 +674,7 @@ export interface Notifications {
     status: string;
     /** as in get_status */
     components: Record<string, string>;
+    /** a sentence */
     reason?: string;
     timestamp: string;
   };
@@ -678,6 +682,7 @@ export interface Notifications {
     /** number of the event; each start of the agent counts from 1, over all topics */
     sequence: number;
     plugin: string;
+    /** a sentence */
     reason: string;
     timestamp: string;
   };
@@ -980,7 +985,7 @@ export interface ControlForm {
   flags: Open<ControlFlag>[];
   /** false: never, for the reason in `reason` */
   settable: boolean;
-  /** why the control cannot be set */
+  /** why the control cannot be set, a sentence */
   reason?: string;
   /** value that the agent sets again after a replug or a restart, if there is one */
   kept?: boolean | number | string;

@@ -1,9 +1,10 @@
 """What the documents say in numbers and names is what the code has."""
 
+import ast
 import base64
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -27,8 +28,10 @@ from agent_core.client import AgentClient
 from agent_core.config import AgentConfig
 from agent_core.media.thumbnails import failures, service
 from agent_core.rpc import allowance, protocol
+from agent_core.rpc.errors import CODES
 from agent_core.testing import document_of
 from agent_core.web import engine, log_limit, slots
+from tests.error_table import OPEN_CODES, ErrorTable
 from tests.meta.test_docs import ROOT, blocks, commands
 
 #: Documents of the agent as a whole.
@@ -164,3 +167,24 @@ def test_requests_in_the_text_are_valid(document: Any) -> None:
         for name, value in request["params"].items():
             text = json.dumps(schemas[name]).replace('"#/', '"contract:#/')
             Draft202012Validator(json.loads(text), registry=registry).validate(value)
+
+
+def raised_reasons(path: Path, kinds: set[str]) -> Iterator[str]:
+    """Yield the reasons that a module gives to errors of the classes `kinds`."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in kinds:
+            for each in node.keywords:
+                if each.arg == "reason" and isinstance(each.value, ast.Constant):
+                    yield str(each.value.value)
+
+
+def test_every_reason_for_programs_is_in_the_text() -> None:
+    """Those of failures of a dependency are many, and open; the table says so."""
+    kinds = {each.__name__ for each, code in CODES.items() if code.code not in OPEN_CODES}
+    parts = [
+        path for path in (ROOT / "agent_core").iterdir() if path.name not in {"cli", "client", "testing"}
+    ]
+    modules = [module for part in parts for module in part.rglob("*.py")]
+    raised = {reason for module in modules for reason in raised_reasons(module, kinds)}
+    assert len(raised) > 30
+    assert raised - ErrorTable().reasons == set()

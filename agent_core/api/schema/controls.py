@@ -80,7 +80,7 @@ class ControlForm(RpcResult):
         description="inactive: another control, such as an automatic mode, determines the value now"
     )
     settable: bool = Field(description="false: never, for the reason in `reason`")
-    reason: str | None = Field(None, description="why the control cannot be set")
+    reason: str | None = Field(None, description="why the control cannot be set, a sentence")
     kept: ControlShown | None = Field(
         None, description="value that the agent sets again after a replug or a restart, if there is one"
     )

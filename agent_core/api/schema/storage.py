@@ -37,7 +37,7 @@ class StorageInfoForm(RpcResult):
 
 class RetentionParams(RpcParams):
     policy_type: PolicyType = Field(
-        description="age: needs max_age_days; size: needs max_size_gb; manual: only cleanup_old_files deletes; the limit of another type is accepted and not applied"
+        description="enabled, age needs max_age_days and size max_size_gb; manual: only cleanup_old_files deletes; the limit of another type is accepted and not applied"
     )
     enabled: bool = Field(description="false: the limits of the configuration apply, and not this policy")
     max_age_days: Annotated[FiniteFloat, Field(gt=0, le=_MAX_DAYS)] | None = Field(

@@ -46,13 +46,13 @@ class SystemStatusForm(RpcResult):
 class SystemEventForm(EventForm):
     status: str = Field(description="HEALTHY, DEGRADED or UNHEALTHY")
     components: dict[str, str] = Field(description="as in get_status")
-    reason: str | None = None
+    reason: str | None = Field(None, description="a sentence")
     timestamp: Timestamp
 
 
 class PluginEventForm(EventForm):
     plugin: str
-    reason: str
+    reason: str = Field(description="a sentence")
     timestamp: Timestamp
 
 

@@ -31,7 +31,7 @@ class StorageMethods(Invokes):
         """Set when stored media are deleted.
 
         Args:
-            policy_type: age: needs max_age_days; size: needs max_size_gb; manual: only cleanup_old_files deletes; the limit of another type is accepted and not applied
+            policy_type: enabled, age needs max_age_days and size max_size_gb; manual: only cleanup_old_files deletes; the limit of another type is accepted and not applied
             enabled: false: the limits of the configuration apply, and not this policy
             max_age_days: age at which recordings and snapshots are deleted
             max_size_gb: most gigabytes (10^9 bytes) of recordings and snapshots together
@@ -71,7 +71,7 @@ class SyncStorageMethods(InvokesInThread):
         """Set when stored media are deleted.
 
         Args:
-            policy_type: age: needs max_age_days; size: needs max_size_gb; manual: only cleanup_old_files deletes; the limit of another type is accepted and not applied
+            policy_type: enabled, age needs max_age_days and size max_size_gb; manual: only cleanup_old_files deletes; the limit of another type is accepted and not applied
             enabled: false: the limits of the configuration apply, and not this policy
             max_age_days: age at which recordings and snapshots are deleted
             max_size_gb: most gigabytes (10^9 bytes) of recordings and snapshots together

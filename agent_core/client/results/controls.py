@@ -26,7 +26,7 @@ class ControlForm:
     flags: list[ControlFlag]
     #: false: never, for the reason in `reason`
     settable: bool
-    #: why the control cannot be set
+    #: why the control cannot be set, a sentence
     reason: str | None = None
     #: value that the agent sets again after a replug or a restart, if there is one
     kept: bool | int | float | str | None = None
