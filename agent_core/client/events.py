@@ -93,12 +93,15 @@ class EventStream:
         self._changed.set()
 
     def _wants(self, event: Event) -> bool:
-        if event.topic in OF_CONNECTIONS:
-            return True
         about, sequence = event.params.get("device"), event.sequence
-        if sequence is not None and sequence <= self.begins_after:
-            return False
-        return event.topic in self.topics and (self.device is None or about in (None, self.device))
+        is_before = sequence is not None and 0 < sequence <= self.begins_after
+        if event.topic in OF_CONNECTIONS:  # a notice tells of the loss of events up to its number
+            return event.topic != EVENTS_DROPPED or not is_before
+        return (
+            not is_before
+            and event.topic in self.topics
+            and (self.device is None or about in (None, self.device))
+        )
 
     def __aiter__(self) -> "EventStream":
         return self
@@ -144,6 +147,11 @@ class Subscriptions:
         """End the streams of a topic that the agent does not offer any more."""
         for stream in self._of(topic):
             stream.end(error)
+
+    @property
+    def begins_after(self) -> int:
+        """Number up to which no stream wants an event."""
+        return min((stream.begins_after for stream in self._streams), default=0)
 
     def begin_anew(self) -> None:
         """Let all streams take the first event of another start of the agent, which numbers its events again."""

@@ -214,7 +214,7 @@ class Link:
         topics, device = self._subscriptions.all_wanted()
         if not topics:
             return
-        missed = self._progress.request
+        missed = self._progress.request(self._subscriptions.begins_after)
         filters: JsonObject = {"filters": {"device": device}} if device else {}
         self._early = []
         try:

@@ -17,15 +17,18 @@ class Progress:
         self._sequence: int | None = None
         self._of_topics: dict[str, int] = {}
 
-    @property
-    def request(self) -> JsonObject:
-        """Params of `subscribe_events` that ask for the missed events; empty for an agent that keeps none.
+    def request(self, begins_after: int) -> JsonObject:
+        """Return params of `subscribe_events` that ask for the missed events; empty for an agent that keeps none.
 
         They ask for the newest known event once more: it may feed several topics, of which the break came between.
+
+        Args:
+            begins_after: number up to which no stream wants an event. The agent would tell of earlier ones as lost.
         """
         if self._boot_id is None or self._sequence is None:
             return {}
-        return {"replay_since": {"boot_id": self._boot_id, "sequence": max(0, self._sequence - 1)}}
+        after = max(self._sequence - 1, begins_after, 0)
+        return {"replay_since": {"boot_id": self._boot_id, "sequence": after}}
 
     def subscribed(self, answer: object) -> int:
         """Note the answer to a new subscription, and return the number of the newest event before it."""

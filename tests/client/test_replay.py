@@ -1,14 +1,20 @@
 """Events over a break: asked for again, each once, in order, and what is lost is told."""
 
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING
 
 import anyio
 import pytest
 
 from agent_core.client import AgentClient, CallFailed, Event, EventStream, Reconnect
+from agent_core.client.events import EVENTS_DROPPED
+from agent_core.testing import running_agent
 
 if TYPE_CHECKING:
-    from tests.client.conftest import ScriptedAgent
+    from tests.client.conftest import Network, ScriptedAgent
+
+Between = Callable[[str], AbstractAsyncContextManager["Network"]]
 
 #: Most of them talk to servers that answer what a test wants.
 pytestmark = pytest.mark.other_server
@@ -56,6 +62,102 @@ async def test_a_stream_gets_no_events_from_before_its_subscription(scripted: "S
             await scripted.break_off()
             assert await numbers(late, 1) == [("camera.connected", 16)]
     assert scripted.asked[2]["replay_since"] == {"boot_id": "first", "sequence": 10}
+
+
+async def test_what_came_while_no_stream_was_open_is_not_asked_for(scripted: "ScriptedAgent") -> None:
+    """The agent may not have it any more, and would tell so."""
+    async with AgentClient(scripted.url, reconnect=SOON) as agent:
+        async with agent.subscribe(["snapshot.taken"]) as events:
+            await scripted.tell("snapshot.taken", sequence=11)
+            await following(events)
+        scripted.sequence = 5000
+        async with agent.subscribe(["snapshot.taken"]) as events:
+            scripted.later = [("snapshot.taken", {"sequence": 5001})]
+            await scripted.break_off()
+            assert await numbers(events, 1) == [("snapshot.taken", 5001)]
+            scripted.later = [("snapshot.taken", {"sequence": n}) for n in (5001, 5002)]
+            await scripted.break_off()
+            assert await numbers(events, 1) == [("snapshot.taken", 5002)]
+    asked = [each["replay_since"]["sequence"] for each in scripted.asked if "replay_since" in each]
+    assert asked == [5000, 5000]
+
+
+async def test_a_loss_from_before_a_stream_is_not_told_to_it(scripted: "ScriptedAgent") -> None:
+    async with (
+        AgentClient(scripted.url, reconnect=SOON) as agent,
+        agent.subscribe(["snapshot.taken"]) as early,
+    ):
+        scripted.sequence = 5000
+        async with agent.subscribe(["camera.connected"]) as late:
+            lost = {"sequence": 4000, "count": 3990, "reason": "journal_overflow", "after": 10}
+            more = {**lost, "sequence": 5002, "count": 1, "after": 5001}
+            scripted.later = [("system.events_dropped", each) for each in (lost, more)]
+            await scripted.break_off()
+            assert await numbers(early, 2) == [(EVENTS_DROPPED, 4000), (EVENTS_DROPPED, 5002)]
+            assert await numbers(late, 1) == [(EVENTS_DROPPED, 5002)]
+
+
+async def test_an_overflow_of_the_journal_while_no_stream_was_open_is_no_loss(network: Between) -> None:
+    config = {
+        "server": {"event_journal_bytes": 20_000},
+        "plugins": {
+            "enabled": ["virtual_camera"],
+            "virtual_camera": {"cameras": [{"name": "Test", "id": "camera0"}]},
+        },
+    }
+    async with running_agent(config=config) as agent, network(agent.url) as between:
+        bus = agent.parts.events
+        async with AgentClient(between.url, agent.token("operator"), reconnect=SOON) as client:
+
+            async def change(value: int) -> None:
+                await client.set_camera_controls("camera0", controls={"brightness": value})
+
+            async with client.subscribe(["camera.controls"]) as events:
+                await change(1)
+                await following(events)
+            for value in range(30):
+                await change(value)
+            (kept,) = [each for each in agent.parts.metrics if each.name.endswith("journal_events")]
+            assert kept.read() in range(1, 30), "the journal must have dropped events"
+            async with client.subscribe(["camera.controls"]) as events:
+                between.break_off()
+                await between.attempted(2)
+                with anyio.fail_after(20):
+                    await client.wait_connected()
+                await change(33)
+                event = await following(events)
+                assert (event.topic, event.sequence) == ("camera.controls", bus.published)
+
+
+async def test_events_of_a_camera_that_was_removed_meanwhile_are_replayed(network: Between) -> None:
+    """The break comes before the camera, so that its whole life is in the replay; then all streams want a camera that is gone."""
+    config = {"plugins": {"enabled": ["external_discovery"], "external_discovery": {"probe_timeout_s": 0.2}}}
+    topics = ["camera.connected", "camera.disconnected", "camera.status_change"]
+    stream = {"stream_url": "rtsp://192.0.2.10/live", "stream_name": "Yard", "verify": False}
+    async with (
+        running_agent(config=config) as agent,
+        network(agent.url) as between,
+        agent.client("operator") as other,
+        AgentClient(between.url, agent.token("viewer"), reconnect=SOON) as client,
+    ):
+        device = (await other.call("add_external_stream", **stream))["device"]
+        async with client.subscribe(topics, device) as of_one, client.subscribe(topics) as of_all:
+            between.stall()
+            await other.call("remove_external_stream", stream_url=stream["stream_url"])
+            assert (await other.call("get_camera_list"))["total"] == 0
+            for number in (2, 3):
+                between.break_off()
+                await between.attempted(number)
+                with anyio.fail_after(20):
+                    await client.wait_connected()
+            for events in (of_one, of_all):
+                told = [await following(events) for _ in range(2)]
+                assert {each.topic for each in told} <= {*topics}
+                assert [each.params["device"] for each in told] == [device] * 2
+                assert told[-1].params["status"] == "DISCONNECTED"
+            await other.call("add_external_stream", **{**stream, "stream_name": "Gate"})
+            while (await following(of_all)).params["name"] != "Gate":
+                pass
 
 
 async def test_another_start_of_the_agent_is_told_and_numbers_begin_again(scripted: "ScriptedAgent") -> None:
