@@ -17,7 +17,7 @@ from agent_core.client.errors import AgentUnreachable, ConnectionLost
 
 __all__ = ("Dial", "explain_closed", "open_socket")
 
-#: Limit of one message; the largest reply, a list of 1000 files, has less than 1 MiB.
+#: Limit of one message; the largest reply, a list of 1000 files with long names, may have some MiB.
 _MAX_MESSAGE_BYTES = 16 << 20
 #: Time for the agent to answer a closing handshake; then the socket is dropped.
 _CLOSE_TIMEOUT_S = 1.0

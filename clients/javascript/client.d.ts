@@ -1667,6 +1667,7 @@ export interface SystemMetricsForm {
 }
 
 export interface SystemStatusForm {
+  /** starting: no camera yet; partial: parts are still starting, or there are problems */
   status: Open<"starting" | "partial" | "ready">;
   message: string;
   available_cameras: string[];

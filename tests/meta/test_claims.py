@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
+from agent_core.api.contract import core_topics
 from agent_core.auth import files as credentials
 from agent_core.auth import limits, revocations, secret, tokens
 from agent_core.auth.api_keys import API_KEY_PREFIX, ApiKeys
@@ -29,6 +30,7 @@ from agent_core.config import AgentConfig
 from agent_core.media.thumbnails import failures, service
 from agent_core.rpc import allowance, protocol
 from agent_core.rpc.errors import CODES
+from agent_core.rpc.topics import ALIASES
 from agent_core.testing import document_of
 from agent_core.web import engine, log_limit, slots
 from tests.error_table import OPEN_CODES, ErrorTable
@@ -152,6 +154,24 @@ def test_methods_in_the_text_exist(document: Any) -> None:
     for text in TEXTS.values():
         shown = set(re.findall(rf"`((?:{verbs})_[a-z_]+)[`\s]", text))
         assert shown - methods - members - others - {"start_timed_out"} == set()
+
+
+def test_each_topic_is_in_the_text_with_its_method_and_params() -> None:
+    (table,) = re.findall(
+        r"^\| topic \| `method` \| `params` \|\n(.*?)\n\n",
+        (ROOT / "docs/api.md").read_text(),
+        re.DOTALL | re.MULTILINE,
+    )
+    told = {}
+    for topics, method, params in re.findall(r"^\| (.*?) \| (.*?) \| ?(.*)\|$", table, re.MULTILINE):
+        form = re.search(r"\[(\w+Form)\]", params)
+        for topic in re.findall(r"`([^`]+)`", topics):
+            told[topic] = (topic if method == "the topic" else method.strip("`"), form[1] if form else None)
+    for each in core_topics(None, None).notifications:  # type: ignore[arg-type]
+        for name in each.topics[:1]:
+            assert told.pop(name) == (each.method, each.form.__name__ if each.form is not None else None)
+    plugins = {topic for topic in told if topic.startswith("external_discovery.")}
+    assert {*told} - plugins == {alias for alias, _ in ALIASES}
 
 
 def test_requests_in_the_text_are_valid(document: Any) -> None:

@@ -36,7 +36,9 @@ class ProblemForm(RpcResult):
 
 
 class SystemStatusForm(RpcResult):
-    status: Literal["starting", "partial", "ready"]
+    status: Literal["starting", "partial", "ready"] = Field(
+        description="starting: no camera yet; partial: parts are still starting, or there are problems"
+    )
     message: str
     available_cameras: list[str]
     discovery_active: bool

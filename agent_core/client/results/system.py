@@ -20,6 +20,7 @@ class ProblemForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SystemStatusForm:
+    #: starting: no camera yet; partial: parts are still starting, or there are problems
     status: Literal["starting", "partial", "ready"] | str
     message: str
     available_cameras: list[str]
