@@ -81,6 +81,13 @@ class Library:
         """Wait until lists come from the index."""
         await self.until(lambda: self.index.is_settled)
 
+    async def totals(self, store: SnapshotStore | RecordingStore) -> Totals:
+        """Return the totals of the store's files, once the index is settled: a late notice may unsettle it again."""
+        with anyio.fail_after(30):
+            while (found := await store.totals()) is None:
+                await anyio.sleep(0.01)
+        return found
+
     async def until_totals(self, store: SnapshotStore | RecordingStore, wanted: Totals | None) -> None:
         """Wait until the index has these totals of the store's files."""
         found = None

@@ -1,6 +1,7 @@
 """Resident readers in this process: how much they decode, keep and need."""
 
 import os
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -243,25 +244,34 @@ async def test_a_thread_that_is_stuck_ends_the_worker_at_the_next_ping(
         with pytest.raises(WorkerStuck):
             await anyio.to_thread.run_sync(program.run)
 
-        async def is_closed() -> bool:
-            return camera.open == 0
+        # It may connect, and write to its pipe, only now.
+        await until(lambda: not any(each.name.startswith("reader_") for each in threading.enumerate()))
+        await until(lambda: camera.open == 0)
 
-        await eventually(is_closed, timeout_s=40)
 
-
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(480)
 @pytest.mark.parametrize("kind", ["resident", "once"])
 async def test_memory_after_a_hundred_pictures_is_that_after_twenty(
     worker: Any, video: Video, kind: str
 ) -> None:
-    """The pictures are small, so that a hundred take seconds; what a picture leaks would show all the more."""
+    """The pictures are small, so that a hundred take seconds; what a picture leaks would show all the more.
+
+    A leak shows in each round; what an allocator keeps of a busy machine's coincidences shows in the first ones only.
+    """
     async with Camera(video=video).serving() as port:
         url = f"rtsp://127.0.0.1:{port}/cam"
         await worker.open(1, url)
-        rss_bytes = {}
-        for number in range(1, 101):
-            taken = await (worker.take_once(url) if kind == "once" else worker.take(1))
-            assert isinstance(taken, Taken)
-            if number in {20, 100}:
-                rss_bytes[number] = (await worker.ping()).rss_bytes
-        assert rss_bytes[100] <= 1.05 * rss_bytes[20]
+
+        async def rss_bytes_after(pictures: int) -> int:
+            for _ in range(pictures):
+                taken = await (worker.take_once(url) if kind == "once" else worker.take(1))
+                assert isinstance(taken, Taken)
+            return int((await worker.ping()).rss_bytes)
+
+        start_bytes = await rss_bytes_after(20)
+        for _ in range(3):
+            end_bytes = await rss_bytes_after(80)
+            if end_bytes <= 1.05 * start_bytes:
+                return
+            start_bytes = end_bytes
+        pytest.fail(f"{end_bytes} bytes are resident, and more with every 80 pictures")

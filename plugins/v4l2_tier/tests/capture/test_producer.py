@@ -122,7 +122,8 @@ class Bench:
         self.errors: list[CaptureFailed] = []
         self.opening = anyio.Event()
         self.open_slowly: threading.Event | None = None
-        self._changed = anyio.Event()
+        self._awaited: tuple[str, ...] = ()
+        self._came = anyio.Event()
         self.threads = WorkerPool(1)
         self.reports: list[ChangedControls] = []
         self.sets_controls = False
@@ -170,13 +171,18 @@ class Bench:
             raise error
 
     def _announce(self) -> None:
-        self._changed.set()
-        self._changed = anyio.Event()
+        # Here, and not in `until`, because the worker thread may make its next call before a waiting task runs.
+        if self._are_last(self._awaited):
+            self._came.set()
+
+    def _are_last(self, calls: tuple[str, ...]) -> bool:
+        return tuple(self.calls[-len(calls) :]) == calls
 
     async def until(self, *calls: str) -> None:
         """Wait until these are the last calls, and their results are known."""
-        while tuple(self.calls[-len(calls) :]) != calls:
-            await self._changed.wait()
+        self._awaited, self._came = calls, anyio.Event()
+        if not self._are_last(calls):
+            await self._came.wait()
         while self.threads.running:
             await anyio.sleep(0.001)  # the call is recorded before its thread has ended
         await anyio.wait_all_tasks_blocked()
