@@ -99,7 +99,8 @@ async def _final_files(store: RecordingStore, active: Active, clock: Clock) -> S
             stored = await store.threads.run(store.read, active.note)
         sizes = [each.size_bytes for each in stored.segments]
         if await store.threads.run(_is_finished, stored, sizes == before):
-            return stored
+            # Read once more: the last part may have been written after the sizes were read.
+            return await store.threads.run(store.read, active.note)
         if clock.monotonic_s() >= ends_s:
             return stored
         before = sizes
