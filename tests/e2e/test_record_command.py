@@ -65,6 +65,7 @@ def duration_s(said: str) -> float:
     return 3600 * int(found[1]) + 60 * int(found[2]) + float(found[3])
 
 
+@pytest.mark.timeout(180)  # it runs five programs, one of them for five seconds and more
 async def test_a_recording_of_five_seconds(agent: AgentProcess) -> None:
     recorded = await run(agent, "record", "start", "camera0", "--duration", "5", "--wait")
     (listed,) = (await run(agent, "recordings"))["files"]
