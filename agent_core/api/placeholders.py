@@ -1,4 +1,4 @@
-"""Placeholders for methods of the contract that are not implemented yet or belong to a plugin."""
+"""Placeholders for methods of the contract that belong to a plugin."""
 
 from collections.abc import Mapping
 from types import MappingProxyType

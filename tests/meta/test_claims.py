@@ -32,7 +32,7 @@ from agent_core.rpc import allowance, protocol
 from agent_core.rpc.errors import CODES
 from agent_core.rpc.topics import ALIASES
 from agent_core.testing import document_of
-from agent_core.web import engine, log_limit, slots
+from agent_core.web import engine, log_limit, server, slots, socket_protocol
 from tests.error_table import OPEN_CODES, ErrorTable
 from tests.meta.test_docs import ROOT, blocks, commands
 
@@ -77,6 +77,11 @@ CLAIMS = (
     ("api.md", f"opens this one file, for {_SPANS[int(LINK_S)]}"),
     ("api.md", f"less than {engine._LEAST_BYTES_PER_S >> 10} KiB per second"),
     ("api.md", f"after {_SPANS[int(failures.RETRY_S)]} if the file need not be the cause"),
+    ("api.md", f"a JWT of at most {tokens._MAX_TOKEN_CHARS} characters"),
+    ("api.md", f"`user_id` (1 to {tokens._MAX_USER_ID_CHARS} characters)"),
+    ("api.md", f"on a binary frame ({server._UNSUPPORTED_DATA})"),
+    ("api.md", f"closed with {socket_protocol._TRY_AGAIN_LATER}. When"),
+    ("api.md", f"within a second, with code {socket_protocol._POLICY_VIOLATION}"),
     ("security.md", f"more than {_SPANS[int(tokens._CLOCK_SKEW_S)]} in the future"),
     ("security.md", f"at most {revocations.MOST_REVOKED} revoked tokens"),
     ("security.md", f"looks at the files every {credentials._UNWATCHED_LOOK_S:g} seconds"),
