@@ -4,6 +4,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent_core.base.read_only import is_read_only
+
 __all__ = ("LOW_INODES", "Room", "nearest_folder")
 
 #: A day of snapshots may need this many inodes; fewer free ones are a warning.
@@ -14,7 +16,7 @@ LOW_INODES = 1000
 class Room:
     """Room that the agent's account may use; `free_inodes` is None on a file system without a fixed number of them.
 
-    `used_bytes` and the room reserved for root are the rest of `total_bytes`. `is_read_only`: the disk is mounted so.
+    `used_bytes` and the room reserved for root are the rest of `total_bytes`. `is_read_only`: the disk takes no writes.
     """
 
     free_bytes: int
@@ -41,7 +43,7 @@ class Room:
             free_inodes=status.f_favail if status.f_files else None,
             total_bytes=status.f_blocks * status.f_frsize,
             used_bytes=(status.f_blocks - status.f_bfree) * status.f_frsize,
-            is_read_only=bool(status.f_flag & os.ST_RDONLY),
+            is_read_only=is_read_only(folder),
         )
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from agent_core.base.errors import StartFailed, StateCorrupt, StorageFailed
 from agent_core.base.files import StateFile, explain_os_error, make_folder
 from agent_core.base.mounts import mount_point_of
+from agent_core.base.read_only import is_read_only
 from agent_core.base.small_files import UnsafeFile, read_small
 from agent_core.base.tenancy import IN_USE, Tenancy
 from agent_core.base.volume_records import VolumeRecord, VolumeRecords
@@ -151,7 +152,7 @@ class Volume:
         """
         self._look()
         try:
-            if os.statvfs(self._root).f_flag & os.ST_RDONLY:
+            if is_read_only(self._root):
                 raise self._read_only()
         except FileNotFoundError:  # not made yet
             return
@@ -228,7 +229,7 @@ class Volume:
                 return
             self._require()
             make_folder(self._root, _FOLDER_MODE)
-        if os.statvfs(self._root).f_flag & os.ST_RDONLY:
+        if is_read_only(self._root):
             raise self._read_only()
         self._enter()
         found = found or self._mark()

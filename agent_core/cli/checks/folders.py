@@ -5,6 +5,7 @@ import pwd
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent_core.base.read_only import is_read_only
 from agent_core.base.room import LOW_INODES, Room
 from agent_core.cli.output import size
 from agent_core.cli.running import lock_holder, program_name
@@ -91,7 +92,7 @@ def _fault(folder: Folder, there: Path) -> Finding | None:
         )
     if not there.is_dir():
         return folder.finding(_FAILED, f"{there} is not a folder.", f"Move it away, or {instead}")
-    if os.statvfs(there).f_flag & os.ST_RDONLY:
+    if is_read_only(there):
         return folder.finding(
             _FAILED,
             f"{there} is on a file system that is mounted read-only.",
