@@ -1316,6 +1316,7 @@ export interface RecordingStarted {
   start_time: string;
   format: Open<RecordingFormat>;
   duration?: number;
+  /** true: it ends by itself after duration */
   auto_stop: boolean;
   /** sentences about tracks that are left out, or that have decided the format */
   notes?: string[];
@@ -1581,6 +1582,7 @@ export interface StreamStarted {
 export interface StreamStatusForm {
   device: string;
   stream_name: string;
+  /** ACTIVE: live; STARTING: wanted, not live yet; ERROR: wanted, failed for reason; INACTIVE: not wanted */
   status: Open<"ACTIVE" | "INACTIVE" | "ERROR" | "STARTING" | "STOPPING">;
   ready: boolean;
   /** the media server or the agent runs the publisher; pull: the server opens the camera's address */

@@ -47,7 +47,7 @@ class RecordingStarted(RpcResult):
     start_time: Timestamp
     format: RecordingFormat
     duration: int | None = None
-    auto_stop: bool
+    auto_stop: bool = Field(description="true: it ends by itself after duration")
     notes: list[str] | None = Field(
         None, description="sentences about tracks that are left out, or that have decided the format"
     )

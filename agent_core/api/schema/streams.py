@@ -90,7 +90,9 @@ class StreamMetrics(RpcResult):
 class StreamStatusForm(RpcResult):
     device: str
     stream_name: str
-    status: Literal["ACTIVE", "INACTIVE", "ERROR", "STARTING", "STOPPING"]
+    status: Literal["ACTIVE", "INACTIVE", "ERROR", "STARTING", "STOPPING"] = Field(
+        description="ACTIVE: live; STARTING: wanted, not live yet; ERROR: wanted, failed for reason; INACTIVE: not wanted"
+    )
     ready: bool
     mode: PublishMode = Field(
         description="the media server or the agent runs the publisher; pull: the server opens the camera's address"

@@ -29,6 +29,7 @@ class RecordingStarted:
     start_time: datetime
     format: RecordingFormat
     duration: int | None = None
+    #: true: it ends by itself after duration
     auto_stop: bool
     #: sentences about tracks that are left out, or that have decided the format
     notes: list[str] | None = None

@@ -91,6 +91,7 @@ class StreamMetrics:
 class StreamStatusForm:
     device: str
     stream_name: str
+    #: ACTIVE: live; STARTING: wanted, not live yet; ERROR: wanted, failed for reason; INACTIVE: not wanted
     status: Literal["ACTIVE", "INACTIVE", "ERROR", "STARTING", "STOPPING"] | str
     ready: bool
     #: the media server or the agent runs the publisher; pull: the server opens the camera's address
