@@ -156,8 +156,8 @@ class Box:
         )
 
     async def diagnosis(self, name: str) -> str:
-        """Return the line of a check of `camera-agent doctor`: its status, name and detail."""
-        return await self.sh(f"camera-agent doctor | grep -E '^[A-Z]+ +{name} '")
+        """Return the lines of a check of `camera-agent doctor`, each with its status, name and detail."""
+        return await self.sh(f"camera-agent doctor 2>/dev/null | grep -E '^[A-Z]+ +{name} '")
 
     @asynccontextmanager
     async def plugged(self, layout: Layout = LAYOUT, *, cable: int = 0) -> AsyncIterator[Cable]:
