@@ -28,9 +28,10 @@ class Recording:
         listed = await self.box.sh(f"find {FOLDER}/{self.id} -name '*.mp4' -size +8k | sort")
         return listed.split()
 
-    async def until_files(self, count: int) -> None:
-        """Wait until so many files have media."""
-        await self.box.until(f"test $(find {FOLDER}/{self.id} -name '*.mp4' -size +8k | wc -l) -ge {count}")
+    async def until_files(self, count: int, *, least_bytes: int = 8 << 10) -> None:
+        """Wait until there are so many files of such a size, by default with media."""
+        found = f"find {FOLDER}/{self.id} -name '*.mp4' ! -size -{least_bytes}c"
+        await self.box.until(f"test $({found} | wc -l) -ge {count}")
 
     async def until_played_s(self, length_s: float) -> None:
         """Wait until the newest file has a picture of that time."""

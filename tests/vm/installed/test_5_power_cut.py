@@ -24,6 +24,13 @@ async def test_the_recording_up_to_the_cut_plays_and_goes_on(box: Box) -> None:
     await box.until("systemctl is-active camera-agent")
     (file,) = await recording.files()
     assert await recording.played_s(file) >= RECORDED_S
+    await box.cables[0].plug()
+    # Again, when the next file has just appeared, so that nothing of it is on the disk, perhaps not even its name.
+    await recording.until_files(2, least_bytes=0)
+    await box.cut_power()
+
+    await box.boot()
+    await box.until("systemctl is-active camera-agent")
     async with box.plugged():
         await box.until_camera()
         await recording.until_files(2)
