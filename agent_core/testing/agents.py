@@ -20,6 +20,8 @@ from agent_core.plugin_host.manager import EntryPointFinder, installed
 __all__ = ("WHOLE_CONTRACT", "RunningAgent", "document_of", "running_agent")
 
 START_LIMIT_S = 30.0
+#: A whole process may stand still for longer than the client's default where others use the machine too.
+CONNECT_LIMIT_S = 30.0
 #: Configuration of an agent that offers every method of this repository: each plugin that adds some, and keys.
 WHOLE_CONTRACT: Mapping[str, Any] = MappingProxyType(
     {
@@ -60,7 +62,9 @@ class RunningAgent:
     async def client(self, role: str | None = "operator") -> AsyncIterator[AgentClient]:
         """Connect a client, authenticated unless `role` is None."""
         token = self.token(role) if role else None
-        async with AgentClient(self.url, token=token, observe=self._observe) as client:
+        async with AgentClient(
+            self.url, token=token, observe=self._observe, connect_timeout_s=CONNECT_LIMIT_S
+        ) as client:
             yield client
 
 

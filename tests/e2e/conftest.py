@@ -20,6 +20,7 @@ from agent_core.auth.secret import Secret
 from agent_core.auth.tokens import TokenAuthority
 from agent_core.base.clock import SystemClock
 from agent_core.client import AgentClient
+from agent_core.testing.agents import CONNECT_LIMIT_S
 from tests.canary import SECRET, SECRET_IN_LOG
 
 #: Unprivileged files stand where the machine's own configuration might be.
@@ -54,7 +55,9 @@ class AgentProcess:
     async def client(self, role: str = "operator", *, ready: bool = True) -> AsyncIterator[AgentClient]:
         """A client; with `ready` only once every source has reported its cameras."""
         url = await self.url()
-        async with AgentClient(url, token=self.token(role), observe=self.observe) as client:
+        async with AgentClient(
+            url, token=self.token(role), observe=self.observe, connect_timeout_s=CONNECT_LIMIT_S
+        ) as client:
             with anyio.fail_after(20):
                 while ready and (await client.call("get_system_status"))["discovery_active"]:
                     await anyio.sleep(0.01)
