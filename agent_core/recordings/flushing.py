@@ -73,10 +73,9 @@ class Flusher:
         A cancelled call returns at once, even if the disk hangs.
         """
         under_way = {each.note.id: each for each in self._under_way()}
-        due = self._last | under_way
-        self._last = under_way
-        for active in due.values():
+        for active in (self._last | under_way).values():
             await self._flush_one(active)
+        self._last = under_way  # only now: a cancelled flush has left some out
         self._failing &= under_way.keys()
 
     async def _flush_one(self, active: Active) -> None:

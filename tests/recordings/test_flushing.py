@@ -140,6 +140,29 @@ async def test_a_disk_that_hangs_holds_up_neither_the_loop_nor_the_end(recorded:
     recovers.set()
 
 
+async def test_a_recording_that_ended_before_a_cancelled_flush_is_flushed_by_the_next(
+    recorded: Recorded,
+) -> None:
+    first, ended = recorded.start(), recorded.start("camera1")
+    recorded.write(first, FIRST)
+    recorded.write(ended, SECOND)
+    await recorded.flushed()
+    recorded.under_way.remove(ended)
+    goes_on = threading.Event()
+    with anyio.fail_after(20), anyio.CancelScope() as scope:
+
+        def hang(_: str) -> None:
+            anyio.from_thread.run_sync(scope.cancel)
+            goes_on.wait(20)
+
+        recorded.on_sync = hang
+        await recorded.flushed()
+    assert scope.cancelled_caught
+    recorded.on_sync = lambda _: None
+    goes_on.set()
+    assert SECOND in await recorded.flushed()
+
+
 async def test_a_disk_that_fails_is_said_once_until_it_works_again(
     recorded: Recorded, caplog: pytest.LogCaptureFixture
 ) -> None:
