@@ -7,7 +7,7 @@ whatever its age. The age says nothing on hosts whose clock is wrong until the n
 import fcntl
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -57,33 +57,38 @@ def partial_names(folder: Path | int) -> list[str]:
         return [each.name for each in entries if each.name.startswith(_PREFIX)]
 
 
-def remove_abandoned(folder: Path) -> None:
+def remove_abandoned(folder: Path, *, flock: Callable[[int, int], None] = fcntl.flock) -> None:
     """Remove the temporary files in `folder` that no running process writes. Blocks on the disk.
 
     Files of other accounts, links and folders stay, and so does what cannot be removed. On a file system without locks,
     every temporary file counts as abandoned.
+
+    Args:
+        folder: the folder.
+        flock: locks a descriptor, as `fcntl.flock`.
 
     Raises:
         OSError: the folder cannot be read.
     """
     for name in partial_names(folder):
         with suppress(OSError):
-            _remove(folder / name)
+            _remove(folder / name, flock)
 
 
-def _remove(path: Path) -> None:
+def _remove(path: Path, flock: Callable[[int, int], None]) -> None:
     descriptor = open_regular(path)
     try:
-        if os.fstat(descriptor).st_uid == os.geteuid() and _is_abandoned(descriptor):
+        if os.fstat(descriptor).st_uid == os.geteuid() and _is_abandoned(descriptor, flock):
             path.unlink()
     finally:
         os.close(descriptor)
 
 
-def _is_abandoned(descriptor: int) -> bool:
-    """Return True if no process holds the lock; this one holds it then, until it closes the file."""
+def _is_abandoned(descriptor: int, flock: Callable[[int, int], None]) -> bool:
+    """Return True if no writer holds the lock; none gets it then until the descriptor is closed."""
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Shared, because network file systems refuse an exclusive lock of a file that is open for reading (flock(2)).
+        flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError:  # a file system without locks

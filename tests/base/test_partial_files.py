@@ -1,5 +1,7 @@
 """Temporary files of interrupted writes: those of killed processes are removed, those of running ones are not."""
 
+import errno
+import fcntl
 import os
 import signal
 import sys
@@ -79,6 +81,32 @@ def test_what_this_process_writes_stays_too(tmp_path: Path) -> None:
         temporary.replace(tmp_path / "a")
         remove_abandoned(tmp_path)
     assert (tmp_path / "a").read_bytes() == b"content"
+
+
+def flock_of_nfs(descriptor: int, operation: int) -> None:
+    """Lock as NFS and SMB do, where an exclusive lock needs a file that is open for writing."""
+    is_writable = fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY
+    if operation & fcntl.LOCK_EX and not is_writable:
+        raise OSError(errno.EBADF, "Bad file descriptor")
+    fcntl.flock(descriptor, operation)
+
+
+def flock_of_none(descriptor: int, operation: int) -> None:
+    raise OSError(errno.ENOLCK, "No locks available")
+
+
+async def test_on_a_network_disk_what_a_running_process_writes_stays(tmp_path: Path) -> None:
+    async with writing(tmp_path / "cameras.json"):
+        remove_abandoned(tmp_path, flock=flock_of_nfs)
+        assert len(partial_names(tmp_path)) == 1
+    remove_abandoned(tmp_path, flock=flock_of_nfs)
+    assert partial_names(tmp_path) == []
+
+
+def test_without_locks_everything_counts_as_abandoned(tmp_path: Path) -> None:
+    (tmp_path / ".partial-file").write_text("x")
+    remove_abandoned(tmp_path, flock=flock_of_none)
+    assert partial_names(tmp_path) == []
 
 
 def test_folders_links_and_other_files_stay(tmp_path: Path) -> None:
