@@ -50,11 +50,14 @@ def own_folder(path: Path, setting: str, *, follow: bool, shown: str = "") -> It
 
 
 def _refuse_foreign_folder(descriptor: int, path: Path, shown: str, setting: str) -> None:
-    if os.fstat(descriptor).st_uid in {0, os.geteuid()}:
+    owner = os.fstat(descriptor).st_uid
+    if owner in {0, os.geteuid()}:
         return
     # Below /tmp another account has taken the name; the folder's content is not ours and need not be kept.
     is_below_tmp = path.parent.stat().st_mode & stat.S_ISVTX
-    mend = "Remove it as root" if is_below_tmp else f"Run chown {_account()} on it as root"
+    mend = "Remove it as root" if is_below_tmp else f"Run chown {_account(os.geteuid())} on it as root"
+    if os.geteuid() == 0 and not is_below_tmp:  # root would take the folder from the agent's own account
+        mend = f"Run the agent as {_account(owner)}, who owns it"
     raise _refused(shown, setting, "belongs to another account", "foreign_folder", mend)
 
 
@@ -74,13 +77,13 @@ def _close_to_others(descriptor: int, shown: str, setting: str) -> None:
     _log.warning("the folder %s was writable by other accounts; its mode is now %04o", shown, mode)
 
 
-def _account() -> str:
+def _account(user_id: int) -> str:
     import pwd
 
     try:
-        return pwd.getpwuid(os.geteuid()).pw_name
+        return pwd.getpwuid(user_id).pw_name
     except KeyError:
-        return str(os.geteuid())
+        return str(user_id)
 
 
 def _not_done(error: OSError, doing: str) -> StartFailed:

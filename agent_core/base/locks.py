@@ -127,7 +127,16 @@ class InstanceLock:
             ) from error
         except OSError as error:
             why = explain_os_error(error, f"lock the {self._place}")
-            raise StartFailed(why.details, reason=why.reason, suggestion=why.suggestion) from error
+            step = self._taken_by_another_account() if isinstance(error, PermissionError) else None
+            raise StartFailed(why.details, reason=why.reason, suggestion=step or why.suggestion) from error
+
+    def _taken_by_another_account(self) -> str | None:
+        """Return the next step if the lock file is there but not this account's, as after a backup restored by root."""
+        with suppress(OSError):
+            if self._path.lstat().st_uid != os.geteuid():
+                own = f"chown --recursive {os.geteuid()}: {self._path.parent}"
+                return f"{self._path.name} in it belongs to another account: run `{own}` as root."
+        return None
 
     def _open(self) -> int:
         """Open or make the lock file, closed to the group: an account that can read a file can lock it."""

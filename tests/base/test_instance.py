@@ -1,5 +1,6 @@
 """Folders that an agent claims, and folders of another agent, which it leaves alone."""
 
+import errno
 import os
 import shutil
 import socket
@@ -112,7 +113,25 @@ def test_a_folder_of_another_account_is_refused(tmp_path: Path, name: str) -> No
     error = refused(storage(tmp_path))
     assert error.reason == "foreign_folder"
     assert str(tmp_path / name) in error.details
-    assert "chown" in error.suggestion
+    # Root is told whose agent it is, not to take the folder from it.
+    assert "Run the agent as" in error.suggestion
+    assert "chown" not in error.suggestion
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_a_lock_that_was_restored_as_another_accounts_is_named(tmp_path: Path) -> None:
+    """The agent's own folder, and in it a lock file that its account may not open."""
+
+    def refuse(_descriptor: int, _operation: int) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    for each in (tmp_path / "agent.lock", tmp_path):
+        each.touch()
+        os.chown(each, NOBODY, NOBODY)
+    with pytest.raises(StartFailed) as caught, InstanceLock(tmp_path, flock=refuse):
+        pass
+    assert "agent.lock" in caught.value.suggestion
+    assert f"chown --recursive {os.geteuid()}: {tmp_path}" in caught.value.suggestion
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give links away")

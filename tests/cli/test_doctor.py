@@ -125,7 +125,18 @@ def test_a_folder_of_another_account_is_named_with_both(tmp_path: Path) -> None:
     found = look_at_folder(folder(tmp_path, is_private=True))
     assert found.status is FindingStatus.FAILED
     assert "belongs to" in found.detail
-    assert f"chown root {tmp_path}" in found.suggestion
+    assert f"chown --recursive root: {tmp_path}" in found.suggestion
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_of_the_system_is_never_to_be_given_away(tmp_path: Path) -> None:
+    """As /run, in which a user's agent cannot make its folder."""
+    tmp_path.chmod(0o500)
+    missing = tmp_path / "camera-agent"
+    found = look_at_folder(folder(missing))
+    tmp_path.chmod(0o700)
+    assert (found.status, f"chown USER {tmp_path}" in found.suggestion) == (FindingStatus.FAILED, False)
+    assert f"install -d -m 0750 -o USER {missing}" in found.suggestion
 
 
 def test_a_runtime_folder_has_rules_of_its_own(tmp_path: Path) -> None:

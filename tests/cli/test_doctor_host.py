@@ -162,9 +162,20 @@ def test_a_file_of_a_newer_agent_is_named(tmp_path: Path) -> None:
     (tmp_path / "cameras.json").write_text(json.dumps({"version": 1, "cameras": []}))
     (tmp_path / "clock.json").write_text("[]")
     (tmp_path / "endpoint.json").write_text("{")
-    assert look_at_state_files(tmp_path) == []
+    assert look_at_state_files(tmp_path, os.geteuid()) == []
     (tmp_path / "retention.json").write_text(json.dumps({"version": 2}))
-    (found,) = look_at_state_files(tmp_path)
+    (found,) = look_at_state_files(tmp_path, os.geteuid())
     assert (found.status, str(tmp_path / "retention.json") in found.detail) == (FAILED, True)
     assert "newer version" in found.suggestion
-    assert look_at_state_files(tmp_path / "absent") == []
+    assert look_at_state_files(tmp_path / "absent", os.geteuid()) == []
+
+
+def test_files_that_the_agents_account_may_not_open_are_named(tmp_path: Path) -> None:
+    """As after a backup that was copied back without its owners: the folder is the agent's, the files are root's."""
+    for name, mode in (("agent.lock", 0o600), ("cameras.json", 0o600), ("volumes.json", 0o644)):
+        (tmp_path / name).touch(mode=mode)
+    (tmp_path / "recordings").mkdir(mode=0o700)
+    assert look_at_state_files(tmp_path, os.geteuid()) == []
+    (found,) = look_at_state_files(tmp_path, 65533)
+    assert (found.status, f"{tmp_path / 'agent.lock'} and 1 more" in found.detail) == (FAILED, True)
+    assert f"chown --recursive 65533: {tmp_path}" in found.suggestion

@@ -8,16 +8,23 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
 import pytest
 
-from agent_core.cli.checks.account import look_at_account, look_at_devices
+from agent_core.cli.checks.account import (
+    account_of,
+    look_at_account,
+    look_at_devices,
+    look_at_own_view,
+)
 from agent_core.cli.checks.packages import DebianPackage, look_at_packages, look_at_running_version
 from agent_core.cli.checks.service import Service, look_at_service
 from agent_core.plugin import FindingStatus
+from agent_core.plugin_host.overlay.place import Place
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Cli, Home
@@ -215,6 +222,20 @@ async def test_a_host_without_the_service_has_no_finding_for_it(
     program(programs, "dpkg-query", "", 1)
     ended = await cli("doctor", "--json", env=first_on_path(programs))
     assert {each["name"] for each in ended.value} & {"service", "packages", "account"} == set()
+
+
+def test_where_systemd_does_not_run_the_packages_account_counts() -> None:
+    """As in a container: another account is told that it sees less, and root that the folders are not root's."""
+    packaged = Place(
+        Path("/usr/lib/camera-agent/site-packages"), Path("/nowhere"), frozenset({0}), is_packaged=True
+    )
+    assert packaged.account == "camera-agent"
+    assert replace(packaged, libraries=ROOT).account is None
+    assert account_of(None, "nobody") == pwd.getpwnam("nobody").pw_uid
+    assert account_of(None, None) is None
+    assert account_of(Service("active", user="root"), "nobody") == 0
+    assert [each.status for each in look_at_own_view(65534, 65533)] == [WARNING]
+    assert [*look_at_own_view(65534, 0), *look_at_own_view(65534, 65534), *look_at_own_view(None, 1)] == []
 
 
 async def test_a_named_configuration_is_not_the_services(cli: "Cli", home: "Home", programs: Path) -> None:

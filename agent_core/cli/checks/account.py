@@ -11,18 +11,24 @@ from pathlib import Path
 from agent_core.cli.checks.service import UNIT, Service
 from agent_core.plugin import Finding, FindingStatus
 
-__all__ = ("account_of", "look_at_account", "look_at_devices", "video_devices")
+__all__ = ("account_of", "look_at_account", "look_at_devices", "look_at_own_view", "video_devices")
 
 _READ_WRITE = 0o6
 
 
-def account_of(service: Service | None) -> int | None:
-    """Return the user id of the service's account; None without a service, or if there is no such account."""
-    if service is None or not service.user:
+def account_of(service: Service | None, packaged: str | None = None) -> int | None:
+    """Return the user id of the agent's account; None if it is not known, or does not exist.
+
+    Args:
+        service: the agent's unit, which names the account.
+        packaged: the account of the installed package, which counts where systemd does not run, as in a container.
+    """
+    name = packaged if service is None else service.user
+    if not name:
         return None
     with suppress(KeyError):
-        return pwd.getpwnam(service.user).pw_uid
-    return int(service.user) if service.user.isdecimal() else None
+        return pwd.getpwnam(name).pw_uid
+    return int(name) if name.isdecimal() else None
 
 
 def look_at_account(service: Service, own: int) -> list[Finding]:
@@ -35,13 +41,18 @@ def look_at_account(service: Service, own: int) -> list[Finding]:
         detail = f"{UNIT} names what does not exist: {', '.join(missing)}."
         step = "Run `systemd-sysusers`, or correct the unit's drop-ins."
         return [Finding("account", FindingStatus.FAILED, detail, step)]
+    return look_at_own_view(account, own)
+
+
+def look_at_own_view(account: int | None, own: int) -> list[Finding]:
+    """Return a warning if the user `own` may see less than the agent's `account`."""
     if account is None or own in {0, account}:
         return []
     return [
         Finding(
             "account",
             FindingStatus.WARNING,
-            f"The agent runs as {service.user}; this user, {_user_name(own)}, may not read all that the agent reads, "
+            f"The agent runs as {_user_name(account)}; this user, {_user_name(own)}, may not read all that the agent reads, "
             "so that some checks are left out.",
             "Run `sudo camera-agent doctor`.",
         )

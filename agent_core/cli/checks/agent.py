@@ -24,7 +24,12 @@ from agent_core.cli.checks.host import (
     look_at_port,
     look_at_secrets,
 )
-from agent_core.cli.checks.installation import is_of_this_host, look_at_installation, meant_service
+from agent_core.cli.checks.installation import (
+    is_meant,
+    is_of_this_host,
+    look_at_installation,
+    meant_service,
+)
 from agent_core.cli.checks.media_server import look_at_media_server
 from agent_core.cli.checks.packages import look_at_running_version
 from agent_core.cli.checks.ports import TcpPort, look_at_foreign_listeners, look_at_free_ports, media_ports
@@ -58,13 +63,14 @@ async def examine(
     from agent_core.plugin_host.watchdog.records import host_times, review
 
     service = await meant_service(arguments)
+    account = account_of(service, agents_place().account if is_meant(arguments) else None)
     plugins = loaded(config)
     offered = [each for provider in plugins.providers for each in provider.components]
     findings = [
         configuration(files, announced(config.storage.state_dir), running_agents()),
-        *await look_at_installation(service),
-        *_folders(config, service),
-        *look_at_state_files(config.storage.state_dir),
+        *await look_at_installation(service, account),
+        *_folders(config, account),
+        *look_at_state_files(config.storage.state_dir, _agents(account, config)),
         *look_at_secrets(config.storage, config.server),
         look_at_clock(config.storage),
         *look_at_synchronisation(read_clock()),
@@ -80,7 +86,7 @@ async def examine(
     for status in plugins.manager.statuses:
         findings += await _plugin(plugins.manager, status)
     ports = media_ports(config.media_server, plugins.providers, plugins.manager.settings_of)
-    return [*findings, *await _agent(arguments, config, service, ports)]
+    return [*findings, *await _agent(arguments, config, service, account, ports)]
 
 
 def configuration(
@@ -125,10 +131,9 @@ def _another(read: str, agent: RunningAgent) -> Finding:
     )
 
 
-def _folders(config: "AgentConfig", service: "Service | None") -> list[Finding]:
+def _folders(config: "AgentConfig", known: int | None) -> list[Finding]:
     storage, low = config.storage, config.health.low_space_bytes
-    of_service = account_of(service)
-    account = _owner(storage.state_dir) if of_service is None else of_service
+    account = _agents(known, config)
 
     def folder(name: str, path: Path, key: str, *, is_private: bool = False) -> Folder:
         return Folder(name, path, f"storage.{key}", low, account, is_private)
@@ -141,10 +146,12 @@ def _folders(config: "AgentConfig", service: "Service | None") -> list[Finding]:
     ]
 
 
-def _owner(state_dir: Path) -> int:
-    """Return the user id that the agent runs as: for root, the owner of the state folder, else this user."""
+def _agents(known: int | None, config: "AgentConfig") -> int:
+    """Return the user id that the agent runs as: if not `known`, the state folder's owner for root, else this user."""
+    if known is not None:
+        return known
     try:
-        return state_dir.stat().st_uid if os.geteuid() == 0 else os.geteuid()
+        return config.storage.state_dir.stat().st_uid if os.geteuid() == 0 else os.geteuid()
     except OSError:
         return os.geteuid()
 
@@ -216,6 +223,7 @@ async def _agent(
     arguments: argparse.Namespace,
     config: "AgentConfig",
     service: "Service | None",
+    account: int | None,
     ports: Sequence[TcpPort],
 ) -> list[Finding]:
     """Return the findings for the running agent, by its own report; no answer is a failure."""
@@ -232,7 +240,7 @@ async def _agent(
         details = f"The agent has not answered for {LOOK_S:g} s."
         return [_unreachable(details, config, service), *_ports(arguments, config, ports)]
     except AuthenticationFailed as error:
-        return [_refused(error, service)]
+        return [_refused(error, service, account)]
     except (AgentError, ClientError) as error:
         return [finding_of("agent", error)]
     running = announced(config.storage.state_dir) if is_of_this_host(arguments) else None
@@ -263,9 +271,10 @@ async def _reported(agent: "AgentClient", status: Mapping[str, Any]) -> list[Fin
     return findings
 
 
-def _refused(error: AuthenticationFailed, service: "Service | None") -> Finding:
-    """Return the finding for a user who has no access to the agent; with an active service, no fault of the agent."""
-    if service is None or not service.is_active or error.reason != "state_unreadable":
+def _refused(error: AuthenticationFailed, service: "Service | None", account: int | None) -> Finding:
+    """Return the finding for a user who has no access to the agent; no fault of the agent if it runs as another account."""
+    may_run = account is not None if service is None else service.is_active
+    if not may_run or os.geteuid() == account or error.reason != "state_unreadable":
         return finding_of("agent", error)
     details = f"{error.details} The agent's own report is left out."
     step = "Run `sudo camera-agent doctor`, or give a token with --token-file or in CAMERA_AGENT_TOKEN."

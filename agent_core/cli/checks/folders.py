@@ -100,10 +100,12 @@ def _fault(folder: Folder, there: Path) -> Finding | None:
         )
     if _sees_as_the_agent(folder) and not os.access(there, os.W_OK | os.X_OK):
         me, owner = _account(os.geteuid()), _account(there.stat().st_uid)
+        # The parent of a missing folder may be one of the system's, such as /run, which stays as it is.
+        give = f"chown USER {there}" if there == folder.path else f"install -d -m 0750 -o USER {folder.path}"
         return folder.finding(
             _FAILED,
             f"{there} is not writable for this user, {me}; it belongs to {owner}.",
-            f"Run this as the agent's user; if that fails too, give it the folder: `chown USER {there}`.",
+            f"Run this as the agent's user; if that fails too, give it the folder as root: `{give}`.",
         )
     return _foreign(folder) if there == folder.path else None
 
@@ -121,7 +123,7 @@ def _foreign(folder: Folder) -> Finding | None:
         return folder.finding(
             _FAILED,
             f"{folder.path} belongs to {owner}, but the agent runs as {agent}.",
-            f"Run `chown {agent} {folder.path}` as root, or {_elsewhere(folder, start='set')}",
+            f"Run `chown --recursive {agent}: {folder.path}` as root, or {_elsewhere(folder, start='set')}",
         )
     if folder.is_private and status.st_mode & 0o022:
         return folder.finding(

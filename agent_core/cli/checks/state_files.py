@@ -1,6 +1,9 @@
-"""Check of the versions of files in the state folder; apart from the checks of the folder, whose files it alone reads."""
+"""Checks of the files in the state folder: their owners and versions; apart from the checks of the folder itself."""
 
 import json
+import pwd
+import stat
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,25 +14,68 @@ __all__ = ("look_at_state_files",)
 
 #: Highest `version` of the files that this version of the agent writes into the state folder.
 _VERSION = 1
+_READABLE_BY_OTHERS = stat.S_IRGRP | stat.S_IROTH
 
 
-def look_at_state_files(state_dir: Path) -> list[Finding]:
-    """Return a finding for each file whose `version` is higher than this agent's; none if the folder is unreadable."""
+def look_at_state_files(state_dir: Path, account: int) -> list[Finding]:
+    """Return the findings for the files directly in the state folder; none if the folder is unreadable.
+
+    Args:
+        state_dir: the state folder.
+        account: the user id that the agent runs as.
+    """
     try:
-        files = sorted(state_dir.glob("*.json"))
+        files = sorted(state_dir.iterdir())
     except OSError:
         return []
+    return [*_closed(state_dir, files, account), *_newer(each for each in files if each.suffix == ".json")]
+
+
+def _closed(state_dir: Path, files: list[Path], account: int) -> list[Finding]:
+    """Return a finding if the agent may not open some files, as after a backup that root restored without owners."""
+    closed = [each for each in files if _is_closed(each, account)]
+    if not closed:
+        return []
+    owner, agent = _name(closed[0].lstat().st_uid), _name(account)
+    more = f" and {len(closed) - 1} more" if len(closed) > 1 else ""
+    return [
+        _failed(
+            f"The agent, which runs as {agent}, may not open {closed[0]}{more}; it belongs to {owner}.",
+            f"Run `chown --recursive {agent}: {state_dir}` as root, then restart the agent.",
+        )
+    ]
+
+
+def _is_closed(path: Path, account: int) -> bool:
+    """Return True for a file that the agent may not read, or a lock of it that is another account's."""
+    with suppress(OSError):
+        status = path.lstat()
+        is_foreign = stat.S_ISREG(status.st_mode) and account not in {0, status.st_uid}
+        return is_foreign and (path.suffix == ".lock" or not status.st_mode & _READABLE_BY_OTHERS)
+    return False
+
+
+def _newer(files: Iterable[Path]) -> list[Finding]:
+    """Return a finding for each file whose `version` is higher than this agent's."""
     versions = ((each, _version_in(each)) for each in files)
     return [
-        Finding(
-            "state files",
-            FindingStatus.FAILED,
+        _failed(
             f"{path} has version {version}; this agent knows versions up to {_VERSION}: a newer agent wrote it.",
             "Install that newer version again, or restore the state folder from a backup of before the upgrade.",
         )
         for path, version in versions
         if version > _VERSION
     ]
+
+
+def _failed(detail: str, suggestion: str) -> Finding:
+    return Finding("state files", FindingStatus.FAILED, detail, suggestion)
+
+
+def _name(user_id: int) -> str:
+    with suppress(KeyError):
+        return pwd.getpwuid(user_id).pw_name
+    return str(user_id)
 
 
 def _version_in(path: Path) -> int:

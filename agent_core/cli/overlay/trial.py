@@ -23,9 +23,6 @@ from agent_core.plugin_host.overlay.place import Place
 
 __all__ = ("Trial", "try_plugins")
 
-#: Account of the service in the Debian package.
-ACCOUNT = "camera-agent"
-PACKAGE = Path("/usr/lib/camera-agent")
 #: Limit for plugins whose code cannot be interrupted as `agent_core.cli.loading` does it.
 LIMIT_S = 120.0
 #: Gives up root's rights before anything of the overlay can be imported.
@@ -129,11 +126,11 @@ def _question(
 
 def _account(place: Place, home: Path) -> tuple[int, int, list[int]] | None:
     """Return the ids of the service's account, and give it `home`; None for another user than root, or in a checkout."""
-    if os.geteuid() != 0 or place.base != PACKAGE:
+    if os.geteuid() != 0 or place.account is None:
         return None
     try:
-        found = pwd.getpwnam(ACCOUNT)
+        found = pwd.getpwnam(place.account)
     except KeyError:
         return None
     os.chown(home, found.pw_uid, found.pw_gid)
-    return found.pw_uid, found.pw_gid, os.getgrouplist(ACCOUNT, found.pw_gid)
+    return found.pw_uid, found.pw_gid, os.getgrouplist(found.pw_name, found.pw_gid)

@@ -18,6 +18,8 @@ from pathlib import Path
 
 __all__ = ("Place", "agents_place", "find_fault", "use_overlay")
 
+#: Folder of the Debian package's own files.
+_PACKAGE = Path("/usr/lib/camera-agent")
 _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -59,6 +61,11 @@ class Place:
     def base(self) -> Path:
         """Folder of the package's own files beside the libraries."""
         return self.libraries.parent
+
+    @property
+    def account(self) -> str | None:
+        """Name of the account that the Debian package makes for its service; None for any other agent."""
+        return "camera-agent" if self.base == _PACKAGE else None
 
     @property
     def constraints(self) -> Path:
