@@ -63,16 +63,16 @@ def check_names(providers: Providers, others: Sequence[Providers]) -> None:
     The ledger of cameras and the statuses identify sources and components by their names.
     """
     for kind, hook in (("sources", "camera source"), ("components", "component")):
-        taken = [each.name for other in others for each in getattr(other, kind)]
+        taken = {each.name: other.plugin for other in others for each in getattr(other, kind)}
         for each in getattr(providers, kind):
             _check_name(providers.plugin, hook, each.name)
             if each.name in taken:
                 raise PluginError(
-                    f"The plugin '{providers.plugin}' provides a {hook} {each.name}, but that name is taken.",
+                    f"The plugin '{providers.plugin}' provides a {hook} {each.name}, but the plugin '{taken[each.name]}' has one of that name.",
                     reason="name_clash",
-                    suggestion=f"Give it a unique name, for example {providers.plugin}.",
+                    suggestion="Use only one of the two, or give the providers different names.",
                 )
-            taken.append(each.name)
+            taken[each.name] = providers.plugin
     for tier in providers.tiers:
         _check_name(providers.plugin, "snapshot tier", tier.name)
         _check_tier(providers.plugin, tier)

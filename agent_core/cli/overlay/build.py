@@ -51,9 +51,8 @@ class Build:
         if self.place.site_packages.is_dir():
             without = shutil.ignore_patterns("__pycache__")
             shutil.copytree(self.place.site_packages, self.site_packages, symlinks=True, ignore=without)
-        for name, each in overlay_distributions(self.site_packages).items():
-            if name in fresh:
-                self._take_out(each)
+        present = overlay_distributions(self.site_packages)
+        self._take_out(present, present.keys() & set(fresh))
 
     async def install(
         self, wanted: Iterable[Requirement], versions: Mapping[NormalizedName, str], sources: pip.Sources
@@ -85,8 +84,7 @@ class Build:
         for each in self.site_packages.glob("*.pth"):
             each.unlink()
         present = overlay_distributions(self.site_packages)
-        for name in present.keys() - reachable(wanted, present):
-            self._take_out(present[name])
+        self._take_out(present, present.keys() - reachable(wanted, present))
         shutil.rmtree(self.site_packages / "__pycache__", ignore_errors=True)
         return removed
 
@@ -98,10 +96,16 @@ class Build:
         build = {"wanted": sorted(str(each) for each in wanted)}
         (self.folder / "build.json").write_text(json.dumps(build) + "\n")
 
-    def _take_out(self, found: Distribution) -> None:
-        """Remove the files of a distribution, as its list names them, and the folders that are empty then."""
+    def _take_out(
+        self, present: Mapping[NormalizedName, Distribution], names: Collection[NormalizedName]
+    ) -> None:
+        """Remove the files of distributions, as their lists name them, and the folders that are empty then.
+
+        What another one of those `present` contains too stays, such as the `__init__.py` of a common folder.
+        """
+        kept = {file for name, each in present.items() if name not in names for file in each.files or ()}
         folders: set[Path] = set()
-        for file in found.files or ():
+        for file in {file for name in names for file in present[name].files or ()} - kept:
             if ".." not in file.parts and not file.is_absolute():
                 (self.site_packages / file).unlink(missing_ok=True)
                 folders.update((self.site_packages / file).parents)

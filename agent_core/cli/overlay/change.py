@@ -20,7 +20,12 @@ from agent_core.cli.overlay.build import (
     remove_other_tags,
     swap_in,
 )
-from agent_core.cli.overlay.contents import agents_versions, offered_plugins, refuse_replacements
+from agent_core.cli.overlay.contents import (
+    agents_versions,
+    offered_plugins,
+    refuse_clashes,
+    refuse_replacements,
+)
 from agent_core.cli.overlay.pip import Sources
 from agent_core.cli.overlay.trial import Trial, try_plugins
 from agent_core.cli.overlay.wheels import forget_wheels, keep_wheel
@@ -133,6 +138,7 @@ class PluginChanges:
                 with new_build(self._place) as build:
                     build.copy_present(requested.keys() | versions.keys())
                     outcome = await self._fill(build, wanted, versions)
+                    refuse_clashes(build.site_packages, self._place.site_packages)
                     await self._judge(build, outcome, wanted, requested.keys())
                     self._adopt(build, wanted)
             except BaseException:

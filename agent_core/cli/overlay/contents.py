@@ -12,10 +12,12 @@ from agent_core.plugin_host.overlay.place import Place
 from agent_core.plugin_host.overlay.wanted import overlay_distributions, requirements_of
 from agent_core.plugin_host.selection import ENTRY_POINT_GROUP
 
-__all__ = ("agents_versions", "offered_plugins", "refuse_replacements")
+__all__ = ("agents_versions", "offered_plugins", "refuse_clashes", "refuse_replacements")
 
 #: Modules that each Python interpreter imports at its start if it finds them, so also pip, as root.
 _RUN_AT_START = frozenset({"sitecustomize", "usercustomize"})
+#: Folders that wheels often contain by mistake, and that no plugin imports.
+_NOT_IMPORTED = frozenset({"docs", "examples", "test", "tests"})
 
 
 def agents_versions(place: Place) -> dict[NormalizedName, str]:
@@ -76,6 +78,37 @@ def refuse_replacements(place: Place, folder: Path, versions: Mapping[Normalized
             "Python runs at each start" if module in _RUN_AT_START else "belongs to the agent's own libraries"
         )
         raise _refused(f"{shown} contains the module {module}, which {use}")
+
+
+def refuse_clashes(folder: Path, before: Path) -> None:
+    """Refuse distributions that contain the same module in different forms: only the last one's would be there.
+
+    Args:
+        folder: the folder of libraries to judge.
+        before: the one in use; what clashes in it already does not count.
+
+    Raises:
+        CommandFailed: two of them do.
+    """
+    for file, one, other in sorted(_clashes(folder) - _clashes(before)):
+        raise CommandFailed(
+            f"{one} and {other} both contain {file}, in different forms.",
+            reason="files_clash",
+            suggestion="Install one of them only, or ask the author for a wheel without that file.",
+        )
+
+
+def _clashes(folder: Path) -> set[tuple[str, str, str]]:
+    """Return the modules that two distributions list with different hashes, with the names of both."""
+    first: dict[str, tuple[str, str]] = {}
+    found: set[tuple[str, str, str]] = set()
+    for name, each in sorted(overlay_distributions(folder).items()):
+        for file in each.files or ():
+            if file.suffix in {".py", ".so"} and file.parts[0] not in _NOT_IMPORTED and file.hash is not None:
+                owner, value = first.setdefault(str(file), (name, file.hash.value))
+                if value != file.hash.value:
+                    found.add((str(file), owner, name))
+    return found
 
 
 def _modules(entries: Iterable[Path]) -> set[str]:

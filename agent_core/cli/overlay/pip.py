@@ -7,6 +7,7 @@ names the package index of the site.
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,11 +18,15 @@ from agent_core.base.processes import Finished, find_launcher, run
 from agent_core.cli.exits import CommandFailed
 from agent_core.plugin_host.overlay.place import Place
 
-__all__ = ("Sources", "base_python", "install", "run_plainly")
+__all__ = ("Sources", "base_python", "explained", "install", "run_plainly")
 
 #: Variables that reach a child besides those of the locale: proxies, and the authorities that are trusted.
 _KEPT = re.compile(r"(https?|all|no)_proxy|SSL_CERT_(FILE|DIR)|LANG|LC_\w+|TZ", re.IGNORECASE)
 _CONFLICT = re.compile(r"The conflict is caused by:\n((?:[ \t]+\S.*\n)+)")
+#: First line of a fault of pip's own; a list of calls follows.
+_CRASH = "ERROR: Exception:"
+#: Less room than this, when pip has failed, is the reason: it unpacks its certificates, for example, and reads them cut off.
+_ROOM_BYTES = 1 << 20
 _NETWORK = re.compile(
     r"NewConnectionError|NameResolutionError|name resolution|Network is unreachable|Connection refused|ConnectTimeout"
 )
@@ -109,11 +114,11 @@ async def install(
         requirements.parent,
     )
     if finished.returncode:
-        raise _explained(finished, sources)
+        raise explained(finished, sources, shutil.disk_usage(place.root).free)
 
 
-def _explained(finished: Finished, sources: Sources) -> CommandFailed:
-    """Return the failure of pip as a sentence."""
+def explained(finished: Finished, sources: Sources, free_bytes: int) -> CommandFailed:
+    """Return the failure of pip as a sentence; `free_bytes` is the room that the overlay's disk has left."""
     said = finished.stdout.decode(errors="replace")
     if "No module named pip" in finished.stderr:
         return CommandFailed(
@@ -127,7 +132,8 @@ def _explained(finished: Finished, sources: Sources) -> CommandFailed:
             reason="versions_conflict",
             suggestion="Install a version of the plugin for this agent's versions, or upgrade the agent.",
         )
-    if "Errno 28" in finished.stderr + said:
+    crashed = _CRASH in finished.stderr
+    if "Errno 28" in finished.stderr + said or (crashed and free_bytes < _ROOM_BYTES):
         return CommandFailed(
             "The disk is full.", reason="disk_full", suggestion="Free some space on this disk."
         )
@@ -141,13 +147,18 @@ def _explained(finished: Finished, sources: Sources) -> CommandFailed:
 
 
 def _errors(lines: Iterable[str]) -> str:
-    found = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
+    told = [line for line in lines if line.strip()]
+    if _CRASH in told:
+        return told[-1]
+    found = [line.removeprefix("ERROR: ") for line in told if line.startswith("ERROR: ")]
     return " ".join(found) or "pip ended without saying why"
 
 
 def _not_found(text: str, sources: Sources) -> CommandFailed:
     step = "Correct the name or the version."
-    if sources.find_links:
+    if "requires a different Python" in text:
+        step = "Get a version of it for this Python."
+    elif sources.find_links:
         step = "Put the missing wheels into the folder of --find-links."
     elif not sources.allow_build:
         step = "Correct the name or the version. If there is only source code, build a wheel of it, or give --allow-build."

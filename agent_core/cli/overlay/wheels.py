@@ -6,9 +6,11 @@ import shutil
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
+from sysconfig import get_platform
 
 from packaging.requirements import Requirement
-from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+from packaging.tags import sys_tags
+from packaging.utils import InvalidWheelFilename, NormalizedName, parse_wheel_filename
 
 from agent_core.base.files import make_folder
 from agent_core.base.small_files import open_regular
@@ -27,10 +29,7 @@ def keep_wheel(place: Place, path: Path) -> Requirement:
         CommandFailed: the file is not a usable wheel.
         OSError: it cannot be read or copied.
     """
-    try:
-        name = parse_wheel_filename(path.name)[0]
-    except InvalidWheelFilename as error:
-        raise _refused(path, f"its name is not that of a wheel ({error})") from error
+    name = _fitting(path, place)
     with os.fdopen(open_regular(path, follow=True), "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         kept = place.wheels / digest[:16] / path.name
@@ -40,6 +39,33 @@ def keep_wheel(place: Place, path: Path) -> Requirement:
             shutil.copyfileobj(file, copy)
     _inspect(kept, shutil.disk_usage(kept.parent).free)
     return Requirement(f"{name} @ {kept.as_uri()}")
+
+
+def _fitting(path: Path, place: Place) -> NormalizedName:
+    """Return the name of the distribution of a wheel; refuse what is none, and one for other machines."""
+    if not path.exists():
+        raise CommandFailed(
+            f"There is no file {path}.",
+            reason="no_such_file",
+            suggestion="Correct the path; a distribution of the package index is named without a folder and `.whl`.",
+        )
+    if path.suffix != ".whl":
+        raise CommandFailed(
+            f"{path} is not a wheel.",
+            reason="unusable_wheel",
+            suggestion="Name a file that ends in .whl; `python3 -m pip wheel --no-deps PATH` builds one from source code.",
+        )
+    try:
+        name, _, _, tags = parse_wheel_filename(path.name)
+    except InvalidWheelFilename as error:
+        raise _refused(path, f"its name is not that of a wheel ({error})") from error
+    if tags.isdisjoint(sys_tags()):
+        raise CommandFailed(
+            f"{path.name} is for {', '.join(sorted(map(str, tags)))}; this agent has {place.tag} on {get_platform()}.",
+            reason="other_platform",
+            suggestion="Get the wheel for this Python and this machine.",
+        )
+    return name
 
 
 def _inspect(path: Path, free_bytes: int) -> None:

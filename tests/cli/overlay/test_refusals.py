@@ -70,6 +70,22 @@ def damaged(folder: Path) -> Path:
     return wheel
 
 
+def for_another_machine(folder: Path) -> Path:
+    return make_wheel(folder, "bad").rename(folder / "bad-1.0-cp39-cp39-manylinux2014_s390x.whl")
+
+
+def of_source_code(folder: Path) -> Path:
+    return make_wheel(folder, "bad").rename(folder / "bad-1.0.tar.gz")
+
+
+def that_is_not_there(folder: Path) -> Path:
+    return folder / "bad-1.0-py3-none-any.whl"
+
+
+def with_a_file_of_another(folder: Path) -> Path:
+    return make_wheel(folder, "bad", files={"bad.py": SOURCE, "lens.py": SOURCE + "OTHER = True\n"})
+
+
 def misnamed(folder: Path) -> Path:
     return make_wheel(folder, "bad").rename(folder / "bad.whl")
 
@@ -101,6 +117,10 @@ REFUSED: tuple[tuple[Callable[[Path], Path], str, str], ...] = (
     (cut_short, "unusable_wheel", "damaged"),
     (damaged, "unusable_wheel", "damaged"),
     (misnamed, "unusable_wheel", "its name"),
+    (for_another_machine, "other_platform", f"is for cp39-cp39-manylinux2014_s390x; this agent has {TAG} on"),
+    (of_source_code, "unusable_wheel", "is not a wheel"),
+    (that_is_not_there, "no_such_file", "There is no file"),
+    (with_a_file_of_another, "files_clash", "bad and lens both contain lens.py"),
     (a_fifo, "unsafe_file", "not a regular file"),
 )
 
@@ -115,6 +135,20 @@ def test_what_is_refused_changes_nothing(with_lens: Box, tmp_path: Path) -> None
         assert said in ended.details, make.__name__
         assert with_lens.contents() == before, make.__name__
     assert with_lens.listed()["lens"]["origin"] == "overlay"
+
+
+def test_a_file_that_two_contain_stays_while_one_of_them_is_there(with_lens: Box, tmp_path: Path) -> None:
+    """Both have the same file, as those that share a folder of modules; tests that wheels contain by mistake do not matter."""
+    shared = {"common/__init__.py": "", "tests/test_all.py": "NAME = 'lamp'\n"}
+    lamp = make_wheel(tmp_path, "lamp", files={"lamp.py": SOURCE, **shared})
+    shared["tests/test_all.py"] = "NAME = 'lens'\n"
+    lens = make_wheel(tmp_path, "lens", version="1.1", files={"lens.py": SOURCE, **shared})
+    assert with_lens.plugins("install", str(lamp), str(lens)).code == 0
+    common = with_lens.overlay / TAG / "site-packages/common/__init__.py"
+    assert with_lens.plugins("remove", "lamp").code == 0
+    assert common.exists()
+    assert with_lens.plugins("remove", "lens").code == 0
+    assert not common.parent.exists()
 
 
 @pytest.mark.parametrize("item", ["lamp @ https://example.org/lamp.whl", "lamp !! 1", "-lamp"])
