@@ -150,7 +150,7 @@ async def running_plane(
     async with anyio.create_task_group() as tg:
         await tg.start(plane.link.run)
         await tg.start(plane.streams.run)
-        with anyio.fail_after(5):
+        with anyio.fail_after(20):
             while plane.link.current is None:
                 await anyio.sleep(0.01)
         async with anyio.create_task_group() as recordings:

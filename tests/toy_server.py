@@ -262,7 +262,7 @@ class Peer:
         await self.send({"jsonrpc": "2.0", "id": request_id, "method": method, "params": params})
 
     async def receive(self) -> Any:
-        with anyio.fail_after(5):
+        with anyio.fail_after(20):
             text = await self._from_agent.receive()
         assert not secret_in(text)
         return json.loads(text)

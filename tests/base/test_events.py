@@ -36,7 +36,7 @@ async def test_a_waiting_receiver_wakes_up() -> None:
     async def receive() -> None:
         received.append((await subscription.receive()).payload)
 
-    with bus.subscribe(everything) as subscription, anyio.fail_after(5):
+    with bus.subscribe(everything) as subscription, anyio.fail_after(20):
         async with anyio.create_task_group() as tg:
             tg.start_soon(receive)
             await anyio.wait_all_tasks_blocked()

@@ -29,7 +29,7 @@ async def test_a_task_starts_only_while_the_group_is_open() -> None:
     async with tasks.open():
         assert tasks.is_open
         tasks.start_soon(work, "camera0")
-        with anyio.fail_after(5):
+        with anyio.fail_after(20):
             await started.wait()
     with pytest.raises(RuntimeError):
         tasks.start_soon(work, "camera0")
@@ -282,7 +282,7 @@ async def test_what_is_left_open_is_told_when_its_task_ends_and_not_otherwise() 
 
     await in_own_task(partial(close, "closed"))
     await in_own_task(partial(leave, "left open"))
-    with anyio.fail_after(5):
+    with anyio.fail_after(20):
         while not told:
             await anyio.lowlevel.checkpoint()
     left.close()

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.other_server
 
 
 async def following(events: EventStream) -> Event:
-    with anyio.fail_after(5):
+    with anyio.fail_after(20):
         return await anext(events)
 
 

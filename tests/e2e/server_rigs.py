@@ -88,7 +88,7 @@ class External(Scene):
     async def break_it(self, fault: Fault) -> None:
         left = publishers()
         self._server.signal(signal.SIGKILL)
-        with anyio.fail_after(5):
+        with anyio.fail_after(20):
             await self._server.process.wait()
         error = await self._rig.refused("get_streams", None)
         assert (error.code, error.data["dependency"]) == (-32050, "media_server")

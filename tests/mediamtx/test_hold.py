@@ -301,7 +301,7 @@ async def test_the_dialogue_is_set_up_keep_alive_teardown_and_never_play() -> No
     toy = _Toy()
     async with toy.listening() as url, anyio.create_task_group() as tasks:
         await tasks.start(Hold(url, keep_alive_s=0.01).run)
-        with anyio.fail_after(5):
+        with anyio.fail_after(20):
             await toy.event("GET_PARAMETER").wait()
         tasks.cancel_scope.cancel()
     methods = [request.method for request in toy.requests]
@@ -319,7 +319,7 @@ async def test_options_keeps_a_server_alive_that_knows_no_get_parameter() -> Non
     async with toy.listening() as url, anyio.create_task_group() as tasks:
         await tasks.start(Hold(url, keep_alive_s=0.01).run)
         toy.seen.pop("OPTIONS")
-        with anyio.fail_after(5):
+        with anyio.fail_after(20):
             await toy.event("OPTIONS").wait()
         tasks.cancel_scope.cancel()
     assert "GET_PARAMETER" not in toy.seen
@@ -329,7 +329,7 @@ async def test_a_short_session_time_out_is_respected() -> None:
     toy = _Toy({"SETUP": _ok({"Session": "abc;timeout=1"})})
     async with toy.listening() as url, anyio.create_task_group() as tasks:
         await tasks.start(Hold(url).run)
-        with anyio.fail_after(5):  # half a second; the default would be 25
+        with anyio.fail_after(20):  # half a second; the default would be 25
             await toy.event("GET_PARAMETER").wait()
         tasks.cancel_scope.cancel()
 

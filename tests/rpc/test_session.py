@@ -181,7 +181,7 @@ async def test_a_closed_socket_cancels_its_calls_only(toy: Toy) -> None:
         await settle()
         assert toy.doors.entered == 2
         await one.close()
-        with anyio.fail_after(5):
+        with anyio.fail_after(20):
             await one.ended.wait()
         assert toy.doors.cancelled == 1
         assert len(toy.sessions) == 1

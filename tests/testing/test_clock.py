@@ -38,7 +38,7 @@ async def test_a_cancelled_sleeper_is_forgotten() -> None:
 
 async def test_no_sleep_takes_no_time() -> None:
     clock = SimulatedClock()
-    with anyio.fail_after(5):
+    with anyio.fail_after(20):
         await clock.sleep(0)
         await clock.sleep(-1)
 

@@ -16,7 +16,7 @@ async def api(embedded: Any) -> AsyncIterator[httpx.AsyncClient]:
 
 async def added(api: httpx.AsyncClient, path: str, **options: Any) -> None:
     assert (await api.post(f"/v3/config/paths/add/{path}", json=options)).status_code == 200
-    with anyio.fail_after(5):
+    with anyio.fail_after(20):
         while (await api.get(f"/v3/paths/get/{path}")).status_code != 200:
             await anyio.sleep(0.005)
 

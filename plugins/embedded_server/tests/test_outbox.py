@@ -37,7 +37,7 @@ async def test_the_queue_is_sent_in_order_before_the_end(
     for number in range(5):
         assert outbox.put_packet(bytes([number]))
     outbox.end()
-    with anyio.fail_after(5):
+    with anyio.fail_after(20):
         await outbox.run(near)
     assert await far.receive() == b"\0\1\2\3\4"
     assert outbox.sent_bytes == 5

@@ -15,7 +15,7 @@ async def test_a_stalled_reader_does_not_affect_others(embedded: Any, embedded_r
     async with httpx.AsyncClient(base_url=embedded.api_url) as api:
         await api.post("/v3/config/paths/add/cam", json={})
         async with embedded_rtsp() as publisher, embedded_rtsp() as stalled, embedded_rtsp() as reader:
-            with anyio.fail_after(5):
+            with anyio.fail_after(20):
                 while (await api.get("/v3/paths/get/cam")).status_code != 200:
                     await anyio.sleep(0.01)
             await publisher.publish("cam")

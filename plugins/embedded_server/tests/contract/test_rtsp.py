@@ -27,7 +27,7 @@ DESCRIPTION = (
 async def configured(api: httpx.AsyncClient) -> None:
     """Configure a path `cam`, without a publisher."""
     await api.post("/v3/config/paths/add/cam", json={})
-    with anyio.fail_after(5):
+    with anyio.fail_after(20):
         while (await api.get("/v3/paths/get/cam")).status_code != 200:
             await anyio.sleep(0.01)
 
@@ -227,7 +227,7 @@ async def test_packets_reach_a_reader_under_the_announced_ssrc(configured: None,
         await client.play("cam")
         for sequence in range(5):
             await publisher.send(packet(100 + sequence))
-        with anyio.fail_after(5):
+        with anyio.fail_after(20):
             frames = [await client.packet() for _ in range(5)]
         assert [int.from_bytes(one.payload[2:4], "big") for one in frames] == [100, 101, 102, 103, 104]
         assert {one.payload[12:] for one in frames} == {b"\x65\x88\x84\x00"}
@@ -239,7 +239,7 @@ async def test_play_announces_the_next_packet(configured: None, rtsp: Any) -> No
         await publisher.publish("cam")
         await first.play("cam")
         await publisher.send(packet(500))
-        with anyio.fail_after(5):
+        with anyio.fail_after(20):
             await first.next()
         await second.hold("cam")
         info = (await second.ask("PLAY", "cam")).headers.get("RTP-Info")
@@ -252,7 +252,7 @@ async def test_credentials(configured: None, api: httpx.AsyncClient, rtsp: Any) 
         {"user": "view", "pass": "v", "permissions": [{"action": "read", "path": "cam"}]},
     ]
     await api.patch("/v3/config/global/patch", json={"authInternalUsers": users})
-    with anyio.fail_after(5):
+    with anyio.fail_after(20):
         while (await api.get("/v3/config/global/get")).json()["authInternalUsers"][-1]["user"] != "view":
             await anyio.sleep(0.01)
     async with rtsp() as publisher, rtsp() as client:

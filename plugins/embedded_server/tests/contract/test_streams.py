@@ -166,13 +166,13 @@ async def test_a_source_is_pulled(media: Any, rtsp: Any) -> None:
 async def test_paths_of_a_pattern_exist_while_they_are_used(media: Any, rtsp: Any) -> None:
     assert (await media.api.post("/v3/config/paths/add/~%5Ecam(%5Cd%2B)$", json={})).status_code == 200
     async with rtsp() as publisher:
-        with anyio.fail_after(5):
+        with anyio.fail_after(20):
             while (await media.api.get("/v3/config/paths/list")).json()["itemCount"] == 0:
                 await anyio.sleep(0.01)
         await publisher.publish("cam7")
         path = await media.until("/v3/paths/get/cam7", {"ready": True})
         assert path["confName"] == "~^cam(\\d+)$"
-    with anyio.fail_after(5):
+    with anyio.fail_after(20):
         while (await media.api.get("/v3/paths/get/cam7")).status_code != 404:
             await anyio.sleep(0.01)
 
