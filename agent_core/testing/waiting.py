@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 async def eventually(
-    ask: Callable[[], Awaitable[T | None]], *, timeout_s: float = 10.0, every_s: float = 0.01
+    ask: Callable[[], Awaitable[T | None]], *, timeout_s: float = 20.0, every_s: float = 0.01
 ) -> T:
     """Call `ask` until its answer is true, and return that answer.
 

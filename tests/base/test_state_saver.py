@@ -99,7 +99,6 @@ async def test_each_change_is_written(folder: Path) -> None:
 
 
 async def test_a_change_in_the_middle_of_a_write_is_written_after_it(folder: Path) -> None:
-    book = Book(folder)
     is_first = True
 
     def change_once() -> None:
