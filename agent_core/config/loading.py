@@ -93,8 +93,11 @@ def _read(path: Path) -> dict[str, Any]:
     except (ValueError, OSError) as error:
         said = error.strerror if isinstance(error, OSError) else None
         fault = said.lower() if said else str(error)
+        closed = isinstance(error, PermissionError)
         raise ConfigError(
-            f"The configuration file {path} cannot be read: {fault}.", reason="config_unreadable"
+            f"The configuration file {path} cannot be read: {fault}.",
+            reason="config_unreadable",
+            suggestion="Let this account read it, by its group and mode, or use root's." if closed else None,
         ) from error
 
 

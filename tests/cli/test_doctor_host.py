@@ -2,6 +2,7 @@
 
 import json
 import os
+import pwd
 import re
 import socket
 import sys
@@ -15,6 +16,7 @@ from agent_core.cli.checks.clock_source import ClockReading, look_at_synchronisa
 from agent_core.cli.checks.forecast import look_at_forecast
 from agent_core.cli.checks.media_server import RECOMMENDED, shortcomings
 from agent_core.cli.checks.ports import TcpPort, look_at_foreign_listeners, look_at_free_ports
+from agent_core.cli.checks.readable import look_at_configuration_files, may_read
 from agent_core.cli.checks.state_files import look_at_state_files
 from agent_core.cli.running import is_descendant
 from agent_core.plugin import FindingStatus
@@ -168,6 +170,34 @@ def test_a_file_of_a_newer_agent_is_named(tmp_path: Path) -> None:
     assert (found.status, str(tmp_path / "retention.json") in found.detail) == (FAILED, True)
     assert "newer version" in found.suggestion
     assert look_at_state_files(tmp_path / "absent", os.geteuid()) == []
+
+
+def test_a_configuration_that_the_agents_account_may_not_read_is_named(tmp_path: Path) -> None:
+    """As one that root has written with the umask 077, and therefore takes for valid."""
+    main, folder = tmp_path / "config.toml", tmp_path / "conf.d"
+    more = folder / "20-network.toml"
+    folder.mkdir()
+    for path, mode in ((tmp_path, 0o755), (folder, 0o700), (main, 0o644)):
+        path.touch()
+        path.chmod(mode)
+    more.touch(mode=0o600)
+    found = look_at_configuration_files([main, more], 65533)
+    assert {each.status for each in found} == {FAILED}
+    assert [each.detail.rpartition(" ")[2] for each in found] == [f"{folder}.", f"{more}."]
+    assert f"chmod g+rX {more}" in found[1].suggestion
+    assert look_at_configuration_files([main, more], os.geteuid()) == []
+    assert look_at_configuration_files([main], 65533) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_the_groups_of_an_account_let_it_read(tmp_path: Path) -> None:
+    nobody, path = pwd.getpwnam("nobody"), tmp_path / "config.toml"
+    path.touch(mode=0o640)
+    os.chown(path, 0, nobody.pw_gid)
+    assert may_read(path, nobody.pw_uid)
+    assert may_read(path, 0)
+    path.chmod(0o604)
+    assert not may_read(path, nobody.pw_uid)
 
 
 def test_files_that_the_agents_account_may_not_open_are_named(tmp_path: Path) -> None:

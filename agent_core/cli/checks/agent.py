@@ -33,6 +33,7 @@ from agent_core.cli.checks.installation import (
 from agent_core.cli.checks.media_server import look_at_media_server
 from agent_core.cli.checks.packages import look_at_running_version
 from agent_core.cli.checks.ports import TcpPort, look_at_foreign_listeners, look_at_free_ports, media_ports
+from agent_core.cli.checks.readable import look_at_configuration_files
 from agent_core.cli.checks.service import UNIT
 from agent_core.cli.checks.state_files import look_at_state_files
 from agent_core.cli.loading import loaded, quietly
@@ -68,6 +69,7 @@ async def examine(
     offered = [each for provider in plugins.providers for each in provider.components]
     findings = [
         configuration(files, announced(config.storage.state_dir), running_agents()),
+        *look_at_configuration_files(files, _agents(account, config)),
         *await look_at_installation(service, account),
         *_folders(config, account),
         *look_at_state_files(config.storage.state_dir, _agents(account, config)),

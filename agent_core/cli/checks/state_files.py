@@ -1,20 +1,19 @@
 """Checks of the files in the state folder: their owners and versions; apart from the checks of the folder itself."""
 
 import json
-import pwd
 import stat
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
 from agent_core.base.small_files import read_small
+from agent_core.cli.checks.readable import account_name, may_read
 from agent_core.plugin import Finding, FindingStatus
 
 __all__ = ("look_at_state_files",)
 
 #: Highest `version` of the files that this version of the agent writes into the state folder.
 _VERSION = 1
-_READABLE_BY_OTHERS = stat.S_IRGRP | stat.S_IROTH
 
 
 def look_at_state_files(state_dir: Path, account: int) -> list[Finding]:
@@ -36,7 +35,7 @@ def _closed(state_dir: Path, files: list[Path], account: int) -> list[Finding]:
     closed = [each for each in files if _is_closed(each, account)]
     if not closed:
         return []
-    owner, agent = _name(closed[0].lstat().st_uid), _name(account)
+    owner, agent = account_name(closed[0].lstat().st_uid), account_name(account)
     more = f" and {len(closed) - 1} more" if len(closed) > 1 else ""
     return [
         _failed(
@@ -51,7 +50,7 @@ def _is_closed(path: Path, account: int) -> bool:
     with suppress(OSError):
         status = path.lstat()
         is_foreign = stat.S_ISREG(status.st_mode) and account not in {0, status.st_uid}
-        return is_foreign and (path.suffix == ".lock" or not status.st_mode & _READABLE_BY_OTHERS)
+        return is_foreign and (path.suffix == ".lock" or not may_read(path, account))
     return False
 
 
@@ -70,12 +69,6 @@ def _newer(files: Iterable[Path]) -> list[Finding]:
 
 def _failed(detail: str, suggestion: str) -> Finding:
     return Finding("state files", FindingStatus.FAILED, detail, suggestion)
-
-
-def _name(user_id: int) -> str:
-    with suppress(KeyError):
-        return pwd.getpwuid(user_id).pw_name
-    return str(user_id)
 
 
 def _version_in(path: Path) -> int:
