@@ -66,10 +66,13 @@ def refuse_foreign_state(storage: "StorageConfig") -> None:
         AuthenticationFailed: the state folder belongs to another user.
     """
     if is_foreign(storage.state_dir):
+        from agent_core.cli.checks.readable import account_name
+
+        owner = account_name(storage.state_dir.stat().st_uid)
         raise AuthenticationFailed(
-            "The agent's state folder belongs to another user.",
+            f"The agent's state folder belongs to another user, {owner}.",
             reason="state_foreign",
-            suggestion="Run this as the agent's user.",
+            suggestion=f"Run this as that user, with `sudo -u {owner}` before the command.",
         )
 
 

@@ -1,6 +1,7 @@
 """API keys: made, listed and revoked on the agent's host."""
 
 import os
+import pwd
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -73,6 +74,7 @@ async def test_no_key_is_made_in_a_folder_of_another_account(cli: "Cli", home: "
     ended = await cli("key", "create", "--role", "viewer", "--user", "x")
     assert ended.code == 4
     assert "belongs to another user" in ended.lines[0]
+    assert f"`sudo -u {pwd.getpwuid(65534).pw_name}`" in ended.lines[1]
     assert list(home.state_dir.iterdir()) == []
 
 
