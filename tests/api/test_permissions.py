@@ -129,7 +129,7 @@ ROUTES: Mapping[str, tuple[int, int, int, int]] = {
 
 
 async def test_the_routes_of_a_whole_agent(agent: RunningAgent) -> None:
-    async with httpx.AsyncClient(base_url=agent.http_url) as http:
+    async with httpx.AsyncClient(base_url=agent.http_url, timeout=30) as http:
         for path, statuses in ROUTES.items():
             for caller, status in zip(CALLERS, statuses, strict=True):
                 headers = {"Authorization": f"Bearer {agent.token(caller)}"} if caller else {}

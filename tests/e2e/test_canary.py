@@ -87,7 +87,7 @@ async def wrong_requests(agent: AgentProcess, planted: Planted) -> list[str]:
     """Return the answers, with their heads."""
     answers: list[httpx.Response] = []
     base = (await agent.url()).replace("ws:", "http:").removesuffix("/ws")
-    async with httpx.AsyncClient(base_url=base) as http:
+    async with httpx.AsyncClient(base_url=base, timeout=30) as http:
         for headers in (
             {"Authorization": f"Bearer {planted.token}x"},
             {"Authorization": f"Token {planted.token}"},

@@ -124,7 +124,7 @@ async def test_a_recording_of_several_segments_plays_and_is_downloaded(rig: Rig)
 
 async def signed_downloads(rig: Rig, described: list[dict[str, Any]]) -> list[bytes]:
     """The files of the segments, by their links alone."""
-    async with httpx.AsyncClient(base_url=rig.agent.http_url) as http:
+    async with httpx.AsyncClient(base_url=rig.agent.http_url, timeout=30) as http:
         answers = [await http.get(each["download_url"]) for each in described]
     assert [answer.status_code for answer in answers] == [200] * len(described)
     return [answer.content for answer in answers]
@@ -135,7 +135,7 @@ async def downloads(rig: Rig, url: str) -> list[bytes]:
     found = []
     token = rig.agent.token()
     headers = {"Authorization": f"Bearer {token}"}
-    async with httpx.AsyncClient(base_url=rig.agent.http_url) as http:
+    async with httpx.AsyncClient(base_url=rig.agent.http_url, timeout=30) as http:
         answer = await http.get(url, headers=headers)
         while True:
             assert answer.status_code == 200, answer.text
@@ -153,7 +153,7 @@ async def test_an_open_recording_is_downloaded_while_it_grows(
     async with media_rig(server_kind, tmp_path, observe) as rig:
         started = await rig.call("start_recording", wait=True)
         await anyio.sleep(1)
-        async with httpx.AsyncClient(base_url=rig.agent.http_url) as http:
+        async with httpx.AsyncClient(base_url=rig.agent.http_url, timeout=30) as http:
             answer = await http.get((await info(rig, started))["download_url"])
         got = answer.content
         assert len(got) == int(answer.headers["content-length"])
@@ -222,7 +222,7 @@ async def test_a_storm_of_starts_and_stops_leaves_only_what_can_be_downloaded(ri
 
 async def downloadable(rig: Rig, files: list[dict[str, Any]]) -> None:
     """Each link leads to a file that is not empty; a recording without one has none yet."""
-    async with httpx.AsyncClient(base_url=rig.agent.http_url) as http:
+    async with httpx.AsyncClient(base_url=rig.agent.http_url, timeout=30) as http:
         for each in files:
             if each.get("download_url"):
                 answer = await http.head(each["download_url"])

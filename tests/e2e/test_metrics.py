@@ -71,7 +71,7 @@ def differing(seen: Scrape, before: Any, after: Any) -> dict[str, object]:
 
 @pytest.mark.timeout(120)
 async def test_both_outputs_show_the_same_numbers(server_kind: str, tmp_path: Path, observe: Observe) -> None:
-    async with media_rig(server_kind, tmp_path, observe) as rig, httpx.AsyncClient() as http:
+    async with media_rig(server_kind, tmp_path, observe) as rig, httpx.AsyncClient(timeout=30) as http:
         await busy(rig)
         await numbers(rig)
         before = await numbers(rig)
@@ -110,7 +110,7 @@ async def until(condition: Callable[[], Any]) -> None:
 async def test_no_counter_falls_and_no_series_doubles_when_a_camera_is_plugged_in_again(
     server_kind: str, tmp_path: Path, observe: Observe
 ) -> None:
-    async with media_rig(server_kind, tmp_path, observe) as rig, httpx.AsyncClient() as http:
+    async with media_rig(server_kind, tmp_path, observe) as rig, httpx.AsyncClient(timeout=30) as http:
         scrapes: list[Scrape] = []
 
         async def look() -> Scrape:
@@ -158,7 +158,7 @@ async def test_a_hanging_media_server_holds_up_neither_output(
     async with (
         running_agent(config=config(any_media_server), observe=observe) as agent,
         agent.client("admin") as client,
-        httpx.AsyncClient() as http,
+        httpx.AsyncClient(timeout=30) as http,
     ):
         with anyio.fail_after(20):
             while (await scrape(http, agent)).get("streams") != 1:
@@ -222,7 +222,7 @@ async def test_all_series_of_a_camera_end_when_it_is_removed_and_go_on_when_it_r
     source = Removable()
     async with (
         media_rig("embedded", tmp_path, observe, added={"removable": source.plugin()}) as rig,
-        httpx.AsyncClient() as http,
+        httpx.AsyncClient(timeout=30) as http,
     ):
         assert source.report is not None
 
@@ -322,7 +322,7 @@ async def test_labels_are_ids_and_words_and_their_number_is_bounded(tmp_path: Pa
     odd = {**CAMERA, "name": 'Front "door"\n} 1'}
     async with (
         media_rig("embedded", tmp_path, observe, cameras=(odd,)) as rig,
-        httpx.AsyncClient() as http,
+        httpx.AsyncClient(timeout=30) as http,
     ):
         await rig.call("take_snapshot")
         first = await scrape(http, rig.agent)

@@ -158,7 +158,7 @@ async def test_stored_snapshots_are_listed_described_and_downloaded(agent: Runni
     assert [file["filename"] for file in listed["files"]] == ["camera0/front.jpg"]
     assert info["resolution"] == "640x480"
     assert info["file_size"] == snapshot["file_size"]
-    async with httpx.AsyncClient(base_url=agent.http_url) as http:
+    async with httpx.AsyncClient(base_url=agent.http_url, timeout=30) as http:
         assert (await http.get("/files/snapshots/camera0/front.jpg")).status_code == 401
         answer = await http.get(snapshot["download_url"])
     assert answer.status_code == 200

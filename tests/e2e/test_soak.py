@@ -167,7 +167,7 @@ async def no_leaks(rig: Rig, server: KillableServer) -> None:
     await eventually(lambda: nobody(lambda: [len(each) for each in locks if len(each)]), timeout_s=20)
     assert not media.streams.held
     await eventually(lambda: nobody(lambda: publishers_at(server.rtsp_port)), timeout_s=20)
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with httpx.AsyncClient(trust_env=False, timeout=30) as http:
 
         async def no_session() -> bool:
             answer = await http.get(f"{server.server.api_url}/v3/rtspsessions/list")

@@ -106,7 +106,7 @@ async def test_h265_with_sound_is_photographed_recorded_and_downloaded(
 ) -> None:
     async with running_server("embedded", tmp_path / "camera") as server:
         url = f"{server.rtsp_url}/cam"
-        async with httpx.AsyncClient(base_url=server.api_url) as api:
+        async with httpx.AsyncClient(base_url=server.api_url, timeout=30) as api:
             assert (await api.post("/v3/config/paths/add/cam", json={})).status_code == 200
         output = ("-f", "rtsp", "-rtsp_transport", "tcp", url)
         async with child((ffmpeg.locate(), *ffmpeg.QUIET, *SOURCE, *SOUND, *AAC, *H265, *output)):

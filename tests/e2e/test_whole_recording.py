@@ -52,7 +52,7 @@ async def test_a_recording_of_several_segments_is_one_film(
         info = await recorded(rig, 3, format=form)
         listed = await rig.call("list_recordings")
         files = rig.segments(info)
-        async with httpx.AsyncClient(base_url=rig.agent.http_url) as http:
+        async with httpx.AsyncClient(base_url=rig.agent.http_url, timeout=30) as http:
             whole = await http.get(listed["files"][0]["download_url"])
             resumed = await in_ranges(http, info["download_url"], 5)
     assert (whole.status_code, whole.headers["content-type"]) == (200, media_type)
@@ -95,7 +95,7 @@ async def test_what_was_recorded_with_another_picture_size_is_told_and_has_links
         small, *_ = rig.segments(other)
         *_, last = rig.segments(info)
         last.write_bytes(changed_size(small.read_bytes()))
-        async with httpx.AsyncClient(base_url=rig.agent.http_url) as http:
+        async with httpx.AsyncClient(base_url=rig.agent.http_url, timeout=30) as http:
             refused = await http.get(info["download_url"])
             parts = [await http.get(each["download_url"]) for each in info["segments"]]
     assert refused.status_code == 409
@@ -118,7 +118,7 @@ async def test_a_recording_that_goes_on_is_one_film_up_to_now(
             while len(rig.segments(started)) < 2:
                 await anyio.sleep(0.05)
         info = await rig.call("get_recording_info", None, filename=started["filename"])
-        async with httpx.AsyncClient(base_url=rig.agent.http_url) as http:
+        async with httpx.AsyncClient(base_url=rig.agent.http_url, timeout=30) as http:
             first = await http.get(info["download_url"])
             await rig.call("stop_recording")
             later = await http.get(info["download_url"], headers={"If-None-Match": first.headers["etag"]})

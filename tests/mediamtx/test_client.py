@@ -160,7 +160,7 @@ async def test_a_server_that_recreates_its_listener_costs_no_call(
     media_server: MediaServerUnderTest, media_client: MediaServerClient
 ) -> None:
     """A changed global setting makes the server close our idle connection under us."""
-    async with httpx.AsyncClient(base_url=media_server.api_url, trust_env=False) as other:
+    async with httpx.AsyncClient(base_url=media_server.api_url, trust_env=False, timeout=30) as other:
         for level in ("debug", "info", "debug", "info"):
             await media_client.info()
             assert await eventually(partial(_set_level, other, level))

@@ -55,7 +55,7 @@ async def scraped(agent: RunningAgent) -> str:
     made = await anyio.run_process(words, stderr=None)
     key = made.stdout.decode().strip()  # as in the credentials file
     headers = {"authorization": f"{setting('type')} {key}"}
-    async with httpx.AsyncClient(base_url=agent.http_url) as http:
+    async with httpx.AsyncClient(base_url=agent.http_url, timeout=30) as http:
         with anyio.fail_after(20):
             while (
                 answer := await http.get(setting("metrics_path"), headers=headers)

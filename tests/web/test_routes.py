@@ -116,7 +116,7 @@ async def http(agent: Agent, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]
     server = RpcServer(ServerConfig(port=0), Toy(tmp_path / "toy").sessions, agent.app)
     async with anyio.create_task_group() as tasks:
         await tasks.start(server.run)
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}") as client:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}", timeout=30) as client:
             yield client
         tasks.cancel_scope.cancel()
 

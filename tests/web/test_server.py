@@ -22,7 +22,7 @@ from tests.toy_server import Serve, Toy, call, close_code, hello, until, url
 
 
 async def test_sockets_and_requests_share_a_port(serve: Serve) -> None:
-    async with serve() as server, connect(url(server)) as client, httpx.AsyncClient() as http:
+    async with serve() as server, connect(url(server)) as client, httpx.AsyncClient(timeout=30) as http:
         assert (await call(client, "ping"))["result"] == "pong"
         response = await http.get(url(server, "/", "http"))
         assert (response.status_code, response.text) == (200, "hi")
@@ -153,7 +153,7 @@ async def test_connections_are_limited(serve: Serve, toy: Toy, setting: str) -> 
         with pytest.raises(InvalidStatus) as caught:
             await connect(url(server))
         assert caught.value.response.status_code == 503
-        async with httpx.AsyncClient() as http:
+        async with httpx.AsyncClient(timeout=30) as http:
             assert (await http.get(url(server, "/", "http"))).status_code == 503
         assert (await call(second, "ping"))["result"] == "pong"
         await second.close()
@@ -219,5 +219,5 @@ async def test_tls_when_configured(toy: Toy, serve: Serve, certificate: tuple[Pa
             toy.bus.publish("camera.connected", {"device": "camera0"})
             with anyio.fail_after(10):
                 assert json.loads(await client.recv())["params"] == {"device": "camera0", "sequence": 1}
-            async with httpx.AsyncClient(verify=trust) as http:
+            async with httpx.AsyncClient(verify=trust, timeout=30) as http:
                 assert (await http.get(url(server, "/", "https"))).text == "hi"

@@ -42,7 +42,10 @@ async def failed(server: RpcServer) -> str:
 async def test_reconnecting_does_not_bypass_it_nor_does_another_protocol(
     serve: Serve, toy: Toy, routes: ASGIApp
 ) -> None:
-    async with serve(http=routes) as server, httpx.AsyncClient(base_url=url(server, "", "http")) as http:
+    async with (
+        serve(http=routes) as server,
+        httpx.AsyncClient(base_url=url(server, "", "http"), timeout=30) as http,
+    ):
         for _ in range(FAILURES // 2):
             assert await failed(server) == "token_invalid"
             assert (await http.get("/metrics", headers={"X-API-Key": "wrong"})).status_code == 401

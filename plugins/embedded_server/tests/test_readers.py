@@ -12,7 +12,7 @@ def packet(sequence: int) -> bytes:
 
 
 async def test_a_stalled_reader_does_not_affect_others(embedded: Any, embedded_rtsp: Any) -> None:
-    async with httpx.AsyncClient(base_url=embedded.api_url) as api:
+    async with httpx.AsyncClient(base_url=embedded.api_url, timeout=30) as api:
         await api.post("/v3/config/paths/add/cam", json={})
         async with embedded_rtsp() as publisher, embedded_rtsp() as stalled, embedded_rtsp() as reader:
             with anyio.fail_after(20):

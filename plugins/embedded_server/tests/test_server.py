@@ -31,7 +31,7 @@ OPERATOR = User(name="op", password=SecretStr("s3"))
 def api_of(server: EmbeddedServer) -> httpx.AsyncClient:
     """Return a client with the agent's credentials."""
     assert server.endpoints is not None
-    return httpx.AsyncClient(base_url=server.endpoints.api_url, auth=known(server))
+    return httpx.AsyncClient(base_url=server.endpoints.api_url, auth=known(server), timeout=30)
 
 
 def known(server: EmbeddedServer) -> tuple[str, str]:
@@ -169,7 +169,7 @@ async def test_clients_need_a_password_except_to_publish_from_this_host(tmp_path
     settings = EmbeddedServerSettings(users=(OPERATOR,), **FREE)
     async with serving(settings, SystemClock()) as server:
         endpoints = await server.wait_endpoints()
-        async with httpx.AsyncClient(base_url=endpoints.api_url) as api:
+        async with httpx.AsyncClient(base_url=endpoints.api_url, timeout=30) as api:
             assert (await api.get("/v3/info")).status_code == 401
             allowed = await api.get("/v3/config/global/get", auth=("op", "s3"))
         assert allowed.status_code == 200
@@ -181,7 +181,7 @@ async def test_digest(embedded: Any, embedded_rtsp: Any) -> None:
         {"user": "any", "pass": "", "permissions": [{"action": "publish"}, {"action": "api"}]},
         {"user": "view", "pass": "v", "permissions": [{"action": "read"}]},
     ]
-    async with httpx.AsyncClient(base_url=embedded.api_url) as api:
+    async with httpx.AsyncClient(base_url=embedded.api_url, timeout=30) as api:
         await api.post("/v3/config/paths/add/cam", json={})
         await api.patch(
             "/v3/config/global/patch", json={"authInternalUsers": users, "rtspAuthMethods": ["digest"]}
@@ -205,7 +205,7 @@ async def test_digest(embedded: Any, embedded_rtsp: Any) -> None:
 
 
 async def _asks_with_digest(api_url: str) -> bool:
-    async with httpx.AsyncClient(base_url=api_url) as api:
+    async with httpx.AsyncClient(base_url=api_url, timeout=30) as api:
         try:
             found = (await api.get("/v3/config/global/get")).json()
         except httpx.TransportError:
@@ -300,7 +300,7 @@ async def test_a_killed_server_leaves_a_file_that_plays_and_no_process(tmp_path:
         assert process.stdout is not None
         line = await BufferedByteReceiveStream(process.stdout).receive_until(b"\n", 200)
         api_url = line.decode()
-        async with httpx.AsyncClient(base_url=api_url) as api:
+        async with httpx.AsyncClient(base_url=api_url, timeout=30) as api:
             options = {"runOnInit": publisher, "record": True, "recordPartDuration": "250ms"}
             assert (await api.post("/v3/config/paths/add/cam", json=options)).status_code == 200
             with anyio.fail_after(20):
@@ -358,5 +358,5 @@ async def test_a_hashed_password_is_accepted() -> None:
     user = User(name="op", password=SecretStr(f"sha256:{digest}"))
     async with serving(EmbeddedServerSettings(users=(user,), **FREE), SystemClock()) as server:
         endpoints = await server.wait_endpoints()
-        async with httpx.AsyncClient(base_url=endpoints.api_url) as api:
+        async with httpx.AsyncClient(base_url=endpoints.api_url, timeout=30) as api:
             assert (await api.get("/v3/info", auth=("op", "s3"))).status_code == 200

@@ -89,7 +89,7 @@ async def added(api: httpx.AsyncClient, path: str, **options: Any) -> None:
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PATCH", "DELETE"])
 async def test_the_api_requires_credentials(embedded: Any, method: str) -> None:
-    async with httpx.AsyncClient(base_url=embedded.open_url) as stranger:
+    async with httpx.AsyncClient(base_url=embedded.open_url, timeout=30) as stranger:
         for path in ("/v3/info", "/v3/config/paths/add/evil", "/v3/recordings/deletesegment"):
             refused = await stranger.request(method, path)
             assert (refused.status_code, refused.json()["status"]) == (401, "error")
@@ -251,7 +251,7 @@ async def test_the_own_account_publishes_without_a_password() -> None:
     settings = EmbeddedServerSettings(users=(OPERATOR,), **FREE)
     async with serving(settings, SystemClock()) as server:
         endpoints = await server.wait_endpoints()
-        async with httpx.AsyncClient(base_url=endpoints.api_url, auth=("op", "s3")) as api:
+        async with httpx.AsyncClient(base_url=endpoints.api_url, auth=("op", "s3"), timeout=30) as api:
             await added(api, "cam")
         async with await anyio.connect_tcp("127.0.0.1", endpoints.rtsp_port) as stream:
             await stream.send(announce())

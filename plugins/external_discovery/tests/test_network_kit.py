@@ -173,7 +173,7 @@ async def test_mediamtx_reads_through_the_gate(
 
 
 async def _tracks(api_url: str) -> list[str]:
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=30) as client:
         path = (await client.get(f"{api_url}/v3/paths/get/pulled")).json()
     return list(path.get("tracks", ()))
 

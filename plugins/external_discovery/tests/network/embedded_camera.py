@@ -32,7 +32,7 @@ async def _serve(port: int, folder: str, methods: str, paths: list[str]) -> None
     async with serving(settings, SystemClock(), recordings=Path(folder), credentials=own) as server:
         at = await server.wait_endpoints()
         address = f"http://127.0.0.1:{at.api_port}"
-        async with httpx.AsyncClient(auth=(own.user, own.password)) as client:
+        async with httpx.AsyncClient(auth=(own.user, own.password), timeout=30) as client:
             for path in paths:
                 answer = await client.post(f"{address}/v3/config/paths/add/{path}", json={})
                 answer.raise_for_status()

@@ -58,7 +58,7 @@ async def test_the_right_password_opens_a_stream_and_a_wrong_one_is_reported(
 ) -> None:
     server = embedded(scheme) if kind == "embedded" else mediamtx(scheme, tmp_path)
     async with server as (api_url, rtsp_url), Camera(video=video).serving() as port:
-        async with httpx.AsyncClient(base_url=api_url, auth=(USER, PASSWORD)) as api:
+        async with httpx.AsyncClient(base_url=api_url, auth=(USER, PASSWORD), timeout=30) as api:
             source = {"source": f"rtsp://127.0.0.1:{port}/cam", "rtspTransport": "tcp"}
             added = await api.post("/v3/config/paths/add/door", json=source)
             assert added.status_code == 200
