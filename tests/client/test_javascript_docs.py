@@ -11,6 +11,9 @@ import pytest
 
 from agent_core.testing import RunningAgent, running_agent
 
+#: More than the limit of a program, whose output then tells how far it came.
+pytestmark = pytest.mark.timeout(120)
+
 ROOT = Path(__file__).parents[2]
 DOCS = (ROOT / "docs/client.md").read_text()
 #: `make node` makes it.
