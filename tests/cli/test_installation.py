@@ -187,6 +187,7 @@ def test_packages_are_compared_with_each_other() -> None:
     assert "apt install camera-agent camera-agent-rtsp-tier" in differing.suggestion
     (broken,) = look_at_packages([agent, DebianPackage("camera-agent-rtsp-tier", "0.2.0", "half-configured")])
     assert (broken.status, "dpkg --configure" in broken.suggestion) == (FAILED, True)
+    assert "dpkg --install ./camera-agent*.deb" in broken.suggestion
 
 
 def test_an_agent_that_still_runs_in_its_old_version_is_told() -> None:

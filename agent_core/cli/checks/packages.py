@@ -52,7 +52,12 @@ def look_at_packages(packages: Iterable[DebianPackage]) -> list[Finding]:
         return []
     if broken := [f"{each.name} ({each.state})" for each in packages if each.state != "installed"]:
         detail = f"Packages are not completely installed: {', '.join(broken)}."
-        return [_failed(detail, "Run `dpkg --configure --pending`, then `apt install --fix-broken`.")]
+        # Half unpacked ones need their files again: neither dpkg nor apt has kept these.
+        again = "`dpkg --install ./camera-agent*.deb` beside the packages' files"
+        step = (
+            f"Run `dpkg --configure --pending` or, if that fails, {again}; then `apt install --fix-broken`."
+        )
+        return [_failed(detail, step)]
     versions = ", ".join(f"{each.name} {each.version}" for each in packages)
     if len({each.version for each in packages}) > 1:
         names = " ".join(each.name for each in packages)
