@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from agent_core.base.accounts import account_name
 from agent_core.base.errors import StartFailed
 from agent_core.base.files import explain_os_error, make_folder
 
@@ -55,9 +56,9 @@ def _refuse_foreign_folder(descriptor: int, path: Path, shown: str, setting: str
         return
     # Below /tmp another account has taken the name; the folder's content is not ours and need not be kept.
     is_below_tmp = path.parent.stat().st_mode & stat.S_ISVTX
-    mend = "Remove it as root" if is_below_tmp else f"Run chown {_account(os.geteuid())} on it as root"
+    mend = "Remove it as root" if is_below_tmp else f"Run chown {account_name(os.geteuid())} on it as root"
     if os.geteuid() == 0 and not is_below_tmp:  # root would take the folder from the agent's own account
-        mend = f"Run the agent as {_account(owner)}, who owns it"
+        mend = f"Run the agent as {account_name(owner)}, who owns it"
     raise _refused(shown, setting, "belongs to another account", "foreign_folder", mend)
 
 
@@ -75,15 +76,6 @@ def _close_to_others(descriptor: int, shown: str, setting: str) -> None:
         mend = "Run chmod go-w on it as its owner"
         raise _refused(shown, setting, "is writable by other accounts", "open_folder", mend)
     _log.warning("the folder %s was writable by other accounts; its mode is now %04o", shown, mode)
-
-
-def _account(user_id: int) -> str:
-    import pwd
-
-    try:
-        return pwd.getpwuid(user_id).pw_name
-    except KeyError:
-        return str(user_id)
 
 
 def _not_done(error: OSError, doing: str) -> StartFailed:

@@ -66,7 +66,7 @@ def refuse_foreign_state(storage: "StorageConfig") -> None:
         AuthenticationFailed: the state folder belongs to another user.
     """
     if is_foreign(storage.state_dir):
-        from agent_core.cli.checks.readable import account_name
+        from agent_core.base.accounts import account_name
 
         owner = account_name(storage.state_dir.stat().st_uid)
         raise AuthenticationFailed(

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent_core.base.accounts import account_name
 from agent_core.cli.checks.service import UNIT, Service
 from agent_core.plugin import Finding, FindingStatus
 
@@ -52,7 +53,7 @@ def look_at_own_view(account: int | None, own: int) -> list[Finding]:
         Finding(
             "account",
             FindingStatus.WARNING,
-            f"The agent runs as {_user_name(account)}; this user, {_user_name(own)}, may not read all that the agent reads, "
+            f"The agent runs as {account_name(account)}; this user, {account_name(own)}, may not read all that the agent reads, "
             "so that some checks are left out.",
             "Run `sudo camera-agent doctor`.",
         )
@@ -153,9 +154,3 @@ def _group_name(group: int) -> str:
     with suppress(KeyError):
         return grp.getgrgid(group).gr_name
     return str(group)
-
-
-def _user_name(user: int) -> str:
-    with suppress(KeyError):
-        return pwd.getpwuid(user).pw_name
-    return str(user)

@@ -1,10 +1,10 @@
 """Checks of the agent's folders: existence, owner, permissions, free space."""
 
 import os
-import pwd
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent_core.base.accounts import account_name
 from agent_core.base.read_only import is_read_only
 from agent_core.base.room import LOW_INODES, Room
 from agent_core.cli.output import size
@@ -99,7 +99,7 @@ def _fault(folder: Folder, there: Path) -> Finding | None:
             f"Mount it writable (`dmesg` shows disk errors), or {instead}",
         )
     if _sees_as_the_agent(folder) and not os.access(there, os.W_OK | os.X_OK):
-        me, owner = _account(os.geteuid()), _account(there.stat().st_uid)
+        me, owner = account_name(os.geteuid()), account_name(there.stat().st_uid)
         # The parent of a missing folder may be one of the system's, such as /run, which stays as it is.
         give = f"chown USER {there}" if there == folder.path else f"install -d -m 0750 -o USER {folder.path}"
         return folder.finding(
@@ -119,7 +119,7 @@ def _foreign(folder: Folder) -> Finding | None:
     """Return the fault in owner or permissions of an existing folder, if any."""
     status = folder.path.stat()
     if status.st_uid != folder.account and (folder.is_private or not status.st_mode & 0o022):
-        owner, agent = _account(status.st_uid), _account(folder.account)
+        owner, agent = account_name(status.st_uid), account_name(folder.account)
         return folder.finding(
             _FAILED,
             f"{folder.path} belongs to {owner}, but the agent runs as {agent}.",
@@ -154,10 +154,3 @@ def _room(folder: Folder, there: Path) -> Finding:
 
 def _elsewhere(folder: Folder, start: str = "Set") -> str:
     return f"{start} {folder.setting} to another folder."
-
-
-def _account(user_id: int) -> str:
-    try:
-        return pwd.getpwuid(user_id).pw_name
-    except KeyError:
-        return str(user_id)

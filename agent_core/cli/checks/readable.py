@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from agent_core.base.accounts import account_name
 from agent_core.plugin import Finding, FindingStatus
 
-__all__ = ("account_name", "look_at_configuration_files", "may_read")
+__all__ = ("look_at_configuration_files", "may_read")
 
 
 def look_at_configuration_files(files: Sequence[Path], account: int) -> list[Finding]:
@@ -57,10 +58,3 @@ def _groups(account: int) -> Iterable[int]:
         entry = pwd.getpwuid(account)
         return os.getgrouplist(entry.pw_name, entry.pw_gid)
     return ()
-
-
-def account_name(user_id: int) -> str:
-    """Return the name of an account, or its number if it has none."""
-    with suppress(KeyError):
-        return pwd.getpwuid(user_id).pw_name
-    return str(user_id)

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from agent_core.base.accounts import account_name
 from agent_core.base.small_files import read_small
-from agent_core.cli.checks.readable import account_name, may_read
+from agent_core.cli.checks.readable import may_read
 from agent_core.plugin import Finding, FindingStatus
 
 __all__ = ("look_at_state_files",)
