@@ -36,7 +36,8 @@ class DeviceCheck(Check):
         self._answer_s = answer_s
 
     async def look(self) -> Sequence[Finding]:
-        nodes, waiting = await self._inventory().look()
+        inventory = self._inventory()
+        nodes, waiting = await inventory.look()
         found: dict[str, list[Finding]] = {}
 
         async def examine(node: DeviceNode) -> None:
@@ -47,6 +48,7 @@ class DeviceCheck(Check):
                 tg.start_soon(examine, node)
         return [
             self._overall(len(nodes), waiting=waiting),
+            *(Finding(self.name, FindingStatus.WARNING, doubt) for doubt in inventory.doubts),
             *(each for node in nodes for each in found[node.name]),
         ]
 
@@ -75,7 +77,7 @@ class DeviceCheck(Check):
 
 
 def _title(node: DeviceNode) -> str:
-    return f"{node.name} ({node.shown_name})"
+    return f"{node.path.name} ({node.shown_name})"
 
 
 def _examine(node: DeviceNode, ask: Callable[[Path], Capabilities | NoCamera]) -> list[Finding]:

@@ -80,6 +80,7 @@ class Devices(HotplugWatcher):
         #: Replaces the answers; for a device that answers late.
         self.slow: Callable[[Path], Capabilities] | None = None
         self.looks = 0
+        self.doubts: tuple[str, ...] = ()
         self._noticed: list[NodeChanges] = []
         self._event = anyio.Event()
 

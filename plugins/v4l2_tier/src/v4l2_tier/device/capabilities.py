@@ -84,10 +84,14 @@ class DeviceControl:
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """Capabilities of one capture device; `bus_info`, such as `usb-0000:00:14.0-1`, is unique within a driver."""
+    """Capabilities of one capture device; `bus_info`, such as `usb-0000:00:14.0-1`, is unique within a driver.
+
+    `device_number` is the number of the opened node, as in `DeviceNode`.
+    """
 
     driver: str
     card: str
     bus_info: str
     formats: tuple[PixelFormat, ...]
     controls: tuple[DeviceControl, ...] = ()
+    device_number: int = 0

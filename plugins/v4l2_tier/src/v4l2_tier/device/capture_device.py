@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Self
 from agent_core.plugin import CaptureFailed
 from v4l2_tier.device.capabilities import Capabilities, DeviceControl
 from v4l2_tier.device.control_values import set_value
-from v4l2_tier.device.errors import explained, explained_control
+from v4l2_tier.device.errors import camera_changed, explained, explained_control
 from v4l2_tier.device.modes import ChosenMode
 from v4l2_tier.device.probe_controls import reread
 from v4l2_tier.device.raw_formats import RawLayout
@@ -77,11 +77,12 @@ class CaptureDevice:
         try:
             with explained("identifying the camera", node):
                 found = device.read_capabilities(descriptor)
+                number = os.fstat(descriptor).st_rdev
             if (found.card.decode(errors="replace"), found.bus_info.decode(errors="replace")) != (
                 capabilities.card,
                 capabilities.bus_info,
-            ):
-                raise _changed()
+            ) or capabilities.device_number not in (0, number):
+                raise camera_changed()
         except BaseException:
             opened.close()
             raise
@@ -243,14 +244,6 @@ class CaptureDevice:
         if self._descriptor >= 0:
             descriptor, self._descriptor = self._descriptor, -1
             os.close(descriptor)
-
-
-def _changed() -> CaptureFailed:
-    return CaptureFailed(
-        "Another device has replaced this camera at its device node.",
-        reason="camera_changed",
-        suggestion="Wait a moment, until the agent has detected the connected device.",
-    )
 
 
 def _layout(answer: "raw.v4l2_format") -> PictureLayout:

@@ -14,7 +14,7 @@ from agent_core.plugin import CaptureFailed
 from agent_core.plugin.controls import CONTROL_SILENT
 from v4l2_tier.device.holders import Holder, holders_of
 
-__all__ = ("explain", "explained", "explained_control")
+__all__ = ("camera_changed", "explain", "explained", "explained_control")
 
 _log = logging.getLogger("camera_agent.v4l2_tier")
 
@@ -93,6 +93,15 @@ def _busy(holders: tuple[Holder, ...], detail: str) -> CaptureFailed:
         reason="device_busy",
         suggestion="Stop that program, or disable this camera in the agent's configuration.",
         detail=detail,
+    )
+
+
+def camera_changed() -> CaptureFailed:
+    """Return the error for a node that opens another device than the one that was examined."""
+    return CaptureFailed(
+        "Another device has replaced this camera at its device node.",
+        reason="camera_changed",
+        suggestion="Wait a moment, until the agent has detected the connected device.",
     )
 
 

@@ -89,6 +89,7 @@ def _probe(descriptor: int) -> Capabilities | NoCamera:
         bus_info=told.bus_info.decode(errors="replace"),
         formats=tuple(_formats(descriptor)),
         controls=tuple(read_controls(descriptor)),
+        device_number=os.fstat(descriptor).st_rdev,
     )
 
 

@@ -22,7 +22,7 @@ from agent_core.plugin.controls import DevicePanel
 from agent_core.plugin.frames import FrameBroker, FrameServer, report_problems
 from v4l2_tier.capture.limits import broker_settings
 from v4l2_tier.device.capabilities import Capabilities
-from v4l2_tier.device.errors import explain
+from v4l2_tier.device.errors import camera_changed, explain
 from v4l2_tier.device.offered import controls_of, modes_of
 from v4l2_tier.device.probe import NoCamera
 from v4l2_tier.settings import CameraSettings, CaptureSettings
@@ -88,7 +88,7 @@ class V4l2Camera:
         found = await self._probed(on_examined)
         if isinstance(found, NoCamera):
             level = logging.WARNING if found.remarkable else logging.DEBUG
-            _log.log(level, "%s is not a camera: %s", self.node.name, found.why)
+            _log.log(level, "%s is not a camera: %s", self.node.path.name, found.why)
         elif self._is_disabled(found):
             _log.info("%s is disabled by its settings; not using it", self.node.shown_name)
         else:
@@ -125,6 +125,8 @@ class V4l2Camera:
         await first_of(probe, partial(self._tell_if_slow, on_examined))
         if isinstance(found, OSError):
             raise explain(found, "reading the camera's capabilities") from found
+        if isinstance(found, Capabilities) and found.device_number not in (0, self.node.device_number):
+            raise camera_changed()
         return found
 
     async def _tell_if_slow(self, on_examined: Callable[[], None]) -> None:

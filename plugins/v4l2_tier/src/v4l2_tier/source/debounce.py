@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from v4l2_tier.source.inventory import DeviceNode
 
@@ -23,7 +24,7 @@ class _Pending:
 class Debounce:
     """Device nodes that have existed, unchanged, for `settle_s` (seconds).
 
-    Name and incarnation identify a node. A node that disappears before it settles is never returned. A node that
+    Name, incarnation and path identify a node. A node that disappears before it settles is never returned. A node that
     disappears and returns, however quickly, is reported gone and settles again: it may be another camera.
     """
 
@@ -50,19 +51,21 @@ class Debounce:
         Args:
             nodes: all nodes that exist now.
             now_s: monotonic.
-            removed: names that were removed since the last look, even if a node of that name exists again.
+            removed: names, the kernel's or the nodes', that were removed since the last look, even if they exist again.
             touched: names with any other event.
         """
         present = {node.name: node for node in nodes}
         gone = tuple(
             node
             for name, node in self._settled.items()
-            if name in removed or not _same(node, present.get(name))
+            if _is_in(node, removed) or not _same(node, present.get(name))
         )
         for node in gone:
             del self._settled[node.name]
         self._pending = {
-            name: self._still_pending(node, now_s, new=name in removed, touched=name in touched)
+            name: self._still_pending(
+                node, now_s, new=_is_in(node, removed), touched=_is_in(node, touched)
+            )
             for name, node in present.items()
             if name not in self._settled
         }
@@ -87,6 +90,15 @@ class Debounce:
         return min(pending.last_s + self._settle_s, longest_s)
 
 
+def _is_in(node: DeviceNode, names: Collection[str]) -> bool:
+    """Return whether an event is about the node: inotify tells the node's name, netlink the kernel's."""
+    return node.name in names or node.path.name in names
+
+
 def _same(node: DeviceNode, other: DeviceNode | None) -> bool:
     """Return whether both are the same node, ignoring properties that udev may have changed."""
-    return other is not None and (node.name, node.incarnation) == (other.name, other.incarnation)
+    return other is not None and _key(node) == _key(other)
+
+
+def _key(node: DeviceNode) -> tuple[str, int, Path]:
+    return node.name, node.incarnation, node.path

@@ -1,11 +1,15 @@
 """Inventory of the video4linux nodes, with the properties that are known without opening one."""
 
 import logging
+import os
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent_core.plugin import DependencyFailed, WorkerPool
+from v4l2_tier.source.node_names import NamedDevices, find_names
 
 if TYPE_CHECKING:
     import pyudev
@@ -39,9 +43,10 @@ class UsbDevice:
 
 @dataclass(frozen=True, slots=True)
 class DeviceNode:
-    """One device node, such as `video0`.
+    """One device of the kernel, such as `video0`, and its node.
 
-    `incarnation` is new each time that the kernel creates a node, even under the same name. `index` counts the nodes
+    `name` is the kernel's name; `path` is the node, which has another name in some containers. `number` is that of the
+    node's name, else of the kernel's. `device_number` is what `stat` calls `st_rdev`; 0 if unknown. `incarnation` is new each time that the kernel creates a node, even under the same name. `index` counts the nodes
     of one driver instance. `physical` is the same for all nodes of one physical device. `port` is udev's ID_PATH.
     `udev_capabilities` are the words of ID_V4L_CAPABILITIES (`capture`, ...), None if udev has set none.
     """
@@ -56,6 +61,7 @@ class DeviceNode:
     port: str | None
     usb: UsbDevice | None
     udev_capabilities: frozenset[str] | None
+    device_number: int = 0
 
     @property
     def shown_name(self) -> str:
@@ -69,16 +75,28 @@ class Inventory:
     The kernel takes a USB device's lock to show its strings, so a device that hangs in its own probe blocks the reader:
     `look` works in a worker thread. Call it one at a time: libudev's context is not thread-safe.
 
+    Args:
+        subsystem: the kernel's name of the kind of devices.
+        folder: folder of device nodes.
+
     Raises:
         ImportError: libudev is not installed.
     """
 
-    def __init__(self, subsystem: str = SUBSYSTEM) -> None:
+    def __init__(self, subsystem: str = SUBSYSTEM, folder: Path = Path("/dev")) -> None:
         import pyudev
 
         self._context = pyudev.Context()
         self._subsystem = subsystem
+        self._folder = folder
         self._threads = WorkerPool(1)
+        self._doubts: frozenset[str] = frozenset()
+        self._told: frozenset[str] = frozenset()
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """Sentences about the nodes and devices of the last look that could not be brought together."""
+        return tuple(sorted(self._doubts))
 
     async def look(self) -> tuple[tuple[DeviceNode, ...], bool]:
         """Return the nodes by number, and whether udev has yet to process others.
@@ -91,17 +109,34 @@ class Inventory:
         """Do the work of `look` in the calling thread; may block on a device."""
         nodes: list[DeviceNode] = []
         waiting = False
-        for device in self._context.list_devices(subsystem=self._subsystem):
+        devices = dict(self._listed())
+        named = find_names({number: _node_name(each) for number, each in devices.items()}, self._folder)
+        self._tell(frozenset(_doubts(named, devices)))
+        for number, path in named.paths.items():
             try:
-                if device.device_node is None or not Path(device.device_node).exists():
-                    continue  # removed since it was listed, or not passed into this container
-                if udev_runs() and not device.is_initialized:
+                if udev_runs() and not devices[number].is_initialized:
                     waiting = True
                     continue
-                nodes.append(_node(device))
+                nodes.append(_node(devices[number], path))
             except (OSError, KeyError, LookupError, ValueError) as error:  # removed while it was read
                 _log.debug("skipping a device that cannot be read: %r", error)
         return tuple(sorted(nodes, key=lambda node: node.number)), waiting
+
+    def _listed(self) -> "Iterator[tuple[int, pyudev.Device]]":
+        """Yield the kernel's devices that have a node, by device number."""
+        for device in self._context.list_devices(subsystem=self._subsystem):
+            try:
+                if device.device_node is not None:
+                    yield device.device_number, device
+            except (OSError, KeyError, LookupError, ValueError) as error:  # removed since it was listed
+                _log.debug("skipping a device that cannot be read: %r", error)
+
+    def _tell(self, doubts: frozenset[str]) -> None:
+        """Log what two looks in a row have found: a device is listed a moment before it has a node, and after."""
+        lasting = doubts & self._doubts
+        for each in sorted(lasting - self._told):
+            _log.warning("%s", each)
+        self._doubts, self._told = doubts, lasting
 
 
 def open_inventory() -> Inventory:
@@ -121,14 +156,37 @@ def open_inventory() -> Inventory:
         ) from error
 
 
-def _node(device: "pyudev.Device") -> DeviceNode:
+def _node_name(device: "pyudev.Device") -> str:
+    return str(Path(device.device_node).relative_to("/dev"))
+
+
+def _doubts(named: NamedDevices, devices: "dict[int, pyudev.Device]") -> Iterator[str]:
+    for path, number in named.unknown:
+        yield (
+            f"The node {path.name} is not used: sysfs does not list its device {os.major(number)}:{os.minor(number)}."
+            " Give the container the device as it is now on the host, and the host's /sys."
+        )
+    if named.missing and not named.paths:
+        names = ", ".join(sorted(devices[number].sys_name for number in named.missing))
+        yield (
+            f"No video device of this machine has a node here (the kernel has {names})."
+            " Give the container the devices, or start udev."
+        )
+
+
+def _number_of(path: Path, device: "pyudev.Device") -> int:
+    told = re.fullmatch(r"video([0-9]+)", path.name)
+    return int(told[1] if told else device.sys_number or os.minor(device.device_number))
+
+
+def _node(device: "pyudev.Device", path: Path) -> DeviceNode:
     usb_device = device.find_parent("usb", "usb_device")
     parent = usb_device if usb_device is not None else device.parent
     words = device.properties.get("ID_V4L_CAPABILITIES")
     return DeviceNode(
         name=device.sys_name,
-        path=Path(device.device_node),
-        number=int(device.sys_number),
+        path=path,
+        number=_number_of(path, device),
         incarnation=Path(device.sys_path).stat().st_ino,
         label=_attribute(device, "name"),
         index=int(_attribute(device, "index") or 0),
@@ -136,6 +194,7 @@ def _node(device: "pyudev.Device") -> DeviceNode:
         port=device.properties.get("ID_PATH"),
         usb=_usb(usb_device, device) if usb_device is not None else None,
         udev_capabilities=None if words is None else frozenset(words.strip(":").split(":")),
+        device_number=device.device_number,
     )
 
 
