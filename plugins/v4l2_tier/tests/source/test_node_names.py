@@ -9,7 +9,7 @@ import pytest
 from v4l2_tier.source.inventory import Inventory
 from v4l2_tier.source.node_names import find_names
 
-NULL, ZERO, FULL = (os.stat(f"/dev/{name}").st_rdev for name in ("null", "zero", "full"))
+NULL, ZERO, FULL = (Path("/dev", name).stat().st_rdev for name in ("null", "zero", "full"))
 CAMERAS = {NULL: "video0", ZERO: "video2"}
 
 

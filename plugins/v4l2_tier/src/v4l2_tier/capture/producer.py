@@ -126,7 +126,7 @@ class V4l2Producer(FrameProducer):
         self._layout = layout = device.configure(self.chosen)
         # A driver may report no rate, or deliver far fewer frames than it offered.
         self._silence = Silence.of(max(self.chosen.interval, layout.interval or self.chosen.interval))
-        notes = [*self.chosen.notes, *_changes(self.chosen, layout)]
+        notes = [*self.chosen.notes, *_changes(self.chosen, layout), *layout.notes]
         notes += self._panel.settle(self._port(device), rewrite=is_new)
         if tuple(notes) != self._told:
             self._told = tuple(notes)

@@ -4,32 +4,23 @@ All calls are synchronous. Those that are slow on USB (opening, formats, control
 worker thread; taking and returning buffers is fast.
 """
 
-import errno
 import mmap
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
-from fractions import Fraction
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from agent_core.plugin import CaptureFailed
+from v4l2_tier.device.calls import calls_to
 from v4l2_tier.device.capabilities import Capabilities, DeviceControl
 from v4l2_tier.device.control_values import set_value
 from v4l2_tier.device.errors import camera_changed, explained, explained_control
 from v4l2_tier.device.modes import ChosenMode
+from v4l2_tier.device.picture_format import PictureLayout, agree_on_format, agree_on_interval
 from v4l2_tier.device.probe_controls import reread
-from v4l2_tier.device.raw_formats import RawLayout
-
-if TYPE_CHECKING:
-    from linuxpy.video import raw
 
 __all__ = ("CaptureDevice", "FilledBuffer", "PictureLayout")
-
-#: V4L2_CAP_TIMEPERFRAME in v4l2_captureparm.capability: the frame rate can be set.
-_CAP_TIMEPERFRAME = 0x1000
-#: Largest relative difference of two intervals that count as equal: drivers round to their hardware's units.
-_SAME_INTERVAL = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,22 +37,12 @@ class FilledBuffer:
     stamp_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class PictureLayout:
-    """Format that the driver agreed to: `code` is the pixel format, `raw` the memory layout of an uncompressed frame."""
-
-    code: str
-    width: int
-    height: int
-    interval: Fraction | None
-    raw: RawLayout
-
-
 class CaptureDevice:
     """Open device; the opener owns it and calls `close`. The methods raise only `CaptureFailed`."""
 
     def __init__(self, descriptor: int, node: Path) -> None:
         self._descriptor = descriptor
+        self._call = calls_to(descriptor)
         self._node = node
         self._maps: list[mmap.mmap] = []
         self._has_buffers = False
@@ -99,68 +80,27 @@ class CaptureDevice:
             device.read_capabilities(self._descriptor)
 
     def configure(self, mode: ChosenMode) -> PictureLayout:
-        """Set `mode` and return the layout that the driver agreed to, which may differ in size and rate.
-
-        A setting that is already right is not written: formats persist when the device is closed, and setting one takes
-        a USB camera 50 to 100 ms.
-        """
+        """Set `mode` and return the layout that the driver agreed to, which may differ in size and rate."""
         with explained("setting the picture format", self._node):
-            found = self._format()
-            if (found.code, found.width, found.height) != (mode.pixel_format, mode.width, mode.height):
-                found = self._set_format(mode)
-        if found.code != mode.pixel_format:
+            layout = agree_on_format(self._call, mode)
+        if layout.code != mode.pixel_format:
             raise CaptureFailed(
-                f"The camera delivers {found.code} although {mode.pixel_format} was requested.",
+                f"The camera delivers {layout.code} although {mode.pixel_format} was requested.",
                 reason="format_refused",
                 suggestion="Choose another pixel_format for this camera.",
             )
         with explained("setting the frame rate", self._node):
-            interval = self._set_interval(mode.interval)
-        return PictureLayout(found.code, found.width, found.height, interval, found.raw)
-
-    def _format(self) -> PictureLayout:
-        from linuxpy.video import device
-
-        return _layout(device.get_raw_format(self._descriptor, device.BufferType.VIDEO_CAPTURE))
-
-    def _set_format(self, mode: ChosenMode) -> PictureLayout:
-        from linuxpy.video import device
-
-        answer = device.set_format(
-            self._descriptor,
-            device.BufferType.VIDEO_CAPTURE,
-            mode.width,
-            mode.height,
-            mode.pixel_format.ljust(4),
-        )
-        return _layout(answer)
-
-    def _set_interval(self, wanted: Fraction) -> Fraction | None:
-        """Set the interval; return the one in effect, or None if the driver reports none."""
-        from linuxpy.video import device
-
-        try:
-            parameters = device.get_parm(self._descriptor, device.BufferType.VIDEO_CAPTURE).parm.capture
-        except OSError as error:
-            if error.errno in (errno.ENOTTY, errno.EINVAL):  # a driver without rates
-                return None
-            raise
-        found = _interval(parameters.timeperframe)
-        if not parameters.capability & _CAP_TIMEPERFRAME:
-            return found
-        if found is not None and abs(found - wanted) <= wanted * Fraction(_SAME_INTERVAL):
-            return found
-        answer = device.set_fps(self._descriptor, device.BufferType.VIDEO_CAPTURE, 1 / wanted)
-        return _interval(answer.parm.capture.timeperframe)
+            interval, notes = agree_on_interval(self._call, mode.interval)
+        return replace(layout, interval=interval, notes=(*layout.notes, *notes))
 
     def read_control(self, control: DeviceControl) -> DeviceControl:
         """Return the control with its value, range and flags as they are now."""
         with explained_control(f"reading the control {control.name}", self._node):
-            return reread(self._descriptor, control)
+            return reread(self._call, control)
 
     def write_control(self, control: DeviceControl, value: int) -> None:
         with explained_control(f"setting the control {control.name}", self._node):
-            set_value(self._descriptor, control.id, control.kind, value)
+            set_value(self._call, control.id, control.kind, value)
 
     def start(self, buffers: int) -> None:
         """Map `buffers` buffers of the driver, which may grant more or fewer, and start the stream."""
@@ -244,25 +184,3 @@ class CaptureDevice:
         if self._descriptor >= 0:
             descriptor, self._descriptor = self._descriptor, -1
             os.close(descriptor)
-
-
-def _layout(answer: "raw.v4l2_format") -> PictureLayout:
-    from linuxpy.video.device import human_pixel_format
-
-    pix = answer.fmt.pix
-    raw_layout = RawLayout(
-        human_pixel_format(pix.pixelformat).rstrip(),
-        pix.width,
-        pix.height,
-        pix.bytesperline,
-        colorspace=pix.colorspace,
-        encoding=pix.m1.ycbcr_enc,
-        quantization=pix.quantization,
-    )
-    return PictureLayout(raw_layout.code, pix.width, pix.height, None, raw_layout)
-
-
-def _interval(fraction: "raw.v4l2_fract") -> Fraction | None:
-    if not fraction.numerator or not fraction.denominator:
-        return None
-    return Fraction(fraction.numerator, fraction.denominator)

@@ -14,13 +14,14 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from v4l2_tier.device.calls import GONE, DriverCall, calls_to
 from v4l2_tier.device.capabilities import Capabilities, FrameSize, Intervals, PixelFormat, Span
 from v4l2_tier.device.probe_controls import read_controls
 
 if TYPE_CHECKING:
     from linuxpy.video import raw
 
-__all__ = ("NoCamera", "probe")
+__all__ = ("NoCamera", "probe", "probe_by", "read_formats")
 
 _log = logging.getLogger("camera_agent.v4l2_tier")
 
@@ -34,6 +35,8 @@ _DISCRETE, _CONTINUOUS = 1, 2
 _MOST = 4096
 #: Most equal entries in a row: some cameras repeat a size or rate, but more mean that the driver ignores the index.
 _MOST_ALIKE = 4
+#: Sizes that a driver without a list of sizes is asked for.
+_COMMON_SIZES = ((640, 480), (720, 576), (1280, 720), (1920, 1080))
 
 #: Errors that end an enumeration; ENODATA means that the current input has no entries.
 _END = frozenset({errno.EINVAL, errno.ENOTTY, errno.ENODATA})
@@ -66,31 +69,57 @@ def probe(node: Path) -> Capabilities | NoCamera:
     """
     descriptor = os.open(node, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        return _probe(descriptor)
+        return probe_by(calls_to(descriptor), os.fstat(descriptor).st_rdev)
     finally:
         os.close(descriptor)
 
 
-def _probe(descriptor: int) -> Capabilities | NoCamera:
-    from linuxpy.ioctl import ioctl
+def probe_by(call: DriverCall, device_number: int = 0) -> Capabilities | NoCamera:
+    """Do the work of `probe` by calls to an open device.
+
+    Only its kind and its formats must be known. Inputs, sizes, rates and controls that the driver cannot tell are left
+    out.
+    """
     from linuxpy.video import raw
 
     told = raw.v4l2_capability()
-    ioctl(descriptor, raw.IOC.QUERYCAP, told)
+    call(raw.IOC.QUERYCAP, told)
     flags = told.device_caps if told.capabilities & _DEVICE_CAPS else told.capabilities
     refusal = _refusal(flags, told.card.decode(errors="replace"))
     if refusal is not None:
         return refusal
-    if not any(_enumerate(descriptor, raw.IOC.ENUMINPUT, raw.v4l2_input())):
+    if not _has_input(call):
         return NoCamera("it has no video input, like converters and codecs")
     return Capabilities(
         driver=told.driver.decode(errors="replace"),
         card=told.card.decode(errors="replace"),
         bus_info=told.bus_info.decode(errors="replace"),
-        formats=tuple(_formats(descriptor)),
-        controls=tuple(read_controls(descriptor)),
-        device_number=os.fstat(descriptor).st_rdev,
+        formats=read_formats(call),
+        controls=tuple(read_controls(call)),
+        device_number=device_number,
     )
+
+
+def read_formats(call: DriverCall) -> tuple[PixelFormat, ...]:
+    """Return the formats that a device offers now.
+
+    Raises:
+        OSError: the device is gone, or does not tell even the first.
+    """
+    return tuple(_formats(call))
+
+
+def _has_input(call: DriverCall) -> bool:
+    """Return whether the device has a video input; a driver that cannot tell is believed to have one."""
+    from linuxpy.video import raw
+
+    try:
+        call(raw.IOC.ENUMINPUT, raw.v4l2_input())
+    except OSError as error:
+        if error.errno in GONE:
+            raise
+        return error.errno not in _END
+    return True
 
 
 def _refusal(flags: int, card: str) -> NoCamera | None:
@@ -107,19 +136,23 @@ def _refusal(flags: int, card: str) -> NoCamera | None:
     return None
 
 
-def _enumerate(descriptor: int, request: int, entry: StructT) -> Iterator[StructT]:
-    """Yield `entry` filled in for index 0, 1, ... until the driver has no more; the same object each time."""
-    from linuxpy.ioctl import ioctl
+def _enumerate(call: DriverCall, request: int, entry: StructT, *, needed: bool = False) -> Iterator[StructT]:
+    """Yield `entry` filled in for index 0, 1, ... until the driver has no more; the same object each time.
 
+    An error ends it, too. It is raised if the device is gone, or if even the first entry fails and is `needed`.
+    """
     before, alike = b"", 0
     for index in range(_MOST):
         entry.index = index
         try:
-            ioctl(descriptor, request, entry)
+            call(request, entry)
         except OSError as error:
             if error.errno in _END:
                 return
-            raise
+            if error.errno in GONE or (needed and index == 0):
+                raise
+            _log.info("the camera does not tell all that it offers: %s", error.strerror)
+            return
         content = bytes(entry)[4:]
         alike = alike + 1 if content == before else 1
         if alike > _MOST_ALIKE:
@@ -128,14 +161,14 @@ def _enumerate(descriptor: int, request: int, entry: StructT) -> Iterator[Struct
         yield entry
 
 
-def _formats(descriptor: int) -> Iterator[PixelFormat]:
+def _formats(call: DriverCall) -> Iterator[PixelFormat]:
     from linuxpy.video import raw
 
     entry = raw.v4l2_fmtdesc()
     entry.type = _BUF_VIDEO_CAPTURE
-    for each in _enumerate(descriptor, raw.IOC.ENUM_FMT, entry):
+    for each in _enumerate(call, raw.IOC.ENUM_FMT, entry, needed=True):
         code, description = each.pixelformat, each.description.decode(errors="replace")
-        sizes = tuple(_sizes(descriptor, code)) or _present_size(descriptor, code)
+        sizes = tuple(_sizes(call, code)) or tuple(_tried_sizes(call, code))
         yield PixelFormat(_four_characters(code), description, sizes)
 
 
@@ -145,14 +178,14 @@ def _four_characters(code: int) -> str:
     return f"{characters}-BE" if code >> 31 else characters.rstrip()
 
 
-def _sizes(descriptor: int, code: int) -> Iterator[FrameSize]:
+def _sizes(call: DriverCall, code: int) -> Iterator[FrameSize]:
     from linuxpy.video import raw
 
     entry = raw.v4l2_frmsizeenum()
     entry.pixel_format = code
-    for each in _enumerate(descriptor, raw.IOC.ENUM_FRAMESIZES, entry):
+    for each in _enumerate(call, raw.IOC.ENUM_FRAMESIZES, entry):
         width, height = _spans(each)
-        yield FrameSize(width, height, tuple(_intervals(descriptor, code, width.maximum, height.maximum)))
+        yield FrameSize(width, height, tuple(_intervals(call, code, width.maximum, height.maximum)))
 
 
 def _spans(entry: "raw.v4l2_frmsizeenum") -> tuple[Span, Span]:
@@ -167,34 +200,47 @@ def _spans(entry: "raw.v4l2_frmsizeenum") -> tuple[Span, Span]:
     )
 
 
-def _present_size(descriptor: int, code: int) -> tuple[FrameSize, ...]:
-    """Return the current size of a driver that enumerates none; changes no setting."""
-    from linuxpy.ioctl import ioctl
+def _tried_sizes(call: DriverCall, code: int) -> Iterator[FrameSize]:
+    """Yield sizes of a driver that enumerates none: the present one and common ones; changes no setting.
+
+    Another program may have left any size, so the present one is not all.
+    """
+    from linuxpy.video import raw
+
+    present = raw.v4l2_format()
+    present.type = _BUF_VIDEO_CAPTURE
+    sizes: dict[tuple[int, int], None] = {}
+    try:
+        call(raw.IOC.G_FMT, present)
+        for width, height in ((present.fmt.pix.width, present.fmt.pix.height), *_COMMON_SIZES):
+            if (found := _tried(call, code, width, height)) is not None:
+                sizes[found] = None
+    except OSError as error:
+        if error.errno in GONE:
+            raise
+    for width, height in sizes:
+        intervals = tuple(_intervals(call, code, width, height))
+        yield FrameSize(Span(width, width), Span(height, height), intervals)
+
+
+def _tried(call: DriverCall, code: int, width: int, height: int) -> tuple[int, int] | None:
+    """Return the size that the driver makes of this one, None if it has another format only."""
     from linuxpy.video import raw
 
     wanted = raw.v4l2_format()
     wanted.type = _BUF_VIDEO_CAPTURE
-    try:
-        ioctl(descriptor, raw.IOC.G_FMT, wanted)
-        wanted.fmt.pix.pixelformat = code
-        ioctl(descriptor, raw.IOC.TRY_FMT, wanted)
-    except OSError as error:
-        if error.errno in _END:
-            return ()
-        raise
-    width, height = wanted.fmt.pix.width, wanted.fmt.pix.height
-    if wanted.fmt.pix.pixelformat != code:
-        return ()
-    intervals = tuple(_intervals(descriptor, code, width, height))
-    return (FrameSize(Span(width, width), Span(height, height), intervals),)
+    pix = wanted.fmt.pix
+    pix.pixelformat, pix.width, pix.height = code, width, height
+    call(raw.IOC.TRY_FMT, wanted)
+    return (pix.width, pix.height) if pix.pixelformat == code else None
 
 
-def _intervals(descriptor: int, code: int, width: int, height: int) -> Iterator[Intervals]:
+def _intervals(call: DriverCall, code: int, width: int, height: int) -> Iterator[Intervals]:
     from linuxpy.video import raw
 
     entry = raw.v4l2_frmivalenum()
     entry.pixel_format, entry.width, entry.height = code, width, height
-    for each in _enumerate(descriptor, raw.IOC.ENUM_FRAMEINTERVALS, entry):
+    for each in _enumerate(call, raw.IOC.ENUM_FRAMEINTERVALS, entry):
         if each.type == _DISCRETE:
             shortest = longest = _fraction(each.discrete)
             step = Fraction(0)

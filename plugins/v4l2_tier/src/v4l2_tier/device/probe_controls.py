@@ -3,10 +3,11 @@
 import errno
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from v4l2_tier.device.calls import GONE, DriverCall
 from v4l2_tier.device.capabilities import DeviceControl
 from v4l2_tier.device.control_values import get_value
 
@@ -40,51 +41,52 @@ _NEXT = 0xC0000000
 _MOST = 1024
 #: Most entries read of a menu: a driver may report a wrong range.
 _MOST_CHOICES = 256
-#: Errors of a device that is gone.
-_GONE = frozenset({errno.ENODEV, errno.ENXIO})
 #: Errors that mean that there is no such control.
 _NONE = frozenset({errno.EINVAL, errno.ENOTTY, errno.ENOENT})
 #: Most questions that stay without an answer, each for the 5 s of the USB driver. Then no more values are read.
 _MOST_SILENT = 2
+#: The same for descriptions: each missing one is asked for twice.
+_MOST_UNDESCRIBED = 3
 #: First numbers of the classes user, camera, image source and image processing, and how many of each are asked for by
 #: number when the enumeration fails: standard controls of cameras are there.
 _CLASSES = (0x00980900, 0x009A0900, 0x009E0900, 0x009F0900)
 _NUMBERS = 0x40
+#: Numbers above are those of vendors' controls.
+_BEYOND = 0x09FFFFFF
 
 
-def read_controls(descriptor: int) -> Iterator[DeviceControl]:
+def read_controls(call: DriverCall) -> Iterator[DeviceControl]:
     """Yield all controls except headings; a control that cannot be read does not affect the others.
 
     Raises:
         OSError: the device is gone.
     """
-    yield from _Reader(descriptor).controls()
+    yield from _Reader(call).controls()
 
 
-def reread(descriptor: int, control: DeviceControl) -> DeviceControl:
+def reread(call: DriverCall, control: DeviceControl) -> DeviceControl:
     """Return `control` with its present value, range and flags.
 
     Raises:
         OSError: the driver refused, did not answer, or the device is gone.
     """
-    from linuxpy.ioctl import ioctl
     from linuxpy.video import raw
 
     query = raw.v4l2_query_ext_ctrl()
     query.id = control.id
-    ioctl(descriptor, raw.IOC.QUERY_EXT_CTRL, query)
+    call(raw.IOC.QUERY_EXT_CTRL, query)
     found = replace(_described(query), name=control.name, choices=control.choices)
     if not found.is_readable:
         return found
-    return replace(found, value=get_value(descriptor, control.id, control.kind))
+    return replace(found, value=get_value(call, control.id, control.kind))
 
 
 class _Reader:
     """One reading of all controls of a device."""
 
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-        self._silent = 0
+    def __init__(self, call: DriverCall) -> None:
+        self._call = call
+        self._silent = self._undescribed = 0
 
     def controls(self) -> Iterator[DeviceControl]:
         for query in self._each():
@@ -102,7 +104,7 @@ class _Reader:
         if self._is_silent:
             return replace(control, unreadable=True)
         try:
-            return replace(control, value=get_value(self._descriptor, control.id, control.kind))
+            return replace(control, value=get_value(self._call, control.id, control.kind))
         except OSError as error:
             self._note(error, control.name)
             return replace(control, unreadable=error.errno == errno.ETIMEDOUT)
@@ -113,53 +115,72 @@ class _Reader:
 
     def _note(self, error: OSError, name: str) -> None:
         """Note an error of one control. Raises it if the device is gone."""
-        if error.errno in _GONE:
+        if error.errno in GONE:
             raise error
         if error.errno == errno.ETIMEDOUT:
             self._silent += 1
         _log.info("the control %s cannot be read: %s", name, error.strerror)
 
+    def _note_undescribed(self, error: OSError, name: str) -> None:
+        """Note a description that is missing. Raises `error` if the device is gone."""
+        if error.errno in GONE:
+            raise error
+        if error.errno == errno.ETIMEDOUT:
+            self._undescribed += 1
+        _log.info("the control %s is not described: %s", name, error.strerror)
+
     def _each(self) -> "Iterator[raw.v4l2_query_ext_ctrl | DeviceControl]":
-        """Yield the driver's descriptions; by number if the driver fails to enumerate them."""
-        control_id = 0
+        """Yield the driver's descriptions; past a control that fails, whose number the driver does not tell."""
+        after: int | None = 0
         for _ in range(_MOST):
+            if after is None:
+                return
             try:
-                query = self._query(control_id | _NEXT)
+                query = self._query(after | _NEXT)
             except OSError as error:
-                if error.errno not in _NONE:
-                    self._note(error, f"after {control_id:#x}")
-                    yield from self._by_number(control_id)
+                if error.errno in _NONE:
+                    return
+                self._note_undescribed(error, f"after {after:#x}")
+                after = yield from self._by_number(after)
+                continue
+            if query.id <= after:
                 return
-            if query.id <= control_id:
-                return
-            control_id = query.id
+            after = query.id
             yield query
 
-    def _by_number(self, after: int) -> "Iterator[raw.v4l2_query_ext_ctrl | DeviceControl]":
-        """Yield the controls numbered above `after`: the enumeration ends at the first control that fails."""
+    def _by_number(
+        self, after: int
+    ) -> "Generator[raw.v4l2_query_ext_ctrl | DeviceControl, None, int | None]":
+        """Yield the controls numbered above `after`, and the first that fails.
+
+        Returns:
+            The number after which the enumeration can go on, None if there is none.
+        """
         numbers = (number for first in _CLASSES for number in range(first, first + _NUMBERS))
         for number in numbers:
-            if number <= after or self._is_silent:
+            if number <= after:
                 continue
+            if self._undescribed >= _MOST_UNDESCRIBED:
+                return None
             try:
                 yield self._query(number)
             except OSError as error:
                 if error.errno not in _NONE:
-                    self._note(error, f"{number:#x}")
+                    self._note_undescribed(error, f"{number:#x}")
                     yield from _undescribed(number, error)
+                    return number
+        return _BEYOND if after < _BEYOND else None
 
     def _query(self, number: int) -> "raw.v4l2_query_ext_ctrl":
-        from linuxpy.ioctl import ioctl
         from linuxpy.video import raw
 
         query = raw.v4l2_query_ext_ctrl()
         query.id = number
-        ioctl(self._descriptor, raw.IOC.QUERY_EXT_CTRL, query)
+        self._call(raw.IOC.QUERY_EXT_CTRL, query)
         return query
 
     def _choices(self, control: DeviceControl) -> Iterator[tuple[int, str]]:
         """Yield the entries of a menu, which may have gaps: the driver refuses an unused number with EINVAL."""
-        from linuxpy.ioctl import ioctl
         from linuxpy.video import raw
 
         last = min(control.maximum, control.minimum + _MOST_CHOICES)
@@ -167,9 +188,9 @@ class _Reader:
             entry = raw.v4l2_querymenu()
             entry.id, entry.index = control.id, number
             try:
-                ioctl(self._descriptor, raw.IOC.QUERYMENU, entry)
+                self._call(raw.IOC.QUERYMENU, entry)
             except OSError as error:
-                if error.errno in _GONE:
+                if error.errno in GONE:
                     raise
                 continue
             is_number = control.kind == "integer_menu"

@@ -63,9 +63,7 @@ class Debounce:
         for node in gone:
             del self._settled[node.name]
         self._pending = {
-            name: self._still_pending(
-                node, now_s, new=_is_in(node, removed), touched=_is_in(node, touched)
-            )
+            name: self._still_pending(node, now_s, new=_is_in(node, removed), touched=_is_in(node, touched))
             for name, node in present.items()
             if name not in self._settled
         }

@@ -20,7 +20,9 @@ _log = logging.getLogger("camera_agent.v4l2_tier")
 _VIDEO_MAJOR = 81
 _VIDEO_NAME = re.compile(r"video[0-9]+")
 #: Folders below /dev that hold other kinds of devices, or many entries.
-_OTHER_FOLDERS = frozenset({"shm", "pts", "mqueue", "hugepages", "bus", "input", "disk", "mapper", "snd", "dri"})
+_OTHER_FOLDERS = frozenset(
+    {"shm", "pts", "mqueue", "hugepages", "bus", "input", "disk", "mapper", "snd", "dri"}
+)
 _DEEPEST = 3
 
 
