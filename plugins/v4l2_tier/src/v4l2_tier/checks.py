@@ -11,7 +11,9 @@ from v4l2_tier.device.capabilities import Capabilities
 from v4l2_tier.device.errors import explain
 from v4l2_tier.device.holders import Holder, holders_of
 from v4l2_tier.device.probe import NoCamera, probe
+from v4l2_tier.settings import V4l2TierSettings
 from v4l2_tier.source.inventory import DeviceNode, Inventory, open_inventory, udev_runs
+from v4l2_tier.source.matching import SettingsTables, known_as
 
 __all__ = ("DeviceCheck",)
 
@@ -27,10 +29,12 @@ class DeviceCheck(Check):
 
     def __init__(
         self,
+        settings: V4l2TierSettings,
         inventory: Callable[[], Inventory] = open_inventory,
         ask: Callable[[Path], Capabilities | NoCamera] = probe,
         answer_s: float = _ANSWER_S,
     ) -> None:
+        self._tables = SettingsTables(settings)
         self._inventory = inventory
         self._ask = ask
         self._answer_s = answer_s
@@ -50,11 +54,15 @@ class DeviceCheck(Check):
             self._overall(len(nodes), waiting=waiting),
             *(Finding(self.name, FindingStatus.WARNING, doubt) for doubt in inventory.doubts),
             *(each for node in nodes for each in found[node.name]),
+            *(self._unused(match, nodes) for match in self._tables.unused),
         ]
 
     async def _examined(self, node: DeviceNode) -> list[Finding]:
         with anyio.move_on_after(self._answer_s):
-            return await WorkerPool(1).run_abandonable(_examine, node, self._ask)
+            capabilities, findings = await WorkerPool(1).run_abandonable(_examine, node, self._ask)
+            self._tables.of(node, capabilities)
+            return findings
+        self._tables.of(node, None)
         return [
             Finding(
                 _title(node),
@@ -63,6 +71,15 @@ class DeviceCheck(Check):
                 "Unplug it and plug it in again; if it still does not answer, try another port or cable.",
             )
         ]
+
+    def _unused(self, match: str, nodes: Sequence[DeviceNode]) -> Finding:
+        names = dict.fromkeys(repr(each) for node in nodes for each in known_as(node, None))
+        return Finding(
+            self.name,
+            FindingStatus.WARNING,
+            f"No connected camera matches {match!r} (plugins.v4l2_tier.cameras).",
+            f"Connect that camera, or match one of these: {', '.join(names)}." if names else "Connect it.",
+        )
 
     def _overall(self, count: int, *, waiting: bool) -> Finding:
         if waiting:
@@ -80,18 +97,20 @@ def _title(node: DeviceNode) -> str:
     return f"{node.path.name} ({node.shown_name})"
 
 
-def _examine(node: DeviceNode, ask: Callable[[Path], Capabilities | NoCamera]) -> list[Finding]:
+def _examine(
+    node: DeviceNode, ask: Callable[[Path], Capabilities | NoCamera]
+) -> tuple[Capabilities | None, list[Finding]]:
     title = _title(node)
     holders = holders_of(node.path)
     try:
         found = ask(node.path)
     except OSError as error:
         problem = explain(error, "opening the camera", holders=holders)
-        return [Finding(title, FindingStatus.FAILED, problem.details, problem.suggestion)]
+        return None, [Finding(title, FindingStatus.FAILED, problem.details, problem.suggestion)]
     if isinstance(found, NoCamera):
-        return [Finding(title, FindingStatus.WARNING, found.why)] if found.remarkable else []
+        return None, [Finding(title, FindingStatus.WARNING, found.why)] if found.remarkable else []
     formats = ", ".join(each.code for each in found.formats) or "no format"
-    return [Finding(title, FindingStatus.OK, f"Offers {formats}. {_held(holders)}")]
+    return found, [Finding(title, FindingStatus.OK, f"Offers {formats}. {_held(holders)}")]
 
 
 def _held(holders: tuple[Holder, ...]) -> str:

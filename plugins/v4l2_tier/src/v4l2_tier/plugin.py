@@ -25,4 +25,4 @@ class V4l2TierPlugin(Plugin[V4l2TierSettings]):
     def agent_checks(self) -> list[Check]:
         from v4l2_tier.checks import DeviceCheck  # only `doctor` needs it
 
-        return [DeviceCheck()]
+        return [DeviceCheck(self.settings)]

@@ -28,7 +28,8 @@ class CaptureSettings(Settings):
     """Settings for capturing from one camera."""
 
     pixel_format: Annotated[str, AfterValidator(_a_code)] | None = Field(
-        None, description="four-character code; default: MJPG, else the best raw format"
+        None,
+        description="four-character code; default: the one with the size and rate, MJPG before raw formats",
     )
     width: int | None = Field(None, ge=16, le=16384, description="pixels; the camera's nearest size is used")
     height: int | None = Field(None, ge=16, le=16384, description="pixels")

@@ -132,3 +132,55 @@ def test_a_camera_without_a_usable_format_is_refused_with_what_it_offers(
         choose(camera(**formats), CaptureSettings())
     assert caught.value.reason == "no_usable_format"
     assert "MJPG" in caught.value.suggestion
+
+
+#: A camera whose large sizes are raw only, as some have on USB 3.
+LARGE_IS_RAW = camera(
+    MJPG=(size(640, 480, 30),), YUYV=(size(640, 480, 30, 60), size(1280, 720, 10), size(1920, 1080, 5))
+)
+
+
+@pytest.mark.parametrize(
+    ("wishes", "expected"),
+    [
+        ({"width": 1280, "height": 720}, ("YUYV", 1280, 720, 10.0)),
+        ({"width": 1280}, ("YUYV", 1280, 720, 10.0)),
+        ({"height": 1080}, ("YUYV", 1920, 1080, 5.0)),
+        ({"width": 640, "height": 480}, ("MJPG", 640, 480, 30.0)),
+        ({"width": 640, "height": 480, "fps": 60}, ("YUYV", 640, 480, 60.0)),
+        ({"width": 640, "height": 480, "fps": 30}, ("MJPG", 640, 480, 30.0)),
+        ({"fps": 60}, ("YUYV", 640, 480, 60.0)),
+        ({}, ("MJPG", 640, 480, 30.0)),
+    ],
+)
+def test_a_wanted_size_or_rate_beats_a_preferred_format(
+    wishes: dict[str, float], expected: tuple[str, int, int, float]
+) -> None:
+    mode = choose(LARGE_IS_RAW, CaptureSettings.model_validate(wishes))
+    assert (told(mode), mode.notes) == (expected, ())
+
+
+def test_without_wishes_a_larger_raw_size_that_is_fluent_is_taken() -> None:
+    small_jpegs = camera(MJPG=(size(320, 240, 30),), YUYV=(size(640, 480, 30), size(1280, 720, 10)))
+    assert told(choose(small_jpegs, CaptureSettings())) == ("YUYV", 640, 480, 30.0)
+
+
+def test_a_configured_format_is_kept_and_told_which_others_have_the_rest() -> None:
+    wishes = CaptureSettings(pixel_format="MJPG", width=1280, height=720)
+    mode = choose(LARGE_IS_RAW, wishes)
+    assert told(mode) == ("MJPG", 640, 480, 30.0)
+    assert mode.notes == ("1280x720 is not offered in MJPG but in YUYV; using 640x480",)
+    mode = choose(LARGE_IS_RAW, CaptureSettings(pixel_format="MJPG", width=640, height=480, fps=60))
+    assert mode.notes == ("60 frames per second are not offered at this size in MJPG but in YUYV; using 30",)
+
+
+def test_a_size_that_no_format_has_is_the_nearest_of_any_format() -> None:
+    mode = choose(LARGE_IS_RAW, CaptureSettings(width=1900, height=1080))
+    assert told(mode) == ("YUYV", 1920, 1080, 5.0)
+    assert mode.notes == ("1900x1080 is not offered; using 1920x1080",)
+
+
+def test_a_configured_format_that_cannot_be_used_leaves_the_size_to_all_others() -> None:
+    mode = choose(LARGE_IS_RAW, CaptureSettings(pixel_format="NV12", width=1280, height=720))
+    assert told(mode)[:3] == ("YUYV", 1280, 720)
+    assert len(mode.notes) == 1

@@ -10,11 +10,12 @@ from typing import Any
 from agent_core.plugin import FindingStatus
 from v4l2_tier.checks import DeviceCheck
 from v4l2_tier.device.capabilities import Capabilities
+from v4l2_tier.settings import V4l2TierSettings
 from v4l2_tier.source.inventory import DeviceNode
 
 
 async def test_a_machine_without_cameras_has_nothing_wrong() -> None:
-    first, *_ = await DeviceCheck().look()
+    first, *_ = await DeviceCheck(V4l2TierSettings()).look()
     assert first.name == "V4L2 devices"
     assert first.status is not FindingStatus.FAILED
     assert first.detail.split()[1].isdigit()
@@ -36,7 +37,7 @@ async def test_a_device_that_hangs_hides_no_other(
         return capabilities
 
     try:
-        overall, *found = await DeviceCheck(lambda: devices, ask, 2.0).look()
+        overall, *found = await DeviceCheck(V4l2TierSettings(), lambda: devices, ask, 2.0).look()
     finally:
         ended.set()
     assert overall.detail.startswith("Found 3 device nodes")
@@ -44,3 +45,18 @@ async def test_a_device_that_hangs_hides_no_other(
     assert [each.status for each in found] == [FindingStatus.OK, FindingStatus.FAILED, FindingStatus.FAILED]
     assert "not answered for 2 s" in found[1].detail
     assert "group `video`" in found[2].suggestion
+
+
+async def test_what_matches_nothing_and_what_cannot_be_told_is_found(
+    bench_parts: tuple[Any, Any], node: Callable[..., DeviceNode], capabilities: Capabilities
+) -> None:
+    devices, _ = bench_parts
+    devices.plug(node())
+    devices.doubts = ("The node video7 is not used.",)
+    settings = V4l2TierSettings.model_validate({"cameras": [{"match": "Sim Cam"}, {"match": "Cam [2]"}]})
+    found = await DeviceCheck(settings, lambda: devices, lambda _: capabilities).look()
+    assert [each.detail for each in found if each.status is FindingStatus.WARNING] == [
+        "The node video7 is not used.",
+        "No connected camera matches 'Cam [2]' (plugins.v4l2_tier.cameras).",
+    ]
+    assert "'CAM-A'" in found[-1].suggestion

@@ -1,7 +1,7 @@
 """Choice of the picture format, size and frame rate of a camera."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -56,39 +56,37 @@ class _Candidate:
 def choose(capabilities: Capabilities, settings: CaptureSettings) -> ChosenMode:
     """Return the offered mode nearest to the settings.
 
-    The format counts first (the configured one, else JPEG, which needs no encoder and the least bandwidth), then the
-    size, then the rate. Without a configured size, choose the largest up to 1280x720 with at least 15 frames per second.
+    A configured format counts first, then the size, then a configured rate. Of equal modes JPEG is taken, which needs no
+    encoder and the least bandwidth, then the one with the better rate. Without a configured size, choose the largest up
+    to 1280x720 with at least 15 frames per second.
 
     Raises:
         CaptureFailed: (`no_usable_format`) no offered format is JPEG or can be encoded to it.
     """
-    formats = _usable_formats(capabilities, settings)
-    wanted_fps = settings.fps or _DEFAULT_FPS
+    offered = _usable_formats(capabilities)
+    wanted = (settings.pixel_format or "").rstrip()
+    formats = [each for each in offered if each.code == wanted] or offered
     candidates = [candidate for pixel_format in formats for candidate in _candidates(pixel_format, settings)]
     if not candidates:
         raise _no_usable_format(capabilities)
-    best = min(candidates, key=lambda candidate: _badness(candidate, settings, wanted_fps))
+    best = min(candidates, key=lambda candidate: _badness(candidate, settings))
+    others = [each for pixel_format in offered for each in _candidates(pixel_format, settings)]
     return ChosenMode(
         best.pixel_format,
         best.width,
         best.height,
         best.interval,
-        tuple(_notes(best, capabilities, settings)),
+        tuple(_notes(best, others, capabilities, settings)),
     )
 
 
-def _usable_formats(capabilities: Capabilities, settings: CaptureSettings) -> list[PixelFormat]:
-    """Return the configured format if usable, else all JPEG formats, else all raw formats that can be encoded."""
-    wanted = (settings.pixel_format or "").rstrip()
-    for codes in ((wanted,), JPEG_FORMATS, RAW_FORMATS):
-        usable = [
-            offered
-            for offered in capabilities.formats
-            if offered.code in codes and offered.code in (*JPEG_FORMATS, *RAW_FORMATS) and offered.sizes
-        ]
-        if usable:
-            return usable
-    raise _no_usable_format(capabilities)
+def _usable_formats(capabilities: Capabilities) -> list[PixelFormat]:
+    """Return the formats that are JPEG or can be encoded to it."""
+    usable = (*JPEG_FORMATS, *RAW_FORMATS)
+    formats = [offered for offered in capabilities.formats if offered.code in usable and offered.sizes]
+    if not formats:
+        raise _no_usable_format(capabilities)
+    return formats
 
 
 def _no_usable_format(capabilities: Capabilities) -> CaptureFailed:
@@ -152,11 +150,17 @@ def _distance(value: float, wanted: float) -> float:
     return abs(math.log(value / wanted))
 
 
-def _badness(candidate: _Candidate, settings: CaptureSettings, wanted_fps: float) -> tuple[float, float, int]:
-    """Return the sort key of a mode: size, then rate, then format; smaller is better."""
-    rate = _distance(float(1 / candidate.interval), wanted_fps)
+def _badness(candidate: _Candidate, settings: CaptureSettings) -> tuple[float, float, bool, float, int]:
+    """Return the sort key of a mode: size, configured rate, JPEG or not, rate, format; smaller is better."""
+    rate = round(_distance(float(1 / candidate.interval), settings.fps or _DEFAULT_FPS), 2)
     codes = (*JPEG_FORMATS, *RAW_FORMATS)
-    return _size_badness(candidate, settings), round(rate, 2), codes.index(candidate.pixel_format)
+    return (
+        _size_badness(candidate, settings),
+        rate if settings.fps else 0,
+        candidate.pixel_format not in JPEG_FORMATS,
+        rate,
+        codes.index(candidate.pixel_format),
+    )
 
 
 def _size_badness(candidate: _Candidate, settings: CaptureSettings) -> float:
@@ -182,17 +186,41 @@ def _default_size_badness(candidate: _Candidate, fluent_fps: float) -> float:
     return 1 - area_ratio
 
 
-def _notes(chosen: _Candidate, capabilities: Capabilities, settings: CaptureSettings) -> Iterator[str]:
+def _notes(
+    chosen: _Candidate, others: list[_Candidate], capabilities: Capabilities, settings: CaptureSettings
+) -> Iterator[str]:
+    """Yield what the chosen mode does not meet; `others` are the nearest modes of all formats."""
     wanted = (settings.pixel_format or "").rstrip()
     if wanted and wanted != chosen.pixel_format:
         offered = ", ".join(pixel_format.code for pixel_format in capabilities.formats)
         yield f"the picture format {wanted} cannot be used (offered: {offered}); using {chosen.pixel_format}"
-    width, height = settings.width or chosen.width, settings.height or chosen.height
-    if (width, height) != (chosen.width, chosen.height):
+    if not _has_size(chosen, settings):
+        codes = _codes(each for each in others if _has_size(each, settings))
         yield (
-            f"{settings.width or '?'}x{settings.height or '?'} is not offered;"
+            f"{settings.width or '?'}x{settings.height or '?'} is not offered"
+            f"{f' in {chosen.pixel_format} but in {codes}' if codes else ''};"
             f" using {chosen.width}x{chosen.height}"
         )
-    fps = float(1 / chosen.interval)
-    if settings.fps and _distance(fps, settings.fps) > _CLOSE:
-        yield f"{settings.fps:g} frames per second are not offered at this size; using {fps:g}"
+    if not _has_rate(chosen, settings):
+        codes = _codes(each for each in others if _is_as_large(each, chosen) and _has_rate(each, settings))
+        yield (
+            f"{settings.fps:g} frames per second are not offered at this size"
+            f"{f' in {chosen.pixel_format} but in {codes}' if codes else ''};"
+            f" using {float(1 / chosen.interval):g}"
+        )
+
+
+def _has_size(candidate: _Candidate, settings: CaptureSettings) -> bool:
+    return settings.width in (None, candidate.width) and settings.height in (None, candidate.height)
+
+
+def _has_rate(candidate: _Candidate, settings: CaptureSettings) -> bool:
+    return not settings.fps or _distance(float(1 / candidate.interval), settings.fps) <= _CLOSE
+
+
+def _is_as_large(candidate: _Candidate, other: _Candidate) -> bool:
+    return (candidate.width, candidate.height) == (other.width, other.height)
+
+
+def _codes(candidates: Iterable[_Candidate]) -> str:
+    return ", ".join(dict.fromkeys(each.pixel_format for each in candidates))

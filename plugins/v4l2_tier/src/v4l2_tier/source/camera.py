@@ -26,9 +26,10 @@ from v4l2_tier.device.errors import camera_changed, explain
 from v4l2_tier.device.offered import controls_of, modes_of
 from v4l2_tier.device.probe import NoCamera
 from v4l2_tier.settings import CameraSettings, CaptureSettings
-from v4l2_tier.source.context import CameraContext, settings_of
+from v4l2_tier.source.context import CameraContext
 from v4l2_tier.source.fingerprint import fingerprint
 from v4l2_tier.source.inventory import DeviceNode
+from v4l2_tier.source.matching import known_as
 
 __all__ = ("V4l2Camera",)
 
@@ -150,7 +151,7 @@ class V4l2Camera:
     # Serving.
 
     async def _serve(self, capabilities: Capabilities, on_examined: Callable[[], None]) -> None:
-        settings = self._table(capabilities) or self._context.settings.defaults
+        settings = self._settings_of(capabilities)
         panel = self._panel_of(capabilities, settings)
         known = replace(self._known_of(capabilities), panel=panel)
         self._capabilities = capabilities
@@ -216,8 +217,17 @@ class V4l2Camera:
         return self._known_of(self._capabilities)
 
     def _table(self, capabilities: Capabilities | None) -> CameraSettings | None:
-        seen = fingerprint(self.node, capabilities)
-        return settings_of(self._context.settings, self.node, seen, self._name(capabilities))
+        return self._context.tables.of(self.node, capabilities)
+
+    def _settings_of(self, capabilities: Capabilities) -> CaptureSettings:
+        """Return the camera's table, or the defaults; say which names a table could use if one is left over."""
+        table = self._table(capabilities)
+        if table is None and self._context.tables.unused:
+            names = ", ".join(repr(each) for each in known_as(self.node, capabilities))
+            _log.info(
+                "%s matches no table of plugins.v4l2_tier.cameras; it is %s", self.node.shown_name, names
+            )
+        return table or self._context.settings.defaults
 
     def _is_disabled(self, capabilities: Capabilities | None) -> bool:
         table = self._table(capabilities)

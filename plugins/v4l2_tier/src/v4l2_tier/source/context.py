@@ -1,17 +1,17 @@
-"""Settings and services that all cameras of the source share, and the settings of a single camera."""
+"""Settings and services that all cameras of the source share."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Union
 
-from agent_core.plugin import CameraReport, Clock, Fingerprint
+from agent_core.plugin import CameraReport, Clock
 from agent_core.plugin.controls import ControlPort
 from v4l2_tier.device.controls import open_controls
-from v4l2_tier.settings import CameraSettings, CaptureSettings, V4l2TierSettings
+from v4l2_tier.settings import CaptureSettings, V4l2TierSettings
 from v4l2_tier.source.inventory import DeviceNode
+from v4l2_tier.source.matching import SettingsTables
 from v4l2_tier.source.sockets import SocketPaths
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from v4l2_tier.device.modes import ChosenMode
     from v4l2_tier.device.probe import NoCamera
 
-__all__ = ("CameraContext", "MakeProducer", "make_producer", "settings_of")
+__all__ = ("CameraContext", "MakeProducer", "make_producer")
 
 
 MakeProducer = Callable[
@@ -71,15 +71,7 @@ class CameraContext:
     probe: Probe = probe_device
     make_producer: MakeProducer = make_producer
     open_controls: OpenControls = open_controls
+    tables: SettingsTables = field(init=False)
 
-
-def settings_of(
-    settings: V4l2TierSettings, node: DeviceNode, seen: Fingerprint, name: str
-) -> CameraSettings | None:
-    """Return the first table whose `match` fits the camera's serial number, port or name, or None."""
-    serial = node.usb.serial if node.usb else ""
-    known_as = [text for text in (serial, seen.serial, node.port, seen.port, name) if text]
-    return next(
-        (table for table in settings.cameras if any(fnmatchcase(text, table.match) for text in known_as)),
-        None,
-    )
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "tables", SettingsTables(self.settings))

@@ -1,5 +1,6 @@
 """Roster of device nodes: starts a camera for each settled node, and ends it when the node is gone."""
 
+import logging
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from v4l2_tier.source.camera import V4l2Camera
 
 __all__ = ("DeviceRoster",)
+
+_log = logging.getLogger("camera_agent.v4l2_tier")
 
 #: First pause before another look while udev still processes a node; the pauses grow.
 _FIRST_WAIT_S = 0.2
@@ -43,6 +46,8 @@ class DeviceRoster:
         # In sequence, by number, so that camera ids do not depend on which device answers first.
         for node in self._debounce.settled(self._clock.monotonic_s(), at_once=True):
             await self._tasks.start(self._run_camera, self._new_camera(node))
+        for match in self._context.tables.unused:
+            _log.warning("no connected camera matches %r, a table of plugins.v4l2_tier.cameras", match)
         task_status.started()
         while True:
             changes = await self._wait()
