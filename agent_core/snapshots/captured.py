@@ -1,6 +1,7 @@
 """Check of the pictures that tiers return: foreign code may return anything."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
 from agent_core.base.errors import CaptureFailed
@@ -25,7 +26,7 @@ _PICTURE: Mapping[str, Rule] = MappingProxyType(
 
 
 def checked_picture(tier: str, value: object) -> Picture:
-    """Return `value`, the result of the tier named `tier`, if it is a usable picture.
+    """Return `value`, the result of the tier named `tier`, if it is a usable picture; repair a JPEG as decoders do.
 
     Raises:
         CaptureFailed: it is not a usable `Picture`; the details name the tier and the fault.
@@ -34,20 +35,21 @@ def checked_picture(tier: str, value: object) -> Picture:
         fault = f"returned {kind_of(value)} instead of a Picture"
     elif breach := first_breach(value, _PICTURE):
         fault = f"returned a Picture {breach}"
-    elif not _has_its_format(value):
+    elif (whole := _whole(value)) is None:
         fault = f"returned a Picture whose data are not a complete {value.format.value.upper()} file"
     else:
-        return value
+        return whole
     raise CaptureFailed(
         f"The tier {tier} failed: it {fault}.", reason="tier_error", suggestion="Tell the plugin's author."
     )
 
 
-def _has_its_format(picture: Picture) -> bool:
+def _whole(picture: Picture) -> Picture | None:
+    """Return the picture with its data well-formed, or None if it is not whole."""
     if picture.format is not PictureFormat.JPG:
-        return picture.data.startswith(_PNG_SIGNATURE)
+        return picture if picture.data.startswith(_PNG_SIGNATURE) else None
     try:
-        jpeg.inspect(picture.data)
+        mended = jpeg.mend(picture.data)
     except jpeg.JpegError:
-        return False
-    return True
+        return None
+    return picture if mended.data is picture.data else replace(picture, data=mended.data)

@@ -60,6 +60,7 @@ class FrameBroker:
         self._starts = self._stalls = self._failures = 0
         self._consecutive_failures = 0
         self._dropped: Counter[str] = Counter()
+        self._repaired: Counter[str] = Counter()
         self._problem: CaptureFailed | None = None
         self._state = BrokerState.COLD
         self._problem_changed_s: float | None = None
@@ -90,7 +91,8 @@ class FrameBroker:
     @property
     def stats(self) -> BrokerStats:
         dropped = tuple(sorted(self._dropped.items()))
-        return BrokerStats(self._sequence, self._starts, self._stalls, self._failures, dropped)
+        repaired = tuple(sorted(self._repaired.items()))
+        return BrokerStats(self._sequence, self._starts, self._stalls, self._failures, dropped, repaired)
 
     def latest(self) -> Frame | None:
         """Return the newest frame, however old; None before the first."""
@@ -174,10 +176,12 @@ class FrameBroker:
 
     # FrameSink, called by the producer.
 
-    def offer(self, data: bytes, *, captured_s: float | None = None, settled: bool = True) -> None:
+    def offer(
+        self, data: bytes | jpeg.WholeJpeg, *, captured_s: float | None = None, settled: bool = True
+    ) -> None:
         arrived_s = self._clock.monotonic_s()
         try:
-            info = jpeg.inspect(data)
+            picture = jpeg.mend(data) if isinstance(data, bytes) else data
         except jpeg.JpegError:
             self.drop("damaged")
             return
@@ -188,9 +192,10 @@ class FrameBroker:
         self._last_good_s = arrived_s
         self._bad_since_good = self._consecutive_failures = 0
         self._note_problem(None)
+        self._repaired.update(picture.repairs)
         exposed_s = min(captured_s, arrived_s)  # a device clock may run ahead of ours
-        whole = data[: info.size_bytes]  # padding might look like the start of another frame
-        self._ring.append(Frame(whole, self._sequence, exposed_s, source, info.width, info.height, settled))
+        size = picture.width, picture.height
+        self._ring.append(Frame(picture.data, self._sequence, exposed_s, source, *size, settled))
         self._announce()
 
     def drop(self, reason: str) -> None:

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from agent_core.base.errors import AgentError, CaptureFailed, DependencyFailed
+from agent_core.plugin.jpeg import WholeJpeg
 
 __all__ = ("BrokerSettings", "BrokerState", "BrokerStats", "FrameProducer", "FrameSink", "as_capture_failed")
 
@@ -13,11 +14,13 @@ __all__ = ("BrokerSettings", "BrokerState", "BrokerStats", "FrameProducer", "Fra
 class FrameSink(Protocol):
     """Receiver of a producer's frames."""
 
-    def offer(self, data: bytes, *, captured_s: float | None = None, settled: bool = True) -> None:
-        """Deliver one JPEG frame. A frame that is not a whole JPEG is dropped and counted.
+    def offer(
+        self, data: bytes | WholeJpeg, *, captured_s: float | None = None, settled: bool = True
+    ) -> None:
+        """Deliver one JPEG frame. A frame without a whole picture is dropped and counted.
 
         Args:
-            data: the frame; padding after its end marker is removed.
+            data: the frame, repaired by `agent_core.plugin.jpeg.mend` here or by the producer.
             captured_s: time of exposure on the monotonic clock, in seconds; None if the source does not know it.
             settled: False while a camera that was just started still adjusts its exposure. Streams show such frames;
                 stills wait for settled ones.
@@ -107,10 +110,11 @@ class BrokerSettings:
 
 @dataclass(frozen=True, slots=True)
 class BrokerStats:
-    """Counters since the broker was made. `dropped` counts unused frames by reason."""
+    """Counters since the broker was made: `dropped` counts unused frames by reason, `repaired` frames by repair."""
 
     frames: int
     starts: int
     stalls: int
     failures: int
     dropped: tuple[tuple[str, int], ...]
+    repaired: tuple[tuple[str, int], ...] = ()
