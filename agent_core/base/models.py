@@ -32,6 +32,8 @@ __all__ = (
     "Picture",
     "PictureFormat",
     "PluginEvent",
+    "SettledBy",
+    "Settlement",
     "StreamGate",
     "Url",
 )
@@ -114,13 +116,33 @@ class CapturedAtSource(StrEnum):
     ESTIMATED = "estimated"
 
 
+class SettledBy(StrEnum):
+    """How a camera's exposure was found to have settled after its start.
+
+    `BRIGHTNESS`: the pictures became equally bright. `TIME`: the configured time passed. `LIMIT`: the pictures stayed
+    black or white, or their brightness kept changing, until the longest wait was over.
+    """
+
+    BRIGHTNESS = "brightness"
+    TIME = "time"
+    LIMIT = "limit"
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """How a camera's exposure settled, and `after_s` seconds after the first picture of the stream."""
+
+    by: SettledBy
+    after_s: float
+
+
 @dataclass(frozen=True, slots=True)
 class Frame:
     """Complete JPEG frame of a broker.
 
     `captured_s` (monotonic) is the time of exposure, as exactly as the source knows it; for `ARRIVAL` the arrival less
     the camera's pipeline latency. `sequence` counts the broker's good frames. `settled` is False while a camera that
-    was just started still adjusts its exposure.
+    was just started still adjusts its exposure; `settlement` tells how that ended, if the source waits for it.
     """
 
     data: bytes
@@ -130,6 +152,7 @@ class Frame:
     width: int
     height: int
     settled: bool = True
+    settlement: Settlement | None = None
 
 
 class FrameReader(Protocol):
@@ -267,7 +290,8 @@ class Picture:
     """Still picture as a tier took it.
 
     `captured_s` (monotonic) is never later than the true start of the exposure if the source is `DEVICE`, so a caller
-    may compare it with the time of its request. `settled` is False if the camera was still adjusting its exposure.
+    may compare it with the time of its request. `settled` is False if the camera was still adjusting its exposure;
+    `settlement` tells how that ended, if the source waits for it.
     """
 
     data: bytes
@@ -277,6 +301,7 @@ class Picture:
     captured_s: float
     captured_at_source: CapturedAtSource
     settled: bool = True
+    settlement: Settlement | None = None
 
 
 @dataclass(frozen=True, slots=True)

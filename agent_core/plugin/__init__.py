@@ -49,6 +49,8 @@ from agent_core.base.models import (
     MediaInput,
     Picture,
     PictureFormat,
+    SettledBy,
+    Settlement,
     StreamGate,
     Url,
 )
@@ -151,6 +153,8 @@ __all__ = (
     "RpcParams",
     "RpcResult",
     "Settings",
+    "SettledBy",
+    "Settlement",
     "SnapshotTier",
     "StartFailed",
     "Started",

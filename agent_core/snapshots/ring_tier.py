@@ -51,6 +51,7 @@ class RingTier(SnapshotTier):
             frame.captured_s,
             frame.captured_at_source,
             frame.settled,
+            frame.settlement,
         )
 
     async def _frame(self, frames: FrameReader, request: CaptureRequest) -> Frame:

@@ -11,15 +11,19 @@ from agent_core.plugin.frames.producer import (
     as_capture_failed,
 )
 from agent_core.plugin.frames.server import FrameServer
+from agent_core.plugin.frames.settling import Brightness, ExposureSettling, measure
 
 __all__ = (
+    "Brightness",
     "BrokerSettings",
     "BrokerState",
     "BrokerStats",
+    "ExposureSettling",
     "FrameBroker",
     "FrameProducer",
     "FrameServer",
     "FrameSink",
     "as_capture_failed",
+    "measure",
     "report_problems",
 )

@@ -17,7 +17,7 @@ from anyio.abc import TaskStatus
 from agent_core.base.clock import Clock
 from agent_core.base.containment import contained
 from agent_core.base.errors import AgentError, CaptureFailed
-from agent_core.base.models import CapturedAtSource, DeviceState, Frame
+from agent_core.base.models import CapturedAtSource, DeviceState, Frame, Settlement
 from agent_core.base.waiting import first_of, sleep_unless
 from agent_core.plugin import jpeg
 from agent_core.plugin.frames.producer import (
@@ -177,7 +177,12 @@ class FrameBroker:
     # FrameSink, called by the producer.
 
     def offer(
-        self, data: bytes | jpeg.WholeJpeg, *, captured_s: float | None = None, settled: bool = True
+        self,
+        data: bytes | jpeg.WholeJpeg,
+        *,
+        captured_s: float | None = None,
+        settled: bool = True,
+        settlement: Settlement | None = None,
     ) -> None:
         arrived_s = self._clock.monotonic_s()
         try:
@@ -195,7 +200,7 @@ class FrameBroker:
         self._repaired.update(picture.repairs)
         exposed_s = min(captured_s, arrived_s)  # a device clock may run ahead of ours
         size = picture.width, picture.height
-        self._ring.append(Frame(picture.data, self._sequence, exposed_s, source, *size, settled))
+        self._ring.append(Frame(picture.data, self._sequence, exposed_s, source, *size, settled, settlement))
         self._announce()
 
     def drop(self, reason: str) -> None:

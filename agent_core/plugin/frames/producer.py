@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from agent_core.base.errors import AgentError, CaptureFailed, DependencyFailed
+from agent_core.base.models import Settlement
 from agent_core.plugin.jpeg import WholeJpeg
 
 __all__ = ("BrokerSettings", "BrokerState", "BrokerStats", "FrameProducer", "FrameSink", "as_capture_failed")
@@ -15,7 +16,12 @@ class FrameSink(Protocol):
     """Receiver of a producer's frames."""
 
     def offer(
-        self, data: bytes | WholeJpeg, *, captured_s: float | None = None, settled: bool = True
+        self,
+        data: bytes | WholeJpeg,
+        *,
+        captured_s: float | None = None,
+        settled: bool = True,
+        settlement: Settlement | None = None,
     ) -> None:
         """Deliver one JPEG frame. A frame without a whole picture is dropped and counted.
 
@@ -24,6 +30,7 @@ class FrameSink(Protocol):
             captured_s: time of exposure on the monotonic clock, in seconds; None if the source does not know it.
             settled: False while a camera that was just started still adjusts its exposure. Streams show such frames;
                 stills wait for settled ones.
+            settlement: how the exposure settled; None before, and if the producer does not wait for it.
         """
         ...
 

@@ -8,7 +8,8 @@ import anyio
 import pytest
 from PIL import Image
 
-from agent_core.plugin import CaptureFailed, DependencyFailed
+from agent_core.plugin import CaptureFailed, DependencyFailed, Settlement
+from agent_core.plugin.jpeg import WholeJpeg
 from agent_core.testing import SimulatedClock, SystemClock
 from agent_core.testing.wall_clock import ProgramWallClock
 from virtual_camera import burnt_in
@@ -55,7 +56,15 @@ class Sink:
         self.scope = anyio.CancelScope()
         self._enough = enough
 
-    def offer(self, data: bytes, *, captured_s: float | None = None, settled: bool = True) -> None:
+    def offer(
+        self,
+        data: bytes | WholeJpeg,
+        *,
+        captured_s: float | None = None,
+        settled: bool = True,
+        settlement: Settlement | None = None,
+    ) -> None:
+        assert isinstance(data, bytes)
         self.offered.append((data, captured_s))
         self._each(len(self.offered))
         if len(self.offered) >= self._enough:

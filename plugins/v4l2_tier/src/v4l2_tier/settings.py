@@ -8,12 +8,13 @@ from pydantic import AfterValidator, Field
 
 from agent_core.plugin import Settings
 
-__all__ = ("SOURCE", "CaptureSettings", "HotplugKind", "V4l2TierSettings")
+__all__ = ("SOURCE", "CaptureSettings", "HotplugKind", "JpegCheck", "V4l2TierSettings")
 
 #: Name of the plugin, of its source and of the source in fingerprints.
 SOURCE = "v4l2_tier"
 
 HotplugKind = Literal["auto", "udev", "kernel", "inotify", "poll"]
+JpegCheck = Literal["ends", "all", "off"]
 
 
 def _a_code(text: str) -> str:
@@ -41,12 +42,18 @@ class CaptureSettings(Settings):
     jpeg_quality: int = Field(
         85, ge=1, le=100, description="JPEG quality of raw frames, which the agent encodes"
     )
+    jpeg_check: JpegCheck = Field(
+        "ends",
+        description="JPEGs of the camera that are decoded to drop those that are cut short: ends: those without an end"
+        " marker; all; off: none, and those without an end marker are used as they are",
+    )
     buffers: int = Field(4, ge=2, le=32, description="number of frame buffers shared with the driver")
-    settle_s: float = Field(
-        0.0,
+    settle_s: float | None = Field(
+        None,
         ge=0,
         le=10,
-        description="seconds for the exposure to settle after a start; snapshots wait, streams do not",
+        description="seconds for the exposure to settle after a start; snapshots wait, streams do not;"
+        " default: until the brightness is steady, at most 3 s; 0: no wait",
     )
     warm_ttl_s: float = Field(10.0, ge=0, le=3600, description="seconds to keep streaming after the last use")
     parked_ttl_s: float = Field(

@@ -14,6 +14,7 @@ from agent_core.plugin import Clock
 from agent_core.plugin.controls import DevicePanel
 from agent_core.testing import RecordingReport, SimulatedClock
 from agent_core.testing.scripted_producer import ScriptedProducer
+from v4l2_tier.capture.fallback import OnMode
 from v4l2_tier.device.capabilities import (
     Capabilities,
     DeviceControl,
@@ -75,6 +76,7 @@ class Devices(HotplugWatcher):
         self.answers: dict[str, Capabilities | NoCamera | OSError] = {}
         self.producers: dict[str, ScriptedProducer] = {}
         self.panels: dict[str, DevicePanel] = {}
+        self.on_mode: dict[str, OnMode] = {}
         self.values: dict[str, int] = {}
         self.probes: list[str] = []
         #: Replaces the answers; for a device that answers late.
@@ -133,8 +135,10 @@ class Devices(HotplugWatcher):
         settings: CaptureSettings,
         panel: DevicePanel,
         clock: Clock,
+        on_mode: OnMode,
     ) -> Any:
         self.panels[node.name] = panel
+        self.on_mode[node.name] = on_mode
         producer = self.producers[node.name] = ScriptedProducer()
         return producer, choose(capabilities, settings)
 

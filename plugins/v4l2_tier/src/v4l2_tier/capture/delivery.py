@@ -5,9 +5,11 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from agent_core.plugin import CaptureFailed, Clock, WorkerPool, jpeg
-from agent_core.plugin.frames import FrameSink
+from agent_core.plugin.frames import ExposureSettling, FrameSink, measure
+from v4l2_tier.capture.damage import Damage
 from v4l2_tier.capture.encode import encode
 from v4l2_tier.capture.exposure import ExposureClock
+from v4l2_tier.capture.jpegs import JpegReader
 from v4l2_tier.capture.limits import Silence
 from v4l2_tier.device.capture_device import FilledBuffer, PictureLayout
 from v4l2_tier.device.modes import JPEG_FORMATS
@@ -38,6 +40,20 @@ class Delivery:
 
     All JPEG frames are offered, oldest first, so that the ring ends with the newest good one. Raw frames cost an
     encoder: only the newest of those that are ready is encoded.
+
+    Args:
+        device: the buffers of the stream.
+        layout: format of the stream.
+        sink: receives the frames.
+        clock: the monotonic clock.
+        threads: runs what takes a millisecond or more: decoding and encoding.
+        exposure: calculates the capture times.
+        quality: JPEG quality of raw frames.
+        settle_s: time for the exposure to settle; used without `settling`.
+        started_s: monotonic time of the start of the stream.
+        reader: finds the pictures in JPEG buffers.
+        damage: counts damaged frames.
+        settling: decides when the exposure has settled.
     """
 
     def __init__(
@@ -50,8 +66,11 @@ class Delivery:
         threads: WorkerPool,
         exposure: ExposureClock,
         quality: int,
-        settle_s: float,
         started_s: float,
+        settle_s: float | None = None,
+        reader: JpegReader | None = None,
+        damage: Damage | None = None,
+        settling: ExposureSettling | None = None,
     ) -> None:
         self._device = device
         self._layout = layout
@@ -60,27 +79,44 @@ class Delivery:
         self._threads = threads
         self._exposure = exposure
         self._quality = quality
-        self._settle_s = settle_s
-        self._settled_at_s: float | None = None
+        self._reader = reader or JpegReader(threads)
+        self._damage = damage or Damage(layout.code)
+        self._settling = settling or ExposureSettling(settle_s)
         self._last_good_s = started_s
-        self._good = self._bad = 0
+        self._good = 0
         self._next_sequence: int | None = None
+
+    @property
+    def has_delivered(self) -> bool:
+        """True once a whole frame was delivered."""
+        return self._good > 0
 
     async def deliver_ready(self) -> bool:
         """Deliver the buffers that are ready; return False if there were none."""
         if self._layout.code in JPEG_FORMATS:
-            return self._deliver_jpegs()
+            return await self._deliver_jpegs()
         return await self._deliver_raw()
 
-    def _deliver_jpegs(self) -> bool:
+    async def _deliver_jpegs(self) -> bool:
         any_ready = False
         for buffer in self._device.ready():
             any_ready = True
             if self._is_usable(buffer, 1):
                 captured_s, data = self._exposed_s(buffer), self._device.copy(buffer)
                 self._device.give_back(buffer.index)
-                self._offer(jpeg.with_huffman_tables(data), captured_s)
+                await self._deliver_jpeg(data, captured_s)
         return any_ready
+
+    async def _deliver_jpeg(self, data: bytes, captured_s: float | None) -> None:
+        try:
+            whole = await self._reader.read(data)
+        except jpeg.JpegError as error:
+            self._damage.note_unreadable(str(error))
+            self._sink.drop("damaged")
+            if self._damage.prevails:
+                raise self._damage.mostly_damaged() from error
+        else:
+            await self._offer(whole, captured_s)
 
     async def _deliver_raw(self) -> bool:
         newest: FilledBuffer | None = None
@@ -95,7 +131,7 @@ class Delivery:
         if newest is not None:
             captured_s, data = self._exposed_s(newest), self._device.copy(newest)
             self._device.give_back(newest.index)
-            self._offer(await self._encoded(data), captured_s)
+            await self._offer(await self._encoded(data), captured_s)
         return any_ready
 
     async def _encoded(self, data: bytes) -> bytes:
@@ -107,7 +143,7 @@ class Delivery:
         reason = _fault(buffer, least_bytes)
         if reason is None:
             return True
-        self._bad += 1
+        self._damage.note_bad(reason)
         self._sink.drop(reason)
         self._device.give_back(buffer.index)
         return False
@@ -123,14 +159,20 @@ class Delivery:
     def _exposed_s(self, buffer: FilledBuffer) -> float | None:
         return self._exposure.exposed_s(buffer.stamp_s, buffer.flags, self._clock.monotonic_s())
 
-    def _offer(self, data: bytes, captured_s: float | None) -> None:
+    async def _offer(self, picture: bytes | jpeg.WholeJpeg, captured_s: float | None) -> None:
         now_s = self._clock.monotonic_s()
         self._good += 1
-        self._bad = 0
+        self._damage.note_good()
         self._last_good_s = now_s
-        if self._settled_at_s is None:
-            self._settled_at_s = now_s + self._settle_s
-        self._sink.offer(data, captured_s=captured_s, settled=now_s >= self._settled_at_s)
+        settling = self._settling
+        if settling.needs_brightness:
+            data = picture if isinstance(picture, bytes) else picture.data
+            settling.note(now_s, await self._threads.run(measure, data))
+        else:
+            settling.note(now_s)
+        self._sink.offer(
+            picture, captured_s=captured_s, settled=settling.is_settled, settlement=settling.settlement
+        )
 
     async def until_silent(self, silence: Silence, first_s: float) -> CaptureFailed:
         """Return the error once no usable frame has come for too long; the first may take `first_s` (seconds)."""
@@ -148,12 +190,8 @@ class Delivery:
             await self._clock.sleep(min(left_s, silence.between_s))
 
     def _stalled(self, limit_s: float) -> CaptureFailed:
-        if self._bad:
-            return CaptureFailed(
-                f"The camera delivered only damaged pictures for {limit_s:g} s.",
-                reason="frames_damaged",
-                suggestion="Check the camera's cable and hub, or choose a smaller size or a lower frame rate.",
-            )
+        if self._damage.count:
+            return self._damage.only_damaged(limit_s)
         return CaptureFailed(f"The camera delivered no picture for {limit_s:g} s.", reason="camera_stalled")
 
 

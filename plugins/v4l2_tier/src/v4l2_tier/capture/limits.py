@@ -37,11 +37,16 @@ class Silence:
 
 
 class Step(Enum):
-    """Steps of recovery, mildest first."""
+    """Steps of recovery, mildest first; a change of format takes the place of a later one."""
 
     RESTART = auto()
+    CHANGE_FORMAT = auto()
     REOPEN = auto()
     GIVE_UP = auto()
+
+
+#: The steps for a problem that stays.
+_LADDER = (Step.RESTART, Step.REOPEN, Step.GIVE_UP)
 
 
 class RecoveryLadder:
@@ -55,7 +60,7 @@ class RecoveryLadder:
         """Return the step to take for a problem at `now_s` (monotonic)."""
         if now_s - self._last_s > _HEALTHY_S:
             self._taken = 0
-        step = tuple(Step)[min(self._taken, len(Step) - 1)]
+        step = _LADDER[min(self._taken, len(_LADDER) - 1)]
         self._taken += 1
         self._last_s = now_s
         return step

@@ -2,22 +2,26 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
 import anyio
 
-from agent_core.plugin import CaptureFailed, Clock, WorkerPool, first_of
+from agent_core.plugin import CaptureFailed, Clock, Control, WorkerPool, first_of
 from agent_core.plugin.controls import DevicePanel
-from agent_core.plugin.frames import FrameProducer, FrameSink
+from agent_core.plugin.frames import ExposureSettling, FrameProducer, FrameSink
+from v4l2_tier.capture.damage import Damage, JpegsDamaged
 from v4l2_tier.capture.delivery import Delivery, FilledBuffers
 from v4l2_tier.capture.exposure import ExposureClock
+from v4l2_tier.capture.fallback import CaptureMode, OnMode
+from v4l2_tier.capture.jpegs import JpegReader
 from v4l2_tier.capture.limits import RecoveryLadder, Silence, Step
 from v4l2_tier.device.capabilities import Capabilities
 from v4l2_tier.device.capture_device import CaptureDevice, PictureLayout
 from v4l2_tier.device.controls import ControlDevice, DeviceControls
-from v4l2_tier.device.modes import ChosenMode, choose
+from v4l2_tier.device.modes import ChosenMode
 from v4l2_tier.settings import CaptureSettings
 
 __all__ = ("OpenDevice", "Opener", "V4l2Producer")
@@ -43,6 +47,15 @@ class OpenDevice(FilledBuffers, ControlDevice, Protocol):
 Opener = Callable[[Path, Capabilities], OpenDevice]
 #: Problems that a restart may solve. A camera that is gone, busy or short of bandwidth is left to the broker.
 _WORTH_A_RESTART = frozenset({"camera_stalled", "frames_damaged", "device_error"})
+_DOING: Mapping[Step, str] = MappingProxyType(
+    {
+        Step.RESTART: "restarting the stream",
+        Step.CHANGE_FORMAT: "changing the picture format",
+        Step.REOPEN: "reopening the device",
+    }
+)
+#: V4L2_CID_EXPOSURE_AUTO by its name, and V4L2_EXPOSURE_MANUAL.
+_AUTO_EXPOSURE, _MANUAL = "auto_exposure", 1
 #: Pause after a wake-up without a frame, to avoid a busy loop: a driver may signal an error that it does not report.
 _NOTHING_READY_PAUSE_S = 0.01
 #: Largest relative difference of two rates that count as equal: drivers round to their hardware's units.
@@ -63,7 +76,9 @@ class V4l2Producer(FrameProducer):
         panel: sets the controls, each time the device is opened and its stream started.
         clock: the monotonic clock, which V4L2 uses for its time stamps.
         open_device: opener of the device; tests replace it.
-        threads: pool for this device's system calls and encoding, not shared with other devices; default: one thread.
+        threads: pool for this device's system calls, decoding and encoding, not shared with other devices; default:
+            one thread.
+        on_mode: receives the mode when the producer changes it, because the camera's JPEGs cannot be read.
 
     Raises:
         CaptureFailed: (`no_usable_format`) the camera offers no usable format.
@@ -79,6 +94,7 @@ class V4l2Producer(FrameProducer):
         clock: Clock,
         open_device: Opener = CaptureDevice.open,
         threads: WorkerPool | None = None,
+        on_mode: OnMode = lambda _: None,
     ) -> None:
         self._path = device_path
         self._capabilities = capabilities
@@ -86,17 +102,26 @@ class V4l2Producer(FrameProducer):
         self._clock = clock
         self._open_device = open_device
         self._threads = threads or WorkerPool(1)
-        self.chosen = choose(capabilities, settings)
+        self._mode = CaptureMode(capabilities, settings, on_mode)
+        self._reader = JpegReader(self._threads, settings.jpeg_check, capabilities.card)
+        self._settling = ExposureSettling(settings.settle_s)
         self._panel = panel
         self._silence = Silence.of(self.chosen.interval)
         self._device: OpenDevice | None = None
         self._layout: PictureLayout | None = None
         self._recoveries: Counter[str] = Counter()
         self._told: tuple[str, ...] = ()
+        #: True once frames came in the present mode.
+        self._has_streamed = True
+
+    @property
+    def chosen(self) -> ChosenMode:
+        """Mode to capture in."""
+        return self._mode.chosen
 
     @property
     def recoveries(self) -> tuple[tuple[str, int], ...]:
-        """Count of each recovery step taken: `restart`, `reopen`, `give_up`."""
+        """Count of each recovery step taken: `restart`, `change_format`, `reopen`, `give_up`."""
         return tuple(sorted(self._recoveries.items()))
 
     @property
@@ -137,6 +162,14 @@ class V4l2Producer(FrameProducer):
         return DeviceControls(device, self._capabilities.controls)
 
     async def stream(self, sink: FrameSink) -> None:
+        try:
+            await self._stream(sink)
+        except CaptureFailed:
+            if not self._has_streamed:
+                self._mode.change_back()
+            raise
+
+    async def _stream(self, sink: FrameSink) -> None:
         ladder = RecoveryLadder()
         first_s = self._silence.first_s
         while True:
@@ -144,19 +177,23 @@ class V4l2Producer(FrameProducer):
                 await self._stream_once(sink, first_s)
             except CaptureFailed as error:
                 await self._recover(error, ladder)
-                first_s = self._silence.again_s
+                first_s = self._silence.again_s if self._has_streamed else self._silence.first_s
 
     async def _recover(self, error: CaptureFailed, ladder: RecoveryLadder) -> None:
         """Take the next recovery step; raise `error` if no step could help."""
         worth_it = error.reason in _WORTH_A_RESTART
         step = ladder.next(self._clock.monotonic_s()) if worth_it else Step.GIVE_UP
+        if step is not Step.RESTART and isinstance(error, JpegsDamaged) and self._mode.can_change:
+            step = Step.CHANGE_FORMAT
         self._recoveries[step.name.lower()] += 1
         if step is Step.GIVE_UP:
             raise error
-        doing = "restarting the stream" if step is Step.RESTART else "reopening the device"
-        _log.warning("%s: %s; %s", self._capabilities.card, error.details.rstrip("."), doing)
+        _log.warning("%s: %s; %s", self._capabilities.card, error.details.rstrip("."), _DOING[step])
         if step is Step.REOPEN:
             await self.close()
+        if step is Step.CHANGE_FORMAT:
+            self._has_streamed = False
+            self._mode.change()
         await self.park()
 
     async def _stream_once(self, sink: FrameSink, first_s: float) -> None:
@@ -172,7 +209,11 @@ class V4l2Producer(FrameProducer):
             started_s = self._clock.monotonic_s()
             await self._threads.run(self._start, device)
             self._panel.tell()
-            await self._pump(device, self._delivery(device, layout, sink, started_s), first_s)
+            delivery = self._delivery(device, layout, sink, started_s)
+            try:
+                await self._pump(device, delivery, first_s)
+            finally:
+                self._has_streamed |= delivery.has_delivered
         finally:
             with anyio.CancelScope(shield=True):
                 await self._threads.run(_stop, device)
@@ -187,6 +228,7 @@ class V4l2Producer(FrameProducer):
         self, device: OpenDevice, layout: PictureLayout, sink: FrameSink, started_s: float
     ) -> Delivery:
         lead_s = float(layout.interval or self.chosen.interval)
+        self._settling.start(is_manual=_has_fixed_exposure(self._panel.controls))
         return Delivery(
             device,
             layout,
@@ -195,8 +237,10 @@ class V4l2Producer(FrameProducer):
             threads=self._threads,
             exposure=ExposureClock(started_s, lead_s),
             quality=self._settings.jpeg_quality,
-            settle_s=self._settings.settle_s,
             started_s=self._clock.monotonic_s(),
+            reader=self._reader,
+            damage=Damage(layout.code, self._mode.raw_formats, can_change=self._mode.can_change),
+            settling=self._settling,
         )
 
     async def _pump(self, device: OpenDevice, delivery: Delivery, first_s: float) -> None:
@@ -225,6 +269,10 @@ class V4l2Producer(FrameProducer):
         if device is not None:
             with anyio.CancelScope(shield=True):
                 await self._threads.run(device.close)
+
+
+def _has_fixed_exposure(controls: Iterable[Control]) -> bool:
+    return any(each.name == _AUTO_EXPOSURE and each.value == _MANUAL for each in controls)
 
 
 def _stop(device: OpenDevice) -> None:

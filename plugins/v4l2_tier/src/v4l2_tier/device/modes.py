@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from agent_core.plugin import CaptureFailed
 from v4l2_tier.device.capabilities import Capabilities, FrameSize, Intervals, PixelFormat, Span
 from v4l2_tier.settings import CaptureSettings
 
-__all__ = ("JPEG_FORMATS", "RAW_FORMATS", "ChosenMode", "choose")
+__all__ = ("JPEG_FORMATS", "RAW_FORMATS", "ChosenMode", "choose", "without_jpegs")
 
 #: Formats whose frames are already JPEGs.
 JPEG_FORMATS = ("MJPG", "JPEG")
@@ -78,6 +78,12 @@ def choose(capabilities: Capabilities, settings: CaptureSettings) -> ChosenMode:
         best.interval,
         tuple(_notes(best, others, capabilities, settings)),
     )
+
+
+def without_jpegs(capabilities: Capabilities) -> Capabilities:
+    """Return the capabilities with only the uncompressed formats that can be encoded."""
+    raw = tuple(each for each in capabilities.formats if each.code in RAW_FORMATS and each.sizes)
+    return replace(capabilities, formats=raw)
 
 
 def _usable_formats(capabilities: Capabilities) -> list[PixelFormat]:

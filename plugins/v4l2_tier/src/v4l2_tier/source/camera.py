@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import anyio
 
@@ -23,6 +24,7 @@ from agent_core.plugin.frames import FrameBroker, FrameServer, report_problems
 from v4l2_tier.capture.limits import broker_settings
 from v4l2_tier.device.capabilities import Capabilities
 from v4l2_tier.device.errors import camera_changed, explain
+from v4l2_tier.device.modes import ChosenMode
 from v4l2_tier.device.offered import controls_of, modes_of
 from v4l2_tier.device.probe import NoCamera
 from v4l2_tier.settings import CameraSettings, CaptureSettings
@@ -155,30 +157,31 @@ class V4l2Camera:
         panel = self._panel_of(capabilities, settings)
         known = replace(self._known_of(capabilities), panel=panel)
         self._capabilities = capabilities
+        path = self._context.sockets.path(known.fingerprint, self.node.name)
+        chosen: ChosenMode
+
+        def on_mode(mode: ChosenMode) -> None:
+            nonlocal chosen
+            chosen = mode
+            if broker.problem is None:
+                connected()
+
+        def connected() -> None:
+            camera = _captured(known, path, chosen, broker)
+            self._connected(replace(camera, controls=panel.controls))
+
         try:
             producer, chosen = self._context.make_producer(
-                self.node, capabilities, settings, panel, self._clock
+                self.node, capabilities, settings, panel, self._clock, on_mode
             )
         except CaptureFailed as error:  # permanent until the camera is unplugged
             self._failed(error, replace(known, panel=None))
             return
-        path = self._context.sockets.path(known.fingerprint, self.node.name)
         broker = FrameBroker(producer, clock=self._clock, settings=broker_settings(settings, chosen))
-        camera = replace(
-            known,
-            media_input=FrameSocket(path, chosen.width, chosen.height, chosen.fps),
-            resolution=(chosen.width, chosen.height),
-            fps=round(chosen.fps, 3),
-            frames=broker,
-        )
         async with self._context.sockets.held(path), anyio.create_task_group() as tg:
             await tg.start(broker.run)
             await tg.start(FrameServer(broker, path, clock=self._clock, fps=chosen.fps).run)
             tg.start_soon(panel.run)
-
-            def connected() -> None:
-                self._connected(replace(camera, controls=panel.controls))
-
             connected()
             on_examined()
             await report_problems(broker, failed=self._failed, connected=connected, clock=self._clock)
@@ -252,6 +255,17 @@ class V4l2Camera:
             return
         self._reported = True
         self._report.failed(self.node.name, f"{error.details} {error.suggestion}", camera)
+
+
+def _captured(camera: DetectedCamera, path: Path, mode: ChosenMode, broker: FrameBroker) -> DetectedCamera:
+    """Return the camera as its frames in `mode` come from `broker` and the socket at `path`."""
+    return replace(
+        camera,
+        media_input=FrameSocket(path, mode.width, mode.height, mode.fps),
+        resolution=(mode.width, mode.height),
+        fps=round(mode.fps, 3),
+        frames=broker,
+    )
 
 
 def _explained(error: Exception) -> AgentError:

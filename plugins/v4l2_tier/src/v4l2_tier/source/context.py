@@ -17,6 +17,7 @@ from v4l2_tier.source.sockets import SocketPaths
 if TYPE_CHECKING:
     from agent_core.plugin.controls import DevicePanel
     from agent_core.plugin.frames import FrameProducer
+    from v4l2_tier.capture.fallback import OnMode
     from v4l2_tier.device.capabilities import Capabilities
     from v4l2_tier.device.modes import ChosenMode
     from v4l2_tier.device.probe import NoCamera
@@ -25,7 +26,7 @@ __all__ = ("CameraContext", "MakeProducer", "make_producer")
 
 
 MakeProducer = Callable[
-    [DeviceNode, "Capabilities", CaptureSettings, "DevicePanel", Clock],
+    [DeviceNode, "Capabilities", CaptureSettings, "DevicePanel", Clock, "OnMode"],
     tuple["FrameProducer", "ChosenMode"],
 ]
 OpenControls = Callable[[Path, "Capabilities"], AbstractContextManager[ControlPort]]
@@ -45,15 +46,16 @@ def make_producer(
     settings: CaptureSettings,
     panel: "DevicePanel",
     clock: Clock,
+    on_mode: "OnMode",
 ) -> "tuple[FrameProducer, ChosenMode]":
-    """Return the producer of the real device, and the mode that it chose.
+    """Return the producer of the real device, and the mode that it chose; it tells `on_mode` of each later change.
 
     Raises:
         CaptureFailed: (`no_usable_format`) the camera offers no usable format.
     """
     from v4l2_tier.capture.producer import V4l2Producer
 
-    producer = V4l2Producer(node.path, capabilities, settings, panel, clock=clock)
+    producer = V4l2Producer(node.path, capabilities, settings, panel, clock=clock, on_mode=on_mode)
     return producer, producer.chosen
 
 
