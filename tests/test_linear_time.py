@@ -16,7 +16,7 @@ from agent_core.mediamtx.redaction import without_addresses, without_credentials
 from agent_core.mediamtx.schema import ServerInfo
 from agent_core.mediamtx.units import parse_duration_s, parse_size_bytes
 from agent_core.plugin.ffmpeg import explain, redact
-from agent_core.plugin.jpeg import JpegError, inspect, with_huffman_tables
+from agent_core.plugin.jpeg import JpegError, inspect, mend, with_huffman_tables
 from agent_core.plugin.rtsp import Request, RtpInfo, RtspError
 from agent_core.plugin.rtsp.auth import Challenge
 from agent_core.plugin.rtsp.parser import Limits, RtspParser
@@ -132,16 +132,36 @@ JPEG_HEAD = bytes.fromhex("ffd8ffc0000b080010001001011100")
     [
         (b"\xff\xd8" + b"\xff\xe0\x00\x02" * MANY, "too many segments"),
         (b"\xff\xd8" + b"\xff" * MANY, "ends inside its header"),
-        (JPEG_HEAD + b"\xff\xda\x00\x02" + b"\xff\xc4\x00\x02" * MANY, "too many scans"),
+        (JPEG_HEAD + b"\xff\xda\x00\x02" + b"\xff\xe0\x00\x02" * MANY, "too many scans"),
+        (JPEG_HEAD + b"\xff\xda\x00\x02" + b"\xff\xc4\x00\x02" * MANY, "data is damaged"),
         (JPEG_HEAD + b"\xff\xda\x00\x02" + b"\xff\x00" * MANY, "end is missing"),
         (JPEG_HEAD + b"\xff\xda\x00\x02" + b"\xff" * MANY, "end is missing"),
     ],
-    ids=range(5),
+    ids=range(6),
 )
 def test_a_forged_jpeg(data: bytes, said: str) -> None:
     with pytest.raises(JpegError, match=said):
         inspect(data)
+    with pytest.raises(JpegError):
+        mend(data, lambda _: False)
     assert with_huffman_tables(data)[:2] == b"\xff\xd8"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\xff\xd8" * MANY,
+        b"\xff\xd8\0" * MANY,
+        (JPEG_HEAD + b"\xff\xda\x00\x02picture") * (MANY // 20),
+        b"\xff\xd8" + b"\0\xff\xe0\x00\x03" * MANY,
+        b"\xff\xd8\0" + b"\xff\xc4\x00\x10" * MANY,
+        b"\xff\xd8" + bytes(MANY) + b"\0\xff\xe0\x00\x05" * MANY,
+    ],
+    ids=range(6),
+)
+def test_data_that_look_like_many_jpegs(data: bytes) -> None:
+    with pytest.raises(JpegError):
+        mend(data, lambda _: False)
 
 
 def test_fill_bytes_stand_before_a_marker() -> None:

@@ -1,7 +1,7 @@
 """Header of a picture with stray bytes between its segments, read as decoders read it."""
 
 import re
-from collections.abc import Callable
+from itertools import islice
 
 from agent_core.plugin.jpeg.structure import (
     DHT,
@@ -11,8 +11,10 @@ from agent_core.plugin.jpeg.structure import (
     SOF,
     SOI,
     SOS,
+    STRUCTURED,
     JpegError,
     Segment,
+    is_consistent,
     segment_at,
 )
 
@@ -21,7 +23,7 @@ __all__ = ("Unusable", "loose_header")
 #: Markers of header segments: frames, tables, start of scan, restart interval, application data, comments.
 _HEADER_MARKERS = frozenset({*SOF, DHT, 0xCC, SOS, DQT, DRI, *range(0xE0, 0xF0), 0xFE})
 _HEADER_MARKER = re.compile(rb"\xff[\xc0-\xc7\xc9-\xcf\xda\xdb\xdd\xe0-\xef\xfe]")
-_NOT_ZERO = re.compile(rb"[^\0]")
+_ZEROS = re.compile(rb"\0*")
 
 
 class Unusable(JpegError):
@@ -66,13 +68,14 @@ def _after_strays(data: bytes, position: int, *, is_first: bool) -> Segment:
     """Return the next segment after bytes that belong to none; their contents may look like markers."""
     restart = data.find(SOI, position) if is_first else -1
     limit = restart if restart >= 0 else len(data)
-    for candidate in _HEADER_MARKER.finditer(data, position, limit):
+    zeros = _ZEROS.match(data, position, limit)
+    for candidate in islice(_HEADER_MARKER.finditer(data, position, limit), MAX_SEGMENTS):
         at = candidate.start()
         try:
             segment = segment_at(data, at)
         except JpegError:
             break
-        only_zeros = not _NOT_ZERO.search(data, position, at)
+        only_zeros = zeros is not None and at == zeros.end()
         if segment[2] <= len(data) and (only_zeros or _is_plausible(data, segment)):
             return segment
     if restart >= 0:
@@ -81,25 +84,8 @@ def _after_strays(data: bytes, position: int, *, is_first: bool) -> Segment:
 
 
 def _is_plausible(data: bytes, segment: Segment) -> bool:
-    """Check that the length of a segment suits its contents, or that another segment follows it."""
-    marker, start, end = segment
-    body = data[start + 4 : end]
-    if marker == SOS:
-        return bool(body) and 1 <= body[0] <= 4 and len(body) == 4 + 2 * body[0]
-    if marker in SOF:
-        return len(body) > 5 and len(body) == 6 + 3 * body[5]
-    if marker == DRI:
-        return len(body) == 2
-    if marker == DQT:
-        return _is_filled(body, lambda at: 129 if body[at] >> 4 else 65)
-    if marker == DHT:
-        return _is_filled(body, lambda at: 17 + sum(body[at + 1 : at + 17]))
+    """Check that the length of a segment suits its contents or, if these may be anything, that another one follows."""
+    marker, _, end = segment
+    if marker in STRUCTURED:
+        return is_consistent(data, segment)
     return data[end : end + 1] == b"\xff"
-
-
-def _is_filled(body: bytes, size_at: Callable[[int], int]) -> bool:
-    """Check that tables, each of the size that `size_at` its start returns, fill `body` exactly."""
-    at = 0
-    while at < len(body):
-        at += size_at(at)
-    return at == len(body) > 0

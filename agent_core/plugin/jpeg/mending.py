@@ -101,7 +101,7 @@ def _picture_at(data: bytes, start: int, is_complete: IsComplete | None) -> Whol
     for closed in _closed(data, header, stop) if is_complete is not None else ():
         if has_all_scans(closed) and is_complete is not None and is_complete(closed):
             return WholeJpeg(closed, header.width, header.height, (*header.repairs, Repair.END))
-    raise Unusable(stop.fault, stop.position)
+    raise Unusable(stop.fault, header.scan_start)
 
 
 def _header_at(data: bytes, start: int) -> _Header:

@@ -5,6 +5,7 @@ Markers and segment layout are those of ITU-T T.81, annex B.
 
 import re
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 
 __all__ = (
@@ -17,6 +18,7 @@ __all__ = (
     "SOF",
     "SOI",
     "SOS",
+    "STRUCTURED",
     "JpegError",
     "JpegInfo",
     "ScanStop",
@@ -24,6 +26,7 @@ __all__ = (
     "end_of_picture",
     "header_segments",
     "inspect",
+    "is_consistent",
     "picture_size",
     "scan_stop",
     "segment_at",
@@ -37,6 +40,8 @@ _EOI = EOI[1]
 SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 #: Markers without a length: TEM, the restarts, SOI, EOI. None may follow the first SOI in a header.
 _BARE = frozenset({0x00, 0x01, *range(0xD0, 0xDA)})
+#: Segments whose contents tell their length.
+STRUCTURED = frozenset({DHT, SOS, DQT, DRI, *SOF})
 #: Segments that may follow a scan (T.81, B.2.1 to B.2.4): tables, a further scan, DNL (DC), application data, comments.
 BETWEEN_SCANS = frozenset({DHT, 0xCC, SOS, DQT, 0xDC, DRI, *range(0xE0, 0xF0), 0xFE})
 #: The next marker in compressed data: not a stuffed zero (FF00), a restart, or a fill byte.
@@ -44,6 +49,9 @@ _SCAN_END = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _FILL = re.compile(rb"\xff*")
 #: Most segments of one picture. A progressive picture has some dozens; the limit bounds the work on a forged one.
 MAX_SEGMENTS = 1000
+
+#: Most bytes of tables in one segment: four Huffman tables of each class, each with 16 counts and 256 values.
+_MAX_TABLES_BYTES = 8 * (17 + 256)
 
 #: A segment as (marker, start, end); `start` is the position of its 0xFF.
 Segment = tuple[int, int, int]
@@ -104,6 +112,31 @@ def segment_at(data: bytes, position: int) -> Segment:
     return marker, position, position + 2 + length
 
 
+def is_consistent(data: bytes, segment: Segment) -> bool:
+    """Check that the length of a segment suits its contents; its marker must be in `STRUCTURED`."""
+    marker, start, end = segment
+    body = data[start + 4 : end]
+    if end > len(data):
+        return False
+    if marker == SOS:
+        return bool(body) and 1 <= body[0] <= 4 and len(body) == 4 + 2 * body[0]
+    if marker == DRI:
+        return len(body) == 2
+    if marker == DQT:
+        return _is_filled(body, lambda at: 129 if body[at] >> 4 else 65)
+    if marker == DHT:
+        return _is_filled(body, lambda at: 17 + sum(body[at + 1 : at + 17]))
+    return len(body) > 5 and len(body) == 6 + 3 * body[5]
+
+
+def _is_filled(body: bytes, size_at: Callable[[int], int]) -> bool:
+    """Check that tables, each of the size that `size_at` its start returns, fill `body` exactly."""
+    at = 0
+    while at < len(body) <= _MAX_TABLES_BYTES:
+        at += size_at(at)
+    return at == len(body) > 0
+
+
 def header_segments(data: bytes, start: int = 0) -> list[Segment]:
     """Return the segments of the picture at `start`, up to and including the first start of scan.
 
@@ -139,10 +172,13 @@ def scan_stop(data: bytes, scan_start: int) -> ScanStop:
         if data[at + 1] not in BETWEEN_SCANS:
             return ScanStop(at, tuple(between), "its picture data is damaged")
         try:
-            between.append(segment_at(data, at))
+            segment = segment_at(data, at)
         except JpegError:
             return ScanStop(at, tuple(between), "its end is missing")
-        position = between[-1][2]
+        if segment[0] in STRUCTURED and not is_consistent(data, segment):
+            return ScanStop(at, tuple(between), "its picture data is damaged")
+        between.append(segment)
+        position = segment[2]
     return ScanStop(position, tuple(between), "it has too many scans")
 
 
