@@ -96,7 +96,8 @@ def test_a_camera_that_kept_its_exposure_settles_with_its_second_picture() -> No
     settling = ExposureSettling()
     settled_after(settling, lambda _: scene(110))
     settlement, _ = settled_after(settling, lambda _: scene(112))
-    assert settlement == Settlement(SettledBy.BRIGHTNESS, pytest.approx(1 / 30))
+    assert settlement.by is SettledBy.BRIGHTNESS
+    assert settlement.after_s == pytest.approx(1 / 30)
     settlement, seen = settled_after(settling, lambda at_s: scene(30) if at_s < 0.5 else scene(112))
     assert seen == scene(112)
     settlement, seen = settled_after(settling, lambda at_s: BLACK if at_s < 0.5 else scene(112))

@@ -32,7 +32,8 @@ def encoded(width: int, height: int, mode: str = "RGB", **options: object) -> by
 
 def segments(data: bytes) -> list[tuple[int, int, int]]:
     """The segments of the header as (marker, start, end)."""
-    position, found = 2, []
+    position = 2
+    found: list[tuple[int, int, int]] = []
     while not found or found[-1][0] != 0xDA:
         end = position + 2 + int.from_bytes(data[position + 2 : position + 4], "big")
         found.append((data[position + 1], position, end))
