@@ -128,6 +128,7 @@ def test_the_range_is_what_the_driver_says_or_the_kernels_default() -> None:
     assert not is_limited("YUYV", colorspace=COLORSPACE_JPEG)
     assert is_limited("YUYV", colorspace=COLORSPACE_JPEG, quantization=LIMITED)
     assert not is_limited("NV12", quantization=FULL)
-    assert not is_limited("RGB3", quantization=LIMITED)
+    assert is_limited("RGB3", quantization=LIMITED)
+    assert not is_limited("RGB3")
     assert not is_limited("GREY")
     assert is_limited("GREY", quantization=LIMITED)

@@ -5,6 +5,7 @@ numpy and simplejpeg are imported with the first frame: cameras that deliver JPE
 
 from typing import TYPE_CHECKING, Any
 
+from v4l2_tier.capture.colours import full_range, to_jfif
 from v4l2_tier.device.raw_formats import RawLayout
 
 if TYPE_CHECKING:
@@ -32,11 +33,12 @@ def encode(data: bytes, layout: RawLayout, quality: int) -> bytes:
     if layout.code in ("RGB3", "BGR3"):
         order = "RGB" if layout.code == "RGB3" else "BGR"
         picture = _lines(data, layout, layout.height, layout.line_bytes)[:, : layout.width * 3]
+        if layout.is_limited_range:
+            picture = full_range(picture)
         shaped = _contiguous(picture).reshape(layout.height, layout.width, 3)
         return bytes(simplejpeg.encode_jpeg(shaped, quality, order, "420"))
     y, u, v = _planes(data, layout)
-    if layout.is_limited_range:
-        y, u, v = _full_range(y, u, v)
+    y, u, v = to_jfif(y, u, v, layout.coefficients, limited=layout.is_limited_range)
     return bytes(simplejpeg.encode_jpeg_yuv_planes(y, u, v, quality))
 
 
@@ -88,26 +90,3 @@ def _contiguous(plane: Any) -> "Plane":
 
     copied: Plane = np.ascontiguousarray(plane)
     return copied
-
-
-def _full_range(
-    y: "Plane", u: "Plane | None", v: "Plane | None"
-) -> "tuple[Plane, Plane | None, Plane | None]":
-    """Stretch video range (16 to 235, chroma 16 to 240, ITU-R BT.601) to the 0 to 255 of JFIF."""
-    import numpy as np
-
-    levels = np.arange(256, dtype=np.float32)
-    luma = np.clip((levels - 16) * (255 / 219) + 0.5, 0, 255).astype(np.uint8)
-    chroma = np.clip((levels - 128) * (255 / 224) + 128.5, 0, 255).astype(np.uint8)
-    return (
-        _mapped(y, luma),
-        None if u is None else _mapped(u, chroma),
-        None if v is None else _mapped(v, chroma),
-    )
-
-
-def _mapped(plane: "Plane", table: "Plane") -> "Plane":
-    """Map each value through `table` by `bytes.translate`, four times as fast as indexing an array."""
-    import numpy as np
-
-    return np.frombuffer(plane.tobytes().translate(table.tobytes()), np.uint8).reshape(plane.shape)

@@ -1,8 +1,9 @@
 """Memory layout of uncompressed frames, as V4L2 defines it; needs no numpy."""
 
 from dataclasses import dataclass
+from enum import Enum, auto
 
-__all__ = ("RawLayout",)
+__all__ = ("Coefficients", "RawLayout")
 
 #: V4L2_COLORSPACE_JPEG: BT.601, full range.
 _COLORSPACE_JPEG = 7
@@ -12,6 +13,33 @@ _FULL_RANGE, _LIMITED_RANGE = 1, 2
 _PACKED_YUV = ("YUYV", "UYVY", "YVYU", "VYUY")
 _SEMI_PLANAR = ("NV12", "NV21")
 _RGB = ("RGB3", "BGR3")
+
+
+class Coefficients(Enum):
+    """Standards of the shares of red, green and blue in luma."""
+
+    BT601 = auto()
+    BT709 = auto()
+    BT2020 = auto()
+    SMPTE240M = auto()
+
+
+#: V4L2_YCBCR_ENC_*; those that are left out (601, XV601, SYCC) have the shares of BT.601. Constant luminance is taken
+#: like the usual BT.2020.
+_ENCODINGS = {
+    2: Coefficients.BT709,
+    4: Coefficients.BT709,
+    6: Coefficients.BT2020,
+    7: Coefficients.BT2020,
+    8: Coefficients.SMPTE240M,
+}
+#: V4L2_COLORSPACE_* without an encoding of their own: the kernel's V4L2_MAP_YCBCR_ENC_DEFAULT.
+_COLORSPACES = {
+    2: Coefficients.SMPTE240M,
+    3: Coefficients.BT709,
+    10: Coefficients.BT2020,
+    12: Coefficients.BT709,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +90,13 @@ class RawLayout:
         The default follows the kernel's V4L2_MAP_QUANTIZATION_DEFAULT, except for GREY: monochrome cameras send their
         sensor's full range.
         """
-        if self.code in _RGB:
-            return False
         if self.quantization in (_FULL_RANGE, _LIMITED_RANGE):
             return self.quantization == _LIMITED_RANGE
-        return self.code != "GREY" and self.colorspace != _COLORSPACE_JPEG
+        return self.code not in (*_RGB, "GREY") and self.colorspace != _COLORSPACE_JPEG
+
+    @property
+    def coefficients(self) -> Coefficients:
+        """Shares of red, green and blue in luma, as declared by the driver, else as its colour space has them."""
+        if self.encoding:
+            return _ENCODINGS.get(self.encoding, Coefficients.BT601)
+        return _COLORSPACES.get(self.colorspace, Coefficients.BT601)
