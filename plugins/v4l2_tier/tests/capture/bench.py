@@ -24,6 +24,7 @@ from v4l2_tier.device.capture_device import FilledBuffer, PictureLayout
 from v4l2_tier.device.controls import DeviceControls
 from v4l2_tier.device.modes import ChosenMode
 from v4l2_tier.device.offered import controls_of
+from v4l2_tier.device.probe import NoCamera
 from v4l2_tier.device.raw_formats import RawLayout
 from v4l2_tier.settings import CaptureSettings
 
@@ -62,8 +63,23 @@ class Device:
     def fileno(self) -> int:
         return self._read_end
 
+    @property
+    def tells_source(self) -> bool:
+        return self._bench.tells_source
+
+    def source_changed(self) -> bool:
+        changed, self._bench.source_changes = self._bench.source_changes, False
+        return changed
+
+    def offer(self) -> Capabilities | NoCamera:
+        self._bench.call("offer")
+        return self._bench.offered
+
     def configure(self, mode: ChosenMode) -> PictureLayout:
         self._bench.call("configure")
+        found = self._bench.offered
+        if isinstance(found, Capabilities) and mode.pixel_format not in [each.code for each in found.formats]:
+            raise CaptureFailed("The driver reported EINVAL.", reason="device_error")
         width, height = self._bench.answers or (mode.width, mode.height)
         layout = RawLayout(mode.pixel_format, width, height, 0)
         interval = mode.interval * (2 if self._bench.answers else self._bench.slower)
@@ -110,11 +126,17 @@ class Device:
 class Bench:
     """Broker with a producer over `Device`s, on a simulated clock."""
 
-    def __init__(self, capabilities: Capabilities, settings: CaptureSettings) -> None:
+    def __init__(
+        self, capabilities: Capabilities, settings: CaptureSettings, *, asks_always: bool = False
+    ) -> None:
         self.clock = SimulatedClock()
         self.calls: list[str] = []
         self.failures: dict[str, CaptureFailed] = {}
         self.answers: tuple[int, int] | None = None
+        #: What the device offers now, and what the producer has told of it.
+        self.offered: Capabilities | NoCamera = capabilities
+        self.offers: list[Capabilities] = []
+        self.tells_source = self.source_changes = False
         self.slower = 1
         self.devices: list[Device] = []
         self.frames: list[Frame] = []
@@ -144,6 +166,8 @@ class Bench:
             open_device=self._open,
             threads=self.threads,
             on_mode=self.modes.append,
+            on_offer=self.offers.append,
+            asks_always=asks_always,
         )
         limits = broker_settings(settings, self.producer.chosen)
         self.broker = FrameBroker(self.producer, clock=self.clock, settings=limits)
@@ -213,13 +237,17 @@ class Bench:
 
 @asynccontextmanager
 async def running(
-    capabilities: Capabilities, settings: CaptureSettings | None = None, *, settles: bool = False
+    capabilities: Capabilities,
+    settings: CaptureSettings | None = None,
+    *,
+    settles: bool = False,
+    asks_always: bool = False,
 ) -> AsyncIterator[tuple[Bench, TaskGroup]]:
     """Run a bench; unless `settles`, its stills do not wait for a steady brightness."""
     settings = settings or CaptureSettings()
     if settings.settle_s is None and not settles:
         settings = settings.model_copy(update={"settle_s": 0})
-    bench = Bench(capabilities, settings)
+    bench = Bench(capabilities, settings, asks_always=asks_always)
     with anyio.fail_after(30):
         async with anyio.create_task_group() as tg:
             await tg.start(bench.broker.run)

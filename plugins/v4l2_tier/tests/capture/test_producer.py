@@ -5,12 +5,14 @@ import logging
 import threading
 from contextlib import suppress
 from dataclasses import replace
+from fractions import Fraction
 
 import pytest
 from PIL import Image
 
 from agent_core.plugin import CapturedAtSource, CaptureFailed, Frame
-from v4l2_tier.device.capabilities import Capabilities
+from v4l2_tier.device.capabilities import Capabilities, FrameSize, Intervals, PixelFormat, Span
+from v4l2_tier.device.probe import NoCamera
 from v4l2_tier.settings import CaptureSettings
 
 from .bench import BROKEN, ERROR, GONE, MONOTONIC, PICTURES, running
@@ -312,3 +314,92 @@ async def test_a_silent_control_delays_the_first_opening_only_and_pictures_come(
             await bench.until("close")
     assert bench.calls.count("gain=3") == 1
     assert len(bench.frames) == 2
+
+
+def small_raw(capabilities: Capabilities) -> Capabilities:
+    """Return what the device offers after its picture has changed."""
+    size = FrameSize(Span(160, 160), Span(90, 90), (Intervals(Fraction(1, 5), Fraction(1, 5)),))
+    return replace(capabilities, formats=(PixelFormat("YUYV", "YUYV 4:2:2", (size,)),))
+
+
+async def test_a_device_that_changed_while_closed_is_used_as_it_is_now(webcam: Capabilities) -> None:
+    async with running(webcam, asks_always=True) as (bench, tg):
+        bench.offered = small_raw(webcam)
+        tg.start_soon(bench.read)
+        await bench.until("open", "offer", "configure", "start")
+        bench.device.send(bytes([128]) * (160 * 90 * 2))
+        await bench.seen(1)
+    (mode,) = bench.modes
+    assert bench.offers == [bench.offered]
+    assert (mode.pixel_format, mode.width, mode.height, mode.fps) == ("YUYV", 160, 90, 5.0)
+    assert (bench.frames[0].width, bench.errors) == (160, [])
+
+
+async def test_a_format_that_is_refused_is_asked_for_again_and_the_same_call_succeeds(
+    webcam: Capabilities,
+) -> None:
+    async with running(webcam) as (bench, tg):
+        bench.offered = small_raw(webcam)
+        tg.start_soon(bench.read)
+        await bench.until("open", "configure", "offer", "configure", "start")
+        bench.device.send(bytes([128]) * (160 * 90 * 2))
+        await bench.seen(1)
+    assert len(bench.offers) == 1
+    assert bench.errors == []
+
+
+async def test_a_device_that_changed_while_parked_is_asked_without_being_opened_again(
+    webcam: Capabilities,
+) -> None:
+    async with running(webcam, CaptureSettings(warm_ttl_s=1)) as (bench, tg):
+        tg.start_soon(bench.read)
+        await bench.until("start")
+        bench.device.send(PICTURES[0])
+        await bench.seen(1)
+        await bench.clock.advance(1)
+        await bench.until("stop")
+        bench.offered = small_raw(webcam)
+        tg.start_soon(bench.read)
+        await bench.until("stop", "configure", "offer", "configure", "start")
+    assert bench.calls.count("open") == 1
+
+
+async def test_a_size_that_the_driver_changed_is_a_reason_to_ask(webcam: Capabilities) -> None:
+    async with running(webcam) as (bench, tg):
+        bench.answers = (320, 240)
+        tg.start_soon(bench.read)
+        await bench.until("open", "configure", "offer", "start")
+    assert bench.offers == []
+
+
+async def test_an_error_of_a_device_that_offers_the_same_is_told(webcam: Capabilities) -> None:
+    async with running(webcam) as (bench, tg):
+        bench.failures["configure"] = BROKEN
+        tg.start_soon(bench.read)
+        await bench.until("open", "configure", "offer", "close")
+    assert [error.reason for error in bench.errors] == ["device_error"]
+
+
+async def test_a_device_without_a_writer_is_not_set_up_and_says_why(webcam: Capabilities) -> None:
+    async with running(webcam, asks_always=True) as (bench, tg):
+        bench.offered = NoCamera("no program puts pictures into it")
+        tg.start_soon(bench.read)
+        await bench.until("open", "offer", "close")
+    (error,) = bench.errors
+    assert error.reason == "no_signal"
+    assert "no program puts pictures into it" in error.details
+
+
+async def test_a_source_that_changes_ends_the_stream_and_is_asked_for(webcam: Capabilities) -> None:
+    async with running(webcam) as (bench, tg):
+        bench.tells_source = True
+        tg.start_soon(bench.look)
+        await bench.until("start")
+        bench.offered, bench.source_changes = small_raw(webcam), True
+        await bench.clock.advance(1)
+        await bench.until("stop", "configure", "offer", "configure", "start")
+        bench.device.send(bytes([128]) * (160 * 90 * 2))
+        await bench.seen(1)
+        tg.cancel_scope.cancel()
+    assert bench.producer.recoveries == (("restart", 1),)
+    assert bench.frames[0].width == 160

@@ -77,6 +77,7 @@ class Devices(HotplugWatcher):
         self.producers: dict[str, ScriptedProducer] = {}
         self.panels: dict[str, DevicePanel] = {}
         self.on_mode: dict[str, OnMode] = {}
+        self.on_offer: dict[str, Callable[[Capabilities], object]] = {}
         self.values: dict[str, int] = {}
         self.probes: list[str] = []
         #: Replaces the answers; for a device that answers late.
@@ -136,9 +137,11 @@ class Devices(HotplugWatcher):
         panel: DevicePanel,
         clock: Clock,
         on_mode: OnMode,
+        on_offer: Callable[[Capabilities], object],
     ) -> Any:
         self.panels[node.name] = panel
         self.on_mode[node.name] = on_mode
+        self.on_offer[node.name] = on_offer
         producer = self.producers[node.name] = ScriptedProducer()
         return producer, choose(capabilities, settings)
 

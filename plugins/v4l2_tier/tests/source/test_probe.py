@@ -175,3 +175,36 @@ def test_a_device_that_tells_no_format_is_asked_again() -> None:
 
 def test_a_device_without_inputs_is_no_camera() -> None:
     assert isinstance(probe_by(Driver(faults={("enuminput", 0): errno.EINVAL})), NoCamera)
+
+
+CAPTURE, OUTPUT, M2M, STREAMING = 0x1, 0x2, 0x8000, 0x04000000
+IDLE = [("YUYV", (640, 480)), ("MJPG", (640, 480))]
+
+
+@pytest.mark.parametrize(
+    ("flags", "formats", "is_camera"),
+    [
+        (CAPTURE, IDLE[:1], True),
+        (OUTPUT, IDLE[:1], False),
+        (CAPTURE | OUTPUT, IDLE[:1], True),
+        (CAPTURE | OUTPUT, IDLE, False),
+        (CAPTURE | OUTPUT, [], False),
+        (CAPTURE | M2M, IDLE[:1], False),
+    ],
+)
+def test_a_device_with_both_sides_is_a_camera_once_a_program_has_set_its_picture(
+    flags: int, formats: list[tuple[str, tuple[int, int]]], is_camera: bool
+) -> None:
+    """As v4l2loopback with exclusive_caps=0: without a writer it offers every format, or none."""
+    found = probe_by(Driver(formats=formats, flags=flags | STREAMING))
+    assert isinstance(found, Capabilities) is is_camera
+
+
+def test_a_loopback_device_that_claims_to_convert_is_taken_as_what_it_is() -> None:
+    class Loopback(Driver):
+        def querycap(self, told: raw.v4l2_capability) -> None:
+            super().querycap(told)
+            told.driver = b"v4l2 loopback"
+
+    assert isinstance(probe_by(Loopback(flags=CAPTURE | M2M | STREAMING)), Capabilities)
+    assert isinstance(probe_by(Loopback(flags=OUTPUT | M2M | STREAMING)), NoCamera)

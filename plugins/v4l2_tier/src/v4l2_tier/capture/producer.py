@@ -3,6 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol
@@ -21,7 +22,9 @@ from v4l2_tier.capture.limits import RecoveryLadder, Silence, Step
 from v4l2_tier.device.capabilities import Capabilities
 from v4l2_tier.device.capture_device import CaptureDevice, PictureLayout
 from v4l2_tier.device.controls import ControlDevice, DeviceControls
+from v4l2_tier.device.errors import no_signal
 from v4l2_tier.device.modes import ChosenMode
+from v4l2_tier.device.probe import NoCamera
 from v4l2_tier.settings import CaptureSettings
 
 __all__ = ("OpenDevice", "Opener", "V4l2Producer")
@@ -34,6 +37,13 @@ class OpenDevice(FilledBuffers, ControlDevice, Protocol):
 
     def fileno(self) -> int: ...
 
+    @property
+    def tells_source(self) -> bool: ...
+
+    def source_changed(self) -> bool: ...
+
+    def offer(self) -> Capabilities | NoCamera: ...
+
     def configure(self, mode: ChosenMode) -> PictureLayout: ...
 
     def start(self, buffers: int) -> None: ...
@@ -45,8 +55,10 @@ class OpenDevice(FilledBuffers, ControlDevice, Protocol):
 
 #: Opener of a device; tests pass their own.
 Opener = Callable[[Path, Capabilities], OpenDevice]
+#: Receiver of what a device offers now.
+OnOffer = Callable[[Capabilities], object]
 #: Problems that a restart may solve. A camera that is gone, busy or short of bandwidth is left to the broker.
-_WORTH_A_RESTART = frozenset({"camera_stalled", "frames_damaged", "device_error"})
+_WORTH_A_RESTART = frozenset({"camera_stalled", "frames_damaged", "device_error", "source_changed"})
 _DOING: Mapping[Step, str] = MappingProxyType(
     {
         Step.RESTART: "restarting the stream",
@@ -56,6 +68,10 @@ _DOING: Mapping[Step, str] = MappingProxyType(
 )
 #: V4L2_CID_EXPOSURE_AUTO by its name, and V4L2_EXPOSURE_MANUAL.
 _AUTO_EXPOSURE, _MANUAL = "auto_exposure", 1
+#: Problems of a device that may offer something else by now.
+_OFFER_IN_DOUBT = frozenset({"device_error", "format_refused"})
+#: Pause between looks for events of the source, which anyio cannot wait for.
+_SOURCE_PAUSE_S = 1.0
 #: Pause after a wake-up without a frame, to avoid a busy loop: a driver may signal an error that it does not report.
 _NOTHING_READY_PAUSE_S = 0.01
 #: Largest relative difference of two rates that count as equal: drivers round to their hardware's units.
@@ -78,7 +94,10 @@ class V4l2Producer(FrameProducer):
         open_device: opener of the device; tests replace it.
         threads: pool for this device's system calls, decoding and encoding, not shared with other devices; default:
             one thread.
-        on_mode: receives the mode when the producer changes it, because the camera's JPEGs cannot be read.
+        on_mode: receives the mode when the producer changes it, because the camera's JPEGs cannot be read, or it offers others.
+        on_offer: receives what the device offers when that is no longer `capabilities`; `on_mode` then receives the mode
+            chosen from it. Without it, the producer keeps to `capabilities`.
+        asks_always: ask for the offer at each opening, not only after a failure: for devices without hardware.
 
     Raises:
         CaptureFailed: (`no_usable_format`) the camera offers no usable format.
@@ -93,6 +112,8 @@ class V4l2Producer(FrameProducer):
         *,
         clock: Clock,
         open_device: Opener = CaptureDevice.open,
+        on_offer: OnOffer | None = None,
+        asks_always: bool = False,
         threads: WorkerPool | None = None,
         on_mode: OnMode = lambda _: None,
     ) -> None:
@@ -106,6 +127,9 @@ class V4l2Producer(FrameProducer):
         self._reader = JpegReader(self._threads, settings.jpeg_check, capabilities.card)
         self._settling = ExposureSettling(settings.settle_s)
         self._panel = panel
+        self._on_mode, self._on_offer = on_mode, on_offer
+        self._asks_always = asks_always
+        self._has_news = False
         self._silence = Silence.of(self.chosen.interval)
         self._device: OpenDevice | None = None
         self._layout: PictureLayout | None = None
@@ -133,14 +157,21 @@ class V4l2Producer(FrameProducer):
         if self._device is not None:
             try:
                 await self._threads.run(self._set_up, self._device)
-                self._panel.tell()
+                self._tell()
             except CaptureFailed as error:  # it was unplugged or taken while parked
                 _log.debug("reopening the parked camera: %s", error.details)
                 await self.close()
             else:
                 return
         await self._threads.run(self._open)
+        self._tell()
+
+    def _tell(self) -> None:
         self._panel.tell()
+        if self._has_news and self._on_offer is not None:
+            self._has_news = False
+            self._on_offer(self._capabilities)
+            self._on_mode(self.chosen)
 
     def _open(self) -> None:
         # Stored at once, in the thread: later steps may fail, and the caller may have been cancelled.
@@ -148,7 +179,9 @@ class V4l2Producer(FrameProducer):
         self._set_up(device, is_new=True)
 
     def _set_up(self, device: OpenDevice, *, is_new: bool = False) -> None:
-        self._layout = layout = device.configure(self.chosen)
+        if is_new and self._asks_always:
+            self._ask_again(device)
+        self._layout = layout = self._configured(device)
         # A driver may report no rate, or deliver far fewer frames than it offered.
         self._silence = Silence.of(max(self.chosen.interval, layout.interval or self.chosen.interval))
         notes = [*self.chosen.notes, *_changes(self.chosen, layout), *layout.notes]
@@ -157,6 +190,38 @@ class V4l2Producer(FrameProducer):
             self._told = tuple(notes)
             for note in notes:
                 _log.warning("%s: %s", self._capabilities.card, note)
+
+    def _configured(self, device: OpenDevice) -> PictureLayout:
+        """Set the chosen mode. If the driver refuses or changes it, choose again from what it offers now."""
+        try:
+            layout = device.configure(self.chosen)
+        except CaptureFailed as error:
+            if error.reason not in _OFFER_IN_DOUBT or not self._ask_again(device):
+                raise
+            return device.configure(self.chosen)
+        if (layout.width, layout.height) != (self.chosen.width, self.chosen.height):
+            return device.configure(self.chosen) if self._ask_again(device) else layout
+        return layout
+
+    def _ask_again(self, device: OpenDevice) -> bool:
+        """Return whether the device offers something else than before; if so, choose from it.
+
+        Raises:
+            CaptureFailed: (`no_signal`) it is no camera now; (`no_usable_format`) it offers nothing usable.
+        """
+        if self._on_offer is None:
+            return False
+        found = device.offer()
+        if isinstance(found, NoCamera):
+            raise no_signal(found.why)
+        if found.formats == self._capabilities.formats:
+            return False
+        offered = replace(self._capabilities, formats=found.formats)
+        self._mode = CaptureMode(offered, self._settings, self._on_mode)
+        self._capabilities = offered
+        self._has_news = True
+        _log.info("%s offers other formats than before; using %s", offered.card, _shown(self.chosen))
+        return True
 
     def _port(self, device: OpenDevice) -> DeviceControls:
         return DeviceControls(device, self._capabilities.controls)
@@ -260,9 +325,24 @@ class V4l2Producer(FrameProducer):
             except CaptureFailed as error:
                 problem = error
 
-        await first_of(watch, deliver)
+        async def watch_source() -> None:
+            nonlocal problem
+            try:
+                await self._until_source_changes(device)
+            except CaptureFailed as error:
+                problem = error
+
+        await first_of(watch, deliver, watch_source)
         if problem is not None:
             raise problem
+
+    async def _until_source_changes(self, device: OpenDevice) -> None:
+        """Raise CaptureFailed (`source_changed`) when the driver tells of another source, which ends the stream."""
+        if not device.tells_source:
+            await anyio.sleep_forever()
+        while not device.source_changed():
+            await self._clock.sleep(_SOURCE_PAUSE_S)
+        raise CaptureFailed("The source of the camera's picture has changed.", reason="source_changed")
 
     async def close(self) -> None:
         device, self._device = self._device, None
@@ -280,6 +360,10 @@ def _stop(device: OpenDevice) -> None:
         device.stop()
     except CaptureFailed as error:  # the device is gone: nothing is left to stop
         _log.debug("the stream could not be stopped: %s", error.details)
+
+
+def _shown(mode: ChosenMode) -> str:
+    return f"{mode.pixel_format} {mode.width}x{mode.height} at {mode.fps:g} frames per second"
 
 
 def _changes(chosen: ChosenMode, layout: PictureLayout) -> Iterator[str]:

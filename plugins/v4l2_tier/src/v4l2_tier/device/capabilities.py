@@ -95,3 +95,8 @@ class Capabilities:
     formats: tuple[PixelFormat, ...]
     controls: tuple[DeviceControl, ...] = ()
     device_number: int = 0
+
+    @property
+    def offer(self) -> tuple[object, ...]:
+        """Comparable part that decides how to capture: the device and its formats."""
+        return self.driver, self.card, self.bus_info, self.formats

@@ -18,7 +18,9 @@ from v4l2_tier.device.control_values import set_value
 from v4l2_tier.device.errors import camera_changed, explained, explained_control
 from v4l2_tier.device.modes import ChosenMode
 from v4l2_tier.device.picture_format import PictureLayout, agree_on_format, agree_on_interval
+from v4l2_tier.device.probe import NoCamera, read_offer
 from v4l2_tier.device.probe_controls import reread
+from v4l2_tier.device.source_events import SourceEvents
 
 __all__ = ("CaptureDevice", "FilledBuffer", "PictureLayout")
 
@@ -46,6 +48,7 @@ class CaptureDevice:
         self._node = node
         self._maps: list[mmap.mmap] = []
         self._has_buffers = False
+        self._source = SourceEvents(self._call)
 
     @classmethod
     def open(cls, node: Path, capabilities: Capabilities) -> Self:
@@ -78,6 +81,21 @@ class CaptureDevice:
 
         with explained("identifying the camera", self._node):
             device.read_capabilities(self._descriptor)
+
+    def offer(self) -> Capabilities | NoCamera:
+        """Return what the device offers now, without its controls."""
+        with explained("asking the camera what it offers", self._node):
+            return read_offer(self._call)
+
+    @property
+    def tells_source(self) -> bool:
+        """True if the driver tells changes of the source, as HDMI and analog bridges do."""
+        return self._source.are_told
+
+    def source_changed(self) -> bool:
+        """Return whether the source has changed since the last call; does not wait."""
+        with explained("asking the camera for events", self._node):
+            return self._source.has_changed()
 
     def configure(self, mode: ChosenMode) -> PictureLayout:
         """Set `mode` and return the layout that the driver agreed to, which may differ in size and rate."""

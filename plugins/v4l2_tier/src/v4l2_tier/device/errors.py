@@ -14,7 +14,7 @@ from agent_core.plugin import CaptureFailed
 from agent_core.plugin.controls import CONTROL_SILENT
 from v4l2_tier.device.holders import Holder, holders_of
 
-__all__ = ("camera_changed", "explain", "explained", "explained_control")
+__all__ = ("camera_changed", "explain", "explained", "explained_control", "no_signal")
 
 _log = logging.getLogger("camera_agent.v4l2_tier")
 
@@ -102,6 +102,15 @@ def camera_changed() -> CaptureFailed:
         "Another device has replaced this camera at its device node.",
         reason="camera_changed",
         suggestion="Wait a moment, until the agent has detected the connected device.",
+    )
+
+
+def no_signal(why: str) -> CaptureFailed:
+    """Return the error for a device that is no camera now, as a loopback device without a writer; `why` tells it."""
+    return CaptureFailed(
+        f"The device gives no pictures now: {why}.",
+        reason="no_signal",
+        suggestion="Start the program or connect the source that it takes them from; the agent looks again by itself.",
     )
 
 

@@ -9,7 +9,7 @@ import errno
 import logging
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -21,7 +21,7 @@ from v4l2_tier.device.probe_controls import read_controls
 if TYPE_CHECKING:
     from linuxpy.video import raw
 
-__all__ = ("NoCamera", "probe", "probe_by", "read_formats")
+__all__ = ("NoCamera", "probe", "probe_by", "read_offer")
 
 _log = logging.getLogger("camera_agent.v4l2_tier")
 
@@ -29,6 +29,8 @@ _log = logging.getLogger("camera_agent.v4l2_tier")
 _VIDEO_CAPTURE, _VIDEO_OUTPUT, _CAPTURE_MPLANE, _OUTPUT_MPLANE = 0x1, 0x2, 0x1000, 0x2000
 _M2M_MPLANE, _M2M, _STREAMING, _IO_MC, _DEVICE_CAPS = 0x4000, 0x8000, 0x04000000, 0x20000000, 0x80000000
 _BUF_VIDEO_CAPTURE = 1
+#: Name of v4l2loopback's driver. With exclusive_caps=0 its devices capture and put out at once.
+_LOOPBACK = "v4l2 loopback"
 #: V4L2_FRMSIZE_TYPE_DISCRETE and V4L2_FRMIVAL_TYPE_DISCRETE; 2 is continuous, 3 stepwise.
 _DISCRETE, _CONTINUOUS = 1, 2
 #: Most entries read of an enumeration, far above any real device: a driver may ignore the index and never end.
@@ -80,33 +82,47 @@ def probe_by(call: DriverCall, device_number: int = 0) -> Capabilities | NoCamer
     Only its kind and its formats must be known. Inputs, sizes, rates and controls that the driver cannot tell are left
     out.
     """
+    found = read_offer(call, device_number)
+    return found if isinstance(found, NoCamera) else replace(found, controls=tuple(read_controls(call)))
+
+
+def read_offer(call: DriverCall, device_number: int = 0) -> Capabilities | NoCamera:
+    """Return what `probe_by` does, without the controls: what may change while the device stays plugged.
+
+    Raises:
+        OSError: the device is gone, or does not tell even its first format.
+    """
     from linuxpy.video import raw
 
     told = raw.v4l2_capability()
     call(raw.IOC.QUERYCAP, told)
     flags = told.device_caps if told.capabilities & _DEVICE_CAPS else told.capabilities
-    refusal = _refusal(flags, told.card.decode(errors="replace"))
+    driver, card = told.driver.decode(errors="replace"), told.card.decode(errors="replace")
+    if driver == _LOOPBACK:
+        flags &= ~_M2M  # some of its versions claim it
+    refusal = _refusal(flags, card)
     if refusal is not None:
         return refusal
     if not _has_input(call):
         return NoCamera("it has no video input, like converters and codecs")
+    formats = tuple(_formats(call))
+    if flags & _VIDEO_OUTPUT and not _are_fixed(formats):
+        return NoCamera("no program puts pictures into it")
     return Capabilities(
-        driver=told.driver.decode(errors="replace"),
-        card=told.card.decode(errors="replace"),
+        driver=driver,
+        card=card,
         bus_info=told.bus_info.decode(errors="replace"),
-        formats=read_formats(call),
-        controls=tuple(read_controls(call)),
+        formats=formats,
         device_number=device_number,
     )
 
 
-def read_formats(call: DriverCall) -> tuple[PixelFormat, ...]:
-    """Return the formats that a device offers now.
-
-    Raises:
-        OSError: the device is gone, or does not tell even the first.
-    """
-    return tuple(_formats(call))
+def _are_fixed(formats: tuple[PixelFormat, ...]) -> bool:
+    """Return whether another program has chosen the format and the size, as the writer of a loopback device does."""
+    if len(formats) != 1 or len(formats[0].sizes) != 1:
+        return False
+    (size,) = formats[0].sizes
+    return all(span.minimum == span.maximum for span in (size.width, size.height))
 
 
 def _has_input(call: DriverCall) -> bool:
@@ -123,7 +139,8 @@ def _has_input(call: DriverCall) -> bool:
 
 
 def _refusal(flags: int, card: str) -> NoCamera | None:
-    if flags & (_M2M | _M2M_MPLANE | _VIDEO_OUTPUT | _OUTPUT_MPLANE):
+    is_output = flags & _VIDEO_OUTPUT and not flags & _VIDEO_CAPTURE
+    if flags & (_M2M | _M2M_MPLANE | _OUTPUT_MPLANE) or is_output:
         return NoCamera("it is an output, a converter or a codec")
     if not flags & (_VIDEO_CAPTURE | _CAPTURE_MPLANE):
         return NoCamera("it does not capture video")

@@ -20,10 +20,10 @@ from agent_core.plugin import (
     first_of,
 )
 from agent_core.plugin.controls import DevicePanel
-from agent_core.plugin.frames import FrameBroker, FrameServer, report_problems
+from agent_core.plugin.frames import BrokerState, FrameBroker, FrameServer, report_problems
 from v4l2_tier.capture.limits import broker_settings
 from v4l2_tier.device.capabilities import Capabilities
-from v4l2_tier.device.errors import camera_changed, explain
+from v4l2_tier.device.errors import camera_changed, explain, no_signal
 from v4l2_tier.device.modes import ChosenMode
 from v4l2_tier.device.offered import controls_of, modes_of
 from v4l2_tier.device.probe import NoCamera
@@ -56,6 +56,8 @@ class V4l2Camera:
         self._capabilities: Capabilities | None = None
         self._reported = False
         self._unplugged = False
+        self._touched = anyio.Event()
+        self._told_why = ""
 
     def gone(self) -> None:
         """Report the camera as disconnected at once, then end `run`; call when the node has disappeared."""
@@ -63,6 +65,10 @@ class V4l2Camera:
         if self._reported:
             self._report.disconnected(self.node.name, "The camera was unplugged.")
         self._scope.cancel()
+
+    def touched(self) -> None:
+        """Look again soon; call when the node, its rights or its properties may have changed."""
+        self._touched.set()
 
     async def run(self, on_examined: Callable[[], None]) -> None:
         """Probe and serve the node until `gone`.
@@ -85,17 +91,42 @@ class V4l2Camera:
         on_examined()
 
     async def _run(self, on_examined: Callable[[], None]) -> None:
-        if self._is_disabled(None):
-            _log.info("%s is disabled by its settings; not using it", self.node.shown_name)
-            return
-        found = await self._probed(on_examined)
-        if isinstance(found, NoCamera):
-            level = logging.WARNING if found.remarkable else logging.DEBUG
+        """Serve the node for as long as it is a camera; look again at one that may become a camera."""
+        while not self._is_disabled(None):
+            found = await self._probed(on_examined)
+            if isinstance(found, NoCamera):
+                self._tell_no_camera(found)
+            elif self._is_disabled(found):
+                break
+            elif await self._serve(found, on_examined):
+                continue
+            if not self.node.is_virtual:  # hardware stays what it is
+                return
+            on_examined()
+            await self._next_look()
+        _log.info("%s is disabled by its settings; not using it", self.node.shown_name)
+
+    def _tell_no_camera(self, found: NoCamera) -> None:
+        if found.why != self._told_why:
+            self._told_why = found.why
+            level = (
+                logging.WARNING
+                if found.remarkable
+                else logging.INFO
+                if self.node.is_virtual
+                else logging.DEBUG
+            )
             _log.log(level, "%s is not a camera: %s", self.node.path.name, found.why)
-        elif self._is_disabled(found):
-            _log.info("%s is disabled by its settings; not using it", self.node.shown_name)
+        if self._capabilities is not None:
+            self._failed(no_signal(found.why), self._known_so_far())
+
+    async def _next_look(self) -> None:
+        """Wait until it is time to ask a device without hardware again, or for a touch of any."""
+        if self.node.is_virtual:
+            await self._pause(self._context.settings.reconcile_s)
         else:
-            await self._serve(found, on_examined)
+            await self._touched.wait()
+            self._touched = anyio.Event()
 
     # Probing.
 
@@ -108,7 +139,12 @@ class V4l2Camera:
             except CaptureFailed as error:
                 self._probe_failed(error)
             on_examined()
-            await self._clock.sleep(pauses.next_s())
+            await self._pause(pauses.next_s())
+
+    async def _pause(self, duration_s: float) -> None:
+        """Wait, or until the node is touched."""
+        await first_of(partial(self._clock.sleep, duration_s), self._touched.wait)
+        self._touched = anyio.Event()
 
     async def _probe(self, on_examined: Callable[[], None]) -> Capabilities | NoCamera:
         """Probe once, without a time limit; report the camera as failed after 6 s without an answer.
@@ -152,7 +188,12 @@ class V4l2Camera:
 
     # Serving.
 
-    async def _serve(self, capabilities: Capabilities, on_examined: Callable[[], None]) -> None:
+    async def _serve(self, capabilities: Capabilities, on_examined: Callable[[], None]) -> bool:
+        """Serve the camera until the device offers something else while it is not in use.
+
+        Returns:
+            True then, False if nothing of what it offers can be used.
+        """
         settings = self._settings_of(capabilities)
         panel = self._panel_of(capabilities, settings)
         known = replace(self._known_of(capabilities), panel=panel)
@@ -167,16 +208,17 @@ class V4l2Camera:
                 connected()
 
         def connected() -> None:
-            camera = _captured(known, path, chosen, broker)
+            offered = self._capabilities or capabilities
+            camera = _captured(replace(known, modes=modes_of(offered)), path, chosen, broker)
             self._connected(replace(camera, controls=panel.controls))
 
         try:
             producer, chosen = self._context.make_producer(
-                self.node, capabilities, settings, panel, self._clock, on_mode
+                self.node, capabilities, settings, panel, self._clock, on_mode, self._take_offer
             )
         except CaptureFailed as error:  # permanent until the camera is unplugged
             self._failed(error, replace(known, panel=None))
-            return
+            return False
         broker = FrameBroker(producer, clock=self._clock, settings=broker_settings(settings, chosen))
         async with self._context.sockets.held(path), anyio.create_task_group() as tg:
             await tg.start(broker.run)
@@ -184,7 +226,33 @@ class V4l2Camera:
             tg.start_soon(panel.run)
             connected()
             on_examined()
-            await report_problems(broker, failed=self._failed, connected=connected, clock=self._clock)
+            report = partial(report_problems, failed=self._failed, connected=connected, clock=self._clock)
+            tg.start_soon(report, broker)
+            await self._until_other(broker)
+            tg.cancel_scope.cancel()
+        return True
+
+    def _take_offer(self, offered: Capabilities) -> None:
+        self._capabilities = offered
+
+    async def _until_other(self, broker: FrameBroker) -> None:
+        """Return when the device, while it is closed, offers something else than it is served with."""
+        while True:
+            await self._next_look()
+            if not _is_idle(broker):
+                continue
+            try:
+                found = await self._threads.run_abandonable(self._context.probe, self.node.path)
+            except OSError:  # its next use tells the reason
+                continue
+            if _is_idle(broker) and self._is_other(found, broker.problem):
+                return
+
+    def _is_other(self, found: Capabilities | NoCamera, problem: CaptureFailed | None) -> bool:
+        if self._capabilities is None or isinstance(found, NoCamera):
+            return True
+        lacked_signal = problem is not None and problem.reason == "no_signal"
+        return lacked_signal or found.offer != self._capabilities.offer
 
     def _panel_of(self, capabilities: Capabilities, settings: CaptureSettings) -> DevicePanel:
         return DevicePanel(
@@ -255,6 +323,10 @@ class V4l2Camera:
             return
         self._reported = True
         self._report.failed(self.node.name, f"{error.details} {error.suggestion}", camera)
+
+
+def _is_idle(broker: FrameBroker) -> bool:
+    return broker.state is BrokerState.COLD
 
 
 def _captured(camera: DetectedCamera, path: Path, mode: ChosenMode, broker: FrameBroker) -> DetectedCamera:

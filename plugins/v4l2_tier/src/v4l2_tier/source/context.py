@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 __all__ = ("CameraContext", "MakeProducer", "make_producer")
 
 
+OnOffer = Callable[["Capabilities"], object]
 MakeProducer = Callable[
-    [DeviceNode, "Capabilities", CaptureSettings, "DevicePanel", Clock, "OnMode"],
+    [DeviceNode, "Capabilities", CaptureSettings, "DevicePanel", Clock, "OnMode", OnOffer],
     tuple["FrameProducer", "ChosenMode"],
 ]
 OpenControls = Callable[[Path, "Capabilities"], AbstractContextManager[ControlPort]]
@@ -47,15 +48,27 @@ def make_producer(
     panel: "DevicePanel",
     clock: Clock,
     on_mode: "OnMode",
+    on_offer: OnOffer,
 ) -> "tuple[FrameProducer, ChosenMode]":
-    """Return the producer of the real device, and the mode that it chose; it tells `on_mode` of each later change.
+    """Return the producer of the real device, and the mode that it chose.
+
+    It tells `on_mode` of each later change, and `on_offer` of what the device then offers.
 
     Raises:
         CaptureFailed: (`no_usable_format`) the camera offers no usable format.
     """
     from v4l2_tier.capture.producer import V4l2Producer
 
-    producer = V4l2Producer(node.path, capabilities, settings, panel, clock=clock, on_mode=on_mode)
+    producer = V4l2Producer(
+        node.path,
+        capabilities,
+        settings,
+        panel,
+        clock=clock,
+        on_mode=on_mode,
+        on_offer=on_offer,
+        asks_always=node.is_virtual,
+    )
     return producer, producer.chosen
 
 

@@ -46,7 +46,8 @@ class DeviceNode:
     """One device of the kernel, such as `video0`, and its node.
 
     `name` is the kernel's name; `path` is the node, which has another name in some containers. `number` is that of the
-    node's name, else of the kernel's. `device_number` is what `stat` calls `st_rdev`; 0 if unknown. `incarnation` is new each time that the kernel creates a node, even under the same name. `index` counts the nodes
+    node's name, else of the kernel's. `device_number` is what `stat` calls `st_rdev`; 0 if unknown. `is_virtual`: no
+    hardware is behind it, but a program, as with `v4l2loopback`. `incarnation` is new each time that the kernel creates a node, even under the same name. `index` counts the nodes
     of one driver instance. `physical` is the same for all nodes of one physical device. `port` is udev's ID_PATH.
     `udev_capabilities` are the words of ID_V4L_CAPABILITIES (`capture`, ...), None if udev has set none.
     """
@@ -62,6 +63,7 @@ class DeviceNode:
     usb: UsbDevice | None
     udev_capabilities: frozenset[str] | None
     device_number: int = 0
+    is_virtual: bool = False
 
     @property
     def shown_name(self) -> str:
@@ -195,6 +197,7 @@ def _node(device: "pyudev.Device", path: Path) -> DeviceNode:
         usb=_usb(usb_device, device) if usb_device is not None else None,
         udev_capabilities=None if words is None else frozenset(words.strip(":").split(":")),
         device_number=device.device_number,
+        is_virtual="/devices/virtual/" in device.sys_path,
     )
 
 

@@ -61,6 +61,9 @@ class DeviceRoster:
         now_s = self._clock.monotonic_s()
         for node in self._debounce.look(nodes, now_s, removed=changes.removed, touched=changes.touched):
             self._cameras.pop(node.name).gone()
+        for camera in self._cameras.values():
+            if changes.touched & {camera.node.name, camera.node.path.name}:
+                camera.touched()
         if not waiting:
             self._waits.reset()
         self._look_s = now_s + (self._waits.next_s() if waiting else self._context.settings.reconcile_s)
