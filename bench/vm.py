@@ -59,6 +59,28 @@ async def repeated(name: str, rounds: int, work: Callable[[], Awaitable[object]]
     return told(name, [await timed_ms(work) for _ in range(rounds)])
 
 
+async def ours_settled_ms(camera: Captured) -> float:
+    """Time of a still from a camera at rest, which waits for a steady brightness."""
+    while camera.broker.state.value != "cold":
+        await anyio.sleep(0.01)
+    return await timed_ms(camera.fresh)
+
+
+async def settled(node: Path, rounds: int, first_ms: float) -> None:
+    """Compare stills with first pictures, of a camera whose exposure is as it was, and of one that starts anew."""
+    async with captured(node, FORMATS, COLD) as camera:
+        again = [await ours_settled_ms(camera) for _ in range(rounds + 1)]
+    kept_ms = told("ours, open to a settled frame, the exposure as before", again[1:])
+    anew = []
+    for _ in range(rounds):
+        async with captured(node, FORMATS, COLD) as camera:
+            anew.append(await ours_settled_ms(camera))
+    anew_ms = told("ours, open to a settled frame, nothing known of the camera", anew)
+    print(
+        f"  settled / first: {kept_ms / first_ms:.2f} as before, {anew_ms / first_ms:.2f} if nothing is known"
+    )
+
+
 async def ours_cold_ms(camera: Captured) -> float:
     while camera.broker.state.value != "cold":
         await anyio.sleep(0.01)
@@ -107,6 +129,7 @@ async def cold(node: Path, rounds: int) -> None:
         f"  ours / v4l2-ctl without its process start: {own_ms / (whole_ms - start_ms):.2f}   aim: 1.2 or less"
     )
     print(f"  ffmpeg / ours: {ffmpeg_ms / own_ms:.1f}   aim: 2 or more")
+    await settled(node, rounds, own_ms)
 
 
 class HttpPictures:

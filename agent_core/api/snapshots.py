@@ -39,6 +39,8 @@ def snapshot_form(snapshot: Snapshot, download_url: DownloadUrl) -> SnapshotForm
         captured_at_source=snapshot.captured_at_source,
         age_ms=round(snapshot.age_s * 1000),
         settled=snapshot.settled,
+        settled_by=snapshot.settlement.by if snapshot.settlement else None,
+        settle_ms=round(snapshot.settlement.after_s * 1000) if snapshot.settlement else None,
         tiers_tried=[
             TierAttemptForm(
                 tier=each.rank,

@@ -5,8 +5,8 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from agent_core.base.errors import CaptureFailed
-from agent_core.base.field_rules import Rule, first_breach, is_number, is_size, kind_of
-from agent_core.base.models import CapturedAtSource, Picture, PictureFormat
+from agent_core.base.field_rules import Rule, first_breach, is_number, is_size, kind_of, optional
+from agent_core.base.models import CapturedAtSource, Picture, PictureFormat, Settlement
 from agent_core.plugin import jpeg
 
 __all__ = ("checked_picture",)
@@ -21,6 +21,7 @@ _PICTURE: Mapping[str, Rule] = MappingProxyType(
         "captured_s": ("a finite number of seconds", is_number),
         "captured_at_source": ("a CapturedAtSource", lambda value: isinstance(value, CapturedAtSource)),
         "settled": ("a bool", lambda value: isinstance(value, bool)),
+        "settlement": ("a Settlement or None", optional(lambda value: isinstance(value, Settlement))),
     }
 )
 

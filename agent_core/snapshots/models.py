@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from agent_core.base.models import CameraId, CapturedAtSource, PictureFormat
+from agent_core.base.models import CameraId, CapturedAtSource, PictureFormat, Settlement
 
 __all__ = ("Snapshot", "SnapshotDetails", "SnapshotRequest", "StoredFile", "TierAttempt")
 
@@ -45,6 +45,7 @@ class Snapshot:
     taken_at: datetime
     settled: bool = True
     tiers_tried: tuple[TierAttempt, ...] = ()
+    settlement: Settlement | None = None
 
 
 @dataclass(frozen=True, slots=True)

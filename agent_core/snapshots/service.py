@@ -99,6 +99,7 @@ class SnapshotService:
             taken_at=taken_at,
             settled=picture.settled,
             tiers_tried=still.attempts,
+            settlement=picture.settlement,
         )
 
     async def page(self, camera: CameraId | None, *, offset: int, limit: int) -> Page[StoredFile]:

@@ -591,6 +591,10 @@ export interface Notifications {
     age_ms: number;
     /** false: the camera had just started and was still adjusting its exposure */
     settled: boolean;
+    /** why the exposure counts as settled: brightness: the pictures were equally bright; time: the configured time had passed; limit: the pictures stayed black or white, or kept changing, until the longest wait was over; left out where the agent does not wait, and before */
+    settled_by?: Open<SettledBy>;
+    /** time from the first picture after the camera's start until its exposure settled; left out as settled_by */
+    settle_ms?: number;
     tiers_tried: TierAttemptForm[];
     /** left out while the agent's secret is unusable */
     download_url?: string;
@@ -1438,6 +1442,9 @@ export interface SetFaultResult {
   enabled: boolean;
 }
 
+/** How a camera's exposure was found to have settled after its start. `BRIGHTNESS`: the pictures became equally bright. `TIME`: the configured time passed. `LIMIT`: the pictures stayed black or white, or their brightness kept changing, until the longest wait was over. */
+export type SettledBy = "brightness" | "time" | "limit";
+
 /** A snapshot that was just taken. `capture_time` is the duration of the capture in seconds. */
 export interface SnapshotForm {
   device: string;
@@ -1457,6 +1464,10 @@ export interface SnapshotForm {
   age_ms: number;
   /** false: the camera had just started and was still adjusting its exposure */
   settled: boolean;
+  /** why the exposure counts as settled: brightness: the pictures were equally bright; time: the configured time had passed; limit: the pictures stayed black or white, or kept changing, until the longest wait was over; left out where the agent does not wait, and before */
+  settled_by?: Open<SettledBy>;
+  /** time from the first picture after the camera's start until its exposure settled; left out as settled_by */
+  settle_ms?: number;
   tiers_tried: TierAttemptForm[];
   /** left out while the agent's secret is unusable */
   download_url?: string;

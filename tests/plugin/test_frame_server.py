@@ -145,6 +145,15 @@ def test_a_rate_that_is_none_is_refused(tmp_path: Path, fps: float) -> None:
         FrameServer(bench.broker, tmp_path / "s", clock=CLOCK, fps=fps)
 
 
+async def test_a_stream_does_not_wait_for_the_exposure_to_settle(tmp_path: Path) -> None:
+    async with serving(tmp_path / "s") as bench, await bench.connect() as client:
+        sink = await bench.producer.until_streaming()
+        await anyio.wait_all_tasks_blocked()
+        dark = a_jpeg(shade=5)
+        sink.offer(dark, captured_s=CLOCK.monotonic_s(), settled=False)
+        assert await Received(client).frame(0) == dark
+
+
 async def test_the_first_frame_is_not_older_than_the_connection(tmp_path: Path) -> None:
     async with serving(tmp_path / "s") as bench:
         old, new = a_jpeg(shade=1), a_jpeg(shade=250)

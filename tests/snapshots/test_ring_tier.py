@@ -6,7 +6,16 @@ from contextlib import asynccontextmanager
 import anyio
 
 from agent_core.base.clock import SystemClock
-from agent_core.base.models import Camera, CameraId, CameraStatus, DetectedCamera, Fingerprint, Picture
+from agent_core.base.models import (
+    Camera,
+    CameraId,
+    CameraStatus,
+    DetectedCamera,
+    Fingerprint,
+    Picture,
+    SettledBy,
+    Settlement,
+)
 from agent_core.plugin import CaptureRequest
 from agent_core.plugin.frames import BrokerSettings, FrameBroker, FrameSink
 from agent_core.snapshots.ring_tier import RingTier
@@ -21,8 +30,9 @@ class Bench:
         self._sink = sink
         self._camera = camera
 
-    def offer(self, data: bytes, *, settled: bool) -> None:
-        self._sink.offer(data, captured_s=CLOCK.monotonic_s(), settled=settled)
+    def offer(self, data: bytes, *, settled: bool, settlement: Settlement | None = None) -> None:
+        now_s = CLOCK.monotonic_s()
+        self._sink.offer(data, captured_s=now_s, settled=settled, settlement=settlement)
 
     async def capture(self, patience_s: float, *, max_age_s: float = 60.0) -> Picture:
         now_s = CLOCK.monotonic_s()
@@ -65,6 +75,15 @@ async def test_at_the_deadline_it_is_taken_as_it_is_and_says_so() -> None:
         bench.offer(DARK, settled=False)
         picture = await bench.capture(0.3)
         assert (picture.data, picture.settled) == (DARK, False)
+
+
+async def test_the_picture_tells_how_the_exposure_settled() -> None:
+    settlement = Settlement(SettledBy.LIMIT, 3.0)
+    async with streaming() as bench:
+        bench.offer(DARK, settled=True, settlement=settlement)
+        assert (await bench.capture(30)).settlement == settlement
+        bench.offer(LIGHT, settled=True)
+        assert (await bench.capture(30)).settlement is None
 
 
 async def test_a_settled_frame_of_the_ring_serves_at_once() -> None:

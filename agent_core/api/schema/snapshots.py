@@ -3,7 +3,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from agent_core.api.schema.params import DeviceName, Timestamp
-from agent_core.base.models import CapturedAtSource, PictureFormat
+from agent_core.base.models import CapturedAtSource, PictureFormat, SettledBy
 from agent_core.plugin import RpcParams, RpcResult
 from agent_core.rpc.notices import EventForm
 
@@ -75,6 +75,16 @@ class SnapshotForm(RpcResult):
     age_ms: int
     settled: bool = Field(
         description="false: the camera had just started and was still adjusting its exposure"
+    )
+    settled_by: SettledBy | None = Field(
+        None,
+        description="why the exposure counts as settled: brightness: the pictures were equally bright; time: the configured time"
+        " had passed; limit: the pictures stayed black or white, or kept changing, until the longest wait was over;"
+        " left out where the agent does not wait, and before",
+    )
+    settle_ms: int | None = Field(
+        None,
+        description="time from the first picture after the camera's start until its exposure settled; left out as settled_by",
     )
     tiers_tried: list[TierAttemptForm]
     download_url: str | None = Field(None, description="left out while the agent's secret is unusable")

@@ -86,6 +86,7 @@ from agent_core.client.results.words import (
     PublishMode,
     RecordingFormat,
     Role,
+    SettledBy,
 )
 
 __all__ = (
@@ -144,6 +145,7 @@ __all__ = (
     "SegmentFile",
     "SegmentForm",
     "ServerInfo",
+    "SettledBy",
     "SnapshotForm",
     "SnapshotInfo",
     "SnapshotMetricsForm",

@@ -6,7 +6,7 @@ Apart from the rest of the client, because `scripts/py-client` writes it from th
 from dataclasses import dataclass
 from datetime import datetime
 
-from agent_core.client.results.words import CapturedAtSource, PictureFormat
+from agent_core.client.results.words import CapturedAtSource, PictureFormat, SettledBy
 
 __all__ = ("FileForm", "FileList", "SnapshotForm", "SnapshotInfo", "TierAttemptForm")
 
@@ -83,6 +83,10 @@ class SnapshotForm:
     age_ms: int
     #: false: the camera had just started and was still adjusting its exposure
     settled: bool
+    #: why the exposure counts as settled: brightness: the pictures were equally bright; time: the configured time had passed; limit: the pictures stayed black or white, or kept changing, until the longest wait was over; left out where the agent does not wait, and before
+    settled_by: SettledBy | None = None
+    #: time from the first picture after the camera's start until its exposure settled; left out as settled_by
+    settle_ms: int | None = None
     tiers_tried: list[TierAttemptForm]
     #: left out while the agent's secret is unusable
     download_url: str | None = None

@@ -15,6 +15,7 @@ __all__ = (
     "PublishMode",
     "RecordingFormat",
     "Role",
+    "SettledBy",
 )
 
 Role: TypeAlias = Literal["viewer", "operator", "admin"] | str
@@ -30,6 +31,8 @@ ControlStatus: TypeAlias = Literal["APPLIED", "ADJUSTED", "REFUSED"] | str
 PictureFormat: TypeAlias = Literal["jpg", "png"] | str
 
 CapturedAtSource: TypeAlias = Literal["device", "arrival", "estimated"] | str
+
+SettledBy: TypeAlias = Literal["brightness", "time", "limit"] | str
 
 RecordingFormat: TypeAlias = Literal["fmp4", "mpegts"] | str
 

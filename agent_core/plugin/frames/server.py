@@ -112,7 +112,7 @@ class FrameServer:
         with self._broker.demand(), suppress(CaptureFailed, OSError):
             connected_s = self._clock.monotonic_s()
             await _send_all(client, START)
-            frame = await self._broker.fresh(connected_s)
+            frame = await self._broker.fresh(connected_s, settled=False)
             width, height = frame.width, frame.height
             stream = MatroskaWriter(self._fps)
             await _send_all(client, stream.track(width, height))

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 from agent_core.plugin import CaptureFailed, FrameSocket
 from agent_core.testing.scripted_producer import a_jpeg
 from v4l2_tier.device.capabilities import Capabilities
+from v4l2_tier.device.modes import ChosenMode
 from v4l2_tier.device.probe import NoCamera
 from v4l2_tier.source.hotplug.watcher import NodeChanges
 from v4l2_tier.source.inventory import DeviceNode
@@ -99,6 +101,20 @@ async def test_a_camera_that_comes_back_has_its_socket_again(watch: Watch, node:
         await bench.report.until((HERE, "video0"), (GONE, "video0"), (HERE, "video0"))
         assert bench.report.cameras["video0"].media_input.path == socket
         assert socket.is_socket()
+
+
+async def test_a_camera_whose_format_was_changed_is_reported_with_its_new_size(
+    watch: Watch, node: Make
+) -> None:
+    async with watch(node()) as bench:
+        before = bench.report.cameras["video0"]
+        bench.devices.on_mode["video0"](ChosenMode("YUYV", 320, 240, Fraction(1, 5)))
+        await bench.report.until((HERE, "video0"), (HERE, "video0"))
+        camera = bench.report.cameras["video0"]
+    assert (before.resolution, before.fps) == ((640, 480), 30)
+    assert (camera.resolution, camera.fps) == ((320, 240), 5)
+    assert camera.media_input == FrameSocket(before.media_input.path, 320, 240, 5)
+    assert camera.frames is before.frames
 
 
 async def test_cameras_that_are_equal_but_for_the_port_have_their_own_sockets(
