@@ -3,7 +3,7 @@
 from agent_core.api.examples.story import CAMERA, SNAPSHOT, TAKEN_AT, link
 from agent_core.api.schema.params import Deleted, ListParams, NameParams
 from agent_core.api.schema.snapshots import FileForm, FileList, SnapshotForm, SnapshotInfo, TakeSnapshotParams
-from agent_core.base.models import CapturedAtSource, PictureFormat, SettledBy
+from agent_core.base.models import CapturedAtSource, PictureFormat
 from agent_core.plugin import MethodExample
 
 __all__ = ("delete_snapshot", "get_snapshot_info", "list_snapshots", "take_snapshot")
@@ -28,8 +28,6 @@ def take_snapshot() -> MethodExample:
         captured_at_source=CapturedAtSource.DEVICE,
         age_ms=35,
         settled=True,
-        settled_by=SettledBy.BRIGHTNESS,
-        settle_ms=310,
         tiers_tried=[],
         download_url=link(f"snapshots/{SNAPSHOT}"),
     )
