@@ -11,7 +11,7 @@ from agent_core.testing import SimulatedClock
 from v4l2_tier.source.hotplug.inotify import InotifyWatcher
 from v4l2_tier.source.hotplug.polling import PollWatcher
 from v4l2_tier.source.hotplug.watcher import NodeChanges
-from v4l2_tier.source.inventory import DeviceNode, Inventory
+from v4l2_tier.source.inventory import Inventory, ListedNode
 from v4l2_tier.source.source import open_watcher
 
 
@@ -117,9 +117,9 @@ class Locked(Inventory):
         super().__init__()
         self.answers = threading.Event()
 
-    def look_now(self) -> tuple[tuple[DeviceNode, ...], bool]:
+    def list_now(self) -> tuple[list[ListedNode], frozenset[str], bool]:
         assert self.answers.wait(20)
-        return super().look_now()
+        return super().list_now()
 
 
 async def test_a_device_that_cannot_be_read_holds_up_nothing_else() -> None:

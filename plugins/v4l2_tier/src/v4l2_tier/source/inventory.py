@@ -4,17 +4,18 @@ import logging
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent_core.plugin import DependencyFailed, WorkerPool
 from v4l2_tier.source.node_names import NamedDevices, find_names
+from v4l2_tier.source.usb_strings import UsbDevice, UsbPlace, UsbReader
 
 if TYPE_CHECKING:
     import pyudev
 
-__all__ = ("DeviceNode", "Inventory", "UsbDevice", "open_inventory", "udev_runs")
+__all__ = ("DeviceNode", "Inventory", "ListedNode", "UsbDevice", "open_inventory", "udev_runs")
 
 _log = logging.getLogger("camera_agent.v4l2_tier")
 
@@ -25,20 +26,6 @@ _UDEV_CONTROL = Path("/run/udev/control")
 def udev_runs() -> bool:
     """Return whether a udev daemon runs; without one, devices have no udev properties."""
     return _UDEV_CONTROL.exists()
-
-
-@dataclass(frozen=True, slots=True)
-class UsbDevice:
-    """Strings of a USB descriptor as sysfs shows them; `vendor` and `model` are four hexadecimal digits.
-
-    `interface` is the kernel's name of the node's interface, such as `1-4.2:1.0`.
-    """
-
-    vendor: str
-    model: str
-    product: str
-    serial: str
-    interface: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,26 +58,38 @@ class DeviceNode:
         return (self.usb.product if self.usb else "") or self.label or "Camera"
 
 
+@dataclass(frozen=True, slots=True)
+class ListedNode:
+    """Node without what its USB device tells; `usb` is None for other devices."""
+
+    node: DeviceNode
+    usb: UsbPlace | None
+
+
 class Inventory:
     """Reader of sysfs and of udev's database; it opens no device.
 
-    The kernel takes a USB device's lock to show its strings, so a device that hangs in its own probe blocks the reader:
-    `look` works in a worker thread. Call it one at a time: libudev's context is not thread-safe.
+    `look` works in a worker thread. Call it one at a time: libudev's context is not thread-safe. USB devices are asked
+    beside each other, and one that does not answer holds up no other.
 
     Args:
         subsystem: the kernel's name of the kind of devices.
         folder: folder of device nodes.
+        usb: reader of the strings of USB devices.
 
     Raises:
         ImportError: libudev is not installed.
     """
 
-    def __init__(self, subsystem: str = SUBSYSTEM, folder: Path = Path("/dev")) -> None:
+    def __init__(
+        self, subsystem: str = SUBSYSTEM, folder: Path = Path("/dev"), usb: UsbReader | None = None
+    ) -> None:
         import pyudev
 
         self._context = pyudev.Context()
         self._subsystem = subsystem
         self._folder = folder
+        self._usb = usb or UsbReader()
         self._threads = WorkerPool(1)
         self._doubts: frozenset[str] = frozenset()
         self._told: frozenset[str] = frozenset()
@@ -101,19 +100,30 @@ class Inventory:
         return tuple(sorted(self._doubts))
 
     async def look(self) -> tuple[tuple[DeviceNode, ...], bool]:
-        """Return the nodes by number, and whether udev has yet to process others.
+        """Return the nodes by number, and whether udev or the devices themselves have yet to tell about others.
 
         Cancelling abandons the thread; the inventory must not be used afterwards.
         """
-        return await self._threads.run_abandonable(self.look_now)
+        listed, doubts, waiting = await self._threads.run_abandonable(self.list_now)
+        strings = await self._usb.strings_of({each.usb for each in listed if each.usb is not None})
+        silent = [each.node.name for each in listed if each.usb is not None and each.usb not in strings]
+        self._tell(
+            doubts
+            | {f"The USB device of {name} does not tell its name; it is asked again." for name in silent}
+        )
+        nodes = (
+            replace(each.node, usb=strings[each.usb]) if each.usb is not None else each.node
+            for each in listed
+            if each.usb is None or each.usb in strings
+        )
+        return tuple(sorted(nodes, key=lambda node: node.number)), waiting or bool(silent)
 
-    def look_now(self) -> tuple[tuple[DeviceNode, ...], bool]:
-        """Do the work of `look` in the calling thread; may block on a device."""
-        nodes: list[DeviceNode] = []
+    def list_now(self) -> tuple[list[ListedNode], frozenset[str], bool]:
+        """Return the nodes, the doubts about them and whether udev is not done, in the calling thread."""
+        nodes: list[ListedNode] = []
         waiting = False
         devices = dict(self._listed())
         named = find_names({number: _node_name(each) for number, each in devices.items()}, self._folder)
-        self._tell(frozenset(_doubts(named, devices)))
         for number, path in named.paths.items():
             try:
                 if udev_runs() and not devices[number].is_initialized:
@@ -122,7 +132,7 @@ class Inventory:
                 nodes.append(_node(devices[number], path))
             except (OSError, KeyError, LookupError, ValueError) as error:  # removed while it was read
                 _log.debug("skipping a device that cannot be read: %r", error)
-        return tuple(sorted(nodes, key=lambda node: node.number)), waiting
+        return nodes, frozenset(_doubts(named, devices)), waiting
 
     def _listed(self) -> "Iterator[tuple[int, pyudev.Device]]":
         """Yield the kernel's devices that have a node, by device number."""
@@ -181,11 +191,11 @@ def _number_of(path: Path, device: "pyudev.Device") -> int:
     return int(told[1] if told else device.sys_number or os.minor(device.device_number))
 
 
-def _node(device: "pyudev.Device", path: Path) -> DeviceNode:
+def _node(device: "pyudev.Device", path: Path) -> ListedNode:
     usb_device = device.find_parent("usb", "usb_device")
     parent = usb_device if usb_device is not None else device.parent
     words = device.properties.get("ID_V4L_CAPABILITIES")
-    return DeviceNode(
+    node = DeviceNode(
         name=device.sys_name,
         path=path,
         number=_number_of(path, device),
@@ -194,21 +204,21 @@ def _node(device: "pyudev.Device", path: Path) -> DeviceNode:
         index=int(_attribute(device, "index") or 0),
         physical=parent.sys_path if parent is not None else device.sys_path,
         port=device.properties.get("ID_PATH"),
-        usb=_usb(usb_device, device) if usb_device is not None else None,
+        usb=None,
         udev_capabilities=None if words is None else frozenset(words.strip(":").split(":")),
         device_number=device.device_number,
         is_virtual="/devices/virtual/" in device.sys_path,
     )
+    return ListedNode(node, None if usb_device is None else _usb_place(usb_device, device))
 
 
-def _usb(usb_device: "pyudev.Device", device: "pyudev.Device") -> UsbDevice:
+def _usb_place(usb_device: "pyudev.Device", device: "pyudev.Device") -> UsbPlace:
     interface = device.find_parent("usb", "usb_interface")
-    return UsbDevice(
-        vendor=_attribute(usb_device, "idVendor").lower(),
-        model=_attribute(usb_device, "idProduct").lower(),
-        product=_attribute(usb_device, "product"),
-        serial=_attribute(usb_device, "serial"),
-        interface=interface.sys_name if interface is not None else usb_device.sys_name,
+    folder = Path(usb_device.sys_path)
+    return UsbPlace(
+        folder,
+        interface.sys_name if interface is not None else usb_device.sys_name,
+        folder.stat().st_ino,
     )
 
 
