@@ -168,11 +168,17 @@ Watch = Callable[..., Any]
 
 @pytest.fixture
 def watch(tmp_path: Path) -> Watch:
-    """Return `watch(node, ..., setting=...)`: a context with a source that has reported its first inventory."""
+    """Return `watch(node, ..., setting=...)`: a context with a source that has reported its first inventory.
+
+    With `passes_s`, this time passes while it starts.
+    """
 
     @asynccontextmanager
     async def run(
-        *nodes: DeviceNode, prepare: Callable[[Devices], None] | None = None, **settings: object
+        *nodes: DeviceNode,
+        prepare: Callable[[Devices], None] | None = None,
+        passes_s: float = 0.0,
+        **settings: object,
     ) -> AsyncIterator[Bench]:
         devices, clock, report = Devices(), SimulatedClock(), RecordingReport()
         for node in nodes:
@@ -190,6 +196,8 @@ def watch(tmp_path: Path) -> Watch:
         )
         with anyio.fail_after(50):
             async with anyio.create_task_group() as tg:
+                if passes_s:
+                    tg.start_soon(clock.advance, passes_s)
                 await tg.start(DeviceRoster(devices, devices, context, tg).run)  # type: ignore[arg-type]
                 yield Bench(devices, report, clock)
                 tg.cancel_scope.cancel()

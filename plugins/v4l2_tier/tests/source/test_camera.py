@@ -14,6 +14,7 @@ from v4l2_tier.source.camera import V4l2Camera
 from v4l2_tier.source.context import CameraContext
 from v4l2_tier.source.inventory import DeviceNode
 from v4l2_tier.source.sockets import SocketPaths
+from v4l2_tier.source.start_order import StartOrder
 
 Make = Callable[..., DeviceNode]
 HERE, GONE = ("connected", "video0"), ("disconnected", "video0")
@@ -30,9 +31,10 @@ async def test_one_that_goes_in_the_moment_it_is_ready_does_not_stay(
         settings, report, SimulatedClock(), SocketPaths(tmp_path), devices.probe, devices.make_producer
     )
     camera = V4l2Camera(node(), context)
+    turn = StartOrder(context.clock).next()
     with anyio.fail_after(20):
         async with anyio.create_task_group() as tg:
-            tg.start_soon(camera.run, lambda: None)
+            tg.start_soon(camera.run, turn)
             while not any(tmp_path.iterdir()):
                 await anyio.lowlevel.checkpoint()
             for _ in range(steps):

@@ -1,7 +1,6 @@
 """Life of one device node: probed, reported if it is a camera, served by a frame broker, shown as failed on trouble."""
 
 import logging
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -32,6 +31,7 @@ from v4l2_tier.source.context import CameraContext
 from v4l2_tier.source.fingerprint import fingerprint
 from v4l2_tier.source.inventory import DeviceNode
 from v4l2_tier.source.matching import known_as
+from v4l2_tier.source.start_order import ProbePlace, Turn
 
 __all__ = ("V4l2Camera",)
 
@@ -39,6 +39,8 @@ _log = logging.getLogger("camera_agent.v4l2_tier")
 
 #: Time for an answer before a camera is shown as failed: just above the 5 s that the kernel allows a USB control transfer.
 _PROBE_S = 6.0
+#: Time after which a camera that has not answered makes place for others.
+_PLACE_S = 1.0
 _FIRST_PROBE_PAUSE_S, _LONGEST_PROBE_PAUSE_S = 1.0, 60.0
 
 
@@ -70,39 +72,39 @@ class V4l2Camera:
         """Look again soon; call when the node, its rights or its properties may have changed."""
         self._touched.set()
 
-    async def run(self, on_examined: Callable[[], None]) -> None:
+    async def run(self, turn: Turn) -> None:
         """Probe and serve the node until `gone`.
 
-        Calls `on_examined` after the first report, or when there is nothing to report; it may be called again.
+        Reports for the first time in its `turn`, which is done then, or when there is nothing to report.
         Raises nothing of its own: errors are reported as this camera's failure.
         """
         pauses = GrowingPauses(_FIRST_PROBE_PAUSE_S, _LONGEST_PROBE_PAUSE_S)
         with self._scope:
             while True:
                 try:
-                    await self._run(on_examined)
+                    await self._run(turn)
                 except Exception as error:  # noqa: BLE001 - the other cameras keep running
                     _log.exception("the camera %s failed with an unexpected error", self.node.shown_name)
                     self._failed(_explained(error), self._known_so_far())
                 else:
                     break
-                on_examined()
+                turn.done()
                 await self._clock.sleep(pauses.next_s())
-        on_examined()
+        turn.done()
 
-    async def _run(self, on_examined: Callable[[], None]) -> None:
+    async def _run(self, turn: Turn) -> None:
         """Serve the node for as long as it is a camera; look again at one that may become a camera."""
         while not self._is_disabled(None):
-            found = await self._probed(on_examined)
+            found = await self._probed(turn)
             if isinstance(found, NoCamera):
                 self._tell_no_camera(found)
             elif self._is_disabled(found):
                 break
-            elif await self._serve(found, on_examined):
+            elif await self._serve(found, turn):
                 continue
             if not self.node.is_virtual:  # hardware stays what it is
                 return
-            on_examined()
+            turn.done()
             await self._next_look()
         _log.info("%s is disabled by its settings; not using it", self.node.shown_name)
 
@@ -130,15 +132,15 @@ class V4l2Camera:
 
     # Probing.
 
-    async def _probed(self, on_examined: Callable[[], None]) -> Capabilities | NoCamera:
+    async def _probed(self, turn: Turn) -> Capabilities | NoCamera:
         """Probe until the device answers; report a known camera as failed after each failed attempt."""
         pauses = GrowingPauses(_FIRST_PROBE_PAUSE_S, _LONGEST_PROBE_PAUSE_S)
         while True:
             try:
-                return await self._probe(on_examined)
+                return await self._probe(turn)
             except CaptureFailed as error:
                 self._probe_failed(error)
-            on_examined()
+            turn.done()
             await self._pause(pauses.next_s())
 
     async def _pause(self, duration_s: float) -> None:
@@ -146,7 +148,7 @@ class V4l2Camera:
         await first_of(partial(self._clock.sleep, duration_s), self._touched.wait)
         self._touched = anyio.Event()
 
-    async def _probe(self, on_examined: Callable[[], None]) -> Capabilities | NoCamera:
+    async def _probe(self, turn: Turn) -> Capabilities | NoCamera:
         """Probe once, without a time limit; report the camera as failed after 6 s without an answer.
 
         A device with many modes answers late on a slow machine, and asking again would not help. The kernel's own
@@ -161,16 +163,23 @@ class V4l2Camera:
             except OSError as error:
                 found = error
 
-        await first_of(probe, partial(self._tell_if_slow, on_examined))
+        place = await self._context.places.take()
+        try:
+            await first_of(probe, partial(self._tell_if_slow, turn, place))
+        finally:
+            place.leave()
+        await turn.wait()
         if isinstance(found, OSError):
             raise explain(found, "reading the camera's capabilities") from found
         if isinstance(found, Capabilities) and found.device_number not in (0, self.node.device_number):
             raise camera_changed()
         return found
 
-    async def _tell_if_slow(self, on_examined: Callable[[], None]) -> None:
-        """Report the camera as failed once it is slow, then wait until cancelled."""
-        await self._clock.sleep(_PROBE_S)
+    async def _tell_if_slow(self, turn: Turn, place: ProbePlace) -> None:
+        """Leave the place to other cameras, then report this one as failed, once it is slow; wait until cancelled."""
+        await self._clock.sleep(_PLACE_S)
+        place.leave()
+        await self._clock.sleep(_PROBE_S - _PLACE_S)
         self._probe_failed(
             CaptureFailed(
                 f"The camera did not answer for {_PROBE_S:g} s.",
@@ -178,7 +187,7 @@ class V4l2Camera:
                 suggestion="Wait; if it stays silent, unplug the camera and plug it in again.",
             )
         )
-        on_examined()
+        turn.done()
         await anyio.sleep_forever()
 
     def _probe_failed(self, error: CaptureFailed) -> None:
@@ -188,7 +197,7 @@ class V4l2Camera:
 
     # Serving.
 
-    async def _serve(self, capabilities: Capabilities, on_examined: Callable[[], None]) -> bool:
+    async def _serve(self, capabilities: Capabilities, turn: Turn) -> bool:
         """Serve the camera until the device offers something else while it is not in use.
 
         Returns:
@@ -225,7 +234,7 @@ class V4l2Camera:
             await tg.start(FrameServer(broker, path, clock=self._clock, fps=chosen.fps).run)
             tg.start_soon(panel.run)
             connected()
-            on_examined()
+            turn.done()
             report = partial(report_problems, failed=self._failed, connected=connected, clock=self._clock)
             tg.start_soon(report, broker)
             await self._until_other(broker)

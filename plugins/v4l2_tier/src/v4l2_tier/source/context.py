@@ -13,6 +13,7 @@ from v4l2_tier.settings import CaptureSettings, V4l2TierSettings
 from v4l2_tier.source.inventory import DeviceNode
 from v4l2_tier.source.matching import SettingsTables
 from v4l2_tier.source.sockets import SocketPaths
+from v4l2_tier.source.start_order import ProbePlaces
 
 if TYPE_CHECKING:
     from agent_core.plugin.controls import DevicePanel
@@ -87,6 +88,7 @@ class CameraContext:
     make_producer: MakeProducer = make_producer
     open_controls: OpenControls = open_controls
     tables: SettingsTables = field(init=False)
+    places: ProbePlaces = field(init=False, default_factory=ProbePlaces)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "tables", SettingsTables(self.settings))

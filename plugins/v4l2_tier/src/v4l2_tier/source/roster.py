@@ -1,10 +1,10 @@
 """Roster of device nodes: starts a camera for each settled node, and ends it when the node is gone."""
 
 import logging
+from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskGroup, TaskStatus
 
 from agent_core.plugin import Clock, GrowingPauses, first_of
@@ -12,6 +12,7 @@ from v4l2_tier.source.context import CameraContext
 from v4l2_tier.source.debounce import Debounce
 from v4l2_tier.source.hotplug.watcher import HotplugWatcher, NodeChanges
 from v4l2_tier.source.inventory import DeviceNode, Inventory
+from v4l2_tier.source.start_order import StartOrder
 
 if TYPE_CHECKING:
     from v4l2_tier.source.camera import V4l2Camera
@@ -41,19 +42,28 @@ class DeviceRoster:
         self._look_s = 0.0
 
     async def run(self, *, task_status: TaskStatus[None]) -> None:
-        """Follow the devices until cancelled; started once the nodes that exist at the start are reported."""
+        """Follow the devices until cancelled; started once those that answer in time are reported."""
         await self._look(NodeChanges())
-        # In sequence, by number, so that camera ids do not depend on which device answers first.
-        for node in self._debounce.settled(self._clock.monotonic_s(), at_once=True):
-            await self._tasks.start(self._run_camera, self._new_camera(node))
-        for match in self._context.tables.unused:
-            _log.warning("no connected camera matches %r, a table of plugins.v4l2_tier.cameras", match)
+        order = self._start(self._debounce.settled(self._clock.monotonic_s(), at_once=True))
+        self._tasks.start_soon(self._tell_unused_tables, order)
+        await order.wait()
         task_status.started()
         while True:
             changes = await self._wait()
             await self._look(changes)
-            for node in self._debounce.settled(self._clock.monotonic_s()):
-                self._tasks.start_soon(self._run_camera, self._new_camera(node))
+            self._start(self._debounce.settled(self._clock.monotonic_s()))
+
+    def _start(self, nodes: Iterable[DeviceNode]) -> StartOrder:
+        """Start the cameras beside each other; they report in the order of the nodes."""
+        order = StartOrder(self._clock)
+        for node in nodes:
+            self._tasks.start_soon(self._new_camera(node).run, order.next())
+        return order
+
+    async def _tell_unused_tables(self, order: StartOrder) -> None:
+        await order.wait_all()
+        for match in self._context.tables.unused:
+            _log.warning("no connected camera matches %r, a table of plugins.v4l2_tier.cameras", match)
 
     async def _look(self, changes: NodeChanges) -> None:
         """Read all nodes: there are few, and an event can be lost or repeated."""
@@ -73,19 +83,6 @@ class DeviceRoster:
 
         camera = self._cameras[node.name] = V4l2Camera(node, self._context)
         return camera
-
-    async def _run_camera(
-        self, camera: "V4l2Camera", *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED
-    ) -> None:
-        told = False
-
-        def on_examined() -> None:
-            nonlocal told
-            if not told:
-                told = True
-                task_status.started()
-
-        await camera.run(on_examined)
 
     async def _wait(self) -> NodeChanges:
         """Return the next changes, or none when a node has settled or the next look is due."""
