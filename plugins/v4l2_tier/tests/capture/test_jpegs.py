@@ -16,6 +16,7 @@ from PIL import Image
 from agent_core.plugin import WorkerPool, jpeg
 from agent_core.plugin.jpeg import Repair
 from v4l2_tier.capture.jpegs import JpegReader, is_complete
+from v4l2_tier.settings import JpegCheck
 
 SOI, EOI = b"\xff\xd8", b"\xff\xd9"
 Pixels = bytes
@@ -309,6 +310,45 @@ async def test_all_pictures_are_decoded_if_that_is_configured() -> None:
     with pytest.raises(jpeg.JpegError, match="damaged"):
         await JpegReader(WorkerPool(1), "all").read(ended)
     assert (await JpegReader(WorkerPool(1), "all").read(PLAIN)).data is PLAIN
+
+
+def with_strays_before_restarts(data: bytes, markers: int) -> bytes:
+    """The picture as Logitech's C270 and C910 send it, with bytes too many before some restart markers."""
+    scan_start = segments(data)[-1][2]
+    scan = data[scan_start:]
+    for number in range(markers):
+        scan = scan.replace(bytes((0xFF, 0xD0 + number)), bytes((*b"stray bytes", 0xFF, 0xD0 + number)), 1)
+    return data[:scan_start] + scan
+
+
+@pytest.mark.parametrize("check", ["ends", "all"])
+@pytest.mark.parametrize("is_ended", [True, False])
+async def test_stray_bytes_before_restart_markers_are_no_damage(check: JpegCheck, is_ended: bool) -> None:
+    data = with_strays_before_restarts(PICTURES["restarts"], 4)
+    assert by_libjpeg(data) == by_libjpeg(PICTURES["restarts"])
+    assert by_libjpeg(data, strict=True) is None
+    reader = JpegReader(WorkerPool(1), check)
+    assert (await reader.read(data if is_ended else data[:-2])).data == data
+    for place in (segments(data)[-1][2] + 40, data.index(b"\xff\xd5")):
+        with pytest.raises(jpeg.JpegError):
+            await reader.read(data[:place])
+        lost = data[:place] + data[place + 120 :]
+        if check == "all":
+            with pytest.raises(jpeg.JpegError):
+                await reader.read(lost)
+
+
+@pytest.mark.parametrize("name", ["plain", "grey", "odd", "progressive"])
+@pytest.mark.parametrize("blocks", [1, 3, 7])
+def test_the_restart_markers_of_a_picture_are_counted(name: str, blocks: int) -> None:
+    with Image.open(io.BytesIO(PICTURES[name])) as image:
+        output = io.BytesIO()
+        image.save(output, "JPEG", restart_marker_blocks=blocks)
+    data = output.getvalue()
+    assert jpeg.has_all_restarts(data)
+    last = max(data.rfind(bytes((0xFF, 0xD0 + number))) for number in range(8))
+    assert not jpeg.has_all_restarts(data[:last] + data[last + 2 :])
+    assert not jpeg.has_all_restarts(PICTURES[name])
 
 
 async def test_pictures_that_are_cut_short_are_used_if_that_is_configured() -> None:

@@ -29,6 +29,12 @@ async def send(bench: Bench, pictures: Sequence[bytes], flags: int = 0) -> None:
         await bench.seen(before + 1)
 
 
+async def send_in_time(bench: Bench, pictures: Sequence[bytes], fps: float = 15) -> None:
+    for picture in pictures:
+        await send(bench, [picture])
+        await bench.clock.advance(1 / fps)
+
+
 async def give_up(bench: Bench, picture: bytes, flags: int = 0) -> None:
     """Send bad pictures through the restart of the stream and the reopening of the device."""
     for limit_s, calls in (
@@ -76,11 +82,12 @@ async def test_a_camera_whose_jpegs_stay_damaged_is_captured_in_a_raw_format(
     async with running(webcam) as (bench, tg):
         tg.start_soon(bench.read)
         await bench.until("start")
-        await send(bench, [CUT] * 29)
+        await send(bench, [CUT] * 100)  # as many cameras begin
         assert bench.calls[-1] == "start"
+        await bench.clock.advance(2)
         await send(bench, [CUT])
         await bench.until("start", "stop", "configure", "start")
-        await send(bench, [CUT] * 30)
+        await send_in_time(bench, [CUT] * 31)
         await bench.until("start", "stop", "configure", "start")
         assert bench.producer.chosen.pixel_format == "YUYV"
         assert [mode.pixel_format for mode in bench.modes] == ["YUYV"]
@@ -103,6 +110,28 @@ async def test_jpegs_of_which_most_are_damaged_are_left_too(webcam: Capabilities
             await send(bench, [PICTURES[0], *[CUT] * 3] * 37 + [CUT] * 2)
             await bench.until("stop", "configure", "start")
         assert bench.producer.chosen.pixel_format == "YUYV"
+
+
+async def test_damaged_jpegs_at_the_start_are_forgotten_when_others_come(webcam: Capabilities) -> None:
+    async with running(webcam) as (bench, tg):
+        tg.start_soon(bench.look)
+        await bench.until("start")
+        await send(bench, [CUT] * 100 + [PICTURES[0]] * 60)
+        assert bench.calls.count("start") == 1
+
+
+async def test_mostly_damaged_jpegs_are_told_once_if_there_is_no_other_format(
+    webcam: Capabilities, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    async with running(webcam, CaptureSettings(pixel_format="MJPG")) as (bench, tg):
+        tg.start_soon(bench.look)
+        await bench.until("start")
+        await send(bench, [PICTURES[0], *[CUT] * 3] * 60)
+        assert bench.calls.count("start") == 1
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert "75 % of the camera's last pictures were damaged" in said
+    assert 'jpeg_check = "off"' in said
 
 
 async def test_some_damaged_jpegs_change_nothing(webcam: Capabilities) -> None:
@@ -148,10 +177,9 @@ async def test_a_raw_format_that_delivers_nothing_is_given_up_for_the_jpegs(webc
     async with running(webcam) as (bench, tg):
         tg.start_soon(bench.read)
         await bench.until("start")
-        await send(bench, [CUT] * 30)
-        await bench.until("start", "stop", "configure", "start")
-        await send(bench, [CUT] * 30)
-        await bench.until("start", "stop", "configure", "start")
+        for _ in range(2):
+            await send_in_time(bench, [CUT] * 31)
+            await bench.until("start", "stop", "configure", "start")
         bench.device.fail(GONE)
         await bench.until("stop", "close")
         assert [mode.pixel_format for mode in bench.modes] == ["YUYV", "MJPG"]
@@ -159,14 +187,8 @@ async def test_a_raw_format_that_delivers_nothing_is_given_up_for_the_jpegs(webc
         tg.start_soon(bench.look)
         await bench.clock.advance(1)
         await bench.until("close", "open", "configure", "start")
-        await send(bench, [CUT] * 200)
+        await send_in_time(bench, [CUT] * 31)
         assert bench.calls[-1] == "start"
-
-
-async def send_in_time(bench: Bench, pictures: Sequence[bytes], fps: float = 15) -> None:
-    for picture in pictures:
-        await send(bench, [picture])
-        await bench.clock.advance(1 / fps)
 
 
 async def test_the_first_still_of_a_cold_camera_is_not_one_of_its_first_black_pictures(

@@ -8,8 +8,10 @@ __all__ = ("Damage", "JpegsDamaged")
 
 #: Frames among which the share of unreadable JPEGs is judged: some seconds, so that a burst of interference is not all.
 _RECENT_FRAMES = 150
-#: Unreadable JPEGs, one after the other, that are enough if the stream has shown no other: a second or two.
-_FIRST_FRAMES = 30
+#: The newest frames, of which most must be unreadable, too: what has passed needs no change.
+_NEWEST_FRAMES = 30
+#: Seconds after which a stream without any other frame is judged; many cameras begin with some that are damaged.
+_START_S = 2.0
 #: Share of unreadable JPEGs above which another format is expected to show more.
 _MOST_SHARE = 0.5
 
@@ -28,13 +30,14 @@ class Damage:
     Args:
         code: the pixel format of the stream.
         others: the uncompressed formats that the camera offers and the agent can encode.
-        can_change: the producer may change the format, so that many damaged JPEGs need not be endured.
+        can_change: the producer may change the format, so that JPEGs that are mostly damaged need not be endured.
     """
 
     def __init__(self, code: str, others: tuple[str, ...] = (), *, can_change: bool = False) -> None:
         self._code = code
         self._others = others
-        self._can_change = can_change
+        self.can_change = can_change
+        self._is_told = False
         self._since_good: Counter[str] = Counter()
         self._fault = ""
         self._recent: deque[bool] = deque(maxlen=_RECENT_FRAMES)
@@ -59,12 +62,14 @@ class Damage:
         self._fault = fault
         self._recent.append(True)
 
-    @property
-    def prevails(self) -> bool:
-        """True if most JPEGs of the last seconds could not be read, and another format may be better."""
-        count, bad = len(self._recent), sum(self._recent)
-        is_judged = count == _RECENT_FRAMES or (count >= _FIRST_FRAMES and bad == count)
-        return self._can_change and is_judged and bad > _MOST_SHARE * count
+    def prevails(self, streaming_s: float) -> bool:
+        """Return True if most JPEGs of the last seconds could not be read, `streaming_s` after the stream's start."""
+        newest = [*self._recent][-_NEWEST_FRAMES:]
+        if sum(newest) <= _MOST_SHARE * _NEWEST_FRAMES:
+            return False
+        only_bad = all(self._recent) and streaming_s >= _START_S
+        is_judged = len(self._recent) == _RECENT_FRAMES or only_bad
+        return is_judged and sum(self._recent) > _MOST_SHARE * len(self._recent)
 
     def only_damaged(self, limit_s: float) -> CaptureFailed:
         """Return the error for a stream without a whole frame for `limit_s` seconds."""
@@ -77,6 +82,14 @@ class Damage:
         """Return the error for a stream of which most frames could not be read."""
         share = round(100 * sum(self._recent) / len(self._recent))
         return self._unreadable(f"{share} % of the camera's last pictures were damaged.")
+
+    def advice_once(self) -> str:
+        """Return what the log should say of a stream that goes on though most frames cannot be read; empty later."""
+        if self._is_told:
+            return ""
+        self._is_told = True
+        error = self.mostly_damaged()
+        return f"{error.details} {error.suggestion}"
 
     def _unreadable(self, text: str) -> "JpegsDamaged":
         return JpegsDamaged(

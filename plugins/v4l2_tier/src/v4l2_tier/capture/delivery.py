@@ -82,7 +82,7 @@ class Delivery:
         self._reader = reader or JpegReader(threads)
         self._damage = damage or Damage(layout.code)
         self._settling = settling or ExposureSettling(settle_s)
-        self._last_good_s = started_s
+        self._started_s = self._last_good_s = started_s
         self._good = 0
         self._next_sequence: int | None = None
 
@@ -111,12 +111,20 @@ class Delivery:
         try:
             whole = await self._reader.read(data)
         except jpeg.JpegError as error:
-            self._damage.note_unreadable(str(error))
             self._sink.drop("damaged")
-            if self._damage.prevails:
-                raise self._damage.mostly_damaged() from error
+            self._damage.note_unreadable(str(error))
+            self._judge_damage()
         else:
             await self._offer(whole, captured_s)
+
+    def _judge_damage(self) -> None:
+        """Raise JpegsDamaged if most frames are damaged and the format may be changed; else let the log tell it once."""
+        if not self._damage.prevails(self._clock.monotonic_s() - self._started_s):
+            return
+        if self._damage.can_change:
+            raise self._damage.mostly_damaged()
+        if advice := self._damage.advice_once():
+            _log.warning("%s: %s", self._reader.name, advice)
 
     async def _deliver_raw(self) -> bool:
         newest: FilledBuffer | None = None

@@ -1,6 +1,7 @@
 """Whole pictures from the buffers of a camera that sends JPEGs."""
 
 import logging
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -16,6 +17,8 @@ _log = logging.getLogger("camera_agent.v4l2_tier")
 _LEAST_BITS_PER_BLOCK = 2
 #: Most pixels to decode, as a bound of memory; Pillow's limit for one picture.
 _MOST_PIXELS = 178_956_970
+#: libjpeg's warning JWRN_EXTRANEOUS_DATA, for restart markers.
+_STRAYS_IN_SCAN = re.compile("extraneous bytes before marker 0xd[0-7]")
 #: What the log says of repairs. Missing Huffman tables are usual.
 _REPAIRS: Mapping[Repair, str] = MappingProxyType(
     {
@@ -30,8 +33,9 @@ _REPAIRS: Mapping[Repair, str] = MappingProxyType(
 def is_complete(data: bytes) -> bool:
     """Return True if a well-formed JPEG has data for all of its picture; call in a worker thread.
 
-    libjpeg-turbo decodes it at an eighth of its size and warns of missing data. Any other warning also counts against
-    the picture, because libjpeg-turbo reports only its first one.
+    libjpeg-turbo decodes it at an eighth of its size and warns of missing data. Any other first warning also counts
+    against the picture, because it hides later ones; but common cameras put stray bytes before restart markers, and
+    these may be counted instead.
     """
     import simplejpeg
 
@@ -40,8 +44,8 @@ def is_complete(data: bytes) -> bool:
         if info.width * info.height > min(_MOST_PIXELS, len(data) * 8 * 64 // _LEAST_BITS_PER_BLOCK):
             return False
         simplejpeg.decode_jpeg(data, "GRAY", fastdct=True, min_height=1, min_width=1, strict=True)
-    except ValueError:
-        return False
+    except ValueError as error:
+        return bool(_STRAYS_IN_SCAN.search(str(error))) and jpeg.has_all_restarts(data)
     return True
 
 
@@ -59,7 +63,7 @@ class JpegReader:
     def __init__(self, threads: WorkerPool, check: JpegCheck = "ends", name: str = "camera") -> None:
         self._threads = threads
         self._check = check
-        self._name = name
+        self.name = name
         self._told: set[Repair] = set()
 
     async def read(self, data: bytes) -> jpeg.WholeJpeg:
@@ -72,7 +76,7 @@ class JpegReader:
         for repair in whole.repairs:
             if repair in _REPAIRS and repair not in self._told:
                 self._told.add(repair)
-                _log.info("%s: %s", self._name, _REPAIRS[repair])
+                _log.info("%s: %s", self.name, _REPAIRS[repair])
         return whole
 
     async def _whole(self, data: bytes) -> jpeg.WholeJpeg:
