@@ -122,9 +122,11 @@ async def test_a_loopback_whose_writer_ends_is_failed_with_the_reason_until_it_i
         assert bench.report.cameras["video0"].frames is not None
 
 
-async def test_a_loopback_without_a_usable_format_is_asked_again(
-    watch: Watch, loopback: DeviceNode, capabilities: Capabilities
+@pytest.mark.parametrize("is_virtual", [True, False])
+async def test_a_loopback_or_bridge_without_a_usable_format_is_asked_again(
+    watch: Watch, loopback: DeviceNode, capabilities: Capabilities, is_virtual: bool
 ) -> None:
+    loopback = replace(loopback, is_virtual=is_virtual)
     odd = replace(capabilities, formats=(replace(capabilities.formats[0], code="Z16"),))
     async with watch(loopback, prepare=answering(odd), reconcile_s=30) as bench:
         assert bench.report.history == [(BROKEN, "video0")]

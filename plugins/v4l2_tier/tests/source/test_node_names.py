@@ -56,13 +56,14 @@ def test_files_folders_and_broken_links_are_no_devices(tmp_path: Path) -> None:
 
 
 def test_a_node_that_sysfs_does_not_know_is_told(tmp_path: Path) -> None:
-    node = tmp_path / "video7"
+    node = tmp_path / "webcam"
     try:
         os.mknod(node, stat.S_IFCHR | 0o600, os.makedev(81, 200))
         node.stat()
     except OSError:
         pytest.skip("making device nodes needs root")
     assert find_names(CAMERAS, tmp_path).unknown == ((node, os.makedev(81, 200)),)
+    assert find_names({}, tmp_path).unknown == ((node, os.makedev(81, 200)),)
 
 
 async def test_the_inventory_shows_a_renamed_device_by_its_own_properties(tmp_path: Path) -> None:

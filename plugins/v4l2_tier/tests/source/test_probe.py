@@ -204,7 +204,7 @@ def test_a_loopback_device_that_claims_to_convert_is_taken_as_what_it_is() -> No
     class Loopback(Driver):
         def querycap(self, told: raw.v4l2_capability) -> None:
             super().querycap(told)
-            told.driver = b"v4l2 loopback"
+            told.bus_info = b"platform:v4l2loopback-020"
 
     assert isinstance(probe_by(Loopback(flags=CAPTURE | M2M | STREAMING)), Capabilities)
     assert isinstance(probe_by(Loopback(flags=OUTPUT | M2M | STREAMING)), NoCamera)

@@ -202,6 +202,21 @@ async def test_one_that_went_while_it_was_asked_is_not_shown(watch: Watch, node:
         assert bench.report.history == []
 
 
+async def test_a_node_that_opens_another_device_than_the_listed_one_is_not_used(
+    watch: Watch, node: Make, capabilities: Capabilities
+) -> None:
+    def prepare(devices: Any) -> None:
+        devices.answers["video0"] = replace(capabilities, device_number=0x5100)
+
+    listed = replace(node(), device_number=0x5102)
+    async with watch(listed, prepare=prepare) as bench:
+        assert bench.report.history == [(BROKEN, "video0")]
+        assert "Another device" in bench.report.reasons[0]
+        bench.devices.answers["video0"] = replace(capabilities, device_number=0x5102)
+        await bench.clock.advance(1)
+        await bench.report.until((BROKEN, "video0"), (HERE, "video0"))
+
+
 async def test_one_that_offers_nothing_usable_is_shown_with_what_it_offers(
     watch: Watch, node: Make, capabilities: Capabilities
 ) -> None:

@@ -29,8 +29,8 @@ _log = logging.getLogger("camera_agent.v4l2_tier")
 _VIDEO_CAPTURE, _VIDEO_OUTPUT, _CAPTURE_MPLANE, _OUTPUT_MPLANE = 0x1, 0x2, 0x1000, 0x2000
 _M2M_MPLANE, _M2M, _STREAMING, _IO_MC, _DEVICE_CAPS = 0x4000, 0x8000, 0x04000000, 0x20000000, 0x80000000
 _BUF_VIDEO_CAPTURE = 1
-#: Name of v4l2loopback's driver. With exclusive_caps=0 its devices capture and put out at once.
-_LOOPBACK = "v4l2 loopback"
+#: Start of bus_info of v4l2loopback and its variants. With exclusive_caps=0 its devices capture and put out at once.
+_LOOPBACK = "platform:v4l2loopback"
 #: V4L2_FRMSIZE_TYPE_DISCRETE and V4L2_FRMIVAL_TYPE_DISCRETE; 2 is continuous, 3 stepwise.
 _DISCRETE, _CONTINUOUS = 1, 2
 #: Most entries read of an enumeration, far above any real device: a driver may ignore the index and never end.
@@ -97,8 +97,8 @@ def read_offer(call: DriverCall, device_number: int = 0) -> Capabilities | NoCam
     told = raw.v4l2_capability()
     call(raw.IOC.QUERYCAP, told)
     flags = told.device_caps if told.capabilities & _DEVICE_CAPS else told.capabilities
-    driver, card = told.driver.decode(errors="replace"), told.card.decode(errors="replace")
-    if driver == _LOOPBACK:
+    card, bus_info = told.card.decode(errors="replace"), told.bus_info.decode(errors="replace")
+    if bus_info.startswith(_LOOPBACK):
         flags &= ~_M2M  # some of its versions claim it
     refusal = _refusal(flags, card)
     if refusal is not None:
@@ -109,9 +109,9 @@ def read_offer(call: DriverCall, device_number: int = 0) -> Capabilities | NoCam
     if flags & _VIDEO_OUTPUT and not _are_fixed(formats):
         return NoCamera("no program puts pictures into it")
     return Capabilities(
-        driver=driver,
+        driver=told.driver.decode(errors="replace"),
         card=card,
-        bus_info=told.bus_info.decode(errors="replace"),
+        bus_info=bus_info,
         formats=formats,
         device_number=device_number,
     )

@@ -102,11 +102,19 @@ class V4l2Camera:
                 break
             elif await self._serve(found, turn):
                 continue
-            if not self.node.is_virtual:  # hardware stays what it is
+            if not self._may_become_usable(found):
                 return
             turn.done()
-            await self._next_look()
+            await self._pause(self._context.settings.reconcile_s)
         _log.info("%s is disabled by its settings; not using it", self.node.shown_name)
+
+    def _may_become_usable(self, found: Capabilities | NoCamera) -> bool:
+        """Return whether to ask a device again that cannot be used now.
+
+        A device without hardware may become anything. A bridge offers what its source sends. Other hardware stays what it
+        is; opening it again and again would wake USB cameras.
+        """
+        return self.node.is_virtual or (isinstance(found, Capabilities) and self.node.usb is None)
 
     def _tell_no_camera(self, found: NoCamera) -> None:
         if found.why != self._told_why:

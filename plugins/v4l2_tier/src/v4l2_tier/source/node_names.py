@@ -42,10 +42,15 @@ def find_names(devices: Mapping[int, str], folder: Path) -> NamedDevices:
     """Return the nodes in `folder` of `devices`, the kernel's names by device number.
 
     The node with the kernel's own name comes first, then other nodes, then symbolic links, each in the order of their
-    names. If every device has its own name, which is usual outside containers, only the top of the folder is read.
+    names. If every device has its own name, which is usual outside containers, only the top of the folder is read. Without any
+    device, all is read: sysfs may be missing.
     """
     own = {number: folder / name for number, name in devices.items() if _number(folder / name) == number}
-    if len(own) == len(devices) and not _strange_names(folder, {path.name for path in own.values()}):
+    if (
+        devices
+        and len(own) == len(devices)
+        and not _strange_names(folder, {path.name for path in own.values()})
+    ):
         return NamedDevices(own)
     found: dict[int, Path] = {}
     unknown: list[tuple[Path, int]] = []
