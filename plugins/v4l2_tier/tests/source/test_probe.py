@@ -28,6 +28,7 @@ class Driver:
 
     controls: dict[int, int] = field(default_factory=dict)
     formats: list[tuple[str, tuple[int, int]]] = field(default_factory=lambda: [("MJPG", (640, 480))])
+    menus: tuple[int, ...] = ()
     flags: int = _CAPTURE_AND_STREAMING
     faults: dict[tuple[str, int | None], int] = field(default_factory=dict)
     calls: list[tuple[str, int | None]] = field(default_factory=list)
@@ -88,6 +89,14 @@ class Driver:
             raise refused(errno.EINVAL)
         query.id, query.type, query.name = asked, 1, b"Control %x" % asked
         query.minimum, query.maximum, query.step, query.default_value = 0, 100, 1, 50
+        if asked in self.menus:
+            query.type = 3
+
+    def querymenu(self, entry: raw.v4l2_querymenu) -> None:
+        self.fail_if_told("querymenu", entry.index)
+        if entry.index % 2:
+            raise refused(errno.EINVAL)
+        entry.name = b"Entry %d" % entry.index
 
     def g_ctrl(self, control: raw.v4l2_control) -> None:
         self.fail_if_told("g_ctrl", control.id)
@@ -136,6 +145,20 @@ def test_a_limit_that_is_refused_hides_no_control_behind_it(refused: int, error:
     driver = Driver(CONTROLS, faults={("query_ext_ctrl", refused): error})
     values = {number: str(value) for number, value in CONTROLS.items()}
     assert told(driver) == values | {refused: "unknown"}
+
+
+def test_a_menu_that_is_not_answered_is_asked_for_once_and_hides_no_control() -> None:
+    driver = Driver(CONTROLS, menus=(CONTRAST,), faults={("querymenu", 4): errno.ETIMEDOUT})
+    found = {each.id: each for each in probed(driver).controls}
+    assert found.keys() == CONTROLS.keys()
+    assert found[CONTRAST].choices == ((0, "Entry 0"), (2, "Entry 2"))
+    assert [index for name, index in driver.calls if name == "querymenu"] == [0, 1, 2, 3, 4]
+    assert (
+        len(
+            {each.id: each for each in probed(Driver(CONTROLS, menus=(CONTRAST,))).controls}[CONTRAST].choices
+        )
+        == 51
+    )
 
 
 def test_a_refused_control_of_a_vendor_ends_the_list_without_losing_it() -> None:

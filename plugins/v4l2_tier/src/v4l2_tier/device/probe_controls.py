@@ -192,6 +192,9 @@ class _Reader:
             except OSError as error:
                 if error.errno in GONE:
                     raise
+                if error.errno == errno.ETIMEDOUT:  # each further entry would cost as long
+                    self._note(error, control.name)
+                    return
                 continue
             is_number = control.kind == "integer_menu"
             yield number, str(entry.value) if is_number else entry.name.decode(errors="replace")
