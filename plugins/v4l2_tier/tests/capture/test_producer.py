@@ -392,9 +392,11 @@ async def test_a_device_without_a_writer_is_not_set_up_and_says_why(webcam: Capa
 
 async def test_a_source_that_changes_ends_the_stream_and_is_asked_for(webcam: Capabilities) -> None:
     async with running(webcam) as (bench, tg):
-        bench.tells_source = True
+        bench.tells_source = bench.source_changes = True  # the change before the start is no reason
         tg.start_soon(bench.look)
         await bench.until("start")
+        await bench.clock.advance(1.5)
+        assert bench.calls.count("start") == 1
         bench.offered, bench.source_changes = small_raw(webcam), True
         await bench.clock.advance(1)
         await bench.until("stop", "configure", "offer", "configure", "start")

@@ -340,8 +340,11 @@ class V4l2Producer(FrameProducer):
         """Raise CaptureFailed (`source_changed`) when the driver tells of another source, which ends the stream."""
         if not device.tells_source:
             await anyio.sleep_forever()
-        while not device.source_changed():
+        device.source_changed()  # what came before the start is in the agreed format
+        while True:
             await self._clock.sleep(_SOURCE_PAUSE_S)
+            if device.source_changed():
+                break
         raise CaptureFailed("The source of the camera's picture has changed.", reason="source_changed")
 
     async def close(self) -> None:
