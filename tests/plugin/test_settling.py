@@ -61,6 +61,14 @@ def test_dim_and_overexposed_pictures_are_given_time_to_change(first: float) -> 
     assert seen == scene(120)
 
 
+@pytest.mark.parametrize("fps", [3, 15])
+def test_a_slow_camera_gets_time_for_as_many_pictures(fps: float) -> None:
+    _, seen = settled_after(
+        ExposureSettling(), lambda at_s: BLACK if round(at_s * fps) < 10 else scene(110), fps=fps
+    )
+    assert seen == scene(110)
+
+
 def test_a_slow_ramp_is_awaited() -> None:
     settlement, seen = settled_after(ExposureSettling(), lambda at_s: scene(min(60 + 40 * at_s, 120)), fps=30)
     assert settlement.by is SettledBy.BRIGHTNESS
@@ -70,14 +78,16 @@ def test_a_slow_ramp_is_awaited() -> None:
 
 @pytest.mark.parametrize(
     "look",
-    [lambda _: BLACK, lambda at_s: scene(80 + 60 * (round(at_s * 7) % 2)), lambda _: None],
+    [lambda _: BLACK, lambda at_s: scene(60 + 30 * at_s), lambda _: None],
     ids=["dark room", "changing", "unknown"],
 )
-@pytest.mark.parametrize("fps", [1, 30])
-def test_the_wait_ends_at_its_limit(look: Callable[[float], Brightness | None], fps: float) -> None:
+@pytest.mark.parametrize(("fps", "limit_s"), [(1, 6), (3, 14 / 3), (30, 3)])
+def test_the_wait_ends_at_its_limit(
+    look: Callable[[float], Brightness | None], fps: float, limit_s: float
+) -> None:
     settlement, _ = settled_after(ExposureSettling(), look, fps=fps)
     assert settlement.by is SettledBy.LIMIT
-    assert 3 <= settlement.after_s <= 3 + 1 / fps
+    assert limit_s - 0.001 <= settlement.after_s <= limit_s + 1 / fps
 
 
 def test_a_dark_scene_that_is_not_black_settles_before_the_limit() -> None:

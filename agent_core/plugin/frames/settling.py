@@ -12,8 +12,9 @@ from agent_core.base.models import SettledBy, Settlement
 
 __all__ = ("Brightness", "ExposureSettling", "measure")
 
-#: Longest wait (s) after the first picture. Cameras need 0.3 to 2 s, at low frame rates somewhat more.
-_LIMIT_S = 3.0
+#: Longest wait (s) after the first picture, if enough pictures have come; cameras need 0.3 to 2 s. They adjust with each
+#: picture, so at low rates (below 5 per second) the wait is longer, up to the second limit.
+_LIMIT_S, _LIMIT_PICTURES, _LIMIT_AT_LOW_RATES_S = 3.0, 15, 6.0
 #: Time (s) for which the brightness must be steady, and the fewest pictures in it. Automatic exposure aims at medium
 #: brightness; a camera that has not begun to adjust shows steady pictures, too, but dim or overexposed ones.
 _MEDIUM_S, _EXTREME_S, _LEAST_PICTURES = 0.3, 1.2, 3
@@ -71,7 +72,7 @@ class ExposureSettling:
 
     Without `fixed_s`, it has settled when the brightness is steady and the pictures are not blank; or when the first
     pictures are as bright as the last stream was when it had settled, because many cameras keep their exposure. In any
-    case it counts as settled 3 s after the first picture: a dark room stays dark.
+    case it counts as settled 3 s after the first picture, or up to 6 s at low rates: a dark room stays dark.
 
     Args:
         fixed_s: time in seconds after the first picture, instead of the brightness; 0: settled from the beginning.
@@ -90,6 +91,7 @@ class ExposureSettling:
         """
         self._is_manual = is_manual
         self._first_s: float | None = None
+        self._pictures = 0
         self._seen: deque[tuple[float, Brightness]] = deque()
         self._settlement: Settlement | None = None
 
@@ -118,6 +120,7 @@ class ExposureSettling:
             return
         if self._first_s is None:
             self._first_s = now_s
+        self._pictures += 1
         by = self._judged(now_s, brightness)
         if by is not None:
             self._settlement = Settlement(by, now_s - self._first_s)
@@ -131,7 +134,8 @@ class ExposureSettling:
             if self._is_kept() or self._is_steady(now_s):
                 self._kept_mean = brightness.mean
                 return SettledBy.BRIGHTNESS
-        return SettledBy.LIMIT if after_s >= _LIMIT_S else None
+        limit_s = _LIMIT_S if self._pictures >= _LIMIT_PICTURES else _LIMIT_AT_LOW_RATES_S
+        return SettledBy.LIMIT if after_s >= limit_s else None
 
     def _is_kept(self) -> bool:
         """Return True if all pictures so far are as bright as the last settled one."""

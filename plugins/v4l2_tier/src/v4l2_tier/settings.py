@@ -53,7 +53,7 @@ class CaptureSettings(Settings):
         ge=0,
         le=10,
         description="seconds for the exposure to settle after a start; snapshots wait, streams do not;"
-        " default: until the brightness is steady, at most 3 s; 0: no wait",
+        " default: until the brightness is steady, at most 3 s (6 s below 5 frames per second); 0: no wait",
     )
     warm_ttl_s: float = Field(10.0, ge=0, le=3600, description="seconds to keep streaming after the last use")
     parked_ttl_s: float = Field(
