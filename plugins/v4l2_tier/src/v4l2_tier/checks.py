@@ -1,7 +1,7 @@
 """Check of `camera-agent doctor` for V4L2 devices: their formats, and the programs that have them open."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import anyio
@@ -12,6 +12,7 @@ from v4l2_tier.device.errors import explain
 from v4l2_tier.device.holders import Holder, holders_of
 from v4l2_tier.device.probe import NoCamera, probe
 from v4l2_tier.settings import V4l2TierSettings
+from v4l2_tier.source.hotplug.reach import EventReach, event_reach
 from v4l2_tier.source.inventory import DeviceNode, Inventory, open_inventory, udev_runs
 from v4l2_tier.source.matching import SettingsTables, known_as
 
@@ -33,11 +34,13 @@ class DeviceCheck(Check):
         inventory: Callable[[], Inventory] = open_inventory,
         ask: Callable[[Path], Capabilities | NoCamera] = probe,
         answer_s: float = _ANSWER_S,
+        reach: Callable[[], EventReach] = event_reach,
     ) -> None:
         self._tables = SettingsTables(settings)
         self._inventory = inventory
         self._ask = ask
         self._answer_s = answer_s
+        self._reach = reach
 
     async def look(self) -> Sequence[Finding]:
         inventory = self._inventory()
@@ -52,10 +55,20 @@ class DeviceCheck(Check):
                 tg.start_soon(examine, node)
         return [
             self._overall(len(nodes), waiting=waiting),
+            *self._silent_events(),
             *(Finding(self.name, FindingStatus.WARNING, doubt) for doubt in inventory.doubts),
             *(each for node in nodes for each in found[node.name]),
             *(self._unused(match, nodes) for match in self._tables.unused),
         ]
+
+    def _silent_events(self) -> Iterator[Finding]:
+        if doubt := self._reach().doubt:
+            yield Finding(
+                self.name,
+                FindingStatus.WARNING,
+                doubt,
+                "To have udev's events, run the container in the host's network (--network host).",
+            )
 
     async def _examined(self, node: DeviceNode) -> list[Finding]:
         with anyio.move_on_after(self._answer_s):

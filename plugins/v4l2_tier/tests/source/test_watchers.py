@@ -8,16 +8,16 @@ import anyio
 import pytest
 
 from agent_core.testing import SimulatedClock
+from v4l2_tier.source.hotplug.choice import open_watcher
 from v4l2_tier.source.hotplug.inotify import InotifyWatcher
 from v4l2_tier.source.hotplug.polling import PollWatcher
 from v4l2_tier.source.hotplug.watcher import NodeChanges
 from v4l2_tier.source.inventory import Inventory, ListedNode
-from v4l2_tier.source.source import open_watcher
 
 
 @pytest.fixture
 def inotify(tmp_path: Path) -> Iterator[InotifyWatcher]:
-    watcher = InotifyWatcher(tmp_path)
+    watcher = InotifyWatcher(tmp_path, lambda path: "cam" in path.name or path.name.startswith("video"))
     yield watcher
     watcher.close()
 
@@ -30,6 +30,20 @@ async def test_inotify_tells_of_video_nodes_only(inotify: InotifyWatcher, tmp_pa
         (tmp_path / "sda").unlink()
         (tmp_path / "video0").unlink()
         assert await inotify.wait() == NodeChanges(removed=frozenset({"video0"}))
+
+
+async def test_inotify_tells_of_any_name_also_in_folders(inotify: InotifyWatcher, tmp_path: Path) -> None:
+    with anyio.fail_after(10):
+        (tmp_path / "webcam").touch()
+        assert await inotify.wait() == NodeChanges(touched=frozenset({"webcam"}))
+        (tmp_path / "v4l" / "by-id").mkdir(parents=True)
+        (tmp_path / "v4l" / "by-id" / "usb-cam").touch()
+        assert (await inotify.wait()).touched == {"usb-cam"}
+        (tmp_path / "v4l" / "by-id" / "usb-cam").unlink()
+        while "usb-cam" not in (await inotify.wait()).removed:
+            pass
+        (tmp_path / "webcam").rename(tmp_path / "other")
+        assert await inotify.wait() == NodeChanges(removed=frozenset({"webcam"}))
 
 
 async def test_inotify_tells_of_changed_rights(inotify: InotifyWatcher, tmp_path: Path) -> None:
@@ -57,7 +71,8 @@ def test_inotify_without_the_folder_says_so(tmp_path: Path) -> None:
 
 async def test_polling_sees_what_came_went_and_was_exchanged(tmp_path: Path) -> None:
     folder, clock = tmp_path / "video4linux", SimulatedClock()
-    watcher = PollWatcher(clock, folder)  # there is no such folder before the first device
+    (tmp_path / "dev").mkdir()
+    watcher = PollWatcher(clock, folder, tmp_path / "dev")  # there is no such folder before the first device
     seen: list[NodeChanges] = []
 
     async def watch() -> None:
@@ -78,8 +93,10 @@ async def test_polling_sees_what_came_went_and_was_exchanged(tmp_path: Path) -> 
         await clock.advance(2)
         (folder / "video0").rmdir()
         await clock.advance(2)
+        (tmp_path / "dev" / "webcam").touch()
+        await clock.advance(2)
         tg.cancel_scope.cancel()
-    assert [max(each.touched) for each in seen] == ["video0"] * 3
+    assert [max(each.touched, default="") for each in seen] == ["video0"] * 3 + [""]
 
 
 @pytest.mark.parametrize("kind", ["auto", "udev", "kernel", "inotify", "poll"])

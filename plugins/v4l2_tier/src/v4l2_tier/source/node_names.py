@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ("NamedDevices", "find_names")
+__all__ = ("NamedDevices", "find_names", "folders_of", "is_video_node")
 
 _log = logging.getLogger("camera_agent.v4l2_tier")
 
@@ -70,20 +70,40 @@ def _strange_names(folder: Path, known: set[str]) -> bool:
         return False
 
 
-def _walk(folder: Path, depth: int = 1) -> Iterator[tuple[Path, int]]:
-    """Yield the character devices below `folder` with their numbers, also by symbolic links to them."""
+def is_video_node(path: Path) -> bool:
+    """Return whether `path` is the node of a video device, or a symbolic link to one."""
+    number = _number(path)
+    return number is not None and os.major(number) == _VIDEO_MAJOR
+
+
+def folders_of(folder: Path) -> Iterator[Path]:
+    """Yield `folder` and those below it that may have nodes of video devices."""
+    yield folder
+    yield from _folders_below(folder, 1)
+
+
+def _folders_below(folder: Path, depth: int) -> Iterator[Path]:
+    for entry in _entries(folder) if depth < _DEEPEST else ():
+        if entry.name not in _OTHER_FOLDERS and entry.is_dir(follow_symlinks=False):
+            yield Path(entry.path)
+            yield from _folders_below(Path(entry.path), depth + 1)
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
     try:
-        entries = list(os.scandir(folder))
+        return list(os.scandir(folder))
     except OSError as error:
         _log.debug("the folder %s cannot be read: %s", folder.name, error.strerror)
-        return
-    for entry in entries:
-        path = Path(entry.path)
-        if entry.is_dir(follow_symlinks=False):
-            if depth < _DEEPEST and entry.name not in _OTHER_FOLDERS:
-                yield from _walk(path, depth + 1)
-        elif (number := _number(path)) is not None:
-            yield path, number
+        return []
+
+
+def _walk(folder: Path) -> Iterator[tuple[Path, int]]:
+    """Yield the character devices below `folder` with their numbers, also by symbolic links to them."""
+    for each in folders_of(folder):
+        for entry in _entries(each):
+            path = Path(entry.path)
+            if not entry.is_dir(follow_symlinks=False) and (number := _number(path)) is not None:
+                yield path, number
 
 
 def _number(path: Path) -> int | None:
