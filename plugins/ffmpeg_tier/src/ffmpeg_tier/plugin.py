@@ -2,6 +2,8 @@
 
 from agent_core.plugin import (
     AgentContext,
+    Check,
+    Component,
     MediaInput,
     Plugin,
     Publisher,
@@ -10,6 +12,8 @@ from agent_core.plugin import (
     ffmpeg,
     hookimpl,
 )
+from ffmpeg_tier.encoders import SOFTWARE
+from ffmpeg_tier.hardware import EncoderCheck, HardwareEncoder
 from ffmpeg_tier.publisher import publisher
 from ffmpeg_tier.settings import FfmpegTierSettings
 from ffmpeg_tier.stills import FfmpegStills
@@ -19,13 +23,14 @@ __all__ = ("FfmpegTierPlugin",)
 
 
 class FfmpegTierPlugin(Plugin[FfmpegTierSettings]):
-    """Plugin with one tier, one publisher and one decoder of recordings. It looks for FFmpeg on each use, so FFmpeg may be installed later."""
+    """Plugin with one tier, one publisher and one decoder of recordings, and a component for a hardware encoder. It looks for FFmpeg on each use, so FFmpeg may be installed later."""
 
     Settings = FfmpegTierSettings
 
     def __init__(self, settings: FfmpegTierSettings) -> None:
         super().__init__(settings)
         self._program = settings.program
+        self._encoder: HardwareEncoder | None = None
 
     @hookimpl
     def agent_snapshot_tiers(self, agent: AgentContext) -> list[SnapshotTier]:
@@ -33,10 +38,28 @@ class FfmpegTierPlugin(Plugin[FfmpegTierSettings]):
         return [FfmpegTier(self.settings, program=self._program, clock=agent.clock)]
 
     @hookimpl
+    def agent_components(self, agent: AgentContext) -> list[Component]:
+        """Return the component of an encoder that may not work on this machine; none for the usual one."""
+        if self.settings.encoder == SOFTWARE.name:
+            return []
+        program = self.settings.program or agent.ffmpeg
+        self._encoder = HardwareEncoder(self.settings, program=program)
+        return [self._encoder]
+
+    @hookimpl
+    def agent_checks(self) -> list[Check]:
+        return [EncoderCheck(self.settings)]
+
+    @hookimpl
     def agent_recording_stills(self, agent: AgentContext) -> RecordingStills:
         return FfmpegStills(program=self.settings.program or agent.ffmpeg)
 
     @hookimpl
     def agent_publisher(self, media_input: MediaInput) -> Publisher | None:
-        """Return the publisher of `media_input`. Raises FfmpegFailed (`ffmpeg_missing`) if FFmpeg is missing."""
-        return publisher(media_input, self.settings, ffmpeg.locate(self._program))
+        """Return the publisher of `media_input`.
+
+        Raises:
+            FfmpegFailed: FFmpeg is missing (`ffmpeg_missing`), or the encoder is being tried (`encoder_untried`).
+        """
+        encoder = self._encoder.chosen if self._encoder else None
+        return publisher(media_input, self.settings, ffmpeg.locate(self._program), encoder)

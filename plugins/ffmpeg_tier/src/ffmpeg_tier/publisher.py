@@ -5,30 +5,41 @@ from pathlib import PurePath
 
 from agent_core.plugin import MediaInput, Publisher, Url, ffmpeg
 from ffmpeg_tier import inputs
+from ffmpeg_tier.encoders import SOFTWARE, Encoder, encoder_named
 from ffmpeg_tier.settings import FfmpegTierSettings
 
-__all__ = ("publisher",)
+__all__ = ("device_options", "publisher", "video_options")
 
 #: Bit rate for encoders without a constant-quality mode, if none is configured.
 _FALLBACK_KBPS = 2500
 
 
-def publisher(media_input: MediaInput, settings: FfmpegTierSettings, program: str) -> Publisher | None:
-    """Return the publisher of `media_input` with the FFmpeg `program`.
+def publisher(
+    media_input: MediaInput, settings: FfmpegTierSettings, program: str, encoder: Encoder | None = None
+) -> Publisher | None:
+    """Return the publisher of `media_input` with the FFmpeg `program`; `encoder` replaces the configured one.
 
     Return None for a `Url`, which the media server pulls, and for an input with a secret, which must not appear in a
     command line. The core appends the RTSP address to `argv`.
     """
     if isinstance(media_input, Url) or not inputs.is_secret_free(media_input):
         return None
-    before = (program, *ffmpeg.QUIET)
+    encoder = encoder or encoder_named(settings.encoder)
+    before = (program, *ffmpeg.QUIET, *device_options(encoder, settings))
     opened = inputs.arguments(media_input, timeout_s=settings.network_timeout_s)
-    after = (*_video(settings), "-f", "rtsp", "-rtsp_transport", "tcp")
-    shown = (PurePath(program).name, *before[1:], "-i", "INPUT", *after, "OUTPUT")
+    after = (*video_options(encoder, settings), "-f", "rtsp", "-rtsp_transport", "tcp")
+    shown = (PurePath(program).name, *ffmpeg.QUIET, "-i", "INPUT", *after, "OUTPUT")
     return Publisher((*before, *opened, *after), shlex.join(shown), reports_progress=True)
 
 
-def _video(settings: FfmpegTierSettings) -> tuple[str, ...]:
+def device_options(encoder: Encoder, settings: FfmpegTierSettings) -> tuple[str, ...]:
+    """Return the options that open the encoder's device, which come before the input."""
+    if encoder.device is None:
+        return ()
+    return (encoder.device_option, settings.encoder_device or encoder.device)
+
+
+def video_options(encoder: Encoder, settings: FfmpegTierSettings) -> tuple[str, ...]:
     """Return the options for H.264 4:2:0 of even size, with each frame passed on as it arrives, at its own time.
 
     The encoder's time base is RTP's. By default FFmpeg 5.1 counts in frames of the nominal rate, so that two frames of
@@ -36,17 +47,19 @@ def _video(settings: FfmpegTierSettings) -> tuple[str, ...]:
     The time of a key frame counts from the previous one, so that a gap is followed by one key frame and not by a burst.
     """
     interval_s = f"{settings.key_frame_interval_s:g}"
+    filters = ",".join(filter(None, (r"crop=trunc(iw/2)*2:trunc(ih/2)*2", encoder.filters)))
+    pixels = ("-pix_fmt", encoder.pixel_format) if encoder.pixel_format else ()
     return (
         *("-map", "0:v:0", "-an", "-fps_mode", "passthrough", "-enc_time_base", "1:90000"),
-        *("-vf", r"crop=trunc(iw/2)*2:trunc(ih/2)*2", "-pix_fmt", "yuv420p"),
-        *("-c:v", settings.encoder, *_quality(settings)),
+        *("-vf", filters, *pixels),
+        *("-c:v", encoder.name, *encoder.options, *_quality(encoder, settings)),
         *("-force_key_frames", f"expr:if(isnan(prev_forced_t),1,gte(t,prev_forced_t+{interval_s}))"),
     )
 
 
-def _quality(settings: FfmpegTierSettings) -> tuple[str, ...]:
+def _quality(encoder: Encoder, settings: FfmpegTierSettings) -> tuple[str, ...]:
     kbps = settings.bitrate_kbps
-    if settings.encoder != "libx264":
+    if encoder.name != SOFTWARE.name:
         return ("-b:v", f"{kbps or _FALLBACK_KBPS}k")
     x264 = ("-preset", settings.preset, "-tune", "zerolatency", "-sc_threshold", "0")
     if kbps is None:

@@ -16,7 +16,14 @@ class FfmpegTierSettings(Settings):
         description="FFmpeg to run; default: the agent's `ffmpeg.program`, else the one on PATH",
     )
     encoder: str = Field(
-        "libx264", pattern=r"^[a-z0-9_]+$", description="FFmpeg's name of the H.264 encoder for streams"
+        "libx264",
+        pattern=r"^[a-z0-9_]+$",
+        description="FFmpeg's name of the H.264 encoder for streams; any other than libx264 is tried at the start, see below",
+    )
+    encoder_device: str | None = Field(
+        None,
+        pattern=r"^/dev/[A-Za-z0-9_./-]+$",
+        description="device of the encoder; only for `h264_vaapi`; default: `/dev/dri/renderD128`",
     )
     preset: str = Field("ultrafast", pattern=r"^[a-z]+$", description="x264's preset; only for `libx264`")
     bitrate_kbps: int | None = Field(
