@@ -8,7 +8,7 @@ import anyio
 
 from agent_core.plugin import Check, Finding, FindingStatus, WorkerPool
 from v4l2_tier.device.capabilities import Capabilities
-from v4l2_tier.device.errors import explain
+from v4l2_tier.device.errors import explain, no_signal
 from v4l2_tier.device.holders import Holder, holders_of
 from v4l2_tier.device.probe import NoCamera, probe
 from v4l2_tier.settings import V4l2TierSettings
@@ -122,6 +122,9 @@ def _examine(
         return None, [Finding(title, FindingStatus.FAILED, problem.details, problem.suggestion)]
     if isinstance(found, NoCamera):
         return None, [Finding(title, FindingStatus.WARNING, found.why)] if found.remarkable else []
+    if found.source.fault:
+        problem = no_signal(found.source.fault)
+        return found, [Finding(title, FindingStatus.WARNING, problem.details, problem.suggestion)]
     formats = ", ".join(each.code for each in found.formats) or "no format"
     return found, [Finding(title, FindingStatus.OK, f"Offers {formats}. {_held(holders)}")]
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from agent_core.plugin import Settings
+from v4l2_tier.device.standards import STANDARDS
 
 __all__ = ("SOURCE", "CaptureSettings", "HotplugKind", "JpegCheck", "V4l2TierSettings")
 
@@ -25,6 +26,13 @@ def _a_code(text: str) -> str:
     return text
 
 
+def _a_standard(text: str) -> str:
+    found = next((name for name in STANDARDS if name.casefold() == text.casefold()), None)
+    if found is None:
+        raise ValueError(f"{text!r} is not a television standard; use one of {', '.join(STANDARDS)}")
+    return found
+
+
 class CaptureSettings(Settings):
     """Settings for capturing from one camera."""
 
@@ -35,6 +43,21 @@ class CaptureSettings(Settings):
     width: int | None = Field(None, ge=16, le=16384, description="pixels; the camera's nearest size is used")
     height: int | None = Field(None, ge=16, le=16384, description="pixels")
     fps: float | None = Field(None, ge=0.01, le=1000, description="frames per second; default: up to 30")
+    input: Annotated[int, Field(ge=0, le=255)] | Annotated[str, Field(min_length=1)] | None = Field(
+        None,
+        description="video input, by the number or name that `v4l2-ctl --list-inputs` prints; default: the selected one",
+    )
+    standard: Annotated[str, AfterValidator(_a_standard)] | None = Field(
+        None,
+        description="standard of an analog source, such as PAL, NTSC or PAL-60; default: the detected one, else the present one",
+    )
+    check_signal: bool = Field(
+        default=True,
+        description="false: take the pictures of an analog or HDMI input also while the driver reports no signal",
+    )
+    deinterlace: bool = Field(
+        default=True, description="false: leave the two fields of interlaced raw pictures as they are"
+    )
     controls: dict[str, int | bool | str] = Field(
         default_factory=dict,
         description="image controls by the names that `v4l2-ctl -L` prints; menu entries by number or label",

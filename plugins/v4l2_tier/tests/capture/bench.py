@@ -21,6 +21,7 @@ from v4l2_tier.capture.limits import broker_settings
 from v4l2_tier.capture.producer import V4l2Producer
 from v4l2_tier.device.capabilities import Capabilities, DeviceControl
 from v4l2_tier.device.capture_device import FilledBuffer, PictureLayout
+from v4l2_tier.device.connection import Connection
 from v4l2_tier.device.controls import DeviceControls
 from v4l2_tier.device.modes import ChosenMode
 from v4l2_tier.device.offered import controls_of
@@ -71,6 +72,19 @@ class Device:
         changed, self._bench.source_changes = self._bench.source_changes, False
         return changed
 
+    def connect(self, settings: CaptureSettings) -> Connection:
+        if self._bench.refusal is not None:
+            raise self._bench.refusal
+        connection, self._bench.connection = (
+            self._bench.connection,
+            replace(self._bench.connection, has_changed=False),
+        )
+        return connection
+
+    def signal_fault(self, index: int) -> str:
+        self._bench.signal_looks.append(index)
+        return self._bench.fault
+
     def offer(self) -> Capabilities | NoCamera:
         self._bench.call("offer")
         return self._bench.offered
@@ -81,7 +95,7 @@ class Device:
         if isinstance(found, Capabilities) and mode.pixel_format not in [each.code for each in found.formats]:
             raise CaptureFailed("The driver reported EINVAL.", reason="device_error")
         width, height = self._bench.answers or (mode.width, mode.height)
-        layout = RawLayout(mode.pixel_format, width, height, 0)
+        layout = RawLayout(mode.pixel_format, width, height, 0, interlaced=self._bench.interlaced)
         interval = mode.interval * (2 if self._bench.answers else self._bench.slower)
         return PictureLayout(mode.pixel_format, width, height, interval, layout)
 
@@ -138,6 +152,11 @@ class Bench:
         self.offers: list[Capabilities] = []
         self.tells_source = self.source_changes = False
         self.slower = 1
+        #: What connecting with the source finds, and what the driver then tells of its signal.
+        self.connection, self.fault = Connection(), ""
+        self.refusal: CaptureFailed | None = None
+        self.signal_looks: list[int] = []
+        self.interlaced = False
         self.devices: list[Device] = []
         self.frames: list[Frame] = []
         self.errors: list[CaptureFailed] = []

@@ -6,6 +6,7 @@ numpy and simplejpeg are imported with the first frame: cameras that deliver JPE
 from typing import TYPE_CHECKING, Any
 
 from v4l2_tier.capture.colours import full_range, to_jfif
+from v4l2_tier.capture.fields import progressive
 from v4l2_tier.device.raw_formats import RawLayout
 
 if TYPE_CHECKING:
@@ -33,11 +34,15 @@ def encode(data: bytes, layout: RawLayout, quality: int) -> bytes:
     if layout.code in ("RGB3", "BGR3"):
         order = "RGB" if layout.code == "RGB3" else "BGR"
         picture = _lines(data, layout, layout.height, layout.line_bytes)[:, : layout.width * 3]
+        if layout.interlaced:
+            picture = progressive(picture)
         if layout.is_limited_range:
             picture = full_range(picture)
         shaped = _contiguous(picture).reshape(layout.height, layout.width, 3)
         return bytes(simplejpeg.encode_jpeg(shaped, quality, order, "420"))
     y, u, v = _planes(data, layout)
+    if layout.interlaced:
+        y, u, v = progressive(y), u if u is None else progressive(u), v if v is None else progressive(v)
     y, u, v = to_jfif(y, u, v, layout.coefficients, limited=layout.is_limited_range)
     return bytes(simplejpeg.encode_jpeg_yuv_planes(y, u, v, quality))
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -19,8 +19,11 @@ from v4l2_tier.capture.exposure import ExposureClock
 from v4l2_tier.capture.fallback import CaptureMode, OnMode
 from v4l2_tier.capture.jpegs import JpegReader
 from v4l2_tier.capture.limits import RecoveryLadder, Silence, Step
+from v4l2_tier.capture.mode_notes import changes, shown
+from v4l2_tier.capture.source_watch import SourceWatch, WatchedSource
 from v4l2_tier.device.capabilities import Capabilities
 from v4l2_tier.device.capture_device import CaptureDevice, PictureLayout
+from v4l2_tier.device.connection import Connection
 from v4l2_tier.device.controls import ControlDevice, DeviceControls
 from v4l2_tier.device.errors import no_signal
 from v4l2_tier.device.modes import ChosenMode
@@ -32,15 +35,12 @@ __all__ = ("OpenDevice", "Opener", "V4l2Producer")
 _log = logging.getLogger("camera_agent.v4l2_tier")
 
 
-class OpenDevice(FilledBuffers, ControlDevice, Protocol):
+class OpenDevice(FilledBuffers, ControlDevice, WatchedSource, Protocol):
     """Part of `CaptureDevice` that the producer needs; see there."""
 
     def fileno(self) -> int: ...
 
-    @property
-    def tells_source(self) -> bool: ...
-
-    def source_changed(self) -> bool: ...
+    def connect(self, settings: CaptureSettings) -> Connection: ...
 
     def offer(self) -> Capabilities | NoCamera: ...
 
@@ -70,12 +70,8 @@ _DOING: Mapping[Step, str] = MappingProxyType(
 _AUTO_EXPOSURE, _MANUAL = "auto_exposure", 1
 #: Problems of a device that may offer something else by now.
 _OFFER_IN_DOUBT = frozenset({"device_error", "format_refused"})
-#: Pause between looks for events of the source, which anyio cannot wait for.
-_SOURCE_PAUSE_S = 1.0
 #: Pause after a wake-up without a frame, to avoid a busy loop: a driver may signal an error that it does not report.
 _NOTHING_READY_PAUSE_S = 0.01
-#: Largest relative difference of two rates that count as equal: drivers round to their hardware's units.
-_SAME_RATE = 0.02
 
 
 class V4l2Producer(FrameProducer):
@@ -133,6 +129,7 @@ class V4l2Producer(FrameProducer):
         self._silence = Silence.of(self.chosen.interval)
         self._device: OpenDevice | None = None
         self._layout: PictureLayout | None = None
+        self._connection = Connection()
         self._recoveries: Counter[str] = Counter()
         self._told: tuple[str, ...] = ()
         #: True once frames came in the present mode.
@@ -179,12 +176,13 @@ class V4l2Producer(FrameProducer):
         self._set_up(device, is_new=True)
 
     def _set_up(self, device: OpenDevice, *, is_new: bool = False) -> None:
-        if is_new and self._asks_always:
+        self._connection = connection = device.connect(self._settings)
+        if connection.has_changed or (is_new and self._asks_always):
             self._ask_again(device)
         self._layout = layout = self._configured(device)
         # A driver may report no rate, or deliver far fewer frames than it offered.
         self._silence = Silence.of(max(self.chosen.interval, layout.interval or self.chosen.interval))
-        notes = [*self.chosen.notes, *_changes(self.chosen, layout), *layout.notes]
+        notes = [*connection.notes, *self.chosen.notes, *changes(self.chosen, layout), *layout.notes]
         notes += self._panel.settle(self._port(device), rewrite=is_new)
         if tuple(notes) != self._told:
             self._told = tuple(notes)
@@ -198,10 +196,13 @@ class V4l2Producer(FrameProducer):
         except CaptureFailed as error:
             if error.reason not in _OFFER_IN_DOUBT or not self._ask_again(device):
                 raise
-            return device.configure(self.chosen)
-        if (layout.width, layout.height) != (self.chosen.width, self.chosen.height):
-            return device.configure(self.chosen) if self._ask_again(device) else layout
-        return layout
+            layout = device.configure(self.chosen)
+        else:
+            other_size = (layout.width, layout.height) != (self.chosen.width, self.chosen.height)
+            if other_size and self._ask_again(device):
+                layout = device.configure(self.chosen)
+        is_mended = layout.raw.interlaced and self._settings.deinterlace
+        return replace(layout, raw=replace(layout.raw, interlaced=is_mended))
 
     def _ask_again(self, device: OpenDevice) -> bool:
         """Return whether the device offers something else than before; if so, choose from it.
@@ -220,7 +221,7 @@ class V4l2Producer(FrameProducer):
         self._mode = CaptureMode(offered, self._settings, self._on_mode)
         self._capabilities = offered
         self._has_news = True
-        _log.info("%s offers other formats than before; using %s", offered.card, _shown(self.chosen))
+        _log.info("%s offers other formats than before; using %s", offered.card, shown(self.chosen))
         return True
 
     def _port(self, device: OpenDevice) -> DeviceControls:
@@ -327,25 +328,13 @@ class V4l2Producer(FrameProducer):
 
         async def watch_source() -> None:
             nonlocal problem
-            try:
-                await self._until_source_changes(device)
-            except CaptureFailed as error:
-                problem = error
+            watched = self._connection.input_index
+            source = SourceWatch(device, watched, clock=self._clock, threads=self._threads)
+            problem = await source.until_other()
 
         await first_of(watch, deliver, watch_source)
         if problem is not None:
             raise problem
-
-    async def _until_source_changes(self, device: OpenDevice) -> None:
-        """Raise CaptureFailed (`source_changed`) when the driver tells of another source, which ends the stream."""
-        if not device.tells_source:
-            await anyio.sleep_forever()
-        device.source_changed()  # what came before the start is in the agreed format
-        while True:
-            await self._clock.sleep(_SOURCE_PAUSE_S)
-            if device.source_changed():
-                break
-        raise CaptureFailed("The source of the camera's picture has changed.", reason="source_changed")
 
     async def close(self) -> None:
         device, self._device = self._device, None
@@ -363,16 +352,3 @@ def _stop(device: OpenDevice) -> None:
         device.stop()
     except CaptureFailed as error:  # the device is gone: nothing is left to stop
         _log.debug("the stream could not be stopped: %s", error.details)
-
-
-def _shown(mode: ChosenMode) -> str:
-    return f"{mode.pixel_format} {mode.width}x{mode.height} at {mode.fps:g} frames per second"
-
-
-def _changes(chosen: ChosenMode, layout: PictureLayout) -> Iterator[str]:
-    """Describe how the driver deviates from the mode that it offered."""
-    if (layout.width, layout.height) != (chosen.width, chosen.height):
-        yield f"{chosen.width}x{chosen.height} was requested; the driver set {layout.width}x{layout.height}"
-    if layout.interval is not None and abs(layout.interval / chosen.interval - 1) > _SAME_RATE:
-        made = f"{float(1 / layout.interval):g}"
-        yield f"{chosen.fps:g} frames per second were requested; the driver set {made}"

@@ -3,8 +3,10 @@
 A `Span` represents both a single value (its ends are equal) and a range.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
+
+from v4l2_tier.device.video_inputs import VideoSource
 
 __all__ = ("Capabilities", "DeviceControl", "FrameSize", "Intervals", "PixelFormat", "Span")
 
@@ -86,7 +88,8 @@ class DeviceControl:
 class Capabilities:
     """Capabilities of one capture device; `bus_info`, such as `usb-0000:00:14.0-1`, is unique within a driver.
 
-    `device_number` is the number of the opened node, as in `DeviceNode`.
+    `device_number` is the number of the opened node, as in `DeviceNode`. `source` tells the inputs, and if the selected
+    one has a signal.
     """
 
     driver: str
@@ -95,6 +98,7 @@ class Capabilities:
     formats: tuple[PixelFormat, ...]
     controls: tuple[DeviceControl, ...] = ()
     device_number: int = 0
+    source: VideoSource = field(default_factory=VideoSource)
 
     @property
     def offer(self) -> tuple[object, ...]:

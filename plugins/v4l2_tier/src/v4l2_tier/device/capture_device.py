@@ -14,6 +14,7 @@ from typing import Self
 from agent_core.plugin import CaptureFailed
 from v4l2_tier.device.calls import calls_to
 from v4l2_tier.device.capabilities import Capabilities, DeviceControl
+from v4l2_tier.device.connection import Connection, connect
 from v4l2_tier.device.control_values import set_value
 from v4l2_tier.device.errors import camera_changed, explained, explained_control
 from v4l2_tier.device.modes import ChosenMode
@@ -21,6 +22,8 @@ from v4l2_tier.device.picture_format import PictureLayout, agree_on_format, agre
 from v4l2_tier.device.probe import NoCamera, read_offer
 from v4l2_tier.device.probe_controls import reread
 from v4l2_tier.device.source_events import SourceEvents
+from v4l2_tier.device.video_inputs import signal_fault
+from v4l2_tier.settings import CaptureSettings
 
 __all__ = ("CaptureDevice", "FilledBuffer", "PictureLayout")
 
@@ -96,6 +99,16 @@ class CaptureDevice:
         """Return whether the source has changed since the last call; does not wait."""
         with explained("asking the camera for events", self._node):
             return self._source.has_changed()
+
+    def connect(self, settings: CaptureSettings) -> Connection:
+        """Select the configured input; set the standard or timings of its source. Raises `no_signal` if it has none."""
+        with explained("connecting with the source", self._node):
+            return connect(self._call, settings)
+
+    def signal_fault(self, index: int) -> str:
+        """Return why the input has no signal, empty if it has one; also during a stream."""
+        with explained("asking for the signal", self._node):
+            return signal_fault(self._call, index)
 
     def configure(self, mode: ChosenMode) -> PictureLayout:
         """Set `mode` and return the layout that the driver agreed to, which may differ in size and rate."""

@@ -24,6 +24,7 @@ _log = logging.getLogger("camera_agent.v4l2_tier")
 _VIDEO_CAPTURE = 1
 #: V4L2_FIELD_*: ANY, NONE (progressive), INTERLACED and its two orders: both fields in one picture, line by line.
 _WHOLE_PICTURES = frozenset({0, 1, 4, 8, 9})
+_BOTH_FIELDS = frozenset({4, 8, 9})
 _ANY, _NONE, _INTERLACED = 0, 1, 4
 _FIELD_NAMES = ("any", "none", "top", "bottom", "interlaced", "seq-tb", "seq-bt", "alternate")
 #: V4L2_SEL_TGT_CROP and _CROP_DEFAULT, _COMPOSE and _COMPOSE_DEFAULT.
@@ -111,6 +112,7 @@ def _layout(answer: "raw.v4l2_format") -> PictureLayout:
         colorspace=pix.colorspace,
         encoding=pix.m1.ycbcr_enc,
         quantization=pix.quantization,
+        interlaced=pix.field in _BOTH_FIELDS,
     )
     return PictureLayout(layout.code, pix.width, pix.height, None, layout, tuple(_field_notes(pix.field)))
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from v4l2_tier.device.calls import GONE, DriverCall, calls_to
 from v4l2_tier.device.capabilities import Capabilities, FrameSize, Intervals, PixelFormat, Span
 from v4l2_tier.device.probe_controls import read_controls
+from v4l2_tier.device.video_inputs import VideoSource, read_source
 
 if TYPE_CHECKING:
     from linuxpy.video import raw
@@ -103,9 +104,10 @@ def read_offer(call: DriverCall, device_number: int = 0) -> Capabilities | NoCam
     refusal = _refusal(flags, card)
     if refusal is not None:
         return refusal
-    if not _has_input(call):
+    source = _source(call)
+    if source is None:
         return NoCamera("it has no video input, like converters and codecs")
-    formats = tuple(_formats(call))
+    formats = _with_interval(tuple(_formats(call)), source.interval)
     if flags & _VIDEO_OUTPUT and not _are_fixed(formats):
         return NoCamera("no program puts pictures into it")
     return Capabilities(
@@ -114,6 +116,7 @@ def read_offer(call: DriverCall, device_number: int = 0) -> Capabilities | NoCam
         bus_info=bus_info,
         formats=formats,
         device_number=device_number,
+        source=source,
     )
 
 
@@ -125,17 +128,26 @@ def _are_fixed(formats: tuple[PixelFormat, ...]) -> bool:
     return all(span.minimum == span.maximum for span in (size.width, size.height))
 
 
-def _has_input(call: DriverCall) -> bool:
-    """Return whether the device has a video input; a driver that cannot tell is believed to have one."""
-    from linuxpy.video import raw
-
+def _source(call: DriverCall) -> VideoSource | None:
+    """Return the inputs, None if there is none; a driver that cannot tell is believed to have one."""
     try:
-        call(raw.IOC.ENUMINPUT, raw.v4l2_input())
+        source = read_source(call)
     except OSError as error:
         if error.errno in GONE:
             raise
-        return error.errno not in _END
-    return True
+        return VideoSource()
+    return source if source.inputs else None
+
+
+def _with_interval(formats: tuple[PixelFormat, ...], interval: Fraction | None) -> tuple[PixelFormat, ...]:
+    """Return the formats with the source's own rate where the driver lists none, as most bridges."""
+    if interval is None:
+        return formats
+    own = (Intervals(interval, interval),)
+    return tuple(
+        replace(each, sizes=tuple(replace(size, intervals=size.intervals or own) for size in each.sizes))
+        for each in formats
+    )
 
 
 def _refusal(flags: int, card: str) -> NoCamera | None:

@@ -46,7 +46,7 @@ _COLORSPACES = {
 class RawLayout:
     """Layout of a frame; `bytes_per_line` includes padding and, in planar formats, belongs to the first plane.
 
-    `colorspace`, `encoding` and `quantization` are the values of `v4l2_pix_format`, 0 for the default.
+    `interlaced` is True if the lines of two fields alternate. `colorspace`, `encoding` and `quantization` are the values of `v4l2_pix_format`, 0 for the default.
     """
 
     code: str
@@ -56,6 +56,7 @@ class RawLayout:
     colorspace: int = 0
     encoding: int = 0
     quantization: int = 0
+    interlaced: bool = False
 
     @property
     def line_bytes(self) -> int:

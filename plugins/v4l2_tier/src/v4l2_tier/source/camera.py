@@ -3,7 +3,6 @@
 import logging
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import anyio
 
@@ -13,7 +12,6 @@ from agent_core.plugin import (
     CaptureFailed,
     ChangedControls,
     DetectedCamera,
-    FrameSocket,
     GrowingPauses,
     WorkerPool,
     first_of,
@@ -31,6 +29,7 @@ from v4l2_tier.source.context import CameraContext
 from v4l2_tier.source.fingerprint import fingerprint
 from v4l2_tier.source.inventory import DeviceNode
 from v4l2_tier.source.matching import known_as
+from v4l2_tier.source.shown_camera import captured, explained_to_operator
 from v4l2_tier.source.start_order import ProbePlace, Turn
 
 __all__ = ("V4l2Camera",)
@@ -41,6 +40,8 @@ _log = logging.getLogger("camera_agent.v4l2_tier")
 _PROBE_S = 6.0
 #: Time after which a camera that has not answered makes place for others.
 _PLACE_S = 1.0
+#: Pause between looks at a bridge without a signal: opening one takes milliseconds, and people wait for the picture.
+_SIGNAL_PAUSE_S = 5.0
 _FIRST_PROBE_PAUSE_S, _LONGEST_PROBE_PAUSE_S = 1.0, 60.0
 
 
@@ -85,7 +86,7 @@ class V4l2Camera:
                     await self._run(turn)
                 except Exception as error:  # noqa: BLE001 - the other cameras keep running
                     _log.exception("the camera %s failed with an unexpected error", self.node.shown_name)
-                    self._failed(_explained(error), self._known_so_far())
+                    self._failed(explained_to_operator(error), self._known_so_far())
                 else:
                     break
                 turn.done()
@@ -100,6 +101,11 @@ class V4l2Camera:
                 self._tell_no_camera(found)
             elif self._is_disabled(found):
                 break
+            elif fault := self._lacking_signal(found):
+                self._tell_no_signal(found, fault)
+                turn.done()
+                await self._pause(_SIGNAL_PAUSE_S)
+                continue
             elif await self._serve(found, turn):
                 continue
             if not self._may_become_usable(found):
@@ -107,6 +113,18 @@ class V4l2Camera:
             turn.done()
             await self._pause(self._context.settings.reconcile_s)
         _log.info("%s is disabled by its settings; not using it", self.node.shown_name)
+
+    def _lacking_signal(self, found: Capabilities) -> str:
+        """Return why the input that is to be used has no signal; empty if it has one, or if that is not to be checked."""
+        settings = self._table(found) or self._context.settings.defaults
+        is_other = settings.input is not None and found.source.named(settings.input) != found.source.selected
+        return "" if is_other or not settings.check_signal else found.source.fault
+
+    def _tell_no_signal(self, found: Capabilities, fault: str) -> None:
+        if self._capabilities is None or fault != self._told_why:
+            self._told_why = fault
+            self._capabilities = found
+            self._failed(no_signal(fault), self._known_so_far())
 
     def _may_become_usable(self, found: Capabilities | NoCamera) -> bool:
         """Return whether to ask a device again that cannot be used now.
@@ -130,13 +148,17 @@ class V4l2Camera:
         if self._capabilities is not None:
             self._failed(no_signal(found.why), self._known_so_far())
 
-    async def _next_look(self) -> None:
-        """Wait until it is time to ask a device without hardware again, or for a touch of any."""
+    async def _next_look(self, broker: FrameBroker) -> None:
+        """Wait until it is time to ask a device without hardware, or a bridge without a signal; or for a touch of any."""
         if self.node.is_virtual:
             await self._pause(self._context.settings.reconcile_s)
-        else:
-            await self._touched.wait()
-            self._touched = anyio.Event()
+            return
+        while not self._touched.is_set() and self._capabilities and self._capabilities.source.is_bridge:
+            await first_of(partial(self._clock.sleep, _SIGNAL_PAUSE_S), self._touched.wait)
+            if _lacks_signal(broker):
+                return
+        await self._touched.wait()
+        self._touched = anyio.Event()
 
     # Probing.
 
@@ -199,6 +221,7 @@ class V4l2Camera:
         await anyio.sleep_forever()
 
     def _probe_failed(self, error: CaptureFailed) -> None:
+        self._told_why = ""
         _log.warning("%s: %s %s", self.node.shown_name, error.details, error.suggestion)
         if error.reason != "camera_gone":
             self._failed(error, self._known_so_far())
@@ -213,6 +236,7 @@ class V4l2Camera:
         """
         settings = self._settings_of(capabilities)
         panel = self._panel_of(capabilities, settings)
+        self._told_why = ""
         known = replace(self._known_of(capabilities), panel=panel)
         self._capabilities = capabilities
         path = self._context.sockets.path(known.fingerprint, self.node.name)
@@ -226,7 +250,7 @@ class V4l2Camera:
 
         def connected() -> None:
             offered = self._capabilities or capabilities
-            camera = _captured(replace(known, modes=modes_of(offered)), path, chosen, broker)
+            camera = captured(replace(known, modes=modes_of(offered)), path, chosen, broker)
             self._connected(replace(camera, controls=panel.controls))
 
         try:
@@ -255,21 +279,22 @@ class V4l2Camera:
     async def _until_other(self, broker: FrameBroker) -> None:
         """Return when the device, while it is closed, offers something else than it is served with."""
         while True:
-            await self._next_look()
+            await self._next_look(broker)
             if not _is_idle(broker):
                 continue
             try:
                 found = await self._threads.run_abandonable(self._context.probe, self.node.path)
             except OSError:  # its next use tells the reason
                 continue
-            if _is_idle(broker) and self._is_other(found, broker.problem):
+            if _is_idle(broker) and self._is_other(found, lacked_signal=_lacks_signal(broker)):
                 return
 
-    def _is_other(self, found: Capabilities | NoCamera, problem: CaptureFailed | None) -> bool:
+    def _is_other(self, found: Capabilities | NoCamera, *, lacked_signal: bool) -> bool:
         if self._capabilities is None or isinstance(found, NoCamera):
             return True
-        lacked_signal = problem is not None and problem.reason == "no_signal"
-        return lacked_signal or found.offer != self._capabilities.offer
+        if lacked_signal:
+            return not self._lacking_signal(found)
+        return found.offer != self._capabilities.offer
 
     def _panel_of(self, capabilities: Capabilities, settings: CaptureSettings) -> DevicePanel:
         return DevicePanel(
@@ -342,30 +367,9 @@ class V4l2Camera:
         self._report.failed(self.node.name, f"{error.details} {error.suggestion}", camera)
 
 
+def _lacks_signal(broker: FrameBroker) -> bool:
+    return broker.problem is not None and broker.problem.reason == "no_signal"
+
+
 def _is_idle(broker: FrameBroker) -> bool:
     return broker.state is BrokerState.COLD
-
-
-def _captured(camera: DetectedCamera, path: Path, mode: ChosenMode, broker: FrameBroker) -> DetectedCamera:
-    """Return the camera as its frames in `mode` come from `broker` and the socket at `path`."""
-    return replace(
-        camera,
-        media_input=FrameSocket(path, mode.width, mode.height, mode.fps),
-        resolution=(mode.width, mode.height),
-        fps=round(mode.fps, 3),
-        frames=broker,
-    )
-
-
-def _explained(error: Exception) -> AgentError:
-    """Return the error that an operator sees for one that ended a camera's task."""
-    inner: Exception = error
-    while isinstance(inner, ExceptionGroup):
-        inner = inner.exceptions[0]
-    if isinstance(inner, AgentError):
-        return inner
-    return CaptureFailed(
-        f"The agent met an internal error at this camera ({type(inner).__name__}).",
-        reason="agent_failed",
-        suggestion="See the agent's log for the traceback. The agent tries again after growing pauses.",
-    )
