@@ -272,8 +272,9 @@ def test_the_rate_follows_from_the_timings(timings: tuple[int, ...], fps: int) -
         (errno.ERANGE, "a size or rate that the device cannot take"),
     ],
 )
-def test_a_digital_source_that_is_missing_is_told_in_words(error: int, words: str) -> None:
-    bridge = hdmi(faults={"QUERY_DV_TIMINGS": error})
+@pytest.mark.parametrize("status", [0, NO_SIGNAL])
+def test_a_digital_source_that_is_missing_is_told_in_words(error: int, words: str, status: int) -> None:
+    bridge = Bridge(inputs=(("HDMI", TIMINGS, 0, status),), faults={"QUERY_DV_TIMINGS": error})
     problem = refused(bridge)
     assert problem.reason == "no_signal"
     assert words in problem.details

@@ -130,7 +130,7 @@ def _described(call: DriverCall, entry: "raw.v4l2_input") -> VideoInput:
 
 
 def _selected(call: DriverCall, inputs: tuple[VideoInput, ...]) -> VideoInput | None:
-    """Return the selected input. Drivers tell the fault of a digital one only when they are asked for its timings."""
+    """Return the selected input. Drivers tell best what a digital one lacks when they are asked for its timings."""
     import ctypes
     from dataclasses import replace
 
@@ -140,9 +140,9 @@ def _selected(call: DriverCall, inputs: tuple[VideoInput, ...]) -> VideoInput | 
     if not _is_answered(call, raw.IOC.G_INPUT, number):
         return inputs[0] if len(inputs) == 1 else None
     found = next((each for each in inputs if each.index == number.value), None)
-    if found is None or found.fault or not found.has_timings:
+    if found is None or not found.has_timings:
         return found
-    return replace(found, fault=why_no_timings(call, raw.v4l2_dv_timings()))
+    return replace(found, fault=why_no_timings(call, raw.v4l2_dv_timings()) or found.fault)
 
 
 def signal_fault(call: DriverCall, index: int) -> str:
