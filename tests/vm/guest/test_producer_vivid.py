@@ -11,7 +11,7 @@ from agent_core.base.errors import CaptureFailed
 from tests.vm.guest.captured import PATIENCE_S, Captured, captured, descriptors
 from tests.vm.guest.vivid import LoadVivid
 from v4l2_tier.device.capabilities import FrameSize, Intervals, PixelFormat, Span
-from v4l2_tier.device.modes import RAW_FORMATS
+from v4l2_tier.device.raw_formats import RAW_FORMATS
 from v4l2_tier.settings import CaptureSettings
 
 #: Rates of vivid for this size, the same on each kernel.

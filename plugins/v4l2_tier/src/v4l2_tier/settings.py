@@ -7,19 +7,30 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from agent_core.plugin import Settings
+from v4l2_tier.device.raw_formats import RAW_FORMATS
 from v4l2_tier.device.standards import STANDARDS
 
-__all__ = ("SOURCE", "CaptureSettings", "HotplugKind", "JpegCheck", "V4l2TierSettings")
+__all__ = ("SOURCE", "CaptureSettings", "DeepLevels", "HotplugKind", "JpegCheck", "V4l2TierSettings")
 
 #: Name of the plugin, of its source and of the source in fingerprints.
 SOURCE = "v4l2_tier"
 
 HotplugKind = Literal["auto", "udev", "kernel", "inotify", "poll"]
 JpegCheck = Literal["ends", "all", "off"]
+#: Black and white of samples with more than 8 bits.
+DeepLevels = Literal["full", "auto"] | tuple[int, int]
+
+
+def _two_levels(levels: DeepLevels) -> DeepLevels:
+    if not isinstance(levels, str) and (
+        levels[0] == levels[1] or not all(0 <= each < 2**16 for each in levels)
+    ):
+        raise ValueError("give two different values from 0 to 65535, of black and of white")
+    return levels
 
 
 def _a_code(text: str) -> str:
-    if not re.fullmatch("[A-Z0-9 ]{4}", text):
+    if text not in RAW_FORMATS and not re.fullmatch("[A-Z0-9 ]{3,4}(-BE)?", text):
         raise ValueError(
             f"{text!r} is not a four-character code; use one that v4l2-ctl prints, such as MJPG or YUYV"
         )
@@ -64,6 +75,11 @@ class CaptureSettings(Settings):
     )
     jpeg_quality: int = Field(
         85, ge=1, le=100, description="JPEG quality of raw frames, which the agent encodes"
+    )
+    deep_levels: Annotated[DeepLevels, AfterValidator(_two_levels)] = Field(
+        "full",
+        description="black and white of grey and Bayer formats with more than 8 bits: full: the format's range;"
+        " auto: each picture's own; or two values, such as [7000, 9000] for a thermal camera",
     )
     jpeg_check: JpegCheck = Field(
         "ends",

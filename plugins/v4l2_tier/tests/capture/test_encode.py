@@ -121,8 +121,8 @@ def test_the_sampling_of_the_format_is_kept(code: str, layer: tuple[int, int]) -
 
 
 def test_the_range_is_what_the_driver_says_or_the_kernels_default() -> None:
-    def is_limited(code: str, **told: int) -> bool:
-        return RawLayout(code, 64, 48, 0, **told).is_limited_range  # type: ignore[arg-type] # all are numbers
+    def is_limited(code: str, *, colorspace: int = 0, quantization: int = 0) -> bool:
+        return RawLayout(code, 64, 48, 0, colorspace, quantization=quantization).is_limited_range
 
     assert is_limited("YUYV")
     assert not is_limited("YUYV", colorspace=COLORSPACE_JPEG)

@@ -120,7 +120,7 @@ def test_rates_that_are_rounded_count_as_what_they_mean() -> None:
 @pytest.mark.parametrize(
     ("formats", "said"),
     [
-        ({"H264": (size(640, 480, 30),), "Y10": (size(640, 480),)}, "H264, Y10"),
+        ({"H264": (size(640, 480, 30),), "Y8I": (size(640, 480),)}, "H264, Y8I"),
         ({}, "none"),
         ({"MJPG": ()}, "MJPG"),
     ],

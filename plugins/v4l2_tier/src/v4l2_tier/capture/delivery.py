@@ -7,10 +7,10 @@ from typing import Protocol
 from agent_core.plugin import CaptureFailed, Clock, WorkerPool, jpeg
 from agent_core.plugin.frames import ExposureSettling, FrameSink, measure
 from v4l2_tier.capture.damage import Damage
-from v4l2_tier.capture.encode import encode
 from v4l2_tier.capture.exposure import ExposureClock
 from v4l2_tier.capture.jpegs import JpegReader
 from v4l2_tier.capture.limits import Silence
+from v4l2_tier.capture.raw_encoder import RawEncoder
 from v4l2_tier.device.capture_device import FilledBuffer, PictureLayout
 from v4l2_tier.device.modes import JPEG_FORMATS
 
@@ -48,7 +48,7 @@ class Delivery:
         clock: the monotonic clock.
         threads: runs what takes a millisecond or more: decoding and encoding.
         exposure: calculates the capture times.
-        quality: JPEG quality of raw frames.
+        encoder: encodes raw frames.
         settle_s: time for the exposure to settle; used without `settling`.
         started_s: monotonic time of the start of the stream.
         reader: finds the pictures in JPEG buffers.
@@ -65,7 +65,7 @@ class Delivery:
         clock: Clock,
         threads: WorkerPool,
         exposure: ExposureClock,
-        quality: int,
+        encoder: RawEncoder,
         started_s: float,
         settle_s: float | None = None,
         reader: JpegReader | None = None,
@@ -78,7 +78,7 @@ class Delivery:
         self._clock = clock
         self._threads = threads
         self._exposure = exposure
-        self._quality = quality
+        self._encoder = encoder
         self._reader = reader or JpegReader(threads)
         self._damage = damage or Damage(layout.code)
         self._settling = settling or ExposureSettling(settle_s)
@@ -143,7 +143,7 @@ class Delivery:
         return any_ready
 
     async def _encoded(self, data: bytes) -> bytes:
-        return await self._threads.run(encode, data, self._layout.raw, self._quality)
+        return await self._threads.run(self._encoder.encode, data, self._layout.raw)
 
     def _is_usable(self, buffer: FilledBuffer, least_bytes: int) -> bool:
         """Return whether `buffer` contains a frame; if not, count it and give it back."""

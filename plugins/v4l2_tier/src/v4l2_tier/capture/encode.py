@@ -3,11 +3,15 @@
 numpy and simplejpeg are imported with the first frame: cameras that deliver JPEG never need them.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from v4l2_tier.capture.colours import full_range, to_jfif
 from v4l2_tier.capture.fields import progressive
-from v4l2_tier.device.raw_formats import RawLayout
+from v4l2_tier.capture.levels import with_levels
+from v4l2_tier.capture.mosaic import with_colours
+from v4l2_tier.capture.samples import bytes_of, contiguous, values_of
+from v4l2_tier.device.raw_formats import Family, RawLayout
+from v4l2_tier.settings import DeepLevels
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,81 +21,95 @@ if TYPE_CHECKING:
 
 __all__ = ("encode",)
 
-#: Offsets of the first Y, U and V byte in a group of four bytes.
-_PACKED = {"YUYV": (0, 1, 3), "UYVY": (1, 0, 2), "YVYU": (0, 3, 1), "VYUY": (1, 2, 0)}
 
-
-def encode(data: bytes, layout: RawLayout, quality: int) -> bytes:
+def encode(data: bytes, layout: RawLayout, quality: int, levels: DeepLevels = "full") -> bytes:
     """Return one frame as a baseline JPEG with the chroma sampling of its raw format; call in a worker thread.
 
     Args:
         data: at least `layout.size_bytes`.
-        layout: layout of a format in `v4l2_tier.device.modes.RAW_FORMATS`.
+        layout: layout of a format in `v4l2_tier.device.raw_formats.RAW_FORMATS`.
         quality: libjpeg's quality, 1 to 100.
+        levels: black and white of grey and Bayer formats with more than 8 bits.
     """
     import simplejpeg
 
-    if layout.code in ("RGB3", "BGR3"):
-        order = "RGB" if layout.code == "RGB3" else "BGR"
-        picture = _lines(data, layout, layout.height, layout.line_bytes)[:, : layout.width * 3]
-        if layout.interlaced:
-            picture = progressive(picture)
-        if layout.is_limited_range:
-            picture = full_range(picture)
-        shaped = _contiguous(picture).reshape(layout.height, layout.width, 3)
-        return bytes(simplejpeg.encode_jpeg(shaped, quality, order, "420"))
-    y, u, v = _planes(data, layout)
-    if layout.interlaced:
-        y, u, v = progressive(y), u if u is None else progressive(u), v if v is None else progressive(v)
-    y, u, v = to_jfif(y, u, v, layout.coefficients, limited=layout.is_limited_range)
-    return bytes(simplejpeg.encode_jpeg_yuv_planes(y, u, v, quality))
+    if layout.format.is_yuv:
+        y, u, v = (_whole(plane, layout) for plane in _yuv(data, layout))
+        planes = to_jfif(y, u, v, layout.coefficients, limited=layout.is_limited_range)
+        return bytes(simplejpeg.encode_jpeg_yuv_planes(*planes, quality))
+    if layout.format.family is Family.GREY:
+        return bytes(simplejpeg.encode_jpeg_yuv_planes(_grey(data, layout, levels), None, None, quality))
+    picture, order = _coloured(data, layout, levels)
+    picture = _whole(picture, layout)
+    if layout.is_limited_range:
+        picture = full_range(picture)
+    return bytes(simplejpeg.encode_jpeg(contiguous(picture), quality, order, "420"))
 
 
-def _planes(data: bytes, layout: RawLayout) -> "tuple[Plane, Plane | None, Plane | None]":
-    if layout.code == "GREY":
-        return _lines(data, layout, layout.height, layout.line_bytes)[:, : layout.width], None, None
-    if layout.code in _PACKED:
-        return _packed_planes(data, layout)
-    if layout.code in ("NV12", "NV21"):
-        return _semi_planar(data, layout)
-    return _planar(data, layout)
+def _grey(data: bytes, layout: RawLayout, levels: DeepLevels) -> "Plane":
+    y = _whole(_eight_bits(data, layout, levels), layout)
+    return full_range(y) if layout.is_limited_range else y
 
 
-def _lines(data: bytes, layout: RawLayout, count: int, line_bytes: int, offset: int = 0) -> "Plane":
+def _whole(plane: "Plane", layout: RawLayout) -> "Plane":
+    """Return the plane without the comb of two fields."""
+    return progressive(plane) if layout.interlaced else plane
+
+
+def _eight_bits(data: bytes, layout: RawLayout, levels: DeepLevels) -> "Plane":
+    (plane,) = layout.planes
+    if not layout.format.is_deep:
+        return bytes_of(data, layout, plane)
+    return with_levels(values_of(data, layout, plane), layout.format.bits, levels)
+
+
+def _coloured(data: bytes, layout: RawLayout, levels: DeepLevels) -> "tuple[Plane, str]":
+    """Return a picture of three or four bytes for each pixel, and their order."""
+    raw = layout.format
+    if raw.family is Family.BAYER:
+        return with_colours(_eight_bits(data, layout, levels), raw.order), "RGB"
+    (plane,) = layout.planes
+    if raw.family is Family.RGB_BITS:
+        return _from_bits(data, layout), "RGB"
+    picture = contiguous(bytes_of(data, layout, plane))
+    return picture.reshape(layout.height, layout.width, len(raw.order)), raw.order
+
+
+def _from_bits(data: bytes, layout: RawLayout) -> "Plane":
+    """Return the colours that share a number of 16 bits, each stretched to 8."""
     import numpy as np
 
-    flat = np.frombuffer(data, np.uint8, count * line_bytes, offset)
-    return flat.reshape(count, line_bytes)
+    values = values_of(data, layout, layout.planes[0])
+    picture = np.empty((*values.shape, 3), np.uint8)
+    for index, colour in enumerate("RGB"):
+        order = layout.format.order
+        count = order.count(colour)
+        table = np.rint(np.arange(2**count) * (255 / (2**count - 1))).astype(np.uint8)
+        picture[:, :, index] = table[(values >> (15 - order.rindex(colour))) & (2**count - 1)]
+    return picture
 
 
-def _packed_planes(data: bytes, layout: RawLayout) -> "tuple[Plane, Plane, Plane]":
-    first_y, first_u, first_v = _PACKED[layout.code]
-    lines = _lines(data, layout, layout.height, layout.line_bytes)[:, : (layout.width + 1) // 2 * 4]
-    y = _contiguous(lines[:, first_y::2])[:, : layout.width]
-    return y, _contiguous(lines[:, first_u::4]), _contiguous(lines[:, first_v::4])
+def _yuv(data: bytes, layout: RawLayout) -> "tuple[Plane, Plane, Plane]":
+    raw = layout.format
+    planes = [bytes_of(data, layout, plane) for plane in layout.planes]
+    if raw.family is Family.PACKED_YUV:
+        (lines,) = planes
+        period = len(raw.order)
+        luma = period // raw.order.count("Y")
+        y, u, v = (
+            contiguous(lines[:, raw.order.index(letter) :: step])
+            for letter, step in (("Y", luma), ("U", period), ("V", period))
+        )
+        return y[:, : layout.width], u, v
+    if raw.family is Family.SEMI_PLANAR:
+        y, pairs = planes
+        u, v = (contiguous(pairs[:, raw.order.index(letter) :: 2]) for letter in "UV")
+        return _luma(y), u, v
+    y, first, second = planes
+    u, v = (first, second) if raw.order == "UV" else (second, first)
+    return _luma(y), u, v
 
 
-def _semi_planar(data: bytes, layout: RawLayout) -> "tuple[Plane, Plane, Plane]":
-    y = _lines(data, layout, layout.height, layout.line_bytes)
-    rows, columns = (layout.height + 1) // 2, (layout.width + 1) // 2
-    pairs = _lines(data, layout, rows, layout.line_bytes, y.size)[:, : 2 * columns]
-    first, second = _contiguous(pairs[:, 0::2]), _contiguous(pairs[:, 1::2])
-    u, v = (first, second) if layout.code == "NV12" else (second, first)
-    return y[:, : layout.width], u, v
-
-
-def _planar(data: bytes, layout: RawLayout) -> "tuple[Plane, Plane, Plane]":
-    y = _lines(data, layout, layout.height, layout.line_bytes)
-    rows = layout.height if layout.code == "422P" else (layout.height + 1) // 2
-    columns, line_bytes = (layout.width + 1) // 2, layout.chroma_line_bytes
-    first = _lines(data, layout, rows, line_bytes, y.size)[:, :columns]
-    second = _lines(data, layout, rows, line_bytes, y.size + first.shape[0] * line_bytes)[:, :columns]
-    u, v = (second, first) if layout.code == "YV12" else (first, second)
-    return y[:, : layout.width], u, v
-
-
-def _contiguous(plane: Any) -> "Plane":
-    import numpy as np
-
-    copied: Plane = np.ascontiguousarray(plane)
-    return copied
+def _luma(plane: "Plane") -> "Plane":
+    """Return a plane whose samples lie beside each other; the lines may have padding."""
+    return plane if plane.strides[1] == 1 else contiguous(plane)

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 from agent_core.plugin import CaptureFailed
 from v4l2_tier.device.capabilities import Capabilities
-from v4l2_tier.device.modes import RAW_FORMATS, ChosenMode, choose, without_jpegs
+from v4l2_tier.device.modes import ChosenMode, choose, without_jpegs
+from v4l2_tier.device.raw_formats import RAW_FORMATS
 from v4l2_tier.settings import CaptureSettings
 
 __all__ = ("CaptureMode", "OnMode")

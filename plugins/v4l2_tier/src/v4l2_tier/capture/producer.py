@@ -20,6 +20,7 @@ from v4l2_tier.capture.fallback import CaptureMode, OnMode
 from v4l2_tier.capture.jpegs import JpegReader
 from v4l2_tier.capture.limits import RecoveryLadder, Silence, Step
 from v4l2_tier.capture.mode_notes import changes, shown
+from v4l2_tier.capture.raw_encoder import RawEncoder
 from v4l2_tier.capture.source_watch import SourceWatch, WatchedSource
 from v4l2_tier.device.capabilities import Capabilities
 from v4l2_tier.device.capture_device import CaptureDevice, PictureLayout
@@ -121,6 +122,7 @@ class V4l2Producer(FrameProducer):
         self._threads = threads or WorkerPool(1)
         self._mode = CaptureMode(capabilities, settings, on_mode)
         self._reader = JpegReader(self._threads, settings.jpeg_check, capabilities.card)
+        self._encoder = RawEncoder(settings.jpeg_quality, settings.deep_levels, capabilities.card)
         self._settling = ExposureSettling(settings.settle_s)
         self._panel = panel
         self._on_mode, self._on_offer = on_mode, on_offer
@@ -302,7 +304,7 @@ class V4l2Producer(FrameProducer):
             clock=self._clock,
             threads=self._threads,
             exposure=ExposureClock(started_s, lead_s),
-            quality=self._settings.jpeg_quality,
+            encoder=self._encoder,
             started_s=self._clock.monotonic_s(),
             reader=self._reader,
             damage=Damage(layout.code, self._mode.raw_formats, can_change=self._mode.can_change),

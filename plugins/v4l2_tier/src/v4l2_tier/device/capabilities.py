@@ -6,6 +6,7 @@ A `Span` represents both a single value (its ends are equal) and a range.
 from dataclasses import dataclass, field
 from fractions import Fraction
 
+from v4l2_tier.device.planarity import Planarity
 from v4l2_tier.device.video_inputs import VideoSource
 
 __all__ = ("Capabilities", "DeviceControl", "FrameSize", "Intervals", "PixelFormat", "Span")
@@ -99,6 +100,7 @@ class Capabilities:
     controls: tuple[DeviceControl, ...] = ()
     device_number: int = 0
     source: VideoSource = field(default_factory=VideoSource)
+    planarity: Planarity = Planarity.SINGLE
 
     @property
     def offer(self) -> tuple[object, ...]:

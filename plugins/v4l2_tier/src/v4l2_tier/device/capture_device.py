@@ -4,14 +4,14 @@ All calls are synchronous. Those that are slow on USB (opening, formats, control
 worker thread; taking and returning buffers is fast.
 """
 
-import mmap
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
 from agent_core.plugin import CaptureFailed
+from v4l2_tier.device.buffers import FilledBuffer, StreamBuffers, mapped_from
 from v4l2_tier.device.calls import calls_to
 from v4l2_tier.device.capabilities import Capabilities, DeviceControl
 from v4l2_tier.device.connection import Connection, connect
@@ -19,6 +19,7 @@ from v4l2_tier.device.control_values import set_value
 from v4l2_tier.device.errors import camera_changed, explained, explained_control
 from v4l2_tier.device.modes import ChosenMode
 from v4l2_tier.device.picture_format import PictureLayout, agree_on_format, agree_on_interval
+from v4l2_tier.device.planarity import Planarity
 from v4l2_tier.device.probe import NoCamera, read_offer
 from v4l2_tier.device.probe_controls import reread
 from v4l2_tier.device.source_events import SourceEvents
@@ -28,28 +29,16 @@ from v4l2_tier.settings import CaptureSettings
 __all__ = ("CaptureDevice", "FilledBuffer", "PictureLayout")
 
 
-@dataclass(frozen=True, slots=True)
-class FilledBuffer:
-    """Buffer filled by the driver; the caller owns it until `give_back`.
-
-    `stamp_s` is the driver's time stamp; `flags` and `sequence` are the fields of `v4l2_buffer`.
-    """
-
-    index: int
-    size_bytes: int
-    flags: int
-    sequence: int
-    stamp_s: float
-
-
 class CaptureDevice:
     """Open device; the opener owns it and calls `close`. The methods raise only `CaptureFailed`."""
 
-    def __init__(self, descriptor: int, node: Path) -> None:
+    def __init__(self, descriptor: int, node: Path, planarity: Planarity) -> None:
         self._descriptor = descriptor
         self._call = calls_to(descriptor)
         self._node = node
-        self._maps: list[mmap.mmap] = []
+        self._planarity = planarity
+        self._buffers = StreamBuffers(self._call, planarity, mapped_from(descriptor))
+        self._layout: PictureLayout | None = None
         self._has_buffers = False
         self._source = SourceEvents(self._call)
 
@@ -60,7 +49,7 @@ class CaptureDevice:
 
         with explained("opening the camera", node):
             descriptor = os.open(node, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-        opened = cls(descriptor, node)
+        opened = cls(descriptor, node, capabilities.planarity)
         try:
             with explained("identifying the camera", node):
                 found = device.read_capabilities(descriptor)
@@ -113,7 +102,7 @@ class CaptureDevice:
     def configure(self, mode: ChosenMode) -> PictureLayout:
         """Set `mode` and return the layout that the driver agreed to, which may differ in size and rate."""
         with explained("setting the picture format", self._node):
-            layout = agree_on_format(self._call, mode)
+            layout = agree_on_format(self._call, mode, self._planarity)
         if layout.code != mode.pixel_format:
             raise CaptureFailed(
                 f"The camera delivers {layout.code} although {mode.pixel_format} was requested.",
@@ -121,8 +110,9 @@ class CaptureDevice:
                 suggestion="Choose another pixel_format for this camera.",
             )
         with explained("setting the frame rate", self._node):
-            interval, notes = agree_on_interval(self._call, mode.interval)
-        return replace(layout, interval=interval, notes=(*layout.notes, *notes))
+            interval, notes = agree_on_interval(self._call, mode.interval, self._planarity)
+        self._layout = replace(layout, interval=interval, notes=(*layout.notes, *notes))
+        return self._layout
 
     def read_control(self, control: DeviceControl) -> DeviceControl:
         """Return the control with its value, range and flags as they are now."""
@@ -134,62 +124,39 @@ class CaptureDevice:
             set_value(self._call, control.id, control.kind, value)
 
     def start(self, buffers: int) -> None:
-        """Map `buffers` buffers of the driver, which may grant more or fewer, and start the stream."""
-        from linuxpy.video import device
-
-        kind, memory = device.BufferType.VIDEO_CAPTURE, device.Memory.MMAP
+        """Map `buffers` buffers of the driver, which may grant more or fewer, and start the stream; after `configure`."""
+        if self._layout is None:
+            raise RuntimeError("start without configure")
         with explained("requesting buffers", self._node):
-            granted = device.request_buffers(self._descriptor, kind, memory, buffers).count
-            self._has_buffers = True
-            for index in range(granted):
-                buffer = device.query_buffer(self._descriptor, kind, memory, index)
-                self._maps.append(
-                    mmap.mmap(
-                        self._descriptor,
-                        buffer.length,
-                        flags=mmap.MAP_SHARED,
-                        prot=mmap.PROT_READ | mmap.PROT_WRITE,
-                        offset=buffer.m.offset,
-                    )
-                )
-        for index in range(granted):
+            try:
+                self._buffers.request(buffers, self._layout.raw)
+            finally:
+                self._has_buffers = len(self._buffers) > 0
+        for index in range(len(self._buffers)):
             self.give_back(index)
         with explained("starting the stream", self._node):
-            device.stream_on(self._descriptor, kind)
+            self._buffers.start()
 
     def stop(self) -> None:
         """Stop the stream and free the buffers, so that other programs may capture; no effect if not started."""
-        from linuxpy.video import device
-
-        kind = device.BufferType.VIDEO_CAPTURE
         try:
             if self._has_buffers:
                 with explained("stopping the stream", self._node):
-                    device.stream_off(self._descriptor, kind)
+                    self._buffers.stop()
         finally:
-            self._unmap()
+            self._buffers.close()
         if self._has_buffers:
             self._has_buffers = False
             with explained("freeing the buffers", self._node):
-                device.free_buffers(self._descriptor, kind, device.Memory.MMAP)
-
-    def _unmap(self) -> None:
-        while self._maps:
-            self._maps.pop().close()
+                self._buffers.free()
 
     def next_buffer(self) -> FilledBuffer | None:
         """Return a buffer that is ready, or None."""
-        from linuxpy.video import device
-
         with explained("taking a frame", self._node):
             try:
-                buffer = device.dequeue_buffer(
-                    self._descriptor, device.BufferType.VIDEO_CAPTURE, device.Memory.MMAP
-                )
+                return self._buffers.take()
             except BlockingIOError:
                 return None
-        stamp_s = buffer.timestamp.secs + buffer.timestamp.usecs / 1e6
-        return FilledBuffer(buffer.index, buffer.bytesused, buffer.flags, buffer.sequence, stamp_s)
 
     def ready(self) -> Iterator[FilledBuffer]:
         """Yield the buffers that are ready now, oldest first."""
@@ -197,21 +164,17 @@ class CaptureDevice:
             yield buffer
 
     def copy(self, buffer: FilledBuffer) -> bytes:
-        """Return a copy of the frame in `buffer`, the only copy made of it."""
-        return self._maps[buffer.index][: buffer.size_bytes]
+        """Return a copy of the frame in `buffer`, the only copy made of it unless it has several planes of memory."""
+        return self._buffers.copy(buffer)
 
     def give_back(self, index: int) -> None:
         """Return the buffer to the driver."""
-        from linuxpy.video import device
-
         with explained("returning a buffer", self._node):
-            device.enqueue_buffer(
-                self._descriptor, device.BufferType.VIDEO_CAPTURE, device.Memory.MMAP, 0, index
-            )
+            self._buffers.give_back(index)
 
     def close(self) -> None:
         """Close the device and free its buffers, which also ends a stream. A second call has no effect."""
-        self._unmap()
+        self._buffers.close()
         if self._descriptor >= 0:
             descriptor, self._descriptor = self._descriptor, -1
             os.close(descriptor)

@@ -7,14 +7,13 @@ from fractions import Fraction
 
 from agent_core.plugin import CaptureFailed
 from v4l2_tier.device.capabilities import Capabilities, FrameSize, Intervals, PixelFormat, Span
+from v4l2_tier.device.raw_formats import RAW_FORMATS
 from v4l2_tier.settings import CaptureSettings
 
-__all__ = ("JPEG_FORMATS", "RAW_FORMATS", "ChosenMode", "choose", "without_jpegs")
+__all__ = ("JPEG_FORMATS", "ChosenMode", "choose", "without_jpegs")
 
 #: Formats whose frames are already JPEGs.
 JPEG_FORMATS = ("MJPG", "JPEG")
-#: Formats that `v4l2_tier.capture.encode` encodes to JPEG, the cheapest and best first.
-RAW_FORMATS = ("YUYV", "UYVY", "YVYU", "VYUY", "NV12", "NV21", "YU12", "YV12", "422P", "RGB3", "BGR3", "GREY")
 #: Largest size without a configured one: a small board can still encode it to H.264 in software.
 _DEFAULT_WIDTH, _DEFAULT_HEIGHT = 1280, 720
 #: Lowest rate accepted for a larger size without a configured one: raw formats are often slower on USB 2.
@@ -100,7 +99,7 @@ def _no_usable_format(capabilities: Capabilities) -> CaptureFailed:
     return CaptureFailed(
         f"The camera offers no picture format that the agent can use (offered: {offered}).",
         reason="no_usable_format",
-        suggestion=f"Use a camera that offers one of {', '.join((*JPEG_FORMATS, *RAW_FORMATS))}.",
+        suggestion="Use a camera that offers MJPG, YUYV, NV12 or another format that the README of v4l2_tier lists.",
     )
 
 

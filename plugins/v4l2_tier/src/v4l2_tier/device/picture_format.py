@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from v4l2_tier.device.calls import GONE, DriverCall
 from v4l2_tier.device.modes import ChosenMode
+from v4l2_tier.device.planarity import Planarity, layout_of, new_format, number_of, picture_of
 from v4l2_tier.device.raw_formats import RawLayout
 
 if TYPE_CHECKING:
@@ -21,10 +22,10 @@ __all__ = ("PictureLayout", "agree_on_format", "agree_on_interval")
 
 _log = logging.getLogger("camera_agent.v4l2_tier")
 
+#: Sections have the single-planar number on both interfaces; kernels before 4.13 accept no other.
 _VIDEO_CAPTURE = 1
 #: V4L2_FIELD_*: ANY, NONE (progressive), INTERLACED and its two orders: both fields in one picture, line by line.
 _WHOLE_PICTURES = frozenset({0, 1, 4, 8, 9})
-_BOTH_FIELDS = frozenset({4, 8, 9})
 _ANY, _NONE, _INTERLACED = 0, 1, 4
 _FIELD_NAMES = ("any", "none", "top", "bottom", "interlaced", "seq-tb", "seq-bt", "alternate")
 #: V4L2_SEL_TGT_CROP and _CROP_DEFAULT, _COMPOSE and _COMPOSE_DEFAULT.
@@ -52,7 +53,9 @@ class PictureLayout:
     notes: tuple[str, ...] = ()
 
 
-def agree_on_format(call: DriverCall, mode: ChosenMode) -> PictureLayout:
+def agree_on_format(
+    call: DriverCall, mode: ChosenMode, planarity: Planarity = Planarity.SINGLE
+) -> PictureLayout:
     """Set `mode` with whole pictures of the whole image; return what the driver made of it, without an interval.
 
     What is already right is not written: setting a format takes a USB camera 50 to 100 ms.
@@ -61,9 +64,9 @@ def agree_on_format(call: DriverCall, mode: ChosenMode) -> PictureLayout:
         OSError: the driver refused the format, or the device is gone.
     """
     _reset_section(call, _CROP)
-    found = _format(call)
+    found = _format(call, planarity)
     if not _is_as_wanted(found, mode):
-        found = _set_format(call, mode)
+        found = _set_format(call, mode, planarity)
     _reset_section(call, _COMPOSE)
     return _layout(found)
 
@@ -71,49 +74,36 @@ def agree_on_format(call: DriverCall, mode: ChosenMode) -> PictureLayout:
 def _is_as_wanted(found: "raw.v4l2_format", mode: ChosenMode) -> bool:
     layout = _layout(found)
     return (layout.code, layout.width, layout.height) == (mode.pixel_format, mode.width, mode.height) and (
-        found.fmt.pix.field in _WHOLE_PICTURES
+        picture_of(found).field in _WHOLE_PICTURES
     )
 
 
-def _format(call: DriverCall) -> "raw.v4l2_format":
+def _format(call: DriverCall, planarity: Planarity) -> "raw.v4l2_format":
     from linuxpy.video import raw
 
-    found = raw.v4l2_format()
-    found.type = _VIDEO_CAPTURE
+    found = new_format(planarity)
     call(raw.IOC.G_FMT, found)
     return found
 
 
-def _set_format(call: DriverCall, mode: ChosenMode) -> "raw.v4l2_format":
+def _set_format(call: DriverCall, mode: ChosenMode, planarity: Planarity) -> "raw.v4l2_format":
     """Set `mode` with the driver's own choice of fields, or with a stated one if that is not a whole picture."""
     from linuxpy.video import raw
 
     for field in (_ANY, _INTERLACED, _NONE):
-        answer = raw.v4l2_format()
-        answer.type = _VIDEO_CAPTURE
-        answer.fmt.pix.pixelformat = raw.v4l2_fourcc(*mode.pixel_format.ljust(4))
-        answer.fmt.pix.width, answer.fmt.pix.height = mode.width, mode.height
-        answer.fmt.pix.field = field
+        answer = new_format(planarity)
+        pix = picture_of(answer)
+        pix.pixelformat = number_of(mode.pixel_format)
+        pix.width, pix.height = mode.width, mode.height
+        pix.field = field
         call(raw.IOC.S_FMT, answer)
-        if answer.fmt.pix.field in _WHOLE_PICTURES:
+        if pix.field in _WHOLE_PICTURES:
             break
     return answer
 
 
 def _layout(answer: "raw.v4l2_format") -> PictureLayout:
-    from linuxpy.video.device import human_pixel_format
-
-    pix = answer.fmt.pix
-    layout = RawLayout(
-        human_pixel_format(pix.pixelformat).rstrip(),
-        pix.width,
-        pix.height,
-        pix.bytesperline,
-        colorspace=pix.colorspace,
-        encoding=pix.m1.ycbcr_enc,
-        quantization=pix.quantization,
-        interlaced=pix.field in _BOTH_FIELDS,
-    )
+    pix, layout = picture_of(answer), layout_of(answer)
     return PictureLayout(layout.code, pix.width, pix.height, None, layout, tuple(_field_notes(pix.field)))
 
 
@@ -140,14 +130,16 @@ def _reset_section(call: DriverCall, targets: tuple[int, int]) -> None:
             raise
 
 
-def agree_on_interval(call: DriverCall, wanted: Fraction) -> tuple[Fraction | None, tuple[str, ...]]:
+def agree_on_interval(
+    call: DriverCall, wanted: Fraction, planarity: Planarity = Planarity.SINGLE
+) -> tuple[Fraction | None, tuple[str, ...]]:
     """Set the interval; return the one in effect, None if the driver reports none, and notes.
 
     Raises:
         OSError: the device is gone, or another program uses it.
     """
     try:
-        return _agree_on_interval(call, wanted), ()
+        return _agree_on_interval(call, wanted, planarity), ()
     except OSError as error:
         if error.errno in GONE or error.errno == errno.EBUSY:
             raise
@@ -157,11 +149,10 @@ def agree_on_interval(call: DriverCall, wanted: Fraction) -> tuple[Fraction | No
         return None, (f"the frame rate cannot be set ({name}); using the camera's own",)
 
 
-def _agree_on_interval(call: DriverCall, wanted: Fraction) -> Fraction | None:
+def _agree_on_interval(call: DriverCall, wanted: Fraction, planarity: Planarity) -> Fraction | None:
     from linuxpy.video import raw
 
-    parameters = raw.v4l2_streamparm()
-    parameters.type = _VIDEO_CAPTURE
+    parameters = raw.v4l2_streamparm(type=planarity.value)
     call(raw.IOC.G_PARM, parameters)
     capture = parameters.parm.capture
     found = _interval(capture.timeperframe)
@@ -170,8 +161,7 @@ def _agree_on_interval(call: DriverCall, wanted: Fraction) -> Fraction | None:
     if found is not None and abs(found - wanted) <= wanted * Fraction(_SAME_INTERVAL):
         return found
     exact = wanted.limit_denominator(_LARGEST)
-    answer = raw.v4l2_streamparm()
-    answer.type = _VIDEO_CAPTURE
+    answer = raw.v4l2_streamparm(type=planarity.value)
     answer.parm.capture.timeperframe.numerator = exact.numerator
     answer.parm.capture.timeperframe.denominator = exact.denominator
     call(raw.IOC.S_PARM, answer)

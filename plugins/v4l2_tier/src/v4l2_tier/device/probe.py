@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from v4l2_tier.device.calls import GONE, DriverCall, calls_to
 from v4l2_tier.device.capabilities import Capabilities, FrameSize, Intervals, PixelFormat, Span
+from v4l2_tier.device.planarity import Planarity, code_of, new_format, picture_of
 from v4l2_tier.device.probe_controls import read_controls
 from v4l2_tier.device.video_inputs import VideoSource, read_source
 
@@ -29,7 +30,6 @@ _log = logging.getLogger("camera_agent.v4l2_tier")
 # From <linux/videodev2.h>, see "Querying capabilities" in the V4L2 manual.
 _VIDEO_CAPTURE, _VIDEO_OUTPUT, _CAPTURE_MPLANE, _OUTPUT_MPLANE = 0x1, 0x2, 0x1000, 0x2000
 _M2M_MPLANE, _M2M, _STREAMING, _IO_MC, _DEVICE_CAPS = 0x4000, 0x8000, 0x04000000, 0x20000000, 0x80000000
-_BUF_VIDEO_CAPTURE = 1
 #: Start of bus_info of v4l2loopback and its variants. With exclusive_caps=0 its devices capture and put out at once.
 _LOOPBACK = "platform:v4l2loopback"
 #: V4L2_FRMSIZE_TYPE_DISCRETE and V4L2_FRMIVAL_TYPE_DISCRETE; 2 is continuous, 3 stepwise.
@@ -107,7 +107,8 @@ def read_offer(call: DriverCall, device_number: int = 0) -> Capabilities | NoCam
     source = _source(call)
     if source is None:
         return NoCamera("it has no video input, like converters and codecs")
-    formats = _with_interval(tuple(_formats(call)), source.interval)
+    planarity = Planarity.SINGLE if flags & _VIDEO_CAPTURE else Planarity.MULTI
+    formats = _with_interval(tuple(_formats(call, planarity)), source.interval)
     if flags & _VIDEO_OUTPUT and not _are_fixed(formats):
         return NoCamera("no program puts pictures into it")
     return Capabilities(
@@ -117,6 +118,7 @@ def read_offer(call: DriverCall, device_number: int = 0) -> Capabilities | NoCam
         formats=formats,
         device_number=device_number,
         source=source,
+        planarity=planarity,
     )
 
 
@@ -158,8 +160,6 @@ def _refusal(flags: int, card: str) -> NoCamera | None:
         return NoCamera("it does not capture video")
     if flags & _IO_MC:
         return NoCamera(f"{card} needs setup through the media controller, which is not supported", True)  # noqa: FBT003 - its name is above
-    if not flags & _VIDEO_CAPTURE:
-        return NoCamera(f"{card} supports only multi-planar capture, which is not supported here", True)  # noqa: FBT003 - as above
     if not flags & _STREAMING:
         return NoCamera(f"{card} supports only read(), not streaming, which is required", True)  # noqa: FBT003 - as above
     return None
@@ -190,21 +190,15 @@ def _enumerate(call: DriverCall, request: int, entry: StructT, *, needed: bool =
         yield entry
 
 
-def _formats(call: DriverCall) -> Iterator[PixelFormat]:
+def _formats(call: DriverCall, planarity: Planarity) -> Iterator[PixelFormat]:
     from linuxpy.video import raw
 
     entry = raw.v4l2_fmtdesc()
-    entry.type = _BUF_VIDEO_CAPTURE
+    entry.type = planarity.value
     for each in _enumerate(call, raw.IOC.ENUM_FMT, entry, needed=True):
         code, description = each.pixelformat, each.description.decode(errors="replace")
-        sizes = tuple(_sizes(call, code)) or tuple(_tried_sizes(call, code))
-        yield PixelFormat(_four_characters(code), description, sizes)
-
-
-def _four_characters(code: int) -> str:
-    """Return the code as v4l2-ctl prints it; bit 31 means big-endian."""
-    characters = (code & 0x7FFFFFFF).to_bytes(4, "little").decode("latin-1")
-    return f"{characters}-BE" if code >> 31 else characters.rstrip()
+        sizes = tuple(_sizes(call, code)) or tuple(_tried_sizes(call, code, planarity))
+        yield PixelFormat(code_of(code), description, sizes)
 
 
 def _sizes(call: DriverCall, code: int) -> Iterator[FrameSize]:
@@ -229,20 +223,20 @@ def _spans(entry: "raw.v4l2_frmsizeenum") -> tuple[Span, Span]:
     )
 
 
-def _tried_sizes(call: DriverCall, code: int) -> Iterator[FrameSize]:
+def _tried_sizes(call: DriverCall, code: int, planarity: Planarity) -> Iterator[FrameSize]:
     """Yield sizes of a driver that enumerates none: the present one and common ones; changes no setting.
 
     Another program may have left any size, so the present one is not all.
     """
     from linuxpy.video import raw
 
-    present = raw.v4l2_format()
-    present.type = _BUF_VIDEO_CAPTURE
+    present = new_format(planarity)
     sizes: dict[tuple[int, int], None] = {}
     try:
         call(raw.IOC.G_FMT, present)
-        for width, height in ((present.fmt.pix.width, present.fmt.pix.height), *_COMMON_SIZES):
-            if (found := _tried(call, code, width, height)) is not None:
+        pix = picture_of(present)
+        for width, height in ((pix.width, pix.height), *_COMMON_SIZES):
+            if (found := _tried(call, code, (width, height), planarity)) is not None:
                 sizes[found] = None
     except OSError as error:
         if error.errno in GONE:
@@ -252,14 +246,15 @@ def _tried_sizes(call: DriverCall, code: int) -> Iterator[FrameSize]:
         yield FrameSize(Span(width, width), Span(height, height), intervals)
 
 
-def _tried(call: DriverCall, code: int, width: int, height: int) -> tuple[int, int] | None:
+def _tried(
+    call: DriverCall, code: int, size: tuple[int, int], planarity: Planarity
+) -> tuple[int, int] | None:
     """Return the size that the driver makes of this one, None if it has another format only."""
     from linuxpy.video import raw
 
-    wanted = raw.v4l2_format()
-    wanted.type = _BUF_VIDEO_CAPTURE
-    pix = wanted.fmt.pix
-    pix.pixelformat, pix.width, pix.height = code, width, height
+    wanted = new_format(planarity)
+    pix = picture_of(wanted)
+    pix.pixelformat, (pix.width, pix.height) = code, size
     call(raw.IOC.TRY_FMT, wanted)
     return (pix.width, pix.height) if pix.pixelformat == code else None
 
