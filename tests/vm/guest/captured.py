@@ -26,6 +26,7 @@ from v4l2_tier.device.capabilities import Capabilities, DeviceControl, Intervals
 from v4l2_tier.device.capabilities import FrameSize as OfferedSize
 from v4l2_tier.device.controls import open_controls
 from v4l2_tier.device.offered import controls_of
+from v4l2_tier.device.planarity import Planarity
 from v4l2_tier.settings import CaptureSettings
 
 __all__ = (
@@ -141,6 +142,9 @@ def capabilities_of(node: Path, formats: tuple[PixelFormat, ...]) -> Capabilitie
         found.bus_info.decode(),
         formats,
         tuple(each for each in controls if each is not None),
+        planarity=Planarity.SINGLE
+        if found.device_caps & device.Capability.VIDEO_CAPTURE
+        else Planarity.MULTI,
     )
 
 

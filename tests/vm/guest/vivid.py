@@ -58,18 +58,22 @@ class Vivid:
 
 class LoadVivid(Protocol):
     def __call__(
-        self, cameras: int = 1, *, num_inputs: int = 1, input_types: int = 0
+        self, cameras: int = 1, *, num_inputs: int = 1, input_types: int = 0, multiplanar: int = 1
     ) -> AbstractAsyncContextManager[list[Vivid]]: ...
 
 
 def loaded_vivid(root: Root) -> LoadVivid:
-    """Return the loader; by default each camera has one input of type 0, like a webcam, instead of the driver's four."""
+    """Return the loader; by default each camera has one input of type 0, like a webcam, instead of the driver's four.
+
+    `multiplanar` is 1 for the single-planar interface, 2 for the multi-planar one.
+    """
 
     @asynccontextmanager
     async def load(
-        cameras: int = 1, *, num_inputs: int = 1, input_types: int = 0
+        cameras: int = 1, *, num_inputs: int = 1, input_types: int = 0, multiplanar: int = 1
     ) -> AsyncIterator[list[Vivid]]:
         each = {"node_types": CAPTURE_ONLY, "num_inputs": str(num_inputs), "input_types": str(input_types)}
+        each["multiplanar"] = str(multiplanar)
         lists = [f"{name}={','.join([value] * cameras)}" for name, value in each.items()]
         await root.run("modprobe", "vivid", f"n_devs={cameras}", *lists)
         try:
