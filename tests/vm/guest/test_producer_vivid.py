@@ -51,21 +51,9 @@ async def well(camera: Captured) -> None:
 
 #: Formats of vivid, at least one of each kind, with the largest difference of a colour from that of RGB3.
 EXACT = (
-    "YUYV",
-    "UYVY",
-    "YVYU",
-    "VYUY",
-    "NV12",
-    "NV21",
-    "YU12",
-    "YV12",
-    "422P",
-    "RGB3",
-    "BGR3",
-    "NV16",
-    "NV61",
+    *("YUYV", "UYVY", "YVYU", "VYUY", "NV12", "NV21", "YU12", "YV12", "422P", "RGB3", "BGR3"),
+    *("NV16", "NV61", "NV24", "NV42", "YUV4", "XR24", "BX24", "RGGB", "BA81", "RG10", "BA12", "RG16"),
 )
-EXACT += ("NV24", "NV42", "YUV4", "XR24", "BX24", "RGGB", "BA81", "RG10", "BA12", "RG16")
 COARSE = ("RGBP", "RGBR", "XR15")
 GREYS = ("GREY", "Y10", "Y12", "Y16", "Y16 -BE")
 #: Those of the multi-planar interface: with a plane of memory for each plane, and with one.

@@ -101,7 +101,6 @@ def _grey() -> Iterator[tuple[str, RawFormat]]:
         ("Y14P", 14, Storage.PACKED),
         ("Y16", 16, Storage.LOW),
         ("Y16 -BE", 16, Storage.BIG_ENDIAN),
-        ("Z16", 16, Storage.LOW),
     ):
         yield code, RawFormat(Family.GREY, "Y", bits, storage)
 
