@@ -58,24 +58,13 @@ COARSE = ("RGBP", "RGBR", "XR15")
 GREYS = ("GREY", "Y10", "Y12", "Y16", "Y16 -BE")
 #: Those of the multi-planar interface: with a plane of memory for each plane, and with one.
 SEPARATE = (
-    "NM12",
-    "NM21",
-    "NM16",
-    "NM61",
-    "YM12",
-    "YM21",
-    "YM16",
-    "YM24",
-    "YM42",
-    "NV12",
-    "YUYV",
-    "RGB3",
-    "Y16",
+    *("NM12", "NM21", "NM16", "NM61", "YM12", "YM21", "YM16", "YM61", "YM24", "YM42"),
+    *("NV12", "YUYV", "RGB3", "Y16"),
 )
 
 
 async def shown_by(camera: Vivid, codes: tuple[str, ...]) -> dict[str, list[tuple[int, ...]]]:
-    """Return the colours of a picture in each of these formats that the driver offers."""
+    """Return the colours of a picture in each of `codes` that the driver offers."""
     found = await anyio.to_thread.run_sync(probe, camera.node)
     assert isinstance(found, Capabilities)
     shown = {}
@@ -103,8 +92,7 @@ def assert_alike(shown: dict[str, list[tuple[int, ...]]]) -> None:
 async def test_every_raw_format_has_the_same_colours(vivid: LoadVivid) -> None:
     async with vivid(1) as (camera,):
         shown = await shown_by(camera, (*EXACT, *COARSE, *GREYS))
-    # Kernels differ in the rest.
-    assert {"YUYV", "NV12", "NV16", "NV24", "XR24", "RGBP", "RGGB", "GREY", "Y10", "Y16"} <= shown.keys()
+    assert shown.keys() == {*EXACT, *COARSE, *GREYS}
     assert_alike(shown)
 
 
@@ -113,7 +101,7 @@ async def test_a_multi_planar_node_has_the_same_colours_with_one_plane_and_with_
 ) -> None:
     async with vivid(1, multiplanar=2) as (camera,):
         shown = await shown_by(camera, SEPARATE)
-    assert {"NM12", "YM12", "NV12", "YUYV"} <= shown.keys()
+    assert shown.keys() == set(SEPARATE)
     assert_alike(shown)
 
 
