@@ -159,7 +159,7 @@ def signal_fault(call: DriverCall, index: int) -> str:
 
 
 def why_no_timings(call: DriverCall, timings: "raw.v4l2_dv_timings") -> str:
-    """Ask for the timings of the source; return why there are none, empty if `timings` has them or nobody knows.
+    """Ask for the timings of the source; return why there are none, empty if `timings` has them or the driver cannot tell.
 
     `timings.m1.bt.width` is 0 then.
 
