@@ -24,6 +24,7 @@ Injected = Literal[
     "inject_vidioc_streamon_error",
     "inject_fatal_streaming_error",
     "percentage_of_dropped_buffers",
+    "dv_timings_signal_mode",
 ]
 
 
@@ -36,7 +37,7 @@ class Vivid:
     root: Root
 
     async def inject(self, what: Injected, value: int = 1) -> None:
-        """Set one of the driver's controls that inject errors.
+        """Set one of the driver's controls that inject errors or stand for a source.
 
         After "disconnect", all calls fail, without an event, until the last program has closed the node.
         """
