@@ -159,6 +159,37 @@ async def test_watchers_beside_each_other_tell_what_any_of_them_tells() -> None:
     assert second.closed
 
 
+@pytest.mark.parametrize("turns", range(8))
+@pytest.mark.parametrize("kind", ["several", "checked"])
+async def test_a_cancellation_in_any_turn_of_the_event_loop_loses_nothing(kind: str, turns: int) -> None:
+    source: Scripted
+    watcher: HotplugWatcher
+    if kind == "checked":
+        bench = Checked()
+        watcher, source = bench.watcher, bench.events
+    else:
+        source = Scripted()
+        watcher = SeveralWatchers(source, Scripted())
+    found: list[NodeChanges] = []
+
+    async def once() -> None:
+        found.append(await watcher.wait())
+
+    async with anyio.create_task_group() as tg:
+        tg.start_soon(once)
+        await anyio.wait_all_tasks_blocked()
+        source.tell(UNPLUG)
+        for _ in range(turns):
+            await anyio.lowlevel.checkpoint()
+        tg.cancel_scope.cancel()
+    source.tell(PLUG)
+    with anyio.fail_after(5):
+        while not any(each.touched for each in found):
+            await once()
+    watcher.close()
+    assert any(each.removed for each in found)
+
+
 def unix_table(folder: Path, *paths: str) -> None:
     (folder / "net").mkdir()
     lines = ["Num       RefCount Protocol Flags    Type St Inode Path"]

@@ -20,14 +20,16 @@ class SeveralWatchers(HotplugWatcher):
 
     def __init__(self, *watchers: HotplugWatcher) -> None:
         self._watchers = watchers
+        #: What was told and is not returned yet: `wait` may be cancelled in between.
+        self._told: list[NodeChanges] = []
 
     async def wait(self) -> NodeChanges:
-        told: list[NodeChanges] = []
-
         async def one(watcher: HotplugWatcher) -> None:
-            told.append(await watcher.wait())
+            self._told.append(await watcher.wait())
 
-        await first_of(*(partial(one, watcher) for watcher in self._watchers))
+        while not self._told:
+            await first_of(*(partial(one, watcher) for watcher in self._watchers))
+        told, self._told = self._told, []
         return _together(told)
 
     def close(self) -> None:
@@ -64,27 +66,27 @@ class CheckedWatcher(HotplugWatcher):
         self._clock = clock
         self._hearing = Hearing(patience)
         self._was_silent = False
+        #: As in `SeveralWatchers`.
+        self._told: list[NodeChanges] = []
 
     async def wait(self) -> NodeChanges:
-        told: list[NodeChanges] = []
-
-        async def listen() -> None:
-            told.append(await self._events.wait())
-            for changes in told:
-                self._hearing.tell(changes, self._clock.monotonic_s())
-
-        async def look() -> None:
-            seen = await self._lookout.wait()
-            self._hearing.see(seen, self._changed_devices(), self._clock.monotonic_s())
-
-        while True:
-            await first_of(listen, look, self._until_due)
+        while not self._told:
+            await first_of(self._listen, self._look, self._until_due)
             untold = self._hearing.decide(self._clock.monotonic_s())
             self._say()
             if untold is not None:
-                told.append(untold)
-            if told:
-                return _together(told)
+                self._told.append(untold)
+        told, self._told = self._told, []
+        return _together(told)
+
+    async def _listen(self) -> None:
+        changes = await self._events.wait()
+        self._told.append(changes)
+        self._hearing.tell(changes, self._clock.monotonic_s())
+
+    async def _look(self) -> None:
+        seen = await self._lookout.wait()
+        self._hearing.see(seen, self._changed_devices(), self._clock.monotonic_s())
 
     def _changed_devices(self) -> frozenset[str]:
         before, self._devices = self._devices, self._list()
