@@ -1,7 +1,10 @@
 """Raw formats, judged by FFmpeg: it writes them where it can, and shows what they look like."""
 
 import io
+import re
 import shutil
+from collections import Counter
+from pathlib import Path
 
 import anyio
 import numpy as np
@@ -171,6 +174,14 @@ def test_every_format_is_judged() -> None:
     of_16_bits = {code for code, each in RAW_FORMATS.items() if each.family is Family.BAYER} - set(MOSAICS)
     yuv = {"NV16", "NV61", "Y210", "Y012", "YUV3", "VUYX", "YUVX", "XYUV", "YM61", "YM24", "YM42"}
     assert set(RAW_FORMATS) == elsewhere | packed | of_16_bits | yuv | {*WRITTEN, *MOSAICS, *SAME}
+
+
+def test_the_readme_lists_every_format_once() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    rows = readme.split("## Formats and interfaces")[1].split("| class of device")[0].splitlines()
+    cells = [row.split("|")[2] for row in rows if row.startswith("|")]
+    codes = Counter(code for cell in cells for code in re.findall(r"Y16 -BE|[A-Za-z0-9]{3,4}(?:-BE)?", cell))
+    assert {code for code in RAW_FORMATS if codes[code] != 1} == set()
 
 
 @needs_ffmpeg

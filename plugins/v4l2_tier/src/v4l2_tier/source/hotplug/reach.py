@@ -30,12 +30,16 @@ class EventReach:
 
     @property
     def doubt(self) -> str:
-        """Sentence for operators about events that do not arrive although udev runs, else empty."""
-        if self.udev is not False or not udev_runs():
-            return ""
-        return (
-            "udev's folder is here, but its events are not: udev does not run in this network namespace."
-            " Plugged and removed devices are noticed by other means."
+        """Sentences for operators about events that do not arrive, else empty; a machine without udev is no reason."""
+        missing = []
+        if self.udev is False and udev_runs():
+            missing.append(
+                "udev's folder is here, but its events are not: udev does not run in this network namespace."
+            )
+        if self.kernel is False and self.udev is not True:
+            missing.append("The kernel's events do not arrive in a container with user ids of its own.")
+        return " ".join(
+            [*missing, "Plugged and removed devices are noticed by other means."] if missing else []
         )
 
 
