@@ -143,6 +143,20 @@ def test_a_loopback_device_that_reports_no_signal_is_left_to_what_is_known_of_lo
     assert read_source(loopback).fault == ""
 
 
+@pytest.mark.parametrize("error", [errno.ETIMEDOUT, errno.EIO, errno.EPIPE])
+def test_inputs_that_are_not_told_cost_no_picture(error: int) -> None:
+    silent = Bridge(faults={"ENUMINPUT": error})
+    assert connected(silent) == Connection()
+    assert signal_fault(silent, 0) == ""
+    assert probe_by(silent).source.fault == ""  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("call", ["G_INPUT", "QUERYSTD", "G_STD"])
+@pytest.mark.parametrize("error", [errno.ETIMEDOUT, errno.EIO])
+def test_what_a_bridge_does_not_tell_costs_no_picture(call: str, error: int) -> None:
+    assert connected(Bridge(faults={call: error})) == Connection(0)
+
+
 # Inputs.
 
 

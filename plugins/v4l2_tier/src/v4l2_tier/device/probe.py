@@ -18,7 +18,7 @@ from v4l2_tier.device.calls import GONE, DriverCall, calls_to
 from v4l2_tier.device.capabilities import Capabilities, FrameSize, Intervals, PixelFormat, Span
 from v4l2_tier.device.planarity import Planarity, code_of, new_format, picture_of
 from v4l2_tier.device.probe_controls import read_controls
-from v4l2_tier.device.video_inputs import VideoSource, read_source
+from v4l2_tier.device.video_inputs import read_source
 
 if TYPE_CHECKING:
     from linuxpy.video import raw
@@ -104,8 +104,8 @@ def read_offer(call: DriverCall, device_number: int = 0) -> Capabilities | NoCam
     refusal = _refusal(flags, card)
     if refusal is not None:
         return refusal
-    source = _source(call)
-    if source is None:
+    source = read_source(call)
+    if not source.inputs:
         return NoCamera("it has no video input, like converters and codecs")
     planarity = Planarity.SINGLE if flags & _VIDEO_CAPTURE else Planarity.MULTI
     formats = _with_interval(tuple(_formats(call, planarity)), source.interval)
@@ -128,17 +128,6 @@ def _are_fixed(formats: tuple[PixelFormat, ...]) -> bool:
         return False
     (size,) = formats[0].sizes
     return all(span.minimum == span.maximum for span in (size.width, size.height))
-
-
-def _source(call: DriverCall) -> VideoSource | None:
-    """Return the inputs, None if there is none; a driver that cannot tell is believed to have one."""
-    try:
-        source = read_source(call)
-    except OSError as error:
-        if error.errno in GONE:
-            raise
-        return VideoSource()
-    return source if source.inputs else None
 
 
 def _with_interval(formats: tuple[PixelFormat, ...], interval: Fraction | None) -> tuple[PixelFormat, ...]:

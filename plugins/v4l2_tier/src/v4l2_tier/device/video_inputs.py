@@ -94,10 +94,10 @@ class VideoSource:
 
 
 def read_source(call: DriverCall) -> VideoSource:
-    """Return the inputs and what the selected one tells; changes nothing.
+    """Return the inputs and what the selected one tells, none if the device has none; changes nothing.
 
     Raises:
-        OSError: the device is gone; or the driver refuses to list its inputs, with an error other than `END`.
+        OSError: the device is gone.
     """
     inputs = tuple(read_inputs(call))
     if len(inputs) == 1 and not inputs[0].is_bridge:
@@ -107,7 +107,11 @@ def read_source(call: DriverCall) -> VideoSource:
 
 
 def read_inputs(call: DriverCall) -> Iterator[VideoInput]:
-    """Yield the inputs with what the driver tells of their signals."""
+    """Yield the inputs with what the driver tells of their signals; a driver that cannot tell is believed to have one.
+
+    Raises:
+        OSError: the device is gone.
+    """
     from linuxpy.video import raw
 
     for index in range(_MOST_INPUTS):
@@ -115,8 +119,10 @@ def read_inputs(call: DriverCall) -> Iterator[VideoInput]:
         try:
             call(raw.IOC.ENUMINPUT, entry)
         except OSError as error:
-            if error.errno in GONE or (index == 0 and error.errno not in _END):
+            if error.errno in GONE:
                 raise
+            if index == 0 and error.errno not in _END:
+                yield VideoInput(0, "input 0")
             return
         yield _described(call, entry)
 
@@ -146,15 +152,16 @@ def _selected(call: DriverCall, inputs: tuple[VideoInput, ...]) -> VideoInput | 
 
 
 def signal_fault(call: DriverCall, index: int) -> str:
-    """Return why the input has no signal; empty if it has one. Does not disturb a stream.
+    """Return why the input has no signal; empty if it has one, or if the driver does not tell. Does not disturb a stream.
 
     Raises:
-        OSError: the device is gone, or does not answer.
+        OSError: the device is gone.
     """
     from linuxpy.video import raw
 
     entry = raw.v4l2_input(index=index)
-    call(raw.IOC.ENUMINPUT, entry)
+    if not _is_answered(call, raw.IOC.ENUMINPUT, entry):
+        return ""
     return _described(call, entry).shown_fault
 
 
