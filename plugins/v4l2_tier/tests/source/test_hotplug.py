@@ -145,6 +145,21 @@ async def test_a_socket_that_tells_is_believed(caplog: pytest.LogCaptureFixture)
     assert not caplog.records
 
 
+async def test_a_device_that_goes_after_its_node_is_no_alarm(caplog: pytest.LogCaptureFixture) -> None:
+    async with checked() as bench:
+        bench.devices = frozenset({("video0", 7)})
+        bench.events.tell(PLUG)
+        await bench.clock.advance(100)
+        bench.nodes.tell(UNPLUG)  # sysfs still has the device
+        await anyio.wait_all_tasks_blocked()
+        bench.devices = frozenset()
+        bench.events.tell(UNPLUG)
+        await bench.clock.advance(100)
+        bench.nodes.tell(NodeChanges(touched=frozenset({"webcam"})))
+        await bench.clock.advance(100)
+    assert not caplog.records
+
+
 async def test_watchers_beside_each_other_tell_what_any_of_them_tells() -> None:
     first, second = Scripted(), Scripted()
     both = SeveralWatchers(first, second)

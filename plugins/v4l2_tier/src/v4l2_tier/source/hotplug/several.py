@@ -81,8 +81,12 @@ class CheckedWatcher(HotplugWatcher):
 
     async def _listen(self) -> None:
         changes = await self._events.wait()
+        now_s = self._clock.monotonic_s()
         self._told.append(changes)
-        self._hearing.tell(changes, self._clock.monotonic_s())
+        self._hearing.tell(changes, now_s)
+        # Now, because the node of a device goes before the device: a look between the two finds no change.
+        if changed := self._changed_devices():
+            self._hearing.see(NodeChanges(), changed, now_s)
 
     async def _look(self) -> None:
         seen = await self._lookout.wait()
