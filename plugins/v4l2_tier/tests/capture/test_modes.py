@@ -79,6 +79,21 @@ def test_of_raw_formats_the_one_that_fits_best_is_taken() -> None:
     assert told(choose(both, CaptureSettings(width=640, height=480))) == ("NV12", 640, 480, 30.0)
 
 
+@pytest.mark.parametrize("code", ["Y16", "RGGB", "pBAA"])
+@pytest.mark.parametrize("other", ["YUYV", "GREY", "RGBP"])
+def test_a_sensors_raw_values_are_taken_for_a_wanted_size_or_for_want_of_others(
+    code: str, other: str
+) -> None:
+    thermal = camera(**{code: (size(1280, 720, 30),), other: (size(640, 480, 30),)})
+    assert told(choose(thermal, CaptureSettings())) == (other, 640, 480, 30.0)
+    assert told(choose(thermal, CaptureSettings(fps=30))) == (other, 640, 480, 30.0)
+    assert told(choose(thermal, CaptureSettings(width=1280, height=720))) == (code, 1280, 720, 30.0)
+    assert told(choose(thermal, CaptureSettings(pixel_format=code))) == (code, 1280, 720, 30.0)
+    assert told(choose(camera(**{code: (size(1280, 720, 30),)}), CaptureSettings()))[0] == code
+    alike = camera(**{code: (size(640, 480, 30),), other: (size(640, 480, 30),)})
+    assert told(choose(alike, CaptureSettings(width=640, height=480)))[0] == other
+
+
 def test_ranges_of_sizes_and_rates_are_met_exactly_or_by_the_nearest_step() -> None:
     rates = (Intervals(Fraction(1, 60), Fraction(1, 1)),)
     ranged = camera(YUYV=(FrameSize(Span(32, 1920, 16), Span(32, 1080, 8), rates),))

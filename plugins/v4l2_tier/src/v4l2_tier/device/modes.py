@@ -57,7 +57,7 @@ def choose(capabilities: Capabilities, settings: CaptureSettings) -> ChosenMode:
 
     A configured format counts first, then the size, then a configured rate. Of equal modes JPEG is taken, which needs no
     encoder and the least bandwidth, then the one with the better rate. Without a configured size, choose the largest up
-    to 1280x720 with at least 15 frames per second.
+    to 1280x720 with at least 15 frames per second, of Bayer and deep grey formats only if there is nothing else.
 
     Raises:
         CaptureFailed: (`no_usable_format`) no offered format is JPEG or can be encoded to it.
@@ -155,15 +155,22 @@ def _distance(value: float, wanted: float) -> float:
     return abs(math.log(value / wanted))
 
 
-def _badness(candidate: _Candidate, settings: CaptureSettings) -> tuple[float, float, bool, float, int]:
-    """Return the sort key of a mode: size, configured rate, JPEG or not, rate, format; smaller is better."""
+def _badness(candidate: _Candidate, settings: CaptureSettings) -> tuple[float, ...]:
+    """Return the sort key of a mode: size, configured rate, JPEG or not, rate, format; smaller is better.
+
+    Without a configured size, a sensor's raw values are only for cameras that have no other format.
+    """
+    raw = RAW_FORMATS.get(candidate.pixel_format)
+    is_sensors = raw is not None and raw.is_sensors
     rate = round(_distance(float(1 / candidate.interval), settings.fps or _DEFAULT_FPS), 2)
     codes = (*JPEG_FORMATS, *RAW_FORMATS)
     return (
+        is_sensors and not (settings.width or settings.height),
         _size_badness(candidate, settings),
         rate if settings.fps else 0,
         candidate.pixel_format not in JPEG_FORMATS,
         rate,
+        is_sensors,
         codes.index(candidate.pixel_format),
     )
 

@@ -59,6 +59,11 @@ class RawFormat:
         return self.family in (Family.PACKED_YUV, Family.SEMI_PLANAR, Family.PLANAR)
 
     @property
+    def is_sensors(self) -> bool:
+        """True if its pictures are a sensor's raw values, which lack white balance or a choice of black and white."""
+        return self.is_deep or self.family is Family.BAYER
+
+    @property
     def is_deep(self) -> bool:
         """True if black and white of its pictures are a choice: sensors' values of more than 8 bits."""
         return self.bits > 8 and self.family in (Family.GREY, Family.BAYER)
