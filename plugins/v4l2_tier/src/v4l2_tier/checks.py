@@ -15,6 +15,7 @@ from v4l2_tier.settings import V4l2TierSettings
 from v4l2_tier.source.hotplug.reach import EventReach, event_reach
 from v4l2_tier.source.inventory import DeviceNode, Inventory, open_inventory, udev_runs
 from v4l2_tier.source.matching import SettingsTables, known_as
+from v4l2_tier.source.udev_waits import FIRST_WAIT_S
 
 __all__ = ("DeviceCheck",)
 
@@ -100,7 +101,9 @@ class DeviceCheck(Check):
                 self.name,
                 FindingStatus.WARNING,
                 f"Found {count} device nodes; udev is still processing others.",
-                "Wait with `udevadm settle`, then run doctor again.",
+                "Wait with `udevadm settle`, then run doctor again. If it is still not done, check that udev runs;"
+                " a container needs the /run/udev of a host where it runs, or none. Until then, the agent uses these"
+                f" devices after {FIRST_WAIT_S:g} s without what udev knows of them.",
             )
         where = "" if udev_runs() else "; udev does not run, so cameras have fewer identifying properties"
         return Finding(self.name, FindingStatus.OK, f"Found {count} device nodes{where}.")

@@ -73,6 +73,8 @@ class Devices(HotplugWatcher):
     def __init__(self) -> None:
         self.nodes: dict[str, DeviceNode] = {}
         self.waiting = False
+        #: For the roster: when to look again although udev is not done.
+        self.due_s: float | None = None
         self.answers: dict[str, Capabilities | NoCamera | OSError] = {}
         self.producers: dict[str, ScriptedProducer] = {}
         self.panels: dict[str, DevicePanel] = {}

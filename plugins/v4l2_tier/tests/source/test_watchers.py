@@ -134,7 +134,7 @@ class Locked(Inventory):
         super().__init__()
         self.answers = threading.Event()
 
-    def list_now(self) -> tuple[list[ListedNode], frozenset[str], bool]:
+    def list_now(self) -> tuple[list[ListedNode], frozenset[str]]:
         assert self.answers.wait(20)
         return super().list_now()
 

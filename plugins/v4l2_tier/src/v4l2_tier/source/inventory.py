@@ -3,13 +3,15 @@
 import logging
 import os
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent_core.plugin import DependencyFailed, WorkerPool
 from v4l2_tier.source.node_names import NamedDevices, find_names
+from v4l2_tier.source.udev_waits import NodeKey, UdevWaits
 from v4l2_tier.source.usb_strings import UsbDevice, UsbPlace, UsbReader
 
 if TYPE_CHECKING:
@@ -24,7 +26,10 @@ _UDEV_CONTROL = Path("/run/udev/control")
 
 
 def udev_runs() -> bool:
-    """Return whether a udev daemon runs; without one, devices have no udev properties."""
+    """Return whether a udev daemon seems to run; without one, devices have no udev properties.
+
+    Its socket may have outlived it; other users than root cannot ask.
+    """
     return _UDEV_CONTROL.exists()
 
 
@@ -60,29 +65,41 @@ class DeviceNode:
 
 @dataclass(frozen=True, slots=True)
 class ListedNode:
-    """Node without what its USB device tells; `usb` is None for other devices."""
+    """Node without what its USB device tells; `usb` is None for other devices. `udev_done`: udev has nothing to add."""
 
     node: DeviceNode
     usb: UsbPlace | None
+    udev_done: bool = True
+
+    @property
+    def key(self) -> NodeKey:
+        """Key of the node while it exists."""
+        return self.node.name, self.node.incarnation
 
 
 class Inventory:
     """Reader of sysfs and of udev's database; it opens no device.
 
     `look` works in a worker thread. Call it one at a time: libudev's context is not thread-safe. USB devices are asked
-    beside each other, and one that does not answer holds up no other.
+    beside each other, and one that does not answer holds up no other. Nodes that udev does not finish are used without it
+    after a while.
 
     Args:
         subsystem: the kernel's name of the kind of devices.
         folder: folder of device nodes.
         usb: reader of the strings of USB devices.
+        now_s: monotonic clock, for the wait for udev.
 
     Raises:
         ImportError: libudev is not installed.
     """
 
     def __init__(
-        self, subsystem: str = SUBSYSTEM, folder: Path = Path("/dev"), usb: UsbReader | None = None
+        self,
+        subsystem: str = SUBSYSTEM,
+        folder: Path = Path("/dev"),
+        usb: UsbReader | None = None,
+        now_s: Callable[[], float] = time.monotonic,
     ) -> None:
         import pyudev
 
@@ -90,6 +107,8 @@ class Inventory:
         self._subsystem = subsystem
         self._folder = folder
         self._usb = usb or UsbReader()
+        self._now_s = now_s
+        self._udev = UdevWaits()
         self._threads = WorkerPool(1)
         self._doubts: frozenset[str] = frozenset()
         self._told: frozenset[str] = frozenset()
@@ -99,40 +118,50 @@ class Inventory:
         """Sentences about the nodes and devices of the last look that could not be brought together."""
         return tuple(sorted(self._doubts))
 
+    @property
+    def due_s(self) -> float | None:
+        """Monotonic time from which a look finds a node that udev has not finished, None if none waits for udev."""
+        return self._udev.due_s
+
     async def look(self) -> tuple[tuple[DeviceNode, ...], bool]:
         """Return the nodes by number, and whether udev or the devices themselves have yet to tell about others.
 
         Cancelling abandons the thread; the inventory must not be used afterwards.
         """
-        listed, doubts, waiting = await self._threads.run_abandonable(self.list_now)
+        every, doubts = await self._threads.run_abandonable(self.list_now)
+        listed, without_udev = self._ready(every)
         strings = await self._usb.strings_of({each.usb for each in listed if each.usb is not None})
         silent = [each.node.name for each in listed if each.usb is not None and each.usb not in strings]
-        self._tell(
-            doubts
-            | {f"The USB device of {name} does not tell its name; it is asked again." for name in silent}
-        )
+        unnamed = {f"The USB device of {name} does not tell its name; it is asked again." for name in silent}
+        self._tell(doubts | unnamed, without_udev)
         nodes = (
             replace(each.node, usb=strings[each.usb]) if each.usb is not None else each.node
             for each in listed
             if each.usb is None or each.usb in strings
         )
-        return tuple(sorted(nodes, key=lambda node: node.number)), waiting or bool(silent)
+        return tuple(sorted(nodes, key=lambda node: node.number)), len(listed) < len(every) or bool(silent)
 
-    def list_now(self) -> tuple[list[ListedNode], frozenset[str], bool]:
-        """Return the nodes, the doubts about them and whether udev is not done, in the calling thread."""
+    def _ready(self, every: list[ListedNode]) -> tuple[list[ListedNode], frozenset[str]]:
+        """Return the nodes that do not wait for udev, and sentences about those that udev has not finished."""
+        done = {each.key for each in every if each.udev_done}
+        without = self._udev.look(done, {each.key for each in every} - done, self._now_s())
+        return [each for each in every if each.udev_done or each.key in without], frozenset(
+            f"udev has not finished with {name}, which is used without what udev knows of it, such as its port. Check"
+            " that udev runs; a container needs the /run/udev of a host where it runs, or none."
+            for name, _ in without
+        )
+
+    def list_now(self) -> tuple[list[ListedNode], frozenset[str]]:
+        """Return the nodes and the doubts about them, in the calling thread."""
         nodes: list[ListedNode] = []
-        waiting = False
         devices = dict(self._listed())
         named = find_names({number: _node_name(each) for number, each in devices.items()}, self._folder)
         for number, path in named.paths.items():
             try:
-                if udev_runs() and not devices[number].is_initialized:
-                    waiting = True
-                    continue
                 nodes.append(_node(devices[number], path))
             except (OSError, KeyError, LookupError, ValueError) as error:  # removed while it was read
                 _log.debug("skipping a device that cannot be read: %r", error)
-        return nodes, frozenset(_doubts(named, devices)), waiting
+        return nodes, frozenset(_doubts(named, devices))
 
     def _listed(self) -> "Iterator[tuple[int, pyudev.Device]]":
         """Yield the kernel's devices that have a node, by device number."""
@@ -143,22 +172,25 @@ class Inventory:
             except (OSError, KeyError, LookupError, ValueError) as error:  # removed since it was listed
                 _log.debug("skipping a device that cannot be read: %r", error)
 
-    def _tell(self, doubts: frozenset[str]) -> None:
-        """Log what two looks in a row have found: a device is listed a moment before it has a node, and after."""
-        lasting = doubts & self._doubts
+    def _tell(self, doubts: frozenset[str], certain: frozenset[str]) -> None:
+        """Log what is certain, and what two looks in a row have found.
+
+        A device is listed a moment before it has a node, and after.
+        """
+        lasting = certain | (doubts & self._doubts)
         for each in sorted(lasting - self._told):
             _log.warning("%s", each)
-        self._doubts, self._told = doubts, lasting
+        self._doubts, self._told = doubts | certain, lasting
 
 
-def open_inventory() -> Inventory:
-    """Return an `Inventory`.
+def open_inventory(now_s: Callable[[], float] = time.monotonic) -> Inventory:
+    """Return an `Inventory` with the clock `now_s`.
 
     Raises:
         DependencyFailed: libudev is not installed.
     """
     try:
-        return Inventory()
+        return Inventory(now_s=now_s)
     except ImportError as error:
         raise DependencyFailed(
             "V4L2 cameras cannot be found without libudev.",
@@ -209,7 +241,11 @@ def _node(device: "pyudev.Device", path: Path) -> ListedNode:
         device_number=device.device_number,
         is_virtual="/devices/virtual/" in device.sys_path,
     )
-    return ListedNode(node, None if usb_device is None else _usb_place(usb_device, device))
+    return ListedNode(
+        node,
+        None if usb_device is None else _usb_place(usb_device, device),
+        udev_done=device.is_initialized or not udev_runs(),
+    )
 
 
 def _usb_place(usb_device: "pyudev.Device", device: "pyudev.Device") -> UsbPlace:

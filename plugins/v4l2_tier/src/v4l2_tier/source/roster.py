@@ -77,6 +77,8 @@ class DeviceRoster:
         if not waiting:
             self._waits.reset()
         self._look_s = now_s + (self._waits.next_s() if waiting else self._context.settings.reconcile_s)
+        if (due_s := self._inventory.due_s) is not None:
+            self._look_s = min(self._look_s, due_s)
 
     def _new_camera(self, node: DeviceNode) -> "V4l2Camera":
         from v4l2_tier.source.camera import V4l2Camera  # large: loaded with the first device

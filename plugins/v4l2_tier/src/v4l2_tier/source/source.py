@@ -36,7 +36,7 @@ class V4l2Source(CameraSource):
         context = CameraContext(
             self._settings, report, self._agent.clock, SocketPaths(self._agent.runtime_dir)
         )
-        inventory = open_inventory()
+        inventory = open_inventory(self._agent.clock.monotonic_s)
         watcher = open_watcher(self._settings.hotplug, self._agent.clock)  # before the first look
         try:
             async with anyio.create_task_group() as tg:
