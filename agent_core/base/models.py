@@ -36,6 +36,7 @@ __all__ = (
     "Settlement",
     "StreamGate",
     "Url",
+    "VideoCodec",
 )
 
 CameraId = NewType("CameraId", str)
@@ -56,17 +57,27 @@ class Fingerprint:
     descriptor: str | None = None
 
 
+class VideoCodec(StrEnum):
+    """Coding of the pictures that a camera itself delivers."""
+
+    MJPEG = "mjpeg"
+    H264 = "h264"
+    H265 = "h265"
+
+
 @dataclass(frozen=True, slots=True)
 class FrameSocket:
-    """Unix socket that sends a camera's newest frames to each client that connects: JPEGs in live Matroska.
+    """Unix socket that sends a camera's newest frames to each client that connects, in live Matroska.
 
-    `width` and `height` are in pixels, `fps` is the camera's nominal rate in frames per second.
+    `width` and `height` are in pixels, `fps` is the camera's nominal rate in frames per second. With a `codec` other
+    than MJPEG, a client first gets the newest group of pictures, from its key frame on.
     """
 
     path: Path
     width: int
     height: int
     fps: float
+    codec: VideoCodec = VideoCodec.MJPEG
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +200,7 @@ class DeviceState:
 
 
 class DeviceReporter(Protocol):
-    """Optional part of a `FrameReader`: with it, no capture is tried while the device is known to refuse."""
+    """Optional part of a `FrameReader`, or a camera's `device`: no capture is tried while the device is known to refuse."""
 
     @property
     def device(self) -> DeviceState:
@@ -225,7 +236,8 @@ class DetectedCamera:
     number of the device node, `configured_id` the id that the operator chose, `frames` the camera's broker, `gate` the
     check before the agent opens a network camera, `panel` the access to its controls; each may be None. `tracks` are the
     codecs of the stream, such as H264, AAC or KLV, if the source knows them. A new value of a control does not make it
-    another camera, so `controls` do not count in comparisons.
+    another camera, so `controls` do not count in comparisons. `device` tells the state of the device behind
+    `media_input` where `frames` does not: a camera that delivers coded video has no `frames`.
     """
 
     key: str
@@ -242,6 +254,7 @@ class DetectedCamera:
     gate: StreamGate | None = field(default=None, compare=False, repr=False)
     tracks: tuple[str, ...] = ()
     panel: ControlPanel | None = field(default=None, compare=False, repr=False)
+    device: DeviceReporter | None = field(default=None, compare=False, repr=False)
 
 
 class CameraStatus(StrEnum):

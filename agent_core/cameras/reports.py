@@ -29,6 +29,7 @@ from agent_core.base.models import (
     Fingerprint,
     FrameSocket,
     Url,
+    VideoCodec,
 )
 
 __all__ = ("checked_camera", "checked_controls", "checked_reason")
@@ -39,9 +40,13 @@ def _is_resolution(value: object) -> bool:
 
 
 def _is_input(value: object) -> bool:
-    return isinstance(value, FrameSocket | Url) or (
-        isinstance(value, FfmpegInput) and tuple_of(str)(value.args)
-    )
+    match value:
+        case FrameSocket(codec=codec):
+            return isinstance(codec, VideoCodec)
+        case FfmpegInput(args=args):
+            return tuple_of(str)(args)
+        case _:
+            return isinstance(value, Url)
 
 
 def _is_panel(value: object) -> bool:

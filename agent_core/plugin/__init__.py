@@ -53,6 +53,7 @@ from agent_core.base.models import (
     Settlement,
     StreamGate,
     Url,
+    VideoCodec,
 )
 from agent_core.base.waiting import GrowingPauses, first_of
 from agent_core.base.workers import WorkerPool
@@ -164,6 +165,7 @@ __all__ = (
     "TierUnavailable",
     "Unsupported",
     "Url",
+    "VideoCodec",
     "WorkerPool",
     "first_of",
     "hookimpl",

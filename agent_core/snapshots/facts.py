@@ -5,7 +5,16 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from agent_core.base.containment import contained
-from agent_core.base.models import Camera, CameraId, CameraStatus, DeviceState, FrameReader, FrameSocket
+from agent_core.base.models import (
+    Camera,
+    CameraId,
+    CameraStatus,
+    DetectedCamera,
+    DeviceReporter,
+    DeviceState,
+    FrameReader,
+    FrameSocket,
+)
 from agent_core.mediamtx.link import ServerState
 from agent_core.plugin import LiveStream
 
@@ -33,7 +42,7 @@ class CameraFacts:
 
     Attributes:
         connected_s: time when the camera was connected or began to work again; None while it does not work.
-        device: state of the device behind the frame broker; None if there is no broker or it does not tell.
+        device: state of the device behind the frame broker or the frame socket; None if neither tells.
         input_is_broker: `media_input` leads to the broker, so that opening it opens the same device.
         live_since_s: time since when the stream is known to be live; None if it is not.
         server: state of the media server.
@@ -61,18 +70,23 @@ class FactSource:
         live = self._streams.known(camera.id) if self._streams else None
         return CameraFacts(
             connected_s=camera.since_s if camera.status is CameraStatus.CONNECTED else None,
-            device=_device(camera.frames),
+            device=_told_by(camera.detected),
             input_is_broker=isinstance(camera.media_input, FrameSocket),
             live_since_s=live.since_s if live else None,
             server=self._streams.server_state if self._streams else ServerState.ABSENT,
         )
 
 
-def _device(frames: FrameReader | None) -> DeviceState | None:
-    """Return the state of the device behind `frames`, which is foreign code; None if it does not tell."""
+def _told_by(camera: DetectedCamera) -> DeviceState | None:
+    """Return the state of the device behind `camera`; None if its source does not tell."""
+    return _device(camera.frames) or _device(camera.device)
+
+
+def _device(reporter: FrameReader | DeviceReporter | None) -> DeviceState | None:
+    """Return the state that `reporter`, which is foreign code, tells; None if it does not."""
     try:
         with contained("The camera's frame broker"):
-            state: object = getattr(frames, "device", None)
+            state: object = getattr(reporter, "device", None)
     except Exception:  # noqa: BLE001 - foreign code; the camera is photographed without it
         _log.exception("a frame broker could not tell the state of its device")
         return None

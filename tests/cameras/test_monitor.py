@@ -12,7 +12,7 @@ from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
 from agent_core.base.events import EventBus
-from agent_core.base.models import DetectedCamera, Fingerprint
+from agent_core.base.models import DetectedCamera, Fingerprint, FrameSocket
 from agent_core.cameras.ledger import Ledger
 from agent_core.cameras.monitor import CameraMonitor, SourceState
 from agent_core.cameras.registry import CameraRegistry
@@ -136,6 +136,7 @@ async def test_what_was_seen_is_in_the_ledger_after_the_end(tmp_path: Path) -> N
         replace(CAMERA, fingerprint="serial"),  # type: ignore[arg-type]
         replace(CAMERA, fingerprint=Fingerprint("scripted", serial=12)),  # type: ignore[arg-type]
         replace(CAMERA, media_input="rtsp://camera"),  # type: ignore[arg-type]
+        replace(CAMERA, media_input=FrameSocket(Path("/x"), 64, 48, 15, "h264")),  # type: ignore[arg-type]
         replace(CAMERA, resolution=(640, 0)),
         replace(CAMERA, modes=["MJPG"]),  # type: ignore[arg-type]
         replace(CAMERA, fps=float("nan")),

@@ -45,14 +45,23 @@ class Reader:
         raise NotImplementedError
 
 
+@dataclass
+class Behind:
+    """State of the device behind a camera's input."""
+
+    device: DeviceState
+
+
 def camera(
     *,
     status: CameraStatus = CameraStatus.CONNECTED,
     device: object = None,
     media_input: MediaInput | None = SOCKET,
+    behind_input: DeviceState | None = None,
 ) -> Camera:
     frames = Reader(device) if device else None
-    detected = DetectedCamera("k", "Front", Fingerprint("x"), media_input, frames=frames)
+    behind = Behind(behind_input) if behind_input else None
+    detected = DetectedCamera("k", "Front", Fingerprint("x"), media_input, frames=frames, device=behind)
     return Camera(CameraId("camera7"), status, 12.5, detected)
 
 
@@ -73,3 +82,9 @@ def test_what_is_not_known_is_left_out() -> None:
 
 def test_an_older_reader_with_an_attribute_of_that_name_does_not_tell() -> None:
     assert FactSource().about(camera(device="/dev/video0")).device is None
+
+
+def test_a_camera_without_a_frame_reader_tells_the_device_behind_its_input() -> None:
+    assert FactSource().about(camera(behind_input=BUSY)).device == BUSY
+    both = camera(device=DeviceState(is_streaming=True), behind_input=BUSY)
+    assert FactSource().about(both).device == DeviceState(is_streaming=True)

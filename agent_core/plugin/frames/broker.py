@@ -17,7 +17,7 @@ from anyio.abc import TaskStatus
 from agent_core.base.clock import Clock
 from agent_core.base.containment import contained
 from agent_core.base.errors import AgentError, CaptureFailed
-from agent_core.base.models import CapturedAtSource, DeviceState, Frame, Settlement
+from agent_core.base.models import CapturedAtSource, DeviceState, Frame, Settlement, VideoCodec
 from agent_core.base.waiting import first_of, sleep_unless
 from agent_core.plugin import jpeg
 from agent_core.plugin.frames.producer import (
@@ -42,9 +42,23 @@ class FrameBroker:
 
     The owner, a camera source, runs `run` in its task group. Any task of the same event loop may call the other
     methods.
+
+    Args:
+        producer: owner of the device.
+        clock: the agent's clock.
+        settings: limits.
+        codec: coding of the pictures that the producer offers.
     """
 
-    def __init__(self, producer: FrameProducer, *, clock: Clock, settings: BrokerSettings) -> None:
+    def __init__(
+        self,
+        producer: FrameProducer,
+        *,
+        clock: Clock,
+        settings: BrokerSettings,
+        codec: VideoCodec = VideoCodec.MJPEG,
+    ) -> None:
+        self.codec = codec
         self._producer = producer
         self._clock = clock
         self._settings = settings
