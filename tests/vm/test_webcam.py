@@ -1,6 +1,8 @@
 """Answers of the simulated webcam according to the specifications, tested without a kernel."""
 
 import struct
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +12,7 @@ from tests.vm.cameras.descriptors import Descriptors
 from tests.vm.cameras.layout import Continuous, FrameSize, Layout
 from tests.vm.cameras.negotiation import COMMIT, PROBE, Negotiation
 from tests.vm.cameras.payloads import HEADER_BYTES, payloads
+from tests.vm.cameras.pictures import Pictures
 
 LAYOUT = Layout(
     mjpeg=(FrameSize(640, 480, (15, 30)), FrameSize(320, 240, Continuous(5, 10))),
@@ -133,3 +136,56 @@ def test_a_control_is_silent_undescribed_or_has_another_range_as_the_layout_says
     assert controls.request(*contrast, GET_MAX, b"") is None
     assert controls.request(*contrast, GET_CUR, b"") is not None
     assert controls.request(*brightness, GET_MAX, b"") == (5).to_bytes(2, "little")
+
+
+CODED = Layout(mjpeg=(), yuyv=(), h264=(FrameSize(320, 240, (10, 5)),), hevc=(FrameSize(640, 480, (5,)),))
+
+
+def test_coded_formats_are_frame_based_and_the_descriptors_add_up() -> None:
+    assert Layout.from_json(CODED.to_json()) == CODED
+    data = Descriptors(CODED, Controls(CODED)).find(2, 0)
+    assert data is not None
+    formats = [each for each in parsed(data) if each[1:3] == b"\x24\x10"]
+    frames = [each for each in parsed(data) if each[1:3] == b"\x24\x11"]
+    assert [(len(each), each[5:9], each[27]) for each in formats] == [(28, b"H264", 1), (28, b"H265", 1)]
+    # Width and height, then after two rates the default interval, the number of intervals and the line's length.
+    assert struct.unpack_from("<HHIIIBIII", frames[0], 5)[0:2] == (320, 240)
+    assert struct.unpack_from("<IBIII", frames[0], 17) == (1_000_000, 2, 0, 1_000_000, 2_000_000)
+    assert [len(each) for each in frames] == [34, 30]
+
+
+def written_clip(folder: Path) -> None:
+    """Write a clip of made NAL units: parameter sets and a key picture, then other pictures."""
+    folder = folder / "H264/320x240"
+    folder.mkdir(parents=True)
+    start = b"\0\0\0\1"
+    for number in range(6):
+        sets = b"" if number else start + b"\x67sps" + start + b"\x68pps"
+        slice_type = b"\x41" if number else b"\x65"
+        (folder / f"{number:03}.au").write_bytes(sets + start + slice_type + bytes([number]))
+
+
+def sent(layout: Layout, count: int, *, stream: int = 0, without_key: bool = False) -> list[bytes]:
+    size = FrameSize(320, 240)
+    pictures = Pictures(layout)
+    return [pictures.of("H264", size, index, stream, without_key=without_key) for index in range(count)]
+
+
+def test_a_stream_of_coded_video_begins_and_repeats_as_the_layout_says(tmp_path: Path) -> None:
+    written_clip(tmp_path)
+    layout = replace(CODED, frames=str(tmp_path), group=3, before_key=1)
+    assert [each[-1] for each in sent(layout, 8)] == [2, 0, 1, 2, 0, 1, 2, 0]
+    assert [each[4] for each in sent(layout, 3)] == [0x41, 0x67, 0x41]
+    assert [each[-1] for each in sent(layout, 5, without_key=True)] == [2, 1, 1, 2, 1]
+    once = replace(layout, parameter_sets="first")
+    assert [b"sps" in each for each in sent(once, 8)] == [index == 1 for index in range(8)]
+    assert sent(once, 5)[4] == b"\0\0\0\1\x65\0"
+
+
+def test_an_encoder_may_begin_each_stream_with_another_size(tmp_path: Path) -> None:
+    written_clip(tmp_path)
+    other = tmp_path / "H264/640x480"
+    other.mkdir()
+    (other / "000.au").write_bytes(b"other")
+    layout = replace(CODED, frames=str(tmp_path), coded_sizes=((320, 240), (640, 480)))
+    assert [sent(layout, 1, stream=stream)[0] == b"other" for stream in range(3)] == [False, True, False]

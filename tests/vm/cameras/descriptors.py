@@ -14,7 +14,11 @@ OUTPUT_TERMINAL = 3
 #: Maximum of high speed: three transactions of 1024 bytes per microframe.
 ISOCHRONOUS_PACKET_BYTES = 3 * 1024
 ISOCHRONOUS_MAX_PACKET = 1024 | 2 << 11
-YUY2 = bytes.fromhex("59555932 0000 1000 8000 00aa00389b71")
+#: Ends of the GUIDs that begin with a four-character code.
+_CODED_AS = bytes.fromhex("0000 1000 8000 00aa00389b71")
+YUY2 = b"YUY2" + _CODED_AS
+#: Frame-based formats (UVC 1.1, Frame Based Payload, table 3-1), by their V4L2 codes.
+FRAME_BASED = {"H264": b"H264" + _CODED_AS, "HEVC": b"H265" + _CODED_AS}
 CS_INTERFACE = 0x24
 LANGUAGE = 0x0409
 
@@ -99,9 +103,11 @@ class Descriptors:
     def _format(self, index: int, name: str, sizes: tuple[FrameSize, ...]) -> bytes:
         if name == "MJPG":
             head = _block(CS_INTERFACE, 6, index, len(sizes), 1, 1, bytes(4))
+        elif name in FRAME_BASED:  # the last 1: pictures of variable size
+            head = _block(CS_INTERFACE, 0x10, index, len(sizes), FRAME_BASED[name], 16, 1, bytes(4), 1)
         else:
             head = _block(CS_INTERFACE, 4, index, len(sizes), YUY2, 16, 1, bytes(4))
-        kind = 7 if name == "MJPG" else 5
+        kind = {"MJPG": 7, "YUYV": 5}.get(name, 0x11)
         frames = b"".join(self._frame(kind, number, size) for number, size in enumerate(sizes, 1))
         colours = _block(CS_INTERFACE, 0x0D, 1, 1, 4)
         return head + frames + colours
@@ -110,15 +116,16 @@ class Descriptors:
         intervals = size.intervals()
         bits = size.raw_bytes * 8
         slowest_s, fastest_s = max(intervals[:2]) / 1e7, intervals[0] / 1e7
-        continuous = isinstance(size.rates_fps, Continuous)
+        count = 0 if isinstance(size.rates_fps, Continuous) else len(intervals)
+        rates = (_u32(int(bits / slowest_s)), _u32(min(int(bits / fastest_s), 0xFFFFFFFF)))
+        default, bytes_per_line = _u32(size.default_interval()), _u32(0)
+        if kind == 0x11:
+            more: tuple[bytes | int, ...] = (default, count, bytes_per_line)
+        else:
+            more = (_u32(size.raw_bytes), default, count)
         return _block(
             *(CS_INTERFACE, kind, number, 0),
             *(_u16(size.width), _u16(size.height)),
-            *(
-                _u32(int(bits / slowest_s)),
-                _u32(min(int(bits / fastest_s), 0xFFFFFFFF)),
-                _u32(size.raw_bytes),
-            ),
-            *(_u32(size.default_interval()), 0 if continuous else len(intervals)),
+            *(*rates, *more),
             *(_u32(each) for each in intervals),
         )

@@ -5,9 +5,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
-__all__ = ("Continuous", "FrameSize", "Layout", "Transfer")
+__all__ = ("Continuous", "FrameSize", "Layout", "ParameterSets", "Transfer")
 
 Transfer = Literal["bulk", "isochronous"]
+#: Key frames of coded video that carry the parameter sets: each, or the first of a stream, as with some encoders.
+ParameterSets = Literal["each", "first"]
+#: Formats by their V4L2 codes, in the order of their indices in the descriptors.
+_FORMATS = {"MJPG": "mjpeg", "YUYV": "yuyv", "H264": "h264", "HEVC": "hevc"}
 #: UVC counts time in units of 100 ns.
 UNITS_PER_S = 10_000_000
 
@@ -66,6 +70,10 @@ class Layout:
     unchanged in the order of their names. The first `dark_frames` of each stream come from `WIDTHxHEIGHT/dark/*.jpg`.
     The values of `mute` controls are never answered, `undescribed` ones refuse to tell their range, and `ranges` has the
     least and the greatest values of controls that have others than usual.
+
+    Pictures of coded video are the files `CODE/WIDTHxHEIGHT/*.au`. A key frame follows `group` pictures after the last, at
+    most 300. The first key frame of a stream comes after `before_key` others, as if the encoder had been running.
+    `coded_sizes` are the sizes of the coded pictures of each stream in turn, for an encoder that keeps to no negotiation.
     """
 
     serial: str | None = "CAM-A"
@@ -75,6 +83,12 @@ class Layout:
     product_id: int = 0x0102
     mjpeg: tuple[FrameSize, ...] = (VGA, HD, SMALL)
     yuyv: tuple[FrameSize, ...] = (VGA, SMALL)
+    h264: tuple[FrameSize, ...] = ()
+    hevc: tuple[FrameSize, ...] = ()
+    group: int = 10
+    before_key: int = 0
+    parameter_sets: ParameterSets = "each"
+    coded_sizes: tuple[tuple[int, int], ...] = ()
     transfer: Transfer = "bulk"
     dark_frames: int = 0
     frames: str = "/opt/site/frames"
@@ -97,7 +111,8 @@ class Layout:
     @property
     def formats(self) -> list[tuple[str, tuple[FrameSize, ...]]]:
         """Formats in the order of their indices in the descriptors, which start at 1."""
-        return [(name, sizes) for name, sizes in (("MJPG", self.mjpeg), ("YUYV", self.yuyv)) if sizes]
+        named = ((code, getattr(self, name)) for code, name in _FORMATS.items())
+        return [(code, sizes) for code, sizes in named if sizes]
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
@@ -105,11 +120,12 @@ class Layout:
     @classmethod
     def from_json(cls, text: str) -> "Layout":
         values: dict[str, Any] = json.loads(text)
-        for name in ("mjpeg", "yuyv"):
+        for name in _FORMATS.values():
             values[name] = tuple(_frame_size(each) for each in values[name])
         for name in ("controls", "mute", "undescribed"):
             values[name] = tuple(values[name])
-        values["ranges"] = tuple(tuple(each) for each in values["ranges"])
+        for name in ("ranges", "coded_sizes"):
+            values[name] = tuple(tuple(each) for each in values[name])
         assert values.keys() == {each.name for each in fields(cls)}
         return cls(**values)
 

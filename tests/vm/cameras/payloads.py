@@ -7,7 +7,16 @@ from tests.vm.cameras.descriptors import CLOCK_HZ
 __all__ = ("FAULTS", "Fault", "payloads")
 
 Fault = Literal[
-    "stall", "hang", "truncate", "hole", "error_bit", "overflow", "empty", "protocol_error", "no_bandwidth"
+    "stall",
+    "hang",
+    "truncate",
+    "hole",
+    "error_bit",
+    "overflow",
+    "empty",
+    "protocol_error",
+    "no_bandwidth",
+    "no_key",
 ]
 FAULTS: tuple[Fault, ...] = get_args(Fault)
 

@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 import anyio
 from anyio.abc import ByteStream
@@ -68,7 +67,7 @@ class Webcam:
         self.fault: Fault | None = None
         self._changed = anyio.Event()
         self._descriptors = Descriptors(layout, self.controls)
-        self._pictures = Pictures(Path(layout.frames), layout.mjpeg, layout.dark_frames)
+        self._pictures = Pictures(layout)
         self._waiting: deque[Waiting] = deque()
         self._index = 0
         self._starts = 0
@@ -161,7 +160,8 @@ class Webcam:
 
     async def _send_picture(self) -> None:
         size, kind, fault, index = self.negotiation.size, self.negotiation.format, self.fault, self._index
-        picture = self._pictures.jpeg(size, index) if kind == "MJPG" else self._pictures.yuyv(size, index)
+        stream = self._starts - 1
+        picture = self._pictures.of(kind, size, index, stream, without_key=fault == "no_key")
         started_ns = time.monotonic_ns()
         self._due_s = max(self._due_s + self.negotiation.interval_s, time.monotonic())
         self._index += 1

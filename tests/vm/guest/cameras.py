@@ -13,6 +13,7 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 
 from tests.vm.cameras.layout import FrameSize, Layout
 from tests.vm.cameras.payloads import Fault
+from tests.vm.cameras.pictures import units
 from tests.vm.cameras.webcam import SentFrame
 
 __all__ = ("DAEMON", "PlugWebcam", "Root", "Webcam", "settled")
@@ -129,6 +130,10 @@ class Webcam:
         """Return the files sent in this size; frame `index` is the file at `index` modulo their count."""
         folder = Path(self.layout.frames) / f"{size.width}x{size.height}"
         return [path.read_bytes() for path in sorted(folder.glob("*.jpg"))]
+
+    def units(self, code: str, size: FrameSize) -> list[bytes]:
+        """Return the access units of coded video in this size; `unit_number` tells which one a picture is."""
+        return units(Path(self.layout.frames), code, size.width, size.height)
 
 
 class PlugWebcam(Protocol):

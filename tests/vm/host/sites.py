@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from tests.vm.host.coded import write_clips
 from tests.vm.host.folders import CHECKOUT, key_of, locked
 from tests.vm.host.image import Image, write_disk
 from tests.vm.host.pictures import write_pictures
@@ -24,11 +25,12 @@ TAKEN_ALONG = ("conftest.py", "pyproject.toml", "bench", "examples", "tests")
 
 
 def ensure_site_disk(image: Image) -> Path:
-    """Return the disk with the packages of requirements.lock, compiled for the image's Python, and the webcams' pictures."""
+    """Return the disk with the packages of requirements.lock, compiled for the image's Python, and the webcams' pictures and video."""
     here = Path(__file__)
     disk = image.folder / "site.ext4"
     current = image.folder / "site.key"
-    key = key_of([LOCK, here, here.with_name("pictures.py")], image.key)
+    sources = [here, here.with_name("pictures.py"), here.with_name("coded.py")]
+    key = key_of([LOCK, *sources], image.key)
     with locked(image.folder):
         if not current.exists() or current.read_text() != key:
             watch = Stopwatch()
@@ -48,6 +50,7 @@ def _write_site(image: Image, disk: Path) -> None:
         _install(image, tree / "site", *options, "--requirement", requirements)
         _compile(image, tree / "site")
         write_pictures(tree / "site/frames")
+        write_clips(tree / "site/frames")
         write_disk(tree / "site", disk)
 
 
