@@ -64,6 +64,13 @@ class FrameProducer(ABC):
             CaptureFailed: the device failed.
         """
 
+    def key_frame_wanted(self) -> None:  # noqa: B027 - optional to implement
+        """Have the camera send a key frame soon, if it delivers coded video and can; do not wait for it.
+
+        The broker calls this during `stream`, when a client comes and the newest group of pictures is long. A producer
+        asks by itself after damage.
+        """
+
     async def close(self) -> None:  # noqa: B027 - optional to implement
         """Undo `park`, complete or not. The broker calls this after a failure, after `parked_ttl_s` and at its end."""
 
