@@ -224,6 +224,9 @@ class FrameBroker:
     def skip(self, reason: str, count: int = 1) -> None:
         self._dropped[reason] += count
 
+    def gap(self) -> None:
+        """Forget nothing: a JPEG does not depend on others."""
+
     # Life cycle.
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:

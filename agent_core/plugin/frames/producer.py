@@ -42,6 +42,14 @@ class FrameSink(Protocol):
         """Count good frames that were not used, such as frames lost in the driver or replaced by newer ones."""
         ...
 
+    def gap(self) -> None:
+        """Note that access units of coded video are missing or damaged here: the stream continues at the next key frame.
+
+        Without effect on JPEGs, each of which stands alone. What is lost is counted by `drop` and `skip`, which leave the
+        group of pictures whole: an encoder may give an empty buffer for a picture that it has skipped.
+        """
+        ...
+
 
 class FrameProducer(ABC):
     """Sole owner of a device. The broker never calls its methods concurrently."""

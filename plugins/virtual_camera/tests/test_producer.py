@@ -76,6 +76,9 @@ class Sink:
     def drop(self, reason: str) -> None:
         raise AssertionError(reason)
 
+    def gap(self) -> None:
+        raise AssertionError("a gap")
+
 
 async def stream(
     producer: PictureProducer, count: int, each: Callable[[int], None] = lambda _: None
