@@ -1,7 +1,7 @@
 """The agent's public API for plugins. Every name here is stable within one major version of `HOOKSPEC_API`.
 
 Tools for plugins are in submodules: `agent_core.plugin.controls`, `.ffmpeg`, `.frames`, `.jpeg`, `.processes`,
-`.rtsp`, `.state`.
+`.rtsp`, `.state`, `.video`.
 """
 
 from anyio import TASK_STATUS_IGNORED as NOT_ASKED

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from agent_core.plugin import ffmpeg
-from embedded_server.media import nal
+from agent_core.plugin import VideoCodec, ffmpeg
+from agent_core.plugin.video import nal
 
 __all__ = ("CLOCK_HZ", "PICTURES", "RATE", "Habits", "Packetizer", "Video", "described", "encode")
 
@@ -18,6 +18,7 @@ CLOCK_HZ = 90_000
 RATE = 15
 START = b"\0\0\0\1"
 PICTURES = 40
+_CODECS = {"H264": VideoCodec.H264, "H265": VideoCodec.H265}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class Video:
     def media_with_sets(self) -> str:
         """The same with the parameter sets; of H.264 only."""
         first, _ = self.pictures[0]
-        units = [unit for unit in first if nal.nalu_type(self.codec, unit) in nal.SETS[self.codec]]
+        units = [unit for unit in first if _is_set(self.codec, unit)]
         sets = ",".join(base64.b64encode(unit).decode() for unit in units)
         formatted = f"a=fmtp:96 packetization-mode=1; sprop-parameter-sets={sets}\r\n"
         return self.media.replace("a=control", f"{formatted}a=control")
@@ -60,6 +61,14 @@ class Video:
         return len(self.pictures) * CLOCK_HZ // RATE
 
 
+def _kind(codec: str, unit: bytes) -> int:
+    return nal.nalu_type(_CODECS[codec], unit)
+
+
+def _is_set(codec: str, unit: bytes) -> bool:
+    return _kind(codec, unit) in nal.SETS[_CODECS[codec]]
+
+
 def described(media: str) -> bytes:
     """Return a session description with these media."""
     return f"v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=x\r\nt=0 0\r\n{media}".encode()
@@ -78,7 +87,7 @@ def encode(
     times_ms = [int(line.split(",")[2]) for line in listed.splitlines() if line[0] != "#"]
     units = [part.rstrip(b"\0") for part in data.split(b"\0\0\1")[1:]]
     delimiter = 9 if codec == "H264" else 35
-    starts = [index for index, unit in enumerate(units) if nal.nalu_type(codec, unit) == delimiter]
+    starts = [index for index, unit in enumerate(units) if _kind(codec, unit) == delimiter]
     groups = [tuple(units[at:end]) for at, end in zip(starts, [*starts[1:], len(units)], strict=True)]
     times = [round(time_ms * RATE / 1000) * CLOCK_HZ // RATE for time_ms in times_ms]
     return Video(codec, tuple(zip(groups, times, strict=True)))
@@ -133,16 +142,18 @@ class Packetizer:
     def packets(self, nalus: tuple[bytes, ...], time: int) -> list[bytes]:
         timestamp = self._first_timestamp + time
         delimiter = 9 if self._codec == "H264" else 35
-        units = [
-            unit for unit in nalus if self._habits.delimiter or nal.nalu_type(self._codec, unit) != delimiter
-        ]
+        units = [unit for unit in nalus if self._habits.delimiter or _kind(self._codec, unit) != delimiter]
         if self._habits.packing == "joined":
             units = [START.join(units)]
         found: list[bytes] = []
         for index, unit in enumerate(units):
             is_last = index == len(units) - 1
             payloads = list(self._payloads(unit))
-            at = timestamp if nal.is_slice(self._codec, unit) or is_last else self._time_of_set(timestamp)
+            at = (
+                timestamp
+                if nal.is_slice(_CODECS[self._codec], unit) or is_last
+                else self._time_of_set(timestamp)
+            )
             found += [
                 self._packet(
                     payload, at, marker=number == len(payloads) - 1 and self._is_marked(unit, is_last)
@@ -158,11 +169,11 @@ class Packetizer:
 
     def _is_marked(self, unit: bytes, is_last: bool) -> bool:
         marker = self._habits.marker
-        is_set = nal.nalu_type(self._codec, unit) in nal.SETS[self._codec]
+        is_set = _is_set(self._codec, unit)
         return marker == "each" or (marker != "none" and is_last) or (marker == "sets" and is_set)
 
     def _payloads(self, unit: bytes) -> Iterator[bytes]:
-        data, kind = unit, nal.nalu_type(self._codec, unit)
+        data, kind = unit, _kind(self._codec, unit)
         if self._habits.packing == "prefixed":
             yield START + unit
             return

@@ -3,6 +3,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from agent_core.plugin import VideoCodec
 from embedded_server.media.depacketize import Depacketizer
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -13,7 +14,7 @@ def packet(sequence: int, timestamp: int, payload: bytes, *, marker: bool = Fals
     return head + (timestamp & 0xFFFFFFFF).to_bytes(4, "big") + b"\0\0\0\1" + payload
 
 
-def units(codec: str, *packets: bytes) -> list[tuple[int, tuple[bytes, ...], bool]]:
+def units(codec: VideoCodec, *packets: bytes) -> list[tuple[int, tuple[bytes, ...], bool]]:
     depacketizer = Depacketizer(codec)
     found = [unit for data in packets for unit in depacketizer.push(data, NOW)]
     found += depacketizer.flush()
@@ -22,7 +23,7 @@ def units(codec: str, *packets: bytes) -> list[tuple[int, tuple[bytes, ...], boo
 
 def test_single_aggregated_and_fragmented_units_of_h264() -> None:
     found = units(
-        "H264",
+        VideoCodec.H264,
         packet(0, 100, b"\x78\x00\x02\x67\x01\x00\x02\x68\x02"),
         packet(1, 100, b"\x7c\x85ab"),
         packet(2, 100, b"\x7c\x05cd"),
@@ -34,7 +35,7 @@ def test_single_aggregated_and_fragmented_units_of_h264() -> None:
 
 def test_fragments_of_h265() -> None:
     found = units(
-        "H265",
+        VideoCodec.H265,
         packet(0, 0, b"\x62\x01\x93ab"),
         packet(1, 0, b"\x62\x01\x53cd", marker=True),
         packet(2, 10, b"\x60\x01\x00\x03\x02\x01z", marker=True),
@@ -43,12 +44,12 @@ def test_fragments_of_h265() -> None:
 
 
 def test_a_picture_without_marker_ends_at_the_next_timestamp() -> None:
-    assert units("H264", packet(0, 0, b"\x41a"), packet(1, 5, b"\x41b")) == [(0, (b"\x41a",), False)]
+    assert units(VideoCodec.H264, packet(0, 0, b"\x41a"), packet(1, 5, b"\x41b")) == [(0, (b"\x41a",), False)]
 
 
 def test_a_picture_with_a_lost_packet_is_dropped_and_the_next_is_kept() -> None:
     found = units(
-        "H264",
+        VideoCodec.H264,
         packet(0, 0, b"\x7c\x85ab"),
         packet(2, 0, b"\x7c\x45ef", marker=True),
         packet(3, 9, b"\x41b", marker=True),
@@ -58,7 +59,7 @@ def test_a_picture_with_a_lost_packet_is_dropped_and_the_next_is_kept() -> None:
 
 def test_the_picture_after_a_gap_may_have_lost_its_beginning() -> None:
     found = units(
-        "H264",
+        VideoCodec.H264,
         packet(0, 0, b"\x41a", marker=True),
         packet(2, 9, b"\x41b", marker=True),
         packet(3, 18, b"\x41c"),
@@ -71,7 +72,7 @@ def test_the_picture_after_a_gap_may_have_lost_its_beginning() -> None:
 def test_units_without_a_picture_belong_to_the_next() -> None:
     """Seen with Reolink: the marker on the sets, which have the time of the picture before."""
     found = units(
-        "H264",
+        VideoCodec.H264,
         packet(0, 0, b"\x09\xf0", marker=True),
         packet(1, 5, b"\x65\x80a", marker=True),
         packet(2, 5, b"\x67a", marker=True),
@@ -85,22 +86,26 @@ def test_units_without_a_picture_belong_to_the_next() -> None:
 
 
 def test_sets_after_a_picture_without_marker_belong_to_the_next() -> None:
-    found = units("H264", packet(0, 0, b"\x41\x80a"), packet(1, 0, b"\x67a"), packet(2, 9, b"\x65\x80b"))
+    found = units(
+        VideoCodec.H264, packet(0, 0, b"\x41\x80a"), packet(1, 0, b"\x67a"), packet(2, 9, b"\x65\x80b")
+    )
     assert found == [(0, (b"\x41\x80a",), False)]
-    again = units("H264", packet(0, 0, b"\x67a"), packet(1, 9, b"\x65\x80b", marker=True))
+    again = units(VideoCodec.H264, packet(0, 0, b"\x67a"), packet(1, 9, b"\x65\x80b", marker=True))
     assert again == [(9, (b"\x67a", b"\x65\x80b"), True)]
 
 
 @pytest.mark.parametrize(
-    ("codec", "first", "second"), [("H264", b"\x41\x80a", b"\x41\x40b"), ("H265", b"\x02\x01\x80", b"\x02\x01\x40")]
+    ("codec", "first", "second"), [(VideoCodec.H264, b"\x41\x80a", b"\x41\x40b"), (VideoCodec.H265, b"\x02\x01\x80", b"\x02\x01\x40")]
 )  # fmt: skip
-def test_a_picture_with_a_marker_on_each_slice_is_one(codec: str, first: bytes, second: bytes) -> None:
+def test_a_picture_with_a_marker_on_each_slice_is_one(codec: VideoCodec, first: bytes, second: bytes) -> None:
     packets = [packet(number, 0, data, marker=True) for number, data in enumerate((first, second, first))]
     assert [nalus for _, nalus, _ in units(codec, *packets)] == [(first, second), (first,)]
 
 
 def test_a_marker_inside_a_fragmented_unit_means_nothing() -> None:
-    found = units("H264", packet(0, 0, b"\x7c\x85ab", marker=True), packet(1, 0, b"\x7c\x45cd", marker=True))
+    found = units(
+        VideoCodec.H264, packet(0, 0, b"\x7c\x85ab", marker=True), packet(1, 0, b"\x7c\x45cd", marker=True)
+    )
     assert found == [(0, (b"\x65abcd",), True)]
 
 
@@ -117,22 +122,22 @@ def test_a_marker_inside_a_fragmented_unit_means_nothing() -> None:
 def test_start_codes_inside_payloads_separate_units(payloads: tuple[bytes, ...]) -> None:
     packets = [packet(number, 0, data) for number, data in enumerate(payloads)]
     packets.append(packet(len(payloads), 9, b"\x41d"))
-    assert units("H264", *packets) == [(0, (b"\x67a", b"\x68b", b"\x65c"), True)]
+    assert units(VideoCodec.H264, *packets) == [(0, (b"\x67a", b"\x68b", b"\x65c"), True)]
 
 
 def test_a_truncated_aggregate_is_a_damaged_picture() -> None:
-    assert units("H264", packet(0, 0, b"\x78\x00\x02\x41a\x00\x09\x41b", marker=True)) == []
+    assert units(VideoCodec.H264, packet(0, 0, b"\x78\x00\x02\x41a\x00\x09\x41b", marker=True)) == []
 
 
 def test_many_units_without_a_picture_are_not_kept_for_ever() -> None:
     packets = [packet(number, number, b"\x06" + bytes([1 + number % 255])) for number in range(5000)]
-    ((_, nalus, _),) = units("H264", *packets, packet(5000, 5000, b"\x65\x80", marker=True))
+    ((_, nalus, _),) = units(VideoCodec.H264, *packets, packet(5000, 5000, b"\x65\x80", marker=True))
     assert len(nalus) < 100
 
 
 def test_numbers_and_times_wrap() -> None:
     found = units(
-        "H264",
+        VideoCodec.H264,
         packet(0xFFFF, 0xFFFFFFF0, b"\x41a", marker=True),
         packet(0, 0x10, b"\x41b", marker=True),
         packet(1, 0x08, b"\x41c", marker=True),
@@ -141,8 +146,8 @@ def test_numbers_and_times_wrap() -> None:
 
 
 @pytest.mark.parametrize("seed", range(100))
-@pytest.mark.parametrize("codec", ["H264", "H265"])
-def test_random_bytes_raise_nothing(codec: str, seed: int) -> None:
+@pytest.mark.parametrize("codec", [VideoCodec.H264, VideoCodec.H265])
+def test_random_bytes_raise_nothing(codec: VideoCodec, seed: int) -> None:
     chance = random.Random(seed)
     packets = [
         packet(

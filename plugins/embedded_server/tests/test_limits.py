@@ -7,6 +7,7 @@ import anyio
 import pytest
 from anyio.abc import ByteStream
 
+from agent_core.plugin import VideoCodec
 from agent_core.plugin.rtsp import Headers, Interleaved, Response, SessionDescription
 from agent_core.testing import SimulatedClock
 from embedded_server.media.codecs import Codec
@@ -43,7 +44,7 @@ def test_sound_whose_clock_stands_still_waits_for_no_picture(size_bytes: int, mo
 
 
 def test_a_picture_of_countless_tiny_units_is_dropped() -> None:
-    depacketizer = Depacketizer("H264")
+    depacketizer = Depacketizer(VideoCodec.H264)
     aggregate = b"\x18" + b"\x00\x02\x01\x80" * 300
     found = []
     for number in range(60):

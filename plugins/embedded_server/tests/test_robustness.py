@@ -8,9 +8,9 @@ import anyio
 import httpx
 import pytest
 
-from embedded_server.media.h264 import BitstreamError
-from embedded_server.media.h264 import parse_sps as parse_h264
-from embedded_server.media.h265 import parse_sps as parse_h265
+from agent_core.plugin.video import BitstreamError
+from agent_core.plugin.video.h264 import parse_sps as parse_h264
+from agent_core.plugin.video.h265 import parse_sps as parse_h265
 
 CONVERSATION = (
     b"OPTIONS rtsp://h/cam RTSP/1.0\r\nCSeq: 1\r\n\r\n"

@@ -9,6 +9,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from agent_core.plugin import VideoCodec
 from agent_core.plugin.rtsp import SessionDescription
 from agent_core.testing import SimulatedClock
 from embedded_server.faults import Faults
@@ -154,7 +155,7 @@ SPS_BASELINE_REORDER_UNKNOWN = b"\x67\x4d\x00\x1f"
 
 def test_pictures_that_reorder_without_saying_so_get_times_in_order_after_the_first_group() -> None:
     arrived = datetime(2026, 1, 1, tzinfo=UTC)
-    sampler = Sampler("H264", (SPS_BASELINE_REORDER_UNKNOWN, b"\x68"), CLOCK_HZ, lambda _text: None)
+    sampler = Sampler(VideoCodec.H264, (SPS_BASELINE_REORDER_UNKNOWN, b"\x68"), CLOCK_HZ, lambda _text: None)
     order = [0, 3, 1, 2, 6, 4, 5, 9, 7, 8, 12, 10, 11]
     found: list[Sample] = []
     for index, place in enumerate(order):

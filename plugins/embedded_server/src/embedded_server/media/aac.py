@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from embedded_server.media.h264 import BitReader, BitstreamError
+from agent_core.plugin.video import BitReader, BitstreamError
 
 __all__ = ("AacFormat", "aac_format", "access_units")
 

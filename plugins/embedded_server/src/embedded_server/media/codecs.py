@@ -4,9 +4,10 @@ import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from agent_core.plugin import VideoCodec
 from agent_core.plugin.rtsp import MediaDescription
+from agent_core.plugin.video import MAX_SET_BYTES, BitstreamError, h264, h265, nal
 from embedded_server.config.gotext import Json
-from embedded_server.media import h264, h265, nal
 from embedded_server.media.aac import AacFormat, aac_format
 
 __all__ = ("Codec", "codec_of", "parameters_of")
@@ -35,11 +36,11 @@ _NAMES: Mapping[str, str] = {
     "SMPTE336M": "KLV",
 }
 #: Attributes for the parameter sets in a description, by codec, in the order of a stream.
-_SETS: Mapping[str, tuple[str, ...]] = {
-    "H264": ("sprop-parameter-sets",),
-    "H265": ("sprop-vps", "sprop-sps", "sprop-pps"),
+_SETS: Mapping[VideoCodec, tuple[str, ...]] = {
+    VideoCodec.H264: ("sprop-parameter-sets",),
+    VideoCodec.H265: ("sprop-vps", "sprop-sps", "sprop-pps"),
 }
-
+_VIDEO: Mapping[str, VideoCodec] = {"H264": VideoCodec.H264, "H265": VideoCodec.H265}
 
 #: Clocks of media are far slower, and sound of cameras has fewer channels; files have no room for any number.
 _FASTEST_CLOCK_HZ = 1_000_000
@@ -67,7 +68,16 @@ class Codec:
 
     @property
     def is_video(self) -> bool:
-        return self.name in ("H264", "H265")
+        return self.name in _VIDEO
+
+    @property
+    def video(self) -> VideoCodec:
+        """Coding of the pictures of a video.
+
+        Raises:
+            KeyError: the track `is_video` not.
+        """
+        return _VIDEO[self.name]
 
     @property
     def is_plausible(self) -> bool:
@@ -96,9 +106,9 @@ class Codec:
 
     def _video_properties(self) -> Json:
         try:
-            parse = h264.parse_sps if self.name == "H264" else h265.parse_sps
+            parse = h264.parse_sps if self.video is VideoCodec.H264 else h265.parse_sps
             sps = parse(self.parameter_sets[-2])
-        except (IndexError, h264.BitstreamError):
+        except (IndexError, BitstreamError):
             return {"width": 0, "height": 0, "profile": "", "level": ""}
         return {"width": sps.width, "height": sps.height, "profile": sps.profile, "level": sps.level}
 
@@ -134,16 +144,17 @@ def parameters_of(media: MediaDescription) -> Mapping[str, str]:
 
 def _sets(name: str, media: MediaDescription) -> tuple[bytes, ...]:
     """Return the parameter sets of the description; empty if one is missing, unreadable or too long to store."""
-    texts = [
-        text for key in _SETS.get(name, ()) for text in parameters_of(media).get(key, "").split(",") if text
-    ]
+    codec = _VIDEO.get(name)
+    if codec is None:
+        return ()
+    texts = [text for key in _SETS[codec] for text in parameters_of(media).get(key, "").split(",") if text]
     found: dict[int, bytes] = {}
     try:
         for text in texts:
             # Cameras leave out the padding, and put start codes before the sets.
             data = base64.b64decode(text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4), validate=True)
-            found |= {nal.nalu_type(name, unit): unit for unit in nal.split(name, data)}
+            found |= {nal.nalu_type(codec, unit): unit for unit in nal.split(codec, data)}
     except ValueError:  # not Base64
         return ()
-    sets = tuple(found.get(kind, b"") for kind in nal.SETS.get(name, ()))
-    return sets if all(0 < len(each) <= nal.MAX_SET_BYTES for each in sets) else ()
+    sets = tuple(found.get(kind, b"") for kind in nal.SETS[codec])
+    return sets if all(0 < len(each) <= MAX_SET_BYTES for each in sets) else ()

@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from embedded_server.media import nal, rtp
+from agent_core.plugin import VideoCodec
+from agent_core.plugin.video import nal
+from embedded_server.media import rtp
 
 __all__ = ("AccessUnit", "Depacketizer")
 
@@ -38,11 +40,11 @@ class Depacketizer:
     next one arrives, and units without a slice are kept for the picture that follows.
 
     Args:
-        codec: `H264` or `H265`.
+        codec: H.264 or H.265.
         midway: the stream may begin inside a picture. That picture is dropped: its slices would look complete.
     """
 
-    def __init__(self, codec: str, *, midway: bool = False) -> None:
+    def __init__(self, codec: VideoCodec, *, midway: bool = False) -> None:
         self._codec = codec
         self._nalus: list[bytes] = []
         self._prefix: tuple[bytes, ...] = ()
@@ -135,7 +137,7 @@ class Depacketizer:
             self._damaged = True
             self._nalus, self._fragment = [], None
             return
-        units = self._h264_units(payload) if self._codec == "H264" else self._h265_units(payload)
+        units = self._h264_units(payload) if self._codec is VideoCodec.H264 else self._h265_units(payload)
         for unit in units:
             yield from nal.split(self._codec, unit)
 
@@ -152,7 +154,7 @@ class Depacketizer:
             self._damaged = True
 
     def _h265_units(self, payload: bytes) -> Iterator[bytes]:
-        kind = nal.nalu_type("H265", payload)
+        kind = nal.nalu_type(self._codec, payload)
         if kind < 48:
             yield payload
         elif kind == 48:
@@ -164,7 +166,7 @@ class Depacketizer:
             self._damaged = True
 
     def _aggregated(self, payload: bytes, start: int) -> Iterator[bytes]:
-        for unit, complete in nal.aggregated(payload, start):
+        for unit, complete in rtp.aggregated(payload, start):
             self._damaged |= not complete
             if complete:
                 yield unit

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
+from agent_core.plugin.video import BitstreamError
 from embedded_server.media import aac, klv, rtp
 from embedded_server.media.codecs import Codec
-from embedded_server.media.h264 import BitstreamError
 from embedded_server.media.opus import packet_ticks
 
 __all__ = ("Frame", "FrameReader", "frame_reader")

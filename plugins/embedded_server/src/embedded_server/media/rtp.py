@@ -1,11 +1,13 @@
 """RTP and RTCP packets (RFC 3550), with the fields that a relay and a recorder use."""
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 __all__ = (
     "ReportedTime",
     "RtpPacket",
+    "aggregated",
     "parse",
     "reported_time",
     "sender_report",
@@ -73,3 +75,12 @@ def reported_time(report: bytes) -> ReportedTime | None:
     """Return the time in a packet of `sender_report`; None if the sender has no clock."""
     _, _, _, _, ntp, timestamp, _, _ = _REPORT.unpack_from(report)
     return ReportedTime(ntp / (1 << 32), timestamp) if ntp else None
+
+
+def aggregated(payload: bytes, start: int) -> Iterator[tuple[bytes, bool]]:
+    """Return the contents of an aggregation packet, of which the units begin at `start`, and whether each is complete."""
+    while start + 2 < len(payload):
+        size = int.from_bytes(payload[start : start + 2], "big")
+        unit = payload[start + 2 : start + 2 + size]
+        yield unit, len(unit) == size
+        start += 2 + size

@@ -3,11 +3,15 @@
 import struct
 from dataclasses import dataclass
 
-from embedded_server.media import h264, h265
+from agent_core.plugin import VideoCodec
+from agent_core.plugin.video import BitstreamError, configuration
 from embedded_server.media.codecs import Codec
 from embedded_server.media.mp4_boxes import box, full_box
 
 __all__ = ("SampleEntry", "sample_entry")
+
+#: Sample entry, and box with the decoder's configuration, of each video.
+_BOXES = {VideoCodec.H264: (b"avc1", b"avcC"), VideoCodec.H265: (b"hvc1", b"hvcC")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +43,10 @@ def sample_entry(codec: Codec, sets: tuple[bytes, ...]) -> SampleEntry:
 
 def _video(codec: Codec, sets: tuple[bytes, ...]) -> SampleEntry:
     if not sets:
-        raise h264.BitstreamError("The parameter sets of the stream are unknown.")
-    if codec.name == "H264":
-        sps = h264.parse_sps(sets[0])
-        return SampleEntry(_visual(b"avc1", sps.width, sps.height, _avcc(sets, sps)), sps.width, sps.height)
-    found = h265.parse_sps(sets[1])
-    data = _visual(b"hvc1", found.width, found.height, _hvcc(sets, found))
+        raise BitstreamError("The parameter sets of the stream are unknown.")
+    found = configuration(codec.video, sets)
+    entry, box_name = _BOXES[codec.video]
+    data = _visual(entry, found.width, found.height, box(box_name, found.record))
     return SampleEntry(data, found.width, found.height)
 
 
@@ -72,21 +74,3 @@ def _descriptor(tag: int, content: bytes) -> bytes:
         bytes([tag, 0x80 | size >> 21 & 0x7F, 0x80 | size >> 14 & 0x7F, 0x80 | size >> 7 & 0x7F, size & 0x7F])
         + content
     )
-
-
-def _avcc(sets: tuple[bytes, ...], parsed: h264.Sps) -> bytes:
-    sps, pps = sets
-    arrays = b"\xe1" + struct.pack(">H", len(sps)) + sps + b"\x01" + struct.pack(">H", len(pps)) + pps
-    data = b"\x01" + sps[1:4] + b"\xff" + arrays
-    if sps[1] in (100, 110, 122, 144, 244):
-        data += bytes([0xFC | parsed.chroma, 0xF8 | parsed.luma_depth, 0xF8 | parsed.chroma_depth, 0])
-    return box(b"avcC", data)
-
-
-def _hvcc(sets: tuple[bytes, ...], sps: h265.Sps) -> bytes:
-    data = b"\x01" + sps.profile_tier_level + b"\xf0\x00\xfc"
-    data += bytes([0xFC | sps.chroma, 0xF8 | sps.luma_depth, 0xF8 | sps.chroma_depth]) + bytes(2)
-    data += bytes([sps.sub_layers << 3 | sps.nested << 2 | 3, len(sets)])
-    for kind, nalu in zip((32, 33, 34), sets, strict=True):
-        data += struct.pack(">BHH", 0x80 | kind, 1, len(nalu)) + nalu
-    return box(b"hvcC", data)

@@ -5,14 +5,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from embedded_server.media import h264, h265, nal
+from agent_core.plugin import VideoCodec
+from agent_core.plugin.video import MAX_SET_BYTES, BitstreamError, h264, h265, nal
 from embedded_server.media.depacketize import AccessUnit
 from embedded_server.media.timeline import Timeline
 
 __all__ = ("Placed", "Sample", "Sampler")
 
 #: Types of units that no container stores (delimiters, filler), by codec.
-_NOISE = {"H264": (9, 12), "H265": (35, 38)}
+_NOISE = {VideoCodec.H264: (9, 12), VideoCodec.H265: (35, 38)}
 #: `max_num_reorder_frames` is at most the size of the picture buffer (ITU-T H.264, E.2.1).
 _MOST_REORDERED = 16
 
@@ -73,7 +74,7 @@ class Sampler:
 
     def __init__(
         self,
-        codec: str,
+        codec: VideoCodec,
         sets: tuple[bytes, ...],
         clock_rate_hz: int,
         warn: Callable[[str], None],
@@ -136,24 +137,26 @@ class Sampler:
         return Sample(dts, picture.time, duration, units, key, arrived, picture.sets, self._track)
 
     def _may_go_back(self, unit: AccessUnit) -> bool:
-        if self._reorder_frames is None and self._codec == "H264":
-            return any(nal.is_slice("H264", nalu) and h264.is_b_slice(nalu) for nalu in unit.nalus)
+        if self._reorder_frames is None and self._codec is VideoCodec.H264:
+            return any(nal.is_slice(self._codec, nalu) and h264.is_b_slice(nalu) for nalu in unit.nalus)
         return self._reorder_frames != 0
 
     def _learn(self, unit: AccessUnit) -> None:
         kinds = nal.SETS[self._codec]
         sets = list(self._sets)
         for nalu in unit.nalus:
-            if (kind := nal.nalu_type(self._codec, nalu)) in kinds and len(nalu) <= nal.MAX_SET_BYTES:
+            if (kind := nal.nalu_type(self._codec, nalu)) in kinds and len(nalu) <= MAX_SET_BYTES:
                 sets[kinds.index(kind)] = nalu
         if tuple(sets) != self._sets:
             self._sets = tuple(sets)
             self._reorder_frames = _reorder_frames(self._codec, self._sets)
 
 
-def _reorder_frames(codec: str, sets: tuple[bytes, ...]) -> int | None:
+def _reorder_frames(codec: VideoCodec, sets: tuple[bytes, ...]) -> int | None:
     """Return the number of reordered pictures; None if unknown."""
     try:
-        return (h264.parse_sps(sets[0]) if codec == "H264" else h265.parse_sps(sets[1])).reorder_frames
-    except h264.BitstreamError:
+        return (
+            h264.parse_sps(sets[0]) if codec is VideoCodec.H264 else h265.parse_sps(sets[1])
+        ).reorder_frames
+    except BitstreamError:
         return None

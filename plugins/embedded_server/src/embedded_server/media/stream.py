@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
-from agent_core.plugin import Clock
+from agent_core.plugin import Clock, VideoCodec
 from agent_core.plugin.rtsp import MediaDescription, RtpInfo, SessionDescription
+from agent_core.plugin.video import MAX_SET_BYTES, nal
 from embedded_server.config.gotext import Json
-from embedded_server.media import nal, rtp
+from embedded_server.media import rtp
 from embedded_server.media.codecs import Codec, codec_of
 
 __all__ = ("Sink", "Stream", "Track")
@@ -16,7 +17,7 @@ __all__ = ("Sink", "Stream", "Track")
 #: Bit that marks the last packet of a picture (RFC 6184, section 5.1).
 _MARKER = 0x80
 #: Types of packets with several units, and where those begin.
-_AGGREGATION = {"H264": (24, 1), "H265": (48, 2)}
+_AGGREGATION = {VideoCodec.H264: (24, 1), VideoCodec.H265: (48, 2)}
 #: Beginnings of payloads in Annex B, of a start code of four bytes and of one of three.
 _START_CODES = (b"\0\0\0", b"\0\0\1")
 
@@ -62,21 +63,21 @@ class Track:
         offset = 12 + 4 * (packet[0] & 0x0F)
         if packet[0] & 0x10 or len(packet) <= offset:
             return
-        name, first = self.codec.name, packet[offset]
-        kind = first & 0x1F if name == "H264" else (first >> 1) & 0x3F
-        aggregation, start = _AGGREGATION[name]
+        codec, first = self.codec.video, packet[offset]
+        kind = nal.nalu_type(codec, packet[offset:])
+        aggregation, start = _AGGREGATION[codec]
         if kind == aggregation:
-            for unit, complete in nal.aggregated(packet[offset:], start):
+            for unit, complete in rtp.aggregated(packet[offset:], start):
                 self._learn_sets(unit if complete else b"")
-        elif kind in nal.SETS[name] or (not first and packet[offset : offset + 3] in _START_CODES):
+        elif kind in nal.SETS[codec] or (not first and packet[offset : offset + 3] in _START_CODES):
             self._learn_sets(packet[offset:])
 
     def _learn_sets(self, data: bytes) -> None:
-        kinds = nal.SETS[self.codec.name]
+        kinds = nal.SETS[self.codec.video]
         sets = list(self.codec.parameter_sets or (b"",) * len(kinds))
-        for nalu in nal.split(self.codec.name, data):
-            kind = nal.nalu_type(self.codec.name, nalu)
-            if kind in kinds and len(nalu) <= nal.MAX_SET_BYTES:
+        for nalu in nal.split(self.codec.video, data):
+            kind = nal.nalu_type(self.codec.video, nalu)
+            if kind in kinds and len(nalu) <= MAX_SET_BYTES:
                 sets[kinds.index(kind)] = nalu
         if any(sets) and tuple(sets) != self.codec.parameter_sets:
             self.codec = self.codec.with_sets(tuple(sets))

@@ -90,9 +90,9 @@ class VideoIntake(Intake):
         codec = track.codec
         self._leading = leading
         self._saw = saw
-        self._depacketizer = Depacketizer(codec.name, midway=midway)
+        self._depacketizer = Depacketizer(codec.video, midway=midway)
         self._sampler = Sampler(
-            codec.name, codec.parameter_sets, codec.clock_rate_hz, warn, track=track.index
+            codec.video, codec.parameter_sets, codec.clock_rate_hz, warn, track=track.index
         )
 
     def push(self, packet: bytes, arrived: datetime) -> Iterator[Sample]:

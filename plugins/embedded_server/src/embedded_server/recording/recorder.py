@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from agent_core.plugin import WorkerPool
+from agent_core.plugin.video import BitstreamError
 from embedded_server.config.gotext import Json, parse_duration, parse_size
 from embedded_server.faults import Faults
 from embedded_server.media import rtp
@@ -23,7 +24,6 @@ from embedded_server.media.codecs import Codec
 from embedded_server.media.depacketize import AccessUnit
 from embedded_server.media.fmp4 import Fmp4
 from embedded_server.media.frames import frame_reader
-from embedded_server.media.h264 import BitstreamError
 from embedded_server.media.mpegts import MpegTs
 from embedded_server.media.samples import Sample
 from embedded_server.media.stream import Stream, Track

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
-__all__ = ("MAX_SIDE", "BitReader", "BitstreamError", "Sps", "is_b_slice", "parse_sps", "without_emulation")
+from agent_core.plugin.video.bits import MAX_SET_BYTES, MAX_SIDE, BitReader, BitstreamError, without_emulation
+
+__all__ = ("Sps", "is_b_slice", "is_intra_slice", "parse_sps")
 
 #: Profiles whose sets have the chroma and scaling fields (7.3.2.1.1).
 _HIGH = frozenset((100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135))
@@ -11,50 +13,10 @@ _PROFILES |= {244: "High 4:4:4 Predictive"}
 _EXTENDED_ASPECT = 255
 #: `slice_type` of slices that predict from two lists (table 7-6), the second value if all slices of the picture do.
 _B_SLICES = (1, 6)
+#: `slice_type` of slices that predict from no other picture: I and SI.
+_INTRA_SLICES = (2, 4, 7, 9)
 #: First bytes of a slice, with its first two numbers.
 _SLICE_HEAD_BYTES = 12
-#: Pixels; far more than level 6.2 allows.
-MAX_SIDE = 32_768
-
-
-class BitstreamError(ValueError):
-    """Error for truncated or impossible bitstreams."""
-
-
-class BitReader:
-    """Reader of the bits of `data`, most significant first."""
-
-    def __init__(self, data: bytes) -> None:
-        self._bits = int.from_bytes(data, "big")
-        self._left = len(data) * 8
-
-    def bits(self, count: int) -> int:
-        if count > self._left:
-            raise BitstreamError("A parameter set is truncated.")
-        self._left -= count
-        return (self._bits >> self._left) & ((1 << count) - 1)
-
-    def flag(self) -> bool:
-        return bool(self.bits(1))
-
-    def unsigned(self) -> int:
-        """Read an unsigned Exp-Golomb number, ue(v)."""
-        zeros = 0
-        while not self.flag():
-            zeros += 1
-            if zeros > 32:
-                raise BitstreamError("A parameter set contains a number of more than 32 bits.")
-        return (1 << zeros) - 1 + self.bits(zeros)
-
-    def signed(self) -> int:
-        """Read a signed Exp-Golomb number, se(v)."""
-        number = self.unsigned()
-        return (number + 1) // 2 if number % 2 else -(number // 2)
-
-
-def without_emulation(nalu: bytes) -> bytes:
-    """Return the payload without the emulation prevention bytes (7.4.1)."""
-    return nalu.replace(b"\x00\x00\x03", b"\x00\x00")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +27,7 @@ class Sps:
         reorder_frames: the most pictures that may precede a picture in decoding order and follow it in output order;
             None if the set does not specify it.
         luma_depth: bit depth minus 8, as `chroma_depth`.
+        number: `seq_parameter_set_id`.
     """
 
     width: int
@@ -75,6 +38,7 @@ class Sps:
     chroma: int = 1
     luma_depth: int = 0
     chroma_depth: int = 0
+    number: int = 0
 
     @property
     def profile(self) -> str:
@@ -87,13 +51,22 @@ class Sps:
 
 
 def is_b_slice(nalu: bytes) -> bool:
-    """Return whether a slice (7.3.3) may belong to a picture that is shown before pictures decoded earlier."""
+    """Return True if a slice (7.3.3) may belong to a picture that is shown before pictures decoded earlier."""
+    return _slice_type(nalu) in _B_SLICES
+
+
+def is_intra_slice(nalu: bytes) -> bool:
+    """Return True if a slice predicts from no other picture."""
+    return _slice_type(nalu) in _INTRA_SLICES
+
+
+def _slice_type(nalu: bytes) -> int | None:
     reader = BitReader(nalu[1:_SLICE_HEAD_BYTES])
     try:
         reader.unsigned()
-        return reader.unsigned() in _B_SLICES
+        return reader.unsigned()
     except BitstreamError:
-        return False
+        return None
 
 
 def parse_sps(nalu: bytes) -> Sps:
@@ -102,21 +75,21 @@ def parse_sps(nalu: bytes) -> Sps:
     Raises:
         BitstreamError: the set is truncated or has impossible values.
     """
-    reader = BitReader(without_emulation(nalu[1:]))
+    reader = BitReader(without_emulation(nalu[1:MAX_SET_BYTES]))
     profile_idc, _, level_idc = reader.bits(8), reader.bits(8), reader.bits(8)
-    reader.unsigned()
-    chroma, *depths = _chroma(reader) if profile_idc in _HIGH else (1, 0, 0)
+    number = reader.unsigned()
+    chroma, luma_depth, chroma_depth = _chroma(reader) if profile_idc in _HIGH else (1, 0, 0)
     reader.unsigned()
     order_type = _picture_order(reader)
     reader.unsigned()
     reader.flag()
     width, height = _size(reader, chroma)
-    if chroma > 3 or max(depths) > 7:
+    if chroma > 3 or max(luma_depth, chroma_depth) > 7:
         raise BitstreamError("A parameter set has impossible values.")
     if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE):
         raise BitstreamError("A parameter set has an impossible picture size.")
     reorder = 0 if order_type == 2 or profile_idc == 66 else _reorder(reader)
-    return Sps(width, height, profile_idc, level_idc, reorder, chroma, *depths)
+    return Sps(width, height, profile_idc, level_idc, reorder, chroma, luma_depth, chroma_depth, number)
 
 
 def _chroma(reader: BitReader) -> tuple[int, int, int]:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from embedded_server.media.h264 import MAX_SIDE, BitReader, BitstreamError, without_emulation
+from agent_core.plugin.video.bits import MAX_SET_BYTES, MAX_SIDE, BitReader, BitstreamError, without_emulation
 
 __all__ = ("Sps", "parse_sps")
 
@@ -18,6 +18,7 @@ class Sps:
         luma_depth: bit depth minus 8, as `chroma_depth`.
         reorder_frames: the most pictures that may precede a picture in decoding order and follow it in output order;
             None if the set is truncated before this number.
+        number: `sps_seq_parameter_set_id`.
     """
 
     width: int
@@ -29,6 +30,7 @@ class Sps:
     sub_layers: int
     nested: bool
     reorder_frames: int | None = None
+    number: int = 0
 
     @property
     def profile(self) -> str:
@@ -47,13 +49,13 @@ def parse_sps(nalu: bytes) -> Sps:
     Raises:
         BitstreamError: the set is truncated or has impossible values.
     """
-    reader = BitReader(without_emulation(nalu[2:]))
+    reader = BitReader(without_emulation(nalu[2:MAX_SET_BYTES]))
     reader.bits(4)
     sub_layers = reader.bits(3)
     nested = reader.flag()
     profile = reader.bits(96).to_bytes(12, "big")
     _skip_sub_layers(reader, sub_layers)
-    reader.unsigned()
+    number = reader.unsigned()
     chroma = reader.unsigned()
     if chroma == 3:
         reader.flag()
@@ -66,7 +68,7 @@ def parse_sps(nalu: bytes) -> Sps:
     if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE) or chroma > 3 or max(depths) > 7:
         raise BitstreamError("A parameter set has impossible values.")
     reorder = _reorder(reader, sub_layers)
-    return Sps(width, height, profile, chroma, *depths, sub_layers + 1, nested, reorder)
+    return Sps(width, height, profile, chroma, *depths, sub_layers + 1, nested, reorder, number)
 
 
 def _reorder(reader: BitReader, sub_layers: int) -> int | None:

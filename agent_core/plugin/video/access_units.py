@@ -1,0 +1,129 @@
+"""Assembly of buffers, as cameras fill them, to access units: all NAL units of one picture."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from agent_core.base.models import VideoCodec
+from agent_core.plugin.video import nal
+from agent_core.plugin.video.annex_b import AnnexBReader, begins_unit
+
+__all__ = ("AccessUnit", "AccessUnits")
+
+#: Units that precede a picture: parameter sets, delimiters, messages. Cameras send up to ten.
+_MOST_UNITS_BEFORE = 64
+#: Bytes of a buffer within which its first unit shows its kind.
+_HEAD_BYTES = 64
+#: Buffers without the beginning of a picture that a damaged transfer, rather than the camera's habit, may explain.
+_DAMAGED_BUFFERS = 1
+
+
+@dataclass(frozen=True, slots=True)
+class AccessUnit:
+    """NAL units of one picture, without start codes. `captured_s` is the time of the buffer in which it began."""
+
+    units: tuple[bytes, ...]
+    captured_s: float
+
+
+class _Cut(Enum):
+    """Relation of a camera's buffers to its pictures, as it has shown so far."""
+
+    UNKNOWN = auto()
+    #: A buffer ends with a picture: drivers of V4L2 do so, but the parameter sets may have a buffer of their own.
+    WHOLE = auto()
+    #: Pictures continue in the next buffer: one slice for each buffer, or a byte stream cut anywhere.
+    ANYWHERE = auto()
+
+
+class AccessUnits:
+    """Assembler of access units.
+
+    A picture is returned with its buffer. The first one waits for the next buffer, which shows whether buffers end with
+    pictures; if they do not, each picture waits until the next one begins.
+
+    Args:
+        codec: H.264 or H.265.
+        limit_bytes: largest picture.
+    """
+
+    def __init__(self, codec: VideoCodec, *, limit_bytes: int) -> None:
+        self._codec = codec
+        self._limit_bytes = limit_bytes
+        self._reader = AnnexBReader()
+        self._cut = _Cut.UNKNOWN
+        self._headless = 0
+        #: Time of the buffer in which the unit that the reader holds began.
+        self._held_s = 0.0
+        self._restart()
+
+    def _restart(self) -> None:
+        self._units: list[bytes] = []
+        self._size_bytes = 0
+        self._has_slice = False
+        self._began_s = 0.0
+
+    def reset(self) -> None:
+        """Forget the unfinished picture, because the stream has a gap or begins anew."""
+        self._reader.flush()
+        self._restart()
+
+    def feed(self, data: bytes, captured_s: float) -> Iterator[AccessUnit | None]:
+        """Return the pictures that `data`, captured at `captured_s`, completes; None where a part of one is missing."""
+        if self._cut is _Cut.UNKNOWN:
+            yield from self._judge(data, captured_s)
+        elif self._cut is _Cut.WHOLE and not self._begins_picture(data):
+            self._headless += 1
+            if self._headless > _DAMAGED_BUFFERS:
+                self._cut = _Cut.ANYWHERE
+            self._restart()
+            yield None
+        began_s = self._held_s if self._reader.size_bytes else captured_s
+        for unit in self._reader.feed(data):
+            yield from self._add(unit, began_s)
+            began_s = captured_s
+        self._held_s = began_s
+        if self._cut is _Cut.WHOLE:
+            yield from self._add(self._reader.flush(), began_s)
+            if self._has_slice:
+                yield self._taken()
+        if self._size_bytes + self._reader.size_bytes > self._limit_bytes:
+            self.reset()
+            yield None
+
+    def _judge(self, data: bytes, captured_s: float) -> Iterator[AccessUnit]:
+        """Learn from a buffer how the one before it ended; return the picture that was complete before its end."""
+        if not begins_unit(data):
+            if self._has_slice or self._reader.size_bytes:
+                self._cut = _Cut.ANYWHERE
+            return
+        yield from self._add(self._reader.flush(), self._held_s)
+        if self._has_slice:
+            self._cut = _Cut.WHOLE if self._begins_picture(data) else _Cut.ANYWHERE
+
+    def _begins_picture(self, data: bytes) -> bool:
+        """Return True if `data` begins with a unit that does not continue a picture."""
+        first = next(iter(nal.split(self._codec, data[:_HEAD_BYTES])), b"")
+        return begins_unit(data) and not (first and nal.continues_picture(self._codec, first))
+
+    def _add(self, unit: bytes, captured_s: float) -> Iterator[AccessUnit]:
+        for each in nal.split(self._codec, unit):  # drops what no bitstream has
+            continues = nal.continues_picture(self._codec, each)
+            if self._has_slice and not continues:
+                yield self._taken()
+            if self._has_slice or not continues:
+                self._keep(each, captured_s)
+
+    def _keep(self, unit: bytes, captured_s: float) -> None:
+        if not self._has_slice and nal.is_slice(self._codec, unit):
+            self._has_slice = True
+            self._began_s = captured_s
+        if not self._has_slice and len(self._units) >= _MOST_UNITS_BEFORE:
+            self._restart()
+        self._units.append(unit)
+        self._size_bytes += len(unit)
+
+    def _taken(self) -> AccessUnit:
+        picture = AccessUnit(tuple(self._units), self._began_s)
+        self._restart()
+        return picture
