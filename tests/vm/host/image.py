@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tests.vm.host.folders import IMAGE_SOURCES, cache_folder, key_of, locked
 from tests.vm.host.kernel import Kernel
+from tests.vm.host.loopback import build_loopback
 from tests.vm.host.prerequisites import knows_debian
 from tests.vm.host.shell import Stopwatch, VmError, output_of, run, say
 
@@ -59,7 +60,7 @@ def ensure_image(suite: str, *, rebuild: bool = False) -> Image:
     """Return the image, built first if its sources changed; `rebuild` forces it, for security updates."""
     here = Path(__file__).parent
     sources = [path for path in IMAGE_SOURCES.rglob("*") if path.is_file()]
-    key = key_of([*sources, here / "image.py", here / "kernel.py"], suite)
+    key = key_of([*sources, *(here / name for name in ("image.py", "kernel.py", "loopback.py"))], suite)
     image = Image(cache_folder() / f"{suite}-{key}", suite)
     complete = image.folder / "complete"
     with locked(image.folder):
@@ -89,6 +90,7 @@ def _build(image: Image) -> None:
         root = scratch / "root"
         _install_system(image.suite, root, scratch)
         kernel = Kernel(scratch / "kernel")
+        build_loopback(kernel, scratch / "headers", root)
         kernel.install_modules(_names("modules"), root)
         _set_up(root)
         kernel.write_unpacked(image.kernel)
@@ -104,7 +106,9 @@ def _names(file: str) -> list[str]:
 
 
 def _install_system(suite: str, root: Path, scratch: Path) -> None:
-    (scratch / "kernel").mkdir()
+    folders = {"VM_KERNEL_DIR": scratch / "kernel", "VM_HEADERS_DIR": scratch / "headers"}
+    for each in folders.values():
+        each.mkdir()
     sources = scratch / "sources.list"
     sources.write_text("".join(f"{line}\n" for line in _sources(suite)))
     excluded = [f"--dpkgopt=path-exclude=/usr/share/{each}/*" for each in ("man", "locale", "doc")]
@@ -123,7 +127,10 @@ def _install_system(suite: str, root: Path, scratch: Path) -> None:
         suite,
         root,
         sources,
-        environment={"VM_KERNEL_DIR": str(scratch / "kernel"), "VM_AVAILABLE": " ".join(_names("available"))},
+        environment={
+            **{name: str(folder) for name, folder in folders.items()},
+            "VM_AVAILABLE": " ".join(_names("available")),
+        },
     )
 
 

@@ -16,6 +16,8 @@ PROGRAMS = {
     "depmod": "kmod",
     "busybox": "busybox-static",
     "cpio": "cpio",
+    "gcc": "gcc",
+    "make": "make",
 }
 #: Firmware that QEMU loads, only recommended by its package.
 FIRMWARE = "seabios"
