@@ -15,6 +15,7 @@ from agent_core.plugin.controls import DevicePanel
 from agent_core.testing import RecordingReport, SimulatedClock
 from agent_core.testing.scripted_producer import ScriptedProducer
 from v4l2_tier.capture.fallback import OnMode
+from v4l2_tier.device.calls import Answers
 from v4l2_tier.device.capabilities import (
     Capabilities,
     DeviceControl,
@@ -84,6 +85,8 @@ class Devices(HotplugWatcher):
         self.probes: list[str] = []
         #: Replaces the answers; for a device that answers late.
         self.slow: Callable[[Path], Capabilities] | None = None
+        #: Counts of what each slow device has answered.
+        self.asked: dict[str, Answers] = {}
         self.looks = 0
         self.doubts: tuple[str, ...] = ()
         self._noticed: list[NodeChanges] = []
@@ -122,8 +125,9 @@ class Devices(HotplugWatcher):
 
     # Drivers; `probe` is called in a worker thread.
 
-    def probe(self, path: Path) -> Capabilities | NoCamera:
+    def probe(self, path: Path, answers: Answers) -> Capabilities | NoCamera:
         if self.slow is not None:
+            self.asked[path.name] = answers
             return self.slow(path)
         self.probes.append(path.name)
         answer = self.answers.get(path.name, WEBCAM)

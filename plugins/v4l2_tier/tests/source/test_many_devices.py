@@ -25,6 +25,13 @@ def nodes(node: Make, count: int) -> list[DeviceNode]:
     return [node(number, serial=f"CAM-{number:03}", port=number + 1) for number in range(count)]
 
 
+async def until_asked(bench: Any, count: int) -> None:
+    """Wait until this many slow devices are asked, each by a thread of its own."""
+    with anyio.fail_after(20):
+        while len(bench.devices.asked) < count:
+            await anyio.sleep(0.001)
+
+
 async def test_forty_nodes_are_asked_eight_at_once_and_reported_in_order(
     watch: Watch, node: Make, capabilities: Capabilities
 ) -> None:
@@ -70,6 +77,42 @@ async def test_the_start_does_not_depend_on_the_slowest(
             ended.set()
             await bench.report.wait_count(silent + 1)
             assert bench.report.history.count((BROKEN, "video0")) == 0
+    finally:
+        ended.set()
+
+
+@pytest.mark.parametrize("answering_s", [20.0, 40.0])
+async def test_only_one_that_answers_nothing_makes_place_for_others_soon(
+    watch: Watch, node: Make, capabilities: Capabilities, answering_s: float
+) -> None:
+    """One that is still answering keeps its place for 30 s, and is not called silent."""
+    ended = threading.Event()
+    *first, last = nodes(node, AT_ONCE + 1)
+
+    def ask(_: Path) -> Capabilities:
+        ended.wait(20)
+        return capabilities
+
+    try:
+        async with watch() as bench:
+            bench.devices.slow = ask
+            for each in (*first, last):
+                bench.devices.plug(each)
+            await bench.clock.advance(0.4)
+            await until_asked(bench, AT_ONCE)
+            for _ in range(int(answering_s * 2)):
+                await bench.clock.advance(0.5)
+                for answers in bench.devices.asked.values():
+                    answers.count += 1
+            assert bench.report.history == []
+            if answering_s < 30:
+                assert last.name not in bench.devices.asked
+                await bench.clock.advance(2)
+            await until_asked(bench, AT_ONCE + 1)
+            await bench.clock.advance(8)
+            assert set(bench.report.history) >= {(BROKEN, each.name) for each in first}
+            ended.set()
+            await bench.report.wait_count(len(bench.report.history) + 1)
     finally:
         ended.set()
 

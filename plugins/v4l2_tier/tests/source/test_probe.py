@@ -4,10 +4,12 @@ import errno
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 from linuxpy.video import raw
 
+from v4l2_tier.device.calls import Answers, calls_to
 from v4l2_tier.device.capabilities import Capabilities
 from v4l2_tier.device.probe import NoCamera, probe_by
 
@@ -231,3 +233,13 @@ def test_a_loopback_device_that_claims_to_convert_is_taken_as_what_it_is() -> No
 
     assert isinstance(probe_by(Loopback(flags=CAPTURE | M2M | STREAMING)), Capabilities)
     assert isinstance(probe_by(Loopback(flags=OUTPUT | M2M | STREAMING)), NoCamera)
+
+
+def test_answers_and_refusals_are_counted() -> None:
+    answers = Answers()
+    with Path("/dev/null").open("rb") as device:
+        call = calls_to(device.fileno(), answers)
+        for number in (1, 2):
+            with pytest.raises(OSError, match="Inappropriate"):
+                call(raw.IOC.QUERYCAP, raw.v4l2_capability())
+            assert answers.count == number

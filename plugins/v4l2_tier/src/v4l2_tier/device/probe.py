@@ -14,7 +14,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from v4l2_tier.device.calls import GONE, DriverCall, calls_to
+from v4l2_tier.device.calls import GONE, Answers, DriverCall, calls_to
 from v4l2_tier.device.capabilities import Capabilities, FrameSize, Intervals, PixelFormat, Span
 from v4l2_tier.device.planarity import Planarity, code_of, new_format, picture_of
 from v4l2_tier.device.probe_controls import read_controls
@@ -64,15 +64,15 @@ class NoCamera:
     remarkable: bool = False
 
 
-def probe(node: Path) -> Capabilities | NoCamera:
-    """Return the capabilities of `node`, or the reason why it is not a camera.
+def probe(node: Path, answers: Answers | None = None) -> Capabilities | NoCamera:
+    """Return the capabilities of `node`, or the reason why it is not a camera; `answers` counts what it has answered.
 
     Raises:
         OSError: the device cannot be opened or does not answer.
     """
     descriptor = os.open(node, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        return probe_by(calls_to(descriptor), os.fstat(descriptor).st_rdev)
+        return probe_by(calls_to(descriptor, answers), os.fstat(descriptor).st_rdev)
     finally:
         os.close(descriptor)
 

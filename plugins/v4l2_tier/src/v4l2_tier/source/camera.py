@@ -19,6 +19,7 @@ from agent_core.plugin import (
 from agent_core.plugin.controls import DevicePanel
 from agent_core.plugin.frames import BrokerState, FrameBroker, FrameServer, report_problems
 from v4l2_tier.capture.limits import broker_settings
+from v4l2_tier.device.calls import Answers
 from v4l2_tier.device.capabilities import Capabilities
 from v4l2_tier.device.errors import camera_changed, explain, no_signal
 from v4l2_tier.device.modes import ChosenMode
@@ -38,8 +39,8 @@ _log = logging.getLogger("camera_agent.v4l2_tier")
 
 #: Time for an answer before a camera is shown as failed: just above the 5 s that the kernel allows a USB control transfer.
 _PROBE_S = 6.0
-#: Time after which a camera that has not answered makes place for others.
-_PLACE_S = 1.0
+#: Time without an answer after which a camera makes place for others, and the longest time that it keeps its place.
+_PLACE_S, _LONGEST_PLACE_S = 1.0, 30.0
 #: Pause between looks at a bridge without a signal: opening one takes milliseconds, and people wait for the picture.
 _SIGNAL_PAUSE_S = 5.0
 _FIRST_PROBE_PAUSE_S, _LONGEST_PROBE_PAUSE_S = 1.0, 60.0
@@ -179,23 +180,24 @@ class V4l2Camera:
         self._touched = anyio.Event()
 
     async def _probe(self, turn: Turn) -> Capabilities | NoCamera:
-        """Probe once, without a time limit; report the camera as failed after 6 s without an answer.
+        """Probe once, without a time limit; report the camera as failed after 6 s without an answer to any call.
 
-        A device with many modes answers late on a slow machine, and asking again would not help. The kernel's own
+        A device with many modes needs long on a slow machine, and asking again would not help. The kernel's own
         time-outs end a call that hangs.
         """
         found: Capabilities | NoCamera | OSError
+        answers = Answers()
 
         async def probe() -> None:
             nonlocal found
             try:
-                found = await self._threads.run_abandonable(self._context.probe, self.node.path)
+                found = await self._threads.run_abandonable(self._context.probe, self.node.path, answers)
             except OSError as error:
                 found = error
 
         place = await self._context.places.take()
         try:
-            await first_of(probe, partial(self._tell_if_slow, turn, place))
+            await first_of(probe, partial(self._tell_if_silent, turn, place, answers))
         finally:
             place.leave()
         await turn.wait()
@@ -205,11 +207,16 @@ class V4l2Camera:
             raise camera_changed()
         return found
 
-    async def _tell_if_slow(self, turn: Turn, place: ProbePlace) -> None:
-        """Leave the place to other cameras, then report this one as failed, once it is slow; wait until cancelled."""
-        await self._clock.sleep(_PLACE_S)
-        place.leave()
-        await self._clock.sleep(_PROBE_S - _PLACE_S)
+    async def _tell_if_silent(self, turn: Turn, place: ProbePlace, answers: Answers) -> None:
+        """Leave the place to other cameras, then report this one as failed, if it is silent; wait until cancelled."""
+        answered, silent_s, asked_s = answers.count, 0.0, 0.0
+        while silent_s < _PROBE_S:
+            await self._clock.sleep(_PLACE_S)
+            asked_s += _PLACE_S
+            silent_s = silent_s + _PLACE_S if answers.count == answered else 0.0
+            answered = answers.count
+            if silent_s or asked_s >= _LONGEST_PLACE_S:
+                place.leave()
         self._probe_failed(
             CaptureFailed(
                 f"The camera did not answer for {_PROBE_S:g} s.",
@@ -283,7 +290,7 @@ class V4l2Camera:
             if not _is_idle(broker):
                 continue
             try:
-                found = await self._threads.run_abandonable(self._context.probe, self.node.path)
+                found = await self._threads.run_abandonable(self._context.probe, self.node.path, Answers())
             except OSError:  # its next use tells the reason
                 continue
             if _is_idle(broker) and self._is_other(found, lacked_signal=_lacks_signal(broker)):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Union
 
 from agent_core.plugin import CameraReport, Clock
 from agent_core.plugin.controls import ControlPort
+from v4l2_tier.device.calls import Answers
 from v4l2_tier.device.controls import open_controls
 from v4l2_tier.settings import CaptureSettings, V4l2TierSettings
 from v4l2_tier.source.inventory import DeviceNode
@@ -32,14 +33,14 @@ MakeProducer = Callable[
     tuple["FrameProducer", "ChosenMode"],
 ]
 OpenControls = Callable[[Path, "Capabilities"], AbstractContextManager[ControlPort]]
-Probe = Callable[[Path], Union["Capabilities", "NoCamera"]]
+Probe = Callable[[Path, Answers], Union["Capabilities", "NoCamera"]]
 
 
-def probe_device(node: Path) -> "Capabilities | NoCamera":
+def probe_device(node: Path, answers: Answers) -> "Capabilities | NoCamera":
     """Probe the real device, as `v4l2_tier.device.probe.probe` does."""
     from v4l2_tier.device.probe import probe
 
-    return probe(node)
+    return probe(node, answers)
 
 
 def make_producer(
