@@ -49,7 +49,8 @@ class CaptureSettings(Settings):
 
     pixel_format: Annotated[str, AfterValidator(_a_code)] | None = Field(
         None,
-        description="four-character code; default: the one with the size and rate, MJPG before raw formats",
+        description="four-character code; default: the one with the size and rate, MJPG before raw formats;"
+        " H264 and HEVC only if there is nothing else",
     )
     width: int | None = Field(None, ge=16, le=16384, description="pixels; the camera's nearest size is used")
     height: int | None = Field(None, ge=16, le=16384, description="pixels")
@@ -92,7 +93,8 @@ class CaptureSettings(Settings):
         ge=0,
         le=10,
         description="seconds for the exposure to settle after a start; snapshots wait, streams do not;"
-        " default: until the brightness is steady, at most 3 s (6 s below 5 frames per second); 0: no wait",
+        " default: until the brightness is steady, at most 3 s (6 s below 5 frames per second), 2 s for H264 and HEVC;"
+        " 0: no wait",
     )
     warm_ttl_s: float = Field(10.0, ge=0, le=3600, description="seconds to keep streaming after the last use")
     parked_ttl_s: float = Field(

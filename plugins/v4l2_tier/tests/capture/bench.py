@@ -189,7 +189,8 @@ class Bench:
             asks_always=asks_always,
         )
         limits = broker_settings(settings, self.producer.chosen)
-        self.broker = FrameBroker(self.producer, clock=self.clock, settings=limits)
+        codec = self.producer.chosen.codec
+        self.broker = FrameBroker(self.producer, clock=self.clock, settings=limits, codec=codec)
 
     def _open(self, path: Path, capabilities: Capabilities) -> Device:
         anyio.from_thread.run_sync(self.opening.set)

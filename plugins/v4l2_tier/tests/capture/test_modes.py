@@ -50,7 +50,7 @@ def test_wishes_that_are_offered_are_met(webcam: Capabilities) -> None:
             ("MJPG", 1280, 720, 30.0),
             "NV12 cannot be used (offered: YUYV, H264",
         ),
-        (CaptureSettings(pixel_format="H264"), ("MJPG", 1280, 720, 30.0), "H264 cannot be used"),
+        (CaptureSettings(pixel_format="VP80"), ("MJPG", 1280, 720, 30.0), "VP80 cannot be used"),
     ],
 )
 def test_wishes_that_are_not_offered_are_told(
@@ -135,7 +135,7 @@ def test_rates_that_are_rounded_count_as_what_they_mean() -> None:
 @pytest.mark.parametrize(
     ("formats", "said"),
     [
-        ({"H264": (size(640, 480, 30),), "Y8I": (size(640, 480),)}, "H264, Y8I"),
+        ({"VP80": (size(640, 480, 30),), "Y8I": (size(640, 480),)}, "VP80, Y8I"),
         ({}, "none"),
         ({"MJPG": ()}, "MJPG"),
     ],

@@ -1,7 +1,7 @@
-"""Delivery of filled buffers to the broker as JPEG frames."""
+"""Delivery of filled buffers to the broker as JPEG frames, or as access units of coded video."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from agent_core.plugin import CaptureFailed, Clock, WorkerPool, jpeg
@@ -12,7 +12,7 @@ from v4l2_tier.capture.jpegs import JpegReader
 from v4l2_tier.capture.limits import Silence
 from v4l2_tier.capture.raw_encoder import RawEncoder
 from v4l2_tier.device.capture_device import FilledBuffer, PictureLayout
-from v4l2_tier.device.modes import JPEG_FORMATS
+from v4l2_tier.device.modes import CODED_FORMATS, JPEG_FORMATS
 
 __all__ = ("Delivery", "FilledBuffers")
 
@@ -39,7 +39,8 @@ class Delivery:
     """The frames of one stream, started at `started_s` (monotonic).
 
     All JPEG frames are offered, oldest first, so that the ring ends with the newest good one. Raw frames cost an
-    encoder: only the newest of those that are ready is encoded.
+    encoder: only the newest of those that are ready is encoded. Coded video is offered as it comes; the sink is told of
+    gaps, after which only a key frame can be decoded.
 
     Args:
         device: the buffers of the stream.
@@ -54,6 +55,7 @@ class Delivery:
         reader: finds the pictures in JPEG buffers.
         damage: counts damaged frames.
         settling: decides when the exposure has settled.
+        on_gap: called when an access unit of coded video is missing or damaged.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class Delivery:
         reader: JpegReader | None = None,
         damage: Damage | None = None,
         settling: ExposureSettling | None = None,
+        on_gap: Callable[[], object] = lambda: None,
     ) -> None:
         self._device = device
         self._layout = layout
@@ -82,6 +85,8 @@ class Delivery:
         self._reader = reader or JpegReader(threads)
         self._damage = damage or Damage(layout.code)
         self._settling = settling or ExposureSettling(settle_s)
+        self._on_gap = on_gap
+        self._is_coded = layout.code in CODED_FORMATS
         self._started_s = self._last_good_s = started_s
         self._good = 0
         self._next_sequence: int | None = None
@@ -93,6 +98,8 @@ class Delivery:
 
     async def deliver_ready(self) -> bool:
         """Deliver the buffers that are ready; return False if there were none."""
+        if self._is_coded:
+            return await self._deliver_units()
         if self._layout.code in JPEG_FORMATS:
             return await self._deliver_jpegs()
         return await self._deliver_raw()
@@ -126,6 +133,16 @@ class Delivery:
         if advice := self._damage.advice_once():
             _log.warning("%s: %s", self._reader.name, advice)
 
+    async def _deliver_units(self) -> bool:
+        any_ready = False
+        for buffer in self._device.ready():
+            any_ready = True
+            if self._is_usable(buffer, 1):
+                captured_s, unit = self._exposed_s(buffer), self._device.copy(buffer)
+                self._device.give_back(buffer.index)
+                await self._offer(unit, captured_s)
+        return any_ready
+
     async def _deliver_raw(self) -> bool:
         newest: FilledBuffer | None = None
         any_ready = False
@@ -153,6 +170,8 @@ class Delivery:
             return True
         self._damage.note_bad(reason)
         self._sink.drop(reason)
+        if reason == "device_error":
+            self._note_gap()
         self._device.give_back(buffer.index)
         return False
 
@@ -162,7 +181,13 @@ class Delivery:
             lost = (sequence - self._next_sequence) % _SEQUENCES
             if 0 < lost < _SEQUENCES // 2:
                 self._sink.skip("lost", lost)
+                self._note_gap()
         self._next_sequence = (sequence + 1) % _SEQUENCES
+
+    def _note_gap(self) -> None:
+        if self._is_coded:
+            self._sink.gap()
+            self._on_gap()
 
     def _exposed_s(self, buffer: FilledBuffer) -> float | None:
         return self._exposure.exposed_s(buffer.stamp_s, buffer.flags, self._clock.monotonic_s())

@@ -4,6 +4,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol
@@ -18,6 +19,7 @@ from v4l2_tier.capture.delivery import Delivery, FilledBuffers
 from v4l2_tier.capture.exposure import ExposureClock
 from v4l2_tier.capture.fallback import CaptureMode, OnMode
 from v4l2_tier.capture.jpegs import JpegReader
+from v4l2_tier.capture.key_frames import KeyFrameRequests
 from v4l2_tier.capture.limits import RecoveryLadder, Silence, Step
 from v4l2_tier.capture.mode_notes import changes, shown
 from v4l2_tier.capture.raw_encoder import RawEncoder
@@ -26,7 +28,7 @@ from v4l2_tier.device.capabilities import Capabilities
 from v4l2_tier.device.capture_device import CaptureDevice, PictureLayout
 from v4l2_tier.device.connection import Connection
 from v4l2_tier.device.controls import ControlDevice, DeviceControls
-from v4l2_tier.device.errors import no_signal
+from v4l2_tier.device.errors import no_signal, other_codec
 from v4l2_tier.device.modes import ChosenMode
 from v4l2_tier.device.probe import NoCamera
 from v4l2_tier.settings import CaptureSettings
@@ -71,6 +73,8 @@ _DOING: Mapping[Step, str] = MappingProxyType(
 _AUTO_EXPOSURE, _MANUAL = "auto_exposure", 1
 #: Problems of a device that may offer something else by now.
 _OFFER_IN_DOUBT = frozenset({"device_error", "format_refused"})
+#: Time for the exposure to settle whose pictures are coded, so that their brightness is not known: cameras take 1 to 2 s.
+_CODED_SETTLE_S = 2.0
 #: Pause after a wake-up without a frame, to avoid a busy loop: a driver may signal an error that it does not report.
 _NOTHING_READY_PAUSE_S = 0.01
 
@@ -123,7 +127,10 @@ class V4l2Producer(FrameProducer):
         self._mode = CaptureMode(capabilities, settings, on_mode)
         self._reader = JpegReader(self._threads, settings.jpeg_check, capabilities.card)
         self._encoder = RawEncoder(settings.jpeg_quality, settings.deep_levels, capabilities.card)
-        self._settling = ExposureSettling(settings.settle_s)
+        self._settling = ExposureSettling(_settle_s(settings, self.chosen))
+        self._key_frames = KeyFrameRequests(
+            capabilities.controls, clock=clock, threads=self._threads, name=capabilities.card
+        )
         self._panel = panel
         self._on_mode, self._on_offer = on_mode, on_offer
         self._asks_always = asks_always
@@ -210,7 +217,8 @@ class V4l2Producer(FrameProducer):
         """Return whether the device offers something else than before; if so, choose from it.
 
         Raises:
-            CaptureFailed: (`no_signal`) it is no camera now; (`no_usable_format`) it offers nothing usable.
+            CaptureFailed: (`no_signal`) it is no camera now; (`no_usable_format`) it offers nothing usable;
+                (`offer_changed`) its pictures are coded otherwise, so that another broker must serve them.
         """
         if self._on_offer is None:
             return False
@@ -220,7 +228,10 @@ class V4l2Producer(FrameProducer):
         if found.formats == self._capabilities.formats:
             return False
         offered = replace(self._capabilities, formats=found.formats)
-        self._mode = CaptureMode(offered, self._settings, self._on_mode)
+        mode = CaptureMode(offered, self._settings, self._on_mode)
+        if mode.chosen.codec is not self.chosen.codec:
+            raise other_codec()
+        self._mode = mode
         self._capabilities = offered
         self._has_news = True
         _log.info("%s offers other formats than before; using %s", offered.card, shown(self.chosen))
@@ -228,6 +239,9 @@ class V4l2Producer(FrameProducer):
 
     def _port(self, device: OpenDevice) -> DeviceControls:
         return DeviceControls(device, self._capabilities.controls)
+
+    def key_frame_wanted(self) -> None:
+        self._key_frames.want()
 
     async def stream(self, sink: FrameSink) -> None:
         try:
@@ -306,6 +320,7 @@ class V4l2Producer(FrameProducer):
             exposure=ExposureClock(started_s, lead_s),
             encoder=self._encoder,
             started_s=self._clock.monotonic_s(),
+            on_gap=self._key_frames.want,
             reader=self._reader,
             damage=Damage(layout.code, self._mode.raw_formats, can_change=self._mode.can_change),
             settling=self._settling,
@@ -334,7 +349,7 @@ class V4l2Producer(FrameProducer):
             source = SourceWatch(device, watched, clock=self._clock, threads=self._threads)
             problem = await source.until_other()
 
-        await first_of(watch, deliver, watch_source)
+        await first_of(watch, deliver, watch_source, partial(self._key_frames.run, device))
         if problem is not None:
             raise problem
 
@@ -343,6 +358,10 @@ class V4l2Producer(FrameProducer):
         if device is not None:
             with anyio.CancelScope(shield=True):
                 await self._threads.run(device.close)
+
+
+def _settle_s(settings: CaptureSettings, chosen: ChosenMode) -> float | None:
+    return _CODED_SETTLE_S if chosen.is_coded and settings.settle_s is None else settings.settle_s
 
 
 def _has_fixed_exposure(controls: Iterable[Control]) -> bool:

@@ -14,7 +14,18 @@ from agent_core.plugin import CaptureFailed
 from agent_core.plugin.controls import CONTROL_SILENT
 from v4l2_tier.device.holders import Holder, holders_of
 
-__all__ = ("camera_changed", "explain", "explained", "explained_control", "no_signal")
+__all__ = (
+    "OTHER_CODEC",
+    "camera_changed",
+    "explain",
+    "explained",
+    "explained_control",
+    "no_signal",
+    "other_codec",
+)
+
+#: Reason of `other_codec`.
+OTHER_CODEC = "offer_changed"
 
 _log = logging.getLogger("camera_agent.v4l2_tier")
 
@@ -102,6 +113,15 @@ def camera_changed() -> CaptureFailed:
         "Another device has replaced this camera at its device node.",
         reason="camera_changed",
         suggestion="Wait a moment, until the agent has detected the connected device.",
+    )
+
+
+def other_codec() -> CaptureFailed:
+    """Return the error for a device that changed between JPEGs or raw pictures and coded video since it was examined."""
+    return CaptureFailed(
+        "The camera offers other picture formats than before.",
+        reason=OTHER_CODEC,
+        suggestion="Try again: the agent uses the new ones at once.",
     )
 
 

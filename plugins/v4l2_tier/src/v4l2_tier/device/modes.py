@@ -1,19 +1,23 @@
 """Choice of the picture format, size and frame rate of a camera."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from types import MappingProxyType
 
-from agent_core.plugin import CaptureFailed
+from agent_core.plugin import CaptureFailed, VideoCodec
 from v4l2_tier.device.capabilities import Capabilities, FrameSize, Intervals, PixelFormat, Span
 from v4l2_tier.device.raw_formats import RAW_FORMATS
 from v4l2_tier.settings import CaptureSettings
 
-__all__ = ("JPEG_FORMATS", "ChosenMode", "choose", "without_jpegs")
+__all__ = ("CODED_FORMATS", "JPEG_FORMATS", "ChosenMode", "choose", "without_jpegs")
 
 #: Formats whose frames are already JPEGs.
 JPEG_FORMATS = ("MJPG", "JPEG")
+#: Formats whose frames are access units of coded video, with start codes (Annex B).
+CODED_FORMATS: Mapping[str, VideoCodec] = MappingProxyType({"H264": VideoCodec.H264, "HEVC": VideoCodec.H265})
+_ALL_FORMATS = (*JPEG_FORMATS, *RAW_FORMATS, *CODED_FORMATS)
 #: Largest size without a configured one: a small board can still encode it to H.264 in software.
 _DEFAULT_WIDTH, _DEFAULT_HEIGHT = 1280, 720
 #: Lowest rate accepted for a larger size without a configured one: raw formats are often slower on USB 2.
@@ -41,6 +45,15 @@ class ChosenMode:
     def is_jpeg(self) -> bool:
         return self.pixel_format in JPEG_FORMATS
 
+    @property
+    def codec(self) -> VideoCodec:
+        """Coding of the pictures as they are delivered: the camera's own, or JPEG."""
+        return CODED_FORMATS.get(self.pixel_format, VideoCodec.MJPEG)
+
+    @property
+    def is_coded(self) -> bool:
+        return self.pixel_format in CODED_FORMATS
+
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
@@ -57,14 +70,16 @@ def choose(capabilities: Capabilities, settings: CaptureSettings) -> ChosenMode:
 
     A configured format counts first, then the size, then a configured rate. Of equal modes JPEG is taken, which needs no
     encoder and the least bandwidth, then the one with the better rate. Without a configured size, choose the largest up
-    to 1280x720 with at least 15 frames per second, of Bayer and deep grey formats only if there is nothing else.
+    to 1280x720 with at least 15 frames per second, of Bayer and deep grey formats only if there is nothing else. Coded
+    video is taken if it is the configured format, or if there is nothing else: snapshots cost more with it.
 
     Raises:
-        CaptureFailed: (`no_usable_format`) no offered format is JPEG or can be encoded to it.
+        CaptureFailed: (`no_usable_format`) no offered format is JPEG or coded video, or can be encoded to JPEG.
     """
     offered = _usable_formats(capabilities)
     wanted = (settings.pixel_format or "").rstrip()
-    formats = [each for each in offered if each.code == wanted] or offered
+    pictures = [each for each in offered if each.code not in CODED_FORMATS]
+    formats = [each for each in offered if each.code == wanted] or pictures or offered
     candidates = [candidate for pixel_format in formats for candidate in _candidates(pixel_format, settings)]
     if not candidates:
         raise _no_usable_format(capabilities)
@@ -86,9 +101,8 @@ def without_jpegs(capabilities: Capabilities) -> Capabilities:
 
 
 def _usable_formats(capabilities: Capabilities) -> list[PixelFormat]:
-    """Return the formats that are JPEG or can be encoded to it."""
-    usable = (*JPEG_FORMATS, *RAW_FORMATS)
-    formats = [offered for offered in capabilities.formats if offered.code in usable and offered.sizes]
+    """Return the formats that are JPEG or coded video, or can be encoded to JPEG."""
+    formats = [offered for offered in capabilities.formats if offered.code in _ALL_FORMATS and offered.sizes]
     if not formats:
         raise _no_usable_format(capabilities)
     return formats
@@ -99,7 +113,7 @@ def _no_usable_format(capabilities: Capabilities) -> CaptureFailed:
     return CaptureFailed(
         f"The camera offers no picture format that the agent can use (offered: {offered}).",
         reason="no_usable_format",
-        suggestion="Use a camera that offers MJPG, YUYV, NV12 or another format that the README of v4l2_tier lists.",
+        suggestion="Use a camera that offers MJPG, YUYV, H264 or another format that the README of v4l2_tier lists.",
     )
 
 
@@ -163,7 +177,6 @@ def _badness(candidate: _Candidate, settings: CaptureSettings) -> tuple[float, .
     raw = RAW_FORMATS.get(candidate.pixel_format)
     is_sensors = raw is not None and raw.is_sensors
     rate = round(_distance(float(1 / candidate.interval), settings.fps or _DEFAULT_FPS), 2)
-    codes = (*JPEG_FORMATS, *RAW_FORMATS)
     return (
         is_sensors and not (settings.width or settings.height),
         _size_badness(candidate, settings),
@@ -171,7 +184,7 @@ def _badness(candidate: _Candidate, settings: CaptureSettings) -> tuple[float, .
         candidate.pixel_format not in JPEG_FORMATS,
         rate,
         is_sensors,
-        codes.index(candidate.pixel_format),
+        _ALL_FORMATS.index(candidate.pixel_format),
     )
 
 

@@ -21,7 +21,7 @@ from agent_core.plugin.frames import BrokerState, FrameBroker, FrameServer, repo
 from v4l2_tier.capture.limits import broker_settings
 from v4l2_tier.device.calls import Answers
 from v4l2_tier.device.capabilities import Capabilities
-from v4l2_tier.device.errors import camera_changed, explain, no_signal
+from v4l2_tier.device.errors import OTHER_CODEC, camera_changed, explain, no_signal
 from v4l2_tier.device.modes import ChosenMode
 from v4l2_tier.device.offered import controls_of, modes_of
 from v4l2_tier.device.probe import NoCamera
@@ -61,6 +61,7 @@ class V4l2Camera:
         self._reported = False
         self._unplugged = False
         self._touched = anyio.Event()
+        self._is_outdated = anyio.Event()
         self._told_why = ""
 
     def gone(self) -> None:
@@ -236,7 +237,7 @@ class V4l2Camera:
     # Serving.
 
     async def _serve(self, capabilities: Capabilities, turn: Turn) -> bool:
-        """Serve the camera until the device offers something else while it is not in use.
+        """Serve the camera until the device offers something else while it is not in use, or another kind of video.
 
         Returns:
             True then, False if nothing of what it offers can be used.
@@ -267,21 +268,26 @@ class V4l2Camera:
         except CaptureFailed as error:  # permanent until the camera is unplugged
             self._failed(error, replace(known, panel=None))
             return False
-        broker = FrameBroker(producer, clock=self._clock, settings=broker_settings(settings, chosen))
+        limits = broker_settings(settings, chosen)
+        broker = FrameBroker(producer, clock=self._clock, settings=limits, codec=chosen.codec)
         async with self._context.sockets.held(path), anyio.create_task_group() as tg:
             await tg.start(broker.run)
             await tg.start(FrameServer(broker, path, clock=self._clock, fps=chosen.fps).run)
             tg.start_soon(panel.run)
             connected()
             turn.done()
-            report = partial(report_problems, failed=self._failed, connected=connected, clock=self._clock)
+            report = partial(report_problems, failed=self._troubled, connected=connected, clock=self._clock)
             tg.start_soon(report, broker)
-            await self._until_other(broker)
+            await self._until_outdated(broker)
             tg.cancel_scope.cancel()
         return True
 
     def _take_offer(self, offered: Capabilities) -> None:
         self._capabilities = offered
+
+    async def _until_outdated(self, broker: FrameBroker) -> None:
+        await first_of(partial(self._until_other, broker), self._is_outdated.wait)
+        self._is_outdated = anyio.Event()
 
     async def _until_other(self, broker: FrameBroker) -> None:
         """Return when the device, while it is closed, offers something else than it is served with."""
@@ -366,6 +372,12 @@ class V4l2Camera:
     def _controls_set(self, changed: ChangedControls) -> None:
         if self._reported and not self._unplugged:
             self._report.controls(self.node.name, changed)
+
+    def _troubled(self, error: AgentError) -> None:
+        if error.reason == OTHER_CODEC:
+            self._is_outdated.set()
+        else:
+            self._failed(error)
 
     def _failed(self, error: AgentError, camera: DetectedCamera | None = None) -> None:
         if self._unplugged or not (self._reported or camera):
