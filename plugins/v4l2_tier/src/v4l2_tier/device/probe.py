@@ -64,6 +64,9 @@ class NoCamera:
     remarkable: bool = False
 
 
+_WITHOUT_WRITER = NoCamera("no program puts pictures into it")
+
+
 def probe(node: Path, answers: Answers | None = None) -> Capabilities | NoCamera:
     """Return the capabilities of `node`, or the reason why it is not a camera; `answers` counts what it has answered.
 
@@ -99,18 +102,19 @@ def read_offer(call: DriverCall, device_number: int = 0) -> Capabilities | NoCam
     call(raw.IOC.QUERYCAP, told)
     flags = told.device_caps if told.capabilities & _DEVICE_CAPS else told.capabilities
     card, bus_info = told.card.decode(errors="replace"), told.bus_info.decode(errors="replace")
-    if bus_info.startswith(_LOOPBACK):
+    is_loopback = bus_info.startswith(_LOOPBACK)
+    if is_loopback:
         flags &= ~_M2M  # some of its versions claim it
     refusal = _refusal(flags, card)
     if refusal is not None:
-        return refusal
+        return _WITHOUT_WRITER if is_loopback else refusal
     source = read_source(call)
     if not source.inputs:
         return NoCamera("it has no video input, like converters and codecs")
     planarity = Planarity.SINGLE if flags & _VIDEO_CAPTURE else Planarity.MULTI
     formats = _with_interval(tuple(_formats(call, planarity)), source.interval)
     if flags & _VIDEO_OUTPUT and not _are_fixed(formats):
-        return NoCamera("no program puts pictures into it")
+        return _WITHOUT_WRITER
     return Capabilities(
         driver=told.driver.decode(errors="replace"),
         card=card,
