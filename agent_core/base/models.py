@@ -149,7 +149,7 @@ class Settlement:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """Complete JPEG frame of a broker.
+    """Frame of a broker: a complete JPEG, or one picture of coded video (`agent_core.plugin.frames.CodedFrame`).
 
     `captured_s` (monotonic) is the time of exposure, as exactly as the source knows it; for `ARRIVAL` the arrival less
     the camera's pipeline latency. `sequence` counts the broker's good frames. `settled` is False while a camera that

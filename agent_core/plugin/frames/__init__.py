@@ -1,6 +1,7 @@
 """Shared access to one camera: a broker runs one producer on demand and gives its frames to all readers."""
 
 from agent_core.plugin.frames.broker import FrameBroker
+from agent_core.plugin.frames.groups import CodedFrame
 from agent_core.plugin.frames.problem_reports import report_problems
 from agent_core.plugin.frames.producer import (
     BrokerSettings,
@@ -18,6 +19,7 @@ __all__ = (
     "BrokerSettings",
     "BrokerState",
     "BrokerStats",
+    "CodedFrame",
     "ExposureSettling",
     "FrameBroker",
     "FrameProducer",

@@ -5,9 +5,10 @@ waiting reader, a connected frame-socket client, or either of them within the la
 """
 
 import logging
-from collections import Counter, deque
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TypeVar
 
 import anyio
 import anyio.lowlevel
@@ -19,7 +20,8 @@ from agent_core.base.containment import contained
 from agent_core.base.errors import AgentError, CaptureFailed
 from agent_core.base.models import CapturedAtSource, DeviceState, Frame, Settlement, VideoCodec
 from agent_core.base.waiting import first_of, sleep_unless
-from agent_core.plugin import jpeg
+from agent_core.plugin.frames.arrivals import Arrivals
+from agent_core.plugin.frames.groups import Groups
 from agent_core.plugin.frames.producer import (
     BrokerSettings,
     BrokerState,
@@ -28,6 +30,9 @@ from agent_core.plugin.frames.producer import (
     FrameSink,
     as_capture_failed,
 )
+from agent_core.plugin.frames.ring import JpegRing
+from agent_core.plugin.frames.store import FrameStore, Stamp
+from agent_core.plugin.jpeg import WholeJpeg
 
 __all__ = ("BrokerSettings", "BrokerState", "BrokerStats", "FrameBroker", "FrameProducer", "FrameSink")
 
@@ -36,18 +41,14 @@ _log = logging.getLogger("camera_agent.frames")
 #: Longest wait for the producer to close when the broker ends.
 _CLOSE_S = 5.0
 
+_FoundT = TypeVar("_FoundT")
+
 
 class FrameBroker:
     """Frames of one camera, produced while there is demand.
 
     The owner, a camera source, runs `run` in its task group. Any task of the same event loop may call the other
-    methods.
-
-    Args:
-        producer: owner of the device.
-        clock: the agent's clock.
-        settings: limits.
-        codec: coding of the pictures that the producer offers.
+    methods. `codec` is the coding of the pictures that `producer` offers.
     """
 
     def __init__(
@@ -58,19 +59,19 @@ class FrameBroker:
         settings: BrokerSettings,
         codec: VideoCodec = VideoCodec.MJPEG,
     ) -> None:
-        self.codec = codec
         self._producer = producer
         self._clock = clock
         self._settings = settings
-        self._ring: deque[Frame] = deque(maxlen=settings.ring_frames)
+        self._codec = codec
+        self._store = _store(codec, settings)
         self._changed = anyio.Event()
         self._wanted = anyio.Event()
         self._released = anyio.Event()
         self._users = 0
         self._last_use_s = float("-inf")
-        self._last_good_s = float("-inf")
-        self._bad_since_good = 0
-        self._sequence = self._sequence_at_start = 0
+        self._arrivals = Arrivals(settings)
+        self._sequence_at_start = 0
+        self._beginners = 0
         self._starts = self._stalls = self._failures = 0
         self._consecutive_failures = 0
         self._dropped: Counter[str] = Counter()
@@ -80,6 +81,11 @@ class FrameBroker:
         self._problem_changed_s: float | None = None
         self._backing_off = False
         self._closed = False
+
+    @property
+    def codec(self) -> VideoCodec:
+        """Coding of the frames."""
+        return self._codec
 
     @property
     def state(self) -> BrokerState:
@@ -95,7 +101,7 @@ class FrameBroker:
         """State of the producer's device, by which a snapshot is planned."""
         frame = self.latest()
         return DeviceState(
-            is_streaming=self._state is BrokerState.WARM and self._sequence > self._sequence_at_start,
+            is_streaming=self._has_streamed,
             newest_s=frame.captured_s if frame is not None and frame.settled else None,
             problem=self._problem,
             since_s=self._problem_changed_s,
@@ -104,13 +110,14 @@ class FrameBroker:
 
     @property
     def stats(self) -> BrokerStats:
-        dropped = tuple(sorted(self._dropped.items()))
-        repaired = tuple(sorted(self._repaired.items()))
-        return BrokerStats(self._sequence, self._starts, self._stalls, self._failures, dropped, repaired)
+        dropped, repaired = (tuple(sorted(each.items())) for each in (self._dropped, self._repaired))
+        return BrokerStats(
+            self._store.sequence, self._starts, self._stalls, self._failures, dropped, repaired
+        )
 
     def latest(self) -> Frame | None:
-        """Return the newest frame, however old; None before the first."""
-        return self._ring[-1] if self._ring else None
+        """Return the newest frame, however old; None if there is none, or none of the coded video that streams."""
+        return self._store.newest
 
     async def fresh(self, not_before_s: float, *, settled: bool = True) -> Frame:
         """Return the newest frame exposed at or after `not_before_s`; start the producer and wait if necessary.
@@ -122,19 +129,46 @@ class FrameBroker:
         Raises:
             CaptureFailed: the producer failed during this call or just before it, or the broker has ended.
         """
+
+        def found() -> Frame | None:
+            frame = self.latest()
+            is_fresh = (
+                frame is not None and frame.captured_s >= not_before_s and (frame.settled or not settled)
+            )
+            return frame if is_fresh else None
+
+        return await self._wait_for(found)
+
+    async def beginning(self, not_before_s: float) -> tuple[Frame, ...]:
+        """Return the frames with which a stream begins; start the producer and wait if necessary.
+
+        These are the newest JPEG exposed at or after `not_before_s` (monotonic), or the newest group of coded pictures
+        from its key frame on. A camera whose key frames are rare is asked for another one. Raises CaptureFailed as `fresh`.
+        """
+        if self._has_streamed and self._store.wants_key_frame:
+            with suppress(Exception), contained("The camera's producer"):  # the stream goes on without
+                self._producer.key_frame_wanted()
+        self._beginners += 1
+        try:
+            return await self._wait_for(lambda: self._store.beginning(not_before_s) or None)
+        finally:
+            self._beginners -= 1
+
+    async def _wait_for(self, find: Callable[[], _FoundT | None]) -> _FoundT:
         with self.demand():
             failures = self._failures
             while True:
                 self._check_open()
-                frame = self.latest()
-                if frame is not None and frame.captured_s >= not_before_s and (frame.settled or not settled):
-                    return frame
+                if (found := find()) is not None:
+                    return found
                 if self._problem is not None and (self._backing_off or self._failures > failures):
                     raise self._problem
                 await self._changed.wait()
 
     async def after(self, sequence: int) -> Frame:
-        """Return the newest frame numbered above `sequence`; wait for one, even while the producer fails.
+        """Return the frame with which a stream continues after `sequence`; wait for one, even while the producer fails.
+
+        That is the newest JPEG; of coded video the next picture, or the newest key frame for a reader that is far behind.
 
         Raises:
             CaptureFailed: the broker has ended.
@@ -142,8 +176,7 @@ class FrameBroker:
         with self.demand():
             while True:
                 self._check_open()
-                frame = self.latest()
-                if frame is not None and frame.sequence > sequence:
+                if (frame := self._store.following(sequence)) is not None:
                     return frame
                 await self._changed.wait()
 
@@ -175,6 +208,11 @@ class FrameBroker:
             if not self._users:
                 self._released.set()
 
+    @property
+    def _has_streamed(self) -> bool:
+        """True once the producer has delivered a frame since its start."""
+        return self._state is BrokerState.WARM and self._store.sequence > self._sequence_at_start
+
     def _check_open(self) -> None:
         if self._closed:
             raise CaptureFailed("The camera was removed.", reason="camera_removed")
@@ -192,40 +230,40 @@ class FrameBroker:
 
     def offer(
         self,
-        data: bytes | jpeg.WholeJpeg,
+        data: bytes | WholeJpeg,
         *,
         captured_s: float | None = None,
         settled: bool = True,
         settlement: Settlement | None = None,
     ) -> None:
         arrived_s = self._clock.monotonic_s()
-        try:
-            picture = jpeg.mend(data) if isinstance(data, bytes) else data
-        except jpeg.JpegError:
-            self.drop("damaged")
-            return
         source = CapturedAtSource.ARRIVAL if captured_s is None else CapturedAtSource.DEVICE
         if captured_s is None:
             captured_s = arrived_s - self._settings.pipeline_latency_s
-        self._sequence += 1
-        self._last_good_s = arrived_s
-        self._bad_since_good = self._consecutive_failures = 0
-        self._note_problem(None)
-        self._repaired.update(picture.repairs)
-        exposed_s = min(captured_s, arrived_s)  # a device clock may run ahead of ours
-        size = picture.width, picture.height
-        self._ring.append(Frame(picture.data, self._sequence, exposed_s, source, *size, settled, settlement))
-        self._announce()
+        # A device clock may run ahead of ours.
+        added = self._store.add(data, Stamp(min(captured_s, arrived_s), source, settled, settlement))
+        self._dropped.update(added.unused)
+        self._repaired.update(added.repairs)
+        if added.damaged:
+            self.drop(added.damaged)
+        is_good = added.frames > 0
+        if is_good or added.unused:
+            can_begin = is_good and (self._store.can_begin or not self._beginners)
+            self._arrivals.note(arrived_s, can_begin=can_begin, is_good=is_good)
+        if is_good:
+            self._consecutive_failures = 0
+            self._note_problem(None)
+            self._announce()
 
     def drop(self, reason: str) -> None:
         self._dropped[reason] += 1
-        self._bad_since_good += 1
+        self._arrivals.note_bad()
 
     def skip(self, reason: str, count: int = 1) -> None:
         self._dropped[reason] += count
 
     def gap(self) -> None:
-        """Forget nothing: a JPEG does not depend on others."""
+        self._store.gap()
 
     # Life cycle.
 
@@ -282,13 +320,13 @@ class FrameBroker:
 
     async def _supervised_stream(self) -> None:
         """Stream until demand ends. Raises AgentError if the producer ends, fails or goes silent."""
-        self._last_good_s = self._clock.monotonic_s()
-        self._bad_since_good = 0
+        self._arrivals.start(self._clock.monotonic_s())
+        self._store.gap()
         problem: AgentError | None = None
 
         async def watch() -> None:
             nonlocal problem
-            problem = await self._watch(self._sequence)
+            problem = await self._watch()
 
         async def produce() -> None:
             nonlocal problem
@@ -299,6 +337,7 @@ class FrameBroker:
                 problem = error
 
         await first_of(produce, watch)
+        self._store.gap()
         if problem is not None:
             raise problem
 
@@ -308,7 +347,7 @@ class FrameBroker:
             with contained("The camera's producer"):
                 await self._producer.park()
                 self._state = BrokerState.WARM
-                self._sequence_at_start = self._sequence
+                self._sequence_at_start = self._store.sequence
                 self._starts += 1
                 await self._producer.stream(self)
         except AgentError:
@@ -319,34 +358,21 @@ class FrameBroker:
                 f"The camera's producer failed: {type(error).__name__}.", reason="producer_failed"
             ) from error
 
-    async def _watch(self, frames_before: int) -> CaptureFailed | None:
+    async def _watch(self) -> CaptureFailed | None:
         """Wait for a stall, returned as its error, or for the end of demand, returned as None."""
-        settings = self._settings
         while True:
             now_s = self._clock.monotonic_s()
-            limit_s = settings.stall_s if self._sequence > frames_before else settings.first_frame_s
-            stalled_at_s = self._last_good_s + limit_s
-            expires_at_s = self._last_use_s + settings.warm_ttl_s
-            if now_s >= stalled_at_s:
+            expires_at_s = self._last_use_s + self._settings.warm_ttl_s
+            if (stall := self._arrivals.stall(now_s)) is not None:
                 self._stalls += 1
-                return self._stalled(limit_s)
-            # The first frame, during the wait, shortens the limit to `stall_s`.
-            look_at_s = min(stalled_at_s, now_s + settings.stall_s)
+                return stall
+            look_at_s = self._arrivals.due_s(now_s)
             if self._users:
                 await self._comes_before(self._released, look_at_s)
             elif now_s >= expires_at_s:
                 return None
             else:
                 await self._clock.sleep(min(look_at_s, expires_at_s) - now_s)
-
-    def _stalled(self, limit_s: float) -> CaptureFailed:
-        if self._bad_since_good:
-            return CaptureFailed(
-                f"The camera delivered only damaged pictures for {limit_s:g} s.",
-                reason="frames_damaged",
-                suggestion="Check the camera's cable and hub; a smaller picture or lower rate may help.",
-            )
-        return CaptureFailed(f"The camera delivered no picture for {limit_s:g} s.", reason="camera_stalled")
 
     async def _recover(self, error: AgentError) -> None:
         """Fail the waiting readers, close the producer and pause before demand may start it again."""
@@ -362,3 +388,9 @@ class FrameBroker:
             await self._clock.sleep(pause_s)
         finally:
             self._backing_off = False
+
+
+def _store(codec: VideoCodec, settings: BrokerSettings) -> FrameStore:
+    if codec is VideoCodec.MJPEG:
+        return JpegRing(settings.ring_frames)
+    return Groups(codec, limit_bytes=settings.groups_bytes)

@@ -23,10 +23,12 @@ class FrameSink(Protocol):
         settled: bool = True,
         settlement: Settlement | None = None,
     ) -> None:
-        """Deliver one JPEG frame. A frame without a whole picture is dropped and counted.
+        """Deliver one JPEG frame, or the next piece of coded video. A frame without a whole picture is dropped and counted.
 
         Args:
-            data: the frame, repaired by `agent_core.plugin.jpeg.mend` here or by the producer.
+            data: the frame, repaired by `agent_core.plugin.jpeg.mend` here or by the producer; or, of coded video, one
+                access unit with start codes (Annex B). Buffers of cameras that contain several, a part of one or
+                nothing but parameter sets are put together.
             captured_s: time of exposure on the monotonic clock, in seconds; None if the source does not know it.
             settled: False while a camera that was just started still adjusts its exposure. Streams show such frames;
                 stills wait for settled ones.
@@ -118,6 +120,8 @@ class BrokerSettings:
         pipeline_latency_s: subtracted from the arrival time of frames without a capture time.
         backoff_s: pause after a failure, doubled with each further failure.
         backoff_limit_s: longest pause after a failure.
+        key_frame_s: time for which coded video may come without a key frame to begin with.
+        groups_bytes: size of the coded pictures to keep. A longer group of pictures cannot be entered.
     """
 
     ring_frames: int = 4
@@ -128,6 +132,8 @@ class BrokerSettings:
     pipeline_latency_s: float = 0.2
     backoff_s: float = 0.25
     backoff_limit_s: float = 8.0
+    key_frame_s: float = 20.0
+    groups_bytes: int = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)

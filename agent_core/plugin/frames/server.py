@@ -14,10 +14,13 @@ from agent_core.base.clock import Clock
 from agent_core.base.errors import CaptureFailed, StartFailed
 from agent_core.base.files import explain_os_error
 from agent_core.base.listening import accept_clients
+from agent_core.base.models import Frame
 from agent_core.base.socket_place import SocketPlace
 from agent_core.base.waiting import first_of
 from agent_core.plugin.frames.broker import FrameBroker
+from agent_core.plugin.frames.groups import CodedFrame
 from agent_core.plugin.frames.matroska import START, MatroskaWriter
+from agent_core.plugin.frames.timeline import squeezed
 
 __all__ = ("FrameServer",)
 
@@ -38,6 +41,10 @@ class FrameServer:
     A connected client counts as demand, so the producer runs. A client that reads slowly gets fewer frames, not older
     ones. When the producer fails or hangs, the server closes all clients, because FFmpeg would wait for seconds on a
     silent socket. It also closes them when the size of the frames changes, because a stream has one size.
+
+    Of coded video a client gets at once what it needs to decode the newest picture, the group of pictures up to it, at
+    times right before that of the newest. A slow client continues at a later key frame, without a gap inside a group. A
+    change of the parameter sets closes all clients.
 
     Args:
         broker: source of the frames.
@@ -112,14 +119,22 @@ class FrameServer:
         with self._broker.demand(), suppress(CaptureFailed, OSError):
             connected_s = self._clock.monotonic_s()
             await _send_all(client, START)
-            frame = await self._broker.fresh(connected_s, settled=False)
-            width, height = frame.width, frame.height
-            stream = MatroskaWriter(self._fps)
-            await _send_all(client, stream.track(width, height))
-            while (frame.width, frame.height) == (width, height):
-                await _send_all(client, stream.before_frame(len(frame.data), frame.captured_s))
+            frames = await self._broker.beginning(connected_s)
+            stream, first = MatroskaWriter(self._fps, self._broker.codec), frames[0]
+            await _send_all(client, stream.track(first))
+            for frame, shown_s in zip(frames, squeezed([each.captured_s for each in frames]), strict=True):
+                await _send_all(client, stream.before_frame(frame, shown_s))
                 await _send_all(client, frame.data)
-                frame = await self._broker.after(frame.sequence)
+            while _continues(first, frame := await self._broker.after(frame.sequence)):
+                await _send_all(client, stream.before_frame(frame))
+                await _send_all(client, frame.data)
+
+
+def _continues(first: Frame, frame: Frame) -> bool:
+    """Return True if a stream that began with `first` can contain `frame`."""
+    if isinstance(first, CodedFrame) and isinstance(frame, CodedFrame):
+        return frame.configuration == first.configuration
+    return (frame.width, frame.height) == (first.width, first.height)
 
 
 async def _send_all(client: socket.socket, data: bytes) -> None:

@@ -3,10 +3,22 @@
 Apart from `matroska`, so that the decision is tested without a stream.
 """
 
-__all__ = ("Timeline",)
+from collections.abc import Sequence
+
+__all__ = ("Timeline", "squeezed")
 
 #: Shortest distance of two frames: one tick of RTP's 90 kHz clock, rounded up. An encoder refuses equal times.
 _LEAST_STEP_US = 12
+
+
+def squeezed(captured_s: Sequence[float]) -> tuple[float, ...]:
+    """Return the times of the frames with which a stream begins, whose exposures are `captured_s` (monotonic).
+
+    The last one keeps its time and the others come right before it. With their own times, a player would show them one
+    after the other and then remain behind by their length.
+    """
+    last = len(captured_s) - 1
+    return tuple(captured_s[last] - (last - index) * _LEAST_STEP_US / 1e6 for index in range(last + 1))
 
 
 class Timeline:

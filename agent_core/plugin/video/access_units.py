@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
+from typing import Generic, TypeVar
 
 from agent_core.base.models import VideoCodec
 from agent_core.plugin.video import nal
@@ -18,12 +19,15 @@ _HEAD_BYTES = 64
 _DAMAGED_BUFFERS = 1
 
 
+StampT = TypeVar("StampT")
+
+
 @dataclass(frozen=True, slots=True)
-class AccessUnit:
-    """NAL units of one picture, without start codes. `captured_s` is the time of the buffer in which it began."""
+class AccessUnit(Generic[StampT]):
+    """NAL units of one picture, without start codes. `stamp` is that of the buffer in which its first slice began."""
 
     units: tuple[bytes, ...]
-    captured_s: float
+    stamp: StampT
 
 
 class _Cut(Enum):
@@ -36,7 +40,7 @@ class _Cut(Enum):
     ANYWHERE = auto()
 
 
-class AccessUnits:
+class AccessUnits(Generic[StampT]):
     """Assembler of access units.
 
     A picture is returned with its buffer. The first one waits for the next buffer, which shows whether buffers end with
@@ -53,51 +57,52 @@ class AccessUnits:
         self._reader = AnnexBReader()
         self._cut = _Cut.UNKNOWN
         self._headless = 0
-        #: Time of the buffer in which the unit that the reader holds began.
-        self._held_s = 0.0
+        #: Stamp of the buffer in which the unit that the reader holds began.
+        self._held: StampT | None = None
         self._restart()
 
     def _restart(self) -> None:
         self._units: list[bytes] = []
         self._size_bytes = 0
         self._has_slice = False
-        self._began_s = 0.0
+        self._began: StampT | None = None
 
     def reset(self) -> None:
         """Forget the unfinished picture, because the stream has a gap or begins anew."""
         self._reader.flush()
         self._restart()
 
-    def feed(self, data: bytes, captured_s: float) -> Iterator[AccessUnit | None]:
-        """Return the pictures that `data`, captured at `captured_s`, completes; None where a part of one is missing."""
+    def feed(self, data: bytes, stamp: StampT) -> Iterator[AccessUnit[StampT] | None]:
+        """Return the pictures that `data` completes; None where a part of one is missing."""
         if self._cut is _Cut.UNKNOWN:
-            yield from self._judge(data, captured_s)
+            yield from self._judge(data)
         elif self._cut is _Cut.WHOLE and not self._begins_picture(data):
             self._headless += 1
             if self._headless > _DAMAGED_BUFFERS:
                 self._cut = _Cut.ANYWHERE
             self._restart()
             yield None
-        began_s = self._held_s if self._reader.size_bytes else captured_s
+        if self._held is None or not self._reader.size_bytes:
+            self._held = stamp
         for unit in self._reader.feed(data):
-            yield from self._add(unit, began_s)
-            began_s = captured_s
-        self._held_s = began_s
+            yield from self._add(unit, self._held)
+            self._held = stamp
         if self._cut is _Cut.WHOLE:
-            yield from self._add(self._reader.flush(), began_s)
+            yield from self._add(self._reader.flush(), self._held)
             if self._has_slice:
                 yield self._taken()
         if self._size_bytes + self._reader.size_bytes > self._limit_bytes:
             self.reset()
             yield None
 
-    def _judge(self, data: bytes, captured_s: float) -> Iterator[AccessUnit]:
+    def _judge(self, data: bytes) -> Iterator[AccessUnit[StampT]]:
         """Learn from a buffer how the one before it ended; return the picture that was complete before its end."""
         if not begins_unit(data):
             if self._has_slice or self._reader.size_bytes:
                 self._cut = _Cut.ANYWHERE
             return
-        yield from self._add(self._reader.flush(), self._held_s)
+        if self._held is not None:
+            yield from self._add(self._reader.flush(), self._held)
         if self._has_slice:
             self._cut = _Cut.WHOLE if self._begins_picture(data) else _Cut.ANYWHERE
 
@@ -106,24 +111,25 @@ class AccessUnits:
         first = next(iter(nal.split(self._codec, data[:_HEAD_BYTES])), b"")
         return begins_unit(data) and not (first and nal.continues_picture(self._codec, first))
 
-    def _add(self, unit: bytes, captured_s: float) -> Iterator[AccessUnit]:
+    def _add(self, unit: bytes, stamp: StampT) -> Iterator[AccessUnit[StampT]]:
         for each in nal.split(self._codec, unit):  # drops what no bitstream has
             continues = nal.continues_picture(self._codec, each)
             if self._has_slice and not continues:
                 yield self._taken()
             if self._has_slice or not continues:
-                self._keep(each, captured_s)
+                self._keep(each, stamp)
 
-    def _keep(self, unit: bytes, captured_s: float) -> None:
+    def _keep(self, unit: bytes, stamp: StampT) -> None:
         if not self._has_slice and nal.is_slice(self._codec, unit):
             self._has_slice = True
-            self._began_s = captured_s
+            self._began = stamp
         if not self._has_slice and len(self._units) >= _MOST_UNITS_BEFORE:
             self._restart()
         self._units.append(unit)
         self._size_bytes += len(unit)
 
-    def _taken(self) -> AccessUnit:
-        picture = AccessUnit(tuple(self._units), self._began_s)
+    def _taken(self) -> AccessUnit[StampT]:
+        assert self._began is not None  # noqa: S101 - the picture has a slice
+        picture = AccessUnit(tuple(self._units), self._began)
         self._restart()
         return picture
