@@ -1,4 +1,7 @@
-"""Ring of the newest JPEGs, each of which stands alone."""
+"""Ring of the newest JPEGs, each of which stands alone.
+
+Apart from `broker`, so that its life cycle knows no format.
+"""
 
 from collections import deque
 

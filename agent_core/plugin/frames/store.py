@@ -12,7 +12,7 @@ __all__ = ("Added", "FrameStore", "Stamp")
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """What a producer tells with a buffer; the fields are those of `Frame`."""
+    """Time and state that a producer tells with a buffer; the fields are those of `Frame`."""
 
     captured_s: float
     source: CapturedAtSource
