@@ -13,7 +13,7 @@ import anyio
 
 from agent_core.mediamtx.client import MediaServerClient
 from agent_core.mediamtx.schema import PathConf
-from agent_core.plugin import AgentContext, Camera, LiveStream, ffmpeg
+from agent_core.plugin import AgentContext, Camera, ffmpeg
 from agent_core.plugin.processes import child
 from agent_core.plugin.rtsp import Credentials
 from agent_core.streams.lent import PluginStreams
@@ -21,6 +21,7 @@ from agent_core.testing import RunningAgent, SystemClock, children, running_agen
 from agent_core.testing.mediamtx import MediaServerUnderTest, find_mediamtx, running_mediamtx
 from bench.media import running_embedded
 from rtsp_tier.component import RtspTierComponent
+from rtsp_tier.decoder import VideoSource
 from rtsp_tier.settings import RtspTierSettings
 from tests.embedded_program import CREDENTIALS
 
@@ -49,8 +50,8 @@ class Rig:
     def camera(self) -> Camera:
         return self.agent.parts.cameras.get("camera0")
 
-    def stream(self, name: str) -> LiveStream:
-        return LiveStream(0.0, f"{self.server.rtsp_url}/{name}", self.credentials)
+    def stream(self, name: str) -> VideoSource:
+        return VideoSource(f"{self.server.rtsp_url}/{name}", self.credentials)
 
     def ffmpeg_argv(self, name: str, *output: str, options: tuple[str, ...] = BEST) -> list[str]:
         """Return an FFmpeg command that reads the stream; the password is one of this benchmark only."""

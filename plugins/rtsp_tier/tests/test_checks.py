@@ -11,9 +11,9 @@ import pytest
 
 from agent_core.plugin import CameraId, CaptureRequest
 from agent_core.testing import FakeStreams, SimulatedClock
-from rtsp_tier.decoder import DecoderClient, WorkerLimits
+from rtsp_tier.decoder import DecoderClient, VideoSource, WorkerLimits
 from rtsp_tier.messages import Configure
-from rtsp_tier.tiers import ResidentsPolicy, StreamPictures
+from rtsp_tier.tiers import CodedPictures, ResidentsPolicy, View
 
 PROGRAM = Path(__file__).with_name("fake_worker.py")
 LIMITS = WorkerLimits(start_s=20.0, silence_s=10.0, check_s=5.0, memory_bytes=200 << 20, idle_s=600.0)
@@ -38,7 +38,7 @@ class AskedStreams(FakeStreams):
 class Bench:
     """Pictures of three live streams, with readers that run and a clock that stands still."""
 
-    pictures: StreamPictures
+    pictures: CodedPictures
     streams: AskedStreams
     clock: SimulatedClock
 
@@ -46,7 +46,8 @@ class Bench:
         now_s = self.clock.monotonic_s()
         stream = self.streams.serve(camera, f"rtsp://127.0.0.1:9/{fault or camera}")
         stream.watch(now_s)
-        await self.pictures.take(camera, stream.seen(), CaptureRequest(now_s, now_s + 600))
+        source = VideoSource.of_stream(stream.seen())
+        await self.pictures.take(View(camera), source, CaptureRequest(now_s, now_s + 600))
 
 
 @asynccontextmanager
@@ -57,7 +58,7 @@ async def bench(folder: Path, policy: ResidentsPolicy) -> AsyncIterator[Bench]:
     decoder = DecoderClient(
         words, configure=Configure(0.5, 4.0, 4.0, 8 << 20, 90), limits=LIMITS, clock=clock
     )
-    pictures = StreamPictures(decoder, streams, policy=policy, clock=clock)
+    pictures = CodedPictures(decoder, streams, policy=policy, clock=clock)
     with anyio.fail_after(40):
         async with anyio.create_task_group() as tasks:
             await tasks.start(decoder.run)

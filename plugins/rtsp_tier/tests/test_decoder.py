@@ -11,10 +11,10 @@ from pathlib import Path
 import anyio
 import pytest
 
-from agent_core.plugin import CaptureFailed, CaptureRequest, Clock, LiveStream, TierUnavailable
+from agent_core.plugin import CaptureFailed, CaptureRequest, Clock, TierUnavailable
 from agent_core.plugin.rtsp import Credentials
 from agent_core.testing import SimulatedClock, SystemClock, children
-from rtsp_tier.decoder import DecoderClient, ReaderGone, WorkerLimits
+from rtsp_tier.decoder import DecoderClient, ReaderGone, VideoSource, WorkerLimits
 from rtsp_tier.messages import Configure, Taken
 
 CONFIGURE = Configure(0.5, 4.0, 4.0, 8 << 20, 90)
@@ -22,8 +22,8 @@ LIMITS = WorkerLimits(start_s=20.0, silence_s=2.0, check_s=0.1, memory_bytes=200
 PROGRAM = Path(__file__).with_name("fake_worker.py")
 
 
-def stream(fault: str = "camera0") -> LiveStream:
-    return LiveStream(1.0, f"rtsp://127.0.0.1:9/{fault}", Credentials("reader", "hunter2"))
+def stream(fault: str = "camera0") -> VideoSource:
+    return VideoSource(f"rtsp://127.0.0.1:9/{fault}", Credentials("reader", "hunter2"))
 
 
 async def until(is_true: Callable[[], bool]) -> None:

@@ -35,10 +35,10 @@ from rtsp_tier.messages import (
 TO_WORKER_EXAMPLES: list[Message] = [
     Configure(0.25, 5.0, 4, 8 << 20, 90),
     OpenReader(1, "rtsp://127.0.0.1:8554/camera1", "reader", "pa\u00df\nword\x00"),
-    OpenReader(2, "rtsp://127.0.0.1:8554/camera2"),
+    OpenReader(2, "unix:/run/camera-agent/camera2.sock", interval_s=0.04),
     CloseReader(1),
     TakeResident(7, 2, -3.5, 1234.5678, key_frame_is_enough=True),
-    TakeOnce(8, "rtsps://[::1]:8322/a", None, None, 10.0, 11.0),
+    TakeOnce(8, "rtsps://[::1]:8322/a", None, None, 10.0, 11.0, 0.04, 10.8),
     Cancel(8),
     Ping(0),
 ]
@@ -47,9 +47,32 @@ TO_PLUGIN_EXAMPLES: list[Message] = [
     ReaderOpen(1),
     ReaderEnded(1, Reason.CREDENTIALS, "The media server refused the password."),
     Taken(7, 1920, 1080, 1234.25, b"\xff\xd8" + bytes(range(256)) * 500 + b"\xff\xd9"),
+    Taken(
+        7,
+        1920,
+        1080,
+        1234.25,
+        b"\xff\xd8",
+        "device",
+        is_settled=False,
+        settled_by="time",
+        settled_after_s=1.5,
+    ),
     Failed(8, Reason.NOT_LIVE, "No stream.", "Start it."),
     Pong(0, 60 << 20),
 ]
+OPENING = {"type": "OpenReader", "reader": 1, "url": "x", "user": None, "password": None, "interval_s": 0}
+TAKEN = {
+    "type": "Taken",
+    "request": 1,
+    "width": 1,
+    "height": 1,
+    "captured_s": 1.0,
+    "source": "estimated",
+    "is_settled": True,
+    "settled_by": None,
+    "settled_after_s": None,
+}
 EXAMPLES = [(TO_WORKER, each) for each in TO_WORKER_EXAMPLES] + [
     (TO_PLUGIN, each) for each in TO_PLUGIN_EXAMPLES
 ]
@@ -113,8 +136,9 @@ def test_a_message_that_is_cut_short_is_an_error_and_gives_nothing(
         (raw({"type": "Ping", "number": 1 << 70}), "field number of Ping"),
         (raw(b'{"type":"Ping","number":' + b"9" * 5000 + b"}"), "not JSON"),
         (raw({"type": "Ping", "number": 1}, b"x"), "Ping has a payload"),
-        (raw({"type": "OpenReader", "reader": 1, "url": None, "user": None, "password": None}), "field url"),
-        (raw({"type": "OpenReader", "reader": 1, "url": "x", "user": 1, "password": None}), "field user"),
+        (raw(OPENING | {"url": None}), "field url"),
+        (raw(OPENING | {"user": 1}), "field user"),
+        (raw(OPENING | {"interval_s": "1"}), "field interval_s"),
     ],
 )
 def test_what_is_no_message_is_a_clear_error(data: bytes, fault: str) -> None:
@@ -124,9 +148,8 @@ def test_what_is_no_message_is_a_clear_error(data: bytes, fault: str) -> None:
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), 1e300, "1", None, True])
 def test_a_time_is_a_finite_number(value: object) -> None:
-    fields = {"request": 1, "width": 1, "height": 1, "captured_s": value}
     with pytest.raises(MessageError, match="captured_s of Taken"):
-        list(Decoder(TO_PLUGIN).feed(raw({"type": "Taken", **fields}, b"x")))
+        list(Decoder(TO_PLUGIN).feed(raw(TAKEN | {"captured_s": value}, b"x")))
     with pytest.raises(MessageError, match="captured_s of Taken"):
         messages.encode(Taken(1, 1, 1, value, b"x"))  # type: ignore[arg-type] # wrong on purpose
 

@@ -3,13 +3,13 @@
 import pytest
 
 from agent_core.plugin import CameraId
-from rtsp_tier.tiers import Residents, ResidentsPolicy
+from rtsp_tier.tiers import Residents, ResidentsPolicy, View, Way
 
-A, B, C = (CameraId(f"camera{number}") for number in range(3))
+A, B, C = (View(CameraId(f"camera{number}")) for number in range(3))
 POLICY = ResidentsPolicy(limit=2, within_s=10, ttl_s=30, alone_s=5)
 
 
-def photograph(residents: Residents, camera: CameraId, at_s: float) -> bool:
+def photograph(residents: Residents, camera: View, at_s: float) -> bool:
     """Photograph the camera as the tiers do; return True if it was given a reader."""
     admission = residents.admission(camera, at_s, busy=())
     if admission.instead_of is not None:
@@ -38,7 +38,7 @@ def test_the_least_recently_photographed_camera_gives_up_its_reader() -> None:
 @pytest.mark.parametrize("cameras", [3, 5, 20])
 def test_cameras_that_are_photographed_in_turn_do_not_take_the_readers_from_each_other(cameras: int) -> None:
     residents = Residents(POLICY)
-    turns = [CameraId(f"camera{number}") for number in range(cameras)]
+    turns = [View(CameraId(f"camera{number}")) for number in range(cameras)]
     opened = [photograph(residents, turns[i % cameras], i * 5 / cameras) for i in range(10 * cameras)]
     assert opened.count(True) == POLICY.limit
 
@@ -86,6 +86,15 @@ def test_a_reader_that_must_not_be_alone_is_not_checked_all_the_time() -> None:
 def test_without_readers_nothing_expires_and_old_pictures_are_forgotten() -> None:
     residents = Residents(ResidentsPolicy(limit=0, within_s=10, ttl_s=30, alone_s=5))
     for number in range(1000):
-        assert not photograph(residents, CameraId(f"camera{number}"), number)
+        assert not photograph(residents, View(CameraId(f"camera{number}")), number)
     assert residents.next_check_s() is None
     assert len(residents._photographed_s) < 50  # no other sign of unbounded memory
+
+
+def test_a_frame_socket_is_opened_once_while_there_is_room() -> None:
+    residents = Residents(POLICY)
+    own = View(A.camera, Way.SOCKET)
+    assert [photograph(residents, own, at_s) for at_s in (0, 1)] == [True, True]
+    assert photograph(residents, A, 2) is False  # the same camera's stream
+    assert photograph(residents, View(B.camera, Way.SOCKET), 3)
+    assert photograph(residents, View(C.camera, Way.SOCKET), 4) is False  # it takes no reader from another

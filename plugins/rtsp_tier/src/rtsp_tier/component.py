@@ -12,10 +12,11 @@ from rtsp_tier.decoder import DecoderClient, WorkerLimits
 from rtsp_tier.messages import Configure
 from rtsp_tier.settings import RtspTierSettings
 from rtsp_tier.tiers import (
+    CodedPictures,
+    DecodedFramesTier,
     ResidentsPolicy,
     RtspActivationTier,
     RtspReuseTier,
-    StreamPictures,
     WarmLeases,
 )
 
@@ -26,11 +27,12 @@ _START_LIMIT_S = 20.0
 
 @dataclass(frozen=True, slots=True)
 class RtspTierComponent(Component):
-    """The two tiers and what they share, which `run` owns. Idle, it has no process, no reader and no timer."""
+    """The tiers and what they share, which `run` owns. Idle, it has no process, no reader and no timer."""
 
     decoder: DecoderClient
-    pictures: StreamPictures
+    pictures: CodedPictures
     leases: WarmLeases
+    decoded: DecodedFramesTier
     reuse: RtspReuseTier
     activation: RtspActivationTier
     name: str = "rtsp_tier"
@@ -55,7 +57,7 @@ class RtspTierComponent(Component):
             ttl_s=settings.resident_ttl_s,
             alone_s=settings.keep_warm_s,
         )
-        pictures = StreamPictures(decoder, streams, policy=policy, clock=clock)
+        pictures = CodedPictures(decoder, streams, policy=policy, clock=clock)
 
         def is_connected(camera: CameraId) -> bool:
             known = (each for each in agent.cameras.list() if each.id == camera)
@@ -65,7 +67,8 @@ class RtspTierComponent(Component):
         latency_s = settings.latency_s
         reuse = RtspReuseTier(pictures, streams, latency_s=latency_s)
         activation = RtspActivationTier(pictures, leases, streams, clock, latency_s=latency_s)
-        return cls(decoder, pictures, leases, reuse, activation)
+        decoded = DecodedFramesTier(pictures, clock)
+        return cls(decoder, pictures, leases, decoded, reuse, activation)
 
     async def run(self, *, task_status: TaskStatus[None] = NOT_ASKED) -> None:
         """Own the worker process, the readers and the leases until cancelled."""

@@ -63,6 +63,7 @@ class Reason(StrEnum):
     STREAM_ENDED = "stream_ended"
     STREAM_DAMAGED = "stream_damaged"
     UNSUPPORTED_STREAM = "unsupported_stream"
+    CAMERA_GONE = "camera_removed"
     NO_READER = "no_reader"
     BUSY = "busy"
     WORKER_FAILED = "worker_failed"
@@ -89,12 +90,17 @@ class Configure:
 
 @dataclass(frozen=True, slots=True)
 class OpenReader:
-    """Request for a resident reader with the number `reader`, which is not in use. `url` has no credentials."""
+    """Request for a resident reader with the number `reader`, which is not in use.
+
+    `url` is an RTSP URL without credentials, or `unix:` and the path of a frame socket. `interval_s` is the nominal time
+    between two pictures, 0 if it is not known.
+    """
 
     reader: int
     url: str = field(repr=False)
     user: str | None = field(default=None, repr=False)
     password: str | None = field(default=None, repr=False)
+    interval_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +112,8 @@ class CloseReader:
 class TakeResident:
     """Request for a picture of a resident reader, exposed at `not_before_s` or later.
 
-    With `key_frame_is_enough` the reader prefers a picture that costs no further decoding, if it is new enough.
+    With `key_frame_is_enough` the reader prefers a picture that costs no further decoding, if it is new enough. Before
+    `unsettled_from_s`, pictures of a camera that still adjusts its exposure do not count.
     """
 
     request: int
@@ -114,11 +121,12 @@ class TakeResident:
     not_before_s: float
     deadline_s: float
     key_frame_is_enough: bool
+    unsettled_from_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class TakeOnce:
-    """Request for a picture by a reader that is opened for it. `url` has no credentials."""
+    """Request for a picture by a reader that is opened for it; the fields are those of the other requests."""
 
     request: int
     url: str = field(repr=False)
@@ -126,6 +134,8 @@ class TakeOnce:
     password: str | None = field(repr=False)
     not_before_s: float
     deadline_s: float
+    interval_s: float = 0.0
+    unsettled_from_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,13 +171,21 @@ class ReaderEnded:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """Picture as a JPEG, `width` x `height` pixels, exposed at `captured_s` or later."""
+    """Picture as a JPEG, `width` x `height` pixels, exposed at `captured_s` or later.
+
+    `source` is the word of `CapturedAtSource`. `is_settled` is False if the camera still adjusted its exposure;
+    `settled_by` and `settled_after_s` tell how that ended, if its source says so.
+    """
 
     request: int
     width: int
     height: int
     captured_s: float
     data: bytes = field(repr=False)
+    source: str = "estimated"
+    is_settled: bool = True
+    settled_by: str | None = None
+    settled_after_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

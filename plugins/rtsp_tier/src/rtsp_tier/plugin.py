@@ -8,10 +8,10 @@ __all__ = ("RtspTierPlugin",)
 
 
 class RtspTierPlugin(Plugin[RtspTierSettings]):
-    """Plugin with two tiers, the component that owns their worker process, and a check of the decoder."""
+    """Plugin with three tiers, the component that owns their worker process, and a check of the decoder."""
 
     Settings = RtspTierSettings
-    hookspec_api = ">=1.1,<2"
+    hookspec_api = ">=1.4,<2"
 
     def __init__(self, settings: RtspTierSettings) -> None:
         super().__init__(settings)
@@ -20,7 +20,7 @@ class RtspTierPlugin(Plugin[RtspTierSettings]):
     @hookimpl
     def agent_snapshot_tiers(self, agent: AgentContext) -> list[SnapshotTier]:
         component = self._assembled(agent)
-        return [component.reuse, component.activation]
+        return [component.decoded, component.reuse, component.activation]
 
     @hookimpl
     def agent_components(self, agent: AgentContext) -> list[Component]:

@@ -99,23 +99,16 @@ class WorkerProcess:
         limit_s: float = 30.0,
         user: str | None = None,
         password: str | None = None,
+        unsettled_from_s: float = 0.0,
     ) -> int:
         number, now_s = next(self._numbers), time.monotonic()
-        await self.send(TakeOnce(number, url, user, password, now_s - max_age_s, now_s + limit_s))
+        since_s, until_s = now_s - max_age_s, now_s + limit_s
+        await self.send(TakeOnce(number, url, user, password, since_s, until_s, 0.0, unsettled_from_s))
         return number
 
-    async def take_once(
-        self,
-        url: str,
-        *,
-        max_age_s: float = 60.0,
-        limit_s: float = 30.0,
-        user: str | None = None,
-        password: str | None = None,
-    ) -> Taken | Failed:
-        return await self.answer(
-            await self.ask_once(url, max_age_s=max_age_s, limit_s=limit_s, user=user, password=password)
-        )
+    async def take_once(self, url: str, **options: Any) -> Taken | Failed:
+        """Ask as `ask_once` does, and return the answer."""
+        return await self.answer(await self.ask_once(url, **options))
 
     async def ask(
         self, reader: int, *, max_age_s: float = 60.0, limit_s: float = 30.0, key_frame: bool = False

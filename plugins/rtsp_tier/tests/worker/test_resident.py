@@ -26,12 +26,13 @@ from rtsp_tier.messages import (
     TakeOnce,
     encode,
 )
+from rtsp_tier.worker.address import Address
+from rtsp_tier.worker.captured import Captured
 from rtsp_tier.worker.outbox import Outbox
 from rtsp_tier.worker.pictures import Still
 from rtsp_tier.worker.program import Program, WorkerStuck
 from rtsp_tier.worker.requests import Request, Requests
 from rtsp_tier.worker.resident import ResidentReader
-from rtsp_tier.worker.streams import Address
 from rtsp_tier.worker.threads import Threads
 from tests.odd.camera import Camera
 from tests.odd.video import Video
@@ -178,10 +179,10 @@ class StuckRequests(Requests):
         self.hung_s: float | None = None
         self.is_over = Event()
 
-    def answer(self, request: Request, picture: Still, captured_s: float) -> None:
+    def answer(self, request: Request, picture: Still, captured: Captured) -> None:
         self.hung_s = self.hung_s or time.monotonic()
         self.is_over.wait(60)
-        super().answer(request, picture, captured_s)
+        super().answer(request, picture, captured)
 
 
 async def test_a_thread_that_hangs_while_it_decodes_is_noticed_while_the_stream_goes_on_and_after_its_end(

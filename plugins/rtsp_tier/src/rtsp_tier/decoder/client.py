@@ -15,9 +15,9 @@ from agent_core.plugin import (
     CaptureRequest,
     Clock,
     GrowingPauses,
-    LiveStream,
     TierUnavailable,
 )
+from rtsp_tier.decoder.source import VideoSource
 from rtsp_tier.decoder.worker_run import WorkerFailed, WorkerLimits, WorkerRun
 from rtsp_tier.messages import (
     Cancel,
@@ -35,7 +35,7 @@ from rtsp_tier.messages import (
     ToPlugin,
 )
 
-__all__ = ("DecoderClient", "ReaderGone")
+__all__ = ("DecoderClient", "ReaderGone", "Reading")
 
 _log = logging.getLogger("camera_agent.rtsp_tier")
 
@@ -155,21 +155,41 @@ class DecoderClient:
             self._end_readers(list(self._readers))
 
     async def take_once(
-        self, stream: LiveStream, request: CaptureRequest, *, reading: Reading = nullcontext
+        self,
+        source: VideoSource,
+        request: CaptureRequest,
+        *,
+        unsettled_from_s: float = 0.0,
+        reading: Reading = nullcontext,
     ) -> Taken:
-        """Open the stream, take one picture, close it. `reading` counts the reader while it is connected.
+        """Open the video, take one picture, close it.
+
+        Args:
+            source: what to read.
+            request: limits of the picture.
+            unsettled_from_s: time from which a picture of a camera that still adjusts its exposure will do.
+            reading: counts the reader while it is connected.
 
         Raises:
             TierUnavailable, CaptureFailed: as the worker says, or because it failed.
         """
-        user, password = _credentials(stream)
-        number, deadline_s = next(self._numbers), self._worker_deadline_s(request)
-        not_before_s = max(0.0, request.not_before_s)
-        message = TakeOnce(number, stream.url, user, password, not_before_s, deadline_s)
+        user, password = _credentials(source)
+        message = TakeOnce(
+            request=next(self._numbers),
+            url=source.url,
+            user=user,
+            password=password,
+            not_before_s=max(0.0, request.not_before_s),
+            deadline_s=self._worker_deadline_s(request),
+            interval_s=source.interval_s,
+            unsettled_from_s=unsettled_from_s,
+        )
         return await self._take(_Attempt(message, _Connection(reading)), request.deadline_s)
 
-    async def take_resident(self, reader: int, request: CaptureRequest) -> Taken:
-        """Take a picture from a resident reader: the cheapest one that is new enough.
+    async def take_resident(
+        self, reader: int, request: CaptureRequest, *, unsettled_from_s: float = 0.0
+    ) -> Taken:
+        """Take a picture from a resident reader: the cheapest one that is new enough. Arguments: as for `take_once`.
 
         Raises:
             ReaderGone: the reader had ended, or has ended meanwhile.
@@ -177,26 +197,32 @@ class DecoderClient:
         """
         if reader not in self._readers:
             raise ReaderGone("The reader has ended.", reason=Reason.NO_READER)
-        number, deadline_s = next(self._numbers), self._worker_deadline_s(request)
-        message = TakeResident(number, reader, max(0.0, request.not_before_s), deadline_s, True)  # noqa: FBT003
+        message = TakeResident(
+            request=next(self._numbers),
+            reader=reader,
+            not_before_s=max(0.0, request.not_before_s),
+            deadline_s=self._worker_deadline_s(request),
+            key_frame_is_enough=True,
+            unsettled_from_s=unsettled_from_s,
+        )
         taken = await self._take(_Attempt(message), request.deadline_s)
         if reader in self._readers:
             self._readers[reader].losses = 0
         return taken
 
     def open_reader(
-        self, stream: LiveStream, ended: Callable[[], None], *, reading: Reading = nullcontext
+        self, source: VideoSource, ended: Callable[[], None], *, reading: Reading = nullcontext
     ) -> int:
         """Open a resident reader and return its number. Requests are possible at once.
 
         Args:
-            stream: what to read.
+            source: what to read.
             ended: called once if the reader ends, except by `close_reader`. Must not wait.
             reading: counts the reader while it is connected.
         """
         number = next(self._numbers)
-        user, password = _credentials(stream)
-        message = OpenReader(number, stream.url, user, password)
+        user, password = _credentials(source)
+        message = OpenReader(number, source.url, user, password, source.interval_s)
         self._readers[number] = _Reader(message, ended, _Connection(reading))
         if self._worker is not None:
             self._worker.send(message)
@@ -336,8 +362,8 @@ class DecoderClient:
                     attempt.connection.opened()
 
 
-def _credentials(stream: LiveStream) -> tuple[str | None, str | None]:
-    given = stream.credentials
+def _credentials(source: VideoSource) -> tuple[str | None, str | None]:
+    given = source.credentials
     return (None, None) if given is None else (given.user, given.password)
 
 

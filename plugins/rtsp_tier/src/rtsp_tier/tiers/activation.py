@@ -20,7 +20,9 @@ from agent_core.plugin import (
     TierUnavailable,
     Unsupported,
 )
-from rtsp_tier.tiers.pictures import StreamPictures
+from rtsp_tier.decoder import VideoSource
+from rtsp_tier.tiers.pictures import CodedPictures
+from rtsp_tier.tiers.residents import View
 from rtsp_tier.tiers.warm import WarmLease, WarmLeases
 
 __all__ = ("RtspActivationTier",)
@@ -46,7 +48,7 @@ class RtspActivationTier(SnapshotTier):
 
     def __init__(
         self,
-        pictures: StreamPictures,
+        pictures: CodedPictures,
         leases: WarmLeases,
         streams: CameraStreams,
         clock: Clock,
@@ -99,7 +101,9 @@ class RtspActivationTier(SnapshotTier):
             while picture is None:
                 was_live = lease.is_live
                 try:
-                    picture = await self._pictures.take(camera, starting, request)
+                    picture = await self._pictures.take(
+                        View(camera), VideoSource.of_stream(starting), request
+                    )
                 except CaptureFailed as error:
                     if error.reason == "timed_out" and not was_live and self._has_time(request):
                         continue
@@ -119,7 +123,8 @@ class RtspActivationTier(SnapshotTier):
             return picture
         if problem is not None:
             raise problem
-        return await self._pictures.take(camera, await lease.wait_live(), request)
+        stream = VideoSource.of_stream(await lease.wait_live())
+        return await self._pictures.take(View(camera), stream, request)
 
     def _has_time(self, request: CaptureRequest) -> bool:
         return request.deadline_s - self._clock.monotonic_s() >= _AGAIN_S

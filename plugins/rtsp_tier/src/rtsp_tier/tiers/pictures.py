@@ -1,8 +1,8 @@
-"""Pictures of live streams, by a reader of their own or by one that is kept open."""
+"""Pictures of coded video, by a reader of their own or by one that is kept open."""
 
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 
@@ -12,37 +12,37 @@ from anyio.abc import TaskStatus
 from agent_core.plugin import (
     NOT_ASKED,
     AgentError,
-    CameraId,
     CameraStreams,
     CapturedAtSource,
     CaptureRequest,
     Clock,
-    LiveStream,
     Picture,
     PictureFormat,
+    SettledBy,
+    Settlement,
     first_of,
 )
-from rtsp_tier.decoder import DecoderClient, ReaderGone
+from rtsp_tier.decoder import DecoderClient, ReaderGone, Reading, VideoSource
 from rtsp_tier.messages import Taken
-from rtsp_tier.tiers.residents import Residents, ResidentsPolicy
+from rtsp_tier.tiers.residents import Residents, ResidentsPolicy, View, Way
 
-__all__ = ("StreamPictures",)
+__all__ = ("CodedPictures",)
 
 
 @dataclass
 class _OpenReader:
-    """Resident reader of one camera."""
+    """Resident reader of one view of a camera."""
 
     number: int
-    stream: LiveStream
+    source: VideoSource
 
 
-class StreamPictures:
-    """Takes pictures of streams that are live. `run` closes readers that are not used.
+class CodedPictures:
+    """Takes pictures of coded video that is there. `run` closes readers that are not used.
 
     Args:
         decoder: client of the worker process; its owner runs it.
-        streams: the core's streams, to which each reader is reported while it is connected.
+        streams: the core's streams, to which each reader of a stream is reported while it is connected.
         policy: limits of the resident readers.
         clock: the agent's clock.
     """
@@ -59,8 +59,8 @@ class StreamPictures:
         self._streams = streams
         self._clock = clock
         self._residents = Residents(policy)
-        self._readers: dict[CameraId, _OpenReader] = {}
-        self._busy: Counter[CameraId] = Counter()
+        self._readers: dict[View, _OpenReader] = {}
+        self._busy: Counter[View] = Counter()
         self._changed = anyio.Event()
 
     async def run(self, *, task_status: TaskStatus[None] = NOT_ASKED) -> None:
@@ -70,93 +70,113 @@ class StreamPictures:
             while True:
                 self._changed = anyio.Event()
                 await self._wait_due()
-                for camera in self._residents.due(self._clock.monotonic_s()):
-                    await self._check(camera)
+                for view in self._residents.due(self._clock.monotonic_s()):
+                    await self._check(view)
         finally:
-            for camera in list(self._readers):
-                self._close(camera)
+            for view in list(self._readers):
+                self._close(view)
 
-    async def take_resident(self, camera: CameraId, request: CaptureRequest) -> Picture | None:
-        """Take a picture with the camera's resident reader; None without one, or if it ends meanwhile.
+    async def take_resident(
+        self, view: View, request: CaptureRequest, *, unsettled_from_s: float = 0.0
+    ) -> Picture | None:
+        """Take a picture with the resident reader of the view; None without one, or if it ends meanwhile.
 
         Raises:
             TierUnavailable, CaptureFailed: the reader has no such picture in time.
         """
-        if (reader := self._readers.get(camera)) is None:
+        if (reader := self._readers.get(view)) is None:
             return None
-        with self._use(camera):
+        with self._use(view):
             try:
-                taken = await self._decoder.take_resident(reader.number, request)
+                taken = await self._decoder.take_resident(
+                    reader.number, request, unsettled_from_s=unsettled_from_s
+                )
             except ReaderGone:
                 return None
-            self._residents.photographed(camera, self._clock.monotonic_s())
+            self._residents.photographed(view, self._clock.monotonic_s())
         return _picture(taken)
 
-    async def take(self, camera: CameraId, stream: LiveStream, request: CaptureRequest) -> Picture:
-        """Take a picture of a stream that is live, with the best reader for it.
+    async def take(
+        self, view: View, source: VideoSource, request: CaptureRequest, *, unsettled_from_s: float = 0.0
+    ) -> Picture:
+        """Take a picture of video that is there, with the best reader for it.
+
+        Args:
+            view: the camera, and the way to its video.
+            source: the video.
+            request: limits of the picture.
+            unsettled_from_s: time from which a picture of a camera that still adjusts its exposure will do.
 
         Raises:
-            TierUnavailable, CaptureFailed: the stream gives no such picture in time.
+            TierUnavailable, CaptureFailed: the video gives no such picture in time.
         """
-        if self._is_ready(camera, stream) and (picture := await self.take_resident(camera, request)):
-            return picture
-        with self._use(camera):
-            reading = partial(self._streams.reading, camera)
-            taken = await self._decoder.take_once(stream, request, reading=reading)
-            self._residents.photographed(camera, self._clock.monotonic_s())
+        if self._is_ready(view, source):
+            picture = await self.take_resident(view, request, unsettled_from_s=unsettled_from_s)
+            if picture is not None:
+                return picture
+        with self._use(view):
+            taken = await self._decoder.take_once(
+                source, request, unsettled_from_s=unsettled_from_s, reading=self._reading(view)
+            )
+            self._residents.photographed(view, self._clock.monotonic_s())
         return _picture(taken)
 
-    def _is_ready(self, camera: CameraId, stream: LiveStream) -> bool:
-        """Return True if the camera has a resident reader of `stream`; open one if it deserves it."""
-        reader = self._readers.get(camera)
+    def _reading(self, view: View) -> Reading:
+        """Return what counts a reader among those of the media server, which sees none of a frame socket."""
+        return partial(self._streams.reading, view.camera) if view.way is Way.STREAM else nullcontext
+
+    def _is_ready(self, view: View, source: VideoSource) -> bool:
+        """Return True if the view has a resident reader of `source`; open one if it deserves it."""
+        reader = self._readers.get(view)
         if reader is not None:
-            if (reader.stream.url, reader.stream.credentials) == (stream.url, stream.credentials):
+            if reader.source == source:
                 return True
-            self._close(camera)
-        admission = self._residents.admission(camera, self._clock.monotonic_s(), busy=self._busy)
+            self._close(view)
+        admission = self._residents.admission(view, self._clock.monotonic_s(), busy=self._busy)
         if admission.instead_of is not None:
             self._close(admission.instead_of)
         if admission.is_admitted:
-            self._open(camera, stream)
+            self._open(view, source)
         return admission.is_admitted
 
-    async def _check(self, camera: CameraId) -> None:
-        if not self._is_unused(camera):
+    async def _check(self, view: View) -> None:
+        if not self._is_unused(view):
             return
-        may_stay = self._residents.may_stay(camera, self._clock.monotonic_s())
-        may_stay = may_stay and await self._has_other_users(camera)
-        if not self._is_unused(camera):
+        may_stay = self._residents.may_stay(view, self._clock.monotonic_s())
+        may_stay = may_stay and await self._has_other_users(view)
+        if not self._is_unused(view):
             return
         if may_stay:
-            self._residents.keep(camera, self._clock.monotonic_s())
+            self._residents.keep(view, self._clock.monotonic_s())
         else:
-            self._close(camera)
+            self._close(view)
 
-    def _is_unused(self, camera: CameraId) -> bool:
+    def _is_unused(self, view: View) -> bool:
         """Return True if the camera's reader is due and idle. Both may change while the media server is asked."""
         now_s = self._clock.monotonic_s()
-        if camera not in self._residents.due(now_s):
+        if view not in self._residents.due(now_s):
             return False
-        if camera in self._busy:
-            self._residents.in_use(camera, now_s)
+        if view in self._busy:
+            self._residents.in_use(view, now_s)
             return False
         return True
 
-    async def _has_other_users(self, camera: CameraId) -> bool:
+    async def _has_other_users(self, view: View) -> bool:
+        """Return True if the camera's stream has other users: its publisher then reads the frame socket, too."""
         try:
-            return await self._streams.has_other_users(camera)
+            return await self._streams.has_other_users(view.camera)
         except AgentError:
             return False
 
     @contextmanager
-    def _use(self, camera: CameraId) -> Iterator[None]:
-        self._busy[camera] += 1
+    def _use(self, view: View) -> Iterator[None]:
+        self._busy[view] += 1
         try:
             yield
         finally:
-            self._busy[camera] -= 1
-            if not self._busy[camera]:
-                del self._busy[camera]
+            self._busy[view] -= 1
+            if not self._busy[view]:
+                del self._busy[view]
             self._changed.set()
 
     async def _wait_due(self) -> None:
@@ -168,33 +188,39 @@ class StreamPictures:
         pause_s = max(due_s - self._clock.monotonic_s(), 0.0)
         await first_of(self._changed.wait, partial(self._clock.sleep, pause_s))
 
-    def _open(self, camera: CameraId, stream: LiveStream) -> None:
-        reading = partial(self._streams.reading, camera)
-        number = self._decoder.open_reader(stream, lambda: self._ended(camera, number), reading=reading)
-        self._readers[camera] = _OpenReader(number, stream)
-        self._residents.opened(camera, self._clock.monotonic_s())
+    def _open(self, view: View, source: VideoSource) -> None:
+        number = self._decoder.open_reader(
+            source, lambda: self._ended(view, number), reading=self._reading(view)
+        )
+        self._readers[view] = _OpenReader(number, source)
+        self._residents.opened(view, self._clock.monotonic_s())
 
-    def _close(self, camera: CameraId) -> None:
-        self._decoder.close_reader(self._readers[camera].number)
-        self._forget(camera)
+    def _close(self, view: View) -> None:
+        self._decoder.close_reader(self._readers[view].number)
+        self._forget(view)
 
-    def _ended(self, camera: CameraId, number: int) -> None:
-        reader = self._readers.get(camera)
+    def _ended(self, view: View, number: int) -> None:
+        reader = self._readers.get(view)
         if reader is not None and reader.number == number:
-            self._forget(camera)
+            self._forget(view)
 
-    def _forget(self, camera: CameraId) -> None:
-        del self._readers[camera]
-        self._residents.closed(camera)
+    def _forget(self, view: View) -> None:
+        del self._readers[view]
+        self._residents.closed(view)
         self._changed.set()
 
 
 def _picture(taken: Taken) -> Picture:
+    settlement = None
+    if taken.settled_by is not None and taken.settled_after_s is not None:
+        settlement = Settlement(SettledBy(taken.settled_by), taken.settled_after_s)
     return Picture(
         taken.data,
         PictureFormat.JPG,
         taken.width,
         taken.height,
         taken.captured_s,
-        CapturedAtSource.ESTIMATED,
+        CapturedAtSource(taken.source),
+        taken.is_settled,
+        settlement,
     )

@@ -14,7 +14,9 @@ from agent_core.plugin import (
     TierNeed,
     TierUnavailable,
 )
-from rtsp_tier.tiers.pictures import StreamPictures
+from rtsp_tier.decoder import VideoSource
+from rtsp_tier.tiers.pictures import CodedPictures
+from rtsp_tier.tiers.residents import View
 
 __all__ = ("RtspReuseTier",)
 
@@ -30,7 +32,7 @@ class RtspReuseTier(SnapshotTier):
     rank = 2
     needs: ClassVar[TierNeed] = TierNeed.LIVE_STREAM
 
-    def __init__(self, pictures: StreamPictures, streams: CameraStreams, *, latency_s: float) -> None:
+    def __init__(self, pictures: CodedPictures, streams: CameraStreams, *, latency_s: float) -> None:
         self._pictures = pictures
         self._streams = streams
         self._latency_s = latency_s
@@ -49,9 +51,10 @@ class RtspReuseTier(SnapshotTier):
             TierUnavailable: the stream is not live, or the media server does not answer.
             CaptureFailed: the stream gave no picture in time.
         """
-        if picture := await self._pictures.take_resident(camera.id, request):
+        view = View(camera.id)
+        if picture := await self._pictures.take_resident(view, request):
             return picture
-        return await self._pictures.take(camera.id, await self._live(camera), request)
+        return await self._pictures.take(view, VideoSource.of_stream(await self._live(camera)), request)
 
     async def _live(self, camera: Camera) -> LiveStream:
         """Return the stream if it is live. Opening one that is not live could start it, so this asks the server."""

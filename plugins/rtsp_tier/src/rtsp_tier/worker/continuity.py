@@ -4,12 +4,13 @@ libav conceals a lost picture and does not flag the pictures that are predicted 
 missing reference by itself, and a Motion JPEG picture depends on no other.
 """
 
-import re
+from contextlib import suppress
 from dataclasses import dataclass
+
+from rtsp_tier.worker.nal import NalUnits
 
 __all__ = ("FrameNumbers",)
 
-_START = re.compile(rb"\x00\x00\x01")
 _SLICE, _IDR, _SEQUENCE, _PICTURE = 1, 5, 7, 8
 #: Bytes of a slice that contain the fields read here, and bytes of a parameter set.
 _SLICE_BYTES, _SET_BYTES = 32, 512
@@ -61,33 +62,39 @@ class FrameNumbers:
     A stream whose parameter sets cannot be read has no gaps.
 
     Args:
-        parameter_sets: those of the stream's description, after start codes.
+        parameter_sets: those of the stream's description, as for `NalUnits`.
     """
 
     def __init__(self, parameter_sets: bytes) -> None:
+        self._units = NalUnits(parameter_sets)
         self._sequences: dict[int, _Sequence] = {}
         self._pictures: dict[int, int] = {}
         self._previous: int | None = None
-        self.is_gap(parameter_sets)
+        for each in self._units.parameter_sets():
+            self._note(each[:_SET_BYTES])
 
     def restart(self) -> None:
         """Take any number as the next, as at a key frame after others were skipped."""
         self._previous = None
 
     def is_gap(self, data: bytes) -> bool:
-        """Return True if pictures that others refer to are missing before the picture `data`, after start codes."""
-        for found in _START.finditer(data):
-            at = found.end()
+        """Return True if pictures that others refer to are missing before the picture `data`."""
+        for at in self._units.starts(data):
             if at >= len(data):
                 break
             kind = data[at] & 0x1F
             try:
                 if kind in {_SLICE, _IDR}:
                     return self._is_gap_at(kind, data[at : at + _SLICE_BYTES])
-                self._learn(kind, data[at + 1 : at + _SET_BYTES])
             except (IndexError, KeyError):
                 continue
+            self._note(data[at : at + _SET_BYTES])
         return False
+
+    def _note(self, unit: bytes) -> None:
+        """Learn from a NAL unit, if it is a parameter set that can be read."""
+        with suppress(IndexError, KeyError):
+            self._learn(unit[0] & 0x1F, unit[1:])
 
     def _learn(self, kind: int, data: bytes) -> None:
         bits = _Bits(data) if kind in {_SEQUENCE, _PICTURE} else None

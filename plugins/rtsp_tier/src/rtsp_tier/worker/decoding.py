@@ -32,7 +32,7 @@ class GroupDecoder:
 
     Args:
         codec: libav's name.
-        parameter_sets: those of the stream's description.
+        parameter_sets: those of the stream's description, as libav gives them.
     """
 
     def __init__(self, codec: str, parameter_sets: bytes) -> None:

@@ -6,7 +6,7 @@ import av
 
 from rtsp_tier.messages import Reason
 
-__all__ = ("StreamFailure", "failure_at_open", "failure_at_read")
+__all__ = ("StreamFailure", "failure_at_open", "failure_at_read", "failure_at_socket", "not_open_in_time")
 
 _SUGGESTIONS = {
     Reason.CREDENTIALS: "Check the user and password for reading, and whether this address may read.",
@@ -16,6 +16,7 @@ _SUGGESTIONS = {
     Reason.STREAM_ENDED: "Take the picture again when the stream is live.",
     Reason.STREAM_DAMAGED: "Check the network between the camera and the media server.",
     Reason.UNSUPPORTED_STREAM: "Use an RTSP stream with H.264, H.265 or Motion JPEG.",
+    Reason.CAMERA_GONE: "Check that the camera is plugged in.",
     Reason.NO_READER: "Open the reader again.",
     Reason.BUSY: "Try again when other pictures are done.",
     Reason.WORKER_FAILED: "See the agent's log for more.",
@@ -47,6 +48,13 @@ class StreamFailure(Exception):
         return _SUGGESTIONS[self.reason]
 
 
+def not_open_in_time(*, is_socket: bool) -> StreamFailure:
+    """Return the failure of a request whose stream was still being opened at its deadline."""
+    if is_socket:
+        return StreamFailure(Reason.TIMED_OUT, "The camera sent no key frame in time.")
+    return StreamFailure(Reason.TIMED_OUT, "The stream was not open in time.")
+
+
 def failure_at_open(error: Exception, *, is_late: bool) -> StreamFailure:
     """Return the failure behind an error of opening a stream.
 
@@ -69,13 +77,23 @@ def failure_at_open(error: Exception, *, is_late: bool) -> StreamFailure:
     )
 
 
-def failure_at_read(error: Exception) -> StreamFailure:
-    """Return the failure behind an error of reading an open stream."""
+def failure_at_socket(error: Exception, *, is_late: bool) -> StreamFailure:
+    """Return the failure behind an error of opening a camera's frame socket. Arguments: those of `failure_at_open`."""
+    if is_late or _is_timeout(error):
+        return not_open_in_time(is_socket=True)
+    if isinstance(error, OSError) and error.errno in {errno.ENOENT, errno.ECONNREFUSED, errno.ENOTDIR}:
+        return StreamFailure(Reason.CAMERA_GONE, "The camera's frame socket is gone.")
+    return StreamFailure(Reason.STREAM_ENDED, "The camera stopped before its first key frame.")
+
+
+def failure_at_read(error: Exception, *, is_socket: bool = False) -> StreamFailure:
+    """Return the failure behind an error of reading an open stream, or a camera's frame socket."""
+    subject = "The camera's video" if is_socket else "The stream"
     if _is_timeout(error):
-        return StreamFailure(Reason.TIMED_OUT, "The stream was silent for too long.")
+        return StreamFailure(Reason.TIMED_OUT, f"{subject} was silent for too long.")
     if isinstance(error, EOFError) or (isinstance(error, OSError) and error.errno in _UNREACHABLE):
-        return StreamFailure(Reason.STREAM_ENDED, "The stream ended.")
-    return StreamFailure(Reason.STREAM_DAMAGED, f"The stream could not be read further ({_kind(error)}).")
+        return StreamFailure(Reason.STREAM_ENDED, f"{subject} ended.")
+    return StreamFailure(Reason.STREAM_DAMAGED, f"{subject} could not be read further ({_kind(error)}).")
 
 
 def _is_timeout(error: Exception) -> bool:

@@ -4,6 +4,8 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
+from rtsp_tier.worker.captured import Captured
+
 if TYPE_CHECKING:
     import av
 
@@ -19,7 +21,8 @@ _PACKET_LIMIT = 3000
 class Entry:
     """Compressed picture. `number` counts the pictures of the stream; its packet has it as `pts`.
 
-    `is_torn`: packets were lost in it or directly before it, so it must not be decoded.
+    `is_torn`: packets were lost in it or directly before it, so it must not be decoded. `captured` is what its source
+    tells of its exposure; None if that has to be estimated from the times.
     """
 
     number: int
@@ -29,6 +32,7 @@ class Entry:
     arrival_s: float
     stream_s: float | None
     is_torn: bool = False
+    captured: Captured | None = None
 
 
 class Group:

@@ -4,6 +4,7 @@ from threading import Lock
 
 from rtsp_tier.messages import Configure
 from rtsp_tier.worker.arrival import ArrivalClock
+from rtsp_tier.worker.captured import Captured
 from rtsp_tier.worker.group import Entry, Group
 
 __all__ = ("LiveGroup",)
@@ -40,7 +41,14 @@ class LiveGroup:
     def exposed_s(self, entry: Entry) -> float:
         """Return the lower bound of the picture's exposure, monotonic.
 
-        It is the time at which the picture would have arrived without waiting in a buffer, less the configured latency.
+        Unless its source tells it, it is the time at which the picture would have arrived without waiting in a buffer,
+        less the configured latency.
         """
+        if entry.captured is not None:
+            return entry.captured.captured_s
         with self._lock:
             return self._clock.earliest_s(entry.arrival_s, entry.stream_s) - self._latency_s
+
+    def captured(self, entry: Entry) -> Captured:
+        """Return what is known of the picture's exposure now; a packet that comes later may date it back."""
+        return entry.captured or Captured(self.exposed_s(entry))

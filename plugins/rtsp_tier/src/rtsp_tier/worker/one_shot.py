@@ -6,11 +6,12 @@ Apart from `program`, so that both kinds of readers are beside each other.
 import time
 
 from rtsp_tier.messages import Configure, Reason
-from rtsp_tier.worker.faults import StreamFailure
+from rtsp_tier.worker.address import Address
+from rtsp_tier.worker.faults import StreamFailure, not_open_in_time
 from rtsp_tier.worker.live import LiveGroup
 from rtsp_tier.worker.picking import Picker
 from rtsp_tier.worker.requests import Request, Requests
-from rtsp_tier.worker.streams import Address, Stream, opened
+from rtsp_tier.worker.streams import Stream, opened
 
 __all__ = ("take_once",)
 
@@ -21,6 +22,7 @@ def take_once(request: Request, address: Address, settings: Configure, requests:
     A cancelled request ends it at the next picture, or when the stream's time-out passes.
     """
     failure = StreamFailure(Reason.WORKER_FAILED, "The reader of the stream failed.")
+    request.why = not_open_in_time(is_socket=address.is_socket)
     try:
         with opened(address, settings, limit_s=request.deadline_s - time.monotonic()) as stream:
             requests.opened(request)

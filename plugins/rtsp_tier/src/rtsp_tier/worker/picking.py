@@ -5,6 +5,7 @@ import time
 from rtsp_tier.messages import Configure, Reason
 from rtsp_tier.worker.decoding import Decoded, GroupDecoder
 from rtsp_tier.worker.faults import StreamFailure
+from rtsp_tier.worker.group import Entry
 from rtsp_tier.worker.live import LiveGroup
 from rtsp_tier.worker.pictures import Still, still
 from rtsp_tier.worker.requests import Request, Requests
@@ -53,9 +54,9 @@ class Picker:
             return True
         found = self._cheapest(request) or self._latest(request)
         if found is not None:
-            picture, captured_s = self._still(found), self._live.exposed_s(found.entry)
-            if captured_s >= request.not_before_s:
-                self._requests.answer(request, picture, captured_s)
+            picture, captured = self._still(found), self._live.captured(found.entry)
+            if captured.captured_s >= request.not_before_s:
+                self._requests.answer(request, picture, captured)
                 return True
         request.why = self._why()
         return False
@@ -77,21 +78,23 @@ class Picker:
         """Return a picture that needs no decoding of more than a key frame; None if none is new enough."""
         if not request.key_frame_is_enough:
             return None
-        if self._is_new_enough(self._newest, request):
+        if self._newest is not None and self._serves(self._newest.entry, request):
             return self._newest
         key, last = self._live.key, self._decoder.last
         if key is None or (last is not None and last >= key.number):
             return None
-        if self._live.exposed_s(key) < request.not_before_s:
-            return None
-        return self._decoder.only(key)
+        return self._decoder.only(key) if self._serves(key, request) else None
 
     def _latest(self, request: Request) -> Decoded | None:
         self.follow()
-        return self._newest if self._is_new_enough(self._newest, request) else None
+        newest = self._newest
+        return newest if newest is not None and self._serves(newest.entry, request) else None
 
-    def _is_new_enough(self, decoded: Decoded | None, request: Request) -> bool:
-        return decoded is not None and self._live.exposed_s(decoded.entry) >= request.not_before_s
+    def _serves(self, entry: Entry, request: Request) -> bool:
+        """Return True if the picture is new enough, and the camera's exposure had settled or cannot be waited for."""
+        captured = self._live.captured(entry)
+        is_settled = captured.is_settled or time.monotonic() >= request.unsettled_from_s
+        return is_settled and captured.captured_s >= request.not_before_s
 
     def _still(self, decoded: Decoded) -> Still:
         if self._encoded is None or self._encoded[0] != decoded.entry.number:

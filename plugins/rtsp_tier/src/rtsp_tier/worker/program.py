@@ -21,13 +21,13 @@ from rtsp_tier.messages import (
     TakeOnce,
     TakeResident,
 )
+from rtsp_tier.worker.address import Address
 from rtsp_tier.worker.faults import StreamFailure
 from rtsp_tier.worker.memory import resident_bytes
 from rtsp_tier.worker.one_shot import take_once
 from rtsp_tier.worker.outbox import Outbox
 from rtsp_tier.worker.requests import Request, Requests
 from rtsp_tier.worker.resident import ResidentReader
-from rtsp_tier.worker.streams import Address
 from rtsp_tier.worker.threads import Threads
 
 __all__ = ("Program", "WorkerStuck")
@@ -61,7 +61,7 @@ class Program:
         self._grace_s = grace_s
         self._readers: dict[int, ResidentReader] = {}
         self._closing: list[ResidentReader] = []
-        self._one_shots: dict[int, Request] = {}
+        self._one_shots: dict[int, tuple[Request, Address]] = {}
 
     def run(self) -> None:
         """Serve until the source ends.
@@ -113,7 +113,7 @@ class Program:
 
     def _open(self, message: OpenReader, settings: Configure) -> None:
         self._close(message.reader)
-        address = Address(message.url, message.user, message.password)
+        address = Address(message.url, message.user, message.password, message.interval_s)
         reader = ResidentReader(message.reader, address, settings, self._outbox, self._requests)
         self._readers[message.reader] = reader
         reader.start(self._threads.run)
@@ -126,10 +126,14 @@ class Program:
 
     def _check_threads(self, settings: Configure, now_s: float) -> None:
         """Raise WorkerStuck if a thread is out for longer than the limits of a stream allow."""
-        limit_s = 2 * settings.connect_timeout_s + settings.silence_timeout_s + self._grace_s
         self._closing = [each for each in self._closing if each.is_in_library]
-        is_stuck = any(each.silent_s(now_s) > limit_s for each in (*self._readers.values(), *self._closing))
-        if is_stuck or any(now_s - each.deadline_s > limit_s for each in list(self._one_shots.values())):
+        readers = (*self._readers.values(), *self._closing)
+        overdue_s = [each.silent_s(now_s) - each.patience_s for each in readers]
+        overdue_s += [
+            now_s - request.deadline_s - address.limits(settings).patience_s
+            for request, address in list(self._one_shots.values())
+        ]
+        if any(each_s > self._grace_s for each_s in overdue_s):
             raise WorkerStuck
 
     def _take_resident(self, message: TakeResident) -> None:
@@ -138,6 +142,7 @@ class Program:
             message.not_before_s,
             message.deadline_s,
             key_frame_is_enough=message.key_frame_is_enough,
+            unsettled_from_s=message.unsettled_from_s,
         )
         self._requests.add(request)
         reader = self._readers.get(message.reader)
@@ -147,13 +152,18 @@ class Program:
             reader.take(request)
 
     def _take_once(self, message: TakeOnce, settings: Configure) -> None:
-        request = Request(message.request, message.not_before_s, message.deadline_s)
+        request = Request(
+            message.request,
+            message.not_before_s,
+            message.deadline_s,
+            unsettled_from_s=message.unsettled_from_s,
+        )
         self._requests.add(request)
         if len(self._one_shots) >= _ONE_SHOTS:
             self._requests.fail(request, StreamFailure(Reason.BUSY, "Too many streams are being opened."))
             return
-        address = Address(message.url, message.user, message.password)
-        self._one_shots[request.number] = request
+        address = Address(message.url, message.user, message.password, message.interval_s)
+        self._one_shots[request.number] = request, address
         self._threads.run(partial(self._run_once, request, partial(take_once, request, address, settings)))
 
     def _run_once(self, request: Request, take: Callable[[Requests], None]) -> None:

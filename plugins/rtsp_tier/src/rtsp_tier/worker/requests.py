@@ -3,6 +3,7 @@
 from threading import Lock
 
 from rtsp_tier.messages import Failed, Reason, StreamOpen, Taken
+from rtsp_tier.worker.captured import Captured
 from rtsp_tier.worker.faults import StreamFailure
 from rtsp_tier.worker.outbox import Outbox
 from rtsp_tier.worker.pictures import Still
@@ -13,15 +14,22 @@ __all__ = ("Request", "Requests")
 class Request:
     """Request for a picture. A reader may say in `why` what delays it; the answer at the deadline repeats that."""
 
-    __slots__ = ("deadline_s", "key_frame_is_enough", "not_before_s", "number", "why")
+    __slots__ = ("deadline_s", "key_frame_is_enough", "not_before_s", "number", "unsettled_from_s", "why")
 
     def __init__(
-        self, number: int, not_before_s: float, deadline_s: float, *, key_frame_is_enough: bool = True
+        self,
+        number: int,
+        not_before_s: float,
+        deadline_s: float,
+        *,
+        key_frame_is_enough: bool = True,
+        unsettled_from_s: float = 0.0,
     ) -> None:
         self.number = number
         self.not_before_s = not_before_s
         self.deadline_s = deadline_s
         self.key_frame_is_enough = key_frame_is_enough
+        self.unsettled_from_s = unsettled_from_s
         self.why = StreamFailure(Reason.TIMED_OUT, "The stream was not open in time.")
 
 
@@ -52,10 +60,22 @@ class Requests:
         """Report that the request's own reader has connected."""
         self._outbox.send(StreamOpen(request.number))
 
-    def answer(self, request: Request, picture: Still, captured_s: float) -> None:
+    def answer(self, request: Request, picture: Still, captured: Captured) -> None:
         """Send the picture if the request is still open."""
         if self._close(request):
-            self._outbox.send(Taken(request.number, picture.width, picture.height, captured_s, picture.data))
+            self._outbox.send(
+                Taken(
+                    request.number,
+                    picture.width,
+                    picture.height,
+                    captured.captured_s,
+                    picture.data,
+                    captured.source,
+                    captured.is_settled,
+                    captured.settled_by,
+                    captured.settled_after_s,
+                )
+            )
 
     def fail(self, request: Request, failure: StreamFailure) -> None:
         """Send the failure if the request is still open."""

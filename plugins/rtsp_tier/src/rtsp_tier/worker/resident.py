@@ -5,13 +5,14 @@ from collections.abc import Callable
 from threading import Condition
 
 from rtsp_tier.messages import Configure, ReaderEnded, ReaderOpen, Reason
-from rtsp_tier.worker.faults import StreamFailure
+from rtsp_tier.worker.address import Address
+from rtsp_tier.worker.faults import StreamFailure, not_open_in_time
 from rtsp_tier.worker.group import Entry
 from rtsp_tier.worker.live import LiveGroup
 from rtsp_tier.worker.outbox import Outbox
 from rtsp_tier.worker.picking import Picker
 from rtsp_tier.worker.requests import Request, Requests
-from rtsp_tier.worker.streams import Address, Stream, opened
+from rtsp_tier.worker.streams import Stream, opened
 
 __all__ = ("ResidentReader",)
 
@@ -77,6 +78,11 @@ class ResidentReader:
         return max((now_s - each for each in (self._reading_s, working_s) if each is not None), default=0.0)
 
     @property
+    def patience_s(self) -> float:
+        """Longest time for which a thread may be silent while it waits for the stream."""
+        return self._address.limits(self._settings).patience_s
+
+    @property
     def decoded_pictures(self) -> int:
         """Number of pictures that were decoded so far."""
         return self._picker.decoded_pictures if self._picker is not None else 0
@@ -90,6 +96,8 @@ class ResidentReader:
             self._asked_s = now_s
             failure = self._failure
             if failure is None:
+                if self._picker is None:
+                    request.why = not_open_in_time(is_socket=self._address.is_socket)
                 self._waiting.append(request)
                 self._is_asked = True
                 self._changed.notify_all()
