@@ -27,6 +27,8 @@ _log = logging.getLogger("camera_agent.snapshots")
 
 #: Reasons that say least about a camera without a picture.
 _UNTELLING = frozenset({"tier_unavailable", "not_live", "no_media_server", "deadline_exceeded"})
+#: Next step for a camera whose coded video no tier of this agent decodes.
+_DECODER_ADVICE = "Enable the plugin rtsp_tier, which decodes the camera's own video."
 
 
 class AllTiersFailed(CaptureFailed):
@@ -36,14 +38,18 @@ class AllTiersFailed(CaptureFailed):
     say that a tier or a stream is not available come after others.
     """
 
-    def __init__(self, camera: CameraId, attempts: Sequence[TierAttempt]) -> None:
+    def __init__(self, camera: CameraId, attempts: Sequence[TierAttempt], *, advice: str = "") -> None:
+        """Describe the attempts; `advice` is a next step that does not depend on them."""
         main = _main(attempts)
+        steps = (
+            main.suggestion if main else "" if advice else "Enable a plugin that provides a snapshot tier."
+        )
         super().__init__(
             f"{camera} gave no picture: {main.details}"
             if main
             else f"No tier can take a picture of {camera}.",
             reason=main.reason if main else "no_tier",
-            suggestion=main.suggestion or None if main else "Enable a plugin that provides a snapshot tier.",
+            suggestion=" ".join(filter(None, (steps, advice))) or None,
         )
         self.attempts = tuple(attempts)
 
@@ -110,6 +116,7 @@ class Climber:
         """
         started_s = self._clock.monotonic_s()
         untried, attempts = self._supporting(camera)
+        can_decode = any(self._tiers[each].needs is TierNeed.FRAMES for each in untried)
         while True:
             facts, made = self._plan(untried, camera, request)
             if not made.steps:
@@ -121,7 +128,8 @@ class Climber:
                 return self._still(outcome, step, made, attempts, started_s)
             attempts.append(outcome)
         attempts += [self._skipped(candidate, skip) for candidate, skip in made.skipped]
-        raise AllTiersFailed(camera.id, attempts)
+        advice = _DECODER_ADVICE if facts.frames_are_coded and not can_decode else ""
+        raise AllTiersFailed(camera.id, attempts, advice=advice)
 
     def _supporting(self, camera: Camera) -> tuple[dict[int, float], list[TierAttempt]]:
         """Return the latencies (s) by number of the tiers that support the camera, and the failures of the others.

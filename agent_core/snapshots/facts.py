@@ -14,6 +14,8 @@ from agent_core.base.models import (
     DeviceState,
     FrameReader,
     FrameSocket,
+    MediaInput,
+    VideoCodec,
 )
 from agent_core.mediamtx.link import ServerState
 from agent_core.plugin import LiveStream
@@ -43,6 +45,7 @@ class CameraFacts:
     Attributes:
         connected_s: time when the camera was connected or began to work again; None while it does not work.
         device: state of the device behind the frame broker or the frame socket; None if neither tells.
+        frames_are_coded: the camera delivers coded video, so its frames have to be decoded, which takes time and may fail.
         input_is_broker: `media_input` leads to the broker, so that opening it opens the same device.
         live_since_s: time since when the stream is known to be live; None if it is not.
         server: state of the media server.
@@ -50,6 +53,7 @@ class CameraFacts:
 
     connected_s: float | None = None
     device: DeviceState | None = None
+    frames_are_coded: bool = False
     input_is_broker: bool = False
     live_since_s: float | None = None
     server: ServerState = ServerState.UP
@@ -71,10 +75,15 @@ class FactSource:
         return CameraFacts(
             connected_s=camera.since_s if camera.status is CameraStatus.CONNECTED else None,
             device=_told_by(camera.detected),
+            frames_are_coded=camera.frames is None and _is_coded(camera.media_input),
             input_is_broker=isinstance(camera.media_input, FrameSocket),
             live_since_s=live.since_s if live else None,
             server=self._streams.server_state if self._streams else ServerState.ABSENT,
         )
+
+
+def _is_coded(given: MediaInput | None) -> bool:
+    return isinstance(given, FrameSocket) and given.codec is not VideoCodec.MJPEG
 
 
 def _told_by(camera: DetectedCamera) -> DeviceState | None:

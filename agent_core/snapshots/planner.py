@@ -241,9 +241,10 @@ def _too_late(candidate: Candidate, limits: Limits) -> Skip | None:
 
 
 def _is_at_hand(candidate: Candidate, facts: CameraFacts, limits: Limits) -> bool:
-    """Return True if the broker has a frame already that is fresh enough."""
+    """Return True if the broker has a frame already that is fresh enough and a picture as it is."""
     newest_s = facts.device.newest_s if facts.device is not None else None
-    return candidate.needs is TierNeed.FRAMES and newest_s is not None and newest_s >= limits.not_before_s
+    has_picture = not facts.frames_are_coded and newest_s is not None and newest_s >= limits.not_before_s
+    return candidate.needs is TierNeed.FRAMES and has_picture
 
 
 def _obstacle(candidate: Candidate, facts: CameraFacts, limits: Limits) -> Skip | None:

@@ -26,6 +26,7 @@ from agent_core.base.models import (
     Picture,
     PictureFormat,
     Url,
+    VideoCodec,
 )
 from agent_core.mediamtx.link import ServerState
 from agent_core.plugin import CaptureRequest, LiveStream, SnapshotTier, TierNeed, TierUnavailable
@@ -451,3 +452,19 @@ async def test_a_tier_opens_the_input_that_the_source_admits() -> None:
         await snapshots.take(given, max_age_s=0.5, deadline_s=10)
     assert failed.value.reason == "redirected"
     assert direct.captures == 1
+
+
+@pytest.mark.parametrize("has_decoder", [False, True])
+async def test_a_camera_with_coded_video_that_gives_no_picture_names_the_plugin_that_decodes_it(
+    *, has_decoder: bool
+) -> None:
+    tiers = [Counted(0, TierNeed.FRAMES)] * has_decoder + [Counted(1, TierNeed.INPUT)]
+    for each in tiers:
+        each.error = CaptureFailed("It failed.", reason="odd", suggestion="Wait.")
+    video = FrameSocket(Path("/nonexistent"), 64, 48, 15.0, VideoCodec.H264)
+    with pytest.raises(AllTiersFailed) as caught:
+        await ladder(*tiers, clock=SimulatedClock(), streams=Streams()).take(
+            camera(media_input=video), max_age_s=0.0, deadline_s=5.0
+        )
+    advice = "" if has_decoder else " Enable the plugin rtsp_tier, which decodes the camera's own video."
+    assert caught.value.suggestion == f"Wait.{advice}"

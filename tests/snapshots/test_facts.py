@@ -1,6 +1,6 @@
 """Facts about a camera, gathered from memory."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agent_core.base.errors import CaptureFailed
@@ -15,6 +15,7 @@ from agent_core.base.models import (
     Frame,
     FrameSocket,
     MediaInput,
+    VideoCodec,
 )
 from agent_core.mediamtx.link import ServerState
 from agent_core.plugin import LiveStream
@@ -78,6 +79,13 @@ def test_what_is_not_known_is_left_out() -> None:
     assert FactSource(Streams(None)).about(bare) == CameraFacts(server=ServerState.DOWN)
     idle = LiveStream(None, "rtsp://127.0.0.1/camera7")
     assert FactSource(Streams(idle, ServerState.UP)).about(bare) == CameraFacts(server=ServerState.UP)
+
+
+def test_frames_are_coded_if_the_camera_has_no_ring_and_its_socket_sends_video() -> None:
+    video = replace(SOCKET, codec=VideoCodec.H264)
+    assert FactSource().about(camera(media_input=video)).frames_are_coded
+    assert not FactSource().about(camera(media_input=video, device=BUSY)).frames_are_coded
+    assert not FactSource().about(camera(media_input=SOCKET)).frames_are_coded
 
 
 def test_an_older_reader_with_an_attribute_of_that_name_does_not_tell() -> None:

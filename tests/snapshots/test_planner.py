@@ -296,6 +296,15 @@ def test_a_frame_at_hand_is_never_displaced() -> None:
     assert order(plan([slow], facts, limits(left_s=0.1))) == ["frames"], "nor is it too slow"
 
 
+def test_coded_frames_are_not_at_hand_before_they_are_decoded() -> None:
+    slow, fast = learned(RING, 0.6, 0.7, 1.5), learned(RTSP, 0.001, 0.001, 0.001)
+    facts = replace(LIVE, device=DeviceState(newest_s=NOW_S - 0.1), frames_are_coded=True)
+    assert order(plan([slow, fast], facts, limits())) == ["rtsp", "frames"]
+    assert order(plan([failed(RING), FFMPEG], facts, limits())) == ["ffmpeg", "frames"]
+    refusing = replace(facts, device=held(newest_s=NOW_S - 0.1))
+    assert reasons(plan([RING], refusing, limits())) == {"frames": "device_busy"}
+
+
 # Budgets.
 
 
