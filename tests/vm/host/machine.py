@@ -16,7 +16,9 @@ KERNEL_ARGUMENTS = (
     "console=ttyS0 root=/dev/vda net.ifnames=0 mitigations=off nokaslr panic=-1 quiet loglevel=4 audit=0 "
     "systemd.show_status=false random.trust_cpu=on no_timer_check rcupdate.rcu_expedited=1 "
     # A busy host distorts the boot's calibration of the emulated time stamp counter: clocks would run too fast.
-    "clocksource=hpet tsc=unstable"
+    "clocksource=hpet tsc=unstable "
+    # Simulated USB ports resume wrongly beside each other: the kernel's driver (usbip's vhci_hcd) has one state for all.
+    "usbcore.autosuspend=-1"
 )
 TIMED_OUT = 124
 
