@@ -19,7 +19,7 @@ from agent_core.plugin import CapturedAtSource, first_of
 from agent_core.plugin.frames.capture_note import capture_note
 from agent_core.testing import SystemClock
 
-__all__ = ("Clip", "CodedCamera", "encoded", "number_in")
+__all__ = ("Clip", "Coded", "CodedCamera", "bars", "encoded", "encoder", "number_in")
 
 _BITS = 9
 _TRACKS = {"h264": b"V_MPEG4/ISO/AVC", "h265": b"V_MPEGH/ISO/HEVC"}
@@ -62,20 +62,10 @@ def encoded(
 ) -> Clip:
     """Encode pictures that show their numbers; `pictures` is a multiple of `group`."""
     buffer = io.BytesIO()
-    options = {"preset": "ultrafast", "bf": str(b_frames), "b_strategy": "0", "sc_threshold": "0"}
-    tuning = {} if b_frames else {"tune": "zerolatency"}
-    x265 = {
-        "x265-params": f"log-level=none:bframes={b_frames}:b-adapt=0:scenecut=0:open-gop=0:repeat-headers=1"
-    }
     with av.open(buffer, "w", format="matroska") as output:
-        stream = output.add_stream(
-            _ENCODERS[codec], rate=25, options={**options, **tuning, **(x265 if codec == "h265" else {})}
-        )
-        assert isinstance(stream, av.VideoStream)
-        stream.width, stream.height = size
-        stream.pix_fmt, stream.gop_size = "yuv420p", group
+        stream = encoder(output, codec, size, group, b_frames=b_frames)
         for number in range(pictures):
-            frame: av.VideoFrame = av.VideoFrame.from_image(_bars(number, size))  # type: ignore[no-untyped-call] # of PyAV
+            frame = bars(number, size)
             frame.pts = number
             output.mux(stream.encode(frame))
         output.mux(stream.encode(None))
@@ -88,12 +78,32 @@ def encoded(
         return Clip(codec, size, track.codec_context.extradata or b"", found)
 
 
-def _bars(number: int, size: tuple[int, int]) -> Image.Image:
+def encoder(
+    output: av.container.OutputContainer, codec: str, size: tuple[int, int], group: int, *, b_frames: int = 0
+) -> av.VideoStream:
+    """Return an encoder with a key frame every `group` pictures."""
+    options = {"preset": "ultrafast", "bf": str(b_frames), "b_strategy": "0", "sc_threshold": "0"}
+    if not b_frames:
+        options["tune"] = "zerolatency"
+    if codec == "h265":
+        options["x265-params"] = (
+            f"log-level=none:bframes={b_frames}:b-adapt=0:scenecut=0:open-gop=0:repeat-headers=1"
+        )
+    stream = output.add_stream(_ENCODERS[codec], rate=25, options=options)
+    assert isinstance(stream, av.VideoStream)
+    stream.width, stream.height = size
+    stream.pix_fmt, stream.gop_size = "yuv420p", group
+    return stream
+
+
+def bars(number: int, size: tuple[int, int]) -> av.VideoFrame:
+    """Return a picture that shows a number."""
     picture, width = Image.new("RGB", size), size[0] // _BITS
     for bit in range(_BITS):
         if number >> bit & 1:
             picture.paste("white", (bit * width, 0, (bit + 1) * width, size[1]))
-    return picture
+    frame: av.VideoFrame = av.VideoFrame.from_image(picture)  # type: ignore[no-untyped-call] # of PyAV
+    return frame
 
 
 def number_in(jpeg: bytes) -> int:

@@ -22,9 +22,9 @@ from rtsp_tier.tiers.residents import View, Way
 
 __all__ = ("DecodedFramesTier",)
 
-#: Time before the deadline from which a picture of a camera that still adjusts its exposure will do, at least, and in
-#: frame intervals: such a picture has to come in it.
-_UNSETTLED_S, _UNSETTLED_FRAMES = 0.2, 2.0
+#: Time before the deadline from which a picture of a camera that still adjusts its exposure will do: to decode and encode
+#: one on a busy device, and the frame intervals in which one comes.
+_UNSETTLED_S, _UNSETTLED_FRAMES = 0.5, 2.0
 #: Readers that may be closed under one picture: a camera that changes its size closes all of them once.
 _TRIES = 2
 #: Failures of the worker or its limits, for which the camera is not the reason.
@@ -69,7 +69,7 @@ class DecodedFramesTier(SnapshotTier):
     async def _take(self, camera: Camera, socket: FrameSocket, request: CaptureRequest) -> Picture:
         source = VideoSource.of_socket(socket)
         left_s = request.deadline_s - self._clock.monotonic_s()
-        margin_s = max(_UNSETTLED_S, _UNSETTLED_FRAMES * source.interval_s)
+        margin_s = _UNSETTLED_S + _UNSETTLED_FRAMES * source.interval_s
         unsettled_from_s = request.deadline_s - min(margin_s, left_s / 2)
         tries_left = _TRIES
         while True:
