@@ -66,7 +66,7 @@ def test_without_a_serial_there_is_no_text_for_one() -> None:
 def test_what_is_asked_for_becomes_the_nearest_that_there_is(
     asked: tuple[int, int, int], given: tuple[int, int, int]
 ) -> None:
-    negotiation = Negotiation(LAYOUT)
+    negotiation = Negotiation(LAYOUT, LAYOUT.formats)
     assert negotiation.request(PROBE, SET_CUR, struct.pack("<HBBI18x", 0, *asked)) == b""
     answer = negotiation.request(PROBE, GET_CUR, b"")
     assert answer is not None
@@ -189,3 +189,17 @@ def test_an_encoder_may_begin_each_stream_with_another_size(tmp_path: Path) -> N
     (other / "000.au").write_bytes(b"other")
     layout = replace(CODED, frames=str(tmp_path), coded_sizes=((320, 240), (640, 480)))
     assert [sent(layout, 1, stream=stream)[0] == b"other" for stream in range(3)] == [False, True, False]
+
+
+def test_a_second_video_function_has_interfaces_and_an_endpoint_of_its_own() -> None:
+    layout = Layout(h264=(FrameSize(320, 240),), coded_apart=True)
+    assert [[name for name, _ in formats] for formats in layout.functions] == [["MJPG", "YUYV"], ["H264"]]
+    data = Descriptors(layout, Controls(layout)).find(2, 0)
+    assert data is not None
+    blocks = parsed(data)
+    assert data[4] == 4
+    assert [each[2] for each in blocks if each[1] == 4] == [0, 1, 2, 3]
+    assert [each[2] for each in blocks if each[1] == 5] == [0x81, 0x82]
+    assert [(each[2], each[3]) for each in blocks if each[1] == 0x0B] == [(0, 2), (2, 2)]
+    headers = [each for each in blocks if each[1:3] == b"\x24\x01" and each[-2] == 1 and len(each) == 13]
+    assert [each[-1] for each in headers] == [1, 3]

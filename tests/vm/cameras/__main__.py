@@ -43,8 +43,8 @@ class Session:
             case {"do": "unplug"}:
                 await self.unplug()
                 return {}
-            case {"do": "fault", "fault": fault} if fault is None or fault in FAULTS:
-                self._plugged().set_fault(fault)
+            case {"do": "fault", "fault": fault, "function": function} if fault is None or fault in FAULTS:
+                self._plugged().set_fault(fault, function)
                 return {}
             case {"do": "state"}:
                 camera = self._plugged()

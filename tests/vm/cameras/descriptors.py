@@ -7,7 +7,7 @@ from tests.vm.cameras.layout import Continuous, FrameSize, Layout
 
 __all__ = ("CLOCK_HZ", "ENDPOINT", "ISOCHRONOUS_PACKET_BYTES", "Descriptors")
 
-#: Streaming endpoint: number 1, direction to the host.
+#: Streaming endpoint of the first function: number 1, direction to the host.
 ENDPOINT = 0x81
 CLOCK_HZ = 48_000_000
 OUTPUT_TERMINAL = 3
@@ -69,36 +69,41 @@ class Descriptors:
         return None if text is None else _block(3, text.encode("utf-16-le"))
 
     def _configuration(self) -> bytes:
-        association = _block(0x0B, 0, 2, 0x0E, 3, 0, 2)
-        body = association + self._control_interface() + self._streaming_interface()
-        return _block(2, _u16(9 + len(body)), 2, 1, 0, 0x80, 250) + body
+        functions = self._layout.functions
+        body = b"".join(self._function(number, formats) for number, formats in enumerate(functions))
+        return _block(2, _u16(9 + len(body)), 2 * len(functions), 1, 0, 0x80, 250) + body
 
-    def _control_interface(self) -> bytes:
-        terminal_bits = self._controls.bitmap(CAMERA_TERMINAL).to_bytes(3, "little")
-        unit_bits = self._controls.bitmap(PROCESSING_UNIT).to_bytes(2, "little")
+    def _function(self, number: int, formats: list[tuple[str, tuple[FrameSize, ...]]]) -> bytes:
+        association = _block(0x0B, 2 * number, 2, 0x0E, 3, 0, 2)
+        return association + self._control_interface(number) + self._streaming_interface(number, formats)
+
+    def _control_interface(self, function: int) -> bytes:
+        """Return the control interface; only the first function has controls."""
+        has_controls = function == 0
+        terminal_bits = (self._controls.bitmap(CAMERA_TERMINAL) * has_controls).to_bytes(3, "little")
+        unit_bits = (self._controls.bitmap(PROCESSING_UNIT) * has_controls).to_bytes(2, "little")
         camera = _block(CS_INTERFACE, 2, CAMERA_TERMINAL, _u16(0x0201), 0, 0, bytes(6), 3, terminal_bits)
         processing = _block(CS_INTERFACE, 5, PROCESSING_UNIT, CAMERA_TERMINAL, _u16(0), 2, unit_bits, 0)
         output = _block(CS_INTERFACE, 3, OUTPUT_TERMINAL, _u16(0x0101), 0, PROCESSING_UNIT, 0)
         units = camera + processing + output
         # The total includes the header itself, 13 bytes.
-        header = _block(CS_INTERFACE, 1, _u16(0x0100), _u16(13 + len(units)), _u32(CLOCK_HZ), 1, 1)
-        return _block(4, 0, 0, 0, 0x0E, 1, 0, 2) + header + units
+        streaming = 2 * function + 1
+        header = _block(CS_INTERFACE, 1, _u16(0x0100), _u16(13 + len(units)), _u32(CLOCK_HZ), 1, streaming)
+        return _block(4, 2 * function, 0, 0, 0x0E, 1, 0, 2) + header + units
 
-    def _streaming_interface(self) -> bytes:
-        formats = b"".join(
-            self._format(index, name, sizes) for index, (name, sizes) in enumerate(self._layout.formats, 1)
-        )
-        count = len(self._layout.formats)
+    def _streaming_interface(self, function: int, offered: list[tuple[str, tuple[FrameSize, ...]]]) -> bytes:
+        formats = b"".join(self._format(index, name, sizes) for index, (name, sizes) in enumerate(offered, 1))
+        number, address, count = 2 * function + 1, ENDPOINT + function, len(offered)
         header_bytes = 13 + count
-        fields = (ENDPOINT, 0, OUTPUT_TERMINAL, 0, 0, 0, 1, bytes(count))
+        fields = (address, 0, OUTPUT_TERMINAL, 0, 0, 0, 1, bytes(count))
         header = _block(CS_INTERFACE, 1, count, _u16(header_bytes + len(formats)), *fields)
         if self._layout.transfer == "bulk":
-            endpoint = _block(5, ENDPOINT, 2, _u16(512), 0)
-            return _block(4, 1, 0, 1, 0x0E, 2, 0, 0) + header + formats + endpoint
+            endpoint = _block(5, address, 2, _u16(512), 0)
+            return _block(4, number, 0, 1, 0x0E, 2, 0, 0) + header + formats + endpoint
         # Setting 0 needs no bandwidth; the kernel requests it by choosing setting 1.
-        endpoint = _block(5, ENDPOINT, 5, _u16(ISOCHRONOUS_MAX_PACKET), 1)
-        idle = _block(4, 1, 0, 0, 0x0E, 2, 0, 0)
-        return idle + header + formats + _block(4, 1, 1, 1, 0x0E, 2, 0, 0) + endpoint
+        endpoint = _block(5, address, 5, _u16(ISOCHRONOUS_MAX_PACKET), 1)
+        idle = _block(4, number, 0, 0, 0x0E, 2, 0, 0)
+        return idle + header + formats + _block(4, number, 1, 1, 0x0E, 2, 0, 0) + endpoint
 
     def _format(self, index: int, name: str, sizes: tuple[FrameSize, ...]) -> bytes:
         if name == "MJPG":

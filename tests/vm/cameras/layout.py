@@ -74,6 +74,7 @@ class Layout:
     Pictures of coded video are the files `CODE/WIDTHxHEIGHT/*.au`. A key frame follows `group` pictures after the last, at
     most 300. The first key frame of a stream comes after `before_key` others, as if the encoder had been running.
     `coded_sizes` are the sizes of the coded pictures of each stream in turn, for an encoder that keeps to no negotiation.
+    `coded_apart`: coded video has a video function of its own, and so another node.
     """
 
     serial: str | None = "CAM-A"
@@ -89,6 +90,7 @@ class Layout:
     before_key: int = 0
     parameter_sets: ParameterSets = "each"
     coded_sizes: tuple[tuple[int, int], ...] = ()
+    coded_apart: bool = False
     transfer: Transfer = "bulk"
     dark_frames: int = 0
     frames: str = "/opt/site/frames"
@@ -113,6 +115,14 @@ class Layout:
         """Formats in the order of their indices in the descriptors, which start at 1."""
         named = ((code, getattr(self, name)) for code, name in _FORMATS.items())
         return [(code, sizes) for code, sizes in named if sizes]
+
+    @property
+    def functions(self) -> list[list[tuple[str, tuple[FrameSize, ...]]]]:
+        """Formats of each video function."""
+        if not self.coded_apart:
+            return [self.formats]
+        pictures = [each for each in self.formats if each[0] in ("MJPG", "YUYV")]
+        return [pictures, [each for each in self.formats if each not in pictures]]
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))

@@ -24,10 +24,11 @@ class Choice:
 
 
 class Negotiation:
-    """State of the negotiation with one camera."""
+    """State of the negotiation with one function of a camera, which has these `formats`."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, formats: list[tuple[str, tuple[FrameSize, ...]]]) -> None:
         self._layout = layout
+        self._formats = formats
         self._probed = self._committed = self._default()
 
     @property
@@ -36,7 +37,7 @@ class Negotiation:
 
     @property
     def format(self) -> str:
-        return self._layout.formats[self._committed.format_index - 1][0]
+        return self._formats[self._committed.format_index - 1][0]
 
     @property
     def size(self) -> FrameSize:
@@ -66,17 +67,17 @@ class Negotiation:
         return self._packed(self._default()) if code == GET_DEF else None
 
     def _default(self) -> Choice:
-        return Choice(1, 1, self._layout.formats[0][1][0].default_interval())
+        return Choice(1, 1, self._formats[0][1][0].default_interval())
 
     def _nearest(self, format_index: int, size_index: int, interval: int) -> Choice:
-        formats = self._layout.formats
+        formats = self._formats
         format_index = min(max(format_index, 1), len(formats))
         size_index = min(max(size_index, 1), len(formats[format_index - 1][1]))
         size = formats[format_index - 1][1][size_index - 1]
         return Choice(format_index, size_index, size.nearest_interval(interval))
 
     def _size(self, choice: Choice) -> FrameSize:
-        return self._layout.formats[choice.format_index - 1][1][choice.size_index - 1]
+        return self._formats[choice.format_index - 1][1][choice.size_index - 1]
 
     def _packed(self, choice: Choice) -> bytes:
         numbers = (1, choice.format_index, choice.size_index, choice.interval)

@@ -67,7 +67,10 @@ class Root:
 
 @dataclass(slots=True)
 class Webcam:
-    """Simulated USB webcam; while plugged in, `node` is its capture node and `metadata_node` the other one."""
+    """Simulated USB webcam; while plugged in, `node` is its capture node and `metadata_node` the other one.
+
+    With a second video function, `nodes` has two more.
+    """
 
     layout: Layout
     root: Root
@@ -87,10 +90,11 @@ class Webcam:
         answer = await self.root.ask(do="plug", layout=self.layout.to_json(), port=port)
         self.port = answer["port"]
         with anyio.fail_after(PLUG_LIMIT_S):
-            while not settled(self._nodes(), count=2):
+            while not settled(self._nodes(), count=2 * len(self.layout.functions)):
                 await anyio.sleep(0.05)
-        by_index = sorted(self._nodes(), key=lambda each: (each / "index").read_text())
-        self.nodes = tuple(Path("/dev", each.name) for each in by_index)
+        # The kernel makes the capture node of each function before the other one.
+        by_number = sorted(self._nodes(), key=lambda each: int(each.name.removeprefix("video")))
+        self.nodes = tuple(Path("/dev", each.name) for each in by_number)
 
     async def unplug(self) -> None:
         """Unplug the camera; wait until its nodes are gone."""
@@ -108,8 +112,9 @@ class Webcam:
     def _nodes(self) -> list[Path]:
         return list(self.device.glob("*/video4linux/video*"))
 
-    async def set_fault(self, fault: Fault | None) -> None:
-        await self.root.ask(do="fault", fault=fault)
+    async def set_fault(self, fault: Fault | None, function: int | None = None) -> None:
+        """Set the fault of one video function, or of all."""
+        await self.root.ask(do="fault", fault=fault, function=function)
 
     async def sent(self) -> list[SentFrame]:
         """Return the last 5000 sent pictures, oldest first."""
