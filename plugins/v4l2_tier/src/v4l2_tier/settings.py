@@ -131,6 +131,11 @@ class V4l2TierSettings(Settings):
     cameras: Annotated[tuple[CameraSettings, ...], AfterValidator(_each_matched_once)] = Field(
         (), description="settings of individual cameras, see below"
     )
+    join_nodes: bool = Field(
+        default=True,
+        description="false: a node with nothing but H.264 or H.265 is a camera of its own also if another node of the same"
+        " USB device has its pictures",
+    )
     hotplug: HotplugKind = Field(
         "auto", description="method of detecting plugged and removed devices; auto uses the first that works"
     )

@@ -56,6 +56,10 @@ class Device:
         self._queue.append((buffer, data))
         os.write(self._write_end, b".")
 
+    @property
+    def unread(self) -> int:
+        return len(self._queue)
+
     def fail(self, error: CaptureFailed) -> None:
         """Make the next look for frames fail, like a poll that ends with an error."""
         self._bench.failures["ready"] = error
@@ -247,6 +251,12 @@ class Bench:
             self.frames.append(await self.broker.fresh(self.clock.monotonic_s() - LATENCY_S))
         except CaptureFailed as error:
             self.errors.append(error)
+
+    async def handled(self) -> None:
+        """Wait until the producer has taken all that the device has sent, or has failed."""
+        while self.device.unread and self.broker.problem is None:
+            await anyio.sleep(0.001)
+        await anyio.wait_all_tasks_blocked()
 
     async def seen(self, count: int) -> None:
         """Wait until the broker has counted this many frames, used or not."""

@@ -1,12 +1,10 @@
 """Choice of coded video: only where it is configured, or where there is nothing else."""
 
-from dataclasses import replace
 from fractions import Fraction
 
 import pytest
 
 from agent_core.plugin import VideoCodec
-from v4l2_tier.capture.limits import KEY_FRAME_S, broker_settings
 from v4l2_tier.device.capabilities import Capabilities, FrameSize, Intervals, PixelFormat, Span
 from v4l2_tier.device.modes import choose
 from v4l2_tier.settings import CaptureSettings
@@ -57,11 +55,3 @@ def test_a_configured_coding_that_is_not_offered_leaves_the_pictures() -> None:
     mode = choose(BOTH, CaptureSettings(pixel_format="HEVC"))
     assert mode.pixel_format == "MJPG"
     assert mode.notes == ("the picture format HEVC cannot be used (offered: H264, MJPG, YUYV); using MJPG",)
-
-
-def test_the_broker_leaves_time_for_a_key_frame() -> None:
-    settings = CaptureSettings()
-    coded = choose(camera(H264=(size(1280, 720),)), settings)
-    pictures = replace(coded, pixel_format="MJPG")
-    longer_s = broker_settings(settings, coded).stall_s - broker_settings(settings, pictures).stall_s
-    assert longer_s == KEY_FRAME_S

@@ -8,11 +8,7 @@ from agent_core.plugin.frames import BrokerSettings
 from v4l2_tier.device.modes import ChosenMode
 from v4l2_tier.settings import CaptureSettings
 
-__all__ = ("KEY_FRAME_S", "RecoveryLadder", "Silence", "Step", "broker_settings")
-
-#: Longest wait for a key frame of coded video: encoders of cameras have groups of up to 10 s, and some go on between
-#: streams, so that a stream begins within a group.
-KEY_FRAME_S = 12.0
+__all__ = ("RecoveryLadder", "Silence", "Step", "broker_settings")
 
 #: A problem that returns within this time counts as the same problem: the ladder continues at the next step.
 _HEALTHY_S = 30.0
@@ -74,10 +70,10 @@ def broker_settings(settings: CaptureSettings, chosen: ChosenMode) -> BrokerSett
     """Return the broker's settings; its limits leave time for the whole recovery ladder.
 
     The pipeline latency, for frames without a usable device time, is at least two intervals: one for the exposure, one
-    for readout and transfer. Coded video may wait for a key frame, at its start and after a gap.
+    for readout and transfer.
     """
     silence = Silence.of(chosen.interval)
-    retries_s = 2 * silence.again_s + _STEPS_S + (KEY_FRAME_S if chosen.is_coded else 0.0)
+    retries_s = 2 * silence.again_s + _STEPS_S
     usual = BrokerSettings()
     return BrokerSettings(
         warm_ttl_s=settings.warm_ttl_s,

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from v4l2_tier.source.context import CameraContext
 from v4l2_tier.source.debounce import Debounce
 from v4l2_tier.source.hotplug.watcher import HotplugWatcher, NodeChanges
 from v4l2_tier.source.inventory import DeviceNode, Inventory
+from v4l2_tier.source.joined_nodes import JoinedNodes
 from v4l2_tier.source.start_order import StartOrder
 
 if TYPE_CHECKING:
@@ -33,7 +35,9 @@ class DeviceRoster:
     ) -> None:
         self._inventory = inventory
         self._watcher = watcher
-        self._context = context
+        joins = context.settings.join_nodes
+        self._joined = JoinedNodes(context.report, clock=context.clock, tasks=tasks, joins=joins)
+        self._context = replace(context, report=self._joined)
         self._tasks = tasks
         self._clock: Clock = context.clock
         self._debounce = Debounce(context.settings.settle_s)
@@ -71,6 +75,9 @@ class DeviceRoster:
         now_s = self._clock.monotonic_s()
         for node in self._debounce.look(nodes, now_s, removed=changes.removed, touched=changes.touched):
             self._cameras.pop(node.name).gone()
+            self._joined.drop(node.name)
+        for node in nodes:
+            self._joined.add(node)
         for camera in self._cameras.values():
             if changes.touched & {camera.node.name, camera.node.path.name}:
                 camera.touched()
