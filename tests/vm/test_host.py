@@ -5,7 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.vm.host.folders import key_of
+from tests.vm.host.folders import IMAGE_SOURCES, key_of
+from tests.vm.host.image import SUITE_FOLDERS, image_sources
 from tests.vm.host.pictures import SIZES, write_pictures
 from tests.vm.host.sites import LEFT_OUT, LOCK, _requirements
 
@@ -27,6 +28,15 @@ def test_a_key_changes_with_content_names_and_words(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("y")
     keys.append(key_of([tmp_path / "a"], "w"))
     assert len(set(keys)) == 4
+
+
+def test_what_one_suite_has_more_does_not_change_the_image_of_another() -> None:
+    for folder in SUITE_FOLDERS:
+        own = {path for path in folder.rglob("*") if path.is_file()}
+        assert own
+        assert own <= set(image_sources(folder.name))
+        assert not own & set(image_sources("bookworm"))
+        assert IMAGE_SOURCES / "packages" in image_sources(folder.name)
 
 
 def test_pictures_are_all_different_and_always_the_same(tmp_path: Path) -> None:

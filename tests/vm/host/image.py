@@ -18,6 +18,8 @@ __all__ = ("Image", "ensure_image", "write_disk")
 FREE_MB = 1024
 #: Images kept per suite: two, because checkouts that share a cache may differ.
 KEPT_IMAGES = 2
+#: What only the image of one suite has, in folders with the suites' names.
+SUITE_FOLDERS = (IMAGE_SOURCES / "trixie",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +61,7 @@ class Image:
 def ensure_image(suite: str, *, rebuild: bool = False) -> Image:
     """Return the image, built first if its sources changed; `rebuild` forces it, for security updates."""
     here = Path(__file__).parent
-    sources = [path for path in IMAGE_SOURCES.rglob("*") if path.is_file()]
-    key = key_of([*sources, *(here / name for name in ("image.py", "kernel.py", "loopback.py"))], suite)
+    key = key_of([*image_sources(suite), *(here / name for name in ("image.py", "kernel.py", "loopback.py"))], suite)
     image = Image(cache_folder() / f"{suite}-{key}", suite)
     complete = image.folder / "complete"
     with locked(image.folder):
@@ -74,6 +75,13 @@ def ensure_image(suite: str, *, rebuild: bool = False) -> Image:
         complete.touch()
     _forget_old(suite)
     return image
+
+
+def image_sources(suite: str) -> list[Path]:
+    """Return the source files of the image of `suite`: those of every suite, and those in a folder with its name."""
+    others = [folder for folder in SUITE_FOLDERS if folder.name != suite]
+    files = (path for path in IMAGE_SOURCES.rglob("*") if path.is_file())
+    return [path for path in files if not any(path.is_relative_to(other) for other in others)]
 
 
 def _forget_old(suite: str) -> None:
@@ -91,8 +99,8 @@ def _build(image: Image) -> None:
         _install_system(image.suite, root, scratch)
         kernel = Kernel(scratch / "kernel")
         build_loopback(kernel, scratch / "headers", root)
-        kernel.install_modules(_names("modules"), root)
-        _set_up(root)
+        kernel.install_modules(_names("modules", image.suite), root)
+        _set_up(root, image.suite)
         kernel.write_unpacked(image.kernel)
         kernel.write_initrd(image.initrd, scratch / "initrd")
         _copy_interpreter(root, image.interpreter_root)
@@ -100,8 +108,10 @@ def _build(image: Image) -> None:
         say(f"image {image.suite}: kernel {kernel.version}, Python {image.python_version}")
 
 
-def _names(file: str) -> list[str]:
-    lines = (IMAGE_SOURCES / file).read_text().splitlines()
+def _names(file: str, suite: str | None = None) -> list[str]:
+    """Return the words of a list, with those that `suite` adds."""
+    paths = [IMAGE_SOURCES / file, *([IMAGE_SOURCES / suite / file] if suite else [])]
+    lines = [line for path in paths if path.exists() for line in path.read_text().splitlines()]
     return [line for line in lines if line and not line.startswith("#")]
 
 
@@ -117,7 +127,7 @@ def _install_system(suite: str, root: Path, scratch: Path) -> None:
         "--quiet",
         "--mode=root",
         "--variant=minbase",
-        f"--include={','.join(_names('packages'))}",
+        f"--include={','.join(_names('packages', suite))}",
         '--aptopt=Acquire::Languages "none"',
         '--aptopt=APT::Install-Recommends "false"',
         "--dpkgopt=force-unsafe-io",
@@ -156,10 +166,12 @@ def _sources(suite: str) -> list[str]:
     return list(lines)
 
 
-def _set_up(root: Path) -> None:
+def _set_up(root: Path, suite: str) -> None:
     for each in ("etc/resolv.conf", "etc/hostname", "etc/machine-id"):
         (root / each).unlink(missing_ok=True)
-    shutil.copytree(IMAGE_SOURCES / "overlay", root, symlinks=True, dirs_exist_ok=True)
+    for folder in (IMAGE_SOURCES / "overlay", IMAGE_SOURCES / suite / "overlay"):
+        if folder.is_dir():
+            shutil.copytree(folder, root, symlinks=True, dirs_exist_ok=True)
     units = root / "etc/systemd/system"
     for name in _names("masked-units"):
         (units / name).unlink(missing_ok=True)
