@@ -11,6 +11,7 @@ ALL_PLUGINS = (
     "embedded_server",
     "external_discovery",
     "ffmpeg_tier",
+    "libcamera_source",
     "rtsp_tier",
     "v4l2_tier",
     "virtual_camera",

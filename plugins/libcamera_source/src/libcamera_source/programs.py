@@ -1,0 +1,208 @@
+"""Programs that capture from and list the cameras of libcamera, with their options as tables of data."""
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from libcamera_source.listing import ListedCamera, parse_cam, parse_rpicam
+from libcamera_source.settings import CaptureSettings, ProgramChoice
+
+__all__ = ("ALWAYS", "GSTREAMER", "PROGRAMS", "RPICAM", "Option", "Program", "Tools", "command", "find_tools")
+
+#: `Option.setting` of words that belong to each command.
+ALWAYS = "always"
+_RPICAM_SOURCE = "raspberrypi/rpicam-apps, tag v1.9.1: core/options.cpp and core/video_options.hpp"
+_DOCUMENTED = "documentation only"
+_SHOWN = "virtual pipeline of libcamera 0.4, Debian 13"
+_LIBCAMERASRC = "libcamera, tag v0.4.0: src/gstreamer/gstlibcamerasrc.cpp"
+_GSTREAMER = "gst-inspect-1.0 of GStreamer 1.26"
+
+Parse = Callable[[str], tuple[ListedCamera, ...] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """Words that a setting adds to a command.
+
+    Attributes:
+        setting: name of the setting; the words are added if it is neither None, False, 0 nor empty.
+        words: words with places for values in braces, see `_values`; a word `{...}` alone may become several.
+        source: document that describes the option.
+        shown_on: where the option was seen to work.
+    """
+
+    setting: str
+    words: tuple[str, ...]
+    source: str
+    shown_on: str
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """Program that writes a camera's pictures to its standard output.
+
+    Attributes:
+        name: value of the setting `program`.
+        executables: names of the program, newest first.
+        package: where to get it, for messages.
+        options: words of a command in their order, for a camera with raw pictures.
+        jpeg_options: the same for a camera that makes JPEGs; None if the program encodes in any case.
+        listers: programs that list its cameras, best first: their words and the parser of the output.
+        list_acquires: the list opens each camera, so it fails for, and disturbs, one that is in use.
+        probe: a command that ends with status 0 if the program can be used; None if it always can.
+    """
+
+    name: ProgramChoice
+    executables: tuple[str, ...]
+    package: str
+    options: tuple[Option, ...]
+    jpeg_options: tuple[Option, ...] | None
+    listers: tuple[tuple[tuple[str, ...], Parse], ...]
+    list_acquires: bool
+    probe: tuple[str, ...] | None = None
+
+
+def _rpicam(setting: str, *words: str) -> Option:
+    return Option(setting, words, _RPICAM_SOURCE, _DOCUMENTED)
+
+
+def _source(setting: str, *words: str) -> Option:
+    return Option(setting, words, _LIBCAMERASRC, _SHOWN)
+
+
+def _element(setting: str, *words: str, shown_on: str = _SHOWN) -> Option:
+    return Option(setting, words, _GSTREAMER, shown_on)
+
+
+RPICAM = Program(
+    "rpicam",
+    ("rpicam-vid", "libcamera-vid"),
+    "rpicam-apps (Raspberry Pi OS)",
+    (
+        _rpicam(ALWAYS, "--camera", "{index}", "--timeout", "0", "--nopreview", "--flush", "--output", "-"),
+        _rpicam(ALWAYS, "--codec", "mjpeg"),
+        _rpicam("jpeg_quality", "--quality", "{jpeg_quality}"),
+        _rpicam("width", "--width", "{width}"),
+        _rpicam("height", "--height", "{height}"),
+        _rpicam("fps", "--framerate", "{fps}"),
+        _rpicam("rotation", "--rotation", "{rotation}"),
+        _rpicam("hflip", "--hflip"),
+        _rpicam("vflip", "--vflip"),
+        _rpicam("tuning_file", "--tuning-file", "{tuning_file}"),
+        _rpicam("extra_arguments", "{extra_arguments}"),
+    ),
+    None,
+    ((("rpicam-vid", "--list-cameras"), parse_rpicam), (("libcamera-vid", "--list-cameras"), parse_rpicam)),
+    list_acquires=True,
+)
+
+_LIBCAMERASRC_WORDS = (
+    _source(ALWAYS, "libcamerasrc", "camera-name={gst_id}"),
+    _source("extra_arguments", "{extra_arguments}"),
+)
+GSTREAMER = Program(
+    "gstreamer",
+    ("gst-launch-1.0",),
+    "gstreamer1.0-tools, gstreamer1.0-libcamera, gstreamer1.0-plugins-base and gstreamer1.0-plugins-good",
+    (
+        _element(ALWAYS, "--quiet"),
+        *_LIBCAMERASRC_WORDS,
+        # The camera's next rate and size are adapted, so that what the pipeline asks for can always be negotiated.
+        _element(ALWAYS, "!", "videorate", "drop-only=true", "!", "videoscale"),
+        _element(ALWAYS, "!", "video/x-raw,width={width},height={height},framerate={fraction}"),
+        _element("rotation", "!", "videoflip", "video-direction=180"),
+        _element("hflip", "!", "videoflip", "video-direction=horiz"),
+        _element("vflip", "!", "videoflip", "video-direction=vert"),
+        _element(ALWAYS, "!", "videoconvert", "!", "jpegenc", "quality={jpeg_quality}"),
+        _element(ALWAYS, "!", "fdsink", "fd=1", "sync=false"),
+    ),
+    (
+        _element(ALWAYS, "--quiet"),
+        *_LIBCAMERASRC_WORDS,
+        _element(
+            ALWAYS,
+            "!",
+            "image/jpeg,width={width},height={height},framerate={fraction}",
+            shown_on=_DOCUMENTED,
+        ),
+        _element(ALWAYS, "!", "fdsink", "fd=1", "sync=false"),
+    ),
+    ((("cam", "--list"), parse_cam),),
+    list_acquires=False,
+    probe=("gst-inspect-1.0", "--exists", "libcamerasrc"),
+)
+#: Programs in the order in which `auto` tries them.
+PROGRAMS = (RPICAM, GSTREAMER)
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """Installed programs: `capture` is the path of `program`, `lister` the words that list, read by `parse`."""
+
+    program: Program
+    capture: str
+    lister: tuple[str, ...]
+    parse: Parse
+
+
+def find_tools(choice: ProgramChoice, search_path: str | None = None) -> Tools | None:
+    """Return the programs to use, None if none of `choice` is complete. Reads folders only.
+
+    Args:
+        choice: setting `program`.
+        search_path: folders to search, in the form of PATH; default: PATH.
+    """
+    for program in PROGRAMS:
+        if choice not in ("auto", program.name):
+            continue
+        captures = [shutil.which(name, path=search_path) for name in program.executables]
+        capture = next((path for path in captures if path), None)
+        lister = _lister(program, search_path)
+        if capture is not None and lister is not None:
+            return Tools(program, capture, *lister)
+    return None
+
+
+def _lister(program: Program, search_path: str | None) -> tuple[tuple[str, ...], Parse] | None:
+    for words, parse in program.listers:
+        path = shutil.which(words[0], path=search_path)
+        if path is not None:
+            return (path, *words[1:]), parse
+    return None
+
+
+def command(tools: Tools, camera: ListedCamera, settings: CaptureSettings) -> tuple[str, ...]:
+    """Return the command that captures from `camera`."""
+    program = tools.program
+    wants_jpeg = settings.camera_format == "jpeg" or (settings.camera_format is None and camera.is_usb)
+    options = program.jpeg_options if wants_jpeg and program.jpeg_options else program.options
+    values = _values(camera, settings)
+    words = [tools.capture]
+    for option in options:
+        if option.setting == ALWAYS or values[option.setting]:
+            words.extend(_filled(option.words, values))
+    return tuple(words)
+
+
+def _values(camera: ListedCamera, settings: CaptureSettings) -> Mapping[str, object]:
+    rate = Fraction(settings.fps).limit_denominator(1001)
+    return {
+        **{name: getattr(settings, name) for name in CaptureSettings.model_fields},
+        "fps": f"{settings.fps:g}",
+        "fraction": f"{rate.numerator}/{rate.denominator}",
+        "id": camera.id,
+        "gst_id": camera.id.replace("\\", "\\\\"),
+        "index": camera.index,
+    }
+
+
+def _filled(words: Sequence[str], values: Mapping[str, object]) -> list[str]:
+    filled: list[str] = []
+    for word in words:
+        value = values.get(word[1:-1]) if word[:1] == "{" and word[-1:] == "}" else None
+        if isinstance(value, tuple):
+            filled.extend(str(each) for each in value)
+        else:
+            filled.append(word.format_map(values))
+    return filled
