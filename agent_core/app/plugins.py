@@ -64,6 +64,7 @@ def contexts(
             state_dir=config.storage.state_dir,
             recordings_dir=volumes.link or config.storage.recordings,
             ffmpeg=config.ffmpeg.program,
+            plugins=tuple(config.plugins.enabled),
         )
 
     return make

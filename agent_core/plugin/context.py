@@ -246,3 +246,8 @@ class AgentContext(Protocol):
     def ffmpeg(self) -> str | None:
         """Configured FFmpeg program, or None. Pass it to `agent_core.plugin.ffmpeg.locate`."""
         ...
+
+    @property
+    def plugins(self) -> Sequence[str]:
+        """Names in `plugins.enabled`, in their order; some of them may not be usable. New in 1.4."""
+        ...

@@ -103,3 +103,4 @@ class PluginContext:
     state_dir: Path
     recordings_dir: Path
     ffmpeg: str | None
+    plugins: tuple[str, ...] = ()

@@ -63,6 +63,7 @@ class FakeAgent:
 
     runtime_dir: Path
     ffmpeg: str | None = None
+    plugins: tuple[str, ...] = ()
     clock: Clock = field(default_factory=SystemClock)
     cameras: FakeCameras = field(default_factory=FakeCameras)
     redirects: FakeRedirects = field(default_factory=FakeRedirects)

@@ -61,7 +61,9 @@ class Image:
 def ensure_image(suite: str, *, rebuild: bool = False) -> Image:
     """Return the image, built first if its sources changed; `rebuild` forces it, for security updates."""
     here = Path(__file__).parent
-    key = key_of([*image_sources(suite), *(here / name for name in ("image.py", "kernel.py", "loopback.py"))], suite)
+    key = key_of(
+        [*image_sources(suite), *(here / name for name in ("image.py", "kernel.py", "loopback.py"))], suite
+    )
     image = Image(cache_folder() / f"{suite}-{key}", suite)
     complete = image.folder / "complete"
     with locked(image.folder):

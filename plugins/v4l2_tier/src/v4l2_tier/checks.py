@@ -1,7 +1,7 @@
 """Check of `camera-agent doctor` for V4L2 devices: their formats, and the programs that have them open."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import anyio
@@ -15,6 +15,7 @@ from v4l2_tier.settings import V4l2TierSettings
 from v4l2_tier.source.hotplug.reach import EventReach, event_reach
 from v4l2_tier.source.inventory import DeviceNode, Inventory, open_inventory, udev_runs
 from v4l2_tier.source.matching import SettingsTables, known_as
+from v4l2_tier.source.sensors import advice
 from v4l2_tier.source.udev_waits import FIRST_WAIT_S
 
 __all__ = ("DeviceCheck",)
@@ -22,6 +23,7 @@ __all__ = ("DeviceCheck",)
 
 #: Time for one device to answer, shorter than the time for the check, so that a hanging device hides no other.
 _ANSWER_S = 8.0
+_SENSOR = f"{advice(is_served=False)} If it is enabled, nothing is to be done."
 
 
 class DeviceCheck(Check):
@@ -58,7 +60,7 @@ class DeviceCheck(Check):
             self._overall(len(nodes), waiting=waiting),
             *self._silent_events(),
             *(Finding(self.name, FindingStatus.WARNING, doubt) for doubt in inventory.doubts),
-            *(each for node in nodes for each in found[node.name]),
+            *_once_per_device((node.physical, each) for node in nodes for each in found[node.name]),
             *(self._unused(match, nodes) for match in self._tables.unused),
         ]
 
@@ -109,6 +111,17 @@ class DeviceCheck(Check):
         return Finding(self.name, FindingStatus.OK, f"Found {count} device nodes{where}.")
 
 
+def _once_per_device(found: Iterable[tuple[str, Finding]]) -> Iterator[Finding]:
+    """Yield the findings, without repetitions for a sensor, which has several nodes."""
+    told: set[str] = set()
+    for device, finding in found:
+        if finding.suggestion == _SENSOR:
+            if device in told:
+                continue
+            told.add(device)
+        yield finding
+
+
 def _title(node: DeviceNode) -> str:
     return f"{node.path.name} ({node.shown_name})"
 
@@ -124,7 +137,10 @@ def _examine(
         problem = explain(error, "opening the camera", holders=holders)
         return None, [Finding(title, FindingStatus.FAILED, problem.details, problem.suggestion)]
     if isinstance(found, NoCamera):
-        return None, [Finding(title, FindingStatus.WARNING, found.why)] if found.remarkable else []
+        suggestion = _SENSOR if found.is_sensor else ""
+        return None, [
+            Finding(title, FindingStatus.WARNING, found.why, suggestion)
+        ] if found.remarkable else []
     if found.source.fault:
         problem = no_signal(found.source.fault)
         return found, [Finding(title, FindingStatus.WARNING, problem.details, problem.suggestion)]

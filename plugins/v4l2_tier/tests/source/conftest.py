@@ -32,6 +32,7 @@ from v4l2_tier.source.context import CameraContext
 from v4l2_tier.source.hotplug.watcher import HotplugWatcher, NodeChanges
 from v4l2_tier.source.inventory import DeviceNode, UsbDevice
 from v4l2_tier.source.roster import DeviceRoster
+from v4l2_tier.source.sensors import SensorNodes
 from v4l2_tier.source.sockets import SocketPaths
 
 WEBCAM = Capabilities(
@@ -184,6 +185,7 @@ def watch(tmp_path: Path) -> Watch:
         *nodes: DeviceNode,
         prepare: Callable[[Devices], None] | None = None,
         passes_s: float = 0.0,
+        plugins: tuple[str, ...] = (),
         **settings: object,
     ) -> AsyncIterator[Bench]:
         devices, clock, report = Devices(), SimulatedClock(), RecordingReport()
@@ -199,6 +201,7 @@ def watch(tmp_path: Path) -> Watch:
             devices.probe,
             devices.make_producer,
             devices.open_controls,
+            SensorNodes(plugins),
         )
         with anyio.fail_after(50):
             async with anyio.create_task_group() as tg:

@@ -18,6 +18,7 @@ from v4l2_tier.device.calls import GONE, Answers, DriverCall, calls_to
 from v4l2_tier.device.capabilities import Capabilities, FrameSize, Intervals, PixelFormat, Span
 from v4l2_tier.device.planarity import Planarity, code_of, new_format, picture_of
 from v4l2_tier.device.probe_controls import read_controls
+from v4l2_tier.device.sensor_drivers import is_processor
 from v4l2_tier.device.video_inputs import read_source
 
 if TYPE_CHECKING:
@@ -58,10 +59,14 @@ StructT = TypeVar("StructT", bound=_Indexed)
 
 @dataclass(frozen=True, slots=True)
 class NoCamera:
-    """Result for a node that is not a usable camera; `remarkable` if a user might expect that it is one."""
+    """Result for a node that is not a usable camera; `remarkable` if a user might expect that it is one.
+
+    `is_sensor`: it belongs to a camera that only libcamera can use, often with further nodes.
+    """
 
     why: str
     remarkable: bool = False
+    is_sensor: bool = False
 
 
 _WITHOUT_WRITER = NoCamera("no program puts pictures into it")
@@ -105,7 +110,8 @@ def read_offer(call: DriverCall, device_number: int = 0) -> Capabilities | NoCam
     is_loopback = bus_info.startswith(_LOOPBACK)
     if is_loopback:
         flags &= ~_M2M  # some of its versions claim it
-    refusal = _refusal(flags, card)
+    driver = told.driver.decode(errors="replace")
+    refusal = _refusal(flags, card, driver)
     if refusal is not None:
         return _WITHOUT_WRITER if is_loopback else refusal
     source = read_source(call)
@@ -116,7 +122,7 @@ def read_offer(call: DriverCall, device_number: int = 0) -> Capabilities | NoCam
     if flags & _VIDEO_OUTPUT and not _are_fixed(formats):
         return _WITHOUT_WRITER
     return Capabilities(
-        driver=told.driver.decode(errors="replace"),
+        driver=driver,
         card=card,
         bus_info=bus_info,
         formats=formats,
@@ -145,14 +151,20 @@ def _with_interval(formats: tuple[PixelFormat, ...], interval: Fraction | None) 
     )
 
 
-def _refusal(flags: int, card: str) -> NoCamera | None:
+def _refusal(flags: int, card: str, driver: str) -> NoCamera | None:
     is_output = flags & _VIDEO_OUTPUT and not flags & _VIDEO_CAPTURE
     if flags & (_M2M | _M2M_MPLANE | _OUTPUT_MPLANE) or is_output:
         return NoCamera("it is an output, a converter or a codec")
     if not flags & (_VIDEO_CAPTURE | _CAPTURE_MPLANE):
         return NoCamera("it does not capture video")
+    if is_processor(driver):
+        return NoCamera("it is an image processor")
     if flags & _IO_MC:
-        return NoCamera(f"{card} needs setup through the media controller, which is not supported", True)  # noqa: FBT003 - its name is above
+        return NoCamera(
+            f"{card} needs setup through the media controller, which libcamera does",
+            remarkable=True,
+            is_sensor=True,
+        )
     if not flags & _STREAMING:
         return NoCamera(f"{card} supports only read(), not streaming, which is required", True)  # noqa: FBT003 - as above
     return None

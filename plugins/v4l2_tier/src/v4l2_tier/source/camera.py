@@ -139,14 +139,8 @@ class V4l2Camera:
     def _tell_no_camera(self, found: NoCamera) -> None:
         if found.why != self._told_why:
             self._told_why = found.why
-            level = (
-                logging.WARNING
-                if found.remarkable
-                else logging.INFO
-                if self.node.is_virtual
-                else logging.DEBUG
-            )
-            _log.log(level, "%s is not a camera: %s", self.node.path.name, found.why)
+            level, why = self._context.sensors.told(self.node, found)
+            _log.log(level, "%s is not a camera: %s", self.node.path.name, why)
         if self._capabilities is not None:
             self._failed(no_signal(found.why), self._known_so_far())
 
@@ -206,7 +200,7 @@ class V4l2Camera:
             raise explain(found, "reading the camera's capabilities") from found
         if isinstance(found, Capabilities) and found.device_number not in (0, self.node.device_number):
             raise camera_changed()
-        return found
+        return self._context.sensors.without_bare(found)
 
     async def _tell_if_silent(self, turn: Turn, place: ProbePlace, answers: Answers) -> None:
         """Leave the place to other cameras, then report this one as failed, if it is silent; wait until cancelled."""

@@ -13,6 +13,7 @@ from v4l2_tier.device.controls import open_controls
 from v4l2_tier.settings import CaptureSettings, V4l2TierSettings
 from v4l2_tier.source.inventory import DeviceNode
 from v4l2_tier.source.matching import SettingsTables
+from v4l2_tier.source.sensors import SensorNodes
 from v4l2_tier.source.sockets import SocketPaths
 from v4l2_tier.source.start_order import ProbePlaces
 
@@ -89,6 +90,7 @@ class CameraContext:
     make_producer: MakeProducer = make_producer
     open_controls: OpenControls = open_controls
     tables: SettingsTables = field(init=False)
+    sensors: SensorNodes = field(default_factory=SensorNodes)
     places: ProbePlaces = field(init=False, default_factory=ProbePlaces)
 
     def __post_init__(self) -> None:

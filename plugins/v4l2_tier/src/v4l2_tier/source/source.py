@@ -31,10 +31,15 @@ class V4l2Source(CameraSource):
         from v4l2_tier.source.hotplug.choice import open_watcher
         from v4l2_tier.source.inventory import open_inventory
         from v4l2_tier.source.roster import DeviceRoster
+        from v4l2_tier.source.sensors import SensorNodes
         from v4l2_tier.source.sockets import SocketPaths
 
         context = CameraContext(
-            self._settings, report, self._agent.clock, SocketPaths(self._agent.runtime_dir)
+            self._settings,
+            report,
+            self._agent.clock,
+            SocketPaths(self._agent.runtime_dir),
+            sensors=SensorNodes(self._agent.plugins),
         )
         inventory = open_inventory(self._agent.clock.monotonic_s)
         watcher = open_watcher(self._settings.hotplug, self._agent.clock)  # before the first look
