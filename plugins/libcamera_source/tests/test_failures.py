@@ -1,7 +1,7 @@
 """Explanations of failures. What is printed is from the programs' sources unless it says otherwise."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from libcamera_source.failures import explain
@@ -55,6 +55,7 @@ def test_the_end_of_a_program_is_told() -> None:
     )
 
 
+@settings(deadline=None)
 @given(st.text(), st.one_of(st.none(), st.integers(-64, 255)))
 def test_whatever_is_said_is_explained(said: str, status: int | None) -> None:
     error = explain(said, status, "cam")

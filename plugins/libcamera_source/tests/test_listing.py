@@ -1,9 +1,9 @@
-"""Lists of cameras: real ones, documented ones and anything else. `lists/README.md` tells where each is from."""
+"""Lists of cameras: real ones, documented ones and anything else. `lists/SOURCES` tells where each is from."""
 
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from libcamera_source.listing import ListedCamera, parse_cam, parse_rpicam
@@ -76,6 +76,7 @@ LINES = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(LINES, max_size=12))
 def test_whatever_is_printed_has_distinct_printable_cameras_or_none(lines: list[str]) -> None:
     for parse in (parse_cam, parse_rpicam):
@@ -84,6 +85,7 @@ def test_whatever_is_printed_has_distinct_printable_cameras_or_none(lines: list[
         assert all(each.id and each.id.isprintable() and each.shown_name.strip() for each in cameras)
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_garbage_raises_nothing(text: str) -> None:
     assert parse_cam(text) in (None, ())

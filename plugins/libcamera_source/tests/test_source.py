@@ -176,6 +176,18 @@ async def test_without_programs_it_waits_for_them(folder: Path, programs: Progra
         await report.until(("connected", ONE))
 
 
+async def test_a_program_without_its_part_for_libcamera_waits_for_it(
+    folder: Path, programs: Programs
+) -> None:
+    programs.write("gst-inspect-1.0", "import sys; sys.exit(1)")
+    programs.capture_pictures()
+    programs.list_cameras(f"1: 'imx219' ({ONE})")
+    async with watched(folder, programs) as report:
+        assert report.history == []
+        programs.write("gst-inspect-1.0", "")
+        await report.until(("connected", ONE))
+
+
 async def test_a_list_that_hangs_holds_up_no_start(folder: Path, programs: Programs) -> None:
     programs.capture_pictures()
     programs.write("cam", HANG)

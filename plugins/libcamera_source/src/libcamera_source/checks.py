@@ -25,18 +25,24 @@ _MEMORY = ("/dev/dma_heap/linux,cma", "/dev/dma_heap/reserved", "/dev/dma_heap/s
 class LibcameraCheck(Check):
     """Check that lists libcamera's cameras without taking one from a running agent.
 
-    `search_path` are the folders with programs, in the form of PATH, and `root` is the root of the file system; tests
-    set them.
+    Tests set the folders with programs (`search_path`, in the form of PATH), the `root` of the file system, and the time
+    for the list (`answer_s`, in seconds).
     """
 
     name = "libcamera"
 
     def __init__(
-        self, settings: LibcameraSettings, *, search_path: str | None = None, root: Path = Path("/")
+        self,
+        settings: LibcameraSettings,
+        *,
+        search_path: str | None = None,
+        root: Path = Path("/"),
+        answer_s: float = _ANSWER_S,
     ) -> None:
         self._settings = settings
         self._search_path = search_path
         self._root = root
+        self._answer_s = answer_s
 
     async def look(self) -> Sequence[Finding]:
         with TemporaryDirectory(prefix="ca-") as folder:
@@ -74,7 +80,7 @@ class LibcameraCheck(Check):
         )
 
     async def _listed(self, toolbox: Toolbox) -> list[Finding]:
-        with anyio.move_on_after(_ANSWER_S):
+        with anyio.move_on_after(self._answer_s):
             try:
                 cameras = await toolbox.list_cameras() or ()
             except AgentError as error:
@@ -84,7 +90,7 @@ class LibcameraCheck(Check):
             Finding(
                 self.name,
                 FindingStatus.FAILED,
-                f"libcamera has not listed its cameras for {_ANSWER_S:g} s.",
+                f"libcamera has not listed its cameras for {self._answer_s:g} s.",
                 "Run `cam --list` by hand; if it hangs, restart the machine.",
             )
         ]

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from agent_core.plugin import CaptureFailed, DependencyFailed
 
-__all__ = ("explain", "not_executed", "program_missing")
+__all__ = ("explain", "incomplete", "not_executed", "program_missing")
 
 
 class _Explanation(NamedTuple):
@@ -142,4 +142,13 @@ def not_executed(program: str) -> CaptureFailed:
         f"{program} cannot be executed.",
         reason="program_missing",
         suggestion=f"Install the package of {program} again.",
+    )
+
+
+def incomplete(program: str, packages: str) -> CaptureFailed:
+    """Return the error for a program without the part that captures from libcamera's cameras."""
+    return CaptureFailed(
+        f"{program} has no part for libcamera's cameras.",
+        reason="program_unsuitable",
+        suggestion=f"Install {packages}.",
     )

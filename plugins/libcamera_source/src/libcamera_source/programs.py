@@ -50,7 +50,7 @@ class Program:
         jpeg_options: the same for a camera that makes JPEGs; None if the program encodes in any case.
         listers: programs that list its cameras, best first: their words and the parser of the output.
         list_acquires: the list opens each camera, so it fails for, and disturbs, one that is in use.
-        probe: a command that ends with status 0 if the program can be used; None if it always can.
+        probe: words that end with status 0 if the program has what it needs, and prepare its start; None if it needs nothing.
     """
 
     name: ProgramChoice
@@ -138,12 +138,16 @@ PROGRAMS = (RPICAM, GSTREAMER)
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """Installed programs: `capture` is the path of `program`, `lister` the words that list, read by `parse`."""
+    """Installed programs: `capture` is the path of `program`, `lister` the words that list, read by `parse`.
+
+    `probe` are the words that tell whether it is complete; empty if it always is.
+    """
 
     program: Program
     capture: str
     lister: tuple[str, ...]
     parse: Parse
+    probe: tuple[str, ...] = ()
 
 
 def find_tools(choice: ProgramChoice, search_path: str | None = None) -> Tools | None:
@@ -160,7 +164,7 @@ def find_tools(choice: ProgramChoice, search_path: str | None = None) -> Tools |
         capture = next((path for path in captures if path), None)
         lister = _lister(program, search_path)
         if capture is not None and lister is not None:
-            return Tools(program, capture, *lister)
+            return Tools(program, capture, *lister, _probe(program, search_path))
     return None
 
 
@@ -170,6 +174,13 @@ def _lister(program: Program, search_path: str | None) -> tuple[tuple[str, ...],
         if path is not None:
             return (path, *words[1:]), parse
     return None
+
+
+def _probe(program: Program, search_path: str | None) -> tuple[str, ...]:
+    if program.probe is None:
+        return ()
+    path = shutil.which(program.probe[0], path=search_path)
+    return (path, *program.probe[1:]) if path else ()
 
 
 def command(tools: Tools, camera: ListedCamera, settings: CaptureSettings) -> tuple[str, ...]:

@@ -1,15 +1,15 @@
 """Services that the cameras of one source share: the installed programs, their lists, and a lock between these."""
 
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import anyio
 
 from agent_core.plugin import CaptureFailed, WorkerPool
-from agent_core.plugin.processes import run
-from libcamera_source.failures import explain, not_executed, program_missing
+from agent_core.plugin.processes import Finished, run
+from libcamera_source.failures import explain, incomplete, not_executed, program_missing
 from libcamera_source.listing import ListedCamera
 from libcamera_source.programs import Tools, find_tools
 from libcamera_source.settings import CaptureSettings, ProgramChoice
@@ -73,6 +73,7 @@ class Toolbox:
         self._choice = choice
         self._search_path = search_path
         self._threads = WorkerPool(1)
+        self._probed: set[str] = set()
         self.environment = environment(cache_folder)
         self.lock = CameraLock()
 
@@ -88,11 +89,20 @@ class Toolbox:
 
         Raises:
             DependencyFailed: (`program_missing`) none is installed.
+            CaptureFailed: (`program_unsuitable`) a part of it is not.
         """
         found = await self._threads.run(find_tools, self._choice, self._search_path)
         if found is None:
             raise program_missing()
+        if found.probe and found.capture not in self._probed:
+            await self._probe(found)
+            self._probed.add(found.capture)
         return found
+
+    async def _probe(self, tools: Tools) -> None:
+        done = await self._run(tools.probe)
+        if done.returncode != 0:
+            raise incomplete(Path(tools.capture).name, tools.program.package)
 
     async def list_cameras(self) -> tuple[ListedCamera, ...] | None:
         """Return the cameras that libcamera knows; None if they cannot be listed while one is in use.
@@ -110,20 +120,23 @@ class Toolbox:
             return await self._listed(tools)
 
     async def _listed(self, tools: Tools) -> tuple[ListedCamera, ...]:
-        name = Path(tools.lister[0]).name
+        done = await self._run(tools.lister)
+        # libcamera-apps print the list on stderr, rpicam-apps on stdout.
+        output = done.stdout.decode(errors="replace") + "\n" + done.stderr
+        cameras = tools.parse(output)
+        if cameras is None:
+            raise explain(output, done.returncode, Path(tools.lister[0]).name)
+        return cameras
+
+    async def _run(self, words: Sequence[str]) -> Finished:
+        name = Path(words[0]).name
         with anyio.move_on_after(_LIST_S):
             try:
-                done = await run(tools.lister, output_limit_bytes=_LIST_BYTES, env=self.environment)
+                return await run(words, output_limit_bytes=_LIST_BYTES, env=self.environment)
             except FileNotFoundError as error:
                 raise not_executed(name) from error
-            # rpicam-apps before 1.5 list on stderr.
-            output = done.stdout.decode(errors="replace") + "\n" + done.stderr
-            cameras = tools.parse(output)
-            if cameras is None:
-                raise explain(output, done.returncode, name)
-            return cameras
         raise CaptureFailed(
-            f"{name} did not list the cameras within {_LIST_S:g} s.",
+            f"{name} did not end within {_LIST_S:g} s.",
             reason="list_timed_out",
             suggestion=f"Run {name} by hand; if it hangs, restart the machine.",
         )
