@@ -3,9 +3,9 @@
 import itertools
 import re
 
-from agent_core.plugin import FfmpegInput, FrameSocket, MediaInput, Url
+from agent_core.plugin import FfmpegInput, FrameSocket, MediaInput, Url, VideoCodec
 
-__all__ = ("arguments", "can_open", "is_jpeg", "is_network", "is_secret_free")
+__all__ = ("arguments", "can_open", "is_coded", "is_jpeg", "is_network", "is_secret_free")
 
 #: Schemes allowed for a network stream; `file:`, `concat:` and similar ones would read the agent's own disk.
 _SCHEMES = frozenset(["http", "https", "rtmp", "rtmps", "rtp", "rtsp", "rtsps", "srt", "tcp", "udp"])
@@ -44,6 +44,10 @@ _WHOLE = ("-xerror", "-err_detect", "explode")
 #: HTTP cameras send JPEGs, and `explode` also refuses those with odd but harmless headers.
 _WHOLE_HTTP = ("-xerror",)
 
+#: The first picture is enough: FFmpeg would wait for seven of H.264 to learn that none is shown out of order, at low rates
+#: for seconds. Its decoder passes each picture on at once, rather than one for each processor later.
+_CODED = ("-probesize", "32", "-thread_type", "slice", "-flags", "low_delay")
+
 #: Number of times that FFmpeg's Matroska reader reads again after a time-out (measured, FFmpeg 5.1 and 9).
 _SOCKET_READS = 3
 #: Silence of a regular camera, in frame intervals, that no single read mistakes for an end.
@@ -77,11 +81,16 @@ def is_network(media_input: MediaInput) -> bool:
             return False
 
 
+def is_coded(media_input: MediaInput) -> bool:
+    """Return True for a frame socket of H.264 or H.265, which is published as it comes."""
+    return isinstance(media_input, FrameSocket) and media_input.codec is not VideoCodec.MJPEG
+
+
 def is_jpeg(media_input: MediaInput) -> bool:
     """Return True if the input is known to be JPEG, so that its frames need no encoder."""
     match media_input:
-        case FrameSocket():
-            return True
+        case FrameSocket(codec=codec):
+            return codec is VideoCodec.MJPEG
         case FfmpegInput(args=args):
             pairs = itertools.pairwise(args)
             return any(value in _JPEG_OPTIONS.get(option, ()) for option, value in pairs)
@@ -129,7 +138,9 @@ def arguments(media_input: MediaInput, *, timeout_s: float) -> tuple[str, ...]:
     match media_input:
         case FrameSocket(path=path, fps=fps):
             read_us = str(int(_read_timeout_s(timeout_s, fps) * 1e6))
-            return ("-rw_timeout", read_us, "-fpsprobesize", "0", "-f", "matroska", "-i", f"unix:{path}")
+            coded = _CODED if is_coded(media_input) else ()
+            opened = ("-rw_timeout", read_us, "-fpsprobesize", "0", *coded)
+            return (*opened, "-f", "matroska", "-i", f"unix:{path}")
         case Url(url=url):
             scheme, _, rest = url.partition(":")
             scheme = scheme.lower()  # FFmpeg compares schemes with case

@@ -12,6 +12,7 @@ from agent_core.plugin import (
     ffmpeg,
     hookimpl,
 )
+from ffmpeg_tier import inputs
 from ffmpeg_tier.encoders import SOFTWARE
 from ffmpeg_tier.hardware import EncoderCheck, HardwareEncoder
 from ffmpeg_tier.publisher import publisher
@@ -61,5 +62,5 @@ class FfmpegTierPlugin(Plugin[FfmpegTierSettings]):
         Raises:
             FfmpegFailed: FFmpeg is missing (`ffmpeg_missing`), or the encoder is being tried (`encoder_untried`).
         """
-        encoder = self._encoder.chosen if self._encoder else None
+        encoder = None if self._encoder is None or inputs.is_coded(media_input) else self._encoder.chosen
         return publisher(media_input, self.settings, ffmpeg.locate(self._program), encoder)

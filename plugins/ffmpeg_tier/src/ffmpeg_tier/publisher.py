@@ -1,4 +1,4 @@
-"""FFmpeg command that publishes a media input as H.264. The core runs it."""
+"""FFmpeg command that publishes a media input as H.264, or coded video as it comes. The core runs it."""
 
 import shlex
 from pathlib import PurePath
@@ -10,6 +10,8 @@ from ffmpeg_tier.settings import FfmpegTierSettings
 
 __all__ = ("device_options", "publisher", "video_options")
 
+#: The bitstream as it comes, at its own times: FFmpeg does not know yet at which time it begins (`inputs`).
+_UNTOUCHED = ("-map", "0:v:0", "-an", "-c:v", "copy", "-copyts")
 #: Bit rate for encoders without a constant-quality mode, if none is configured.
 _FALLBACK_KBPS = 2500
 
@@ -24,10 +26,14 @@ def publisher(
     """
     if isinstance(media_input, Url) or not inputs.is_secret_free(media_input):
         return None
-    encoder = encoder or encoder_named(settings.encoder)
-    before = (program, *ffmpeg.QUIET, *device_options(encoder, settings))
     opened = inputs.arguments(media_input, timeout_s=settings.network_timeout_s)
-    after = (*video_options(encoder, settings), "-f", "rtsp", "-rtsp_transport", "tcp")
+    if inputs.is_coded(media_input):
+        device, video = (), _UNTOUCHED
+    else:
+        encoder = encoder or encoder_named(settings.encoder)
+        device, video = device_options(encoder, settings), video_options(encoder, settings)
+    before = (program, *ffmpeg.QUIET, *device)
+    after = (*video, "-f", "rtsp", "-rtsp_transport", "tcp")
     shown = (PurePath(program).name, *ffmpeg.QUIET, "-i", "INPUT", *after, "OUTPUT")
     return Publisher((*before, *opened, *after), shlex.join(shown), reports_progress=True)
 

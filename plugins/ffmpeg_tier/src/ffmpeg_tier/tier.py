@@ -38,7 +38,8 @@ class FfmpegTier(SnapshotTier):
     FFmpeg's output carries no times, so `captured_s` is a lower bound and its source is always `ESTIMATED`:
 
     * Frame sockets and devices: FFmpeg connects or opens the device after its start, and a frame socket sends only
-      frames exposed after that. The bound is FFmpeg's start, and the picture is always fresh.
+      JPEGs exposed after that. The bound is FFmpeg's start, and the picture is always fresh. Coded video begins with
+      older pictures: their times, which are those of the monotonic clock, tell which to pass over.
     * Network streams pass through buffers. A frame read after FFmpeg's start was exposed at most `network_latency_s`
       earlier, so the bound is the start minus that latency. FFmpeg's end gives no better bound, because FFmpeg keeps
       the first frame while it analyses the stream, for seconds in some cases. If the request asks for a later
@@ -86,6 +87,11 @@ class FfmpegTier(SnapshotTier):
         if inputs.is_network(media_input):
             return await self._capture_network(program, media_input, request)
         started_s = self._clock.monotonic_s()
+        if inputs.is_coded(media_input):
+            started_s = max(started_s, request.not_before_s)
+            return _picture(
+                await self._run(program, self._arguments(media_input, since_s=started_s)), started_s
+            )
         return _picture(await self._run(program, self._arguments(media_input)), started_s)
 
     async def _capture_network(
@@ -121,15 +127,19 @@ class FfmpegTier(SnapshotTier):
                 dependency=error.dependency,
             ) from error
 
-    def _arguments(self, media_input: MediaInput, *, skip_s: float = 0.0) -> tuple[str, ...]:
+    def _arguments(
+        self, media_input: MediaInput, *, skip_s: float = 0.0, since_s: float | None = None
+    ) -> tuple[str, ...]:
         opened = inputs.arguments(media_input, timeout_s=self._settings.network_timeout_s)
         if skip_s > 0:
             # FFmpeg stamps frames with the wall clock, so the limit is in wall-clock time. A frame from before the
             # start shows that the clock was set back; waiting for the limit could then take hours.
             start_s = self._clock.now().timestamp()
-            passed = rf"select=gte(t\,{start_s + skip_s:.6f})+lt(t\,{start_s - _SET_S:.6f})"
+            passed = rf"gte(t\,{start_s + skip_s:.6f})+lt(t\,{start_s - _SET_S:.6f})"
             opened = ("-use_wallclock_as_timestamps", "1", *opened)
-            picture = ("-copyts", "-vf", passed, *self._encoder())
+            picture = (*_since(passed), *self._encoder())
+        elif since_s is not None:
+            picture = (*_since(rf"gte(t\,{since_s:.6f})"), *self._encoder())
         elif inputs.is_jpeg(media_input):
             picture = ("-c:v", "copy")
         else:
@@ -150,6 +160,11 @@ class FfmpegTier(SnapshotTier):
                 dependency=error.dependency,
                 detail=error.detail,
             ) from error
+
+
+def _since(condition: str) -> tuple[str, ...]:
+    """Return the options that pass over pictures until `condition` on their time `t`, in seconds, is true."""
+    return ("-copyts", "-vf", f"select={condition}")
 
 
 def _picture(data: bytes, captured_s: float) -> Picture:
