@@ -155,7 +155,7 @@ class StreamService:
 
     def offered_tracks(self, camera: Camera) -> tuple[str, ...]:
         """Return the codecs that the camera's source reports; the media server may not carry all of them."""
-        return tuple(map(codec_name, camera.detected.tracks))
+        return offered_tracks(camera.detected)
 
     @property
     def has_embedded_server(self) -> bool:

@@ -6,7 +6,9 @@ Apart from the service, so that names and protocols are decided without a media 
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
-__all__ = ("codec_name", "served_for")
+from agent_core.base.models import DetectedCamera, FrameSocket, VideoCodec
+
+__all__ = ("codec_name", "offered_tracks", "served_for")
 
 #: Names of codecs in this project, by names of the media server and of session descriptions in upper case.
 _NAMES: Mapping[str, str] = MappingProxyType(
@@ -42,6 +44,17 @@ def codec_name(name: str) -> str:
     """Return this project's name of a codec, in upper case."""
     known = name.strip().upper()
     return _NAMES.get(known, known)
+
+
+def offered_tracks(camera: DetectedCamera) -> tuple[str, ...]:
+    """Return the codecs that a camera's source reports. Coded video of a frame socket is published as it comes."""
+    if camera.tracks:
+        return tuple(map(codec_name, camera.tracks))
+    match camera.media_input:
+        case FrameSocket(codec=VideoCodec.H264 | VideoCodec.H265 as codec):
+            return (codec_name(codec),)
+        case _:
+            return ()
 
 
 def served_for(protocols: Iterable[str], tracks: Sequence[str]) -> tuple[str, ...]:

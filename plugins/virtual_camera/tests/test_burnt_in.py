@@ -14,7 +14,8 @@ from virtual_camera import burnt_in, marks
 from virtual_camera.burnt_in import Mark, MarkUnreadable
 from virtual_camera.ffmpeg_arguments import arguments
 from virtual_camera.settings import CameraSettings
-from virtual_camera.smjpeg import SmjpegReader, TimedPicture
+from virtual_camera.smjpeg import SmjpegReader
+from virtual_camera.timed_picture import TimedPicture
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

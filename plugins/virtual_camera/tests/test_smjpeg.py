@@ -3,7 +3,8 @@ import struct
 
 import pytest
 
-from virtual_camera.smjpeg import SmjpegError, SmjpegReader, TimedPicture
+from virtual_camera.smjpeg import SmjpegError, SmjpegReader
+from virtual_camera.timed_picture import TimedPicture
 
 PICTURES = [TimedPicture(4294967290 + n if n < 5 else n - 5, bytes([n]) * (n * 37)) for n in range(9)]
 

@@ -17,6 +17,7 @@ from agent_core.plugin import (
     Fingerprint,
     FrameSocket,
     Started,
+    VideoCodec,
 )
 from agent_core.plugin.frames import BrokerSettings, FrameBroker, FrameServer, report_problems
 from virtual_camera.controls import PictureControls, PicturePanel
@@ -28,6 +29,8 @@ __all__ = ("SOURCE", "VirtualCamera")
 
 #: Name of the source, of its fingerprints and of the plugin.
 SOURCE = "virtual_camera"
+#: Names of the formats in a camera's modes, those of V4L2.
+_FORMATS = {VideoCodec.MJPEG: "MJPG", VideoCodec.H264: "H264", VideoCodec.H265: "HEVC"}
 #: Silence, in frame intervals, that counts as a stall of a slow camera.
 _STALL_FRAMES = 3
 
@@ -65,7 +68,8 @@ class VirtualCamera:
             await self.faults.wait_present()
 
     async def _be_present(self, report: CameraReport, task_status: Started) -> None:
-        broker = FrameBroker(self._producer, clock=self._clock, settings=self._broker_settings())
+        codec = self.settings.codec
+        broker = FrameBroker(self._producer, clock=self._clock, settings=self._broker_settings(), codec=codec)
         server = FrameServer(broker, self._socket_path, clock=self._clock, fps=self.settings.fps)
         panel = self.controls.appear(partial(self._controls_set, report))
         async with anyio.create_task_group() as tg:
@@ -103,7 +107,12 @@ class VirtualCamera:
 
     def _broker_settings(self) -> BrokerSettings:
         usual = BrokerSettings()
-        return BrokerSettings(stall_s=max(usual.stall_s, _STALL_FRAMES / self.settings.fps))
+        # The first of two pictures comes with the second.
+        return BrokerSettings(
+            stall_s=max(usual.stall_s, _STALL_FRAMES / self.settings.fps),
+            first_frame_s=max(usual.first_frame_s, _STALL_FRAMES / self.settings.fps),
+            key_frame_s=max(usual.key_frame_s, 2 * self.settings.key_interval_s),
+        )
 
     def _detected(self, broker: FrameBroker, panel: PicturePanel) -> DetectedCamera:
         camera = self.settings
@@ -111,12 +120,13 @@ class VirtualCamera:
             key=self.key,
             name=camera.name,
             fingerprint=Fingerprint(source=SOURCE, serial=self.key),
-            media_input=FrameSocket(self._socket_path, camera.width, camera.height, camera.fps),
-            modes=(CameraMode("MJPG", camera.width, camera.height, (camera.fps,)),),
+            media_input=FrameSocket(self._socket_path, camera.width, camera.height, camera.fps, camera.codec),
+            modes=(CameraMode(_FORMATS[camera.codec], camera.width, camera.height, (camera.fps,)),),
             resolution=(camera.width, camera.height),
             fps=camera.fps,
             configured_id=CameraId(camera.id) if camera.id else None,
-            frames=broker,
+            frames=None if camera.is_coded else broker,
+            device=broker,
             controls=panel.controls,
             panel=panel,
         )

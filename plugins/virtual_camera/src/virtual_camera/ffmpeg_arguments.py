@@ -1,5 +1,6 @@
 """FFmpeg arguments of one camera, apart from `producer`: tests draw pictures with them without a broker."""
 
+from agent_core.plugin import VideoCodec
 from virtual_camera import marks
 from virtual_camera.controls import Look
 from virtual_camera.settings import CameraSettings
@@ -21,6 +22,13 @@ _NEVER_BACK = (
     "max(PREV_OUTPTS+1000,PTS+86400000000*gt(PREV_OUTPTS-PTS,1000000)))'"
 )
 
+#: One thread, because frame threads would delay pictures.
+_JPEGS = ("-c:v", "mjpeg", "-threads", "1", "-q:v", "3")
+#: The only container for MJPEG that writes each frame at once and with a time.
+_SMJPEG = ("-f", "smjpeg")
+#: A container for both codecs with times, which writes each picture when the next one comes.
+_MATROSKA = ("-f", "matroska", "-live", "1", "-cluster_time_limit", "1", "-cluster_size_limit", "1")
+
 
 def _input(camera: CameraSettings) -> tuple[str, ...]:
     size = f"{camera.width}x{camera.height}"
@@ -38,21 +46,30 @@ def _filters(camera: CameraSettings, first_counter: int, look: Look) -> str:
     size = f"{camera.width}:{camera.height}"
     prepare = "" if camera.file is None else f"fps={camera.fps},scale={size},setsar=1,"
     draw = marks.drawing(camera.width, camera.height, first_counter)
+    pixels = "yuv420p" if camera.is_coded else camera.pixel_format
     # The marks are drawn last, so that they stay readable with any look.
-    return f"{prepare}format={camera.pixel_format},{look.filter}{_DRAWN_NOW},{draw},{_NEVER_BACK}"
+    return f"{prepare}format={pixels},{look.filter}{_DRAWN_NOW},{draw},{_NEVER_BACK}"
 
 
 def arguments(camera: CameraSettings, first_counter: int, look: Look = _PLAIN) -> tuple[str, ...]:
-    """Return FFmpeg's arguments to write the camera's pictures, with the time of each, to standard output.
-
-    The container is SMJPEG, the only one for MJPEG that writes each frame at once and with a time. The encoder uses
-    one thread, because frame threads would delay pictures.
-    """
+    """Return FFmpeg's arguments to write the camera's pictures, with the time of each, to standard output."""
     return (
         *("-filter_threads", "1"),
         *_input(camera),
         *("-map", "0:v:0", "-vf", _filters(camera, first_counter, look)),
         *("-fps_mode", "passthrough", "-enc_time_base", "1/1000000"),
-        *("-c:v", "mjpeg", "-threads", "1", "-q:v", "3"),
-        *("-flush_packets", "1", "-f", "smjpeg", "pipe:1"),
+        *(_coded(camera) if camera.is_coded else _JPEGS),
+        *("-flush_packets", "1"),
+        *(_MATROSKA if camera.is_coded else _SMJPEG),
+        "pipe:1",
     )
+
+
+def _coded(camera: CameraSettings) -> tuple[str, ...]:
+    """Return the options of an encoder that keeps no picture back, and repeats the parameter sets with key frames."""
+    interval = max(round(camera.key_interval_s * camera.fps), 1)
+    parameters = f"keyint={interval}:min-keyint={interval}:scenecut=0:bframes=0:repeat-headers=1"
+    fast = ("-preset", "ultrafast", "-tune", "zerolatency")
+    if camera.codec is VideoCodec.H264:
+        return ("-c:v", "libx264", *fast, "-x264-params", parameters)
+    return ("-c:v", "libx265", *fast, "-x265-params", f"{parameters}:log-level=error")

@@ -10,8 +10,10 @@ from agent_core.plugin.frames import FrameProducer, FrameSink
 from virtual_camera.controls import Look, PictureControls
 from virtual_camera.faults import Faults
 from virtual_camera.ffmpeg_arguments import arguments
+from virtual_camera.live_matroska import MatroskaReader
 from virtual_camera.settings import CameraSettings
-from virtual_camera.smjpeg import SmjpegError, SmjpegReader, TimedPicture
+from virtual_camera.smjpeg import SmjpegReader
+from virtual_camera.timed_picture import DamagedOutput, TimedPicture
 
 __all__ = ("PictureProducer", "age_s")
 
@@ -80,7 +82,7 @@ class PictureProducer(FrameProducer):
 
     async def _draw(self, sink: FrameSink, look: Look) -> None:
         """Run one FFmpeg until it ends. Raises CaptureFailed."""
-        reader = SmjpegReader()
+        reader = MatroskaReader() if self._camera.is_coded else SmjpegReader()
 
         def receive(chunk: bytes) -> None:
             if (
@@ -95,11 +97,12 @@ class PictureProducer(FrameProducer):
 
         try:
             await stream(self._located, arguments(self._camera, self._next_counter, look), receive)
-        except SmjpegError as error:
+        except DamagedOutput as error:
             raise CaptureFailed("FFmpeg's output was damaged.", reason="damaged_output") from error
 
     def _deliver(self, picture: TimedPicture, sink: FrameSink) -> None:
         if self._faults.stalled or self._chance.random() < self._camera.drop_rate:
+            sink.gap()
             return
         data = picture.data
         if self._faults.corrupting:

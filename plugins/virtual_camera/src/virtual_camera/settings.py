@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from agent_core.plugin import Settings
+from agent_core.plugin import Settings, VideoCodec
 
 __all__ = ("CameraSettings", "VirtualCameraSettings")
 
@@ -37,6 +37,13 @@ class CameraSettings(BaseModel):
     pixel_format: Literal["yuvj420p", "yuvj422p", "yuvj444p"] = Field(
         "yuvj422p", description="chroma sampling of the JPEGs; most USB cameras send 4:2:2"
     )
+    codec: VideoCodec = Field(
+        VideoCodec.MJPEG,
+        description="coding of the pictures; h264 and h265 as from cameras without JPEGs, always 4:2:0",
+    )
+    key_interval_s: float = Field(
+        2.0, ge=0.1, le=60, description="time between key frames of h264 and h265, in seconds"
+    )
     picture: Literal["test", "file"] = Field("test", description="a moving test picture, or a looped file")
     file: Path | None = Field(None, description="video or image to loop; implies picture = file")
     timestamps: Literal["device", "arrival"] = Field(
@@ -65,6 +72,11 @@ class CameraSettings(BaseModel):
             msg = "set both 'file' and picture = \"file\", or neither"
             raise ValueError(msg)
         return self
+
+    @property
+    def is_coded(self) -> bool:
+        """True if the camera delivers coded video rather than JPEGs."""
+        return self.codec is not VideoCodec.MJPEG
 
     @property
     def recognised_by(self) -> str:

@@ -6,9 +6,10 @@ modulo 2^32, and a JPEG.
 """
 
 import struct
-from dataclasses import dataclass
 
-__all__ = ("SmjpegError", "SmjpegReader", "TimedPicture")
+from virtual_camera.timed_picture import DamagedOutput, TimedPicture
+
+__all__ = ("SmjpegError", "SmjpegReader")
 
 _MAGIC = b"\0\nSMJPEG"
 _HEADER_BYTES = 16
@@ -18,16 +19,8 @@ _DATA_CHUNKS = (b"vidD", b"sndD")
 _LIMIT_BYTES = 64 << 20
 
 
-class SmjpegError(ValueError):
+class SmjpegError(DamagedOutput):
     """Error for data that is not SMJPEG. The message names the fault."""
-
-
-@dataclass(frozen=True, slots=True)
-class TimedPicture:
-    """One JPEG with its time in milliseconds, modulo 2^32."""
-
-    time_ms: int
-    data: bytes
 
 
 class SmjpegReader:
