@@ -25,11 +25,12 @@ from agent_core.streams.models import (
     StreamState,
     StreamStatus,
 )
-from agent_core.streams.tracks import codec_name
 from agent_core.streams.traffic import PathTraffic, TrafficTotals
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+from agent_core.streams.tracks import offered_tracks
 
 __all__ = ("StreamService",)
 

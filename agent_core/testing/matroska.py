@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 __all__ = ("SentFrame", "SentHeader", "frames_of", "header_of")
 
-_SEGMENT, _CLUSTER, _TIMESTAMP, _BLOCK = 0x18538067, 0x1F43B675, 0xE7, 0xA3
+_SEGMENT, _CLUSTER, _TIMESTAMP, _SIMPLE_BLOCK = 0x18538067, 0x1F43B675, 0xE7, 0xA3
+_BLOCK_GROUP, _BLOCK, _REFERENCE_BLOCK = 0xA0, 0xA1, 0xFB
+_ADDITIONS, _BLOCK_MORE, _ADDITIONAL, _CODEC_PRIVATE = 0x75A1, 0xA6, 0xA5, 0x63A2
 _PARENTS = frozenset({0x1A45DFA3, _SEGMENT, 0x1549A966, 0x1654AE6B, 0xAE, 0xE0})
 
 
@@ -19,14 +21,17 @@ class SentHeader:
     frame_ns: int
     width: int
     height: int
+    codec_private: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
 class SentFrame:
-    """One frame with its time in units of `SentHeader.timestamp_ns`."""
+    """One frame with its time in units of `SentHeader.timestamp_ns`; `note` is that of a picture of coded video."""
 
     time: int
     data: bytes
+    is_key: bool = True
+    note: bytes = b""
 
 
 def header_of(stream: bytes) -> SentHeader:
@@ -39,6 +44,7 @@ def header_of(stream: bytes) -> SentHeader:
         frame_ns=int.from_bytes(found[0x23E383]),
         width=int.from_bytes(found[0xB0]),
         height=int.from_bytes(found[0xBA]),
+        codec_private=found.get(_CODEC_PRIVATE, b""),
     )
 
 
@@ -49,10 +55,16 @@ def frames_of(stream: bytes) -> list[SentFrame]:
 
 def _frame(cluster: bytes) -> SentFrame:
     parts = dict(_elements(cluster))
-    assert list(parts) == [_TIMESTAMP, _BLOCK]
-    block = parts[_BLOCK]
-    assert block[:4] == b"\x81\0\0\x80"  # track 1, at the cluster's time, a key frame
-    return SentFrame(int.from_bytes(parts[_TIMESTAMP]), block[4:])
+    time = int.from_bytes(parts.pop(_TIMESTAMP))
+    ((kind, content),) = parts.items()
+    if kind == _SIMPLE_BLOCK:
+        assert content[:4] == b"\x81\0\0\x80"  # track 1, at the cluster's time, a key frame
+        return SentFrame(time, content[4:])
+    assert kind == _BLOCK_GROUP
+    group = dict(_elements(content))
+    assert group[_BLOCK][:4] == b"\x81\0\0\0"
+    more = dict(_elements(dict(_elements(group[_ADDITIONS]))[_BLOCK_MORE]))
+    return SentFrame(time, group[_BLOCK][4:], _REFERENCE_BLOCK not in group, more[_ADDITIONAL])
 
 
 def _leaves(data: bytes) -> Iterator[tuple[int, bytes]]:

@@ -249,7 +249,7 @@ def _command(pid: int) -> bytes:
         words = Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return b""
-    return words if b"passthrough" in words and b"-rw_timeout" in words else b""
+    return words if b"\0-f\0rtsp\0" in words and b"-rw_timeout" in words else b""
 
 
 async def gone(pids: Iterable[int], within_s: float) -> None:

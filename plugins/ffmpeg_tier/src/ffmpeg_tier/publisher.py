@@ -27,9 +27,9 @@ def publisher(
     if isinstance(media_input, Url) or not inputs.is_secret_free(media_input):
         return None
     opened = inputs.arguments(media_input, timeout_s=settings.network_timeout_s)
-    if inputs.is_coded(media_input):
-        device, video = (), _UNTOUCHED
-    else:
+    device: tuple[str, ...] = ()
+    video: tuple[str, ...] = _UNTOUCHED
+    if not inputs.is_coded(media_input):
         encoder = encoder or encoder_named(settings.encoder)
         device, video = device_options(encoder, settings), video_options(encoder, settings)
     before = (program, *ffmpeg.QUIET, *device)

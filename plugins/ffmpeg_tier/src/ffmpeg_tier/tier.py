@@ -28,6 +28,8 @@ _PICTURE_LIMIT_BYTES = 64 << 20
 _TRIES = 2
 #: Reasons that FFmpeg gives for a damaged picture. FFmpeg 5.1 ends at one without saying why.
 _DAMAGED = frozenset(["damaged_picture", FfmpegFailed.default_reason])
+#: Least time (s) from one picture to the next in coded video; the pictures of its backlog are microseconds apart.
+_LIVE_STEP_S = 0.001
 #: Change of the wall clock against the monotonic one, in seconds, that means that it was set. Slewing is far slower.
 _SET_S = 0.1
 
@@ -39,7 +41,7 @@ class FfmpegTier(SnapshotTier):
 
     * Frame sockets and devices: FFmpeg connects or opens the device after its start, and a frame socket sends only
       JPEGs exposed after that. The bound is FFmpeg's start, and the picture is always fresh. Coded video begins with
-      older pictures: their times, which are those of the monotonic clock, tell which to pass over.
+      older pictures, whose times are close to each other: they are passed over, as is what was exposed before the start.
     * Network streams pass through buffers. A frame read after FFmpeg's start was exposed at most `network_latency_s`
       earlier, so the bound is the start minus that latency. FFmpeg's end gives no better bound, because FFmpeg keeps
       the first frame while it analyses the stream, for seconds in some cases. If the request asks for a later
@@ -139,7 +141,9 @@ class FfmpegTier(SnapshotTier):
             opened = ("-use_wallclock_as_timestamps", "1", *opened)
             picture = (*_since(passed), *self._encoder())
         elif since_s is not None:
-            picture = (*_since(rf"gte(t\,{since_s:.6f})"), *self._encoder())
+            # The times of the backlog are right before that of its newest picture, which may be new enough.
+            passed = rf"gte(t\,{since_s:.6f})*gte(t-prev_t\,{_LIVE_STEP_S})"
+            picture = (*_since(passed), *self._encoder())
         elif inputs.is_jpeg(media_input):
             picture = ("-c:v", "copy")
         else:

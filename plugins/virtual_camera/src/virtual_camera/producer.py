@@ -102,7 +102,8 @@ class PictureProducer(FrameProducer):
 
     def _deliver(self, picture: TimedPicture, sink: FrameSink) -> None:
         if self._faults.stalled or self._chance.random() < self._camera.drop_rate:
-            sink.gap()
+            if self._camera.is_coded:
+                sink.gap()
             return
         data = picture.data
         if self._faults.corrupting:
