@@ -6,14 +6,14 @@ A note is the opaque additional of a Matroska block: a JSON object that the fram
 
 import json
 from dataclasses import dataclass
-from typing import Final, TypeGuard
+from typing import TypeGuard
 
 __all__ = ("Captured", "read_note")
 
 #: Words of `CapturedAtSource`; any other counts as the last one.
 _SOURCES = ("device", "arrival", "estimated")
 #: Words of `SettledBy`.
-_SETTLED_BY: Final = frozenset({"brightness", "time", "limit"})
+_SETTLED_BY = ("brightness", "time", "limit")
 #: Limit of numbers, which excludes infinity and what is not a number.
 _NUMBER_LIMIT = 2**63
 
