@@ -20,14 +20,28 @@ def words(program: Program, camera: ListedCamera = CAMERA, **settings: object) -
 
 
 def test_rpicam_is_given_the_index_and_only_what_is_set() -> None:
-    assert words(RPICAM) == (
-        "rpicam-vid --camera 1 --timeout 0 --nopreview --flush --output - --codec mjpeg --quality 85"
+    base = (
+        "rpicam-vid --camera 1 --timeout 0 --nopreview --flush --output -"
         " --width 1280 --height 720 --framerate 30"
     )
+    assert words(RPICAM) == f"{base} --codec mjpeg --quality 85"
     turned = words(
         RPICAM, rotation=180, hflip=True, tuning_file="/t.json", extra_arguments=["--awb", "tungsten"]
     )
-    assert turned.endswith(" --framerate 30 --rotation 180 --hflip --tuning-file /t.json --awb tungsten")
+    assert turned.startswith(
+        f"{base} --rotation 180 --hflip --tuning-file /t.json --awb tungsten --codec mjpeg"
+    )
+
+
+def test_video_that_the_board_encodes_has_key_frames_with_parameter_sets() -> None:
+    coded = words(RPICAM, codec="h264", fps=15, key_interval_s=1, bitrate=2_000_000)
+    assert coded.endswith(" --codec h264 --inline --libav-format h264 --intra 15 --bitrate 2000000")
+    assert "--bitrate" not in words(RPICAM, codec="h264")
+    assert words(GSTREAMER, codec="h264", fps=15).endswith(
+        " ! videoconvert ! v4l2h264enc extra-controls=controls,repeat_sequence_header=1,h264_i_frame_period=30"
+        " ! video/x-h264,level=(string)4.2 ! h264parse"
+        " ! video/x-h264,stream-format=byte-stream,alignment=au ! fdsink fd=1 sync=false"
+    )
 
 
 def test_gstreamer_is_given_the_id() -> None:
@@ -80,12 +94,12 @@ def test_the_program_that_is_there_is_used(
 def test_each_option_has_a_source_and_the_readme_shows_each() -> None:
     text = README.read_text()
     for program in PROGRAMS:
-        for option in (*program.options, *(program.jpeg_options or ())):
+        for option in (*program.options, *(program.jpeg_options or ()), *program.h264_options):
             assert option.source
             assert option.setting in (ALWAYS, *CaptureSettings.model_fields)
             assert f"| `{' '.join(option.words).replace('|', '')}` |" in text, option
             assert option.shown_on in text
-    assert all(option.shown_on == "documentation only" for option in RPICAM.options)
+    assert {each.shown_on for each in (*RPICAM.options, *RPICAM.h264_options)} == {"documentation only"}
 
 
 @pytest.mark.parametrize(

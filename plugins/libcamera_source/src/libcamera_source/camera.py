@@ -16,6 +16,7 @@ from agent_core.plugin import (
     DetectedCamera,
     Fingerprint,
     FrameSocket,
+    VideoCodec,
 )
 from agent_core.plugin.frames import FrameBroker, FrameServer, report_problems
 from libcamera_source.listing import ListedCamera
@@ -68,7 +69,10 @@ class LibcameraCamera:
             clock=clock,
             lock=toolbox.lock,
         )
-        self.broker = FrameBroker(producer, clock=clock, settings=broker_settings(settings))
+        self._codec = VideoCodec(settings.codec)
+        self.broker = FrameBroker(
+            producer, clock=clock, settings=broker_settings(settings), codec=self._codec
+        )
 
     @property
     def key(self) -> str:
@@ -107,16 +111,19 @@ class LibcameraCamera:
         """Return the camera as the core is told of it. It has no controls: the programs take values only at their start."""
         listed, settings = self.listed, self._settings
         size = settings.width, settings.height
+        has_jpegs = self._codec is VideoCodec.MJPEG
         own = settings.id if isinstance(settings, CameraSettings) else None
         return DetectedCamera(
             key=self.key,
             name=listed.shown_name,
             fingerprint=Fingerprint(source=SOURCE, port=listed.id, descriptor=listed.model or None),
-            media_input=FrameSocket(self._socket, *size, settings.fps),
-            modes=(CameraMode("MJPG", *size, (settings.fps,)),),
+            media_input=FrameSocket(self._socket, *size, settings.fps, self._codec),
+            modes=(CameraMode("MJPG" if has_jpegs else "H264", *size, (settings.fps,)),),
             resolution=size,
             fps=settings.fps,
             number_hint=listed.index,
             configured_id=CameraId(own) if own else None,
-            frames=self.broker,
+            frames=self.broker if has_jpegs else None,
+            device=None if has_jpegs else self.broker,
+            tracks=() if has_jpegs else ("H264",),
         )

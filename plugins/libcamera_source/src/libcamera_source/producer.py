@@ -22,6 +22,8 @@ __all__ = ("ProgramProducer", "broker_settings")
 _GRACE_S, _END_S = 1.0, 5.0
 #: Pictures that may wait between the sensor and us: libcamera's pipelines have four buffers.
 _BUFFERS = 4
+#: Time for the exposure of a camera whose pictures are not measured: cameras need 0.3 to 2 s.
+_CODED_SETTLE_S = 2.0
 #: A program's first picture takes seconds on a small board: it starts libcamera, GStreamer and the sensor.
 _FIRST_PICTURE_S = 20.0
 
@@ -53,7 +55,10 @@ class ProgramProducer(FrameProducer):
         self._clock = clock
         self._lock = lock
         self._threads = WorkerPool(1)
-        self._settling = ExposureSettling(settings.settle_s)
+        self._is_coded = settings.codec != "mjpeg"
+        # The brightness of coded video is not measured.
+        usual_s = _CODED_SETTLE_S if self._is_coded else None
+        self._settling = ExposureSettling(usual_s if settings.settle_s is None else settings.settle_s)
 
     async def stream(self, sink: FrameSink) -> None:
         command = self._command()
@@ -75,12 +80,27 @@ class ProgramProducer(FrameProducer):
             assert process.stderr is not None  # noqa: S101
             async with anyio.create_task_group() as readers:
                 readers.start_soon(said.follow, process.stderr)
-                await self._deliver(process.stdout, sink)
+                await (self._pass if self._is_coded else self._deliver)(process.stdout, sink)
                 with anyio.move_on_after(_END_S):
                     await process.wait()
                 if process.returncode is None:
                     readers.cancel_scope.cancel()
             return process.returncode
+
+    async def _pass(self, output: ByteReceiveStream, sink: FrameSink) -> None:
+        """Offer coded video as it comes, until it ends.
+
+        The last byte of each piece is left for the next one. So no piece begins with a start code, by which the broker
+        would take pieces for whole pictures.
+        """
+        held = b""
+        async for chunk in output:
+            self._settling.note(self._clock.monotonic_s())
+            data = held + chunk
+            held = data[-1:]
+            if len(data) > 1:
+                settling = self._settling
+                sink.offer(data[:-1], settled=settling.is_settled, settlement=settling.settlement)
 
     async def _deliver(self, output: ByteReceiveStream, sink: FrameSink) -> None:
         """Offer the pictures in `output` until it ends."""
@@ -103,9 +123,11 @@ def broker_settings(settings: CaptureSettings) -> BrokerSettings:
     """Return the limits of the camera's broker, which allow for slow boards and for long exposures."""
     usual = BrokerSettings()
     interval_s = 1 / settings.fps
+    # A coded picture is known to be whole when the next one begins.
+    waiting = _BUFFERS + (settings.codec != "mjpeg")
     return BrokerSettings(
         warm_ttl_s=settings.warm_ttl_s,
         stall_s=max(usual.stall_s, 5 * interval_s),
         first_frame_s=_FIRST_PICTURE_S + 5 * interval_s,
-        pipeline_latency_s=max(usual.pipeline_latency_s, _BUFFERS * interval_s),
+        pipeline_latency_s=max(usual.pipeline_latency_s, waiting * interval_s),
     )

@@ -48,6 +48,7 @@ class Program:
         package: where to get it, for messages.
         options: words of a command in their order, for a camera with raw pictures.
         jpeg_options: the same for a camera that makes JPEGs; None if the program encodes in any case.
+        h264_options: the same for video that the board encodes.
         listers: programs that list its cameras, best first: their words and the parser of the output.
         list_acquires: the list opens each camera, so it fails for, and disturbs, one that is in use.
         probe: words that end with status 0 if the program has what it needs, and prepare its start; None if it needs nothing.
@@ -58,6 +59,7 @@ class Program:
     package: str
     options: tuple[Option, ...]
     jpeg_options: tuple[Option, ...] | None
+    h264_options: tuple[Option, ...]
     listers: tuple[tuple[tuple[str, ...], Parse], ...]
     list_acquires: bool
     probe: tuple[str, ...] | None = None
@@ -75,58 +77,78 @@ def _element(setting: str, *words: str, shown_on: str = _SHOWN) -> Option:
     return Option(setting, words, _GSTREAMER, shown_on)
 
 
+_RPICAM_CAMERA = (
+    _rpicam(ALWAYS, "--camera", "{index}", "--timeout", "0", "--nopreview", "--flush", "--output", "-"),
+    _rpicam("width", "--width", "{width}"),
+    _rpicam("height", "--height", "{height}"),
+    _rpicam("fps", "--framerate", "{fps}"),
+    _rpicam("rotation", "--rotation", "{rotation}"),
+    _rpicam("hflip", "--hflip"),
+    _rpicam("vflip", "--vflip"),
+    _rpicam("tuning_file", "--tuning-file", "{tuning_file}"),
+    _rpicam("extra_arguments", "{extra_arguments}"),
+)
 RPICAM = Program(
     "rpicam",
     ("rpicam-vid", "libcamera-vid"),
     "rpicam-apps (Raspberry Pi OS)",
     (
-        _rpicam(ALWAYS, "--camera", "{index}", "--timeout", "0", "--nopreview", "--flush", "--output", "-"),
+        *_RPICAM_CAMERA,
         _rpicam(ALWAYS, "--codec", "mjpeg"),
         _rpicam("jpeg_quality", "--quality", "{jpeg_quality}"),
-        _rpicam("width", "--width", "{width}"),
-        _rpicam("height", "--height", "{height}"),
-        _rpicam("fps", "--framerate", "{fps}"),
-        _rpicam("rotation", "--rotation", "{rotation}"),
-        _rpicam("hflip", "--hflip"),
-        _rpicam("vflip", "--vflip"),
-        _rpicam("tuning_file", "--tuning-file", "{tuning_file}"),
-        _rpicam("extra_arguments", "{extra_arguments}"),
     ),
     None,
+    (
+        *_RPICAM_CAMERA,
+        # The format is for boards without an encoder (Raspberry Pi 5), where FFmpeg's libraries encode.
+        _rpicam(ALWAYS, "--codec", "h264", "--inline", "--libav-format", "h264"),
+        _rpicam("key_interval_s", "--intra", "{key_interval}"),
+        _rpicam("bitrate", "--bitrate", "{bitrate}"),
+    ),
     ((("rpicam-vid", "--list-cameras"), parse_rpicam), (("libcamera-vid", "--list-cameras"), parse_rpicam)),
     list_acquires=True,
 )
 
-_LIBCAMERASRC_WORDS = (
+_GSTREAMER_CAMERA = (
+    _element(ALWAYS, "--quiet"),
     _source(ALWAYS, "libcamerasrc", "camera-name={gst_id}"),
     _source("extra_arguments", "{extra_arguments}"),
 )
+_GSTREAMER_RAW = (
+    *_GSTREAMER_CAMERA,
+    # The camera's next rate and size are adapted, so that what the pipeline asks for can always be negotiated.
+    _element(ALWAYS, "!", "videorate", "drop-only=true", "!", "videoscale"),
+    _element(ALWAYS, "!", "video/x-raw,width={width},height={height},framerate={fraction}"),
+    _element("rotation", "!", "videoflip", "video-direction=180"),
+    _element("hflip", "!", "videoflip", "video-direction=horiz"),
+    _element("vflip", "!", "videoflip", "video-direction=vert"),
+)
+_GSTREAMER_OUTPUT = _element(ALWAYS, "!", "fdsink", "fd=1", "sync=false")
+_PASSED_JPEG = "image/jpeg,width={width},height={height},framerate={fraction}"
 GSTREAMER = Program(
     "gstreamer",
     ("gst-launch-1.0",),
     "gstreamer1.0-tools, gstreamer1.0-libcamera, gstreamer1.0-plugins-base and gstreamer1.0-plugins-good",
     (
-        _element(ALWAYS, "--quiet"),
-        *_LIBCAMERASRC_WORDS,
-        # The camera's next rate and size are adapted, so that what the pipeline asks for can always be negotiated.
-        _element(ALWAYS, "!", "videorate", "drop-only=true", "!", "videoscale"),
-        _element(ALWAYS, "!", "video/x-raw,width={width},height={height},framerate={fraction}"),
-        _element("rotation", "!", "videoflip", "video-direction=180"),
-        _element("hflip", "!", "videoflip", "video-direction=horiz"),
-        _element("vflip", "!", "videoflip", "video-direction=vert"),
+        *_GSTREAMER_RAW,
         _element(ALWAYS, "!", "videoconvert", "!", "jpegenc", "quality={jpeg_quality}"),
-        _element(ALWAYS, "!", "fdsink", "fd=1", "sync=false"),
+        _GSTREAMER_OUTPUT,
     ),
+    (*_GSTREAMER_CAMERA, _element(ALWAYS, "!", _PASSED_JPEG, shown_on=_DOCUMENTED), _GSTREAMER_OUTPUT),
     (
-        _element(ALWAYS, "--quiet"),
-        *_LIBCAMERASRC_WORDS,
+        *_GSTREAMER_RAW,
         _element(
             ALWAYS,
             "!",
-            "image/jpeg,width={width},height={height},framerate={fraction}",
+            "videoconvert",
+            "!",
+            "v4l2h264enc",
+            "extra-controls={encoder_controls}",
             shown_on=_DOCUMENTED,
         ),
-        _element(ALWAYS, "!", "fdsink", "fd=1", "sync=false"),
+        _element(ALWAYS, "!", "video/x-h264,level=(string)4.2", "!", "h264parse", shown_on=_DOCUMENTED),
+        _element(ALWAYS, "!", "video/x-h264,stream-format=byte-stream,alignment=au", shown_on=_DOCUMENTED),
+        _GSTREAMER_OUTPUT,
     ),
     ((("cam", "--list"), parse_cam),),
     list_acquires=False,
@@ -186,23 +208,31 @@ def _probe(program: Program, search_path: str | None) -> tuple[str, ...]:
 def command(tools: Tools, camera: ListedCamera, settings: CaptureSettings) -> tuple[str, ...]:
     """Return the command that captures from `camera`."""
     program = tools.program
-    wants_jpeg = settings.camera_format == "jpeg" or (settings.camera_format is None and camera.is_usb)
-    options = program.jpeg_options if wants_jpeg and program.jpeg_options else program.options
     values = _values(camera, settings)
     words = [tools.capture]
-    for option in options:
+    for option in _options(program, camera, settings):
         if option.setting == ALWAYS or values[option.setting]:
             words.extend(_filled(option.words, values))
     return tuple(words)
 
 
+def _options(program: Program, camera: ListedCamera, settings: CaptureSettings) -> tuple[Option, ...]:
+    if settings.codec == "h264":
+        return program.h264_options
+    makes_jpegs = settings.camera_format == "jpeg" or (settings.camera_format is None and camera.is_usb)
+    return program.jpeg_options if makes_jpegs and program.jpeg_options else program.options
+
+
 def _values(camera: ListedCamera, settings: CaptureSettings) -> Mapping[str, object]:
     rate = Fraction(settings.fps).limit_denominator(1001)
+    key_interval = max(round(settings.key_interval_s * settings.fps), 1)
+    controls = f"controls,repeat_sequence_header=1,h264_i_frame_period={key_interval}"
     return {
         **{name: getattr(settings, name) for name in CaptureSettings.model_fields},
         "fps": f"{settings.fps:g}",
         "fraction": f"{rate.numerator}/{rate.denominator}",
-        "id": camera.id,
+        "key_interval": key_interval,
+        "encoder_controls": controls + (f",video_bitrate={settings.bitrate}" if settings.bitrate else ""),
         "gst_id": camera.id.replace("\\", "\\\\"),
         "index": camera.index,
     }

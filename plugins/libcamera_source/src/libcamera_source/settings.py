@@ -33,6 +33,17 @@ class CaptureSettings(Settings):
     width: int = Field(1280, ge=64, le=16384, multiple_of=2, description="pixels, even")
     height: int = Field(720, ge=64, le=16384, multiple_of=2, description="pixels, even")
     fps: float = Field(30.0, ge=0.1, le=240, description="frames per second")
+    codec: Literal["mjpeg", "h264"] = Field(
+        "mjpeg",
+        description="h264: video that the board encodes, streamed and recorded as it is; snapshots are decoded from it"
+        " (`rtsp_tier`)",
+    )
+    bitrate: int | None = Field(
+        None, ge=10_000, le=200_000_000, description="bits per second of H.264; default: the encoder's"
+    )
+    key_interval_s: float = Field(
+        2.0, ge=0.1, le=60, description="seconds between key frames of H.264, with which viewers begin"
+    )
     camera_format: Literal["raw", "jpeg"] | None = Field(
         None,
         description="jpeg: take the JPEGs that the camera itself makes (GStreamer); default: raw, jpeg for USB cameras",
