@@ -31,6 +31,8 @@ TIMED_OUT = """[1:2] [3] ERROR V4L2 v4l2_videodevice.cpp:2007 /dev/video4[16:cap
         ('WARNING: erroneous pipeline: no element "libcamerasrc"', "program_unsuitable"),
         ("ERROR: *** unrecognised option '--autofokus-mode' ***", "program_unsuitable"),
         (REFUSED, "permission_denied"),
+        (REFUSED.replace("Failed to allocate memory", "Camera 'x' is already in use."), "device_busy"),
+        (REFUSED.partition("\n")[0] + "\nERROR: Internal data stream error.", "no_usable_format"),
         ("ERROR: *** failed to allocate capture buffers for stream ***", "no_memory"),
         ("ERROR: Internal data stream error.\nstopped, reason not-negotiated (-4)", "no_usable_format"),
         (TIMED_OUT, "camera_stalled"),

@@ -57,7 +57,8 @@ _EXPLANATIONS = (
         "Check the flat cable at both ends, with the power off, and the power supply.",
     ),
     _Explanation(
-        r"could not open any dma-buf provider|could not open any dma.?heap|permission denied|EACCES",
+        # Without an allocation that fails, the line about providers of memory is harmless: not every camera needs one.
+        r"any dma-?(?:buf provider|heap)[\s\S]*allocat|permission denied|EACCES",
         "permission_denied",
         "The agent may not open the camera's devices.",
         "Give the agent's user access to them: the group video, and by a rule of udev the devices media*, dma_heap and udmabuf.",
@@ -75,7 +76,7 @@ _EXPLANATIONS = (
         "Choose another width, height, fps or camera_format.",
     ),
     _Explanation(
-        r"IPA|tuning",
+        r"\bIPA\b|tuning",
         "program_failed",
         "The image processing for this camera could not be started.",
         "Check tuning_file, and install libcamera's IPA modules (Debian: libcamera-ipa).",
@@ -101,7 +102,7 @@ def explain(said: str, returncode: int | None, program: str) -> CaptureFailed:
     """
     lines = [line for line in _COLOUR.sub("", said).splitlines() if _TELLING.search(line)]
     for pattern, reason, details, suggestion in _EXPLANATIONS:
-        if any(re.search(pattern, line, re.IGNORECASE) for line in lines):
+        if re.search(pattern, "\n".join(lines), re.IGNORECASE):
             return CaptureFailed(details, reason=reason, suggestion=suggestion, detail=_last(lines))
     if returncode is not None and returncode < 0:
         return CaptureFailed(
