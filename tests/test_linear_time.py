@@ -15,11 +15,13 @@ from agent_core.media.fmp4 import Fmp4Reader
 from agent_core.mediamtx.redaction import without_addresses, without_credentials
 from agent_core.mediamtx.schema import ServerInfo
 from agent_core.mediamtx.units import parse_duration_s, parse_size_bytes
+from agent_core.plugin import VideoCodec
 from agent_core.plugin.ffmpeg import explain, redact
 from agent_core.plugin.jpeg import JpegError, inspect, mend, with_huffman_tables
 from agent_core.plugin.rtsp import Request, RtpInfo, RtspError
 from agent_core.plugin.rtsp.auth import Challenge
 from agent_core.plugin.rtsp.parser import Limits, RtspParser
+from agent_core.plugin.video import AccessUnits, ParameterSets, is_entry
 from agent_core.streams.publishers.runner import _is_refused
 
 MANY = 1_000_000
@@ -231,3 +233,22 @@ def test_a_long_recording_is_read_from_its_end(tmp_path: Path) -> None:
     path.write_bytes(box(b"ftyp", b"isom") + movie_box + parts + hole[:50])
     info = Fmp4Reader(path).update()
     assert (info.duration_s, info.unread_bytes) == (count / 100, 50)
+
+
+@pytest.mark.parametrize("codec", [VideoCodec.H264, VideoCodec.H265])
+@pytest.mark.parametrize("cut", [50, MANY])
+@pytest.mark.parametrize(
+    "word",
+    [b"\0", b"\0\0\1\x06\xff", b"\0\0\1\x4e\x01\xff", b"\0\0\1\x65\x80", b"\0\0\3", b"\xff", b"\0\0\1\x67"],
+)
+def test_coded_video(word: bytes, cut: int, codec: VideoCodec) -> None:
+    data = b"\0\0\1\x67" + word * (MANY // (4 * len(word)))
+    assembler, sets = AccessUnits[None](codec, limit_bytes=2 * MANY), ParameterSets(codec)
+    for at in range(0, len(data), cut):
+        for unit in assembler.feed(data[at : at + cut], None):
+            if unit is not None:
+                sets.learn(unit.units)
+                is_entry(codec, unit.units)
+    is_entry(codec, (data[3:],))
+    sets.learn((data[3:],))
+    assert sets.configuration is None

@@ -48,5 +48,5 @@ def coded_pictures(
     assembler = AccessUnits[None](codec, limit_bytes=len(stream) + 1)
     # A delimiter, which begins another picture, ends the last one.
     delimiter = b"\x09\xf0" if codec is VideoCodec.H264 else b"\x46\x01\x50"
-    found = assembler.feed(stream + annex_b((delimiter,)), None)
+    found = (*assembler.feed(stream, None), *assembler.feed(annex_b((delimiter,)), None))
     return tuple(annex_b(each.units) for each in found if each is not None)

@@ -57,15 +57,15 @@ class AccessUnits(Generic[StampT]):
         self._reader = AnnexBReader()
         self._cut = _Cut.UNKNOWN
         self._headless = 0
-        #: Stamp of the buffer in which the unit that the reader holds began.
-        self._held: StampT | None = None
+        #: Stamp of the buffer in which the unit that the reader holds began; empty before the first.
+        self._held: tuple[StampT, ...] = ()
         self._restart()
 
     def _restart(self) -> None:
         self._units: list[bytes] = []
         self._size_bytes = 0
         self._has_slice = False
-        self._began: StampT | None = None
+        self._began: tuple[StampT, ...] = ()
 
     def reset(self) -> None:
         """Forget the unfinished picture, because the stream has a gap or begins anew."""
@@ -82,13 +82,13 @@ class AccessUnits(Generic[StampT]):
                 self._cut = _Cut.ANYWHERE
             self._restart()
             yield None
-        if self._held is None or not self._reader.size_bytes:
-            self._held = stamp
+        if not self._reader.size_bytes:
+            self._held = (stamp,)
         for unit in self._reader.feed(data):
-            yield from self._add(unit, self._held)
-            self._held = stamp
+            yield from self._add(unit, *self._held)
+            self._held = (stamp,)
         if self._cut is _Cut.WHOLE:
-            yield from self._add(self._reader.flush(), self._held)
+            yield from self._add(self._reader.flush(), *self._held)
             if self._has_slice:
                 yield self._taken()
         if self._size_bytes + self._reader.size_bytes > self._limit_bytes:
@@ -101,8 +101,8 @@ class AccessUnits(Generic[StampT]):
             if self._has_slice or self._reader.size_bytes:
                 self._cut = _Cut.ANYWHERE
             return
-        if self._held is not None:
-            yield from self._add(self._reader.flush(), self._held)
+        if self._held:
+            yield from self._add(self._reader.flush(), *self._held)
         if self._has_slice:
             self._cut = _Cut.WHOLE if self._begins_picture(data) else _Cut.ANYWHERE
 
@@ -122,14 +122,13 @@ class AccessUnits(Generic[StampT]):
     def _keep(self, unit: bytes, stamp: StampT) -> None:
         if not self._has_slice and nal.is_slice(self._codec, unit):
             self._has_slice = True
-            self._began = stamp
+            self._began = (stamp,)
         if not self._has_slice and len(self._units) >= _MOST_UNITS_BEFORE:
             self._restart()
         self._units.append(unit)
         self._size_bytes += len(unit)
 
     def _taken(self) -> AccessUnit[StampT]:
-        assert self._began is not None  # noqa: S101 - the picture has a slice
-        picture = AccessUnit(tuple(self._units), self._began)
+        picture = AccessUnit(tuple(self._units), *self._began)
         self._restart()
         return picture
