@@ -16,7 +16,7 @@ from v4l2_tier.device.calls import calls_to
 from v4l2_tier.device.capabilities import Capabilities, DeviceControl
 from v4l2_tier.device.connection import Connection, connect
 from v4l2_tier.device.control_values import set_value
-from v4l2_tier.device.errors import camera_changed, explained, explained_control
+from v4l2_tier.device.errors import camera_changed, explained, explained_control, no_signal
 from v4l2_tier.device.modes import ChosenMode
 from v4l2_tier.device.picture_format import PictureLayout, agree_on_format, agree_on_interval
 from v4l2_tier.device.planarity import Planarity
@@ -24,6 +24,7 @@ from v4l2_tier.device.probe import NoCamera, read_offer
 from v4l2_tier.device.probe_controls import reread
 from v4l2_tier.device.source_events import SourceEvents
 from v4l2_tier.device.video_inputs import signal_fault
+from v4l2_tier.device.writers import NO_WRITER, lacks_writer
 from v4l2_tier.settings import CaptureSettings
 
 __all__ = ("CaptureDevice", "FilledBuffer", "PictureLayout")
@@ -44,7 +45,10 @@ class CaptureDevice:
 
     @classmethod
     def open(cls, node: Path, capabilities: Capabilities) -> Self:
-        """Open `node`, and check that it is still the device described by `capabilities`."""
+        """Open `node`, and check that it is still the device described by `capabilities`.
+
+        Raises `no_signal` if it is a device without hardware to which no program writes.
+        """
         from linuxpy.video import device
 
         with explained("opening the camera", node):
@@ -52,8 +56,10 @@ class CaptureDevice:
         opened = cls(descriptor, node, capabilities.planarity)
         try:
             with explained("identifying the camera", node):
-                found = device.read_capabilities(descriptor)
                 number = os.fstat(descriptor).st_rdev
+                if lacks_writer(opened._call, number):
+                    raise no_signal(NO_WRITER)
+                found = device.read_capabilities(descriptor)
             if (found.card.decode(errors="replace"), found.bus_info.decode(errors="replace")) != (
                 capabilities.card,
                 capabilities.bus_info,

@@ -20,6 +20,7 @@ from v4l2_tier.device.planarity import Planarity, code_of, new_format, picture_o
 from v4l2_tier.device.probe_controls import read_controls
 from v4l2_tier.device.sensor_drivers import is_processor
 from v4l2_tier.device.video_inputs import read_source
+from v4l2_tier.device.writers import NO_WRITER, lacks_writer
 
 if TYPE_CHECKING:
     from linuxpy.video import raw
@@ -69,7 +70,7 @@ class NoCamera:
     is_sensor: bool = False
 
 
-_WITHOUT_WRITER = NoCamera("no program puts pictures into it")
+_WITHOUT_WRITER = NoCamera(NO_WRITER)
 
 
 def probe(node: Path, answers: Answers | None = None) -> Capabilities | NoCamera:
@@ -80,7 +81,8 @@ def probe(node: Path, answers: Answers | None = None) -> Capabilities | NoCamera
     """
     descriptor = os.open(node, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        return probe_by(calls_to(descriptor, answers), os.fstat(descriptor).st_rdev)
+        call, number = calls_to(descriptor, answers), os.fstat(descriptor).st_rdev
+        return _WITHOUT_WRITER if lacks_writer(call, number) else probe_by(call, number)
     finally:
         os.close(descriptor)
 
