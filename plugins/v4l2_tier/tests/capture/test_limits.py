@@ -31,10 +31,14 @@ def test_the_broker_waits_for_the_whole_ladder() -> None:
 
 
 def test_lifetimes_are_those_configured() -> None:
-    settings = broker_settings(
-        CaptureSettings(warm_ttl_s=3, parked_ttl_s=7), ChosenMode("MJPG", 640, 480, Fraction(1, 30))
+    wanted, chosen = (
+        CaptureSettings(warm_ttl_s=3, parked_ttl_s=7),
+        ChosenMode("MJPG", 640, 480, Fraction(1, 30)),
     )
+    settings = broker_settings(wanted, chosen)
     assert (settings.warm_ttl_s, settings.parked_ttl_s) == (3, 7)
+    virtual = broker_settings(wanted, chosen, is_virtual=True)
+    assert (virtual.warm_ttl_s, virtual.parked_ttl_s) == (3, 0)
 
 
 def test_a_capture_time_is_never_later_than_the_exposure() -> None:

@@ -66,8 +66,13 @@ class RecoveryLadder:
         return step
 
 
-def broker_settings(settings: CaptureSettings, chosen: ChosenMode) -> BrokerSettings:
+def broker_settings(
+    settings: CaptureSettings, chosen: ChosenMode, *, is_virtual: bool = False
+) -> BrokerSettings:
     """Return the broker's settings; its limits leave time for the whole recovery ladder.
+
+    A device without hardware (`is_virtual`) is closed when its stream ends: v4l2loopback keeps its format for as long as it is
+    open, also for another writer, and opening it costs no time.
 
     The pipeline latency, for frames without a usable device time, is at least two intervals: one for the exposure, one
     for readout and transfer.
@@ -77,7 +82,7 @@ def broker_settings(settings: CaptureSettings, chosen: ChosenMode) -> BrokerSett
     usual = BrokerSettings()
     return BrokerSettings(
         warm_ttl_s=settings.warm_ttl_s,
-        parked_ttl_s=settings.parked_ttl_s,
+        parked_ttl_s=0 if is_virtual else settings.parked_ttl_s,
         stall_s=silence.between_s + retries_s,
         first_frame_s=silence.first_s + retries_s,
         pipeline_latency_s=max(usual.pipeline_latency_s, 2 * float(chosen.interval)),

@@ -262,7 +262,7 @@ class V4l2Camera:
         except CaptureFailed as error:  # permanent until the camera is unplugged
             self._failed(error, replace(known, panel=None))
             return False
-        limits = broker_settings(settings, chosen)
+        limits = broker_settings(settings, chosen, is_virtual=self.node.is_virtual)
         broker = FrameBroker(producer, clock=self._clock, settings=limits, codec=chosen.codec)
         async with self._context.sockets.held(path), anyio.create_task_group() as tg:
             await tg.start(broker.run)
