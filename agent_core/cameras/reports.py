@@ -49,6 +49,11 @@ def _is_input(value: object) -> bool:
             return isinstance(value, Url)
 
 
+def _are_jpegs(value: object) -> bool:
+    """Return False for a broker of coded video, whose frames would be taken for JPEGs."""
+    return getattr(value, "codec", VideoCodec.MJPEG) is VideoCodec.MJPEG
+
+
 def _is_panel(value: object) -> bool:
     return all(callable(getattr(value, name, None)) for name in ("keep", "change"))
 
@@ -106,6 +111,7 @@ _CAMERA: Mapping[str, Rule] = MappingProxyType(
         "fps": ("a number or None", optional(is_number)),
         "number_hint": ("a whole number or None", optional(is_whole)),
         "configured_id": ("a camera's id or None", optional(is_text)),
+        "frames": ("a reader of JPEGs or None", _are_jpegs),
         "panel": ("a ControlPanel or None", optional(_is_panel)),
     }
 )

@@ -13,7 +13,16 @@ import anyio.lowlevel
 import pytest
 
 from agent_core.base.clock import SystemClock
-from agent_core.base.models import Camera, CameraId, CameraStatus, CapturedAtSource, DetectedCamera
+from agent_core.base.models import (
+    Camera,
+    CameraId,
+    CameraStatus,
+    CapturedAtSource,
+    DetectedCamera,
+    DeviceState,
+    FrameSocket,
+    VideoCodec,
+)
 from agent_core.cameras.reports import checked_camera
 from agent_core.plugin import AgentError, CameraSource, CaptureRequest, PictureFormat, SnapshotTier, TierNeed
 from agent_core.plugin.jpeg import inspect
@@ -125,6 +134,18 @@ class CameraSourceContract(ABC):
             checked_camera("under test", camera)
             assert camera.name.strip()
             assert "/dev/" not in camera.name
+
+    async def test_a_camera_of_coded_video_offers_no_jpegs_of_it_and_tells_the_state_of_its_device(
+        self,
+    ) -> None:
+        for camera in (await self.watch_once()).cameras.values():
+            if (
+                isinstance(camera.media_input, FrameSocket)
+                and camera.media_input.codec is not VideoCodec.MJPEG
+            ):
+                assert camera.frames is not camera.device, "`frames` promises JPEGs"
+                reporter = camera.frames or camera.device
+                assert isinstance(getattr(reporter, "device", None), DeviceState), "give it `device=broker`"
 
     async def test_it_can_be_watched_again_and_reports_the_same(self) -> None:
         first, second = await self.watch_once(), await self.watch_once()

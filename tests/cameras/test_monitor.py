@@ -12,13 +12,18 @@ from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
 from agent_core.base.events import EventBus
-from agent_core.base.models import DetectedCamera, Fingerprint, FrameSocket
+from agent_core.base.models import DetectedCamera, Fingerprint, FrameSocket, VideoCodec
 from agent_core.cameras.ledger import Ledger
 from agent_core.cameras.monitor import CameraMonitor, SourceState
 from agent_core.cameras.registry import CameraRegistry
 from agent_core.plugin import CameraReport, CameraSource, CaptureFailed
+from agent_core.plugin.frames import BrokerSettings, FrameBroker
 from agent_core.testing.clock import SimulatedClock
+from agent_core.testing.scripted_producer import ScriptedProducer
 
+CODED = FrameBroker(
+    ScriptedProducer(), clock=SimulatedClock(), settings=BrokerSettings(), codec=VideoCodec.H264
+)
 CAMERA = DetectedCamera("k", "Front", Fingerprint("scripted", "S1"), None, number_hint=0)
 
 
@@ -137,6 +142,7 @@ async def test_what_was_seen_is_in_the_ledger_after_the_end(tmp_path: Path) -> N
         replace(CAMERA, fingerprint=Fingerprint("scripted", serial=12)),  # type: ignore[arg-type]
         replace(CAMERA, media_input="rtsp://camera"),  # type: ignore[arg-type]
         replace(CAMERA, media_input=FrameSocket(Path("/x"), 64, 48, 15, "h264")),  # type: ignore[arg-type]
+        replace(CAMERA, frames=CODED),
         replace(CAMERA, resolution=(640, 0)),
         replace(CAMERA, modes=["MJPG"]),  # type: ignore[arg-type]
         replace(CAMERA, fps=float("nan")),

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 import anyio
 import pytest
 
-from agent_core.plugin import CameraSource
+from agent_core.plugin import CameraSource, VideoCodec
 from agent_core.testing import (
     CameraSourceContract,
     ControlPanelContract,
@@ -29,7 +29,11 @@ class TestVirtualCameraSource(CameraSourceContract):
 
     def make_source(self) -> CameraSource:
         settings = VirtualCameraSettings(
-            cameras=(CameraSettings(name="Front"), CameraSettings(name="Back", width=320, height=240))
+            cameras=(
+                CameraSettings(name="Front"),
+                CameraSettings(name="Back", width=320, height=240),
+                CameraSettings(name="Side", codec=VideoCodec.H264),
+            )
         )
         (source,) = VirtualCameraPlugin(settings).agent_camera_sources(FakeAgent(self._folder))
         return source
