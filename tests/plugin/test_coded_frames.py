@@ -71,6 +71,11 @@ class Bench:
                 self.producer.sink.offer(data, captured_s=self.clock.monotonic_s())
             await anyio.wait_all_tasks_blocked()
 
+    @property
+    def reason(self) -> str:
+        """Reason of the broker's problem."""
+        return self.broker.problem.reason if self.broker.problem else ""
+
     def dropped(self, reason: str) -> int:
         return dict(self.broker.stats.dropped).get(reason, 0)
 
@@ -167,12 +172,12 @@ async def test_libav_decodes_all_that_a_socket_sends(
         async with reading(bench) as reader:
             await bench.offer(*videos[codec][8:30])
             await reader.until(25)
-    with av.open(io.BytesIO(bytes(reader.data)), format="matroska") as container:
+    with av.open(io.BytesIO(bytes(reader.data)), "r", format="matroska") as container:
         packets = [packet for packet in container.demux(video=0) if packet.size]
         assert [packet.is_keyframe for packet in packets] == [number % GROUP == 0 for number in range(25)]
-        times = [packet.pts for packet in packets]
+        times = [packet.pts or 0 for packet in packets]
         assert all(later > earlier for earlier, later in pairwise(times))
-    with av.open(io.BytesIO(bytes(reader.data)), format="matroska") as container:
+    with av.open(io.BytesIO(bytes(reader.data)), "r", format="matroska") as container:
         assert len([*container.decode(video=0)]) == 25
 
 
@@ -229,13 +234,12 @@ async def test_a_camera_without_key_frames_fails_in_its_own_words_and_is_tried_a
     async with serving(tmp_path, settings=BrokerSettings(key_frame_s=3)) as bench:
         while bench.producer.streaming:
             await bench.offer(videos[H264][1])
-        assert bench.broker.problem is not None
-        assert bench.broker.problem.reason == "no_key_frame"
+        assert bench.reason == "no_key_frame"
         assert bench.broker.device.is_refusing
         await bench.clock.advance(1)
         await bench.producer.until_streaming()
         await bench.offer(*videos[H264][:3])
-        assert bench.broker.problem is None
+        assert bench.reason == ""
 
 
 async def test_a_camera_with_one_key_frame_is_started_again_for_a_client_that_comes_late(
@@ -248,13 +252,12 @@ async def test_a_camera_with_one_key_frame_is_started_again_for_a_client_that_co
             await bench.offer(videos[H264][1])
         for _ in range(50):
             await bench.offer(videos[H264][1])
-        assert bench.producer.streaming  # nothing waits for a key frame
+        assert bench.reason == ""  # nothing waits for a key frame
         async with reading(bench):
             assert bench.producer.asked == 1
             while bench.producer.streaming:
                 await bench.offer(videos[H264][1])
-        assert bench.broker.problem is not None
-        assert bench.broker.problem.reason == "no_key_frame"
+        assert bench.reason == "no_key_frame"
 
 
 async def test_a_silent_camera_is_a_stall_while_a_key_frame_is_awaited(
@@ -265,8 +268,7 @@ async def test_a_silent_camera_is_a_stall_while_a_key_frame_is_awaited(
         while bench.producer.streaming:
             await bench.clock.advance(1)
             await anyio.wait_all_tasks_blocked()
-        assert bench.broker.problem is not None
-        assert bench.broker.problem.reason == "camera_stalled"
+        assert bench.reason == "camera_stalled"
 
 
 async def test_a_group_that_is_too_long_goes_on_for_its_readers_and_others_wait(

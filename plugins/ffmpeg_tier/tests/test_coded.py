@@ -136,5 +136,7 @@ async def test_a_still_is_as_new_as_it_says_though_the_socket_begins_with_older_
 
 def _decoded(codec: VideoCodec, pictures: tuple[bytes, ...]) -> list[np.ndarray]:
     decoder = av.CodecContext.create("h264" if codec is VideoCodec.H264 else "hevc", "r")
-    frames = [frame for data in (*pictures, None) for frame in decoder.decode(data and av.Packet(data))]
+    frames = [
+        frame for data in (*pictures, None) for frame in decoder.decode(av.Packet(data) if data else None)
+    ]
     return [frame.to_ndarray(format="gray").astype(np.int16) for frame in frames]

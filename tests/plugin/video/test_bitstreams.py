@@ -34,6 +34,12 @@ def videos() -> dict[VideoCodec, tuple[bytes, ...]]:
     return {H264: coded_pictures(H264, 12, parameters="slices=3"), H265: coded_pictures(H265, 12)}
 
 
+def decoder_of(codec: VideoCodec) -> av.VideoCodecContext:
+    decoder = av.CodecContext.create(DECODERS[codec], "r")
+    assert isinstance(decoder, av.VideoCodecContext)
+    return decoder
+
+
 def units_of(data: bytes) -> tuple[bytes, ...]:
     reader = AnnexBReader()
     return (*reader.feed(data), reader.flush())
@@ -45,7 +51,7 @@ def assembled(codec: VideoCodec, buffers: list[bytes]) -> list[bytes | None]:
     end = b"\x09\xf0" if codec is H264 else b"\x46\x01\x50"
     found = [each for number, data in enumerate(buffers) for each in assembler.feed(data, number)]
     found += assembler.feed(annex_b((end, end)), len(buffers))
-    return [each and annex_b(each.units) for each in found]
+    return [annex_b(each.units) if each else None for each in found]
 
 
 def configured(codec: VideoCodec, pictures: tuple[bytes, ...]) -> Configuration:
@@ -60,7 +66,7 @@ def configured(codec: VideoCodec, pictures: tuple[bytes, ...]) -> Configuration:
 def test_the_size_is_the_one_that_a_decoder_shows(codec: VideoCodec, size: tuple[int, int]) -> None:
     pictures = coded_pictures(codec, 1, size=size)
     found = configured(codec, pictures)
-    decoder = av.CodecContext.create(DECODERS[codec], "r")
+    decoder = decoder_of(codec)
     (shown, *_) = [*decoder.decode(av.Packet(pictures[0])), *decoder.decode(None)]
     assert (found.width, found.height) == size == (shown.width, shown.height)
 
@@ -70,13 +76,13 @@ def test_a_decoder_takes_the_configuration_and_units_with_lengths(
     codec: VideoCodec, videos: dict[VideoCodec, tuple[bytes, ...]]
 ) -> None:
     pictures = videos[codec]
-    plain = av.CodecContext.create(DECODERS[codec], "r")
+    plain = decoder_of(codec)
     wanted = [
         frame.to_ndarray().tobytes()
         for data in (*pictures, None)
-        for frame in plain.decode(data and av.Packet(data))
+        for frame in plain.decode(av.Packet(data) if data else None)
     ]
-    stored = av.CodecContext.create(DECODERS[codec], "r")
+    stored = decoder_of(codec)
     stored.extradata = configured(codec, pictures).record
     shown = []
     for data in (*pictures, None):
@@ -168,20 +174,18 @@ def test_recovery_points_and_repeated_sets_are_entries_too() -> None:
 def test_all_sets_of_a_stream_are_in_its_configuration_and_the_newest_of_each_number_counts() -> None:
     sets = ParameterSets(H264)
     small, large = (units_of(coded_pictures(H264, 1, size=size)[0]) for size in ((64, 48), (128, 96)))
-    assert sets.configuration is None
-    sets.learn(small)
-    first = sets.configuration
-    assert first is not None
-    sets.learn(small)
-    assert sets.configuration is first
-    sets.learn(large)
-    second = sets.configuration
-    assert second is not None
+
+    def after(units: tuple[bytes, ...]) -> Configuration:
+        sets.learn(units)
+        assert sets.configuration is not None
+        return sets.configuration
+
+    first = after(small)
+    assert after(small) is first
+    second = after(large)
     assert (second.width, second.height) == (128, 96)
     other_pps = bytes((0x68, 0b0101_1110, 0x3C, 0x80))  # number 1
-    sets.learn((other_pps,))
-    third = sets.configuration
-    assert third is not None
+    third = after((other_pps,))
     assert other_pps in third.record
     assert len(third.record) > len(second.record)
 
