@@ -161,7 +161,7 @@ class CameraRegistry:
         camera_id = self._ids.pop(_Key(source, key), None)
         if camera_id is not None:
             before = self._cameras[camera_id]
-            gone = replace(before.detected, frames=None, media_input=None, panel=None)
+            gone = replace(before.detected, frames=None, device=None, media_input=None, panel=None)
             self._change(replace(before, status=CameraStatus.DISCONNECTED, detected=gone, problem=reason))
 
     def failed(self, source: str, key: str, reason: str, detected: DetectedCamera | None = None) -> None:
@@ -179,7 +179,7 @@ class CameraRegistry:
             return
         self._ids.pop(_Key(source, key), None)
         camera_id = before.id
-        gone = replace(before.detected, frames=None, media_input=None, gate=None, panel=None)
+        gone = replace(before.detected, frames=None, device=None, media_input=None, gate=None, panel=None)
         self._ledger.remember(Known(camera_id, gone.fingerprint, gone.name, removed=True))
         self._change(
             replace(before, status=CameraStatus.DISCONNECTED, detected=gone, problem=reason, removed=True)

@@ -15,6 +15,7 @@ from agent_core.base.models import (
     CameraId,
     CameraStatus,
     DetectedCamera,
+    DeviceReporter,
     Fingerprint,
     FrameReader,
     Url,
@@ -210,12 +211,15 @@ def test_a_wrong_name_is_explained(registry: Registry) -> None:
 
 
 def test_a_camera_that_is_gone_offers_nothing(registry: Registry) -> None:
-    frames = cast("FrameReader", object())
-    registry.report.connected(replace(FRONT, media_input=Url("rtsp://203.0.113.7/s"), frames=frames))
+    frames, device = cast("FrameReader", object()), cast("DeviceReporter", object())
+    registry.report.connected(
+        replace(FRONT, media_input=Url("rtsp://203.0.113.7/s"), frames=frames, device=device)
+    )
     assert registry.cameras.get("camera0").frames is frames
     registry.report.disconnected("k0", "Unplugged.")
     assert registry.cameras.get("camera0").detected == FRONT
     assert registry.cameras.get("camera0").frames is None
+    assert registry.cameras.get("camera0").detected.device is None
 
 
 def test_a_camera_has_the_source_that_reports_it(registry: Registry) -> None:
