@@ -40,6 +40,8 @@ class NumberedProducer(FrameProducer):
         skips: pictures of each start that are not sent.
         has_device_times: the producer tells the exposures.
         is_silent: nothing is sent.
+        losses: pictures that are lost next, as the producer notices.
+        clock_ahead_s: difference of the device's clock, at most 0: the broker takes no time from the future.
     """
 
     units: tuple[Coded, ...]
@@ -48,6 +50,8 @@ class NumberedProducer(FrameProducer):
     skips: int = 0
     has_device_times: bool = True
     is_silent: bool = False
+    losses: int = 0
+    clock_ahead_s: float = 0.0
     starts: int = 0
     exposed_s: dict[int, float] = field(default_factory=dict)
 
@@ -59,7 +63,10 @@ class NumberedProducer(FrameProducer):
             await anyio.sleep(max(0.0, start_s + (number + 1) / self.fps - time.monotonic()))
             unit, exposed_s = self.units[number % len(self.units)], start_s + number / self.fps
             self.exposed_s[unit.shown] = exposed_s
-            if number >= self.skips and not self.is_silent:
-                captured_s = exposed_s if self.has_device_times else None
+            if self.losses:
+                self.losses -= 1
+                sink.gap()
+            elif number >= self.skips and not self.is_silent:
+                captured_s = exposed_s + self.clock_ahead_s if self.has_device_times else None
                 sink.offer(unit.data, captured_s=captured_s, settled=number >= self.settles_after)
             number += 1

@@ -1,5 +1,6 @@
 """Tier 0 of cameras with coded video, with the real broker and its frame socket."""
 
+import random
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -57,13 +58,14 @@ async def rig(
     codec: str = "h264",
     fps: float = 25.0,
     keep_warm_s: float = 5.0,
+    resident_readers: int = 4,
     **limits: float,
 ) -> AsyncIterator[Rig]:
     clock, video = SystemClock(), VideoCodec(codec)
     broker = FrameBroker(producer, clock=clock, settings=BrokerSettings(**limits), codec=video)  # type: ignore[arg-type] # times
     socket = FrameSocket(folder / "camera0.sock", 288, 96, fps, video)
     detected = DetectedCamera("0", "Test", Fingerprint("test", "0"), socket, device=broker)
-    settings = RtspTierSettings(keep_warm_s=keep_warm_s)
+    settings = RtspTierSettings(keep_warm_s=keep_warm_s, resident_readers=resident_readers)
     component = RtspTierComponent.assemble(FakeAgent(folder, clock=clock), settings)
     ladder = SnapshotLadder([component.decoded], budgets_s=(LIMIT_S,), clock=clock, facts=FactSource())
     server = FrameServer(broker, socket.path, clock=clock, fps=fps)
@@ -91,6 +93,28 @@ async def test_pictures_are_as_new_as_asked_and_no_older_than_they_say(
             if has_device_times:
                 bench.check_honest(still.picture)
     assert producer.starts == 1
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize(("codec", "readers"), [("h264", 4), ("h264", 0), ("h265", 4), ("h265", 0)])
+async def test_whatever_happens_no_picture_is_older_than_it_says(
+    tmp_path: Path, codec: str, readers: int
+) -> None:
+    """Requests of any age at any time, while pictures are lost, the camera starts anew and its clock is set."""
+    chance = random.Random(readers)
+    producer = NumberedProducer(access_units(codec, group=20))
+    async with rig(
+        tmp_path, producer, codec=codec, resident_readers=readers, keep_warm_s=0.2, warm_ttl_s=0.2
+    ) as bench:
+        for _ in range(12):
+            producer.losses = chance.choice((0, 0, 1, 3, 30))
+            producer.clock_ahead_s = chance.choice((0.0, 0.0, -0.3, -5.0))
+            max_age_s = chance.choice((0.0, 0.0, 0.3, 1.0, 5.0))
+            asked_s = time.monotonic()
+            picture = (await bench.take(max_age_s=max_age_s)).picture
+            assert picture.captured_s >= asked_s - max_age_s
+            bench.check_honest(picture)
+            await anyio.sleep(chance.choice((0.0, 0.0, 0.1, 0.7)))
 
 
 async def test_a_cold_camera_is_waited_for_until_it_has_settled(tmp_path: Path) -> None:
