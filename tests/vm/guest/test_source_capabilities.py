@@ -26,6 +26,9 @@ LAYOUTS = {
             FrameSize(320, 240, (5,)),
         )
     ),
+    "coded": Layout(
+        yuyv=(), h264=(FrameSize(640, 480, (30, 15)), FrameSize(320, 240)), hevc=(FrameSize(320, 240),)
+    ),
     "continuous": Layout(mjpeg=(FrameSize(640, 480, Continuous(5, 30)),), yuyv=()),
 }
 
