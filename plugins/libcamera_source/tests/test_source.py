@@ -13,6 +13,7 @@ import pytest
 from agent_core.plugin import CaptureFailed, FrameSocket, WorkerPool
 from agent_core.plugin.frames import FrameBroker
 from agent_core.testing import FakeAgent, RecordingReport, children
+from agent_core.testing.scripted_producer import a_jpeg
 from libcamera_source.checks import LibcameraCheck
 from libcamera_source.settings import LibcameraSettings
 from libcamera_source.source import LibcameraSource
@@ -186,6 +187,34 @@ async def test_a_program_without_its_part_for_libcamera_waits_for_it(
         assert report.history == []
         programs.write("gst-inspect-1.0", "")
         await report.until(("connected", ONE))
+
+
+async def test_the_place_in_the_list_may_change(folder: Path, programs: Programs) -> None:
+    """A program that takes the camera by its number must get the present one."""
+
+    def write(*sensors: str) -> None:
+        lines = [f"{number} : x [1x1] ({each})" for number, each in enumerate(sensors)]
+        programs.write(
+            "rpicam-vid",
+            "import sys, time\n"
+            "if '--list-cameras' in sys.argv:\n"
+            f"    sys.exit(print({chr(10).join(('Available cameras', *lines))!r}))\n"
+            f"open({str(folder / 'asked')!r}, 'a').write(sys.argv[sys.argv.index('--camera') + 1])\n"
+            f"sys.stdout.buffer.write(2 * {a_jpeg()!r})\n",
+        )
+
+    write(TWO)
+    async with watched(folder, programs) as report:
+        broker = broker_of(report, TWO)
+        with broker.demand():
+            await broker.after(0)
+        write(ONE, TWO)
+        while ONE not in report.cameras:
+            await anyio.sleep(0.05)
+        with broker.demand():
+            while not (folder / "asked").read_text().endswith("1"):
+                await broker.changed()
+    assert (folder / "asked").read_text().startswith("0")
 
 
 async def test_a_list_that_hangs_holds_up_no_start(folder: Path, programs: Programs) -> None:

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import anyio
@@ -32,7 +31,7 @@ class LibcameraCamera:
     """Camera in libcamera's list. The source owns it: runs `run` and calls `gone`.
 
     Args:
-        listed: the camera.
+        listed: the camera, which the source replaces when its place in the list has changed.
         settings: its table, or the defaults.
         tools: programs that were found with it.
         toolbox: services of the source.
@@ -63,7 +62,7 @@ class LibcameraCamera:
         self._is_gone = False
         self._socket = folder / f"libcamera_{hashlib.sha256(listed.id.encode()).hexdigest()[:12]}.sock"
         producer = ProgramProducer(
-            partial(command, tools, listed, settings),
+            lambda: command(tools, self.listed, settings),
             toolbox.environment_for(settings),
             settings,
             clock=clock,

@@ -111,8 +111,10 @@ class Roster:
         for key in self._cameras.keys() - used.keys():
             self._end(key)
         for camera in used.values():
-            if camera.id not in self._cameras:
+            if (known := self._cameras.get(camera.id)) is None:
                 await self._begin(camera)
+            else:
+                known.listed = camera
 
     def _tell(self, problem: str) -> None:
         if problem and problem != self._told:
