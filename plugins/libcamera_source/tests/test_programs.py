@@ -6,7 +6,17 @@ import pytest
 from pydantic import ValidationError
 
 from libcamera_source.listing import ListedCamera
-from libcamera_source.programs import ALWAYS, GSTREAMER, PROGRAMS, RPICAM, Program, Tools, command, find_tools
+from libcamera_source.programs import (
+    ALWAYS,
+    CAM,
+    GSTREAMER,
+    PROGRAMS,
+    RPICAM,
+    Program,
+    Tools,
+    command,
+    find_tools,
+)
 from libcamera_source.settings import CaptureSettings, LibcameraSettings
 
 README = Path(__file__).parents[1] / "README.md"
@@ -64,6 +74,14 @@ def test_the_jpegs_of_usb_cameras_are_passed_on_and_backslashes_are_escaped() ->
     assert "jpegenc" not in words(GSTREAMER, CAMERA, camera_format="jpeg")
 
 
+def test_cam_writes_each_frame_into_the_pipe() -> None:
+    assert words(CAM, rotation=180) == (
+        "cam --camera=/base/soc/i2c0mux/i2c@1/imx219@10 --capture --file=pipe"
+        " --stream=width=1280,height=720,pixelformat=NV12,colorspace=sYCC --orientation=rot180"
+    )
+    assert "pixelformat=MJPEG" in words(CAM, USB)
+
+
 def place(folder: Path, *names: str) -> str:
     for name in names:
         (folder / name).touch(mode=0o755)
@@ -75,6 +93,8 @@ def place(folder: Path, *names: str) -> str:
     [
         ((), "auto", None),
         (("gst-launch-1.0",), "auto", None),
+        (("cam",), "auto", "cam"),
+        (("gst-launch-1.0", "cam"), "cam", "cam"),
         (("gst-launch-1.0", "cam"), "auto", "gst-launch-1.0"),
         (("gst-launch-1.0", "cam", "rpicam-vid"), "auto", "rpicam-vid"),
         (("gst-launch-1.0", "cam", "libcamera-vid"), "auto", "libcamera-vid"),
@@ -88,7 +108,7 @@ def test_the_program_that_is_there_is_used(
 ) -> None:
     program = LibcameraSettings.model_validate({"program": choice}).program
     tools = find_tools(program, place(tmp_path, *names))
-    assert (tools and Path(tools.capture).name) == found
+    assert (Path(tools[0].capture).name if tools else None) == found
 
 
 def test_each_option_has_a_source_and_the_readme_shows_each() -> None:

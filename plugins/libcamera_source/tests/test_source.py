@@ -183,7 +183,8 @@ async def test_a_program_without_its_part_for_libcamera_waits_for_it(
     programs.write("gst-inspect-1.0", "import sys; sys.exit(1)")
     programs.capture_pictures()
     programs.list_cameras(f"1: 'imx219' ({ONE})")
-    async with watched(folder, programs) as report:
+    async with watched(folder, programs, program="gstreamer") as report:
+        await anyio.wait_all_tasks_blocked()
         assert report.history == []
         programs.write("gst-inspect-1.0", "")
         await report.until(("connected", ONE))

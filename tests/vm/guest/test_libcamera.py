@@ -17,6 +17,7 @@ from agent_core.plugin.frames import FrameBroker
 from agent_core.testing import SystemClock, children, running_agent
 from libcamera_source.checks import LibcameraCheck
 from libcamera_source.listing import ListedCamera
+from libcamera_source.outputs import JpegOutput
 from libcamera_source.producer import ProgramProducer, broker_settings
 from libcamera_source.programs import command
 from libcamera_source.settings import CaptureSettings, LibcameraSettings
@@ -108,7 +109,9 @@ async def picture(camera: str = SENSOR.id, **settings: Any) -> Frame:
         words = command(await toolbox.tools(), ListedCamera(camera, 0, "", ""), chosen)
         environment = toolbox.environment_for(chosen)
         clock = SystemClock()
-        producer = ProgramProducer(lambda: words, environment, chosen, clock=clock, lock=toolbox.lock)
+        producer = ProgramProducer(
+            lambda: words, JpegOutput(), environment, chosen, clock=clock, lock=toolbox.lock
+        )
         broker = FrameBroker(producer, clock=clock, settings=broker_settings(chosen))
         with anyio.fail_after(LIMIT_S):
             async with anyio.create_task_group() as tg:

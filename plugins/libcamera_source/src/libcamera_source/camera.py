@@ -19,8 +19,9 @@ from agent_core.plugin import (
 )
 from agent_core.plugin.frames import FrameBroker, FrameServer, report_problems
 from libcamera_source.listing import ListedCamera
+from libcamera_source.outputs import CamOutput, CodedOutput, JpegOutput, OutputReader
 from libcamera_source.producer import ProgramProducer, broker_settings
-from libcamera_source.programs import Tools, command
+from libcamera_source.programs import CAM, Tools, command
 from libcamera_source.settings import SOURCE, CameraSettings, CaptureSettings
 from libcamera_source.tools import Toolbox
 
@@ -61,8 +62,10 @@ class LibcameraCamera:
         self._scope = anyio.CancelScope()
         self._is_gone = False
         self._socket = folder / f"libcamera_{hashlib.sha256(listed.id.encode()).hexdigest()[:12]}.sock"
+        pipe = self._socket.with_suffix(".pipe")
         producer = ProgramProducer(
-            lambda: command(tools, self.listed, settings),
+            lambda: command(tools, self.listed, settings, pipe),
+            _reader(tools, settings, pipe),
             toolbox.environment_for(settings),
             settings,
             clock=clock,
@@ -126,3 +129,9 @@ class LibcameraCamera:
             device=None if has_jpegs else self.broker,
             tracks=() if has_jpegs else ("H264",),
         )
+
+
+def _reader(tools: Tools, settings: CaptureSettings, pipe: Path) -> OutputReader:
+    if tools.program is CAM:
+        return CamOutput(pipe, settings.jpeg_quality)
+    return JpegOutput() if settings.codec == "mjpeg" else CodedOutput()

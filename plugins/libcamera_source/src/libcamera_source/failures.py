@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from agent_core.plugin import CaptureFailed, DependencyFailed
 
-__all__ = ("explain", "incomplete", "not_executed", "program_missing")
+__all__ = ("explain", "incomplete", "no_video", "not_executed", "program_missing")
 
 
 class _Explanation(NamedTuple):
@@ -152,4 +152,13 @@ def incomplete(program: str, packages: str) -> CaptureFailed:
         f"{program} has no part for libcamera's cameras.",
         reason="program_unsuitable",
         suggestion=f"Install {packages}.",
+    )
+
+
+def no_video(program: str) -> CaptureFailed:
+    """Return the error for a program that cannot encode video."""
+    return CaptureFailed(
+        f"{program} cannot encode H.264.",
+        reason="program_unsuitable",
+        suggestion='Set codec = "mjpeg", or install rpicam-apps or GStreamer\'s libcamerasrc.',
     )

@@ -1,18 +1,18 @@
 """Producer of one camera: the program behind its frame broker."""
 
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import anyio
-from anyio.abc import ByteReceiveStream
 
 from agent_core.plugin import Clock, WorkerPool
 from agent_core.plugin.frames import BrokerSettings, ExposureSettling, FrameProducer, FrameSink, measure
 from agent_core.plugin.processes import Tail, child
 from libcamera_source.failures import explain, not_executed
-from libcamera_source.jpeg_stream import JpegStream
+from libcamera_source.outputs import OutputReader
 from libcamera_source.settings import CaptureSettings
 from libcamera_source.tools import CameraLock
 
@@ -20,6 +20,8 @@ __all__ = ("ProgramProducer", "broker_settings")
 
 #: Time for the program to stop the camera in order, and to end after it has closed its output.
 _GRACE_S, _END_S = 1.0, 5.0
+#: Greatest plausible age of a frame. Drivers without a time, or with another clock, give others.
+_MAX_AGE_S = 5.0
 #: Pictures that may wait between the sensor and us: libcamera's pipelines have four buffers.
 _BUFFERS = 4
 #: Time for the exposure of a camera whose pictures are not measured: cameras need 0.3 to 2 s.
@@ -31,10 +33,9 @@ _FIRST_PICTURE_S = 20.0
 class ProgramProducer(FrameProducer):
     """Producer that runs a program while pictures are wanted.
 
-    Pictures carry no capture time: the programs' output has none.
-
     Args:
         command: returns the words of the program, anew for each start.
+        reader: reads its output.
         environment: the program's environment.
         settings: of the camera.
         clock: the monotonic clock.
@@ -44,6 +45,7 @@ class ProgramProducer(FrameProducer):
     def __init__(
         self,
         command: Callable[[], tuple[str, ...]],
+        reader: OutputReader,
         environment: Mapping[str, str],
         settings: CaptureSettings,
         *,
@@ -51,14 +53,20 @@ class ProgramProducer(FrameProducer):
         lock: CameraLock,
     ) -> None:
         self._command = command
+        self._reader = reader
         self._environment = environment
         self._clock = clock
         self._lock = lock
         self._threads = WorkerPool(1)
-        self._is_coded = settings.codec != "mjpeg"
         # The brightness of coded video is not measured.
-        usual_s = _CODED_SETTLE_S if self._is_coded else None
+        usual_s = None if settings.codec == "mjpeg" else _CODED_SETTLE_S
         self._settling = ExposureSettling(usual_s if settings.settle_s is None else settings.settle_s)
+
+    async def park(self) -> None:
+        self._reader.open()
+
+    async def close(self) -> None:
+        self._reader.close()
 
     async def stream(self, sink: FrameSink) -> None:
         command = self._command()
@@ -72,7 +80,11 @@ class ProgramProducer(FrameProducer):
         raise explain(said.text, returncode, name)
 
     async def _run(self, command: tuple[str, ...], said: Tail, sink: FrameSink) -> int | None:
-        """Run the program until it ends; return its status, None if it closed its output only."""
+        """Run the program until it ends; return its status, None if it closed its output only.
+
+        Raises:
+            CaptureFailed: what it delivers cannot be used.
+        """
         self._settling.start()
         started = partial(child, stop_signal=signal.SIGINT, grace_s=_GRACE_S, env=self._environment)
         async with started(command) as process:
@@ -80,43 +92,41 @@ class ProgramProducer(FrameProducer):
             assert process.stderr is not None  # noqa: S101
             async with anyio.create_task_group() as readers:
                 readers.start_soon(said.follow, process.stderr)
-                await (self._pass if self._is_coded else self._deliver)(process.stdout, sink)
-                with anyio.move_on_after(_END_S):
-                    await process.wait()
+                problem = await self._reader.read(process.stdout, said, _Taker(sink, self._offer))
+                if problem is None:
+                    with anyio.move_on_after(_END_S):
+                        await process.wait()
                 if process.returncode is None:
                     readers.cancel_scope.cancel()
+            if problem is not None:  # without the group of the readers
+                raise problem
             return process.returncode
 
-    async def _pass(self, output: ByteReceiveStream, sink: FrameSink) -> None:
-        """Offer coded video as it comes, until it ends.
-
-        The last byte of each piece is left for the next one. So no piece begins with a start code, by which the broker
-        would take pieces for whole pictures.
-        """
-        held = b""
-        async for chunk in output:
-            self._settling.note(self._clock.monotonic_s())
-            data = held + chunk
-            held = data[-1:]
-            if len(data) > 1:
-                settling = self._settling
-                sink.offer(data[:-1], settled=settling.is_settled, settlement=settling.settlement)
-
-    async def _deliver(self, output: ByteReceiveStream, sink: FrameSink) -> None:
-        """Offer the pictures in `output` until it ends."""
-        pictures = JpegStream()
-        async for chunk in output:
-            skipped = pictures.skipped
-            for picture in pictures.feed(chunk):
-                await self._offer(picture, sink)
-            for _ in range(pictures.skipped - skipped):
-                sink.drop("damaged")
-
-    async def _offer(self, picture: bytes, sink: FrameSink) -> None:
-        settling = self._settling
+    async def _offer(self, picture: bytes, stamp_s: float | None, sink: FrameSink) -> None:
+        settling, now_s = self._settling, self._clock.monotonic_s()
         brightness = await self._threads.run(measure, picture) if settling.needs_brightness else None
-        settling.note(self._clock.monotonic_s(), brightness)
-        sink.offer(picture, settled=settling.is_settled, settlement=settling.settlement)
+        settling.note(now_s, brightness)
+        is_known = stamp_s is not None and 0 <= now_s - stamp_s <= _MAX_AGE_S
+        sink.offer(
+            picture,
+            captured_s=stamp_s if is_known else None,
+            settled=settling.is_settled,
+            settlement=settling.settlement,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Taker:
+    """Receiver of pictures that gives them to the broker."""
+
+    sink: FrameSink
+    offer: Callable[[bytes, float | None, FrameSink], Awaitable[None]]
+
+    async def take(self, picture: bytes, stamp_s: float | None = None) -> None:
+        await self.offer(picture, stamp_s, self.sink)
+
+    def drop(self, reason: str) -> None:
+        self.sink.drop(reason)
 
 
 def broker_settings(settings: CaptureSettings) -> BrokerSettings:

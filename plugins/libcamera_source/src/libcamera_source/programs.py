@@ -4,11 +4,24 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 
+from libcamera_source.failures import no_video
 from libcamera_source.listing import ListedCamera, parse_cam, parse_rpicam
 from libcamera_source.settings import CaptureSettings, ProgramChoice
 
-__all__ = ("ALWAYS", "GSTREAMER", "PROGRAMS", "RPICAM", "Option", "Program", "Tools", "command", "find_tools")
+__all__ = (
+    "ALWAYS",
+    "CAM",
+    "GSTREAMER",
+    "PROGRAMS",
+    "RPICAM",
+    "Option",
+    "Program",
+    "Tools",
+    "command",
+    "find_tools",
+)
 
 #: `Option.setting` of words that belong to each command.
 ALWAYS = "always"
@@ -16,6 +29,7 @@ _RPICAM_SOURCE = "raspberrypi/rpicam-apps, tag v1.9.1: core/options.cpp and core
 _DOCUMENTED = "documentation only"
 _SHOWN = "virtual pipeline of libcamera 0.4, Debian 13"
 _LIBCAMERASRC = "libcamera, tag v0.4.0: src/gstreamer/gstlibcamerasrc.cpp"
+_CAM_SOURCE = "libcamera, tag v0.4.0: src/apps/cam/main.cpp and src/apps/common/stream_options.cpp"
 _GSTREAMER = "gst-inspect-1.0 of GStreamer 1.26"
 
 Parse = Callable[[str], tuple[ListedCamera, ...] | None]
@@ -48,7 +62,7 @@ class Program:
         package: where to get it, for messages.
         options: words of a command in their order, for a camera with raw pictures.
         jpeg_options: the same for a camera that makes JPEGs; None if the program encodes in any case.
-        h264_options: the same for video that the board encodes.
+        h264_options: the same for video that the board encodes; empty if the program cannot encode.
         listers: programs that list its cameras, best first: their words and the parser of the output.
         list_acquires: the list opens each camera, so it fails for, and disturbs, one that is in use.
         probe: words that end with status 0 if the program has what it needs, and prepare its start; None if it needs nothing.
@@ -154,8 +168,36 @@ GSTREAMER = Program(
     list_acquires=False,
     probe=("gst-inspect-1.0", "--exists", "libcamerasrc"),
 )
+
+
+def _cam(setting: str, *words: str, shown_on: str = _DOCUMENTED) -> Option:
+    return Option(setting, words, _CAM_SOURCE, shown_on)
+
+
+def _cam_options(stream: str) -> tuple[Option, ...]:
+    return (
+        _cam(ALWAYS, "--camera={id}", "--capture", "--file={pipe}"),
+        _cam(ALWAYS, f"--stream=width={{width}},height={{height}},{stream}"),
+        _cam("rotation", "--orientation=rot180"),
+        _cam("hflip", "--orientation=mirror"),
+        _cam("vflip", "--orientation=flip"),
+        _cam("extra_arguments", "{extra_arguments}"),
+    )
+
+
+#: Of this program, only the list is shown: libcamera 0.4 tells `cam` of the virtual pipeline's frames that they are empty.
+CAM = Program(
+    "cam",
+    ("cam",),
+    "libcamera-tools",
+    _cam_options("pixelformat=NV12,colorspace=sYCC"),
+    _cam_options("pixelformat=MJPEG"),
+    (),
+    ((("cam", "--list"), parse_cam),),
+    list_acquires=False,
+)
 #: Programs in the order in which `auto` tries them.
-PROGRAMS = (RPICAM, GSTREAMER)
+PROGRAMS = (RPICAM, GSTREAMER, CAM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,22 +214,24 @@ class Tools:
     probe: tuple[str, ...] = ()
 
 
-def find_tools(choice: ProgramChoice, search_path: str | None = None) -> Tools | None:
-    """Return the programs to use, None if none of `choice` is complete. Reads folders only.
+def find_tools(choice: ProgramChoice, search_path: str | None = None) -> tuple[Tools, ...]:
+    """Return the programs of `choice` that are installed with one that lists, best first. Reads folders only.
 
     Args:
         choice: setting `program`.
         search_path: folders to search, in the form of PATH; default: PATH.
     """
-    for program in PROGRAMS:
-        if choice not in ("auto", program.name):
-            continue
-        captures = [shutil.which(name, path=search_path) for name in program.executables]
-        capture = next((path for path in captures if path), None)
-        lister = _lister(program, search_path)
-        if capture is not None and lister is not None:
-            return Tools(program, capture, *lister, _probe(program, search_path))
-    return None
+    wanted = (program for program in PROGRAMS if choice in ("auto", program.name))
+    return tuple(tools for program in wanted if (tools := _installed(program, search_path)) is not None)
+
+
+def _installed(program: Program, search_path: str | None) -> Tools | None:
+    captures = [shutil.which(name, path=search_path) for name in program.executables]
+    capture = next((path for path in captures if path), None)
+    lister = _lister(program, search_path)
+    if capture is None or lister is None:
+        return None
+    return Tools(program, capture, *lister, _probe(program, search_path))
 
 
 def _lister(program: Program, search_path: str | None) -> tuple[tuple[str, ...], Parse] | None:
@@ -205,10 +249,16 @@ def _probe(program: Program, search_path: str | None) -> tuple[str, ...]:
     return (path, *program.probe[1:]) if path else ()
 
 
-def command(tools: Tools, camera: ListedCamera, settings: CaptureSettings) -> tuple[str, ...]:
-    """Return the command that captures from `camera`."""
+def command(
+    tools: Tools, camera: ListedCamera, settings: CaptureSettings, pipe: Path = Path("pipe")
+) -> tuple[str, ...]:
+    """Return the command that captures from `camera`; `pipe` is for raw frames of a program that writes such.
+
+    Raises:
+        CaptureFailed: (`program_unsuitable`) the program cannot do what is set.
+    """
     program = tools.program
-    values = _values(camera, settings)
+    values = {**_values(camera, settings), "pipe": pipe}
     words = [tools.capture]
     for option in _options(program, camera, settings):
         if option.setting == ALWAYS or values[option.setting]:
@@ -218,6 +268,8 @@ def command(tools: Tools, camera: ListedCamera, settings: CaptureSettings) -> tu
 
 def _options(program: Program, camera: ListedCamera, settings: CaptureSettings) -> tuple[Option, ...]:
     if settings.codec == "h264":
+        if not program.h264_options:
+            raise no_video(program.executables[0])
         return program.h264_options
     makes_jpegs = settings.camera_format == "jpeg" or (settings.camera_format is None and camera.is_usb)
     return program.jpeg_options if makes_jpegs and program.jpeg_options else program.options
@@ -233,6 +285,7 @@ def _values(camera: ListedCamera, settings: CaptureSettings) -> Mapping[str, obj
         "fraction": f"{rate.numerator}/{rate.denominator}",
         "key_interval": key_interval,
         "encoder_controls": controls + (f",video_bitrate={settings.bitrate}" if settings.bitrate else ""),
+        "id": camera.id,
         "gst_id": camera.id.replace("\\", "\\\\"),
         "index": camera.index,
     }

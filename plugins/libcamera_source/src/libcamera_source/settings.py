@@ -12,7 +12,7 @@ __all__ = ("SOURCE", "CameraSettings", "CaptureSettings", "LibcameraSettings", "
 #: Name of the plugin, of its source and of the source in fingerprints.
 SOURCE = "libcamera_source"
 
-ProgramChoice = Literal["auto", "rpicam", "gstreamer"]
+ProgramChoice = Literal["auto", "rpicam", "gstreamer", "cam"]
 
 
 def _absolute(path: Path) -> Path:
@@ -87,7 +87,7 @@ class LibcameraSettings(Settings):
 
     program: ProgramChoice = Field(
         "auto",
-        description="program that captures: rpicam (rpicam-vid or libcamera-vid) or gstreamer (libcamerasrc);"
+        description="program that captures: rpicam (rpicam-vid or libcamera-vid), gstreamer (libcamerasrc) or cam;"
         " auto: the first of these that is installed",
     )
     defaults: CaptureSettings = Field(

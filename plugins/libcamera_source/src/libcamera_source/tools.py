@@ -92,17 +92,20 @@ class Toolbox:
             CaptureFailed: (`program_unsuitable`) a part of it is not.
         """
         found = await self._threads.run(find_tools, self._choice, self._search_path)
-        if found is None:
-            raise program_missing()
-        if found.probe and found.capture not in self._probed:
-            await self._probe(found)
-            self._probed.add(found.capture)
-        return found
+        for tools in found:
+            if await self._is_complete(tools):
+                return tools
+        if found:
+            raise incomplete(Path(found[0].capture).name, found[0].program.package)
+        raise program_missing()
 
-    async def _probe(self, tools: Tools) -> None:
-        done = await self._run(tools.probe)
-        if done.returncode != 0:
-            raise incomplete(Path(tools.capture).name, tools.program.package)
+    async def _is_complete(self, tools: Tools) -> bool:
+        if tools.probe and tools.capture not in self._probed:
+            done = await self._run(tools.probe)
+            if done.returncode != 0:
+                return False
+            self._probed.add(tools.capture)
+        return True
 
     async def list_cameras(self) -> tuple[ListedCamera, ...] | None:
         """Return the cameras that libcamera knows; None if they cannot be listed while one is in use.
