@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from libcamera_source.failures import explain
+from libcamera_source.failures import explain, explain_silence
 
 LOG = "[0:06:29.2] [2112]  INFO Camera camera_manager.cpp:327 libcamera v0.4.0\n"
 
@@ -46,6 +46,18 @@ def test_a_failure_is_told_in_words(said: str, reason: str) -> None:
     assert error.details.endswith(".")
     assert error.suggestion
     assert "/dev/" not in error.details + error.suggestion + error.detail
+
+
+def test_a_program_that_hangs_is_explained_by_what_it_said() -> None:
+    """Recorded: GStreamer with libcamera 0.4 waits forever where udmabuf may not be opened, and says only the first line."""
+    provider = REFUSED.partition("\n")[0]
+    assert explain_silence(LOG + provider, 21, has_begun=False).reason == "permission_denied"
+    assert explain_silence(LOG, 21, has_begun=False).details == "The camera delivered no picture for 21 s."
+    assert (
+        explain_silence(LOG + provider, 4, has_begun=True).details
+        == "The camera delivered no picture for 4 s."
+    )
+    assert "sensor" in explain_silence(LOG + TIMED_OUT, 4, has_begun=True).details
 
 
 def test_the_end_of_a_program_is_told() -> None:

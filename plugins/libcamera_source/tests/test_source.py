@@ -115,6 +115,21 @@ def alive() -> set[int]:
     return found
 
 
+async def test_a_program_that_goes_silent_is_explained_and_started_again(
+    folder: Path, programs: Programs
+) -> None:
+    programs.list_cameras(f"1: 'imx219' ({ONE})")
+    programs.capture_pictures(
+        then="sys.stderr.write('ERROR RPI Camera frontend has timed out!\\n'); time.sleep(600)"
+    )
+    async with watched(folder, programs) as report:
+        broker = broker_of(report)
+        with broker.demand():
+            while broker.stats.starts < 2:
+                await broker.changed()
+        assert "sensor has stopped" in report.failures[0][1]
+
+
 async def test_a_program_that_prints_garbage_is_counted(folder: Path, programs: Programs) -> None:
     programs.list_cameras(f"1: 'imx219' ({ONE})")
     programs.capture("import os\nwhile True: os.write(1, os.urandom(5000))")

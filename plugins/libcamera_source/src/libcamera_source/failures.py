@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from agent_core.plugin import CaptureFailed, DependencyFailed
 
-__all__ = ("explain", "incomplete", "no_video", "not_executed", "program_missing")
+__all__ = ("explain", "explain_silence", "incomplete", "no_video", "not_executed", "program_missing")
 
 
 class _Explanation(NamedTuple):
@@ -14,7 +14,19 @@ class _Explanation(NamedTuple):
     details: str
     suggestion: str
 
+    def error(self, detail: str = "") -> CaptureFailed:
+        return CaptureFailed(self.details, reason=self.reason, suggestion=self.suggestion, detail=detail)
 
+
+_REFUSED = _Explanation(
+    # Without an allocation that fails, the line about providers of memory is harmless: not every camera needs one.
+    r"any dma-?(?:buf provider|heap)[\s\S]*allocat|permission denied|EACCES",
+    "permission_denied",
+    "The agent may not open the camera's devices.",
+    "Give the agent's user access to them: the group video, and by a rule of udev the devices media*, dma_heap and udmabuf.",
+)
+#: libcamera's line at a start without a device that provides memory. GStreamer waits forever then, if the camera needs one.
+_NO_MEMORY_DEVICE = re.compile(r"could not open any dma-?(?:buf provider|heap)", re.IGNORECASE)
 #: What the programs print, from their sources: rpicam-apps 1.9 (core, encoder), libcamera 0.0 to 0.7 (src/libcamera,
 #: src/apps/cam, src/gstreamer) and GStreamer 1.22 to 1.26. The first match wins, so causes come before consequences.
 _EXPLANATIONS = (
@@ -56,13 +68,7 @@ _EXPLANATIONS = (
         "The camera's sensor has stopped sending pictures.",
         "Check the flat cable at both ends, with the power off, and the power supply.",
     ),
-    _Explanation(
-        # Without an allocation that fails, the line about providers of memory is harmless: not every camera needs one.
-        r"any dma-?(?:buf provider|heap)[\s\S]*allocat|permission denied|EACCES",
-        "permission_denied",
-        "The agent may not open the camera's devices.",
-        "Give the agent's user access to them: the group video, and by a rule of udev the devices media*, dma_heap and udmabuf.",
-    ),
+    _REFUSED,
     _Explanation(
         r"cannot allocate memory|failed to allocate|can't allocate|out of memory",
         "no_memory",
@@ -100,10 +106,9 @@ def explain(said: str, returncode: int | None, program: str) -> CaptureFailed:
         returncode: exit status, negative for a signal; None if it closed its output and did not end.
         program: its name, for messages.
     """
-    lines = [line for line in _COLOUR.sub("", said).splitlines() if _TELLING.search(line)]
-    for pattern, reason, details, suggestion in _EXPLANATIONS:
-        if re.search(pattern, "\n".join(lines), re.IGNORECASE):
-            return CaptureFailed(details, reason=reason, suggestion=suggestion, detail=_last(lines))
+    lines = _telling(said)
+    if (found := _explained(lines)) is not None:
+        return found
     if returncode is not None and returncode < 0:
         return CaptureFailed(
             f"{program} was ended by signal {-returncode}.",
@@ -118,6 +123,32 @@ def explain(said: str, returncode: int | None, program: str) -> CaptureFailed:
         suggestion=f"Run {program} by hand to see what it prints.",
         detail=last,
     )
+
+
+def explain_silence(said: str, limit_s: float, *, has_begun: bool) -> CaptureFailed:
+    """Return the reason why a program that runs delivers nothing.
+
+    Args:
+        said: as for `explain`.
+        limit_s: seconds for which it has delivered nothing.
+        has_begun: there were pictures before; then only what it says of the sensor counts, as the rest may be old.
+    """
+    found = _explained(_telling(said))
+    if found is None and _NO_MEMORY_DEVICE.search(said):
+        found = _REFUSED.error()
+    if found is not None and (not has_begun or found.reason == "camera_stalled"):
+        return found
+    return CaptureFailed(f"The camera delivered no picture for {limit_s:g} s.", reason="camera_stalled")
+
+
+def _telling(said: str) -> list[str]:
+    return [line for line in _COLOUR.sub("", said).splitlines() if _TELLING.search(line)]
+
+
+def _explained(lines: list[str]) -> CaptureFailed | None:
+    text = "\n".join(lines)
+    found = next((each for each in _EXPLANATIONS if re.search(each.pattern, text, re.IGNORECASE)), None)
+    return None if found is None else found.error(_last(lines))
 
 
 def _last(lines: list[str]) -> str:

@@ -1,4 +1,7 @@
-"""Encoder of raw frames to JPEG. numpy and simplejpeg are imported with the first frame: other programs never need them."""
+"""Encoder of raw frames to JPEG. Apart from the reader of frames, so that it is tested without a program.
+
+numpy and simplejpeg are imported with the first frame: other programs never need them.
+"""
 
 from typing import TYPE_CHECKING
 
