@@ -126,12 +126,16 @@ def test_packets_of_an_isochronous_transfer() -> None:
 
 
 def test_a_control_is_silent_undescribed_or_has_another_range_as_the_layout_says() -> None:
-    layout = Layout(mute=("gain",), undescribed=("contrast",), ranges=(("brightness", -5, 5),))
+    layout = Layout(
+        mute=("gain",), deaf=("brightness",), undescribed=("contrast",), ranges=(("brightness", -5, 5),)
+    )
     assert Layout.from_json(layout.to_json()) == layout
     controls = Controls(layout)
     gain, contrast, brightness = ((2, selector) for selector in (0x04, 0x03, 0x02))
     with pytest.raises(NoAnswer):
         controls.request(*gain, GET_CUR, b"")
+    with pytest.raises(NoAnswer):
+        controls.request(*brightness, SET_CUR, bytes(2))
     assert controls.request(*gain, GET_INFO, b"") == b"\3"
     assert controls.request(*contrast, GET_MAX, b"") is None
     assert controls.request(*contrast, GET_CUR, b"") is not None

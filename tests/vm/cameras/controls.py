@@ -72,7 +72,8 @@ class Controls:
     """State of one camera's controls; unplugging resets it, as in a real camera."""
 
     def __init__(self, layout: Layout) -> None:
-        self._mute, self._undescribed = layout.mute, layout.undescribed
+        self._silent = {GET_CUR: layout.mute, SET_CUR: layout.deaf}
+        self._undescribed = layout.undescribed
         self._known = {each.name: each for each in CONTROLS if each.name in layout.controls}
         for name, low, high in layout.ranges:
             self._known[name] = replace(self._known[name], minimum=low, maximum=high)
@@ -95,7 +96,7 @@ class Controls:
         wanted = [c for c in self._known.values() if (c.unit, c.selector) == (unit, selector)]
         if not wanted:
             return self._refuse(INVALID_CONTROL)
-        if code == GET_CUR and wanted[0].name in self._mute:
+        if wanted[0].name in self._silent.get(code, ()):
             raise NoAnswer
         if code in _RANGE and wanted[0].name in self._undescribed:
             return self._refuse(INVALID_REQUEST)

@@ -68,8 +68,8 @@ class Layout:
 
     The first size of each list is the default. `frames` is a folder of JPEG files, `WIDTHxHEIGHT/*.jpg`, served
     unchanged in the order of their names. The first `dark_frames` of each stream come from `WIDTHxHEIGHT/dark/*.jpg`.
-    The values of `mute` controls are never answered, `undescribed` ones refuse to tell their range, and `ranges` has the
-    least and the greatest values of controls that have others than usual.
+    The values of `mute` controls are never answered, nor the setting of `deaf` ones; `undescribed` ones refuse to tell
+    their range, and `ranges` has the least and the greatest values of controls that have others than usual.
 
     Pictures of coded video are the files `CODE/WIDTHxHEIGHT/*.au`. A key frame follows `group` pictures after the last, at
     most 300. The first key frame of a stream comes after `before_key` others, as if the encoder had been running.
@@ -107,6 +107,7 @@ class Layout:
         )
     )
     mute: tuple[str, ...] = ()
+    deaf: tuple[str, ...] = ()
     undescribed: tuple[str, ...] = ()
     ranges: tuple[tuple[str, int, int], ...] = ()
 
@@ -132,7 +133,7 @@ class Layout:
         values: dict[str, Any] = json.loads(text)
         for name in _FORMATS.values():
             values[name] = tuple(_frame_size(each) for each in values[name])
-        for name in ("controls", "mute", "undescribed"):
+        for name in ("controls", "mute", "deaf", "undescribed"):
             values[name] = tuple(values[name])
         for name in ("ranges", "coded_sizes"):
             values[name] = tuple(tuple(each) for each in values[name])

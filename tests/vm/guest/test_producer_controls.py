@@ -1,6 +1,7 @@
 """Controls of a simulated USB webcam, set by the producer."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -10,7 +11,7 @@ from agent_core.plugin import ControlStatus
 from agent_core.plugin.controls import set_controls, wishes_of
 from tests.vm.cameras.layout import FrameSize, Layout
 from tests.vm.guest.cameras import PlugWebcam
-from tests.vm.guest.captured import captured, failure, offered
+from tests.vm.guest.captured import PATIENCE_S, captured, failure, offered
 from tests.vm.guest.vivid import LoadVivid
 from v4l2_tier.device.capabilities import Capabilities
 from v4l2_tier.device.capture_device import CaptureDevice
@@ -64,6 +65,21 @@ async def test_a_wish_for_a_control_that_fails_is_logged_and_pictures_come(
     said = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert any("exposure_time_absolute: it is inactive" in each for each in said)
     assert any("brightness: 1000 is out of range (-64 to 64); 64 was set" in each for each in said)
+
+
+async def test_a_wish_for_a_control_whose_setting_is_never_answered_costs_no_picture(
+    webcam: PlugWebcam, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The driver waits 5 s for the answer."""
+    layout = replace(LAYOUT, deaf=("gain",))
+    settings = CaptureSettings(controls={"gain": 40, "brightness": 12})
+    async with webcam(layout) as plugged, captured(plugged.node, FORMATS, settings) as camera:
+        await camera.fresh()
+        with anyio.fail_after(PATIENCE_S):
+            while (await plugged.controls())["brightness"] != 12:
+                await camera.fresh()
+    said = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert any("gain: the camera did not answer in time" in each for each in said), said
 
 
 async def test_values_of_more_than_31_bits_are_set_and_read_back(vivid: LoadVivid) -> None:

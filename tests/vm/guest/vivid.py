@@ -13,8 +13,8 @@ from tests.vm.guest.cameras import Root, settled
 __all__ = ("Injected", "LoadVivid", "Vivid", "loaded_vivid")
 
 DEVICE = Path("/sys/devices/platform/vivid.0")
-#: Create only capture nodes, and none for output, teletext or radio.
-CAPTURE_ONLY = "0x1"
+#: Create only capture nodes, and none for output, teletext or radio; and with a node for metadata, like webcams.
+CAPTURE_ONLY, WITH_METADATA = "0x1", "0x20001"
 LOAD_LIMIT_S = 60
 Injected = Literal[
     "disconnect",
@@ -24,6 +24,7 @@ Injected = Literal[
     "inject_vidioc_streamon_error",
     "inject_fatal_streaming_error",
     "percentage_of_dropped_buffers",
+    "dv_timings",
     "dv_timings_signal_mode",
 ]
 
@@ -59,29 +60,42 @@ class Vivid:
 
 class LoadVivid(Protocol):
     def __call__(
-        self, cameras: int = 1, *, num_inputs: int = 1, input_types: int = 0, multiplanar: int = 1
+        self,
+        cameras: int = 1,
+        *,
+        num_inputs: int = 1,
+        input_types: int = 0,
+        multiplanar: int = 1,
+        metadata: bool = False,
     ) -> AbstractAsyncContextManager[list[Vivid]]: ...
 
 
 def loaded_vivid(root: Root) -> LoadVivid:
     """Return the loader; by default each camera has one input of type 0, like a webcam, instead of the driver's four.
 
-    `multiplanar` is 1 for the single-planar interface, 2 for the multi-planar one.
+    `multiplanar` is 1 for the single-planar interface, 2 for the multi-planar one. With `metadata`, each camera has a
+    second node.
     """
 
     @asynccontextmanager
     async def load(
-        cameras: int = 1, *, num_inputs: int = 1, input_types: int = 0, multiplanar: int = 1
+        cameras: int = 1,
+        *,
+        num_inputs: int = 1,
+        input_types: int = 0,
+        multiplanar: int = 1,
+        metadata: bool = False,
     ) -> AsyncIterator[list[Vivid]]:
-        each = {"node_types": CAPTURE_ONLY, "num_inputs": str(num_inputs), "input_types": str(input_types)}
+        node_types = WITH_METADATA if metadata else CAPTURE_ONLY
+        each = {"node_types": node_types, "num_inputs": str(num_inputs), "input_types": str(input_types)}
         each["multiplanar"] = str(multiplanar)
         lists = [f"{name}={','.join([value] * cameras)}" for name, value in each.items()]
         await root.run("modprobe", "vivid", f"n_devs={cameras}", *lists)
         try:
-            with anyio.fail_after(LOAD_LIMIT_S):
-                while not settled(_folders(), count=cameras):
+            with anyio.fail_after(LOAD_LIMIT_S + 5 * cameras):
+                while not settled(_folders(), count=2 * cameras if metadata else cameras):
                     await anyio.sleep(0.05)
-            names = [each.name for each in _folders()]
+            names = [each.name for each in _folders() if (each / "name").read_text().endswith("vid-cap\n")]
             bus = [f"platform:vivid-{number:03d}" for number in range(cameras)]
             yield [Vivid(Path("/dev", name), info, root) for name, info in zip(names, bus, strict=True)]
         finally:
