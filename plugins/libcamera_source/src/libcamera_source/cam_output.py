@@ -1,4 +1,4 @@
-"""What `cam` prints while it captures: the format of its stream, and a line after each frame that it has written."""
+"""Parser of what `cam` prints while it captures: the format of its stream, and a line after each frame that it has written."""
 
 import re
 from dataclasses import dataclass
