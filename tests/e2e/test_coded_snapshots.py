@@ -1,7 +1,9 @@
 """Snapshots of cameras with H.264 or H.265 alone, in whole agents without a media server."""
 
+import os
+import signal
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,9 @@ import httpx
 import pytest
 
 from agent_core.client import AgentClient, CallFailed
+from agent_core.testing import children
 from agent_core.testing.agents import RunningAgent, running_agent
+from agent_core.testing.waiting import eventually
 from virtual_camera import burnt_in
 
 from .scraped import scrape
@@ -52,6 +56,7 @@ async def judged(client: AgentClient, device: str = "camera0", *, max_age_ms: in
     return snapshot
 
 
+@pytest.mark.timeout(150)
 @pytest.mark.parametrize("key_interval_s", [0.5, 10])
 async def test_tier_0_decodes_what_the_camera_sends_from_one_connection(
     observe: Observe, key_interval_s: float
@@ -93,6 +98,38 @@ async def test_without_the_decoder_ffmpeg_takes_the_picture(observe: Observe, co
         for age_ms in (0, 2000):
             taken = await judged(client, max_age_ms=age_ms)
             assert (taken["tier_used"], taken["tier_name"]) == (1, "ffmpeg")
+
+
+def end_decoders() -> None:
+    for pid in children():
+        with suppress(FileNotFoundError, ProcessLookupError):
+            if "rtsp_tier.worker" in Path(f"/proc/{pid}/cmdline").read_text():
+                os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.timeout(150)
+async def test_while_the_decoder_fails_ffmpeg_serves_and_the_result_says_why(observe: Observe) -> None:
+    async with photographed(observe, "rtsp_tier", "ffmpeg_tier") as (_, client):
+
+        async def fail() -> None:
+            while True:
+                end_decoders()
+                await anyio.sleep(0.01)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(fail)
+            for _ in range(2):
+                taken = await judged(client)
+                assert (taken["tier_used"], taken["tier_name"]) == (1, "ffmpeg")
+                (tried,) = taken["tiers_tried"]
+                assert tried["name"] == "decoded_frames"
+                assert tried["reason"] in {"worker_failed", "recently_failed"}
+            tasks.cancel_scope.cancel()
+
+        async def is_back() -> bool:
+            return bool((await judged(client))["tier_name"] == "decoded_frames")
+
+        await eventually(is_back, timeout_s=50)
 
 
 async def test_without_any_tier_the_agent_names_the_plugin_that_decodes(observe: Observe) -> None:
