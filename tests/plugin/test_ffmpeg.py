@@ -337,6 +337,12 @@ def test_the_name_of_an_input_explains_nothing() -> None:
     assert error.reason == "permission_denied"
 
 
+@pytest.mark.parametrize("output", ["pipe:1", "-"])
+def test_a_pipe_is_no_name_to_remove(output: str) -> None:
+    said = "Cannot load libcuda.so.1 - stream #0:1"
+    assert ffmpeg.redact(said, ("-i", "pipe:0", "-f", "h264", output)) == said
+
+
 def test_silence_gives_the_status() -> None:
     assert ffmpeg.explain("\n", 187).details == "FFmpeg failed: it ended with status 187."
 

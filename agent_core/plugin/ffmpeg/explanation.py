@@ -139,11 +139,16 @@ _CONTEXT = re.compile(r"^\[[^\]\n]* @ 0x[0-9a-f]+\] ", re.MULTILINE)
 
 
 def _names(arguments: Sequence[str]) -> Iterator[str]:
-    """Yield the names of inputs and output in `arguments`, with and without FFmpeg's `protocol:`."""
+    """Yield the names of inputs and output in `arguments`, with and without FFmpeg's `protocol:`.
+
+    Pipes are left out: they name no place, and their numbers are part of many messages.
+    """
     inputs = [value for option, value in itertools.pairwise(arguments) if option == "-i"]
     for name in (*inputs, *arguments[-1:]):
-        yield name
-        yield name.partition(":")[2]
+        protocol, _, rest = name.partition(":")
+        if protocol not in {"pipe", "-"}:
+            yield name
+            yield rest
 
 
 def redact(text: str, arguments: Sequence[str] = ()) -> str:

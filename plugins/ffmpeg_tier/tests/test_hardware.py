@@ -58,6 +58,12 @@ def test_each_kind_is_documented_as_such(encoder: Encoder) -> None:
         assert f"`{each}`" in row
 
 
+@pytest.mark.parametrize("encoder", [*HARDWARE, Encoder("other")], ids=lambda each: each.name)
+def test_the_next_step_may_be_shown_to_clients(encoder: Encoder) -> None:
+    assert encoder.hint
+    assert "/dev/" not in encoder.hint
+
+
 @pytest.mark.parametrize("encoder", HARDWARE, ids=lambda each: each.name)
 def test_ffmpeg_knows_the_options_of_the_encoders_that_it_has(encoder: Encoder, program: str) -> None:
     text = listed(program, name=encoder.name)
@@ -91,7 +97,7 @@ async def test_an_encoder_that_works_passes(program: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "said"),
-    [("h264_v4l2m2m", "valid device"), ("h264_vaapi", "No VA display"), ("h264_nvenc", "libcuda")],
+    [("h264_v4l2m2m", "valid device"), ("h264_vaapi", "No VA display"), ("h264_nvenc", "libcuda.so.1")],
 )
 async def test_an_encoder_without_its_device_fails_with_ffmpegs_reason(
     program: str, name: str, said: str

@@ -21,7 +21,7 @@ class Encoder:
         filters: filters after those of every stream; they bring the picture to the device.
         pixel_format: pixel format in memory; None if `filters` set it.
         options: options of the encoder itself.
-        hint: next step for an operator if the encoder does not work.
+        hint: next step for an operator if the encoder does not work; clients see it, so it names no device's path.
         source: origin of the options.
     """
 
@@ -47,7 +47,7 @@ HARDWARE = (
     Encoder(
         "h264_v4l2m2m",
         hardware="V4L2 memory-to-memory: Raspberry Pi up to 4, NXP i.MX 8, Qualcomm",
-        hint="Check that /dev/video* has an encoder (`v4l2-ctl --list-devices`), and that the agent's user is in the group"
+        hint="Check that a video device is an encoder (`v4l2-ctl --list-devices`), and that the agent's user is in the group"
         " `video`.",
         source="FFmpeg, libavcodec/v4l2_m2m_enc.c",
     ),
@@ -77,8 +77,8 @@ HARDWARE = (
         "h264_rkmpp",
         hardware="Rockchip MPP: RK3568, RK3588",
         pixel_format="nv12",
-        hint="Use an FFmpeg built with rkmpp (8.1, or ffmpeg-rockchip), and let the agent's user open /dev/mpp_service and"
-        " /dev/dma_heap.",
+        hint="Use an FFmpeg built with rkmpp (8.1, or ffmpeg-rockchip), and let the agent's user open the devices mpp_service"
+        " and dma_heap.",
         source="ffmpeg-rockchip, wiki: Encoder; FFmpeg 8.1, libavcodec/rkmppenc.c",
     ),
 )
