@@ -4,6 +4,8 @@ from datetime import UTC, datetime
 import pytest
 
 from agent_core.plugin import VideoCodec
+from agent_core.plugin.video import AnnexBReader
+from agent_core.testing.coded_video import coded_pictures
 from embedded_server.media.depacketize import Depacketizer
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -143,6 +145,17 @@ def test_numbers_and_times_wrap() -> None:
         packet(1, 0x08, b"\x41c", marker=True),
     )
     assert [unit[0] for unit in found] == [0, 32, 24]
+
+
+def test_a_recovery_point_is_a_key_picture_for_cameras_that_send_no_other() -> None:
+    packets: list[bytes] = []
+    for number, data in enumerate(coded_pictures(VideoCodec.H264, 8, parameters="intra-refresh=1")):
+        reader = AnnexBReader()
+        for unit in (*reader.feed(data), reader.flush()):
+            packets.append(packet(len(packets), 6000 * number, unit))
+    packets.append(packet(len(packets), 6000 * 8, b"\x09\xf0", marker=True))
+    keys = [key for _, _, key in units(VideoCodec.H264, *packets)]
+    assert keys == [number % 5 == 0 for number in range(8)]
 
 
 @pytest.mark.parametrize("seed", range(100))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from agent_core.plugin import VideoCodec
-from agent_core.plugin.video import nal
+from agent_core.plugin.video import is_entry, nal
 from embedded_server.media import rtp
 
 __all__ = ("AccessUnit", "Depacketizer")
@@ -103,8 +103,8 @@ class Depacketizer:
             return
         prefix, self._prefix = self._prefix, ()
         if not damaged and arrived is not None:
-            key = any(nal.is_key(self._codec, nalu) for nalu in nalus)
-            yield AccessUnit(self._timestamp, (*prefix, *nalus), key, arrived)
+            units = (*prefix, *nalus)
+            yield AccessUnit(self._timestamp, units, is_entry(self._codec, units), arrived)
         else:
             self._keep([*prefix, *nalus])
 
