@@ -196,6 +196,7 @@ async def test_after_damage_the_stream_goes_on_with_a_key_frame(webcam: PlugWebc
         assert any(before != layout.group - 1 for before, _ in jumps), numbers
 
 
+@pytest.mark.release
 @pytest.mark.timeout(600)
 async def test_an_encoder_that_begins_with_another_size_is_streamed_with_it(
     webcam: PlugWebcam, tmp_path: Path

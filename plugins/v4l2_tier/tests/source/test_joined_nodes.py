@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 import pytest
 
-from agent_core.plugin import CaptureFailed, VideoCodec
+from agent_core.plugin import CaptureFailed, ControlChange, VideoCodec
 from agent_core.testing.scripted_producer import a_jpeg
 from v4l2_tier.device.capabilities import Capabilities, PixelFormat
 from v4l2_tier.source.inventory import DeviceNode
@@ -161,11 +161,13 @@ async def test_if_the_node_with_coded_video_fails_the_camera_streams_its_picture
 ) -> None:
     async with watch(*nodes, prepare=prepare) as bench:
         await until(bench, JOINED)
+        await bench.report.cameras["video0"].panel.change(ControlChange({"brightness": 9}))
         producer = bench.devices.producers["video2"]
         producer.park_error = CaptureFailed("It stopped.", reason="camera_stopped", suggestion="Wait.")
         socket = bench.report.cameras["video0"].media_input.path
         async with await anyio.connect_unix(socket):
             await until(bench, (VideoCodec.MJPEG, True, False))
+        assert bench.report.cameras["video0"].controls[0].value == 9
         assert BROKEN not in [event for event, _ in bench.report.history]
     assert "It stopped." in caplog.text
     assert "it streams what its other node delivers" in caplog.text

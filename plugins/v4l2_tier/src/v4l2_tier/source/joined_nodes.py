@@ -17,6 +17,7 @@ from agent_core.plugin import (
     FrameSocket,
     VideoCodec,
 )
+from agent_core.plugin.controls import DevicePanel
 from v4l2_tier.device.modes import CODED_FORMATS
 from v4l2_tier.source.inventory import DeviceNode
 
@@ -40,10 +41,14 @@ class _Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class _Told:
-    """Last report of a node: its camera, and the problem if it does not work."""
+    """Last report of a node: its camera as it was last described, and the problem if it does not work.
+
+    `is_described`: the report itself described the camera.
+    """
 
     camera: DetectedCamera | None
     problem: str = ""
+    is_described: bool = True
 
     @property
     def works(self) -> bool:
@@ -103,7 +108,8 @@ class JoinedNodes(CameraReport):
 
     def failed(self, key: str, reason: str, camera: DetectedCamera | None = None) -> None:
         before = self._told.get(key)
-        self._told[key] = _Told(camera or (before.camera if before else None), reason)
+        known = camera or (before.camera if before else None)
+        self._told[key] = _Told(known, reason, is_described=camera is not None)
         self._show(key)
 
     def disconnected(self, key: str, reason: str) -> None:
@@ -184,9 +190,9 @@ class JoinedNodes(CameraReport):
         told = self._told[key]
         self._shown.add(key)
         if told.works and told.camera is not None:
-            self._report.connected(told.camera)
+            self._report.connected(_as_now(told.camera))
         else:
-            self._report.failed(key, told.problem, told.camera)
+            self._report.failed(key, told.problem, told.camera if told.is_described else None)
 
     def _show_pair(self, pictures: str, coded: str) -> None:
         if coded in self._shown:
@@ -199,7 +205,7 @@ class JoinedNodes(CameraReport):
             self._pass_on(pictures)
             return
         camera = replace(
-            first.camera,
+            _as_now(first.camera),
             media_input=second.camera.media_input,
             modes=(*first.camera.modes, *second.camera.modes),
             resolution=second.camera.resolution,
@@ -218,3 +224,9 @@ class JoinedNodes(CameraReport):
             self._logged[key] = told.problem
             name = f"{told.camera.name} ({self._nodes[key].path.name})" if key in self._nodes else key
             _log.warning("%s: %s Until then, %s", name, told.problem, consequence)
+
+
+def _as_now(camera: DetectedCamera) -> DetectedCamera:
+    """Return the camera with its controls as they were last read: a report may be repeated long after it was made."""
+    panel = camera.panel
+    return replace(camera, controls=panel.controls) if isinstance(panel, DevicePanel) else camera
