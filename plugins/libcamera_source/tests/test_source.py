@@ -1,5 +1,6 @@
 """Source and its processes. The programs here are scripted: they show how processes are handled, and nothing of libcamera."""
 
+import hashlib
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -172,6 +173,22 @@ async def test_a_list_that_fails_takes_no_camera(folder: Path, programs: Program
             await anyio.sleep(0.05)
         programs.list_cameras(f"1: 'imx219' ({ONE})", f"2: 'ov5647' ({TWO})")
         await report.until(("connected", ONE), ("connected", TWO))
+
+
+async def test_a_camera_that_fails_by_our_fault_takes_no_other_one(folder: Path, programs: Programs) -> None:
+    programs.list_cameras(f"1: 'imx219' ({ONE})", f"2: 'ov5647' ({TWO})")
+    programs.capture_pictures()
+    in_the_way = folder / f"libcamera_{hashlib.sha256(ONE.encode()).hexdigest()[:12]}.sock"
+    (in_the_way / "not empty").mkdir(parents=True)
+    async with watched(folder, programs) as report:
+        await report.wait_count(2)
+        assert sorted(report.history) == [("connected", TWO), ("failed", ONE)]
+        assert "internal error" in report.failures[0][1]
+        assert (await broker_of(report, TWO).fresh(0.0, settled=False)).data
+        (in_the_way / "not empty").rmdir()
+        in_the_way.rmdir()
+        while report.history[-1] != ("connected", ONE):
+            await anyio.sleep(0.05)
 
 
 async def test_usb_cameras_and_disabled_ones_are_left_alone(folder: Path, programs: Programs) -> None:

@@ -1,6 +1,7 @@
 """One camera of libcamera with its broker and frame socket."""
 
 import hashlib
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from agent_core.plugin import (
     DetectedCamera,
     Fingerprint,
     FrameSocket,
+    GrowingPauses,
     VideoCodec,
 )
 from agent_core.plugin.frames import FrameBroker, FrameServer, report_problems
@@ -26,6 +28,11 @@ from libcamera_source.settings import SOURCE, CameraSettings, CaptureSettings
 from libcamera_source.tools import Toolbox
 
 __all__ = ("LibcameraCamera",)
+
+_log = logging.getLogger("camera_agent.libcamera_source")
+
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 60.0
+_INTERNAL = "The agent met an internal error at this camera. It tries again; see the agent's log."
 
 
 class LibcameraCamera:
@@ -62,19 +69,23 @@ class LibcameraCamera:
         self._scope = anyio.CancelScope()
         self._is_gone = False
         self._socket = folder / f"libcamera_{hashlib.sha256(listed.id.encode()).hexdigest()[:12]}.sock"
-        pipe = self._socket.with_suffix(".pipe")
-        producer = ProgramProducer(
-            lambda: command(tools, self.listed, settings, pipe),
-            _reader(tools, settings, pipe),
-            toolbox.environment_for(settings),
-            settings,
-            clock=clock,
-            lock=toolbox.lock,
-        )
         self._codec = VideoCodec(settings.codec)
-        self.broker = FrameBroker(
-            producer, clock=clock, settings=broker_settings(settings), codec=self._codec
+        self._tools = tools
+        self._environment = toolbox.environment_for(settings)
+        self._lock = toolbox.lock
+        self.broker = self._new_broker()
+
+    def _new_broker(self) -> FrameBroker:
+        settings, pipe = self._settings, self._socket.with_suffix(".pipe")
+        producer = ProgramProducer(
+            lambda: command(self._tools, self.listed, settings, pipe),
+            _reader(self._tools, settings, pipe),
+            self._environment,
+            settings,
+            clock=self._clock,
+            lock=self._lock,
         )
+        return FrameBroker(producer, clock=self._clock, settings=broker_settings(settings), codec=self._codec)
 
     @property
     def key(self) -> str:
@@ -87,16 +98,28 @@ class LibcameraCamera:
         self._scope.cancel()
 
     async def run(self) -> None:
-        """Serve the camera until `gone`; report it, and its problems."""
-        server = FrameServer(self.broker, self._socket, clock=self._clock, fps=self._settings.fps)
+        """Serve the camera until `gone`; report it, and its problems. Raises nothing: the other cameras keep running."""
+        pauses = GrowingPauses(_FIRST_PAUSE_S, _LONGEST_PAUSE_S)
         with self._scope:
-            async with anyio.create_task_group() as tg:
-                await tg.start(self.broker.run)
-                await tg.start(server.run)
-                self._connected()
-                await report_problems(
-                    self.broker, failed=self._failed, connected=self._connected, clock=self._clock
-                )
+            while True:
+                try:
+                    await self._serve()
+                except Exception:  # noqa: BLE001 - the other cameras keep running
+                    _log.exception("the camera %s failed with an unexpected error", self.listed.shown_name)
+                    if not self._is_gone:
+                        self._report.failed(self.key, _INTERNAL, self.detected())
+                await self._clock.sleep(pauses.next_s())
+                self.broker = self._new_broker()
+
+    async def _serve(self) -> None:
+        server = FrameServer(self.broker, self._socket, clock=self._clock, fps=self._settings.fps)
+        async with anyio.create_task_group() as tg:
+            await tg.start(self.broker.run)
+            await tg.start(server.run)
+            self._connected()
+            await report_problems(
+                self.broker, failed=self._failed, connected=self._connected, clock=self._clock
+            )
 
     def _connected(self) -> None:
         if not self._is_gone:

@@ -20,6 +20,7 @@ from agent_core.plugin import (
 )
 from libcamera_source.camera import LibcameraCamera
 from libcamera_source.listing import ListedCamera
+from libcamera_source.programs import Tools
 from libcamera_source.settings import SOURCE, CameraSettings, LibcameraSettings
 from libcamera_source.tools import Toolbox
 
@@ -101,6 +102,7 @@ class Roster:
     async def _look(self) -> None:
         try:
             listed = await self._toolbox.list_cameras()
+            tools = await self._toolbox.tools()
         except AgentError as error:
             self._tell(f"{error.details} {error.suggestion}")
             return
@@ -112,7 +114,7 @@ class Roster:
             self._end(key)
         for camera in used.values():
             if (known := self._cameras.get(camera.id)) is None:
-                await self._begin(camera)
+                self._begin(camera, tools)
             else:
                 known.listed = camera
 
@@ -126,12 +128,12 @@ class Roster:
             return  # a list may miss a camera that is in use
         self._cameras.pop(key).gone("libcamera does not list the camera any more.")
 
-    async def _begin(self, listed: ListedCamera) -> None:
+    def _begin(self, listed: ListedCamera, tools: Tools) -> None:
         settings = table_of(listed, self._settings) or self._settings.defaults
         camera = LibcameraCamera(
             listed,
             settings,
-            await self._toolbox.tools(),
+            tools,
             toolbox=self._toolbox,
             report=self._report,
             clock=self._clock,
