@@ -11,6 +11,7 @@ from tests.vm.guest.cameras import Root
 from tests.vm.guest.captured import PATIENCE_S
 from tests.vm.guest.loopback import LoadLoopback, loaded_loopback, writing
 from tests.vm.guest.sources import Watching, watching
+from tests.vm.guest.test_source_trouble import until_status
 
 #: A device without hardware is closed when its stream ends.
 CLOSED_AT_ONCE = {"warm_ttl_s": 0}
@@ -60,3 +61,20 @@ async def test_devices_become_cameras_when_their_writers_start(loopback: LoadLoo
         for camera in seen.registry.list():
             assert camera.status is CameraStatus.ERROR
             assert "no program" in camera.problem
+
+
+async def test_a_writer_that_comes_back_with_another_picture_is_followed(loopback: LoadLoopback) -> None:
+    """Not while the device is open: the driver then keeps its format, whatever comes."""
+    async with (
+        loopback(Screen=True) as (node,),
+        watching(reconcile_s=2, defaults=CLOSED_AT_ONCE) as seen,
+    ):
+        async with writing(node, "320x240", "yuv420p"):
+            (camera,) = await seen.until_connected(1)
+            assert await fresh(seen, camera.id) == (320, 240)
+        gone = await until_status(seen, CameraStatus.ERROR)
+        assert "no program" in gone.problem
+        async with writing(node, "160x120", "yuyv422"):
+            assert await fresh(seen, camera.id) == (160, 120)
+            (again,) = await seen.until_connected(1)
+            assert again.id == camera.id
