@@ -92,7 +92,9 @@ class Groups:
         return Added(self.sequence - before, unused, "damaged" if is_damaged else "")
 
     def gap(self) -> None:
-        self._assembler.reset()
+        self._sets.learn(
+            self._assembler.reset()
+        )  # sets that come only once may have been the last thing to come
         self._close()
 
     def beginning(self, not_before_s: float) -> tuple[CodedFrame, ...]:

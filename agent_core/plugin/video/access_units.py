@@ -57,6 +57,8 @@ class AccessUnits(Generic[StampT]):
         self._reader = AnnexBReader()
         self._cut = _Cut.UNKNOWN
         self._headless = 0
+        #: Units that belong to the slice after them.
+        self._ahead: list[bytes] = []
         #: Stamp of the buffer in which the unit that the reader holds began; empty before the first.
         self._held: tuple[StampT, ...] = ()
         self._restart()
@@ -67,20 +69,25 @@ class AccessUnits(Generic[StampT]):
         self._has_slice = False
         self._began: tuple[StampT, ...] = ()
 
-    def reset(self) -> None:
-        """Forget the unfinished picture, because the stream has a gap or begins anew."""
-        self._reader.flush()
+    def reset(self) -> tuple[bytes, ...]:
+        """Forget the unfinished picture, because the stream has a gap or begins anew. Return its whole units."""
+        last = self._reader.flush()
+        is_whole = bool(last) and self._cut is not _Cut.ANYWHERE
+        units = (*self._units, *self._ahead, *((last,) if is_whole else ()))
         self._restart()
+        self._ahead.clear()
+        return units
 
     def feed(self, data: bytes, stamp: StampT) -> Iterator[AccessUnit[StampT] | None]:
         """Return the pictures that `data` completes; None where a part of one is missing."""
+        if not data:
+            return
         if self._cut is _Cut.UNKNOWN:
             yield from self._judge(data)
-        elif self._cut is _Cut.WHOLE and not self._begins_picture(data):
+        elif self._cut is _Cut.WHOLE and self._is_continuation(data):
             self._headless += 1
             if self._headless > _DAMAGED_BUFFERS:
                 self._cut = _Cut.ANYWHERE
-            self._restart()
             yield None
         if not self._reader.size_bytes:
             self._held = (stamp,)
@@ -103,21 +110,36 @@ class AccessUnits(Generic[StampT]):
             return
         if self._held:
             yield from self._add(self._reader.flush(), *self._held)
-        if self._has_slice:
-            self._cut = _Cut.WHOLE if self._begins_picture(data) else _Cut.ANYWHERE
+        first = self._first_unit(data)
+        if self._has_slice and self._is_continuation(data):
+            self._cut = _Cut.ANYWHERE
+        elif self._has_slice and first and not nal.continues_picture(self._codec, first):
+            self._cut = _Cut.WHOLE
 
-    def _begins_picture(self, data: bytes) -> bool:
-        """Return True if `data` begins with a unit that does not continue a picture."""
-        first = next(iter(nal.split(self._codec, data[:_HEAD_BYTES])), b"")
-        return begins_unit(data) and not (first and nal.continues_picture(self._codec, first))
+    def _is_continuation(self, data: bytes) -> bool:
+        """Return True if `data` begins inside a picture. Filling and the like after one are of no importance."""
+        first = self._first_unit(data)
+        if not begins_unit(data):
+            return True
+        return bool(first) and nal.is_slice(self._codec, first) and nal.continues_picture(self._codec, first)
+
+    def _first_unit(self, data: bytes) -> bytes:
+        """Return the beginning of the first unit that shows to which picture it belongs; empty if it is not near."""
+        units = nal.split(self._codec, data[:_HEAD_BYTES])
+        return next((each for each in units if not nal.precedes_slice(self._codec, each)), b"")
 
     def _add(self, unit: bytes, stamp: StampT) -> Iterator[AccessUnit[StampT]]:
         for each in nal.split(self._codec, unit):  # drops what no bitstream has
+            if nal.precedes_slice(self._codec, each) and len(self._ahead) < _MOST_UNITS_BEFORE:
+                self._ahead.append(each)
+                continue
             continues = nal.continues_picture(self._codec, each)
             if self._has_slice and not continues:
                 yield self._taken()
             if self._has_slice or not continues:
-                self._keep(each, stamp)
+                for kept in (*self._ahead, each):
+                    self._keep(kept, stamp)
+            self._ahead.clear()
 
     def _keep(self, unit: bytes, stamp: StampT) -> None:
         if not self._has_slice and nal.is_slice(self._codec, unit):

@@ -14,6 +14,7 @@ __all__ = (
     "is_slice",
     "nalu_type",
     "precedes_picture",
+    "precedes_slice",
     "split",
 )
 
@@ -29,6 +30,8 @@ _DELIMITER = {VideoCodec.H264: 9, VideoCodec.H265: 35}
 SUPPLEMENT: Mapping[VideoCodec, int] = {VideoCodec.H264: 6, VideoCodec.H265: 39}
 #: Types above these, and type 0 of H.264, belong to packets (RFC 6184, RFC 7798) or are for private use.
 _LAST_TYPE = {VideoCodec.H264: 23, VideoCodec.H265: 47}
+#: Unit before each slice of cameras with scalable video (SVC), such as conference cameras.
+_PREFIX = 14
 #: Slices that may carry a whole picture; partitions B and C of H.264 (3, 4) never come first.
 _WHOLE_H264 = frozenset((1, 2, 5))
 _START = b"\0\0\1"
@@ -57,6 +60,11 @@ def begins_picture(codec: VideoCodec, nalu: bytes) -> bool:
 def precedes_picture(codec: VideoCodec, nalu: bytes) -> bool:
     """Return True if a unit without a picture of its own belongs to the picture that follows."""
     return begins_picture(codec, nalu) or nalu_type(codec, nalu) == SUPPLEMENT[codec]
+
+
+def precedes_slice(codec: VideoCodec, nalu: bytes) -> bool:
+    """Return True for the prefix of a slice (H.264, annex F): it belongs to the picture of the slice after it."""
+    return codec is VideoCodec.H264 and nalu_type(codec, nalu) == _PREFIX
 
 
 def continues_picture(codec: VideoCodec, nalu: bytes) -> bool:

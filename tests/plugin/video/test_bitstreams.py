@@ -149,6 +149,33 @@ def test_parameter_sets_in_a_buffer_of_their_own_belong_to_the_picture_after_the
     assert first == annex_b((*sets, *units_of(bare[0])))
 
 
+def test_filling_in_a_buffer_of_its_own_and_empty_buffers_disturb_no_picture(
+    videos: dict[VideoCodec, tuple[bytes, ...]],
+) -> None:
+    filling = annex_b((b"\x0c" + b"\xff" * 20 + b"\x80",))
+    assembler = AccessUnits[int](H264, limit_bytes=LIMIT_BYTES)
+    found = [
+        each for data in videos[H264] for part in (data, filling, b"") for each in assembler.feed(part, 0)
+    ]
+    assert None not in found
+    assert len(found) == len(videos[H264])
+
+
+def test_the_prefixes_of_slices_belong_to_the_picture_after_them(
+    videos: dict[VideoCodec, tuple[bytes, ...]],
+) -> None:
+    """As conference cameras with scalable video send them."""
+    prefix = b"\x6e\x40\x80\x00"
+    scalable = []
+    for data in videos[H264]:
+        pairs = [(prefix, unit) if nal.is_slice(H264, unit) else (unit,) for unit in units_of(data)]
+        scalable.append(annex_b(unit for pair in pairs for unit in pair).rstrip(b"\0"))
+    assert assembled(H264, scalable) == [annex_b(units_of(data)) for data in scalable]
+    assembler = AccessUnits[int](H264, limit_bytes=LIMIT_BYTES)
+    counts = [len([*assembler.feed(data, 0)]) for data in scalable]
+    assert counts == [0, 2, *(1 for _ in scalable[2:])]
+
+
 @CODECS
 def test_key_frames_are_those_with_which_a_decoder_begins(
     codec: VideoCodec, videos: dict[VideoCodec, tuple[bytes, ...]]
