@@ -11,6 +11,7 @@ import pytest
 from agent_core.plugin import CaptureFailed, ControlChange, VideoCodec
 from agent_core.testing.scripted_producer import a_jpeg
 from v4l2_tier.device.capabilities import Capabilities, PixelFormat
+from v4l2_tier.device.probe import NoCamera
 from v4l2_tier.source.inventory import DeviceNode
 
 Make = Callable[..., DeviceNode]
@@ -116,9 +117,27 @@ async def test_a_disabled_node_with_pictures_leaves_the_coded_video_as_a_camera(
     other = replace(nodes[1], port=port.replace(":1.0", ":1.2"))
     table = {"match": port, "enabled": False}
     async with watch(nodes[0], other, prepare=prepare, cameras=[table]) as bench:
-        await bench.clock.advance(8.1)
         await bench.report.until((HERE, "video2"))
         assert kind(bench.report.cameras["video2"]) == (VideoCodec.H264, False, True)
+
+
+async def test_coded_video_waits_for_no_node_of_metadata_where_udev_tells_nothing(
+    watch: Watch, nodes: tuple[DeviceNode, DeviceNode], prepare: Callable[[Any], None]
+) -> None:
+    coded, metadata = (
+        replace(nodes[1], name=name, index=index, udev_capabilities=None)
+        for index, name in enumerate(("video2", "video3"))
+    )
+    metadata = replace(metadata, path=metadata.path.with_name("video3"), number=3)
+
+    def no_camera(devices: Any) -> None:
+        prepare(devices)
+        devices.answers["video3"] = NoCamera("it does not capture video")
+
+    async with watch(coded, metadata, prepare=no_camera) as bench:
+        await bench.report.until((HERE, "video2"))
+        await bench.clock.advance(20)
+        assert bench.report.history == [(HERE, "video2")]
 
 
 async def test_unplugging_ends_the_camera_once_and_replugging_brings_it_back(

@@ -114,6 +114,7 @@ class V4l2Camera:
                 return
             turn.done()
             await self._pause(self._context.settings.reconcile_s)
+        self._context.dismiss(self.node.name)
         _log.info("%s is disabled by its settings; not using it", self.node.shown_name)
 
     def _lacking_signal(self, found: Capabilities) -> str:
@@ -137,6 +138,7 @@ class V4l2Camera:
         return self.node.is_virtual or (isinstance(found, Capabilities) and self.node.usb is None)
 
     def _tell_no_camera(self, found: NoCamera) -> None:
+        self._context.dismiss(self.node.name)
         if found.why != self._told_why:
             self._told_why = found.why
             level, why = self._context.sensors.told(self.node, found)

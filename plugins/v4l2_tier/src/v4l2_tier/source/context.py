@@ -79,7 +79,8 @@ def make_producer(
 class CameraContext:
     """Settings and services that all cameras of a source share.
 
-    `report` is the core's. Tests replace `probe`, `make_producer` and `open_controls`, the parts that need a device.
+    `report` is the core's. `dismiss` receives the name of each node that turns out to be no camera. Tests replace `probe`,
+    `make_producer` and `open_controls`, the parts that need a device.
     """
 
     settings: V4l2TierSettings
@@ -91,6 +92,7 @@ class CameraContext:
     open_controls: OpenControls = open_controls
     tables: SettingsTables = field(init=False)
     sensors: SensorNodes = field(default_factory=SensorNodes)
+    dismiss: Callable[[str], object] = lambda _: None
     places: ProbePlaces = field(init=False, default_factory=ProbePlaces)
 
     def __post_init__(self) -> None:

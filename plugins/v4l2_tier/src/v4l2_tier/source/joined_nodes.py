@@ -89,6 +89,8 @@ class JoinedNodes(CameraReport):
         #: Nodes that the core knows as cameras of their own, and those that wait.
         self._shown: set[str] = set()
         self._waiting: set[str] = set()
+        #: Nodes that are no cameras.
+        self._dismissed: set[str] = set()
         self._logged: dict[str, str] = {}
 
     def add(self, node: DeviceNode) -> None:
@@ -98,6 +100,15 @@ class JoinedNodes(CameraReport):
     def drop(self, name: str) -> None:
         """Forget a node that is gone, after its last report."""
         self._nodes.pop(name, None)
+        self._dismissed.discard(name)
+
+    def dismiss(self, name: str) -> None:
+        """Take note that a node is no camera, such as one for metadata, or is disabled: nothing waits for it."""
+        self._dismissed.add(name)
+        for key in [each for each in self._waiting if name in self._siblings(each)]:
+            if key in self._told and not self._must_wait(key):
+                self._waiting.discard(key)
+                self._show(key)
 
     # Reports of the nodes.
 
@@ -116,6 +127,7 @@ class JoinedNodes(CameraReport):
         pair = self._pair_of(key)
         self._told.pop(key, None)
         self._logged.pop(key, None)
+        self._waiting.discard(key)
         if key in self._shown:
             self._shown.discard(key)
             self._report.disconnected(key, reason)
@@ -163,7 +175,8 @@ class JoinedNodes(CameraReport):
         """Return whether another node of the device may turn out to have the pictures."""
         if key in self._shown or self._told[key].kind is not _Kind.CODED:
             return False
-        others = (self._nodes[name] for name in self._siblings(key) if name not in self._told)
+        known = self._told.keys() | self._dismissed
+        others = (self._nodes[name] for name in self._siblings(key) if name not in known)
         return any(each.udev_capabilities is None or "capture" in each.udev_capabilities for each in others)
 
     def _wait(self, key: str) -> None:
@@ -173,9 +186,10 @@ class JoinedNodes(CameraReport):
 
     async def _show_later(self, key: str) -> None:
         await self._clock.sleep(_WAIT_S)
-        self._waiting.discard(key)
-        if key in self._told and self._pair_of(key) is None:
-            self._pass_on(key)
+        if key in self._waiting:
+            self._waiting.discard(key)
+            if key in self._told and self._pair_of(key) is None:
+                self._pass_on(key)
 
     def _left(self, pictures: str, coded: str, *, gone: str) -> None:
         """Show what is left of a camera. Both nodes go when it is unplugged, so coded video alone waits."""

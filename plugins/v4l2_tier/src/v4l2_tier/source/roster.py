@@ -37,7 +37,7 @@ class DeviceRoster:
         self._watcher = watcher
         joins = context.settings.join_nodes
         self._joined = JoinedNodes(context.report, clock=context.clock, tasks=tasks, joins=joins)
-        self._context = replace(context, report=self._joined)
+        self._context = replace(context, report=self._joined, dismiss=self._joined.dismiss)
         self._tasks = tasks
         self._clock: Clock = context.clock
         self._debounce = Debounce(context.settings.settle_s)
