@@ -17,7 +17,7 @@ from agent_core.plugin.frames import FrameBroker
 from agent_core.testing import SystemClock, children, running_agent
 from libcamera_source.checks import LibcameraCheck
 from libcamera_source.listing import ListedCamera
-from libcamera_source.outputs import JpegOutput
+from libcamera_source.outputs import CamOutput, JpegOutput
 from libcamera_source.producer import ProgramProducer, broker_settings
 from libcamera_source.programs import command
 from libcamera_source.settings import CaptureSettings, LibcameraSettings
@@ -217,6 +217,26 @@ async def test_what_goes_wrong_is_told(
         with pytest.raises(CaptureFailed) as failure:
             await picture(camera, **settings)
     assert failure.value.reason == reason, failure.value.details + failure.value.detail
+
+
+async def test_cam_takes_its_words_and_tells_of_each_frame(root: Root) -> None:
+    """Frames of the virtual pipeline are empty for `cam` of libcamera 0.4: it initialises their sizes since 0.5."""
+    chosen = CaptureSettings.model_validate(SMALL)
+    with TemporaryDirectory(prefix="ca-") as folder:
+        toolbox = Toolbox("cam", Path(folder))
+        tools, pipe = await toolbox.tools(), Path(folder) / "pipe"
+        words = command(tools, ListedCamera(SENSOR.id, 0, "", ""), chosen, pipe)
+        reader, environment = CamOutput(pipe, chosen.jpeg_quality), toolbox.environment_for(chosen)
+        clock = SystemClock()
+        producer = ProgramProducer(lambda: words, reader, environment, chosen, clock=clock, lock=toolbox.lock)
+        broker = FrameBroker(producer, clock=clock, settings=broker_settings(chosen))
+        async with virtual_sensors(root, SENSOR), anyio.create_task_group() as tg:
+            tg.start_soon(broker.run)
+            with anyio.fail_after(LIMIT_S), broker.demand():
+                while broker.latest() is None and "empty" not in dict(broker.stats.dropped):
+                    await anyio.sleep(0.1)
+            tg.cancel_scope.cancel()
+    assert not children()
 
 
 async def test_doctor_names_the_programs_and_the_cameras(root: Root) -> None:
