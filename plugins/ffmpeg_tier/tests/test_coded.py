@@ -12,7 +12,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from agent_core.plugin import CaptureRequest, DetectedCamera, Fingerprint, FrameSocket, VideoCodec, ffmpeg
+from agent_core.plugin import (
+    CaptureFailed,
+    CaptureRequest,
+    DetectedCamera,
+    Fingerprint,
+    FrameSocket,
+    VideoCodec,
+    ffmpeg,
+)
 from agent_core.plugin.frames import BrokerSettings, FrameBroker, FrameProducer, FrameServer, FrameSink
 from agent_core.testing import FakeAgent, SystemClock, as_camera
 from agent_core.testing.coded_video import coded_pictures
@@ -30,13 +38,15 @@ class CodedProducer(FrameProducer):
     def __init__(self, codec: VideoCodec, fps: float) -> None:
         self.pictures = coded_pictures(codec, 45, size=SIZE, group=45)
         self.exposed_s: dict[int, float] = {}
+        self.is_damaged = False
         self._interval_s = 1 / fps
 
     async def stream(self, sink: FrameSink) -> None:
         while True:
             for number, data in enumerate(self.pictures):
                 self.exposed_s[number] = time.monotonic()
-                sink.offer(data, captured_s=self.exposed_s[number])
+                whole = data[: len(data) // 2] if self.is_damaged else data
+                sink.offer(whole, captured_s=self.exposed_s[number])
                 await anyio.sleep(self._interval_s)
 
 
@@ -132,6 +142,19 @@ async def test_a_still_is_as_new_as_it_says_though_the_socket_begins_with_older_
     number = min(range(len(shown)), key=lambda each: float(np.abs(still - shown[each]).mean()))
     assert picture.captured_s >= asked_s
     assert producer.exposed_s[number] >= picture.captured_s
+
+
+@CODECS
+async def test_a_still_of_damaged_video_is_refused_and_not_smeared(
+    program: str, codec: VideoCodec, tmp_path: Path
+) -> None:
+    tier = FfmpegTier(FfmpegTierSettings(), program=program, clock=SystemClock())
+    async with coded_socket(tmp_path, codec) as (socket, producer, broker):
+        camera = as_camera(DetectedCamera("k", "A camera", Fingerprint("test"), socket, device=broker))
+        producer.is_damaged = True
+        with pytest.raises(CaptureFailed) as caught:
+            await tier.capture(camera, CaptureRequest(time.monotonic(), time.monotonic() + 30))
+    assert caught.value.reason in {"damaged_picture", "ffmpeg_failed", "no_picture"}
 
 
 def _decoded(codec: VideoCodec, pictures: tuple[bytes, ...]) -> list[np.ndarray]:

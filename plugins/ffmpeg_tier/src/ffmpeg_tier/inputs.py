@@ -5,7 +5,7 @@ import re
 
 from agent_core.plugin import FfmpegInput, FrameSocket, MediaInput, Url, VideoCodec
 
-__all__ = ("arguments", "can_open", "is_coded", "is_jpeg", "is_network", "is_secret_free")
+__all__ = ("WHOLE", "arguments", "can_open", "is_coded", "is_jpeg", "is_network", "is_secret_free")
 
 #: Schemes allowed for a network stream; `file:`, `concat:` and similar ones would read the agent's own disk.
 _SCHEMES = frozenset(["http", "https", "rtmp", "rtmps", "rtp", "rtsp", "rtsps", "srt", "tcp", "udp"])
@@ -40,7 +40,7 @@ _JPEG_OPTIONS = {
 _NETWORK = ("-analyzeduration", "500000", "-fpsprobesize", "0", "-skip_frame", "nokey")
 #: FFmpeg conceals lost parts of a picture without a word. With `-xerror` a picture that its decoder marks as damaged is
 #: an error; the decoders of H.265 and MPEG-2 mark none, but end at a fault with `explode`.
-_WHOLE = ("-xerror", "-err_detect", "explode")
+WHOLE = ("-xerror", "-err_detect", "explode")
 #: HTTP cameras send JPEGs, and `explode` also refuses those with odd but harmless headers.
 _WHOLE_HTTP = ("-xerror",)
 
@@ -144,7 +144,7 @@ def arguments(media_input: MediaInput, *, timeout_s: float) -> tuple[str, ...]:
         case Url(url=url):
             scheme, _, rest = url.partition(":")
             scheme = scheme.lower()  # FFmpeg compares schemes with case
-            whole = _WHOLE_HTTP if scheme in ("http", "https") else _WHOLE
+            whole = _WHOLE_HTTP if scheme in ("http", "https") else WHOLE
             return (*_timeout(scheme, microseconds), *_NETWORK, *whole, "-i", f"{scheme}:{rest}")
         case FfmpegInput(args=args):
             return args

@@ -47,7 +47,9 @@ class FfmpegTier(SnapshotTier):
       the first frame while it analyses the stream, for seconds in some cases. If the request asks for a later
       exposure, frames read before `not_before_s + network_latency_s` are skipped and `not_before_s` is the bound.
       The bound is only as good as the setting. FFmpeg skips by the wall clock, so if that was set meanwhile, the tier
-      takes another picture. It does so once more if FFmpeg says that the picture is damaged, which it would conceal.
+      takes another picture.
+
+    FFmpeg would conceal damage of a network stream or of coded video. If it finds any, the tier takes one more picture.
 
     The core enforces the deadline: cancellation kills FFmpeg.
     """
@@ -90,11 +92,21 @@ class FfmpegTier(SnapshotTier):
             return await self._capture_network(program, media_input, request)
         started_s = self._clock.monotonic_s()
         if inputs.is_coded(media_input):
-            started_s = max(started_s, request.not_before_s)
-            return _picture(
-                await self._run(program, self._arguments(media_input, since_s=started_s)), started_s
-            )
+            return await self._capture_coded(program, media_input, request)
         return _picture(await self._run(program, self._arguments(media_input)), started_s)
+
+    async def _capture_coded(self, program: str, media_input: MediaInput, request: CaptureRequest) -> Picture:
+        tries_left = _TRIES
+        while True:
+            bound_s = max(self._clock.monotonic_s(), request.not_before_s)
+            tries_left -= 1
+            try:
+                return _picture(
+                    await self._run(program, self._arguments(media_input, since_s=bound_s)), bound_s
+                )
+            except CaptureFailed as error:
+                if error.reason not in _DAMAGED or tries_left == 0:
+                    raise
 
     async def _capture_network(
         self, program: str, media_input: MediaInput, request: CaptureRequest
@@ -142,6 +154,7 @@ class FfmpegTier(SnapshotTier):
             picture = (*_since(passed), *self._encoder())
         elif since_s is not None:
             # The times of the backlog are right before that of its newest picture, which may be new enough.
+            opened = (*inputs.WHOLE, *opened)
             passed = rf"gte(t\,{since_s:.6f})*gte(t-prev_t\,{_LIVE_STEP_S})"
             picture = (*_since(passed), *self._encoder())
         elif inputs.is_jpeg(media_input):
