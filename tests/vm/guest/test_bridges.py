@@ -5,7 +5,8 @@ from fractions import Fraction
 import anyio
 import pytest
 
-from tests.vm.guest.captured import PATIENCE_S, Captured, captured
+from tests.vm.guest.captured import PATIENCE_S, Captured, captured, descriptors
+from tests.vm.guest.listing import controls_of
 from tests.vm.guest.test_producer_vivid import formats, well
 from tests.vm.guest.vivid import LoadVivid, Vivid
 from v4l2_tier.device.capabilities import Capabilities, FrameSize, Intervals, PixelFormat, Span
@@ -16,7 +17,7 @@ from v4l2_tier.settings import CaptureSettings
 #: Types of vivid's inputs, two bits for each: webcam, tuner, S-Video, HDMI.
 WEBCAM_AND_S_VIDEO, HDMI = 0b10_00, 0b11
 #: Choices of the control dv_timings_signal_mode.
-CURRENT, NO_SIGNAL, NO_LOCK, OUT_OF_RANGE = range(4)
+CURRENT, NO_SIGNAL, NO_LOCK, OUT_OF_RANGE, SELECTED = range(5)
 
 
 async def source_of(camera: Vivid) -> VideoSource:
@@ -83,3 +84,26 @@ async def test_a_signal_that_goes_during_a_stream_is_no_stall_and_comes_back(viv
             await until_problem(taken, "no_signal")
             await signal(camera, CURRENT)
             await well(taken)
+
+
+@pytest.mark.parametrize("streams", [False, True])
+async def test_a_source_with_another_size_is_followed(vivid: LoadVivid, *, streams: bool) -> None:
+    """During a stream, and while the device is closed, without a new plug."""
+    settings = CaptureSettings(warm_ttl_s=60 if streams else 0, parked_ttl_s=0)
+    async with (
+        vivid(1, input_types=HDMI) as (camera,),
+        captured(camera.node, formats("YUYV"), settings) as taken,
+    ):
+        await taken.fresh()
+        assert "width: 720" not in await told(camera, "--get-dv-timings")
+        with anyio.fail_after(PATIENCE_S):
+            while not streams and descriptors():
+                await anyio.sleep(0.05)
+        menu = (await controls_of(camera.node))["dv_timings"]
+        wanted = next(number for number, label in menu.items() if label.lower().startswith("720x576p"))
+        await camera.inject("dv_timings", int(wanted))
+        await signal(camera, SELECTED)
+        with anyio.fail_after(PATIENCE_S):
+            while "width: 720" not in await told(camera, "--get-dv-timings"):
+                await well(taken)
+        await well(taken)

@@ -65,7 +65,7 @@ async def plays(file: Path) -> None:
 
 
 @pytest.mark.timeout(2400)
-@pytest.mark.parametrize("together_s", [120, pytest.param(1800, marks=pytest.mark.release)])
+@pytest.mark.parametrize("together_s", [60, pytest.param(1800, marks=pytest.mark.release)])
 async def test_snapshots_a_stream_and_a_recording_share_the_camera(
     webcam: PlugWebcam, tmp_path: Path, together_s: float
 ) -> None:
