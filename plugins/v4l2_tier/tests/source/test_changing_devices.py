@@ -45,11 +45,14 @@ def answering(answer: object) -> Callable[[Any], None]:
 
 
 async def looked(bench: Any, count: int) -> None:
-    """Let time pass until there were this many probes; their threads may end a moment later than the clock goes."""
-    with anyio.fail_after(20):
+    """Let time pass until there were this many probes; their threads may end a moment later than the clock goes.
+
+    A probe that lasts six steps would count as silent.
+    """
+    with anyio.fail_after(40):
         while len(bench.devices.probes) < count:
             await bench.clock.advance(1)
-            await anyio.sleep(0.001)
+            await anyio.sleep(0.02)
     assert len(bench.devices.probes) == count
 
 
