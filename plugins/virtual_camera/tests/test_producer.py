@@ -8,14 +8,14 @@ import anyio
 import pytest
 from PIL import Image
 
-from agent_core.plugin import CaptureFailed, DependencyFailed, Settlement
+from agent_core.plugin import CaptureFailed, DependencyFailed, Settlement, VideoCodec
 from agent_core.plugin.jpeg import WholeJpeg
 from agent_core.testing import SimulatedClock, SystemClock
 from agent_core.testing.wall_clock import ProgramWallClock
 from virtual_camera import burnt_in
 from virtual_camera.controls import PictureControls
 from virtual_camera.faults import Faults
-from virtual_camera.producer import PictureProducer, age_s
+from virtual_camera.producer import PictureProducer, age_s, longest_age_s
 from virtual_camera.settings import CameraSettings
 
 NOW = datetime(2026, 11, 22, 17, 3, 54, 123000, tzinfo=UTC)
@@ -34,17 +34,25 @@ def stamp(at: datetime) -> int:
 def test_a_frame_is_as_old_as_its_time_says_unless_the_clock_was_set(
     drawn_ago_s: float, expected_s: float | None
 ) -> None:
-    age = age_s(stamp(NOW - timedelta(seconds=drawn_ago_s)), NOW)
+    age = age_s(stamp(NOW - timedelta(seconds=drawn_ago_s)), NOW, longest_s=5.0)
     assert age == (None if expected_s is None else pytest.approx(expected_s, abs=1e-4))
 
 
 def test_ages_are_right_where_the_32_bit_time_wraps() -> None:
     wrap = EPOCH + timedelta(milliseconds=420 * 2**32)
-    assert age_s(2**32 - 5, wrap + timedelta(milliseconds=5)) == pytest.approx(0.010, abs=1e-4)
+    assert age_s(2**32 - 5, wrap + timedelta(milliseconds=5), longest_s=5.0) == pytest.approx(0.010, abs=1e-4)
 
 
 def test_ages_are_finer_than_a_millisecond() -> None:
-    assert age_s(stamp(NOW), NOW + timedelta(microseconds=400)) == pytest.approx(0.0004, abs=1e-5)
+    assert age_s(stamp(NOW), NOW + timedelta(microseconds=400), longest_s=5.0) == pytest.approx(0.0004, abs=1e-5)
+
+
+@pytest.mark.parametrize("fps", [0.2, 1, 60])
+def test_a_coded_picture_that_waited_for_the_next_one_keeps_its_time(fps: float) -> None:
+    camera = CameraSettings(name="a", fps=fps, codec=VideoCodec.H264)
+    waited_s = 1 / fps + 0.2
+    age = age_s(stamp(NOW - timedelta(seconds=waited_s)), NOW, longest_s=longest_age_s(camera))
+    assert age == pytest.approx(waited_s, abs=2e-3)
 
 
 class Sink:

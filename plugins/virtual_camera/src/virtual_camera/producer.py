@@ -15,20 +15,28 @@ from virtual_camera.settings import CameraSettings
 from virtual_camera.smjpeg import SmjpegReader
 from virtual_camera.timed_picture import DamagedOutput, TimedPicture
 
-__all__ = ("PictureProducer", "age_s")
+__all__ = ("PictureProducer", "age_s", "longest_age_s")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-#: Greatest plausible age of a frame. An older or negative age means that the wall clock was set.
-_MAX_AGE_S = 5.0
+#: Longest plausible time from FFmpeg's writing of a frame to its arrival here.
+_LATE_S = 5.0
 
 
-def age_s(time_ms: int, now: datetime) -> float | None:
+def longest_age_s(camera: CameraSettings) -> float:
+    """Return the greatest plausible age of a frame. An older or negative age means that the wall clock was set.
+
+    FFmpeg writes a coded picture when the next one comes (`ffmpeg_arguments`).
+    """
+    return _LATE_S + (1 / camera.fps if camera.is_coded else 0.0)
+
+
+def age_s(time_ms: int, now: datetime, *, longest_s: float) -> float | None:
     """Return the age at `now` of a frame drawn at `time_ms` (modulo 2^32); None if the clock has been set since."""
     now_ms = (now - _EPOCH) / timedelta(milliseconds=1)
     whole_ms = int(now_ms)
     difference_ms = (whole_ms - time_ms + 2**31) % 2**32 - 2**31
     age = (difference_ms + now_ms - whole_ms) / 1000
-    return age if 0 <= age <= _MAX_AGE_S else None
+    return age if 0 <= age <= longest_s else None
 
 
 class PictureProducer(FrameProducer):
@@ -54,6 +62,7 @@ class PictureProducer(FrameProducer):
         self._located = ""
         self._threads = WorkerPool(1)
         self._next_counter = 1
+        self._longest_age_s = longest_age_s(camera)
         self._chance = Random(camera.recognised_by)  # noqa: S311 - the same frames in each run
 
     async def park(self) -> None:
@@ -115,5 +124,5 @@ class PictureProducer(FrameProducer):
         if self._camera.timestamps == "arrival":
             return None
         now_s = self._clock.monotonic_s()  # read first, so that a pause in between makes the frame seem older
-        age = age_s(picture.time_ms, self._clock.now())
+        age = age_s(picture.time_ms, self._clock.now(), longest_s=self._longest_age_s)
         return None if age is None else now_s - age
