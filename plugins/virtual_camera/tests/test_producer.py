@@ -44,7 +44,9 @@ def test_ages_are_right_where_the_32_bit_time_wraps() -> None:
 
 
 def test_ages_are_finer_than_a_millisecond() -> None:
-    assert age_s(stamp(NOW), NOW + timedelta(microseconds=400), longest_s=5.0) == pytest.approx(0.0004, abs=1e-5)
+    assert age_s(stamp(NOW), NOW + timedelta(microseconds=400), longest_s=5.0) == pytest.approx(
+        0.0004, abs=1e-5
+    )
 
 
 @pytest.mark.parametrize("fps", [0.2, 1, 60])

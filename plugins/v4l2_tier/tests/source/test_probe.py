@@ -11,7 +11,9 @@ from linuxpy.video import raw
 
 from v4l2_tier.device.calls import Answers, calls_to
 from v4l2_tier.device.capabilities import Capabilities
+from v4l2_tier.device.modes import choose
 from v4l2_tier.device.probe import NoCamera, probe_by
+from v4l2_tier.settings import CaptureSettings
 
 _NEXT = 0xC0000000
 _CAPTURE_AND_STREAMING = 0x04000001
@@ -244,3 +246,53 @@ def test_answers_and_refusals_are_counted() -> None:
             with pytest.raises(OSError, match="Inappropriate"):
                 call(raw.IOC.QUERYCAP, raw.v4l2_capability())
             assert answers.count == number
+
+
+@dataclass
+class OddlySized(Driver):
+    """Camera whose list of sizes has one range of widths and heights: minimum, maximum, step. It takes each size."""
+
+    span: tuple[int, int, int] = (0, 0, 0)
+
+    def enum_framesizes(self, entry: raw.v4l2_frmsizeenum) -> None:
+        self._at(entry.index, [self.span])
+        entry.type = 3
+        steps = entry.stepwise
+        steps.min_width, steps.max_width, steps.step_width = self.span
+        steps.min_height, steps.max_height, steps.step_height = self.span
+
+    def g_fmt(self, told: raw.v4l2_format) -> None:
+        pix = told.fmt.pix
+        pix.pixelformat, pix.width, pix.height = raw.v4l2_fourcc(*"MJPG"), 800, 600
+
+    def try_fmt(self, told: raw.v4l2_format) -> None:
+        assert told.fmt.pix.width
+
+
+@pytest.mark.parametrize(
+    ("span", "lowest", "highest"),
+    [
+        ((0, 1280, 16), 16, 1280),
+        ((0, 8, 16), 8, 8),
+        ((640, 0, 0), 640, 640),
+        ((1280, 640, 16), 1280, 1280),
+        ((16, 1280, 16), 16, 1280),
+    ],
+)
+def test_a_range_of_sizes_that_cannot_be_is_read_as_one_that_can(
+    span: tuple[int, int, int], lowest: int, highest: int
+) -> None:
+    found = probed(OddlySized(span=span))
+    ((size,),) = (each.sizes for each in found.formats)
+    assert (size.width.minimum, size.width.maximum) == (lowest, highest)
+    for settings in (CaptureSettings(), CaptureSettings(width=640, height=480)):
+        mode = choose(found, settings)
+        assert lowest <= mode.width <= highest
+        assert lowest <= mode.height <= highest
+
+
+def test_a_list_of_empty_sizes_counts_as_none_and_the_device_is_asked_for_common_ones() -> None:
+    found = probed(OddlySized())
+    sizes = {(each.width.maximum, each.height.maximum) for each in found.formats[0].sizes}
+    assert {(800, 600), (1280, 720)} <= sizes
+    assert choose(found, CaptureSettings()).width == 1280

@@ -215,6 +215,8 @@ def _sizes(call: DriverCall, code: int) -> Iterator[FrameSize]:
     entry.pixel_format = code
     for each in _enumerate(call, raw.IOC.ENUM_FRAMESIZES, entry):
         width, height = _spans(each)
+        if not width.maximum or not height.maximum:  # an empty descriptor
+            continue
         yield FrameSize(width, height, tuple(_intervals(call, code, width.maximum, height.maximum)))
 
 
@@ -225,9 +227,16 @@ def _spans(entry: "raw.v4l2_frmsizeenum") -> tuple[Span, Span]:
     steps = entry.stepwise
     step_width, step_height = (1, 1) if entry.type == _CONTINUOUS else (steps.step_width, steps.step_height)
     return (
-        Span(steps.min_width, steps.max_width, max(step_width, 1)),
-        Span(steps.min_height, steps.max_height, max(step_height, 1)),
+        _span(steps.min_width, steps.max_width, step_width),
+        _span(steps.min_height, steps.max_height, step_height),
     )
+
+
+def _span(minimum: int, maximum: int, step: int) -> Span:
+    """Return a range that has a size of 0 only if it has no other, and in which the maximum is not the lower end."""
+    step = max(step, 1)
+    lowest = minimum or min(step, maximum)
+    return Span(lowest, max(lowest, maximum), step)
 
 
 def _tried_sizes(call: DriverCall, code: int, planarity: Planarity) -> Iterator[FrameSize]:
