@@ -71,4 +71,6 @@ class Arrivals:
                 reason="frames_damaged",
                 suggestion="Check the camera's cable and hub; a smaller picture or lower rate may help.",
             )
-        return CaptureFailed(f"The camera delivered no picture for {limit_s:g} s.", reason="camera_stalled")
+        return CaptureFailed(
+            f"The camera delivered no picture for {round(limit_s, 1):g} s.", reason="camera_stalled"
+        )

@@ -54,6 +54,10 @@ def test_a_program_that_hangs_is_explained_by_what_it_said() -> None:
     assert explain_silence(LOG + provider, 21, has_begun=False).reason == "permission_denied"
     assert explain_silence(LOG, 21, has_begun=False).details == "The camera delivered no picture for 21 s."
     assert (
+        explain_silence(LOG, 20 + 5 / 30, has_begun=False).details
+        == "The camera delivered no picture for 20.2 s."
+    )
+    assert (
         explain_silence(LOG + provider, 4, has_begun=True).details
         == "The camera delivered no picture for 4 s."
     )

@@ -138,7 +138,9 @@ def explain_silence(said: str, limit_s: float, *, has_begun: bool) -> CaptureFai
         found = _REFUSED.error()
     if found is not None and (not has_begun or found.reason == "camera_stalled"):
         return found
-    return CaptureFailed(f"The camera delivered no picture for {limit_s:g} s.", reason="camera_stalled")
+    return CaptureFailed(
+        f"The camera delivered no picture for {round(limit_s, 1):g} s.", reason="camera_stalled"
+    )
 
 
 def _telling(said: str) -> list[str]:

@@ -225,7 +225,9 @@ class Delivery:
     def _stalled(self, limit_s: float) -> CaptureFailed:
         if self._damage.count:
             return self._damage.only_damaged(limit_s)
-        return CaptureFailed(f"The camera delivered no picture for {limit_s:g} s.", reason="camera_stalled")
+        return CaptureFailed(
+            f"The camera delivered no picture for {round(limit_s, 1):g} s.", reason="camera_stalled"
+        )
 
 
 def _fault(buffer: FilledBuffer, least_bytes: int) -> str | None:
