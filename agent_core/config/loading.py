@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -34,6 +35,13 @@ __all__ = (
 ENVIRONMENT_PREFIX = "CAMERA_AGENT__"
 #: Part of a location that names no key, but one of several types that pydantic has tried.
 _TRIED = re.compile(r"^[a-z-]+\[.+\]$", re.DOTALL)
+#: Faults, by pydantic's types of errors, that pydantic tells in words of Python.
+_IN_TOML = MappingProxyType(
+    {
+        **dict.fromkeys(("tuple_type", "list_type", "set_type", "frozen_set_type"), "Input should be a list"),
+        **dict.fromkeys(("dict_type", "mapping_type", "model_type"), "Input should be a table"),
+    }
+)
 SYSTEM_CONFIG = Path("/etc/camera-agent/config.toml")
 #: Files of packages: that of a plugin switches it on while it is installed.
 VENDOR_FOLDER = Path("/usr/share/camera-agent/conf.d")
@@ -160,7 +168,7 @@ def explain_validation(
     location = (*table, *first["loc"])
     key = ".".join(each for each in map(str, location) if not _TRIED.search(each))
     if first["type"] != "extra_forbidden":
-        said = first["msg"].removeprefix("Value error, ")
+        said = _IN_TOML.get(first["type"]) or first["msg"].removeprefix("Value error, ")
         return ConfigError(f"{key}: {said}.", reason="invalid_value", location=location)
     near = difflib.get_close_matches(str(first["loc"][-1]), list(_known_keys(root, first["loc"][:-1])), n=1)
     hint = f"Did you mean '{near[0]}'?" if near else "Run `camera-agent config schema` for all keys."

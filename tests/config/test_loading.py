@@ -80,6 +80,12 @@ def test_required_is_the_agents_key_not_the_plugins() -> None:
         ("[recordings]\nmax_size_gb = 1e300", "invalid_value", "recordings.max_size_gb"),
         ("[snapshots]\nmax_age_days = nan", "invalid_value", "snapshots.max_age_days"),
         ("[snapshots]\nmax_age_days = 1e308", "invalid_value", "snapshots.max_age_days"),
+        ("server = 8002", "invalid_value", "server: Input should be a table"),
+        (
+            '[plugins]\nenabled = "v4l2_tier"',
+            "invalid_value",
+            "plugins.enabled: Input should be a list",
+        ),
         ("[server]\nstall_s = inf", "invalid_value", "server.stall_s: Input should be a finite number"),
         ("[server]\nstall_s = 1e300", "invalid_value", "server.stall_s"),
         ("[auth]\ncalls_per_s = 1e-320", "invalid_value", "auth.calls_per_s"),
