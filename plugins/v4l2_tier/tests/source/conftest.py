@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import reduce
+from operator import or_
 from pathlib import Path
 from typing import Any
 
@@ -119,10 +121,7 @@ class Devices(HotplugWatcher):
         await self._event.wait()
         self._event = anyio.Event()
         noticed, self._noticed = self._noticed, []
-        return NodeChanges(
-            frozenset().union(*(each.removed for each in noticed)),
-            frozenset().union(*(each.touched for each in noticed)),
-        )
+        return reduce(or_, noticed)
 
     # Drivers; `probe` is called in a worker thread.
 

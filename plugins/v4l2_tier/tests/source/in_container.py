@@ -31,16 +31,20 @@ def enter(udev: Path) -> None:
     os.mknod("/dev/null", 0o666 | stat.S_IFCHR, os.makedev(1, 3))
 
 
+def _names(nodes: frozenset[Path]) -> list[str]:
+    return sorted(path.name for path in nodes)
+
+
 async def main() -> None:
     enter(Path(sys.argv[1]))
     logging.basicConfig(level="INFO", stream=sys.stdout, format="log: %(message)s")
     watcher = open_watcher("auto", SystemClock())
     os.mknod(WEBCAM, 0o666 | stat.S_IFCHR, NUMBER)
-    print("touched", *sorted((await watcher.wait()).touched))  # noqa: T201 - read by the test
+    print("touched", *_names((await watcher.wait()).touched_nodes))  # noqa: T201 - read by the test
     WEBCAM.unlink()
-    while not (changes := await watcher.wait()).removed:
+    while not (changes := await watcher.wait()).removed_nodes:
         pass
-    print("removed", *sorted(changes.removed))  # noqa: T201 - as above
+    print("removed", *_names(changes.removed_nodes))  # noqa: T201 - as above
     watcher.close()
     for finding in await DeviceCheck(V4l2TierSettings()).look():
         print("doctor:", finding.detail)  # noqa: T201 - as above

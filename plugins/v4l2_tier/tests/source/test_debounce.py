@@ -1,11 +1,13 @@
 """Decision when a node is ready and when it is gone."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from random import Random
 
 import pytest
 
 from v4l2_tier.source.debounce import Debounce
+from v4l2_tier.source.hotplug.watcher import NodeChanges
 from v4l2_tier.source.inventory import DeviceNode
 
 Make = Callable[..., DeviceNode]
@@ -59,7 +61,7 @@ def test_another_device_under_the_name_is_another_device(node: Make, removed: tu
     debounce = Debounce(0.3)
     debounce.look([node()], 10.0)
     debounce.settled(11.0)
-    assert debounce.look([node(incarnation=2)], 12.0, removed=removed) == (node(),)
+    assert debounce.look([node(incarnation=2)], 12.0, NodeChanges(removed=frozenset(removed))) == (node(),)
     assert debounce.settled(12.2) == ()
     assert debounce.settled(12.3) == (node(incarnation=2),)
 
@@ -69,7 +71,7 @@ def test_gone_and_back_between_two_looks_is_gone_first(node: Make) -> None:
     debounce = Debounce(0.3)
     debounce.look([node()], 10.0)
     debounce.settled(11.0)
-    assert debounce.look([node()], 12.0, removed=["video0"]) == (node(),)
+    assert debounce.look([node()], 12.0, NodeChanges(removed=frozenset({"video0"}))) == (node(),)
     assert debounce.settled(12.3) == (node(),)
 
 
@@ -78,7 +80,10 @@ def test_a_flapping_node_settles_after_the_last_flap(node: Make) -> None:
     debounce.look([node()], 10.0)
     debounce.settled(11.0)
     gone = [
-        debounce.look([node(incarnation=2 + flap)], 12.0 + flap / 10, removed=["video0"]) for flap in range(5)
+        debounce.look(
+            [node(incarnation=2 + flap)], 12.0 + flap / 10, NodeChanges(removed=frozenset({"video0"}))
+        )
+        for flap in range(5)
     ]
     assert gone == [(node(),), (), (), (), ()]  # reported once
     assert debounce.settled(12.69) == ()
@@ -90,7 +95,7 @@ def test_events_about_it_put_settling_off_but_not_for_ever(node: Make) -> None:
     debounce.look([node()], 10.0)
     for tenth in range(1, 100):
         now_s = 10.0 + tenth / 10
-        debounce.look([node()], now_s, touched=["video0"])
+        debounce.look([node()], now_s, NodeChanges(touched=frozenset({"video0"})))
         if debounce.settled(now_s):
             break
     assert 12.9 < now_s < 13.2
@@ -100,16 +105,34 @@ def test_events_about_a_settled_node_change_nothing(node: Make) -> None:
     debounce = Debounce(0.3)
     debounce.look([node()], 10.0)
     debounce.settled(11.0)
-    assert debounce.look([node()], 12.0, touched=["video0"]) == ()
+    assert debounce.look([node()], 12.0, NodeChanges(touched=frozenset({"video0"}))) == ()
     assert debounce.next_s is None
 
 
 def test_events_about_other_nodes_put_nothing_off(node: Make) -> None:
     debounce = Debounce(0.3)
     debounce.look([node()], 10.0)
-    debounce.look([node(), node(1)], 10.2, touched=["video1"])
+    debounce.look([node(), node(1)], 10.2, NodeChanges(touched=frozenset({"video1"})))
     assert names(debounce.settled(10.3)) == ["video0"]
     assert debounce.next_s == pytest.approx(10.5)
+
+
+def test_a_node_with_the_name_of_another_device_has_its_own_events(node: Make) -> None:
+    """As in a container with the host's video2 as its /dev/video0."""
+    renamed = replace(node(2), path=node(0).path)
+    debounce = Debounce(0.3)
+    debounce.look([renamed], 10.0)
+    other = NodeChanges(removed=frozenset({"video0"}), touched=frozenset({"video0"}))
+    assert debounce.look([renamed], 10.2, other) == ()
+    assert debounce.settled(10.3) == (renamed,)
+    assert debounce.look([renamed], 11.0, other) == ()
+    assert debounce.look([renamed], 12.0, NodeChanges(removed_nodes=frozenset({node(2).path}))) == ()
+    for own in (
+        NodeChanges(removed=frozenset({"video2"})),
+        NodeChanges(removed_nodes=frozenset({renamed.path})),
+    ):
+        assert debounce.look([renamed], 13.0, own) == (renamed,)
+        assert debounce.settled(14.0) == (renamed,)
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -128,7 +151,8 @@ def test_whatever_happens_uses_and_ends_alternate_and_end_right(node: Make, seed
         elif chance.random() < 0.5:
             incarnation += 1
             present[name] = node(int(name[5:]), incarnation=incarnation)
-        for gone in debounce.look(present.values(), now_s, removed=removed, touched={name}):
+        changes = NodeChanges(frozenset(removed), frozenset({name}))
+        for gone in debounce.look(present.values(), now_s, changes):
             assert used.pop(gone.name) == gone
         for settled in debounce.settled(now_s):
             assert settled.name not in used

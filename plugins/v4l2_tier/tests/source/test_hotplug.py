@@ -54,12 +54,26 @@ def test_an_event_shows_that_they_arrive_again() -> None:
     assert not hearing.is_silent
 
 
-@pytest.mark.parametrize("changes", [PLUG, NodeChanges()])
+@pytest.mark.parametrize(
+    "changes", [PLUG, NodeChanges(touched_nodes=frozenset({Path("/dev/webcam")})), NodeChanges()]
+)
 def test_nodes_that_are_no_new_device_have_no_event(changes: NodeChanges) -> None:
     hearing = Hearing(PATIENCE)
     hearing.see(changes, (), 1)
     assert hearing.decide(1.5) == changes
     assert (hearing.decide(100), hearing.is_silent) == (None, False)
+
+
+def test_the_event_of_a_device_tells_of_its_node() -> None:
+    """The lookout of nodes sees the same change; it must not end the device that comes next."""
+    hearing = Hearing(PATIENCE)
+    gone = NodeChanges(removed_nodes=frozenset({Path("/dev/video0")}))
+    hearing.see(gone, (), 1)
+    hearing.tell(UNPLUG, 1.1)
+    hearing.see(gone, (), 1.2)
+    assert (hearing.due_s, hearing.decide(100)) == (None, None)
+    hearing.see(NodeChanges(removed_nodes=frozenset({Path("/dev/webcam")})), (), 1.3)
+    assert hearing.decide(1.8) == NodeChanges(removed_nodes=frozenset({Path("/dev/webcam")}))
 
 
 class Scripted(HotplugWatcher):
@@ -155,7 +169,7 @@ async def test_a_device_that_goes_after_its_node_is_no_alarm(caplog: pytest.LogC
         bench.devices = frozenset()
         bench.events.tell(UNPLUG)
         await bench.clock.advance(100)
-        bench.nodes.tell(NodeChanges(touched=frozenset({"webcam"})))
+        bench.nodes.tell(NodeChanges(touched_nodes=frozenset({Path("/dev/webcam")})))
         await bench.clock.advance(100)
     assert not caplog.records
 

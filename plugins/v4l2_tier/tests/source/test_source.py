@@ -325,3 +325,16 @@ async def test_while_udev_is_not_done_it_is_asked_again_ever_less_often(watch: W
         bench.devices.plug(node())
         await bench.clock.advance(1)
         await bench.report.until((HERE, "video0"))
+
+
+async def test_the_events_of_another_device_with_the_name_of_the_node_end_no_camera(
+    watch: Watch, node: Make
+) -> None:
+    """As in a container with the host's video2 as its /dev/video0."""
+    async with watch(replace(node(2), path=node(0).path)) as bench:
+        await bench.report.until((HERE, "video2"))
+        bench.devices.tell(NodeChanges(removed=frozenset({"video0"}), touched=frozenset({"video0"})))
+        await bench.clock.advance(1)
+        assert bench.devices.probes == ["video0"]  # by the node's name
+        bench.devices.tell(NodeChanges(removed=frozenset({"video2"})))
+        await bench.report.until((HERE, "video2"), (GONE, "video2"))

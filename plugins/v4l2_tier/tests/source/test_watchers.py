@@ -26,24 +26,25 @@ async def test_inotify_tells_of_video_nodes_only(inotify: InotifyWatcher, tmp_pa
     (tmp_path / "sda").touch()
     (tmp_path / "video0").touch()
     with anyio.fail_after(10):
-        assert await inotify.wait() == NodeChanges(touched=frozenset({"video0"}))
+        assert await inotify.wait() == NodeChanges(touched_nodes=frozenset({tmp_path / "video0"}))
         (tmp_path / "sda").unlink()
         (tmp_path / "video0").unlink()
-        assert await inotify.wait() == NodeChanges(removed=frozenset({"video0"}))
+        assert await inotify.wait() == NodeChanges(removed_nodes=frozenset({tmp_path / "video0"}))
 
 
 async def test_inotify_tells_of_any_name_also_in_folders(inotify: InotifyWatcher, tmp_path: Path) -> None:
     with anyio.fail_after(10):
         (tmp_path / "webcam").touch()
-        assert await inotify.wait() == NodeChanges(touched=frozenset({"webcam"}))
+        assert await inotify.wait() == NodeChanges(touched_nodes=frozenset({tmp_path / "webcam"}))
         (tmp_path / "v4l" / "by-id").mkdir(parents=True)
         (tmp_path / "v4l" / "by-id" / "usb-cam").touch()
-        assert (await inotify.wait()).touched == {"usb-cam"}
+        assert (await inotify.wait()).touched_nodes == {tmp_path / "v4l" / "by-id" / "usb-cam"}
         (tmp_path / "v4l" / "by-id" / "usb-cam").unlink()
-        while "usb-cam" not in (await inotify.wait()).removed:
+        link = tmp_path / "v4l" / "by-id" / "usb-cam"
+        while link not in (await inotify.wait()).removed_nodes:
             pass
         (tmp_path / "webcam").rename(tmp_path / "other")
-        assert await inotify.wait() == NodeChanges(removed=frozenset({"webcam"}))
+        assert await inotify.wait() == NodeChanges(removed_nodes=frozenset({tmp_path / "webcam"}))
 
 
 async def test_inotify_tells_of_changed_rights(inotify: InotifyWatcher, tmp_path: Path) -> None:
@@ -51,7 +52,7 @@ async def test_inotify_tells_of_changed_rights(inotify: InotifyWatcher, tmp_path
     with anyio.fail_after(10):
         await inotify.wait()
         (tmp_path / "video0").chmod(0o660)
-        assert (await inotify.wait()).touched == {"video0"}
+        assert (await inotify.wait()).touched_nodes == {tmp_path / "video0"}
 
 
 async def test_inotify_that_is_cancelled_loses_nothing(inotify: InotifyWatcher, tmp_path: Path) -> None:
@@ -59,7 +60,7 @@ async def test_inotify_that_is_cancelled_loses_nothing(inotify: InotifyWatcher, 
         await inotify.wait()
     (tmp_path / "video3").touch()
     with anyio.fail_after(10):
-        assert (await inotify.wait()).touched == {"video3"}
+        assert (await inotify.wait()).touched_nodes == {tmp_path / "video3"}
 
 
 def test_inotify_without_the_folder_says_so(tmp_path: Path) -> None:

@@ -1,15 +1,17 @@
 """Decision when a device node is ready for use and when it is gone; sans-I/O."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from v4l2_tier.source.hotplug.watcher import NodeChanges
 from v4l2_tier.source.inventory import DeviceNode
 
 __all__ = ("Debounce",)
 
 #: Longest wait, in settling times, for a node that events keep touching.
 _LONGEST = 10
+_UNTOLD = NodeChanges()
 
 
 @dataclass(slots=True)
@@ -39,31 +41,25 @@ class Debounce:
         return min((self._due_s(each) for each in self._pending.values()), default=None)
 
     def look(
-        self,
-        nodes: Iterable[DeviceNode],
-        now_s: float,
-        *,
-        removed: Collection[str] = (),
-        touched: Collection[str] = (),
+        self, nodes: Iterable[DeviceNode], now_s: float, changes: NodeChanges = _UNTOLD
     ) -> tuple[DeviceNode, ...]:
         """Record the present nodes; return the settled nodes that are gone.
 
         Args:
             nodes: all nodes that exist now.
             now_s: monotonic.
-            removed: names, the kernel's or the nodes', that were removed since the last look, even if they exist again.
-            touched: names with any other event.
+            changes: events since the last look.
         """
         present = {node.name: node for node in nodes}
         gone = tuple(
             node
             for name, node in self._settled.items()
-            if _is_in(node, removed) or not _same(node, present.get(name))
+            if changes.removes(node) or not _same(node, present.get(name))
         )
         for node in gone:
             del self._settled[node.name]
         self._pending = {
-            name: self._still_pending(node, now_s, new=_is_in(node, removed), touched=_is_in(node, touched))
+            name: self._still_pending(node, now_s, new=changes.removes(node), touched=changes.touches(node))
             for name, node in present.items()
             if name not in self._settled
         }
@@ -86,11 +82,6 @@ class Debounce:
     def _due_s(self, pending: _Pending) -> float:
         longest_s = pending.first_s + _LONGEST * self._settle_s
         return min(pending.last_s + self._settle_s, longest_s)
-
-
-def _is_in(node: DeviceNode, names: Collection[str]) -> bool:
-    """Return whether an event is about the node: inotify tells the node's name, netlink the kernel's."""
-    return node.name in names or node.path.name in names
 
 
 def _same(node: DeviceNode, other: DeviceNode | None) -> bool:

@@ -73,13 +73,13 @@ class DeviceRoster:
         """Read all nodes: there are few, and an event can be lost or repeated."""
         nodes, waiting = await self._inventory.look()
         now_s = self._clock.monotonic_s()
-        for node in self._debounce.look(nodes, now_s, removed=changes.removed, touched=changes.touched):
+        for node in self._debounce.look(nodes, now_s, changes):
             self._cameras.pop(node.name).gone()
             self._joined.drop(node.name)
         for node in nodes:
             self._joined.add(node)
         for camera in self._cameras.values():
-            if changes.touched & {camera.node.name, camera.node.path.name}:
+            if changes.touches(camera.node):
                 camera.touched()
         if not waiting:
             self._waits.reset()

@@ -23,14 +23,12 @@ class Patience:
 class _Seen:
     """Changes that were seen and for which no event has come; times of the monotonic clock."""
 
-    removed: set[str] = field(default_factory=set)
-    touched: set[str] = field(default_factory=set)
+    changes: NodeChanges = field(default_factory=NodeChanges)
     since_s: float | None = None
 
-    def drop(self, names: Collection[str]) -> None:
-        self.removed.difference_update(names)
-        self.touched.difference_update(names)
-        if not self.removed and not self.touched:
+    def drop(self, devices: Collection[str]) -> None:
+        self.changes = self.changes.without(devices)
+        if self.changes.is_unnamed:
             self.since_s = None
 
 
@@ -66,7 +64,7 @@ class Hearing:
         return 0.0 if self._is_silent else self._patience.grace_s
 
     def tell(self, changes: NodeChanges, now_s: float) -> None:
-        """Record an event."""
+        """Record an event of the kernel's devices, which tells of their nodes, too."""
         self._is_silent = False
         names = changes.removed | changes.touched
         self._seen.drop(names)
@@ -82,10 +80,9 @@ class Hearing:
         for name in devices:
             if name not in self._told_s:
                 self._untold_s.setdefault(name, now_s)
-        self._seen.removed |= changes.removed - self._told_s.keys()
-        self._seen.touched |= (changes.touched | frozenset(devices)) - self._told_s.keys()
-        is_unnamed = not (changes.removed or changes.touched or devices)
-        if self._seen.since_s is None and (self._seen.removed or self._seen.touched or is_unnamed):
+        changed = changes | NodeChanges(touched=frozenset(devices))
+        self._seen.changes |= changed.without(self._told_s)
+        if self._seen.since_s is None and (changed.is_unnamed or not self._seen.changes.is_unnamed):
             self._seen.since_s = now_s
 
     def decide(self, now_s: float) -> NodeChanges | None:
@@ -96,4 +93,4 @@ class Hearing:
         if self._seen.since_s is None or self._seen.since_s + self._grace_s > now_s:
             return None
         seen, self._seen = self._seen, _Seen()
-        return NodeChanges(frozenset(seen.removed), frozenset(seen.touched))
+        return seen.changes

@@ -51,16 +51,16 @@ class InotifyWatcher(HotplugWatcher):
     async def wait(self) -> NodeChanges:
         while True:
             await anyio.wait_readable(self._fd)
-            removed: set[str] = set()
-            touched: set[str] = set()
+            removed: set[Path] = set()
+            touched: set[Path] = set()
             is_overrun = False
             for watch, mask, name in _events(os.read(self._fd, _READ_BYTES)):
                 is_overrun |= bool(mask & _IN_Q_OVERFLOW)
                 self._note(watch, mask, name, removed, touched)
             if removed or touched or is_overrun:
-                return NodeChanges(frozenset(removed), frozenset(touched))
+                return NodeChanges(removed_nodes=frozenset(removed), touched_nodes=frozenset(touched))
 
-    def _note(self, watch: int, mask: int, name: str, removed: set[str], touched: set[str]) -> None:
+    def _note(self, watch: int, mask: int, name: str, removed: set[Path], touched: set[Path]) -> None:
         if mask & _IN_IGNORED:
             self._folders.pop(watch, None)
         if watch not in self._folders or not name:
@@ -72,28 +72,28 @@ class InotifyWatcher(HotplugWatcher):
         elif mask & _LEFT:
             if path in self._known:
                 self._known.discard(path)
-                removed.add(name)
+                removed.add(path)
         elif self._is_video(path):
             self._known.add(path)
-            touched.add(name)
+            touched.add(path)
 
-    def _watch_below(self) -> set[str]:
-        """Watch the folders that are not watched yet; return the names of the nodes in them."""
+    def _watch_below(self) -> set[Path]:
+        """Watch the folders that are not watched yet; return the nodes in them."""
         watched = set(self._folders.values())
-        found: set[str] = set()
+        found: set[Path] = set()
         for folder in folders_of(self._root):
             if folder not in watched:
                 with suppress(OSError):  # it is gone again, or the limit is reached
                     found |= self._watch(folder)
         return found
 
-    def _watch(self, folder: Path) -> set[str]:
-        """Watch one folder; return the names of the nodes that it has already."""
+    def _watch(self, folder: Path) -> set[Path]:
+        """Watch one folder; return the nodes that it has already."""
         watch = _checked(self._libc.inotify_add_watch(self._fd, os.fsencode(folder), _WATCHED))
         self._folders[watch] = folder
         nodes = {path for path in folder.iterdir() if self._is_video(path)}
         self._known |= nodes
-        return {path.name for path in nodes}
+        return nodes
 
     def close(self) -> None:
         os.close(self._fd)

@@ -2,7 +2,8 @@
 
 import logging
 from collections.abc import Callable
-from functools import partial
+from functools import partial, reduce
+from operator import or_
 
 import anyio
 
@@ -122,7 +123,4 @@ class CheckedWatcher(HotplugWatcher):
 
 
 def _together(told: list[NodeChanges]) -> NodeChanges:
-    return NodeChanges(
-        frozenset().union(*(each.removed for each in told)),
-        frozenset().union(*(each.touched for each in told)),
-    )
+    return reduce(or_, told)
