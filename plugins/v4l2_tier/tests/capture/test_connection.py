@@ -326,9 +326,48 @@ def test_a_weak_signal_is_one(status: int) -> None:
     assert signal_fault(bridge, 0) == ""
 
 
-def test_no_detected_standard_is_no_signal() -> None:
-    assert refused(Bridge(detected=0)).reason == "no_signal"
-    assert connected(Bridge(detected=0), check_signal=False) == Connection()
+def test_no_detected_standard_is_no_signal_wherever_it_is_asked() -> None:
+    """Decoders without a status of the input tell a missing signal by that alone."""
+    bridge = Bridge(detected=0)
+    problem = refused(bridge)
+    assert problem.reason == "no_signal"
+    assert problem.details.endswith(signal_fault(bridge, 0) + ".")
+    assert probe_by(bridge).source.fault == signal_fault(bridge, 0)  # type: ignore[union-attr]
+    assert "there is no signal at the input 'Composite'" in signal_fault(bridge, 0)
+    assert connected(bridge, check_signal=False) == Connection()
+
+
+@pytest.mark.parametrize("error", [errno.ENOTTY, errno.ENODATA, errno.EBUSY, errno.EIO])
+def test_a_driver_that_cannot_detect_a_standard_has_a_signal(error: int) -> None:
+    bridge = Bridge(detected=0, faults={"QUERYSTD": error})
+    assert signal_fault(bridge, 0) == ""
+    assert probe_by(bridge).source.fault == ""  # type: ignore[union-attr]
+
+
+def test_the_only_input_needs_no_answer_which_is_selected() -> None:
+    bridge = Bridge(detected=0, faults={"G_INPUT": errno.EINVAL})
+    assert "no signal" in probe_by(bridge).source.fault  # type: ignore[union-attr]
+
+
+def test_a_digital_input_and_one_that_is_not_selected_are_not_asked_for_a_standard() -> None:
+    digital = Bridge(inputs=(("HDMI", TIMINGS, 0, 0),), detected=0)
+    assert signal_fault(digital, 0) == ""
+    both = Bridge(inputs=(("HDMI", TIMINGS, 0, 0), ("Composite", STANDARD, EVERY, 0)), detected=0)
+    assert [each.fault for each in read_source(both).inputs] == ["", ""]
+
+
+@pytest.mark.parametrize(("status", "detected"), [(NO_SIGNAL, 0), (NO_SIGNAL, EVERY), (0, 0)])
+def test_without_a_check_the_standard_is_set_although_there_is_no_signal(status: int, detected: int) -> None:
+    bridge = Bridge(inputs=(("Composite", STANDARD, EVERY, status),), detected=detected)
+    assert connected(bridge, check_signal=False, standard="NTSC").has_changed
+    assert bridge.standard == NTSC
+    assert refused(bridge, standard="NTSC").reason == "no_signal"
+
+
+def test_without_a_check_the_timings_are_followed_although_the_input_tells_no_signal() -> None:
+    bridge = Bridge(inputs=(("HDMI", TIMINGS, 0, NO_SIGNAL),), timings=FULL_HD, source=HD)
+    assert connected(bridge, check_signal=False).has_changed
+    assert bridge.written == [("timings", (1280, 720))]
 
 
 def test_what_happens_at_another_input_does_not_count() -> None:

@@ -5,7 +5,7 @@ Another program may have left any of them, and a source may have changed while t
 
 import ctypes
 import errno
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from agent_core.plugin import CaptureFailed
@@ -26,7 +26,6 @@ _COMPARED = (
     *("width", "height", "interlaced"),
     *("hfrontporch", "hsync", "hbackporch", "vfrontporch", "vsync", "vbackporch"),
 )
-_LACKS = "there is no signal"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +60,11 @@ def connect(call: DriverCall, settings: CaptureSettings) -> Connection:
             selected = read_source(call).selected
     if selected is None or not selected.is_bridge:
         return Connection(has_changed=has_changed)
+    if selected.fault and settings.check_signal:
+        raise no_signal(selected.shown_fault)
     adapted = _adapted(call, selected, settings)
-    if adapted.fault and settings.check_signal:
-        raise no_signal(f"{adapted.fault} at the input {selected.name!r}")
+    if adapted.fault and settings.check_signal:  # lost since the input was read
+        raise no_signal(replace(selected, fault=adapted.fault).shown_fault)
     watched = selected.index if settings.check_signal else None
     return Connection(watched, has_changed or adapted.has_changed, adapted.notes)
 
@@ -100,8 +101,6 @@ def _select(call: DriverCall, wanted: VideoInput, source: VideoSource) -> bool:
 
 
 def _adapted(call: DriverCall, selected: VideoInput, settings: CaptureSettings) -> _Adapted:
-    if selected.fault:
-        return _Adapted(selected.fault)
     if selected.has_timings:
         return _follow_timings(call)
     if settings.standard is None:
@@ -151,8 +150,6 @@ def _follow_standard(call: DriverCall, selected: VideoInput) -> _Adapted:
         if error.errno in GONE:
             raise
         return _Adapted()
-    if not detected.value:
-        return _Adapted(_LACKS)
     wanted = detected.value & selected.standards
     if wanted & present.value or not is_one_system(wanted):
         return _Adapted()

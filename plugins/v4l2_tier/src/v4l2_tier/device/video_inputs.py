@@ -6,7 +6,7 @@ source is there.
 
 import errno
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -42,6 +42,7 @@ _NO_TIMINGS = {
     errno.ENOLCK: "the signal is not stable",
     errno.ERANGE: "the source sends a size or rate that the device cannot take",
 }
+_NO_STANDARD = "there is no signal"
 _MOST_INPUTS = 64
 _END = frozenset({errno.EINVAL, errno.ENOTTY, errno.ENODATA})
 
@@ -124,10 +125,10 @@ def read_inputs(call: DriverCall) -> Iterator[VideoInput]:
             if index == 0 and error.errno not in _END:
                 yield VideoInput(0, "input 0")
             return
-        yield _described(call, entry)
+        yield _described(entry)
 
 
-def _described(call: DriverCall, entry: "raw.v4l2_input") -> VideoInput:
+def _described(entry: "raw.v4l2_input") -> VideoInput:
     has_timings = bool(entry.capabilities & _CAP_TIMINGS)
     standards = entry.std if entry.capabilities & _CAP_STANDARD or not has_timings else 0
     name = entry.name.decode(errors="replace") or f"input {entry.index}"
@@ -138,21 +139,40 @@ def _described(call: DriverCall, entry: "raw.v4l2_input") -> VideoInput:
 def _selected(call: DriverCall, inputs: tuple[VideoInput, ...]) -> VideoInput | None:
     """Return the selected input. Drivers tell best what a digital one lacks when they are asked for its timings."""
     import ctypes
-    from dataclasses import replace
 
     from linuxpy.video import raw
 
     number = ctypes.c_int()
-    if not _is_answered(call, raw.IOC.G_INPUT, number):
-        return inputs[0] if len(inputs) == 1 else None
-    found = next((each for each in inputs if each.index == number.value), None)
-    if found is None or not found.has_timings:
-        return found
+    if _is_answered(call, raw.IOC.G_INPUT, number):
+        found = next((each for each in inputs if each.index == number.value), None)
+    else:
+        found = inputs[0] if len(inputs) == 1 else None
+    if found is None:
+        return None
+    if not found.has_timings:
+        return _with_detection(call, found)
     return replace(found, fault=why_no_timings(call, raw.v4l2_dv_timings()) or found.fault)
 
 
+def _with_detection(call: DriverCall, selected: VideoInput) -> VideoInput:
+    """Return the selected input with the fault that its driver detects no standard.
+
+    That is all that decoders tell of a missing signal if they have no status of the input. A driver that cannot detect
+    a standard answers with all of them, or with an error.
+    """
+    import ctypes
+
+    from linuxpy.video import raw
+
+    if selected.fault or selected.has_timings or not selected.standards:
+        return selected
+    detected = ctypes.c_uint64()
+    is_lacking = _is_answered(call, raw.IOC.QUERYSTD, detected) and not detected.value
+    return replace(selected, fault=_NO_STANDARD) if is_lacking else selected
+
+
 def signal_fault(call: DriverCall, index: int) -> str:
-    """Return why the input has no signal; empty if it has one, or if the driver does not tell. Does not disturb a stream.
+    """Return why the selected input has no signal; empty if it has one, or if the driver does not tell. Does not disturb a stream.
 
     Raises:
         OSError: the device is gone.
@@ -162,7 +182,7 @@ def signal_fault(call: DriverCall, index: int) -> str:
     entry = raw.v4l2_input(index=index)
     if not _is_answered(call, raw.IOC.ENUMINPUT, entry):
         return ""
-    return _described(call, entry).shown_fault
+    return _with_detection(call, _described(entry)).shown_fault
 
 
 def why_no_timings(call: DriverCall, timings: "raw.v4l2_dv_timings") -> str:
