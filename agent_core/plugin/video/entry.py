@@ -1,6 +1,7 @@
 """Pictures with which a decoder can begin: key frames, and points from which it recovers."""
 
 from collections.abc import Iterator, Sequence
+from itertools import chain, islice
 
 from agent_core.base.models import VideoCodec
 from agent_core.plugin.video import h264, nal
@@ -10,6 +11,9 @@ __all__ = ("is_entry",)
 
 #: Type of the message `recovery_point` (H.264 and H.265, annex D), and the bytes that its first number may need.
 _RECOVERY_POINT, _NUMBER_BYTES = 6, 9
+#: Bytes of a unit, and messages of a picture, that are read. Cameras send some ten messages, the recovery point among the
+#: first; a unit may have millions.
+_READ_BYTES, _READ_MESSAGES = 4096, 64
 _SPS = {VideoCodec.H264: 7, VideoCodec.H265: 33}
 
 
@@ -32,24 +36,25 @@ def is_entry(codec: VideoCodec, units: Sequence[bytes]) -> bool:
 
 
 def _recoveries(codec: VideoCodec, units: Sequence[bytes]) -> Iterator[int]:
-    """Return the number of pictures that a recovery takes, for each recovery point."""
-    for unit in units:
-        if nal.nalu_type(codec, unit) == nal.SUPPLEMENT[codec]:
-            yield from _messages(codec, without_emulation(unit[nal.HEAD_BYTES[codec] :]))
+    """Return the number of pictures that a recovery takes, for each recovery point near the beginning."""
+    supplements = (unit for unit in units if nal.nalu_type(codec, unit) == nal.SUPPLEMENT[codec])
+    bodies = (without_emulation(unit[nal.HEAD_BYTES[codec] : _READ_BYTES]) for unit in supplements)
+    for kind, content in islice(chain.from_iterable(map(_messages, bodies)), _READ_MESSAGES):
+        if kind == _RECOVERY_POINT:
+            reader = BitReader(content)
+            try:
+                yield reader.unsigned() if codec is VideoCodec.H264 else abs(reader.signed())
+            except BitstreamError:
+                continue
 
 
-def _messages(codec: VideoCodec, payload: bytes) -> Iterator[int]:
-    """Return the recoveries of one unit of supplemental enhancement information (7.3.2.3)."""
+def _messages(payload: bytes) -> Iterator[tuple[int, bytes]]:
+    """Return the type and the first bytes of each message of supplemental enhancement information (7.3.2.3)."""
     at = 0
     while at < len(payload) - 1:
         kind, at = _summed(payload, at)
         size, at = _summed(payload, at)
-        if kind == _RECOVERY_POINT:
-            reader = BitReader(payload[at : at + min(size, _NUMBER_BYTES)])
-            try:
-                yield reader.unsigned() if codec is VideoCodec.H264 else abs(reader.signed())
-            except BitstreamError:
-                return
+        yield kind, payload[at : at + min(size, _NUMBER_BYTES)]
         at += size
 
 
