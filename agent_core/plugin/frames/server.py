@@ -119,22 +119,30 @@ class FrameServer:
         with self._broker.demand(), suppress(CaptureFailed, OSError):
             connected_s = self._clock.monotonic_s()
             await _send_all(client, START)
-            frames = await self._broker.beginning(connected_s)
-            stream, first = MatroskaWriter(self._fps, self._broker.codec), frames[0]
-            await _send_all(client, stream.track(first))
-            for frame, shown_s in zip(frames, squeezed([each.captured_s for each in frames]), strict=True):
-                await _send_all(client, stream.before_frame(frame, shown_s))
-                await _send_all(client, frame.data)
-            while _continues(first, frame := await self._broker.after(frame.sequence)):
+            stream = MatroskaWriter(self._fps, self._broker.codec)
+            sent = await self._send_beginning(client, stream, connected_s)
+            while _continues(sent, frame := await self._broker.after(sent.sequence)):
                 await _send_all(client, stream.before_frame(frame))
                 await _send_all(client, frame.data)
+                sent = frame
+
+    async def _send_beginning(
+        self, client: socket.socket, stream: MatroskaWriter, connected_s: float
+    ) -> Frame:
+        """Send the frames with which the stream begins; return the last. Only here are they kept for the client."""
+        frames = await self._broker.beginning(connected_s)
+        await _send_all(client, stream.track(frames[0]))
+        for frame, shown_s in zip(frames, squeezed([each.captured_s for each in frames]), strict=True):
+            await _send_all(client, stream.before_frame(frame, shown_s))
+            await _send_all(client, frame.data)
+        return frames[-1]
 
 
-def _continues(first: Frame, frame: Frame) -> bool:
-    """Return True if a stream that began with `first` can contain `frame`."""
-    if isinstance(first, CodedFrame) and isinstance(frame, CodedFrame):
-        return frame.configuration == first.configuration
-    return (frame.width, frame.height) == (first.width, first.height)
+def _continues(sent: Frame, frame: Frame) -> bool:
+    """Return True if `frame` can follow `sent` in a stream."""
+    if isinstance(sent, CodedFrame) and isinstance(frame, CodedFrame):
+        return frame.configuration == sent.configuration
+    return (frame.width, frame.height) == (sent.width, sent.height)
 
 
 async def _send_all(client: socket.socket, data: bytes) -> None:
