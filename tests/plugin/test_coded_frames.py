@@ -1,5 +1,6 @@
 """Brokers and frame sockets of coded video: groups of pictures, their bounds, and what real readers make of them."""
 
+import gc
 import io
 import json
 from collections.abc import AsyncIterator
@@ -12,8 +13,10 @@ import av
 import pytest
 from anyio.abc import SocketStream
 
-from agent_core.plugin import Frame, VideoCodec, ffmpeg
+from agent_core.plugin import CapturedAtSource, Frame, VideoCodec, ffmpeg
 from agent_core.plugin.frames import BrokerSettings, CodedFrame, FrameBroker, FrameServer
+from agent_core.plugin.frames.groups import Groups
+from agent_core.plugin.frames.store import Stamp
 from agent_core.plugin.video import AnnexBReader, annex_b, nal, without_lengths
 from agent_core.testing import SimulatedClock
 from agent_core.testing.coded_video import coded_pictures
@@ -25,6 +28,7 @@ CODECS = pytest.mark.parametrize("codec", [H264, H265])
 GROUP = 5
 #: Time (s) from one picture to the next.
 STEP_S = 0.1
+LIMIT_BYTES = 100_000
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +47,17 @@ def without_sets(data: bytes) -> bytes:
 def units_of(data: bytes) -> tuple[bytes, ...]:
     reader = AnnexBReader()
     return (*reader.feed(data), reader.flush())
+
+
+def _long_pps(number: int) -> bytes:
+    """A set of pictures with the number 1, and much after it."""
+    return bytes((0x68, 0b0101_1110, 0x3C, 0x80, number + 1)) + b"\x55" * 3000
+
+
+def _all_of(groups: Groups) -> list[CodedFrame]:
+    """All pictures that a reader can still get."""
+    found = [groups.following(number) for number in range(groups.sequence)]
+    return list({each.sequence: each for each in found if each}.values())
 
 
 class Asked(ScriptedProducer):
@@ -260,6 +275,49 @@ async def test_a_camera_with_one_key_frame_is_started_again_for_a_client_that_co
         assert bench.reason == "no_key_frame"
 
 
+async def test_clients_that_leave_early_and_come_again_are_served_at_last(
+    tmp_path: Path, videos: dict[VideoCodec, tuple[bytes, ...]]
+) -> None:
+    """As FFmpeg does, which leaves a silent socket after four seconds."""
+    settings = BrokerSettings(key_frame_s=3, groups_bytes=20_000)
+    async with serving(tmp_path, settings=settings) as bench:
+        await bench.offer(videos[H264][0])
+        while not bench.dropped("group_too_long"):
+            await bench.offer(videos[H264][1])
+        for _ in range(5):
+            if bench.producer.streaming:
+                async with reading(bench):
+                    await bench.offer(*videos[H264][1:2] * 10)
+                await bench.offer(*videos[H264][1:2] * 3)
+        assert bench.reason == "no_key_frame"
+
+
+async def test_a_key_frame_ends_the_count_of_a_client_that_has_left(
+    tmp_path: Path, videos: dict[VideoCodec, tuple[bytes, ...]]
+) -> None:
+    settings = BrokerSettings(key_frame_s=3, groups_bytes=20_000)
+    async with serving(tmp_path, settings=settings) as bench:
+        await bench.offer(videos[H264][0])
+        while not bench.dropped("group_too_long"):
+            await bench.offer(videos[H264][1])
+        async with reading(bench):
+            await bench.offer(*videos[H264][1:2] * 10)
+        await bench.offer(*videos[H264][5:10], *videos[H264][1:2] * 60)
+        assert bench.reason == ""
+
+
+async def test_a_key_frame_is_asked_for_where_only_the_store_finds_damage(
+    tmp_path: Path, videos: dict[VideoCodec, tuple[bytes, ...]]
+) -> None:
+    pictures = videos[H264]
+    async with serving(tmp_path) as bench:
+        await bench.offer(*pictures[:3])
+        assert bench.producer.asked == 0
+        await bench.offer(pictures[3][40:])  # its beginning is lost
+        assert bench.dropped("damaged") == 1
+        assert bench.producer.asked == 1
+
+
 async def test_a_silent_camera_is_a_stall_while_a_key_frame_is_awaited(
     tmp_path: Path, videos: dict[VideoCodec, tuple[bytes, ...]]
 ) -> None:
@@ -302,6 +360,49 @@ async def test_what_is_kept_is_bounded_however_long_a_stream_lasts(
         assert isinstance(oldest, CodedFrame)
         assert oldest.is_key
         assert oldest.captured_s == kept[0].captured_s
+
+
+async def test_the_pictures_with_which_a_client_begins_are_not_kept_for_it(
+    tmp_path: Path, videos: dict[VideoCodec, tuple[bytes, ...]]
+) -> None:
+    async with serving(tmp_path) as bench:
+        await bench.offer(*videos[H264][:GROUP])
+        async with reading(bench) as reader:
+            await reader.until(GROUP)
+            for number in range(GROUP, 30):
+                await bench.offer(videos[H264][number])
+                await reader.until(number + 1)
+            gc.collect()
+            kept = [each for each in gc.get_objects() if isinstance(each, CodedFrame)]
+            assert kept
+            assert min(each.sequence for each in kept) > GROUP
+
+
+async def test_the_number_of_pictures_is_bounded_however_small_they_are(
+    tmp_path: Path, videos: dict[VideoCodec, tuple[bytes, ...]]
+) -> None:
+    tiny = annex_b((b"\x41\x9a\x80",))
+    async with serving(tmp_path) as bench:
+        await bench.offer(*videos[H264][:2])
+        for _ in range(30):
+            await bench.offer(tiny * 1000)
+        assert bench.broker.stats.frames > 29_000
+        assert bench.dropped("group_too_long") == 1
+
+
+def test_parameter_sets_count_where_each_key_frame_has_others(
+    videos: dict[VideoCodec, tuple[bytes, ...]],
+) -> None:
+    key = units_of(videos[H264][0])
+    pictures = [annex_b((*key[:-1], _long_pps(number), key[-1])) for number in range(60)]
+    few, shared = Groups(H264, limit_bytes=LIMIT_BYTES), Groups(H264, limit_bytes=LIMIT_BYTES)
+    for number, data in enumerate(pictures):
+        few.add(data, Stamp(number / 1000, CapturedAtSource.DEVICE))
+        shared.add(pictures[0], Stamp(number / 1000, CapturedAtSource.DEVICE))
+    records = {id(each.configuration): len(each.configuration.record) for each in _all_of(few)}
+    assert 0 < sum(records.values()) <= LIMIT_BYTES / 2
+    assert len({id(each.configuration) for each in _all_of(shared)}) == 1
+    assert len(_all_of(shared)) > len(_all_of(few))
 
 
 async def test_a_client_that_does_not_read_continues_at_a_key_frame(
@@ -396,6 +497,22 @@ async def test_a_group_of_an_earlier_start_is_not_shown(
         async with reading(bench) as reader:
             await bench.offer(*videos[H264][10:12])
             assert sent(await reader.until(2)) == plain(videos[H264][10:12])
+
+
+async def test_a_new_start_may_cut_pictures_otherwise(
+    tmp_path: Path, videos: dict[VideoCodec, tuple[bytes, ...]]
+) -> None:
+    """Pictures that came in parts do not wait for the next one after a start that gives them whole."""
+    pictures = videos[H264]
+    async with serving(tmp_path) as bench:
+        halves = [part for data in pictures[:6] for part in (data[:40], data[40:])]
+        await bench.offer(*halves)
+        bench.producer.end()
+        await bench.producer.until_idle()
+        await bench.clock.advance(1)
+        await bench.producer.until_streaming()
+        await bench.offer(*pictures[10:13])
+        assert sent(await bench.broker.beginning(0)) == plain(pictures[10:13])
 
 
 async def test_of_several_pictures_in_a_buffer_only_the_last_has_its_time(

@@ -18,19 +18,20 @@ class Arrivals:
         self._last_s = now_s
         self._has_any = False
         self._bad = 0
-        #: Time since when pictures arrive that a reader cannot begin with.
+        #: Time at which a reader first missed a key frame. It may have left, and come again, until one comes.
         self._keyless_since_s: float | None = None
 
     def note_bad(self) -> None:
         """Note a damaged picture."""
         self._bad += 1
 
-    def note(self, now_s: float, *, can_begin: bool, is_good: bool = True) -> None:
+    def note(self, now_s: float, *, can_begin: bool, is_awaited: bool, is_good: bool = True) -> None:
         """Note pictures.
 
         Args:
             now_s: time of their arrival.
-            can_begin: no reader waits for a key frame.
+            can_begin: a reader can begin with them, or with those before.
+            is_awaited: a reader waits to begin.
             is_good: a reader that has begun can use them.
         """
         self._last_s = now_s
@@ -39,7 +40,7 @@ class Arrivals:
             self._bad = 0
         if can_begin:
             self._keyless_since_s = None
-        elif self._keyless_since_s is None:
+        elif self._keyless_since_s is None and (is_awaited or not is_good):
             self._keyless_since_s = now_s
 
     def due_s(self, now_s: float) -> float:

@@ -21,7 +21,6 @@ from agent_core.base.errors import AgentError, CaptureFailed
 from agent_core.base.models import CapturedAtSource, DeviceState, Frame, Settlement, VideoCodec
 from agent_core.base.waiting import first_of, sleep_unless
 from agent_core.plugin.frames.arrivals import Arrivals
-from agent_core.plugin.frames.groups import Groups
 from agent_core.plugin.frames.producer import (
     BrokerSettings,
     BrokerState,
@@ -30,8 +29,8 @@ from agent_core.plugin.frames.producer import (
     FrameSink,
     as_capture_failed,
 )
-from agent_core.plugin.frames.ring import JpegRing
-from agent_core.plugin.frames.store import FrameStore, Stamp
+from agent_core.plugin.frames.store import Stamp
+from agent_core.plugin.frames.stores import store_for
 from agent_core.plugin.jpeg import WholeJpeg
 
 __all__ = ("BrokerSettings", "BrokerState", "BrokerStats", "FrameBroker", "FrameProducer", "FrameSink")
@@ -63,7 +62,7 @@ class FrameBroker:
         self._clock = clock
         self._settings = settings
         self._codec = codec
-        self._store = _store(codec, settings)
+        self._store = store_for(codec, settings)
         self._changed = anyio.Event()
         self._wanted = anyio.Event()
         self._released = anyio.Event()
@@ -145,14 +144,18 @@ class FrameBroker:
         These are the newest JPEG exposed at or after `not_before_s` (monotonic), or the newest group of coded pictures
         from its key frame on. A camera whose key frames are rare is asked for another one. Raises CaptureFailed as `fresh`.
         """
-        if self._has_streamed and self._store.wants_key_frame:
-            with suppress(Exception), contained("The camera's producer"):  # the stream goes on without
-                self._producer.key_frame_wanted()
+        self._want_key_frame()
         self._beginners += 1
         try:
             return await self._wait_for(lambda: self._store.beginning(not_before_s) or None)
         finally:
             self._beginners -= 1
+
+    def _want_key_frame(self) -> None:
+        """Have the camera asked for a key frame if it streams and the newest one is no good beginning."""
+        if self._has_streamed and self._store.wants_key_frame:
+            with suppress(Exception), contained("The camera's producer"):  # the stream goes on without
+                self._producer.key_frame_wanted()
 
     async def _wait_for(self, find: Callable[[], _FoundT | None]) -> _FoundT:
         with self.demand():
@@ -246,10 +249,11 @@ class FrameBroker:
         self._repaired.update(added.repairs)
         if added.damaged:
             self.drop(added.damaged)
+            self._want_key_frame()
         is_good = added.frames > 0
         if is_good or added.unused:
-            can_begin = is_good and (self._store.can_begin or not self._beginners)
-            self._arrivals.note(arrived_s, can_begin=can_begin, is_good=is_good)
+            can_begin, is_awaited = is_good and self._store.can_begin, self._beginners > 0
+            self._arrivals.note(arrived_s, can_begin=can_begin, is_awaited=is_awaited, is_good=is_good)
         if is_good:
             self._consecutive_failures = 0
             self._note_problem(None)
@@ -321,7 +325,7 @@ class FrameBroker:
     async def _supervised_stream(self) -> None:
         """Stream until demand ends. Raises AgentError if the producer ends, fails or goes silent."""
         self._arrivals.start(self._clock.monotonic_s())
-        self._store.gap()
+        self._store.restart()
         problem: AgentError | None = None
 
         async def watch() -> None:
@@ -388,9 +392,3 @@ class FrameBroker:
             await self._clock.sleep(pause_s)
         finally:
             self._backing_off = False
-
-
-def _store(codec: VideoCodec, settings: BrokerSettings) -> FrameStore:
-    if codec is VideoCodec.MJPEG:
-        return JpegRing(settings.ring_frames)
-    return Groups(codec, limit_bytes=settings.groups_bytes)

@@ -25,6 +25,8 @@ _KEPT_BEFORE_S = 1.0
 _LONG_S = 2.0
 #: Share of the limit that pictures without their key frame may fill, for readers that are a little behind.
 _HEADLESS_SHARE = 8
+#: Pictures that are kept, some minutes of video: each takes memory beside its data, and a hostile one has few bytes.
+_MOST_PICTURES = 8192
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,20 +41,20 @@ class CodedFrame(Frame):
 
 
 class Groups:
-    """Store of coded pictures, at most `limit_bytes` of them; see `FrameStore`.
+    """Store of coded pictures, at most `limit_bytes` and `_MOST_PICTURES` of them; see `FrameStore`.
 
     Pictures count from the first key frame on whose parameter sets are known. A group that is longer than the limit is
     forgotten: readers that are up to date get its pictures, others wait for the next key frame.
 
     Args:
         codec: H.264 or H.265.
-        limit_bytes: size of all pictures that are kept.
+        limit_bytes: size of all pictures that are kept, with their configuration records.
     """
 
     def __init__(self, codec: VideoCodec, *, limit_bytes: int) -> None:
         self._codec = codec
         self._limit_bytes = limit_bytes
-        self._assembler = AccessUnits[Stamp](codec, limit_bytes=limit_bytes)
+        self._assembler = self._new_assembler()
         self._sets = ParameterSets(codec)
         #: Pictures with successive numbers, and the numbers of the key frames among them.
         self._frames: deque[CodedFrame] = deque()
@@ -60,6 +62,9 @@ class Groups:
         self._size_bytes = 0
         self._configuration: Configuration | None = None
         self.sequence = 0
+
+    def _new_assembler(self) -> AccessUnits[Stamp]:
+        return AccessUnits(self._codec, limit_bytes=self._limit_bytes)
 
     @property
     def newest(self) -> CodedFrame | None:
@@ -92,10 +97,13 @@ class Groups:
         return Added(self.sequence - before, unused, "damaged" if is_damaged else "")
 
     def gap(self) -> None:
-        self._sets.learn(
-            self._assembler.reset()
-        )  # sets that come only once may have been the last thing to come
+        # Sets that come only once may have been the last thing to come.
+        self._sets.learn(self._assembler.reset())
         self._close()
+
+    def restart(self) -> None:
+        self.gap()
+        self._assembler = self._new_assembler()
 
     def beginning(self, not_before_s: float) -> tuple[CodedFrame, ...]:
         """Return the newest group, however old its first pictures are: they are needed to decode the newest."""
@@ -123,14 +131,14 @@ class Groups:
         """Keep a picture. Return False if it precedes the first key frame."""
         self._sets.learn(unit.units)
         is_key = is_entry(self._codec, unit.units)
-        if is_key:
+        if is_key and self._sets.configuration != self._configuration:
             self._configuration = self._sets.configuration
         configuration = self._configuration
         if configuration is None or not (is_key or self._frames):
             return False
         stamp, data = unit.stamp, length_prefixed(unit.units)
         self.sequence += 1
-        self._frames.append(
+        self._append(
             CodedFrame(
                 data,
                 self.sequence,
@@ -144,35 +152,46 @@ class Groups:
                 configuration=configuration,
             )
         )
-        self._size_bytes += len(data)
-        if is_key:
-            self._keys.append(self.sequence)
         return True
+
+    def _append(self, frame: CodedFrame) -> None:
+        if not self._frames or self._frames[-1].configuration is not frame.configuration:
+            self._size_bytes += len(frame.configuration.record)
+        self._size_bytes += len(frame.data)
+        self._frames.append(frame)
+        if frame.is_key:
+            self._keys.append(frame.sequence)
+
+    def _forget_oldest(self) -> None:
+        oldest = self._frames.popleft()
+        self._size_bytes -= len(oldest.data)
+        if not self._frames or self._frames[0].configuration is not oldest.configuration:
+            self._size_bytes -= len(oldest.configuration.record)
 
     def _shrink(self) -> bool:
         """Forget pictures that nothing needs any more. Return True if that ended the newest group."""
-        while len(self._keys) > 1 and (self._is_too_large or self._has_lasted(self._keys[1])):
+        while len(self._keys) > 1 and (self._exceeds() or self._has_lasted(self._keys[1])):
             self._forget_before(self._keys[1])
         if self._keys and self._keys[0] > self._frames[0].sequence and self._has_lasted(self._keys[0]):
             self._forget_before(self._keys[0])
-        if not self._is_too_large:
+        if not self._exceeds():
             return False
         had_key = bool(self._keys)
         self._keys.clear()
-        while self._size_bytes * _HEADLESS_SHARE > self._limit_bytes and len(self._frames) > 1:
-            self._size_bytes -= len(self._frames.popleft().data)
+        while self._exceeds(_HEADLESS_SHARE) and len(self._frames) > 1:
+            self._forget_oldest()
         return had_key
 
-    @property
-    def _is_too_large(self) -> bool:
-        return self._size_bytes > self._limit_bytes
+    def _exceeds(self, share: int = 1) -> bool:
+        """Return True if the pictures, with their records, fill more than one `share`-th of the limits."""
+        return self._size_bytes * share > self._limit_bytes or len(self._frames) * share > _MOST_PICTURES
 
     def _has_lasted(self, sequence: int) -> bool:
         return self._frames[-1].captured_s - self._numbered(sequence).captured_s > _KEPT_BEFORE_S
 
     def _forget_before(self, sequence: int) -> None:
         while self._frames[0].sequence < sequence:
-            self._size_bytes -= len(self._frames.popleft().data)
+            self._forget_oldest()
         while self._keys[0] < sequence:
             self._keys.popleft()
 

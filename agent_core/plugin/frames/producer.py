@@ -77,8 +77,8 @@ class FrameProducer(ABC):
     def key_frame_wanted(self) -> None:  # noqa: B027 - optional to implement
         """Have the camera send a key frame soon, if it delivers coded video and can; do not wait for it.
 
-        The broker calls this during `stream`, when a client comes and the newest group of pictures is long. A producer
-        asks by itself after damage.
+        The broker calls this during `stream`: when a client comes and the newest group of pictures is long; and, from
+        within `FrameSink.offer`, when it finds damage that ends a group. A producer asks by itself after `FrameSink.gap`.
         """
 
     async def close(self) -> None:  # noqa: B027 - optional to implement

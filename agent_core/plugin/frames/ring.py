@@ -45,6 +45,9 @@ class JpegRing:
     def gap(self) -> None:
         """Forget nothing: a JPEG does not depend on others."""
 
+    def restart(self) -> None:
+        """Forget nothing, either."""
+
     def beginning(self, not_before_s: float) -> tuple[Frame, ...]:
         newest = self.newest
         return (newest,) if newest is not None and newest.captured_s >= not_before_s else ()

@@ -68,6 +68,10 @@ class FrameStore(Protocol):
         """Forget what the next buffer does not continue."""
         ...
 
+    def restart(self) -> None:
+        """Note a gap after which the producer may fill its buffers otherwise: a stream begins."""
+        ...
+
     def beginning(self, not_before_s: float) -> tuple[Frame, ...]:
         """Return the frames with which a stream begins now; empty if a reader has to wait.
 

@@ -13,9 +13,12 @@ __all__ = ("AccessUnit", "AccessUnits")
 
 #: Units that precede a picture: parameter sets, delimiters, messages. Cameras send up to ten.
 _MOST_UNITS_BEFORE = 64
+#: Units of a picture. A large key frame in slices that fit into packets of a network has about 700.
+_MOST_UNITS = 4096
 #: Bytes of a buffer within which its first unit shows its kind.
 _HEAD_BYTES = 64
-#: Buffers without the beginning of a picture that a damaged transfer, rather than the camera's habit, may explain.
+#: Buffers without the beginning of a picture that a damaged transfer, rather than the camera's habit, may explain. Key
+#: frames are what a camera would split first, so the count begins anew after a key frame in one buffer.
 _DAMAGED_BUFFERS = 1
 
 
@@ -48,7 +51,7 @@ class AccessUnits(Generic[StampT]):
 
     Args:
         codec: H.264 or H.265.
-        limit_bytes: largest picture.
+        limit_bytes: largest picture, which also has at most `_MOST_UNITS` units.
     """
 
     def __init__(self, codec: VideoCodec, *, limit_bytes: int) -> None:
@@ -57,6 +60,8 @@ class AccessUnits(Generic[StampT]):
         self._reader = AnnexBReader()
         self._cut = _Cut.UNKNOWN
         self._headless = 0
+        #: The last buffer ended with a key frame, as far as is known.
+        self._has_ended_key = False
         #: Units that belong to the slice after them.
         self._ahead: list[bytes] = []
         #: Stamp of the buffer in which the unit that the reader holds began; empty before the first.
@@ -84,10 +89,7 @@ class AccessUnits(Generic[StampT]):
             return
         if self._cut is _Cut.UNKNOWN:
             yield from self._judge(data)
-        elif self._cut is _Cut.WHOLE and self._is_continuation(data):
-            self._headless += 1
-            if self._headless > _DAMAGED_BUFFERS:
-                self._cut = _Cut.ANYWHERE
+        elif self._cut is _Cut.WHOLE and self._is_headless(data):
             yield None
         if not self._reader.size_bytes:
             self._held = (stamp,)
@@ -97,10 +99,28 @@ class AccessUnits(Generic[StampT]):
         if self._cut is _Cut.WHOLE:
             yield from self._add(self._reader.flush(), *self._held)
             if self._has_slice:
+                self._has_ended_key = any(nal.is_key(self._codec, unit) for unit in self._units)
                 yield self._taken()
-        if self._size_bytes + self._reader.size_bytes > self._limit_bytes:
+        if self._is_too_large:
             self.reset()
             yield None
+
+    @property
+    def _is_too_large(self) -> bool:
+        size_bytes = self._size_bytes + self._reader.size_bytes + sum(map(len, self._ahead))
+        return size_bytes > self._limit_bytes or len(self._units) > _MOST_UNITS
+
+    def _is_headless(self, data: bytes) -> bool:
+        """Return True if `data` begins inside a picture, though buffers end with pictures; learn from it."""
+        is_headless = self._is_continuation(data)
+        if is_headless:
+            self._headless += 1
+            if self._headless > _DAMAGED_BUFFERS:
+                self._cut = _Cut.ANYWHERE
+        elif self._has_ended_key:
+            self._headless = 0
+        self._has_ended_key = False
+        return is_headless
 
     def _judge(self, data: bytes) -> Iterator[AccessUnit[StampT]]:
         """Learn from a buffer how the one before it ended; return the picture that was complete before its end."""

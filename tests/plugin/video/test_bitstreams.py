@@ -198,6 +198,61 @@ def test_recovery_points_and_repeated_sets_are_entries_too() -> None:
     assert not is_entry(H264, tuple(unit for unit in hidden if nal.is_slice(H264, unit)))
 
 
+@pytest.mark.parametrize("filling", [b"\x01\x00", b"\xff", b"\x05\x01\x55"])
+def test_messages_are_read_only_as_far_as_a_camera_puts_them(filling: bytes) -> None:
+    """A unit of 16 MB would hold up all other work of the agent."""
+    picture = units_of(coded_pictures(H264, 2)[1])
+    recovery = b"\x06\x01\x80\x80"
+    assert is_entry(H264, (b"\x06\x05\x02ab" + recovery, *picture))
+    assert not is_entry(H264, (b"\x06" + filling * 6000 + recovery, *picture))
+    assert not is_entry(H264, (*(b"\x06" + filling * 20,) * 100, b"\x06" + recovery, *picture))
+
+
+def test_an_endless_picture_of_small_units_is_damage() -> None:
+    key = coded_pictures(H264, 1)[0]
+    for unit in (b"\x01\x40", b"\x0c\xff", b"\x0e\x40"):
+        assembler = AccessUnits[int](H264, limit_bytes=LIMIT_BYTES)
+        found = [*assembler.feed(key, 0)]
+        for number in range(60):
+            found += assembler.feed(annex_b((unit,) * 200), number)
+        found += [*assembler.feed(key, 99), *assembler.feed(key, 100)]
+        assert None in found
+        entries = [each.stamp for each in found if each and is_entry(H264, each.units)]
+        assert entries[0] == 99
+
+
+def test_prefixes_count_in_the_size_of_a_picture() -> None:
+    assembler = AccessUnits[int](H264, limit_bytes=10_000)
+    found = [*assembler.feed(coded_pictures(H264, 1)[0], 0)]
+    for number in range(40):
+        found += assembler.feed(annex_b((b"\x0e" + b"\x55" * 3000,)), number)
+    assert None in found
+
+
+def test_rare_damage_does_not_make_all_later_pictures_wait(
+    videos: dict[VideoCodec, tuple[bytes, ...]],
+) -> None:
+    assembler = AccessUnits[int](H264, limit_bytes=LIMIT_BYTES)
+    pictures = videos[H264]
+    stamps = []
+    for number in range(4 * len(pictures)):
+        data = pictures[number % len(pictures)]
+        whole = data if number % len(pictures) != 7 else data[len(data) // 2 :].lstrip(b"\0\1")
+        stamps.append([each.stamp for each in assembler.feed(whole, number) if each])
+    assert stamps[-1] == [4 * len(pictures) - 1]
+
+
+def test_key_frames_in_two_parts_among_whole_pictures_are_put_together_after_the_first() -> None:
+    pictures = coded_pictures(H264, 30, parameters="slices=3")
+    buffers = []
+    for data in pictures:
+        units = units_of(data)
+        is_key = is_entry(H264, units)
+        buffers += [annex_b(units[:-1]), annex_b(units[-1:])] if is_key else [data]
+    found = assembled(H264, [*pictures[1:4], *buffers])
+    assert found[-15:] == [annex_b(units_of(data)) for data in pictures[-15:]]
+
+
 def test_all_sets_of_a_stream_are_in_its_configuration_and_the_newest_of_each_number_counts() -> None:
     sets = ParameterSets(H264)
     small, large = (units_of(coded_pictures(H264, 1, size=size)[0]) for size in ((64, 48), (128, 96)))
