@@ -211,3 +211,35 @@ async def test_if_the_node_with_pictures_fails_the_camera_goes_on_with_coded_vid
             bench.devices.producers["video0"].sink.offer(a_jpeg(640, 480))
         await until(bench, JOINED)
     assert "snapshots are taken from its coded video" in caplog.text
+
+
+async def test_coded_video_that_failed_as_a_part_is_described_when_it_is_a_camera_of_its_own(
+    watch: Watch, nodes: tuple[DeviceNode, DeviceNode], prepare: Callable[[Any], None]
+) -> None:
+    """The core does not know it by itself, and its last report did not describe it."""
+    async with watch(*nodes, prepare=prepare) as bench:
+        await until(bench, JOINED)
+        producer = bench.devices.producers["video2"]
+        producer.park_error = CaptureFailed("It stopped.", reason="camera_stopped", suggestion="Wait.")
+        async with await anyio.connect_unix(bench.report.cameras["video0"].media_input.path):
+            await until(bench, (VideoCodec.MJPEG, True, False))
+        before = len(bench.report.history)
+        bench.devices.unplug("video0")
+        await bench.report.wait_count(before + 1)
+        await bench.clock.advance(8.5)
+        assert bench.report.history[before:] == [(GONE, "video0"), (BROKEN, "video2")]
+        assert kind(bench.report.cameras["video2"]) == (VideoCodec.H264, False, True)
+
+
+async def test_coded_video_does_not_wait_for_a_node_that_was_gone_before_it_was_used(
+    watch: Watch, nodes: tuple[DeviceNode, DeviceNode], prepare: Callable[[Any], None]
+) -> None:
+    async with watch(prepare=prepare, settle_s=0.3) as bench:
+        bench.devices.plug(nodes[0])
+        await bench.clock.advance(0.1)
+        bench.devices.unplug("video0")
+        await bench.clock.advance(0.1)
+        bench.devices.plug(nodes[1])
+        await bench.clock.advance(0.4)
+        await probed(bench, "video2")
+        await bench.report.until((HERE, "video2"))

@@ -4,6 +4,7 @@ Between the cameras of the nodes, which know nothing of each other, and the core
 """
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 
@@ -93,13 +94,16 @@ class JoinedNodes(CameraReport):
         self._dismissed: set[str] = set()
         self._logged: dict[str, str] = {}
 
-    def add(self, node: DeviceNode) -> None:
-        """Take note of a node before its first report."""
-        self._nodes[node.name] = node
+    def present(self, nodes: Iterable[DeviceNode]) -> None:
+        """Take note of all nodes that exist, before their first reports and after the last of those that are gone.
+
+        A node that is gone before it was used has none: nothing waits for it any more.
+        """
+        self._nodes = {node.name: node for node in nodes}
+        self._dismissed &= self._nodes.keys()
 
     def drop(self, name: str) -> None:
-        """Forget a node that is gone, after its last report."""
-        self._nodes.pop(name, None)
+        """Forget a node that is gone, after its last report: the next one of the name may be a camera."""
         self._dismissed.discard(name)
 
     def dismiss(self, name: str) -> None:
@@ -202,11 +206,12 @@ class JoinedNodes(CameraReport):
 
     def _pass_on(self, key: str) -> None:
         told = self._told[key]
+        is_new = key not in self._shown
         self._shown.add(key)
         if told.works and told.camera is not None:
             self._report.connected(_as_now(told.camera))
         else:
-            self._report.failed(key, told.problem, told.camera if told.is_described else None)
+            self._report.failed(key, told.problem, told.camera if told.is_described or is_new else None)
 
     def _show_pair(self, pictures: str, coded: str) -> None:
         if coded in self._shown:

@@ -76,8 +76,7 @@ class DeviceRoster:
         for node in self._debounce.look(nodes, now_s, changes):
             self._cameras.pop(node.name).gone()
             self._joined.drop(node.name)
-        for node in nodes:
-            self._joined.add(node)
+        self._joined.present(nodes)
         for camera in self._cameras.values():
             if changes.touches(camera.node):
                 camera.touched()
