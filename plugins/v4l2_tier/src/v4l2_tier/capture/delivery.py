@@ -50,11 +50,10 @@ class Delivery:
         threads: runs what takes a millisecond or more: decoding and encoding.
         exposure: calculates the capture times.
         encoder: encodes raw frames.
-        settle_s: time for the exposure to settle; used without `settling`.
+        settling: decides when the exposure has settled.
         started_s: monotonic time of the start of the stream.
         reader: finds the pictures in JPEG buffers.
         damage: counts damaged frames.
-        settling: decides when the exposure has settled.
         on_gap: called when an access unit of coded video is missing or damaged.
     """
 
@@ -68,11 +67,10 @@ class Delivery:
         threads: WorkerPool,
         exposure: ExposureClock,
         encoder: RawEncoder,
+        settling: ExposureSettling,
         started_s: float,
-        settle_s: float | None = None,
         reader: JpegReader | None = None,
         damage: Damage | None = None,
-        settling: ExposureSettling | None = None,
         on_gap: Callable[[], object] = lambda: None,
     ) -> None:
         self._device = device
@@ -84,7 +82,7 @@ class Delivery:
         self._encoder = encoder
         self._reader = reader or JpegReader(threads)
         self._damage = damage or Damage(layout.code)
-        self._settling = settling or ExposureSettling(settle_s)
+        self._settling = settling
         self._on_gap = on_gap
         self._is_coded = layout.code in CODED_FORMATS
         self._started_s = self._last_good_s = started_s

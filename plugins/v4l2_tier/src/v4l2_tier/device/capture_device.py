@@ -73,13 +73,6 @@ class CaptureDevice:
     def fileno(self) -> int:
         return self._descriptor
 
-    def check(self) -> None:
-        """Raise `CaptureFailed` if the device has disappeared since it was opened."""
-        from linuxpy.video import device
-
-        with explained("identifying the camera", self._node):
-            device.read_capabilities(self._descriptor)
-
     def offer(self) -> Capabilities | NoCamera:
         """Return what the device offers now, without its controls."""
         with explained("asking the camera what it offers", self._node):

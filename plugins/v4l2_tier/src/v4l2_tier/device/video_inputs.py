@@ -172,7 +172,9 @@ def _with_detection(call: DriverCall, selected: VideoInput) -> VideoInput:
 
 
 def signal_fault(call: DriverCall, index: int) -> str:
-    """Return why the selected input has no signal; empty if it has one, or if the driver does not tell. Does not disturb a stream.
+    """Return why the selected input has no signal; empty if it has one, or if the driver does not tell.
+
+    Does not disturb a stream.
 
     Raises:
         OSError: the device is gone.

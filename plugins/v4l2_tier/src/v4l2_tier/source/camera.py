@@ -1,6 +1,7 @@
 """Life of one device node: probed, reported if it is a camera, served by a frame broker, shown as failed on trouble."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
@@ -17,7 +18,7 @@ from agent_core.plugin import (
     first_of,
 )
 from agent_core.plugin.controls import DevicePanel
-from agent_core.plugin.frames import BrokerState, FrameBroker, FrameServer, report_problems
+from agent_core.plugin.frames import BrokerState, FrameBroker, FrameProducer, FrameServer, report_problems
 from v4l2_tier.capture.limits import broker_settings
 from v4l2_tier.device.calls import Answers
 from v4l2_tier.device.capabilities import Capabilities
@@ -235,14 +236,12 @@ class V4l2Camera:
     async def _serve(self, capabilities: Capabilities, turn: Turn) -> bool:
         """Serve the camera until the device offers something else while it is not in use, or another kind of video.
 
-        Returns:
-            True then, False if nothing of what it offers can be used.
+        Return False at once if nothing of what it offers can be used.
         """
         settings = self._settings_of(capabilities)
         panel = self._panel_of(capabilities, settings)
-        self._told_why = ""
         known = replace(self._known_of(capabilities), panel=panel)
-        self._capabilities = capabilities
+        self._told_why, self._capabilities = "", capabilities
         path = self._context.sockets.path(known.fingerprint, self.node.name)
         chosen: ChosenMode
 
@@ -264,25 +263,32 @@ class V4l2Camera:
         except CaptureFailed as error:  # permanent until the camera is unplugged
             self._failed(error, replace(known, panel=None))
             return False
-        limits = broker_settings(settings, chosen, is_virtual=self.node.is_virtual)
-        broker = FrameBroker(producer, clock=self._clock, settings=limits, codec=chosen.codec)
+        broker = self._new_broker(producer, chosen, settings)
         async with self._context.sockets.held(path), anyio.create_task_group() as tg:
             await tg.start(broker.run)
             await tg.start(FrameServer(broker, path, clock=self._clock, fps=chosen.fps).run)
             tg.start_soon(panel.run)
             connected()
             turn.done()
-            report = partial(report_problems, failed=self._troubled, connected=connected, clock=self._clock)
-            tg.start_soon(report, broker)
-            await self._until_outdated(broker)
+            await self._until_outdated(broker, connected)
             tg.cancel_scope.cancel()
         return True
+
+    def _new_broker(
+        self, producer: FrameProducer, chosen: ChosenMode, settings: CaptureSettings
+    ) -> FrameBroker:
+        limits = broker_settings(settings, chosen, is_virtual=self.node.is_virtual)
+        return FrameBroker(producer, clock=self._clock, settings=limits, codec=chosen.codec)
 
     def _take_offer(self, offered: Capabilities) -> None:
         self._capabilities = offered
 
-    async def _until_outdated(self, broker: FrameBroker) -> None:
-        await first_of(partial(self._until_other, broker), self._is_outdated.wait)
+    async def _until_outdated(self, broker: FrameBroker, connected: Callable[[], None]) -> None:
+        """Report the broker's problems until something else is to be served."""
+        report = partial(
+            report_problems, broker, failed=self._troubled, connected=connected, clock=self._clock
+        )
+        await first_of(report, partial(self._until_other, broker), self._is_outdated.wait)
         self._is_outdated = anyio.Event()
 
     async def _until_other(self, broker: FrameBroker) -> None:

@@ -39,9 +39,10 @@ class DeviceNode:
 
     `name` is the kernel's name; `path` is the node, which has another name in some containers. `number` is that of the
     node's name, else of the kernel's. `device_number` is what `stat` calls `st_rdev`; 0 if unknown. `is_virtual`: no
-    hardware is behind it, but a program, as with `v4l2loopback`. `incarnation` is new each time that the kernel creates a node, even under the same name. `index` counts the nodes
-    of one driver instance. `physical` is the same for all nodes of one physical device. `port` is udev's ID_PATH.
-    `udev_capabilities` are the words of ID_V4L_CAPABILITIES (`capture`, ...), None if udev has set none.
+    hardware is behind it, but a program, as with `v4l2loopback`. `incarnation` is new each time that the kernel creates
+    a node, even under the same name. `index` counts the nodes of one driver instance. `physical` is the same for all
+    nodes of one physical device. `port` is udev's ID_PATH. `udev_capabilities` are the words of ID_V4L_CAPABILITIES
+    (`capture`, ...), None if udev has set none.
     """
 
     name: str
