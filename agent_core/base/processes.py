@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 from collections import deque
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
@@ -135,15 +135,21 @@ class Finished:
 
 
 class Tail:
-    """The last `limit_bytes` of a stream. Reading it to its end keeps a verbose child from blocking, in bounded memory."""
+    """The last `limit_bytes` of a stream. Reading it to its end keeps a verbose child from blocking, in bounded memory.
 
-    def __init__(self, limit_bytes: int = 8192) -> None:
+    `listener` gets each piece of the stream, so that it misses nothing that `limit_bytes` cuts off.
+    """
+
+    def __init__(self, limit_bytes: int = 8192, *, listener: Callable[[bytes], object] | None = None) -> None:
+        self._listener = listener
         self._chunks: deque[bytes] = deque()
         self._size = 0
         self._limit = limit_bytes
 
     async def follow(self, stream: ByteReceiveStream) -> None:
         async for chunk in stream:
+            if self._listener is not None:
+                self._listener(chunk)
             self._chunks.append(chunk)
             self._size += len(chunk)
             while self._size - len(self._chunks[0]) >= self._limit:

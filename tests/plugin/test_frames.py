@@ -185,6 +185,19 @@ async def test_a_frame_without_a_time_is_as_old_as_the_pipeline_is_long() -> Non
         assert frame.captured_at_source is CapturedAtSource.ARRIVAL
 
 
+async def test_a_frame_that_waited_for_an_encoder_is_dated_by_its_arrival() -> None:
+    async with running(BrokerSettings(pipeline_latency_s=0.25)) as (bench, tg):
+        tg.start_soon(bench.read, 0.0)
+        sink = await bench.producer.until_streaming()
+        arrived_s = bench.now_s
+        await bench.clock.advance(3)
+        sink.offer(JPEG, arrived_s=arrived_s)
+        await anyio.wait_all_tasks_blocked()
+        (frame,) = bench.frames
+        assert frame.captured_s == pytest.approx(arrived_s - 0.25)
+        assert frame.captured_at_source is CapturedAtSource.ARRIVAL
+
+
 async def test_no_frame_is_from_the_future() -> None:
     async with running() as (bench, _):
         with bench.broker.demand():

@@ -238,13 +238,14 @@ class FrameBroker:
         captured_s: float | None = None,
         settled: bool = True,
         settlement: Settlement | None = None,
+        arrived_s: float | None = None,
     ) -> None:
-        arrived_s = self._clock.monotonic_s()
+        now_s = self._clock.monotonic_s()
         source = CapturedAtSource.ARRIVAL if captured_s is None else CapturedAtSource.DEVICE
         if captured_s is None:
-            captured_s = arrived_s - self._settings.pipeline_latency_s
+            captured_s = (now_s if arrived_s is None else arrived_s) - self._settings.pipeline_latency_s
         # A device clock may run ahead of ours.
-        added = self._store.add(data, Stamp(min(captured_s, arrived_s), source, settled, settlement))
+        added = self._store.add(data, Stamp(min(captured_s, now_s), source, settled, settlement))
         self._dropped.update(added.unused)
         self._repaired.update(added.repairs)
         if added.damaged:
@@ -253,7 +254,7 @@ class FrameBroker:
         is_good = added.frames > 0
         if is_good or added.unused:
             can_begin, is_awaited = is_good and self._store.can_begin, self._beginners > 0
-            self._arrivals.note(arrived_s, can_begin=can_begin, is_awaited=is_awaited, is_good=is_good)
+            self._arrivals.note(now_s, can_begin=can_begin, is_awaited=is_awaited, is_good=is_good)
         if is_good:
             self._consecutive_failures = 0
             self._note_problem(None)

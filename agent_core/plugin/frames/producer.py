@@ -22,6 +22,7 @@ class FrameSink(Protocol):
         captured_s: float | None = None,
         settled: bool = True,
         settlement: Settlement | None = None,
+        arrived_s: float | None = None,
     ) -> None:
         """Deliver one JPEG frame, or the next piece of coded video. A frame without a whole picture is dropped and counted.
 
@@ -33,6 +34,8 @@ class FrameSink(Protocol):
             settled: False while a camera that was just started still adjusts its exposure. Streams show such frames;
                 stills wait for settled ones.
             settlement: how the exposure settled; None before, and if the producer does not wait for it.
+            arrived_s: time at which the producer received a frame that it has kept since, such as for an encoder; None if it
+                offers the frame at once. It dates a frame without `captured_s`.
         """
         ...
 

@@ -10,6 +10,7 @@ from libcamera_source.programs import (
     ALWAYS,
     CAM,
     GSTREAMER,
+    ORIENTATION,
     PROGRAMS,
     RPICAM,
     Program,
@@ -82,6 +83,32 @@ def test_cam_writes_each_frame_into_the_pipe() -> None:
     assert "pixelformat=MJPEG" in words(CAM, USB)
 
 
+@pytest.mark.parametrize(
+    ("turned", "word"),
+    [
+        ({}, None),
+        ({"hflip": True}, "mirror"),
+        ({"vflip": True}, "flip"),
+        ({"hflip": True, "vflip": True}, "rot180"),
+        ({"rotation": 180}, "rot180"),
+        ({"rotation": 180, "hflip": True}, "flip"),
+        ({"rotation": 180, "vflip": True}, "mirror"),
+        ({"rotation": 180, "hflip": True, "vflip": True}, None),
+    ],
+)
+def test_cam_is_given_one_orientation(turned: dict[str, object], word: str | None) -> None:
+    given = [each for each in words(CAM, **turned).split() if each.startswith("--orientation")]
+    assert given == ([f"--orientation={word}"] if word else [])
+
+
+@pytest.mark.parametrize("turned", [{"rotation": 180}, {"hflip": True}, {"vflip": True}])
+def test_what_turns_a_picture_is_never_left_out(turned: dict[str, object]) -> None:
+    for camera_format in (None, "jpeg"):
+        given = words(GSTREAMER, USB, camera_format=camera_format, **turned)
+        assert "videoflip" in given
+        assert "image/jpeg" not in given
+
+
 def place(folder: Path, *names: str) -> str:
     for name in names:
         (folder / name).touch(mode=0o755)
@@ -116,7 +143,7 @@ def test_each_option_has_a_source_and_the_readme_shows_each() -> None:
     for program in PROGRAMS:
         for option in (*program.options, *(program.jpeg_options or ()), *program.h264_options):
             assert option.source
-            assert option.setting in (ALWAYS, *CaptureSettings.model_fields)
+            assert option.setting in (ALWAYS, ORIENTATION, *CaptureSettings.model_fields)
             assert f"| `{' '.join(option.words).replace('|', '')}` |" in text, option
             assert option.shown_on in text
     assert {each.shown_on for each in (*RPICAM.options, *RPICAM.h264_options)} == {"documentation only"}

@@ -250,6 +250,31 @@ async def test_the_place_in_the_list_may_change(folder: Path, programs: Programs
     assert (folder / "asked").read_text().startswith("0")
 
 
+async def test_programs_that_replace_others_are_used_without_a_restart(
+    folder: Path, programs: Programs
+) -> None:
+    def write(name: str) -> None:
+        programs.write(
+            name,
+            "import sys\n"
+            f"if '--list-cameras' in sys.argv: sys.exit(print('Available cameras\\n0 : imx219 [1x1] ({ONE})'))\n"
+            f"open({str(folder / name)!r}, 'w')\n"
+            f"sys.stdout.buffer.write(2 * {a_jpeg()!r})\n",
+        )
+
+    write("libcamera-vid")
+    async with watched(folder, programs, defaults={"warm_ttl_s": 0}) as report:
+        broker = broker_of(report)
+        await broker.fresh(0.0, settled=False)
+        (programs.folder / "libcamera-vid").unlink()
+        write("rpicam-vid")
+        with broker.demand():
+            while not (folder / "rpicam-vid").exists():
+                await anyio.sleep(0.05)
+            await broker.after(broker.stats.frames)
+        assert report.history.count(("disconnected", ONE)) == 0
+
+
 async def test_a_list_that_hangs_holds_up_no_start(folder: Path, programs: Programs) -> None:
     programs.capture_pictures()
     programs.write("cam", HANG)

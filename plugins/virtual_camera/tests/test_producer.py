@@ -73,6 +73,7 @@ class Sink:
         captured_s: float | None = None,
         settled: bool = True,
         settlement: Settlement | None = None,
+        arrived_s: float | None = None,
     ) -> None:
         assert isinstance(data, bytes)
         self.offered.append((data, captured_s))

@@ -15,9 +15,10 @@ from agent_core.client import AgentClient, CallFailed
 from agent_core.plugin import CaptureFailed, FindingStatus, Frame, ffmpeg
 from agent_core.plugin.frames import FrameBroker
 from agent_core.testing import SystemClock, children, running_agent
+from libcamera_source.cam_reader import CamOutput
 from libcamera_source.checks import LibcameraCheck
 from libcamera_source.listing import ListedCamera
-from libcamera_source.outputs import CamOutput, JpegOutput
+from libcamera_source.outputs import JpegOutput
 from libcamera_source.producer import ProgramProducer, broker_settings
 from libcamera_source.programs import command
 from libcamera_source.settings import CaptureSettings, LibcameraSettings
@@ -110,7 +111,7 @@ async def picture(camera: str = SENSOR.id, **settings: Any) -> Frame:
         environment = toolbox.environment_for(chosen)
         clock = SystemClock()
         producer = ProgramProducer(
-            lambda: words, JpegOutput(), environment, chosen, clock=clock, lock=toolbox.lock
+            lambda: words, JpegOutput, environment, chosen, clock=clock, lock=toolbox.lock
         )
         broker = FrameBroker(producer, clock=clock, settings=broker_settings(chosen))
         with anyio.fail_after(LIMIT_S):
@@ -226,9 +227,15 @@ async def test_cam_takes_its_words_and_tells_of_each_frame(root: Root) -> None:
         toolbox = Toolbox("cam", Path(folder))
         tools, pipe = await toolbox.tools(), Path(folder) / "pipe"
         words = command(tools, ListedCamera(SENSOR.id, 0, "", ""), chosen, pipe)
-        reader, environment = CamOutput(pipe, chosen.jpeg_quality), toolbox.environment_for(chosen)
-        clock = SystemClock()
-        producer = ProgramProducer(lambda: words, reader, environment, chosen, clock=clock, lock=toolbox.lock)
+        clock, environment = SystemClock(), toolbox.environment_for(chosen)
+        producer = ProgramProducer(
+            lambda: words,
+            lambda: CamOutput(pipe, chosen.jpeg_quality, clock),
+            environment,
+            chosen,
+            clock=clock,
+            lock=toolbox.lock,
+        )
         broker = FrameBroker(producer, clock=clock, settings=broker_settings(chosen))
         async with virtual_sensors(root, SENSOR), anyio.create_task_group() as tg:
             tg.start_soon(broker.run)

@@ -3,7 +3,9 @@
 import re
 from dataclasses import dataclass
 
-__all__ = ("FrameLine", "StreamFormat", "frame_line", "stream_format")
+import anyio
+
+__all__ = ("FormatLog", "FrameLine", "StreamFormat", "frame_line", "stream_format")
 
 #: `51.070 (30.00 fps) cam0-stream0 seq: 000012 bytesused: 307200/153600` (libcamera 0.0 to 0.7, src/apps/cam/camera_session.cpp).
 _FRAME = re.compile(r"([0-9]{1,12})\.([0-9]{6}) \([0-9.]+ fps\) \S+ seq: *[0-9]+ bytesused: ([0-9/]{1,60})")
@@ -11,6 +13,8 @@ _FRAME = re.compile(r"([0-9]{1,12})\.([0-9]{6}) \([0-9.]+ fps\) \S+ seq: *[0-9]+
 _STREAM = re.compile(r"configuring streams: \(0\) ([0-9]{1,5})x([0-9]{1,5})-([A-Za-z0-9_]{3,20})")
 #: Largest plausible frame.
 _LARGEST_BYTES = 1 << 28
+#: Longest part of a line that is kept until the rest comes.
+_LONGEST_LINE = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,3 +53,22 @@ def stream_format(said: str) -> StreamFormat | None:
     """Return the last format that libcamera's log tells of, None if it tells of none."""
     found = _STREAM.findall(said)
     return StreamFormat(int(found[-1][0]), int(found[-1][1]), found[-1][2]) if found else None
+
+
+class FormatLog:
+    """Format that the log of one run tells of, however much the log says later; `told` is set with the first."""
+
+    def __init__(self) -> None:
+        self.stream: StreamFormat | None = None
+        self.told = anyio.Event()
+        self._rest = b""
+
+    def feed(self, piece: bytes) -> None:
+        """Take the next piece of the log."""
+        *lines, rest = (self._rest + piece).split(b"\n")
+        self._rest = rest[-_LONGEST_LINE:]
+        for line in lines:
+            found = stream_format(line.decode(errors="replace"))
+            if found is not None:
+                self.stream = found
+                self.told.set()

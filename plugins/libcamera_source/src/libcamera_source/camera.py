@@ -20,8 +20,9 @@ from agent_core.plugin import (
     VideoCodec,
 )
 from agent_core.plugin.frames import FrameBroker, FrameServer, report_problems
+from libcamera_source.cam_reader import CamOutput
 from libcamera_source.listing import ListedCamera
-from libcamera_source.outputs import CamOutput, CodedOutput, JpegOutput, OutputReader
+from libcamera_source.outputs import CodedOutput, JpegOutput, OutputReader
 from libcamera_source.producer import ProgramProducer, broker_settings
 from libcamera_source.programs import CAM, Tools, command
 from libcamera_source.settings import SOURCE, CameraSettings, CaptureSettings
@@ -41,7 +42,8 @@ class LibcameraCamera:
     Args:
         listed: the camera, which the source replaces when its place in the list has changed.
         settings: its table, or the defaults.
-        tools: programs that were found with it.
+        tools: programs that were found with it, which the source replaces when others are installed; used from the
+            next start on.
         toolbox: services of the source.
         report: the core's.
         clock: the monotonic clock.
@@ -70,7 +72,7 @@ class LibcameraCamera:
         self._is_gone = False
         self._socket = folder / f"libcamera_{hashlib.sha256(listed.id.encode()).hexdigest()[:12]}.sock"
         self._codec = VideoCodec(settings.codec)
-        self._tools = tools
+        self.tools = tools
         self._environment = toolbox.environment_for(settings)
         self._lock = toolbox.lock
         self.broker = self._new_broker()
@@ -78,8 +80,8 @@ class LibcameraCamera:
     def _new_broker(self) -> FrameBroker:
         settings, pipe = self._settings, self._socket.with_suffix(".pipe")
         producer = ProgramProducer(
-            lambda: command(self._tools, self.listed, settings, pipe),
-            _reader(self._tools, settings, pipe),
+            lambda: command(self.tools, self.listed, settings, pipe),
+            lambda: _reader(self.tools, settings, pipe, self._clock),
             self._environment,
             settings,
             clock=self._clock,
@@ -154,7 +156,7 @@ class LibcameraCamera:
         )
 
 
-def _reader(tools: Tools, settings: CaptureSettings, pipe: Path) -> OutputReader:
+def _reader(tools: Tools, settings: CaptureSettings, pipe: Path, clock: Clock) -> OutputReader:
     if tools.program is CAM:
-        return CamOutput(pipe, settings.jpeg_quality)
+        return CamOutput(pipe, settings.jpeg_quality, clock)
     return JpegOutput() if settings.codec == "mjpeg" else CodedOutput()

@@ -12,6 +12,7 @@ from anyio.abc import ByteReceiveStream
 from agent_core.plugin import CaptureFailed, Clock, WorkerPool, first_of
 from agent_core.plugin.frames import BrokerSettings, ExposureSettling, FrameProducer, FrameSink, measure
 from agent_core.plugin.processes import Tail, child
+from libcamera_source.driver_times import DriverTimes
 from libcamera_source.failures import explain, explain_silence, not_executed
 from libcamera_source.outputs import OutputReader
 from libcamera_source.settings import CaptureSettings
@@ -21,7 +22,7 @@ __all__ = ("ProgramProducer", "broker_settings")
 
 #: Time for the program to stop the camera in order, and to end after it has closed its output.
 _GRACE_S, _END_S = 1.0, 5.0
-#: Greatest plausible age of a frame. Drivers without a time, or with another clock, give others.
+#: Greatest plausible age of a frame, besides its exposure. Drivers without a time, or with another clock, give others.
 _MAX_AGE_S = 5.0
 #: Pictures that may wait between the sensor and us: libcamera's pipelines have four buffers.
 _BUFFERS = 4
@@ -52,7 +53,7 @@ class ProgramProducer(FrameProducer):
 
     Args:
         command: returns the words of the program, anew for each start.
-        reader: reads its output.
+        new_reader: returns the reader of its output, anew for each start.
         environment: the program's environment.
         settings: of the camera.
         clock: the monotonic clock.
@@ -62,7 +63,7 @@ class ProgramProducer(FrameProducer):
     def __init__(
         self,
         command: Callable[[], tuple[str, ...]],
-        reader: OutputReader,
+        new_reader: Callable[[], OutputReader],
         environment: Mapping[str, str],
         settings: CaptureSettings,
         *,
@@ -70,7 +71,8 @@ class ProgramProducer(FrameProducer):
         lock: CameraLock,
     ) -> None:
         self._command = command
-        self._reader = reader
+        self._new_reader = new_reader
+        self._reader = new_reader()
         self._environment = environment
         self._clock = clock
         self._lock = lock
@@ -79,11 +81,15 @@ class ProgramProducer(FrameProducer):
         usual_s = None if settings.codec == "mjpeg" else _CODED_SETTLE_S
         self._settling = ExposureSettling(usual_s if settings.settle_s is None else settings.settle_s)
         self._limits = Silence.of(settings)
+        self._longest_age_s = _MAX_AGE_S + _BUFFERS / settings.fps
+        self._times = DriverTimes(self._longest_age_s)
         self._last_s = 0.0
         self._has_pictures = False
         self._dropped = 0
 
     async def park(self) -> None:
+        self._reader.close()
+        self._reader = self._new_reader()
         self._reader.open()
 
     async def close(self) -> None:
@@ -92,7 +98,7 @@ class ProgramProducer(FrameProducer):
     async def stream(self, sink: FrameSink) -> None:
         command = self._command()
         name = Path(command[0]).name
-        said = Tail()
+        said = Tail(listener=self._reader.hear)
         async with self._lock.in_use():
             try:
                 returncode = await self._run(command, said, sink)
@@ -107,6 +113,7 @@ class ProgramProducer(FrameProducer):
             CaptureFailed: what it delivers cannot be used.
         """
         self._settling.start()
+        self._times = DriverTimes(self._longest_age_s)
         self._last_s, self._has_pictures, self._dropped = self._clock.monotonic_s(), False, 0
         started = partial(child, stop_signal=signal.SIGINT, grace_s=_GRACE_S, env=self._environment)
         async with started(command) as process:
@@ -127,11 +134,11 @@ class ProgramProducer(FrameProducer):
     async def _read(self, output: ByteReceiveStream, said: Tail, sink: FrameSink) -> CaptureFailed | None:
         """Read until the output ends, or the program hangs; return the reason in the second case."""
         problem: CaptureFailed | None = None
-        taker = _Taker(partial(self._offer, sink), partial(self._drop, sink))
+        taker = _Taker(partial(self._offer, sink), partial(self._drop, sink), sink.skip)
 
         async def read() -> None:
             nonlocal problem
-            problem = await self._reader.read(output, said, taker)
+            problem = await self._reader.read(output, taker)
 
         async def watch() -> None:
             nonlocal problem
@@ -152,17 +159,19 @@ class ProgramProducer(FrameProducer):
             usual_s = self._limits.between_s
             await self._clock.sleep(min(left_s, usual_s) if left_s > 0 else usual_s)
 
-    async def _offer(self, sink: FrameSink, picture: bytes, stamp_s: float | None) -> None:
+    async def _offer(
+        self, sink: FrameSink, picture: bytes, stamp_s: float | None, arrived_s: float | None
+    ) -> None:
         settling, now_s = self._settling, self._clock.monotonic_s()
         self._last_s, self._has_pictures, self._dropped = now_s, True, 0
         brightness = await self._threads.run(measure, picture) if settling.needs_brightness else None
         settling.note(now_s, brightness)
-        is_known = stamp_s is not None and 0 <= now_s - stamp_s <= _MAX_AGE_S
         sink.offer(
             picture,
-            captured_s=stamp_s if is_known else None,
+            captured_s=self._times.captured_s(stamp_s, now_s if arrived_s is None else arrived_s),
             settled=settling.is_settled,
             settlement=settling.settlement,
+            arrived_s=arrived_s,
         )
 
     def _drop(self, sink: FrameSink, reason: str) -> None:
@@ -174,14 +183,14 @@ class ProgramProducer(FrameProducer):
 class _Taker:
     """Receiver of one run's pictures."""
 
-    offer: Callable[[bytes, float | None], Awaitable[None]]
-    note: Callable[[str], None]
+    offer: Callable[[bytes, float | None, float | None], Awaitable[None]]
+    drop: Callable[[str], None]
+    skip: Callable[[str], None]
 
-    async def take(self, picture: bytes, stamp_s: float | None = None) -> None:
-        await self.offer(picture, stamp_s)
-
-    def drop(self, reason: str) -> None:
-        self.note(reason)
+    async def take(
+        self, picture: bytes, stamp_s: float | None = None, arrived_s: float | None = None
+    ) -> None:
+        await self.offer(picture, stamp_s, arrived_s)
 
 
 def broker_settings(settings: CaptureSettings) -> BrokerSettings:

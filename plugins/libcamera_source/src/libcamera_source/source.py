@@ -116,7 +116,7 @@ class Roster:
             if (known := self._cameras.get(camera.id)) is None:
                 self._begin(camera, tools)
             else:
-                known.listed = camera
+                known.listed, known.tools = camera, tools
 
     def _tell(self, problem: str) -> None:
         if problem and problem != self._told:

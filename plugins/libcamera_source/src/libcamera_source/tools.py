@@ -147,5 +147,12 @@ class Toolbox:
 
 def environment(cache_folder: Path) -> dict[str, str]:
     """Return the environment for programs of libcamera and GStreamer; for `child`, which removes the agent's own."""
-    registry = cache_folder / "libcamera_source.gstreamer"
-    return {**os.environ, "LIBCAMERA_LOG_NO_COLOR": "1", "GST_REGISTRY": str(registry), "NO_COLOR": "1"}
+    inherited = {name: value for name, value in os.environ.items() if name != "LIBCAMERA_LOG_FILE"}
+    return {
+        **inherited,
+        "GST_REGISTRY": str(cache_folder / "libcamera_source.gstreamer"),
+        # What is said on standard error tells the format of frames and the reasons of failures.
+        "LIBCAMERA_LOG_LEVELS": "*:INFO",
+        "LIBCAMERA_LOG_NO_COLOR": "1",
+        "NO_COLOR": "1",
+    }

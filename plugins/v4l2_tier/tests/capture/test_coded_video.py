@@ -40,6 +40,7 @@ class Sink:
         captured_s: float | None = None,
         settled: bool = True,
         settlement: Settlement | None = None,
+        arrived_s: float | None = None,
     ) -> None:
         self.events.append(data)
         self.times_s.append(captured_s)
