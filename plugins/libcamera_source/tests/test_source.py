@@ -191,6 +191,26 @@ async def test_a_camera_that_fails_by_our_fault_takes_no_other_one(folder: Path,
             await anyio.sleep(0.05)
 
 
+async def test_a_table_that_matches_no_camera_is_named_and_one_is_first_taken_literally(
+    folder: Path, programs: Programs, caplog: pytest.LogCaptureFixture
+) -> None:
+    odd = "/base/i2c@1/imx[a]"
+    programs.list_cameras(f"1: 'imx219' ({odd})")
+    programs.capture_pictures()
+    tables = [{"match": "imx477"}, {"match": odd, "width": 320, "height": 240}]
+    async with watched(folder, programs, cameras=tables) as report:
+        await report.until(("connected", odd))
+        assert report.cameras[odd].resolution == (320, 240)
+    (told,) = [record.getMessage() for record in caplog.records if "matches" in record.getMessage()]
+    assert told == (
+        "no listed camera matches 'imx477', a table of plugins.libcamera_source.cameras;"
+        f" libcamera lists '{odd}', 'imx219'"
+    )
+    chosen = LibcameraSettings.model_validate({"cameras": tables})
+    findings = await LibcameraCheck(chosen, search_path=programs.path).look()
+    assert findings[-1].detail == "No listed camera matches 'imx477' (plugins.libcamera_source.cameras)."
+
+
 async def test_usb_cameras_and_disabled_ones_are_left_alone(folder: Path, programs: Programs) -> None:
     programs.list_cameras(f"1: 'imx219' ({ONE})", f"2: 'USB Camera' ({USB})", f"3: 'ov5647' ({TWO})")
     programs.capture_pictures()

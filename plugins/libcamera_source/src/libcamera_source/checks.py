@@ -11,7 +11,7 @@ from agent_core.plugin import AgentError, Check, Finding, FindingStatus
 from libcamera_source.listing import ListedCamera
 from libcamera_source.programs import Tools
 from libcamera_source.settings import LibcameraSettings
-from libcamera_source.source import table_of
+from libcamera_source.tables import CameraTables, known_as
 from libcamera_source.tools import Toolbox
 
 __all__ = ("LibcameraCheck",)
@@ -40,6 +40,7 @@ class LibcameraCheck(Check):
         answer_s: float = _ANSWER_S,
     ) -> None:
         self._settings = settings
+        self._tables = CameraTables(settings)
         self._search_path = search_path
         self._root = root
         self._answer_s = answer_s
@@ -85,7 +86,8 @@ class LibcameraCheck(Check):
                 cameras = await toolbox.list_cameras() or ()
             except AgentError as error:
                 return [Finding(self.name, FindingStatus.FAILED, error.details, error.suggestion)]
-            return [self._count(cameras), *(self._camera(each) for each in cameras)]
+            told = [self._count(cameras), *(self._camera(each) for each in cameras)]
+            return [*told, *(self._unused(match, cameras) for match in self._tables.unused)]
         return [
             Finding(
                 self.name,
@@ -105,8 +107,17 @@ class LibcameraCheck(Check):
             "Check the flat cable, with the power off, and that the board's configuration names the sensor.",
         )
 
+    def _unused(self, match: str, cameras: Sequence[ListedCamera]) -> Finding:
+        names = ", ".join(repr(name) for camera in cameras for name in known_as(camera))
+        return Finding(
+            self.name,
+            FindingStatus.WARNING,
+            f"No listed camera matches {match!r} (plugins.libcamera_source.cameras).",
+            f"Connect that camera, or match one of these: {names}." if names else "Connect it.",
+        )
+
     def _camera(self, camera: ListedCamera) -> Finding:
-        table = table_of(camera, self._settings)
+        table = self._tables.of(camera)
         if table is not None and not table.enabled:
             use = "is disabled by its settings"
         elif camera.is_usb and table is None and not self._settings.usb:

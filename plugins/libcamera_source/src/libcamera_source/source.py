@@ -1,7 +1,7 @@
 """Source of libcamera's cameras: lists them now and then, and serves each in a task of its own."""
 
 import logging
-from fnmatch import fnmatchcase
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -21,10 +21,11 @@ from agent_core.plugin import (
 from libcamera_source.camera import LibcameraCamera
 from libcamera_source.listing import ListedCamera
 from libcamera_source.programs import Tools
-from libcamera_source.settings import SOURCE, CameraSettings, LibcameraSettings
+from libcamera_source.settings import SOURCE, LibcameraSettings
+from libcamera_source.tables import CameraTables, known_as
 from libcamera_source.tools import Toolbox
 
-__all__ = ("LibcameraSource", "table_of")
+__all__ = ("LibcameraSource",)
 
 _log = logging.getLogger("camera_agent.libcamera_source")
 
@@ -79,6 +80,8 @@ class Roster:
         tasks: TaskGroup,
     ) -> None:
         self._settings = settings
+        self._tables = CameraTables(settings)
+        self._told_tables = False
         self._agent = agent
         self._clock: Clock = agent.clock
         self._toolbox = toolbox
@@ -117,11 +120,25 @@ class Roster:
                 self._begin(camera, tools)
             else:
                 known.listed, known.tools = camera, tools
+        self._tell_unused_tables(listed)
 
     def _tell(self, problem: str) -> None:
         if problem and problem != self._told:
             _log.warning("%s", problem)
         self._told = problem
+
+    def _tell_unused_tables(self, listed: Sequence[ListedCamera]) -> None:
+        """Name, once, the tables that mean no camera of the first list."""
+        if self._told_tables:
+            return
+        self._told_tables = True
+        names = ", ".join(repr(name) for camera in listed for name in known_as(camera))
+        for match in self._tables.unused:
+            _log.warning(
+                "no listed camera matches %r, a table of plugins.libcamera_source.cameras; libcamera lists %s",
+                match,
+                names or "none",
+            )
 
     def _end(self, key: str) -> None:
         if self._cameras[key].broker.device.is_streaming:
@@ -129,7 +146,7 @@ class Roster:
         self._cameras.pop(key).gone("libcamera does not list the camera any more.")
 
     def _begin(self, listed: ListedCamera, tools: Tools) -> None:
-        settings = table_of(listed, self._settings) or self._settings.defaults
+        settings = self._tables.of(listed) or self._settings.defaults
         camera = LibcameraCamera(
             listed,
             settings,
@@ -145,7 +162,7 @@ class Roster:
 
     def _is_used(self, camera: ListedCamera) -> bool:
         """Return whether the settings let this source serve the camera; the log tells it once for one that they do not."""
-        table = table_of(camera, self._settings)
+        table = self._tables.of(camera)
         if table is not None and not table.enabled:
             why = "is disabled by its settings"
         elif camera.is_usb and not self._settings.usb and table is None:
@@ -173,15 +190,6 @@ class Roster:
     async def _until_missed(self) -> None:
         await self._missed.wait()
         await self._clock.sleep(_MISSED_PAUSE_S)
-
-
-def table_of(camera: ListedCamera, settings: LibcameraSettings) -> CameraSettings | None:
-    """Return the first table whose `match` is the camera's id or model, literally or as a pattern; or None."""
-    names = [text for text in (camera.id, camera.model) if text]
-    for table in settings.cameras:
-        if any(name == table.match or fnmatchcase(name, table.match) for name in names):
-            return table
-    return None
 
 
 def _nodes() -> frozenset[str]:

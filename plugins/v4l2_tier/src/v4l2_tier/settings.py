@@ -1,12 +1,12 @@
 """Settings in `[plugins.v4l2_tier]`."""
 
 import re
-from collections import Counter
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
 from agent_core.plugin import Settings
+from agent_core.plugin.matching import each_matched_once
 from v4l2_tier.device.raw_formats import RAW_FORMATS
 from v4l2_tier.device.standards import STANDARDS
 
@@ -114,13 +114,6 @@ class CameraSettings(CaptureSettings):
     enabled: bool = Field(default=True, description="false: do not use this camera")
 
 
-def _each_matched_once(tables: tuple[CameraSettings, ...]) -> tuple[CameraSettings, ...]:
-    twice = [match for match, count in Counter(table.match for table in tables).items() if count > 1]
-    if twice:
-        raise ValueError(f"there are two tables with match {twice[0]!r}; the second never applies: remove it")
-    return tables
-
-
 class V4l2TierSettings(Settings):
     """Settings of the plugin; the README prints the description of each field."""
 
@@ -128,7 +121,7 @@ class V4l2TierSettings(Settings):
         default_factory=CaptureSettings,
         description="settings of cameras without a matching table in `cameras`",
     )
-    cameras: Annotated[tuple[CameraSettings, ...], AfterValidator(_each_matched_once)] = Field(
+    cameras: Annotated[tuple[CameraSettings, ...], AfterValidator(each_matched_once)] = Field(
         (), description="settings of individual cameras, see below"
     )
     join_nodes: bool = Field(

@@ -9,7 +9,7 @@ import pytest
 
 from v4l2_tier.settings import V4l2TierSettings
 from v4l2_tier.source.inventory import DeviceNode, UsbDevice
-from v4l2_tier.source.matching import SettingsTables, matches
+from v4l2_tier.source.matching import SettingsTables
 
 Make = Callable[..., DeviceNode]
 Watch = Callable[..., AbstractAsyncContextManager[Any]]
@@ -43,28 +43,6 @@ def test_the_first_that_matches_counts_alone(node: Make) -> None:
     table = SettingsTables(V4l2TierSettings.model_validate(settings)).of(node(), None)
     assert table is not None
     assert (table.width, table.height) == (320, None)
-
-
-@pytest.mark.parametrize(
-    ("match", "text", "is_meant"),
-    [
-        ("HD Cam [rev B]", "HD Cam [rev B]", True),
-        ("HD Cam [rev B]*", "HD Cam [rev B] #2", True),
-        ("*[HD]*", "Küche/Hof №1 [HD] \u2028x", True),
-        ("SER-[7]x", "SER-[7]x", True),
-        ("SER-[7]?", "SER-[7]x", True),
-        ("a[", "a[", True),
-        ("Cam (*)+.", "Cam (2)+.", True),
-        ("what?", "what?", True),
-        ("Cam [0-9]", "Cam 7", True),
-        ("Cam [!0-9]", "Cam 7", False),
-        ("Cam [0-9]", "Cam x", False),
-        ("Cam.", "Camx", False),
-        ("Cam", "Cam\n", False),
-    ],
-)
-def test_brackets_are_taken_as_they_are_before_they_are_a_set(match: str, text: str, is_meant: bool) -> None:
-    assert matches(match, text) is is_meant
 
 
 @pytest.mark.parametrize("name", ["HD Cam [rev B]", "*", "[", "a]b[c", "x[!y]", "Cam?", "[[]", "[a-"])
