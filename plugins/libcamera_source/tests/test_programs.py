@@ -97,7 +97,7 @@ def test_cam_writes_each_frame_into_the_pipe() -> None:
     ],
 )
 def test_cam_is_given_one_orientation(turned: dict[str, object], word: str | None) -> None:
-    given = [each for each in words(CAM, **turned).split() if each.startswith("--orientation")]
+    given = [each for each in words(CAM, CAMERA, **turned).split() if each.startswith("--orientation")]
     assert given == ([f"--orientation={word}"] if word else [])
 
 
@@ -150,7 +150,14 @@ def test_each_option_has_a_source_and_the_readme_shows_each() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"width": 641}, {"rotation": 90}, {"extra_arguments": ["!"]}, {"tuning_file": "here.json"}]
+    "wrong",
+    [
+        {"width": 641},
+        {"rotation": 90},
+        {"extra_arguments": ["!"]},
+        {"tuning_file": "here.json"},
+        {"codec": "h264", "camera_format": "jpeg"},
+    ],
 )
 def test_wrong_settings_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):

@@ -14,6 +14,7 @@ __all__ = (
     "ALWAYS",
     "CAM",
     "GSTREAMER",
+    "ORIENTATION",
     "PROGRAMS",
     "RPICAM",
     "Option",
@@ -25,11 +26,18 @@ __all__ = (
 
 #: `Option.setting` of words that belong to each command.
 ALWAYS = "always"
+#: `Option.setting` of the one word that `rotation`, `hflip` and `vflip` make together.
+ORIENTATION = "orientation"
+#: Settings that turn the picture.
+_TURNS = frozenset({"rotation", "hflip", "vflip"})
+#: Words of `cam` for a picture that is mirrored left to right, and top to bottom; both make half a turn.
+_ORIENTATIONS = {(True, True): "rot180", (True, False): "mirror", (False, True): "flip"}
 _RPICAM_SOURCE = "raspberrypi/rpicam-apps, tag v1.9.1: core/options.cpp and core/video_options.hpp"
 _DOCUMENTED = "documentation only"
 _SHOWN = "virtual pipeline of libcamera 0.4, Debian 13"
 _LIBCAMERASRC = "libcamera, tag v0.4.0: src/gstreamer/gstlibcamerasrc.cpp"
 _CAM_SOURCE = "libcamera, tag v0.4.0: src/apps/cam/main.cpp and src/apps/common/stream_options.cpp"
+_ORIENTATION_SOURCE = "libcamera, tag v0.4.0: src/apps/cam/camera_session.cpp, and Orientation in include/libcamera/orientation.h"
 _GSTREAMER = "gst-inspect-1.0 of GStreamer 1.26"
 
 Parse = Callable[[str], tuple[ListedCamera, ...] | None]
@@ -40,7 +48,7 @@ class Option:
     """Words that a setting adds to a command.
 
     Attributes:
-        setting: name of the setting; the words are added if it is neither None, False, 0 nor empty.
+        setting: name of the setting, `ALWAYS` or `ORIENTATION`; the words are added if it is neither None, False, 0 nor empty.
         words: words with places for values in braces, see `_values`; a word `{...}` alone may become several.
         source: document that describes the option.
         shown_on: where the option was seen to work.
@@ -61,7 +69,8 @@ class Program:
         executables: names of the program, newest first.
         package: where to get it, for messages.
         options: words of a command in their order, for a camera with raw pictures.
-        jpeg_options: the same for a camera that makes JPEGs; None if the program encodes in any case.
+        jpeg_options: the same for a camera that makes JPEGs, unless these must be turned and it has no words for that; None
+            if the program encodes in any case.
         h264_options: the same for video that the board encodes; empty if the program cannot encode.
         listers: programs that list its cameras, best first: their words and the parser of the output.
         list_acquires: the list opens each camera, so it fails for, and disturbs, one that is in use.
@@ -83,8 +92,8 @@ def _rpicam(setting: str, *words: str) -> Option:
     return Option(setting, words, _RPICAM_SOURCE, _DOCUMENTED)
 
 
-def _source(setting: str, *words: str) -> Option:
-    return Option(setting, words, _LIBCAMERASRC, _SHOWN)
+def _source(setting: str, *words: str, shown_on: str = _SHOWN) -> Option:
+    return Option(setting, words, _LIBCAMERASRC, shown_on)
 
 
 def _element(setting: str, *words: str, shown_on: str = _SHOWN) -> Option:
@@ -126,16 +135,16 @@ RPICAM = Program(
 _GSTREAMER_CAMERA = (
     _element(ALWAYS, "--quiet"),
     _source(ALWAYS, "libcamerasrc", "camera-name={gst_id}"),
-    _source("extra_arguments", "{extra_arguments}"),
+    _source("extra_arguments", "{extra_arguments}", shown_on=_DOCUMENTED),
 )
 _GSTREAMER_RAW = (
     *_GSTREAMER_CAMERA,
     # The camera's next rate and size are adapted, so that what the pipeline asks for can always be negotiated.
     _element(ALWAYS, "!", "videorate", "drop-only=true", "!", "videoscale"),
     _element(ALWAYS, "!", "video/x-raw,width={width},height={height},framerate={fraction}"),
-    _element("rotation", "!", "videoflip", "video-direction=180"),
-    _element("hflip", "!", "videoflip", "video-direction=horiz"),
-    _element("vflip", "!", "videoflip", "video-direction=vert"),
+    _element("rotation", "!", "videoflip", "video-direction=180", shown_on=_DOCUMENTED),
+    _element("hflip", "!", "videoflip", "video-direction=horiz", shown_on=_DOCUMENTED),
+    _element("vflip", "!", "videoflip", "video-direction=vert", shown_on=_DOCUMENTED),
 )
 _GSTREAMER_OUTPUT = _element(ALWAYS, "!", "fdsink", "fd=1", "sync=false")
 _PASSED_JPEG = "image/jpeg,width={width},height={height},framerate={fraction}"
@@ -145,7 +154,8 @@ GSTREAMER = Program(
     "gstreamer1.0-tools, gstreamer1.0-libcamera, gstreamer1.0-plugins-base and gstreamer1.0-plugins-good",
     (
         *_GSTREAMER_RAW,
-        _element(ALWAYS, "!", "videoconvert", "!", "jpegenc", "quality={jpeg_quality}"),
+        _element(ALWAYS, "!", "videoconvert", "!", "jpegenc"),
+        _element("jpeg_quality", "quality={jpeg_quality}", shown_on=_DOCUMENTED),
         _GSTREAMER_OUTPUT,
     ),
     (*_GSTREAMER_CAMERA, _element(ALWAYS, "!", _PASSED_JPEG, shown_on=_DOCUMENTED), _GSTREAMER_OUTPUT),
@@ -178,9 +188,7 @@ def _cam_options(stream: str) -> tuple[Option, ...]:
     return (
         _cam(ALWAYS, "--camera={id}", "--capture", "--file={pipe}"),
         _cam(ALWAYS, f"--stream=width={{width}},height={{height}},{stream}"),
-        _cam("rotation", "--orientation=rot180"),
-        _cam("hflip", "--orientation=mirror"),
-        _cam("vflip", "--orientation=flip"),
+        Option(ORIENTATION, ("--orientation={orientation}",), _ORIENTATION_SOURCE, _DOCUMENTED),
         _cam("extra_arguments", "{extra_arguments}"),
     )
 
@@ -272,7 +280,21 @@ def _options(program: Program, camera: ListedCamera, settings: CaptureSettings) 
             raise no_video(program.executables[0])
         return program.h264_options
     makes_jpegs = settings.camera_format == "jpeg" or (settings.camera_format is None and camera.is_usb)
-    return program.jpeg_options if makes_jpegs and program.jpeg_options else program.options
+    if makes_jpegs and program.jpeg_options and not _is_turned_in_vain(program.jpeg_options, settings):
+        return program.jpeg_options
+    return program.options
+
+
+def _is_turned_in_vain(options: Sequence[Option], settings: CaptureSettings) -> bool:
+    """Return whether the picture must be turned, for which `options` have no words."""
+    is_turned = any(getattr(settings, name) for name in _TURNS)
+    return is_turned and not any(option.setting in (ORIENTATION, *_TURNS) for option in options)
+
+
+def _orientation(settings: CaptureSettings) -> str:
+    """Return the word of `cam` for the rotation and the flips together; empty if they leave the picture as it is."""
+    is_half_turn = settings.rotation == 180
+    return _ORIENTATIONS.get((settings.hflip is not is_half_turn, settings.vflip is not is_half_turn), "")
 
 
 def _values(camera: ListedCamera, settings: CaptureSettings) -> Mapping[str, object]:
@@ -285,6 +307,7 @@ def _values(camera: ListedCamera, settings: CaptureSettings) -> Mapping[str, obj
         "fraction": f"{rate.numerator}/{rate.denominator}",
         "key_interval": key_interval,
         "encoder_controls": controls + (f",video_bitrate={settings.bitrate}" if settings.bitrate else ""),
+        ORIENTATION: _orientation(settings),
         "id": camera.id,
         "gst_id": camera.id.replace("\\", "\\\\"),
         "index": camera.index,

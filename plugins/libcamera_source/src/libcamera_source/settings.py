@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from agent_core.plugin import Settings
+from agent_core.plugin.matching import each_id_once, each_matched_once
 
 __all__ = ("SOURCE", "CameraSettings", "CaptureSettings", "LibcameraSettings", "ProgramChoice")
 
@@ -46,14 +47,16 @@ class CaptureSettings(Settings):
     )
     camera_format: Literal["raw", "jpeg"] | None = Field(
         None,
-        description="jpeg: take the JPEGs that the camera itself makes (GStreamer); default: raw, jpeg for USB cameras",
+        description="jpeg: take the JPEGs that the camera itself makes (GStreamer, cam); GStreamer takes raw to turn the picture;"
+        " default: raw, jpeg for USB cameras",
     )
     rotation: Literal[0, 180] = Field(0, description="degrees by which the picture is turned")
     hflip: bool = Field(default=False, description="mirror the picture, left to right")
     vflip: bool = Field(default=False, description="mirror the picture, top to bottom")
     jpeg_quality: int = Field(85, ge=1, le=100, description="quality of the JPEGs that the program makes")
     tuning_file: Annotated[Path, AfterValidator(_absolute)] | None = Field(
-        None, description="absolute path of a tuning file for the camera's sensor; default: libcamera's own"
+        None,
+        description="absolute path of a tuning file for the camera's sensor, read on a Raspberry Pi only; default: libcamera's own",
     )
     extra_arguments: tuple[Annotated[str, AfterValidator(_a_word)], ...] = Field(
         (),
@@ -65,9 +68,17 @@ class CaptureSettings(Settings):
         ge=0,
         le=10,
         description="seconds for the exposure to settle after a start; snapshots wait, streams do not;"
-        " default: until the brightness is steady, at most 3 s (6 s below 5 frames per second); 0: no wait",
+        " default: until the brightness is steady, at most 3 s (6 s below 5 frames per second), 2 s for h264; 0: no wait",
     )
     warm_ttl_s: float = Field(10.0, ge=0, le=3600, description="seconds to keep streaming after the last use")
+
+    @model_validator(mode="after")
+    def _has_something_to_encode(self) -> "CaptureSettings":
+        if self.codec == "h264" and self.camera_format == "jpeg":
+            raise ValueError(
+                'codec = "h264" is encoded from raw pictures: remove camera_format = "jpeg", or choose codec = "mjpeg"'
+            )
+        return self
 
 
 class CameraSettings(CaptureSettings):
@@ -94,7 +105,9 @@ class LibcameraSettings(Settings):
         default_factory=CaptureSettings,
         description="settings of cameras without a matching table in `cameras`",
     )
-    cameras: tuple[CameraSettings, ...] = Field((), description="settings of individual cameras, see below")
+    cameras: Annotated[
+        tuple[CameraSettings, ...], AfterValidator(each_matched_once), AfterValidator(each_id_once)
+    ] = Field((), description="settings of individual cameras, see below")
     usb: bool = Field(
         default=False,
         description="true: use USB cameras, too, which `v4l2_tier` serves otherwise; never enable both for one camera",
