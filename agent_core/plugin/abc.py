@@ -46,7 +46,7 @@ __all__ = (
 #: 1.3 added `RpcMethod.example`, `RpcMethod.deprecated`, `agent_reload`, `HOT`, `DetectedCamera.panel`,
 #: `CameraReport.controls`, `Control.flags`, `Control.unsettable` and `agent_core.plugin.controls`.
 #: 1.4 added `VideoCodec`, `FrameSocket.codec`, `DetectedCamera.device`, `FrameBroker(codec=)`, `FrameSink.gap`,
-#: `FrameSink.offer(arrived_s=)`, `Tail(listener=)`, `FrameProducer.key_frame_wanted`, `AgentContext.plugins`,
+#: `FrameSink.offer(arrived_s=)`, `BrokerSettings.awaits_first`, `Tail(listener=)`, `FrameProducer.key_frame_wanted`, `AgentContext.plugins`,
 #: `agent_core.plugin.matching` and `agent_core.plugin.video`.
 HOOKSPEC_API = "1.4"
 

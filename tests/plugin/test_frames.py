@@ -198,6 +198,27 @@ async def test_a_frame_that_waited_for_an_encoder_is_dated_by_its_arrival() -> N
         assert frame.captured_at_source is CapturedAtSource.ARRIVAL
 
 
+@pytest.mark.parametrize("awaits_first", [False, True])
+async def test_a_producer_that_hangs_is_told_though_each_use_is_short(*, awaits_first: bool) -> None:
+    limits = BrokerSettings(warm_ttl_s=1, first_frame_s=10, awaits_first=awaits_first)
+    async with running(limits) as (bench, _):
+        with bench.broker.demand():
+            await bench.producer.until_streaming()
+        for _ in range(11):
+            await bench.clock.advance(1)
+            await anyio.wait_all_tasks_blocked()
+        assert (bench.broker.problem is not None) is awaits_first
+
+
+async def test_a_producer_that_delivers_rests_after_its_use_though_its_first_frame_is_awaited() -> None:
+    async with running(BrokerSettings(warm_ttl_s=1, awaits_first=True)) as (bench, _):
+        await bench.warm()
+        await bench.clock.advance(20)
+        await anyio.wait_all_tasks_blocked()
+        assert bench.broker.problem is None
+        assert bench.state() is not BrokerState.WARM
+
+
 async def test_no_frame_is_from_the_future() -> None:
     async with running() as (bench, _):
         with bench.broker.demand():

@@ -43,6 +43,11 @@ class Arrivals:
         elif self._keyless_since_s is None and (is_awaited or not is_good):
             self._keyless_since_s = now_s
 
+    @property
+    def has_any(self) -> bool:
+        """True once pictures have come."""
+        return self._has_any
+
     def due_s(self, now_s: float) -> float:
         """Return the time at which to look again; the first picture shortens the limit meanwhile."""
         return min(self._last_s + self._limit_s, now_s + self._settings.stall_s)

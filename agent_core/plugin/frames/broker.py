@@ -374,6 +374,8 @@ class FrameBroker:
             look_at_s = self._arrivals.due_s(now_s)
             if self._users:
                 await self._comes_before(self._released, look_at_s)
+            elif self._settings.awaits_first and not self._arrivals.has_any:
+                await self._clock.sleep(max(look_at_s - now_s, 0.0))
             elif now_s >= expires_at_s:
                 return None
             else:

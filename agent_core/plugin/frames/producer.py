@@ -125,6 +125,8 @@ class BrokerSettings:
         backoff_limit_s: longest pause after a failure.
         key_frame_s: time for which coded video may come without a key frame to begin with.
         groups_bytes: size of the coded pictures to keep. A longer group of pictures cannot be entered.
+        awaits_first: a started producer runs on without use until its first frame or `first_frame_s`, so that one that
+            hangs is told also if each use is shorter.
     """
 
     ring_frames: int = 4
@@ -137,6 +139,7 @@ class BrokerSettings:
     backoff_limit_s: float = 8.0
     key_frame_s: float = 20.0
     groups_bytes: int = 16 << 20
+    awaits_first: bool = False
 
 
 @dataclass(frozen=True, slots=True)

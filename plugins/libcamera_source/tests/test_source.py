@@ -16,7 +16,8 @@ from agent_core.plugin.frames import FrameBroker
 from agent_core.testing import FakeAgent, RecordingReport, children
 from agent_core.testing.scripted_producer import a_jpeg
 from libcamera_source.checks import LibcameraCheck
-from libcamera_source.settings import LibcameraSettings
+from libcamera_source.producer import broker_settings
+from libcamera_source.settings import CaptureSettings, LibcameraSettings
 from libcamera_source.source import LibcameraSource
 from libcamera_source.tools import CameraLock
 from plugins.libcamera_source.tests.conftest import HANG, Programs
@@ -316,6 +317,30 @@ async def test_lists_that_open_cameras_and_captures_wait_for_each_other() -> Non
             assert lock.is_used
             order.append("listed")
     assert (order, lock.is_used) == (["listed", "captures"], False)
+
+
+async def test_a_list_that_hangs_is_ended_for_a_capture() -> None:
+    lock, order = CameraLock(wait_s=0.05), list[str]()
+
+    async def hang() -> None:
+        async with lock.listing() as scope:
+            with scope:
+                await anyio.sleep_forever()
+        order.append("list ended")
+
+    with anyio.fail_after(LIMIT_S):
+        async with anyio.create_task_group() as tg:
+            tg.start_soon(hang)
+            await anyio.wait_all_tasks_blocked()
+            async with lock.in_use():
+                order.append("captures")
+            async with lock.listing():
+                order.append("lists again")
+    assert sorted(order) == ["captures", "list ended", "lists again"]
+
+
+def test_a_program_is_judged_also_if_each_use_is_short() -> None:
+    assert broker_settings(CaptureSettings(warm_ttl_s=0)).awaits_first
 
 
 async def test_doctor_names_the_program_and_the_cameras(programs: Programs, tmp_path: Path) -> None:

@@ -203,5 +203,6 @@ def broker_settings(settings: CaptureSettings) -> BrokerSettings:
         warm_ttl_s=settings.warm_ttl_s,
         stall_s=silence.between_s + _MARGIN_S,
         first_frame_s=silence.first_s + _MARGIN_S,
+        awaits_first=True,
         pipeline_latency_s=max(usual.pipeline_latency_s, waiting * interval_s),
     )

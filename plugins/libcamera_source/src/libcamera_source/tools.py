@@ -19,17 +19,21 @@ __all__ = ("CameraLock", "Toolbox", "environment")
 #: Longest time for a list: `cam` needs 0.2 s on a desktop computer and 2 s on an emulated one.
 _LIST_S = 30.0
 _LIST_BYTES = 1 << 20
+#: Time that a capture leaves to a list: `rpicam-vid` opens each camera for less than a second.
+_CAPTURE_WAIT_S = 5.0
 
 
 class CameraLock:
     """Order between lists and the programs that capture.
 
     `rpicam-vid --list-cameras` opens and configures each camera for a moment (rpicam-apps, core/options.cpp), so such a
-    list waits for no capture and runs beside none.
+    list waits for no capture and runs beside none. A capture that has waited for a list for `wait_s` (s) ends it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, wait_s: float = _CAPTURE_WAIT_S) -> None:
+        self._wait_s = wait_s
         self._users = 0
+        self._list = anyio.CancelScope()
         self._lists = anyio.Lock()
 
     @property
@@ -39,17 +43,25 @@ class CameraLock:
 
     @asynccontextmanager
     async def in_use(self) -> AsyncIterator[None]:
-        """Let no list that opens cameras run while the context is open; wait for one that runs."""
+        """Let no list that opens cameras run while the context is open; wait for one that runs, or end it."""
         with self._counted():
-            async with self._lists:
-                pass
+            with anyio.move_on_after(self._wait_s) as wait:
+                await self._until_listed()
+            if wait.cancelled_caught:
+                self._list.cancel()
+                await self._until_listed()
             yield
 
-    @asynccontextmanager
-    async def listing(self) -> AsyncIterator[None]:
-        """Let no program start to capture while the context is open."""
+    async def _until_listed(self) -> None:
         async with self._lists:
-            yield
+            pass
+
+    @asynccontextmanager
+    async def listing(self) -> AsyncIterator[anyio.CancelScope]:
+        """Let no program start to capture while the context is open. List in its scope, by which a capture ends the list."""
+        async with self._lists:
+            self._list = anyio.CancelScope()
+            yield self._list
 
     @contextmanager
     def _counted(self) -> Iterator[None]:
@@ -108,7 +120,7 @@ class Toolbox:
         return True
 
     async def list_cameras(self) -> tuple[ListedCamera, ...] | None:
-        """Return the cameras that libcamera knows; None if they cannot be listed while one is in use.
+        """Return the cameras that libcamera knows; None if they cannot be listed because one is in use.
 
         Raises:
             DependencyFailed: (`program_missing`) no program is installed.
@@ -119,8 +131,10 @@ class Toolbox:
             return await self._listed(tools)
         if self.lock.is_used:
             return None
-        async with self.lock.listing():
-            return await self._listed(tools)
+        async with self.lock.listing() as scope:
+            with scope:
+                return await self._listed(tools)
+        return None
 
     async def _listed(self, tools: Tools) -> tuple[ListedCamera, ...]:
         done = await self._run(tools.lister)
