@@ -187,6 +187,7 @@ class DeviceState:
     Attributes:
         is_streaming: frames arrive now.
         newest_s: exposure of the newest frame, if its exposure had settled; None before such a frame.
+        unsettled_s: exposure of the newest frame that was taken while the exposure was settling; None before such a frame.
         problem: why the device delivered no frames; None once frames arrive again, and before the first use.
         since_s: time when `problem` appeared or was solved; None if there has not been one.
         is_refusing: the broker pauses after `problem`, and refuses frames without trying the device.
@@ -194,6 +195,7 @@ class DeviceState:
 
     is_streaming: bool = False
     newest_s: float | None = None
+    unsettled_s: float | None = None
     problem: CaptureFailed | None = None
     since_s: float | None = None
     is_refusing: bool = False

@@ -87,6 +87,7 @@ from agent_core.plugin.context import (
     EventPublisher,
     LiveStream,
 )
+from agent_core.plugin.device_states import device_state
 from agent_core.plugin.spec import MARKER, hookimpl
 
 #: Type of `task_status`: a provider calls `started()` when it is up. `NOT_ASKED` is a default that ignores the call.
@@ -167,6 +168,7 @@ __all__ = (
     "Url",
     "VideoCodec",
     "WorkerPool",
+    "device_state",
     "first_of",
     "hookimpl",
     "kept_after",

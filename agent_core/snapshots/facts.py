@@ -1,28 +1,21 @@
 """Facts about one camera by which a snapshot is planned, gathered from memory without I/O."""
 
-import logging
 from dataclasses import dataclass
 from typing import Protocol
 
-from agent_core.base.containment import contained
 from agent_core.base.models import (
     Camera,
     CameraId,
     CameraStatus,
-    DetectedCamera,
-    DeviceReporter,
     DeviceState,
-    FrameReader,
     FrameSocket,
     MediaInput,
     VideoCodec,
 )
 from agent_core.mediamtx.link import ServerState
-from agent_core.plugin import LiveStream
+from agent_core.plugin import LiveStream, device_state
 
 __all__ = ("CameraFacts", "FactSource", "StreamFacts")
-
-_log = logging.getLogger("camera_agent.snapshots")
 
 
 class StreamFacts(Protocol):
@@ -74,7 +67,7 @@ class FactSource:
         live = self._streams.known(camera.id) if self._streams else None
         return CameraFacts(
             connected_s=camera.since_s if camera.status is CameraStatus.CONNECTED else None,
-            device=_told_by(camera.detected),
+            device=device_state(camera.detected),
             frames_are_coded=camera.frames is None and _is_coded(camera.media_input),
             input_is_broker=isinstance(camera.media_input, FrameSocket),
             live_since_s=live.since_s if live else None,
@@ -84,19 +77,3 @@ class FactSource:
 
 def _is_coded(given: MediaInput | None) -> bool:
     return isinstance(given, FrameSocket) and given.codec is not VideoCodec.MJPEG
-
-
-def _told_by(camera: DetectedCamera) -> DeviceState | None:
-    """Return the state of the device behind `camera`; None if its source does not tell."""
-    return _device(camera.frames) or _device(camera.device)
-
-
-def _device(reporter: FrameReader | DeviceReporter | None) -> DeviceState | None:
-    """Return the state that `reporter`, which is foreign code, tells; None if it does not."""
-    try:
-        with contained("The camera's frame broker"):
-            state: object = getattr(reporter, "device", None)
-    except Exception:  # noqa: BLE001 - foreign code; the camera is photographed without it
-        _log.exception("a frame broker could not tell the state of its device")
-        return None
-    return state if isinstance(state, DeviceState) else None

@@ -580,6 +580,7 @@ async def test_the_device_is_described_without_touching_it() -> None:
         await bench.clock.advance(1)
         bench.producer.sink.offer(JPEG, captured_s=bench.now_s, settled=False)
         assert bench.broker.device.newest_s is None
+        assert bench.broker.device.unsettled_s == bench.now_s
         assert bench.broker.device.since_s == solved_s
         await bench.clock.advance(10)
         assert not bench.broker.device.is_streaming

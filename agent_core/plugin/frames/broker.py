@@ -78,6 +78,7 @@ class FrameBroker:
         self._problem: CaptureFailed | None = None
         self._state = BrokerState.COLD
         self._problem_changed_s: float | None = None
+        self._unsettled_s: float | None = None
         self._backing_off = False
         self._closed = False
 
@@ -102,6 +103,7 @@ class FrameBroker:
         return DeviceState(
             is_streaming=self._has_streamed,
             newest_s=frame.captured_s if frame is not None and frame.settled else None,
+            unsettled_s=self._unsettled_s,
             problem=self._problem,
             since_s=self._problem_changed_s,
             is_refusing=self._backing_off,
@@ -245,7 +247,10 @@ class FrameBroker:
         if captured_s is None:
             captured_s = (now_s if arrived_s is None else arrived_s) - self._settings.pipeline_latency_s
         # A device clock may run ahead of ours.
-        added = self._store.add(data, Stamp(min(captured_s, now_s), source, settled, settlement))
+        captured_s = min(captured_s, now_s)
+        if not settled:
+            self._unsettled_s = captured_s
+        added = self._store.add(data, Stamp(captured_s, source, settled, settlement))
         self._dropped.update(added.unused)
         self._repaired.update(added.repairs)
         if added.damaged:

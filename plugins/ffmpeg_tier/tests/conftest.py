@@ -44,6 +44,7 @@ class ScriptedProducer(FrameProducer):
         self.pictures = [picture(number) for number in range(30)]
         self.exposed_s: dict[bytes, list[float]] = {}
         self.silent = False
+        self.settled = True
 
     async def stream(self, sink: FrameSink) -> None:
         number = 0
@@ -52,7 +53,7 @@ class ScriptedProducer(FrameProducer):
                 data = self.pictures[number % len(self.pictures)]
                 now_s = time.monotonic()
                 self.exposed_s.setdefault(data, []).append(now_s)
-                sink.offer(data, captured_s=now_s)
+                sink.offer(data, captured_s=now_s, settled=self.settled)
                 number += 1
             await anyio.sleep(self._interval_s)
 

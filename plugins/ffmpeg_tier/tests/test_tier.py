@@ -20,14 +20,16 @@ from agent_core.plugin import (
     CaptureFailed,
     CaptureRequest,
     Clock,
+    DetectedCamera,
     FfmpegInput,
+    Fingerprint,
     MediaInput,
     Picture,
     PictureFormat,
     TierUnavailable,
     Url,
 )
-from agent_core.testing import SimulatedClock
+from agent_core.testing import SimulatedClock, as_camera
 from agent_core.testing.wall_clock import ProgramWallClock
 from ffmpeg_tier import FfmpegTier, FfmpegTierSettings
 
@@ -109,6 +111,33 @@ async def test_the_socket_of_a_running_camera_never_gives_an_older_frame(
 
     # Pictures repeat every 30 frames, which is 2 s: the latest time that this picture was shown is the true one.
     assert max(source.producer.exposed_s[picture.data]) >= picture.captured_s
+
+
+@pytest.mark.parametrize("part", ["frames", "device"])
+async def test_a_still_of_a_socket_says_whether_the_exposure_had_settled(
+    tier: Tiers,
+    frame_source: Callable[..., AbstractAsyncContextManager[Any]],
+    part: str,
+) -> None:
+    async with frame_source() as source:
+        told: dict[str, Any] = {part: source.broker}
+        detected = DetectedCamera("key", "A camera", Fingerprint("test"), source.socket, **told)
+        source.producer.settled = False
+        cold = await still(tier(), as_camera(detected))
+        with source.broker.demand():
+            source.producer.settled = True
+            await source.broker.fresh(time.monotonic())
+            settled = await still(tier(), as_camera(detected))
+    assert (cold.settled, settled.settled) == (False, True)
+
+
+async def test_a_still_of_a_cold_camera_that_needs_no_settling_is_settled(
+    tier: Tiers, frame_source: Callable[..., AbstractAsyncContextManager[Any]]
+) -> None:
+    async with frame_source() as source:
+        detected = DetectedCamera("key", "A camera", Fingerprint("test"), source.socket, frames=source.broker)
+        picture = await still(tier(), as_camera(detected))
+    assert picture.settled
 
 
 async def test_concurrent_stills_of_one_socket(

@@ -1,5 +1,7 @@
 """Snapshot tier: one FFmpeg run for one JPEG."""
 
+from dataclasses import replace
+
 from agent_core.plugin import (
     Camera,
     CapturedAtSource,
@@ -7,6 +9,7 @@ from agent_core.plugin import (
     CaptureRequest,
     Clock,
     FfmpegFailed,
+    FrameSocket,
     MediaInput,
     Picture,
     PictureFormat,
@@ -14,6 +17,7 @@ from agent_core.plugin import (
     TierNeed,
     TierUnavailable,
     WorkerPool,
+    device_state,
     ffmpeg,
     jpeg,
 )
@@ -48,6 +52,9 @@ class FfmpegTier(SnapshotTier):
       exposure, frames read before `not_before_s + network_latency_s` are skipped and `not_before_s` is the bound.
       The bound is only as good as the setting. FFmpeg skips by the wall clock, so if that was set meanwhile, the tier
       takes another picture.
+
+    A frame socket also sends what the camera takes while its exposure settles, and the tier does not wait: `settled` is
+    True only if the camera's broker tells of no such frame since the bound.
 
     FFmpeg would conceal damage of a network stream or of coded video. If it finds any, the tier takes one more picture.
 
@@ -90,6 +97,10 @@ class FfmpegTier(SnapshotTier):
         program = await self._locate()
         if inputs.is_network(media_input):
             return await self._capture_network(program, media_input, request)
+        picture = await self._capture_near(program, media_input, request)
+        return replace(picture, settled=_is_settled(camera, picture))
+
+    async def _capture_near(self, program: str, media_input: MediaInput, request: CaptureRequest) -> Picture:
         started_s = self._clock.monotonic_s()
         if inputs.is_coded(media_input):
             return await self._capture_coded(program, media_input, request)
@@ -182,6 +193,16 @@ class FfmpegTier(SnapshotTier):
 def _since(condition: str) -> tuple[str, ...]:
     """Return the options that pass over pictures until `condition` on their time `t`, in seconds, is true."""
     return ("-copyts", "-vf", f"select={condition}")
+
+
+def _is_settled(camera: Camera, picture: Picture) -> bool:
+    """Return False if the exposure of a frame socket's picture may have been settling, as far as its broker tells."""
+    state = device_state(camera.detected) if isinstance(camera.media_input, FrameSocket) else None
+    if state is None:
+        return True
+    return state.newest_s is not None and (
+        state.unsettled_s is None or state.unsettled_s < picture.captured_s
+    )
 
 
 def _picture(data: bytes, captured_s: float) -> Picture:
