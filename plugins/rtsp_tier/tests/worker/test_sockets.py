@@ -10,6 +10,7 @@ import pytest
 
 from agent_core.testing.waiting import eventually
 from rtsp_tier.messages import Failed, ReaderEnded, ReaderOpen, Reason, Taken
+from rtsp_tier.worker.faults import failure_at_read
 from tests.odd.coded_camera import Clip, CodedCamera, encoded, number_in
 
 
@@ -170,6 +171,25 @@ async def test_a_socket_without_a_server_is_that_of_a_camera_that_is_gone(
     ended = await worker.open(1, f"unix:{path}")
     assert isinstance(ended, ReaderEnded)
     assert ended.reason is Reason.CAMERA_GONE
+
+
+@pytest.mark.parametrize("fault", [{"cut_after": 0}, {"silent_after": 0}, {"silent_after": 3}])
+async def test_the_next_step_for_a_socket_names_no_network_and_no_media_server(
+    worker: Any, path: Path, fault: dict[str, Any]
+) -> None:
+    async with CodedCamera(encoded(), **fault).serving(path) as url:
+        failed = await worker.take_once(url, limit_s=1.0, max_age_s=-60.0)
+    assert isinstance(failed, Failed)
+    assert "amera" in failed.suggestion
+
+
+def test_every_failure_of_a_socket_has_a_next_step_of_its_own() -> None:
+    of_streams = ("stream", "server", "network", "RTSP")
+    for error in (EOFError(), TimeoutError(110, ""), ValueError()):
+        failure = failure_at_read(error, is_socket=True)
+        assert not any(word in failure.suggestion for word in of_streams)
+        assert failure.suggestion != failure_at_read(error).suggestion
+    assert "network" in failure_at_read(ValueError()).suggestion
 
 
 async def test_a_camera_that_comes_back_with_another_size_is_read_anew(worker: Any, path: Path) -> None:

@@ -21,6 +21,13 @@ _SUGGESTIONS = {
     Reason.BUSY: "Try again when other pictures are done.",
     Reason.WORKER_FAILED: "See the agent's log for more.",
 }
+#: Next steps that differ for a camera's frame socket, which has no network and no media server.
+_SOCKET_SUGGESTIONS = {
+    Reason.TIMED_OUT: "Allow more time, or set a shorter interval of key frames in the camera.",
+    Reason.STREAM_ENDED: "Take the picture again; if that fails, see the camera's status.",
+    Reason.STREAM_DAMAGED: "Check the camera's cable and hub; a smaller picture or lower rate may help.",
+    Reason.UNSUPPORTED_STREAM: "Choose another pixel format for the camera, such as H264 or MJPG.",
+}
 _UNREACHABLE = frozenset(
     {
         errno.ECONNREFUSED,
@@ -38,20 +45,23 @@ _UNREACHABLE = frozenset(
 class StreamFailure(Exception):
     """Failure for the plugin. It quotes no message of libav, because those name URLs with their passwords."""
 
-    def __init__(self, reason: Reason, details: str) -> None:
+    def __init__(self, reason: Reason, details: str, *, is_socket: bool = False) -> None:
         super().__init__(details)
         self.reason = reason
         self.details = details
+        self._is_socket = is_socket
 
     @property
     def suggestion(self) -> str:
-        return _SUGGESTIONS[self.reason]
+        """Next step for the operator, which depends on where the video came from."""
+        own = _SOCKET_SUGGESTIONS.get(self.reason) if self._is_socket else None
+        return own or _SUGGESTIONS[self.reason]
 
 
 def not_open_in_time(*, is_socket: bool) -> StreamFailure:
     """Return the failure of a request whose stream was still being opened at its deadline."""
     if is_socket:
-        return StreamFailure(Reason.TIMED_OUT, "The camera sent no key frame in time.")
+        return StreamFailure(Reason.TIMED_OUT, "The camera sent no key frame in time.", is_socket=True)
     return StreamFailure(Reason.TIMED_OUT, "The stream was not open in time.")
 
 
@@ -83,17 +93,21 @@ def failure_at_socket(error: Exception, *, is_late: bool) -> StreamFailure:
         return not_open_in_time(is_socket=True)
     if isinstance(error, OSError) and error.errno in {errno.ENOENT, errno.ECONNREFUSED, errno.ENOTDIR}:
         return StreamFailure(Reason.CAMERA_GONE, "The camera's frame socket is gone.")
-    return StreamFailure(Reason.STREAM_ENDED, "The camera stopped before its first key frame.")
+    return StreamFailure(
+        Reason.STREAM_ENDED, "The camera stopped before its first key frame.", is_socket=True
+    )
 
 
 def failure_at_read(error: Exception, *, is_socket: bool = False) -> StreamFailure:
     """Return the failure behind an error of reading an open stream, or a camera's frame socket."""
     subject = "The camera's video" if is_socket else "The stream"
     if _is_timeout(error):
-        return StreamFailure(Reason.TIMED_OUT, f"{subject} was silent for too long.")
+        return StreamFailure(Reason.TIMED_OUT, f"{subject} was silent for too long.", is_socket=is_socket)
     if isinstance(error, EOFError) or (isinstance(error, OSError) and error.errno in _UNREACHABLE):
-        return StreamFailure(Reason.STREAM_ENDED, f"{subject} ended.")
-    return StreamFailure(Reason.STREAM_DAMAGED, f"{subject} could not be read further ({_kind(error)}).")
+        return StreamFailure(Reason.STREAM_ENDED, f"{subject} ended.", is_socket=is_socket)
+    return StreamFailure(
+        Reason.STREAM_DAMAGED, f"{subject} could not be read further ({_kind(error)}).", is_socket=is_socket
+    )
 
 
 def _is_timeout(error: Exception) -> bool:

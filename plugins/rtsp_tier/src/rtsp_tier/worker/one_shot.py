@@ -26,16 +26,18 @@ def take_once(request: Request, address: Address, settings: Configure, requests:
     try:
         with opened(address, settings, limit_s=request.deadline_s - time.monotonic()) as stream:
             requests.opened(request)
-            _take(request, stream, settings, requests)
+            _take(request, stream, settings, requests, is_socket=address.is_socket)
     except StreamFailure as ended:
         failure = ended
     finally:
         requests.fail(request, failure)
 
 
-def _take(request: Request, stream: Stream, settings: Configure, requests: Requests) -> None:
+def _take(
+    request: Request, stream: Stream, settings: Configure, requests: Requests, *, is_socket: bool
+) -> None:
     live = LiveGroup(settings)
-    picker = Picker(stream.codec, stream.parameter_sets, live, settings, requests)
+    picker = Picker(stream.codec, stream.parameter_sets, live, settings, requests, is_socket=is_socket)
     for entry in stream.entries():
         live.add(entry)
         if picker.serve(request):

@@ -12,10 +12,6 @@ from rtsp_tier.worker.requests import Request, Requests
 
 __all__ = ("Picker",)
 
-_NO_KEY_FRAME = StreamFailure(Reason.TIMED_OUT, "No key frame came in time.")
-_TOO_OLD = StreamFailure(Reason.TIMED_OUT, "No picture that is new enough came in time.")
-_DAMAGED = StreamFailure(Reason.STREAM_DAMAGED, "The pictures that came in time are damaged or incomplete.")
-
 
 class Picker:
     """Decoder of a stream and its newest picture, for one thread.
@@ -26,12 +22,21 @@ class Picker:
         live: the stream's newest group.
         settings: limits.
         requests: for the answers.
+        is_socket: the stream is a camera's frame socket.
     """
 
     def __init__(
-        self, codec: str, parameter_sets: bytes, live: LiveGroup, settings: Configure, requests: Requests
+        self,
+        codec: str,
+        parameter_sets: bytes,
+        live: LiveGroup,
+        settings: Configure,
+        requests: Requests,
+        *,
+        is_socket: bool = False,
     ) -> None:
         self._codec = codec
+        self._is_socket = is_socket
         self._decoder = GroupDecoder(codec, parameter_sets)
         self._live = live
         self._quality = settings.jpeg_quality
@@ -103,6 +108,12 @@ class Picker:
 
     def _why(self) -> StreamFailure:
         """Return the failure of a request that is still waiting when its deadline passes."""
+        reason, details = Reason.TIMED_OUT, "No picture that is new enough came in time."
         if self._live.key is None:
-            return _NO_KEY_FRAME
-        return _DAMAGED if self._decoder.is_damaged else _TOO_OLD
+            details = "No key frame came in time."
+        elif self._decoder.is_damaged:
+            reason, details = (
+                Reason.STREAM_DAMAGED,
+                "The pictures that came in time are damaged or incomplete.",
+            )
+        return StreamFailure(reason, details, is_socket=self._is_socket)

@@ -126,7 +126,14 @@ class ResidentReader:
 
     def _set_open(self, stream: Stream) -> None:
         self._reading_s = time.monotonic()
-        picker = Picker(stream.codec, stream.parameter_sets, self._live, self._settings, self._requests)
+        picker = Picker(
+            stream.codec,
+            stream.parameter_sets,
+            self._live,
+            self._settings,
+            self._requests,
+            is_socket=self._address.is_socket,
+        )
         with self._changed:
             self._picker = picker
             is_closed = self._is_closed

@@ -133,19 +133,21 @@ def opened(address: Address, settings: Configure, *, limit_s: float) -> Iterator
         raise (failure_at_socket if address.is_socket else failure_at_open)(error, is_late=is_late) from None
     with container:
         opening = _Opening(address.is_socket, started_s, _has_gap(log))
-        yield Stream(container, _track(container), opening)
+        yield Stream(container, _track(container, is_socket=address.is_socket), opening)
 
 
-def _track(container: av.container.InputContainer) -> av.VideoStream:
+def _track(container: av.container.InputContainer, *, is_socket: bool) -> av.VideoStream:
     """Return the first video track.
 
     Raises:
         StreamFailure: there is none, or its codec is not supported.
     """
     if not container.streams.video:
-        raise StreamFailure(Reason.UNSUPPORTED_STREAM, "The stream has no video.")
+        raise StreamFailure(Reason.UNSUPPORTED_STREAM, "The stream has no video.", is_socket=is_socket)
     track = container.streams.video[0]
     codec: av.VideoCodecContext | None = track.codec_context  # None if libav has no decoder
     if codec is None or codec.name not in _CODECS:
-        raise StreamFailure(Reason.UNSUPPORTED_STREAM, "The stream's codec is not supported.")
+        raise StreamFailure(
+            Reason.UNSUPPORTED_STREAM, "The stream's codec is not supported.", is_socket=is_socket
+        )
     return track
