@@ -66,8 +66,11 @@ def agent_publisher(media_input: MediaInput) -> Publisher | None:
 
 
 @hookspec
-def agent_checks() -> Iterable[Check] | None:
-    """Return checks of this host for `camera-agent doctor`, which runs them with or without a running agent."""
+def agent_checks(ffmpeg_program: str | None) -> Iterable[Check] | None:
+    """Return checks of this host for `camera-agent doctor`, which runs them with or without a running agent.
+
+    `ffmpeg_program` is the agent's `ffmpeg.program`, as in `AgentContext.ffmpeg`; new in 1.4. A hook may leave it out.
+    """
 
 
 @hookspec

@@ -266,10 +266,10 @@ class PluginManager:
         with contained(f"The hook agent_reload of the plugin '{name}'"):
             return self._ask_one(name, "agent_reload", str, settings=settings)
 
-    def checks(self, name: str) -> tuple[Check, ...]:
+    def checks(self, name: str, *, ffmpeg_program: str | None) -> tuple[Check, ...]:
         """Return a loaded plugin's checks for `doctor`. Raises an Exception if the hook raises anything."""
         with contained(f"The hook agent_checks of the plugin '{name}'"):
-            return self._ask_one(name, "agent_checks", Check)
+            return self._ask_one(name, "agent_checks", Check, ffmpeg_program=ffmpeg_program)
 
     def settings_of(self, name: str) -> Settings | None:
         """Return the validated settings of a loaded plugin, as it keeps them; None if it keeps none."""

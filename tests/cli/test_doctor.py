@@ -33,14 +33,17 @@ from agent_core.plugin import Check, Finding, FindingStatus, Plugin, Settings, h
 class Lamp(Check):
     name = "lamp"
 
+    def __init__(self, program):
+        self.program = program
+
     async def look(self):
-        return [Finding("lamp", FindingStatus.FAILED, "The lamp is out.", "Buy another.")]
+        return [Finding("lamp", FindingStatus.FAILED, f"The lamp {self.program} is out.", "Buy another.")]
 
 
 class Bright(Plugin[Settings]):
     @hookimpl
-    def agent_checks(self):
-        return [Lamp()]
+    def agent_checks(self, ffmpeg_program):
+        return [Lamp(ffmpeg_program)]
 
 
 class Dark(Plugin[Settings]):
@@ -310,10 +313,14 @@ async def test_what_is_missing_is_named_with_what_to_do(cli: "Cli", home: "Home"
 
 
 async def test_plugins_look_for_themselves(cli: "Cli", with_plugins: dict[str, str]) -> None:
-    environment = with_plugins | {"CAMERA_AGENT__PLUGINS__ENABLED": json.dumps(["bright", "dark"])}
+    environment = with_plugins | {
+        "CAMERA_AGENT__PLUGINS__ENABLED": json.dumps(["bright", "dark"]),
+        "CAMERA_AGENT__FFMPEG__PROGRAM": "my-ffmpeg",
+    }
     ended = await cli("doctor", "--json", env=environment)
     found = {(each["name"], each["status"]): each for each in ended.value}
     assert (ended.code, ended.error["reason"]) == (1, "problems_found")
+    assert found["lamp", "FAILED"]["detail"] == "The lamp my-ffmpeg is out."
     assert found["lamp", "FAILED"]["suggestion"] == "Buy another."
     assert ("plugin bright", "OK") in found
     assert "no light" in found["plugin dark", "FAILED"]["detail"]

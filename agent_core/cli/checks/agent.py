@@ -86,7 +86,7 @@ async def examine(
         findings.append(Finding("last run", FindingStatus.FAILED, ended, step))
     findings += [finding_of("installed plugins", each) for each in find_problems(agents_place())]
     for status in plugins.manager.statuses:
-        findings += await _plugin(plugins.manager, status)
+        findings += await _plugin(plugins.manager, status, config.ffmpeg.program)
     ports = media_ports(config.media_server, plugins.providers, plugins.manager.settings_of)
     return [*findings, *await _agent(arguments, config, service, account, ports)]
 
@@ -174,7 +174,9 @@ def _no_plugins() -> Finding:
     )
 
 
-async def _plugin(manager: "PluginManager", status: "PluginStatus") -> list[Finding]:
+async def _plugin(
+    manager: "PluginManager", status: "PluginStatus", ffmpeg_program: str | None
+) -> list[Finding]:
     """Check that the plugin loads, and run its own checks."""
     title = f"plugin {status.name}"
     if status.reason:
@@ -183,7 +185,7 @@ async def _plugin(manager: "PluginManager", status: "PluginStatus") -> list[Find
     findings = [Finding(title, FindingStatus.OK, f"{version} is loaded.")]
     try:
         with quietly():
-            checks = manager.checks(status.name)
+            checks = manager.checks(status.name, ffmpeg_program=ffmpeg_program)
     except Exception as error:  # noqa: BLE001 - a plugin is foreign code
         return [*findings, _broken(title, error)]
     for check in checks:

@@ -204,6 +204,8 @@ def test_the_usual_encoder_is_not_tried(program: str, tmp_path: Path) -> None:
     ],
 )
 async def test_doctor_tries_it_too(program: str, encoder: str, statuses: list[FindingStatus]) -> None:
-    (check,) = FfmpegTierPlugin(settings(encoder=encoder, program=program)).agent_checks()
-    assert isinstance(check, EncoderCheck)
-    assert [each.status for each in await check.look()] == statuses
+    for configured in (settings(encoder=encoder, program=program), settings(encoder=encoder)):
+        other = "/nowhere/ffmpeg" if configured.program else program
+        (check,) = FfmpegTierPlugin(configured).agent_checks(other)
+        assert isinstance(check, EncoderCheck)
+        assert [each.status for each in await check.look()] == statuses

@@ -74,19 +74,20 @@ class HardwareEncoder(Component):
 
 
 class EncoderCheck(Check):
-    """Check that the configured encoder works."""
+    """Check that the configured encoder works. Arguments: those of `HardwareEncoder`."""
 
     name = "hardware encoder"
 
-    def __init__(self, settings: FfmpegTierSettings) -> None:
+    def __init__(self, settings: FfmpegTierSettings, *, program: str | None) -> None:
         self._settings = settings
+        self._program = program
 
     async def look(self) -> list[Finding]:
         encoder = encoder_named(self._settings.encoder)
         if encoder == SOFTWARE:
             return []
         try:
-            program = await WorkerPool(1).run_abandonable(ffmpeg.locate, self._settings.program)
+            program = await WorkerPool(1).run_abandonable(ffmpeg.locate, self._program)
             await try_encoder(encoder, self._settings, program)
         except FfmpegFailed as error:
             found = _in_software(error)

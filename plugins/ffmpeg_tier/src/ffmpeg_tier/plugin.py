@@ -48,8 +48,8 @@ class FfmpegTierPlugin(Plugin[FfmpegTierSettings]):
         return [self._encoder]
 
     @hookimpl
-    def agent_checks(self) -> list[Check]:
-        return [EncoderCheck(self.settings)]
+    def agent_checks(self, ffmpeg_program: str | None) -> list[Check]:
+        return [EncoderCheck(self.settings, program=self.settings.program or ffmpeg_program)]
 
     @hookimpl
     def agent_recording_stills(self, agent: AgentContext) -> RecordingStills:
