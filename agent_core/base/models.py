@@ -128,7 +128,7 @@ class CapturedAtSource(StrEnum):
 
 
 class SettledBy(StrEnum):
-    """How a camera's exposure was found to have settled after its start.
+    """Reason for which a camera's exposure counts as settled after its start.
 
     `BRIGHTNESS`: the pictures became equally bright. `TIME`: the configured time passed. `LIMIT`: the pictures stayed
     black or white, or their brightness kept changing, until the longest wait was over.
@@ -141,7 +141,7 @@ class SettledBy(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """How a camera's exposure settled, and `after_s` seconds after the first picture of the stream."""
+    """End of a camera's adjustment of its exposure: the reason, and `after_s` seconds after the stream's first picture."""
 
     by: SettledBy
     after_s: float

@@ -46,8 +46,10 @@ __all__ = (
 #: 1.3 added `RpcMethod.example`, `RpcMethod.deprecated`, `agent_reload`, `HOT`, `DetectedCamera.panel`,
 #: `CameraReport.controls`, `Control.flags`, `Control.unsettable` and `agent_core.plugin.controls`.
 #: 1.4 added `VideoCodec`, `FrameSocket.codec`, `DetectedCamera.device`, `FrameBroker(codec=)`, `FrameSink.gap`,
-#: `FrameSink.offer(arrived_s=)`, `BrokerSettings.awaits_first`, `Tail(listener=)`, `FrameProducer.key_frame_wanted`, `AgentContext.plugins`,
-#: `agent_core.plugin.matching` and `agent_core.plugin.video`.
+#: `FrameSink.offer(arrived_s=, settlement=)`, `BrokerSettings.awaits_first`, `Tail(listener=)`,
+#: `FrameProducer.key_frame_wanted`, `AgentContext.plugins`, `agent_core.plugin.matching`, `agent_core.plugin.video`,
+#: `SettledBy`, `Settlement`, `jpeg.mend`, `ExposureSettling`, `measure`, `DeviceState.unsettled_s`, `device_state` and
+#: the argument `ffmpeg_program` of `agent_checks`.
 HOOKSPEC_API = "1.4"
 
 

@@ -25,12 +25,11 @@ from agent_core.streams.models import (
     StreamState,
     StreamStatus,
 )
+from agent_core.streams.tracks import offered_tracks
 from agent_core.streams.traffic import PathTraffic, TrafficTotals
 
 if TYPE_CHECKING:
     from datetime import datetime
-
-from agent_core.streams.tracks import offered_tracks
 
 __all__ = ("StreamService",)
 

@@ -101,7 +101,7 @@ class ExposureSettling:
 
     @property
     def settlement(self) -> Settlement | None:
-        """How the exposure was found to have settled; None before, and if there is no waiting."""
+        """Reason and time of the exposure's settling; None before, and if there is no waiting."""
         return self._settlement
 
     @property

@@ -75,7 +75,7 @@ class Codec:
         """Coding of the pictures of a video.
 
         Raises:
-            KeyError: the track `is_video` not.
+            KeyError: the track is not video.
         """
         return _VIDEO[self.name]
 
