@@ -1,4 +1,7 @@
-"""State of the device behind a camera, as its frame broker tells it."""
+"""State of the device behind a camera, as its frame broker tells it.
+
+Apart from `agent_core.snapshots`, so that plugins' tiers ask in the same way as the planner.
+"""
 
 import logging
 
