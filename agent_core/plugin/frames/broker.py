@@ -133,10 +133,9 @@ class FrameBroker:
 
         def found() -> Frame | None:
             frame = self.latest()
-            is_fresh = (
-                frame is not None and frame.captured_s >= not_before_s and (frame.settled or not settled)
-            )
-            return frame if is_fresh else None
+            if frame is None or frame.captured_s < not_before_s or (settled and not frame.settled):
+                return None
+            return frame
 
         return await self._wait_for(found)
 
@@ -391,12 +390,10 @@ class FrameBroker:
         self._failures += 1
         self._consecutive_failures += 1
         self._note_problem(as_capture_failed(error))
-        exponent = min(self._consecutive_failures - 1, 16)
-        pause_s = min(self._settings.backoff_s * 2**exponent, self._settings.backoff_limit_s)
         self._backing_off = True
         self._announce()
         try:
             await self._close()
-            await self._clock.sleep(pause_s)
+            await self._clock.sleep(self._settings.pause_s(self._consecutive_failures))
         finally:
             self._backing_off = False

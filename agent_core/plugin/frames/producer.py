@@ -141,6 +141,10 @@ class BrokerSettings:
     groups_bytes: int = 16 << 20
     awaits_first: bool = False
 
+    def pause_s(self, failures: int) -> float:
+        """Return the pause in seconds after the last of `failures` without a frame between them."""
+        return min(self.backoff_s * 2.0 ** min(failures - 1, 16), self.backoff_limit_s)
+
 
 @dataclass(frozen=True, slots=True)
 class BrokerStats:
