@@ -405,6 +405,19 @@ def test_parameter_sets_count_where_each_key_frame_has_others(
     assert len(_all_of(shared)) > len(_all_of(few))
 
 
+def test_the_size_is_that_of_the_sets_to_which_a_key_frame_refers(
+    videos: dict[VideoCodec, tuple[bytes, ...]],
+) -> None:
+    """As with cameras that send the sets of a second stream, too."""
+    groups = Groups(H264, limit_bytes=LIMIT_BYTES)
+    other = coded_pictures(H264, 2, size=(160, 120), parameters="sps-id=1")
+    sizes = []
+    for number, data in enumerate((*videos[H264][:2], *other, *videos[H264][:2])):
+        groups.add(data, Stamp(number, CapturedAtSource.DEVICE))
+        sizes += [(groups.newest.width, groups.newest.height)] if groups.newest else []
+    assert sizes == [(128, 96), (160, 120), (160, 120), (128, 96), (128, 96)]
+
+
 async def test_a_client_that_does_not_read_continues_at_a_key_frame(
     tmp_path: Path, videos: dict[VideoCodec, tuple[bytes, ...]]
 ) -> None:

@@ -131,8 +131,10 @@ class Groups:
         """Keep a picture. Return False if it precedes the first key frame."""
         self._sets.learn(unit.units)
         is_key = is_entry(self._codec, unit.units)
-        if is_key and self._sets.configuration != self._configuration:
-            self._configuration = self._sets.configuration
+        if is_key:
+            self._sets.use(unit.units)
+            if self._sets.configuration != self._configuration:
+                self._configuration = self._sets.configuration
         configuration = self._configuration
         if configuration is None or not (is_key or self._frames):
             return False

@@ -272,6 +272,45 @@ def test_all_sets_of_a_stream_are_in_its_configuration_and_the_newest_of_each_nu
     assert len(third.record) > len(second.record)
 
 
+def _as_number_1(unit: bytes, *places: int) -> bytes:
+    """Return `unit` with 1 in place of the number 0 (Exp-Golomb) at each of these bits; what follows moves."""
+    plain = unit.replace(b"\0\0\3", b"\0\0")
+    bits = f"{int.from_bytes(plain, 'big'):0{8 * len(plain)}b}"
+    for place in sorted(places, reverse=True):
+        assert bits[place] == "1"
+        bits = bits[:place] + "010" + bits[place + 1 :]
+    bits += "0" * (-len(bits) % 8)
+    return int(bits, 2).to_bytes(len(bits) // 8, "big")
+
+
+def _second(codec: VideoCodec, size: tuple[int, int]) -> tuple[bytes, ...]:
+    """A key frame whose sets have the number 1."""
+    if codec is H264:
+        return units_of(coded_pictures(H264, 1, size=size, parameters="sps-id=1")[0])
+    places = {33: (120,), 34: (16, 17)}
+    return tuple(
+        _as_number_1(unit, *(places.get(kind, (18,) if nal.is_key(H265, unit) else ())))
+        for unit in units_of(coded_pictures(H265, 1, size=size)[0])
+        if (kind := nal.nalu_type(H265, unit)) in (32, 33, 34) or nal.is_key(H265, unit)
+    )
+
+
+@CODECS
+def test_the_size_is_that_of_the_set_to_which_the_picture_refers(codec: VideoCodec) -> None:
+    first, second = units_of(coded_pictures(codec, 1, size=(64, 48))[0]), _second(codec, (128, 96))
+    sets = ParameterSets(codec)
+    for units, size in ((first, (64, 48)), (second, (128, 96)), (first, (64, 48))):
+        sets.learn(units)
+        sets.use(units)
+        assert sets.configuration is not None
+        assert (sets.configuration.width, sets.configuration.height) == size
+    kept = sets.configuration
+    sets.use(first)
+    assert sets.configuration is kept
+    sets.use(())
+    assert sets.configuration is kept
+
+
 @CODECS
 @pytest.mark.parametrize("seed", range(30))
 def test_damaged_streams_raise_nothing_but_the_declared_error(
@@ -289,6 +328,7 @@ def test_damaged_streams_raise_nothing_but_the_declared_error(
         for unit in assembler.feed(bytes(data), number):
             if unit is not None:
                 sets.learn(unit.units)
+                sets.use(unit.units)
                 is_entry(codec, unit.units)
                 assert sets.configuration is None or sets.configuration.width > 0
         try:
