@@ -1,6 +1,7 @@
 """Fuzzed agent, seen from the wire: connections below the protocol, and the checks of all that the agent says."""
 
 import json
+import math
 import socket
 import struct
 from collections import Counter
@@ -246,9 +247,17 @@ def request(call_id: str, method: str, **params: object) -> str:
     return json.dumps({"jsonrpc": "2.0", "id": call_id, "method": method, "params": params})
 
 
+def _finite(text: str) -> float:
+    """Return the number. Raises ValueError for one that is too large, which the agent does not take for JSON."""
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(text)
+    return value
+
+
 def _is_json(text: str) -> bool:
     try:
-        json.loads(text)
+        json.loads(text, parse_float=_finite)
     except (ValueError, RecursionError):
         return False
     return True
@@ -257,7 +266,7 @@ def _is_json(text: str) -> bool:
 def _calls(text: str) -> dict[str, str]:
     """Return the methods, by id, of the calls in a message that must be answered under their ids."""
     try:
-        value = json.loads(text)
+        value = json.loads(text, parse_float=_finite)
     except (ValueError, RecursionError):
         return {}
     ours = [each for each in (value if isinstance(value, list) else [value]) if _is_call(each)]
