@@ -54,7 +54,7 @@ def test_the_contracts_hold_outside_the_workspace(site: Path, tmp_path: Path) ->
     (tmp_path / "test_it.py").write_text((EXAMPLE / "tests/test_hello_plugin.py").read_text())
     argv = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_it.py"]
     finished = run(*argv, folder=tmp_path, PYTHONPATH=str(site))
-    assert "9 passed" in finished.stdout
+    assert "10 passed" in finished.stdout
 
 
 @pytest.mark.timeout(180)
