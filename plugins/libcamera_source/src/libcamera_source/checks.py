@@ -117,11 +117,5 @@ class LibcameraCheck(Check):
         )
 
     def _camera(self, camera: ListedCamera) -> Finding:
-        table = self._tables.of(camera)
-        if table is not None and not table.enabled:
-            use = "is disabled by its settings"
-        elif camera.is_usb and table is None and not self._settings.usb:
-            use = "is a USB camera, which v4l2_tier serves"
-        else:
-            use = "is used"
+        use = self._tables.why_unused(camera) or "is used"
         return Finding(f"{camera.shown_name} ({camera.id})", FindingStatus.OK, f"The camera {use}.")

@@ -22,7 +22,7 @@ from libcamera_source.camera import LibcameraCamera
 from libcamera_source.listing import ListedCamera
 from libcamera_source.programs import Tools
 from libcamera_source.settings import SOURCE, LibcameraSettings
-from libcamera_source.tables import CameraTables, known_as
+from libcamera_source.tables import CameraTables, Unused, known_as
 from libcamera_source.tools import Toolbox
 
 __all__ = ("LibcameraSource",)
@@ -162,16 +162,13 @@ class Roster:
 
     def _is_used(self, camera: ListedCamera) -> bool:
         """Return whether the settings let this source serve the camera; the log tells it once for one that they do not."""
-        table = self._tables.of(camera)
-        if table is not None and not table.enabled:
-            why = "is disabled by its settings"
-        elif camera.is_usb and not self._settings.usb and table is None:
-            why = "is a USB camera, which v4l2_tier serves; to use it here, set usb"
-        else:
+        why = self._tables.why_unused(camera)
+        if why is None:
             return True
         if camera.id not in self._told_cameras:
             self._told_cameras.add(camera.id)
-            _log.info("%s %s; not using it", camera.id, why)
+            hint = "; to use it here, set usb" if why is Unused.USB else ""
+            _log.info("%s %s%s; not using it", camera.id, why, hint)
         return False
 
     async def _until_due(self, nodes: frozenset[str]) -> None:
