@@ -1442,7 +1442,7 @@ export interface SetFaultResult {
   enabled: boolean;
 }
 
-/** How a camera's exposure was found to have settled after its start. `BRIGHTNESS`: the pictures became equally bright. `TIME`: the configured time passed. `LIMIT`: the pictures stayed black or white, or their brightness kept changing, until the longest wait was over. */
+/** Reason for which a camera's exposure counts as settled after its start. `BRIGHTNESS`: the pictures became equally bright. `TIME`: the configured time passed. `LIMIT`: the pictures stayed black or white, or their brightness kept changing, until the longest wait was over. */
 export type SettledBy = "brightness" | "time" | "limit";
 
 /** A snapshot that was just taken. `capture_time` is the duration of the capture in seconds. */
