@@ -181,6 +181,7 @@ async def _start_services(parts: AgentParts, tasks: _AgentTasks) -> None:
     await tasks.services.start(parts.controls.run)
     await tasks.services.start(parts.monitor.run)
     await tasks.services.start(parts.snapshots.converter.run)
+    await tasks.services.start(parts.feeds.run)
     await tasks.services.start(parts.index.run)
     await tasks.services.start(parts.thumbnails.run)
     # The leases run before the link connects, so that each path is created with its full configuration and later

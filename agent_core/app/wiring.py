@@ -51,6 +51,7 @@ from agent_core.snapshots import SnapshotService, SnapshotStore
 from agent_core.snapshots.converter import PictureConverter
 from agent_core.snapshots.facts import FactSource
 from agent_core.snapshots.ladder import SnapshotLadder
+from agent_core.snapshots.live import LiveFeeds
 from agent_core.snapshots.ring_tier import RingTier
 from agent_core.snapshots.thumbnails import PictureScaler, SnapshotOriginals
 from agent_core.streams.lent import LentStreams
@@ -75,6 +76,7 @@ class AgentParts:
     media: MediaParts
     storage: StorageParts
     snapshots: SnapshotService
+    feeds: LiveFeeds
     cameras: CameraRegistry
     controller: Controller
     events: EventBus
@@ -197,7 +199,9 @@ def _connect(
     )
     thumbnails = _thumbnails(foundation, parts, media.files)
     storage = build_storage(foundation, media, parts.snapshots.store)
-    controller = Controller(_services(foundation, parts, media, storage, thumbnails, problems))
+    feeds = LiveFeeds.of(parts.snapshots, parts.cameras, events=foundation.events)
+    services = _services(foundation, parts, media, storage, thumbnails, feeds=feeds, problems=problems)
+    controller = Controller(services)
     _add_metrics(foundation, parts, media)
     access = ClientAccess.load(foundation)
     return AgentParts(
@@ -208,6 +212,7 @@ def _connect(
         media=media,
         storage=storage,
         snapshots=parts.snapshots,
+        feeds=feeds,
         cameras=parts.cameras,
         controller=controller,
         events=foundation.events,
@@ -250,6 +255,8 @@ def _services(
     media: MediaParts,
     storage: StorageParts,
     thumbnails: Thumbnails,
+    *,
+    feeds: LiveFeeds,
     problems: tuple[AgentError, ...],
 ) -> Services:
     return Services(
@@ -257,6 +264,7 @@ def _services(
         monitor=parts.monitor,
         controls=parts.controls,
         snapshots=parts.snapshots,
+        feeds=feeds,
         streams=media.service,
         recordings=media.recordings,
         recording_files=media.files,

@@ -1,10 +1,11 @@
 """Frozen values that all packages share: cameras, frames, pictures, events. Nothing here does I/O."""
 
 import re
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import NewType, Protocol
+from typing import NewType, Protocol, runtime_checkable
 from urllib.parse import quote
 
 from agent_core.base.controls import Control, ControlOutcome, ControlPanel
@@ -26,6 +27,7 @@ __all__ = (
     "FfmpegInput",
     "Fingerprint",
     "Frame",
+    "FrameFollower",
     "FrameReader",
     "FrameSocket",
     "MediaInput",
@@ -177,6 +179,26 @@ class FrameReader(Protocol):
         Raises:
             CaptureFailed: the camera cannot deliver.
         """
+        ...
+
+
+@runtime_checkable
+class FrameFollower(FrameReader, Protocol):
+    """`FrameReader` whose frames live views follow, as a `FrameBroker` is one. New in 1.4.
+
+    Live views of a camera with another `FrameReader`, or without one, repeat stills, twice per second.
+    """
+
+    async def after(self, sequence: int) -> Frame:
+        """Return the newest frame numbered above `sequence`; wait for one, even while the camera does not deliver.
+
+        Raises:
+            CaptureFailed: the camera is gone; there will be no more frames.
+        """
+        ...
+
+    def demand(self) -> AbstractContextManager[None]:
+        """Keep the camera delivering while the context is open."""
         ...
 
 

@@ -1,6 +1,7 @@
 """Controller of the agent: one method per use case of `api` and `web`, which use nothing else of it."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -23,6 +24,7 @@ from agent_core.controller.models import (
     ServerInfo,
     StatusReport,
     SystemStatus,
+    status_message,
 )
 from agent_core.health import HealthMonitor
 from agent_core.health.disks import DiskWatch
@@ -31,7 +33,7 @@ from agent_core.media.downloads import Described, Downloads, Opened, Served
 from agent_core.media.retention import Plan, RetentionPolicy
 from agent_core.media.thumbnails import Thumbnails
 from agent_core.plugin_host.manager import PluginManager
-from agent_core.plugin_host.models import PluginState, PluginStatus
+from agent_core.plugin_host.models import PluginState
 from agent_core.plugin_host.supervisor import ComponentState, Supervisor
 from agent_core.recordings import RecordingManager, RecordingStore
 from agent_core.recordings.deletion import delete_recording
@@ -50,7 +52,8 @@ from agent_core.recordings.retention import Retention
 from agent_core.recordings.storage import Storage
 from agent_core.recordings.tracks import RecordingChoice, chosen
 from agent_core.snapshots import SnapshotService
-from agent_core.snapshots.models import Snapshot, SnapshotDetails, SnapshotRequest, StoredFile
+from agent_core.snapshots.live import LiveFeed, LiveFeeds
+from agent_core.snapshots.models import Snapshot, SnapshotDetails, SnapshotRequest, StoredFile, TakenPicture
 from agent_core.streams import StreamService
 from agent_core.streams.models import (
     ServerStream,
@@ -71,6 +74,7 @@ class Services:
     monitor: CameraMonitor
     controls: CameraControls
     snapshots: SnapshotService
+    feeds: LiveFeeds
     streams: StreamService
     recordings: RecordingManager
     recording_files: RecordingStore
@@ -164,6 +168,16 @@ class Controller:
     async def take_snapshot(self, device: str, request: SnapshotRequest) -> Snapshot:
         """Take, convert, store and announce a picture. Raises as `SnapshotService.take`."""
         return await self._services.snapshots.take(await self._to_open(device), request)
+
+    async def take_picture(self, device: str, request: SnapshotRequest) -> TakenPicture:
+        """Take and convert a picture without storing it. Raises as `SnapshotService.picture`."""
+        return await self._services.snapshots.picture(await self._to_open(device), request)
+
+    @asynccontextmanager
+    async def view(self, device: str, width: int | None) -> AsyncIterator[LiveFeed]:
+        """Give a camera's live pictures, no wider than `width` pixels. Raises as `LiveFeeds.view`."""
+        async with self._services.feeds.view(await self._to_open(device), width) as feed:
+            yield feed
 
     async def list_snapshots(self, device: str | None, *, offset: int, limit: int) -> Page[StoredFile]:
         """Return a page of all snapshots, or of one camera's, newest first."""
@@ -367,7 +381,7 @@ class Controller:
             readiness = Readiness.PARTIAL
         if discovery.active and not available and not discovery.any_settled:
             readiness = Readiness.STARTING
-        message = _message(
+        message = status_message(
             active=discovery.active,
             is_server_starting=is_server_starting,
             any_source=bool(discovery.sources),
@@ -376,25 +390,3 @@ class Controller:
             problems=problems,
         )
         return SystemStatus(readiness, message, available, discovery.active, problems)
-
-
-def _message(
-    *,
-    active: bool,
-    is_server_starting: bool,
-    any_source: bool,
-    cameras: int,
-    failed: Sequence[PluginStatus],
-    problems: Sequence[AgentError],
-) -> str:
-    if not any_source:
-        said = ["No camera source is enabled, so there are no cameras."]
-    else:
-        said = [f"{cameras} camera{'' if cameras == 1 else 's'} connected."]
-    if active:
-        said.append("Looking for cameras.")
-    if is_server_starting:
-        said.append("Waiting for the media server.")
-    said += [f"Plugin {each.name}: {each.details}" for each in failed]
-    said += [each.details for each in problems]
-    return " ".join(said)

@@ -1,6 +1,6 @@
 """Values of the controller's answers: cameras as clients see them, the agent's progress, health and capabilities."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -30,6 +30,7 @@ __all__ = (
     "ServerInfo",
     "StatusReport",
     "SystemStatus",
+    "status_message",
 )
 
 
@@ -158,3 +159,26 @@ class ServerInfo:
     protocols: tuple[str, ...]
     plugins: tuple[PluginStatus, ...]
     safe_mode: bool = False
+
+
+def status_message(
+    *,
+    active: bool,
+    is_server_starting: bool,
+    any_source: bool,
+    cameras: int,
+    failed: Sequence[PluginStatus],
+    problems: Sequence[AgentError],
+) -> str:
+    """Return `SystemStatus.message`, one sentence per fact."""
+    if not any_source:
+        said = ["No camera source is enabled, so there are no cameras."]
+    else:
+        said = [f"{cameras} camera{'' if cameras == 1 else 's'} connected."]
+    if active:
+        said.append("Looking for cameras.")
+    if is_server_starting:
+        said.append("Waiting for the media server.")
+    said += [f"Plugin {each.name}: {each.details}" for each in failed]
+    said += [each.details for each in problems]
+    return " ".join(said)

@@ -48,8 +48,8 @@ __all__ = (
 #: 1.4 added `VideoCodec`, `FrameSocket.codec`, `DetectedCamera.device`, `FrameBroker(codec=)`, `FrameSink.gap`,
 #: `FrameSink.offer(arrived_s=, settlement=)`, `BrokerSettings.awaits_first`, `Tail(listener=)`,
 #: `FrameProducer.key_frame_wanted`, `AgentContext.plugins`, `agent_core.plugin.matching`, `agent_core.plugin.video`,
-#: `SettledBy`, `Settlement`, `jpeg.mend`, `ExposureSettling`, `measure`, `DeviceState.unsettled_s`, `device_state` and
-#: the argument `ffmpeg_program` of `agent_checks`.
+#: `SettledBy`, `Settlement`, `jpeg.mend`, `ExposureSettling`, `measure`, `DeviceState.unsettled_s`, `device_state`,
+#: the argument `ffmpeg_program` of `agent_checks` and `FrameFollower`.
 HOOKSPEC_API = "1.4"
 
 

@@ -4,9 +4,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from agent_core.base.models import CameraId, CapturedAtSource, PictureFormat, Settlement
+from agent_core.base.models import CameraId, CapturedAtSource, Picture, PictureFormat, Settlement
 
-__all__ = ("Snapshot", "SnapshotDetails", "SnapshotRequest", "StoredFile", "TierAttempt")
+__all__ = (
+    "LivePicture",
+    "Snapshot",
+    "SnapshotDetails",
+    "SnapshotRequest",
+    "StoredFile",
+    "TakenPicture",
+    "TierAttempt",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +31,34 @@ class TierAttempt:
     duration_s: float = 0.0
     suggestion: str = ""
     was_tried: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class TakenPicture:
+    """Still in the wanted form, which is not stored; `age_s` is its age at `taken_at`."""
+
+    picture: Picture
+    tier_rank: int
+    tier_name: str
+    duration_s: float
+    captured_at: datetime
+    age_s: float
+    taken_at: datetime
+    tiers_tried: tuple[TierAttempt, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class LivePicture:
+    """JPEG of a live view. Each instance equals only itself, so its viewers can share work on it by identity.
+
+    `captured_s` (monotonic) and `captured_at` are the time of exposure, as exactly as the camera's source knows it.
+    """
+
+    data: bytes
+    width: int
+    height: int
+    captured_s: float
+    captured_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,14 +7,14 @@ from agent_core.base.clock import Clock
 from agent_core.base.events import EventBus
 from agent_core.base.listing import Page
 from agent_core.base.metrics import MetricRegistry
-from agent_core.base.models import Camera, CameraId, Picture, PictureFormat
+from agent_core.base.models import Camera, CameraId, PictureFormat
 from agent_core.config import SnapshotsConfig
 from agent_core.plugin import SnapshotTier, jpeg
 from agent_core.snapshots.converter import PictureConverter
 from agent_core.snapshots.images import Wanted
-from agent_core.snapshots.ladder import SnapshotLadder, Still
+from agent_core.snapshots.ladder import SnapshotLadder
 from agent_core.snapshots.metrics import TierMetrics, add_tier_metrics
-from agent_core.snapshots.models import Snapshot, SnapshotDetails, SnapshotRequest, StoredFile
+from agent_core.snapshots.models import Snapshot, SnapshotDetails, SnapshotRequest, StoredFile, TakenPicture
 from agent_core.snapshots.store import SnapshotStore
 
 __all__ = ("SnapshotService",)
@@ -64,24 +64,42 @@ class SnapshotService:
         """
         if request.name is not None:
             self.store.check_name(request.name, request.format)
+        snapshot = await self._store(camera, await self.picture(camera, request), request.name)
+        self.events.publish("snapshot.taken", snapshot, camera=snapshot.camera)
+        return snapshot
+
+    async def picture(self, camera: Camera, request: SnapshotRequest) -> TakenPicture:
+        """Capture and convert a picture, without storing it; the name of the request does not count.
+
+        Raises:
+            CaptureFailed: no tier took the picture, or the conversion failed or missed the deadline.
+            RateLimited: `busy`: too many pictures wait to be converted.
+        """
         deadline_s = _first(request.deadline_ms, self.defaults.deadline_ms) / 1000
         ends_s = self.clock.monotonic_s() + deadline_s
         max_age_s = _first(request.max_age_ms, self.defaults.max_age_ms) / 1000
         still = await self.ladder.take(camera, max_age_s=max_age_s, deadline_s=deadline_s)
         wanted = Wanted(request.format, request.width, request.height, request.quality, self.defaults.quality)
         picture = await self.converter.convert(still.picture, wanted, deadline_s=ends_s, user=request.user)
-        snapshot = await self._store(camera, still, picture, request.name)
-        self.events.publish("snapshot.taken", snapshot, camera=snapshot.camera)
-        return snapshot
-
-    async def _store(self, camera: Camera, still: Still, picture: Picture, name: str | None) -> Snapshot:
         taken_at = self.clock.now()
         age_s = max(0.0, self.clock.monotonic_s() - picture.captured_s)
-        captured_at = taken_at - timedelta(seconds=age_s)
+        return TakenPicture(
+            picture,
+            still.rank,
+            still.tier,
+            still.duration_s,
+            taken_at - timedelta(seconds=age_s),
+            age_s,
+            taken_at,
+            still.attempts,
+        )
+
+    async def _store(self, camera: Camera, taken: TakenPicture, name: str | None) -> Snapshot:
+        picture = taken.picture
         data = picture.data
         if picture.format is PictureFormat.JPG:
-            data = jpeg.with_capture_time(data, captured_at)
-        stored = await self.store.save(camera.id, name, data, picture.format, taken_at)
+            data = jpeg.with_capture_time(data, taken.captured_at)
+        stored = await self.store.save(camera.id, name, data, picture.format, taken.taken_at)
         return Snapshot(
             camera=camera.id,
             name=stored.name,
@@ -90,15 +108,15 @@ class SnapshotService:
             width=picture.width,
             height=picture.height,
             format=picture.format,
-            tier_rank=still.rank,
-            tier_name=still.tier,
-            duration_s=still.duration_s,
-            captured_at=captured_at,
+            tier_rank=taken.tier_rank,
+            tier_name=taken.tier_name,
+            duration_s=taken.duration_s,
+            captured_at=taken.captured_at,
             captured_at_source=picture.captured_at_source,
-            age_s=age_s,
-            taken_at=taken_at,
+            age_s=taken.age_s,
+            taken_at=taken.taken_at,
             settled=picture.settled,
-            tiers_tried=still.attempts,
+            tiers_tried=taken.tiers_tried,
             settlement=picture.settlement,
         )
 

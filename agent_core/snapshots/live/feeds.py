@@ -1,0 +1,169 @@
+"""Feeds of all cameras, each produced while it is viewed."""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+import anyio
+from anyio import TASK_STATUS_IGNORED
+from anyio.abc import TaskGroup, TaskStatus
+
+from agent_core.base.errors import AgentError, CaptureFailed
+from agent_core.base.events import Event, EventBus
+from agent_core.base.models import Camera, CameraEvent, CameraId, CameraStatus
+from agent_core.cameras import CameraRegistry
+from agent_core.snapshots.live.feed import LiveFeed
+from agent_core.snapshots.live.scaling import FeedScaler
+from agent_core.snapshots.live.sources import FeedSources
+from agent_core.snapshots.models import SnapshotRequest, TakenPicture
+from agent_core.snapshots.service import SnapshotService
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+
+__all__ = ("LiveFeeds",)
+
+_log = logging.getLogger("camera_agent.snapshots")
+
+#: Width in pixels, or None for the camera's own pictures.
+_Size = int | None
+
+
+@dataclass(eq=False, slots=True)
+class _Held:
+    """Feed with the number of its users and the scope of its producer."""
+
+    feed: LiveFeed = field(default_factory=LiveFeed)
+    users: int = 0
+    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+
+
+class LiveFeeds:
+    """Live pictures of cameras. A camera has one feed per size, however many view it; the composition root runs `run`.
+
+    Args:
+        sources: produce the cameras' own pictures.
+        scaler: scales them.
+        events: tells of cameras that go.
+    """
+
+    def __init__(self, sources: FeedSources, scaler: FeedScaler, *, events: EventBus) -> None:
+        self._sources = sources
+        self._scaler = scaler
+        self._events = events
+        self._held: dict[tuple[CameraId, _Size], _Held] = {}
+        self._tasks: TaskGroup | None = None
+
+    @classmethod
+    def of(cls, snapshots: SnapshotService, cameras: CameraRegistry, *, events: EventBus) -> "LiveFeeds":
+        """Return the feeds of the cameras, by the tiers, the converter and the clock of `snapshots`."""
+
+        async def take(camera: CameraId, max_age_s: float) -> TakenPicture:
+            request = SnapshotRequest(max_age_ms=round(max_age_s * 1000), user=f"live view of {camera}")
+            return await snapshots.picture(cameras.get(camera), request)
+
+        sources = FeedSources(take, snapshots.clock)
+        return cls(sources, FeedScaler(snapshots.converter, snapshots.clock), events=events)
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
+        """Produce feeds until cancelled; those of a camera that goes end at once."""
+        with self._events.subscribe(_is_departure) as departures:
+            try:
+                async with anyio.create_task_group() as self._tasks:
+                    task_status.started()
+                    while True:
+                        event = await departures.receive()
+                        if event.camera is not None:
+                            self._end(event.camera)
+            finally:
+                self._tasks = None
+
+    @asynccontextmanager
+    async def view(self, camera: Camera, width: _Size) -> AsyncIterator[LiveFeed]:
+        """Give the feed of `camera`, no wider than `width` pixels, which has begun; it is produced while it is viewed.
+
+        Raises:
+            CaptureFailed: the camera is not connected or gave no picture.
+            RateLimited: `busy`: too many pictures wait to be converted.
+        """
+        if camera.status is CameraStatus.DISCONNECTED:
+            raise _disconnected(camera.id)
+        with self._feed(camera, width) as feed:
+            await feed.wait_begun()
+            yield feed
+
+    @contextmanager
+    def _feed(self, camera: Camera, width: _Size) -> "Iterator[LiveFeed]":
+        key = camera.id, width
+        held = self._held.get(key)
+        if held is None or held.feed.problem is not None:
+            held = self._held[key] = _Held()
+            self._start(camera, width, held)
+        held.users += 1
+        try:
+            yield held.feed
+        finally:
+            held.users -= 1
+            if not held.users:
+                held.scope.cancel()
+                if self._held.get(key) is held:
+                    del self._held[key]
+
+    def _start(self, camera: Camera, width: _Size, held: _Held) -> None:
+        if self._tasks is None:
+            held.feed.end(_ending())
+        elif width is None:
+            self._tasks.start_soon(_produce, held, partial(self._sources.show, camera, held.feed))
+        else:
+            self._tasks.start_soon(_produce, held, partial(self._scale, camera, width, held.feed))
+
+    async def _scale(self, camera: Camera, width: int, feed: LiveFeed) -> None:
+        with self._feed(camera, None) as whole:
+            await self._scaler.show(
+                whole, feed, width=width, user=f"live view of {camera.id}, {width} pixels"
+            )
+
+    def _end(self, camera: CameraId) -> None:
+        for (each, _), held in list(self._held.items()):
+            if each == camera:
+                held.feed.end(_disconnected(camera))
+                held.scope.cancel()
+
+
+async def _produce(held: _Held, produce: "Callable[[], Awaitable[None]]") -> None:
+    """Run a producer; its end, whatever the reason, ends the feed."""
+    problem: AgentError = _ending()
+    try:
+        with held.scope:
+            await produce()
+    except AgentError as error:
+        problem = error
+    except Exception:  # noqa: BLE001 - a fault in one view must not end the others
+        _log.exception("a live view failed")
+    finally:
+        held.feed.end(problem)
+
+
+def _is_departure(event: Event) -> bool:
+    payload = event.payload
+    return isinstance(payload, CameraEvent) and (
+        payload.camera.removed or payload.camera.status is CameraStatus.DISCONNECTED
+    )
+
+
+def _disconnected(camera: CameraId) -> CaptureFailed:
+    return CaptureFailed(
+        f"{camera} is not connected.",
+        reason="camera_disconnected",
+        suggestion="Connect the camera; the event camera.connected reports its return.",
+    )
+
+
+def _ending() -> CaptureFailed:
+    return CaptureFailed("The live view has ended.", reason="view_ended", suggestion="Open it again.")

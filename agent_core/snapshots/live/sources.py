@@ -1,0 +1,122 @@
+"""Sources of feeds: the frames of a camera's broker, or else stills, again and again."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+
+from agent_core.base.clock import Clock
+from agent_core.base.containment import contained
+from agent_core.base.errors import AgentError, CaptureFailed
+from agent_core.base.models import Camera, CameraId, DeviceState, Frame, FrameFollower, FrameReader
+from agent_core.base.waiting import first_of
+from agent_core.snapshots.live.feed import LiveFeed
+from agent_core.snapshots.models import LivePicture, TakenPicture
+
+__all__ = ("FeedSources", "TakeStill")
+
+_log = logging.getLogger("camera_agent.snapshots")
+
+#: Shortest interval of stills.
+_STILL_S = 0.5
+#: Time without a picture after which a view ends, so that its client learns the reason when it comes back.
+_SILENT_S = 10.0
+#: Longest wait for the first frame: cameras take seconds to start, and network cameras more.
+_FIRST_S = 15.0
+
+#: Takes a still of a camera, no older than given in seconds, as a JPEG. Raises AgentError.
+TakeStill = Callable[[CameraId, float], Awaitable[TakenPicture]]
+
+
+@dataclass(frozen=True, slots=True)
+class FeedSources:
+    """Producers of the cameras' own pictures.
+
+    Args:
+        take: takes a still, for cameras without a broker whose frames can be followed.
+        clock: times the pictures.
+    """
+
+    take: TakeStill
+    clock: Clock
+
+    async def show(self, camera: Camera, feed: LiveFeed) -> None:
+        """Show the camera's pictures in `feed` until cancelled.
+
+        Raises:
+            AgentError: the camera is gone or gives no picture any more.
+        """
+        if isinstance(camera.frames, FrameFollower):
+            await self._show_frames(camera.id, camera.frames, feed)
+        else:
+            await self._show_stills(camera.id, feed)
+
+    async def _show_frames(self, camera: CameraId, frames: FrameFollower, feed: LiveFeed) -> None:
+        problem: AgentError | None = None
+
+        async def follow() -> None:
+            nonlocal problem
+            problem = await self._follow(camera, frames, feed)
+
+        with frames.demand():
+            await first_of(follow, partial(self._wait_silent, feed))
+        raise problem or _silent(camera, frames)
+
+    async def _follow(self, camera: CameraId, frames: FrameFollower, feed: LiveFeed) -> AgentError:
+        """Show frame by frame; return the reason for the end. The broker may be foreign code."""
+        try:
+            with contained(f"The frame broker of {camera}"):
+                # An old frame would be shown as if it were live.
+                frame = await frames.fresh(self.clock.monotonic_s() - _STILL_S, settled=False)
+                while True:
+                    feed.show(self._live(frame))
+                    frame = await frames.after(frame.sequence)
+        except AgentError as error:
+            return error
+        except Exception as error:  # noqa: BLE001 - foreign code
+            _log.exception("a frame broker failed", extra={"fields": {"camera": camera}})
+            return CaptureFailed(
+                f"The frame broker of {camera} failed: it raised {type(error).__name__}.",
+                reason="broker_failed",
+                suggestion="Tell the plugin's author; the agent's log has the error.",
+            )
+
+    async def _wait_silent(self, feed: LiveFeed) -> None:
+        """Wait until there was no picture for `_SILENT_S`, or at most twice that."""
+        seen = None
+        await self.clock.sleep(_FIRST_S)
+        while feed.newest is not seen:
+            seen = feed.newest
+            await self.clock.sleep(_SILENT_S)
+
+    def _live(self, frame: Frame) -> LivePicture:
+        age_s = max(0.0, self.clock.monotonic_s() - frame.captured_s)
+        captured_at = self.clock.now() - timedelta(seconds=age_s)
+        return LivePicture(frame.data, frame.width, frame.height, frame.captured_s, captured_at)
+
+    async def _show_stills(self, camera: CameraId, feed: LiveFeed) -> None:
+        last_s = float("-inf")
+        while True:
+            asked_s = self.clock.monotonic_s()
+            try:
+                taken = await self.take(camera, _STILL_S)
+            except AgentError:
+                if self.clock.monotonic_s() - last_s > _SILENT_S:
+                    raise
+            else:
+                picture, last_s = taken.picture, self.clock.monotonic_s()
+                feed.show(
+                    LivePicture(
+                        picture.data, picture.width, picture.height, picture.captured_s, taken.captured_at
+                    )
+                )
+            await self.clock.sleep(max(0.0, asked_s + _STILL_S - self.clock.monotonic_s()))
+
+
+def _silent(camera: CameraId, reader: FrameReader) -> CaptureFailed:
+    """Return the reason for the silence, as the broker knows it."""
+    state: object = getattr(reader, "device", None)
+    if isinstance(state, DeviceState) and state.problem is not None:
+        return state.problem
+    return CaptureFailed(f"{camera} delivered no picture for {_SILENT_S:g} s.", reason="camera_silent")

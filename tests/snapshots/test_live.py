@@ -1,0 +1,380 @@
+"""Live feeds over a real broker with a scripted producer, on a simulated clock."""
+
+import io
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import replace
+from datetime import UTC
+
+import anyio
+import anyio.lowlevel
+import pytest
+from anyio.abc import TaskGroup
+from PIL import Image
+
+from agent_core.base.clock import SystemClock
+from agent_core.base.errors import AgentError, CaptureFailed
+from agent_core.base.events import EventBus
+from agent_core.base.models import (
+    Camera,
+    CameraEvent,
+    CameraId,
+    CameraStatus,
+    CapturedAtSource,
+    DetectedCamera,
+    Fingerprint,
+    FrameReader,
+    Picture,
+    PictureFormat,
+)
+from agent_core.plugin.frames import BrokerSettings, FrameBroker, FrameSink
+from agent_core.snapshots import images
+from agent_core.snapshots.converter import PictureConverter
+from agent_core.snapshots.images import Wanted
+from agent_core.snapshots.live import LiveFeed, LiveFeeds
+from agent_core.snapshots.live.scaling import FeedScaler
+from agent_core.snapshots.live.sources import FeedSources
+from agent_core.snapshots.models import LivePicture, TakenPicture
+from agent_core.testing import SimulatedClock
+from agent_core.testing.scripted_producer import ScriptedProducer, a_jpeg
+
+CAMERA = CameraId("camera0")
+SHADES = [a_jpeg(shade=shade) for shade in range(10, 250, 10)]
+
+
+class Shown:
+    """Viewer that keeps what it is shown, as long as it is not busy."""
+
+    def __init__(self) -> None:
+        self.pictures: list[LivePicture] = []
+        self.busy = False
+
+    def takes(self, captured_s: float) -> bool:
+        return not self.busy
+
+    def show(self, picture: LivePicture) -> None:
+        if not self.busy:
+            self.pictures.append(picture)
+
+    @property
+    def data(self) -> list[bytes]:
+        return [each.data for each in self.pictures]
+
+    async def until(self, count: int) -> None:
+        while len(self.pictures) < count:
+            await anyio.lowlevel.checkpoint()
+
+
+class Stills:
+    """Takes stills as a controller would, and counts them."""
+
+    def __init__(self, clock: SimulatedClock) -> None:
+        self._clock = clock
+        self.taken = 0
+        self.error: AgentError | None = None
+
+    async def take(self, camera: CameraId, max_age_s: float) -> TakenPicture:
+        self.taken += 1
+        if self.error is not None:
+            raise self.error
+        data = SHADES[self.taken % len(SHADES)]
+        now_s = self._clock.monotonic_s()
+        picture = Picture(data, PictureFormat.JPG, 64, 48, now_s, CapturedAtSource.ARRIVAL)
+        return TakenPicture(picture, 1, "test", 0.1, self._clock.now(), 0.0, self._clock.now())
+
+
+class Bench:
+    def __init__(self) -> None:
+        self.clock = SimulatedClock()
+        self.producer = ScriptedProducer()
+        # Silence of the camera is the test's business.
+        self.broker = FrameBroker(
+            self.producer, clock=self.clock, settings=BrokerSettings(stall_s=1000, first_frame_s=1000)
+        )
+        self.events = EventBus(self.clock)
+        self.rendered: list[Wanted] = []
+        self.converter = PictureConverter(max_pixels=1 << 26, clock=SystemClock(), render=self._render)
+        self.stills = Stills(self.clock)
+        self.feeds = LiveFeeds(
+            FeedSources(self.stills.take, self.clock),
+            FeedScaler(self.converter, SystemClock()),
+            events=self.events,
+        )
+        self.camera = a_camera(self.broker)
+        self.broker_scope = anyio.CancelScope()
+
+    def _render(
+        self, picture: Picture, wanted: Wanted, most: int, is_abandoned: Callable[[], bool]
+    ) -> Picture:
+        self.rendered.append(wanted)
+        return images.render(picture, wanted, most, is_abandoned)
+
+    async def run_broker(self, *, task_status: anyio.abc.TaskStatus[None]) -> None:
+        with self.broker_scope:
+            await self.broker.run(task_status=task_status)
+
+    def offer(self, data: bytes) -> None:
+        self.producer.sink.offer(data, captured_s=self.clock.monotonic_s())
+
+
+def a_camera(frames: FrameReader | None, status: CameraStatus = CameraStatus.CONNECTED) -> Camera:
+    detected = DetectedCamera("a", "A", Fingerprint("test", "1"), None, frames=frames)
+    return Camera(CAMERA, status, 0.0, detected)
+
+
+@asynccontextmanager
+async def running() -> AsyncIterator[tuple[Bench, TaskGroup]]:
+    bench = Bench()
+    with anyio.fail_after(30):
+        async with anyio.create_task_group() as tasks:
+            await tasks.start(bench.run_broker)
+            await tasks.start(bench.converter.run)
+            await tasks.start(bench.feeds.run)
+            yield bench, tasks
+            tasks.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def viewed(bench: Bench, *shown: Shown, width: int | None = None) -> AsyncIterator[LiveFeed]:
+    """A feed that has begun with the first picture, shown to all of `shown`."""
+    begun = anyio.Event()
+
+    async def offer_first() -> None:
+        sink: FrameSink = await bench.producer.until_streaming()
+        while not begun.is_set():
+            sink.offer(SHADES[0], captured_s=bench.clock.monotonic_s())
+            await anyio.sleep(0.001)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(offer_first)
+        async with bench.feeds.view(bench.camera, width) as feed:
+            begun.set()
+            with ExitStack() as stack:
+                for each in shown:
+                    stack.enter_context(feed.shown_to(each))
+                yield feed
+
+
+async def test_viewers_share_one_feed_whose_pictures_are_untouched() -> None:
+    one, other = Shown(), Shown()
+    async with running() as (bench, _):
+        async with viewed(bench, one, other):
+            for shade in SHADES[1:4]:
+                bench.offer(shade)
+                await anyio.wait_all_tasks_blocked()
+            assert one.data[-3:] == other.data[-3:] == SHADES[1:4]
+            assert one.pictures[-1] is other.pictures[-1]
+            assert (one.pictures[-1].width, one.pictures[-1].height) == (64, 48)
+            assert len(bench.feeds) == 1
+        assert len(bench.feeds) == 0
+        assert bench.rendered == []
+        assert bench.producer.calls.count("stream") == 1
+
+
+async def test_the_producer_is_wanted_only_while_somebody_looks() -> None:
+    async with running() as (bench, _):
+        assert bench.producer.calls == []
+        async with viewed(bench, Shown()):
+            assert bench.producer.streaming
+        await bench.clock.advance(60)
+        assert not bench.producer.streaming
+
+
+async def test_a_picture_says_when_it_was_exposed() -> None:
+    shown = Shown()
+    async with running() as (bench, _):
+        async with viewed(bench, shown):
+            before = bench.clock.now()
+            await bench.clock.advance(0.5)
+            bench.producer.sink.offer(SHADES[3], captured_s=bench.clock.monotonic_s() - 0.25)
+            await anyio.wait_all_tasks_blocked()
+            age_s = (shown.pictures[-1].captured_at - before).total_seconds()
+            assert age_s == pytest.approx(0.25)
+            assert shown.pictures[-1].captured_at.tzinfo is UTC
+
+
+async def test_a_width_is_encoded_once_for_all_viewers_of_it() -> None:
+    one, other = Shown(), Shown()
+    async with running() as (bench, _):
+        async with viewed(bench, one, other, width=32):
+            bench.rendered.clear()
+            before = len(one.pictures)
+            bench.offer(SHADES[5])
+            await one.until(before + 1)
+            assert bench.rendered == [Wanted(PictureFormat.JPG, 32)]
+            assert one.pictures[-1] is other.pictures[-1]
+            with Image.open(io.BytesIO(one.pictures[-1].data)) as picture:
+                assert picture.size == (32, 24)
+
+
+async def test_a_width_beyond_the_picture_leaves_it_as_it_is() -> None:
+    shown = Shown()
+    async with running() as (bench, _):
+        async with viewed(bench, shown, width=640):
+            bench.offer(SHADES[7])
+            await anyio.wait_all_tasks_blocked()
+            assert shown.data[-1] == SHADES[7]
+            assert bench.rendered == []
+
+
+async def test_nothing_is_encoded_that_no_viewer_takes() -> None:
+    shown = Shown()
+    async with running() as (bench, _):
+        async with viewed(bench, shown, width=32):
+            await anyio.wait_all_tasks_blocked()
+            bench.rendered.clear()
+            shown.busy = True
+            bench.offer(SHADES[5])
+            await anyio.wait_all_tasks_blocked()
+            assert bench.rendered == []
+
+
+async def test_a_feed_ends_with_the_camera() -> None:
+    async with running() as (bench, _):
+        async with viewed(bench, Shown()) as feed:
+            bench.broker_scope.cancel()
+            await feed.wait_ended()
+            assert feed.problem is not None
+            assert feed.problem.reason == "camera_removed"
+
+
+@pytest.mark.parametrize("removed", [False, True])
+async def test_a_feed_ends_when_the_registry_tells_that_the_camera_has_gone(removed: bool) -> None:
+    async with running() as (bench, _):
+        async with viewed(bench, Shown(), width=32) as feed:
+            gone = replace(bench.camera, status=CameraStatus.DISCONNECTED, removed=removed)
+            bench.events.publish(
+                "camera.disconnected", CameraEvent("camera.disconnected", gone), camera=CAMERA
+            )
+            await feed.wait_ended()
+            assert feed.problem is not None
+            assert feed.problem.reason == "camera_disconnected"
+
+
+async def test_the_end_of_one_feed_leaves_later_viewers_a_new_one() -> None:
+    async with running() as (bench, _):
+        async with viewed(bench, Shown()) as feed:
+            gone = replace(bench.camera, status=CameraStatus.DISCONNECTED)
+            bench.events.publish(
+                "camera.disconnected", CameraEvent("camera.disconnected", gone), camera=CAMERA
+            )
+            await feed.wait_ended()
+            shown = Shown()
+            async with viewed(bench, shown) as later:
+                assert later is not feed
+                assert shown.pictures
+        assert len(bench.feeds) == 0
+
+
+async def test_silence_ends_a_feed_with_the_broker_s_reason() -> None:
+    async with running() as (bench, _):
+        async with viewed(bench, Shown()) as feed:
+            bench.producer.end(CaptureFailed("The cable is loose.", reason="loose"))
+            for _ in range(4):
+                await bench.clock.advance(10)
+            await feed.wait_ended()
+            assert feed.problem is not None
+            assert feed.problem.reason == "loose"
+
+
+async def test_pictures_keep_silence_away() -> None:
+    async with running() as (bench, _):
+        async with viewed(bench, Shown()) as feed:
+            for number in range(6):
+                await bench.clock.advance(9)
+                bench.offer(SHADES[number])
+                await anyio.wait_all_tasks_blocked()
+            assert feed.problem is None
+
+
+async def test_a_camera_that_is_not_connected_has_no_view() -> None:
+    async with running() as (bench, _):
+        with pytest.raises(CaptureFailed) as caught:
+            async with bench.feeds.view(a_camera(None, CameraStatus.DISCONNECTED), None):
+                raise AssertionError("it has")
+        assert caught.value.reason == "camera_disconnected"
+
+
+async def test_a_camera_that_fails_at_once_gives_the_reason() -> None:
+    async with running() as (bench, _):
+        bench.producer.park_error = CaptureFailed("No power.", reason="no_power")
+        with pytest.raises(CaptureFailed) as caught:
+            async with bench.feeds.view(bench.camera, 32):
+                raise AssertionError("it has")
+        assert caught.value.reason == "no_power"
+        assert len(bench.feeds) == 0
+
+
+class OldReader:
+    """Reader of the hooks before 1.4."""
+
+    async def fresh(self, not_before_s: float, *, settled: bool = True) -> object:
+        raise AssertionError("the controller takes the stills")
+
+
+@pytest.mark.parametrize("frames", [None, OldReader()])
+async def test_a_camera_without_a_broker_shows_two_stills_per_second(frames: FrameReader | None) -> None:
+    one, other = Shown(), Shown()
+    async with running() as (bench, _):
+        bench.camera = a_camera(frames)
+        async with (
+            bench.feeds.view(bench.camera, None) as feed,
+            bench.feeds.view(bench.camera, 32) as scaled,
+        ):
+            with feed.shown_to(one), scaled.shown_to(other):
+                for _ in range(20):
+                    await bench.clock.advance(0.1)
+                await other.until(2)
+        assert 4 <= bench.stills.taken <= 6
+        assert len(one.pictures) >= 4
+        assert bench.producer.calls == []
+
+
+async def test_a_still_that_fails_is_tried_again_until_there_was_none_for_long() -> None:
+    async with running() as (bench, _):
+        bench.camera = a_camera(None)
+        async with bench.feeds.view(bench.camera, None) as feed:
+            bench.stills.error = CaptureFailed("Nothing.", reason="nothing")
+            for _ in range(10):
+                await bench.clock.advance(0.5)
+            assert feed.problem is None
+            for _ in range(20):
+                await bench.clock.advance(0.5)
+            await feed.wait_ended()
+            assert feed.problem is bench.stills.error
+
+
+class Broken:
+    """Follower that is foreign code."""
+
+    def __init__(self, error: BaseException) -> None:
+        self._error = error
+
+    async def fresh(self, not_before_s: float, *, settled: bool = True) -> object:
+        raise self._error
+
+    async def after(self, sequence: int) -> object:
+        raise self._error
+
+    def demand(self) -> anyio.CancelScope:
+        return anyio.CancelScope()
+
+
+@pytest.mark.parametrize("error", [RuntimeError("bug"), SystemExit(3)])
+async def test_a_broker_that_is_broken_harms_nothing_else(error: BaseException) -> None:
+    async with running() as (bench, _):
+        broken = a_camera(Broken(error))  # type: ignore[arg-type]  # foreign code
+        with pytest.raises(AgentError):
+            async with bench.feeds.view(broken, None):
+                raise AssertionError("it has")
+        async with viewed(bench, Shown()):
+            assert len(bench.feeds) == 1
+
+
+async def test_the_end_of_the_agent_ends_all_feeds() -> None:
+    async with running() as (bench, tasks):
+        async with viewed(bench, Shown()) as feed:
+            tasks.cancel_scope.cancel()
+            with anyio.CancelScope(shield=True):
+                await feed.wait_ended()
+            assert feed.problem is not None
