@@ -1,5 +1,6 @@
 """Faults of an agent, its disks, its cameras and its media server, each made for real, and the codes that calls end with."""
 
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -12,6 +13,7 @@ import anyio
 import pytest
 from anyio.abc import TaskStatus
 
+from agent_core.auth.view_links import MOST_VIEW_LINKS
 from agent_core.base.errors import ConfigError
 from agent_core.client import AgentClient, CallFailed
 from agent_core.plugin import (
@@ -109,7 +111,7 @@ class Cells:
 
 async def provoke_missing_things(cells: Cells, client: AgentClient) -> None:
     await cells.call_all(client, device="camera9", filename="camera9_2026-01-01_00-00-00Z")
-    for method in ("list_snapshots", "list_recordings"):
+    for method in ("list_snapshots", "list_recordings", "create_view_link"):
         await cells.call(client, method, device="camera9")
     await cells.call(client, "set_camera_controls", device="camera9", controls={"brightness": 1})
 
@@ -138,13 +140,23 @@ async def provoke_storage(cells: Cells, client: AgentClient, folder: Path) -> No
                 await anyio.sleep(0.02)
         shutil.rmtree(folder / "state" / name)
         (folder / "state" / name).write_text("not a folder")
-    for name in ("api-keys.json", "camera-controls.json", "retention.json", INTERVAL_FILE):
+    for name in ("api-keys.json", "view-links.json", "camera-controls.json", "retention.json", INTERVAL_FILE):
         (folder / "state" / name).unlink(missing_ok=True)
         (folder / "state" / name).mkdir()
     await cells.call_all(client)
     await cells.call(client, "set_camera_controls", device="camera0", controls={"brightness": 1})
     await cells.call(client, "set_retention_policy", policy_type="age", max_age_days=3)
     await cells.call(client, "set_discovery_interval", scan_interval=77)
+
+
+async def provoke_full_view_links(cells: Cells, observe: Observe) -> None:
+    async with running_agent(observe=observe) as agent, agent.client("admin") as client:
+        made = await client.call("create_view_link")
+        await cells.call(client, "revoke_view_link", id=made["id"])
+        link = {key: made[key] for key in ("user", "created_at", "expires_at")}
+        many = [{**link, "camera": None, "sha256": f"{number:064x}"} for number in range(MOST_VIEW_LINKS)]
+        (agent.folder / "state/view-links.json").write_text(json.dumps({"version": 1, "links": many}))
+        await cells.call(client, "create_view_link")
 
 
 async def provoke_invalid_configuration(cells: Cells, observe: Observe) -> None:
@@ -287,6 +299,7 @@ async def provoke_all(cells: Cells, observe: Observe) -> None:
         provoke_unplugging,
         provoke_streams,
         provoke_vanished_disk,
+        provoke_full_view_links,
         provoke_invalid_configuration,
     ):
         await other(cells, observe)

@@ -9,6 +9,7 @@ from agent_core.api.contract import core_methods, core_topics
 from agent_core.api.keys import key_methods
 from agent_core.api.metrics import metrics_methods
 from agent_core.api.session import add_session_methods
+from agent_core.api.views import view_link_methods
 from agent_core.app.foundation import Foundation
 from agent_core.auth.api_keys import ApiKeys
 from agent_core.auth.authenticator import Authenticator
@@ -19,6 +20,7 @@ from agent_core.auth.live import LiveAccess
 from agent_core.auth.revocations import RevokedTokens
 from agent_core.auth.secret import SecretFile
 from agent_core.auth.tokens import TokenAuthority
+from agent_core.auth.view_links import ViewLinks
 from agent_core.base.metrics import Collected, MetricRegistry
 from agent_core.base.socket_place import SocketPlace
 from agent_core.config import AgentConfig
@@ -48,6 +50,7 @@ class ClientAccess:
     keys: ApiKeys
     live: LiveAccess
     files: CredentialFiles
+    views: ViewLinks
     throttle: FailureThrottle
 
     @classmethod
@@ -65,7 +68,8 @@ class ClientAccess:
         tokens = TokenAuthority(secret, clock, revoked)
         keys = ApiKeys(storage.api_keys_file, clock, require=require)
         live = LiveAccess()
-        files = CredentialFiles(secret, keys, revoked, live=live, clock=clock)
+        views = ViewLinks(storage.view_links_file, clock, require=require)
+        files = CredentialFiles(secret, keys, revoked, views, live=live, clock=clock)
         files.read()
         throttle = FailureThrottle(foundation.config.auth.failures_per_minute, clock)
         authenticator = Authenticator(tokens, keys, throttle, catch_up=files.catch_up)
@@ -76,6 +80,7 @@ class ClientAccess:
             keys,
             live,
             files,
+            views,
             throttle,
         )
 
@@ -90,7 +95,8 @@ def build_server(
     add_session_methods(table, sessions, topics, title="camera-agent", version=__version__)
     over_network = foundation.config.auth.keys_over_network
     keys = key_methods(access.keys, access.files.changing, over_network=over_network)
-    for method in (*keys, *metrics_methods(controller, sessions)):
+    views = view_link_methods(controller, access.views, access.files.changing)
+    for method in (*keys, *views, *metrics_methods(controller, sessions)):
         table.add(method)
     _add_from_plugins(table, topics, providers)
     sessions.add_metrics(foundation.metrics)

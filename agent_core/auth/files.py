@@ -14,6 +14,7 @@ from agent_core.auth.api_keys import ApiKeys
 from agent_core.auth.live import LiveAccess
 from agent_core.auth.revocations import RevokedTokens
 from agent_core.auth.secret import SecretFile
+from agent_core.auth.view_links import ViewLinks
 from agent_core.base.clock import Clock
 from agent_core.base.errors import StartFailed, StorageFailed
 from agent_core.base.inotify import FolderWatches
@@ -35,7 +36,7 @@ _PATIENCE_S = 1.0
 
 
 class CredentialFiles:
-    """Watch over the secret, the API keys and the revoked tokens: reads what has changed, and ends what was revoked.
+    """Watch over the secret, the API keys, the revoked tokens and the view links: reads what has changed, and ends what was revoked.
 
     The disk is used only in a thread, so that one that stalls delays this alone.
 
@@ -43,6 +44,7 @@ class CredentialFiles:
         secret: generated again when it is deleted.
         keys: the API keys, in the same folder.
         revoked: the revoked tokens, in the same folder.
+        views: the view links, in the same folder.
         live: what is ended when a change revokes its credentials.
         clock: times the looks at the files.
         is_local: returns True for a folder that no other machine changes; inotify misses changes by others.
@@ -54,6 +56,7 @@ class CredentialFiles:
         secret: SecretFile,
         keys: ApiKeys,
         revoked: RevokedTokens,
+        views: ViewLinks,
         *,
         live: LiveAccess,
         clock: Clock,
@@ -63,11 +66,12 @@ class CredentialFiles:
         self._secret = secret
         self._keys = keys
         self._revoked = revoked
+        self._views = views
         self._live = live
         self._clock = clock
         self._open_watches = partial(open_watches, is_local)
         self._folder = secret.path.parent
-        self._names = {each.path.name for each in (secret, keys, revoked)}
+        self._names = {each.path.name for each in (secret, keys, revoked, views)}
         self._threads = WorkerPool(1)
         self._looking = anyio.Lock()
         self._watches: FolderWatches | None = None
@@ -134,7 +138,8 @@ class CredentialFiles:
                 self._watch = await self._threads.run_abandonable(self._refresh, self._watches)
                 if self._watches is not None and old is not None and old != self._watch:
                     self._watches.remove(old)
-                version = self._secret.version + self._keys.version + self._revoked.version
+                watched = (self._secret, self._keys, self._revoked, self._views)
+                version = sum(each.version for each in watched)
                 if version != self._seen:
                     await self._live.recheck()
                     self._seen = version
@@ -148,6 +153,7 @@ class CredentialFiles:
         watch = None if watches is None else self._watched(watches)
         self._keys.refresh()
         self._revoked.refresh()
+        self._views.refresh()
         if self._secret.refresh() is None:
             # `SecretFile` has logged an unusable file; no token is valid until it is replaced.
             with suppress(StartFailed, StorageFailed):
@@ -176,7 +182,7 @@ class CredentialFiles:
         why = error.strerror or type(error).__name__
         if why != self._told and not isinstance(error, FileNotFoundError):
             _LOG.warning(
-                "changes to the secret, keys and revoked tokens are looked for every %g s: the state folder cannot be"
+                "changes to the secret, keys, revoked tokens and view links are looked for every %g s: the state folder cannot be"
                 " watched (%s)",
                 _UNWATCHED_LOOK_S,
                 why,

@@ -177,6 +177,11 @@ class StorageConfig(_Section):
         return self.state_dir / "revoked-tokens.json"
 
     @property
+    def view_links_file(self) -> Path:
+        """Hashes of the view links."""
+        return self.state_dir / "view-links.json"
+
+    @property
     def endpoint_file(self) -> Path:
         """File of `agent_core.app.machine.Announcement`, which tells commands on this host the agent's address."""
         return self.state_dir / "endpoint.json"

@@ -439,6 +439,26 @@ export interface Methods {
     };
     result: KeyCreated;
   };
+  create_view_link: {
+    params: {
+      /** camera that the link shows, such as camera0; default: all */
+      device?: string;
+      /** time in seconds until the link ends */
+      lifetime_s?: number;
+    };
+    result: ViewLinkCreated;
+  };
+  list_view_links: {
+    params: Record<string, never>;
+    result: ViewLinkList;
+  };
+  revoke_view_link: {
+    params: {
+      /** id of a link, as returned by list_view_links */
+      id: string;
+    };
+    result: ViewLinkRevoked;
+  };
   get_metrics: {
     params: Record<string, never>;
     result: MetricsForm;
@@ -825,6 +845,12 @@ export class AgentClient extends Connection {
   revokeApiKey(params: Methods["revoke_api_key"]["params"], options?: CallOptions): Promise<Methods["revoke_api_key"]["result"]>;
   /** Create an API key for a user. Role: admin. */
   createApiKey(params: Methods["create_api_key"]["params"], options?: CallOptions): Promise<Methods["create_api_key"]["result"]>;
+  /** Make a link that shows one camera, or all, to pages of other origins; it can do nothing else. Role: operator. */
+  createViewLink(params?: Methods["create_view_link"]["params"], options?: CallOptions): Promise<Methods["create_view_link"]["result"]>;
+  /** List the view links without their secrets, which are not stored. Role: admin. */
+  listViewLinks(params?: Methods["list_view_links"]["params"], options?: CallOptions): Promise<Methods["list_view_links"]["result"]>;
+  /** Revoke a view link; the views that it shows end within a second. Role: admin. */
+  revokeViewLink(params: Methods["revoke_view_link"]["params"], options?: CallOptions): Promise<Methods["revoke_view_link"]["result"]>;
   /** Return the numbers of the agent and its services, from memory. Role: admin. */
   getMetrics(params?: Methods["get_metrics"]["params"], options?: CallOptions): Promise<Methods["get_metrics"]["result"]>;
   /** Make a virtual camera stall, send damaged frames or vanish, or end such a fault. Role: admin. */
@@ -1718,4 +1744,39 @@ export interface Unsubscribed {
   unsubscribed: true;
   /** topics that were subscribed to */
   topics: string[];
+}
+
+/** A view link, whose addresses are shown only here. With `device` null, replace `{device}` in them by a camera's id. */
+export interface ViewLinkCreated {
+  id: string;
+  /** null if the link shows all cameras */
+  device: string | null;
+  /** user who made the link */
+  user: string;
+  created_at: string;
+  expires_at: string;
+  /** live view, multipart/x-mixed-replace, relative to the agent's address */
+  url: string;
+  /** single picture, relative to the agent's address */
+  snapshot_url: string;
+}
+
+export interface ViewLinkEntry {
+  id: string;
+  /** null if the link shows all cameras */
+  device: string | null;
+  /** user who made the link */
+  user: string;
+  created_at: string;
+  expires_at: string;
+}
+
+export interface ViewLinkList {
+  links: ViewLinkEntry[];
+  total: number;
+}
+
+export interface ViewLinkRevoked {
+  id: string;
+  revoked: true;
 }

@@ -737,6 +737,21 @@ export class AgentClient extends Connection {
     return this.call("create_api_key", params, options);
   }
 
+  /** Make a link that shows one camera, or all, to pages of other origins; it can do nothing else. */
+  createViewLink(params = {}, options = {}) {
+    return this.call("create_view_link", params, options);
+  }
+
+  /** List the view links without their secrets, which are not stored. */
+  listViewLinks(params = {}, options = {}) {
+    return this.call("list_view_links", params, options);
+  }
+
+  /** Revoke a view link; the views that it shows end within a second. */
+  revokeViewLink(params = {}, options = {}) {
+    return this.call("revoke_view_link", params, options);
+  }
+
   /** Return the numbers of the agent and its services, from memory. */
   getMetrics(params = {}, options = {}) {
     return this.call("get_metrics", params, options);

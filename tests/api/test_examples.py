@@ -8,6 +8,7 @@ import pytest
 from agent_core.api.contract import core_methods
 from agent_core.api.keys import key_methods
 from agent_core.api.metrics import metrics_methods
+from agent_core.api.views import view_link_methods
 from agent_core.client import AgentClient
 from agent_core.testing import running_agent
 
@@ -37,6 +38,7 @@ METHODS = sorted(
         *(each.name for each in core_methods(None, None)),  # type: ignore[arg-type]
         *(each.name for each in metrics_methods(None, None)),  # type: ignore[arg-type]
         *(each.name for each in key_methods(None, None, over_network=True)),  # type: ignore[arg-type]
+        *(each.name for each in view_link_methods(None, None, None)),  # type: ignore[arg-type]
     }
 )
 

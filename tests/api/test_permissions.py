@@ -9,6 +9,7 @@ import pytest
 from agent_core.api.contract import core_methods
 from agent_core.api.keys import key_methods
 from agent_core.api.metrics import metrics_methods
+from agent_core.api.views import view_link_methods
 from agent_core.auth.roles import Role
 from agent_core.rpc.table import MethodTable
 from agent_core.testing import RunningAgent, running_agent
@@ -62,11 +63,7 @@ PERMISSIONS: Mapping[str, Role | None] = {
     "set_discovery_interval": _A,
 }
 #: Methods of the contract that this version does not have.
-LATER = {
-    "create_view_link",
-    "list_view_links",
-    "revoke_view_link",
-}
+LATER: set[str] = set()
 CALLERS: tuple[Role | None, ...] = (None, *Role)
 #: Answers to a caller who may call the method: the parameter is refused, or the method is a placeholder.
 PERMITTED = {-32602, -32030}
@@ -75,7 +72,8 @@ NOT_AUTHENTICATED, DENIED = -32001, -32002
 
 def real_table() -> MethodTable:
     """Return the core's methods, which cannot do anything: the role and the parameters are checked before."""
-    rows = (*key_methods(None, None, over_network=True), *core_methods(None, None))  # type: ignore[arg-type]
+    links = view_link_methods(None, None, None)  # type: ignore[arg-type]
+    rows = (*key_methods(None, None, over_network=True), *links, *core_methods(None, None))  # type: ignore[arg-type]
     return MethodTable((*rows, *metrics_methods(None, None)))  # type: ignore[arg-type]
 
 

@@ -21,6 +21,7 @@ from agent_core.auth.roles import Role
 from agent_core.auth.secret import Secret, SecretFile
 from agent_core.auth.stored_view import no_check
 from agent_core.auth.tokens import TokenAuthority
+from agent_core.auth.view_links import ViewLinks
 from agent_core.base.errors import AuthenticationFailed, StorageFailed
 from agent_core.base.inotify import FolderWatches, Noticed
 from agent_core.testing import SimulatedClock
@@ -73,6 +74,7 @@ class Files:
             secret,
             self.keys,
             revoked,
+            ViewLinks(folder / "view-links.json", clock, require=require),
             live=self.live,
             clock=clock,
             is_local=lambda _folder: is_local,

@@ -14,6 +14,7 @@ from agent_core.client.methods.snapshots import SnapshotsMethods, SyncSnapshotsM
 from agent_core.client.methods.storage import StorageMethods, SyncStorageMethods
 from agent_core.client.methods.streams import StreamsMethods, SyncStreamsMethods
 from agent_core.client.methods.system import SyncSystemMethods, SystemMethods
+from agent_core.client.methods.views import SyncViewsMethods, ViewsMethods
 
 __all__ = ("READS", "AgentMethods", "SyncAgentMethods")
 
@@ -38,6 +39,7 @@ READS = frozenset(
         "list_api_keys",
         "list_recordings",
         "list_snapshots",
+        "list_view_links",
         "ping",
         "rpc.discover",
         "subscribe_events",
@@ -58,6 +60,7 @@ class AgentMethods(
     StorageMethods,
     StreamsMethods,
     SystemMethods,
+    ViewsMethods,
 ):
     """Methods of the contract."""
 
@@ -74,5 +77,6 @@ class SyncAgentMethods(
     SyncStorageMethods,
     SyncStreamsMethods,
     SyncSystemMethods,
+    SyncViewsMethods,
 ):
     """Methods of the contract, which block the calling thread."""

@@ -76,6 +76,7 @@ from agent_core.client.results.system import (
     StatusForm,
     SystemStatusForm,
 )
+from agent_core.client.results.views import ViewLinkCreated, ViewLinkEntry, ViewLinkList, ViewLinkRevoked
 from agent_core.client.results.words import (
     CameraStatus,
     CapturedAtSource,
@@ -166,4 +167,8 @@ __all__ = (
     "TierAttemptForm",
     "TierMetricsForm",
     "Unsubscribed",
+    "ViewLinkCreated",
+    "ViewLinkEntry",
+    "ViewLinkList",
+    "ViewLinkRevoked",
 )
