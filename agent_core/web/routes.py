@@ -1,10 +1,8 @@
 """HTTP routes for health, metrics and files."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from email.utils import formatdate
 from functools import partial
-from typing import Protocol
 from urllib.parse import quote
 
 from starlette.applications import Starlette
@@ -13,26 +11,21 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from agent_core.auth.links import DownloadLinks, Link
+from agent_core.auth.links import DownloadLinks
 from agent_core.auth.live import LiveAccess
-from agent_core.auth.roles import Principal
 from agent_core.base.errors import (
     AgentError,
-    AuthenticationFailed,
     NotFound,
-    PermissionDenied,
-    RateLimited,
-    StorageFailed,
-    Unsupported,
 )
 from agent_core.base.metrics import Collected
 from agent_core.base.waiting import first_of
 from agent_core.base.workers import WorkerPool
 from agent_core.media.downloads import Described, Opened, Served
-from agent_core.web.peer import Peer
+from agent_core.web.access import FileAccess, Gate, require
+from agent_core.web.answers import Revocable, handle_error, wait_gone
 from agent_core.web.ranges import Answer, answer_for
 
-__all__ = ("CollectMetrics", "Gate", "OpenDownload", "OpenThumbnail", "web_app")
+__all__ = ("CollectMetrics", "OpenDownload", "OpenThumbnail", "web_app")
 
 #: Kind of the files that may have to be made first.
 _THUMBNAILS = "thumbnails"
@@ -42,8 +35,6 @@ _KINDS = ("snapshots", "recordings", _THUMBNAILS)
 _THREADS = 8
 #: Bytes read from a file at once, in a worker thread.
 _CHUNK_BYTES = 256 * 1024
-#: Delay proposed to a client when the agent has no file descriptor left.
-_BUSY_RETRY_S = 5
 
 _Endpoint = Callable[[Request], Awaitable[Response]]
 #: Returns the present values of all metrics, from memory.
@@ -53,22 +44,6 @@ OpenDownload = Callable[[str, str], tuple[Served, Opened]]
 #: Opens a thumbnail by name, and makes it if there is none; raises as `OpenDownload`, and RateLimited.
 OpenThumbnail = Callable[[str], Awaitable[tuple[Described, Opened]]]
 _OpenFile = Callable[[], Awaitable[tuple[Described, Opened]]]
-
-
-class Gate(Protocol):
-    """Checks credentials. `agent_core.auth.authenticator.Authenticator` implements it, and the test of the routes."""
-
-    async def require(self, credentials: str, address: str, role: str) -> Principal:
-        """Check credentials. Raises AuthenticationFailed, PermissionDenied or RateLimited."""
-        ...
-
-    async def catch_up(self) -> None:
-        """Have the latest revocations taken over, before a link is checked."""
-        ...
-
-    def is_current(self, credential: str) -> bool:
-        """Return True unless the credentials of a `Principal` have been revoked or changed."""
-        ...
 
 
 def web_app(
@@ -93,7 +68,7 @@ def web_app(
         open_thumbnail: opens or makes a thumbnail, of the kind `thumbnails`; cancelled when the client leaves. Default:
             there are none.
     """
-    served = _FileRoute(_Access(gate, links, live), open_download, open_thumbnail or _no_thumbnail)
+    served = _FileRoute(FileAccess(gate, links, live), open_download, open_thumbnail or _no_thumbnail)
     app = Starlette(
         routes=[
             Route("/healthz", _healthz),
@@ -101,7 +76,7 @@ def web_app(
             Route("/metrics", _metrics(metrics, gate, live)),
             Route("/files/{kind}/{name:path}", served.answer),
         ],
-        exception_handlers={AgentError: _error_response},
+        exception_handlers={AgentError: handle_error},
     )
     # A redirect would lead to the host that the request names, which may be any.
     app.router.redirect_slashes = False
@@ -130,8 +105,8 @@ def _metrics(metrics: CollectMetrics, gate: Gate, live: LiveAccess) -> _Endpoint
     thread = WorkerPool(1)
 
     async def answer(request: Request) -> Response:
-        principal = await _require(request, gate, "admin")
-        return _Revocable(_Metrics(metrics, thread), live, partial(gate.is_current, principal.credential))
+        principal = await require(request, gate, "admin")
+        return Revocable(_Metrics(metrics, thread), live, partial(gate.is_current, principal.credential))
 
     return answer
 
@@ -161,7 +136,9 @@ def _rendered(collected: Sequence[Collected], accept: str) -> tuple[bytes, str]:
 class _FileRoute:
     """Route of `/files/<kind>/<name>`. A refusal does not reveal if the file exists."""
 
-    def __init__(self, access: "_Access", open_download: OpenDownload, open_thumbnail: OpenThumbnail) -> None:
+    def __init__(
+        self, access: FileAccess, open_download: OpenDownload, open_thumbnail: OpenThumbnail
+    ) -> None:
         self._access = access
         self._open_download = open_download
         self._open_thumbnail = open_thumbnail
@@ -181,105 +158,7 @@ class _FileRoute:
         else:
             open_file = partial(threads.run, self._open_download, kind, name)
         download = _Download(open_file, threads, request=request, kind=kind)
-        return _Revocable(download, self._access.live, is_current)
-
-
-def _credentials(request: Request) -> str | None:
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer":
-        return token.strip()
-    return request.headers.get("x-api-key")
-
-
-async def _require(request: Request, gate: Gate, role: str) -> Principal:
-    credentials = _credentials(request)
-    if credentials is None:
-        raise AuthenticationFailed(
-            "This request needs a token or an API key.",
-            reason="missing_credentials",
-            suggestion="Send Authorization: Bearer TOKEN, or X-API-Key.",
-        )
-    return await gate.require(credentials, _peer(request.scope).address, role)
-
-
-def _peer(scope: Scope) -> Peer:
-    peer: Peer = scope["state"]["peer"]
-    return peer
-
-
-def _link(request: Request, kind: str, name: str) -> Link | None:
-    """Return the signed link of the request; None without a signature."""
-    query = request.query_params
-    expires, signature = query.get("expires"), query.get("sig")
-    if expires is None or signature is None:
-        return None
-    return Link(kind, name, expires, query.get("by", ""), signature)
-
-
-@dataclass(frozen=True, slots=True)
-class _Access:
-    """Access to files by credentials or links, and its end."""
-
-    gate: Gate
-    links: DownloadLinks
-    live: LiveAccess
-
-    async def require(self, request: Request, kind: str, name: str) -> Callable[[], bool]:
-        """Check the request's credentials, or else its link; return the check that they have not been revoked.
-
-        Raises:
-            AuthenticationFailed, PermissionDenied, RateLimited: the request has no access to files.
-        """
-        link = _link(request, kind, name)
-        if _credentials(request) is not None or link is None:
-            principal = await _require(request, self.gate, "viewer")
-            return partial(self.gate.is_current, principal.credential)
-        await self.gate.catch_up()
-        if not self.links.is_valid(link):
-            raise AuthenticationFailed(
-                "This link is invalid or has expired.",
-                reason="link_invalid",
-                suggestion="Get a new download_url, for example with get_snapshot_info.",
-            )
-        return partial(self.links.is_live, link)
-
-
-async def _error_response(_request: Request, error: Exception) -> Response:
-    """Return the response for an `AgentError`; raise any other error, which is a bug and logged as one."""
-    if not isinstance(error, AgentError):
-        raise error
-    headers: dict[str, str] = {}
-    match error:
-        case AuthenticationFailed():
-            status, headers = 401, {"www-authenticate": "Bearer"}
-        case PermissionDenied():
-            status = 403
-        case NotFound():
-            status = 404
-        case Unsupported():
-            status = 409
-        case RateLimited():
-            status, headers = 429, {"retry-after": str(-(-error.retry_after_ms // 1000))}
-        case StorageFailed():
-            status, headers = 503, {"retry-after": str(_BUSY_RETRY_S)}
-        case _:
-            raise error
-    body = {"reason": error.reason, "details": error.details, "suggestion": error.suggestion}
-    return JSONResponse(body, status_code=status, headers=headers)
-
-
-class _Revocable(Response):
-    """Response that ends with its connection when the credentials for it are revoked."""
-
-    def __init__(self, response: Response, live: LiveAccess, is_current: Callable[[], bool]) -> None:
-        super().__init__()
-        self._response = response
-        self._live = live
-        self._is_current = is_current
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with self._live.hold(self._is_current, _peer(scope).end):
-            await self._response(scope, receive, send)
+        return Revocable(download, self._access.live, is_current)
 
 
 class _Download(Response):
@@ -315,7 +194,7 @@ async def _unless_gone(open_file: _OpenFile, receive: Receive) -> tuple[Describe
         except AgentError as error:
             problem = error  # a task group would wrap it
 
-    await first_of(partial(_wait_gone, receive), opening)
+    await first_of(partial(wait_gone, receive), opening)
     if problem is not None:
         raise problem
     return found
@@ -346,8 +225,8 @@ class _FileResponse(Response):
         if scope["method"] == "HEAD":
             await send({"type": "http.response.body", "body": b""})
             return
-        # Without `_wait_gone` a download would be read to its end for a peer that has left.
-        await first_of(partial(_wait_gone, receive), partial(self._send_body, send))
+        # Without `wait_gone` a download would be read to its end for a peer that has left.
+        await first_of(partial(wait_gone, receive), partial(self._send_body, send))
 
     async def _send_body(self, send: Send) -> None:
         offset = self._answer.start
@@ -359,11 +238,6 @@ class _FileResponse(Response):
             offset += len(chunk)
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
-
-
-async def _wait_gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 def _headers(served: Described, opened: Opened, answer: Answer, kind: str) -> dict[str, str]:
