@@ -17,12 +17,13 @@ from agent_core.api.schema.cameras import (
     ModeForm,
     StreamUrls,
 )
-from agent_core.api.schema.params import DeviceParams, NoParams, rfc3339
+from agent_core.api.schema.params import DeviceParams, NoParams
 from agent_core.auth.roles import Role
 from agent_core.base.controls import ControlValue
 from agent_core.base.errors import NotFound
 from agent_core.base.events import Stamp
 from agent_core.base.models import Camera, CameraEvent, CameraStatus
+from agent_core.base.moments import rfc3339
 from agent_core.controller import CameraDetails, CameraView, Controller
 from agent_core.rpc.table import Caller, Method, SerializedResult
 

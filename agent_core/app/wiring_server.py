@@ -21,7 +21,7 @@ from agent_core.auth.revocations import RevokedTokens
 from agent_core.auth.secret import SecretFile
 from agent_core.auth.tokens import TokenAuthority
 from agent_core.auth.view_links import ViewLinks
-from agent_core.base.metrics import Collected, MetricRegistry
+from agent_core.base.metrics import Collected
 from agent_core.base.socket_place import SocketPlace
 from agent_core.config import AgentConfig
 from agent_core.controller import Controller
@@ -33,6 +33,7 @@ from agent_core.rpc.sessions import Sessions
 from agent_core.rpc.table import MethodTable
 from agent_core.rpc.topics import EventTopics
 from agent_core.web.server import LazyApp, RpcServer
+from agent_core.web.views.places import Places
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -101,10 +102,12 @@ def build_server(
     _add_from_plugins(table, topics, providers)
     sessions.add_metrics(foundation.metrics)
     config = foundation.config
+    places = Places(config.views)
+    foundation.reloads.on_change("views", lambda config: places.configure(config.views))
     server = RpcServer(
         config.server,
         sessions,
-        LazyApp(lambda: _web_app(foundation.metrics, controller, access)),
+        LazyApp(lambda: _web_app(foundation, controller, access, places)),
         local=SocketPlace(config.storage.local_socket, clock=foundation.clock, mode=0o600),
     )
 
@@ -146,12 +149,19 @@ def build_sessions(
     )
 
 
-def _web_app(metrics: MetricRegistry, controller: Controller, access: ClientAccess) -> "ASGIApp":
+def _web_app(
+    foundation: Foundation, controller: Controller, access: ClientAccess, places: Places
+) -> "ASGIApp":
     from agent_core.web.routes import web_app
+    from agent_core.web.views.access import ViewAccess
+    from agent_core.web.views.routes import CameraPictures, view_routes
 
     async def collect() -> Sequence[Collected]:
         await controller.prepare_metrics()
-        return metrics.collect()
+        return foundation.metrics.collect()
+
+    pictures = CameraPictures(controller.take_picture, controller.view, controller.require_connected)
+    views = ViewAccess(access.authenticator, access.views, access.live)
 
     return web_app(
         ready=controller.ready,
@@ -161,6 +171,7 @@ def _web_app(metrics: MetricRegistry, controller: Controller, access: ClientAcce
         live=access.live,
         open_download=controller.open_download,
         open_thumbnail=controller.open_thumbnail,
+        more=view_routes(views, pictures, places, foundation.clock),
     )
 
 

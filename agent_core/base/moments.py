@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, AwareDatetime
 
-__all__ = ("UtcMoment",)
+__all__ = ("UtcMoment", "rfc3339")
 
 
 def _in_utc(moment: datetime) -> datetime:
@@ -17,3 +17,8 @@ def _in_utc(moment: datetime) -> datetime:
 
 #: Time with an offset, converted to UTC, so that times of any offset compare and are sent alike.
 UtcMoment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+
+
+def rfc3339(when: datetime) -> str:
+    """Return the aware `when` in UTC with milliseconds: `2026-11-22T17:03:54.120Z`."""
+    return when.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

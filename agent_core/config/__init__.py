@@ -24,6 +24,7 @@ from agent_core.config.sections import (
     StorageConfig,
     ThumbnailsConfig,
 )
+from agent_core.config.views import ViewsConfig
 
 __all__ = (
     "HOT",
@@ -42,6 +43,7 @@ __all__ = (
     "SnapshotsConfig",
     "StorageConfig",
     "ThumbnailsConfig",
+    "ViewsConfig",
     "changes",
     "config_files",
     "explain_validation",

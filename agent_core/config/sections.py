@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from agent_core.config.hot import HOT
 from agent_core.config.plugins import PluginsConfig
+from agent_core.config.views import ViewsConfig
 
 __all__ = (
     "AgentConfig",
@@ -377,6 +378,7 @@ class AgentConfig(_Section):
     storage: StorageConfig = Field(default_factory=StorageConfig)
     snapshots: SnapshotsConfig = SnapshotsConfig()
     thumbnails: ThumbnailsConfig = ThumbnailsConfig()
+    views: ViewsConfig = ViewsConfig()
     ffmpeg: FfmpegConfig = FfmpegConfig()
     media_server: MediaServerConfig = MediaServerConfig()
     recordings: RecordingsConfig = RecordingsConfig()

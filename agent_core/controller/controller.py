@@ -52,6 +52,7 @@ from agent_core.recordings.retention import Retention
 from agent_core.recordings.storage import Storage
 from agent_core.recordings.tracks import RecordingChoice, chosen
 from agent_core.snapshots import SnapshotService
+from agent_core.snapshots.ladder import require_connected
 from agent_core.snapshots.live import LiveFeed, LiveFeeds
 from agent_core.snapshots.models import Snapshot, SnapshotDetails, SnapshotRequest, StoredFile, TakenPicture
 from agent_core.streams import StreamService
@@ -172,6 +173,10 @@ class Controller:
     async def take_picture(self, device: str, request: SnapshotRequest) -> TakenPicture:
         """Take and convert a picture without storing it. Raises as `SnapshotService.picture`."""
         return await self._services.snapshots.picture(await self._to_open(device), request)
+
+    def require_connected(self, device: str) -> None:
+        """Check that a camera is not disconnected; from memory. Raises CaptureFailed."""
+        require_connected(self._services.cameras.get(device))
 
     @asynccontextmanager
     async def view(self, device: str, width: int | None) -> AsyncIterator[LiveFeed]:

@@ -16,11 +16,26 @@ from agent_core.snapshots.climb import AllTiersFailed, Climber, Still
 from agent_core.snapshots.facts import FactSource
 from agent_core.snapshots.metrics import TierMetrics
 
-__all__ = ("AllTiersFailed", "SnapshotLadder", "Still")
+__all__ = ("AllTiersFailed", "SnapshotLadder", "Still", "disconnected", "require_connected")
 
 
 #: Time beyond that of a failed climb, as a factor, with which a caller climbs again instead of sharing the failure.
 _MORE_TIME = 1.5
+
+
+def disconnected(camera: CameraId) -> CaptureFailed:
+    """Return the error of a camera that is not connected."""
+    return CaptureFailed(
+        f"{camera} is not connected.",
+        reason="camera_disconnected",
+        suggestion="Connect the camera; the event camera.connected reports its return.",
+    )
+
+
+def require_connected(camera: Camera) -> None:
+    """Check that a camera is not disconnected. Raises CaptureFailed."""
+    if camera.status is CameraStatus.DISCONNECTED:
+        raise disconnected(camera.id)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,12 +130,7 @@ class SnapshotLadder:
             AllTiersFailed: no tier took a picture; has the reason of each.
             CaptureFailed: the camera is disconnected, or was busy until the deadline.
         """
-        if camera.status is CameraStatus.DISCONNECTED:
-            raise CaptureFailed(
-                f"{camera.id} is not connected.",
-                reason="camera_disconnected",
-                suggestion="Connect the camera; the event camera.connected reports its return.",
-            )
+        require_connected(camera)
         now_s = self._clock.monotonic_s()
         caller = _Caller(now_s, max_age_s, now_s + deadline_s)
         waiting = self._waiting[camera.id]

@@ -51,14 +51,15 @@ def _status(error: AgentError) -> int | None:
     return next((_STATUSES[each] for each in type(error).__mro__ if each in _STATUSES), None)
 
 
-def error_response(error: AgentError, *, challenge: str = "Bearer") -> Response | None:
+def error_response(
+    error: AgentError, *, challenge: str = "Bearer", has_more: bool = False
+) -> Response | None:
     """Return the response for an error that a client can meet; None for another one, which is a bug.
-
-    The body has the members of the error's `data` in a reply over WebSocket, with its code and message.
 
     Args:
         error: the error.
         challenge: how to authenticate, for `WWW-Authenticate`.
+        has_more: the body has all members that the error's `data` has over WebSocket.
     """
     status = _status(error)
     if status is None:
@@ -70,8 +71,8 @@ def error_response(error: AgentError, *, challenge: str = "Bearer") -> Response 
         headers = {"retry-after": str(-(-error.retry_after_ms // 1000))}
     elif status == 503:
         headers = {"retry-after": str(_BUSY_RETRY_S)}
-    shown = json.loads(wire_error(error, "").json())
-    body = {"code": shown["code"], "message": shown["message"], **shown["data"]}
+    data = json.loads(wire_error(error, "").json())["data"]
+    body = data if has_more else {name: data[name] for name in ("reason", "details", "suggestion")}
     return JSONResponse(body, status_code=status, headers=headers)
 
 

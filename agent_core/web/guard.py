@@ -9,6 +9,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from agent_core.web.body_writer import BodyWriter
 from agent_core.web.peer import Peer
 from agent_core.web.refusal import refusal
 from agent_core.web.socket_protocol import SocketProtocol
@@ -54,6 +55,7 @@ class DoorProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._peer.end = transport.abort
+        self._peer.writer = BodyWriter(transport, self._peer.progress)
         self._arm(_LINGER_S if self._peer.is_refused else self._first_request_s)
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -6,10 +6,15 @@ import socket
 import struct
 from collections.abc import Callable
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
+from agent_core.web.progress import Progress
 from agent_core.web.slots import Slots
 
-__all__ = ("Peer", "Progress", "network_of")
+if TYPE_CHECKING:
+    from agent_core.web.body_writer import BodyWriter
+
+__all__ = ("Peer", "network_of")
 
 #: `tcpi_bytes_acked` of struct tcp_info, <linux/tcp.h>; since Linux 4.1.
 _BYTES_ACKED, _BYTES_ACKED_AT, _TCP_INFO_BYTES = struct.Struct("=Q"), 120, 128
@@ -28,40 +33,6 @@ def network_of(address: str) -> str:
     return str(ipaddress.IPv6Network((ip, 64), strict=False))
 
 
-class Progress:
-    """Distinguishes a peer that reads slowly from one that does not read. Decides without I/O.
-
-    Between two looks, a peer with unsent data, or one being closed, must have read some of it.
-    """
-
-    def __init__(self) -> None:
-        self._is_paused = False
-        self._taken_bytes: int | None = None
-
-    @property
-    def is_paused(self) -> bool:
-        return self._is_paused
-
-    def pause(self) -> None:
-        self._is_paused = True
-
-    def resume(self) -> None:
-        """Note that the peer has read the pending data."""
-        self._is_paused = False
-        self._taken_bytes = None
-
-    def is_stalled(self, taken_bytes: int, least_bytes: int, *, is_closing: bool) -> bool:
-        """Return True if the peer has read less than `least_bytes` since the last look.
-
-        `taken_bytes` counts from any origin that stays fixed while there is unsent data.
-        """
-        if not self._is_paused and not is_closing:
-            self._taken_bytes = None
-            return False
-        before_bytes, self._taken_bytes = self._taken_bytes, taken_bytes
-        return before_bytes is not None and taken_bytes - before_bytes < least_bytes
-
-
 class Peer:
     """Connection from acceptance to end, across the change of protocol.
 
@@ -78,6 +49,8 @@ class Peer:
         self.address = address
         self.end = end
         self.progress = Progress()
+        #: Set by the protocol of HTTP.
+        self.writer: BodyWriter | None = None
         self._slots = slots
         self._when_gone = when_gone
         self._slot = slots.enter(address, self._give_way)

@@ -8,7 +8,7 @@ from urllib.parse import quote
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from agent_core.auth.links import DownloadLinks
@@ -55,8 +55,9 @@ def web_app(
     live: LiveAccess,
     open_download: OpenDownload,
     open_thumbnail: OpenThumbnail | None = None,
+    more: Sequence[BaseRoute] = (),
 ) -> Starlette:
-    """Return the application with `/healthz`, `/readyz`, `/metrics` and `/files/<kind>/<name>`.
+    """Return the application with `/healthz`, `/readyz`, `/metrics`, `/files/<kind>/<name>` and further routes.
 
     Args:
         ready: returns True once the agent is ready; called for each `/readyz`, must not block.
@@ -67,6 +68,7 @@ def web_app(
         open_download: opens a file by kind, `snapshots` or `recordings`, and name; may block.
         open_thumbnail: opens or makes a thumbnail, of the kind `thumbnails`; cancelled when the client leaves. Default:
             there are none.
+        more: further routes, which answer their errors themselves.
     """
     served = _FileRoute(FileAccess(gate, links, live), open_download, open_thumbnail or _no_thumbnail)
     app = Starlette(
@@ -75,6 +77,7 @@ def web_app(
             Route("/readyz", _readyz(ready)),
             Route("/metrics", _metrics(metrics, gate, live)),
             Route("/files/{kind}/{name:path}", served.answer),
+            *more,
         ],
         exception_handlers={AgentError: handle_error},
     )

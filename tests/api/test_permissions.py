@@ -123,6 +123,8 @@ ROUTES: Mapping[str, tuple[int, int, int, int]] = {
     "/files/snapshots/none.jpg": (401, 404, 404, 404),
     "/files/recordings/none": (401, 404, 404, 404),
     "/files/other/none": (401, 404, 404, 404),
+    "/cameras/camera9/snapshot.jpg": (401, 404, 404, 404),
+    "/cameras/camera9/live.mjpeg": (401, 404, 404, 404),
 }
 
 

@@ -12,6 +12,7 @@ import pytest
 from agent_core.auth.api_keys import ApiKeys
 from agent_core.auth.revocations import RevokedTokens
 from agent_core.auth.roles import Role
+from agent_core.auth.view_links import NewViewLink, ViewLinks
 from agent_core.base.clock import SystemClock
 from agent_core.base.errors import AgentError, StartFailed
 from agent_core.base.models import CameraId, Fingerprint
@@ -98,6 +99,15 @@ async def _revoked(path: Path) -> None:
     _said(refused.value)
 
 
+async def _view_links(path: Path) -> None:
+    clock = SimulatedClock()
+    links = ViewLinks(path, clock)
+    links.refresh()
+    with pytest.raises(AgentError) as refused:
+        links.create(NewViewLink(None, "olga", clock.now()))
+    _said(refused.value)
+
+
 async def _streams(path: Path) -> None:
     files = StreamFiles(path.parent)
     assert await files.load() == ()
@@ -133,6 +143,7 @@ async def _controls(path: Path) -> None:
         ("quarantine.json", _quarantine),
         ("api-keys.json", _api_keys),
         ("revoked-tokens.json", _revoked),
+        ("view-links.json", _view_links),
         (STREAMS_FILE, _streams),
         (SECRETS_FILE, _streams),
         ("external_discovery-interval.json", _interval),

@@ -1,6 +1,6 @@
 """Peers that read slowly, and peers that do not read."""
 
-from agent_core.web.peer import Progress
+from agent_core.web.progress import Progress
 
 
 def test_who_takes_nothing_between_two_looks_is_stalled() -> None:

@@ -3,12 +3,13 @@
 No field can hold a device path: the wire identifies a camera by its id.
 """
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import Field, PlainSerializer, WithJsonSchema
 
 from agent_core.base.models import CAMERA_ID
+from agent_core.base.moments import rfc3339
 from agent_core.plugin import RpcParams, RpcResult
 
 __all__ = (
@@ -18,7 +19,6 @@ __all__ = (
     "NameParams",
     "NoParams",
     "Timestamp",
-    "rfc3339",
 )
 
 
@@ -49,11 +49,6 @@ class ListParams(RpcParams):
     limit: int = Field(50, ge=1, le=1000)
     offset: int = Field(0, ge=0)
     device: DeviceName | None = Field(None, description="list only files of this camera, such as camera0")
-
-
-def rfc3339(when: datetime) -> str:
-    """Return the aware `when` in UTC with milliseconds: `2026-11-22T17:03:54.120Z`."""
-    return when.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 #: An aware datetime in a result or an event.

@@ -15,6 +15,7 @@ from agent_core.base.errors import AgentError, CaptureFailed
 from agent_core.base.events import Event, EventBus
 from agent_core.base.models import Camera, CameraEvent, CameraId, CameraStatus
 from agent_core.cameras import CameraRegistry
+from agent_core.snapshots.ladder import disconnected, require_connected
 from agent_core.snapshots.live.feed import LiveFeed
 from agent_core.snapshots.live.scaling import FeedScaler
 from agent_core.snapshots.live.sources import FeedSources
@@ -92,8 +93,7 @@ class LiveFeeds:
             CaptureFailed: the camera is not connected or gave no picture.
             RateLimited: `busy`: too many pictures wait to be converted.
         """
-        if camera.status is CameraStatus.DISCONNECTED:
-            raise _disconnected(camera.id)
+        require_connected(camera)
         with self._feed(camera, width) as feed:
             await feed.wait_begun()
             yield feed
@@ -132,7 +132,7 @@ class LiveFeeds:
     def _end(self, camera: CameraId) -> None:
         for (each, _), held in list(self._held.items()):
             if each == camera:
-                held.feed.end(_disconnected(camera))
+                held.feed.end(disconnected(camera))
                 held.scope.cancel()
 
 
@@ -154,14 +154,6 @@ def _is_departure(event: Event) -> bool:
     payload = event.payload
     return isinstance(payload, CameraEvent) and (
         payload.camera.removed or payload.camera.status is CameraStatus.DISCONNECTED
-    )
-
-
-def _disconnected(camera: CameraId) -> CaptureFailed:
-    return CaptureFailed(
-        f"{camera} is not connected.",
-        reason="camera_disconnected",
-        suggestion="Connect the camera; the event camera.connected reports its return.",
     )
 
 

@@ -1,0 +1,43 @@
+"""Writer of response bodies whose bytes many peers share, past the HTTP engine."""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+
+from agent_core.web.progress import Progress
+
+__all__ = ("BodyWriter",)
+
+#: Bytes that the kernel holds unsent for a peer: what it has accepted can no longer be replaced by something newer.
+_UNSENT_LIMIT_BYTES = 64 << 10
+
+
+class BodyWriter:
+    """Writer to one peer, for a response that has begun and whose length is unknown.
+
+    The engine copies and frames each part for each peer. Live views have the same bytes for all, so they are framed
+    once: the caller must frame them as the response's protocol version needs.
+    """
+
+    def __init__(self, transport: asyncio.Transport, progress: Progress) -> None:
+        self._transport = transport
+        self._progress = progress
+
+    @property
+    def is_busy(self) -> bool:
+        """True while the peer has not taken what was written, and after its connection has closed."""
+        return self._progress.is_paused or self._transport.is_closing()
+
+    def follow(self, when_ready: Callable[[], None]) -> None:
+        """Buffer as little as possible from now on, and call `when_ready` whenever the peer has taken what was written."""
+        self._transport.set_write_buffer_limits(high=0)
+        self._progress.when_resumed = when_ready
+        client: socket.socket | None = self._transport.get_extra_info("socket")
+        if client is not None and client.family != socket.AF_UNIX:
+            with suppress(OSError):
+                client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_LIMIT_BYTES)
+
+    def write(self, data: bytes) -> None:
+        """Send `data`; what the peer does not take at once is buffered, so write only if it is not busy."""
+        self._transport.write(data)

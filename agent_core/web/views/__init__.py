@@ -1,0 +1,1 @@
+"""Views of cameras over HTTP: pictures and live pictures."""

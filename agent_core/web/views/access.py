@@ -1,0 +1,118 @@
+"""Access to views: as to files, by a view link, or by HTTP Basic with an API key as the password."""
+
+import binascii
+from base64 import b64decode
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+
+from starlette.requests import Request
+
+from agent_core.auth.api_keys import API_KEY_PREFIX
+from agent_core.auth.live import LiveAccess
+from agent_core.auth.view_links import ViewLinks
+from agent_core.base.errors import PermissionDenied
+from agent_core.web.access import Gate, credentials_of, missing_credentials, peer_of
+
+__all__ = ("CrossSite", "Grant", "ViewAccess", "challenge_for", "refuse_other_sites")
+
+#: Parameter of the query that has the secret of a view link.
+LINK_PARAM = "view"
+_BASIC = 'Basic realm="camera-agent", charset="UTF-8"'
+#: Values of `Sec-Fetch-Site` of requests that pages of other origins cause.
+_OTHER_SITES = frozenset({"cross-site", "same-site"})
+
+
+class CrossSite(PermissionDenied):
+    """A page of another origin has caused the request, which may carry credentials that the browser remembers."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "A page of another origin cannot show this camera with the credentials that the browser remembers.",
+            required_role="",
+            have_role="",
+        )
+        self.reason = "cross_site"
+        self.suggestion = "Make a view link with create_view_link, and use its address in that page."
+
+    def data(self) -> dict[str, object]:
+        return {}
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Access of one request.
+
+    Attributes:
+        user: name of the user, by which requests take turns.
+        expires_at: end of the credentials or of the link; None if they do not expire.
+        is_current: returns True unless they have been revoked.
+        by_link: a view link gives the access.
+    """
+
+    user: str
+    expires_at: datetime | None
+    is_current: Callable[[], bool]
+    by_link: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ViewAccess:
+    """Access to views by credentials or links, and its end."""
+
+    gate: Gate
+    links: ViewLinks
+    live: LiveAccess
+
+    async def require(self, request: Request, device: str, *, role: str = "viewer") -> Grant:
+        """Check the request's credentials, or else its view link, which gives no more than the role viewer.
+
+        Raises:
+            AuthenticationFailed, PermissionDenied, RateLimited: the request has no access to this camera's views.
+        """
+        credentials = credentials_of(request)
+        secret = request.query_params.get(LINK_PARAM)
+        if credentials is None and secret is not None and role == "viewer":
+            await self.gate.catch_up()
+            link = self.links.verify(secret, device)
+            is_current = partial(self.links.is_current, link)
+            return Grant(f"view link {link.id}", link.expires_at, is_current, by_link=True)
+        refuse_other_sites(request)
+        credentials = credentials or _password_of(request)
+        if credentials is None:
+            raise missing_credentials()
+        principal = await self.gate.require(credentials, peer_of(request.scope).address, role)
+        is_current = partial(self.gate.is_current, principal.credential)
+        return Grant(principal.user_id, principal.expires_at, is_current)
+
+
+def refuse_other_sites(request: Request) -> None:
+    """Check that no page of another origin has caused the request, as far as the browser tells. Raises CrossSite."""
+    if request.headers.get("sec-fetch-site") in _OTHER_SITES:
+        raise CrossSite
+
+
+def challenge_for(request: Request) -> str:
+    """Return the challenge for a request without valid credentials.
+
+    That of Basic lets a browser ask for a password: only for a request that no page has caused. A page has its own login,
+    and players and hubs, which need the challenge, send none of these headers.
+    """
+    headers = request.headers
+    by_page = headers.get("sec-fetch-site", "none") != "none" and headers.get("sec-fetch-mode") != "navigate"
+    is_direct = not by_page and "origin" not in headers and "referer" not in headers
+    return _BASIC if is_direct and credentials_of(request) is None else "Bearer"
+
+
+def _password_of(request: Request) -> str | None:
+    """Return the password of HTTP Basic, if it may be an API key, or else one that is none; None without Basic."""
+    scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        password = b64decode(encoded.strip(), validate=True).decode(errors="replace").partition(":")[2]
+    except (binascii.Error, ValueError):
+        password = ""
+    # Tokens are longer than some players allow, and end within a day: only keys are for players.
+    return password if password.startswith(API_KEY_PREFIX) else API_KEY_PREFIX

@@ -1,0 +1,73 @@
+"""`snapshot.jpg`: a picture by the snapshot tiers, which is not stored."""
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from agent_core.base.errors import AgentError
+from agent_core.base.models import PictureFormat
+from agent_core.base.moments import rfc3339
+from agent_core.base.waiting import first_of
+from agent_core.snapshots.models import SnapshotRequest, TakenPicture
+from agent_core.web.answers import wait_gone
+from agent_core.web.views.access import Grant, ViewAccess
+from agent_core.web.views.query import PictureParams, camera_of, params_of
+from agent_core.web.views.view import GuardedSend, View
+
+__all__ = ("SnapshotView", "TakePicture")
+
+#: Takes a picture of a camera. Raises NotFound, CaptureFailed or RateLimited.
+TakePicture = Callable[[str, SnapshotRequest], Awaitable[TakenPicture]]
+_MEDIA_TYPES = {PictureFormat.JPG: "image/jpeg", PictureFormat.PNG: "image/png"}
+
+
+class SnapshotView(View):
+    """Route of single pictures. Requests at the same time share captures, as calls of `take_snapshot` do."""
+
+    def __init__(self, access: ViewAccess, take_picture: TakePicture) -> None:
+        super().__init__(access)
+        self._take = take_picture
+
+    async def answer(self, request: Request, grant: Grant, send: GuardedSend) -> None:
+        params = params_of(request, PictureParams)
+        wanted = SnapshotRequest(
+            format=params.format,
+            quality=params.quality,
+            width=params.width,
+            max_age_ms=params.max_age_ms,
+            user=grant.user,
+        )
+        taken: TakenPicture | None = None
+        problem: AgentError | None = None
+
+        async def take() -> None:
+            nonlocal taken, problem
+            try:
+                taken = await self._take(camera_of(request), wanted)
+            except AgentError as error:
+                problem = error
+
+        await first_of(partial(wait_gone, request.receive), take)
+        if problem is not None:
+            raise problem
+        if taken is not None:
+            response = Response(taken.picture.data, headers=_headers(taken))
+            await response(request.scope, request.receive, send)
+
+
+def _headers(taken: TakenPicture) -> dict[str, str]:
+    picture = taken.picture
+    return {
+        "content-type": _MEDIA_TYPES[picture.format],
+        "content-disposition": "inline",
+        "x-content-type-options": "nosniff",
+        "x-captured-at": rfc3339(taken.captured_at),
+        "x-captured-at-source": picture.captured_at_source,
+        "x-timestamp": f"{taken.captured_at.timestamp():.6f}",
+        "x-age-ms": str(round(taken.age_s * 1000)),
+        "x-tier": str(taken.tier_rank),
+        "x-tier-name": taken.tier_name.encode("ascii", "replace").decode(),
+        "x-resolution": f"{picture.width}x{picture.height}",
+    }
