@@ -56,6 +56,7 @@ from agent_core.snapshots.ring_tier import RingTier
 from agent_core.snapshots.thumbnails import PictureScaler, SnapshotOriginals
 from agent_core.streams.lent import LentStreams
 from agent_core.web.server import RpcServer
+from agent_core.web.views.places import Places
 
 __all__ = ("CONTROLS_FILE", "LEDGER_FILE", "AgentParts", "build_agent")
 
@@ -82,6 +83,7 @@ class AgentParts:
     events: EventBus
     tokens: TokenAuthority
     credentials: CredentialFiles
+    places: Places
     index: MediaIndex
     thumbnails: Thumbnails
     metrics: MetricRegistry
@@ -218,6 +220,7 @@ def _connect(
         events=foundation.events,
         tokens=access.tokens,
         credentials=access.files,
+        places=access.places,
         index=foundation.index,
         thumbnails=thumbnails,
         metrics=foundation.metrics,

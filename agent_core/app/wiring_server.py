@@ -43,7 +43,7 @@ __all__ = ("ClientAccess", "build_server", "build_sessions")
 
 @dataclass(frozen=True, slots=True)
 class ClientAccess:
-    """The parts that decide which clients may call, and which links they may open."""
+    """The parts that decide which clients may call, which links they may open, and how many views."""
 
     tokens: TokenAuthority
     authenticator: Authenticator
@@ -53,6 +53,7 @@ class ClientAccess:
     files: CredentialFiles
     views: ViewLinks
     throttle: FailureThrottle
+    places: Places
 
     @classmethod
     def load(cls, foundation: Foundation) -> "ClientAccess":
@@ -83,6 +84,7 @@ class ClientAccess:
             files,
             views,
             throttle,
+            Places(foundation.config.views),
         )
 
 
@@ -102,12 +104,11 @@ def build_server(
     _add_from_plugins(table, topics, providers)
     sessions.add_metrics(foundation.metrics)
     config = foundation.config
-    places = Places(config.views)
-    foundation.reloads.on_change("views", lambda config: places.configure(config.views))
+    foundation.reloads.on_change("views", lambda config: access.places.configure(config.views))
     server = RpcServer(
         config.server,
         sessions,
-        LazyApp(lambda: _web_app(foundation, controller, access, places)),
+        LazyApp(lambda: _web_app(foundation, controller, access)),
         local=SocketPlace(config.storage.local_socket, clock=foundation.clock, mode=0o600),
     )
 
@@ -149,9 +150,7 @@ def build_sessions(
     )
 
 
-def _web_app(
-    foundation: Foundation, controller: Controller, access: ClientAccess, places: Places
-) -> "ASGIApp":
+def _web_app(foundation: Foundation, controller: Controller, access: ClientAccess) -> "ASGIApp":
     from agent_core.web.routes import web_app
     from agent_core.web.views.access import ViewAccess
     from agent_core.web.views.routes import CameraPictures, view_routes
@@ -171,7 +170,7 @@ def _web_app(
         live=access.live,
         open_download=controller.open_download,
         open_thumbnail=controller.open_thumbnail,
-        more=view_routes(views, pictures, places, foundation.clock),
+        more=view_routes(views, pictures, access.places, foundation.clock),
     )
 
 

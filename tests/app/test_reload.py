@@ -142,6 +142,9 @@ USED: Mapping[str, Callable[[AgentParts], Any]] = {
     "recordings.max_size_gb": lambda parts: (
         parts.storage.retention._configured["recordings"].max_bytes / 10**9  # type: ignore[operator]
     ),
+    "views.max_live": lambda parts: parts.places._config.max_live,
+    "views.max_live_per_camera": lambda parts: parts.places._config.max_live_per_camera,
+    "views.max_live_per_address": lambda parts: parts.places._config.max_live_per_address,
     "media_server.host": lambda parts: parts.media.service.addresses.host,
     "media_server.hls_port": lambda parts: parts.media.service.addresses.hls_port,
     "media_server.webrtc_port": lambda parts: parts.media.service.addresses.webrtc_port,
