@@ -108,7 +108,7 @@ def build_server(
     server = RpcServer(
         config.server,
         sessions,
-        LazyApp(lambda: _web_app(foundation, controller, access)),
+        LazyApp(lambda: _web_app(foundation, controller, access, providers)),
         local=SocketPlace(config.storage.local_socket, clock=foundation.clock, mode=0o600),
     )
 
@@ -150,7 +150,10 @@ def build_sessions(
     )
 
 
-def _web_app(foundation: Foundation, controller: Controller, access: ClientAccess) -> "ASGIApp":
+def _web_app(
+    foundation: Foundation, controller: Controller, access: ClientAccess, providers: Sequence[Providers]
+) -> "ASGIApp":
+    from agent_core.web.pages import page_routes
     from agent_core.web.routes import web_app
     from agent_core.web.views.access import ViewAccess
     from agent_core.web.views.routes import CameraPictures, view_routes
@@ -170,7 +173,10 @@ def _web_app(foundation: Foundation, controller: Controller, access: ClientAcces
         live=access.live,
         open_download=controller.open_download,
         open_thumbnail=controller.open_thumbnail,
-        more=view_routes(views, pictures, access.places, foundation.clock),
+        more=[
+            *view_routes(views, pictures, access.places, foundation.clock),
+            *page_routes({each.plugin: each.pages for each in providers}, access.authenticator, access.live),
+        ],
     )
 
 

@@ -90,6 +90,7 @@ from agent_core.plugin.context import (
 )
 from agent_core.plugin.device_states import device_state
 from agent_core.plugin.spec import MARKER, hookimpl
+from agent_core.plugin.web import WebFiles, WebPart, WebRoutes, WebUser
 
 #: Type of `task_status`: a provider calls `started()` when it is up. `NOT_ASKED` is a default that ignores the call.
 Started = TaskStatus[None]
@@ -169,6 +170,10 @@ __all__ = (
     "Unsupported",
     "Url",
     "VideoCodec",
+    "WebFiles",
+    "WebPart",
+    "WebRoutes",
+    "WebUser",
     "WorkerPool",
     "device_state",
     "first_of",

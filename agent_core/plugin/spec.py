@@ -22,6 +22,7 @@ from agent_core.plugin.abc import (
 )
 from agent_core.plugin.checks import Check
 from agent_core.plugin.context import AgentContext
+from agent_core.plugin.web import WebPart
 
 __all__ = ("MARKER", "hookimpl", "hookspec")
 
@@ -50,6 +51,11 @@ def agent_components(agent: AgentContext) -> Iterable[Component] | None:
 @hookspec
 def agent_rpc_methods(agent: AgentContext) -> Iterable[RpcMethod[RpcParams]] | None:
     """Return JSON-RPC methods to add. A name that is already taken is an error of this plugin."""
+
+
+@hookspec
+def agent_web_routes(agent: AgentContext) -> Iterable[WebPart] | None:
+    """Return pages to add to the agent's port, below `/plugins/<plugin>/`: `WebRoutes` and `WebFiles`. New in 1.4."""
 
 
 @hookspec(firstresult=True)

@@ -29,8 +29,10 @@ from agent_core.plugin.abc import (
 )
 from agent_core.plugin.checks import Check
 from agent_core.plugin.context import AgentContext
+from agent_core.plugin.web import WebPart
 from agent_core.plugin_host.models import PluginState, PluginStatus, Providers
 from agent_core.plugin_host.offers import check_names, checked_publisher, checked_topics, typed
+from agent_core.plugin_host.pages import check_pages
 from agent_core.plugin_host.selection import (
     ENTRY_POINT_GROUP,
     EntryPointFinder,
@@ -202,6 +204,7 @@ class PluginManager:
                 with contained(f"The plugin '{status.name}'"):
                     providers = self._ask(status.name, make_context)
                     check_names(providers, collected)
+                    check_pages(providers, collected)
                 check(providers)
             except Exception as error:  # noqa: BLE001 - foreign code; only this plugin is dropped
                 self.reject(status.name, error, config)
@@ -231,6 +234,7 @@ class PluginManager:
             self._ask_one(name, "agent_rpc_methods", RpcMethod, agent=agent),
             topics,
             self._ask_single(name, "agent_recording_stills", RecordingStills, agent=agent),
+            self._ask_one(name, "agent_web_routes", WebPart, agent=agent),
         )
 
     def _ask_single(self, name: str, hook: str, kind: type[T], **arguments: object) -> T | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from agent_core.base.errors import PluginError
 from agent_core.plugin.abc import CameraSource, Component, RecordingStills, RpcMethod, SnapshotTier
+from agent_core.plugin.web import WebPart
 
 __all__ = ("NORMAL_START", "PluginState", "PluginStatus", "Providers", "StartMode")
 
@@ -67,3 +68,4 @@ class Providers:
     methods: tuple[RpcMethod[Any], ...] = ()
     topics: tuple[str, ...] = ()
     stills: RecordingStills | None = None
+    pages: tuple[WebPart, ...] = ()

@@ -15,6 +15,7 @@ from agent_core.testing.controls_contract import ControlPanelContract, PanelUnde
 from agent_core.testing.stills_contract import RecordingStillsContract
 from agent_core.testing.stream_contract import CameraStreamsContract
 from agent_core.testing.streams import FakeStream, FakeStreams
+from agent_core.testing.web_contract import WebRoutesContract
 
 __all__ = (
     "WHOLE_CONTRACT",
@@ -34,6 +35,7 @@ __all__ = (
     "SimulatedClock",
     "SystemClock",
     "TierContract",
+    "WebRoutesContract",
     "as_camera",
     "children",
     "document_of",

@@ -87,7 +87,8 @@ def _add_documents(folder: Path) -> None:
     for path in sorted((_ROOT / "docs").glob("*.md")):
         _copy(path, folder / path.name)
     _copy(_ROOT / "CHANGELOG.md", folder / "CHANGELOG.md")
-    for source, target in ((_ROOT / "examples/hello_plugin", "hello_plugin"), (_HERE / "examples", "")):
+    examples = [(_ROOT / f"examples/{name}", name) for name in ("hello_page", "hello_plugin")]
+    for source, target in (*examples, (_HERE / "examples", "")):
         for path in sorted(source.rglob("*")):
             if path.is_file() and "__pycache__" not in path.parts:
                 _copy(path, folder / "examples" / target / path.relative_to(source))
