@@ -269,6 +269,7 @@ def _services(
         snapshots=parts.snapshots,
         feeds=feeds,
         streams=media.service,
+        whep=media.whep,
         recordings=media.recordings,
         recording_files=media.files,
         downloads=storage.downloads,

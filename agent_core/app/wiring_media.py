@@ -33,6 +33,7 @@ from agent_core.streams.keeper import PathKeeper
 from agent_core.streams.lent import StreamLender
 from agent_core.streams.plan import PathPlan
 from agent_core.streams.publishers.progress import PublisherProgress
+from agent_core.streams.whep import WhepRelay
 
 if TYPE_CHECKING:
     from agent_core.mediamtx.managed import ManagedServer
@@ -64,6 +65,7 @@ class MediaParts:
     keeper: PathKeeper
     resumption: Resumption
     service: StreamService
+    whep: WhepRelay
     lender: StreamLender
 
 
@@ -85,6 +87,9 @@ def build_media(
     )
     health = _health(foundation, link, streams, states, supervisor)
     host, write_rate = HostSampler(clock), WriteRate()
+    addresses = _addresses(config.media_server, link, supervisor, foundation.reloads)
+    close_after_s = config.media_server.close_after_s
+    service = StreamService(streams, paths, addresses, close_after_s=close_after_s, clock=clock)
     return MediaParts(
         link=link,
         streams=streams,
@@ -98,13 +103,8 @@ def build_media(
         host=host,
         keeper=_keeper(foundation, link, streams, paths, cameras=cameras, health=health),
         resumption=_resumption(foundation, recordings, files, paths, link),
-        service=StreamService(
-            streams,
-            paths,
-            _addresses(config.media_server, link, supervisor, foundation.reloads),
-            close_after_s=config.media_server.close_after_s,
-            clock=clock,
-        ),
+        service=service,
+        whep=WhepRelay(service, link),
         lender=StreamLender(link, streams, paths, clock=clock),
     )
 

@@ -156,13 +156,15 @@ def _web_app(
     from agent_core.web.pages import page_routes
     from agent_core.web.routes import web_app
     from agent_core.web.views.access import ViewAccess
-    from agent_core.web.views.routes import CameraPictures, view_routes
+    from agent_core.web.views.routes import CameraViews, view_routes
 
     async def collect() -> Sequence[Collected]:
         await controller.prepare_metrics()
         return foundation.metrics.collect()
 
-    pictures = CameraPictures(controller.take_picture, controller.view, controller.require_connected)
+    cameras = CameraViews(
+        controller.take_picture, controller.view, controller.require_connected, controller.relay_whep
+    )
     views = ViewAccess(access.authenticator, access.views, access.live)
 
     return web_app(
@@ -174,7 +176,7 @@ def _web_app(
         open_download=controller.open_download,
         open_thumbnail=controller.open_thumbnail,
         more=[
-            *view_routes(views, pictures, access.places, foundation.clock),
+            *view_routes(views, cameras, access.places, foundation.clock),
             *page_routes({each.plugin: each.pages for each in providers}, access.authenticator, access.live),
         ],
     )

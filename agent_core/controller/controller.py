@@ -50,7 +50,7 @@ from agent_core.recordings.models import (
 )
 from agent_core.recordings.retention import Retention
 from agent_core.recordings.storage import Storage
-from agent_core.recordings.tracks import RecordingChoice, chosen
+from agent_core.recordings.tracks import choice_for
 from agent_core.snapshots import SnapshotService
 from agent_core.snapshots.ladder import require_connected
 from agent_core.snapshots.live import LiveFeed, LiveFeeds
@@ -62,7 +62,10 @@ from agent_core.streams.models import (
     StoppedStream,
     StreamAddress,
     StreamStatus,
+    WhepAnswer,
+    WhepRequest,
 )
+from agent_core.streams.whep import WhepRelay
 
 __all__ = ("Controller", "Services")
 
@@ -77,6 +80,7 @@ class Services:
     snapshots: SnapshotService
     feeds: LiveFeeds
     streams: StreamService
+    whep: WhepRelay
     recordings: RecordingManager
     recording_files: RecordingStore
     downloads: Downloads
@@ -208,23 +212,14 @@ class Controller:
         """
         camera = await self._to_open(device)
         await self._services.storage.make_room()
-        choice = self._choice(camera, form)
+        choice = choice_for(self._services.streams, camera, form)
         active = await self._services.recordings.start(
             camera, duration_s=duration_s, form=choice.format, wait=wait
         )
         if wait and not choice.notes:
             await self._services.streams.traffic(camera.id)  # the answer has the tracks of what is live now
-        notes = choice.notes or self._choice(camera, choice.format).notes
+        notes = choice.notes or choice_for(self._services.streams, camera, choice.format).notes
         return StartedRecording(active.note, active.state, notes)
-
-    def _choice(self, camera: Camera, wanted: RecordingFormat | None) -> RecordingChoice:
-        streams = self._services.streams
-        return chosen(
-            wanted,
-            streams.tracks(camera),
-            offered=streams.offered_tracks(camera),
-            is_embedded=streams.has_embedded_server,
-        )
 
     async def stop_recording(self, device: str) -> Stopped:
         """Stop recording a camera. Raises InvalidState if it is not recording."""
@@ -291,6 +286,10 @@ class Controller:
     async def streams(self) -> tuple[ServerStream, ...]:
         """Return all streams of the media server. Raises MediaServerError or Unsupported."""
         return await self._services.streams.all()
+
+    async def relay_whep(self, device: str, request: WhepRequest) -> WhepAnswer:
+        """Relay the signalling of a WebRTC client to the media server. Raises as `WhepRelay.relay`."""
+        return await self._services.whep.relay(await self._to_open(device), request)
 
     # The agent.
 

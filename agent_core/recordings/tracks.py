@@ -7,9 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from agent_core.base.models import Camera
 from agent_core.recordings.models import RecordingFormat
+from agent_core.streams import StreamService
 
-__all__ = ("RecordingChoice", "chosen")
+__all__ = ("RecordingChoice", "choice_for", "chosen")
 
 #: Data that is lost with the wrong container, so that it chooses the container.
 _DATA = frozenset(("KLV",))
@@ -65,6 +67,16 @@ def chosen(
         elif track in _DATA and wanted is not None:
             notes.append(f"The track {track} is recorded.")
     return RecordingChoice(form, tuple(notes))
+
+
+def choice_for(streams: StreamService, camera: Camera, wanted: RecordingFormat | None) -> RecordingChoice:
+    """Return `chosen` for a camera, by what is known of its stream."""
+    return chosen(
+        wanted,
+        streams.tracks(camera),
+        offered=streams.offered_tracks(camera),
+        is_embedded=streams.has_embedded_server,
+    )
 
 
 def _not_carried(live: Sequence[str], offered: Iterable[str]) -> list[str]:

@@ -13,6 +13,7 @@ from agent_core.base.models import CameraId
 __all__ = (
     "AWAITED",
     "MODE_REASONS",
+    "WHEP_LIMIT_BYTES",
     "CameraTraffic",
     "MediaAddresses",
     "ModeReason",
@@ -24,7 +25,33 @@ __all__ = (
     "StreamAddress",
     "StreamState",
     "StreamStatus",
+    "WhepAnswer",
+    "WhepRequest",
 )
+
+
+#: Longest body of a WHEP request or answer; offers of browsers have up to 10 KB.
+WHEP_LIMIT_BYTES = 64 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class WhepRequest:
+    """Request of WHEP to relay; `session` is None for an offer, which makes one. `headers` are those to pass on."""
+
+    method: Literal["POST", "PATCH", "DELETE"]
+    session: str | None
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class WhepAnswer:
+    """Answer of the media server; `session` is the name of a session that it has made."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    session: str | None = None
 
 
 class StreamState(StrEnum):

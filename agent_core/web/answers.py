@@ -41,11 +41,15 @@ _STATUSES: Mapping[type[AgentError], int] = MappingProxyType(
         DependencyFailed: 503,
     }
 )
+#: Rules about bodies that have a status of their own.
+_RULES: Mapping[str, int] = MappingProxyType({"media_type": 415, "too_long": 413})
 #: Reasons of a `CaptureFailed` that another request may do nothing about but wait longer.
 _TOO_SLOW = frozenset({"deadline_exceeded", "timed_out"})
 
 
 def _status(error: AgentError) -> int | None:
+    if isinstance(error, InvalidParams) and error.rule in _RULES:
+        return _RULES[error.rule]
     if isinstance(error, CaptureFailed) and error.reason in _TOO_SLOW:
         return 504
     return next((_STATUSES[each] for each in type(error).__mro__ if each in _STATUSES), None)

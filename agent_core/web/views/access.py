@@ -65,15 +65,15 @@ class ViewAccess:
     links: ViewLinks
     live: LiveAccess
 
-    async def require(self, request: Request, device: str, *, role: str = "viewer") -> Grant:
-        """Check the request's credentials, or else its view link, which gives no more than the role viewer.
+    async def require(self, request: Request, device: str, *, by_link: bool = True) -> Grant:
+        """Check the request's credentials, or else its view link unless `by_link` is False.
 
         Raises:
             AuthenticationFailed, PermissionDenied, RateLimited: the request has no access to this camera's views.
         """
         credentials = credentials_of(request)
         secret = request.query_params.get(LINK_PARAM)
-        if credentials is None and secret is not None and role == "viewer":
+        if credentials is None and secret is not None and by_link:
             await self.gate.catch_up()
             link = self.links.verify(secret, device)
             is_current = partial(self.links.is_current, link)
@@ -82,7 +82,7 @@ class ViewAccess:
         credentials = credentials or _password_of(request)
         if credentials is None:
             raise missing_credentials()
-        principal = await self.gate.require(credentials, peer_of(request.scope).address, role)
+        principal = await self.gate.require(credentials, peer_of(request.scope).address, "viewer")
         is_current = partial(self.gate.is_current, principal.credential)
         return Grant(principal.user_id, principal.expires_at, is_current)
 

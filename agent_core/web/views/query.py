@@ -11,11 +11,15 @@ from agent_core.plugin import RpcParams
 from agent_core.rpc.params import Parameters
 from agent_core.web.views.access import LINK_PARAM
 
-__all__ = ("LiveParams", "PictureParams", "camera_of", "params_of")
+__all__ = ("LiveParams", "NoParams", "PictureParams", "camera_of", "params_of")
 
 P = TypeVar("P", bound=RpcParams)
 
 _MOST_PIXELS = 8192
+
+
+class NoParams(RpcParams):
+    """No parameters."""
 
 
 class PictureParams(RpcParams):

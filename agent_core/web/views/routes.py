@@ -9,23 +9,28 @@ from agent_core.web.views.access import ViewAccess
 from agent_core.web.views.live import LiveView, OpenFeed, RequireConnected
 from agent_core.web.views.places import Places
 from agent_core.web.views.snapshot import SnapshotView, TakePicture
+from agent_core.web.views.whep import RelayWhep, WhepView
 
-__all__ = ("CameraPictures", "view_routes")
+__all__ = ("CameraViews", "view_routes")
 
 
 @dataclass(frozen=True, slots=True)
-class CameraPictures:
+class CameraViews:
     """Use cases of the controller that views need."""
 
     take: TakePicture
     open_feed: OpenFeed
     require_connected: RequireConnected
+    relay_whep: RelayWhep
 
 
-def view_routes(access: ViewAccess, pictures: CameraPictures, places: Places, clock: Clock) -> list[Route]:
+def view_routes(access: ViewAccess, cameras: CameraViews, places: Places, clock: Clock) -> list[Route]:
     """Return the routes below `/cameras/{device}`."""
-    live = LiveView(access, pictures.open_feed, pictures.require_connected, places, clock)
+    live = LiveView(access, cameras.open_feed, cameras.require_connected, places, clock)
+    whep = WhepView(access, cameras.relay_whep)
     return [
-        Route("/cameras/{device}/snapshot.jpg", SnapshotView(access, pictures.take), methods=["GET"]),
+        Route("/cameras/{device}/snapshot.jpg", SnapshotView(access, cameras.take), methods=["GET"]),
         Route("/cameras/{device}/live.mjpeg", live, methods=["GET"]),
+        Route("/cameras/{device}/whep", whep, methods=["POST"]),
+        Route("/cameras/{device}/whep/{session}", whep, methods=["PATCH", "DELETE"]),
     ]

@@ -40,7 +40,8 @@ class GuardedSend:
 class View(ABC):
     """ASGI application of one route `/cameras/{device}/...`. A refusal does not reveal if the camera exists."""
 
-    role: ClassVar[str] = "viewer"
+    #: A view link gives access.
+    by_link: ClassVar[bool] = True
 
     def __init__(self, access: ViewAccess) -> None:
         self._access = access
@@ -52,7 +53,7 @@ class View(ABC):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request, guarded = Request(scope, receive), GuardedSend(send)
         try:
-            grant = await self._access.require(request, request.path_params["device"], role=self.role)
+            grant = await self._access.require(request, request.path_params["device"], by_link=self.by_link)
             guarded.by_link = grant.by_link
             with self._access.live.hold(grant.is_current, peer_of(scope).end):
                 await self.answer(request, grant, guarded)

@@ -1,0 +1,76 @@
+"""`whep`: the signalling of WebRTC, relayed to the media server under the agent's own roles."""
+
+from collections.abc import Awaitable, Callable
+from typing import ClassVar, Literal
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from agent_core.base.errors import InvalidParams
+from agent_core.streams.models import WHEP_LIMIT_BYTES, WhepAnswer, WhepRequest
+from agent_core.web.views.access import Grant, ViewAccess
+from agent_core.web.views.query import NoParams, camera_of, params_of
+from agent_core.web.views.view import GuardedSend, View
+
+__all__ = ("RelayWhep", "WhepView")
+
+#: Relays a request to the media server. Raises NotFound, Unsupported, InvalidParams, CaptureFailed, MediaServerError.
+RelayWhep = Callable[[str, WhepRequest], Awaitable[WhepAnswer]]
+_Method = Literal["POST", "PATCH", "DELETE"]
+#: Media type of each request's body. A page of another origin cannot send these without a permission that is never given.
+_MEDIA_TYPES: dict[_Method, str] = {
+    "POST": "application/sdp",
+    "PATCH": "application/trickle-ice-sdpfrag",
+}
+
+
+class WhepView(View):
+    """Routes of WHEP: an offer makes a session, which is changed and ended at an address below this one."""
+
+    by_link: ClassVar[bool] = False
+
+    def __init__(self, access: ViewAccess, relay: RelayWhep) -> None:
+        super().__init__(access)
+        self._relay = relay
+
+    async def answer(self, request: Request, grant: Grant, send: GuardedSend) -> None:
+        params_of(request, NoParams)
+        method: _Method = request.method  # type: ignore[assignment]  # the routes take no other
+        try:
+            body = await _body(request, method)
+        except ClientDisconnect:
+            return
+        wanted = WhepRequest(method, request.path_params.get("session"), _passed_on(request, method), body)
+        found = await self._relay(camera_of(request), wanted)
+        headers = dict(found.headers)
+        if found.session is not None:
+            # Relative, so that it is right behind a proxy too.
+            headers["location"] = f"whep/{found.session}"
+        media_type = "application/sdp" if method == "POST" else None
+        response = Response(found.body, found.status, headers, media_type)
+        await response(request.scope, request.receive, send)
+
+
+async def _body(request: Request, method: _Method) -> bytes:
+    """Return the body. Raises InvalidParams if it is of another media type or too long."""
+    wanted = _MEDIA_TYPES.get(method)
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if wanted is not None and kind != wanted:
+        raise InvalidParams(
+            f"The body must be {wanted}.", param="content-type", rule="media_type", hint=wanted
+        )
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > WHEP_LIMIT_BYTES:
+            raise InvalidParams(
+                f"The body is longer than {WHEP_LIMIT_BYTES} bytes.", param="body", rule="too_long"
+            )
+    return bytes(body)
+
+
+def _passed_on(request: Request, method: _Method) -> dict[str, str]:
+    headers = {"content-type": _MEDIA_TYPES[method]} if method in _MEDIA_TYPES else {}
+    if (tag := request.headers.get("if-match")) is not None:
+        headers["if-match"] = tag[:200]
+    return headers

@@ -1,0 +1,251 @@
+"""WHEP relayed by a whole agent: to a real MediaMTX, to servers that answer oddly, and without any."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
+
+import anyio
+import anyio.abc
+import httpx
+import pytest
+
+from agent_core.base.errors import AgentError, InvalidParams, MediaServerError, NotFound
+from agent_core.base.models import Camera, CameraId, CameraStatus, DetectedCamera, Fingerprint
+from agent_core.streams.models import MediaAddresses, WhepRequest
+from agent_core.streams.whep import WhepRelay
+from agent_core.testing import RunningAgent, running_agent
+from agent_core.testing.mediamtx import find_mediamtx
+from tests.web.views.rig import box
+
+if TYPE_CHECKING:
+    from agent_core.mediamtx import ServerLink
+    from agent_core.streams import StreamService
+
+PATH = "/cameras/camera0/whep"
+SDP = {"content-type": "application/sdp"}
+OFFER = "\r\n".join(
+    (
+        "v=0",
+        "o=- 4611731400430051336 2 IN IP4 127.0.0.1",
+        "s=-",
+        "t=0 0",
+        "a=group:BUNDLE 0",
+        "m=video 9 UDP/TLS/RTP/SAVPF 96",
+        "c=IN IP4 0.0.0.0",
+        "a=ice-ufrag:abcd",
+        "a=ice-pwd:abcdefghijklmnopqrstuvwx",
+        f"a=fingerprint:sha-256 {':'.join(['AB'] * 32)}",
+        "a=setup:actpass",
+        "a=mid:0",
+        "a=recvonly",
+        "a=rtcp-mux",
+        "a=rtpmap:96 H264/90000",
+        "a=fmtp:96 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f",
+        "",
+    )
+)
+
+
+@asynccontextmanager
+async def managed() -> AsyncIterator[tuple[RunningAgent, httpx.AsyncClient]]:
+    """An agent with a MediaMTX of its own that serves WebRTC."""
+    program = find_mediamtx()
+    if program is None:
+        pytest.skip("no MediaMTX here: set MEDIAMTX_BIN or put mediamtx on PATH")
+    ports = dict.fromkeys(("api_port", "rtsp_port", "hls_port", "webrtc_port", "webrtc_udp_port"), 0)
+    config: Mapping[str, Any] = {
+        "media_server": {"mode": "managed", "program": str(program), **ports},
+        "plugins": {
+            "enabled": ["virtual_camera", "ffmpeg_tier"],
+            "virtual_camera": {"cameras": [{"name": "Door", "id": "camera0", "width": 320, "height": 240}]},
+        },
+    }
+    async with (
+        running_agent(config=config) as agent,
+        httpx.AsyncClient(base_url=agent.http_url, timeout=30) as http,
+    ):
+        yield agent, http
+
+
+@pytest.mark.real_mediamtx
+@pytest.mark.timeout(120)
+async def test_a_session_is_made_changed_and_ended() -> None:
+    async with managed() as (agent, http):
+        viewer = {"authorization": f"Bearer {agent.token('viewer')}"}
+        with anyio.fail_after(90):
+            while (
+                made := await http.post(PATH, content=OFFER, headers=viewer | SDP)
+            ).status_code != 201:  # the media server starts
+                assert made.status_code in (409, 503), made.text
+                await anyio.sleep(0.2)
+        assert made.headers["content-type"] == "application/sdp"
+        assert "m=video" in made.text
+        assert made.headers["cross-origin-resource-policy"] == "same-origin"
+        assert "access-control-allow-origin" not in made.headers
+        location = made.headers["location"]
+        assert location.startswith("whep/")
+        session = f"/cameras/camera0/{location}"
+        wrong = await http.patch(session, content=b"", headers=viewer)
+        assert wrong.status_code == 415
+        candidate = "a=ice-ufrag:abcd\r\na=ice-pwd:abcdefghijklmnopqrstuvwx\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:0\r\n"
+        changed = await http.patch(
+            session,
+            content=candidate,
+            headers=viewer | {"content-type": "application/trickle-ice-sdpfrag", "if-match": "*"},
+        )
+        assert changed.status_code == 204, changed.text
+        assert (await http.delete(session)).status_code == 401
+        assert (await http.delete(session, headers=viewer)).status_code == 200
+        again = await http.delete(session, headers=viewer)
+        assert (again.status_code, again.json()["reason"]) == (404, "whep_session_not_found")
+        refused = await http.post(PATH, content="v=0\r\n", headers=viewer | SDP)
+        assert (refused.status_code, refused.json()["param"]) == (400, "body")
+        assert "access" not in str(refused.headers).lower()
+
+
+@pytest.mark.parametrize(
+    "plugins", [["virtual_camera"], ["virtual_camera", "ffmpeg_tier", "embedded_server"]]
+)
+async def test_without_webrtc_it_says_so(plugins: list[str]) -> None:
+    config = {
+        "plugins": {"enabled": plugins, "virtual_camera": {"cameras": [{"name": "Door", "id": "camera0"}]}}
+    }
+    if "embedded_server" in plugins:
+        config["plugins"]["embedded_server"] = {"api_port": 0, "rtsp_port": 0}
+    async with (
+        running_agent(config=config) as agent,
+        httpx.AsyncClient(base_url=agent.http_url, timeout=30) as http,
+    ):
+        headers = {"authorization": f"Bearer {agent.token('viewer')}"} | SDP
+        answer = await http.post(PATH, content=OFFER, headers=headers)
+        assert (answer.status_code, answer.json()["reason"]) == (409, "no_webrtc")
+        assert answer.json()["feature"] == "webrtc"
+
+
+async def test_access_and_limits() -> None:
+    async with box() as it, it.agent.client("admin") as admin:
+        link = await admin.call("create_view_link", device="camera0")
+        secret = link["url"].partition("?view=")[2]
+        for headers, path in (({}, PATH), ({}, f"{PATH}?view={secret}"), ({"x-api-key": "x"}, PATH)):
+            assert (await it.http.post(path, content=OFFER, headers=headers | SDP)).status_code == 401
+        viewer = it.bearer()
+        foreign = {"sec-fetch-site": "cross-site"}
+        assert (await it.http.post(PATH, content=OFFER, headers=viewer | SDP | foreign)).status_code == 403
+        assert (await it.http.post(PATH, content=OFFER, headers=viewer)).status_code == 415
+        plain = {"content-type": "text/plain"}
+        assert (await it.http.post(PATH, content=OFFER, headers=viewer | plain)).status_code == 415
+        assert (await it.http.post(PATH, content=b"x" * 100_000, headers=viewer | SDP)).status_code == 413
+        assert (await it.http.post(f"{PATH}?url=x", content=OFFER, headers=viewer | SDP)).status_code == 400
+        assert (
+            await it.http.post("/cameras/camera9/whep", content=OFFER, headers=viewer | SDP)
+        ).status_code == 404
+        for method, path in (("GET", PATH), ("OPTIONS", PATH), ("PUT", PATH), ("POST", f"{PATH}/x")):
+            assert (await it.http.request(method, path, headers=viewer)).status_code == 405
+
+
+class OddServer:
+    """HTTP server that gives one answer to all requests, and keeps them."""
+
+    def __init__(self, answer: bytes) -> None:
+        self._answer = answer
+        self.requests: list[bytes] = []
+
+    async def serve(self, client: anyio.abc.SocketStream) -> None:
+        async with client:
+            self.requests.append(await client.receive())
+            await client.send(self._answer)
+
+
+def answer_of(status: str, body: bytes = b"", **headers: str) -> bytes:
+    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", "Connection: close"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+class Streams:
+    """Streams that start at once, and count their holders."""
+
+    def __init__(self, port: int) -> None:
+        self.addresses = MediaAddresses(
+            host="192.0.2.1", rtsp_port=1, hls_port=2, webrtc_port=port, served=("rtsp", "webrtc")
+        )
+        self.held = 0
+
+    async def start(self, camera: Camera, holder: str) -> None:
+        self.held += 1
+
+    def release(self, camera: CameraId, holder: str) -> None:
+        self.held -= 1
+
+
+CAMERA = Camera(
+    CameraId("camera0"), CameraStatus.CONNECTED, 0.0, DetectedCamera("a", "A", Fingerprint("t", "1"), None)
+)
+
+
+async def relayed(answer: bytes, request: WhepRequest) -> tuple[object, OddServer, Streams]:
+    """Relay `request` to a server that gives `answer`; return the answer or the error."""
+    server = OddServer(answer)
+    result: object = None
+    async with anyio.create_task_group() as tasks:
+        listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+        tasks.start_soon(listener.serve, server.serve)
+        port = listener.extra(anyio.abc.SocketAttribute.local_port)  # noqa: S610 - no Django
+        streams = Streams(port)
+        endpoints = SimpleNamespace(rtsp_url="rtsp://127.0.0.1:1", credentials=None)
+        link = SimpleNamespace(current=SimpleNamespace(endpoints=endpoints))
+        relay = WhepRelay(cast("StreamService", streams), cast("ServerLink", link))
+        try:
+            result = await relay.relay(CAMERA, request)
+        except AgentError as error:
+            result = error
+        tasks.cancel_scope.cancel()
+    with suppress(anyio.ClosedResourceError):  # `serve` closes it, if it has begun
+        await listener.aclose()
+    assert streams.held == 0
+    return result, server, streams
+
+
+POST = WhepRequest("POST", None, SDP, b"offer")
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (answer_of("201 Created", Location="/camera1/whep/abc"), MediaServerError),
+        (answer_of("201 Created", Location="http://evil.example/x"), MediaServerError),
+        (answer_of("201 Created", Location="/camera0/whep/../../v3/config"), MediaServerError),
+        (answer_of("201 Created"), MediaServerError),
+        (answer_of("302 Found", Location="http://169.254.169.254/camera0/whep/x"), MediaServerError),
+        (answer_of("500 Internal Server Error"), MediaServerError),
+        (answer_of("401 Unauthorized"), MediaServerError),
+        (answer_of("201 Created", b"x" * 100_000, Location="/camera0/whep/abc"), MediaServerError),
+        (b"nonsense\r\n\r\n", MediaServerError),
+        (b"", MediaServerError),
+        (answer_of("400 Bad Request", b"secret"), InvalidParams),
+    ],
+    ids=lambda value: "",
+)
+async def test_odd_answers_become_errors(answer: bytes, kind: type[AgentError]) -> None:
+    result, _, _ = await relayed(answer, POST)
+    assert isinstance(result, kind)
+    assert "secret" not in result.details
+
+
+@pytest.mark.parametrize("location", ["/camera0/whep/a-b_1", "http://10.0.0.1:8889/camera0/whep/a-b_1"])
+async def test_the_session_is_found_in_the_location(location: str) -> None:
+    answer = answer_of("201 Created", b"sdp", Location=location, ETag='"1"', Server="x", Link="<stun:y>")
+    result, server, _ = await relayed(answer, POST)
+    made: Any = result
+    assert (made.status, made.session, made.body) == (201, "a-b_1", b"sdp")
+    assert made.headers == {"etag": '"1"', "link": "<stun:y>"}
+    assert server.requests[0].startswith(b"POST /camera0/whep HTTP/1.1\r\n")
+
+
+@pytest.mark.parametrize("session", ["../x", "a/b", "", "a?b", "ä", "x" * 200, "a\n"])
+async def test_a_session_s_name_leads_nowhere_else(session: str) -> None:
+    request = WhepRequest("DELETE", session, {}, b"")
+    result, server, _ = await relayed(answer_of("200 OK"), request)
+    assert isinstance(result, NotFound)
+    assert server.requests == []
