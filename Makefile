@@ -22,7 +22,7 @@ TEST_WORKERS ?= 4
 TEST_RERUNS ?= 1
 TEST := .venv/bin/pytest -raR --reruns $(TEST_RERUNS) --rerun-show-tracebacks
 
-test: .venv/.installed .cache/onvif/.installed node
+test: .venv/.installed .cache/onvif/.installed .cache/hubs/.installed node
 	$(TEST) -m "alone and not release"
 	$(TEST) -m "not alone and not release" --numprocesses $(TEST_WORKERS) --dist worksteal
 
@@ -31,6 +31,13 @@ ONVIF_LOCK := plugins/external_discovery/tests/onvif/requirements.lock
 .cache/onvif/.installed: $(UV) $(ONVIF_LOCK)
 	$(UV) venv --quiet --allow-existing --python "$$(command -v $(PYTHON))" .cache/onvif
 	$(UV) pip sync --quiet --python .cache/onvif/bin/python --require-hashes $(ONVIF_LOCK)
+	touch $@
+
+# Players and hubs that read live views, in an environment of their own; without it those tests are skipped.
+HUBS_LOCK := tests/web/views/hubs/requirements.lock
+.cache/hubs/.installed: $(UV) $(HUBS_LOCK)
+	$(UV) venv --quiet --allow-existing --python "$$(command -v $(PYTHON))" .cache/hubs
+	$(UV) pip sync --quiet --python .cache/hubs/bin/python --require-hashes $(HUBS_LOCK)
 	touch $@
 
 # WebSockets for Node and the compiler that judges client.d.ts; without npm, or its registry, those tests are skipped.
@@ -106,6 +113,8 @@ lock: $(UV)
 	scripts/lock
 	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 		--no-emit-index-url --output-file $(ONVIF_LOCK) $(ONVIF_LOCK:.lock=.in)
+	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+		--no-emit-index-url --output-file $(HUBS_LOCK) $(HUBS_LOCK:.lock=.in)
 
 clean:
 	rm -rf .venv .tools .cache dist build .pytest_cache .mypy_cache .ruff_cache

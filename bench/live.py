@@ -15,6 +15,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -163,7 +164,8 @@ async def viewed(server: Server, viewers: int, seconds: float) -> Measured:
     result: Any = json.loads((await anyio.run_process(words)).stdout)
     cpu = (cpu_s(server.pid) - before_s) / (anyio.current_time() - begun_s)
     rates = result["rates"]
-    return Measured(cpu, rates[0], rates[len(rates) // 2], *result["ages_s"], memory_kb(server.pid)[0])
+    age_s, age_95_s = result["ages_s"]
+    return Measured(cpu, rates[0], rates[len(rates) // 2], age_s, age_95_s, memory_kb(server.pid)[0])
 
 
 async def beside_unread(server: Server, viewers: int, seconds: float) -> Measured:
@@ -208,5 +210,5 @@ async def main(viewers: int = 50, seconds: float = 8, fps: int = 15) -> None:
 
 
 if __name__ == "__main__":
-    given = sys.argv[1:]
-    anyio.run(main, *(int(each) for each in given))
+    given = dict(zip(("viewers", "seconds", "fps"), map(int, sys.argv[1:]), strict=False))
+    anyio.run(partial(main, **given))

@@ -1,0 +1,134 @@
+"""The recipes of docs/views.md, each with the program that it is for."""
+
+import shutil
+from pathlib import Path
+
+import anyio
+import anyio.abc
+import pytest
+from PIL import Image
+
+from agent_core.plugin import ffmpeg
+from tests.web.views.rig import SHADES, Box, box
+
+HERE = Path(__file__).parent
+HUBS = HERE.parents[2] / ".cache/hubs/bin/python"
+LIMIT_S = 50
+COUNT = 10
+
+
+def with_key(it: Box, path: str) -> str:
+    """Return the address with an API key as the password, as players take it."""
+    return it.agent.http_url.replace("://", f"://player:{it.key('player')}@") + path
+
+
+async def output_of(*words: str) -> str:
+    with anyio.fail_after(LIMIT_S):
+        return (await anyio.run_process([*words])).stdout.decode()
+
+
+@pytest.fixture
+def hubs() -> str:
+    if not HUBS.exists():
+        pytest.skip("no .cache/hubs: `make test` makes it where PyPI can be reached")
+    return str(HUBS)
+
+
+@pytest.mark.secret_arguments
+async def test_ffmpeg_reads_the_live_view() -> None:
+    async with box() as it:
+        words = ["-f", "mpjpeg", "-i", with_key(it, "/cameras/camera0/live.mjpeg")]
+        words += ["-frames:v", str(COUNT), "-c", "copy", "-f", "framehash", "-hash", "md5", "pipe:1"]
+        told = await output_of(ffmpeg.locate(), "-v", "error", *words)
+        frames = [line for line in told.splitlines() if not line.startswith("#")]
+        assert len(frames) == COUNT
+        sizes = {int(line.split(",")[4]) for line in frames}
+        assert sizes <= {len(each) for each in SHADES}
+
+
+@pytest.mark.secret_arguments
+async def test_ffmpeg_reads_it_with_a_view_link_and_without_a_format() -> None:
+    async with box() as it, it.agent.client("operator") as operator:
+        link = await operator.call("create_view_link", device="camera0")
+        words = [
+            "-i",
+            it.agent.http_url + link["url"],
+            "-frames:v",
+            "3",
+            "-f",
+            "rawvideo",
+            "-pix_fmt",
+            "gray",
+        ]
+        with anyio.fail_after(LIMIT_S):
+            done = await anyio.run_process([ffmpeg.locate(), "-v", "error", *words, "pipe:1"])
+        assert len(done.stdout) == 3 * 64 * 48
+
+
+@pytest.mark.secret_arguments
+async def test_opencv_reads_the_live_view(hubs: str) -> None:
+    async with box() as it:
+        told = await output_of(
+            hubs, str(HERE / "hubs/opencv.py"), with_key(it, "/cameras/camera0/live.mjpeg")
+        )
+        sizes, levels = zip(*(each.split(":") for each in told.split()), strict=True)
+        assert set(sizes) == {"64x48"}
+        assert len(set(levels)) > 1
+
+
+@pytest.mark.secret_arguments
+async def test_home_assistant_s_mjpeg_camera(hubs: str) -> None:
+    async with box() as it:
+        base = f"{it.agent.http_url}/cameras/camera0"
+        words = [f"{base}/live.mjpeg", f"{base}/snapshot.jpg", it.key()]
+        told = await output_of(hubs, str(HERE / "hubs/home_assistant.py"), *words)
+        from_stream, still, kind = told.split()
+        assert bytes.fromhex(from_stream) in SHADES
+        assert bytes.fromhex(still) in SHADES
+        assert kind == "multipart/x-mixed-replace"
+
+
+class ForeignPage:
+    """Web server of another origin with one page."""
+
+    def __init__(self, html: str) -> None:
+        self._html = html.encode()
+
+    async def serve(self, client: anyio.abc.SocketStream) -> None:
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {len(self._html)}\r\nConnection: close\r\n\r\n"
+        async with client:
+            await client.receive()
+            await client.send(head.encode() + self._html)
+
+
+def image(src: str, left: int) -> str:
+    return f'<img src="{src}" style="position:absolute;top:0;left:{left}px;width:100px;height:100px">'
+
+
+async def test_a_browser_shows_a_view_link_in_a_foreign_page_and_nothing_else(tmp_path: Path) -> None:
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("no chromium here: Debian's package has it")
+    async with box() as it, it.agent.client("operator") as operator, anyio.create_task_group() as tasks:
+        link = await operator.call("create_view_link", device="camera0")
+        base = it.agent.http_url
+        shown = (link["url"], "/cameras/camera0/live.mjpeg", link["snapshot_url"])
+        page = ForeignPage(
+            '<!doctype html><body style="margin:0;background:#00f">'
+            + "".join(image(base + each, 100 * number) for number, each in enumerate(shown))
+        )
+        listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+        tasks.start_soon(listener.serve, page.serve)
+        port = listener.extra(anyio.abc.SocketAttribute.local_port)  # noqa: S610 - no Django
+        picture = tmp_path / "page.png"
+        words = [chromium, "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
+        words += [f"--user-data-dir={tmp_path}/profile", "--window-size=300,200", "--timeout=5000"]
+        await output_of(*words, f"--screenshot={picture}", f"http://localhost:{port}/")
+        tasks.cancel_scope.cancel()
+    with Image.open(picture) as opened:
+        colours = [opened.convert("RGB").getpixel((left, 50)) for left in (50, 150, 250)]
+    live, refused, still = colours
+    assert refused == (0, 0, 255), "the page's own blue: nothing is shown without the link"
+    for each in (live, still):
+        assert isinstance(each, tuple)
+        assert len(set(each)) == 1, f"a camera's grey, not {each}"
