@@ -2,8 +2,8 @@
 
 import asyncio
 import socket
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 from agent_core.web.progress import Progress
 
@@ -29,14 +29,31 @@ class BodyWriter:
         """True while the peer has not taken what was written, and after its connection has closed."""
         return self._progress.is_paused or self._transport.is_closing()
 
-    def follow(self, when_ready: Callable[[], None]) -> None:
-        """Buffer as little as possible from now on, and call `when_ready` whenever the peer has taken what was written."""
-        self._transport.set_write_buffer_limits(high=0)
-        self._progress.when_resumed = when_ready
+    @contextmanager
+    def following(self, when_ready: Callable[[], None]) -> Iterator[None]:
+        """Buffer as little as possible, and while the context is open call `when_ready` when the peer has taken all.
+
+        It is called in a later turn of the event loop, because TLS tells in the middle of a write.
+        """
+        # TLS counts as busy with as much as the limit, and plain connections with more than that.
+        self._transport.set_write_buffer_limits(high=1, low=0)
         client: socket.socket | None = self._transport.get_extra_info("socket")
         if client is not None and client.family != socket.AF_UNIX:
             with suppress(OSError):
                 client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_LIMIT_BYTES)
+        is_open = True
+
+        def tell() -> None:
+            if is_open:
+                when_ready()
+
+        loop = asyncio.get_running_loop()
+        self._progress.when_resumed = lambda: loop.call_soon(tell)
+        try:
+            yield
+        finally:
+            is_open = False
+            self._progress.when_resumed = lambda: None
 
     def write(self, data: bytes) -> None:
         """Send `data`; what the peer does not take at once is buffered, so write only if it is not busy."""

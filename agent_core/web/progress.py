@@ -18,7 +18,7 @@ class Progress:
         self._is_paused = False
         self._taken_bytes: int | None = None
         #: Called whenever the peer has read the pending data.
-        self.when_resumed: Callable[[], None] = lambda: None
+        self.when_resumed: Callable[[], object] = lambda: None
 
     @property
     def is_paused(self) -> bool:

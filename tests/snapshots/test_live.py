@@ -364,9 +364,10 @@ class Broken:
 async def test_a_broker_that_is_broken_harms_nothing_else(error: BaseException) -> None:
     async with running() as (bench, _):
         broken = a_camera(Broken(error))  # type: ignore[arg-type]  # foreign code
-        with pytest.raises(AgentError):
+        with pytest.raises(CaptureFailed) as caught:
             async with bench.feeds.view(broken, None):
                 raise AssertionError("it has")
+        assert caught.value.reason == "broker_failed"
         async with viewed(bench, Shown()):
             assert len(bench.feeds) == 1
 

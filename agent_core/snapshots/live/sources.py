@@ -8,7 +8,7 @@ from functools import partial
 
 from agent_core.base.clock import Clock
 from agent_core.base.containment import contained
-from agent_core.base.errors import AgentError, CaptureFailed
+from agent_core.base.errors import AgentError, CaptureFailed, DependencyFailed
 from agent_core.base.models import Camera, CameraId, DeviceState, Frame, FrameFollower, FrameReader
 from agent_core.base.waiting import first_of
 from agent_core.snapshots.live.feed import LiveFeed
@@ -72,7 +72,7 @@ class FeedSources:
                 while True:
                     feed.show(self._live(frame))
                     frame = await frames.after(frame.sequence)
-        except AgentError as error:
+        except DependencyFailed as error:
             return error
         except Exception as error:  # noqa: BLE001 - foreign code
             _log.exception("a frame broker failed", extra={"fields": {"camera": camera}})

@@ -24,7 +24,11 @@ from agent_core.web.views.view import GuardedSend, View
 
 __all__ = ("Feed", "LiveView", "OpenFeed", "RequireConnected", "Viewer")
 
-_HEADERS = ((b"content-type", MEDIA_TYPE.encode()), (b"connection", b"close"))
+_HEADERS = (
+    (b"content-type", MEDIA_TYPE.encode()),
+    (b"connection", b"close"),
+    (b"x-accel-buffering", b"no"),  # nginx as a proxy would keep pictures until its buffers are full
+)
 #: Time for a client to take the end of a view before it is cut off.
 _END_S = 1.0
 #: Longest sleep until the end of credentials: the clock may be set meanwhile.
@@ -111,8 +115,7 @@ class LiveView(View):
         await send({"type": "http.response.body", "body": first_delimiter(), "more_body": True})
         parts = self._parts[request.scope["http_version"] != "1.0"]
         viewer = _WritingViewer(writer, feed, parts, pace)
-        with feed.shown_to(viewer):
-            writer.follow(viewer.show_missed)
+        with writer.following(viewer.show_missed), feed.shown_to(viewer):
             await feed.wait_ended()
 
     async def _wait_expired(self, grant: Grant) -> None:
@@ -131,21 +134,22 @@ class _WritingViewer:
         self._feed = feed
         self._parts = parts
         self._pace = pace
-        self._shown: LivePicture | None = None
+        # Not the picture itself, which would keep its bytes as long as this client is busy.
+        self._shown_s: float | None = None
 
     def takes(self, captured_s: float) -> bool:
         return not self._writer.is_busy and self._pace.is_due(captured_s)
 
     def show(self, picture: LivePicture) -> None:
         if self.takes(picture.captured_s):
-            self._shown = picture
+            self._shown_s = picture.captured_s
             self._pace.note(picture.captured_s)
             self._writer.write(self._parts.of(picture))
 
     def show_missed(self) -> None:
         """Write the newest picture if the client was busy when it came."""
         newest = self._feed.newest
-        if newest is not None and newest is not self._shown:
+        if newest is not None and newest.captured_s != self._shown_s:
             self.show(newest)
 
 

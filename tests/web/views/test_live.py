@@ -1,6 +1,7 @@
 """`/cameras/{device}/live.mjpeg` of a whole agent."""
 
 import socket
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -118,6 +119,31 @@ async def test_a_camera_without_a_broker_repeats_stills() -> None:
         taken = it.stage.taken
         assert taken <= 5
         assert not list((it.agent.folder / "state/snapshots").rglob("*.jpg"))
+
+
+async def test_over_tls(certificate: tuple[Path, Path]) -> None:
+    pem, key = certificate
+    async with box({"server": {"tls_certificate": pem, "tls_key": key}}) as it:
+        trusted = ssl.create_default_context(cafile=str(pem))
+        async with (
+            httpx.AsyncClient(base_url=it.agent.http_url, timeout=LIMIT_S, verify=trusted) as http,
+            http.stream("GET", PATH, headers=it.bearer()) as response,
+        ):
+            seen = await some(parts_of(response), 12)
+        assert all(part.data in SHADES for part in seen)
+        await until(lambda: is_idle(it))
+
+
+async def test_over_the_socket_of_the_host() -> None:
+    async with box({"views": {"max_live_per_address": 0}}) as it:
+        place = it.agent.parts.server.local_socket
+        assert place is not None
+        transport = httpx.AsyncHTTPTransport(uds=str(place))
+        async with (
+            httpx.AsyncClient(base_url="http://host", timeout=LIMIT_S, transport=transport) as http,
+            http.stream("GET", PATH, headers=it.bearer()) as response,
+        ):
+            assert len(await some(parts_of(response), 5)) == 5
 
 
 async def test_it_ends_when_the_camera_goes() -> None:
