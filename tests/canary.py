@@ -11,8 +11,8 @@ _KEY = r"ck_[A-Za-z0-9_-]{43}"
 _TOKEN = r"eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{20,}"
 #: A planted secret, an API key or a token.
 SECRET = re.compile(f"{CANARY}|{_KEY}|{_TOKEN}")
-#: The same, or the signature of a link: results contain links, logs must not.
-SECRET_IN_LOG = re.compile(rf"{SECRET.pattern}|sig=[A-Za-z0-9_-]{{43}}")
+#: The same, or the signature or secret of a link: results contain links, logs must not.
+SECRET_IN_LOG = re.compile(rf"{SECRET.pattern}|(?:sig|view)=[A-Za-z0-9_-]{{43}}")
 
 
 class SecretWatch(logging.Handler):

@@ -4,6 +4,7 @@ import base64
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import anyio
@@ -15,6 +16,7 @@ from agent_core.auth.api_keys import ApiKeys
 from agent_core.auth.roles import Role
 from agent_core.auth.secret import Secret
 from agent_core.auth.tokens import TokenAuthority
+from agent_core.auth.view_links import NewViewLink, ViewLinks
 from agent_core.base.clock import SystemClock
 from agent_core.client import AgentClient, CallFailed
 from tests.canary import CANARY, SECRET_IN_LOG
@@ -38,6 +40,7 @@ class Planted:
     secret: str
     token: str
     key: str
+    view: str
     password: str = PASSWORD
 
     def found_in(self, content: bytes) -> set[str]:
@@ -63,7 +66,9 @@ def planted_in(folder: Path) -> Planted:
     (state / "secret").chmod(0o600)
     tokens = TokenAuthority(Secret.load(state / "secret"), clock)
     key = ApiKeys(state / "api-keys.json", clock).create("robot", Role.OPERATOR)
-    return Planted(secret, tokens.create("someone", Role.ADMIN, 600), key)
+    end = clock.now() + timedelta(days=1)
+    view, _ = ViewLinks(state / "view-links.json", clock).create(NewViewLink(None, "someone", end))
+    return Planted(secret, tokens.create("someone", Role.ADMIN, 600), key, view)
 
 
 async def wrong_calls(socket: ClientConnection, planted: Planted) -> None:
@@ -98,6 +103,12 @@ async def wrong_requests(agent: AgentProcess, planted: Planted) -> list[str]:
             await http.get(
                 f"/files/snapshots/{planted.key}.jpg", headers=headers
             )  # its answer names what it asked for
+        for place in ("snapshot.jpg", "live.mjpeg"):
+            wrong = [{"view": each} for each in (planted.view[:-1], planted.view + "x", planted.key)]
+            answers += [await http.get(f"/cameras/camera0/{place}", params=each) for each in wrong]
+            answers.append(await http.get(f"/cameras/camera0/{place}", auth=("x", planted.key[:-1] + "_")))
+            answers.append(await http.head(f"/cameras/camera0/{place}", auth=("x", planted.key)))
+            answers.append(await http.get(f"/cameras/camera0/{place}?view={planted.view}&fps=-1"))
         for query in ({"token": planted.token}, {"expires": "9", "by": planted.key, "sig": planted.token}):
             answers.append(await http.get("/metrics", params=query))
             answers.append(await http.get("/files/recordings/x", params=query))
@@ -113,7 +124,14 @@ async def ordinary_calls(client: AgentClient) -> None:
     assert isinstance(taken, dict)
     await client.download(taken["download_url"])
     await client.call("start_recording", device="camera0", wait=True)
-    for method in ("get_status", "get_server_info", "get_streams", "list_recordings", "list_api_keys"):
+    for method in (
+        "get_status",
+        "get_server_info",
+        "get_streams",
+        "list_recordings",
+        "list_api_keys",
+        "list_view_links",
+    ):
         await client.call(method)
     for method in ("get_stream_status", "get_stream_url", "get_camera_status", "start_streaming"):
         await client.call(method, device="camera0")
@@ -176,7 +194,7 @@ async def test_no_secret_is_found_outside_its_own_file(
 
 
 def test_the_search_finds_what_it_looks_for() -> None:
-    planted = Planted(f"{CANARY}-secret-1", "a.token.12345", "ck_key-123456")
+    planted = Planted(f"{CANARY}-secret-1", "a.token.12345", "ck_key-123456", "view-12345678")
     assert planted.found_in(b"x" + planted.token.encode() + b"y") == {"token"}
     assert planted.found_in(base64.b64encode(f"someone:{PASSWORD}".encode())) == {"password"}
     assert planted.found_in(b"nothing") == set()
