@@ -17,6 +17,7 @@ from agent_core.auth.files import CredentialFiles
 from agent_core.auth.limits import FailureThrottle, RateLimiter
 from agent_core.auth.links import DownloadLinks
 from agent_core.auth.live import LiveAccess
+from agent_core.auth.login_codes import LoginCodes, LoginDesk
 from agent_core.auth.revocations import RevokedTokens
 from agent_core.auth.secret import SecretFile
 from agent_core.auth.tokens import TokenAuthority
@@ -54,6 +55,7 @@ class ClientAccess:
     views: ViewLinks
     throttle: FailureThrottle
     places: Places
+    logins: LoginDesk
 
     @classmethod
     def load(cls, foundation: Foundation) -> "ClientAccess":
@@ -75,6 +77,15 @@ class ClientAccess:
         files.read()
         throttle = FailureThrottle(foundation.config.auth.failures_per_minute, clock)
         authenticator = Authenticator(tokens, keys, throttle, catch_up=files.catch_up)
+        logins = LoginDesk(
+            LoginCodes(secret, clock, revoked),
+            tokens,
+            revoked,
+            throttle=throttle,
+            files=files,
+            lifetime_s=foundation.config.auth.token_lifetime_s,
+            clock=clock,
+        )
         return cls(
             tokens,
             authenticator,
@@ -85,6 +96,7 @@ class ClientAccess:
             views,
             throttle,
             Places(foundation.config.views),
+            logins,
         )
 
 
@@ -135,6 +147,7 @@ def build_sessions(
     def apply(config: AgentConfig) -> None:
         limiter.configure(config.auth.calls_per_s, config.auth.calls_burst)
         access.throttle.configure(config.auth.failures_per_minute)
+        access.logins.configure(config.auth.token_lifetime_s)
 
     foundation.reloads.on_change("auth", apply)
     return Sessions(
@@ -153,6 +166,7 @@ def build_sessions(
 def _web_app(
     foundation: Foundation, controller: Controller, access: ClientAccess, providers: Sequence[Providers]
 ) -> "ASGIApp":
+    from agent_core.web.login import login_route
     from agent_core.web.pages import page_routes
     from agent_core.web.routes import web_app
     from agent_core.web.views.access import ViewAccess
@@ -176,6 +190,7 @@ def _web_app(
         open_download=controller.open_download,
         open_thumbnail=controller.open_thumbnail,
         more=[
+            login_route(access.logins.redeem),
             *view_routes(views, cameras, access.places, foundation.clock),
             *page_routes({each.plugin: each.pages for each in providers}, access.authenticator, access.live),
         ],

@@ -8,10 +8,11 @@ from agent_core.base.errors import AuthenticationFailed, StartFailed
 from agent_core.base.small_files import UnsafeFile, open_regular
 
 if TYPE_CHECKING:
+    from agent_core.auth.secret import Secret
     from agent_core.auth.tokens import TokenAuthority
     from agent_core.config import StorageConfig
 
-__all__ = ("is_foreign", "local_token", "refuse_foreign_state", "token_authority")
+__all__ = ("is_foreign", "local_token", "refuse_foreign_state", "secret_of", "token_authority")
 
 _LIFETIME_S = 60.0
 
@@ -41,13 +42,19 @@ def token_authority(storage: "StorageConfig") -> "TokenAuthority":
     Raises:
         AuthenticationFailed: the secret cannot be used, or would belong to another user than the agent.
     """
-    from agent_core.auth.secret import Secret
     from agent_core.auth.tokens import TokenAuthority
     from agent_core.base.clock import SystemClock
 
+    return TokenAuthority(secret_of(storage), SystemClock())
+
+
+def secret_of(storage: "StorageConfig") -> "Secret":
+    """Return the agent's secret; create it if the state folder is this user's. Raises as `token_authority`."""
+    from agent_core.auth.secret import Secret
+
     try:
         _refuse_foreign(storage)
-        return TokenAuthority(Secret.load(storage.secret_file), SystemClock())
+        return Secret.load(storage.secret_file)
     except PermissionError as error:
         raise _unreadable() from error
     except StartFailed as error:

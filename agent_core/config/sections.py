@@ -94,7 +94,7 @@ class AuthConfig(_Section):
     """Lifetime of tokens, limits on calls and failed authentication."""
 
     token_lifetime_s: Annotated[Seconds, HOT] = Field(
-        86_400.0, description="validity of tokens made by `token create`"
+        86_400.0, description="validity of tokens made by `token create`, and of those that login links give"
     )
     keys_over_network: bool = Field(
         default=False,

@@ -1,4 +1,4 @@
-"""Commands `token create` and `token revoke`."""
+"""Commands `token create`, `token link` and `token revoke`."""
 
 import argparse
 import getpass
@@ -8,9 +8,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from agent_core.base.small_files import LIMIT_BYTES
-from agent_core.cli.access import read_token
+from agent_core.cli.access import configured_url, read_token, running_url
+from agent_core.cli.exits import UsageFailed
 from agent_core.cli.loading import load_settings
-from agent_core.cli.local_token import refuse_foreign_state, token_authority
+from agent_core.cli.local_token import refuse_foreign_state, secret_of, token_authority
 from agent_core.cli.options import Commands, Parser, add_command, number
 from agent_core.cli.output import iso_time, print_result
 
@@ -49,6 +50,14 @@ def add(commands: "Commands[Parser]") -> None:
     add_role(create)
     create.add_argument("--user", type=user_name, help="user name; default: yours")
     add_lifetime(create, "auth.token_lifetime_s of the configuration")
+    link = add_command(
+        below,
+        "link",
+        _link,
+        "Print a link to the web console that logs in once, within two minutes; only to a terminal.",
+    )
+    add_role(link)
+    link.add_argument("--user", type=user_name, help="user name; default: yours")
     revoke = add_command(
         below, "revoke", _revoke, "Revoke a token, by its id or a file; its connections and downloads end."
     )
@@ -90,6 +99,26 @@ def _create(arguments: argparse.Namespace) -> int:
         "id": authority.examine(token)[0].id,
     }
     print_result(value, [token], as_json=arguments.json)
+    return 0
+
+
+def _link(arguments: argparse.Namespace) -> int:
+    if not sys.stdout.isatty():
+        raise UsageFailed(
+            "A login link is printed to a terminal only: in a file or a log, others could use it first.",
+            reason="no_terminal",
+            suggestion="Run this command in a terminal.",
+        )
+    from agent_core.auth.login_codes import LoginCodes
+    from agent_core.auth.roles import Role
+    from agent_core.base.clock import SystemClock
+
+    config = load_settings(arguments.config)
+    url = running_url(config.storage.endpoint_file) or configured_url(config.server)
+    codes = LoginCodes(secret_of(config.storage), SystemClock())
+    code = codes.create(arguments.user or _own_name(), Role(arguments.role))
+    link = f"{url.replace('ws', 'http', 1).removesuffix('ws')}#login={code}"
+    print_result({"link": link}, [link], as_json=arguments.json)
     return 0
 
 

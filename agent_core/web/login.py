@@ -1,0 +1,76 @@
+"""`/login`: exchanges the code of a login link for a token."""
+
+from collections.abc import Awaitable, Callable
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from agent_core.auth.login_codes import Login
+from agent_core.base.errors import InvalidParams
+from agent_core.web.access import peer_of
+from agent_core.web.views.access import refuse_other_sites
+
+__all__ = ("login_route",)
+
+#: Longest body; a code has at most 4096 characters.
+_LIMIT_BYTES = 8192
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    code: str = Field(min_length=1, max_length=4096)
+
+
+def login_route(redeem: Callable[[str, str], Awaitable[Login]]) -> Route:
+    """Return the route.
+
+    Args:
+        redeem: exchanges a code, sent by an address; see `LoginDesk.redeem`.
+    """
+
+    async def answer(request: Request) -> Response:
+        refuse_other_sites(request)
+        try:
+            code = await _code(request)
+        except ClientDisconnect:
+            return Response(status_code=400)
+        login = await redeem(code, peer_of(request.scope).address)
+        body = {
+            "token": login.token,
+            "user": login.user,
+            "role": str(login.role),
+            "expires_at": login.expires_at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        }
+        headers = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
+        return JSONResponse(body, headers=headers)
+
+    return Route("/login", answer, methods=["POST"])
+
+
+async def _code(request: Request) -> str:
+    """Return the code in the body. Raises InvalidParams if the body is not what it should be."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        # Pages of other origins cannot send this type without a permission that is never given.
+        raise InvalidParams(
+            "The body must be application/json.",
+            param="content-type",
+            rule="media_type",
+            hint="application/json",
+        )
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _LIMIT_BYTES:
+            raise InvalidParams(
+                f"The body is longer than {_LIMIT_BYTES} bytes.", param="body", rule="too_long"
+            )
+    try:
+        return _Body.model_validate_json(bytes(body)).code
+    except ValidationError as error:
+        raise InvalidParams(
+            'The body must be {"code": CODE} with the code of a login link.', param="code", rule="form"
+        ) from error
