@@ -22,7 +22,7 @@ TEST_WORKERS ?= 4
 TEST_RERUNS ?= 1
 TEST := .venv/bin/pytest -raR --reruns $(TEST_RERUNS) --rerun-show-tracebacks
 
-test: .venv/.installed .cache/onvif/.installed .cache/hubs/.installed node
+test: .venv/.installed .cache/onvif/.installed .cache/hubs/.installed .cache/browser/.installed node
 	$(TEST) -m "alone and not release"
 	$(TEST) -m "not alone and not release" --numprocesses $(TEST_WORKERS) --dist worksteal
 
@@ -38,6 +38,13 @@ HUBS_LOCK := tests/web/views/hubs/requirements.lock
 .cache/hubs/.installed: $(UV) $(HUBS_LOCK)
 	$(UV) venv --quiet --allow-existing --python "$$(command -v $(PYTHON))" .cache/hubs
 	$(UV) pip sync --quiet --python .cache/hubs/bin/python --require-hashes $(HUBS_LOCK)
+	touch $@
+
+# Playwright, which drives Debian's Chromium, and axe, in an environment of their own; without them those tests are skipped.
+BROWSER_LOCK := plugins/web_console/tests/browser/requirements.lock
+.cache/browser/.installed: $(UV) $(BROWSER_LOCK)
+	$(UV) venv --quiet --allow-existing --python "$$(command -v $(PYTHON))" .cache/browser
+	$(UV) pip sync --quiet --python .cache/browser/bin/python --require-hashes $(BROWSER_LOCK)
 	touch $@
 
 # WebSockets for Node and the compiler that judges client.d.ts; without npm, or its registry, those tests are skipped.
@@ -115,6 +122,8 @@ lock: $(UV)
 		--no-emit-index-url --output-file $(ONVIF_LOCK) $(ONVIF_LOCK:.lock=.in)
 	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 		--no-emit-index-url --output-file $(HUBS_LOCK) $(HUBS_LOCK:.lock=.in)
+	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+		--no-emit-index-url --output-file $(BROWSER_LOCK) $(BROWSER_LOCK:.lock=.in)
 
 clean:
 	rm -rf .venv .tools .cache dist build .pytest_cache .mypy_cache .ruff_cache

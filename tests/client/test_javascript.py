@@ -39,8 +39,8 @@ def node() -> str:
 
 
 async def test_the_files_are_those_of_the_document() -> None:
-    for name, text in runpy.run_path(str(ROOT / "scripts/js-client"))["written"](await document_of()).items():
-        assert (CLIENT / name).read_bytes() == text.encode(), f"{name}: run scripts/js-client"
+    for path, text in runpy.run_path(str(ROOT / "scripts/js-client"))["written"](await document_of()).items():
+        assert path.read_bytes() == text.encode(), f"{path}: run scripts/js-client"
 
 
 class Cable:

@@ -119,4 +119,4 @@ def test_plugins_say_themselves_that_they_are_apart(tmp_path: Path) -> None:
         folder.mkdir(parents=True)
         (folder / "pyproject.toml").write_text(f'[project]\nname = "camera-agent-{name}"\n{more}')
     assert plugins_apart(tmp_path) == {"camera-agent-lamp-tier"}
-    assert "camera-agent-rtsp-tier" in plugins_apart(ROOT)
+    assert plugins_apart(ROOT) == {"camera-agent-rtsp-tier", "camera-agent-web-console"}

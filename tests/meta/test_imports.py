@@ -15,6 +15,7 @@ ALL_PLUGINS = (
     "rtsp_tier",
     "v4l2_tier",
     "virtual_camera",
+    "web_console",
 )
 #: Runs an agent; prints what was loaded when it listened, and when its sources and its media server were ready.
 PROGRAM = """

@@ -138,7 +138,7 @@ def test_every_plugin_has_its_parts() -> None:
         assert list((folder / "tests").rglob("test_*.py")), name
         assert f'name = "camera-agent-{name.replace("_", "-")}"' in (folder / "pyproject.toml").read_text()
         first = next(line for line in readme[1:] if line.strip()) if readme[0].startswith("#") else readme[0]
-        assert any(word in first for word in ("source", "tier", "component")), f"{name}: {first}"
+        assert any(word in first for word in ("source", "tier", "component", "page")), f"{name}: {first}"
 
 
 def test_no_registry_is_named_anywhere() -> None:

@@ -1,0 +1,1 @@
+"""Plugin with the web console, a page at `/`."""

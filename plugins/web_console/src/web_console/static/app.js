@@ -1,0 +1,133 @@
+import { Agent } from "./agent.js";
+import { button, h, Part, words } from "./dom.js";
+import { Pictures } from "./pictures.js";
+import { Session, takeLoginCode } from "./session.js";
+import "./access.js";
+import "./camera_page.js";
+import "./camera_tiles.js";
+import "./external.js";
+import "./health.js";
+import "./media_list.js";
+
+/** Pages by the word in the address: title, element, and when they are offered. */
+const PAGES = {
+  cameras: { title: "Cameras", tag: "camera-tiles" },
+  recordings: { title: "Recordings", tag: "media-list", kind: "recordings" },
+  snapshots: { title: "Snapshots", tag: "media-list", kind: "snapshots" },
+  health: { title: "Health", tag: "agent-health" },
+  external: { title: "Network streams", tag: "external-streams", offered: (agent) => agent.has("external_discovery") },
+  access: { title: "Access", tag: "agent-access", offered: (agent) => agent.may("operator") },
+};
+
+/** The whole page: login, or header, pages and the state of the connection. */
+class CameraConsole extends Part {
+  #session = new Session();
+  #agent = null;
+  #pictures = new Pictures(this.#session);
+  #main = h("main", { id: "main", tabindex: "-1" });
+  #nav = h("nav", { "aria-label": "Pages" });
+  #banner = h("div", { class: "banner", role: "status" });
+  #shown = "";
+
+  render() {
+    this.listen(this.#session, "ended", (event) => this.#login(event.detail));
+    this.listen(window, "hashchange", () => this.#route());
+    this.#begin();
+  }
+
+  async #begin() {
+    const code = takeLoginCode();
+    if (code !== null) {
+      try {
+        await this.#session.redeem(code);
+      } catch (error) {
+        return this.#login(words(error));
+      }
+    }
+    if (this.#session.token === null) return this.#login("");
+    return this.#open();
+  }
+
+  #open() {
+    this.#agent?.close();
+    this.#agent = new Agent(this.#session);
+    this.#shown = "";
+    this.replaceChildren(
+      h("a", { class: "skip", href: "#main", onclick: (event) => (event.preventDefault(), this.#main.focus()) }, "Skip to content"),
+      h(
+        "header",
+        {},
+        h("span", { class: "brand" }, "Camera agent"),
+        this.#nav,
+        button("Log out", () => this.#session.end("")),
+      ),
+      this.#banner,
+      this.#main,
+    );
+    this.#main.replaceChildren(h("p", { class: "muted" }, "Connecting to the agent …"));
+    this.#agent.addEventListener("connection", () => this.#tellConnection());
+    this.#agent.addEventListener("ready", () => this.#route());
+    return this.#agent.open();
+  }
+
+  #login(why) {
+    this.#agent?.close();
+    this.#agent = null;
+    const field = h("input", { id: "token", name: "token", type: "password", autocomplete: "off", required: true, spellcheck: "false" });
+    const problem = h("p", { class: "problem", role: "alert" }, why);
+    const form = h(
+      "form",
+      {
+        onsubmit: (event) => {
+          event.preventDefault();
+          this.#session.token = field.value.trim();
+          this.#open();
+        },
+      },
+      h("label", { for: "token" }, "Token or API key"),
+      field,
+      h("button", { type: "submit" }, "Log in"),
+      h("p", { class: "muted" }, "On the agent's host, `camera-agent token link` prints a link that logs in by itself, and `camera-agent token create` a token."),
+    );
+    this.replaceChildren(h("main", { class: "login" }, h("h1", {}, "Camera agent"), problem, form));
+    document.title = "Log in – Camera agent";
+    field.focus();
+  }
+
+  #tellConnection() {
+    const { connection, connectionWords } = this.#agent;
+    this.toggleAttribute("lost", connection === "lost");
+    this.#banner.replaceChildren(connection === "lost" ? `${connectionWords} Trying again …` : "");
+  }
+
+  #route() {
+    if (this.#agent?.info == null) return;
+    const [word, device] = location.hash.replace(/^#\/?/, "").split("/");
+    this.#showNavigation(word);
+    // A connection that was mended keeps what is shown, and each part asks again for what it shows.
+    const address = `${word}/${device ?? ""}/${this.#agent.role}`;
+    if (address === this.#shown) return;
+    const isFirst = this.#shown === "";
+    this.#shown = address;
+    const common = { ".agent": this.#agent, ".session": this.#session, ".pictures": this.#pictures };
+    if (word === "camera" && device) {
+      this.#main.replaceChildren(h("camera-page", { ...common, ".device": decodeURIComponent(device) }));
+      document.title = `${decodeURIComponent(device)} – Camera agent`;
+    } else {
+      const page = PAGES[word] ?? PAGES.cameras;
+      this.#main.replaceChildren(h("h1", {}, page.title), h(page.tag, { ...common, ".kind": page.kind }));
+      document.title = `${page.title} – Camera agent`;
+    }
+    if (!isFirst) this.#main.focus();
+  }
+
+  #showNavigation(word) {
+    const offered = Object.entries(PAGES).filter(([, page]) => page.offered?.(this.#agent) ?? true);
+    const present = word === "camera" || !(word in PAGES) ? "cameras" : word;
+    this.#nav.replaceChildren(
+      ...offered.map(([name, page]) => h("a", { href: `#/${name}`, "aria-current": name === present ? "page" : null }, page.title)),
+    );
+  }
+}
+
+customElements.define("camera-console", CameraConsole);

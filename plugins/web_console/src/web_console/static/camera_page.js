@@ -1,0 +1,133 @@
+import "./camera_controls.js";
+import "./live_view.js";
+import { addresses } from "./addresses.js";
+import { form, marks } from "./camera_tiles.js";
+import { button, facts, h, Part, table, words } from "./dom.js";
+import { age, duration, moment, size } from "./format.js";
+
+/** One camera: live view, snapshot, recording, controls, what it can do, and its addresses. */
+class CameraPage extends Part {
+  #head = h("h1", { class: "row" });
+  #facts = h("p", { class: "muted" });
+  #problem = h("p", { class: "problem", role: "alert" });
+  #actions = h("div", { class: "row" });
+  #done = h("div", { role: "status" });
+  #more = h("div", {});
+  #wasRecording = null;
+
+  get #camera() {
+    return this.agent.cameras.get(this.device);
+  }
+
+  render() {
+    if (this.#camera === undefined) {
+      this.replaceChildren(h("h1", {}, this.device), h("p", { class: "problem" }, "There is no such camera."));
+      return;
+    }
+    const common = { ".agent": this.agent, ".session": this.session, ".device": this.device };
+    this.replaceChildren(
+      h("p", {}, h("a", { href: "#/cameras" }, "All cameras")),
+      this.#head,
+      this.#facts,
+      this.#problem,
+      h("live-view", { ...common, ".name": this.#camera.name }),
+      this.#actions,
+      h("recording-state", common),
+      this.#done,
+      h("camera-controls", common),
+      this.#more,
+    );
+    this.listen(this.agent, "cameras", () => this.#update());
+    this.listen(this.agent, "ready", () => this.#update());
+    this.#update();
+    this.#showMore().catch((error) => this.#more.replaceChildren(h("p", { class: "problem" }, words(error))));
+  }
+
+  #update() {
+    const camera = this.#camera;
+    if (camera === undefined) return this.#problem.replaceChildren("This camera was removed.");
+    this.dataset.status = camera.status;
+    this.#head.replaceChildren(camera.name, ...marks(camera).filter(Boolean));
+    this.#facts.replaceChildren([camera.device, form(camera)].filter(Boolean).join(" · "));
+    this.#problem.replaceChildren(camera.problem ?? "");
+    if (this.#wasRecording === camera.is_recording) return undefined;
+    this.#wasRecording = camera.is_recording;
+    return this.#showActions(camera);
+  }
+
+  /** Offer what the user may do; a button that is pressed at the moment is made anew when the state changes. */
+  #showActions(camera) {
+    if (!this.agent.may("operator")) return;
+    const hadFocus = this.#actions.contains(document.activeElement);
+    const record = camera.is_recording
+      ? button("Stop recording", () => this.#try(() => this.agent.call("stop_recording", { device: this.device })))
+      : button("Record", () => this.#try(() => this.agent.call("start_recording", { device: this.device })));
+    this.#actions.replaceChildren(button("Take snapshot", () => this.#try(() => this.#takeSnapshot())), record);
+    if (hadFocus) record.focus();
+  }
+
+  async #try(act) {
+    try {
+      await act();
+    } catch (error) {
+      this.#done.replaceChildren(h("p", { class: "problem" }, words(error)));
+    }
+  }
+
+  async #takeSnapshot() {
+    const taken = await this.agent.call("take_snapshot", { device: this.device, max_age_ms: 0 });
+    const link = taken.download_url ? h("a", { href: this.session.url(taken.download_url), download: "" }, "Download") : null;
+    const thumbnail = taken.download_url ? h("img", { src: this.session.url(taken.download_url), alt: "The snapshot", class: "taken" }) : null;
+    const tier = `Snapshot by tier ${taken.tier_used} (${taken.tier_name}), ${age(taken.age_ms)} old, ${taken.resolution}, ${size(taken.file_size)}.`;
+    const unsettled = taken.settled === false ? " The camera had just started and was still adjusting its exposure." : "";
+    this.#done.replaceChildren(h("p", {}, tier + unsettled, " ", link), thumbnail ?? "");
+  }
+
+  async #showMore() {
+    const known = await this.agent.call("get_camera_capabilities", { device: this.device });
+    const modes = known.modes.map((each) => [each.format, `${each.width}×${each.height}`, each.fps.join(", ")]);
+    this.#more.replaceChildren(
+      h(
+        "details",
+        {},
+        h("summary", {}, "Capabilities"),
+        facts([
+          ["Formats", known.formats.join(", ")],
+          ["Codecs of the stream", (known.tracks ?? []).join(", ")],
+        ]),
+        modes.length > 0 ? table("Modes", ["Format", "Size", "Frames per second"], modes) : h("p", { class: "muted" }, "No modes are known."),
+      ),
+      h("details", {}, h("summary", {}, "Addresses"), ...addresses(this.agent, this.session, this.#camera)),
+    );
+  }
+}
+
+/** The recording of a camera that goes on: its length and the bytes on disk. */
+class RecordingState extends Part {
+  #words = h("p", { class: "recording-state" });
+  #filename = null;
+
+  render() {
+    this.replaceChildren(this.#words);
+    this.listen(this.agent, "recording", ({ detail }) => {
+      if (detail.device === this.device) this.#filename = detail.status === "STOPPED" ? null : detail.filename;
+      if (detail.device === this.device && detail.reason) this.#words.replaceChildren(`Recording: ${detail.reason}`);
+    });
+    this.every(1000, () => this.#look());
+  }
+
+  async #look() {
+    if (!this.agent.cameras.get(this.device)?.is_recording || this.agent.connection !== "connected") {
+      if (this.#words.textContent.startsWith("Recording since")) this.#words.replaceChildren();
+      return;
+    }
+    this.#filename ??= (await this.agent.call("list_recordings", { device: this.device, limit: 1 })).files[0]?.filename ?? null;
+    if (this.#filename === null) return;
+    const known = await this.agent.call("get_recording_info", { filename: this.#filename });
+    const since = (Date.now() + this.agent.clockOffsetMs - Date.parse(known.created_time)) / 1000;
+    this.#words.replaceChildren(`Recording since ${moment(known.created_time)}: ${duration(since)}, ${size(known.file_size)} on disk.`);
+  }
+}
+
+customElements.define("camera-page", CameraPage);
+customElements.define("recording-state", RecordingState);

@@ -1,0 +1,140 @@
+import { h, Part } from "./dom.js";
+import { age } from "./format.js";
+import { parts } from "./mjpeg.js";
+import { dropBlob, showBlob } from "./pictures.js";
+import { WhepView } from "./whep.js";
+
+/** Longest wait for the first picture of WebRTC. */
+const WEBRTC_MS = 3000;
+/** Pause before a live view is tried again. */
+const AGAIN_MS = 2000;
+const MEASURE_MS = 1000;
+
+/** Live view of one camera: WebRTC where the media server serves it, or else MJPEG. It pauses while the page is hidden. */
+class LiveView extends Part {
+  #image = h("img", { alt: "" });
+  #video = h("video", { ".muted": true, ".autoplay": true, ".playsInline": true });
+  #stage = h("div", { class: "stage" });
+  #words = h("p", { class: "muted" });
+  #whyNot = "";
+  #stop = null;
+
+  render() {
+    this.#video.setAttribute("aria-label", `Live view of ${this.name}`);
+    this.#image.alt = `Live view of ${this.name}`;
+    this.replaceChildren(this.#stage, this.#words);
+    this.listen(document, "visibilitychange", () => this.#stop?.abort());
+    this.listen(this.agent, "cameras", () => this.#tellCamera());
+    this.#run();
+  }
+
+  leave() {
+    this.#stop?.abort();
+    dropBlob(this.#image);
+  }
+
+  get #camera() {
+    return this.agent.cameras.get(this.device);
+  }
+
+  #tellCamera() {
+    if (this.#camera?.status === "DISCONNECTED") this.#stop?.abort();
+  }
+
+  async #run() {
+    const { signal } = this;
+    while (!signal.aborted) {
+      if (document.visibilityState !== "visible" || this.#camera?.status === "DISCONNECTED") {
+        this.#tell(this.#camera?.status === "DISCONNECTED" ? "The camera is disconnected." : "Paused.");
+      } else {
+        this.#stop = new AbortController();
+        const either = AbortSignal.any([signal, this.#stop.signal]);
+        try {
+          await this.#show(either);
+        } catch (error) {
+          if (!either.aborted) this.#tell(`No live view: ${error.message}`);
+        }
+      }
+      await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
+    }
+  }
+
+  async #show(signal) {
+    if (!(this.#camera?.served ?? []).includes("webrtc")) {
+      this.#whyNot = "the media server does not serve WebRTC";
+    } else if (typeof RTCPeerConnection === "undefined") {
+      this.#whyNot = "this browser has no WebRTC";
+    } else if (await this.#byWebRtc(signal)) return;
+    if (!signal.aborted) await this.#byMjpeg(signal);
+  }
+
+  /** Show WebRTC until it ends; return false, with the reason in `#whyNot`, if there was no picture in time. */
+  async #byWebRtc(signal) {
+    const view = new WhepView(this.session, this.device);
+    const video = this.#video;
+    try {
+      const limit = AbortSignal.any([signal, AbortSignal.timeout(WEBRTC_MS)]);
+      const first = new Promise((resolve, reject) => {
+        video.addEventListener("loadeddata", resolve, { once: true, signal: limit });
+        limit.addEventListener("abort", () => reject(new Error("no picture by WebRTC within 3 s")));
+      });
+      first.catch(() => {});
+      await view.open(video, limit);
+      await first;
+      this.#stage.replaceChildren(video);
+      await this.#follow(view, signal);
+      return true;
+    } catch (error) {
+      this.#whyNot = error.name === "TimeoutError" ? "no picture by WebRTC within 3 s" : error.message;
+      return false;
+    } finally {
+      view.close();
+      video.srcObject = null;
+    }
+  }
+
+  /** Tell the delay of WebRTC until pictures no longer come. */
+  async #follow(view, signal) {
+    let shownAt = -1;
+    while (!signal.aborted && this.#video.currentTime !== shownAt) {
+      shownAt = this.#video.currentTime;
+      const delayMs = await view.delayMs();
+      this.#tell(`Live by WebRTC${delayMs === null ? "" : `, ${age(delayMs)} in the network and the browser`}.`);
+      await new Promise((resolve) => setTimeout(resolve, 2 * MEASURE_MS));
+    }
+  }
+
+  /** Show MJPEG until it ends. Pictures that come while one is decoded are left out, so that the newest one is shown. */
+  async #byMjpeg(signal) {
+    const answer = await this.session.fetch(`cameras/${encodeURIComponent(this.device)}/live.mjpeg`, { signal });
+    this.#stage.replaceChildren(this.#image);
+    let isBusy = false;
+    let toldAt = 0;
+    let count = 0;
+    for await (const { headers, body } of parts(answer.body.getReader())) {
+      count += 1;
+      if (isBusy) continue;
+      isBusy = true;
+      const taken = Number(headers.get("x-timestamp")) * 1000;
+      showBlob(this.#image, new Blob([body], { type: headers.get("content-type") }))
+        .then(() => {
+          const now = performance.now();
+          if (now - toldAt < MEASURE_MS) return;
+          const delayMs = Math.max(0, Date.now() + this.agent.clockOffsetMs - taken);
+          const rate = toldAt === 0 ? "" : `, ${Math.round((10_000 * count) / (now - toldAt)) / 10} pictures per second`;
+          this.#tell(`Live by MJPEG, because ${this.#whyNot}; ${age(delayMs)} behind the camera${rate}.`);
+          toldAt = now;
+          count = 0;
+        })
+        .catch(() => {})
+        .finally(() => (isBusy = false));
+    }
+    throw new Error("The agent has ended it.");
+  }
+
+  #tell(text) {
+    if (this.#words.textContent !== text) this.#words.replaceChildren(text);
+  }
+}
+
+customElements.define("live-view", LiveView);

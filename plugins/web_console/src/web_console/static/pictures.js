@@ -1,0 +1,72 @@
+/** Shortest time between two rounds over all tiles. */
+const ROUND_MS = 1000;
+/** Longest time for one picture; another camera need not wait longer for a slow one. */
+const LIMIT_MS = 10_000;
+
+/**
+ * Fetches the pictures of tiles one after the other, because a browser opens few connections to one origin, and only
+ * those that can be seen. A tile has `device`, `isShown`, `show(blob, headers)` and `refuse(error)`.
+ */
+export class Pictures {
+  #session;
+  #tiles = new Set();
+  #isRunning = false;
+
+  constructor(session) {
+    this.#session = session;
+  }
+
+  add(tile) {
+    this.#tiles.add(tile);
+    if (!this.#isRunning) this.#run();
+  }
+
+  remove(tile) {
+    this.#tiles.delete(tile);
+  }
+
+  async #run() {
+    this.#isRunning = true;
+    while (this.#tiles.size > 0) {
+      const begun = performance.now();
+      for (const tile of [...this.#tiles]) {
+        if (this.#tiles.has(tile) && tile.isShown && document.visibilityState === "visible") await this.#one(tile);
+      }
+      const rest = ROUND_MS - (performance.now() - begun);
+      await new Promise((resolve) => setTimeout(resolve, Math.max(50, rest)));
+    }
+    this.#isRunning = false;
+  }
+
+  async #one(tile) {
+    try {
+      const path = `cameras/${encodeURIComponent(tile.device)}/snapshot.jpg?width=480&max_age_ms=1000`;
+      const answer = await this.#session.fetch(path, { signal: AbortSignal.timeout(LIMIT_MS) });
+      tile.show(await answer.blob(), answer.headers);
+    } catch (error) {
+      tile.refuse(error);
+    }
+  }
+}
+
+/** Show a blob in an image, and free the one before when the new one is there. Returns a promise of its end. */
+export async function showBlob(image, blob) {
+  const before = image.dataset.blob;
+  const url = URL.createObjectURL(blob);
+  const probe = new Image();
+  probe.src = url;
+  try {
+    await probe.decode();
+    image.src = url;
+    image.dataset.blob = url;
+    if (before) URL.revokeObjectURL(before);
+  } catch (error) {
+    URL.revokeObjectURL(url);
+    throw error;
+  }
+}
+
+/** Free what `showBlob` holds. */
+export function dropBlob(image) {
+  if (image?.dataset.blob) URL.revokeObjectURL(image.dataset.blob);
+}

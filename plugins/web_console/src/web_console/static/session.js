@@ -1,0 +1,87 @@
+/** Address of the agent, with a slash at the end: the page is there, or in its folder of plugins; behind a proxy anywhere. */
+export const BASE = new URL(import.meta.url.replace(/(?:plugins\/web_console\/)?session\.js(?:\?.*)?$/, ""));
+
+/** Pages of several agents may share an origin behind a proxy, and with it the storage. */
+const STORED = `camera-agent:${BASE.pathname}`;
+
+/** Error that an answer over HTTP tells: `reason`, `suggestion` and the status. */
+export class HttpFailed extends Error {
+  constructor(status, body) {
+    super(body?.details ?? `The agent answered with ${status}.`);
+    this.name = "HttpFailed";
+    this.status = status;
+    this.reason = body?.reason ?? "";
+    this.suggestion = body?.suggestion ?? "";
+    this.retryAfterMs = 0;
+  }
+}
+
+/** Credentials of this tab: a token or an API key, kept until the tab is closed. Tells "ended" when they no longer work. */
+export class Session extends EventTarget {
+  get token() {
+    return sessionStorage.getItem(STORED);
+  }
+
+  set token(value) {
+    if (value === null) sessionStorage.removeItem(STORED);
+    else sessionStorage.setItem(STORED, value);
+  }
+
+  /** Forget the credentials; `words` tell why. */
+  end(words) {
+    this.token = null;
+    this.dispatchEvent(new CustomEvent("ended", { detail: words }));
+  }
+
+  /** Return the address of a path of the agent, such as `files/...` or a `download_url`. */
+  url(path) {
+    return new URL(path.replace(/^\//, ""), BASE).href;
+  }
+
+  /** Address of the agent's WebSocket. */
+  get socketUrl() {
+    return this.url("ws").replace(/^http/, "ws");
+  }
+
+  /** Fetch with the credentials. Raises HttpFailed for a refusal, and ends the session if it is the credentials'. */
+  async fetch(path, options = {}) {
+    const token = this.token ?? "";
+    const own = token.startsWith("ck_") ? { "X-API-Key": token } : { Authorization: `Bearer ${token}` };
+    const answer = await fetch(this.url(path), { ...options, headers: { ...own, ...options.headers }, cache: "no-store" });
+    if (answer.ok) return answer;
+    const failed = await failure(answer);
+    if (answer.status === 401 && token === this.token) this.end(failed.message);
+    throw failed;
+  }
+
+  /** Log in with the code of a login link. */
+  async redeem(code) {
+    const answer = await fetch(this.url("login"), {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ code }),
+    });
+    if (!answer.ok) throw await failure(answer);
+    this.token = (await answer.json()).token;
+  }
+}
+
+async function failure(answer) {
+  let body = null;
+  try {
+    body = await answer.json();
+  } catch {
+    // Not the agent, such as a proxy without it.
+  }
+  const failed = new HttpFailed(answer.status, body);
+  failed.retryAfterMs = 1000 * Number(answer.headers.get("retry-after") ?? 0);
+  return failed;
+}
+
+/** Return the code of a login link, and remove it from the address and the tab's history; null without one. */
+export function takeLoginCode() {
+  const found = /^#login=(.+)$/.exec(location.hash);
+  if (found === null) return null;
+  history.replaceState(null, "", `${location.pathname}${location.search}#/`);
+  return found[1];
+}
