@@ -5,9 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import count
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
-
-import httpx
 
 from agent_core.base.errors import (
     InvalidParams,
@@ -18,9 +17,11 @@ from agent_core.base.errors import (
 )
 from agent_core.base.models import Camera, CameraId
 from agent_core.mediamtx import ServerLink
-from agent_core.mediamtx.client import open_transport
 from agent_core.streams.models import WHEP_LIMIT_BYTES, WhepAnswer, WhepRequest
 from agent_core.streams.service import StreamService
+
+if TYPE_CHECKING:
+    import httpx
 
 __all__ = ("WhepRelay",)
 
@@ -40,7 +41,7 @@ _CLIENTS_FAULT = frozenset({400, 406, 412, 415, 422})
 @dataclass(frozen=True, slots=True)
 class _Answer:
     status: int
-    headers: httpx.Headers
+    headers: "httpx.Headers"
     body: bytes
 
 
@@ -111,6 +112,10 @@ class WhepRelay:
 
     async def _ask(self, url: str, request: WhepRequest) -> _Answer:
         """Send the request and return the answer, of which at most `WHEP_LIMIT_BYTES` are read."""
+        import httpx
+
+        from agent_core.mediamtx.client import open_transport
+
         server = self._link.current
         known = server.endpoints.credentials if server is not None else None
         auth = httpx.BasicAuth(known.user, known.password) if known else None
@@ -135,7 +140,7 @@ class WhepRelay:
             ) from error
 
 
-def _kept(headers: httpx.Headers) -> Mapping[str, str]:
+def _kept(headers: "httpx.Headers") -> Mapping[str, str]:
     return MappingProxyType({name: headers[name] for name in _KEPT if name in headers})
 
 
