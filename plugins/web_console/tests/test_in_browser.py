@@ -61,7 +61,7 @@ async def test_names_are_text_and_the_pages_pass_axe(tmp_path: Path) -> None:
         await page("click", selector="text=Take snapshot")
         await page("wait", selector="camera-page", text="Snapshot by tier 0")
         assert await page("axe") == []
-        for name in ("recordings", "snapshots", "health", "access"):
+        for name in ("recordings", "snapshots", "health", "settings", "access"):
             await page("click", selector=f"nav a[href='#/{name}']")
             await page("wait", selector="nav a[aria-current]", text=name.capitalize())
             await page("wait", selector="main h1", text=name.capitalize())

@@ -43,6 +43,9 @@ export class Agent extends EventTarget {
   #client = null;
   #left = false;
   #refreshing = null;
+  #subscribed = null;
+  /** Number of events about cameras so far: a list that was made before the last of them is asked for again. */
+  #changes = 0;
 
   constructor(session) {
     super();
@@ -110,15 +113,21 @@ export class Agent extends EventTarget {
   }
 
   async #load() {
-    const asked = Date.now();
-    const list = await this.call("get_camera_list");
+    let list = null;
+    let asked = 0;
+    let changes = -1;
+    while (changes !== this.#changes) {
+      changes = this.#changes;
+      asked = Date.now();
+      list = await this.call("get_camera_list");
+    }
     this.clockOffsetMs = Date.parse(list.timestamp) - (asked + Date.now()) / 2;
     this.cameras = new Map(list.cameras.map((each) => [each.device, each]));
     this.#tell("cameras");
   }
 
   #follow(client) {
-    client.on("connected", () => this.#greeted(client).catch((error) => this.#set("lost", error.message)));
+    client.on("connected", () => this.#greet(client));
     client.on("disconnected", ({ error }) => this.#set("lost", error.message));
     client.on("closed", ({ error }) => {
       if (!this.#left && error instanceof CallFailed && error.code !== -32040) this.#session.end(error.message);
@@ -127,11 +136,30 @@ export class Agent extends EventTarget {
     client.on("system.events_dropped", () => this.refresh().catch(() => {}));
   }
 
+  /** Ask for what the page shows, until it is known or the connection is lost again. */
+  async #greet(client) {
+    while (!this.#left && client.state === "connected") {
+      try {
+        await this.#greeted(client);
+        return;
+      } catch (error) {
+        this.#set("lost", error.message);
+        await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+      }
+    }
+  }
+
   /** Learn the role and the present state; on the first connection subscribe, before anything is asked. */
   async #greeted(client) {
     const known = await client.authenticate({ auth_token: this.#session.token });
     this.role = known.role;
-    if (this.info === null) await client.subscribe(TOPICS, (event) => this.#receive(event));
+    this.#subscribed ??= client.subscribe(TOPICS, (event) => this.#receive(event));
+    try {
+      await this.#subscribed;
+    } catch (error) {
+      this.#subscribed = null;
+      throw error;
+    }
     [this.info] = await Promise.all([client.getServerInfo(), this.refresh()]);
     this.#set("connected", "");
     this.#tell("ready");
@@ -148,8 +176,9 @@ export class Agent extends EventTarget {
   }
 
   #changed(camera) {
-    const known = this.cameras.get(camera.device);
-    this.cameras.set(camera.device, { ...known, ...camera });
+    this.#changes += 1;
+    const { problem, ...before } = this.cameras.get(camera.device) ?? {}; // left out when there is none
+    this.cameras.set(camera.device, { ...before, ...camera });
     this.#tell("cameras");
     // A removed camera is in no list any more, and its last event says only that it is disconnected.
     if (camera.status === "DISCONNECTED") this.refresh().catch(() => {});

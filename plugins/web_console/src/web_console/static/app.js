@@ -8,6 +8,7 @@ import "./camera_tiles.js";
 import "./external.js";
 import "./health.js";
 import "./media_list.js";
+import "./settings.js";
 
 /** Pages by the word in the address: title, element, and when they are offered. */
 const PAGES = {
@@ -16,6 +17,7 @@ const PAGES = {
   snapshots: { title: "Snapshots", tag: "media-list", kind: "snapshots" },
   health: { title: "Health", tag: "agent-health" },
   external: { title: "Network streams", tag: "external-streams", offered: (agent) => agent.has("external_discovery") },
+  settings: { title: "Settings", tag: "agent-settings", offered: (agent) => agent.may("admin") },
   access: { title: "Access", tag: "agent-access", offered: (agent) => agent.may("operator") },
 };
 

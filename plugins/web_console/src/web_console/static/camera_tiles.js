@@ -111,7 +111,8 @@ class CameraTile extends Part {
   }
 
   refuse(error) {
-    if (error.name !== "TypeError") this.#words.replaceChildren(`No new picture: ${error.message}`); // else the banner tells it
+    const words = error.name === "TimeoutError" ? "the camera is too slow" : error.message;
+    if (error.name !== "TypeError") this.#words.replaceChildren(`No new picture: ${words}`); // else the banner tells it
     this.#tellAge();
   }
 
@@ -124,6 +125,7 @@ class CameraTile extends Part {
 
   #update() {
     const camera = this.#camera;
+    if (this.dataset.status !== camera.status) this.pictures.wake(this);
     this.dataset.status = camera.status;
     this.dataset.device = camera.device;
     this.#name.replaceChildren(camera.name);

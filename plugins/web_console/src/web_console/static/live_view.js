@@ -9,6 +9,8 @@ const WEBRTC_MS = 3000;
 /** Pause before a live view is tried again. */
 const AGAIN_MS = 2000;
 const MEASURE_MS = 1000;
+/** Time without a picture after which the view says so; the slowest cameras send one in five seconds. */
+const FROZEN_MS = 6000;
 
 /** Live view of one camera: WebRTC where the media server serves it, or else MJPEG. It pauses while the page is hidden. */
 class LiveView extends Part {
@@ -17,6 +19,7 @@ class LiveView extends Part {
   #stage = h("div", { class: "stage" });
   #words = h("p", { class: "muted" });
   #whyNot = "";
+  #shownAt = null;
   #stop = null;
 
   render() {
@@ -25,7 +28,15 @@ class LiveView extends Part {
     this.replaceChildren(this.#stage, this.#words);
     this.listen(document, "visibilitychange", () => this.#stop?.abort());
     this.listen(this.agent, "cameras", () => this.#tellCamera());
+    this.every(MEASURE_MS, () => this.#tellFrozen());
     this.#run();
+  }
+
+  /** A picture that no longer changes must not look live. */
+  #tellFrozen() {
+    const ageMs = this.#shownAt === null ? 0 : performance.now() - this.#shownAt;
+    this.toggleAttribute("frozen", ageMs > FROZEN_MS);
+    if (ageMs > FROZEN_MS) this.#tell(`The camera has sent no picture for ${age(ageMs)}.`);
   }
 
   leave() {
@@ -48,6 +59,7 @@ class LiveView extends Part {
         this.#tell(this.#camera?.status === "DISCONNECTED" ? "The camera is disconnected." : "Paused.");
       } else {
         this.#stop = new AbortController();
+        this.#shownAt = null;
         const either = AbortSignal.any([signal, this.#stop.signal]);
         try {
           await this.#show(either);
@@ -119,6 +131,7 @@ class LiveView extends Part {
       showBlob(this.#image, new Blob([body], { type: headers.get("content-type") }))
         .then(() => {
           const now = performance.now();
+          this.#shownAt = now;
           if (now - toldAt < MEASURE_MS) return;
           const delayMs = Math.max(0, Date.now() + this.agent.clockOffsetMs - taken);
           const rate = toldAt === 0 ? "" : `, ${Math.round((10_000 * count) / (now - toldAt)) / 10} pictures per second`;
@@ -129,7 +142,7 @@ class LiveView extends Part {
         .catch(() => {})
         .finally(() => (isBusy = false));
     }
-    throw new Error("The agent has ended it.");
+    throw new Error("the agent has ended it; it is tried again.");
   }
 
   #tell(text) {

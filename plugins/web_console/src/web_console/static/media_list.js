@@ -43,7 +43,7 @@ class MediaList extends Part {
         this.#list.replaceChildren();
         this.#seen.clear();
       }
-      this.#told.replaceChildren(found.total === 0 ? `There are no ${this.kind}.` : `${found.total} ${this.kind}`);
+      this.#told.replaceChildren(found.total === 0 ? `There are no ${this.kind}.` : `${found.total} ${found.total === 1 ? this.kind.slice(0, -1) : this.kind}`);
       for (const each of found.files) this.#add(each);
       this.#offset += found.files.length;
       const hasMore = found.files.length > 0 && this.#offset < found.total;

@@ -1,7 +1,9 @@
 /** Shortest time between two rounds over all tiles. */
 const ROUND_MS = 1000;
 /** Longest time for one picture; another camera need not wait longer for a slow one. */
-const LIMIT_MS = 10_000;
+const LIMIT_MS = 5000;
+/** Longest pause of a camera that gives no picture; it doubles with each failure, so that others hardly wait for it. */
+const LONGEST_PAUSE_MS = 30_000;
 
 /**
  * Fetches the pictures of tiles one after the other, because a browser opens few connections to one origin, and only
@@ -9,7 +11,8 @@ const LIMIT_MS = 10_000;
  */
 export class Pictures {
   #session;
-  #tiles = new Set();
+  /** Tiles, with the time before which they are left alone, and their failures in a row. */
+  #tiles = new Map();
   #isRunning = false;
 
   constructor(session) {
@@ -17,8 +20,14 @@ export class Pictures {
   }
 
   add(tile) {
-    this.#tiles.add(tile);
+    this.#tiles.set(tile, { pausedUntil: 0, failures: 0 });
     if (!this.#isRunning) this.#run();
+  }
+
+  /** Ask a camera again at once, because its state has changed. */
+  wake(tile) {
+    const state = this.#tiles.get(tile);
+    if (state !== undefined) Object.assign(state, { pausedUntil: 0, failures: 0 });
   }
 
   remove(tile) {
@@ -29,8 +38,9 @@ export class Pictures {
     this.#isRunning = true;
     while (this.#tiles.size > 0) {
       const begun = performance.now();
-      for (const tile of [...this.#tiles]) {
-        if (this.#tiles.has(tile) && tile.isShown && document.visibilityState === "visible") await this.#one(tile);
+      for (const [tile, state] of [...this.#tiles]) {
+        const isDue = this.#tiles.has(tile) && state.pausedUntil <= performance.now();
+        if (isDue && tile.isShown && document.visibilityState === "visible") await this.#one(tile, state);
       }
       const rest = ROUND_MS - (performance.now() - begun);
       await new Promise((resolve) => setTimeout(resolve, Math.max(50, rest)));
@@ -38,12 +48,16 @@ export class Pictures {
     this.#isRunning = false;
   }
 
-  async #one(tile) {
+  async #one(tile, state) {
     try {
       const path = `cameras/${encodeURIComponent(tile.device)}/snapshot.jpg?width=480&max_age_ms=1000`;
       const answer = await this.#session.fetch(path, { signal: AbortSignal.timeout(LIMIT_MS) });
       tile.show(await answer.blob(), answer.headers);
+      state.failures = 0;
     } catch (error) {
+      state.failures += 1;
+      const pauseMs = Math.max(error.retryAfterMs ?? 0, ROUND_MS * 2 ** Math.min(state.failures, 10));
+      state.pausedUntil = performance.now() + Math.min(pauseMs, LONGEST_PAUSE_MS);
       tile.refuse(error);
     }
   }
