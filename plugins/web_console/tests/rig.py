@@ -128,3 +128,47 @@ def login_link(agent: RunningAgent, role: str = "admin") -> str:
 def is_near(one: Colour, other: Colour, within: int = 40) -> bool:
     """Return True if two colours look alike; JPEG changes them a little."""
     return all(abs(here - there) <= within for here, there in zip(one, other, strict=True))
+
+
+class Proxy:
+    """Reverse proxy that serves an agent below a path, and nothing else."""
+
+    def __init__(self, agent_url: str, path: str) -> None:
+        host, _, port = agent_url.removeprefix("http://").partition(":")
+        self._agent = host, int(port)
+        self._path = path.encode()
+
+    async def serve(self, client: anyio.abc.SocketStream) -> None:
+        """Pass one request on, or one WebSocket: the agent closes a connection that is not to be kept."""
+        async with client:
+            received = BufferedByteReceiveStream(client)
+            try:
+                head = await received.receive_until(b"\r\n\r\n", 65536)
+            except (anyio.IncompleteRead, anyio.BrokenResourceError):
+                return
+            first, _, fields = head.partition(b"\r\n")
+            method, target, version = first.split(b" ")
+            if not target.startswith(self._path + b"/"):
+                await client.send(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+                return
+            lines = [each for each in fields.split(b"\r\n") if each.lower() != b"connection: keep-alive"]
+            if not any(each.lower().startswith(b"upgrade:") for each in lines):
+                lines.append(b"Connection: close")
+            begun = b" ".join((method, target.removeprefix(self._path), version))
+            async with await anyio.connect_tcp(*self._agent) as agent:
+                await agent.send(b"\r\n".join((begun, *lines)) + b"\r\n\r\n" + received.buffer)
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(_pump, client, agent, tasks.cancel_scope)
+                    tasks.start_soon(_pump, agent, client, tasks.cancel_scope)
+
+
+async def _pump(
+    source: anyio.abc.SocketStream, target: anyio.abc.SocketStream, scope: anyio.CancelScope
+) -> None:
+    """Copy bytes until either side ends."""
+    try:
+        async for data in source:
+            await target.send(data)
+    except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+        pass
+    scope.cancel()

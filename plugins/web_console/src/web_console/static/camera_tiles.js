@@ -118,7 +118,7 @@ class CameraTile extends Part {
 
   #tellAge() {
     const ageMs = this.#capturedAt === null ? 0 : performance.now() - this.#capturedAt;
-    const isOld = ageMs > OLD_MS;
+    const isOld = ageMs > Math.max(OLD_MS, 3 * this.pictures.roundMs);
     this.toggleAttribute("old", isOld);
     this.#age.replaceChildren(isOld ? `${age(ageMs)} old` : "");
   }

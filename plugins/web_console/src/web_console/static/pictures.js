@@ -14,6 +14,8 @@ export class Pictures {
   /** Tiles, with the time before which they are left alone, and their failures in a row. */
   #tiles = new Map();
   #isRunning = false;
+  /** Duration of the last round over all tiles, in milliseconds: with many or slow cameras, pictures come less often. */
+  roundMs = 0;
 
   constructor(session) {
     this.#session = session;
@@ -42,6 +44,7 @@ export class Pictures {
         const isDue = this.#tiles.has(tile) && state.pausedUntil <= performance.now();
         if (isDue && tile.isShown && document.visibilityState === "visible") await this.#one(tile, state);
       }
+      this.roundMs = performance.now() - begun;
       const rest = ROUND_MS - (performance.now() - begun);
       await new Promise((resolve) => setTimeout(resolve, Math.max(50, rest)));
     }
@@ -50,7 +53,7 @@ export class Pictures {
 
   async #one(tile, state) {
     try {
-      const path = `cameras/${encodeURIComponent(tile.device)}/snapshot.jpg?width=480&max_age_ms=1000`;
+      const path = `cameras/${encodeURIComponent(tile.device)}/snapshot.jpg?width=480&max_age_ms=2000`;
       const answer = await this.#session.fetch(path, { signal: AbortSignal.timeout(LIMIT_MS) });
       tile.show(await answer.blob(), answer.headers);
       state.failures = 0;

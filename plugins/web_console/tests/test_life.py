@@ -1,0 +1,224 @@
+"""The page in Chromium over what happens to agents, cameras and logins."""
+
+import socket
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from agent_core.auth.api_keys import ApiKeys
+from agent_core.auth.roles import Role
+from agent_core.base.clock import SystemClock
+from agent_core.testing import running_agent
+from agent_core.testing.mediamtx import find_mediamtx
+from plugins.web_console.tests.rig import (
+    BLUE,
+    RED,
+    Proxy,
+    box,
+    browser,
+    is_near,
+    login_link,
+    painted,
+)
+from virtual_camera.plugin import VirtualCameraPlugin
+from web_console.plugin import WebConsolePlugin
+
+SHOWN = "document.querySelectorAll('camera-tile img[src^=blob]').length === {}"
+LIVE = "document.querySelector('live-view img[src^=blob]') !== null"
+MOVING: dict[str, Any] = {"name": "Moving", "width": 320, "height": 240, "fps": 5}
+EMBEDDED: dict[str, Any] = {
+    "enabled": ["ffmpeg_tier", "embedded_server"],
+    "embedded_server": {"api_port": 0, "rtsp_port": 0},
+}
+
+
+async def test_a_lost_agent_is_shown_and_found_again(tmp_path: Path) -> None:
+    cameras = [painted(tmp_path, "Red", RED)]
+    async with browser(tmp_path) as page:
+        async with box(cameras, tmp_path) as agent:
+            port = int(agent.http_url.rpartition(":")[2])
+            await page("open", url=login_link(agent))
+            await page("until", script=SHOWN.format(1))
+            assert await page("texts", selector=".banner") == [""]
+        await page("wait", selector=".banner", text="Trying again")
+        cameras.append(painted(tmp_path, "Blue", BLUE))
+        async with box(cameras, tmp_path, server={"port": port}) as agent:
+            await page("until", script="document.querySelector('.banner').textContent === ''")
+            await page("until", script=SHOWN.format(2))
+            assert await page("texts", selector="camera-tile .name") == ["Red", "Blue"]
+
+
+async def test_revoked_credentials_lead_to_the_login(tmp_path: Path) -> None:
+    async with box([painted(tmp_path, "Red", RED)]) as agent, browser(tmp_path) as page:
+        key = ApiKeys(agent.folder / "state/api-keys.json", SystemClock()).create("wall", Role.VIEWER)
+        await page("open", url=f"{agent.http_url}/")
+        await page("fill", selector="#token", value="not a token")
+        await page("press", key="Enter")
+        await page("until", script="document.querySelector('.login .problem')?.textContent.length > 0")
+        await page("fill", selector="#token", value=key)
+        await page("press", key="Enter")
+        await page("until", script=SHOWN.format(1))
+        assert await page("texts", selector="nav a") == ["Cameras", "Recordings", "Snapshots", "Health"]
+        async with agent.client("admin") as client:
+            (stored,) = (await client.call("list_api_keys"))["keys"]
+            await client.call("revoke_api_key", id=stored["id"])
+        await page("wait", selector=".login form")
+        assert await page("run", script="sessionStorage.length") == 0
+
+
+async def test_an_expired_token_leads_to_the_login(tmp_path: Path) -> None:
+    async with box([painted(tmp_path, "Red", RED)]) as agent, browser(tmp_path) as page:
+        await page("open", url=f"{agent.http_url}/")
+        await page("fill", selector="#token", value=agent.token("viewer", lifetime_s=6))
+        await page("press", key="Enter")
+        await page("wait", selector="camera-tile")
+        await page("wait", selector=".login .problem", text="expired")
+
+
+async def test_pictures_change_and_a_frozen_camera_looks_frozen(tmp_path: Path) -> None:
+    async with box([MOVING]) as agent, browser(tmp_path) as page:
+        await page("open", url=login_link(agent, "viewer"))
+        await page("until", script=SHOWN.format(1))
+        first = await page("shot", selector="camera-tile img")
+        with anyio.fail_after(40):
+            while await page("shot", selector="camera-tile img") == first:
+                await anyio.sleep(0.1)
+        await page("click", selector="camera-tile a")
+        await page("until", script=LIVE)
+        first = await page("shot", selector=".stage")
+        with anyio.fail_after(40):
+            while await page("shot", selector=".stage") == first:
+                await anyio.sleep(0.1)
+        await page("wait", selector="live-view", text="behind the camera")
+        async with agent.client("admin") as client:
+            await client.call("virtual_camera.set_fault", device="camera0", fault="stall", enabled=True)
+        await page("wait", selector="live-view", text="No live view")
+        async with agent.client("admin") as client:
+            await client.call("virtual_camera.set_fault", device="camera0", fault="stall", enabled=False)
+        await page("wait", selector="live-view", text="behind the camera")
+
+
+async def test_eight_cameras_in_two_tabs(tmp_path: Path) -> None:
+    colours = [(25 * number, 100, 255 - 25 * number) for number in range(8)]
+    cameras = [painted(tmp_path, f"Camera {number}", each) for number, each in enumerate(colours)]
+    for each in cameras:
+        each["fps"] = 2
+    async with box(cameras) as agent, browser(tmp_path) as page:
+        for _ in range(2):
+            await page("tab")
+            await page("open", url=login_link(agent, "viewer"))
+            await page("until", script=SHOWN.format(8))
+        for number, colour in enumerate(colours):
+            seen = await page.colour(f"camera-tile[data-device=camera{number}] .picture")
+            assert is_near(seen, colour), (number, seen)
+
+
+@pytest.mark.timeout(120)
+async def test_a_recording_is_made_played_and_deleted(tmp_path: Path) -> None:
+    async with box([MOVING], plugins=EMBEDDED) as agent, browser(tmp_path) as page:
+        await page("open", url=login_link(agent))
+        await page("until", script=SHOWN.format(1))
+        await page("click", selector="camera-tile a")
+        await page("click", selector="camera-page > .row button >> text=/^Record$/")
+        await page("wait", selector="recording-state", text="on disk")
+        await page("wait", selector="h1 .mark.recording")
+        await page("run", script="location.hash = '#/recordings'")
+        await page("wait", selector=".files .mark.recording")
+        assert await page("count", selector=".files button.danger") == 0, "it goes on"
+        await page("run", script="location.hash = '#/camera/camera0'")
+        await page("click", selector="camera-page button >> text=Stop recording")
+        await page("wait", selector="camera-page > .row button >> text=/^Record$/")
+        await page("run", script="location.hash = '#/recordings'")
+        await page("click", selector=".files button >> text=Play")
+        await page("until", script="document.querySelector('video')?.currentTime > 0.2")
+        await page("click", selector=".files button.danger")
+        await page("wait", selector="dialog", text="cannot be undone")
+        await page("press", key="Escape")
+        assert await page("count", selector=".files li") == 1
+        await page("click", selector=".files button.danger")
+        await page("click", selector="dialog button.danger")
+        await page("wait", selector="media-list", text="There are no recordings.")
+        assert await page("noticed") == []
+
+
+async def test_it_works_below_a_path_of_a_proxy(tmp_path: Path) -> None:
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+    port = listener.extra(anyio.abc.SocketAttribute.local_port)  # noqa: S610 - no Django
+    server = {"allowed_origins": [f"http://127.0.0.1:{port}"]}
+    async with (
+        box([painted(tmp_path, "Red", RED)], server=server) as agent,
+        browser(tmp_path) as page,
+        listener,
+        anyio.create_task_group() as tasks,
+    ):
+        proxy = Proxy(agent.http_url, "/sheds/north")
+        tasks.start_soon(listener.serve, proxy.serve)
+        await page(
+            "open", url=login_link(agent).replace(agent.http_url, f"http://127.0.0.1:{port}/sheds/north")
+        )
+        await page("until", script=SHOWN.format(1))
+        await page("click", selector="camera-tile a")
+        await page("until", script=LIVE)
+        await page("click", selector="text=Take snapshot")
+        await page("until", script="document.querySelector('img.taken')?.naturalWidth === 320")
+        assert await page("noticed") == []
+        tasks.cancel_scope.cancel()
+
+
+def own_address() -> str:
+    """Return an address of this host that is not loopback; skip the test without one."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # sends nothing
+        except OSError:
+            pytest.skip("this host has no address but loopback")
+        return str(probe.getsockname()[0])
+
+
+async def test_it_works_at_an_address_that_browsers_call_insecure(tmp_path: Path) -> None:
+    address = own_address()
+    cameras = {"cameras": [{"id": "camera0", **painted(tmp_path, "Red", RED)}]}
+    config = {"server": {"host": address}, "plugins": {"virtual_camera": cameras}}
+    plugins = {"virtual_camera": VirtualCameraPlugin, "web_console": WebConsolePlugin}
+    async with running_agent(plugins=plugins, config=config) as agent, browser(tmp_path) as page:
+        await page("open", url=login_link(agent))
+        await page("until", script=SHOWN.format(1))
+        assert await page("run", script="[isSecureContext, navigator.clipboard === undefined]") == [
+            False,
+            True,
+        ]
+        await page("click", selector="camera-tile a")
+        await page("until", script=LIVE)
+        await page("click", selector="summary >> text=Addresses")
+        await page("click", selector="button[aria-label^='Copy: Picture']")
+        await page("wait", selector=".address", text="Copied.")
+        noticed = await page("noticed")
+        assert [each for each in noticed if "Cross-Origin-Opener-Policy" not in each] == []  # for HTTPS only
+
+
+@pytest.mark.real_mediamtx
+@pytest.mark.timeout(120)
+async def test_webrtc_shows_the_camera_and_mjpeg_takes_its_place(tmp_path: Path) -> None:
+    program = find_mediamtx()
+    if program is None:
+        pytest.skip("no MediaMTX here: set MEDIAMTX_BIN or put mediamtx on PATH")
+    ports = dict.fromkeys(("api_port", "rtsp_port", "hls_port", "webrtc_port", "webrtc_udp_port"), 0)
+    media_server = {"mode": "managed", "program": str(program), **ports}
+    plugins = {"enabled": ["ffmpeg_tier"]}
+    async with (
+        box([painted(tmp_path, "Red", RED)], media_server=media_server, plugins=plugins) as agent,
+        browser(tmp_path) as page,
+    ):
+        async with agent.client("viewer") as client:
+            with anyio.fail_after(60):
+                while "webrtc" not in (await client.call("get_camera_list"))["cameras"][0]["served"]:
+                    await anyio.sleep(0.1)
+        await page("open", url=login_link(agent))
+        await page("until", script=SHOWN.format(1))
+        await page("click", selector="camera-tile a")
+        await page("wait", selector="live-view", text="Live by")
+        words = await page("texts", selector="live-view p")
+        assert "Live by WebRTC" in words[0], words
+        assert is_near(await page.colour(".stage"), RED, within=60)
