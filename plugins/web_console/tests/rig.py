@@ -137,9 +137,20 @@ class Proxy:
         host, _, port = agent_url.removeprefix("http://").partition(":")
         self._agent = host, int(port)
         self._path = path.encode()
+        self._scopes: set[anyio.CancelScope] = set()
+        self.is_cut = False
+
+    def cut(self) -> None:
+        """End all connections, and those that are made until `is_cut` is False again."""
+        self.is_cut = True
+        for each in self._scopes:
+            each.cancel()
 
     async def serve(self, client: anyio.abc.SocketStream) -> None:
         """Pass one request on, or one WebSocket: the agent closes a connection that is not to be kept."""
+        if self.is_cut:
+            await client.aclose()
+            return
         async with client:
             received = BufferedByteReceiveStream(client)
             try:
@@ -158,8 +169,10 @@ class Proxy:
             async with await anyio.connect_tcp(*self._agent) as agent:
                 await agent.send(b"\r\n".join((begun, *lines)) + b"\r\n\r\n" + received.buffer)
                 async with anyio.create_task_group() as tasks:
+                    self._scopes.add(tasks.cancel_scope)
                     tasks.start_soon(_pump, client, agent, tasks.cancel_scope)
                     tasks.start_soon(_pump, agent, client, tasks.cancel_scope)
+                self._scopes.discard(tasks.cancel_scope)
 
 
 async def _pump(

@@ -68,6 +68,67 @@ async def test_revoked_credentials_lead_to_the_login(tmp_path: Path) -> None:
         assert await page("run", script="sessionStorage.length") == 0
 
 
+async def test_a_link_logs_in_a_tab_that_shows_the_page_already(tmp_path: Path) -> None:
+    async with box([painted(tmp_path, "Red", RED)]) as agent, browser(tmp_path) as page:
+        await page("open", url=login_link(agent, "viewer"))
+        await page("until", script=SHOWN.format(1))
+        assert "Settings" not in await page("texts", selector="nav a")
+        code = login_link(agent, "admin").partition("#")[2]
+        await page("run", script=f"location.hash = '#{code}'")
+        await page("wait", selector="nav a", text="Settings")
+        assert "login" not in await page("address")
+
+
+async def test_the_keyboard_is_enough(tmp_path: Path) -> None:
+    async with box([painted(tmp_path, "Red", RED)]) as agent, browser(tmp_path) as page:
+        await page("open", url=login_link(agent))
+        await page("until", script=SHOWN.format(1))
+        focused = "document.activeElement.textContent"
+        await page("press", key="Tab")
+        assert await page("run", script=focused) == "Skip to content"
+        await page("press", key="Enter")
+        assert await page("run", script="document.activeElement.id") == "main"
+        await page("press", key="Tab")
+        assert "Red" in await page("run", script=focused)
+        await page("press", key="Enter")
+        await page("wait", selector="button", text="Take snapshot")
+        while await page("run", script=focused) != "Take snapshot":
+            await page("press", key="Tab")
+        await page("press", key="Enter")
+        await page("wait", selector="[role=status]", text="Snapshot by tier")
+        while await page("run", script="document.activeElement.id") != "control-brightness":
+            await page("press", key="Tab")
+        await page("press", key="ArrowRight")
+        await page("wait", selector="camera-controls [role=status]", text="Set.")
+        async with agent.client("viewer") as client:
+            controls = (await client.call("get_camera_capabilities", device="camera0"))["controls"]
+        assert [each["value"] for each in controls if each["name"] == "brightness"] == [1]
+
+
+async def test_network_streams_are_added_found_and_removed(tmp_path: Path) -> None:
+    plugins = {"enabled": ["external_discovery"]}
+    async with box([], plugins=plugins) as agent, browser(tmp_path) as page:
+        await page("open", url=login_link(agent))
+        await page("click", selector="nav a[href='#/external']")
+        await page("fill", selector="#stream-url", value="http://192.0.2.7/live")
+        await page("fill", selector="#stream-name", value="<b>Gate</b>")
+        await page("press", key="Enter")
+        await page("wait", selector="external-streams [role=status]", text="no scheme of a stream")
+        async with agent.client("operator") as client:
+            await client.call(
+                "add_external_stream",
+                stream_url="rtsp://192.0.2.7/live",
+                stream_name="<b>Gate</b>",
+                verify=False,
+            )
+        await page("wait", selector="external-streams td", text="<b>Gate</b>")
+        assert await page("axe") == []
+        await page("click", selector="external-streams td button")
+        await page("click", selector="dialog button.danger")
+        await page("until", script="document.querySelectorAll('external-streams td').length === 0")
+        assert await page("noticed") == []
+
+
 async def test_an_expired_token_leads_to_the_login(tmp_path: Path) -> None:
     async with box([painted(tmp_path, "Red", RED)]) as agent, browser(tmp_path) as page:
         await page("open", url=f"{agent.http_url}/")
@@ -164,6 +225,17 @@ async def test_it_works_below_a_path_of_a_proxy(tmp_path: Path) -> None:
         await page("click", selector="text=Take snapshot")
         await page("until", script="document.querySelector('img.taken')?.naturalWidth === 320")
         assert await page("noticed") == []
+
+        # What happens while the connection is lost is told when it is mended.
+        proxy.cut()
+        await page("wait", selector=".banner", text="Trying again")
+        async with agent.client("operator") as client:
+            taken = await client.call("take_snapshot", device="camera0", filename="meanwhile")
+        proxy.is_cut = False
+        await page("until", script="document.querySelector('.banner').textContent === ''")
+        await page("run", script="location.hash = '#/health'")
+        await page("wait", selector=".events li", text=taken["filename"])
+        assert len([each for each in await page("texts", selector=".events li") if "meanwhile" in each]) == 1
         tasks.cancel_scope.cancel()
 
 

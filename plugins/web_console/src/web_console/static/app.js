@@ -33,7 +33,7 @@ class CameraConsole extends Part {
 
   render() {
     this.listen(this.#session, "ended", (event) => this.#login(event.detail));
-    this.listen(window, "hashchange", () => this.#route());
+    this.listen(window, "hashchange", () => (location.hash.startsWith("#login=") ? this.#begin() : this.#route()));
     this.#begin();
   }
 
@@ -43,7 +43,7 @@ class CameraConsole extends Part {
       try {
         await this.#session.redeem(code);
       } catch (error) {
-        return this.#login(words(error));
+        if (this.#session.token === null) return this.#login(words(error)); // else the tab is logged in already
       }
     }
     if (this.#session.token === null) return this.#login("");

@@ -13,6 +13,7 @@ class CameraPage extends Part {
   #actions = h("div", { class: "row" });
   #done = h("div", { role: "status" });
   #more = h("div", {});
+  #length = h("input", { type: "number", min: "1", max: "86400", step: "1", class: "short" });
   #wasRecording = null;
 
   get #camera() {
@@ -61,8 +62,9 @@ class CameraPage extends Part {
     const hadFocus = this.#actions.contains(document.activeElement);
     const record = camera.is_recording
       ? button("Stop recording", () => this.#try(() => this.agent.call("stop_recording", { device: this.device })))
-      : button("Record", () => this.#try(() => this.agent.call("start_recording", { device: this.device })));
-    this.#actions.replaceChildren(button("Take snapshot", () => this.#try(() => this.#takeSnapshot())), record);
+      : button("Record", () => this.#try(() => this.#startRecording()));
+    const length = camera.is_recording ? "" : h("label", { class: "row" }, "Seconds to record (empty: until it is stopped)", this.#length);
+    this.#actions.replaceChildren(button("Take snapshot", () => this.#try(() => this.#takeSnapshot())), record, length);
     if (hadFocus) record.focus();
   }
 
@@ -72,6 +74,12 @@ class CameraPage extends Part {
     } catch (error) {
       this.#done.replaceChildren(h("p", { class: "problem" }, words(error)));
     }
+  }
+
+  async #startRecording() {
+    const seconds = Number(this.#length.value);
+    const started = await this.agent.call("start_recording", { device: this.device, ...(seconds > 0 ? { duration: Math.round(seconds) } : {}) });
+    this.#done.replaceChildren(...(started.notes ?? []).map((each) => h("p", {}, each)));
   }
 
   async #takeSnapshot() {

@@ -51,10 +51,11 @@ export function table(caption, heads, rows) {
   );
 }
 
-/** Return the words of an error, with the next step if there is one. */
+/** Return the words of an error, with the next step and the nearest valid value if there are such. */
 export function words(error) {
   const suggestion = error?.suggestion ? ` ${error.suggestion}` : "";
-  return `${error?.message ?? error}${suggestion}`;
+  const hint = error?.data?.hint ? ` Such as: ${error.data.hint}` : "";
+  return `${error?.message ?? error}${suggestion}${hint}`;
 }
 
 /** Ask in a dialog; return true if the person agrees. Focus returns to where it was. */

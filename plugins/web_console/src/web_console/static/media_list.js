@@ -6,7 +6,7 @@ const PAGE = 50;
 /** Recordings or snapshots, newest first, by day, with thumbnails. `kind` is "recordings" or "snapshots". */
 class MediaList extends Part {
   #list = h("div", {});
-  #told = h("p", { role: "status", class: "muted" });
+  #told = h("p", { role: "status", class: "muted", tabindex: "-1" });
   #player = h("div", {});
   #filter = h("select", { id: "filter" });
   #more = h("div", {});
@@ -23,10 +23,17 @@ class MediaList extends Part {
     this.names = (device) => cameras.get(device)?.name ?? device;
     const name = this.kind === "recordings" ? "recording" : "snapshot";
     this.listen(this.agent, name, ({ detail }) => {
-      if (name === "snapshot" || ["STOPPED", "STARTED"].includes(detail.status)) this.#reload();
+      if (name === "snapshot" || ["STOPPED", "STARTED"].includes(detail.status)) this.#renew();
     });
-    this.listen(this.agent, "ready", () => this.#reload());
+    this.listen(this.agent, "ready", () => this.#renew());
     this.#reload();
+  }
+
+  /** Load the list again, unless that would take away what a person is reading. */
+  #renew() {
+    const isInUse = this.#offset > PAGE || this.#list.contains(document.activeElement);
+    if (isInUse) this.#told.replaceChildren("The files have changed: Refresh shows them.");
+    else this.#reload();
   }
 
   async #reload() {
@@ -124,6 +131,7 @@ class MediaList extends Part {
     try {
       await this.agent.call(this.kind === "recordings" ? "delete_recording" : "delete_snapshot", { filename: file.filename });
       await this.#reload();
+      this.#told.focus(); // the button is gone
     } catch (error) {
       this.#told.replaceChildren(words(error));
     }
