@@ -136,3 +136,31 @@ def test_the_packages_have_the_agents_version() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     first = (ROOT / "packaging/deb/debian/changelog").read_text().partition("\n")[0]
     assert first.startswith(f"camera-agent ({project['version']}) ")
+
+
+def test_a_plugin_without_libraries_gets_its_package_with_its_pages(
+    tmp_path: Path, make_wheel: MakeWheel
+) -> None:
+    folder = tmp_path / "source"
+    folder.mkdir()
+    shutil.copytree(ROOT / "packaging/deb/debian", folder / "debian")
+    (folder / "licences.toml").write_text(LICENCES)
+    bell, page = "camera-agent-bell", "bell/static/index.html"
+    own = [
+        make_wheel("camera-agent", requires=("anyio",), licence="Apache-2.0", folder="own"),
+        make_wheel(
+            bell,
+            {page: "<p>"},
+            requires=("camera-agent", "anyio"),
+            plugin="bell",
+            licence="MIT",
+            folder="own",
+        ),
+    ]
+    locked = [make_wheel("anyio"), make_wheel("pip", version="26.3")]
+    licences = Licences.read(folder / "licences.toml")
+    prepare(locked, own, folder, frozenset({bell}), licences, "2026-11-30")
+    found = stanza((folder / "debian/control").read_text(), bell)
+    assert found["Depends"] == "camera-agent (= ${binary:Version}), ${misc:Depends}"
+    assert (folder / "tree" / bell / SITE / page).read_text() == "<p>"
+    assert not (folder / "tree/camera-agent" / SITE / "bell").exists()

@@ -1,6 +1,7 @@
 """The page in Chromium, with a whole agent."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,8 +45,16 @@ async def test_a_link_logs_in_once_and_two_cameras_have_their_own_colours(tmp_pa
         await page("wait", selector=".login .problem", text="was used before")
 
 
-async def test_names_are_text_and_the_pages_pass_axe(tmp_path: Path) -> None:
-    async with box([painted(tmp_path, EVIL, RED)]) as agent, browser(tmp_path) as page:
+#: Options of a browser as on a desk, and as on a phone at night.
+DESK: dict[str, Any] = {"viewport": {"width": 1280, "height": 720}, "color_scheme": "light"}
+PHONE: dict[str, Any] = {"viewport": {"width": 360, "height": 640}, "color_scheme": "dark"}
+FITS = "document.documentElement.scrollWidth <= innerWidth"
+
+
+@pytest.mark.parametrize("options", [DESK, PHONE], ids=["desk", "phone"])
+@pytest.mark.timeout(120)
+async def test_names_are_text_and_the_pages_fit_and_pass_axe(tmp_path: Path, options: dict[str, Any]) -> None:
+    async with box([painted(tmp_path, EVIL, RED)]) as agent, browser(tmp_path, **options) as page:
         await page("open", url=f"{agent.http_url}/")
         await page("wait", selector=".login form")
         assert await page("axe") == []
@@ -66,6 +75,7 @@ async def test_names_are_text_and_the_pages_pass_axe(tmp_path: Path) -> None:
             await page("wait", selector="nav a[aria-current]", text=name.capitalize())
             await page("wait", selector="main h1", text=name.capitalize())
             assert await page("axe") == [], name
+            assert await page("run", script=FITS), name
         await page("click", selector="nav a[href='#/snapshots']")
         await page("wait", selector=".files .name", text=EVIL)
         assert await page("run", script="document.title.startsWith('Snapshots')")
@@ -74,8 +84,7 @@ async def test_names_are_text_and_the_pages_pass_axe(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("role", "offered"), [("viewer", 0), ("operator", 2)])
 async def test_what_a_role_may_not_do_is_not_offered(tmp_path: Path, role: str, offered: int) -> None:
-    phone = {"viewport": {"width": 360, "height": 640}, "color_scheme": "dark"}
-    async with box([painted(tmp_path, "Red", RED)]) as agent, browser(tmp_path, **phone) as page:
+    async with box([painted(tmp_path, "Red", RED)]) as agent, browser(tmp_path, **PHONE) as page:
         await page("open", url=login_link(agent, role))
         await page("until", script=SHOWN.format(1))
         await page("click", selector="camera-tile a")
@@ -85,6 +94,6 @@ async def test_what_a_role_may_not_do_is_not_offered(tmp_path: Path, role: str, 
             "run", script="document.querySelector('camera-controls input[type=range]').disabled"
         )
         assert is_fixed is (role == "viewer")
-        assert await page("run", script="document.documentElement.scrollWidth <= innerWidth")
+        assert await page("run", script=FITS)
         assert await page("axe") == []
         assert await page("noticed") == []

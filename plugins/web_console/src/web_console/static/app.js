@@ -67,9 +67,10 @@ class CameraConsole extends Part {
       this.#main,
     );
     this.#main.replaceChildren(h("p", { class: "muted" }, "Connecting to the agent …"));
-    this.#agent.addEventListener("connection", () => this.#tellConnection());
-    this.#agent.addEventListener("ready", () => this.#route());
-    return this.#agent.open();
+    const agent = this.#agent;
+    agent.addEventListener("connection", () => agent === this.#agent && this.#tellConnection());
+    agent.addEventListener("ready", () => agent === this.#agent && this.#route());
+    return agent.open();
   }
 
   #login(why) {
