@@ -10,6 +10,7 @@ import pytest
 from agent_core.auth.api_keys import ApiKeys
 from agent_core.auth.roles import Role
 from agent_core.base.clock import SystemClock
+from agent_core.plugin import ffmpeg
 from agent_core.testing import running_agent
 from agent_core.testing.mediamtx import find_mediamtx
 from plugins.web_console.tests.rig import (
@@ -155,9 +156,17 @@ async def test_pictures_change_and_a_frozen_camera_looks_frozen(tmp_path: Path) 
         await page("wait", selector="live-view", text="behind the camera")
         async with agent.client("admin") as client:
             await client.call("virtual_camera.set_fault", device="camera0", fault="stall", enabled=True)
-        await page("wait", selector="live-view", text="No live view")
+        await page(
+            "until", script="/No live view|no picture/.test(document.querySelector('live-view').textContent)"
+        )
         async with agent.client("admin") as client:
             await client.call("virtual_camera.set_fault", device="camera0", fault="stall", enabled=False)
+        await page("wait", selector="live-view", text="behind the camera")
+        async with agent.client("admin") as client:
+            await client.call("virtual_camera.set_fault", device="camera0", fault="vanish", enabled=True)
+            await page("wait", selector="h1 .mark", text="Disconnected")
+            await page("wait", selector="live-view", text="The camera is disconnected.")
+            await client.call("virtual_camera.set_fault", device="camera0", fault="vanish", enabled=False)
         await page("wait", selector="live-view", text="behind the camera")
 
 
@@ -202,6 +211,26 @@ async def test_a_recording_is_made_played_and_deleted(tmp_path: Path) -> None:
         await page("click", selector="dialog button.danger")
         await page("wait", selector="media-list", text="There are no recordings.")
         assert await page("noticed") == []
+
+
+@pytest.mark.timeout(120)
+async def test_a_recording_that_the_browser_cannot_play_says_so(tmp_path: Path) -> None:
+    told = (await anyio.run_process([ffmpeg.locate(), "-hide_banner", "-encoders"])).stdout
+    if b"libx265" not in told:
+        pytest.skip("this FFmpeg encodes no H.265")
+    camera = MOVING | {"codec": "h265", "key_interval_s": 0.5}
+    async with box([camera], plugins=EMBEDDED) as agent, browser(tmp_path) as page:
+        async with agent.client("operator") as client:
+            with anyio.fail_after(60):
+                while not (await client.call("get_camera_list"))["cameras"][0]["served"]:
+                    await anyio.sleep(0.1)
+            await client.call("start_recording", device="camera0", wait=True)
+            await client.call("stop_recording", device="camera0")
+        await page("open", url=login_link(agent, "viewer"))
+        await page("click", selector="nav a[href='#/recordings']")
+        await page("click", selector=".files button >> text=Play")
+        await page("wait", selector="media-list [role=alert]", text="H.265")
+        assert await page("count", selector=".files a[download]") == 1
 
 
 async def test_it_works_below_a_path_of_a_proxy(tmp_path: Path) -> None:
