@@ -7,6 +7,9 @@ import pytest
 
 from plugins.web_console.tests.rig import BLUE, RED, box, browser, is_near, login_link, painted
 
+#: A browser and an agent beside other tests.
+pytestmark = pytest.mark.timeout(150)
+
 TILE = "camera-tile[data-device={}] .picture"
 SHOWN = "document.querySelectorAll('camera-tile img[src^=blob]').length === {}"
 #: Does something in a page that takes names for HTML.
@@ -52,7 +55,6 @@ FITS = "document.documentElement.scrollWidth <= innerWidth"
 
 
 @pytest.mark.parametrize("options", [DESK, PHONE], ids=["desk", "phone"])
-@pytest.mark.timeout(120)
 async def test_names_are_text_and_the_pages_fit_and_pass_axe(tmp_path: Path, options: dict[str, Any]) -> None:
     async with box([painted(tmp_path, EVIL, RED)]) as agent, browser(tmp_path, **options) as page:
         await page("open", url=f"{agent.http_url}/")

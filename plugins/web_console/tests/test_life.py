@@ -26,6 +26,9 @@ from plugins.web_console.tests.rig import (
 from virtual_camera.plugin import VirtualCameraPlugin
 from web_console.plugin import WebConsolePlugin
 
+#: A browser and an agent beside other tests.
+pytestmark = pytest.mark.timeout(150)
+
 SHOWN = "document.querySelectorAll('camera-tile img[src^=blob]').length === {}"
 LIVE = "document.querySelector('live-view img[src^=blob]') !== null"
 MOVING: dict[str, Any] = {"name": "Moving", "width": 320, "height": 240, "fps": 5}
@@ -154,8 +157,13 @@ async def test_pictures_change_and_a_frozen_camera_looks_frozen(tmp_path: Path) 
             while await page("shot", selector=".stage") == first:
                 await anyio.sleep(0.1)
         await page("wait", selector="live-view", text="behind the camera")
+        await page("run", script="location.hash = '#/cameras'")
+        await page("until", script=SHOWN.format(1))
+        assert await page("count", selector="camera-tile[old]") == 0
         async with agent.client("admin") as client:
             await client.call("virtual_camera.set_fault", device="camera0", fault="stall", enabled=True)
+        await page("wait", selector="camera-tile[old]", text="old")
+        await page("run", script="location.hash = '#/camera/camera0'")
         await page(
             "until", script="/No live view|no picture/.test(document.querySelector('live-view').textContent)"
         )
@@ -185,7 +193,6 @@ async def test_eight_cameras_in_two_tabs(tmp_path: Path) -> None:
             assert is_near(seen, colour), (number, seen)
 
 
-@pytest.mark.timeout(120)
 async def test_a_recording_is_made_played_and_deleted(tmp_path: Path) -> None:
     async with box([MOVING], plugins=EMBEDDED) as agent, browser(tmp_path) as page:
         await page("open", url=login_link(agent))
@@ -213,7 +220,6 @@ async def test_a_recording_is_made_played_and_deleted(tmp_path: Path) -> None:
         assert await page("noticed") == []
 
 
-@pytest.mark.timeout(120)
 async def test_a_recording_that_the_browser_cannot_play_says_so(tmp_path: Path) -> None:
     told = (await anyio.run_process([ffmpeg.locate(), "-hide_banner", "-encoders"])).stdout
     if b"libx265" not in told:
@@ -300,7 +306,6 @@ async def test_it_works_at_an_address_that_browsers_call_insecure(tmp_path: Path
 
 
 @pytest.mark.real_mediamtx
-@pytest.mark.timeout(120)
 async def test_webrtc_shows_the_camera_and_mjpeg_takes_its_place(tmp_path: Path) -> None:
     program = find_mediamtx()
     if program is None:

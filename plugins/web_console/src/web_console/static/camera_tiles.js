@@ -2,8 +2,10 @@ import { h, Part } from "./dom.js";
 import { age } from "./format.js";
 import { dropBlob, showBlob } from "./pictures.js";
 
-/** A picture that is older is told to be so: it may be frozen. */
+/** Age from which a picture is told to be old when the camera gives no newer one. */
 const OLD_MS = 5000;
+/** The same while it has not been asked for one: with many or slow cameras its turn comes late. */
+const TURN_MS = 60_000;
 const STATES = { CONNECTED: "Connected", DISCONNECTED: "Disconnected", ERROR: "Problem" };
 
 /** Return the marks of a camera in words: state, recording, and what is odd about its identity. */
@@ -57,6 +59,7 @@ class CameraTiles extends Part {
 class CameraTile extends Part {
   #camera = null;
   #isSeen = false;
+  #isFailing = false;
   #capturedAt = null;
   #image = h("img", { alt: "" });
   #name = h("span", { class: "name" });
@@ -103,7 +106,9 @@ class CameraTile extends Part {
   }
 
   show(blob, headers) {
-    this.#capturedAt = performance.now() - Number(headers.get("x-age-ms") ?? 0);
+    const ageMs = Number(headers.get("x-age-ms") ?? 0);
+    this.#isFailing = ageMs > OLD_MS;
+    this.#capturedAt = performance.now() - ageMs;
     showBlob(this.#image, blob).catch(() => {});
     this.#image.alt = `Newest picture of ${this.#camera.name}`;
     if (this.#camera.status === "CONNECTED") this.#words.replaceChildren();
@@ -111,6 +116,7 @@ class CameraTile extends Part {
   }
 
   refuse(error) {
+    this.#isFailing = true;
     const words = error.name === "TimeoutError" ? "the camera is too slow" : error.message;
     if (error.name !== "TypeError") this.#words.replaceChildren(`No new picture: ${words}`); // else the banner tells it
     this.#tellAge();
@@ -118,7 +124,7 @@ class CameraTile extends Part {
 
   #tellAge() {
     const ageMs = this.#capturedAt === null ? 0 : performance.now() - this.#capturedAt;
-    const isOld = ageMs > Math.max(OLD_MS, 3 * this.pictures.roundMs);
+    const isOld = ageMs > (this.#isFailing ? OLD_MS : TURN_MS);
     this.toggleAttribute("old", isOld);
     this.#age.replaceChildren(isOld ? `${age(ageMs)} old` : "");
   }

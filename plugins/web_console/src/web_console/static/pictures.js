@@ -14,8 +14,6 @@ export class Pictures {
   /** Tiles, with the time before which they are left alone, and their failures in a row. */
   #tiles = new Map();
   #isRunning = false;
-  /** Duration of the last round over all tiles, in milliseconds: with many or slow cameras, pictures come less often. */
-  roundMs = 0;
 
   constructor(session) {
     this.#session = session;
@@ -44,7 +42,6 @@ export class Pictures {
         const isDue = this.#tiles.has(tile) && state.pausedUntil <= performance.now();
         if (isDue && tile.isShown && document.visibilityState === "visible") await this.#one(tile, state);
       }
-      this.roundMs = performance.now() - begun;
       const rest = ROUND_MS - (performance.now() - begun);
       await new Promise((resolve) => setTimeout(resolve, Math.max(50, rest)));
     }
