@@ -106,13 +106,17 @@ def painted(folder: Path, name: str, colour: Colour) -> dict[str, Any]:
 
 @asynccontextmanager
 async def box(
-    cameras: Sequence[Mapping[str, Any]], folder: Path | None = None, **sections: Any
+    cameras: Sequence[Mapping[str, Any]],
+    folder: Path | None = None,
+    *,
+    others: Mapping[str, object] | None = None,
+    **sections: Any,
 ) -> AsyncIterator[RunningAgent]:
-    """Run an agent with the console and these virtual cameras, numbered from camera0."""
+    """Run an agent with the console, these virtual cameras, numbered from camera0, and other plugins."""
     tables = [{"id": f"camera{number}", **each} for number, each in enumerate(cameras)]
     plugins = {"virtual_camera": {"faults": True, "cameras": tables}, **sections.pop("plugins", {})}
     async with running_agent(
-        plugins={"virtual_camera": VirtualCameraPlugin, "web_console": WebConsolePlugin},
+        plugins={"virtual_camera": VirtualCameraPlugin, "web_console": WebConsolePlugin, **(others or {})},
         config={"plugins": plugins, **sections},
         folder=folder,
     ) as agent:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from agent_core.plugin import AgentContext, CameraSource, Plugin, Settings, hookimpl
 from plugins.web_console.tests.rig import BLUE, RED, box, browser, is_near, login_link, painted
 
 #: A browser and an agent beside other tests.
@@ -48,6 +49,14 @@ async def test_a_link_logs_in_once_and_two_cameras_have_their_own_colours(tmp_pa
         await page("wait", selector=".login .problem", text="was used before")
 
 
+class Broken(Plugin[Settings]):
+    """Plugin that is not loaded, for a reason that a page could take for HTML."""
+
+    @hookimpl
+    def agent_camera_sources(self, agent: AgentContext) -> list[CameraSource]:
+        raise RuntimeError(EVIL)
+
+
 #: Options of a browser as on a desk, and as on a phone at night.
 DESK: dict[str, Any] = {"viewport": {"width": 1280, "height": 720}, "color_scheme": "light"}
 PHONE: dict[str, Any] = {"viewport": {"width": 360, "height": 640}, "color_scheme": "dark"}
@@ -56,7 +65,10 @@ FITS = "document.documentElement.scrollWidth <= innerWidth"
 
 @pytest.mark.parametrize("options", [DESK, PHONE], ids=["desk", "phone"])
 async def test_names_are_text_and_the_pages_fit_and_pass_axe(tmp_path: Path, options: dict[str, Any]) -> None:
-    async with box([painted(tmp_path, EVIL, RED)]) as agent, browser(tmp_path, **options) as page:
+    async with (
+        box([painted(tmp_path, EVIL, RED)], others={"broken": Broken}) as agent,
+        browser(tmp_path, **options) as page,
+    ):
         await page("open", url=f"{agent.http_url}/")
         await page("wait", selector=".login form")
         assert await page("axe") == []
@@ -78,6 +90,8 @@ async def test_names_are_text_and_the_pages_fit_and_pass_axe(tmp_path: Path, opt
             await page("wait", selector="main h1", text=name.capitalize())
             assert await page("axe") == [], name
             assert await page("run", script=FITS), name
+            if name == "health":
+                await page("wait", selector="agent-health td", text=EVIL)
         await page("click", selector="nav a[href='#/snapshots']")
         await page("wait", selector=".files .name", text=EVIL)
         assert await page("run", script="document.title.startsWith('Snapshots')")
