@@ -1,6 +1,7 @@
 """NAL units in the pictures of H.264: after start codes (RTSP), or after their lengths (Matroska).
 
-Apart from `continuity`, so that the search for units does not depend on what is read in them.
+Apart from `continuity`, so that the search for units does not depend on what is read in them. The worker imports
+nothing of the agent, to start fast and to stay small, and so not `agent_core.plugin.video` either.
 """
 
 import re
