@@ -11,7 +11,7 @@ import anyio
 import psutil
 import pytest
 
-from agent_core.plugin import CaptureFailed, FrameSocket, WorkerPool
+from agent_core.plugin import CaptureFailed, FindingStatus, FrameSocket, WorkerPool
 from agent_core.plugin.frames import FrameBroker
 from agent_core.testing import FakeAgent, RecordingReport, children
 from agent_core.testing.scripted_producer import a_jpeg
@@ -357,3 +357,16 @@ async def test_doctor_names_the_program_and_the_cameras(programs: Programs, tmp_
         f"USB Camera ({USB}): The camera is a USB camera, which v4l2_tier serves.",
     ]
     assert await WorkerPool(1).run(os.listdir, tmp_path) == []
+
+
+async def test_doctor_names_a_tuning_file_that_is_not_there(programs: Programs, tmp_path: Path) -> None:
+    programs.list_cameras(f"1: 'imx219' ({ONE})")
+    programs.capture_pictures()
+    there, missing = tmp_path / "imx219.json", tmp_path / "ov5647.json"
+    await anyio.Path(there).write_text("{}")
+    settings = LibcameraSettings.model_validate(
+        {"defaults": {"tuning_file": there}, "cameras": [{"match": ONE, "tuning_file": missing}]}
+    )
+    findings = await LibcameraCheck(settings, search_path=programs.path, root=tmp_path).look()
+    told = [each.detail for each in findings if each.status is FindingStatus.FAILED]
+    assert told == [f"This account cannot read the tuning_file {str(missing)!r}, or there is no such file."]

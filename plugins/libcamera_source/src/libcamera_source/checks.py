@@ -55,6 +55,7 @@ class LibcameraCheck(Check):
             return [
                 self._program(tools),
                 *self._memory(),
+                *self._tuning(),
                 *([self._unlisted()] if tools.program.list_acquires else await self._listed(toolbox)),
             ]
 
@@ -72,6 +73,17 @@ class LibcameraCheck(Check):
                 "No device that provides memory for pictures (dma_heap, udmabuf) may be opened by this account.",
                 "Give the group video access to it by a rule of udev; some cameras need none.",
             )
+
+    def _tuning(self) -> Iterator[Finding]:
+        captures = (self._settings.defaults, *self._settings.cameras)
+        for path in dict.fromkeys(each.tuning_file for each in captures if each.tuning_file is not None):
+            if not (path.is_file() and os.access(path, os.R_OK)):
+                yield Finding(
+                    self.name,
+                    FindingStatus.FAILED,
+                    f"This account cannot read the tuning_file {str(path)!r}, or there is no such file.",
+                    "Correct tuning_file, or remove it: libcamera has a tuning of its own for each sensor that it knows.",
+                )
 
     def _unlisted(self) -> Finding:
         return Finding(
