@@ -66,7 +66,8 @@ class Supervisor:
     def _set_state(self, name: str, state: ComponentState) -> None:
         self._states[name] = state
         if state is ComponentState.RUNNING:
-            self._problems.pop(name, None)
+            if self._problems.pop(name, None) is not None:
+                _log.info("%s works again", name, extra={"fields": {"component": name}})
             self._began[name].set()
             self._began[name] = anyio.Event()
 
@@ -103,11 +104,17 @@ class Supervisor:
             await component.run(task_status=OnStarted(partial(self._set_state, name, ComponentState.RUNNING)))
 
     def _failed(self, name: str, error: Exception) -> None:
-        """Log `error`, and keep it as the component's problem until the component serves again."""
+        """Log `error`, and keep it as the component's problem until the component serves again.
+
+        A component that is never well, such as one for hardware that is missing, would repeat itself each minute for
+        years: the same problem is an error in the log only once.
+        """
         fields = {"fields": {"component": name}}
         if isinstance(error, AgentError):
             fields["fields"]["reason"] = error.reason
-            _log.error("%s failed: %s %s", name, error.details, error.suggestion, extra=fields)
+            known = self._problems.get(name)
+            level = logging.DEBUG if known is not None and known.details == error.details else logging.ERROR
+            _log.log(level, "%s failed: %s %s", name, error.details, error.suggestion, extra=fields)
         else:
             _log.error("%s failed", name, exc_info=error, extra=fields)
         self._problems[name] = error if isinstance(error, AgentError) else _explained(name, error)

@@ -1,6 +1,7 @@
 """Components: kept running, with growing pauses and a known state."""
 
 import asyncio
+import logging
 
 import anyio
 import pytest
@@ -120,6 +121,29 @@ async def test_why_a_component_does_not_run_is_known_until_it_does() -> None:
         await clock.advance(1.0)
         assert supervisor.problem("scripted") is None
         tg.cancel_scope.cancel()
+
+
+async def test_the_same_problem_is_an_error_in_the_log_only_once(caplog: pytest.LogCaptureFixture) -> None:
+    class Refusing(Scripted):
+        async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
+            self.runs += 1
+            if self.runs == 5:
+                await super().run(task_status=task_status)
+            raise StartFailed(f"The port {self.runs // 4} is taken.", reason="port_in_use")
+
+    caplog.set_level(logging.INFO, logger="camera_agent.supervisor")
+    component, clock = Refusing(), SimulatedClock()
+    async with anyio.create_task_group() as tg:
+        await tg.start(Supervisor([component], clock=clock).run)
+        for pause_s in (1.0, 2.0, 4.0, 8.0):
+            await clock.advance(pause_s)
+        tg.cancel_scope.cancel()
+    told = [record.getMessage() for record in caplog.records]
+    assert told == [
+        "scripted failed: The port 0 is taken. See the agent's log for more.",
+        "scripted failed: The port 1 is taken. See the agent's log for more.",
+        "scripted works again",
+    ]
 
 
 @pytest.mark.parametrize("started", [False, True])
