@@ -56,6 +56,11 @@ class Driver:
     def open(self, url: str) -> None:
         self._page.goto(url, wait_until="load")
 
+    def look(self, width: int, height: int, scheme: str) -> None:
+        """Give the page a size, and a "light" or "dark" colour scheme."""
+        self._page.set_viewport_size({"width": width, "height": height})
+        self._page.emulate_media(color_scheme=scheme)
+
     def address(self) -> Any:
         return self._page.url
 

@@ -90,7 +90,7 @@ class CameraConsole extends Part {
       h("label", { for: "token" }, "Token or API key"),
       field,
       h("button", { type: "submit" }, "Log in"),
-      h("p", { class: "muted" }, "On the agent's host, `camera-agent token link` prints a link that logs in by itself, and `camera-agent token create` a token."),
+      h("p", { class: "muted" }, "On the agent's host, ", h("code", {}, "camera-agent token link"), " prints a link that logs in by itself, and ", h("code", {}, "camera-agent token create"), " a token."),
     );
     this.replaceChildren(h("main", { class: "login" }, h("h1", {}, "Camera agent"), problem, form));
     document.title = "Log in – Camera agent";

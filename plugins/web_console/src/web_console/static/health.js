@@ -50,7 +50,7 @@ class AgentHealth extends Part {
         ["Circuit to the media server", `${health.breaker.replace("_", " ")}, opened ${health.openings} times`],
         ["Probe of the media server", health.probe_ms === undefined ? "" : millis(health.probe_ms)],
         ["Free disk space", `${size(storage.available_space)} of ${size(storage.total_space)}${storage.low_space_warning ? " – low" : ""}`],
-        ["Disk full in", storage.hours_left === undefined ? "nothing is recorded" : `${storage.hours_left.toFixed(1)} hours`],
+        ["Disk full in", this.#diskFullIn(storage.hours_left)],
         ["Recordings", size(storage.recordings_size)],
         ["Snapshots", size(storage.snapshots_size)],
       ]),
@@ -61,6 +61,12 @@ class AgentHealth extends Part {
         metrics.snapshot_metrics.tiers.map((each) => [`${each.rank} ${each.name}`, String(each.count), String(each.attempts), millis(each.p50_ms), millis(each.p95_ms)]),
       ),
     );
+  }
+
+  /** Tell the forecast in words; the agent has none until it has seen the recordings grow. */
+  #diskFullIn(hours) {
+    if (hours !== undefined) return `${hours.toFixed(1)} hours`;
+    return this.agent.ordered.some((each) => each.is_recording) ? "not known yet" : "nothing is recorded";
   }
 
   #showPlugins() {
