@@ -34,6 +34,7 @@ from agent_core.rpc.sessions import Sessions
 from agent_core.rpc.table import MethodTable
 from agent_core.rpc.topics import EventTopics
 from agent_core.web.server import LazyApp, RpcServer
+from agent_core.web.views.meter import ViewMeter
 from agent_core.web.views.places import Places
 
 if TYPE_CHECKING:
@@ -115,12 +116,14 @@ def build_server(
         table.add(method)
     _add_from_plugins(table, topics, providers)
     sessions.add_metrics(foundation.metrics)
+    meter = ViewMeter()
+    meter.add_metrics(foundation.metrics, access.places)
     config = foundation.config
     foundation.reloads.on_change("views", lambda config: access.places.configure(config.views))
     server = RpcServer(
         config.server,
         sessions,
-        LazyApp(lambda: _web_app(foundation, controller, access, providers)),
+        LazyApp(lambda: _web_app(foundation, controller, access, meter, providers)),
         local=SocketPlace(config.storage.local_socket, clock=foundation.clock, mode=0o600),
     )
 
@@ -164,7 +167,11 @@ def build_sessions(
 
 
 def _web_app(
-    foundation: Foundation, controller: Controller, access: ClientAccess, providers: Sequence[Providers]
+    foundation: Foundation,
+    controller: Controller,
+    access: ClientAccess,
+    meter: ViewMeter,
+    providers: Sequence[Providers],
 ) -> "ASGIApp":
     from agent_core.web.login import login_route
     from agent_core.web.pages import page_routes
@@ -191,7 +198,7 @@ def _web_app(
         open_thumbnail=controller.open_thumbnail,
         more=[
             login_route(access.logins.redeem),
-            *view_routes(views, cameras, access.places, foundation.clock),
+            *view_routes(views, cameras, places=access.places, meter=meter, clock=foundation.clock),
             *page_routes({each.plugin: each.pages for each in providers}, access.authenticator, access.live),
         ],
     )

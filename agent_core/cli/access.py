@@ -26,6 +26,7 @@ __all__ = (
     "configured_url",
     "connected",
     "find_access",
+    "http_url",
     "read_token",
     "renew",
     "running_socket",
@@ -82,6 +83,16 @@ def configured_url(server: "ServerConfig") -> str:
             suggestion="Start it with `camera-agent run`, or give another agent's address with --url.",
         )
     return _url("wss" if server.tls_certificate else "ws", server.host, server.port, "/ws")
+
+
+def http_url(config: "AgentConfig") -> str:
+    """Return the HTTP address, with a slash at its end, of the running agent or of one with this configuration.
+
+    Raises:
+        AgentUnreachable: as for `configured_url`.
+    """
+    url = running_url(config.storage.endpoint_file) or configured_url(config.server)
+    return url.replace("ws", "http", 1).removesuffix("ws")
 
 
 def _url(scheme: str, host: str, port: int, path: str) -> str:

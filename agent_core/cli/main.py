@@ -22,6 +22,7 @@ from agent_core.cli.commands import (
     streams,
     tokens,
     version,
+    view_links,
 )
 from agent_core.cli.commands import config as configuration
 from agent_core.cli.exits import ExitCode, Failure, exit_code, explain
@@ -101,6 +102,7 @@ def _parser() -> Parser:
         tokens,
         keys,
         links,
+        view_links,
         plugins,
         doctor,
     ):

@@ -8,14 +8,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from agent_core.base.small_files import LIMIT_BYTES
-from agent_core.cli.access import configured_url, read_token, running_url
+from agent_core.cli.access import http_url, read_token
 from agent_core.cli.exits import UsageFailed
 from agent_core.cli.loading import load_settings
 from agent_core.cli.local_token import refuse_foreign_state, secret_of, token_authority
 from agent_core.cli.options import Commands, Parser, add_command, number
 from agent_core.cli.output import iso_time, print_result
 
-__all__ = ("ROLES", "add", "add_lifetime", "add_role", "credential_in", "user_name")
+__all__ = ("ROLES", "add", "add_lifetime", "add_role", "credential_in", "own_name", "user_name")
 
 ROLES = ("viewer", "operator", "admin")
 
@@ -66,7 +66,8 @@ def add(commands: "Commands[Parser]") -> None:
     which.add_argument("--file", type=Path, help="file that contains only the token; - for standard input")
 
 
-def _own_name() -> str:
+def own_name() -> str:
+    """Return the name of the user who runs this command, or its number."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):
@@ -87,7 +88,7 @@ def _create(arguments: argparse.Namespace) -> int:
 
     config = load_settings(arguments.config)
     lifetime_s = arguments.lifetime_s or int(config.auth.token_lifetime_s)
-    user, role = arguments.user or _own_name(), Role(arguments.role)
+    user, role = arguments.user or own_name(), Role(arguments.role)
     authority = token_authority(config.storage)
     token = authority.create(user, role, lifetime_s)
     expires_at = datetime.now(UTC) + timedelta(seconds=lifetime_s)
@@ -114,10 +115,9 @@ def _link(arguments: argparse.Namespace) -> int:
     from agent_core.base.clock import SystemClock
 
     config = load_settings(arguments.config)
-    url = running_url(config.storage.endpoint_file) or configured_url(config.server)
     codes = LoginCodes(secret_of(config.storage), SystemClock())
-    code = codes.create(arguments.user or _own_name(), Role(arguments.role))
-    link = f"{url.replace('ws', 'http', 1).removesuffix('ws')}#login={code}"
+    code = codes.create(arguments.user or own_name(), Role(arguments.role))
+    link = f"{http_url(config)}#login={code}"
     print_result({"link": link}, [link], as_json=arguments.json)
     return 0
 

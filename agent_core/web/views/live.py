@@ -17,6 +17,7 @@ from agent_core.web.answers import wait_gone
 from agent_core.web.body_writer import BodyWriter
 from agent_core.web.peer import Peer
 from agent_core.web.views.access import Grant, ViewAccess
+from agent_core.web.views.meter import ViewMeter
 from agent_core.web.views.parts import MEDIA_TYPE, Pace, PartCache, first_delimiter
 from agent_core.web.views.places import Places
 from agent_core.web.views.query import LiveParams, camera_of, params_of
@@ -63,15 +64,19 @@ RequireConnected = Callable[[str], None]
 class LiveView(View):
     """Route of live pictures. A client that reads slowly gets the newest pictures, never older ones."""
 
+    kind = "live"
+
     def __init__(
         self,
         access: ViewAccess,
         open_feed: OpenFeed,
         require_connected: RequireConnected,
+        *,
         places: Places,
+        meter: ViewMeter,
         clock: Clock,
     ) -> None:
-        super().__init__(access)
+        super().__init__(access, meter)
         self._open_feed = open_feed
         self._require_connected = require_connected
         self._places = places
@@ -114,7 +119,7 @@ class LiveView(View):
         await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
         await send({"type": "http.response.body", "body": first_delimiter(), "more_body": True})
         parts = self._parts[request.scope["http_version"] != "1.0"]
-        viewer = _WritingViewer(writer, feed, parts, pace)
+        viewer = _WritingViewer(writer, feed, parts, pace, sent=partial(self._meter.sent, self.kind))
         with writer.following(viewer.show_missed), feed.shown_to(viewer):
             await feed.wait_ended()
 
@@ -129,11 +134,14 @@ class LiveView(View):
 class _WritingViewer:
     """Viewer that writes each picture to a client, unless the client has not taken the last one yet."""
 
-    def __init__(self, writer: BodyWriter, feed: Feed, parts: PartCache, pace: Pace) -> None:
+    def __init__(
+        self, writer: BodyWriter, feed: Feed, parts: PartCache, pace: Pace, *, sent: Callable[[], None]
+    ) -> None:
         self._writer = writer
         self._feed = feed
         self._parts = parts
         self._pace = pace
+        self._sent = sent
         # Not the picture itself, which would keep its bytes as long as this client is busy.
         self._shown_s: float | None = None
 
@@ -145,6 +153,7 @@ class _WritingViewer:
             self._shown_s = picture.captured_s
             self._pace.note(picture.captured_s)
             self._writer.write(self._parts.of(picture))
+            self._sent()
 
     def show_missed(self) -> None:
         """Write the newest picture if the client was busy when it came."""

@@ -1,7 +1,7 @@
 """Places of live views: how many may be open at once. Decides without I/O."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from agent_core.base.errors import RateLimited
@@ -23,6 +23,10 @@ class Places:
 
     def __len__(self) -> int:
         return self._cameras.total()
+
+    def by_camera(self) -> Mapping[str, int]:
+        """Return the number of open live views of each camera that has some."""
+        return dict(self._cameras)
 
     def configure(self, config: ViewsConfig) -> None:
         """Apply other limits to views that come from now on; those beyond them stay until they end."""

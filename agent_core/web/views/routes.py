@@ -7,6 +7,7 @@ from starlette.routing import Route
 from agent_core.base.clock import Clock
 from agent_core.web.views.access import ViewAccess
 from agent_core.web.views.live import LiveView, OpenFeed, RequireConnected
+from agent_core.web.views.meter import ViewMeter
 from agent_core.web.views.places import Places
 from agent_core.web.views.snapshot import SnapshotView, TakePicture
 from agent_core.web.views.whep import RelayWhep, WhepView
@@ -24,12 +25,16 @@ class CameraViews:
     relay_whep: RelayWhep
 
 
-def view_routes(access: ViewAccess, cameras: CameraViews, places: Places, clock: Clock) -> list[Route]:
+def view_routes(
+    access: ViewAccess, cameras: CameraViews, *, places: Places, meter: ViewMeter, clock: Clock
+) -> list[Route]:
     """Return the routes below `/cameras/{device}`."""
-    live = LiveView(access, cameras.open_feed, cameras.require_connected, places, clock)
-    whep = WhepView(access, cameras.relay_whep)
+    live = LiveView(
+        access, cameras.open_feed, cameras.require_connected, places=places, meter=meter, clock=clock
+    )
+    whep = WhepView(access, cameras.relay_whep, meter)
     return [
-        Route("/cameras/{device}/snapshot.jpg", SnapshotView(access, cameras.take), methods=["GET"]),
+        Route("/cameras/{device}/snapshot.jpg", SnapshotView(access, cameras.take, meter), methods=["GET"]),
         Route("/cameras/{device}/live.mjpeg", live, methods=["GET"]),
         Route("/cameras/{device}/whep", whep, methods=["POST"]),
         Route("/cameras/{device}/whep/{session}", whep, methods=["PATCH", "DELETE"]),

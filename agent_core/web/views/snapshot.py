@@ -13,6 +13,7 @@ from agent_core.base.waiting import first_of
 from agent_core.snapshots.models import SnapshotRequest, TakenPicture
 from agent_core.web.answers import wait_gone
 from agent_core.web.views.access import Grant, ViewAccess
+from agent_core.web.views.meter import ViewMeter
 from agent_core.web.views.query import PictureParams, camera_of, params_of
 from agent_core.web.views.view import GuardedSend, View
 
@@ -26,8 +27,10 @@ _MEDIA_TYPES = {PictureFormat.JPG: "image/jpeg", PictureFormat.PNG: "image/png"}
 class SnapshotView(View):
     """Route of single pictures. Requests at the same time share captures, as calls of `take_snapshot` do."""
 
-    def __init__(self, access: ViewAccess, take_picture: TakePicture) -> None:
-        super().__init__(access)
+    kind = "snapshot"
+
+    def __init__(self, access: ViewAccess, take_picture: TakePicture, meter: ViewMeter) -> None:
+        super().__init__(access, meter)
         self._take = take_picture
 
     async def answer(self, request: Request, grant: Grant, send: GuardedSend) -> None:
@@ -55,6 +58,8 @@ class SnapshotView(View):
         if taken is not None:
             response = Response(taken.picture.data, headers=_headers(taken))
             await response(request.scope, request.receive, send)
+            if request.method == "GET":
+                self._meter.sent(self.kind)
 
 
 def _headers(taken: TakenPicture) -> dict[str, str]:

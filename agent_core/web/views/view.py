@@ -11,6 +11,7 @@ from agent_core.rpc.errors import only_agent_error
 from agent_core.web.access import peer_of
 from agent_core.web.answers import error_response
 from agent_core.web.views.access import Grant, ViewAccess, challenge_for
+from agent_core.web.views.meter import ViewKind, ViewMeter
 
 __all__ = ("GuardedSend", "View")
 
@@ -40,11 +41,13 @@ class GuardedSend:
 class View(ABC):
     """ASGI application of one route `/cameras/{device}/...`. A refusal does not reveal if the camera exists."""
 
+    kind: ClassVar[ViewKind]
     #: A view link gives access.
     by_link: ClassVar[bool] = True
 
-    def __init__(self, access: ViewAccess) -> None:
+    def __init__(self, access: ViewAccess, meter: ViewMeter) -> None:
         self._access = access
+        self._meter = meter
 
     @abstractmethod
     async def answer(self, request: Request, grant: Grant, send: GuardedSend) -> None:
@@ -62,4 +65,5 @@ class View(ABC):
             response = known and error_response(known, challenge=challenge_for(request), has_more=True)
             if not response or guarded.has_begun:
                 raise
+            self._meter.refused(self.kind, response.status_code)
             await response(scope, receive, guarded)

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from agent_core.base.errors import InvalidParams
 from agent_core.streams.models import WHEP_LIMIT_BYTES, WhepAnswer, WhepRequest
 from agent_core.web.views.access import Grant, ViewAccess
+from agent_core.web.views.meter import ViewMeter
 from agent_core.web.views.query import NoParams, camera_of, params_of
 from agent_core.web.views.view import GuardedSend, View
 
@@ -27,10 +28,11 @@ _MEDIA_TYPES: dict[_Method, str] = {
 class WhepView(View):
     """Routes of WHEP: an offer makes a session, which is changed and ended at an address below this one."""
 
+    kind = "whep"
     by_link: ClassVar[bool] = False
 
-    def __init__(self, access: ViewAccess, relay: RelayWhep) -> None:
-        super().__init__(access)
+    def __init__(self, access: ViewAccess, relay: RelayWhep, meter: ViewMeter) -> None:
+        super().__init__(access, meter)
         self._relay = relay
 
     async def answer(self, request: Request, grant: Grant, send: GuardedSend) -> None:
