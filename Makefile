@@ -10,7 +10,7 @@ endif
 PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 LOCKED_FROM := pyproject.toml $(addsuffix /pyproject.toml,$(PLUGINS))
 
-.PHONY: run test node test-vm vm-image test-release check deb deb-roots test-deb test-deb-vm lock format clean
+.PHONY: run test hubs browser node test-vm vm-image test-release check deb deb-roots test-deb test-deb-vm lock format clean
 
 run: .venv/.installed
 	@scripts/run
@@ -22,7 +22,7 @@ TEST_WORKERS ?= 4
 TEST_RERUNS ?= 1
 TEST := .venv/bin/pytest -raR --reruns $(TEST_RERUNS) --rerun-show-tracebacks
 
-test: .venv/.installed .cache/onvif/.installed .cache/hubs/.installed .cache/browser/.installed node
+test: .venv/.installed .cache/onvif/.installed hubs browser node
 	$(TEST) -m "alone and not release"
 	$(TEST) -m "not alone and not release" --numprocesses $(TEST_WORKERS) --dist worksteal
 
@@ -33,19 +33,23 @@ ONVIF_LOCK := plugins/external_discovery/tests/onvif/requirements.lock
 	$(UV) pip sync --quiet --python .cache/onvif/bin/python --require-hashes $(ONVIF_LOCK)
 	touch $@
 
-# Players and hubs that read live views, in an environment of their own; without it those tests are skipped.
+# Players and hubs that read live views, and Playwright, which drives Debian's Chromium, with axe: each in an environment of
+# its own. Where PyPI has no packages for this machine, or cannot be reached, those tests are skipped.
 HUBS_LOCK := tests/web/views/hubs/requirements.lock
-.cache/hubs/.installed: $(UV) $(HUBS_LOCK)
-	$(UV) venv --quiet --allow-existing --python "$$(command -v $(PYTHON))" .cache/hubs
-	$(UV) pip sync --quiet --python .cache/hubs/bin/python --require-hashes $(HUBS_LOCK)
-	touch $@
-
-# Playwright, which drives Debian's Chromium, and axe, in an environment of their own; without them those tests are skipped.
 BROWSER_LOCK := plugins/web_console/tests/browser/requirements.lock
+hubs: .cache/hubs/.installed
+browser: .cache/browser/.installed
+.cache/hubs/.installed: $(UV) $(HUBS_LOCK)
+	@$(call optional,hubs,$(HUBS_LOCK),the recipes for live views)
 .cache/browser/.installed: $(UV) $(BROWSER_LOCK)
-	$(UV) venv --quiet --allow-existing --python "$$(command -v $(PYTHON))" .cache/browser
-	$(UV) pip sync --quiet --python .cache/browser/bin/python --require-hashes $(BROWSER_LOCK)
-	touch $@
+	@$(call optional,browser,$(BROWSER_LOCK),the web console in a browser)
+# Install the lock $(2) into the environment .cache/$(1); without it say that the tests of $(3) will be skipped.
+define optional
+rm -f .cache/$(1)/.installed; \
+if $(UV) venv --quiet --allow-existing --python "$$(command -v $(PYTHON))" .cache/$(1) && \
+	$(UV) pip sync --quiet --python .cache/$(1)/bin/python --require-hashes $(2); then touch .cache/$(1)/.installed; \
+	else echo "$(2) cannot be installed here: the tests of $(3) will be skipped"; fi
+endef
 
 # WebSockets for Node and the compiler that judges client.d.ts; without npm, or its registry, those tests are skipped.
 NODE_LOCK := clients/javascript/tests/package-lock.json

@@ -25,7 +25,7 @@ from web_console.plugin import WebConsolePlugin
 
 ROOT = Path(__file__).parents[3]
 DRIVER = Path(__file__).parent / "browser/driver.py"
-PYTHON = ROOT / ".cache/browser/bin/python"
+DRIVERS = ROOT / ".cache/browser"
 LIMIT_S = 55
 #: Longest answer of the driver: a screenshot in base64.
 LINE_BYTES = 64 << 20
@@ -80,9 +80,9 @@ async def browser(folder: Path, **options: Any) -> AsyncIterator[Browser]:
     chromium = shutil.which("chromium")
     if chromium is None:
         pytest.skip("no chromium here: Debian's package has it")
-    if not PYTHON.exists():
+    if not (DRIVERS / ".installed").exists():
         pytest.skip("no .cache/browser: `make test` makes it where PyPI can be reached")
-    words = [str(PYTHON), str(DRIVER), chromium, str(folder / "profile"), json.dumps(options)]
+    words = [str(DRIVERS / "bin/python"), str(DRIVER), chromium, str(folder / "profile"), json.dumps(options)]
     async with await anyio.open_process(words, stderr=None) as process:
         try:
             made = Browser(process)
