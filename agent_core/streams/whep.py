@@ -118,15 +118,16 @@ class WhepRelay:
 
         server = self._link.current
         known = server.endpoints.credentials if server is not None else None
+        headers = httpx.Headers(
+            dict(request.headers), encoding="latin-1"
+        )  # as HTTP/1.1 reads a client's bytes
         auth = httpx.BasicAuth(known.user, known.password) if known else None
         try:
             async with (
                 httpx.AsyncClient(
                     transport=open_transport(url), auth=auth, timeout=_TIMEOUT_S, trust_env=False
                 ) as http,
-                http.stream(
-                    request.method, url, content=request.body, headers=dict(request.headers)
-                ) as response,
+                http.stream(request.method, url, content=request.body, headers=headers) as response,
             ):
                 body = bytearray()
                 async for chunk in response.aiter_bytes():

@@ -11,10 +11,38 @@ from starlette.types import Scope
 from agent_core.auth.links import DownloadLinks, Link
 from agent_core.auth.live import LiveAccess
 from agent_core.auth.roles import Principal
-from agent_core.base.errors import AuthenticationFailed
+from agent_core.base.errors import AuthenticationFailed, PermissionDenied
 from agent_core.web.peer import Peer
 
-__all__ = ("FileAccess", "Gate", "credentials_of", "missing_credentials", "peer_of", "require")
+__all__ = (
+    "CrossSite",
+    "FileAccess",
+    "Gate",
+    "credentials_of",
+    "missing_credentials",
+    "peer_of",
+    "refuse_other_sites",
+    "require",
+)
+
+#: Values of `Sec-Fetch-Site` of requests that pages of other origins cause.
+_OTHER_SITES = frozenset({"cross-site", "same-site"})
+
+
+class CrossSite(PermissionDenied):
+    """A page of another origin has caused the request, which may carry credentials that the browser remembers."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "A page of another origin has caused this request; it may not use this address.",
+            required_role="",
+            have_role="",
+        )
+        self.reason = "cross_site"
+        self.suggestion = "Open the address directly. To show a camera in another page, make a view link with create_view_link."
+
+    def data(self) -> dict[str, object]:
+        return {}
 
 
 class Gate(Protocol):
@@ -56,6 +84,12 @@ async def require(request: Request, gate: Gate, role: str) -> Principal:
     if credentials is None:
         raise missing_credentials()
     return await gate.require(credentials, peer_of(request.scope).address, role)
+
+
+def refuse_other_sites(request: Request) -> None:
+    """Check that no page of another origin has caused the request, as far as the browser tells. Raises CrossSite."""
+    if request.headers.get("sec-fetch-site") in _OTHER_SITES:
+        raise CrossSite
 
 
 def peer_of(scope: Scope) -> Peer:

@@ -42,7 +42,7 @@ _STATUSES: Mapping[type[AgentError], int] = MappingProxyType(
     }
 )
 #: Rules about bodies that have a status of their own.
-_RULES: Mapping[str, int] = MappingProxyType({"media_type": 415, "too_long": 413})
+_RULES: Mapping[str, int] = MappingProxyType({"media_type": 415, "too_long": 413, "too_slow": 408})
 #: Reasons of a `CaptureFailed` that another request may do nothing about but wait longer.
 _TOO_SLOW = frozenset({"deadline_exceeded", "timed_out"})
 

@@ -9,8 +9,9 @@ from starlette.routing import Route
 
 from agent_core.auth.login_codes import Login
 from agent_core.base.errors import InvalidParams
-from agent_core.web.access import peer_of
-from agent_core.web.views.access import refuse_other_sites
+from agent_core.base.moments import rfc3339
+from agent_core.web.access import peer_of, refuse_other_sites
+from agent_core.web.bodies import read_body
 
 __all__ = ("login_route",)
 
@@ -42,7 +43,7 @@ def login_route(redeem: Callable[[str, str], Awaitable[Login]]) -> Route:
             "token": login.token,
             "user": login.user,
             "role": str(login.role),
-            "expires_at": login.expires_at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "expires_at": rfc3339(login.expires_at),
         }
         headers = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
         return JSONResponse(body, headers=headers)
@@ -52,24 +53,10 @@ def login_route(redeem: Callable[[str, str], Awaitable[Login]]) -> Route:
 
 async def _code(request: Request) -> str:
     """Return the code in the body. Raises InvalidParams if the body is not what it should be."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
-        # Pages of other origins cannot send this type without a permission that is never given.
-        raise InvalidParams(
-            "The body must be application/json.",
-            param="content-type",
-            rule="media_type",
-            hint="application/json",
-        )
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _LIMIT_BYTES:
-            raise InvalidParams(
-                f"The body is longer than {_LIMIT_BYTES} bytes.", param="body", rule="too_long"
-            )
+    # Pages of other origins cannot send this type without a permission that is never given.
+    body = await read_body(request, "application/json", limit_bytes=_LIMIT_BYTES)
     try:
-        return _Body.model_validate_json(bytes(body)).code
+        return _Body.model_validate_json(body).code
     except ValidationError as error:
         raise InvalidParams(
             'The body must be {"code": CODE} with the code of a login link.', param="code", rule="form"

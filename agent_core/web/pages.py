@@ -18,9 +18,8 @@ from agent_core.auth.live import LiveAccess
 from agent_core.base.containment import contained
 from agent_core.plugin import WebFiles, WebPart, WebRoutes, WebUser
 from agent_core.rpc.errors import only_agent_error
-from agent_core.web.access import Gate, peer_of, require
+from agent_core.web.access import Gate, peer_of, refuse_other_sites, require
 from agent_core.web.answers import error_response
-from agent_core.web.views.access import refuse_other_sites
 
 __all__ = ("HEADERS", "page_routes")
 

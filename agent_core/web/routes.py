@@ -13,10 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from agent_core.auth.links import DownloadLinks
 from agent_core.auth.live import LiveAccess
-from agent_core.base.errors import (
-    AgentError,
-    NotFound,
-)
+from agent_core.base.errors import AgentError, NotFound
 from agent_core.base.metrics import Collected
 from agent_core.base.waiting import first_of
 from agent_core.base.workers import WorkerPool
@@ -149,9 +146,8 @@ class _FileRoute:
 
     async def answer(self, request: Request) -> Response:
         kind, name = request.path_params["kind"], request.path_params["name"]
-        is_whole = (
-            request.scope["path"] == f"/files/{kind}/{name}"
-        )  # the pattern of a route leaves out a last line feed
+        # The pattern of a route leaves out a last line feed.
+        is_whole = request.scope["path"] == f"/files/{kind}/{name}"
         is_current = await self._access.require(request, kind, name)
         if kind not in self._threads or not is_whole:
             raise NotFound(f"There is no such file: {name[:100]!r}.", resource="file", id=name)

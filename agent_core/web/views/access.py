@@ -12,32 +12,19 @@ from starlette.requests import Request
 from agent_core.auth.api_keys import API_KEY_PREFIX
 from agent_core.auth.live import LiveAccess
 from agent_core.auth.view_links import ViewLinks
-from agent_core.base.errors import PermissionDenied
-from agent_core.web.access import Gate, credentials_of, missing_credentials, peer_of
+from agent_core.web.access import (
+    Gate,
+    credentials_of,
+    missing_credentials,
+    peer_of,
+    refuse_other_sites,
+)
 
-__all__ = ("CrossSite", "Grant", "ViewAccess", "challenge_for", "refuse_other_sites")
+__all__ = ("LINK_PARAM", "Grant", "ViewAccess", "challenge_for")
 
 #: Parameter of the query that has the secret of a view link.
 LINK_PARAM = "view"
 _BASIC = 'Basic realm="camera-agent", charset="UTF-8"'
-#: Values of `Sec-Fetch-Site` of requests that pages of other origins cause.
-_OTHER_SITES = frozenset({"cross-site", "same-site"})
-
-
-class CrossSite(PermissionDenied):
-    """A page of another origin has caused the request, which may carry credentials that the browser remembers."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "A page of another origin cannot show this camera with the credentials that the browser remembers.",
-            required_role="",
-            have_role="",
-        )
-        self.reason = "cross_site"
-        self.suggestion = "Make a view link with create_view_link, and use its address in that page."
-
-    def data(self) -> dict[str, object]:
-        return {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +72,6 @@ class ViewAccess:
         principal = await self.gate.require(credentials, peer_of(request.scope).address, "viewer")
         is_current = partial(self.gate.is_current, principal.credential)
         return Grant(principal.user_id, principal.expires_at, is_current)
-
-
-def refuse_other_sites(request: Request) -> None:
-    """Check that no page of another origin has caused the request, as far as the browser tells. Raises CrossSite."""
-    if request.headers.get("sec-fetch-site") in _OTHER_SITES:
-        raise CrossSite
 
 
 def challenge_for(request: Request) -> str:

@@ -67,7 +67,6 @@ def _headers(taken: TakenPicture) -> dict[str, str]:
     return {
         "content-type": _MEDIA_TYPES[picture.format],
         "content-disposition": "inline",
-        "x-content-type-options": "nosniff",
         "x-captured-at": rfc3339(taken.captured_at),
         "x-captured-at-source": picture.captured_at_source,
         "x-timestamp": f"{taken.captured_at.timestamp():.6f}",

@@ -19,7 +19,8 @@ __all__ = ("GuardedSend", "View")
 class GuardedSend:
     """Sender of a response that adds the headers of all views.
 
-    A page of another origin may show what a view link gives, and nothing else: `Cross-Origin-Resource-Policy`.
+    A page of another origin may show what a view link gives, and nothing else: `Cross-Origin-Resource-Policy` keeps it
+    from using pictures, and the Content-Security-Policy from framing an address, which is a navigation.
     """
 
     def __init__(self, send: Send) -> None:
@@ -33,8 +34,11 @@ class GuardedSend:
             message = {**message, "headers": list(message.get("headers", ()))}
             headers = MutableHeaders(scope=message)
             headers["cross-origin-resource-policy"] = "cross-origin" if self.by_link else "same-origin"
+            if not self.by_link:
+                headers["content-security-policy"] = "frame-ancestors 'none'"
             headers["cache-control"] = "no-store"
             headers["referrer-policy"] = "no-referrer"
+            headers["x-content-type-options"] = "nosniff"
         await self._send(message)
 
 

@@ -1,4 +1,4 @@
-"""`whep`: the signalling of WebRTC, relayed to the media server under the agent's own roles."""
+"""`whep`: the signalling of WebRTC, relayed to the media server under the agent's own roles; apart from the views of pictures."""
 
 from collections.abc import Awaitable, Callable
 from typing import ClassVar, Literal
@@ -6,8 +6,8 @@ from typing import ClassVar, Literal
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from agent_core.base.errors import InvalidParams
 from agent_core.streams.models import WHEP_LIMIT_BYTES, WhepAnswer, WhepRequest
+from agent_core.web.bodies import read_body
 from agent_core.web.views.access import Grant, ViewAccess
 from agent_core.web.views.meter import ViewMeter
 from agent_core.web.views.query import NoParams, camera_of, params_of
@@ -39,7 +39,7 @@ class WhepView(View):
         params_of(request, NoParams)
         method: _Method = request.method  # type: ignore[assignment]  # the routes take no other
         try:
-            body = await _body(request, method)
+            body = await read_body(request, _MEDIA_TYPES.get(method), limit_bytes=WHEP_LIMIT_BYTES)
         except ClientDisconnect:
             return
         wanted = WhepRequest(method, request.path_params.get("session"), _passed_on(request, method), body)
@@ -51,24 +51,6 @@ class WhepView(View):
         media_type = "application/sdp" if method == "POST" else None
         response = Response(found.body, found.status, headers, media_type)
         await response(request.scope, request.receive, send)
-
-
-async def _body(request: Request, method: _Method) -> bytes:
-    """Return the body. Raises InvalidParams if it is of another media type or too long."""
-    wanted = _MEDIA_TYPES.get(method)
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if wanted is not None and kind != wanted:
-        raise InvalidParams(
-            f"The body must be {wanted}.", param="content-type", rule="media_type", hint=wanted
-        )
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > WHEP_LIMIT_BYTES:
-            raise InvalidParams(
-                f"The body is longer than {WHEP_LIMIT_BYTES} bytes.", param="body", rule="too_long"
-            )
-    return bytes(body)
 
 
 def _passed_on(request: Request, method: _Method) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """`/cameras/{device}/live.mjpeg` of a whole agent."""
 
+import json
 import socket
 import ssl
 from collections.abc import AsyncIterator
@@ -10,9 +11,11 @@ from pathlib import Path
 import anyio
 import httpx
 import pytest
+from websockets.asyncio.client import connect
 
 from agent_core.auth.api_keys import ApiKeys
 from agent_core.auth.revocations import RevokedTokens
+from agent_core.auth.roles import Role
 from agent_core.plugin.jpeg import mend
 from agent_core.testing.scripted_producer import a_jpeg
 from tests.toy_server import until
@@ -329,18 +332,8 @@ async def test_the_agent_ends_although_somebody_looks() -> None:
 
 async def test_a_websocket_takes_no_basic_credentials() -> None:
     async with box() as it:
-        auth = httpx.BasicAuth("hub", it.key())._auth_header
-        async with it.agent.client(None) as client:
-            assert client is not None
-        response = await it.http.get(
-            "/ws",
-            headers={
-                "authorization": auth,
-                "connection": "upgrade",
-                "upgrade": "websocket",
-                "sec-websocket-version": "13",
-                "sec-websocket-key": "AAAAAAAAAAAAAAAAAAAAAA==",
-                "origin": "http://127.0.0.1:1",
-            },
-        )
-        assert response.status_code == 403
+        basic = {"Authorization": httpx.BasicAuth("hub", it.key(role=Role.ADMIN))._auth_header}
+        async with connect(it.agent.url, additional_headers=basic) as client:
+            await client.send('{"jsonrpc": "2.0", "id": 1, "method": "get_camera_list"}')
+            error = json.loads(await client.recv())["error"]
+        assert error["data"]["reason"] == "not_authenticated"

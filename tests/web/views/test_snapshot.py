@@ -21,6 +21,8 @@ async def test_the_picture_is_the_camera_s_own_and_is_not_stored() -> None:
         assert response.headers["content-type"] == "image/jpeg"
         assert response.headers["cache-control"] == "no-store"
         assert response.headers["cross-origin-resource-policy"] == "same-origin"
+        assert response.headers["content-security-policy"] == "frame-ancestors 'none'"
+        assert response.headers["x-content-type-options"] == "nosniff"
         assert (response.headers["x-tier"], response.headers["x-tier-name"]) == ("0", "frames")
         assert response.headers["x-resolution"] == "64x48"
         captured_at = datetime.fromisoformat(response.headers["x-captured-at"])
@@ -61,9 +63,15 @@ async def test_callers_at_the_same_time_share_captures() -> None:
 
 async def test_an_age_that_is_allowed_costs_no_new_picture() -> None:
     async with box() as it:
-        first = await it.http.get(PATH, params={"max_age_ms": 60_000}, headers=it.bearer())
-        again = await it.http.get(PATH, params={"max_age_ms": 60_000}, headers=it.bearer())
-        assert first.status_code == again.status_code == 200
+        await it.http.get(PATH, headers=it.bearer())
+        it.stage.is_playing = False
+        answers = [
+            await it.http.get(PATH, params={"max_age_ms": 60_000}, headers=it.bearer()) for _ in range(2)
+        ]
+        assert answers[0].content == answers[1].content
+        assert [each.headers["x-tier-name"] for each in answers] == ["frames"] * 2
+        ages_ms = [int(each.headers["x-age-ms"]) for each in answers]
+        assert ages_ms[0] <= ages_ms[1]
 
 
 async def test_head_has_the_headers_and_no_body() -> None:
@@ -235,6 +243,7 @@ async def test_a_view_link_opens_its_camera_s_views_and_nothing_else() -> None:
         response = await it.http.get(made["snapshot_url"], headers=fetch)
         assert (response.status_code, response.content in SHADES) == (200, True)
         assert response.headers["cross-origin-resource-policy"] == "cross-origin"
+        assert "content-security-policy" not in response.headers  # it may be framed
         sized = await it.http.get(made["snapshot_url"] + "&width=32", headers=fetch)
         assert size_of(sized.content) == (32, 24)
         assert (await it.http.head(made["url"], headers=fetch)).status_code == 200

@@ -12,7 +12,7 @@ import pytest
 
 from agent_core.base.errors import AgentError, InvalidParams, MediaServerError, NotFound
 from agent_core.base.models import Camera, CameraId, CameraStatus, DetectedCamera, Fingerprint
-from agent_core.streams.models import MediaAddresses, WhepRequest
+from agent_core.streams.models import MediaAddresses, WhepAnswer, WhepRequest
 from agent_core.streams.whep import WhepRelay
 from agent_core.testing import RunningAgent, running_agent
 from agent_core.testing.mediamtx import find_mediamtx
@@ -249,3 +249,10 @@ async def test_a_session_s_name_leads_nowhere_else(session: str) -> None:
     result, server, _ = await relayed(answer_of("200 OK"), request)
     assert isinstance(result, NotFound)
     assert server.requests == []
+
+
+async def test_bytes_beyond_ascii_in_a_header_are_passed_on() -> None:
+    request = WhepRequest("PATCH", "abc", {"if-match": '"\xe4"'}, b"")
+    result, server, _ = await relayed(answer_of("204 No Content"), request)
+    assert isinstance(result, WhepAnswer)
+    assert b'if-match: "\xe4"\r\n' in server.requests[0].lower()
