@@ -210,6 +210,8 @@ async def test_a_recording_is_made_played_and_deleted(tmp_path: Path) -> None:
         await page("run", script="location.hash = '#/recordings'")
         await page("click", selector=".files button >> text=Play")
         await page("until", script="document.querySelector('video')?.currentTime > 0.2")
+        await page("press", key="Escape")
+        await page("wait", selector="dialog.player", state="detached")
         await page("click", selector=".files button.danger")
         await page("wait", selector="dialog", text="cannot be undone")
         await page("press", key="Escape")

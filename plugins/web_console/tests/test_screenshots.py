@@ -56,7 +56,7 @@ TILES = (
     ("camera-tile[data-device=camera0] .picture", YARD),
     ("camera-tile[data-device=camera1] .picture", WORKSHOP),
 )
-FRONT_YARD = ".files li:has([aria-label^='Show Front yard']) .picture"
+FRONT_YARD = ".files li:has([aria-label^='Play Front yard']) .picture"
 FILES = "[...document.querySelectorAll('.files img')].filter(each => each.naturalWidth > 0).length"
 
 
@@ -82,7 +82,7 @@ async def recordings(page: Browser) -> None:
 async def health(page: Browser) -> None:
     await page("run", script="location.hash = '#/health'")
     await page("wait", selector="agent-health table", text="p50")
-    await page("wait", selector=".events li", text="snapshot.taken")
+    await page("wait", selector=".events li", text="Snapshot")
 
 
 SHOTS = (
@@ -91,7 +91,7 @@ SHOTS = (
     Shot("phone", 390, 800, "light", tiles, TILES),
     Shot("recordings", 1100, 620, "light", recordings, ((FRONT_YARD, YARD),)),
     Shot("health", 1100, 980, "light", health),
-    Shot("camera", 1100, 1200, "light", live, ((".stage", WORKSHOP),)),
+    Shot("camera", 1100, 700, "light", live, ((".stage", WORKSHOP),)),
 )
 
 #: Words that people see, and values of fields.

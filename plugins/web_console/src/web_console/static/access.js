@@ -1,5 +1,5 @@
 import { button, confirmed, h, Part, table, words } from "./dom.js";
-import { moment } from "./format.js";
+import { date } from "./stamp.js";
 
 /** API keys and view links: list and revoke, for admins. Operators make view links at a camera. */
 class AgentAccess extends Part {
@@ -20,24 +20,24 @@ class AgentAccess extends Part {
   async #load() {
     try {
       const [keys, links] = await Promise.all([this.agent.call("list_api_keys"), this.agent.call("list_view_links")]);
-      this.#keys.replaceChildren(
-        table(
-          "API keys",
-          ["User", "Role", "Made", "Ends", "Actions"],
-          keys.keys.map((each) => [each.user, each.role, moment(each.created_at), moment(each.expires_at), this.#revoke("revoke_api_key", each.id, `the API key of ${each.user}`)]),
-        ),
-        h("p", { class: "muted" }, "camera-agent key create makes an API key, on the agent's host."),
-      );
-      this.#links.replaceChildren(
-        table(
-          "View links",
-          ["Camera", "Made by", "Made", "Ends", "Actions"],
-          links.links.map((each) => [each.device ?? "all", each.user, moment(each.created_at), moment(each.expires_at), this.#revoke("revoke_view_link", each.id, `the view link ${each.id}`)]),
-        ),
-      );
+      this.#show(this.#keys, "API keys", ["User", "Role", "Made", "Ends", "Actions"], "There are no API keys.", keys.keys.map((each) => [each.user, each.role, date(each.created_at), date(each.expires_at), this.#revoke("revoke_api_key", each.id, `the API key of ${each.user}`)]));
+      this.#keys.append(h("p", { class: "muted" }, "Programs log in with API keys. On the agent's host, ", h("code", {}, "camera-agent key create"), " makes one."));
+      this.#show(this.#links, "View links", ["Camera", "Made by", "Made", "Ends", "Actions"], "There are no view links.", links.links.map((each) => [this.#camera(each.device), each.user, date(each.created_at), date(each.expires_at), this.#revoke("revoke_view_link", each.id, `the view link ${each.id}`)]));
+      this.#links.append(h("p", { class: "muted" }, "A view link shows a camera to everyone who has it. It is made at a camera, under Addresses."));
     } catch (error) {
       this.#told.replaceChildren(words(error));
     }
+  }
+
+  /** Show a table under its heading, or a sentence if it has no rows. */
+  #show(place, caption, heads, none, rows) {
+    if (rows.length > 0) place.replaceChildren(table(caption, heads, rows));
+    else place.replaceChildren(h("h2", {}, caption), h("p", {}, none));
+  }
+
+  #camera(device) {
+    const name = this.agent.cameras.get(device)?.name;
+    return name === undefined ? (device ?? "all") : [h("bdi", {}, name), ` (${device})`];
   }
 
   #revoke(method, id, what) {

@@ -28,6 +28,7 @@ class CameraConsole extends Part {
   #pictures = new Pictures(this.#session);
   #main = h("main", { id: "main", tabindex: "-1" });
   #nav = h("nav", { "aria-label": "Pages" });
+  #who = h("span", { class: "who muted" });
   #banner = h("div", { class: "banner", role: "status" });
   #shown = "";
 
@@ -61,6 +62,7 @@ class CameraConsole extends Part {
         {},
         h("span", { class: "brand" }, "Camera agent"),
         this.#nav,
+        this.#who,
         button("Log out", () => this.#session.end("")),
       ),
       this.#banner,
@@ -89,7 +91,7 @@ class CameraConsole extends Part {
       },
       h("label", { for: "token" }, "Token or API key"),
       field,
-      h("button", { type: "submit" }, "Log in"),
+      h("button", { type: "submit", class: "primary" }, "Log in"),
       h("p", { class: "muted" }, "On the agent's host, ", h("code", {}, "camera-agent token link"), " prints a link that logs in by itself, and ", h("code", {}, "camera-agent token create"), " a token."),
     );
     this.replaceChildren(h("main", { class: "login" }, h("h1", {}, "Camera agent"), problem, form));
@@ -105,7 +107,7 @@ class CameraConsole extends Part {
 
   #route() {
     if (this.#agent?.info == null) return;
-    const [word, device] = location.hash.replace(/^#\/?/, "").split("/");
+    const [word, device] = location.hash.replace(/^#\/?/, "").split("/"); // ids of cameras need no escapes
     this.#showNavigation(word);
     // A connection that was mended keeps what is shown, and each part asks again for what it shows.
     const address = `${word}/${device ?? ""}/${this.#agent.role}`;
@@ -114,19 +116,22 @@ class CameraConsole extends Part {
     this.#shown = address;
     const common = { ".agent": this.#agent, ".session": this.#session, ".pictures": this.#pictures };
     if (word === "camera" && device) {
-      this.#main.replaceChildren(h("camera-page", { ...common, ".device": decodeURIComponent(device) }));
-      document.title = `${decodeURIComponent(device)} – Camera agent`;
+      this.#main.replaceChildren(h("camera-page", { ...common, ".device": device }));
+      document.title = `${this.#agent.cameras.get(device)?.name ?? device} – Camera agent`;
     } else {
       const page = PAGES[word] ?? PAGES.cameras;
       this.#main.replaceChildren(h("h1", {}, page.title), h(page.tag, { ...common, ".kind": page.kind }));
       document.title = `${page.title} – Camera agent`;
     }
-    if (!isFirst) this.#main.focus();
+    if (isFirst) return;
+    this.#main.focus({ preventScroll: true });
+    scrollTo(0, 0);
   }
 
   #showNavigation(word) {
     const offered = Object.entries(PAGES).filter(([, page]) => page.offered?.(this.#agent) ?? true);
     const present = word === "camera" || !(word in PAGES) ? "cameras" : word;
+    this.#who.replaceChildren(h("span", { class: "long" }, "Logged in as "), this.#agent.role);
     this.#nav.replaceChildren(
       ...offered.map(([name, page]) => h("a", { href: `#/${name}`, "aria-current": name === present ? "page" : null }, page.title)),
     );

@@ -12,8 +12,8 @@ class CameraPage extends Part {
   #problem = h("p", { class: "problem", role: "alert" });
   #actions = h("div", { class: "row" });
   #done = h("div", { role: "status" });
-  #more = h("div", {});
-  #length = h("input", { type: "number", min: "1", max: "86400", step: "1", class: "short" });
+  #more = h("div", { class: "more" });
+  #length = h("input", { type: "number", min: "1", max: "86400", step: "1", class: "short", placeholder: "no limit" });
   #wasRecording = null;
 
   get #camera() {
@@ -22,12 +22,12 @@ class CameraPage extends Part {
 
   render() {
     if (this.#camera === undefined) {
-      this.replaceChildren(h("h1", {}, this.device), h("p", { class: "problem" }, "There is no such camera."));
+      this.replaceChildren(h("h1", {}, this.device), h("p", { class: "problem" }, "There is no such camera. It may have been removed."), h("p", {}, h("a", { href: "#/cameras", class: "back" }, "← All cameras")));
       return;
     }
     const common = { ".agent": this.agent, ".session": this.session, ".device": this.device };
     this.replaceChildren(
-      h("p", {}, h("a", { href: "#/cameras" }, "All cameras")),
+      h("p", {}, h("a", { href: "#/cameras", class: "back" }, "← All cameras")),
       this.#head,
       this.#facts,
       this.#problem,
@@ -48,9 +48,9 @@ class CameraPage extends Part {
     const camera = this.#camera;
     if (camera === undefined) return this.#problem.replaceChildren("This camera was removed.");
     this.dataset.status = camera.status;
-    this.#head.replaceChildren(camera.name, ...marks(camera).filter(Boolean));
+    this.#head.replaceChildren(h("bdi", {}, camera.name), ...marks(camera).filter(Boolean));
     this.#facts.replaceChildren([camera.device, form(camera)].filter(Boolean).join(" · "));
-    this.#problem.replaceChildren(camera.problem ?? "");
+    if (this.#problem.textContent !== (camera.problem ?? "")) this.#problem.replaceChildren(camera.problem ?? "");
     if (this.#wasRecording === camera.is_recording) return undefined;
     this.#wasRecording = camera.is_recording;
     return this.#showActions(camera);
@@ -62,8 +62,8 @@ class CameraPage extends Part {
     const hadFocus = this.#actions.contains(document.activeElement);
     const record = camera.is_recording
       ? button("Stop recording", () => this.#try(() => this.agent.call("stop_recording", { device: this.device })))
-      : button("Record", () => this.#try(() => this.#startRecording()));
-    const length = camera.is_recording ? "" : h("label", { class: "row" }, "Seconds to record (empty: until it is stopped)", this.#length);
+      : button("Record", () => this.#try(() => this.#startRecording()), { class: "records" });
+    const length = camera.is_recording ? "" : h("label", { class: "row" }, "Seconds to record", this.#length);
     this.#actions.replaceChildren(button("Take snapshot", () => this.#try(() => this.#takeSnapshot())), record, length);
     if (hadFocus) record.focus();
   }
@@ -84,9 +84,9 @@ class CameraPage extends Part {
 
   async #takeSnapshot() {
     const taken = await this.agent.call("take_snapshot", { device: this.device, max_age_ms: 0 });
-    const link = taken.download_url ? h("a", { href: this.session.url(taken.download_url), download: "" }, "Download") : null;
+    const link = taken.download_url ? h("a", { href: this.session.url(taken.download_url), download: "", class: "button" }, "Download") : null;
     const thumbnail = taken.download_url ? h("img", { src: this.session.url(taken.download_url), alt: "The snapshot", class: "taken" }) : null;
-    const tier = `Snapshot by tier ${taken.tier_used} (${taken.tier_name}), ${age(taken.age_ms)} old, ${taken.resolution}, ${size(taken.file_size)}.`;
+    const tier = `Snapshot by tier ${taken.tier_used} (${taken.tier_name}), ${age(taken.age_ms)} old, ${taken.resolution.replace("x", "×")}, ${size(taken.file_size)}.`;
     const unsettled = taken.settled === false ? " The camera had just started and was still adjusting its exposure." : "";
     this.#done.replaceChildren(h("p", {}, tier + unsettled, " ", link), thumbnail ?? "");
   }

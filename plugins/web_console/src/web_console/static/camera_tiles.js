@@ -20,24 +20,53 @@ export function marks(camera) {
 
 /** Return resolution and rate of a camera; empty while unknown. */
 export function form(camera) {
-  return [camera.resolution, camera.fps > 0 ? `${Math.round(camera.fps * 10) / 10} fps` : ""].filter(Boolean).join(", ");
+  return [camera.resolution.replace("x", "×"), camera.fps > 0 ? `${Math.round(camera.fps * 10) / 10} fps` : ""].filter(Boolean).join(", ");
+}
+
+/** Return how many cameras there are, and how many of them are in a state that a person should know. */
+function summary(cameras) {
+  const count = (is) => cameras.filter(is).length;
+  const told = [
+    [count((each) => each.status === "DISCONNECTED"), "disconnected"],
+    [count((each) => each.status === "ERROR"), "with a problem"],
+    [count((each) => each.is_recording), "recording"],
+  ];
+  const all = `${cameras.length} ${cameras.length === 1 ? "camera" : "cameras"}`;
+  return [all, ...told.filter(([number]) => number > 0).map(([number, word]) => `${number} ${word}`)].join(", ");
 }
 
 /** All cameras as tiles, in the order of their ids. */
 class CameraTiles extends Part {
   #tiles = new Map();
   #list = h("div", { class: "tiles", role: "list" });
-  #none = h("p", { class: "muted" });
+  #summary = h("p", { class: "muted", role: "status" });
+  #none = h("div", {});
 
   render() {
-    this.replaceChildren(this.#none, this.#list);
+    this.replaceChildren(this.#summary, this.#none, this.#list);
     this.listen(this.agent, "cameras", () => this.#update());
     this.#update();
   }
 
+  /** Tell what a user of this role can do where there is no camera. */
+  #nextStep() {
+    const canAdd = this.agent.has("external_discovery") && this.agent.may("operator");
+    return h(
+      "div",
+      { class: "empty" },
+      h("p", {}, "There is no camera yet."),
+      h("p", {}, "Plug a camera into the agent's computer: it appears here by itself."),
+      canAdd ? h("p", {}, "Cameras in the network are added under ", h("a", { href: "#/external" }, "Network streams"), ".") : null,
+      h("p", {}, "If a camera that is plugged in does not appear, ", h("a", { href: "#/health" }, "Health"), " shows whether a plugin for it is loaded."),
+    );
+  }
+
   #update() {
     const cameras = this.agent.ordered;
-    this.#none.replaceChildren(cameras.length === 0 ? "There is no camera yet. Plug one in, or add a network stream." : "");
+    const told = cameras.length === 0 ? "" : summary(cameras);
+    if (this.#summary.textContent !== told) this.#summary.replaceChildren(told);
+    if (cameras.length > 0) this.#none.replaceChildren();
+    else if (this.#none.childElementCount === 0) this.#none.append(this.#nextStep());
     for (const [device, tile] of this.#tiles) {
       if (this.agent.cameras.has(device)) continue;
       tile.remove();
@@ -60,12 +89,13 @@ class CameraTile extends Part {
   #camera = null;
   #isSeen = false;
   #isFailing = false;
+  #reason = "";
   #capturedAt = null;
   #image = h("img", { alt: "" });
-  #name = h("span", { class: "name" });
+  #name = h("span", { class: "name", dir: "auto" });
   #marks = h("span", { class: "marks" });
   #form = h("span", { class: "muted" });
-  #words = h("p", { class: "problem" });
+  #words = h("span", { class: "over" });
   #age = h("span", { class: "age" });
   #seen = new IntersectionObserver((entries) => (this.#isSeen = entries.at(-1).isIntersecting), { rootMargin: "100px" });
 
@@ -87,11 +117,10 @@ class CameraTile extends Part {
       h(
         "a",
         { href: `#/camera/${encodeURIComponent(this.device)}` },
-        h("span", { class: "picture" }, this.#image, this.#age),
-        h("span", { class: "row" }, this.#name, this.#marks),
-        this.#form,
+        h("span", { class: "picture" }, this.#image, this.#words, this.#age),
+        this.#name,
+        h("span", { class: "row" }, this.#marks, this.#form),
       ),
-      this.#words,
     );
     this.#update();
     this.#seen.observe(this);
@@ -108,18 +137,28 @@ class CameraTile extends Part {
   show(blob, headers) {
     const ageMs = Number(headers.get("x-age-ms") ?? 0);
     this.#isFailing = ageMs > OLD_MS;
+    this.#reason = "";
     this.#capturedAt = performance.now() - ageMs;
     showBlob(this.#image, blob).catch(() => {});
     this.#image.alt = `Newest picture of ${this.#camera.name}`;
-    if (this.#camera.status === "CONNECTED") this.#words.replaceChildren();
+    this.#tell();
     this.#tellAge();
   }
 
   refuse(error) {
     this.#isFailing = true;
-    const words = error.name === "TimeoutError" ? "the camera is too slow" : error.message;
-    if (error.name !== "TypeError") this.#words.replaceChildren(`No new picture: ${words}`); // else the banner tells it
+    const words = error.name === "TimeoutError" ? "the camera is too slow." : error.message;
+    if (error.name !== "TypeError") this.#reason = `No new picture: ${words}`; // else the banner tells it
+    this.#tell();
     this.#tellAge();
+  }
+
+  /** Tell over the picture why it is not there, or not new; the camera's own problem explains more than a refusal. */
+  #tell() {
+    const { status, problem } = this.#camera;
+    const waiting = this.#capturedAt === null ? "Waiting for the first picture …" : "";
+    const words = status === "CONNECTED" ? this.#reason || waiting : problem || STATES[status];
+    if (this.#words.textContent !== words) this.#words.replaceChildren(words);
   }
 
   #tellAge() {
@@ -135,9 +174,10 @@ class CameraTile extends Part {
     this.dataset.status = camera.status;
     this.dataset.device = camera.device;
     this.#name.replaceChildren(camera.name);
+    this.#name.title = camera.name;
     this.#marks.replaceChildren(...marks(camera).filter(Boolean));
     this.#form.replaceChildren([camera.device, form(camera)].filter(Boolean).join(" · "));
-    if (camera.status !== "CONNECTED") this.#words.replaceChildren(camera.problem ?? "");
+    this.#tell();
   }
 }
 

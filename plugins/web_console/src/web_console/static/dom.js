@@ -19,15 +19,30 @@ export function h(tag, properties = {}, ...children) {
 /** Make a button; `act` may be async. While it runs, the button cannot be pressed again. */
 export function button(label, act, properties = {}) {
   const made = h("button", { type: "button", ...properties }, label);
-  made.addEventListener("click", async () => {
-    made.disabled = true;
-    try {
-      await act();
-    } finally {
-      made.disabled = false;
-    }
+  made.addEventListener("click", () => once(made, act));
+  return made;
+}
+
+/** Make a form with a button; `submit` may be async. While it runs, the form cannot be submitted again. */
+export function form(label, submit, send, ...fields) {
+  const sender = h("button", { type: "submit", class: "primary" }, send);
+  const made = h("form", { class: "stacked", "aria-label": label }, ...fields, sender);
+  made.addEventListener("submit", (event) => {
+    event.preventDefault();
+    once(sender, () => submit(made));
   });
   return made;
+}
+
+/** Act unless the button is busy. It is not disabled meanwhile, because that would take the focus from it. */
+async function once(made, act) {
+  if (made.getAttribute("aria-disabled") === "true") return;
+  made.setAttribute("aria-disabled", "true");
+  try {
+    await act();
+  } finally {
+    made.removeAttribute("aria-disabled");
+  }
 }
 
 /** Make a definition list of pairs; pairs without a value are left out. */
@@ -36,11 +51,11 @@ export function facts(pairs) {
   return h("dl", { class: "facts" }, known.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
 }
 
-/** Make a table that scrolls by itself on narrow pages. */
+/** Make a table that scrolls by itself on narrow pages, and is a stop of the Tab key only then. */
 export function table(caption, heads, rows) {
-  return h(
+  const scrolls = h(
     "div",
-    { class: "scrolls", tabindex: "0", role: "region", "aria-label": caption },
+    { class: "scrolls", role: "region", "aria-label": caption },
     h(
       "table",
       {},
@@ -49,6 +64,58 @@ export function table(caption, heads, rows) {
       h("tbody", {}, rows.map((row) => h("tr", {}, row.map((each) => h("td", {}, each))))),
     ),
   );
+  const narrow = new ResizeObserver(() => {
+    if (scrolls.scrollWidth > scrolls.clientWidth) scrolls.setAttribute("tabindex", "0");
+    else scrolls.removeAttribute("tabindex");
+  });
+  narrow.observe(scrolls);
+  return scrolls;
+}
+
+/**
+ * Give an element the content of another one of the same kind, by as few changes as possible: what stays the same keeps
+ * its place, scrolling, selection and focus. For content without listeners.
+ */
+export function patch(present, wanted) {
+  const [before, after] = [[...present.childNodes], [...wanted.childNodes]];
+  if (before.length !== after.length) return present.replaceChildren(...after);
+  before.forEach((one, at) => {
+    const other = after[at];
+    if (one.nodeName !== other.nodeName) return one.replaceWith(other);
+    if (one.nodeType === Node.TEXT_NODE) return one.data === other.data || (one.data = other.data);
+    for (const { name, value } of other.attributes) if (one.getAttribute(name) !== value) one.setAttribute(name, value);
+    return patch(one, other);
+  });
+  return undefined;
+}
+
+/** Wait; not longer than until the signal aborts. */
+export function pause(ms, signal) {
+  return new Promise((resolve) => {
+    if (signal.aborted) return resolve();
+    const done = () => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", done);
+      resolve();
+    };
+    const timer = setTimeout(done, ms);
+    return signal.addEventListener("abort", done);
+  });
+}
+
+/** Wait until the page can be seen, or the signal aborts. */
+export function shown(signal) {
+  return new Promise((resolve) => {
+    const end = new AbortController();
+    const look = () => {
+      if (document.visibilityState !== "visible" && !signal.aborted) return;
+      end.abort();
+      resolve();
+    };
+    document.addEventListener("visibilitychange", look, { signal: end.signal });
+    signal.addEventListener("abort", look, { signal: end.signal });
+    look();
+  });
 }
 
 /** Return the words of an error, with the next step and the nearest valid value if there are such. */
@@ -114,16 +181,17 @@ export class Part extends HTMLElement {
     target.addEventListener(name, listener, { signal: this.signal });
   }
 
-  /** Call `tick` now and then regularly, one call after the other, while the element is in the page. */
+  /** Call `tick` now and then regularly, one call after the other, while the element is in the page and can be seen. */
   async every(intervalMs, tick) {
     const { signal } = this;
     while (!signal.aborted) {
       try {
-        await tick();
+        if (document.visibilityState === "visible") await tick();
+        else await shown(signal);
       } catch {
         // The connection's own banner tells of a lost connection; the next tick tries again.
       }
-      await new Promise((resolve) => setTimeout(resolve, intervalMs));
+      if (document.visibilityState === "visible") await pause(intervalMs, signal);
     }
   }
 

@@ -38,6 +38,21 @@ export function day(iso) {
   return new Date(iso).toLocaleDateString(undefined, { weekday: "long", year: "numeric", month: "long", day: "numeric" });
 }
 
+/** Return a day in words, after "Today" or "Yesterday" if it is one of them. */
+export function nearDay(iso) {
+  const midnight = (at) => new Date(at.getFullYear(), at.getMonth(), at.getDate());
+  const ago = Math.round((midnight(new Date()) - midnight(new Date(iso))) / 86_400_000);
+  return [["Today", "Yesterday"][ago], day(iso)].filter(Boolean).join(", ");
+}
+
+/** Return a number of hours in the two largest units that people count in. */
+export function hours(value) {
+  const minutes = Math.round(value * 60);
+  if (minutes < 60) return `${minutes} min`;
+  if (value < 48) return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+  return `${Math.floor(value / 24)} days ${Math.floor(value % 24)} h`;
+}
+
 /** Return day and time. */
 export function moment(iso) {
   return iso ? new Date(iso).toLocaleString() : "never";

@@ -1,4 +1,4 @@
-import { h, Part } from "./dom.js";
+import { h, Part, pause, shown } from "./dom.js";
 import { age } from "./format.js";
 import { parts } from "./mjpeg.js";
 import { dropBlob, showBlob } from "./pictures.js";
@@ -11,15 +11,20 @@ const AGAIN_MS = 2000;
 const MEASURE_MS = 1000;
 /** Time without a picture after which the view says so; the slowest cameras send one in five seconds. */
 const FROZEN_MS = 6000;
+/** Time without a picture after which it is asked for anew: the connection may be dead without an end. */
+const DEAD_MS = 20_000;
 
 /** Live view of one camera: WebRTC where the media server serves it, or else MJPEG. It pauses while the page is hidden. */
 class LiveView extends Part {
   #image = h("img", { alt: "" });
   #video = h("video", { ".muted": true, ".autoplay": true, ".playsInline": true });
-  #stage = h("div", { class: "stage" });
+  #over = h("span", { class: "over" });
+  #stage = h("div", { class: "stage" }, this.#over);
   #words = h("p", { class: "muted" });
   #whyNot = "";
+  /** When the newest picture of MJPEG was shown, or waiting for the first one began; null for WebRTC. */
   #shownAt = null;
+  #begunAt = 0;
   #stop = null;
 
   render() {
@@ -34,9 +39,12 @@ class LiveView extends Part {
 
   /** A picture that no longer changes must not look live. */
   #tellFrozen() {
-    const ageMs = this.#shownAt === null ? 0 : performance.now() - this.#shownAt;
+    const now = performance.now();
+    const ageMs = this.#shownAt === null ? 0 : now - this.#shownAt;
     this.toggleAttribute("frozen", ageMs > FROZEN_MS);
-    if (ageMs > FROZEN_MS) this.#tell(`The camera has sent no picture for ${age(ageMs)}.`);
+    if (ageMs <= FROZEN_MS || this.#camera?.status === "DISCONNECTED") return;
+    this.#tell(`The camera has sent no picture for ${age(ageMs)}.`, "No picture");
+    if (now - Math.max(this.#begunAt, this.#shownAt) > DEAD_MS) this.#stop?.abort();
   }
 
   leave() {
@@ -55,19 +63,33 @@ class LiveView extends Part {
   async #run() {
     const { signal } = this;
     while (!signal.aborted) {
-      if (document.visibilityState !== "visible" || this.#camera?.status === "DISCONNECTED") {
-        this.#tell(this.#camera?.status === "DISCONNECTED" ? "The camera is disconnected." : "Paused.");
-      } else {
-        this.#stop = new AbortController();
+      if (document.visibilityState !== "visible") {
         this.#shownAt = null;
-        const either = AbortSignal.any([signal, this.#stop.signal]);
-        try {
-          await this.#show(either);
-        } catch (error) {
-          if (!either.aborted) this.#tell(`No live view: ${error.message}`);
-        }
+        this.#tell("Paused while this page is hidden.");
+        await shown(signal);
+      } else if (this.#camera?.status === "DISCONNECTED") {
+        this.#shownAt = null;
+        this.#tell("The camera is disconnected. The live view goes on by itself when it is back.", "Disconnected");
+        await pause(AGAIN_MS, signal);
+      } else {
+        await this.#attempt(signal);
+        await pause(AGAIN_MS, signal);
       }
-      await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
+    }
+  }
+
+  async #attempt(signal) {
+    this.#stop = new AbortController();
+    const either = AbortSignal.any([signal, this.#stop.signal]);
+    this.#begunAt = performance.now();
+    if (!this.#over.textContent.startsWith("No ")) this.#tell("", "Waiting for the first picture …");
+    try {
+      await this.#show(either);
+    } catch (error) {
+      const words = error.name === "TypeError" ? "The agent does not answer." : error.message;
+      if (!either.aborted) this.#tell(`No live view: ${words} It is tried again.`, "No live view");
+    } finally {
+      this.#stop.abort();
     }
   }
 
@@ -82,6 +104,7 @@ class LiveView extends Part {
 
   /** Show WebRTC until it ends; return false, with the reason in `#whyNot`, if there was no picture in time. */
   async #byWebRtc(signal) {
+    this.#shownAt = null;
     const view = new WhepView(this.session, this.device);
     const video = this.#video;
     try {
@@ -93,7 +116,7 @@ class LiveView extends Part {
       first.catch(() => {});
       await view.open(video, limit);
       await first;
-      this.#stage.replaceChildren(video);
+      this.#stage.replaceChildren(video, this.#over);
       await this.#follow(view, signal);
       return true;
     } catch (error) {
@@ -112,14 +135,15 @@ class LiveView extends Part {
       shownAt = this.#video.currentTime;
       const delayMs = await view.delayMs();
       this.#tell(`Live by WebRTC${delayMs === null ? "" : `, ${age(delayMs)} in the network and the browser`}.`);
-      await new Promise((resolve) => setTimeout(resolve, 2 * MEASURE_MS));
+      await pause(2 * MEASURE_MS, signal);
     }
   }
 
   /** Show MJPEG until it ends. Pictures that come while one is decoded are left out, so that the newest one is shown. */
   async #byMjpeg(signal) {
     const answer = await this.session.fetch(`cameras/${encodeURIComponent(this.device)}/live.mjpeg`, { signal });
-    this.#stage.replaceChildren(this.#image);
+    this.#stage.replaceChildren(this.#image, this.#over);
+    this.#shownAt ??= performance.now();
     let isBusy = false;
     let toldAt = 0;
     let count = 0;
@@ -142,11 +166,13 @@ class LiveView extends Part {
         .catch(() => {})
         .finally(() => (isBusy = false));
     }
-    throw new Error("the agent has ended it; it is tried again.");
+    throw new Error("The agent has ended it.");
   }
 
-  #tell(text) {
+  /** Tell below the picture how live it is, and over the picture, briefly, that there is none. */
+  #tell(text, over = "") {
     if (this.#words.textContent !== text) this.#words.replaceChildren(text);
+    if (this.#over.textContent !== over) this.#over.replaceChildren(over);
   }
 }
 

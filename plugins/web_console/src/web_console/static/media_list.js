@@ -1,25 +1,31 @@
 import { button, confirmed, h, Part, words } from "./dom.js";
-import { day, duration, size, time } from "./format.js";
+import { duration, nearDay, size, time } from "./format.js";
+import { play } from "./player.js";
+import { clock } from "./stamp.js";
 
 const PAGE = 50;
+/** Age from which a link to a file is asked for anew; the agent's links end after an hour. */
+const LINK_MS = 45 * 60_000;
 
 /** Recordings or snapshots, newest first, by day, with thumbnails. `kind` is "recordings" or "snapshots". */
 class MediaList extends Part {
   #list = h("div", {});
   #told = h("p", { role: "status", class: "muted", tabindex: "-1" });
-  #player = h("div", {});
   #filter = h("select", { id: "filter" });
   #more = h("div", {});
   #offset = 0;
   #lastDay = "";
   #seen = new Set();
+  /** Number of the newest load from the start: the answer of an earlier one comes too late. */
+  #loads = 0;
 
   render() {
     const { cameras } = this.agent;
     this.#filter.append(h("option", { value: "" }, "All cameras"));
-    for (const each of this.agent.ordered) this.#filter.append(h("option", { value: each.device }, `${each.name} (${each.device})`));
+    for (const each of this.agent.ordered) this.#filter.append(h("option", { value: each.device }, `\u2068${each.name}\u2069 (${each.device})`));
     this.#filter.addEventListener("change", () => this.#reload());
-    this.replaceChildren(h("p", { class: "row" }, h("label", { for: "filter" }, "Camera"), this.#filter, button("Refresh", () => this.#reload())), this.#player, this.#told, this.#list, this.#more);
+    this.#told.replaceChildren("Loading …");
+    this.replaceChildren(h("p", { class: "row" }, h("label", { for: "filter" }, "Camera"), this.#filter, button("Refresh", () => this.#reload())), this.#told, this.#list, this.#more);
     this.names = (device) => cameras.get(device)?.name ?? device;
     const name = this.kind === "recordings" ? "recording" : "snapshot";
     this.listen(this.agent, name, ({ detail }) => {
@@ -37,36 +43,52 @@ class MediaList extends Part {
   }
 
   async #reload() {
-    this.#offset = 0;
-    this.#lastDay = "";
-    await this.#load(true);
+    this.#loads += 1;
+    await this.#load(0);
   }
 
-  async #load(isFirst) {
+  async #load(offset) {
+    const load = this.#loads;
     const device = this.#filter.value;
     try {
-      const found = await this.agent.call(`list_${this.kind}`, { limit: PAGE, offset: this.#offset, ...(device ? { device } : {}) });
-      if (isFirst) {
-        this.#list.replaceChildren();
-        this.#seen.clear();
-      }
-      this.#told.replaceChildren(found.total === 0 ? `There are no ${this.kind}.` : `${found.total} ${found.total === 1 ? this.kind.slice(0, -1) : this.kind}`);
-      for (const each of found.files) this.#add(each);
-      this.#offset += found.files.length;
-      const hasMore = found.files.length > 0 && this.#offset < found.total;
-      this.#more.replaceChildren(hasMore ? button("Show more", () => this.#load(false)) : "");
+      const found = await this.agent.call(`list_${this.kind}`, { limit: PAGE, offset, ...(device ? { device } : {}) });
+      if (load === this.#loads) this.#show(found, offset);
     } catch (error) {
-      this.#told.replaceChildren(words(error));
+      if (load === this.#loads) this.#told.replaceChildren(words(error));
     }
   }
 
+  #show(found, offset) {
+    if (offset === 0) {
+      this.#list.replaceChildren();
+      this.#seen.clear();
+      this.#lastDay = "";
+    }
+    const asked = Date.now();
+    const items = found.files.map((each) => this.#add({ ...each, asked }));
+    this.#offset = offset + found.files.length;
+    const hasMore = found.files.length > 0 && this.#offset < found.total;
+    const all = `${found.total} ${found.total === 1 ? this.kind.slice(0, -1) : this.kind}`;
+    this.#told.replaceChildren(found.total === 0 ? this.#none() : hasMore ? `${all}, the newest ${this.#offset} are shown.` : all);
+    this.#more.replaceChildren(hasMore ? button("Show more", () => this.#load(this.#offset)) : "");
+    if (offset > 0) items[0]?.querySelector("button, a")?.focus(); // the button that was pressed is gone
+  }
+
+  #none() {
+    const of = this.#filter.value ? " of this camera" : "";
+    const how = this.agent.may("operator") ? ` Open a camera to ${this.kind === "recordings" ? "record it" : "take one"}.` : "";
+    return `There are no ${this.kind}${of}.${how}`;
+  }
+
   #add(file) {
-    const of = day(file.modified_time);
+    const of = nearDay(file.modified_time);
     if (of !== this.#lastDay) {
       this.#lastDay = of;
       this.#list.append(h("h2", {}, of), h("ul", { class: "files" }));
     }
-    this.#list.lastElementChild.append(this.#item(file));
+    const item = this.#item(file);
+    this.#list.lastElementChild.append(item);
+    return item;
   }
 
   #item(file) {
@@ -75,16 +97,18 @@ class MediaList extends Part {
       ? h("img", { src: this.session.url(file.thumbnail_url), alt: "", loading: "lazy", onerror: (event) => event.target.remove() })
       : null;
     const length = file.duration === undefined ? "" : duration(file.duration);
+    const name = this.names(file.device);
+    const show = file.download_url ? { title: this.#verb, onclick: () => this.#open(file, isRunning) } : {};
     const item = h(
       "li",
       {},
-      h("span", { class: "picture" }, thumbnail),
-      h("span", { class: "name" }, this.names(file.device)),
-      h("span", { class: "muted" }, [time(file.modified_time), length, size(file.file_size), file.format].filter(Boolean).join(" · ")),
+      h("span", { class: "picture", ...show }, thumbnail),
+      h("span", { class: "name", dir: "auto", title: name }, name),
+      h("span", { class: "muted" }, clock(file.modified_time), ["", length, size(file.file_size), file.format].filter((each, at) => at === 0 || each).join(" · ")),
       h("span", { class: "muted filename" }, file.filename),
       isRunning ? h("span", { class: "mark recording" }, "Recording now") : null,
     );
-    const label = `${this.names(file.device)}, ${time(file.modified_time)}`;
+    const label = `${name}, ${time(file.modified_time)}`;
     item.append(h("span", { class: "row" }, ...this.#actions(file, label, isRunning)));
     return item;
   }
@@ -99,9 +123,10 @@ class MediaList extends Part {
   #actions(file, label, isRunning) {
     const shown = [];
     if (file.download_url) {
-      const url = this.session.url(file.download_url);
-      shown.push(button(this.kind === "recordings" ? "Play" : "Show", () => this.#show(file, url), { "aria-label": `Show ${label}` }));
-      shown.push(h("a", { href: url, download: "", "aria-label": `Download ${label}` }, "Download"));
+      shown.push(button(this.#verb, () => this.#open(file, isRunning), { "aria-label": `${this.#verb} ${label}` }));
+      const link = h("a", { href: this.session.url(file.download_url), download: "", class: "button", "aria-label": `Download ${label}` }, "Download");
+      link.addEventListener("click", (event) => this.#download(event, link, file));
+      shown.push(link);
     }
     if (this.agent.may("admin") && !isRunning) {
       shown.push(button("Delete", () => this.#delete(file, label), { "aria-label": `Delete ${label}`, class: "danger" }));
@@ -109,21 +134,39 @@ class MediaList extends Part {
     return shown;
   }
 
-  #show(file, url) {
-    const close = button("Close", () => this.#player.replaceChildren());
-    if (this.kind === "snapshots") {
-      this.#player.replaceChildren(h("figure", {}, h("img", { src: url, alt: `Snapshot ${file.filename}` }), h("figcaption", {}, file.filename)), close);
-    } else {
-      const problem = h("p", { class: "problem", role: "alert" });
-      const video = h("video", { src: url, controls: true, autoplay: true, ".muted": true, "aria-label": `Recording ${file.filename}` });
-      video.addEventListener("error", () => {
-        const why = file.format === "mpegts" ? "Browsers play no MPEG-TS" : "This browser cannot play it: the codec may be H.265, or segments differ";
-        problem.replaceChildren(`${why}. Download it, and play it with another program.`);
-      });
-      this.#player.replaceChildren(h("figure", {}, video, h("figcaption", {}, file.filename)), problem, close);
+  get #verb() {
+    return this.kind === "recordings" ? "Play" : "Show";
+  }
+
+  /** Return the address of a file; that of the list while it is valid, and for a recording that grows a new one. */
+  async #url(file, isRunning = false) {
+    if (isRunning || Date.now() - file.asked > LINK_MS) {
+      const method = this.kind === "recordings" ? "get_recording_info" : "get_snapshot_info";
+      file.download_url = (await this.agent.call(method, { filename: file.filename })).download_url;
+      file.asked = Date.now();
     }
-    this.#player.scrollIntoView({ block: "nearest" });
-    close.focus();
+    return this.session.url(file.download_url);
+  }
+
+  async #open(file, isRunning) {
+    try {
+      const url = await this.#url(file, isRunning);
+      if (this.isConnected) play(this, this.kind, file, { url, name: this.names(file.device) });
+    } catch (error) {
+      this.#told.replaceChildren(words(error));
+    }
+  }
+
+  /** Take another link for the download if the present one may have ended. */
+  async #download(event, link, file) {
+    if (Date.now() - file.asked <= LINK_MS) return;
+    event.preventDefault();
+    try {
+      link.href = await this.#url(file);
+      link.click();
+    } catch (error) {
+      this.#told.replaceChildren(words(error));
+    }
   }
 
   async #delete(file, label) {

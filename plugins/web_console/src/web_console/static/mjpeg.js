@@ -2,8 +2,19 @@ const LINE_END = new Uint8Array([13, 10, 13, 10]);
 /** Longest picture; a longer one is no answer of an agent. */
 const LIMIT_BYTES = 64 * 1024 * 1024;
 
-/** Yield the parts of a `multipart/x-mixed-replace` answer whose parts tell their length: `{headers, body}`. */
+/**
+ * Yield the parts of a `multipart/x-mixed-replace` answer whose parts tell their length: `{headers, body}`. The answer is
+ * given up when the caller no longer wants parts, and when one is wrong.
+ */
 export async function* parts(reader) {
+  try {
+    yield* split(reader);
+  } finally {
+    reader.cancel().catch(() => {});
+  }
+}
+
+async function* split(reader) {
   let kept = new Uint8Array(0);
   let wanted = null;
   for (;;) {

@@ -1,4 +1,4 @@
-import { button, h, Part, words } from "./dom.js";
+import { button, confirmed, form, h, Part, words } from "./dom.js";
 
 /** Settings that take effect while the agent runs: how long files are kept, and the configuration files, read again. */
 class AgentSettings extends Part {
@@ -14,7 +14,7 @@ class AgentSettings extends Part {
       h("h2", {}, "Deletion of recordings and snapshots"),
       this.#retention(),
       this.#limits,
-      button("Delete now what the limits exclude", () => this.#try(async () => (await this.agent.call("cleanup_old_files")).message)),
+      button("Delete now what the limits exclude", () => this.#deleteNow(), { class: "danger" }),
       this.agent.has("external_discovery") ? this.#interval() : "",
       h("h2", {}, "Configuration files"),
       h("p", { class: "muted" }, "Reads the files again. What needs a restart is named, and waits for it."),
@@ -29,6 +29,11 @@ class AgentSettings extends Part {
     } catch (error) {
       this.#told.replaceChildren(h("span", { class: "problem" }, words(error)));
     }
+  }
+
+  async #deleteNow() {
+    const question = "Delete now all recordings and snapshots beyond the limits in force? This cannot be undone.";
+    if (await confirmed(question, "Delete")) await this.#try(async () => (await this.agent.call("cleanup_old_files")).message);
   }
 
   async #reload() {
@@ -46,52 +51,50 @@ class AgentSettings extends Part {
     const days = h("input", { id: "days", type: "number", min: "0.01", step: "any", value: "30" });
     const gigabytes = h("input", { id: "gigabytes", type: "number", min: "0.001", step: "any", value: "50" });
     const enabled = h("input", { id: "enabled", type: "checkbox", checked: true });
-    return h(
-      "form",
-      {
-        class: "stacked",
-        "aria-label": "Deletion",
-        onsubmit: (event) => {
-          event.preventDefault();
-          const limit = { age: { max_age_days: Number(days.value) }, size: { max_size_gb: Number(gigabytes.value) }, manual: {} }[kind.value];
-          this.#try(async () => {
-            const set = await this.agent.call("set_retention_policy", { policy_type: kind.value, enabled: enabled.checked, ...limit });
-            this.#limits.replaceChildren(set.message);
-            return "Stored.";
-          });
-        },
-      },
+    const ofAge = [h("label", { for: "days" }, "Days to keep"), days];
+    const ofSize = [h("label", { for: "gigabytes" }, "Gigabytes to keep"), gigabytes];
+    const showLimit = () => {
+      for (const each of ofAge) each.hidden = kind.value !== "age";
+      for (const each of ofSize) each.hidden = kind.value !== "size";
+      days.disabled = days.hidden; // a hidden field must not hinder the form
+      gigabytes.disabled = gigabytes.hidden;
+    };
+    kind.addEventListener("change", showLimit);
+    showLimit();
+    const save = () =>
+      this.#try(async () => {
+        const limit = { age: { max_age_days: Number(days.value) }, size: { max_size_gb: Number(gigabytes.value) }, manual: {} }[kind.value];
+        const set = await this.agent.call("set_retention_policy", { policy_type: kind.value, enabled: enabled.checked, ...limit });
+        this.#limits.replaceChildren(set.message);
+        return "Saved.";
+      });
+    return form(
+      "Deletion",
+      save,
+      "Save",
+      h("p", { class: "muted" }, "Saving replaces the limits that are in force now; the fields do not show them."),
       h("label", { for: "policy" }, "Delete"),
       kind,
-      h("label", { for: "days" }, "Days to keep, by age"),
-      days,
-      h("label", { for: "gigabytes" }, "Gigabytes to keep, by size"),
-      gigabytes,
-      h("label", { for: "enabled" }, "This policy replaces the limits of the configuration"),
-      enabled,
-      h("button", { type: "submit" }, "Store"),
+      ...ofAge,
+      ...ofSize,
+      h("span", { class: "row" }, enabled, h("label", { for: "enabled" }, "Use this instead of the limits in the configuration file")),
     );
   }
 
   #interval() {
     const seconds = h("input", { id: "interval", type: "number", min: "0", step: "1", value: "0" });
-    return h(
-      "form",
-      {
-        class: "stacked",
-        "aria-label": "Search of the networks",
-        onsubmit: (event) => {
-          event.preventDefault();
-          this.#try(async () => {
-            await this.agent.call("set_discovery_interval", { scan_interval: Number(seconds.value) });
-            return "Stored.";
-          });
-        },
-      },
+    const save = () =>
+      this.#try(async () => {
+        await this.agent.call("set_discovery_interval", { scan_interval: Number(seconds.value) });
+        return "Saved.";
+      });
+    return form(
+      "Search of the networks",
+      save,
+      "Save",
       h("h2", {}, "Search of the networks"),
       h("label", { for: "interval" }, "Seconds between two searches; 0: only on demand"),
       seconds,
-      h("button", { type: "submit" }, "Store"),
     );
   }
 }
