@@ -133,9 +133,13 @@ class DoorProtocol(H11Protocol):
         return cycle is not None and not cycle.response_complete
 
     def _note_answering(self) -> None:
-        """Keep the slot of a peer while it is answered: it may be an authorized download."""
+        """Keep the slot of a peer while it is answered: it may be an authorized download.
+
+        One that still owes a part of its request is a stranger: anyone may leave a body unfinished.
+        """
         is_answering = self._is_answering()
-        self._peer.set_known(is_known=is_answering)
+        is_whole = self.conn.their_state is not h11.SEND_BODY
+        self._peer.set_known(is_known=is_answering and is_whole)
         if is_answering:
             self._disarm()
 

@@ -201,6 +201,30 @@ async def test_an_http_connection_without_a_request_gives_way_too(serve: Serve) 
         assert (await idle[-1].receive()).startswith(b"HTTP/1.1 200 ")
 
 
+UNFINISHED = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n"
+
+
+async def read_whole(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer when the request's body is complete, as `/login` does."""
+    while (await receive()).get("more_body", False):
+        pass
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"whole"})
+
+
+async def test_requests_without_the_end_of_their_body_give_way_like_other_strangers(serve: Serve) -> None:
+    async with AsyncExitStack() as held:
+        server = await held.enter_async_context(serve(http=read_whole, max_unauthenticated_connections=3))
+        owing: list[SocketStream] = []
+        for _ in range(30):
+            owing.append(await held.enter_async_context(await anyio.connect_tcp("127.0.0.1", server.port)))
+            await owing[-1].send(UNFINISHED + b"x")
+        for each in owing[:27]:
+            assert await _all_of(each) == b""
+        await owing[-1].send(b"y")
+        assert b"200" in await owing[-1].receive()
+
+
 async def test_a_tls_handshake_has_a_place_and_a_deadline(
     serve: Serve, certificate: tuple[Path, Path], caplog: pytest.LogCaptureFixture
 ) -> None:
