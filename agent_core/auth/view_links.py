@@ -108,7 +108,8 @@ class ViewLinks:
     def create(self, wanted: NewViewLink) -> tuple[str, ViewLink]:
         """Store a link; return its secret, which is possible only once, and its stored form. Blocks on the disk.
 
-        Links that have ended make room for new ones.
+        Links that have ended make room for new ones only when there are `MOST_VIEW_LINKS`: on a device whose clock is
+        wrong for a while, they may not have ended.
 
         Raises:
             InvalidState: there are `MOST_VIEW_LINKS`.
@@ -124,7 +125,9 @@ class ViewLinks:
             expires_at=wanted.expires_at,
         )
         with self._view.changing(_LINKS):
-            kept = [each for each in self.stored() if each.expires_at > now]
+            kept = self.stored()
+            if len(kept) >= MOST_VIEW_LINKS:
+                kept = tuple(each for each in kept if each.expires_at > now)
             if len(kept) >= MOST_VIEW_LINKS:
                 raise InvalidState(
                     f"There are {MOST_VIEW_LINKS} view links, the limit.",

@@ -105,6 +105,16 @@ def test_while_the_file_is_unusable_no_link_is_valid(
     assert path.read_text() == "{"
 
 
+def test_a_clock_that_is_wrong_for_a_while_ends_no_link_for_good(
+    links: ViewLinks, clock: SimulatedClock
+) -> None:
+    secret, link = made(links, clock)
+    clock.jump(100 * 365 * 86400)
+    made(links, clock)
+    clock.jump(-100 * 365 * 86400)
+    assert links.verify(secret, "camera0") == link
+
+
 def test_ended_links_make_room(links: ViewLinks, path: Path, clock: SimulatedClock) -> None:
     _, link = made(links, clock, lifetime_s=60)
     copies = [

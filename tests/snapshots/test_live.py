@@ -1,8 +1,9 @@
 """Live feeds over a real broker with a scripted producer, on a simulated clock."""
 
 import io
+import threading
 from collections.abc import AsyncIterator, Callable
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import UTC
 
@@ -13,7 +14,7 @@ from anyio.abc import TaskGroup
 from PIL import Image
 
 from agent_core.base.clock import SystemClock
-from agent_core.base.errors import AgentError, CaptureFailed
+from agent_core.base.errors import AgentError, CaptureFailed, RateLimited
 from agent_core.base.events import EventBus
 from agent_core.base.models import (
     Camera,
@@ -29,7 +30,7 @@ from agent_core.base.models import (
 )
 from agent_core.plugin.frames import BrokerSettings, FrameBroker, FrameSink
 from agent_core.snapshots import images
-from agent_core.snapshots.converter import PictureConverter
+from agent_core.snapshots.converter import MAX_WAITING, PictureConverter
 from agent_core.snapshots.images import Wanted
 from agent_core.snapshots.live import LiveFeed, LiveFeeds
 from agent_core.snapshots.live.scaling import FeedScaler
@@ -93,6 +94,8 @@ class Bench:
         )
         self.events = EventBus(self.clock)
         self.rendered: list[Wanted] = []
+        self.may_render = threading.Event()
+        self.may_render.set()
         self.converter = PictureConverter(max_pixels=1 << 26, clock=SystemClock(), render=self._render)
         self.stills = Stills(self.clock)
         self.feeds = LiveFeeds(
@@ -106,6 +109,7 @@ class Bench:
     def _render(
         self, picture: Picture, wanted: Wanted, most: int, is_abandoned: Callable[[], bool]
     ) -> Picture:
+        self.may_render.wait(30)
         self.rendered.append(wanted)
         return images.render(picture, wanted, most, is_abandoned)
 
@@ -227,6 +231,38 @@ async def test_nothing_is_encoded_that_no_viewer_takes() -> None:
             bench.offer(SHADES[5])
             await anyio.wait_all_tasks_blocked()
             assert bench.rendered == []
+
+
+async def test_views_of_many_sizes_leave_room_for_other_pictures() -> None:
+    large = a_jpeg(200, 150)
+    async with running() as (bench, tasks):
+
+        async def view(width: int) -> None:
+            with suppress(RateLimited):
+                async with bench.feeds.view(bench.camera, width):
+                    await anyio.sleep_forever()
+
+        bench.may_render.clear()
+        for width in range(100, 100 + MAX_WAITING + 10):
+            tasks.start_soon(view, width)
+        sink = await bench.producer.until_streaming()
+        sink.offer(large, captured_s=bench.clock.monotonic_s())
+        await anyio.wait_all_tasks_blocked()
+        picture = Picture(large, PictureFormat.JPG, 200, 150, 0.0, CapturedAtSource.ARRIVAL)
+        made: list[Picture] = []
+
+        async def convert() -> None:
+            deadline_s = SystemClock().monotonic_s() + 30
+            wanted = Wanted(PictureFormat.JPG, 10)
+            made.append(await bench.converter.convert(picture, wanted, deadline_s=deadline_s, user="someone"))
+
+        async with anyio.create_task_group() as other:
+            other.start_soon(convert)
+            await anyio.wait_all_tasks_blocked()
+            bench.may_render.set()
+        assert [each.width for each in made] == [10]
+        # Two were under way, and others' turn came next.
+        assert [each.width for each in bench.rendered].index(10) <= 4
 
 
 async def test_a_feed_ends_with_the_camera() -> None:

@@ -125,9 +125,7 @@ class LiveFeeds:
 
     async def _scale(self, camera: Camera, width: int, feed: LiveFeed) -> None:
         with self._feed(camera, None) as whole:
-            await self._scaler.show(
-                whole, feed, width=width, user=f"live view of {camera.id}, {width} pixels"
-            )
+            await self._scaler.show(whole, feed, width=width)
 
     def _end(self, camera: CameraId) -> None:
         for (each, _), held in list(self._held.items()):

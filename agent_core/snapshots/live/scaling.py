@@ -15,6 +15,8 @@ from agent_core.snapshots.models import LivePicture
 
 __all__ = ("FeedScaler",)
 
+#: Whose turn conversions are: of all feeds together, so that views of many sizes leave room for other pictures.
+_USER = "live views"
 #: Time for one conversion.
 _CONVERT_S = 5.0
 #: Failed conversions in a row after which a feed ends.
@@ -51,7 +53,7 @@ class FeedScaler:
     converter: PictureConverter
     clock: Clock
 
-    async def show(self, whole: LiveFeed, scaled: LiveFeed, *, width: int, user: str) -> None:
+    async def show(self, whole: LiveFeed, scaled: LiveFeed, *, width: int) -> None:
         """Show the pictures of `whole` in `scaled`, no wider than `width` pixels, until `whole` ends.
 
         While one is converted, those that come are skipped but for the newest; so are those that no viewer would show.
@@ -64,7 +66,7 @@ class FeedScaler:
 
         async def convert() -> None:
             nonlocal problem
-            problem = await self._convert(newest, scaled, Wanted(PictureFormat.JPG, width), user)
+            problem = await self._convert(newest, scaled, Wanted(PictureFormat.JPG, width))
 
         with whole.shown_to(newest):
             await first_of(whole.wait_ended, convert)
@@ -73,7 +75,7 @@ class FeedScaler:
             raise reason
 
     async def _convert(
-        self, newest: _Newest, scaled: LiveFeed, wanted: Wanted, user: str
+        self, newest: _Newest, scaled: LiveFeed, wanted: Wanted
     ) -> CaptureFailed | RateLimited:
         """Convert picture by picture; return the problem if the first one fails, or many in a row."""
         failures = 0
@@ -82,14 +84,14 @@ class FeedScaler:
             if not scaled.is_wanted(picture.captured_s):
                 continue
             try:
-                scaled.show(await self._scaled(picture, wanted, user))
+                scaled.show(await self._scaled(picture, wanted))
                 failures = 0
             except (CaptureFailed, RateLimited) as error:
                 failures += 1
                 if scaled.newest is None or failures >= _MOST_FAILURES:
                     return error
 
-    async def _scaled(self, picture: LivePicture, wanted: Wanted, user: str) -> LivePicture:
+    async def _scaled(self, picture: LivePicture, wanted: Wanted) -> LivePicture:
         whole = Picture(
             picture.data,
             PictureFormat.JPG,
@@ -99,5 +101,5 @@ class FeedScaler:
             CapturedAtSource.ARRIVAL,
         )
         deadline_s = self.clock.monotonic_s() + _CONVERT_S
-        made = await self.converter.convert(whole, wanted, deadline_s=deadline_s, user=user)
+        made = await self.converter.convert(whole, wanted, deadline_s=deadline_s, user=_USER)
         return LivePicture(made.data, made.width, made.height, picture.captured_s, picture.captured_at)
