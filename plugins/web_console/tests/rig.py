@@ -20,6 +20,7 @@ from agent_core.auth.roles import Role
 from agent_core.auth.secret import Secret
 from agent_core.base.clock import SystemClock
 from agent_core.testing import RunningAgent, running_agent
+from plugins.external_discovery.tests.network.namespaces import Namespace
 from virtual_camera.plugin import VirtualCameraPlugin
 from web_console.plugin import WebConsolePlugin
 
@@ -70,11 +71,12 @@ class Browser:
 
 
 @asynccontextmanager
-async def browser(folder: Path, **options: Any) -> AsyncIterator[Browser]:
+async def browser(folder: Path, host: Namespace | None = None, **options: Any) -> AsyncIterator[Browser]:
     """Run Chromium; skip the test where it, or what drives it, is missing.
 
     Args:
         folder: the profile's place.
+        host: the browser's computer in a network of the test's own; default: this process's.
         options: of Playwright's context, such as `viewport` and `color_scheme`.
     """
     chromium = shutil.which("chromium")
@@ -83,6 +85,8 @@ async def browser(folder: Path, **options: Any) -> AsyncIterator[Browser]:
     if not (DRIVERS / ".installed").exists():
         pytest.skip("no .cache/browser: `make test` makes it where PyPI can be reached")
     words = [str(DRIVERS / "bin/python"), str(DRIVER), chromium, str(folder / "profile"), json.dumps(options)]
+    if host is not None:
+        words = [*host.command(*words)]
     async with await anyio.open_process(words, stderr=None) as process:
         try:
             made = Browser(process)

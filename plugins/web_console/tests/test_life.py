@@ -1,6 +1,5 @@
 """The page in Chromium over what happens to agents, cameras and logins."""
 
-import socket
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,6 @@ from agent_core.auth.api_keys import ApiKeys
 from agent_core.auth.roles import Role
 from agent_core.base.clock import SystemClock
 from agent_core.plugin import ffmpeg
-from agent_core.testing import running_agent
-from agent_core.testing.mediamtx import find_mediamtx
 from plugins.web_console.tests.rig import (
     BLUE,
     RED,
@@ -23,8 +20,6 @@ from plugins.web_console.tests.rig import (
     login_link,
     painted,
 )
-from virtual_camera.plugin import VirtualCameraPlugin
-from web_console.plugin import WebConsolePlugin
 
 #: A browser and an agent beside other tests.
 pytestmark = pytest.mark.timeout(150)
@@ -274,59 +269,3 @@ async def test_it_works_below_a_path_of_a_proxy(tmp_path: Path) -> None:
         await page("wait", selector=".events li", text=taken["filename"])
         assert len([each for each in await page("texts", selector=".events li") if "meanwhile" in each]) == 1
         tasks.cancel_scope.cancel()
-
-
-def own_address() -> str:
-    """Return an address of this host that is not loopback; skip the test without one."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("192.0.2.1", 9))  # sends nothing
-        except OSError:
-            pytest.skip("this host has no address but loopback")
-        return str(probe.getsockname()[0])
-
-
-async def test_it_works_at_an_address_that_browsers_call_insecure(tmp_path: Path) -> None:
-    address = own_address()
-    cameras = {"cameras": [{"id": "camera0", **painted(tmp_path, "Red", RED)}]}
-    config = {"server": {"host": address}, "plugins": {"virtual_camera": cameras}}
-    plugins = {"virtual_camera": VirtualCameraPlugin, "web_console": WebConsolePlugin}
-    async with running_agent(plugins=plugins, config=config) as agent, browser(tmp_path) as page:
-        await page("open", url=login_link(agent))
-        await page("until", script=SHOWN.format(1))
-        assert await page("run", script="[isSecureContext, navigator.clipboard === undefined]") == [
-            False,
-            True,
-        ]
-        await page("click", selector="camera-tile a")
-        await page("until", script=LIVE)
-        await page("click", selector="summary >> text=Addresses")
-        await page("click", selector="button[aria-label^='Copy: Picture']")
-        await page("wait", selector=".address", text="Copied.")
-        noticed = await page("noticed")
-        assert [each for each in noticed if "Cross-Origin-Opener-Policy" not in each] == []  # for HTTPS only
-
-
-@pytest.mark.real_mediamtx
-async def test_webrtc_shows_the_camera_and_mjpeg_takes_its_place(tmp_path: Path) -> None:
-    program = find_mediamtx()
-    if program is None:
-        pytest.skip("no MediaMTX here: set MEDIAMTX_BIN or put mediamtx on PATH")
-    ports = dict.fromkeys(("api_port", "rtsp_port", "hls_port", "webrtc_port", "webrtc_udp_port"), 0)
-    media_server = {"mode": "managed", "program": str(program), **ports}
-    plugins = {"enabled": ["ffmpeg_tier"]}
-    async with (
-        box([painted(tmp_path, "Red", RED)], media_server=media_server, plugins=plugins) as agent,
-        browser(tmp_path) as page,
-    ):
-        async with agent.client("viewer") as client:
-            with anyio.fail_after(60):
-                while "webrtc" not in (await client.call("get_camera_list"))["cameras"][0]["served"]:
-                    await anyio.sleep(0.1)
-        await page("open", url=login_link(agent))
-        await page("until", script=SHOWN.format(1))
-        await page("click", selector="camera-tile a")
-        await page("wait", selector="live-view", text="Live by")
-        words = await page("texts", selector="live-view p")
-        assert "Live by WebRTC" in words[0], words
-        assert is_near(await page.colour(".stage"), RED, within=60)

@@ -150,7 +150,7 @@ def corner(picture: Image.Image) -> int:
 
 async def test_they_show_the_cameras_and_nothing_of_this_machine(tmp_path: Path) -> None:
     cameras = [YARD.settings(tmp_path), WORKSHOP.settings(tmp_path)]
-    options = {"locale": "en-GB", "timezone_id": "UTC"}
+    options: dict[str, Any] = {"locale": "en-GB", "timezone_id": "UTC"}
     async with box(cameras, plugins=EMBEDDED) as agent, browser(tmp_path, **options) as page:
         await prepared(agent)
         await page("open", url=login_link(agent))

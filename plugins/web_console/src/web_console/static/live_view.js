@@ -22,7 +22,7 @@ class LiveView extends Part {
   #stage = h("div", { class: "stage" }, this.#over);
   #words = h("p", { class: "muted" });
   #whyNot = "";
-  /** When the newest picture of MJPEG was shown, or waiting for the first one began; null for WebRTC. */
+  /** When the newest picture was shown, or waiting for the first one of MJPEG began; null while WebRTC begins. */
   #shownAt = null;
   #begunAt = 0;
   #stop = null;
@@ -120,7 +120,7 @@ class LiveView extends Part {
       await this.#follow(view, signal);
       return true;
     } catch (error) {
-      this.#whyNot = error.name === "TimeoutError" ? "no picture by WebRTC within 3 s" : error.message;
+      this.#whyNot = error.name === "TimeoutError" ? "no picture by WebRTC within 3 s" : clause(error.message);
       return false;
     } finally {
       view.close();
@@ -128,14 +128,17 @@ class LiveView extends Part {
     }
   }
 
-  /** Tell the delay of WebRTC until pictures no longer come. */
+  /** Tell the delay of WebRTC until pictures no longer come. The video's own time goes on without them. */
   async #follow(view, signal) {
-    let shownAt = -1;
-    while (!signal.aborted && this.#video.currentTime !== shownAt) {
-      shownAt = this.#video.currentTime;
-      const delayMs = await view.delayMs();
+    let shown = -1;
+    while (!signal.aborted) {
+      const { delayMs, frames } = await view.measure();
+      const now = performance.now();
+      if (frames !== shown) this.#shownAt = now;
+      else if (now - this.#shownAt > FROZEN_MS) return;
+      shown = frames;
       this.#tell(`Live by WebRTC${delayMs === null ? "" : `, ${age(delayMs)} in the network and the browser`}.`);
-      await pause(2 * MEASURE_MS, signal);
+      await pause(MEASURE_MS, signal);
     }
   }
 
@@ -174,6 +177,12 @@ class LiveView extends Part {
     if (this.#words.textContent !== text) this.#words.replaceChildren(text);
     if (this.#over.textContent !== over) this.#over.replaceChildren(over);
   }
+}
+
+/** Return a sentence as the clause that follows "because". */
+function clause(sentence) {
+  const text = sentence.replace(/\.$/, "");
+  return /^[A-Z][a-z]* /.test(text) ? text[0].toLowerCase() + text.slice(1) : text;
 }
 
 customElements.define("live-view", LiveView);

@@ -36,18 +36,23 @@ export class WhepView {
     await peer.setRemoteDescription({ type: "answer", sdp: await answer.text() });
   }
 
-  /** Return the delay in milliseconds that the network and the browser's buffer make; null while unknown. */
-  async delayMs() {
-    let delay = null;
+  /**
+   * Return `delayMs`, the delay in milliseconds that the network and the browser's buffer make, null while unknown, and
+   * `frames`, the number of pictures so far.
+   */
+  async measure() {
+    let delayMs = null;
+    let frames = 0;
     for (const each of (await this.#peer.getStats()).values()) {
+      if (each.type === "inbound-rtp") frames += each.framesDecoded ?? 0;
       if (each.type === "inbound-rtp" && each.jitterBufferEmittedCount > 0) {
-        delay = (delay ?? 0) + (1000 * each.jitterBufferDelay) / each.jitterBufferEmittedCount;
+        delayMs = (delayMs ?? 0) + (1000 * each.jitterBufferDelay) / each.jitterBufferEmittedCount;
       }
       if (each.type === "candidate-pair" && each.nominated && each.currentRoundTripTime !== undefined) {
-        delay = (delay ?? 0) + 500 * each.currentRoundTripTime;
+        delayMs = (delayMs ?? 0) + 500 * each.currentRoundTripTime;
       }
     }
-    return delay;
+    return { delayMs, frames };
   }
 
   close() {
