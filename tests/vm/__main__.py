@@ -11,8 +11,8 @@ from tests.vm.host.prerequisites import CannotRunHere, ensure_installed
 from tests.vm.host.session import Laboratory
 from tests.vm.host.shell import VmError, say
 
-#: Time limits of one boot; tests marked `release` may take an hour.
-TIMEOUT_S = 1200.0
+#: Time limits of one boot. A quiet machine needs a third of it; tests marked `release` may take an hour.
+TIMEOUT_S = 2400.0
 RELEASE_TIMEOUT_S = 7200.0
 
 

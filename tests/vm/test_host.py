@@ -8,6 +8,7 @@ from pathlib import Path
 from tests.vm.host.folders import IMAGE_SOURCES, key_of
 from tests.vm.host.image import SUITE_FOLDERS, image_sources
 from tests.vm.host.pictures import SIZES, write_pictures
+from tests.vm.host.session import summary
 from tests.vm.host.sites import LEFT_OUT, LOCK, _requirements
 
 ROOT = Path(__file__).parents[2]
@@ -59,3 +60,13 @@ def test_where_it_cannot_be_the_run_says_why_and_succeeds(tmp_path: Path) -> Non
         check=False,
     )
     assert (done.returncode, done.stdout.startswith("SKIPPED(vm): ")) == (0, True), done.stderr
+
+
+def test_a_run_that_was_cut_off_does_not_hide_the_others(tmp_path: Path) -> None:
+    (tmp_path / "camera-1.xml").write_text("")
+    (tmp_path / "camera-2.xml").write_text(
+        '<testsuites><testsuite tests="3" failures="1" errors="0" skipped="2"/></testsuites>'
+    )
+    told = summary(tmp_path)
+    assert told.startswith("3 tests, 1 failures, 0 errors, 2 skipped, ")
+    assert "camera-1.xml" in told

@@ -12,7 +12,7 @@ from tests.vm.host.machine import Machine
 from tests.vm.host.shell import Stopwatch, say
 from tests.vm.host.sites import checkout_disk, ensure_site_disk
 
-__all__ = ("Laboratory",)
+__all__ = ("Laboratory", "summary")
 
 TESTS = "tests/vm/guest"
 #: Mark of the tests for the second boot, which find files of the first boot in the folder `kept`.
@@ -54,7 +54,7 @@ class Laboratory:
         worst = self._boot(1, words, users, f"not {SECOND_BOOT}", release=release)
         if any((self.machine.share / "kept").glob("*/*")):
             worst = max(worst, self._boot(2, words, users, SECOND_BOOT, release=release))
-        say(f"{self._summary()}; {watch.elapsed_s:.0f} s")
+        say(f"{summary(self.machine.share / 'results')}; {watch.elapsed_s:.0f} s")
         return worst
 
     def _boot(
@@ -68,10 +68,18 @@ class Laboratory:
         shutil.copytree(self.machine.control, self.machine.share / f"results/boot-{number}")
         return 0 if status == NOTHING_TO_DO and number > 1 else status
 
-    def _summary(self) -> str:
-        counts = dict.fromkeys(("tests", "failures", "errors", "skipped"), 0)
-        for path in (self.machine.share / "results").glob("*.xml"):
-            for suite in ET.parse(path).iter("testsuite"):  # noqa: S314 - our own pytest wrote it
-                for name in counts:
-                    counts[name] += int(suite.get(name, 0))
-        return ", ".join(f"{count} {name}" for name, count in counts.items())
+
+def summary(results: Path) -> str:
+    """Return the number of tests and of their outcomes in the reports of `results`, and which reports are torn."""
+    counts = dict.fromkeys(("tests", "failures", "errors", "skipped"), 0)
+    cut_off = []
+    for path in sorted(results.glob("*.xml")):
+        try:
+            report = ET.parse(path)  # noqa: S314 - our own pytest wrote it
+        except ET.ParseError:
+            cut_off.append(f"{path.name} is empty or torn: that run was cut off")
+            continue
+        for suite in report.iter("testsuite"):
+            for name in counts:
+                counts[name] += int(suite.get(name, 0))
+    return ", ".join([*(f"{count} {name}" for name, count in counts.items()), *cut_off])
