@@ -13,7 +13,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from agent_core.auth.roles import Principal, Role
-from agent_core.auth.stored_view import StoredView, no_check, parsed
+from agent_core.auth.stored_view import CredentialFile, StoredView, no_check, parsed
 from agent_core.base.clock import Clock
 from agent_core.base.errors import AuthenticationFailed, InvalidState, NotFound
 from agent_core.base.moments import UtcMoment
@@ -74,7 +74,7 @@ class _Known:
         return cls(keys, by_hash, frozenset(each.credential for each in keys))
 
 
-class ApiKeys:
+class ApiKeys(CredentialFile[_Known]):
     """Keys in one file, read again when it has changed, so that revoking one needs no restart.
 
     Credentials are judged by what `refresh` has read last, without the disk.
@@ -84,24 +84,16 @@ class ApiKeys:
     def __init__(self, path: Path, clock: Clock, *, require: Callable[[], None] = no_check) -> None:
         """Keep the arguments; nothing is read yet. `require` is that of `StoredView`."""
         self._clock = clock
-        self._view: StoredView[_Known] = StoredView(
-            path,
-            lambda content: _Known.of(parsed(_File, content, path.name).keys),
-            missing=_Known(),
-            unusable=_Known(),
-            consequence="no API key is valid",
-            require=require,
+        super().__init__(
+            StoredView(
+                path,
+                lambda content: _Known.of(parsed(_File, content, path.name).keys),
+                missing=_Known(),
+                unusable=_Known(),
+                consequence="no API key is valid",
+                require=require,
+            )
         )
-
-    @property
-    def path(self) -> Path:
-        """The file."""
-        return self._view.path
-
-    @property
-    def version(self) -> int:
-        """Number of changes of the file so far."""
-        return self._view.version
 
     def create(self, user_id: str, role: Role, *, expires_at: datetime | None = None) -> str:
         """Create a key for `user_id` and return it, which is possible only once. Blocks on the disk.

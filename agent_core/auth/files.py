@@ -5,16 +5,15 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import anyio
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
-from agent_core.auth.api_keys import ApiKeys
 from agent_core.auth.live import LiveAccess
-from agent_core.auth.revocations import RevokedTokens
 from agent_core.auth.secret import SecretFile
-from agent_core.auth.view_links import ViewLinks
+from agent_core.auth.stored_view import CredentialFile
 from agent_core.base.clock import Clock
 from agent_core.base.errors import StartFailed, StorageFailed
 from agent_core.base.inotify import FolderWatches
@@ -36,15 +35,13 @@ _PATIENCE_S = 1.0
 
 
 class CredentialFiles:
-    """Watch over the secret, the API keys, the revoked tokens and the view links: reads what has changed, and ends what was revoked.
+    """Watch over the files of credentials: reads what has changed, and ends what was revoked.
 
     The disk is used only in a thread, so that one that stalls delays this alone.
 
     Args:
         secret: generated again when it is deleted.
-        keys: the API keys, in the same folder.
-        revoked: the revoked tokens, in the same folder.
-        views: the view links, in the same folder.
+        others: the API keys, the revoked tokens and the view links, in the same folder.
         live: what is ended when a change revokes its credentials.
         clock: times the looks at the files.
         is_local: returns True for a folder that no other machine changes; inotify misses changes by others.
@@ -54,24 +51,19 @@ class CredentialFiles:
     def __init__(
         self,
         secret: SecretFile,
-        keys: ApiKeys,
-        revoked: RevokedTokens,
-        views: ViewLinks,
-        *,
+        *others: CredentialFile[Any],
         live: LiveAccess,
         clock: Clock,
         is_local: Callable[[Path], bool] = is_local,
         open_watches: Callable[[Callable[[Path], bool]], FolderWatches] = FolderWatches,
     ) -> None:
         self._secret = secret
-        self._keys = keys
-        self._revoked = revoked
-        self._views = views
+        self._others = others
         self._live = live
         self._clock = clock
         self._open_watches = partial(open_watches, is_local)
         self._folder = secret.path.parent
-        self._names = {each.path.name for each in (secret, keys, revoked, views)}
+        self._names = {each.path.name for each in (secret, *others)}
         self._threads = WorkerPool(1)
         self._looking = anyio.Lock()
         self._watches: FolderWatches | None = None
@@ -138,8 +130,7 @@ class CredentialFiles:
                 self._watch = await self._threads.run_abandonable(self._refresh, self._watches)
                 if self._watches is not None and old is not None and old != self._watch:
                     self._watches.remove(old)
-                watched = (self._secret, self._keys, self._revoked, self._views)
-                version = sum(each.version for each in watched)
+                version = sum(each.version for each in (self._secret, *self._others))
                 if version != self._seen:
                     await self._live.recheck()
                     self._seen = version
@@ -151,9 +142,8 @@ class CredentialFiles:
     def _refresh(self, watches: FolderWatches | None) -> int | None:
         """Watch the folder, then read changed files; return the watch. Blocks on the disk."""
         watch = None if watches is None else self._watched(watches)
-        self._keys.refresh()
-        self._revoked.refresh()
-        self._views.refresh()
+        for each in self._others:
+            each.refresh()
         if self._secret.refresh() is None:
             # `SecretFile` has logged an unusable file; no token is valid until it is replaced.
             with suppress(StartFailed, StorageFailed):

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from agent_core.auth.stored_view import StoredView, no_check, parsed
+from agent_core.auth.stored_view import CredentialFile, StoredView, no_check, parsed
 from agent_core.base.clock import Clock
 from agent_core.base.errors import InvalidState
 from agent_core.base.moments import UtcMoment
@@ -42,7 +42,7 @@ class _File(BaseModel):
         return frozenset(each.id for each in self.tokens)
 
 
-class RevokedTokens:
+class RevokedTokens(CredentialFile[frozenset[str] | None]):
     """Ids of revoked tokens and of links, revoked by themselves, in one file, read again when it has changed.
 
     Like the file of API keys it has no backup, which could restore a token. While it is unusable, no token is valid.
@@ -55,28 +55,16 @@ class RevokedTokens:
 
     def __init__(self, path: Path, clock: Clock, *, require: Callable[[], None] = no_check) -> None:
         self._clock = clock
-        self._view: StoredView[frozenset[str] | None] = StoredView(
-            path,
-            lambda content: parsed(_File, content, path.name).ids(),
-            missing=frozenset(),
-            unusable=None,
-            consequence="no token is valid",
-            require=require,
+        super().__init__(
+            StoredView(
+                path,
+                lambda content: parsed(_File, content, path.name).ids(),
+                missing=frozenset(),
+                unusable=None,
+                consequence="no token is valid",
+                require=require,
+            )
         )
-
-    @property
-    def path(self) -> Path:
-        """The file."""
-        return self._view.path
-
-    @property
-    def version(self) -> int:
-        """Number of changes of the file so far."""
-        return self._view.version
-
-    def refresh(self) -> None:
-        """Read the file if it has changed. Blocks on the disk."""
-        self._view.refresh()
 
     def covers(self, token_id: str) -> bool:
         """Return True if the token was revoked, or the file unusable, at the last `refresh`."""

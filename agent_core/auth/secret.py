@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from agent_core.auth.stored_view import StoredView, no_check
+from agent_core.auth.stored_view import CredentialFile, StoredView, no_check
 from agent_core.base.errors import AuthenticationFailed, StartFailed
 from agent_core.base.files import explain_os_error, make_folder, write_new
 from agent_core.base.small_files import read_small
@@ -73,7 +73,7 @@ class SecretSource(Protocol):
         ...
 
 
-class SecretFile:
+class SecretFile(CredentialFile[Secret | None]):
     """Secret in a file, read again when it has changed: a new file invalidates all that the old secret has signed.
 
     Args:
@@ -82,25 +82,17 @@ class SecretFile:
     """
 
     def __init__(self, path: Path, *, require: Callable[[], None] = no_check) -> None:
-        self._view: StoredView[Secret | None] = StoredView(
-            path,
-            partial(_parsed, path),
-            missing=None,
-            unusable=None,
-            consequence="no token is valid",
-            require=require,
+        super().__init__(
+            StoredView(
+                path,
+                partial(_parsed, path),
+                missing=None,
+                unusable=None,
+                consequence="no token is valid",
+                require=require,
+            )
         )
         self._require = require
-
-    @property
-    def path(self) -> Path:
-        """The file."""
-        return self._view.path
-
-    @property
-    def version(self) -> int:
-        """Number of changes of the file so far."""
-        return self._view.version
 
     def refresh(self) -> Secret | None:
         """Return the secret that the file has now; None if it is missing or unusable. Blocks on the disk."""

@@ -15,7 +15,7 @@ from agent_core.base.locks import lock_file
 from agent_core.base.small_files import UnsafeFile, read_small
 from agent_core.base.state_versions import refuse_later, version_of
 
-__all__ = ("StoredView", "no_check", "parsed")
+__all__ = ("CredentialFile", "StoredView", "no_check", "parsed")
 
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
@@ -187,6 +187,27 @@ class StoredView(Generic[T]):
         if fault != self._fault:
             _LOG.error("%s: %s is unusable (%s)", self._consequence, self.path.name, fault)
         self._fault = fault
+
+
+class CredentialFile(Generic[T]):
+    """Base of the files of credentials, which `CredentialFiles` watches. Nothing is read before the first `refresh`."""
+
+    def __init__(self, view: StoredView[T]) -> None:
+        self._view = view
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._view.path
+
+    @property
+    def version(self) -> int:
+        """Number of changes of the file so far."""
+        return self._view.version
+
+    def refresh(self) -> object:
+        """Read the file if it has changed. Blocks on the disk."""
+        return self._view.refresh()
 
 
 def _fingerprint(path: Path) -> tuple[int, ...] | None:

@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from agent_core.auth.stored_view import StoredView, no_check, parsed
+from agent_core.auth.stored_view import CredentialFile, StoredView, no_check, parsed
 from agent_core.base.clock import Clock
 from agent_core.base.errors import AuthenticationFailed, InvalidState, NotFound
 from agent_core.base.models import CameraId
@@ -73,7 +73,7 @@ class _Known:
         return cls({each.sha256: each for each in links})
 
 
-class ViewLinks:
+class ViewLinks(CredentialFile[_Known]):
     """Links in one file, read again when it has changed, so that revoking one needs no restart.
 
     Like the file of API keys it has no backup, which could restore a link. While it is unusable, no link is valid.
@@ -82,28 +82,16 @@ class ViewLinks:
     def __init__(self, path: Path, clock: Clock, *, require: Callable[[], None] = no_check) -> None:
         """Keep the arguments; nothing is read yet. `require` is that of `StoredView`."""
         self._clock = clock
-        self._view: StoredView[_Known] = StoredView(
-            path,
-            lambda content: _Known.of(parsed(_File, content, path.name).links),
-            missing=_Known(),
-            unusable=_Known(),
-            consequence="no view link is valid",
-            require=require,
+        super().__init__(
+            StoredView(
+                path,
+                lambda content: _Known.of(parsed(_File, content, path.name).links),
+                missing=_Known(),
+                unusable=_Known(),
+                consequence="no view link is valid",
+                require=require,
+            )
         )
-
-    @property
-    def path(self) -> Path:
-        """The file."""
-        return self._view.path
-
-    @property
-    def version(self) -> int:
-        """Number of changes of the file so far."""
-        return self._view.version
-
-    def refresh(self) -> None:
-        """Read the file if it has changed. Blocks on the disk."""
-        self._view.refresh()
 
     def create(self, wanted: NewViewLink) -> tuple[str, ViewLink]:
         """Store a link; return its secret, which is possible only once, and its stored form. Blocks on the disk.
