@@ -102,7 +102,7 @@ class Measured:
 
 
 def a_picture(folder: Path) -> Path:
-    """A noisy JPEG of about 70 KB, with a comment at its beginning that has room for a time."""
+    """Write a noisy JPEG of about 70 KB, with a comment at its beginning that has room for a time; return its path."""
     noise = Image.effect_noise(SIZE, 24).convert("RGB")
     encoded = io.BytesIO()
     noise.save(encoded, "JPEG", quality=50)

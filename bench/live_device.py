@@ -1,6 +1,6 @@
-"""A V4L2 device without hardware, for ustreamer: a library that stands before its calls and gives one JPEG at a fixed rate.
+"""V4L2 device without hardware, for ustreamer: a library that stands before its calls and gives one JPEG at a fixed rate.
 
-The library writes the monotonic time into each picture, where `live_picture` leaves room for it.
+The library writes the monotonic time into each picture, where `bench.live.a_picture` leaves room for it.
 """
 
 import os
