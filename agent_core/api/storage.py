@@ -17,6 +17,8 @@ __all__ = ("storage_methods",)
 
 #: The limit of each type of policy, then the one that it does not apply; `manual` applies both.
 _LIMITS = {PolicyType.AGE: ("max_age_days", "max_size_gb"), PolicyType.SIZE: ("max_size_gb", "max_age_days")}
+#: Stands for the policy until one was set.
+_NO_POLICY = RetentionPolicy(policy_type=PolicyType.MANUAL, enabled=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,9 @@ class _Handlers:
     controller: Controller
 
     async def get_storage_info(self, params: NoParams, caller: Caller) -> wire.StorageInfoForm:
-        return _storage_info(await self.controller.storage_info())
+        info = await self.controller.storage_info()
+        policy, plan = await self.controller.retention()
+        return _storage_info(info, _retention(policy or _NO_POLICY, plan))
 
     async def set_retention_policy(self, params: wire.RetentionParams, caller: Caller) -> wire.RetentionForm:
         _check(params)
@@ -38,7 +42,7 @@ class _Handlers:
             said += (
                 f" {unapplied} is not applied: it does not belong to the policy_type {policy.policy_type}."
             )
-        return wire.RetentionForm(message=said, **policy.model_dump())
+        return _retention(policy, plan, said)
 
     async def cleanup_old_files(self, params: NoParams, caller: Caller) -> wire.CleanupForm:
         cleanup = await self.controller.clean_up()
@@ -70,7 +74,11 @@ def _unapplied(params: wire.RetentionParams) -> str:
     return other if other and getattr(params, other) is not None else ""
 
 
-def _storage_info(info: StorageInfo) -> wire.StorageInfoForm:
+def _retention(policy: RetentionPolicy, plan: Plan, said: str = "") -> wire.RetentionForm:
+    return wire.RetentionForm(message=said or _said_of(policy, plan), **policy.model_dump())
+
+
+def _storage_info(info: StorageInfo, retention: wire.RetentionForm) -> wire.StorageInfoForm:
     room = info.room
     usable_bytes = room.used_bytes + room.free_bytes
     return wire.StorageInfoForm(
@@ -82,10 +90,13 @@ def _storage_info(info: StorageInfo) -> wire.StorageInfoForm:
         snapshots_size=info.snapshots_bytes,
         low_space_warning=info.is_low,
         hours_left=None if info.hours_left is None else round(info.hours_left, 2),
+        retention=retention,
     )
 
 
 def _said_of(policy: RetentionPolicy, plan: Plan) -> str:
+    if policy is _NO_POLICY:
+        return f"No policy was set: the limits of the configuration apply. {_said(plan)}"
     if not policy.enabled:
         return f"The policy is stored, but disabled: the limits of the configuration apply. {_said(plan)}"
     if policy.policy_type is PolicyType.MANUAL:

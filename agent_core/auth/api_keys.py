@@ -114,7 +114,10 @@ class ApiKeys(CredentialFile[_Known]):
         with self._changing() as keys:
             if any(each.user_id == user_id for each in keys):
                 raise InvalidState(
-                    "This user already has an API key.", state="exists", allowed_states=("absent",)
+                    "This user already has an API key.",
+                    state="exists",
+                    allowed_states=("absent",),
+                    suggestion="Revoke that key first, or choose another user's name.",
                 )
             self._store((*keys, stored))
         return key

@@ -76,6 +76,8 @@ class Login:
 class LoginDesk:
     """Exchanges each code for a token once, also over restarts of the agent: used codes are revoked in the state folder.
 
+    Revokes tokens of pages whose users log out.
+
     Args:
         codes: verifies codes.
         tokens: issues the tokens.
@@ -130,6 +132,24 @@ class LoginDesk:
             await self._thread.run(self._revoked.revoke, claims.id, claims.expires_at)
         token = self._tokens.create(claims.user_id, claims.role, self._lifetime_s)
         return Login(token, claims.user_id, claims.role, self._tokens.examine(token)[0].expires_at)
+
+    async def end(self, token: str, address: str) -> None:
+        """Revoke a token for the page that has it, as a person logs out. What the token holds open ends soon after.
+
+        Raises:
+            AuthenticationFailed: it is no valid token; an API key is none.
+            RateLimited: the same, but `address` has failed too often to be told the reason.
+            StateCorrupt, StorageFailed, InvalidState: it cannot be revoked, and is valid until its end.
+        """
+        await self._files.catch_up()
+        try:
+            self._tokens.verify(token)
+            claims = self._tokens.examine(token)[0]
+        except AuthenticationFailed:
+            self._throttle.failed(address)
+            raise
+        async with self._files.changing():
+            await self._thread.run(self._revoked.revoke, claims.id, claims.expires_at)
 
     def _claimed(self, code: str) -> Claims:
         """Return the claims of a code and note its use, without waiting. Raises AuthenticationFailed."""

@@ -253,6 +253,10 @@ class Controller:
         """Return the room for recordings, and the totals of stored media. Raises StorageFailed."""
         return await self._services.storage.info()
 
+    async def retention(self) -> tuple[RetentionPolicy | None, Plan]:
+        """Return the policy, None if none was ever set, and the limits in force."""
+        return await self._services.retention.state()
+
     async def set_retention_policy(self, policy: RetentionPolicy) -> Plan:
         """Set the policy; return the limits that are in force now. Raises StorageFailed if it cannot be stored."""
         return await self._services.retention.set_policy(policy)

@@ -171,6 +171,11 @@ class Retention:
         """Return the limits in force; with `asked`, those that an administrator's cleanup applies."""
         return planned(self._configured, await self.policy(), asked=asked)
 
+    async def state(self) -> tuple[RetentionPolicy | None, Plan]:
+        """Return the policy, None if none was ever set, and the limits in force."""
+        policy = await self.policy()
+        return policy, planned(self._configured, policy, asked=False)
+
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Clean now, when a limit may be passed, when the policy changes, and every quarter of an hour; until cancelled."""
         task_status.started()

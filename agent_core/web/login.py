@@ -1,4 +1,4 @@
-"""`/login`: exchanges the code of a login link for a token."""
+"""`/login`: exchanges the code of a login link for a token, and revokes a token."""
 
 from collections.abc import Awaitable, Callable
 
@@ -10,10 +10,10 @@ from starlette.routing import Route
 from agent_core.auth.login_codes import Login
 from agent_core.base.errors import InvalidParams
 from agent_core.base.moments import rfc3339
-from agent_core.web.access import peer_of, refuse_other_sites
+from agent_core.web.access import credentials_of, missing_credentials, peer_of, refuse_other_sites
 from agent_core.web.bodies import read_body
 
-__all__ = ("login_route",)
+__all__ = ("login_routes",)
 
 #: Longest body; a code has at most 4096 characters.
 _LIMIT_BYTES = 8192
@@ -25,11 +25,14 @@ class _Body(BaseModel):
     code: str = Field(min_length=1, max_length=4096)
 
 
-def login_route(redeem: Callable[[str, str], Awaitable[Login]]) -> Route:
-    """Return the route.
+def login_routes(
+    redeem: Callable[[str, str], Awaitable[Login]], end: Callable[[str, str], Awaitable[None]]
+) -> list[Route]:
+    """Return the routes.
 
     Args:
         redeem: exchanges a code, sent by an address; see `LoginDesk.redeem`.
+        end: revokes a token, sent by an address; see `LoginDesk.end`.
     """
 
     async def answer(request: Request) -> Response:
@@ -48,7 +51,15 @@ def login_route(redeem: Callable[[str, str], Awaitable[Login]]) -> Route:
         headers = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
         return JSONResponse(body, headers=headers)
 
-    return Route("/login", answer, methods=["POST"])
+    async def leave(request: Request) -> Response:
+        refuse_other_sites(request)
+        token = credentials_of(request)
+        if token is None:
+            raise missing_credentials()
+        await end(token, peer_of(request.scope).address)
+        return Response(status_code=204, headers={"cache-control": "no-store"})
+
+    return [Route("/login", answer, methods=["POST"]), Route("/login", leave, methods=["DELETE"])]
 
 
 async def _code(request: Request) -> str:

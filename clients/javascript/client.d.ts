@@ -1395,7 +1395,7 @@ export interface ReplaySince {
   sequence: number;
 }
 
-/** The policy as it was stored. */
+/** The policy as it was stored. Without one, `manual` and not enabled: the limits of the configuration apply. */
 export interface RetentionForm {
   policy_type: Open<PolicyType>;
   enabled: boolean;
@@ -1550,6 +1550,8 @@ export interface StorageInfoForm {
   low_space_warning: boolean;
   /** hours until the disk for recordings is full at the present rate; left out while nothing is recorded */
   hours_left?: number;
+  /** policy of deletion, and the limits that are in force */
+  retention: RetentionForm;
 }
 
 /** Properties of an external stream, as far as they are known. */

@@ -73,6 +73,8 @@ async def test_a_login_has_the_token_of_the_codes_user_and_its_end(office: Offic
 async def test_a_used_code_is_refused_here_and_by_a_later_process(office: Office, tmp_path: Path) -> None:
     code = office.codes.create("olga", Role.VIEWER)
     await office.desk.redeem(code, HERE)
+    end = office.clock.now() + timedelta(seconds=LOGIN_LIFETIME_S)
+    assert f"{end:%Y-%m-%dT%H:%M}" in office.revoked.path.read_text(), "so that it is forgotten some day"
     assert await refused(office, code) == "login_code_invalid"
     assert await refused(Office(tmp_path, office.clock), code) == "login_code_invalid"
 
@@ -141,3 +143,22 @@ def test_without_a_secret_that_is_the_reason(tmp_path: Path, clock: SimulatedClo
     with pytest.raises(AuthenticationFailed) as caught:
         codes.verify(code)
     assert caught.value.reason == "no_secret"
+
+
+async def test_a_token_is_ended_and_no_other(office: Office) -> None:
+    token, other = (office.tokens.create("olga", Role.VIEWER, 60) for _ in range(2))
+    await office.desk.end(token, HERE)
+    office.revoked.refresh()
+    with pytest.raises(AuthenticationFailed) as caught:
+        office.tokens.verify(token)
+    assert caught.value.reason == "token_revoked"
+    assert office.tokens.verify(other).user_id == "olga"
+
+
+async def test_guessed_ends_are_counted_by_address(office: Office) -> None:
+    for _ in range(FAILURES):
+        with pytest.raises(AuthenticationFailed):
+            await office.desk.end("ck_guess", HERE)
+    with pytest.raises(RateLimited):
+        await office.desk.end("ck_guess", HERE)
+    assert not office.revoked.path.exists()

@@ -31,6 +31,12 @@ async def test_the_room_the_policy_and_a_cleanup(tmp_path: Path) -> None:
             assert 0 < info["usage_percentage"] <= 100
             assert isinstance(info["low_space_warning"], bool)
             assert "hours_left" not in info
+            assert info["retention"] == {
+                "policy_type": "manual",
+                "enabled": False,
+                "message": "No policy was set: the limits of the configuration apply. "
+                "There is no limit, so nothing is deleted.",
+            }
             nothing = await client.call("cleanup_old_files")
             assert (nothing["cleanup_executed"], nothing["files_deleted"]) == (False, 0)
             size = sum(each.stat().st_size for each in (tmp_path / "state/snapshots/camera0").glob("*.jpg"))
@@ -39,6 +45,7 @@ async def test_the_room_the_policy_and_a_cleanup(tmp_path: Path) -> None:
             policy = {"policy_type": "manual", "enabled": True, "max_size_gb": last / 1e9}
             answer = await client.call("set_retention_policy", **policy)
             assert {key: answer[key] for key in policy} == policy
+            assert (await client.call("get_storage_info"))["retention"] == answer
             assert "cleanup_old_files" in answer["message"]
     assert len(shot(tmp_path)) == 3
     async with running_agent(config=config, folder=tmp_path) as agent, agent.client("admin") as client:

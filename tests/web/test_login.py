@@ -6,11 +6,13 @@ import anyio
 import httpx
 import pytest
 
+from agent_core.auth.api_keys import ApiKeys
 from agent_core.auth.login_codes import LOGIN_LIFETIME_S, LoginCodes
 from agent_core.auth.roles import Role
 from agent_core.auth.secret import Secret
 from agent_core.base.clock import SystemClock
 from agent_core.base.errors import AuthenticationFailed
+from agent_core.client import AgentUnreachable, CallFailed, ConnectionLost
 from agent_core.testing import RunningAgent, SimulatedClock, running_agent
 
 #: Fewer than the requests of the tests that guess.
@@ -123,3 +125,39 @@ async def test_other_bodies_are_refused(body: bytes, kind: str, status: int) -> 
             assert answer.status_code == status
             assert set(answer.json()) >= {"reason", "details", "suggestion"}
             assert (await http.get("/login")).status_code == 405
+
+
+async def leave(agent: RunningAgent, **headers: str) -> httpx.Response:
+    async with httpx.AsyncClient(base_url=agent.http_url, timeout=30) as http:
+        return await http.delete("/login", headers=headers)
+
+
+async def test_who_logs_out_takes_the_token_along() -> None:
+    async with running_agent() as agent:
+        token = (await ask(agent, codes_of(agent).create("u", Role.VIEWER))).json()["token"]
+        own = {"authorization": f"Bearer {token}"}
+        async with agent.client(None) as client:
+            await client.call("authenticate", auth_token=token)
+            refused = await leave(agent, **own, **{"sec-fetch-site": "same-site"})
+            assert (refused.status_code, refused.json()["reason"]) == (403, "cross_site")
+            assert await client.call("get_camera_list")
+            assert (await leave(agent, **own)).status_code == 204
+            with anyio.fail_after(30):
+                while True:
+                    try:
+                        await client.call("get_camera_list")
+                    except (CallFailed, ConnectionLost, AgentUnreachable):
+                        break
+                    await anyio.sleep(0.02)
+        again = await leave(agent, **own)
+        assert (again.status_code, again.json()["reason"]) == (401, "token_revoked")
+        assert again.headers["www-authenticate"] == "Bearer"
+
+
+async def test_only_a_token_logs_out() -> None:
+    async with running_agent() as agent:
+        key = ApiKeys(agent.folder / "state/api-keys.json", SystemClock()).create("u", Role.VIEWER)
+        assert (await leave(agent)).json()["reason"] == "missing_credentials"
+        assert (await leave(agent, **{"x-api-key": key})).status_code == 401
+        async with agent.client(None) as client:
+            await client.call("authenticate", auth_token=key)

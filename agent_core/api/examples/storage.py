@@ -19,6 +19,11 @@ def get_storage_info() -> MethodExample:
         recordings_size=2_361_000,
         snapshots_size=33_404,
         low_space_warning=False,
+        retention=RetentionForm(
+            policy_type=PolicyType.MANUAL,
+            enabled=False,
+            message="No policy was set: the limits of the configuration apply. There is no limit, so nothing is deleted.",
+        ),
     )
     return MethodExample(NoParams(), info)
 

@@ -13,6 +13,16 @@ __all__ = ("CleanupForm", "RetentionForm", "RetentionParams", "StorageInfoForm")
 _MAX_DAYS = 36_500
 
 
+class RetentionForm(RpcResult):
+    """The policy as it was stored. Without one, `manual` and not enabled: the limits of the configuration apply."""
+
+    policy_type: PolicyType
+    enabled: bool
+    max_age_days: float | None = None
+    max_size_gb: float | None = None
+    message: str = Field(description="the limits that are in force now")
+
+
 class StorageInfoForm(RpcResult):
     """All sizes are in bytes; the first four fields are about the disk for recordings."""
 
@@ -33,6 +43,7 @@ class StorageInfoForm(RpcResult):
         None,
         description="hours until the disk for recordings is full at the present rate; left out while nothing is recorded",
     )
+    retention: RetentionForm = Field(description="policy of deletion, and the limits that are in force")
 
 
 class RetentionParams(RpcParams):
@@ -46,16 +57,6 @@ class RetentionParams(RpcParams):
     max_size_gb: Annotated[FiniteFloat, Field(gt=0, le=MAX_GB)] | None = Field(
         None, description="most gigabytes (10^9 bytes) of recordings and snapshots together"
     )
-
-
-class RetentionForm(RpcResult):
-    """The policy as it was stored."""
-
-    policy_type: PolicyType
-    enabled: bool
-    max_age_days: float | None = None
-    max_size_gb: float | None = None
-    message: str = Field(description="the limits that are in force now")
 
 
 class CleanupForm(RpcResult):

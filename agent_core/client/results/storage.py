@@ -11,6 +11,18 @@ __all__ = ("CleanupForm", "RetentionForm", "StorageInfoForm")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RetentionForm:
+    """The policy as it was stored. Without one, `manual` and not enabled: the limits of the configuration apply."""
+
+    policy_type: PolicyType
+    enabled: bool
+    max_age_days: float | None = None
+    max_size_gb: float | None = None
+    #: the limits that are in force now
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StorageInfoForm:
     """All sizes are in bytes; the first four fields are about the disk for recordings."""
 
@@ -28,18 +40,8 @@ class StorageInfoForm:
     low_space_warning: bool
     #: hours until the disk for recordings is full at the present rate; left out while nothing is recorded
     hours_left: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RetentionForm:
-    """The policy as it was stored."""
-
-    policy_type: PolicyType
-    enabled: bool
-    max_age_days: float | None = None
-    max_size_gb: float | None = None
-    #: the limits that are in force now
-    message: str
+    #: policy of deletion, and the limits that are in force
+    retention: RetentionForm
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -69,6 +69,38 @@ def test_after_a_pause_there_is_no_burst() -> None:
     assert len(sent(10, times_s)) <= 12
 
 
+def test_a_picture_may_come_a_fifth_of_the_interval_early() -> None:
+    assert sent(1, [0.0, 0.79, 0.8]) == [0.0, 0.8]
+
+
+def test_a_picture_in_time_for_the_next_but_one_begins_a_new_count() -> None:
+    # Due at 1 and 2: what comes at 2 delays the next one by a whole interval.
+    assert sent(1, [0.0, 2.0, 2.5, 2.8]) == [0.0, 2.0, 2.8]
+
+
+def test_a_refusal_names_the_limit() -> None:
+    found = []
+    for limit in ("max_live", "max_live_per_camera", "max_live_per_address"):
+        places = Places(ViewsConfig.model_validate({limit: 1}))
+        with places.take("camera0", "10.0.0.1"):
+            with pytest.raises(RateLimited) as caught, places.take("camera0", "10.0.0.1"):
+                raise AssertionError("a place too many")
+            assert (caught.value.reason, caught.value.retry_after_ms) == ("too_many_views", 5000)
+            found.append(caught.value.details)
+    assert found == [
+        "Too many live views in all are open; views.max_live is the limit.",
+        "Too many live views of camera0 are open; views.max_live_per_camera is the limit.",
+        "Too many live views from this address are open; views.max_live_per_address is the limit.",
+    ]
+
+
+def test_places_are_counted_by_camera() -> None:
+    places = Places(ViewsConfig())
+    with places.take("camera0", "a"), places.take("camera0", "b"), places.take("camera1", "a"):
+        assert places.by_camera() == {"camera0": 2, "camera1": 1}
+    assert places.by_camera() == {}
+
+
 def test_places_are_given_back() -> None:
     places = Places(ViewsConfig(max_live=2, max_live_per_camera=1, max_live_per_address=2))
     with places.take("camera0", "10.0.0.1"):

@@ -74,6 +74,9 @@ class Driver:
     def fill(self, selector: str, value: str) -> None:
         self._page.locator(selector).first.fill(value)
 
+    def choose(self, selector: str, value: str) -> None:
+        self._page.locator(selector).first.select_option(value)
+
     def press(self, key: str) -> None:
         self._page.keyboard.press(key)
 

@@ -63,7 +63,7 @@ class CameraConsole extends Part {
         h("span", { class: "brand" }, "Camera agent"),
         this.#nav,
         this.#who,
-        button("Log out", () => this.#session.end("")),
+        button("Log out", () => this.#session.leave()),
       ),
       this.#banner,
       this.#main,

@@ -11,12 +11,15 @@ class ExternalStreams extends Part {
   #list = h("div", {});
   #told = h("p", { role: "status" });
   #progress = h("progress", { "aria-label": "Search", hidden: true });
+  #course = h("span", { class: "muted" });
+  #cameras = h("input", { id: "search-cameras", type: "checkbox", checked: true });
   #loading = null;
   #isStale = false;
 
   render() {
     const operator = this.agent.may("operator");
-    const search = h("p", { class: "row" }, button("Search the networks", () => this.#search()), this.#progress);
+    const both = h("label", { class: "row" }, this.#cameras, "Cameras too, and not only UAVs");
+    const search = h("div", { class: "row" }, button("Search the networks", () => this.#search()), both, this.#progress, this.#course);
     const add = h("div", {}, h("h2", {}, "Add a stream by its address"), this.#form());
     this.replaceChildren(operator ? search : "", this.#told, this.#list, operator ? add : "");
     this.#follow();
@@ -74,10 +77,11 @@ class ExternalStreams extends Part {
     this.#progress.hidden = false;
     this.#told.replaceChildren("Searching the networks …");
     await this.#try(async () => {
-      const found = await this.agent.call("discover_external_streams", { force_rescan: true }, { timeoutMs: SEARCH_MS });
+      const found = await this.agent.call("discover_external_streams", { force_rescan: true, generic_enabled: this.#cameras.checked }, { timeoutMs: SEARCH_MS });
       this.#told.replaceChildren(`${found.total_found} ${found.total_found === 1 ? "stream" : "streams"} found. ${(found.errors ?? []).join(" ")}`);
     });
     this.#progress.hidden = true;
+    this.#course.replaceChildren();
   }
 
   /** Show how far a search has come, also one that another client has started. */
@@ -85,6 +89,7 @@ class ExternalStreams extends Part {
     this.#progress.hidden = (progress.hosts_done ?? 0) >= (progress.hosts_total ?? 0);
     this.#progress.max = Math.max(1, progress.hosts_total ?? 1);
     this.#progress.value = progress.hosts_done ?? 0;
+    this.#course.replaceChildren(this.#progress.hidden ? "" : `${progress.hosts_done} of ${progress.hosts_total} hosts, ${progress.streams_found} streams`);
   }
 
   /** Load the list; once more if it may have changed meanwhile, and never twice at a time. */

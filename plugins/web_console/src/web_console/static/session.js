@@ -4,6 +4,9 @@ export const BASE = new URL(import.meta.url.replace(/(?:plugins\/web_console\/)?
 /** Pages of several agents may share an origin behind a proxy, and with it the storage. */
 const STORED = `camera-agent:${BASE.pathname}`;
 
+/** Longest wait for the agent to revoke a token. */
+const LEAVE_MS = 10_000;
+
 /** Error that an answer over HTTP tells: `reason`, `suggestion` and the status. */
 export class HttpFailed extends Error {
   constructor(status, body) {
@@ -16,10 +19,13 @@ export class HttpFailed extends Error {
   }
 }
 
+/** Before a stored token that the agent has made for this tab alone; others may be used elsewhere too. */
+const OWN = "own:";
+
 /** Credentials of this tab: a token or an API key, kept until the tab is closed. Tells "ended" when they no longer work. */
 export class Session extends EventTarget {
   get token() {
-    return sessionStorage.getItem(STORED);
+    return sessionStorage.getItem(STORED)?.replace(OWN, "") ?? null;
   }
 
   set token(value) {
@@ -31,6 +37,20 @@ export class Session extends EventTarget {
   end(words) {
     this.token = null;
     this.dispatchEvent(new CustomEvent("ended", { detail: words }));
+  }
+
+  /** Forget the credentials at once, and have the agent revoke a token that is of this tab alone. */
+  async leave() {
+    const stored = sessionStorage.getItem(STORED) ?? "";
+    this.end("");
+    if (!stored.startsWith(OWN)) return;
+    try {
+      const headers = { Authorization: `Bearer ${stored.slice(OWN.length)}` };
+      const answer = await fetch(this.url("login"), { method: "DELETE", headers, signal: AbortSignal.timeout(LEAVE_MS) });
+      if (!answer.ok && answer.status !== 401) throw await failure(answer);
+    } catch (error) {
+      if (this.token === null) this.end(`This tab is logged out, but the agent could not revoke its token, which is valid until its end: ${error.message}`);
+    }
   }
 
   /** Return the address of a path of the agent, such as `files/...` or a `download_url`. */
@@ -62,7 +82,7 @@ export class Session extends EventTarget {
       body: JSON.stringify({ code }),
     });
     if (!answer.ok) throw await failure(answer);
-    this.token = (await answer.json()).token;
+    this.token = `${OWN}${(await answer.json()).token}`;
   }
 }
 

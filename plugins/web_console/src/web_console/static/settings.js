@@ -4,6 +4,10 @@ import { button, confirmed, form, h, Part, words } from "./dom.js";
 class AgentSettings extends Part {
   #told = h("p", { role: "status" });
   #limits = h("p", { class: "muted" });
+  #kind = h("select", { id: "policy" }, [["age", "by age"], ["size", "by size"], ["manual", "only when asked"]].map(([value, text]) => h("option", { value }, text)));
+  #days = h("input", { id: "days", type: "number", step: "any" });
+  #gigabytes = h("input", { id: "gigabytes", type: "number", step: "any" });
+  #enabled = h("input", { id: "enabled", type: "checkbox" });
 
   render() {
     if (!this.agent.may("admin")) {
@@ -12,8 +16,8 @@ class AgentSettings extends Part {
     }
     this.replaceChildren(
       h("h2", {}, "Deletion of recordings and snapshots"),
-      this.#retention(),
       this.#limits,
+      this.#retention(),
       button("Delete now what the limits exclude", () => this.#deleteNow(), { class: "danger" }),
       this.agent.has("external_discovery") ? this.#interval() : "",
       h("h2", {}, "Configuration files"),
@@ -21,6 +25,17 @@ class AgentSettings extends Part {
       button("Read the configuration again", () => this.#try(() => this.#reload())),
       this.#told,
     );
+    this.#try(async () => this.#showPolicy((await this.agent.call("get_storage_info")).retention));
+  }
+
+  /** Show the policy as the agent has it. */
+  #showPolicy(policy) {
+    this.#kind.value = policy.policy_type;
+    this.#days.value = policy.max_age_days ?? "";
+    this.#gigabytes.value = policy.max_size_gb ?? "";
+    this.#enabled.checked = policy.enabled;
+    this.#limits.replaceChildren(policy.message);
+    this.#kind.dispatchEvent(new Event("change"));
   }
 
   async #try(act) {
@@ -47,46 +62,43 @@ class AgentSettings extends Part {
   }
 
   #retention() {
-    const kind = h("select", { id: "policy" }, [["age", "by age"], ["size", "by size"], ["manual", "only when asked"]].map(([value, text]) => h("option", { value }, text)));
-    const days = h("input", { id: "days", type: "number", min: "0.01", step: "any", value: "30" });
-    const gigabytes = h("input", { id: "gigabytes", type: "number", min: "0.001", step: "any", value: "50" });
-    const enabled = h("input", { id: "enabled", type: "checkbox", checked: true });
+    const [kind, days, gigabytes] = [this.#kind, this.#days, this.#gigabytes];
     const ofAge = [h("label", { for: "days" }, "Days to keep"), days];
     const ofSize = [h("label", { for: "gigabytes" }, "Gigabytes to keep"), gigabytes];
     const showLimit = () => {
-      for (const each of ofAge) each.hidden = kind.value !== "age";
-      for (const each of ofSize) each.hidden = kind.value !== "size";
+      for (const each of ofAge) each.hidden = kind.value === "size";
+      for (const each of ofSize) each.hidden = kind.value === "age";
       days.disabled = days.hidden; // a hidden field must not hinder the form
       gigabytes.disabled = gigabytes.hidden;
     };
     kind.addEventListener("change", showLimit);
     showLimit();
+    const given = (input) => (input.hidden || input.value === "" ? null : Number(input.value));
     const save = () =>
       this.#try(async () => {
-        const limit = { age: { max_age_days: Number(days.value) }, size: { max_size_gb: Number(gigabytes.value) }, manual: {} }[kind.value];
-        const set = await this.agent.call("set_retention_policy", { policy_type: kind.value, enabled: enabled.checked, ...limit });
-        this.#limits.replaceChildren(set.message);
+        const wanted = { policy_type: kind.value, enabled: this.#enabled.checked, max_age_days: given(days), max_size_gb: given(gigabytes) };
+        this.#showPolicy(await this.agent.call("set_retention_policy", wanted));
         return "Saved.";
       });
     return form(
       "Deletion",
       save,
       "Save",
-      h("p", { class: "muted" }, "Saving replaces the limits that are in force now; the fields do not show them."),
       h("label", { for: "policy" }, "Delete"),
       kind,
       ...ofAge,
       ...ofSize,
-      h("span", { class: "row" }, enabled, h("label", { for: "enabled" }, "Use this instead of the limits in the configuration file")),
+      h("span", { class: "row" }, this.#enabled, h("label", { for: "enabled" }, "Use this instead of the limits in the configuration file")),
     );
   }
 
   #interval() {
-    const seconds = h("input", { id: "interval", type: "number", min: "0", step: "1", value: "0" });
+    const seconds = h("input", { id: "interval", type: "number", min: "0", step: "1", required: true });
     const save = () =>
       this.#try(async () => {
-        await this.agent.call("set_discovery_interval", { scan_interval: Number(seconds.value) });
-        return "Saved.";
+        const set = await this.agent.call("set_discovery_interval", { scan_interval: Number(seconds.value) });
+        seconds.value = set.scan_interval;
+        return set.message;
       });
     return form(
       "Search of the networks",

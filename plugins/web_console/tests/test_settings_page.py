@@ -1,0 +1,151 @@
+"""Settings that are hot, and the health of the agent with its events, in Chromium."""
+
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from agent_core.plugin import (
+    NOT_ASKED,
+    AgentContext,
+    CameraReport,
+    CameraSource,
+    DetectedCamera,
+    Fingerprint,
+    Plugin,
+    Settings,
+    Started,
+    hookimpl,
+)
+from plugins.web_console.tests.rig import RED, box, browser, login_link, painted
+
+#: A browser and an agent beside other tests.
+pytestmark = pytest.mark.timeout(150)
+
+#: Does something in a page that takes texts for HTML.
+EVIL = '<img src=x onerror="document.title=1;alert(1)">'
+MOVING: dict[str, Any] = {"name": "Moving", "width": 320, "height": 240, "fps": 5}
+EMBEDDED: dict[str, Any] = {
+    "enabled": ["ffmpeg_tier", "embedded_server"],
+    "embedded_server": {"api_port": 0, "rtsp_port": 0},
+}
+TOLD = "agent-settings > [role=status]"
+FACTS = "agent-health .facts"
+
+
+def field(name: str) -> str:
+    return f"document.querySelector('#{name}').value"
+
+
+async def test_a_policy_is_set_refused_in_the_agents_words_and_read_back(tmp_path: Path) -> None:
+    async with box([painted(tmp_path, "Red", RED)]) as agent, browser(tmp_path) as page:
+        await page("open", url=login_link(agent))
+        await page("click", selector="nav a[href='#/settings']")
+        await page("wait", selector="agent-settings p", text="No policy was set")
+        assert await page("run", script=f"[{field('policy')}, {field('days')}]") == ["manual", ""]
+
+        await page("choose", selector="#policy", value="age")
+        await page("click", selector="#enabled")
+        await page("click", selector="form[aria-label=Deletion] button")
+        await page("wait", selector=f"{TOLD} .problem", text="needs max_age_days")
+        await page("fill", selector="#days", value="-3")
+        await page("click", selector="form[aria-label=Deletion] button")
+        await page("wait", selector=f"{TOLD} .problem", text="Add max_age_days", state="detached")
+        await page("wait", selector=f"{TOLD} .problem", text="max_age_days")
+        assert await page("axe") == []
+
+        await page("fill", selector="#days", value="12.5")
+        await page("click", selector="form[aria-label=Deletion] button")
+        await page("wait", selector=TOLD, text="Stored.")
+        await page("wait", selector="agent-settings p", text="older than 12.5 days")
+        async with agent.client("admin") as client:
+            kept = (await client.call("get_storage_info"))["retention"]
+        assert (kept["policy_type"], kept["enabled"], kept["max_age_days"]) == ("age", True, 12.5)
+        await page("click", selector="nav a[href='#/cameras']")
+        await page("wait", selector="camera-tiles")
+        await page("click", selector="nav a[href='#/settings']")
+        await page("wait", selector="agent-settings p", text="older than 12.5 days")
+        assert await page("run", script=f"[{field('policy')}, {field('days')}]") == ["age", "12.5"]
+
+        await page("click", selector="button >> text=Delete now")
+        await page("wait", selector=TOLD, text="0 files were deleted")
+        await page("click", selector="button >> text=Read the configuration again")
+        await page("wait", selector=TOLD, text="Nothing has changed.")
+        assert await page("noticed") == []
+
+
+class Shy(CameraSource):
+    """Source of a camera that fails for a reason that a page could take for HTML."""
+
+    name = "shy"
+
+    def __init__(self) -> None:
+        self.fail = anyio.Event()
+
+    async def watch(self, report: CameraReport, *, task_status: Started = NOT_ASKED) -> None:
+        report.connected(DetectedCamera("a", EVIL, Fingerprint(self.name, serial="1"), None))
+        task_status.started()
+        await self.fail.wait()
+        report.failed("a", f"It is shy: {EVIL}.")
+        await anyio.sleep_forever()
+
+
+async def test_health_shows_numbers_reasons_and_events_as_they_come(tmp_path: Path) -> None:
+    source = Shy()
+
+    class ShyPlugin(Plugin[Settings]):
+        @hookimpl
+        def agent_camera_sources(self, agent: AgentContext) -> list[CameraSource]:
+            return [source]
+
+    class BrokenPlugin(Plugin[Settings]):
+        @hookimpl
+        def agent_camera_sources(self, agent: AgentContext) -> list[CameraSource]:
+            raise RuntimeError(EVIL)
+
+    others = {"shy": ShyPlugin, "broken": BrokenPlugin}
+    async with (
+        box([MOVING], plugins=EMBEDDED, others=others) as agent,
+        browser(tmp_path) as page,
+        agent.client("admin") as client,
+    ):
+        await page("open", url=login_link(agent))
+        await page("click", selector="nav a[href='#/health']")
+        await page("wait", selector=FACTS, text="nothing is recorded")
+        await page("wait", selector=FACTS, text="closed, opened 0 times")
+        await page("wait", selector="[aria-label=Checks] td")
+        assert await page("texts", selector=".events li") == ["No event since this page was opened."]
+        with anyio.fail_after(60):
+            while not (await client.call("get_camera_list"))["cameras"][0]["served"]:
+                await anyio.sleep(0.1)
+        await client.call("start_recording", device="camera0", wait=True)
+        await page("wait", selector=".events li", text="camera0 · RECORDING")
+        await page("wait", selector=".events li", text="camera0 · STARTED")
+
+        for _ in range(2):
+            taken = await client.call("take_snapshot", device="camera0", max_age_ms=0)
+            await page("wait", selector=".events li", text=taken["filename"])
+        newest = (await page("texts", selector=".events li"))[0]
+        assert taken["filename"] in newest, "the newest event is the first"
+        tiers = (await client.call("get_metrics"))["snapshot_metrics"]["tiers"]
+        (used,) = [each for each in tiers if each["count"]]
+        times = "".join(f"\t{round(used[each])} ms" for each in ("p50_ms", "p95_ms"))
+        row = f"{used['rank']} {used['name']}\t{used['count']}\t{used['attempts']}{times}"
+        shown = "[...document.querySelectorAll(\"[aria-label='Snapshot tiers'] tbody tr\")].map((e) => e.innerText)"
+        await page("until", script=f"{shown}.includes({row!r})")
+
+        source.fail.set()
+        await page("wait", selector=".events li", text=EVIL)
+        await page("wait", selector="[aria-label=Plugins] tr", text=EVIL)
+        await page("wait", selector=FACTS, text="Disk full in\n")
+        await page(
+            "until", script="/Disk full in\\n[\\d.]+ hours/.test(document.querySelector('.facts').innerText)"
+        )
+        assert await page("axe") == []
+        await client.call("stop_recording", device="camera0")
+        await page("wait", selector=".events li", text="camera0 · STOPPED")
+        await page("run", script="location.hash = '#/cameras'")
+        await page("wait", selector="camera-tile .problem", text=EVIL)
+        assert await page("run", script="document.title.startsWith('Cameras')")
+        assert await page("noticed") == []
