@@ -19,6 +19,7 @@ from agent_core.auth.login_codes import LoginCodes
 from agent_core.auth.roles import Role
 from agent_core.auth.secret import Secret
 from agent_core.base.clock import SystemClock
+from agent_core.plugin import ffmpeg
 from agent_core.testing import RunningAgent, running_agent
 from plugins.external_discovery.tests.network.namespaces import Namespace
 from virtual_camera.plugin import VirtualCameraPlugin
@@ -125,6 +126,13 @@ async def box(
         folder=folder,
     ) as agent:
         yield agent
+
+
+async def needs_h265() -> None:
+    """Skip the test if no camera can send H.265 here."""
+    told = (await anyio.run_process([ffmpeg.locate(), "-hide_banner", "-encoders"])).stdout
+    if b"libx265" not in told:
+        pytest.skip("this FFmpeg encodes no H.265")
 
 
 def login_link(agent: RunningAgent, role: str = "admin") -> str:

@@ -9,7 +9,6 @@ import pytest
 from agent_core.auth.api_keys import ApiKeys
 from agent_core.auth.roles import Role
 from agent_core.base.clock import SystemClock
-from agent_core.plugin import ffmpeg
 from plugins.web_console.tests.rig import (
     BLUE,
     RED,
@@ -18,6 +17,7 @@ from plugins.web_console.tests.rig import (
     browser,
     is_near,
     login_link,
+    needs_h265,
     painted,
 )
 
@@ -218,9 +218,7 @@ async def test_a_recording_is_made_played_and_deleted(tmp_path: Path) -> None:
 
 
 async def test_a_recording_that_the_browser_cannot_play_says_so(tmp_path: Path) -> None:
-    told = (await anyio.run_process([ffmpeg.locate(), "-hide_banner", "-encoders"])).stdout
-    if b"libx265" not in told:
-        pytest.skip("this FFmpeg encodes no H.265")
+    await needs_h265()
     camera = MOVING | {"codec": "h265", "key_interval_s": 0.5}
     async with box([camera], plugins=EMBEDDED) as agent, browser(tmp_path) as page:
         async with agent.client("operator") as client:

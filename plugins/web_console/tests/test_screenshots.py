@@ -86,8 +86,8 @@ async def health(page: Browser) -> None:
 
 
 SHOTS = (
-    Shot("tiles", 1100, 500, "light", tiles, TILES),
-    Shot("dark", 1100, 500, "dark", tiles, TILES),
+    Shot("tiles", 1100, 520, "light", tiles, TILES),
+    Shot("dark", 1100, 520, "dark", tiles, TILES),
     Shot("phone", 390, 800, "light", tiles, TILES),
     Shot("recordings", 1100, 620, "light", recordings, ((FRONT_YARD, YARD),)),
     Shot("health", 1100, 980, "light", health),
