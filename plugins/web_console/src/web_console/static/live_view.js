@@ -150,21 +150,22 @@ class LiveView extends Part {
     let isBusy = false;
     let toldAt = 0;
     let count = 0;
+    /** Number and time of the picture that the last rate ends with. By their own times pictures that wait are no rush. */
+    let last = null;
     for await (const { headers, body } of parts(answer.body.getReader())) {
       count += 1;
       if (isBusy) continue;
       isBusy = true;
-      const taken = Number(headers.get("x-timestamp")) * 1000;
+      const picture = { number: count, taken: Number(headers.get("x-timestamp")) * 1000 };
       showBlob(this.#image, new Blob([body], { type: headers.get("content-type") }))
         .then(() => {
           const now = performance.now();
           this.#shownAt = now;
           if (now - toldAt < MEASURE_MS) return;
-          const delayMs = Math.max(0, Date.now() + this.agent.clockOffsetMs - taken);
-          const rate = toldAt === 0 ? "" : `, ${Math.round((10_000 * count) / (now - toldAt)) / 10} pictures per second`;
-          this.#tell(`Live by MJPEG, because ${this.#whyNot}; ${age(delayMs)} behind the camera${rate}.`);
+          const delayMs = Math.max(0, Date.now() + this.agent.clockOffsetMs - picture.taken);
+          this.#tell(`Live by MJPEG, because ${this.#whyNot}; ${age(delayMs)} behind the camera${rate(last, picture)}.`);
           toldAt = now;
-          count = 0;
+          last = picture;
         })
         .catch(() => {})
         .finally(() => (isBusy = false));
@@ -177,6 +178,12 @@ class LiveView extends Part {
     if (this.#words.textContent !== text) this.#words.replaceChildren(text);
     if (this.#over.textContent !== over) this.#over.replaceChildren(over);
   }
+}
+
+/** Return the rate between two pictures in words; none without two times, or if the camera's clock was set back. */
+function rate(one, other) {
+  const passedMs = one === null ? 0 : other.taken - one.taken;
+  return passedMs > 0 ? `, ${Math.round((10_000 * (other.number - one.number)) / passedMs) / 10} pictures per second` : "";
 }
 
 /** Return a sentence as the clause that follows "because". */
