@@ -49,6 +49,25 @@ async def test_a_lost_agent_is_shown_and_found_again(tmp_path: Path) -> None:
             assert await page("texts", selector="camera-tile .name") == ["Red", "Blue"]
 
 
+async def test_an_agent_that_refuses_the_address_of_the_page_is_not_called_lost(tmp_path: Path) -> None:
+    """The agent knows its addresses, but no name such as `box.local`; browsers tell pages no reason."""
+    async with box([painted(tmp_path, "Red", RED)]) as agent, browser(tmp_path) as page:
+        base = agent.http_url.replace("127.0.0.1", "box.localhost")
+        await page("open", url=login_link(agent).replace(agent.http_url, base))
+        await page("wait", selector=".banner", text=f"server.allowed_origins lacks {base}")
+
+
+async def test_an_address_with_any_word_shows_a_page(tmp_path: Path) -> None:
+    async with box([painted(tmp_path, "Red", RED)]) as agent, browser(tmp_path) as page:
+        await page("open", url=login_link(agent))
+        for word in ("constructor", "__proto__", "%E0%A4%A"):
+            await page("wait", selector="main h1", text="Cameras")
+            await page(
+                "run", script=f"document.querySelector('main').replaceChildren(); location.hash = '#/{word}'"
+            )
+        await page("wait", selector="main h1", text="Cameras")
+
+
 async def test_revoked_credentials_lead_to_the_login(tmp_path: Path) -> None:
     async with box([painted(tmp_path, "Red", RED)]) as agent, browser(tmp_path) as page:
         key = ApiKeys(agent.folder / "state/api-keys.json", SystemClock()).create("wall", Role.VIEWER)

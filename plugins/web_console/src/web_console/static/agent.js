@@ -16,6 +16,10 @@ const TOPICS = [
 const MOST_EVENTS = 200;
 const RETRY_MS = 2000;
 const ROLES = ["viewer", "operator", "admin"];
+/** Browsers do not tell pages why a WebSocket fails. */
+const UNREACHED =
+  "The agent serves this page, but not its WebSocket. Either server.allowed_origins lacks " +
+  `${location.origin}, which the agent needs for any name but its IP address, or a proxy passes no WebSockets on.`;
 
 /** Return the number in a camera's id, by which cameras are ordered: a camera's place never changes. */
 function place(device) {
@@ -64,7 +68,9 @@ export class Agent extends EventTarget {
       } catch (error) {
         if (this.#left) return;
         if (error instanceof CallFailed && error.code !== -32040) return this.#session.end(error.message);
-        this.#set("lost", error.message);
+        const words = error instanceof CallFailed || !(await this.#session.isServed()) ? error.message : UNREACHED;
+        if (this.#left) return;
+        this.#set("lost", words);
         await new Promise((resolve) => setTimeout(resolve, error.data?.retry_after_ms ?? RETRY_MS));
       }
     }

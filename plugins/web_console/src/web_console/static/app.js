@@ -12,6 +12,7 @@ import "./settings.js";
 
 /** Pages by the word in the address: title, element, and when they are offered. */
 const PAGES = {
+  __proto__: null, // an address may have any word
   cameras: { title: "Cameras", tag: "camera-tiles" },
   recordings: { title: "Recordings", tag: "media-list", kind: "recordings" },
   snapshots: { title: "Snapshots", tag: "media-list", kind: "snapshots" },

@@ -74,6 +74,15 @@ export class Session extends EventTarget {
     throw failed;
   }
 
+  /** Return true if the files of this page can be fetched now. */
+  async isServed() {
+    try {
+      return (await fetch(import.meta.url, { method: "HEAD", cache: "no-store" })).ok;
+    } catch {
+      return false;
+    }
+  }
+
   /** Log in with the code of a login link. */
   async redeem(code) {
     const answer = await fetch(this.url("login"), {
