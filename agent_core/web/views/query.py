@@ -16,6 +16,9 @@ __all__ = ("LiveParams", "NoParams", "PictureParams", "camera_of", "params_of")
 P = TypeVar("P", bound=RpcParams)
 
 _MOST_PIXELS = 8192
+_SUGGESTION = "Correct this parameter of the address, or leave it out."
+#: Fewest digits of a number against caches: the seconds since 1970, their milliseconds and random fractions have more.
+_FRESH_DIGITS = 9
 
 
 class NoParams(RpcParams):
@@ -41,16 +44,31 @@ class LiveParams(RpcParams):
 def params_of(request: Request, model: type[P]) -> P:
     """Return the parameters of the request's query.
 
+    Pages add a new number to an address so that no cache answers, by any name or, as OctoPrint does, by none. It is ignored.
+
     Raises:
         InvalidParams: one is unknown, given twice, or has a wrong value.
     """
     given: dict[str, object] = {}
     for name, value in request.query_params.multi_items():
+        if name not in model.model_fields and _is_against_caches(value or name):
+            continue
         if name in given:
-            raise InvalidParams(f"{name[:100]!r} is given twice.", param=name[:100], rule="once")
+            raise InvalidParams(
+                f"{name[:100]!r} is given twice.", param=name[:100], rule="once", suggestion=_SUGGESTION
+            )
         if name != LINK_PARAM:
             given[name] = _number_or_word(value)
-    return Parameters(model).validate(given)
+    try:
+        return Parameters(model).validate(given)
+    except InvalidParams as error:
+        error.suggestion = _SUGGESTION  # the method's own one tells of JSON-RPC
+        raise
+
+
+def _is_against_caches(text: str) -> bool:
+    digits = text.replace(".", "", 1)
+    return len(digits) >= _FRESH_DIGITS and digits.isascii() and digits.isdigit()
 
 
 def _number_or_word(text: str) -> int | float | str:
