@@ -1,9 +1,10 @@
 import "./camera_controls.js";
 import "./live_view.js";
+import "./recording_state.js";
 import { addresses } from "./addresses.js";
-import { form, marks } from "./camera_tiles.js";
+import { form, marks } from "./camera_marks.js";
 import { button, facts, h, Part, table, words } from "./dom.js";
-import { age, duration, moment, size } from "./format.js";
+import { age, size } from "./format.js";
 
 /** One camera: live view, snapshot, recording, controls, what it can do, and its addresses. */
 class CameraPage extends Part {
@@ -49,7 +50,8 @@ class CameraPage extends Part {
     if (camera === undefined) return this.#problem.replaceChildren("This camera was removed.");
     this.dataset.status = camera.status;
     this.#head.replaceChildren(h("bdi", {}, camera.name), ...marks(camera).filter(Boolean));
-    this.#facts.replaceChildren([camera.device, form(camera)].filter(Boolean).join(" · "));
+    const odd = [camera.moved ? "recognized on another port than before" : "", camera.ambiguous ? "may be another camera of the same model" : ""];
+    this.#facts.replaceChildren([camera.device, form(camera), ...odd].filter(Boolean).join(" · "));
     if (this.#problem.textContent !== (camera.problem ?? "")) this.#problem.replaceChildren(camera.problem ?? "");
     if (this.#wasRecording === camera.is_recording) return undefined;
     this.#wasRecording = camera.is_recording;
@@ -110,32 +112,4 @@ class CameraPage extends Part {
   }
 }
 
-/** The recording of a camera that goes on: its length and the bytes on disk. */
-class RecordingState extends Part {
-  #words = h("p", { class: "recording-state" });
-  #filename = null;
-
-  render() {
-    this.replaceChildren(this.#words);
-    this.listen(this.agent, "recording", ({ detail }) => {
-      if (detail.device === this.device) this.#filename = detail.status === "STOPPED" ? null : detail.filename;
-      if (detail.device === this.device && detail.reason) this.#words.replaceChildren(`Recording: ${detail.reason}`);
-    });
-    this.every(1000, () => this.#look());
-  }
-
-  async #look() {
-    if (!this.agent.cameras.get(this.device)?.is_recording || this.agent.connection !== "connected") {
-      if (this.#words.textContent.startsWith("Recording since")) this.#words.replaceChildren();
-      return;
-    }
-    this.#filename ??= (await this.agent.call("list_recordings", { device: this.device, limit: 1 })).files[0]?.filename ?? null;
-    if (this.#filename === null) return;
-    const known = await this.agent.call("get_recording_info", { filename: this.#filename });
-    const since = (Date.now() + this.agent.clockOffsetMs - Date.parse(known.created_time)) / 1000;
-    this.#words.replaceChildren(`Recording since ${moment(known.created_time)}: ${duration(since)}, ${size(known.file_size)} on disk.`);
-  }
-}
-
 customElements.define("camera-page", CameraPage);
-customElements.define("recording-state", RecordingState);

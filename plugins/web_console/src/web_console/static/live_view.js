@@ -1,7 +1,7 @@
+import { BlobImage } from "./blob_image.js";
 import { h, Part, pause, shown } from "./dom.js";
 import { age } from "./format.js";
 import { parts } from "./mjpeg.js";
-import { dropBlob, showBlob } from "./pictures.js";
 import { WhepView } from "./whep.js";
 
 /** Longest wait for the first picture of WebRTC. */
@@ -16,7 +16,7 @@ const DEAD_MS = 20_000;
 
 /** Live view of one camera: WebRTC where the media server serves it, or else MJPEG. It pauses while the page is hidden. */
 class LiveView extends Part {
-  #image = h("img", { alt: "" });
+  #image = new BlobImage();
   #video = h("video", { ".muted": true, ".autoplay": true, ".playsInline": true });
   #over = h("span", { class: "over" });
   #stage = h("div", { class: "stage" }, this.#over);
@@ -29,7 +29,7 @@ class LiveView extends Part {
 
   render() {
     this.#video.setAttribute("aria-label", `Live view of ${this.name}`);
-    this.#image.alt = `Live view of ${this.name}`;
+    this.#image.element.alt = `Live view of ${this.name}`;
     this.replaceChildren(this.#stage, this.#words);
     this.listen(document, "visibilitychange", () => this.#stop?.abort());
     this.listen(this.agent, "cameras", () => this.#tellCamera());
@@ -49,7 +49,7 @@ class LiveView extends Part {
 
   leave() {
     this.#stop?.abort();
-    dropBlob(this.#image);
+    this.#image.drop();
   }
 
   get #camera() {
@@ -145,7 +145,7 @@ class LiveView extends Part {
   /** Show MJPEG until it ends. Pictures that come while one is decoded are left out, so that the newest one is shown. */
   async #byMjpeg(signal) {
     const answer = await this.session.fetch(`cameras/${encodeURIComponent(this.device)}/live.mjpeg`, { signal });
-    this.#stage.replaceChildren(this.#image, this.#over);
+    this.#stage.replaceChildren(this.#image.element, this.#over);
     this.#shownAt ??= performance.now();
     let isBusy = false;
     let toldAt = 0;
@@ -157,7 +157,8 @@ class LiveView extends Part {
       if (isBusy) continue;
       isBusy = true;
       const picture = { number: count, taken: Number(headers.get("x-timestamp")) * 1000 };
-      showBlob(this.#image, new Blob([body], { type: headers.get("content-type") }))
+      this.#image
+        .show(new Blob([body], { type: headers.get("content-type") }))
         .then(() => {
           const now = performance.now();
           this.#shownAt = now;

@@ -1,0 +1,400 @@
+"""What people see and do on the console's pages, and what the pages leave behind; all tests share an agent and a browser."""
+
+import io
+import os
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from agent_core.testing import RunningAgent
+from plugins.web_console.tests.rig import BLUE, RED, Browser, box, browser, login_link, painted
+
+#: A browser and an agent beside other tests.
+pytestmark = pytest.mark.timeout(150)
+
+NAMES = (
+    "Garden, the camera behind the shed with a very long name that was never shortened",
+    "كاميرا المدخل الرئيسي",
+    "Supercalifragilisticexpialidociousunbrokennamewithoutanyspaces0123456789",
+)
+PAGES = (
+    "cameras",
+    "camera/camera0",
+    "recordings",
+    "snapshots",
+    "health",
+    "external",
+    "settings",
+    "access",
+)
+#: Snapshots of camera1 that are there from the start: three pages of the list.
+STORED = 120
+SHOWN = "document.querySelectorAll('camera-tile img[src^=blob]').length === {}"
+LIVE = "document.querySelector('live-view img[src^=blob]') !== null"
+
+#: Counts what the page asks for and holds: pictures by camera, those given up, object URLs, and calls of methods.
+WATCH = """(() => {
+  if (window.watched) return true;
+  const watched = { pictures: {}, givenUp: 0, hanging: "", urls: new Set(), most: 0, made: 0, calls: [], isSlow: false };
+  window.watched = watched;
+  const [ask, make, free] = [window.fetch, URL.createObjectURL, URL.revokeObjectURL];
+  window.fetch = (url, options = {}) => {
+    const device = /cameras\\/(camera\\d+)\\/snapshot/.exec(url)?.[1];
+    if (device === undefined) return ask(url, options);
+    watched.pictures[device] = (watched.pictures[device] ?? 0) + 1;
+    if (device !== watched.hanging) return ask(url, options);
+    return new Promise((_, refuse) => {
+      options.signal.addEventListener("abort", () => { watched.givenUp += 1; refuse(options.signal.reason); });
+    });
+  };
+  URL.createObjectURL = (blob) => {
+    const url = make.call(URL, blob);
+    watched.urls.add(url);
+    watched.made += 1;
+    watched.most = Math.max(watched.most, watched.urls.size);
+    return url;
+  };
+  URL.revokeObjectURL = (url) => { watched.urls.delete(url); free.call(URL, url); };
+  const decode = Image.prototype.decode;
+  Image.prototype.decode = async function () {
+    await decode.call(this);
+    if (watched.isSlow) await new Promise((resolve) => setTimeout(resolve, 300));
+  };
+  const send = WebSocket.prototype.send;
+  WebSocket.prototype.send = function (text) {
+    watched.calls.push(JSON.parse(text).method);
+    return send.call(this, text);
+  };
+  return true;
+})()"""
+#: Number of calls; the connection itself is kept alive by pings.
+CALLS = "watched.calls.filter((each) => each !== 'ping').length"
+#: The page's hidden state, which a headless browser has in no tab of its own.
+HIDE = """(() => {
+  Object.defineProperty(document, "visibilityState", { configurable: true, get: () => "%s" });
+  document.dispatchEvent(new Event("visibilitychange"));
+})()"""
+#: Texts below 12 px, and what is too small to be hit; links in a sentence may be as high as it.
+SMALL = """[...document.querySelectorAll("body *")].filter((each) => each.checkVisibility()).flatMap((each) => {
+  const { width, height } = each.getBoundingClientRect();
+  const has = [...each.childNodes].some((child) => child.nodeType === Node.TEXT_NODE && child.data.trim());
+  const isTarget = each.matches("button, a, input, select, summary") && !each.matches("p a, li a, .skip");
+  return [
+    has && parseFloat(getComputedStyle(each).fontSize) < 12 ? `text: ${each.outerHTML}` : "",
+    isTarget && (width < 24 || height < 24) ? `target of ${width} by ${height}: ${each.outerHTML}` : "",
+  ].filter(Boolean);
+})"""
+FITS = "document.documentElement.scrollWidth <= innerWidth"
+
+
+@dataclass(frozen=True, slots=True)
+class Console:
+    """Agent with three cameras and many snapshots, and a browser that is logged in as an admin."""
+
+    agent: RunningAgent
+    page: Browser
+
+    async def go(self, to: str) -> None:
+        """Open a page anew, and wait until it is there."""
+        if (await self.page("address")).endswith(f"#/{to}"):
+            await self.go("health" if to == "access" else "access")
+        await self.page("run", script=f"location.hash = '#/{to}'")
+        word = to.partition("/")[0]
+        if word == "camera":
+            await self.page("wait", selector="camera-page h1")
+        else:
+            await self.page("wait", selector=f"nav a[href='#/{word}'][aria-current]")
+        await self.page("until", script="scrollY === 0")
+
+    async def fault(self, device: str, fault: str, *, enabled: bool) -> None:
+        async with self.agent.client("admin") as client:
+            await client.call("virtual_camera.set_fault", device=device, fault=fault, enabled=enabled)
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+def store_snapshots(folder: Path) -> None:
+    """Put snapshots where the agent keeps them, each a minute older than the one before."""
+    place = folder / "state/snapshots/camera1"
+    place.mkdir(parents=True)
+    written = io.BytesIO()
+    Image.new("RGB", (32, 18), BLUE).save(written, "JPEG")
+    for number in range(STORED):
+        file = place / f"old-{number:03}.jpg"
+        file.write_bytes(written.getvalue())
+        at_s = 1_780_000_000 - 60 * number
+        os.utime(file, (at_s, at_s))
+
+
+@pytest.fixture(scope="module")
+async def console(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Console]:
+    folder = tmp_path_factory.mktemp("console")
+    store_snapshots(folder)
+    cameras = [painted(folder, name, RED) for name in NAMES]
+    plugins: dict[str, Any] = {"enabled": ["external_discovery"]}
+    async with box(cameras, folder, plugins=plugins) as agent, browser(folder) as page:
+        await page("open", url=login_link(agent))
+        await page("until", script=SHOWN.format(len(NAMES)))
+        await page("run", script=WATCH)
+        yield Console(agent, page)
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "scheme"), [(1280, 800, "light"), (360, 740, "dark"), (640, 400, "light")]
+)
+async def test_all_pages_can_be_read_and_hit_at_each_size(
+    console: Console, width: int, height: int, scheme: str
+) -> None:
+    page = console.page
+    await page("look", width=width, height=height, scheme=scheme)
+    for name in PAGES:
+        await console.go(name)
+        if name == "camera/camera0":
+            await page("wait", selector="camera-controls input[type=range]")
+            await page(
+                "run", script="document.querySelectorAll('details').forEach((each) => (each.open = true))"
+            )
+        if name == "snapshots":
+            await page("wait", selector=".files button")
+        assert await page("run", script=SMALL) == [], name
+        assert await page("run", script=FITS), name
+
+
+async def test_pictures_do_not_move_the_page_when_they_come(console: Console) -> None:
+    page = console.page
+    await page("look", width=1280, height=800, scheme="light")
+    for name, shown in (
+        ("cameras", SHOWN.format(len(NAMES))),
+        ("camera/camera0", LIVE),
+        ("snapshots", "true"),
+    ):
+        await console.go("access")
+        await console.go(name)
+        place = "JSON.stringify([...document.querySelectorAll('camera-tile, .stage, .files li')].map((each) => each.getBoundingClientRect()))"
+        await page("wait", selector="camera-tile, .stage, .files li")
+        before = await page("run", script=place)
+        await page("until", script=shown)
+        assert await page("run", script=place) == before, name
+
+
+async def test_a_camera_that_hangs_does_not_hold_up_the_others(console: Console) -> None:
+    page = console.page
+    await console.go("access")
+    await page("run", script="Object.assign(watched, { pictures: {}, hanging: 'camera0', givenUp: 0 })")
+    try:
+        await console.go("cameras")
+        # While the first picture of camera0 is waited for, the others get theirs again and again.
+        await page("until", script="watched.pictures.camera1 >= 3 && watched.pictures.camera2 >= 3")
+        assert await page("run", script="[watched.pictures.camera0, watched.givenUp]") == [1, 0]
+        # Leaving the page gives it up.
+        await console.go("access")
+        await page("until", script="watched.givenUp === 1")
+    finally:
+        await page("run", script="watched.hanging = ''")
+
+
+async def test_a_hidden_page_asks_for_nothing(console: Console) -> None:
+    page = console.page
+    await console.go("cameras")
+    await page("until", script="watched.pictures.camera1 > 0")
+    try:
+        await page("run", script=HIDE % "hidden")
+        # Another tab that can be seen goes on meanwhile.
+        await page("tab")
+        await page("open", url=login_link(console.agent, "viewer"))
+        await page("until", script=SHOWN.format(len(NAMES)))
+        await page("run", script=WATCH)
+        await page("tab", number=0)
+        asked = await page("run", script="JSON.stringify(watched.pictures)")
+        calls = await page("run", script=CALLS)
+        await page("tab", number=1)
+        await page("until", script="watched.pictures.camera1 >= 3")
+        await page("run", script="location.hash = '#/access'")
+        await page("tab", number=0)
+        assert await page("run", script="JSON.stringify(watched.pictures)") == asked
+        assert await page("run", script=CALLS) == calls
+    finally:
+        await page("tab", number=0)
+        await page("run", script=HIDE % "visible")
+    await page("until", script=f"JSON.stringify(watched.pictures) !== {asked!r}")
+
+
+async def test_pictures_are_freed(console: Console) -> None:
+    """Also those that are still being decoded when their page is left."""
+    page = console.page
+    await console.go("access")
+    await page("until", script="watched.urls.size <= 1")
+    await page("run", script="Object.assign(watched, { most: 0, made: 0, isSlow: true })")
+    try:
+        for _ in range(3):
+            made = await page("run", script="watched.made")
+            await console.go("cameras")
+            await page("until", script=f"watched.made > {made}")
+            await console.go("access")
+            made = await page("run", script="watched.made")
+            await console.go("camera/camera0")
+            await page("until", script=f"watched.made > {made + 3}")
+            await console.go("access")
+        await page("until", script="watched.urls.size <= 1")
+        # Each tile shows one, and each may be decoding the next one.
+        assert await page("run", script=f"watched.most <= {2 * len(NAMES) + 1}")
+    finally:
+        await page("run", script="watched.isSlow = false")
+
+
+async def test_leaving_a_page_ends_its_subscription_even_before_it_is_made(console: Console) -> None:
+    page = console.page
+    await console.go("access")
+    count = "watched.calls.filter((each) => each === '{}').length"
+    subscribed = await page("run", script=count.format("subscribe_events"))
+    ended = await page("run", script=count.format("unsubscribe_events"))
+    await page(
+        "run",
+        script="""new Promise((resolve) => {
+          addEventListener("hashchange", () => { location.hash = "#/access"; resolve(); }, { once: true });
+          location.hash = "#/external";
+        })""",
+    )
+    await page("until", script=f"{count.format('subscribe_events')} > {subscribed}")
+    await page("until", script=f"{count.format('unsubscribe_events')} > {ended}")
+    await page("wait", selector="nav a[href='#/access'][aria-current]")
+
+
+async def test_two_presses_do_a_thing_once_and_keep_the_focus(console: Console) -> None:
+    page = console.page
+    await console.go("camera/camera0")
+    await page("wait", selector="camera-page button")
+    await page(
+        "run",
+        script="""(() => {
+          const button = [...document.querySelectorAll("camera-page button")].find((each) => each.textContent === "Take snapshot");
+          button.focus();
+          button.click();
+          button.click();
+        })()""",
+    )
+    assert await page("run", script="document.activeElement.textContent") == "Take snapshot"
+    await page("wait", selector="camera-page [role=status]", text="Snapshot by tier")
+    assert await page("run", script="document.activeElement.textContent") == "Take snapshot"
+    assert await page("run", script="watched.calls.filter((each) => each === 'take_snapshot').length") == 1
+
+    await console.go("external")
+    await page("fill", selector="#stream-url", value="http://192.0.2.7/live")
+    await page("fill", selector="#stream-name", value="Gate")
+    await page(
+        "run",
+        script="(({ form }) => (form.requestSubmit(), form.requestSubmit()))(document.querySelector('#stream-url'))",
+    )
+    await page("wait", selector="external-streams [role=status]", text="no scheme of a stream")
+    assert (
+        await page("run", script="watched.calls.filter((each) => each === 'add_external_stream').length") == 1
+    )
+
+
+async def test_a_long_list_is_shown_in_parts_without_gaps(console: Console) -> None:
+    page = console.page
+    await console.go("access")
+    await console.go("snapshots")
+    await page("wait", selector="media-list", text="the newest 50 are shown")
+    # A filter that is set while more files are asked for begins the list anew.
+    await page(
+        "run",
+        script="""(() => {
+          [...document.querySelectorAll("media-list button")].find((each) => each.textContent === "Show more").click();
+          const filter = document.querySelector("#filter");
+          filter.value = "camera1";
+          filter.dispatchEvent(new Event("change"));
+        })()""",
+    )
+    await page("wait", selector="media-list [role=status]", text=f"{STORED} snapshots, the newest 50")
+    for shown in (100, STORED):
+        await page("click", selector="media-list button >> text=Show more")
+        await page("until", script=f"document.querySelectorAll('.files li').length === {shown}")
+        name = f"old-{shown - (shown - 1) % 50 - 1:03}"
+        focused = "document.activeElement.closest('li')?.textContent ?? ''"
+        assert name in await page("run", script=focused), "the first of those that were added"
+    assert len(set(await page("texts", selector=".files .filename"))) == STORED
+
+
+async def test_a_file_is_shown_in_a_dialog_that_gives_the_focus_back(console: Console) -> None:
+    page = console.page
+    await console.go("access")
+    await console.go("snapshots")
+    await page("wait", selector=".files button")
+    await page("run", script="document.querySelector('.files button').focus()")
+    await page("press", key="Enter")
+    await page("until", script="document.querySelector('dialog.player img')?.naturalWidth > 0")
+    assert await page("axe") == []
+    label = await page("run", script="document.querySelector('dialog.player').ariaLabel")
+    assert label.startswith("Snapshot of ")
+    await page("press", key="Escape")
+    await page("wait", selector="dialog", state="detached")
+    assert await page("run", script="document.activeElement === document.querySelector('.files button')")
+    times = await page(
+        "run",
+        script="[...document.querySelectorAll('.files time')].map((each) => [each.dateTime, each.title])",
+    )
+    assert all(exact and moment.startswith("20") for moment, exact in times)
+
+
+async def test_numbers_that_are_read_keep_their_place(console: Console) -> None:
+    """Health is looked at anew every few seconds: only what differs is changed."""
+    page = console.page
+    await console.go("health")
+    await page("wait", selector="agent-health dt", text="Running for")
+    running = "[...document.querySelectorAll('agent-health dt')].find((each) => each.textContent === 'Running for').nextSibling.textContent"
+    before = await page("run", script=running)
+    await page(
+        "run",
+        script="(() => { window.cell = document.querySelector('agent-health td'); getSelection().selectAllChildren(cell); })()",
+    )
+    await page("until", script=f"{running} !== {before!r}")
+    assert await page("run", script="cell.isConnected && getSelection().toString() === cell.textContent")
+
+
+async def test_what_is_wrong_with_cameras_is_told_where_people_look(console: Console) -> None:
+    page = console.page
+    await console.go("health")
+    await page("wait", selector="agent-health", text="There are no problems.")
+    await console.go("cameras")
+    await page("wait", selector="camera-tiles [role=status]", text="3 cameras")
+    await console.fault("camera2", "vanish", enabled=True)
+    try:
+        await page("wait", selector="camera-tiles [role=status]", text="1 disconnected")
+        await page("wait", selector="camera-tile[data-device=camera2] .over", text="vanish")
+        await console.go("health")
+        await page("wait", selector="agent-health .problem a[href='#/camera/camera2']")
+        await page("click", selector="agent-health .problem a")
+        await page("wait", selector="live-view .over", text="Disconnected")
+    finally:
+        await console.fault("camera2", "vanish", enabled=False)
+    await page("until", script=LIVE)
+
+
+async def test_settings_show_the_limit_of_their_kind_and_ask_before_they_delete(console: Console) -> None:
+    page = console.page
+    await console.go("settings")
+    shown = "[...document.querySelectorAll('#days, #gigabytes')].filter((each) => each.checkVisibility()).map((each) => each.id)"
+    for kind, fields in (("size", ["gigabytes"]), ("manual", ["days", "gigabytes"]), ("age", ["days"])):
+        await page(
+            "run",
+            script=f"((each) => (each.value = '{kind}', each.dispatchEvent(new Event('change'))))(document.querySelector('#policy'))",
+        )
+        assert await page("run", script=shown) == fields
+    await page("click", selector="button >> text=Delete now")
+    await page("wait", selector="dialog", text="cannot be undone")
+    await page("press", key="Escape")
+    await page("wait", selector="dialog", state="detached")
+    assert "cleanup_old_files" not in await page("run", script="watched.calls")
+
+
+async def test_nothing_was_wrong_on_any_page(console: Console) -> None:
+    odd = [each for each in await console.page("noticed") if "503" not in each and "404" not in each]
+    assert odd == []
