@@ -258,9 +258,9 @@ async def test_it_works_below_a_path_of_a_proxy(tmp_path: Path) -> None:
     port = listener.extra(anyio.abc.SocketAttribute.local_port)  # noqa: S610 - no Django
     server = {"allowed_origins": [f"http://127.0.0.1:{port}"]}
     async with (
+        listener,
         box([painted(tmp_path, "Red", RED)], server=server) as agent,
         browser(tmp_path) as page,
-        listener,
         anyio.create_task_group() as tasks,
     ):
         proxy = Proxy(agent.http_url, "/sheds/north")

@@ -109,7 +109,12 @@ async def test_a_browser_shows_a_view_link_in_a_foreign_page_and_nothing_else(tm
     chromium = shutil.which("chromium")
     if chromium is None:
         pytest.skip("no chromium here: Debian's package has it")
-    async with box() as it, it.agent.client("operator") as operator, anyio.create_task_group() as tasks:
+    async with (
+        box() as it,
+        it.agent.client("operator") as operator,
+        await anyio.create_tcp_listener(local_host="127.0.0.1") as listener,
+        anyio.create_task_group() as tasks,
+    ):
         link = await operator.call("create_view_link", device="camera0")
         base = it.agent.http_url
         shown = (link["url"], "/cameras/camera0/live.mjpeg", link["snapshot_url"])
@@ -117,7 +122,6 @@ async def test_a_browser_shows_a_view_link_in_a_foreign_page_and_nothing_else(tm
             '<!doctype html><body style="margin:0;background:#00f">'
             + "".join(image(base + each, 100 * number) for number, each in enumerate(shown))
         )
-        listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
         tasks.start_soon(listener.serve, page.serve)
         port = listener.extra(anyio.abc.SocketAttribute.local_port)  # noqa: S610 - no Django
         picture = tmp_path / "page.png"
