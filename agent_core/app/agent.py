@@ -187,6 +187,7 @@ async def _start_services(parts: AgentParts, tasks: _AgentTasks) -> None:
     # The leases run before the link connects, so that each path is created with its full configuration and later
     # comparisons with the server's copy find no difference.
     await tasks.media.start(parts.media.streams.run)
+    await tasks.media.start(parts.media.whep.sessions.run)
     await tasks.media.start(parts.media.link.run)
     media, storage = parts.media, parts.storage
     for each in (

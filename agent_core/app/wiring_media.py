@@ -104,7 +104,7 @@ def build_media(
         keeper=_keeper(foundation, link, streams, paths, cameras=cameras, health=health),
         resumption=_resumption(foundation, recordings, files, paths, link),
         service=service,
-        whep=WhepRelay(service, link),
+        whep=WhepRelay(service, link, clock=clock),
         lender=StreamLender(link, streams, paths, clock=clock),
     )
 

@@ -1,11 +1,13 @@
 """Values of streams: the state of a hold, the mode of publishing, and the answers to clients."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Literal
+
+import anyio
 
 from agent_core.base.errors import AgentError
 from agent_core.base.models import CameraId
@@ -36,12 +38,21 @@ WHEP_LIMIT_BYTES = 64 << 10
 
 @dataclass(frozen=True, slots=True)
 class WhepRequest:
-    """Request of WHEP to relay; `session` is None for an offer, which makes one. `headers` are those to pass on."""
+    """Request of WHEP to relay.
+
+    Attributes:
+        method: POST makes a session, PATCH changes one, DELETE ends one.
+        session: name of the session; None for an offer.
+        headers: those to pass on.
+        body: at most `WHEP_LIMIT_BYTES`.
+        until_over: returns when the client may view no longer; the session that it makes ends then.
+    """
 
     method: Literal["POST", "PATCH", "DELETE"]
     session: str | None
     headers: Mapping[str, str]
     body: bytes
+    until_over: Callable[[], Awaitable[None]] = anyio.sleep_forever
 
 
 @dataclass(frozen=True, slots=True)

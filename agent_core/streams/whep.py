@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from agent_core.base.clock import Clock
 from agent_core.base.errors import (
     InvalidParams,
     MediaServerError,
@@ -19,6 +20,7 @@ from agent_core.base.models import Camera, CameraId
 from agent_core.mediamtx import ServerLink
 from agent_core.streams.models import WHEP_LIMIT_BYTES, WhepAnswer, WhepRequest
 from agent_core.streams.service import StreamService
+from agent_core.streams.whep_sessions import WhepSessions
 
 if TYPE_CHECKING:
     import httpx
@@ -51,12 +53,17 @@ class WhepRelay:
     Args:
         streams: starts the camera's stream, so that there is something to show.
         link: the media server.
+        clock: times the end of sessions.
+
+    Attributes:
+        sessions: those of clients, which the composition root has followed.
     """
 
-    def __init__(self, streams: StreamService, link: ServerLink) -> None:
+    def __init__(self, streams: StreamService, link: ServerLink, *, clock: Clock) -> None:
         self._streams = streams
         self._link = link
         self._holders = count(1)
+        self.sessions = WhepSessions(self._end, clock)
 
     async def relay(self, camera: Camera, request: WhepRequest) -> WhepAnswer:
         """Relay a request and return the answer.
@@ -69,7 +76,10 @@ class WhepRelay:
         """
         base = self._base_url()
         if request.session is not None:
-            return await self._change(base, camera.id, request)
+            changed = await self._change(base, camera.id, request.session, request)
+            if request.method == "DELETE":
+                self.sessions.forget(camera.id, request.session)
+            return changed
         holder = f"whep {next(self._holders)}"
         await self._streams.start(camera, holder)
         try:
@@ -82,10 +92,13 @@ class WhepRelay:
         found = _LOCATION.fullmatch(answer.headers.get("location", ""))
         if found is None or found["camera"] != camera.id:
             raise _wrong("it told no address of the session")
+        self.sessions.follow(camera.id, found["session"], request.until_over)
         return WhepAnswer(201, _kept(answer.headers), answer.body, found["session"])
 
-    async def _change(self, base: str, camera: CameraId, request: WhepRequest) -> WhepAnswer:
-        session = request.session or ""
+    async def _end(self, camera: CameraId, session: str) -> None:
+        await self._change(self._base_url(), camera, session, WhepRequest("DELETE", session, {}, b""))
+
+    async def _change(self, base: str, camera: CameraId, session: str, request: WhepRequest) -> WhepAnswer:
         if not _SESSION.fullmatch(session):
             raise _no_session(session)
         answer = await self._ask(f"{base}/{camera}/whep/{session}", request)

@@ -3,15 +3,20 @@
 import binascii
 from base64 import b64decode
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
+import anyio
 from starlette.requests import Request
 
 from agent_core.auth.api_keys import API_KEY_PREFIX
 from agent_core.auth.live import LiveAccess
 from agent_core.auth.view_links import ViewLinks
+from agent_core.base.clock import Clock
+from agent_core.base.errors import AuthenticationFailed
+from agent_core.base.waiting import first_of
 from agent_core.web.access import (
     Gate,
     credentials_of,
@@ -22,6 +27,8 @@ from agent_core.web.access import (
 
 __all__ = ("LINK_PARAM", "Grant", "ViewAccess", "challenge_for")
 
+#: Longest sleep until the end of credentials: the clock may be set meanwhile.
+_LONGEST_SLEEP_S = 30.0
 #: Parameter of the query that has the secret of a view link.
 LINK_PARAM = "view"
 _BASIC = 'Basic realm="camera-agent", charset="UTF-8"'
@@ -42,6 +49,20 @@ class Grant:
     expires_at: datetime | None
     is_current: Callable[[], bool]
     by_link: bool = False
+
+    async def wait_expired(self, clock: Clock) -> None:
+        """Wait for the end of the credentials or of the link; for ever if they do not expire."""
+        if self.expires_at is None:
+            await anyio.sleep_forever()
+            return
+        while (rest_s := (self.expires_at - clock.now()).total_seconds()) > 0:
+            await clock.sleep(min(rest_s, _LONGEST_SLEEP_S))
+
+    async def wait_over(self, live: LiveAccess, clock: Clock) -> None:
+        """Wait until the credentials or the link have expired or were revoked."""
+        revoked = anyio.Event()
+        with suppress(AuthenticationFailed), live.hold(self.is_current, revoked.set):
+            await first_of(revoked.wait, partial(self.wait_expired, clock))
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,8 +32,6 @@ _HEADERS = (
 )
 #: Time for a client to take the end of a view before it is cut off.
 _END_S = 1.0
-#: Longest sleep until the end of credentials: the clock may be set meanwhile.
-_LONGEST_SLEEP_S = 30.0
 
 
 class Viewer(Protocol):
@@ -102,7 +100,7 @@ class LiveView(View):
 
         async def expire() -> None:
             nonlocal problem
-            await self._wait_expired(grant)
+            await grant.wait_expired(self._clock)
             problem = AuthenticationFailed("The credentials have expired.", reason="token_expired")
 
         with self._places.take(camera, peer.address):
@@ -122,13 +120,6 @@ class LiveView(View):
         viewer = _WritingViewer(writer, feed, parts, pace, sent=partial(self._meter.sent, self.kind))
         with writer.following(viewer.show_missed), feed.shown_to(viewer):
             await feed.wait_ended()
-
-    async def _wait_expired(self, grant: Grant) -> None:
-        if grant.expires_at is None:
-            await anyio.sleep_forever()
-            return
-        while (rest_s := (grant.expires_at - self._clock.now()).total_seconds()) > 0:
-            await self._clock.sleep(min(rest_s, _LONGEST_SLEEP_S))
 
 
 class _WritingViewer:

@@ -1,11 +1,13 @@
 """`whep`: the signalling of WebRTC, relayed to the media server under the agent's own roles; apart from the views of pictures."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import ClassVar, Literal
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from agent_core.base.clock import Clock
 from agent_core.streams.models import WHEP_LIMIT_BYTES, WhepAnswer, WhepRequest
 from agent_core.web.bodies import read_body
 from agent_core.web.views.access import Grant, ViewAccess
@@ -31,9 +33,10 @@ class WhepView(View):
     kind = "whep"
     by_link: ClassVar[bool] = False
 
-    def __init__(self, access: ViewAccess, relay: RelayWhep, meter: ViewMeter) -> None:
+    def __init__(self, access: ViewAccess, relay: RelayWhep, *, meter: ViewMeter, clock: Clock) -> None:
         super().__init__(access, meter)
         self._relay = relay
+        self._clock = clock
 
     async def answer(self, request: Request, grant: Grant, send: GuardedSend) -> None:
         params_of(request, NoParams)
@@ -42,7 +45,13 @@ class WhepView(View):
             body = await read_body(request, _MEDIA_TYPES.get(method), limit_bytes=WHEP_LIMIT_BYTES)
         except ClientDisconnect:
             return
-        wanted = WhepRequest(method, request.path_params.get("session"), _passed_on(request, method), body)
+        wanted = WhepRequest(
+            method,
+            request.path_params.get("session"),
+            _passed_on(request, method),
+            body,
+            partial(grant.wait_over, self._access.live, self._clock),
+        )
         found = await self._relay(camera_of(request), wanted)
         headers = dict(found.headers)
         if found.session is not None:

@@ -1,7 +1,8 @@
 """WHEP relayed by a whole agent: to a real MediaMTX, to servers that answer oddly, and without any."""
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -10,12 +11,16 @@ import anyio.abc
 import httpx
 import pytest
 
+from agent_core.auth.api_keys import ApiKeys
+from agent_core.auth.roles import Role
+from agent_core.base.clock import SystemClock
 from agent_core.base.errors import AgentError, InvalidParams, MediaServerError, NotFound
 from agent_core.base.models import Camera, CameraId, CameraStatus, DetectedCamera, Fingerprint
 from agent_core.streams.models import MediaAddresses, WhepAnswer, WhepRequest
 from agent_core.streams.whep import WhepRelay
 from agent_core.testing import RunningAgent, running_agent
 from agent_core.testing.mediamtx import find_mediamtx
+from tests.toy_server import until
 from tests.web.views.rig import box
 
 if TYPE_CHECKING:
@@ -104,6 +109,22 @@ async def test_a_session_is_made_changed_and_ended() -> None:
         assert "access" not in str(refused.headers).lower()
 
 
+@pytest.mark.real_mediamtx
+@pytest.mark.timeout(120)
+async def test_a_session_ends_with_the_access_of_its_client_and_no_other_does() -> None:
+    async with managed() as (agent, http):
+        sessions = agent.parts.media.whep.sessions
+        keys = ApiKeys(agent.folder / "state/api-keys.json", SystemClock())
+        with anyio.fail_after(90):
+            for user in ("kept", "revoked"):
+                headers = {"x-api-key": keys.create(user, Role.VIEWER)} | SDP
+                while (await http.post(PATH, content=OFFER, headers=headers)).status_code != 201:
+                    await anyio.sleep(0.2)  # the media server starts
+            assert len(sessions) == 2
+            keys.revoke("revoked")
+            await until(lambda: len(sessions) == 1)
+
+
 @pytest.mark.parametrize(
     "plugins", [["virtual_camera"], ["virtual_camera", "ffmpeg_tier", "embedded_server"]]
 )
@@ -184,26 +205,33 @@ CAMERA = Camera(
 )
 
 
-async def relayed(answer: bytes, request: WhepRequest) -> tuple[object, OddServer, Streams]:
-    """Relay `request` to a server that gives `answer`; return the answer or the error."""
+@asynccontextmanager
+async def relaying(answer: bytes) -> AsyncIterator[tuple[WhepRelay, OddServer, Streams]]:
+    """Relay to a server that gives `answer` to all requests."""
     server = OddServer(answer)
-    result: object = None
-    async with anyio.create_task_group() as tasks:
-        listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+    async with (
+        await anyio.create_tcp_listener(local_host="127.0.0.1") as listener,
+        anyio.create_task_group() as tasks,
+    ):
         tasks.start_soon(listener.serve, server.serve)
         port = listener.extra(anyio.abc.SocketAttribute.local_port)  # noqa: S610 - no Django
         streams = Streams(port)
         endpoints = SimpleNamespace(rtsp_url="rtsp://127.0.0.1:1", credentials=None)
         link = SimpleNamespace(current=SimpleNamespace(endpoints=endpoints))
-        relay = WhepRelay(cast("StreamService", streams), cast("ServerLink", link))
+        relay = WhepRelay(cast("StreamService", streams), cast("ServerLink", link), clock=SystemClock())
+        await tasks.start(relay.sessions.run)
+        yield relay, server, streams
+        tasks.cancel_scope.cancel()
+    assert streams.held == 0
+
+
+async def relayed(answer: bytes, request: WhepRequest) -> tuple[object, OddServer, Streams]:
+    """Relay `request` to a server that gives `answer`; return the answer or the error."""
+    async with relaying(answer) as (relay, server, streams):
         try:
-            result = await relay.relay(CAMERA, request)
+            result: object = await relay.relay(CAMERA, request)
         except AgentError as error:
             result = error
-        tasks.cancel_scope.cancel()
-    with suppress(anyio.ClosedResourceError):  # `serve` closes it, if it has begun
-        await listener.aclose()
-    assert streams.held == 0
     return result, server, streams
 
 
@@ -249,6 +277,27 @@ async def test_a_session_s_name_leads_nowhere_else(session: str) -> None:
     result, server, _ = await relayed(answer_of("200 OK"), request)
     assert isinstance(result, NotFound)
     assert server.requests == []
+
+
+async def test_the_media_server_is_told_of_the_end_of_access() -> None:
+    over = anyio.Event()
+    request = replace(POST, until_over=over.wait)
+    answer = answer_of("201 Created", Location="/camera0/whep/abc")
+    async with relaying(answer) as (relay, server, _):
+        await relay.relay(CAMERA, request)
+        assert len(relay.sessions) == 1
+        over.set()
+        await until(lambda: len(server.requests) == 2)
+    assert server.requests[1].startswith(b"DELETE /camera0/whep/abc HTTP/1.1\r\n")
+
+
+async def test_a_session_that_its_client_ends_is_followed_no_longer() -> None:
+    answer = answer_of("201 Created", Location="/camera0/whep/abc")
+    async with relaying(answer) as (relay, server, _):
+        await relay.relay(CAMERA, POST)
+        await relay.relay(CAMERA, WhepRequest("DELETE", "abc", {}, b""))
+        assert len(relay.sessions) == 0
+    assert len(server.requests) == 2
 
 
 async def test_bytes_beyond_ascii_in_a_header_are_passed_on() -> None:
