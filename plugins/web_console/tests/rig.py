@@ -71,20 +71,29 @@ class Browser:
         return int(red), int(green), int(blue)
 
 
-@asynccontextmanager
-async def browser(folder: Path, host: Namespace | None = None, **options: Any) -> AsyncIterator[Browser]:
-    """Run Chromium; skip the test where it, or what drives it, is missing.
+def needs_browser() -> str:
+    """Return the path of Chromium; skip the test where it, or what drives it, is missing.
 
-    Args:
-        folder: the profile's place.
-        host: the browser's computer in a network of the test's own; default: this process's.
-        options: of Playwright's context, such as `viewport` and `color_scheme`.
+    The fixture `chromium` does so before a test starts anything.
     """
     chromium = shutil.which("chromium")
     if chromium is None:
         pytest.skip("no chromium here: Debian's package has it")
     if not (DRIVERS / ".installed").exists():
         pytest.skip("no .cache/browser: `make test` makes it where PyPI can be reached")
+    return chromium
+
+
+@asynccontextmanager
+async def browser(folder: Path, host: Namespace | None = None, **options: Any) -> AsyncIterator[Browser]:
+    """Run Chromium, or skip the test like `needs_browser`.
+
+    Args:
+        folder: the profile's place.
+        host: the browser's computer in a network of the test's own; default: this process's.
+        options: of Playwright's context, such as `viewport` and `color_scheme`.
+    """
+    chromium = needs_browser()
     words = [str(DRIVERS / "bin/python"), str(DRIVER), chromium, str(folder / "profile"), json.dumps(options)]
     if host is not None:
         words = [*host.command(*words)]

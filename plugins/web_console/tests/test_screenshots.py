@@ -27,6 +27,7 @@ pytestmark = pytest.mark.timeout(150)
 #: Where the documents have their pictures, and the limit of each: every clone carries them.
 IMAGES = ROOT / "docs/images"
 LIMIT_BYTES = 100_000
+PAGES = ROOT / "plugins/web_console/src/web_console/static"
 #: Folder that the pictures are written to in addition, by scripts/screenshots.
 KEPT = "CAMERA_AGENT_SCREENSHOTS"
 EMBEDDED: dict[str, Any] = {
@@ -148,6 +149,14 @@ def corner(picture: Image.Image) -> int:
     return sum(colour(picture, (picture.width - 3, picture.height - 3))) // 3
 
 
+def host_names() -> list[str]:
+    """Return this machine's name, unless it is a word of the page, such as camera."""
+    name = socket.gethostname()
+    pages = "".join(each.read_text() for each in PAGES.glob("*.js"))
+    return [] if name.lower() in pages.lower() else [name]
+
+
+@pytest.mark.usefixtures("chromium")
 async def test_they_show_the_cameras_and_nothing_of_this_machine(tmp_path: Path) -> None:
     cameras = [YARD.settings(tmp_path), WORKSHOP.settings(tmp_path)]
     options: dict[str, Any] = {"locale": "en-GB", "timezone_id": "UTC"}
@@ -159,7 +168,7 @@ async def test_they_show_the_cameras_and_nothing_of_this_machine(tmp_path: Path)
             for device in ("camera0", "camera1"):
                 await client.call("take_snapshot", device=device)
         token = await page("run", script="sessionStorage.getItem(sessionStorage.key(0))")
-        secrets = [token, str(agent.folder), str(tmp_path), str(ROOT), str(Path.home()), socket.gethostname()]
+        secrets = [token, str(agent.folder), str(tmp_path), str(ROOT), str(Path.home()), *host_names()]
         for shot in SHOTS:
             picture, data = await taken(page, shot, [each for each in secrets if len(each) > 2])
             assert picture.size == (shot.width, shot.height)
