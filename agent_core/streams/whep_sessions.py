@@ -99,4 +99,6 @@ class WhepSessions:
             return None
         except AgentError as error:
             return error
+        except Exception:  # noqa: BLE001 - a fault in one session must not end the others
+            _LOG.exception("a WebRTC session of %s could not be ended", camera)
         return None
