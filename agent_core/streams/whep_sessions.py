@@ -16,7 +16,7 @@ from agent_core.base.waiting import GrowingPauses, first_of
 __all__ = ("MOST_SESSIONS", "WhepSessions")
 
 _LOG = logging.getLogger("camera_agent.media_server")
-#: Most sessions followed. The media server does not tell of those that have ended by themselves, so the oldest make room.
+#: Most sessions followed. The oldest make room: the media server does not tell of those that have ended by themselves.
 MOST_SESSIONS = 1000
 #: Pauses between attempts to end a session.
 _PAUSE_S, _LONGEST_PAUSE_S = 1.0, 30.0

@@ -62,8 +62,6 @@ PERMISSIONS: Mapping[str, Role | None] = {
     "get_external_streams": _V,
     "set_discovery_interval": _A,
 }
-#: Methods of the contract that this version does not have.
-LATER: set[str] = set()
 CALLERS: tuple[Role | None, ...] = (None, *Role)
 #: Answers to a caller who may call the method: the parameter is refused, or the method is a placeholder.
 PERMITTED = {-32602, -32030}
@@ -85,10 +83,7 @@ def expected(needed: Role | None, caller: Role | None) -> set[int]:
 
 def test_every_method_has_its_row_and_every_row_its_method(tmp_path: Path) -> None:
     toy = Toy(tmp_path, table=real_table())
-    assert {method.name for method in toy.table} == set(PERMISSIONS) - LATER
-    assert {method.name: method.role for method in toy.table} == {
-        name: role for name, role in PERMISSIONS.items() if name not in LATER
-    }
+    assert {method.name: method.role for method in toy.table} == PERMISSIONS
 
 
 @pytest.mark.parametrize("caller", CALLERS, ids=lambda role: role or "unauthenticated")
@@ -140,4 +135,4 @@ async def test_a_whole_agent_has_no_method_without_a_row(agent: RunningAgent) ->
     async with agent.client(None) as client:
         document = await client.call("rpc.discover")
     assert isinstance(document, dict)
-    assert {method["name"] for method in document["methods"]} == set(PERMISSIONS) - LATER - {"create_api_key"}
+    assert {method["name"] for method in document["methods"]} == set(PERMISSIONS) - {"create_api_key"}

@@ -1,4 +1,4 @@
-"""`whep`: the signalling of WebRTC, relayed to the media server under the agent's own roles; apart from the views of pictures."""
+"""`whep`: the signalling of WebRTC, relayed under the agent's own roles. Apart from the views, which show pictures."""
 
 from collections.abc import Awaitable, Callable
 from functools import partial
