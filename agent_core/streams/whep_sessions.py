@@ -31,7 +31,9 @@ class _Followed:
 
 
 class WhepSessions:
-    """Follower of sessions, which ends each at the media server when its client's access ends; the composition root runs `run`.
+    """Follower of sessions. Ends each at the media server when its client's access ends.
+
+    The composition root runs `run`.
 
     Args:
         end: ends a session; raises NotFound if it has ended, and another AgentError if it should be tried again.
