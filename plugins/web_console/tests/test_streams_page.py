@@ -4,7 +4,7 @@ import os
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 import anyio
@@ -30,7 +30,7 @@ CONNECTIONS_PER_S = 16
 
 def free_address() -> IPv4Address:
     """Return a loopback address whose port is free; tests of other checkouts may run beside this one."""
-    first = int(IPv4Address("127.64.0.0"))
+    first = int(IPv4Address("127.64.0.1"))
     for number in range(64):
         address = IPv4Address(first + (os.getpid() * 64 + number) * 16 % (1 << 20))
         with closing(socket.socket()) as probe:
@@ -76,7 +76,7 @@ async def camera(address: IPv4Address, folder: Path) -> AsyncIterator[str]:
 
 async def test_a_search_shows_its_course_and_finds_a_camera_to_add(tmp_path: Path) -> None:
     address = free_address()
-    network = f"{address}/28"
+    network = str(IPv4Network(f"{address}/28", strict=False))
     settings = {
         "allowed_networks": [network],
         "discovery": {"networks": [network], "connections_per_s": CONNECTIONS_PER_S, "onvif": False},
