@@ -17,6 +17,11 @@ SHOWN = "document.querySelectorAll('camera-tile img[src^=blob]').length === {}"
 VALUE = "document.querySelector(\"input[aria-label='{}']\").value"
 ROWS = "[aria-label='{}'] tbody tr"
 EMPTY = "document.querySelectorAll(\"[aria-label='{}'] tbody tr\").length === 0"
+SOCKET = """new Promise((resolve) => {{
+  const made = new WebSocket("{}");
+  made.onopen = () => resolve("open");
+  made.onerror = () => resolve("refused");
+}})"""
 CONFIRM = "dialog button.danger"
 
 
@@ -103,6 +108,12 @@ async def test_a_view_link_shows_a_camera_to_another_page_until_it_is_revoked(tm
             await page("until", script="document.querySelector('#i0').naturalWidth > 0")
             sizes = await page("run", script="[...document.images].map((each) => each.naturalWidth)")
             assert sizes == [320, 320, 0, 0]
+
+            # A page of another origin has no more than images: not even those of a link can it read.
+            for request in (f"'{picture}'", f"'{bare}'", f"'{agent.http_url}/login', {{ method: 'DELETE' }}"):
+                asked = f"fetch({request}).then((answer) => answer.status, (error) => error.name)"
+                assert await page("run", script=asked) == "TypeError", request
+            assert await page("run", script=SOCKET.format(agent.url)) == "refused"
 
             await page("tab", number=0)
             await page("click", selector="[aria-label='View links'] button.danger")

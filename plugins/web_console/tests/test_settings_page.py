@@ -41,7 +41,8 @@ def field(name: str) -> str:
 
 
 async def test_a_policy_is_set_refused_in_the_agents_words_and_read_back(tmp_path: Path) -> None:
-    async with box([painted(tmp_path, "Red", RED)]) as agent, browser(tmp_path) as page:
+    plugins = {"enabled": ["external_discovery"]}
+    async with box([painted(tmp_path, "Red", RED)], plugins=plugins) as agent, browser(tmp_path) as page:
         await page("open", url=login_link(agent))
         await page("click", selector="nav a[href='#/settings']")
         await page("wait", selector="agent-settings p", text="No policy was set")
@@ -74,6 +75,12 @@ async def test_a_policy_is_set_refused_in_the_agents_words_and_read_back(tmp_pat
         await page("wait", selector="dialog", text="cannot be undone")
         await page("click", selector="dialog button.danger")
         await page("wait", selector=TOLD, text="0 files were deleted")
+        await page("fill", selector="#interval", value="99999999")
+        await page("press", key="Enter")
+        await page("wait", selector=f"{TOLD} .problem", text="scan_interval")
+        await page("fill", selector="#interval", value="3600")
+        await page("press", key="Enter")
+        await page("wait", selector=TOLD, text="The networks are searched every 3600 s.")
         await page("click", selector="button >> text=Read the configuration again")
         await page("wait", selector=TOLD, text="Nothing has changed.")
         assert await page("noticed") == []
