@@ -1,6 +1,7 @@
 """Offers of each page to each role, in Chromium."""
 
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -74,7 +75,10 @@ async def offers(page: Browser, name: str, wanted: list[str]) -> list[str]:
 
 
 async def test_each_page_offers_what_the_role_may_do_and_no_more(tmp_path: Path) -> None:
-    config = {"auth": {"keys_over_network": True}, "plugins": {"enabled": ["external_discovery"]}}
+    config: dict[str, Any] = {
+        "auth": {"keys_over_network": True},
+        "plugins": {"enabled": ["external_discovery"]},
+    }
     async with box([painted(tmp_path, "Red", RED)], **config) as agent, browser(tmp_path) as page:
         await prepare(agent)
         more = {"viewer": [], "operator": ["Access"], "admin": ["Settings", "Access"]}
