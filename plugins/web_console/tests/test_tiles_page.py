@@ -1,6 +1,5 @@
 """Tiles of cameras: what they ask for, in which order, and what they say, in Chromium."""
 
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +26,15 @@ pytestmark = pytest.mark.timeout(150)
 #: Size in which two or three of the tiles can be seen.
 SMALL: dict[str, Any] = {"viewport": {"width": 360, "height": 500}}
 COUNT = 5
+#: As in `pictures.js`: a tile that waits long lets the next one ask.
+MOST_PENDING = 3
 SHOWN = "document.querySelector('camera-tile[data-device={}] img[src^=blob]') !== null"
 #: Begin and end of each request for a picture.
 TIMES = """performance.getEntriesByType("resource").filter((each) => each.name.includes("/snapshot.jpg"))
   .map((each) => [each.startTime, each.responseEnd])"""
 
 
-async def test_tiles_that_can_be_seen_ask_one_after_the_other(tmp_path: Path) -> None:
+async def test_tiles_that_can_be_seen_ask_in_turn(tmp_path: Path) -> None:
     cameras = [painted(tmp_path, f"Camera {number}", RED) | {"fps": 2} for number in range(COUNT)]
     async with box(cameras) as agent, browser(tmp_path, **SMALL) as page:
         await page("open", url=login_link(agent, "viewer"))
@@ -51,8 +52,9 @@ async def test_tiles_that_can_be_seen_ask_one_after_the_other(tmp_path: Path) ->
         after = len([each for each in await page("asked") if "/camera0/snapshot" in each])
         assert after <= before + 1, "what is scrolled away asks no more"
 
-        times = sorted(await page("run", script=TIMES))
-        assert all(begin >= end for (_, end), (begin, _) in pairwise(times))
+        times = await page("run", script=TIMES)
+        at_once = [sum(begin <= at < end for begin, end in times) for at, _ in times]
+        assert max(at_once) <= MOST_PENDING, "a browser opens six connections to an origin"
         assert await page("noticed") == []
 
 
