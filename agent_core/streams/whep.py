@@ -76,10 +76,7 @@ class WhepRelay:
         """
         base = self._base_url()
         if request.session is not None:
-            changed = await self._change(base, camera.id, request.session, request)
-            if request.method == "DELETE":
-                self.sessions.forget(camera.id, request.session)
-            return changed
+            return await self._relay_change(base, camera.id, request.session, request)
         holder = f"whep {next(self._holders)}"
         await self._streams.start(camera, holder)
         try:
@@ -94,6 +91,19 @@ class WhepRelay:
             raise _wrong("it told no address of the session")
         self.sessions.follow(camera.id, found["session"], request.until_over)
         return WhepAnswer(201, _kept(answer.headers), answer.body, found["session"])
+
+    async def _relay_change(
+        self, base: str, camera: CameraId, session: str, request: WhepRequest
+    ) -> WhepAnswer:
+        """Relay the change of a session, and follow one that is over no longer."""
+        try:
+            answer = await self._change(base, camera, session, request)
+        except NotFound:
+            self.sessions.forget(camera, session)
+            raise
+        if request.method == "DELETE":
+            self.sessions.forget(camera, session)
+        return answer
 
     async def _end(self, camera: CameraId, session: str) -> None:
         await self._change(self._base_url(), camera, session, WhepRequest("DELETE", session, {}, b""))

@@ -295,9 +295,19 @@ async def test_a_session_that_its_client_ends_is_followed_no_longer() -> None:
     answer = answer_of("201 Created", Location="/camera0/whep/abc")
     async with relaying(answer) as (relay, server, _):
         await relay.relay(CAMERA, POST)
+        await relay.relay(CAMERA, WhepRequest("PATCH", "abc", {}, b""))
+        assert len(relay.sessions) == 1
         await relay.relay(CAMERA, WhepRequest("DELETE", "abc", {}, b""))
         assert len(relay.sessions) == 0
-    assert len(server.requests) == 2
+    assert len(server.requests) == 3
+
+
+async def test_a_session_that_the_media_server_has_ended_is_followed_no_longer() -> None:
+    async with relaying(answer_of("404 Not Found")) as (relay, _, _):
+        relay.sessions.follow(CAMERA.id, "abc", anyio.sleep_forever)
+        with pytest.raises(NotFound):
+            await relay.relay(CAMERA, WhepRequest("PATCH", "abc", {}, b""))
+        assert len(relay.sessions) == 0
 
 
 async def test_bytes_beyond_ascii_in_a_header_are_passed_on() -> None:
