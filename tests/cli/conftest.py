@@ -67,6 +67,7 @@ class Home:
             "XDG_CONFIG_HOME": str(self.path / "config"),
             "XDG_CACHE_HOME": str(self.path / "cache"),
             "CAMERA_AGENT__STORAGE__STATE_DIR": str(self.state_dir),
+            "CAMERA_AGENT__STORAGE__RUNTIME_DIR": str(self.path / "runtime"),
             "CAMERA_AGENT__SERVER__PORT": "0",
             **(more or {}),
         }

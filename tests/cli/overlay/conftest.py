@@ -8,10 +8,11 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import distribution
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -164,8 +165,14 @@ def copy_distribution(site: Path, name: str, target: Path, version: str) -> None
 
 
 @pytest.fixture
-def box(tmp_path: Path) -> Box:
-    made = Box(tmp_path / "box")
+def box(tmp_path: Path) -> Iterator[Box]:
+    """Not in a folder of pytest, which closes its own to other accounts whenever one more pytest starts."""
+    with TemporaryDirectory(prefix="camera-agent-box-") as folder:
+        Path(folder).chmod(0o711)
+        yield _filled(Box(Path(folder) / "box"), tmp_path)
+
+
+def _filled(made: Box, tmp_path: Path) -> Box:
     fill_base(made, "0.1.0")
     made.overlay.mkdir(parents=True)
     for folder in (made.overlay, made.overlay.parent):
