@@ -11,6 +11,8 @@ __all__ = ("BodyWriter",)
 
 #: Bytes that the kernel holds unsent for a peer: what it has accepted can no longer be replaced by something newer.
 _UNSENT_LIMIT_BYTES = 64 << 10
+#: Bytes handed over at once. asyncio copies for each peer what it keeps (until Python 3.12), and all peers share the rest.
+_SLICE_BYTES = 256 << 10
 
 
 class BodyWriter:
@@ -23,17 +25,19 @@ class BodyWriter:
     def __init__(self, transport: asyncio.Transport, progress: Progress) -> None:
         self._transport = transport
         self._progress = progress
+        self._rest = memoryview(b"")
 
     @property
     def is_busy(self) -> bool:
         """True while the peer has not taken what was written, and after its connection has closed."""
-        return self._progress.is_paused or self._transport.is_closing()
+        return bool(self._rest) or self._progress.is_paused or self._transport.is_closing()
 
     @contextmanager
     def following(self, when_ready: Callable[[], None]) -> Iterator[None]:
         """Buffer as little as possible, and while the context is open call `when_ready` when the peer has taken all.
 
-        It is called in a later turn of the event loop, because TLS tells in the middle of a write.
+        It is called in a later turn of the event loop, because TLS tells in the middle of a write. When the context ends,
+        what is left of the last `write` is buffered, so that the end of the response can follow.
         """
         # TLS counts as busy with as much as the limit, and plain connections with more than that.
         self._transport.set_write_buffer_limits(high=1, low=0)
@@ -45,6 +49,8 @@ class BodyWriter:
 
         def tell() -> None:
             if is_open:
+                self._hand_over()
+            if is_open and not self.is_busy:
                 when_ready()
 
         loop = asyncio.get_running_loop()
@@ -54,7 +60,16 @@ class BodyWriter:
         finally:
             is_open = False
             self._progress.when_resumed = lambda: None
+            rest, self._rest = self._rest, memoryview(b"")
+            if rest and not self._transport.is_closing():
+                self._transport.write(rest)
 
     def write(self, data: bytes) -> None:
-        """Send `data`; what the peer does not take at once is buffered, so write only if it is not busy."""
-        self._transport.write(data)
+        """Send `data`, slice by slice as the peer takes it. Write only while `following` is open and the peer is not busy."""
+        self._rest = memoryview(data)
+        self._hand_over()
+
+    def _hand_over(self) -> None:
+        while self._rest and not self._progress.is_paused and not self._transport.is_closing():
+            ready, self._rest = self._rest[:_SLICE_BYTES], self._rest[_SLICE_BYTES:]
+            self._transport.write(ready)
