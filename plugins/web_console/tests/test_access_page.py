@@ -156,3 +156,14 @@ async def test_logging_out_ends_what_the_link_gave_and_leaves_other_tokens_alone
             answer = await http.get("/cameras/camera0/snapshot.jpg", headers=headers)
             assert answer.status_code == 200
         assert await page("noticed") == []
+
+
+async def test_logging_out_without_the_agent_says_that_the_token_stays_valid(tmp_path: Path) -> None:
+    async with browser(tmp_path) as page:
+        async with box([painted(tmp_path, "Red", RED)]) as agent:
+            await page("open", url=login_link(agent, "viewer"))
+            await page("until", script=SHOWN.format(1))
+        await page("wait", selector=".banner", text="Trying again")
+        await page("click", selector="button >> text=Log out")
+        await page("wait", selector=".login .problem", text="could not revoke its token")
+        assert await page("run", script="sessionStorage.length") == 0
