@@ -47,17 +47,18 @@ class AgentAccess extends Part {
         this.#made.replaceChildren(h("p", { class: "problem" }, words(error)));
       }
     };
-    return form(
+    const made = form(
       "Make an API key",
       make,
       "Make an API key",
-      h("label", { for: "key-user" }, "User of the new key; programs log in with keys"),
+      h("label", { for: "key-user" }, "User, such as a program's name"),
       user,
       h("label", { for: "key-role" }, "Role"),
       role,
       h("label", { for: "key-days" }, "Days until it ends (empty: no end)"),
       days,
     );
+    return h("div", {}, h("h2", {}, "New API key"), made);
   }
 
   async #load() {
