@@ -7,8 +7,6 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Literal
 
-import anyio
-
 from agent_core.base.errors import AgentError
 from agent_core.base.models import CameraId
 
@@ -45,14 +43,14 @@ class WhepRequest:
         session: name of the session; None for an offer.
         headers: those to pass on.
         body: at most `WHEP_LIMIT_BYTES`.
-        until_over: returns when the client may view no longer; the session that it makes ends then.
+        until_over: returns when the client may view no longer; the session that it makes ends then. None: never.
     """
 
     method: Literal["POST", "PATCH", "DELETE"]
     session: str | None
     headers: Mapping[str, str]
     body: bytes
-    until_over: Callable[[], Awaitable[None]] = anyio.sleep_forever
+    until_over: Callable[[], Awaitable[None]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+import anyio
+
 from agent_core.base.clock import Clock
 from agent_core.base.errors import (
     InvalidParams,
@@ -89,7 +91,7 @@ class WhepRelay:
         found = _LOCATION.fullmatch(answer.headers.get("location", ""))
         if found is None or found["camera"] != camera.id:
             raise _wrong("it told no address of the session")
-        self.sessions.follow(camera.id, found["session"], request.until_over)
+        self.sessions.follow(camera.id, found["session"], request.until_over or anyio.sleep_forever)
         return WhepAnswer(201, _kept(answer.headers), answer.body, found["session"])
 
     async def _relay_change(
