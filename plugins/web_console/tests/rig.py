@@ -26,6 +26,7 @@ from virtual_camera.plugin import VirtualCameraPlugin
 from web_console.plugin import WebConsolePlugin
 
 ROOT = Path(__file__).parents[3]
+CHROMIUM = "chromium"
 DRIVER = Path(__file__).parent / "browser/driver.py"
 DRIVERS = ROOT / ".cache/browser"
 LIMIT_S = 55
@@ -71,29 +72,26 @@ class Browser:
         return int(red), int(green), int(blue)
 
 
-def needs_browser() -> str:
-    """Return the path of Chromium; skip the test where it, or what drives it, is missing.
-
-    The fixture `chromium` does so before a test starts anything.
-    """
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("no chromium here: Debian's package has it")
+def why_no_browser() -> str | None:
+    """Return the reason why Chromium cannot be driven here; None if it can."""
+    if shutil.which(CHROMIUM) is None:
+        return "no chromium here: Debian's package has it"
     if not (DRIVERS / ".installed").exists():
-        pytest.skip("no .cache/browser: `make test` makes it where PyPI can be reached")
-    return chromium
+        return "no .cache/browser: `make test` makes it where PyPI can be reached"
+    return None
 
 
 @asynccontextmanager
 async def browser(folder: Path, host: Namespace | None = None, **options: Any) -> AsyncIterator[Browser]:
-    """Run Chromium, or skip the test like `needs_browser`.
+    """Run Chromium; `conftest.py` skips tests where it, or what drives it, is missing.
 
     Args:
         folder: the profile's place.
         host: the browser's computer in a network of the test's own; default: this process's.
         options: of Playwright's context, such as `viewport` and `color_scheme`.
     """
-    chromium = needs_browser()
+    chromium = shutil.which(CHROMIUM)
+    assert chromium is not None
     words = [str(DRIVERS / "bin/python"), str(DRIVER), chromium, str(folder / "profile"), json.dumps(options)]
     if host is not None:
         words = [*host.command(*words)]

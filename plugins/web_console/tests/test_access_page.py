@@ -11,7 +11,7 @@ from plugins.web_console.tests.other_page import other_page
 from plugins.web_console.tests.rig import BLUE, RED, box, browser, login_link, painted
 
 #: A browser and an agent beside other tests.
-pytestmark = [pytest.mark.timeout(150), pytest.mark.usefixtures("chromium")]
+pytestmark = pytest.mark.timeout(150)
 
 SHOWN = "document.querySelectorAll('camera-tile img[src^=blob]').length === {}"
 VALUE = "document.querySelector(\"input[aria-label='{}']\").value"

@@ -9,7 +9,7 @@ from agent_core.plugin import AgentContext, CameraSource, Plugin, Settings, hook
 from plugins.web_console.tests.rig import BLUE, RED, box, browser, is_near, login_link, painted
 
 #: A browser and an agent beside other tests.
-pytestmark = [pytest.mark.timeout(150), pytest.mark.usefixtures("chromium")]
+pytestmark = pytest.mark.timeout(150)
 
 TILE = "camera-tile[data-device={}] .picture"
 SHOWN = "document.querySelectorAll('camera-tile img[src^=blob]').length === {}"

@@ -22,7 +22,7 @@ from plugins.web_console.tests.rig import (
 )
 
 #: A browser and an agent beside other tests.
-pytestmark = [pytest.mark.timeout(150), pytest.mark.usefixtures("chromium")]
+pytestmark = pytest.mark.timeout(150)
 
 SHOWN = "document.querySelectorAll('camera-tile img[src^=blob]').length === {}"
 LIVE = "document.querySelector('live-view img[src^=blob]') !== null"

@@ -156,7 +156,6 @@ def host_names() -> list[str]:
     return [] if name.lower() in pages.lower() else [name]
 
 
-@pytest.mark.usefixtures("chromium")
 async def test_they_show_the_cameras_and_nothing_of_this_machine(tmp_path: Path) -> None:
     cameras = [YARD.settings(tmp_path), WORKSHOP.settings(tmp_path)]
     options: dict[str, Any] = {"locale": "en-GB", "timezone_id": "UTC"}

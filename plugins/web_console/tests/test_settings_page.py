@@ -21,7 +21,7 @@ from agent_core.plugin import (
 from plugins.web_console.tests.rig import RED, box, browser, login_link, painted
 
 #: A browser and an agent beside other tests.
-pytestmark = [pytest.mark.timeout(150), pytest.mark.usefixtures("chromium")]
+pytestmark = pytest.mark.timeout(150)
 
 #: Does something in a page that takes texts for HTML.
 EVIL = '<img src=x onerror="document.title=1;alert(1)">'
