@@ -148,6 +148,8 @@ def test_without_a_secret_that_is_the_reason(tmp_path: Path, clock: SimulatedClo
 async def test_a_token_is_ended_and_no_other(office: Office) -> None:
     token, other = (office.tokens.create("olga", Role.VIEWER, 60) for _ in range(2))
     await office.desk.end(token, HERE)
+    end = office.clock.now() + timedelta(seconds=60)
+    assert f"{end:%Y-%m-%dT%H:%M:%S}" in office.revoked.path.read_text(), "so that it is forgotten some day"
     office.revoked.refresh()
     with pytest.raises(AuthenticationFailed) as caught:
         office.tokens.verify(token)

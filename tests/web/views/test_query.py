@@ -78,3 +78,14 @@ def test_a_name_that_no_camera_has_is_not_found() -> None:
     with pytest.raises(NotFound) as caught:
         camera_of(request(device="../" * 100))
     assert caught.value.data() == {"resource": "camera", "id": ("../" * 100)[:100]}
+
+
+@pytest.mark.parametrize("number", ["_=123456789", "t=1700000000.123", "123456789", "0.12345678"])
+def test_a_new_number_against_caches_is_ignored_and_what_follows_is_not(number: str) -> None:
+    assert params_of(request(f"{number}&fps=5"), LiveParams).fps == 5
+
+
+@pytest.mark.parametrize("number", ["_=12345678", "t=1.2.3456789", "t=x123456789", "12345678"])
+def test_other_unknown_parameters_are_refused(number: str) -> None:
+    with pytest.raises(InvalidParams):
+        params_of(request(f"{number}&fps=5"), LiveParams)
