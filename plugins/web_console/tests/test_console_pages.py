@@ -204,10 +204,10 @@ async def test_a_hidden_page_asks_for_nothing(console: Console) -> None:
     page = console.page
     await console.go("cameras")
     await page("until", script="watched.pictures.camera1 > 0")
+    await page("run", script=HIDE % "hidden")
+    # Another tab that can be seen goes on meanwhile.
+    await page("tab")
     try:
-        await page("run", script=HIDE % "hidden")
-        # Another tab that can be seen goes on meanwhile.
-        await page("tab")
         await page("open", url=login_link(console.agent, "viewer"))
         await page("until", script=SHOWN.format(len(NAMES)))
         await page("run", script=WATCH)
@@ -221,7 +221,7 @@ async def test_a_hidden_page_asks_for_nothing(console: Console) -> None:
         assert await page("run", script="JSON.stringify(watched.pictures)") == asked
         assert await page("run", script=CALLS) == calls
     finally:
-        await page("tab", number=0)
+        await page("shut")
         await page("run", script=HIDE % "visible")
     await page("until", script=f"JSON.stringify(watched.pictures) !== {asked!r}")
 
@@ -393,6 +393,51 @@ async def test_settings_show_the_limit_of_their_kind_and_ask_before_they_delete(
     await page("press", key="Escape")
     await page("wait", selector="dialog", state="detached")
     assert "cleanup_old_files" not in await page("run", script="watched.calls")
+
+
+async def test_a_question_is_withdrawn_when_its_page_is_left(console: Console) -> None:
+    page = console.page
+    await console.go("settings")
+    await page("click", selector="button >> text=Delete now")
+    await page("wait", selector="dialog", text="cannot be undone")
+    await console.go("health")
+    await page("wait", selector="dialog", state="detached")
+    assert "cleanup_old_files" not in await page("run", script="watched.calls")
+
+
+async def test_a_key_that_is_held_on_a_slider_sends_the_last_value(console: Console) -> None:
+    page = console.page
+    await console.go("camera/camera1")
+    await page("wait", selector="#control-brightness")
+    sent = "watched.calls.filter((each) => each === 'set_camera_controls').length"
+    before = await page("run", script=sent)
+    await page(
+        "run",
+        script="""((slider) => {
+          for (let value = 1; value <= 20; value += 1) {
+            slider.value = value;
+            slider.dispatchEvent(new Event("change"));
+          }
+        })(document.querySelector("#control-brightness"))""",
+    )
+    async with console.agent.client("viewer") as client:
+        value = 0
+        while value != 20:
+            controls = (await client.call("get_camera_capabilities", device="camera1"))["controls"]
+            (value,) = (each["value"] for each in controls if each["name"] == "brightness")
+    assert await page("run", script=sent) == before + 2, "the first, and the last that was wished meanwhile"
+
+
+async def test_a_camera_leads_to_its_files_and_fills_the_screen(console: Console) -> None:
+    page = console.page
+    await console.go("camera/camera1")
+    await page("click", selector="live-view button >> text=Full screen")
+    await page("until", script="document.fullscreenElement?.className === 'stage'")
+    await page("run", script="document.exitFullscreen()")
+    await page("click", selector="camera-page a >> text=Its snapshots")
+    await page("wait", selector="media-list [role=status]", text=f"{STORED} snapshots")
+    assert await page("run", script="document.querySelector('#filter').value") == "camera1"
+    assert len(set(await page("texts", selector=".files .name"))) == 1
 
 
 async def test_nothing_was_wrong_on_any_page(console: Console) -> None:

@@ -53,6 +53,11 @@ class Driver:
             number = len(self._pages) - 1
         self._at = number
 
+    def shut(self) -> None:
+        """Close the newest tab, and go to the first one."""
+        self._pages.pop().close()
+        self._at = 0
+
     def open(self, url: str) -> None:
         self._page.goto(url, wait_until="load")
 

@@ -1,5 +1,5 @@
 import { Agent } from "./agent.js";
-import { button, h, Part, words } from "./dom.js";
+import { button, closeDialogs, h, Part, words } from "./dom.js";
 import { Pictures } from "./pictures.js";
 import { Session, takeLoginCode } from "./session.js";
 import "./access.js";
@@ -77,6 +77,7 @@ class CameraConsole extends Part {
   }
 
   #login(why) {
+    closeDialogs();
     this.#agent?.close();
     this.#agent = null;
     const field = h("input", { id: "token", name: "token", type: "password", autocomplete: "off", required: true, spellcheck: "false" });
@@ -103,7 +104,7 @@ class CameraConsole extends Part {
   #tellConnection() {
     const { connection, connectionWords } = this.#agent;
     this.toggleAttribute("lost", connection === "lost");
-    this.#banner.replaceChildren(connection === "lost" ? `${connectionWords} Trying again …` : "");
+    this.#banner.replaceChildren(connection === "lost" ? `${connectionWords} Trying again … What is shown is of before. If this lasts, check that the agent runs.` : "");
   }
 
   #route() {
@@ -114,6 +115,7 @@ class CameraConsole extends Part {
     const address = `${word}/${device ?? ""}/${this.#agent.role}`;
     if (address === this.#shown) return;
     const isFirst = this.#shown === "";
+    closeDialogs();
     this.#shown = address;
     const common = { ".agent": this.#agent, ".session": this.#session, ".pictures": this.#pictures };
     if (word === "camera" && device) {
@@ -121,7 +123,7 @@ class CameraConsole extends Part {
       document.title = `${this.#agent.cameras.get(device)?.name ?? device} – Camera agent`;
     } else {
       const page = PAGES[word] ?? PAGES.cameras;
-      this.#main.replaceChildren(h("h1", {}, page.title), h(page.tag, { ...common, ".kind": page.kind }));
+      this.#main.replaceChildren(h("h1", {}, page.title), h(page.tag, { ...common, ".kind": page.kind, ".device": device ?? "" }));
       document.title = `${page.title} – Camera agent`;
     }
     if (isFirst) return;

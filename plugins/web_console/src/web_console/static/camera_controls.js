@@ -7,7 +7,9 @@ const FIXED = ["read_only", "disabled", "grabbed", "inactive"];
 class CameraControls extends Part {
   #list = h("div", { class: "controls" });
   #told = h("p", { role: "status" });
-  #changing = Promise.resolve();
+  /** Wishes that are not sent yet, and the sending of those before. */
+  #wanted = [];
+  #sending = null;
 
   render() {
     this.listen(this.agent, "controls", ({ detail }) => detail.device === this.device && this.#load());
@@ -79,20 +81,30 @@ class CameraControls extends Part {
     return [slider, shown];
   }
 
-  /** Send one change after the other, and tell what differs from the wish. */
+  /** Send one change after the other; of those that are wished meanwhile, such as by a key that is held, the newest. */
   #set(wanted) {
-    this.#changing = this.#changing.then(async () => {
-      try {
-        const done = await this.agent.call("set_camera_controls", { device: this.device, ...wanted });
-        const odd = Object.entries(done.controls).filter(([, each]) => each.status !== "APPLIED" && !wanted.reset);
-        const told = odd.map(([name, each]) => `${name}: ${each.reason ?? each.status}`);
-        if (!done.stored) told.push("The values cannot be stored now.");
-        this.#told.replaceChildren(told.length === 0 ? "Set." : told.join(" "));
-      } catch (error) {
-        this.#told.replaceChildren(words(error));
-      }
-    });
-    return this.#changing;
+    const last = this.#wanted.at(-1);
+    if (last?.controls && wanted.controls) Object.assign(last.controls, wanted.controls);
+    else this.#wanted.push(wanted);
+    this.#sending ??= this.#send().finally(() => (this.#sending = null));
+    return this.#sending;
+  }
+
+  async #send() {
+    while (this.#wanted.length > 0) await this.#sendOne(this.#wanted.shift());
+  }
+
+  /** Set controls, and tell what differs from the wish. */
+  async #sendOne(wanted) {
+    try {
+      const done = await this.agent.call("set_camera_controls", { device: this.device, ...wanted });
+      const odd = Object.entries(done.controls).filter(([, each]) => each.status !== "APPLIED" && !wanted.reset);
+      const told = odd.map(([name, each]) => `${name}: ${each.reason ?? each.status}`);
+      if (!done.stored) told.push("The values cannot be stored now.");
+      this.#told.replaceChildren(told.length === 0 ? "Set." : told.join(" "));
+    } catch (error) {
+      this.#told.replaceChildren(words(error));
+    }
   }
 }
 

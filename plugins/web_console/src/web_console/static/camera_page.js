@@ -28,7 +28,13 @@ class CameraPage extends Part {
     }
     const common = { ".agent": this.agent, ".session": this.session, ".device": this.device };
     this.replaceChildren(
-      h("p", {}, h("a", { href: "#/cameras", class: "back" }, "← All cameras")),
+      h(
+        "p",
+        { class: "row" },
+        h("a", { href: "#/cameras", class: "back" }, "← All cameras"),
+        h("a", { href: `#/recordings/${this.device}`, class: "back" }, "Its recordings"),
+        h("a", { href: `#/snapshots/${this.device}`, class: "back" }, "Its snapshots"),
+      ),
       this.#head,
       this.#facts,
       this.#problem,

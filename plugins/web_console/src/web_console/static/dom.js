@@ -125,6 +125,11 @@ export function words(error) {
   return `${error?.message ?? error}${suggestion}${hint}`;
 }
 
+/** Close the dialogs of a page that is left, as if they were cancelled. */
+export function closeDialogs() {
+  for (const each of document.querySelectorAll("dialog[open]")) each.close();
+}
+
 /** Ask in a dialog; return true if the person agrees. Focus returns to where it was. */
 export function confirmed(question, agree) {
   return new Promise((resolve) => {

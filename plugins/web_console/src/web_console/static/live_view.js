@@ -1,5 +1,5 @@
 import { BlobImage } from "./blob_image.js";
-import { h, Part, pause, shown } from "./dom.js";
+import { button, h, Part, pause, shown } from "./dom.js";
 import { age } from "./format.js";
 import { parts } from "./mjpeg.js";
 import { WhepView } from "./whep.js";
@@ -30,7 +30,8 @@ class LiveView extends Part {
   render() {
     this.#video.setAttribute("aria-label", `Live view of ${this.name}`);
     this.#image.element.alt = `Live view of ${this.name}`;
-    this.replaceChildren(this.#stage, this.#words);
+    const full = document.fullscreenEnabled ? button("Full screen", () => this.#stage.requestFullscreen().catch(() => {})) : "";
+    this.replaceChildren(this.#stage, h("div", { class: "below" }, this.#words, full));
     this.listen(document, "visibilitychange", () => this.#stop?.abort());
     this.listen(this.agent, "cameras", () => this.#tellCamera());
     this.every(MEASURE_MS, () => this.#tellFrozen());

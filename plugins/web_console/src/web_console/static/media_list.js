@@ -23,6 +23,7 @@ class MediaList extends Part {
     const { cameras } = this.agent;
     this.#filter.append(h("option", { value: "" }, "All cameras"));
     for (const each of this.agent.ordered) this.#filter.append(h("option", { value: each.device }, `\u2068${each.name}\u2069 (${each.device})`));
+    if (this.agent.cameras.has(this.device)) this.#filter.value = this.device;
     this.#filter.addEventListener("change", () => this.#reload());
     this.#told.replaceChildren("Loading …");
     this.replaceChildren(h("p", { class: "row" }, h("label", { for: "filter" }, "Camera"), this.#filter, button("Refresh", () => this.#reload())), this.#told, this.#list, this.#more);
