@@ -52,3 +52,10 @@ def test_all_modules_and_files_are_there_and_used() -> None:
     text = "".join(path.read_text() for path in STATIC.iterdir())
     for path in STATIC.iterdir():
         assert path.name == "index.html" or path.name in text
+
+
+def test_modules_that_people_write_are_short() -> None:
+    written = {
+        path.name: path for path in STATIC.glob("*.js") if path.name != "client.js"
+    }  # made by scripts/js-client
+    assert {name for name, path in written.items() if len(path.read_text().splitlines()) >= 250} == set()

@@ -1,5 +1,7 @@
 import { copyable } from "./addresses.js";
-import { button, confirmed, form, h, Part, table, words } from "./dom.js";
+import { button, form, h, table, words } from "./dom.js";
+import { Part } from "./part.js";
+import { confirmed } from "./questions.js";
 import { date } from "./stamp.js";
 
 const DAY_MS = 86_400_000;

@@ -1,6 +1,8 @@
 import { Agent } from "./agent.js";
-import { button, closeDialogs, h, Part, words } from "./dom.js";
+import { button, h, words } from "./dom.js";
+import { Part } from "./part.js";
 import { Pictures } from "./pictures.js";
+import { closeDialogs } from "./questions.js";
 import { Session, takeLoginCode } from "./session.js";
 import "./access.js";
 import "./camera_page.js";

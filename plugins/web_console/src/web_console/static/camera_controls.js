@@ -1,4 +1,5 @@
-import { button, h, Part, words } from "./dom.js";
+import { button, h, words } from "./dom.js";
+import { Part } from "./part.js";
 
 /** Flags with which a control cannot be changed now. */
 const FIXED = ["read_only", "disabled", "grabbed", "inactive"];

@@ -3,8 +3,9 @@ import "./live_view.js";
 import "./recording_state.js";
 import { addresses } from "./addresses.js";
 import { form, marks } from "./camera_marks.js";
-import { button, facts, h, Part, table, words } from "./dom.js";
+import { button, facts, h, table, words } from "./dom.js";
 import { age, size } from "./format.js";
+import { Part } from "./part.js";
 
 /** One camera: live view, snapshot, recording, controls, what it can do, and its addresses. */
 class CameraPage extends Part {

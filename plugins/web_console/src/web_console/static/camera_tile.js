@@ -1,7 +1,8 @@
 import { BlobImage } from "./blob_image.js";
 import { form, marks, STATES } from "./camera_marks.js";
-import { h, Part } from "./dom.js";
+import { h } from "./dom.js";
 import { age } from "./format.js";
+import { Part } from "./part.js";
 
 /** Age from which a picture is told to be old when the camera gives no newer one. */
 const OLD_MS = 5000;

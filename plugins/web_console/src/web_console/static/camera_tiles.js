@@ -1,5 +1,6 @@
 import "./camera_tile.js";
-import { h, Part } from "./dom.js";
+import { h } from "./dom.js";
+import { Part } from "./part.js";
 
 /** Return how many cameras there are, and how many of them are in a state that a person should know. */
 function summary(cameras) {

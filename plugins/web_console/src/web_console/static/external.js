@@ -1,4 +1,6 @@
-import { button, confirmed, form, h, Part, table, words } from "./dom.js";
+import { button, form, h, table, words } from "./dom.js";
+import { Part } from "./part.js";
+import { confirmed } from "./questions.js";
 
 /** Longest search of the networks. */
 const SEARCH_MS = 600_000;

@@ -1,5 +1,6 @@
-import { facts, h, Part, patch, table, words } from "./dom.js";
+import { facts, h, patch, table, words } from "./dom.js";
 import { duration, hours, millis, size } from "./format.js";
+import { Part } from "./part.js";
 import { clock } from "./stamp.js";
 
 /** Pause between two looks at the numbers. */

@@ -1,7 +1,9 @@
 import { BlobImage } from "./blob_image.js";
-import { button, h, Part, pause, shown } from "./dom.js";
+import { button, h } from "./dom.js";
 import { age } from "./format.js";
 import { parts } from "./mjpeg.js";
+import { Part } from "./part.js";
+import { pause, shown } from "./waiting.js";
 import { WhepView } from "./whep.js";
 
 /** Longest wait for the first picture of WebRTC. */

@@ -1,6 +1,8 @@
-import { button, confirmed, h, Part, words } from "./dom.js";
+import { button, h, words } from "./dom.js";
 import { duration, nearDay, size, time } from "./format.js";
+import { Part } from "./part.js";
 import { play } from "./player.js";
+import { confirmed } from "./questions.js";
 import { clock } from "./stamp.js";
 
 const PAGE = 50;

@@ -1,4 +1,4 @@
-import { pause, shown } from "./dom.js";
+import { pause, shown } from "./waiting.js";
 
 /** Shortest time between two rounds over all tiles. */
 const ROUND_MS = 1000;

@@ -1,5 +1,6 @@
-import { h, Part } from "./dom.js";
+import { h } from "./dom.js";
 import { duration, size } from "./format.js";
+import { Part } from "./part.js";
 import { clock } from "./stamp.js";
 
 /** The recording of a camera that goes on: its length and the bytes on disk. */

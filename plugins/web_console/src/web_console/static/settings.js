@@ -1,4 +1,6 @@
-import { button, confirmed, form, h, Part, words } from "./dom.js";
+import { button, form, h, words } from "./dom.js";
+import { Part } from "./part.js";
+import { confirmed } from "./questions.js";
 
 /** Settings that take effect while the agent runs: how long files are kept, and the configuration files, read again. */
 class AgentSettings extends Part {
