@@ -55,7 +55,7 @@ export function facts(pairs) {
 export function table(caption, heads, rows) {
   const scrolls = h(
     "div",
-    { class: "scrolls", role: "region", "aria-label": caption },
+    { class: "scrolls", tabindex: "0", role: "region", "aria-label": caption },
     h(
       "table",
       {},
@@ -69,12 +69,13 @@ export function table(caption, heads, rows) {
     else scrolls.removeAttribute("tabindex");
   });
   narrow.observe(scrolls);
+  narrow.observe(scrolls.firstElementChild);
   return scrolls;
 }
 
 /**
  * Give an element the content of another one of the same kind, by as few changes as possible: what stays the same keeps
- * its place, scrolling, selection and focus. For content without listeners.
+ * its place, scrolling, selection and focus. For content without listeners; `tabindex` is left to tables.
  */
 export function patch(present, wanted) {
   const [before, after] = [[...present.childNodes], [...wanted.childNodes]];
@@ -83,7 +84,9 @@ export function patch(present, wanted) {
     const other = after[at];
     if (one.nodeName !== other.nodeName) return one.replaceWith(other);
     if (one.nodeType === Node.TEXT_NODE) return one.data === other.data || (one.data = other.data);
-    for (const { name, value } of other.attributes) if (one.getAttribute(name) !== value) one.setAttribute(name, value);
+    for (const { name, value } of other.attributes) {
+      if (name !== "tabindex" && one.getAttribute(name) !== value) one.setAttribute(name, value);
+    }
     return patch(one, other);
   });
   return undefined;
