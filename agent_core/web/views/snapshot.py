@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from starlette.requests import Request
-from starlette.responses import Response
 
 from agent_core.base.errors import AgentError
 from agent_core.base.models import PictureFormat
@@ -21,6 +20,8 @@ __all__ = ("SnapshotView", "TakePicture")
 
 #: Takes a picture of a camera. Raises NotFound, CaptureFailed or RateLimited.
 TakePicture = Callable[[str, SnapshotRequest], Awaitable[TakenPicture]]
+#: Bytes of a picture that are sent at once.
+_CHUNK_BYTES = 256 << 10
 _MEDIA_TYPES = {PictureFormat.JPG: "image/jpeg", PictureFormat.PNG: "image/png"}
 
 
@@ -56,10 +57,21 @@ class SnapshotView(View):
         if problem is not None:
             raise problem
         if taken is not None:
-            response = Response(taken.picture.data, headers=_headers(taken))
-            await response(request.scope, request.receive, send)
+            await _send_picture(taken, send)
             if request.method == "GET":
                 self._meter.sent(self.kind)
+
+
+async def _send_picture(taken: TakenPicture, send: GuardedSend) -> None:
+    """Send the picture piece by piece: clients that do not read share it, and only their next piece is copied."""
+    data = taken.picture.data
+    headers = _headers(taken) | {"content-length": str(len(data))}
+    raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": 200, "headers": raw})
+    for start in range(0, len(data), _CHUNK_BYTES):
+        chunk = data[start : start + _CHUNK_BYTES]
+        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
 
 
 def _headers(taken: TakenPicture) -> dict[str, str]:

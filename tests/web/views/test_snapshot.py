@@ -7,8 +7,14 @@ from datetime import UTC, datetime
 import anyio
 import pytest
 from PIL import Image
+from starlette.types import Message
 
-from tests.web.views.rig import SHADES, box, size_of
+from agent_core.base.models import CapturedAtSource, Picture, PictureFormat
+from agent_core.plugin.jpeg import mend
+from agent_core.snapshots.models import TakenPicture
+from agent_core.web.views.snapshot import _send_picture
+from agent_core.web.views.view import GuardedSend
+from tests.web.views.rig import CLOCK, SHADES, box, size_of
 
 PATH = "/cameras/camera0/snapshot.jpg"
 
@@ -59,6 +65,31 @@ async def test_callers_at_the_same_time_share_captures() -> None:
         assert {each.status_code for each in answers} == {200}
         assert {each.headers["x-tier-name"] for each in answers} == {"stage tier"}
         assert it.stage.taken < 10
+
+
+async def test_clients_that_do_not_read_share_a_large_picture() -> None:
+    """The server copies what a client has not taken yet: a hundred times 5 MB for a camera with 8 million pixels."""
+    data = bytes(range(256)) * 5000
+    pieces: list[bytes] = []
+
+    async def take(message: Message) -> None:
+        pieces.append(message.get("body", b""))
+
+    now = CLOCK.now()
+    picture = Picture(data, PictureFormat.JPG, 3840, 2160, 0.0, CapturedAtSource.ARRIVAL)
+    await _send_picture(TakenPicture(picture, 0, "frames", 0.1, now, 0.0, now), GuardedSend(take))
+    assert b"".join(pieces) == data
+    assert max(map(len, pieces)) <= 256 << 10
+
+
+@pytest.mark.parametrize("comments", [0, 3, 4, 5, 40])
+async def test_a_picture_of_any_size_arrives_whole(comments: int) -> None:
+    comment = b"\xff\xfe" + (65_535).to_bytes(2) + b"x" * 65_533
+    async with box() as it:
+        it.stage.still = mend(SHADES[0][:2] + comment * comments + SHADES[0][2:]).data
+        response = await it.http.get("/cameras/camera1/snapshot.jpg", headers=it.bearer())
+        assert response.content == it.stage.still
+        assert int(response.headers["content-length"]) == len(it.stage.still) > comments * 65_000
 
 
 async def test_an_age_that_is_allowed_costs_no_new_picture() -> None:
