@@ -13,9 +13,10 @@ from plugins.web_console.tests.rig import RED, Browser, box, browser, login_link
 #: A browser and an agent beside other tests.
 pytestmark = pytest.mark.timeout(150)
 
-#: What can be done in the page, by its words; addresses can be copied by everyone.
+#: What can be done in the page, by its words; everyone may copy addresses and fill the screen.
 OFFERS = """[...document.querySelectorAll("main button, main input, main select, main a[download]")]
   .filter((each) => !each.disabled && !each.readOnly && !(each.ariaLabel ?? "").startsWith("Copy"))
+  .filter((each) => each.textContent !== "Full screen")
   .map((each) => each.id || each.textContent || each.type)"""
 NAVIGATION = ["Cameras", "Recordings", "Snapshots", "Health", "Network streams"]
 PAGES = ("cameras", "camera/camera0", "recordings", "snapshots", "health", "external", "settings", "access")
