@@ -2,8 +2,8 @@
 
 import io
 import threading
-from collections.abc import AsyncIterator, Callable
-from contextlib import ExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC
 
@@ -24,6 +24,7 @@ from agent_core.base.models import (
     CapturedAtSource,
     DetectedCamera,
     Fingerprint,
+    Frame,
     FrameReader,
     Picture,
     PictureFormat,
@@ -233,6 +234,65 @@ async def test_nothing_is_encoded_that_no_viewer_takes() -> None:
             assert bench.rendered == []
 
 
+async def test_a_picture_that_was_not_replaced_because_nothing_was_wanted_passes_for_live_no_more() -> None:
+    slow, joining = Shown(), Shown()
+    async with running() as (bench, tasks):
+        async with viewed(bench, slow, width=32) as feed:
+            slow.busy = True
+            for number in range(30):
+                await bench.clock.advance(9)
+                bench.offer(SHADES[1 + number % 2])
+                await anyio.wait_all_tasks_blocked()
+            assert feed.newest is not None
+            assert bench.clock.monotonic_s() - feed.newest.captured_s > 200, "an old picture is to be met"
+            begun = anyio.Event()
+
+            async def join() -> None:
+                async with bench.feeds.view(bench.camera, 32) as same:
+                    assert same is feed
+                    with same.shown_to(joining):
+                        begun.set()
+                        await anyio.sleep_forever()
+
+            tasks.start_soon(join)
+            await anyio.wait_all_tasks_blocked()
+            assert not begun.is_set()
+            await bench.clock.advance(9)
+            joined_s = bench.clock.monotonic_s()
+            bench.offer(SHADES[9])
+            await begun.wait()
+            await joining.until(1)
+            assert joining.pictures[0].captured_s == joined_s
+
+
+@pytest.mark.parametrize(("age_s", "count"), [(0.0, 1), (0.9, 1), (1.1, 0), (599.0, 0)])
+async def test_a_viewer_that_joins_is_shown_a_picture_that_passes_for_live(age_s: float, count: int) -> None:
+    clock, shown = SimulatedClock(), Shown()
+    feed = LiveFeed(clock)
+    feed.show(LivePicture(SHADES[0], 64, 48, clock.monotonic_s(), clock.now()))
+    await clock.advance(age_s)
+    with feed.shown_to(shown):
+        assert len(shown.pictures) == count
+
+
+async def test_the_end_of_a_feed_reaches_those_who_wait_for_it_to_begin() -> None:
+    feed, problem = LiveFeed(SimulatedClock()), CaptureFailed("Gone.", reason="gone")
+    caught: list[AgentError] = []
+
+    async def join() -> None:
+        try:
+            await feed.wait_begun()
+        except AgentError as error:
+            caught.append(error)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(join)
+        await anyio.wait_all_tasks_blocked()
+        feed.end(problem)
+    await join()
+    assert caught == [problem, problem]
+
+
 async def test_views_of_many_sizes_leave_room_for_other_pictures() -> None:
     large = a_jpeg(200, 150)
     async with running() as (bench, tasks):
@@ -406,6 +466,94 @@ async def test_a_broker_that_is_broken_harms_nothing_else(error: BaseException) 
         assert caught.value.reason == "broker_failed"
         async with viewed(bench, Shown()):
             assert len(bench.feeds) == 1
+
+
+class Hostile:
+    """Follower with a picture that raises in one place."""
+
+    def __init__(self, place: str, clock: SimulatedClock, error: BaseException) -> None:
+        self._place = place
+        self._clock = clock
+        self._error = error
+
+    def _reached(self, place: str) -> None:
+        if place == self._place:
+            raise self._error
+
+    @property
+    def device(self) -> None:
+        self._reached("device")
+
+    async def fresh(self, not_before_s: float, *, settled: bool = True) -> object:
+        self._reached("fresh")
+        if self._place == "form":
+            return "no frame"
+        return Frame(SHADES[0], 1, self._clock.monotonic_s(), CapturedAtSource.ARRIVAL, 64, 48)
+
+    async def after(self, sequence: int) -> None:
+        self._reached("after")
+        await anyio.sleep_forever()
+
+    def demand(self) -> AbstractContextManager[None]:
+        self._reached("demand")
+        return self._hold()
+
+    @contextmanager
+    def _hold(self) -> Iterator[None]:
+        self._reached("begin")
+        yield
+        self._reached("end")
+
+
+@pytest.mark.parametrize("error", [RuntimeError("bug"), SystemExit(3)], ids=["exception", "exit"])
+@pytest.mark.parametrize("place", ["fresh", "form", "after", "demand", "begin", "end", "device"])
+async def test_a_broker_may_fail_anywhere(
+    place: str, error: BaseException, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with running() as (bench, _):
+        hostile = a_camera(Hostile(place, bench.clock, error))  # type: ignore[arg-type]  # foreign code
+        reasons: list[str] = []
+
+        async def view() -> None:
+            try:
+                async with bench.feeds.view(hostile, None) as feed:
+                    for _ in range(5):
+                        await bench.clock.advance(10)
+                    await feed.wait_ended()
+                    assert feed.problem is not None
+                    reasons.append(feed.problem.reason)
+            except CaptureFailed as failed:
+                reasons.append(failed.reason)
+
+        await view()
+        assert reasons == ["camera_silent" if place == "end" else "broker_failed"]
+        assert "a frame broker failed" in caplog.text
+        async with viewed(bench, Shown()):
+            assert len(bench.feeds) == 1
+
+
+class Faulty(Shown):
+    """Viewer with a bug, after its first picture."""
+
+    def show(self, picture: LivePicture) -> None:
+        if self.pictures:
+            raise RuntimeError("our own bug")
+        super().show(picture)
+
+
+async def test_a_bug_of_the_agent_is_not_called_a_failure_of_the_broker(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with running() as (bench, _):
+        async with viewed(bench, Faulty()) as feed:
+            while feed.problem is None:
+                bench.offer(SHADES[3])
+                await anyio.wait_all_tasks_blocked()
+            assert feed.problem is not None
+            assert feed.problem.reason == "view_ended"
+        told = [each for each in caplog.records if each.message == "a live view failed"]
+        assert [each.fields for each in told] == [{"camera": CAMERA}]  # type: ignore[attr-defined]
+        assert "a frame broker failed" not in caplog.text
 
 
 async def test_the_end_of_the_agent_ends_all_feeds() -> None:

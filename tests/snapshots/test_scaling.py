@@ -39,7 +39,7 @@ class Scripted(PictureConverter):
 class Scaling:
     def __init__(self) -> None:
         self.converter = Scripted()
-        self.whole, self.scaled = LiveFeed(), LiveFeed()
+        self.whole, self.scaled = LiveFeed(SimulatedClock()), LiveFeed(SimulatedClock())
         self.problem: AgentError | None = None
         self._number = 0
 

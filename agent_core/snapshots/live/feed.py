@@ -6,10 +6,16 @@ from typing import Protocol
 
 import anyio
 
+from agent_core.base.clock import Clock
 from agent_core.base.errors import AgentError
 from agent_core.snapshots.models import LivePicture
 
-__all__ = ("LiveFeed", "Viewer")
+__all__ = ("SILENT_S", "LiveFeed", "Viewer")
+
+#: Time without a picture after which a feed ends, so that its client learns the reason when it comes back.
+SILENT_S = 10.0
+#: Largest age of a picture that is shown to a viewer that joins: two intervals of the slowest source.
+_LIVE_S = 1.0
 
 
 class Viewer(Protocol):
@@ -25,18 +31,24 @@ class Viewer(Protocol):
 
 
 class LiveFeed:
-    """Pictures of one camera in one size. Its producer calls `show` and `end`; all others view it."""
+    """Pictures of one camera in one size. Its producer calls `show` and `end`; all others view it.
 
-    def __init__(self) -> None:
+    Args:
+        clock: tells the age of pictures.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self._viewers: dict[Viewer, None] = {}
+        self._joining = 0
         self._newest: LivePicture | None = None
         self._problem: AgentError | None = None
-        self._begun = anyio.Event()
+        self._shown = anyio.Event()
         self._ended = anyio.Event()
 
     @property
     def newest(self) -> LivePicture | None:
-        """The newest picture; None before the first."""
+        """The newest picture, whatever its age; None before the first."""
         return self._newest
 
     @property
@@ -45,9 +57,22 @@ class LiveFeed:
         return self._problem
 
     async def wait_begun(self) -> None:
-        """Wait for the first picture. Raises the problem if the feed ends before, for example CaptureFailed."""
-        await self._begun.wait()
-        if self._newest is None and self._problem is not None:
+        """Wait for a picture, unless there is one that passes for live.
+
+        Pictures are wanted meanwhile, also if all viewers are busy.
+
+        Raises:
+            AgentError: the problem, if the feed ends before, for example CaptureFailed.
+        """
+        if self._live() is not None:
+            return
+        self._joining += 1
+        try:
+            if self._problem is None:
+                await self._shown.wait()
+        finally:
+            self._joining -= 1
+        if self._problem is not None:
             raise self._problem
 
     async def wait_ended(self) -> None:
@@ -56,23 +81,31 @@ class LiveFeed:
 
     @contextmanager
     def shown_to(self, viewer: Viewer) -> Iterator[None]:
-        """Give the newest picture and all later ones to `viewer` while the context is open."""
+        """Give all later pictures to `viewer` while the context is open, and the newest one if it passes for live."""
         self._viewers[viewer] = None
         try:
-            if self._newest is not None:
-                viewer.show(self._newest)
+            if (picture := self._live()) is not None:
+                viewer.show(picture)
             yield
         finally:
             del self._viewers[viewer]
 
+    def _live(self) -> LivePicture | None:
+        """Return the newest picture unless it is old: nothing was wanted for long, or the camera is slow."""
+        newest = self._newest
+        is_live = newest is not None and self._clock.monotonic_s() - newest.captured_s <= _LIVE_S
+        return newest if is_live else None
+
     def is_wanted(self, captured_s: float) -> bool:
-        """Return True if a viewer would show a picture exposed then, or if none has been shown yet."""
-        return self._newest is None or any(viewer.takes(captured_s) for viewer in self._viewers)
+        """Return True if a viewer would show a picture exposed then, or if one waits for a picture to begin with."""
+        is_awaited = self._newest is None or self._joining > 0
+        return is_awaited or any(viewer.takes(captured_s) for viewer in self._viewers)
 
     def show(self, picture: LivePicture) -> None:
         """Give `picture` to all viewers."""
         self._newest = picture
-        self._begun.set()
+        self._shown.set()
+        self._shown = anyio.Event()
         for viewer in tuple(self._viewers):
             viewer.show(picture)
 
@@ -80,5 +113,5 @@ class LiveFeed:
         """Note that there are no more pictures, with the reason; later calls do nothing."""
         if self._problem is None:
             self._problem = problem
-            self._begun.set()
+            self._shown.set()
             self._ended.set()

@@ -37,7 +37,7 @@ _Size = int | None
 class _Held:
     """Feed with the number of its users and the scope of its producer."""
 
-    feed: LiveFeed = field(default_factory=LiveFeed)
+    feed: LiveFeed
     users: int = 0
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
 
@@ -103,7 +103,7 @@ class LiveFeeds:
         key = camera.id, width
         held = self._held.get(key)
         if held is None or held.feed.problem is not None:
-            held = self._held[key] = _Held()
+            held = self._held[key] = _Held(LiveFeed(self._sources.clock))
             self._start(camera, width, held)
         held.users += 1
         try:
@@ -119,9 +119,9 @@ class LiveFeeds:
         if self._tasks is None:
             held.feed.end(_ending())
         elif width is None:
-            self._tasks.start_soon(_produce, held, partial(self._sources.show, camera, held.feed))
+            self._tasks.start_soon(_produce, camera.id, held, partial(self._sources.show, camera, held.feed))
         else:
-            self._tasks.start_soon(_produce, held, partial(self._scale, camera, width, held.feed))
+            self._tasks.start_soon(_produce, camera.id, held, partial(self._scale, camera, width, held.feed))
 
     async def _scale(self, camera: Camera, width: int, feed: LiveFeed) -> None:
         with self._feed(camera, None) as whole:
@@ -134,7 +134,7 @@ class LiveFeeds:
                 held.scope.cancel()
 
 
-async def _produce(held: _Held, produce: "Callable[[], Awaitable[None]]") -> None:
+async def _produce(camera: CameraId, held: _Held, produce: "Callable[[], Awaitable[None]]") -> None:
     """Run a producer; its end, whatever the reason, ends the feed."""
     problem: AgentError = _ending()
     try:
@@ -143,7 +143,7 @@ async def _produce(held: _Held, produce: "Callable[[], Awaitable[None]]") -> Non
     except AgentError as error:
         problem = error
     except Exception:  # noqa: BLE001 - a fault in one view must not end the others
-        _log.exception("a live view failed")
+        _log.exception("a live view failed", extra={"fields": {"camera": camera}})
     finally:
         held.feed.end(problem)
 
