@@ -173,7 +173,9 @@ def _web_app(
     meter: ViewMeter,
     providers: Sequence[Providers],
 ) -> "ASGIApp":
-    from agent_core.web.login import login_routes
+    from starlette.routing import Route
+
+    from agent_core.web.login import LoginResource
     from agent_core.web.pages import page_routes
     from agent_core.web.routes import web_app
     from agent_core.web.views.access import ViewAccess
@@ -197,7 +199,7 @@ def _web_app(
         open_download=controller.open_download,
         open_thumbnail=controller.open_thumbnail,
         more=[
-            *login_routes(access.logins.redeem, access.logins.end),
+            Route("/login", LoginResource(access.logins.redeem, access.logins.end)),
             *view_routes(views, cameras, places=access.places, meter=meter, clock=foundation.clock),
             *page_routes({each.plugin: each.pages for each in providers}, access.authenticator, access.live),
         ],

@@ -11,11 +11,11 @@ from starlette.types import Scope
 from agent_core.auth.links import DownloadLinks, Link
 from agent_core.auth.live import LiveAccess
 from agent_core.auth.roles import Principal
-from agent_core.base.errors import AuthenticationFailed, PermissionDenied
+from agent_core.base.errors import AuthenticationFailed
+from agent_core.web.http_errors import CrossSite
 from agent_core.web.peer import Peer
 
 __all__ = (
-    "CrossSite",
     "FileAccess",
     "Gate",
     "credentials_of",
@@ -27,22 +27,6 @@ __all__ = (
 
 #: Values of `Sec-Fetch-Site` of requests that pages of other origins cause.
 _OTHER_SITES = frozenset({"cross-site", "same-site"})
-
-
-class CrossSite(PermissionDenied):
-    """A page of another origin has caused the request, which may carry credentials that the browser remembers."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "A page of another origin has caused this request; it may not use this address.",
-            required_role="",
-            have_role="",
-        )
-        self.reason = "cross_site"
-        self.suggestion = "Open the address directly. To show a camera in another page, make a view link with create_view_link."
-
-    def data(self) -> dict[str, object]:
-        return {}
 
 
 class Gate(Protocol):

@@ -23,6 +23,7 @@ from agent_core.base.errors import (
 )
 from agent_core.rpc.errors import wire_error
 from agent_core.web.access import peer_of
+from agent_core.web.http_errors import HttpError
 
 __all__ = ("Revocable", "error_response", "handle_error", "wait_gone")
 
@@ -65,6 +66,9 @@ def error_response(
         challenge: how to authenticate, for `WWW-Authenticate`.
         has_more: the body has all members that the error's `data` has over WebSocket.
     """
+    if isinstance(error, HttpError):
+        told = {"reason": error.reason, "details": error.details, "suggestion": error.suggestion}
+        return JSONResponse(told, status_code=error.status, headers=error.headers())
     status = _status(error)
     if status is None:
         return None

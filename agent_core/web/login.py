@@ -5,15 +5,15 @@ from collections.abc import Awaitable, Callable
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
 from agent_core.auth.login_codes import Login
 from agent_core.base.errors import InvalidParams
 from agent_core.base.moments import rfc3339
 from agent_core.web.access import credentials_of, missing_credentials, peer_of, refuse_other_sites
 from agent_core.web.bodies import read_body
+from agent_core.web.resource import GuardedSend, Resource
 
-__all__ = ("login_routes",)
+__all__ = ("LoginResource",)
 
 #: Longest body; a code has at most 4096 characters.
 _LIMIT_BYTES = 8192
@@ -25,41 +25,49 @@ class _Body(BaseModel):
     code: str = Field(min_length=1, max_length=4096)
 
 
-def login_routes(
-    redeem: Callable[[str, str], Awaitable[Login]], end: Callable[[str, str], Awaitable[None]]
-) -> list[Route]:
-    """Return the routes.
+class LoginResource(Resource):
+    """Resource at `/login`.
 
     Args:
         redeem: exchanges a code, sent by an address; see `LoginDesk.redeem`.
         end: revokes a token, sent by an address; see `LoginDesk.end`.
     """
 
-    async def answer(request: Request) -> Response:
+    methods = ("POST", "DELETE")
+
+    def __init__(
+        self, redeem: Callable[[str, str], Awaitable[Login]], end: Callable[[str, str], Awaitable[None]]
+    ) -> None:
+        self._redeem = redeem
+        self._end = end
+
+    async def respond(self, request: Request, send: GuardedSend) -> None:
         refuse_other_sites(request)
-        try:
-            code = await _code(request)
-        except ClientDisconnect:
-            return Response(status_code=400)
-        login = await redeem(code, peer_of(request.scope).address)
+        if request.method == "DELETE":
+            response = await self._leave(request)
+        else:
+            try:
+                response = await self._enter(request)
+            except ClientDisconnect:
+                return
+        await response(request.scope, request.receive, send)
+
+    async def _enter(self, request: Request) -> Response:
+        login = await self._redeem(await _code(request), peer_of(request.scope).address)
         body = {
             "token": login.token,
             "user": login.user,
             "role": str(login.role),
             "expires_at": rfc3339(login.expires_at),
         }
-        headers = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
-        return JSONResponse(body, headers=headers)
+        return JSONResponse(body)
 
-    async def leave(request: Request) -> Response:
-        refuse_other_sites(request)
+    async def _leave(self, request: Request) -> Response:
         token = credentials_of(request)
         if token is None:
             raise missing_credentials()
-        await end(token, peer_of(request.scope).address)
-        return Response(status_code=204, headers={"cache-control": "no-store"})
-
-    return [Route("/login", answer, methods=["POST"]), Route("/login", leave, methods=["DELETE"])]
+        await self._end(token, peer_of(request.scope).address)
+        return Response(status_code=204)
 
 
 async def _code(request: Request) -> str:

@@ -1,7 +1,7 @@
 """Pages of plugins in a whole agent."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import anyio
@@ -108,6 +108,40 @@ async def test_routes_files_and_the_root() -> None:
         assert (await http.get("/files/snapshots/none.jpg")).status_code == 401
         assert (await http.get("/cameras/camera0/snapshot.jpg")).status_code == 401
         assert (await http.get("/plugins/other/")).status_code == 404
+
+
+@pytest.mark.parametrize("plugins", [{}, {"paged": with_pages(WebFiles(STATIC, claims_root=True))}])
+@pytest.mark.parametrize(
+    ("method", "path", "status", "reason"),
+    [
+        ("POST", "/cameras/camera0/snapshot.jpg", 405, "wrong_method"),
+        ("PUT", "/cameras/camera0/live.mjpeg", 405, "wrong_method"),
+        ("GET", "/cameras/camera0/whep", 405, "wrong_method"),
+        ("OPTIONS", "/cameras/camera0/whep", 405, "wrong_method"),
+        ("POST", "/cameras/camera0/whep/x", 405, "wrong_method"),
+        ("GET", "/cameras/camera0/none.jpg", 404, "view_not_found"),
+        ("DELETE", "/cameras/", 404, "view_not_found"),
+        ("GET", "/login", 405, "wrong_method"),
+        ("POST", "/login", 415, "invalid_params"),
+        ("DELETE", "/login", 401, "missing_credentials"),
+    ],
+)
+async def test_the_agent_s_own_refusals_have_one_form(
+    plugins: Mapping[str, type[Plugin[Settings]]], method: str, path: str, status: int, reason: str
+) -> None:
+    """A page at the root takes every address that the agent's own routes leave."""
+    async with (
+        running_agent(plugins=plugins) as agent,
+        httpx.AsyncClient(base_url=agent.http_url, timeout=30) as http,
+    ):
+        answer = await http.request(method, path)
+        assert (answer.status_code, answer.json()["reason"]) == (status, reason)
+        assert set(answer.json()) >= {"details", "suggestion"}
+        assert answer.headers["cross-origin-resource-policy"] == "same-origin"
+        assert answer.headers["cache-control"] == "no-store"
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+        assert ("allow" in answer.headers) is (status == 405)
 
 
 async def test_what_an_endpoint_does_harms_only_its_answer(caplog: pytest.LogCaptureFixture) -> None:

@@ -16,12 +16,13 @@ from agent_core.web.access import peer_of
 from agent_core.web.answers import wait_gone
 from agent_core.web.body_writer import BodyWriter
 from agent_core.web.peer import Peer
+from agent_core.web.resource import GuardedSend
 from agent_core.web.views.access import Grant, ViewAccess
 from agent_core.web.views.meter import ViewMeter
 from agent_core.web.views.parts import MEDIA_TYPE, Pace, PartCache, first_delimiter
 from agent_core.web.views.places import Places
 from agent_core.web.views.query import LiveParams, camera_of, params_of
-from agent_core.web.views.view import GuardedSend, View
+from agent_core.web.views.view import View
 
 __all__ = ("Feed", "LiveView", "OpenFeed", "RequireConnected", "Viewer")
 

@@ -10,7 +10,8 @@ from agent_core.web.views.live import LiveView, OpenFeed, RequireConnected
 from agent_core.web.views.meter import ViewMeter
 from agent_core.web.views.places import Places
 from agent_core.web.views.snapshot import SnapshotView, TakePicture
-from agent_core.web.views.whep import RelayWhep, WhepView
+from agent_core.web.views.view import NoView
+from agent_core.web.views.whep import RelayWhep, WhepSessionView, WhepView
 
 __all__ = ("CameraViews", "view_routes")
 
@@ -28,14 +29,16 @@ class CameraViews:
 def view_routes(
     access: ViewAccess, cameras: CameraViews, *, places: Places, meter: ViewMeter, clock: Clock
 ) -> list[Route]:
-    """Return the routes below `/cameras/{device}`."""
+    """Return the routes below `/cameras`."""
     live = LiveView(
         access, cameras.open_feed, cameras.require_connected, places=places, meter=meter, clock=clock
     )
     whep = WhepView(access, cameras.relay_whep, meter=meter, clock=clock)
+    session = WhepSessionView(access, cameras.relay_whep, meter=meter, clock=clock)
     return [
-        Route("/cameras/{device}/snapshot.jpg", SnapshotView(access, cameras.take, meter), methods=["GET"]),
-        Route("/cameras/{device}/live.mjpeg", live, methods=["GET"]),
-        Route("/cameras/{device}/whep", whep, methods=["POST"]),
-        Route("/cameras/{device}/whep/{session}", whep, methods=["PATCH", "DELETE"]),
+        Route("/cameras/{device}/snapshot.jpg", SnapshotView(access, cameras.take, meter)),
+        Route("/cameras/{device}/live.mjpeg", live),
+        Route("/cameras/{device}/whep", whep),
+        Route("/cameras/{device}/whep/{session}", session),
+        Route("/cameras/{path:path}", NoView()),
     ]

@@ -11,10 +11,11 @@ from agent_core.base.moments import rfc3339
 from agent_core.base.waiting import first_of
 from agent_core.snapshots.models import SnapshotRequest, TakenPicture
 from agent_core.web.answers import wait_gone
+from agent_core.web.resource import GuardedSend
 from agent_core.web.views.access import Grant, ViewAccess
 from agent_core.web.views.meter import ViewMeter
 from agent_core.web.views.query import PictureParams, camera_of, params_of
-from agent_core.web.views.view import GuardedSend, View
+from agent_core.web.views.view import View
 
 __all__ = ("SnapshotView", "TakePicture")
 

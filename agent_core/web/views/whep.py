@@ -10,12 +10,13 @@ from starlette.responses import Response
 from agent_core.base.clock import Clock
 from agent_core.streams.models import WHEP_LIMIT_BYTES, WhepAnswer, WhepRequest
 from agent_core.web.bodies import read_body
+from agent_core.web.resource import GuardedSend
 from agent_core.web.views.access import Grant, ViewAccess
 from agent_core.web.views.meter import ViewMeter
 from agent_core.web.views.query import NoParams, camera_of, params_of
-from agent_core.web.views.view import GuardedSend, View
+from agent_core.web.views.view import View
 
-__all__ = ("RelayWhep", "WhepView")
+__all__ = ("RelayWhep", "WhepSessionView", "WhepView")
 
 #: Relays a request to the media server. Raises NotFound, Unsupported, InvalidParams, CaptureFailed, MediaServerError.
 RelayWhep = Callable[[str, WhepRequest], Awaitable[WhepAnswer]]
@@ -28,9 +29,10 @@ _MEDIA_TYPES: dict[_Method, str] = {
 
 
 class WhepView(View):
-    """Routes of WHEP: an offer makes a session, which is changed and ended at an address below this one."""
+    """Route of WHEP: an offer makes a session, which is changed and ended at an address below this one."""
 
     kind = "whep"
+    methods: ClassVar[tuple[str, ...] | None] = ("POST",)
     by_link: ClassVar[bool] = False
 
     def __init__(self, access: ViewAccess, relay: RelayWhep, *, meter: ViewMeter, clock: Clock) -> None:
@@ -40,7 +42,7 @@ class WhepView(View):
 
     async def answer(self, request: Request, grant: Grant, send: GuardedSend) -> None:
         params_of(request, NoParams)
-        method: _Method = request.method  # type: ignore[assignment]  # the routes take no other
+        method: _Method = request.method  # type: ignore[assignment]  # `methods` has no other
         try:
             body = await read_body(request, _MEDIA_TYPES.get(method), limit_bytes=WHEP_LIMIT_BYTES)
         except ClientDisconnect:
@@ -60,6 +62,12 @@ class WhepView(View):
         media_type = "application/sdp" if method == "POST" else None
         response = Response(found.body, found.status, headers, media_type)
         await response(request.scope, request.receive, send)
+
+
+class WhepSessionView(WhepView):
+    """Route of one session."""
+
+    methods = ("PATCH", "DELETE")
 
 
 def _passed_on(request: Request, method: _Method) -> dict[str, str]:

@@ -12,8 +12,8 @@ from starlette.types import Message
 from agent_core.base.models import CapturedAtSource, Picture, PictureFormat
 from agent_core.plugin.jpeg import mend
 from agent_core.snapshots.models import TakenPicture
+from agent_core.web.resource import GuardedSend
 from agent_core.web.views.snapshot import _send_picture
-from agent_core.web.views.view import GuardedSend
 from tests.web.views.rig import CLOCK, SHADES, box, size_of
 
 PATH = "/cameras/camera0/snapshot.jpg"
