@@ -3,7 +3,14 @@
 import io
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import (
+    AbstractContextManager,
+    AsyncExitStack,
+    ExitStack,
+    asynccontextmanager,
+    contextmanager,
+    suppress,
+)
 from dataclasses import replace
 from datetime import UTC
 
@@ -34,6 +41,7 @@ from agent_core.snapshots import images
 from agent_core.snapshots.converter import MAX_WAITING, PictureConverter
 from agent_core.snapshots.images import Wanted
 from agent_core.snapshots.live import LiveFeed, LiveFeeds
+from agent_core.snapshots.live.feeds import MOST_SIZES
 from agent_core.snapshots.live.scaling import FeedScaler
 from agent_core.snapshots.live.sources import FeedSources
 from agent_core.snapshots.models import LivePicture, TakenPicture
@@ -345,6 +353,65 @@ async def test_a_feed_ends_when_the_registry_tells_that_the_camera_has_gone(remo
             await feed.wait_ended()
             assert feed.problem is not None
             assert feed.problem.reason == "camera_disconnected"
+
+
+@pytest.mark.parametrize("width", [None, 32])
+async def test_a_view_of_stills_ends_when_the_camera_gets_a_broker(width: int | None) -> None:
+    async with running() as (bench, _):
+        with_broker = bench.camera
+        bench.camera = a_camera(None)
+        async with bench.feeds.view(bench.camera, width) as feed:
+            connected = CameraEvent("camera.status_change", with_broker)
+            bench.events.publish("camera.status_change", connected, camera=CAMERA)
+            await feed.wait_ended()
+            assert feed.problem is not None
+            assert feed.problem.reason == "view_ended"
+            bench.camera = with_broker
+            async with viewed(bench, Shown(), width=width) as later:
+                assert later is not feed
+        assert bench.producer.calls.count("stream") == 1
+
+
+async def test_a_viewer_who_comes_before_the_event_of_the_broker_gets_its_frames() -> None:
+    async with running() as (bench, _):
+        with_broker = bench.camera
+        async with bench.feeds.view(a_camera(None), None) as feed, viewed(bench, Shown()) as later:
+            assert later is not feed
+            await feed.wait_ended()
+            event = CameraEvent("camera.connected", with_broker)
+            bench.events.publish("camera.connected", event, camera=CAMERA)
+            await anyio.wait_all_tasks_blocked()
+            assert later.problem is None
+
+
+async def test_a_change_that_leaves_the_broker_leaves_the_feed() -> None:
+    async with running() as (bench, _):
+        async with viewed(bench, Shown()) as feed:
+            failed = replace(bench.camera, status=CameraStatus.ERROR, problem="It stumbles.")
+            bench.events.publish(
+                "camera.status_change", CameraEvent("camera.status_change", failed), camera=CAMERA
+            )
+            await anyio.wait_all_tasks_blocked()
+            assert feed.problem is None
+
+
+async def test_a_camera_is_viewed_in_a_few_widths_at_once() -> None:
+    async with running() as (bench, _), AsyncExitStack() as stack:
+        await stack.enter_async_context(viewed(bench))
+        widths = range(100, 100 + MOST_SIZES)
+        for width in widths:
+            await stack.enter_async_context(viewed(bench, width=width))
+        with pytest.raises(RateLimited) as caught:
+            async with bench.feeds.view(bench.camera, 99):
+                raise AssertionError("it is viewed")
+        assert caught.value.reason == "too_many_sizes"
+        assert "100, 101" in caught.value.details
+        await stack.enter_async_context(viewed(bench, width=100))
+        other = replace(a_camera(None), id=CameraId("camera1"))
+        async with bench.feeds.view(other, 99):
+            assert len(bench.feeds) == MOST_SIZES + 3
+        await anyio.wait_all_tasks_blocked()
+        assert len(bench.feeds) == MOST_SIZES + 1
 
 
 async def test_the_end_of_one_feed_leaves_later_viewers_a_new_one() -> None:

@@ -11,7 +11,7 @@ import anyio
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskGroup, TaskStatus
 
-from agent_core.base.errors import AgentError, CaptureFailed
+from agent_core.base.errors import AgentError, CaptureFailed, RateLimited
 from agent_core.base.events import Event, EventBus
 from agent_core.base.models import Camera, CameraEvent, CameraId, CameraStatus
 from agent_core.cameras import CameraRegistry
@@ -25,19 +25,25 @@ from agent_core.snapshots.service import SnapshotService
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
-__all__ = ("LiveFeeds",)
+__all__ = ("MOST_SIZES", "LiveFeeds")
 
 _log = logging.getLogger("camera_agent.snapshots")
 
+#: Most widths in which one camera is viewed at once: each is an encoding of every picture, and all take their turns
+#: together, so that more of one client would slow those of the others.
+MOST_SIZES = 8
+#: Proposed to a client whose width is one too many.
+_RETRY_MS = 5000
 #: Width in pixels, or None for the camera's own pictures.
 _Size = int | None
 
 
 @dataclass(eq=False, slots=True)
 class _Held:
-    """Feed with the number of its users and the scope of its producer."""
+    """Feed of a camera as it was, with the number of its users and the scope of its producer."""
 
     feed: LiveFeed
+    camera: Camera
     users: int = 0
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
 
@@ -48,7 +54,7 @@ class LiveFeeds:
     Args:
         sources: produce the cameras' own pictures.
         scaler: scales them.
-        events: tells of cameras that go.
+        events: tells of cameras that go or change.
     """
 
     def __init__(self, sources: FeedSources, scaler: FeedScaler, *, events: EventBus) -> None:
@@ -73,15 +79,15 @@ class LiveFeeds:
         return len(self._held)
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
-        """Produce feeds until cancelled; those of a camera that goes end at once."""
-        with self._events.subscribe(_is_departure) as departures:
+        """Produce feeds until cancelled; those of a camera that goes, or gets another broker, end at once."""
+        with self._events.subscribe(_is_of_camera) as changes:
             try:
                 async with anyio.create_task_group() as self._tasks:
                     task_status.started()
                     while True:
-                        event = await departures.receive()
-                        if event.camera is not None:
-                            self._end(event.camera)
+                        payload = (await changes.receive()).payload
+                        if isinstance(payload, CameraEvent):
+                            self._end_outdated(payload.camera)
             finally:
                 self._tasks = None
 
@@ -91,9 +97,11 @@ class LiveFeeds:
 
         Raises:
             CaptureFailed: the camera is not connected or gave no picture.
-            RateLimited: `busy`: too many pictures wait to be converted.
+            RateLimited: `busy`: too many pictures wait to be converted; `too_many_sizes`: the camera is viewed in
+                `MOST_SIZES` other widths.
         """
         require_connected(camera)
+        self._end_outdated(camera)  # its event may not have been received yet
         with self._feed(camera, width) as feed:
             await feed.wait_begun()
             yield feed
@@ -103,7 +111,9 @@ class LiveFeeds:
         key = camera.id, width
         held = self._held.get(key)
         if held is None or held.feed.problem is not None:
-            held = self._held[key] = _Held(LiveFeed(self._sources.clock))
+            if width is not None:
+                self._refuse_size(camera.id)
+            held = self._held[key] = _Held(LiveFeed(self._sources.clock), camera)
             self._start(camera, width, held)
         held.users += 1
         try:
@@ -127,10 +137,29 @@ class LiveFeeds:
         with self._feed(camera, None) as whole:
             await self._scaler.show(whole, feed, width=width)
 
-    def _end(self, camera: CameraId) -> None:
+    def _refuse_size(self, camera: CameraId) -> None:
+        """Raise RateLimited if the camera has as many scaled feeds as it may have."""
+        sizes = [
+            width
+            for (each, width), held in self._held.items()
+            if each == camera and width is not None and held.feed.problem is None
+        ]
+        if len(sizes) >= MOST_SIZES:
+            raise RateLimited(
+                f"{camera} is viewed in {MOST_SIZES} widths, the most at once: {', '.join(map(str, sorted(sizes)))}. "
+                "Ask for one of them, or leave out the width.",
+                retry_after_ms=_RETRY_MS,
+                reason="too_many_sizes",
+            )
+
+    def _end_outdated(self, camera: Camera) -> None:
+        """End the feeds of a camera that has gone, and those that read another broker than it has now."""
+        problem: AgentError | None = None
+        if camera.removed or camera.status is CameraStatus.DISCONNECTED:
+            problem = disconnected(camera.id)
         for (each, _), held in list(self._held.items()):
-            if each == camera:
-                held.feed.end(disconnected(camera))
+            if each == camera.id and (problem or held.camera.frames is not camera.frames):
+                held.feed.end(problem or _ending())
                 held.scope.cancel()
 
 
@@ -148,11 +177,8 @@ async def _produce(camera: CameraId, held: _Held, produce: "Callable[[], Awaitab
         held.feed.end(problem)
 
 
-def _is_departure(event: Event) -> bool:
-    payload = event.payload
-    return isinstance(payload, CameraEvent) and (
-        payload.camera.removed or payload.camera.status is CameraStatus.DISCONNECTED
-    )
+def _is_of_camera(event: Event) -> bool:
+    return isinstance(event.payload, CameraEvent)
 
 
 def _ending() -> CaptureFailed:

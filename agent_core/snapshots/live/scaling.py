@@ -10,7 +10,7 @@ from agent_core.base.models import CapturedAtSource, Picture, PictureFormat
 from agent_core.base.waiting import first_of
 from agent_core.snapshots.converter import PictureConverter
 from agent_core.snapshots.images import Wanted
-from agent_core.snapshots.live.feed import LiveFeed
+from agent_core.snapshots.live.feed import SILENT_S, LiveFeed
 from agent_core.snapshots.models import LivePicture
 
 __all__ = ("FeedScaler",)
@@ -19,8 +19,6 @@ __all__ = ("FeedScaler",)
 _USER = "live views"
 #: Time for one conversion.
 _CONVERT_S = 5.0
-#: Failed conversions in a row after which a feed ends.
-_MOST_FAILURES = 20
 
 
 class _Newest:
@@ -77,19 +75,24 @@ class FeedScaler:
     async def _convert(
         self, newest: _Newest, scaled: LiveFeed, wanted: Wanted
     ) -> CaptureFailed | RateLimited:
-        """Convert picture by picture; return the problem if the first one fails, or many in a row."""
-        failures = 0
+        """Convert picture by picture; return the problem if the first one fails, or all of `SILENT_S`.
+
+        While other pictures wait to be converted, this one's turn has not come: the newest is tried again after a pause.
+        """
+        shown_s = self.clock.monotonic_s()
         while True:
             picture = await newest.take()
             if not scaled.is_wanted(picture.captured_s):
+                shown_s = self.clock.monotonic_s()
                 continue
             try:
                 scaled.show(await self._scaled(picture, wanted))
-                failures = 0
+                shown_s = self.clock.monotonic_s()
             except (CaptureFailed, RateLimited) as error:
-                failures += 1
-                if scaled.newest is None or failures >= _MOST_FAILURES:
+                if scaled.newest is None or self.clock.monotonic_s() - shown_s >= SILENT_S:
                     return error
+                if isinstance(error, RateLimited):
+                    await self.clock.sleep(error.retry_after_ms / 1000)
 
     async def _scaled(self, picture: LivePicture, wanted: Wanted) -> LivePicture:
         whole = Picture(
