@@ -13,6 +13,11 @@ __all__ = ("BodyWriter",)
 _UNSENT_LIMIT_BYTES = 64 << 10
 #: Bytes handed over at once. asyncio copies for each peer what it keeps (until Python 3.12), and all peers share the rest.
 _SLICE_BYTES = 256 << 10
+#: The same under TLS, which copies all of it for each peer.
+_TLS_SLICE_BYTES = 64 << 10
+#: End of what is written, handed over on its own under TLS. TLS tells only of what it holds itself, so that this waits
+#: there until the transport below has sent the rest.
+_TLS_TAIL_BYTES = 1
 
 
 class BodyWriter:
@@ -24,6 +29,7 @@ class BodyWriter:
 
     def __init__(self, transport: asyncio.Transport, progress: Progress) -> None:
         self._transport = transport
+        self._below = _below_tls(transport)
         self._progress = progress
         self._rest = memoryview(b"")
 
@@ -41,6 +47,8 @@ class BodyWriter:
         """
         # TLS counts as busy with as much as the limit, and plain connections with more than that.
         self._transport.set_write_buffer_limits(high=1, low=0)
+        if self._below is not None:
+            self._below.set_write_buffer_limits(high=0)
         client: socket.socket | None = self._transport.get_extra_info("socket")
         if client is not None and client.family != socket.AF_UNIX:
             with suppress(OSError):
@@ -71,5 +79,18 @@ class BodyWriter:
 
     def _hand_over(self) -> None:
         while self._rest and not self._progress.is_paused and not self._transport.is_closing():
-            ready, self._rest = self._rest[:_SLICE_BYTES], self._rest[_SLICE_BYTES:]
+            size_bytes = self._next_bytes()
+            ready, self._rest = self._rest[:size_bytes], self._rest[size_bytes:]
             self._transport.write(ready)
+
+    def _next_bytes(self) -> int:
+        if self._below is None:
+            return _SLICE_BYTES
+        return min(_TLS_SLICE_BYTES, max(len(self._rest) - _TLS_TAIL_BYTES, _TLS_TAIL_BYTES))
+
+
+def _below_tls(transport: asyncio.Transport) -> asyncio.Transport | None:
+    """Return the transport that carries TLS, for whose buffer asyncio has no public name; None without TLS."""
+    protocol = getattr(transport, "_ssl_protocol", None)
+    below: asyncio.Transport | None = getattr(protocol, "_transport", None)
+    return below

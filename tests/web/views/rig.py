@@ -1,6 +1,7 @@
 """An agent with cameras that a test drives, and a reader of `multipart/x-mixed-replace` that checks every byte."""
 
 import io
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -139,8 +140,13 @@ class Box:
 
 
 @asynccontextmanager
-async def box(config: Mapping[str, Any] | None = None, folder: Path | None = None) -> AsyncIterator[Box]:
-    """Run an agent whose camera0 plays as long as it is wanted."""
+async def box(
+    config: Mapping[str, Any] | None = None,
+    folder: Path | None = None,
+    *,
+    verify: ssl.SSLContext | bool = True,
+) -> AsyncIterator[Box]:
+    """Run an agent whose camera0 plays as long as it is wanted; `verify` is the client's, for TLS."""
     stage = Stage()
 
     class StagePlugin(Plugin[Settings]):
@@ -154,7 +160,7 @@ async def box(config: Mapping[str, Any] | None = None, folder: Path | None = Non
 
     async with running_agent(plugins={"stage": StagePlugin}, config=config, folder=folder) as agent:
         async with (
-            httpx.AsyncClient(base_url=agent.http_url, timeout=30) as http,
+            httpx.AsyncClient(base_url=agent.http_url, timeout=30, verify=verify) as http,
             anyio.create_task_group() as tasks,
         ):
             tasks.start_soon(stage.play)

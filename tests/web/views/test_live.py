@@ -1,9 +1,11 @@
 """`/cameras/{device}/live.mjpeg` of a whole agent."""
 
+import io
 import json
+import random
 import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +13,7 @@ from pathlib import Path
 import anyio
 import httpx
 import pytest
+from PIL import Image
 from websockets.asyncio.client import connect
 
 from agent_core.auth.api_keys import ApiKeys
@@ -169,26 +172,65 @@ async def test_a_camera_that_does_not_start_is_an_error_and_no_empty_picture() -
         assert response.json()["reason"] == "producer_failed"
 
 
+async def newest_after_silence(it: Box, slow: "Slow", path: str, pictures: list[bytes]) -> int:
+    """Show `pictures` to a viewer that reads each; return how much `slow` then reads until it has the newest one."""
+    async with view(it, path) as fast, anyio.create_task_group() as tasks:
+        await some(fast, 1)
+        it.stage.is_playing = False
+        seen: list[bytes] = []
+        tasks.start_soon(collect, fast, seen)
+        for number, picture in enumerate(pictures, 1):
+            it.stage.offer(picture)
+            while len(seen) < number:  # it gets each one
+                await anyio.sleep(0.001)
+        assert len(set(seen)) == len(pictures)
+        received = await read_until(slow, seen[-1])
+        tasks.cancel_scope.cancel()
+    return len(received)
+
+
 async def test_a_client_that_reads_nothing_for_long_gets_the_newest_picture_then_and_delays_nobody() -> None:
     pictures = [large(shade) for shade in range(20, 60)]
-    async with box() as it:
-        async with unread(it) as slow, view(it) as fast, anyio.create_task_group() as tasks:
-            await some(fast, 1)
-            it.stage.is_playing = False
-            seen: list[bytes] = []
-            tasks.start_soon(collect, fast, seen)
-            for picture in pictures:
-                it.stage.offer(picture)
-                while seen[-1:] != [picture]:  # it gets each one
-                    await anyio.sleep(0.001)
-            received = await read_until(slow, pictures[-1])
-            tasks.cancel_scope.cancel()
-        assert len(received) < 8 * len(pictures[0])  # what the kernel had taken, and the newest
+    async with box() as it, unread(it) as slow:
+        received_bytes = await newest_after_silence(it, slow, PATH, pictures)
+    assert received_bytes < 8 * len(pictures[0])  # what the kernel had taken, and the newest
+
+
+async def test_over_tls_it_gets_the_newest_picture_too(certificate: tuple[Path, Path]) -> None:
+    pictures = [large(shade) for shade in range(20, 60)]
+    pem, key = certificate
+    trusted = ssl.create_default_context(cafile=str(pem))
+    async with box({"server": {"tls_certificate": pem, "tls_key": key}}, verify=trusted) as it:
+        port = int(it.agent.url.rpartition(":")[2].partition("/")[0])
+        async with await anyio.connect_tcp(
+            "127.0.0.1", port, ssl_context=trusted, tls_standard_compatible=False
+        ) as client:
+            await client.send(request_of(it))
+            received_bytes = await newest_after_silence(it, client.receive, PATH, pictures)
+    assert received_bytes < 8 * len(pictures[0])
+
+
+async def test_of_a_width_it_gets_the_newest_picture_too() -> None:
+    pictures = [noise(seed) for seed in range(40)]
+    path = f"{PATH}?width=400"
+    async with box() as it, unread(it, path) as slow:
+        received_bytes = await newest_after_silence(it, slow, path, pictures)
+    assert received_bytes < len(pictures) * 40_000 / 2  # each of them has more
+
+
+def noise(seed: int) -> bytes:
+    """A JPEG of 500x400 pixels that no encoder makes small."""
+    pixels = random.Random(seed).randbytes(500 * 400)
+    target = io.BytesIO()
+    Image.frombytes("L", (500, 400), pixels).save(target, "JPEG", quality=90)
+    return target.getvalue()
 
 
 async def collect(parts: AsyncIterator[Part], seen: list[bytes]) -> None:
+    """Note the large pictures: small ones, offered before, may still be under way."""
     async for part in parts:
-        seen.append(part.data)  # noqa: PERF401 - read while it grows
+        if len(part.data) > 10_000:
+            seen.append(part.data)  # noqa: PERF401 - read while it grows
 
 
 def large(shade: int) -> bytes:
@@ -199,25 +241,37 @@ def large(shade: int) -> bytes:
     return mend(data[:2] + segment * 8 + data[2:]).data
 
 
+#: Returns some bytes of a response, when asked to.
+Slow = Callable[[], Awaitable[bytes]]
+
+
+def request_of(it: Box, path: str = PATH) -> bytes:
+    token = it.agent.token("viewer")
+    return f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
+
+
 @asynccontextmanager
-async def unread(it: Box) -> AsyncIterator[socket.socket]:
+async def unread(it: Box, path: str = PATH) -> AsyncIterator[Slow]:
     """A client of the live view that reads nothing by itself, with a small receive buffer."""
     port = int(it.agent.url.rpartition(":")[2].partition("/")[0])
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 << 10)
         client.connect(("127.0.0.1", port))
         client.setblocking(False)
-        token = it.agent.token("viewer")
-        client.send(f"GET {PATH} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n".encode())
-        yield client
+        client.send(request_of(it, path))
+
+        async def receive() -> bytes:
+            await anyio.wait_readable(client)
+            return client.recv(1 << 20)
+
+        yield receive
 
 
-async def read_until(client: socket.socket, wanted: bytes) -> bytes:
+async def read_until(receive: Slow, wanted: bytes) -> bytes:
     received = b""
     with anyio.fail_after(LIMIT_S):
         while wanted not in received:
-            await anyio.wait_readable(client)
-            received += client.recv(1 << 20)
+            received += await receive()
     return received
 
 
