@@ -160,6 +160,7 @@ class _AgentTasks:
 
     recordings: ShieldedTasks
     server: ShieldedTasks
+    sessions: ShieldedTasks
     media: ShieldedTasks
     services: ShieldedTasks
     watchdog: ShieldedTasks
@@ -170,7 +171,14 @@ class _AgentTasks:
 
     async def stop(self) -> None:
         """End the tasks in order, each kind after the one before has ended."""
-        for tasks in (self.recordings, self.server, self.media, self.services, self.watchdog):
+        for tasks in (
+            self.recordings,
+            self.server,
+            self.sessions,
+            self.media,
+            self.services,
+            self.watchdog,
+        ):
             await tasks.stop()
 
 
@@ -187,7 +195,7 @@ async def _start_services(parts: AgentParts, tasks: _AgentTasks) -> None:
     # The leases run before the link connects, so that each path is created with its full configuration and later
     # comparisons with the server's copy find no difference.
     await tasks.media.start(parts.media.streams.run)
-    await tasks.media.start(parts.media.whep.sessions.run)
+    await tasks.sessions.start(parts.media.whep.sessions.run)
     await tasks.media.start(parts.media.link.run)
     media, storage = parts.media, parts.storage
     for each in (

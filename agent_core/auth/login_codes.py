@@ -1,6 +1,6 @@
 """Login codes: short-lived, for one use, exchanged for a token by the page that a printed link opens."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from agent_core.auth.files import CredentialFiles
@@ -67,7 +67,7 @@ class LoginCodes:
 class Login:
     """Result of a used code: a token of its user."""
 
-    token: str
+    token: str = field(repr=False)
     user: str
     role: Role
     expires_at: datetime

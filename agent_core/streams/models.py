@@ -1,6 +1,7 @@
 """Values of streams: the state of a hold, the mode of publishing, and the answers to clients."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -44,6 +45,7 @@ class WhepRequest:
         headers: those to pass on.
         body: at most `WHEP_LIMIT_BYTES`.
         until_over: returns when the client may view no longer; the session that it makes ends then. None: never.
+        place: entered before a session is made, which it may refuse by RateLimited, and left when that has ended.
     """
 
     method: Literal["POST", "PATCH", "DELETE"]
@@ -51,6 +53,7 @@ class WhepRequest:
     headers: Mapping[str, str]
     body: bytes
     until_over: Callable[[], Awaitable[None]] | None = None
+    place: AbstractContextManager[None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """Relay of WHEP, the signalling of WebRTC, to the media server; pictures and sound go directly to the client."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import count
 from types import MappingProxyType
@@ -65,7 +66,7 @@ class WhepRelay:
         self._streams = streams
         self._link = link
         self._holders = count(1)
-        self.sessions = WhepSessions(self._end, clock)
+        self.sessions = WhepSessions(self, clock)
 
     async def relay(self, camera: Camera, request: WhepRequest) -> WhepAnswer:
         """Relay a request and return the answer.
@@ -74,11 +75,27 @@ class WhepRelay:
             Unsupported: there is no media server, or it has no WebRTC.
             NotFound: the session does not exist any more.
             InvalidParams: the media server refuses the offer or the change.
+            RateLimited: there is no place for another session.
             CaptureFailed, MediaServerError: the stream does not start, or the media server does not answer as expected.
         """
         base = self._base_url()
         if request.session is not None:
             return await self._relay_change(base, camera.id, request.session, request)
+        with ExitStack() as holds:
+            if request.place is not None:
+                holds.enter_context(request.place)
+            answer, session = await self._make(base, camera, request)
+            self.sessions.follow(
+                camera.id,
+                session,
+                request.until_over or anyio.sleep_forever,
+                session_id=answer.headers.get("id"),
+                holds=holds.pop_all(),
+            )
+        return WhepAnswer(201, _kept(answer.headers), answer.body, session)
+
+    async def _make(self, base: str, camera: Camera, request: WhepRequest) -> tuple[_Answer, str]:
+        """Make a session; return the media server's answer and the session's name."""
         holder = f"whep {next(self._holders)}"
         await self._streams.start(camera, holder)
         try:
@@ -91,8 +108,7 @@ class WhepRelay:
         found = _LOCATION.fullmatch(answer.headers.get("location", ""))
         if found is None or found["camera"] != camera.id:
             raise _wrong("it told no address of the session")
-        self.sessions.follow(camera.id, found["session"], request.until_over or anyio.sleep_forever)
-        return WhepAnswer(201, _kept(answer.headers), answer.body, found["session"])
+        return answer, found["session"]
 
     async def _relay_change(
         self, base: str, camera: CameraId, session: str, request: WhepRequest
@@ -107,8 +123,14 @@ class WhepRelay:
             self.sessions.forget(camera, session)
         return answer
 
-    async def _end(self, camera: CameraId, session: str) -> None:
+    async def end(self, camera: CameraId, session: str) -> None:
+        """End a session. Raises NotFound if it has ended, and AgentError if the media server does not do so."""
         await self._change(self._base_url(), camera, session, WhepRequest("DELETE", session, {}, b""))
+
+    async def ids(self) -> Container[str]:
+        """Return the ids of all sessions at the media server, each a reader of a path. Raises AgentError."""
+        paths = await self._link.require().client.list_paths()
+        return {reader.id for path in paths for reader in path.readers if reader.type == "webRTCSession"}
 
     async def _change(self, base: str, camera: CameraId, session: str, request: WhepRequest) -> WhepAnswer:
         if not _SESSION.fullmatch(session):

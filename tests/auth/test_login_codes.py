@@ -61,6 +61,7 @@ async def refused(office: Office, code: str, address: str = HERE) -> str:
 
 async def test_a_login_has_the_token_of_the_codes_user_and_its_end(office: Office) -> None:
     login = await office.desk.redeem(office.codes.create("olga", Role.OPERATOR), HERE)
+    assert login.token not in repr(login), "logs and tracebacks show the form of values"
     assert (login.user, login.role) == ("olga", Role.OPERATOR)
     claims = office.tokens.examine(login.token)[0]
     assert (claims.user_id, claims.role, claims.expires_at) == ("olga", Role.OPERATOR, login.expires_at)

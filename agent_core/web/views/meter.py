@@ -31,7 +31,7 @@ class ViewMeter:
         """Describe the views; `places` are those of live ones."""
         registry.gauge(
             "camera_agent_live_views",
-            "Live views over HTTP that are open, by camera.",
+            "Live views that are open, over HTTP and by WebRTC, by camera.",
             lambda: {(camera,): count for camera, count in places.by_camera().items()},
             labels=("camera",),
         )

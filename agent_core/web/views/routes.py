@@ -33,8 +33,8 @@ def view_routes(
     live = LiveView(
         access, cameras.open_feed, cameras.require_connected, places=places, meter=meter, clock=clock
     )
-    whep = WhepView(access, cameras.relay_whep, meter=meter, clock=clock)
-    session = WhepSessionView(access, cameras.relay_whep, meter=meter, clock=clock)
+    whep = WhepView(access, cameras.relay_whep, places=places, meter=meter, clock=clock)
+    session = WhepSessionView(access, cameras.relay_whep, places=places, meter=meter, clock=clock)
     return [
         Route("/cameras/{device}/snapshot.jpg", SnapshotView(access, cameras.take, meter)),
         Route("/cameras/{device}/live.mjpeg", live),

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -14,12 +15,14 @@ import pytest
 from agent_core.auth.api_keys import ApiKeys
 from agent_core.auth.roles import Role
 from agent_core.base.clock import SystemClock
-from agent_core.base.errors import AgentError, InvalidParams, MediaServerError, NotFound
+from agent_core.base.errors import AgentError, InvalidParams, MediaServerError, NotFound, RateLimited
 from agent_core.base.models import Camera, CameraId, CameraStatus, DetectedCamera, Fingerprint
+from agent_core.config import ViewsConfig
 from agent_core.streams.models import MediaAddresses, WhepAnswer, WhepRequest
 from agent_core.streams.whep import WhepRelay
 from agent_core.testing import RunningAgent, running_agent
-from agent_core.testing.mediamtx import find_mediamtx
+from agent_core.testing.mediamtx import find_mediamtx, free_ports, running_mediamtx
+from agent_core.web.views.places import Places
 from tests.toy_server import until
 from tests.web.views.rig import box
 
@@ -53,7 +56,9 @@ OFFER = "\r\n".join(
 
 
 @asynccontextmanager
-async def managed() -> AsyncIterator[tuple[RunningAgent, httpx.AsyncClient]]:
+async def managed(
+    views: Mapping[str, int] | None = None,
+) -> AsyncIterator[tuple[RunningAgent, httpx.AsyncClient]]:
     """An agent with a MediaMTX of its own that serves WebRTC."""
     program = find_mediamtx()
     if program is None:
@@ -61,6 +66,7 @@ async def managed() -> AsyncIterator[tuple[RunningAgent, httpx.AsyncClient]]:
     ports = dict.fromkeys(("api_port", "rtsp_port", "hls_port", "webrtc_port", "webrtc_udp_port"), 0)
     config: Mapping[str, Any] = {
         "media_server": {"mode": "managed", "program": str(program), **ports},
+        "views": views or {},
         "plugins": {
             "enabled": ["virtual_camera", "ffmpeg_tier"],
             "virtual_camera": {"cameras": [{"name": "Door", "id": "camera0", "width": 320, "height": 240}]},
@@ -123,6 +129,69 @@ async def test_a_session_ends_with_the_access_of_its_client_and_no_other_does() 
             assert len(sessions) == 2
             keys.revoke("revoked")
             await until(lambda: len(sessions) == 1)
+
+
+@pytest.mark.real_mediamtx
+@pytest.mark.timeout(180)
+async def test_a_session_whose_client_never_comes_gives_its_place_back() -> None:
+    async with managed({"max_live_per_camera": 1}) as (agent, http):
+        sessions = agent.parts.media.whep.sessions
+        headers = {"authorization": f"Bearer {agent.token('viewer')}"} | SDP
+        with anyio.fail_after(150):
+            while (await http.post(PATH, content=OFFER, headers=headers)).status_code != 201:
+                await anyio.sleep(0.2)  # the media server starts
+            refused = await http.post(PATH, content=OFFER, headers=headers)
+            assert (refused.status_code, refused.json()["reason"]) == (429, "too_many_views")
+            live = await http.get("/cameras/camera0/live.mjpeg", headers=headers)
+            assert live.status_code == 429, "WebRTC and MJPEG share the places"
+            while len(sessions):
+                await anyio.sleep(0.2)  # the media server waits 10 s for the client
+            assert (await http.post(PATH, content=OFFER, headers=headers)).status_code == 201
+
+
+@pytest.mark.real_mediamtx
+@pytest.mark.timeout(120)
+async def test_the_end_of_the_agent_ends_its_sessions_at_an_external_server(tmp_path: Path) -> None:
+    program = find_mediamtx()
+    if program is None:
+        pytest.skip("no MediaMTX here: set MEDIAMTX_BIN or put mediamtx on PATH")
+    port, udp_port = free_ports()
+    webrtc = {
+        "webrtc": True,
+        "webrtcAddress": f"127.0.0.1:{port}",
+        "webrtcLocalUDPAddress": f"127.0.0.1:{udp_port}",
+        "webrtcHandshakeTimeout": "100s",
+    }
+    async with running_mediamtx(program, tmp_path, settings=webrtc) as server:
+        config = {
+            "media_server": {
+                "mode": "external",
+                "api_url": server.api_url,
+                "rtsp_url": server.rtsp_url,
+                "webrtc_port": port,
+            },
+            "plugins": {
+                "enabled": ["virtual_camera", "ffmpeg_tier"],
+                "virtual_camera": {
+                    "cameras": [{"name": "Door", "id": "camera0", "width": 320, "height": 240}]
+                },
+            },
+        }
+        async with httpx.AsyncClient(base_url=server.api_url) as api:
+
+            async def sessions() -> int:
+                return int((await api.get("/v3/webrtcsessions/list")).json()["itemCount"])
+
+            async with (
+                running_agent(config=config) as agent,
+                httpx.AsyncClient(base_url=agent.http_url, timeout=30) as http,
+            ):
+                headers = {"authorization": f"Bearer {agent.token('viewer')}"} | SDP
+                with anyio.fail_after(90):
+                    while (await http.post(PATH, content=OFFER, headers=headers)).status_code != 201:
+                        await anyio.sleep(0.2)
+                assert await sessions() == 1
+            assert await sessions() == 0
 
 
 @pytest.mark.parametrize(
@@ -219,8 +288,10 @@ async def relaying(answer: bytes) -> AsyncIterator[tuple[WhepRelay, OddServer, S
         endpoints = SimpleNamespace(rtsp_url="rtsp://127.0.0.1:1", credentials=None)
         link = SimpleNamespace(current=SimpleNamespace(endpoints=endpoints))
         relay = WhepRelay(cast("StreamService", streams), cast("ServerLink", link), clock=SystemClock())
-        await tasks.start(relay.sessions.run)
-        yield relay, server, streams
+        async with anyio.create_task_group() as following:
+            await following.start(relay.sessions.run)
+            yield relay, server, streams
+            following.cancel_scope.cancel()
         tasks.cancel_scope.cancel()
     assert streams.held == 0
 
@@ -289,6 +360,39 @@ async def test_the_media_server_is_told_of_the_end_of_access() -> None:
         over.set()
         await until(lambda: len(server.requests) == 2)
     assert server.requests[1].startswith(b"DELETE /camera0/whep/abc HTTP/1.1\r\n")
+
+
+async def test_the_media_server_is_told_of_the_end_of_the_agent() -> None:
+    answer = answer_of("201 Created", Location="/camera0/whep/abc")
+    _, server, _ = await relayed(answer, POST)
+    assert [each.split(b" HTTP")[0] for each in server.requests] == [
+        b"POST /camera0/whep",
+        b"DELETE /camera0/whep/abc",
+    ]
+
+
+async def test_a_session_takes_a_place_until_its_end() -> None:
+    places = Places(ViewsConfig(max_live_per_address=1))
+    async with relaying(answer_of("201 Created", Location="/camera0/whep/abc")) as (relay, server, _):
+        await relay.relay(CAMERA, replace(POST, place=places.take("camera0", "192.0.2.1")))
+        assert len(places) == 1
+        with pytest.raises(RateLimited) as caught:
+            await relay.relay(CAMERA, replace(POST, place=places.take("camera0", "192.0.2.1")))
+        assert caught.value.reason == "too_many_views"
+        assert len(server.requests) == 1, "the media server is not asked"
+        other = places.take("camera0", "192.0.2.2")
+        await relay.relay(CAMERA, WhepRequest("PATCH", "abc", {}, b"", place=other))
+        assert len(places) == 1, "a change takes none"
+        await relay.relay(CAMERA, WhepRequest("DELETE", "abc", {}, b"", place=other))
+        assert len(places) == 0
+
+
+@pytest.mark.parametrize("answer", [answer_of("500 Internal Server Error"), answer_of("201 Created"), b""])
+async def test_an_offer_that_fails_leaves_its_place(answer: bytes) -> None:
+    places = Places(ViewsConfig())
+    result, _, _ = await relayed(answer, replace(POST, place=places.take("camera0", "192.0.2.1")))
+    assert isinstance(result, MediaServerError)
+    assert len(places) == 0
 
 
 async def test_a_session_that_its_client_ends_is_followed_no_longer() -> None:
