@@ -27,10 +27,11 @@ from agent_core.web.views.view import View
 __all__ = ("Feed", "LiveView", "OpenFeed", "RequireConnected", "Viewer")
 
 _HEADERS = (
-    (b"content-type", MEDIA_TYPE.encode()),
     (b"connection", b"close"),
     (b"x-accel-buffering", b"no"),  # nginx as a proxy would keep pictures until its buffers are full
 )
+#: Content type of the same bytes for scripts: WebKit gives a script no answer that is `multipart/x-mixed-replace`.
+_BYTES = "application/octet-stream"
 #: Time for a client to take the end of a view before it is cut off.
 _END_S = 1.0
 
@@ -86,7 +87,7 @@ class LiveView(View):
         params, camera, peer = params_of(request, LiveParams), camera_of(request), peer_of(request.scope)
         self._require_connected(camera)
         if request.method == "HEAD":
-            await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+            await send({"type": "http.response.start", "status": 200, "headers": _headers(request)})
             await send({"type": "http.response.body", "body": b""})
             return
         problem: AgentError | None = None
@@ -115,7 +116,7 @@ class LiveView(View):
         """Begin the response, and send pictures until there are no more."""
         writer = peer_of(request.scope).writer
         assert writer is not None  # noqa: S101 - set by the protocol that has read the request
-        await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+        await send({"type": "http.response.start", "status": 200, "headers": _headers(request)})
         await send({"type": "http.response.body", "body": first_delimiter(), "more_body": True})
         parts = self._parts[request.scope["http_version"] != "1.0"]
         viewer = _WritingViewer(writer, feed, parts, pace, sent=partial(self._meter.sent, self.kind))
@@ -152,6 +153,12 @@ class _WritingViewer:
         newest = self._feed.newest
         if newest is not None and newest.captured_s != self._shown_s:
             self.show(newest)
+
+
+def _headers(request: Request) -> tuple[tuple[bytes, bytes], ...]:
+    """Return the headers of the answer: bytes for a client that accepts nothing else, and otherwise the multipart type."""
+    kind = _BYTES if request.headers.get("accept", "").strip().lower() == _BYTES else MEDIA_TYPE
+    return ((b"content-type", kind.encode()), *_HEADERS)
 
 
 async def _end(send: GuardedSend, peer: Peer) -> None:

@@ -177,7 +177,10 @@ class Part:
 async def parts_of(response: httpx.Response) -> AsyncIterator[Part]:
     """Yield the parts of a response; fail for a byte that is not where it should be."""
     kind, _, boundary = response.headers["content-type"].partition("; boundary=")
-    assert kind == "multipart/x-mixed-replace"
+    if kind == "application/octet-stream":
+        boundary = "camera-agent-picture"
+    else:
+        assert kind == "multipart/x-mixed-replace"
     delimiter = f"--{boundary}\r\n".encode()
     buffer, is_first = b"", True
     async for chunk in response.aiter_bytes():

@@ -79,6 +79,20 @@ async def test_the_answer_s_headers() -> None:
         assert (head.status_code, head.content) == (200, b"")
 
 
+async def test_a_script_gets_the_same_bytes_under_a_type_that_every_browser_gives_it() -> None:
+    """WebKit cancels a `fetch` whose answer is `multipart/x-mixed-replace`."""
+    async with box() as it:
+        accept = {"accept": "application/octet-stream"}
+        async with it.http.stream("GET", PATH, headers=it.bearer() | accept) as response:
+            assert response.headers["content-type"] == "application/octet-stream"
+            assert response.headers["x-content-type-options"] == "nosniff"
+            seen = await some(parts_of(response), 3)
+        assert all(part.data in SHADES for part in seen)
+        for others in ("*/*", "application/octet-stream, */*", "image/*"):
+            head = await it.http.head(PATH, headers=it.bearer() | {"accept": others})
+            assert head.headers["content-type"].startswith("multipart/x-mixed-replace"), others
+
+
 async def test_head_wakes_no_camera() -> None:
     async with box() as it:
         assert (await it.http.head(PATH, headers=it.bearer())).status_code == 200
