@@ -1,4 +1,6 @@
+import { AgentClock } from "./agent_clock.js";
 import { AgentClient, CallFailed } from "./client.js";
+import { pause, shown } from "./waiting.js";
 
 const TOPICS = [
   "camera_status_update",
@@ -15,6 +17,9 @@ const TOPICS = [
 ];
 const MOST_EVENTS = 200;
 const RETRY_MS = 2000;
+/** Pause between two measurements of the agent's clock, and how many answers each takes: the quickest counts. */
+const CLOCK_MS = 60_000;
+const CLOCK_ANSWERS = 4;
 const ROLES = ["viewer", "operator", "admin"];
 /** Browsers do not tell pages why a WebSocket fails. */
 const UNREACHED =
@@ -41,19 +46,28 @@ export class Agent extends EventTarget {
   cameras = new Map();
   info = null;
   events = [];
-  /** Milliseconds to add to this computer's clock to get the agent's. */
-  clockOffsetMs = 0;
+  clock = new AgentClock();
   #session;
   #client = null;
-  #left = false;
+  #end = new AbortController();
   #refreshing = null;
   #subscribed = null;
+  #watched = null;
   /** Number of events about cameras so far: a list that was made before the last of them is asked for again. */
   #changes = 0;
 
   constructor(session) {
     super();
     this.#session = session;
+  }
+
+  /** Milliseconds to add to this computer's clock to get the agent's. */
+  get clockOffsetMs() {
+    return this.clock.offsetMs;
+  }
+
+  get #left() {
+    return this.#end.signal.aborted;
   }
 
   /** Connect, and try again while there is no agent. Ends the session if the credentials are refused. */
@@ -71,13 +85,13 @@ export class Agent extends EventTarget {
         const words = error instanceof CallFailed || !(await this.#session.isServed()) ? error.message : UNREACHED;
         if (this.#left) return;
         this.#set("lost", words);
-        await new Promise((resolve) => setTimeout(resolve, error.data?.retry_after_ms ?? RETRY_MS));
+        await pause(error.data?.retry_after_ms ?? RETRY_MS, this.#end.signal);
       }
     }
   }
 
   async close() {
-    this.#left = true;
+    this.#end.abort();
     await this.#client?.close();
   }
 
@@ -120,16 +134,33 @@ export class Agent extends EventTarget {
 
   async #load() {
     let list = null;
-    let asked = 0;
     let changes = -1;
     while (changes !== this.#changes) {
       changes = this.#changes;
-      asked = Date.now();
-      list = await this.call("get_camera_list");
+      list = await this.#list();
     }
-    this.clockOffsetMs = Date.parse(list.timestamp) - (asked + Date.now()) / 2;
     this.cameras = new Map(list.cameras.map((each) => [each.device, each]));
     this.#tell("cameras");
+  }
+
+  async #list() {
+    const asked = Date.now();
+    const list = await this.call("get_camera_list");
+    this.clock.note(asked, Date.now(), Date.parse(list.timestamp));
+    return list;
+  }
+
+  /** Measure the agent's clock, again and again while the page can be seen and this connection lasts. */
+  async #watchClock(client) {
+    const { signal } = this.#end;
+    this.#watched?.abort();
+    this.#watched = new AbortController();
+    const either = AbortSignal.any([signal, this.#watched.signal]);
+    while (!either.aborted && client.state === "connected") {
+      for (let count = 0; count < CLOCK_ANSWERS; count += 1) await this.#list().catch(() => {});
+      await pause(CLOCK_MS, either);
+      await shown(either);
+    }
   }
 
   #follow(client) {
@@ -150,7 +181,7 @@ export class Agent extends EventTarget {
         return;
       } catch (error) {
         this.#set("lost", error.message);
-        await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+        await pause(RETRY_MS, this.#end.signal);
       }
     }
   }
@@ -169,6 +200,7 @@ export class Agent extends EventTarget {
     [this.info] = await Promise.all([client.getServerInfo(), this.refresh()]);
     this.#set("connected", "");
     this.#tell("ready");
+    this.#watchClock(client);
   }
 
   #receive({ method, params }) {

@@ -3,6 +3,7 @@ import { form, marks, STATES } from "./camera_marks.js";
 import { h } from "./dom.js";
 import { age } from "./format.js";
 import { Part } from "./part.js";
+import { Unreached } from "./unreached.js";
 
 /** Age from which a picture is told to be old when the camera gives no newer one. */
 const OLD_MS = 5000;
@@ -83,7 +84,8 @@ class CameraTile extends Part {
   refuse(error) {
     this.#isFailing = true;
     const words = error.name === "TimeoutError" ? "the camera is too slow." : error.message;
-    if (error.name !== "TypeError") this.#reason = `No new picture: ${words}`; // else the banner tells it
+    // The banner tells of a lost connection.
+    if (!(error instanceof Unreached && this.agent.connection === "lost")) this.#reason = `No new picture: ${words}`;
     this.#tell();
     this.#tellAge();
   }

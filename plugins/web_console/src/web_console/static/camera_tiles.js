@@ -54,7 +54,7 @@ class CameraTiles extends Part {
     cameras.forEach((camera, place) => {
       let tile = this.#tiles.get(camera.device);
       if (tile === undefined) {
-        tile = h("camera-tile", { ".camera": camera, ".pictures": this.pictures, role: "listitem" });
+        tile = h("camera-tile", { ".agent": this.agent, ".camera": camera, ".pictures": this.pictures, role: "listitem" });
         this.#tiles.set(camera.device, tile);
       }
       if (this.#list.children[place] !== tile) this.#list.insertBefore(tile, this.#list.children[place] ?? null);

@@ -62,3 +62,14 @@ export function moment(iso) {
 export function millis(value) {
   return typeof value === "number" ? `${Math.round(value)} ms` : "–";
 }
+
+/** Return the rate of pictures in words; empty without a time, or if the camera's clock was set back. */
+export function rate(count, passedMs) {
+  return passedMs > 0 ? `, ${Math.round((10_000 * count) / passedMs) / 10} pictures per second` : "";
+}
+
+/** Return a sentence as the clause that follows "because". */
+export function clause(sentence) {
+  const text = sentence.replace(/\.$/, "");
+  return /^[A-Z][a-z]* /.test(text) ? text[0].toLowerCase() + text.slice(1) : text;
+}

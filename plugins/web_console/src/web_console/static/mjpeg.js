@@ -1,9 +1,14 @@
+import { ByteQueue } from "./byte_queue.js";
+import { reached } from "./unreached.js";
+
 const LINE_END = new Uint8Array([13, 10, 13, 10]);
 /** Longest picture; a longer one is no answer of an agent. */
 const LIMIT_BYTES = 64 * 1024 * 1024;
+/** Longest headers of a part. */
+const LIMIT_HEAD_BYTES = 16_384;
 
 /**
- * Yield the parts of a `multipart/x-mixed-replace` answer whose parts tell their length: `{headers, body}`. The answer is
+ * Yield the parts of an answer of `live.mjpeg`, whose parts tell their length: `{headers, body}`. The answer is
  * given up when the caller no longer wants parts, and when one is wrong.
  */
 export async function* parts(reader) {
@@ -15,31 +20,31 @@ export async function* parts(reader) {
 }
 
 async function* split(reader) {
-  let kept = new Uint8Array(0);
+  const queue = new ByteQueue();
   let wanted = null;
   for (;;) {
     for (;;) {
-      if (wanted === null) {
-        const end = find(kept, LINE_END);
-        if (end < 0) break;
-        const headers = headersOf(new TextDecoder("latin1").decode(kept.subarray(0, end)));
-        const length = Number(headers.get("content-length"));
-        if (!Number.isInteger(length) || length > LIMIT_BYTES) throw new Error("The live view has a part without a length.");
-        wanted = { headers, length };
-        kept = kept.subarray(end + 4);
-      }
-      if (kept.length < wanted.length) break;
-      yield { headers: wanted.headers, body: kept.slice(0, wanted.length) };
-      kept = kept.subarray(wanted.length);
+      wanted ??= head(queue);
+      if (wanted === null || queue.length < wanted.length) break;
+      yield { headers: wanted.headers, body: queue.take(wanted.length) };
       wanted = null;
     }
-    const { done, value } = await reader.read();
+    const { done, value } = await reached(reader.read());
     if (done) return;
-    const joined = new Uint8Array(kept.length + value.length);
-    joined.set(kept);
-    joined.set(value, kept.length);
-    kept = joined;
+    queue.push(value);
   }
+}
+
+/** Take the headers of a part; null until they are there. */
+function head(queue) {
+  const end = find(queue.view, LINE_END);
+  if (end > LIMIT_HEAD_BYTES || (end < 0 && queue.length > LIMIT_HEAD_BYTES)) throw new Error("The live view has a part without headers.");
+  if (end < 0) return null;
+  const headers = headersOf(new TextDecoder("latin1").decode(queue.take(end)));
+  queue.drop(LINE_END.length);
+  const length = Number(headers.get("content-length") ?? NaN);
+  if (!Number.isInteger(length) || length < 0 || length > LIMIT_BYTES) throw new Error("The live view has a part without a length.");
+  return { headers, length };
 }
 
 function find(bytes, wanted) {

@@ -1,3 +1,4 @@
+import { reached } from "./unreached.js";
 import { pause, shown } from "./waiting.js";
 
 /** Shortest time between two rounds over all tiles. */
@@ -77,7 +78,7 @@ export class Pictures {
     try {
       const path = `cameras/${encodeURIComponent(tile.device)}/snapshot.jpg?width=${tile.pictureWidth}&max_age_ms=2000`;
       const answer = await this.#session.fetch(path, { signal: AbortSignal.any([end, AbortSignal.timeout(LIMIT_MS)]) });
-      const blob = await answer.blob();
+      const blob = await reached(answer.blob());
       if (end.aborted) return;
       tile.show(blob, answer.headers);
       state.failures = 0;

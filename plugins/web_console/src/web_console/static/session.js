@@ -1,3 +1,5 @@
+import { reached } from "./unreached.js";
+
 /** Address of the agent, with a slash at the end: the page is there, or in its folder of plugins; behind a proxy anywhere. */
 export const BASE = new URL(import.meta.url.replace(/(?:plugins\/web_console\/)?session\.js(?:\?.*)?$/, ""));
 
@@ -63,14 +65,23 @@ export class Session extends EventTarget {
     return this.url("ws").replace(/^http/, "ws");
   }
 
-  /** Fetch with the credentials. Raises HttpFailed for a refusal, and ends the session if it is the credentials'. */
+  /** The credentials as headers of a request; none without credentials. */
+  get credentials() {
+    const { token } = this;
+    if (token === null) return {};
+    return token.startsWith("ck_") ? { "X-API-Key": token } : { Authorization: `Bearer ${token}` };
+  }
+
+  /**
+   * Fetch with the credentials. Rejects with Unreached without an answer, and with HttpFailed for a refusal; ends the
+   * session if that is the credentials'.
+   */
   async fetch(path, options = {}) {
-    const token = this.token ?? "";
-    const own = token.startsWith("ck_") ? { "X-API-Key": token } : { Authorization: `Bearer ${token}` };
-    const answer = await fetch(this.url(path), { ...options, headers: { ...own, ...options.headers }, cache: "no-store" });
+    const { token } = this;
+    const answer = await reached(fetch(this.url(path), { ...options, headers: { ...this.credentials, ...options.headers }, cache: "no-store" }));
     if (answer.ok) return answer;
     const failed = await failure(answer);
-    if (answer.status === 401 && token === this.token) this.end(failed.message);
+    if (answer.status === 401 && token !== null && token === this.token) this.end(failed.message);
     throw failed;
   }
 

@@ -5,21 +5,43 @@ const GATHER_MS = 1000;
 export class WhepView {
   #session;
   #device;
+  /** Those at the start: the session may have ended when the view does. */
+  #credentials;
   #peer = null;
   #resource = null;
+  #isClosed = false;
 
   constructor(session, device) {
     this.#session = session;
     this.#device = device;
+    this.#credentials = session.credentials;
   }
 
-  /** Show the stream in a video element; returns once the media server has answered. */
+  /** Show the stream in a video element of the page; returns once it has the first picture. */
   async open(video, signal) {
+    signal.throwIfAborted();
+    const end = new AbortController();
+    const first = new Promise((resolve, reject) => {
+      video.addEventListener("loadeddata", resolve, { once: true, signal: end.signal });
+      signal.addEventListener("abort", () => reject(signal.reason), { once: true, signal: end.signal });
+    });
+    first.catch(() => {});
+    try {
+      await this.#offer(video, signal);
+      await first;
+    } finally {
+      end.abort();
+    }
+  }
+
+  async #offer(video, signal) {
     const peer = new RTCPeerConnection();
     this.#peer = peer;
     peer.addTransceiver("video", { direction: "recvonly" });
     peer.addEventListener("track", (event) => {
+      if (this.#isClosed) return;
       video.srcObject = event.streams[0] ?? new MediaStream([event.track]);
+      video.play().catch(() => {}); // it may have been removed meanwhile
     });
     await peer.setLocalDescription(await peer.createOffer());
     await gathered(peer);
@@ -33,7 +55,8 @@ export class WhepView {
     // The location is relative to the request.
     const location = answer.headers.get("location");
     this.#resource = location && new URL(location, this.#session.url(path)).href.slice(this.#session.url("").length);
-    await peer.setRemoteDescription({ type: "answer", sdp: await answer.text() });
+    if (this.#isClosed) this.#release();
+    else await peer.setRemoteDescription({ type: "answer", sdp: await answer.text() });
   }
 
   /**
@@ -55,9 +78,16 @@ export class WhepView {
     return { delayMs, frames };
   }
 
+  /** End the session, at the media server too. */
   close() {
+    this.#isClosed = true;
     this.#peer?.close();
-    if (this.#resource) this.#session.fetch(this.#resource, { method: "DELETE", keepalive: true }).catch(() => {});
+    this.#release();
+  }
+
+  #release() {
+    const options = { method: "DELETE", keepalive: true, headers: this.#credentials };
+    if (this.#resource) this.#session.fetch(this.#resource, options).catch(() => {});
     this.#resource = null;
   }
 }
