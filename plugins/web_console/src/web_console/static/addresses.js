@@ -23,17 +23,20 @@ async function copied(text) {
   }
 }
 
-/** Yield the addresses of a camera: streams that are served, and views over HTTP. */
-export function addresses(agent, session, camera) {
+/** Return the addresses of a camera's streams that are served. */
+export function streamAddresses(camera) {
   const streams = ["rtsp", "hls", "webrtc"].filter((each) => camera.served.includes(each) && camera.streams[each]);
-  const shown = [
-    ...streams.map((each) => copyable(`Stream by ${each === "hls" ? "HLS" : each === "rtsp" ? "RTSP" : "WebRTC"}`, camera.streams[each])),
-    copyable("Picture (needs credentials)", session.url(`cameras/${camera.device}/snapshot.jpg`)),
-    copyable("Live view as MJPEG (needs credentials)", session.url(`cameras/${camera.device}/live.mjpeg`)),
+  if (streams.length === 0) return [h("p", { class: "muted" }, "The media server serves no stream of this camera.")];
+  return streams.map((each) => copyable(`Stream by ${each === "webrtc" ? "WebRTC" : each.toUpperCase()}`, camera.streams[each]));
+}
+
+/** Return the addresses of a camera's views over HTTP, and a button for view links where the user may make them. */
+export function fixedAddresses(agent, session, device) {
+  return [
+    copyable("Picture (needs credentials)", session.url(`cameras/${device}/snapshot.jpg`)),
+    copyable("Live view as MJPEG (needs credentials)", session.url(`cameras/${device}/live.mjpeg`)),
+    agent.may("operator") ? viewLink(agent, session, device) : "",
   ];
-  if (streams.length === 0) shown.unshift(h("p", { class: "muted" }, "The media server serves no stream of this camera."));
-  if (agent.may("operator")) shown.push(viewLink(agent, session, camera.device));
-  return shown;
 }
 
 /** Return a button that makes a view link, and where the link appears, once. */

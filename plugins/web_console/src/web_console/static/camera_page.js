@@ -1,9 +1,9 @@
 import "./camera_controls.js";
+import "./camera_details.js";
 import "./live_view.js";
 import "./recording_state.js";
-import { addresses } from "./addresses.js";
 import { form, marks } from "./camera_marks.js";
-import { button, facts, h, table, words } from "./dom.js";
+import { button, h, words } from "./dom.js";
 import { age, size } from "./format.js";
 import { Part } from "./part.js";
 
@@ -14,7 +14,6 @@ class CameraPage extends Part {
   #problem = h("p", { class: "problem", role: "alert" });
   #actions = h("div", { class: "row" });
   #done = h("div", { role: "status" });
-  #more = h("div", { class: "more" });
   #length = h("input", { type: "number", min: "1", max: "86400", step: "1", class: "short", placeholder: "no limit" });
   #wasRecording = null;
 
@@ -23,10 +22,15 @@ class CameraPage extends Part {
   }
 
   render() {
+    this.listen(this.agent, "cameras", () => this.#update());
+    this.listen(this.agent, "ready", () => this.#update());
     if (this.#camera === undefined) {
-      this.replaceChildren(h("h1", {}, this.device), h("p", { class: "problem" }, "There is no such camera. It may have been removed."), h("p", {}, h("a", { href: "#/cameras", class: "back" }, "← All cameras")));
-      return;
+      this.replaceChildren(h("h1", {}, this.device), h("p", { class: "problem" }, "There is no such camera. It may have been removed; if the agent has just started, it appears here by itself."), h("p", {}, h("a", { href: "#/cameras", class: "back" }, "← All cameras")));
     }
+    this.#update();
+  }
+
+  #build() {
     const common = { ".agent": this.agent, ".session": this.session, ".device": this.device };
     this.replaceChildren(
       h(
@@ -44,17 +48,14 @@ class CameraPage extends Part {
       h("recording-state", common),
       this.#done,
       h("camera-controls", common),
-      this.#more,
+      h("camera-details", { ...common, class: "more" }),
     );
-    this.listen(this.agent, "cameras", () => this.#update());
-    this.listen(this.agent, "ready", () => this.#update());
-    this.#update();
-    this.#showMore().catch((error) => this.#more.replaceChildren(h("p", { class: "problem" }, words(error))));
   }
 
   #update() {
     const camera = this.#camera;
     if (camera === undefined) return this.#problem.replaceChildren("This camera was removed.");
+    if (!this.#problem.isConnected) this.#build();
     this.dataset.status = camera.status;
     this.#head.replaceChildren(h("bdi", {}, camera.name), ...marks(camera).filter(Boolean));
     const odd = [camera.moved ? "recognized on another port than before" : "", camera.ambiguous ? "may be another camera of the same model" : ""];
@@ -98,24 +99,6 @@ class CameraPage extends Part {
     const tier = `Snapshot by tier ${taken.tier_used} (${taken.tier_name}), ${age(taken.age_ms)} old, ${taken.resolution.replace("x", "×")}, ${size(taken.file_size)}.`;
     const unsettled = taken.settled === false ? " The camera had just started and was still adjusting its exposure." : "";
     this.#done.replaceChildren(h("p", {}, tier + unsettled, " ", link), thumbnail ?? "");
-  }
-
-  async #showMore() {
-    const known = await this.agent.call("get_camera_capabilities", { device: this.device });
-    const modes = known.modes.map((each) => [each.format, `${each.width}×${each.height}`, each.fps.join(", ")]);
-    this.#more.replaceChildren(
-      h(
-        "details",
-        {},
-        h("summary", {}, "Capabilities"),
-        facts([
-          ["Formats", known.formats.join(", ")],
-          ["Codecs of the stream", (known.tracks ?? []).join(", ")],
-        ]),
-        modes.length > 0 ? table("Modes", ["Format", "Size", "Frames per second"], modes) : h("p", { class: "muted" }, "No modes are known."),
-      ),
-      h("details", {}, h("summary", {}, "Addresses"), ...addresses(this.agent, this.session, this.#camera)),
-    );
   }
 }
 

@@ -139,6 +139,7 @@ class LiveView extends Part {
   async #byWebRtc(signal) {
     const view = new WhepView(this.session, this.device);
     const here = new AbortController();
+    const end = () => (view.close(), this.#video.remove());
     this.#video.className = "waits";
     this.#stage.prepend(this.#video); // Safari loads no video outside of the page
     try {
@@ -146,15 +147,14 @@ class LiveView extends Part {
       const refusal = opened.then(() => "", (error) => clause(error.message));
       this.#whyNot = await Promise.race([refusal, pause(WEBRTC_MS, signal).then(() => "no picture by WebRTC within 3 s")]);
       if (this.#whyNot !== "" && !signal.aborted) {
-        opened.then(() => here.abort(), () => view.close());
+        opened.then(() => here.abort(), end);
         await this.#byMjpeg(AbortSignal.any([signal, here.signal])).catch((error) => {
           if (!here.signal.aborted) throw error;
         });
       }
       if (!signal.aborted && (this.#whyNot === "" || here.signal.aborted)) await this.#follow(view, signal);
     } finally {
-      view.close();
-      this.#video.remove();
+      end();
     }
   }
 
