@@ -110,7 +110,9 @@ async def shows_by_mjpeg(page: Browser, why: str, colour: Colour) -> None:
     """Wait until MJPEG is shown for this reason, with its delay, and look at the picture."""
     await page("wait", selector="live-view p", text="Live by MJPEG")
     words = (await page("texts", selector="live-view p"))[0]
-    assert re.fullmatch(rf"Live by MJPEG, because {why}; (less than )?\d[\d.]* m?s behind the camera.*", words), words
+    assert re.fullmatch(
+        rf"Live by MJPEG, because {why}; (less than )?\d[\d.]* m?s behind the camera.*", words
+    ), words
     assert is_near(await page.colour(".stage"), colour)
     assert await page("run", script=PICTURES) == 1
 
